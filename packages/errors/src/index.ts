@@ -1,1 +1,3 @@
-export {}
+export { type DenialReason, denialReasons } from './denial-reasons.ts'
+export { type ErrorCode, errorKinds } from './error-kinds.ts'
+export { errorCode, type Problem, ServiceError, toProblem } from './service-error.ts'

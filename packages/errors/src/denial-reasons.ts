@@ -1,0 +1,59 @@
+/**
+ * Why a decision is DENY, in the order of DESIGN §7.4 (first refusal wins), with what the agent can do about it.
+ * Stable: policies, dashboards and tests name them. docs/decision-reasons.md is generated from here.
+ */
+export const denialReasons = {
+  // 1 caller and credential
+  credential_missing: 'Ask for a task: submit an access request, then call with the credential.',
+  pep_out_of_scope: 'The enforcement point is not registered for this resource: its operator must register it.',
+  credential_malformed: 'Obtain a new credential.',
+  credential_invalid: 'The credential does not verify: obtain a new one.',
+  credential_expired: 'Obtain a new credential for the same grant.',
+  credential_audience_wrong: 'Obtain a credential for this resource server.',
+  proof_missing: 'Send a DPoP proof with the credential: a bound credential is never a bearer token.',
+  proof_invalid: 'Sign the DPoP proof for exactly this call.',
+  proof_key_mismatch: 'Sign the proof with the key that the credential confirms.',
+  proof_replayed: 'Make a new proof for each call.',
+  proof_nonce_required: 'Repeat with the nonce of the answer.',
+  proof_action_mismatch: 'The proof signs another action than the one that was sent.',
+  action_digest_mismatch: 'The enforcement point sent another digest than its own arguments give.',
+  // 2 freshness
+  state_stale: 'Wait: the decision point cannot prove that its state is fresh.',
+  // 3 life
+  credential_unrecorded: 'The credential has no recorded intent: obtain a new one.',
+  credential_revoked: 'Obtain a new credential, if the grant still lives.',
+  grant_unknown: 'Ask for a task.',
+  grant_not_active: 'The grant is completed, suspended or expired: ask again.',
+  grant_not_started: 'The grant is not valid yet.',
+  grant_expired: 'Ask again.',
+  grant_revoked: 'A human withdrew the task: ask again if it is still needed.',
+  grant_agent_mismatch: 'The grant belongs to another agent or another instance.',
+  approval_unverified: 'The approval behind this grant does not verify here: report it.',
+  delegation_invalid: 'The delegation chain does not verify.',
+  agent_revoked: 'The agent was revoked: its owner must restore it.',
+  approver_revoked: 'What this approver approved was revoked: ask again.',
+  tool_server_revoked: 'The tool server was revoked.',
+  everything_revoked: 'Everything granted earlier was revoked: ask again.',
+  manifest_changed: 'The tool changed since it was approved: ask again.',
+  // 4 authority
+  authority_not_understood: 'The authority has a member that this decision point does not know.',
+  action_not_granted: 'Ask for this action.',
+  argument_out_of_bounds: 'Stay within the limits of the grant, or ask for more.',
+  // 5 policy
+  policy_denied: 'Policy forbids this now.',
+  policy_error: 'A policy could not be evaluated: report it.',
+  request_invalid: 'The request does not fit the policy schema.',
+  // 7 budget
+  uses_exhausted: 'The number of uses that was approved is spent.',
+  budget_exhausted: 'The budget of the task is spent: ask again.',
+  cost_invalid: 'The amount or currency is not one that the budget counts.',
+  // 8 evidence and deadlines
+  call_elsewhere: 'This call id was decided by another instance: use a new id.',
+  call_conflict: 'This call id was used for another action: use a new id.',
+  state_contended: 'Repeat: the task changed three times meanwhile.',
+  evidence_unavailable: 'Wait: decisions cannot be recorded now.',
+  deadline_exceeded: 'Repeat later.',
+  internal: 'Report it.',
+} as const satisfies Record<string, string>
+
+export type DenialReason = keyof typeof denialReasons
