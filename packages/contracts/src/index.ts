@@ -1,1 +1,12 @@
-export {}
+export * from './decisions.ts'
+export * from './decode.ts'
+export * from './entities.ts'
+export * from './envelope.ts'
+export * from './grants.ts'
+export * from './primitives.ts'
+export * from './registry.ts'
+export * from './requests.ts'
+export * from './statements.ts'
+export * from './strict-json.ts'
+export * from './system.ts'
+export * from './topics.ts'

@@ -1,0 +1,121 @@
+import { z } from 'zod'
+import {
+  callIdSchema,
+  compactJwsSchema,
+  credentialIdSchema,
+  decisionIdSchema,
+  grantIdSchema,
+  nameSchema,
+  requestIdSchema,
+  saltedHashSchema,
+  sha256Schema,
+  spiffeIdSchema,
+  timestampSchema,
+} from './primitives.ts'
+
+/** A decimal amount as text, exact. */
+const decimalSchema = z.string().regex(/^(0|[1-9]\d{0,20})(\.\d{1,6})?$/, 'not a decimal amount')
+const currencySchema = z.string().regex(/^[A-Z]{3}$/)
+
+/** What a decision takes from, or an outcome gives back to, the budget of its tree. */
+export const amountsSchema = z.strictObject({
+  calls: z.int().min(0),
+  cost: z.record(currencySchema, decimalSchema),
+  egress_bytes: z.int().min(0),
+})
+export type BudgetAmounts = z.infer<typeof amountsSchema>
+
+const actionSchema = z.strictObject({
+  name: z.string().min(1).max(200),
+  resource: z.strictObject({ type: z.string().min(1).max(100), id: z.string().min(1).max(2048) }),
+  action_digest: sha256Schema,
+  /** The arguments that the authority or a policy names, by JSON pointer; all others stand only in the digest. */
+  arguments: z
+    .record(z.string().max(256), z.union([z.string().max(2048), z.number(), z.boolean(), z.null()]))
+    .optional(),
+})
+
+/** Who acted, under what. */
+const actorSchema = z.strictObject({
+  agent: spiffeIdSchema,
+  credential_id: credentialIdSchema,
+  grant_id: grantIdSchema,
+  request_id: requestIdSchema,
+  task: z.string().max(200),
+})
+
+export const decisionAllowed = z.strictObject({
+  decision_id: decisionIdSchema,
+  call_id: callIdSchema,
+  enforcement_point: nameSchema,
+  actor: actorSchema,
+  action: actionSchema,
+  /** Index of the permission that covers the action, in the grant's authority. */
+  permission: z.int().min(0),
+  proof: z.enum(['agent_signed', 'point_asserted']),
+  reserved: amountsSchema,
+  labels: z.array(z.string().max(64)).max(64),
+  policy_set: sha256Schema,
+  policies: z.array(z.string().max(256)).max(64),
+  obligations: z.array(z.unknown()).max(16).optional(),
+  /** The outcome is due by then. */
+  outcome_due: timestampSchema,
+  /** What was known when it was decided: the newest revocation that was applied. */
+  as_of: z.int().min(0),
+})
+
+export const decisionDenied = z.strictObject({
+  decision_id: decisionIdSchema,
+  call_id: callIdSchema.optional(),
+  reason: z.string().regex(/^[a-z]+(_[a-z]+)*$/),
+  enforcement_point: nameSchema.optional(),
+  actor: actorSchema.partial().optional(),
+  action: actionSchema.optional(),
+  policy_set: sha256Schema.optional(),
+  policies: z.array(z.string().max(256)).max(64).optional(),
+  requestable: z.boolean(),
+})
+
+/** The deciding instance takes back an ALLOW that it never answered. Gives the whole reservation back. */
+export const decisionAbandoned = z.strictObject({
+  decision_id: decisionIdSchema,
+  grant_id: grantIdSchema,
+  call_id: callIdSchema,
+})
+
+export const outcomeReported = z.strictObject({
+  decision_id: decisionIdSchema,
+  grant_id: grantIdSchema,
+  enforcement_point: nameSchema,
+  /** The enforcement point's own number. */
+  sequence: z.int().min(1),
+  status: z.enum(['succeeded', 'failed', 'not_executed', 'unknown']),
+  /** What goes back to the budget; empty unless the point may release and says `not_executed`. */
+  released: amountsSchema,
+  /** What the enforcement point signed, exactly. */
+  outcome: compactJwsSchema,
+})
+
+export const outcomeMissing = z.strictObject({
+  decision_id: decisionIdSchema,
+  grant_id: grantIdSchema,
+  due: timestampSchema,
+})
+
+export const denialsSummarised = z.strictObject({
+  from: timestampSchema,
+  to: timestampSchema,
+  denials: z
+    .array(z.strictObject({ subject: z.string().max(2100), reason: z.string().max(64), count: z.int().min(1) }))
+    .max(200),
+})
+
+/** An agent's prose, or arguments, beside the event that holds their hash. */
+export const attachmentStored = z.strictObject({
+  attachment_id: z.string().regex(/^att_[0-9A-Za-z_-]{20,64}$/),
+  about: z.string().max(128),
+  salt: z.string().max(64),
+  text: z.string().max(20_000),
+  ...saltedHashSchema.shape,
+})
+export const attachmentErased = z.strictObject({ attachment_id: z.string(), about: z.string().max(128) })

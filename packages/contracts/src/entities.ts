@@ -1,0 +1,139 @@
+import { z } from 'zod'
+import {
+  base64urlSchema,
+  compactJwsSchema,
+  lineSchema,
+  modeSchema,
+  nameSchema,
+  publicJwkSchema,
+  sha256Schema,
+  spiffeIdSchema,
+  thumbprintSchema,
+  timestampSchema,
+} from './primitives.ts'
+
+const labelSchema = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, 'not a label')
+const resourceScopeSchema = z.union([
+  z.strictObject({ type: z.string().min(1).max(100), id: z.string().min(1).max(2048) }),
+  z.strictObject({ type: z.string().min(1).max(100), id_prefix: z.string().min(1).max(2048) }),
+  z.strictObject({ type: z.string().min(1).max(100) }),
+])
+
+/** A service's key. `certificate` is the root's JWS over the same facts; without it the entity counts for nobody. */
+export const serviceKeySchema = z.strictObject({
+  id: thumbprintSchema,
+  service: z.enum(['approval', 'issuer', 'policy-decision', 'evidence']),
+  purpose: z.enum([
+    'credential',
+    'issuer-event',
+    'approval-event',
+    'pdp-event',
+    'evidence-event',
+    'permit',
+    'binding-token',
+  ]),
+  topics: z.array(z.string()).max(32),
+  jwk: publicJwkSchema,
+  not_before: timestampSchema,
+  not_after: timestampSchema,
+  certificate: compactJwsSchema,
+})
+
+/** An agent: a class of identity of its own. `id` names it, an instance is a path below (`<id>/<instance>`). */
+export const agentSchema = z.strictObject({
+  id: spiffeIdSchema,
+  name: lineSchema,
+  owner: nameSchema,
+  attestor: z.strictObject({
+    kind: z.literal('registered_key'),
+    keys: z
+      .array(z.strictObject({ instance: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/), jwk: publicJwkSchema }))
+      .min(1)
+      .max(64),
+  }),
+  labels: z.array(labelSchema).max(32),
+  proactive_requests: z.boolean(),
+})
+
+/** A human who answers. Passkeys as WebAuthn registered them: `public_key` is the COSE key. */
+export const approverSchema = z.strictObject({
+  id: nameSchema,
+  name: lineSchema,
+  groups: z.array(nameSchema).max(32),
+  credentials: z
+    .array(
+      z.strictObject({
+        credential_id: base64urlSchema.max(1400),
+        public_key: base64urlSchema.max(2048),
+        sign_count: z.int().min(0),
+        registered_at: timestampSchema,
+      }),
+    )
+    .min(1)
+    .max(16),
+})
+
+/** Who may approve what; rules are tried by `order`, then `id`; the first that matches holds. No rule: nobody can. */
+export const ruleSchema = z.strictObject({
+  id: nameSchema,
+  order: z.int().min(0).max(1_000_000),
+  match: z.strictObject({
+    agents: z.array(z.string().min(1).max(2048)).max(64).optional(),
+    actions: z.array(z.string().min(1).max(200)).max(64).optional(),
+    resources: z.array(resourceScopeSchema).max(64).optional(),
+  }),
+  approvers: z.strictObject({ group: nameSchema, quorum: z.int().min(1).max(16) }),
+  owner_may_approve: z.boolean(),
+  modes: z.array(modeSchema).min(1).max(3),
+  max_window_seconds: z
+    .int()
+    .min(1)
+    .max(8 * 3600),
+  narrowing: z.boolean(),
+})
+
+/** A server of tools: the hash of its manifest, and the labels of each tool. */
+export const toolServerSchema = z.strictObject({
+  id: nameSchema,
+  url: z.url().max(2048),
+  manifest: sha256Schema,
+  tools: z.record(z.string().min(1).max(200), z.strictObject({ labels: z.array(labelSchema).max(32) })),
+})
+
+/** An enforcement point: the key that authenticates its calls, the key that signs its outcomes, what it may ask about. */
+export const enforcementPointSchema = z.strictObject({
+  id: nameSchema,
+  caller_jwk: publicJwkSchema,
+  outcome_jwk: publicJwkSchema,
+  resources: z.array(resourceScopeSchema).min(1).max(256),
+  base_urls: z.array(z.url().max(2048)).max(64),
+  may_release: z.boolean(),
+})
+
+/** The active policy set, by hash: SHA-256 of JCS `{ <file name>: <sha256 of its bytes> }`. A file on disk is a candidate. */
+export const policySetSchema = z.strictObject({
+  id: z.literal('active'),
+  hash: sha256Schema,
+  files: z.record(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/), sha256Schema),
+})
+
+/** What the registry holds, by entity type. */
+export const entitySchemas = {
+  'service-key': serviceKeySchema,
+  agent: agentSchema,
+  approver: approverSchema,
+  rule: ruleSchema,
+  'tool-server': toolServerSchema,
+  'enforcement-point': enforcementPointSchema,
+  'policy-set': policySetSchema,
+} as const
+
+export type EntityType = keyof typeof entitySchemas
+export type Entity<T extends EntityType = EntityType> = z.infer<(typeof entitySchemas)[T]>
+export type ServiceKey = Entity<'service-key'>
+export type Agent = Entity<'agent'>
+export type Approver = Entity<'approver'>
+export type Rule = Entity<'rule'>
+export type ToolServer = Entity<'tool-server'>
+export type EnforcementPoint = Entity<'enforcement-point'>
+export type PolicySet = Entity<'policy-set'>

@@ -1,0 +1,74 @@
+import { z } from 'zod'
+import { sha256Schema, timestampSchema, versionSchema } from './primitives.ts'
+
+export const maxEventBytes = 65_535
+
+/** Zero-padded, so that it orders as text (CloudEvents `sequence` extension). */
+export const sequenceSchema = z.string().regex(/^\d{16}$/, 'not 16 digits')
+
+/**
+ * The hash of this producer's previous event: base64url SHA-256 of its whole bytes. The first event of a producer names its
+ * predecessor's last known event instead: `<source>#<sequence>:<hash>`, or `none`.
+ */
+export const previousSchema = z.union([
+  sha256Schema,
+  z.literal('none'),
+  z.string().regex(/^\/[a-z-]+\/[0-9A-Za-z_-]+#\d{16}:[A-Za-z0-9_-]{43}$/, 'not a predecessor'),
+])
+
+/**
+ * CloudEvents 1.0, structured mode, with our extensions (DESIGN §4). Unknown members are ignored. `version`, `sequence`,
+ * `previous` and `jws` are absent on an agent's event; `sequence` and `previous` on topics that are no leaves.
+ */
+export const envelopeSchema = z.object({
+  specversion: z.literal('1.0'),
+  id: z.string().regex(/^[0-9A-Za-z_-]{8,128}$/, 'not an event id'),
+  source: z.string().min(1).max(2100),
+  type: z.string().min(1).max(100),
+  time: timestampSchema,
+  subject: z.string().min(1).max(2100),
+  datacontenttype: z.literal('application/json'),
+  dataschema: z.string().max(200),
+  traceparent: z
+    .string()
+    .regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/)
+    .optional(),
+  partitionkey: z.string().min(1).max(2100),
+  version: versionSchema.optional(),
+  sequence: sequenceSchema.optional(),
+  previous: previousSchema.optional(),
+  data: z.unknown(),
+  jws: z.string().max(1024).optional(),
+})
+export type Envelope = z.infer<typeof envelopeSchema>
+
+/** The order in which members are written. `jws` is put behind all of them, by the signer, over these very bytes. */
+const memberOrder = [
+  'specversion',
+  'id',
+  'source',
+  'type',
+  'time',
+  'subject',
+  'datacontenttype',
+  'dataschema',
+  'traceparent',
+  'partitionkey',
+  'version',
+  'sequence',
+  'previous',
+  'data',
+] as const satisfies readonly (keyof Envelope)[]
+
+/** The bytes of an event without its `jws`; what is signed, and (with `jws`) stored, hashed and published unchanged. */
+export function encodeEnvelope(envelope: Omit<Envelope, 'jws'>): Uint8Array {
+  return new TextEncoder().encode(
+    JSON.stringify(
+      Object.fromEntries(memberOrder.filter((m) => envelope[m] !== undefined).map((m) => [m, envelope[m]])),
+    ),
+  )
+}
+
+export function formatSequence(sequence: number): string {
+  return String(sequence).padStart(16, '0')
+}

@@ -1,0 +1,108 @@
+import { z } from 'zod'
+import {
+  authoritySchema,
+  compactJwsSchema,
+  credentialIdSchema,
+  delegationIdSchema,
+  grantIdSchema,
+  modeSchema,
+  nameSchema,
+  requestIdSchema,
+  sha256Schema,
+  spiffeIdSchema,
+  thumbprintSchema,
+  timestampSchema,
+} from './primitives.ts'
+import { approvalStatementSchema, assertionSchema } from './statements.ts'
+
+/** A grant, whole: what an approval created. Every event of a grant's own life carries all of it. */
+export const grantSchema = z.strictObject({
+  id: grantIdSchema,
+  request_id: requestIdSchema,
+  agent: spiffeIdSchema,
+  instance_key: thumbprintSchema,
+  authority: authoritySchema,
+  mode: modeSchema,
+  not_before: timestampSchema,
+  not_after: timestampSchema,
+  /** The statement's, for ever: what was revoked up to here was known to the humans. */
+  as_of: z.int().min(0),
+  statement: approvalStatementSchema,
+  statement_hash: sha256Schema,
+  assertions: z.array(assertionSchema).min(1).max(16),
+})
+export type Grant = z.infer<typeof grantSchema>
+
+const grantEvent = z.strictObject({ grant: grantSchema, cause: z.string().max(200).optional() })
+
+export const credentialIntended = z.strictObject({
+  credential_id: credentialIdSchema,
+  grant_id: grantIdSchema,
+  delegation_id: delegationIdSchema.optional(),
+  agent: spiffeIdSchema,
+  jkt: thumbprintSchema,
+  audience: z.array(z.string().min(1).max(2048)).min(1).max(8),
+  issued_at: timestampSchema,
+  expires_at: timestampSchema,
+  /** The credential key that will sign. */
+  kid: thumbprintSchema,
+})
+
+export const grantEvents = {
+  'grant.created': grantEvent,
+  'grant.completed': grantEvent,
+  'grant.expired': grantEvent,
+  'grant.suspended': grantEvent,
+  'grant.resumed': grantEvent,
+  'grant.rebound': grantEvent,
+  'delegation.redeemed': z.strictObject({
+    delegation_id: delegationIdSchema,
+    grant_id: grantIdSchema,
+    parent: delegationIdSchema.optional(),
+    delegation: compactJwsSchema,
+    agent: spiffeIdSchema,
+    instance_key: thumbprintSchema,
+    authority: authoritySchema,
+    not_after: timestampSchema,
+  }),
+  'credential.intended': credentialIntended,
+  'credential.issued': z.strictObject({
+    credential_id: credentialIdSchema,
+    grant_id: grantIdSchema,
+    token_hash: sha256Schema,
+  }),
+  'credential.refused': z.strictObject({
+    credential_id: credentialIdSchema.optional(),
+    grant_id: grantIdSchema,
+    agent: spiffeIdSchema,
+    reason: z.string().max(100),
+  }),
+} as const
+
+export const revocationKindSchema = z.enum([
+  'credential',
+  'delegation',
+  'grant',
+  'agent',
+  'approver',
+  'tool-server',
+  'all',
+])
+export type RevocationKind = z.infer<typeof revocationKindSchema>
+
+/**
+ * The event's `version` is the dense sequence of revocations. Kinds credential, delegation and grant kill by name, for good;
+ * the others kill what matches and has an `as_of` below this version (DESIGN §7.3). `target` of kind all is `*`.
+ */
+export const revocationDeclared = z.strictObject({
+  revocation_id: z.string().regex(/^rev_[0-9A-Za-z_-]{20,64}$/),
+  kind: revocationKindSchema,
+  target: z.string().min(1).max(2100),
+  reason: z.string().min(1).max(200),
+  by: z.strictObject({
+    kind: z.enum(['approver', 'operator', 'agent', 'issuer']),
+    id: z.union([nameSchema, spiffeIdSchema]),
+  }),
+  /** The event that asked for it, when there is one. */
+  cause: z.string().max(128).optional(),
+})

@@ -1,0 +1,75 @@
+import { z } from 'zod'
+import { previousSchema } from './envelope.ts'
+import { sha256Schema, timestampSchema } from './primitives.ts'
+
+const offsetSchema = z.int().min(-1)
+const partitionSchema = z.string().regex(/^\d{1,5}$/)
+
+/**
+ * A service instance's signed word on where it is (DESIGN §4, §5), each 500 ms and at stop. A reader is fresh when all that
+ * the active issuer's newest head names is folded.
+ */
+export const headPublished = z.strictObject({
+  service: z.enum(['approval', 'issuer', 'policy-decision', 'evidence']),
+  producer: z.string().max(128),
+  active: z.boolean(),
+  /** Its own chain: number and hash of its newest event; 0 and what `previous` would be before the first. */
+  sequence: z.int().min(0),
+  hash: previousSchema,
+  /** For each topic that its service writes, the last event that counts in each partition, whoever wrote it. */
+  counted: z.record(
+    z.string(),
+    z.record(partitionSchema, z.strictObject({ offset: offsetSchema, id: z.string().max(128) })),
+  ),
+  /** As a reader: the offset of the last message handled, by topic and partition; -1: none yet. */
+  read: z.record(z.string(), z.record(partitionSchema, offsetSchema)),
+  stopping: z.boolean(),
+})
+export type Head = z.infer<typeof headPublished>
+
+export const checkpointPublished = z.strictObject({
+  origin: z.string().min(1).max(256),
+  size: z.int().min(0),
+  root: sha256Schema,
+  /** The signed note, cosignatures included. */
+  checkpoint: z.string().max(16_384),
+})
+
+/** One OCSF event for one leaf (DESIGN §7.5); the mapped classes have their own strict schemas in the evidence service. */
+export const leafAppended = z.looseObject({
+  class_uid: z.int(),
+  type_uid: z.int(),
+  time: z.int(),
+  metadata: z.looseObject({ uid: z.string(), version: z.string() }),
+  unmapped: z.looseObject({ leaf_index: z.int().min(0), leaf_hash: sha256Schema }),
+})
+
+export const gapDetected = z.strictObject({
+  producer: z.string().max(128),
+  service: z.string().max(64),
+  from: z.int().min(1),
+  to: z.int().min(1),
+  head_time: timestampSchema,
+})
+export const outcomeUnrelayed = z.strictObject({
+  decision_id: z.string().max(128),
+  enforcement_point: z.string().max(255),
+  sequence: z.int(),
+})
+/** An event that cannot count: forged, foreign, void where it should not be. Named by its leaf. */
+export const eventRefused = z.strictObject({
+  topic: z.string().max(255),
+  event_id: z.string().max(128),
+  sha256: sha256Schema,
+  code: z.string().max(64),
+})
+
+/** What evidence could not read, by position and hash; the bytes stay on their own topic. */
+export const eventParked = z.strictObject({
+  topic: z.string().max(255),
+  partition: z.int().min(0),
+  offset: z.int().min(0),
+  sha256: sha256Schema,
+  size: z.int().min(0),
+  code: z.string().max(64),
+})

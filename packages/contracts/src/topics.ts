@@ -1,0 +1,256 @@
+import type { z } from 'zod'
+import {
+  attachmentErased,
+  attachmentStored,
+  decisionAbandoned,
+  decisionAllowed,
+  decisionDenied,
+  denialsSummarised,
+  outcomeMissing,
+  outcomeReported,
+} from './decisions.ts'
+import { grantEvents, revocationDeclared } from './grants.ts'
+import { registryEvents } from './registry.ts'
+import {
+  accessRequestSubmitted,
+  enrolmentOffered,
+  requestApproved,
+  requestCancelled,
+  requestDenied,
+  requestEndorsed,
+  requestExpired,
+  requestReceived,
+  requestWithdrawn,
+} from './requests.ts'
+import {
+  checkpointPublished,
+  eventParked,
+  eventRefused,
+  gapDetected,
+  headPublished,
+  leafAppended,
+  outcomeUnrelayed,
+} from './system.ts'
+
+export type ServiceName = 'approval' | 'issuer' | 'policy-decision' | 'evidence'
+export type Writer = ServiceName | 'agents' | 'every service'
+
+export interface Topic {
+  name: string
+  about: string
+  writer: Writer
+  readers: readonly ServiceName[]
+  partitions: number
+  cleanup: { retentionDays: number } | 'for ever' | 'compact'
+  /** Each event becomes a leaf of the log, and is numbered and chained by its producer. */
+  leaf: boolean
+  events: Readonly<Record<string, z.ZodType>>
+  /** The event types that do not advance a `version`; all others on a leaf topic with a versioned subject carry one. */
+  unversioned?: readonly string[] | 'all'
+}
+
+const defineTopic = <const T extends Topic>(topic: T): T => topic
+
+/** Agents' signed asks. Anybody who may write here is untrusted: approval verifies the JWS inside each. */
+export const accessRequestsV1 = defineTopic({
+  name: 'access-requests.v1',
+  about:
+    'Agents ask for tasks. Untrusted; each message holds a JWS by the agent. Keyed by request id or anything else.',
+  writer: 'agents',
+  readers: ['approval'],
+  partitions: 3,
+  cleanup: { retentionDays: 7 },
+  leaf: false,
+  events: { 'access-request.submitted': accessRequestSubmitted },
+})
+
+/** Facts about one request, ordered by request id. Written by approval alone. */
+export const approvalsV1 = defineTopic({
+  name: 'approvals.v1',
+  about: "A request's life, keyed by request id; `version` is the request's.",
+  writer: 'approval',
+  readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
+  partitions: 3,
+  cleanup: { retentionDays: 30 },
+  leaf: true,
+  events: {
+    'request.received': requestReceived,
+    'request.endorsed': requestEndorsed,
+    'request.approved': requestApproved,
+    'request.denied': requestDenied,
+    'request.expired': requestExpired,
+    'request.cancelled': requestCancelled,
+    'request.withdrawn': requestWithdrawn,
+    'enrolment.offered': enrolmentOffered,
+  },
+})
+
+/** Who and what exists, and the rules; kept for ever. One partition: entities authorise each other, so one order. */
+export const registryV1 = defineTopic({
+  name: 'registry.v1',
+  about:
+    'Service keys, agents, approvers, rules, tool servers, enforcement points and the active policy set, keyed by entity.',
+  writer: 'issuer',
+  readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
+  partitions: 1,
+  cleanup: 'for ever',
+  leaf: true,
+  events: registryEvents,
+})
+
+/** A tree's life, keyed by root grant id; `version` is the tree's on this topic. */
+export const grantsV1 = defineTopic({
+  name: 'grants.v1',
+  about: "A tree's life: grant, delegations, credentials. Keyed by root grant id; `version` is the tree's.",
+  writer: 'issuer',
+  readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
+  partitions: 3,
+  cleanup: { retentionDays: 30 },
+  leaf: true,
+  events: grantEvents,
+  unversioned: ['credential.refused'],
+})
+
+/** What is dead. One partition; `version` is the dense sequence that `as_of` refers to. */
+export const revocationsV1 = defineTopic({
+  name: 'revocations.v1',
+  about: 'What was revoked, in one order; `version` is its dense sequence, which `as_of` refers to.',
+  writer: 'issuer',
+  readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
+  partitions: 1,
+  cleanup: { retentionDays: 30 },
+  leaf: true,
+  events: { 'revocation.declared': revocationDeclared },
+})
+
+/** A tree's actions, keyed by root grant id, else by subject. ALLOWs, abandonments and outcomes advance the tree's `version`. */
+export const decisionsV1 = defineTopic({
+  name: 'decisions.v1',
+  about:
+    "A tree's actions: decisions and outcomes. Keyed by root grant id, else subject; `version` is the tree's, absent on denials.",
+  writer: 'policy-decision',
+  readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
+  partitions: 3,
+  cleanup: { retentionDays: 30 },
+  leaf: true,
+  events: {
+    'decision.allowed': decisionAllowed,
+    'decision.denied': decisionDenied,
+    'decision.abandoned': decisionAbandoned,
+    'outcome.reported': outcomeReported,
+    'outcome.missing': outcomeMissing,
+    'denials.summarised': denialsSummarised,
+  },
+  unversioned: ['decision.denied', 'denials.summarised'],
+})
+
+/** Where each instance is, each 500 ms. Signed, not numbered, not evidence. */
+export const headsV1 = defineTopic({
+  name: 'heads.v1',
+  about: 'Where each service instance is: its chain, what counts in the topics it writes, how far it has read.',
+  writer: 'every service',
+  readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
+  partitions: 1,
+  cleanup: 'compact',
+  leaf: false,
+  events: { 'head.published': headPublished },
+})
+
+/** For SIEMs: one OCSF event a leaf. */
+export const evidenceV1 = defineTopic({
+  name: 'evidence.v1',
+  about: 'One OCSF 1.9 event for each leaf, keyed by leaf index.',
+  writer: 'evidence',
+  readers: [],
+  partitions: 3,
+  cleanup: { retentionDays: 30 },
+  leaf: false,
+  events: { 'leaf.appended': leafAppended },
+})
+
+/** Signed tree heads, as they are published. */
+export const checkpointsV1 = defineTopic({
+  name: 'checkpoints.v1',
+  about: 'Signed checkpoints of the log, keyed by its origin.',
+  writer: 'evidence',
+  readers: ['evidence'],
+  partitions: 1,
+  cleanup: 'compact',
+  leaf: false,
+  events: { 'checkpoint.published': checkpointPublished },
+})
+
+/** What evidence noticed. */
+export const findingsV1 = defineTopic({
+  name: 'findings.v1',
+  about: 'What evidence noticed: gaps, unrelayed outcomes, events that cannot count. Keyed by what it is about.',
+  writer: 'evidence',
+  readers: ['evidence'],
+  partitions: 1,
+  cleanup: { retentionDays: 30 },
+  leaf: true,
+  events: { 'gap.detected': gapDetected, 'outcome.unrelayed': outcomeUnrelayed, 'event.refused': eventRefused },
+  unversioned: 'all',
+})
+
+const attachments = (writer: 'approval' | 'policy-decision') =>
+  defineTopic({
+    name: `attachments.${writer}.v1`,
+    about: `Erasable values that ${writer}'s events hold only as salted hashes.`,
+    writer,
+    readers: ['approval', 'evidence'],
+    partitions: 1,
+    cleanup: { retentionDays: 7 },
+    leaf: false,
+    events: { 'attachment.stored': attachmentStored, 'attachment.erased': attachmentErased },
+  })
+export const attachmentsApprovalV1 = attachments('approval')
+export const attachmentsPolicyDecisionV1 = attachments('policy-decision')
+
+const sources = [
+  accessRequestsV1,
+  approvalsV1,
+  registryV1,
+  grantsV1,
+  revocationsV1,
+  decisionsV1,
+  headsV1,
+  evidenceV1,
+  checkpointsV1,
+  findingsV1,
+  attachmentsApprovalV1,
+  attachmentsPolicyDecisionV1,
+] as const satisfies readonly Topic[]
+
+/** Where evidence puts what it could not read from the topic of that name; a leaf, since it stands for one. */
+export const parkedTopic = (source: Topic): Topic => ({
+  name: `${source.name}.parked`,
+  about: `What could not be read on ${source.name}: position, hash, size, error code. Keyed as the source.`,
+  writer: 'evidence',
+  readers: ['evidence'],
+  partitions: 1,
+  cleanup: { retentionDays: 30 },
+  leaf: true,
+  events: { 'event.parked': eventParked },
+  unversioned: 'all',
+})
+
+/** Every topic there is. */
+export const topics: readonly Topic[] = [
+  ...sources,
+  ...sources.filter((topic) => topic.leaf && topic.name !== findingsV1.name).map(parkedTopic),
+]
+
+const byName = new Map(topics.map((topic) => [topic.name, topic]))
+export const topicNamed = (name: string): Topic | undefined => byName.get(name)
+
+type Sources = (typeof sources)[number]
+type EventsOf<N extends TopicName> = Extract<Sources, { name: N }>['events']
+export type TopicName = Sources['name']
+export type EventTypeOf<N extends TopicName> = keyof EventsOf<N> & string
+export type EventData<N extends TopicName, E extends EventTypeOf<N>> =
+  EventsOf<N> extends Record<E, z.ZodType<infer D>> ? D : never
+
+/** Whether events of this type carry the `version` that they give their entity or tree. */
+export const isVersioned = (topic: Topic, type: string): boolean =>
+  topic.leaf && topic.unversioned !== 'all' && !topic.unversioned?.includes(type)

@@ -1,0 +1,29 @@
+import { createHash } from 'node:crypto'
+import canonicalize from 'canonicalize'
+
+/** RFC 8785. Parse with a schema first: `undefined` members vanish, NaN, BigInt and lone surrogates throw. */
+export function jcs(value: unknown): string {
+  const text = canonicalize(value)
+  if (text === undefined) throw new TypeError('not a JSON value')
+  return text
+}
+
+/** base64url SHA-256 of the JCS form: how statements, entities and actions are named. */
+export function jcsHash(value: unknown): string {
+  return createHash('sha256').update(jcs(value)).digest('base64url')
+}
+
+/** An action as it will be executed: `properties` are the strictly parsed arguments, or `{ body_sha256 }` for an opaque body. */
+export interface Action {
+  name: string
+  properties: Readonly<Record<string, unknown>>
+  resource: { type: string; id: string }
+}
+
+/**
+ * Names exactly one action (DESIGN §7.4): base64url SHA-256 of JCS `{ action: { name, properties }, resource: { type, id } }`.
+ * Vectors: test/vectors/action-digest.json.
+ */
+export function actionDigest({ name, properties, resource }: Action): string {
+  return jcsHash({ action: { name, properties }, resource: { type: resource.type, id: resource.id } })
+}
