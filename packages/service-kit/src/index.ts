@@ -1,1 +1,5 @@
-export {}
+export { type Clock, systemClock, type TestClock, testClock } from './clock.ts'
+export { after, withDeadline } from './deadline.ts'
+export { type IdPrefix, newId } from './ids.ts'
+export { type RandomSource, seededRandom, systemRandom } from './random.ts'
+export { type SignalHost, untilStopped } from './until-stopped.ts'

@@ -1,0 +1,44 @@
+import { type ErrorCode, ServiceError } from '@bailiwick/errors'
+
+/** Node turns a longer timer into one of 1 ms, which would make a far deadline an immediate one. */
+const LONGEST_TIMER_MS = 2_147_483_647
+
+/**
+ * Resolves after `ms` of real time (less than 0 counts as 0; at most 24 days, else RangeError). Rejects with the signal's
+ * reason as soon as it is aborted. The timer keeps the process alive.
+ */
+export function after(ms: number, signal?: AbortSignal): Promise<void> {
+  if (!(ms <= LONGEST_TIMER_MS)) return Promise.reject(new RangeError('a wait of more than 24 days'))
+  if (signal?.aborted) return Promise.reject(signal.reason)
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', abort)
+      resolve()
+    }, ms)
+    signal?.addEventListener('abort', abort, { once: true })
+  })
+}
+
+/**
+ * Settles as `promise` does, or throws ServiceError(`code`) once `ms` of real time have passed. The work behind the promise
+ * is not stopped and its outcome is then ignored: what it writes may still happen.
+ */
+export async function withDeadline<T>(
+  promise: Promise<T>,
+  ms: number,
+  code: ErrorCode = 'deadline_exceeded',
+): Promise<T> {
+  const settled = new AbortController()
+  const late = after(ms, settled.signal).then(() => {
+    throw new ServiceError(code)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    settled.abort()
+  }
+}

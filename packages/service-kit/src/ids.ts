@@ -1,0 +1,32 @@
+import type { RandomSource } from './random.ts'
+
+/** What an id can name: the first part of it, so that nobody takes one kind for another. */
+export type IdPrefix = 'req' | 'apr' | 'grt' | 'dlg' | 'crd' | 'dec' | 'out' | 'evt' | 'call' | 'chg' | 'ins'
+
+const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ' // Crockford's base32: no I, L, O, U
+const TIME_LIMIT = 2 ** 48
+
+/**
+ * `<prefix>_` and 26 characters as a ULID has them: 48 bits of `now` (ms since the epoch), then 80 random bits. Ids of
+ * one prefix sort by time of creation; within one ms in no order. Not a secret: whoever holds one knows when it was made.
+ */
+export function newId(prefix: IdPrefix, now: number, random: RandomSource): string {
+  if (!Number.isSafeInteger(now) || now < 0 || now >= TIME_LIMIT) throw new RangeError('a time that no id can hold')
+  const bytes = random(10)
+  if (bytes.length !== 10) throw new RangeError('a random source that gives another length than asked')
+  let time = ''
+  for (let rest = now, n = 0; n < 10; n++, rest = Math.floor(rest / 32)) time = ALPHABET.charAt(rest % 32) + time
+  return `${prefix}_${time}${base32(bytes)}`
+}
+
+function base32(bytes: Uint8Array): string {
+  let text = ''
+  let bits = 0
+  let held = 0
+  for (const byte of bytes) {
+    held = (held << 8) | byte
+    for (bits += 8; bits >= 5; bits -= 5) text += ALPHABET.charAt((held >> (bits - 5)) & 31)
+    held &= (1 << bits) - 1
+  }
+  return text
+}

@@ -1,0 +1,47 @@
+import { spawn } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
+import { expect, it } from 'vitest'
+import { testClock } from './clock.ts'
+import { untilStopped } from './until-stopped.ts'
+
+class FakeHost extends EventEmitter {
+  readonly exits: number[] = []
+  exit(code: number): void {
+    this.exits.push(code)
+  }
+}
+
+it('takes the Ctrl-C that npm repeats for one, and a later one for impatience', async () => {
+  const clock = testClock()
+  const host = new FakeHost()
+  const stopped = untilStopped(clock, host)
+  host.emit('SIGINT', 'SIGINT')
+  clock.advance(5)
+  host.emit('SIGINT', 'SIGINT')
+  expect(await stopped).toBe('SIGINT')
+  expect(host.exits).toEqual([])
+  clock.advance(1000)
+  host.emit('SIGTERM', 'SIGTERM')
+  expect(host.exits).toEqual([1])
+})
+
+it('lets the disposers of a real process run, though the signal comes twice', async () => {
+  const script = `
+    const { systemClock } = await import(${JSON.stringify(new URL('./clock.ts', import.meta.url).href)})
+    const { untilStopped } = await import(${JSON.stringify(new URL('./until-stopped.ts', import.meta.url).href)})
+    await using closing = { async [Symbol.asyncDispose]() { process.stdout.write('disposed'); clearInterval(alive) } }
+    const alive = setInterval(() => {}, 1000)
+    const stopped = untilStopped(systemClock)
+    process.stdout.write('ready ')
+    process.stdout.write((await stopped) + ' ')`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk
+  })
+  await once(child.stdout, 'data')
+  child.kill('SIGTERM')
+  child.kill('SIGTERM')
+  const [code] = await once(child, 'exit')
+  expect([code, output]).toEqual([0, 'ready SIGTERM disposed'])
+})
