@@ -5,6 +5,7 @@ import {
   credentialIdSchema,
   decisionIdSchema,
   grantIdSchema,
+  idSchema,
   nameSchema,
   requestIdSchema,
   saltedHashSchema,
@@ -110,12 +111,14 @@ export const denialsSummarised = z.strictObject({
     .max(200),
 })
 
+const attachmentIdSchema = idSchema('att')
+
 /** An agent's prose, or arguments, beside the event that holds their hash. */
 export const attachmentStored = z.strictObject({
-  attachment_id: z.string().regex(/^att_[0-9A-Za-z_-]{20,64}$/),
+  attachment_id: attachmentIdSchema,
   about: z.string().max(128),
   salt: z.string().max(64),
   text: z.string().max(20_000),
   ...saltedHashSchema.shape,
 })
-export const attachmentErased = z.strictObject({ attachment_id: z.string(), about: z.string().max(128) })
+export const attachmentErased = z.strictObject({ attachment_id: attachmentIdSchema, about: z.string().max(128) })

@@ -1,3 +1,4 @@
+import type { z } from 'zod'
 import { type Envelope, envelopeSchema, maxEventBytes } from './envelope.ts'
 import { parseStrictJson } from './strict-json.ts'
 import { type EventData, type EventTypeOf, isVersioned, type Topic, type TopicName } from './topics.ts'
@@ -11,9 +12,19 @@ export type Decoded =
   | { ok: true; event: Omit<Envelope, 'data'> & { data: unknown } }
   | { ok: false; code: 'event_too_large' | 'json_malformed' | 'event_malformed' | 'event_type_unknown'; detail: string }
 
+type Refused = Extract<Decoded, { ok: false }>
+const malformed = (detail: string): Refused => ({ ok: false, code: 'event_malformed', detail })
+
+/** Names of unknown members come from whoever wrote the event: no more than a line of them goes on. */
+const firstIssue = (root: string, { issues: [issue] }: z.ZodError): string =>
+  `${[root, ...(issue?.path ?? [])].filter((part) => part !== '').join('.')}: ${issue?.message}`
+    .slice(0, 200)
+    .toWellFormed()
+
 /**
  * Strict decode of one event from the bytes on the bus: size, strict JSON, envelope, type of this topic, data, and which
- * of the producer's members must be there. Never throws, whatever the bytes are.
+ * of the producer's members (`version`, `sequence`, `previous`, `jws`) must, and must not, be there. Never throws,
+ * whatever the bytes are.
  */
 export function decodeEvent(topic: Topic, bytes: Uint8Array): Decoded {
   if (bytes.length > maxEventBytes) return { ok: false, code: 'event_too_large', detail: `${bytes.length} bytes` }
@@ -24,20 +35,21 @@ export function decodeEvent(topic: Topic, bytes: Uint8Array): Decoded {
     return { ok: false, code: 'json_malformed', detail: 'not strict JSON' }
   }
   const envelope = envelopeSchema.safeParse(json)
-  if (!envelope.success) return { ok: false, code: 'event_malformed', detail: envelope.error.issues[0]?.message ?? '' }
+  if (!envelope.success) return malformed(firstIssue('', envelope.error))
   const event = envelope.data
   const schema = Object.hasOwn(topic.events, event.type) ? topic.events[event.type] : undefined
   if (schema === undefined) return { ok: false, code: 'event_type_unknown', detail: event.type.slice(0, 100) }
-  if (topic.writer !== 'agents' && event.jws === undefined)
-    return { ok: false, code: 'event_malformed', detail: 'jws is missing' }
-  if (topic.leaf && (event.sequence === undefined || event.previous === undefined))
-    return { ok: false, code: 'event_malformed', detail: 'sequence or previous is missing' }
-  if (isVersioned(topic, event.type) !== (event.version !== undefined))
-    return { ok: false, code: 'event_malformed', detail: 'version is missing, or must not be there' }
-  const data = schema.safeParse(event.data)
-  if (!data.success) {
-    const issue = data.error.issues[0]
-    return { ok: false, code: 'event_malformed', detail: `data.${issue?.path.join('.')}: ${issue?.message}` }
+  const expected = {
+    version: isVersioned(topic, event.type),
+    sequence: topic.leaf,
+    previous: topic.leaf,
+    jws: topic.writer !== 'agents',
   }
+  for (const member of ['version', 'sequence', 'previous', 'jws'] as const) {
+    if (expected[member] === (event[member] !== undefined)) continue
+    return malformed(`${member} ${expected[member] ? 'is missing' : 'must not be there'}`)
+  }
+  const data = schema.safeParse(event.data)
+  if (!data.success) return malformed(firstIssue('data', data.error))
   return { ok: true, event: { ...event, data: data.data } }
 }

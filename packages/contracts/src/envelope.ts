@@ -16,6 +16,16 @@ export const previousSchema = z.union([
   z.string().regex(/^\/[a-z-]+\/[0-9A-Za-z_-]+#\d{16}:[A-Za-z0-9_-]{43}$/, 'not a predecessor'),
 ])
 
+/** A CloudEvents String (§ Type System): no control characters, no noncharacters; strict JSON refuses lone surrogates. */
+const attributeSchema = z
+  .string()
+  .min(1)
+  .max(2100)
+  .regex(/^[^\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}]+$/u, 'not a CloudEvents String')
+
+/** The characters of a URI reference (RFC 3986 §2, §4.1). */
+const uriReference = /^[A-Za-z0-9._~:/?#[\]@!$&'()*+,;=%-]+$/
+
 /**
  * CloudEvents 1.0, structured mode, with our extensions (DESIGN §4). Unknown members are ignored. `version`, `sequence`,
  * `previous` and `jws` are absent on an agent's event; `sequence` and `previous` on topics that are no leaves.
@@ -23,17 +33,20 @@ export const previousSchema = z.union([
 export const envelopeSchema = z.object({
   specversion: z.literal('1.0'),
   id: z.string().regex(/^[0-9A-Za-z_-]{8,128}$/, 'not an event id'),
-  source: z.string().min(1).max(2100),
-  type: z.string().min(1).max(100),
+  source: attributeSchema.regex(uriReference, 'not a URI reference'),
+  type: attributeSchema.max(100),
   time: timestampSchema,
-  subject: z.string().min(1).max(2100),
+  subject: attributeSchema,
   datacontenttype: z.literal('application/json'),
-  dataschema: z.string().max(200),
+  dataschema: z
+    .string()
+    .max(200)
+    .regex(/^[a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/?#[\]@!$&'()*+,;=%-]+$/, 'not a URI'),
   traceparent: z
     .string()
-    .regex(/^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/)
+    .regex(/^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/, 'not a W3C traceparent')
     .optional(),
-  partitionkey: z.string().min(1).max(2100),
+  partitionkey: attributeSchema,
   version: versionSchema.optional(),
   sequence: sequenceSchema.optional(),
   previous: previousSchema.optional(),

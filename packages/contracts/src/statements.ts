@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   authoritySchema,
   base64urlSchema,
+  grantIdSchema,
   installationSchema,
   modeSchema,
   nameSchema,
@@ -70,7 +71,7 @@ export const stepUpStatementSchema = z.strictObject({
   kind: z.literal('step_up'),
   installation: installationSchema,
   request_id: requestIdSchema,
-  grant_id: z.string(),
+  grant_id: grantIdSchema,
   action_digest: sha256Schema,
   not_after: timestampSchema,
   nonce: nonceSchema,

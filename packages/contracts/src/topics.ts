@@ -251,6 +251,9 @@ export type EventTypeOf<N extends TopicName> = keyof EventsOf<N> & string
 export type EventData<N extends TopicName, E extends EventTypeOf<N>> =
   EventsOf<N> extends Record<E, z.ZodType<infer D>> ? D : never
 
+/** An event's `dataschema`: the `$id` of the generated JSON Schema of its data. */
+export const dataSchemaOf = (topic: Topic, type: string): string => `urn:bailiwick:schema:${topic.name}:${type}`
+
 /** Whether events of this type carry the `version` that they give their entity or tree. */
 export const isVersioned = (topic: Topic, type: string): boolean =>
   topic.leaf && topic.unversioned !== 'all' && !topic.unversioned?.includes(type)
