@@ -1,0 +1,63 @@
+import {
+  installationSchema,
+  modeSchema,
+  saltedHashSchema,
+  sha256Schema,
+  spiffeIdSchema,
+  timestampSchema,
+} from '@bailiwick/contracts'
+import { z } from 'zod'
+import { signCompact, verifyCompact } from './jws.ts'
+import type { SigningKey, VerifyingKey } from './keys.ts'
+import { type Clocked, jtiSchema, lifetimeProblem, livesAtMost, numericDateSchema } from './lifetime.ts'
+import { refused, type Verified } from './verified.ts'
+
+const accessRequestSchema = z
+  .strictObject({
+    /** The installation that is asked. */
+    aud: installationSchema,
+    /** The instance that asks: `<agent id>/<instance>`. */
+    sub: spiffeIdSchema,
+    iat: numericDateSchema,
+    /** How long the signed ask may still be handed in, not how long the grant lives. */
+    exp: numericDateSchema,
+    jti: jtiSchema,
+    /** An object; the `authority` package judges its members. */
+    authority: z.record(z.string(), z.unknown()),
+    mode: modeSchema,
+    not_before: timestampSchema.optional(),
+    expires_in_seconds: z
+      .int()
+      .min(1)
+      .max(8 * 3600)
+      .optional(),
+    not_after: timestampSchema.optional(),
+    rebind: z.enum(['none', 'attested']).optional(),
+    action_digest: sha256Schema.optional(),
+    purpose: saltedHashSchema.optional(),
+  })
+  .refine(livesAtMost(3600), { path: ['exp'] })
+  .refine((c) => (c.expires_in_seconds === undefined) !== (c.not_after === undefined), { path: ['not_after'] })
+
+/** What an agent asks for (DESIGN §2): signed by the key of the instance that will hold the credential. */
+export type AccessRequest = z.infer<typeof accessRequestSchema>
+
+/** Throws `invariant_broken` when the request does not fit its schema: `exp` over an hour away, or not exactly one end. */
+export function signAccessRequest(request: AccessRequest, key: SigningKey<'agent'>): string {
+  return signCompact('accessRequest', accessRequestSchema, request, key)
+}
+
+/**
+ * Verifies an ask by the key that is registered for, or bound to, the instance it names (`subject`). Counts once: replay is
+ * the caller's to remember, by `jti` and key.
+ */
+export function verifyAccessRequest(
+  options: { request: string; key: VerifyingKey<'agent'>; subject: string; installation: string } & Clocked,
+): Verified<AccessRequest> {
+  const verified = verifyCompact('accessRequest', accessRequestSchema, options.request, options.key)
+  if (!verified.ok) return verified
+  const { aud, sub } = verified.value
+  if (aud !== options.installation) return refused('token_audience_wrong', 'accessRequest: another installation')
+  if (sub !== options.subject) return refused('key_unknown', 'accessRequest: the key of another instance')
+  return lifetimeProblem(verified.value, options) ?? verified
+}

@@ -1,0 +1,76 @@
+import {
+  credentialIdSchema,
+  grantIdSchema,
+  modeSchema,
+  requestIdSchema,
+  sha256Schema,
+  spiffeIdSchema,
+  thumbprintSchema,
+} from '@bailiwick/contracts'
+import { z } from 'zod'
+import { signCompact, verifyCompact } from './jws.ts'
+import type { SigningKey, VerifyingKey } from './keys.ts'
+import { type Clocked, lifetimeProblem, livesAtMost, numericDateSchema } from './lifetime.ts'
+import { refused, type Verified } from './verified.ts'
+
+/** A credential's longest life, in seconds, whoever signs it (DESIGN §7.3). */
+export const longestCredentialSeconds = 600
+
+const audienceSchema = z.string().min(1).max(2048)
+
+/** RFC 8693 §4.1: the outermost is who acts now. */
+const actorSchema = z.strictObject({
+  sub: spiffeIdSchema,
+  get act() {
+    return actorSchema.optional()
+  },
+})
+
+const accessTokenSchema = z
+  .strictObject({
+    iss: z.string().min(1).max(2048),
+    aud: z.union([audienceSchema, z.array(audienceSchema).min(1).max(8)]),
+    /** The agent whose grant it is; the humans stand in the statement. */
+    sub: spiffeIdSchema,
+    client_id: spiffeIdSchema,
+    iat: numericDateSchema,
+    exp: numericDateSchema,
+    jti: credentialIdSchema,
+    cnf: z.strictObject({ jkt: thumbprintSchema }),
+    /** Objects; the `authority` package judges their members. */
+    authorization_details: z.array(z.record(z.string(), z.unknown())).min(1).max(16),
+    grant: z.strictObject({
+      id: grantIdSchema,
+      root: grantIdSchema,
+      request: requestIdSchema,
+      mode: modeSchema,
+      statement_hash: sha256Schema,
+      as_of: z.int().min(0),
+    }),
+    act: actorSchema.optional(),
+  })
+  .refine(livesAtMost(longestCredentialSeconds), { path: ['exp'] })
+
+/** The claims of a credential: RFC 9068 with RFC 9396, bound to a key (RFC 9449 §6.1). Never a bearer token. */
+export type AccessToken = z.infer<typeof accessTokenSchema>
+
+/** Throws `invariant_broken` when the claims do not fit their schema, a life over 10 minutes included. */
+export function signAccessToken(claims: AccessToken, key: SigningKey<'credential'>): string {
+  return signCompact('accessToken', accessTokenSchema, claims, key)
+}
+
+/**
+ * Verifies a credential by a key certified for `credential`. Says nothing of possession: the caller compares `cnf.jkt` with
+ * the `jkt` of the proof that came with it (V11), and asks whether grant and intent are alive.
+ */
+export function verifyAccessToken(
+  options: { token: string; key: VerifyingKey<'credential'>; issuer: string; audience: string } & Clocked,
+): Verified<AccessToken> {
+  const verified = verifyCompact('accessToken', accessTokenSchema, options.token, options.key)
+  if (!verified.ok) return verified
+  const { iss, aud } = verified.value
+  if (iss !== options.issuer) return refused('token_audience_wrong', 'accessToken: iss')
+  const meant = typeof aud === 'string' ? aud === options.audience : aud.includes(options.audience)
+  if (!meant) return refused('token_audience_wrong', 'accessToken: aud')
+  return lifetimeProblem(verified.value, options) ?? verified
+}

@@ -1,0 +1,55 @@
+import { spiffeIdSchema } from '@bailiwick/contracts'
+import { z } from 'zod'
+import { signCompact, verifyCompact } from './jws.ts'
+import type { SigningKey, VerifyingKey } from './keys.ts'
+import { type Clocked, jtiSchema, lifetimeProblem, numericDateSchema } from './lifetime.ts'
+import { refused, type Verified } from './verified.ts'
+
+const longestLifeSeconds = 300
+
+// Other people's clients make these too: members that we do not know are let pass, as RFC 7523 §3 has it.
+const clientAssertionSchema = z.looseObject({
+  iss: spiffeIdSchema,
+  sub: spiffeIdSchema,
+  aud: z.union([z.string().min(1).max(2048), z.tuple([z.string().min(1).max(2048)])]),
+  exp: numericDateSchema,
+  iat: numericDateSchema.optional(),
+  nbf: numericDateSchema.optional(),
+  jti: jtiSchema,
+})
+
+/** How a client says who it is at the token endpoint: `private_key_jwt` (RFC 7523 §2.2). `iss` = `sub` = its client id. */
+export type ClientAssertion = Pick<z.infer<typeof clientAssertionSchema>, 'iss' | 'sub' | 'aud' | 'exp' | 'iat' | 'jti'>
+
+/** Throws `invariant_broken` when the claims do not fit their schema. */
+export function signClientAssertion(assertion: ClientAssertion, key: SigningKey<'agent'>): string {
+  return signCompact('clientAssertion', clientAssertionSchema, assertion, key)
+}
+
+/**
+ * Verifies a client's assertion by the key that is registered for it. `audiences` are the names this server goes by: its
+ * issuer identifier (RFC 7523bis) and its token endpoint; exactly one of them stands in `aud`, alone, else an assertion
+ * made for another server could be passed on. It lives at most 5 minutes from `now`. Replay is the caller's to remember.
+ */
+export function verifyClientAssertion(
+  options: {
+    assertion: string
+    key: VerifyingKey<'agent'>
+    clientId: string
+    audiences: readonly string[]
+  } & Clocked,
+): Verified<{ clientId: string; jti: string; exp: number }> {
+  const rules = { foreign: true, otherTyps: ['JWT', undefined] }
+  const verified = verifyCompact('clientAssertion', clientAssertionSchema, options.assertion, options.key, rules)
+  if (!verified.ok) return verified
+  const { iss, sub, aud, exp, jti } = verified.value
+  if (iss !== options.clientId || sub !== options.clientId)
+    return refused('key_unknown', 'clientAssertion: the key of another client')
+  const audience = typeof aud === 'string' ? aud : aud[0]
+  if (!options.audiences.includes(audience)) return refused('token_audience_wrong', 'clientAssertion: aud')
+  const problem = lifetimeProblem(verified.value, options)
+  if (problem !== undefined) return problem
+  if (!(exp * 1000 <= options.now + longestLifeSeconds * 1000 + options.leewayMs))
+    return refused('token_malformed', 'clientAssertion: exp is over 5 minutes away')
+  return { ok: true, value: { clientId: iss, jti, exp } }
+}

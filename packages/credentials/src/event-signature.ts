@@ -1,0 +1,89 @@
+import { maxEventBytes } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import { decodeBase64url, encodeBase64url } from './base64url.ts'
+import { headerProblem, parseHeader, requirePurpose } from './jws.ts'
+import type { SigningKey, VerifyingKey } from './keys.ts'
+import { kinds, type PurposeOf } from './kinds.ts'
+import { refused, type Verified } from './verified.ts'
+
+export type EventPurpose = PurposeOf<'event'>
+
+/** A signed event taken apart; nothing in it is verified. */
+export interface SplitEvent {
+  /** The bytes that were signed: the event's before `,"jws":`, and `}`. */
+  readonly unsigned: Uint8Array
+  /** The detached JWS: protected header, nothing, signature (RFC 7515 appendix F). */
+  readonly jws: string
+}
+
+/**
+ * Puts a detached JWS behind the members of an event (DESIGN §4). `unsigned` are the bytes of a JSON object that has
+ * members and no `jws`; they stand unchanged in the result, so nothing is ever serialised again to verify it.
+ * Throws `invariant_broken` for a key that signs no events, `event_too_large` when the result is over 65,535 bytes.
+ */
+export function signEvent(unsigned: Uint8Array, key: SigningKey<EventPurpose>): Uint8Array {
+  requirePurpose('event', key)
+  if (!isObject(unsigned))
+    throw new ServiceError('invariant_broken', 'an event to sign is not a JSON object with members')
+  const header = encodeBase64url(JSON.stringify({ alg: key.alg, kid: key.kid, typ: kinds.event.typ }))
+  const signature = encodeBase64url(key.sign(signingInput(header, unsigned)))
+  const event = Buffer.concat([unsigned.subarray(0, -1), Buffer.from(`,"jws":"${header}..${signature}"}`, 'latin1')])
+  if (event.length > maxEventBytes) throw new ServiceError('event_too_large', `${event.length} bytes`)
+  return event
+}
+
+// Without a quote or backslash between, the three strings of this tail can only be the last member of the outermost
+// object: no value before it can be made to look like it, and nothing can follow.
+const tail = /,"jws":"([A-Za-z0-9_-]{1,400})\.\.([A-Za-z0-9_-]{86})"\}$/
+const longestTail = 512
+
+/** Takes a signed event apart; undefined unless `jws` is its last member, spelled exactly as `signEvent` does. */
+export function splitEvent(event: Uint8Array): SplitEvent | undefined {
+  const match = matchTail(event)
+  return match && { unsigned: match.unsigned, jws: `${match.header}..${match.signature}` }
+}
+
+/** The `kid` that an event claims: good for finding the key to verify with, and for nothing else. */
+export function eventKeyId(event: Uint8Array): string | undefined {
+  const kid = parseHeader(matchTail(event)?.header ?? '')?.kid
+  return typeof kid === 'string' ? kid : undefined
+}
+
+/**
+ * Verifies an event's signature by this key and gives the bytes that were signed. Whether the key is certified for the
+ * topic, at that time, is the key ring's to say; whether the bytes are strict JSON and fit a schema, `contracts`'.
+ */
+export function verifyEventSignature(
+  event: Uint8Array,
+  key: VerifyingKey<EventPurpose>,
+): Verified<{ unsigned: Uint8Array }> {
+  if (event.length > maxEventBytes) return refused('event_too_large', `${event.length} bytes`)
+  const match = matchTail(event)
+  const header = match && parseHeader(match.header)
+  const signature = match && decodeBase64url(match.signature)
+  if (!match || !header || !signature) return refused('event_malformed', 'jws is missing, not last or not detached')
+  const problem = headerProblem('event', header, key, {})
+  if (problem !== undefined) return problem
+  if (!key.verify(signingInput(match.header, match.unsigned), signature))
+    return refused('signature_invalid', 'event: signature')
+  return { ok: true, value: { unsigned: match.unsigned } }
+}
+
+function matchTail(event: Uint8Array): { unsigned: Uint8Array; header: string; signature: string } | undefined {
+  const end = Buffer.from(event.buffer, event.byteOffset, event.byteLength).subarray(-longestTail)
+  const [text, header, signature] = tail.exec(end.toString('latin1')) ?? []
+  if (text === undefined || header === undefined || signature === undefined) return undefined
+  const unsigned = Buffer.concat([event.subarray(0, event.length - text.length), closing])
+  return isObject(unsigned) ? { unsigned, header, signature } : undefined
+}
+
+const closing = Buffer.from('}')
+
+/** Looks at the ends alone: `{`, a member, `}`. */
+function isObject(bytes: Uint8Array): boolean {
+  return bytes.length > 2 && bytes[0] === 0x7b && bytes[1] === 0x22 && bytes.at(-1) === 0x7d
+}
+
+function signingInput(header: string, payload: Uint8Array): Uint8Array {
+  return Buffer.from(`${header}.${encodeBase64url(payload)}`, 'latin1')
+}

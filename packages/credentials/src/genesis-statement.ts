@@ -1,0 +1,33 @@
+import { installationSchema, sha256Schema, versionSchema } from '@bailiwick/contracts'
+import { z } from 'zod'
+import { signCompact, verifyCompact } from './jws.ts'
+import type { SigningKey, VerifyingKey } from './keys.ts'
+import { refused, type Verified } from './verified.ts'
+
+const genesisSchema = z.strictObject({
+  installation: installationSchema,
+  entity_type: z.string().regex(/^[a-z]+(-[a-z]+)*$/),
+  entity_id: z.string().min(1).max(2100),
+  version: versionSchema,
+  after: sha256Schema,
+})
+
+/** What the root key says of an entity of the first registry: which, in which version, with which content (JCS hash). */
+export type GenesisStatement = z.infer<typeof genesisSchema>
+
+/** Throws `invariant_broken` when the statement does not fit its schema. */
+export function signGenesisStatement(statement: GenesisStatement, root: SigningKey<'root'>): string {
+  return signCompact('genesis', genesisSchema, statement, root)
+}
+
+/** Verifies a genesis statement by the root key. That it names the entity at hand is the caller's to compare: all of it. */
+export function verifyGenesisStatement(options: {
+  statement: string
+  key: VerifyingKey<'root'>
+  installation: string
+}): Verified<GenesisStatement> {
+  const verified = verifyCompact('genesis', genesisSchema, options.statement, options.key)
+  if (verified.ok && verified.value.installation !== options.installation)
+    return refused('token_audience_wrong', 'genesis: another installation')
+  return verified
+}

@@ -1,0 +1,145 @@
+import { parseStrictJson } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import type { z } from 'zod'
+import { decodeBase64url, encodeBase64url } from './base64url.ts'
+import { statedAlgorithms } from './jwk.ts'
+import type { SigningKey, VerifyingKey } from './keys.ts'
+import { type Kind, kinds, mayBeSignedFor, type PurposeOf } from './kinds.ts'
+import { type Refused, refused, schemaDetail, type Verified } from './verified.ts'
+
+/** A compact JWS taken apart; nothing in it is verified. */
+export interface CompactJws {
+  readonly header: Readonly<Record<string, unknown>>
+  readonly payload: Uint8Array
+  /** What the signature is over: the first two segments as they came. */
+  readonly signed: Uint8Array
+  readonly signature: Uint8Array
+}
+
+/** The longest compact JWS that is read. It must fit an event, and a header of HTTP. */
+export const maxJwsCharacters = 32_768
+
+/**
+ * Reads a compact JWS (RFC 7515 §7.1) strictly: three segments, each in its only base64url spelling, and a header that is
+ * one strict JSON object. undefined for all else.
+ */
+export function parseCompact(jws: string): CompactJws | undefined {
+  if (typeof jws !== 'string' || jws.length > maxJwsCharacters) return undefined
+  const [first, second, third, ...more] = jws.split('.')
+  if (first === undefined || second === undefined || third === undefined || more.length > 0) return undefined
+  const header = parseHeader(first)
+  const payload = decodeBase64url(second)
+  const signature = decodeBase64url(third)
+  if (header === undefined || payload === undefined || signature === undefined) return undefined
+  return { header, payload, signed: Buffer.from(`${first}.${second}`, 'latin1'), signature }
+}
+
+/** The header's segment as an object; undefined unless it is strict base64url of one strict JSON object. */
+export function parseHeader(segment: string): Readonly<Record<string, unknown>> | undefined {
+  const bytes = decodeBase64url(segment)
+  return bytes && parseObject(bytes)
+}
+
+/** Strict JSON that is an object, else undefined. */
+export function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value = parseStrictJson(bytes)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Signs claims as a compact JWS of this kind. Throws `invariant_broken` when the key has another purpose, or when no
+ * reader would take the result: the claims do not fit the kind's schema, or it is too long.
+ */
+export function signCompact<K extends Kind, C>(
+  kind: K,
+  schema: z.ZodType<C>,
+  claims: C,
+  key: SigningKey<PurposeOf<K>>,
+): string {
+  return signUnder(kind, { alg: key.alg, kid: key.kid, typ: kinds[kind].typ }, schema, claims, key)
+}
+
+/** As `signCompact`, under a header of the caller's. */
+export function signUnder<C>(kind: Kind, header: object, schema: z.ZodType<C>, claims: C, key: SigningKey): string {
+  requirePurpose(kind, key)
+  const checked = schema.safeParse(claims)
+  if (!checked.success) throw new ServiceError('invariant_broken', `${kind}: ${schemaDetail(checked.error)}`)
+  const signed = `${encodeBase64url(JSON.stringify(header))}.${encodeBase64url(JSON.stringify(checked.data))}`
+  const jws = `${signed}.${encodeBase64url(key.sign(Buffer.from(signed, 'latin1')))}`
+  if (jws.length > maxJwsCharacters) throw new ServiceError('invariant_broken', `${kind}: ${jws.length} characters`)
+  return jws
+}
+
+/** Throws `invariant_broken` unless the key's purpose may sign this kind (V12). */
+export function requirePurpose(kind: Kind, key: SigningKey): void {
+  if (mayBeSignedFor(kind, key.purpose)) return
+  throw new ServiceError('invariant_broken', `a ${key.purpose} key was asked to sign a ${kind}`)
+}
+
+/** How strictly a header is read: ours has exactly `alg`, `kid` and `typ`. */
+export interface HeaderRules {
+  /** Software of other people made it: members that change nothing are let pass, and `kid` may be absent. */
+  readonly foreign?: boolean
+  /** Values of `typ` besides the kind's; undefined: none at all. */
+  readonly otherTyps?: readonly (string | undefined)[]
+  /** The key stands in the header (RFC 9449 §4.2): `jwk` belongs there, `kid` says nothing. */
+  readonly embeddedKey?: boolean
+}
+
+/** Verifies a compact JWS of this kind by this key, and reads its claims. The payload is not looked at before. */
+export function verifyCompact<K extends Kind, C>(
+  kind: K,
+  schema: z.ZodType<C>,
+  jws: string,
+  key: VerifyingKey<PurposeOf<K>>,
+  rules: HeaderRules = {},
+): Verified<C> {
+  const parsed = parseCompact(jws)
+  if (parsed === undefined) return refused('token_malformed', 'not a compact JWS')
+  const problem = headerProblem(kind, parsed.header, key, rules)
+  if (problem !== undefined) return problem
+  if (!key.verify(parsed.signed, parsed.signature)) return refused('signature_invalid', `${kind}: signature`)
+  const claims = schema.safeParse(parseObject(parsed.payload))
+  return claims.success
+    ? { ok: true, value: claims.data }
+    : refused('token_malformed', `${kind}: ${schemaDetail(claims.error)}`)
+}
+
+/** Members that bring a key, fetch one, or change what is signed or how it is read. None of them is ever followed. */
+const forbiddenMembers = ['crit', 'b64', 'zip', 'jku', 'jwk', 'x5u', 'x5c']
+const ownMembers = ['alg', 'kid', 'typ']
+
+/** Why this header may not stand over this kind with this key. The key record says the algorithm; the header only repeats it. */
+export function headerProblem(
+  kind: Kind,
+  header: Readonly<Record<string, unknown>>,
+  key: VerifyingKey,
+  { foreign = false, otherTyps = [], embeddedKey = false }: HeaderRules,
+): Refused | undefined {
+  const { alg, kid, typ } = header
+  if (!mayBeSignedFor(kind, key.purpose)) return refused('key_purpose_wrong', `${kind}: a key for ${key.purpose}`)
+  const allowed = (member: string) =>
+    (embeddedKey && member === 'jwk') || (foreign ? !forbiddenMembers.includes(member) : ownMembers.includes(member))
+  if (!Object.keys(header).every(allowed)) return refused('token_malformed', `${kind}: header member`)
+  if (![kinds[kind].typ, ...otherTyps].some((t) => t === typ)) return refused('token_malformed', `${kind}: typ`)
+  if (!statedAlgorithms[key.alg].some((a) => a === alg)) return refused('token_malformed', `${kind}: alg`)
+  const named = kid === key.kid || embeddedKey || (foreign && kid === undefined)
+  return named ? undefined : refused('key_unknown', `${kind}: kid is not the key's thumbprint`)
+}
+
+/** The `kid` that a JWS claims: good for finding the key to verify with, and for nothing else. */
+export function claimedKeyId(jws: string): string | undefined {
+  const kid = parseCompact(jws)?.header.kid
+  return typeof kid === 'string' ? kid : undefined
+}
+
+/** The `iss` that a JWT claims: good for finding the key to verify with, and for nothing else. */
+export function claimedIssuer(jwt: string): string | undefined {
+  const payload = parseCompact(jwt)?.payload
+  const iss = payload && parseObject(payload)?.iss
+  return typeof iss === 'string' ? iss : undefined
+}

@@ -1,0 +1,142 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
+import { ServiceError } from '@bailiwick/errors'
+import {
+  type Algorithm,
+  algorithmOf,
+  type PrivateJwk,
+  type PublicJwk,
+  parsePrivateJwk,
+  parsePublicJwk,
+  thumbprint,
+} from './jwk.ts'
+import type { Purpose } from './kinds.ts'
+
+/** The purposes whose keys are JWKs: all but the log's, which `tlog` owns. */
+export type KeyPurpose = Exclude<Purpose, 'log'>
+
+/** A key that signs, for one purpose. It holds no readable secret: to log it shows the public half. */
+export interface SigningKey<P extends KeyPurpose = KeyPurpose> {
+  readonly purpose: P
+  /** The thumbprint of its public half (RFC 7638). */
+  readonly kid: string
+  readonly alg: Algorithm
+  readonly publicJwk: PublicJwk
+  /** 64 bytes, as JWS wants them (RFC 7518 §3.4, RFC 8037 §3.1). */
+  sign(data: Uint8Array): Uint8Array
+}
+
+/** A key that verifies, for one purpose. Where it came from is what the purpose means: a record, never a header. */
+export interface VerifyingKey<P extends KeyPurpose = KeyPurpose> {
+  readonly purpose: P
+  readonly kid: string
+  readonly alg: Algorithm
+  readonly jwk: PublicJwk
+  verify(data: Uint8Array, signature: Uint8Array): boolean
+}
+
+/** Private halves by signing key, so that no serialisation of a key can show one (V17). */
+const privateHalves = new WeakMap<SigningKey, KeyObject>()
+
+/** Only agents bring keys of their own choice; everything of ours is ES256, whose verification is the faster one. */
+export function algorithmAllowed(purpose: Purpose, alg: Algorithm): boolean {
+  return alg === 'ES256' || purpose === 'agent'
+}
+
+/** A new key. Throws `invariant_broken` for EdDSA with a purpose other than agent. */
+export function generateKey<P extends KeyPurpose>(purpose: P, alg: Algorithm = 'ES256'): SigningKey<P> {
+  const { privateKey } =
+    alg === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519')
+  const key = importPrivateKey(purpose, privateKey.export({ format: 'jwk' }))
+  if (key === undefined) throw new ServiceError('invariant_broken', `a ${purpose} key cannot be ${alg}`)
+  return key
+}
+
+/** A private JWK as a key of this purpose; undefined if it is none, is not whole, or may not have the purpose. */
+export function importPrivateKey<P extends KeyPurpose>(purpose: P, jwk: unknown): SigningKey<P> | undefined {
+  const parsed = parsePrivateJwk(jwk)
+  if (parsed === undefined) return undefined
+  const { d, ...publicJwk } = parsed
+  const alg = algorithmOf(publicJwk)
+  const half = attempt(() => createPrivateKey({ key: { ...parsed }, format: 'jwk' }))
+  if (half === undefined || !algorithmAllowed(purpose, alg)) return undefined
+  const key: SigningKey<P> = {
+    purpose,
+    kid: thumbprint(publicJwk),
+    alg,
+    publicJwk,
+    sign: (data) => sign(digest[alg], data, { key: half, dsaEncoding: 'ieee-p1363' }),
+  }
+  privateHalves.set(key, half)
+  // Halves that do not belong together would sign what nobody can verify, under the name of a stranger's key.
+  const probe = Buffer.from(key.kid)
+  return publicKeyOf(key).verify(probe, key.sign(probe)) ? key : undefined
+}
+
+/** The private JWK, for a key file. The only way to the secret. */
+export function exportPrivateKey(key: SigningKey): PrivateJwk {
+  const parsed = parsePrivateJwk(privateHalves.get(key)?.export({ format: 'jwk' }))
+  if (parsed === undefined) throw new ServiceError('invariant_broken', 'the key was not made here')
+  return parsed
+}
+
+/**
+ * A public JWK as a key of this purpose; undefined if it is none (private members and points off the curve included), or
+ * may not have the purpose.
+ */
+export function verifyingKey<P extends KeyPurpose>(purpose: P, jwk: unknown): VerifyingKey<P> | undefined {
+  const parsed = parsePublicJwk(jwk)
+  if (parsed === undefined) return undefined
+  const alg = algorithmOf(parsed)
+  const kid = thumbprint(parsed)
+  const half = algorithmAllowed(purpose, alg) ? publicHalf(kid, parsed) : undefined
+  if (half === undefined) return undefined
+  return {
+    purpose,
+    kid,
+    alg,
+    jwk: parsed,
+    verify: (data, signature) =>
+      signature.length === 64 && verify(digest[alg], data, { key: half, dsaEncoding: 'ieee-p1363' }, signature),
+  }
+}
+
+/** The public half, for the same purpose. */
+export function publicKeyOf<P extends KeyPurpose>(key: SigningKey<P>): VerifyingKey<P> {
+  const open = verifyingKey(key.purpose, key.publicJwk)
+  if (open === undefined) throw new ServiceError('invariant_broken', 'the key has no usable public half')
+  return open
+}
+
+/** A JWK Set (RFC 7517 §5) for publication: public halves with `kid`, `alg`, `use`. */
+export function jwkSet(keys: readonly VerifyingKey[]): {
+  keys: (PublicJwk & { kid: string; alg: Algorithm; use: 'sig' })[]
+} {
+  return { keys: keys.map(({ jwk, kid, alg }) => ({ ...jwk, kid, alg, use: 'sig' })) }
+}
+
+const digest = { ES256: 'sha256', EdDSA: null } as const
+
+/**
+ * Parsing a key costs as much as a verification, and each call of an agent brings its own in the proof. Named by thumbprint,
+ * which the parsed members determine, so that an entry is right or absent; the oldest goes first. Pure: a memo, no state.
+ */
+const publicHalves = new Map<string, KeyObject>()
+const rememberedKeys = 4096
+
+function publicHalf(kid: string, jwk: PublicJwk): KeyObject | undefined {
+  const half = publicHalves.get(kid) ?? attempt(() => createPublicKey({ key: { ...jwk }, format: 'jwk' }))
+  if (half === undefined) return undefined
+  publicHalves.delete(kid)
+  publicHalves.set(kid, half)
+  if (publicHalves.size > rememberedKeys) publicHalves.delete(publicHalves.keys().next().value ?? kid)
+  return half
+}
+
+/** node:crypto throws on a key that is none; here that is an answer. */
+function attempt<T>(make: () => T): T | undefined {
+  try {
+    return make()
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * What a key is for. It may sign, and verify, that and nothing else (V12). `log` belongs to the `tlog` package, whose keys
+ * are written as vkeys; `binding-token` is reserved.
+ */
+export type Purpose =
+  | 'root'
+  | 'invitation'
+  | 'credential'
+  | 'issuer-event'
+  | 'approval-event'
+  | 'pdp-event'
+  | 'evidence-event'
+  | 'permit'
+  | 'binding-token'
+  | 'log'
+  | 'outcome'
+  | 'pep-caller'
+  | 'agent'
+
+/**
+ * Every kind of signed thing: the `typ` of its header and the purposes whose keys may sign it. A key with one purpose
+ * signs several kinds (root, agent): there `typ` alone keeps one from passing for another, so no two kinds share one.
+ */
+export const kinds = {
+  event: { typ: 'bailiwick-event+jws', purposes: ['issuer-event', 'approval-event', 'pdp-event', 'evidence-event'] },
+  serviceKey: { typ: 'bailiwick-key+jws', purposes: ['root'] },
+  genesis: { typ: 'bailiwick-genesis+jws', purposes: ['root'] },
+  invitation: { typ: 'bailiwick-invitation+jws', purposes: ['invitation'] },
+  accessRequest: { typ: 'bailiwick-request+jws', purposes: ['agent'] },
+  clientAssertion: { typ: 'client-authentication+jwt', purposes: ['agent'] },
+  dpopProof: { typ: 'dpop+jwt', purposes: ['agent'] },
+  accessToken: { typ: 'at+jwt', purposes: ['credential'] },
+  callerAssertion: { typ: 'bailiwick-caller+jwt', purposes: ['pep-caller'] },
+  outcome: { typ: 'bailiwick-outcome+jws', purposes: ['outcome'] },
+  permit: { typ: 'bailiwick-permit+jwt', purposes: ['permit'] },
+} as const satisfies Record<string, { typ: string; purposes: readonly Purpose[] }>
+
+export type Kind = keyof typeof kinds
+export type PurposeOf<K extends Kind> = (typeof kinds)[K]['purposes'][number]
+
+/** Whether a key of this purpose may sign this kind. */
+export function mayBeSignedFor(kind: Kind, purpose: Purpose): boolean {
+  return (kinds[kind].purposes as readonly Purpose[]).includes(purpose)
+}

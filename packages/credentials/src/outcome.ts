@@ -1,0 +1,58 @@
+import {
+  callIdSchema,
+  decisionIdSchema,
+  installationSchema,
+  nameSchema,
+  sha256Schema,
+  timestampSchema,
+} from '@bailiwick/contracts'
+import { z } from 'zod'
+import { signCompact, verifyCompact } from './jws.ts'
+import type { SigningKey, VerifyingKey } from './keys.ts'
+import { refused, type Verified } from './verified.ts'
+
+const outcomeSchema = z.strictObject({
+  installation: installationSchema,
+  enforcement_point: nameSchema,
+  /** The enforcement point's own count, without gaps: a missing number is a suppressed outcome. */
+  sequence: z.int().min(1),
+  call_id: callIdSchema,
+  decision_id: decisionIdSchema,
+  action_digest: sha256Schema,
+  status: z.enum(['succeeded', 'failed', 'not_executed', 'unknown']),
+  at: timestampSchema,
+  cost: z
+    .strictObject({
+      amount: z.string().regex(/^(0|[1-9]\d{0,20})(\.\d{1,6})?$/),
+      currency: z.string().regex(/^[A-Z]{3}$/),
+    })
+    .optional(),
+  egress_bytes: z.int().min(0).optional(),
+  http_status: z.int().min(100).max(599).optional(),
+  /** SHA-256 of whatever the enforcement point keeps about the effect. */
+  detail_hash: sha256Schema.optional(),
+})
+
+/** What an enforcement point says happened. It has no expiry: a late outcome is still the truth. */
+export type Outcome = z.infer<typeof outcomeSchema>
+
+/** Throws `invariant_broken` when the outcome does not fit its schema. */
+export function signOutcome(outcome: Outcome, key: SigningKey<'outcome'>): string {
+  return signCompact('outcome', outcomeSchema, outcome, key)
+}
+
+/** Verifies an outcome by the outcome key of the enforcement point it claims to come from. */
+export function verifyOutcome(options: {
+  outcome: string
+  key: VerifyingKey<'outcome'>
+  installation: string
+  enforcementPoint: string
+}): Verified<Outcome> {
+  const verified = verifyCompact('outcome', outcomeSchema, options.outcome, options.key)
+  if (!verified.ok) return verified
+  if (verified.value.installation !== options.installation)
+    return refused('token_audience_wrong', 'outcome: another installation')
+  if (verified.value.enforcement_point !== options.enforcementPoint)
+    return refused('key_unknown', "outcome: another enforcement point's key")
+  return verified
+}
