@@ -1,1 +1,22 @@
-export {}
+export { type ChainEnd, Chains } from './chains.ts'
+export {
+  type AllowRecord,
+  type Amounts,
+  change,
+  type DecisionStanding,
+  DecisionState,
+  emptySpend,
+  spellAmounts,
+  type Touch,
+  type TreeSpend,
+} from './decision-state.ts'
+export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'
+export { publishHeads } from './head-publisher.ts'
+export { Heads, hasFolded, type ReceivedHead } from './heads.ts'
+export { Ledger } from './ledger.ts'
+export { type Draft, Producer, type ProducerOptions, type Published } from './producer.ts'
+export { Projection, type ProjectionOptions, type Time } from './projection.ts'
+export { type EntityRecord, type JudgeChange, type RegistryChange, RegistryState } from './registry-state.ts'
+export { type RequestRecord, RequestState, type RequestStateName, requestTransitions } from './request-state.ts'
+export { type Lineage, type Revocation, RevocationState } from './revocation-state.ts'
+export { type Fact, isNext, type Verdict } from './verdict.ts'

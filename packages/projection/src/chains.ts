@@ -1,0 +1,36 @@
+import { sha256 } from '@bailiwick/credentials'
+
+export interface ChainEnd {
+  source: string
+  sequence: number
+  /** base64url SHA-256 of the newest event's whole bytes. */
+  hash: string
+}
+
+/** The newest event of each producer, by service: what a producer that starts names as its predecessor (DESIGN §4). */
+export class Chains {
+  readonly #bySource = new Map<string, ChainEnd & { at: number }>()
+
+  /** `time` orders producers of one service: the one whose event is newest was last. */
+  apply(source: string, sequence: number, bytes: Uint8Array, at: number): void {
+    const known = this.#bySource.get(source)
+    if (known && known.sequence >= sequence) return
+    this.#bySource.set(source, { source, sequence, hash: sha256(bytes), at })
+  }
+
+  of(source: string): ChainEnd | undefined {
+    return this.#bySource.get(source)
+  }
+
+  newestOf(service: string): ChainEnd | undefined {
+    let newest: (ChainEnd & { at: number }) | undefined
+    for (const end of this.#bySource.values())
+      if (end.source.startsWith(`/${service}/`) && (!newest || end.at > newest.at)) newest = end
+    return newest
+  }
+
+  /** Producers whose newest event is older than `ms` are forgotten. */
+  forgetBefore(ms: number): void {
+    for (const [source, { at }] of this.#bySource) if (at < ms) this.#bySource.delete(source)
+  }
+}

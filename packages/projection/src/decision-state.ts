@@ -1,0 +1,192 @@
+import { formatMicros, parseMicros } from '@bailiwick/authority'
+import type { BudgetAmounts, DecodedEvent, EventData } from '@bailiwick/contracts'
+import { isNext, type Verdict } from './verdict.ts'
+
+/** Exact amounts: calls, bytes, and micros (10^-6) of each currency. */
+export interface Amounts {
+  calls: bigint
+  egressBytes: bigint
+  cost: ReadonlyMap<string, bigint>
+}
+
+/** How an ALLOW stands: its reservation is held until it is settled, and settles in full unless something is released. */
+export type DecisionStanding = 'open' | 'settled' | 'abandoned' | 'missing'
+
+export interface AllowRecord {
+  id: string
+  callId: string
+  standing: DecisionStanding
+  /** ms since the epoch. */
+  at: number
+  outcomeDue: number
+  enforcementPoint: string
+  actionDigest: string
+  permission: number
+  reserved: BudgetAmounts
+}
+
+/** What a tree has done: spent and reserved together, which never exceeds its budget (V9). */
+export interface TreeSpend {
+  version: number
+  taken: { calls: bigint; egressBytes: bigint; cost: Map<string, bigint> }
+  /** Uses by index of the permission. */
+  uses: Map<number, number>
+  labels: Map<string, { count: number; lastAt: number }>
+  allows: Map<string, AllowRecord>
+  byCall: Map<string, string>
+  /** ms since the epoch of its newest event. */
+  changedAt: number
+}
+
+/** What an agent touched, any instance and task; older than the window falls out. */
+export interface Touch {
+  at: number
+  labels: readonly string[]
+  cost: Readonly<Record<string, string>>
+}
+
+type Decision = DecodedEvent<'decisions.v1'>
+const historyWindowMs = 8 * 3600 * 1000
+
+/** Decisions and outcomes by tree, and what each agent did lately. */
+export class DecisionState {
+  readonly #base: boolean
+  readonly trees = new Map<string, TreeSpend>()
+  readonly touches = new Map<string, Touch[]>()
+
+  constructor(options: { base: boolean }) {
+    this.#base = options.base
+  }
+
+  apply(event: Decision): Verdict {
+    if (event.type === 'decision.denied' || event.type === 'denials.summarised') return 'counts'
+    const root = event.partitionkey
+    const known = this.trees.get(root)
+    if (!isNext(event.version, known?.version, this.#base)) return 'void'
+    const tree = known ?? emptySpend()
+    if (!change(tree, event)) return 'void'
+    tree.version = event.version as number
+    tree.changedAt = Date.parse(event.time)
+    this.trees.set(root, tree)
+    if (event.type === 'decision.allowed') this.#touch(event.data, tree.changedAt)
+    return 'counts'
+  }
+
+  #touch({ actor, labels, reserved }: EventData<'decisions.v1', 'decision.allowed'>, at: number): void {
+    const agent = actor.agent.slice(0, actor.agent.lastIndexOf('/'))
+    const touches = this.touches.get(agent) ?? []
+    touches.push({ at, labels, cost: reserved.cost })
+    const old = touches.findIndex((touch) => touch.at >= at - historyWindowMs)
+    if (old > 0) touches.splice(0, old)
+    this.touches.set(agent, touches)
+  }
+
+  /** What the agent (without instance) touched in the last 8 hours. */
+  touchesOf(agent: string, now: number): readonly Touch[] {
+    return (this.touches.get(agent) ?? []).filter((touch) => touch.at >= now - historyWindowMs)
+  }
+
+  /** Forgets trees that did nothing since `ms`, when `ended` says that they can do nothing more. */
+  forget(ms: number, ended: (root: string) => boolean): void {
+    for (const [root, { changedAt }] of this.trees) if (changedAt < ms && ended(root)) this.trees.delete(root)
+    for (const [agent, touches] of this.touches) if ((touches.at(-1)?.at ?? 0) < ms) this.touches.delete(agent)
+  }
+}
+
+export function emptySpend(): TreeSpend {
+  return {
+    version: 0,
+    taken: { calls: 0n, egressBytes: 0n, cost: new Map() },
+    uses: new Map(),
+    labels: new Map(),
+    allows: new Map(),
+    byCall: new Map(),
+    changedAt: 0,
+  }
+}
+
+/** Applies one event to a tree; false: refused by the state of its decision, and void. */
+export function change(tree: TreeSpend, event: Decision): boolean {
+  switch (event.type) {
+    case 'decision.allowed':
+      return allow(tree, event.data, Date.parse(event.time))
+    case 'decision.abandoned':
+      return settle(tree, event.data.decision_id, 'abandoned', (record) => record.reserved)
+    case 'outcome.reported':
+      return settle(tree, event.data.decision_id, 'settled', () => event.data.released)
+    case 'outcome.missing':
+      return settle(tree, event.data.decision_id, 'missing', () => undefined)
+    default:
+      return false
+  }
+}
+
+function allow(tree: TreeSpend, data: EventData<'decisions.v1', 'decision.allowed'>, at: number): boolean {
+  if (tree.allows.has(data.decision_id) || tree.byCall.has(data.call_id)) return false
+  tree.allows.set(data.decision_id, {
+    id: data.decision_id,
+    callId: data.call_id,
+    standing: 'open',
+    at,
+    outcomeDue: Date.parse(data.outcome_due),
+    enforcementPoint: data.enforcement_point,
+    actionDigest: data.action.action_digest,
+    permission: data.permission,
+    reserved: data.reserved,
+  })
+  tree.byCall.set(data.call_id, data.decision_id)
+  tree.uses.set(data.permission, (tree.uses.get(data.permission) ?? 0) + 1)
+  take(tree, data.reserved, 1n)
+  for (const label of data.labels)
+    tree.labels.set(label, { count: (tree.labels.get(label)?.count ?? 0) + 1, lastAt: at })
+  return true
+}
+
+/**
+ * An ALLOW is settled once. What is given back can never be more than was reserved: the event was signed by a PDP, but a
+ * PDP that was taken over must not be able to print money.
+ */
+function settle(
+  tree: TreeSpend,
+  decisionId: string,
+  to: Exclude<DecisionStanding, 'open'>,
+  released: (record: AllowRecord) => BudgetAmounts | undefined,
+): boolean {
+  const record = tree.allows.get(decisionId)
+  // An outcome that arrives after it was missed is still a fact, and still gives nothing back.
+  const late = record?.standing === 'missing' && to === 'settled'
+  if (!record || (record.standing !== 'open' && !late)) return false
+  const back = late ? undefined : released(record)
+  if (back && !within(back, record.reserved)) return false
+  record.standing = to
+  if (!back) return true
+  take(tree, back, -1n)
+  if (back.calls > 0) tree.uses.set(record.permission, (tree.uses.get(record.permission) ?? 1) - 1)
+  return true
+}
+
+function take(tree: TreeSpend, amounts: BudgetAmounts, sign: bigint): void {
+  tree.taken.calls += sign * BigInt(amounts.calls)
+  tree.taken.egressBytes += sign * BigInt(amounts.egress_bytes)
+  for (const [currency, amount] of Object.entries(amounts.cost))
+    tree.taken.cost.set(currency, (tree.taken.cost.get(currency) ?? 0n) + sign * (parseMicros(amount) ?? 0n))
+}
+
+function within(part: BudgetAmounts, whole: BudgetAmounts): boolean {
+  const enough = (amount: string, of: string | undefined) =>
+    (parseMicros(amount) ?? 0n) <= (parseMicros(of ?? '0') ?? 0n)
+  return (
+    part.calls <= whole.calls &&
+    part.egress_bytes <= whole.egress_bytes &&
+    Object.entries(part.cost).every(([currency, amount]) => enough(amount, whole.cost[currency]))
+  )
+}
+
+/** Amounts as an event spells them. */
+export function spellAmounts(amounts: Amounts): BudgetAmounts {
+  return {
+    calls: Number(amounts.calls),
+    egress_bytes: Number(amounts.egressBytes),
+    cost: Object.fromEntries([...amounts.cost].map(([currency, micros]) => [currency, formatMicros(micros)])),
+  }
+}

@@ -1,0 +1,139 @@
+import type { DecodedEvent, EventData, EventTypeOf, Grant } from '@bailiwick/contracts'
+import { isNext, type Verdict } from './verdict.ts'
+
+export type GrantStateName = 'absent' | 'active' | 'suspended' | 'completed' | 'expired'
+type GrantEvent = EventTypeOf<'grants.v1'>
+
+const active = { credentials: 'active', delegations: 'active' } as const
+
+/** A tree's life. `credential.refused` needs no row: it changes nothing. */
+export const grantTransitions: Record<
+  GrantStateName,
+  Record<Exclude<GrantEvent, 'credential.refused'>, GrantStateName | 'refused'>
+> = {
+  absent: { ...refuseAll(), 'grant.created': 'active' },
+  active: {
+    'grant.created': 'refused',
+    'grant.completed': 'completed',
+    'grant.expired': 'expired',
+    'grant.suspended': 'suspended',
+    'grant.resumed': 'refused',
+    'grant.rebound': 'active',
+    'delegation.redeemed': active.delegations,
+    'credential.intended': active.credentials,
+    'credential.issued': active.credentials,
+  },
+  suspended: {
+    ...refuseAll(),
+    'grant.completed': 'completed',
+    'grant.expired': 'expired',
+    'grant.resumed': 'active',
+    // Intended before it was suspended; that it was signed is still a fact.
+    'credential.issued': 'suspended',
+  },
+  completed: { ...refuseAll(), 'credential.issued': 'completed' },
+  expired: { ...refuseAll(), 'credential.issued': 'expired' },
+}
+
+function refuseAll(): Record<Exclude<GrantEvent, 'credential.refused'>, 'refused'> {
+  return {
+    'grant.created': 'refused',
+    'grant.completed': 'refused',
+    'grant.expired': 'refused',
+    'grant.suspended': 'refused',
+    'grant.resumed': 'refused',
+    'grant.rebound': 'refused',
+    'delegation.redeemed': 'refused',
+    'credential.intended': 'refused',
+    'credential.issued': 'refused',
+  }
+}
+
+export interface CredentialRecord extends EventData<'grants.v1', 'credential.intended'> {
+  issued: boolean
+}
+
+export interface Tree {
+  /** The root grant's id, which keys the tree on every topic. */
+  id: string
+  version: number
+  state: GrantStateName
+  grant: Grant
+  credentials: Map<string, CredentialRecord>
+  delegations: Map<string, EventData<'grants.v1', 'delegation.redeemed'>>
+}
+
+/** Grants, delegations and credentials, by tree. */
+export class GrantState {
+  readonly #base: boolean
+  readonly trees = new Map<string, Tree>()
+  readonly #byRequest = new Map<string, string>()
+
+  constructor(options: { base: boolean }) {
+    this.#base = options.base
+  }
+
+  apply(event: DecodedEvent<'grants.v1'>): Verdict {
+    if (event.type === 'credential.refused') return 'counts'
+    const id = event.partitionkey
+    const tree = this.trees.get(id)
+    if (!isNext(event.version, tree?.version, this.#base)) return 'void'
+    if (!tree) return this.#plant(id, event)
+    const state = grantTransitions[tree.state][event.type]
+    if (state === 'refused' || !this.#changes(tree, event)) return 'void'
+    tree.state = state
+    tree.version = event.version as number
+    return 'counts'
+  }
+
+  /** A tree begins with its grant; a base inside its life begins with any event that carries the whole grant. */
+  #plant(id: string, event: DecodedEvent<'grants.v1'>): Verdict {
+    if (!('grant' in event.data) || event.data.grant.id !== id) return 'void'
+    const from = event.version === 1 ? 'absent' : event.type === 'grant.resumed' ? 'suspended' : 'active'
+    const state = grantTransitions[from][event.type as 'grant.created']
+    if (state === 'refused') return 'void'
+    const { grant } = event.data
+    const version = event.version as number
+    this.trees.set(id, { id, version, state, grant, credentials: new Map(), delegations: new Map() })
+    this.#byRequest.set(grant.request_id, id)
+    return 'counts'
+  }
+
+  #changes(tree: Tree, event: DecodedEvent<'grants.v1'>): boolean {
+    switch (event.type) {
+      case 'credential.intended':
+        if (tree.credentials.has(event.data.credential_id)) return false
+        tree.credentials.set(event.data.credential_id, { ...event.data, issued: false })
+        return true
+      case 'credential.issued': {
+        const credential = tree.credentials.get(event.data.credential_id)
+        if (!credential || credential.issued) return false
+        credential.issued = true
+        return true
+      }
+      case 'delegation.redeemed':
+        if (tree.delegations.has(event.data.delegation_id)) return false
+        tree.delegations.set(event.data.delegation_id, event.data)
+        return true
+      case 'credential.refused':
+        return false
+      default:
+        if (event.data.grant.id !== tree.id) return false
+        tree.grant = event.data.grant
+        return true
+    }
+  }
+
+  byRequest(requestId: string): Tree | undefined {
+    return this.trees.get(this.#byRequest.get(requestId) ?? '')
+  }
+
+  /** Forgets trees that ended before `ms`. */
+  forgetEndedBefore(ms: number): void {
+    for (const [id, { grant }] of this.trees) {
+      if (Date.parse(grant.not_after) >= ms) continue
+      this.trees.delete(id)
+      this.#byRequest.delete(grant.request_id)
+    }
+  }
+}

@@ -1,0 +1,56 @@
+import type { ServiceName } from '@bailiwick/contracts'
+import type { Producer } from './producer.ts'
+import type { Projection } from './projection.ts'
+
+const everyMs = 500
+
+/**
+ * Publishes this instance's signed head each 500 ms and at stop (DESIGN §4). Start it once the projection has read the
+ * service's own topics to their ends, so that the head names the last event that counts in each, whoever wrote it.
+ */
+export function publishHeads(options: {
+  producer: Producer
+  projection: Projection
+  service: ServiceName
+  /** The topics that the service writes. */
+  writes: readonly string[]
+  active: () => boolean
+  /** A head that cannot be published makes readers stale, which is the safe side; it is told and tried again. */
+  onError: (error: unknown) => void
+}): AsyncDisposable & { now(): Promise<void> } {
+  const { producer, projection, service, writes, active, onError } = options
+  const publish = async (stopping: boolean) => {
+    const { sequence, hash } = producer.end
+    await producer.publish('heads.v1', [
+      {
+        type: 'head.published',
+        subject: producer.source,
+        data: {
+          service,
+          producer: producer.source,
+          active: active(),
+          sequence,
+          hash,
+          counted: projection.counted(writes),
+          read: projection.positions(),
+          stopping,
+        },
+      },
+    ])
+  }
+  let running: Promise<void> = Promise.resolve()
+  const tick = () => {
+    running = publish(false).catch(onError)
+    return running
+  }
+  tick()
+  const timer = setInterval(tick, everyMs)
+  return {
+    now: tick,
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      await running
+      await publish(true).catch(onError)
+    },
+  }
+}

@@ -1,0 +1,55 @@
+import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
+import { Chains } from './chains.ts'
+import { DecisionState } from './decision-state.ts'
+import { GrantState } from './grant-state.ts'
+import { type JudgeChange, RegistryState } from './registry-state.ts'
+import { RequestState } from './request-state.ts'
+import { RevocationState } from './revocation-state.ts'
+import type { Verdict } from './verdict.ts'
+
+/**
+ * All state there is, folded from the topics: the log is the arbiter (DESIGN §5). Every reader that folds the same
+ * partitions in order reaches the same state, because what counts depends on the topic alone.
+ */
+export class Ledger {
+  readonly registry: RegistryState
+  readonly requests: RequestState
+  readonly grants: GrantState
+  readonly revocations: RevocationState
+  readonly decisions: DecisionState
+  readonly chains = new Chains()
+
+  /** `base`: the reader starts inside the topics (not the registry), and takes what it meets first as its base. */
+  constructor(options: { judge: JudgeChange; base: boolean }) {
+    this.registry = new RegistryState(options.judge)
+    this.requests = new RequestState(options)
+    this.grants = new GrantState(options)
+    this.revocations = new RevocationState(options)
+    this.decisions = new DecisionState(options)
+  }
+
+  /** Folds one event whose form and signature are right. */
+  async apply(topic: TopicName, event: DecodedEvent): Promise<Verdict> {
+    switch (topic) {
+      case 'registry.v1':
+        return this.registry.apply(event as DecodedEvent<'registry.v1'>)
+      case 'approvals.v1':
+        return this.requests.apply(event as DecodedEvent<'approvals.v1'>)
+      case 'grants.v1':
+        return this.grants.apply(event as DecodedEvent<'grants.v1'>)
+      case 'revocations.v1':
+        return this.revocations.apply(event as DecodedEvent<'revocations.v1'>)
+      case 'decisions.v1':
+        return this.decisions.apply(event as DecodedEvent<'decisions.v1'>)
+      default:
+        return 'counts'
+    }
+  }
+
+  /** Forgets what ended before `ms` and can never act again, so that memory follows what is alive. */
+  forgetEndedBefore(ms: number): void {
+    this.grants.forgetEndedBefore(ms)
+    this.requests.forgetClosedBefore(ms)
+    this.decisions.forget(ms, (root) => !this.grants.trees.has(root))
+  }
+}

@@ -1,0 +1,135 @@
+import { type Bus, type Position, publishUntilDurable } from '@bailiwick/bus'
+import {
+  type EventData,
+  type EventTypeOf,
+  encodeEnvelope,
+  formatSequence,
+  type ServiceName,
+  type TopicName,
+  topicNamed,
+} from '@bailiwick/contracts'
+import { type EventPurpose, type SigningKey, sha256, signEvent } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { Projection, Time } from './projection.ts'
+import type { Verdict } from './verdict.ts'
+
+/** What a service has to say; the producer adds who, when and the place in its chain. */
+export type Draft<N extends TopicName = TopicName> = {
+  [E in EventTypeOf<N>]: {
+    type: E
+    /** What it is about. */
+    subject: string
+    /** What orders it (`partitionkey`); the subject unless given. */
+    key?: string
+    version?: number
+    traceparent?: string
+    data: EventData<N, E>
+  }
+}[EventTypeOf<N>]
+
+export interface Published {
+  id: string
+  position: Position
+  /** On a topic that the projection follows: whether it counts. Elsewhere `counts`, once durable. */
+  verdict: Verdict
+}
+
+export interface ProducerOptions {
+  bus: Bus
+  projection: Projection
+  key: SigningKey<EventPurpose>
+  service: ServiceName
+  /** Unique for each start. */
+  instance: string
+  time: Time
+  newEventId: () => string
+  /** A numbered event that cannot be made durable leaves a gap that nobody could explain: the process must stop. */
+  onFatal: (error: unknown) => void
+  /** How long a publish is repeated before that. */
+  durableWithinMs?: number
+  /** How long to wait for the own event to be read back. */
+  readBackWithinMs?: number
+}
+
+/** Signs, numbers and chains what one service instance publishes, and reads it back to see whether it counts (DESIGN §4, §5). */
+export class Producer {
+  readonly source: string
+  readonly #options: ProducerOptions & { durableWithinMs: number; readBackWithinMs: number }
+  #sequence = 0
+  #previous: string
+
+  /** Start after the projection has caught up, so that it knows this service's newest event: the predecessor that is named. */
+  constructor(options: ProducerOptions) {
+    this.#options = { durableWithinMs: 30_000, readBackWithinMs: 5000, ...options }
+    this.source = `/${options.service}/${options.instance}`
+    const last = options.projection.ledger.chains.newestOf(options.service)
+    this.#previous = last ? `${last.source}#${formatSequence(last.sequence)}:${last.hash}` : 'none'
+  }
+
+  /** The end of its own chain, as a head names it. */
+  get end(): { sequence: number; hash: string } {
+    return { sequence: this.#sequence, hash: this.#previous }
+  }
+
+  /**
+   * Resolves when all drafts are durable and, on a followed topic, read back. Rejects with `event_too_large` before anything
+   * was numbered, with `deadline_exceeded` when durable but not read back in time: then whether it counts is unknown.
+   */
+  async publish<N extends TopicName>(topic: N, drafts: readonly Draft<N>[]): Promise<Published[]> {
+    const { bus, projection, durableWithinMs, readBackWithinMs, onFatal } = this.#options
+    const events = this.#sign(topic, drafts)
+    const verdicts = projection.follows(topic)
+      ? events.map(({ id }) => projection.verdictOn(id, durableWithinMs + readBackWithinMs))
+      : events.map((): Promise<Verdict> => Promise.resolve('counts'))
+    const all = Promise.all(verdicts)
+    all.catch(() => undefined) // awaited below, unless publishing itself fails first
+    let positions: Position[]
+    try {
+      positions = await publishUntilDurable(bus, topic, events, { deadlineMs: durableWithinMs })
+    } catch (error) {
+      onFatal(error)
+      throw error
+    }
+    const settled = await all
+    return events.map(({ id }, n) => ({ id, position: positions[n] as Position, verdict: settled[n] as Verdict }))
+  }
+
+  /** One draft; gives it only if it counts, else throws `state_contended`. */
+  async publishOne<N extends TopicName>(topic: N, draft: Draft<N>): Promise<Published> {
+    const [published] = await this.publish(topic, [draft])
+    if (published?.verdict !== 'counts') throw new ServiceError('state_contended', `${draft.type} is void`)
+    return published
+  }
+
+  /** Synchronous, so that numbers follow the order of calls; nothing is numbered unless all of it can be signed. */
+  #sign<N extends TopicName>(topic: N, drafts: readonly Draft<N>[]): { id: string; key: string; bytes: Uint8Array }[] {
+    const leaf = topicNamed(topic)?.leaf === true
+    let sequence = this.#sequence
+    let previous = this.#previous
+    const signed = drafts.map((draft) => {
+      const id = this.#options.newEventId()
+      const key = draft.key ?? draft.subject
+      const unsigned = encodeEnvelope({
+        specversion: '1.0',
+        id,
+        source: this.source,
+        type: draft.type,
+        time: new Date(this.#options.time.now()).toISOString(),
+        subject: draft.subject,
+        datacontenttype: 'application/json',
+        dataschema: `urn:bailiwick:schema:${topic}:${draft.type}`,
+        traceparent: draft.traceparent,
+        partitionkey: key,
+        version: draft.version,
+        ...(leaf ? { sequence: formatSequence(++sequence), previous } : {}),
+        data: draft.data,
+      })
+      const bytes = signEvent(unsigned, this.#options.key)
+      if (leaf) previous = sha256(bytes)
+      return { id, key, bytes }
+    })
+    this.#sequence = sequence
+    this.#previous = previous
+    return signed
+  }
+}

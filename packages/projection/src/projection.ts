@@ -1,0 +1,209 @@
+import type { Bus, FollowSubscription, Message, Position } from '@bailiwick/bus'
+import { type DecodedEvent, decodeEvent, type TopicName, topicNamed } from '@bailiwick/contracts'
+import type { KeyRing } from '@bailiwick/credentials'
+import { type ErrorCode, ServiceError } from '@bailiwick/errors'
+import { Heads, hasFolded } from './heads.ts'
+import { Ledger } from './ledger.ts'
+import type { JudgeChange } from './registry-state.ts'
+import { SeenEvents } from './seen-events.ts'
+import type { Fact, Verdict } from './verdict.ts'
+import { Waiters } from './waiters.ts'
+
+export interface Time {
+  /** ms since the epoch. */
+  now(): number
+  /** ms that never go back. */
+  monotonic(): number
+}
+
+export interface ProjectionOptions {
+  bus: Bus
+  /** What to follow besides `registry.v1` and `heads.v1`, which every reader needs. */
+  topics: readonly TopicName[]
+  keyRing: KeyRing
+  judge: JudgeChange
+  time: Time
+  /** How far back all but the registry is read: nothing outlives 8 h. */
+  lookbackMs?: number
+  /** `BAILIWICK_MAX_STALENESS`: how old the active issuer's newest head may be. */
+  maxStalenessMs?: number
+  /** Told of each event that can never count here: undecodable, badly signed, foreign. */
+  onRefused?: (message: Message, code: ErrorCode) => void
+}
+
+const defaults = { lookbackMs: 9 * 3600 * 1000, maxStalenessMs: 2000 }
+/** How long an event of an unknown key waits for the registry to be read up to its present end. */
+const keyWaitMs = 5000
+
+/** Follows topics and folds them into a `Ledger`; knows how far it is, and whether that is proved fresh. */
+export class Projection implements AsyncDisposable {
+  readonly ledger: Ledger
+  readonly heads = new Heads()
+  readonly #options: ProjectionOptions & typeof defaults
+  readonly #topics: ReadonlySet<string>
+  readonly #handled = new Map<string, number[]>()
+  readonly #lastCounted = new Map<string, Map<number, { offset: number; id: string }>>()
+  readonly #seen = new SeenEvents()
+  readonly #waiters = new Waiters()
+  readonly #listeners = new Set<(fact: Fact) => void>()
+  readonly #subscriptions: FollowSubscription[] = []
+
+  private constructor(options: ProjectionOptions) {
+    this.#options = { ...defaults, ...options }
+    this.#topics = new Set<string>(['registry.v1', 'heads.v1', ...options.topics])
+    this.ledger = new Ledger({ judge: options.judge, base: true })
+  }
+
+  /** Resolves when everything that was there is folded: the registry first, since it certifies the keys of all else. */
+  static async open(options: ProjectionOptions): Promise<Projection> {
+    const projection = new Projection(options)
+    await projection.#follow(['registry.v1'], 'start')
+    const others = [...projection.#topics].filter((topic) => topic !== 'registry.v1')
+    await projection.#follow(others, { time: options.time.now() - projection.#options.lookbackMs })
+    return projection
+  }
+
+  async #follow(topics: readonly string[], since: 'start' | { time: number }): Promise<void> {
+    const subscription = await this.#options.bus.follow(topics, since, async (batch) => {
+      for (const message of batch) await this.#fold(message)
+    })
+    this.#subscriptions.push(subscription)
+    await Promise.race([subscription.caughtUp, subscription.failed])
+  }
+
+  /** Rejects when a follower failed: its owner must stop, for it would decide on the past. */
+  get failed(): Promise<never> {
+    return Promise.race(this.#subscriptions.map(({ failed }) => failed))
+  }
+
+  async #fold(message: Message): Promise<void> {
+    const topic = message.topic as TopicName
+    const outcome = await this.#judge(topic, message)
+    if (typeof outcome === 'string') {
+      this.#options.onRefused?.(message, outcome)
+    } else {
+      const { event } = outcome
+      const verdict = this.#seen.verdict(event.id, message.bytes) ?? (await this.#apply(topic, event))
+      this.#seen.remember(event.id, message.bytes)
+      if (event.sequence !== undefined)
+        this.ledger.chains.apply(event.source, Number(event.sequence), message.bytes, Date.parse(event.time))
+      if (verdict === 'counts') this.#count(message, event.id)
+      // Before the waiters: whoever is told of an event finds the position that it has.
+      this.#handle(message)
+      const fact: Fact = { topic, position: message, event, verdict, bytes: message.bytes }
+      this.#waiters.settle(event.id, verdict)
+      for (const listener of this.#listeners) listener(fact)
+    }
+    this.#handle(message)
+    this.#waiters.wake()
+  }
+
+  async #judge(topic: TopicName, message: Message): Promise<{ event: DecodedEvent } | ErrorCode> {
+    const definition = topicNamed(topic)
+    if (!definition) return 'event_type_unknown'
+    const decoded = decodeEvent(definition, message.bytes)
+    if (!decoded.ok) return decoded.code
+    const event = decoded.event as DecodedEvent
+    if (event.partitionkey !== message.key) return 'event_malformed'
+    if (definition.writer === 'agents') return { event }
+    const { keyRing } = this.#options
+    // A service key's event carries its own certificate by the root: that is where trust in keys begins.
+    if ('value' in event.data && 'certificate' in event.data.value) keyRing.certify(event.data.value.certificate)
+    let verified = keyRing.verifyEvent(message.bytes, topic, Date.parse(event.time))
+    if (!verified.ok && verified.code === 'key_unknown' && topic !== 'registry.v1') {
+      await this.#readRegistryToItsEnd()
+      verified = keyRing.verifyEvent(message.bytes, topic, Date.parse(event.time))
+    }
+    if (!verified.ok) return verified.code
+    return event.source.startsWith(`/${verified.value.service}/`) ? { event } : 'key_purpose_wrong'
+  }
+
+  async #readRegistryToItsEnd(): Promise<void> {
+    const [end = 0] = await this.#options.bus.ends('registry.v1')
+    await this.waitFor({ topic: 'registry.v1', partition: 0, offset: end - 1 }, keyWaitMs).catch(() => undefined)
+  }
+
+  async #apply(topic: TopicName, event: DecodedEvent): Promise<Verdict> {
+    if (topic !== 'heads.v1') return this.ledger.apply(topic, event)
+    const { time } = this.#options
+    return this.heads.apply(event as DecodedEvent<'heads.v1'>, time.now(), time.monotonic()) ? 'counts' : 'void'
+  }
+
+  #handle({ topic, partition, offset }: Position): void {
+    const offsets = this.#handled.get(topic) ?? []
+    offsets[partition] = Math.max(offsets[partition] ?? -1, offset)
+    this.#handled.set(topic, offsets)
+  }
+
+  #count({ topic, partition, offset }: Position, id: string): void {
+    const counted = this.#lastCounted.get(topic) ?? new Map()
+    counted.set(partition, { offset, id })
+    this.#lastCounted.set(topic, counted)
+  }
+
+  follows(topic: string): boolean {
+    return this.#topics.has(topic)
+  }
+
+  /** The last offset handled; -1 before the first. */
+  handled(topic: string, partition: number): number {
+    return this.#handled.get(topic)?.[partition] ?? -1
+  }
+
+  /** As a head spells it: the last offset handled by topic and partition. */
+  positions(): Record<string, Record<string, number>> {
+    return Object.fromEntries(
+      [...this.#handled].map(([topic, offsets]) => [
+        topic,
+        Object.fromEntries(offsets.map((o, p) => [String(p), o ?? -1])),
+      ]),
+    )
+  }
+
+  /** As a head spells it: the last event that counts in each partition of these topics. */
+  counted(topics: readonly string[]): Record<string, Record<string, { offset: number; id: string }>> {
+    return Object.fromEntries(
+      topics.map((topic) => [
+        topic,
+        Object.fromEntries(
+          [...(this.#lastCounted.get(topic) ?? [])].map(([partition, last]) => [String(partition), last]),
+        ),
+      ]),
+    )
+  }
+
+  /** Whether the state is proved fresh (V8): the active issuer's newest head is young, and all that it names is folded. */
+  fresh(): boolean {
+    const newest = this.heads.active('issuer')
+    if (!newest || this.#options.time.monotonic() - newest.receivedAt > this.#options.maxStalenessMs) return false
+    return hasFolded(newest.head, this.#topics, (topic, partition) => this.handled(topic, partition))
+  }
+
+  /** Calls back on each event from now on, in the order of its partition, after it was folded. Gives the way to stop. */
+  onFact(listener: (fact: Fact) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Resolves when the position is folded; rejects with `deadline_exceeded`. */
+  async waitFor({ topic, partition, offset }: Position, ms: number): Promise<void> {
+    const there = await this.until(() => (this.handled(topic, partition) >= offset ? true : undefined), ms)
+    if (!there) throw new ServiceError('deadline_exceeded', `waiting for ${topic}/${partition}`)
+  }
+
+  /** The verdict on an event that is about to be published: call before publishing. Rejects with `deadline_exceeded`. */
+  verdictOn(eventId: string, ms: number): Promise<Verdict> {
+    return this.#waiters.verdict(eventId, ms)
+  }
+
+  /** Resolves with what `check` gives as soon as that is not undefined, asked again after each event; undefined when late. */
+  until<T>(check: () => T | undefined, ms: number): Promise<T | undefined> {
+    return this.#waiters.until(check, ms)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#waiters.close()
+    this.#listeners.clear()
+    for (const subscription of this.#subscriptions) await subscription[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,135 @@
+import type {
+  Agent,
+  Approver,
+  Authorization,
+  DecodedEvent,
+  EnforcementPoint,
+  Entity,
+  EntityType,
+  PolicySet,
+  Rule,
+  ServiceKey,
+  ToolServer,
+} from '@bailiwick/contracts'
+import { jcsHash } from '@bailiwick/credentials'
+import { isNext, type Verdict } from './verdict.ts'
+
+export interface EntityRecord<T extends EntityType = EntityType> {
+  type: T
+  id: string
+  version: number
+  /** Absent: retired. */
+  value: Entity<T> | undefined
+  hash: string | undefined
+  /** ms since the epoch of the event that made it so. */
+  changedAt: number
+}
+
+/** One registry event taken apart, for the judge of its authorisation. */
+export interface RegistryChange {
+  type: EntityType
+  id: string
+  version: number
+  before: string | undefined
+  after: string | undefined
+  value: Entity | undefined
+  authorization: Authorization
+  at: number
+}
+
+/** Whether a change is authorised by what stood in the registry before it (DESIGN §3, trust anchor). */
+export type JudgeChange = (change: RegistryChange, registry: RegistryState) => Promise<boolean>
+
+/** Who and what exists. Judged by this topic alone, from its start, so that every reader sees the same registry. */
+export class RegistryState {
+  readonly #judge: JudgeChange
+  readonly #entities = new Map<string, EntityRecord>()
+
+  constructor(judge: JudgeChange) {
+    this.#judge = judge
+  }
+
+  async apply(event: DecodedEvent<'registry.v1'>): Promise<Verdict> {
+    const { entity, authorization } = event.data
+    const key = `${entity.type} ${entity.id}`
+    const known = this.#entities.get(key)
+    const value: Entity | undefined = 'value' in event.data ? event.data.value : undefined
+    const after = 'hash' in event.data ? event.data.hash : undefined
+    if (!isNext(event.version, known?.version, false)) return 'void'
+    if (!typeFits(event.type, known, value !== undefined)) return 'void'
+    if (value !== undefined && (value.id !== entity.id || jcsHash(value) !== after)) return 'void'
+    const version = event.version as number
+    const at = Date.parse(event.time)
+    const change = { type: entity.type, id: entity.id, version, before: known?.hash, after, value, authorization, at }
+    if (!(await this.#judge(change, this))) return 'void'
+    this.#entities.set(key, { type: entity.type, id: entity.id, version, value, hash: after, changedAt: at })
+    return 'counts'
+  }
+
+  record<T extends EntityType>(type: T, id: string): EntityRecord<T> | undefined {
+    return this.#entities.get(`${type} ${id}`) as EntityRecord<T> | undefined
+  }
+
+  get<T extends EntityType>(type: T, id: string): Entity<T> | undefined {
+    return this.record(type, id)?.value
+  }
+
+  all<T extends EntityType>(type: T): Entity<T>[] {
+    return [...this.#entities.values()].flatMap((record) =>
+      record.type === type && record.value !== undefined ? [record.value as Entity<T>] : [],
+    )
+  }
+
+  records(): readonly EntityRecord[] {
+    return [...this.#entities.values()]
+  }
+
+  get approvers(): Approver[] {
+    return this.all('approver')
+  }
+
+  get rules(): Rule[] {
+    return this.all('rule')
+  }
+
+  get serviceKeys(): ServiceKey[] {
+    return this.all('service-key')
+  }
+
+  /** The agent of an instance `<agent id>/<instance>`, with that instance's registered key. */
+  instance(spiffeId: string): { agent: Agent; jwk: Agent['attestor']['keys'][number]['jwk'] } | undefined {
+    const cut = spiffeId.lastIndexOf('/')
+    const agent = this.get('agent', spiffeId.slice(0, cut))
+    const key = agent?.attestor.keys.find(({ instance }) => instance === spiffeId.slice(cut + 1))
+    return agent && key && { agent, jwk: key.jwk }
+  }
+
+  enforcementPoint(id: string): EnforcementPoint | undefined {
+    return this.get('enforcement-point', id)
+  }
+
+  get toolServers(): ToolServer[] {
+    return this.all('tool-server')
+  }
+
+  get policySet(): PolicySet | undefined {
+    return this.get('policy-set', 'active')
+  }
+
+  /** Approver and passkey of a credential id. Two people never share one. */
+  passkey(credentialId: string): { approver: Approver; credential: Approver['credentials'][number] } | undefined {
+    for (const approver of this.approvers) {
+      const credential = approver.credentials.find(({ credential_id }) => credential_id === credentialId)
+      if (credential) return { approver, credential }
+    }
+    return undefined
+  }
+}
+
+/** `registered` makes what is not there, `changed` and `retired` need what is. */
+function typeFits(type: string, known: EntityRecord | undefined, hasValue: boolean): boolean {
+  const verb = type.slice(type.lastIndexOf('.') + 1)
+  const there = known?.value !== undefined
+  if (verb === 'registered') return !there && hasValue
+  return there && hasValue === (verb === 'changed')
+}

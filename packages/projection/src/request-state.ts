@@ -1,0 +1,111 @@
+import type { DecodedEvent, EventData, EventTypeOf } from '@bailiwick/contracts'
+import { isNext, type Verdict } from './verdict.ts'
+
+export type RequestStateName = 'absent' | 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'withdrawn'
+type RequestEvent = Exclude<EventTypeOf<'approvals.v1'>, 'enrolment.offered'>
+
+/** A request's life. A refused transition is void, whatever its version says. */
+export const requestTransitions: Record<RequestStateName, Record<RequestEvent, RequestStateName | 'refused'>> = {
+  absent: {
+    'request.received': 'pending',
+    'request.endorsed': 'refused',
+    'request.approved': 'refused',
+    'request.denied': 'refused',
+    'request.expired': 'refused',
+    'request.cancelled': 'refused',
+    'request.withdrawn': 'refused',
+  },
+  pending: {
+    'request.received': 'refused',
+    'request.endorsed': 'pending',
+    'request.approved': 'approved',
+    'request.denied': 'denied',
+    'request.expired': 'expired',
+    'request.cancelled': 'cancelled',
+    'request.withdrawn': 'withdrawn',
+  },
+  approved: {
+    'request.received': 'refused',
+    'request.endorsed': 'approved',
+    'request.approved': 'refused',
+    'request.denied': 'refused',
+    'request.expired': 'refused',
+    'request.cancelled': 'cancelled',
+    'request.withdrawn': 'withdrawn',
+  },
+  denied: closed(),
+  expired: closed(),
+  cancelled: closed(),
+  withdrawn: closed(),
+}
+
+function closed(): Record<RequestEvent, 'refused'> {
+  return {
+    'request.received': 'refused',
+    'request.endorsed': 'refused',
+    'request.approved': 'refused',
+    'request.denied': 'refused',
+    'request.expired': 'refused',
+    'request.cancelled': 'refused',
+    'request.withdrawn': 'refused',
+  }
+}
+
+export interface RequestRecord {
+  id: string
+  version: number
+  state: RequestStateName
+  /** ms since the epoch of its newest event. */
+  changedAt: number
+  /** Absent where the reader started after it. */
+  received?: EventData<'approvals.v1', 'request.received'>
+  endorsements: EventData<'approvals.v1', 'request.endorsed'>[]
+  approved?: EventData<'approvals.v1', 'request.approved'>
+  closedBy?: string
+}
+
+type Enrolment = EventData<'approvals.v1', 'enrolment.offered'>
+
+/** What has been asked and answered. */
+export class RequestState {
+  readonly #base: boolean
+  readonly requests = new Map<string, RequestRecord>()
+  readonly enrolments = new Map<string, Enrolment>()
+
+  constructor(options: { base: boolean }) {
+    this.#base = options.base
+  }
+
+  apply(event: DecodedEvent<'approvals.v1'>): Verdict {
+    if (event.type === 'enrolment.offered') {
+      if (event.version !== 1 || this.enrolments.has(event.data.enrolment_id)) return 'void'
+      this.enrolments.set(event.data.enrolment_id, event.data)
+      return 'counts'
+    }
+    const id = event.data.request_id
+    const known = this.requests.get(id)
+    if (id !== event.subject || !isNext(event.version, known?.version, this.#base)) return 'void'
+    // A base is taken as it comes: the events before it are older than anything that can still act.
+    const from =
+      known?.state ?? (event.version === 1 ? 'absent' : event.type === 'request.endorsed' ? 'pending' : 'approved')
+    const reachable = requestTransitions[from][event.type]
+    const state = reachable === 'refused' && known === undefined ? requestTransitions.pending[event.type] : reachable
+    if (state === 'refused') return 'void'
+    const record = known ?? { id, version: 0, state, changedAt: 0, endorsements: [] }
+    record.version = event.version as number
+    record.state = state
+    record.changedAt = Date.parse(event.time)
+    if (event.type === 'request.received') record.received = event.data
+    else if (event.type === 'request.endorsed') record.endorsements.push(event.data)
+    else if (event.type === 'request.approved') record.approved = event.data
+    else if (event.type !== 'request.expired') record.closedBy = event.data.by
+    this.requests.set(id, record)
+    return 'counts'
+  }
+
+  /** Forgets what was closed before `ms`: nothing that can still act. */
+  forgetClosedBefore(ms: number): void {
+    for (const [id, { state, changedAt }] of this.requests)
+      if (state !== 'pending' && changedAt < ms) this.requests.delete(id)
+  }
+}

@@ -1,0 +1,86 @@
+import type { DecodedEvent, EventData, RevocationKind } from '@bailiwick/contracts'
+import { isNext, type Verdict } from './verdict.ts'
+
+/** Everything by which one action could be dead. */
+export interface Lineage {
+  credential?: string
+  delegations: readonly string[]
+  /** Root grant and grant. */
+  grants: readonly string[]
+  /** SPIFFE IDs of the agents in the chain, instances included. */
+  agents: readonly string[]
+  approvers: readonly string[]
+  toolServers: readonly string[]
+  /** The grant's: what the humans knew of. */
+  asOf: number
+}
+
+export type Revocation = EventData<'revocations.v1', 'revocation.declared'> & { version: number }
+
+/**
+ * What is dead (V7). Nothing is ever taken back: kinds credential, delegation and grant kill by name, for good; the others
+ * kill everything that matches and was approved before (`as_of` below the revocation's version).
+ */
+export class RevocationState {
+  readonly #base: boolean
+  #version: number | undefined
+  readonly #byName = new Map<string, Revocation>()
+
+  constructor(options: { base: boolean }) {
+    this.#base = options.base
+  }
+
+  /** The dense sequence that has been applied; 0 before the first. */
+  get sequence(): number {
+    return this.#version ?? 0
+  }
+
+  apply(event: DecodedEvent<'revocations.v1'>): Verdict {
+    if (!isNext(event.version, this.#version, this.#base)) return 'void'
+    const version = event.version as number
+    this.#version = version
+    const { kind, target } = event.data
+    const name = nameOf(kind, target)
+    // By name: the first is for good. By match: the newest reaches furthest.
+    if (!killsByName(kind) || !this.#byName.has(name)) this.#byName.set(name, { ...event.data, version })
+    return 'counts'
+  }
+
+  find(kind: RevocationKind, target: string): Revocation | undefined {
+    return this.#byName.get(nameOf(kind, target))
+  }
+
+  /** The revocation that kills this, if any. */
+  kills(lineage: Lineage): Revocation | undefined {
+    const byName =
+      (lineage.credential === undefined ? undefined : this.find('credential', lineage.credential)) ??
+      first(lineage.delegations, (id) => this.find('delegation', id)) ??
+      first(lineage.grants, (id) => this.find('grant', id))
+    if (byName) return byName
+    const alive = (revocation: Revocation | undefined) =>
+      revocation !== undefined && lineage.asOf < revocation.version ? revocation : undefined
+    return (
+      alive(this.find('all', '*')) ??
+      first(lineage.agents, (agent) => first(pathsOf(agent), (id) => alive(this.find('agent', id)))) ??
+      first(lineage.approvers, (id) => alive(this.find('approver', id))) ??
+      first(lineage.toolServers, (id) => alive(this.find('tool-server', id)))
+    )
+  }
+}
+
+const killsByName = (kind: RevocationKind) => kind === 'credential' || kind === 'delegation' || kind === 'grant'
+const nameOf = (kind: RevocationKind, target: string) => `${kind} ${target}`
+
+/** An agent's id and its instance's: revoking `spiffe://d/agent/x` ends `spiffe://d/agent/x/instance-1` too. */
+function pathsOf(spiffeId: string): string[] {
+  const parent = spiffeId.slice(0, spiffeId.lastIndexOf('/'))
+  return [spiffeId, parent]
+}
+
+function first<T, R>(items: readonly T[], find: (item: T) => R | undefined): R | undefined {
+  for (const item of items) {
+    const found = find(item)
+    if (found !== undefined) return found
+  }
+  return undefined
+}

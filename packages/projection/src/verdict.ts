@@ -1,0 +1,26 @@
+import type { Position } from '@bailiwick/bus'
+import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
+
+/**
+ * `counts`: the first valid event with the next version of its entity or tree, or one that needs no version. `void`: valid in
+ * form, without effect for every reader. `repeated`: the same event again.
+ */
+export type Verdict = 'counts' | 'void' | 'repeated'
+
+/** One event as it was folded. */
+export interface Fact<N extends TopicName = TopicName> {
+  topic: N
+  position: Position
+  event: DecodedEvent<N>
+  verdict: Verdict
+  bytes: Uint8Array
+}
+
+/**
+ * Whether a version is the next one. A reader that starts inside a topic takes the first valid version that it meets as
+ * its base (DESIGN §4); one that starts at the beginning, an auditor above all, must not.
+ */
+export function isNext(version: number | undefined, known: number | undefined, base: boolean): boolean {
+  if (version === undefined) return false
+  return known === undefined ? base || version === 1 : version === known + 1
+}
