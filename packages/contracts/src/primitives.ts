@@ -1,34 +1,45 @@
 import { z } from 'zod'
 
 /** base64url of a SHA-256, without padding: 43 characters, of which the last carries 4 bits. */
-export const sha256Schema = z.string().regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/, 'not a base64url SHA-256')
+export const sha256Schema = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/, 'not a base64url SHA-256')
+  .describe('base64url SHA-256')
 
 /** A JWK thumbprint (RFC 7638), which is how keys are named everywhere. */
-export const thumbprintSchema = sha256Schema
+export const thumbprintSchema = sha256Schema.describe('JWK thumbprint (RFC 7638)')
 
 /** base64url without padding. */
-export const base64urlSchema = z.string().regex(/^[A-Za-z0-9_-]+$/, 'not base64url')
+export const base64urlSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]+$/, 'not base64url')
+  .describe('base64url')
 
 /** A JWS in compact serialization (RFC 7515 §3.1), not yet verified. */
 export const compactJwsSchema = z
   .string()
   .max(32_768)
   .regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/, 'not a compact JWS')
+  .describe('compact JWS')
 
 /**
  * RFC 3339 in UTC with milliseconds: one instant has one spelling. A day that does not exist is refused: `Date.parse` gives
  * NaN for a thirteenth month, and no comparison with NaN ever says that something has expired.
  */
-export const timestampSchema = z.iso.datetime({ precision: 3, error: 'not RFC 3339 UTC with ms' })
+export const timestampSchema = z.iso.datetime({ precision: 3, error: 'not RFC 3339 UTC with ms' }).describe('time, UTC')
 
 /** A SPIFFE ID (SPIFFE-ID §2): trust domain in lower case, no query, no fragment, no empty, `.` or `..` segment. */
 export const spiffeIdSchema = z
   .string()
   .max(2048)
   .regex(/^spiffe:\/\/[a-z0-9._-]{1,255}(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)+$/, 'not a SPIFFE ID')
+  .describe('SPIFFE ID')
 
 /** A name in the registry, as people write it: no white space, nothing invisible. */
-export const nameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$/, 'not a registry name')
+export const nameSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$/, 'not a registry name')
+  .describe('registry name')
 
 /** Text for people: one line, no control characters. */
 export const lineSchema = z
@@ -36,12 +47,19 @@ export const lineSchema = z
   .min(1)
   .max(200)
   .regex(/^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u, 'not one line of text')
+  .describe('one line of text')
 
-export const installationSchema = z.string().regex(/^ins_[0-9A-Za-z]{10,40}$/, 'not an installation id')
+export const installationSchema = z
+  .string()
+  .regex(/^ins_[0-9A-Za-z]{10,40}$/, 'not an installation id')
+  .describe('installation id')
 
 /** An id of ours: a prefix, then 20 to 64 characters that need no escaping anywhere. */
 export const idSchema = <P extends string>(prefix: P) =>
-  z.string().regex(new RegExp(`^${prefix}_[0-9A-Za-z_-]{20,64}$`), `not a ${prefix}_ id`)
+  z
+    .string()
+    .regex(new RegExp(`^${prefix}_[0-9A-Za-z_-]{20,64}$`), `not a ${prefix}_ id`)
+    .describe(`${prefix}_ id`)
 
 export const requestIdSchema = idSchema('req')
 export const grantIdSchema = idSchema('grt')
@@ -50,37 +68,43 @@ export const credentialIdSchema = idSchema('crd')
 export const decisionIdSchema = idSchema('dec')
 
 /** A call id is the caller's, so that it may repeat a call whose answer was lost. */
-export const callIdSchema = z.string().regex(/^[0-9A-Za-z_-]{16,64}$/, 'not a call id')
+export const callIdSchema = z
+  .string()
+  .regex(/^[0-9A-Za-z_-]{16,64}$/, 'not a call id')
+  .describe('call id')
 
 /** Stands for a text that is not in the event: SHA-256 of the 16-byte salt followed by the text in UTF-8. */
-export const saltedHashSchema = z.strictObject({ salted_sha256: sha256Schema })
+export const saltedHashSchema = z.strictObject({ salted_sha256: sha256Schema }).describe('salted hash')
 
 /** A public key: EC P-256 or Ed25519. Private members are refused. */
-export const publicJwkSchema = z.union([
-  z.strictObject({
-    kty: z.literal('EC'),
-    crv: z.literal('P-256'),
-    x: base64urlSchema,
-    y: base64urlSchema,
-    kid: z.string().optional(),
-    alg: z.literal('ES256').optional(),
-    use: z.literal('sig').optional(),
-  }),
-  z.strictObject({
-    kty: z.literal('OKP'),
-    crv: z.literal('Ed25519'),
-    x: base64urlSchema,
-    kid: z.string().optional(),
-    alg: z.enum(['EdDSA', 'Ed25519']).optional(),
-    use: z.literal('sig').optional(),
-  }),
-])
+export const publicJwkSchema = z
+  .union([
+    z.strictObject({
+      kty: z.literal('EC'),
+      crv: z.literal('P-256'),
+      x: base64urlSchema,
+      y: base64urlSchema,
+      kid: z.string().optional(),
+      alg: z.literal('ES256').optional(),
+      use: z.literal('sig').optional(),
+    }),
+    z.strictObject({
+      kty: z.literal('OKP'),
+      crv: z.literal('Ed25519'),
+      x: base64urlSchema,
+      kid: z.string().optional(),
+      alg: z.enum(['EdDSA', 'Ed25519']).optional(),
+      use: z.literal('sig').optional(),
+    }),
+  ])
+  .describe('public JWK')
 
 /** A version or a count: a CloudEvents Integer, hence 32 bits. */
 export const versionSchema = z
   .int()
   .min(1)
   .max(2 ** 31 - 1)
+  .describe('version')
 
 export const modeSchema = z.enum(['per_action', 'window', 'continuous'])
 export type Mode = z.infer<typeof modeSchema>
@@ -89,4 +113,6 @@ export type Mode = z.infer<typeof modeSchema>
  * An authority as it travels (DESIGN §7.1). Its members are the `authority` package's to judge, strictly: here it is only
  * required to be one, so that an unknown member is refused with `authority_not_understood` rather than as a malformed event.
  */
-export const authoritySchema = z.looseObject({ type: z.literal('bailiwick_task'), task: z.string().min(1).max(200) })
+export const authoritySchema = z
+  .looseObject({ type: z.literal('bailiwick_task'), task: z.string().min(1).max(200) })
+  .describe('authority')
