@@ -1,1 +1,23 @@
-export {}
+export {
+  type ApprovalFacts,
+  buildApprovalStatement,
+  buildRegistryStatement,
+  type RegistryFacts,
+} from './build-statement.ts'
+export { passkeyAlgorithms } from './cose-key.ts'
+export { grantOf, verifyGrantContent } from './grant-of.ts'
+export { matchRule } from './match-rule.ts'
+export {
+  changeRequestId,
+  grantIdOf,
+  groupHash,
+  policySetHash,
+  requestIdOf,
+  statementChallenge,
+  statementHash,
+} from './statement-hash.ts'
+export { type ApprovalCheck, type RegistryView, verifyApproval } from './verify-approval.ts'
+export { type AssertionCheck, type PasskeyRecord, verifyAssertion } from './verify-assertion.ts'
+export { type AuthorizationCheck, registryRuleId, verifyAuthorization } from './verify-authorization.ts'
+export { type RegisteredPasskey, verifyRegistration } from './verify-registration.ts'
+export { type ApprovalTrust, verifySigners } from './verify-signers.ts'

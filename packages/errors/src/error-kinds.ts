@@ -14,7 +14,11 @@ export const errorKinds = {
   event_too_large: { status: 413, retryable: false, title: 'The event is over 65,535 bytes' },
   event_type_unknown: { status: 400, retryable: false, title: 'The event type does not belong to its topic' },
   authority_malformed: { status: 400, retryable: false, title: 'The authority does not match its schema' },
-  authority_not_understood: { status: 400, retryable: false, title: 'The authority has a member that is not understood' },
+  authority_not_understood: {
+    status: 400,
+    retryable: false,
+    title: 'The authority has a member that is not understood',
+  },
 
   // Who called
   caller_unauthenticated: { status: 401, retryable: false, title: 'The caller did not prove who it is' },
@@ -38,12 +42,37 @@ export const errorKinds = {
   approver_unknown: { status: 403, retryable: false, title: 'The approver is not enrolled' },
   approver_not_in_group: { status: 403, retryable: false, title: 'The approver is not in the group that must answer' },
   approval_rule_missing: { status: 403, retryable: false, title: 'No rule says who may approve this' },
+  approval_rule_mismatch: { status: 403, retryable: false, title: 'The approval is not one that its rule allows' },
+  approval_quorum_missing: { status: 403, retryable: false, title: 'Fewer people approved than the rule asks for' },
+  approver_is_owner: { status: 403, retryable: false, title: 'The owner of the agent may not approve it here' },
+  approver_group_changed: {
+    status: 409,
+    retryable: false,
+    title: 'The group of approvers changed since the statement was shown',
+  },
   approval_not_narrower: { status: 422, retryable: false, title: 'The approval asks for more than the request' },
-  assertion_invalid: { status: 403, retryable: false, title: 'The passkey assertion does not verify over the statement' },
-  statement_unknown: { status: 409, retryable: false, title: 'The statement is unknown, used or expired: render it again' },
-  policy_changed: { status: 409, retryable: false, title: 'The active policy set changed since the statement was shown' },
+  assertion_invalid: {
+    status: 403,
+    retryable: false,
+    title: 'The passkey assertion does not verify over the statement',
+  },
+  registration_invalid: { status: 403, retryable: false, title: 'The passkey registration does not verify' },
+  statement_unknown: {
+    status: 409,
+    retryable: false,
+    title: 'The statement is unknown, used or expired: render it again',
+  },
+  policy_changed: {
+    status: 409,
+    retryable: false,
+    title: 'The active policy set changed since the statement was shown',
+  },
   manifest_changed: { status: 409, retryable: false, title: 'A tool manifest changed since the statement was shown' },
-  registry_change_conflict: { status: 409, retryable: true, title: 'The registry changed since the change was proposed' },
+  registry_change_conflict: {
+    status: 409,
+    retryable: true,
+    title: 'The registry changed since the change was proposed',
+  },
   registry_change_refused: { status: 403, retryable: false, title: 'The registry change is not authorised' },
 
   // Grants and credentials

@@ -1,0 +1,63 @@
+import {
+  type ApprovalStatement,
+  type Approver,
+  approvalStatementSchema,
+  type RegistryStatement,
+  type Rule,
+  registryStatementSchema,
+} from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import type { z } from 'zod'
+import { groupHash } from './statement-hash.ts'
+
+/** What an approval statement says, but for what is derived. `now` is ms since the epoch; `nonce` at least 128 random bits. */
+export type ApprovalFacts = Omit<ApprovalStatement, 'v' | 'kind' | 'rule' | 'issued_at'> & {
+  /** The rule that `matchRule` gave for this agent and this authority. */
+  rule: Rule
+  /** Everybody who is enrolled; the rule's group is taken from them. */
+  approvers: Iterable<Approver>
+  now: number
+}
+
+/**
+ * The statement that approvers of an access request sign (DESIGN §7.2). Pure: equal facts make equal statements. Throws
+ * `request_malformed` when the facts do not make a statement that any reader would take.
+ */
+export function buildApprovalStatement({ rule, approvers, now, ...facts }: ApprovalFacts): ApprovalStatement {
+  const { group, quorum } = rule.approvers
+  const statement = strict(approvalStatementSchema, {
+    v: 1,
+    kind: 'approval',
+    ...facts,
+    rule: { id: rule.id, quorum, group, group_hash: groupHash(group, approvers) },
+    issued_at: new Date(now).toISOString(),
+  })
+  const problem = modeProblem(statement)
+  if (problem !== undefined) throw new ServiceError('request_malformed', problem)
+  return statement
+}
+
+/** What a registry statement says, but for what is derived. `now` is ms since the epoch; `nonce` at least 128 random bits. */
+export type RegistryFacts = Omit<RegistryStatement, 'v' | 'kind' | 'issued_at'> & { now: number }
+
+/**
+ * The statement that approvers of a registry change sign (DESIGN §7.2). Its entities are applied in their order, each judged
+ * by the registry as the ones before left it: who signs must still be there. Pure. Throws `request_malformed`.
+ */
+export function buildRegistryStatement({ now, ...facts }: RegistryFacts): RegistryStatement {
+  return strict(registryStatementSchema, { v: 1, kind: 'registry', ...facts, issued_at: new Date(now).toISOString() })
+}
+
+/** Each mode has its own member, and none of another's: a window with a digest would be read as an approval of one action. */
+export function modeProblem({ mode, action_digest, continuous }: ApprovalStatement): string | undefined {
+  if ((mode === 'per_action') !== (action_digest !== undefined)) return 'action_digest: belongs to per_action alone'
+  if ((mode === 'continuous') !== (continuous !== undefined)) return 'continuous: belongs to continuous alone'
+  return undefined
+}
+
+function strict<S extends z.ZodType>(schema: S, value: unknown): z.infer<S> {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new ServiceError('request_malformed', `statement: ${issue?.path.join('.')}: ${issue?.code}`)
+}

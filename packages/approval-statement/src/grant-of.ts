@@ -1,0 +1,28 @@
+import type { ApprovalStatement, Assertion, Grant } from '@bailiwick/contracts'
+import { jcs, type Refused } from '@bailiwick/credentials'
+import { refused } from './refused.ts'
+import { grantIdOf, statementHash } from './statement-hash.ts'
+
+/** The grant that an approval creates: nothing in it but what the humans signed (V3), and their signatures. */
+export function grantOf(statement: ApprovalStatement, assertions: readonly Assertion[]): Grant {
+  const { request_id, agent, instance_key, authority, mode, not_before, not_after, as_of } = statement
+  const statement_hash = statementHash(statement)
+  const id = grantIdOf(statement_hash)
+  const taken = { request_id, agent, instance_key, authority, mode, not_before, not_after, as_of }
+  return { id, ...taken, statement, statement_hash, assertions: [...assertions] }
+}
+
+/**
+ * Whether a grant is what its own statement makes (V3); that the statement was approved is `verifyApproval`'s to say. Only the
+ * instance's key may differ, and only where the humans signed `rebind: attested` (DESIGN §7.2). Never throws.
+ */
+export function verifyGrantContent(grant: Grant): { ok: true } | Refused {
+  const { statement, assertions, instance_key } = grant
+  const rebound = statement.rebind === 'attested' ? { instance_key } : {}
+  try {
+    if (jcs({ ...grantOf(statement, assertions), ...rebound }) === jcs(grant)) return { ok: true }
+  } catch {
+    // A lone surrogate, say: no statement that anybody could have signed.
+  }
+  return refused('statement_unknown', 'the grant is not what the statement says')
+}

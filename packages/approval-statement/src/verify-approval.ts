@@ -1,0 +1,97 @@
+import { parseAuthority } from '@bailiwick/authority'
+import type { Agent, ApprovalStatement, Approver, Assertion, Rule } from '@bailiwick/contracts'
+import type { Refused } from '@bailiwick/credentials'
+import { modeProblem } from './build-statement.ts'
+import { matchRule } from './match-rule.ts'
+import { refused } from './refused.ts'
+import { groupHash } from './statement-hash.ts'
+import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
+
+/** The registry as it stood when the approval was given, or now: the fold decides which it asks about. */
+export interface RegistryView {
+  readonly approvers: ReadonlyMap<string, Approver>
+  readonly rules: ReadonlyMap<string, Rule>
+}
+
+export interface ApprovalCheck {
+  statement: ApprovalStatement
+  assertions: readonly Assertion[]
+  registry: RegistryView
+  /** The agent whose instance the statement names, as the registry has it. */
+  agent: Pick<Agent, 'id' | 'owner'>
+  trust: ApprovalTrust
+  /** ms since the epoch. */
+  at: number
+}
+
+/** Nothing that is granted outlives this: readers start their state from no further back (DESIGN §5). */
+const longestMs = 8 * 3600 * 1000
+
+/** How far the clock of whoever rendered the statement may be ahead of `at`. */
+const clockLeewayMs = 5000
+
+/**
+ * Verifies that enough of the right people approved exactly this (DESIGN §7.2, V3); issuer, PDP and verifier each do it for
+ * themselves. The rule is found again by `matchRule`, not believed: a stolen approval service names a rule of its choice.
+ * Two passkeys of one person count once (V10). Never throws. `approverIds` are the people, sorted.
+ */
+export async function verifyApproval(check: ApprovalCheck): Promise<{ ok: true; approverIds: string[] } | Refused> {
+  const { statement, registry, trust } = check
+  const authority = parseAuthority(statement.authority)
+  if (!authority.ok) return refused(authority.code, authority.detail)
+  const matched = matchRule(registry.rules.values(), { agent: statement.agent, authority: authority.authority })
+  if (!matched.ok) return matched
+  const { rule } = matched
+  const problem = agentProblem(check) ?? timeProblem(check, rule) ?? ruleProblem(check, rule)
+  if (problem !== undefined) return problem
+  const signed = await verifySigners({ statement, assertions: check.assertions, approvers: registry.approvers, trust })
+  if (!signed.ok) return signed
+  return (
+    peopleProblem(check, rule, [...signed.signers.values()]) ?? {
+      ok: true,
+      approverIds: [...signed.signers.keys()].sort(),
+    }
+  )
+}
+
+function agentProblem({ statement, agent, trust }: ApprovalCheck): Refused | undefined {
+  if (statement.installation !== trust.installation) return refused('statement_unknown', 'another installation')
+  return statement.agent === agent.id || statement.agent.startsWith(`${agent.id}/`)
+    ? undefined
+    : refused('agent_unknown', 'the statement names another agent')
+}
+
+/** Each comparison must come out true to pass: a time that is none (NaN) refuses. */
+function timeProblem({ statement, at }: ApprovalCheck, rule: Rule): Refused | undefined {
+  const [issued, from, until] = [statement.issued_at, statement.not_before, statement.not_after].map(Date.parse)
+  const misfit = (detail: string) => refused('approval_rule_mismatch', detail)
+  if (issued === undefined || from === undefined || until === undefined) return misfit('times')
+  if (!(issued <= at + clockLeewayMs)) return refused('statement_unknown', 'issued_at: in the future')
+  if (!(at < until)) return refused('statement_unknown', 'not_after: expired')
+  if (!(from < until)) return misfit('not_after: before not_before')
+  if (!(until - from <= rule.max_window_seconds * 1000)) return misfit('not_after: longer than the rule allows')
+  // From the rendering too: a window that starts late would outlive what readers remember.
+  if (!(until - Math.min(from, issued) <= longestMs)) return misfit('not_after: later than 8 h')
+  return undefined
+}
+
+function ruleProblem({ statement, registry }: ApprovalCheck, rule: Rule): Refused | undefined {
+  const { group, quorum } = rule.approvers
+  const misfit = (detail: string) => refused('approval_rule_mismatch', detail)
+  if (statement.rule.id !== rule.id) return misfit('rule.id: another rule holds')
+  if (statement.rule.group !== group || statement.rule.quorum !== quorum) return misfit('rule: changed since')
+  if (statement.rule.group_hash !== groupHash(group, registry.approvers.values()))
+    return refused('approver_group_changed', 'rule.group_hash')
+  if (!rule.modes.includes(statement.mode)) return misfit('mode: not one that the rule allows')
+  const problem = modeProblem(statement)
+  return problem === undefined ? undefined : misfit(problem)
+}
+
+function peopleProblem({ agent, trust }: ApprovalCheck, rule: Rule, people: readonly Approver[]): Refused | undefined {
+  const { group, quorum } = rule.approvers
+  if (!people.every(({ groups }) => groups.includes(group))) return refused('approver_not_in_group', 'a signer')
+  const ownerMay = rule.owner_may_approve || trust.single_operator
+  if (!ownerMay && people.some(({ id }) => id === agent.owner))
+    return refused('approver_is_owner', 'the rule wants somebody else')
+  return people.length >= quorum ? undefined : refused('approval_quorum_missing', `${people.length} of ${quorum}`)
+}
