@@ -1,1 +1,15 @@
-export {}
+export {
+  type Action,
+  type Cost,
+  type Coverage,
+  type CoveringPermission,
+  covers,
+} from './covers.ts'
+export { formatMicros, parseMicros } from './decimal.ts'
+export { describe } from './describe.ts'
+export { intersect } from './intersect.ts'
+export { type Narrowing, narrows } from './narrows.ts'
+export { type ParsedAuthority, parseAuthority } from './parse-authority.ts'
+export { lookup } from './pointer.ts'
+export { type ResourceScope, withinResource } from './resource.ts'
+export { type Authority, authoritySchema, type Budget, type Constraint, type Permission } from './schema.ts'

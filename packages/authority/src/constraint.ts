@@ -1,0 +1,115 @@
+import { canonicalDecimal, compareDecimals, decimalOf, parseDecimal } from './decimal.ts'
+import type { Constraint } from './schema.ts'
+
+/**
+ * Whether an argument satisfies a constraint: every comparison in it. Absent, or of a type that is not compared, does not.
+ *
+ * `eq` and `in`: what both read as decimals is compared as decimals, so `"500"` equals `500`, `500.0` and `"500.00"`. All
+ * other strings are compared code unit by code unit, without normalising or folding case; booleans with booleans.
+ * `min` and `max`, both inclusive, compare numbers and decimal strings; `prefix` compares strings.
+ */
+export function satisfies(value: unknown, constraint: Constraint): boolean {
+  const { eq, in: listed, min, max, prefix } = constraint
+  const key = valueKey(value)
+  return (
+    key !== undefined &&
+    (eq === undefined || key === valueKey(eq)) &&
+    (listed === undefined || listed.some((item) => key === valueKey(item))) &&
+    (min === undefined || isAtLeast(value, min)) &&
+    (max === undefined || isAtMost(value, max)) &&
+    (prefix === undefined || (typeof value === 'string' && value.startsWith(prefix)))
+  )
+}
+
+/**
+ * Whether every value that satisfies `child` satisfies `parent`. Each comparison of the parent must follow from a single one
+ * of the child; what would follow only from several together is refused.
+ */
+export function impliesConstraint(child: Constraint, parent: Constraint): boolean {
+  const { eq, in: listed, min, max, prefix } = parent
+  // Either list names all that can satisfy the child, so it is enough that the parent takes one of them whole.
+  const lists = [child.eq === undefined ? undefined : [child.eq], child.in].filter((list) => list !== undefined)
+  const everyValue = (holds: (value: string | boolean) => boolean): boolean => lists.some((list) => list.every(holds))
+  const allowed = listed === undefined ? undefined : new Set(listed.map(valueKey))
+  return (
+    (eq === undefined || everyValue((value) => sameValue(value, eq))) &&
+    (allowed === undefined || everyValue((value) => allowed.has(valueKey(value)))) &&
+    (min === undefined ||
+      (child.min !== undefined && isAtLeast(child.min, min)) ||
+      everyValue((v) => isAtLeast(v, min))) &&
+    (max === undefined ||
+      (child.max !== undefined && isAtMost(child.max, max)) ||
+      everyValue((v) => isAtMost(v, max))) &&
+    (prefix === undefined || child.prefix?.startsWith(prefix) === true || everyValue((v) => alwaysStarts(v, prefix)))
+  )
+}
+
+/** A constraint that only values satisfying both satisfy; undefined when it is plain that there are none. */
+export function bothConstraints(a: Constraint, b: Constraint): Constraint | undefined {
+  if (a.eq !== undefined && b.eq !== undefined && !sameValue(a.eq, b.eq)) return undefined
+  const eq = a.eq ?? b.eq
+  const inBoth = a.in === undefined || b.in === undefined ? (a.in ?? b.in) : common(a.in, b.in)
+  const min = tighter(a.min, b.min, isAtLeast)
+  const max = tighter(a.max, b.max, isAtMost)
+  const prefix = tighter(a.prefix, b.prefix, (x, y) => x.startsWith(y))
+  if (prefix !== undefined && !(prefix.startsWith(a.prefix ?? '') && prefix.startsWith(b.prefix ?? '')))
+    return undefined
+  if (min !== undefined && max !== undefined && !isAtLeast(max, min)) return undefined
+  const rest: Constraint = {
+    ...(min === undefined ? {} : { min }),
+    ...(max === undefined ? {} : { max }),
+    ...(prefix === undefined ? {} : { prefix }),
+  }
+  // A prefix of strings says nothing about the number that an `eq` also stands for, so nothing is dropped by it here.
+  const kept = inBoth?.filter((value) => (eq === undefined || sameValue(value, eq)) && inBounds(value, rest))
+  if (kept?.length === 0 || (eq !== undefined && !inBounds(eq, rest))) return undefined
+  return { ...(eq === undefined ? {} : { eq }), ...(kept === undefined ? {} : { in: kept }), ...rest }
+}
+
+/** One key for all spellings of a value; undefined for what is never equal to anything: null, objects, inexact numbers. */
+function valueKey(value: unknown): string | undefined {
+  if (typeof value === 'boolean') return `boolean ${value}`
+  const decimal = decimalOf(value)
+  if (decimal !== undefined) return `decimal ${canonicalDecimal(decimal)}`
+  return typeof value === 'string' ? `string ${value}` : undefined
+}
+
+function sameValue(a: string | boolean, b: string | boolean): boolean {
+  return valueKey(a) === valueKey(b)
+}
+
+function isAtLeast(value: unknown, bound: string): boolean {
+  return ordered(value, bound, (order) => order >= 0)
+}
+
+function isAtMost(value: unknown, bound: string): boolean {
+  return ordered(value, bound, (order) => order <= 0)
+}
+
+function ordered(value: unknown, bound: string, holds: (order: number) => boolean): boolean {
+  const decimal = decimalOf(value)
+  const limit = parseDecimal(bound)
+  return decimal !== undefined && limit !== undefined && holds(compareDecimals(decimal, limit))
+}
+
+/** `eq: "500"` also admits the number 500 and `"500.0"`: only a string that is no decimal has a single spelling. */
+function alwaysStarts(value: string | boolean, prefix: string): boolean {
+  return typeof value === 'string' && parseDecimal(value) === undefined && value.startsWith(prefix)
+}
+
+function common(a: readonly (string | boolean)[], b: readonly (string | boolean)[]): (string | boolean)[] {
+  const keys = new Set(b.map(valueKey))
+  return a.filter((value) => keys.has(valueKey(value)))
+}
+
+function tighter(
+  a: string | undefined,
+  b: string | undefined,
+  isTighter: (a: string, b: string) => boolean,
+): string | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : isTighter(a, b) ? a : b
+}
+
+function inBounds(value: string | boolean, { min, max }: Constraint): boolean {
+  return (min === undefined || isAtLeast(value, min)) && (max === undefined || isAtMost(value, max))
+}

@@ -1,0 +1,89 @@
+/** An exact decimal, `units` × 10^-`scale`. Floats never take part: 0.1 + 0.2 must not decide what may be done. */
+export interface Decimal {
+  readonly units: bigint
+  readonly scale: number
+}
+
+/** Digits, before and after the point together, that a decimal may have. */
+const maxDigits = 38
+const decimalText = /^(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?$/
+const numberText = /^(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}))?$/
+
+/**
+ * Reads a decimal string: `-?(0|[1-9][0-9]*)(\.[0-9]+)?`, at most 38 digits. Everything else (`1e2`, `+1`, `.5`, `007`,
+ * `NaN`, white space, other digits than ASCII) gives undefined.
+ */
+export function parseDecimal(text: string): Decimal | undefined {
+  return text.length > maxDigits + 2 ? undefined : read(decimalText.exec(text))
+}
+
+/**
+ * Reads the source text of a JSON number (RFC 8259 §6), exponent included, exactly; undefined when it is none, or when
+ * it needs more than 38 digits to be written without an exponent.
+ */
+export function parseNumberText(text: string): Decimal | undefined {
+  return text.length > maxDigits + 8 ? undefined : read(numberText.exec(text))
+}
+
+/**
+ * The decimal that a parsed JSON value stands for: a decimal string, or a number that is certain to be what was written.
+ * A double has forgotten its source text. Up to 15 significant digits, and for integers up to 2^53 - 1, its shortest
+ * text is the only one of that length that reads as it; beyond that two readers may disagree on the value, so it is none.
+ */
+export function decimalOf(value: unknown): Decimal | undefined {
+  if (typeof value === 'string') return parseDecimal(value)
+  if (typeof value !== 'number' || !Number.isFinite(value)) return undefined
+  if (Number.isInteger(value)) return Number.isSafeInteger(value) ? { units: BigInt(value), scale: 0 } : undefined
+  const decimal = parseNumberText(String(value))
+  return decimal === undefined || magnitude(decimal.units) >= 10n ** 15n ? undefined : decimal
+}
+
+/** Negative, zero or positive as `a` is below, equal to or above `b`. */
+export function compareDecimals(a: Decimal, b: Decimal): number {
+  const scale = Math.max(a.scale, b.scale)
+  const difference = a.units * 10n ** BigInt(scale - a.scale) - b.units * 10n ** BigInt(scale - b.scale)
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0
+}
+
+/** The one text of a value: `500`, `500.0` and `5e2` give the same, `-0` gives `0`. */
+export function canonicalDecimal({ units, scale }: Decimal): string {
+  if (scale === 0) return String(units)
+  const digits = String(magnitude(units)).padStart(scale + 1, '0')
+  const fraction = digits.slice(-scale).replace(/0+$/, '')
+  const whole = digits.slice(0, -scale)
+  return `${units < 0n ? '-' : ''}${whole}${fraction === '' ? '' : `.${fraction}`}`
+}
+
+/** Amounts of money are counted in millionths of their unit: the last digit that an amount may have. */
+const microsScale = 6
+
+/** A non-negative amount in micros (10^-6); undefined for a negative one and for one written with more than 6 fraction digits. */
+export function toMicros({ units, scale }: Decimal): bigint | undefined {
+  return units < 0n || scale > microsScale ? undefined : units * 10n ** BigInt(microsScale - scale)
+}
+
+/** Micros of an amount as a budget spells it (`"2000.00"` gives 2000000000n); undefined when it is no amount. */
+export function parseMicros(text: string): bigint | undefined {
+  const decimal = parseDecimal(text)
+  return decimal === undefined ? undefined : toMicros(decimal)
+}
+
+/** Writes micros as the shortest decimal string: the inverse of `parseMicros`. */
+export function formatMicros(micros: bigint): string {
+  return canonicalDecimal({ units: micros, scale: microsScale })
+}
+
+function magnitude(units: bigint): bigint {
+  return units < 0n ? -units : units
+}
+
+function read(match: RegExpExecArray | null): Decimal | undefined {
+  if (match === null) return undefined
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] = match
+  const shift = Number(exponent)
+  // Bounded before it becomes a power: 1e999 must not cost a thousand digits to be refused.
+  if (whole.length + fraction.length > maxDigits || Math.abs(shift) > maxDigits) return undefined
+  const scale = Math.max(0, fraction.length - shift)
+  const units = BigInt(`${sign}${whole}${fraction}`) * 10n ** BigInt(Math.max(0, shift - fraction.length))
+  return scale > maxDigits || magnitude(units) >= 10n ** BigInt(maxDigits) ? undefined : { units, scale }
+}

@@ -1,0 +1,79 @@
+import type { Authority, Budget, Constraint, Permission } from './schema.ts'
+
+/**
+ * An authority in short plain English lines, for the person who approves it: task, a line for each permission, then every limit,
+ * and where there is none that there is none. Made of canonical fields alone. Whatever an agent could write to pass for
+ * our words stands in quotes, as JSON, with what is invisible or reorders text spelled `\uXXXX`; escaping for HTML is the caller's.
+ */
+export function describe(authority: Authority): string[] {
+  return [
+    `Task: ${authority.task}`,
+    ...authority.permissions.map(permissionLine),
+    ...budgetLines(authority.budget),
+    delegationLine(authority),
+  ]
+}
+
+function permissionLine({ actions, resource, where, cost, max_uses: maxUses }: Permission): string {
+  const target =
+    resource.id === undefined ? `any ${resource.type} below ${resource.id_prefix}` : `${resource.type} ${resource.id}`
+  const bounds = Object.entries(where ?? {}).map(
+    ([pointer, constraint]) => `${named(pointer)} ${constraintWords(constraint)}`,
+  )
+  return [
+    `May do ${listed(actions, 'or')} on ${target}`,
+    ...(bounds.length === 0 ? [] : [`only where ${listed(bounds, 'and')}`]),
+    ...(cost === undefined
+      ? []
+      : [`costs the amount at ${named(cost.amount)} in the currency at ${named(cost.currency)}`]),
+    maxUses === undefined ? 'any number of times' : `at most ${times(maxUses)}`,
+  ].join('; ')
+}
+
+function constraintWords({ eq, in: values, min, max, prefix }: Constraint): string {
+  return listed(
+    [
+      ...(eq === undefined ? [] : [`is ${quoted(eq)}`]),
+      ...(values === undefined ? [] : [`is one of ${values.map(quoted).join(', ')}`]),
+      ...(min === undefined ? [] : [`is at least ${min}`]),
+      ...(max === undefined ? [] : [`is at most ${max}`]),
+      ...(prefix === undefined ? [] : [`starts with ${quoted(prefix)}`]),
+    ],
+    'and',
+  )
+}
+
+function budgetLines({ calls, cost, egress_bytes: egress }: Budget): string[] {
+  const amounts = Object.entries(cost ?? {}).map(([currency, amount]) => `${amount} ${currency}`)
+  return [
+    calls === undefined ? 'No limit on calls' : `At most ${calls} ${calls === 1 ? 'call' : 'calls'} in all`,
+    amounts.length === 0
+      ? 'No budget for money: what declares a cost is refused'
+      : `May spend at most ${listed(amounts, 'and')} in all`,
+    egress === undefined ? 'No limit on bytes sent out' : `At most ${egress} bytes sent out in all`,
+  ]
+}
+
+function delegationLine({ max_depth: depth, max_children: children }: Authority): string {
+  if (depth === 0 || children === 0) return 'May not delegate'
+  return `May delegate, at most ${depth} deep and to at most ${children} by each holder`
+}
+
+function times(count: number): string {
+  return count === 1 ? 'once' : `${count} times`
+}
+
+function listed(words: readonly string[], last: 'and' | 'or'): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} ${last} ${words.at(-1)}`
+}
+
+/** A pointer may hold spaces, and so sentences: those are quoted. */
+function named(pointer: string): string {
+  return /^[!#-~]+$/.test(pointer) ? pointer : quoted(pointer)
+}
+
+function quoted(value: string | boolean): string {
+  return JSON.stringify(value).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) =>
+    Array.from({ length: char.length }, (_, at) => `\\u${char.charCodeAt(at).toString(16).padStart(4, '0')}`).join(''),
+  )
+}

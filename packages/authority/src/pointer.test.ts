@@ -1,0 +1,58 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { isPointer, lookup } from './pointer.ts'
+
+it('finds what RFC 6901 §5 says it finds', () => {
+  const document = JSON.parse(
+    '{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\\\j":5,"k\\"l":6," ":7,"m~n":8,"~1":9}',
+  )
+  expect(lookup(document, '/foo')).toEqual(['bar', 'baz'])
+  expect(lookup(document, '/foo/0')).toBe('bar')
+  expect(
+    ['/', '/a~1b', '/c%d', '/e^f', '/g|h', '/i\\j', '/k"l', '/ ', '/m~0n', '/~01'].map((p) => lookup(document, p)),
+  ).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+})
+
+it('finds only what the caller sent, never what a prototype lends', () => {
+  const document = { list: ['x'], text: 'abc', number: 5, nothing: null }
+  for (const pointer of [
+    ...[
+      '/constructor',
+      '/__proto__',
+      '/__proto__/constructor',
+      '/toString',
+      '/hasOwnProperty',
+      '/list/length',
+      '/list/map',
+    ],
+    ...[
+      '/list/-',
+      '/list/01',
+      '/list/1',
+      '/list/-1',
+      '/list/1e0',
+      '/list/ 0',
+      '/text/0',
+      '/text/length',
+      '/number/toFixed',
+    ],
+    ...['/nothing/x', '/absent', '', 'list', '/list/~2', '/a~'],
+  ]) {
+    expect(lookup(document, pointer), pointer).toBeUndefined()
+  }
+  expect(lookup(JSON.parse('{"__proto__":{"x":1}}'), '/__proto__/x')).toBe(1)
+  expect(lookup(document, '/nothing')).toBeNull()
+})
+
+it('finds each member by its escaped name, in any JSON, and never throws', () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (document) => {
+      for (const [key, value] of Object.entries(document)) {
+        const pointer = `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
+        expect(isPointer(pointer)).toBe(true)
+        expect(lookup(document, pointer)).toBe(value)
+      }
+    }),
+  )
+  fc.assert(fc.property(fc.anything(), fc.string(), (document, text) => void lookup(document, `/${text}`)))
+})
