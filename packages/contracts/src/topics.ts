@@ -193,9 +193,9 @@ export const findingsV1 = defineTopic({
   unversioned: 'all',
 })
 
-const attachments = (writer: 'approval' | 'policy-decision') =>
+const attachments = <W extends 'approval' | 'policy-decision'>(writer: W) =>
   defineTopic({
-    name: `attachments.${writer}.v1`,
+    name: `attachments.${writer}.v1` as const,
     about: `Erasable values that ${writer}'s events hold only as salted hashes.`,
     writer,
     readers: ['approval', 'evidence'],
