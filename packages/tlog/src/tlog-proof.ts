@@ -1,0 +1,70 @@
+import { type Checkpoint, type CheckpointRefusal, type LogTrust, openCheckpoint } from './checkpoint.ts'
+import { parseNote } from './note.ts'
+import type { NoteSigner } from './open-note.ts'
+import { decodeBase64, decodeDecimal, encodeBase64 } from './text.ts'
+import { isHash } from './tree.ts'
+import { verifyInclusion } from './verify-proofs.ts'
+
+/** A receipt taken apart (C2SP tlog-proof). Nothing about it is verified: `openTlogProof` does that. */
+export interface TlogProof {
+  readonly index: number
+  /** Leaf's sibling first. */
+  readonly proof: readonly Uint8Array[]
+  /** The signed note of the checkpoint, verbatim. */
+  readonly checkpoint: string
+  /** Opaque and not authenticated by anything: never to be trusted. */
+  readonly extra?: Uint8Array
+}
+
+export type OpenedTlogProof =
+  | {
+      readonly ok: true
+      readonly index: number
+      readonly checkpoint: Checkpoint
+      readonly witnesses: readonly NoteSigner[]
+    }
+  | { readonly ok: false; readonly reason: CheckpointRefusal | 'proof_malformed' | 'inclusion_unproved' }
+
+const HEADER = 'c2sp.org/tlog-proof@v1'
+const EXTRA = 'extra '
+const INDEX = 'index '
+
+/** The text of a `.tlog-proof` file. Empty extra data is left out. Throws RangeError when it would not parse. */
+export function encodeTlogProof({ index, proof, checkpoint, extra }: TlogProof): string {
+  const extraLines = extra === undefined || extra.length === 0 ? [] : [EXTRA + encodeBase64(extra)]
+  const text = [HEADER, ...extraLines, INDEX + index, ...proof.map(encodeBase64), '', checkpoint].join('\n')
+  if (parseTlogProof(text) === undefined) throw new RangeError('not a proof')
+  return text
+}
+
+/** Takes a receipt apart, strictly; undefined when it is not one. */
+export function parseTlogProof(text: string): TlogProof | undefined {
+  // The first empty line ends the proof; the checkpoint behind it has one of its own.
+  const separator = text.indexOf('\n\n')
+  if (separator < 0) return undefined
+  const [header, ...lines] = text.slice(0, separator).split('\n')
+  const extraLine = lines[0]?.startsWith(EXTRA) ? lines.shift() : undefined
+  const extra = decodeBase64(extraLine?.slice(EXTRA.length) ?? '')
+  const indexLine = lines.shift()
+  const index = indexLine?.startsWith(INDEX) ? decodeDecimal(indexLine.slice(INDEX.length)) : undefined
+  const proof = lines.map(decodeBase64).filter(isHash)
+  const checkpoint = text.slice(separator + 2)
+  if (header !== HEADER || extra === undefined || (extraLine !== undefined && extra.length === 0)) return undefined
+  if (index === undefined || proof.length !== lines.length || parseNote(checkpoint) === undefined) return undefined
+  return { index, proof, checkpoint, ...(extraLine === undefined ? {} : { extra }) }
+}
+
+/**
+ * Verifies a receipt offline: the log signed the checkpoint, and the tree that it names holds the leaf of this hash
+ * (`leafHash` of the entry's exact bytes) at the receipt's index. Never throws.
+ */
+export function openTlogProof(text: string, leafHash: Uint8Array, trust: LogTrust): OpenedTlogProof {
+  const parsed = parseTlogProof(text)
+  if (parsed === undefined) return { ok: false, reason: 'proof_malformed' }
+  const opened = openCheckpoint(parsed.checkpoint, trust)
+  if (!opened.ok) return opened
+  const { index, proof } = parsed
+  if (!verifyInclusion({ leafHash, index, proof }, opened.checkpoint))
+    return { ok: false, reason: 'inclusion_unproved' }
+  return { ok: true, index, checkpoint: opened.checkpoint, witnesses: opened.witnesses }
+}

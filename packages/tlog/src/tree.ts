@@ -1,0 +1,112 @@
+import { hash } from 'node:crypto'
+
+/** Bytes of a SHA-256 hash, the only hash of C2SP tlog-tiles. */
+export const HASH_BYTES = 32
+
+/** A tree as a checkpoint names it: how many leaves, and their Merkle Tree Hash (32 bytes). */
+export interface TreeHead {
+  readonly size: number
+  readonly root: Uint8Array
+}
+
+/** SHA-256(0x00 ‖ entry), the hash of a leaf (RFC 6962 §2.1). */
+export function leafHash(entry: Uint8Array): Uint8Array {
+  const input = new Uint8Array(1 + entry.length)
+  input.set(entry, 1)
+  return hash('sha256', input, 'buffer')
+}
+
+/** SHA-256(0x01 ‖ left ‖ right), the hash of an inner node (RFC 6962 §2.1). Both children are 32 bytes. */
+export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
+  // A shorter left and a longer right child would give the same input: two trees under one root.
+  if (!isHash(left) || !isHash(right)) throw new RangeError('a child of a node is not a hash of 32 bytes')
+  const input = new Uint8Array(1 + 2 * HASH_BYTES)
+  input[0] = 1
+  input.set(left, 1)
+  input.set(right, 1 + HASH_BYTES)
+  return hash('sha256', input, 'buffer')
+}
+
+/** SHA-256 of nothing, the root of the empty tree (RFC 6962 §2.1). */
+export function emptyRoot(): Uint8Array {
+  return hash('sha256', '', 'buffer')
+}
+
+/** The Merkle Tree Hash (RFC 6962 §2.1) over leaf hashes, not over entries. */
+export function rootOf(leafHashes: Iterable<Uint8Array>): Uint8Array {
+  const frontier = new Frontier()
+  for (const leaf of leafHashes) frontier.append(leaf)
+  return frontier.root()
+}
+
+/** Whether two hashes are the same bytes. Hashes of a log are public, so this need not take constant time. */
+export function sameHash(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}
+
+/** Whether a value from outside is a hash at all. */
+export function isHash(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array && value.length === HASH_BYTES
+}
+
+/** Whether a value from outside can be an index, or a size: beyond 2^53 a number no longer names one leaf. */
+export function isIndex(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+/**
+ * The compact range [0, size): the roots of the perfect subtrees whose sizes are the binary digits of `size`, largest
+ * first. It is all that appending needs, so a log of any size grows and gives its root in O(log n) memory.
+ */
+export class Frontier {
+  #size = 0
+  #hashes: Uint8Array[] = []
+
+  /** Rebuilds one from what `hashes` gave at that size. Throws RangeError when their number does not fit the size. */
+  static of(size: number, hashes: readonly Uint8Array[]): Frontier {
+    if (!isIndex(size) || hashes.length !== onesOf(size) || !hashes.every(isHash)) {
+      throw new RangeError('the hashes are not the frontier of a tree of this size')
+    }
+    const frontier = new Frontier()
+    frontier.#size = size
+    frontier.#hashes = [...hashes]
+    return frontier
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** The roots of the perfect subtrees, largest (leftmost) first. */
+  get hashes(): readonly Uint8Array[] {
+    return [...this.#hashes]
+  }
+
+  /**
+   * Adds a leaf hash. `onNode` is told each perfect subtree that this leaf completes, lowest first: its height (0 is the
+   * leaf itself) and its root.
+   */
+  append(leaf: Uint8Array, onNode?: (height: number, root: Uint8Array) => void): void {
+    if (!isHash(leaf)) throw new RangeError('a leaf hash has 32 bytes')
+    let root = leaf
+    let height = 0
+    onNode?.(height, root)
+    for (let rest = this.#size; rest % 2 === 1; rest = (rest - 1) / 2) {
+      root = nodeHash(this.#hashes.pop() as Uint8Array, root)
+      onNode?.(++height, root)
+    }
+    this.#hashes.push(root)
+    this.#size++
+  }
+
+  /** The Merkle Tree Hash of all leaves so far. */
+  root(): Uint8Array {
+    return this.#size === 0 ? emptyRoot() : this.#hashes.reduceRight((right, left) => nodeHash(left, right))
+  }
+}
+
+function onesOf(size: number): number {
+  let ones = 0
+  for (let rest = size; rest > 0; rest = Math.floor(rest / 2)) ones += rest % 2
+  return ones
+}
