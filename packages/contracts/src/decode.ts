@@ -4,9 +4,11 @@ import { parseStrictJson } from './strict-json.ts'
 import { type EventData, type EventTypeOf, isVersioned, type Topic, type TopicName } from './topics.ts'
 
 /** An event whose form is right; its signature and its effect are the projection's to judge. */
-export type DecodedEvent<N extends TopicName = TopicName> = {
-  [E in EventTypeOf<N>]: Omit<Envelope, 'data' | 'type'> & { type: E; data: EventData<N, E> }
-}[EventTypeOf<N>]
+export type DecodedEvent<N extends TopicName = TopicName> = N extends TopicName
+  ? {
+      [E in EventTypeOf<N>]: Omit<Envelope, 'data' | 'type'> & { type: E; data: EventData<N, E> }
+    }[EventTypeOf<N>]
+  : never
 
 export type Decoded =
   | { ok: true; event: Omit<Envelope, 'data'> & { data: unknown } }

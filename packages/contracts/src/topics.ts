@@ -247,7 +247,7 @@ export const topicNamed = (name: string): Topic | undefined => byName.get(name)
 type Sources = (typeof sources)[number]
 type EventsOf<N extends TopicName> = Extract<Sources, { name: N }>['events']
 export type TopicName = Sources['name']
-export type EventTypeOf<N extends TopicName> = keyof EventsOf<N> & string
+export type EventTypeOf<N extends TopicName> = N extends TopicName ? keyof EventsOf<N> & string : never
 export type EventData<N extends TopicName, E extends EventTypeOf<N>> =
   EventsOf<N> extends Record<E, z.ZodType<infer D>> ? D : never
 

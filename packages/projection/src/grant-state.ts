@@ -59,6 +59,8 @@ export interface Tree {
   version: number
   state: GrantStateName
   grant: Grant
+  /** ms since the epoch: the time by whose registry the approval is judged. */
+  createdAt: number
   credentials: Map<string, CredentialRecord>
   delegations: Map<string, EventData<'grants.v1', 'delegation.redeemed'>>
 }
@@ -94,7 +96,8 @@ export class GrantState {
     if (state === 'refused') return 'void'
     const { grant } = event.data
     const version = event.version as number
-    this.trees.set(id, { id, version, state, grant, credentials: new Map(), delegations: new Map() })
+    const createdAt = Date.parse(event.time)
+    this.trees.set(id, { id, version, state, grant, createdAt, credentials: new Map(), delegations: new Map() })
     this.#byRequest.set(grant.request_id, id)
     return 'counts'
   }

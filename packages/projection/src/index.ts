@@ -13,6 +13,7 @@ export {
 export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'
 export { publishHeads } from './head-publisher.ts'
 export { Heads, hasFolded, type ReceivedHead } from './heads.ts'
+export { judgeByAnchor } from './judge.ts'
 export { Ledger } from './ledger.ts'
 export { type Draft, Producer, type ProducerOptions, type Published } from './producer.ts'
 export { Projection, type ProjectionOptions, type Time } from './projection.ts'

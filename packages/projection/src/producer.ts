@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { type Bus, type Position, publishUntilDurable } from '@bailiwick/bus'
 import {
   type EventData,
@@ -12,6 +13,8 @@ import { type EventPurpose, type SigningKey, sha256, signEvent } from '@bailiwic
 import { ServiceError } from '@bailiwick/errors'
 import type { Projection, Time } from './projection.ts'
 import type { Verdict } from './verdict.ts'
+
+const wait = (ms: number, signal: AbortSignal) => setTimeout(ms, undefined, { signal })
 
 /** What a service has to say; the producer adds who, when and the place in its chain. */
 export type Draft<N extends TopicName = TopicName> = {
@@ -85,7 +88,7 @@ export class Producer {
     all.catch(() => undefined) // awaited below, unless publishing itself fails first
     let positions: Position[]
     try {
-      positions = await publishUntilDurable(bus, topic, events, { deadlineMs: durableWithinMs })
+      positions = await publishUntilDurable(bus, topic, events, { deadlineMs: durableWithinMs, wait })
     } catch (error) {
       onFatal(error)
       throw error

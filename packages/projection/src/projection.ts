@@ -88,6 +88,8 @@ export class Projection implements AsyncDisposable {
       if (event.sequence !== undefined)
         this.ledger.chains.apply(event.source, Number(event.sequence), message.bytes, Date.parse(event.time))
       if (verdict === 'counts') this.#count(message, event.id)
+      if (verdict === 'counts' && event.type === 'service-key.retired')
+        this.#options.keyRing.retire(event.data.entity.id, Date.parse(event.time))
       // Before the waiters: whoever is told of an event finds the position that it has.
       this.#handle(message)
       const fact: Fact = { topic, position: message, event, verdict, bytes: message.bytes }
@@ -108,14 +110,15 @@ export class Projection implements AsyncDisposable {
     if (definition.writer === 'agents') return { event }
     const { keyRing } = this.#options
     // A service key's event carries its own certificate by the root: that is where trust in keys begins.
-    if ('value' in event.data && 'certificate' in event.data.value) keyRing.certify(event.data.value.certificate)
+    if (event.type === 'service-key.registered' || event.type === 'service-key.changed')
+      keyRing.certify(event.data.value.certificate)
     let verified = keyRing.verifyEvent(message.bytes, topic, Date.parse(event.time))
     if (!verified.ok && verified.code === 'key_unknown' && topic !== 'registry.v1') {
       await this.#readRegistryToItsEnd()
       verified = keyRing.verifyEvent(message.bytes, topic, Date.parse(event.time))
     }
     if (!verified.ok) return verified.code
-    return event.source.startsWith(`/${verified.value.service}/`) ? { event } : 'key_purpose_wrong'
+    return event.source.startsWith(`/${verified.value.key.service}/`) ? { event } : 'key_purpose_wrong'
   }
 
   async #readRegistryToItsEnd(): Promise<void> {

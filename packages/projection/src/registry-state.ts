@@ -1,3 +1,4 @@
+import type { RegistryView } from '@bailiwick/approval-statement'
 import type {
   Agent,
   Approver,
@@ -44,6 +45,9 @@ export type JudgeChange = (change: RegistryChange, registry: RegistryState) => P
 export class RegistryState {
   readonly #judge: JudgeChange
   readonly #entities = new Map<string, EntityRecord>()
+  /** Every version of every entity, oldest first: an approval is judged by the registry of its time. */
+  readonly #history = new Map<string, EntityRecord[]>()
+  #enrolled = false
 
   constructor(judge: JudgeChange) {
     this.#judge = judge
@@ -62,8 +66,26 @@ export class RegistryState {
     const at = Date.parse(event.time)
     const change = { type: entity.type, id: entity.id, version, before: known?.hash, after, value, authorization, at }
     if (!(await this.#judge(change, this))) return 'void'
-    this.#entities.set(key, { type: entity.type, id: entity.id, version, value, hash: after, changedAt: at })
+    const record = { type: entity.type, id: entity.id, version, value, hash: after, changedAt: at }
+    this.#entities.set(key, record)
+    this.#history.set(key, [...(this.#history.get(key) ?? []), record])
+    if (entity.type === 'approver') this.#enrolled = true
     return 'counts'
+  }
+
+  /** Approvers and rules as they are, or as they were at `ms`; and whether anybody was ever enrolled, by now. */
+  view(ms = Number.POSITIVE_INFINITY): RegistryView & { enrolled: boolean } {
+    return { approvers: this.#at('approver', ms), rules: this.#at('rule', ms), enrolled: this.#enrolled }
+  }
+
+  #at<T extends EntityType>(type: T, ms: number): Map<string, Entity<T>> {
+    const found = new Map<string, Entity<T>>()
+    for (const versions of this.#history.values()) {
+      if (versions[0]?.type !== type) continue
+      const value = versions.findLast(({ changedAt }) => changedAt <= ms)?.value
+      if (value) found.set(value.id, value as Entity<T>)
+    }
+    return found
   }
 
   record<T extends EntityType>(type: T, id: string): EntityRecord<T> | undefined {

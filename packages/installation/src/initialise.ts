@@ -1,0 +1,141 @@
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { type Entity, type EntityType, type ServiceKey, type ServiceName, topics } from '@bailiwick/contracts'
+import {
+  encodeTrust,
+  generateKey,
+  jcsHash,
+  type ServicePurpose,
+  type SigningKey,
+  serviceOfPurpose,
+  signGenesisStatement,
+  signServiceKeyCertificate,
+  type Trust,
+  writeKeyFile,
+} from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { encodeSkey, encodeVkey, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
+import type { Genesis } from './genesis.ts'
+import { paths } from './paths.ts'
+import { type PolicyFiles, policySetOf, storePolicyFiles } from './policies.ts'
+
+export interface InitialiseOptions {
+  /** The data directory; it must hold no installation yet. */
+  data: string
+  /** Where people and agents reach it, e.g. `http://localhost:8420`. */
+  publicUrl: string
+  singleOperator: boolean
+  /** ms since the epoch. */
+  now: number
+  randomBytes: (length: number) => Uint8Array
+  policies: PolicyFiles
+  /** What stands in the registry from the start besides service keys and the policy set. */
+  entities: readonly { [T in EntityType]: { type: T; value: Entity<T> } }[EntityType][]
+}
+
+const validityMs = 5 * 365 * 24 * 3600 * 1000
+
+/** The file of each certified key, by purpose, in the folder of its service. */
+export const keyFileNames = {
+  'issuer-event': 'event',
+  credential: 'credential',
+  'approval-event': 'event',
+  'pdp-event': 'event',
+  permit: 'permit',
+  'evidence-event': 'event',
+} as const satisfies Partial<Record<ServicePurpose, string>>
+
+/**
+ * Makes an installation, once (DESIGN §3): keys with one purpose each, trust.json, and the first registry signed by the
+ * root key. trust.json is written last: without it nothing here counts, and the next attempt starts over.
+ * Throws `config_invalid` when there is one already.
+ */
+export function initialise(options: InitialiseOptions): Trust {
+  const { data, now, publicUrl, singleOperator } = options
+  const at = paths(data)
+  if (existsSync(at.trust)) throw new ServiceError('config_invalid', `there is an installation in ${data} already`)
+  if (existsSync(at.keys(''))) renameSync(at.keys(''), `${at.keys('').replace(/\/$/, '')}.abandoned-${now}`)
+  mkdirSync(data, { recursive: true, mode: 0o700 })
+  const installation = `ins_${Buffer.from(options.randomBytes(10)).toString('hex')}`
+  const root = keep(generateKey('root'), at.keys('root'), 'root')
+  const invitation = keep(generateKey('invitation'), at.keys('invitation'), 'invitation')
+  const serviceKeys = Object.keys(keyFileNames).map((purpose) =>
+    makeServiceKey(purpose as keyof typeof keyFileNames, { data, installation, now, root }),
+  )
+  const logKey = new SignerKey(`bailiwick.local/${installation}`, options.randomBytes(32), SIGNATURE_TYPE.ED25519)
+  writeNew(at.logKey, `${encodeSkey(logKey)}\n`, 0o600)
+  const policySet = policySetOf(options.policies)
+  storePolicyFiles(at.policies(policySet.hash), options.policies)
+
+  const signed = (type: EntityType, value: Entity) => ({
+    type,
+    id: value.id,
+    value,
+    jws: signGenesisStatement(
+      { installation, entity_type: type, entity_id: value.id, version: 1, after: jcsHash(value) },
+      root,
+    ),
+  })
+  const genesis = {
+    v: 1,
+    entities: [
+      ...serviceKeys.map((key) => signed('service-key', key)),
+      signed('policy-set', policySet),
+      ...options.entities.map(({ type, value }) => signed(type, value)),
+    ],
+  } as Genesis
+  writeNew(at.genesis, `${JSON.stringify(genesis, undefined, 2)}\n`, 0o644)
+  const { origin, hostname } = new URL(publicUrl)
+  const trust: Trust = {
+    v: 1,
+    installation,
+    root: { jwk: publicHalf(root) },
+    log: { vkey: encodeVkey(logKey.verifier) },
+    rp_id: hostname,
+    origins: [origin],
+    single_operator: singleOperator,
+    invitation: { jwk: publicHalf(invitation) },
+    public_url: publicUrl,
+    created_at: new Date(now).toISOString(),
+  }
+  mkdirSync(at.log, { recursive: true, mode: 0o755 })
+  writeNew(at.logVkey, `${trust.log.vkey}\n`, 0o644)
+  writeNew(at.trust, encodeTrust(trust), 0o644)
+  return trust
+}
+
+function makeServiceKey(
+  purpose: keyof typeof keyFileNames,
+  at: { data: string; installation: string; now: number; root: SigningKey<'root'> },
+): ServiceKey {
+  const service = serviceOfPurpose[purpose]
+  const key = keep(generateKey(purpose), paths(at.data).keys(service), keyFileNames[purpose])
+  const validity = {
+    not_before: new Date(at.now - 60_000).toISOString(),
+    not_after: new Date(at.now + validityMs).toISOString(),
+  }
+  const facts = { purpose, service, topics: purpose.endsWith('-event') ? writtenBy(service) : [], ...validity }
+  const jwk = publicHalf(key)
+  const certificate = signServiceKeyCertificate({ installation: at.installation, kid: key.kid, jwk, ...facts }, at.root)
+  return { id: key.kid, jwk, ...facts, certificate }
+}
+
+const writtenBy = (service: ServiceName) =>
+  topics.filter(({ writer }) => writer === service || writer === 'every service').map(({ name }) => name)
+
+function keep<K extends SigningKey>(key: K, folder: string, name: string): K {
+  writeKeyFile(folder, name, key)
+  return key
+}
+
+function publicHalf(key: SigningKey): Trust['root']['jwk'] {
+  const { publicJwk } = key
+  if (publicJwk.kty !== 'EC') throw new ServiceError('invariant_broken', 'keys of ours are ES256')
+  return publicJwk as Trust['root']['jwk']
+}
+
+function writeNew(path: string, text: string | Uint8Array, mode: number): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  writeFileSync(`${path}.new`, text, { mode, flush: true })
+  renameSync(`${path}.new`, path)
+}

@@ -1,0 +1,16 @@
+import { join } from 'node:path'
+
+/** What stands where in the data directory (DESIGN §10). */
+export const paths = (data: string) => ({
+  trust: join(data, 'trust.json'),
+  genesis: join(data, 'genesis.json'),
+  keys: (holder: string) => join(data, 'keys', holder),
+  logKey: join(data, 'keys', 'evidence', 'log.key'),
+  policies: (hash: string) => join(data, 'policies', hash),
+  bus: join(data, 'bus'),
+  grants: join(data, 'grants'),
+  evidence: join(data, 'evidence'),
+  log: join(data, 'evidence', 'log'),
+  logVkey: join(data, 'evidence', 'log.vkey'),
+  operatorSocket: join(data, 'operator.sock'),
+})
