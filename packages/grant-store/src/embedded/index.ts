@@ -1,0 +1,6 @@
+export {
+  type EmbeddedGrantStoreOptions,
+  embeddedGrantStore,
+  type GrantStoreEnvironment,
+  openGrantStoreEnvironment,
+} from './embedded-grant-store.ts'
