@@ -65,10 +65,10 @@ function commonPermission(a: Permission, b: Permission): Permission | undefined 
 type Where = Record<string, Constraint>
 
 function commonWhere(a: Where, b: Where): Where | undefined {
-  const where: Where = { ...a }
-  for (const [pointer, constraint] of Object.entries(b)) {
-    const other = a[pointer]
-    const both = other === undefined ? constraint : bothConstraints(other, constraint)
+  const where: Where = {}
+  for (const [pointer, constraint] of Object.entries({ ...a, ...b })) {
+    // With itself where only one has it: a bound that nothing satisfies must not take uses from others.
+    const both = bothConstraints(a[pointer] ?? constraint, constraint)
     if (both === undefined) return undefined
     where[pointer] = both
   }

@@ -1,0 +1,123 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { type Action, type Coverage, covers } from './covers.ts'
+import { parseAuthority } from './parse-authority.ts'
+import type { Authority, Constraint, Permission } from './schema.ts'
+import { authorities, everyAction } from './small-universe.ts'
+
+/**
+ * A second engine, written from DESIGN §7.1 alone and only for the small universe: floats are exact there, so it may use
+ * them, and a URL parser instead of a normal form.
+ */
+function naively(authority: Authority, action: Action): Coverage {
+  const properties = action.properties as Record<string, unknown>
+  const answers = authority.permissions.map((permission) => judge(authority, permission, action, properties))
+  const permissions = answers.flatMap((answer, index) =>
+    typeof answer === 'string' ? [] : [{ index, ...answer }],
+  ) as (Coverage & { covered: true })['permissions']
+  if (permissions.length > 0) return { covered: true, permissions }
+  const reasons = ['cost_invalid', 'argument_out_of_bounds', 'action_not_granted'] as const
+  return { covered: false, reason: reasons.find((reason) => answers.includes(reason)) ?? 'action_not_granted' }
+}
+
+function judge(authority: Authority, permission: Permission, action: Action, properties: Record<string, unknown>) {
+  const { type, id, id_prefix: prefix } = permission.resource
+  const url = URL.canParse(action.resource.id) ? new URL(action.resource.id).href : undefined
+  const below = prefix !== undefined && url === action.resource.id && !url.includes('%') && url.startsWith(prefix)
+  const target = type === action.resource.type && (id === action.resource.id || below)
+  if (!target || !permission.actions.some((name) => name === action.name)) return 'action_not_granted'
+  for (const [pointer, constraint] of Object.entries(permission.where ?? {})) {
+    if (!accepts(properties[pointer.slice(1)], constraint)) return 'argument_out_of_bounds'
+  }
+  if (permission.cost === undefined) return {}
+  const amount = properties[permission.cost.amount.slice(1)]
+  const currency = properties[permission.cost.currency.slice(1)]
+  const number = numeric(amount)
+  const listed = Object.keys(authority.budget.cost ?? {}).some((known) => known === currency)
+  if (!listed || number === undefined || number < 0 || String(amount) === '0.0000001') return 'cost_invalid'
+  return { cost: { currency: currency as string, micros: BigInt(number * 1_000_000) } }
+}
+
+function accepts(value: unknown, { eq, in: listed, min, max, prefix }: Constraint): boolean {
+  const number = numeric(value)
+  const equals = (other: string | boolean) =>
+    typeof other === 'string' && number !== undefined && numeric(other) !== undefined
+      ? number === numeric(other)
+      : value === other
+  if (eq !== undefined && !equals(eq)) return false
+  if (listed !== undefined && !listed.some(equals)) return false
+  if (min !== undefined && !(number !== undefined && number >= Number(min))) return false
+  if (max !== undefined && !(number !== undefined && number <= Number(max))) return false
+  return prefix === undefined || (typeof value === 'string' && value.indexOf(prefix) === 0)
+}
+
+function numeric(value: unknown): number | undefined {
+  if (typeof value === 'number') return Math.abs(value) < 1e15 ? value : undefined
+  return typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : undefined
+}
+
+it('answers for every action of a small universe as a second engine does', () => {
+  const seen = new Map<string, number>()
+  fc.assert(
+    fc.property(authorities, (authority) => {
+      expect(parseAuthority(authority)).toEqual({ ok: true, authority })
+      for (const action of everyAction) {
+        const [ours, theirs] = [covers(authority, action), naively(authority, action)]
+        const kind = ours.covered ? (ours.permissions[0].cost ? 'covered at a cost' : 'covered') : ours.reason
+        seen.set(kind, (seen.get(kind) ?? 0) + 1)
+        if (!same(ours, theirs)) expect(ours, JSON.stringify({ authority, action })).toEqual(theirs)
+      }
+    }),
+    { numRuns: 200 },
+  )
+  // Else the two might agree on nothing but refusals.
+  expect([...seen.keys()].sort()).toEqual([
+    'action_not_granted',
+    'argument_out_of_bounds',
+    'cost_invalid',
+    'covered',
+    'covered at a cost',
+  ])
+})
+
+/** `toEqual` for every pair would take most of the time. */
+function same(a: Coverage, b: Coverage): boolean {
+  const text = (coverage: Coverage) =>
+    JSON.stringify(coverage, (_, value) => (typeof value === 'bigint' ? String(value) : value))
+  return text(a) === text(b)
+}
+
+it('names every permission that covers, in order, each with its own cost', () => {
+  const resource = { type: 'tool', id: 'adjustments.post' }
+  const authority: Authority = {
+    type: 'bailiwick_task',
+    task: 't',
+    permissions: [
+      { actions: ['tools/call'], resource, cost: { amount: '/amount', currency: '/currency' }, max_uses: 1 },
+      { actions: ['tools/call'], resource: { type: 'tool', id: 'other' } },
+      { actions: ['tools/call'], resource },
+      { actions: ['tools/call'], resource, cost: { amount: '/fee', currency: '/currency' } },
+    ],
+    budget: { cost: { EUR: '10' } },
+    max_depth: 0,
+    max_children: 0,
+  }
+  const properties = { amount: '1.50', fee: 0.000001, currency: 'EUR' }
+  expect(covers(authority, { name: 'tools/call', resource, properties })).toEqual({
+    covered: true,
+    permissions: [
+      { index: 0, cost: { currency: 'EUR', micros: 1_500_000n } },
+      { index: 2 },
+      { index: 3, cost: { currency: 'EUR', micros: 1n } },
+    ],
+  })
+})
+
+it('answers, and never throws, whatever the arguments are (V13)', () => {
+  fc.assert(
+    fc.property(authorities, fc.anything(), (authority, properties) => {
+      const resource = { type: 'api', id: 'https://h/v1/a' }
+      expect(typeof covers(authority, { name: 'GET', resource, properties }).covered).toBe('boolean')
+    }),
+  )
+})

@@ -1,0 +1,71 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { describe } from './describe.ts'
+import type { Authority } from './schema.ts'
+import { authorities } from './small-universe.ts'
+
+const task: Authority = {
+  type: 'bailiwick_task',
+  task: 'reconcile-q3-invoices',
+  permissions: [
+    { actions: ['tools/call'], resource: { type: 'tool', id: 'invoices.read' } },
+    {
+      actions: ['tools/call'],
+      resource: { type: 'tool', id: 'adjustments.post' },
+      where: { '/amount': { min: '0', max: '500' }, '/currency': { in: ['EUR', 'CHF'] }, '/final': { eq: true } },
+      cost: { amount: '/amount', currency: '/currency' },
+      max_uses: 10,
+    },
+    { actions: ['GET', 'HEAD'], resource: { type: 'api', id_prefix: 'https://erp.example/v1/invoices/' }, max_uses: 1 },
+  ],
+  budget: { calls: 200, cost: { EUR: '2000.00', CHF: '1' }, egress_bytes: 1_000_000 },
+  max_depth: 2,
+  max_children: 5,
+}
+
+it('says in words what a person approves', () => {
+  expect(describe(task)).toEqual([
+    'Task: reconcile-q3-invoices',
+    'May do tools/call on tool invoices.read; any number of times',
+    'May do tools/call on tool adjustments.post; only where /amount is at least 0 and is at most 500, ' +
+      '/currency is one of "EUR", "CHF" and /final is true; ' +
+      'costs the amount at /amount in the currency at /currency; at most 10 times',
+    'May do GET or HEAD on any api below https://erp.example/v1/invoices/; at most once',
+    'At most 200 calls in all',
+    'May spend at most 2000.00 EUR and 1 CHF in all',
+    'At most 1000000 bytes sent out in all',
+    'May delegate, at most 2 deep and to at most 5 by each holder',
+  ])
+})
+
+it('says where there is no limit', () => {
+  expect(describe({ ...task, budget: {}, max_depth: 0 }).slice(4)).toEqual([
+    'No limit on calls',
+    'No budget for money: what declares a cost is refused',
+    'No limit on bytes sent out',
+    'May not delegate',
+  ])
+})
+
+it('keeps what an agent wrote from passing for our words', () => {
+  const where = { '/a is true; any number of times': { eq: 'x"; at most once\u202e\u2028\u{e0041}' } }
+  const [, line] = describe({
+    ...task,
+    permissions: [{ actions: ['GET'], resource: { type: 'tool', id: 't' }, where }],
+  })
+  expect(line).toBe(
+    'May do GET on tool t; only where "/a is true; any number of times" is "x\\"; at most once\\u202e\\u2028\\udb40\\udc41"; any number of times',
+  )
+})
+
+it('gives two authorities that differ two descriptions', () => {
+  fc.assert(
+    fc.property(authorities, authorities, (a, b) => {
+      fc.pre(JSON.stringify(a) !== JSON.stringify(b) && a.max_depth * a.max_children * b.max_depth * b.max_children > 0)
+      fc.pre(a.budget.cost === undefined || Object.keys(a.budget.cost).length > 0)
+      fc.pre(b.budget.cost === undefined || Object.keys(b.budget.cost).length > 0)
+      expect(describe(a)).not.toEqual(describe(b))
+    }),
+    { numRuns: 500 },
+  )
+})

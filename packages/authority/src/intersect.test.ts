@@ -1,0 +1,83 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { covers } from './covers.ts'
+import { intersect } from './intersect.ts'
+import { narrows } from './narrows.ts'
+import { parseAuthority } from './parse-authority.ts'
+import { authorities, everyAction, relatives } from './small-universe.ts'
+
+const pairs = authorities.chain((a) => fc.tuple(fc.constant(a), fc.oneof(authorities, relatives(a))))
+
+it('gives an authority that narrows both and covers what both cover alone (V5)', () => {
+  const answers = { some: 0, none: 0 }
+  fc.assert(
+    fc.property(pairs, ([a, b]) => {
+      const both = intersect(a, b)
+      answers[both === undefined ? 'none' : 'some']++
+      if (both === undefined) return
+      expect(parseAuthority(both)).toEqual({ ok: true, authority: both })
+      expect([narrows(both, a), narrows(both, b)]).toEqual([{ narrower: true }, { narrower: true }])
+      for (const action of everyAction) {
+        if (covers(both, action).covered && !(covers(a, action).covered && covers(b, action).covered)) {
+          expect.unreachable(JSON.stringify({ a, b, action }))
+        }
+      }
+    }),
+    { numRuns: 1000 },
+  )
+  expect(Math.min(answers.some, answers.none)).toBeGreaterThan(100)
+})
+
+it('gives back what narrows the other one, no less', () => {
+  fc.assert(
+    fc.property(authorities, (authority) => {
+      const both = intersect(authority, authority)
+      // A permission that no argument can satisfy may be gone; every other is whole.
+      for (const action of everyAction) {
+        expect(both !== undefined && covers(both, action).covered).toBe(covers(authority, action).covered)
+      }
+    }),
+    { numRuns: 50 },
+  )
+})
+
+it('has nothing for two tasks', () => {
+  fc.assert(
+    fc.property(authorities, (a) => {
+      expect(intersect(a, { ...a, task: 'other' })).toBeUndefined()
+    }),
+  )
+})
+
+it('meets in the middle', () => {
+  const permission = { actions: ['GET', 'PUT'], resource: { type: 'api', id_prefix: 'https://h/v1/' } }
+  const base = { type: 'bailiwick_task' as const, task: 't', max_depth: 1, max_children: 3 }
+  const a = {
+    ...base,
+    permissions: [{ ...permission, where: { '/n': { min: '1', in: ['0', '1', '2.0', '9'] } }, max_uses: 5 }],
+    budget: { calls: 9, cost: { EUR: '2.50', USD: '1' } },
+  }
+  const b = {
+    ...base,
+    permissions: [
+      {
+        actions: ['GET'],
+        resource: { type: 'api', id: 'https://h/v1/x' },
+        where: { '/n': { max: '2' }, '/m': { eq: true } },
+      },
+    ],
+    budget: { egress_bytes: 7, cost: { EUR: '2.500001', GBP: '1' } },
+  }
+  expect(intersect(a, b)).toEqual({
+    ...base,
+    permissions: [
+      {
+        actions: ['GET'],
+        resource: { type: 'api', id: 'https://h/v1/x' },
+        where: { '/n': { in: ['1', '2.0'], min: '1', max: '2' }, '/m': { eq: true } },
+        max_uses: 5,
+      },
+    ],
+    budget: { calls: 9, cost: { EUR: '2.50' }, egress_bytes: 7 },
+  })
+})
