@@ -1,0 +1,103 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { encodeBase64url } from './base64url.ts'
+import { forge, samples } from './samples.test-data.ts'
+
+// An event's payload is for `contracts` to read, strictly, after its signature; all other claims are read here.
+const compact = samples.filter(({ kind }) => kind !== 'event')
+const ours = compact.filter(({ kind }) => kind !== 'dpopProof' && kind !== 'clientAssertion')
+
+describe.each(compact)('$kind', ({ claims, header, optional, sign, verify }) => {
+  it('is refused in every other spelling of its three segments (V10)', () => {
+    const segments = sign().split('.')
+    for (const [index, segment] of segments.entries()) {
+      for (const variant of [...spellings(segment), ...looseBits(segment)]) {
+        const jws = segments.with(index, variant).join('.')
+        expect(verify(jws), `segment ${index}: ${variant.slice(-6)}`).toMatchObject({ ok: false })
+      }
+    }
+  })
+
+  it('is refused with a segment more, or text around it', () => {
+    const jws = sign()
+    for (const text of [`${jws}.`, `${jws}.AAAA`, `.${jws}`, ` ${jws}`, `${jws}\n`, `${jws}\0`, `DPoP ${jws}`]) {
+      expect(verify(text)).toMatchObject({ ok: false })
+    }
+  })
+
+  it('is refused when what is signed is not one strict JSON object', () => {
+    const text = JSON.stringify(claims)
+    const [name, value] = Object.entries(claims)[0] ?? []
+    for (const payload of [
+      `{"${name}":${JSON.stringify(value)},${text.slice(1)}`,
+      `{"__proto__":{},${text.slice(1)}`,
+      `[${text}]`,
+      `${text},`,
+      `\ufeff${text}`,
+      'null',
+      '"x"',
+      '',
+      '{}',
+    ]) {
+      expect(verify(forge(header, payload)), payload.slice(0, 30)).toMatchObject({ ok: false, code: 'token_malformed' })
+    }
+  })
+
+  it.each(Object.keys(claims).map((claim) => [claim]))('needs %s, if it is not optional', (claim) => {
+    const { [claim]: _, ...rest } = claims
+    expect(verify(forge(header, rest)).ok).toBe(optional.includes(claim))
+    expect(verify(forge(header, { ...claims, [claim]: null }))).toMatchObject({ ok: false, code: 'token_malformed' })
+  })
+
+  it('is refused after any change of one character', () => {
+    const jws = sign()
+    for (let at = 0; at < jws.length; at += 7) {
+      const changed = `${jws.slice(0, at)}${jws[at] === 'A' ? 'B' : 'A'}${jws.slice(at + 1)}`
+      expect(verify(changed), `character ${at}`).toMatchObject({ ok: false })
+    }
+  })
+
+  it('gives a value, and repeats nothing of what was sent, whatever comes (V13, V17)', () => {
+    const segment = fc.oneof(fc.base64String(), fc.json().map(encodeBase64url), fc.constantFrom(...sign().split('.')))
+    const text = fc.oneof(
+      fc.string(),
+      fc.array(segment, { maxLength: 4 }).map((s) => s.join('.')),
+    )
+    fc.assert(
+      fc.property(text, (jws) => {
+        fc.pre(jws !== sign())
+        const verified = verify(jws)
+        if (!verified.ok) expect(verified.detail.length).toBeLessThan(100)
+      }),
+      { numRuns: 60 },
+    )
+    for (const hostile of [undefined, null, 1, {}, ['a', 'b', 'c'], 'a'.repeat(100_000)]) {
+      expect(verify(hostile as string)).toMatchObject({ ok: false })
+    }
+  })
+})
+
+describe.each(ours)('$kind, which only we make', ({ claims, header, verify }) => {
+  it('is refused with a claim that is not understood', () => {
+    expect(verify(forge(header, { ...claims, admin: true }))).toMatchObject({ ok: false, code: 'token_malformed' })
+  })
+})
+
+/** Other texts that a lax decoder reads as the same bytes. */
+function spellings(segment: string): string[] {
+  const half = segment.length >> 1
+  const variants = [' ', '\n', '=', '\t', '\u0000', '~'].flatMap((c) => [
+    segment + c,
+    c + segment,
+    segment.slice(0, half) + c + segment.slice(half),
+  ])
+  return [...variants, `${segment}==`, segment.replaceAll('-', '+').replaceAll('_', '/')].filter((v) => v !== segment)
+}
+
+/** The same bytes, with the bits set that the last character does not need. */
+function looseBits(segment: string): string[] {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const unused = { 2: 15, 3: 3 }[segment.length % 4] ?? 0
+  const last = alphabet.indexOf(segment.at(-1) ?? '')
+  return Array.from({ length: unused }, (_, n) => segment.slice(0, -1) + alphabet[last ^ (n + 1)])
+}
