@@ -1,7 +1,7 @@
 import type { RandomSource } from './random.ts'
 
 /** What an id can name: the first part of it, so that nobody takes one kind for another. */
-export type IdPrefix = 'req' | 'apr' | 'grt' | 'dlg' | 'crd' | 'dec' | 'out' | 'evt' | 'call' | 'chg' | 'ins'
+export type IdPrefix = 'rev' | 'req' | 'apr' | 'grt' | 'dlg' | 'crd' | 'dec' | 'out' | 'evt' | 'call' | 'chg' | 'ins'
 
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ' // Crockford's base32: no I, L, O, U
 const TIME_LIMIT = 2 ** 48

@@ -1,9 +1,22 @@
 export { type Clock, systemClock, type TestClock, testClock } from './clock.ts'
+export { type Env, readConfig } from './config.ts'
 export { after, withDeadline } from './deadline.ts'
+export {
+  type DurableFs,
+  type DurableHandle,
+  ensureDir,
+  readFileIfExists,
+  systemFs,
+  type WriteOptions,
+  writeFileDurably,
+} from './durable-file.ts'
 export { type Check, type Failing, Health } from './health.ts'
 export { type IdPrefix, newId } from './ids.ts'
 export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } from './logger.ts'
 export { type Metrics, type MetricsOptions, metrics } from './metrics.ts'
+export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'
 export { type RandomSource, seededRandom, systemRandom } from './random.ts'
+export { type Rated, RateLimiter, type RateLimits } from './rate.ts'
+export { type BusSetting, commonSettings, type GrantStoreSetting, type TlsSetting } from './settings.ts'
 export { parseStrictJson, parseStrictJsonText, type StrictJson, type StrictJsonOptions } from './strict-json.ts'
 export { type SignalHost, untilStopped } from './until-stopped.ts'

@@ -1,0 +1,31 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { z } from 'zod'
+
+/** An environment, such as process.env, which main.ts passes. */
+export type Env = Readonly<Record<string, string | undefined>>
+
+const SECRET_SETTING = /KEY|SECRET|PASS|TOKEN|CREDENTIAL/i
+
+/**
+ * Reads a service's settings from its environment. An empty variable counts as absent; variables that the schema does not
+ * name are ignored, since several processes share an environment. Throws `config_invalid` whose detail has a line for each
+ * wrong setting: its name, what is wrong and, unless the name says that it is a secret, the value, without user and
+ * password when it is a URL.
+ */
+export function readConfig<S extends z.ZodType>(schema: S, env: Env): z.output<S> {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
+  const read = schema.safeParse(given)
+  if (read.success) return read.data
+  throw new ServiceError('config_invalid', read.error.issues.map((issue) => line(issue, env)).join('\n'))
+}
+
+function line(issue: z.core.$ZodIssue, env: Env): string {
+  const name = String(issue.path[0] ?? 'the settings together')
+  const value = env[name]
+  if (value === undefined || value === '') return `${name}: ${issue.code === 'custom' ? issue.message : 'missing'}`
+  // zod quotes the value in some messages; for a secret not even its form is told.
+  if (SECRET_SETTING.test(name)) return `${name}: not valid`
+  return `${name}: ${issue.message} (is ${JSON.stringify(withoutUser(value).slice(0, 200))})`
+}
+
+const withoutUser = (value: string) => value.replace(/\/\/[^/\s]*@/g, '//…@')

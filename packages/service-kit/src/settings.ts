@@ -1,0 +1,81 @@
+import { z } from 'zod'
+import { logLevels } from './logger.ts'
+
+/** Where a port's adapter is: in this process, or at these addresses. */
+export type BusSetting = { kind: 'embedded' } | { kind: 'kafka'; brokers: string[] }
+export type GrantStoreSetting = { kind: 'embedded' } | { kind: 'redis'; url: string }
+
+/** What `BAILIWICK_TLS` says: nothing, that something in front of us terminates TLS, or the files to read. */
+export type TlsSetting = 'none' | 'terminated' | { certificateFile: string; keyFile: string }
+
+const HOST_PORT = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})$/
+
+const bus = z.string().transform((value, context): BusSetting => {
+  if (value === 'embedded') return { kind: 'embedded' }
+  const brokers = value.startsWith('kafka://') ? value.slice('kafka://'.length).split(',') : []
+  if (brokers.length > 0 && brokers.every((broker) => isPort(HOST_PORT.exec(broker)?.[1])))
+    return { kind: 'kafka', brokers }
+  context.addIssue('embedded, or kafka://host:port[,host:port…]')
+  return z.NEVER
+})
+
+const grantStore = z.string().transform((value, context): GrantStoreSetting => {
+  if (value === 'embedded') return { kind: 'embedded' }
+  if (/^rediss?:\/\//.test(value) && URL.canParse(value)) return { kind: 'redis', url: value }
+  context.addIssue('embedded, or redis://host:port, or rediss://host:port')
+  return z.NEVER
+})
+
+const publicUrl = z.string().transform((value, context): string => {
+  const url = URL.parse(value)
+  const origin = url !== null && /^https?:$/.test(url.protocol) && (value === url.origin || value === `${url.origin}/`)
+  if (origin) return url.origin
+  // A path would have to be in front of every route and of every proof's htu.
+  context.addIssue('an origin, such as https://bailiwick.example: lower case, no path, no user')
+  return z.NEVER
+})
+
+const tls = z.string().transform((value, context): TlsSetting => {
+  if (value === 'none' || value === 'terminated') return value
+  const [certificateFile, keyFile, ...more] = value.split(',')
+  if (certificateFile && keyFile && more.length === 0) return { certificateFile, keyFile }
+  context.addIssue('terminated, or two PEM files: certificate.pem,key.pem')
+  return z.NEVER
+})
+
+const staleness = z.string().transform((value, context): number => {
+  const [, amount, unit] = /^(\d{1,5})(ms|s)$/.exec(value) ?? []
+  const ms = Number(amount) * (unit === 's' ? 1000 : 1)
+  if (ms >= 1000 && ms <= 10_000) return ms
+  context.addIssue('a time from 1s to 10s, such as 2s or 1500ms')
+  return z.NEVER
+})
+
+const port = z.string().transform((value, context): number => {
+  if (isPort(value)) return Number(value)
+  context.addIssue('a port, 0 to 65535')
+  return z.NEVER
+})
+
+function isPort(value: string | undefined): boolean {
+  return value !== undefined && /^\d{1,5}$/.test(value) && Number(value) <= 65_535
+}
+
+/**
+ * The settings that every service has, with their defaults; the port's is the service's own (DESIGN §8). A service spreads
+ * them into its schema: `z.object({ ...commonSettings(8422), … })`.
+ */
+export const commonSettings = (defaultPort: number) => ({
+  /** Folder of everything that is kept. */
+  BAILIWICK_DATA: z.string().default('.bailiwick'),
+  /** This process's own address as others see it: an origin. Absent: `http://localhost:<port>`. */
+  BAILIWICK_PUBLIC_URL: publicUrl.optional(),
+  BAILIWICK_HOST: z.string().max(255).default('127.0.0.1'),
+  BAILIWICK_PORT: port.default(defaultPort),
+  BAILIWICK_BUS: bus.default({ kind: 'embedded' }),
+  BAILIWICK_GRANT_STORE: grantStore.default({ kind: 'embedded' }),
+  BAILIWICK_LOG_LEVEL: z.enum(logLevels).default('info'),
+  /** ms. How old the last head may be (DESIGN §5): a longer one widens the window of V7 by as much. */
+  BAILIWICK_MAX_STALENESS: staleness.default(2000),
+  BAILIWICK_TLS: tls.default('none'),
+})
