@@ -69,6 +69,8 @@ export interface Tree {
 export class GrantState {
   readonly #base: boolean
   readonly trees = new Map<string, Tree>()
+  /** Grants that the issuer refused to create, by the id that they would have had. */
+  readonly refused = new Set<string>()
   readonly #byRequest = new Map<string, string>()
 
   constructor(options: { base: boolean }) {
@@ -76,8 +78,11 @@ export class GrantState {
   }
 
   apply(event: DecodedEvent<'grants.v1'>): Verdict {
-    if (event.type === 'credential.refused') return 'counts'
     const id = event.partitionkey
+    if (event.type === 'credential.refused') {
+      if (!this.trees.has(id)) this.refused.add(id)
+      return 'counts'
+    }
     const tree = this.trees.get(id)
     if (!isNext(event.version, tree?.version, this.#base)) return 'void'
     if (!tree) return this.#plant(id, event)

@@ -57,6 +57,8 @@ export interface RequestRecord {
   state: RequestStateName
   /** ms since the epoch of its newest event. */
   changedAt: number
+  /** ms since the epoch of `request.received`. */
+  receivedAt?: number
   /** Absent where the reader started after it. */
   received?: EventData<'approvals.v1', 'request.received'>
   endorsements: EventData<'approvals.v1', 'request.endorsed'>[]
@@ -95,8 +97,10 @@ export class RequestState {
     record.version = event.version as number
     record.state = state
     record.changedAt = Date.parse(event.time)
-    if (event.type === 'request.received') record.received = event.data
-    else if (event.type === 'request.endorsed') record.endorsements.push(event.data)
+    if (event.type === 'request.received') {
+      record.received = event.data
+      record.receivedAt = record.changedAt
+    } else if (event.type === 'request.endorsed') record.endorsements.push(event.data)
     else if (event.type === 'request.approved') record.approved = event.data
     else if (event.type !== 'request.expired') record.closedBy = event.data.by
     this.requests.set(id, record)

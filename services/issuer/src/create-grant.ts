@@ -1,0 +1,101 @@
+import { narrows, parseAuthority } from '@bailiwick/authority'
+import { grantOf, statementHash, verifyApproval } from '@bailiwick/approval-statement'
+import type { ApprovalStatement } from '@bailiwick/contracts'
+import { jcsHash, thumbprint, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
+import type { DenialReason, ErrorCode } from '@bailiwick/errors'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Issuer } from './context.ts'
+
+/** How long ago an agent's clock may have been ahead when it signed its request. */
+const leewayMs = 5000
+
+/**
+ * Creates the grant of an approved request, once: its id is derived from the statement, and a second event is void. The
+ * issuer verifies everything itself (V3): neither a stolen approval service nor a forged event can grant. What is refused is
+ * said on `grants.v1` and never tried again.
+ */
+export async function createGrant(issuer: Issuer, request: RequestRecord): Promise<void> {
+  const { approved } = request
+  if (approved?.statement.kind !== 'approval') return
+  const { grants } = issuer.projection.ledger
+  const grant = grantOf(approved.statement, approved.assertions)
+  if (grants.trees.has(grant.id) || grants.refused.has(grant.id)) return
+  const problem = await problemOf(issuer, request, approved.statement)
+  if (problem === undefined) {
+    await issuer.producer.publishOne('grants.v1', {
+      type: 'grant.created',
+      subject: grant.id,
+      version: 1,
+      data: { grant },
+    })
+    return
+  }
+  issuer.logger.warn({ request_id: request.id, reason: problem }, 'grant refused')
+  await issuer.producer.publishOne('grants.v1', {
+    type: 'credential.refused',
+    subject: grant.id,
+    data: { grant_id: grant.id, agent: grant.agent, reason: problem },
+  })
+}
+
+type Problem = ErrorCode | DenialReason
+
+async function problemOf(issuer: Issuer, request: RequestRecord, statement: ApprovalStatement): Promise<Problem | undefined> {
+  const { registry, revocations } = issuer.projection.ledger
+  const { received, approved } = request
+  const instance = registry.instance(statement.agent)
+  if (!instance) return 'agent_unknown'
+  if (thumbprint(instance.jwk) !== statement.instance_key) return 'grant_agent_mismatch'
+  if (!approved || approved.statement_hash !== statementHash(statement)) return 'statement_unknown'
+  if (received?.kind !== 'access' || statement.request_id !== request.id) return 'access_request_unknown'
+  const asked = askedFor(issuer, received.request, statement, instance.jwk, request.receivedAt ?? 0)
+  if (asked !== undefined) return asked
+  const narrower = parseAuthority(statement.authority)
+  const wider = parseAuthority(received.authority)
+  if (!narrower.ok) return narrower.code
+  if (!wider.ok || !narrows(narrower.authority, wider.authority).narrower) return 'approval_not_narrower'
+  if (statement.policy_set !== registry.policySet?.hash) return 'policy_changed'
+  for (const [server, manifest] of Object.entries(statement.manifests))
+    if (registry.get('tool-server', server)?.manifest !== manifest) return 'manifest_changed'
+  if (statement.as_of > revocations.sequence) return 'statement_unknown'
+  const verified = await verifyApproval({
+    statement,
+    assertions: approved.assertions,
+    registry: registry.view(),
+    agent: instance.agent,
+    trust: issuer.trust,
+    at: issuer.clock.now(),
+  })
+  if (!verified.ok) return verified.code
+  const dead = revocations.kills({
+    delegations: [],
+    grants: [grantOf(statement, approved.assertions).id],
+    agents: [statement.agent],
+    approvers: verified.approverIds,
+    toolServers: Object.keys(statement.manifests),
+    asOf: statement.as_of,
+  })
+  return dead === undefined ? undefined : 'grant_revoked'
+}
+
+/** The agent's own signature over what was asked, so that approval cannot have made it up. */
+function askedFor(
+  issuer: Issuer,
+  request: string,
+  statement: ApprovalStatement,
+  jwk: unknown,
+  receivedAt: number,
+): Problem | undefined {
+  const key = verifyingKey('agent', jwk)
+  if (!key) return 'agent_unknown'
+  const verified = verifyAccessRequest({
+    request,
+    key,
+    subject: statement.agent,
+    installation: issuer.trust.installation,
+    now: receivedAt,
+    leewayMs,
+  })
+  if (!verified.ok) return verified.code
+  return jcsHash(verified.value) === statement.request_hash ? undefined : 'access_request_conflict'
+}

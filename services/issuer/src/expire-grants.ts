@@ -1,0 +1,20 @@
+import type { Issuer } from './context.ts'
+
+const hourMs = 3600 * 1000
+
+/** Says of each grant whose time is over that it is over; readers did not wait for it, and judge by the clock. */
+export async function expireGrants(issuer: Issuer): Promise<void> {
+  const { ledger } = issuer.projection
+  const now = issuer.clock.now()
+  for (const tree of ledger.grants.trees.values()) {
+    const running = tree.state === 'active' || tree.state === 'suspended'
+    if (!running || Date.parse(tree.grant.not_after) > now) continue
+    await issuer.producer.publishOne('grants.v1', {
+      type: 'grant.expired',
+      subject: tree.id,
+      version: tree.version + 1,
+      data: { grant: tree.grant },
+    })
+  }
+  ledger.forgetEndedBefore(now - hourMs)
+}

@@ -1,0 +1,32 @@
+import type { Bus } from '@bailiwick/bus'
+import { jcsHash } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { Genesis } from '@bailiwick/installation'
+import type { Draft, Participant } from '@bailiwick/projection'
+
+/**
+ * Publishes what of the genesis is not in the registry yet: all of it at the first start, the rest if that start was cut
+ * short. Later starts find everything there. Throws `trust_invalid` when the topic belongs to another installation.
+ */
+export async function publishGenesis(
+  bus: Bus,
+  { projection, producer, keyRing }: Pick<Participant, 'projection' | 'producer' | 'keyRing'>,
+  genesis: Genesis,
+): Promise<void> {
+  const { registry } = projection.ledger
+  const [end = 0] = await bus.ends('registry.v1')
+  if (end > 0 && registry.records().length === 0)
+    throw new ServiceError('trust_invalid', 'registry.v1 does not lead back to this trust.json')
+  if (registry.view().enrolled) return
+  for (const { type, id, value, jws } of genesis.entities) {
+    if (registry.record(type, id) !== undefined) continue
+    if (type === 'service-key') keyRing.certify(value.certificate)
+    const data = { entity: { type, id }, value, hash: jcsHash(value), authorization: { kind: 'root', jws } }
+    await producer.publishOne('registry.v1', {
+      type: `${type}.registered`,
+      subject: `${type} ${id}`,
+      version: 1,
+      data,
+    } as Draft<'registry.v1'>)
+  }
+}

@@ -1,0 +1,186 @@
+import { parseStrictJson } from '@bailiwick/contracts'
+import { claimedIssuer, thumbprint, verifyClientAssertion, verifyDpopProof, verifyingKey } from '@bailiwick/credentials'
+import { errorCode } from '@bailiwick/errors'
+import type { Tree } from '@bailiwick/projection'
+import { z } from 'zod'
+import type { Issuer } from './context.ts'
+import type { dpopNonces } from './dpop-nonces.ts'
+import { type Minted, mint } from './mint.ts'
+import type { ReplayMemory } from './replay-memory.ts'
+
+export const clientAssertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+const proofMaxAgeMs = 60_000
+const leewayMs = 5000
+const assertionMemoryMs = 300_000 + 2 * leewayMs
+
+/** A refusal as OAuth spells it (RFC 6749 §5.2, RFC 9449 §5, RFC 8628 §3.5). */
+export class OAuthError extends Error {
+  readonly error: string
+  readonly status: number
+  readonly useNonce: boolean
+
+  constructor(error: string, description: string, options: { status?: number; useNonce?: boolean } = {}) {
+    super(description)
+    this.error = error
+    this.status = options.status ?? 400
+    this.useNonce = options.useNonce ?? false
+  }
+}
+
+export interface TokenRequest {
+  form: Readonly<Record<string, string>>
+  /** The DPoP header; undefined unless there is exactly one. */
+  dpop: string | undefined
+}
+
+export interface TokenEndpoint {
+  issuer: Issuer
+  nonces: ReturnType<typeof dpopNonces>
+  replay: ReplayMemory
+  tokenUrl: string
+}
+
+const formSchema = z.strictObject({
+  grant_type: z.string(),
+  client_assertion_type: z.string(),
+  client_assertion: z.string(),
+  client_id: z.string().optional(),
+  authorization_details: z.string(),
+  resource: z.string().max(2048).optional(),
+})
+
+const detailsSchema = z.tuple([
+  z.union([
+    z.strictObject({ type: z.literal('bailiwick_grant'), grant_id: z.string() }),
+    z.strictObject({ type: z.literal('bailiwick_grant'), request_id: z.string() }),
+  ]),
+])
+
+/** The token endpoint, `client_credentials` (OAuth 2.1 §4.2) with RFC 9396 and DPoP: who, with which key, for which grant. */
+export async function issueToken(endpoint: TokenEndpoint, request: TokenRequest): Promise<Minted> {
+  const form = parseForm(request.form)
+  const client = authenticateClient(endpoint, form)
+  const jkt = proveKey(endpoint, request.dpop, client)
+  rememberAssertion(endpoint, client)
+  if (!endpoint.issuer.projection.fresh()) throw unavailable('the state is not proved fresh')
+  const tree = findGrant(endpoint, form, client.agent)
+  const audience = [audienceOf(endpoint, form.resource)]
+  try {
+    return await mint(endpoint.issuer, { tree, agent: client.agent, jkt, audience })
+  } catch (error) {
+    throw asOAuthError(error)
+  }
+}
+
+function parseForm(form: TokenRequest['form']): z.infer<typeof formSchema> {
+  const parsed = formSchema.safeParse(form)
+  if (!parsed.success) throw new OAuthError('invalid_request', `parameter ${parsed.error.issues[0]?.path.join('.')}`)
+  if (parsed.data.grant_type !== 'client_credentials')
+    throw new OAuthError('unsupported_grant_type', 'only client_credentials')
+  if (parsed.data.client_assertion_type !== clientAssertionType)
+    throw new OAuthError('invalid_client', 'client_assertion_type', { status: 401 })
+  return parsed.data
+}
+
+interface Client {
+  agent: string
+  jkt: string
+  jti: string
+}
+
+function authenticateClient({ issuer, tokenUrl }: TokenEndpoint, form: z.infer<typeof formSchema>): Client {
+  const refuse = () => new OAuthError('invalid_client', 'the client did not prove who it is', { status: 401 })
+  const agent = claimedIssuer(form.client_assertion)
+  const instance = agent === undefined ? undefined : issuer.projection.ledger.registry.instance(agent)
+  const key = instance && verifyingKey('agent', instance.jwk)
+  if (agent === undefined || !instance || !key) throw refuse()
+  const verified = verifyClientAssertion({
+    assertion: form.client_assertion,
+    key,
+    clientId: agent,
+    audiences: [issuer.issuerUrl, tokenUrl],
+    now: issuer.clock.now(),
+    leewayMs,
+  })
+  if (!verified.ok) throw refuse()
+  if (form.client_id !== undefined && form.client_id !== agent) throw refuse()
+  return { agent, jkt: thumbprint(instance.jwk), jti: verified.value.jti }
+}
+
+function proveKey({ issuer, nonces, replay, tokenUrl }: TokenEndpoint, dpop: string | undefined, client: Client): string {
+  if (dpop === undefined) throw new OAuthError('invalid_dpop_proof', 'exactly one DPoP header is needed')
+  const now = issuer.clock.now()
+  const verified = verifyDpopProof({ proof: dpop, htm: 'POST', htu: tokenUrl, now, maxAgeMs: proofMaxAgeMs, leewayMs })
+  if (!verified.ok) throw new OAuthError('invalid_dpop_proof', verified.detail)
+  const { jkt, jti, nonce } = verified.value
+  if (nonce === undefined || !nonces.accepts(nonce))
+    throw new OAuthError('use_dpop_nonce', 'the proof needs the nonce of this answer', { useNonce: true })
+  if (jkt !== client.jkt) throw new OAuthError('invalid_dpop_proof', 'the key is not the one registered for the client')
+  if (!replay.remember(`dpop ${jkt} ${jti}`, now + proofMaxAgeMs + 2 * leewayMs, now))
+    throw new OAuthError('invalid_dpop_proof', 'the proof was used before')
+  return jkt
+}
+
+/** Behind the nonce: a client that is asked for one may send the same assertion again. */
+function rememberAssertion({ issuer, replay }: TokenEndpoint, client: Client): void {
+  const now = issuer.clock.now()
+  if (!replay.remember(`assertion ${client.agent} ${client.jti}`, now + assertionMemoryMs, now))
+    throw new OAuthError('invalid_client', 'the client assertion was used before', { status: 401 })
+}
+
+/** Another agent's grant looks like one that does not exist. */
+function findGrant({ issuer }: TokenEndpoint, form: z.infer<typeof formSchema>, agent: string): Tree {
+  const details = parseDetails(form.authorization_details)
+  const { grants, requests } = issuer.projection.ledger
+  const tree = 'grant_id' in details ? grants.trees.get(details.grant_id) : grants.byRequest(details.request_id)
+  if (tree) {
+    if (tree.grant.agent !== agent) throw new OAuthError('invalid_authorization_details', 'no such grant')
+    return tree
+  }
+  const request = 'request_id' in details ? requests.requests.get(details.request_id) : undefined
+  const received = request?.received
+  if (received?.kind !== 'access' || received.agent !== agent)
+    throw new OAuthError('invalid_authorization_details', 'no such grant')
+  const waiting = request?.state === 'pending' || (request?.state === 'approved' && !refusedToCreate(issuer, request))
+  if (waiting) throw new OAuthError('authorization_pending', 'the request is not decided')
+  throw new OAuthError('access_denied', `the request is ${request?.state}`)
+}
+
+function refusedToCreate(issuer: Issuer, request: { approved?: { statement_hash: string } }): boolean {
+  return issuer.projection.ledger.grants.refused.has(`grt_${request.approved?.statement_hash}`)
+}
+
+function parseDetails(text: string): z.infer<typeof detailsSchema>[0] {
+  try {
+    return detailsSchema.parse(parseStrictJson(text))[0]
+  } catch {
+    throw new OAuthError('invalid_authorization_details', 'one bailiwick_grant, by grant_id or request_id')
+  }
+}
+
+/** RFC 8707. Without `resource` the credential is for every enforcement point of this installation. */
+function audienceOf({ issuer }: TokenEndpoint, resource: string | undefined): string {
+  if (resource === undefined) return issuer.trust.public_url
+  const points = issuer.projection.ledger.registry.all('enforcement-point')
+  if (resource === issuer.trust.public_url || points.some((point) => point.base_urls.includes(resource))) return resource
+  throw new OAuthError('invalid_target', 'no enforcement point has this base URL')
+}
+
+const unavailable = (why: string) => new OAuthError('temporarily_unavailable', why, { status: 503 })
+
+function asOAuthError(error: unknown): unknown {
+  switch (errorCode(error)) {
+    case 'state_stale':
+    case 'state_contended':
+    case 'deadline_exceeded':
+    case 'queue_full':
+    case 'outcome_unknown':
+      return unavailable(errorCode(error))
+    case 'grant_not_active':
+      return new OAuthError('access_denied', 'the grant is not active')
+    case 'caller_forbidden':
+      return new OAuthError('access_denied', 'the grant belongs to another agent, instance or key')
+    default:
+      return error
+  }
+}

@@ -1,0 +1,127 @@
+import { type AccessToken, jcs, sha256, signAccessToken, verifyAccessToken } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { Tree } from '@bailiwick/projection'
+import { newId, SerialQueue } from '@bailiwick/service-kit'
+import type { Issuer } from './context.ts'
+
+export interface MintOrder {
+  tree: Tree
+  /** The instance that proved itself, and the key that it proved. */
+  agent: string
+  jkt: string
+  audience: readonly string[]
+}
+
+export interface Minted {
+  token: string
+  expiresInSeconds: number
+  authorizationDetails: AccessToken['authorization_details']
+}
+
+/** One tree's events are numbered one after the other. */
+const lanes = new SerialQueue({ maxPerKey: 256, max: 4096 })
+
+/**
+ * Mints one credential: intent durable → sign → lint → `credential.issued` durable → answer (V2, V4). Killed anywhere
+ * between, it leaves an intent without a credential, which nobody holds. The caller has authenticated the agent and checked
+ * that the state is fresh; whether the grant may be minted for is judged here, and once more after the intent is durable,
+ * since it may have been revoked meanwhile.
+ */
+export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
+  return lanes.serially(`${issuer.producer.source} ${order.tree.id}`, async () => {
+    refuseUnlessAlive(issuer, order)
+    const { tree, agent, jkt, audience } = order
+    const { grant } = tree
+    const now = issuer.clock.now()
+    const iat = Math.floor(now / 1000)
+    const exp = Math.min(iat + issuer.credentialSeconds, Math.floor(Date.parse(grant.not_after) / 1000))
+    if (exp <= iat) throw new ServiceError('grant_not_active', 'the grant is about to expire')
+    const credentialId = newId('crd', now, issuer.random)
+    await issuer.producer.publishOne('grants.v1', {
+      type: 'credential.intended',
+      subject: credentialId,
+      key: tree.id,
+      version: tree.version + 1,
+      data: {
+        credential_id: credentialId,
+        grant_id: grant.id,
+        agent,
+        jkt,
+        audience: [...audience],
+        issued_at: new Date(iat * 1000).toISOString(),
+        expires_at: new Date(exp * 1000).toISOString(),
+        kid: issuer.credentialKey.kid,
+      },
+    })
+    refuseUnlessAlive(issuer, order)
+    const claims: AccessToken = {
+      iss: issuer.issuerUrl,
+      aud: audience.length === 1 ? (audience[0] as string) : [...audience],
+      sub: agent,
+      client_id: agent,
+      iat,
+      exp,
+      jti: credentialId,
+      cnf: { jkt },
+      authorization_details: [grant.authority],
+      grant: {
+        id: grant.id,
+        root: tree.id,
+        request: grant.request_id,
+        mode: grant.mode,
+        statement_hash: grant.statement_hash,
+        as_of: grant.as_of,
+      },
+    }
+    const token = signAccessToken(claims, issuer.credentialKey)
+    lint(issuer, token, claims, tree)
+    await issuer.producer.publishOne('grants.v1', {
+      type: 'credential.issued',
+      subject: credentialId,
+      key: tree.id,
+      version: tree.version + 1,
+      data: { credential_id: credentialId, grant_id: grant.id, token_hash: sha256(token) },
+    })
+    return { token, expiresInSeconds: exp - iat, authorizationDetails: claims.authorization_details }
+  })
+}
+
+function refuseUnlessAlive(issuer: Issuer, { tree, agent, jkt }: MintOrder): void {
+  const { grant } = tree
+  const now = issuer.clock.now()
+  if (!issuer.projection.fresh()) throw new ServiceError('state_stale')
+  if (tree.state !== 'active') throw new ServiceError('grant_not_active', tree.state)
+  if (grant.agent !== agent || grant.instance_key !== jkt)
+    throw new ServiceError('caller_forbidden', 'the grant belongs to another agent, instance or key')
+  if (Date.parse(grant.not_before) > now || Date.parse(grant.not_after) <= now)
+    throw new ServiceError('grant_not_active', 'outside its time')
+  const { registry, revocations } = issuer.projection.ledger
+  const approvers = grant.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? '')
+  const dead = revocations.kills({
+    delegations: [],
+    grants: [tree.id],
+    agents: [grant.agent],
+    approvers,
+    toolServers: Object.keys(grant.statement.manifests),
+    asOf: grant.as_of,
+  })
+  if (dead) throw new ServiceError('grant_not_active', 'revoked')
+}
+
+/** Reads what was signed with the verifier that others use, and compares it with what was approved: a wrong one never leaves. */
+function lint(issuer: Issuer, token: string, claims: AccessToken, { grant }: Tree): void {
+  const { kid } = issuer.credentialKey
+  const now = issuer.clock.now()
+  const key = issuer.keyRing.find(kid, 'credential', now)
+  const audience = typeof claims.aud === 'string' ? claims.aud : (claims.aud[0] ?? '')
+  const read = key.ok
+    ? verifyAccessToken({ token, key: key.value, issuer: issuer.issuerUrl, audience, now, leewayMs: 1000 })
+    : key
+  const right =
+    read.ok &&
+    read.value.sub === grant.agent &&
+    read.value.cnf.jkt === grant.instance_key &&
+    read.value.exp * 1000 <= Date.parse(grant.not_after) &&
+    jcs(read.value.authorization_details) === jcs([grant.authority])
+  if (!right) throw new ServiceError('invariant_broken', 'a credential that does not say what was approved')
+}

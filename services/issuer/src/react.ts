@@ -1,0 +1,57 @@
+import type { DecodedEvent } from '@bailiwick/contracts'
+import { errorCode } from '@bailiwick/errors'
+import type { Fact, RequestRecord } from '@bailiwick/projection'
+import { SerialQueue } from '@bailiwick/service-kit'
+import { applyRegistryChange, enrolApprover } from './change-registry.ts'
+import type { Issuer } from './context.ts'
+import { createGrant } from './create-grant.ts'
+import { expireGrants } from './expire-grants.ts'
+import { revokeWithdrawn } from './revoke.ts'
+
+const expiryEveryMs = 1000
+
+/**
+ * Acts on what approval says. Everything is derived from state, not from delivery: at start the same rules run over all that
+ * was folded, so a crash at any point is followed by exactly what was left to do. Revocations have a lane of their own,
+ * which nothing else can hold up.
+ */
+export function react(issuer: Issuer): AsyncDisposable {
+  const { projection, logger } = issuer
+  const queue = new SerialQueue({ maxPerKey: 100_000, max: 200_000 })
+  const run = (lane: 'grants' | 'registry' | 'revocations', what: string, task: () => Promise<void>) => {
+    queue
+      .serially(lane, task)
+      .catch((error) => logger.error({ error_code: errorCode(error), what }, 'could not act on an approval'))
+  }
+  const onRequest = (request: RequestRecord) => {
+    if (request.state === 'withdrawn' || request.state === 'cancelled')
+      run('revocations', request.id, () => revokeWithdrawn(issuer, request.id))
+    const { approved, received } = request
+    if (request.state !== 'approved' || !approved) return
+    if (received?.kind === 'registry')
+      run('registry', request.id, () => applyRegistryChange(issuer, approved, received.entities))
+    else run('grants', request.id, () => createGrant(issuer, request))
+  }
+  const onFact = ({ topic, verdict, event }: Fact) => {
+    if (topic !== 'approvals.v1' || verdict !== 'counts') return
+    const approval = event as DecodedEvent<'approvals.v1'>
+    if (approval.type === 'enrolment.offered') {
+      run('registry', approval.data.enrolment_id, () => enrolApprover(issuer, approval.data))
+      return
+    }
+    const request = projection.ledger.requests.requests.get(approval.data.request_id)
+    if (request) onRequest(request)
+  }
+  const unsubscribe = projection.onFact(onFact)
+  for (const offered of projection.ledger.requests.enrolments.values())
+    run('registry', offered.enrolment_id, () => enrolApprover(issuer, offered))
+  for (const request of projection.ledger.requests.requests.values()) onRequest(request)
+  const timer = setInterval(() => run('grants', 'expiry', () => expireGrants(issuer)), expiryEveryMs)
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      unsubscribe()
+      for (const lane of ['grants', 'registry', 'revocations']) await queue.serially(lane, async () => undefined)
+    },
+  }
+}
