@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
-import { type Database, open, type RootDatabase } from 'lmdb'
+import { type Database, open } from 'lmdb'
 import type { TakeRecord, TreeRecord } from './tree-record.ts'
 
 /** What an expiry entry points at: when, what kind of thing, and its key. The order of these keys is the order of sweeping. */
@@ -36,13 +36,14 @@ export function digest(id: string): string {
  *
  * Transactions are synchronous and never synced to disk: 11 µs each, where lmdb's asynchronous ones take 126 µs and durable
  * ones far more, and this is on the path of every decision while nothing here needs to survive the machine. The price: after
- * a crash of the machine the file may be torn, and lmdb may crash on a torn file. So what another boot wrote is never opened.
+ * a crash of the machine the file may be torn, and lmdb crashes the process on a file that is not its own (seen: SIGSEGV).
+ * So what another boot wrote is never opened, nor what does not begin as lmdb does: it is as good as empty.
  */
 export function openEnvironment(dir: string): Environment {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const path = join(dir, 'grants.mdb')
-  if (!isOfThisBoot(dir)) forget(path, dir)
-  const root = openOrReplace(path, dir)
+  if (!isOfThisBoot(dir) || !isLmdb(path)) forget(path, dir)
+  const root = open(path, { noSubdir: true, noSync: true, overlappingSync: false, maxDbs: 8 })
   const environment: Environment = {
     meta: root.openDB({ name: 'meta' }),
     trees: root.openDB({ name: 'trees' }),
@@ -63,17 +64,6 @@ export function openEnvironment(dir: string): Environment {
   return environment
 }
 
-/** What cannot be opened is as good as empty: the store is never the authority, and must not keep a service from starting. */
-function openOrReplace(path: string, dir: string): RootDatabase {
-  const options = { noSubdir: true, noSync: true, overlappingSync: false, maxDbs: 8 }
-  try {
-    return open(path, options)
-  } catch {
-    forget(path, dir)
-    return open(path, options)
-  }
-}
-
 /** The name of this boot of the machine; `undefined` where the system does not tell (then nothing outlives a process). */
 function bootId(): string | undefined {
   try {
@@ -89,6 +79,22 @@ function isOfThisBoot(dir: string): boolean {
   } catch {
     return false
   }
+}
+
+/** Whether the first meta page bears lmdb's magic, at byte 24 in lmdb 3.5 (another place only means an empty store). */
+function isLmdb(path: string): boolean {
+  const start = Buffer.alloc(28)
+  try {
+    const file = openSync(path, 'r')
+    try {
+      readSync(file, start)
+    } finally {
+      closeSync(file)
+    }
+  } catch {
+    return false
+  }
+  return start.readUInt32LE(24) === 0xbeefc0de
 }
 
 /** Removes the data first, then says whose the next is: a crash in between removes once more. */
