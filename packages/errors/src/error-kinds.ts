@@ -10,6 +10,8 @@ export const errorKinds = {
   body_too_large: { status: 413, retryable: false, title: 'The body is over the limit' },
   route_unknown: { status: 404, retryable: false, title: 'There is nothing at this path' },
   method_not_allowed: { status: 405, retryable: false, title: 'The path does not take this method' },
+  request_timed_out: { status: 408, retryable: true, title: 'The request did not arrive in time' },
+  headers_too_large: { status: 431, retryable: false, title: 'The header fields are over the limit' },
   event_malformed: { status: 400, retryable: false, title: 'The event does not match its schema' },
   event_too_large: { status: 413, retryable: false, title: 'The event is over 65,535 bytes' },
   event_type_unknown: { status: 400, retryable: false, title: 'The event type does not belong to its topic' },
