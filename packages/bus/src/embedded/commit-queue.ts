@@ -1,0 +1,136 @@
+import { ServiceError } from '@bailiwick/errors'
+
+/** What one caller wants durable. */
+export interface Write {
+  /** Called inside the transaction. */
+  put(): void
+  /** Called once it is durable, in the order in which writes were added, before any later write is committed. */
+  durable(): void
+  events: number
+  bytes: number
+}
+
+export interface QueueLimits {
+  /** What may wait, apart from what is being committed. */
+  events: number
+  bytes: number
+  /** What one transaction carries at most; a single larger write goes alone. */
+  commitBytes: number
+  /** How long one commit may take, ms. */
+  commitMs: number
+}
+
+const defaultLimits: QueueLimits = { events: 32_768, bytes: 64 << 20, commitBytes: 8 << 20, commitMs: 30_000 }
+
+interface Waiting extends Write {
+  resolve(): void
+  reject(error: ServiceError): void
+}
+
+/**
+ * Group commit: one transaction at a time, and it carries all that gathered while the one before was in flight. So a lone
+ * writer waits for one commit, many share one, and no timer is involved.
+ *
+ * A commit that failed, or did not answer in time, ends the queue. Its outcome is unknown, and after a failed fsync the
+ * kernel may have dropped the very pages that a second one would call durable: so it is never tried again.
+ */
+export class CommitQueue {
+  readonly #commit: (puts: () => void) => Promise<boolean>
+  readonly #limits: QueueLimits
+  readonly #broken = Promise.withResolvers<never>()
+  #error: ServiceError | undefined
+  #waiting: Waiting[] = []
+  #waitingEvents = 0
+  #waitingBytes = 0
+  #running: Promise<void> | undefined
+
+  /** `commit` calls `puts` and resolves with true once what they put is durable, all of it or nothing. */
+  constructor(commit: (puts: () => void) => Promise<boolean>, limits: Partial<QueueLimits> = {}) {
+    this.#commit = commit
+    this.#limits = { ...defaultLimits, ...limits }
+    this.#broken.promise.catch(() => {})
+  }
+
+  /** Rejects with `outcome_unknown` when a commit failed. Never resolves. */
+  get broken(): Promise<never> {
+    return this.#broken.promise
+  }
+
+  /** Throws `queue_full`, or `outcome_unknown` once a commit failed. Ask before giving out offsets. */
+  admit(events: number, bytes: number): void {
+    if (this.#error !== undefined) throw this.#error
+    if (this.#waitingEvents === 0) return // however large it is, it will never find more room
+    if (this.#waitingEvents + events > this.#limits.events || this.#waitingBytes + bytes > this.#limits.bytes) {
+      throw new ServiceError('queue_full')
+    }
+  }
+
+  /** Resolves once it is durable; rejects with `outcome_unknown` when it may not be. */
+  add(write: Write): Promise<void> {
+    if (this.#error !== undefined) return Promise.reject(this.#error)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#waiting.push({ ...write, resolve, reject })
+    this.#waitingEvents += write.events
+    this.#waitingBytes += write.bytes
+    this.#running ??= this.#run()
+    return promise
+  }
+
+  /** Resolves when nothing waits and nothing is in flight. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0 && this.#error === undefined) {
+      // After every microtask: all callers that the last commit woke are back with their next write by then.
+      await new Promise<void>((resolve) => process.nextTick(resolve))
+      const batch = this.#take()
+      try {
+        await this.#commitInTime(batch)
+      } catch (cause) {
+        this.#break(
+          new ServiceError('outcome_unknown', 'the embedded bus stopped after a failed write', { cause }),
+          batch,
+        )
+        break
+      }
+      for (const write of batch) write.durable()
+      for (const write of batch) write.resolve()
+    }
+    this.#running = undefined
+  }
+
+  #take(): Waiting[] {
+    let bytes = 0
+    let count = 0
+    for (const write of this.#waiting) {
+      if (count > 0 && bytes + write.bytes > this.#limits.commitBytes) break
+      bytes += write.bytes
+      count += 1
+      this.#waitingEvents -= write.events
+    }
+    this.#waitingBytes -= bytes
+    return this.#waiting.splice(0, count)
+  }
+
+  async #commitInTime(batch: readonly Waiting[]): Promise<void> {
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(new Error('the commit did not answer')), this.#limits.commitMs)
+    try {
+      const committed = this.#commit(() => {
+        for (const write of batch) write.put()
+      })
+      if (!(await Promise.race([committed, late.promise]))) throw new Error('the commit was refused')
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #break(error: ServiceError, batch: readonly Waiting[]): void {
+    this.#error = error
+    for (const write of [...batch, ...this.#waiting]) write.reject(error)
+    this.#waiting = []
+    this.#broken.reject(error)
+  }
+}

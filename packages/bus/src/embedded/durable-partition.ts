@@ -1,0 +1,138 @@
+import type { Buffer } from 'node:buffer'
+import { ServiceError } from '@bailiwick/errors'
+import type { Database, Key } from 'lmdb'
+import type { Message } from '../bus.ts'
+import { decodeMessage, encodeMessage, timestampOf } from './message-codec.ts'
+import { firstAtOrAfter, type PartitionLog } from './partition-log.ts'
+
+/** A message that has its place but is not written yet. */
+export interface Staged {
+  offset: number
+  value: Buffer
+  partition: DurablePartition
+}
+
+/** What all partitions share: one lmdb environment, so that one transaction covers several of them. */
+export interface Stores {
+  /** [topic, partition, offset] → message. */
+  messages: Database<Buffer, Key>
+  /** [topic, partition] → the first offset that was never removed: offsets of removed messages are not given out again. */
+  floors: Database<number, Key>
+}
+
+export class DurablePartition implements PartitionLog {
+  readonly topic: string
+  readonly partition: number
+  readonly listeners = new Set<() => void>()
+  readonly #stores: Stores
+  #first: number
+  #end: number
+  /** Runs ahead of `end` by what is staged. */
+  #next: number
+  #lastTimestamp: number
+  /** Runs behind `first` by what is expired and not yet deleted. */
+  #oldestStored: number
+
+  constructor(stores: Stores, topic: string, partition: number) {
+    this.topic = topic
+    this.partition = partition
+    this.#stores = stores
+    const floor = stores.floors.get([topic, partition]) ?? 0
+    const newestFirst = {
+      start: [topic, partition, Number.MAX_SAFE_INTEGER],
+      end: [topic, partition, -1],
+      reverse: true,
+      limit: 1,
+    }
+    const newest = [...stores.messages.getRange(newestFirst)][0]
+    this.#first = floor
+    this.#oldestStored = floor
+    this.#end = newest === undefined ? floor : offsetOf(newest.key) + 1
+    this.#next = this.#end
+    this.#lastTimestamp = newest === undefined ? 0 : timestampOf(newest.value)
+  }
+
+  get first(): number {
+    return this.#first
+  }
+
+  get end(): number {
+    return this.#end
+  }
+
+  /** Gives an event its place. What is staged must be put, in this order, or the bus must stop: a gap is never closed. */
+  stage(key: string, bytes: Uint8Array, now: number): Staged {
+    const offset = this.#next
+    this.#next += 1
+    this.#lastTimestamp = Math.max(now, this.#lastTimestamp)
+    return { offset, value: encodeMessage(this.#lastTimestamp, key, bytes), partition: this }
+  }
+
+  put({ offset, value }: Staged): void {
+    this.#stores.messages.put([this.topic, this.partition, offset], value)
+  }
+
+  /** Shows the readers everything up to `offset`. */
+  durable(offset: number): void {
+    this.#end = offset + 1
+    for (const listener of this.listeners) listener()
+  }
+
+  read(offset: number, messages: number, bytes: number): Message[] {
+    const from = Math.max(offset, this.#first)
+    const read: Message[] = []
+    if (from >= this.#end) return read
+    let size = 0
+    // Up to `end`, not to what lmdb shows: a commit is visible there for a moment before it is durable.
+    for (const { key, value } of this.#stores.messages.getRange({
+      start: [this.topic, this.partition, from],
+      end: [this.topic, this.partition, this.#end],
+      limit: messages,
+    })) {
+      const at = from + read.length
+      if (offsetOf(key) !== at) throw this.#gap(at)
+      read.push(decodeMessage({ topic: this.topic, partition: this.partition, offset: at }, value))
+      size += value.length
+      if (size >= bytes) break
+    }
+    if (read.length === 0) throw this.#gap(from)
+    return read
+  }
+
+  seek(time: number): number {
+    return firstAtOrAfter(time, this.#first, this.#end, (offset) => {
+      const value = this.#stores.messages.get([this.topic, this.partition, offset])
+      if (value === undefined) throw this.#gap(offset)
+      return timestampOf(value)
+    })
+  }
+
+  expire(time: number): void {
+    this.#first = this.seek(time)
+  }
+
+  /** What is expired and still stored. */
+  get expired(): number {
+    return this.#first - this.#oldestStored
+  }
+
+  /** Deletes up to `count` expired messages; to be called inside a transaction. Their bytes leave the file when reused. */
+  putDeletions(count: number): void {
+    const to = Math.min(this.#first, this.#oldestStored + count)
+    for (let offset = this.#oldestStored; offset < to; offset += 1) {
+      this.#stores.messages.remove([this.topic, this.partition, offset])
+    }
+    this.#stores.floors.put([this.topic, this.partition], to)
+    this.#oldestStored = to
+  }
+
+  #gap(offset: number): ServiceError {
+    return new ServiceError('invariant_broken', `${this.topic}/${this.partition} has no message ${offset}`)
+  }
+}
+
+function offsetOf(key: Key): number {
+  const offset = Array.isArray(key) ? key[2] : undefined
+  if (typeof offset !== 'number') throw new ServiceError('invariant_broken', 'a stored message has no offset')
+  return offset
+}

@@ -1,0 +1,200 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { Bus, FollowSubscription, Handled, Message, Outgoing, Position, Since, Subscription } from '../bus.ts'
+import { checkOutgoing } from '../limits.ts'
+import { CommitQueue } from './commit-queue.ts'
+import { ConsumerGroup, type Positions } from './consumer-group.ts'
+import { Follower } from './follower.ts'
+import { MemoryPartition } from './memory-partition.ts'
+import type { PartitionLog } from './partition-log.ts'
+import { partitionOf } from './partition-of.ts'
+import { Retention } from './retention.ts'
+import { openStorage, type Storage } from './storage.ts'
+import { type Topic, Topics } from './topics.ts'
+
+/** How long an orderly end waits for handlers in flight, ms. What they then have not handled is delivered again. */
+const CLOSE_MS = 10_000
+
+export interface EmbeddedBusOptions {
+  /** Made if it is missing, for its owner alone. */
+  dir: string
+  /** Asked when a topic is first written; from then on it keeps that number. */
+  partitions: (topic: string) => number
+  /** How long a message is kept, ms; `undefined`: for ever. */
+  retentionMs: (topic: string) => number | undefined
+  /** ms since the epoch. */
+  now: () => number
+  /** Topics that never touch the disk and keep only their newest messages: they are empty after a start. */
+  inMemory?: (topic: string) => boolean
+}
+
+/**
+ * A bus on files of this machine, for one process at a time: a second one gets `bus_locked`, and may have it the moment
+ * the first is gone, however that ended. A write that failed ends the bus: publishes reject with `outcome_unknown` from
+ * then on, followers fail, consumers get nothing more; the process must be started again.
+ */
+export async function embeddedBus(options: EmbeddedBusOptions): Promise<Bus> {
+  const storage = openStorage(options.dir)
+  try {
+    return new EmbeddedBus(storage, options)
+  } catch (error) {
+    await storage[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+class EmbeddedBus implements Bus {
+  readonly #storage: Storage
+  readonly #now: () => number
+  readonly #topics: Topics
+  readonly #queue: CommitQueue
+  readonly #retention: Retention
+  readonly #groups = new Map<string, ConsumerGroup>()
+  readonly #followers = new Set<Follower>()
+  #closing: Promise<void> | undefined
+  #closed = false
+
+  constructor(storage: Storage, { partitions, retentionMs, now, inMemory = () => false }: EmbeddedBusOptions) {
+    this.#storage = storage
+    this.#now = now
+    this.#topics = new Topics(storage, partitions, inMemory)
+    this.#queue = new CommitQueue((puts) => storage.commit(puts))
+    const topics = this.#topics
+    this.#retention = new Retention(this.#queue, function* cuts() {
+      for (const log of topics.all()) {
+        const kept = retentionMs(log.topic)
+        if (kept !== undefined) yield [log, now() - kept]
+      }
+    })
+  }
+
+  async publish(name: string, events: readonly Outgoing[]): Promise<Position[]> {
+    // Up to the promise that the queue gives, nothing here may wait: earlier calls must be queued before later ones.
+    if (this.#closed) throw closed()
+    checkOutgoing(events)
+    const topic = this.#topics.get(name)
+    let bytes = 0
+    for (const event of events) bytes += event.bytes.byteLength
+    this.#queue.admit(events.length, bytes)
+    return topic.inMemory ? this.#keep(topic, events) : await this.#write(topic, events, bytes)
+  }
+
+  #keep(topic: Topic & { inMemory: true }, events: readonly Outgoing[]): Position[] {
+    const now = this.#now()
+    return events.map(({ key, bytes }) => {
+      const log = at(topic.partitions, partitionOf(key, topic.partitions.length))
+      return { topic: topic.name, partition: log.partition, offset: log.append(key, bytes, now) }
+    })
+  }
+
+  async #write(topic: Topic & { inMemory: false }, events: readonly Outgoing[], bytes: number): Promise<Position[]> {
+    if (events.length === 0) return []
+    const now = this.#now()
+    const staged = events.map(({ key, bytes }) => {
+      return at(topic.partitions, partitionOf(key, topic.partitions.length)).stage(key, bytes, now)
+    })
+    const isFirst = !topic.recorded
+    topic.recorded = true
+    await this.#queue.add({
+      put: () => {
+        if (isFirst) this.#topics.putCount(topic)
+        for (const one of staged) one.partition.put(one)
+      },
+      durable: () => {
+        for (const [log, offset] of new Map(staged.map((one) => [one.partition, one.offset]))) log.durable(offset)
+      },
+      events: events.length,
+      bytes,
+    })
+    return staged.map(({ partition, offset }) => ({ topic: topic.name, partition: partition.partition, offset }))
+  }
+
+  async consume(
+    topics: readonly string[],
+    group: string,
+    handler: (batch: readonly Message[]) => Promise<readonly Handled[]>,
+  ): Promise<Subscription> {
+    if (this.#closing) throw closed()
+    const logs = this.#logs(topics)
+    let members = this.#groups.get(group)
+    if (members === undefined) {
+      members = new ConsumerGroup(this.#positions(group))
+      this.#groups.set(group, members)
+    }
+    return members.join(logs, handler)
+  }
+
+  async follow(
+    topics: readonly string[],
+    since: Since,
+    handler: (batch: readonly Message[]) => Promise<void>,
+  ): Promise<FollowSubscription> {
+    if (this.#closing) throw closed()
+    const starts = this.#logs(topics).map((log) => {
+      return { log, offset: since === 'start' ? log.first : log.seek(since.time) }
+    })
+    const follower = new Follower(starts, handler, this.#queue.broken)
+    this.#followers.add(follower)
+    follower.ended.then(() => this.#followers.delete(follower))
+    return follower
+  }
+
+  async ends(topic: string): Promise<number[]> {
+    if (this.#closed) throw closed()
+    return this.#topics.get(topic).partitions.map(({ end }) => end)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    // Consumers first, while what their handlers may wait for still runs: a handler may publish, and follow what it wrote.
+    const handlers = async () => {
+      await Promise.all([...this.#groups.values()].map((group) => group.end()))
+      await Promise.all([...this.#followers].map((follower) => follower[Symbol.asyncDispose]()))
+    }
+    await within(CLOSE_MS, handlers())
+    this.#closed = true
+    await this.#retention.end()
+    await this.#queue.idle()
+    await this.#storage[Symbol.asyncDispose]()
+  }
+
+  #logs(topics: readonly string[]): PartitionLog[] {
+    return [...new Set(topics)].flatMap((topic): readonly PartitionLog[] => this.#topics.get(topic).partitions)
+  }
+
+  #positions(group: string): Positions {
+    // What lives in memory starts at 0 with each process, so a position that outlived it would skip what is new.
+    const inMemory = new Map<PartitionLog, number>()
+    const key = (log: PartitionLog) => [group, log.topic, log.partition]
+    return {
+      get: (log) => inMemory.get(log) ?? this.#storage.positions.get(key(log)) ?? 0,
+      commit: async (log, offset) => {
+        if (log instanceof MemoryPartition) inMemory.set(log, offset)
+        else {
+          const put = () => void this.#storage.positions.put(key(log), offset)
+          await this.#queue.add({ put, durable: () => {}, events: 0, bytes: 0 })
+        }
+      },
+    }
+  }
+}
+
+function closed(): ServiceError {
+  return new ServiceError('bus_unavailable', 'the bus is closed')
+}
+
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index]
+  if (item === undefined) throw new ServiceError('invariant_broken', `no partition ${index}`)
+  return item
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(late.resolve, ms)
+  await Promise.race([work, late.promise])
+  clearTimeout(timer)
+}

@@ -1,0 +1,1 @@
+export { type EmbeddedBusOptions, embeddedBus } from './embedded-bus.ts'

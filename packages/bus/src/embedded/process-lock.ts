@@ -1,0 +1,24 @@
+import { DatabaseSync } from 'node:sqlite'
+import { ServiceError } from '@bailiwick/errors'
+
+const SQLITE_BUSY = 5
+
+/**
+ * Takes a file for this process alone, or throws `bus_locked`. SQLite's exclusive lock stands behind it: the operating
+ * system ends it with the process, however that dies, so a restart after SIGKILL succeeds at once; it holds between
+ * containers that share the directory; and no process id is compared that another namespace or a later process may
+ * reuse. Node offers no lock of its own. The file stays empty.
+ */
+export function lockProcess(file: string): Disposable {
+  const lock = new DatabaseSync(file, { timeout: 0 })
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+  } catch (error) {
+    lock.close()
+    if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) {
+      throw new ServiceError('bus_locked', file, { cause: error })
+    }
+    throw error
+  }
+  return { [Symbol.dispose]: () => lock.close() }
+}

@@ -1,0 +1,57 @@
+import type { Buffer } from 'node:buffer'
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { type Database, type Key, open } from 'lmdb'
+import { lockProcess } from './process-lock.ts'
+import type { TopicStores } from './topics.ts'
+
+export interface Storage extends TopicStores, AsyncDisposable {
+  /** [group, topic, partition] → the offset at which the group goes on. */
+  positions: Database<number, Key>
+  /** Calls `puts` in one transaction off this thread; resolves with true once that is durable, all of it or nothing. */
+  commit(puts: () => void): Promise<boolean>
+}
+
+/** Opens the files for this process alone, or throws `bus_locked`. */
+export function openStorage(dir: string): Storage {
+  mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const lock = lockProcess(join(dir, 'process.lock'))
+  try {
+    // Without overlappingSync: false a put's promise resolves before it is durable.
+    const root = open({ path: join(dir, 'messages.mdb'), overlappingSync: false })
+    // lmdb syncs its file, not the directories that name it.
+    for (const directory of [dir, dirname(dir)]) syncDirectory(directory)
+    return {
+      messages: root.openDB<Buffer, Key>({ name: 'messages', encoding: 'binary' }),
+      floors: root.openDB<number, Key>({ name: 'floors' }),
+      counts: root.openDB<number, Key>({ name: 'counts' }),
+      positions: root.openDB<number, Key>({ name: 'positions' }),
+      commit: (puts) => {
+        const committed = root.batch(puts)
+        committed.catch(({ commitError }: { commitError?: Promise<unknown> }) => {
+          commitError?.catch(() => {}) // lmdb rejects a second promise with the reason, which nobody else can observe
+        })
+        return committed
+      },
+      async [Symbol.asyncDispose]() {
+        try {
+          await root.close()
+        } finally {
+          lock[Symbol.dispose]()
+        }
+      },
+    }
+  } catch (error) {
+    lock[Symbol.dispose]()
+    throw error
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const handle = openSync(directory, 'r')
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
+}

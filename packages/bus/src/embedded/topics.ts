@@ -1,0 +1,67 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { Database, Key } from 'lmdb'
+import { DurablePartition, type Stores } from './durable-partition.ts'
+import { MemoryPartition } from './memory-partition.ts'
+import type { PartitionLog } from './partition-log.ts'
+
+/** Kafka's rule, so that no name works on one adapter only. */
+const TOPIC_NAME = /^[A-Za-z0-9._-]{1,249}$/
+
+export type Topic =
+  | { name: string; inMemory: true; partitions: readonly MemoryPartition[] }
+  | { name: string; inMemory: false; partitions: readonly DurablePartition[]; recorded: boolean }
+
+export interface TopicStores extends Stores {
+  /** Topic → its number of partitions. */
+  counts: Database<number, Key>
+}
+
+/**
+ * The topics of this process, each opened when it is first asked for. A topic keeps the number of partitions with which it
+ * was first written, as on Kafka, whatever is configured later: another number would send a key elsewhere and break its order.
+ */
+export class Topics {
+  readonly #stores: TopicStores
+  readonly #partitions: (topic: string) => number
+  readonly #inMemory: (topic: string) => boolean
+  readonly #open = new Map<string, Topic>()
+
+  constructor(stores: TopicStores, partitions: (topic: string) => number, inMemory: (topic: string) => boolean) {
+    this.#stores = stores
+    this.#partitions = partitions
+    this.#inMemory = inMemory
+    for (const name of stores.counts.getKeys()) this.get(String(name))
+  }
+
+  /** Throws `config_invalid` for a name or a number of partitions that no topic has. */
+  get(name: string): Topic {
+    let topic = this.#open.get(name)
+    if (topic === undefined) {
+      topic = this.#load(name)
+      this.#open.set(name, topic)
+    }
+    return topic
+  }
+
+  *all(): Iterable<PartitionLog> {
+    for (const topic of this.#open.values()) yield* topic.partitions
+  }
+
+  /** To be called inside the transaction that first writes the topic. */
+  putCount(topic: Topic): void {
+    this.#stores.counts.put(topic.name, topic.partitions.length)
+  }
+
+  #load(name: string): Topic {
+    if (!TOPIC_NAME.test(name)) throw new ServiceError('config_invalid', 'not the name of a topic')
+    const stored = this.#stores.counts.get(name)
+    const count = stored ?? this.#partitions(name)
+    if (!Number.isInteger(count) || count < 1) throw new ServiceError('config_invalid', `${name}: ${count} partitions`)
+    const numbers = Array.from({ length: count }, (_, n) => n)
+    if (this.#inMemory(name)) {
+      return { name, inMemory: true, partitions: numbers.map((n) => new MemoryPartition(name, n)) }
+    }
+    const partitions = numbers.map((n) => new DurablePartition(this.#stores, name, n))
+    return { name, inMemory: false, partitions, recorded: stored !== undefined }
+  }
+}

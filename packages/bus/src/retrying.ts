@@ -1,0 +1,61 @@
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import type { Bus, Outgoing, Position } from './bus.ts'
+
+const FIRST_WAIT_MS = 10
+const LONGEST_WAIT_MS = 1000
+
+export interface RetryOptions {
+  /** How long to go on, ms; without it until it is durable, or for as long as the process lives. */
+  deadlineMs?: number
+  /** Resolves after `ms`; earlier, or with a rejection, once the signal is aborted. */
+  wait: (ms: number, signal: AbortSignal) => Promise<unknown>
+}
+
+/**
+ * Publishes, and repeats the same bytes with back-off for as long as the outcome is unknown or the queue is full. An event
+ * may so be in the topic more than once; readers fold by event id. Anything else that publish rejects with
+ * is thrown on: repeating cannot help. At the deadline it rejects with `queue_full` when every try was refused for that,
+ * else with `outcome_unknown`: a try that is still under way may yet succeed.
+ */
+export async function publishUntilDurable(
+  bus: Bus,
+  topic: string,
+  events: readonly Outgoing[],
+  { deadlineMs, wait }: RetryOptions,
+): Promise<Position[]> {
+  // The caller may reuse its buffers while we wait; what is repeated must be what was asked for.
+  const same = events.map(({ key, bytes }) => ({ key, bytes: new Uint8Array(bytes) }))
+  const waits = new AbortController()
+  const late = Symbol('late')
+  const deadline =
+    deadlineMs === undefined
+      ? new Promise<never>(() => {})
+      : wait(deadlineMs, waits.signal).then(
+          () => late,
+          () => late,
+        )
+  let unknown = false
+  let pauseMs = FIRST_WAIT_MS
+  try {
+    for (;;) {
+      const attempt = bus.publish(topic, same).catch((error: unknown) => {
+        const code = errorCode(error)
+        if (code !== 'outcome_unknown' && code !== 'queue_full') throw error
+        unknown ||= code === 'outcome_unknown'
+        return undefined
+      })
+      const positions = await Promise.race([attempt, deadline])
+      if (positions === late) {
+        attempt.catch(() => {}) // its answer comes too late to matter, but must not end the process
+        throw new ServiceError('outcome_unknown', 'not acknowledged within the deadline')
+      }
+      if (typeof positions === 'object') return positions
+      if ((await Promise.race([wait(pauseMs, waits.signal), deadline])) === late) {
+        throw new ServiceError(unknown ? 'outcome_unknown' : 'queue_full', 'not acknowledged within the deadline')
+      }
+      pauseMs = Math.min(pauseMs * 2, LONGEST_WAIT_MS)
+    }
+  } finally {
+    waits.abort()
+  }
+}
