@@ -1,1 +1,1 @@
-export {}
+export * from './software-passkey.ts'

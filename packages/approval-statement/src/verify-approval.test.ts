@@ -1,0 +1,157 @@
+import type { Approver, Rule } from '@bailiwick/contracts'
+import { expect, it } from 'vitest'
+import {
+  agent,
+  anApprover,
+  aPasskey,
+  aRule,
+  aStatement,
+  authority,
+  byId,
+  iso,
+  now,
+  type TestPasskey,
+  trust,
+} from './samples.test-data.ts'
+import { type ApprovalCheck, verifyApproval } from './verify-approval.ts'
+
+const keys = { anna: aPasskey(), annasPhone: aPasskey(), ben: aPasskey(), carl: aPasskey(), olga: aPasskey() }
+const anna = anApprover('anna', ['finance'], keys.anna, keys.annasPhone)
+const ben = anApprover('ben', ['finance'], keys.ben)
+const carl = anApprover('carl', ['other'], keys.carl)
+const olga = anApprover('olga', ['finance'], keys.olga)
+const approvers = [anna, ben, carl, olga]
+
+type Over = Partial<ApprovalCheck> & {
+  rule?: Rule
+  facts?: Partial<Parameters<typeof aStatement>[0]>
+  /** Enrolled at reading. */
+  enrolled?: Approver[]
+  by?: TestPasskey[]
+}
+
+function verify({ rule = aRule(), facts = {}, enrolled = approvers, by = [keys.anna], ...over }: Over = {}) {
+  const statement = aStatement({ approvers, rule, ...facts })
+  return verifyApproval({
+    statement,
+    assertions: by.map((passkey) => passkey.sign(statement)),
+    registry: { approvers: byId(...enrolled), rules: byId(rule) },
+    agent,
+    trust,
+    at: now + 1000,
+    ...over,
+  })
+}
+
+const two = aRule({ approvers: { group: 'finance', quorum: 2 } })
+
+it('counts the people who approved (V3)', async () => {
+  expect(await verify()).toEqual({ ok: true, approverIds: ['anna'] })
+  expect(await verify({ rule: two, by: [keys.ben, keys.anna] })).toEqual({ ok: true, approverIds: ['anna', 'ben'] })
+})
+
+it('counts a person once, however often and with however many passkeys they sign (V10)', async () => {
+  const missing = { ok: false, code: 'approval_quorum_missing', detail: '1 of 2' }
+  expect(await verify({ rule: two })).toEqual(missing)
+  expect(await verify({ rule: two, by: [keys.anna, keys.anna] })).toEqual(missing)
+  expect(await verify({ rule: two, by: [keys.anna, keys.annasPhone] })).toEqual(missing)
+  expect(await verify({ rule: two, by: [] })).toMatchObject({ code: 'approval_quorum_missing', detail: '0 of 2' })
+})
+
+it('takes a passkey that two approvers hold for neither of them (V10)', async () => {
+  const twin = anApprover('twin', ['finance'], keys.anna)
+  const verdict = await verify({
+    facts: { approvers: [...approvers, twin] },
+    enrolled: [...approvers, twin],
+    rule: two,
+  })
+  expect(verdict).toMatchObject({ ok: false, code: 'approver_unknown' })
+})
+
+it.each<[string, Over, string]>([
+  ['nobody who is enrolled signed', { by: [aPasskey()] }, 'approver_unknown'],
+  ['one of several signers is not in the group', { by: [keys.anna, keys.carl] }, 'approver_not_in_group'],
+  ['the owner of the agent signed', { by: [keys.olga] }, 'approver_is_owner'],
+  ['the owner is one of the quorum', { rule: two, by: [keys.anna, keys.olga] }, 'approver_is_owner'],
+  ['a signer was removed since', { enrolled: [ben, carl, olga] }, 'approver_group_changed'],
+  [
+    'somebody joined the group since',
+    { enrolled: [...approvers, anApprover('dora', ['finance'], aPasskey())] },
+    'approver_group_changed',
+  ],
+  [
+    'a passkey was added since',
+    { enrolled: [anna, carl, olga, anApprover('ben', ['finance'], keys.ben, aPasskey())] },
+    'approver_group_changed',
+  ],
+  ['it was signed for another installation', { facts: { installation: 'ins_9876543210' } }, 'statement_unknown'],
+  ['it expired', { at: now + 1800_000 }, 'statement_unknown'],
+  ['it is from the future', { at: now - 6000 }, 'statement_unknown'],
+  ['no time is given', { at: Number.NaN }, 'statement_unknown'],
+  [
+    'the window is longer than the rule allows',
+    { facts: { not_after: iso(now + 3_601_000) } },
+    'approval_rule_mismatch',
+  ],
+  ['the window ends before it starts', { facts: { not_before: iso(now + 1900_000) } }, 'approval_rule_mismatch'],
+  [
+    'the window starts late and outlives what readers remember',
+    { facts: { not_before: iso(now + 28_800_000), not_after: iso(now + 28_801_000) } },
+    'approval_rule_mismatch',
+  ],
+  [
+    'the rule does not allow the mode',
+    { facts: { mode: 'continuous', continuous: { reattest_seconds: 1, outcome_seconds: 1 } } },
+    'approval_rule_mismatch',
+  ],
+  ['the agent is another', { agent: { id: 'spiffe://acme.example/agent/other', owner: 'x' } }, 'agent_unknown'],
+  [
+    "the agent's name only begins alike",
+    { agent: { id: 'spiffe://acme.example/agent/led', owner: 'x' } },
+    'agent_unknown',
+  ],
+  ['there is no rule', { registry: { approvers: byId(...approvers), rules: byId<Rule>() } }, 'approval_rule_missing'],
+  [
+    'the authority has an unknown member',
+    { facts: { authority: { ...authority, unless: 'x' } } },
+    'authority_not_understood',
+  ],
+  ['the authority is none', { facts: { authority: { ...authority, permissions: [] } } }, 'authority_malformed'],
+])('refuses when %s (V3)', async (_, over, code) => {
+  expect(await verify(over)).toMatchObject({ ok: false, code })
+})
+
+it('lets the owner approve where the rule says so, or one person runs everything', async () => {
+  const by = [keys.olga]
+  expect(await verify({ by, rule: aRule({ owner_may_approve: true }) })).toMatchObject({ ok: true })
+  expect(await verify({ by, trust: { ...trust, single_operator: true } })).toMatchObject({ ok: true })
+})
+
+it('believes no rule that the statement names, but finds the one that holds (V3)', async () => {
+  const lax = aRule({ id: 'lax', order: 99, approvers: { group: 'other', quorum: 1 } })
+  const statement = aStatement({ approvers, rule: lax })
+  const assertions = [keys.carl.sign(statement)]
+  const registry = { approvers: byId(...approvers), rules: byId(lax, two) }
+  const verdict = await verifyApproval({ statement, assertions, registry, agent, trust, at: now })
+  expect(verdict).toMatchObject({ ok: false, code: 'approval_rule_mismatch', detail: 'rule.id: another rule holds' })
+})
+
+it('refuses a rule whose quorum or group changed since (V3)', async () => {
+  for (const rule of [two, aRule({ approvers: { group: 'other', quorum: 1 } })]) {
+    const registry = { approvers: byId(...approvers), rules: byId(rule) }
+    expect(await verify({ registry })).toMatchObject({ code: 'approval_rule_mismatch', detail: 'rule: changed since' })
+  }
+})
+
+it('takes no signature over another statement, even of the same person (V3)', async () => {
+  const statement = aStatement({ approvers })
+  const other = aStatement({ approvers, authority: { ...authority, budget: { calls: 2000 } } })
+  expect(await verify({ assertions: [keys.anna.sign(other)] })).toMatchObject({ code: 'assertion_invalid' })
+  expect(await verify({ assertions: [keys.anna.sign(statement)] })).toMatchObject({ ok: true })
+})
+
+it('refuses the whole approval when one of its signatures does not verify', async () => {
+  const statement = aStatement({ approvers })
+  const assertions = [keys.anna.sign(statement), keys.ben.sign(statement, { flags: 0x19 })]
+  expect(await verify({ assertions })).toMatchObject({ ok: false, code: 'assertion_invalid' })
+})

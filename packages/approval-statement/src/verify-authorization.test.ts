@@ -1,0 +1,273 @@
+import type { Approver, Authorization, Entity, EntityType, Rule } from '@bailiwick/contracts'
+import {
+  generateKey,
+  type Invitation,
+  jcsHash,
+  publicKeyOf,
+  type SigningKey,
+  signGenesisStatement,
+  signInvitation,
+  type Trust,
+} from '@bailiwick/credentials'
+import { expect, it } from 'vitest'
+import { buildRegistryStatement, type RegistryFacts } from './build-statement.ts'
+import { agent, anApprover, aPasskey, aRule, byId, iso, now, type TestPasskey, trust } from './samples.test-data.ts'
+import { type AuthorizationCheck, verifyAuthorization } from './verify-authorization.ts'
+
+const root = generateKey('root')
+const invitationKey = generateKey('invitation')
+const anchor = {
+  trust: {
+    ...trust,
+    v: 1,
+    root: { jwk: root.publicJwk },
+    invitation: { jwk: invitationKey.publicJwk },
+    log: { vkey: 'log.example+00000000+AQ==' },
+    public_url: 'https://console.example',
+    created_at: iso(now),
+  } as Trust,
+  root: publicKeyOf(root),
+  invitation: publicKeyOf(invitationKey),
+}
+const singleOperator = { ...anchor, trust: { ...anchor.trust, single_operator: true } }
+
+const keys = { anna: aPasskey(), ben: aPasskey(), carl: aPasskey() }
+const anna = anApprover('anna', ['registry'], keys.anna)
+const ben = anApprover('ben', ['registry', 'finance'], keys.ben)
+const carl = anApprover('carl', ['finance'], keys.carl)
+const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false }
+const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true }
+const governed = {
+  ...living,
+  rules: byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 1 } })),
+}
+
+type Over = Partial<AuthorizationCheck>
+
+/** A change of one entity, by default the first version of a rule. */
+function change(type: EntityType, value: Entity, over: Over = {}) {
+  return {
+    entity: { type, id: value.id },
+    version: 1,
+    before: undefined,
+    value,
+    after: jcsHash(value),
+    at: now,
+    ...over,
+  }
+}
+type Change = ReturnType<typeof change>
+
+const rule = change('rule', aRule())
+const changedRule = change('rule', aRule({ order: 5 }), { version: 2, before: jcsHash(aRule()) })
+const retiredRule = { ...changedRule, value: undefined, after: undefined }
+
+function byRoot({ entity, version, after = jcsHash('') }: Change, over: object = {}, key: SigningKey<'root'> = root) {
+  const signed = { installation: trust.installation, entity_type: entity.type, entity_id: entity.id, version, after }
+  return { kind: 'root', jws: signGenesisStatement({ ...signed, ...over }, key) } as const
+}
+
+function byApprovers(changes: Change[], by: TestPasskey[] = [keys.anna], over: Partial<RegistryFacts> = {}) {
+  const statement = buildRegistryStatement({
+    installation: trust.installation,
+    change_id: 'req_01234567890123456789',
+    proposer: 'olga',
+    entities: changes.map(({ entity, version, before, after }) => ({
+      ...entity,
+      version,
+      ...(before === undefined ? {} : { before }),
+      ...(after === undefined ? {} : { after }),
+    })),
+    not_after: iso(now + 60_000),
+    nonce: 'AAAAAAAAAAAAAAAAAAAAAA',
+    now,
+    ...over,
+  })
+  return { kind: 'approvers', statement, assertions: by.map((passkey) => passkey.sign(statement)) } as const
+}
+
+const verify = (of: Change, authorization: Authorization, over: Over = {}) =>
+  verifyAuthorization({ ...of, authorization, registry: living, anchor, ...over } as AuthorizationCheck)
+const ok = { ok: true }
+const no = (detail: string) => ({ ok: false, code: 'registry_change_refused', detail })
+
+it('takes from the root what genesis holds, and nothing once an approver was enrolled (V3)', async () => {
+  for (const first of [rule, change('agent', agent)]) {
+    expect(await verify(first, byRoot(first), { registry: genesis })).toEqual(ok)
+    expect(await verify(first, byRoot(first))).toEqual(no('root: genesis is over'))
+  }
+  const everyoneLeft = { ...genesis, enrolled: true }
+  expect(await verify(rule, byRoot(rule), { registry: everyoneLeft })).toEqual(no('root: genesis is over'))
+  expect(await verify(changedRule, byRoot(changedRule), { registry: genesis })).toEqual(no('root: genesis is over'))
+  const anyApprover = change('approver', anna)
+  expect(await verify(anyApprover, byRoot(anyApprover), { registry: genesis })).toEqual(
+    no('root: approvers come by the invitation or by approvers'),
+  )
+})
+
+it('takes service keys from the root for ever, so that they rotate', async () => {
+  const key = { id: jcsHash('key'), service: 'issuer' } as Entity<'service-key'>
+  for (const [version, before] of [
+    [1, undefined],
+    [2, jcsHash('old')],
+  ] as const) {
+    const rotated = change('service-key', key, { version, before })
+    expect(await verify(rotated, byRoot(rotated))).toEqual(ok)
+  }
+})
+
+it.each<[string, object]>([
+  ['another entity', { entity_id: 'lax' }],
+  ['another type', { entity_type: 'agent' }],
+  ['another version', { version: 2 }],
+  ['another content', { after: jcsHash('lax') }],
+])('takes no signature of the root over %s (V3)', async (_, over) => {
+  expect(await verify(rule, byRoot(rule, over), { registry: genesis })).toEqual(no('root: signed another change'))
+})
+
+it('takes no genesis of another installation or another key, nor an invitation for one (V12)', async () => {
+  const registry = genesis
+  const foreign = byRoot(rule, { installation: 'ins_9876543210' })
+  expect(await verify(rule, foreign, { registry })).toMatchObject({ code: 'token_audience_wrong' })
+  expect(await verify(rule, byRoot(rule, {}, generateKey('root')), { registry })).toMatchObject({ ok: false })
+  const invited = { kind: 'root', jws: invite(anna).jws } as const
+  expect(await verify(rule, invited, { registry })).toMatchObject({ ok: false })
+  expect(
+    await verify(change('approver', anna), { kind: 'invitation', jws: byRoot(rule).jws }, { registry }),
+  ).toMatchObject({
+    ok: false,
+  })
+})
+
+function invite(approver: Approver, over: Partial<Invitation> = {}) {
+  const { credential_id = '', public_key = '' } = approver.credentials[0] ?? {}
+  const { id: approver_id, name, groups } = approver
+  const { installation } = trust
+  const signed = { installation, credential_id, public_key, approver_id, name, groups, ...over }
+  return { kind: 'invitation', jws: signInvitation(signed, invitationKey) } as const
+}
+
+it('enrols by the invitation the first approver, once (V10)', async () => {
+  const first = change('approver', anna)
+  expect(await verify(first, invite(anna), { registry: genesis })).toEqual(ok)
+  const used = { ok: false, code: 'invitation_invalid', detail: 'used' }
+  const second = change('approver', ben)
+  expect(await verify(second, invite(ben), { registry: { ...living, approvers: byId(anna) } })).toEqual(used)
+  expect(await verify(second, invite(ben), { registry: { ...genesis, enrolled: true } })).toEqual(used)
+})
+
+it.each<[string, Partial<Invitation>]>([
+  ['another passkey', { credential_id: keys.ben.record.credential_id }],
+  ['another public key', { public_key: keys.ben.record.public_key }],
+  ['another person', { approver_id: 'ben' }],
+  ['another name', { name: 'Ben' }],
+  ['other groups', { groups: ['registry', 'finance'] }],
+])('takes no invitation that was accepted for %s (V3)', async (_, over) => {
+  expect(await verify(change('approver', anna), invite(anna, over), { registry: genesis })).toMatchObject({
+    code: 'invitation_invalid',
+  })
+})
+
+it('lets the invitation do nothing else', async () => {
+  const registry = genesis
+  const refused = no('invitation: first approver only')
+  expect(await verify(rule, invite(anna), { registry })).toEqual(refused)
+  const later = change('approver', anna, { version: 2 })
+  expect(await verify(later, invite(anna), { registry })).toEqual(refused)
+  const two = anApprover('anna', ['registry'], keys.anna, aPasskey())
+  expect(await verify(change('approver', two), invite(two), { registry })).toMatchObject({ code: 'invitation_invalid' })
+  const foreign = invite(anna, { installation: 'ins_9876543210' })
+  expect(await verify(change('approver', anna), foreign, { registry })).toMatchObject({ code: 'token_audience_wrong' })
+})
+
+it('takes every change that approvers signed: first, next and last versions (V3)', async () => {
+  for (const one of [rule, changedRule, retiredRule, change('approver', anApprover('dora', [], aPasskey()))]) {
+    expect(await verify(one, byApprovers([one]))).toEqual(ok)
+  }
+  const agentToo = change('agent', agent)
+  const both = byApprovers([rule, agentToo])
+  expect(await verify(rule, both)).toEqual(ok)
+  expect(await verify(agentToo, both)).toEqual(ok)
+})
+
+it.each<[string, Change]>([
+  ['content', change('rule', aRule({ order: 1 }))],
+  ['version', { ...rule, version: 2 }],
+  ['predecessor', { ...changedRule, version: 2, before: jcsHash('other') }],
+  ['entity', change('rule', aRule({ id: 'other' }))],
+  ['end', retiredRule],
+  ['type', { ...rule, entity: { type: 'agent', id: rule.entity.id } }],
+])('takes no signature over another %s than the event has (V3)', async (_, event) => {
+  expect(await verify(event, byApprovers([rule, { ...changedRule, version: 3 }]))).toEqual(
+    no('approvers: signed another change'),
+  )
+})
+
+it.each<[string, Authorization, string]>([
+  ['nobody who is enrolled signed', byApprovers([rule], [aPasskey()]), 'approver_unknown'],
+  [
+    'it is for another installation',
+    byApprovers([rule], [keys.anna], { installation: 'ins_9876543210' }),
+    'statement_unknown',
+  ],
+  ['it expired', byApprovers([rule], [keys.anna], { not_after: iso(now) }), 'statement_unknown'],
+  ['it is from the future', byApprovers([rule], [keys.anna], { now: now + 6000 }), 'statement_unknown'],
+  ['nobody but the proposer signed', byApprovers([rule], [keys.anna], { proposer: 'anna' }), 'registry_change_refused'],
+  [
+    'a signature is over another statement',
+    { ...byApprovers([rule]), assertions: byApprovers([changedRule]).assertions },
+    'assertion_invalid',
+  ],
+])('refuses a change when %s (V3)', async (_, authorization, code) => {
+  expect(await verify(rule, authorization)).toMatchObject({ ok: false, code })
+})
+
+it('lets the proposer count beside another person, and alone where one person runs everything', async () => {
+  const proposed = byApprovers([rule], [keys.anna, keys.ben], { proposer: 'anna' })
+  expect(await verify(rule, proposed)).toEqual(ok)
+  const alone = byApprovers([rule], [keys.anna], { proposer: 'anna' })
+  expect(await verify(rule, alone, { anchor: singleOperator })).toEqual(ok)
+})
+
+it('asks the registry rule, where there is one, who and how many', async () => {
+  expect(await verify(rule, byApprovers([rule]), { registry: governed })).toEqual(ok)
+  expect(await verify(rule, byApprovers([rule], [keys.carl]), { registry: governed })).toMatchObject({
+    code: 'approver_not_in_group',
+  })
+  const rules = byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 2 } }))
+  const registry = { ...living, rules }
+  expect(await verify(rule, byApprovers([rule], [keys.anna, keys.anna]), { registry })).toMatchObject({
+    code: 'approval_quorum_missing',
+  })
+  expect(await verify(rule, byApprovers([rule], [keys.anna, keys.ben]), { registry })).toEqual(ok)
+})
+
+it.each<[string, Change, string]>([
+  ['the hash is not the value', { ...rule, after: jcsHash('x') }, 'after: not the hash of the value'],
+  ['the hash is missing', { ...rule, after: undefined }, 'after: not the hash of the value'],
+  ['the value has another id', { ...rule, entity: { type: 'rule', id: 'x' } }, 'value: another id than the entity'],
+  ['nothing is left, yet hashed', { ...retiredRule, after: jcsHash('x') }, 'after: of nothing'],
+  ['there is nothing to retire', { ...retiredRule, before: undefined }, 'nothing to retire'],
+  ['a first version replaces something', { ...changedRule, version: 1 }, 'version 1 of something that is there'],
+])('refuses, whoever signed it, a change when %s', async (_, event, detail) => {
+  expect(await verify(event, byApprovers([event]))).toEqual(no(detail))
+  expect(await verify(event, byRoot(event), { registry: genesis })).toEqual(no(detail))
+})
+
+it('gives no passkey a second name (V10)', async () => {
+  const twin = change('approver', anApprover('twin', ['registry'], keys.anna))
+  expect(await verify(twin, byApprovers([twin], [keys.ben]))).toEqual(no('value: a passkey of another approver'))
+  const renamed = { ...keys.anna.record, credential_id: 'AAAA' }
+  const disguised = change('approver', { ...anApprover('twin', ['registry']), credentials: [renamed] })
+  expect(await verify(disguised, byApprovers([disguised], [keys.ben]))).toEqual(
+    no('value: a passkey of another approver'),
+  )
+  const more = anApprover('anna', ['registry'], keys.anna, aPasskey())
+  const next = change('approver', more, { version: 2, before: jcsHash(anna) })
+  expect(await verify(next, byApprovers([next], [keys.ben]))).toEqual(ok)
+})
+
+it('answers a value that cannot be hashed', async () => {
+  const hostile = { ...rule, value: aRule({ id: 'finance', match: { agents: ['\ud800'] } }) }
+  expect(await verify(hostile, byApprovers([rule]))).toEqual(no('after: not the hash of the value'))
+})
