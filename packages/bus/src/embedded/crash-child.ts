@@ -1,4 +1,4 @@
-import { type CrashWork, doCrashWork } from '../crash-work.ts'
+import { type CrashWork, doCrashWork } from '../contract/crash-work.ts'
 import { embeddedBus } from './embedded-bus.ts'
 
 // Run by embedded-bus.test.ts, to be killed: node crash-child.ts <options of the bus> <work>, both JSON.

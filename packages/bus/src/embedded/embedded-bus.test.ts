@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { busContract } from '../bus.contract.ts'
-import { killAfterLines } from '../crash-work.ts'
+import { killAfterLines } from '../contract/crash-work.ts'
 import { embeddedBus } from './embedded-bus.ts'
 
 busContract(

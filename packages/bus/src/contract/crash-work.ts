@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import type { Bus } from './bus.ts'
+import type { Bus } from '../bus.ts'
 
 /** What the contract has a process do that it then kills. */
 export type CrashWork =

@@ -1,0 +1,159 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import type { Message } from '../bus.ts'
+import {
+  event,
+  freshName,
+  inOrder,
+  numbered,
+  type OpenBus,
+  place,
+  readAll,
+  TEST,
+  text,
+  until,
+  withTopic,
+} from './under-test.ts'
+
+/** What `follow` promises. */
+export function followContract(name: string, open: OpenBus): void {
+  describe(`${name}: follow`, () => {
+    it('gives every follower everything from the start, and then what comes', TEST, async () => {
+      await using under = await withTopic(open)
+      const { bus, topic } = under
+      await bus.publish(topic, numbered(50))
+      const early: Message[] = []
+      const late: Message[] = []
+      await using first = await bus.follow([topic], 'start', async (batch) => void early.push(...batch))
+      await first.caughtUp
+      expect(early).toHaveLength(50)
+      await bus.publish(topic, numbered(50, 50))
+      await using second = await bus.follow([topic], 'start', async (batch) => void late.push(...batch))
+      await second.caughtUp
+      expect(late).toHaveLength(100)
+      await until(() => early.length === 100)
+      await bus.publish(topic, numbered(1, 100))
+      await until(() => early.length === 101 && late.length === 101)
+      for (const read of [early, late]) expect(inOrder(read)).toBe(true)
+    })
+
+    it('is caught up at once where there is nothing, and follows several topics', TEST, async () => {
+      const specs = ['a', 'b'].map(() => ({ name: freshName(), partitions: 2 }))
+      const [a = '', b = ''] = specs.map((spec) => spec.name)
+      await using under = await open(specs)
+      const read: Message[] = []
+      await using follower = await under.bus.follow([a, b], 'start', async (batch) => void read.push(...batch))
+      await follower.caughtUp
+      await Promise.all([under.bus.publish(a, numbered(20)), under.bus.publish(b, numbered(30))])
+      await until(() => read.length === 50)
+      expect(read.filter(({ topic }) => topic === a)).toHaveLength(20)
+    })
+
+    it('starts each partition at its first message at or after a time', TEST, async () => {
+      await using under = await withTopic(open)
+      const { bus, topic } = under
+      const all: Message[] = []
+      await using follower = await bus.follow([topic], 'start', async (batch) => void all.push(...batch))
+      await follower.caughtUp
+      // Until several moments have messages in several partitions: how long that takes is the bus's clock's affair.
+      await until(async () => {
+        await bus.publish(topic, numbered(6, all.length))
+        return new Set(all.map(({ timestamp }) => timestamp)).size >= 5
+      })
+      const published = (await bus.ends(topic)).reduce((sum, end) => sum + end, 0)
+      await until(() => all.length === published)
+      for (let partition = 0; partition < 3; partition += 1) {
+        const own = all.filter((message) => message.partition === partition).map(({ timestamp }) => timestamp)
+        expect(own).toEqual(own.toSorted((a, b) => a - b))
+      }
+      const times = [...new Set(all.map(({ timestamp }) => timestamp))].toSorted((a, b) => a - b)
+      for (const time of [0, times[2] ?? 0, (times[2] ?? 0) + 1, times.at(-1) ?? 0]) {
+        const wanted = all.filter(({ timestamp }) => timestamp >= time).map(place)
+        const got: string[] = []
+        await using late = await bus.follow([topic], { time }, async (batch) => void got.push(...batch.map(place)))
+        await late.caughtUp
+        expect(new Set(got)).toEqual(new Set(wanted))
+      }
+    })
+
+    it('gives what comes next to a follower from a time that nothing has reached', TEST, async () => {
+      await using under = await withTopic(open)
+      const { bus, topic } = under
+      await bus.publish(topic, numbered(10))
+      const [last] = (await readAll(bus, topic, 10)).map(({ timestamp }) => timestamp).toSorted((a, b) => b - a)
+      const read: Message[] = []
+      const since = { time: (last ?? 0) + 3_600_000 }
+      await using follower = await bus.follow([topic], since, async (batch) => void read.push(...batch))
+      await follower.caughtUp
+      await bus.publish(topic, [event('new', 'new')])
+      await until(() => read.length > 0)
+      expect(read.map(text)).toEqual(['new'])
+    })
+
+    it('makes one call at a time, and never a call after it was disposed of', TEST, async () => {
+      await using under = await withTopic(open)
+      const { bus, topic } = under
+      let running = 0
+      let most = 0
+      let calls = 0
+      const follower = await bus.follow([topic], 'start', async () => {
+        running += 1
+        calls += 1
+        most = Math.max(most, running)
+        await sleep(2)
+        running -= 1
+      })
+      let sent = 0
+      await until(async () => {
+        await bus.publish(topic, numbered(1, sent))
+        sent += 1
+        return calls > 3
+      })
+      await follower[Symbol.asyncDispose]()
+      expect(running).toBe(0)
+      const before = calls
+      await bus.publish(topic, numbered(10, sent))
+      await readAll(bus, topic, sent + 10)
+      expect(calls).toBe(before)
+      expect(most).toBe(1)
+    })
+
+    it('fails when its handler throws, and skips nothing (V13)', TEST, async () => {
+      await using under = await withTopic(open, 1)
+      const { bus, topic } = under
+      const read: string[] = []
+      const follower = await bus.follow([topic], 'start', async (batch) => {
+        for (const message of batch) {
+          if (text(message) === 'text-3') throw new Error('cannot fold')
+          read.push(text(message))
+        }
+      })
+      const failed = expect(follower.failed).rejects.toThrow('cannot fold')
+      for (const one of numbered(6)) await bus.publish(topic, [one])
+      await failed
+      await readAll(bus, topic, 6)
+      expect(read).toEqual(['text-0', 'text-1', 'text-2'])
+      await follower[Symbol.asyncDispose]()
+    })
+
+    it('is not caught up while its handler has not handled what there was', TEST, async () => {
+      await using under = await withTopic(open, 1)
+      const { bus, topic } = under
+      await bus.publish(topic, numbered(3))
+      const gate = Promise.withResolvers<void>()
+      const entered = Promise.withResolvers<void>()
+      let caughtUp = false
+      await using follower = await bus.follow([topic], 'start', async () => {
+        entered.resolve()
+        await gate.promise
+      })
+      follower.caughtUp.then(() => {
+        caughtUp = true
+      })
+      await entered.promise
+      expect(caughtUp).toBe(false)
+      gate.resolve()
+      await follower.caughtUp
+    })
+  })
+}
