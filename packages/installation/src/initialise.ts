@@ -14,7 +14,7 @@ import {
   writeKeyFile,
 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { encodeSkey, encodeVkey, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
+import { encodeVkey, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
 import type { Genesis } from './genesis.ts'
 import { paths } from './paths.ts'
 import { type PolicyFiles, policySetOf, storePolicyFiles } from './policies.ts'
@@ -63,7 +63,7 @@ export function initialise(options: InitialiseOptions): Trust {
     makeServiceKey(purpose as keyof typeof keyFileNames, { data, installation, now, root }),
   )
   const logKey = new SignerKey(`bailiwick.local/${installation}`, options.randomBytes(32), SIGNATURE_TYPE.ED25519)
-  writeNew(at.logKey, `${encodeSkey(logKey)}\n`, 0o600)
+  writeNew(at.logKey, `${logKey.toSkey()}\n`, 0o600)
   const policySet = policySetOf(options.policies)
   storePolicyFiles(at.policies(policySet.hash), options.policies)
 

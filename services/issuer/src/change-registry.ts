@@ -1,6 +1,5 @@
-import type { Authorization, EntityChange } from '@bailiwick/contracts'
-import type { EventData } from '@bailiwick/contracts'
 import { verifyAuthorization } from '@bailiwick/approval-statement'
+import type { Authorization, EntityChange, EventData } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Draft } from '@bailiwick/projection'
@@ -22,16 +21,17 @@ export async function applyRegistryChange(
 }
 
 /** Makes the first approver of a passkey that the invitation's holder signed for; every reader checks it again. */
-export async function enrolApprover(issuer: Issuer, offered: EventData<'approvals.v1', 'enrolment.offered'>): Promise<void> {
+export async function enrolApprover(
+  issuer: Issuer,
+  offered: EventData<'approvals.v1', 'enrolment.offered'>,
+): Promise<void> {
   const { approver_id, name, groups, credential_id, public_key, sign_count, invitation } = offered
   if (issuer.projection.ledger.registry.view().enrolled) return
   const value = {
     id: approver_id,
     name,
     groups,
-    credentials: [
-      { credential_id, public_key, sign_count, registered_at: new Date(issuer.clock.now()).toISOString() },
-    ],
+    credentials: [{ credential_id, public_key, sign_count, registered_at: new Date(issuer.clock.now()).toISOString() }],
   }
   const change = { type: 'approver' as const, id: approver_id, version: 1, after: jcsHash(value), value }
   await writeEntity(issuer, change, { kind: 'invitation', jws: invitation })

@@ -1,5 +1,5 @@
-import type { Participant } from '@bailiwick/projection'
 import type { SigningKey, Trust } from '@bailiwick/credentials'
+import type { Participant } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 
 /** What every use case of the issuer works with. */

@@ -1,5 +1,5 @@
-import { narrows, parseAuthority } from '@bailiwick/authority'
 import { grantOf, statementHash, verifyApproval } from '@bailiwick/approval-statement'
+import { narrows, parseAuthority } from '@bailiwick/authority'
 import type { ApprovalStatement } from '@bailiwick/contracts'
 import { jcsHash, thumbprint, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
 import type { DenialReason, ErrorCode } from '@bailiwick/errors'
@@ -40,7 +40,11 @@ export async function createGrant(issuer: Issuer, request: RequestRecord): Promi
 
 type Problem = ErrorCode | DenialReason
 
-async function problemOf(issuer: Issuer, request: RequestRecord, statement: ApprovalStatement): Promise<Problem | undefined> {
+async function problemOf(
+  issuer: Issuer,
+  request: RequestRecord,
+  statement: ApprovalStatement,
+): Promise<Problem | undefined> {
   const { registry, revocations } = issuer.projection.ledger
   const { received, approved } = request
   const instance = registry.instance(statement.agent)

@@ -107,7 +107,11 @@ function authenticateClient({ issuer, tokenUrl }: TokenEndpoint, form: z.infer<t
   return { agent, jkt: thumbprint(instance.jwk), jti: verified.value.jti }
 }
 
-function proveKey({ issuer, nonces, replay, tokenUrl }: TokenEndpoint, dpop: string | undefined, client: Client): string {
+function proveKey(
+  { issuer, nonces, replay, tokenUrl }: TokenEndpoint,
+  dpop: string | undefined,
+  client: Client,
+): string {
   if (dpop === undefined) throw new OAuthError('invalid_dpop_proof', 'exactly one DPoP header is needed')
   const now = issuer.clock.now()
   const verified = verifyDpopProof({ proof: dpop, htm: 'POST', htu: tokenUrl, now, maxAgeMs: proofMaxAgeMs, leewayMs })
@@ -162,7 +166,8 @@ function parseDetails(text: string): z.infer<typeof detailsSchema>[0] {
 function audienceOf({ issuer }: TokenEndpoint, resource: string | undefined): string {
   if (resource === undefined) return issuer.trust.public_url
   const points = issuer.projection.ledger.registry.all('enforcement-point')
-  if (resource === issuer.trust.public_url || points.some((point) => point.base_urls.includes(resource))) return resource
+  if (resource === issuer.trust.public_url || points.some((point) => point.base_urls.includes(resource)))
+    return resource
   throw new OAuthError('invalid_target', 'no enforcement point has this base URL')
 }
 

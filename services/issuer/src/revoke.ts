@@ -37,7 +37,9 @@ export async function revoke(issuer: Issuer, order: RevocationOrder): Promise<{ 
 export async function revokeWithdrawn(issuer: Issuer, requestId: string): Promise<void> {
   const request = issuer.projection.ledger.requests.requests.get(requestId)
   if (!request) throw new ServiceError('access_request_unknown')
-  const grantId = request.approved ? `grt_${request.approved.statement_hash}` : issuer.projection.ledger.grants.byRequest(requestId)?.id
+  const grantId = request.approved
+    ? `grt_${request.approved.statement_hash}`
+    : issuer.projection.ledger.grants.byRequest(requestId)?.id
   if (grantId === undefined || request.approved?.statement.kind === 'registry') return
   const by = request.closedBy ?? 'unknown'
   await revoke(issuer, {

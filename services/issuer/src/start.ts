@@ -1,1 +1,71 @@
-export {}
+import type { Bus } from '@bailiwick/bus'
+import type { SigningKey, Trust } from '@bailiwick/credentials'
+import type { Genesis } from '@bailiwick/installation'
+import { openParticipant } from '@bailiwick/projection'
+import { type Clock, type Health, type HttpServer, type Logger, newId, type RandomSource } from '@bailiwick/service-kit'
+import type { IssuerConfig } from './config.ts'
+import type { Issuer } from './context.ts'
+import { dpopNonces } from './dpop-nonces.ts'
+import { publishGenesis } from './genesis.ts'
+import { metadataRoutes } from './http/metadata.ts'
+import { revocationRoutes } from './http/revocations.ts'
+import { tokenRoute } from './http/token.ts'
+import { react } from './react.ts'
+import { ReplayMemory } from './replay-memory.ts'
+
+export interface IssuerAdapters {
+  bus: Bus
+  trust: Trust
+  /** The first registry, published into an empty topic. */
+  genesis: Genesis
+  keys: { event: SigningKey<'issuer-event'>; credential: SigningKey<'credential'> }
+  clock: Clock
+  random: RandomSource
+  logger: Logger
+  health: Health
+  http: HttpServer
+  /** For the CLI on this machine. */
+  operator: HttpServer
+  onFatal: (error: unknown) => void
+}
+
+/** Starts the issuer: sole writer of registry, grants and revocations; mints credentials. */
+export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters): Promise<AsyncDisposable> {
+  const { bus, trust, keys, clock, random, logger, health, http, operator, onFatal } = adapters
+  const participant = await openParticipant({
+    bus,
+    trust,
+    service: 'issuer',
+    instance: config.instance,
+    eventKey: keys.event,
+    follows: ['approvals.v1', 'grants.v1', 'revocations.v1'],
+    time: clock,
+    newEventId: () => newId('evt', clock.now(), random),
+    maxStalenessMs: config.maxStalenessMs,
+    onFatal,
+    beforeHeads: (started) => publishGenesis(bus, started, adapters.genesis),
+  })
+  const issuer: Issuer = {
+    ...participant,
+    trust,
+    credentialKey: keys.credential,
+    issuerUrl: config.publicUrl,
+    credentialSeconds: config.credentialSeconds,
+    clock,
+    random,
+    logger,
+  }
+  const tokenUrl = `${config.publicUrl}/oauth/token`
+  const endpoint = { issuer, nonces: dpopNonces(clock, random), replay: new ReplayMemory(), tokenUrl }
+  tokenRoute(http, endpoint)
+  metadataRoutes(http, issuer, tokenUrl)
+  revocationRoutes(operator, issuer)
+  health.check('issuer-fresh', () => (participant.projection.fresh() ? undefined : 'the state is not proved fresh'))
+  const reactions = react(issuer)
+  return {
+    async [Symbol.asyncDispose]() {
+      await reactions[Symbol.asyncDispose]()
+      await participant[Symbol.asyncDispose]()
+    },
+  }
+}
