@@ -10,8 +10,15 @@ export {
   type WriteOptions,
   writeFileDurably,
 } from './durable-file.ts'
+export { type Form, type FormLimits, formLimits, parseForm } from './form.ts'
 export { type Check, type Failing, Health } from './health.ts'
+export { type HttpServerOptions, httpServer } from './http.ts'
+export type { MediaType } from './http-body.ts'
+export { type HttpLimits, httpLimits, type TlsFiles } from './http-connection.ts'
+export { problemOf, sendProblem, serviceErrorOf } from './http-problem.ts'
+export type { HttpServer } from './http-server.ts'
 export { type IdPrefix, newId } from './ids.ts'
+export { assertListenerAllowed, isLoopback, listenOperator, type Tls } from './listener.ts'
 export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } from './logger.ts'
 export { type Metrics, type MetricsOptions, metrics } from './metrics.ts'
 export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'

@@ -1,0 +1,76 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { parseForm } from './form.ts'
+import { parseStrictJson } from './strict-json.ts'
+
+/** What a body can be. A route names those that it takes in `config.accepts`; without, it takes JSON. */
+export type MediaType = 'application/json' | 'application/x-www-form-urlencoded' | 'application/jose'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Media types that the route takes, `['application/json']` unless told; none: it takes no body. */
+    accepts?: readonly MediaType[]
+  }
+  interface FastifyRequest {
+    /** The body's bytes as they came, for digests and signatures; undefined when there was none. */
+    rawBody: Buffer | undefined
+  }
+}
+
+type Read = { ok: true; value: unknown } | { ok: false; code: ServiceError['code']; detail: string }
+
+const readers: Record<MediaType, (bytes: Buffer, maxBytes: number) => Read> = {
+  'application/json': (bytes, maxBytes) => parseStrictJson(bytes, { maxBytes }),
+  'application/x-www-form-urlencoded': (bytes) => parseForm(bytes),
+  'application/jose': readJose,
+}
+
+/** Makes the server read bodies strictly, each route only those of its media types, and keep their bytes. */
+export function readBodies(app: FastifyInstance): void {
+  app.decorateRequest('rawBody', undefined)
+  app.removeAllContentTypeParsers()
+  for (const [mediaType, read] of Object.entries(readers)) {
+    app.addContentTypeParser(mediaType, { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
+      if (request.is404) return done(null)
+      request.rawBody = bytes
+      const body = read(bytes, request.routeOptions.bodyLimit ?? bytes.length)
+      if (body.ok) done(null, body.value)
+      else done(new ServiceError(body.code, body.detail))
+    })
+  }
+  // Before a byte of the body is read.
+  app.addHook('preParsing', async (request) => {
+    if (request.is404 || !hasBody(request)) return
+    const accepted = request.routeOptions.config.accepts ?? ['application/json']
+    const encoding = request.headers['content-encoding']
+    if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+      throw new ServiceError('content_type_unsupported', 'the body is encoded')
+    }
+    const given = mediaTypeOf(request.headers['content-type'])
+    if (!accepted.some((mediaType) => mediaType === given)) {
+      const taken = accepted.length === 0 ? 'no body' : accepted.join(', ')
+      throw new ServiceError('content_type_unsupported', `this route takes ${taken}`)
+    }
+  })
+}
+
+function hasBody({ method, headers }: FastifyRequest): boolean {
+  if (method === 'GET' || method === 'HEAD') return false // nobody reads it, nor its type
+  const length = headers['content-length']
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0')
+}
+
+/** The media type, when its only parameter, if any, says UTF-8: JSON and JOSE are nothing else, and neither are forms here. */
+function mediaTypeOf(contentType: string | undefined): string | undefined {
+  const [, type, charset] =
+    /^([a-z0-9.+/-]+)[ \t]*(?:;[ \t]*charset="?([a-z0-9-]+)"?[ \t]*)?$/i.exec(contentType ?? '') ?? []
+  if (charset !== undefined && charset.toLowerCase() !== 'utf-8') return undefined
+  return type?.toLowerCase()
+}
+
+/** RFC 7515 §9.2.1: the compact serialization, here of a JWS. What it says is for `credentials` to find out. */
+function readJose(bytes: Buffer): Read {
+  const text = bytes.toString('latin1')
+  if (/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(text)) return { ok: true, value: text }
+  return { ok: false, code: 'request_malformed', detail: 'not a JWS in compact serialization' }
+}

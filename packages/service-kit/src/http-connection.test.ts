@@ -1,0 +1,135 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { get } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { after } from './deadline.ts'
+import { aServer, listening, speak } from './http.fixture.ts'
+
+it('answers what is no HTTP with a problem document', async () => {
+  await using fixture = await aServer()
+  const answer = await speak(await listening(fixture), 'SSH-2.0-OpenSSH\r\n\r\n')
+  expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+  expect(answer).toContain('content-type: application/problem+json')
+  expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ status: 400, code: 'request_malformed' })
+})
+
+it('answers a head over the limit', async () => {
+  await using fixture = await aServer()
+  const answer = await speak(await listening(fixture), `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)
+  expect(answer).toMatch(/^HTTP\/1\.1 431 /)
+  expect(answer).toContain('"code":"headers_too_large"')
+})
+
+it('does not wait for a head that comes drop by drop (slowloris)', async () => {
+  await using fixture = await aServer({ limits: { headersMs: 100, requestMs: 200 } })
+  const port = await listening(fixture)
+  const started = performance.now()
+  const answer = await speak(port, 'GET / HTTP/1.1\r\n', 60, 'A: b\r\n', 60, 'C: d\r\n', 60, 'E: f\r\n', 60, 'G: h\r\n')
+  expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/)
+  expect(answer).toContain('"code":"request_timed_out"')
+  expect(performance.now() - started).toBeLessThan(2000)
+})
+
+it('does not wait for a body that comes drop by drop', async () => {
+  await using fixture = await aServer({ limits: { headersMs: 100, requestMs: 150 } })
+  const port = await listening(fixture)
+  const head = 'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n'
+  const answer = await speak(port, head, '{', 100, ' ', 100, ' ', 100, ' ')
+  expect(answer).toMatch(/^HTTP\/1\.1 408 /)
+})
+
+it('closes a connection that says nothing', async () => {
+  await using fixture = await aServer({ limits: { headersMs: 100, requestMs: 150, silenceMs: 300 } })
+  const started = performance.now()
+  await speak(await listening(fixture))
+  expect(performance.now() - started).toBeLessThan(2000)
+})
+
+it('takes no more connections than it may', async () => {
+  await using fixture = await aServer({ limits: { maxConnections: 2 } })
+  const port = await listening(fixture)
+  const slow = 'GET /items/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n'
+  const held = [speak(port, slow, 150, '\r\n'), speak(port, slow, 150, '\r\n')]
+  await after(50)
+  expect(await speak(port, slow, '\r\n')).toBe('')
+  for (const answer of await Promise.all(held)) expect(answer).toMatch(/^HTTP\/1\.1 200 /)
+  expect(await speak(port, slow, '\r\n')).toMatch(/^HTTP\/1\.1 200 /)
+})
+
+it('speaks TLS with the files it was given', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'tls-'))
+  try {
+    const [key, certificate] = [join(dir, 'k.pem'), join(dir, 'c.pem')]
+    const request = [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-days',
+      '1',
+      '-subj',
+      '/CN=localhost',
+    ]
+    execFileSync('openssl', [...request, '-keyout', key, '-out', certificate], { stdio: 'ignore' })
+    await using fixture = await aServer({ tls: { key: readFileSync(key), certificate: readFileSync(certificate) } })
+    const address = await fixture.server.listen({ port: 0 })
+    expect(address).toMatch(/^https:/)
+    const status = await new Promise((resolve, reject) => {
+      const options = { ca: readFileSync(certificate), servername: 'localhost', agent: false }
+      get(`${address}/items/1`, options, (answer) => resolve(answer.resume().statusCode)).on('error', reject)
+    })
+    expect(status).toBe(200)
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+})
+
+it('finishes what it is answering before it closes, takes nothing new, and says so', async () => {
+  const fixture = await aServer()
+  const gate = Promise.withResolvers<string>()
+  fixture.server.get('/slow', () => gate.promise)
+  const port = await listening(fixture)
+  const running = speak(port, 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n')
+  await after(50)
+  const closed = fixture.server.close()
+  await after(10)
+  expect(fixture.health.readiness()).toEqual({ process: 'stopping' })
+  expect(await speak(port, 'GET /items/1 HTTP/1.1\r\nHost: x\r\n\r\n').catch(() => 'refused')).toMatch(/refused|^$/)
+  gate.resolve('done')
+  expect(await running).toMatch(/^HTTP\/1\.1 200 [\s\S]*done$/)
+  await closed
+})
+
+it('does not start a request that is sent behind a running one during the close', async () => {
+  const fixture = await aServer()
+  const gate = Promise.withResolvers<string>()
+  let started = 0
+  fixture.server.get('/slow', () => gate.promise)
+  fixture.server.post('/effect', async () => ++started)
+  const port = await listening(fixture)
+  const behind = 'POST /effect HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n'
+  const both = speak(port, 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n', 60, behind)
+  await after(30)
+  const closed = fixture.server.close()
+  await after(100)
+  gate.resolve('done')
+  expect(await both).toContain('done')
+  await closed
+  expect(started).toBe(0)
+})
+
+it('does not wait for ever for a handler that never answers', async () => {
+  const fixture = await aServer({ limits: { graceMs: 50 } })
+  fixture.server.get('/never', () => new Promise(() => undefined))
+  const hanging = speak(await listening(fixture), 'GET /never HTTP/1.1\r\nHost: x\r\n\r\n')
+  await after(30)
+  const started = performance.now()
+  await fixture[Symbol.asyncDispose]()
+  expect(performance.now() - started).toBeLessThan(1500)
+  expect(await hanging).toBe('')
+})

@@ -1,0 +1,86 @@
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { Socket } from 'node:net'
+import { ServiceError, toProblem } from '@bailiwick/errors'
+
+/** Bounds of connections and requests; every wait ends (DESIGN §9). All times in ms. */
+export interface HttpLimits {
+  /** From the connection, or the previous answer, to the end of a request's head. */
+  headersMs: number
+  /** To the end of its body. */
+  requestMs: number
+  /** From there to the answer; a route may set its own `handlerTimeout`. */
+  handlerMs: number
+  /** How long a connection without a request is kept. */
+  keepAliveMs: number
+  /** How long a connection may be silent, also while an answer is being sent. */
+  silenceMs: number
+  /** Connections at once; one more is closed before it can say anything. */
+  maxConnections: number
+  /** How long `close` waits for requests that are being answered. */
+  graceMs: number
+}
+
+export const httpLimits: HttpLimits = {
+  headersMs: 10_000,
+  requestMs: 30_000,
+  handlerMs: 30_000,
+  keepAliveMs: 15_000,
+  silenceMs: 120_000,
+  maxConnections: 4096,
+  graceMs: 10_000,
+}
+
+/** PEM, from files that only this process can read. */
+export interface TlsFiles {
+  certificate: string | Buffer
+  key: string | Buffer
+}
+
+/** A server of node's within the limits, for `httpServer`. */
+export function boundedServer(handler: RequestListener, limits: HttpLimits, tls: TlsFiles | undefined): Server {
+  const bounds = {
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    // node looks only this often: the times above are kept to within it.
+    connectionsCheckingInterval: Math.max(50, Math.min(1000, limits.headersMs / 2)),
+    maxHeaderSize: 16_384,
+  }
+  const server =
+    tls === undefined
+      ? createServer(bounds, handler)
+      : createTlsServer({ ...bounds, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' }, handler)
+  server.maxConnections = limits.maxConnections
+  server.setTimeout(limits.silenceMs)
+  return server
+}
+
+/** Answers what is not HTTP, too slow or too large before there is a request: the same documents, by hand. */
+export function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy()
+  const problem = toProblem(new ServiceError(refusalCode(error.code)))
+  const body = JSON.stringify(problem)
+  const head = [
+    `HTTP/1.1 ${problem.status} ${phrases[problem.status] ?? 'Error'}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'cache-control: no-store',
+    'connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
+}
+
+const phrases: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  431: 'Request Header Fields Too Large',
+}
+
+function refusalCode(code: string | undefined): ServiceError['code'] {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'request_timed_out'
+  if (code === 'HPE_HEADER_OVERFLOW') return 'headers_too_large'
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') return 'body_too_large'
+  return 'request_malformed'
+}

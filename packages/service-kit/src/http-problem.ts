@@ -1,0 +1,77 @@
+import { type ErrorCode, errorCode, type Problem, ServiceError, toProblem } from '@bailiwick/errors'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Why the request failed, for its one line in the log. */
+    failure: ServiceError | undefined
+  }
+}
+
+/** What fastify throws, in our codes. Whatever else of its errors blames the request is `request_malformed`. */
+const frameworkErrors: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'content_type_unsupported',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_HANDLER_TIMEOUT: 'deadline_exceeded',
+  FST_ERR_NOT_FOUND: 'route_unknown',
+}
+
+/** Any thrown value as an error of ours: fastify's and zod's become the caller's, everything foreign `internal` (V13). */
+export function serviceErrorOf(error: unknown): ServiceError {
+  const code = errorCode(error)
+  if (code !== 'internal') return error instanceof ServiceError ? error : new ServiceError(code, detailOf(error))
+  if (hasZodFastifySchemaValidationErrors(error)) return new ServiceError('request_malformed', mismatches(error))
+  const framework = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
+  const known = frameworkErrors[framework]
+  if (known !== undefined) return new ServiceError(known, undefined, { cause: error })
+  if (blamesRequest(error, framework)) return new ServiceError('request_malformed', undefined, { cause: error })
+  return new ServiceError('internal', undefined, { cause: error })
+}
+
+/**
+ * The problem document (RFC 9457) of a thrown value; also notes the error for the request's line in the log. An endpoint
+ * whose standard has errors of another form (OAuth) calls this in its own error handler and writes them from the code.
+ */
+export function problemOf(request: FastifyRequest, error: unknown): Problem {
+  request.failure = serviceErrorOf(error)
+  return toProblem(request.failure)
+}
+
+/**
+ * Answers with a problem document. `Retry-After` is 1 s where waiting helps and the route set nothing. The connection is
+ * closed when the body may not have been read, so that nobody can go on sending it.
+ */
+export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
+  const problem = problemOf(request, error)
+  const waits = problem.status === 429 || (problem.status === 503 && problem.retryable)
+  if (waits && !reply.hasHeader('retry-after')) reply.header('retry-after', '1')
+  if (problem.status === 413 || problem.status === 415) reply.header('connection', 'close')
+  // Bytes: whatever response schemas the route has, they are not for problems.
+  return reply
+    .code(problem.status)
+    .type('application/problem+json')
+    .send(Buffer.from(JSON.stringify(problem)))
+}
+
+function detailOf(error: unknown): string | undefined {
+  return error instanceof Error && 'detail' in error && typeof error.detail === 'string' ? error.detail : undefined
+}
+
+function blamesRequest(error: unknown, framework: string): boolean {
+  if (typeof error !== 'object' || error === null || !('statusCode' in error)) return false
+  const { statusCode } = error
+  // ECONNRESET: the body's sender went away.
+  const ofFramework = framework.startsWith('FST_') || framework === 'ECONNRESET'
+  return ofFramework && typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500
+}
+
+/** Where the request differs from its schema: at most five places, without the values. */
+function mismatches(error: { validation: unknown; validationContext?: unknown }): string {
+  const issues = error.validation as { instancePath: string; message?: string }[]
+  const part = typeof error.validationContext === 'string' ? error.validationContext : 'request'
+  const lines = issues
+    .slice(0, 5)
+    .map(({ instancePath, message }) => `${part}${instancePath === '/' ? '' : instancePath}: ${message}`.slice(0, 200))
+  return issues.length > 5 ? `${lines.join('; ')}; and ${issues.length - 5} more` : lines.join('; ')
+}

@@ -1,0 +1,140 @@
+import { ServiceError } from '@bailiwick/errors'
+import helmet from '@fastify/helmet'
+import { type FastifyBaseLogger, type FastifyListenOptions, fastify, LogController } from 'fastify'
+import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { Clock } from './clock.ts'
+import type { Health } from './health.ts'
+import { readBodies } from './http-body.ts'
+import { boundedServer, type HttpLimits, httpLimits, refuseConnection } from './http-connection.ts'
+import { observeRequests } from './http-observe.ts'
+import { sendProblem } from './http-problem.ts'
+import { answerUnknownRoutes } from './http-routes.ts'
+import type { HttpServer } from './http-server.ts'
+import { assertListenerAllowed, type Tls } from './listener.ts'
+import type { Logger } from './logger.ts'
+import type { Metrics } from './metrics.ts'
+import { type RandomSource, systemRandom } from './random.ts'
+
+export interface HttpServerOptions {
+  logger: Logger
+  clock: Clock
+  health: Health
+  metrics: Metrics
+  /** Without, the server listens on this machine only. */
+  tls?: Tls
+  /** Bytes of a body, 64 KiB unless told; a route may set its own `bodyLimit`. */
+  bodyLimit?: number
+  /** Whether `X-Forwarded-*` is believed: only when the proxy in front, and nobody else, can reach the listener. */
+  trustProxy?: boolean
+  /** Who may read `/metrics`: callers on this machine unless told. */
+  metricsFor?: 'loopback' | 'anyone'
+  limits?: Partial<HttpLimits>
+  random?: RandomSource
+}
+
+/** RFC 9110 has no such field; the form is what AuthZEN (§10.1.1) and every proxy take, and cannot break a header or a line. */
+const REQUEST_ID = /^[A-Za-z0-9._~:+/=-]{1,128}$/
+
+/**
+ * Makes a server ready for routes: strict bodies (`http-body.ts`), problem documents for every error, `X-Request-ID`,
+ * security headers, `Cache-Control: no-store` unless the route says otherwise, health and metrics, one log line a request,
+ * and bounds on everything a caller can hold open. Requests are validated, and answers reduced, by the route's zod schemas:
+ * an answer without a response schema goes out as it is.
+ */
+export async function httpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const { logger, health, tls, bodyLimit = 65_536, trustProxy = false, random = systemRandom } = options
+  const limits = { ...httpLimits, ...options.limits }
+  const files = tls === 'terminated' ? undefined : tls
+  const loggerInstance: FastifyBaseLogger = logger
+
+  const app = fastify({
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit,
+    trustProxy,
+    handlerTimeout: limits.handlerMs,
+    return503OnClosing: false, // its answer is no problem document: `drain` does it
+    genReqId: (request) => requestId(request.headers['x-request-id'], random),
+    serverFactory: (handler) => boundedServer(handler, limits, files),
+    clientErrorHandler: refuseConnection,
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id)
+      sendProblem(request, reply, error)
+    },
+  }).withTypeProvider<ZodTypeProvider>()
+
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error))
+  guardListen(app, tls)
+  drain(app, health, limits.graceMs)
+  answerUnknownRoutes(app)
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+  })
+  await app.register(helmet, securityHeaders(tls !== undefined))
+  app.addHook('onSend', async (_request, reply) => {
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+  })
+  readBodies(app)
+  observeRequests(app, options)
+  return app
+}
+
+function requestId(given: string | string[] | undefined, random: RandomSource): string {
+  // Several fields are joined with a comma, which has no place in an id.
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : Buffer.from(random(16)).toString('base64url')
+}
+
+/** Pages may load what this origin serves and nothing else, and nobody may frame them. */
+function securityHeaders(https: boolean): object {
+  return {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        connectSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        frameAncestors: ["'none'"],
+        baseUri: ["'none'"],
+        formAction: ["'self'"],
+      },
+    },
+    frameguard: { action: 'deny' },
+    referrerPolicy: { policy: 'no-referrer' },
+    strictTransportSecurity: https ? { maxAge: 31_536_000 } : false,
+  }
+}
+
+/** No way around `assertListenerAllowed`, nor a listener on whatever `localhost` is today. */
+function guardListen(app: HttpServer, tls: Tls): void {
+  const listen = app.listen.bind(app)
+  app.listen = (async (options: FastifyListenOptions = {}) => {
+    if (options.path !== undefined) return listen({ path: options.path })
+    const host = options.host === undefined || options.host === 'localhost' ? '127.0.0.1' : options.host
+    assertListenerAllowed(host, tls)
+    const address = await listen({ ...options, host })
+    return typeof tls === 'object' ? address.replace(/^http:/, 'https:') : address
+  }) as HttpServer['listen']
+}
+
+/** From the start of `close`: not ready, nothing new taken, and whoever is not answered within the grace is cut off. */
+function drain(app: HttpServer, health: Health, graceMs: number): void {
+  let stopping = false
+  let cut: NodeJS.Timeout | undefined
+  app.addHook('preClose', async () => {
+    stopping = true
+    health.stopping()
+    cut = setTimeout(() => app.server.closeAllConnections(), graceMs)
+  })
+  app.addHook('onClose', async () => clearTimeout(cut))
+  app.addHook('onRequest', async () => {
+    if (stopping) throw new ServiceError('service_unready', 'the service stops')
+  })
+  // Else the connection would be kept for its next request, and the close wait for it.
+  app.addHook('onSend', async (_request, reply) => {
+    if (stopping) reply.header('connection', 'close')
+  })
+}

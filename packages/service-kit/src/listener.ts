@@ -1,0 +1,71 @@
+import { chmod, lstat, mkdtemp, rename, rm, rmdir } from 'node:fs/promises'
+import { connect, isIP } from 'node:net'
+import { dirname, join } from 'node:path'
+import { ServiceError } from '@bailiwick/errors'
+import type { TlsFiles } from './http-connection.ts'
+import type { HttpServer } from './http-server.ts'
+
+/** TLS by this process, by something in front of it that nobody can go around, or none. */
+export type Tls = TlsFiles | 'terminated' | undefined
+
+/**
+ * Refuses (`config_invalid`) to listen beyond this machine without TLS: tokens would cross the network in the clear. A
+ * name other than `localhost` counts as beyond, whatever it resolves to now.
+ */
+export function assertListenerAllowed(host: string, tls: Tls): void {
+  if (tls !== undefined || isLoopback(host)) return
+  throw new ServiceError(
+    'config_invalid',
+    `BAILIWICK_HOST: ${host} is reachable from other machines: give BAILIWICK_TLS a certificate and key, or say that TLS is terminated in front`,
+  )
+}
+
+/** Whether an address (or `localhost`) is of this machine alone. */
+export function isLoopback(host: string): boolean {
+  const address = host.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '')
+  return address === 'localhost' || address === '::1' || (isIP(address) === 4 && address.startsWith('127.'))
+}
+
+/** How long a path of a socket may be, in bytes: 107 on Linux, 103 on macOS. */
+const LONGEST_SOCKET_PATH = 103
+
+/**
+ * Lets `server`, made by `httpServer` for operators' routes alone, listen on a Unix socket that only this user can open
+ * (0600). The socket is never reachable with other permissions: it is made in a private folder and moved into place, over
+ * one that a crash left behind. Throws `config_invalid` when the path is too long, something else than a socket is there,
+ * or a process answers on it. The socket goes when the server closes.
+ */
+export async function listenOperator(server: HttpServer, socketPath: string): Promise<void> {
+  if (Buffer.byteLength(socketPath) > LONGEST_SOCKET_PATH) {
+    throw new ServiceError('config_invalid', `the path of the operator socket is over ${LONGEST_SOCKET_PATH} bytes`)
+  }
+  await assertFree(socketPath)
+  let inPlace = false
+  server.addHook('onClose', async () => {
+    if (inPlace) await rm(socketPath, { force: true })
+  })
+  const room = await mkdtemp(join(dirname(socketPath), '.s')) // mode 0700
+  try {
+    const made = join(room, 's')
+    await server.listen({ path: made })
+    await chmod(made, 0o600)
+    await rename(made, socketPath)
+    inPlace = true
+  } finally {
+    await rmdir(room).catch(() => undefined)
+  }
+}
+
+async function assertFree(path: string): Promise<void> {
+  const there = await lstat(path).catch(() => undefined)
+  if (there === undefined) return
+  if (!there.isSocket()) throw new ServiceError('config_invalid', `${path} is there and is no socket`)
+  if (await answers(path)) throw new ServiceError('config_invalid', `another process listens on ${path}`)
+}
+
+function answers(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const probe = connect(path)
+  probe.once('connect', () => resolve(true)).once('error', () => resolve(false))
+  return promise.finally(() => probe.destroy())
+}
