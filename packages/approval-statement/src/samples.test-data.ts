@@ -34,6 +34,7 @@ export interface Forged {
   fmt?: string
   attStmt?: Map<string, CBORType>
   credentialId?: string
+  coseKey?: Buffer
 }
 
 export type PasskeyAlgorithm = 'ES256' | 'EdDSA' | 'RS256'
@@ -79,8 +80,9 @@ export function aPasskey(algorithm: PasskeyAlgorithm = 'ES256'): TestPasskey {
     },
     register: (challenge, forged = {}) => {
       const { fmt = 'none', attStmt = new Map(), credentialId = record.credential_id } = forged
+      const key = forged.coseKey ?? coseKey
       // WebAuthn Level 3 §6.5.2: AAGUID, length of the credential id, the credential id, the COSE key.
-      const attested = Buffer.concat([Buffer.alloc(16), Buffer.from([0, id.length]), id, coseKey])
+      const attested = Buffer.concat([Buffer.alloc(16), Buffer.from([0, id.length]), id, key])
       const authData = authenticatorDataOf({ flags: 0x5d, extra: attested, ...forged })
       const attestation = isoCBOR.encode(
         new Map<string, CBORType>([

@@ -1,4 +1,5 @@
 import type { Approver, Rule } from '@bailiwick/contracts'
+import { jcsHash } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
 import {
   agent,
@@ -140,6 +141,15 @@ it('refuses a rule whose quorum or group changed since (V3)', async () => {
   for (const rule of [two, aRule({ approvers: { group: 'other', quorum: 1 } })]) {
     const registry = { approvers: byId(...approvers), rules: byId(rule) }
     expect(await verify({ registry })).toMatchObject({ code: 'approval_rule_mismatch', detail: 'rule: changed since' })
+  }
+})
+
+it('refuses a mode with the members of another, however it was signed', async () => {
+  const statement = aStatement({ approvers })
+  for (const over of [{ action_digest: jcsHash('action') }, { mode: 'per_action' as const }]) {
+    const mixed = { ...statement, ...over }
+    const verdict = await verify({ statement: mixed, assertions: [keys.anna.sign(mixed)] })
+    expect(verdict).toMatchObject({ code: 'approval_rule_mismatch', detail: expect.stringContaining('action_digest') })
   }
 })
 

@@ -45,6 +45,11 @@ it.each<[string, Forged, string]>([
     { more: { crossOrigin: true, topOrigin: 'https://console.example' } },
     'client_data_json: framed by another page',
   ],
+  [
+    'the browser names a top page and no frame',
+    { more: { topOrigin: 'https://evil.example' } },
+    'client_data_json: framed by another page',
+  ],
   ['crossOrigin is not a boolean', { more: { crossOrigin: 'true' } }, 'client_data_json: it cannot be read'],
   ['it was a registration', { type: 'webauthn.create' }, 'client_data_json: type'],
   ['it was a payment', { type: 'payment.get' }, 'client_data_json: type'],

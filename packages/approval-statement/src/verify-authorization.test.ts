@@ -193,14 +193,15 @@ it('takes every change that approvers signed: first, next and last versions (V3)
 it.each<[string, Change]>([
   ['content', change('rule', aRule({ order: 1 }))],
   ['version', { ...rule, version: 2 }],
-  ['predecessor', { ...changedRule, version: 2, before: jcsHash('other') }],
+  ['predecessor', { ...changedRule, version: 3, before: jcsHash('other') }],
   ['entity', change('rule', aRule({ id: 'other' }))],
-  ['end', retiredRule],
+  ['end', { ...retiredRule, version: 3 }],
+  ['name of what ends', { ...retiredRule, version: 4, entity: { type: 'rule', id: 'other' } }],
   ['type', { ...rule, entity: { type: 'agent', id: rule.entity.id } }],
 ])('takes no signature over another %s than the event has (V3)', async (_, event) => {
-  expect(await verify(event, byApprovers([rule, { ...changedRule, version: 3 }]))).toEqual(
-    no('approvers: signed another change'),
-  )
+  expect(
+    await verify(event, byApprovers([rule, { ...changedRule, version: 3 }, { ...retiredRule, version: 4 }])),
+  ).toEqual(no('approvers: signed another change'))
 })
 
 it.each<[string, Authorization, string]>([

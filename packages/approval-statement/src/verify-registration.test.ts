@@ -4,6 +4,9 @@ import { verifyRegistration } from './verify-registration.ts'
 
 const challenge = Buffer.alloc(32, 7).toString('base64url')
 const passkey = aPasskey()
+/** RS256, with the exponent 1. */
+const everybodys = Buffer.from(`a401030339010020590100${'01'.repeat(256)}214101`, 'hex')
+const es384 = Buffer.from(`a5010203382220022158${'20'.padEnd(66, '0')}2258${'20'.padEnd(66, '0')}`, 'hex')
 const genuine = passkey.register(challenge)
 
 const verify = (response: unknown) =>
@@ -38,6 +41,12 @@ it.each<[string, Forged, string]>([
   ['holds no key', { flags: 0x1d, extra: Buffer.alloc(0) }, 'attestationObject: does not verify'],
   ['brings a certificate', packed([new Uint8Array(8)]), 'attestationObject: attestation is not none'],
   ['attests itself wrongly', packed(), 'attestationObject: does not verify'],
+  [
+    'makes a key that everybody can sign for',
+    { coseKey: everybodys },
+    'attestationObject: not a key that passkeys may have',
+  ],
+  ['makes a key of another algorithm', { coseKey: es384 }, 'attestationObject: does not verify'],
   ['attests by a phone', { fmt: 'android-safetynet' }, 'attestationObject: attestation is not none'],
   ['attests nothing, with a statement', { attStmt: new Map([['x', 1]]) }, 'attestationObject: does not verify'],
 ])('refuses a registration that %s', async (_, forged, detail) => {
