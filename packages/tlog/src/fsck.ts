@@ -115,6 +115,8 @@ class Log {
       const contents = await readContents(read, child)
       if (!('items' in contents)) return contents
       if (!sameHash(rootOf(contents.items), hash)) {
+        const place = await this.#disagreement(child, contents.path, contents.items)
+        if (place?.path === contents.path) return place
         return { ok: false, path: contents.path, reason: 'tile_differs', index: firstLeaf(child, 0) }
       }
       const below = await this.#checkBelow(child, contents.items)
@@ -142,9 +144,8 @@ class Log {
   }
 
   /**
-   * Why the right edge does not give the root: the first edge tile that differs from what is below it. With nothing
-   * proved yet this is a comparison of neighbours, but one wrong file alone is found by it: were the fault below, the
-   * edge would have given the root.
+   * Where a tile that is not what was committed to differs from what is below it. Below nothing is proved, so this only
+   * compares neighbours; it finds one wrong file alone, and nothing when what is below was changed to fit.
    */
   async #disagreement(tile: HashTile, path: string, hashes: readonly Uint8Array[]): Promise<FsckFault | undefined> {
     const { read } = this.#options
