@@ -6,7 +6,7 @@ export {
 } from './build-statement.ts'
 export { passkeyAlgorithms } from './cose-key.ts'
 export { grantOf, verifyGrantContent } from './grant-of.ts'
-export { matchRule } from './match-rule.ts'
+export { matchRule, registryRuleId } from './match-rule.ts'
 export {
   changeRequestId,
   grantIdOf,
@@ -18,6 +18,6 @@ export {
 } from './statement-hash.ts'
 export { type ApprovalCheck, type RegistryView, verifyApproval } from './verify-approval.ts'
 export { type AssertionCheck, type PasskeyRecord, verifyAssertion } from './verify-assertion.ts'
-export { type AuthorizationCheck, registryRuleId, verifyAuthorization } from './verify-authorization.ts'
+export { type AuthorizationCheck, verifyAuthorization } from './verify-authorization.ts'
 export { type RegisteredPasskey, verifyRegistration } from './verify-registration.ts'
 export { type ApprovalTrust, verifySigners } from './verify-signers.ts'

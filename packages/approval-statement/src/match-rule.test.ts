@@ -55,6 +55,11 @@ it('holds only when every action and every resource is within its own', () => {
   expect(ruleFor([erp], api('https://erp.example/v2/', 'GET'))).toBe(none)
 })
 
+it('leaves the rule about the registry out of it', () => {
+  expect(ruleFor([rule('registry', 0, {}), rule('rest', 2, {})], read)).toBe('rest')
+  expect(ruleFor([rule('registry', 0, {})], read)).toBe(none)
+})
+
 it('lets no request evade a strict rule by asking for more besides', () => {
   const strict = rule('payments', 1, { actions: ['tools/call'], resources: [{ type: 'tool', id: 'payments.post' }] })
   const lax = rule('rest', 2, {})

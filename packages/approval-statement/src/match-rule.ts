@@ -7,6 +7,12 @@ type Match = Rule['match']
 type Scope = NonNullable<Match['resources']>[number]
 
 /**
+ * The rule that says who may change the registry, and how many it takes; without it any approver may. It is about nothing
+ * else: what it matches is not read.
+ */
+export const registryRuleId = 'registry'
+
+/**
  * The rule that says who may approve what this agent instance asks for. Rules are tried by `order`, then `id`; an absent
  * member of `match` matches all. The first rule that touches any part of the request must hold for all of it: else a
  * request evades a strict rule by asking for something harmless, or something broader, besides. `approval_rule_missing`
@@ -16,7 +22,9 @@ export function matchRule(
   rules: Iterable<Rule>,
   { agent, authority }: { agent: string; authority: Authority },
 ): { ok: true; rule: Rule } | Refused {
-  const inOrder = [...rules].sort((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
+  const inOrder = [...rules]
+    .filter(({ id }) => id !== registryRuleId)
+    .sort((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
   for (const rule of inOrder) {
     const { match } = rule
     if (!matchesAgent(match, agent) || !authority.permissions.some((permission) => touches(match, permission))) continue

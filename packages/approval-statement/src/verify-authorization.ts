@@ -7,6 +7,7 @@ import {
   verifyGenesisStatement,
   verifyInvitation,
 } from '@bailiwick/credentials'
+import { registryRuleId } from './match-rule.ts'
 import { refused } from './refused.ts'
 import type { RegistryView } from './verify-approval.ts'
 import { holdersOf, verifySigners } from './verify-signers.ts'
@@ -30,9 +31,6 @@ export interface AuthorizationCheck {
   }
   anchor: Pick<KeyRing, 'trust' | 'root' | 'invitation'>
 }
-
-/** The rule that says who may change the registry, and how many it takes. Without it any approver may. */
-export const registryRuleId = 'registry'
 
 /** How far the clock of whoever rendered the statement may be ahead of `at`. */
 const clockLeewayMs = 5000
