@@ -83,6 +83,7 @@ export function memoryContract(open: OpenUnderTest): void {
       await store.count(subjectId, 1_000, START)
       expect(await store.count(`${subjectId}x`, 1_000, START)).toBe(1)
       expect(await store.count(subjectId, 60_000, START)).toBe(1)
+      expect(await store.count(subjectId, 2_000, 2 * START)).toBe(1) // the same number of windows since 1970
     })
   })
 }

@@ -91,6 +91,7 @@ describe('the embedded grant store', () => {
       expect(await store.epoch()).toBeUndefined()
       await store.adopt()
       expect(await store.get('grt_1')).toBeUndefined()
+      expect(await store.remember('jti', START, START + 1_000)).toBe(true)
       rmSync(folder.dir, { recursive: true })
     }
   })
@@ -150,7 +151,8 @@ describe('what expired', () => {
       await store.remember(`jti${n}`, START, START + 1_000)
       await store.count(`agent${n}`, 1_000, START)
     }
-    await store.remember('longer', START, ENDS_AT)
+    await store.remember('again', START, START + 1_000)
+    await store.remember('again', START + 1_000, ENDS_AT)
 
     time = START + 1_000 + 60_000
     environment.sweep()
@@ -162,7 +164,7 @@ describe('what expired', () => {
     expect(await sizes(folder.dir)).toEqual({ meta: 1, trees: 1, takes: 1, proofs: 1, counters: 0, expiries: 2 })
     expect(await store.advance(short, aTake({ from: 2_501 }))).toEqual({ outcome: 'absent' })
     expect(await store.get(long)).toMatchObject({ version: 3 })
-    expect(await store.remember('longer', START, ENDS_AT)).toBe(false)
+    expect(await store.remember('again', START + 1_000, ENDS_AT)).toBe(false)
   })
 
   it('is forgotten by the writes that follow, so that what is kept is bounded under load', async () => {
