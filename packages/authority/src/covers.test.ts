@@ -56,7 +56,7 @@ function numeric(value: unknown): number | undefined {
   return typeof value === 'string' && /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : undefined
 }
 
-it('answers for every action of a small universe as a second engine does', () => {
+it('answers for every action of a small universe as a second engine does', { timeout: 30_000 }, () => {
   const seen = new Map<string, number>()
   fc.assert(
     fc.property(authorities, (authority) => {
@@ -68,7 +68,7 @@ it('answers for every action of a small universe as a second engine does', () =>
         if (!same(ours, theirs)) expect(ours, JSON.stringify({ authority, action })).toEqual(theirs)
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   )
   // Else the two might agree on nothing but refusals.
   expect([...seen.keys()].sort()).toEqual([

@@ -8,7 +8,7 @@ import { authorities, everyAction, relatives } from './small-universe.ts'
 
 const pairs = authorities.chain((a) => fc.tuple(fc.constant(a), fc.oneof(authorities, relatives(a))))
 
-it('gives an authority that narrows both and covers what both cover alone (V5)', () => {
+it('gives an authority that narrows both and covers what both cover alone (V5)', { timeout: 30_000 }, () => {
   const answers = { some: 0, none: 0 }
   fc.assert(
     fc.property(pairs, ([a, b]) => {
@@ -23,12 +23,12 @@ it('gives an authority that narrows both and covers what both cover alone (V5)',
         }
       }
     }),
-    { numRuns: 1000 },
+    { numRuns: 300 },
   )
-  expect(Math.min(answers.some, answers.none)).toBeGreaterThan(100)
+  expect(Math.min(answers.some, answers.none)).toBeGreaterThan(30)
 })
 
-it('gives back what narrows the other one, no less', () => {
+it('gives back what narrows the other one, no less', { timeout: 30_000 }, () => {
   fc.assert(
     fc.property(authorities, (authority) => {
       const both = intersect(authority, authority)

