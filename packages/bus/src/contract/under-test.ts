@@ -112,7 +112,10 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
   }
 }
 
-/** Bytes that this process still needs after a full collection. Not the resident size: a memory-mapped file counts there. */
+/**
+ * Bytes that this process still holds after a collection. The collector frees buffers behind our back, so ask until it is
+ * little enough: what leaks never is. Not the resident size, where a memory-mapped file counts.
+ */
 export function heldMemory(): number {
   setFlagsFromString('--expose-gc')
   const collect: () => void = runInNewContext('gc')

@@ -17,8 +17,13 @@ export function openStorage(dir: string): Storage {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const lock = lockProcess(join(dir, 'process.lock'))
   try {
-    // Without overlappingSync: false a put's promise resolves before it is durable.
-    const root = open({ path: join(dir, 'messages.mdb'), overlappingSync: false })
+    const root = open({
+      path: join(dir, 'messages.mdb'),
+      // Else a put's promise resolves before it is durable.
+      overlappingSync: false,
+      // We batch by ourselves; else lmdb wraps each batch in one of its own, whose failure nobody can observe.
+      eventTurnBatching: false,
+    })
     // lmdb syncs its file, not the directories that name it.
     for (const directory of [dir, dirname(dir)]) syncDirectory(directory)
     return {
