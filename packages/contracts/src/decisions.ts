@@ -19,31 +19,37 @@ const decimalSchema = z.string().regex(/^(0|[1-9]\d{0,20})(\.\d{1,6})?$/, 'not a
 const currencySchema = z.string().regex(/^[A-Z]{3}$/)
 
 /** What a decision takes from, or an outcome gives back to, the budget of its tree. */
-export const amountsSchema = z.strictObject({
-  calls: z.int().min(0),
-  cost: z.record(currencySchema, decimalSchema),
-  egress_bytes: z.int().min(0),
-})
+export const amountsSchema = z
+  .strictObject({
+    calls: z.int().min(0),
+    cost: z.record(currencySchema, decimalSchema),
+    egress_bytes: z.int().min(0),
+  })
+  .meta({ id: 'budget-amounts' })
 export type BudgetAmounts = z.infer<typeof amountsSchema>
 
-const actionSchema = z.strictObject({
-  name: z.string().min(1).max(200),
-  resource: z.strictObject({ type: z.string().min(1).max(100), id: z.string().min(1).max(2048) }),
-  action_digest: sha256Schema,
-  /** The arguments that the authority or a policy names, by JSON pointer; all others stand only in the digest. */
-  arguments: z
-    .record(z.string().max(256), z.union([z.string().max(2048), z.number(), z.boolean(), z.null()]))
-    .optional(),
-})
+const actionSchema = z
+  .strictObject({
+    name: z.string().min(1).max(200),
+    resource: z.strictObject({ type: z.string().min(1).max(100), id: z.string().min(1).max(2048) }),
+    action_digest: sha256Schema,
+    /** The arguments that the authority or a policy names, by JSON pointer; all others stand only in the digest. */
+    arguments: z
+      .record(z.string().max(256), z.union([z.string().max(2048), z.number(), z.boolean(), z.null()]))
+      .optional(),
+  })
+  .meta({ id: 'action' })
 
 /** Who acted, under what. */
-const actorSchema = z.strictObject({
-  agent: spiffeIdSchema,
-  credential_id: credentialIdSchema,
-  grant_id: grantIdSchema,
-  request_id: requestIdSchema,
-  task: z.string().max(200),
-})
+const actorSchema = z
+  .strictObject({
+    agent: spiffeIdSchema,
+    credential_id: credentialIdSchema,
+    grant_id: grantIdSchema,
+    request_id: requestIdSchema,
+    task: z.string().max(200),
+  })
+  .meta({ id: 'actor' })
 
 export const decisionAllowed = z.strictObject({
   decision_id: decisionIdSchema,

@@ -1,7 +1,14 @@
 import type { z } from 'zod'
 import { type Envelope, envelopeSchema, maxEventBytes } from './envelope.ts'
 import { parseStrictJson } from './strict-json.ts'
-import { type EventData, type EventTypeOf, isVersioned, type Topic, type TopicName } from './topics.ts'
+import {
+  type EventData,
+  type EventTypeOf,
+  type ProducerMember,
+  producerMembers,
+  type Topic,
+  type TopicName,
+} from './topics.ts'
 
 /** An event whose form is right; its signature and its effect are the projection's to judge. */
 export type DecodedEvent<N extends TopicName = TopicName> = N extends TopicName
@@ -19,9 +26,7 @@ const malformed = (detail: string): Refused => ({ ok: false, code: 'event_malfor
 
 /** Names of unknown members come from whoever wrote the event: no more than a line of them goes on. */
 const firstIssue = (root: string, { issues: [issue] }: z.ZodError): string =>
-  `${[root, ...(issue?.path ?? [])].filter((part) => part !== '').join('.')}: ${issue?.message}`
-    .slice(0, 200)
-    .toWellFormed()
+  `${[root, ...(issue?.path ?? [])].join('.')}: ${issue?.message}`.slice(0, 200).toWellFormed()
 
 /**
  * Strict decode of one event from the bytes on the bus: size, strict JSON, envelope, type of this topic, data, and which
@@ -37,19 +42,13 @@ export function decodeEvent(topic: Topic, bytes: Uint8Array): Decoded {
     return { ok: false, code: 'json_malformed', detail: 'not strict JSON' }
   }
   const envelope = envelopeSchema.safeParse(json)
-  if (!envelope.success) return malformed(firstIssue('', envelope.error))
+  if (!envelope.success) return malformed(firstIssue('event', envelope.error))
   const event = envelope.data
   const schema = Object.hasOwn(topic.events, event.type) ? topic.events[event.type] : undefined
   if (schema === undefined) return { ok: false, code: 'event_type_unknown', detail: event.type.slice(0, 100) }
-  const expected = {
-    version: isVersioned(topic, event.type),
-    sequence: topic.leaf,
-    previous: topic.leaf,
-    jws: topic.writer !== 'agents',
-  }
-  for (const member of ['version', 'sequence', 'previous', 'jws'] as const) {
-    if (expected[member] === (event[member] !== undefined)) continue
-    return malformed(`${member} ${expected[member] ? 'is missing' : 'must not be there'}`)
+  for (const [member, required] of Object.entries(producerMembers(topic, event.type))) {
+    if (required === (event[member as ProducerMember] !== undefined)) continue
+    return malformed(`${member} ${required ? 'is missing' : 'must not be there'}`)
   }
   const data = schema.safeParse(event.data)
   if (!data.success) return malformed(firstIssue('data', data.error))

@@ -13,109 +13,125 @@ import {
 } from './primitives.ts'
 
 const labelSchema = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, 'not a label')
-const resourceScopeSchema = z.union([
-  z.strictObject({ type: z.string().min(1).max(100), id: z.string().min(1).max(2048) }),
-  z.strictObject({ type: z.string().min(1).max(100), id_prefix: z.string().min(1).max(2048) }),
-  z.strictObject({ type: z.string().min(1).max(100) }),
-])
+const resourceScopeSchema = z
+  .union([
+    z.strictObject({ type: z.string().min(1).max(100), id: z.string().min(1).max(2048) }),
+    z.strictObject({ type: z.string().min(1).max(100), id_prefix: z.string().min(1).max(2048) }),
+    z.strictObject({ type: z.string().min(1).max(100) }),
+  ])
+  .meta({ id: 'resource-scope' })
 
 /** A service's key. `certificate` is the root's JWS over the same facts; without it the entity counts for nobody. */
-export const serviceKeySchema = z.strictObject({
-  id: thumbprintSchema,
-  service: z.enum(['approval', 'issuer', 'policy-decision', 'evidence']),
-  purpose: z.enum([
-    'credential',
-    'issuer-event',
-    'approval-event',
-    'pdp-event',
-    'evidence-event',
-    'permit',
-    'binding-token',
-  ]),
-  topics: z.array(z.string()).max(32),
-  jwk: publicJwkSchema,
-  not_before: timestampSchema,
-  not_after: timestampSchema,
-  certificate: compactJwsSchema,
-})
+export const serviceKeySchema = z
+  .strictObject({
+    id: thumbprintSchema,
+    service: z.enum(['approval', 'issuer', 'policy-decision', 'evidence']),
+    purpose: z.enum([
+      'credential',
+      'issuer-event',
+      'approval-event',
+      'pdp-event',
+      'evidence-event',
+      'permit',
+      'binding-token',
+    ]),
+    topics: z.array(z.string()).max(32),
+    jwk: publicJwkSchema,
+    not_before: timestampSchema,
+    not_after: timestampSchema,
+    certificate: compactJwsSchema,
+  })
+  .meta({ id: 'service-key' })
 
 /** An agent: a class of identity of its own. `id` names it, an instance is a path below (`<id>/<instance>`). */
-export const agentSchema = z.strictObject({
-  id: spiffeIdSchema,
-  name: lineSchema,
-  owner: nameSchema,
-  attestor: z.strictObject({
-    kind: z.literal('registered_key'),
-    keys: z
-      .array(z.strictObject({ instance: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/), jwk: publicJwkSchema }))
-      .min(1)
-      .max(64),
-  }),
-  labels: z.array(labelSchema).max(32),
-  proactive_requests: z.boolean(),
-})
+export const agentSchema = z
+  .strictObject({
+    id: spiffeIdSchema,
+    name: lineSchema,
+    owner: nameSchema,
+    attestor: z.strictObject({
+      kind: z.literal('registered_key'),
+      keys: z
+        .array(z.strictObject({ instance: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/), jwk: publicJwkSchema }))
+        .min(1)
+        .max(64),
+    }),
+    labels: z.array(labelSchema).max(32),
+    proactive_requests: z.boolean(),
+  })
+  .meta({ id: 'agent' })
 
 /** A human who answers. Passkeys as WebAuthn registered them: `public_key` is the COSE key. */
-export const approverSchema = z.strictObject({
-  id: nameSchema,
-  name: lineSchema,
-  groups: z.array(nameSchema).max(32),
-  credentials: z
-    .array(
-      z.strictObject({
-        credential_id: base64urlSchema.max(1400),
-        public_key: base64urlSchema.max(2048),
-        sign_count: z.int().min(0),
-        registered_at: timestampSchema,
-      }),
-    )
-    .min(1)
-    .max(16),
-})
+export const approverSchema = z
+  .strictObject({
+    id: nameSchema,
+    name: lineSchema,
+    groups: z.array(nameSchema).max(32),
+    credentials: z
+      .array(
+        z.strictObject({
+          credential_id: base64urlSchema.max(1400),
+          public_key: base64urlSchema.max(2048),
+          sign_count: z.int().min(0),
+          registered_at: timestampSchema,
+        }),
+      )
+      .min(1)
+      .max(16),
+  })
+  .meta({ id: 'approver' })
 
 /** Who may approve what; rules are tried by `order`, then `id`; the first that matches holds. No rule: nobody can. */
-export const ruleSchema = z.strictObject({
-  id: nameSchema,
-  order: z.int().min(0).max(1_000_000),
-  match: z.strictObject({
-    agents: z.array(z.string().min(1).max(2048)).max(64).optional(),
-    actions: z.array(z.string().min(1).max(200)).max(64).optional(),
-    resources: z.array(resourceScopeSchema).max(64).optional(),
-  }),
-  approvers: z.strictObject({ group: nameSchema, quorum: z.int().min(1).max(16) }),
-  owner_may_approve: z.boolean(),
-  modes: z.array(modeSchema).min(1).max(3),
-  max_window_seconds: z
-    .int()
-    .min(1)
-    .max(8 * 3600),
-  narrowing: z.boolean(),
-})
+export const ruleSchema = z
+  .strictObject({
+    id: nameSchema,
+    order: z.int().min(0).max(1_000_000),
+    match: z.strictObject({
+      agents: z.array(z.string().min(1).max(2048)).max(64).optional(),
+      actions: z.array(z.string().min(1).max(200)).max(64).optional(),
+      resources: z.array(resourceScopeSchema).max(64).optional(),
+    }),
+    approvers: z.strictObject({ group: nameSchema, quorum: z.int().min(1).max(16) }),
+    owner_may_approve: z.boolean(),
+    modes: z.array(modeSchema).min(1).max(3),
+    max_window_seconds: z
+      .int()
+      .min(1)
+      .max(8 * 3600),
+    narrowing: z.boolean(),
+  })
+  .meta({ id: 'rule' })
 
 /** A server of tools: the hash of its manifest, and the labels of each tool. */
-export const toolServerSchema = z.strictObject({
-  id: nameSchema,
-  url: z.url().max(2048),
-  manifest: sha256Schema,
-  tools: z.record(z.string().min(1).max(200), z.strictObject({ labels: z.array(labelSchema).max(32) })),
-})
+export const toolServerSchema = z
+  .strictObject({
+    id: nameSchema,
+    url: z.url().max(2048),
+    manifest: sha256Schema,
+    tools: z.record(z.string().min(1).max(200), z.strictObject({ labels: z.array(labelSchema).max(32) })),
+  })
+  .meta({ id: 'tool-server' })
 
 /** An enforcement point: the key that authenticates its calls, the key that signs its outcomes, what it may ask about. */
-export const enforcementPointSchema = z.strictObject({
-  id: nameSchema,
-  caller_jwk: publicJwkSchema,
-  outcome_jwk: publicJwkSchema,
-  resources: z.array(resourceScopeSchema).min(1).max(256),
-  base_urls: z.array(z.url().max(2048)).max(64),
-  may_release: z.boolean(),
-})
+export const enforcementPointSchema = z
+  .strictObject({
+    id: nameSchema,
+    caller_jwk: publicJwkSchema,
+    outcome_jwk: publicJwkSchema,
+    resources: z.array(resourceScopeSchema).min(1).max(256),
+    base_urls: z.array(z.url().max(2048)).max(64),
+    may_release: z.boolean(),
+  })
+  .meta({ id: 'enforcement-point' })
 
 /** The active policy set, by hash: SHA-256 of JCS `{ <file name>: <sha256 of its bytes> }`. A file on disk is a candidate. */
-export const policySetSchema = z.strictObject({
-  id: z.literal('active'),
-  hash: sha256Schema,
-  files: z.record(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/), sha256Schema),
-})
+export const policySetSchema = z
+  .strictObject({
+    id: z.literal('active'),
+    hash: sha256Schema,
+    files: z.record(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/), sha256Schema),
+  })
+  .meta({ id: 'policy-set' })
 
 /** What the registry holds, by entity type. */
 export const entitySchemas = {

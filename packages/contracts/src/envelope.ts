@@ -33,7 +33,7 @@ const uriReference = /^[A-Za-z0-9._~:/?#[\]@!$&'()*+,;=%-]+$/
 export const envelopeSchema = z.object({
   specversion: z.literal('1.0'),
   id: z.string().regex(/^[0-9A-Za-z_-]{8,128}$/, 'not an event id'),
-  source: attributeSchema.regex(uriReference, 'not a URI reference'),
+  source: z.string().max(2100).regex(uriReference, 'not a URI reference'),
   type: attributeSchema.max(100),
   time: timestampSchema,
   subject: attributeSchema,

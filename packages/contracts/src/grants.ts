@@ -16,21 +16,23 @@ import {
 import { approvalStatementSchema, assertionSchema } from './statements.ts'
 
 /** A grant, whole: what an approval created. Every event of a grant's own life carries all of it. */
-export const grantSchema = z.strictObject({
-  id: grantIdSchema,
-  request_id: requestIdSchema,
-  agent: spiffeIdSchema,
-  instance_key: thumbprintSchema,
-  authority: authoritySchema,
-  mode: modeSchema,
-  not_before: timestampSchema,
-  not_after: timestampSchema,
-  /** The statement's, for ever: what was revoked up to here was known to the humans. */
-  as_of: z.int().min(0),
-  statement: approvalStatementSchema,
-  statement_hash: sha256Schema,
-  assertions: z.array(assertionSchema).min(1).max(16),
-})
+export const grantSchema = z
+  .strictObject({
+    id: grantIdSchema,
+    request_id: requestIdSchema,
+    agent: spiffeIdSchema,
+    instance_key: thumbprintSchema,
+    authority: authoritySchema,
+    mode: modeSchema,
+    not_before: timestampSchema,
+    not_after: timestampSchema,
+    /** The statement's, for ever: what was revoked up to here was known to the humans. */
+    as_of: z.int().min(0),
+    statement: approvalStatementSchema,
+    statement_hash: sha256Schema,
+    assertions: z.array(assertionSchema).min(1).max(16),
+  })
+  .meta({ id: 'grant' })
 export type Grant = z.infer<typeof grantSchema>
 
 const grantEvent = z.strictObject({ grant: grantSchema, cause: z.string().max(200).optional() })

@@ -74,7 +74,7 @@ export const callIdSchema = z
   .describe('call id')
 
 /** Stands for a text that is not in the event: SHA-256 of the 16-byte salt followed by the text in UTF-8. */
-export const saltedHashSchema = z.strictObject({ salted_sha256: sha256Schema }).describe('salted hash')
+export const saltedHashSchema = z.strictObject({ salted_sha256: sha256Schema }).meta({ id: 'salted-hash' })
 
 /** A public key: EC P-256 or Ed25519. Private members are refused. */
 export const publicJwkSchema = z
@@ -97,7 +97,7 @@ export const publicJwkSchema = z
       use: z.literal('sig').optional(),
     }),
   ])
-  .describe('public JWK')
+  .meta({ id: 'public-jwk' })
 
 /** A version or a count: a CloudEvents Integer, hence 32 bits. */
 export const versionSchema = z
@@ -115,4 +115,4 @@ export type Mode = z.infer<typeof modeSchema>
  */
 export const authoritySchema = z
   .looseObject({ type: z.literal('bailiwick_task'), task: z.string().min(1).max(200) })
-  .describe('authority')
+  .meta({ id: 'authority' })

@@ -7,15 +7,17 @@ import { assertionSchema, registryStatementSchema } from './statements.ts'
  * Why a registry event counts, back to the trust anchor (DESIGN §3): the root key's signature (genesis), the invitation
  * key's (the first approver, once), or approvers' passkeys over a registry statement that names this very change.
  */
-export const authorizationSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('root'), jws: compactJwsSchema }),
-  z.strictObject({ kind: z.literal('invitation'), jws: compactJwsSchema }),
-  z.strictObject({
-    kind: z.literal('approvers'),
-    statement: registryStatementSchema,
-    assertions: z.array(assertionSchema).min(1).max(16),
-  }),
-])
+export const authorizationSchema = z
+  .discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('root'), jws: compactJwsSchema }),
+    z.strictObject({ kind: z.literal('invitation'), jws: compactJwsSchema }),
+    z.strictObject({
+      kind: z.literal('approvers'),
+      statement: registryStatementSchema,
+      assertions: z.array(assertionSchema).min(1).max(16),
+    }),
+  ])
+  .meta({ id: 'registry-authorization' })
 export type Authorization = z.infer<typeof authorizationSchema>
 
 const put = <T extends EntityType>(type: T) =>

@@ -46,15 +46,17 @@ const accessRequest = z.strictObject({
 })
 
 const entityChange = <T extends keyof typeof entitySchemas>(type: T) =>
-  z.strictObject({
-    type: z.literal(type),
-    id: z.string().min(1).max(2100),
-    version: z.int().min(1),
-    before: sha256Schema.optional(),
-    after: sha256Schema.optional(),
-    /** Absent: the entity is retired. */
-    value: entitySchemas[type].optional(),
-  })
+  z
+    .strictObject({
+      type: z.literal(type),
+      id: z.string().min(1).max(2100),
+      version: z.int().min(1),
+      before: sha256Schema.optional(),
+      after: sha256Schema.optional(),
+      /** Absent: the entity is retired. */
+      value: entitySchemas[type].optional(),
+    })
+    .meta({ id: `${type}-change` })
 
 export const entityChangeSchema = z.discriminatedUnion('type', [
   entityChange('service-key'),

@@ -16,67 +16,78 @@ import {
 const nonceSchema = base64urlSchema.min(22).max(64)
 
 /** What an approver of an access request signs (DESIGN §7.2): the passkey's challenge is SHA-256(JCS(statement)). */
-export const approvalStatementSchema = z.strictObject({
-  v: z.literal(1),
-  kind: z.literal('approval'),
-  installation: installationSchema,
-  request_id: requestIdSchema,
-  request_hash: sha256Schema,
-  agent: spiffeIdSchema,
-  instance_key: thumbprintSchema,
-  rebind: z.enum(['none', 'attested']),
-  authority: authoritySchema,
-  mode: modeSchema,
-  action_digest: sha256Schema.optional(),
-  continuous: z.strictObject({ reattest_seconds: z.int().min(1), outcome_seconds: z.int().min(1) }).optional(),
-  not_before: timestampSchema,
-  not_after: timestampSchema,
-  rule: z.strictObject({ id: nameSchema, quorum: z.int().min(1).max(16), group: nameSchema, group_hash: sha256Schema }),
-  policy_set: sha256Schema,
-  manifests: z.record(nameSchema, sha256Schema),
-  as_of: z.int().min(0),
-  nonce: nonceSchema,
-  issued_at: timestampSchema,
-})
+export const approvalStatementSchema = z
+  .strictObject({
+    v: z.literal(1),
+    kind: z.literal('approval'),
+    installation: installationSchema,
+    request_id: requestIdSchema,
+    request_hash: sha256Schema,
+    agent: spiffeIdSchema,
+    instance_key: thumbprintSchema,
+    rebind: z.enum(['none', 'attested']),
+    authority: authoritySchema,
+    mode: modeSchema,
+    action_digest: sha256Schema.optional(),
+    continuous: z.strictObject({ reattest_seconds: z.int().min(1), outcome_seconds: z.int().min(1) }).optional(),
+    not_before: timestampSchema,
+    not_after: timestampSchema,
+    rule: z.strictObject({
+      id: nameSchema,
+      quorum: z.int().min(1).max(16),
+      group: nameSchema,
+      group_hash: sha256Schema,
+    }),
+    policy_set: sha256Schema,
+    manifests: z.record(nameSchema, sha256Schema),
+    as_of: z.int().min(0),
+    nonce: nonceSchema,
+    issued_at: timestampSchema,
+  })
+  .meta({ id: 'approval-statement' })
 export type ApprovalStatement = z.infer<typeof approvalStatementSchema>
 
 /** What approvers of a registry change sign. `before` and `after` are JCS hashes; absent: there was, will be, nothing. */
-export const registryStatementSchema = z.strictObject({
-  v: z.literal(1),
-  kind: z.literal('registry'),
-  installation: installationSchema,
-  change_id: requestIdSchema,
-  proposer: nameSchema,
-  entities: z
-    .array(
-      z.strictObject({
-        type: z.string(),
-        id: z.string(),
-        version: z.int().min(1),
-        before: sha256Schema.optional(),
-        after: sha256Schema.optional(),
-      }),
-    )
-    .min(1)
-    .max(256),
-  not_after: timestampSchema,
-  nonce: nonceSchema,
-  issued_at: timestampSchema,
-})
+export const registryStatementSchema = z
+  .strictObject({
+    v: z.literal(1),
+    kind: z.literal('registry'),
+    installation: installationSchema,
+    change_id: requestIdSchema,
+    proposer: nameSchema,
+    entities: z
+      .array(
+        z.strictObject({
+          type: z.string(),
+          id: z.string(),
+          version: z.int().min(1),
+          before: sha256Schema.optional(),
+          after: sha256Schema.optional(),
+        }),
+      )
+      .min(1)
+      .max(256),
+    not_after: timestampSchema,
+    nonce: nonceSchema,
+    issued_at: timestampSchema,
+  })
+  .meta({ id: 'registry-statement' })
 export type RegistryStatement = z.infer<typeof registryStatementSchema>
 
 /** What an approver of one more action of a living grant signs. */
-export const stepUpStatementSchema = z.strictObject({
-  v: z.literal(1),
-  kind: z.literal('step_up'),
-  installation: installationSchema,
-  request_id: requestIdSchema,
-  grant_id: grantIdSchema,
-  action_digest: sha256Schema,
-  not_after: timestampSchema,
-  nonce: nonceSchema,
-  issued_at: timestampSchema,
-})
+export const stepUpStatementSchema = z
+  .strictObject({
+    v: z.literal(1),
+    kind: z.literal('step_up'),
+    installation: installationSchema,
+    request_id: requestIdSchema,
+    grant_id: grantIdSchema,
+    action_digest: sha256Schema,
+    not_after: timestampSchema,
+    nonce: nonceSchema,
+    issued_at: timestampSchema,
+  })
+  .meta({ id: 'step-up-statement' })
 export type StepUpStatement = z.infer<typeof stepUpStatementSchema>
 
 export const statementSchema = z.discriminatedUnion('kind', [
@@ -87,10 +98,12 @@ export const statementSchema = z.discriminatedUnion('kind', [
 export type Statement = z.infer<typeof statementSchema>
 
 /** A WebAuthn assertion (Level 3 §5.2.2), base64url throughout. The credential id names the signer. */
-export const assertionSchema = z.strictObject({
-  credential_id: base64urlSchema.max(1400),
-  authenticator_data: base64urlSchema.max(2048),
-  client_data_json: base64urlSchema.max(4096),
-  signature: base64urlSchema.max(1024),
-})
+export const assertionSchema = z
+  .strictObject({
+    credential_id: base64urlSchema.max(1400),
+    authenticator_data: base64urlSchema.max(2048),
+    client_data_json: base64urlSchema.max(4096),
+    signature: base64urlSchema.max(1024),
+  })
+  .meta({ id: 'assertion' })
 export type Assertion = z.infer<typeof assertionSchema>

@@ -32,7 +32,8 @@ import {
   outcomeUnrelayed,
 } from './system.ts'
 
-export type ServiceName = 'approval' | 'issuer' | 'policy-decision' | 'evidence'
+export const services = ['approval', 'issuer', 'policy-decision', 'evidence'] as const
+export type ServiceName = (typeof services)[number]
 export type Writer = ServiceName | 'agents' | 'every service'
 
 export interface Topic {
@@ -257,3 +258,18 @@ export const dataSchemaOf = (topic: Topic, type: string): string => `urn:bailiwi
 /** Whether events of this type carry the `version` that they give their entity or tree. */
 export const isVersioned = (topic: Topic, type: string): boolean =>
   topic.leaf && topic.unversioned !== 'all' && !topic.unversioned?.includes(type)
+
+/** The members of an envelope that say who produced it, and in what order. */
+export type ProducerMember = 'version' | 'sequence' | 'previous' | 'jws'
+
+/** Which of them an event of this type must carry; the others it must not. */
+export const producerMembers = (topic: Topic, type: string): Readonly<Record<ProducerMember, boolean>> => ({
+  version: isVersioned(topic, type),
+  sequence: topic.leaf,
+  previous: topic.leaf,
+  jws: topic.writer !== 'agents',
+})
+
+/** Who may write to a topic; its broker ACLs and the certificates of event keys say the same. */
+export const writersOf = (topic: Topic): readonly (ServiceName | 'agents')[] =>
+  topic.writer === 'every service' ? services : [topic.writer]

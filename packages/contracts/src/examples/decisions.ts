@@ -1,0 +1,110 @@
+import type { ExamplesOf } from './shape.ts'
+import {
+  actionDigest,
+  at,
+  callId,
+  credentialId,
+  decisionId,
+  grantId,
+  id,
+  instance,
+  jws,
+  requestId,
+  salted,
+  sha256,
+} from './values.ts'
+
+const actor = {
+  agent: instance,
+  credential_id: credentialId,
+  grant_id: grantId,
+  request_id: requestId,
+  task: 'reconcile-q3-invoices',
+}
+const action = {
+  name: 'tools/call',
+  resource: { type: 'tool', id: 'adjustments.post' },
+  action_digest: actionDigest,
+  arguments: { '/amount': '120.50', '/currency': 'EUR' },
+}
+const reserved = { calls: 1, cost: { EUR: '120.50' }, egress_bytes: 0 }
+const nothing = { calls: 0, cost: {}, egress_bytes: 0 }
+const outcome = {
+  decision_id: decisionId,
+  grant_id: grantId,
+  enforcement_point: 'erp-gateway',
+  sequence: 42,
+  status: 'succeeded' as const,
+  released: nothing,
+  outcome: jws('outcome'),
+}
+
+export const decisions: ExamplesOf<'decisions.v1'> = {
+  'decision.allowed': {
+    'an adjustment': {
+      decision_id: decisionId,
+      call_id: callId,
+      enforcement_point: 'erp-gateway',
+      actor,
+      action,
+      permission: 1,
+      proof: 'agent_signed',
+      reserved,
+      labels: ['external'],
+      policy_set: sha256('policy-set'),
+      policies: ['allow-approved-tools'],
+      obligations: [{ id: 'mask', fields: ['/iban'] }],
+      outcome_due: at(5),
+      as_of: 7,
+    },
+  },
+  'decision.denied': {
+    'an amount over the limit': {
+      decision_id: decisionId,
+      call_id: callId,
+      reason: 'argument_out_of_bounds',
+      enforcement_point: 'erp-gateway',
+      actor,
+      action: { ...action, arguments: { '/amount': 900, '/currency': 'EUR' } },
+      policy_set: sha256('policy-set'),
+      policies: [],
+      requestable: true,
+    },
+    'a call without a credential': {
+      decision_id: decisionId,
+      reason: 'credential_missing',
+      actor: { agent: instance },
+      requestable: true,
+    },
+  },
+  'decision.abandoned': {
+    'not durable in time': { decision_id: decisionId, grant_id: grantId, call_id: callId },
+  },
+  'outcome.reported': {
+    succeeded: outcome,
+    'not executed, by a point that may release': { ...outcome, status: 'not_executed', released: reserved },
+  },
+  'outcome.missing': { 'past its due time': { decision_id: decisionId, grant_id: grantId, due: at(5) } },
+  'denials.summarised': {
+    'of one minute': {
+      from: at(4),
+      to: at(5),
+      denials: [{ subject: instance, reason: 'rate_limited', count: 731 }],
+    },
+  },
+}
+
+const attachmentId = id('att', 'purpose')
+const stored = {
+  attachment_id: attachmentId,
+  about: requestId,
+  salt: 'salt-of-sixteen-bytes0',
+  text: 'Reconcile the invoices of the third quarter.',
+  ...salted('purpose'),
+}
+
+export const attachmentExamples: ExamplesOf<'attachments.approval.v1'> & ExamplesOf<'attachments.policy-decision.v1'> =
+  {
+    'attachment.stored': { prose: stored },
+    'attachment.erased': { 'at the wish of a person': { attachment_id: attachmentId, about: requestId } },
+  }

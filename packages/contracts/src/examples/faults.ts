@@ -1,0 +1,254 @@
+import type { EntityType } from '../entities.ts'
+import type { TopicName } from '../topics.ts'
+import type { Fault, FaultsOf } from './shape.ts'
+import { jwk, sha256 } from './values.ts'
+
+const privateJwk = { ...jwk('key'), d: sha256('private') }
+
+/** What is wrong in one entity of each type: a hole in it would be a hole in every decision that rests on it. */
+const entityFault: { readonly [T in EntityType]: readonly [Fault, ...Fault[]] } = {
+  'service-key': [
+    ['a private key', '/data/value/jwk', privateJwk],
+    ['an unknown purpose', '/data/value/purpose', 'any'],
+    ['no certificate', '/data/value/certificate'],
+  ],
+  agent: [
+    ['an agent that is no SPIFFE ID', '/data/value/id', 'https://example.org/agent/reconciler'],
+    ['an agent with a path out of its trust domain', '/data/value/id', 'spiffe://example.org/agent/../admin'],
+    ['an attestor of an unknown kind', '/data/value/attestor/kind', 'trust_me'],
+    ['an attestor with an unknown member', '/data/value/attestor/keys/0/expires', false],
+  ],
+  approver: [
+    ['an approver without a passkey', '/data/value/credentials', []],
+    ['a name with a line break', '/data/value/name', 'Fiona\nApproved by: Frank'],
+  ],
+  rule: [
+    ['a quorum of nobody', '/data/value/approvers/quorum', 0],
+    ['a window over eight hours', '/data/value/max_window_seconds', 28_801],
+    ['an unknown condition', '/data/value/match/unless', []],
+    ['a resource with both an id and a prefix', '/data/value/match/resources/0/id_prefix', 'https://erp.example/'],
+  ],
+  'tool-server': [
+    ['a server without a manifest', '/data/value/manifest'],
+    ['a label in capitals', '/data/value/tools/invoices.read/labels/0', 'Private'],
+  ],
+  'enforcement-point': [
+    ['a point for no resource', '/data/value/resources', []],
+    ['a symmetric key', '/data/value/outcome_jwk', { kty: 'oct', k: sha256('secret') }],
+  ],
+  'policy-set': [
+    ['a second active set', '/data/value/id', 'other'],
+    ['a file outside its folder', '/data/value/files/..~1evil.cedar', sha256('evil')],
+  ],
+}
+
+const registered = (type: EntityType): readonly [Fault, ...Fault[]] => [
+  ...entityFault[type],
+  ['nobody who authorised it', '/data/authorization'],
+  ['an authorization of an unknown kind', '/data/authorization/kind', 'operator'],
+]
+const changed = (type: EntityType): readonly [Fault, ...Fault[]] => [
+  ['the entity of another type', '/data/entity/type', type === 'rule' ? 'agent' : 'rule'],
+  ['a statement without assertions', '/data/authorization/assertions', []],
+  ['an unknown member in the statement', '/data/authorization/statement/force', true],
+]
+const retired: readonly [Fault, ...Fault[]] = [
+  ['a value, though it is retired', '/data/value', {}],
+  ['no version', '/version'],
+]
+
+const grantFaults: readonly [Fault, ...Fault[]] = [
+  ['an unknown member in the grant', '/data/grant/scope', 'all'],
+  ['an unknown member in the statement', '/data/grant/statement/admin', true],
+  ['no assertion', '/data/grant/assertions', []],
+  ['a thirteenth month', '/data/grant/not_after', '2026-13-01T00:00:00.000Z'],
+  ['an authority of another type', '/data/grant/authority/type', 'anything'],
+  ['no version', '/version'],
+]
+
+const attachmentFaults: FaultsOf<'attachments.approval.v1'> & FaultsOf<'attachments.policy-decision.v1'> = {
+  'attachment.stored': [
+    ['no hash to be compared with', '/data/salted_sha256'],
+    ['a place in the chain', '/sequence', '0000000000000001'],
+  ],
+  'attachment.erased': [['the text once more', '/data/text', 'Reconcile the invoices.']],
+}
+
+/** For every event type what its schema must not let pass. */
+export const faults: { readonly [N in TopicName]: FaultsOf<N> } = {
+  'access-requests.v1': {
+    'access-request.submitted': [
+      ['no JWS', '/data/request'],
+      ['a JWS in JSON serialization', '/data/request', { payload: 'e30', signatures: [] }],
+      ['a salt of another length', '/data/purpose/salt', 'short'],
+      ['an unknown member beside salt and text', '/data/purpose/html', '<b>'],
+      ['a version, which only a certified writer gives', '/version', 1],
+      ['a jws, which only a certified writer signs', '/jws', 'eyJhbGciOiJFUzI1NiJ9..c2ln'],
+    ],
+  },
+  'approvals.v1': {
+    'request.received': [
+      ['an unknown kind', '/data/kind', 'root'],
+      ['an unknown member', '/data/approved', true],
+      ['an unknown mode', '/data/mode', 'forever'],
+      ['a hash in another spelling (unused bits set)', '/data/request_hash', `${sha256('').slice(0, 42)}B`],
+      ['a time without milliseconds', '/data/expires_at', '2026-07-01T09:00:00Z'],
+      ['a time with an offset', '/data/expires_at', '2026-07-01T09:00:00.000+02:00'],
+    ],
+    'request.endorsed': [
+      ['an unknown member in the statement', '/data/statement/then', 'approve'],
+      ['an unknown member in the assertion', '/data/assertion/verified', true],
+    ],
+    'request.approved': [
+      ['nobody who approved', '/data/assertions', []],
+      ['an approval that nobody can revoke', '/data/statement/as_of', -1],
+      ['a statement of an unknown version', '/data/statement/v', 2],
+      ['a quorum of nobody', '/data/statement/rule/quorum', 0],
+      ['padded base64url', '/data/assertions/0/signature', 'c2ln=='],
+      ['a step-up statement, which approves no request', '/data/statement/kind', 'step_up'],
+    ],
+    'request.denied': [['a reason in clear', '/data/reason', 'I do not trust this agent']],
+    'request.expired': [
+      ['an id with another prefix', '/data/request_id', 'grt_reconcile-q3-invoices'],
+      ['no version', '/version'],
+      ['version 0', '/version', 0],
+      ['a version beyond 32 bits', '/version', 2 ** 31],
+      ['a version with a fraction', '/version', 1.5],
+      ['a version in text', '/version', '1'],
+      ['no sequence', '/sequence'],
+      ['a sequence without padding', '/sequence', '12'],
+      ['no previous', '/previous'],
+      ['a previous that is no hash', '/previous', 'unknown'],
+      ['no jws', '/jws'],
+      ['another specversion', '/specversion', '0.3'],
+      ['no id', '/id'],
+      ['an id with a slash', '/id', '../../../etc'],
+      ['no source', '/source'],
+      ['a source with a space', '/source', '/issuer/01 EXAMPLE'],
+      ['a subject with a control character', '/subject', 'req\u0000'],
+      ['a subject with a noncharacter', '/subject', 'req\uffff'],
+      ['an empty partitionkey', '/partitionkey', ''],
+      ['a dataschema that is no URI', '/dataschema', 'request.expired'],
+      ['another content type', '/datacontenttype', 'text/plain'],
+      ['the thirtieth of February', '/time', '2026-02-30T00:00:00.000Z'],
+      ['a traceparent of zeros', '/traceparent', `00-${'0'.repeat(32)}-${'0'.repeat(16)}-00`],
+      ['an attribute that is null', '/traceparent', null],
+      ['no data', '/data'],
+      ['data in text', '/data', '{"request_id":"req_00000000000000000000"}'],
+    ],
+    'request.cancelled': [['somebody who is no agent', '/data/by', 'finance-fiona']],
+    'request.withdrawn': [['a name with a blank', '/data/by', 'Fiona Finance']],
+    'enrolment.offered': [
+      ['no invitation', '/data/invitation'],
+      ['an unknown member', '/data/role', 'admin'],
+    ],
+  },
+  'registry.v1': {
+    'service-key.registered': registered('service-key'),
+    'service-key.changed': changed('service-key'),
+    'service-key.retired': retired,
+    'agent.registered': registered('agent'),
+    'agent.changed': changed('agent'),
+    'agent.retired': retired,
+    'approver.registered': registered('approver'),
+    'approver.changed': changed('approver'),
+    'approver.retired': retired,
+    'rule.registered': registered('rule'),
+    'rule.changed': changed('rule'),
+    'rule.retired': retired,
+    'tool-server.registered': registered('tool-server'),
+    'tool-server.changed': changed('tool-server'),
+    'tool-server.retired': retired,
+    'enforcement-point.registered': registered('enforcement-point'),
+    'enforcement-point.changed': changed('enforcement-point'),
+    'enforcement-point.retired': retired,
+    'policy-set.registered': registered('policy-set'),
+    'policy-set.changed': changed('policy-set'),
+    'policy-set.retired': retired,
+  },
+  'grants.v1': {
+    'grant.created': grantFaults,
+    'grant.completed': grantFaults,
+    'grant.expired': grantFaults,
+    'grant.suspended': grantFaults,
+    'grant.resumed': grantFaults,
+    'grant.rebound': grantFaults,
+    'delegation.redeemed': [
+      ['no signed delegation', '/data/delegation'],
+      ['an unknown member', '/data/max_depth', 9],
+    ],
+    'credential.intended': [
+      ['a credential for nobody', '/data/audience', []],
+      ['a bearer credential', '/data/jkt'],
+    ],
+    'credential.issued': [['the token itself', '/data/token', 'eyJhbGciOiJFUzI1NiJ9.e30.c2ln']],
+    'credential.refused': [
+      ['a version, though it advances nothing', '/version', 1],
+      ['no reason', '/data/reason'],
+    ],
+  },
+  'revocations.v1': {
+    'revocation.declared': [
+      ['an unknown kind', '/data/kind', 'pause'],
+      ['no target', '/data/target', ''],
+      ['nobody who declared it', '/data/by'],
+      ['no version, hence no place in the order', '/version'],
+    ],
+  },
+  'decisions.v1': {
+    'decision.allowed': [
+      ['an amount as a float', '/data/reserved/cost/EUR', 120.5],
+      ['a currency in small letters', '/data/reserved/cost/eur', '1'],
+      ['a reservation below zero', '/data/reserved/calls', -1],
+      ['an argument that is an object', '/data/action/arguments/~1address', { street: '…' }],
+      ['an unknown kind of proof', '/data/proof', 'none'],
+      ['no version', '/version'],
+    ],
+    'decision.denied': [
+      ['a reason in prose', '/data/reason', 'Because.'],
+      ['a version, though it advances nothing', '/version', 4],
+    ],
+    'decision.abandoned': [['no call', '/data/call_id']],
+    'outcome.reported': [
+      ['an unknown status', '/data/status', 'probably'],
+      ['no signed outcome', '/data/outcome'],
+      ['an unknown member in what is released', '/data/released/points', 1],
+    ],
+    'outcome.missing': [['a due time that is a number', '/data/due', 1_782_896_700_000]],
+    'denials.summarised': [['a count of none', '/data/denials/0/count', 0]],
+  },
+  'heads.v1': {
+    'head.published': [
+      ['an unknown service', '/data/service', 'gateway'],
+      ['an offset below -1', '/data/read/approvals.v1/0', -2],
+      ['a partition that is no number', '/data/read/approvals.v1/first', 1],
+      ['a place in the chain, which heads have no part in', '/sequence', '0000000000000001'],
+    ],
+  },
+  'evidence.v1': {
+    'leaf.appended': [
+      ['no leaf', '/data/unmapped'],
+      ['an index below zero', '/data/unmapped/leaf_index', -1],
+    ],
+  },
+  'checkpoints.v1': {
+    'checkpoint.published': [
+      ['a size with a fraction', '/data/size', 0.5],
+      ['a root in standard base64', '/data/root', `${sha256('').slice(0, 42)}=`],
+    ],
+  },
+  'findings.v1': {
+    'gap.detected': [['a gap before the first event', '/data/from', 0]],
+    'outcome.unrelayed': [['an unknown member', '/data/severity', 'low']],
+    'event.refused': [['no hash', '/data/sha256']],
+  },
+  'attachments.approval.v1': attachmentFaults,
+  'attachments.policy-decision.v1': attachmentFaults,
+}
+
+export const parkedFaults: Readonly<Record<string, readonly [Fault, ...Fault[]]>> = {
+  'event.parked': [
+    ['the bytes themselves', '/data/bytes', 'eyJwYXNzd29yZCI6'],
+    ['an offset below zero', '/data/offset', -1],
+  ],
+}

@@ -1,0 +1,107 @@
+import type { z } from 'zod'
+import type { eventParked } from '../system.ts'
+import type { ExamplesOf } from './shape.ts'
+import { at, decisionId, id, sha256 } from './values.ts'
+
+export const heads: ExamplesOf<'heads.v1'> = {
+  'head.published': {
+    'by the active issuer': {
+      service: 'issuer',
+      producer: '/issuer/01EXAMPLE',
+      active: true,
+      sequence: 12,
+      hash: sha256('newest-event'),
+      counted: {
+        'registry.v1': { '0': { offset: 6, id: id('evt', 'rule-changed') } },
+        'grants.v1': {
+          '0': { offset: 3, id: id('evt', 'credential-issued') },
+          '2': { offset: 0, id: id('evt', 'other') },
+        },
+        'revocations.v1': { '0': { offset: -1, id: '' } },
+      },
+      read: { 'approvals.v1': { '0': 4, '1': -1, '2': 17 } },
+      stopping: false,
+    },
+    'before its first event': {
+      service: 'policy-decision',
+      producer: '/policy-decision/01EXAMPLE',
+      active: true,
+      sequence: 0,
+      hash: 'none',
+      counted: {},
+      read: {},
+      stopping: false,
+    },
+    'at stop': {
+      service: 'evidence',
+      producer: '/evidence/01EXAMPLE',
+      active: false,
+      sequence: 0,
+      hash: `/evidence/00EXAMPLE#0000000000000031:${sha256('predecessor')}`,
+      counted: {},
+      read: { 'grants.v1': { '0': 3 } },
+      stopping: true,
+    },
+  },
+}
+
+export const evidence: ExamplesOf<'evidence.v1'> = {
+  'leaf.appended': {
+    'a decision': {
+      class_uid: 6003,
+      type_uid: 600301,
+      time: 1_782_896_400_000,
+      metadata: { uid: id('evt', 'decision-allowed'), version: '1.9.0', product: { name: 'Bailiwick' } },
+      unmapped: { leaf_index: 4711, leaf_hash: sha256('leaf') },
+      actor: { app_name: 'spiffe://example.org/agent/reconciler/one' },
+    },
+  },
+}
+
+const origin = 'bailiwick.example/ins_EXAMPLE0001'
+export const checkpoints: ExamplesOf<'checkpoints.v1'> = {
+  'checkpoint.published': {
+    'a signed note': {
+      origin,
+      size: 4712,
+      root: sha256('root'),
+      checkpoint: `${origin}\n4712\ncm9vdC1oYXNo\n\n— ${origin} c2lnbmF0dXJl\n`,
+    },
+  },
+}
+
+export const findings: ExamplesOf<'findings.v1'> = {
+  'gap.detected': {
+    'two events missing': {
+      producer: '/issuer/01EXAMPLE',
+      service: 'issuer',
+      from: 8,
+      to: 9,
+      head_time: at(6),
+    },
+  },
+  'outcome.unrelayed': {
+    'a minute later': { decision_id: decisionId, enforcement_point: 'erp-gateway', sequence: 42 },
+  },
+  'event.refused': {
+    'signed with a key for another topic': {
+      topic: 'grants.v1',
+      event_id: id('evt', 'forged'),
+      sha256: sha256('forged-event'),
+      code: 'key_purpose_wrong',
+    },
+  },
+}
+
+export const parked: { readonly 'event.parked': Readonly<Record<string, z.infer<typeof eventParked>>> } = {
+  'event.parked': {
+    'a duplicate key': {
+      topic: 'grants.v1',
+      partition: 2,
+      offset: 17,
+      sha256: sha256('unreadable'),
+      size: 812,
+      code: 'json_malformed',
+    },
+  },
+}

@@ -1,0 +1,94 @@
+import { Ajv } from 'ajv'
+import { expect, it } from 'vitest'
+import { eventText, exampleEvent, examplesOf, invalidEvents } from '../examples/index.ts'
+import { services, topics, writersOf } from '../topics.ts'
+import { asyncApi } from './asyncapi.ts'
+import type { JsonSchema } from './json-schema.ts'
+
+const document = asyncApi()
+
+const step = (at: unknown, name: string): unknown =>
+  typeof at === 'object' && at !== null ? Reflect.get(at, name.replaceAll('~1', '/').replaceAll('~0', '~')) : undefined
+const at = (...path: string[]): unknown => path.reduce(step, document)
+const namesAt = (...path: string[]): string[] => Object.keys(at(...path) as object)
+
+function refsIn(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return []
+  const own = '$ref' in value && typeof value.$ref === 'string' ? [value.$ref] : []
+  return [...own, ...Object.values(value).flatMap(refsIn)]
+}
+
+it('has the members that AsyncAPI 3.0 requires', () => {
+  expect(at('asyncapi')).toBe('3.0.0')
+  expect(at('info')).toMatchObject({ title: expect.any(String), version: expect.any(String) })
+  expect(at('servers', 'kafka')).toMatchObject({ host: expect.any(String), protocol: expect.any(String) })
+  for (const name of namesAt('operations')) {
+    expect(at('operations', name)).toMatchObject({
+      action: expect.stringMatching(/^(send|receive)$/),
+      channel: { $ref: expect.any(String) },
+    })
+  }
+  for (const part of ['messages', 'schemas', 'securitySchemes']) {
+    for (const name of namesAt('components', part)) expect(name).toMatch(/^[\w.-]+$/)
+  }
+})
+
+it('refers to nothing that is not there', () => {
+  const refs = refsIn(document)
+  expect(refs.length).toBeGreaterThan(200)
+  for (const ref of refs) {
+    expect(ref).toMatch(/^#\//)
+    expect([ref, typeof at(...ref.slice(2).split('/'))]).toEqual([ref, 'object'])
+  }
+})
+
+it('has a channel for each topic, a message for each event type, an operation for each writer and reader', () => {
+  expect(namesAt('channels')).toEqual(topics.map(({ name }) => name))
+  for (const topic of topics) {
+    expect(at('channels', topic.name, 'address')).toBe(topic.name)
+    expect(namesAt('channels', topic.name, 'messages')).toEqual(Object.keys(topic.events))
+  }
+  const expected = topics.flatMap((topic) => [
+    ...writersOf(topic).map((who) => `${who}.send.${topic.name}`),
+    ...services.filter((who) => topic.readers.includes(who)).map((who) => `${who}.receive.${topic.name}`),
+  ])
+  expect(namesAt('operations').sort()).toEqual(expected.sort())
+})
+
+it('says of every message that it is a CloudEvent in structured mode', () => {
+  for (const name of namesAt('components', 'messages')) {
+    expect(at('components', 'messages', name, 'contentType')).toBe('application/cloudevents+json')
+  }
+})
+
+// The payloads, judged by a validator that shares nothing with zod. Formats are patterns here, so that it needs no more.
+const ajv = new Ajv({ strict: false, validateFormats: false })
+ajv.addSchema({ $id: 'doc', components: { schemas: at('components', 'schemas') } })
+const validators = new Map(
+  namesAt('components', 'messages').map((name) => {
+    const payload = at('components', 'messages', name, 'payload') as JsonSchema
+    return [name, ajv.compile(JSON.parse(JSON.stringify(payload).replaceAll('"#/components', '"doc#/components')))]
+  }),
+)
+
+it('lets every valid event through', () => {
+  for (const topic of topics) {
+    for (const type of Object.keys(topic.events)) {
+      for (const data of Object.values(examplesOf(topic, type))) {
+        const validate = validators.get(`${topic.name}.${type}`)
+        expect(validate?.(JSON.parse(eventText(exampleEvent(topic.name, type, data)))), `${topic.name} ${type}`).toBe(
+          true,
+        )
+      }
+    }
+  }
+})
+
+it('refuses what decodeEvent refuses as malformed', () => {
+  const malformed = invalidEvents.filter(({ desc, wantErr }) => wantErr === 'event_malformed' && desc.includes(': '))
+  expect(malformed.length).toBeGreaterThan(150)
+  for (const { topic, desc, bytes } of malformed) {
+    const validate = validators.get(`${topic}.${desc.slice(0, desc.indexOf(':'))}`)
+    expect([topic, desc, validate?.(JSON.parse(new TextDecoder().decode(bytes)))]).toEqual([topic, desc, false])
+  }
+})

@@ -1,0 +1,32 @@
+import { topics } from '../topics.ts'
+import { asyncApi } from './asyncapi.ts'
+import { topicPage, topicsIndex, typesPage } from './docs.ts'
+import { dataSchemaDocument, envelopeDocument } from './json-schema.ts'
+import { kafkaAcls, kafkaTopics } from './kafka.ts'
+import { allEventVectors } from './vectors.ts'
+
+export { generatedFrom, table } from './docs.ts'
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+/** Folders that hold nothing but generated files: whatever else is found there is left over. */
+export const generatedFolders = ['packages/contracts/generated', 'docs/events', 'test/vectors/events'] as const
+
+/** Everything that follows from the declaration of the topics: text by path from the root of the repository. */
+export function contractFiles(): ReadonlyMap<string, string> {
+  const files = new Map<string, string>()
+  for (const topic of topics) {
+    for (const type of Object.keys(topic.events)) {
+      files.set(`packages/contracts/generated/${topic.name}/${type}.schema.json`, json(dataSchemaDocument(topic, type)))
+    }
+    files.set(`docs/events/${topic.name}.md`, topicPage(topic))
+  }
+  for (const [topic, vectors] of allEventVectors()) files.set(`test/vectors/events/${topic}.json`, json(vectors))
+  files.set('packages/contracts/generated/envelope.schema.json', json(envelopeDocument()))
+  files.set('packages/contracts/generated/asyncapi.json', json(asyncApi()))
+  files.set('infra/kafka/topics.json', json(kafkaTopics()))
+  files.set('infra/kafka/acls.json', json(kafkaAcls()))
+  files.set('docs/events/README.md', topicsIndex())
+  files.set('docs/events/types.md', typesPage())
+  return files
+}

@@ -1,0 +1,85 @@
+import { maxEventBytes } from '../envelope.ts'
+import { services, type Topic, topics, writersOf } from '../topics.ts'
+
+const dayMs = 24 * 60 * 60 * 1000
+
+/**
+ * Kafka's limit is on a record batch, not on a record: the adapter gathers up to 512 KiB of events for one request
+ * (KAFKA.md, rule 5), and the event that closes a batch may be as large as events get, key and framing on top. Below that
+ * a full batch is refused for ever; far above it, whoever may write could fill a broker with what no reader takes.
+ */
+export const maxBatchBytes = 512 * 1024 + 2 * (maxEventBytes + 1)
+
+/** A topic as `admin.createTopics` takes it, under plain names. */
+export interface KafkaTopic {
+  readonly name: string
+  readonly partitions: number
+  readonly replication: number
+  readonly config: Readonly<Record<string, string>>
+}
+
+function cleanupOf({ cleanup }: Topic): Record<string, string> {
+  if (cleanup === 'compact') return { 'cleanup.policy': 'compact', 'retention.ms': '-1' }
+  if (cleanup === 'for ever') return { 'cleanup.policy': 'delete', 'retention.ms': '-1' }
+  // Only a closed segment is deleted: without its own limit a quiet topic would keep what has to go.
+  return {
+    'cleanup.policy': 'delete',
+    'retention.ms': String(cleanup.retentionDays * dayMs),
+    'segment.ms': String(dayMs),
+  }
+}
+
+export const kafkaTopics = (): KafkaTopic[] =>
+  topics.map((topic) => ({
+    name: topic.name,
+    partitions: topic.partitions,
+    replication: 3,
+    config: {
+      ...cleanupOf(topic),
+      'min.insync.replicas': '2',
+      'unclean.leader.election.enable': 'false',
+      'max.message.bytes': String(maxBatchBytes),
+      // A time of the writer's would let it choose how long its messages are kept, and where `follow` starts.
+      'message.timestamp.type': 'LogAppendTime',
+    },
+  }))
+
+/** One rule of the broker's authoriser; everything without a rule is refused. Names as in `org.apache.kafka.common.acl`. */
+export interface KafkaAcl {
+  readonly principal: string
+  readonly host: '*'
+  readonly permissionType: 'ALLOW'
+  readonly operation: 'READ' | 'WRITE'
+  readonly resourceType: 'TOPIC' | 'GROUP'
+  readonly resourcePatternType: 'LITERAL' | 'PREFIXED'
+  readonly resourceName: string
+}
+
+const allow = (
+  principal: string,
+  operation: KafkaAcl['operation'],
+  resourceType: KafkaAcl['resourceType'],
+  resourceName: string,
+): KafkaAcl => ({
+  principal: `User:${principal}`,
+  host: '*',
+  permissionType: 'ALLOW',
+  operation,
+  resourceType,
+  resourcePatternType: resourceType === 'GROUP' ? 'PREFIXED' : 'LITERAL',
+  resourceName,
+})
+
+/** Who may do what: services as the topics declare it, agents nothing but ask. READ and WRITE both imply DESCRIBE. */
+export const kafkaAcls = (): KafkaAcl[] => [
+  ...services.flatMap((service) => [
+    ...topics
+      .filter((topic) => writersOf(topic).includes(service))
+      .map(({ name }) => allow(service, 'WRITE', 'TOPIC', name)),
+    ...topics
+      .filter((topic) => topic.readers.includes(service))
+      .map(({ name }) => allow(service, 'READ', 'TOPIC', name)),
+    allow(service, 'READ', 'GROUP', service),
+  ]),
+  ...topics.filter((topic) => topic.writer === 'agents').map(({ name }) => allow('agents', 'WRITE', 'TOPIC', name)),
+]

@@ -1,0 +1,80 @@
+// Writes what follows from declarations in code: schemas, AsyncAPI, Kafka's topics and ACLs, event vectors, and the pages on
+// events, errors and reasons. `--check` writes nothing, names what is stale, and exits with 1 then. `--root DIR`: elsewhere.
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { contractFiles, generatedFolders, generatedFrom, table } from '@bailiwick/contracts/generate'
+import { denialReasons, errorKinds } from '@bailiwick/errors'
+
+const { values: options } = parseArgs({ options: { check: { type: 'boolean' }, root: { type: 'string' } } })
+const root = options.root ?? fileURLToPath(new URL('..', import.meta.url))
+
+const errorsPage = `# Errors
+
+${generatedFrom('packages/errors/src/error-kinds.ts')}
+
+A refusal over HTTP is a problem document (RFC 9457): \`type\` is \`urn:bailiwick:error:<code>\`, \`code\` repeats it. Codes are
+stable. *Retryable*: the same call, repeated, can succeed. OAuth endpoints use the error names of OAuth instead.
+
+${table(
+  ['Code', 'Status', 'Retryable', 'Title'],
+  Object.entries(errorKinds).map(([code, { status, retryable, title }]) => [
+    `\`${code}\``,
+    String(status),
+    retryable ? 'yes' : 'no',
+    title,
+  ]),
+)}
+`
+
+const reasonsPage = `# Why a decision is DENY
+
+${generatedFrom('packages/errors/src/denial-reasons.ts')}
+
+In the order in which a decision is made; the first refusal wins. Codes are stable.
+
+${table(
+  ['Reason', 'What to do'],
+  Object.entries(denialReasons).map(([reason, remedy]) => [`\`${reason}\``, remedy]),
+)}
+`
+
+const files = new Map([...contractFiles(), ['docs/errors.md', errorsPage], ['docs/decision-reasons.md', reasonsPage]])
+
+const current = (path: string): string | undefined => {
+  try {
+    return readFileSync(join(root, path), 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+function filesBelow(folder: string): string[] {
+  try {
+    const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    return entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(join(root, '/').length))
+  } catch {
+    return []
+  }
+}
+
+const stale = [...files].filter(([path, text]) => current(path) !== text).map(([path]) => path)
+const leftOver = generatedFolders.flatMap(filesBelow).filter((path) => !files.has(path))
+
+if (options.check === true) {
+  for (const path of stale) console.error(`stale: ${path}`)
+  for (const path of leftOver) console.error(`left over: ${path}`)
+  if (stale.length + leftOver.length > 0) {
+    console.error('Run `npm run generate`.')
+    process.exitCode = 1
+  }
+} else {
+  for (const path of stale) {
+    mkdirSync(dirname(join(root, path)), { recursive: true })
+    writeFileSync(join(root, path), files.get(path) ?? '')
+  }
+  for (const path of leftOver) rmSync(join(root, path))
+}
