@@ -1,10 +1,10 @@
 import type { Entity, EntityType } from '../entities.ts'
-import { agent, at, base64url, jwk, jws, sha256, thumbprint } from './values.ts'
+import { agent, at, base64url, jwk, jws, sha256 } from './values.ts'
 
 /** One of each thing that the registry holds. */
 export const entities: { readonly [T in EntityType]: Entity<T> } = {
   'service-key': {
-    id: thumbprint('issuer-event-key'),
+    id: sha256('issuer-event-key'),
     service: 'issuer',
     purpose: 'issuer-event',
     topics: ['registry.v1', 'grants.v1', 'revocations.v1', 'heads.v1'],

@@ -14,7 +14,6 @@ import {
   jws,
   requestId,
   sha256,
-  thumbprint,
 } from './values.ts'
 
 const grant: Grant = {
@@ -40,7 +39,7 @@ const intended = {
   audience: ['https://erp.example/'],
   issued_at: at(3),
   expires_at: at(8),
-  kid: thumbprint('credential-key'),
+  kid: sha256('credential-key'),
 }
 
 const delegation = {
@@ -48,7 +47,7 @@ const delegation = {
   grant_id: grantId,
   delegation: jws('delegation'),
   agent: 'spiffe://example.org/agent/reader/one',
-  instance_key: thumbprint('child-key'),
+  instance_key: sha256('child-key'),
   authority: { ...authority, permissions: authority.permissions.slice(0, 1) },
   not_after: at(30),
 }
@@ -59,7 +58,7 @@ export const grants: ExamplesOf<'grants.v1'> = {
   'grant.expired': { 'at its end': { grant } },
   'grant.suspended': { 'for missing evidence': { grant, cause: 'attestation overdue' } },
   'grant.resumed': { 'after a step-up': { grant } },
-  'grant.rebound': { 'to the key of a restarted pod': { grant: { ...grant, instance_key: thumbprint('new-key') } } },
+  'grant.rebound': { 'to the key of a restarted pod': { grant: { ...grant, instance_key: sha256('new-key') } } },
   'delegation.redeemed': {
     'the first link': delegation,
     'the second link': { ...delegation, delegation_id: id('dlg', 'read-one-invoice'), parent: delegationId },

@@ -3,7 +3,6 @@
 const filled = (label: string, length: number) => label.padEnd(length, '0')
 
 export const sha256 = (label: string): string => `${filled(label, 42)}A`
-export const thumbprint = sha256
 /** base64url of any length that is not a multiple of 4 plus 1, which no bytes encode to. */
 export const base64url = (label: string): string => (label.length % 4 === 1 ? `${label}0` : label)
 export const id = (prefix: string, label: string): string => `${prefix}_${filled(label, 20)}`
@@ -25,7 +24,7 @@ export const at = (minutes: number): string => `2026-07-01T09:${String(minutes).
 export const installation = 'ins_EXAMPLE0001'
 export const agent = 'spiffe://example.org/agent/reconciler'
 export const instance = `${agent}/one`
-export const instanceKey = thumbprint('instance-key')
+export const instanceKey = sha256('instance-key')
 
 export const requestId = id('req', 'reconcile-q3-invoices')
 export const registryRequestId = id('req', 'register-the-reconciler')

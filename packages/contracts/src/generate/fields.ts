@@ -31,11 +31,11 @@ function bounds(least: unknown, most: unknown, unit: string): string {
 }
 
 /** The name that a schema has among the types that several events share; undefined if it stands by itself. */
-export const sharedName = ({ $ref }: JsonSchema): string | undefined =>
+const sharedName = ({ $ref }: JsonSchema): string | undefined =>
   typeof $ref === 'string' ? $ref.slice($ref.lastIndexOf('/') + 1) : undefined
 
 /** One line that says what a value is. Shared and described types go by their names, which `types.md` explains. */
-export function typeOf(schema: JsonSchema): string {
+function typeOf(schema: JsonSchema): string {
   const shared = sharedName(schema)
   if (shared !== undefined) return `[${shared}](types.md#${shared})`
   if (typeof schema.description === 'string') {

@@ -8,7 +8,7 @@ const dayMs = 24 * 60 * 60 * 1000
  * (KAFKA.md, rule 5), and the event that closes a batch may be as large as events get, key and framing on top. Below that
  * a full batch is refused for ever; far above it, whoever may write could fill a broker with what no reader takes.
  */
-export const maxBatchBytes = 512 * 1024 + 2 * (maxEventBytes + 1)
+const maxBatchBytes = 512 * 1024 + 2 * (maxEventBytes + 1)
 
 /** A topic as `admin.createTopics` takes it, under plain names. */
 export interface KafkaTopic {

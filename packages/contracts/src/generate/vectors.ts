@@ -22,7 +22,7 @@ function written(bytes: Uint8Array): { event: string } | { event_base64: string 
 }
 
 /** The vectors of one topic: its examples, then what must be refused. */
-export const eventVectors = (topic: Topic): EventVector[] => [
+const eventVectors = (topic: Topic): EventVector[] => [
   ...Object.keys(topic.events).flatMap((type) =>
     Object.entries(examplesOf(topic, type)).map(([desc, data]) => ({
       desc: `${type}: ${desc}`,
