@@ -102,6 +102,14 @@ describe('a durable write', () => {
     expect(await readFile(join(dir, 'f'), 'utf8')).toBe('new')
   })
 
+  it('does not write through what somebody put at its temporary name', async () => {
+    await writeFile(join(dir, 'elsewhere'), 'untouched')
+    await symlink(join(dir, 'elsewhere'), join(dir, '.f.0000000000000000.tmp'))
+    const write = writeFileDurably(join(dir, 'f'), text('new'), { random: (n) => new Uint8Array(n) })
+    await expect(write).rejects.toMatchObject({ code: 'EEXIST' })
+    expect(await readFile(join(dir, 'elsewhere'), 'utf8')).toBe('untouched')
+  })
+
   it('is whole when many write the same path at once', async () => {
     const contents = Array.from({ length: 20 }, (_, n) => String(n).repeat(1000))
     await Promise.all(contents.map((content) => writeFileDurably(join(dir, 'f'), text(content))))

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { get } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { after } from './deadline.ts'
 import { aServer, listening, speak } from './http.fixture.ts'
@@ -44,6 +45,18 @@ it('closes a connection that says nothing', async () => {
   await using fixture = await aServer({ limits: { headersMs: 100, requestMs: 150, silenceMs: 300 } })
   const started = performance.now()
   await speak(await listening(fixture))
+  expect(performance.now() - started).toBeLessThan(2000)
+})
+
+it('gives up an answer that stands still half way', async () => {
+  await using fixture = await aServer({ limits: { silenceMs: 100 } })
+  fixture.server.get('/stuck', async () => {
+    const answer = new Readable({ read: () => undefined })
+    answer.push('half')
+    return answer
+  })
+  const started = performance.now()
+  expect(await speak(await listening(fixture), 'GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n')).toContain('half')
   expect(performance.now() - started).toBeLessThan(2000)
 })
 

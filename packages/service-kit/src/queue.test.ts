@@ -106,6 +106,23 @@ describe('a semaphore', () => {
     expect(semaphore.waiting).toBe(0)
   })
 
+  it('lets nobody who comes later take the place that is handed on', async () => {
+    const semaphore = new Semaphore(1, 100)
+    let inside = 0
+    let most = 0
+    const work = async () => {
+      most = Math.max(most, ++inside)
+      await after(0)
+      inside--
+    }
+    const comers = Array.from({ length: 20 }, async (_, n) => {
+      await after(n / 2)
+      await semaphore.run(work)
+    })
+    await Promise.all([semaphore.run(work), semaphore.run(work), ...comers])
+    expect(most).toBe(1)
+  })
+
   it('refuses what would wait beyond its bound', async () => {
     const semaphore = new Semaphore(1, 1)
     const gate = Promise.withResolvers<void>()
