@@ -46,7 +46,7 @@ export interface TestPasskey {
   register(challenge: string, forged?: Forged): RegistrationResponse
 }
 
-export interface RegistrationResponse {
+interface RegistrationResponse {
   id: string
   rawId: string
   type: 'public-key'
