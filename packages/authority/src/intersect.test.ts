@@ -81,3 +81,19 @@ it('meets in the middle', () => {
     budget: { calls: 9, cost: { EUR: '2.50' }, egress_bytes: 7 },
   })
 })
+
+it('loses only the pairs that have nothing in common', () => {
+  const resource = { type: 'tool', id: 't' }
+  const cost = { amount: '/n', currency: '/c' }
+  const base = { type: 'bailiwick_task' as const, task: 't', budget: {}, max_depth: 0, max_children: 0 }
+  const both = { actions: ['z'], resource }
+  const a = {
+    ...base,
+    permissions: [{ actions: ['x'], resource, where: { '/n': { eq: '1' } } }, { actions: ['y'], resource, cost }, both],
+  }
+  const b = {
+    ...base,
+    permissions: [{ actions: ['x'], resource, where: { '/n': { eq: '2' } } }, { actions: ['y'], resource }, both],
+  }
+  expect(intersect(a, b)).toEqual({ ...base, permissions: [both] })
+})

@@ -178,6 +178,8 @@ describe('refuses as malformed', () => {
     const loop: unknown[] = []
     loop.push(loop)
     expect(parseAuthority(loop)).toMatchObject({ detail: 'nested too deeply' })
+    expect(parseAuthority([[[[[[1]]]]]])).toMatchObject({ detail: '/: invalid_type' })
+    expect(parseAuthority([[[[[[[]]]]]]])).toMatchObject({ detail: 'nested too deeply' })
     expect(parseAuthority(many(5000, () => 1))).toMatchObject({ detail: 'more than 4096 values' })
     const longWhere = { in: many(10, (n) => `${n}`.padEnd(2000, 'x')) }
     expect(parseAuthority(edited('permissions 1 where /amount', longWhere))).toMatchObject({
