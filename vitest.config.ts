@@ -22,6 +22,7 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'int', include: ['{packages,services}/*/src/**/*.int.test.ts'] } },
       { extends: true, test: { name: 'e2e', include: ['test/e2e/*.test.ts'] } },
+      { extends: true, test: { name: 'architecture', include: ['test/architecture/*.test.ts'] } },
     ],
   },
 })

@@ -10,7 +10,7 @@ export type ExpiryKey =
   | [at: number, kind: 'tree', tree: string]
   | [at: number, kind: 'proof', proof: string]
   | [at: number, kind: 'counter', ...CounterKey]
-export type CounterKey = [subject: string, windowMs: number, window: number]
+type CounterKey = [subject: string, windowMs: number, window: number]
 
 /** One lmdb environment: what a Redis server is to its clients. Keys are digests, so that ids may be any text. */
 export interface Environment {

@@ -2,7 +2,7 @@ import type { Environment, ExpiryKey } from './environment.ts'
 import type { TreeRecord } from './tree-record.ts'
 
 /** How long things are kept after their expiry: more than the clocks of two instances may differ. */
-export const GRACE_MS = 60_000
+const GRACE_MS = 60_000
 
 /**
  * Forgets what expired more than `GRACE_MS` ago, oldest first, at most `limit` entries, so that one call stays short.

@@ -1,0 +1,62 @@
+import { errorKinds } from '@bailiwick/errors'
+import { describe, expect, it } from 'vitest'
+import { filesAt, readText, references, workspaces } from './repository.ts'
+import {
+  codesInTable,
+  difference,
+  invariantPageProblems,
+  lengthProblems,
+  provenProblems,
+  readmeProblems,
+  referenceProblems,
+  unusedCodes,
+} from './rules.ts'
+
+const generated = /(^|\/)(generated|vectors)\//
+
+describe('the compiler', () => {
+  it('is told of each dependency between packages, and of no other', () => {
+    expect(referenceProblems(workspaces())).toEqual([])
+  })
+
+  it('builds every workspace, and the tests, from the root', () => {
+    const wanted = [...workspaces().map(({ path }) => path), 'test']
+    expect(difference('tsconfig.json: reference', wanted, references('.'))).toEqual([])
+  })
+})
+
+it('no source file is over 500 lines', () => {
+  const files = filesAt(['{packages,services,scripts,test,lint}/**/*.{ts,tsx,mjs,js,lua,cedar,css,html}', '*.{ts,mjs}'])
+  expect(files.length).toBeGreaterThan(50)
+  expect(lengthProblems(files.filter(({ path }) => !generated.test(path)))).toEqual([])
+})
+
+it('docs/errors.md lists every error code, and no other', async ({ annotate }) => {
+  const codes = Object.keys(errorKinds)
+  expect(difference('docs/errors.md: code', codes, codesInTable(readText('docs/errors.md') ?? ''))).toEqual([])
+
+  const sources = filesAt(['{packages,services}/*/src/**/*.ts']).filter(
+    ({ path }) => !/\.test\.ts$|\.contract\.ts$/.test(path) && path !== 'packages/errors/src/error-kinds.ts',
+  )
+  const unused = unusedCodes(codes, sources)
+  if (unused.length > 0) await annotate(`no source uses ${unused.join(', ')}`, 'warning')
+})
+
+describe('the invariants', () => {
+  const page = readText('docs/invariants.md') ?? ''
+
+  it('are all in docs/invariants.md, each with its status', () => {
+    expect(invariantPageProblems(page)).toEqual([])
+  })
+
+  it('that are marked as tested are in the name of a test, and have a patch that breaks them', () => {
+    const tests = filesAt(['{packages,services}/*/src/**/*.{test,contract}.ts', 'test/**/*.test.ts'])
+    const patches = filesAt(['test/mutants/**/*.patch'])
+    const others = tests.filter(({ path }) => !path.startsWith('test/architecture/'))
+    expect(provenProblems(page, others, patches)).toEqual([])
+  })
+})
+
+it.each(workspaces().filter(({ path }) => path.startsWith('services/')))('$path has a README', ({ path }) => {
+  expect(readmeProblems(`${path}/README.md`, readText(`${path}/README.md`))).toEqual([])
+})

@@ -1,0 +1,89 @@
+import { expect, it } from 'vitest'
+import type { SourceFile } from './repository.ts'
+import {
+  codesInTable,
+  invariantPageProblems,
+  invariants,
+  lengthProblems,
+  provenProblems,
+  readmeProblems,
+  referenceProblems,
+  unusedCodes,
+} from './rules.ts'
+
+// Each rule is broken once here: a rule that sees nothing is worse than none.
+
+const file = (text: string, path = 'a.ts'): SourceFile => ({ path, text })
+const page = (status: (name: string) => string) =>
+  invariants.map((name) => `| ${name} | it holds | ${status(name)} |\n`).join('')
+
+it('sees a reference that is missing, and one that is too much', () => {
+  const bus = { path: 'packages/bus', name: '@bailiwick/bus', dependencies: [], references: [] }
+  const cli = { ...bus, path: 'packages/cli', name: '@bailiwick/cli' }
+  expect(referenceProblems([bus, { ...cli, dependencies: ['@bailiwick/bus'], references: ['packages/bus'] }])).toEqual(
+    [],
+  )
+  expect(referenceProblems([bus, { ...cli, dependencies: ['@bailiwick/bus'] }])).toEqual([
+    'packages/cli/tsconfig.json: reference packages/bus is missing',
+  ])
+  expect(referenceProblems([bus, { ...cli, references: ['packages/bus'] }])).toEqual([
+    'packages/cli/tsconfig.json: reference packages/bus is too much',
+  ])
+  expect(
+    referenceProblems([
+      bus,
+      { ...cli, dependencies: ['@bailiwick/bus'], references: ['packages/bus', 'packages/bus'] },
+    ]),
+  ).toEqual(['packages/cli/tsconfig.json: reference packages/bus is too much'])
+  expect(referenceProblems([{ ...cli, dependencies: ['@bailiwick/gone'] }])).toEqual([
+    'packages/cli/tsconfig.json: reference @bailiwick/gone is missing',
+  ])
+})
+
+it('counts lines as wc does', () => {
+  expect(lengthProblems([file('x\n'.repeat(500))])).toEqual([])
+  expect(lengthProblems([file('x\n'.repeat(501))])).toEqual(['a.ts has 501 lines'])
+})
+
+it('reads codes from a table, and finds those that no source names', () => {
+  const codes = codesInTable('| Code | Status |\n| --- | --- |\n| `grant_unknown` | 404 |\n| `rate_limited` | 429 |\n')
+  expect(codes).toEqual(['grant_unknown', 'rate_limited'])
+  expect(unusedCodes(codes, [file("throw new ServiceError('grant_unknown')"), file('rate_limited: yes')])).toEqual([
+    'rate_limited',
+  ])
+})
+
+it('sees an invariant that is not on the page, one that does not exist, and a status that says nothing', () => {
+  expect(invariantPageProblems(page(() => 'tested'))).toEqual([])
+  expect(invariantPageProblems(page(() => 'not yet: issue 5'))).toEqual([])
+  expect(invariantPageProblems('')).toHaveLength(18)
+  expect(invariantPageProblems(`${page(() => 'tested')}| **V19** | more | tested |\n`)).toEqual([
+    'docs/invariants.md: row V19 is too much',
+  ])
+  expect(invariantPageProblems(page((name) => (name === 'V3' ? 'soon' : 'tested')))).toEqual([
+    'V3 is neither "tested" nor "not yet …", but "soon"',
+  ])
+})
+
+it('sees an invariant that is marked as tested and is in no name, or has no patch', () => {
+  const tested = page((name) => (name === 'V9' ? 'tested' : 'not yet'))
+  const test = file("it('is never overspent (V9, V10)', () => {})")
+  const patch = file('V9: takes without looking.\n\ndiff --git a/x b/x\n')
+  expect(provenProblems(tested, [test], [patch])).toEqual([])
+  const nameless = [
+    file('// it says (V9)\n * (V9)\nit("V9 holds", f(V9))'),
+    file("it('adds up (V10)')"),
+    file("it('(V99)')"),
+  ]
+  expect(provenProblems(tested, nameless, [patch])).toEqual(["V9 is in no test's name"])
+  const patchless = [file('V90, V10\ndiff --git a/x b/x\n+ V9'), file('says nothing\n--- a/V9\n')]
+  expect(provenProblems(tested, [test], patchless)).toEqual(['V9 has no patch in test/mutants/'])
+})
+
+it('sees a README that is missing, too long, or lacks a section', () => {
+  const readme = '# x\n\n## Job\n\n## Reads and writes\n\n## Trusts\n\n## When it is down\n\n## Run it alone\n'
+  expect(readmeProblems('README.md', readme)).toEqual([])
+  expect(readmeProblems('README.md', undefined)).toEqual(['README.md is missing'])
+  expect(readmeProblems('README.md', readme + '\n'.repeat(80))).toEqual(['README.md has 91 lines'])
+  expect(readmeProblems('README.md', readme.replace('## Trusts\n', ''))).toHaveLength(1)
+})

@@ -1,0 +1,106 @@
+import type { SourceFile, Workspace } from './repository.ts'
+
+/** The invariants of DESIGN §12. */
+export const invariants: readonly string[] = Array.from({ length: 18 }, (_, n) => `V${n + 1}`)
+
+/** The sections of a service's README, in this order. */
+const readmeSections = ['Job', 'Reads and writes', 'Trusts', 'When it is down', 'Run it alone']
+
+/** A missing reference is silent: tsc then checks the package from source, and never rebuilds what depends on it. */
+export function referenceProblems(all: readonly Workspace[]): string[] {
+  const pathOf = new Map(all.map(({ name, path }) => [name, path]))
+  return all.flatMap(({ path, dependencies, references }) => {
+    const wanted = dependencies.map((name) => pathOf.get(name) ?? name)
+    return difference(`${path}/tsconfig.json: reference`, wanted, references)
+  })
+}
+
+/** `<what> X is missing` for what is wanted and not there, `<what> X is too much` for the reverse and for repetitions. */
+export function difference(what: string, wanted: readonly string[], found: readonly string[]): string[] {
+  const missing = wanted.filter((name) => !found.includes(name)).map((name) => `${what} ${name} is missing`)
+  const extra = found.filter((name, n) => !wanted.includes(name) || found.indexOf(name) !== n)
+  return [...missing, ...extra.map((name) => `${what} ${name} is too much`)]
+}
+
+/** Aim at 150 lines, question 300; over 500 nobody reads. */
+export function lengthProblems(files: readonly SourceFile[], limit = 500): string[] {
+  return files
+    .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
+    .filter(({ lines }) => lines > limit)
+    .map(({ path, lines }) => `${path} has ${lines} lines`)
+}
+
+/** The codes in the first column of a Markdown table. */
+export function codesInTable(page: string): string[] {
+  return [...page.matchAll(/^\| `([a-z0-9_]+)` \|/gm)].map(([, code]) => code ?? '')
+}
+
+/** Codes that no source names. */
+export function unusedCodes(codes: readonly string[], sources: readonly SourceFile[]): string[] {
+  return codes.filter((code) => !sources.some(({ text }) => new RegExp(`['"\`]${code}['"\`]`).test(text)))
+}
+
+/** A row of docs/invariants.md. */
+interface InvariantRow {
+  name: string
+  /** The last cell: `tested`, or `not yet` and when. */
+  status: string
+}
+
+/** The rows `| V1 | … | <status> |` of a page, bold or not. */
+function invariantRows(page: string): InvariantRow[] {
+  return [...page.matchAll(/^\|\s*\**(V\d+)\**\s*\|.*\|\s*([^|]*?)\s*\|\s*$/gm)].map(([, name = '', status = '']) => ({
+    name,
+    status,
+  }))
+}
+
+/** Every invariant is on the page once, in order, and says whether it is tested. */
+export function invariantPageProblems(page: string): string[] {
+  const rows = invariantRows(page)
+  return [
+    ...difference(
+      'docs/invariants.md: row',
+      invariants,
+      rows.map(({ name }) => name),
+    ),
+    ...rows
+      .filter(({ status }) => status !== 'tested' && !status.startsWith('not yet'))
+      .map(({ name, status }) => `${name} is neither "tested" nor "not yet …", but ${JSON.stringify(status)}`),
+  ]
+}
+
+/** The invariants in the names of tests: `(V9)` or `(V9, V10)` within a string, not in a comment. */
+function invariantsInTestNames(tests: readonly SourceFile[]): Set<string> {
+  const lines = tests.flatMap(({ text }) => text.split('\n')).filter((line) => !/^\s*(\/\/|\/?\*)/.test(line))
+  const lists = lines.flatMap((line) => [...line.matchAll(/['"`].*?\((V\d+(?:, V\d+)*)\).*?['"`]/g)])
+  return new Set(lists.flatMap(([, list]) => list?.split(', ') ?? []))
+}
+
+/** The invariants that the headers of patches name; the header is what stands above the first file. */
+function invariantsInPatches(patches: readonly SourceFile[]): Set<string> {
+  const headers = patches.map(({ text }) => text.split(/^(?:diff |--- )/m)[0] ?? '')
+  return new Set(headers.flatMap((header) => header.match(/\bV\d+\b/g) ?? []))
+}
+
+/** What each invariant that is marked `tested` lacks. */
+export function provenProblems(page: string, tests: readonly SourceFile[], patches: readonly SourceFile[]): string[] {
+  const named = invariantsInTestNames(tests)
+  const broken = invariantsInPatches(patches)
+  const tested = invariantRows(page).filter(({ status }) => status === 'tested')
+  return tested.flatMap(({ name }) => [
+    ...(named.has(name) ? [] : [`${name} is in no test's name`]),
+    ...(broken.has(name) ? [] : [`${name} has no patch in test/mutants/`]),
+  ])
+}
+
+/** A service's README says five things, in one order, on at most 80 lines. */
+export function readmeProblems(path: string, text: string | undefined): string[] {
+  if (text === undefined) return [`${path} is missing`]
+  const sections = [...text.matchAll(/^## (.+?)\s*$/gm)].map(([, title]) => title ?? '')
+  const inOrder = sections.join() === readmeSections.join()
+  return [
+    ...lengthProblems([{ path, text }], 80),
+    ...(inOrder ? [] : [`${path} has the sections ${sections.join(', ')}; wanted: ${readmeSections.join(', ')}`]),
+  ]
+}
