@@ -4,7 +4,10 @@ import { sha256Schema, timestampSchema, versionSchema } from './primitives.ts'
 export const maxEventBytes = 65_535
 
 /** Zero-padded, so that it orders as text (CloudEvents `sequence` extension). */
-export const sequenceSchema = z.string().regex(/^\d{16}$/, 'not 16 digits')
+export const sequenceSchema = z
+  .string()
+  .regex(/^\d{16}$/, 'not 16 digits')
+  .describe('16 digits')
 
 /**
  * The hash of this producer's previous event: base64url SHA-256 of its whole bytes. The first event of a producer names its
@@ -13,7 +16,10 @@ export const sequenceSchema = z.string().regex(/^\d{16}$/, 'not 16 digits')
 export const previousSchema = z.union([
   sha256Schema,
   z.literal('none'),
-  z.string().regex(/^\/[a-z-]+\/[0-9A-Za-z_-]+#\d{16}:[A-Za-z0-9_-]{43}$/, 'not a predecessor'),
+  z
+    .string()
+    .regex(/^\/[a-z-]+\/[0-9A-Za-z_-]+#\d{16}:[A-Za-z0-9_-]{43}$/, 'not a predecessor')
+    .describe('predecessor'),
 ])
 
 /** A CloudEvents String (§ Type System): no control characters, no noncharacters; strict JSON refuses lone surrogates. */
@@ -22,6 +28,7 @@ const attributeSchema = z
   .min(1)
   .max(2100)
   .regex(/^[^\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}]+$/u, 'not a CloudEvents String')
+  .describe('CloudEvents String')
 
 /** The characters of a URI reference (RFC 3986 §2, §4.1). */
 const uriReference = /^[A-Za-z0-9._~:/?#[\]@!$&'()*+,;=%-]+$/
@@ -33,7 +40,7 @@ const uriReference = /^[A-Za-z0-9._~:/?#[\]@!$&'()*+,;=%-]+$/
 export const envelopeSchema = z.object({
   specversion: z.literal('1.0'),
   id: z.string().regex(/^[0-9A-Za-z_-]{8,128}$/, 'not an event id'),
-  source: z.string().max(2100).regex(uriReference, 'not a URI reference'),
+  source: z.string().max(2100).regex(uriReference, 'not a URI reference').describe('URI reference'),
   type: attributeSchema.max(100),
   time: timestampSchema,
   subject: attributeSchema,
@@ -41,10 +48,12 @@ export const envelopeSchema = z.object({
   dataschema: z
     .string()
     .max(200)
-    .regex(/^[a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/?#[\]@!$&'()*+,;=%-]+$/, 'not a URI'),
+    .regex(/^[a-z][a-z0-9+.-]*:[A-Za-z0-9._~:/?#[\]@!$&'()*+,;=%-]+$/, 'not a URI')
+    .describe('URI'),
   traceparent: z
     .string()
     .regex(/^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/, 'not a W3C traceparent')
+    .describe('traceparent of W3C Trace Context')
     .optional(),
   partitionkey: attributeSchema,
   version: versionSchema.optional(),
