@@ -46,6 +46,43 @@ export interface Touch {
 }
 
 type Decision = DecodedEvent<'decisions.v1'>
+type FactsOf<D> = D extends Decision ? Pick<D, 'type' | 'data' | 'time'> : never
+/** What a change looks at in an event. */
+export type DecisionFacts = FactsOf<Decision>
+
+type Lookup<V> = Pick<Map<string, V>, 'get' | 'has' | 'set'>
+/** A tree's spend as `change` needs it: the ledger's own, or what it would be with events that are still on their way. */
+export type SpendView = Omit<TreeSpend, 'allows' | 'byCall'> & { allows: Lookup<AllowRecord>; byCall: Lookup<string> }
+
+/** A view to try events on; the tree below stays as it is. Its cost does not grow with what the tree has done. */
+export function tentative(tree: TreeSpend = emptySpend()): SpendView {
+  return {
+    version: tree.version,
+    taken: { ...tree.taken, cost: new Map(tree.taken.cost) },
+    uses: new Map(tree.uses),
+    labels: new Map([...tree.labels].map(([label, touched]) => [label, { ...touched }])),
+    allows: layered(tree.allows, (record) => ({ ...record })),
+    byCall: layered(tree.byCall, (id) => id),
+    changedAt: tree.changedAt,
+  }
+}
+
+function layered<V>(below: ReadonlyMap<string, V>, copy: (value: V) => V): Lookup<V> {
+  const own = new Map<string, V>()
+  const layer: Lookup<V> = {
+    has: (key) => own.has(key) || below.has(key),
+    get: (key) => {
+      const value = below.get(key)
+      if (!own.has(key) && value !== undefined) own.set(key, copy(value))
+      return own.get(key)
+    },
+    set: (key, value) => {
+      own.set(key, value)
+      return own
+    },
+  }
+  return layer
+}
 const historyWindowMs = 8 * 3600 * 1000
 
 /** Decisions and outcomes by tree, and what each agent did lately. */
@@ -106,7 +143,7 @@ export function emptySpend(): TreeSpend {
 }
 
 /** Applies one event to a tree; false: refused by the state of its decision, and void. */
-export function change(tree: TreeSpend, event: Decision): boolean {
+export function change(tree: SpendView, event: DecisionFacts): boolean {
   switch (event.type) {
     case 'decision.allowed':
       return allow(tree, event.data, Date.parse(event.time))
@@ -121,7 +158,7 @@ export function change(tree: TreeSpend, event: Decision): boolean {
   }
 }
 
-function allow(tree: TreeSpend, data: EventData<'decisions.v1', 'decision.allowed'>, at: number): boolean {
+function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowed'>, at: number): boolean {
   if (tree.allows.has(data.decision_id) || tree.byCall.has(data.call_id)) return false
   tree.allows.set(data.decision_id, {
     id: data.decision_id,
@@ -147,7 +184,7 @@ function allow(tree: TreeSpend, data: EventData<'decisions.v1', 'decision.allowe
  * PDP that was taken over must not be able to print money.
  */
 function settle(
-  tree: TreeSpend,
+  tree: SpendView,
   decisionId: string,
   to: Exclude<DecisionStanding, 'open'>,
   released: (record: AllowRecord) => BudgetAmounts | undefined,
@@ -165,7 +202,7 @@ function settle(
   return true
 }
 
-function take(tree: TreeSpend, amounts: BudgetAmounts, sign: bigint): void {
+function take(tree: SpendView, amounts: BudgetAmounts, sign: bigint): void {
   tree.taken.calls += sign * BigInt(amounts.calls)
   tree.taken.egressBytes += sign * BigInt(amounts.egress_bytes)
   for (const [currency, amount] of Object.entries(amounts.cost))

@@ -3,10 +3,13 @@ export {
   type AllowRecord,
   type Amounts,
   change,
+  type DecisionFacts,
   type DecisionStanding,
   DecisionState,
   emptySpend,
+  type SpendView,
   spellAmounts,
+  tentative,
   type Touch,
   type TreeSpend,
 } from './decision-state.ts'

@@ -1,0 +1,53 @@
+import { verifyApproval, verifyGrantContent } from '@bailiwick/approval-statement'
+import type { Grant } from '@bailiwick/contracts'
+import type { Trust } from '@bailiwick/credentials'
+import type { Fact, Projection, Tree } from '@bailiwick/projection'
+
+export type VerifiedApproval = { ok: true; approverIds: string[] } | { ok: false; detail: string }
+
+/**
+ * The humans' signatures over each grant, verified by this PDP itself (V3): begun when the grant is folded, awaited when it is
+ * used. Judged by the registry of the time when the grant was created, so that people who join or leave later change nothing.
+ */
+export class Approvals {
+  readonly #projection: Projection
+  readonly #trust: Trust
+  /** By grant, not by id: a grant that changes (rebound) is another object and is verified again. */
+  readonly #verified = new WeakMap<Grant, Promise<VerifiedApproval>>()
+
+  constructor(projection: Projection, trust: Trust) {
+    this.#projection = projection
+    this.#trust = trust
+  }
+
+  /** Begins with each grant as it arrives, so that the first action need not wait for it. */
+  onFact({ topic, verdict, event }: Fact): void {
+    if (topic !== 'grants.v1' || verdict !== 'counts' || !('grant' in event.data)) return
+    const tree = this.#projection.ledger.grants.trees.get(event.partitionkey)
+    if (tree) void this.of(tree)
+  }
+
+  of(tree: Tree): Promise<VerifiedApproval> {
+    const known = this.#verified.get(tree.grant)
+    if (known) return known
+    const verifying = this.#verify(tree).catch((): VerifiedApproval => ({ ok: false, detail: 'could not be verified' }))
+    this.#verified.set(tree.grant, verifying)
+    return verifying
+  }
+
+  async #verify({ grant, createdAt }: Tree): Promise<VerifiedApproval> {
+    const content = verifyGrantContent(grant)
+    if (!content.ok) return content
+    const { registry } = this.#projection.ledger
+    const agent = registry.instance(grant.agent)?.agent
+    if (!agent) return { ok: false, detail: 'the agent is not registered' }
+    return verifyApproval({
+      statement: grant.statement,
+      assertions: grant.assertions,
+      registry: registry.view(createdAt),
+      agent,
+      trust: this.#trust,
+      at: createdAt,
+    })
+  }
+}

@@ -1,0 +1,30 @@
+import type { SigningKey, Trust } from '@bailiwick/credentials'
+import type { GrantStore } from '@bailiwick/grant-store'
+import type { Participant, Projection, Published } from '@bailiwick/projection'
+import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
+import type { Approvals } from './approvals.ts'
+import type { Draft } from '@bailiwick/projection'
+import type { ActivePolicies } from './policies.ts'
+import type { Proofs } from './proofs.ts'
+
+/** Makes decisions durable and says which count; the bench wires one that does not. */
+export type RecordDecisions = (drafts: readonly Draft<'decisions.v1'>[]) => Promise<Published[]>
+
+/** What the decision pipeline works with. */
+export interface Pdp {
+  keyRing: Participant['keyRing']
+  projection: Projection
+  record: RecordDecisions
+  trust: Trust
+  permitKey: SigningKey<'permit'>
+  publicUrl: string
+  grantStore: GrantStore
+  policies: ActivePolicies
+  approvals: Approvals
+  proofs: Proofs
+  decisionDeadlineMs: number
+  outcomeSeconds: number
+  clock: Clock
+  random: RandomSource
+  logger: Logger
+}

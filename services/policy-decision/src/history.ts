@@ -1,0 +1,30 @@
+import type { DecisionState, RegistryState, SpendView } from '@bailiwick/projection'
+import { toolServerOf } from './life.ts'
+
+/** What a tool does, by the registry; one that nobody described is treated as untrusted, private and external at once. */
+export function labelsOf(registry: RegistryState, resource: { type: string; id: string }): string[] {
+  if (resource.type !== 'tool') return []
+  const server = toolServerOf(resource)
+  const tools = server === undefined ? undefined : registry.get('tool-server', server)?.tools
+  const name = resource.id.slice((server?.length ?? -1) + 1)
+  return tools && Object.hasOwn(tools, name) ? [...(tools[name]?.labels ?? [])] : ['unlabelled']
+}
+
+/**
+ * `context.history` (DESIGN §7.4 step 6): what this tree, and this agent (any instance, any task) in the last 8 h, has
+ * touched. Labels count from the ALLOW on. Plain Cedar can then say what may follow what.
+ */
+export function historyOf(
+  decisions: DecisionState,
+  agent: string,
+  tree: Pick<SpendView, 'labels' | 'taken'>,
+  now: number,
+): Record<string, unknown> {
+  const touched = new Set<string>()
+  const touches = decisions.touchesOf(agent, now)
+  for (const { labels } of touches) for (const label of labels) touched.add(label)
+  return {
+    task: { labels: [...tree.labels.keys()], calls: Number(tree.taken.calls) },
+    agent: { labels: [...touched], calls: touches.length },
+  }
+}

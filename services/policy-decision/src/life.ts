@@ -1,0 +1,102 @@
+import type { AccessToken } from '@bailiwick/credentials'
+import type { DenialReason } from '@bailiwick/errors'
+import type { Tree } from '@bailiwick/projection'
+import type { Pdp } from './context.ts'
+import type { EvaluationRequest } from './evaluation-request.ts'
+import type { Claim } from './verify-credential.ts'
+
+/** What a living claim stands on. */
+export interface Standing {
+  tree: Tree
+  approverIds: readonly string[]
+}
+
+export type Life = { ok: true; standing: Standing } | { ok: false; reason: DenialReason }
+
+/**
+ * DESIGN §7.4 step 3, the part that may have to wait: the credential's recorded intent is folded (V4), and the humans'
+ * signatures were verified by this PDP (V3).
+ */
+export async function findStanding(pdp: Pdp, { token }: Claim, deadlineMs: number): Promise<Life> {
+  const { grants } = pdp.projection.ledger
+  const recorded = () => {
+    const tree = grants.trees.get(token.grant.root)
+    return tree?.credentials.has(token.jti) ? tree : undefined
+  }
+  const tree = await pdp.projection.until(recorded, deadlineMs)
+  if (!tree) {
+    const known = grants.trees.get(token.grant.root)
+    return { ok: false, reason: known ? 'credential_unrecorded' : 'grant_unknown' }
+  }
+  if (!matchesIntent(tree, token)) return { ok: false, reason: 'credential_unrecorded' }
+  const approval = await pdp.approvals.of(tree)
+  if (!approval.ok) return { ok: false, reason: 'approval_unverified' }
+  return { ok: true, standing: { tree, approverIds: approval.approverIds } }
+}
+
+/** The token says what was recorded before it was signed, and what the grant is. A stolen credential key is not enough. */
+function matchesIntent({ id, grant, credentials }: Tree, token: AccessToken): boolean {
+  const intent = credentials.get(token.jti)
+  return (
+    intent !== undefined &&
+    intent.grant_id === grant.id &&
+    token.grant.id === grant.id &&
+    id === token.grant.root &&
+    intent.jkt === token.cnf.jkt &&
+    intent.agent === token.sub &&
+    Date.parse(intent.expires_at) === token.exp * 1000 &&
+    token.grant.statement_hash === grant.statement_hash &&
+    token.grant.as_of === grant.as_of
+  )
+}
+
+/** DESIGN §7.4 steps 2 and 3 as they stand this instant: asked before the decision is recorded, and again after (V7, V8). */
+export function deadReason(pdp: Pdp, { tree, approverIds }: Standing, claim: Claim, request: EvaluationRequest): DenialReason | undefined {
+  if (!pdp.projection.fresh()) return 'state_stale'
+  const { grant } = tree
+  const { token } = claim
+  const now = pdp.clock.now()
+  if (grant.agent !== token.sub || grant.instance_key !== token.cnf.jkt) return 'grant_agent_mismatch'
+  if (request.subject.id !== token.sub) return 'grant_agent_mismatch'
+  const dead = pdp.projection.ledger.revocations.kills({
+    credential: token.jti,
+    delegations: [],
+    grants: [tree.id],
+    agents: [grant.agent],
+    approvers: approverIds,
+    toolServers: Object.keys(grant.statement.manifests),
+    asOf: grant.as_of,
+  })
+  if (dead) return revocationReasons[dead.kind]
+  if (Date.parse(grant.not_before) > now) return 'grant_not_started'
+  if (tree.state === 'expired' || Date.parse(grant.not_after) <= now) return 'grant_expired'
+  if (tree.state !== 'active') return 'grant_not_active'
+  if (token.exp * 1000 <= now) return 'credential_expired'
+  const { registry } = pdp.projection.ledger
+  if (!registry.instance(grant.agent)) return 'agent_revoked'
+  return manifestChanged(pdp, tree, request) ? 'manifest_changed' : undefined
+}
+
+const revocationReasons = {
+  credential: 'credential_revoked',
+  delegation: 'delegation_invalid',
+  grant: 'grant_revoked',
+  agent: 'agent_revoked',
+  approver: 'approver_revoked',
+  'tool-server': 'tool_server_revoked',
+  all: 'everything_revoked',
+} as const satisfies Record<string, DenialReason>
+
+/** A tool is what its server's manifest said when it was approved; a server that was unknown then must be unknown now. */
+function manifestChanged(pdp: Pdp, { grant }: Tree, { resource }: EvaluationRequest): boolean {
+  const { registry } = pdp.projection.ledger
+  const { manifests } = grant.statement
+  const server = toolServerOf(resource)
+  const named = Object.entries(manifests).some(([id, hash]) => registry.get('tool-server', id)?.manifest !== hash)
+  return named || (server !== undefined && registry.get('tool-server', server)?.manifest !== manifests[server])
+}
+
+/** `<tool server>/<tool>`. */
+export function toolServerOf(resource: { type: string; id: string }): string | undefined {
+  return resource.type === 'tool' && resource.id.includes('/') ? resource.id.slice(0, resource.id.indexOf('/')) : undefined
+}

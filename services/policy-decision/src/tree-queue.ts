@@ -1,0 +1,207 @@
+import type { DenialReason } from '@bailiwick/errors'
+import { ServiceError } from '@bailiwick/errors'
+import type { AdvanceOutcome, Amounts, TreeState } from '@bailiwick/grant-store'
+import { change, type DecisionFacts, type Draft, type SpendView, tentative } from '@bailiwick/projection'
+import { authorityOf, treeStateOf } from './budget.ts'
+import type { Pdp } from './context.ts'
+
+/** One event that wants a place in a tree's order: a decision, an outcome, an abandonment. */
+export interface Work {
+  /** Evaluates on the tree as it will be; gives what to publish, or settles itself and gives nothing. Synchronous. */
+  plan(view: SpendView): Planned | undefined
+  /** It counts. */
+  recorded(): void
+  /** It was refused after planning, by the grant store or because the tree changed three times. Nothing counts. */
+  refused(reason: DenialReason): void
+  /** It may or may not count. */
+  unsure(error: unknown): void
+}
+
+export interface Planned {
+  draft: Draft<'decisions.v1'>
+  /** What to take in the grant store, for a decision. */
+  take?: { takeId: string; amounts: Amounts; labels: readonly string[] }
+}
+
+const longestBatch = 128
+const longestQueue = 2048
+const tries = 3
+/** A store that is ahead this long is ahead of a writer that died (DESIGN §5). */
+const aheadMs = 1000
+
+/**
+ * Puts a tree's events in one order: gathers what comes while the last batch is on its way, evaluates it one after the other
+ * on the state that the ones before make, numbers it consecutively and publishes it together, so that many decisions share one
+ * durable write. What turns out void, because another instance was first, is evaluated again on the new state.
+ */
+export class TreeQueues {
+  readonly #pdp: Pdp
+  readonly #queues = new Map<string, Work[]>()
+
+  constructor(pdp: Pdp) {
+    this.#pdp = pdp
+  }
+
+  /** Events that wait, over all trees. */
+  get length(): number {
+    return [...this.#queues.values()].reduce((sum, queue) => sum + queue.length, 0)
+  }
+
+  /** Throws `queue_full`. */
+  add(root: string, work: Work): void {
+    const queue = this.#queues.get(root)
+    if (queue) {
+      if (queue.length >= longestQueue) throw new ServiceError('queue_full', 'too many calls of this task are waiting')
+      queue.push(work)
+      return
+    }
+    this.#queues.set(root, [work])
+    void this.#drain(root)
+  }
+
+  async #drain(root: string): Promise<void> {
+    await undefined // what is asked for in the same turn shares the first batch
+    for (let queue = this.#queues.get(root); queue && queue.length > 0; ) await this.#batch(root, queue.splice(0, longestBatch))
+    this.#queues.delete(root)
+  }
+
+  async #batch(root: string, batch: readonly Work[]): Promise<void> {
+    let left = batch
+    for (let attempt = 1; left.length > 0; attempt++) {
+      if (attempt > tries) {
+        for (const work of left) work.refused('state_contended')
+        return
+      }
+      left = await this.#attempt(root, left)
+    }
+  }
+
+  /** Gives what has to be evaluated again. */
+  async #attempt(root: string, batch: readonly Work[]): Promise<Work[]> {
+    const { decisions } = this.#pdp.projection.ledger
+    const view = tentative(decisions.trees.get(root))
+    const order = new StoreOrder(this.#pdp, root, view.version)
+    const planned: { work: Work; draft: Draft<'decisions.v1'> }[] = []
+    const again: Work[] = []
+    for (const work of batch) {
+      const plan = planSafely(work, view)
+      if (!plan) continue
+      const version = view.version + 1
+      const taken = plan.take ? await order.take(plan.take, version) : 'taken'
+      if (taken === 'again') again.push(work)
+      else if (taken !== 'taken') work.refused(taken)
+      else {
+        const draft = { ...plan.draft, key: root, version }
+        const time = new Date(this.#pdp.clock.now()).toISOString()
+        if (!change(view, { type: draft.type, data: draft.data, time } as DecisionFacts)) {
+          work.refused('internal')
+          continue
+        }
+        view.version = version
+        planned.push({ work, draft })
+      }
+    }
+    if (planned.length === 0) return again
+    const verdicts = await this.#record(planned)
+    if (!verdicts) return again
+    for (const [n, { work }] of planned.entries()) {
+      if (verdicts[n] === 'counts') work.recorded()
+      else again.push(work)
+    }
+    if (verdicts.includes('void')) order.forget()
+    return again
+  }
+
+  async #record(planned: readonly { work: Work; draft: Draft<'decisions.v1'> }[]): Promise<string[] | undefined> {
+    try {
+      const published = await this.#pdp.record(planned.map(({ draft }) => draft))
+      return published.map(({ verdict }) => verdict)
+    } catch (error) {
+      for (const { work } of planned) work.unsure(error)
+      return undefined
+    }
+  }
+}
+
+function planSafely(work: Work, view: SpendView): Planned | undefined {
+  try {
+    return work.plan(view)
+  } catch {
+    work.refused('internal')
+    return undefined
+  }
+}
+
+/** The grant store's part: settles races between instances before they cost a write to the log. Never the authority. */
+class StoreOrder {
+  readonly #pdp: Pdp
+  readonly #root: string
+  #version: number
+  #stale = false
+
+  constructor(pdp: Pdp, root: string, version: number) {
+    this.#pdp = pdp
+    this.#root = root
+    this.#version = version
+  }
+
+  /** `again`: the store knows of something that the projection has not folded. A store that is away decides nothing. */
+  async take(take: NonNullable<Planned['take']>, to: number): Promise<'taken' | 'again' | DenialReason> {
+    const { takeId, amounts, labels } = take
+    const { grantStore, clock, projection } = this.#pdp
+    const advance = () => grantStore.advance(this.#root, { takeId, from: this.#version, to, amounts, labels, now: clock.now() })
+    try {
+      let answer = await advance()
+      if (answer.outcome === 'absent' || answer.outcome === 'behind') answer = await this.#refilled(answer, advance)
+      switch (answer.outcome) {
+        case 'advanced':
+          this.#version = to
+          return 'taken'
+        case 'exhausted':
+          return answer.resource.startsWith('uses:') ? 'uses_exhausted' : 'budget_exhausted'
+        case 'expired':
+          return 'grant_expired'
+        case 'ahead': {
+          const { version } = answer
+          const folded = () => ((projection.ledger.decisions.trees.get(this.#root)?.version ?? 0) >= version ? true : undefined)
+          if (!(await projection.until(folded, aheadMs))) await grantStore.reset(this.#root, this.#state())
+          return 'again'
+        }
+        default:
+          return 'taken'
+      }
+    } catch {
+      return 'taken' // the log alone decides
+    }
+  }
+
+  async #refilled(
+    { outcome }: AdvanceOutcome,
+    advance: () => Promise<AdvanceOutcome>,
+  ): Promise<AdvanceOutcome> {
+    const { grantStore, proofs } = this.#pdp
+    if (outcome === 'absent' && (await grantStore.epoch()) === undefined) await proofs.adopt()
+    // In the middle of a batch the projection lacks what this batch took: the version that it is put at says so.
+    await grantStore.refill(this.#root, { ...this.#state(), version: this.#version })
+    return advance()
+  }
+
+  /** The tree as the log has it. */
+  #state(): TreeState {
+    const { grants, decisions } = this.#pdp.projection.ledger
+    const tree = grants.trees.get(this.#root)
+    const authority = tree && authorityOf(tree.grant)
+    if (!tree || !authority) throw new ServiceError('grant_unknown')
+    return treeStateOf(authority, decisions.trees.get(this.#root), Date.parse(tree.grant.not_after))
+  }
+
+  /** What was taken for events that are void must not stay taken: the next taker resets from the log. */
+  forget(): void {
+    if (this.#stale) return
+    this.#stale = true
+    const { grantStore, logger } = this.#pdp
+    Promise.resolve()
+      .then(() => grantStore.reset(this.#root, this.#state()))
+      .catch(() => logger.warn({ tree: this.#root }, 'the grant store could not be reset'))
+  }
+}

@@ -1,0 +1,88 @@
+import type { EnforcementPoint } from '@bailiwick/contracts'
+import { type AccessToken, actionDigest, claimedKeyId, verifyAccessToken, verifyDpopProof } from '@bailiwick/credentials'
+import type { DenialReason, ErrorCode } from '@bailiwick/errors'
+import type { Pdp } from './context.ts'
+import type { EvaluationRequest } from './evaluation-request.ts'
+import { proofLeewayMs, proofMaxAgeMs } from './proofs.ts'
+
+/** A caller's claim whose signatures hold: which credential, for which exact action. */
+export interface Claim {
+  token: AccessToken
+  /** The digest of the action as this PDP computed it. */
+  digest: string
+  /** Whether the agent itself signed the digest, or the enforcement point's word is all there is. */
+  proof: 'agent_signed' | 'point_asserted'
+}
+
+export type Verification = { ok: true; claim: Claim } | { ok: false; reason: DenialReason; token?: AccessToken }
+
+/** DESIGN §7.4 step 1: the enforcement point, the credential and the proof of its key, verified here and now. */
+export async function verifyCredential(pdp: Pdp, point: EnforcementPoint, request: EvaluationRequest): Promise<Verification> {
+  const { observed } = request
+  if (!inScope(point, request.resource)) return { ok: false, reason: 'pep_out_of_scope' }
+  if (observed.credential === undefined) return { ok: false, reason: 'credential_missing' }
+  const token = verifyToken(pdp, point, observed.credential)
+  if (typeof token === 'string') return { ok: false, reason: token }
+  if (observed.proof === undefined || observed.htm === undefined || observed.htu === undefined)
+    return { ok: false, reason: 'proof_missing', token }
+  const digest = digestOf(request)
+  if (digest === undefined || (observed.action_digest !== undefined && observed.action_digest !== digest))
+    return { ok: false, reason: 'action_digest_mismatch', token }
+  const proof = verifyDpopProof({
+    proof: observed.proof,
+    htm: observed.htm,
+    htu: observed.htu,
+    accessToken: observed.credential,
+    maxAgeMs: proofMaxAgeMs,
+    now: pdp.clock.now(),
+    leewayMs: proofLeewayMs,
+  })
+  if (!proof.ok) return { ok: false, reason: 'proof_invalid', token }
+  const { jkt, jti, iat, nonce, actionDigest: signed } = proof.value
+  if (jkt !== token.cnf.jkt) return { ok: false, reason: 'proof_key_mismatch', token }
+  if (signed !== undefined && signed !== digest) return { ok: false, reason: 'proof_action_mismatch', token }
+  const verdict = await pdp.proofs.accept(`${jkt} ${jti}`, iat, nonce)
+  if (verdict === 'replayed') return { ok: false, reason: 'proof_replayed', token }
+  if (verdict === 'nonce_required') return { ok: false, reason: 'proof_nonce_required', token }
+  return { ok: true, claim: { token, digest, proof: signed === undefined ? 'point_asserted' : 'agent_signed' } }
+}
+
+function inScope(point: EnforcementPoint, resource: EvaluationRequest['resource']): boolean {
+  return point.resources.some((scope) => {
+    if (scope.type !== resource.type) return false
+    if ('id' in scope) return scope.id === resource.id
+    return 'id_prefix' in scope ? resource.id.startsWith(scope.id_prefix) : true
+  })
+}
+
+function verifyToken(pdp: Pdp, point: EnforcementPoint, credential: string): AccessToken | DenialReason {
+  const now = pdp.clock.now()
+  const kid = claimedKeyId(credential)
+  if (kid === undefined) return 'credential_malformed'
+  const key = pdp.keyRing.find(kid, 'credential', now)
+  if (!key.ok) return 'credential_invalid'
+  const options = { token: credential, key: key.value, issuer: pdp.trust.public_url, now, leewayMs: 0 }
+  let code: ErrorCode = 'token_audience_wrong'
+  for (const audience of [pdp.trust.public_url, ...point.base_urls]) {
+    const verified = verifyAccessToken({ ...options, audience })
+    if (verified.ok) return verified.value
+    code = verified.code
+    if (code !== 'token_audience_wrong') break
+  }
+  return tokenReasons[code] ?? 'credential_invalid'
+}
+
+const tokenReasons: Partial<Record<ErrorCode, DenialReason>> = {
+  token_audience_wrong: 'credential_audience_wrong',
+  token_expired: 'credential_expired',
+  token_malformed: 'credential_malformed',
+}
+
+/** undefined when the arguments have no canonical form. */
+function digestOf({ action, resource }: EvaluationRequest): string | undefined {
+  try {
+    return actionDigest({ ...action, resource })
+  } catch {
+    return undefined
+  }
+}
