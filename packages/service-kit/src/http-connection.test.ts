@@ -1,12 +1,9 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { get } from 'node:https'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { after } from './deadline.ts'
 import { aServer, listening, speak } from './http.fixture.ts'
+import { testTls } from './tls.fixture.ts'
 
 it('answers what is no HTTP with a problem document', async () => {
   await using fixture = await aServer()
@@ -72,34 +69,13 @@ it('takes no more connections than it may', async () => {
 })
 
 it('speaks TLS with the files it was given', async () => {
-  const dir = mkdtempSync(join(tmpdir(), 'tls-'))
-  try {
-    const [key, certificate] = [join(dir, 'k.pem'), join(dir, 'c.pem')]
-    const request = [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-days',
-      '1',
-      '-subj',
-      '/CN=localhost',
-    ]
-    execFileSync('openssl', [...request, '-keyout', key, '-out', certificate], { stdio: 'ignore' })
-    await using fixture = await aServer({ tls: { key: readFileSync(key), certificate: readFileSync(certificate) } })
-    const address = await fixture.server.listen({ port: 0 })
-    expect(address).toMatch(/^https:/)
-    const status = await new Promise((resolve, reject) => {
-      const options = { ca: readFileSync(certificate), servername: 'localhost', agent: false }
-      get(`${address}/items/1`, options, (answer) => resolve(answer.resume().statusCode)).on('error', reject)
-    })
-    expect(status).toBe(200)
-  } finally {
-    rmSync(dir, { recursive: true })
-  }
+  await using fixture = await aServer({ tls: testTls })
+  const address = await fixture.server.listen({ port: 0 })
+  expect(address).toMatch(/^https:/)
+  const { promise: status, resolve, reject } = Promise.withResolvers<number | undefined>()
+  const options = { ca: testTls.certificate, servername: 'localhost', agent: false }
+  get(`${address}/items/1`, options, (answer) => resolve(answer.resume().statusCode)).on('error', reject)
+  expect(await status).toBe(200)
 })
 
 it('finishes what it is answering before it closes, takes nothing new, and says so', async () => {

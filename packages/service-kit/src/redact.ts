@@ -11,7 +11,7 @@ const COMPACT_JWS = /(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*/g
 const AUTHORIZATION = /(?<![\w-])(Bearer|DPoP|Basic) +[\w.~+/=-]{8,}/gi
 const PRIVATE_KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?/g
 
-export const REDACTED = '[redacted]'
+const REDACTED = '[redacted]'
 
 /**
  * Takes out of a line of JSON what looks like a secret, by name and by form, wherever it stands (V17). A net, not the
