@@ -246,8 +246,12 @@ const byName = new Map(topics.map((topic) => [topic.name, topic]))
 export const topicNamed = (name: string): Topic | undefined => byName.get(name)
 
 type Sources = (typeof sources)[number]
-type EventsOf<N extends TopicName> = Extract<Sources, { name: N }>['events']
-export type TopicName = Sources['name']
+type EventsOf<N extends TopicName> = N extends ParkedTopicName
+  ? { 'event.parked': typeof eventParked }
+  : Extract<Sources, { name: N }>['events']
+export type SourceTopicName = Sources['name']
+export type ParkedTopicName = `${SourceTopicName}.parked`
+export type TopicName = SourceTopicName | ParkedTopicName
 export type EventTypeOf<N extends TopicName> = N extends TopicName ? keyof EventsOf<N> & string : never
 export type EventData<N extends TopicName, E extends EventTypeOf<N>> =
   EventsOf<N> extends Record<E, z.ZodType<infer D>> ? D : never

@@ -1,5 +1,5 @@
 import { type Envelope, encodeEnvelope, formatSequence } from '../envelope.ts'
-import { dataSchemaOf, producerMembers, type Topic, type TopicName, topicNamed } from '../topics.ts'
+import { dataSchemaOf, producerMembers, type SourceTopicName, type Topic, topicNamed } from '../topics.ts'
 import { accessRequests, approvals } from './approvals.ts'
 import { attachmentExamples, decisions } from './decisions.ts'
 import { grants, revocations } from './grants.ts'
@@ -9,7 +9,7 @@ import { checkpoints, evidence, findings, heads, parked } from './system.ts'
 import { at, eventJws, id, instance, sha256 } from './values.ts'
 
 /** Valid `data` for every event type there is: the compiler asks for the missing one. Hashes and signatures are made up. */
-export const examples: { readonly [N in TopicName]: ExamplesOf<N> } = {
+export const examples: { readonly [N in SourceTopicName]: ExamplesOf<N> } = {
   'access-requests.v1': accessRequests,
   'approvals.v1': approvals,
   'registry.v1': registry,
@@ -27,7 +27,7 @@ export const examples: { readonly [N in TopicName]: ExamplesOf<N> } = {
 /** The examples of one event type, by what is special about each; none if the topic has no such type. */
 export function examplesOf(topic: Topic, type: string): Readonly<Record<string, unknown>> {
   const byType: Readonly<Record<string, Readonly<Record<string, unknown>>>> =
-    topicNamed(topic.name) && topic.name in examples ? examples[topic.name as TopicName] : parked
+    topicNamed(topic.name) && topic.name in examples ? examples[topic.name as SourceTopicName] : parked
   return byType[type] ?? {}
 }
 

@@ -1,5 +1,5 @@
 import type { EntityType } from '../entities.ts'
-import type { TopicName } from '../topics.ts'
+import type { SourceTopicName } from '../topics.ts'
 import type { Fault, FaultsOf } from './shape.ts'
 import { jwk, sha256 } from './values.ts'
 
@@ -75,7 +75,7 @@ const attachmentFaults: FaultsOf<'attachments.approval.v1'> & FaultsOf<'attachme
 }
 
 /** For every event type what its schema must not let pass. */
-export const faults: { readonly [N in TopicName]: FaultsOf<N> } = {
+export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
   'access-requests.v1': {
     'access-request.submitted': [
       ['no JWS', '/data/request'],
