@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { signAccessToken } from './access-token.ts'
 import { encodeBase64url } from './base64url.ts'
-import { forge, samples } from './samples.test-data.ts'
+import { accessTokenClaims, forge, keyFor, sampleOf, samples } from './samples.test-data.ts'
 
 // An event's payload is for `contracts` to read, strictly, after its signature; all other claims are read here.
 const compact = samples.filter(({ kind }) => kind !== 'event')
@@ -81,6 +82,16 @@ describe.each(ours)('$kind, which only we make', ({ claims, header, verify }) =>
   it('is refused with a claim that is not understood', () => {
     expect(verify(forge(header, { ...claims, admin: true }))).toMatchObject({ ok: false, code: 'token_malformed' })
   })
+})
+
+it('holds a JWS to 32,768 characters, on both sides', () => {
+  const { claims, header, verify } = sampleOf('clientAssertion')
+  const padded = (length: number) => forge(header, { ...claims, padding: 'x'.repeat(length) })
+  expect(verify(padded(20_000))).toMatchObject({ ok: true })
+  expect(verify(padded(25_000))).toMatchObject({ ok: false, code: 'token_malformed' })
+  const details = [{ type: 'bailiwick_task', task: 'x'.repeat(25_000) }]
+  const sign = () => signAccessToken({ ...accessTokenClaims, authorization_details: details }, keyFor('credential'))
+  expect(sign).toThrow(expect.objectContaining({ code: 'invariant_broken' }))
 })
 
 /** Other texts that a lax decoder reads as the same bytes. */

@@ -33,6 +33,12 @@ it.each([
   expect(verifyDpopProof({ proof, ...call, ...window, ...change })).toMatchObject(refusal)
 })
 
+it('matches no target that is none with another that is none', () => {
+  const claims = { htm: 'POST', htu: '/invoices', iat: now / 1000, jti: 'p', ath: sha256('token') }
+  const proof = forge({ alg: 'ES256', typ: 'dpop+jwt', jwk: publicKey }, claims)
+  expect(verifyDpopProof({ proof, ...call, htu: '/invoices', ...window })).toMatchObject({ ok: false })
+})
+
 it('is refused without the hash of the token that it should be over (V11)', () => {
   const proof = makeDpopProof({ ...made, accessToken: undefined }, key)
   expect(verifyDpopProof({ proof, ...call, ...window })).toMatchObject({ ok: false, code: 'token_audience_wrong' })

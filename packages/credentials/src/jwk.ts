@@ -57,6 +57,7 @@ function publicPart(jwk: object): PublicJwk | undefined {
   return open
 }
 
+// node:crypto takes longer coordinates with leading zeros: one key would have many thumbprints.
 function is32Bytes(text: unknown): text is string {
   return typeof text === 'string' && decodeBase64url(text)?.length === 32
 }

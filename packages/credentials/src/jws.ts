@@ -17,7 +17,7 @@ export interface CompactJws {
 }
 
 /** The longest compact JWS that is read. It must fit an event, and a header of HTTP. */
-export const maxJwsCharacters = 32_768
+const maxJwsCharacters = 32_768
 
 /**
  * Reads a compact JWS (RFC 7515 §7.1) strictly: three segments, each in its only base64url spelling, and a header that is
@@ -41,7 +41,7 @@ export function parseHeader(segment: string): Readonly<Record<string, unknown>> 
 }
 
 /** Strict JSON that is an object, else undefined. */
-export function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
+function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
   try {
     const value = parseStrictJson(bytes)
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined

@@ -113,7 +113,6 @@ function isValidAt(key: CertifiedKey, atMs: number): boolean {
 function isWithin(next: CertifiedKey, known: CertifiedKey): boolean {
   return (
     next.purpose === known.purpose &&
-    next.service === known.service &&
     next.topics.every((topic) => known.topics.includes(topic)) &&
     known.notBefore <= next.notBefore &&
     next.notAfter <= known.notAfter

@@ -15,8 +15,6 @@ import { ServiceError } from '@bailiwick/errors'
 import { decodeKeyFile, encodeKeyFile } from './key-file.ts'
 import type { KeyPurpose, SigningKey } from './keys.ts'
 
-const largestKeyFile = 4096
-
 /** Where `name`'s key stands in the folder. Throws `config_invalid` for a name that could leave it. */
 export function keyFilePath(folder: string, name: string): string {
   if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(name)) throw new ServiceError('config_invalid', 'not the name of a key file')
@@ -55,10 +53,9 @@ export function writeKeyFile(folder: string, name: string, key: SigningKey): voi
 export function readKeyFile<P extends KeyPurpose>(folder: string, name: string, purpose: P): SigningKey<P> {
   const path = keyFilePath(folder, name)
   const text = withFile(path, constants.O_RDONLY, (file) => {
-    const { mode, size } = fstatSync(file)
+    const { mode } = fstatSync(file)
     if ((mode & 0o177) !== 0)
       throw new ServiceError('config_invalid', `${path} is open to others: its mode must be 0600`)
-    if (size > largestKeyFile) throw new ServiceError('config_invalid', `${path} is no key file`)
     return readFileSync(file, 'utf8')
   })
   return decodeKeyFile(text, purpose)

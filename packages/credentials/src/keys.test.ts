@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from 'jose'
 import { expect, expectTypeOf, it } from 'vitest'
+import { encodeBase64url } from './base64url.ts'
 import { parsePublicJwk, thumbprint } from './jwk.ts'
 import {
   exportPrivateKey,
@@ -100,6 +101,10 @@ it.each([
   ['X25519', { ...okp, crv: 'X25519' }],
   ['no y', { ...ec, y: undefined }],
   ['a short x', { ...ec, x: ec.x.slice(2) }],
+  [
+    'an x with a leading zero',
+    { ...ec, x: encodeBase64url(Buffer.concat([Buffer.alloc(1), Buffer.from(ec.x, 'base64url')])) },
+  ],
   ['a padded x', { ...ec, x: `${ec.x}=` }],
   ['an x with white space', { ...ec, x: `${ec.x}\n` }],
   ['a point off the curve', { ...ec, x: ec.kty === 'EC' ? ec.y : '', y: ec.x }],

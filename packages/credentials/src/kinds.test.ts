@@ -1,29 +1,32 @@
 import { describe, expect, it } from 'vitest'
 import { type KeyPurpose, publicKeyOf } from './keys.ts'
-import { type Kind, kinds, mayBeSignedFor } from './kinds.ts'
+import { type Kind, kinds } from './kinds.ts'
 import { forge, keyFor, sampleOf, samples } from './samples.test-data.ts'
 
 const allKinds = Object.keys(kinds) as Kind[]
 const pairs = allKinds.flatMap((made) =>
   allKinds.filter((taken) => taken !== made).map((taken) => [made, taken] as const),
 )
-const keyPurposes = {
-  root: true,
-  invitation: true,
-  credential: true,
-  'issuer-event': true,
-  'approval-event': true,
-  'pdp-event': true,
-  'evidence-event': true,
-  permit: true,
-  'binding-token': true,
-  outcome: true,
-  'pep-caller': true,
-  agent: true,
-} satisfies Record<KeyPurpose, true>
+// Written out a second time, so that a mistake in the table under test does not empty the matrix below.
+const signers: Record<Kind, readonly KeyPurpose[]> = {
+  event: ['issuer-event', 'approval-event', 'pdp-event', 'evidence-event'],
+  serviceKey: ['root'],
+  genesis: ['root'],
+  invitation: ['invitation'],
+  accessRequest: ['agent'],
+  clientAssertion: ['agent'],
+  dpopProof: ['agent'],
+  accessToken: ['credential'],
+  callerAssertion: ['pep-caller'],
+  outcome: ['outcome'],
+  permit: ['permit'],
+}
+const keyPurposes = [...new Set(Object.values(signers).flat()), 'binding-token' as const]
 const foreignPurposes = allKinds.flatMap((kind) =>
-  (Object.keys(keyPurposes) as KeyPurpose[]).filter((p) => !mayBeSignedFor(kind, p)).map((p) => [kind, p] as const),
+  keyPurposes.filter((purpose) => !signers[kind].includes(purpose)).map((purpose) => [kind, purpose] as const),
 )
+// A DPoP proof brings its own key, which has no record and so no purpose to be wrong.
+const withRecord = foreignPurposes.filter(([kind]) => kind !== 'dpopProof')
 
 it('has a sample of every kind, each of which its own verifier takes', () => {
   expect(samples.map((s) => s.kind).sort()).toEqual([...allKinds].sort())
@@ -46,10 +49,8 @@ describe('with one private key in every role', () => {
     expect(verify(forge({ ...header, typ: kinds[made].typ }, claims))).toEqual(refusal)
   })
 
-  it.each(foreignPurposes)('%s is not verified by a key for %s (V12)', (kind, purpose) => {
+  it.each(withRecord)('%s is not verified by a key for %s (V12)', (kind, purpose) => {
     const { verify, sign } = sampleOf(kind)
-    // A DPoP proof brings its own key, which has no record and so no other purpose.
-    if (kind === 'dpopProof') return
     expect(verify(sign(), { key: publicKeyOf(keyFor(purpose)) })).toMatchObject({
       ok: false,
       code: 'key_purpose_wrong',

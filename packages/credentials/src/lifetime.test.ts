@@ -30,6 +30,9 @@ describe.each(['accessRequest', 'clientAssertion', 'accessToken', 'callerAsserti
       for (const wrong of [iat + longest + 1, iat - 1, iat + 0.5, -1, 1e300, `${iat + 1}`]) {
         expect(verify(forge(header, { ...claims, exp: wrong })), String(wrong)).toMatchObject({ ok: false })
       }
+      // Within the leeway of both of its ends, a life that ends before it begins would otherwise still be one.
+      const backwards = verify(forge(header, { ...claims, exp: iat - 1 }), { leewayMs: 5000 })
+      if (kind !== 'clientAssertion') expect(backwards).toMatchObject({ ok: false, code: 'token_malformed' })
     })
   },
 )

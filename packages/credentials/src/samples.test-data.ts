@@ -44,8 +44,8 @@ export const installation = 'ins_0123456789abcdef'
 export const hash = sha256('something')
 export const agentId = 'spiffe://example.org/agent/clerk/1'
 export const issuer = 'http://localhost:8422'
-export const grantId = 'grt_0123456789abcdefghij'
-export const decisionId = 'dec_0123456789abcdefghij'
+const grantId = 'grt_0123456789abcdefghij'
+const decisionId = 'dec_0123456789abcdefghij'
 
 /** One private key in every role, so that nothing but purpose and type keeps the kinds apart. */
 const material = exportPrivateKey(generateKey('root'))
@@ -69,12 +69,12 @@ export function forge(header: object, payload: object | string): string {
 }
 
 /** A compact JWS and the event with the same signing input: its payload, then its header and signature. */
-export function toEvent(compact: string): Uint8Array {
+function toEvent(compact: string): Uint8Array {
   const [header, payload = '', signature] = compact.split('.')
   const unsigned = Buffer.from(payload, 'base64url').toString()
   return Buffer.from(`${unsigned.slice(0, -1)},"jws":"${header}..${signature}"}`)
 }
-export function toCompact(event: Uint8Array): string {
+function toCompact(event: Uint8Array): string {
   const [, body, header, signature] = /^(.*),"jws":"([^."]*)\.\.([^."]*)"\}$/s.exec(Buffer.from(event).toString()) ?? []
   return `${header}.${encodeBase64url(`${body}}`)}.${signature}`
 }
