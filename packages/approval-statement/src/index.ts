@@ -17,7 +17,13 @@ export {
   statementHash,
 } from './statement-hash.ts'
 export { type ApprovalCheck, type RegistryView, verifyApproval } from './verify-approval.ts'
-export { type AssertionCheck, type PasskeyRecord, verifyAssertion } from './verify-assertion.ts'
+export {
+  type AssertionCheck,
+  type ChallengeCheck,
+  type PasskeyRecord,
+  verifyAssertion,
+  verifyChallenge,
+} from './verify-assertion.ts'
 export { type AuthorizationCheck, verifyAuthorization } from './verify-authorization.ts'
 export { type RegisteredPasskey, verifyRegistration } from './verify-registration.ts'
 export { type ApprovalTrust, verifySigners } from './verify-signers.ts'

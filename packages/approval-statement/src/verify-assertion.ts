@@ -10,8 +10,9 @@ import { statementHash } from './statement-hash.ts'
 /** One passkey of an approver. `sign_count` is the newest that the caller knows of. */
 export type PasskeyRecord = Pick<Approver['credentials'][number], 'credential_id' | 'public_key' | 'sign_count'>
 
-export interface AssertionCheck {
-  statement: Statement
+export interface ChallengeCheck {
+  /** base64url of the bytes that the authenticator was to sign. */
+  challenge: string
   assertion: Assertion
   /** Whose passkey it must be, as the registry has them. */
   approver: Pick<Approver, 'credentials'>
@@ -21,12 +22,29 @@ export interface AssertionCheck {
   origins: readonly string[]
 }
 
+export type AssertionCheck = Omit<ChallengeCheck, 'challenge'> & { statement: Statement }
+
 /**
  * Verifies that a person signed exactly this statement with this passkey (WebAuthn Level 3 §7.2), present and verified. The
  * steps that the library leaves to us, or answers with the words of whoever sent the assertion, come first; then the library
  * judges all of it, the signature included. Never throws; `assertion_invalid` with the step that failed.
  */
-export async function verifyAssertion(check: AssertionCheck): Promise<{ ok: true; newSignCount: number } | Refused> {
+export async function verifyAssertion({
+  statement,
+  ...check
+}: AssertionCheck): Promise<{ ok: true; newSignCount: number } | Refused> {
+  try {
+    return await verifyChallenge({ ...check, challenge: statementHash(statement) })
+  } catch {
+    return refused('assertion_invalid', 'it cannot be read')
+  }
+}
+
+/**
+ * As `verifyAssertion`, over a challenge that stands for no statement: who signs it is here, and has approved nothing. The
+ * challenge must be of random bytes that were given to one browser, once. Never throws.
+ */
+export async function verifyChallenge(check: ChallengeCheck): Promise<{ ok: true; newSignCount: number } | Refused> {
   try {
     const seen = look(check)
     if (typeof seen === 'string') return refused('assertion_invalid', seen)
@@ -41,8 +59,7 @@ export async function verifyAssertion(check: AssertionCheck): Promise<{ ok: true
   }
 }
 
-interface Seen extends AssertionCheck {
-  challenge: string
+interface Seen extends ChallengeCheck {
   clientData: ClientData
   key: Uint8Array
   rpIdHash: Buffer
@@ -69,8 +86,8 @@ const steps: readonly [detail: string, holds: (seen: Seen) => boolean][] = [
   ['authenticator_data: sign count', ({ signCount, credential }) => grows(credential.sign_count, signCount)],
 ]
 
-function look(check: AssertionCheck): Seen | string {
-  const { assertion, credential, statement } = check
+function look(check: ChallengeCheck): Seen | string {
+  const { assertion, credential } = check
   const clientData = parseClientData(assertion.client_data_json)
   if (clientData === undefined) return 'client_data_json: it cannot be read'
   const authenticator = decodeBase64url(assertion.authenticator_data)
@@ -81,7 +98,6 @@ function look(check: AssertionCheck): Seen | string {
   const bytes = Buffer.from(authenticator)
   return {
     ...check,
-    challenge: statementHash(statement),
     clientData,
     key,
     rpIdHash: bytes.subarray(0, 32),
@@ -91,8 +107,8 @@ function look(check: AssertionCheck): Seen | string {
 }
 
 async function isSigned(
-  { assertion, credential, rpId, origins }: AssertionCheck,
-  { challenge, key }: Seen,
+  { assertion, credential, rpId, origins, challenge }: ChallengeCheck,
+  { key }: Seen,
 ): Promise<boolean> {
   const { verified, authenticationInfo } = await verifyAuthenticationResponse({
     response: {
