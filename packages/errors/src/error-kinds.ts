@@ -81,6 +81,8 @@ export const errorKinds = {
   grant_unknown: { status: 404, retryable: false, title: 'There is no such grant' },
   grant_not_active: { status: 409, retryable: false, title: 'The grant is not active' },
   grant_version_conflict: { status: 409, retryable: true, title: 'The grant changed since it was read' },
+  decision_unknown: { status: 404, retryable: true, title: 'There is no such decision' },
+  outcome_mismatch: { status: 409, retryable: false, title: 'The outcome does not belong to the decision' },
   entity_unknown: { status: 404, retryable: false, title: 'There is no such entity' },
 
   // The system itself

@@ -90,6 +90,9 @@ export class DecisionState {
   readonly #base: boolean
   readonly trees = new Map<string, TreeSpend>()
   readonly touches = new Map<string, Touch[]>()
+  /** The tree of each ALLOW that is open, so that its outcome finds it and a missed one is noticed. */
+  readonly #open = new Map<string, string>()
+  readonly #roots = new Map<string, string>()
 
   constructor(options: { base: boolean }) {
     this.#base = options.base
@@ -105,8 +108,29 @@ export class DecisionState {
     tree.version = event.version as number
     tree.changedAt = Date.parse(event.time)
     this.trees.set(root, tree)
-    if (event.type === 'decision.allowed') this.#touch(event.data, tree.changedAt)
+    const { decision_id } = event.data
+    if (event.type === 'decision.allowed') {
+      this.#touch(event.data, tree.changedAt)
+      this.#roots.set(decision_id, root)
+      this.#open.set(decision_id, root)
+    } else this.#open.delete(decision_id)
     return 'counts'
+  }
+
+  /** The tree of an ALLOW. */
+  rootOf(decisionId: string): string | undefined {
+    return this.#roots.get(decisionId)
+  }
+
+  /** ALLOWs that are open past the time when their outcome was due. Oldest first, so it looks at few. */
+  overdue(now: number): { root: string; record: AllowRecord }[] {
+    const found: { root: string; record: AllowRecord }[] = []
+    for (const [id, root] of this.#open) {
+      const record = this.trees.get(root)?.allows.get(id)
+      if (record && record.outcomeDue > now) break
+      if (record) found.push({ root, record })
+    }
+    return found
   }
 
   #touch({ actor, labels, reserved }: EventData<'decisions.v1', 'decision.allowed'>, at: number): void {
@@ -123,9 +147,17 @@ export class DecisionState {
     return (this.touches.get(agent) ?? []).filter((touch) => touch.at >= now - historyWindowMs)
   }
 
+  #forgetTree(root: string): void {
+    for (const id of this.trees.get(root)?.allows.keys() ?? []) {
+      this.#roots.delete(id)
+      this.#open.delete(id)
+    }
+    this.trees.delete(root)
+  }
+
   /** Forgets trees that did nothing since `ms`, when `ended` says that they can do nothing more. */
   forget(ms: number, ended: (root: string) => boolean): void {
-    for (const [root, { changedAt }] of this.trees) if (changedAt < ms && ended(root)) this.trees.delete(root)
+    for (const [root, { changedAt }] of this.trees) if (changedAt < ms && ended(root)) this.#forgetTree(root)
     for (const [agent, touches] of this.touches) if ((touches.at(-1)?.at ?? 0) < ms) this.touches.delete(agent)
   }
 }

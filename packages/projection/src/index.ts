@@ -9,9 +9,9 @@ export {
   emptySpend,
   type SpendView,
   spellAmounts,
-  tentative,
   type Touch,
   type TreeSpend,
+  tentative,
 } from './decision-state.ts'
 export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'
 export { publishHeads } from './head-publisher.ts'

@@ -1,4 +1,10 @@
-import { type Authority, type CoveringPermission, formatMicros, parseAuthority, parseMicros } from '@bailiwick/authority'
+import {
+  type Authority,
+  type CoveringPermission,
+  formatMicros,
+  parseAuthority,
+  parseMicros,
+} from '@bailiwick/authority'
 import type { BudgetAmounts, Grant } from '@bailiwick/contracts'
 import type { DenialReason } from '@bailiwick/errors'
 import type { Amounts as StoreAmounts, TreeState } from '@bailiwick/grant-store'
@@ -38,7 +44,8 @@ export function reserve(authority: Authority, covering: readonly CoveringPermiss
   const { cost, index } = usable
   if (cost) {
     const limit = parseMicros(budget.cost?.[cost.currency] ?? '0') ?? 0n
-    if ((spent.taken.cost.get(cost.currency) ?? 0n) + cost.micros > limit) return { ok: false, reason: 'budget_exhausted' }
+    if ((spent.taken.cost.get(cost.currency) ?? 0n) + cost.micros > limit)
+      return { ok: false, reason: 'budget_exhausted' }
   }
   const reserved = { calls: 1, egress_bytes: 0, cost: cost ? { [cost.currency]: formatMicros(cost.micros) } : {} }
   return { ok: true, permission: index, reserved, amounts: storeAmounts(reserved, index, 1n) }
@@ -64,7 +71,11 @@ export function treeStateOf(authority: Authority, spend: TreeSpend | undefined, 
     if (limit !== undefined) left[resource] = limit > taken ? limit - taken : 0n
   }
   put('calls', budget.calls === undefined ? undefined : BigInt(budget.calls), spend?.taken.calls ?? 0n)
-  put('egress_bytes', budget.egress_bytes === undefined ? undefined : BigInt(budget.egress_bytes), spend?.taken.egressBytes ?? 0n)
+  put(
+    'egress_bytes',
+    budget.egress_bytes === undefined ? undefined : BigInt(budget.egress_bytes),
+    spend?.taken.egressBytes ?? 0n,
+  )
   for (const [currency, amount] of Object.entries(budget.cost ?? {}))
     put(`cost:${currency}`, parseMicros(amount), spend?.taken.cost.get(currency) ?? 0n)
   for (const [index, { max_uses }] of permissions.entries())

@@ -1,9 +1,8 @@
 import type { SigningKey, Trust } from '@bailiwick/credentials'
 import type { GrantStore } from '@bailiwick/grant-store'
-import type { Participant, Projection, Published } from '@bailiwick/projection'
+import type { Draft, Participant, Projection, Published } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 import type { Approvals } from './approvals.ts'
-import type { Draft } from '@bailiwick/projection'
 import type { ActivePolicies } from './policies.ts'
 import type { Proofs } from './proofs.ts'
 

@@ -1,4 +1,5 @@
 import { callIdSchema, sha256Schema } from '@bailiwick/contracts'
+import { type Action, actionDigest } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 
@@ -6,9 +7,17 @@ const propertiesSchema = z.record(z.string(), z.unknown())
 
 /** AuthZEN 1.0 §6 (Access Evaluation API); unknown members are ignored, as §5 has it. */
 const evaluationSchema = z.object({
-  subject: z.object({ type: z.string().min(1).max(100), id: z.string().min(1).max(2100), properties: propertiesSchema.optional() }),
+  subject: z.object({
+    type: z.string().min(1).max(100),
+    id: z.string().min(1).max(2100),
+    properties: propertiesSchema.optional(),
+  }),
   action: z.object({ name: z.string().min(1).max(200), properties: propertiesSchema.optional() }),
-  resource: z.object({ type: z.string().min(1).max(100), id: z.string().min(1).max(2048), properties: propertiesSchema.optional() }),
+  resource: z.object({
+    type: z.string().min(1).max(100),
+    id: z.string().min(1).max(2048),
+    properties: propertiesSchema.optional(),
+  }),
   context: propertiesSchema.optional(),
 })
 
@@ -28,6 +37,8 @@ export interface EvaluationRequest {
   action: { name: string; properties: Record<string, unknown> }
   resource: { type: string; id: string }
   observed: z.infer<typeof observedSchema>
+  /** The digest of the action, computed here; undefined when its arguments have no canonical form. */
+  digest: string | undefined
 }
 
 /** Reads an evaluation. Throws `request_malformed`; what is well formed but not allowed is for the decision. */
@@ -38,11 +49,22 @@ export function parseEvaluation(body: unknown): EvaluationRequest {
   refuseCedarEscapes(evaluation.data)
   const observed = observedSchema.safeParse(context?.bailiwick ?? {})
   if (!observed.success) throw malformed(observed.error, 'context.bailiwick.')
+  const asked = { name: action.name, properties: action.properties ?? {} }
+  const on = { type: resource.type, id: resource.id }
   return {
     subject: { type: subject.type, id: subject.id },
-    action: { name: action.name, properties: action.properties ?? {} },
-    resource: { type: resource.type, id: resource.id },
+    action: asked,
+    resource: on,
     observed: observed.data,
+    digest: digestOf({ ...asked, resource: on }),
+  }
+}
+
+function digestOf(action: Action): string | undefined {
+  try {
+    return actionDigest(action)
+  } catch {
+    return undefined
   }
 }
 

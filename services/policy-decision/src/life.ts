@@ -51,7 +51,12 @@ function matchesIntent({ id, grant, credentials }: Tree, token: AccessToken): bo
 }
 
 /** DESIGN §7.4 steps 2 and 3 as they stand this instant: asked before the decision is recorded, and again after (V7, V8). */
-export function deadReason(pdp: Pdp, { tree, approverIds }: Standing, claim: Claim, request: EvaluationRequest): DenialReason | undefined {
+export function deadReason(
+  pdp: Pdp,
+  { tree, approverIds }: Standing,
+  claim: Claim,
+  request: EvaluationRequest,
+): DenialReason | undefined {
   if (!pdp.projection.fresh()) return 'state_stale'
   const { grant } = tree
   const { token } = claim
@@ -98,5 +103,7 @@ function manifestChanged(pdp: Pdp, { grant }: Tree, { resource }: EvaluationRequ
 
 /** `<tool server>/<tool>`. */
 export function toolServerOf(resource: { type: string; id: string }): string | undefined {
-  return resource.type === 'tool' && resource.id.includes('/') ? resource.id.slice(0, resource.id.indexOf('/')) : undefined
+  return resource.type === 'tool' && resource.id.includes('/')
+    ? resource.id.slice(0, resource.id.indexOf('/'))
+    : undefined
 }

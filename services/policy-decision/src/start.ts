@@ -1,1 +1,177 @@
-export {}
+import type { Bus } from '@bailiwick/bus'
+import type { EnforcementPoint } from '@bailiwick/contracts'
+import type { SigningKey, Trust } from '@bailiwick/credentials'
+import { type DenialReason, errorCode } from '@bailiwick/errors'
+import type { GrantStore } from '@bailiwick/grant-store'
+import { openParticipant } from '@bailiwick/projection'
+import {
+  type Clock,
+  type Health,
+  type HttpServer,
+  type Logger,
+  type Metrics,
+  newId,
+  type RandomSource,
+} from '@bailiwick/service-kit'
+import { Approvals } from './approvals.ts'
+import { Callers } from './callers.ts'
+import { Calls } from './calls.ts'
+import { defaults, type PolicyDecisionConfig } from './config.ts'
+import type { Pdp, RecordDecisions } from './context.ts'
+import { type Answer, decide } from './decide.ts'
+import { Denials } from './denials.ts'
+import type { EvaluationRequest } from './evaluation-request.ts'
+import { evaluationRoute } from './http/evaluation.ts'
+import { metadataRoutes } from './http/metadata.ts'
+import { outcomesRoute } from './http/outcomes.ts'
+import { reportOutcome, sweepMissing } from './outcomes.ts'
+import { activePolicies } from './policies.ts'
+import { Proofs } from './proofs.ts'
+import { TreeQueues } from './tree-queue.ts'
+
+export interface PolicyDecisionAdapters {
+  bus: Bus
+  trust: Trust
+  grantStore: GrantStore
+  keys: { event: SigningKey<'pdp-event'>; permit: SigningKey<'permit'> }
+  /** Where the policy sets are. */
+  data: string
+  clock: Clock
+  random: RandomSource
+  logger: Logger
+  health: Health
+  metrics: Metrics
+  http: HttpServer
+  onFatal: (error: unknown) => void
+  /** The bench alone replaces how decisions are recorded, to measure what evidence costs. */
+  wrapRecord?: (record: RecordDecisions) => RecordDecisions
+}
+
+export interface PolicyDecision extends AsyncDisposable {
+  pdp: Pdp
+  /** Throws `caller_unauthenticated`. */
+  authenticate(authorization: string | undefined): EnforcementPoint
+  decide(point: EnforcementPoint, request: EvaluationRequest): Promise<Answer>
+  reportOutcome(point: EnforcementPoint, jws: string): Promise<void>
+}
+
+const sweepEveryMs = 1000
+const hourMs = 3600 * 1000
+
+/** Starts a policy decision point: decides every action, and says ALLOW only after the decision is evidence. */
+export async function startPolicyDecision(
+  config: PolicyDecisionConfig,
+  adapters: PolicyDecisionAdapters,
+): Promise<PolicyDecision> {
+  const { bus, trust, keys, clock, random, logger, health, metrics, http, grantStore, onFatal } = adapters
+  const participant = await openParticipant({
+    bus,
+    trust,
+    service: 'policy-decision',
+    instance: config.instance,
+    eventKey: keys.event,
+    follows: ['approvals.v1', 'grants.v1', 'revocations.v1', 'decisions.v1'],
+    time: clock,
+    newEventId: () => newId('evt', clock.now(), random),
+    maxStalenessMs: config.maxStalenessMs,
+    onFatal,
+  })
+  const { projection, producer, keyRing } = participant
+  const record: RecordDecisions = (drafts) => producer.publish('decisions.v1', drafts)
+  const pdp: Pdp = {
+    keyRing,
+    projection,
+    record: adapters.wrapRecord?.(record) ?? record,
+    trust,
+    permitKey: keys.permit,
+    grantStore,
+    policies: activePolicies(adapters.data, projection.ledger.registry, logger),
+    approvals: new Approvals(projection, trust),
+    proofs: new Proofs(grantStore, clock, random),
+    ...defaults,
+    ...config,
+    clock,
+    random,
+    logger,
+  }
+  await pdp.proofs.adopt().catch(() => undefined) // a store that is away: decisions go on by the log alone
+  const queues = new TreeQueues(pdp)
+  const callers = new Callers(pdp)
+  const calls = new Calls()
+  const dropped = metrics.counter('denials_dropped_total', 'Denials that fell out of the full queue to the log')
+  const denials = new Denials(pdp, () => dropped.inc())
+  const decisions = metrics.counter('decisions_total', 'Decisions by answer and reason', ['decision', 'reason'])
+  const seconds = metrics.histogram('decision_seconds', 'Time of one decision, evidence included')
+  const unsubscribe = projection.onFact((fact) => {
+    pdp.approvals.onFact(fact)
+    queues.onFact(fact)
+  })
+  for (const tree of projection.ledger.grants.trees.values()) void pdp.approvals.of(tree)
+
+  /** Anything thrown is a denial (V13), and every denial is evidence. */
+  const decideSafely = async (point: EnforcementPoint, request: EvaluationRequest): Promise<Answer> => {
+    try {
+      return await decide(pdp, queues, point, request)
+    } catch (error) {
+      const code = errorCode(error)
+      if (code === 'queue_full') throw error
+      logger.error({ err: error }, 'a decision failed')
+      return deny('internal')
+    }
+  }
+  const deny = (reason: DenialReason): Answer => ({
+    decision: false,
+    decisionId: newId('dec', clock.now(), random),
+    callId: undefined,
+    reason,
+  })
+  const answer = async (point: EnforcementPoint, request: EvaluationRequest): Promise<Answer> => {
+    const { call_id: callId } = request.observed
+    const known = callId === undefined ? undefined : calls.find(point.id, callId, request.digest)
+    if (known === 'conflict') return deny('call_conflict')
+    if (known) return known
+    const deciding = decideSafely(point, request)
+    if (callId !== undefined) calls.remember(point.id, callId, request.digest, deciding)
+    return deciding
+  }
+
+  const service: PolicyDecision = {
+    pdp,
+    authenticate(authorization) {
+      try {
+        return callers.authenticate(authorization)
+      } catch (error) {
+        denials.unauthenticated()
+        throw error
+      }
+    },
+    async decide(point, request) {
+      const stop = seconds.startTimer()
+      const answered = await answer(point, request)
+      stop()
+      if (answered.decision) decisions.inc({ decision: 'allow', reason: 'allowed' })
+      else {
+        decisions.inc({ decision: 'deny', reason: answered.reason })
+        denials.add(point, request, answered)
+      }
+      return answered
+    },
+    reportOutcome: (point, jws) => reportOutcome(pdp, queues, point, jws),
+    async [Symbol.asyncDispose]() {
+      clearInterval(sweep)
+      await denials[Symbol.asyncDispose]()
+      unsubscribe()
+      await participant[Symbol.asyncDispose]()
+    },
+  }
+  const sweep = setInterval(() => {
+    sweepMissing(pdp, queues)
+    projection.ledger.forgetEndedBefore(clock.now() - hourMs)
+  }, sweepEveryMs)
+  evaluationRoute(http, service)
+  outcomesRoute(http, service)
+  metadataRoutes(http, pdp)
+  health.check('pdp-fresh', () => (projection.fresh() ? undefined : 'the state is not proved fresh'))
+  health.check('pdp-policies', () => (pdp.policies.current() ? undefined : 'the active policy set is not here'))
+  return service
+}

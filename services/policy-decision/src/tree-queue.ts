@@ -1,7 +1,7 @@
 import type { DenialReason } from '@bailiwick/errors'
 import { ServiceError } from '@bailiwick/errors'
 import type { AdvanceOutcome, Amounts, TreeState } from '@bailiwick/grant-store'
-import { change, type DecisionFacts, type Draft, type SpendView, tentative } from '@bailiwick/projection'
+import { change, type DecisionFacts, type Draft, type Fact, type SpendView, tentative } from '@bailiwick/projection'
 import { authorityOf, treeStateOf } from './budget.ts'
 import type { Pdp } from './context.ts'
 
@@ -37,9 +37,31 @@ const aheadMs = 1000
 export class TreeQueues {
   readonly #pdp: Pdp
   readonly #queues = new Map<string, Work[]>()
+  /** Decisions that nobody was told and that may yet turn out to count, by id. */
+  readonly #unanswered = new Map<string, { root: string; callId: string }>()
 
   constructor(pdp: Pdp) {
     this.#pdp = pdp
+  }
+
+  /** Takes back an ALLOW that was never answered: now if it counts, else as soon as it does. */
+  abandonOnce(root: string, decisionId: string, callId: string): void {
+    const record = this.#pdp.projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
+    if (record?.standing === 'open') {
+      this.add(root, abandonment(decisionId, callId, root))
+      return
+    }
+    if (this.#unanswered.size >= longestQueue) this.#unanswered.delete(this.#unanswered.keys().next().value ?? '')
+    this.#unanswered.set(decisionId, { root, callId })
+  }
+
+  onFact({ topic, verdict, event }: Fact): void {
+    if (topic !== 'decisions.v1' || event.type !== 'decision.allowed' || verdict !== 'counts') return
+    const { decision_id } = event.data
+    const unanswered = this.#unanswered.get(decision_id)
+    if (!unanswered) return
+    this.#unanswered.delete(decision_id)
+    this.add(unanswered.root, abandonment(decision_id, unanswered.callId, unanswered.root))
   }
 
   /** Events that wait, over all trees. */
@@ -61,7 +83,8 @@ export class TreeQueues {
 
   async #drain(root: string): Promise<void> {
     await undefined // what is asked for in the same turn shares the first batch
-    for (let queue = this.#queues.get(root); queue && queue.length > 0; ) await this.#batch(root, queue.splice(0, longestBatch))
+    for (let queue = this.#queues.get(root); queue && queue.length > 0; )
+      await this.#batch(root, queue.splice(0, longestBatch))
     this.#queues.delete(root)
   }
 
@@ -123,6 +146,25 @@ export class TreeQueues {
   }
 }
 
+function abandonment(decisionId: string, callId: string, root: string): Work {
+  return {
+    plan: (view) =>
+      view.allows.get(decisionId)?.standing === 'open'
+        ? {
+            draft: {
+              type: 'decision.abandoned',
+              subject: decisionId,
+              data: { decision_id: decisionId, grant_id: root, call_id: callId },
+            },
+          }
+        : undefined,
+    // Refused or unsure: the decision stays open and is settled in full when its outcome is missed.
+    recorded: () => undefined,
+    refused: () => undefined,
+    unsure: () => undefined,
+  }
+}
+
 function planSafely(work: Work, view: SpendView): Planned | undefined {
   try {
     return work.plan(view)
@@ -149,7 +191,8 @@ class StoreOrder {
   async take(take: NonNullable<Planned['take']>, to: number): Promise<'taken' | 'again' | DenialReason> {
     const { takeId, amounts, labels } = take
     const { grantStore, clock, projection } = this.#pdp
-    const advance = () => grantStore.advance(this.#root, { takeId, from: this.#version, to, amounts, labels, now: clock.now() })
+    const advance = () =>
+      grantStore.advance(this.#root, { takeId, from: this.#version, to, amounts, labels, now: clock.now() })
     try {
       let answer = await advance()
       if (answer.outcome === 'absent' || answer.outcome === 'behind') answer = await this.#refilled(answer, advance)
@@ -163,7 +206,8 @@ class StoreOrder {
           return 'grant_expired'
         case 'ahead': {
           const { version } = answer
-          const folded = () => ((projection.ledger.decisions.trees.get(this.#root)?.version ?? 0) >= version ? true : undefined)
+          const folded = () =>
+            (projection.ledger.decisions.trees.get(this.#root)?.version ?? 0) >= version ? true : undefined
           if (!(await projection.until(folded, aheadMs))) await grantStore.reset(this.#root, this.#state())
           return 'again'
         }
@@ -175,10 +219,7 @@ class StoreOrder {
     }
   }
 
-  async #refilled(
-    { outcome }: AdvanceOutcome,
-    advance: () => Promise<AdvanceOutcome>,
-  ): Promise<AdvanceOutcome> {
+  async #refilled({ outcome }: AdvanceOutcome, advance: () => Promise<AdvanceOutcome>): Promise<AdvanceOutcome> {
     const { grantStore, proofs } = this.#pdp
     if (outcome === 'absent' && (await grantStore.epoch()) === undefined) await proofs.adopt()
     // In the middle of a batch the projection lacks what this batch took: the version that it is put at says so.

@@ -1,5 +1,5 @@
 import type { EnforcementPoint } from '@bailiwick/contracts'
-import { type AccessToken, actionDigest, claimedKeyId, verifyAccessToken, verifyDpopProof } from '@bailiwick/credentials'
+import { type AccessToken, claimedKeyId, verifyAccessToken, verifyDpopProof } from '@bailiwick/credentials'
 import type { DenialReason, ErrorCode } from '@bailiwick/errors'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -17,7 +17,11 @@ export interface Claim {
 export type Verification = { ok: true; claim: Claim } | { ok: false; reason: DenialReason; token?: AccessToken }
 
 /** DESIGN §7.4 step 1: the enforcement point, the credential and the proof of its key, verified here and now. */
-export async function verifyCredential(pdp: Pdp, point: EnforcementPoint, request: EvaluationRequest): Promise<Verification> {
+export async function verifyCredential(
+  pdp: Pdp,
+  point: EnforcementPoint,
+  request: EvaluationRequest,
+): Promise<Verification> {
   const { observed } = request
   if (!inScope(point, request.resource)) return { ok: false, reason: 'pep_out_of_scope' }
   if (observed.credential === undefined) return { ok: false, reason: 'credential_missing' }
@@ -25,7 +29,7 @@ export async function verifyCredential(pdp: Pdp, point: EnforcementPoint, reques
   if (typeof token === 'string') return { ok: false, reason: token }
   if (observed.proof === undefined || observed.htm === undefined || observed.htu === undefined)
     return { ok: false, reason: 'proof_missing', token }
-  const digest = digestOf(request)
+  const { digest } = request
   if (digest === undefined || (observed.action_digest !== undefined && observed.action_digest !== digest))
     return { ok: false, reason: 'action_digest_mismatch', token }
   const proof = verifyDpopProof({
@@ -76,13 +80,4 @@ const tokenReasons: Partial<Record<ErrorCode, DenialReason>> = {
   token_audience_wrong: 'credential_audience_wrong',
   token_expired: 'credential_expired',
   token_malformed: 'credential_malformed',
-}
-
-/** undefined when the arguments have no canonical form. */
-function digestOf({ action, resource }: EvaluationRequest): string | undefined {
-  try {
-    return actionDigest({ ...action, resource })
-  } catch {
-    return undefined
-  }
 }

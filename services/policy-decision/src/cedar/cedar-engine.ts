@@ -1,3 +1,5 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { PolicyFiles } from '@bailiwick/installation'
 import {
   type CheckParseAnswer,
   type EntityJson,
@@ -8,8 +10,6 @@ import {
   statefulIsAuthorized,
   validate,
 } from '@cedar-policy/cedar-wasm/nodejs'
-import { ServiceError } from '@bailiwick/errors'
-import type { PolicyFiles } from '@bailiwick/installation'
 import type { PolicyAnswer, PolicyEngine, PolicyRequest } from '../policy-engine.ts'
 
 const schemaFile = 'schema.cedarschema'

@@ -1,0 +1,302 @@
+import { type Coverage, covers, lookup } from '@bailiwick/authority'
+import type { BudgetAmounts, EnforcementPoint } from '@bailiwick/contracts'
+import { type AccessToken, signPermit } from '@bailiwick/credentials'
+import type { DenialReason } from '@bailiwick/errors'
+import type { Draft, SpendView } from '@bailiwick/projection'
+import { newId } from '@bailiwick/service-kit'
+import { authorityOf, reserve } from './budget.ts'
+import type { Pdp } from './context.ts'
+import type { EvaluationRequest } from './evaluation-request.ts'
+import { historyOf, labelsOf } from './history.ts'
+import { deadReason, findStanding, type Standing, toolServerOf } from './life.ts'
+import type { Planned, TreeQueues, Work } from './tree-queue.ts'
+import { type Claim, verifyCredential } from './verify-credential.ts'
+
+export interface Allowed {
+  decision: true
+  decisionId: string
+  callId: string
+  /** Single use, for this digest, within seconds. */
+  permit: string
+  outcomeDue: string
+}
+
+export interface Denied {
+  decision: false
+  decisionId: string
+  callId: string | undefined
+  reason: DenialReason
+  /** What is known of who asked; for evidence. */
+  token?: AccessToken
+  digest?: string
+  policies?: readonly string[]
+}
+
+export type Answer = Allowed | Denied
+
+const permitSeconds = 5
+
+/**
+ * One decision, by the steps of DESIGN §7.4 in their order; the first refusal wins. ALLOW only after its event is durable and
+ * counts, and after freshness and life were seen to hold once more (V2, V7, V8). Never throws for what a caller sent.
+ */
+export async function decide(
+  pdp: Pdp,
+  queues: TreeQueues,
+  point: EnforcementPoint,
+  request: EvaluationRequest,
+): Promise<Answer> {
+  const started = pdp.clock.monotonic()
+  const left = () => Math.max(0, pdp.decisionDeadlineMs - (pdp.clock.monotonic() - started))
+  const decisionId = newId('dec', pdp.clock.now(), pdp.random)
+  const callId = request.observed.call_id ?? newId('call', pdp.clock.now(), pdp.random)
+  const deny = (reason: DenialReason, more: Partial<Denied> = {}): Denied => ({
+    decision: false,
+    decisionId,
+    callId,
+    reason,
+    ...more,
+  })
+
+  const verified = await verifyCredential(pdp, point, request)
+  if (!verified.ok) return deny(verified.reason, verified.token ? { token: verified.token } : {})
+  const { claim } = verified
+  const known = { token: claim.token, digest: claim.digest }
+  if (!pdp.projection.fresh()) return deny('state_stale', known)
+  const life = await findStanding(pdp, claim, left())
+  if (!life.ok) return deny(life.reason, known)
+  const dead = deadReason(pdp, life.standing, claim, request)
+  if (dead) return deny(dead, known)
+  const authority = authorityOf(life.standing.tree.grant)
+  if (!authority) return deny('authority_not_understood', known)
+  const coverage = covers(authority, { ...request.action, resource: request.resource })
+  if (!coverage.covered) return deny(coverage.reason, known)
+
+  const { promise, resolve } = Promise.withResolvers<Answer>()
+  const decision = new Decision(
+    pdp,
+    queues,
+    { decisionId, callId, point, request, claim, standing: life.standing, coverage },
+    (answer) => resolve(answer.decision ? answer : { ...answer, ...known }),
+  )
+  const timer = setTimeout(() => decision.late(), left())
+  try {
+    queues.add(life.standing.tree.id, decision)
+    return await promise
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+interface Question {
+  decisionId: string
+  callId: string
+  point: EnforcementPoint
+  request: EvaluationRequest
+  claim: Claim
+  standing: Standing
+  coverage: Extract<Coverage, { covered: true }>
+}
+
+/** Steps 5 to 8, in the tree's order. */
+class Decision implements Work {
+  readonly #pdp: Pdp
+  readonly #queues: TreeQueues
+  readonly #question: Question
+  readonly #answer: (answer: Answer) => void
+  #outcomeDue = ''
+  #answered = false
+
+  constructor(pdp: Pdp, queues: TreeQueues, question: Question, answer: (answer: Answer) => void) {
+    this.#pdp = pdp
+    this.#queues = queues
+    this.#question = question
+    this.#answer = answer
+  }
+
+  plan(view: SpendView): Planned | undefined {
+    if (this.#answered) return undefined
+    const { decisionId, callId, claim, standing, coverage } = this.#question
+    if (view.byCall.has(callId)) return this.#deny('call_elsewhere')
+    const dead = deadReason(this.#pdp, standing, claim, this.#question.request)
+    if (dead) return this.#deny(dead)
+    const judged = this.#judge(view)
+    if ('reason' in judged) return this.#deny(judged.reason, judged.policies)
+    const authority = authorityOf(standing.tree.grant)
+    if (!authority) return this.#deny('authority_not_understood')
+    const reservation = reserve(authority, coverage.permissions, view)
+    if (!reservation.ok) return this.#deny(reservation.reason)
+    const { reserved, permission, amounts } = reservation
+    const draft = this.#draft({
+      reserved,
+      permission,
+      labels: judged.labels,
+      policies: judged.policies,
+      policySet: judged.policySet,
+    })
+    return { draft, take: { takeId: decisionId, amounts, labels: judged.labels } }
+  }
+
+  /** Steps 5 and 6. */
+  #judge(
+    view: SpendView,
+  ): { labels: string[]; policies: string[]; policySet: string } | { reason: DenialReason; policies?: string[] } {
+    const { request, claim, standing } = this.#question
+    const { policies, projection, clock } = this.#pdp
+    const { registry, decisions } = projection.ledger
+    const active = policies.current()
+    if (!active) return { reason: 'policy_error' }
+    const { grant } = standing.tree
+    const agent = registry.instance(grant.agent)?.agent
+    if (!agent) return { reason: 'agent_revoked' }
+    const labels = labelsOf(registry, request.resource)
+    const now = clock.now()
+    const time = new Date(now)
+    const answer = active.engine.evaluate({
+      principal: {
+        type: 'agent',
+        id: agent.id,
+        attributes: { instance: grant.agent, owner: agent.owner, labels: agent.labels },
+      },
+      action: request.action.name,
+      resource: {
+        type: request.resource.type,
+        id: request.resource.id,
+        attributes: { labels, server: toolServerOf(request.resource) ?? '' },
+      },
+      context: {
+        grant: {
+          id: grant.id,
+          task: grant.authority.task,
+          mode: grant.mode,
+          approvers: standing.approverIds.length,
+          seconds_left: Math.floor((Date.parse(grant.not_after) - now) / 1000),
+        },
+        proof: claim.proof,
+        time: { hour: time.getUTCHours(), weekday: time.getUTCDay() },
+        history: historyOf(decisions, agent.id, view, now),
+      },
+    })
+    if (answer.outcome === 'invalid') return { reason: 'request_invalid' }
+    if (answer.outcome === 'error') return { reason: 'policy_error', policies: answer.policies }
+    if (answer.outcome === 'deny') return { reason: 'policy_denied', policies: answer.policies }
+    return { labels, policies: answer.policies, policySet: active.hash }
+  }
+
+  #draft(judged: {
+    reserved: BudgetAmounts
+    permission: number
+    labels: string[]
+    policies: string[]
+    policySet: string
+  }): Draft<'decisions.v1'> {
+    const { decisionId, callId, point, request, claim, standing } = this.#question
+    const { grant } = standing.tree
+    this.#outcomeDue = new Date(this.#pdp.clock.now() + this.#pdp.outcomeSeconds * 1000).toISOString()
+    return {
+      type: 'decision.allowed',
+      subject: decisionId,
+      data: {
+        decision_id: decisionId,
+        call_id: callId,
+        enforcement_point: point.id,
+        actor: {
+          agent: grant.agent,
+          credential_id: claim.token.jti,
+          grant_id: grant.id,
+          request_id: grant.request_id,
+          task: grant.authority.task,
+        },
+        action: {
+          name: request.action.name,
+          resource: request.resource,
+          action_digest: claim.digest,
+          ...this.#namedArguments(judged.permission),
+        },
+        permission: judged.permission,
+        proof: claim.proof,
+        reserved: judged.reserved,
+        labels: judged.labels,
+        policy_set: judged.policySet,
+        policies: judged.policies,
+        outcome_due: this.#outcomeDue,
+        as_of: this.#pdp.projection.ledger.revocations.sequence,
+      },
+    }
+  }
+
+  /** Only the arguments that the authority names stand in the event, so that an auditor can judge it; all others in the digest. */
+  #namedArguments(permission: number): { arguments?: Record<string, string | number | boolean | null> } {
+    const { standing, request } = this.#question
+    const { where, cost } = authorityOf(standing.tree.grant)?.permissions[permission] ?? {}
+    const pointers = new Set([...Object.keys(where ?? {}), ...(cost ? [cost.amount, cost.currency] : [])])
+    const named = [...pointers].map((pointer): [string, unknown] => [
+      pointer,
+      lookup(request.action.properties, pointer),
+    ])
+    const scalars = named.filter((entry): entry is [string, Scalar] => isScalar(entry[1]))
+    return scalars.length === 0 ? {} : { arguments: Object.fromEntries(scalars) }
+  }
+
+  recorded(): void {
+    const { claim, standing, request, decisionId, callId, point } = this.#question
+    const dead = this.#answered ? 'deadline_exceeded' : deadReason(this.#pdp, standing, claim, request)
+    if (dead) {
+      this.#deny(dead)
+      this.#abandon()
+      return
+    }
+    const iat = Math.floor(this.#pdp.clock.now() / 1000)
+    const permit = signPermit(
+      {
+        iss: this.#pdp.publicUrl,
+        aud: point.id,
+        jti: decisionId,
+        iat,
+        exp: iat + permitSeconds,
+        action_digest: claim.digest,
+        grant: standing.tree.grant.id,
+      },
+      this.#pdp.permitKey,
+    )
+    this.#settle({ decision: true, decisionId, callId, permit, outcomeDue: this.#outcomeDue })
+  }
+
+  refused(reason: DenialReason): void {
+    this.#deny(reason)
+  }
+
+  /** It may count yet: nobody was told ALLOW, so if it does, it is taken back. */
+  unsure(): void {
+    this.#deny('evidence_unavailable')
+    this.#abandon()
+  }
+
+  late(): void {
+    this.#deny('deadline_exceeded')
+  }
+
+  #abandon(): void {
+    const { decisionId, callId, standing } = this.#question
+    this.#queues.abandonOnce(standing.tree.id, decisionId, callId)
+  }
+
+  #deny(reason: DenialReason, policies?: readonly string[]): undefined {
+    const { decisionId, callId } = this.#question
+    this.#settle({ decision: false, decisionId, callId, reason, ...(policies ? { policies } : {}) })
+    return undefined
+  }
+
+  #settle(answer: Answer): void {
+    if (this.#answered) return
+    this.#answered = true
+    this.#answer(answer)
+  }
+}
+
+type Scalar = string | number | boolean | null
+const isScalar = (value: unknown): value is Scalar =>
+  value === null ||
+  typeof value === 'number' ||
+  typeof value === 'boolean' ||
+  (typeof value === 'string' && value.length <= 2048)

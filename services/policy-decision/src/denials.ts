@@ -1,0 +1,134 @@
+import type { EnforcementPoint } from '@bailiwick/contracts'
+import type { DenialReason } from '@bailiwick/errors'
+import type { Draft } from '@bailiwick/projection'
+
+import type { Pdp } from './context.ts'
+import type { Denied } from './decide.ts'
+import type { EvaluationRequest } from './evaluation-request.ts'
+
+const longestQueue = 10_000
+const batch = 64
+const summaryEveryMs = 60_000
+const longestSummary = 200
+
+/** What an agent can ask for after such a denial (AuthZEN access request profile): asking again may help. */
+const requestable: ReadonlySet<DenialReason> = new Set<DenialReason>([
+  'credential_missing',
+  'grant_unknown',
+  'grant_not_active',
+  'grant_expired',
+  'grant_revoked',
+  'approver_revoked',
+  'everything_revoked',
+  'manifest_changed',
+  'action_not_granted',
+  'argument_out_of_bounds',
+  'uses_exhausted',
+  'budget_exhausted',
+])
+export const isRequestable = (reason: DenialReason): boolean => requestable.has(reason)
+
+/**
+ * Denials as evidence: answered at once, published behind. What was never authenticated cannot fill the log: it is counted and
+ * summarised once a minute. The queue is bounded; what falls out of it is counted too.
+ */
+export class Denials implements AsyncDisposable {
+  readonly #pdp: Pdp
+  readonly #dropped: () => void
+  readonly #queue: Draft<'decisions.v1'>[] = []
+  readonly #counts = new Map<string, { subject: string; reason: string; count: number }>()
+  readonly #timer: NodeJS.Timeout
+  #since: number
+  #draining: Promise<void> | undefined
+
+  constructor(pdp: Pdp, dropped: () => void) {
+    this.#pdp = pdp
+    this.#dropped = dropped
+    this.#since = pdp.clock.now()
+    this.#timer = setInterval(() => this.#summarise(), summaryEveryMs)
+  }
+
+  get length(): number {
+    return this.#queue.length
+  }
+
+  /** A denial of a call whose credential verified is an event of its own; any other is counted. */
+  add(point: EnforcementPoint, request: EvaluationRequest, denied: Denied): void {
+    const { token, reason } = denied
+    if (!token && reason !== 'credential_missing') {
+      this.#count(point.id, reason)
+      return
+    }
+    const data = {
+      decision_id: denied.decisionId,
+      ...(denied.callId === undefined ? {} : { call_id: denied.callId }),
+      reason,
+      enforcement_point: point.id,
+      ...(token
+        ? {
+            actor: {
+              agent: token.sub,
+              credential_id: token.jti,
+              grant_id: token.grant.id,
+              request_id: token.grant.request,
+            },
+          }
+        : {}),
+      ...(request.digest === undefined
+        ? {}
+        : { action: { name: request.action.name, resource: request.resource, action_digest: request.digest } }),
+      ...(denied.policies && denied.policies.length > 0 ? { policies: denied.policies.slice(0, 64) } : {}),
+      requestable: isRequestable(reason),
+    }
+    const key = token?.grant.root ?? point.id
+    this.#put({ type: 'decision.denied', subject: denied.decisionId, key, data })
+  }
+
+  /** A caller that is nobody. */
+  unauthenticated(): void {
+    this.#count('unauthenticated', 'caller_unauthenticated')
+  }
+
+  #count(subject: string, reason: string): void {
+    const key = `${subject} ${reason}`
+    const known = this.#counts.get(key) ?? { subject, reason, count: 0 }
+    known.count++
+    if (this.#counts.size < longestSummary || this.#counts.has(key)) this.#counts.set(key, known)
+  }
+
+  #summarise(): void {
+    const denials = [...this.#counts.values()]
+    const from = new Date(this.#since).toISOString()
+    this.#since = this.#pdp.clock.now()
+    if (denials.length === 0) return
+    this.#counts.clear()
+    const to = new Date(this.#since).toISOString()
+    this.#put({ type: 'denials.summarised', subject: 'denials', data: { from, to, denials } })
+  }
+
+  #put(draft: Draft<'decisions.v1'>): void {
+    if (this.#queue.length >= longestQueue) {
+      this.#dropped()
+      return
+    }
+    this.#queue.push(draft)
+    this.#draining ??= this.#drain().finally(() => {
+      this.#draining = undefined
+    })
+  }
+
+  async #drain(): Promise<void> {
+    await undefined
+    while (this.#queue.length > 0) {
+      const drafts = this.#queue.splice(0, batch)
+      // A publish that cannot be made durable stops the process by itself; one that is not read back in time is durable.
+      await this.#pdp.record(drafts).catch(() => undefined)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer)
+    this.#summarise()
+    await this.#draining
+  }
+}

@@ -1,0 +1,32 @@
+import { jwkSet } from '@bailiwick/credentials'
+import type { HttpServer } from '@bailiwick/service-kit'
+import type { Pdp } from '../context.ts'
+
+/**
+ * AuthZEN metadata (1.0 §9) and the permit keys. Each key carries the root's certificate, so that an enforcement point trusts
+ * it by trust.json and not by where it came from.
+ */
+export function metadataRoutes(http: HttpServer, pdp: Pdp): void {
+  http.get('/.well-known/authzen-configuration', async (_, reply) => {
+    reply.header('cache-control', 'public, max-age=300')
+    return {
+      policy_decision_point: pdp.publicUrl,
+      access_evaluation_endpoint: `${pdp.publicUrl}/access/v1/evaluation`,
+      access_request_endpoint: `${pdp.trust.public_url}/access/v1/requests`,
+      jwks_uri: `${pdp.publicUrl}/access/v1/jwks`,
+      capabilities: ['urn:openid:authzen:capability:access-request'],
+    }
+  })
+  http.get('/access/v1/jwks', async (_, reply) => {
+    const { registry } = pdp.projection.ledger
+    const now = pdp.clock.now()
+    const permitKeys = pdp.keyRing.keys().filter((key) => key.purpose === 'permit' && now < key.notAfter)
+    reply.header('cache-control', 'public, max-age=60').type('application/jwk-set+json')
+    return {
+      keys: jwkSet(permitKeys).keys.map((key) => ({
+        ...key,
+        certificate: registry.get('service-key', key.kid)?.certificate,
+      })),
+    }
+  })
+}

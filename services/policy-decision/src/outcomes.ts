@@ -1,0 +1,98 @@
+import type { EnforcementPoint } from '@bailiwick/contracts'
+import { verifyingKey, verifyOutcome } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { AllowRecord } from '@bailiwick/projection'
+import { storeAmounts } from './budget.ts'
+import type { Pdp } from './context.ts'
+import type { TreeQueues } from './tree-queue.ts'
+
+const nothing = { calls: 0, egress_bytes: 0, cost: {} }
+const foldWaitMs = 1000
+
+/**
+ * Relays what an enforcement point signed: one outcome a decision, once (V10). Gives back the reservation only for a signed
+ * `not_executed` of a point that is registered as one that may release (DESIGN §7.4 step 7). Resolves when it counts; the
+ * same outcome again is answered alike and changes nothing.
+ */
+export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: EnforcementPoint, jws: string): Promise<void> {
+  const key = verifyingKey('outcome', point.outcome_jwk)
+  if (!key) throw new ServiceError('key_unknown', 'the outcome key is none')
+  const { installation } = pdp.trust
+  const verified = verifyOutcome({ outcome: jws, key, installation, enforcementPoint: point.id })
+  if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
+  const { decision_id, call_id, action_digest, status, sequence } = verified.value
+  const found = await pdp.projection.until(() => findAllow(pdp, decision_id), foldWaitMs)
+  if (!found) throw new ServiceError('decision_unknown')
+  const { root, record } = found
+  if (record.enforcementPoint !== point.id || record.callId !== call_id || record.actionDigest !== action_digest)
+    throw new ServiceError('outcome_mismatch', 'the decision is another one')
+  if (record.standing === 'settled') return
+  const released =
+    status === 'not_executed' && point.may_release && record.standing === 'open' ? record.reserved : nothing
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  let version = 0
+  queues.add(root, {
+    plan(view) {
+      const standing = view.allows.get(decision_id)?.standing
+      if (standing !== 'open' && standing !== 'missing') {
+        if (standing === 'settled') resolve()
+        else reject(new ServiceError('outcome_mismatch', 'the decision was taken back'))
+        return undefined
+      }
+      version = view.version + 1
+      return {
+        draft: {
+          type: 'outcome.reported',
+          subject: decision_id,
+          data: {
+            decision_id,
+            grant_id: root,
+            enforcement_point: point.id,
+            sequence,
+            status,
+            released: standing === 'open' ? released : nothing,
+            outcome: jws,
+          },
+        },
+      }
+    },
+    recorded() {
+      const giveBack = released === nothing ? {} : storeAmounts(released, record.permission, 1n)
+      pdp.grantStore.settle(root, { takeId: decision_id, to: version, giveBack }).catch(() => undefined)
+      resolve()
+    },
+    refused: (reason) => reject(new ServiceError('state_contended', reason)),
+    unsure: reject,
+  })
+  await promise
+}
+
+function findAllow(pdp: Pdp, decisionId: string): { root: string; record: AllowRecord } | undefined {
+  const root = pdp.projection.ledger.decisions.rootOf(decisionId)
+  const record =
+    root === undefined ? undefined : pdp.projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
+  return root !== undefined && record ? { root, record } : undefined
+}
+
+/** Says of each ALLOW whose outcome is overdue that it is missing; it stays spent in full. */
+export function sweepMissing(pdp: Pdp, queues: TreeQueues): void {
+  const now = pdp.clock.now()
+  for (const { root, record } of pdp.projection.ledger.decisions.overdue(now)) {
+    const due = new Date(record.outcomeDue).toISOString()
+    queues.add(root, {
+      plan: (view) =>
+        view.allows.get(record.id)?.standing === 'open'
+          ? {
+              draft: {
+                type: 'outcome.missing',
+                subject: record.id,
+                data: { decision_id: record.id, grant_id: root, due },
+              },
+            }
+          : undefined,
+      recorded: () => undefined,
+      refused: () => undefined,
+      unsure: () => undefined,
+    })
+  }
+}
