@@ -1,0 +1,86 @@
+import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { decodeKeyFile, thumbprint } from '@bailiwick/credentials'
+import { readGenesis, readInstallation } from '@bailiwick/installation'
+import { expect, it } from 'vitest'
+import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
+import { put } from '../log.fixture.ts'
+
+function policies(folder: Folder): string {
+  put(folder.at('policies'), 'tasks.cedar', Buffer.from('permit (principal, action, resource);\n'))
+  return folder.at('policies')
+}
+
+const init = (folder: Folder, ...more: string[]) =>
+  bailiwick(['init', '--data', folder.at('data'), '--policies', policies(folder), ...more])
+
+it('makes an installation, says where the root key is, and prints an invitation that its trust anchor knows', async () => {
+  using folder = temporaryFolder()
+  const { code, out, err } = await init(folder, '--public-url', 'https://bailiwick.example/')
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  const { trust } = readInstallation(folder.at('data'))
+  expect(trust).toMatchObject({
+    single_operator: false,
+    rp_id: 'bailiwick.example',
+    public_url: 'https://bailiwick.example',
+  })
+  expect(out).toContain(`${folder.at('data/keys/root/root.json')}: move it offline`)
+  expect(out).not.toContain('SINGLE OPERATOR')
+  const [, fragment = ''] = /https:\/\/bailiwick\.example\/#invitation=([A-Za-z0-9_-]+)/.exec(out) ?? []
+  const jwk = JSON.parse(Buffer.from(fragment, 'base64url').toString())
+  const key = decodeKeyFile(JSON.stringify({ purpose: 'invitation', jwk }), 'invitation')
+  expect(key.kid).toBe(thumbprint(trust.invitation.jwk))
+})
+
+it('tells a machine the same in JSON', async () => {
+  using folder = temporaryFolder()
+  const { out } = await init(folder, '--json', '--single-operator')
+  const { trust } = readInstallation(folder.at('data'))
+  expect(JSON.parse(out)).toEqual({
+    installation: trust.installation,
+    data: folder.at('data'),
+    trust: folder.at('data/trust.json'),
+    root_key: folder.at('data/keys/root/root.json'),
+    single_operator: true,
+    invitation: expect.stringContaining('http://localhost:8420/#invitation='),
+  })
+  expect(statSync(JSON.parse(out).root_key).mode & 0o777).toBe(0o600)
+})
+
+it('says loudly when one person suffices', async () => {
+  using folder = temporaryFolder()
+  expect((await init(folder, '--single-operator')).out).toContain('SINGLE OPERATOR')
+})
+
+it('begins with the entities of a registry file', async () => {
+  using folder = temporaryFolder()
+  writeFileSync(
+    folder.at('registry.yaml'),
+    'tool_servers:\n  - { id: erp, url: "https://erp.example/", manifest: "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", tools: {} }\n',
+  )
+  expect(await init(folder, '--registry', folder.at('registry.yaml'))).toMatchObject({ code: 0 })
+  const { entities } = readGenesis(folder.at('data'))
+  expect(entities.filter(({ type }) => type === 'tool-server')).toMatchObject([{ id: 'erp' }])
+})
+
+it('never makes a second installation over one that is there', async () => {
+  using folder = temporaryFolder()
+  await init(folder)
+  const before = readInstallation(folder.at('data'))
+  const { code, err } = await init(folder)
+  expect(code).toBe(2)
+  expect(err).toContain('there is an installation')
+  expect(readInstallation(folder.at('data'))).toEqual(before)
+})
+
+it.each([
+  ['an address with a path', ['--public-url', 'https://bailiwick.example/here'], 'is no origin'],
+  ['an address that is none', ['--public-url', 'bailiwick'], 'is no origin'],
+  ['no policies', ['--policies', '/nonexistent'], 'there is no policy directory'],
+  ['a registry file that is not there', ['--registry', '/nonexistent'], 'cannot read /nonexistent (ENOENT)'],
+])('makes nothing of %s, and says what is wrong', async (_, more, message) => {
+  using folder = temporaryFolder()
+  const { code, err } = await init(folder, ...more)
+  expect(code).toBe(2)
+  expect(err).toContain(message)
+  expect(existsSync(folder.at('data'))).toBe(false)
+})

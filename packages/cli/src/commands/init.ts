@@ -1,0 +1,88 @@
+import { keyFilePath } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { type InitialiseOptions, initialise, paths, readPolicyFiles } from '@bailiwick/installation'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { invitationAddress } from '../invitation-address.ts'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { readRegistryFile } from '../registry-file.ts'
+import { defaultPolicies } from '../repository.ts'
+
+interface InitCommand extends DataOption, JsonOption {
+  publicUrl: string
+  singleOperator?: true
+  registry?: string
+  policies: string
+}
+
+export function initCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = program
+    .command('init')
+    .summary('make an installation, once')
+    .description(
+      'Makes an installation, once: keys with one purpose each, the trust anchor (trust.json), and the first registry, ' +
+        'signed by the root key. Nobody is enrolled by it: it prints an invitation for the first approver.',
+    )
+    .option(
+      '--public-url <url>',
+      'where people and agents reach it',
+      io.env.BAILIWICK_PUBLIC_URL || 'http://localhost:8420',
+    )
+    .option('--single-operator', "one person's passkey suffices to change the registry, even their own proposals")
+    .option('--registry <file>', 'agents, rules, tool servers and enforcement points to begin with (YAML)')
+    .option('--policies <dir>', 'Cedar policies to begin with', defaultPolicies)
+  withJson(withData(command, io)).action((options: InitCommand) => done(init(options, io)))
+}
+
+function init({ data, publicUrl, singleOperator, registry, policies, json }: InitCommand, io: Io): ExitCode {
+  const { origin } = originOf(publicUrl)
+  const trust = initialise({
+    data,
+    publicUrl: origin,
+    singleOperator: singleOperator ?? false,
+    now: io.clock.now(),
+    randomBytes: io.random,
+    policies: readPolicyFiles(policies),
+    entities: registry === undefined ? [] : entitiesIn(registry),
+  })
+  const rootKey = keyFilePath(paths(data).keys('root'), 'root')
+  const invitation = invitationAddress(data)
+  if (json) {
+    const { installation, single_operator } = trust
+    io.out(
+      JSON.stringify({ installation, data, trust: paths(data).trust, root_key: rootKey, single_operator, invitation }),
+    )
+    return exitCodes.ok
+  }
+  for (const line of [
+    `Made ${trust.installation} in ${data}`,
+    `  trust anchor  ${paths(data).trust} (public: give it to every verifier)`,
+    `  root key      ${rootKey}: move it offline, and keep it; nothing that runs needs it`,
+    `  log key       ${trust.log.vkey} (public)`,
+    ...(singleOperator ? ['  SINGLE OPERATOR: one passkey suffices; every page and report says so'] : []),
+    '',
+    `Next: npx bailiwick serve${data === '.bailiwick' ? '' : ` --data ${data}`}, then open this address to enrol the first approver. It is a secret, and works once:`,
+    `  ${invitation}`,
+    ...(registry === undefined
+      ? ['', 'The registry is empty: add agents and rules with npx bailiwick registry apply FILE.']
+      : []),
+  ])
+    io.out(line)
+  return exitCodes.ok
+}
+
+/** WebAuthn's origin and the issuer are derived from it, so a path or a name without a host would break both later. */
+function originOf(text: string): URL {
+  const url = z.url({ protocol: /^https?$/ }).safeParse(text).success ? new URL(text) : undefined
+  if (url !== undefined && (text === url.origin || text === `${url.origin}/`)) return url
+  throw new ServiceError('config_invalid', `--public-url: ${text} is no origin, such as https://bailiwick.example`)
+}
+
+function entitiesIn(file: string): InitialiseOptions['entities'] {
+  const changes = readRegistryFile(file)
+  const [retired] = changes.filter(({ value }) => value === undefined)
+  if (retired !== undefined)
+    throw new ServiceError('config_invalid', `--registry: there is no ${retired.type} ${retired.id} to retire yet`)
+  return changes as InitialiseOptions['entities']
+}

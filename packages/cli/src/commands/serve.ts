@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { constants } from 'node:os'
+import { ServiceError } from '@bailiwick/errors'
+import { Argument, type Command } from 'commander'
+import type { ExitCode, Io } from '../io.ts'
+import { type DataOption, withData } from '../options.ts'
+import { mainOf, type Service, services } from '../repository.ts'
+
+export function serveCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = program
+    .command('serve')
+    .summary('run everything, or one service by itself')
+    .description(
+      'Runs all four services in one process, or the named one by itself. Settings come from the environment ' +
+        '(BAILIWICK_…); a wrong one is named. The embedded bus belongs to one process: several need Kafka.',
+    )
+    .addArgument(new Argument('[service]', 'all four unless given').choices(services))
+  withData(command, io).action(async (service: Service | undefined, { data }: DataOption) =>
+    done(await serve(mainOf(service ?? 'standalone'), { ...io.env, BAILIWICK_DATA: data })),
+  )
+}
+
+const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Runs `main` on this Node until it ends, passing signals on. Its exit code; of a signal, what a shell makes of it. */
+export async function serve(main: string, env: NodeJS.ProcessEnv): Promise<ExitCode> {
+  const child = spawn(process.execPath, [main], { stdio: 'inherit', env })
+  const forward = (signal: NodeJS.Signals) => void child.kill(signal)
+  for (const signal of forwarded) process.on(signal, forward)
+  try {
+    const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+    return code ?? 128 + (signal === null ? 0 : constants.signals[signal])
+  } catch (cause) {
+    throw new ServiceError('config_invalid', `${main} could not be started`, { cause })
+  } finally {
+    for (const signal of forwarded) process.off(signal, forward)
+  }
+}

@@ -1,0 +1,204 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { encodeVkey } from '@bailiwick/tlog'
+import { expect, it } from 'vitest'
+import { bailiwick, temporaryFolder } from '../io.fixture.ts'
+import { entryOf, logKey, put, writeLog } from '../log.fixture.ts'
+
+const vkey = encodeVkey(logKey().verifier)
+const SIZES = [3, 257, 600]
+
+function aLog() {
+  const folder = temporaryFolder()
+  const checkpoints = writeLog(folder.at('log'), SIZES)
+  checkpoints.forEach((checkpoint, n) => {
+    writeFileSync(folder.at(`old-${SIZES[n]}`), checkpoint)
+  })
+  const verify = (...more: string[]) => bailiwick(['verify', '--log', folder.at('log'), '--vkey', vkey, ...more])
+  return { folder, verify, [Symbol.dispose]: () => folder[Symbol.dispose]() }
+}
+
+function flip(path: string, at: number): void {
+  const bytes = readFileSync(path)
+  bytes[at] = (bytes[at] as number) ^ 1
+  writeFileSync(path, bytes)
+}
+
+it('finds a whole log whole, with every checkpoint that was kept (V14)', async () => {
+  using log = aLog()
+  const { code, out, err } = await log.verify('--old', log.folder.at('old-3'), '--old', log.folder.at('old-257'))
+  expect(code).toBe(0)
+  expect(out).toContain('whole and unchanged')
+  expect(out).toContain('entries  600')
+  expect(out).toContain(`grew from ${log.folder.at('old-257')} (257 entries)`)
+  expect(err).toBe('')
+})
+
+it('answers a machine in JSON, the root as the checkpoint spells it', async () => {
+  using log = aLog()
+  const { code, out } = await log.verify('--json', '--old', log.folder.at('old-3'))
+  const [, , root] = readFileSync(log.folder.at('old-600'), 'utf8').split('\n')
+  expect(code).toBe(0)
+  expect(JSON.parse(out)).toEqual({
+    log: log.folder.at('log'),
+    ok: true,
+    origin: 'log.example/cli',
+    size: 600,
+    root,
+    older: [{ name: log.folder.at('old-3'), size: 3 }],
+  })
+})
+
+it('says without a kept checkpoint that it cannot see a rollback', async () => {
+  using log = aLog()
+  const { code, err } = await log.verify()
+  expect(code).toBe(0)
+  expect(err).toContain('Without --old this cannot see that the log was rolled back')
+})
+
+it.each([
+  ['checkpoint', 2, 'checkpoint'],
+  ['checkpoint', -3, 'checkpoint'],
+  ['tile/0/000', 31, 'tile/0/000'],
+  ['tile/0/001', 8191, 'tile/0/001'],
+  ['tile/0/002.p/88', 0, 'tile/0/002.p/88'],
+  ['tile/1/000.p/2', 40, 'tile/1/000.p/2'],
+  ['tile/entries/000', 0, 'tile/entries/000'],
+  ['tile/entries/001', 1000, 'tile/entries/001'],
+  ['tile/entries/002.p/88', -1, 'tile/entries/002.p/88'],
+])('names the file in which one byte was changed: %s at %i (V14)', async (path, at, named) => {
+  using log = aLog()
+  const file = log.folder.at('log', path)
+  flip(file, at < 0 ? readFileSync(file).length + at : at)
+  const { code, out } = await log.verify('--json')
+  expect(code).toBe(1)
+  expect(JSON.parse(out)).toMatchObject({ ok: false, path: named })
+  const read = await log.verify()
+  expect(read.out).toContain('NOT what its key commits to')
+  expect(read.out).toContain(named)
+})
+
+it('names the entry that was exchanged for another, and the tile when that was made to fit (V14)', async () => {
+  using log = aLog()
+  const changed = log.folder.at('changed')
+  writeLog(changed, [600], { entry: (n) => entryOf(n === 300 ? 9999 : n) })
+  cpSync(`${changed}/tile/entries/001`, log.folder.at('log/tile/entries/001'))
+  const { code, out } = await log.verify()
+  expect(code).toBe(1)
+  expect(out).toContain('tile/entries/001: entry 300 is not the one that the checkpoint commits to')
+  cpSync(`${changed}/tile/0/001`, log.folder.at('log/tile/0/001'))
+  expect(JSON.parse((await log.verify('--json')).out)).toMatchObject({ path: 'tile/0/001', reason: 'tile_differs' })
+})
+
+it.each(['checkpoint', 'tile/0/000', 'tile/1/000.p/2', 'tile/entries/002.p/88'])(
+  'finds that %s is missing',
+  async (path) => {
+    using log = aLog()
+    rmSync(log.folder.at('log', path))
+    const { code, out } = await log.verify('--json')
+    expect(code).toBe(1)
+    expect(JSON.parse(out)).toMatchObject({ ok: false, path, reason: 'missing' })
+  },
+)
+
+it('finds a file that is longer than it may be', async () => {
+  using log = aLog()
+  const file = log.folder.at('log/tile/0/000')
+  writeFileSync(file, Buffer.concat([readFileSync(file), Buffer.alloc(32)]))
+  expect(JSON.parse((await log.verify('--json')).out)).toMatchObject({ path: 'tile/0/000', reason: 'malformed' })
+})
+
+it('finds a log that was rolled back, or rewritten, by a checkpoint that was kept (V14)', async () => {
+  using log = aLog()
+  const old = ['--old', log.folder.at('old-600')]
+  rmSync(log.folder.at('log'), { recursive: true })
+  writeLog(log.folder.at('log'), [257])
+  const rolledBack = await log.verify(...old)
+  expect(rolledBack.code).toBe(1)
+  expect(rolledBack.out).toContain('has 257 entries where it once had 600: the log was rolled back')
+
+  rmSync(log.folder.at('log'), { recursive: true })
+  writeLog(log.folder.at('log'), [600, 700], { entry: (n) => entryOf(n === 5 ? 9999 : n) })
+  expect((await log.verify()).code).toBe(0)
+  const rewritten = await log.verify(...old)
+  expect(rewritten.code).toBe(1)
+  expect(rewritten.out).toContain('is not the beginning of this one: history was changed')
+})
+
+it('takes no checkpoint of another key for this log', async () => {
+  using log = aLog()
+  const mallory = encodeVkey(logKey('log.example/cli', 2).verifier)
+  const { code, out } = await bailiwick(['verify', '--log', log.folder.at('log'), '--vkey', mallory])
+  expect(code).toBe(1)
+  expect(out).toContain('not signed by this key')
+})
+
+it.each([
+  ['a folder without a log', ['--log', '/nonexistent/log', '--vkey', vkey], 'there is no log at /nonexistent/log'],
+  ['no key', ['--log', '/nonexistent/log'], '--log needs --vkey'],
+  ['a key that is none', ['--log', '/nonexistent/log', '--vkey', '/nonexistent/vkey'], '--vkey: cannot read'],
+  ['no installation', ['--data', '/nonexistent'], 'there is no installation in /nonexistent: run bailiwick init'],
+  ['a kept checkpoint that is not there', ['--old', '/nonexistent/old'], '--old: cannot read /nonexistent/old'],
+])('cannot run with %s, and says so', async (_, argv, message) => {
+  const { code, out, err } = await bailiwick(['verify', ...argv])
+  expect(code).toBe(2)
+  expect(out).toBe('')
+  expect(err).toContain(message)
+})
+
+it('cannot run with a kept checkpoint of another log: it would prove nothing', async () => {
+  using log = aLog()
+  writeLog(log.folder.at('other'), [3], { key: logKey('other.example') })
+  const { code, err } = await log.verify('--old', log.folder.at('other/checkpoint'))
+  expect(code).toBe(2)
+  expect(err).toContain('is no checkpoint signed by log.example/cli (signature_missing)')
+})
+
+it('reads the key from a file', async () => {
+  using log = aLog()
+  put(log.folder.path, 'log.vkey', Buffer.from(`${vkey}\n`))
+  const argv = ['verify', '--log', log.folder.at('log'), '--vkey', log.folder.at('log.vkey')]
+  expect(await bailiwick(argv)).toMatchObject({ code: 0 })
+})
+
+it('tells a terminal how far it is, and only then and not too often', async () => {
+  using log = aLog()
+  const seen: string[] = []
+  let ms = 0
+  const clock = { now: () => 0, monotonic: () => ms }
+  const progress = (line: string) => {
+    seen.push(line)
+  }
+  const argv = ['verify', '--log', log.folder.at('log'), '--vkey', vkey]
+  await bailiwick(argv, { clock, progress })
+  expect(seen).toEqual([])
+  await bailiwick(argv, { clock: { now: () => 0, monotonic: () => (ms += 200) }, progress })
+  expect(seen).toEqual(['256 of 600 entries', '512 of 600 entries', '600 of 600 entries'])
+})
+
+it('verifies over HTTP as from files, and names what the server withholds', async () => {
+  using log = aLog()
+  let withheld: string | undefined
+  const server = createServer((request, response) => {
+    const path = request.url?.replace('/log/', '') ?? ''
+    if (path === 'broken/checkpoint') return response.writeHead(500).end()
+    try {
+      if (path === withheld) throw new Error('withheld')
+      response.end(readFileSync(log.folder.at('log', path)))
+    } catch {
+      response.writeHead(404).end()
+    }
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  await using _closed = { [Symbol.asyncDispose]: async () => void server.close() }
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/log`
+  expect(await bailiwick(['verify', '--log', address, '--vkey', vkey])).toMatchObject({ code: 0 })
+  withheld = 'tile/entries/001'
+  const { code, out } = await bailiwick(['verify', '--log', `${address}/`, '--vkey', vkey, '--json'])
+  expect(code).toBe(1)
+  expect(JSON.parse(out)).toMatchObject({ path: 'tile/entries/001', reason: 'missing' })
+  const broken = await bailiwick(['verify', '--log', `${address}/broken`, '--vkey', vkey])
+  expect(broken).toMatchObject({ code: 2, out: '' })
+  expect(broken.err).toContain('it answers 500 to checkpoint')
+})

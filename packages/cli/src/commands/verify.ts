@@ -1,0 +1,118 @@
+import { ServiceError } from '@bailiwick/errors'
+import { paths, readInstallation } from '@bailiwick/installation'
+import { parseVkey, type VerifierKey } from '@bailiwick/tlog'
+import type { Command } from 'commander'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { logSource } from '../log-source.ts'
+import { collect, type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { readInput } from '../read-input.ts'
+import { type LogFault, type LogReport, verifyLog } from '../verify-log.ts'
+
+interface VerifyCommand extends DataOption, JsonOption {
+  log?: string
+  vkey?: string
+  old?: string[]
+}
+
+const LARGEST_NOTE = 65_536
+const PROGRESS_EVERY_MS = 100
+
+export function verifyCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = program
+    .command('verify')
+    .summary('check the evidence log from its files and public key alone')
+    .description(
+      'Checks the evidence log from its files and public key alone: the signature of its checkpoint, every tile, every ' +
+        'entry, and that each checkpoint you kept is the beginning of it. Trusts nothing that runs.',
+    )
+    .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
+    .option('--vkey <file or text>', "the log's public key (default: the one in the data directory's trust.json)")
+    .option('--old <checkpoint>', 'a checkpoint that you kept; may be given more than once', collect)
+  withJson(withData(command, io)).action(async (options: VerifyCommand) => done(await verify(options, io)))
+}
+
+async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
+  const source = logSource(options.log ?? paths(options.data).log)
+  const older = (options.old ?? []).map((name) => ({ name, note: readInput('--old', name, LARGEST_NOTE) }))
+  const report = await verifyLog({ source, vkey: keyOf(options), older, ...progressOf(io) })
+  if (options.json) io.out(JSON.stringify(machineReport(source.name, report)))
+  else for (const line of report.ok ? cleanLines(source.name, report) : faultLines(source.name, report)) io.out(line)
+  if (older.length === 0) io.err(rollbackWarning)
+  return report.ok ? exitCodes.ok : exitCodes.fault
+}
+
+const rollbackWarning =
+  'Without --old this cannot see that the log was rolled back or replaced as a whole: keep a copy of its checkpoint elsewhere, and pass it next time.'
+
+function keyOf({ log, vkey, data }: VerifyCommand): VerifierKey {
+  if (vkey === undefined && log !== undefined)
+    throw new ServiceError('config_invalid', '--log needs --vkey: a key that lies beside the log proves nothing')
+  const text = vkey ?? readInstallation(data).trust.log.vkey
+  const key = parseVkey(text.trim()) ?? parseVkey(readInput('--vkey', text, LARGEST_NOTE).toString('utf8').trim())
+  if (key === undefined) throw new ServiceError('config_invalid', `--vkey: ${text} holds no verifier key (name+id+key)`)
+  return key
+}
+
+function progressOf({ progress, clock }: Io): { onProgress?: (entries: number, size: number) => void } {
+  if (progress === undefined) return {}
+  let last = clock.monotonic()
+  return {
+    onProgress(entries, size) {
+      const now = clock.monotonic()
+      if (now - last < PROGRESS_EVERY_MS) return
+      last = now
+      progress(`${count(entries)} of ${count(size)} entries`)
+    },
+  }
+}
+
+function machineReport(log: string, report: LogReport): unknown {
+  if (!report.ok) return { log, ...report }
+  const { origin, size, root } = report.checkpoint
+  return { log, ok: true, origin, size, root: Buffer.from(root).toString('base64'), older: report.older }
+}
+
+function cleanLines(log: string, { checkpoint, older }: Extract<LogReport, { ok: true }>): string[] {
+  return [
+    `${log}: whole and unchanged`,
+    `  origin   ${checkpoint.origin}`,
+    `  entries  ${count(checkpoint.size)}`,
+    `  root     ${Buffer.from(checkpoint.root).toString('base64')}`,
+    ...older.map(({ name, size }) => `  grew from ${name} (${count(size)} entries)`),
+  ]
+}
+
+function faultLines(log: string, fault: LogFault): string[] {
+  return [`${log}: NOT what its key commits to`, `  ${fault.path}: ${explain(fault)} (${fault.reason})`]
+}
+
+function explain({ reason, index, older }: LogFault): string {
+  const from = index === undefined ? '' : `, from entry ${index} on`
+  switch (reason) {
+    case 'missing':
+      return 'is missing'
+    case 'malformed':
+      return 'is cut off, or has bytes that do not belong there'
+    case 'tile_differs':
+      return `holds a hash that the checkpoint does not commit to${from}`
+    case 'entry_differs':
+      return `entry ${index} is not the one that the checkpoint commits to`
+    case 'root_differs':
+      return 'commits to another tree than the files hold'
+    case 'checkpoint_inconsistent':
+      return older !== undefined && older.size > older.now
+        ? `has ${count(older.now)} entries where it once had ${count(older.size)}: the log was rolled back`
+        : `the log of ${count(older?.size ?? 0)} entries that was kept is not the beginning of this one: history was changed`
+    case 'note_malformed':
+    case 'checkpoint_malformed':
+      return 'is no checkpoint'
+    case 'signature_missing':
+      return 'is not signed by this key: it is of another log, or was replaced'
+    case 'signature_invalid':
+      return 'was changed: the signature does not hold'
+    case 'origin_unexpected':
+      return 'is of another log'
+  }
+}
+
+const count = (n: number) => n.toLocaleString('en-US')

@@ -1,0 +1,19 @@
+import type { Clock, RandomSource } from '@bailiwick/service-kit'
+
+/** What a command may touch of the process around it: main.ts passes the real one, a test its own. */
+export interface Io {
+  /** A line of what was asked for. */
+  out(line: string): void
+  /** A line about how it went. */
+  err(line: string): void
+  /** Replaces the line before it; absent where nobody watches. */
+  progress?: ((line: string) => void) | undefined
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly clock: Clock
+  readonly random: RandomSource
+}
+
+/** 0: well; 1: a fault was found, or the answer is no; 2: it could not run. */
+export type ExitCode = number
+
+export const exitCodes = { ok: 0, fault: 1, couldNotRun: 2 } as const

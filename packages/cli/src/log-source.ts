@@ -1,0 +1,77 @@
+import { open, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ServiceError } from '@bailiwick/errors'
+import { MAX_ENTRY_BYTES, TILE_WIDTH, type TileReader } from '@bailiwick/tlog'
+
+/** Where a log's files are: a folder, or an address that serves them (C2SP tlog-tiles). Nothing that it gives is believed. */
+export interface LogSource {
+  readonly name: string
+  readonly read: TileReader
+  /** Whether there is anything of a log, so that a missing checkpoint can be told from a wrong place. */
+  hasTiles(): Promise<boolean>
+}
+
+/** A full bundle of the longest entries; nothing in a log is larger. */
+const LARGEST_FILE = TILE_WIDTH * (MAX_ENTRY_BYTES + 2)
+const ANSWER_MS = 30_000
+
+export function logSource(place: string): LogSource {
+  return /^https?:\/\//.test(place) ? logAt(place) : logIn(place)
+}
+
+/** One byte over the limit is read, so that what is too long is malformed rather than cut to fit. */
+function logIn(folder: string): LogSource {
+  return {
+    name: folder,
+    async read(path) {
+      const file = await open(join(folder, path)).catch(nothingThere)
+      if (file === undefined) return undefined
+      await using _closed = file
+      const { size } = await file.stat()
+      const bytes = Buffer.alloc(Math.min(size, LARGEST_FILE) + 1)
+      let length = 0
+      while (length < bytes.length) {
+        const { bytesRead } = await file.read(bytes, length)
+        if (bytesRead === 0) break
+        length += bytesRead
+      }
+      return bytes.subarray(0, length)
+    },
+    async hasTiles() {
+      return (await stat(join(folder, 'tile')).catch(nothingThere)) !== undefined
+    },
+  }
+}
+
+function logAt(address: string): LogSource {
+  const prefix = address.endsWith('/') ? address : `${address}/`
+  return {
+    name: address,
+    async read(path) {
+      const answer = await fetch(new URL(path, prefix), {
+        redirect: 'error',
+        signal: AbortSignal.timeout(ANSWER_MS),
+      }).catch((cause) => unreachable(address, 'no answer', cause))
+      if (answer.status === 404 || answer.status === 410) return undefined
+      if (answer.status !== 200) return unreachable(address, `it answers ${answer.status} to ${path}`)
+      const parts: Uint8Array[] = []
+      let length = 0
+      for await (const part of answer.body ?? []) {
+        parts.push(part)
+        length += part.length
+        if (length > LARGEST_FILE) break
+      }
+      return Buffer.concat(parts)
+    },
+    hasTiles: async () => false,
+  }
+}
+
+function nothingThere(error: NodeJS.ErrnoException): undefined {
+  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
+  throw new ServiceError('config_invalid', `the log cannot be read: ${error.code ?? 'unknown error'}`, { cause: error })
+}
+
+function unreachable(address: string, why: string, cause?: unknown): never {
+  throw new ServiceError('service_unready', `the log at ${address} cannot be read: ${why}`, { cause })
+}

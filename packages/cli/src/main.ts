@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { run } from './run.ts'
+
+const { stderr } = process
+
+process.exitCode = await run(process.argv.slice(2), {
+  out: (line) => console.log(line),
+  err: (line) => console.error(line),
+  progress: stderr.isTTY ? (line) => void stderr.write(`\r${line}\u001b[K`) : undefined,
+  env: process.env,
+  clock: systemClock,
+  random: systemRandom,
+})

@@ -1,0 +1,17 @@
+import { readFileSync, statSync } from 'node:fs'
+import { ServiceError } from '@bailiwick/errors'
+
+/** Reads a file that a person named. Throws `config_invalid`, saying which option named it. */
+export function readInput(option: string, path: string, maxBytes: number): Buffer {
+  try {
+    if (statSync(path).size > maxBytes) throw new ServiceError('config_invalid', `${option}: ${path} is too large`)
+    return readFileSync(path)
+  } catch (cause) {
+    if (cause instanceof ServiceError) throw cause
+    throw new ServiceError('config_invalid', `${option}: cannot read ${path} (${codeOf(cause)})`, { cause })
+  }
+}
+
+function codeOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error'
+}

@@ -1,0 +1,97 @@
+import { type Entity, type EntityType, entitySchemas } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import { LineCounter, parseDocument } from 'yaml'
+import { z } from 'zod'
+import { readInput } from './read-input.ts'
+
+/** One entity as the file wants it to be; without a value it is to be retired. */
+export interface WantedEntity {
+  type: EntityType
+  id: string
+  value?: Entity
+}
+
+const LARGEST_FILE = 1_048_576
+const MOST_ENTITIES = 256
+
+/** The section of each type that a file may hold. */
+const sections = {
+  agents: 'agent',
+  rules: 'rule',
+  tool_servers: 'tool-server',
+  enforcement_points: 'enforcement-point',
+} as const satisfies Record<string, EntityType>
+type Section = keyof typeof sections
+
+/** What a file cannot bring in, and why. */
+const refusedSections = {
+  approvers: 'an approver brings a passkey, which only a browser can make: they enrol on the console',
+  service_keys: 'a service key needs a certificate by the root key, which is kept offline',
+  policy_set: 'policies are activated from their files, not named here',
+} as const
+
+const retirable = z.enum([...Object.values(sections), 'approver'])
+const fileSchema = z.strictObject({
+  agents: z.array(entitySchemas.agent).optional(),
+  rules: z.array(entitySchemas.rule).optional(),
+  tool_servers: z.array(entitySchemas['tool-server']).optional(),
+  enforcement_points: z.array(entitySchemas['enforcement-point']).optional(),
+  retire: z.array(z.strictObject({ type: retirable, id: z.string().min(1) })).optional(),
+})
+
+/** Reads a registry file. Throws `config_invalid` with a line for each thing that is wrong, as `parseRegistry`. */
+export function readRegistryFile(path: string): WantedEntity[] {
+  return parseRegistry(readInput('registry', path, LARGEST_FILE).toString('utf8'), path)
+}
+
+/**
+ * What a registry file wants: strict, so that a misspelt member is refused and not ignored. Entities that it does not name
+ * stay as they are. Throws `config_invalid` naming the line, the place and what is wrong.
+ */
+export function parseRegistry(text: string, name: string): WantedEntity[] {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, schema: 'core', merge: false })
+  const lineAt = (offset: number | undefined) => (offset === undefined ? '' : `:${lines.linePos(offset).line}`)
+  const [syntax] = [...document.errors, ...document.warnings]
+  if (syntax !== undefined) fail(`${name}${lineAt(syntax.pos[0])}: ${firstLine(syntax.message)}`)
+  const content: unknown = document.toJS({ maxAliasCount: 100 }) ?? {}
+  for (const [section, why] of Object.entries(refusedSections))
+    if (typeof content === 'object' && content !== null && section in content) fail(`${name}: ${section}: ${why}`)
+  const parsed = fileSchema.safeParse(content)
+  if (!parsed.success) fail(parsed.error.issues.map((issue) => issueLine(issue, name, document, lineAt)).join('\n'))
+  const { retire = [], ...present } = parsed.data
+  const wanted: WantedEntity[] = Object.entries(present).flatMap(([section, values]) =>
+    (values ?? []).map((value) => ({ type: sections[section as Section], id: value.id, value })),
+  )
+  wanted.push(...retire)
+  const seen = new Set<string>()
+  for (const { type, id } of wanted) {
+    if (seen.has(`${type} ${id}`)) fail(`${name}: ${type} ${id} is there twice`)
+    seen.add(`${type} ${id}`)
+  }
+  if (wanted.length > MOST_ENTITIES) fail(`${name}: more than ${MOST_ENTITIES} entities: apply them in parts`)
+  return wanted
+}
+
+function issueLine(
+  issue: z.core.$ZodIssue,
+  name: string,
+  document: ReturnType<typeof parseDocument>,
+  lineAt: (offset: number | undefined) => string,
+): string {
+  const path = issue.path.map(String)
+  const node = [...Array(path.length + 1).keys()]
+    .map((cut) => document.getIn(issue.path.slice(0, path.length - cut), true))
+    .find((each): each is { range: [number, number, number] } => hasRange(each))
+  return `${name}${lineAt(node?.range[0])}: ${path.join('.') || 'the file'}: ${issue.message}`
+}
+
+function hasRange(node: unknown): boolean {
+  return typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
+}
+
+const firstLine = (text: string) => text.split('\n', 1)[0]?.replace(/:$/, '') ?? text
+
+function fail(detail: string): never {
+  throw new ServiceError('config_invalid', detail)
+}

@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest'
+import { bailiwick } from './io.fixture.ts'
+
+it('shows its commands, with 0 when asked for help and 2 when it was not told what to do', async () => {
+  const asked = await bailiwick(['--help'])
+  expect(asked.code).toBe(0)
+  expect(asked.out).toMatch(/init .*\n.*serve .*/)
+  expect(await bailiwick([])).toMatchObject({ code: 2, out: '' })
+})
+
+it.each([[['bogus']], [['verify', '--bogus']], [['verify', 'too', 'many']], [['serve', 'x']]])(
+  'cannot run %j, and says where help is',
+  async (argv) => {
+    const { code, out, err } = await bailiwick(argv)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toContain('error: ')
+    expect(err).toContain('--help')
+  },
+)
+
+it.each([
+  [['verify', '--log', '/nonexistent', '--vkey', '/nonexistent/\u0007\u202e\u001b[2J']],
+  [['\u0007\u202e\u001b[2J']],
+])('lets nothing that it repeats act on the terminal, or look like another text: %j', async (argv) => {
+  const { err } = await bailiwick(argv)
+  expect(err).toContain('\\u{7}\\u{202e}\\u{1b}[2J')
+  for (const character of ['\u0007', '\u202e', '\u001b']) expect(err).not.toContain(character)
+})

@@ -1,0 +1,50 @@
+import { errorCode, errorKinds } from '@bailiwick/errors'
+import { Command, CommanderError } from 'commander'
+import { initCommand } from './commands/init.ts'
+import { serveCommand } from './commands/serve.ts'
+import { verifyCommand } from './commands/verify.ts'
+import { type ExitCode, exitCodes, type Io } from './io.ts'
+import { printable } from './printable.ts'
+
+const commands = [initCommand, serveCommand, verifyCommand]
+
+/**
+ * Runs one command: `argv` without node and script. Never throws: 0 when all is well, 1 when a fault was found or the
+ * answer is no, 2 when it could not run, with the reason on `io.err`.
+ */
+export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
+  const safe: Io = { ...io, out: (line) => io.out(printable(line)), err: (line) => io.err(printable(line)) }
+  let code: ExitCode = exitCodes.ok
+  const program = new Command('bailiwick')
+    .description('Governs how AI agents reach systems: asked for, approved by a human, decided at run time, proved.')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => eachLine(text, safe.out),
+      writeErr: (text) => eachLine(text, safe.err),
+    })
+    .showHelpAfterError('(bailiwick COMMAND --help tells more)')
+  for (const add of commands)
+    add(program, safe, (result) => {
+      code = result
+    })
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+    return code
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.couldNotRun
+    eachLine(`bailiwick: ${messageOf(error)}`, safe.err)
+    return exitCodes.couldNotRun
+  }
+}
+
+function eachLine(text: string, say: (line: string) => void): void {
+  for (const line of text.trimEnd().split('\n')) say(line)
+}
+
+/** What a person can act on; an error that is not ours by its own message, since it goes no further than this terminal. */
+function messageOf(error: unknown): string {
+  const code = errorCode(error)
+  if (code === 'internal') return error instanceof Error ? error.message : String(error)
+  const detail = error instanceof Error && 'detail' in error ? error.detail : undefined
+  return `${typeof detail === 'string' ? detail : errorKinds[code].title} (${code})`
+}

@@ -1,0 +1,65 @@
+import { ServiceError } from '@bailiwick/errors'
+import {
+  type Checkpoint,
+  type CheckpointRefusal,
+  type FsckReason,
+  fsck,
+  openCheckpoint,
+  type VerifierKey,
+} from '@bailiwick/tlog'
+import type { LogSource } from './log-source.ts'
+
+export interface VerifyOptions {
+  readonly source: LogSource
+  readonly vkey: VerifierKey
+  /** Checkpoints that were kept, by where they come from. Without any, that the log was rolled back cannot be seen. */
+  readonly older?: readonly { readonly name: string; readonly note: Uint8Array }[]
+  readonly onProgress?: (entries: number, size: number) => void
+}
+
+/** The first fault: which file, and where known the index of the first entry that it concerns. */
+export interface LogFault {
+  readonly ok: false
+  readonly path: string
+  readonly reason: FsckReason | CheckpointRefusal
+  readonly index?: number
+  /** Of `checkpoint_inconsistent`: the older checkpoint's size, and what the log has now. */
+  readonly older?: { readonly size: number; readonly now: number }
+}
+
+export type LogReport =
+  | { readonly ok: true; readonly checkpoint: Checkpoint; readonly older: readonly { name: string; size: number }[] }
+  | LogFault
+
+const CHECKPOINT = 'checkpoint'
+
+/**
+ * Verifies a log from its files and its public key alone (DESIGN §7.5): the checkpoint is signed by this log, every entry
+ * and every tile is what it commits to, and every kept checkpoint is the beginning of this log. Throws `config_invalid`
+ * when there is no log, or a kept checkpoint is not one of this log: then nothing was found out.
+ */
+export async function verifyLog({ source, vkey, older = [], onProgress }: VerifyOptions): Promise<LogReport> {
+  const kept = older.map(({ name, note }) => {
+    const opened = openCheckpoint(note, { log: vkey })
+    if (opened.ok) return { name, checkpoint: opened.checkpoint }
+    throw new ServiceError('config_invalid', `--old ${name} is no checkpoint signed by ${vkey.name} (${opened.reason})`)
+  })
+  const note = await source.read(CHECKPOINT)
+  if (note === undefined) {
+    if (await source.hasTiles()) return { ok: false, path: CHECKPOINT, reason: 'missing' }
+    throw new ServiceError('config_invalid', `there is no log at ${source.name}: it has no checkpoint`)
+  }
+  const opened = openCheckpoint(note, { log: vkey })
+  if (!opened.ok) return { ok: false, path: CHECKPOINT, reason: opened.reason }
+  const { checkpoint } = opened
+  const result = await fsck({
+    read: source.read,
+    checkpoint,
+    older: kept.map((each) => each.checkpoint),
+    ...(onProgress === undefined ? {} : { onProgress }),
+  })
+  if (result.ok)
+    return { ok: true, checkpoint, older: kept.map((each) => ({ name: each.name, size: each.checkpoint.size })) }
+  const { size, ...fault } = result
+  return size === undefined ? fault : { ...fault, older: { size, now: checkpoint.size } }
+}
