@@ -1,45 +1,55 @@
-import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
-import { isInitialised, initialise, readInstallation, readPolicyFiles } from '@bailiwick/installation'
-import { errorCode } from '@bailiwick/errors'
-import { logger as makeLogger, metrics as makeMetrics, readConfig, systemClock, systemRandom, untilStopped } from '@bailiwick/service-kit'
+import { join } from 'node:path'
+import { embeddedBus } from '@bailiwick/bus/embedded'
+import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
+import { initialise, isInitialised, paths, readPolicyFiles } from '@bailiwick/installation'
+import { embeddedOnly, runService, topicSettings } from '@bailiwick/service-host'
+import { systemClock } from '@bailiwick/service-kit'
 import { configSchema } from './config.ts'
-import { publishSampleRequest } from './sample-request.ts'
 import { sampleEntities } from './sample.ts'
+import { publishSampleRequest } from './sample-request.ts'
 import { startStandalone } from './start.ts'
 import { welcome } from './welcome.ts'
 
 const repository = join(import.meta.dirname, '../../..')
+const now = () => systemClock.now()
+let first = false
 
-try {
-  const config = readConfig(configSchema, process.env)
-  const data = config.BAILIWICK_DATA
-  const logger = makeLogger({ service: 'standalone', level: config.BAILIWICK_LOG_LEVEL, destination: process.stderr })
-  const first = !isInitialised(data)
-  if (first)
+process.exitCode = await runService({
+  name: 'standalone',
+  env: process.env,
+  schema: configSchema,
+  socket: 'operator.sock',
+  openBus: (config) => {
+    embeddedOnly(config)
+    return embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now })
+  },
+  prepare(config) {
+    const data = config.BAILIWICK_DATA
+    first = !isInitialised(data)
+    if (!first) return
     initialise({
       data,
       publicUrl: config.BAILIWICK_PUBLIC_URL ?? `http://localhost:${config.BAILIWICK_PORT}`,
       singleOperator: true,
-      now: systemClock.now(),
+      now: now(),
       randomBytes,
       policies: readPolicyFiles(join(repository, 'policies')),
       entities: sampleEntities(data),
     })
-  await using system = await startStandalone(config, {
-    clock: systemClock,
-    random: systemRandom,
-    logger,
-    metrics: makeMetrics({ service: 'standalone' }),
-    onFatal: (error) => {
-      logger.fatal({ error_code: errorCode(error), err: error }, 'stopping: the state is no longer known')
-      process.exit(1)
-    },
-  })
-  if (first) await publishSampleRequest(system.bus, data, readInstallation(data).trust, systemClock, systemRandom)
-  console.log(welcome({ data, url: system.trust.public_url, trust: system.trust, enrolled: system.enrolled() }))
-  await untilStopped(systemClock)
-} catch (error) {
-  console.error(error instanceof Error && 'detail' in error ? error.message : error)
-  process.exitCode = 1
-}
+  },
+  async start(config, host) {
+    await using started = new AsyncDisposableStack()
+    const grantStore = started.use(embeddedGrantStore({ dir: paths(config.BAILIWICK_DATA).grants, now }))
+    const system = started.use(await startStandalone(config, host, { grantStore }))
+    const owned = started.move()
+    return { ...system, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  },
+  async ready(config, host) {
+    if (first) await publishSampleRequest(host)
+    const enrolled = await isEnrolled(host.trust.public_url)
+    console.log(welcome(config.BAILIWICK_DATA, host.trust, enrolled))
+  },
+  say: console.log,
+  complain: console.error,
+})

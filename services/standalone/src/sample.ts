@@ -1,5 +1,12 @@
 import { join } from 'node:path'
-import { generateKey, jcsHash, type KeyPurpose, readKeyFile, type SigningKey, writeKeyFile } from '@bailiwick/credentials'
+import {
+  generateKey,
+  jcsHash,
+  type KeyPurpose,
+  readKeyFile,
+  type SigningKey,
+  writeKeyFile,
+} from '@bailiwick/credentials'
 import type { InitialiseOptions } from '@bailiwick/installation'
 
 const trustDomain = 'spiffe://bailiwick.local'
@@ -49,7 +56,11 @@ export function sampleEntities(data: string, invoicesUrl: string = sample.invoic
       proactive_requests: true,
     },
   })
-  const tools = { read: { labels: ['reads_private'] }, adjust: { labels: ['writes'] }, delete: { labels: ['destructive'] } }
+  const tools = {
+    read: { labels: ['reads_private'] },
+    adjust: { labels: ['writes'] },
+    delete: { labels: ['destructive'] },
+  }
   return [
     agent('reconciler', 'Invoice reconciler'),
     agent('forecaster', 'Cash forecaster'),

@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Bus } from '@bailiwick/bus'
+import { type KeyPurpose, readKeyFile, type SigningKey, type Trust } from '@bailiwick/credentials'
+import { paths, readInstallation } from '@bailiwick/installation'
+import {
+  type Clock,
+  commonSettings,
+  Health,
+  type HttpServer,
+  httpServer,
+  type Logger,
+  listenOperator,
+  type Metrics,
+  newId,
+  type RandomSource,
+  type TlsSetting,
+} from '@bailiwick/service-kit'
+import { z } from 'zod'
+
+const settingsSchema = z.object(commonSettings(0))
+/** The settings that every process has. */
+export type CommonConfig = z.output<typeof settingsSchema>
+
+export interface HostOptions {
+  config: CommonConfig
+  /** File name of the operator's socket in the data directory. */
+  socket: string
+  /** Opens the bus that the settings choose; the adapters are main.ts's to name. */
+  openBus: (config: CommonConfig) => Promise<Bus>
+  clock: Clock
+  random: RandomSource
+  logger: Logger
+  metrics: Metrics
+  /** The process must stop: state is no longer known. */
+  onFatal: (error: unknown) => void
+}
+
+/** What a process gives to the services that it runs. */
+export interface Host extends AsyncDisposable {
+  data: string
+  trust: Trust
+  bus: Bus
+  clock: Clock
+  random: RandomSource
+  logger: Logger
+  metrics: Metrics
+  health: Health
+  http: HttpServer
+  operator: HttpServer
+  onFatal: (error: unknown) => void
+  /** What every service's configuration has. */
+  settings: { instance: string; publicUrl: string; maxStalenessMs: number }
+  key<P extends KeyPurpose>(service: string, name: string, purpose: P): SigningKey<P>
+  /** After all services have added their routes: listens, on the address and on the operator's socket. Gives the address. */
+  listen(): Promise<string>
+}
+
+/**
+ * Opens what a process needs before it starts services: the trust anchor, the bus, servers. Throws `trust_invalid` without an
+ * installation, `bus_locked` when another process holds the embedded bus. Disposing stops the servers, then the bus.
+ */
+export async function openHost(options: HostOptions): Promise<Host> {
+  const { config, clock, random, logger, metrics, onFatal } = options
+  const data = config.BAILIWICK_DATA
+  const { trust } = readInstallation(data)
+  const bus = await options.openBus(config)
+  const health = new Health()
+  const tls = tlsOf(config.BAILIWICK_TLS)
+  const server = () => httpServer({ logger, clock, health, metrics, random, ...(tls === undefined ? {} : { tls }) })
+  const http = await server()
+  const operator = await server()
+  const close = async () => {
+    await Promise.all([http.close(), operator.close()])
+  }
+  return {
+    data,
+    trust,
+    bus,
+    clock,
+    random,
+    logger,
+    metrics,
+    health,
+    http,
+    operator,
+    onFatal,
+    settings: {
+      instance: newId('evt', clock.now(), random).slice('evt_'.length),
+      publicUrl: config.BAILIWICK_PUBLIC_URL ?? trust.public_url,
+      maxStalenessMs: config.BAILIWICK_MAX_STALENESS,
+    },
+    key: (service, name, purpose) => readKeyFile(paths(data).keys(service), name, purpose),
+    async listen() {
+      const url = await http.listen({ host: config.BAILIWICK_HOST, port: config.BAILIWICK_PORT })
+      await listenOperator(operator, join(data, options.socket))
+      return url
+    },
+    async [Symbol.asyncDispose]() {
+      await close()
+      await bus[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function tlsOf(tls: TlsSetting) {
+  if (tls === 'none') return undefined
+  if (tls === 'terminated') return tls
+  return { certificate: readFileSync(tls.certificateFile), key: readFileSync(tls.keyFile) }
+}

@@ -1,0 +1,82 @@
+import type { Bus } from '@bailiwick/bus'
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import {
+  type Env,
+  logger as makeLogger,
+  metrics as makeMetrics,
+  readConfig,
+  systemClock,
+  systemRandom,
+  untilStopped,
+} from '@bailiwick/service-kit'
+import type { z } from 'zod'
+import { type CommonConfig, type Host, openHost } from './open-host.ts'
+
+export interface Process<C extends CommonConfig> {
+  name: string
+  env: Env
+  schema: z.ZodType<C>
+  socket: string
+  openBus: (config: CommonConfig) => Promise<Bus>
+  /** Before anything is opened; e.g. makes the installation. */
+  prepare?: (config: C) => void
+  /** Starts the services on the host; disposed before it. */
+  start: (config: C, host: Host) => Promise<AsyncDisposable>
+  /** Once it listens. */
+  ready?: (config: C, host: Host) => Promise<void>
+  /** Standard output and error, as lines. */
+  say: (line: string) => void
+  complain: (line: string) => void
+}
+
+/** A process from its environment to its stop signal. Gives the exit code: 0 after an orderly stop, 1 when it could not start. */
+export async function runService<C extends CommonConfig>(options: Process<C>): Promise<number> {
+  try {
+    const config = readConfig(options.schema, options.env)
+    options.prepare?.(config)
+    const logger = makeLogger({ service: options.name, level: config.BAILIWICK_LOG_LEVEL, destination: process.stderr })
+    await using host = await openHost({
+      config,
+      socket: options.socket,
+      openBus: options.openBus,
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+      metrics: makeMetrics({ service: options.name }),
+      onFatal: (error) => {
+        logger.fatal({ err: error, error_code: errorCode(error) }, 'stopping at once: the state is no longer known')
+        process.exit(1)
+      },
+    })
+    await using _services = await options.start(config, host)
+    const url = await host.listen()
+    logger.info({ url }, 'ready')
+    await options.ready?.(config, host)
+    await untilStopped(systemClock)
+    // Whoever is being answered still is, before the services behind the answers stop.
+    await Promise.all([host.http.close(), host.operator.close()])
+    return 0
+  } catch (error) {
+    options.complain(explain(options.name, error))
+    return 1
+  }
+}
+
+/** Says what is wrong and names the setting; our own errors have that in their detail. */
+function explain(name: string, error: unknown): string {
+  const code = errorCode(error)
+  if (error instanceof ServiceError) return `${name} cannot start (${code}): ${error.detail ?? ''}`
+  const why = error instanceof Error ? error.message : String(error)
+  return `${name} cannot start: ${why}`
+}
+
+/** For `openBus` until the adapter is built: says so instead of doing something else. */
+export function embeddedOnly({ BAILIWICK_BUS, BAILIWICK_GRANT_STORE }: CommonConfig): void {
+  if (BAILIWICK_BUS.kind !== 'embedded')
+    throw new ServiceError('config_invalid', 'BAILIWICK_BUS: the Kafka adapter is not built yet; leave it unset')
+  if (BAILIWICK_GRANT_STORE.kind !== 'embedded')
+    throw new ServiceError(
+      'config_invalid',
+      'BAILIWICK_GRANT_STORE: the Redis adapter is not built yet; leave it unset',
+    )
+}
