@@ -1,0 +1,54 @@
+import { readdir, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { hashesAtLevel, parseTilePath, TILE_WIDTH, type Tile, tilePath } from '@bailiwick/tlog'
+
+/** Tiles whose indexes differ in the last three digits only share a folder. */
+const tilesInFolder = 1000
+
+/**
+ * Removes the files of tiles that a tree of `size` leaves does not have. It looks only from the tree's right edge on, so a
+ * long log starts as fast as a short one. Not synced: what a power cut brings back, the next start removes again.
+ */
+export async function discardBeyond(log: string, size: number): Promise<void> {
+  for (const level of (await namesIn(join(log, 'tile'))).map(levelOf)) {
+    if (level === undefined) continue
+    const edge = Math.floor(hashesAtLevel(size, level === 'entries' ? 0 : level) / TILE_WIDTH)
+    for (let index = edge - (edge % tilesInFolder); ; index += tilesInFolder) {
+      const folder = dirname(tilePath({ level, index, width: TILE_WIDTH }))
+      const names = await namesIn(join(log, folder))
+      for (const path of await pathsOf(log, folder, names)) {
+        const tile = parseTilePath(path)
+        if (tile !== undefined && isBeyond(tile, size)) await rm(join(log, path))
+      }
+      // A batch is far shorter than a folder: behind an empty one there is nothing.
+      if (index > edge && names.length === 0) break
+    }
+  }
+}
+
+function isBeyond({ level, index, width }: Tile, size: number): boolean {
+  return index * TILE_WIDTH + width > hashesAtLevel(size, level === 'entries' ? 0 : level)
+}
+
+async function pathsOf(log: string, folder: string, names: readonly string[]): Promise<string[]> {
+  const paths: string[] = []
+  for (const name of names) {
+    if (!name.endsWith('.p')) paths.push(`${folder}/${name}`)
+    else for (const width of await namesIn(join(log, folder, name))) paths.push(`${folder}/${name}/${width}`)
+  }
+  return paths
+}
+
+function levelOf(name: string): Tile['level'] | undefined {
+  if (name === 'entries') return name
+  return /^\d{1,2}$/.test(name) ? Number(name) : undefined
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
+    throw error
+  }
+}

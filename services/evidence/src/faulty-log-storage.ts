@@ -1,0 +1,36 @@
+import type { LogStorage } from './log-storage.ts'
+
+/** `before`: nothing happened. `after`: it all happened, and only the answer was lost. `partly`: some of the files. */
+export type Break = 'before' | 'partly' | 'after'
+
+export interface StorageWrite {
+  method: 'write' | 'swapHead' | 'publishCheckpoint'
+  /** Counts the calls of this method, from 0. */
+  n: number
+}
+
+/** A storage whose writes break where `plan` says so, over a real one, which it owns. */
+export function faultyLogStorage(real: LogStorage, plan: (write: StorageWrite) => Break | undefined): LogStorage {
+  const calls = { write: 0, swapHead: 0, publishCheckpoint: 0 }
+  async function broken(method: StorageWrite['method'], effect: () => Promise<void>, some = effect): Promise<void> {
+    const where = plan({ method, n: calls[method]++ })
+    if (where === 'partly') await some()
+    else if (where !== 'before') await effect()
+    if (where !== undefined) throw Object.assign(new Error(`broken ${where} its effect`), { code: 'EIO' })
+  }
+  return {
+    read: (path) => real.read(path),
+    discardBeyond: (size) => real.discardBeyond(size),
+    readHead: () => real.readHead(),
+    readCheckpoint: () => real.readCheckpoint(),
+    write: (files) =>
+      broken(
+        'write',
+        () => real.write(files),
+        () => real.write(files.filter((_, n) => n % 2 === 0)),
+      ),
+    swapHead: (expected, next) => broken('swapHead', () => real.swapHead(expected, next)),
+    publishCheckpoint: (note) => broken('publishCheckpoint', () => real.publishCheckpoint(note)),
+    [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
+  }
+}

@@ -1,0 +1,73 @@
+import type { Bus, Handled, Message, Subscription } from '@bailiwick/bus'
+import type { DecodedEvent } from '@bailiwick/contracts'
+import { errorCode } from '@bailiwick/errors'
+import type { Participant } from '@bailiwick/projection'
+import { judgeLeaf, type LeafVerdict } from './judge-leaf.ts'
+import type { LeafIndex } from './leaf-index.ts'
+import { park, parkedId } from './park.ts'
+import type { Sequencer } from './sequencer.ts'
+import { leafTopics } from './topics.ts'
+
+export interface IngestOptions {
+  bus: Bus
+  participant: Pick<Participant, 'keyRing' | 'projection' | 'producer'>
+  sequencer: Sequencer
+  index: Pick<LeafIndex, 'mentions'>
+  onParked: (topic: string) => void
+  /** Sees each event that is in the log, at least once. */
+  onLeaf: (event: DecodedEvent, bytes: Uint8Array) => void
+}
+
+/** How long a partition rests when the log has too much to write, or a key cannot be looked up, ms. */
+const restMs = 200
+
+/**
+ * Takes every event of every leaf topic into the log. A message is committed on the bus only once its leaf is under a
+ * published checkpoint, or what stands for it is on its parked topic; so nothing is lost, and what comes twice is one leaf.
+ */
+export async function startIngest(options: IngestOptions): Promise<Subscription> {
+  return options.bus.consume(leafTopics, 'evidence', (batch) => takeBatch(batch, options))
+}
+
+async function takeBatch(batch: readonly Message[], options: IngestOptions): Promise<readonly Handled[]> {
+  const taken: Promise<Handled>[] = []
+  for (const message of batch) {
+    const verdict = await judge(message, options)
+    if (verdict === undefined) break
+    taken.push(take(message, verdict, options))
+  }
+  const answers = await Promise.all(taken)
+  // Behind an `again` everything comes again.
+  return batch.map((_, n) => answers[n] ?? { again: restMs })
+}
+
+async function judge(message: Message, { bus, participant }: IngestOptions): Promise<LeafVerdict | undefined> {
+  try {
+    return await judgeLeaf(message, participant, async () => (await bus.ends('registry.v1'))[0] ?? 0)
+  } catch (error) {
+    if (errorCode(error) === 'deadline_exceeded') return undefined
+    throw error
+  }
+}
+
+async function take(message: Message, verdict: LeafVerdict, options: IngestOptions): Promise<Handled> {
+  const { sequencer, index, participant, onParked, onLeaf } = options
+  if (verdict.kind === 'leaf') {
+    try {
+      await sequencer.add(message.bytes, message)
+    } catch (error) {
+      if (errorCode(error) === 'queue_full') return { again: restMs }
+      throw error
+    }
+    onLeaf(verdict.event, message.bytes)
+    return 'done'
+  }
+  // Delivered again after a crash: what stands for it is in the log already.
+  const isParked = [...index.mentions(parkedId(message))].length > 0
+  if (!isParked) {
+    await park(message, verdict, participant.producer)
+    onParked(message.topic)
+  }
+  sequencer.cover(message)
+  return 'done'
+}

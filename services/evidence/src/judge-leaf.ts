@@ -1,0 +1,44 @@
+import type { Message } from '@bailiwick/bus'
+import { type DecodedEvent, decodeEvent, topicNamed } from '@bailiwick/contracts'
+import type { ErrorCode } from '@bailiwick/errors'
+import type { Participant } from '@bailiwick/projection'
+
+/**
+ * Whether a message may be a leaf. `unreadable`: nobody can decode it. `unsigned`: it reads as an event, but no key that is
+ * certified for this topic signed it: somebody forged it. An event that has no effect (void) is signed, and is a leaf.
+ */
+export type LeafVerdict =
+  | { kind: 'leaf'; event: DecodedEvent }
+  | { kind: 'unreadable'; code: ErrorCode }
+  | { kind: 'unsigned'; code: ErrorCode; eventId: string }
+
+/** How long a key may take to arrive by the registry, ms: it is a topic of its own. */
+const registryMs = 5000
+
+/** Rejects with `deadline_exceeded` when the registry cannot be read: then nobody can say. */
+export async function judgeLeaf(
+  message: Message,
+  { keyRing, projection }: Pick<Participant, 'keyRing' | 'projection'>,
+  registryEnd: () => Promise<number>,
+): Promise<LeafVerdict> {
+  const topic = topicNamed(message.topic)
+  if (topic === undefined) return { kind: 'unreadable', code: 'event_type_unknown' }
+  const decoded = decodeEvent(topic, message.bytes)
+  if (!decoded.ok) return { kind: 'unreadable', code: decoded.code }
+  const event = decoded.event as DecodedEvent
+  if (event.partitionkey !== message.key) return { kind: 'unreadable', code: 'event_malformed' }
+  const verify = () => keyRing.verifyEvent(message.bytes, message.topic, Date.parse(event.time))
+  // The registry certifies keys, its own first: it is folded up to this event before this event is judged.
+  const folded = async (offset: number) =>
+    projection.waitFor({ topic: 'registry.v1', partition: 0, offset }, registryMs)
+  if (message.topic === 'registry.v1') await folded(message.offset)
+  let verified = verify()
+  if (!verified.ok && verified.code === 'key_unknown' && message.topic !== 'registry.v1') {
+    await folded((await registryEnd()) - 1)
+    verified = verify()
+  }
+  if (!verified.ok) return { kind: 'unsigned', code: verified.code, eventId: event.id }
+  if (!event.source.startsWith(`/${verified.value.key.service}/`))
+    return { kind: 'unsigned', code: 'key_purpose_wrong', eventId: event.id }
+  return { kind: 'leaf', event }
+}

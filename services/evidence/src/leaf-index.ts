@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto'
+import { encodeBase64url } from '@bailiwick/credentials'
+import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlog'
+import { open, type RootDatabase } from 'lmdb'
+import { type LeafFacts, leafFacts } from './leaf-ids.ts'
+import { entriesOf } from './log.ts'
+import type { LogStorage } from './log-storage.ts'
+
+/** A leaf that mentions what was asked for. */
+export interface Mention {
+  index: number
+  type: string
+}
+
+type Value = number | string | { size: number; root: string }
+type Key = [kind: 'leaf' | 'event', hash: string] | [kind: 'mention', hash: string, index: number] | [kind: 'meta']
+
+/** Leaves of one transaction while the index catches up. */
+const caughtUpAtOnce = 4096
+
+/**
+ * Finds leaves: by their hash, by event id, by what they mention. It is made of the log and made again from the log
+ * whenever the two differ; what is in the log is never learned from here.
+ */
+export class LeafIndex implements AsyncDisposable {
+  readonly #db: RootDatabase<Value, Key>
+  #size: number
+
+  private constructor(db: RootDatabase<Value, Key>, size: number) {
+    this.#db = db
+    this.#size = size
+  }
+
+  /** Opens the index in `dir` and brings it up to `head`. `onLeaf` sees each leaf that it had not seen. */
+  static async open(dir: string, storage: Pick<LogStorage, 'read'>, head: TreeHead): Promise<LeafIndex> {
+    const db = open<Value, Key>({ path: dir, overlappingSync: false })
+    const index = new LeafIndex(db, 0)
+    if (!(await index.#fits(storage, head))) await db.clearAsync()
+    index.#size = index.#meta()?.size ?? 0
+    let leaves: Uint8Array[] = []
+    for await (const { bytes } of entriesOf(storage, index.#size, head.size)) {
+      leaves.push(bytes)
+      if (leaves.length < caughtUpAtOnce) continue
+      await index.#apply(leaves)
+      leaves = []
+    }
+    await index.#apply(leaves)
+    await index.#mark(head)
+    return index
+  }
+
+  /** The newest leaves, in order. Resolves once they are findable. */
+  async add(leaves: readonly Uint8Array[], head: TreeHead): Promise<void> {
+    await this.#apply(leaves)
+    await this.#mark(head)
+  }
+
+  /** How many leaves can be found. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** The leaf of this hash. */
+  indexOf(leaf: Uint8Array): number | undefined {
+    return this.#db.get(['leaf', encodeBase64url(leaf)]) as number | undefined
+  }
+
+  /** The first leaf of this event id: an id with other bytes has a leaf of its own behind it and no effect. */
+  indexOfEvent(eventId: string): number | undefined {
+    return this.#db.get(['event', keyOf(eventId)]) as number | undefined
+  }
+
+  /** The leaves that mention an id, oldest first. */
+  mentions(id: string): Iterable<Mention> {
+    const key = keyOf(id)
+    const range = this.#db.getRange({ start: ['mention', key, 0], end: ['mention', key, Number.MAX_SAFE_INTEGER] })
+    return range.map(({ key, value }) => ({ index: Number(key[2]), type: String(value) }))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#db.close()
+  }
+
+  async #apply(leaves: readonly Uint8Array[]): Promise<void> {
+    const begin = this.#size
+    await this.#db.transaction(() => {
+      for (const [at, bytes] of leaves.entries()) this.#put(begin + at, leafHash(bytes), leafFacts(bytes))
+    })
+    this.#size += leaves.length
+  }
+
+  #put(index: number, hash: Uint8Array, { eventId, type, ids }: LeafFacts): void {
+    this.#first(['leaf', encodeBase64url(hash)], index)
+    this.#first(['event', keyOf(eventId)], index)
+    for (const id of ids) this.#db.put(['mention', keyOf(id), index], type)
+  }
+
+  #first(key: Key, index: number): void {
+    if (!this.#db.doesExist(key)) this.#db.put(key, index)
+  }
+
+  async #mark({ size, root }: TreeHead): Promise<void> {
+    await this.#db.put(['meta'], { size, root: encodeBase64url(root) })
+  }
+
+  #meta(): { size: number; root: string } | undefined {
+    return this.#db.get(['meta']) as { size: number; root: string } | undefined
+  }
+
+  /** Whether this is an index of the beginning of that very log. */
+  async #fits(storage: Pick<LogStorage, 'read'>, head: TreeHead): Promise<boolean> {
+    const meta = this.#meta()
+    if (meta === undefined || meta.size > head.size) return false
+    const root = await rootFromTiles(storage.read, meta.size).catch(() => undefined)
+    return root !== undefined && sameHash(root, Buffer.from(meta.root, 'base64url'))
+  }
+}
+
+/** Ids are up to 2,100 characters and callers choose some of them; an lmdb key has at most 1,978 bytes. */
+function keyOf(id: string): string {
+  return createHash('sha256').update(id).digest('base64url').slice(0, 22)
+}

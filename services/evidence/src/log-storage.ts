@@ -1,0 +1,39 @@
+/** A file of the log, by its path under the log's prefix: `tile/0/000`. */
+export interface LogFile {
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
+/**
+ * Where one log is kept. Its owner is its only writer; readers of the files may come at any time and from anywhere. Every
+ * write resolves once it survives a power cut; a rejection says nothing about what happened, so whoever gets one stops
+ * and starts over from what is there (never repeats: after a failed fsync the kernel may have dropped the pages).
+ */
+export interface LogStorage extends AsyncDisposable {
+  /** The bytes of a tile or entry bundle, undefined when it is not there. Rejects for a path that names none. */
+  read(path: string): Promise<Uint8Array | undefined>
+
+  /** Puts every file in place, each whole or not at all, in any order. What is there already is replaced. */
+  write(files: readonly LogFile[]): Promise<void>
+
+  /**
+   * Takes away every tile and bundle that reaches beyond a tree of `size` leaves: what a crash left of a batch that never
+   * became part of the log. Readers prefer full tiles (C2SP tlog-tiles), so such a one would belie a smaller tree.
+   */
+  discardBeyond(size: number): Promise<void>
+
+  /** What the lock holds: the newest tree head; undefined before the first. It is kept away from the log's own files. */
+  readHead(): Promise<Uint8Array | undefined>
+
+  /**
+   * Puts `next` where `expected` is, or rejects with `log_locked` and changes nothing: another writer was here. Only what
+   * is swapped in here is part of the log.
+   */
+  swapHead(expected: Uint8Array | undefined, next: Uint8Array): Promise<void>
+
+  /** The signed note that readers see; undefined before the first. */
+  readCheckpoint(): Promise<Uint8Array | undefined>
+
+  /** Replaces the checkpoint at once, so that a reader gets the old one or the new one. */
+  publishCheckpoint(note: Uint8Array): Promise<void>
+}

@@ -1,0 +1,192 @@
+import { ServiceError } from '@bailiwick/errors'
+import {
+  bundlesToWrite,
+  type Checkpoint,
+  decodeEntryBundle,
+  decodeTile,
+  emptyRoot,
+  encodeEntryBundle,
+  leafHash,
+  openCheckpoint,
+  RightEdge,
+  rootFromTiles,
+  type SignerKey,
+  sameHash,
+  signCheckpoint,
+  TILE_WIDTH,
+  type TreeHead,
+  tilePath,
+} from '@bailiwick/tlog'
+import type { LogFile, LogStorage } from './log-storage.ts'
+import { type Consumed, encodeTreeHead, type LockedHead, parseTreeHead } from './tree-head.ts'
+
+/** A published checkpoint: the tree head, and the note that readers get. */
+export interface Published extends TreeHead {
+  readonly note: string
+}
+
+/**
+ * The log as its one writer has it. The order of an append is the whole of its safety (V14): tiles and entries durable and
+ * read back → the tree head swapped in → the checkpoint signed and published. Whatever dies in between, the lock says what
+ * is part of the log: tiles beyond it are nothing, and a checkpoint behind it is signed at the next start. A rejected write
+ * ends this object: open another one.
+ */
+export class Log {
+  readonly #storage: LogStorage
+  readonly #key: SignerKey
+  #edge: RightEdge
+  /** The entries of the last bundle while it is partial. */
+  #tail: Uint8Array[]
+  #head: LockedHead
+  #headBytes: Uint8Array
+  #published: Published
+
+  private constructor(fields: {
+    storage: LogStorage
+    key: SignerKey
+    edge: RightEdge
+    tail: Uint8Array[]
+    head: LockedHead
+    headBytes: Uint8Array
+    published: Published
+  }) {
+    this.#storage = fields.storage
+    this.#key = fields.key
+    this.#edge = fields.edge
+    this.#tail = fields.tail
+    this.#head = fields.head
+    this.#headBytes = fields.headBytes
+    this.#published = fields.published
+  }
+
+  /**
+   * Opens the log, or begins an empty one. Throws `log_inconsistent` when lock, tiles and checkpoint do not agree: somebody
+   * changed files, or put a copy in their place, and to go on would sign a second history.
+   */
+  static async open(storage: LogStorage, key: SignerKey): Promise<Log> {
+    const origin = key.verifier.name
+    const note = await storage.readCheckpoint()
+    let headBytes = await storage.readHead()
+    if (headBytes === undefined) {
+      if (note !== undefined) throw inconsistent('there is a checkpoint but no tree head')
+      headBytes = encodeTreeHead({ origin, size: 0, root: emptyRoot(), consumed: {} })
+      await storage.swapHead(undefined, headBytes)
+    }
+    const head = parseTreeHead(headBytes)
+    if (head.origin !== origin) throw inconsistent('the tree head is of another log')
+    const last = note === undefined ? undefined : opened(note, key)
+    if (last !== undefined && last.size > head.size) throw inconsistent('the checkpoint is ahead of the tree head')
+    await storage.discardBeyond(head.size)
+    try {
+      if (last !== undefined && !sameHash(await rootFromTiles(storage.read, last.size), last.root))
+        throw inconsistent('the tiles do not give the root of the checkpoint')
+      await checkStored(storage, last?.size ?? 0, head)
+      const edge = await RightEdge.read(storage.read, head.size)
+      const tail = await tailOf(storage, head.size)
+      const published = last === undefined || last.size < head.size ? await publish(storage, key, head) : last
+      return new Log({ storage, key, edge, tail, head, headBytes, published })
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'log_inconsistent')
+        throw new ServiceError('log_inconsistent', error.message, { cause: error })
+      throw error
+    }
+  }
+
+  get size(): number {
+    return this.#head.size
+  }
+
+  get consumed(): Consumed {
+    return this.#head.consumed
+  }
+
+  get checkpoint(): Published {
+    return this.#published
+  }
+
+  /** Resolves once all entries are part of the log and a checkpoint over them is published. One call at a time. */
+  async append(entries: readonly Uint8Array[], consumed: Consumed): Promise<Published> {
+    const from = this.#edge.size
+    for (const entry of entries) this.#edge.append(leafHash(entry))
+    const head = { origin: this.#head.origin, size: this.#edge.size, root: this.#edge.root(), consumed }
+    const bundles = bundlesOf(this.#tail, entries, from)
+    await this.#storage.write([...bundles, ...this.#edge.take()])
+    await checkStored(this.#storage, from, head)
+    const headBytes = encodeTreeHead(head)
+    await this.#storage.swapHead(this.#headBytes, headBytes)
+    this.#published = await publish(this.#storage, this.#key, head)
+    this.#head = head
+    this.#headBytes = headBytes
+    const all = [...this.#tail, ...entries]
+    this.#tail = all.slice(all.length - (head.size % TILE_WIDTH))
+    return this.#published
+  }
+}
+
+/** The entries of a log from index `from` up to `to`, a bundle at a time, as they are stored. */
+export async function* entriesOf(
+  storage: Pick<LogStorage, 'read'>,
+  from: number,
+  to: number,
+): AsyncGenerator<{ index: number; bytes: Uint8Array }> {
+  for (const bundle of bundlesToWrite(from, to)) {
+    const entries = await readBundle(storage, bundle)
+    for (const [at, bytes] of entries.entries()) {
+      const index = bundle.index * TILE_WIDTH + at
+      if (index >= from) yield { index, bytes }
+    }
+  }
+}
+
+async function publish(storage: LogStorage, key: SignerKey, { size, root }: TreeHead): Promise<Published> {
+  const note = signCheckpoint({ origin: key.verifier.name, size, root, extensions: [] }, key)
+  await storage.publishCheckpoint(Buffer.from(note))
+  return { size, root, note }
+}
+
+/** What is signed is what is stored: leaf hashes anew from the stored entries, the root anew from the stored tiles. */
+async function checkStored(storage: LogStorage, from: number, head: TreeHead): Promise<void> {
+  for (const bundle of bundlesToWrite(from, head.size)) {
+    const entries = await readBundle(storage, bundle)
+    const path = tilePath({ ...bundle, level: 0 })
+    const hashes = decodeTile((await storage.read(path)) ?? new Uint8Array(), bundle.width)
+    if (hashes === undefined) throw inconsistent(`${path} is missing or malformed`)
+    for (const [at, entry] of entries.entries())
+      if (!sameHash(leafHash(entry), hashes[at] as Uint8Array))
+        throw inconsistent(`entry ${bundle.index * TILE_WIDTH + at} is not the one that was hashed`)
+  }
+  if (!sameHash(await rootFromTiles(storage.read, head.size), head.root))
+    throw inconsistent('the tiles do not give the root of the tree head')
+}
+
+async function tailOf(storage: LogStorage, size: number): Promise<Uint8Array[]> {
+  const width = size % TILE_WIDTH
+  if (width === 0) return []
+  return readBundle(storage, { level: 'entries', index: Math.floor(size / TILE_WIDTH), width })
+}
+
+async function readBundle(storage: Pick<LogStorage, 'read'>, bundle: ReturnType<typeof bundlesToWrite>[number]) {
+  const path = tilePath(bundle)
+  const entries = decodeEntryBundle((await storage.read(path)) ?? new Uint8Array(), bundle.width)
+  if (entries === undefined) throw inconsistent(`${path} is missing or malformed`)
+  return entries
+}
+
+function bundlesOf(tail: readonly Uint8Array[], entries: readonly Uint8Array[], from: number): LogFile[] {
+  const all = [...tail, ...entries]
+  const first = from - tail.length
+  return bundlesToWrite(from, from + entries.length).map((bundle) => {
+    const begin = bundle.index * TILE_WIDTH - first
+    return { path: tilePath(bundle), bytes: encodeEntryBundle(all.slice(begin, begin + bundle.width)) }
+  })
+}
+
+function opened(note: Uint8Array, key: SignerKey): Published & Checkpoint {
+  const result = openCheckpoint(note, { log: key.verifier })
+  if (!result.ok) throw inconsistent(`the checkpoint does not verify: ${result.reason}`)
+  return { ...result.checkpoint, note: Buffer.from(note).toString() }
+}
+
+function inconsistent(detail: string): ServiceError {
+  return new ServiceError('log_inconsistent', detail)
+}

@@ -1,0 +1,180 @@
+import { encodeBase64url } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { after } from '@bailiwick/service-kit'
+import { leafHash } from '@bailiwick/tlog'
+import type { LeafIndex } from './leaf-index.ts'
+import type { Log, Published } from './log.ts'
+import type { Consumed } from './tree-head.ts'
+
+/** A place on the bus whose message is in the log, or stands parked there. */
+export interface Place {
+  topic: string
+  partition: number
+  offset: number
+}
+
+export interface SequencerOptions {
+  log: Log
+  index: LeafIndex
+  /** ms since some moment; never goes back. */
+  monotonic: () => number
+  /** The log can no longer be written: the process must stop, and recover at its start. */
+  onFatal: (error: unknown) => void
+  onPublished?: (checkpoint: Published, leaves: number) => void
+  /** How long the first leaf of a batch waits for company, ms. */
+  gatherMs?: number
+  /** How far apart two batches, and so two checkpoints, begin under load, ms; at most 1,000. */
+  paceMs?: number
+}
+
+interface Waiting {
+  bytes: Uint8Array
+  place: Place
+  index: PromiseWithResolvers<number>
+}
+
+/** One batch: bounds what a start after a crash may have to take away, and how long a checkpoint takes. */
+const batchLeaves = 8192
+/** What may wait, over all partitions. */
+const maxWaiting = 32_768
+const maxWaitingBytes = 128 * 1024 * 1024
+
+/**
+ * Gives each distinct event exactly one leaf (V2): one that is in the log or on its way gets the index that it has, however
+ * often it is delivered. Leaves are written in batches, each with its own checkpoint.
+ */
+export class Sequencer implements AsyncDisposable {
+  readonly #options: SequencerOptions & { gatherMs: number; paceMs: number }
+  #waiting: Waiting[] = []
+  #waitingBytes = 0
+  readonly #underway = new Map<string, Promise<number>>()
+  readonly #consumed: Consumed
+  readonly #watchers = new Set<() => void>()
+  readonly #hurry = new AbortController()
+  #stopping = false
+  #running: Promise<void> | undefined
+  #failure: ServiceError | undefined
+  #lastBegan = Number.NEGATIVE_INFINITY
+
+  constructor(options: SequencerOptions) {
+    this.#options = { gatherMs: 20, paceMs: 200, ...options }
+    this.#consumed = structuredClone(options.log.consumed)
+  }
+
+  /** Offsets of the last messages that are in the log, by topic and partition. */
+  get consumed(): Consumed {
+    return this.#consumed
+  }
+
+  /**
+   * Resolves with the leaf's index once the leaf is part of the log and under a published checkpoint. The bytes are kept as
+   * they are. Rejects with `queue_full` when too much waits, and with `outcome_unknown` when the log cannot be written.
+   */
+  async add(bytes: Uint8Array, place: Place): Promise<number> {
+    if (this.#failure !== undefined) throw this.#failure
+    const hash = leafHash(bytes)
+    const key = encodeBase64url(hash)
+    const known = this.#underway.get(key) ?? this.#options.index.indexOf(hash)
+    if (known !== undefined) {
+      const index = await known
+      this.cover(place)
+      return index
+    }
+    if (this.#waiting.length >= maxWaiting || this.#waitingBytes + bytes.length > maxWaitingBytes)
+      throw new ServiceError('queue_full', 'leaves')
+    const waiting = { bytes, place, index: Promise.withResolvers<number>() }
+    this.#waiting.push(waiting)
+    this.#waitingBytes += bytes.length
+    const { promise } = waiting.index
+    this.#underway.set(key, promise)
+    const forget = () => void this.#underway.delete(key)
+    promise.then(forget, forget)
+    this.#running ??= this.#run()
+    return promise
+  }
+
+  /** Notes a message that needs no further leaf. The lock says so with the next batch. */
+  cover({ topic, partition, offset }: Place): void {
+    const offsets = this.#consumed[topic] ?? {}
+    offsets[partition] = Math.max(offsets[partition] ?? 0, offset)
+    this.#consumed[topic] = offsets
+  }
+
+  /** Resolves with the index of the event's leaf, or rejects with `deadline_exceeded` after `ms`. */
+  async integrated(eventId: string, ms: number): Promise<number> {
+    const find = () => this.#options.index.indexOfEvent(eventId)
+    const known = find()
+    if (known !== undefined) return known
+    const found = Promise.withResolvers<number>()
+    const watch = () => {
+      const index = find()
+      if (index !== undefined) found.resolve(index)
+    }
+    this.#watchers.add(watch)
+    const late = new AbortController()
+    const deadline = after(ms, late.signal).then(() => {
+      throw new ServiceError('deadline_exceeded', eventId)
+    })
+    try {
+      return await Promise.race([found.promise, deadline])
+    } finally {
+      late.abort()
+      deadline.catch(() => undefined)
+      this.#watchers.delete(watch)
+    }
+  }
+
+  /** Stops pacing: what waits is written at once, and all that was added is in the log when this resolves. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping = true
+    this.#hurry.abort()
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#waiting.length > 0) {
+        await this.#pace()
+        await this.#writeBatch()
+      }
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  async #pace(): Promise<void> {
+    const { monotonic, gatherMs, paceMs } = this.#options
+    if (this.#stopping || this.#waiting.length >= batchLeaves) return
+    const rest = this.#lastBegan + paceMs - monotonic()
+    await after(Math.max(gatherMs, rest), this.#hurry.signal).catch(() => undefined)
+  }
+
+  async #writeBatch(): Promise<void> {
+    const { log, index, monotonic, onPublished } = this.#options
+    this.#lastBegan = monotonic()
+    const batch = this.#waiting.splice(0, batchLeaves)
+    const leaves = batch.map(({ bytes }) => bytes)
+    for (const { bytes } of batch) this.#waitingBytes -= bytes.length
+    const first = log.size
+    try {
+      for (const { place } of batch) this.cover(place)
+      const published = await log.append(leaves, structuredClone(this.#consumed))
+      await index.add(leaves, published)
+      for (const [at, waiting] of batch.entries()) waiting.index.resolve(first + at)
+      onPublished?.(published, leaves.length)
+      for (const watch of this.#watchers) watch()
+    } catch (error) {
+      this.#waiting = [...batch, ...this.#waiting]
+      throw error
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure = new ServiceError('outcome_unknown', 'the log cannot be written', { cause: error })
+    for (const { index } of this.#waiting) index.reject(this.#failure)
+    this.#waiting = []
+    this.#options.onFatal(error)
+  }
+}

@@ -1,0 +1,36 @@
+import { parseStrictJson, sha256Schema } from '@bailiwick/contracts'
+import { decodeBase64url, encodeBase64url } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { TreeHead } from '@bailiwick/tlog'
+import { z } from 'zod'
+
+/** Offsets of the last messages whose events are leaves, by topic and partition. */
+export type Consumed = Record<string, Record<string, number>>
+
+/** What the lock holds: how far this log goes, and what of the bus that covers. */
+export interface LockedHead extends TreeHead {
+  readonly origin: string
+  readonly consumed: Consumed
+}
+
+const schema = z.strictObject({
+  v: z.literal(1),
+  origin: z.string().min(1),
+  size: z.int().min(0),
+  root: sha256Schema,
+  consumed: z.record(z.string(), z.record(z.string(), z.int().min(0))),
+})
+
+export function encodeTreeHead({ origin, size, root, consumed }: LockedHead): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ v: 1, origin, size, root: encodeBase64url(root), consumed })}\n`)
+}
+
+/** Throws `log_inconsistent` for anything that `encodeTreeHead` did not write: then nobody knows what the log is. */
+export function parseTreeHead(bytes: Uint8Array): LockedHead {
+  try {
+    const { root, ...head } = schema.parse(parseStrictJson(bytes))
+    return { ...head, root: decodeBase64url(root) as Uint8Array }
+  } catch (cause) {
+    throw new ServiceError('log_inconsistent', 'tree-head.json cannot be read', { cause })
+  }
+}
