@@ -1,1 +1,105 @@
-export {}
+import type { Bus } from '@bailiwick/bus'
+import type { SigningKey, Trust } from '@bailiwick/credentials'
+import { openParticipant } from '@bailiwick/projection'
+import {
+  type Clock,
+  type Health,
+  type HttpServer,
+  type Logger,
+  type Metrics,
+  newId,
+  type RandomSource,
+  SerialQueue,
+} from '@bailiwick/service-kit'
+import type { ApprovalConfig } from './config.ts'
+import type { Approval } from './context.ts'
+import { expireRequests } from './expire-requests.ts'
+import { accessRequestRoutes } from './http/access-requests.ts'
+import { answerRoutes } from './http/answers.ts'
+import { identityRoutes } from './http/identity.ts'
+import { operatorRoutes } from './http/operator.ts'
+import { pageRoutes } from './http/page.ts'
+import { observeRequestsOf } from './observe.ts'
+import { Prose } from './prose.ts'
+import { receiveFromTopic } from './receive-from-topic.ts'
+import { Sessions } from './sessions.ts'
+
+export interface ApprovalAdapters {
+  bus: Bus
+  trust: Trust
+  keys: { event: SigningKey<'approval-event'> }
+  clock: Clock
+  random: RandomSource
+  logger: Logger
+  health: Health
+  metrics: Metrics
+  http: HttpServer
+  /** For the CLI on this machine. */
+  operator: HttpServer
+  onFatal: (error: unknown) => void
+}
+
+const sweepEveryMs = 1000
+
+/** Starts approval: sole writer of requests and their answers, which people sign; it can approve nothing by itself. */
+export async function startApproval(config: ApprovalConfig, adapters: ApprovalAdapters): Promise<AsyncDisposable> {
+  const { bus, trust, keys, clock, random, logger, health, metrics, http, operator, onFatal } = adapters
+  await using started = new AsyncDisposableStack()
+  const participant = started.use(
+    await openParticipant({
+      bus,
+      trust,
+      service: 'approval',
+      instance: config.instance,
+      eventKey: keys.event,
+      follows: ['approvals.v1', 'grants.v1', 'revocations.v1', 'decisions.v1'],
+      time: clock,
+      newEventId: () => newId('evt', clock.now(), random),
+      maxStalenessMs: config.maxStalenessMs,
+      onFatal,
+    }),
+  )
+  const prose = started.use(new Prose())
+  await prose.follow(bus, participant.keyRing, { now: clock.now(), onFatal })
+  const approval: Approval = {
+    ...participant,
+    trust,
+    publicUrl: config.publicUrl.replace(/\/$/, ''),
+    requestLifeMs: (config.requestLifeSeconds ?? 3600) * 1000,
+    clock,
+    random,
+    logger,
+    prose,
+    lanes: new SerialQueue({ maxPerKey: 256, max: 10_000 }),
+  }
+  const sessions = new Sessions(approval)
+  accessRequestRoutes(http, approval)
+  identityRoutes(http, approval, sessions)
+  answerRoutes(http, approval, sessions)
+  operatorRoutes(operator, approval)
+  await pageRoutes(http)
+  const { countFromTopic } = observeRequestsOf(approval, metrics)
+  health.check('approval-fresh', () => (participant.projection.fresh() ? undefined : 'the state is not proved fresh'))
+  started.use(await receiveFromTopic(approval, bus, countFromTopic))
+  started.use(sweep(approval))
+  const owned = started.move()
+  return { [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function sweep(approval: Approval): AsyncDisposable {
+  let running: Promise<void> = Promise.resolve()
+  let busy = false
+  const timer = setInterval(() => {
+    if (busy) return
+    busy = true
+    running = expireRequests(approval).finally(() => {
+      busy = false
+    })
+  }, sweepEveryMs)
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      await running
+    },
+  }
+}

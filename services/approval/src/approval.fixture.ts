@@ -1,0 +1,228 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Bus } from '@bailiwick/bus'
+import { embeddedBus } from '@bailiwick/bus/embedded'
+import { type Agent, type Rule, topicNamed } from '@bailiwick/contracts'
+import {
+  type AccessRequest,
+  generateKey,
+  jcsHash,
+  makeDpopProof,
+  readKeyFile,
+  type SigningKey,
+  signAccessRequest,
+  type Trust,
+} from '@bailiwick/credentials'
+import { initialise, paths, readGenesis } from '@bailiwick/installation'
+import type { Participant } from '@bailiwick/projection'
+import {
+  Health,
+  type HttpServer,
+  httpServer,
+  logger,
+  type Metrics,
+  metrics,
+  newId,
+  systemClock,
+  systemRandom,
+  type TestClock,
+} from '@bailiwick/service-kit'
+import { standInIssuer } from './issuer.fixture.ts'
+import { startApproval } from './start.ts'
+
+export const origin = 'http://localhost:8421'
+export const agentId = 'spiffe://acme.example/agent/ledger'
+export const otherAgentId = 'spiffe://acme.example/agent/forecast'
+
+export interface World extends AsyncDisposable {
+  bus: Bus
+  trust: Trust
+  http: HttpServer
+  operator: HttpServer
+  metrics: Metrics
+  issuer: Participant
+  invitation: SigningKey<'invitation'>
+  /** Of `<agentId>/one`, `<agentId>/two` and `<otherAgentId>/one`. */
+  keys: { one: SigningKey<'agent'>; two: SigningKey<'agent'>; other: SigningKey<'agent'> }
+  /** What was logged so far. */
+  log(): string
+}
+
+export interface WorldOptions {
+  rule?: Partial<Rule>
+  singleOperator?: boolean
+  /** How far its clock is moved; real time passes besides. */
+  clock?: TestClock
+  requestLifeSeconds?: number
+}
+
+export const aRule = (over: Partial<Rule> = {}): Rule => ({
+  id: 'tasks',
+  order: 100,
+  match: { actions: ['tools/call'] },
+  approvers: { group: 'owners', quorum: 1 },
+  owner_may_approve: true,
+  modes: ['per_action', 'window'],
+  max_window_seconds: 4 * 3600,
+  narrowing: true,
+  ...over,
+})
+
+/** Approval for real, on a real bus in a folder of its own, with a stand-in for the issuer. Nobody is enrolled. */
+export async function aWorld(options: WorldOptions = {}): Promise<World> {
+  const data = mkdtempSync(join(tmpdir(), 'approval-test-'))
+  await using stack = new AsyncDisposableStack()
+  stack.defer(() => rmSync(data, { recursive: true, force: true }))
+  const keys = { one: generateKey('agent'), two: generateKey('agent'), other: generateKey('agent') }
+  const trust = initialise({
+    data,
+    publicUrl: origin,
+    singleOperator: options.singleOperator ?? true,
+    now: systemClock.now(),
+    randomBytes: systemRandom,
+    policies: new Map([['all.cedar', Buffer.from('permit(principal, action, resource);')]]),
+    entities: entitiesOf(keys, aRule(options.rule)),
+  })
+  const at = paths(data)
+  const bus = stack.use(
+    await embeddedBus({
+      dir: at.bus,
+      now: () => systemClock.now(),
+      partitions: (name: string) => topicNamed(name)?.partitions ?? 1,
+      retentionMs: () => undefined,
+      inMemory: (name: string) => name === 'heads.v1',
+    }),
+  )
+  const issuer = stack.use(
+    await standInIssuer({
+      bus,
+      trust,
+      genesis: readGenesis(data),
+      eventKey: readKeyFile(at.keys('issuer'), 'event', 'issuer-event'),
+    }),
+  )
+  const lines: string[] = []
+  const log = logger({ service: 'test', level: 'debug', destination: { write: (line) => void lines.push(line) } })
+  const meter = metrics({ service: 'test', processMetrics: false })
+  const health = new Health()
+  const server = () => httpServer({ logger: log, clock: systemClock, health, metrics: meter })
+  const [http, operator] = [await server(), await server()]
+  stack.use(
+    await startApproval(
+      {
+        instance: newId('evt', systemClock.now(), systemRandom).slice(4),
+        publicUrl: origin,
+        maxStalenessMs: 2000,
+        ...(options.requestLifeSeconds === undefined ? {} : { requestLifeSeconds: options.requestLifeSeconds }),
+      },
+      {
+        bus,
+        trust,
+        keys: { event: readKeyFile(at.keys('approval'), 'event', 'approval-event') },
+        clock: options.clock === undefined ? systemClock : moved(options.clock),
+        random: systemRandom,
+        logger: log,
+        health,
+        metrics: meter,
+        http,
+        operator,
+        onFatal: (error) => {
+          throw error
+        },
+      },
+    ),
+  )
+  stack.defer(() => Promise.all([http.close(), operator.close()]).then(() => undefined))
+  const owned = stack.move()
+  const invitation = readKeyFile(at.keys('invitation'), 'invitation', 'invitation')
+  const world = { bus, trust, http, operator, metrics: meter, issuer, invitation, keys, log: () => lines.join('') }
+  return { ...world, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** The machine's clock, moved by as much as the test's clock was since its start at 0. */
+function moved(clock: TestClock) {
+  return {
+    now: () => systemClock.now() + clock.now(),
+    monotonic: () => systemClock.monotonic() + clock.monotonic(),
+  }
+}
+
+function entitiesOf(keys: World['keys'], rule: Rule) {
+  const agent = (id: string, owner: string, instances: [string, SigningKey<'agent'>][]): Agent => ({
+    id,
+    name: id.slice(id.lastIndexOf('/') + 1),
+    owner,
+    attestor: {
+      kind: 'registered_key',
+      keys: instances.map(([instance, { publicJwk }]) => ({ instance, jwk: publicJwk as { kty: 'EC' } & never })),
+    },
+    labels: [],
+    proactive_requests: true,
+  })
+  const tools = { read: { labels: [] }, adjust: { labels: [] } }
+  return [
+    {
+      type: 'agent' as const,
+      value: agent(agentId, 'olga', [
+        ['one', keys.one],
+        ['two', keys.two],
+      ]),
+    },
+    { type: 'agent' as const, value: agent(otherAgentId, 'olga', [['one', keys.other]]) },
+    { type: 'rule' as const, value: rule },
+    {
+      type: 'tool-server' as const,
+      value: { id: 'invoices', url: 'http://localhost:8430/', manifest: jcsHash(tools), tools },
+    },
+  ]
+}
+
+export const authority = {
+  type: 'bailiwick_task',
+  task: 'reconcile',
+  permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: 'invoices/read' }, max_uses: 10 }],
+  budget: { calls: 20 },
+  max_depth: 0,
+  max_children: 0,
+} as const
+
+let serial = 0
+const unique = (prefix: string) => `${prefix}-${process.pid}-${++serial}`
+
+export function anAsk(trust: Trust, over: Partial<AccessRequest> = {}): AccessRequest {
+  const now = Math.floor(systemClock.now() / 1000)
+  return {
+    aud: trust.installation,
+    sub: `${agentId}/one`,
+    iat: now,
+    exp: now + 600,
+    jti: unique('ask'),
+    authority,
+    mode: 'window',
+    expires_in_seconds: 1800,
+    ...over,
+  }
+}
+
+/** An agent that asks over HTTP, and looks at what became of it. */
+export function agentOf({ http, trust, keys }: World, key: SigningKey<'agent'> = keys.one, sub = `${agentId}/one`) {
+  const proof = (method: string, path: string) =>
+    makeDpopProof({ htm: method, htu: `${origin}${path}`, jti: unique('proof'), now: systemClock.now() }, key)
+  return {
+    proof,
+    sign: (over: Partial<AccessRequest> = {}) => signAccessRequest(anAsk(trust, { sub, ...over }), key),
+    submit: (request: string, more: object = {}, subject = sub) =>
+      http.inject({
+        method: 'POST',
+        url: '/access/v1/requests',
+        payload: { subject: { type: 'agent', id: subject }, bailiwick: { request, ...more } },
+      }),
+    status: (id: string, dpop = proof('GET', `/access/v1/requests/${id}`)) =>
+      http.inject({ method: 'GET', url: `/access/v1/requests/${id}`, headers: { dpop } }),
+    cancel: (id: string) => {
+      const path = `/access/v1/requests/${id}/cancel`
+      return http.inject({ method: 'POST', url: path, headers: { dpop: proof('POST', path) } })
+    },
+  }
+}

@@ -1,0 +1,93 @@
+import { grantIdOf, verifySigners } from '@bailiwick/approval-statement'
+import type { Approver, Assertion } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Approval } from './context.ts'
+import { judgeAnswer } from './judge-answer.ts'
+import type { Rendered } from './make-statement.ts'
+import { inTurn, openAsk, type RegistryAsk, requestNamed } from './requests.ts'
+
+export type Approved =
+  | { status: 'endorsed'; endorsements: number }
+  | { status: 'approved'; grant_id: string; grant: 'active' | 'refused' | 'awaited' }
+  | { status: 'approved'; applied: boolean }
+
+const actedOnWithinMs = 5000
+
+/**
+ * Takes one person's passkey signature over what was rendered for that person. It resolves when the event is durable and
+ * counts (V2): `request.endorsed` until the rule's quorum of distinct people signed the same statement, then
+ * `request.approved` with all of their signatures, and the issuer, which verifies them itself, has acted or 5 s are over.
+ */
+export async function approve(
+  approval: Approval,
+  me: Approver,
+  rendered: Rendered,
+  assertion: Assertion,
+): Promise<Approved> {
+  const { statement } = rendered
+  // By this person's passkeys alone: a colleague's signature would be true, and not the session's.
+  const approvers = new Map([[me.id, me]])
+  const signed = await verifySigners({ statement, assertions: [assertion], approvers, trust: approval.trust })
+  if (!signed.ok) throw new ServiceError(signed.code, signed.detail)
+  const published = await inTurn(approval, rendered.requestId, () => publish(approval, me, rendered, assertion))
+  if (published !== 'approved') return { status: 'endorsed', endorsements: published }
+  return statement.kind === 'registry' ? awaitChange(approval, rendered) : awaitGrant(approval, rendered)
+}
+
+async function publish(
+  approval: Approval,
+  me: Approver,
+  { requestId, statement, statementHash }: Rendered,
+  assertion: Assertion,
+): Promise<'approved' | number> {
+  const record = requestNamed(approval, requestId)
+  const ask = openAsk(approval, record)
+  const earlier = endorsementsOf(record, statementHash)
+  const mine = new Set(me.credentials.map(({ credential_id }) => credential_id))
+  if (earlier.some(({ credential_id }) => mine.has(credential_id))) return earlier.length
+  const assertions = [...earlier, assertion]
+  const judged = await judgeAnswer(approval, ask, statement, assertions)
+  const subject = record.id
+  const version = record.version + 1
+  const data = { request_id: record.id, statement, statement_hash: statementHash }
+  if (judged.ok) {
+    await approval.producer.publishOne('approvals.v1', {
+      type: 'request.approved',
+      subject,
+      version,
+      data: { ...data, assertions },
+    })
+    return 'approved'
+  }
+  if (judged.code !== 'approval_quorum_missing') throw new ServiceError(judged.code, judged.detail)
+  await approval.producer.publishOne('approvals.v1', {
+    type: 'request.endorsed',
+    subject,
+    version,
+    data: { ...data, assertion },
+  })
+  return assertions.length
+}
+
+/** What was signed so far of this very statement. */
+function endorsementsOf({ endorsements }: RequestRecord, hash: string): Assertion[] {
+  return endorsements.filter(({ statement_hash }) => statement_hash === hash).map(({ assertion }) => assertion)
+}
+
+async function awaitGrant({ projection }: Approval, { statementHash }: Rendered): Promise<Approved> {
+  const grantId = grantIdOf(statementHash)
+  const { grants } = projection.ledger
+  const acted = () => (grants.trees.has(grantId) ? 'active' : grants.refused.has(grantId) ? 'refused' : undefined)
+  const grant = (await projection.until(acted, actedOnWithinMs)) ?? 'awaited'
+  return { status: 'approved', grant_id: grantId, grant }
+}
+
+async function awaitChange(approval: Approval, { requestId }: Rendered): Promise<Approved> {
+  const { projection } = approval
+  const { entities } = requestNamed(approval, requestId).received as RegistryAsk
+  const { registry } = projection.ledger
+  const applied = () =>
+    entities.every(({ type, id, version }) => (registry.record(type, id)?.version ?? 0) >= version) || undefined
+  return { status: 'approved', applied: (await projection.until(applied, actedOnWithinMs)) === true }
+}

@@ -1,0 +1,83 @@
+import { signInvitation } from '@bailiwick/credentials'
+import { type SoftwarePasskey, softwarePasskey } from '@bailiwick/testkit'
+import { origin, type World } from './approval.fixture.ts'
+
+type Json = Record<string, unknown>
+
+/** A person at the console: a browser with its cookie, and a passkey. */
+export interface Person {
+  passkey: SoftwarePasskey
+  post(path: string, body?: Json, headers?: Record<string, string>): Promise<{ status: number; body: Json }>
+  get(path: string): Promise<{ status: number; body: Json }>
+  enrol(id?: string, over?: Json): Promise<{ status: number; body: Json }>
+  signIn(): Promise<{ status: number; body: Json }>
+  /** Asks for the statement; gives it with its challenge. */
+  statement(requestId: string, narrowed?: Json): Promise<{ status: number; body: Json }>
+  /** Renders, signs and sends the answer. */
+  approve(requestId: string, narrowed?: Json): Promise<{ status: number; body: Json }>
+  cookie: string | undefined
+}
+
+export function aPerson({ http, invitation, trust }: World): Person {
+  const passkey = softwarePasskey({ rpId: trust.rp_id, origin })
+  const person: Person = {
+    passkey,
+    cookie: undefined,
+    async post(path, body = {}, headers = {}) {
+      const response = await http.inject({
+        method: 'POST',
+        url: `/console/api${path}`,
+        payload: body,
+        headers: { origin, ...(person.cookie === undefined ? {} : { cookie: person.cookie }), ...headers },
+      })
+      const set = response.headers['set-cookie']
+      if (typeof set === 'string') person.cookie = set.split(';')[0]
+      return { status: response.statusCode, body: response.json() }
+    },
+    async get(path) {
+      const headers = person.cookie === undefined ? {} : { cookie: person.cookie }
+      const response = await http.inject({ method: 'GET', url: `/console/api${path}`, headers })
+      return { status: response.statusCode, body: response.json() }
+    },
+    async enrol(id = 'olga', over = {}) {
+      const offered = await person.post('/enrolment/options', { approver_id: id, name: 'Olga' })
+      if (offered.status !== 200) return offered
+      const {
+        options,
+        invitation: facts,
+        enrolment_id,
+      } = offered.body as never as {
+        options: { challenge: string }
+        invitation: { installation: string; approver_id: string; name: string; groups: string[] }
+        enrolment_id: string
+      }
+      const response = passkey.register(Buffer.from(options.challenge, 'base64url'))
+      const made = passkeyIn(response.response.attestationObject, response.id)
+      const jws = signInvitation({ ...facts, ...made, ...over }, invitation)
+      return person.post('/enrolment', { enrolment_id, response, invitation: jws })
+    },
+    async signIn() {
+      const { body } = await person.post('/session/options')
+      const { options, sign_in_id } = body as never as { options: { challenge: string }; sign_in_id: string }
+      return person.post('/session', { sign_in_id, assertion: passkey.sign(bytes(options.challenge)) })
+    },
+    statement: (requestId, narrowed = {}) => person.post(`/requests/${requestId}/statement`, narrowed),
+    async approve(requestId, narrowed = {}) {
+      const rendered = await person.statement(requestId, narrowed)
+      if (rendered.status !== 200) return rendered
+      const { challenge, statement_hash } = rendered.body as never as { challenge: string; statement_hash: string }
+      const assertion = passkey.sign(bytes(challenge))
+      return person.post(`/requests/${requestId}/approve`, { statement_hash, assertion })
+    },
+  }
+  return person
+}
+
+export const bytes = (base64url: string) => Buffer.from(base64url, 'base64url')
+
+/** What the authenticator made, out of its attestation `none`: the COSE key stands last. */
+function passkeyIn(attestationObject: string, id: string): { credential_id: string; public_key: string } {
+  const object = bytes(attestationObject)
+  const key = object.subarray(object.indexOf(bytes(id)) + bytes(id).length)
+  return { credential_id: id, public_key: key.toString('base64url') }
+}

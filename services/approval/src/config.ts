@@ -1,0 +1,25 @@
+import { commonSettings } from '@bailiwick/service-kit'
+import { z } from 'zod'
+
+/** What an approval service needs to know besides its adapters. */
+export interface ApprovalConfig {
+  /** Unique for each start. */
+  instance: string
+  /** Its outside address: where agents ask, and where people open the console. */
+  publicUrl: string
+  maxStalenessMs: number
+  /** How long an ask can be answered; 3600 unless told. */
+  requestLifeSeconds?: number
+}
+
+/** The environment of `bailiwick serve approval`. */
+export const configSchema = z.object({
+  ...commonSettings(8421),
+  /** Seconds that an ask can be answered. */
+  BAILIWICK_REQUEST_SECONDS: z.coerce
+    .number()
+    .int()
+    .min(60)
+    .max(8 * 3600)
+    .default(3600),
+})

@@ -1,0 +1,151 @@
+import { describe } from '@bailiwick/authority'
+import type { Approver } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import { type RequestRecord, spellAmounts, type Tree } from '@bailiwick/projection'
+import type { Approval } from './context.ts'
+import { diffOf } from './propose-change.ts'
+import { type AccessAsk, agentIdOf, type RegistryAsk } from './requests.ts'
+import { authorityOf, mayRefuse, registryRule, ruleFor, whyNotApprove, whyNotApproveChange } from './who-may-answer.ts'
+
+const longestProse = 500
+const showEndedMs = 3600 * 1000
+const mostShown = 200
+
+/** All that the console shows to one signed-in person. Bounded; newest first. */
+export function consoleState(approval: Approval, me: Approver) {
+  const { projection, trust, clock } = approval
+  const { ledger } = projection
+  const open = [...ledger.requests.requests.values()]
+    .filter((record) => isOpen(approval, record))
+    .sort((a, b) => (b.receivedAt ?? 0) - (a.receivedAt ?? 0))
+    .slice(0, mostShown)
+  const trees = [...ledger.grants.trees.values()]
+    .filter(({ grant }) => Date.parse(grant.not_after) > clock.now() - showEndedMs)
+    .sort((a, b) => b.createdAt - a.createdAt)
+    .slice(0, mostShown)
+  return {
+    now: new Date(clock.now()).toISOString(),
+    installation: trust.installation,
+    single_operator: trust.single_operator,
+    fresh: projection.fresh(),
+    me: { id: me.id, name: me.name, groups: me.groups },
+    requests: open.flatMap((r) => (r.received?.kind === 'access' ? [accessView(approval, me, r, r.received)] : [])),
+    changes: open.flatMap((r) => (r.received?.kind === 'registry' ? [changeView(approval, me, r, r.received)] : [])),
+    grants: trees.map((tree) => grantView(approval, me, tree)),
+  }
+}
+
+function isOpen(approval: Approval, record: RequestRecord): boolean {
+  return (
+    record.state === 'pending' &&
+    record.received !== undefined &&
+    approval.clock.now() < Date.parse(record.received.expires_at)
+  )
+}
+
+function accessView(approval: Approval, me: Approver, record: RequestRecord, ask: AccessAsk) {
+  const { registry } = approval.projection.ledger
+  const agent = registry.get('agent', agentIdOf(ask.agent))
+  const authority = authorityOf(ask.authority)
+  const rule = orNothing(() => ruleFor(approval, ask.agent, authority))
+  const why = rule === undefined ? 'approval_rule_missing' : whyNotApprove(approval, me, ask, rule)
+  return {
+    id: record.id,
+    received_at: new Date(record.receivedAt ?? 0).toISOString(),
+    received_by: ask.received_by,
+    expires_at: ask.expires_at,
+    agent: ask.agent,
+    agent_name: agent?.name ?? null,
+    owner: agent?.owner ?? null,
+    mode: ask.mode,
+    action_digest: ask.action_digest ?? null,
+    rebind: ask.rebind,
+    authority,
+    lines: describe(authority),
+    not_before: ask.not_before,
+    not_after: ask.not_after,
+    prose: proseOf(approval, ask),
+    rule: rule
+      ? { id: rule.id, group: rule.approvers.group, quorum: rule.approvers.quorum, narrowing: rule.narrowing }
+      : null,
+    signed_by: signersOf(approval, record),
+    may_approve: why === undefined,
+    why_not: why ?? null,
+    may_deny: mayRefuse(approval, me, ask),
+  }
+}
+
+/** The agent's own words: data to be shown as somebody else's, never more than a glance of them. */
+function proseOf({ prose }: Approval, { purpose }: AccessAsk) {
+  const text = prose.text(purpose?.salted_sha256)
+  if (text === undefined) return null
+  const characters = [...text]
+  return { text: characters.slice(0, longestProse).join(''), cut: characters.length > longestProse }
+}
+
+function changeView(approval: Approval, me: Approver, record: RequestRecord, ask: RegistryAsk) {
+  const why = whyNotApproveChange(approval, me, ask)
+  return {
+    id: record.id,
+    received_at: new Date(record.receivedAt ?? 0).toISOString(),
+    expires_at: ask.expires_at,
+    proposer: ask.proposer,
+    diff: ask.entities.map((entity) => diffOf(approval, entity)),
+    rule: registryRule(approval),
+    signed_by: signersOf(approval, record),
+    may_approve: why === undefined,
+    why_not: why ?? null,
+  }
+}
+
+function signersOf({ projection }: Approval, { endorsements }: RequestRecord): string[] {
+  const { registry } = projection.ledger
+  const newest = endorsements.at(-1)?.statement_hash
+  return endorsements
+    .filter(({ statement_hash }) => statement_hash === newest)
+    .map(({ assertion }) => registry.passkey(assertion.credential_id)?.approver.id ?? 'somebody no longer enrolled')
+}
+
+function grantView(approval: Approval, me: Approver, tree: Tree) {
+  const { revocations, decisions, registry, requests } = approval.projection.ledger
+  const { grant } = tree
+  const approverIds = grant.assertions.map(({ credential_id: id }) => registry.passkey(id)?.approver.id ?? 'unknown')
+  const revoked = revocations.kills({
+    delegations: [],
+    grants: [tree.id],
+    agents: [grant.agent],
+    approvers: approverIds,
+    toolServers: Object.keys(grant.statement.manifests),
+    asOf: grant.as_of,
+  })
+  const authority = authorityOf(grant.authority)
+  const spend = decisions.trees.get(tree.id)
+  const over = Date.parse(grant.not_after) <= approval.clock.now()
+  const ask = requests.requests.get(grant.request_id)?.received
+  return {
+    id: tree.id,
+    request_id: grant.request_id,
+    state: revoked ? 'revoked' : over ? 'expired' : tree.state,
+    agent: grant.agent,
+    agent_name: registry.get('agent', agentIdOf(grant.agent))?.name ?? null,
+    task: authority.task,
+    mode: grant.mode,
+    lines: describe(authority),
+    created_at: new Date(tree.createdAt).toISOString(),
+    not_after: grant.not_after,
+    approved_by: [...new Set(approverIds)],
+    budget: authority.budget,
+    taken: spend ? spellAmounts(spend.taken) : { calls: 0, egress_bytes: 0, cost: {} },
+    revoked: revoked ? { sequence: revoked.version, reason: revoked.reason, by: revoked.by.id } : null,
+    may_withdraw: approverIds.includes(me.id) || (ask?.kind === 'access' && mayRefuse(approval, me, ask)),
+  }
+}
+
+function orNothing<T>(give: () => T): T | undefined {
+  try {
+    return give()
+  } catch (error) {
+    if (error instanceof ServiceError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,18 @@
+import type { Trust } from '@bailiwick/credentials'
+import type { Participant } from '@bailiwick/projection'
+import type { Clock, Logger, RandomSource, SerialQueue } from '@bailiwick/service-kit'
+import type { Prose } from './prose.ts'
+
+/** What every use case of approval works with. */
+export interface Approval extends Pick<Participant, 'keyRing' | 'projection' | 'producer'> {
+  trust: Trust
+  /** Its outside address, without a slash at the end. */
+  publicUrl: string
+  requestLifeMs: number
+  clock: Clock
+  random: RandomSource
+  logger: Logger
+  prose: Prose
+  /** One agent's asks, and one request's answers, one after the other: each sees what the one before left. */
+  lanes: SerialQueue
+}

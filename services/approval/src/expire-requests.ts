@@ -1,0 +1,38 @@
+import { errorCode } from '@bailiwick/errors'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Approval } from './context.ts'
+import { inTurn } from './requests.ts'
+
+/** As long as readers look back: a request that was approved last may still be withdrawn. */
+const rememberMs = 9 * 3600 * 1000
+
+/** Says of each ask that nobody answered in time that it is over; answers did not wait for it, and judge by the clock. */
+export async function expireRequests(approval: Approval): Promise<void> {
+  const { projection, clock, prose, logger } = approval
+  const { ledger } = projection
+  for (const record of ledger.requests.requests.values()) {
+    if (!isOver(approval, record)) continue
+    await inTurn(approval, record.id, () => expire(approval, record)).catch((error) =>
+      logger.warn({ error_code: errorCode(error), request_id: record.id }, 'could not expire a request'),
+    )
+  }
+  ledger.forgetEndedBefore(clock.now() - rememberMs)
+  const needed = [...ledger.requests.requests.values()].flatMap(({ received }) =>
+    received?.kind === 'access' && received.purpose ? [received.purpose.salted_sha256] : [],
+  )
+  prose.forgetAllBut(new Set(needed))
+}
+
+async function expire(approval: Approval, record: RequestRecord): Promise<void> {
+  if (!isOver(approval, record)) return // answered while this waited for its turn
+  await approval.producer.publishOne('approvals.v1', {
+    type: 'request.expired',
+    subject: record.id,
+    version: record.version + 1,
+    data: { request_id: record.id },
+  })
+}
+
+function isOver({ clock }: Approval, { state, received }: RequestRecord): boolean {
+  return state === 'pending' && received !== undefined && Date.parse(received.expires_at) <= clock.now()
+}

@@ -1,0 +1,36 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { sessionSeconds } from '../sessions.ts'
+
+/** `__Host-`: no other host, path or plain connection can have set it (RFC 6265bis §4.1.3.2). */
+const cookieName = '__Host-bailiwick'
+
+/** Refuses (`origin_forbidden`) what a page of another origin sent with this person's cookie. */
+export function fromOurPage(origins: readonly string[]) {
+  return async ({ headers }: FastifyRequest): Promise<void> => {
+    const site = headers['sec-fetch-site']
+    if (headers.origin === undefined || !origins.includes(headers.origin)) throw new ServiceError('origin_forbidden')
+    if (site !== undefined && site !== 'same-origin') throw new ServiceError('origin_forbidden')
+  }
+}
+
+/** The session's cookie if there is exactly one: of two, somebody else set one. */
+export function sessionCookie({ headers }: FastifyRequest): string | undefined {
+  const values = (headers.cookie ?? '').split(';').flatMap((pair) => {
+    const [name, value, ...more] = pair.trim().split('=')
+    return name === cookieName && value !== undefined && more.length === 0 ? [value] : []
+  })
+  return values.length === 1 ? values[0] : undefined
+}
+
+export function setSessionCookie(reply: FastifyReply, value: string): void {
+  setCookie(reply, value, sessionSeconds)
+}
+
+export function clearSessionCookie(reply: FastifyReply): void {
+  setCookie(reply, '', 0)
+}
+
+function setCookie(reply: FastifyReply, value: string, seconds: number): void {
+  reply.header('set-cookie', `${cookieName}=${value}; Path=/; Max-Age=${seconds}; Secure; HttpOnly; SameSite=Strict`)
+}

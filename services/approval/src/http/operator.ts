@@ -1,0 +1,54 @@
+import { type EntityType, entitySchemas, nameSchema, requestIdSchema } from '@bailiwick/contracts'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { HttpServer } from '@bailiwick/service-kit'
+import { z } from 'zod'
+import type { Approval } from '../context.ts'
+import { proposeChange } from '../propose-change.ts'
+import { requestNamed } from '../requests.ts'
+
+const types = Object.keys(entitySchemas) as [EntityType, ...EntityType[]]
+const changeSchema = z.strictObject({
+  proposer: nameSchema,
+  entities: z
+    .array(z.strictObject({ type: z.enum(types), id: z.string().min(1).max(2100), value: z.unknown() }))
+    .min(1)
+    .max(64),
+})
+
+/** For the CLI on this machine, over the operator's socket: it proposes and looks; it can approve nothing. */
+export function operatorRoutes(operator: HttpServer, approval: Approval): void {
+  const { ledger } = approval.projection
+  operator.post('/operator/registry/changes', { schema: { body: changeSchema } }, async ({ body }) => {
+    const proposed = await proposeChange(approval, body.proposer, body.entities)
+    return { ...proposed, approve_at: `${approval.publicUrl}/console` }
+  })
+  operator.get('/operator/registry', async () => ({
+    enrolled: ledger.registry.view().enrolled,
+    entities: ledger.registry
+      .records()
+      .filter(({ value }) => value !== undefined)
+      .map(({ type, id, version, hash, value }) => ({ type, id, version, hash, value })),
+  }))
+  operator.get('/operator/requests', async () => ({
+    requests: [...ledger.requests.requests.values()].map((record) => summary(record)),
+  }))
+  operator.get(
+    '/operator/requests/:id',
+    { schema: { params: z.object({ id: requestIdSchema }) } },
+    async ({ params }) => summary(requestNamed(approval, params.id)),
+  )
+}
+
+function summary({ id, state, received, receivedAt, endorsements, approved, closedBy }: RequestRecord) {
+  return {
+    id,
+    state,
+    kind: received?.kind ?? null,
+    received_at: receivedAt === undefined ? null : new Date(receivedAt).toISOString(),
+    expires_at: received?.expires_at ?? null,
+    from: received === undefined ? null : received.kind === 'access' ? received.agent : received.proposer,
+    endorsements: endorsements.length,
+    statement_hash: approved?.statement_hash ?? null,
+    closed_by: closedBy ?? null,
+  }
+}

@@ -1,0 +1,143 @@
+import { buildApprovalStatement, buildRegistryStatement, statementHash } from '@bailiwick/approval-statement'
+import { type Authority, describe, narrows } from '@bailiwick/authority'
+import type { Approver } from '@bailiwick/contracts'
+import { encodeBase64url } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Approval } from './context.ts'
+import { type AnswerStatement, changeConflict, judgeAnswer } from './judge-answer.ts'
+import { type AccessAsk, openAsk, type RegistryAsk, requestNamed } from './requests.ts'
+import { authorityOf, ruleFor, whyNotApprove, whyNotApproveChange } from './who-may-answer.ts'
+
+/** What the approver made narrower. */
+export interface Narrowed {
+  authority?: unknown
+  /** RFC 3339, UTC with ms. */
+  not_after?: string | undefined
+}
+
+export interface Rendered {
+  requestId: string
+  statement: AnswerStatement
+  statementHash: string
+  /** The canonical fields in plain words; of a registry change, its diff is what is shown. */
+  lines: string[]
+}
+
+const freshWithinMs = 2000
+
+/**
+ * Renders what this person would sign, from the state as it is now (DESIGN §7.2). Where others have signed already and
+ * nothing changed since, it is their statement, word for word: k people sign the same thing or it counts for nothing.
+ */
+export async function makeStatement(
+  approval: Approval,
+  me: Approver,
+  requestId: string,
+  narrowed: Narrowed,
+): Promise<Rendered> {
+  const record = requestNamed(approval, requestId)
+  const ask = openAsk(approval, record)
+  // Nobody signs what was rendered from the past: rule, group and policy set are read from the state.
+  const { projection } = approval
+  if (!(await projection.until(() => projection.fresh() || undefined, freshWithinMs)))
+    throw new ServiceError('state_stale')
+  const problem =
+    ask.kind === 'registry'
+      ? whyNotApproveChange(approval, me, ask)
+      : whyNotApprove(approval, me, ask, ruleFor(approval, ask.agent, authorityOf(ask.authority)))
+  if (problem !== undefined) throw new ServiceError(problem)
+  const statement =
+    (await signedByOthers(approval, record, ask, narrowed)) ??
+    (ask.kind === 'registry' ? changeStatement(approval, ask) : approvalStatement(approval, ask, narrowed))
+  return {
+    requestId,
+    statement,
+    statementHash: statementHash(statement),
+    lines: statement.kind === 'approval' ? describe(authorityOf(statement.authority)) : [],
+  }
+}
+
+async function signedByOthers(
+  approval: Approval,
+  { endorsements }: RequestRecord,
+  ask: AccessAsk | RegistryAsk,
+  narrowed: Narrowed,
+): Promise<AnswerStatement | undefined> {
+  const newest = endorsements.at(-1)
+  if (newest === undefined || newest.statement.kind === 'step_up') return undefined
+  if (narrowed.authority !== undefined || narrowed.not_after !== undefined) return undefined
+  const { statement, statement_hash } = newest
+  const assertions = endorsements.filter((e) => e.statement_hash === statement_hash).map((e) => e.assertion)
+  const judged = await judgeAnswer(approval, ask, statement, assertions)
+  return judged.ok || judged.code === 'approval_quorum_missing' ? statement : undefined
+}
+
+function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowed): AnswerStatement {
+  const { projection, trust, clock, random } = approval
+  const { registry, revocations } = projection.ledger
+  const asked = authorityOf(ask.authority)
+  const authority = narrowed.authority === undefined ? asked : authorityOf(narrowed.authority)
+  const narrowing = narrows(authority, asked)
+  if (!narrowing.narrower) throw new ServiceError('approval_not_narrower', `${narrowing.path}: ${narrowing.why}`)
+  const notAfter = narrowed.not_after ?? ask.not_after
+  if (Date.parse(notAfter) > Date.parse(ask.not_after)) throw new ServiceError('approval_not_narrower', '/not_after')
+  const rule = ruleFor(approval, ask.agent, authority)
+  if (!rule.narrowing && (narrowed.authority !== undefined || narrowed.not_after !== undefined))
+    throw new ServiceError('approval_rule_mismatch', 'the rule lets nobody narrow')
+  const policySet = registry.policySet
+  if (!policySet) throw new ServiceError('service_unready', 'there is no active policy set')
+  return buildApprovalStatement({
+    installation: trust.installation,
+    request_id: ask.request_id,
+    request_hash: ask.request_hash,
+    agent: ask.agent,
+    instance_key: ask.instance_key,
+    rebind: ask.rebind,
+    authority,
+    mode: ask.mode,
+    ...(ask.action_digest === undefined ? {} : { action_digest: ask.action_digest }),
+    not_before: ask.not_before,
+    not_after: notAfter,
+    rule,
+    approvers: registry.approvers,
+    policy_set: policySet.hash,
+    manifests: manifestsOf(approval, authority),
+    as_of: revocations.sequence,
+    nonce: encodeBase64url(random(16)),
+    now: clock.now(),
+  })
+}
+
+function changeStatement(approval: Approval, ask: RegistryAsk): AnswerStatement {
+  const conflict = changeConflict(approval, ask)
+  if (conflict !== undefined) throw new ServiceError('registry_change_conflict', conflict)
+  return buildRegistryStatement({
+    installation: approval.trust.installation,
+    change_id: ask.request_id,
+    proposer: ask.proposer,
+    entities: ask.entities.map(({ type, id, version, before, after }) => ({
+      type,
+      id,
+      version,
+      ...(before === undefined ? {} : { before }),
+      ...(after === undefined ? {} : { after }),
+    })),
+    not_after: ask.expires_at,
+    nonce: encodeBase64url(approval.random(16)),
+    now: approval.clock.now(),
+  })
+}
+
+/** The manifest of each tool server whose tools are named, `<server>/<tool>`: a tool that changes is not what was approved. */
+function manifestsOf({ projection }: Approval, { permissions }: Authority): Record<string, string> {
+  const names = permissions.flatMap(({ resource: { type, id } }) =>
+    type === 'tool' && id?.includes('/') ? [id.slice(0, id.indexOf('/'))] : [],
+  )
+  return Object.fromEntries(
+    [...new Set(names)].flatMap((name) => {
+      const server = projection.ledger.registry.get('tool-server', name)
+      return server ? [[name, server.manifest]] : []
+    }),
+  )
+}

@@ -1,0 +1,25 @@
+import type { DecodedEvent } from '@bailiwick/contracts'
+import type { Metrics } from '@bailiwick/service-kit'
+import type { Approval } from './context.ts'
+
+/** Counts what happens to requests, and shows how many wait for somebody. */
+export function observeRequestsOf(
+  { projection }: Approval,
+  metrics: Metrics,
+): { countFromTopic: (result: string) => void } {
+  const events = metrics.counter('approval_events_total', 'Events of requests that count, by type', ['type'])
+  const fromTopic = metrics.counter('access_requests_total', 'Access requests read from the topic', ['result'])
+  const pending = metrics.gauge('requests_pending', 'Requests that nobody has answered yet')
+  const show = () => {
+    let waiting = 0
+    for (const { state } of projection.ledger.requests.requests.values()) if (state === 'pending') waiting++
+    pending.set(waiting)
+  }
+  show()
+  projection.onFact(({ topic, verdict, event }) => {
+    if (topic !== 'approvals.v1' || verdict !== 'counts') return
+    events.inc({ type: (event as DecodedEvent<'approvals.v1'>).type })
+    show()
+  })
+  return { countFromTopic: (result) => fromTopic.inc({ result }) }
+}

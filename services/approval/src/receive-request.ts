@@ -1,0 +1,151 @@
+import { matchRule, requestIdOf } from '@bailiwick/approval-statement'
+import { type Authority, parseAuthority } from '@bailiwick/authority'
+import { type Agent, parseStrictJson, type Rule } from '@bailiwick/contracts'
+import {
+  type AccessRequest,
+  decodeBase64url,
+  jcsHash,
+  thumbprint,
+  verifyAccessRequest,
+  verifyingKey,
+} from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Approval } from './context.ts'
+import { type SaltedText, saltedHash } from './prose.ts'
+import { type AccessAsk, agentIdOf } from './requests.ts'
+
+export interface Submission {
+  /** The agent's compact JWS, unverified. */
+  request: string
+  purpose?: SaltedText | undefined
+  receivedBy: 'topic' | 'http'
+}
+
+const maxPending = 5
+const leewayMs = 5000
+const longestMs = 8 * 3600 * 1000
+
+/**
+ * Takes an agent's signed ask, by topic or HTTP: the same checks, the same id, so whatever is sent or delivered again is the
+ * same request. It resolves when `request.received` is durable and counts; what it refuses it throws, and nothing changed.
+ */
+export async function receiveRequest(approval: Approval, submission: Submission): Promise<RequestRecord> {
+  const id = requestIdOf(submission.request)
+  const { requests } = approval.projection.ledger.requests
+  const known = requests.get(id)
+  if (known) return known
+  const ask = verifiedAsk(approval, submission.request)
+  const purpose = signedProse(ask.asked, submission.purpose)
+  return approval.lanes.serially(`agent ${ask.agent.id}`, async () => {
+    const meanwhile = requests.get(id)
+    if (meanwhile) return meanwhile
+    refuseTooMany(approval, ask.agent.id)
+    const data = asReceived(approval, ask, { ...submission, id })
+    if (purpose) await approval.prose.keep(approval.producer, id, purpose)
+    await approval.producer.publishOne('approvals.v1', { type: 'request.received', subject: id, version: 1, data })
+    const record = requests.get(id)
+    if (!record) throw new ServiceError('invariant_broken', 'a request that counts is not there')
+    return record
+  })
+}
+
+interface Ask {
+  agent: Agent
+  /** Thumbprint of the instance's registered key. */
+  instanceKey: string
+  asked: AccessRequest
+  authority: Authority
+  rule: Rule
+}
+
+/** The registered key of the instance that the JWS names, or nobody's: the name is looked up, never believed. */
+function verifiedAsk({ projection, trust, clock }: Approval, request: string): Ask {
+  const { registry } = projection.ledger
+  const subject = claimedSubject(request)
+  if (subject === undefined) throw new ServiceError('token_malformed', 'accessRequest: sub')
+  const instance = registry.instance(subject)
+  const key = verifyingKey('agent', instance?.jwk)
+  if (!instance || !key) throw new ServiceError('agent_unknown')
+  const { installation } = trust
+  const verified = verifyAccessRequest({ request, key, subject, installation, now: clock.now(), leewayMs })
+  if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
+  const parsed = parseAuthority(verified.value.authority)
+  if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
+  const matched = matchRule(registry.rules, { agent: subject, authority: parsed.authority })
+  if (!matched.ok) throw new ServiceError(matched.code, matched.detail)
+  const { agent, jwk } = instance
+  const ask = { agent, instanceKey: thumbprint(jwk), asked: verified.value, authority: parsed.authority }
+  refuseMode(ask.asked, matched.rule)
+  return { ...ask, rule: matched.rule }
+}
+
+function refuseMode({ mode, action_digest }: AccessRequest, rule: Rule): void {
+  // Nothing renews a continuous window yet, and one that nobody renews would be an ordinary window by another name.
+  if (mode === 'continuous' || !rule.modes.includes(mode))
+    throw new ServiceError('approval_rule_mismatch', 'mode: not one that can be approved here')
+  if ((mode === 'per_action') !== (action_digest !== undefined))
+    throw new ServiceError('request_malformed', 'action_digest: belongs to mode per_action alone')
+}
+
+/** What the prose says was signed, as a hash; without it nobody can know whose words these are. */
+function signedProse(asked: AccessRequest, purpose: SaltedText | undefined): SaltedText | undefined {
+  if (purpose && saltedHash(purpose) !== asked.purpose?.salted_sha256)
+    throw new ServiceError('request_malformed', 'purpose: not the text that was signed')
+  return purpose
+}
+
+function refuseTooMany({ projection, clock }: Approval, agentId: string): void {
+  const now = clock.now()
+  let pending = 0
+  for (const { state, received } of projection.ledger.requests.requests.values())
+    if (state === 'pending' && received?.kind === 'access' && agentIdOf(received.agent) === agentId)
+      if (now < Date.parse(received.expires_at)) pending++
+  if (pending >= maxPending) throw new ServiceError('rate_limited', `${maxPending} requests of this agent are pending`)
+}
+
+/** Times become absolute here, once: what is shown, signed and audited is the same window. */
+function asReceived(
+  { clock, requestLifeMs }: Approval,
+  { instanceKey, asked, authority, rule }: Ask,
+  { id, request, receivedBy }: Submission & { id: string },
+): AccessAsk {
+  const now = clock.now()
+  const from = Math.max(now, asked.not_before === undefined ? now : Date.parse(asked.not_before))
+  const until =
+    asked.not_after === undefined ? from + (asked.expires_in_seconds ?? 0) * 1000 : Date.parse(asked.not_after)
+  if (!(from < until)) throw new ServiceError('request_malformed', 'not_after: not after the start')
+  if (!(until - now <= longestMs)) throw new ServiceError('request_malformed', 'not_after: more than 8 h from now')
+  if (!(until - from <= rule.max_window_seconds * 1000))
+    throw new ServiceError('approval_rule_mismatch', `not_after: rule ${rule.id} allows ${rule.max_window_seconds} s`)
+  return {
+    kind: 'access',
+    request_id: id,
+    request,
+    request_hash: jcsHash(asked),
+    agent: asked.sub,
+    instance_key: instanceKey,
+    authority,
+    mode: asked.mode,
+    ...(asked.action_digest === undefined ? {} : { action_digest: asked.action_digest }),
+    rebind: asked.rebind ?? 'none',
+    not_before: new Date(from).toISOString(),
+    not_after: new Date(until).toISOString(),
+    ...(asked.purpose === undefined ? {} : { purpose: asked.purpose }),
+    received_by: receivedBy,
+    expires_at: new Date(Math.min(now + requestLifeMs, until)).toISOString(),
+  }
+}
+
+/** The `sub` that an ask claims: good for finding the key to verify with, and for nothing else. */
+function claimedSubject(request: string): string | undefined {
+  const payload = decodeBase64url(request.split('.')[1] ?? '')
+  if (payload === undefined) return undefined
+  try {
+    const claims = parseStrictJson(payload)
+    const sub = typeof claims === 'object' && claims !== null && 'sub' in claims ? claims.sub : undefined
+    return typeof sub === 'string' ? sub : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,87 @@
+import { grantIdOf } from '@bailiwick/approval-statement'
+import type { Approver } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Approval } from './context.ts'
+import { inTurn, openAsk, requestNamed } from './requests.ts'
+import { mayRefuse, whyNotApproveChange } from './who-may-answer.ts'
+
+const revokedWithinMs = 5000
+
+/** A person says no. Resolves when it is durable and counts; the reason, which is prose, stands in the event as a hash. */
+export function deny(approval: Approval, me: Approver, requestId: string, reason: string | undefined): Promise<void> {
+  return inTurn(approval, requestId, async () => {
+    const record = requestNamed(approval, requestId)
+    const ask = openAsk(approval, record)
+    const may =
+      ask.kind === 'access' ? mayRefuse(approval, me, ask) : whyNotApproveChange(approval, me, ask) === undefined
+    if (!may) throw new ServiceError('approver_not_in_group')
+    await approval.producer.publishOne('approvals.v1', {
+      type: 'request.denied',
+      subject: requestId,
+      version: record.version + 1,
+      data: { request_id: requestId, by: me.id, ...(await keptReason(approval, requestId, reason)) },
+    })
+  })
+}
+
+export interface Withdrawn {
+  grant_id: string
+  revoked_sequence: number
+  acknowledged_at: string
+}
+
+/**
+ * A person takes an approval back. It resolves when the revocation that the issuer declares for it is durable and counts:
+ * from `acknowledged_at` on, V7's bound runs. `deadline_exceeded`: the withdrawal is recorded and the issuer will act on
+ * it, but has not yet; asking again waits again, and withdraws nothing twice.
+ */
+export async function withdraw(
+  approval: Approval,
+  me: Approver,
+  requestId: string,
+  reason: string | undefined,
+): Promise<Withdrawn> {
+  const { projection, clock } = approval
+  const grantId = await inTurn(approval, requestId, async () => {
+    const record = requestNamed(approval, requestId)
+    const grantId = grantOfRequest(approval, me, record)
+    if (record.state === 'withdrawn' || record.state === 'cancelled') return grantId
+    if (record.state !== 'approved') throw new ServiceError('grant_not_active', `the request is ${record.state}`)
+    await approval.producer.publishOne('approvals.v1', {
+      type: 'request.withdrawn',
+      subject: requestId,
+      version: record.version + 1,
+      data: {
+        request_id: requestId,
+        by: me.id,
+        grant_id: grantId,
+        ...(await keptReason(approval, requestId, reason)),
+      },
+    })
+    return grantId
+  })
+  const { revocations } = projection.ledger
+  const revocation = await projection.until(() => revocations.find('grant', grantId), revokedWithinMs)
+  if (!revocation) throw new ServiceError('deadline_exceeded', 'withdrawn, and not yet revoked')
+  const acknowledgedAt = new Date(clock.now()).toISOString()
+  return { grant_id: grantId, revoked_sequence: revocation.version, acknowledged_at: acknowledgedAt }
+}
+
+/** The grant that this person may take back: as one who may approve, who did, or who owns the agent. */
+function grantOfRequest(approval: Approval, me: Approver, { received, approved }: RequestRecord): string {
+  if (approved?.statement.kind !== 'approval') throw new ServiceError('grant_not_active', 'there is no grant of it')
+  const mine = new Set(me.credentials.map(({ credential_id }) => credential_id))
+  const signed = approved.assertions.some(({ credential_id }) => mine.has(credential_id))
+  const may = signed || (received?.kind === 'access' && mayRefuse(approval, me, received))
+  if (!may) throw new ServiceError('approver_not_in_group')
+  return grantIdOf(approved.statement_hash)
+}
+
+async function keptReason(
+  { prose, producer, random }: Approval,
+  about: string,
+  reason: string | undefined,
+): Promise<{ reason?: { salted_sha256: string } }> {
+  return reason === undefined ? {} : { reason: await prose.keepFresh(producer, random, about, reason) }
+}

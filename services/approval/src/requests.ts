@@ -1,0 +1,34 @@
+import type { EventData } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Approval } from './context.ts'
+
+type Received = EventData<'approvals.v1', 'request.received'>
+export type AccessAsk = Extract<Received, { kind: 'access' }>
+export type RegistryAsk = Extract<Received, { kind: 'registry' }>
+
+/** Throws `access_request_unknown`. */
+export function requestNamed(approval: Approval, id: string): RequestRecord {
+  const record = approval.projection.ledger.requests.requests.get(id)
+  if (record === undefined) throw new ServiceError('access_request_unknown')
+  return record
+}
+
+/** What was asked, if somebody may still answer it. Throws `access_request_not_pending`, `access_request_expired`. */
+export function openAsk(approval: Approval, record: RequestRecord): Received {
+  if (record.state === 'expired') throw new ServiceError('access_request_expired')
+  if (record.state !== 'pending' || record.received === undefined)
+    throw new ServiceError('access_request_not_pending', `it is ${record.state}`)
+  if (!(approval.clock.now() < Date.parse(record.received.expires_at))) throw new ServiceError('access_request_expired')
+  return record.received
+}
+
+/** An instance's agent: `<agent id>/<instance>`. */
+export function agentIdOf(instance: string): string {
+  return instance.slice(0, instance.lastIndexOf('/'))
+}
+
+/** Answers to one request are given one after the other. */
+export function inTurn<T>(approval: Approval, requestId: string, answer: () => Promise<T>): Promise<T> {
+  return approval.lanes.serially(`request ${requestId}`, answer)
+}

@@ -1,0 +1,79 @@
+import type { Approver, Assertion } from '@bailiwick/contracts'
+import { encodeBase64url, sha256 } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { generateAuthenticationOptions } from '@simplewebauthn/server'
+import type { Approval } from './context.ts'
+import { whoSigned } from './passkey.ts'
+import { Transient } from './transient.ts'
+
+export const sessionSeconds = 1800
+const challengeMs = 5 * 60 * 1000
+
+export interface Session {
+  /** Names the session without being able to open it. */
+  id: string
+  me: Approver
+}
+
+/**
+ * Who is at the console: a random cookie, known here by its hash, in memory, for 30 minutes. It lets a person see and say
+ * no; a yes takes a passkey signature of its own each time.
+ */
+export class Sessions {
+  readonly #approval: Approval
+  readonly #sessions: Transient<{ approverId: string }>
+  readonly #challenges: Transient<string>
+  readonly #counts = new Map<string, number>()
+
+  constructor(approval: Approval) {
+    this.#approval = approval
+    const { clock } = approval
+    this.#sessions = new Transient({ lifeMs: sessionSeconds * 1000, max: 10_000, clock })
+    this.#challenges = new Transient({ lifeMs: challengeMs, max: 10_000, clock })
+  }
+
+  /** Begins a sign-in; `approverId`, when given, names the passkeys of somebody whose authenticator keeps no list. */
+  async challenge(approverId: string | undefined) {
+    const { random, trust, projection } = this.#approval
+    const signInId = encodeBase64url(random(24))
+    const challenge = random(32)
+    const me = approverId === undefined ? undefined : projection.ledger.registry.get('approver', approverId)
+    const options = await generateAuthenticationOptions({
+      rpID: trust.rp_id,
+      challenge: Uint8Array.from(challenge),
+      userVerification: 'required',
+      timeout: challengeMs,
+      allowCredentials: (me?.credentials ?? []).map(({ credential_id }) => ({ id: credential_id })),
+    })
+    this.#challenges.put(signInId, encodeBase64url(challenge))
+    return { sign_in_id: signInId, options }
+  }
+
+  /** Signs in with a signature over the challenge, which counts once. Gives the cookie's value. */
+  async signIn(signInId: string, assertion: Assertion): Promise<string> {
+    const challenge = this.#challenges.take(signInId)
+    if (challenge === undefined) throw new ServiceError('statement_unknown', 'the challenge was used, or is too old')
+    const me = await whoSigned(this.#approval, challenge, assertion, this.#counts)
+    return this.open(me.id)
+  }
+
+  /** For whoever has just proved a passkey. */
+  open(approverId: string): string {
+    const cookie = encodeBase64url(this.#approval.random(32))
+    this.#sessions.put(sha256(cookie), { approverId })
+    return cookie
+  }
+
+  /** Throws `caller_unauthenticated`; also when the person is no longer enrolled. */
+  find(cookie: string | undefined): Session {
+    const id = sha256(cookie ?? '')
+    const session = cookie === undefined ? undefined : this.#sessions.get(id)
+    const me = session && this.#approval.projection.ledger.registry.get('approver', session.approverId)
+    if (!me) throw new ServiceError('caller_unauthenticated', 'sign in')
+    return { id, me }
+  }
+
+  end(cookie: string | undefined): void {
+    if (cookie !== undefined) this.#sessions.delete(sha256(cookie))
+  }
+}

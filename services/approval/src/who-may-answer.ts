@@ -1,0 +1,53 @@
+import { matchRule, registryRuleId } from '@bailiwick/approval-statement'
+import { type Authority, parseAuthority } from '@bailiwick/authority'
+import type { Approver, Rule } from '@bailiwick/contracts'
+import { type ErrorCode, ServiceError } from '@bailiwick/errors'
+import type { Approval } from './context.ts'
+import { type AccessAsk, agentIdOf, type RegistryAsk } from './requests.ts'
+
+/** The authority of an event, which was parsed when it was received. Throws if it no longer can be. */
+export function authorityOf(value: unknown): Authority {
+  const parsed = parseAuthority(value)
+  if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
+  return parsed.authority
+}
+
+/** The rule that holds now for this much of what an agent asked. Throws `approval_rule_missing`. */
+export function ruleFor({ projection }: Approval, agent: string, authority: Authority): Rule {
+  const matched = matchRule(projection.ledger.registry.rules, { agent, authority })
+  if (!matched.ok) throw new ServiceError(matched.code, matched.detail)
+  return matched.rule
+}
+
+/** Why this person may not approve under this rule, so that nobody signs in vain; issuer and PDP judge it again. */
+export function whyNotApprove(
+  { projection, trust }: Approval,
+  me: Approver,
+  { agent }: AccessAsk,
+  rule: Rule,
+): ErrorCode | undefined {
+  if (!me.groups.includes(rule.approvers.group)) return 'approver_not_in_group'
+  const owner = projection.ledger.registry.get('agent', agentIdOf(agent))?.owner
+  return me.id === owner && !rule.owner_may_approve && !trust.single_operator ? 'approver_is_owner' : undefined
+}
+
+/** Who says yes may say no, and so may the owner of the agent: it is the owner's agent. */
+export function mayRefuse(approval: Approval, me: Approver, ask: AccessAsk): boolean {
+  const { registry } = approval.projection.ledger
+  if (registry.get('agent', agentIdOf(ask.agent))?.owner === me.id) return true
+  const matched = matchRule(registry.rules, { agent: ask.agent, authority: authorityOf(ask.authority) })
+  // Without a rule nobody can approve; anybody enrolled may then clear the ask away.
+  return !matched.ok || me.groups.includes(matched.rule.approvers.group)
+}
+
+/** The group and quorum of registry changes; no rule: any one approver. */
+export function registryRule({ projection }: Approval): { group: string | undefined; quorum: number } {
+  const rule = projection.ledger.registry.get('rule', registryRuleId)
+  return { group: rule?.approvers.group, quorum: rule?.approvers.quorum ?? 1 }
+}
+
+/** As `whyNotApprove`, for a registry change. */
+export function whyNotApproveChange(approval: Approval, me: Approver, _ask: RegistryAsk): ErrorCode | undefined {
+  const { group } = registryRule(approval)
+  return group === undefined || me.groups.includes(group) ? undefined : 'approver_not_in_group'
+}
