@@ -12,7 +12,8 @@ export interface WantedEntity {
 }
 
 const LARGEST_FILE = 1_048_576
-const MOST_ENTITIES = 256
+/** As many as one request can hold. */
+const MOST_ENTITIES = 64
 
 /** The section of each type that a file may hold. */
 const sections = {
@@ -54,7 +55,7 @@ export function parseRegistry(text: string, name: string): WantedEntity[] {
   const lineAt = (offset: number | undefined) => (offset === undefined ? '' : `:${lines.linePos(offset).line}`)
   const [syntax] = [...document.errors, ...document.warnings]
   if (syntax !== undefined) fail(`${name}${lineAt(syntax.pos[0])}: ${firstLine(syntax.message)}`)
-  const content: unknown = document.toJS({ maxAliasCount: 100 }) ?? {}
+  const content = contentOf(document, name)
   for (const [section, why] of Object.entries(refusedSections))
     if (typeof content === 'object' && content !== null && section in content) fail(`${name}: ${section}: ${why}`)
   const parsed = fileSchema.safeParse(content)
@@ -71,6 +72,15 @@ export function parseRegistry(text: string, name: string): WantedEntity[] {
   }
   if (wanted.length > MOST_ENTITIES) fail(`${name}: more than ${MOST_ENTITIES} entities: apply them in parts`)
   return wanted
+}
+
+/** Throws for an alias of nothing, and for aliases that would multiply a short text beyond measure. */
+function contentOf(document: ReturnType<typeof parseDocument>, name: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 }) ?? {}
+  } catch (error) {
+    return fail(`${name}: ${error instanceof Error ? firstLine(error.message) : 'not understood'}`)
+  }
 }
 
 function issueLine(

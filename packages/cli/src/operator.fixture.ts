@@ -1,0 +1,44 @@
+import { createServer, type IncomingMessage } from 'node:http'
+import { paths } from '@bailiwick/installation'
+
+export interface Call {
+  method: string
+  path: string
+  body: unknown
+}
+
+/** What a route of the test's operator answers: JSON with 200, or as it says. */
+export type Answering = (call: Call) => { status?: number; body: unknown } | 'hang up'
+
+/** Listens on the operator socket of a data directory, as a running service would. */
+export async function operatorAt(data: string, answer: Answering): Promise<AsyncDisposable & { calls: Call[] }> {
+  const calls: Call[] = []
+  const server = createServer(async (request, response) => {
+    const text = await textOf(request)
+    const call = {
+      method: request.method ?? '',
+      path: request.url ?? '',
+      body: text === '' ? undefined : JSON.parse(text),
+    }
+    calls.push(call)
+    const answered = answer(call)
+    if (answered === 'hang up') return void request.socket.destroy()
+    const { status = 200, body } = answered
+    response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json' })
+    response.end(typeof body === 'string' ? body : JSON.stringify(body))
+  })
+  await new Promise<void>((listening) => server.listen(paths(data).operatorSocket, listening))
+  return {
+    calls,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((closed) => server.close(closed))
+    },
+  }
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const part of request) text += part
+  return text
+}

@@ -1,0 +1,54 @@
+import type { EntityType } from '@bailiwick/contracts'
+
+/** What a change does to one entity. */
+export interface EntityDiff {
+  type: EntityType
+  id: string
+  verb: 'register' | 'change' | 'retire'
+  before: unknown
+  after: unknown
+}
+
+const signs = { register: '+', change: '~', retire: '-' } as const
+
+/** A change in lines for people: each entity, and each member of it that differs, by where it stands. */
+export function diffLines(diff: readonly EntityDiff[]): string[] {
+  return diff.flatMap(({ type, id, verb, before, after }) => [
+    `${signs[verb]} ${type} ${id}`,
+    ...(verb === 'retire' ? [] : memberLines(verb === 'register' ? undefined : before, after, '')),
+  ])
+}
+
+/** What would change of what is there; an entity that is already as wanted is left out. */
+export function diffOf(
+  wanted: readonly { type: EntityType; id: string; value?: unknown }[],
+  present: (type: EntityType, id: string) => unknown,
+): EntityDiff[] {
+  return wanted.flatMap(({ type, id, value: after = null }) => {
+    const before = present(type, id) ?? null
+    if (memberLines(before ?? undefined, after ?? undefined, '').length === 0) return []
+    const verb = after === null ? 'retire' : before === null ? 'register' : 'change'
+    return [{ type, id, verb, before, after }]
+  })
+}
+
+function memberLines(before: unknown, after: unknown, path: string): string[] {
+  if (isObject(before ?? after) && isObject(after ?? before)) {
+    const [old, next] = [asRecord(before), asRecord(after)]
+    const members = [...new Set([...Object.keys(old), ...Object.keys(next)])]
+    if (members.length > 0)
+      return members.flatMap((name) =>
+        memberLines(old[name], next[name], pathOf(path, name, Array.isArray(after ?? before))),
+      )
+  }
+  if (JSON.stringify(before) === JSON.stringify(after)) return []
+  const place = `    ${path}: `
+  if (before === undefined) return [`${place}${JSON.stringify(after)}`]
+  if (after === undefined) return [`${place}${JSON.stringify(before)} is removed`]
+  return [`${place}${JSON.stringify(before)} becomes ${JSON.stringify(after)}`]
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+const asRecord = (value: unknown) => (value ?? {}) as Record<string, unknown>
+const pathOf = (path: string, name: string, isIndex: boolean) =>
+  isIndex ? `${path}[${name}]` : path === '' ? name : `${path}.${name}`
