@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
 import { embeddedBus } from '@bailiwick/bus/embedded'
-import { type Agent, type Rule, topicNamed } from '@bailiwick/contracts'
+import type { Agent, Rule } from '@bailiwick/contracts'
 import {
   type AccessRequest,
   generateKey,
@@ -16,6 +16,7 @@ import {
 } from '@bailiwick/credentials'
 import { initialise, paths, readGenesis } from '@bailiwick/installation'
 import type { Participant } from '@bailiwick/projection'
+import { topicSettings } from '@bailiwick/service-host'
 import {
   Health,
   type HttpServer,
@@ -89,9 +90,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
     await embeddedBus({
       dir: at.bus,
       now: () => systemClock.now(),
-      partitions: (name: string) => topicNamed(name)?.partitions ?? 1,
-      retentionMs: () => undefined,
-      inMemory: (name: string) => name === 'heads.v1',
+      ...topicSettings,
     }),
   )
   const issuer = stack.use(

@@ -1,12 +1,12 @@
 import { signInvitation } from '@bailiwick/credentials'
-import { type SoftwarePasskey, softwarePasskey } from '@bailiwick/testkit'
 import { origin, type World } from './approval.fixture.ts'
+import { aPasskey, type TestPasskey } from './passkey.fixture.ts'
 
 type Json = Record<string, unknown>
 
 /** A person at the console: a browser with its cookie, and a passkey. */
 export interface Person {
-  passkey: SoftwarePasskey
+  passkey: TestPasskey
   post(path: string, body?: Json, headers?: Record<string, string>): Promise<{ status: number; body: Json }>
   get(path: string): Promise<{ status: number; body: Json }>
   enrol(id?: string, over?: Json): Promise<{ status: number; body: Json }>
@@ -19,7 +19,7 @@ export interface Person {
 }
 
 export function aPerson({ http, invitation, trust }: World): Person {
-  const passkey = softwarePasskey({ rpId: trust.rp_id, origin })
+  const passkey = aPasskey({ rpId: trust.rp_id, origin })
   const person: Person = {
     passkey,
     cookie: undefined,
@@ -51,33 +51,24 @@ export function aPerson({ http, invitation, trust }: World): Person {
         invitation: { installation: string; approver_id: string; name: string; groups: string[] }
         enrolment_id: string
       }
-      const response = passkey.register(Buffer.from(options.challenge, 'base64url'))
-      const made = passkeyIn(response.response.attestationObject, response.id)
+      const response = passkey.register(options.challenge)
+      const made = { credential_id: passkey.id, public_key: passkey.publicKey }
       const jws = signInvitation({ ...facts, ...made, ...over }, invitation)
       return person.post('/enrolment', { enrolment_id, response, invitation: jws })
     },
     async signIn() {
       const { body } = await person.post('/session/options')
       const { options, sign_in_id } = body as never as { options: { challenge: string }; sign_in_id: string }
-      return person.post('/session', { sign_in_id, assertion: passkey.sign(bytes(options.challenge)) })
+      return person.post('/session', { sign_in_id, assertion: passkey.sign(options.challenge) })
     },
     statement: (requestId, narrowed = {}) => person.post(`/requests/${requestId}/statement`, narrowed),
     async approve(requestId, narrowed = {}) {
       const rendered = await person.statement(requestId, narrowed)
       if (rendered.status !== 200) return rendered
       const { challenge, statement_hash } = rendered.body as never as { challenge: string; statement_hash: string }
-      const assertion = passkey.sign(bytes(challenge))
+      const assertion = passkey.sign(challenge)
       return person.post(`/requests/${requestId}/approve`, { statement_hash, assertion })
     },
   }
   return person
-}
-
-export const bytes = (base64url: string) => Buffer.from(base64url, 'base64url')
-
-/** What the authenticator made, out of its attestation `none`: the COSE key stands last. */
-function passkeyIn(attestationObject: string, id: string): { credential_id: string; public_key: string } {
-  const object = bytes(attestationObject)
-  const key = object.subarray(object.indexOf(bytes(id)) + bytes(id).length)
-  return { credential_id: id, public_key: key.toString('base64url') }
 }
