@@ -1,1 +1,5 @@
-export {}
+export type { AccessTask } from './access-requests.ts'
+export { type Agent, type AgentOptions, createAgent, type Endpoints } from './agent.ts'
+export type { Credential, GrantName } from './credentials.ts'
+export type { AccessAsk, SignedRequest } from './sign-request.ts'
+export type { SignedCall } from './signed-fetch.ts'

@@ -39,6 +39,8 @@ export const errorKinds = {
   access_request_unknown: { status: 404, retryable: false, title: 'There is no such access request' },
   access_request_not_pending: { status: 409, retryable: false, title: 'The access request is no longer pending' },
   access_request_expired: { status: 409, retryable: false, title: 'The access request expired before it was answered' },
+  access_request_pending: { status: 409, retryable: true, title: 'Nobody has answered the access request yet' },
+  access_request_refused: { status: 403, retryable: false, title: 'The access request was not approved' },
   access_request_conflict: { status: 409, retryable: false, title: 'The id was used before with another content' },
   invitation_invalid: { status: 403, retryable: false, title: 'The invitation does not verify, or was used' },
   approver_unknown: { status: 403, retryable: false, title: 'The approver is not enrolled' },
@@ -83,6 +85,19 @@ export const errorKinds = {
   grant_version_conflict: { status: 409, retryable: true, title: 'The grant changed since it was read' },
   decision_unknown: { status: 404, retryable: true, title: 'There is no such decision' },
   outcome_mismatch: { status: 409, retryable: false, title: 'The outcome does not belong to the decision' },
+  permit_invalid: { status: 403, retryable: false, title: 'The permit does not verify for this action, here and now' },
+  permit_used: { status: 409, retryable: false, title: 'The permit was used before' },
+  permit_action_mismatch: {
+    status: 409,
+    retryable: false,
+    title: 'The arguments changed after the permit was given',
+  },
+  obligation_unknown: {
+    status: 403,
+    retryable: false,
+    title: 'The decision has a condition that is not understood here',
+  },
+  call_in_progress: { status: 409, retryable: true, title: 'A call with this id is being decided' },
   entity_unknown: { status: 404, retryable: false, title: 'There is no such entity' },
 
   // The system itself
@@ -90,6 +105,9 @@ export const errorKinds = {
   state_contended: { status: 503, retryable: true, title: 'The state changed three times while the answer was made' },
   service_standby: { status: 503, retryable: true, title: 'This instance stands by' },
   service_unready: { status: 503, retryable: true, title: 'The service is not ready' },
+  service_unreachable: { status: 503, retryable: true, title: 'The service does not answer' },
+  pdp_unavailable: { status: 503, retryable: true, title: 'The policy decision point does not answer as it should' },
+  answer_malformed: { status: 502, retryable: false, title: 'The service answered in a way that is not understood' },
   deadline_exceeded: { status: 503, retryable: true, title: 'The answer was not ready in time' },
   outcome_unknown: { status: 503, retryable: true, title: 'The write may or may not have happened' },
   bus_unavailable: { status: 503, retryable: true, title: 'The bus does not answer' },

@@ -1,0 +1,95 @@
+import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { z } from 'zod'
+import { failure, type Http, type ServiceAnswer } from './http.ts'
+import { pause, pauses } from './pause.ts'
+import { requestIdOf, type SignedRequest } from './sign-request.ts'
+
+export type { AccessAsk } from './sign-request.ts'
+
+/** Where a request stands (AuthZEN Access Request Profile, "Task Status Values"). Whatever is not `approved` is no approval. */
+export interface AccessTask {
+  requestId: string
+  status: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
+  /** Once approved. */
+  grantId?: string
+  /** RFC 3339: after it, nobody can answer. */
+  expiresAt?: string
+}
+
+const statuses = ['pending', 'approved', 'denied', 'expired', 'cancelled'] as const
+
+const taskSchema = z.object({
+  task: z.object({
+    id: z.string().max(100),
+    // The profile: an unknown status is to be treated as not approved.
+    status: z.enum([...statuses, 'failed']).catch('failed'),
+    expires_at: z.string().max(40).optional(),
+  }),
+  result: z
+    .object({ mode: z.literal('reevaluate'), approval: z.object({ grant_id: z.string().max(100) }) })
+    .optional()
+    .catch(undefined),
+})
+
+/** Submission, status and cancellation. The agent proves itself by the signed ask, and by a DPoP proof with the same key. */
+export function accessRequests({ id, http, endpoint }: { id: string; http: Http; endpoint: string }) {
+  const taskUrl = (requestId: string) => new URL(`${endpoint}/${encodeURIComponent(requestId)}`)
+
+  async function status(requestId: string): Promise<AccessTask> {
+    const answer = await http.ask(taskUrl(requestId), 'GET', (proof) => ({
+      headers: { accept: 'application/json', dpop: proof },
+    }))
+    return readTask(answer, requestId)
+  }
+
+  return {
+    status,
+
+    async submit(signed: SignedRequest): Promise<AccessTask> {
+      const body = JSON.stringify({
+        subject: { type: 'agent', id },
+        bailiwick: { request: signed.jws, ...(signed.purpose ? { purpose: signed.purpose } : {}) },
+      })
+      const headers = { accept: 'application/json', 'content-type': 'application/json' }
+      const answer = await http.ask(new URL(endpoint), 'POST', (proof) => ({
+        headers: { ...headers, dpop: proof },
+        body,
+      }))
+      return readTask(answer, requestIdOf(signed))
+    },
+
+    /** Asks again and again; a service that is away for a while does not end the wait, the signal does. */
+    async waitForDecision(requestId: string, signal?: AbortSignal): Promise<AccessTask> {
+      for (const ms of pauses()) {
+        const task = await status(requestId).catch((error: unknown) => {
+          if (!errorKinds[errorCode(error)].retryable) throw error
+          return undefined
+        })
+        if (task && task.status !== 'pending') return task
+        await pause(ms, signal)
+      }
+      throw new ServiceError('invariant_broken', 'the pauses ended')
+    },
+
+    async cancel(requestId: string): Promise<void> {
+      const url = new URL(`${taskUrl(requestId)}/cancel`)
+      const answer = await http.ask(url, 'POST', (proof) => ({ headers: { accept: 'application/json', dpop: proof } }))
+      if (answer.status >= 300) throw failure(answer)
+    },
+  }
+}
+
+function readTask(answer: ServiceAnswer, requestId: string): AccessTask {
+  if (answer.status < 200 || answer.status >= 300) throw failure(answer)
+  const read = taskSchema.safeParse(answer.body)
+  if (!read.success) throw new ServiceError('answer_malformed', 'no task handle')
+  const { task, result } = read.data
+  if (task.id !== requestId) throw new ServiceError('answer_malformed', 'another task')
+  const grantId = task.status === 'approved' ? result?.approval.grant_id : undefined
+  return {
+    requestId,
+    status: task.status,
+    ...(grantId === undefined ? {} : { grantId }),
+    ...(task.expires_at === undefined ? {} : { expiresAt: task.expires_at }),
+  }
+}

@@ -1,0 +1,90 @@
+import type { SigningKey } from '@bailiwick/credentials'
+import { type AccessAsk, type AccessTask, accessRequests } from './access-requests.ts'
+import { type Credential, credentials, type GrantName } from './credentials.ts'
+import { Http } from './http.ts'
+import { requestEvent, type SignedRequest, signRequest } from './sign-request.ts'
+import { type SignedCall, signedFetch } from './signed-fetch.ts'
+
+/** Where an installation's services are. */
+export interface Endpoints {
+  /** The issuer's identifier: the audience of client assertions. */
+  issuer: string
+  token: string
+  accessRequests: string
+}
+
+export interface AgentOptions {
+  /** The agent's SPIFFE ID, as it is registered: `spiffe://<trust domain>/agent/<name>`. */
+  agentId: string
+  /** The name of this instance of it, whose key is registered or was bound by attestation. */
+  instance: string
+  key: SigningKey<'agent'>
+  /** The installation that is asked: the audience of access requests. */
+  installation: string
+  /** Where everything is when one process, or one proxy, serves all; `endpoints` says it one by one. */
+  baseUrl: string
+  endpoints?: Partial<Endpoints>
+  fetch?: typeof fetch
+  /** ms since the epoch */
+  now: () => number
+  /** Unpredictable bytes. */
+  random: (n: number) => Uint8Array
+  /** How long an answer of Bailiwick's services may take, in ms: 10 s unless told. */
+  timeoutMs?: number
+}
+
+/** A piece of software with an identity of its own, that asks before it acts. Errors are `ServiceError`s and hold no token (V17). */
+export interface Agent {
+  /** `<agent id>/<instance>`: who signs, asks and acts. */
+  readonly id: string
+  /**
+   * Signs an ask, to be handed in within `validForSeconds`. Throws `authority_malformed` or `authority_not_understood` for what
+   * nobody could approve.
+   */
+  signRequest(ask: AccessAsk): SignedRequest
+  /** The event that hands in a signed ask on `access-requests.v1`. The same ask again is the same request. */
+  accessRequestEvent(signed: SignedRequest): { key: string; bytes: Uint8Array }
+  /** Hands in an ask over HTTP (AuthZEN Access Request Profile). An ask that was signed before may be repeated. */
+  request(ask: AccessAsk | SignedRequest): Promise<AccessTask>
+  status(requestId: string): Promise<AccessTask>
+  /** Resolves once the request is answered, however. Rejects with the signal's reason. */
+  waitForDecision(requestId: string, options?: { signal?: AbortSignal }): Promise<AccessTask>
+  cancel(requestId: string): Promise<void>
+  /**
+   * A credential for the grant, from memory while it has a while to live. Throws `access_request_pending` while nobody has
+   * answered, unless `wait` says how long to ask again; `access_request_refused` when it will not come.
+   */
+  credential(grant: GrantName, options?: { wait?: AbortSignal }): Promise<Credential>
+  /**
+   * Calls a guarded API: credential, proof of the key and the exact action, signed. Answers with whatever the API answered, a
+   * denial included; asked for a nonce, it calls once more. Rejects with `outcome_unknown` when no answer came.
+   */
+  fetch(url: string | URL, init: SignedCall['init'], call: SignedCall['call']): Promise<Response>
+}
+
+export function createAgent(options: AgentOptions): Agent {
+  const { agentId, instance, key, installation, now, random } = options
+  const id = `${agentId}/${instance}`
+  const baseUrl = options.baseUrl.replace(/\/+$/, '')
+  const endpoints: Endpoints = {
+    issuer: baseUrl,
+    token: `${baseUrl}/oauth/token`,
+    accessRequests: `${baseUrl}/access/v1/requests`,
+    ...options.endpoints,
+  }
+  const http = new Http({ key, fetch: options.fetch ?? fetch, now, random, timeoutMs: options.timeoutMs ?? 10_000 })
+  const signing = { id, key, installation, now, random }
+  const asks = accessRequests({ id, http, endpoint: endpoints.accessRequests })
+  const credential = credentials({ id, key, http, endpoints, now, random })
+  return {
+    id,
+    signRequest: (ask) => signRequest(signing, ask),
+    accessRequestEvent: (signed) => requestEvent(signing, signed),
+    request: (ask) => asks.submit('jws' in ask ? ask : signRequest(signing, ask)),
+    status: (requestId) => asks.status(requestId),
+    waitForDecision: (requestId, { signal } = {}) => asks.waitForDecision(requestId, signal),
+    cancel: (requestId) => asks.cancel(requestId),
+    credential: (grant, { wait } = {}) => credential.get(grant, wait),
+    fetch: (url, init, call) => signedFetch({ http, credential, now, random }, { url: new URL(url), init, call }),
+  }
+}

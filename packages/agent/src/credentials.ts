@@ -1,0 +1,167 @@
+import { encodeBase64url, type SigningKey, signClientAssertion } from '@bailiwick/credentials'
+import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
+import { z } from 'zod'
+import type { Endpoints } from './agent.ts'
+import { failure, type Http, type ServiceAnswer } from './http.ts'
+import { pause, pauses } from './pause.ts'
+
+/** Which grant, by its own id or by the request that it came from; `resource` narrows the credential to one API (RFC 8707). */
+export type GrantName = ({ grantId: string } | { requestId: string }) & { resource?: string }
+
+/** A credential that is bound to the agent's key: worth nothing without it, and never to be sent as Bearer (V11). */
+export interface Credential {
+  readonly token: string
+  /** ms since the epoch */
+  readonly expiresAt: number
+  readonly authorizationDetails: readonly unknown[]
+}
+
+/** The agent's credentials, in memory only. */
+export interface Credentials {
+  get(grant: GrantName, wait?: AbortSignal): Promise<Credential>
+  /** The one that was refused is asked for anew the next time. */
+  forget(grant: GrantName, refused: Credential): void
+}
+
+interface CredentialOptions {
+  id: string
+  key: SigningKey<'agent'>
+  http: Http
+  endpoints: Endpoints
+  now: () => number
+  random: (n: number) => Uint8Array
+}
+
+const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+const assertionSeconds = 60
+/** A credential is replaced when a fifth of its life, or half a minute, is left: a call takes time too. */
+const marginMs = 30_000
+
+const tokenSchema = z.object({
+  access_token: z.string().min(1).max(16_384),
+  token_type: z.string().regex(/^dpop$/i),
+  expires_in: z.int().min(1).max(3600),
+  authorization_details: z.array(z.unknown()).max(16).optional(),
+})
+const oauthErrorSchema = z.object({ error: z.string().max(100) })
+
+/** What an OAuth error means to an agent (RFC 6749 §5.2, RFC 8628 §3.5, RFC 9449 §5). Its description is not passed on. */
+const oauthErrors: Readonly<Record<string, ErrorCode>> = {
+  authorization_pending: 'access_request_pending',
+  slow_down: 'access_request_pending',
+  access_denied: 'access_request_refused',
+  invalid_client: 'caller_unauthenticated',
+  invalid_dpop_proof: 'signature_invalid',
+  use_dpop_nonce: 'signature_invalid',
+  invalid_authorization_details: 'grant_unknown',
+  invalid_request: 'request_malformed',
+  invalid_target: 'request_malformed',
+  temporarily_unavailable: 'service_unready',
+  server_error: 'service_unready',
+}
+
+export function credentials({ id, key, http, endpoints, now, random }: CredentialOptions): Credentials {
+  const held = new Map<string, Credential & { renewAt: number }>()
+  const asking = new Map<string, Promise<Credential>>()
+
+  /** Callers who need the same credential at the same moment ask once. */
+  function obtain(grant: GrantName): Promise<Credential> {
+    const name = nameOf(grant)
+    const known = held.get(name)
+    if (known && now() < known.renewAt) return Promise.resolve(known)
+    const running = asking.get(name)
+    if (running) return running
+    const asked = askForToken(grant)
+      .then((credential) => {
+        held.set(name, credential)
+        return credential
+      })
+      .catch((error: unknown) => {
+        // The issuer may be away for a moment, or not quite fresh: what is still alive is still good.
+        if (errorCode(error) !== 'access_request_refused' && known && now() < known.expiresAt) return known
+        held.delete(name)
+        throw error
+      })
+      .finally(() => asking.delete(name))
+    asking.set(name, asked)
+    return asked
+  }
+
+  /** `client_credentials` with RFC 9396, private_key_jwt (RFC 7523 §2.2) and DPoP (RFC 9449 §5). */
+  async function askForToken({ resource, ...grant }: GrantName): Promise<Credential & { renewAt: number }> {
+    const details = 'grantId' in grant ? { grant_id: grant.grantId } : { request_id: grant.requestId }
+    const askedAt = now()
+    const answer = await http.ask(
+      new URL(endpoints.token),
+      'POST',
+      (proof) => ({
+        headers: { accept: 'application/json', dpop: proof },
+        // Sets the media type by itself. Made for each try: an assertion counts once.
+        body: new URLSearchParams({
+          grant_type: 'client_credentials',
+          client_id: id,
+          client_assertion_type: assertionType,
+          client_assertion: assertion(),
+          authorization_details: JSON.stringify([{ type: 'bailiwick_grant', ...details }]),
+          ...(resource === undefined ? {} : { resource }),
+        }),
+      }),
+      ({ status, body }) => status === 400 && oauthErrorOf(body) === 'use_dpop_nonce',
+    )
+    if (answer.status !== 200) throw tokenFailure(answer)
+    const token = tokenSchema.safeParse(answer.body)
+    if (!token.success) throw new ServiceError('answer_malformed', 'no DPoP-bound token')
+    const { access_token, expires_in, authorization_details = [] } = token.data
+    const lifeMs = expires_in * 1000
+    return {
+      token: access_token,
+      // From before the question: the issuer's clock began later.
+      expiresAt: askedAt + lifeMs,
+      renewAt: askedAt + lifeMs - Math.min(marginMs, lifeMs / 5),
+      authorizationDetails: authorization_details,
+    }
+  }
+
+  function assertion(): string {
+    const iat = Math.floor(now() / 1000)
+    const claims = { iss: id, sub: id, aud: endpoints.issuer, iat, exp: iat + assertionSeconds }
+    return signClientAssertion({ ...claims, jti: encodeBase64url(random(16)) }, key)
+  }
+
+  return {
+    async get(grant, wait) {
+      if (!wait) return obtain(grant)
+      for (const ms of pauses()) {
+        try {
+          return await obtain(grant)
+        } catch (error) {
+          if (!waitable.has(errorCode(error))) throw error
+        }
+        await pause(ms, wait)
+      }
+      throw new ServiceError('invariant_broken', 'the pauses ended')
+    },
+    forget(grant, refused) {
+      const name = nameOf(grant)
+      if (held.get(name)?.token === refused.token) held.delete(name)
+    },
+  }
+}
+
+/** What passes by itself. */
+const waitable: ReadonlySet<ErrorCode> = new Set(['access_request_pending', 'service_unready', 'service_unreachable'])
+
+function nameOf({ resource, ...grant }: GrantName): string {
+  return JSON.stringify(['grantId' in grant ? grant.grantId : grant.requestId, resource ?? null])
+}
+
+function oauthErrorOf(body: unknown): string | undefined {
+  const parsed = oauthErrorSchema.safeParse(body)
+  return parsed.success ? parsed.data.error : undefined
+}
+
+function tokenFailure(answer: ServiceAnswer): ServiceError {
+  const error = oauthErrorOf(answer.body)
+  const code = error === undefined ? undefined : oauthErrors[error]
+  return code === undefined ? failure(answer) : new ServiceError(code)
+}

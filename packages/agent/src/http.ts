@@ -1,0 +1,150 @@
+import { parseStrictJson } from '@bailiwick/contracts'
+import { encodeBase64url, makeDpopProof, type SigningKey } from '@bailiwick/credentials'
+import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
+
+export interface HttpOptions {
+  key: SigningKey<'agent'>
+  fetch: typeof fetch
+  now: () => number
+  random: (n: number) => Uint8Array
+  timeoutMs: number
+}
+
+/** An answer of a service of Bailiwick's, read strictly; `body` is undefined when there was none. */
+export interface ServiceAnswer {
+  status: number
+  body: unknown
+  retryAfterMs: number
+}
+
+/** What the proof is over, besides method and URI. */
+export interface ProofOver {
+  accessToken?: string
+  actionDigest?: string
+}
+
+const longestAnswerBytes = 1_048_576
+const nonceForm = /^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/
+
+/** Sends requests with a DPoP proof each, and keeps the newest nonce of each origin (RFC 9449 §8.2). */
+export class Http {
+  readonly #options: HttpOptions
+  readonly #nonces = new Map<string, string>()
+
+  constructor(options: HttpOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Sends a request that `build` makes with a new proof, and once more when the answer asks for a nonce (RFC 9449 §8, §9): both
+   * times with a proof of its own. No redirect is followed: it would carry the credential to where nobody meant it.
+   */
+  async send(
+    url: URL,
+    method: string,
+    build: (proof: string) => RequestInit,
+    over: ProofOver = {},
+    asksForNonce: (response: Response) => Promise<boolean> | boolean = challengesForNonce,
+  ): Promise<Response> {
+    const before = this.#nonces.get(url.origin)
+    const response = await this.#sendOnce(url, method, build, over)
+    if (!(await asksForNonce(response))) return response
+    const nonce = this.#nonces.get(url.origin)
+    if (nonce === undefined || nonce === before) return response
+    await response.body?.cancel()
+    return this.#sendOnce(url, method, build, over)
+  }
+
+  async #sendOnce(url: URL, method: string, build: (proof: string) => RequestInit, over: ProofOver): Promise<Response> {
+    const { fetch, key, now, random } = this.#options
+    const proof = makeDpopProof(
+      {
+        htm: method,
+        htu: `${url.origin}${url.pathname}`,
+        jti: encodeBase64url(random(16)),
+        now: now(),
+        nonce: this.#nonces.get(url.origin),
+        ...over,
+      },
+      key,
+    )
+    const response = await fetch(url, { ...build(proof), method, redirect: 'manual' })
+    const nonce = response.headers.get('dpop-nonce')
+    if (nonce !== null && nonceForm.test(nonce)) this.#nonces.set(url.origin, nonce)
+    return response
+  }
+
+  /** Asks a service of Bailiwick's. Throws `service_unreachable` when no answer came, `answer_malformed` when it is not JSON. */
+  async ask(
+    url: URL,
+    method: 'GET' | 'POST',
+    build: (proof: string) => RequestInit,
+    asksForNonce: (answer: ServiceAnswer) => boolean = () => false,
+  ): Promise<ServiceAnswer> {
+    const signal = AbortSignal.timeout(this.#options.timeoutMs)
+    let answer: ServiceAnswer | undefined
+    try {
+      // Read at once, since at the token endpoint the wish for a nonce stands in the body (RFC 9449 §8).
+      const read = async (response: Response): Promise<boolean> => {
+        answer = await readAnswer(response)
+        return challengesForNonce(response) || asksForNonce(answer)
+      }
+      const last = await this.send(url, method, (proof) => ({ ...build(proof), signal }), {}, read)
+      return last.bodyUsed && answer ? answer : await readAnswer(last)
+    } catch (error) {
+      const code = errorCode(error)
+      throw code === 'internal' ? new ServiceError('service_unreachable', undefined, { cause: error }) : error
+    }
+  }
+}
+
+/** RFC 9449 §9: the challenge of a resource server. */
+function challengesForNonce(response: Response): boolean {
+  const challenge = response.headers.get('www-authenticate') ?? ''
+  return response.status === 401 && /\bDPoP\b.*\berror="?use_dpop_nonce\b/i.test(challenge)
+}
+
+async function readAnswer(response: Response): Promise<ServiceAnswer> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length
+    if (length > longestAnswerBytes) throw new ServiceError('answer_malformed', 'too long')
+    chunks.push(chunk)
+  }
+  const seconds = Number(response.headers.get('retry-after'))
+  return {
+    status: response.status,
+    body: length === 0 ? undefined : parse(Buffer.concat(chunks), response.status),
+    retryAfterMs: seconds > 0 && seconds <= 3600 ? seconds * 1000 : 0,
+  }
+}
+
+/** What a proxy says of a failure need not be JSON; what a service says of a success must be. */
+function parse(bytes: Uint8Array, status: number): unknown {
+  try {
+    return parseStrictJson(bytes)
+  } catch {
+    if (status >= 400) return undefined
+    throw new ServiceError('answer_malformed', 'not strict JSON')
+  }
+}
+
+/** What a failure means: the code of its problem document when we know it, else one that its status stands for. */
+export function failure({ status, body }: ServiceAnswer): ServiceError {
+  const code = errorCode(body)
+  if (code !== 'internal') return new ServiceError(code)
+  return new ServiceError(
+    statusCodes[status] ?? (status >= 500 ? 'service_unready' : 'answer_malformed'),
+    `status ${status}`,
+  )
+}
+
+const statusCodes: Readonly<Record<number, ErrorCode>> = {
+  400: 'request_malformed',
+  401: 'caller_unauthenticated',
+  403: 'caller_forbidden',
+  404: 'access_request_unknown',
+  413: 'body_too_large',
+  429: 'rate_limited',
+}

@@ -1,0 +1,106 @@
+import { compactJwsSchema, decisionIdSchema, parseStrictJson } from '@bailiwick/contracts'
+import { decodeBase64url } from '@bailiwick/credentials'
+import { z } from 'zod'
+import type { ActionSnapshot } from './action-snapshot.ts'
+import type { PdpAnswer, PdpClient } from './pdp-client.ts'
+import { type AccessRequestOffer, denialReasonOf, type Refusal, refusal } from './refusal.ts'
+
+/** What an enforcement point observed of one call. */
+export interface Observed {
+  /** The credential as it came, without its scheme; undefined: there was none. */
+  credential: string | undefined
+  /** The DPoP proof (RFC 9449). */
+  proof: string | undefined
+  /** Method and URI of the request as the caller meant it: under this point's own address, never under a header's. */
+  htm: string
+  htu: string
+}
+
+/** An ALLOW as it came: worth nothing before its permit is verified. */
+export interface ClaimedAllow {
+  readonly allowed: true
+  readonly decisionId: string
+  readonly permit: string
+  /** Conditions beside the permit; those inside it are signed. */
+  readonly conditions: readonly unknown[]
+}
+
+const allowSchema = z.object({
+  decision: z.literal(true),
+  context: z.object({
+    decision_id: decisionIdSchema,
+    permit: compactJwsSchema,
+    obligations: z.array(z.unknown()).optional(),
+    limit: z.unknown().optional(),
+  }),
+})
+
+// Whatever else a denial says, it is one: a member that cannot be read is left out.
+const denySchema = z.object({
+  decision: z.literal(false),
+  context: z
+    .object({
+      decision_id: decisionIdSchema.optional().catch(undefined),
+      reason: z.object({ code: z.string() }).optional().catch(undefined),
+      access_request: z
+        .object({ endpoint: z.url({ protocol: /^https?$/ }).max(2048), expires_at: z.string().max(40) })
+        .optional()
+        .catch(undefined),
+      dpop_nonce: z
+        .string()
+        .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/)
+        .optional()
+        .catch(undefined),
+    })
+    .catch({}),
+})
+
+/** Asks the PDP (AuthZEN Authorization API 1.0 §6). Throws `pdp_unavailable`; everything that is no clear ALLOW is a refusal. */
+export async function askPdp(
+  pdp: PdpClient,
+  { action, digest }: ActionSnapshot,
+  { credential, proof, htm, htu }: Observed,
+  callId: string,
+): Promise<ClaimedAllow | Refusal> {
+  const answer = await pdp.call('POST', '/access/v1/evaluation', {
+    subject: { type: 'agent', id: claimedSubject(credential) },
+    action: { name: action.name, properties: action.properties },
+    resource: action.resource,
+    context: { bailiwick: { credential, proof, htm, htu, action_digest: digest, call_id: callId } },
+  })
+  return readAnswer(answer)
+}
+
+function readAnswer({ status, body }: PdpAnswer): ClaimedAllow | Refusal {
+  if (status === 400) return refusal('request_invalid')
+  if (status === 413) return refusal('body_too_large')
+  if (status === 429) return refusal('queue_full')
+  if (status !== 200) return refusal('pdp_unavailable')
+  const allow = allowSchema.safeParse(body)
+  if (allow.success) {
+    const { decision_id, permit, obligations = [], limit } = allow.data.context
+    const conditions = limit === undefined ? obligations : [...obligations, limit]
+    return { allowed: true, decisionId: decision_id, permit, conditions }
+  }
+  const deny = denySchema.safeParse(body)
+  if (!deny.success) return refusal('pdp_unavailable')
+  const { decision_id, reason, access_request, dpop_nonce } = deny.data.context
+  return refusal(denialReasonOf(reason?.code ?? 'internal'), {
+    ...(decision_id === undefined ? {} : { decisionId: decision_id }),
+    ...(access_request ? { accessRequest: access_request satisfies AccessRequestOffer } : {}),
+    ...(dpop_nonce === undefined ? {} : { dpopNonce: dpop_nonce }),
+  })
+}
+
+/** AuthZEN wants a subject; who it really is, the PDP reads from the credential that it verifies. */
+function claimedSubject(credential: string | undefined): string {
+  const payload = decodeBase64url(credential?.split('.')[1] ?? '')
+  try {
+    const claims = z
+      .object({ sub: z.string().min(1).max(2048) })
+      .safeParse(parseStrictJson(payload ?? new Uint8Array()))
+    return claims.success ? claims.data.sub : 'unknown'
+  } catch {
+    return 'unknown'
+  }
+}

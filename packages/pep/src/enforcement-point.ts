@@ -1,0 +1,236 @@
+import { callIdSchema } from '@bailiwick/contracts'
+import {
+  type Action,
+  claimedKeyId,
+  longestPermitSeconds,
+  type Outcome,
+  type Permit,
+  type SigningKey,
+  type Trust,
+  verifyPermit,
+} from '@bailiwick/credentials'
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import { newId } from '@bailiwick/service-kit'
+import { type ActionSnapshot, snapshotAction } from './action-snapshot.ts'
+import { askPdp, type ClaimedAllow, type Observed } from './decision.ts'
+import type { OutcomeStore } from './outcome-store.ts'
+import { OutcomeReporter } from './outcomes.ts'
+import { PdpClient } from './pdp-client.ts'
+import { PermitKeys } from './permit-keys.ts'
+import { type Refusal, refusal } from './refusal.ts'
+import { SingleUse } from './single-use.ts'
+
+export interface EnforcementPointOptions {
+  /** Its name in the registry. One process a name: permits count once within it, and it numbers its outcomes alone. */
+  id: string
+  trust: Trust
+  callerKey: SigningKey<'pep-caller'>
+  outcomeKey: SigningKey<'outcome'>
+  /** The PDP's public URL, as the PDP itself knows it. */
+  pdpUrl: string
+  store: OutcomeStore
+  fetch?: typeof fetch
+  /** ms since the epoch */
+  now: () => number
+  random: (n: number) => Uint8Array
+  /** How long the PDP may take for one answer: 2 s unless told; its own deadline is 1 s. */
+  timeoutMs?: number
+  /** How many outcomes may wait for the PDP before no further call is let through: 1000 unless told. */
+  maxPendingOutcomes?: number
+  /** The longest pause between two attempts to deliver an outcome: 5 s unless told. */
+  maxRetryPauseMs?: number
+  /** Told of what nobody waits for: an outcome that was refused for good, a store that cannot be written. */
+  onProblem?: (problem: ServiceError) => void
+}
+
+export interface Call extends Observed {
+  /** The caller's own id for this call; ours when it is none, or none that counts here. */
+  callId?: string | undefined
+  /**
+   * The action, read twice: to be decided, and again after the permit, for what is about to be executed. Give a function where
+   * other code can reach the arguments in between; a difference is refused.
+   */
+  action: Action | (() => Action)
+}
+
+/** What the effect is given: exactly what was decided, frozen. Execute from `action`, and from nothing else. */
+export interface Permitted {
+  readonly action: Action
+  readonly actionDigest: string
+  readonly decisionId: string
+  readonly callId: string
+  readonly permit: Permit
+}
+
+/** What happened, for the outcome. Without one, a result is `succeeded`. */
+export type Effect = Pick<Outcome, 'cost' | 'egress_bytes' | 'http_status' | 'detail_hash'> & {
+  status?: 'succeeded' | 'failed' | 'unknown'
+}
+
+export type Guarded<R> =
+  | { readonly allowed: true; readonly decisionId: string; readonly callId: string; readonly result: R }
+  | Refusal
+
+export interface EnforcementPoint extends AsyncDisposable {
+  readonly id: string
+  /**
+   * Runs `effect` once if, and only if, the PDP allowed exactly this action and the permit that says so holds here and now (V1);
+   * then reports what happened, signed. A "no" is a value and means that nothing was executed. Rejects with what `effect` threw,
+   * and with `request_malformed` for arguments without a canonical form. The effect's own errors are reported as `failed`, with
+   * code `outcome_unknown` as `unknown`.
+   */
+  guard<R>(
+    call: Call,
+    effect: (permitted: Permitted) => Promise<R>,
+    describe?: (result: R) => Effect,
+  ): Promise<Guarded<R>>
+  /** Resolves once no outcome waits any more. */
+  delivered(): Promise<void>
+}
+
+/** How far the PDP's clock may be off. */
+const leewayMs = 1000
+const permitMs = longestPermitSeconds * 1000 + leewayMs
+
+/** Opens an enforcement point: it asks for every action and acts on a verified permit alone. Everything unclear is a "no" (V13). */
+export async function openEnforcementPoint(options: EnforcementPointOptions): Promise<EnforcementPoint> {
+  const { id, trust, callerKey, now, random } = options
+  const pdpUrl = options.pdpUrl.replace(/\/+$/, '')
+  const pdp = new PdpClient({
+    id,
+    callerKey,
+    pdpUrl,
+    fetch: options.fetch ?? fetch,
+    now,
+    random,
+    timeoutMs: options.timeoutMs ?? 2000,
+  })
+  const outcomes = await OutcomeReporter.open({
+    id,
+    installation: trust.installation,
+    key: options.outcomeKey,
+    pdp,
+    store: options.store,
+    now,
+    maxPending: options.maxPendingOutcomes ?? 1000,
+    maxPauseMs: options.maxRetryPauseMs ?? 5000,
+    onProblem: options.onProblem ?? (() => undefined),
+  })
+  const permitKeys = new PermitKeys(pdp, trust, now)
+  const used = new SingleUse()
+  const deciding = new Set<string>()
+  const startedAt = now()
+
+  /**
+   * The PDP answers a repeated call id with the permit that it gave before. In the first seconds after a start that could be one
+   * which the previous process used and remembered in vain, so until it is dead only ids of our own go out.
+   */
+  function callIdOf(claimed: string | undefined): string {
+    const settled = now() - startedAt > permitMs
+    return settled && callIdSchema.safeParse(claimed).success ? (claimed as string) : newId('call', now(), random)
+  }
+
+  async function decide(call: Call, snapshot: ActionSnapshot, callId: string): Promise<ClaimedAllow | Refusal> {
+    // Whoever repeats another's call id while it is being decided would be given the answer that is meant for the other.
+    if (deciding.has(callId)) return refusal('call_in_progress')
+    deciding.add(callId)
+    try {
+      return await askPdp(pdp, snapshot, call, callId)
+    } finally {
+      deciding.delete(callId)
+    }
+  }
+
+  /** From here to the effect there is no other wait than the one for the key, and everything is judged after it. */
+  async function redeem(claimed: ClaimedAllow, call: Call, snapshot: ActionSnapshot, callId: string) {
+    const { decisionId } = claimed
+    const kid = claimedKeyId(claimed.permit)
+    const key = kid === undefined ? undefined : await permitKeys.find(kid)
+    if (!key) return refusal('permit_invalid', { decisionId })
+    const verified = verifyPermit({
+      permit: claimed.permit,
+      key,
+      issuer: pdpUrl,
+      enforcementPoint: id,
+      actionDigest: snapshot.digest,
+      now: now(),
+      leewayMs,
+    })
+    // Not even reported: what nobody certified signed may name the decision of another call.
+    if (!verified.ok && verified.code !== 'token_expired') return refusal('permit_invalid', { decisionId })
+    if (verified.ok && verified.value.jti !== decisionId) return refusal('permit_invalid', { decisionId })
+    if (!used.take(decisionId, now() + permitMs + leewayMs, now())) return refusal('permit_used', { decisionId })
+    const notExecuted = (reason: Refusal['reason']) => {
+      report({ decisionId, callId, actionDigest: snapshot.digest }, { status: 'not_executed' })
+      return refusal(reason, { decisionId })
+    }
+    if (!verified.ok) return notExecuted('permit_invalid')
+    const permit = verified.value
+    if (claimed.conditions.length > 0 || (permit.obligations ?? []).length > 0) return notExecuted('obligation_unknown')
+    if (!isUnchanged(call, snapshot)) return notExecuted('permit_action_mismatch')
+    return {
+      allowed: true as const,
+      decisionId,
+      callId,
+      permit,
+      action: snapshot.action,
+      actionDigest: snapshot.digest,
+    }
+  }
+
+  function report(
+    { decisionId, callId, actionDigest }: Pick<Permitted, 'decisionId' | 'callId' | 'actionDigest'>,
+    effect: Omit<Effect, 'status'> & { status: Outcome['status'] },
+  ): void {
+    outcomes.report({ ...effect, decision_id: decisionId, call_id: callId, action_digest: actionDigest })
+  }
+
+  /** The effect has happened: a description that fails, or says what no outcome can, must not hide that. */
+  function reportResult(permitted: Permitted, describe: () => Effect): void {
+    try {
+      report(permitted, { status: 'succeeded', ...describe() })
+    } catch (error) {
+      report(permitted, { status: 'succeeded' })
+      options.onProblem?.(new ServiceError('internal', 'an effect could not be described', { cause: error }))
+    }
+  }
+
+  return {
+    id,
+    async guard(call, effect, describe = () => ({})) {
+      const snapshot = snapshotAction(readAction(call))
+      if (outcomes.full) return refusal('queue_full')
+      const callId = callIdOf(call.callId)
+      const permitted = await decide(call, snapshot, callId)
+        .then((claimed) => (claimed.allowed ? redeem(claimed, call, snapshot, callId) : claimed))
+        .catch((error: unknown) => refusal(errorCode(error) === 'pdp_unavailable' ? 'pdp_unavailable' : 'internal'))
+      if (!permitted.allowed) return permitted
+      const result = await run(effect, permitted).catch((error: unknown) => {
+        report(permitted, { status: errorCode(error) === 'outcome_unknown' ? 'unknown' : 'failed' })
+        throw error
+      })
+      reportResult(permitted, () => describe(result))
+      return { allowed: true, decisionId: permitted.decisionId, callId, result }
+    },
+    delivered: () => outcomes.delivered(),
+    [Symbol.asyncDispose]: () => outcomes[Symbol.asyncDispose](),
+  }
+}
+
+/** A throw of a function that is none of ours to have been `async` is a rejection too. */
+async function run<R>(effect: (permitted: Permitted) => Promise<R>, permitted: Permitted): Promise<R> {
+  return effect(permitted)
+}
+
+function readAction({ action }: Call): Action {
+  return typeof action === 'function' ? action() : action
+}
+
+/** Also no longer readable, or without a canonical form, is changed. */
+function isUnchanged(call: Call, { digest }: ActionSnapshot): boolean {
+  try {
+    return snapshotAction(readAction(call)).digest === digest
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,100 @@
+import type { Action } from '@bailiwick/credentials'
+import { errorKinds, ServiceError } from '@bailiwick/errors'
+import { parseStrictJson } from '@bailiwick/service-kit'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Effect, EnforcementPoint, Permitted } from './enforcement-point.ts'
+import { readPresented } from './presented.ts'
+import { challengeError, problemOfRefusal, type Refusal } from './refusal.ts'
+
+export interface BailiwickPepOptions {
+  point: EnforcementPoint
+  /**
+   * The address that callers use for this API, without a path: what a proof's `htu` is compared with. It is configured and never
+   * taken from a Host header, which the caller writes.
+   */
+  baseUrl: string
+  /**
+   * The action that a request is. All that the handler will act on must be in it, the query and path parameters included; throw
+   * `request_malformed` for a request that is none. It is asked twice, before the decision and before the execution.
+   */
+  toAction: (request: FastifyRequest) => Action
+}
+
+/** The handler of a guarded route. It executes from `permitted.action`, and answers as handlers of fastify do. */
+export type GuardedHandler = (permitted: Permitted, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+
+type RouteHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+
+/**
+ * Makes `app` read JSON strictly, each body once, and gives the wrapper that guards a route:
+ * `app.post('/adjust', guarded(async ({ action }) => …))`. Refusals are 401 with a DPoP challenge (RFC 9449 §7.1) or a problem
+ * document with the reason. A body over the route's limit is refused with 413, never cut. Call it before routes are added.
+ */
+export function bailiwickPep(
+  app: FastifyInstance,
+  { point, baseUrl, toAction }: BailiwickPepOptions,
+): (handler: GuardedHandler) => RouteHandler {
+  const { origin } = new URL(baseUrl)
+  // A server of service-kit reads strictly by itself.
+  if (!app.hasRequestDecorator('rawBody')) readJsonStrictly(app)
+  return (handler) => async (request, reply) => {
+    const presented = readPresented(request.raw)
+    if (!presented.ok) return refuse(reply, { allowed: false, reason: presented.reason })
+    const guarded = await point.guard(
+      {
+        ...presented,
+        htm: request.method,
+        htu: `${origin}${pathOf(request)}`,
+        action: () => toAction(request),
+      },
+      async (permitted) => {
+        reply.header('bailiwick-decision-id', permitted.decisionId)
+        return handler(permitted, request, reply)
+      },
+      (): Effect => ({
+        status: reply.statusCode < 400 ? 'succeeded' : 'failed',
+        http_status: reply.statusCode,
+      }),
+    )
+    return guarded.allowed ? guarded.result : refuse(reply, guarded)
+  }
+}
+
+/** The path of an origin-form target (RFC 9112 §3.2.1); a caller's absolute one would bring its own host. */
+function pathOf(request: FastifyRequest): string {
+  const [path = ''] = request.raw.url?.split('?') ?? []
+  if (!path.startsWith('/')) throw withStatus(new ServiceError('request_malformed', 'the request target is no path'))
+  return path
+}
+
+function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
+  const { status, ...problem } = problemOfRefusal(refusal)
+  if (status === 401) reply.header('www-authenticate', challenge(challengeError(refusal.reason)))
+  if (refusal.dpopNonce !== undefined) reply.header('dpop-nonce', refusal.dpopNonce)
+  if (status === 429 || status === 503) reply.header('retry-after', '1')
+  return reply
+    .code(status)
+    .header('cache-control', 'no-store')
+    .type('application/problem+json')
+    .send(Buffer.from(JSON.stringify({ ...problem, status })))
+}
+
+/** RFC 9449 §7.1; without a credential there is no `error` (RFC 6750 §3.1). */
+function challenge(error: string | undefined): string {
+  return `DPoP ${error === undefined ? '' : `error="${error}", `}algs="ES256 EdDSA"`
+}
+
+/** JSON and nothing else: a body that two readers could understand differently is refused (DESIGN §9). */
+function readJsonStrictly(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, bytes: Buffer, done) => {
+    const json = parseStrictJson(bytes, { maxBytes: bytes.length })
+    if (json.ok) done(null, json.value)
+    else done(withStatus(new ServiceError(json.code, json.detail)))
+  })
+}
+
+/** A bare fastify takes the status from the error. */
+function withStatus(error: ServiceError): ServiceError & { statusCode: number } {
+  return Object.assign(error, { statusCode: errorKinds[error.code].status })
+}

@@ -1,0 +1,147 @@
+import { type Outcome, type SigningKey, signOutcome } from '@bailiwick/credentials'
+import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
+import { after } from '@bailiwick/service-kit'
+import type { OutcomeState, OutcomeStore } from './outcome-store.ts'
+import type { PdpClient } from './pdp-client.ts'
+
+/** What an enforcement point says of one decision; the reporter adds who says it, when and the number. */
+export type Report = Omit<Outcome, 'installation' | 'enforcement_point' | 'sequence' | 'at'>
+
+export interface OutcomeReporterOptions {
+  id: string
+  installation: string
+  key: SigningKey<'outcome'>
+  pdp: PdpClient
+  store: OutcomeStore
+  /** ms since the epoch */
+  now: () => number
+  /** How many undelivered outcomes may wait. */
+  maxPending: number
+  /** The longest pause between two attempts, in ms. */
+  maxPauseMs: number
+  onProblem: (problem: ServiceError) => void
+}
+
+const firstPauseMs = 50
+/** A decision that the PDP does not know after this long never was one of its own, and must not hold up the others. */
+const unknownForMs = 60_000
+const graceMs = 2000
+
+/**
+ * Numbers and signs outcomes without gaps and delivers them in their order, however long the PDP is away. A number leaves this
+ * process only after it is durable, so that no restart gives it to another outcome.
+ */
+export class OutcomeReporter implements AsyncDisposable {
+  readonly #options: OutcomeReporterOptions
+  readonly #pending: string[]
+  readonly #stop = new AbortController()
+  #sequence: number
+  /** The state that is durable, by its last number. */
+  #savedSequence: number
+  #running: Promise<void> | undefined
+
+  private constructor(options: OutcomeReporterOptions, state: OutcomeState) {
+    this.#options = options
+    this.#sequence = state.sequence
+    this.#savedSequence = state.sequence
+    this.#pending = [...state.pending]
+  }
+
+  /** Takes up where the last process stopped. Rejects when the store cannot be read. */
+  static async open(options: OutcomeReporterOptions): Promise<OutcomeReporter> {
+    const state = (await options.store.load()) ?? { sequence: 0, pending: [] }
+    const reporter = new OutcomeReporter(options, state)
+    reporter.#wake()
+    return reporter
+  }
+
+  /** Whether no further call may start: what happens could not be told. */
+  get full(): boolean {
+    return this.#pending.length >= this.#options.maxPending
+  }
+
+  /** Signs now, in the order of the calls; delivers behind. Takes what is over the bound too: its effect has happened. */
+  report(report: Report): void {
+    const { id, installation, key, now } = this.#options
+    const sequence = this.#sequence + 1
+    const at = new Date(now()).toISOString()
+    this.#pending.push(signOutcome({ ...report, installation, enforcement_point: id, sequence, at }, key))
+    this.#sequence = sequence
+    this.#wake()
+  }
+
+  /** Resolves once everything that was reported is delivered or refused for good, or the reporter is closed. */
+  async delivered(): Promise<void> {
+    while (this.#running) await this.#running
+  }
+
+  #wake(): void {
+    if (this.#running || this.#stop.signal.aborted || this.#pending.length === 0) return
+    this.#running = this.#deliverAll().finally(() => {
+      this.#running = undefined
+      this.#wake()
+    })
+  }
+
+  async #deliverAll(): Promise<void> {
+    let pauseMs = firstPauseMs
+    let firstTriedAt = this.#options.now()
+    while (this.#pending.length > 0 && !this.#stop.signal.aborted) {
+      if (await this.#deliverFirst(firstTriedAt)) {
+        pauseMs = firstPauseMs
+        firstTriedAt = this.#options.now()
+        continue
+      }
+      await after(pauseMs, this.#stop.signal).catch(() => undefined)
+      pauseMs = Math.min(pauseMs * 2, this.#options.maxPauseMs)
+    }
+    await this.#save().catch((error) => this.#tell(errorCode(error), 'the outcome store', error))
+  }
+
+  /** Whether the first one is done with: delivered, or refused for good. Throws nothing. */
+  async #deliverFirst(firstTriedAt: number): Promise<boolean> {
+    const [outcome] = this.#pending
+    try {
+      if (this.#savedSequence < this.#sequence) await this.#save()
+      const { status, body } = await this.#options.pdp.call('POST', '/v1/outcomes', { outcome })
+      const verdict = verdictOf(status, this.#options.now() - firstTriedAt)
+      if (verdict === 'again') return false
+      if (verdict === 'refused') this.#tell(codeIn(body), 'an outcome was refused for good')
+      this.#pending.shift()
+      return true
+    } catch (error) {
+      if (errorCode(error) !== 'pdp_unavailable') this.#tell(errorCode(error), 'the outcome store', error)
+      return false
+    }
+  }
+
+  async #save(): Promise<void> {
+    const state = { sequence: this.#sequence, pending: [...this.#pending] }
+    await this.#options.store.save(state)
+    this.#savedSequence = state.sequence
+  }
+
+  #tell(code: ErrorCode, detail: string, cause?: unknown): void {
+    this.#options.onProblem(new ServiceError(code, detail, { cause }))
+  }
+
+  /** Gives the PDP a moment to take what is left; the rest is kept for the next start. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const enough = new AbortController()
+    await Promise.race([this.delivered(), after(graceMs, enough.signal).catch(() => undefined)])
+    enough.abort()
+    this.#stop.abort()
+    await this.#running
+  }
+}
+
+/** Nobody but the PDP can judge an outcome: only what it calls wrong in itself is given up. */
+function verdictOf(status: number, triedForMs: number): 'done' | 'again' | 'refused' {
+  if (status >= 200 && status < 300) return 'done'
+  if (status === 404) return triedForMs < unknownForMs ? 'again' : 'refused'
+  return [400, 409, 413, 415, 422].includes(status) ? 'refused' : 'again'
+}
+
+function codeIn(problem: unknown): ErrorCode {
+  return errorCode(problem)
+}

@@ -1,0 +1,33 @@
+import type { IncomingMessage } from 'node:http'
+import type { DenialReason } from '@bailiwick/errors'
+
+/** What a caller presented, before anybody has verified any of it. */
+export type Presented =
+  | { ok: true; credential: string | undefined; proof: string | undefined; callId: string | undefined }
+  | { ok: false; reason: DenialReason }
+
+/**
+ * Reads `Authorization: DPoP …` and `DPoP` (RFC 9449 §7.1). A credential under another scheme, Bearer above all, is refused here
+ * and goes no further: it is bound to a key, and without the proof it is nobody's (V11). So is whatever comes twice, since node
+ * would keep the first of two fields and another server the last.
+ */
+export function readPresented({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>): Presented {
+  const authorizations = fieldsOf(rawHeaders, 'authorization')
+  const proofs = fieldsOf(rawHeaders, 'dpop')
+  const callIds = fieldsOf(rawHeaders, 'bailiwick-call-id')
+  if (authorizations.length > 1) return { ok: false, reason: 'credential_malformed' }
+  if (proofs.length > 1 || proofs[0]?.includes(',')) return { ok: false, reason: 'proof_invalid' }
+  const [authorization] = authorizations
+  const [proof] = proofs
+  const callId = callIds.length === 1 ? callIds[0] : undefined
+  if (authorization === undefined) return { ok: true, credential: undefined, proof: undefined, callId }
+  const [, scheme, credential] = /^([A-Za-z0-9-]+) +([A-Za-z0-9._~+/=-]{1,16384})$/.exec(authorization) ?? []
+  if (scheme === undefined) return { ok: false, reason: 'credential_malformed' }
+  if (scheme.toLowerCase() !== 'dpop' || proof === undefined) return { ok: false, reason: 'proof_missing' }
+  return { ok: true, credential, proof, callId }
+}
+
+/** `rawHeaders` alternates names and values, as they came. */
+function fieldsOf(rawHeaders: readonly string[], name: string): string[] {
+  return rawHeaders.filter((_, n) => n % 2 === 1 && rawHeaders[n - 1]?.toLowerCase() === name)
+}

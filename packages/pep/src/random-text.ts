@@ -1,0 +1,6 @@
+import { encodeBase64url } from '@bailiwick/credentials'
+
+/** 128 random bits as text: for ids that nobody may guess or repeat. */
+export function encodeRandom(random: (n: number) => Uint8Array): string {
+  return encodeBase64url(random(16))
+}

@@ -1,0 +1,81 @@
+import { type DenialReason, denialReasons, type ErrorCode, errorKinds } from '@bailiwick/errors'
+
+/** Why this enforcement point itself refuses, whatever the PDP said or would have said. */
+export type PointReason = Extract<
+  ErrorCode,
+  | 'permit_invalid'
+  | 'permit_used'
+  | 'permit_action_mismatch'
+  | 'obligation_unknown'
+  | 'pdp_unavailable'
+  | 'call_in_progress'
+  | 'queue_full'
+  | 'body_too_large'
+>
+
+/** Where access may be asked for (AuthZEN Access Request Profile, "requestable denial"), as the PDP gave it. */
+export interface AccessRequestOffer {
+  readonly endpoint: string
+  readonly expires_at: string
+}
+
+/** A "no", as a value. Nothing was executed. */
+export interface Refusal {
+  readonly allowed: false
+  /** The PDP's reason (DESIGN §7.4), or this enforcement point's own. */
+  readonly reason: DenialReason | PointReason
+  readonly decisionId?: string
+  /** Present when a human could allow it. */
+  readonly accessRequest?: AccessRequestOffer
+  /** The nonce that the next proof needs (RFC 9449 §9); with `proof_nonce_required`. */
+  readonly dpopNonce?: string
+}
+
+export function refusal(reason: Refusal['reason'], more: Omit<Refusal, 'allowed' | 'reason'> = {}): Refusal {
+  return { allowed: false, reason, ...more }
+}
+
+/** The PDP's reason; one that this version does not know is still a denial, but says nothing. */
+export function denialReasonOf(code: string): DenialReason {
+  return Object.hasOwn(denialReasons, code) ? (code as DenialReason) : 'internal'
+}
+
+/** RFC 9449 §7.1: the `error` of the challenge that answers this reason; undefined: it is no matter of authentication. */
+export function challengeError(
+  reason: Refusal['reason'],
+): 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce' | undefined {
+  return challenges[reason]
+}
+
+const challenges: Partial<Record<Refusal['reason'], 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce'>> = {
+  credential_malformed: 'invalid_token',
+  credential_invalid: 'invalid_token',
+  credential_expired: 'invalid_token',
+  credential_audience_wrong: 'invalid_token',
+  credential_unrecorded: 'invalid_token',
+  credential_revoked: 'invalid_token',
+  proof_missing: 'invalid_dpop_proof',
+  proof_invalid: 'invalid_dpop_proof',
+  proof_key_mismatch: 'invalid_dpop_proof',
+  proof_replayed: 'invalid_dpop_proof',
+  proof_action_mismatch: 'invalid_dpop_proof',
+  proof_nonce_required: 'use_dpop_nonce',
+}
+
+/** A problem document (RFC 9457) of a refusal, with where to ask as an extension member. */
+export function problemOfRefusal({ reason, decisionId, accessRequest }: Refusal): {
+  status: number
+  [member: string]: unknown
+} {
+  const own = reason in denialReasons ? undefined : errorKinds[reason as PointReason]
+  const unauthenticated = reason === 'credential_missing' || challengeError(reason) !== undefined
+  return {
+    type: `urn:bailiwick:${own ? 'error' : 'denial'}:${reason}`,
+    title: own?.title ?? 'The action is denied',
+    status: own?.status ?? (unauthenticated ? 401 : 403),
+    code: reason,
+    detail: own ? undefined : denialReasons[reason as DenialReason],
+    decision_id: decisionId,
+    access_request: accessRequest,
+  }
+}
