@@ -12,6 +12,8 @@ export interface Operator {
   text(path: string): Promise<string>
   /** Once an answer is missing it is not known whether it happened: `outcome_unknown`. */
   post(path: string, body: unknown): Promise<unknown>
+  /** The readiness checks that fail, with the reason of each; none: ready. */
+  failing(): Promise<string[]>
 }
 
 interface Answer {
@@ -33,6 +35,13 @@ export function operatorOf(data: string): Operator {
     get: async (path) => jsonOf(await call('GET', path)),
     text: (path) => call('GET', path),
     post: async (path, body) => jsonOf(await call('POST', path, JSON.stringify(body))),
+    async failing() {
+      const answer = await exchange(socketPath, 'GET', '/readyz')
+      if (answer.status === 200) return []
+      const refusal = refusalOf(answer)
+      if (refusal.code !== 'service_unready') throw refusal
+      return refusal.message.replace('service_unready: ', '').split('; ')
+    },
   }
 }
 

@@ -2,13 +2,23 @@ import { errorCode, errorKinds } from '@bailiwick/errors'
 import { Command, CommanderError } from 'commander'
 import { initCommand } from './commands/init.ts'
 import { registryCommand } from './commands/registry.ts'
+import { requestsCommand } from './commands/requests.ts'
 import { revokeCommand } from './commands/revoke.ts'
 import { serveCommand } from './commands/serve.ts'
+import { statusCommand } from './commands/status.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { type ExitCode, exitCodes, type Io } from './io.ts'
 import { printable } from './printable.ts'
 
-const commands = [initCommand, serveCommand, registryCommand, revokeCommand, verifyCommand]
+const commands = [
+  initCommand,
+  serveCommand,
+  statusCommand,
+  requestsCommand,
+  registryCommand,
+  revokeCommand,
+  verifyCommand,
+]
 
 /**
  * Runs one command: `argv` without node and script. Never throws: 0 when all is well, 1 when a fault was found or the

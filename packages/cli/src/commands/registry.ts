@@ -1,7 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { type EntityType, entitySchemas } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { readInstallation } from '@bailiwick/installation'
 import { Argument, type Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
@@ -11,6 +10,7 @@ import { type DataOption, type JsonOption, withData, withJson } from '../options
 import { type PresentEntity, presentEntities } from '../present-entities.ts'
 import { diffLines, diffOf, type EntityDiff } from '../registry-diff.ts'
 import { readRegistryFile, type WantedEntity } from '../registry-file.ts'
+import { requestSchema } from '../request-summary.ts'
 
 type Options = DataOption & JsonOption
 
@@ -71,61 +71,59 @@ async function get(type: EntityType, id: string, { data }: Options, io: Io): Pro
   return exitCodes.ok
 }
 
-const proposedSchema = z.object({ request_id: z.string().nullable() })
+const proposedSchema = z.object({ request_id: z.string().nullable(), approve_at: z.string() })
 
 async function applyFile(file: string, options: ApplyCommand, io: Io): Promise<ExitCode> {
   const { data, json, dryRun } = options
   const wanted = readRegistryFile(file)
   if (wanted.length === 0) throw new ServiceError('config_invalid', `${file} names no entity`)
   const operator = operatorOf(data)
-  const diff = differences(wanted, await presentEntities(operator))
+  const present = await presentEntities(operator)
+  refuseUnknown(wanted, present)
+  const diff = unmet(wanted, present)
   if (!json) for (const line of diffLines(diff)) io.out(line)
   if (dryRun || diff.length === 0) {
     if (json) io.out(JSON.stringify({ request_id: null, diff }))
-    else io.out(diff.length === 0 ? 'The registry is already as the file says.' : '\nNothing was proposed (--dry-run).')
+    else io.out(diff.length === 0 ? 'The registry is already as the file says.' : 'Nothing was proposed (--dry-run).')
     return exitCodes.ok
   }
   const answer = await operator.post('/operator/registry/changes', {
     proposer: options.proposer,
     entities: diff.map(({ type, id, after }) => ({ type, id, value: after })),
   })
-  const { request_id: id } = expectAnswer(proposedSchema, answer)
-  const approveAt = `${readInstallation(data).trust.public_url}/console`
-  if (json && !options.wait) io.out(JSON.stringify({ request_id: id, diff, approve_at: approveAt }))
-  if (!json) io.out(`\nProposed as ${id}. It holds once it is approved with a passkey at ${approveAt}`)
-  if (!options.wait || id === null) return exitCodes.ok
-  const applied = await settled(operator, id, wanted)
-  if (json) io.out(JSON.stringify({ request_id: id, diff, approve_at: approveAt, applied }))
-  else io.out(applied ? 'Applied.' : 'Refused, or not answered in time: the registry is as it was.')
-  return applied ? exitCodes.ok : exitCodes.fault
+  const { request_id: id, approve_at } = expectAnswer(proposedSchema, answer)
+  if (!json) io.out(`Proposed as ${id}. It holds once it is approved with a passkey at ${approve_at}`)
+  const applied = options.wait && id !== null ? await settled(operator, id, wanted) : undefined
+  if (json) io.out(JSON.stringify({ request_id: id, diff, approve_at, applied }))
+  else if (applied !== undefined)
+    io.out(applied ? 'Applied.' : 'Not applied: it was refused, or nobody answered in time.')
+  return applied === false ? exitCodes.fault : exitCodes.ok
 }
 
-function differences(wanted: readonly WantedEntity[], present: readonly PresentEntity[]): EntityDiff[] {
-  const values = new Map(present.map(({ type, id, value }) => [`${type} ${id}`, value]))
+function refuseUnknown(wanted: readonly WantedEntity[], present: readonly PresentEntity[]): void {
   for (const { type, id, value } of wanted)
-    if (value === undefined && !values.has(`${type} ${id}`))
+    if (value === undefined && !present.some((entity) => entity.type === type && entity.id === id))
       throw new ServiceError('config_invalid', `retire: there is no ${type} ${id}`)
-  return diffOf(wanted, (type, id) => values.get(`${type} ${id}`))
 }
 
 const LOOK_EVERY_MS = 250
-/** Between the last signature and the registry's own events. */
+/** How often to look after the approval, until the issuer has written what was approved. */
 const LOOKS_AFTER_ANSWER = 40
 
-const pendingSchema = z.object({ requests: z.array(z.object({ id: z.string() })) })
-
-/** Waits as long as the proposal can be answered, then until the issuer has written it. */
+/** Waits as long as the proposal can be answered, then until the registry is as it says. */
 async function settled(operator: Operator, id: string, wanted: readonly WantedEntity[]): Promise<boolean> {
   for (let looks = 0; looks < LOOKS_AFTER_ANSWER; ) {
-    if (differencesLeft(wanted, await presentEntities(operator)) === 0) return true
-    const { requests } = expectAnswer(pendingSchema, await operator.get('/operator/requests'))
-    if (!requests.some((request) => request.id === id)) looks++
+    const { state } = expectAnswer(requestSchema, await operator.get(`/operator/requests/${encodeURIComponent(id)}`))
+    if (state === 'approved') {
+      looks++
+      if (unmet(wanted, await presentEntities(operator)).length === 0) return true
+    } else if (state !== 'pending') return false
     await wait(LOOK_EVERY_MS)
   }
   return false
 }
 
-function differencesLeft(wanted: readonly WantedEntity[], present: readonly PresentEntity[]): number {
+function unmet(wanted: readonly WantedEntity[], present: readonly PresentEntity[]): EntityDiff[] {
   const values = new Map(present.map(({ type, id, value }) => [`${type} ${id}`, value]))
-  return diffOf(wanted, (type, id) => values.get(`${type} ${id}`)).length
+  return diffOf(wanted, (type, id) => values.get(`${type} ${id}`))
 }

@@ -1,0 +1,137 @@
+import { writeFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
+import { type Answering, operatorAt } from '../operator.fixture.ts'
+
+const rule = {
+  id: 'tasks',
+  order: 100,
+  match: {},
+  approvers: { group: 'owners', quorum: 1 },
+  owner_may_approve: false,
+  modes: ['window'],
+  max_window_seconds: 3600,
+  narrowing: true,
+}
+const wanted = { ...rule, order: 5 }
+const entity = (value: object) => ({ type: 'rule', id: 'tasks', version: 1, hash: 'x', value })
+const approve_at = 'http://localhost:8420/console'
+
+function file(folder: Folder, text = JSON.stringify({ rules: [wanted] })): string {
+  writeFileSync(folder.at('registry.yaml'), text)
+  return folder.at('registry.yaml')
+}
+
+/** An operator whose proposal is answered after a while: `states` are what it says of it, one look after the other. */
+function answering(states: string[], registry: object[] = [entity(rule)]): Answering {
+  return ({ method, path }) => {
+    if (method === 'POST') return { body: { request_id: 'req_1', diff: [], approve_at } }
+    if (path === '/operator/registry') return { body: { enrolled: true, entities: registry } }
+    const state = states.length > 1 ? states.shift() : states[0]
+    if (state === 'approved') registry.splice(0, 1, entity(wanted))
+    const times = { received_at: null, expires_at: null }
+    return { body: { id: 'req_1', state, kind: 'registry', from: 'operator', ...times, endorsements: 0 } }
+  }
+}
+
+it('shows the difference, proposes exactly that, and says where it is approved', async () => {
+  using folder = temporaryFolder()
+  await using operator = await operatorAt(folder.path, answering(['pending']))
+  const { code, out } = await bailiwick([
+    'registry',
+    'apply',
+    file(folder),
+    '--data',
+    folder.path,
+    '--proposer',
+    'olga',
+  ])
+  expect(code).toBe(0)
+  expect(out.split('\n')).toEqual([
+    '~ rule tasks',
+    '    order: 100 becomes 5',
+    `Proposed as req_1. It holds once it is approved with a passkey at ${approve_at}`,
+  ])
+  expect(operator.calls.at(-1)).toEqual({
+    method: 'POST',
+    path: '/operator/registry/changes',
+    body: { proposer: 'olga', entities: [{ type: 'rule', id: 'tasks', value: wanted }] },
+  })
+})
+
+it('retires what the file says is to be retired', async () => {
+  using folder = temporaryFolder()
+  await using operator = await operatorAt(folder.path, answering(['pending']))
+  const path = file(folder, 'retire: [{ type: rule, id: tasks }]')
+  await bailiwick(['registry', 'apply', path, '--data', folder.path])
+  expect(operator.calls.at(-1)?.body).toMatchObject({ entities: [{ type: 'rule', id: 'tasks', value: null }] })
+})
+
+it.each([
+  ['nothing differs', JSON.stringify({ rules: [rule] }), [], 0, 'The registry is already as the file says.'],
+  ['it is a dry run', JSON.stringify({ rules: [wanted] }), ['--dry-run'], 0, 'Nothing was proposed (--dry-run).'],
+])('proposes nothing when %s', async (_, text, more, expected, message) => {
+  using folder = temporaryFolder()
+  await using operator = await operatorAt(folder.path, answering(['pending']))
+  const { code, out } = await bailiwick(['registry', 'apply', file(folder, text), '--data', folder.path, ...more])
+  expect(code).toBe(expected)
+  expect(out).toContain(message)
+  expect(operator.calls.every(({ method }) => method === 'GET')).toBe(true)
+})
+
+it.each([
+  ['a file that names nothing', '', 'names no entity'],
+  ['what is not there to be retired', 'retire: [{ type: rule, id: other }]', 'retire: there is no rule other'],
+  ['a file with a mistake', 'rules: 5', 'registry.yaml:1: rules: '],
+])('proposes nothing of %s', async (_, text, message) => {
+  using folder = temporaryFolder()
+  await using operator = await operatorAt(folder.path, answering(['pending']))
+  const { code, err } = await bailiwick(['registry', 'apply', file(folder, text), '--data', folder.path])
+  expect(code).toBe(2)
+  expect(err).toContain(message)
+  expect(operator.calls.every(({ method }) => method === 'GET')).toBe(true)
+})
+
+it('waits until it is approved and the registry is so', async () => {
+  using folder = temporaryFolder()
+  await using _ = await operatorAt(folder.path, answering(['pending', 'approved']))
+  const argv = ['registry', 'apply', file(folder), '--data', folder.path, '--wait', '--json']
+  const { code, out } = await bailiwick(argv)
+  expect(code).toBe(0)
+  expect(JSON.parse(out)).toMatchObject({ request_id: 'req_1', approve_at, applied: true, diff: [{ verb: 'change' }] })
+})
+
+it.each(['denied', 'expired', 'cancelled'])('waits no longer once it is %s, and ends with 1', async (state) => {
+  using folder = temporaryFolder()
+  await using _ = await operatorAt(folder.path, answering([state]))
+  const { code, out } = await bailiwick(['registry', 'apply', file(folder), '--data', folder.path, '--wait'])
+  expect(code).toBe(1)
+  expect(out).toContain('Not applied')
+})
+
+it('lists what is registered, by type and name, without what is retired', async () => {
+  using folder = temporaryFolder()
+  const entities = [
+    entity(rule),
+    { ...entity(rule), id: 'a' },
+    { type: 'agent', id: 'z', version: 2, value: { id: 'z' } },
+  ]
+  await using _ = await operatorAt(folder.path, () => ({ body: { enrolled: true, entities } }))
+  const all = await bailiwick(['registry', 'list', '--data', folder.path])
+  expect(all.out.split('\n').map((line) => line.split(/\s+/))).toEqual([
+    ['agent', 'v2', 'z'],
+    ['rule', 'v1', 'a'],
+    ['rule', 'v1', 'tasks'],
+  ])
+  const agents = await bailiwick(['registry', 'list', 'agent', '--json', '--data', folder.path])
+  expect(JSON.parse(agents.out)).toEqual([{ type: 'agent', id: 'z', version: 2, value: { id: 'z' } }])
+})
+
+it('gets one entity, and says with 1 that it is not there', async () => {
+  using folder = temporaryFolder()
+  await using _ = await operatorAt(folder.path, answering([]))
+  const found = await bailiwick(['registry', 'get', 'rule', 'tasks', '--data', folder.path])
+  expect(JSON.parse(found.out)).toEqual(rule)
+  const missing = await bailiwick(['registry', 'get', 'rule', 'other', '--data', folder.path])
+  expect(missing).toEqual({ code: 1, out: '', err: 'there is no rule other' })
+})

@@ -1,0 +1,51 @@
+import { testClock } from '@bailiwick/service-kit'
+import { expect, it } from 'vitest'
+import { bailiwick, temporaryFolder } from '../io.fixture.ts'
+import { operatorAt } from '../operator.fixture.ts'
+
+const clock = testClock(Date.parse('2026-11-24T18:00:00.000Z'))
+const request = (id: string, state: string, expires_at = '2026-11-24T19:00:00.000Z') => ({
+  id,
+  state,
+  kind: 'access',
+  from: 'spiffe://bailiwick.local/agent/reconciler/i1',
+  received_at: '2026-11-24T17:59:00.000Z',
+  expires_at,
+  endorsements: 1,
+})
+const requests = [
+  request('req_open', 'pending'),
+  request('req_late', 'pending', '2026-11-24T18:00:00.000Z'),
+  request('req_done', 'approved'),
+]
+
+it('lists what can still be answered, and all of them when asked', async () => {
+  using folder = temporaryFolder()
+  await using _ = await operatorAt(folder.path, () => ({ body: { requests } }))
+  const open = await bailiwick(['requests', '--data', folder.path], { clock })
+  expect(open.code).toBe(0)
+  expect(open.out.split('\n')).toEqual([
+    'req_open  pending, 1 signed',
+    '  access for spiffe://bailiwick.local/agent/reconciler/i1',
+    '  received 2026-11-24T17:59:00.000Z, to be answered by 2026-11-24T19:00:00.000Z',
+  ])
+  const all = await bailiwick(['requests', '--all', '--json', '--data', folder.path], { clock })
+  expect(JSON.parse(all.out)).toEqual(requests)
+})
+
+it('says that nothing waits', async () => {
+  using folder = temporaryFolder()
+  await using _ = await operatorAt(folder.path, () => ({ body: { requests: [] } }))
+  expect(await bailiwick(['requests', '--data', folder.path])).toMatchObject({
+    code: 0,
+    out: 'Nothing waits for an approver.',
+  })
+})
+
+it('lets no name in a request act on the terminal', async () => {
+  using folder = temporaryFolder()
+  const hostile = { ...request('req_1', 'pending'), from: 'olga\u001b]0;owned\u0007\nreq_2  approved' }
+  await using _ = await operatorAt(folder.path, () => ({ body: { requests: [hostile] } }))
+  const { out } = await bailiwick(['requests', '--data', folder.path], { clock })
+  expect(out).toContain('olga\\u{1b}]0;owned\\u{7}\\u{a}req_2')
+})

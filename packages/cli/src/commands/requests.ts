@@ -1,0 +1,46 @@
+import type { Command } from 'commander'
+import { expectAnswer } from '../expect-answer.ts'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { operatorOf } from '../operator-client.ts'
+import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { type RequestSummary, requestsSchema } from '../request-summary.ts'
+
+interface RequestsCommand extends DataOption, JsonOption {
+  all?: true
+}
+
+export function requestsCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = program
+    .command('requests')
+    .summary('what waits for an approver')
+    .description(
+      'Lists the requests that wait for an approver. It can answer none: that takes a passkey, on the console.',
+    )
+    .option('--all', 'also those that were answered, cancelled or expired')
+  withJson(withData(command, io)).action(async (options: RequestsCommand) => done(await requests(options, io)))
+}
+
+async function requests({ data, json, all }: RequestsCommand, io: Io): Promise<ExitCode> {
+  const answer = expectAnswer(requestsSchema, await operatorOf(data).get('/operator/requests'))
+  const now = io.clock.now()
+  const shown = answer.requests
+    .filter((request) => all || isOpen(request, now))
+    .sort((a, b) => (a.received_at ?? '').localeCompare(b.received_at ?? ''))
+  if (json) io.out(JSON.stringify(shown))
+  else if (shown.length === 0) io.out(all ? 'There are no requests.' : 'Nothing waits for an approver.')
+  else for (const request of shown) for (const line of linesOf(request)) io.out(line)
+  return exitCodes.ok
+}
+
+function isOpen({ state, expires_at }: RequestSummary, now: number): boolean {
+  return state === 'pending' && (expires_at === null || now < Date.parse(expires_at))
+}
+
+function linesOf({ id, state, kind, from, received_at, expires_at, endorsements }: RequestSummary): string[] {
+  const signed = endorsements > 0 ? `, ${endorsements} signed` : ''
+  return [
+    `${id}  ${state}${signed}`,
+    `  ${kind === 'registry' ? 'registry change by' : 'access for'} ${from}`,
+    `  received ${received_at}, to be answered by ${expires_at}`,
+  ]
+}

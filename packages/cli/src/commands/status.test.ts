@@ -1,0 +1,75 @@
+import { writeFileSync } from 'node:fs'
+import { encodeTrust, generateKey, type Trust } from '@bailiwick/credentials'
+import { emptyRoot, encodeVkey, signCheckpoint } from '@bailiwick/tlog'
+import { expect, it } from 'vitest'
+import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
+import { logKey } from '../log.fixture.ts'
+import { operatorAt } from '../operator.fixture.ts'
+
+function installation(folder: Folder): void {
+  const trust: Trust = {
+    v: 1,
+    installation: 'ins_0123456789abcdef0123',
+    root: { jwk: generateKey('root').publicJwk as Trust['root']['jwk'] },
+    log: { vkey: encodeVkey(logKey().verifier) },
+    rp_id: 'localhost',
+    origins: ['http://localhost:8420'],
+    single_operator: true,
+    invitation: { jwk: generateKey('invitation').publicJwk as Trust['root']['jwk'] },
+    public_url: 'http://localhost:8420',
+    created_at: '2026-11-24T18:00:00.000Z',
+  }
+  writeFileSync(folder.at('trust.json'), encodeTrust(trust))
+}
+
+const checkpoint = (key = logKey()) =>
+  signCheckpoint({ origin: 'log.example/cli', size: 1234, root: emptyRoot(), extensions: [] }, key)
+
+async function status(ready: { status: number; body: unknown }, note: string | undefined, ...more: string[]) {
+  using folder = temporaryFolder()
+  installation(folder)
+  await using _ = await operatorAt(folder.path, ({ path }) => {
+    if (path === '/readyz') return ready
+    if (path === '/log/checkpoint') return note === undefined ? { status: 404, body: {} } : { body: note }
+    return { body: path === '/operator/registry' ? { enrolled: false } : { requests: [] } }
+  })
+  return await bailiwick(['status', '--data', folder.path, ...more])
+}
+
+const ready = { status: 200, body: { status: 'ready' } }
+
+it('says that all is well, and how long the log is', async () => {
+  const { code, out } = await status(ready, checkpoint())
+  expect(code).toBe(0)
+  expect(out.split('\n')).toEqual([
+    'ins_0123456789abcdef0123 at http://localhost:8420 (SINGLE OPERATOR)',
+    '  ready     yes',
+    '  enrolled  nobody yet: open the invitation',
+    '  requests  0 pending',
+    '  evidence  1,234 entries',
+  ])
+})
+
+it('says with 1 what is not ready', async () => {
+  const body = { code: 'service_unready', detail: 'pdp-fresh: no head; evidence-lag: 10 s' }
+  const { code, out } = await status({ status: 503, body }, undefined, '--json')
+  expect(code).toBe(1)
+  expect(JSON.parse(out)).toMatchObject({
+    ready: false,
+    failing: ['pdp-fresh: no head', 'evidence-lag: 10 s'],
+    log_size: null,
+  })
+})
+
+it('does not count entries by a checkpoint that another key signed', async () => {
+  const { out } = await status(ready, checkpoint(logKey('log.example/cli', 2)))
+  expect(out).toContain('NOT signed by this log (signature_missing)')
+})
+
+it('cannot run where nothing runs', async () => {
+  using folder = temporaryFolder()
+  installation(folder)
+  const { code, err } = await bailiwick(['status', '--data', folder.path])
+  expect(code).toBe(2)
+  expect(err).toContain('is bailiwick serve running?')
+})

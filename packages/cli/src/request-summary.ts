@@ -1,0 +1,15 @@
+import { z } from 'zod'
+
+/** What the operator is told of a request; never the agent's prose. */
+export const requestSchema = z.object({
+  id: z.string(),
+  state: z.string(),
+  kind: z.string().nullable(),
+  from: z.string().nullable(),
+  received_at: z.string().nullable(),
+  expires_at: z.string().nullable(),
+  endorsements: z.int(),
+})
+export const requestsSchema = z.object({ requests: z.array(requestSchema) })
+
+export type RequestSummary = z.output<typeof requestSchema>
