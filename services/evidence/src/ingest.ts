@@ -1,5 +1,4 @@
 import type { Bus, Handled, Message, Subscription } from '@bailiwick/bus'
-import type { DecodedEvent } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
 import type { Participant } from '@bailiwick/projection'
 import { judgeLeaf, type LeafVerdict } from './judge-leaf.ts'
@@ -14,8 +13,6 @@ export interface IngestOptions {
   sequencer: Sequencer
   index: Pick<LeafIndex, 'mentions'>
   onParked: (topic: string) => void
-  /** Sees each event that is in the log, at least once. */
-  onLeaf: (event: DecodedEvent, bytes: Uint8Array) => void
 }
 
 /** How long a partition rests when the log has too much to write, or a key cannot be looked up, ms. */
@@ -51,7 +48,7 @@ async function judge(message: Message, { bus, participant }: IngestOptions): Pro
 }
 
 async function take(message: Message, verdict: LeafVerdict, options: IngestOptions): Promise<Handled> {
-  const { sequencer, index, participant, onParked, onLeaf } = options
+  const { sequencer, index, participant, onParked } = options
   if (verdict.kind === 'leaf') {
     try {
       await sequencer.add(message.bytes, message)
@@ -59,7 +56,6 @@ async function take(message: Message, verdict: LeafVerdict, options: IngestOptio
       if (errorCode(error) === 'queue_full') return { again: restMs }
       throw error
     }
-    onLeaf(verdict.event, message.bytes)
     return 'done'
   }
   // Delivered again after a crash: what stands for it is in the log already.

@@ -12,8 +12,17 @@ export interface Mention {
   type: string
 }
 
-type Value = number | string | { size: number; root: string }
-type Key = [kind: 'leaf' | 'event', hash: string] | [kind: 'mention', hash: string, index: number] | [kind: 'meta']
+/** What the log has of a producer's numbers: all up to `whole`, and these above it. */
+export interface Chain {
+  whole: number
+  ahead: number[]
+}
+
+type Value = number | string | { size: number; root: string } | Chain
+type Key =
+  | [kind: 'leaf' | 'event' | 'chain', hash: string]
+  | [kind: 'mention', hash: string, index: number]
+  | [kind: 'meta']
 
 /** Leaves of one transaction while the index catches up. */
 const caughtUpAtOnce = 4096
@@ -31,7 +40,7 @@ export class LeafIndex implements AsyncDisposable {
     this.#size = size
   }
 
-  /** Opens the index in `dir` and brings it up to `head`. `onLeaf` sees each leaf that it had not seen. */
+  /** Opens the index in `dir` and brings it up to `head`. */
   static async open(dir: string, storage: Pick<LogStorage, 'read'>, head: TreeHead): Promise<LeafIndex> {
     const db = open<Value, Key>({ path: dir, overlappingSync: false })
     const index = new LeafIndex(db, 0)
@@ -77,6 +86,11 @@ export class LeafIndex implements AsyncDisposable {
     return range.map(({ key, value }) => ({ index: Number(key[2]), type: String(value) }))
   }
 
+  /** What the log has of the events of this producer (`source`). */
+  chainOf(source: string): Chain {
+    return (this.#db.get(['chain', keyOf(source)]) as Chain | undefined) ?? { whole: 0, ahead: [] }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#db.close()
   }
@@ -89,10 +103,11 @@ export class LeafIndex implements AsyncDisposable {
     this.#size += leaves.length
   }
 
-  #put(index: number, hash: Uint8Array, { eventId, type, ids }: LeafFacts): void {
+  #put(index: number, hash: Uint8Array, { eventId, type, source, sequence, ids }: LeafFacts): void {
     this.#first(['leaf', encodeBase64url(hash)], index)
     this.#first(['event', keyOf(eventId)], index)
     for (const id of ids) this.#db.put(['mention', keyOf(id), index], type)
+    if (sequence !== undefined) this.#db.put(['chain', keyOf(source)], extended(this.chainOf(source), sequence))
   }
 
   #first(key: Key, index: number): void {
@@ -114,6 +129,14 @@ export class LeafIndex implements AsyncDisposable {
     const root = await rootFromTiles(storage.read, meta.size).catch(() => undefined)
     return root !== undefined && sameHash(root, Buffer.from(meta.root, 'base64url'))
   }
+}
+
+/** Topics come into the log side by side, so a producer's numbers come in any order. */
+function extended({ whole, ahead }: Chain, sequence: number): Chain {
+  const above = new Set(sequence > whole ? [...ahead, sequence] : ahead)
+  let end = whole
+  while (above.delete(end + 1)) end++
+  return { whole: end, ahead: [...above] }
 }
 
 /** Ids are up to 2,100 characters and callers choose some of them; an lmdb key has at most 1,978 bytes. */

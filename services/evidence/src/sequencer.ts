@@ -61,6 +61,11 @@ export class Sequencer implements AsyncDisposable {
     this.#consumed = structuredClone(options.log.consumed)
   }
 
+  /** Whether the log can no longer be written. */
+  get failed(): boolean {
+    return this.#failure !== undefined
+  }
+
   /** Offsets of the last messages that are in the log, by topic and partition. */
   get consumed(): Consumed {
     return this.#consumed

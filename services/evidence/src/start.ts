@@ -5,6 +5,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import { openParticipant } from '@bailiwick/projection'
 import {
+  after,
   type Clock,
   type Health,
   type HttpServer,
@@ -14,14 +15,24 @@ import {
   type RandomSource,
 } from '@bailiwick/service-kit'
 import { encodeVkey, parseSkey, type SignerKey } from '@bailiwick/tlog'
+import { CheckpointAnnouncer } from './announce.ts'
 import type { EvidenceConfig } from './config.ts'
 import { diskLogStorage } from './disk/disk-log-storage.ts'
+import { checkpointRoutes, tileRoutes } from './http/log.ts'
+import { traceRoute } from './http/trace.ts'
 import { startIngest } from './ingest.ts'
+import { Lag } from './lag.ts'
 import { LeafIndex } from './leaf-index.ts'
 import { Log } from './log.ts'
+import { logReader } from './log-reader.ts'
 import type { LogStorage } from './log-storage.ts'
 import { Sequencer } from './sequencer.ts'
-import { parkedTopics } from './topics.ts'
+import { leafTopics, parkedTopics } from './topics.ts'
+import { startWatch } from './watch.ts'
+
+/** How long a stop waits for what is still on the bus, ms. */
+const drainMs = 3000
+const drainStepMs = 20
 
 export interface EvidenceAdapters {
   bus: Bus
@@ -52,7 +63,7 @@ export interface Evidence extends AsyncDisposable {
 
 /** Starts evidence: sole writer of the log. Disposing takes in what the bus holds, as far as a few seconds reach. */
 export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAdapters): Promise<Evidence> {
-  const { bus, trust, keys, data, clock, random, logger, onFatal } = adapters
+  const { bus, trust, keys, data, clock, random, logger, metrics, http, operator, onFatal } = adapters
   const at = paths(data)
   await using started = new AsyncDisposableStack()
   const key = logKey(keys.log, trust)
@@ -74,21 +85,54 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
       onFatal,
     }),
   )
-  const sequencer = started.use(new Sequencer({ log, index, monotonic: () => clock.monotonic(), onFatal }))
-  const ingest = await startIngest({
-    bus,
-    participant,
-    sequencer,
+  const announcer = started.use(
+    new CheckpointAnnouncer(participant.producer, key.verifier.name, (error) =>
+      logger.warn({ err: error }, 'a checkpoint was not announced'),
+    ),
+  )
+  const sequencer: Sequencer = new Sequencer({
+    log,
     index,
-    onParked: (topic) => logger.warn({ topic }, 'parked'),
-    onLeaf: () => undefined,
+    monotonic: () => clock.monotonic(),
+    onFatal,
+    onPublished(checkpoint, leaves) {
+      announcer.announce(checkpoint)
+      watch.published(leaves)
+    },
   })
-  started.use(ingest)
+  const lag = started.use(new Lag(bus, leafTopics, () => sequencer.consumed))
+  const checkpoint = () => log.checkpoint
+  const watch = started.use(startWatch({ ...adapters, participant, index, checkpoint, lag }))
+  started.use(sequencer)
+  const reader = logReader(storage, index, checkpoint)
+  for (const server of [http, operator]) {
+    checkpointRoutes(server, reader, trust.log.vkey)
+    if (server === http && !config.logPublic) continue
+    tileRoutes(server, reader)
+    traceRoute(server, { keyRing: participant.keyRing, projection: participant.projection, index, reader, trust })
+  }
+  const parked = metrics.counter('evidence_parked_total', 'Messages that could not become leaves', ['topic'])
+  const onParked = (topic: string) => {
+    parked.inc({ topic })
+    logger.warn({ topic }, 'parked')
+  }
+  started.use(await startIngest({ bus, participant, sequencer, index, onParked }))
+  // Services stop one after the other, evidence last: what they said at the end still becomes evidence now.
+  started.defer(() => caughtUp(lag, sequencer))
   const owned = started.move()
   return {
     size: () => log.checkpoint.size,
     integrated: (eventId, ms) => sequencer.integrated(eventId, ms),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** Resolves when the log has all that the bus has, or has had its time: the rest waits on the bus for the next start. */
+async function caughtUp(lag: Lag, sequencer: Sequencer): Promise<void> {
+  for (let waitedMs = 0; waitedMs < drainMs; waitedMs += drainStepMs) {
+    const behind = await lag.measure().catch(() => 0)
+    if (behind === 0 || sequencer.failed) return
+    await after(drainStepMs)
   }
 }
 

@@ -1,0 +1,66 @@
+import {
+  decodeEntryBundle,
+  encodeTlogProof,
+  hashesAtLevel,
+  inclusionProof,
+  leafHash,
+  parseTilePath,
+  TILE_WIDTH,
+  tilePath,
+  verifyInclusion,
+  widthIn,
+} from '@bailiwick/tlog'
+import type { LeafIndex } from './leaf-index.ts'
+import type { Published } from './log.ts'
+import type { LogStorage } from './log-storage.ts'
+
+/** The log as readers see it: nothing beyond the published checkpoint. */
+export interface LogReader {
+  checkpoint(): Published
+  /** A tile or entry bundle that the checkpoint covers, by its path; undefined for every other path. */
+  tile(path: string): Promise<Uint8Array | undefined>
+  /** A leaf's bytes. */
+  leaf(index: number): Promise<Uint8Array | undefined>
+  /** The receipt (C2SP tlog-proof) of an event's leaf; undefined when it has none yet. */
+  proof(eventId: string): Promise<string | undefined>
+}
+
+export function logReader(
+  storage: Pick<LogStorage, 'read'>,
+  index: Pick<LeafIndex, 'indexOfEvent'>,
+  checkpoint: () => Published,
+): LogReader {
+  async function tile(path: string): Promise<Uint8Array | undefined> {
+    const parsed = parseTilePath(path)
+    if (parsed === undefined) return undefined
+    // Beyond the checkpoint there may be what a crash takes back, and this answer may be cached for ever.
+    const level = parsed.level === 'entries' ? 0 : parsed.level
+    if (parsed.index * TILE_WIDTH + parsed.width > hashesAtLevel(checkpoint().size, level)) return undefined
+    return storage.read(path)
+  }
+
+  async function leaf(at: number): Promise<Uint8Array | undefined> {
+    const bundle = Math.floor(at / TILE_WIDTH)
+    const width = widthIn(checkpoint().size, 0, bundle)
+    if (at - bundle * TILE_WIDTH >= width) return undefined
+    const bytes = await storage.read(tilePath({ level: 'entries', index: bundle, width }))
+    return bytes && decodeEntryBundle(bytes, width)?.[at - bundle * TILE_WIDTH]
+  }
+
+  return {
+    checkpoint,
+    tile,
+    leaf,
+    async proof(eventId) {
+      const { size, root, note } = checkpoint()
+      const at = index.indexOfEvent(eventId)
+      if (at === undefined || at >= size) return undefined
+      const entry = await leaf(at)
+      if (entry === undefined) return undefined
+      const proof = await inclusionProof(storage.read, at, size)
+      // Tiles are believed only as far as they prove what was signed.
+      if (!verifyInclusion({ leafHash: leafHash(entry), index: at, proof }, { size, root })) return undefined
+      return encodeTlogProof({ index: at, proof, checkpoint: note })
+    },
+  }
+}

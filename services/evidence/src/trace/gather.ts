@@ -1,0 +1,73 @@
+import type { RegistryState } from '@bailiwick/projection'
+import type { LeafIndex, Mention } from '../leaf-index.ts'
+import { beginnings, placeOf } from './place.ts'
+import { type TraceLeaf, traceLeaf } from './trace-leaf.ts'
+
+export interface Gathered {
+  /** The names of what was asked about. */
+  ids: ReadonlySet<string>
+  leaves: readonly TraceLeaf[]
+  /** There is more than `limit` leaves about it: these are the newest. */
+  truncated: boolean
+}
+
+/**
+ * Reads from the log all that is about an id, and all that it followed from. An approver is also known by passkeys: their
+ * assertions name those.
+ */
+export async function gather(
+  id: string,
+  from: {
+    index: Pick<LeafIndex, 'mentions'>
+    readLeaf: (index: number) => Promise<Uint8Array | undefined>
+    registry: RegistryState
+  },
+  limit = 2000,
+): Promise<Gathered> {
+  const passkeys = from.registry.get('approver', id)?.credentials.map(({ credential_id }) => credential_id) ?? []
+  const ids = new Set([id, ...passkeys])
+  const about = [...new Set([...ids].flatMap((each) => [...from.index.mentions(each)].map(({ index }) => index)))]
+  about.sort((a, b) => a - b)
+  const leaves = new Map<number, TraceLeaf>()
+  const asked = new Set<string>()
+  const queue = about.slice(-limit)
+  for (let index = queue.pop(); index !== undefined; index = queue.pop()) {
+    if (leaves.has(index)) continue
+    const bytes = await from.readLeaf(index)
+    const leaf = bytes && traceLeaf(index, bytes)
+    if (leaf === undefined) continue
+    leaves.set(index, leaf)
+    for (const cause of placeOf(leaf.event).from.map(nameOf)) {
+      if (asked.has(cause)) continue
+      asked.add(cause)
+      queue.push(...beginningsOf(cause, from.index.mentions(cause)))
+    }
+  }
+  return { ids, leaves: [...leaves.values()], truncated: about.length > limit }
+}
+
+/** `approval of req_…` is looked for under the request's id. */
+const nameOf = (cause: string) => cause.slice(cause.lastIndexOf(' ') + 1)
+
+/** The first event of each type that brings a thing into being; the ids of one kind stand in the events of others, too. */
+function beginningsOf(id: string, mentions: Iterable<Mention>): number[] {
+  const wanted = new Set(beginnings.filter((type) => id.startsWith(prefixOf[type] ?? ' ')))
+  const found: number[] = []
+  if (wanted.size === 0) return found
+  for (const { index, type } of mentions) {
+    if (!wanted.delete(type)) continue
+    found.push(index)
+    if (wanted.size === 0 || type.startsWith('decision.')) break
+  }
+  return found
+}
+
+const prefixOf: Readonly<Record<string, string>> = {
+  'request.received': 'req_',
+  'request.approved': 'req_',
+  'grant.created': 'grt_',
+  'delegation.redeemed': 'dlg_',
+  'credential.intended': 'crd_',
+  'decision.allowed': 'dec_',
+  'decision.denied': 'dec_',
+}

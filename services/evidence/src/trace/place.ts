@@ -1,0 +1,93 @@
+import type { DecodedEvent } from '@bailiwick/contracts'
+
+export type StepKind =
+  | 'request'
+  | 'approval'
+  | 'grant'
+  | 'delegation'
+  | 'credential'
+  | 'decision'
+  | 'outcome'
+  | 'revocation'
+  | 'registry'
+  | 'finding'
+
+/** Where an event stands in the story: what it is the beginning of, and what it follows from, nearest first. */
+export interface Place {
+  kind: StepKind
+  /** The thing that this event brings into being, as others name it. */
+  is?: string
+  from: readonly string[]
+}
+
+/** The events that bring a thing into being: reading back from an action needs these and no other. */
+export const beginnings: readonly string[] = [
+  'request.received',
+  'request.approved',
+  'grant.created',
+  'delegation.redeemed',
+  'credential.intended',
+  'decision.allowed',
+  'decision.denied',
+]
+
+/** An approval shares its request's id; what follows from it names it by that. */
+export const approvalOf = (requestId: string) => `approval of ${requestId}`
+
+/** outcome → decision → credential → delegation → grant → approval → request. */
+export function placeOf(event: DecodedEvent): Place {
+  switch (event.type) {
+    case 'request.received':
+      return { kind: 'request', is: event.data.request_id, from: [] }
+    case 'request.approved':
+      return { kind: 'approval', is: approvalOf(event.data.request_id), from: [event.data.request_id] }
+    case 'request.endorsed':
+    case 'request.denied':
+    case 'request.expired':
+    case 'request.cancelled':
+      return { kind: 'approval', from: [event.data.request_id] }
+    case 'request.withdrawn':
+      return { kind: 'revocation', from: [...some(event.data.grant_id), event.data.request_id] }
+    case 'grant.created':
+      return { kind: 'grant', is: event.data.grant.id, from: afterRequest(event.data.grant.request_id) }
+    case 'grant.completed':
+    case 'grant.expired':
+    case 'grant.suspended':
+    case 'grant.resumed':
+    case 'grant.rebound':
+      return { kind: 'grant', from: [event.data.grant.id, ...afterRequest(event.data.grant.request_id)] }
+    case 'delegation.redeemed': {
+      const { delegation_id, parent, grant_id } = event.data
+      return { kind: 'delegation', is: delegation_id, from: [...some(parent), grant_id] }
+    }
+    case 'credential.intended': {
+      const { credential_id, delegation_id, grant_id } = event.data
+      return { kind: 'credential', is: credential_id, from: [...some(delegation_id), grant_id] }
+    }
+    case 'credential.issued':
+    case 'credential.refused':
+      return { kind: 'credential', from: [...some(event.data.credential_id), event.data.grant_id] }
+    case 'decision.allowed':
+    case 'decision.denied': {
+      const { actor, decision_id } = event.data
+      const from = [...some(actor?.credential_id), ...some(actor?.grant_id), ...some(actor?.request_id)]
+      return { kind: 'decision', is: decision_id, from }
+    }
+    case 'decision.abandoned':
+      return { kind: 'decision', from: [event.data.decision_id, event.data.grant_id] }
+    case 'outcome.reported':
+    case 'outcome.missing':
+      return { kind: 'outcome', from: [event.data.decision_id, event.data.grant_id] }
+    case 'denials.summarised':
+      return { kind: 'decision', from: [] }
+    case 'revocation.declared':
+      return { kind: 'revocation', from: [event.data.target] }
+    case 'enrolment.offered':
+      return { kind: 'registry', from: [] }
+    default:
+      return { kind: 'entity' in Object(event.data) ? 'registry' : 'finding', from: [] }
+  }
+}
+
+const some = (id: string | undefined): readonly string[] => (id === undefined ? [] : [id])
+const afterRequest = (requestId: string) => [approvalOf(requestId), requestId]

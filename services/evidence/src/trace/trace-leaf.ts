@@ -1,0 +1,26 @@
+import { type DecodedEvent, decodeEvent, type TopicName, topicNamed } from '@bailiwick/contracts'
+import { leafFacts } from '../leaf-ids.ts'
+
+/** A leaf, read as the event that it is. */
+export interface TraceLeaf {
+  index: number
+  topic: TopicName
+  event: DecodedEvent
+  bytes: Uint8Array
+}
+
+const dataSchema = /"dataschema":"urn:bailiwick:schema:([^":]+):[^"]+"/
+
+/** The topic stands in the signed event itself, in `dataschema`; undefined for bytes that are no event of ours. */
+export function traceLeaf(index: number, bytes: Uint8Array): TraceLeaf | undefined {
+  const name = dataSchema.exec(Buffer.from(bytes).toString())?.[1] ?? ''
+  const topic = topicNamed(name)
+  const decoded = topic && decodeEvent(topic, bytes)
+  if (topic === undefined || !decoded?.ok) return undefined
+  return { index, topic: name as TopicName, event: decoded.event as DecodedEvent, bytes }
+}
+
+/** Whether a leaf names any of these ids. */
+export function mentionsAny(leaf: TraceLeaf, ids: ReadonlySet<string>): boolean {
+  return leafFacts(leaf.bytes).ids.some((id) => ids.has(id))
+}

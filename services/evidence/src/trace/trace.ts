@@ -1,0 +1,99 @@
+import { type Place, placeOf, type StepKind } from './place.ts'
+import { mentionsAny, type TraceLeaf } from './trace-leaf.ts'
+import { type StepCheck, type TraceTrust, verifyStep } from './verify-step.ts'
+
+/** One step of a story; what followed from it stands below it. */
+export interface TraceStep extends StepCheck {
+  kind: StepKind
+  leaf_index: number
+  event_id: string
+  type: string
+  time: string
+  subject: string
+  /** The event's own data, signatures included, so that a reader can verify them too. */
+  data: unknown
+  steps: TraceStep[]
+}
+
+interface Node {
+  leaf: TraceLeaf
+  place: Place
+  parent: Node | undefined
+  children: Node[]
+}
+
+/**
+ * The story of `ids` (other names of one thing), told by these leaves: trees in time, from the request at the root to
+ * outcomes at the tips. Of what is not about `ids` only that from which it followed is kept. Every step is verified anew.
+ */
+export async function traceOf(
+  ids: ReadonlySet<string>,
+  leaves: readonly TraceLeaf[],
+  by: TraceTrust,
+): Promise<TraceStep[]> {
+  const nodes = [...leaves].sort((a, b) => a.index - b.index).map(nodeOf)
+  const beginnings = new Map<string, Node>()
+  // The first to claim a thing has it: what comes later under its name has no effect.
+  for (const node of nodes)
+    if (node.place.is !== undefined && !beginnings.has(node.place.is)) beginnings.set(node.place.is, node)
+  for (const node of nodes) adopt(node, beginnings)
+  const kept = new Set<Node>()
+  for (const node of nodes) {
+    if (!mentionsAny(node.leaf, ids)) continue
+    for (let at: Node | undefined = node; at !== undefined && !kept.has(at); at = at.parent) kept.add(at)
+  }
+  const roots = nodes.filter((node) => node.parent === undefined && kept.has(node))
+  return Promise.all(roots.map((root) => stepOf(root, kept, by)))
+}
+
+/**
+ * The steps of a story one after the other, newest first: outcome, decision, credential, grant, approval, request. By time,
+ * since topics come into the log side by side; what followed within a millisecond stands deeper in the tree.
+ */
+export function flatten(steps: readonly TraceStep[]): Omit<TraceStep, 'steps'>[] {
+  const flat: { step: Omit<TraceStep, 'steps'>; depth: number }[] = []
+  const walk = (level: readonly TraceStep[], depth: number): void => {
+    for (const { steps: below, ...step } of level) {
+      flat.push({ step, depth })
+      walk(below, depth + 1)
+    }
+  }
+  walk(steps, 0)
+  flat.sort((a, b) => Date.parse(b.step.time) - Date.parse(a.step.time) || b.depth - a.depth)
+  return flat.map(({ step }) => step)
+}
+
+function nodeOf(leaf: TraceLeaf): Node {
+  return { leaf, place: placeOf(leaf.event), parent: undefined, children: [] }
+}
+
+function adopt(node: Node, beginnings: ReadonlyMap<string, Node>): void {
+  const found = node.place.from.map((from) => beginnings.get(from)).find((cause) => cause !== undefined)
+  // Names come from whoever wrote the events: a circle would never end.
+  for (let at = found; at !== undefined; at = at.parent) if (at === node) return
+  node.parent = found
+  found?.children.push(node)
+}
+
+async function stepOf(node: Node, kept: ReadonlySet<Node>, by: TraceTrust): Promise<TraceStep> {
+  const { event, index } = node.leaf
+  const check = await verifyStep(node.leaf, causesOf(node), by)
+  const below = node.children.filter((child) => kept.has(child))
+  return {
+    kind: node.place.kind,
+    leaf_index: index,
+    event_id: event.id,
+    type: event.type,
+    time: event.time,
+    subject: event.subject,
+    ...check,
+    data: event.data,
+    steps: await Promise.all(below.map((child) => stepOf(child, kept, by))),
+  }
+}
+
+function causesOf(node: Node): TraceLeaf[] {
+  const causes: TraceLeaf[] = []
+  for (let at = node.parent; at !== undefined; at = at.parent) causes.push(at.leaf)
+  return causes
+}

@@ -1,0 +1,126 @@
+import { verifyApproval, verifyGrantContent } from '@bailiwick/approval-statement'
+import type { DecodedEvent } from '@bailiwick/contracts'
+import {
+  jcsHash,
+  type KeyRing,
+  type Trust,
+  thumbprint,
+  verifyAccessRequest,
+  verifyingKey,
+  verifyOutcome,
+} from '@bailiwick/credentials'
+import type { RegistryState } from '@bailiwick/projection'
+import type { TraceLeaf } from './trace-leaf.ts'
+
+/** What a trace is judged by: the anchor, the keys that it certifies, and the registry that leads back to it. */
+export interface TraceTrust {
+  trust: Trust
+  keyRing: Pick<KeyRing, 'verifyEvent'>
+  registry: RegistryState
+}
+
+/** What was found when a step's signatures were verified again. */
+export interface StepCheck {
+  verified: boolean
+  /** Why not: an error code. */
+  problem?: string
+  /** Who signed, besides the service that wrote the event: people, an agent, an enforcement point. */
+  signed_by?: readonly string[]
+}
+
+type EventOf<T extends DecodedEvent['type']> = Extract<DecodedEvent, { type: T }>
+
+const leewayMs = 5000
+const no = (problem: string): StepCheck => ({ verified: false, problem })
+
+/**
+ * Verifies a step again, from its bytes: the service's signature, and then that of whoever is behind it. `causes` are the
+ * steps that it follows from, nearest first.
+ */
+export async function verifyStep(leaf: TraceLeaf, causes: readonly TraceLeaf[], by: TraceTrust): Promise<StepCheck> {
+  const { event, topic, bytes } = leaf
+  const at = Date.parse(event.time)
+  const signed = by.keyRing.verifyEvent(bytes, topic, at)
+  if (!signed.ok) return no(signed.code)
+  switch (event.type) {
+    case 'request.received':
+      return verifyRequest(event, at, by)
+    case 'request.approved':
+      return verifyHumans(event, at, by)
+    case 'grant.created':
+      return verifyGrant(event, causes)
+    case 'credential.intended':
+      return needs('grant.created', causes, 'grant_unknown')
+    case 'decision.allowed':
+      return needs('credential.intended', causes, 'credential_unrecorded')
+    case 'outcome.reported':
+      return verifyReport(event, causes, by)
+    default:
+      return { verified: true }
+  }
+}
+
+/** The agent asked for exactly this. */
+function verifyRequest({ data }: EventOf<'request.received'>, at: number, { trust, registry }: TraceTrust): StepCheck {
+  if (data.kind === 'registry') return { verified: true, signed_by: [data.proposer] }
+  const jwk = registry.instance(data.agent)?.jwk
+  const key = verifyingKey('agent', jwk)
+  if (jwk === undefined || key === undefined || thumbprint(jwk) !== data.instance_key) return no('agent_unknown')
+  const { installation } = trust
+  const { request, agent: subject } = data
+  const verified = verifyAccessRequest({ request, key, subject, installation, now: at, leewayMs })
+  if (!verified.ok) return no(verified.code)
+  const isSame = jcsHash(verified.value) === data.request_hash
+  return isSame ? { verified: true, signed_by: [subject] } : no('access_request_conflict')
+}
+
+/** Enough of the right people approved exactly this statement, by the registry as it was (V3). */
+async function verifyHumans(
+  { data }: EventOf<'request.approved'>,
+  at: number,
+  { trust, registry }: TraceTrust,
+): Promise<StepCheck> {
+  const { statement, assertions } = data
+  if (jcsHash(statement) !== data.statement_hash) return no('statement_unknown')
+  // The change itself carries these assertions, and the registry took it only after it had verified them.
+  if (statement.kind === 'registry') return { verified: true, signed_by: signersOf(assertions, registry) }
+  const agent = registry.instance(statement.agent)?.agent
+  if (agent === undefined) return no('agent_unknown')
+  const verified = await verifyApproval({ statement, assertions, registry: registry.view(at), agent, trust, at })
+  return verified.ok ? { verified: true, signed_by: verified.approverIds } : no(verified.code)
+}
+
+/** The grant is what those people approved, and nothing more. */
+function verifyGrant({ data: { grant } }: EventOf<'grant.created'>, causes: readonly TraceLeaf[]): StepCheck {
+  const content = verifyGrantContent(grant)
+  if (!content.ok) return no(content.code)
+  const approval = causes.find(({ event }) => event.type === 'request.approved')?.event as EventOf<'request.approved'>
+  return approval?.data.statement_hash === grant.statement_hash ? { verified: true } : no('statement_unknown')
+}
+
+/** The enforcement point said so, about this decision. */
+function verifyReport(
+  { data }: EventOf<'outcome.reported'>,
+  causes: readonly TraceLeaf[],
+  { trust, registry }: TraceTrust,
+): StepCheck {
+  const point = registry.enforcementPoint(data.enforcement_point)
+  const key = verifyingKey('outcome', point?.outcome_jwk)
+  if (key === undefined) return no('entity_unknown')
+  const { installation } = trust
+  const { outcome, enforcement_point: enforcementPoint, decision_id } = data
+  const verified = verifyOutcome({ outcome, key, installation, enforcementPoint })
+  if (!verified.ok) return no(verified.code)
+  const decision = causes.find(({ event }) => event.type === 'decision.allowed')?.event as EventOf<'decision.allowed'>
+  const isAbout =
+    verified.value.decision_id === decision_id && verified.value.action_digest === decision?.data.action.action_digest
+  return isAbout ? { verified: true, signed_by: [enforcementPoint] } : no('action_digest_mismatch')
+}
+
+function needs(type: DecodedEvent['type'], causes: readonly TraceLeaf[], problem: string): StepCheck {
+  return causes.some(({ event }) => event.type === type) ? { verified: true } : no(problem)
+}
+
+function signersOf(assertions: readonly { credential_id: string }[], registry: RegistryState): string[] {
+  return assertions.flatMap(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? [])
+}

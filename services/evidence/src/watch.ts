@@ -1,0 +1,73 @@
+import type { DecodedEvent } from '@bailiwick/contracts'
+import type { Participant } from '@bailiwick/projection'
+import type { Clock, Health, Logger, Metrics } from '@bailiwick/service-kit'
+import { Gaps, gapName } from './gaps.ts'
+import type { Lag } from './lag.ts'
+import type { LeafIndex } from './leaf-index.ts'
+import type { Published } from './log.ts'
+
+export interface WatchOptions {
+  participant: Pick<Participant, 'projection' | 'producer'>
+  index: Pick<LeafIndex, 'chainOf' | 'mentions'>
+  checkpoint: () => Published
+  lag: Lag
+  clock: Clock
+  logger: Logger
+  health: Health
+  metrics: Metrics
+}
+
+const everyMs = 1000
+
+/** What evidence says of itself: lag and size as metrics and readiness, and gaps in producers' chains as findings (V15). */
+export function startWatch(options: WatchOptions): AsyncDisposable & { published(leaves: number): void } {
+  const { participant, index, checkpoint, lag, clock, logger, health, metrics } = options
+  const leaves = metrics.counter('evidence_leaves_total', 'Leaves appended since the start')
+  const size = metrics.gauge('evidence_log_size', 'Leaves under the published checkpoint')
+  const age = metrics.gauge('evidence_checkpoint_age_seconds', 'Since the newest checkpoint was published')
+  const behind = metrics.gauge('evidence_lag_events', 'Events on the bus that are not in the log')
+  const missing = metrics.counter('evidence_gaps_total', 'Gaps found in producers’ chains')
+  const unhealthy = health.check('evidence-lag', lag.check)
+  const gaps = new Gaps(
+    (source) => index.chainOf(source),
+    () => clock.monotonic(),
+  )
+  let publishedAt = clock.monotonic()
+  size.set(checkpoint().size)
+
+  const stopListening = participant.projection.onFact(({ topic, event }) => {
+    if (topic === 'heads.v1') gaps.head(event as DecodedEvent<'heads.v1'>)
+  })
+
+  async function look(): Promise<void> {
+    age.set((clock.monotonic() - publishedAt) / 1000)
+    if (lag.messages !== undefined) behind.set(lag.messages)
+    for (const gap of gaps.due(lag.messages === 0)) {
+      // What was told stands in the log, also for the next start.
+      if ([...index.mentions(gapName(gap))].length > 0) continue
+      missing.inc()
+      logger.error({ producer: gap.producer, from: gap.from, to: gap.to }, 'gap_detected')
+      const { producer, service, from, to, headTime: head_time } = gap
+      const data = { producer, service, from, to, head_time }
+      await participant.producer.publish('findings.v1', [{ type: 'gap.detected', subject: gapName(gap), data }])
+    }
+  }
+  let looking: Promise<void> = Promise.resolve()
+  const timer = setInterval(() => {
+    looking = looking.then(look).catch((error: unknown) => logger.error({ err: error }, 'watch failed'))
+  }, everyMs)
+
+  return {
+    published(appended) {
+      publishedAt = clock.monotonic()
+      leaves.inc(appended)
+      size.set(checkpoint().size)
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      stopListening()
+      unhealthy()
+      await looking
+    },
+  }
+}
