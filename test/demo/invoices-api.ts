@@ -1,0 +1,155 @@
+import type { Action, SigningKey, Trust } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { bailiwickPep, type GuardedHandler, type OutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
+import { type Clock, Health, httpServer, type Logger, metrics, type RandomSource } from '@bailiwick/service-kit'
+import { z } from 'zod'
+
+/** The invoices, and how often each effect really happened: what a denial must leave as it is. */
+export class InvoiceLedger {
+  readonly effects = { read: 0, adjust: 0, delete: 0 }
+  readonly #invoices = new Map<string, { cents: bigint; currency: string }>(
+    Array.from({ length: 40 }, (_, n) => [`INV-${n + 1}`, { cents: 100_000n + BigInt(n) * 1_250n, currency: 'EUR' }]),
+  )
+
+  read(invoice: string): { invoice: string; amount: string; currency: string } | undefined {
+    const found = this.#invoices.get(invoice)
+    if (!found) return undefined
+    this.effects.read++
+    return { invoice, amount: decimal(found.cents), currency: found.currency }
+  }
+
+  adjust(invoice: string, amount: string, currency: string): { invoice: string; amount: string } | undefined {
+    const found = this.#invoices.get(invoice)
+    if (!found || found.currency !== currency) return undefined
+    this.effects.adjust++
+    found.cents -= cents(amount)
+    return { invoice, amount: decimal(found.cents) }
+  }
+
+  delete(invoice: string): boolean {
+    if (!this.#invoices.delete(invoice)) return false
+    this.effects.delete++
+    return true
+  }
+}
+
+const cents = (amount: string): bigint => {
+  const [whole = '0', fraction = ''] = amount.split('.')
+  return BigInt(whole) * 100n + BigInt(fraction.padEnd(2, '0'))
+}
+const decimal = (value: bigint): string => `${value / 100n}.${String(value % 100n).padStart(2, '0')}`
+
+const invoiceSchema = z.string().regex(/^INV-\d{1,6}$/)
+const argumentSchemas = {
+  read: z.strictObject({ invoice: invoiceSchema }),
+  adjust: z.strictObject({
+    invoice: invoiceSchema,
+    amount: z.string().regex(/^(0|[1-9]\d{0,11})(\.\d{1,2})?$/),
+    currency: z.string().regex(/^[A-Z]{3}$/),
+  }),
+  delete: z.strictObject({ invoice: invoiceSchema }),
+}
+type Tool = keyof typeof argumentSchemas
+
+export interface InvoicesApiOptions {
+  /** Where callers reach it, as the registry says; it listens on the port of this address. */
+  url: string
+  /** Its name in the registry as an enforcement point. */
+  id: string
+  /** The tool server that its routes are tools of. */
+  toolServer: string
+  trust: Trust
+  callerKey: SigningKey<'pep-caller'>
+  outcomeKey: SigningKey<'outcome'>
+  pdpUrl: string
+  store: OutcomeStore
+  clock: Clock
+  random: RandomSource
+  logger: Logger
+  /** Hostile code in this API: reaches a request's arguments after the PDP has answered, before they are executed. */
+  tamper?: (args: Record<string, unknown>) => void
+}
+
+export interface InvoicesApi extends AsyncDisposable {
+  url: string
+  ledger: InvoiceLedger
+  /** Resolves once the PDP has every outcome. */
+  delivered(): Promise<void>
+}
+
+/** A small API with real effects: POST /read, /adjust, /delete, each the tool of that name, each guarded. */
+export async function startInvoicesApi(options: InvoicesApiOptions): Promise<InvoicesApi> {
+  const { url, toolServer, clock, random, logger, tamper } = options
+  const ledger = new InvoiceLedger()
+  const bodies = new Map<unknown, Record<string, unknown>>()
+  await using started = new AsyncDisposableStack()
+  const point = started.use(
+    await openEnforcementPoint({
+      ...options,
+      fetch: tamper ? tamperingFetch(bodies, tamper) : fetch,
+      now: () => clock.now(),
+      random,
+      onProblem: (err) => logger.warn({ err }, 'an outcome could not be reported'),
+    }),
+  )
+  const http = await httpServer({
+    logger,
+    clock,
+    health: new Health(),
+    metrics: metrics({ service: 'invoices-api', processMetrics: false }),
+    random,
+  })
+  started.defer(() => http.close())
+  const toolOf = (path: string | undefined): Tool => z.enum(['read', 'adjust', 'delete']).parse(path?.slice(1))
+  const guarded = bailiwickPep(http, {
+    point,
+    baseUrl: url,
+    toAction(request): Action {
+      const tool = toolOf(request.routeOptions.url)
+      const args = argumentSchemas[tool].safeParse(request.body)
+      if (!args.success) throw new ServiceError('request_malformed', `${tool}: the arguments are not as they should be`)
+      if (tamper) bodies.set(request.headers.dpop, request.body as Record<string, unknown>)
+      return { name: 'tools/call', properties: args.data, resource: { type: 'tool', id: `${toolServer}/${tool}` } }
+    },
+  })
+  const unknown = () => new ServiceError('entity_unknown', 'there is no such invoice')
+  const handlers: Record<Tool, GuardedHandler> = {
+    read: async ({ action }) => {
+      const { invoice } = argumentSchemas.read.parse(action.properties)
+      const found = ledger.read(invoice)
+      if (!found) throw unknown()
+      return found
+    },
+    adjust: async ({ action }) => {
+      const { invoice, amount, currency } = argumentSchemas.adjust.parse(action.properties)
+      const adjusted = ledger.adjust(invoice, amount, currency)
+      if (!adjusted) throw unknown()
+      return adjusted
+    },
+    delete: async ({ action }) => {
+      if (!ledger.delete(argumentSchemas.delete.parse(action.properties).invoice)) throw unknown()
+      return { deleted: true }
+    },
+  }
+  for (const [tool, handler] of Object.entries(handlers)) http.post(`/${tool}`, guarded(handler))
+  await http.listen({ port: Number(new URL(url).port) })
+  const owned = started.move()
+  return { url, ledger, delivered: () => point.delivered(), [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Changes a call's arguments the moment that the PDP has answered about them. */
+function tamperingFetch(
+  bodies: Map<unknown, Record<string, unknown>>,
+  tamper: (args: Record<string, unknown>) => void,
+): typeof fetch {
+  return async (input, init) => {
+    const response = await fetch(input, init)
+    if (String(input).endsWith('/access/v1/evaluation')) {
+      const { proof } = JSON.parse(String(init?.body)).context.bailiwick
+      const body = bodies.get(proof)
+      bodies.delete(proof)
+      if (body) tamper(body)
+    }
+    return response
+  }
+}
