@@ -52,5 +52,5 @@ it('says of a change whose answer was lost that it may have happened; a question
 it('refuses an answer that is not JSON', async () => {
   using folder = temporaryFolder()
   await using _ = await operatorAt(folder.path, () => ({ body: 'hello' }))
-  await expect(operatorOf(folder.path).get('/x')).rejects.toMatchObject({ code: 'json_malformed' })
+  await expect(operatorOf(folder.path).get('/x')).rejects.toMatchObject({ code: 'answer_malformed' })
 })

@@ -112,6 +112,6 @@ function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new ServiceError('json_malformed', 'the answer is not JSON')
+    throw new ServiceError('answer_malformed', 'the answer is not JSON')
   }
 }

@@ -2,10 +2,12 @@ import { errorCode, errorKinds } from '@bailiwick/errors'
 import { Command, CommanderError } from 'commander'
 import { initCommand } from './commands/init.ts'
 import { registryCommand } from './commands/registry.ts'
+import { requestCommand } from './commands/request.ts'
 import { requestsCommand } from './commands/requests.ts'
 import { revokeCommand } from './commands/revoke.ts'
 import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
+import { traceCommand } from './commands/trace.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { type ExitCode, exitCodes, type Io } from './io.ts'
 import { printable } from './printable.ts'
@@ -14,9 +16,11 @@ const commands = [
   initCommand,
   serveCommand,
   statusCommand,
+  requestCommand,
   requestsCommand,
   registryCommand,
   revokeCommand,
+  traceCommand,
   verifyCommand,
 ]
 

@@ -75,6 +75,9 @@ it('never makes a second installation over one that is there', async () => {
 it.each([
   ['an address with a path', ['--public-url', 'https://bailiwick.example/here'], 'is no origin'],
   ['an address that is none', ['--public-url', 'bailiwick'], 'is no origin'],
+  ['an IPv4 address', ['--public-url', 'https://127.0.0.1:8420'], 'use a name, not 127.0.0.1'],
+  ['an IPv6 address', ['--public-url', 'https://[::1]:8420'], 'use a name, not [::1]'],
+  ['a name beyond this machine without https', ['--public-url', 'http://bailiwick.example'], 'needs https'],
   ['no policies', ['--policies', '/nonexistent'], 'there is no policy directory'],
   ['a registry file that is not there', ['--registry', '/nonexistent'], 'cannot read /nonexistent (ENOENT)'],
 ])('makes nothing of %s, and says what is wrong', async (_, more, message) => {

@@ -1,9 +1,8 @@
+import { isIP } from 'node:net'
 import { keyFilePath } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { type InitialiseOptions, initialise, paths, readPolicyFiles } from '@bailiwick/installation'
+import { type InitialiseOptions, initialise, invitationAddress, paths, readPolicyFiles } from '@bailiwick/installation'
 import type { Command } from 'commander'
-import { z } from 'zod'
-import { invitationAddress } from '../invitation-address.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { readRegistryFile } from '../registry-file.ts'
@@ -72,11 +71,25 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
   return exitCodes.ok
 }
 
-/** WebAuthn's origin and the issuer are derived from it, so a path or a name without a host would break both later. */
+/**
+ * Checked before anything is made. It becomes the issuer's name and the origin of passkeys, which browsers make for names
+ * only, never for an address, and beyond this machine only over https (WebAuthn Level 3 §5.1.3, secure contexts).
+ */
 function originOf(text: string): URL {
-  const url = z.url({ protocol: /^https?$/ }).safeParse(text).success ? new URL(text) : undefined
-  if (url !== undefined && (text === url.origin || text === `${url.origin}/`)) return url
-  throw new ServiceError('config_invalid', `--public-url: ${text} is no origin, such as https://bailiwick.example`)
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol) || (text !== url.origin && text !== `${url.origin}/`))
+    throw new ServiceError('config_invalid', `--public-url: ${text} is no origin, such as https://bailiwick.example`)
+  if (isIP(url.hostname.replace(/^\[|\]$/g, '')) !== 0)
+    throw new ServiceError(
+      'config_invalid',
+      `--public-url: no passkey is made for an address: use a name, not ${url.hostname}`,
+    )
+  if (url.protocol === 'http:' && url.hostname !== 'localhost' && !url.hostname.endsWith('.localhost'))
+    throw new ServiceError(
+      'config_invalid',
+      `--public-url: ${url.hostname} needs https: over http there are no passkeys`,
+    )
+  return url
 }
 
 function entitiesIn(file: string): InitialiseOptions['entities'] {

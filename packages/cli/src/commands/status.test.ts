@@ -1,26 +1,9 @@
-import { writeFileSync } from 'node:fs'
-import { encodeTrust, generateKey, type Trust } from '@bailiwick/credentials'
-import { emptyRoot, encodeVkey, signCheckpoint } from '@bailiwick/tlog'
+import { emptyRoot, signCheckpoint } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
-import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
+import { installation } from '../installation.fixture.ts'
+import { bailiwick, temporaryFolder } from '../io.fixture.ts'
 import { logKey } from '../log.fixture.ts'
 import { operatorAt } from '../operator.fixture.ts'
-
-function installation(folder: Folder): void {
-  const trust: Trust = {
-    v: 1,
-    installation: 'ins_0123456789abcdef0123',
-    root: { jwk: generateKey('root').publicJwk as Trust['root']['jwk'] },
-    log: { vkey: encodeVkey(logKey().verifier) },
-    rp_id: 'localhost',
-    origins: ['http://localhost:8420'],
-    single_operator: true,
-    invitation: { jwk: generateKey('invitation').publicJwk as Trust['root']['jwk'] },
-    public_url: 'http://localhost:8420',
-    created_at: '2026-11-24T18:00:00.000Z',
-  }
-  writeFileSync(folder.at('trust.json'), encodeTrust(trust))
-}
 
 const checkpoint = (key = logKey()) =>
   signCheckpoint({ origin: 'log.example/cli', size: 1234, root: emptyRoot(), extensions: [] }, key)

@@ -1,0 +1,99 @@
+import { basename, dirname } from 'node:path'
+import { type AccessTask, createAgent } from '@bailiwick/agent'
+import { parseStrictJson } from '@bailiwick/contracts'
+import { parseTrust, readKeyFile } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { paths } from '@bailiwick/installation'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { readInput } from '../read-input.ts'
+
+interface RequestCommand extends DataOption, JsonOption {
+  key: string
+  agent: string
+  authority: string
+  mode: 'window' | 'per_action'
+  actionDigest?: string
+  expires: number
+  purpose?: string
+  trust?: string
+  url?: string
+  wait?: true
+}
+
+const LARGEST_INPUT = 65_536
+
+export function requestCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = program
+    .command('request')
+    .summary('ask, as an agent, for what a task needs')
+    .description(
+      'Signs an access request with the key of an agent instance and hands it in. It grants nothing: an approver answers it. ' +
+        'It needs no more than the key and trust.json, so it also runs on the machine of the agent.',
+    )
+    .requiredOption('--key <file>', "the instance's key file")
+    .requiredOption('--agent <id>', 'who asks: spiffe://<trust domain>/agent/<name>/<instance>')
+    .requiredOption('--authority <file>', 'what is asked for: a bailiwick_task in JSON')
+    .addOption(
+      new Option('--mode <mode>', 'one approval for a window, or for one action')
+        .choices(['window', 'per_action'])
+        .default('window'),
+    )
+    .option('--action-digest <digest>', 'the one action, of mode per_action')
+    .option('--expires <seconds>', 'how long it shall hold, at most 28800', seconds, 3600)
+    .option('--purpose <text>', "why, in the agent's own words")
+    .option('--trust <file>', "the installation's trust.json (default: the data directory's)")
+    .option('--url <url>', "where to hand it in (default: the installation's public address)")
+    .option('--wait', 'wait for the answer: approved (0), or not (1)')
+  withJson(withData(command, io)).action(async (options: RequestCommand) => done(await request(options, io)))
+}
+
+async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
+  const trust = parseTrust(readInput('--trust', options.trust ?? paths(options.data).trust, LARGEST_INPUT))
+  const cut = options.agent.lastIndexOf('/')
+  const agent = createAgent({
+    agentId: options.agent.slice(0, cut),
+    instance: options.agent.slice(cut + 1),
+    key: readKeyFile(dirname(options.key), basename(options.key, '.json'), 'agent'),
+    installation: trust.installation,
+    baseUrl: options.url ?? trust.public_url,
+    now: () => io.clock.now(),
+    random: io.random,
+  })
+  const asked = await agent.request({
+    authority: authorityIn(options.authority),
+    mode: options.mode,
+    expiresInSeconds: options.expires,
+    ...(options.actionDigest === undefined ? {} : { actionDigest: options.actionDigest }),
+    ...(options.purpose === undefined ? {} : { purpose: options.purpose }),
+  })
+  if (!options.json) {
+    io.out(`Asked as ${asked.requestId}: ${asked.status}, to be answered by ${asked.expiresAt}`)
+    io.out(`  an approver answers it at ${trust.public_url}/console`)
+  }
+  const task = options.wait && asked.status === 'pending' ? await agent.waitForDecision(asked.requestId) : asked
+  if (options.json) io.out(JSON.stringify(machineTask(task)))
+  else if (task !== asked) io.out(`${task.status}${task.grantId === undefined ? '' : `: ${task.grantId}`}`)
+  return task.status === 'approved' || (task.status === 'pending' && !options.wait) ? exitCodes.ok : exitCodes.fault
+}
+
+function machineTask({ requestId, status, grantId, expiresAt }: AccessTask): unknown {
+  return { request_id: requestId, status, grant_id: grantId, expires_at: expiresAt }
+}
+
+function authorityIn(file: string): unknown {
+  const bytes = readInput('--authority', file, LARGEST_INPUT)
+  try {
+    return parseStrictJson(bytes)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : 'not JSON'
+    throw new ServiceError('config_invalid', `--authority: ${file}: ${why}`, { cause })
+  }
+}
+
+function seconds(text: string): number {
+  const value = Number(text)
+  if (/^\d{1,5}$/.test(text) && value >= 1 && value <= 8 * 3600) return value
+  throw new InvalidArgumentError('1 to 28800')
+}
