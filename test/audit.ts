@@ -1,0 +1,92 @@
+import { readFileSync } from 'node:fs'
+import { parseTrust } from '@bailiwick/credentials'
+import { paths } from '@bailiwick/installation'
+import { credentialFindings, grantFindings, type Meaning } from './audit/approvals.ts'
+import { chainFindings } from './audit/chains.ts'
+import { allowFindings, budgetFindings, outcomeFindings } from './audit/decisions.ts'
+import { readFacts } from './audit/facts.ts'
+import { type Finding, type Leaf, readLeaf, sha256 } from './audit/leaf.ts'
+import { readLog } from './audit/read-log.ts'
+import { Registry } from './audit/registry.ts'
+import { secretFindings } from './audit/secrets.ts'
+import { ServiceKeys } from './audit/service-keys.ts'
+
+export interface AuditReport {
+  ok: boolean
+  leaves: number
+  /** How many events of each type count: an audit that saw nothing proves nothing. */
+  counted: Record<string, number>
+  /** Leaves without effect: the losers of races. */
+  void: number
+  findings: Finding[]
+}
+
+/**
+ * The oracle of e2e, abuse and chaos: reads a log from leaf 0, from its files and the trust anchor alone, and says all that is
+ * not as DESIGN §12 wants it. A second, simpler mind: it shares the language of authority and the verification of approvals
+ * with what it audits, and nothing of how state is folded, signatures are checked or budgets are counted.
+ */
+export async function audit({ logDir, trustPath }: { logDir: string; trustPath: string }): Promise<AuditReport> {
+  const trust = parseTrust(readFileSync(trustPath))
+  const { entries, findings: tree } = await readLog(logDir, trust.log.vkey)
+  const findings: Finding[] = [...tree, ...secretFindings(entries.map((bytes, index) => ({ bytes, index })))]
+  const read = leavesOf(entries, findings)
+  const keys = new ServiceKeys(trust, read)
+  const signed = read.filter((leaf) => {
+    const problem = keys.problemOf(leaf)
+    if (problem !== undefined) findings.push({ leaf: leaf.index, rule: 'V12', detail: problem })
+    return problem === undefined
+  })
+  findings.push(...chainFindings(signed))
+  const once = firstOfEachId(signed)
+  const registry = await Registry.read(once, trust)
+  const facts = readFacts(once)
+  const meaning: Meaning = { trust, facts, registry, keys }
+  findings.push(
+    ...registry.findings,
+    ...facts.findings,
+    ...(await grantFindings(meaning)),
+    ...credentialFindings(meaning),
+    ...allowFindings(meaning),
+    ...budgetFindings(meaning),
+    ...outcomeFindings(meaning),
+  )
+  const counting = once.filter((leaf) => !facts.void.has(leaf.index) && !registry.void.has(leaf.index))
+  const byType = Map.groupBy(counting, ({ event }) => event.type)
+  return {
+    ok: findings.length === 0,
+    leaves: entries.length,
+    counted: Object.fromEntries([...byType].map(([type, all]) => [type, all.length])),
+    void: signed.length - counting.length,
+    findings: findings.sort((a, b) => a.leaf - b.leaf),
+  }
+}
+
+/** Every entry is an event, and no two are the same (V2). */
+function leavesOf(entries: readonly Uint8Array[], findings: Finding[]): Leaf[] {
+  const seen = new Map<string, number>()
+  const leaves: Leaf[] = []
+  for (const [index, bytes] of entries.entries()) {
+    const hash = sha256(bytes)
+    const leaf = readLeaf(index, bytes)
+    if (typeof leaf === 'string') findings.push({ leaf: index, rule: 'leaf', detail: leaf })
+    else if (seen.has(hash)) findings.push({ leaf: index, rule: 'V2', detail: `leaf ${seen.get(hash)} once more` })
+    else leaves.push(leaf)
+    seen.set(hash, index)
+  }
+  return leaves
+}
+
+/** Other bytes under an id that was used are a leaf without effect (DESIGN §4). */
+function firstOfEachId(leaves: readonly Leaf[]): Leaf[] {
+  const ids = new Set<string>()
+  return leaves.filter(({ event }) => !ids.has(event.id) && ids.add(event.id))
+}
+
+if (import.meta.main) {
+  const [data = '.bailiwick'] = process.argv.slice(2)
+  const at = paths(data)
+  const report = await audit({ logDir: at.log, trustPath: at.trust })
+  console.log(JSON.stringify(report, undefined, 2))
+  process.exitCode = report.ok ? 0 : 1
+}

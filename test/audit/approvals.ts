@@ -1,0 +1,143 @@
+import { verifyApproval } from '@bailiwick/approval-statement'
+import { type Authority, narrows, parseAuthority } from '@bailiwick/authority'
+import type { EventData, Grant } from '@bailiwick/contracts'
+import type { Trust } from '@bailiwick/credentials'
+import type { Fact, Facts, Request, Tree } from './facts.ts'
+import { verifiedClaims } from './jws.ts'
+import { type Finding, type Rule, sha256 } from './leaf.ts'
+import type { Registry } from './registry.ts'
+import { killerOf } from './revocations.ts'
+import type { ServiceKeys } from './service-keys.ts'
+
+export interface Meaning {
+  trust: Trust
+  facts: Facts
+  registry: Registry
+  keys: ServiceKeys
+}
+
+/** How far apart two services' clocks may be, and how long a reader may need to hear of something (V7), ms. */
+export const slackMs = 1000
+
+/** What was granted is what the humans signed and what the agent had asked for (V3), once for each approval (V10). */
+export async function grantFindings(meaning: Meaning): Promise<Finding[]> {
+  const findings: Finding[] = []
+  const granted = new Map<string, string>()
+  for (const [id, tree] of meaning.facts.trees) {
+    const [created, ...later] = tree.life
+    if (created === undefined) continue
+    const bad = (detail: string, leaf = created.index, rule: Rule = 'V3') =>
+      void findings.push({ leaf, rule, detail: `${id}: ${detail}` })
+    const { grant } = created.data
+    const request = grant.request_id
+    if (granted.has(request)) bad(`${request} was granted before as ${granted.get(request)}`, created.index, 'V10')
+    granted.set(request, id)
+    for (const problem of await problemsOf(meaning, grant, created.at)) bad(problem)
+    for (const { data, index } of later)
+      if (canonical(unbound(data.grant)) !== canonical(unbound(grant))) bad('changed after it was created', index)
+  }
+  return findings
+}
+
+/** A grant without what `rebind: attested` lets the issuer change. */
+function unbound(grant: Grant): object {
+  return grant.statement.rebind === 'attested' ? { ...grant, instance_key: '' } : grant
+}
+
+async function problemsOf({ facts, registry, trust }: Meaning, grant: Grant, at: number): Promise<string[]> {
+  const { statement } = grant
+  const hash = sha256(canonical(statement))
+  const made = {
+    id: `grt_${hash}`,
+    statement_hash: hash,
+    request_id: statement.request_id,
+    agent: statement.agent,
+    instance_key: statement.instance_key,
+    authority: statement.authority,
+    mode: statement.mode,
+    not_before: statement.not_before,
+    not_after: statement.not_after,
+    as_of: statement.as_of,
+    statement,
+    assertions: grant.assertions,
+  }
+  if (canonical(made) !== canonical(grant)) return ['it says something else than its statement']
+  const request = facts.requests.get(grant.request_id)
+  if (request?.approved === undefined) return ['its request was never approved']
+  if (canonical(request.approved.data.statement) !== canonical(statement)) return ['another statement was approved']
+  const instance = registry.instance(grant.agent, at)
+  if (instance === undefined) return ['nobody registered its agent']
+  const approved = await verifyApproval({
+    statement,
+    assertions: grant.assertions,
+    registry: registry.viewAt(at),
+    agent: instance.agent,
+    trust,
+    at,
+  })
+  const problems = approved.ok ? [] : [`${approved.code}: ${approved.detail}`]
+  return [...problems, ...askProblems(request, grant, instance.jwk, trust)]
+}
+
+/** What was asked: the agent's own signature, and an authority that the grant does not exceed. */
+function askProblems({ received }: Request, grant: Grant, jwk: { kty: string }, trust: Trust): string[] {
+  const asked = received.data
+  if (asked.kind !== 'access') return ['its request asked for something else']
+  const claims = verifiedClaims(asked.request, jwk, 'bailiwick-request+jws')
+  if (claims === undefined) return ['its agent did not sign the request']
+  const problems: string[] = []
+  if (claims.aud !== trust.installation || claims.sub !== grant.agent) problems.push('the request was of another agent')
+  if (asked.request_id !== `req_${sha256(asked.request)}`) problems.push('the request has the id of another')
+  if (grant.statement.request_hash !== sha256(canonical(claims))) problems.push('the statement names another request')
+  const wanted = parseAuthority(claims.authority)
+  const given = parseAuthority(grant.authority)
+  if (!wanted.ok || !given.ok) problems.push('an authority that cannot be read')
+  else if (!narrows(given.authority, wanted.authority).narrower) problems.push('it grants more than was asked')
+  return problems
+}
+
+/** No credential without an intent for this very grant, agent and key, by a certified key, while the grant lived (V4, V7). */
+export function credentialFindings(meaning: Meaning): Finding[] {
+  const { facts, keys } = meaning
+  return [...facts.trees].flatMap(([id, tree]) =>
+    [...tree.intents.values()].flatMap((intent) => {
+      const { data, index, at } = intent
+      const say = (rule: Rule, holds: boolean, detail: string): Finding[] =>
+        holds ? [] : [{ leaf: index, rule, detail: `${data.credential_id}: ${detail}` }]
+      const grant = grantAt(tree, at)
+      const [from, until] = [Date.parse(data.issued_at), Date.parse(data.expires_at)]
+      const killer = killerOf(meaning, tree, at - slackMs, data.credential_id)
+      return [
+        ...say('V4', data.grant_id === id, 'of another grant'),
+        ...say('V4', data.agent === grant.agent && data.jkt === grant.instance_key, 'for another agent or key'),
+        ...say('V4', until <= Date.parse(grant.not_after), 'it outlives its grant'),
+        ...say('V4', from < until && until - from <= 600_000, 'it lives longer than 10 minutes'),
+        ...say('V4', keys.find(data.kid, 'credential', at) !== undefined, 'no certified credential key signs it'),
+        ...say('V7', killer === undefined, `intended after revocation ${killer?.version}`),
+      ]
+    }),
+  )
+}
+
+/** A tree's grant as it was then. */
+export function grantAt(tree: Tree, at: number): Grant {
+  const then: Fact<EventData<'grants.v1', 'grant.created'>> | undefined =
+    tree.life.findLast((each) => each.at <= at) ?? tree.life[0]
+  return (then as Tree['life'][number]).data.grant
+}
+
+export function authorityOf(grant: Grant): Authority | undefined {
+  const parsed = parseAuthority(grant.authority)
+  return parsed.ok ? parsed.authority : undefined
+}
+
+/** JCS (RFC 8785) of JSON without fractions, which is all that a statement or a grant holds. */
+export function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  const members = Object.entries(value).filter(([, member]) => member !== undefined)
+  return `{${members
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`)
+    .join()}}`
+}

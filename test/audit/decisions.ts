@@ -1,0 +1,231 @@
+import { type Authority, covers, formatMicros, parseMicros } from '@bailiwick/authority'
+import type { BudgetAmounts, EventData } from '@bailiwick/contracts'
+import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
+import { type Decision, decisionKey, type Tree } from './facts.ts'
+import { verifiedClaims } from './jws.ts'
+import type { Finding, Rule } from './leaf.ts'
+import { killerOf } from './revocations.ts'
+
+type Allowed = EventData<'decisions.v1', 'decision.allowed'>
+type Check = [rule: Rule, holds: boolean, detail: string]
+
+/** Each ALLOW that counts: inside what was granted (V3), to whom (V4), alive (V7), and once (V10). */
+export function allowFindings(meaning: Meaning): Finding[] {
+  const calls = new Map<string, number>()
+  const ids = new Map<string, number>()
+  return [...meaning.facts.decisions.values()].flatMap((decision) => {
+    const { data, index } = decision
+    const call = `${data.enforcement_point} ${data.call_id}`
+    const checks: Check[] = [
+      ['V10', !calls.has(call), `call ${data.call_id} was allowed before, in leaf ${calls.get(call)}`],
+      ['V10', !ids.has(data.decision_id), `the id was used before, in leaf ${ids.get(data.decision_id)}`],
+      ...checksOf(meaning, decision),
+    ]
+    calls.set(call, index)
+    ids.set(data.decision_id, index)
+    return checks
+      .filter(([, holds]) => !holds)
+      .map(([rule, , detail]) => ({ leaf: index, rule, detail: `${data.decision_id}: ${detail}` }))
+  })
+}
+
+function checksOf(meaning: Meaning, { data, tree: treeId, at }: Decision): Check[] {
+  const { facts, registry } = meaning
+  const { actor, action } = data
+  const tree = facts.trees.get(treeId)
+  if (tree === undefined || actor.grant_id !== treeId) return [['V3', false, 'no such grant']]
+  const grant = grantAt(tree, at)
+  const intent = tree.intents.get(actor.credential_id)
+  const authority = authorityOf(grant)
+  const killer = killerOf(meaning, tree, at - slackMs, actor.credential_id)
+  const known = killerOf(meaning, tree, Number.POSITIVE_INFINITY, actor.credential_id)
+  const over = tree.life.find((each) => each.state !== 'active' && each.at < at - slackMs)
+  const resumed = over && tree.life.some((each) => each.state === 'active' && each.index > over.index)
+  const point = registry.get('enforcement-point', data.enforcement_point, at)
+  const inScope = point?.resources.some(
+    (scope) =>
+      scope.type === action.resource.type &&
+      (!('id' in scope) || scope.id === action.resource.id) &&
+      (!('id_prefix' in scope) || action.resource.id.startsWith(scope.id_prefix)),
+  )
+  return [
+    ['V3', actor.agent === grant.agent && actor.request_id === grant.request_id, 'another agent or request'],
+    ['V3', Date.parse(grant.not_before) <= at + slackMs && at - slackMs < Date.parse(grant.not_after), 'out of time'],
+    ['V3', authority !== undefined && isCovered(authority, data), 'not covered by what was granted'],
+    ['V3', inScope === true, `not the enforcement point of ${action.resource.id}`],
+    [
+      'V3',
+      registry.had('policy-set', 'active', at, ({ hash }) => hash === data.policy_set),
+      'decided by policies that nobody approved',
+    ],
+    ['V4', intent !== undefined && isLive(intent, at), 'no credential that was recorded and lives'],
+    ['V7', killer === undefined, `allowed after revocation ${killer?.version}`],
+    ['V7', known === undefined || known.version > data.as_of, `allowed knowing of revocation ${known?.version}`],
+    ['V7', over === undefined || resumed === true, 'allowed after the grant had ended'],
+    [
+      'V10',
+      grant.mode !== 'per_action' || isOnlyAction(meaning, grant.statement.action_digest, treeId, data),
+      'not the one action, once, that was approved',
+    ],
+  ]
+}
+
+function isLive({ data, at }: { data: { expires_at: string }; at: number }, then: number): boolean {
+  return at - slackMs <= then && then - slackMs < Date.parse(data.expires_at)
+}
+
+/** A grant of one action allows that action once: an ALLOW that was taken back leaves it unused. */
+function isOnlyAction({ facts }: Meaning, digest: string | undefined, tree: string, data: Allowed): boolean {
+  const first = [...facts.decisions.values()].find((each) => each.tree === tree && each.standing !== 'abandoned')
+  return digest === data.action.action_digest && (first === undefined || first.data.decision_id === data.decision_id)
+}
+
+/** By the arguments that stand in the event, which are all that the permission names; and at the price that it states. */
+function isCovered(authority: Authority, { action, permission, reserved }: Allowed): boolean {
+  const { name, resource } = action
+  const coverage = covers(authority, { name, resource, properties: document(action.arguments ?? {}) })
+  if (!coverage.covered) return false
+  const covering = coverage.permissions.find(({ index }) => index === permission)
+  if (covering === undefined || reserved.calls !== 1) return false
+  const { cost } = covering
+  const price = cost === undefined ? {} : { [cost.currency]: formatMicros(cost.micros) }
+  return JSON.stringify(microsOf(reserved)) === JSON.stringify(microsOf({ ...reserved, cost: price }))
+}
+
+const microsOf = ({ cost }: BudgetAmounts) =>
+  Object.entries(cost)
+    .map(([currency, amount]) => `${currency} ${parseMicros(amount)}`)
+    .sort()
+
+/** The document in which these JSON pointers find these values. */
+function document(values: Readonly<Record<string, unknown>>): object {
+  const root: Record<string, unknown> = {}
+  for (const [pointer, value] of Object.entries(values)) {
+    const tokens = pointer.slice(1).split('/')
+    const names = tokens.map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
+    let at = root
+    for (const name of names.slice(0, -1)) {
+      at[name] ??= {}
+      at = at[name] as Record<string, unknown>
+    }
+    at[names.at(-1) ?? ''] = value
+  }
+  return root
+}
+
+/** At every point of every tree, what was taken and not given back is within its uses and its budget (V9). */
+export function budgetFindings({ facts, registry }: Meaning): Finding[] {
+  const findings: Finding[] = []
+  const spent = new Map<string, bigint>()
+  const sum = (tree: string, what: string, by = 0n) => {
+    const total = (spent.get(`${tree} ${what}`) ?? 0n) + by
+    spent.set(`${tree} ${what}`, total)
+    return total
+  }
+  for (const { event, index, counts } of facts.charges) {
+    if (!counts) continue
+    const tree = event.partitionkey
+    const bad = (detail: string) => void findings.push({ leaf: index, rule: 'V9', detail: `${tree}: ${detail}` })
+    if (event.type === 'decision.allowed') {
+      const limits = limitsOf(facts.trees.get(tree))
+      for (const [what, by] of takenBy(event.data.reserved, event.data.permission)) {
+        const limit = limits.get(what)
+        const total = sum(tree, what, by)
+        if (limit !== undefined && total > limit) bad(`${what}: ${total} of ${limit}`)
+        if (limit === undefined && what.startsWith('cost:')) bad(`${what}: no budget`)
+      }
+      continue
+    }
+    const decision =
+      'decision_id' in event.data ? facts.decisions.get(decisionKey(tree, event.data.decision_id)) : undefined
+    if (decision === undefined) continue
+    const { reserved, permission } = decision.data
+    if (event.type === 'decision.abandoned')
+      for (const [what, by] of takenBy(reserved, permission)) sum(tree, what, -by)
+    if (event.type !== 'outcome.reported') continue
+    const { released, status } = event.data
+    const back = takenBy(released, permission)
+    if (back.every(([, by]) => by === 0n)) continue
+    const mayRelease = registry.get(
+      'enforcement-point',
+      event.data.enforcement_point,
+      Date.parse(event.time),
+    )?.may_release
+    if (status !== 'not_executed' || mayRelease !== true) bad('released what may have been spent')
+    const whole = new Map(takenBy(reserved, permission))
+    if (back.some(([what, by]) => by > (whole.get(what) ?? 0n))) bad('released more than was reserved')
+    for (const [what, by] of back) sum(tree, what, -by)
+  }
+  return findings
+}
+
+function limitsOf(tree: Tree | undefined): Map<string, bigint> {
+  const authority = tree?.life[0] && authorityOf(tree.life[0].data.grant)
+  const limits = new Map<string, bigint>()
+  if (authority === undefined) return limits
+  const { calls, egress_bytes, cost } = authority.budget
+  if (calls !== undefined) limits.set('calls', BigInt(calls))
+  if (egress_bytes !== undefined) limits.set('egress_bytes', BigInt(egress_bytes))
+  for (const [currency, amount] of Object.entries(cost ?? {})) limits.set(`cost:${currency}`, parseMicros(amount) ?? 0n)
+  for (const [n, { max_uses }] of authority.permissions.entries())
+    if (max_uses !== undefined) limits.set(`uses:${n}`, BigInt(max_uses))
+  return limits
+}
+
+/** One use is taken with a call, and comes back with it. */
+function takenBy({ calls, egress_bytes, cost }: BudgetAmounts, permission: number): [what: string, by: bigint][] {
+  return [
+    ['calls', BigInt(calls)],
+    ['egress_bytes', BigInt(egress_bytes)],
+    [`uses:${permission}`, calls > 0 ? 1n : 0n],
+    ...Object.entries(cost).map(([c, amount]): [string, bigint] => [`cost:${c}`, parseMicros(amount) ?? 0n]),
+  ]
+}
+
+/** Each outcome is the enforcement point's own word about exactly one ALLOW that stands (V1), told once (V10). */
+export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] {
+  const findings: Finding[] = []
+  const numbers = new Map<string, string>()
+  for (const { event, index, at, counts } of facts.charges) {
+    if (event.type !== 'outcome.reported') continue
+    const { data } = event
+    const bad = (rule: Rule, detail: string) =>
+      void findings.push({ leaf: index, rule, detail: `${data.decision_id}: ${detail}` })
+    const jwk = registry.get('enforcement-point', data.enforcement_point, at)?.outcome_jwk
+    const said = jwk && verifiedClaims(data.outcome, jwk, 'bailiwick-outcome+jws')
+    if (said === undefined || said.installation !== trust.installation) {
+      bad('V1', 'its enforcement point did not sign it')
+      continue
+    }
+    const number = `${data.enforcement_point} ${said.sequence}`
+    const before = numbers.get(number)
+    if (before !== undefined && before !== data.outcome) bad('V10', `${number} says two things`)
+    numbers.set(number, data.outcome)
+    const decision = facts.decisions.get(decisionKey(event.partitionkey, data.decision_id))
+    const happened = said.status !== 'not_executed'
+    if (decision === undefined || decision.standing === 'abandoned') {
+      if (happened) bad('V1', 'something happened without an ALLOW')
+      continue
+    }
+    if (counts && !isAbout(said, data, decision)) bad('V1', 'it is not about what was allowed')
+    if (!counts && !isAbout(said, data, decision)) bad('V1', 'a second outcome says something else')
+    if (happened && Date.parse(String(said.at)) < decision.at - slackMs) bad('V1', 'it happened before it was allowed')
+  }
+  return findings
+}
+
+function isAbout(
+  said: Record<string, unknown>,
+  data: EventData<'decisions.v1', 'outcome.reported'>,
+  { data: allowed }: Decision,
+): boolean {
+  return (
+    said.enforcement_point === data.enforcement_point &&
+    said.enforcement_point === allowed.enforcement_point &&
+    said.decision_id === data.decision_id &&
+    said.call_id === allowed.call_id &&
+    said.action_digest === allowed.action.action_digest &&
+    said.status === data.status &&
+    said.sequence === data.sequence
+  )
+}

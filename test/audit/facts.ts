@@ -1,0 +1,180 @@
+import type { DecodedEvent, EventData } from '@bailiwick/contracts'
+import { type Finding, type Leaf, onTopic } from './leaf.ts'
+
+/** An event that counts, and where it stands. */
+export type Fact<D> = { index: number; at: number; data: D }
+
+export interface Request {
+  state: 'pending' | 'approved' | 'closed'
+  received: Fact<EventData<'approvals.v1', 'request.received'>>
+  approved?: Fact<EventData<'approvals.v1', 'request.approved'>>
+}
+
+export interface Tree {
+  state: 'active' | 'suspended' | 'ended'
+  /** Every event that carries the grant, the first being its creation; each with the state that it made. */
+  life: (Fact<EventData<'grants.v1', 'grant.created'>> & { state: Tree['state'] })[]
+  intents: Map<string, Fact<EventData<'grants.v1', 'credential.intended'>> & { issued: boolean }>
+}
+
+export interface Decision extends Fact<EventData<'decisions.v1', 'decision.allowed'>> {
+  /** The tree that it is charged to. */
+  tree: string
+  standing: 'open' | 'settled' | 'abandoned' | 'missing'
+}
+
+type Revocation = Fact<EventData<'revocations.v1', 'revocation.declared'>> & { version: number }
+
+/** What the log says happened, each topic by itself: nothing that counts there depends on another topic (DESIGN §5). */
+export interface Facts {
+  requests: Map<string, Request>
+  trees: Map<string, Tree>
+  /** ALLOWs by tree and decision id, with what became of each. */
+  decisions: Map<string, Decision>
+  /** Tree and call id of each. */
+  calls: Set<string>
+  /** What takes from, or gives back to, a tree, in its order. */
+  charges: (Leaf<'decisions.v1'> & { counts: boolean })[]
+  revocations: Revocation[]
+  /** Indexes of the leaves without effect. */
+  void: Set<number>
+  findings: Finding[]
+}
+
+/** Folds every topic but the registry from its first leaf: the first valid version n + 1 counts, all else is void. */
+export function readFacts(leaves: readonly Leaf[]): Facts {
+  const facts: Facts = {
+    requests: new Map(),
+    trees: new Map(),
+    decisions: new Map(),
+    calls: new Set(),
+    charges: [],
+    revocations: [],
+    void: new Set(),
+    findings: [],
+  }
+  const versions = new Map<string, number>()
+  const fold = <L extends { index: number; event: { version?: number | undefined } }>(
+    leaf: L,
+    entity: string,
+    applies: (leaf: L) => boolean,
+  ): boolean => {
+    const next = (versions.get(entity) ?? 0) + 1
+    const { version = 0 } = leaf.event
+    // Lower than the next: another writer was first, which is how writers race. Higher: something is not there.
+    if (version > next)
+      facts.findings.push({ leaf: leaf.index, rule: 'version', detail: `${entity}: ${version} where ${next} is next` })
+    const counts = version === next && applies(leaf)
+    if (counts) versions.set(entity, version)
+    else facts.void.add(leaf.index)
+    return counts
+  }
+  for (const leaf of onTopic(leaves, 'approvals.v1'))
+    fold(leaf, `${leaf.topic} ${leaf.event.subject}`, (each) => applyApproval(facts, each))
+  for (const leaf of onTopic(leaves, 'grants.v1'))
+    if (leaf.event.version !== undefined)
+      fold(leaf, `${leaf.topic} ${leaf.event.partitionkey}`, (each) => applyGrant(facts, each))
+  for (const leaf of onTopic(leaves, 'revocations.v1'))
+    fold(leaf, leaf.topic, ({ event, index, at }) => {
+      facts.revocations.push({ index, at, data: event.data, version: event.version ?? 0 })
+      return true
+    })
+  for (const leaf of onTopic(leaves, 'decisions.v1')) {
+    if (leaf.event.version === undefined) continue
+    const counts = fold(leaf, `${leaf.topic} ${leaf.event.partitionkey}`, (each) => applyDecision(facts, each))
+    facts.charges.push({ ...leaf, counts })
+  }
+  return facts
+}
+
+function applyApproval({ requests }: Facts, { event, index, at }: Leaf<'approvals.v1'>): boolean {
+  if (event.type === 'enrolment.offered') return true
+  const { subject } = event
+  const request = requests.get(subject)
+  if (event.data.request_id !== subject) return false
+  if (event.type === 'request.received') {
+    if (request !== undefined) return false
+    requests.set(subject, { state: 'pending', received: { index, at, data: event.data } })
+    return true
+  }
+  if (request === undefined || request.state === 'closed') return false
+  switch (event.type) {
+    case 'request.endorsed':
+      return true
+    case 'request.approved':
+      if (request.state !== 'pending') return false
+      request.state = 'approved'
+      request.approved = { index, at, data: event.data }
+      return true
+    case 'request.cancelled':
+    case 'request.withdrawn':
+      request.state = 'closed'
+      return true
+    default:
+      if (request.state !== 'pending') return false
+      request.state = 'closed'
+      return true
+  }
+}
+
+function applyGrant({ trees }: Facts, { event, index, at }: Leaf<'grants.v1'>): boolean {
+  const id = event.partitionkey
+  const tree = trees.get(id)
+  if (event.type === 'grant.created') {
+    if (tree !== undefined || event.data.grant.id !== id) return false
+    trees.set(id, {
+      state: 'active',
+      life: [{ index, at, data: event.data, state: 'active' }],
+      intents: new Map(),
+    })
+    return true
+  }
+  if (tree === undefined) return false
+  if (event.type === 'credential.issued') {
+    const intent = tree.intents.get(event.data.credential_id)
+    if (intent === undefined || intent.issued) return false
+    intent.issued = true
+    return true
+  }
+  if (event.type === 'credential.intended') {
+    if (tree.state !== 'active' || tree.intents.has(event.data.credential_id)) return false
+    tree.intents.set(event.data.credential_id, { index, at, data: event.data, issued: false })
+    return true
+  }
+  if (!('grant' in event.data)) return event.type === 'delegation.redeemed' && tree.state === 'active'
+  const to = nextState(tree.state, event.type)
+  if (to === undefined || event.data.grant.id !== id) return false
+  tree.state = to
+  tree.life.push({ index, at, data: event.data, state: to })
+  return true
+}
+
+function nextState(from: Tree['state'], type: DecodedEvent<'grants.v1'>['type']): Tree['state'] | undefined {
+  if (from === 'ended') return undefined
+  if (type === 'grant.completed' || type === 'grant.expired') return 'ended'
+  if (from === 'suspended') return type === 'grant.resumed' ? 'active' : undefined
+  return type === 'grant.suspended' ? 'suspended' : type === 'grant.rebound' ? 'active' : undefined
+}
+
+function applyDecision({ decisions, calls }: Facts, { event, index, at }: Leaf<'decisions.v1'>): boolean {
+  const tree = event.partitionkey
+  if (event.type === 'decision.denied' || event.type === 'denials.summarised') return true
+  const key = decisionKey(tree, event.data.decision_id)
+  const decision = decisions.get(key)
+  if (event.type === 'decision.allowed') {
+    const call = `${tree} ${event.data.call_id}`
+    if (decision !== undefined || calls.has(call)) return false
+    calls.add(call)
+    decisions.set(key, { index, at, data: event.data, tree, standing: 'open' })
+    return true
+  }
+  if (decision === undefined) return false
+  const late = decision.standing === 'missing' && event.type === 'outcome.reported'
+  if (decision.standing !== 'open' && !late) return false
+  decision.standing = (
+    { 'decision.abandoned': 'abandoned', 'outcome.reported': 'settled', 'outcome.missing': 'missing' } as const
+  )[event.type]
+  return true
+}
+
+export const decisionKey = (tree: string, decisionId: string): string => `${tree} ${decisionId}`

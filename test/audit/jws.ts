@@ -1,0 +1,60 @@
+import { createPublicKey, verify, type webcrypto } from 'node:crypto'
+
+// Written a second time, with nothing but node:crypto: the auditor must not share a mistake with what it audits.
+
+type Jwk = webcrypto.JsonWebKey | { kty: string }
+
+export interface Signed {
+  header: Record<string, unknown>
+  payload: Uint8Array
+}
+
+function checkSignature(jwk: Jwk, signed: string, signature: string): boolean {
+  const key = createPublicKey({ key: { ...jwk }, format: 'jwk' })
+  const hash = key.asymmetricKeyType === 'ec' ? 'sha256' : null
+  return verify(hash, Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'))
+}
+
+/** Takes a compact JWS apart, unverified; undefined when it is none. */
+export function openCompact(jws: string): Signed | undefined {
+  const [header = '', payload = '', ...rest] = jws.split('.')
+  if (rest.length !== 1) return undefined
+  try {
+    return {
+      header: JSON.parse(Buffer.from(header, 'base64url').toString('utf8')),
+      payload: Buffer.from(payload, 'base64url'),
+    }
+  } catch {
+    return undefined
+  }
+}
+
+/** The JSON that was signed by this key as a JWS of this `typ`; undefined when it was not. */
+export function verifiedClaims(jws: string, jwk: Jwk, typ: string): Record<string, unknown> | undefined {
+  const opened = openCompact(jws)
+  if (opened?.header.typ !== typ) return undefined
+  const cut = jws.lastIndexOf('.')
+  if (!checkSignature(jwk, jws.slice(0, cut), jws.slice(cut + 1))) return undefined
+  return JSON.parse(Buffer.from(opened.payload).toString('utf8'))
+}
+
+const separator = Buffer.from(',"jws":"')
+
+/** An event's own signature, taken apart: the bytes before `,"jws":`, closed again, are what was signed (DESIGN §4). */
+export function openEvent(
+  bytes: Uint8Array,
+): { kid: string; typ: unknown; verifies: (jwk: Jwk) => boolean } | undefined {
+  const event = Buffer.from(bytes)
+  const at = event.lastIndexOf(separator)
+  const jws = event.subarray(at + separator.length, -2).toString('latin1')
+  const [header = '', nothing, signature = ''] = jws.split('.')
+  if (at < 0 || nothing !== '' || event.subarray(-2).toString('latin1') !== '"}') return undefined
+  const unsigned = Buffer.concat([event.subarray(0, at), Buffer.from('}')])
+  try {
+    const { kid, typ } = JSON.parse(Buffer.from(header, 'base64url').toString('utf8'))
+    const signed = `${header}.${unsigned.toString('base64url')}`
+    return { kid: String(kid), typ, verifies: (jwk) => checkSignature(jwk, signed, signature) }
+  } catch {
+    return undefined
+  }
+}

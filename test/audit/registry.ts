@@ -1,0 +1,90 @@
+import { type RegistryView, verifyAuthorization } from '@bailiwick/approval-statement'
+import type { Entity, EntityType } from '@bailiwick/contracts'
+import { anchorKey, jcsHash, type Trust } from '@bailiwick/credentials'
+import { type Finding, type Leaf, onTopic } from './leaf.ts'
+
+interface Version {
+  version: number
+  value: Entity | undefined
+  at: number
+}
+
+/** The registry of the log, each version of each entity with its time. */
+export class Registry {
+  readonly #versions = new Map<string, Version[]>()
+  readonly findings: Finding[] = []
+  /** Indexes of the leaves without effect. */
+  readonly void = new Set<number>()
+
+  /** Folds it from its first leaf. Every change that counts was authorised by what stood before it, back to the anchor. */
+  static async read(leaves: readonly Leaf[], trust: Trust): Promise<Registry> {
+    const registry = new Registry()
+    for (const leaf of onTopic(leaves, 'registry.v1')) await registry.#apply(leaf, trust)
+    return registry
+  }
+
+  async #apply(leaf: Leaf<'registry.v1'>, trust: Trust): Promise<void> {
+    const { event, index, at } = leaf
+    const { entity, authorization } = event.data
+    const key = `${entity.type} ${entity.id}`
+    const versions = this.#versions.get(key) ?? []
+    const known = versions.at(-1)
+    const refuse = (detail: string) => {
+      this.findings.push({ leaf: index, rule: 'registry', detail: `${key}: ${detail}` })
+      this.void.add(index)
+    }
+    const version = event.version ?? 0
+    if (version !== (known?.version ?? 0) + 1) return refuse(`version ${version} after ${known?.version ?? 0}`)
+    const value: Entity | undefined = 'value' in event.data ? event.data.value : undefined
+    const verb = value === undefined ? 'retired' : known?.value === undefined ? 'registered' : 'changed'
+    if (event.type !== `${entity.type}.${verb}`) return refuse(`${event.type} where it is ${verb}`)
+    const authorised = await verifyAuthorization({
+      authorization,
+      entity,
+      version,
+      before: known?.value === undefined ? undefined : jcsHash(known.value),
+      value,
+      after: 'hash' in event.data ? event.data.hash : undefined,
+      at,
+      registry: { ...this.viewAt(Number.POSITIVE_INFINITY), enrolled: this.#enrolled() },
+      anchor: { trust, root: anchorKey(trust, 'root'), invitation: anchorKey(trust, 'invitation') },
+    })
+    if (!authorised.ok) return refuse(`${authorised.code}: ${authorised.detail}`)
+    this.#versions.set(key, [...versions, { version, value, at }])
+  }
+
+  #enrolled(): boolean {
+    return [...this.#versions.keys()].some((key) => key.startsWith('approver '))
+  }
+
+  get<T extends EntityType>(type: T, id: string, at: number): Entity<T> | undefined {
+    return this.#versions.get(`${type} ${id}`)?.findLast((each) => each.at <= at)?.value as Entity<T> | undefined
+  }
+
+  /** Whether an entity ever had, up to then and a moment more, this property: readers fold it a moment after its time. */
+  had<T extends EntityType>(type: T, id: string, at: number, holds: (value: Entity<T>) => boolean): boolean {
+    return (this.#versions.get(`${type} ${id}`) ?? []).some(
+      (each) => each.at <= at && each.value !== undefined && holds(each.value as Entity<T>),
+    )
+  }
+
+  /** The agent of `<agent id>/<instance>`, and that instance's key. */
+  instance(id: string, at: number): { agent: Entity<'agent'>; jwk: { kty: string } } | undefined {
+    const cut = id.lastIndexOf('/')
+    const agent = this.get('agent', id.slice(0, cut), at)
+    const jwk = agent?.attestor.keys.find(({ instance }) => instance === id.slice(cut + 1))?.jwk
+    return agent && jwk && { agent, jwk }
+  }
+
+  viewAt(at: number): RegistryView {
+    const all = <T extends EntityType>(type: T) =>
+      new Map(
+        [...this.#versions.keys()]
+          .filter((key) => key.startsWith(`${type} `))
+          .map((key) => this.get(type, key.slice(type.length + 1), at))
+          .filter((value) => value !== undefined)
+          .map((value) => [value.id, value]),
+      )
+    return { approvers: all('approver'), rules: all('rule') }
+  }
+}

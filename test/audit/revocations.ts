@@ -1,0 +1,31 @@
+import type { Facts, Tree } from './facts.ts'
+import type { Registry } from './registry.ts'
+
+/**
+ * The revocation, declared by then, that kills what this tree does: by name for good, by kind what was approved before it
+ * (DESIGN §7.3). Approvers are those whose passkeys signed the grant's statement.
+ */
+export function killerOf(
+  { facts, registry }: { facts: Facts; registry: Registry },
+  tree: Tree,
+  by: number,
+  credentialId: string,
+): Facts['revocations'][number] | undefined {
+  const [created] = tree.life
+  if (created === undefined) return undefined
+  const { grant } = created.data
+  const passkeys = new Set(grant.assertions.map(({ credential_id }) => credential_id))
+  const approvers = [...registry.viewAt(created.at).approvers.values()]
+    .filter(({ credentials }) => credentials.some(({ credential_id }) => passkeys.has(credential_id)))
+    .map(({ id }) => id)
+  return facts.revocations.find(({ data: { kind, target }, version, at }) => {
+    if (at > by) return false
+    if (kind === 'credential') return target === credentialId
+    if (kind === 'grant') return target === grant.id
+    if (kind === 'delegation' || grant.as_of >= version) return false
+    if (kind === 'agent') return target === grant.agent || grant.agent.startsWith(`${target}/`)
+    if (kind === 'approver') return approvers.includes(target)
+    if (kind === 'tool-server') return Object.hasOwn(grant.statement.manifests, target)
+    return true
+  })
+}

@@ -1,0 +1,67 @@
+import type { ServiceKey } from '@bailiwick/contracts'
+import type { Trust } from '@bailiwick/credentials'
+import { openEvent, verifiedClaims } from './jws.ts'
+import { type Leaf, onTopic } from './leaf.ts'
+
+type Certified = Pick<ServiceKey, 'service' | 'purpose' | 'topics' | 'jwk'> & { from: number; until: number }
+
+/** Whose events a purpose signs; the root certifies nothing else (DESIGN §3). */
+const signers: Partial<Record<ServiceKey['purpose'], ServiceKey['service']>> = {
+  'issuer-event': 'issuer',
+  'approval-event': 'approval',
+  'pdp-event': 'policy-decision',
+  'evidence-event': 'evidence',
+}
+
+/** The keys that the log itself certifies, each by a certificate of the anchor's root key. */
+export class ServiceKeys {
+  readonly #trust: Trust
+  readonly #keys = new Map<string, Certified>()
+
+  constructor(trust: Trust, leaves: readonly Leaf[]) {
+    this.#trust = trust
+    for (const { event, at } of onTopic(leaves, 'registry.v1')) {
+      if (event.type === 'service-key.registered' || event.type === 'service-key.changed')
+        this.#certify(event.data.value.certificate)
+      if (event.type === 'service-key.retired') this.#retire(event.data.entity.id, at)
+    }
+  }
+
+  /** The first certificate says what a key is; a later one can only take away from it. */
+  #certify(certificate: string): void {
+    const claims = verifiedClaims(certificate, this.#trust.root.jwk, 'bailiwick-key+jws') as
+      | (Omit<ServiceKey, 'id' | 'certificate'> & { kid: string; installation: string })
+      | undefined
+    if (claims === undefined || claims.installation !== this.#trust.installation) return
+    const { kid, service, purpose, topics, jwk } = claims
+    const [from, until] = [Date.parse(claims.not_before), Date.parse(claims.not_after)]
+    const known = this.#keys.get(kid)
+    if (known === undefined) this.#keys.set(kid, { service, purpose, topics, jwk, from, until })
+    else if (known.purpose === purpose && from >= known.from && until <= known.until)
+      this.#keys.set(kid, { ...known, topics: topics.filter((name) => known.topics.includes(name)), from, until })
+  }
+
+  #retire(kid: string, at: number): void {
+    const key = this.#keys.get(kid)
+    if (key !== undefined) key.until = Math.min(key.until, at)
+  }
+
+  find(kid: string, purpose: ServiceKey['purpose'], at: number): Certified | undefined {
+    const key = this.#keys.get(kid)
+    return key?.purpose === purpose && key.from <= at && at < key.until ? key : undefined
+  }
+
+  /** Why an event is not its producer's word (V12); undefined when it is. */
+  problemOf({ event, topic, bytes, at }: Leaf): string | undefined {
+    const opened = openEvent(bytes)
+    if (opened === undefined || opened.typ !== 'bailiwick-event+jws') return 'jws is missing, not last or not detached'
+    const key = this.#keys.get(opened.kid)
+    if (key === undefined) return 'a key that nobody certified'
+    const service = signers[key.purpose]
+    if (service === undefined || service !== key.service) return `a key for ${key.purpose}`
+    if (!key.topics.includes(topic)) return `a key that is not certified for ${topic}`
+    if (!(key.from <= at && at < key.until)) return 'a key that is not valid at the time of the event'
+    if (!event.source.startsWith(`/${service}/`)) return `a key of ${service} under source ${event.source}`
+    return opened.verifies(key.jwk) ? undefined : 'the signature does not verify'
+  }
+}
