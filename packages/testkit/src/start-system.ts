@@ -1,5 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -76,7 +76,9 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   )
   const grantStore = started.use(embeddedGrantStore({ dir: paths(data).grants, now }))
   const { wrapRecord } = options
-  const services = started.use(await startStandalone(config, host, { grantStore, ...(wrapRecord ? { wrapRecord } : {}) }))
+  const services = started.use(
+    await startStandalone(config, host, { grantStore, ...(wrapRecord ? { wrapRecord } : {}) }),
+  )
   await host.listen()
   const owned = started.move()
   return {

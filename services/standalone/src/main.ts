@@ -14,6 +14,7 @@ import { welcome } from './welcome.ts'
 const repository = join(import.meta.dirname, '../../..')
 const now = () => systemClock.now()
 let first = false
+let enrolled = false
 
 process.exitCode = await runService({
   name: 'standalone',
@@ -42,12 +43,11 @@ process.exitCode = await runService({
     await using started = new AsyncDisposableStack()
     const grantStore = started.use(embeddedGrantStore({ dir: paths(config.BAILIWICK_DATA).grants, now }))
     const system = started.use(await startStandalone(config, host, { grantStore }))
-    const owned = started.move()
-    return { ...system, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+    enrolled = system.policyDecision.pdp.projection.ledger.registry.view().enrolled
+    return started.move()
   },
   async ready(config, host) {
     if (first) await publishSampleRequest(host)
-    const enrolled = await isEnrolled(host.trust.public_url)
     console.log(welcome(config.BAILIWICK_DATA, host.trust, enrolled))
   },
   say: console.log,

@@ -1,0 +1,126 @@
+import { verifyRegistration } from '@bailiwick/approval-statement'
+import { readKeyFile, signInvitation } from '@bailiwick/credentials'
+import { paths } from '@bailiwick/installation'
+import { softwarePasskey } from './software-passkey.ts'
+import type { System } from './start-system.ts'
+
+/** What the console lets a person narrow. */
+export interface Narrowed {
+  authority?: unknown
+  not_after?: string
+}
+
+/** A person at the console, with a software passkey: what a browser does, over the same HTTP. */
+export interface Approver {
+  id: string
+  /** Asks again until `check` gives something; pending requests, grants, changes, as `/console/api/state` has them. */
+  state(): Promise<ConsoleState>
+  /** Renders the statement, signs it and hands it in. */
+  approve(requestId: string, narrowed?: Narrowed): Promise<{ grant_id?: string; statement: unknown; status: string }>
+  deny(requestId: string, reason?: string): Promise<void>
+  /** Resolves when the revocation is acknowledged: durable, and it counts. */
+  withdraw(requestId: string, reason?: string): Promise<{ revoked_sequence?: number; acknowledged_at?: string }>
+  signIn(): Promise<void>
+}
+
+export interface ConsoleState {
+  requests: { id: string; agent: string; authority: { budget: Record<string, unknown> } }[]
+  grants: { id: string; request_id: string; state: string }[]
+  changes: { id: string }[]
+}
+
+interface EnrolmentOffer {
+  enrolment_id: string
+  options: { challenge: string; rp: { id: string } }
+  invitation: { installation: string; approver_id: string; name: string; groups: string[] }
+}
+interface Rendered {
+  statement: unknown
+  statement_hash: string
+  challenge: string
+}
+interface SignInOffer {
+  sign_in_id: string
+  options: { challenge: string }
+}
+
+/** Enrols the first approver with the installation's invitation, and signs in. */
+export async function enrolApprover(
+  system: Pick<System, 'url' | 'data'>,
+  person = { id: 'owner', name: 'Olivia Owner' },
+): Promise<Approver> {
+  const { url, data } = system
+  const passkey = softwarePasskey({ rpId: new URL(url).hostname, origin: url })
+  const browser = new Browser(url)
+  const offered = await browser.post<EnrolmentOffer>('/console/api/enrolment/options', {
+    approver_id: person.id,
+    name: person.name,
+  })
+  const response = passkey.register(challengeOf(offered.options.challenge), person)
+  const key = readKeyFile(paths(data).keys('invitation'), 'invitation', 'invitation')
+  const { challenge, rp } = offered.options
+  const made = await verifyRegistration({ response, challenge, rpId: rp.id, origins: [url] })
+  if (!made.ok) throw new Error(`the software passkey does not register: ${made.detail}`)
+  const { credential_id, public_key } = made.passkey
+  const invitation = signInvitation({ ...offered.invitation, credential_id, public_key }, key)
+  await browser.post('/console/api/enrolment', { enrolment_id: offered.enrolment_id, response, invitation })
+  return {
+    id: person.id,
+    state: () => browser.get('/console/api/state'),
+    async approve(requestId, narrowed = {}) {
+      const rendered = await browser.post<Rendered>(`/console/api/requests/${requestId}/statement`, narrowed)
+      const assertion = passkey.sign(challengeOf(rendered.challenge))
+      const { statement_hash } = rendered
+      const answer = await browser.post<{ grant_id?: string; status: string }>(
+        `/console/api/requests/${requestId}/approve`,
+        { statement_hash, assertion },
+      )
+      return { ...answer, statement: rendered.statement }
+    },
+    async deny(requestId, reason) {
+      await browser.post(`/console/api/requests/${requestId}/deny`, reason === undefined ? {} : { reason })
+    },
+    withdraw: (requestId, reason) =>
+      browser.post(`/console/api/requests/${requestId}/withdraw`, reason === undefined ? {} : { reason }),
+    async signIn() {
+      const asked = await browser.post<SignInOffer>('/console/api/session/options', {})
+      const assertion = passkey.sign(challengeOf(asked.options.challenge))
+      await browser.post('/console/api/session', { sign_in_id: asked.sign_in_id, assertion })
+    },
+  }
+}
+
+const challengeOf = (text: string) => Buffer.from(text, 'base64url')
+
+/** A cookie jar, and the headers that a page of this origin has. Answers that are problems are thrown, with their code. */
+class Browser {
+  readonly #origin: string
+  #cookie = ''
+
+  constructor(origin: string) {
+    this.#origin = origin
+  }
+
+  get<T>(path: string): Promise<T> {
+    return this.#send<T>(path, {})
+  }
+
+  post<T>(path: string, body: unknown): Promise<T> {
+    return this.#send<T>(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', origin: this.#origin },
+      body: JSON.stringify(body),
+    })
+  }
+
+  async #send<T>(path: string, init: RequestInit): Promise<T> {
+    const headers = new Headers(init.headers)
+    if (this.#cookie !== '') headers.set('cookie', this.#cookie)
+    const response = await fetch(`${this.#origin}${path}`, { ...init, headers })
+    this.#cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? this.#cookie
+    const answer = (await response.json()) as T & { title?: string; detail?: string; code?: string }
+    if (!response.ok)
+      throw Object.assign(new Error(`${path}: ${answer.title} (${answer.detail ?? ''})`), { code: answer.code })
+    return answer
+  }
+}

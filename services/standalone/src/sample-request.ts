@@ -1,0 +1,32 @@
+import { createAgent } from '@bailiwick/agent'
+import type { Host } from '@bailiwick/service-host'
+import { sample, sampleAgentId, sampleAuthority, sampleKey } from './sample.ts'
+
+/** A sample agent of this installation, as its SDK makes it. */
+export function sampleAgent(
+  host: Pick<Host, 'data' | 'trust' | 'clock' | 'random'>,
+  name: (typeof sample.agents)[number],
+) {
+  const { data, trust, clock, random } = host
+  return createAgent({
+    agentId: sampleAgentId(name),
+    instance: sample.instance,
+    key: sampleKey(data, name),
+    installation: trust.installation,
+    baseUrl: trust.public_url,
+    now: () => clock.now(),
+    random,
+  })
+}
+
+/** What an agent would do: asks on the topic for the sample task, so that a newcomer finds something to answer. */
+export async function publishSampleRequest(host: Host): Promise<void> {
+  const agent = sampleAgent(host, 'reconciler')
+  const signed = agent.signRequest({
+    authority: sampleAuthority,
+    mode: 'window',
+    expiresInSeconds: 3600,
+    purpose: 'Reconcile the invoices of the third quarter and post small corrections.',
+  })
+  await host.bus.publish('access-requests.v1', [agent.accessRequestEvent(signed)])
+}
