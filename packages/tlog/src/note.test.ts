@@ -189,6 +189,8 @@ it('refuses to sign what no verifier would take', () => {
   for (const text of ['', 'a', 'a\r\n', 'a\0\n', '\ud800\n']) expect(() => signNote(text, alice)).toThrow(RangeError)
   expect(() => signNote('a\n')).toThrow(RangeError)
   expect(() => addSignatures('not a note')).toThrow(RangeError)
+  const injected = { name: `n ${SIGNATURE}\n— m`, keyId: 0, signature: new Uint8Array(64) }
+  expect(() => addSignatures(signNote('a\n', alice), injected)).toThrow(RangeError)
   for (const name of ['', 'a b', 'a+b', 'a\nb', 'a\0b', '\u2003', '\ud800']) {
     expect(isKeyName(name)).toBe(false)
     expect(() => signer(name, 1)).toThrow(RangeError)

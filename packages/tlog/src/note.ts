@@ -21,7 +21,7 @@ const MAX_NOTE_LENGTH = 1_000_000
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Takes a note apart, strictly; undefined when it is not one, or has over 100 signatures or 1,000,000 bytes. */
+/** Takes a note apart, strictly; undefined when it is not one, or has over 100 signatures or is longer than 1,000,000. */
 export function parseNote(note: string | Uint8Array): Note | undefined {
   const whole = decodeNote(note)
   // The last empty line separates: the text may hold empty lines, the signatures may not.
@@ -39,7 +39,11 @@ export function parseNote(note: string | Uint8Array): Note | undefined {
 /** The note's text, its blank line and signature lines. Throws RangeError when it would not parse to the same note. */
 export function encodeNote({ text, signatures }: Note): string {
   const note = `${text}\n${signatures.map(signatureLine).join('')}`
-  if (parseNote(note)?.text !== text) throw new RangeError('not the text or the signatures of a note')
+  const parsed = parseNote(note)
+  // A name with a line break in it would make two signatures of one.
+  if (parsed?.text !== text || parsed.signatures.length !== signatures.length) {
+    throw new RangeError('not the text or the signatures of a note')
+  }
   return note
 }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { entryOf, leafOf, mth, naiveLog, path, proof, readerOf } from './naive-log.ts'
 import { consistencyProof, consistencyProofOf, inclusionProof, inclusionProofOf } from './proofs.ts'
-import { emptyRoot, type TreeHead } from './tree.ts'
+import { emptyRoot, nodeHash, type TreeHead } from './tree.ts'
 import { verifyConsistency, verifyInclusion } from './verify-proofs.ts'
 
 const MAX = 70
@@ -68,6 +68,14 @@ it('refuses an inclusion proof for a tree of another size whose path has another
   // Only where the path differs: (index 0, size 3) and (index 0, size 4) have the same shape, and the root tells them apart.
   const claim = { leafHash: leaf(0), index: 0, proof: path(0, leaves.slice(0, 7)) }
   for (const size of [1, 2, 3, 4, 9, 16, 2 ** 52]) expect(verifyInclusion(claim, { ...head(7), size })).toBe(false)
+})
+
+it('refuses a proof longer than the tree is high, even one that leads to the root', () => {
+  const higher = { size: 1, root: nodeHash(leaf(1), leaf(0)) }
+  expect(verifyInclusion({ leafHash: leaf(0), index: 0, proof: [leaf(1)] }, higher)).toBe(false)
+  const newer = { size: 2, root: nodeHash(leaf(2), nodeHash(leaf(0), leaf(1))) }
+  expect(verifyConsistency([leaf(1), leaf(2)], { size: 1, root: nodeHash(leaf(2), leaf(0)) }, newer)).toBe(false)
+  expect(verifyConsistency([leaf(1), leaf(2)], head(1), newer)).toBe(false)
 })
 
 it('proves every pair of sizes consistent, with the proof of RFC 6962 (V14)', () => {
