@@ -158,7 +158,8 @@ export class Projection implements AsyncDisposable {
     return Object.fromEntries(
       [...this.#handled].map(([topic, offsets]) => [
         topic,
-        Object.fromEntries(offsets.map((o, p) => [String(p), o ?? -1])),
+        // Not `map`, which passes over partitions that nothing was read of yet.
+        Object.fromEntries(Array.from(offsets, (o: number | undefined, p) => [String(p), o ?? -1])),
       ]),
     )
   }
