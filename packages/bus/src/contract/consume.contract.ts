@@ -76,6 +76,24 @@ export function consumeContract(name: string, open: OpenBus): void {
       expect(seen[1]).toHaveLength(left ?? -1)
     })
 
+    it('waits for the call in flight when a member leaves, and commits what it handled', TEST, async () => {
+      await using under = await withTopic(open, 1)
+      const { bus, topic } = under
+      await bus.publish(topic, numbered(1))
+      const entered = Promise.withResolvers<void>()
+      let handled = false
+      const consumer = await bus.consume([topic], 'group', async (batch) => {
+        entered.resolve()
+        await sleep(30)
+        handled = true
+        return batch.map((): Handled => 'done')
+      })
+      await entered.promise
+      await consumer[Symbol.asyncDispose]()
+      expect(handled).toBe(true)
+      expect(await committedAfter(under, topic, 1)).toBe(true)
+    })
+
     it('goes on after what was handled when it is opened again', TEST, async () => {
       await using under = await withTopic(open)
       const { topic } = under
