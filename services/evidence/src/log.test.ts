@@ -1,0 +1,186 @@
+import { copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
+import { LogFolder, logKey, naiveFiles } from './log.fixture.ts'
+import { Log } from './log.ts'
+
+const entry = (n: number | string) => Buffer.from(`entry ${n}`)
+const entries = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => entry(from + n))
+const texts = (from: number, to: number) => entries(from, to).map(String)
+
+async function grow(folder: LogFolder, ...batches: Uint8Array[][]): Promise<void> {
+  await using storage = await folder.open()
+  const log = await Log.open(storage, logKey)
+  for (const batch of batches) await log.append(batch, {})
+}
+
+it.each([1, 255, 256, 257, 70_000])(
+  'lays %i entries out as C2SP tlog-tiles says, and has no other file (V14)',
+  async (size) => {
+    using folder = new LogFolder()
+    await grow(folder, entries(0, size))
+    const files = folder.files()
+    const expected = naiveFiles(entries(0, size))
+    expect([...files.keys()].sort()).toEqual([...expected.keys()].sort())
+    for (const [path, bytes] of expected) expect(files.get(path)?.equals(bytes), path).toBe(true)
+    expect(await folder.check()).toMatchObject({ ok: true, size })
+  },
+)
+
+it('keeps the partial tiles of every published size, and each size has one root (V14)', async () => {
+  using folder = new LogFolder()
+  const sizes = [3, 200, 256, 300]
+  await grow(folder, ...sizes.map((size, n) => entries(sizes[n - 1] ?? 0, size)))
+  const files = folder.files()
+  for (const size of sizes)
+    for (const [path, bytes] of naiveFiles(entries(0, size))) expect(files.get(path)?.equals(bytes), path).toBe(true)
+})
+
+it('has a signed checkpoint from the start', async () => {
+  using folder = new LogFolder()
+  await grow(folder)
+  expect(await folder.check()).toMatchObject({ ok: true, size: 0 })
+})
+
+it('writes a full tile once', async () => {
+  using folder = new LogFolder()
+  const written: string[] = []
+  const real = await folder.open()
+  await using storage = {
+    ...real,
+    write: (files: Parameters<typeof real.write>[0]) => {
+      written.push(...files.map(({ path }) => path))
+      return real.write(files)
+    },
+    [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
+  }
+  const log = await Log.open(storage, logKey)
+  for (let n = 0; n < 600; n += 50) await log.append(entries(n, n + 50), {})
+  expect(written.length).toBe(new Set(written).size)
+})
+
+const everyBreak = (['write', 'swapHead', 'publishCheckpoint'] as const).flatMap((method) =>
+  (['before', 'partly', 'after'] as const).map((where): [StorageWrite['method'], Break] => [method, where]),
+)
+it.each(everyBreak)(
+  'loses and doubles nothing when %s breaks %s its effect, at any size (V2, V14)',
+  async (method, where) => {
+    for (const n of [0, 1, 4, 5]) {
+      using folder = new LogFolder()
+      let before = 0
+      {
+        const plan = (write: StorageWrite) => (write.method === method && write.n === n ? where : undefined)
+        await using storage = faultyLogStorage(await folder.open(), plan)
+        const log = await Log.open(storage, logKey).catch(() => undefined)
+        // 60 a batch: the fifth completes a tile.
+        for (; log !== undefined; before += 60) {
+          const failed = await log.append(entries(before, before + 60), {}).catch(() => 'failed')
+          if (failed === 'failed') break
+        }
+      }
+      // Other entries than those of the broken batch come first now: nothing of it may show through.
+      await using storage = await folder.open()
+      const log = await Log.open(storage, logKey)
+      const { size } = log
+      expect([before, before + 60]).toContain(size)
+      expect(await folder.check()).toMatchObject({ ok: true, size })
+      await log.append([entry('other'), entry('another')], {})
+      const checked = await folder.check()
+      expect(checked).toMatchObject({ ok: true, size: size + 2 })
+      expect(checked.entries).toEqual([...texts(0, size), 'entry other', 'entry another'])
+    }
+  },
+)
+
+it('is the same log however it is cut into batches and broken in between (V14)', async () => {
+  const anyStep = fc.record({
+    batch: fc.integer({ min: 1, max: 300 }),
+    method: fc.constantFrom('write', 'swapHead', 'publishCheckpoint'),
+    where: fc.constantFrom<Break | undefined>(undefined, undefined, 'before', 'partly', 'after'),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyStep, { minLength: 1, maxLength: 6 }), async (steps) => {
+      using folder = new LogFolder()
+      await grow(folder)
+      let size = 0
+      for (const { batch, method, where } of steps) {
+        await using storage = faultyLogStorage(await folder.open(), (write) =>
+          write.method === method && write.n === 0 ? where : undefined,
+        )
+        const log = await Log.open(storage, logKey).catch(() => undefined)
+        if (log === undefined) continue
+        size = log.size
+        await log.append(entries(size, size + batch), {}).catch(() => undefined)
+      }
+      await grow(folder)
+      const checked = await folder.check()
+      expect(checked.ok).toBe(true)
+      expect(checked.entries).toEqual(texts(0, checked.entries.length))
+      expect(checked.entries.length).toBeGreaterThanOrEqual(size)
+    }),
+    { numRuns: 15 },
+  )
+})
+
+it('signs nothing over entries that are not stored as they were hashed (V14)', async () => {
+  using folder = new LogFolder()
+  const real = await folder.open()
+  await using storage = {
+    ...real,
+    read: async (path: string) => {
+      const bytes = await real.read(path)
+      return path.startsWith('tile/entries/') && bytes ? Buffer.from(bytes).fill(0x21, 9, 10) : bytes
+    },
+    [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
+  }
+  const log = await Log.open(storage, logKey)
+  await expect(log.append(entries(0, 3), {})).rejects.toMatchObject({ code: 'log_inconsistent' })
+  expect(await folder.check()).toMatchObject({ ok: true, size: 0 })
+})
+
+it('refuses to go on from a log that does not agree with itself (V14)', async () => {
+  const harm: Record<string, (folder: LogFolder) => void> = {
+    'the tree head is gone': ({ dir }) => rmSync(join(dir, 'tree-head.json')),
+    'the tree head is torn': ({ dir }) => writeFileSync(join(dir, 'tree-head.json'), '{"v":1'),
+    'a tile of the edge is gone': ({ log }) => rmSync(join(log, 'tile/0/001.p/44')),
+    'a tile of the edge was changed': ({ log }) => flip(join(log, 'tile/0/001.p/44'), 5),
+    'the checkpoint is of another key': ({ log }) => writeFileSync(join(log, 'checkpoint'), 'log.example/1\n0\n\n'),
+    'an older log was put in its place': ({ dir, log }) => {
+      rmSync(log, { recursive: true })
+      cpSync(join(dir, 'copy'), log, { recursive: true })
+    },
+    'an older tree head was put in its place': ({ dir }) =>
+      copyFileSync(join(dir, 'old-head.json'), join(dir, 'tree-head.json')),
+  }
+  for (const [what, hurt] of Object.entries(harm)) {
+    using folder = new LogFolder()
+    await grow(folder, entries(0, 200))
+    cpSync(folder.log, join(folder.dir, 'copy'), { recursive: true })
+    copyFileSync(join(folder.dir, 'tree-head.json'), join(folder.dir, 'old-head.json'))
+    await grow(folder, entries(200, 300))
+    hurt(folder)
+    await expect(grow(folder), what).rejects.toMatchObject({ code: 'log_inconsistent' })
+  }
+})
+
+it('does not build on a stored entry that was changed (V14)', async () => {
+  using folder = new LogFolder()
+  await grow(folder, entries(0, 300))
+  flip(join(folder.log, 'tile/entries/001.p/44'), 9)
+  await expect(grow(folder, entries(300, 301))).rejects.toMatchObject({ code: 'log_inconsistent' })
+})
+
+it('shows a stranger where one byte was changed (V14)', async () => {
+  using folder = new LogFolder()
+  await grow(folder, entries(0, 300))
+  flip(join(folder.log, 'tile/entries/000'), 40)
+  expect(await folder.check()).toMatchObject({ ok: false, path: 'tile/entries/000', reason: 'entry_differs', index: 4 })
+})
+
+function flip(file: string, at: number): void {
+  const bytes = readFileSync(file)
+  bytes[at] = (bytes[at] ?? 0) ^ 1
+  writeFileSync(file, bytes)
+}
