@@ -1,6 +1,6 @@
-import { changeCard, diffOf, grantCard, linesOf, requestCard } from './cards.js'
+import { changeCard, diffOf, grantCard, linesOf, requestCard, statementFacts } from './cards.js'
 import { api, enrol, sign, signIn, takeInvitation } from './ceremonies.js'
-import { ask, el, field, tick, visible, when } from './dom.js'
+import { ask, el, field, tick, visible } from './dom.js'
 
 const main = document.getElementById('main')
 const everyMs = 2000
@@ -13,7 +13,7 @@ let shown = new Map()
 function say(text, kind = 'done') {
   const message = el('p', { class: `message ${kind}` }, visible(text))
   document.getElementById('messages').replaceChildren(message)
-  setTimeout(() => message.remove(), 12_000)
+  setTimeout(() => message.remove(), kind === 'failed' ? 12_000 : 5000)
 }
 
 /** Runs what a click asked for; says what went wrong, and lets nobody click twice meanwhile. */
@@ -33,16 +33,13 @@ async function run(action) {
 async function approve(item, narrowed) {
   const rendered = await api(`/requests/${item.id}/statement`, narrowed())
   const { statement, statement_hash: hash, lines } = rendered
-  const what = statement.kind === 'registry' ? diffOf(item.diff) : linesOf(lines)
-  const until = statement.kind === 'registry' ? undefined : el('p', {}, 'Valid until ', when(statement.not_after), '.')
+  const change = statement.kind === 'registry'
   const agreed = await ask({
-    title: statement.kind === 'registry' ? 'You sign this change' : 'You sign exactly this',
+    title: change ? 'You sign this change' : 'You sign exactly this',
     body: [
-      statement.kind === 'registry' ? undefined : el('p', { class: 'id' }, 'For ', visible(statement.agent)),
-      what,
-      until,
+      ...(change ? [diffOf(item.diff)] : [linesOf(lines), statementFacts(statement)]),
       el('p', { class: 'id' }, 'Statement ', hash),
-    ].filter(Boolean),
+    ],
     action: 'Sign with passkey',
   })
   if (!agreed) return

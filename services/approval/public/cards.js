@@ -16,6 +16,26 @@ function facts(rows) {
   )
 }
 
+/** The rest of what an approval statement says, from the statement itself. */
+export function statementFacts({
+  agent,
+  mode,
+  not_before: from,
+  not_after: until,
+  action_digest: digest,
+  rebind,
+  rule,
+}) {
+  return facts([
+    ['Agent', visible(agent)],
+    ['Mode', modes[mode]],
+    ['Valid', 'from ', when(from), ' until ', when(until)],
+    digest ? ['Exact action', el('code', {}, digest)] : undefined,
+    rebind === 'attested' ? ['New key', 'May be bound to a new key of the same agent'] : undefined,
+    ['Rule', visible(`${rule.id}: ${rule.quorum} of ${rule.group}`)],
+  ])
+}
+
 export function linesOf(lines) {
   return el('ul', { class: 'lines' }, ...lines.map((line) => el('li', {}, visible(line))))
 }
@@ -151,10 +171,12 @@ function diffLines(before, after) {
   return el('ul', { class: 'lines code' }, ...lines)
 }
 
+/** Every leaf by JSON pointer; what is empty is a leaf too, or it would come and go unseen. */
 function flat(value, path = '', into = new Map()) {
-  if (typeof value === 'object' && value !== null)
-    for (const [key, member] of Object.entries(value)) flat(member, path === '' ? key : `${path}.${key}`, into)
-  else if (value !== null && value !== undefined) into.set(path, JSON.stringify(value))
+  if (value === null || value === undefined) return into
+  const members = typeof value === 'object' ? Object.entries(value) : []
+  if (members.length === 0) into.set(path, JSON.stringify(value))
+  for (const [key, member] of members) flat(member, `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, into)
   return into
 }
 
@@ -200,7 +222,9 @@ export function grantCard(grant, { withdraw }) {
     ),
     facts([
       ['Task', visible(grant.task)],
-      alive ? ['Ends in', countdown(grant.not_after)] : ['Ended', when(grant.not_after)],
+      alive
+        ? ['Ends in', countdown(grant.not_after)]
+        : [grant.state === 'revoked' ? 'Was to end' : 'Ended', when(grant.not_after)],
       ['Approved by', visible(grant.approved_by.join(', '))],
       grant.revoked
         ? ['Revoked', `#${grant.revoked.sequence} `, visible(grant.revoked.reason), ' by ', visible(grant.revoked.by)]
