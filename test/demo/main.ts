@@ -1,0 +1,49 @@
+import { parseArgs } from 'node:util'
+import { startSystem } from '@bailiwick/testkit'
+import { type Step, tell } from './story.ts'
+
+const usage = `npm run demo [-- --json] [-- --data DIR]
+
+Tells the whole story unattended, on the embedded default. Exit code 0 only if every step held.
+  --json      prints only [{step, ok, ms, detail}]
+  --data DIR  keeps the state in DIR, which must not hold an installation yet`
+
+const { values } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, data: { type: 'string' }, help: { type: 'boolean' } },
+})
+if (values.help) {
+  console.log(usage)
+  process.exit(0)
+}
+
+const steps: Step[] = []
+const say = (line: string) => {
+  if (!values.json) console.log(line)
+}
+
+async function step(title: string, run: () => Promise<string>): Promise<void> {
+  const number = steps.length + 1
+  const started = performance.now()
+  const outcome = await run().then(
+    (detail) => ({ ok: true, detail }),
+    (error) => ({ ok: false, detail: error instanceof Error ? error.message : String(error) }),
+  )
+  const ms = Math.round(performance.now() - started)
+  steps.push({ step: number, ms, ...outcome })
+  say(`${number}. ${title}   [${ms} ms]`)
+  say(`   ${outcome.ok ? '✓' : '✗'} ${outcome.detail}`)
+  if (!outcome.ok) throw new Error('the story ends here')
+}
+
+try {
+  await using system = await startSystem(values.data === undefined ? {} : { data: values.data })
+  say(`Bailiwick demo: installation ${system.host.trust.installation} at ${system.url}, one operator, software passkey`)
+  say('')
+  await tell(system, step)
+  say('')
+  say(`All ${steps.length} steps held.${values.data === undefined ? '' : ` The state is in ${values.data}.`}`)
+} catch (error) {
+  process.exitCode = 1
+  if (steps.every(({ ok }) => ok)) console.error(error)
+}
+if (values.json) console.log(JSON.stringify(steps))

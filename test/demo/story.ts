@@ -1,0 +1,298 @@
+import { spawnSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { makeDpopProof } from '@bailiwick/credentials'
+import { errorCode } from '@bailiwick/errors'
+import { paths } from '@bailiwick/installation'
+import { memoryOutcomeStore } from '@bailiwick/pep'
+import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { enrolApprover, type System } from '@bailiwick/testkit'
+import { startInvoicesApi } from './invoices-api.ts'
+
+export interface Step {
+  step: number
+  ok: boolean
+  ms: number
+  detail: string
+}
+
+type Say = (title: string, run: () => Promise<string>) => Promise<void>
+type Agent = ReturnType<typeof sampleAgent>
+
+const bailiwick = join(import.meta.dirname, '../../packages/cli/src/main.ts')
+const pauseMs = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Throws what was expected instead, which the step then shows. */
+function must(holds: boolean, otherwise: string): asserts holds {
+  if (!holds) throw new Error(otherwise)
+}
+
+/** The story of DESIGN §2, step by step, against a running system; each step says what it saw. */
+export async function tell(system: System, step: Say): Promise<void> {
+  const { host, data, url } = system
+  const agent = sampleAgent(host, 'reconciler')
+  const stranger = sampleAgent(host, 'forecaster')
+  const approver = await enrolApprover(system)
+  const invoices = await openInvoices(system)
+  await using _ = invoices.api
+  let requestId = ''
+  let grantId = ''
+  let actionId = ''
+
+  const call = (who: Agent, tool: string, properties: object, grant?: string, callId?: string) =>
+    who.fetch(
+      `${system.invoicesUrl}/${tool}`,
+      { method: 'POST' },
+      {
+        ...(grant === undefined ? {} : { grant: { grantId: grant } }),
+        ...(callId === undefined ? {} : { callId }),
+        action: 'tools/call',
+        resource: { type: 'tool', id: `${sample.toolServer}/${tool}` },
+        properties: { ...properties },
+      },
+    )
+
+  await step('The agent calls a tool without a grant', async () => {
+    const refused = await call(agent, 'read', { invoice: 'INV-1' })
+    const problem = await refused.json()
+    must(refused.status === 401 || refused.status === 403, `it answered ${refused.status}`)
+    must(problem.code === 'credential_missing', `the reason was ${problem.code}`)
+    must(problem.access_request?.endpoint === `${url}/access/v1/requests`, 'it did not say where to ask')
+    return `denied: ${problem.code}; it can be requested at ${problem.access_request.endpoint}`
+  })
+
+  await step('It publishes a signed request on access-requests.v1', async () => {
+    const signed = agent.signRequest({
+      authority: sampleAuthority,
+      mode: 'window',
+      expiresInSeconds: 3600,
+      purpose: 'Reconcile the invoices of the third quarter and post small corrections.',
+    })
+    await host.bus.publish('access-requests.v1', [agent.accessRequestEvent(signed)])
+    const pending = await eventually(async () => (await approver.state()).requests.find((r) => r.agent === agent.id))
+    requestId = pending.id
+    return `${requestId}: read; adjust up to 500 EUR, 10 times; 200 calls and 2000.00 EUR in all; for an hour`
+  })
+
+  await step('The approver narrows the budget and approves with a passkey', async () => {
+    const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, cost: { EUR: '1000.00' } } }
+    const answer = await approver.approve(requestId, { authority })
+    must(answer.status === 'approved' && answer.grant_id !== undefined, `the answer was ${answer.status}`)
+    grantId = answer.grant_id
+    const verified = system.services.policyDecision.pdp
+    const tree = verified.projection.ledger.grants.trees.get(grantId)
+    must(tree !== undefined, 'the decision point does not know the grant')
+    const approval = await verified.approvals.of(tree)
+    must(approval.ok, 'the decision point does not accept the assertion')
+    return `${grantId}; 2000.00 → 1000.00 EUR; the assertion was verified by approval, by the issuer and by the decision point`
+  })
+
+  await step('It obtains a credential bound to its key and makes 20 calls', async () => {
+    const credential = await agent.credential({ grantId }, { wait: AbortSignal.timeout(5000) })
+    for (let n = 1; n <= 20; n++) {
+      const response = await call(agent, 'read', { invoice: `INV-${n}` }, grantId)
+      must(response.status === 200, `call ${n} answered ${response.status}: ${await response.text()}`)
+      actionId = response.headers.get('bailiwick-decision-id') ?? actionId
+    }
+    await invoices.api.delivered()
+    must(invoices.api.ledger.effects.read === 20, `${invoices.api.ledger.effects.read} effects`)
+    const left = Math.round((credential.expiresAt - host.clock.now()) / 1000)
+    return `20 of 20 allowed, 20 effects, 20 signed outcomes; the credential lives another ${left} s`
+  })
+
+  await step('Valid-token denials, each with its own reason and no effect', async () => {
+    const before = { ...invoices.api.ledger.effects }
+    const denied = async (what: string, expected: string, response: Response) => {
+      const { code } = await response.json()
+      must(response.status !== 200 && code === expected, `${what}: ${response.status} ${code}, not ${expected}`)
+      return `${what}: ${code}`
+    }
+    const adjust = (amount: string) => ({ invoice: 'INV-1', amount, currency: 'EUR' })
+    const said = [
+      await denied('over the limit', 'argument_out_of_bounds', await call(agent, 'adjust', adjust('500.01'), grantId)),
+      await denied('not approved', 'action_not_granted', await call(agent, 'delete', { invoice: 'INV-1' }, grantId)),
+      await denied('another key', 'proof_key_mismatch', await callWithForeignKey(system, agent, grantId)),
+      await refusedToStranger(stranger, grantId),
+    ]
+    must(JSON.stringify(invoices.api.ledger.effects) === JSON.stringify(before), 'a denial had an effect')
+    const racers = await Promise.all(Array.from({ length: 20 }, () => call(agent, 'adjust', adjust('10'), grantId)))
+    const codes = await Promise.all(
+      racers.filter(({ status }) => status !== 200).map(async (r) => (await r.json()).code),
+    )
+    must(invoices.api.ledger.effects.adjust === 10, `${invoices.api.ledger.effects.adjust} of 20 racers had an effect`)
+    must(codes.length === 10 && codes.every((code) => code === 'uses_exhausted'), `the losers got ${codes.join()}`)
+    said.push('20 race for 10 adjustments: 10 effects, 10 × uses_exhausted')
+    said.push(
+      await denied(
+        'changed after the permit',
+        'permit_action_mismatch',
+        await invoices.tampering(() => call(agent, 'read', { invoice: 'INV-5' }, grantId)),
+      ),
+    )
+    must(invoices.api.ledger.effects.adjust === 10 && invoices.api.ledger.effects.read === 20, 'a denial had an effect')
+    return said.join('; ')
+  })
+
+  await step('The approver withdraws while calls are running', async () => {
+    let lastAllow = 0
+    let running = true
+    const runners = Array.from({ length: 4 }, async () => {
+      while (running) {
+        const response = await call(agent, 'read', { invoice: 'INV-2' }, grantId)
+        if (response.status === 200) lastAllow = Math.max(lastAllow, performance.now())
+        await response.arrayBuffer()
+      }
+    })
+    await pauseMs(300)
+    const answer = await approver.withdraw(requestId, 'The task is no longer needed.')
+    const acknowledged = performance.now()
+    await pauseMs(700)
+    running = false
+    await Promise.all(runners)
+    const after = Math.max(0, lastAllow - acknowledged)
+    const refused = await call(agent, 'read', { invoice: 'INV-3' }, grantId)
+    const { code } = await refused.json()
+    must(refused.status !== 200 && code === 'grant_revoked', `afterwards: ${refused.status} ${code}`)
+    must(after <= 1000, `an ALLOW ${Math.round(after)} ms after the acknowledgement`)
+    return `revocation ${answer.revoked_sequence} acknowledged; last ALLOW ${after === 0 ? 'before it' : `${after.toFixed(1)} ms later`}; then ${code}`
+  })
+
+  await step('bailiwick verify checks the log from its files and public keys alone', async () => {
+    await invoices.api.delivered()
+    await pauseMs(1200) // every event of the story is under a checkpoint
+    const { log, logVkey } = paths(data)
+    const clean = verify(log, logVkey)
+    must(clean.status === 0, `it found fault with a good log: ${clean.text}`)
+    const copy = mkdtempSync(join(tmpdir(), 'bailiwick-flipped-'))
+    try {
+      cpSync(log, copy, { recursive: true })
+      const bundle = firstBundle(copy)
+      const bytes = readFileSync(join(copy, bundle))
+      bytes[100] = (bytes[100] ?? 0) ^ 1
+      writeFileSync(join(copy, bundle), bytes)
+      const flipped = verify(copy, logVkey)
+      must(flipped.status === 1 && flipped.text.includes(bundle), `the flipped byte was not named: ${flipped.text}`)
+      return `${system.services.evidence.size()} leaves verify; one byte flipped in a copy: ${lineWith(bundle, flipped.text)}`
+    } finally {
+      rmSync(copy, { recursive: true, force: true })
+    }
+  })
+
+  await step('The trace of one action, back to the human', async () => {
+    const response = await fetch(`${url}/v1/trace/${actionId}`)
+    must(response.status === 200, `the trace answered ${response.status}`)
+    const trace = await response.json()
+    must(trace.verified === true, 'a signature on the way does not verify')
+    const types: string[] = trace.steps.map((s: { type: string }) => s.type)
+    const order = [
+      'outcome.reported',
+      'decision.allowed',
+      'credential.intended',
+      'grant.created',
+      'request.approved',
+      'request.received',
+    ]
+    for (const type of order) must(types.includes(type), `${type} is missing among ${types.join()}`)
+    const lines = order.map((type) => {
+      const found = trace.steps.find((s: { type: string }) => s.type === type)
+      return `     ${type.padEnd(18)} leaf ${String(found.leaf_index ?? found.leaf ?? '').padStart(4)}  ${found.time}  verified`
+    })
+    return [`${actionId}: ${trace.steps.length} steps, every signature verified again`, ...lines].join('\n')
+  })
+}
+
+async function openInvoices(system: System) {
+  const { data, host, invoicesUrl, url } = system
+  let tampering = false
+  const api = await startInvoicesApi({
+    url: invoicesUrl,
+    id: sample.enforcementPoint,
+    toolServer: sample.toolServer,
+    trust: host.trust,
+    callerKey: sampleKey(data, 'point-caller'),
+    outcomeKey: sampleKey(data, 'point-outcome'),
+    pdpUrl: url,
+    store: memoryOutcomeStore(),
+    clock: host.clock,
+    random: host.random,
+    logger: host.logger,
+    tamper: (args) => {
+      if (tampering) args.invoice = 'INV-40'
+    },
+  })
+  return {
+    api,
+    /** Runs a call while hostile code in the API changes its arguments as soon as the permit is there. */
+    async tampering(run: () => Promise<Response>): Promise<Response> {
+      tampering = true
+      try {
+        return await run()
+      } finally {
+        tampering = false
+      }
+    },
+  }
+}
+
+/** The stolen credential: genuine, with a proof by a key that is not the one it confirms. */
+async function callWithForeignKey(
+  { data, host, invoicesUrl }: System,
+  agent: Agent,
+  grantId: string,
+): Promise<Response> {
+  const { token } = await agent.credential({ grantId })
+  const url = `${invoicesUrl}/read`
+  const jti = randomUUID()
+  const proof = makeDpopProof(
+    { htm: 'POST', htu: url, jti, now: host.clock.now(), accessToken: token },
+    sampleKey(data, 'forecaster'),
+  )
+  return fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `DPoP ${token}`, dpop: proof },
+    body: JSON.stringify({ invoice: 'INV-1' }),
+  })
+}
+
+/** Another agent of the same owner, with its own key and good attestation, asks for a credential under this approval. */
+async function refusedToStranger(stranger: Agent, grantId: string): Promise<string> {
+  try {
+    await stranger.credential({ grantId })
+  } catch (error) {
+    const code = errorCode(error)
+    must(code === 'grant_unknown', `another agent got ${code}`)
+    return `another agent of this owner: ${code}`
+  }
+  throw new Error('another agent got a credential')
+}
+
+function verify(log: string, vkey: string): { status: number | null; text: string } {
+  const run = spawnSync(process.execPath, [bailiwick, 'verify', '--log', log, '--vkey', vkey], { encoding: 'utf8' })
+  return { status: run.status, text: `${run.stdout}${run.stderr}` }
+}
+
+const lineWith = (word: string, text: string) =>
+  text
+    .split('\n')
+    .find((line) => line.includes(word))
+    ?.trim()
+
+/** The bundle that holds the first leaves: the full one once there are 256, until then the newest partial one. */
+function firstBundle(log: string): string {
+  const full = 'tile/entries/000'
+  if (existsSync(join(log, full))) return full
+  const widths = readdirSync(join(log, `${full}.p`)).map(Number)
+  return `${full}.p/${Math.max(...widths)}`
+}
+
+async function eventually<T>(find: () => Promise<T | undefined>): Promise<T> {
+  for (let tries = 0; tries < 200; tries++) {
+    const found = await find()
+    if (found !== undefined) return found
+    await pauseMs(25)
+  }
+  throw new Error('it did not happen within 5 s')
+}
