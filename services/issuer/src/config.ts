@@ -1,3 +1,6 @@
+import { commonSettings } from '@bailiwick/service-kit'
+import { z } from 'zod'
+
 /** What an issuer needs to know besides its adapters. */
 export interface IssuerConfig {
   /** Unique for each start. */
@@ -8,3 +11,10 @@ export interface IssuerConfig {
   credentialSeconds: number
   maxStalenessMs: number
 }
+
+/** The environment of `bailiwick serve issuer`. */
+export const configSchema = z.object({
+  ...commonSettings(8422),
+  /** Seconds that a credential lives. */
+  BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().int().min(10).max(600).default(300),
+})

@@ -1,3 +1,6 @@
+import { commonSettings } from '@bailiwick/service-kit'
+import { z } from 'zod'
+
 /** What a PDP needs to know besides its adapters. */
 export interface PolicyDecisionConfig {
   /** Unique for each start. */
@@ -12,3 +15,6 @@ export interface PolicyDecisionConfig {
 }
 
 export const defaults = { decisionDeadlineMs: 1000, outcomeSeconds: 60 }
+
+/** The environment of `bailiwick serve policy-decision`. */
+export const configSchema = z.object(commonSettings(8423))
