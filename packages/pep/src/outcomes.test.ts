@@ -1,0 +1,145 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { EnforcementPoint } from './enforcement-point.ts'
+import { fileOutcomeStore, memoryOutcomeStore, type OutcomeStore } from './outcome-store.ts'
+import { aCall, aPoint, FakePdp } from './pdp.fixture.ts'
+
+let folder = ''
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'agentpep-outcomes-'))
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const act = (point: EnforcementPoint) => point.guard(aCall(), async () => undefined)
+
+describe('outcomes', () => {
+  it('are delivered in their order, without gaps, once a PDP that was away is back', async () => {
+    await using pdp = await FakePdp.start()
+    let attempts = 0
+    pdp.outcome = () => ({ status: ++attempts % 3 === 0 ? 204 : 503 })
+    await using point = await aPoint(pdp)
+    for (let n = 0; n < 6; n++) await act(point)
+    await point.delivered()
+    expect(pdp.outcomes.map((o) => o.sequence)).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
+  it('that were not delivered are delivered by the next process, which goes on numbering', async () => {
+    await using pdp = await FakePdp.start()
+    const path = join(folder, 'new', 'outcomes.json')
+    pdp.outcome = () => ({ status: 503 })
+    const before = await aPoint(pdp, { store: fileOutcomeStore(path) })
+    await act(before)
+    await act(before)
+    await before[Symbol.asyncDispose]()
+    expect(pdp.outcomes).toHaveLength(0)
+    pdp.outcome = () => ({ status: 204 })
+    await using point = await aPoint(pdp, { store: fileOutcomeStore(path) })
+    await act(point)
+    await point.delivered()
+    expect(pdp.outcomes.map((o) => o.sequence)).toEqual([1, 2, 3])
+  }, 10_000)
+
+  it('have a number that is durable before anybody sees it, so that no restart gives it away again', async () => {
+    await using pdp = await FakePdp.start()
+    const store = memoryOutcomeStore()
+    const seen: [number, number | undefined][] = []
+    pdp.outcome = ({ sequence }) => {
+      store.load().then((state) => seen.push([sequence, state?.sequence]))
+      return { status: 204 }
+    }
+    await using point = await aPoint(pdp, { store })
+    for (let n = 0; n < 3; n++) await act(point)
+    await point.delivered()
+    expect(seen.map(([sequence]) => sequence)).toEqual([1, 2, 3])
+    for (const [sequence, durable] of seen) expect(durable).toBeGreaterThanOrEqual(sequence)
+  })
+
+  it('stay here while the store cannot be written, and go out when it can', async () => {
+    await using pdp = await FakePdp.start()
+    const real = memoryOutcomeStore()
+    let broken = true
+    const store: OutcomeStore = {
+      load: () => real.load(),
+      save: async (state) => {
+        if (broken) throw new Error('no space left')
+        await real.save(state)
+      },
+    }
+    const problems: string[] = []
+    await using point = await aPoint(pdp, { store, onProblem: ({ code }) => problems.push(code) })
+    await act(point)
+    await expect.poll(() => problems.length).toBeGreaterThan(1)
+    expect(pdp.outcomes).toHaveLength(0)
+    broken = false
+    await point.delivered()
+    expect(pdp.outcomes.map((o) => o.sequence)).toEqual([1])
+  })
+
+  it('that the PDP refuses for good do not hold up the others, and somebody is told', async () => {
+    await using pdp = await FakePdp.start()
+    pdp.outcome = ({ sequence }) =>
+      sequence === 1 ? { status: 409, body: { code: 'outcome_mismatch' } } : { status: 204 }
+    const problems: string[] = []
+    await using point = await aPoint(pdp, { onProblem: ({ code }) => problems.push(code) })
+    await act(point)
+    await act(point)
+    await point.delivered()
+    expect(pdp.outcomes.map((o) => o.sequence)).toEqual([2])
+    expect(problems).toEqual(['outcome_mismatch'])
+  })
+
+  it('of a decision that the PDP does not know are tried for a minute and then given up', async () => {
+    await using pdp = await FakePdp.start()
+    let now = pdp.now()
+    pdp.now = () => now
+    let tries = 0
+    pdp.outcome = ({ sequence }) => {
+      if (sequence > 1) return { status: 204 }
+      now += 20_000
+      tries++
+      return { status: 404, body: { code: 'decision_unknown' } }
+    }
+    const problems: string[] = []
+    await using point = await aPoint(pdp, { now: () => now, onProblem: ({ code }) => problems.push(code) })
+    await act(point)
+    await point.delivered()
+    expect([tries, problems]).toEqual([3, ['decision_unknown']])
+  })
+
+  it.each([[401], [403], [408], [429], [500], [502]])('are kept when the PDP answers %i', async (status) => {
+    await using pdp = await FakePdp.start()
+    let first = true
+    pdp.outcome = () => {
+      const reply = { status: first ? status : 204 }
+      first = false
+      return reply
+    }
+    await using point = await aPoint(pdp)
+    await act(point)
+    await point.delivered()
+    expect(pdp.outcomes).toHaveLength(1)
+  })
+})
+
+describe('the outcome file', () => {
+  it('keeps what was saved last', async () => {
+    const store = fileOutcomeStore(join(folder, 'state.json'))
+    expect(await store.load()).toBeUndefined()
+    await store.save({ sequence: 1, pending: ['a.b.c'] })
+    await store.save({ sequence: 2, pending: [] })
+    expect(await store.load()).toEqual({ sequence: 2, pending: [] })
+  })
+
+  it.each([
+    ['garbage', 'x'],
+    ['another form', '{"sequence":1}'],
+    ['an unknown member', '{"v":1,"sequence":1,"pending":[],"x":1}'],
+  ])('stops the start when it holds %s, which would begin the numbering again', async (_, text) => {
+    await using pdp = await FakePdp.start()
+    const path = join(folder, 'broken.json')
+    writeFileSync(path, text)
+    await expect(aPoint(pdp, { store: fileOutcomeStore(path) })).rejects.toMatchObject({ code: 'config_invalid' })
+  })
+})
