@@ -1,0 +1,119 @@
+import { actionDigest } from '@bailiwick/credentials'
+import { describe, expect, it } from 'vitest'
+import { FakeInstallation, grantId } from './installation.fixture.ts'
+
+const resource = { type: 'tool', id: 'invoices/adjust' }
+const properties = { amount: '10.00', currency: 'EUR' }
+const call = { grant: { grantId }, action: 'tools/call', resource, properties }
+const challenge = (error: string, nonce?: string) => ({
+  status: 401,
+  headers: {
+    'www-authenticate': `DPoP error="${error}", algs="ES256 EdDSA"`,
+    ...(nonce ? { 'dpop-nonce': nonce } : {}),
+  },
+})
+
+describe('a signed call', () => {
+  it('carries the credential, and a proof over it, the URI and the exact action', async () => {
+    await using fake = await FakeInstallation.start()
+    const response = await fake.agent().fetch(`${fake.url}/adjust?page=2`, { headers: { 'x-mine': '1' } }, call)
+    expect([response.status, await response.json()]).toEqual([200, { done: true }])
+    const [sent] = fake.at('/adjust')
+    expect(sent).toMatchObject({ method: 'POST', headers: { authorization: 'DPoP token-1', 'x-mine': '1' } })
+    expect(sent?.proof?.actionDigest).toBe(actionDigest({ name: 'tools/call', properties, resource }))
+    expect(JSON.parse(sent?.text ?? '')).toEqual(properties)
+    expect(sent?.headers['bailiwick-call-id']).toMatch(/^[0-9A-Za-z_-]{16,64}$/)
+  })
+
+  it('is made once more with the nonce that was asked for, with a new proof and as a new question', async () => {
+    await using fake = await FakeInstallation.start()
+    const agent = fake.agent()
+    fake.api = ({ proof }) => (proof?.nonce === 'api-1' ? { body: {} } : challenge('use_dpop_nonce', 'api-1'))
+    const callId = 'call-0123456789abcdef'
+    expect((await agent.fetch(`${fake.url}/adjust`, {}, { ...call, callId })).status).toBe(200)
+    const sent = fake.at('/adjust')
+    expect(sent).toHaveLength(2)
+    expect(sent[0]?.headers['bailiwick-call-id']).toBe(callId)
+    expect(sent[1]?.headers['bailiwick-call-id']).not.toBe(callId)
+    expect(sent[0]?.proof?.jti).not.toBe(sent[1]?.proof?.jti)
+    expect(sent.map((s) => s.text)).toEqual([JSON.stringify(properties), JSON.stringify(properties)])
+    expect((await agent.fetch(`${fake.url}/adjust`, {}, call)).status).toBe(200)
+    expect(fake.at('/adjust')).toHaveLength(3)
+  })
+
+  it('is not made again and again when the nonce is never right', async () => {
+    await using fake = await FakeInstallation.start()
+    let nonces = 0
+    fake.api = () => challenge('use_dpop_nonce', `api-${++nonces}`)
+    expect((await fake.agent().fetch(`${fake.url}/adjust`, {}, call)).status).toBe(401)
+    expect(fake.at('/adjust')).toHaveLength(2)
+  })
+
+  it.each([
+    ['names no nonce', challenge('use_dpop_nonce')],
+    ['names another error', challenge('invalid_dpop_proof', 'api-1')],
+    ['is a denial', { status: 403, headers: { 'dpop-nonce': 'api-1' }, body: { code: 'policy_denied' } }],
+    ['is a redirect to somebody else', { status: 307, headers: { location: 'http://elsewhere.example/' } }],
+  ])('is not made again when the answer %s', async (_, reply) => {
+    await using fake = await FakeInstallation.start()
+    fake.api = () => reply
+    expect((await fake.agent().fetch(`${fake.url}/adjust`, {}, call)).status).toBe(reply.status)
+    expect(fake.at('/adjust')).toHaveLength(1)
+  })
+
+  it('gets a new credential after one was refused', async () => {
+    await using fake = await FakeInstallation.start()
+    const agent = fake.agent()
+    fake.api = ({ headers }) => (headers.authorization === 'DPoP token-1' ? challenge('invalid_token') : { body: {} })
+    expect((await agent.fetch(`${fake.url}/adjust`, {}, call)).status).toBe(401)
+    expect((await agent.fetch(`${fake.url}/adjust`, {}, call)).status).toBe(200)
+    expect(fake.tokens).toBe(2)
+  })
+
+  it('without a grant presents nothing', async () => {
+    await using fake = await FakeInstallation.start()
+    const { grant: _, ...question } = call
+    await fake.agent().fetch(`${fake.url}/adjust`, {}, question)
+    expect(fake.received).toHaveLength(1)
+    expect(fake.received[0]?.headers).not.toHaveProperty('authorization')
+    expect(fake.received[0]?.headers).not.toHaveProperty('dpop')
+  })
+
+  it('sends a body of the caller as it is, and none with GET', async () => {
+    await using fake = await FakeInstallation.start()
+    const agent = fake.agent()
+    await agent.fetch(
+      `${fake.url}/raw`,
+      { method: 'PUT', body: 'as it is', headers: { 'content-type': 'text/plain' } },
+      call,
+    )
+    await agent.fetch(`${fake.url}/raw`, { method: 'get' }, call)
+    await agent.fetch(`${fake.url}/raw`, {}, { grant: { grantId }, action: 'GET', resource })
+    expect(fake.at('/raw').map((r) => [r.method, r.text, r.headers['content-type']])).toEqual([
+      ['PUT', 'as it is', 'text/plain'],
+      ['GET', '', undefined],
+      ['GET', '', undefined],
+    ])
+  })
+
+  it('whose answer was lost has an unknown outcome, and one that was given up the reason of its signal', async () => {
+    await using fake = await FakeInstallation.start()
+    const agent = fake.agent()
+    await agent.credential({ grantId })
+    fake.api = () => ({ hang: true })
+    const signal = AbortSignal.timeout(30)
+    await expect(agent.fetch(`${fake.url}/adjust`, { signal }, call)).rejects.toMatchObject({ name: 'TimeoutError' })
+    const url = `${fake.url}/adjust`
+    await fake[Symbol.asyncDispose]()
+    await expect(agent.fetch(url, {}, call)).rejects.toMatchObject({ code: 'outcome_unknown' })
+  })
+
+  it('with arguments that have no canonical form is refused before anything is sent', async () => {
+    await using fake = await FakeInstallation.start()
+    const wrong = { ...call, properties: { amount: Number.NaN } }
+    await expect(fake.agent().fetch(`${fake.url}/adjust`, {}, wrong)).rejects.toMatchObject({
+      code: 'request_malformed',
+    })
+    expect(fake.received).toHaveLength(0)
+  })
+})
