@@ -79,6 +79,7 @@ export class Installed implements Disposable {
   async evidence(
     bus: Bus,
     options: Partial<EvidenceConfig> & Pick<EvidenceAdapters, 'wrapStorage'> = {},
+    logKey = readFileSync(this.at.logKey, 'utf8'),
   ): Promise<Running> {
     const { wrapStorage, ...config } = options
     const health = new Health()
@@ -95,7 +96,7 @@ export class Installed implements Disposable {
         data: this.data,
         keys: {
           event: readKeyFile(this.at.keys('evidence'), 'event', 'evidence-event'),
-          log: readFileSync(this.at.logKey, 'utf8'),
+          log: logKey,
         },
         clock: systemClock,
         random: systemRandom,

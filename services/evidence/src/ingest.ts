@@ -1,7 +1,7 @@
 import type { Bus, Handled, Message, Subscription } from '@bailiwick/bus'
 import { errorCode } from '@bailiwick/errors'
 import type { Participant } from '@bailiwick/projection'
-import { judgeLeaf, type LeafVerdict } from './judge-leaf.ts'
+import { judgeLeaf, type LeafVerdict, type Refusal } from './judge-leaf.ts'
 import type { LeafIndex } from './leaf-index.ts'
 import { park, parkedId } from './park.ts'
 import type { Sequencer } from './sequencer.ts'
@@ -15,6 +15,8 @@ export interface IngestOptions {
   onParked: (topic: string) => void
 }
 
+/** More than the bus delivers twice before the log has it. */
+const remembered = 10_000
 /** How long a partition rests when the log has too much to write, or a key cannot be looked up, ms. */
 const restMs = 200
 
@@ -23,10 +25,14 @@ const restMs = 200
  * published checkpoint, or what stands for it is on its parked topic; so nothing is lost, and what comes twice is one leaf.
  */
 export async function startIngest(options: IngestOptions): Promise<Subscription> {
-  return options.bus.consume(leafTopics, 'evidence', (batch) => takeBatch(batch, options))
+  const parked = new Set<string>()
+  return options.bus.consume(leafTopics, 'evidence', (batch) => takeBatch(batch, { ...options, parked }))
 }
 
-async function takeBatch(batch: readonly Message[], options: IngestOptions): Promise<readonly Handled[]> {
+/** `parked`: what this process parked, of which the log may not know yet. */
+type Ingest = IngestOptions & { parked: Set<string> }
+
+async function takeBatch(batch: readonly Message[], options: Ingest): Promise<readonly Handled[]> {
   const taken: Promise<Handled>[] = []
   for (const message of batch) {
     const verdict = await judge(message, options)
@@ -47,8 +53,8 @@ async function judge(message: Message, { bus, participant }: IngestOptions): Pro
   }
 }
 
-async function take(message: Message, verdict: LeafVerdict, options: IngestOptions): Promise<Handled> {
-  const { sequencer, index, participant, onParked } = options
+async function take(message: Message, verdict: LeafVerdict, options: Ingest): Promise<Handled> {
+  const { sequencer } = options
   if (verdict.kind === 'leaf') {
     try {
       await sequencer.add(message.bytes, message)
@@ -56,14 +62,19 @@ async function take(message: Message, verdict: LeafVerdict, options: IngestOptio
       if (errorCode(error) === 'queue_full') return { again: restMs }
       throw error
     }
-    return 'done'
+  } else {
+    await parkOnce(message, verdict, options)
+    sequencer.cover(message)
   }
-  // Delivered again after a crash: what stands for it is in the log already.
-  const isParked = [...index.mentions(parkedId(message))].length > 0
-  if (!isParked) {
-    await park(message, verdict, participant.producer)
-    onParked(message.topic)
-  }
-  sequencer.cover(message)
   return 'done'
+}
+
+/** Delivered again, it is not told again; only a crash between the two can make it so, and both then say the same. */
+async function parkOnce(message: Message, verdict: Refusal, { participant, index, parked, onParked }: Ingest) {
+  const id = parkedId(message)
+  if (parked.has(id) || [...index.mentions(id)].length > 0) return
+  parked.add(id)
+  for (const oldest of parked) if (parked.size > remembered) parked.delete(oldest)
+  await park(message, verdict, participant.producer)
+  onParked(message.topic)
 }

@@ -12,6 +12,8 @@ export type LeafVerdict =
   | { kind: 'unreadable'; code: ErrorCode }
   | { kind: 'unsigned'; code: ErrorCode; eventId: string }
 
+export type Refusal = Exclude<LeafVerdict, { kind: 'leaf' }>
+
 /** How long a key may take to arrive by the registry, ms: it is a topic of its own. */
 const registryMs = 5000
 

@@ -3,7 +3,7 @@ import { type ParkedTopicName, topicNamed } from '@bailiwick/contracts'
 import { sha256 } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
 import type { Producer } from '@bailiwick/projection'
-import type { LeafVerdict } from './judge-leaf.ts'
+import type { Refusal } from './judge-leaf.ts'
 
 /** How a parked message is found again: the id under which the log mentions it. */
 export const parkedId = ({ topic, partition, offset }: Pick<Message, 'topic' | 'partition' | 'offset'>): string =>
@@ -14,11 +14,7 @@ export const parkedId = ({ topic, partition, offset }: Pick<Message, 'topic' | '
  * or of one on a topic of evidence's own, a finding too. Nothing of its content, which anybody may have put there (V17):
  * not even its key.
  */
-export async function park(
-  message: Message,
-  verdict: Exclude<LeafVerdict, { kind: 'leaf' }>,
-  producer: Pick<Producer, 'publish'>,
-): Promise<void> {
+export async function park(message: Message, verdict: Refusal, producer: Pick<Producer, 'publish'>): Promise<void> {
   const { topic, partition, offset, bytes } = message
   const hash = sha256(bytes)
   const parkedTopic = `${topic}.parked`

@@ -25,7 +25,11 @@ export interface SequencerOptions {
   gatherMs?: number
   /** How far apart two batches, and so two checkpoints, begin under load, ms; at most 1,000. */
   paceMs?: number
+  /** Leaves that may wait, over all partitions. */
+  maxWaiting?: number
 }
+
+const defaults = { gatherMs: 20, paceMs: 200, maxWaiting: 32_768 }
 
 interface Waiting {
   bytes: Uint8Array
@@ -36,7 +40,6 @@ interface Waiting {
 /** One batch: bounds what a start after a crash may have to take away, and how long a checkpoint takes. */
 const batchLeaves = 8192
 /** What may wait, over all partitions. */
-const maxWaiting = 32_768
 const maxWaitingBytes = 128 * 1024 * 1024
 
 /**
@@ -44,7 +47,7 @@ const maxWaitingBytes = 128 * 1024 * 1024
  * often it is delivered. Leaves are written in batches, each with its own checkpoint.
  */
 export class Sequencer implements AsyncDisposable {
-  readonly #options: SequencerOptions & { gatherMs: number; paceMs: number }
+  readonly #options: SequencerOptions & typeof defaults
   #waiting: Waiting[] = []
   #waitingBytes = 0
   readonly #underway = new Map<string, Promise<number>>()
@@ -57,7 +60,7 @@ export class Sequencer implements AsyncDisposable {
   #lastBegan = Number.NEGATIVE_INFINITY
 
   constructor(options: SequencerOptions) {
-    this.#options = { gatherMs: 20, paceMs: 200, ...options }
+    this.#options = { ...defaults, ...options }
     this.#consumed = structuredClone(options.log.consumed)
   }
 
@@ -85,7 +88,7 @@ export class Sequencer implements AsyncDisposable {
       this.cover(place)
       return index
     }
-    if (this.#waiting.length >= maxWaiting || this.#waitingBytes + bytes.length > maxWaitingBytes)
+    if (this.#waiting.length >= this.#options.maxWaiting || this.#waitingBytes + bytes.length > maxWaitingBytes)
       throw new ServiceError('queue_full', 'leaves')
     const waiting = { bytes, place, index: Promise.withResolvers<number>() }
     this.#waiting.push(waiting)

@@ -12,8 +12,8 @@ export interface Gathered {
 }
 
 /**
- * Reads from the log all that is about an id, and all that it followed from. An approver is also known by passkeys: their
- * assertions name those.
+ * Reads from the log all that is about an id, what followed from that, and what it followed from. An approver is also known
+ * by passkeys: assertions name those.
  */
 export async function gather(
   id: string,
@@ -26,24 +26,48 @@ export async function gather(
 ): Promise<Gathered> {
   const passkeys = from.registry.get('approver', id)?.credentials.map(({ credential_id }) => credential_id) ?? []
   const ids = new Set([id, ...passkeys])
-  const about = [...new Set([...ids].flatMap((each) => [...from.index.mentions(each)].map(({ index }) => index)))]
-  about.sort((a, b) => a - b)
   const leaves = new Map<number, TraceLeaf>()
   const asked = new Set<string>()
-  const queue = about.slice(-limit)
-  for (let index = queue.pop(); index !== undefined; index = queue.pop()) {
-    if (leaves.has(index)) continue
+
+  async function read(index: number): Promise<TraceLeaf | undefined> {
     const bytes = await from.readLeaf(index)
     const leaf = bytes && traceLeaf(index, bytes)
-    if (leaf === undefined) continue
-    leaves.set(index, leaf)
-    for (const cause of placeOf(leaf.event).from.map(nameOf)) {
+    if (leaf !== undefined) leaves.set(index, leaf)
+    return leaf
+  }
+
+  /** What it follows from: of that the beginnings alone, not all else that came of them. */
+  async function readCauses({ event }: TraceLeaf): Promise<void> {
+    for (const cause of placeOf(event).from.map(nameOf)) {
       if (asked.has(cause)) continue
       asked.add(cause)
-      queue.push(...beginningsOf(cause, from.index.mentions(cause)))
+      for (const index of beginningsOf(cause, from.index.mentions(cause))) {
+        const leaf = leaves.get(index) ?? (await read(index))
+        if (leaf !== undefined) await readCauses(leaf)
+      }
     }
   }
-  return { ids, leaves: [...leaves.values()], truncated: about.length > limit }
+
+  let truncated = false
+  const followed = new Set<string>()
+  for (const queue = [...ids]; queue.length > 0; ) {
+    const name = queue.pop() as string
+    followed.add(name)
+    // The newest first: of a long story its end is told.
+    for (const { index } of [...from.index.mentions(name)].reverse()) {
+      if (leaves.has(index)) continue
+      if (leaves.size >= limit) {
+        truncated = true
+        break
+      }
+      const leaf = await read(index)
+      if (leaf === undefined) continue
+      const { is } = placeOf(leaf.event)
+      if (is !== undefined && !followed.has(nameOf(is))) queue.push(nameOf(is))
+    }
+  }
+  for (const leaf of [...leaves.values()]) await readCauses(leaf)
+  return { ids, leaves: [...leaves.values()], truncated }
 }
 
 /** `approval of req_…` is looked for under the request's id. */

@@ -24,7 +24,8 @@ interface Node {
 
 /**
  * The story of `ids` (other names of one thing), told by these leaves: trees in time, from the request at the root to
- * outcomes at the tips. Of what is not about `ids` only that from which it followed is kept. Every step is verified anew.
+ * outcomes at the tips. Kept is what names `ids`, what followed from that, and what it followed from; nothing beside it. Every
+ * step is verified anew.
  */
 export async function traceOf(
   ids: ReadonlySet<string>,
@@ -40,7 +41,8 @@ export async function traceOf(
   const kept = new Set<Node>()
   for (const node of nodes) {
     if (!mentionsAny(node.leaf, ids)) continue
-    for (let at: Node | undefined = node; at !== undefined && !kept.has(at); at = at.parent) kept.add(at)
+    for (let at = node.parent; at !== undefined && !kept.has(at); at = at.parent) kept.add(at)
+    keepBelow(node, kept)
   }
   const roots = nodes.filter((node) => node.parent === undefined && kept.has(node))
   return Promise.all(roots.map((root) => stepOf(root, kept, by)))
@@ -73,6 +75,11 @@ function adopt(node: Node, beginnings: ReadonlyMap<string, Node>): void {
   for (let at = found; at !== undefined; at = at.parent) if (at === node) return
   node.parent = found
   found?.children.push(node)
+}
+
+function keepBelow(node: Node, kept: Set<Node>): void {
+  kept.add(node)
+  for (const child of node.children) if (!kept.has(child)) keepBelow(child, kept)
 }
 
 async function stepOf(node: Node, kept: ReadonlySet<Node>, by: TraceTrust): Promise<TraceStep> {

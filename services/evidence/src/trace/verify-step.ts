@@ -1,4 +1,4 @@
-import { verifyApproval, verifyGrantContent } from '@bailiwick/approval-statement'
+import { verifyApproval, verifyGrantContent, verifySigners } from '@bailiwick/approval-statement'
 import type { DecodedEvent } from '@bailiwick/contracts'
 import {
   jcsHash,
@@ -82,11 +82,14 @@ async function verifyHumans(
 ): Promise<StepCheck> {
   const { statement, assertions } = data
   if (jcsHash(statement) !== data.statement_hash) return no('statement_unknown')
-  // The change itself carries these assertions, and the registry took it only after it had verified them.
-  if (statement.kind === 'registry') return { verified: true, signed_by: signersOf(assertions, registry) }
+  const view = registry.view(at)
+  if (statement.kind === 'registry') {
+    const signed = await verifySigners({ statement, assertions, approvers: view.approvers, trust })
+    return signed.ok ? { verified: true, signed_by: [...signed.signers.keys()].sort() } : no(signed.code)
+  }
   const agent = registry.instance(statement.agent)?.agent
   if (agent === undefined) return no('agent_unknown')
-  const verified = await verifyApproval({ statement, assertions, registry: registry.view(at), agent, trust, at })
+  const verified = await verifyApproval({ statement, assertions, registry: view, agent, trust, at })
   return verified.ok ? { verified: true, signed_by: verified.approverIds } : no(verified.code)
 }
 
@@ -119,8 +122,4 @@ function verifyReport(
 
 function needs(type: DecodedEvent['type'], causes: readonly TraceLeaf[], problem: string): StepCheck {
   return causes.some(({ event }) => event.type === type) ? { verified: true } : no(problem)
-}
-
-function signersOf(assertions: readonly { credential_id: string }[], registry: RegistryState): string[] {
-  return assertions.flatMap(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? [])
 }

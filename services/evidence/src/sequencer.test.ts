@@ -1,0 +1,158 @@
+import { join } from 'node:path'
+import { systemClock } from '@bailiwick/service-kit'
+import { expect, it } from 'vitest'
+import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
+import { LeafIndex } from './leaf-index.ts'
+import { LogFolder, logKey } from './log.fixture.ts'
+import { Log, type Published } from './log.ts'
+import { Sequencer, type SequencerOptions } from './sequencer.ts'
+
+const event = (n: number, more = '') =>
+  Buffer.from(JSON.stringify({ id: `evt_${n}`, type: 't', source: '/issuer/a', subject: 's', data: { n, more } }))
+const place = (offset: number) => ({ topic: 'grants.v1', partition: 0, offset })
+
+async function aSequencer(
+  folder: LogFolder,
+  { plan, ...options }: Partial<SequencerOptions> & { plan?: (write: StorageWrite) => Break | undefined } = {},
+) {
+  const disk = await folder.open()
+  const storage = faultyLogStorage(disk, plan ?? (() => undefined))
+  const log = await Log.open(storage, logKey)
+  const index = await LeafIndex.open(join(folder.dir, 'index'), storage, log.checkpoint)
+  const fatal = Promise.withResolvers<unknown>()
+  const monotonic = () => systemClock.monotonic()
+  const sequencer = new Sequencer({
+    log,
+    index,
+    monotonic,
+    onFatal: fatal.resolve,
+    gatherMs: 1,
+    paceMs: 20,
+    ...options,
+  })
+  return {
+    log,
+    index,
+    sequencer,
+    fatal: fatal.promise,
+    async [Symbol.asyncDispose]() {
+      await sequencer[Symbol.asyncDispose]()
+      await index[Symbol.asyncDispose]()
+      await storage[Symbol.asyncDispose]()
+    },
+  }
+}
+
+it('gives one leaf to what is delivered many times, at once, later and after a restart (V2)', async () => {
+  using folder = new LogFolder()
+  {
+    await using it = await aSequencer(folder)
+    const indexes = await Promise.all([0, 1, 0, 1, 0].map((n, offset) => it.sequencer.add(event(n), place(offset))))
+    expect(indexes).toEqual([0, 1, 0, 1, 0])
+    expect(await it.sequencer.add(event(1), place(5))).toBe(1)
+  }
+  await using it = await aSequencer(folder)
+  expect(await it.sequencer.add(event(0), place(6))).toBe(0)
+  expect(it.log.size).toBe(2)
+})
+
+it('gives a leaf of its own to other bytes under a known id (V2)', async () => {
+  using folder = new LogFolder()
+  await using it = await aSequencer(folder)
+  expect(await it.sequencer.add(event(0), place(0))).toBe(0)
+  expect(await it.sequencer.add(event(0, 'other'), place(1))).toBe(1)
+  expect(it.index.indexOfEvent('evt_0')).toBe(0)
+})
+
+it('answers only when a published checkpoint covers the leaf (V2)', async () => {
+  using folder = new LogFolder()
+  await using it = await aSequencer(folder)
+  const index = await it.sequencer.add(event(0), place(0))
+  expect((await folder.check()).entries[index]).toBe(event(0).toString())
+})
+
+it('publishes checkpoints at most a second apart under load, and at once after a pause', async () => {
+  using folder = new LogFolder()
+  const times: number[] = []
+  const monotonic = () => systemClock.monotonic()
+  const onPublished = (_: Published) => void times.push(monotonic())
+  // As it runs: with the pace that it has by itself.
+  await using it = await aSequencer(folder, { onPublished, gatherMs: 20, paceMs: 200 })
+  const began = monotonic()
+  await it.sequencer.add(event(-1), place(0))
+  expect(monotonic() - began).toBeLessThan(1000)
+  const added: Promise<number>[] = []
+  for (let n = 0; monotonic() - began < 1500; n++) {
+    added.push(it.sequencer.add(event(n), place(n)))
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+  await Promise.all(added)
+  const apart = times.slice(1).map((time, n) => time - (times[n] ?? 0))
+  expect(times.length).toBeGreaterThan(2)
+  expect(Math.max(...apart)).toBeLessThan(1000)
+})
+
+it('writes all that was added before it ends', async () => {
+  using folder = new LogFolder()
+  {
+    await using it = await aSequencer(folder, { gatherMs: 60_000, paceMs: 60_000 })
+    for (let n = 0; n < 300; n++) void it.sequencer.add(event(n), place(n))
+  }
+  expect(await folder.check()).toMatchObject({ ok: true, size: 300 })
+})
+
+it('keeps leaves in the order in which they were added', async () => {
+  using folder = new LogFolder()
+  {
+    await using it = await aSequencer(folder, { paceMs: 1 })
+    for (let n = 0; n < 20; n++) await Promise.all([0, 1, 2].map((k) => it.sequencer.add(event(3 * n + k), place(n))))
+  }
+  const { entries } = await folder.check()
+  expect(entries).toEqual(Array.from({ length: 60 }, (_, n) => event(n).toString()))
+})
+
+it('remembers with the tree head what of the bus it covers', async () => {
+  using folder = new LogFolder()
+  {
+    await using it = await aSequencer(folder)
+    await it.sequencer.add(event(0), { topic: 'grants.v1', partition: 2, offset: 7 })
+    it.sequencer.cover({ topic: 'approvals.v1', partition: 0, offset: 3 })
+    await it.sequencer.add(event(1), { topic: 'grants.v1', partition: 2, offset: 8 })
+  }
+  await using it = await aSequencer(folder)
+  expect(it.sequencer.consumed).toEqual({ 'grants.v1': { 2: 8 }, 'approvals.v1': { 0: 3 } })
+})
+
+it('stops for good when a write fails: nothing more is answered, and the process is told once (V13)', async () => {
+  using folder = new LogFolder()
+  let fatal = 0
+  await using it = await aSequencer(folder, {
+    plan: ({ method }) => (method === 'write' ? 'after' : undefined),
+    onFatal: () => void fatal++,
+  })
+  const added = [0, 1].map((n) => it.sequencer.add(event(n), place(n)))
+  for (const one of await Promise.allSettled(added))
+    expect(one).toMatchObject({ status: 'rejected', reason: { code: 'outcome_unknown' } })
+  await expect(it.sequencer.add(event(2), place(2))).rejects.toMatchObject({ code: 'outcome_unknown' })
+  expect({ fatal, failed: it.sequencer.failed }).toEqual({ fatal: 1, failed: true })
+})
+
+it('refuses more than it can hold, and takes it later', async () => {
+  using folder = new LogFolder()
+  await using it = await aSequencer(folder, { maxWaiting: 2, gatherMs: 10 })
+  const added = [0, 1].map((n) => it.sequencer.add(event(n), place(n)))
+  await expect(it.sequencer.add(event(2), place(2))).rejects.toMatchObject({ code: 'queue_full' })
+  expect(await it.sequencer.add(event(1), place(3))).toBe(1)
+  await Promise.all(added)
+  expect(await it.sequencer.add(event(2), place(2))).toBe(2)
+})
+
+it('tells when an event is in the log, or that it is not in time', async () => {
+  using folder = new LogFolder()
+  await using it = await aSequencer(folder)
+  const waiting = it.sequencer.integrated('evt_0', 2000)
+  await it.sequencer.add(event(0), place(0))
+  expect(await waiting).toBe(0)
+  expect(await it.sequencer.integrated('evt_0', 0)).toBe(0)
+  await expect(it.sequencer.integrated('evt_9', 1)).rejects.toMatchObject({ code: 'deadline_exceeded' })
+})

@@ -1,0 +1,291 @@
+import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { buildApprovalStatement, grantOf, requestIdOf, statementChallenge } from '@bailiwick/approval-statement'
+import type { Bus } from '@bailiwick/bus'
+import type { Agent, ApprovalStatement, Approver, Assertion, EventData, Grant, Rule } from '@bailiwick/contracts'
+import {
+  generateKey,
+  jcsHash,
+  readKeyFile,
+  sha256,
+  signAccessRequest,
+  signInvitation,
+  signOutcome,
+} from '@bailiwick/credentials'
+import type { Draft } from '@bailiwick/projection'
+import { newId, systemClock, systemRandom } from '@bailiwick/service-kit'
+import { Installed } from '../evidence.fixture.ts'
+
+const rpId = 'localhost'
+const origin = 'http://localhost:8420'
+
+/** A passkey by hand: what a browser and an authenticator make of a statement. */
+function aPasskey() {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { x = '', y = '' } = publicKey.export({ format: 'jwk' })
+  const [prefix, middle] = [Buffer.from('a5010203262001215820', 'hex'), Buffer.from('225820', 'hex')]
+  const cose = Buffer.concat([prefix, Buffer.from(x, 'base64url'), middle, Buffer.from(y, 'base64url')])
+  const credential_id = randomBytes(32).toString('base64url')
+  const credential = {
+    credential_id,
+    public_key: cose.toString('base64url'),
+    sign_count: 0,
+    registered_at: new Date(systemClock.now()).toISOString(),
+  }
+  const answer = (statement: ApprovalStatement): Assertion => {
+    const challenge = Buffer.from(statementChallenge(statement)).toString('base64url')
+    const clientData = Buffer.from(JSON.stringify({ type: 'webauthn.get', challenge, origin, crossOrigin: false }))
+    const hash = (data: string | Buffer) => createHash('sha256').update(data).digest()
+    const authenticatorData = Buffer.concat([hash(rpId), Buffer.from([0x05, 0, 0, 0, 0])])
+    const signature = sign('sha256', Buffer.concat([authenticatorData, hash(clientData)]), privateKey)
+    return {
+      credential_id,
+      authenticator_data: authenticatorData.toString('base64url'),
+      client_data_json: clientData.toString('base64url'),
+      signature: signature.toString('base64url'),
+    }
+  }
+  return { credential, answer }
+}
+
+/** What a service that was taken over says instead. */
+export interface Lies {
+  received?: (data: Extract<EventData<'approvals.v1', 'request.received'>, { kind: 'access' }>) => object
+  assertion?: (assertion: Assertion) => Assertion
+  grant?: (grant: Grant) => Grant
+  outcomeKey?: ReturnType<typeof generateKey<'outcome'>>
+  withoutIntent?: boolean
+}
+
+/** One agent, one approver, one enforcement point; and a task from the request to two outcomes, as the services tell it. */
+export class Story extends Installed {
+  readonly agentKey: ReturnType<typeof generateKey<'agent'>>
+  readonly pointKey: ReturnType<typeof generateKey<'outcome'>>
+  readonly passkey: ReturnType<typeof aPasskey>
+  readonly agent: Agent
+  readonly approver: Approver
+  readonly rule: Rule
+
+  constructor() {
+    const agentKey = generateKey('agent')
+    const pointKey = generateKey('outcome')
+    const passkey = aPasskey()
+    const agent = {
+      id: 'spiffe://acme.example/agent/ledger',
+      name: 'Ledger agent',
+      owner: 'olga',
+      attestor: { kind: 'registered_key' as const, keys: [{ instance: 'one', jwk: publicJwk(agentKey) }] },
+      labels: [],
+      proactive_requests: true,
+    }
+    const approver = { id: 'fiona', name: 'Fiona', groups: ['finance'], credentials: [passkey.credential] }
+    const rule: Rule = {
+      id: 'finance-tools',
+      order: 1,
+      match: {},
+      approvers: { group: 'finance', quorum: 1 },
+      owner_may_approve: false,
+      modes: ['window'],
+      max_window_seconds: 8 * 3600,
+      narrowing: true,
+    }
+    super([
+      { type: 'agent', value: agent },
+      { type: 'rule', value: rule },
+      {
+        type: 'enforcement-point',
+        value: {
+          id: 'erp-gateway',
+          caller_jwk: publicJwk(generateKey('agent')),
+          outcome_jwk: publicJwk(pointKey),
+          resources: [{ type: 'tool' }],
+          base_urls: [],
+          may_release: false,
+        },
+      },
+    ])
+    this.agentKey = agentKey
+    this.pointKey = pointKey
+    this.passkey = passkey
+    this.agent = agent
+    this.approver = approver
+    this.rule = rule
+  }
+
+  /** The first approver comes by the invitation. */
+  #enrolment(): Draft<'registry.v1'> {
+    const { id, name, groups } = this.approver
+    const { credential_id, public_key } = this.passkey.credential
+    const jws = signInvitation(
+      { installation: this.trust.installation, approver_id: id, name, groups, credential_id, public_key },
+      readKeyFile(this.at.keys('invitation'), 'invitation', 'invitation'),
+    )
+    const data = {
+      entity: { type: 'approver' as const, id },
+      value: this.approver,
+      hash: jcsHash(this.approver),
+      authorization: { kind: 'invitation' as const, jws },
+    }
+    return { type: 'approver.registered', subject: `approver ${id}`, version: 1, data }
+  }
+
+  /** Publishes the whole story; gives the ids of what it is about. */
+  async tell(bus: Bus, lies: Lies = {}) {
+    await using issuer = await this.registered(bus)
+    await using approval = await this.participant(bus, 'approval')
+    await using pdp = await this.participant(bus, 'policy-decision')
+    await issuer.producer.publish('registry.v1', [this.#enrolment()])
+    const now = systemClock.now()
+    const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()
+    const instance = `${this.agent.id}/one`
+    const authority = {
+      type: 'bailiwick_task' as const,
+      task: 'reconcile-q3',
+      permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: 'invoices.read' } }],
+      budget: { calls: 20 },
+    }
+
+    const asked = {
+      aud: this.trust.installation,
+      sub: instance,
+      iat: Math.floor(now / 1000),
+      exp: Math.floor(now / 1000) + 600,
+      jti: newId('evt', now, systemRandom),
+      authority,
+      mode: 'window' as const,
+      expires_in_seconds: 3600,
+    }
+    const request = signAccessRequest(asked, this.agentKey)
+    const request_id = requestIdOf(request)
+    const received = {
+      kind: 'access' as const,
+      request_id,
+      request,
+      request_hash: jcsHash(asked),
+      agent: instance,
+      instance_key: this.agentKey.kid,
+      authority,
+      mode: 'window' as const,
+      rebind: 'none' as const,
+      not_before: at(0),
+      not_after: at(3600),
+      received_by: 'topic' as const,
+      expires_at: at(900),
+    }
+    const statement = buildApprovalStatement({
+      installation: this.trust.installation,
+      request_id,
+      request_hash: received.request_hash,
+      agent: instance,
+      instance_key: this.agentKey.kid,
+      rebind: 'none',
+      authority,
+      mode: 'window',
+      not_before: at(0),
+      not_after: at(3600),
+      policy_set: sha256('policies'),
+      manifests: {},
+      as_of: 0,
+      nonce: randomBytes(16).toString('base64url'),
+      rule: this.rule,
+      approvers: [this.approver],
+      now,
+    })
+    const assertion = this.passkey.answer(statement)
+    const assertions = [lies.assertion?.(assertion) ?? assertion]
+    await approval.producer.publish('approvals.v1', [
+      {
+        type: 'request.received',
+        subject: request_id,
+        version: 1,
+        data: { ...received, ...lies.received?.(received) } as typeof received,
+      },
+      {
+        type: 'request.approved',
+        subject: request_id,
+        version: 2,
+        data: { request_id, statement, statement_hash: jcsHash(statement), assertions },
+      },
+    ])
+
+    const genuine = grantOf(statement, assertions)
+    const grant = lies.grant?.(genuine) ?? genuine
+    const [credential_id, other_credential] = [newId('crd', now, systemRandom), newId('crd', now, systemRandom)]
+    const intended = (id: string) => ({
+      type: 'credential.intended' as const,
+      subject: id,
+      key: grant.id,
+      version: 2,
+      data: {
+        credential_id: id,
+        grant_id: grant.id,
+        agent: instance,
+        jkt: this.agentKey.kid,
+        audience: ['https://erp.example/'],
+        issued_at: at(0),
+        expires_at: at(300),
+        kid: sha256('credential key'),
+      },
+    })
+    await issuer.producer.publish('grants.v1', [
+      { type: 'grant.created', subject: grant.id, version: 1, data: { grant } },
+      ...(lies.withoutIntent ? [] : [intended(credential_id)]),
+      intended(other_credential),
+    ])
+
+    const actor = { agent: instance, credential_id, grant_id: grant.id, request_id, task: authority.task }
+    const decisions = [0, 1].map(() => newId('dec', now, systemRandom))
+    const action_digest = sha256('the action')
+    for (const [n, decision_id] of decisions.entries()) {
+      const call_id = newId('call', now, systemRandom)
+      const said = { installation: this.trust.installation, enforcement_point: 'erp-gateway', sequence: n + 1, call_id }
+      const outcome = signOutcome(
+        { ...said, decision_id, action_digest, status: 'succeeded', at: at(1) },
+        lies.outcomeKey ?? this.pointKey,
+      )
+      const nothing = { calls: 0, cost: {}, egress_bytes: 0 }
+      await pdp.producer.publish('decisions.v1', [
+        {
+          type: 'decision.allowed',
+          subject: decision_id,
+          key: grant.id,
+          version: 2 * n + 1,
+          data: {
+            decision_id,
+            call_id,
+            enforcement_point: 'erp-gateway',
+            actor,
+            action: { name: 'tools/call', resource: { type: 'tool', id: 'invoices.read' }, action_digest },
+            permission: 0,
+            proof: 'agent_signed',
+            reserved: { calls: 1, cost: {}, egress_bytes: 0 },
+            labels: [],
+            policy_set: sha256('policies'),
+            policies: [],
+            outcome_due: at(60),
+            as_of: 0,
+          },
+        },
+        {
+          type: 'outcome.reported',
+          subject: decision_id,
+          key: grant.id,
+          version: 2 * n + 2,
+          data: {
+            decision_id,
+            grant_id: grant.id,
+            enforcement_point: 'erp-gateway',
+            sequence: n + 1,
+            status: 'succeeded',
+            released: nothing,
+            outcome,
+          },
+        },
+      ])
+    }
+    return { request_id, grant_id: grant.id, credential_id, decisions, task: authority.task, instance }
+  }
+}
+
+function publicJwk(key: { publicJwk: object }): Agent['attestor']['keys'][number]['jwk'] {
+  return key.publicJwk as Agent['attestor']['keys'][number]['jwk']
+}

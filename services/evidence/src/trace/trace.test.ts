@@ -1,0 +1,123 @@
+import { embeddedBus } from '@bailiwick/bus/embedded'
+import { topicNamed } from '@bailiwick/contracts'
+import { generateKey } from '@bailiwick/credentials'
+import { systemClock } from '@bailiwick/service-kit'
+import { expect, it } from 'vitest'
+import type { Running } from '../evidence.fixture.ts'
+import { type Lies, Story } from './story.fixture.ts'
+import type { TraceStep } from './trace.ts'
+
+type Told = Awaited<ReturnType<Story['tell']>>
+
+async function told(lies: Lies, use: (story: Story, ids: Told, evidence: Running) => Promise<void>): Promise<void> {
+  using story = new Story()
+  await using bus = await embeddedBus({
+    dir: story.at.bus,
+    partitions: (topic) => topicNamed(topic)?.partitions ?? 1,
+    retentionMs: () => undefined,
+    inMemory: (topic) => topic === 'heads.v1',
+    now: () => systemClock.now(),
+  })
+  const ids = await story.tell(bus, lies)
+  {
+    await using _evidence = await story.evidence(bus)
+  }
+  await using evidence = await story.evidence(bus)
+  await use(story, ids, evidence)
+}
+
+async function trace(evidence: Running, id: string) {
+  const { statusCode, body } = await evidence.http.inject({ method: 'GET', url: `/v1/trace/${encodeURIComponent(id)}` })
+  expect(statusCode).toBe(200)
+  return JSON.parse(body) as { verified: boolean; truncated: boolean; steps: TraceStep[]; trees: TraceStep[] }
+}
+
+const kinds = (steps: readonly TraceStep[]) => steps.map(({ kind }) => kind)
+
+it('leads one action back to the signatures of human and agent, each verified again (V3)', async () => {
+  await told({}, async (story, { decisions, instance }, evidence) => {
+    const { entries } = await story.verified()
+    const { steps, trees, verified } = await trace(evidence, decisions[0] ?? '')
+    expect(kinds(steps)).toEqual(['outcome', 'decision', 'credential', 'grant', 'approval', 'request'])
+    expect(steps.map(({ signed_by }) => signed_by)).toEqual([
+      ['erp-gateway'],
+      undefined,
+      undefined,
+      undefined,
+      ['fiona'],
+      [instance],
+    ])
+    expect(verified).toBe(true)
+    for (const { leaf_index, event_id, time, type, data } of steps)
+      expect(JSON.parse(entries[leaf_index] ?? '')).toMatchObject({ id: event_id, time, type, data })
+    expect(trees).toHaveLength(1)
+    expect(trees[0]?.steps[0]?.steps[0]?.kind).toBe('grant')
+  })
+})
+
+it('tells the story of a grant, request, credential, agent, instance, approver, passkey, task or point', async () => {
+  await told({}, async (story, { request_id, grant_id, credential_id, task, instance }, evidence) => {
+    const whole = [request_id, grant_id, task, story.agent.id, instance]
+    for (const id of whole) {
+      const { steps, verified } = await trace(evidence, id)
+      const told = kinds(steps).filter((kind) => kind !== 'registry')
+      expect(told.toSorted(), id).toEqual(
+        [
+          'approval',
+          'credential',
+          'credential',
+          'decision',
+          'decision',
+          'grant',
+          'outcome',
+          'outcome',
+          'request',
+        ].toSorted(),
+      )
+      expect(verified, id).toBe(true)
+    }
+    expect(kinds((await trace(evidence, credential_id)).steps).filter((kind) => kind === 'credential')).toHaveLength(1)
+    expect(kinds((await trace(evidence, 'erp-gateway')).steps).filter((kind) => kind === 'outcome')).toHaveLength(2)
+    for (const id of ['fiona', story.passkey.credential.credential_id])
+      expect(kinds((await trace(evidence, id)).steps), id).toContain('approval')
+  })
+})
+
+it('gives 404 for what the log does not name', async () => {
+  await told({}, async (_story, _ids, evidence) => {
+    const url = '/v1/trace/dec_00000000000000000000000000'
+    expect((await evidence.http.inject({ method: 'GET', url })).statusCode).toBe(404)
+  })
+})
+
+const flipped = (signature: string) =>
+  `${signature.slice(0, 20)}${signature[20] === 'A' ? 'B' : 'A'}${signature.slice(21)}`
+it.each<[string, Lies, TraceStep['kind'], string]>([
+  [
+    'an approval service that makes up an assertion',
+    { assertion: (assertion) => ({ ...assertion, signature: flipped(assertion.signature) }) },
+    'approval',
+    'assertion_invalid',
+  ],
+  [
+    'an approval service that makes up a request',
+    { received: ({ request }) => ({ request: request.replace(/[^.]+$/, flipped) }) },
+    'request',
+    'signature_invalid',
+  ],
+  [
+    'an approval service that renders another request than was asked',
+    { received: () => ({ request_hash: 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' }) },
+    'request',
+    'access_request_conflict',
+  ],
+  ['an issuer that grants more', { grant: (grant) => ({ ...grant, as_of: 9 }) }, 'grant', 'statement_unknown'],
+  ['a decision point that makes up an outcome', { outcomeKey: generateKey('outcome') }, 'outcome', 'key_unknown'],
+  ['a credential without an intent (V4)', { withoutIntent: true }, 'decision', 'credential_unrecorded'],
+])('says which step does not hold: %s (V3)', async (_, lies, kind, problem) => {
+  await told(lies, async (_story, { decisions }, evidence) => {
+    const { steps, verified } = await trace(evidence, decisions[0] ?? '')
+    expect(verified).toBe(false)
+    expect(steps.find((step) => step.kind === kind)).toMatchObject({ verified: false, problem })
+  })
+})
