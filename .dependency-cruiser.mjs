@@ -1,14 +1,49 @@
+const tests = '\\.(test|contract|fixture|test-data|int\\.test)\\.ts$'
+
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
   forbidden: [
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
     {
       name: 'no-service-imports-a-service',
+      comment:
+        'Services are split where trust splits: they meet on the bus or over HTTP. Standalone is one trust domain.',
       severity: 'error',
-      from: { path: '^services/([^/]+)/' },
+      from: { path: '^services/([^/]+)/', pathNot: ['^services/standalone/', tests] },
       to: { path: '^services/', pathNot: '^services/$1/' },
     },
-    { name: 'packages-know-no-service', severity: 'error', from: { path: '^packages/' }, to: { path: '^services/' } },
+    {
+      name: 'standalone-starts-services-and-nothing-else',
+      severity: 'error',
+      from: { path: '^services/standalone/' },
+      to: { path: '^services/', pathNot: ['^services/standalone/', '^services/[^/]+/src/start\\.ts$'] },
+    },
+    {
+      name: 'packages-know-no-service',
+      comment:
+        'A library that knew a service could not be used by another. Testkit is for tests, and starts the whole.',
+      severity: 'error',
+      from: { path: '^packages/', pathNot: '^packages/testkit/' },
+      to: { path: '^services/' },
+    },
+    {
+      name: 'testkit-is-for-tests',
+      severity: 'error',
+      from: { path: '^(packages|services)/', pathNot: ['^packages/testkit/', tests] },
+      to: { path: '^packages/testkit/' },
+    },
+    {
+      name: 'pure-packages-do-no-io',
+      comment: 'What carries the security argument can be read, tested and ported without a file or a socket.',
+      severity: 'error',
+      from: { path: '^packages/(contracts|errors|authority|tlog)/src/', pathNot: [tests, '/(examples|generate)/'] },
+      to: { path: '^(node:)?(fs|net|http|https|child_process|dgram|tls|dns)(/|$)' },
+    },
     {
       name: 'kafka-client-has-one-owner',
       severity: 'error',
@@ -16,25 +51,56 @@ export default {
       to: { path: '(^|/)node_modules/kafkajs/' },
     },
     {
+      name: 'redis-client-has-one-owner',
+      severity: 'error',
+      from: { pathNot: '^packages/grant-store/src/redis/' },
+      to: { path: '(^|/)node_modules/ioredis/' },
+    },
+    {
+      name: 'lmdb-is-in-adapters',
+      comment: 'The leaf index of evidence is no port: it can be rebuilt from the log.',
+      severity: 'error',
+      from: { pathNot: ['^packages/(bus|grant-store)/src/embedded/', '^services/evidence/src/'] },
+      to: { path: '(^|/)node_modules/lmdb/' },
+    },
+    {
+      name: 'jose-has-one-owner',
+      severity: 'error',
+      from: { pathNot: ['^packages/credentials/src/', '^test/'] },
+      to: { path: '(^|/)node_modules/jose/' },
+    },
+    {
+      name: 'cedar-has-one-owner',
+      severity: 'error',
+      from: { pathNot: '^services/policy-decision/src/cedar/' },
+      to: { path: '(^|/)node_modules/@cedar-policy/' },
+    },
+    {
       name: 'contracts-import-zod-only',
       severity: 'error',
-      from: { path: '^packages/contracts/src/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^packages/contracts/src/', pathNot: [tests, '/generate/'] },
       to: { pathNot: ['^packages/contracts/src/', '(^|/)node_modules/zod/'] },
     },
     {
       name: 'adapters-are-chosen-in-main',
+      comment: 'No other code can tell which adapter is in use.',
       severity: 'error',
       from: {
         path: '^(services|packages)/',
-        pathNot: ['/src/main\\.ts$', '\\.test\\.ts$', '^packages/bus/src/(embedded|kafka)/'],
+        pathNot: [
+          '/src/main\\.ts$',
+          tests,
+          '^packages/testkit/',
+          '^packages/(bus|grant-store)/src/(embedded|kafka|redis)/',
+        ],
       },
-      to: { path: '^packages/bus/src/(embedded|kafka)/' },
+      to: { path: '^packages/(bus|grant-store)/src/(embedded|kafka|redis)/' },
     },
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '(^|/)dist/' },
+    exclude: { path: '(^|/)(dist|public)/' },
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'node', 'default'],

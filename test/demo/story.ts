@@ -57,7 +57,7 @@ export async function tell(system: System, step: Say): Promise<void> {
 
   await step('The agent calls a tool without a grant', async () => {
     const refused = await call(agent, 'read', { invoice: 'INV-1' })
-    const problem = await refused.json()
+    const problem = await problemOf(refused)
     must(refused.status === 401 || refused.status === 403, `it answered ${refused.status}`)
     must(problem.code === 'credential_missing', `the reason was ${problem.code}`)
     must(problem.access_request?.endpoint === `${url}/access/v1/requests`, 'it did not say where to ask')
@@ -106,7 +106,7 @@ export async function tell(system: System, step: Say): Promise<void> {
   await step('Valid-token denials, each with its own reason and no effect', async () => {
     const before = { ...invoices.api.ledger.effects }
     const denied = async (what: string, expected: string, response: Response) => {
-      const { code } = await response.json()
+      const { code } = await problemOf(response)
       must(response.status !== 200 && code === expected, `${what}: ${response.status} ${code}, not ${expected}`)
       return `${what}: ${code}`
     }
@@ -120,7 +120,7 @@ export async function tell(system: System, step: Say): Promise<void> {
     must(JSON.stringify(invoices.api.ledger.effects) === JSON.stringify(before), 'a denial had an effect')
     const racers = await Promise.all(Array.from({ length: 20 }, () => call(agent, 'adjust', adjust('10'), grantId)))
     const codes = await Promise.all(
-      racers.filter(({ status }) => status !== 200).map(async (r) => (await r.json()).code),
+      racers.filter(({ status }) => status !== 200).map(async (r) => (await problemOf(r)).code),
     )
     must(invoices.api.ledger.effects.adjust === 10, `${invoices.api.ledger.effects.adjust} of 20 racers had an effect`)
     must(codes.length === 10 && codes.every((code) => code === 'uses_exhausted'), `the losers got ${codes.join()}`)
@@ -154,7 +154,7 @@ export async function tell(system: System, step: Say): Promise<void> {
     await Promise.all(runners)
     const after = Math.max(0, lastAllow - acknowledged)
     const refused = await call(agent, 'read', { invoice: 'INV-3' }, grantId)
-    const { code } = await refused.json()
+    const { code } = await problemOf(refused)
     must(refused.status !== 200 && code === 'grant_revoked', `afterwards: ${refused.status} ${code}`)
     must(after <= 1000, `an ALLOW ${Math.round(after)} ms after the acknowledgement`)
     return `revocation ${answer.revoked_sequence} acknowledged; last ALLOW ${after === 0 ? 'before it' : `${after.toFixed(1)} ms later`}; then ${code}`
@@ -184,9 +184,9 @@ export async function tell(system: System, step: Say): Promise<void> {
   await step('The trace of one action, back to the human', async () => {
     const response = await fetch(`${url}/v1/trace/${actionId}`)
     must(response.status === 200, `the trace answered ${response.status}`)
-    const trace = await response.json()
+    const trace = (await response.json()) as Trace
     must(trace.verified === true, 'a signature on the way does not verify')
-    const types: string[] = trace.steps.map((s: { type: string }) => s.type)
+    const types = trace.steps.map(({ type }) => type)
     const order = [
       'outcome.reported',
       'decision.allowed',
@@ -197,12 +197,20 @@ export async function tell(system: System, step: Say): Promise<void> {
     ]
     for (const type of order) must(types.includes(type), `${type} is missing among ${types.join()}`)
     const lines = order.map((type) => {
-      const found = trace.steps.find((s: { type: string }) => s.type === type)
-      return `     ${type.padEnd(18)} leaf ${String(found.leaf_index ?? found.leaf ?? '').padStart(4)}  ${found.time}  verified`
+      const found = trace.steps.find((one) => one.type === type)
+      return `     ${type.padEnd(19)} leaf ${String(found?.leaf_index).padStart(4)}  ${found?.time}  verified`
     })
     return [`${actionId}: ${trace.steps.length} steps, every signature verified again`, ...lines].join('\n')
   })
 }
+
+interface Trace {
+  verified: boolean
+  steps: { type: string; leaf_index: number; time: string }[]
+}
+
+const problemOf = async (response: Response) =>
+  (await response.json()) as { code?: string; access_request?: { endpoint: string } }
 
 async function openInvoices(system: System) {
   const { data, host, invoicesUrl, url } = system

@@ -1,17 +1,10 @@
 import type { SigningKey } from '@bailiwick/credentials'
 import { type AccessAsk, type AccessTask, accessRequests } from './access-requests.ts'
 import { type Credential, credentials, type GrantName } from './credentials.ts'
+import type { Endpoints } from './endpoints.ts'
 import { Http } from './http.ts'
 import { requestEvent, type SignedRequest, signRequest } from './sign-request.ts'
 import { type SignedCall, signedFetch } from './signed-fetch.ts'
-
-/** Where an installation's services are. */
-export interface Endpoints {
-  /** The issuer's identifier: the audience of client assertions. */
-  issuer: string
-  token: string
-  accessRequests: string
-}
 
 export interface AgentOptions {
   /** The agent's SPIFFE ID, as it is registered: `spiffe://<trust domain>/agent/<name>`. */

@@ -1,7 +1,7 @@
 import { encodeBase64url, type SigningKey, signClientAssertion } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
-import type { Endpoints } from './agent.ts'
+import type { Endpoints } from './endpoints.ts'
 import { failure, type Http, type ServiceAnswer } from './http.ts'
 import { pause, pauses } from './pause.ts'
 

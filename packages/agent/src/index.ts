@@ -1,5 +1,6 @@
 export type { AccessTask } from './access-requests.ts'
-export { type Agent, type AgentOptions, createAgent, type Endpoints } from './agent.ts'
+export { type Agent, type AgentOptions, createAgent } from './agent.ts'
 export type { Credential, GrantName } from './credentials.ts'
+export type { Endpoints } from './endpoints.ts'
 export type { AccessAsk, SignedRequest } from './sign-request.ts'
 export type { SignedCall } from './signed-fetch.ts'

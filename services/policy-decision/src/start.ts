@@ -14,10 +14,11 @@ import {
   type RandomSource,
 } from '@bailiwick/service-kit'
 import { Approvals } from './approvals.ts'
+import { boundedGrantStore } from './bounded-grant-store.ts'
 import { Callers } from './callers.ts'
 import { Calls } from './calls.ts'
 import { defaults, type PolicyDecisionConfig } from './config.ts'
-import type { Pdp, RecordDecisions } from './context.ts'
+import type { Pdp, PolicyDecision, RecordDecisions } from './context.ts'
 import { type Answer, decide } from './decide.ts'
 import { Denials } from './denials.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -28,6 +29,8 @@ import { reportOutcome, sweepMissing } from './outcomes.ts'
 import { activePolicies } from './policies.ts'
 import { Proofs } from './proofs.ts'
 import { TreeQueues } from './tree-queue.ts'
+
+export type { PolicyDecision } from './context.ts'
 
 export interface PolicyDecisionAdapters {
   bus: Bus
@@ -47,14 +50,6 @@ export interface PolicyDecisionAdapters {
   wrapRecord?: (record: RecordDecisions) => RecordDecisions
 }
 
-export interface PolicyDecision extends AsyncDisposable {
-  pdp: Pdp
-  /** Throws `caller_unauthenticated`. */
-  authenticate(authorization: string | undefined): EnforcementPoint
-  decide(point: EnforcementPoint, request: EvaluationRequest): Promise<Answer>
-  reportOutcome(point: EnforcementPoint, jws: string): Promise<void>
-}
-
 const sweepEveryMs = 1000
 const hourMs = 3600 * 1000
 
@@ -63,7 +58,9 @@ export async function startPolicyDecision(
   config: PolicyDecisionConfig,
   adapters: PolicyDecisionAdapters,
 ): Promise<PolicyDecision> {
-  const { bus, trust, keys, clock, random, logger, health, metrics, http, grantStore, onFatal } = adapters
+  const { bus, trust, keys, clock, random, logger, health, metrics, http, onFatal } = adapters
+  const newEventId = () => newId('evt', clock.now(), random)
+  const grantStore = boundedGrantStore(adapters.grantStore)
   const participant = await openParticipant({
     bus,
     trust,
@@ -72,7 +69,7 @@ export async function startPolicyDecision(
     eventKey: keys.event,
     follows: ['approvals.v1', 'grants.v1', 'revocations.v1', 'decisions.v1'],
     time: clock,
-    newEventId: () => newId('evt', clock.now(), random),
+    newEventId,
     maxStalenessMs: config.maxStalenessMs,
     onFatal,
   })
@@ -82,6 +79,7 @@ export async function startPolicyDecision(
     keyRing,
     projection,
     record: adapters.wrapRecord?.(record) ?? record,
+    newEventId,
     trust,
     permitKey: keys.permit,
     grantStore,
@@ -125,13 +123,29 @@ export async function startPolicyDecision(
     callId: undefined,
     reason,
   })
+  const decideOnce = async (point: EnforcementPoint, request: EvaluationRequest): Promise<Answer> => {
+    const stop = seconds.startTimer()
+    const answered = await decideSafely(point, request)
+    stop()
+    tell(point, request, answered)
+    return answered
+  }
+  const tell = (point: EnforcementPoint, request: EvaluationRequest, answered: Answer) => {
+    if (answered.decision) return decisions.inc({ decision: 'allow', reason: 'allowed' })
+    decisions.inc({ decision: 'deny', reason: answered.reason })
+    denials.add(point, request, answered)
+  }
   const answer = async (point: EnforcementPoint, request: EvaluationRequest): Promise<Answer> => {
-    const { call_id: callId } = request.observed
-    const known = callId === undefined ? undefined : calls.find(point.id, callId, request.digest)
-    if (known === 'conflict') return deny('call_conflict')
+    if (request.observed.call_id === undefined) return decideOnce(point, request)
+    const known = calls.find(point.id, request)
+    if (known === 'conflict') {
+      const conflict = deny('call_conflict')
+      tell(point, request, conflict)
+      return conflict
+    }
     if (known) return known
-    const deciding = decideSafely(point, request)
-    if (callId !== undefined) calls.remember(point.id, callId, request.digest, deciding)
+    const deciding = decideOnce(point, request)
+    calls.remember(point.id, request, deciding)
     return deciding
   }
 
@@ -145,17 +159,7 @@ export async function startPolicyDecision(
         throw error
       }
     },
-    async decide(point, request) {
-      const stop = seconds.startTimer()
-      const answered = await answer(point, request)
-      stop()
-      if (answered.decision) decisions.inc({ decision: 'allow', reason: 'allowed' })
-      else {
-        decisions.inc({ decision: 'deny', reason: answered.reason })
-        denials.add(point, request, answered)
-      }
-      return answered
-    },
+    decide: answer,
     reportOutcome: (point, jws) => reportOutcome(pdp, queues, point, jws),
     async [Symbol.asyncDispose]() {
       clearInterval(sweep)
