@@ -54,6 +54,10 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
     findings: [],
   }
   const versions = new Map<string, number>()
+  /** The newest event that counts of each tree of decisions. */
+  const heads = new Map<string, string>()
+  /** Leaves that were evaluated after another event than the newest that counts. */
+  const saidAfter = new Set<number>()
   const fold = <L extends { index: number; event: { version?: number | undefined } }>(
     leaf: L,
     entity: string,
@@ -61,8 +65,9 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
   ): boolean => {
     const next = (versions.get(entity) ?? 0) + 1
     const { version = 0 } = leaf.event
-    // Lower than the next: another writer was first, which is how writers race. Higher: something is not there.
-    if (version > next)
+    // Lower than the next: another writer was first, which is how writers race. Higher: something is not there, unless it
+    // says itself that it came after an event that is void.
+    if (version > next && !saidAfter.has(leaf.index))
       facts.findings.push({ leaf: leaf.index, rule: 'version', detail: `${entity}: ${version} where ${next} is next` })
     const counts = version === next && applies(leaf)
     if (counts) versions.set(entity, version)
@@ -81,7 +86,12 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
     })
   for (const leaf of onTopic(leaves, 'decisions.v1')) {
     if (leaf.event.version === undefined) continue
-    const counts = fold(leaf, `${leaf.topic} ${leaf.event.partitionkey}`, (each) => applyDecision(facts, each))
+    const { data, id, partitionkey: tree } = leaf.event
+    const after = 'after' in data ? data.after : undefined
+    const follows = after === undefined || after === heads.get(tree)
+    if (!follows) saidAfter.add(leaf.index)
+    const counts = fold(leaf, `${leaf.topic} ${tree}`, (each) => follows && applyDecision(facts, each))
+    if (counts) heads.set(tree, id)
     facts.charges.push({ ...leaf, counts })
   }
   return facts

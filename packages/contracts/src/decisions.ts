@@ -51,6 +51,12 @@ const actorSchema = z
   })
   .meta({ id: 'actor' })
 
+/**
+ * The event of this tree that it was evaluated after, where there is one: unless that is the newest that counts, it is void.
+ * Versions alone would let the rest of a batch count whose first event lost its place to another writer's.
+ */
+const afterSchema = idSchema('evt').optional()
+
 export const decisionAllowed = z.strictObject({
   decision_id: decisionIdSchema,
   call_id: callIdSchema,
@@ -69,6 +75,7 @@ export const decisionAllowed = z.strictObject({
   outcome_due: timestampSchema,
   /** What was known when it was decided: the newest revocation that was applied. */
   as_of: z.int().min(0),
+  after: afterSchema,
 })
 
 export const decisionDenied = z.strictObject({
@@ -88,6 +95,7 @@ export const decisionAbandoned = z.strictObject({
   decision_id: decisionIdSchema,
   grant_id: grantIdSchema,
   call_id: callIdSchema,
+  after: afterSchema,
 })
 
 export const outcomeReported = z.strictObject({
@@ -101,12 +109,14 @@ export const outcomeReported = z.strictObject({
   released: amountsSchema,
   /** What the enforcement point signed, exactly. */
   outcome: compactJwsSchema,
+  after: afterSchema,
 })
 
 export const outcomeMissing = z.strictObject({
   decision_id: decisionIdSchema,
   grant_id: grantIdSchema,
   due: timestampSchema,
+  after: afterSchema,
 })
 
 export const denialsSummarised = z.strictObject({

@@ -28,6 +28,8 @@ export interface AllowRecord {
 /** What a tree has done: spent and reserved together, which never exceeds its budget (V9). */
 export interface TreeSpend {
   version: number
+  /** Id of the newest event that counts; empty before the first. */
+  head: string
   taken: { calls: bigint; egressBytes: bigint; cost: Map<string, bigint> }
   /** Uses by index of the permission. */
   uses: Map<number, number>
@@ -58,6 +60,7 @@ export type SpendView = Omit<TreeSpend, 'allows' | 'byCall'> & { allows: Lookup<
 export function tentative(tree: TreeSpend = emptySpend()): SpendView {
   return {
     version: tree.version,
+    head: tree.head,
     taken: { ...tree.taken, cost: new Map(tree.taken.cost) },
     uses: new Map(tree.uses),
     labels: new Map([...tree.labels].map(([label, touched]) => [label, { ...touched }])),
@@ -102,10 +105,11 @@ export class DecisionState {
     if (event.type === 'decision.denied' || event.type === 'denials.summarised') return 'counts'
     const root = event.partitionkey
     const known = this.trees.get(root)
-    if (!isNext(event.version, known?.version, this.#base)) return 'void'
+    if (!isNext(event.version, known?.version, this.#base) || !isEvaluatedOn(event, known?.head)) return 'void'
     const tree = known ?? emptySpend()
     if (!change(tree, event)) return 'void'
     tree.version = event.version as number
+    tree.head = event.id
     tree.changedAt = Date.parse(event.time)
     this.trees.set(root, tree)
     const { decision_id } = event.data
@@ -162,9 +166,16 @@ export class DecisionState {
   }
 }
 
+/** The first event of a tree comes after none; a reader that starts inside the topic takes its first as it is. */
+function isEvaluatedOn({ version, data }: Decision, head: string | undefined): boolean {
+  if (!('after' in data) || data.after === undefined) return true
+  return head === undefined ? version !== 1 : data.after === head
+}
+
 export function emptySpend(): TreeSpend {
   return {
     version: 0,
+    head: '',
     taken: { calls: 0n, egressBytes: 0n, cost: new Map() },
     uses: new Map(),
     labels: new Map(),

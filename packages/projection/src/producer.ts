@@ -20,6 +20,8 @@ const wait = (ms: number, signal: AbortSignal) => setTimeout(ms, undefined, { si
 export type Draft<N extends TopicName = TopicName> = {
   [E in EventTypeOf<N>]: {
     type: E
+    /** Unique; made here unless given. */
+    id?: string
     /** What it is about. */
     subject: string
     /** What orders it (`partitionkey`); the subject unless given. */
@@ -110,7 +112,7 @@ export class Producer {
     let sequence = this.#sequence
     let previous = this.#previous
     const signed = drafts.map((draft) => {
-      const id = this.#options.newEventId()
+      const id = draft.id ?? this.#options.newEventId()
       const key = draft.key ?? draft.subject
       const unsigned = encodeEnvelope({
         specversion: '1.0',

@@ -1,20 +1,35 @@
+import { sha256 } from '@bailiwick/credentials'
 import type { Answer } from './decide.ts'
+import type { EvaluationRequest } from './evaluation-request.ts'
 
 const remembered = 50_000
 
-/** Answers by call id, so that a caller whose answer was lost may ask again (V10). An instance knows only its own. */
+/**
+ * Answers by call id, so that a caller whose answer was lost may ask again (V10). An instance knows only its own. The answer
+ * belongs to one credential and one action: an agent that repeats another's call id is not given the other's permit.
+ */
 export class Calls {
-  readonly #answers = new Map<string, { digest: string | undefined; answer: Promise<Answer> }>()
+  readonly #answers = new Map<string, { asked: string; answer: Promise<Answer> }>()
 
-  /** The first answer for this id, or `conflict` when the id was used for another action; undefined: new here. */
-  find(point: string, callId: string, digest: string | undefined): Promise<Answer> | 'conflict' | undefined {
-    const known = this.#answers.get(`${point} ${callId}`)
+  /** The first answer for this id, or `conflict` when the id was used for something else; undefined: new here. */
+  find(point: string, request: EvaluationRequest): Promise<Answer> | 'conflict' | undefined {
+    const known = this.#answers.get(nameOf(point, request))
     if (!known) return undefined
-    return known.digest === digest ? known.answer : 'conflict'
+    return known.asked === askedBy(request) ? known.answer : 'conflict'
   }
 
-  remember(point: string, callId: string, digest: string | undefined, answer: Promise<Answer>): void {
-    this.#answers.set(`${point} ${callId}`, { digest, answer })
+  /** What was never answered, because the call was turned away unheard, may be asked as if it were new. */
+  remember(point: string, request: EvaluationRequest, answer: Promise<Answer>): void {
+    const name = nameOf(point, request)
+    this.#answers.set(name, { asked: askedBy(request), answer })
+    answer.then(
+      // Not an answer, but a question: the same call comes back with the nonce.
+      (given) => given.decision || given.reason !== 'proof_nonce_required' || this.#answers.delete(name),
+      () => this.#answers.delete(name),
+    )
     if (this.#answers.size > remembered) this.#answers.delete(this.#answers.keys().next().value ?? '')
   }
 }
+
+const nameOf = (point: string, { observed }: EvaluationRequest) => `${point} ${observed.call_id}`
+const askedBy = ({ digest, observed }: EvaluationRequest) => `${digest} ${sha256(observed.credential ?? '')}`

@@ -1,11 +1,8 @@
-import type { EnforcementPoint } from '@bailiwick/contracts'
 import type { SigningKey, Trust } from '@bailiwick/credentials'
 import type { GrantStore } from '@bailiwick/grant-store'
 import type { Draft, Participant, Projection, Published } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 import type { Approvals } from './approvals.ts'
-import type { Answer } from './decide.ts'
-import type { EvaluationRequest } from './evaluation-request.ts'
 import type { ActivePolicies } from './policies.ts'
 import type { Proofs } from './proofs.ts'
 
@@ -30,13 +27,4 @@ export interface Pdp {
   clock: Clock
   random: RandomSource
   logger: Logger
-}
-
-/** The running service, as its routes see it. */
-export interface PolicyDecision extends AsyncDisposable {
-  pdp: Pdp
-  /** Throws `caller_unauthenticated`. */
-  authenticate(authorization: string | undefined): EnforcementPoint
-  decide(point: EnforcementPoint, request: EvaluationRequest): Promise<Answer>
-  reportOutcome(point: EnforcementPoint, jws: string): Promise<void>
 }

@@ -1,5 +1,5 @@
 import { type Coverage, covers, lookup } from '@bailiwick/authority'
-import type { BudgetAmounts, EnforcementPoint } from '@bailiwick/contracts'
+import type { BudgetAmounts, EnforcementPoint, Grant } from '@bailiwick/contracts'
 import { type AccessToken, signPermit } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import type { Draft, SpendView } from '@bailiwick/projection'
@@ -59,6 +59,7 @@ export async function decide(
   })
 
   const verified = await verifyCredential(pdp, point, request)
+  if (left() === 0) return deny('deadline_exceeded', verified.ok ? { token: verified.claim.token } : {})
   if (!verified.ok) return deny(verified.reason, verified.token ? { token: verified.token } : {})
   const { claim } = verified
   const known = { token: claim.token, digest: claim.digest }
@@ -71,6 +72,7 @@ export async function decide(
   if (!authority) return deny('authority_not_understood', known)
   const coverage = covers(authority, { ...request.action, resource: request.resource })
   if (!coverage.covered) return deny(coverage.reason, known)
+  if (!isApprovedAction(life.standing.tree.grant, claim)) return deny('action_not_granted', known)
 
   const { promise, resolve } = Promise.withResolvers<Answer>()
   const decision = new Decision(
@@ -124,6 +126,8 @@ class Decision implements Work {
     if ('reason' in judged) return this.#deny(judged.reason, judged.policies)
     const authority = authorityOf(standing.tree.grant)
     if (!authority) return this.#deny('authority_not_understood')
+    // One approval, one action, once: what was taken and not taken back is that once.
+    if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n) return this.#deny('uses_exhausted')
     const reservation = reserve(authority, coverage.permissions, view)
     if (!reservation.ok) return this.#deny(reservation.reason)
     const { reserved, permission, amounts } = reservation
@@ -292,6 +296,11 @@ class Decision implements Work {
     this.#answered = true
     this.#answer(answer)
   }
+}
+
+/** `per_action`: the humans approved one exact action, by its digest. */
+function isApprovedAction({ mode, statement }: Grant, { digest }: Claim): boolean {
+  return mode !== 'per_action' || statement.action_digest === digest
 }
 
 type Scalar = string | number | boolean | null

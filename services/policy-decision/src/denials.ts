@@ -10,6 +10,8 @@ const longestQueue = 10_000
 const batch = 64
 const summaryEveryMs = 60_000
 const longestSummary = 200
+/** What one agent's denials may put on the log each second; the rest is counted (DESIGN §7.4, V18). */
+const eventsPerSecond = 10
 
 /** What an agent can ask for after such a denial (AuthZEN access request profile): asking again may help. */
 const requestable: ReadonlySet<DenialReason> = new Set<DenialReason>([
@@ -37,7 +39,9 @@ export class Denials implements AsyncDisposable {
   readonly #dropped: () => void
   readonly #queue: Draft<'decisions.v1'>[] = []
   readonly #counts = new Map<string, { subject: string; reason: string; count: number }>()
+  readonly #bySubject = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
+  #second = 0
   #since: number
   #draining: Promise<void> | undefined
 
@@ -57,6 +61,10 @@ export class Denials implements AsyncDisposable {
     const { token, reason } = denied
     if (!token && reason !== 'credential_missing') {
       this.#count(point.id, reason)
+      return
+    }
+    if (this.#isFlood(token?.sub ?? point.id)) {
+      this.#count(token?.sub ?? point.id, reason)
       return
     }
     const data = {
@@ -82,6 +90,17 @@ export class Denials implements AsyncDisposable {
     }
     const key = token?.grant.root ?? point.id
     this.#put({ type: 'decision.denied', subject: denied.decisionId, key, data })
+  }
+
+  #isFlood(subject: string): boolean {
+    const second = Math.floor(this.#pdp.clock.monotonic() / 1000)
+    if (second !== this.#second) {
+      this.#second = second
+      this.#bySubject.clear()
+    }
+    const count = (this.#bySubject.get(subject) ?? 0) + 1
+    this.#bySubject.set(subject, count)
+    return count > eventsPerSecond
   }
 
   /** A caller that is nobody. */

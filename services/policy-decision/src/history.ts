@@ -20,7 +20,8 @@ export function historyOf(
   tree: Pick<SpendView, 'labels' | 'taken'>,
   now: number,
 ): Record<string, unknown> {
-  const touched = new Set<string>()
+  // With the tree's own, of which some are still on their way to the log: two calls of one batch follow one another too.
+  const touched = new Set<string>(tree.labels.keys())
   const touches = decisions.touchesOf(agent, now)
   for (const { labels } of touches) for (const label of labels) touched.add(label)
   return {

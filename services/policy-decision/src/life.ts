@@ -76,6 +76,8 @@ export function deadReason(
   if (Date.parse(grant.not_before) > now) return 'grant_not_started'
   if (tree.state === 'expired' || Date.parse(grant.not_after) <= now) return 'grant_expired'
   if (tree.state !== 'active') return 'grant_not_active'
+  // Nothing renews a continuous window yet, and one that nobody renews would be an ordinary window by another name.
+  if (grant.mode === 'continuous') return 'grant_not_active'
   if (token.exp * 1000 <= now) return 'credential_expired'
   const { registry } = pdp.projection.ledger
   if (!registry.instance(grant.agent)) return 'agent_revoked'

@@ -1,4 +1,4 @@
-import type { EnforcementPoint } from '@bailiwick/contracts'
+import type { BudgetAmounts, EnforcementPoint } from '@bailiwick/contracts'
 import { verifyingKey, verifyOutcome } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { AllowRecord } from '@bailiwick/projection'
@@ -27,8 +27,10 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
   if (record.enforcementPoint !== point.id || record.callId !== call_id || record.actionDigest !== action_digest)
     throw new ServiceError('outcome_mismatch', 'the decision is another one')
   if (record.standing === 'settled') return
-  const released =
-    status === 'not_executed' && point.may_release && record.standing === 'open' ? record.reserved : nothing
+  // What was approved as one action is used by its ALLOW: it is never given back.
+  const perAction = pdp.projection.ledger.grants.trees.get(root)?.grant.mode === 'per_action'
+  const releasable = status === 'not_executed' && point.may_release && !perAction ? record.reserved : nothing
+  let released: BudgetAmounts = nothing
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   let version = 0
   queues.add(root, {
@@ -40,6 +42,7 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
         return undefined
       }
       version = view.version + 1
+      released = standing === 'open' ? releasable : nothing
       return {
         draft: {
           type: 'outcome.reported',
@@ -50,7 +53,7 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
             enforcement_point: point.id,
             sequence,
             status,
-            released: standing === 'open' ? released : nothing,
+            released,
             outcome: jws,
           },
         },
@@ -79,7 +82,8 @@ export function sweepMissing(pdp: Pdp, queues: TreeQueues): void {
   const now = pdp.clock.now()
   for (const { root, record } of pdp.projection.ledger.decisions.overdue(now)) {
     const due = new Date(record.outcomeDue).toISOString()
-    queues.add(root, {
+    // A full queue is no reason to stop: what is overdue stays so, and is looked at again.
+    queues.addIfRoom(root, {
       plan: (view) =>
         view.allows.get(record.id)?.standing === 'open'
           ? {

@@ -72,7 +72,12 @@ export class Proofs {
   }
 
   #rememberHere(id: string, until: number, now: number): void {
-    if (this.#here.size >= rememberedHere) for (const [old, end] of this.#here) if (end <= now) this.#here.delete(old)
+    // The oldest first. Without room for what still counts, the oldest goes: the shared store has it too.
+    if (this.#here.size >= rememberedHere)
+      for (const [old, end] of this.#here) {
+        if (end > now && this.#here.size < rememberedHere) break
+        this.#here.delete(old)
+      }
     this.#here.set(id, until)
   }
 }

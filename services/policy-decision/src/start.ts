@@ -18,7 +18,7 @@ import { boundedGrantStore } from './bounded-grant-store.ts'
 import { Callers } from './callers.ts'
 import { Calls } from './calls.ts'
 import { defaults, type PolicyDecisionConfig } from './config.ts'
-import type { Pdp, PolicyDecision, RecordDecisions } from './context.ts'
+import type { Pdp, RecordDecisions } from './context.ts'
 import { type Answer, decide } from './decide.ts'
 import { Denials } from './denials.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -27,10 +27,11 @@ import { metadataRoutes } from './http/metadata.ts'
 import { outcomesRoute } from './http/outcomes.ts'
 import { reportOutcome, sweepMissing } from './outcomes.ts'
 import { activePolicies } from './policies.ts'
+import type { PolicyDecision } from './policy-decision.ts'
 import { Proofs } from './proofs.ts'
 import { TreeQueues } from './tree-queue.ts'
 
-export type { PolicyDecision } from './context.ts'
+export type { PolicyDecision } from './policy-decision.ts'
 
 export interface PolicyDecisionAdapters {
   bus: Bus

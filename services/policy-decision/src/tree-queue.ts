@@ -48,7 +48,7 @@ export class TreeQueues {
   abandonOnce(root: string, decisionId: string, callId: string): void {
     const record = this.#pdp.projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
     if (record?.standing === 'open') {
-      this.add(root, abandonment(decisionId, callId, root))
+      this.addIfRoom(root, abandonment(decisionId, callId, root))
       return
     }
     if (this.#unanswered.size >= longestQueue) this.#unanswered.delete(this.#unanswered.keys().next().value ?? '')
@@ -61,7 +61,7 @@ export class TreeQueues {
     const unanswered = this.#unanswered.get(decision_id)
     if (!unanswered) return
     this.#unanswered.delete(decision_id)
-    this.add(unanswered.root, abandonment(decision_id, unanswered.callId, unanswered.root))
+    this.addIfRoom(unanswered.root, abandonment(decision_id, unanswered.callId, unanswered.root))
   }
 
   /** Events that wait, over all trees. */
@@ -81,10 +81,21 @@ export class TreeQueues {
     void this.#drain(root)
   }
 
+  /** For what nobody waits for, and what the next sweep finds again. */
+  addIfRoom(root: string, work: Work): void {
+    if ((this.#queues.get(root)?.length ?? 0) < longestQueue) this.add(root, work)
+  }
+
   async #drain(root: string): Promise<void> {
     await undefined // what is asked for in the same turn shares the first batch
-    for (let queue = this.#queues.get(root); queue && queue.length > 0; )
-      await this.#batch(root, queue.splice(0, longestBatch))
+    for (let queue = this.#queues.get(root); queue && queue.length > 0; ) {
+      const batch = queue.splice(0, longestBatch)
+      // Whatever is wrong with one batch, the next is heard.
+      await this.#batch(root, batch).catch((error) => {
+        this.#pdp.logger.error({ err: error, tree: root }, 'a batch of decisions failed')
+        for (const work of batch) work.unsure(error)
+      })
+    }
     this.#queues.delete(root)
   }
 
@@ -114,13 +125,14 @@ export class TreeQueues {
       if (taken === 'again') again.push(work)
       else if (taken !== 'taken') work.refused(taken)
       else {
-        const draft = { ...plan.draft, key: root, version }
+        const draft = placed(plan.draft, { id: this.#pdp.newEventId(), key: root, version, after: view.head })
         const time = new Date(this.#pdp.clock.now()).toISOString()
         if (!change(view, { type: draft.type, data: draft.data, time } as DecisionFacts)) {
           work.refused('internal')
           continue
         }
         view.version = version
+        view.head = draft.id
         planned.push({ work, draft })
       }
     }
@@ -128,7 +140,7 @@ export class TreeQueues {
     const verdicts = await this.#record(planned)
     if (!verdicts) return again
     for (const [n, { work }] of planned.entries()) {
-      if (verdicts[n] === 'counts') work.recorded()
+      if (verdicts[n] === 'counts') tellSafely(work)
       else again.push(work)
     }
     if (verdicts.includes('void')) order.forget()
@@ -165,6 +177,28 @@ function abandonment(decisionId: string, callId: string, root: string): Work {
   }
 }
 
+interface Place {
+  id: string
+  key: string
+  version: number
+  /** The event that it was evaluated after: one whose predecessor turns out void is void with it (V9). */
+  after: string
+}
+
+function placed({ data, ...draft }: Draft<'decisions.v1'>, { after, ...place }: Place) {
+  const named = after === '' ? data : { ...data, after }
+  return { ...draft, ...place, data: named } as Draft<'decisions.v1'> & { id: string }
+}
+
+/** It counts, and whoever cannot say so to its caller must not have others of its batch go unheard. */
+function tellSafely(work: Work): void {
+  try {
+    work.recorded()
+  } catch (error) {
+    work.unsure(error)
+  }
+}
+
 function planSafely(work: Work, view: SpendView): Planned | undefined {
   try {
     return work.plan(view)
@@ -180,6 +214,9 @@ class StoreOrder {
   readonly #root: string
   #version: number
   #stale = false
+  /** One answer that others are ahead, or one call without an answer, holds for the whole batch: nobody waits again. */
+  #ahead = false
+  #away = false
 
   constructor(pdp: Pdp, root: string, version: number) {
     this.#pdp = pdp
@@ -189,6 +226,8 @@ class StoreOrder {
 
   /** `again`: the store knows of something that the projection has not folded. A store that is away decides nothing. */
   async take(take: NonNullable<Planned['take']>, to: number): Promise<'taken' | 'again' | DenialReason> {
+    if (this.#away) return 'taken'
+    if (this.#ahead) return 'again'
     const { takeId, amounts, labels } = take
     const { grantStore, clock, projection } = this.#pdp
     const advance = () =>
@@ -206,6 +245,7 @@ class StoreOrder {
           return 'grant_expired'
         case 'ahead': {
           const { version } = answer
+          this.#ahead = true
           const folded = () =>
             (projection.ledger.decisions.trees.get(this.#root)?.version ?? 0) >= version ? true : undefined
           if (!(await projection.until(folded, aheadMs))) await grantStore.reset(this.#root, this.#state())
@@ -215,6 +255,7 @@ class StoreOrder {
           return 'taken'
       }
     } catch {
+      this.#away = true
       return 'taken' // the log alone decides
     }
   }

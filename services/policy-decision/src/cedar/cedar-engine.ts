@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import type { PolicyFiles } from '@bailiwick/installation'
+import { type PolicyFiles, policySetOf } from '@bailiwick/installation'
 import {
   type CheckParseAnswer,
   type EntityJson,
@@ -13,9 +13,6 @@ import {
 import type { PolicyAnswer, PolicyEngine, PolicyRequest } from '../policy-engine.ts'
 
 const schemaFile = 'schema.cedarschema'
-/** The preparse cache of the wasm has no delete: names are reused in turn, so that reloading does not grow it. */
-let slot = 0
-const slots = 4
 
 /**
  * Loads a policy set into Cedar. Throws `config_invalid`, naming the file, for anything that does not parse or validate, a
@@ -31,7 +28,8 @@ export function cedarEngine(files: PolicyFiles): PolicyEngine {
   if (validated.type === 'failure') throw invalid(schemaFile, validated.errors[0]?.message)
   const [problem] = validated.validationErrors
   if (problem) throw invalid(problem.policyId, problem.error.message)
-  const name = `bailiwick-${slot++ % slots}`
+  // The wasm keeps what was parsed by name, for ever: by the set's own hash, no engine ever answers with another's policies.
+  const name = policySetOf(files).hash
   requireParsed(schemaFile, preparseSchema(name, schema))
   requireParsed('the policies', preparsePolicySet(name, { staticPolicies }))
   return { evaluate: (request) => evaluate(name, request) }

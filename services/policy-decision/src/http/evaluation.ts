@@ -1,9 +1,9 @@
 import { type DenialReason, denialReasons } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
-import type { PolicyDecision } from '../context.ts'
 import type { Answer } from '../decide.ts'
 import { isRequestable } from '../denials.ts'
 import { parseEvaluation } from '../evaluation-request.ts'
+import type { PolicyDecision } from '../policy-decision.ts'
 
 const requestableForMs = 10 * 60 * 1000
 

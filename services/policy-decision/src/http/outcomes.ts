@@ -1,7 +1,7 @@
 import { compactJwsSchema } from '@bailiwick/contracts'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
-import type { PolicyDecision } from '../context.ts'
+import type { PolicyDecision } from '../policy-decision.ts'
 
 const bodySchema = z.strictObject({ outcome: compactJwsSchema })
 

@@ -1,0 +1,22 @@
+import type { GrantStore } from '@bailiwick/grant-store'
+import { withDeadline } from '@bailiwick/service-kit'
+
+/** A part of a decision's second: a store that does not answer by then is away, and the log alone decides (DESIGN §5). */
+const answerWithinMs = 250
+
+/** A store that hangs is a store that is away: every call rejects with `outcome_unknown` at its deadline. */
+export function boundedGrantStore(store: GrantStore, ms: number = answerWithinMs): GrantStore {
+  const within = async <T>(call: () => Promise<T>) => withDeadline(call(), ms, 'outcome_unknown')
+  return {
+    epoch: () => within(() => store.epoch()),
+    adopt: () => within(() => store.adopt()),
+    refill: (root, tree) => within(() => store.refill(root, tree)),
+    reset: (root, tree) => within(() => store.reset(root, tree)),
+    get: (root) => within(() => store.get(root)),
+    advance: (root, take) => within(() => store.advance(root, take)),
+    settle: (root, settled) => within(() => store.settle(root, settled)),
+    remember: (proofId, now, expiresAt) => within(() => store.remember(proofId, now, expiresAt)),
+    count: (subject, windowMs, now) => within(() => store.count(subject, windowMs, now)),
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  }
+}
