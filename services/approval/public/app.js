@@ -7,6 +7,7 @@ const everyMs = 2000
 let hello
 let invitation
 let view
+let signedIn = true
 /** Cards by id, kept as they are while what they show stays the same: whoever types in one goes on typing. */
 let shown = new Map()
 
@@ -26,6 +27,7 @@ async function run(action) {
     say(cancelled ? 'Nothing was signed.' : (error?.message ?? String(error)), cancelled ? 'done' : 'failed')
   } finally {
     main.setAttribute('aria-busy', 'false')
+    signedIn = true
     await refresh()
   }
 }
@@ -206,13 +208,17 @@ function frame(me, fresh) {
   document.getElementById('warnings').replaceChildren(...warnings.filter(Boolean))
 }
 
+/** Nobody is signed in, or no longer: then there is nothing to ask for again and again. */
+function stateOrNothing() {
+  return api('/state').catch((error) => (error.status === 401 ? undefined : Promise.reject(error)))
+}
+
 async function refresh() {
   try {
     hello ??= await api('/hello')
     if (!hello.enrolled) hello = await api('/hello')
-    const state = hello.enrolled
-      ? await api('/state').catch((error) => (error.status === 401 ? undefined : Promise.reject(error)))
-      : undefined
+    const state = hello.enrolled && signedIn ? await stateOrNothing() : undefined
+    signedIn = state !== undefined
     frame(state?.me, state?.fresh ?? true)
     const next = state ? 'desk' : hello.enrolled ? 'door' : invitation ? 'welcome' : 'uninvited'
     // Forms stay while somebody fills them in; the desk is brought up to date card by card.

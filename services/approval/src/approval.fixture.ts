@@ -199,7 +199,7 @@ export function anAsk(trust: Trust, over: Partial<AccessRequest> = {}): AccessRe
     jti: unique('ask'),
     authority,
     mode: 'window',
-    expires_in_seconds: 1800,
+    ...(over.not_after === undefined ? { expires_in_seconds: 1800 } : {}),
     ...over,
   }
 }

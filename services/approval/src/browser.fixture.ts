@@ -18,8 +18,10 @@ export interface Person {
   cookie: string | undefined
 }
 
-export function aPerson({ http, invitation, trust }: World): Person {
-  const passkey = aPasskey({ rpId: trust.rp_id, origin })
+export function aPerson(
+  { http, invitation, trust }: World,
+  passkey: TestPasskey = aPasskey({ rpId: trust.rp_id, origin }),
+): Person {
   const person: Person = {
     passkey,
     cookie: undefined,

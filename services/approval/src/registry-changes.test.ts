@@ -1,0 +1,128 @@
+import type { Approver } from '@bailiwick/contracts'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { agentId, agentOf, aRule, aWorld, type World } from './approval.fixture.ts'
+import { aPerson, type Person } from './browser.fixture.ts'
+
+let world: World
+let olga: Person
+beforeAll(async () => {
+  world = await aWorld({ singleOperator: false, rule: { approvers: { group: 'owners', quorum: 2 } } })
+  olga = aPerson(world)
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+async function propose(entities: object[], proposer = 'carl') {
+  const payload = { proposer, entities }
+  const response = await world.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+  return { status: response.statusCode, body: response.json() }
+}
+
+const registry = () => world.issuer.projection.ledger.registry
+const approverOf = (id: string, groups: string[], { passkey }: Person): Approver => ({
+  id,
+  name: id,
+  groups,
+  credentials: [
+    {
+      credential_id: passkey.id,
+      public_key: passkey.publicKey,
+      sign_count: 0,
+      registered_at: '2026-11-24T12:00:00.000Z',
+    },
+  ],
+})
+
+it('takes no proposal while nobody could approve one', async () => {
+  const refused = await propose([{ type: 'rule', id: 'more', value: aRule({ id: 'more' }) }])
+  expect(refused.body).toMatchObject({ code: 'registry_change_refused' })
+  expect((await olga.enrol()).status).toBe(200)
+})
+
+it('shows what a change would do, applies it after a passkey signature, and never by the proposer alone (V3)', async () => {
+  const paul = aPerson(world)
+  const value = approverOf('paul', ['owners'], paul)
+  const own = await propose([{ type: 'approver', id: 'paul', value }], 'olga')
+  expect((await olga.approve(own.body.request_id)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
+  expect(registry().get('approver', 'paul')).toBeUndefined()
+
+  const proposed = await propose([{ type: 'approver', id: 'paul', value }])
+  expect(proposed.body.diff).toEqual([{ type: 'approver', id: 'paul', verb: 'register', before: null, after: value }])
+  const { body } = await olga.get('/state')
+  expect(body.changes).toContainEqual(expect.objectContaining({ id: proposed.body.request_id, proposer: 'carl' }))
+  expect((await olga.approve(proposed.body.request_id)).body).toEqual({ status: 'approved', applied: true })
+  expect(registry().get('approver', 'paul')).toEqual(value)
+  // What the other proposal was made for is not there any more.
+  expect((await olga.statement(own.body.request_id)).body).toMatchObject({ code: 'registry_change_conflict' })
+
+  await paul.signIn()
+  const { id } = await askedOf()
+  expect((await olga.approve(id)).body).toEqual({ status: 'endorsed', endorsements: 1 })
+  expect((await olga.approve(id)).body).toEqual({ status: 'endorsed', endorsements: 1 }) // one person counts once (V10)
+  const [mine, theirs] = [await olga.statement(id), await paul.statement(id)]
+  expect(theirs.body.statement_hash).toBe(mine.body.statement_hash) // k people sign the same thing
+  const stolen = olga.passkey.sign(String(theirs.body.challenge))
+  const { statement_hash } = theirs.body
+  expect((await paul.post(`/requests/${id}/approve`, { statement_hash, assertion: stolen })).body).toMatchObject({
+    code: 'approver_unknown',
+  })
+  expect((await paul.approve(id)).body).toMatchObject({ status: 'approved', grant: 'active' })
+})
+
+describe('an approver of another group', () => {
+  it('sees, and can neither approve, deny nor withdraw', async () => {
+    const vera = aPerson(world)
+    const added = await propose([{ type: 'approver', id: 'vera', value: approverOf('vera', ['auditors'], vera) }])
+    expect((await olga.approve(added.body.request_id)).body).toMatchObject({ applied: true })
+    await vera.signIn()
+    const { id, agent } = await askedOf()
+    expect((await vera.get('/state')).body.requests).toContainEqual(
+      expect.objectContaining({ id, may_approve: false, may_deny: false, why_not: 'approver_not_in_group' }),
+    )
+    expect((await vera.statement(id)).body).toMatchObject({ code: 'approver_not_in_group' })
+    expect((await vera.post(`/requests/${id}/deny`)).body).toMatchObject({ code: 'approver_not_in_group' })
+    await agent.cancel(id)
+
+    const retired = await propose([{ type: 'approver', id: 'vera', value: null }])
+    expect(retired.body.diff).toMatchObject([{ verb: 'retire', after: null }])
+    expect((await olga.approve(retired.body.request_id)).body).toMatchObject({ applied: true })
+    expect((await vera.get('/state')).status).toBe(401) // a session is worth what its person is
+  })
+})
+
+it.each([
+  ['twice the same entity', [aWanted('x'), aWanted('x')], 'request_malformed'],
+  ['another id inside', [{ type: 'rule', id: 'y', value: aRule({ id: 'z' }) }], 'request_malformed'],
+  ['an unknown member', [{ type: 'rule', id: 'x', value: { ...aRule({ id: 'x' }), also: 1 } }], 'request_malformed'],
+  ['an unknown type', [{ type: 'planet', id: 'x', value: null }], 'request_malformed'],
+  ['the end of what is not there', [{ type: 'rule', id: 'nowhere', value: null }], 'entity_unknown'],
+])('refuses a proposal of %s', async (_, entities, code) => {
+  expect((await propose(entities)).body).toMatchObject({ code })
+})
+
+it('makes no request of what is so already', async () => {
+  const agent = registry().get('agent', agentId)
+  expect((await propose([{ type: 'agent', id: agentId, value: agent }])).body).toMatchObject({
+    request_id: null,
+    diff: [],
+  })
+})
+
+it('shows operators the registry and how requests stand', async () => {
+  const entities = await world.operator.inject({ method: 'GET', url: '/operator/registry' })
+  expect(entities.json()).toMatchObject({ enrolled: true })
+  expect(entities.json().entities).toContainEqual(expect.objectContaining({ type: 'agent', id: agentId, version: 1 }))
+  const requests = await world.operator.inject({ method: 'GET', url: '/operator/requests' })
+  const [first] = requests.json().requests
+  const one = await world.operator.inject({ method: 'GET', url: `/operator/requests/${first.id}` })
+  expect(one.json()).toEqual(first)
+})
+
+function aWanted(id: string) {
+  return { type: 'rule', id, value: aRule({ id }) }
+}
+
+async function askedOf() {
+  const agent = agentOf(world)
+  const submitted = await agent.submit(agent.sign())
+  return { agent, id: submitted.json().task.id as string }
+}
