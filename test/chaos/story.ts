@@ -1,0 +1,145 @@
+import type { Agent } from '@bailiwick/agent'
+import { errorCode } from '@bailiwick/errors'
+import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
+import type { Approver } from '@bailiwick/testkit'
+import { pause } from './killable.ts'
+
+/** All that a caller was told: whatever dies afterwards, it must be in the log, once. */
+export class Acknowledged {
+  readonly requests = new Set<string>()
+  readonly approvals = new Set<string>()
+  readonly credentials = new Set<string>()
+  readonly allows = new Set<string>()
+  /** When the withdrawal of a grant was acknowledged, ms since the epoch. */
+  readonly withdrawals = new Map<string, number>()
+  /** Calls that were let through although they began a second after that. */
+  readonly late: string[] = []
+  /** Answers that were a no, and errors, by code: that the run was not all errors is worth seeing. */
+  readonly refusals = new Map<string, number>()
+
+  refused(code: string): void {
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
+  }
+}
+
+export interface Cast {
+  agent: Agent
+  approver: Approver
+  invoicesUrl: string
+  acknowledged: Acknowledged
+  /** 0 … 1 */
+  random: () => number
+  stopped: () => boolean
+}
+
+/** A budget that one task runs into, so that spending is raced for as well. */
+const authority = {
+  ...sampleAuthority,
+  permissions: sampleAuthority.permissions.map((each) => ('max_uses' in each ? { ...each, max_uses: 4 } : each)),
+  budget: { calls: 16, cost: { EUR: '700.00' } },
+}
+
+const afterWithdrawalMs = 1000
+const giveUpMs = 20_000
+
+/** One agent's life: it asks, is approved, calls, and is withdrawn while it calls; over and over, whatever happens around it. */
+export async function live(cast: Cast): Promise<void> {
+  while (!cast.stopped()) await task(cast).catch((error) => cast.acknowledged.refused(errorCode(error)))
+}
+
+async function task({ agent, approver, invoicesUrl, acknowledged, random, stopped }: Cast): Promise<void> {
+  const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 600 })
+  const { requestId } = await again(stopped, () => agent.request(signed))
+  acknowledged.requests.add(requestId)
+  const grantId = await again(stopped, () => approved(approver, agent, requestId, acknowledged))
+  const { token } = await again(stopped, () => agent.credential({ grantId }, { wait: AbortSignal.timeout(2000) }))
+  acknowledged.credentials.add(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti)
+
+  let calling = true
+  const caller = async () => {
+    while (calling && !stopped()) {
+      await call({ agent, invoicesUrl, acknowledged, random }, grantId)
+      await pause(5 + random() * 20)
+    }
+  }
+  const callers = [caller(), caller(), caller()]
+  try {
+    await pause(100 + random() * 600)
+    if (random() < 0.7) {
+      await again(stopped, () => withdrawn(approver, requestId))
+      acknowledged.withdrawals.set(grantId, Date.now())
+      await pause(random() * 1500)
+    }
+  } finally {
+    calling = false
+    await Promise.all(callers)
+  }
+}
+
+/** An answer that was lost may have been a yes: then the agent, who asks, is told so. */
+async function approved(approver: Approver, agent: Agent, requestId: string, { approvals }: Acknowledged) {
+  const known = await agent.status(requestId)
+  if (known.status === 'approved' && known.grantId !== undefined) return known.grantId
+  const answer = await inSession(approver, () => approver.approve(requestId))
+  if (answer.grant_id === undefined) throw new Error(`approved, but ${answer.status}`)
+  approvals.add(requestId)
+  return answer.grant_id
+}
+
+async function withdrawn(approver: Approver, requestId: string): Promise<void> {
+  await inSession(approver, () => approver.withdraw(requestId, 'enough'))
+}
+
+/** Sessions live in memory: whoever finds the console restarted signs in again. */
+async function inSession<T>(approver: Approver, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (error) {
+    if (errorCode(error) === 'internal') throw error
+    await approver.signIn()
+    return act()
+  }
+}
+
+async function call(
+  { agent, invoicesUrl, acknowledged, random }: Pick<Cast, 'agent' | 'invoicesUrl' | 'acknowledged' | 'random'>,
+  grantId: string,
+): Promise<void> {
+  const tool = random() < 0.5 ? 'read' : 'adjust'
+  const invoice = `INV-${1 + Math.floor(random() * 40)}`
+  const properties = tool === 'read' ? { invoice } : { invoice, amount: '99.50', currency: 'EUR' }
+  const began = Date.now()
+  try {
+    const response = await agent.fetch(
+      `${invoicesUrl}/${tool}`,
+      { method: 'POST' },
+      {
+        grant: { grantId },
+        action: 'tools/call',
+        resource: { type: 'tool', id: `${sample.toolServer}/${tool}` },
+        properties,
+      },
+    )
+    const answer = (await response.json()) as { code?: string }
+    if (response.status !== 200) return acknowledged.refused(answer.code ?? 'none')
+    const decisionId = response.headers.get('bailiwick-decision-id') ?? 'none'
+    acknowledged.allows.add(decisionId)
+    const withdrawnAt = acknowledged.withdrawals.get(grantId)
+    if (withdrawnAt !== undefined && began > withdrawnAt + afterWithdrawalMs) acknowledged.late.push(decisionId)
+  } catch (error) {
+    acknowledged.refused(errorCode(error))
+  }
+}
+
+/** Repeats what was not acknowledged, as a caller would whose answer was lost. */
+async function again<T>(stopped: () => boolean, act: () => Promise<T>): Promise<T> {
+  const deadline = performance.now() + giveUpMs
+  for (;;) {
+    try {
+      return await act()
+    } catch (error) {
+      if (stopped() || performance.now() > deadline) throw error
+      await pause(100)
+    }
+  }
+}
