@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   oxc: { target: 'esnext' }, // else the transform compiles `await using` away, and tests run other code than production
   test: {
+    testTimeout: 30_000, // a busy machine is no failure; what asserts a bound asserts it itself
     reporters: ['default', './test/closing-line.ts'],
     coverage: {
       provider: 'v8',
