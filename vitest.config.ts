@@ -23,6 +23,7 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'int', include: ['{packages,services}/*/src/**/*.int.test.ts'] } },
       { extends: true, test: { name: 'e2e', include: ['test/e2e/*.test.ts'] } },
+      { extends: true, test: { name: 'browser', include: ['test/browser/*.test.ts'] } },
       { extends: true, test: { name: 'audit', include: ['test/audit/*.test.ts', 'test/mutants/*.test.ts'] } },
       { extends: true, test: { name: 'chaos', include: ['test/chaos/*.test.ts'], testTimeout: 600_000 } },
       { extends: true, test: { name: 'architecture', include: ['test/architecture/*.test.ts'] } },
