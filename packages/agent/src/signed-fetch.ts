@@ -1,4 +1,4 @@
-import { actionDigest, encodeBase64url, sha256 } from '@bailiwick/credentials'
+import { actionDigest, encodeBase64url } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { Credentials, GrantName } from './credentials.ts'
 import type { Http } from './http.ts'
@@ -38,15 +38,12 @@ export async function signedFetch(options: SignedFetchOptions, { url, init, call
   ).toUpperCase()
   const body = init.body ?? (method === 'GET' || method === 'HEAD' ? undefined : JSON.stringify(properties))
   const callId = call.callId ?? encodeBase64url(random(16))
-  let tries = 0
   const build = (proof: string): RequestInit => {
     const headers = new Headers(init.headers)
     if (body !== undefined && init.body === undefined) headers.set('content-type', 'application/json')
     if (held) headers.set('authorization', `DPoP ${held.token}`)
     if (held) headers.set('dpop', proof)
-    // The answer to an id is given again, so after a wish for a nonce the question needs another one: derived, so that who
-    // repeats a call by its id repeats this one too.
-    headers.set('bailiwick-call-id', tries++ === 0 ? callId : sha256(`${callId} with a nonce`))
+    headers.set('bailiwick-call-id', callId)
     return { ...init, headers, ...(body === undefined ? {} : { body }) }
   }
   const over = held ? { accessToken: held.token, actionDigest: digest } : {}

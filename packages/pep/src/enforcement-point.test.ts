@@ -1,5 +1,6 @@
 import { type Action, generateKey } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import { systemClock } from '@bailiwick/service-kit'
 import { describe, expect, it } from 'vitest'
 import type { Permitted } from './enforcement-point.ts'
 import { memoryOutcomeStore } from './outcome-store.ts'
@@ -58,7 +59,7 @@ describe('guard', () => {
   })
 
   const otherDigest = 'A'.repeat(43)
-  const second = () => Math.floor(Date.now() / 1000)
+  const second = () => Math.floor(systemClock.now() / 1000)
   const lies: [string, string, (pdp: FakePdp, evaluation: Evaluation) => unknown][] = [
     ['denies', 'policy_denied', () => ({ body: { decision: false, context: { reason: { code: 'policy_denied' } } } })],
     [
@@ -187,7 +188,7 @@ describe('guard', () => {
 
   it('takes a permit by a key that the PDP began to use later, and none by one that it gave up', async () => {
     await using pdp = await FakePdp.start()
-    let now = Date.now()
+    let now = systemClock.now()
     pdp.now = () => now
     await using point = await aPoint(pdp, { now: () => now })
     expect(await point.guard(aCall(), anEffect().run)).toMatchObject({ allowed: true })
@@ -202,7 +203,7 @@ describe('guard', () => {
 
   it('stops taking permits by a key that the PDP withdrew within a minute', async () => {
     await using pdp = await FakePdp.start()
-    let now = Date.now()
+    let now = systemClock.now()
     pdp.now = () => now
     await using point = await aPoint(pdp, { now: () => now })
     expect(await point.guard(aCall(), anEffect().run)).toMatchObject({ allowed: true })
@@ -260,10 +261,10 @@ describe('guard', () => {
 
   it('gives nobody the answer to a call of the same id that is still being decided (V10)', async () => {
     await using pdp = await FakePdp.start()
-    let now = Date.now()
+    let now = systemClock.now()
     pdp.now = () => now
     await using point = await aPoint(pdp, { now: () => now })
-    now += 7000
+    now += 7001
     const callId = 'call-0123456789abcdef'
     const effect = anEffect()
     const guarded = await Promise.all([
@@ -277,14 +278,52 @@ describe('guard', () => {
     expect(pdp.evaluations).toHaveLength(1)
   })
 
+  it('says nothing about a call whose old permit the PDP sends again: its effect may have happened (V9, V10)', async () => {
+    await using pdp = await FakePdp.start()
+    let now = systemClock.now()
+    pdp.now = () => now
+    await using point = await aPoint(pdp, { now: () => now })
+    let answer: ReturnType<FakePdp['allow']> | undefined
+    pdp.answer = (evaluation) => {
+      answer ??= pdp.allow(evaluation)
+      return answer
+    }
+    const effect = anEffect()
+    await point.guard(aCall(), effect.run)
+    now += 60_000
+    expect(await point.guard(aCall(), effect.run)).toMatchObject({ allowed: false, reason: 'permit_invalid' })
+    expect(effect.done).toHaveLength(1)
+    await point.delivered()
+    expect(pdp.outcomes).toMatchObject([{ status: 'succeeded' }])
+  })
+
+  it('takes a permit for as long as it lives by the clock of a PDP that is a second ahead, and then never again (V10)', async () => {
+    await using pdp = await FakePdp.start()
+    let now = Math.floor(systemClock.now() / 1000) * 1000
+    await using point = await aPoint(pdp, { now: () => now })
+    let answer: ReturnType<FakePdp['allow']> | undefined
+    pdp.now = () => now + 1000
+    pdp.answer = (evaluation) => {
+      answer ??= pdp.allow(evaluation)
+      return answer
+    }
+    const effect = anEffect()
+    await point.guard(aCall(), effect.run)
+    for (const ms of [5000, 1999, 1, 1]) {
+      now += ms
+      expect((await point.guard(aCall(), effect.run)).allowed).toBe(false)
+    }
+    expect(effect.done).toHaveLength(1)
+  })
+
   it('asks under ids of its own while permits of the process before could live (V1)', async () => {
     await using pdp = await FakePdp.start()
-    let now = Date.now()
+    let now = systemClock.now()
     pdp.now = () => now
     await using point = await aPoint(pdp, { now: () => now })
     const callId = 'call-0123456789abcdef'
     await point.guard({ ...aCall(), callId }, anEffect().run)
-    now += 6001
+    now += 7001
     await point.guard({ ...aCall(), callId }, anEffect().run)
     await point.guard({ ...aCall(), callId: 'no id' }, anEffect().run)
     const ids = pdp.evaluations.map((e) => e.context.bailiwick.call_id)

@@ -88,9 +88,12 @@ export interface EnforcementPoint extends AsyncDisposable {
   delivered(): Promise<void>
 }
 
+type Allowed = Permitted & { readonly allowed: true }
+
 /** How far the PDP's clock may be off. */
 const leewayMs = 1000
-const permitMs = longestPermitSeconds * 1000 + leewayMs
+/** How long a permit can count here from the moment that it was given: its clock may be ahead when it starts, and again when it ends. */
+const permitMs = longestPermitSeconds * 1000 + 2 * leewayMs
 
 /** Opens an enforcement point: it asks for every action and acts on a verified permit alone. Everything unclear is a "no" (V13). */
 export async function openEnforcementPoint(options: EnforcementPointOptions): Promise<EnforcementPoint> {
@@ -130,19 +133,27 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     return settled && callIdSchema.safeParse(claimed).success ? (claimed as string) : newId('call', now(), random)
   }
 
-  async function decide(call: Call, snapshot: ActionSnapshot, callId: string): Promise<ClaimedAllow | Refusal> {
-    // Whoever repeats another's call id while it is being decided would be given the answer that is meant for the other.
+  /** Whoever repeats another's call id before the permit is used up would be given the answer that is meant for the other. */
+  async function permitOf(call: Call, snapshot: ActionSnapshot, callId: string): Promise<Allowed | Refusal> {
     if (deciding.has(callId)) return refusal('call_in_progress')
     deciding.add(callId)
     try {
-      return await askPdp(pdp, snapshot, call, callId)
+      const claimed = await askPdp(pdp, snapshot, call, callId)
+      return claimed.allowed ? await redeem(claimed, call, snapshot, callId) : claimed
+    } catch (error) {
+      return refusal(errorCode(error) === 'pdp_unavailable' ? 'pdp_unavailable' : 'internal')
     } finally {
       deciding.delete(callId)
     }
   }
 
   /** From here to the effect there is no other wait than the one for the key, and everything is judged after it. */
-  async function redeem(claimed: ClaimedAllow, call: Call, snapshot: ActionSnapshot, callId: string) {
+  async function redeem(
+    claimed: ClaimedAllow,
+    call: Call,
+    snapshot: ActionSnapshot,
+    callId: string,
+  ): Promise<Allowed | Refusal> {
     const { decisionId } = claimed
     const kid = claimedKeyId(claimed.permit)
     const key = kid === undefined ? undefined : await permitKeys.find(kid)
@@ -156,20 +167,18 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       now: now(),
       leewayMs,
     })
-    // Not even reported: what nobody certified signed may name the decision of another call.
-    if (!verified.ok && verified.code !== 'token_expired') return refusal('permit_invalid', { decisionId })
-    if (verified.ok && verified.value.jti !== decisionId) return refusal('permit_invalid', { decisionId })
-    if (!used.take(decisionId, now() + permitMs + leewayMs, now())) return refusal('permit_used', { decisionId })
+    // Nothing is reported: it may name the decision of another call, or be the old permit of one whose effect has happened.
+    if (!verified.ok || verified.value.jti !== decisionId) return refusal('permit_invalid', { decisionId })
+    if (!used.take(decisionId, now() + permitMs, now())) return refusal('permit_used', { decisionId })
     const notExecuted = (reason: Refusal['reason']) => {
       report({ decisionId, callId, actionDigest: snapshot.digest }, { status: 'not_executed' })
       return refusal(reason, { decisionId })
     }
-    if (!verified.ok) return notExecuted('permit_invalid')
     const permit = verified.value
     if (claimed.conditions.length > 0 || (permit.obligations ?? []).length > 0) return notExecuted('obligation_unknown')
     if (!isUnchanged(call, snapshot)) return notExecuted('permit_action_mismatch')
     return {
-      allowed: true as const,
+      allowed: true,
       decisionId,
       callId,
       permit,
@@ -201,9 +210,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       const snapshot = snapshotAction(readAction(call))
       if (outcomes.full) return refusal('queue_full')
       const callId = callIdOf(call.callId)
-      const permitted = await decide(call, snapshot, callId)
-        .then((claimed) => (claimed.allowed ? redeem(claimed, call, snapshot, callId) : claimed))
-        .catch((error: unknown) => refusal(errorCode(error) === 'pdp_unavailable' ? 'pdp_unavailable' : 'internal'))
+      const permitted = await permitOf(call, snapshot, callId)
       if (!permitted.allowed) return permitted
       const result = await run(effect, permitted).catch((error: unknown) => {
         report(permitted, { status: errorCode(error) === 'outcome_unknown' ? 'unknown' : 'failed' })
