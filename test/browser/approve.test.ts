@@ -108,7 +108,7 @@ describe.skipIf(executablePath === undefined && process.env.CI !== 'true')('the 
   }, 60_000)
 
   it('fits a phone, and nothing on the page breaks its content security policy', async () => {
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+    const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
     expect(wide).toBe(0)
     // The two refusals that were provoked (422, and 401 after signing out) are logged by the browser itself.
     expect(complaints.filter((text) => !/status of (401|422)/.test(text))).toEqual([])
