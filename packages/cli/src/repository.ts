@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 
 /** The checkout that this command belongs to: services are started from it. */
-export const repository = join(import.meta.dirname, '../../..')
+const repository = join(import.meta.dirname, '../../..')
 
 export const services = ['approval', 'issuer', 'policy-decision', 'evidence'] as const
 export type Service = (typeof services)[number] | 'standalone'

@@ -64,7 +64,10 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
     `Next: npx bailiwick serve${data === '.bailiwick' ? '' : ` --data ${data}`}, then open this address to enrol the first approver. It is a secret, and works once:`,
     `  ${invitation}`,
     ...(registry === undefined
-      ? ['', 'The registry is empty: add agents and rules with npx bailiwick registry apply FILE.']
+      ? [
+          '',
+          'The registry is empty: once somebody is enrolled, add agents and rules with npx bailiwick registry apply FILE.',
+        ]
       : []),
   ])
     io.out(line)

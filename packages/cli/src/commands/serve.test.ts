@@ -1,7 +1,8 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
+import { testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
-import { bailiwick, temporaryFolder } from '../io.fixture.ts'
+import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
 import { mainOf, services } from '../repository.ts'
 import { serve } from './serve.ts'
 
@@ -15,27 +16,57 @@ it('ends as the service ended', async () => {
   using folder = temporaryFolder()
   const main = folder.at('main.mjs')
   writeFileSync(main, "process.exitCode = process.env.BAILIWICK_DATA === 'here' ? 7 : 1\n")
-  expect(await serve(main, { BAILIWICK_DATA: 'here' })).toBe(7)
+  expect(await serve(main, { BAILIWICK_DATA: 'here' }, testClock())).toBe(7)
   writeFileSync(main, "process.kill(process.pid, 'SIGKILL')\n")
-  expect(await serve(main, {})).toBe(137)
+  expect(await serve(main, {}, testClock())).toBe(137)
 })
 
-it('passes a stop signal on, and lets the service end by itself', async () => {
-  using folder = temporaryFolder()
+/** A service that takes `stops` signals, and says in a file when it is ready and how many it got. */
+function patientService(folder: Folder, stops: number) {
   const main = folder.at('main.mjs')
-  const ready = folder.at('ready')
+  const file = folder.at('signals')
   writeFileSync(
     main,
     `import { writeFileSync } from 'node:fs'
+     let got = 0
      const alive = setInterval(() => {}, 1000)
-     process.on('SIGTERM', () => { clearInterval(alive); process.exitCode = 3 })
-     writeFileSync(${JSON.stringify(ready)}, '')\n`,
+     process.on('SIGTERM', () => {
+       writeFileSync(${JSON.stringify(file)}, String(++got))
+       if (got === ${stops}) { clearInterval(alive); process.exitCode = 3 }
+     })
+     writeFileSync(${JSON.stringify(file)}, '0')\n`,
   )
-  const ended = serve(main, {})
-  while (!existsSync(ready)) await wait(5)
+  const got = async (signals: number) => {
+    while (!existsSync(file) || readFileSync(file, 'utf8') !== String(signals)) await wait(5)
+  }
+  return { main, got }
+}
+
+it('passes a stop signal on, and lets the service end by itself', async () => {
+  using folder = temporaryFolder()
+  const { main, got } = patientService(folder, 1)
+  const ended = serve(main, {}, testClock())
+  await got(0)
   process.emit('SIGTERM')
   expect(await ended).toBe(3)
   expect(process.listenerCount('SIGHUP')).toBe(0)
+})
+
+it('passes on once what npm and a terminal send twice, and once more what a person sends again', async () => {
+  using folder = temporaryFolder()
+  const { main, got } = patientService(folder, 2)
+  const clock = testClock()
+  const ended = serve(main, {}, clock)
+  await got(0)
+  process.emit('SIGTERM')
+  await got(1)
+  clock.advance(999)
+  process.emit('SIGTERM')
+  await wait(50)
+  await got(1)
+  clock.advance(1)
+  process.emit('SIGTERM')
+  expect(await ended).toBe(3)
 })
 
 it('refuses a service that there is not, and names those that there are', async () => {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { ServiceError } from '@bailiwick/errors'
+import type { Clock } from '@bailiwick/service-kit'
 import { Argument, type Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
 import { type DataOption, withData } from '../options.ts'
@@ -17,16 +18,28 @@ export function serveCommand(program: Command, io: Io, done: (code: ExitCode) =>
     )
     .addArgument(new Argument('[service]', 'all four unless given').choices(services))
   withData(command, io).action(async (service: Service | undefined, { data }: DataOption) =>
-    done(await serve(mainOf(service ?? 'standalone'), { ...io.env, BAILIWICK_DATA: data })),
+    done(await serve(mainOf(service ?? 'standalone'), { ...io.env, BAILIWICK_DATA: data }, io.clock)),
   )
 }
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** Runs `main` on this Node until it ends, passing signals on. Its exit code; of a signal, what a shell makes of it. */
-export async function serve(main: string, env: NodeJS.ProcessEnv): Promise<ExitCode> {
+/** npm passes a terminal's Ctrl-C on, so one wish to stop comes as several signals. */
+const SAME_WISH_MS = 1000
+
+/**
+ * Runs `main` on this Node until it ends, passing signals on; those of one wish once, since a signal that meets a process
+ * in its very end kills it. Its exit code; of a signal, what a shell makes of it.
+ */
+export async function serve(main: string, env: NodeJS.ProcessEnv, clock: Clock): Promise<ExitCode> {
   const child = spawn(process.execPath, [main], { stdio: 'inherit', env })
-  const forward = (signal: NodeJS.Signals) => void child.kill(signal)
+  let last = Number.NEGATIVE_INFINITY
+  const forward = (signal: NodeJS.Signals) => {
+    const now = clock.monotonic()
+    if (now - last < SAME_WISH_MS) return
+    last = now
+    child.kill(signal)
+  }
   for (const signal of forwarded) process.on(signal, forward)
   try {
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
