@@ -1,7 +1,7 @@
 import { grantOf, statementHash, verifyApproval } from '@bailiwick/approval-statement'
 import { narrows, parseAuthority } from '@bailiwick/authority'
 import type { ApprovalStatement } from '@bailiwick/contracts'
-import { jcsHash, thumbprint, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
+import { type AccessRequest, jcsHash, thumbprint, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
 import type { DenialReason, ErrorCode } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
@@ -52,12 +52,21 @@ async function problemOf(
   if (thumbprint(instance.jwk) !== statement.instance_key) return 'grant_agent_mismatch'
   if (!approved || approved.statement_hash !== statementHash(statement)) return 'statement_unknown'
   if (received?.kind !== 'access' || statement.request_id !== request.id) return 'access_request_unknown'
-  const asked = askedFor(issuer, received.request, statement, instance.jwk, request.receivedAt ?? 0)
-  if (asked !== undefined) return asked
-  const narrower = parseAuthority(statement.authority)
-  const wider = parseAuthority(received.authority)
-  if (!narrower.ok) return narrower.code
-  if (!wider.ok || !narrows(narrower.authority, wider.authority).narrower) return 'approval_not_narrower'
+  const key = verifyingKey('agent', instance.jwk)
+  if (!key) return 'agent_unknown'
+  // The agent's own signature over what was asked, so that approval cannot have made it up.
+  const asked = verifyAccessRequest({
+    request: received.request,
+    key,
+    subject: statement.agent,
+    installation: issuer.trust.installation,
+    now: request.receivedAt ?? 0,
+    leewayMs,
+  })
+  if (!asked.ok) return asked.code
+  if (jcsHash(asked.value) !== statement.request_hash) return 'access_request_conflict'
+  const wider = widerThan(asked.value, statement)
+  if (wider !== undefined) return wider
   if (statement.policy_set !== registry.policySet?.hash) return 'policy_changed'
   for (const [server, manifest] of Object.entries(statement.manifests))
     if (registry.get('tool-server', server)?.manifest !== manifest) return 'manifest_changed'
@@ -82,24 +91,20 @@ async function problemOf(
   return dead === undefined ? undefined : 'grant_revoked'
 }
 
-/** The agent's own signature over what was asked, so that approval cannot have made it up. */
-function askedFor(
-  issuer: Issuer,
-  request: string,
-  statement: ApprovalStatement,
-  jwk: unknown,
-  receivedAt: number,
-): Problem | undefined {
-  const key = verifyingKey('agent', jwk)
-  if (!key) return 'agent_unknown'
-  const verified = verifyAccessRequest({
-    request,
-    key,
-    subject: statement.agent,
-    installation: issuer.trust.installation,
-    now: receivedAt,
-    leewayMs,
-  })
-  if (!verified.ok) return verified.code
-  return jcsHash(verified.value) === statement.request_hash ? undefined : 'access_request_conflict'
+/** Humans may narrow what the agent signed, in authority and time; nobody may widen it or make another kind of it. */
+function widerThan(asked: AccessRequest, statement: ApprovalStatement): Problem | undefined {
+  const narrower = parseAuthority(statement.authority)
+  const wider = parseAuthority(asked.authority)
+  if (!narrower.ok) return narrower.code
+  if (!wider.ok || !narrows(narrower.authority, wider.authority).narrower) return 'approval_not_narrower'
+  const { mode, action_digest, rebind } = statement
+  if (mode !== asked.mode || action_digest !== asked.action_digest) return 'approval_not_narrower'
+  if (rebind === 'attested' && asked.rebind !== 'attested') return 'approval_not_narrower'
+  // Nothing renews a continuous window yet, and one that nobody renews would be an ordinary window by another name.
+  if (mode === 'continuous') return 'approval_rule_mismatch'
+  const [from, until] = [Date.parse(statement.not_before), Date.parse(statement.not_after)]
+  const earliest = asked.not_before === undefined ? asked.iat * 1000 - leewayMs : Date.parse(asked.not_before)
+  const length = asked.expires_in_seconds === undefined ? Number.POSITIVE_INFINITY : asked.expires_in_seconds * 1000
+  const latest = asked.not_after === undefined ? Number.POSITIVE_INFINITY : Date.parse(asked.not_after)
+  return earliest <= from && until - from <= length && until <= latest ? undefined : 'approval_not_narrower'
 }

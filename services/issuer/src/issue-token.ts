@@ -40,7 +40,8 @@ export interface TokenEndpoint {
   tokenUrl: string
 }
 
-const formSchema = z.strictObject({
+/** What is not known is ignored (RFC 6749 §3.2). */
+const formSchema = z.object({
   grant_type: z.string(),
   client_assertion_type: z.string(),
   client_assertion: z.string(),

@@ -1,5 +1,5 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
-import { errorCode } from '@bailiwick/errors'
+import { errorCode, errorKinds } from '@bailiwick/errors'
 import type { Fact, RequestRecord } from '@bailiwick/projection'
 import { SerialQueue } from '@bailiwick/service-kit'
 import { applyRegistryChange, enrolApprover } from './change-registry.ts'
@@ -9,6 +9,9 @@ import { expireGrants } from './expire-grants.ts'
 import { revokeWithdrawn } from './revoke.ts'
 
 const expiryEveryMs = 1000
+const retryAfterMs = 500
+
+type Lane = 'grants' | 'registry' | 'revocations'
 
 /**
  * Acts on what approval says. Everything is derived from state, not from delivery: at start the same rules run over all that
@@ -17,11 +20,21 @@ const expiryEveryMs = 1000
  */
 export function react(issuer: Issuer): AsyncDisposable {
   const { projection, logger } = issuer
+  let stopping = false
   const queue = new SerialQueue({ maxPerKey: 100_000, max: 200_000 })
-  const run = (lane: 'grants' | 'registry' | 'revocations', what: string, task: () => Promise<void>) => {
-    queue
-      .serially(lane, task)
-      .catch((error) => logger.error({ error_code: errorCode(error), what }, 'could not act on an approval'))
+  const again = new Set<NodeJS.Timeout>()
+  // What may go well later is done later: nobody would repeat a withdrawal that the log had no room for at that moment.
+  const run = (lane: Lane, what: string, task: () => Promise<void>) => {
+    queue.serially(lane, task).catch((error) => {
+      const code = errorCode(error)
+      logger.error({ error_code: code, what }, 'could not act on an approval')
+      if (stopping || !errorKinds[code].retryable) return
+      const timer = setTimeout(() => {
+        again.delete(timer)
+        run(lane, what, task)
+      }, retryAfterMs)
+      again.add(timer)
+    })
   }
   const onRequest = (request: RequestRecord) => {
     if (request.state === 'withdrawn' || request.state === 'cancelled')
@@ -49,9 +62,12 @@ export function react(issuer: Issuer): AsyncDisposable {
   const timer = setInterval(() => run('grants', 'expiry', () => expireGrants(issuer)), expiryEveryMs)
   return {
     async [Symbol.asyncDispose]() {
+      stopping = true
       clearInterval(timer)
+      for (const waiting of again) clearTimeout(waiting)
       unsubscribe()
-      for (const lane of ['grants', 'registry', 'revocations']) await queue.serially(lane, async () => undefined)
+      for (const lane of ['grants', 'registry', 'revocations'] satisfies Lane[])
+        await queue.serially(lane, async () => undefined)
     },
   }
 }

@@ -1,17 +1,27 @@
 import type { EventData } from '@bailiwick/contracts'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { newId } from '@bailiwick/service-kit'
+import { newId, SerialQueue } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
 
 export type RevocationOrder = Omit<EventData<'revocations.v1', 'revocation.declared'>, 'revocation_id'>
 
 const tries = 3
 
+/** The sequence is dense: one after the other here, so that a burst of withdrawals does not fight with itself. */
+const lane = new SerialQueue({ maxPerKey: 10_000, max: 10_000 })
+
 /**
  * Declares a revocation. When it resolves, it is durable and counts: from then on V7's bound runs. The version is the dense
- * sequence, so two at once settle by the log, and the loser tries again. What is dead by name stays so and is not said twice.
+ * sequence, so two issuers at once settle by the log, and the loser tries again. What is dead by name stays so and is not
+ * said twice. Throws `request_malformed` for a target that could kill nothing.
  */
 export async function revoke(issuer: Issuer, order: RevocationOrder): Promise<{ sequence: number }> {
+  if ((order.kind === 'all') !== (order.target === '*'))
+    throw new ServiceError('request_malformed', 'target: * belongs to kind all, and to it alone')
+  return lane.serially(issuer.producer.source, () => declare(issuer, order))
+}
+
+async function declare(issuer: Issuer, order: RevocationOrder): Promise<{ sequence: number }> {
   const { revocations } = issuer.projection.ledger
   for (let attempt = 1; ; attempt++) {
     const known = revocations.find(order.kind, order.target)

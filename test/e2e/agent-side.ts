@@ -1,0 +1,228 @@
+import {
+  type Action,
+  actionDigest,
+  generateKey,
+  makeDpopProof,
+  type SigningKey,
+  signCallerAssertion,
+  signClientAssertion,
+  signOutcome,
+} from '@bailiwick/credentials'
+import type { DenialReason } from '@bailiwick/errors'
+import { newId } from '@bailiwick/service-kit'
+import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
+import type { World } from './world.ts'
+
+export const strangersKey = () => generateKey('agent')
+
+export interface TokenAsk {
+  agent?: (typeof sample.agents)[number]
+  details?: unknown
+  form?: Record<string, string | undefined>
+  assertion?: Partial<Parameters<typeof signClientAssertion>[0]>
+  assertionKey?: SigningKey<'agent'>
+  proof?: Partial<Parameters<typeof makeDpopProof>[0]>
+  proofKey?: SigningKey<'agent'>
+  /** Sent instead of a proof; empty: none. */
+  dpop?: string
+}
+
+export interface TokenAnswer {
+  status: number
+  error?: string
+  token?: string
+  nonce: string
+  body: Record<string, unknown>
+}
+
+export const agentId = (name: (typeof sample.agents)[number] = 'reconciler') =>
+  `${sampleAgentId(name)}/${sample.instance}`
+
+/** One request to the token endpoint, right unless told to be wrong. */
+export async function askToken(world: World, ask: TokenAsk = {}): Promise<TokenAnswer> {
+  const { clock, random, url, data } = world
+  const { agent = 'reconciler' } = ask
+  const key = sampleKey(data, agent)
+  const sub = agentId(agent)
+  const now = clock.now()
+  const iat = Math.floor(now / 1000)
+  const jti = newId('call', now, random)
+  const form = {
+    grant_type: 'client_credentials',
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion: signClientAssertion(
+      { iss: sub, sub, aud: url, iat, exp: iat + 60, jti, ...ask.assertion },
+      ask.assertionKey ?? key,
+    ),
+    authorization_details: JSON.stringify(ask.details),
+    ...ask.form,
+  }
+  const sent = Object.entries(form).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  const dpop =
+    ask.dpop ??
+    makeDpopProof(
+      { htm: 'POST', htu: `${url}/oauth/token`, jti: newId('call', now, random), now, ...ask.proof },
+      ask.proofKey ?? key,
+    )
+  const answer = await world.http.inject({
+    method: 'POST',
+    url: '/oauth/token',
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...(dpop === '' ? {} : { dpop }) },
+    payload: new URLSearchParams(sent).toString(),
+  })
+  const body = answer.json() as Record<string, unknown>
+  return {
+    status: answer.statusCode,
+    ...(typeof body.error === 'string' ? { error: body.error } : {}),
+    ...(typeof body.access_token === 'string' ? { token: body.access_token } : {}),
+    nonce: String(answer.headers['dpop-nonce'] ?? ''),
+    body,
+  }
+}
+
+/** As `askToken`, with a nonce that holds. */
+export async function askTokenWithNonce(world: World, ask: TokenAsk = {}): Promise<TokenAnswer> {
+  const { nonce } = await askToken(world, { details: [] })
+  return askToken(world, { ...ask, proof: { nonce, ...ask.proof } })
+}
+
+export async function credentialFor(world: World, grantId: string): Promise<string> {
+  const { token, body } = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grantId }] })
+  if (token === undefined) throw new Error(JSON.stringify(body))
+  return token
+}
+
+export interface CallAsk {
+  tool?: string
+  properties?: Record<string, unknown>
+  resource?: Action['resource']
+  name?: string
+  credential?: string | undefined
+  proofKey?: SigningKey<'agent'>
+  proof?: Partial<Parameters<typeof makeDpopProof>[0]>
+  /** Over whatever stands in `context.bailiwick`. */
+  observed?: Record<string, unknown>
+  subject?: string
+  caller?: string
+}
+
+export interface CallAnswer {
+  decision: boolean
+  reason?: DenialReason
+  decisionId: string
+  digest: string
+  permit?: string
+  context: Record<string, unknown>
+}
+
+export const read = { tool: 'read', properties: { id: '1' } }
+export const adjust = (amount: string) => ({ tool: 'adjust', properties: { amount, currency: 'EUR' } })
+
+/** An enforcement point in front of the sample tools, as it asks the PDP. */
+export class Point {
+  readonly #world: World
+  readonly #http
+  #nonce: string | undefined
+  #sequence = 0
+
+  constructor(world: World, http = world.http) {
+    this.#world = world
+    this.#http = http
+  }
+
+  assertion(): string {
+    const { clock, random, url, data } = this.#world
+    const iat = Math.floor(clock.now() / 1000)
+    const jti = newId('call', clock.now(), random)
+    const claims = { iss: sample.enforcementPoint, sub: sample.enforcementPoint, aud: url, iat, exp: iat + 60, jti }
+    return signCallerAssertion(claims, sampleKey(data, 'point-caller'))
+  }
+
+  /** What is sent; the same body may be sent again. */
+  body(ask: CallAsk): { body: Record<string, unknown>; digest: string } {
+    const { clock, random, data } = this.#world
+    const action = {
+      name: ask.name ?? 'tools/call',
+      properties: ask.properties ?? {},
+      resource: ask.resource ?? { type: 'tool', id: `${sample.toolServer}/${ask.tool ?? 'read'}` },
+    }
+    const digest = actionDigest(action)
+    const now = clock.now()
+    const htu = `${sample.invoicesUrl}/tools`
+    const proof = makeDpopProof(
+      {
+        ...{ htm: 'POST', htu, jti: newId('call', now, random), now, nonce: this.#nonce },
+        accessToken: ask.credential,
+        actionDigest: digest,
+        ...ask.proof,
+      },
+      ask.proofKey ?? sampleKey(data, 'reconciler'),
+    )
+    const observed = { credential: ask.credential, proof, htm: 'POST', htu, action_digest: digest, ...ask.observed }
+    const body = {
+      subject: { type: 'agent', id: ask.subject ?? agentId() },
+      action: { name: action.name, properties: action.properties },
+      resource: action.resource,
+      context: { bailiwick: observed },
+    }
+    return { body, digest }
+  }
+
+  async send(body: Record<string, unknown>, caller = this.assertion()) {
+    return this.#http.inject({
+      method: 'POST',
+      url: '/access/v1/evaluation',
+      headers: { authorization: `Bearer ${caller}`, 'content-type': 'application/json' },
+      payload: JSON.stringify(body),
+    })
+  }
+
+  /** Asks as is: a nonce that is wanted is not given. */
+  async once(ask: CallAsk): Promise<CallAnswer> {
+    const { body, digest } = this.body(ask)
+    const answer = (await this.send(body, ask.caller)).json() as {
+      decision: boolean
+      context: { decision_id: string; permit?: string; reason?: { code: DenialReason }; dpop_nonce?: string }
+    }
+    const { decision_id: decisionId, permit, reason, dpop_nonce } = answer.context
+    if (dpop_nonce !== undefined) this.#nonce = dpop_nonce
+    return {
+      ...{ decision: answer.decision, decisionId, digest, context: answer.context },
+      ...(permit === undefined ? {} : { permit }),
+      ...(reason === undefined ? {} : { reason: reason.code }),
+    }
+  }
+
+  /** Asks, and again with the nonce when one is wanted. */
+  async call(ask: CallAsk): Promise<CallAnswer> {
+    const first = await this.once(ask)
+    return first.reason === 'proof_nonce_required' ? this.once(ask) : first
+  }
+
+  outcome(of: CallAnswer, callId: string, status: 'succeeded' | 'failed' | 'not_executed' | 'unknown'): string {
+    const { trust, clock, data } = this.#world
+    return signOutcome(
+      {
+        installation: trust.installation,
+        enforcement_point: sample.enforcementPoint,
+        sequence: ++this.#sequence,
+        call_id: callId,
+        decision_id: of.decisionId,
+        action_digest: of.digest,
+        status,
+        at: new Date(clock.now()).toISOString(),
+      },
+      sampleKey(data, 'point-outcome'),
+    )
+  }
+
+  async report(outcome: string): Promise<number> {
+    const answer = await this.#http.inject({
+      method: 'POST',
+      url: '/v1/outcomes',
+      headers: { authorization: `Bearer ${this.assertion()}`, 'content-type': 'application/json' },
+      payload: JSON.stringify({ outcome }),
+    })
+    return answer.statusCode
+  }
+}

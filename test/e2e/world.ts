@@ -1,0 +1,268 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Bus } from '@bailiwick/bus'
+import { embeddedBus } from '@bailiwick/bus/embedded'
+import type { EventData, EventTypeOf, TopicName } from '@bailiwick/contracts'
+import { type EventPurpose, readKeyFile, type Trust } from '@bailiwick/credentials'
+import type { GrantStore } from '@bailiwick/grant-store'
+import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
+import {
+  type Genesis,
+  type InitialiseOptions,
+  initialise,
+  type PolicyFiles,
+  paths,
+  readGenesis,
+  readPolicyFiles,
+} from '@bailiwick/installation'
+import { startIssuer } from '@bailiwick/issuer/start'
+import { type PolicyDecision, type PolicyDecisionAdapters, startPolicyDecision } from '@bailiwick/policy-decision/start'
+import { openParticipant, type Participant } from '@bailiwick/projection'
+import { topicSettings } from '@bailiwick/service-host'
+import {
+  Health,
+  type HttpServer,
+  httpServer,
+  logger as makeLogger,
+  metrics as makeMetrics,
+  newId,
+  systemClock,
+  systemRandom,
+} from '@bailiwick/service-kit'
+import { sampleEntities } from '@bailiwick/standalone/sample'
+import { freePort } from '@bailiwick/testkit'
+
+type Entities = InitialiseOptions['entities']
+
+export interface WorldOptions {
+  entities?: (sample: Entities) => Entities
+  policies?: PolicyFiles
+  /** Each service sees the bus through its own wrapper. */
+  issuerBus?: (bus: Bus) => Bus
+  pdpBus?: (bus: Bus) => Bus
+  grantStore?: (store: GrantStore) => GrantStore
+  genesis?: (genesis: Genesis) => Genesis
+  pdp?: { outcomeSeconds?: number; decisionDeadlineMs?: number; maxStalenessMs?: number }
+  wrapRecord?: NonNullable<PolicyDecisionAdapters['wrapRecord']>
+}
+
+/** What stands on a topic. */
+export type Seen<N extends TopicName> = {
+  [E in EventTypeOf<N>]: { type: E; version?: number; data: EventData<N, E> }
+}[EventTypeOf<N>] & { id: string; source: string; subject: string }
+
+const policiesOf = () => readPolicyFiles(join(import.meta.dirname, '../../policies'))
+
+/**
+ * Issuer and policy decision on a real bus and grant store, in a folder that goes with the world; approval is a participant
+ * that signs with approval's own key, so that tests can say what a stolen approval service could say.
+ */
+export class World implements AsyncDisposable {
+  readonly data = mkdtempSync(join(tmpdir(), 'bailiwick-world-'))
+  readonly logger = makeLogger({ service: 'world', level: 'silent' })
+  readonly random = systemRandom
+  /** What services gave up with. */
+  readonly fatal: unknown[] = []
+  /** ms that the machine's clock is ahead. */
+  ahead = 0
+  readonly clock = { now: () => systemClock.now() + this.ahead, monotonic: () => systemClock.monotonic() }
+  readonly options: WorldOptions
+  readonly url: string
+  readonly trust: Trust
+  readonly bus: Bus
+  readonly store: GrantStore
+  approval!: Participant
+  http!: HttpServer
+  operator!: HttpServer
+  pdp!: PolicyDecision
+  issuer: AsyncDisposable | undefined
+  readonly #owned = new AsyncDisposableStack()
+
+  private constructor(options: WorldOptions, made: { url: string; open: (world: World) => [Bus, GrantStore] }) {
+    this.options = options
+    this.url = made.url
+    const entities = sampleEntities(this.data)
+    this.trust = initialise({
+      data: this.data,
+      publicUrl: this.url,
+      singleOperator: true,
+      now: this.clock.now(),
+      randomBytes,
+      policies: options.policies ?? policiesOf(),
+      entities: options.entities?.(entities) ?? entities,
+    })
+    const [bus, store] = made.open(this)
+    this.bus = bus
+    this.store = store
+  }
+
+  /** Only the bus: what runs on it is the test's to start. */
+  static async empty(options: WorldOptions = {}): Promise<World> {
+    const url = `http://localhost:${await freePort()}`
+    const dir = mkdtempSync(join(tmpdir(), 'bailiwick-world-bus-'))
+    const now = () => systemClock.now()
+    const bus = await embeddedBus({ dir: join(dir, 'bus'), ...topicSettings, now })
+    const store = embeddedGrantStore({ dir: join(dir, 'grants'), now })
+    const world = new World(options, { url, open: () => [bus, options.grantStore?.(store) ?? store] })
+    world.#owned.defer(() => rmSync(world.data, { recursive: true, force: true }))
+    world.#owned.defer(() => rmSync(dir, { recursive: true, force: true }))
+    world.#owned.use(bus)
+    world.#owned.use(store)
+    world.http = await world.#server()
+    world.operator = await world.#server()
+    return world
+  }
+
+  /** Everything. */
+  static async open(options: WorldOptions = {}): Promise<World> {
+    const world = await World.empty(options)
+    await world.startIssuer()
+    world.pdp = await world.startPdp()
+    world.approval = await world.participant('approval', 'approval-event')
+    return world
+  }
+
+  async #server(): Promise<HttpServer> {
+    const { logger, clock } = this
+    const server = await httpServer({ logger, clock, health: new Health(), metrics: this.#metrics() })
+    this.#owned.defer(() => server.close())
+    return server
+  }
+
+  #metrics() {
+    return makeMetrics({ service: 'world', processMetrics: false })
+  }
+
+  key<P extends EventPurpose | 'credential' | 'permit'>(service: string, name: string, purpose: P) {
+    return readKeyFile(paths(this.data).keys(service), name, purpose)
+  }
+
+  #adapters(http: HttpServer, operator: HttpServer) {
+    const { trust, data, clock, random, logger } = this
+    const onFatal = (error: unknown) => void this.fatal.push(error)
+    return {
+      trust,
+      data,
+      clock,
+      random,
+      logger,
+      health: new Health(),
+      metrics: this.#metrics(),
+      http,
+      operator,
+      onFatal,
+    }
+  }
+
+  /** The first on the world's own servers, later ones on new ones. */
+  async startIssuer(bus: Bus = this.options.issuerBus?.(this.bus) ?? this.bus): Promise<AsyncDisposable> {
+    if (this.issuer) {
+      this.http = await this.#server()
+      this.operator = await this.#server()
+    }
+    const genesis = readGenesis(this.data)
+    const started = await startIssuer(
+      { instance: this.#instance(), publicUrl: this.url, credentialSeconds: 300, maxStalenessMs: 2000 },
+      {
+        ...this.#adapters(this.http, this.operator),
+        bus,
+        genesis: this.options.genesis?.(genesis) ?? genesis,
+        keys: {
+          event: this.key('issuer', 'event', 'issuer-event'),
+          credential: this.key('issuer', 'credential', 'credential'),
+        },
+      },
+    )
+    this.#owned.use(once(started))
+    this.issuer = started
+    return started
+  }
+
+  async startPdp(bus: Bus = this.options.pdpBus?.(this.bus) ?? this.bus): Promise<PolicyDecision> {
+    const http = this.pdp ? await this.#server() : this.http
+    const started = await startPolicyDecision(
+      { instance: this.#instance(), publicUrl: this.url, maxStalenessMs: 2000, ...this.options.pdp },
+      {
+        ...this.#adapters(http, this.operator),
+        bus,
+        grantStore: this.store,
+        keys: {
+          event: this.key('policy-decision', 'event', 'pdp-event'),
+          permit: this.key('policy-decision', 'permit', 'permit'),
+        },
+        ...(this.options.wrapRecord ? { wrapRecord: this.options.wrapRecord } : {}),
+      },
+    )
+    this.#owned.use(once(started))
+    return started
+  }
+
+  /** Speaks with a service's own key: what that service, or whoever stole it, could say. */
+  async participant(service: 'approval' | 'issuer' | 'policy-decision', purpose: EventPurpose): Promise<Participant> {
+    const { bus, trust, clock } = this
+    const participant = await openParticipant({
+      bus,
+      trust,
+      service,
+      instance: this.#instance(),
+      eventKey: this.key(service, 'event', purpose),
+      follows: ['approvals.v1', 'grants.v1', 'revocations.v1', 'decisions.v1'],
+      time: clock,
+      newEventId: () => newId('evt', clock.now(), this.random),
+      onFatal: (error) => void this.fatal.push(error),
+    })
+    this.#owned.use(once(participant))
+    return participant
+  }
+
+  #instance(): string {
+    return newId('evt', this.clock.now(), this.random).slice('evt_'.length)
+  }
+
+  /** All events of a topic, in its order within each partition. */
+  async events<N extends TopicName>(topic: N): Promise<Seen<N>[]> {
+    const seen: Seen<N>[] = []
+    await using follower = await this.bus.follow([topic], 'start', async (batch) => {
+      for (const { bytes } of batch) seen.push(JSON.parse(Buffer.from(bytes).toString()) as Seen<N>)
+    })
+    await follower.caughtUp
+    return seen
+  }
+
+  async revoke(kind: string, target: string): Promise<number> {
+    const answer = await this.operator.inject({
+      method: 'POST',
+      url: '/operator/revocations',
+      payload: { kind, target, reason: 'test' },
+    })
+    return answer.statusCode
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#owned.disposeAsync()
+  }
+}
+
+/** Disposed by the test or by the world, whoever is first. */
+function once(resource: AsyncDisposable): AsyncDisposable {
+  const dispose = resource[Symbol.asyncDispose].bind(resource)
+  let done: Promise<void> | undefined
+  const only = () => {
+    done ??= Promise.resolve(dispose())
+    return done
+  }
+  resource[Symbol.asyncDispose] = only
+  return { [Symbol.asyncDispose]: only }
+}
+
+/** Asks again until it holds; the world's own deadline for what happens behind an answer. */
+export async function eventually<T>(check: () => T | undefined | Promise<T | undefined>, ms = 3000): Promise<T> {
+  for (const end = systemClock.monotonic() + ms; ; ) {
+    const found = await check()
+    if (found !== undefined && found !== false) return found
+    if (systemClock.monotonic() > end) throw new Error('it did not happen')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
