@@ -1,0 +1,53 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { embeddedBus } from '@bailiwick/bus/embedded'
+import { generateKey, KeyRing, type Trust } from '@bailiwick/credentials'
+import { expect, it } from 'vitest'
+import { judgeByAnchor } from './judge.ts'
+import { Projection } from './projection.ts'
+
+const lastKey = 'key 5'
+const publicJwk = (purpose: 'root' | 'invitation') => generateKey(purpose).publicJwk as Trust['root']['jwk']
+const trust: Trust = {
+  v: 1,
+  installation: 'ins_0123456789',
+  root: { jwk: publicJwk('root') },
+  log: { vkey: `log+00000000+${'A'.repeat(44)}` },
+  rp_id: 'localhost',
+  origins: ['http://localhost:8420'],
+  single_operator: true,
+  invitation: { jwk: publicJwk('invitation') },
+  public_url: 'http://localhost:8420',
+  created_at: '2026-11-24T12:00:00.000Z',
+}
+
+it('names every partition up to the last that it read, so that a head can always be made (V8)', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'positions-test-'))
+  const now = () => 1_800_000_000_000
+  try {
+    await using bus = await embeddedBus({
+      dir,
+      now,
+      partitions: () => 3,
+      retentionMs: () => undefined,
+      inMemory: () => false,
+    })
+    const keyRing = new KeyRing(trust)
+    await using projection = await Projection.open({
+      bus,
+      topics: ['approvals.v1'],
+      keyRing,
+      judge: judgeByAnchor(keyRing),
+      time: { now, monotonic: now },
+    })
+    expect(projection.positions()).toEqual({})
+    // SHA-256 of this key leads to the last of three partitions; of the others nothing was ever read.
+    const [position] = await bus.publish('approvals.v1', [{ key: lastKey, bytes: Buffer.from('no event') }])
+    expect(position?.partition).toBe(2)
+    if (position) await projection.waitFor(position, 5000)
+    expect(projection.positions()).toEqual({ 'approvals.v1': { 0: -1, 1: -1, 2: 0 } })
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+})
