@@ -64,6 +64,7 @@ it.each([
   ['no origin', `\n1\n${ROOT}\n`],
   ['no root', 'o\n1\n'],
   ['no last newline', `o\n1\n${ROOT}`],
+  ['an extension line without its newline', `o\n1\n${ROOT}\nmore`],
   ['an empty extension line', `o\n1\n${ROOT}\n\n`],
   ['a leading zero', `o\n01\n${ROOT}\n`],
   ['two zeros', `o\n00\n${ROOT}\n`],
@@ -139,6 +140,8 @@ it('refuses a cosignature of another time, text, key or type (V12)', () => {
   expect(isCosignedBy(encodeCheckpoint({ ...checkpoint, size: 43 }), cosignature, witness.verifier)).toBe(false)
   expect(isCosignedBy(text, cosignature, log.verifier)).toBe(false)
   expect(isCosignedBy(text, cosignature, { ...witness.verifier, type: SIGNATURE_TYPE.ED25519 })).toBe(false)
+  const overNothing = { timestamp: 1, signature: witness.signRaw(cosignedMessage('hello\n', 1)) }
+  expect(isCosignedBy('hello\n', overNothing, witness.verifier)).toBe(false)
   // The same secret as a note key: its signature over the cosigned message is no cosignature by another road.
   const asNoteKey = new SignerKey('witness.example/w1', seed(2), SIGNATURE_TYPE.ED25519)
   expect(openNote(addSignatures(signed, cosign(text, witness, 0)), [asNoteKey.verifier]).ok).toBe(false)

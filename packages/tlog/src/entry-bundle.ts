@@ -25,9 +25,9 @@ export function decodeEntryBundle(bytes: Uint8Array, width: number): Uint8Array[
     const [high, low] = bytes.subarray(at, at + 2)
     if (high === undefined || low === undefined) return undefined
     const end = at + 2 + high * 256 + low
-    if (end > bytes.length) return undefined
     entries.push(bytes.subarray(at + 2, end))
     at = end
   }
+  // An entry that was cut short ends beyond the bytes.
   return at === bytes.length ? entries : undefined
 }

@@ -28,13 +28,16 @@ it('passes a whole log of any size, with all its older checkpoints (V14)', async
 it('gives every entry once, in order, and only entries that are proved', async () => {
   const { files, head } = sized(700)
   const seen: string[] = []
+  let running = 0
   const progress: number[] = []
   const result = await fsck({
     read: readerOf(files),
     checkpoint: head,
     onEntry: async (index, entry) => {
       expect(Buffer.from(entry)).toEqual(Buffer.from(entries[index] as Uint8Array))
-      await Promise.resolve()
+      expect(++running).toBe(1)
+      await new Promise((resolve) => setImmediate(resolve))
+      running--
       seen.push(String(index))
     },
     onProgress: (done, size) => progress.push(done, size),
@@ -130,6 +133,10 @@ it('checks a checkpoint that the log has grown beyond, from full tiles when the 
   const { files, heads } = sized(1300, [700, 1300])
   const [earlier] = heads as [TreeHead, TreeHead]
   expect(await check(files, earlier)).toMatchObject({ ok: true, size: 700 })
+  for (const path of ['tile/0/002', 'tile/entries/002']) {
+    const damaged = new Map(files).set(path, flip(files.get(path) as Uint8Array, 20))
+    expect(await check(damaged, earlier)).toMatchObject({ ok: false, path })
+  }
   for (const path of ['tile/0/002.p/188', 'tile/entries/002.p/188']) files.delete(path)
   expect(await check(files, earlier)).toMatchObject({ ok: true, size: 700 })
   // The last hash that the earlier checkpoint commits to, and the first that it does not.

@@ -36,7 +36,6 @@ export function parseTilePath(path: string): Tile | undefined {
     index: Number(match[2]?.replaceAll(/[x/]/g, '')),
     width: Number(match[3] ?? TILE_WIDTH),
   }
-  if (match[3] !== undefined && tile.width === TILE_WIDTH) return undefined
   return isTile(tile) && tilePath(tile) === path ? tile : undefined
 }
 

@@ -95,6 +95,17 @@ it('reads the root of every size from tiles, whether partial or of a log that ha
   }
 })
 
+it('goes on from a checkpoint when tiles beyond it were already stored, as after a crash', async () => {
+  for (const size of [1, 255, 300, 511]) {
+    const { files, head } = naiveLog(entries.slice(0, 600), [size, 600])
+    const edge = await RightEdge.read(readerOf(files), size)
+    for (const leaf of all.leaves.slice(size, 600)) edge.append(leaf)
+    expect(hex(edge.root())).toBe(hex(head.root))
+    for (const { path, bytes } of edge.take())
+      expect([path, hex(bytes)]).toEqual([path, hex(files.get(path) ?? bytes.subarray(1))])
+  }
+})
+
 it('reads every node of a tree from its tiles', async () => {
   const tree = treeReader(readerOf(all.files), 1400)
   for (let height = 0; height <= 10; height++) {
