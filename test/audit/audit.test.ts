@@ -24,8 +24,9 @@ async function findingsOf(log: GoodLog, leaves?: readonly Uint8Array[]) {
   return (await audit(log.at)).findings
 }
 
-/** Puts a draft at another place of the log. */
+/** Puts a draft at another place of the log, said by whoever ran then. */
 function move(log: GoodLog, name: string, before: string) {
+  log.draft(name).start = log.draft(before).start
   const all = [...log.drafts].filter(([each]) => each !== name)
   const at = all.findIndex(([each]) => each === before)
   all.splice(at, 0, [name, log.draft(name)])
@@ -41,6 +42,23 @@ it('finds nothing wrong with a good log, and has seen all of it', async () => {
   expect(leaves).toBe(log.drafts.size)
   expect(counted).toMatchObject({ 'grant.created': 1, 'credential.issued': 1, 'decision.allowed': 5 })
   expect(counted).toMatchObject({ 'outcome.reported': 3, 'revocation.declared': 1, 'approver.registered': 1 })
+})
+
+it('takes a batch that lost its place to another instance for void, not for wrong (V9)', async () => {
+  using log = await goodLog()
+  const idOf = (name: string) => `evt_${String(at(log, name)).padStart(20, '0')}`
+  log.allow('lost with it', 'task', 8, '500')
+  log.allow('lost too', 'task', 9, '500')
+  move(log, 'lost with it', 'taken back')
+  move(log, 'lost too', 'taken back')
+  allowed(log, 'lost race').data.after = idOf('not adjusted')
+  allowed(log, 'lost with it').data.after = idOf('lost race')
+  allowed(log, 'lost too').data.after = idOf('lost with it')
+  log.write()
+  expect(await audit(log.at)).toMatchObject({ findings: [], void: 3 })
+  const leaves = log.leaves()
+  leaves.splice(at(log, 'lost with it'), 1)
+  expect((await findingsOf(log, leaves)).map(({ rule }) => rule)).toEqual(['V15', 'version'])
 })
 
 it('ends with 1 as a command, and names the leaf, when something is wrong', { timeout: 20_000 }, async () => {

@@ -56,8 +56,9 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
   const versions = new Map<string, number>()
   /** The newest event that counts of each tree of decisions. */
   const heads = new Map<string, string>()
-  /** Leaves that were evaluated after another event than the newest that counts. */
-  const saidAfter = new Set<number>()
+  const ids = new Set<string>()
+  /** Leaves that say of themselves that they came after an event that lost its place. */
+  const lostWithIt = new Set<number>()
   const fold = <L extends { index: number; event: { version?: number | undefined } }>(
     leaf: L,
     entity: string,
@@ -66,8 +67,8 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
     const next = (versions.get(entity) ?? 0) + 1
     const { version = 0 } = leaf.event
     // Lower than the next: another writer was first, which is how writers race. Higher: something is not there, unless it
-    // says itself that it came after an event that is void.
-    if (version > next && !saidAfter.has(leaf.index))
+    // came in one batch with an event that is there and void.
+    if (version > next && !lostWithIt.has(leaf.index))
       facts.findings.push({ leaf: leaf.index, rule: 'version', detail: `${entity}: ${version} where ${next} is next` })
     const counts = version === next && applies(leaf)
     if (counts) versions.set(entity, version)
@@ -89,7 +90,8 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
     const { data, id, partitionkey: tree } = leaf.event
     const after = 'after' in data ? data.after : undefined
     const follows = after === undefined || after === heads.get(tree)
-    if (!follows) saidAfter.add(leaf.index)
+    if (!follows && ids.has(`${tree} ${after}`)) lostWithIt.add(leaf.index)
+    ids.add(`${tree} ${id}`)
     const counts = fold(leaf, `${leaf.topic} ${tree}`, (each) => follows && applyDecision(facts, each))
     if (counts) heads.set(tree, id)
     facts.charges.push({ ...leaf, counts })
