@@ -1,6 +1,6 @@
 import { type Bus, eachMessage, type Handled, type Message, type Subscription } from '@bailiwick/bus'
 import { accessRequestsV1, type DecodedEvent, decodeEvent } from '@bailiwick/contracts'
-import { errorCode, errorKinds } from '@bailiwick/errors'
+import { type ErrorCode, errorCode, errorKinds } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
 import { receiveRequest } from './receive-request.ts'
 
@@ -25,15 +25,16 @@ export function receiveFromTopic(approval: Approval, bus: Bus, count: (result: s
       return isOurs(code) ? { again: retryMs } : refuse(code)
     }
   }
-  const refuse = (code: string): Handled => {
+  const refuse = (code: ErrorCode): Handled => {
     count('refused')
-    approval.logger.info({ error_code: code }, 'an access request on the topic was refused')
+    const level = errorKinds[code].status === 500 ? 'error' : 'info'
+    approval.logger[level]({ error_code: code }, 'an access request on the topic was refused')
     return 'refused'
   }
   return bus.consume([topic], 'approval', eachMessage(handle))
 }
 
-/** Not the sender's doing. A flood is the sender's: asking again is his, too, and a topic cannot wait for one agent. */
-function isOurs(code: ReturnType<typeof errorCode>): boolean {
+/** Not the sender's doing. A flood is: asking again is then the sender's, too, since a topic cannot wait for one agent. */
+function isOurs(code: ErrorCode): boolean {
   return errorKinds[code].status === 503
 }
