@@ -75,7 +75,11 @@ describe('guard', () => {
     ['does not answer in time', 'pdp_unavailable', () => ({ hang: true })],
     ['answers garbage', 'pdp_unavailable', () => ({ text: '<html>' })],
     ['answers nothing', 'pdp_unavailable', () => ({ text: '' })],
-    ['answers without end', 'pdp_unavailable', () => ({ text: `"${'a'.repeat(300_000)}"` })],
+    [
+      'answers without end',
+      'pdp_unavailable',
+      (pdp, e) => ({ body: { ...(pdp.allow(e).body as object), more: 'a'.repeat(300_000) } }),
+    ],
     [
       'says both: the second of two equal keys allows',
       'pdp_unavailable',
@@ -147,6 +151,16 @@ describe('guard', () => {
     expect(await point.guard(aCall(), effect.run)).toMatchObject({ allowed: true })
   })
 
+  it('follows no PDP that sends it elsewhere (V13)', async () => {
+    await using pdp = await FakePdp.start()
+    await using point = await aPoint(pdp)
+    const effect = anEffect()
+    pdp.answer = (evaluation) =>
+      pdp.evaluations.length === 1 ? { status: 307, headers: { location: '/elsewhere' } } : pdp.allow(evaluation)
+    expect(await point.guard(aCall(), effect.run)).toMatchObject({ allowed: false, reason: 'pdp_unavailable' })
+    expect([effect.done.length, pdp.evaluations.length]).toEqual([0, 1])
+  })
+
   it('has no effect when there is no PDP (V1, V13)', async () => {
     const pdp = await FakePdp.start()
     await pdp[Symbol.asyncDispose]()
@@ -199,6 +213,21 @@ describe('guard', () => {
     expect(await point.guard(aCall(), anEffect().run)).toMatchObject({ allowed: true })
     pdp.answer = (evaluation) => pdp.allow(evaluation)
     expect(await point.guard(aCall(), anEffect().run)).toMatchObject({ allowed: false, reason: 'permit_invalid' })
+  })
+
+  it('does not let strangers make it read the key set again and again', async () => {
+    await using pdp = await FakePdp.start()
+    const { jwks } = pdp
+    let reads = 0
+    pdp.jwks = () => {
+      reads++
+      return jwks()
+    }
+    await using point = await aPoint(pdp, { now: () => 1_900_000_000_000 })
+    pdp.now = () => 1_900_000_000_000
+    pdp.answer = (evaluation) => pdp.allow(evaluation, {}, generateKey('permit'))
+    for (let n = 0; n < 5; n++) await point.guard(aCall(), anEffect().run)
+    expect([pdp.evaluations.length, reads]).toEqual([5, 1])
   })
 
   it('stops taking permits by a key that the PDP withdrew within a minute', async () => {

@@ -70,7 +70,7 @@ export interface Evaluation {
   }
 }
 
-type Reply = { status?: number; body?: unknown; text?: string; hang?: boolean }
+type Reply = { status?: number; body?: unknown; text?: string; headers?: Record<string, string>; hang?: boolean }
 
 /** A PDP with real keys and certificates, on a real port, that says what a test wants it to say. */
 export class FakePdp implements AsyncDisposable {
@@ -123,7 +123,7 @@ export class FakePdp implements AsyncDisposable {
     for await (const chunk of request) text += chunk
     const reply: Reply = await this.#replyTo(request, text).catch((error) => ({ status: 500, text: String(error) }))
     if (reply.hang) return
-    response.writeHead(reply.status ?? 200, { 'content-type': 'application/json' })
+    response.writeHead(reply.status ?? 200, { 'content-type': 'application/json', ...reply.headers })
     response.end(reply.text ?? (reply.body === undefined ? '' : JSON.stringify(reply.body)))
   }
 
