@@ -54,3 +54,17 @@ it('refuses an answer that is not JSON', async () => {
   await using _ = await operatorAt(folder.path, () => ({ body: 'hello' }))
   await expect(operatorOf(folder.path).get('/x')).rejects.toMatchObject({ code: 'answer_malformed' })
 })
+
+it('tells which checks of readiness fail', async () => {
+  using folder = temporaryFolder()
+  const answers: { status: number; body: object }[] = [
+    { status: 200, body: { status: 'ready' } },
+    { status: 503, body: { code: 'service_unready', detail: 'pdp-fresh: no head; evidence-lag: 10 s' } },
+    { status: 500, body: { code: 'internal' } },
+  ]
+  await using _ = await operatorAt(folder.path, () => answers.shift() ?? 'hang up')
+  const client = operatorOf(folder.path)
+  expect(await client.failing()).toEqual([])
+  expect(await client.failing()).toEqual(['pdp-fresh: no head', 'evidence-lag: 10 s'])
+  await expect(client.failing()).rejects.toMatchObject({ code: 'internal' })
+})

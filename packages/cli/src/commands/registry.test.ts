@@ -23,12 +23,13 @@ function file(folder: Folder, text = JSON.stringify({ rules: [wanted] })): strin
 }
 
 /** An operator whose proposal is answered after a while: `states` are what it says of it, one look after the other. */
-function answering(states: string[], registry: object[] = [entity(rule)]): Answering {
+function answering(states: string[], registry: object[] = [entity(rule)], writtenAfter = 0): Answering {
+  let looksUntilWritten = writtenAfter
   return ({ method, path }) => {
     if (method === 'POST') return { body: { request_id: 'req_1', diff: [], approve_at } }
     if (path === '/operator/registry') return { body: { enrolled: true, entities: registry } }
     const state = states.length > 1 ? states.shift() : states[0]
-    if (state === 'approved') registry.splice(0, 1, entity(wanted))
+    if (state === 'approved' && looksUntilWritten-- === 0) registry.splice(0, 1, entity(wanted))
     const times = { received_at: null, expires_at: null }
     return { body: { id: 'req_1', state, kind: 'registry', from: 'operator', ...times, endorsements: 0 } }
   }
@@ -99,6 +100,15 @@ it('waits until it is approved and the registry is so', async () => {
   const { code, out } = await bailiwick(argv)
   expect(code).toBe(0)
   expect(JSON.parse(out)).toMatchObject({ request_id: 'req_1', approve_at, applied: true, diff: [{ verb: 'change' }] })
+})
+
+it('waits for the registry itself, not for the approval alone', async () => {
+  using folder = temporaryFolder()
+  const registry = [entity(rule)]
+  await using _ = await operatorAt(folder.path, answering(['approved'], registry, 2))
+  const { code } = await bailiwick(['registry', 'apply', file(folder), '--data', folder.path, '--wait'])
+  expect(code).toBe(0)
+  expect(registry).toEqual([entity(wanted)])
 })
 
 it.each(['denied', 'expired', 'cancelled'])('waits no longer once it is %s, and ends with 1', async (state) => {

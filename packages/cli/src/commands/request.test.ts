@@ -129,6 +129,16 @@ it.each([
   expect(approval.asked).toEqual([])
 })
 
+it('asks where the trust anchor that it was given says, without a data directory', async () => {
+  using folder = temporaryFolder()
+  await using approval = await approvalAt(['pending'])
+  installation(folder, approval.url)
+  const { argv } = agentsFiles(folder)
+  const elsewhere = [...argv.slice(0, -1), '/nonexistent', '--trust', folder.at('trust.json')]
+  expect(await bailiwick(elsewhere)).toMatchObject({ code: 0 })
+  expect(approval.asked).toHaveLength(1)
+})
+
 it('refuses a length of time that cannot be granted', async () => {
   using folder = temporaryFolder()
   const { code, err } = await bailiwick([...agentsFiles(folder).argv, '--expires', '28801'])

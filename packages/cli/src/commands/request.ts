@@ -72,7 +72,7 @@ async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
     io.out(`Asked as ${asked.requestId}: ${asked.status}, to be answered by ${asked.expiresAt}`)
     io.out(`  an approver answers it at ${trust.public_url}/console`)
   }
-  const task = options.wait && asked.status === 'pending' ? await agent.waitForDecision(asked.requestId) : asked
+  const task = options.wait ? await agent.waitForDecision(asked.requestId) : asked
   if (options.json) io.out(JSON.stringify(machineTask(task)))
   else if (task !== asked) io.out(`${task.status}${task.grantId === undefined ? '' : `: ${task.grantId}`}`)
   return task.status === 'approved' || (task.status === 'pending' && !options.wait) ? exitCodes.ok : exitCodes.fault

@@ -8,13 +8,23 @@ import { operatorAt } from '../operator.fixture.ts'
 const checkpoint = (key = logKey()) =>
   signCheckpoint({ origin: 'log.example/cli', size: 1234, root: emptyRoot(), extensions: [] }, key)
 
+const requests = ['pending', 'approved', 'expired'].map((state) => ({
+  id: `req_${state}`,
+  state,
+  kind: 'access',
+  from: 'spiffe://bailiwick.local/agent/a/i1',
+  received_at: null,
+  expires_at: null,
+  endorsements: 0,
+}))
+
 async function status(ready: { status: number; body: unknown }, note: string | undefined, ...more: string[]) {
   using folder = temporaryFolder()
   installation(folder)
   await using _ = await operatorAt(folder.path, ({ path }) => {
     if (path === '/readyz') return ready
     if (path === '/log/checkpoint') return note === undefined ? { status: 404, body: {} } : { body: note }
-    return { body: path === '/operator/registry' ? { enrolled: false } : { requests: [] } }
+    return { body: path === '/operator/registry' ? { enrolled: false } : { requests } }
   })
   return await bailiwick(['status', '--data', folder.path, ...more])
 }
@@ -28,7 +38,7 @@ it('says that all is well, and how long the log is', async () => {
     'ins_0123456789abcdef0123 at http://localhost:8420 (SINGLE OPERATOR)',
     '  ready     yes',
     '  enrolled  nobody yet: open the invitation',
-    '  requests  0 pending',
+    '  requests  1 pending',
     '  evidence  1,234 entries',
   ])
 })

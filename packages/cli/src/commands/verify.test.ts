@@ -155,6 +155,14 @@ it('cannot run with a kept checkpoint of another log: it would prove nothing', a
   expect(err).toContain('is no checkpoint signed by log.example/cli (signature_missing)')
 })
 
+it('reads no file that is far too large for what it should be', async () => {
+  using log = aLog()
+  writeFileSync(log.folder.at('large'), Buffer.alloc(65_537))
+  const { code, err } = await log.verify('--old', log.folder.at('large'))
+  expect(code).toBe(2)
+  expect(err).toContain(`--old: ${log.folder.at('large')} is too large`)
+})
+
 it('reads the key from a file', async () => {
   using log = aLog()
   put(log.folder.path, 'log.vkey', Buffer.from(`${vkey}\n`))
