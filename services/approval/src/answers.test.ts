@@ -225,6 +225,17 @@ it('shows prose as data, cut, and the canonical fields in plain words', async ()
   await agent.cancel(id)
 })
 
+it('lets nobody narrow where the rule says so', async () => {
+  await using strict = await aWorld({ rule: { narrowing: false } })
+  const person = aPerson(strict)
+  await person.enrol()
+  const { id } = await asked(strict)
+  expect((await person.statement(id, withBudget(3))).body).toMatchObject({ code: 'approval_rule_mismatch' })
+  const sooner = new Date(Date.parse(stateOf(id, strict)?.received?.expires_at ?? '') - 60_000).toISOString()
+  expect((await person.statement(id, { not_after: sooner })).body).toMatchObject({ code: 'approval_rule_mismatch' })
+  expect((await person.approve(id)).body).toMatchObject({ grant: 'active' })
+})
+
 it('answers nothing after its time, says so on the topic, and the agent hears it', async () => {
   const clock = testClock(0)
   await using later = await aWorld({ clock, requestLifeSeconds: 600 })
@@ -233,7 +244,11 @@ it('answers nothing after its time, says so on the topic, and the agent hears it
   const { id } = await asked(later)
   const { body } = await person.statement(id)
   const assertion = person.passkey.sign(String(body.challenge))
-  clock.advance(601_000)
+  const again = agentOf(later).sign()
+  const { id: known } = (await agentOf(later).submit(again)).json().task
+  clock.advance(610_000)
+  // Handed in again when the signature is too old for a new request: it is the old one still, and expired.
+  expect((await agentOf(later).submit(again)).json()).toMatchObject({ task: { id: known, status: 'expired' } })
   const late = await person.post(`/requests/${id}/approve`, { statement_hash: body.statement_hash, assertion })
   expect(['access_request_expired', 'statement_unknown']).toContain(late.body.code)
   expect((await person.statement(id)).body).toMatchObject({ code: 'access_request_expired' })

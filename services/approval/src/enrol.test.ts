@@ -1,27 +1,15 @@
 import { generateKey, signInvitation } from '@bailiwick/credentials'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { aWorld, type World } from './approval.fixture.ts'
 import { aPerson } from './browser.fixture.ts'
 
 let world: World
-beforeEach(async () => {
+beforeAll(async () => {
   world = await aWorld()
 })
-afterEach(() => world[Symbol.asyncDispose]())
+afterAll(() => world[Symbol.asyncDispose]())
 
 const enrolled = () => world.issuer.projection.ledger.registry.view().enrolled
-
-it('makes the first approver of exactly the passkey that the invitation signed for, once (V10)', async () => {
-  const hello = { enrolled: false, single_operator: true, installation: world.trust.installation, rp_id: 'localhost' }
-  const olga = aPerson(world)
-  expect((await olga.get('/hello')).body).toEqual(hello)
-  expect((await olga.enrol()).body).toEqual({ me: { id: 'olga', name: 'Olga', groups: ['owners'] } })
-  expect((await olga.get('/state')).status).toBe(200)
-  expect((await olga.get('/hello')).body).toEqual({ ...hello, enrolled: true })
-  const second = aPerson(world)
-  expect((await second.enrol('paul')).body).toMatchObject({ code: 'invitation_invalid' })
-  expect((await second.get('/state')).status).toBe(401)
-})
 
 it.each([
   ['another passkey', { credential_id: 'AAAA' }],
@@ -71,4 +59,16 @@ it('refuses a passkey that was made on another page, or without verifying its us
     })
   }
   expect(enrolled()).toBe(false)
+})
+
+it('makes the first approver of exactly the passkey that the invitation signed for, once (V10)', async () => {
+  const hello = { enrolled: false, single_operator: true, installation: world.trust.installation, rp_id: 'localhost' }
+  const olga = aPerson(world)
+  expect((await olga.get('/hello')).body).toEqual(hello)
+  expect((await olga.enrol()).body).toEqual({ me: { id: 'olga', name: 'Olga', groups: ['owners'] } })
+  expect((await olga.get('/state')).status).toBe(200)
+  expect((await olga.get('/hello')).body).toEqual({ ...hello, enrolled: true })
+  const second = aPerson(world)
+  expect((await second.enrol('paul')).body).toMatchObject({ code: 'invitation_invalid' })
+  expect((await second.get('/state')).status).toBe(401)
 })

@@ -5,9 +5,11 @@ import { aPerson, type Person } from './browser.fixture.ts'
 
 let world: World
 let olga: Person
+let paul: Person
 beforeAll(async () => {
   world = await aWorld({ singleOperator: false, rule: { approvers: { group: 'owners', quorum: 2 } } })
   olga = aPerson(world)
+  paul = aPerson(world)
 })
 afterAll(() => world[Symbol.asyncDispose]())
 
@@ -39,7 +41,6 @@ it('takes no proposal while nobody could approve one', async () => {
 })
 
 it('shows what a change would do, applies it after a passkey signature, and never by the proposer alone (V3)', async () => {
-  const paul = aPerson(world)
   const value = approverOf('paul', ['owners'], paul)
   const own = await propose([{ type: 'approver', id: 'paul', value }], 'olga')
   expect((await olga.approve(own.body.request_id)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
@@ -80,7 +81,10 @@ describe('an approver of another group', () => {
     )
     expect((await vera.statement(id)).body).toMatchObject({ code: 'approver_not_in_group' })
     expect((await vera.post(`/requests/${id}/deny`)).body).toMatchObject({ code: 'approver_not_in_group' })
-    await agent.cancel(id)
+    await olga.approve(id)
+    expect((await paul.approve(id)).body).toMatchObject({ grant: 'active' })
+    expect((await vera.post(`/requests/${id}/withdraw`)).body).toMatchObject({ code: 'approver_not_in_group' })
+    expect((await agent.status(id)).json()).toMatchObject({ task: { status: 'approved' } })
 
     const retired = await propose([{ type: 'approver', id: 'vera', value: null }])
     expect(retired.body.diff).toMatchObject([{ verb: 'retire', after: null }])
@@ -126,3 +130,35 @@ async function askedOf() {
   const submitted = await agent.submit(agent.sign())
   return { agent, id: submitted.json().task.id as string }
 }
+
+describe('a statement that was rendered before the registry changed', () => {
+  const tools = { read: { labels: ['reads_private'] } }
+  const files = { 'all.cedar': 'A'.repeat(43) }
+  it.each([
+    [
+      'another manifest',
+      'tool-server',
+      'invoices',
+      'manifest_changed',
+      () => ({
+        id: 'invoices',
+        url: 'http://localhost:8430/',
+        manifest: 'A'.repeat(43),
+        tools,
+      }),
+    ],
+    ['other policies', 'policy-set', 'active', 'policy_changed', () => ({ id: 'active', hash: 'A'.repeat(43), files })],
+    ['another rule', 'rule', 'tasks', 'approval_rule_mismatch', () => aRule({ modes: ['per_action'] })],
+  ])('approves nothing: %s', async (_, type, id, code, value) => {
+    const asked = await askedOf()
+    const { body } = await olga.statement(asked.id)
+    const change = await propose([{ type, id, value: value() }])
+    expect((await olga.approve(change.body.request_id)).body).toMatchObject({ applied: true })
+    const assertion = olga.passkey.sign(String(body.challenge))
+    const { statement_hash } = body
+    expect((await olga.post(`/requests/${asked.id}/approve`, { statement_hash, assertion })).body).toMatchObject({
+      code,
+    })
+    await asked.agent.cancel(asked.id)
+  })
+})
