@@ -79,7 +79,8 @@ describe('asking over HTTP', () => {
   ])('refuses %s', async (_, reply, code) => {
     await using fake = await FakeInstallation.start()
     fake.requests = () => reply
-    await expect(fake.agent().status('req_1')).rejects.toMatchObject({ code })
+    const timeoutMs = reply.hang ? 100 : 5000
+    await expect(fake.agent({ timeoutMs }).status('req_1')).rejects.toMatchObject({ code })
   })
 
   it('cancels with a proof of its own', async () => {

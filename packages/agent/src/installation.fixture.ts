@@ -70,7 +70,7 @@ export class FakeInstallation implements AsyncDisposable {
       baseUrl: `${this.url}/`,
       now: () => this.now,
       random: (n) => Uint8Array.from({ length: n }, (_, at) => (at === 0 ? ++drawn : drawn >> 8)),
-      timeoutMs: 500,
+      timeoutMs: 5000,
       ...options,
     })
   }

@@ -72,7 +72,6 @@ describe('guard', () => {
     ['answers 201', 'pdp_unavailable', (pdp, e) => ({ ...pdp.allow(e), status: 201 })],
     ['answers 400', 'request_invalid', () => ({ status: 400, body: {} })],
     ['answers 413', 'body_too_large', () => ({ status: 413, body: {} })],
-    ['does not answer in time', 'pdp_unavailable', () => ({ hang: true })],
     ['answers garbage', 'pdp_unavailable', () => ({ text: '<html>' })],
     ['answers nothing', 'pdp_unavailable', () => ({ text: '' })],
     [
@@ -159,6 +158,15 @@ describe('guard', () => {
       pdp.evaluations.length === 1 ? { status: 307, headers: { location: '/elsewhere' } } : pdp.allow(evaluation)
     expect(await point.guard(aCall(), effect.run)).toMatchObject({ allowed: false, reason: 'pdp_unavailable' })
     expect([effect.done.length, pdp.evaluations.length]).toEqual([0, 1])
+  })
+
+  it('has no effect when the PDP does not answer in time (V1, V13)', async () => {
+    await using pdp = await FakePdp.start()
+    await using point = await aPoint(pdp, { timeoutMs: 100 })
+    const effect = anEffect()
+    pdp.answer = () => ({ hang: true })
+    expect(await point.guard(aCall(), effect.run)).toMatchObject({ allowed: false, reason: 'pdp_unavailable' })
+    expect(effect.done).toHaveLength(0)
   })
 
   it('has no effect when there is no PDP (V1, V13)', async () => {

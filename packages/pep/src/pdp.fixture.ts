@@ -174,7 +174,7 @@ export function aPoint(pdp: FakePdp, options: Partial<EnforcementPointOptions> =
     store: memoryOutcomeStore(),
     now: systemClock.now,
     random: systemRandom,
-    timeoutMs: 300,
+    timeoutMs: 5000,
     maxRetryPauseMs: 20,
     ...options,
   })
