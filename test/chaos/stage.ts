@@ -1,0 +1,163 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Agent, type AgentOptions, createAgent } from '@bailiwick/agent'
+import type { Bus, Outgoing } from '@bailiwick/bus'
+import { paths } from '@bailiwick/installation'
+import { memoryOutcomeStore } from '@bailiwick/pep'
+import { logger, systemClock, systemRandom } from '@bailiwick/service-kit'
+import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { type Approver, enrolApprover, freePort, type System, startSystem } from '@bailiwick/testkit'
+import { type AuditReport, audit } from '../audit.ts'
+import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
+
+export type Publish = (topic: string, events: readonly Outgoing[]) => Promise<void>
+
+/** Whether one of these events is of this type. */
+export const holds = (events: readonly Outgoing[], type: string): boolean =>
+  events.some(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')).type === type)
+
+/** The whole system, its people and its agent, with a hand on the bus: what services publish waits for, or fails with, `before`. */
+export class Stage implements AsyncDisposable {
+  readonly data = mkdtempSync(join(tmpdir(), 'bailiwick-stage-'))
+  /** Called with what a service publishes, before it is published. */
+  before: Publish = async () => undefined
+  #port = 0
+  #invoicesPort = 0
+  #system: System | undefined
+  #approver: Approver | undefined
+  #invoices: InvoicesApi | undefined
+
+  static async open(): Promise<Stage> {
+    const stage = new Stage()
+    stage.#port = await freePort()
+    stage.#invoicesPort = await freePort()
+    await stage.start()
+    const { system } = stage
+    stage.#approver = await enrolApprover(system)
+    stage.#invoices = await startInvoicesApi({
+      url: system.invoicesUrl,
+      id: sample.enforcementPoint,
+      toolServer: sample.toolServer,
+      trust: system.host.trust,
+      callerKey: sampleKey(stage.data, 'point-caller'),
+      outcomeKey: sampleKey(stage.data, 'point-outcome'),
+      pdpUrl: system.url,
+      store: memoryOutcomeStore(),
+      clock: systemClock,
+      random: systemRandom,
+      logger: logger({ service: 'stage', level: 'silent' }),
+    })
+    return stage
+  }
+
+  async start(): Promise<void> {
+    const wrapBus = (bus: Bus): Bus => ({
+      publish: async (topic, events) => {
+        await this.before(topic, events)
+        return bus.publish(topic, events)
+      },
+      consume: (...args) => bus.consume(...args),
+      follow: (...args) => bus.follow(...args),
+      ends: (topic) => bus.ends(topic),
+      [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
+    })
+    this.#system = await startSystem({
+      data: this.data,
+      port: this.#port,
+      invoicesPort: this.#invoicesPort,
+      wrapBus,
+    })
+  }
+
+  async stop(): Promise<void> {
+    await this.#system?.[Symbol.asyncDispose]()
+    this.#system = undefined
+  }
+
+  get system(): System {
+    if (this.#system === undefined) throw new Error('the system does not run')
+    return this.#system
+  }
+
+  get approver(): Approver {
+    if (this.#approver === undefined) throw new Error('nobody is enrolled')
+    return this.#approver
+  }
+
+  get invoices(): InvoicesApi {
+    if (this.#invoices === undefined) throw new Error('there is no API')
+    return this.#invoices
+  }
+
+  get effects(): number {
+    const { read, adjust } = this.invoices.ledger.effects
+    return read + adjust
+  }
+
+  agent(more: Partial<AgentOptions> = {}): Agent {
+    const { trust } = this.system.host
+    return createAgent({
+      agentId: sampleAgentId('reconciler'),
+      instance: sample.instance,
+      key: sampleKey(this.data, 'reconciler'),
+      installation: trust.installation,
+      baseUrl: trust.public_url,
+      now: () => systemClock.now(),
+      random: systemRandom,
+      ...more,
+    })
+  }
+
+  /** A grant of the sample task. */
+  async grant(agent: Agent): Promise<{ requestId: string; grantId: string }> {
+    const { requestId } = await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600 })
+    const { grant_id: grantId } = await this.approver.approve(requestId)
+    if (grantId === undefined) throw new Error('no grant')
+    return { requestId, grantId }
+  }
+
+  /** Reads an invoice. Gives `allowed`, or the reason of the denial. */
+  async read(agent: Agent, grantId: string): Promise<string> {
+    const response = await agent.fetch(
+      `${this.invoices.url}/read`,
+      { method: 'POST' },
+      {
+        grant: { grantId },
+        action: 'tools/call',
+        resource: { type: 'tool', id: `${sample.toolServer}/read` },
+        properties: { invoice: 'INV-1' },
+      },
+    )
+    const answer = (await response.json()) as { code?: string }
+    return response.status === 200 ? 'allowed' : (answer.code ?? 'none')
+  }
+
+  /** Reads once successfully; on a busy machine the first decision may miss its deadline, which is a denial like any other. */
+  async warm(agent: Agent, grantId: string): Promise<void> {
+    let answer = ''
+    for (let tries = 0; answer !== 'allowed' && tries < 10; tries++) answer = await this.read(agent, grantId)
+    if (answer !== 'allowed') throw new Error(`not allowed: ${answer}`)
+  }
+
+  /** As `read`, but asks again while the answer is only that the machine is busy. */
+  async judged(agent: Agent, grantId: string): Promise<string> {
+    let answer = 'deadline_exceeded'
+    for (let tries = 0; answer === 'deadline_exceeded' && tries < 10; tries++) answer = await this.read(agent, grantId)
+    return answer
+  }
+
+  /** Ends the play, and has its log audited. */
+  async audited(): Promise<AuditReport> {
+    await this.invoices.delivered()
+    await this.stop()
+    const { log: logDir, trust: trustPath } = paths(this.data)
+    return audit({ logDir, trustPath })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#invoices?.[Symbol.asyncDispose]()
+    await this.stop()
+    rmSync(this.data, { recursive: true, force: true })
+  }
+}
