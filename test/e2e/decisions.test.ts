@@ -1,22 +1,13 @@
-import { generateKey, publicKeyOf, signAccessToken, verifyAccessToken, verifyPermit } from '@bailiwick/credentials'
-import type { DenialReason } from '@bailiwick/errors'
+import { publicKeyOf, verifyPermit } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
-import { adjust, type CallAsk, credentialFor, Point, read } from './agent-side.ts'
-import { type Ask, People } from './people.ts'
-import { eventually, World, type WorldOptions } from './world.ts'
+import { adjust, askTokenWithNonce, credentialFor, Point, read } from './agent-side.ts'
+import { granted } from './granted.ts'
+import { Thief } from './thief.ts'
+import { eventually } from './world.ts'
 
-/** A world with a grant, its credential and an enforcement point. */
-async function granted(options: WorldOptions = {}, ask: Ask = {}) {
-  const world = await World.open(options)
-  const people = await People.enrolled(world)
-  const grant = await people.grant(ask)
-  const credential = await credentialFor(world, grant.grantId)
-  const point = new Point(world)
-  return { world, people, grant, credential, point, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
-}
-
-it('allows what was approved, with a permit of at most 5 s for exactly that action, after the decision is durable (V1, V2)', async () => {
+it('allows what was approved, with a permit of at most 5 s for exactly that action, once the decision is durable (V1, V2)', async () => {
   await using system = await granted()
   const { world, credential, point } = system
   const answer = await point.call({ credential, ...read })
@@ -33,6 +24,296 @@ it('allows what was approved, with a permit of at most 5 s for exactly that acti
   if (!permit.ok) throw new Error(permit.detail)
   expect(permit.value.exp - permit.value.iat).toBeLessThanOrEqual(5)
   expect(permit.value.jti).toBe(answer.decisionId)
-  const [allowed] = await world.events('decisions.v1')
-  expect(allowed).toMatchObject({ type: 'decision.allowed', data: { decision_id: answer.decisionId } })
+  const allowed = (await world.events('decisions.v1')).find(({ type }) => type === 'decision.allowed')
+  expect(allowed).toMatchObject({ subject: answer.decisionId, version: 1 })
+})
+
+it('gives no permit before its decision is durable and read back (V1, V2)', async () => {
+  const gate = Promise.withResolvers<void>()
+  let recorded = false
+  await using system = await granted({
+    wrapRecord: (record) => async (drafts) => {
+      if (!drafts.some(({ type }) => type === 'decision.allowed')) return record(drafts)
+      await gate.promise
+      recorded = true
+      return record(drafts)
+    },
+  })
+  let answered = false
+  const answer = system.point.call({ credential: system.credential, ...read }).then((given) => {
+    answered = true
+    return given
+  })
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  expect([answered, recorded]).toEqual([false, false])
+  gate.resolve()
+  expect(await answer).toMatchObject({ decision: true })
+  expect(recorded).toBe(true)
+})
+
+it('counts a proof once, whoever sends it again (V10)', async () => {
+  await using system = await granted()
+  const { point, credential } = system
+  const { body } = point.body({ credential, ...read })
+  const answers = await Promise.all(Array.from({ length: 8 }, () => point.send(body)))
+  const reasons = answers.map((answer) => answer.json()).map(({ decision, context }) => decision || context.reason.code)
+  expect(reasons.filter((reason) => reason === true)).toHaveLength(1)
+  expect(reasons.filter((reason) => reason === 'proof_replayed')).toHaveLength(7)
+  expect(system.taken()).toBe(1n)
+})
+
+it('gives a repeated call id its first answer, takes once, and tells of a denial once (V10)', async () => {
+  await using system = await granted()
+  const { point, credential } = system
+  const observed = { call_id: 'call_0123456789abcdef' }
+  const [first, ...others] = await Promise.all(
+    Array.from({ length: 5 }, () => point.call({ credential, ...read, observed })),
+  )
+  for (const other of others) expect(other).toMatchObject({ decision: true, permit: first?.permit })
+  expect(system.taken()).toBe(1n)
+
+  const wrong = { credential, ...adjust('501'), observed: { call_id: 'call_fedcba9876543210' } }
+  const denied = await point.call(wrong)
+  expect(await point.call(wrong)).toMatchObject({ reason: 'argument_out_of_bounds', decisionId: denied.decisionId })
+  await system.event(denied.decisionId)
+  const events = await system.world.events('decisions.v1')
+  expect(events.filter(({ subject }) => subject === denied.decisionId)).toHaveLength(1)
+})
+
+it('gives the answer of a call id to nobody who asks for another action, or with another credential (V1, V10)', async () => {
+  await using system = await granted()
+  const { world, point, grant } = system
+  const observed = { call_id: 'call_0123456789abcdef' }
+  expect(await point.call({ credential: system.credential, ...read, observed })).toMatchObject({ decision: true })
+  const otherAction = await point.call({ credential: system.credential, ...adjust('1'), observed })
+  expect(otherAction).toMatchObject({ decision: false, reason: 'call_conflict' })
+  const credential = await credentialFor(world, grant.grantId)
+  expect(await point.call({ credential, ...read, observed })).toMatchObject({ reason: 'call_conflict' })
+  expect(system.taken()).toBe(1n)
+})
+
+it('does not remember the question for a nonce as the answer to a call (V10)', async () => {
+  await using system = await granted()
+  const { point, credential } = system
+  const observed = { call_id: 'call_0123456789abcdef' }
+  const old = { nonce: undefined, now: system.world.clock.now() - 30_000 }
+  expect(await point.once({ credential, ...read, observed, proof: old })).toMatchObject({
+    reason: 'proof_nonce_required',
+  })
+  expect(await point.once({ credential, ...read, observed })).toMatchObject({ decision: true })
+})
+
+it('denies a call id that another instance decided (V10)', async () => {
+  await using system = await granted()
+  const { world, credential } = system
+  const second = await world.startPdp()
+  const observed = { call_id: 'call_0123456789abcdef' }
+  expect(await system.point.call({ credential, ...read, observed })).toMatchObject({ decision: true })
+  const other = new Point(world, second.http)
+  await other.call({ credential, ...adjust('501') })
+  await eventually(() => second.pdp.projection.ledger.decisions.trees.get(system.grant.grantId))
+  expect(await other.call({ credential, ...read, observed })).toMatchObject({ reason: 'call_elsewhere' })
+})
+
+it('denies everything to whom the registry does not know as an enforcement point, and counts it', async () => {
+  await using system = await granted()
+  const { point, credential } = system
+  const { body } = point.body({ credential, ...read })
+  for (const caller of ['', 'abc', point.assertion().replace(/..$/, 'AA')])
+    expect((await point.send(body, caller)).statusCode).toBe(401)
+  expect(system.taken()).toBe(0n)
+})
+
+it('relays an outcome once, gives back what was not executed, and only that (V9, V10)', async () => {
+  await using system = await granted()
+  const { point, credential } = system
+  const [a, b] = ['call_aaaaaaaaaaaaaaaa', 'call_bbbbbbbbbbbbbbbb']
+  const first = await point.call({ credential, ...adjust('100'), observed: { call_id: a } })
+  const second = await point.call({ credential, ...adjust('100'), observed: { call_id: b } })
+  expect(system.taken()).toBe(2n)
+  const notExecuted = point.outcome(first, a, 'not_executed')
+  expect(await Promise.all([point.report(notExecuted), point.report(notExecuted)])).toEqual([204, 204])
+  expect(await point.report(notExecuted)).toBe(204)
+  expect(system.taken()).toBe(1n)
+  expect(await point.report(point.outcome(second, b, 'succeeded'))).toBe(204)
+  expect(system.taken()).toBe(1n)
+  // Of another call, of another action, of a decision that nobody made.
+  expect(await point.report(point.outcome(second, a, 'not_executed'))).toBe(409)
+  expect(await point.report(point.outcome({ ...second, digest: 'A'.repeat(43) }, b, 'not_executed'))).toBe(409)
+  const reported = (await system.world.events('decisions.v1')).filter(({ type }) => type === 'outcome.reported')
+  expect(reported.map(({ subject }) => subject)).toEqual([first.decisionId, second.decisionId])
+})
+
+it('says of an overdue outcome that it is missing, keeps it spent, and takes a late one without giving back (V9)', async () => {
+  await using system = await granted({ pdp: { outcomeSeconds: 1 } })
+  const { point, credential, world } = system
+  const callId = 'call_aaaaaaaaaaaaaaaa'
+  const allowed = await point.call({ credential, ...adjust('100'), observed: { call_id: callId } })
+  await eventually(
+    async () => (await world.events('decisions.v1')).find(({ type }) => type === 'outcome.missing'),
+    6000,
+  )
+  expect(system.taken()).toBe(1n)
+  expect(await point.report(point.outcome(allowed, callId, 'not_executed'))).toBe(204)
+  expect(system.taken()).toBe(1n)
+})
+
+it('allows an action that was approved by itself once, and no other (V1, V10)', async () => {
+  const probe = await granted()
+  const { digest } = probe.point.body({ credential: 'any', ...adjust('20') })
+  const { digest: deletion } = probe.point.body({ credential: 'any', tool: 'delete', properties: { id: '7' } })
+  const { world, people, point } = probe
+  await using _ = probe
+  const authority = { ...sampleAuthority, permissions: [sampleAuthority.permissions[1]] }
+  const grant = await people.grant({ mode: 'per_action', authority, actionDigest: digest })
+  const credential = await credentialFor(world, grant.grantId)
+  expect(await point.call({ credential, ...adjust('21') })).toMatchObject({ reason: 'action_not_granted' })
+  const racers = await Promise.all(Array.from({ length: 6 }, () => point.call({ credential, ...adjust('20') })))
+  expect(racers.filter(({ decision }) => decision)).toHaveLength(1)
+  expect(racers.filter(({ reason }) => reason === 'uses_exhausted')).toHaveLength(5)
+
+  // Not even what was not executed may be done again: a human said once.
+  const tool = [{ actions: ['tools/call'], resource: { type: 'tool', id: `${sample.toolServer}/delete` } }]
+  const once = await people.grant({
+    mode: 'per_action',
+    authority: { ...sampleAuthority, permissions: tool },
+    actionDigest: deletion,
+  })
+  const destroying = await credentialFor(world, once.grantId)
+  const ask = { credential: destroying, tool: 'delete', properties: { id: '7' } }
+  const callId = 'call_aaaaaaaaaaaaaaaa'
+  const allowed = await point.call({ ...ask, observed: { call_id: callId } })
+  expect(allowed).toMatchObject({ decision: true })
+  expect(await point.report(point.outcome(allowed, callId, 'not_executed'))).toBe(204)
+  expect(await point.call(ask)).toMatchObject({ reason: 'uses_exhausted' })
+})
+
+it('aggregates what one agent is denied beyond ten a second (V18)', async () => {
+  await using system = await granted()
+  const { point, credential, world } = system
+  const answers = await Promise.all(Array.from({ length: 60 }, () => point.call({ credential, ...adjust('501') })))
+  expect(answers.every(({ reason }) => reason === 'argument_out_of_bounds')).toBe(true)
+  await system.world.pdp[Symbol.asyncDispose]()
+  const events = await world.events('decisions.v1')
+  const single = events.filter(
+    ({ type, data }) => type === 'decision.denied' && 'reason' in data && data.reason === 'argument_out_of_bounds',
+  )
+  expect(single.length).toBeLessThan(40)
+  const summary = events.find(({ type }) => type === 'denials.summarised')
+  const counted =
+    summary?.type === 'denials.summarised'
+      ? summary.data.denials.find(({ reason }) => reason === 'argument_out_of_bounds')
+      : undefined
+  expect(single.length + (counted?.count ?? 0)).toBe(60)
+})
+
+const failing = () => {
+  throw new ServiceError('internal', 'broken on purpose')
+}
+
+it('denies when the policies cannot be asked, and when they are not the set that the registry names (V13)', async () => {
+  await using system = await granted()
+  const { world, point, credential } = system
+  const { policies } = world.pdp.pdp
+  const hash = policies.current()?.hash ?? ''
+  const ask = async (current: typeof policies.current) => {
+    world.pdp.pdp.policies = { current }
+    return (await point.call({ credential, ...read })).reason
+  }
+  expect(await ask(failing)).toBe('internal')
+  expect(await ask(() => ({ hash, engine: { evaluate: failing } }))).toBe('internal')
+  expect(await ask(() => undefined)).toBe('policy_error')
+  expect(await ask(() => ({ hash, engine: { evaluate: () => ({ outcome: 'error', policies: ['x'] }) } }))).toBe(
+    'policy_error',
+  )
+  expect(system.taken()).toBe(0n)
+})
+
+it.each([
+  ['cannot be recorded', 'evidence_unavailable', () => Promise.reject(new ServiceError('deadline_exceeded'))],
+  [
+    'turns out void three times',
+    'state_contended',
+    async (drafts: readonly unknown[]) =>
+      drafts.map(() => ({ id: '', position: { topic: '', partition: 0, offset: 0 }, verdict: 'void' as const })),
+  ],
+] as const)('denies what %s (V2, V13)', async (_, reason, broken) => {
+  let breaks = false
+  await using system = await granted({
+    wrapRecord: (record) => (drafts) =>
+      breaks && drafts[0]?.type === 'decision.allowed' ? broken(drafts) : record(drafts),
+  })
+  breaks = true
+  expect(await system.point.call({ credential: system.credential, ...read })).toMatchObject({ reason })
+  breaks = false
+  expect(await system.point.call({ credential: system.credential, ...read })).toMatchObject({ decision: true })
+  expect(system.taken()).toBe(1n)
+})
+
+it('denies at its deadline, and takes the decision back when it turns out to count after all (V2, V9)', async () => {
+  const gate = Promise.withResolvers<void>()
+  let holds = false
+  await using system = await granted({
+    pdp: { decisionDeadlineMs: 400 },
+    wrapRecord: (record) => async (drafts) => {
+      if (holds && drafts[0]?.type === 'decision.allowed') await gate.promise
+      return record(drafts)
+    },
+  })
+  holds = true
+  const late = await system.point.call({ credential: system.credential, ...read })
+  expect(late).toMatchObject({ decision: false, reason: 'deadline_exceeded' })
+  gate.resolve()
+  const events = await eventually(async () => {
+    const all = (await system.world.events('decisions.v1')).filter(({ subject }) => subject === late.decisionId)
+    return all.some(({ type }) => type === 'decision.abandoned') ? all : undefined
+  })
+  expect(events.map(({ type }) => type)).toEqual(['decision.denied', 'decision.allowed', 'decision.abandoned'])
+  await eventually(() => system.taken() === 0n || undefined)
+})
+
+it('trusts the grants topic no more than the humans on it: a changed statement or assertion denies approval_unverified (V3)', async () => {
+  await using system = await granted()
+  const { world, people, point } = system
+  const issuer = await Thief.of(world, 'issuer')
+  const received = await people.ask()
+  const fresh = () => people.statement(received)
+  const tampered = [
+    (() => {
+      const said = fresh()
+      const generous = { ...said, authority: { ...said.authority, budget: { calls: 1_000_000 } } }
+      return [generous, people.sign(said)] as const
+    })(),
+    (() => {
+      const [said, other] = [fresh(), fresh()]
+      return [said, { ...people.sign(said), signature: people.sign(other).signature }] as const
+    })(),
+    (() => {
+      const said = fresh()
+      return [said, { ...people.sign(said), credential_id: 'A'.repeat(43) }] as const
+    })(),
+    (() => {
+      const said = fresh()
+      return [{ ...said, as_of: 99 }, people.sign(said)] as const
+    })(),
+  ]
+  for (const [statement, assertion] of tampered) {
+    const forged = await issuer.create(received.request_id, statement, [assertion])
+    const credential = await issuer.mint(forged)
+    expect(await point.call({ credential, ...read })).toMatchObject({ reason: 'approval_unverified' })
+  }
+  const statement = fresh()
+  const honest = await issuer.create(received.request_id, statement, [people.sign(statement)])
+  expect(await point.call({ credential: await issuer.mint(honest), ...read })).toMatchObject({ decision: true })
+})
+
+it('leaves no credential without its intent on the log, and no intent without what it says (V4)', async () => {
+  await using system = await granted()
+  const { world, grant } = system
+  const { token } = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grant.grantId }] })
+  const claims = JSON.parse(Buffer.from(token?.split('.')[1] ?? '', 'base64url').toString())
+  const types = (await world.events('grants.v1'))
+    .filter(({ subject }) => subject === claims.jti)
+    .map(({ type }) => type)
+  expect(types).toEqual(['credential.intended', 'credential.issued'])
 })

@@ -53,6 +53,9 @@ export type Seen<N extends TopicName> = {
   [E in EventTypeOf<N>]: { type: E; version?: number; data: EventData<N, E> }
 }[EventTypeOf<N>] & { id: string; source: string; subject: string }
 
+/** Generous, since other tests use the same machine; a test about a deadline sets its own. */
+const patient = { decisionDeadlineMs: 5000, maxStalenessMs: 6000 }
+
 const policiesOf = () => readPolicyFiles(join(import.meta.dirname, '../../policies'))
 
 /**
@@ -164,7 +167,7 @@ export class World implements AsyncDisposable {
     }
     const genesis = readGenesis(this.data)
     const started = await startIssuer(
-      { instance: this.#instance(), publicUrl: this.url, credentialSeconds: 300, maxStalenessMs: 2000 },
+      { instance: this.#instance(), publicUrl: this.url, credentialSeconds: 300, maxStalenessMs: 6000 },
       {
         ...this.#adapters(this.http, this.operator),
         bus,
@@ -180,10 +183,12 @@ export class World implements AsyncDisposable {
     return started
   }
 
-  async startPdp(bus: Bus = this.options.pdpBus?.(this.bus) ?? this.bus): Promise<PolicyDecision> {
+  async startPdp(
+    bus: Bus = this.options.pdpBus?.(this.bus) ?? this.bus,
+  ): Promise<PolicyDecision & { http: HttpServer }> {
     const http = this.pdp ? await this.#server() : this.http
     const started = await startPolicyDecision(
-      { instance: this.#instance(), publicUrl: this.url, maxStalenessMs: 2000, ...this.options.pdp },
+      { instance: this.#instance(), publicUrl: this.url, ...patient, ...this.options.pdp },
       {
         ...this.#adapters(http, this.operator),
         bus,
@@ -196,7 +201,7 @@ export class World implements AsyncDisposable {
       },
     )
     this.#owned.use(once(started))
-    return started
+    return Object.assign(started, { http })
   }
 
   /** Speaks with a service's own key: what that service, or whoever stole it, could say. */

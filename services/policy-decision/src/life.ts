@@ -29,6 +29,8 @@ export async function findStanding(pdp: Pdp, { token }: Claim, deadlineMs: numbe
     return { ok: false, reason: known ? 'credential_unrecorded' : 'grant_unknown' }
   }
   if (!matchesIntent(tree, token)) return { ok: false, reason: 'credential_unrecorded' }
+  // Nobody delegates yet: a chain is one that nothing here could verify.
+  if (token.act !== undefined) return { ok: false, reason: 'delegation_invalid' }
   const approval = await pdp.approvals.of(tree)
   if (!approval.ok) return { ok: false, reason: 'approval_unverified' }
   return { ok: true, standing: { tree, approverIds: approval.approverIds } }
@@ -44,6 +46,7 @@ function matchesIntent({ id, grant, credentials }: Tree, token: AccessToken): bo
     id === token.grant.root &&
     intent.jkt === token.cnf.jkt &&
     intent.agent === token.sub &&
+    JSON.stringify(intent.audience) === JSON.stringify([token.aud].flat()) &&
     Date.parse(intent.expires_at) === token.exp * 1000 &&
     token.grant.statement_hash === grant.statement_hash &&
     token.grant.as_of === grant.as_of

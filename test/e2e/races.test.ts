@@ -1,0 +1,202 @@
+import type { DenialReason } from '@bailiwick/errors'
+import { type Break, faultyGrantStore, type GrantStore } from '@bailiwick/grant-store'
+import { sampleAuthority } from '@bailiwick/standalone/sample'
+import { expect, it } from 'vitest'
+import { adjust, type CallAnswer, Point, read } from './agent-side.ts'
+import { type Granted, granted } from './granted.ts'
+import { Thief } from './thief.ts'
+import { eventually, type Seen } from './world.ts'
+
+const [reading, adjusting] = sampleAuthority.permissions
+const { where, cost, actions, resource } = adjusting
+const racers = 64
+
+const authorities = {
+  calls: {
+    ...sampleAuthority,
+    permissions: [reading, { actions, resource, where, cost }],
+    budget: { calls: 5, cost: { EUR: '9000.00' } },
+  },
+  cost: { ...sampleAuthority, permissions: [{ actions, resource, where, cost }], budget: { cost: { EUR: '50.00' } } },
+  uses: {
+    ...sampleAuthority,
+    permissions: [{ actions, resource, where, cost, max_uses: 5 }],
+    budget: { cost: { EUR: '9000.00' } },
+  },
+} as const
+
+async function race(system: Granted, points: readonly Point[] = [system.point]): Promise<CallAnswer[]> {
+  const { credential } = system
+  return Promise.all(
+    Array.from({ length: racers }, (_, n) =>
+      (points[n % points.length] as Point).call({ credential, ...adjust('10') }),
+    ),
+  )
+}
+
+/** What the log itself says was taken, by the events that count. */
+async function takenOnTheLog(system: Granted): Promise<number> {
+  let version = 0
+  let head: string | undefined
+  const open = new Set<string>()
+  for (const event of await system.world.events('decisions.v1')) {
+    if (!counts(event, version, head)) continue
+    version++
+    head = event.id
+    if (event.type === 'decision.allowed') open.add(event.subject)
+    if (event.type === 'decision.abandoned') open.delete(event.subject)
+  }
+  return open.size
+}
+const counts = (event: Seen<'decisions.v1'>, version: number, head: string | undefined) =>
+  event.version === version + 1 &&
+  (!('after' in event.data) || event.data.after === undefined || event.data.after === head)
+
+const allowed = (answers: readonly CallAnswer[]) => answers.filter(({ decision }) => decision)
+
+it.each<[keyof typeof authorities, DenialReason]>([
+  ['calls', 'budget_exhausted'],
+  ['cost', 'budget_exhausted'],
+  ['uses', 'uses_exhausted'],
+])('gives the last of the %s to as many of 64 racers as were approved, and to no other (V9)', async (what, reason) => {
+  await using system = await granted({}, { authority: authorities[what] })
+  const answers = await race(system)
+  expect(allowed(answers)).toHaveLength(5)
+  expect(new Set(answers.filter(({ decision }) => !decision).map((answer) => answer.reason))).toEqual(new Set([reason]))
+  expect(await takenOnTheLog(system)).toBe(5)
+})
+
+it.each<['flushed' | Break]>([['flushed'], ['before'], ['after']])(
+  'takes no more than was approved when the grant store is %s meanwhile (V9)',
+  async (how) => {
+    let calls = 0
+    let broken = false
+    await using system = await granted(
+      {
+        grantStore: (real) => {
+          const store = faultyGrantStore(real, (method) => {
+            if (!broken || method === 'adopt' || how === 'flushed') return undefined
+            return ++calls % 3 === 0 ? how : undefined
+          })
+          // Set back to where nothing was taken, as a failover to an old replica would.
+          const generous = {
+            version: 0,
+            left: { calls: 5n, 'cost:EUR': 9_000_000_000n },
+            labels: [],
+            expiresAt: Date.now() + 3_600_000,
+          }
+          return {
+            ...store,
+            async advance(root, take) {
+              if (broken && how === 'flushed' && ++calls % 4 === 0)
+                await real.reset(root, { ...generous, version: take.from })
+              return store.advance(root, take)
+            },
+          }
+        },
+      },
+      { authority: authorities.calls },
+    )
+    broken = true
+    const answers = [...(await race(system)), ...(await race(system))]
+    // A proof whose id a broken store may have seen is refused: that is on the safe side, and none of a budget's business.
+    expect(allowed(answers).length).toBeLessThanOrEqual(5)
+    expect(await takenOnTheLog(system)).toBe(allowed(answers).length)
+    broken = false
+    await race(system)
+    expect(await takenOnTheLog(system)).toBe(5)
+  },
+)
+
+it('settles races of two instances over a store that is away by the log, and never takes more (V9)', async () => {
+  let away = false
+  await using system = await granted(
+    {
+      grantStore: (real) => faultyGrantStore(real, (method) => (away && method !== 'remember' ? 'before' : undefined)),
+    },
+    { authority: authorities.cost },
+  )
+  const second = await system.world.startPdp()
+  const other = new Point(system.world, second.http)
+  await other.call({ credential: system.credential, ...adjust('501') })
+  away = true
+  const answers = await race(system, [system.point, other])
+  expect(allowed(answers).length).toBeLessThanOrEqual(5)
+  expect(await takenOnTheLog(system)).toBe(allowed(answers).length)
+})
+
+it('evaluates again what another writer was ahead of, and all that it had put after it (V2, V9)', async () => {
+  let intrude: (() => Promise<void>) | undefined
+  await using system = await granted(
+    {
+      // Away, so that nothing but the log is in the way.
+      grantStore: (real) =>
+        faultyGrantStore(real, (method) => (intrude && method !== 'remember' ? 'before' : undefined)),
+      wrapRecord: (record) => async (drafts) => {
+        if (drafts.some(({ type }) => type === 'decision.allowed')) {
+          const first = intrude
+          intrude = undefined
+          await first?.()
+        }
+        return record(drafts)
+      },
+    },
+    { authority: { ...authorities.cost, budget: { cost: { EUR: '100.00' } } } },
+  )
+  const { credential, point, world, grant } = system
+  const pdp = await Thief.of(world, 'policy-decision')
+  const model = await point.call({ credential, ...adjust('1') })
+  const [like] = (await world.events('decisions.v1')).filter(({ subject }) => subject === model.decisionId)
+  if (like?.type !== 'decision.allowed') throw new Error('no model')
+  // Takes nearly all; then ours, of which the second would fit only had the intruder not been there.
+  intrude = async () => {
+    const decisionId = `${model.decisionId.slice(0, -4)}ZZZZ`
+    await pdp.producer.publishOne('decisions.v1', {
+      type: 'decision.allowed',
+      subject: decisionId,
+      key: grant.grantId,
+      version: 2,
+      data: {
+        ...like.data,
+        after: like.id,
+        decision_id: decisionId,
+        call_id: 'call_intruder00000',
+        reserved: { ...like.data.reserved, cost: { EUR: '90' } },
+      },
+    })
+  }
+  const [small, large] = await Promise.all([
+    point.call({ credential, ...adjust('1') }),
+    point.call({ credential, ...adjust('90') }),
+  ])
+  expect(small).toMatchObject({ decision: true })
+  expect(large).toMatchObject({ decision: false, reason: 'budget_exhausted' })
+  const spend = world.pdp.pdp.projection.ledger.decisions.trees.get(grant.grantId)
+  expect(spend?.taken.cost.get('EUR')).toBe(92_000_000n)
+})
+
+it('goes on by the log alone when the store hangs, within its deadline (V9)', async () => {
+  let hangs = false
+  await using system = await granted({
+    pdp: { decisionDeadlineMs: 4000 },
+    grantStore: (real) => hanging(real, () => hangs),
+  })
+  hangs = true
+  const before = performance.now()
+  const answers = await Promise.all(
+    Array.from({ length: 10 }, () => system.point.call({ credential: system.credential, ...read })),
+  )
+  expect(answers.every(({ decision }) => decision)).toBe(true)
+  expect(performance.now() - before).toBeLessThan(4000)
+  await eventually(() => system.taken() === 10n || undefined)
+})
+
+/** A connection on which nothing comes back. */
+function hanging(real: GrantStore, hangs: () => boolean): GrantStore {
+  const never = () => new Promise<never>(() => undefined)
+  return {
+    ...faultyGrantStore(real, () => undefined),
+    advance: (root, take) => (hangs() ? never() : real.advance(root, take)),
+    remember: (id, now, until) => (hangs() ? never() : real.remember(id, now, until)),
+  }
+}

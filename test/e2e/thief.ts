@@ -1,0 +1,120 @@
+import { grantOf } from '@bailiwick/approval-statement'
+import type { ApprovalStatement, Assertion, ServiceName } from '@bailiwick/contracts'
+import { type AccessToken, signAccessToken } from '@bailiwick/credentials'
+import type { Participant } from '@bailiwick/projection'
+import { newId } from '@bailiwick/service-kit'
+import type { Approved } from './people.ts'
+import { eventually, type World } from './world.ts'
+
+const purposes = {
+  issuer: 'issuer-event',
+  approval: 'approval-event',
+  'policy-decision': 'pdp-event',
+} as const satisfies Partial<Record<ServiceName, string>>
+
+/** Somebody who took a service over: all of its keys, and nothing else. */
+export class Thief {
+  readonly #world: World
+  readonly #speaks: Participant
+
+  private constructor(world: World, speaks: Participant) {
+    this.#world = world
+    this.#speaks = speaks
+  }
+
+  static async of(world: World, service: keyof typeof purposes): Promise<Thief> {
+    return new Thief(world, await world.participant(service, purposes[service]))
+  }
+
+  get projection() {
+    return this.#speaks.projection
+  }
+
+  get producer() {
+    return this.#speaks.producer
+  }
+
+  #tree(grantId: string) {
+    const tree = this.#speaks.projection.ledger.grants.trees.get(grantId)
+    if (!tree) throw new Error('no such grant')
+    return tree
+  }
+
+  /** A credential for the grant by the issuer's own key; nothing of it is recorded. */
+  credential({ grantId, statement, requestId }: Approved, changes: Partial<AccessToken> = {}): AccessToken {
+    const { clock, url, random } = this.#world
+    const iat = Math.floor(clock.now() / 1000)
+    const { agent, instance_key, as_of, mode, authority } = statement
+    return {
+      ...{ iss: url, aud: url, sub: agent, client_id: agent, iat, exp: iat + 300 },
+      jti: newId('crd', clock.now(), random),
+      cnf: { jkt: instance_key },
+      authorization_details: [authority],
+      grant: {
+        id: grantId,
+        root: grantId,
+        request: requestId,
+        mode,
+        statement_hash: grantId.slice('grt_'.length),
+        as_of,
+      },
+      ...changes,
+    } as AccessToken
+  }
+
+  sign(claims: AccessToken): string {
+    return signAccessToken(claims, this.#world.key('issuer', 'credential', 'credential'))
+  }
+
+  /** `credential.intended` for these claims. */
+  async intend(claims: AccessToken): Promise<void> {
+    const tree = await eventually(() => this.#speaks.projection.ledger.grants.trees.get(claims.grant.root))
+    await this.#speaks.producer.publishOne('grants.v1', {
+      type: 'credential.intended',
+      subject: claims.jti,
+      key: tree.id,
+      version: tree.version + 1,
+      data: {
+        credential_id: claims.jti,
+        grant_id: claims.grant.id,
+        agent: claims.sub,
+        jkt: claims.cnf.jkt,
+        audience: [claims.aud].flat(),
+        issued_at: new Date(claims.iat * 1000).toISOString(),
+        expires_at: new Date(claims.exp * 1000).toISOString(),
+        kid: this.#world.key('issuer', 'credential', 'credential').kid,
+      },
+    })
+  }
+
+  /** Recorded, then signed: all that an issuer does. */
+  async mint(approved: Approved, changes: Partial<AccessToken> = {}): Promise<string> {
+    const claims = this.credential(approved, changes)
+    await this.intend(claims)
+    return this.sign(claims)
+  }
+
+  /** `grant.created`, of whatever it likes. */
+  async create(requestId: string, statement: ApprovalStatement, assertions: Assertion[]): Promise<Approved> {
+    const grant = grantOf(statement, assertions)
+    await this.#speaks.producer.publishOne('grants.v1', {
+      type: 'grant.created',
+      subject: grant.id,
+      version: 1,
+      data: { grant },
+    })
+    return { requestId, grantId: grant.id, statement, assertions }
+  }
+
+  /** The grant's life, as its issuer tells it. */
+  async tell(type: 'grant.completed' | 'grant.expired' | 'grant.suspended', grantId: string): Promise<void> {
+    const tree = this.#tree(grantId)
+    const { version, grant } = tree
+    await this.#speaks.producer.publishOne('grants.v1', {
+      type,
+      subject: grantId,
+      version: version + 1,
+      data: { grant },
+    })
+  }
+}
