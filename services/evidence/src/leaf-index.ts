@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlog'
-import { open, type RootDatabase } from 'lmdb'
+import { open, type RangeOptions, type RootDatabase } from 'lmdb'
 import { type LeafFacts, leafFacts } from './leaf-ids.ts'
 import { entriesOf } from './log.ts'
 import type { LogStorage } from './log-storage.ts'
@@ -79,11 +79,30 @@ export class LeafIndex implements AsyncDisposable {
     return this.#db.get(['event', keyOf(eventId)]) as number | undefined
   }
 
-  /** The leaves that mention an id, oldest first. */
+  /** The leaves that mention an id, oldest first; read as they are asked for. */
   mentions(id: string): Iterable<Mention> {
     const key = keyOf(id)
-    const range = this.#db.getRange({ start: ['mention', key, 0], end: ['mention', key, Number.MAX_SAFE_INTEGER] })
-    return range.map(({ key, value }) => ({ index: Number(key[2]), type: String(value) }))
+    return this.#mentions({ start: ['mention', key, 0], end: ['mention', key, Number.MAX_SAFE_INTEGER] })
+  }
+
+  /** The last `limit` leaves that mention an id, newest first. */
+  newestMentions(id: string, limit: number): Iterable<Mention> {
+    const key = keyOf(id)
+    const [start, end]: [Key, Key] = [
+      ['mention', key, Number.MAX_SAFE_INTEGER],
+      ['mention', key, -1],
+    ]
+    return this.#mentions({ start, end, reverse: true, limit })
+  }
+
+  #mentions(range: RangeOptions): Iterable<Mention> {
+    return this.#db.getRange(range).map(({ key, value }) => ({ index: Number(key[2]), type: String(value) }))
+  }
+
+  /** Whether any leaf mentions an id. */
+  isMentioned(id: string): boolean {
+    for (const _ of this.newestMentions(id, 1)) return true
+    return false
   }
 
   /** What the log has of the events of this producer (`source`). */

@@ -1,5 +1,6 @@
-import { copyFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { signCheckpoint } from '@bailiwick/tlog'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
@@ -140,13 +141,20 @@ it('signs nothing over entries that are not stored as they were hashed (V14)', a
   expect(await folder.check()).toMatchObject({ ok: true, size: 0 })
 })
 
-it('refuses to go on from a log that does not agree with itself (V14)', async () => {
+it('refuses to go on from a log that does not agree with itself, and leaves it as it is (V14)', async () => {
   const harm: Record<string, (folder: LogFolder) => void> = {
     'the tree head is gone': ({ dir }) => rmSync(join(dir, 'tree-head.json')),
     'the tree head is torn': ({ dir }) => writeFileSync(join(dir, 'tree-head.json'), '{"v":1'),
     'a tile of the edge is gone': ({ log }) => rmSync(join(log, 'tile/0/001.p/44')),
     'a tile of the edge was changed': ({ log }) => flip(join(log, 'tile/0/001.p/44'), 5),
     'the checkpoint is of another key': ({ log }) => writeFileSync(join(log, 'checkpoint'), 'log.example/1\n0\n\n'),
+    'a checkpoint over other entries was put in its place': ({ log }) => {
+      const { size, root } = { size: 300, root: new Uint8Array(32) }
+      writeFileSync(
+        join(log, 'checkpoint'),
+        signCheckpoint({ origin: 'log.example/1', size, root, extensions: [] }, logKey),
+      )
+    },
     'an older log was put in its place': ({ dir, log }) => {
       rmSync(log, { recursive: true })
       cpSync(join(dir, 'copy'), log, { recursive: true })
@@ -161,8 +169,24 @@ it('refuses to go on from a log that does not agree with itself (V14)', async ()
     copyFileSync(join(folder.dir, 'tree-head.json'), join(folder.dir, 'old-head.json'))
     await grow(folder, entries(200, 300))
     hurt(folder)
+    const found = everything(folder)
     await expect(grow(folder), what).rejects.toMatchObject({ code: 'log_inconsistent' })
+    expect(everything(folder), what).toEqual(found)
   }
+})
+
+it('signs nothing at its start over what was changed since it was written (V14)', async () => {
+  using folder = new LogFolder()
+  await grow(folder, entries(0, 200))
+  {
+    const breaks = ({ method }: StorageWrite) => (method === 'publishCheckpoint' ? 'before' : undefined)
+    await using storage = faultyLogStorage(await folder.open(), breaks)
+    const log = await Log.open(storage, logKey)
+    await expect(log.append(entries(200, 300), {})).rejects.toThrow('broken')
+  }
+  flip(join(folder.log, 'tile/entries/001.p/44'), 9)
+  await expect(grow(folder)).rejects.toMatchObject({ code: 'log_inconsistent' })
+  expect(await folder.check()).toMatchObject({ size: 200 })
 })
 
 it('does not build on a stored entry that was changed (V14)', async () => {
@@ -178,6 +202,17 @@ it('shows a stranger where one byte was changed (V14)', async () => {
   flip(join(folder.log, 'tile/entries/000'), 40)
   expect(await folder.check()).toMatchObject({ ok: false, path: 'tile/entries/000', reason: 'entry_differs', index: 4 })
 })
+
+/** Every file of the log and beside it, but for the lock's. */
+function everything({ dir }: LogFolder): Map<string, string> {
+  const files = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
+  return new Map(
+    files
+      .map(({ parentPath, name }) => join(parentPath, name))
+      .filter((file) => !file.includes('log.lock'))
+      .map((file) => [file, readFileSync(file, 'latin1')]),
+  )
+}
 
 function flip(file: string, at: number): void {
   const bytes = readFileSync(file)

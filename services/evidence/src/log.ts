@@ -76,11 +76,12 @@ export class Log {
     if (head.origin !== origin) throw inconsistent('the tree head is of another log')
     const last = note === undefined ? undefined : opened(note, key)
     if (last !== undefined && last.size > head.size) throw inconsistent('the checkpoint is ahead of the tree head')
-    await storage.discardBeyond(head.size)
     try {
       if (last !== undefined && !sameHash(await rootFromTiles(storage.read, last.size), last.root))
         throw inconsistent('the tiles do not give the root of the checkpoint')
       await checkStored(storage, last?.size ?? 0, head)
+      // Only now: what is beyond a tree head that does not belong here may be all that is left of the log.
+      await storage.discardBeyond(head.size)
       const edge = await RightEdge.read(storage.read, head.size)
       const tail = await tailOf(storage, head.size)
       const published = last === undefined || last.size < head.size ? await publish(storage, key, head) : last

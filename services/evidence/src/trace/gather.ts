@@ -18,7 +18,7 @@ export interface Gathered {
 export async function gather(
   id: string,
   from: {
-    index: Pick<LeafIndex, 'mentions'>
+    index: Pick<LeafIndex, 'mentions' | 'newestMentions'>
     readLeaf: (index: number) => Promise<Uint8Array | undefined>
     registry: RegistryState
   },
@@ -54,12 +54,10 @@ export async function gather(
     const name = queue.pop() as string
     followed.add(name)
     // The newest first: of a long story its end is told.
-    for (const { index } of [...from.index.mentions(name)].reverse()) {
+    for (const { index } of from.index.newestMentions(name, limit + 1)) {
       if (leaves.has(index)) continue
-      if (leaves.size >= limit) {
-        truncated = true
-        break
-      }
+      truncated ||= leaves.size >= limit
+      if (truncated) break
       const leaf = await read(index)
       if (leaf === undefined) continue
       const { is } = placeOf(leaf.event)

@@ -1,0 +1,84 @@
+import type { Message } from '@bailiwick/bus'
+import { encodeEnvelope, formatSequence } from '@bailiwick/contracts'
+import { KeyRing, readKeyFile, signEvent } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { readGenesis } from '@bailiwick/installation'
+import type { Projection } from '@bailiwick/projection'
+import { systemClock } from '@bailiwick/service-kit'
+import { afterAll, expect, it } from 'vitest'
+import { Installed } from './evidence.fixture.ts'
+import { judgeLeaf } from './judge-leaf.ts'
+
+const installed = new Installed()
+afterAll(() => installed[Symbol.dispose]())
+
+const topic = 'decisions.v1'
+const denied = {
+  from: '2026-01-01T00:00:00.000Z',
+  to: '2026-01-01T00:01:00.000Z',
+  denials: [{ subject: 'agent', reason: 'credential_missing', count: 1 }],
+}
+
+function aMessage(more: { source?: string; key?: string; changed?: boolean } = {}): Message {
+  const envelope = encodeEnvelope({
+    specversion: '1.0',
+    id: 'evt_00000000000000000000000000',
+    source: more.source ?? '/policy-decision/one',
+    type: 'denials.summarised',
+    time: new Date(systemClock.now()).toISOString(),
+    subject: 'agent',
+    datacontenttype: 'application/json',
+    dataschema: `urn:bailiwick:schema:${topic}:denials.summarised`,
+    partitionkey: 'agent',
+    sequence: formatSequence(1),
+    previous: 'none',
+    data: denied,
+  })
+  const signed = signEvent(envelope, readKeyFile(installed.at.keys('policy-decision'), 'event', 'pdp-event'))
+  const bytes = more.changed ? Buffer.from(Buffer.from(signed).toString().replace('"count":1', '"count":2')) : signed
+  return { topic, partition: 0, offset: 0, key: more.key ?? 'agent', bytes, timestamp: 0 }
+}
+
+/** A reader of the registry, which is folded when it is waited for. */
+function aReader(folds: 'the keys' | 'nothing' | 'never') {
+  const keyRing = new KeyRing(installed.trust)
+  const waited: number[] = []
+  const waitFor: Projection['waitFor'] = async ({ offset }) => {
+    waited.push(offset)
+    if (folds === 'never') throw new ServiceError('deadline_exceeded')
+    if (folds === 'nothing') return
+    for (const { type, value } of readGenesis(installed.data).entities)
+      if (type === 'service-key') keyRing.certify(value.certificate)
+  }
+  const judge = (message: Message) =>
+    judgeLeaf(message, { keyRing, projection: { waitFor } as Projection }, async () => 13)
+  return { judge, waited }
+}
+
+it('waits for the registry before it calls a key unknown', async () => {
+  const { judge, waited } = aReader('the keys')
+  expect(await judge(aMessage())).toMatchObject({ kind: 'leaf', event: { type: 'denials.summarised' } })
+  expect(waited).toEqual([12])
+  expect(await judge(aMessage())).toMatchObject({ kind: 'leaf' })
+  expect(waited).toEqual([12])
+})
+
+it('calls a key unknown that the registry does not certify (V12)', async () => {
+  expect(await aReader('nothing').judge(aMessage())).toMatchObject({ kind: 'unsigned', code: 'key_unknown' })
+})
+
+it('says nothing while the registry cannot be read', async () => {
+  await expect(aReader('never').judge(aMessage())).rejects.toMatchObject({ code: 'deadline_exceeded' })
+})
+
+it.each<[string, Parameters<typeof aMessage>[0], object]>([
+  ['changed', { changed: true }, { kind: 'unsigned', code: 'signature_invalid' }],
+  ["in another service's name", { source: '/issuer/one' }, { kind: 'unsigned', code: 'key_purpose_wrong' }],
+  ['under another key than it names', { key: 'other' }, { kind: 'unreadable', code: 'event_malformed' }],
+])('takes no event that was put there %s (V12)', async (_, more, expected) => {
+  expect(await aReader('the keys').judge(aMessage(more))).toMatchObject(expected)
+})
+
+it('reads nothing on a topic that there is not', async () => {
+  expect(await aReader('the keys').judge({ ...aMessage(), topic: 'other.v1' })).toMatchObject({ kind: 'unreadable' })
+})

@@ -1,0 +1,99 @@
+import type { DecodedEvent } from '@bailiwick/contracts'
+import type { Fact, Participant } from '@bailiwick/projection'
+import { Health, logger, metrics, testClock } from '@bailiwick/service-kit'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import type { Chain } from './leaf-index.ts'
+import { startWatch } from './watch.ts'
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+function aWatch(chain: Chain) {
+  const clock = testClock()
+  const health = new Health()
+  const meter = metrics({ service: 'evidence', processMetrics: false })
+  const told: string[] = []
+  const log = new Set<string>()
+  const lag = {
+    messages: 0 as number | undefined,
+    check: (): string | undefined => lag.reason,
+    reason: undefined as string | undefined,
+  }
+  let listener: (fact: Fact) => void = () => undefined
+  const participant = {
+    projection: {
+      onFact: (each: typeof listener) => {
+        listener = each
+        return () => undefined
+      },
+    },
+    producer: {
+      publish: async (topic: string, drafts: readonly { type: string; subject: string }[]) => {
+        for (const { type, subject } of drafts) {
+          told.push(`${topic} ${type} ${subject}`)
+          log.add(subject)
+        }
+        return []
+      },
+    },
+  } as unknown as Pick<Participant, 'projection' | 'producer'>
+  const watch = startWatch({
+    participant,
+    index: { chainOf: () => chain, isMentioned: (id) => log.has(id) },
+    checkpoint: () => ({ size: 7, root: new Uint8Array(32), note: '' }),
+    lag,
+    clock,
+    logger: logger({ service: 'evidence', level: 'silent' }),
+    health,
+    metrics: meter,
+  })
+  const head = (sequence: number) => {
+    const data = { producer: '/issuer/a', service: 'issuer', sequence }
+    const event = { time: '2026-11-24T12:00:00.000Z', data } as DecodedEvent<'heads.v1'>
+    listener({ topic: 'heads.v1', event } as Fact)
+  }
+  const pass = async (seconds: number) => {
+    for (let n = 0; n < seconds; n++) {
+      clock.advance(1000)
+      await vi.advanceTimersByTimeAsync(1000)
+    }
+  }
+  return { watch, told, lag, health, meter, head, pass }
+}
+
+it('publishes a finding for a number that is missing a minute after the bus was read, once (V15)', async () => {
+  const { watch, told, lag, head, pass } = aWatch({ whole: 2, ahead: [4] })
+  head(5)
+  lag.messages = 3
+  await pass(120)
+  expect(told).toEqual([])
+  lag.messages = 0
+  await pass(59)
+  expect(told).toEqual([])
+  await pass(60)
+  expect(told).toEqual([
+    'findings.v1 gap.detected /issuer/a#0000000000000003-0000000000000003',
+    'findings.v1 gap.detected /issuer/a#0000000000000005-0000000000000005',
+  ])
+  await watch[Symbol.asyncDispose]()
+})
+
+it('measures itself, and is ready only while the log keeps up', async () => {
+  const { watch, lag, health, meter, pass } = aWatch({ whole: 0, ahead: [] })
+  expect(health.readiness()).toEqual({})
+  lag.reason = 'the log is 20001 events behind'
+  expect(health.readiness()).toEqual({ 'evidence-lag': lag.reason })
+  lag.messages = 20_001
+  watch.published(3)
+  await pass(2)
+  const text = await meter.text()
+  for (const line of [
+    'leaves_total{service="evidence"} 3',
+    'log_size{service="evidence"} 7',
+    'lag_events{service="evidence"} 20001',
+  ])
+    expect(text).toContain(`bailiwick_evidence_${line}`)
+  expect(text).toMatch(/checkpoint_age_seconds\{service="evidence"\} [12]\n/)
+  await watch[Symbol.asyncDispose]()
+  expect(health.readiness()).toEqual({})
+})
