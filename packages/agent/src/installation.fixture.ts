@@ -50,7 +50,7 @@ export class FakeInstallation implements AsyncDisposable {
     },
   })
   requests: (request: Received) => Reply = () => ({ status: 404, body: { code: 'access_request_unknown' } })
-  api: (request: Received) => Reply = () => ({ body: { done: true } })
+  api: (request: Received) => Reply | Promise<Reply> = () => ({ body: { done: true } })
   readonly #server: Server = createServer((request, response) => void this.#serve(request, response))
 
   static async start(): Promise<FakeInstallation> {
@@ -86,7 +86,7 @@ export class FakeInstallation implements AsyncDisposable {
     const { method = '', url = '', headers } = request
     const received = { method, path: url, headers, text, proof: this.#proofOf(method, url, headers) }
     this.received.push(received)
-    const reply = this.#reply(received)
+    const reply = await this.#reply(received)
     if (reply.hang) return
     response.writeHead(reply.status ?? 200, { 'content-type': 'application/json', ...reply.headers })
     response.end(reply.text ?? (reply.body === undefined ? '' : JSON.stringify(reply.body)))
@@ -106,7 +106,7 @@ export class FakeInstallation implements AsyncDisposable {
     return verified.ok && verified.value.jkt === key.kid ? verified.value : undefined
   }
 
-  #reply(received: Received): Reply {
+  #reply(received: Received): Reply | Promise<Reply> {
     if (received.path === '/oauth/token') return this.#tokenReply(received)
     return received.path.startsWith('/access/') ? this.requests(received) : this.api(received)
   }

@@ -69,6 +69,34 @@ describe('a signed call', () => {
     expect(fake.tokens).toBe(2)
   })
 
+  it('that is refused late does not take the new credential from the others', async () => {
+    await using fake = await FakeInstallation.start()
+    const agent = fake.agent()
+    const late = Promise.withResolvers<void>()
+    fake.api = async ({ headers, path }) => {
+      if (headers.authorization !== 'DPoP token-1') return { body: {} }
+      if (path === '/late') await late.promise
+      return challenge('invalid_token')
+    }
+    const slow = agent.fetch(`${fake.url}/late`, {}, call)
+    await expect.poll(() => fake.at('/late').length).toBe(1)
+    await agent.fetch(`${fake.url}/adjust`, {}, call)
+    await agent.fetch(`${fake.url}/adjust`, {}, call)
+    late.resolve()
+    await slow
+    await agent.fetch(`${fake.url}/adjust`, {}, call)
+    expect(fake.tokens).toBe(2)
+  })
+
+  it('is not hindered by a nonce that no proof can carry', async () => {
+    await using fake = await FakeInstallation.start()
+    const agent = fake.agent()
+    fake.api = () => challenge('use_dpop_nonce', 'n'.repeat(513))
+    expect((await agent.fetch(`${fake.url}/adjust`, {}, call)).status).toBe(401)
+    fake.api = () => ({ body: {} })
+    expect((await agent.fetch(`${fake.url}/adjust`, {}, call)).status).toBe(200)
+  })
+
   it('without a grant presents nothing', async () => {
     await using fake = await FakeInstallation.start()
     const { grant: _, ...question } = call
