@@ -175,6 +175,13 @@ describe('who is at the console', () => {
   })
 })
 
+it('lets nobody in with a copied authenticator, whose counter stands still', async () => {
+  const person = aPerson(world, olga.passkey)
+  expect((await person.signIn({ signCount: 7 })).status).toBe(200)
+  expect((await person.signIn({ signCount: 7 })).body).toMatchObject({ code: 'assertion_invalid' })
+  expect((await person.signIn({ signCount: 8 })).status).toBe(200)
+})
+
 describe('saying no', () => {
   it('denies, and nothing can approve it afterwards', async () => {
     const { id, agent } = await asked()

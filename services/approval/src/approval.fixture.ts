@@ -15,7 +15,7 @@ import {
   type Trust,
 } from '@bailiwick/credentials'
 import { initialise, paths, readGenesis } from '@bailiwick/installation'
-import type { Participant } from '@bailiwick/projection'
+import { type Participant, Producer } from '@bailiwick/projection'
 import { topicSettings } from '@bailiwick/service-host'
 import {
   Health,
@@ -43,6 +43,8 @@ export interface World extends AsyncDisposable {
   operator: HttpServer
   metrics: Metrics
   issuer: Participant
+  /** Says on approval's behalf, with its key, what approval itself would not. */
+  approval: Producer
   invitation: SigningKey<'invitation'>
   /** Of `<agentId>/one`, `<agentId>/two` and `<otherAgentId>/one`. */
   keys: { one: SigningKey<'agent'>; two: SigningKey<'agent'>; other: SigningKey<'agent'> }
@@ -135,7 +137,30 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
   stack.defer(() => Promise.all([http.close(), operator.close()]).then(() => undefined))
   const owned = stack.move()
   const invitation = readKeyFile(at.keys('invitation'), 'invitation', 'invitation')
-  const world = { bus, trust, http, operator, metrics: meter, issuer, invitation, keys, log: () => lines.join('') }
+  const approval = new Producer({
+    bus,
+    projection: issuer.projection,
+    key: readKeyFile(at.keys('approval'), 'event', 'approval-event'),
+    service: 'approval',
+    instance: 'test',
+    time: systemClock,
+    newEventId: () => newId('evt', systemClock.now(), systemRandom),
+    onFatal: (error) => {
+      throw error
+    },
+  })
+  const world = {
+    approval,
+    bus,
+    trust,
+    http,
+    operator,
+    metrics: meter,
+    issuer,
+    invitation,
+    keys,
+    log: () => lines.join(''),
+  }
   return { ...world, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 

@@ -1,6 +1,6 @@
 import { signInvitation } from '@bailiwick/credentials'
 import { origin, type World } from './approval.fixture.ts'
-import { aPasskey, type TestPasskey } from './passkey.fixture.ts'
+import { aPasskey, type Said, type TestPasskey } from './passkey.fixture.ts'
 
 type Json = Record<string, unknown>
 
@@ -10,7 +10,7 @@ export interface Person {
   post(path: string, body?: Json, headers?: Record<string, string>): Promise<{ status: number; body: Json }>
   get(path: string): Promise<{ status: number; body: Json }>
   enrol(id?: string, over?: Json): Promise<{ status: number; body: Json }>
-  signIn(): Promise<{ status: number; body: Json }>
+  signIn(said?: Partial<Said>): Promise<{ status: number; body: Json }>
   /** Asks for the statement; gives it with its challenge. */
   statement(requestId: string, narrowed?: Json): Promise<{ status: number; body: Json }>
   /** Renders, signs and sends the answer. */
@@ -58,10 +58,10 @@ export function aPerson(
       const jws = signInvitation({ ...facts, ...made, ...over }, invitation)
       return person.post('/enrolment', { enrolment_id, response, invitation: jws })
     },
-    async signIn() {
+    async signIn(said) {
       const { body } = await person.post('/session/options')
       const { options, sign_in_id } = body as never as { options: { challenge: string }; sign_in_id: string }
-      return person.post('/session', { sign_in_id, assertion: passkey.sign(options.challenge) })
+      return person.post('/session', { sign_in_id, assertion: passkey.sign(options.challenge, said) })
     },
     statement: (requestId, narrowed = {}) => person.post(`/requests/${requestId}/statement`, narrowed),
     async approve(requestId, narrowed = {}) {

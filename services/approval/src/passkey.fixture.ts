@@ -6,6 +6,8 @@ export interface Said {
   rpId: string
   origin: string
   userVerified?: boolean
+  /** Stays at 0 unless given, as a synced passkey's does. */
+  signCount?: number
 }
 
 export interface TestPasskey {
@@ -62,9 +64,13 @@ function clientData(type: string, challenge: string, { origin }: Said): Buffer {
   return Buffer.from(JSON.stringify({ type, challenge, origin, crossOrigin: false }))
 }
 
-/** WebAuthn Level 3 §6.1: RP ID hash, flags, a counter that stays at 0 as a synced passkey's does. */
-function authenticatorData({ rpId, userVerified = true }: Said, flags: number, more = Buffer.alloc(0)): Buffer {
-  return Buffer.concat([sha256(rpId), Buffer.from([flags | 0x01 | (userVerified ? 0x04 : 0), 0, 0, 0, 0]), more])
+/** WebAuthn Level 3 §6.1: RP ID hash, flags, counter. */
+function authenticatorData(said: Said, flags: number, more = Buffer.alloc(0)): Buffer {
+  const { rpId, userVerified = true, signCount = 0 } = said
+  const tail = Buffer.alloc(5)
+  tail.writeUInt8(flags | 0x01 | (userVerified ? 0x04 : 0))
+  tail.writeUInt32BE(signCount, 1)
+  return Buffer.concat([sha256(rpId), tail, more])
 }
 
 const sha256 = (data: string | Buffer) => createHash('sha256').update(data).digest()

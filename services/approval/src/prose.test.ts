@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { agentOf, aWorld, type World } from './approval.fixture.ts'
+import { aPerson } from './browser.fixture.ts'
+import { Prose, saltedHash } from './prose.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await aWorld()
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+const said = (text: string) => ({ salt: Buffer.alloc(16, text.length).toString('base64url'), text })
+
+async function read(): Promise<Prose> {
+  const prose = new Prose()
+  const onFatal = (error: unknown) => {
+    throw error
+  }
+  await prose.follow(world.bus, world.issuer.keyRing, { now: Date.now(), onFatal })
+  await prose[Symbol.asyncDispose]()
+  return prose
+}
+
+it('is hashed over exactly 16 bytes of salt', () => {
+  expect(saltedHash(said('x'))).toMatch(/^[\w-]{43}$/)
+  for (const salt of ['', 'AAAA', Buffer.alloc(17).toString('base64url'), `${said('x').salt}=`])
+    expect(saltedHash({ salt, text: 'x' })).toBeUndefined()
+})
+
+it('is cut where it is shown, and read again after a restart', async () => {
+  const person = aPerson(world)
+  await person.enrol()
+  const agent = agentOf(world)
+  const purpose = said('ü'.repeat(501))
+  const hash = saltedHash(purpose) ?? ''
+  await agent.submit(agent.sign({ purpose: { salted_sha256: hash } }), { purpose })
+  const { body } = await person.get('/state')
+  expect(body.requests).toMatchObject([{ prose: { text: 'ü'.repeat(500), cut: true } }])
+  expect((await read()).text(hash)).toBe(purpose.text)
+})
+
+it('is believed from approval alone, under its own hash, until it is erased', async () => {
+  const purpose = said('written by the issuer, who has no word here')
+  const hash = saltedHash(purpose) ?? ''
+  const stored = { attachment_id: `att_${hash}`, about: 'req', ...purpose, salted_sha256: hash }
+  await world.issuer.producer.publish('attachments.approval.v1', [
+    { type: 'attachment.stored', subject: stored.attachment_id, data: stored },
+  ])
+  expect((await read()).text(hash)).toBeUndefined()
+
+  const prose = await read()
+  const other = said('kept, then forgotten')
+  const { salted_sha256: kept } = await prose.keep(world.approval, 'req', other)
+  expect((await read()).text(kept)).toBe(other.text)
+  const lie = { ...stored, ...said('another text'), attachment_id: `att_${kept}`, salted_sha256: kept }
+  await world.approval.publish('attachments.approval.v1', [
+    { type: 'attachment.stored', subject: lie.attachment_id, data: lie },
+  ])
+  expect((await read()).text(kept)).toBe(other.text)
+  await world.approval.publish('attachments.approval.v1', [
+    {
+      type: 'attachment.erased',
+      subject: `att_${kept}`,
+      data: { attachment_id: `att_${kept}`, about: 'req' },
+    },
+  ])
+  expect((await read()).text(kept)).toBeUndefined()
+})
