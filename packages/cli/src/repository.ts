@@ -9,3 +9,5 @@ export type Service = (typeof services)[number] | 'standalone'
 export const mainOf = (service: Service): string => join(repository, 'services', service, 'src/main.ts')
 
 export const defaultPolicies = join(repository, 'policies')
+
+export const bench = join(repository, 'test/bench/main.ts')

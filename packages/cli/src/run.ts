@@ -1,5 +1,6 @@
 import { errorCode, errorKinds } from '@bailiwick/errors'
 import { Command, CommanderError } from 'commander'
+import { benchCommand } from './commands/bench.ts'
 import { initCommand } from './commands/init.ts'
 import { registryCommand } from './commands/registry.ts'
 import { requestCommand } from './commands/request.ts'
@@ -22,6 +23,7 @@ const commands = [
   revokeCommand,
   traceCommand,
   verifyCommand,
+  benchCommand,
 ]
 
 /**

@@ -28,11 +28,16 @@ const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const SAME_WISH_MS = 1000
 
 /**
- * Runs `main` on this Node until it ends, passing signals on; those of one wish once, since a signal that meets a process
+ * Runs `main` with these arguments on this Node until it ends, passing signals on; those of one wish once, since a signal that meets a process
  * in its very end kills it. Its exit code; of a signal, what a shell makes of it.
  */
-export async function serve(main: string, env: NodeJS.ProcessEnv, clock: Clock): Promise<ExitCode> {
-  const child = spawn(process.execPath, [main], { stdio: 'inherit', env })
+export async function serve(
+  main: string,
+  env: NodeJS.ProcessEnv,
+  clock: Clock,
+  args: readonly string[] = [],
+): Promise<ExitCode> {
+  const child = spawn(process.execPath, [main, ...args], { stdio: 'inherit', env })
   let last = Number.NEGATIVE_INFINITY
   const forward = (signal: NodeJS.Signals) => {
     const now = clock.monotonic()

@@ -1,0 +1,25 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { testClock } from '@bailiwick/service-kit'
+import { expect, it } from 'vitest'
+import { bailiwick, temporaryFolder } from '../io.fixture.ts'
+import { bench } from '../repository.ts'
+import { serve } from './serve.ts'
+
+it('knows where the bench is, and passes its options and its exit code on', async () => {
+  expect(existsSync(bench)).toBe(true)
+  using folder = temporaryFolder()
+  const main = folder.at('main.mjs')
+  const seen = folder.at('seen')
+  writeFileSync(
+    main,
+    `import { writeFileSync } from 'node:fs'
+     writeFileSync(${JSON.stringify(seen)}, JSON.stringify(process.argv.slice(2)))
+     process.exitCode = 4\n`,
+  )
+  expect(await serve(main, {}, testClock(), ['--quick', '--only', 'publish'])).toBe(4)
+  expect(JSON.parse(readFileSync(seen, 'utf8'))).toEqual(['--quick', '--only', 'publish'])
+})
+
+it('leaves options that it does not know to the bench, which refuses them', async () => {
+  expect((await bailiwick(['bench', '--no-such-option'], { env: { ...process.env } })).code).toBe(2)
+})

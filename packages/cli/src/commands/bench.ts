@@ -1,0 +1,19 @@
+import type { Command } from 'commander'
+import type { ExitCode, Io } from '../io.ts'
+import { bench } from '../repository.ts'
+import { serve } from './serve.ts'
+
+/** Its options are the bench's own: what stands behind `bench` is passed on as it is. */
+export function benchCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  program
+    .command('bench')
+    .summary('measure Bailiwick on this machine')
+    .description(
+      'Measures, as ratios in one run, what a durable publish, a decision, a credential and a withdrawal cost here. Reports, ' +
+        'asserts nothing.',
+    )
+    .helpOption(false)
+    .allowUnknownOption()
+    .argument('[options...]', '--quick, --json, --write, --dir DIR, --only MEASURE; --help tells more')
+    .action(async (options: string[]) => done(await serve(bench, { ...io.env }, io.clock, options)))
+}

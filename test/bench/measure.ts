@@ -1,0 +1,73 @@
+/** One number of a measure; `target` is what DESIGN wants of it, reported and never asserted. */
+export interface Row {
+  name: string
+  value: number
+  unit: 'ms' | 'µs' | '×' | '/s' | 'bytes' | ''
+  target?: { atMost: number } | { atLeast: number }
+}
+
+export interface Measure {
+  id: string
+  title: string
+  /** What was done, so that a reader can judge the numbers. */
+  how: string
+  rows: Row[]
+  /** Where a sum comes from. */
+  parts?: Part[]
+}
+
+/** A physical part of a path: how often it occurs there, and what one costs in this run. */
+export interface Part {
+  name: string
+  count: number
+  eachMs: number
+}
+
+/** What every measure is given. */
+export interface Bench {
+  /** A folder on the disk that is measured; gone afterwards. */
+  dir: string
+  /** A smoke count: shows that the measure works, not what it says. */
+  quick: boolean
+  progress: (line: string) => void
+}
+
+export const sumMs = (parts: readonly Part[]) => parts.reduce((sum, { count, eachMs }) => sum + count * eachMs, 0)
+
+/** The value below which this share (0–1) of the values lies; nearest rank. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
+}
+
+export const median = (values: readonly number[]) => percentile(values, 0.5)
+
+/** ms that `work` takes. */
+export async function timed(work: () => unknown): Promise<number> {
+  const started = performance.now()
+  await work()
+  return performance.now() - started
+}
+
+/** Runs `task` `count` times, `width` at a time. Gives what each took, and all of it, in ms. */
+export async function inFlight(
+  width: number,
+  count: number,
+  task: (n: number) => Promise<unknown>,
+): Promise<{ each: number[]; totalMs: number }> {
+  const each: number[] = []
+  let next = 0
+  const totalMs = await timed(() =>
+    Promise.all(
+      Array.from({ length: Math.min(width, count) }, async () => {
+        while (next < count) {
+          const n = next++
+          each.push(await timed(() => task(n)))
+        }
+      }),
+    ),
+  )
+  return { each, totalMs }
+}
+
+export const perSecond = (count: number, ms: number) => (count * 1000) / ms

@@ -1,0 +1,92 @@
+import type { Machine } from './machine.ts'
+import { type Measure, type Row, sumMs } from './measure.ts'
+
+export interface Report {
+  /** RFC 3339 */
+  at: string
+  quick: boolean
+  machine: Machine
+  measures: Measure[]
+}
+
+/** A target is shown beside the number; it fails nothing. */
+export function asMarkdown({ at, quick, machine, measures }: Report): string {
+  const { cpu, cores, memory, disk, kernel, node, load } = machine
+  return [
+    '# Benchmarks',
+    '',
+    'Written by `bailiwick bench --write`; do not edit. Everything was measured in one run on one machine, so the **ratios** are what',
+    'to read: the times are that machine’s. Nothing here is asserted; CI runs `--quick`, which only shows that the bench works.',
+    ...(quick ? ['', '**A smoke count (`--quick`): the numbers mean little.**'] : []),
+    '',
+    '| measured on | |',
+    '|---|---|',
+    `| cpu | ${cpu}, ${cores} cores |`,
+    `| memory | ${memory} |`,
+    `| disk | ${disk} |`,
+    `| kernel | ${kernel} |`,
+    `| Node.js | ${node} |`,
+    `| load before | ${load.toFixed(1)} |`,
+    `| when | ${at} |`,
+    ...measures.flatMap(section),
+    '',
+  ].join('\n')
+}
+
+function section({ title, how, rows, parts }: Measure): string[] {
+  return [
+    '',
+    `## ${title}`,
+    '',
+    how,
+    '',
+    '| | | target |',
+    '|---|--:|---|',
+    ...rows.map((row) => `| ${row.name} | ${shown(row)} | ${targetOf(row)} |`),
+    ...(parts
+      ? [
+          '',
+          '| physical part | count | each | together |',
+          '|---|--:|--:|--:|',
+          ...parts.map(
+            ({ name, count, eachMs }) =>
+              `| ${name} | ${count} | ${eachMs.toFixed(3)} ms | ${(count * eachMs).toFixed(2)} ms |`,
+          ),
+          `| sum | | | ${sumMs(parts).toFixed(2)} ms |`,
+        ]
+      : []),
+  ]
+}
+
+/** For a terminal. */
+export function asText({ machine, measures, quick }: Report): string {
+  const { cpu, cores, disk, kernel, node, load } = machine
+  return [
+    `${cpu}, ${cores} cores · ${disk} · ${kernel} · Node ${node} · load ${load.toFixed(1)}`,
+    ...(quick ? ['A smoke count: the numbers mean little.'] : []),
+    ...measures.flatMap(({ title, rows, parts }) => [
+      '',
+      title,
+      ...rows.map((row) => `  ${row.name.padEnd(48)}${shown(row).padStart(14)}  ${targetOf(row)}`.trimEnd()),
+      ...(parts ?? []).map(
+        ({ name, count, eachMs }) =>
+          `    ${`${count} × ${name}`.padEnd(46)}${`${(count * eachMs).toFixed(2)} ms`.padStart(14)}`,
+      ),
+    ]),
+  ].join('\n')
+}
+
+function shown({ value, unit }: Row): string {
+  const digits = unit === '/s' || unit === '' || unit === 'bytes' || value >= 100 ? 0 : value >= 10 ? 1 : 2
+  const number = value.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
+  return unit === '' ? number : `${number} ${unit}`
+}
+
+function targetOf({ value, unit, target }: Row): string {
+  if (!target) return ''
+  const [bound, met] =
+    'atMost' in target
+      ? [`≤ ${target.atMost}`, value <= target.atMost]
+      : [`≥ ${target.atLeast}`, value >= target.atLeast]
+  return `${bound} ${unit}, ${met ? 'met' : 'missed'}`
+}

@@ -1,0 +1,97 @@
+import { mkdtempSync } from 'node:fs'
+import { join } from 'node:path'
+import type { EnforcementPoint } from '@bailiwick/contracts'
+import { type Action, actionDigest, makeDpopProof, type SigningKey } from '@bailiwick/credentials'
+import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { type Approver, enrolApprover, type System, type SystemOptions, startSystem } from '@bailiwick/testkit'
+
+export interface Granted {
+  requestId: string
+  grantId: string
+  token: string
+}
+
+export type Evaluation = Parameters<System['services']['policyDecision']['decide']>[1]
+
+const action = { name: 'tools/call', properties: { invoice: 'INV-1' } }
+const resource = { type: 'tool', id: `${sample.toolServer}/read` }
+const digest = actionDigest({ ...action, resource } satisfies Action)
+
+/** A running system with an approver and an agent that asks for a lot. */
+export class World implements AsyncDisposable {
+  readonly system: System
+  readonly approver: Approver
+  readonly point: EnforcementPoint
+  readonly #agentKey: SigningKey<'agent'>
+  #proofs = 0
+
+  private constructor(system: System, approver: Approver, point: EnforcementPoint) {
+    this.system = system
+    this.approver = approver
+    this.point = point
+    this.#agentKey = sampleKey(system.data, 'reconciler')
+  }
+
+  static async open(dir: string, options: Omit<SystemOptions, 'data'> = {}): Promise<World> {
+    const system = await startSystem({ ...options, data: mkdtempSync(join(dir, 'system-')) })
+    const approver = await enrolApprover(system)
+    const { registry } = system.services.policyDecision.pdp.projection.ledger
+    const point = registry.get('enforcement-point', sample.enforcementPoint)
+    if (!point) throw new Error('the sample has no enforcement point')
+    return new World(system, approver, point)
+  }
+
+  agent() {
+    return sampleAgent(this.system.host, 'reconciler')
+  }
+
+  /** What the agent asks for: as the sample, with room for a bench. */
+  ask() {
+    const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, calls: 1_000_000 } }
+    return { authority, mode: 'window', expiresInSeconds: 3600 } as const
+  }
+
+  /** A request, its approval and a credential. */
+  async grant(agent = this.agent()): Promise<Granted> {
+    const { requestId } = await agent.request(this.ask())
+    const answer = await this.approver.approve(requestId)
+    if (answer.grant_id === undefined) throw new Error(`the request is ${answer.status}, without a grant`)
+    const { token } = await agent.credential({ grantId: answer.grant_id })
+    return { requestId, grantId: answer.grant_id, token }
+  }
+
+  /** A call as an enforcement point puts it, parsed, with a fresh proof by the agent. */
+  evaluation({ token }: Granted): Evaluation {
+    const { host, services, invoicesUrl } = this.system
+    const htu = `${invoicesUrl}/read`
+    // The nonce: proofs that are made within seconds of a start count only with one.
+    const proof = makeDpopProof(
+      {
+        htm: 'POST',
+        htu,
+        jti: `bench-${String(++this.#proofs).padStart(12, '0')}`,
+        now: host.clock.now(),
+        accessToken: token,
+        actionDigest: digest,
+        nonce: services.policyDecision.pdp.proofs.nonce(),
+      },
+      this.#agentKey,
+    )
+    return {
+      subject: { type: 'agent', id: this.agentId },
+      action,
+      resource,
+      observed: { credential: token, proof, htm: 'POST', htu, action_digest: digest },
+      digest,
+    }
+  }
+
+  get agentId(): string {
+    return this.agent().id
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.system[Symbol.asyncDispose]()
+  }
+}
