@@ -94,6 +94,36 @@ describe.skipIf(executablePath === undefined && process.env.CI !== 'true')('the 
     await page.getByText('No agent waits for you.').waitFor()
   }, 60_000)
 
+  it('shows what a registry change takes away and adds, and applies it after a signature', async () => {
+    const value = {
+      id: 'spare',
+      url: 'http://localhost:9999/',
+      manifest: 'A'.repeat(43),
+      tools: { look: { labels: [] } },
+    }
+    const propose = (tools: object) =>
+      system.host.operator.inject({
+        method: 'POST',
+        url: '/operator/registry/changes',
+        payload: { proposer: 'carl', entities: [{ type: 'tool-server', id: 'spare', value: { ...value, tools } }] },
+      })
+    for (const [tools, line] of [
+      [value.tools, '/tools/look/labels: []'],
+      [{}, '/tools/look/labels: []'],
+    ] as const) {
+      expect((await propose(tools)).statusCode).toBe(200)
+      const change = page.locator('article', { hasText: 'Change of the registry' })
+      await change.getByText(line).waitFor()
+      await change.getByText('proposed by carl').waitFor()
+      await change.getByRole('button', { name: 'Approve…' }).click()
+      await press('Sign with passkey')
+      await page.getByText('None is proposed.').waitFor()
+    }
+    const registry = await system.host.operator.inject({ method: 'GET', url: '/operator/registry' })
+    const applied = expect.objectContaining({ id: 'spare', version: 2, value: { ...value, tools: {} } })
+    expect(registry.json().entities).toContainEqual(applied)
+  }, 60_000)
+
   it('withdraws, signs out, and finds it revoked after signing in again (V7)', async () => {
     await press('Withdraw…')
     await press('Withdraw it now')
