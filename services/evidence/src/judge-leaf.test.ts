@@ -1,6 +1,6 @@
 import type { Message } from '@bailiwick/bus'
 import { encodeEnvelope, formatSequence } from '@bailiwick/contracts'
-import { KeyRing, readKeyFile, signEvent } from '@bailiwick/credentials'
+import { jcsHash, KeyRing, readKeyFile, signEvent } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { readGenesis } from '@bailiwick/installation'
 import type { Projection } from '@bailiwick/projection'
@@ -69,6 +69,33 @@ it('calls a key unknown that the registry does not certify (V12)', async () => {
 
 it('says nothing while the registry cannot be read', async () => {
   await expect(aReader('never').judge(aMessage())).rejects.toMatchObject({ code: 'deadline_exceeded' })
+})
+
+it('folds the registry up to an event of its own before it judges it: a key may certify itself there', async () => {
+  const [first] = readGenesis(installed.data).entities
+  if (first?.type !== 'service-key') throw new Error('service keys come first')
+  const { type, id, value, jws } = first
+  const subject = `${type} ${id}`
+  const envelope = encodeEnvelope({
+    specversion: '1.0',
+    id: 'evt_00000000000000000000000001',
+    source: '/issuer/one',
+    type: 'service-key.registered',
+    time: new Date(systemClock.now()).toISOString(),
+    subject,
+    datacontenttype: 'application/json',
+    dataschema: 'urn:bailiwick:schema:registry.v1:service-key.registered',
+    partitionkey: subject,
+    version: 1,
+    sequence: formatSequence(1),
+    previous: 'none',
+    data: { entity: { type, id }, value, hash: jcsHash(value), authorization: { kind: 'root', jws } },
+  })
+  const bytes = signEvent(envelope, readKeyFile(installed.at.keys('issuer'), 'event', 'issuer-event'))
+  const { judge, waited } = aReader('the keys')
+  const message = { topic: 'registry.v1', partition: 0, offset: 5, key: subject, bytes, timestamp: 0 }
+  expect(await judge(message)).toMatchObject({ kind: 'leaf' })
+  expect(waited).toEqual([5])
 })
 
 it.each<[string, Parameters<typeof aMessage>[0], object]>([

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Bus, faultyBus } from '@bailiwick/bus'
 import { embeddedBus } from '@bailiwick/bus/embedded'
@@ -127,6 +127,27 @@ it('makes one leaf of an event, and parks a message once, that the bus delivers 
   expect(entries.map(parse).filter(({ type }) => type === 'event.parked')).toHaveLength(1)
 })
 
+it('parks once what it parked just before it died', async () => {
+  using installed = new Installed()
+  await using real = await openBus(installed)
+  await using _issuer = await installed.registered(real)
+  await real.publish('grants.v1', [{ key: 'nobody', bytes: Buffer.from('not JSON') }])
+  {
+    // Nothing on this topic is ever committed.
+    const dies = faultyBus(real, ({ method, topic }) =>
+      method === 'consume' && topic === 'grants.v1' ? 'after' : undefined,
+    )
+    await using _evidence = await installed.evidence(dies)
+    while (!(await installed.verified()).entries.some((entry) => parse(entry).type === 'event.parked'))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  {
+    await using _evidence = await installed.evidence(real)
+  }
+  const { entries } = await installed.verified()
+  expect(entries.map(parse).filter(({ type }) => type === 'event.parked')).toHaveLength(1)
+})
+
 it('refuses to write a log that another process writes (V14)', async () => {
   using installed = new Installed()
   await using bus = await openBus(installed)
@@ -235,6 +256,8 @@ it('serves the log as C2SP tlog-tiles says: what is under the checkpoint, unchan
     })
     expect(tile.rawPayload.equals((await installed.read(path)) as Buffer), path).toBe(true)
   }
+  // What a batch under way has written is not part of the log yet.
+  writeFileSync(join(installed.at.log, 'tile/0/001'), Buffer.alloc(8192))
   const beyond = [
     'tile/0/001',
     `tile/0/001.p/${size - 255}`,
@@ -245,6 +268,7 @@ it('serves the log as C2SP tlog-tiles says: what is under the checkpoint, unchan
   ]
   for (const path of beyond) expect((await get(`/log/${path}`)).statusCode, path).toBe(404)
 
+  rmSync(join(installed.at.log, 'tile/0/001'))
   const id = published[7]?.id ?? ''
   const index = await evidence.integrated(id, 0)
   const entry = Buffer.from((await installed.verified()).entries[index] ?? '')

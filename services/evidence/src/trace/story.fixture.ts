@@ -53,6 +53,8 @@ export interface Lies {
   assertion?: (assertion: Assertion) => Assertion
   grant?: (grant: Grant) => Grant
   outcomeKey?: ReturnType<typeof generateKey<'outcome'>>
+  /** What the outcomes are signed about. */
+  outcomeAbout?: { action_digest: string }
   withoutIntent?: boolean
 }
 
@@ -239,7 +241,7 @@ export class Story extends Installed {
       const call_id = newId('call', now, systemRandom)
       const said = { installation: this.trust.installation, enforcement_point: 'erp-gateway', sequence: n + 1, call_id }
       const outcome = signOutcome(
-        { ...said, decision_id, action_digest, status: 'succeeded', at: at(1) },
+        { ...said, decision_id, action_digest, status: 'succeeded', at: at(1), ...lies.outcomeAbout },
         lies.outcomeKey ?? this.pointKey,
       )
       const nothing = { calls: 0, cost: {}, egress_bytes: 0 }

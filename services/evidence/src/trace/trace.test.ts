@@ -1,11 +1,16 @@
+import { grantOf } from '@bailiwick/approval-statement'
 import { embeddedBus } from '@bailiwick/bus/embedded'
 import { topicNamed } from '@bailiwick/contracts'
-import { generateKey } from '@bailiwick/credentials'
+import { generateKey, KeyRing, sha256 } from '@bailiwick/credentials'
+import { Ledger } from '@bailiwick/projection'
 import { systemClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import type { Running } from '../evidence.fixture.ts'
+import { leafFacts } from '../leaf-ids.ts'
+import { gather } from './gather.ts'
 import { type Lies, Story } from './story.fixture.ts'
-import type { TraceStep } from './trace.ts'
+import { flatten, type TraceStep, traceOf } from './trace.ts'
+import { traceLeaf } from './trace-leaf.ts'
 
 type Told = Awaited<ReturnType<Story['tell']>>
 
@@ -83,6 +88,42 @@ it('tells the story of a grant, request, credential, agent, instance, approver, 
   })
 })
 
+it('believes no step that a certified service did not sign (V12)', async () => {
+  await told({}, async (story) => {
+    const leaves = (await story.verified()).entries.flatMap((entry, n) => traceLeaf(n, Buffer.from(entry)) ?? [])
+    const { registry } = new Ledger({ judge: async () => true, base: false })
+    const ids = new Set(['reconcile-q3'])
+    const steps = flatten(
+      await traceOf(ids, leaves, { trust: story.trust, keyRing: new KeyRing(story.trust), registry }),
+    )
+    expect(steps.length).toBeGreaterThan(5)
+    for (const step of steps) expect(step).toMatchObject({ verified: false, problem: 'key_unknown' })
+  })
+})
+
+it('tells the newest of a story that is too long, and says so', async () => {
+  await told({}, async (story, { grant_id }) => {
+    const leaves = (await story.verified()).entries.map((entry) => Buffer.from(entry))
+    const mentions = (id: string) =>
+      leaves.flatMap((bytes, index) => {
+        const { ids, type } = leafFacts(bytes)
+        return ids.includes(id) ? [{ index, type }] : []
+      })
+    const index = { mentions, newestMentions: (id: string, limit: number) => mentions(id).reverse().slice(0, limit) }
+    const { registry } = new Ledger({ judge: async () => true, base: false })
+    const from = { index, registry, readLeaf: async (at: number) => leaves[at] }
+    const whole = await gather(grant_id, from)
+    expect(whole.truncated).toBe(false)
+    const cut = await gather(grant_id, from, 2)
+    expect(cut.truncated).toBe(true)
+    // The two newest, and what they followed from.
+    const newest = mentions(grant_id).slice(-2)
+    const found = cut.leaves.map((leaf) => leaf.index)
+    expect(found).toEqual(expect.arrayContaining(newest.map((mention) => mention.index)))
+    expect(found.length).toBeLessThan(whole.leaves.length)
+  })
+})
+
 it('gives 404 for what the log does not name', async () => {
   await told({}, async (_story, _ids, evidence) => {
     const url = '/v1/trace/dec_00000000000000000000000000'
@@ -112,7 +153,19 @@ it.each<[string, Lies, TraceStep['kind'], string]>([
     'access_request_conflict',
   ],
   ['an issuer that grants more', { grant: (grant) => ({ ...grant, as_of: 9 }) }, 'grant', 'statement_unknown'],
+  [
+    'an issuer that grants what nobody approved',
+    { grant: ({ statement, assertions }) => grantOf({ ...statement, nonce: 'A'.repeat(22) }, assertions) },
+    'grant',
+    'statement_unknown',
+  ],
   ['a decision point that makes up an outcome', { outcomeKey: generateKey('outcome') }, 'outcome', 'key_unknown'],
+  [
+    'a decision point that passes an outcome off as that of another action',
+    { outcomeAbout: { action_digest: sha256('another action') } },
+    'outcome',
+    'action_digest_mismatch',
+  ],
   ['a credential without an intent (V4)', { withoutIntent: true }, 'decision', 'credential_unrecorded'],
 ])('says which step does not hold: %s (V3)', async (_, lies, kind, problem) => {
   await told(lies, async (_story, { decisions }, evidence) => {
