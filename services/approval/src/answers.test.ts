@@ -243,6 +243,16 @@ it('lets nobody narrow where the rule says so', async () => {
   expect((await person.approve(id)).body).toMatchObject({ grant: 'active' })
 })
 
+it('lets the owner of an agent deny it and not approve it, where the rule wants somebody else', async () => {
+  await using strict = await aWorld({ singleOperator: false, rule: { owner_may_approve: false } })
+  const owner = aPerson(strict)
+  await owner.enrol('olga')
+  const { id } = await asked(strict)
+  expect((await owner.statement(id)).body).toMatchObject({ code: 'approver_is_owner' })
+  expect((await owner.get('/state')).body.requests).toMatchObject([{ may_approve: false, may_deny: true }])
+  expect((await owner.post(`/requests/${id}/deny`)).body).toEqual({ status: 'denied' })
+})
+
 it('answers nothing after its time, says so on the topic, and the agent hears it', async () => {
   const clock = testClock(0)
   await using later = await aWorld({ clock, requestLifeSeconds: 600 })
