@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -34,6 +35,11 @@ describe('a patch', () => {
     )
     expect(mutants(['one-bucket'])).toHaveLength(1)
   })
+})
+
+it.each(mutants())('$name fits the sources', ({ path }) => {
+  // What does not fit breaks nothing, and would pass for an invariant that nobody tests any more.
+  execFileSync('git', ['apply', '--check', path], { cwd: join(import.meta.dirname, '../..'), stdio: 'pipe' })
 })
 
 describe('the workshop', { timeout: 120_000 }, () => {
