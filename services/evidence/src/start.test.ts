@@ -131,21 +131,29 @@ it('parks once what it parked just before it died', async () => {
   using installed = new Installed()
   await using real = await openBus(installed)
   await using _issuer = await installed.registered(real)
-  await real.publish('grants.v1', [{ key: 'nobody', bytes: Buffer.from('not JSON') }])
+  const publish = (text: string) => real.publish('grants.v1', [{ key: 'nobody', bytes: Buffer.from(text) }])
+  const parked = async (count: number) => {
+    for (;;) {
+      const found = (await installed.verified()).entries.map(parse).filter(({ type }) => type === 'event.parked')
+      if (found.length >= count) return found
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  await publish('not JSON')
   {
     // Nothing on this topic is ever committed.
-    const dies = faultyBus(real, ({ method, topic }) =>
-      method === 'consume' && topic === 'grants.v1' ? 'after' : undefined,
-    )
-    await using _evidence = await installed.evidence(dies)
-    while (!(await installed.verified()).entries.some((entry) => parse(entry).type === 'event.parked'))
-      await new Promise((resolve) => setTimeout(resolve, 20))
+    const plan: Parameters<typeof faultyBus>[1] = ({ method, topic }) =>
+      method === 'consume' && topic === 'grants.v1' ? 'after' : undefined
+    await using _evidence = await installed.evidence(faultyBus(real, plan))
+    await parked(1)
   }
+  await publish('nor this')
   {
     await using _evidence = await installed.evidence(real)
+    await parked(2)
   }
-  const { entries } = await installed.verified()
-  expect(entries.map(parse).filter(({ type }) => type === 'event.parked')).toHaveLength(1)
+  const offsets = (await parked(2)).map(({ data }) => (data as { offset: number }).offset)
+  expect(offsets.toSorted()).toEqual([0, 1])
 })
 
 it('refuses to write a log that another process writes (V14)', async () => {
