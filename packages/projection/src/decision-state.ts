@@ -1,5 +1,6 @@
 import { formatMicros, parseMicros } from '@bailiwick/authority'
 import type { BudgetAmounts, DecodedEvent, EventData } from '@bailiwick/contracts'
+import { AgentHistory } from './agent-history.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
 /** Exact amounts: calls, bytes, and micros (10^-6) of each currency. */
@@ -38,13 +39,6 @@ export interface TreeSpend {
   byCall: Map<string, string>
   /** ms since the epoch of its newest event. */
   changedAt: number
-}
-
-/** What an agent touched, any instance and task; older than the window falls out. */
-export interface Touch {
-  at: number
-  labels: readonly string[]
-  cost: Readonly<Record<string, string>>
 }
 
 type Decision = DecodedEvent<'decisions.v1'>
@@ -86,13 +80,12 @@ function layered<V>(below: ReadonlyMap<string, V>, copy: (value: V) => V): Looku
   }
   return layer
 }
-const historyWindowMs = 8 * 3600 * 1000
 
 /** Decisions and outcomes by tree, and what each agent did lately. */
 export class DecisionState {
   readonly #base: boolean
   readonly trees = new Map<string, TreeSpend>()
-  readonly touches = new Map<string, Touch[]>()
+  readonly history = new AgentHistory()
   /** The tree of each ALLOW that is open, so that its outcome finds it and a missed one is noticed. */
   readonly #open = new Map<string, string>()
   readonly #roots = new Map<string, string>()
@@ -114,7 +107,8 @@ export class DecisionState {
     this.trees.set(root, tree)
     const { decision_id } = event.data
     if (event.type === 'decision.allowed') {
-      this.#touch(event.data, tree.changedAt)
+      const { agent } = event.data.actor
+      this.history.touch(agent.slice(0, agent.lastIndexOf('/')), event.data.labels, tree.changedAt)
       this.#roots.set(decision_id, root)
       this.#open.set(decision_id, root)
     } else this.#open.delete(decision_id)
@@ -137,20 +131,6 @@ export class DecisionState {
     return found
   }
 
-  #touch({ actor, labels, reserved }: EventData<'decisions.v1', 'decision.allowed'>, at: number): void {
-    const agent = actor.agent.slice(0, actor.agent.lastIndexOf('/'))
-    const touches = this.touches.get(agent) ?? []
-    touches.push({ at, labels, cost: reserved.cost })
-    const old = touches.findIndex((touch) => touch.at >= at - historyWindowMs)
-    if (old > 0) touches.splice(0, old)
-    this.touches.set(agent, touches)
-  }
-
-  /** What the agent (without instance) touched in the last 8 hours. */
-  touchesOf(agent: string, now: number): readonly Touch[] {
-    return (this.touches.get(agent) ?? []).filter((touch) => touch.at >= now - historyWindowMs)
-  }
-
   #forgetTree(root: string): void {
     for (const id of this.trees.get(root)?.allows.keys() ?? []) {
       this.#roots.delete(id)
@@ -162,7 +142,7 @@ export class DecisionState {
   /** Forgets trees that did nothing since `ms`, when `ended` says that they can do nothing more. */
   forget(ms: number, ended: (root: string) => boolean): void {
     for (const [root, { changedAt }] of this.trees) if (changedAt < ms && ended(root)) this.#forgetTree(root)
-    for (const [agent, touches] of this.touches) if ((touches.at(-1)?.at ?? 0) < ms) this.touches.delete(agent)
+    this.history.forget(ms)
   }
 }
 

@@ -9,7 +9,6 @@ export {
   emptySpend,
   type SpendView,
   spellAmounts,
-  type Touch,
   type TreeSpend,
   tentative,
 } from './decision-state.ts'

@@ -21,11 +21,10 @@ export function historyOf(
   now: number,
 ): Record<string, unknown> {
   // With the tree's own, of which some are still on their way to the log: two calls of one batch follow one another too.
-  const touched = new Set<string>(tree.labels.keys())
-  const touches = decisions.touchesOf(agent, now)
-  for (const { labels } of touches) for (const label of labels) touched.add(label)
+  const lately = decisions.history.of(agent, now)
+  const touched = new Set([...tree.labels.keys(), ...lately.labels])
   return {
     task: { labels: [...tree.labels.keys()], calls: Number(tree.taken.calls) },
-    agent: { labels: [...touched], calls: touches.length },
+    agent: { labels: [...touched], calls: lately.calls },
   }
 }
