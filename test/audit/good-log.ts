@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import {
   buildApprovalStatement,
   grantOf,
@@ -29,15 +29,7 @@ import {
 import { initialise, keyFileNames, paths, readGenesis } from '@bailiwick/installation'
 import { sample, sampleAgentId, sampleAuthority, sampleEntities, sampleKey } from '@bailiwick/standalone/sample'
 import { softwarePasskey } from '@bailiwick/testkit'
-import {
-  bundlesToWrite,
-  encodeEntryBundle,
-  leafHash,
-  parseSkey,
-  RightEdge,
-  signCheckpoint,
-  tilePath,
-} from '@bailiwick/tlog'
+import { writeLog } from './write-log.ts'
 
 /** What one service says; number, chain and signature come when it is written. A forger changes it before. */
 export interface Draft<N extends TopicName = TopicName, E extends EventTypeOf<N> = EventTypeOf<N>> {
@@ -167,21 +159,12 @@ export class GoodLog implements Disposable {
 
   /** Writes a log of these leaves, signed with the log's own key. */
   write(leaves: readonly Uint8Array[] = this.leaves()): void {
-    const key = parseSkey(readFileSync(paths(this.data).logKey, 'utf8').trim())
-    if (key === undefined) throw new Error('no log key')
-    const edge = new RightEdge()
-    for (const leaf of leaves) edge.append(leafHash(leaf))
-    for (const { path, bytes } of edge.take()) this.put(path, bytes)
-    for (const bundle of bundlesToWrite(0, leaves.length))
-      this.put(tilePath(bundle), encodeEntryBundle(leaves.slice(bundle.index * 256, bundle.index * 256 + bundle.width)))
-    const head = { origin: key.verifier.name, size: leaves.length, root: edge.root(), extensions: [] }
-    this.put('checkpoint', Buffer.from(signCheckpoint(head, key)))
+    writeLog(this.data, leaves)
   }
 
+  /** Changes one of the log's files. */
   put(path: string, bytes: Uint8Array): void {
-    const file = join(this.at.logDir, path)
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, bytes)
+    writeFileSync(join(this.at.logDir, path), bytes)
   }
 
   /** The first registry, and the first approver by the invitation. */

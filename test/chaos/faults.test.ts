@@ -4,6 +4,9 @@ import { errorCode, ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import { systemClock } from '@bailiwick/service-kit'
 import { describe, expect, it } from 'vitest'
+import { readLog } from '../audit/read-log.ts'
+import { writeLog } from '../audit/write-log.ts'
+import { audit } from '../audit.ts'
 import { pause } from './killable.ts'
 import { holds, Stage } from './stage.ts'
 
@@ -12,6 +15,41 @@ function gate() {
   const { promise, resolve } = Promise.withResolvers<void>()
   return { promise, open: resolve, waiting: 0 }
 }
+
+it('leaves a log in which nothing can be left out, doubled or put elsewhere unseen (V2, V15)', {
+  timeout: 120_000,
+}, async () => {
+  await using stage = await Stage.open()
+  const agent = stage.agent()
+  const { requestId, grantId } = await stage.grant(agent)
+  for (let n = 0; n < 5; n++) await stage.warm(agent, grantId)
+  await stage.approver.withdraw(requestId)
+  await stage.judged(agent, grantId)
+  await stage.restart()
+  expect(await stage.judged(agent, grantId)).toBe('grant_revoked')
+  expect(await stage.audited()).toMatchObject({ findings: [] })
+
+  const { log: logDir, trust: trustPath } = paths(stage.data)
+  const { entries } = await readLog(logDir, stage.trust.log.vkey)
+  const lastOf = new Map(entries.map((bytes, n) => [JSON.parse(Buffer.from(bytes).toString()).source, n]))
+  const ends = new Set(lastOf.values())
+  const rulesOf = async (leaves: readonly Uint8Array[]) => {
+    writeLog(stage.data, leaves)
+    return (await audit({ logDir, trustPath })).findings.map(({ rule }) => rule)
+  }
+  for (const n of entries.keys()) {
+    // What a producer said last, and nobody succeeded, only its next head can miss.
+    if (!ends.has(n)) expect(await rulesOf(entries.toSpliced(n, 1)), `without leaf ${n}`).not.toEqual([])
+  }
+  expect(await rulesOf([...entries, entries[20] as Uint8Array])).toContain('V2')
+  const [first, second] = entries.flatMap((bytes, n) =>
+    /"decision\.allowed"/.test(Buffer.from(bytes).toString()) ? [n] : [],
+  )
+  const swapped = [...entries]
+  swapped[first as number] = entries[second as number] as Uint8Array
+  swapped[second as number] = entries[first as number] as Uint8Array
+  expect(await rulesOf(swapped)).not.toEqual([])
+})
 
 describe('the whole system, with a hand on its bus', { timeout: 60_000 }, () => {
   it('answers ALLOW, and has an effect, only once the decision is durable (V2)', async () => {

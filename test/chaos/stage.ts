@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Agent, type AgentOptions, createAgent } from '@bailiwick/agent'
 import type { Bus, Outgoing } from '@bailiwick/bus'
-import { paths } from '@bailiwick/installation'
+import type { Trust } from '@bailiwick/credentials'
+import { paths, readInstallation } from '@bailiwick/installation'
 import { memoryOutcomeStore } from '@bailiwick/pep'
 import { logger, systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
@@ -73,6 +74,15 @@ export class Stage implements AsyncDisposable {
   async stop(): Promise<void> {
     await this.#system?.[Symbol.asyncDispose]()
     this.#system = undefined
+  }
+
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.start()
+  }
+
+  get trust(): Trust {
+    return readInstallation(this.data).trust
   }
 
   get system(): System {

@@ -1,0 +1,101 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { arch, cpus, platform, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+
+// npm run nightly [-- chaos | mutants]
+// The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md.
+
+const root = join(import.meta.dirname, '..')
+const seed = Number(process.env.BAILIWICK_SEED ?? randomBytes(4).readUInt32BE())
+
+interface Run {
+  name: string
+  about: string
+  command: string[]
+  env?: NodeJS.ProcessEnv
+  /** What of its output is worth keeping. */
+  keep: (line: string) => boolean
+}
+
+const vitest = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run']
+const closing = /^\d+ passed, \d+ failed/
+
+const runs: Run[] = [
+  {
+    name: 'chaos',
+    about:
+      'The standalone process is killed with SIGKILL at 200 random moments of the story, and started again on the same data; then the audit passes and everything acknowledged is in the log exactly once.',
+    command: [...vitest, '--project', 'chaos'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: (line) => line.startsWith('chaos: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+  },
+  {
+    name: 'mutants',
+    about: 'Every patch in test/mutants breaks an invariant; a test that carries its number must fail.',
+    command: [process.execPath, join(import.meta.dirname, 'mutants/run.ts')],
+    keep: () => true,
+  },
+]
+
+const wanted = process.argv.slice(2)
+const chosen = runs.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
+if (chosen.length === 0) throw new Error(`there are ${runs.map(({ name }) => name).join(', ')}`)
+
+for (const run of chosen) {
+  const began = new Date()
+  const { code, output } = await execute(run)
+  const kept = output
+    .split('\n')
+    .map(plain)
+    .filter((line) => line.trim() !== '' && run.keep(line))
+  const path = join(root, 'docs/runs', `${began.toISOString().slice(0, 10)}-${run.name}.md`)
+  mkdirSync(join(root, 'docs/runs'), { recursive: true })
+  writeFileSync(path, page(run, { began, code, kept }))
+  console.log(`${run.name}: ${code === 0 ? 'held' : 'FAILED'}; ${path}`)
+  if (code !== 0) process.exitCode = 1
+}
+
+async function execute({ command: [program = '', ...args], env }: Run): Promise<{ code: unknown; output: string }> {
+  const child = spawn(program, args, {
+    cwd: root,
+    env: { ...process.env, ...env, BAILIWICK_SEED: String(seed), NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  const take = (chunk: Buffer) => {
+    output += chunk.toString()
+    process.stdout.write(chunk)
+  }
+  child.stdout.on('data', take)
+  child.stderr.on('data', take)
+  const code = await new Promise((resolve) => child.once('close', resolve))
+  return { code, output }
+}
+
+function page({ name, about }: Run, { began, code, kept }: { began: Date; code: unknown; kept: string[] }): string {
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
+  const changed = git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ', with uncommitted changes'
+  const [cpu] = cpus()
+  return [
+    `# ${began.toISOString().slice(0, 10)}: ${name}`,
+    '',
+    about,
+    '',
+    `- result: **${code === 0 ? 'held' : 'failed'}**, in ${Math.round((Date.now() - began.getTime()) / 1000)} s`,
+    `- seed: ${seed} (\`BAILIWICK_SEED=${seed} npm run nightly -- ${name}\`)`,
+    `- commit: ${git('rev-parse', 'HEAD')}${changed}`,
+    `- machine: ${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()} ${release()}, Node ${process.version}`,
+    '',
+    '```text',
+    ...kept,
+    '```',
+    '',
+  ].join('\n')
+}
+
+/** Without the colours that some write even where nobody sees them. */
+function plain(line: string): string {
+  return line.replaceAll(new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g'), '').trimEnd()
+}
