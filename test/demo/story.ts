@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { makeDpopProof } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
-import { memoryOutcomeStore } from '@bailiwick/pep'
+import { fileOutcomeStore } from '@bailiwick/pep'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { enrolApprover, type System } from '@bailiwick/testkit'
@@ -223,7 +223,7 @@ async function openInvoices(system: System) {
     callerKey: sampleKey(data, 'point-caller'),
     outcomeKey: sampleKey(data, 'point-outcome'),
     pdpUrl: url,
-    store: memoryOutcomeStore(),
+    store: fileOutcomeStore(join(data, 'sample', 'outcomes.json')),
     clock: host.clock,
     random: host.random,
     logger: host.logger,

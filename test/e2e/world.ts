@@ -216,7 +216,9 @@ export class World implements AsyncDisposable {
       follows: ['approvals.v1', 'grants.v1', 'revocations.v1', 'decisions.v1'],
       time: clock,
       newEventId: () => newId('evt', clock.now(), this.random),
+      onHeadError: (error) => Promise.reject(error),
       onFatal: (error) => void this.fatal.push(error),
+      onHeadError: (error) => void this.fatal.push(error),
     })
     this.#owned.use(once(participant))
     return participant

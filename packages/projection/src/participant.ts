@@ -22,6 +22,8 @@ export interface ParticipantOptions {
   /** The process must stop: a follower failed, or a numbered event cannot be made durable. */
   onFatal: (error: unknown) => void
   onRefused?: (message: Message, code: ErrorCode) => void
+  /** A head could not be published: readers go stale, and somebody must know why. */
+  onHeadError: (error: unknown) => void
   /** Before the first head; what a service must have published by then (the issuer: the genesis). */
   beforeHeads?: (participant: Omit<Participant, typeof Symbol.asyncDispose | 'headNow'>) => Promise<void>
 }
@@ -67,7 +69,7 @@ export async function openParticipant(options: ParticipantOptions): Promise<Part
     service,
     writes: topics.flatMap((topic) => (topic.writer === service ? [topic.name] : [])),
     active: () => true,
-    onError: () => undefined, // a head that is not there makes readers stale: they say so, and the next one heals it
+    onError: options.onHeadError,
   })
   return {
     keyRing,

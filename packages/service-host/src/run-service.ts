@@ -1,5 +1,5 @@
 import type { Bus } from '@bailiwick/bus'
-import { errorCode, ServiceError } from '@bailiwick/errors'
+import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import {
   type Env,
   logger as makeLogger,
@@ -24,8 +24,7 @@ export interface Process<C extends CommonConfig> {
   start: (config: C, host: Host) => Promise<AsyncDisposable>
   /** Once it listens. */
   ready?: (config: C, host: Host) => Promise<void>
-  /** Standard output and error, as lines. */
-  say: (line: string) => void
+  /** Standard error, a line at a time. */
   complain: (line: string) => void
 }
 
@@ -65,9 +64,13 @@ export async function runService<C extends CommonConfig>(options: Process<C>): P
 /** Says what is wrong and names the setting; our own errors have that in their detail. */
 function explain(name: string, error: unknown): string {
   const code = errorCode(error)
-  if (error instanceof ServiceError) return `${name} cannot start (${code}): ${error.detail ?? ''}`
-  const why = error instanceof Error ? error.message : String(error)
-  return `${name} cannot start: ${why}`
+  if (!(error instanceof ServiceError))
+    return `${name} cannot start: ${error instanceof Error ? error.message : String(error)}`
+  const hint =
+    code === 'bus_locked'
+      ? ' The embedded bus belongs to one process at a time: stop the other one, or give this one its own BAILIWICK_DATA.'
+      : ''
+  return `${name} cannot start: ${errorKinds[code].title} (${code}): ${error.detail ?? ''}${hint}`
 }
 
 /** For `openBus` until the adapter is built: says so instead of doing something else. */

@@ -23,6 +23,7 @@ export async function standInIssuer(options: {
     follows: ['approvals.v1', 'grants.v1', 'revocations.v1'],
     time: systemClock,
     newEventId: () => newId('evt', systemClock.now(), systemRandom),
+    onHeadError: (error) => Promise.reject(error),
     onFatal: (error) => {
       throw error
     },

@@ -19,6 +19,5 @@ process.exitCode = await runService({
       { ...host.settings, requestLifeSeconds: config.BAILIWICK_REQUEST_SECONDS },
       { ...host, keys: { event: host.key('approval', 'event', 'approval-event') } },
     ),
-  say: (line) => console.log(line),
   complain: (line) => console.error(line),
 })

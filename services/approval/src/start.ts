@@ -57,6 +57,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
       newEventId: () => newId('evt', clock.now(), random),
       maxStalenessMs: config.maxStalenessMs,
       onFatal,
+      onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
     }),
   )
   const prose = started.use(new Prose())

@@ -59,6 +59,7 @@ export class Installed implements Disposable {
       follows: [],
       time: systemClock,
       newEventId: () => newId('evt', systemClock.now(), systemRandom),
+      onHeadError: (error) => Promise.reject(error),
       onFatal: (error) => Promise.reject(error),
     })
   }

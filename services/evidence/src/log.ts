@@ -14,6 +14,7 @@ import {
   sameHash,
   signCheckpoint,
   TILE_WIDTH,
+  TileUnreadable,
   type TreeHead,
   tilePath,
 } from '@bailiwick/tlog'
@@ -87,9 +88,7 @@ export class Log {
       const published = last === undefined || last.size < head.size ? await publish(storage, key, head) : last
       return new Log({ storage, key, edge, tail, head, headBytes, published })
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'log_inconsistent')
-        throw new ServiceError('log_inconsistent', error.message, { cause: error })
-      throw error
+      throw error instanceof TileUnreadable ? inconsistent(error.message) : error
     }
   }
 

@@ -83,6 +83,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
       newEventId: () => newId('evt', clock.now(), random),
       maxStalenessMs: config.maxStalenessMs,
       onFatal,
+      onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
     }),
   )
   const announcer = started.use(

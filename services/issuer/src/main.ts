@@ -26,6 +26,5 @@ process.exitCode = await runService({
         },
       },
     ),
-  say: (line) => console.log(line),
   complain: (line) => console.error(line),
 })

@@ -43,6 +43,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
     newEventId: () => newId('evt', clock.now(), random),
     maxStalenessMs: config.maxStalenessMs,
     onFatal,
+    onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
     beforeHeads: (started) => publishGenesis(bus, started, adapters.genesis),
   })
   const issuer: Issuer = {

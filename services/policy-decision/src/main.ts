@@ -32,6 +32,5 @@ process.exitCode = await runService({
     )
     return started.move()
   },
-  say: (line) => console.log(line),
   complain: (line) => console.error(line),
 })

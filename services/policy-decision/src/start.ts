@@ -73,6 +73,7 @@ export async function startPolicyDecision(
     newEventId,
     maxStalenessMs: config.maxStalenessMs,
     onFatal,
+    onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
   })
   const { projection, producer, keyRing } = participant
   const record: RecordDecisions = (drafts) => producer.publish('decisions.v1', drafts)

@@ -50,6 +50,5 @@ process.exitCode = await runService({
     if (first) await publishSampleRequest(host)
     console.log(welcome(config.BAILIWICK_DATA, host.trust, enrolled))
   },
-  say: console.log,
   complain: console.error,
 })

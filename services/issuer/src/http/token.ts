@@ -1,5 +1,4 @@
-import { errorCode, errorKinds } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/service-kit'
+import { type HttpServer, problemOf } from '@bailiwick/service-kit'
 import { issueToken, OAuthError, type TokenEndpoint } from '../issue-token.ts'
 
 /** `POST /oauth/token` (RFC 6749 §3.2, RFC 9449 §5): parse, call, answer. */
@@ -9,12 +8,12 @@ export function tokenRoute(http: HttpServer, endpoint: TokenEndpoint): void {
     {
       config: { accepts: ['application/x-www-form-urlencoded'] },
       // A form that cannot be read is answered as OAuth clients expect (RFC 6749 §5.2), not as a problem document.
-      errorHandler: (error, _request, reply) => {
-        const { status } = errorKinds[errorCode(error)]
+      errorHandler: (error, request, reply) => {
+        const { code, status } = problemOf(request, error)
         return reply
           .header('cache-control', 'no-store')
           .status(status)
-          .send({ error: status < 500 ? 'invalid_request' : 'server_error', error_description: errorCode(error) })
+          .send({ error: status < 500 ? 'invalid_request' : 'server_error', error_description: code })
       },
     },
     async (request, reply) => {
