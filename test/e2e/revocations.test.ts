@@ -1,0 +1,174 @@
+import { faultyBus } from '@bailiwick/bus'
+import type { DenialReason } from '@bailiwick/errors'
+import { sample, sampleAgentId } from '@bailiwick/standalone/sample'
+import { expect, it } from 'vitest'
+import { askTokenWithNonce, credentialFor, Point, read } from './agent-side.ts'
+import { type Granted, granted } from './granted.ts'
+import { eventually } from './world.ts'
+
+const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+
+it.each<[kind: string, target: (system: Granted) => string, reason: DenialReason]>([
+  ['credential', ({ credential }) => claimsOf(credential).jti, 'credential_revoked'],
+  ['grant', ({ grant }) => grant.grantId, 'grant_revoked'],
+  ['agent', () => sampleAgentId('reconciler'), 'agent_revoked'],
+  ['agent', ({ grant }) => grant.statement.agent, 'agent_revoked'],
+  ['approver', () => sample.owner, 'approver_revoked'],
+  ['tool-server', () => sample.toolServer, 'tool_server_revoked'],
+  ['all', () => '*', 'everything_revoked'],
+])('denies everything from the acknowledgement of a revocation of kind %s on (V7)', async (kind, target, reason) => {
+  await using system = await granted()
+  const { world, point, credential, grant } = system
+  expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
+  expect(await world.revoke(kind, target(system))).toBe(200)
+  await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined, 1000)
+  const answer = await point.call({ credential, ...read })
+  expect(answer).toMatchObject({ decision: false, reason })
+  expect(await system.event(answer.decisionId)).toMatchObject({ type: 'decision.denied', data: { reason } })
+  expect(system.taken()).toBe(1n)
+  // The issuer mints nothing more for it; a credential is the only thing that can be had anew.
+  const again = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grant.grantId }] })
+  expect(again.error).toBe(kind === 'credential' ? undefined : 'access_denied')
+})
+
+it('lets a new approval act after a revocation of everything earlier, and the old one never again (V7)', async () => {
+  await using system = await granted()
+  const { world, people, point, credential } = system
+  expect(await world.revoke('all', '*')).toBe(200)
+  await eventually(() => world.approval.projection.ledger.revocations.sequence === 1 || undefined)
+  const renewed = await people.grant()
+  expect(await point.call({ credential: await credentialFor(world, renewed.grantId), ...read })).toMatchObject({
+    decision: true,
+  })
+  expect(await point.call({ credential, ...read })).toMatchObject({ reason: 'everything_revoked' })
+})
+
+it.each([
+  ['all', 'everything'],
+  ['grant', '*'],
+])('acknowledges no revocation that could kill nothing: %s %s (V7)', async (kind, target) => {
+  await using system = await granted()
+  expect(await system.world.revoke(kind, target)).toBe(400)
+  expect(await system.world.events('revocations.v1')).toEqual([])
+})
+
+it('allows nothing that is answered after a revocation was acknowledged, with calls in flight (V7)', async () => {
+  await using system = await granted()
+  const { world, point, credential, grant } = system
+  const [before, after]: boolean[][] = [[], []]
+  let acknowledged = false
+  const callers = Array.from({ length: 8 }, async () => {
+    for (let late = 0; late < 3; ) {
+      const begunAfter = acknowledged
+      const { decision } = await point.call({ credential, ...read })
+      if (begunAfter) late++
+      ;(begunAfter ? after : before)?.push(decision)
+    }
+  })
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  expect(await world.revoke('grant', grant.grantId)).toBe(200)
+  // One process and one bus: what counts for the issuer is a moment away from the PDP, far below the second that V7 gives.
+  await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined, 1000)
+  acknowledged = true
+  await Promise.all(callers)
+  expect(before).toContain(true)
+  expect(after).toHaveLength(24)
+  expect(after).not.toContain(true)
+})
+
+it('looks again after the decision is durable: a revocation meanwhile denies, and the decision is taken back (V2, V7)', async () => {
+  const gate = Promise.withResolvers<void>()
+  let holds = false
+  await using system = await granted({
+    wrapRecord: (record) => async (drafts) => {
+      const published = await record(drafts)
+      if (holds && drafts.some(({ type }) => type === 'decision.allowed')) await gate.promise
+      return published
+    },
+  })
+  const { world, point, credential, grant } = system
+  holds = true
+  const call = point.call({ credential, ...read })
+  await eventually(() => system.taken() === 1n || undefined)
+  expect(await world.revoke('grant', grant.grantId)).toBe(200)
+  await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined)
+  gate.resolve()
+  expect(await call).toMatchObject({ decision: false, reason: 'grant_revoked' })
+  await eventually(() => system.taken() === 0n || undefined)
+})
+
+it('keeps a revocation through a restart of the PDP, and with the grant store emptied (V7)', async () => {
+  await using system = await granted()
+  const { world, credential, grant } = system
+  expect(await world.revoke('grant', grant.grantId)).toBe(200)
+  await world.store.adopt()
+  const restarted = await world.startPdp()
+  const point = new Point(world, restarted.http)
+  expect(await point.call({ credential, ...read })).toMatchObject({ reason: 'grant_revoked' })
+})
+
+it('declares a burst of revocations without gap or loss (V7)', async () => {
+  await using system = await granted()
+  const { world } = system
+  const targets = Array.from({ length: 40 }, (_, n) => `crd_${String(n).padStart(20, '0')}`)
+  const statuses = await Promise.all(targets.map((target) => world.revoke('credential', target)))
+  expect(new Set(statuses)).toEqual(new Set([200]))
+  const events = await world.events('revocations.v1')
+  expect(events.map(({ version }) => version)).toEqual(targets.map((_, n) => n + 1))
+  expect(await world.revoke('credential', targets[0] ?? '')).toBe(200)
+  expect(await world.events('revocations.v1')).toHaveLength(40)
+})
+
+it('declares a withdrawal once, and stops the whole task with it (V7)', async () => {
+  await using system = await granted()
+  const { world, people, point, credential, grant } = system
+  await people.withdraw(grant.requestId)
+  await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined)
+  expect(await point.call({ credential, ...read })).toMatchObject({ reason: 'grant_revoked' })
+  await world.issuer?.[Symbol.asyncDispose]()
+  await world.startIssuer() // which folds the withdrawal again
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(await world.events('revocations.v1')).toHaveLength(1)
+})
+
+it('denies state_stale once the issuer is silent, and allows again when it speaks (V8)', async () => {
+  await using system = await granted({ pdp: { maxStalenessMs: 800 } })
+  const { world, point, credential } = system
+  await world.issuer?.[Symbol.asyncDispose]()
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  const answer = await point.call({ credential, ...read })
+  expect(answer).toMatchObject({ decision: false, reason: 'state_stale' })
+  expect(await system.event(answer.decisionId)).toMatchObject({ data: { reason: 'state_stale' } })
+  await world.startIssuer()
+  expect(await eventually(async () => ((await point.call({ credential, ...read })).decision ? true : undefined))).toBe(
+    true,
+  )
+})
+
+it('denies state_stale while a topic that the head names is held back, though heads arrive (V8)', async () => {
+  let bus: ReturnType<typeof faultyBus> | undefined
+  await using system = await granted({
+    pdpBus: (real) => {
+      bus = faultyBus(real, () => undefined)
+      return bus
+    },
+  })
+  const { world, point, credential, grant } = system
+  expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
+  bus?.hold('revocations.v1')
+  expect(await world.revoke('grant', grant.grantId)).toBe(200)
+  // The next head names the revocation, which this PDP has not seen.
+  expect(
+    await eventually(async () => {
+      const { reason } = await point.call({ credential, ...read })
+      return reason
+    }, 2000),
+  ).toBe('state_stale')
+  bus?.release('revocations.v1')
+  expect(
+    await eventually(async () => {
+      const { reason } = await point.call({ credential, ...read })
+      return reason === 'state_stale' ? undefined : reason
+    }),
+  ).toBe('grant_revoked')
+})

@@ -1,0 +1,229 @@
+import { exportPrivateKey, generateKey } from '@bailiwick/credentials'
+import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
+import * as client from 'openid-client'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { agentId, askToken, askTokenWithNonce, type TokenAsk } from './agent-side.ts'
+import { People } from './people.ts'
+import { eventually, World } from './world.ts'
+
+let world: World
+let people: People
+let grantId: string
+let requestId: string
+let details: unknown
+beforeAll(async () => {
+  world = await World.open()
+  people = await People.enrolled(world)
+  const grant = await people.grant()
+  grantId = grant.grantId
+  requestId = grant.requestId
+  details = [{ type: 'bailiwick_grant', grant_id: grantId }]
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+const minted = async () => (await world.events('grants.v1')).filter(({ type }) => type === 'credential.intended').length
+
+it('serves an OAuth client that knows nothing of Bailiwick: discovery, private_key_jwt, DPoP with a nonce, rich requests', async () => {
+  await world.http.listen({ port: Number(new URL(world.url).port) })
+  const jwk = exportPrivateKey(sampleKey(world.data, 'reconciler'))
+  const { d: _, ...publicJwk } = jwk as { d?: string }
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
+  const pair = {
+    privateKey: await crypto.subtle.importKey('jwk', { ...jwk, key_ops: ['sign'] }, algorithm, false, ['sign']),
+    publicKey: await crypto.subtle.importKey('jwk', { ...publicJwk, key_ops: ['verify'] }, algorithm, true, ['verify']),
+  }
+  const configuration = await client.discovery(
+    new URL(world.url),
+    agentId(),
+    undefined,
+    client.PrivateKeyJwt({ key: pair.privateKey }),
+    { algorithm: 'oauth2', execute: [client.allowInsecureRequests] },
+  )
+  const DPoP = client.getDPoPHandle(configuration, pair)
+  const tokens = await client.clientCredentialsGrant(
+    configuration,
+    { authorization_details: JSON.stringify(details), scope: 'ignored' },
+    { DPoP },
+  )
+  expect(tokens.token_type).toBe('dpop')
+  expect(claimsOf(tokens.access_token)).toMatchObject({
+    iss: world.url,
+    sub: agentId(),
+    cnf: { jkt: sampleKey(world.data, 'reconciler').kid },
+    grant: { id: grantId },
+  })
+  const keys = (await (await fetch(`${world.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }
+  expect(keys.keys.map(({ kid, d }) => [kid, d])).toEqual([
+    [world.key('issuer', 'credential', 'credential').kid, undefined],
+  ])
+})
+
+it('gives at most ten minutes, never beyond the grant, to the key that was approved (V11)', async () => {
+  const { token, body } = await askTokenWithNonce(world, {
+    details: [{ type: 'bailiwick_grant', request_id: requestId }],
+  })
+  const { iat, exp, aud, authorization_details } = claimsOf(token ?? '')
+  expect(exp - iat).toBe(300)
+  expect([aud, body.token_type, body.expires_in]).toEqual([world.url, 'DPoP', 300])
+  expect(authorization_details).toEqual(body.authorization_details)
+  const short = await people.grant({ seconds: 20 })
+  const other = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: short.grantId }] })
+  expect(claimsOf(other.token ?? '').exp * 1000).toBeLessThanOrEqual(Date.parse(short.statement.not_after))
+})
+
+const now = () => Math.floor(world.clock.now() / 1000)
+
+it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
+  ['no assertion', 400, 'invalid_request', () => ({ form: { client_assertion: undefined } })],
+  ['no details', 400, 'invalid_request', () => ({ form: { authorization_details: undefined } })],
+  ['another flow', 400, 'unsupported_grant_type', () => ({ form: { grant_type: 'password' } })],
+  ['another way to authenticate', 401, 'invalid_client', () => ({ form: { client_assertion_type: 'urn:x' } })],
+  ['an assertion that is none', 401, 'invalid_client', () => ({ form: { client_assertion: 'a.b.c' } })],
+  [
+    'an unknown agent',
+    401,
+    'invalid_client',
+    () => ({ assertion: { iss: `${sampleAgentId('nobody')}/i1`, sub: `${sampleAgentId('nobody')}/i1` } }),
+  ],
+  [
+    'an unknown instance',
+    401,
+    'invalid_client',
+    () => ({ assertion: { iss: `${sampleAgentId('reconciler')}/i9`, sub: `${sampleAgentId('reconciler')}/i9` } }),
+  ],
+  ['the key of another agent', 401, 'invalid_client', () => ({ assertionKey: sampleKey(world.data, 'forecaster') })],
+  ['another audience', 401, 'invalid_client', () => ({ assertion: { aud: 'https://elsewhere.example' } })],
+  ['a subject that is not the issuer', 401, 'invalid_client', () => ({ assertion: { sub: agentId('forecaster') } })],
+  ['an expired assertion', 401, 'invalid_client', () => ({ assertion: { iat: now() - 120, exp: now() - 60 } })],
+  ['an assertion of an hour', 401, 'invalid_client', () => ({ assertion: { exp: now() + 3600 } })],
+  ['another client id', 401, 'invalid_client', () => ({ form: { client_id: agentId('forecaster') } })],
+  ['no proof', 400, 'invalid_dpop_proof', () => ({ dpop: '' })],
+  ['a proof that is none', 400, 'invalid_dpop_proof', () => ({ dpop: 'a.b.c' })],
+  ['a proof of another method', 400, 'invalid_dpop_proof', () => ({ proof: { htm: 'GET' } })],
+  ['a proof for another place', 400, 'invalid_dpop_proof', () => ({ proof: { htu: `${world.url}/other` } })],
+  ['an old proof', 400, 'invalid_dpop_proof', () => ({ proof: { now: world.clock.now() - 120_000 } })],
+  ['a proof without nonce', 400, 'use_dpop_nonce', () => ({ proof: { nonce: undefined } })],
+  ['a nonce of its own', 400, 'use_dpop_nonce', () => ({ proof: { nonce: 'made-up' } })],
+  ['the proof of another key', 400, 'invalid_dpop_proof', () => ({ proofKey: generateKey('agent') })],
+  ['details that are no JSON', 400, 'invalid_authorization_details', () => ({ form: { authorization_details: '[' } })],
+  [
+    'details with a key twice',
+    400,
+    'invalid_authorization_details',
+    () => ({ form: { authorization_details: `[{"type":"bailiwick_grant","grant_id":"x","grant_id":"${grantId}"}]` } }),
+  ],
+  [
+    'details of another type',
+    400,
+    'invalid_authorization_details',
+    () => ({ details: [{ type: 'payment', grant_id: grantId }] }),
+  ],
+  [
+    'two details',
+    400,
+    'invalid_authorization_details',
+    () => ({
+      details: [
+        { type: 'bailiwick_grant', grant_id: grantId },
+        { type: 'bailiwick_grant', grant_id: grantId },
+      ],
+    }),
+  ],
+  [
+    'an unknown grant',
+    400,
+    'invalid_authorization_details',
+    () => ({ details: [{ type: 'bailiwick_grant', grant_id: 'grt_x' }] }),
+  ],
+  [
+    'an unknown request',
+    400,
+    'invalid_authorization_details',
+    () => ({ details: [{ type: 'bailiwick_grant', request_id: 'req_x' }] }),
+  ],
+  ['the grant of another agent', 400, 'invalid_authorization_details', () => ({ agent: 'forecaster' })],
+  ['an unknown resource', 400, 'invalid_target', () => ({ form: { resource: 'https://elsewhere.example' } })],
+])('refuses %s with %i %s, and mints nothing (V4, V11, V12)', async (_why, status, error, ask) => {
+  const before = await minted()
+  const wanted = ask()
+  const wantsNonce = error === 'use_dpop_nonce'
+  const answer = await (wantsNonce ? askToken : askTokenWithNonce)(world, { details, ...wanted })
+  expect(answer).toMatchObject({ status, error })
+  expect(answer.token).toBeUndefined()
+  expect(answer.nonce).not.toBe('')
+  expect(await minted()).toBe(before)
+})
+
+it('takes a proof once, and an assertion once (V10)', async () => {
+  const { nonce } = await askToken(world, { details })
+  const jti = 'call_0123456789abcdefghij'
+  const proofs = await Promise.all(Array.from({ length: 4 }, () => askToken(world, { details, proof: { nonce, jti } })))
+  expect(proofs.filter(({ token }) => token !== undefined)).toHaveLength(1)
+  expect(proofs.filter(({ error }) => error === 'invalid_dpop_proof')).toHaveLength(3)
+  const assertions = await Promise.all(
+    Array.from({ length: 4 }, () => askToken(world, { details, proof: { nonce }, assertion: { jti } })),
+  )
+  expect(assertions.filter(({ token }) => token !== undefined)).toHaveLength(1)
+  expect(assertions.filter(({ error }) => error === 'invalid_client')).toHaveLength(3)
+})
+
+it.each([
+  ['a parameter twice', 'grant_type=client_credentials&grant_type=password', 400],
+  ['JSON', '{}', 415],
+  ['more than it reads', `grant_type=${'x'.repeat(70_000)}`, 413],
+  ['a broken escape', 'grant_type=%zz', 400],
+  ['an empty parameter', 'grant_type=client_credentials&client_assertion=', 400],
+])('answers %s as OAuth clients expect', async (what, payload, status) => {
+  const answer = await world.http.inject({
+    method: 'POST',
+    url: '/oauth/token',
+    headers: { 'content-type': what === 'JSON' ? 'application/json' : 'application/x-www-form-urlencoded' },
+    payload,
+  })
+  expect(answer.statusCode).toBe(status)
+  expect(answer.json()).toMatchObject({ error: 'invalid_request' })
+  expect(answer.headers['cache-control']).toBe('no-store')
+})
+
+it('takes two DPoP headers for none (RFC 9449 §4.3)', async () => {
+  const { nonce } = await askToken(world, { details })
+  const answer = await askToken(world, { details, dpop: 'a.b.c, d.e.f', proof: { nonce } })
+  expect(answer).toMatchObject({ error: 'invalid_dpop_proof' })
+})
+
+it('names an enforcement point as audience where it is asked to (RFC 8707)', async () => {
+  const { token } = await askTokenWithNonce(world, { details, form: { resource: sample.invoicesUrl } })
+  expect(claimsOf(token ?? '').aud).toBe(sample.invoicesUrl)
+})
+
+it('tells who waits from who was denied, and tells both only to the one who asked', async () => {
+  const received = await people.ask()
+  const asking = [{ type: 'bailiwick_grant', request_id: received.request_id }]
+  await eventually(async () =>
+    (await askTokenWithNonce(world, { details: asking })).error === 'authorization_pending' ? true : undefined,
+  )
+  expect(await askTokenWithNonce(world, { details: asking, agent: 'forecaster' })).toMatchObject({
+    error: 'invalid_authorization_details',
+  })
+  await world.approval.producer.publishOne('approvals.v1', {
+    type: 'request.denied',
+    subject: received.request_id,
+    version: 2,
+    data: { request_id: received.request_id, by: sample.owner },
+  })
+  await eventually(async () =>
+    (await askTokenWithNonce(world, { details: asking })).error === 'access_denied' ? true : undefined,
+  )
+})
+
+it('mints nothing while its own state is not proved fresh (V8)', async () => {
+  await using other = await World.open()
+  const crowd = await People.enrolled(other)
+  const grant = await crowd.grant()
+  await other.issuer?.[Symbol.asyncDispose]()
+  // Its routes still answer; its heads have stopped.
+  await new Promise((resolve) => setTimeout(resolve, 6200))
+  const answer = await askTokenWithNonce(other, { details: [{ type: 'bailiwick_grant', grant_id: grant.grantId }] })
+  expect(answer).toMatchObject({ status: 503, error: 'temporarily_unavailable' })
+}, 15_000)
