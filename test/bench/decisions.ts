@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { signCallerAssertion } from '@bailiwick/credentials'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
@@ -56,7 +57,7 @@ async function inProcess({ quick }: Bench, world: World, grants: readonly Grante
   const { services } = world.system
   const run = async (inFlightNow: number, count: number) => {
     // Signed beforehand: an agent's signature is not part of a decision.
-    const asked = evaluations(world, grants, count)
+    const asked = await evaluations(world, grants, count)
     let late = 0
     const measured = await inFlight(inFlightNow, count, async (n) => {
       const answer = await services.policyDecision.decide(world.point, asked[n] as Evaluation)
@@ -80,7 +81,7 @@ async function inProcess({ quick }: Bench, world: World, grants: readonly Grante
 
 async function overHttp({ quick }: Bench, world: World, grants: readonly Granted[]): Promise<Row[]> {
   const count = quick ? 256 : 3000
-  const asked = evaluations(world, grants, count).map(({ subject, action, resource, observed }) =>
+  const asked = (await evaluations(world, grants, count)).map(({ subject, action, resource, observed }) =>
     JSON.stringify({ subject, action, resource, context: { bailiwick: observed } }),
   )
   const headers = { authorization: `Bearer ${callerAssertion(world)}`, 'content-type': 'application/json' }
@@ -103,8 +104,14 @@ function lateOrThrow(reason: string | undefined): 1 {
   return 1
 }
 
-function evaluations(world: World, grants: readonly Granted[], count: number): Evaluation[] {
-  return Array.from({ length: count }, (_, n) => world.evaluation(grants[n % grants.length] as Granted))
+/** Pausing, so that heads go on being read: a process that only signs for seconds is rightly held to be stale. */
+async function evaluations(world: World, grants: readonly Granted[], count: number): Promise<Evaluation[]> {
+  const made: Evaluation[] = []
+  while (made.length < count) {
+    made.push(world.evaluation(grants[made.length % grants.length] as Granted))
+    if (made.length % 50 === 0) await setImmediate()
+  }
+  return made
 }
 
 function callerAssertion({ system }: World): string {

@@ -39,6 +39,7 @@ it('forgets a touch up to a minute late and never early, in whatever order touch
 it('keeps what is just inside the window when newer touches arrive', () => {
   const history = new AgentHistory()
   history.touch('agent', ['reads_private'], start)
+  expect(history.of('agent', start).calls).toBe(1)
   history.touch('agent', ['writes'], start + window)
   expect(history.of('agent', start + window)).toEqual({ calls: 2, labels: new Set(['reads_private', 'writes']) })
 })
