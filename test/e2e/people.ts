@@ -12,6 +12,7 @@ import { parseAuthority } from '@bailiwick/authority'
 import type { ApprovalStatement, Assertion, EventData } from '@bailiwick/contracts'
 import { jcsHash, readKeyFile, type SigningKey, signAccessRequest, signInvitation } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
+import type { Draft } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { softwarePasskey } from '@bailiwick/testkit'
@@ -164,6 +165,25 @@ export class People {
       data: { request_id: requestId, statement, statement_hash: statementHash(statement), assertions },
     })
     return { requestId, grantId: grantOf(statement, assertions).id, statement, assertions }
+  }
+
+  /** Both at once: the grant is withdrawn before it can be there. */
+  approvedAndWithdrawn(
+    requestId: string,
+    statement: ApprovalStatement,
+    assertions: Assertion[],
+  ): Draft<'approvals.v1'>[] {
+    const statement_hash = statementHash(statement)
+    const subject = requestId
+    return [
+      {
+        type: 'request.approved',
+        subject,
+        version: 2,
+        data: { request_id: requestId, statement, statement_hash, assertions },
+      },
+      { type: 'request.withdrawn', subject, version: 3, data: { request_id: requestId, by: sample.owner } },
+    ]
   }
 
   /** Asked for, approved, and there. */

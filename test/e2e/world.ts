@@ -218,7 +218,6 @@ export class World implements AsyncDisposable {
       newEventId: () => newId('evt', clock.now(), this.random),
       onHeadError: (error) => Promise.reject(error),
       onFatal: (error) => void this.fatal.push(error),
-      onHeadError: (error) => void this.fatal.push(error),
     })
     this.#owned.use(once(participant))
     return participant
