@@ -90,7 +90,7 @@ function explain({ reason, index, older }: LogFault): string {
   const from = index === undefined ? '' : `, from entry ${index} on`
   switch (reason) {
     case 'missing':
-      return 'is missing'
+      return 'is not there'
     case 'malformed':
       return 'is cut off, or has bytes that do not belong there'
     case 'tile_differs':
