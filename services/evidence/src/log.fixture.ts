@@ -1,12 +1,22 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type DurableFs, systemFs } from '@bailiwick/service-kit'
 import { fsck, openCheckpoint, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
 import { diskLogStorage } from './disk/disk-log-storage.ts'
 import type { LogStorage } from './log-storage.ts'
 
 export const logKey = new SignerKey('log.example/1', new Uint8Array(32).fill(7), SIGNATURE_TYPE.ED25519)
+
+/** No test here cuts the power; that everything is synced is the storage's own test to see. */
+const unsynced: DurableFs = {
+  ...systemFs,
+  open: async (path, flags, mode) => {
+    const handle = await systemFs.open(path, flags, mode)
+    return { write: (...args) => handle.write(...args), sync: async () => undefined, close: () => handle.close() }
+  },
+}
 
 /** A folder for a log, and what a stranger sees of it. */
 export class LogFolder implements Disposable {
@@ -14,7 +24,7 @@ export class LogFolder implements Disposable {
   readonly log = join(this.dir, 'log')
 
   open(): Promise<LogStorage> {
-    return diskLogStorage({ log: this.log, dir: this.dir })
+    return diskLogStorage({ log: this.log, dir: this.dir, fs: unsynced })
   }
 
   readonly read = async (path: string): Promise<Uint8Array | undefined> => {
@@ -45,7 +55,7 @@ export class LogFolder implements Disposable {
   }
 }
 
-const sha256 = (...parts: Uint8Array[]) => createHash('sha256').update(Buffer.concat(parts)).digest()
+const sha256 = (...parts: Uint8Array[]) => hash('sha256', Buffer.concat(parts), 'buffer')
 
 /** The Merkle Tree Hash as RFC 6962 §2.1 defines it, recursive. */
 function mth(leaves: readonly Uint8Array[]): Uint8Array {
