@@ -6,13 +6,16 @@ import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
 import { mainOf, services } from '../repository.ts'
 import { serve } from './serve.ts'
 
+/** Starting a Node takes its time on a busy machine. */
+const timeout = 15_000
+
 it('knows where each service is', () => {
   for (const service of [...services, 'standalone'] as const)
     expect(mainOf(service)).toContain(`services/${service}/src`)
   expect(existsSync(mainOf('standalone'))).toBe(true)
 })
 
-it('ends as the service ended', async () => {
+it('ends as the service ended', { timeout }, async () => {
   using folder = temporaryFolder()
   const main = folder.at('main.mjs')
   writeFileSync(main, "process.exitCode = process.env.BAILIWICK_DATA === 'here' ? 7 : 1\n")
@@ -21,7 +24,10 @@ it('ends as the service ended', async () => {
   expect(await serve(main, {}, testClock())).toBe(137)
 })
 
-/** A service that takes `stops` signals, and says in a file when it is ready and how many it got. */
+/**
+ * A service that takes `stops` signals, and says in a file when it is ready and how many it got. It ends by itself after a
+ * while: it has the test run's own output, which would stay open as long as it lives.
+ */
 function patientService(folder: Folder, stops: number) {
   const main = folder.at('main.mjs')
   const file = folder.at('signals')
@@ -29,10 +35,10 @@ function patientService(folder: Folder, stops: number) {
     main,
     `import { writeFileSync } from 'node:fs'
      let got = 0
-     const alive = setInterval(() => {}, 1000)
+     const alive = setTimeout(() => process.exit(9), 10_000)
      process.on('SIGTERM', () => {
        writeFileSync(${JSON.stringify(file)}, String(++got))
-       if (got === ${stops}) { clearInterval(alive); process.exitCode = 3 }
+       if (got === ${stops}) { clearTimeout(alive); process.exitCode = 3 }
      })
      writeFileSync(${JSON.stringify(file)}, '0')\n`,
   )
@@ -42,7 +48,7 @@ function patientService(folder: Folder, stops: number) {
   return { main, got }
 }
 
-it('passes a stop signal on, and lets the service end by itself', async () => {
+it('passes a stop signal on, and lets the service end by itself', { timeout }, async () => {
   using folder = temporaryFolder()
   const { main, got } = patientService(folder, 1)
   const ended = serve(main, {}, testClock())
@@ -52,7 +58,9 @@ it('passes a stop signal on, and lets the service end by itself', async () => {
   expect(process.listenerCount('SIGHUP')).toBe(0)
 })
 
-it('passes on once what npm and a terminal send twice, and once more what a person sends again', async () => {
+it('passes on once what npm and a terminal send twice, and once more what a person sends again', {
+  timeout,
+}, async () => {
   using folder = temporaryFolder()
   const { main, got } = patientService(folder, 2)
   const clock = testClock()

@@ -28,8 +28,8 @@ const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const SAME_WISH_MS = 1000
 
 /**
- * Runs `main` with these arguments on this Node until it ends, passing signals on; those of one wish once, since a signal that meets a process
- * in its very end kills it. Its exit code; of a signal, what a shell makes of it.
+ * Runs `main` with these arguments on this Node until it ends, passing signals on; those of one wish once, since a signal
+ * that meets a process in its very end kills it. Its exit code; of a signal, what a shell makes of it.
  */
 export async function serve(
   main: string,
