@@ -133,6 +133,7 @@ function recordInMemory() {
     wrapRecord: (record) => async (drafts) => {
       const { ledger } = memory
       if (!ledger) return record(drafts)
+      await setImmediate() // as any write would: else decisions alone ran, and no head were read
       const time = new Date().toISOString()
       return drafts.map((draft, n) => {
         const event = { ...draft, partitionkey: draft.key ?? draft.subject, time } as DecodedEvent<'decisions.v1'>

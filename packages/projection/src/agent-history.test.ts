@@ -44,6 +44,13 @@ it('keeps what is just inside the window when newer touches arrive', () => {
   expect(history.of('agent', start + window)).toEqual({ calls: 2, labels: new Set(['reads_private', 'writes']) })
 })
 
+it('holds no more than its window of an agent that never rests', () => {
+  const history = new AgentHistory()
+  history.touch('agent', ['reads_private'], start)
+  history.touch('agent', ['writes'], start + window + 2 * minute)
+  expect(history.of('agent', start)).toEqual({ calls: 1, labels: new Set(['writes']) })
+})
+
 it('keeps agents apart, and knows nothing of who did nothing', () => {
   const history = new AgentHistory()
   history.touch('one', ['writes'], start)

@@ -40,7 +40,8 @@ export class AgentHistory {
     if (minute >= known.since) add(known.sum, { calls: 1, labels: new Set(labels) })
     if (minute <= known.newest) return
     known.newest = minute
-    for (const old of known.buckets.keys()) if (old < firstMinute(at) - 1) known // a minute more: clocks differ.buckets.delete(old)
+    const kept = firstMinute(at) - 1 // a minute more: clocks differ
+    for (const old of known.buckets.keys()) if (old < kept) known.buckets.delete(old)
   }
 
   /** What the agent (without instance) touched in the 8 hours before `now`. */
