@@ -2,13 +2,10 @@ import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync 
 import { join } from 'node:path'
 import { signCheckpoint } from '@bailiwick/tlog'
 import fc from 'fast-check'
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
 import { LogFolder, logKey, naiveFiles } from './log.fixture.ts'
 import { Log } from './log.ts'
-
-// Real files, on a machine that may be busy.
-vi.setConfig({ testTimeout: 30_000 })
 
 const entry = (n: number | string) => Buffer.from(`entry ${n}`)
 const entries = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => entry(from + n))

@@ -1,14 +1,11 @@
 import { join } from 'node:path'
 import { systemClock } from '@bailiwick/service-kit'
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
 import { LeafIndex } from './leaf-index.ts'
 import { LogFolder, logKey } from './log.fixture.ts'
 import { Log, type Published } from './log.ts'
 import { Sequencer, type SequencerOptions } from './sequencer.ts'
-
-// Real files, on a machine that may be busy.
-vi.setConfig({ testTimeout: 30_000 })
 
 const event = (n: number, more = '') =>
   Buffer.from(JSON.stringify({ id: `evt_${n}`, type: 't', source: '/issuer/a', subject: 's', data: { n, more } }))

@@ -6,12 +6,9 @@ import { type DecodedEvent, topicNamed } from '@bailiwick/contracts'
 import { generateKey, sha256, signEvent } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/service-kit'
 import { leafHash, openCheckpoint, openTlogProof } from '@bailiwick/tlog'
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { Installed } from './evidence.fixture.ts'
 import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
-
-// Real files, on a machine that may be busy.
-vi.setConfig({ testTimeout: 30_000 })
 
 const openBus = (installed: Installed): Promise<Bus> =>
   embeddedBus({

@@ -1,19 +1,10 @@
 import { join } from 'node:path'
-import type { Bus } from '@bailiwick/bus'
 import type { SigningKey, Trust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import { openParticipant } from '@bailiwick/projection'
-import {
-  after,
-  type Clock,
-  type Health,
-  type HttpServer,
-  type Logger,
-  type Metrics,
-  newId,
-  type RandomSource,
-} from '@bailiwick/service-kit'
+import type { Adapters } from '@bailiwick/service-host'
+import { after, newId } from '@bailiwick/service-kit'
 import { encodeVkey, parseSkey, type SignerKey } from '@bailiwick/tlog'
 import { CheckpointAnnouncer } from './announce.ts'
 import type { EvidenceConfig } from './config.ts'
@@ -34,22 +25,9 @@ import { startWatch } from './watch.ts'
 const drainMs = 3000
 const drainStepMs = 20
 
-export interface EvidenceAdapters {
-  bus: Bus
-  trust: Trust
+export interface EvidenceAdapters extends Adapters {
   /** `log` is the text of the log's key file: `PRIVATE+KEY+…`. */
   keys: { event: SigningKey<'evidence-event'>; log: string }
-  /** The data directory; evidence writes below `evidence/` in it. */
-  data: string
-  clock: Clock
-  random: RandomSource
-  logger: Logger
-  health: Health
-  metrics: Metrics
-  http: HttpServer
-  /** For the CLI on this machine. */
-  operator: HttpServer
-  onFatal: (error: unknown) => void
   /** Wraps the log's storage before anything uses it: faults in tests. */
   wrapStorage?: (storage: LogStorage) => LogStorage
 }

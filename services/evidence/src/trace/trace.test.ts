@@ -4,16 +4,13 @@ import { topicNamed } from '@bailiwick/contracts'
 import { generateKey, KeyRing, sha256 } from '@bailiwick/credentials'
 import { Ledger } from '@bailiwick/projection'
 import { systemClock } from '@bailiwick/service-kit'
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import type { Running } from '../evidence.fixture.ts'
 import { leafFacts } from '../leaf-ids.ts'
 import { gather } from './gather.ts'
 import { type Lies, Story } from './story.fixture.ts'
 import { flatten, type TraceStep, traceOf } from './trace.ts'
 import { traceLeaf } from './trace-leaf.ts'
-
-// Real files, on a machine that may be busy.
-vi.setConfig({ testTimeout: 30_000 })
 
 type Told = Awaited<ReturnType<Story['tell']>>
 
