@@ -22,5 +22,5 @@ export { type Draft, Producer, type ProducerOptions, type Published } from './pr
 export { Projection, type ProjectionOptions, type Time } from './projection.ts'
 export { type EntityRecord, type JudgeChange, type RegistryChange, RegistryState } from './registry-state.ts'
 export { type RequestRecord, RequestState, type RequestStateName, requestTransitions } from './request-state.ts'
-export { type Lineage, type Revocation, RevocationState } from './revocation-state.ts'
+export { type Lineage, lineageOf, type Revocation, RevocationState } from './revocation-state.ts'
 export { type Fact, isNext, type Verdict } from './verdict.ts'

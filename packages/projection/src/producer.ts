@@ -84,7 +84,7 @@ export class Producer {
     const { bus, projection, durableWithinMs, readBackWithinMs, onFatal } = this.#options
     const events = this.#sign(topic, drafts)
     const verdicts = projection.follows(topic)
-      ? events.map(({ id }) => projection.verdictOn(id, durableWithinMs + readBackWithinMs))
+      ? events.map(({ id }) => projection.verdictOn(topic, id, durableWithinMs + readBackWithinMs))
       : events.map((): Promise<Verdict> => Promise.resolve('counts'))
     const all = Promise.all(verdicts)
     all.catch(() => undefined) // awaited below, unless publishing itself fails first

@@ -83,8 +83,8 @@ export class Projection implements AsyncDisposable {
       this.#options.onRefused?.(message, outcome)
     } else {
       const { event } = outcome
-      const verdict = this.#seen.verdict(event.id, message.bytes) ?? (await this.#apply(topic, event))
-      this.#seen.remember(event.id, message.bytes)
+      const verdict = this.#seen.verdict(message, event.id, message.bytes) ?? (await this.#apply(topic, event))
+      this.#seen.remember(message, event.id, message.bytes)
       if (event.sequence !== undefined)
         this.ledger.chains.apply(event.source, Number(event.sequence), message.bytes, Date.parse(event.time))
       if (verdict === 'counts') this.#count(message, event.id)
@@ -93,7 +93,7 @@ export class Projection implements AsyncDisposable {
       // Before the waiters: whoever is told of an event finds the position that it has.
       this.#handle(message)
       const fact: Fact = { topic, position: message, event, verdict, bytes: message.bytes }
-      this.#waiters.settle(event.id, verdict)
+      this.#waiters.settle(waiting(topic, event.id), verdict)
       for (const listener of this.#listeners) listener(fact)
     }
     this.#handle(message)
@@ -196,8 +196,8 @@ export class Projection implements AsyncDisposable {
   }
 
   /** The verdict on an event that is about to be published: call before publishing. Rejects with `deadline_exceeded`. */
-  verdictOn(eventId: string, ms: number): Promise<Verdict> {
-    return this.#waiters.verdict(eventId, ms)
+  verdictOn(topic: TopicName, eventId: string, ms: number): Promise<Verdict> {
+    return this.#waiters.verdict(waiting(topic, eventId), ms)
   }
 
   /** Resolves with what `check` gives as soon as that is not undefined, asked again after each event; undefined when late. */
@@ -211,3 +211,6 @@ export class Projection implements AsyncDisposable {
     for (const subscription of this.#subscriptions) await subscription[Symbol.asyncDispose]()
   }
 }
+
+/** Nobody answers for an event by its id on another topic. */
+const waiting = (topic: TopicName, eventId: string) => `${topic} ${eventId}`

@@ -1,4 +1,4 @@
-import type { DecodedEvent, EventData, RevocationKind } from '@bailiwick/contracts'
+import type { DecodedEvent, EventData, Grant, RevocationKind } from '@bailiwick/contracts'
 import { isNext, type Verdict } from './verdict.ts'
 
 /** Everything by which one action could be dead. */
@@ -65,6 +65,19 @@ export class RevocationState {
       first(lineage.approvers, (id) => alive(this.find('approver', id))) ??
       first(lineage.toolServers, (id) => alive(this.find('tool-server', id)))
     )
+  }
+}
+
+/** Everything by which a grant, and a credential under it, could be dead. */
+export function lineageOf(grant: Grant, approvers: readonly string[], credential?: string): Lineage {
+  return {
+    ...(credential === undefined ? {} : { credential }),
+    delegations: [],
+    grants: [grant.id],
+    agents: [grant.agent],
+    approvers,
+    toolServers: Object.keys(grant.statement.manifests),
+    asOf: grant.as_of,
   }
 }
 

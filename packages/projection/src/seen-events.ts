@@ -4,18 +4,32 @@ import type { Verdict } from './verdict.ts'
 /** More than any bus delivers twice; a version protects what changes state even beyond. */
 const remembered = 100_000
 
-/** The ids of events that were folded lately: the same again is one event, other bytes under its id have no effect. */
+/** Where an event stands in one order with others: what another topic or key says has no say there. */
+export interface Place {
+  topic: string
+  key: string
+}
+
+/**
+ * The ids of events that were folded lately: the same again is one event, other bytes under its id have no effect. An id is
+ * its topic's and key's own: readers meet topics in different orders, so a service that writes one topic could else make
+ * an event of another void by putting its id on its own, for every reader that happens to read that one first.
+ */
 export class SeenEvents {
   readonly #hashes = new Map<string, string>()
 
-  verdict(id: string, bytes: Uint8Array): Verdict | undefined {
-    const seen = this.#hashes.get(id)
+  verdict(place: Place, id: string, bytes: Uint8Array): Verdict | undefined {
+    const seen = this.#hashes.get(nameOf(place, id))
     return seen === undefined ? undefined : seen === sha256(bytes) ? 'repeated' : 'void'
   }
 
-  remember(id: string, bytes: Uint8Array): void {
-    if (this.#hashes.has(id)) return
-    this.#hashes.set(id, sha256(bytes))
-    if (this.#hashes.size > remembered) this.#hashes.delete(this.#hashes.keys().next().value ?? id)
+  remember(place: Place, id: string, bytes: Uint8Array): void {
+    const name = nameOf(place, id)
+    if (this.#hashes.has(name)) return
+    this.#hashes.set(name, sha256(bytes))
+    if (this.#hashes.size > remembered) this.#hashes.delete(this.#hashes.keys().next().value ?? name)
   }
 }
+
+/** An event id has no space in it, and neither has a topic. */
+const nameOf = ({ topic, key }: Place, id: string) => `${topic} ${id} ${key}`

@@ -36,8 +36,9 @@ export interface HostOptions {
   onFatal: (error: unknown) => void
 }
 
-/** What a process gives to the services that it runs. */
-export interface Host extends AsyncDisposable {
+/** What every service is given, whatever process it runs in. */
+export interface Adapters {
+  /** The data directory. */
   data: string
   trust: Trust
   bus: Bus
@@ -47,8 +48,14 @@ export interface Host extends AsyncDisposable {
   metrics: Metrics
   health: Health
   http: HttpServer
+  /** For the CLI on this machine. */
   operator: HttpServer
+  /** The process must stop: state is no longer known. */
   onFatal: (error: unknown) => void
+}
+
+/** What a process gives to the services that it runs. */
+export interface Host extends AsyncDisposable, Adapters {
   /** What every service's configuration has. */
   settings: { instance: string; publicUrl: string; maxStalenessMs: number }
   key<P extends KeyPurpose>(service: string, name: string, purpose: P): SigningKey<P>

@@ -1,7 +1,7 @@
 import { describe } from '@bailiwick/authority'
 import type { Approver } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { type RequestRecord, spellAmounts, type Tree } from '@bailiwick/projection'
+import { lineageOf, type RequestRecord, spellAmounts, type Tree } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 import { diffOf } from './propose-change.ts'
 import { type AccessAsk, agentIdOf, type RegistryAsk } from './requests.ts'
@@ -110,14 +110,7 @@ function grantView(approval: Approval, me: Approver, tree: Tree) {
   const { revocations, decisions, registry, requests } = approval.projection.ledger
   const { grant } = tree
   const approverIds = grant.assertions.map(({ credential_id: id }) => registry.passkey(id)?.approver.id ?? 'unknown')
-  const revoked = revocations.kills({
-    delegations: [],
-    grants: [tree.id],
-    agents: [grant.agent],
-    approvers: approverIds,
-    toolServers: Object.keys(grant.statement.manifests),
-    asOf: grant.as_of,
-  })
+  const revoked = revocations.kills(lineageOf(grant, approverIds))
   const authority = authorityOf(grant.authority)
   const spend = decisions.trees.get(tree.id)
   const over = Date.parse(grant.not_after) <= approval.clock.now()

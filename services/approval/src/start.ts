@@ -1,16 +1,7 @@
-import type { Bus } from '@bailiwick/bus'
-import type { SigningKey, Trust } from '@bailiwick/credentials'
+import type { SigningKey } from '@bailiwick/credentials'
 import { openParticipant } from '@bailiwick/projection'
-import {
-  type Clock,
-  type Health,
-  type HttpServer,
-  type Logger,
-  type Metrics,
-  newId,
-  type RandomSource,
-  SerialQueue,
-} from '@bailiwick/service-kit'
+import type { Adapters } from '@bailiwick/service-host'
+import { newId, SerialQueue } from '@bailiwick/service-kit'
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
 import { expireRequests } from './expire-requests.ts'
@@ -24,19 +15,8 @@ import { Prose } from './prose.ts'
 import { receiveFromTopic } from './receive-from-topic.ts'
 import { Sessions } from './sessions.ts'
 
-export interface ApprovalAdapters {
-  bus: Bus
-  trust: Trust
+export interface ApprovalAdapters extends Omit<Adapters, 'data'> {
   keys: { event: SigningKey<'approval-event'> }
-  clock: Clock
-  random: RandomSource
-  logger: Logger
-  health: Health
-  metrics: Metrics
-  http: HttpServer
-  /** For the CLI on this machine. */
-  operator: HttpServer
-  onFatal: (error: unknown) => void
 }
 
 const sweepEveryMs = 1000

@@ -3,7 +3,7 @@ import { narrows, parseAuthority } from '@bailiwick/authority'
 import type { ApprovalStatement } from '@bailiwick/contracts'
 import { type AccessRequest, jcsHash, thumbprint, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
 import type { DenialReason, ErrorCode } from '@bailiwick/errors'
-import type { RequestRecord } from '@bailiwick/projection'
+import { lineageOf, type RequestRecord } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
 
 /** How long ago an agent's clock may have been ahead when it signed its request. */
@@ -80,14 +80,8 @@ async function problemOf(
     at: issuer.clock.now(),
   })
   if (!verified.ok) return verified.code
-  const dead = revocations.kills({
-    delegations: [],
-    grants: [grantOf(statement, approved.assertions).id],
-    agents: [statement.agent],
-    approvers: verified.approverIds,
-    toolServers: Object.keys(statement.manifests),
-    asOf: statement.as_of,
-  })
+  const grant = grantOf(statement, approved.assertions)
+  const dead = revocations.kills(lineageOf(grant, verified.approverIds))
   return dead === undefined ? undefined : 'grant_revoked'
 }
 

@@ -1,6 +1,6 @@
 import { type AccessToken, jcs, sha256, signAccessToken, verifyAccessToken } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { Tree } from '@bailiwick/projection'
+import { lineageOf, type Tree } from '@bailiwick/projection'
 import { newId, SerialQueue } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
 
@@ -97,14 +97,7 @@ function refuseUnlessAlive(issuer: Issuer, { tree, agent, jkt }: MintOrder): voi
     throw new ServiceError('grant_not_active', 'outside its time')
   const { registry, revocations } = issuer.projection.ledger
   const approvers = grant.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? '')
-  const dead = revocations.kills({
-    delegations: [],
-    grants: [tree.id],
-    agents: [grant.agent],
-    approvers,
-    toolServers: Object.keys(grant.statement.manifests),
-    asOf: grant.as_of,
-  })
+  const dead = revocations.kills(lineageOf(grant, approvers))
   if (dead) throw new ServiceError('grant_not_active', 'revoked')
 }
 

@@ -1,8 +1,8 @@
-import type { Bus } from '@bailiwick/bus'
-import type { SigningKey, Trust } from '@bailiwick/credentials'
+import type { SigningKey } from '@bailiwick/credentials'
 import type { Genesis } from '@bailiwick/installation'
 import { openParticipant } from '@bailiwick/projection'
-import { type Clock, type Health, type HttpServer, type Logger, newId, type RandomSource } from '@bailiwick/service-kit'
+import type { Adapters } from '@bailiwick/service-host'
+import { newId } from '@bailiwick/service-kit'
 import type { IssuerConfig } from './config.ts'
 import type { Issuer } from './context.ts'
 import { dpopNonces } from './dpop-nonces.ts'
@@ -13,20 +13,10 @@ import { tokenRoute } from './http/token.ts'
 import { react } from './react.ts'
 import { ReplayMemory } from './replay-memory.ts'
 
-export interface IssuerAdapters {
-  bus: Bus
-  trust: Trust
+export interface IssuerAdapters extends Omit<Adapters, 'data' | 'metrics'> {
   /** The first registry, published into an empty topic. */
   genesis: Genesis
   keys: { event: SigningKey<'issuer-event'>; credential: SigningKey<'credential'> }
-  clock: Clock
-  random: RandomSource
-  logger: Logger
-  health: Health
-  http: HttpServer
-  /** For the CLI on this machine. */
-  operator: HttpServer
-  onFatal: (error: unknown) => void
 }
 
 /** Starts the issuer: sole writer of registry, grants and revocations; mints credentials. */

@@ -1,6 +1,6 @@
 import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
-import type { Tree } from '@bailiwick/projection'
+import { lineageOf, type Tree } from '@bailiwick/projection'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import type { Claim } from './verify-credential.ts'
@@ -66,15 +66,7 @@ export function deadReason(
   const now = pdp.clock.now()
   if (grant.agent !== token.sub || grant.instance_key !== token.cnf.jkt) return 'grant_agent_mismatch'
   if (request.subject.id !== token.sub) return 'grant_agent_mismatch'
-  const dead = pdp.projection.ledger.revocations.kills({
-    credential: token.jti,
-    delegations: [],
-    grants: [tree.id],
-    agents: [grant.agent],
-    approvers: approverIds,
-    toolServers: Object.keys(grant.statement.manifests),
-    asOf: grant.as_of,
-  })
+  const dead = pdp.projection.ledger.revocations.kills(lineageOf(grant, approverIds, token.jti))
   if (dead) return revocationReasons[dead.kind]
   if (Date.parse(grant.not_before) > now) return 'grant_not_started'
   if (tree.state === 'expired' || Date.parse(grant.not_after) <= now) return 'grant_expired'

@@ -1,18 +1,10 @@
-import type { Bus } from '@bailiwick/bus'
 import type { EnforcementPoint } from '@bailiwick/contracts'
-import type { SigningKey, Trust } from '@bailiwick/credentials'
+import type { SigningKey } from '@bailiwick/credentials'
 import { type DenialReason, errorCode } from '@bailiwick/errors'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { openParticipant } from '@bailiwick/projection'
-import {
-  type Clock,
-  type Health,
-  type HttpServer,
-  type Logger,
-  type Metrics,
-  newId,
-  type RandomSource,
-} from '@bailiwick/service-kit'
+import type { Adapters } from '@bailiwick/service-host'
+import { newId } from '@bailiwick/service-kit'
 import { Approvals } from './approvals.ts'
 import { boundedGrantStore } from './bounded-grant-store.ts'
 import { Callers } from './callers.ts'
@@ -33,20 +25,9 @@ import { TreeQueues } from './tree-queue.ts'
 
 export type { PolicyDecision } from './policy-decision.ts'
 
-export interface PolicyDecisionAdapters {
-  bus: Bus
-  trust: Trust
+export interface PolicyDecisionAdapters extends Omit<Adapters, 'operator'> {
   grantStore: GrantStore
   keys: { event: SigningKey<'pdp-event'>; permit: SigningKey<'permit'> }
-  /** Where the policy sets are. */
-  data: string
-  clock: Clock
-  random: RandomSource
-  logger: Logger
-  health: Health
-  metrics: Metrics
-  http: HttpServer
-  onFatal: (error: unknown) => void
   /** The bench alone replaces how decisions are recorded, to measure what evidence costs. */
   wrapRecord?: (record: RecordDecisions) => RecordDecisions
 }

@@ -1,0 +1,83 @@
+import { type Authority, parseAuthority, parseMicros } from '@bailiwick/authority'
+import { emptySpend } from '@bailiwick/projection'
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { reserve, storeAmounts, treeStateOf } from './budget.ts'
+
+function authority(budget: object, permissions: object[] = [{}]): Authority {
+  const resource = { type: 'tool', id: 'invoices/adjust' }
+  const parsed = parseAuthority({
+    type: 'bailiwick_task',
+    task: 'task',
+    permissions: permissions.map((more) => ({ actions: ['tools/call'], resource, ...more })),
+    budget,
+    max_depth: 0,
+    max_children: 0,
+  })
+  if (!parsed.ok) throw new Error(parsed.detail)
+  return parsed.authority
+}
+const priced = { cost: { amount: '/amount', currency: '/currency' } }
+
+it('never lets the sum of what it reserves exceed calls, cost or uses, in any order (V9)', () => {
+  const limits = fc.record({ calls: fc.nat(12), cents: fc.nat(2000), uses: fc.integer({ min: 1, max: 6 }) })
+  fc.assert(
+    fc.property(limits, fc.array(fc.nat(600), { maxLength: 30 }), ({ calls, cents, uses }, amounts) => {
+      const limit = `${Math.floor(cents / 100)}.${String(cents % 100).padStart(2, '0')}`
+      const granted = authority({ calls: calls + 1, cost: { EUR: limit } }, [{ ...priced, max_uses: uses }, priced])
+      const spent = emptySpend()
+      for (const amount of amounts) {
+        const cost = { currency: 'EUR', micros: BigInt(amount) * 10_000n }
+        const reservation = reserve(
+          granted,
+          [
+            { index: 0, cost },
+            { index: 1, cost },
+          ],
+          spent,
+        )
+        if (!reservation.ok) continue
+        spent.taken.calls += BigInt(reservation.reserved.calls)
+        const euros = parseMicros(reservation.reserved.cost.EUR ?? '0') ?? 0n
+        spent.taken.cost.set('EUR', (spent.taken.cost.get('EUR') ?? 0n) + euros)
+        spent.uses.set(reservation.permission, (spent.uses.get(reservation.permission) ?? 0) + 1)
+      }
+      expect(spent.taken.calls).toBeLessThanOrEqual(BigInt(calls + 1))
+      expect(spent.taken.cost.get('EUR') ?? 0n).toBeLessThanOrEqual(BigInt(cents) * 10_000n)
+      expect(spent.uses.get(0) ?? 0).toBeLessThanOrEqual(uses)
+    }),
+  )
+})
+
+it('charges the first covering permission that has uses left, at its own price', () => {
+  const granted = authority({ calls: 9, cost: { EUR: '10', USD: '10' } }, [{ ...priced, max_uses: 1 }, priced])
+  const covering = [
+    { index: 0, cost: { currency: 'EUR', micros: 1_000_000n } },
+    { index: 1, cost: { currency: 'USD', micros: 2_000_000n } },
+  ]
+  const fresh = emptySpend()
+  expect(reserve(granted, covering, fresh)).toMatchObject({ permission: 0, reserved: { cost: { EUR: '1' } } })
+  fresh.uses.set(0, 1)
+  expect(reserve(granted, covering, fresh)).toMatchObject({ permission: 1, reserved: { cost: { USD: '2' } } })
+})
+
+it('refills the store with what the log leaves, and never with more than nothing', () => {
+  const spent = emptySpend()
+  spent.version = 7
+  spent.taken.calls = 5n
+  spent.taken.cost.set('EUR', 3_000_000n)
+  spent.uses.set(0, 2)
+  const granted = authority({ calls: 4, cost: { EUR: '10' } }, [{ ...priced, max_uses: 3 }])
+  expect(treeStateOf(granted, spent, 1)).toEqual({
+    version: 7,
+    left: { calls: 0n, 'cost:EUR': 7_000_000n, 'uses:0': 1n },
+    labels: [],
+    expiresAt: 1,
+  })
+  expect(storeAmounts({ calls: 1, egress_bytes: 0, cost: { EUR: '0.5' } }, 0, 1n)).toEqual({
+    calls: 1n,
+    egress_bytes: 0n,
+    'uses:0': 1n,
+    'cost:EUR': 500_000n,
+  })
+})

@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { PolicyFiles } from '@bailiwick/installation'
+import { describe, expect, it } from 'vitest'
+import type { PolicyRequest } from '../policy-engine.ts'
+import { cedarEngine } from './cedar-engine.ts'
+
+const policies = join(import.meta.dirname, '../../../../policies')
+const schema = readFileSync(join(policies, 'schema.cedarschema'))
+const starter = readFileSync(join(policies, 'starter.cedar'))
+const filesOf = (files: Record<string, string | Uint8Array>): PolicyFiles =>
+  new Map(Object.entries(files).map(([name, text]) => [name, typeof text === 'string' ? Buffer.from(text) : text]))
+const engineOf = (text: string) => cedarEngine(filesOf({ 'schema.cedarschema': schema, 'test.cedar': text }))
+
+interface Situation {
+  labels?: string[]
+  mode?: string
+  touched?: string[]
+  action?: string
+}
+
+function asked({ labels = [], mode = 'window', touched = [], action = 'tools/call' }: Situation = {}): PolicyRequest {
+  return {
+    principal: { type: 'agent', id: 'spiffe://d/agent/a', attributes: { instance: 'i', owner: 'owner', labels: [] } },
+    action,
+    resource: { type: 'tool', id: 'invoices/read', attributes: { labels, server: 'invoices' } },
+    context: {
+      grant: { id: 'grt_1', task: 'task', mode, approvers: 1, seconds_left: 60 },
+      proof: 'agent_signed',
+      time: { hour: 12, weekday: 2 },
+      history: { task: { labels: [], calls: 0 }, agent: { labels: touched, calls: touched.length } },
+    },
+  }
+}
+
+describe('the starter policies', () => {
+  const engine = cedarEngine(filesOf({ 'schema.cedarschema': schema, 'starter.cedar': starter }))
+
+  it.each<[why: string, outcome: 'allow' | 'deny', by: string, Situation]>([
+    ['what was granted and nothing forbids', 'allow', 'granted', { labels: ['reads_private'] }],
+    ['sending, before anything was read', 'allow', 'granted', { labels: ['external_send'] }],
+    [
+      'sending, after private data alone',
+      'allow',
+      'granted',
+      { labels: ['external_send'], touched: ['reads_private'] },
+    ],
+    [
+      'sending, after untrusted content alone',
+      'allow',
+      'granted',
+      { labels: ['external_send'], touched: ['reads_untrusted'] },
+    ],
+    [
+      'sending, after both',
+      'deny',
+      'no-exfiltration',
+      { labels: ['external_send'], touched: ['reads_private', 'reads_untrusted'] },
+    ],
+    [
+      'reading, after both',
+      'allow',
+      'granted',
+      { labels: ['reads_private'], touched: ['reads_private', 'reads_untrusted'] },
+    ],
+    ['a first tool that nobody described', 'allow', 'granted', { labels: ['unlabelled'] }],
+    [
+      'a second tool that nobody described',
+      'deny',
+      'no-exfiltration',
+      { labels: ['unlabelled'], touched: ['unlabelled'] },
+    ],
+    [
+      'sending, after a tool that nobody described',
+      'deny',
+      'no-exfiltration',
+      { labels: ['external_send'], touched: ['unlabelled'] },
+    ],
+    ['destruction in a window', 'deny', 'destructive-needs-its-own-approval', { labels: ['destructive'] }],
+    ['destruction that was approved by itself', 'allow', 'granted', { labels: ['destructive'], mode: 'per_action' }],
+  ])('judge %s: %s, by %s', (_, outcome, by, situation) => {
+    expect(engine.evaluate(asked(situation))).toEqual({ outcome, policies: [by] })
+  })
+})
+
+it('denies when a policy cannot be evaluated, though another permits: Cedar alone would skip the forbid (V13)', () => {
+  const overflow =
+    'forbid (principal, action == Action::"tools/call", resource) when { 9223372036854775807 + context.grant.approvers > 0 };'
+  const engine = engineOf(`@id("all") permit (principal, action, resource);\n@id("broken") ${overflow}`)
+  expect(engine.evaluate(asked())).toEqual({ outcome: 'error', policies: ['broken'] })
+})
+
+it.each<[why: string, request: PolicyRequest]>([
+  ['an action that no policy knows', asked({ action: 'tools/list' })],
+  ['an entity of another type', { ...asked(), resource: { ...asked().resource, type: 'payroll' } }],
+  ['a context that lacks a member', { ...asked(), context: {} }],
+  [
+    'an attribute of another type',
+    { ...asked(), resource: { ...asked().resource, attributes: { labels: 'none', server: '' } } },
+  ],
+  ['what is no value', { ...asked(), context: { ...asked().context, proof: undefined } }],
+])('answers %s with no answer, and never throws (V13)', (_, request) => {
+  expect(engineOf('permit (principal, action, resource);').evaluate(request)).toEqual({ outcome: 'invalid' })
+})
+
+it('allows nothing by an empty set', () => {
+  expect(engineOf('').evaluate(asked())).toEqual({ outcome: 'deny', policies: [] })
+})
+
+it.each<[why: string, files: Record<string, string | Uint8Array>, where: string]>([
+  ['no schema', { 'a.cedar': 'permit (principal, action, resource);' }, 'schema.cedarschema'],
+  ['a schema that is none', { 'schema.cedarschema': 'entity', 'a.cedar': '' }, 'policies'],
+  ['a policy that is none', { 'schema.cedarschema': schema, 'a.cedar': 'permit all;' }, 'a.cedar'],
+  [
+    'an attribute that the schema lacks',
+    {
+      'schema.cedarschema': schema,
+      'a.cedar': '@id("x") permit (principal is agent, action, resource) when { principal.admin };',
+    },
+    'x',
+  ],
+  [
+    'a template',
+    { 'schema.cedarschema': schema, 'a.cedar': 'permit (principal == ?principal, action, resource);' },
+    'a.cedar',
+  ],
+  [
+    'an id twice',
+    {
+      'schema.cedarschema': schema,
+      'a.cedar': '@id("x") permit (principal, action, resource);',
+      'b.cedar': '@id("x") permit (principal, action, resource);',
+    },
+    'b.cedar',
+  ],
+  ['a text that is no UTF-8', { 'schema.cedarschema': schema, 'a.cedar': Uint8Array.of(0xff) }, ''],
+])('loads no set with %s, and names where', (_, files, where) => {
+  expect(() => cedarEngine(filesOf(files))).toThrow(where)
+})
+
+it('answers with its own policies, whatever else was loaded since', () => {
+  const texts = Array.from({ length: 12 }, (_, n) => `@id("policy-${n}") permit (principal, action, resource);`)
+  const engines = texts.map(engineOf)
+  const answers = engines.map((engine) => engine.evaluate(asked()))
+  expect(answers).toEqual(texts.map((_, n) => ({ outcome: 'allow', policies: [`policy-${n}`] })))
+})
