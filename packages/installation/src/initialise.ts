@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { dirname } from 'node:path'
 import { type Entity, type EntityType, type ServiceKey, type ServiceName, topics } from '@bailiwick/contracts'
 import {
@@ -54,6 +55,7 @@ export function initialise(options: InitialiseOptions): Trust {
   const { data, now, publicUrl, singleOperator } = options
   const at = paths(data)
   if (existsSync(at.trust)) throw new ServiceError('config_invalid', `there is an installation in ${data} already`)
+  refuseUnusable(publicUrl)
   if (existsSync(at.keys(''))) renameSync(at.keys(''), `${at.keys('').replace(/\/$/, '')}.abandoned-${now}`)
   mkdirSync(data, { recursive: true, mode: 0o700 })
   const installation = `ins_${Buffer.from(options.randomBytes(10)).toString('hex')}`
@@ -102,6 +104,20 @@ export function initialise(options: InitialiseOptions): Trust {
   writeNew(at.logVkey, `${trust.log.vkey}\n`, 0o644)
   writeNew(at.trust, encodeTrust(trust), 0o644)
   return trust
+}
+
+/** A passkey's relying party is a domain, and browsers keep passkeys from plain http beyond this machine (WebAuthn §5.1). */
+function refuseUnusable(publicUrl: string): void {
+  const url = URL.parse(publicUrl)
+  const usable =
+    url !== null &&
+    isIP(url.hostname.replace(/^\[|\]$/g, '')) === 0 &&
+    (url.protocol === 'https:' || url.hostname === 'localhost')
+  if (!usable)
+    throw new ServiceError(
+      'config_invalid',
+      `the public URL ${publicUrl}: passkeys need https and a name, or http://localhost`,
+    )
 }
 
 function makeServiceKey(

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { anchorKey, jcsHash, KeyRing, readKeyFile, verifyGenesisStatement } from '@bailiwick/credentials'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { initialise, keyFileNames } from './initialise.ts'
+import { paths } from './paths.ts'
+import { policySetOf } from './policies.ts'
+import { isInitialised, readGenesis, readInstallation } from './read-installation.ts'
+
+let data = ''
+beforeEach(() => {
+  data = mkdtempSync(join(tmpdir(), 'installation-'))
+})
+afterEach(() => rmSync(data, { recursive: true, force: true }))
+
+const policies = new Map([['starter.cedar', Buffer.from('permit(principal, action, resource);')]])
+const make = (changes = {}) =>
+  initialise({
+    data,
+    publicUrl: 'http://localhost:8420',
+    singleOperator: false,
+    now: Date.parse('2026-11-24T12:00:00.000Z'),
+    randomBytes,
+    policies,
+    entities: [],
+    ...changes,
+  })
+
+it('leads every entity of the genesis back to the root key (V3)', () => {
+  const trust = make()
+  expect(readInstallation(data).trust).toEqual(trust)
+  const key = anchorKey(trust, 'root')
+  const { entities } = readGenesis(data)
+  expect(entities.map(({ type }) => type)).toEqual([
+    ...Object.keys(keyFileNames).map(() => 'service-key'),
+    'policy-set',
+  ])
+  for (const { type, id, value, jws } of entities) {
+    const verified = verifyGenesisStatement({ statement: jws, key, installation: trust.installation })
+    expect(verified).toMatchObject({
+      ok: true,
+      value: { entity_type: type, entity_id: id, version: 1, after: jcsHash(value) },
+    })
+  }
+})
+
+it('certifies each service key for its own purpose and topics (V12)', () => {
+  const ring = new KeyRing(make())
+  const now = Date.parse('2026-11-24T13:00:00.000Z')
+  for (const { type, value } of readGenesis(data).entities) {
+    if (type !== 'service-key') continue
+    expect(ring.certify(value.certificate, now).ok).toBe(true)
+    const own = readKeyFile(paths(data).keys(value.service), keyFileNames[value.purpose as 'credential'], value.purpose)
+    expect(own.kid).toBe(value.id)
+  }
+})
+
+it('keeps keys and folders from everybody else (V17)', () => {
+  make()
+  const files = readdirSync(paths(data).keys(''), { recursive: true, withFileTypes: true })
+  for (const entry of files) {
+    const mode = statSync(join(entry.parentPath, entry.name)).mode & 0o777
+    expect(mode & 0o077, entry.name).toBe(0)
+  }
+})
+
+it('makes an installation once, and starts over when one was cut short', () => {
+  make()
+  expect(() => make()).toThrowError(expect.objectContaining({ code: 'config_invalid' }))
+  rmSync(paths(data).trust)
+  expect(isInitialised(data)).toBe(false)
+  expect(make().installation).toMatch(/^ins_/)
+})
+
+it.each(['http://127.0.0.1:8420', 'https://[::1]', 'http://bailiwick.example', 'nonsense'])(
+  'refuses %s, where no passkey would work, before anything is made',
+  (publicUrl) => {
+    expect(() => make({ publicUrl })).toThrowError(expect.objectContaining({ code: 'config_invalid' }))
+    expect(readdirSync(data)).toEqual([])
+  },
+)
+
+it('names a policy set by its content', () => {
+  const { hash } = policySetOf(policies)
+  expect(hash).not.toBe(
+    policySetOf(new Map([['starter.cedar', Buffer.from('permit(principal, action, resource); ')]])).hash,
+  )
+  expect(hash).not.toBe(policySetOf(new Map([['other.cedar', policies.get('starter.cedar') ?? Buffer.alloc(0)]])).hash)
+})
