@@ -1,0 +1,183 @@
+import { randomBytes } from 'node:crypto'
+import { buildRegistryStatement, statementChallenge, statementHash } from '@bailiwick/approval-statement'
+import type { RegistryStatement, ToolServer } from '@bailiwick/contracts'
+import { jcsHash } from '@bailiwick/credentials'
+import { readPolicyFiles } from '@bailiwick/installation'
+import { newId } from '@bailiwick/service-kit'
+import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
+import { expect, it } from 'vitest'
+import { credentialFor, Point } from './agent-side.ts'
+import { type Granted, granted } from './granted.ts'
+import { eventually, type WorldOptions } from './world.ts'
+
+const tools = {
+  read: { labels: ['reads_private'] },
+  fetch: { labels: ['reads_untrusted'] },
+  send: { labels: ['external_send'] },
+}
+const names = [...Object.keys(tools), 'mystery', 'puzzle']
+const authority = {
+  ...sampleAuthority,
+  permissions: names.map((name) => ({
+    actions: ['tools/call'],
+    resource: { type: 'tool', id: `${sample.toolServer}/${name}` },
+  })),
+}
+/** The sample world with tools that read, fetch and send, and two that nobody described. */
+const described: NonNullable<WorldOptions['entities']> = (entities) =>
+  entities.map((entity) => {
+    if (entity.type === 'tool-server')
+      return { type: 'tool-server', value: { ...entity.value, tools, manifest: jcsHash(tools) } }
+    if (entity.type !== 'enforcement-point') return entity
+    const resources = names.map((name) => ({ type: 'tool', id: `${sample.toolServer}/${name}` }))
+    return { type: 'enforcement-point', value: { ...entity.value, resources } }
+  })
+
+const ask = (system: Granted, tool: string, credential = system.credential) =>
+  system.point.call({ credential, tool, properties: {} })
+
+it('lets nothing leave once an agent has read private data and untrusted content, in any of its tasks', async () => {
+  await using system = await granted({ entities: described }, { authority })
+  expect(await ask(system, 'send')).toMatchObject({ decision: true })
+  expect(await ask(system, 'read')).toMatchObject({ decision: true })
+  expect(await ask(system, 'send')).toMatchObject({ decision: true })
+  expect(await ask(system, 'fetch')).toMatchObject({ decision: true })
+  const refused = await ask(system, 'send')
+  expect(refused).toMatchObject({ decision: false, reason: 'policy_denied' })
+  expect(await system.event(refused.decisionId)).toMatchObject({ data: { policies: ['no-exfiltration'] } })
+  const another = await credentialFor(system.world, (await system.people.grant({ authority })).grantId)
+  expect(await ask(system, 'send', another)).toMatchObject({ reason: 'policy_denied' })
+})
+
+it('counts what calls of the same moment touch: none slips out beside the ones that taint it', async () => {
+  const gate = Promise.withResolvers<void>()
+  let first = true
+  await using system = await granted(
+    {
+      entities: described,
+      wrapRecord: (record) => async (drafts) => {
+        if (first && drafts[0]?.type === 'decision.allowed') {
+          first = false
+          await gate.promise
+        }
+        return record(drafts)
+      },
+    },
+    { authority },
+  )
+  // The first is on its way to the log; the others gather behind it, and share a batch.
+  const held = ask(system, 'send')
+  const waiting: ReturnType<typeof ask>[] = []
+  for (const tool of ['read', 'fetch', 'send']) {
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    waiting.push(ask(system, tool))
+  }
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  gate.resolve()
+  expect((await held).decision).toBe(true)
+  expect((await Promise.all(waiting)).map(({ decision }) => decision)).toEqual([true, true, false])
+})
+
+it('treats a tool that nobody described as reading, untrusted and sending at once', async () => {
+  await using system = await granted({ entities: described }, { authority })
+  expect(await ask(system, 'mystery')).toMatchObject({ decision: true })
+  expect(await ask(system, 'puzzle')).toMatchObject({ reason: 'policy_denied' })
+  expect(await ask(system, 'send')).toMatchObject({ reason: 'policy_denied' })
+  expect(await ask(system, 'read')).toMatchObject({ decision: true })
+})
+
+it('denies policy_error when a policy of the active set cannot be evaluated (V13)', async () => {
+  const policies = new Map(readPolicyFiles(new URL('../../policies', import.meta.url).pathname))
+  const broken =
+    'forbid (principal, action == Action::"tools/call", resource) when { 9223372036854775807 + context.grant.approvers > 0 };'
+  policies.set('broken.cedar', Buffer.from(`@id("broken") ${broken}`))
+  await using system = await granted({ policies })
+  const answer = await system.point.call({ credential: system.credential, tool: 'read', properties: {} })
+  expect(answer).toMatchObject({ decision: false, reason: 'policy_error' })
+  expect(await system.event(answer.decisionId)).toMatchObject({ data: { policies: ['broken'] } })
+  expect(system.taken()).toBe(0n)
+})
+
+it('denies manifest_changed once a tool is not what it was when it was approved, and grants it anew', async () => {
+  await using system = await granted({ entities: described }, { authority })
+  const { world } = system
+  expect(await ask(system, 'read')).toMatchObject({ decision: true })
+  const before = world.approval.projection.ledger.registry.record('tool-server', sample.toolServer)
+  if (!before?.value) throw new Error('no tool server')
+  const changed = { ...tools, read: { labels: ['reads_private', 'writes'] } }
+  const value = { ...(before.value as ToolServer), tools: changed, manifest: jcsHash(changed) }
+  await change(system, value, before.hash ?? '')
+  const { registry } = world.pdp.pdp.projection.ledger
+  await eventually(() => registry.get('tool-server', sample.toolServer)?.manifest === value.manifest || undefined)
+  expect(await ask(system, 'read')).toMatchObject({ reason: 'manifest_changed' })
+  await eventually(
+    () =>
+      world.approval.projection.ledger.registry.record('tool-server', sample.toolServer)?.version === 2 || undefined,
+  )
+  const renewed = await credentialFor(world, (await system.people.grant({ authority })).grantId)
+  expect(await new Point(world).call({ credential: renewed, tool: 'read', properties: {} })).toMatchObject({
+    decision: true,
+  })
+})
+
+it('writes no registry change that the approvers did not sign (V3)', async () => {
+  await using system = await granted({ entities: described }, { authority })
+  const { world } = system
+  const before = world.approval.projection.ledger.registry.record('tool-server', sample.toolServer)
+  const value = { ...(before?.value as ToolServer), url: 'https://elsewhere.example/' }
+  await change(system, value, before?.hash ?? '', (statement) => ({
+    ...statement,
+    entities: statement.entities.map((entity) => ({ ...entity, after: 'A'.repeat(43) })),
+  }))
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  expect(
+    (await world.events('registry.v1')).filter(({ subject }) => subject === `tool-server ${sample.toolServer}`),
+  ).toHaveLength(1)
+})
+
+/** A registry change, asked for and approved. `signed` is what the passkey signs, where it is not what is handed in. */
+async function change(
+  { world, people }: Granted,
+  value: ToolServer,
+  before: string,
+  signed: (statement: RegistryStatement) => RegistryStatement = (statement) => statement,
+): Promise<void> {
+  const { clock, random, trust, approval } = world
+  const requestId = newId('req', clock.now(), random)
+  const expires_at = new Date(clock.now() + 600_000).toISOString()
+  const entity = { type: 'tool-server' as const, id: value.id, version: 2, before, after: jcsHash(value) }
+  const statement = buildRegistryStatement({
+    installation: trust.installation,
+    change_id: requestId,
+    proposer: sample.owner,
+    entities: [entity],
+    not_after: expires_at,
+    nonce: randomBytes(16).toString('base64url'),
+    now: clock.now(),
+  })
+  await approval.producer.publish('approvals.v1', [
+    {
+      type: 'request.received',
+      subject: requestId,
+      version: 1,
+      data: {
+        kind: 'registry',
+        request_id: requestId,
+        proposer: sample.owner,
+        entities: [{ ...entity, value }],
+        expires_at,
+      },
+    },
+    {
+      type: 'request.approved',
+      subject: requestId,
+      version: 2,
+      data: {
+        request_id: requestId,
+        statement,
+        statement_hash: statementHash(statement),
+        assertions: [people.passkey.sign(statementChallenge(signed(statement)))],
+      },
+    },
+  ])
+}
