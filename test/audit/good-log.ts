@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  type ApprovalFacts,
   buildApprovalStatement,
   grantOf,
   requestIdOf,
@@ -13,6 +14,7 @@ import { parseAuthority } from '@bailiwick/authority'
 import type { Assertion, EventData, EventTypeOf, ServiceName, TopicName } from '@bailiwick/contracts'
 import { encodeEnvelope, formatSequence, topicNamed } from '@bailiwick/contracts'
 import {
+  type AccessRequest,
   actionDigest,
   type EventPurpose,
   jcsHash,
@@ -45,6 +47,13 @@ export interface Draft<N extends TopicName = TopicName, E extends EventTypeOf<N>
   /** Whose key signs, where it is not the topic's writer. */
   signer?: ServiceName
   data: EventData<N, E>
+}
+
+/** What an approval service can make of a request before an approver signs what it shows. */
+export interface GrantLie {
+  asked?: Partial<AccessRequest>
+  requestId?: string
+  statement?: Partial<ApprovalFacts>
 }
 
 const purposes = {
@@ -202,8 +211,8 @@ export class GoodLog implements Disposable {
     this.say('approver', 'registry.v1', 'approver.registered', `approver ${sample.owner}`, data, { version: 1 })
   }
 
-  /** A request, its approval, the grant, and a credential. Gives the grant's id. */
-  grant(name: string, narrowed: Record<string, unknown> = {}): string {
+  /** A request, its approval, the grant, and a credential. Gives the grant's id. All of it is signed as it should be. */
+  grant(name: string, lie: GrantLie = {}): string {
     const agentKey = sampleKey(this.data, 'reconciler')
     const asked = {
       aud: this.trust.installation,
@@ -214,9 +223,10 @@ export class GoodLog implements Disposable {
       authority: structuredClone(sampleAuthority) as unknown as Record<string, unknown>,
       mode: 'window' as const,
       expires_in_seconds: 3600,
+      ...lie.asked,
     }
     const request = signAccessRequest(asked, agentKey)
-    const requestId = requestIdOf(request)
+    const requestId = lie.requestId ?? requestIdOf(request)
     const parsed = parseAuthority(sampleAuthority)
     if (!parsed.ok) throw new Error(parsed.detail)
     const window = { not_before: this.iso(), not_after: this.iso(3600_000) }
@@ -243,7 +253,7 @@ export class GoodLog implements Disposable {
       request_hash: received.request_hash,
       ...about,
       ...window,
-      authority: { ...parsed.authority, budget: { calls: 8, cost: { EUR: '1000.00' } }, ...narrowed },
+      authority: { ...parsed.authority, budget: { calls: 8, cost: { EUR: '1000.00' } } },
       rule,
       approvers: [approver],
       policy_set: policySet,
@@ -251,6 +261,7 @@ export class GoodLog implements Disposable {
       as_of: 0,
       nonce: randomBytes(16).toString('base64url'),
       now: this.#now,
+      ...lie.statement,
     })
     const assertions: Assertion[] = [this.#passkey.sign(statementChallenge(statement))]
     const grant = grantOf(statement, assertions)
