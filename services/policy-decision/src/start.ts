@@ -75,6 +75,7 @@ export async function startPolicyDecision(
     random,
     logger,
   }
+  pdp.policies.current() // loaded now: it takes 0.1 s and more, which the first decision would spend of its deadline
   await pdp.proofs.adopt().catch(() => undefined) // a store that is away: decisions go on by the log alone
   const queues = new TreeQueues(pdp)
   const callers = new Callers(pdp)
