@@ -26,6 +26,7 @@ export default defineConfig({
       { extends: true, test: { name: 'browser', include: ['test/browser/*.test.ts'] } },
       { extends: true, test: { name: 'audit', include: ['test/audit/*.test.ts', 'test/mutants/*.test.ts'] } },
       { extends: true, test: { name: 'chaos', include: ['test/chaos/*.test.ts'], testTimeout: 600_000 } },
+      { extends: true, test: { name: 'abuse', include: ['test/abuse/*.test.ts'] } },
       { extends: true, test: { name: 'architecture', include: ['test/architecture/*.test.ts'] } },
     ],
   },

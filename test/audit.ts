@@ -77,10 +77,13 @@ function leavesOf(entries: readonly Uint8Array[], findings: Finding[]): Leaf[] {
   return leaves
 }
 
-/** Other bytes under an id that was used are a leaf without effect (DESIGN §4). */
+/** Other bytes under an id that was used, at the same place of the same topic, are a leaf without effect (DESIGN §4). */
 function firstOfEachId(leaves: readonly Leaf[]): Leaf[] {
   const ids = new Set<string>()
-  return leaves.filter(({ event }) => !ids.has(event.id) && ids.add(event.id))
+  return leaves.filter(({ topic, event: { id, partitionkey } }) => {
+    const name = `${topic} ${id} ${partitionkey}`
+    return !ids.has(name) && ids.add(name)
+  })
 }
 
 if (import.meta.main) {

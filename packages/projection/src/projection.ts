@@ -118,7 +118,8 @@ export class Projection implements AsyncDisposable {
       verified = keyRing.verifyEvent(message.bytes, topic, Date.parse(event.time))
     }
     if (!verified.ok) return verified.code
-    return event.source.startsWith(`/${verified.value.key.service}/`) ? { event } : 'key_purpose_wrong'
+    const { service } = verified.value.key
+    return event.source.startsWith(`/${service}/`) && speaksOfItself(event, service) ? { event } : 'key_purpose_wrong'
   }
 
   async #readRegistryToItsEnd(): Promise<void> {
@@ -214,3 +215,9 @@ export class Projection implements AsyncDisposable {
 
 /** Nobody answers for an event by its id on another topic. */
 const waiting = (topic: TopicName, eventId: string) => `${topic} ${eventId}`
+
+/** Every service may write heads, each of itself alone: else whoever stole one key could prove a dead issuer fresh (V8). */
+function speaksOfItself(event: DecodedEvent, service: string): boolean {
+  const { type, source, data } = event
+  return type !== 'head.published' || (data.producer === source && data.service === service)
+}

@@ -1,0 +1,255 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Agent } from '@bailiwick/agent'
+import type { Bus } from '@bailiwick/bus'
+import {
+  decodeEvent,
+  type Envelope,
+  encodeEnvelope,
+  formatSequence,
+  type Topic,
+  topicNamed,
+} from '@bailiwick/contracts'
+import { type EventPurpose, type SigningKey, signEvent } from '@bailiwick/credentials'
+import { errorCode } from '@bailiwick/errors'
+import { paths } from '@bailiwick/installation'
+import { memoryOutcomeStore } from '@bailiwick/pep'
+import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { type Approver, enrolApprover, type System, type SystemOptions, startSystem } from '@bailiwick/testkit'
+import { audit } from '../audit.ts'
+import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
+
+export { pause }
+
+/** Asks again until there is an answer. */
+export async function eventually<T>(what: string, find: () => Promise<T | undefined> | T | undefined, ms = 10_000) {
+  for (const end = performance.now() + ms; ; await pause(20)) {
+    const found = await find()
+    if (found !== undefined && found !== false) return found
+    if (performance.now() > end) throw new Error(`it did not happen: ${what}`)
+  }
+}
+
+/** The honest people and programs that an attack must not hurt, and what the attacker sees of them. */
+export class Scene implements AsyncDisposable {
+  readonly system: System
+  readonly approver: Approver
+  readonly invoices: InvoicesApi
+
+  private constructor(system: System, approver: Approver, invoices: InvoicesApi) {
+    this.system = system
+    this.approver = approver
+    this.invoices = invoices
+  }
+
+  static async open(options: SystemOptions = {}): Promise<Scene> {
+    const system = await startSystem(options)
+    return new Scene(system, await enrolApprover(system), await openInvoices(system))
+  }
+
+  /** The same installation started again; nobody signs in. */
+  static async reopen(
+    options: SystemOptions & { data: string },
+  ): Promise<Pick<Scene, 'ledger' | 'agent' | 'tryCall'> & AsyncDisposable> {
+    const system = await startSystem(options)
+    return new Scene(system, undefined as never, await openInvoices(system))
+  }
+
+  /** As the operator of this machine. */
+  async revoke(kind: string, target: string): Promise<number> {
+    const payload = { kind, target, reason: 'abuse' }
+    return (await this.system.host.operator.inject({ method: 'POST', url: '/operator/revocations', payload }))
+      .statusCode
+  }
+
+  get url(): string {
+    return this.system.url
+  }
+
+  get bus(): Bus {
+    return this.system.host.bus
+  }
+
+  get pdp() {
+    return this.system.services.policyDecision.pdp
+  }
+
+  /** What every reader has folded; the decision point stands for them. */
+  get ledger() {
+    return this.pdp.projection.ledger
+  }
+
+  agent(name: (typeof sample.agents)[number] = 'reconciler'): Agent {
+    return sampleAgent(this.system.host, name)
+  }
+
+  /** Asked for over HTTP, not answered yet. */
+  async asked(agent = this.agent(), authority: object = sampleAuthority): Promise<string> {
+    const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 3600 } as never)
+    return (await agent.request(signed)).requestId
+  }
+
+  async granted(agent = this.agent()): Promise<{ requestId: string; grantId: string }> {
+    const requestId = await this.asked(agent)
+    const { grant_id: grantId } = await this.approver.approve(requestId)
+    if (grantId === undefined) throw new Error('there is no grant')
+    return { requestId, grantId }
+  }
+
+  call(agent: Agent, grantId: string, tool = 'read', properties: object = { invoice: 'INV-1' }): Promise<Response> {
+    return agent.fetch(
+      `${this.invoices.url}/${tool}`,
+      { method: 'POST' },
+      {
+        grant: { grantId },
+        action: 'tools/call',
+        resource: { type: 'tool', id: `${sample.toolServer}/${tool}` },
+        properties: { ...properties },
+      },
+    )
+  }
+
+  /** `ok`, or the code of the refusal, of a call or of the credential that it needed. A machine that is busy is asked again. */
+  async tryCall(agent: Agent, grantId: string): Promise<string> {
+    let said = ''
+    for (let tries = 0; tries < 10; tries++) {
+      said = await this.#callOnce(agent, grantId)
+      if (said !== 'deadline_exceeded' && said !== 'state_stale' && said !== 'decision_unavailable') break
+    }
+    return said
+  }
+
+  async #callOnce(agent: Agent, grantId: string): Promise<string> {
+    try {
+      const response = await this.call(agent, grantId)
+      const body = (await response.json()) as { code?: string }
+      return response.status === 200 ? 'ok' : (body.code ?? String(response.status))
+    } catch (error) {
+      return errorCode(error)
+    }
+  }
+
+  /** The system still does what it is for: a new task, approved, acted upon. */
+  async stillWorks(agent = this.agent()): Promise<void> {
+    const { grantId } = await this.granted(agent)
+    const said = await this.tryCall(agent, grantId)
+    if (said !== 'ok') throw new Error(`an honest call was refused: ${said}`)
+  }
+
+  /** The oracle: what evidence has, from its files alone. Waits until everything published is under a checkpoint. */
+  async audited() {
+    await this.invoices.delivered()
+    for (let size = -1; size !== this.system.services.evidence.size(); await pause(500))
+      size = this.system.services.evidence.size()
+    return audit({ logDir: paths(this.system.data).log, trustPath: paths(this.system.data).trust })
+  }
+
+  /** All that stands on a topic, in order. */
+  async read(topic: string): Promise<Read[]> {
+    const seen: Read[] = []
+    await using follower = await this.bus.follow([topic], 'start', async (batch) => {
+      for (const { bytes, key } of batch) seen.push({ key, bytes, text: Buffer.from(bytes).toString() })
+    })
+    await follower.caughtUp
+    return seen
+  }
+
+  async events(topic: string): Promise<Stood[]> {
+    return (await this.read(topic)).flatMap(({ text }) => {
+      try {
+        return [JSON.parse(text) as Stood]
+      } catch {
+        return [] // poison
+      }
+    })
+  }
+
+  stolenKey(service: 'approval' | 'issuer' | 'policy-decision' | 'evidence'): SigningKey<EventPurpose> {
+    const purpose = { approval: 'approval', issuer: 'issuer', 'policy-decision': 'pdp', evidence: 'evidence' } as const
+    return this.system.host.key(service, 'event', `${purpose[service]}-event`)
+  }
+
+  /** Puts bytes on the bus as whoever may write there. */
+  put(topic: string, key: string, bytes: Uint8Array) {
+    return this.bus.publish(topic, [{ id: eventId(), key, bytes }] as never)
+  }
+
+  /** Forges an event, publishes it, and resolves once the decision point has read it. */
+  async forge(topic: string, forged: Forged, key?: SigningKey<EventPurpose>): Promise<{ id: string }> {
+    const { bytes, id } = forgedEvent(topic, forged, key)
+    const [position] = await this.put(topic, forged.key ?? forged.subject, bytes)
+    if (position && this.pdp.projection.follows(topic)) await this.pdp.projection.waitFor(position, 5000)
+    return { id }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.invoices[Symbol.asyncDispose]()
+    await this.system[Symbol.asyncDispose]()
+  }
+}
+
+export interface Read {
+  key: string
+  bytes: Uint8Array
+  text: string
+}
+
+/** An event as it stood on its topic. */
+export interface Stood extends Envelope {
+  data: never
+}
+
+export const eventId = () => `evt_${randomBytes(16).toString('hex')}`
+
+export interface Forged {
+  type: string
+  subject: string
+  data: unknown
+  key?: string
+  id?: string
+  version?: number
+  source?: string
+  time?: string
+}
+
+/** An event that is right in form; signed by this key, or with no signature but a place for one. */
+export function forgedEvent(topic: string, forged: Forged, key?: SigningKey<EventPurpose>) {
+  const id = forged.id ?? eventId()
+  const unsigned = encodeEnvelope({
+    specversion: '1.0',
+    id,
+    source: forged.source ?? '/issuer/thief',
+    type: forged.type,
+    time: forged.time ?? new Date().toISOString(),
+    subject: forged.subject,
+    datacontenttype: 'application/json',
+    dataschema: `urn:bailiwick:schema:${topic}:${forged.type}`,
+    partitionkey: forged.key ?? forged.subject,
+    version: forged.version,
+    ...(topicNamed(topic)?.leaf === false ? {} : { sequence: formatSequence(1), previous: 'none' }),
+    data: forged.data,
+  })
+  if (!key) return { id, bytes: unsigned }
+  const bytes = signEvent(unsigned, key)
+  const decoded = decodeEvent(topicNamed(topic) as Topic, bytes)
+  // An attack that is refused for its form proves nothing about what it was made for.
+  if (!decoded.ok) throw new Error(`the forgery is malformed: ${decoded.detail}`)
+  return { id, bytes }
+}
+
+async function openInvoices({ data, host, invoicesUrl, url }: System): Promise<InvoicesApi> {
+  return startInvoicesApi({
+    url: invoicesUrl,
+    id: sample.enforcementPoint,
+    toolServer: sample.toolServer,
+    trust: host.trust,
+    callerKey: sampleKey(data, 'point-caller'),
+    outcomeKey: sampleKey(data, 'point-outcome'),
+    pdpUrl: url,
+    store: memoryOutcomeStore(),
+    clock: host.clock,
+    random: host.random,
+    logger: host.logger,
+  })
+}
