@@ -9,6 +9,10 @@ export interface Report {
   measures: Measure[]
 }
 
+const crowded =
+  '**Other work competed for the cores meanwhile** (load above the number of cores). A plain fdatasync hardly notices; whatever ' +
+  'changes threads waits for its turn, so a ratio to it is too high, and rates are too low. Measure again on a quiet machine.'
+
 /** A target is shown beside the number; it fails nothing. */
 export function asMarkdown({ at, quick, machine, measures }: Report): string {
   const { cpu, cores, memory, disk, kernel, node, load } = machine
@@ -18,6 +22,7 @@ export function asMarkdown({ at, quick, machine, measures }: Report): string {
     'Written by `bailiwick bench --write`; do not edit. Everything was measured in one run on one machine, so the **ratios** are what',
     'to read: the times are that machine’s. Nothing here is asserted; CI runs `--quick`, which only shows that the bench works.',
     ...(quick ? ['', '**A smoke count (`--quick`): the numbers mean little.**'] : []),
+    ...(load > cores ? ['', crowded] : []),
     '',
     '| measured on | |',
     '|---|---|',
