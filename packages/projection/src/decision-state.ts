@@ -120,13 +120,15 @@ export class DecisionState {
     return this.#roots.get(decisionId)
   }
 
-  /** ALLOWs that are open past the time when their outcome was due. Oldest first, so it looks at few. */
+  /**
+   * ALLOWs that are open past the time when their outcome was due. Looks at all that are open: by whoever sets a date far
+   * off first, none of the later ones must be hidden.
+   */
   overdue(now: number): { root: string; record: AllowRecord }[] {
     const found: { root: string; record: AllowRecord }[] = []
     for (const [id, root] of this.#open) {
       const record = this.trees.get(root)?.allows.get(id)
-      if (record && record.outcomeDue > now) break
-      if (record) found.push({ root, record })
+      if (record && record.outcomeDue <= now) found.push({ root, record })
     }
     return found
   }

@@ -141,7 +141,7 @@ export class GrantState {
     for (const [id, { grant }] of this.trees) {
       if (Date.parse(grant.not_after) >= ms) continue
       this.trees.delete(id)
-      this.#byRequest.delete(grant.request_id)
+      if (this.#byRequest.get(grant.request_id) === id) this.#byRequest.delete(grant.request_id)
     }
   }
 }

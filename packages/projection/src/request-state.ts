@@ -80,18 +80,17 @@ export class RequestState {
 
   apply(event: DecodedEvent<'approvals.v1'>): Verdict {
     if (event.type === 'enrolment.offered') {
-      if (event.version !== 1 || this.enrolments.has(event.data.enrolment_id)) return 'void'
-      this.enrolments.set(event.data.enrolment_id, event.data)
+      const { enrolment_id } = event.data
+      if (event.version !== 1 || event.partitionkey !== enrolment_id || this.enrolments.has(enrolment_id)) return 'void'
+      this.enrolments.set(enrolment_id, event.data)
       return 'counts'
     }
     const id = event.data.request_id
     const known = this.requests.get(id)
-    if (id !== event.subject || !isNext(event.version, known?.version, this.#base)) return 'void'
-    // A base is taken as it comes: the events before it are older than anything that can still act.
-    const from =
-      known?.state ?? (event.version === 1 ? 'absent' : event.type === 'request.endorsed' ? 'pending' : 'approved')
-    const reachable = requestTransitions[from][event.type]
-    const state = reachable === 'refused' && known === undefined ? requestTransitions.pending[event.type] : reachable
+    // Under another key it would stand in another partition, and readers would meet a request's events in different orders.
+    if (id !== event.subject || id !== event.partitionkey) return 'void'
+    if (!isNext(event.version, known?.version, this.#base)) return 'void'
+    const state = known ? requestTransitions[known.state][event.type] : firstState(event)
     if (state === 'refused') return 'void'
     const record = known ?? { id, version: 0, state, changedAt: 0, endorsements: [] }
     record.version = event.version as number
@@ -107,9 +106,24 @@ export class RequestState {
     return 'counts'
   }
 
-  /** Forgets what was closed before `ms`: nothing that can still act. */
+  /** Forgets what was closed before `ms`, and what was approved for a time before it: nothing that can still act. */
   forgetClosedBefore(ms: number): void {
-    for (const [id, { state, changedAt }] of this.requests)
-      if (state !== 'pending' && changedAt < ms) this.requests.delete(id)
+    for (const [id, { state, changedAt, approved }] of this.requests)
+      if (state !== 'pending' && changedAt < ms && !(state === 'approved' && actsUntil(approved) >= ms))
+        this.requests.delete(id)
   }
+}
+
+/** While its grant lives, an approval must be remembered: who forgot it would take the next event as a new beginning. */
+function actsUntil(approved: RequestRecord['approved']): number {
+  return approved?.statement.kind === 'approval' ? Date.parse(approved.statement.not_after) : 0
+}
+
+/** A base inside a request's life is taken as it comes: the events before it are older than anything that can still act. */
+function firstState({ type, version }: { type: RequestEvent; version?: number | undefined }) {
+  if (version === 1) return requestTransitions.absent[type]
+  const whenPending = requestTransitions.pending[type]
+  if (type === 'request.endorsed') return whenPending
+  const whenApproved = requestTransitions.approved[type]
+  return whenApproved === 'refused' ? whenPending : whenApproved
 }

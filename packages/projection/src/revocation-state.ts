@@ -82,7 +82,8 @@ export function lineageOf(grant: Grant, approvers: readonly string[], credential
 }
 
 const killsByName = (kind: RevocationKind) => kind === 'credential' || kind === 'delegation' || kind === 'grant'
-const nameOf = (kind: RevocationKind, target: string) => `${kind} ${target}`
+/** There is one `all`, whatever its target says: a stop that misses would be the worst of misspellings. */
+const nameOf = (kind: RevocationKind, target: string) => (kind === 'all' ? kind : `${kind} ${target}`)
 
 /** An agent's id and its instance's: revoking `spiffe://d/agent/x` ends `spiffe://d/agent/x/instance-1` too. */
 function pathsOf(spiffeId: string): string[] {
