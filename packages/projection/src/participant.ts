@@ -62,7 +62,12 @@ export async function openParticipant(options: ParticipantOptions): Promise<Part
     newEventId,
     onFatal,
   })
-  await options.beforeHeads?.({ keyRing, projection, producer })
+  try {
+    await options.beforeHeads?.({ keyRing, projection, producer })
+  } catch (error) {
+    await projection[Symbol.asyncDispose]()
+    throw error
+  }
   const heads = publishHeads({
     producer,
     projection,

@@ -78,7 +78,8 @@ export class Producer {
 
   /**
    * Resolves when all drafts are durable and, on a followed topic, read back. Rejects with `event_too_large` before anything
-   * was numbered, with `deadline_exceeded` when durable but not read back in time: then whether it counts is unknown.
+   * was numbered, with `deadline_exceeded` when durable but not read back in time: then whether it counts is unknown. When a
+   * numbered event cannot be made durable, `onFatal` has been told.
    */
   async publish<N extends TopicName>(topic: N, drafts: readonly Draft<N>[]): Promise<Published[]> {
     const { bus, projection, durableWithinMs, readBackWithinMs, onFatal } = this.#options
@@ -92,7 +93,8 @@ export class Producer {
     try {
       positions = await publishUntilDurable(bus, topic, events, { deadlineMs: durableWithinMs, wait })
     } catch (error) {
-      onFatal(error)
+      // What has no number leaves no gap: its caller tries again, and readers that miss it are stale meanwhile.
+      if (topicNamed(topic)?.leaf === true) onFatal(error)
       throw error
     }
     const settled = await all

@@ -23,7 +23,7 @@ export interface ProjectionOptions {
   keyRing: KeyRing
   judge: JudgeChange
   time: Time
-  /** How far back all but the registry is read: nothing outlives 8 h. */
+  /** How far back all but the registry and the revocations is read: nothing outlives 8 h. */
   lookbackMs?: number
   /** `BAILIWICK_MAX_STALENESS`: how old the active issuer's newest head may be. */
   maxStalenessMs?: number
@@ -32,6 +32,11 @@ export interface ProjectionOptions {
 }
 
 const defaults = { lookbackMs: 9 * 3600 * 1000, maxStalenessMs: 2000 }
+/**
+ * Revocations are few, and their one sequence goes on for ever: a reader that saw none of the last hours would count again
+ * from 1, and what such an issuer then revokes would be void for everybody who knows better (V7).
+ */
+const readFromTheStart: ReadonlySet<string> = new Set(['registry.v1', 'revocations.v1'])
 /** How long an event of an unknown key waits for the registry to be read up to its present end. */
 const keyWaitMs = 5000
 
@@ -57,10 +62,16 @@ export class Projection implements AsyncDisposable {
   /** Resolves when everything that was there is folded: the registry first, since it certifies the keys of all else. */
   static async open(options: ProjectionOptions): Promise<Projection> {
     const projection = new Projection(options)
-    await projection.#follow(['registry.v1'], 'start')
-    const others = [...projection.#topics].filter((topic) => topic !== 'registry.v1')
-    await projection.#follow(others, { time: options.time.now() - projection.#options.lookbackMs })
-    return projection
+    try {
+      await projection.#follow(['registry.v1'], 'start')
+      if (projection.follows('revocations.v1')) await projection.#follow(['revocations.v1'], 'start')
+      const others = [...projection.#topics].filter((topic) => !readFromTheStart.has(topic))
+      await projection.#follow(others, { time: options.time.now() - projection.#options.lookbackMs })
+      return projection
+    } catch (error) {
+      await projection[Symbol.asyncDispose]()
+      throw error
+    }
   }
 
   async #follow(topics: readonly string[], since: 'start' | { time: number }): Promise<void> {

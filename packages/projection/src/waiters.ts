@@ -3,25 +3,35 @@ import type { Verdict } from './verdict.ts'
 
 /** Who waits for the projection: each with a deadline. */
 export class Waiters {
-  readonly #checks = new Set<() => boolean>()
-  readonly #verdicts = new Map<string, (verdict: Verdict) => void>()
+  readonly #checks = new Set<() => void>()
+  /** By event; first come, first answered: who publishes another event under the same id must not get this one's verdict. */
+  readonly #verdicts = new Map<string, ((verdict: Verdict) => void)[]>()
   readonly #end = new Set<() => void>()
+  #closed = false
 
-  until<T>(check: () => T | undefined, ms: number): Promise<T | undefined> {
+  /** What `check` throws is its caller's, never the follower's that happened to wake it. */
+  async until<T>(check: () => T | undefined, ms: number): Promise<T | undefined> {
     const now = check()
-    if (now !== undefined) return Promise.resolve(now)
-    return new Promise((resolve) => {
-      const finish = (value: T | undefined) => {
+    if (now !== undefined || this.#closed) return now
+    return new Promise((resolve, reject) => {
+      const forget = () => {
         clearTimeout(timer)
         this.#checks.delete(attempt)
         this.#end.delete(end)
+      }
+      const finish = (value: T | undefined) => {
+        forget()
         resolve(value)
       }
       const end = () => finish(undefined)
       const attempt = () => {
-        const value = check()
-        if (value !== undefined) finish(value)
-        return value !== undefined
+        try {
+          const value = check()
+          if (value !== undefined) finish(value)
+        } catch (error) {
+          forget()
+          reject(error)
+        }
       }
       const timer = setTimeout(end, ms)
       this.#checks.add(attempt)
@@ -31,27 +41,43 @@ export class Waiters {
 
   verdict(eventId: string, ms: number): Promise<Verdict> {
     const { promise, resolve, reject } = Promise.withResolvers<Verdict>()
+    const late = () => reject(new ServiceError('deadline_exceeded', 'an event was not read back in time'))
+    if (this.#closed) late()
     const timer = setTimeout(() => {
-      this.#verdicts.delete(eventId)
-      reject(new ServiceError('deadline_exceeded', 'an event was not read back in time'))
+      forget()
+      late()
     }, ms)
-    this.#verdicts.set(eventId, (verdict) => {
+    const forget = () => {
       clearTimeout(timer)
-      this.#verdicts.delete(eventId)
+      this.#end.delete(end)
+      const others = this.#verdicts.get(eventId)?.filter((other) => other !== answer) ?? []
+      if (others.length > 0) this.#verdicts.set(eventId, others)
+      else this.#verdicts.delete(eventId)
+    }
+    const answer = (verdict: Verdict) => {
+      forget()
       resolve(verdict)
-    })
+    }
+    const end = () => {
+      forget()
+      late()
+    }
+    this.#verdicts.set(eventId, [...(this.#verdicts.get(eventId) ?? []), answer])
+    this.#end.add(end)
     return promise
   }
 
   settle(eventId: string, verdict: Verdict): void {
-    this.#verdicts.get(eventId)?.(verdict)
+    this.#verdicts.get(eventId)?.[0]?.(verdict)
   }
 
   wake(): void {
     for (const check of this.#checks) check()
   }
 
+  /** Nobody is left waiting: what is asked from now on is answered by what is known. */
   close(): void {
+    this.#closed = true
     for (const end of this.#end) end()
   }
 }
