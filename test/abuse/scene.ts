@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Agent } from '@bailiwick/agent'
-import type { Bus } from '@bailiwick/bus'
+import type { Bus, Position } from '@bailiwick/bus'
 import {
   decodeEvent,
   type Envelope,
@@ -158,7 +158,8 @@ export class Scene implements AsyncDisposable {
   async events(topic: string): Promise<Stood[]> {
     return (await this.read(topic)).flatMap(({ text }) => {
       try {
-        return [JSON.parse(text) as Stood]
+        const event = JSON.parse(text) as Stood | null
+        return event === null ? [] : [event]
       } catch {
         return [] // poison
       }
@@ -176,11 +177,41 @@ export class Scene implements AsyncDisposable {
   }
 
   /** Forges an event, publishes it, and resolves once the decision point has read it. */
-  async forge(topic: string, forged: Forged, key?: SigningKey<EventPurpose>): Promise<{ id: string }> {
-    const { bytes, id } = forgedEvent(topic, forged, key)
-    const [position] = await this.put(topic, forged.key ?? forged.subject, bytes)
-    if (position && this.pdp.projection.follows(topic)) await this.pdp.projection.waitFor(position, 5000)
-    return { id }
+  async forge(topic: string, forged: Forged, key?: SigningKey<EventPurpose>): Promise<Position> {
+    return this.place(topic, forged.key ?? forged.subject, forgedEvent(topic, forged, key).bytes)
+  }
+
+  /** Publishes bytes, and resolves once the decision point has read them. */
+  async place(topic: string, key: string, bytes: Uint8Array): Promise<Position> {
+    const [position] = await this.put(topic, key, bytes)
+    if (position === undefined) throw new Error('it was not published')
+    if (this.pdp.projection.follows(topic)) await this.pdp.projection.waitFor(position, 10_000)
+    return position
+  }
+
+  /** What counts, for every reader. */
+  counted(): string {
+    const { registry, requests, grants, revocations, decisions } = this.ledger
+    return JSON.stringify([
+      registry.records().map(({ type, id, version, hash }) => [type, id, version, hash]),
+      [...requests.requests.values()].map(({ id, state, version }) => [id, state, version]),
+      [...requests.enrolments.keys()],
+      [...grants.trees.values()].map(({ id, state, version, credentials }) => [id, state, version, credentials.size]),
+      [...grants.refused],
+      revocations.sequence,
+      [...decisions.trees].map(([id, { version, head }]) => [id, version, head]),
+    ])
+  }
+
+  /** Resolves once evidence has said of each of these messages that it is none of its leaves; fails when it keeps silent. */
+  async parked(positions: readonly Position[]): Promise<void> {
+    const wanted = new Set(positions.map(({ topic, partition, offset }) => `${topic}/${partition}/${offset}`))
+    const topics = [...new Set(positions.map(({ topic }) => `${topic}.parked`)), 'findings.v1']
+    await eventually(`evidence tells of ${[...wanted].join()}`, async () => {
+      for (const topic of topics)
+        if (topicNamed(topic)) for (const { subject } of await this.events(topic)) wanted.delete(subject)
+      return wanted.size === 0 || undefined
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,7 +11,7 @@ export interface IngestOptions {
   bus: Bus
   participant: Pick<Participant, 'keyRing' | 'projection' | 'producer'>
   sequencer: Sequencer
-  index: Pick<LeafIndex, 'isMentioned'>
+  index: Pick<LeafIndex, 'isTold'>
   onParked: (topic: string) => void
 }
 
@@ -72,7 +72,7 @@ async function take(message: Message, verdict: LeafVerdict, options: Ingest): Pr
 /** Delivered again, it is not told again; only a crash between the two can make it so, and both then say the same. */
 async function parkOnce(message: Message, verdict: Refusal, { participant, index, parked, onParked }: Ingest) {
   const id = parkedId(message)
-  if (parked.has(id) || index.isMentioned(id)) return
+  if (parked.has(id) || index.isTold(id)) return
   parked.add(id)
   for (const oldest of parked) if (parked.size > remembered) parked.delete(oldest)
   await park(message, verdict, participant.producer)

@@ -48,7 +48,7 @@ it('finds leaves by hash, event id and everything that they name', async () => {
     expect(mentions(index, 'nobody')).toEqual([])
     expect([...index.newestMentions('req_1', 9)].map((mention) => mention.index)).toEqual([1, 0])
     expect([...index.newestMentions('req_1', 1)].map((mention) => mention.index)).toEqual([1])
-    expect([index.isMentioned('q3'), index.isMentioned('nobody')]).toEqual([true, false])
+    expect(index.isTold('q3')).toBe(false) // an agent's word for its task is not evidence's
     expect([...index.mentions('grt_1')]).toEqual([{ index: 1, type: 'grant.created' }])
   })
 })

@@ -24,6 +24,9 @@ type Key =
   | [kind: 'mention', hash: string, index: number]
   | [kind: 'meta']
 
+/** By what evidence tells of what is no leaf, or is missing; each names it as its subject. */
+const telling: ReadonlySet<string> = new Set(['event.parked', 'event.refused', 'gap.detected'])
+
 /** Leaves of one transaction while the index catches up. */
 const caughtUpAtOnce = 4096
 
@@ -99,9 +102,12 @@ export class LeafIndex implements AsyncDisposable {
     return this.#db.getRange(range).map(({ key, value }) => ({ index: Number(key[2]), type: String(value) }))
   }
 
-  /** Whether any leaf mentions an id. */
-  isMentioned(id: string): boolean {
-    for (const _ of this.newestMentions(id, 1)) return true
+  /**
+   * Whether evidence itself has told of what has this name. Others mention whatever they like: an agent that calls its task
+   * like the place of a forgery must not keep evidence silent about it.
+   */
+  isTold(name: string): boolean {
+    for (const { type } of this.mentions(name)) if (telling.has(type)) return true
     return false
   }
 

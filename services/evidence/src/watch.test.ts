@@ -39,7 +39,7 @@ function aWatch(chain: Chain) {
   } as unknown as Pick<Participant, 'projection' | 'producer'>
   const watch = startWatch({
     participant,
-    index: { chainOf: () => chain, isMentioned: (id) => log.has(id) },
+    index: { chainOf: () => chain, isTold: (id) => log.has(id) },
     checkpoint: () => ({ size: 7, root: new Uint8Array(32), note: '' }),
     lag,
     clock,

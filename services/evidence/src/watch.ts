@@ -8,7 +8,7 @@ import type { Published } from './log.ts'
 
 export interface WatchOptions {
   participant: Pick<Participant, 'projection' | 'producer'>
-  index: Pick<LeafIndex, 'chainOf' | 'isMentioned'>
+  index: Pick<LeafIndex, 'chainOf' | 'isTold'>
   checkpoint: () => Published
   lag: Pick<Lag, 'messages' | 'check'>
   clock: Clock
@@ -44,7 +44,7 @@ export function startWatch(options: WatchOptions): AsyncDisposable & { published
     if (lag.messages !== undefined) behind.set(lag.messages)
     for (const gap of gaps.due(lag.messages === 0)) {
       // What was told stands in the log, also for the next start.
-      if (index.isMentioned(gapName(gap))) continue
+      if (index.isTold(gapName(gap))) continue
       missing.inc()
       logger.error({ producer: gap.producer, from: gap.from, to: gap.to }, 'gap_detected')
       const { producer, service, from, to, headTime: head_time } = gap

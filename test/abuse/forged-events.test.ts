@@ -1,0 +1,60 @@
+import type { Position } from '@bailiwick/bus'
+import { encodeEnvelope, topics } from '@bailiwick/contracts'
+import { exampleEvent } from '@bailiwick/contracts/examples'
+import { type EventPurpose, generateKey, type SigningKey, signEvent } from '@bailiwick/credentials'
+import { expect, it } from 'vitest'
+import { Scene } from './scene.ts'
+
+const leafTopics = topics.filter(({ leaf }) => leaf)
+
+it('what nobody, a stranger or another service signed counts for no reader, whatever its topic and type (V12)', async () => {
+  await using scene = await Scene.open()
+  await scene.granted()
+  const before = scene.counted()
+  const stranger = generateKey('issuer-event') as SigningKey<EventPurpose>
+  const positions: Position[] = []
+  for (const topic of leafTopics) {
+    const others = (['approval', 'issuer', 'policy-decision', 'evidence'] as const).filter((s) => s !== topic.writer)
+    for (const type of Object.keys(topic.events)) {
+      const { jws: _, ...event } = exampleEvent(topic.name, type)
+      const unsigned = encodeEnvelope({ ...event, source: `/${topic.writer}/thief`, time: new Date().toISOString() })
+      const flipped = Buffer.from(signEvent(unsigned, scene.stolenKey(topic.writer as 'issuer')))
+      flipped[flipped.length - 10] = flipped[flipped.length - 10] === 65 ? 66 : 65
+      const forgeries = [
+        unsigned,
+        flipped,
+        signEvent(unsigned, stranger),
+        ...others.map((service) => signEvent(unsigned, scene.stolenKey(service))),
+      ]
+      for (const bytes of forgeries) positions.push(await scene.place(topic.name, event.partitionkey, bytes))
+    }
+  }
+  expect(scene.counted()).toBe(before)
+  await scene.parked(positions)
+  await scene.stillWorks()
+  const report = await scene.audited()
+  expect(report.findings).toEqual([])
+  expect(report.counted['event.refused']).toBeGreaterThan(leafTopics.length)
+})
+
+it('evidence tells of a forgery although an agent named its task after the place where it will stand (V15)', async () => {
+  await using scene = await Scene.open()
+  const agent = scene.agent()
+  const { requestId } = await scene.granted(agent)
+  const ends = await scene.bus.ends('revocations.v1')
+  const permission = { actions: ['tools/call'], resource: { type: 'tool', id: 'invoices/read' } }
+  await scene.asked(agent, {
+    type: 'bailiwick_task',
+    task: `revocations.v1/0/${ends[0]}`,
+    permissions: [permission],
+    budget: { calls: 1 },
+    max_depth: 0,
+    max_children: 0,
+  })
+  await scene.audited() // the ask is in the log
+  const event = exampleEvent('revocations.v1', 'revocation.declared')
+  const { jws: _, ...forged } = { ...event, source: '/issuer/thief', subject: requestId }
+  const bytes = signEvent(encodeEnvelope(forged), generateKey('issuer-event') as SigningKey<EventPurpose>)
+  await scene.parked([await scene.place('revocations.v1', event.partitionkey, bytes)])
+  expect((await scene.audited()).findings).toEqual([])
+})
