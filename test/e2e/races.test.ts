@@ -10,6 +10,7 @@ import { eventually, type Seen } from './world.ts'
 const [reading, adjusting] = sampleAuthority.permissions
 const { where, cost, actions, resource } = adjusting
 const racers = 64
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const authorities = {
   calls: {
@@ -125,7 +126,9 @@ it('settles races of two instances over a store that is away by the log, and nev
   expect(await takenOnTheLog(system)).toBe(allowed(answers).length)
 })
 
-it('evaluates again what another writer was ahead of, and all that it had put after it (V2, V9)', async () => {
+it('evaluates again what another writer was ahead of, and all of its batch after that (V2, V9)', async () => {
+  const gate = Promise.withResolvers<void>()
+  const batches: number[] = []
   let intrude: (() => Promise<void>) | undefined
   await using system = await granted(
     {
@@ -133,11 +136,11 @@ it('evaluates again what another writer was ahead of, and all that it had put af
       grantStore: (real) =>
         faultyGrantStore(real, (method) => (intrude && method !== 'remember' ? 'before' : undefined)),
       wrapRecord: (record) => async (drafts) => {
-        if (drafts.some(({ type }) => type === 'decision.allowed')) {
-          const first = intrude
-          intrude = undefined
-          await first?.()
-        }
+        const allows = drafts.filter(({ type }) => type === 'decision.allowed').length
+        if (!intrude || allows === 0) return record(drafts)
+        batches.push(allows)
+        if (batches.length === 1) await gate.promise
+        if (batches.length === 2) await intrude()
         return record(drafts)
       },
     },
@@ -148,31 +151,40 @@ it('evaluates again what another writer was ahead of, and all that it had put af
   const model = await point.call({ credential, ...adjust('1') })
   const [like] = (await world.events('decisions.v1')).filter(({ subject }) => subject === model.decisionId)
   if (like?.type !== 'decision.allowed') throw new Error('no model')
-  // Takes nearly all; then ours, of which the second would fit only had the intruder not been there.
+  // Takes nearly all; of ours, the second would fit only had the intruder not been there.
   intrude = async () => {
+    const { version, head } = await eventually(() => {
+      const tree = pdp.projection.ledger.decisions.trees.get(grant.grantId)
+      return tree?.version === 2 ? tree : undefined
+    })
     const decisionId = `${model.decisionId.slice(0, -4)}ZZZZ`
     await pdp.producer.publishOne('decisions.v1', {
       type: 'decision.allowed',
       subject: decisionId,
       key: grant.grantId,
-      version: 2,
+      version: version + 1,
       data: {
         ...like.data,
-        after: like.id,
+        after: head,
         decision_id: decisionId,
         call_id: 'call_intruder00000',
         reserved: { ...like.data.reserved, cost: { EUR: '90' } },
       },
     })
   }
-  const [small, large] = await Promise.all([
-    point.call({ credential, ...adjust('1') }),
-    point.call({ credential, ...adjust('90') }),
-  ])
-  expect(small).toMatchObject({ decision: true })
-  expect(large).toMatchObject({ decision: false, reason: 'budget_exhausted' })
+  const held = point.call({ credential, ...adjust('1') })
+  await eventually(() => batches.length === 1 || undefined)
+  const small = point.call({ credential, ...adjust('1') })
+  await pause(50)
+  const large = point.call({ credential, ...adjust('90') })
+  await pause(50)
+  gate.resolve()
+  expect(await held).toMatchObject({ decision: true })
+  expect(await small).toMatchObject({ decision: true })
+  expect(await large).toMatchObject({ decision: false, reason: 'budget_exhausted' })
+  expect(batches.slice(0, 2)).toEqual([1, 2])
   const spend = world.pdp.pdp.projection.ledger.decisions.trees.get(grant.grantId)
-  expect(spend?.taken.cost.get('EUR')).toBe(92_000_000n)
+  expect(spend?.taken.cost.get('EUR')).toBe(93_000_000n)
 })
 
 it('goes on by the log alone when the store hangs, within its deadline (V9)', async () => {

@@ -46,9 +46,10 @@ it('lets a new approval act after a revocation of everything earlier, and the ol
 it.each([
   ['all', 'everything'],
   ['grant', '*'],
+  ['agent', 'spiffe://bailiwick.local/agent/reconciled'],
 ])('acknowledges no revocation that could kill nothing: %s %s (V7)', async (kind, target) => {
   await using system = await granted()
-  expect(await system.world.revoke(kind, target)).toBe(400)
+  expect(await system.world.revoke(kind, target)).toBe(404)
   expect(await system.world.events('revocations.v1')).toEqual([])
 })
 
@@ -97,6 +98,28 @@ it('looks again after the decision is durable: a revocation meanwhile denies, an
   await eventually(() => system.taken() === 0n || undefined)
 })
 
+it('looks again whether it is fresh: a decision that took longer than the proof of its state denies (V8)', async () => {
+  const gate = Promise.withResolvers<void>()
+  let holds = false
+  await using system = await granted({
+    pdp: { maxStalenessMs: 800 },
+    wrapRecord: (record) => async (drafts) => {
+      if (holds && drafts.some(({ type }) => type === 'decision.allowed')) await gate.promise
+      return record(drafts)
+    },
+  })
+  holds = true
+  const call = system.point.call({ credential: system.credential, ...read })
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  await system.world.issuer?.[Symbol.asyncDispose]()
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  gate.resolve()
+  expect(await call).toMatchObject({ decision: false, reason: 'state_stale' })
+  await eventually(async () =>
+    (await system.world.events('decisions.v1')).find(({ type }) => type === 'decision.abandoned'),
+  )
+})
+
 it('keeps a revocation through a restart of the PDP, and with the grant store emptied (V7)', async () => {
   await using system = await granted()
   const { world, credential, grant } = system
@@ -110,12 +133,12 @@ it('keeps a revocation through a restart of the PDP, and with the grant store em
 it('declares a burst of revocations without gap or loss (V7)', async () => {
   await using system = await granted()
   const { world } = system
-  const targets = Array.from({ length: 40 }, (_, n) => `crd_${String(n).padStart(20, '0')}`)
-  const statuses = await Promise.all(targets.map((target) => world.revoke('credential', target)))
+  const targets = Array.from({ length: 40 }, (_, n) => `dlg_${String(n).padStart(20, '0')}`)
+  const statuses = await Promise.all(targets.map((target) => world.revoke('delegation', target)))
   expect(new Set(statuses)).toEqual(new Set([200]))
   const events = await world.events('revocations.v1')
   expect(events.map(({ version }) => version)).toEqual(targets.map((_, n) => n + 1))
-  expect(await world.revoke('credential', targets[0] ?? '')).toBe(200)
+  expect(await world.revoke('delegation', targets[0] ?? '')).toBe(200)
   expect(await world.events('revocations.v1')).toHaveLength(40)
 })
 
