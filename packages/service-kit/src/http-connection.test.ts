@@ -97,15 +97,19 @@ it('finishes what it is answering before it closes, takes nothing new, and says 
 it('does not start a request that is sent behind a running one during the close', async () => {
   const fixture = await aServer()
   const gate = Promise.withResolvers<string>()
+  const running = Promise.withResolvers<void>()
   let started = 0
-  fixture.server.get('/slow', () => gate.promise)
+  fixture.server.get('/slow', () => {
+    running.resolve()
+    return gate.promise
+  })
   fixture.server.post('/effect', async () => ++started)
   const port = await listening(fixture)
   const behind = 'POST /effect HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n'
-  const both = speak(port, 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n', 60, behind)
-  await after(30)
+  const both = speak(port, 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n', 500, behind)
+  await running.promise
   const closed = fixture.server.close()
-  await after(100)
+  await after(1000)
   gate.resolve('done')
   expect(await both).toContain('done')
   await closed
