@@ -43,8 +43,11 @@ const wanted = process.argv.slice(2)
 const chosen = runs.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
 if (chosen.length === 0) throw new Error(`there are ${runs.map(({ name }) => name).join(', ')}`)
 
+const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
+
 for (const run of chosen) {
   const began = new Date()
+  const commit = commitNow()
   const { code, output } = await execute(run)
   const kept = output
     .split('\n')
@@ -52,7 +55,7 @@ for (const run of chosen) {
     .filter((line) => line.trim() !== '' && run.keep(line))
   const path = join(root, 'docs/runs', `${began.toISOString().slice(0, 10)}-${run.name}.md`)
   mkdirSync(join(root, 'docs/runs'), { recursive: true })
-  writeFileSync(path, page(run, { began, code, kept }))
+  writeFileSync(path, page(run, { began, commit, code, kept }))
   console.log(`${run.name}: ${code === 0 ? 'held' : 'FAILED'}; ${path}`)
   if (code !== 0) process.exitCode = 1
 }
@@ -74,10 +77,18 @@ async function execute({ command: [program = '', ...args], env }: Run): Promise<
   return { code, output }
 }
 
-function page({ name, about }: Run, { began, code, kept }: { began: Date; code: unknown; kept: string[] }): string {
-  const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
+function commitNow(): string {
   const changed = git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ', with uncommitted changes'
+  return `${git('rev-parse', 'HEAD')}${changed}`
+}
+
+function page(
+  { name, about }: Run,
+  { began, commit, code, kept }: { began: Date; commit: string; code: unknown; kept: string[] },
+): string {
   const [cpu] = cpus()
+  // Sources run directly: what was changed meanwhile is what ran from then on.
+  const moved = commit === commitNow() ? '' : `; at the end ${commitNow()}`
   return [
     `# ${began.toISOString().slice(0, 10)}: ${name}`,
     '',
@@ -85,7 +96,7 @@ function page({ name, about }: Run, { began, code, kept }: { began: Date; code: 
     '',
     `- result: **${code === 0 ? 'held' : 'failed'}**, in ${Math.round((Date.now() - began.getTime()) / 1000)} s`,
     `- seed: ${seed} (\`BAILIWICK_SEED=${seed} npm run nightly -- ${name}\`)`,
-    `- commit: ${git('rev-parse', 'HEAD')}${changed}`,
+    `- commit: ${commit}${moved}`,
     `- machine: ${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()} ${release()}, Node ${process.version}`,
     '',
     '```text',

@@ -42,6 +42,40 @@ it('takes a batch that lost its place to another instance for void, not for wron
   expect((await findingsOf(log, leaves)).map(({ rule }) => rule)).toEqual(['V15', 'version'])
 })
 
+it('counts nothing that the state of a request, a grant or a decision refuses', async () => {
+  using log = await goodLog()
+  const received = log.draft<'approvals.v1', 'request.received'>('task received')
+  const { data: approved } = log.draft<'approvals.v1', 'request.approved'>('task approved')
+  const { data: intended } = log.draft<'grants.v1', 'credential.intended'>('task intended')
+  const { data: issued } = log.draft<'grants.v1', 'credential.issued'>('task issued')
+  const { data: read } = allowed(log, 'read')
+  const { grant } = log.draft<'grants.v1', 'grant.created'>('task grant').data
+  const [request, key] = [received.subject, grant.id]
+  const once = { decision_id: read.decision_id, grant_id: key }
+  const anew = { ...intended, credential_id: `crd_${'n'.repeat(20)}` }
+  const say: GoodLog['say'] = (name, topic, type, subject, data, more) =>
+    log.say(`refused ${name}`, topic, type, subject, data, more)
+  say('received', 'approvals.v1', 'request.received', request, received.data, { version: 4 })
+  say('approved', 'approvals.v1', 'request.approved', request, approved, { version: 4 })
+  say('run out', 'approvals.v1', 'request.expired', request, { request_id: request }, { version: 4 })
+  say('created', 'grants.v1', 'grant.created', key, { grant }, { version: 5 })
+  say('resumed', 'grants.v1', 'grant.resumed', key, { grant }, { version: 5 })
+  say('intended', 'grants.v1', 'credential.intended', 'crd', anew, { key, version: 5 })
+  say('issued', 'grants.v1', 'credential.issued', 'crd', issued, { key, version: 5 })
+  say(
+    'call',
+    'decisions.v1',
+    'decision.allowed',
+    'dec',
+    { ...read, decision_id: `dec_${'n'.repeat(20)}` },
+    { key, version: 11 },
+  )
+  say('back', 'decisions.v1', 'decision.abandoned', 'dec', { ...once, call_id: read.call_id }, { key, version: 11 })
+  say('lost', 'decisions.v1', 'outcome.missing', 'dec', { ...once, due: read.outcome_due }, { key, version: 11 })
+  log.write()
+  expect(await audit(log.at)).toMatchObject({ findings: [], void: 11, counted: { 'decision.allowed': 5 } })
+})
+
 it('ends with 1 as a command, and names the leaf, when something is wrong', { timeout: 20_000 }, async () => {
   using log = await goodLog()
   const run = () =>
