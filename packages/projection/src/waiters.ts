@@ -42,7 +42,10 @@ export class Waiters {
   verdict(eventId: string, ms: number): Promise<Verdict> {
     const { promise, resolve, reject } = Promise.withResolvers<Verdict>()
     const late = () => reject(new ServiceError('deadline_exceeded', 'an event was not read back in time'))
-    if (this.#closed) late()
+    if (this.#closed) {
+      late()
+      return promise
+    }
     const timer = setTimeout(() => {
       forget()
       late()
