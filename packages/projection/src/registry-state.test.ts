@@ -1,0 +1,162 @@
+import type { DecodedEvent, Entity, EntityType } from '@bailiwick/contracts'
+import { exampleEvent } from '@bailiwick/contracts/examples'
+import { jcsHash } from '@bailiwick/credentials'
+import { describe, expect, it } from 'vitest'
+import { anEvent, at, noon } from './events.fixture.ts'
+import { type JudgeChange, type RegistryChange, RegistryState } from './registry-state.ts'
+
+const exampleOf = <T extends EntityType>(type: T) =>
+  (exampleEvent('registry.v1', `${type}.registered`).data as { value: Entity<T> }).value
+const approver = exampleOf('approver')
+const yes: JudgeChange = async () => true
+
+interface Told {
+  version?: number
+  time?: number
+  hash?: string
+  id?: string
+}
+/** `value` undefined: retired. */
+function change<T extends EntityType>(
+  verb: 'registered' | 'changed' | 'retired',
+  type: T,
+  value: Entity<T> | undefined,
+  { version = 1, time = 0, hash = value && jcsHash(value), id = value?.id ?? exampleOf(type).id }: Told = {},
+): DecodedEvent<'registry.v1'> {
+  const data = { entity: { type, id }, ...(value === undefined ? {} : { value, hash }) } as never
+  return anEvent('registry.v1', `${type}.${verb}` as never, { about: `${type} ${id}`, version, time: at(time), data })
+}
+const named = (name: string): Entity<'approver'> => ({ ...approver, name })
+
+describe('versions', () => {
+  it('go from registration on, one by one, and a retired entity may come back', async () => {
+    const registry = new RegistryState(yes)
+    const told: [DecodedEvent<'registry.v1'>, string][] = [
+      [change('changed', 'approver', named('A'), { version: 1 }), 'void'],
+      [change('registered', 'approver', named('A'), { version: 2 }), 'void'],
+      [change('registered', 'approver', named('A'), { version: 1 }), 'counts'],
+      [change('registered', 'approver', named('B'), { version: 2 }), 'void'],
+      [change('changed', 'approver', named('B'), { version: 1 }), 'void'],
+      [change('changed', 'approver', named('B'), { version: 3 }), 'void'],
+      [change('changed', 'approver', named('B'), { version: 2 }), 'counts'],
+      [change('retired', 'approver', undefined, { version: 3 }), 'counts'],
+      [change('changed', 'approver', named('C'), { version: 4 }), 'void'],
+      [change('retired', 'approver', undefined, { version: 4 }), 'void'],
+      [change('registered', 'approver', named('C'), { version: 4 }), 'counts'],
+    ]
+    for (const [event, verdict] of told) expect(await registry.apply(event)).toBe(verdict)
+    expect(registry.record('approver', approver.id)).toMatchObject({ version: 4, value: named('C') })
+  })
+
+  it('are of one entity: another of the same name but type is another', async () => {
+    const registry = new RegistryState(yes)
+    const rule = { ...exampleOf('rule'), id: approver.id }
+    expect(await registry.apply(change('registered', 'approver', approver))).toBe('counts')
+    expect(await registry.apply(change('registered', 'rule', rule))).toBe('counts')
+    expect(registry.get('rule', approver.id)).toEqual(rule)
+    expect(registry.get('approver', approver.id)).toEqual(approver)
+  })
+})
+
+describe('what is void', () => {
+  it('a value that is not what its hash says, or not of the entity that is named (V3)', async () => {
+    const registry = new RegistryState(yes)
+    const other = jcsHash(named('Mallory'))
+    expect(await registry.apply(change('registered', 'approver', approver, { hash: other }))).toBe('void')
+    expect(await registry.apply(change('registered', 'approver', approver, { id: 'somebody-else' }))).toBe('void')
+    expect(registry.records()).toEqual([])
+  })
+
+  it('what its judge refuses: nothing changes, and the version is free for another (V3)', async () => {
+    let answer = false
+    const asked: RegistryChange[] = []
+    const registry = new RegistryState(async (change) => {
+      asked.push(change)
+      return answer
+    })
+    expect(await registry.apply(change('registered', 'approver', approver))).toBe('void')
+    expect([registry.approvers, registry.view().enrolled]).toEqual([[], false])
+    answer = true
+    expect(await registry.apply(change('registered', 'approver', approver, { time: 7 }))).toBe('counts')
+    expect(await registry.apply(change('changed', 'approver', named('B'), { version: 2 }))).toBe('counts')
+    expect(await registry.apply(change('retired', 'approver', undefined, { version: 3 }))).toBe('counts')
+    const [first, second] = [jcsHash(approver), jcsHash(named('B'))]
+    expect(asked.slice(1)).toMatchObject([
+      { type: 'approver', id: approver.id, version: 1, before: undefined, after: first, at: noon + 7 },
+      { version: 2, before: first, after: second, value: named('B') },
+      { version: 3, before: second, after: undefined, value: undefined },
+    ])
+  })
+
+  it('the judge sees the registry as it was before', async () => {
+    const seen: number[] = []
+    const registry = new RegistryState(async (_, before) => seen.push(before.approvers.length) > 0)
+    await registry.apply(change('registered', 'approver', approver))
+    await registry.apply(change('registered', 'approver', { ...approver, id: 'second' }))
+    expect(seen).toEqual([0, 1])
+  })
+})
+
+describe('what it was', () => {
+  it('a view of any time shows who could approve then; enrolment is for ever', async () => {
+    const registry = new RegistryState(yes)
+    expect(registry.view()).toMatchObject({ enrolled: false, approvers: new Map() })
+    await registry.apply(change('registered', 'approver', named('A'), { time: 1000 }))
+    await registry.apply(change('changed', 'approver', named('B'), { version: 2, time: 2000 }))
+    await registry.apply(change('retired', 'approver', undefined, { version: 3, time: 3000 }))
+    await registry.apply(change('registered', 'approver', named('C'), { version: 4, time: 4000 }))
+    const nameAt = (ms: number) => registry.view(noon + ms).approvers.get(approver.id)?.name
+    expect([999, 1000, 1999, 2000, 2999, 3000, 3999, 4000].map(nameAt)).toEqual([
+      undefined,
+      'A',
+      'A',
+      'B',
+      'B',
+      undefined,
+      undefined,
+      'C',
+    ])
+    expect(registry.view().approvers.get(approver.id)?.name).toBe('C')
+    expect(registry.view(noon).enrolled).toBe(true)
+  })
+
+  it('a view keeps rules and approvers apart', async () => {
+    const registry = new RegistryState(yes)
+    await registry.apply(change('registered', 'approver', { ...approver, id: 'same' }))
+    await registry.apply(change('registered', 'rule', { ...exampleOf('rule'), id: 'same' }))
+    const { approvers, rules } = registry.view()
+    expect([approvers.get('same')?.id, rules.get('same')?.order]).toEqual(['same', exampleOf('rule').order])
+    expect([approvers.size, rules.size]).toEqual([1, 1])
+  })
+})
+
+describe('who is who', () => {
+  it('a passkey leads to its approver until that one, or the passkey, is gone', async () => {
+    const registry = new RegistryState(yes)
+    const [credential] = approver.credentials
+    const key = credential?.credential_id ?? ''
+    expect(registry.passkey(key)).toBeUndefined()
+    await registry.apply(change('registered', 'approver', approver))
+    expect(registry.passkey(key)).toEqual({ approver, credential })
+    expect(registry.passkey('')).toBeUndefined()
+    const without = { ...approver, credentials: [] }
+    await registry.apply(change('changed', 'approver', without, { version: 2 }))
+    expect(registry.passkey(key)).toBeUndefined()
+    await registry.apply(change('changed', 'approver', approver, { version: 3 }))
+    await registry.apply(change('retired', 'approver', undefined, { version: 4 }))
+    expect(registry.passkey(key)).toBeUndefined()
+  })
+
+  it('an instance is an agent and one of its keys, by its whole name', async () => {
+    const registry = new RegistryState(yes)
+    const agent = exampleOf('agent')
+    await registry.apply(change('registered', 'agent', agent))
+    const key = agent.attestor.keys[0]
+    expect(registry.instance(`${agent.id}/${key?.instance}`)).toEqual({ agent, jwk: key?.jwk })
+    for (const name of [agent.id, `${agent.id}/two`, `${agent.id}/`, `${agent.id}x/${key?.instance}`, '', '/'])
+      expect(registry.instance(name)).toBeUndefined()
+    await registry.apply(change('retired', 'agent', undefined, { version: 2 }))
+    expect(registry.instance(`${agent.id}/${key?.instance}`)).toBeUndefined()
+    expect(registry.all('agent')).toEqual([])
+  })
+})
