@@ -71,7 +71,7 @@ export class Scene implements AsyncDisposable {
     return this.system.host.bus
   }
 
-  get pdp() {
+  get pdp(): System['services']['policyDecision']['pdp'] {
     return this.system.services.policyDecision.pdp
   }
 

@@ -119,6 +119,7 @@ export const enforcementPointSchema = z
     caller_jwk: publicJwkSchema,
     outcome_jwk: publicJwkSchema,
     resources: z.array(resourceScopeSchema).min(1).max(256),
+    /** Where callers reach it: a proof made for any other place is refused there. */
     base_urls: z.array(z.url().max(2048)).max(64),
     may_release: z.boolean(),
   })

@@ -1,5 +1,11 @@
 import type { EnforcementPoint } from '@bailiwick/contracts'
-import { type AccessToken, claimedKeyId, verifyAccessToken, verifyDpopProof } from '@bailiwick/credentials'
+import {
+  type AccessToken,
+  claimedKeyId,
+  normalizeHtu,
+  verifyAccessToken,
+  verifyDpopProof,
+} from '@bailiwick/credentials'
 import type { DenialReason, ErrorCode } from '@bailiwick/errors'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -29,6 +35,7 @@ export async function verifyCredential(
   if (typeof token === 'string') return { ok: false, reason: token }
   if (observed.proof === undefined || observed.htm === undefined || observed.htu === undefined)
     return { ok: false, reason: 'proof_missing', token }
+  if (!isAtPoint(point, observed.htu)) return { ok: false, reason: 'pep_out_of_scope', token }
   const { digest } = request
   if (digest === undefined || (observed.action_digest !== undefined && observed.action_digest !== digest))
     return { ok: false, reason: 'action_digest_mismatch', token }
@@ -56,6 +63,18 @@ function inScope(point: EnforcementPoint, resource: EvaluationRequest['resource'
     if (scope.type !== resource.type) return false
     if ('id' in scope) return scope.id === resource.id
     return 'id_prefix' in scope ? resource.id.startsWith(scope.id_prefix) : true
+  })
+}
+
+/**
+ * Whether the call was made to where the registry says that the point is. Else a proof that an agent made for an impostor's
+ * address could be brought here by a point that believes a `Host` header, or that was taken over.
+ */
+function isAtPoint({ base_urls }: EnforcementPoint, htu: string): boolean {
+  const called = normalizeHtu(htu)
+  return base_urls.some((url) => {
+    const base = normalizeHtu(url)?.replace(/\/*$/, '/')
+    return called !== undefined && base !== undefined && `${called}/`.startsWith(base)
   })
 }
 

@@ -1,0 +1,287 @@
+import { randomBytes } from 'node:crypto'
+import { verifyRegistration } from '@bailiwick/approval-statement'
+import { readKeyFile, signInvitation } from '@bailiwick/credentials'
+import { paths } from '@bailiwick/installation'
+import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { type SoftwarePasskey, type System, softwarePasskey, startSystem } from '@bailiwick/testkit'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { audit } from '../audit.ts'
+import { eventually, pause } from './scene.ts'
+
+let system: System
+let owner: Person
+beforeAll(async () => {
+  system = await startSystem()
+  owner = new Person()
+  await owner.enrol()
+})
+afterAll(async () => {
+  await pause(1500)
+  const at = paths(system.data)
+  const { findings } = await audit({ logDir: at.log, trustPath: at.trust })
+  await system[Symbol.asyncDispose]()
+  expect(findings).toEqual([])
+})
+
+const bytesOf = (text: string) => Buffer.from(text, 'base64url')
+
+interface Said {
+  status: number
+  code?: string | undefined
+  body: Record<string, never>
+}
+
+/** A browser with a passkey, whose headers an attacker's page, or proxy, may choose. */
+class Person {
+  readonly passkey: SoftwarePasskey = softwarePasskey({ rpId: 'localhost', origin: system.url })
+  cookie = ''
+
+  async send(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string | undefined> = {},
+  ): Promise<Said> {
+    const all = { origin: system.url, cookie: this.cookie, 'content-type': 'application/json', ...headers }
+    const sent = Object.entries(all).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== '')
+    const response = await fetch(`${system.url}${path}`, {
+      method,
+      headers: sent,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const set = response.headers.getSetCookie()[0]?.split(';')[0]
+    if (set !== undefined && response.ok) this.cookie = set
+    const answer = (await response.json()) as Record<string, never> & { code?: string }
+    return { status: response.status, code: answer.code, body: answer }
+  }
+
+  post(path: string, body: unknown = {}, headers: Record<string, string | undefined> = {}) {
+    return this.send('POST', `/console/api/${path}`, body, headers)
+  }
+
+  async enrol(): Promise<void> {
+    const { body: offered } = await this.post('enrolment/options', { approver_id: sample.owner, name: 'Olivia' })
+    const { enrolment_id, options, invitation: facts } = offered as unknown as Offer
+    const response = this.passkey.register(bytesOf(options.challenge))
+    const made = await verifyRegistration({
+      response,
+      challenge: options.challenge,
+      rpId: 'localhost',
+      origins: [system.url],
+    })
+    if (!made.ok) throw new Error(made.detail)
+    const { credential_id, public_key } = made.passkey
+    const key = readKeyFile(paths(system.data).keys('invitation'), 'invitation', 'invitation')
+    const invitation = signInvitation({ ...facts, credential_id, public_key } as never, key)
+    expect((await this.post('enrolment', { enrolment_id, response, invitation })).status).toBe(200)
+  }
+
+  async signIn(): Promise<Said> {
+    const { body } = await this.post('session/options')
+    const { sign_in_id, options } = body as unknown as { sign_in_id: string; options: { challenge: string } }
+    return this.post('session', { sign_in_id, assertion: this.passkey.sign(bytesOf(options.challenge)) })
+  }
+
+  async rendered(requestId: string, narrowed: object = {}): Promise<{ statement_hash: string; challenge: string }> {
+    const said = await this.post(`requests/${requestId}/statement`, narrowed)
+    if (said.status !== 200) throw new Error(said.code)
+    return said.body as never
+  }
+
+  approve(
+    requestId: string,
+    { statement_hash, challenge }: { statement_hash: string; challenge: string },
+    passkey = this.passkey,
+  ) {
+    return this.post(`requests/${requestId}/approve`, { statement_hash, assertion: passkey.sign(bytesOf(challenge)) })
+  }
+}
+interface Offer {
+  enrolment_id: string
+  options: { challenge: string }
+  invitation: object
+}
+
+const ask = async (name: (typeof sample.agents)[number] = 'reconciler') => {
+  const agent = sampleAgent(system.host, name)
+  const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 3600 })
+  return (await agent.request(signed)).requestId
+}
+const ledger = () => system.services.policyDecision.pdp.projection.ledger
+const grantsOf = (requestId: string) =>
+  [...ledger().grants.trees.values()].filter(({ grant }) => grant.request_id === requestId)
+const stateOf = (requestId: string) => ledger().requests.requests.get(requestId)?.state
+
+it('a page of another origin can do nothing with a person’s cookie, and frame nothing (V3)', async () => {
+  const requestId = await ask()
+  const { statement_hash, challenge } = await owner.rendered(requestId)
+  const assertion = owner.passkey.sign(bytesOf(challenge))
+  const foreign: Record<string, string | undefined>[] = [
+    { origin: undefined },
+    { origin: 'null' },
+    { origin: 'http://thief.example' },
+    { origin: `${system.url}.thief.example` },
+    { origin: system.url.replace('http:', 'https:') },
+    { origin: system.url.replace('localhost', '127.0.0.1') },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { 'content-type': 'text/plain' },
+    { 'content-type': 'application/x-www-form-urlencoded' },
+  ]
+  const paths: [string, unknown][] = [
+    ['statement', {}],
+    ['approve', { statement_hash, assertion }],
+    ['deny', {}],
+    ['withdraw', {}],
+  ]
+  for (const headers of foreign)
+    for (const [verb, body] of paths) {
+      const { status } = await owner.post(`requests/${requestId}/${verb}`, body, headers)
+      expect([verb, headers, status]).toEqual([verb, headers, 'content-type' in headers ? 415 : 403])
+    }
+  for (const cookie of [
+    '',
+    '__Host-bailiwick=x',
+    `${owner.cookie}; ${owner.cookie}`,
+    owner.cookie.replace('__Host-', ''),
+  ])
+    expect((await owner.post(`requests/${requestId}/deny`, {}, { cookie })).status).toBe(401)
+  expect(stateOf(requestId)).toBe('pending')
+  for (const path of ['/', '/console', '/console/index.html', '/console/api/hello']) {
+    const { headers } = await fetch(`${system.url}${path}`)
+    expect(headers.get('content-security-policy')).toMatch(/frame-ancestors 'none'/)
+    expect(headers.get('content-security-policy')).not.toMatch(/unsafe-inline|unsafe-eval/)
+    expect(headers.get('access-control-allow-origin')).toBeNull()
+    expect(headers.get('x-content-type-options')).toBe('nosniff')
+  }
+  expect((await owner.approve(requestId, await owner.rendered(requestId))).status).toBe(200)
+})
+
+it('a statement is signed in the session and for the request that it was shown for, once (V10)', async () => {
+  const [mine, other] = [await ask(), await ask('forecaster')]
+  const shown = await owner.rendered(mine)
+  const elsewhere = new Person()
+  expect((await elsewhere.approve(mine, shown, owner.passkey)).code).toBe('caller_unauthenticated')
+  const again = new Person()
+  Object.assign(again, { passkey: owner.passkey })
+  expect((await again.signIn()).status).toBe(200)
+  expect((await again.approve(mine, shown)).code).toBe('statement_unknown')
+  expect((await owner.approve(other, shown)).code).toBe('statement_unknown')
+  // It was taken by the attempt, as everything that is shown once.
+  const fresh = await owner.rendered(mine)
+  expect(
+    (await owner.approve(mine, { ...fresh, challenge: randomBytes(32).toString('base64url') })).status,
+  ).toBeGreaterThanOrEqual(400)
+  const last = await owner.rendered(mine)
+  for (const lies of [
+    { userVerified: false },
+    { userPresent: false },
+    { origin: 'http://thief.example' },
+    { type: 'webauthn.create' },
+    { crossOrigin: true },
+  ])
+    expect(
+      (await owner.approve(mine, await owner.rendered(mine), owner.passkey.raw(lies))).status,
+    ).toBeGreaterThanOrEqual(400)
+  expect(grantsOf(mine)).toHaveLength(0)
+  expect((await owner.approve(mine, last)).status).toBe(200)
+  expect((await owner.approve(mine, last)).status).toBeGreaterThanOrEqual(400)
+  expect(grantsOf(mine)).toHaveLength(1)
+  expect((await owner.post(`requests/${other}/deny`)).status).toBe(200)
+  await expect(owner.rendered(other)).rejects.toThrow()
+  expect((await owner.post(`requests/${other}/withdraw`)).status).toBeGreaterThanOrEqual(400)
+})
+
+it('of many approvals at once of one request, each narrower in its own way, exactly one grants (V10)', async () => {
+  const requestId = await ask()
+  const shown = []
+  for (const calls of [1, 2, 3, 4, 5, 6])
+    shown.push(
+      await owner.rendered(requestId, {
+        authority: { ...sampleAuthority, budget: { ...sampleAuthority.budget, calls } },
+      }),
+    )
+  const answers = await Promise.all(shown.map((each) => owner.approve(requestId, each)))
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
+  await pause(200)
+  expect(grantsOf(requestId)).toHaveLength(1)
+  for (const wider of [
+    { ...sampleAuthority, budget: { calls: 201, cost: { EUR: '2000.00' } } },
+    { ...sampleAuthority, max_depth: 1 },
+    {
+      ...sampleAuthority,
+      permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: 'invoices/delete' } }],
+    },
+    { ...sampleAuthority, task: 'another' },
+  ])
+    await expect(owner.rendered(await ask('forecaster'), { authority: wider })).rejects.toThrow()
+})
+
+it('who was cancelled by its agent, or is no longer signed in, is not approved (V3)', async () => {
+  for (const { id } of (
+    (await owner.send('GET', '/console/api/state')).body as unknown as { requests: { id: string }[] }
+  ).requests)
+    await owner.post(`requests/${id}/deny`)
+  const requestId = await ask()
+  const shown = await owner.rendered(requestId)
+  await sampleAgent(system.host, 'reconciler').cancel(requestId)
+  expect((await owner.approve(requestId, shown)).status).toBeGreaterThanOrEqual(400)
+  expect(grantsOf(requestId)).toHaveLength(0)
+  const next = await ask()
+  const late = await owner.rendered(next)
+  const { cookie } = owner
+  expect((await owner.post('session/end')).status).toBe(200)
+  owner.cookie = cookie
+  expect((await owner.approve(next, late)).code).toBe('caller_unauthenticated')
+  expect((await owner.signIn()).status).toBe(200)
+  expect(stateOf(next)).toBe('pending')
+})
+
+it('a stranger with a passkey of the same console, outside the group, can answer and withdraw nothing (V3)', async () => {
+  const stranger = new Person()
+  const challenge = randomBytes(32).toString('base64url')
+  const made = await verifyRegistration({
+    response: stranger.passkey.register(bytesOf(challenge)),
+    challenge,
+    rpId: 'localhost',
+    origins: [system.url],
+  })
+  if (!made.ok) throw new Error(made.detail)
+  expect((await stranger.signIn()).status).toBeGreaterThanOrEqual(400)
+  const value = {
+    id: 'sam',
+    name: 'Sam Stranger',
+    groups: ['visitors'],
+    credentials: [{ ...made.passkey, registered_at: new Date().toISOString() }],
+  }
+  const payload = { proposer: 'operator', entities: [{ type: 'approver', id: 'sam', value }] }
+  const proposed = await system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+  const changeId = proposed.json() as { request_id?: string; id?: string; change_id?: string }
+  const change = changeId.request_id ?? changeId.change_id ?? changeId.id ?? ''
+  expect(proposed.statusCode).toBe(200)
+
+  // What the owner signs for the registry approves no task, and the other way round.
+  const task = await ask('forecaster')
+  const [forChange, forTask] = [await owner.rendered(change), await owner.rendered(task)]
+  expect((await owner.approve(task, { ...forTask, challenge: forChange.challenge })).status).toBeGreaterThanOrEqual(400)
+  expect((await owner.approve(change, { ...forChange, challenge: forTask.challenge })).status).toBeGreaterThanOrEqual(
+    400,
+  )
+  expect((await owner.approve(task, await owner.rendered(change))).code).toBe('statement_unknown')
+  expect(grantsOf(task)).toHaveLength(0)
+
+  expect((await owner.approve(change, await owner.rendered(change))).status).toBe(200)
+  await eventually('Sam is there', () => ledger().registry.get('approver', 'sam'))
+  expect((await stranger.signIn()).status).toBe(200)
+  expect((await owner.approve(task, await owner.rendered(task))).status).toBe(200)
+  expect((await stranger.post(`requests/${task}/withdraw`)).code).toBe('approver_not_in_group')
+  const pending = await ask('forecaster')
+  await expect(stranger.rendered(pending)).rejects.toThrow('approver_not_in_group')
+  expect((await stranger.post(`requests/${pending}/deny`)).code).toBe('approver_not_in_group')
+  // The owner's rendering, signed by somebody else.
+  const shown = await owner.rendered(pending)
+  expect((await owner.approve(pending, shown, stranger.passkey)).status).toBeGreaterThanOrEqual(400)
+  expect(stateOf(pending)).toBe('pending')
+  expect(ledger().revocations.sequence).toBe(0)
+})

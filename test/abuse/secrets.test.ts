@@ -1,0 +1,141 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { exportPrivateKey } from '@bailiwick/credentials'
+import { paths } from '@bailiwick/installation'
+import { sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { expect, it, vi } from 'vitest'
+import { eventually, Scene } from './scene.ts'
+
+const prose = 'CANARY-PROSE-7f3a: the board does not know of this yet'
+const reason = 'CANARY-REASON-9c1d: she told me in confidence'
+
+/** Every file below, with its bytes. */
+function* filesBelow(dir: string): Generator<[string, Buffer]> {
+  for (const name of readdirSync(dir)) {
+    const path = join(dir, name)
+    const stat = statSync(path)
+    if (stat.isDirectory()) yield* filesBelow(path)
+    else if (stat.isFile()) yield [path, readFileSync(path)]
+  }
+}
+
+it('no secret stands in bus, log, grants, evidence, metrics or what is printed; prose only in attachments (V17)', async () => {
+  const printed: string[] = []
+  for (const stream of [process.stdout, process.stderr] as const)
+    vi.spyOn(stream, 'write').mockImplementation((chunk) => printed.push(String(chunk)) > 0)
+  // What goes over the wire between the programs is seen here, as a proxy would see it.
+  const secrets = new Map<string, string>()
+  const see = (what: string, value: string | null | undefined) => {
+    if (value && value.length > 20) secrets.set(value, what)
+  }
+  const real = globalThis.fetch
+  vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
+    const headers = new Headers(init?.headers)
+    see('a proof', headers.get('dpop'))
+    see('an authorization', headers.get('authorization')?.split(' ')[1])
+    see('a cookie', headers.get('cookie')?.split('=')[1])
+    const form = new URLSearchParams(typeof init?.body === 'string' && !init.body.startsWith('{') ? init.body : '')
+    see('a client assertion', form.get('client_assertion'))
+    const response = await real(input, init)
+    const copy = response.clone()
+    see('a cookie', /__Host-bailiwick=([^;]+)/.exec(response.headers.get('set-cookie') ?? '')?.[1])
+    const body = (await copy.json().catch(() => ({}))) as { access_token?: string; context?: { permit?: string } }
+    see('a credential', body.access_token)
+    see('a permit', body.context?.permit)
+    return response
+  })
+  await using scene = await Scene.open()
+  const { data, host } = scene.system
+  for (const name of ['reconciler', 'forecaster', 'point-caller', 'point-outcome'] as const)
+    see(`the key of ${name}`, exportPrivateKey(sampleKey(data, name)).d)
+  for (const [service, name, purpose] of [
+    ['issuer', 'event', 'issuer-event'],
+    ['issuer', 'credential', 'credential'],
+    ['approval', 'event', 'approval-event'],
+    ['policy-decision', 'event', 'pdp-event'],
+    ['policy-decision', 'permit', 'permit'],
+    ['evidence', 'event', 'evidence-event'],
+  ] as const)
+    see(`the key ${service}/${name}`, exportPrivateKey(host.key(service, name, purpose)).d)
+
+  const agent = scene.agent()
+  const signed = agent.signRequest({
+    authority: sampleAuthority,
+    mode: 'window',
+    expiresInSeconds: 600,
+    purpose: prose,
+  })
+  const { requestId } = await agent.request(signed)
+  const { grant_id: grantId = '' } = await scene.approver.approve(requestId)
+  expect(await scene.tryCall(agent, grantId)).toBe('ok')
+  await (await scene.call(agent, grantId, 'adjust', { invoice: 'INV-1', amount: '501', currency: 'EUR' })).text()
+  // Secrets where they do not belong: sent as something else, or broken.
+  const { token } = await agent.credential({ grantId })
+  for (const path of [
+    `/v1/trace/${token}`,
+    `/access/v1/requests/${token.slice(0, 60)}`,
+    `/log/proof/${token.slice(0, 60)}`,
+  ])
+    await (await real(`${scene.url}${path}`)).text()
+  for (const path of ['/access/v1/evaluation', '/v1/outcomes', '/access/v1/requests', '/oauth/token'])
+    await (
+      await real(`${scene.url}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${token}`, dpop: token },
+        body: JSON.stringify({ [token]: token, outcome: token, credential: token }),
+      })
+    ).text()
+  await scene.put('grants.v1', 'k', Buffer.from(token))
+  await scene.put('access-requests.v1', 'k', Buffer.from(token))
+  await scene.approver.withdraw(requestId, reason)
+  await scene.invoices.delivered()
+  await pause(2000)
+  const metrics = await (await real(`${scene.url}/metrics`)).text()
+  const stood = await eventually('evidence has it', async () => {
+    const report = await scene.audited()
+    return report.counted['event.parked'] ? report : undefined
+  })
+  expect(stood.findings).toEqual([])
+
+  expect([...new Set(secrets.values())].filter((what) => !what.startsWith('the key')).sort()).toEqual(
+    ['a client assertion', 'a cookie', 'a credential', 'a permit', 'a proof', 'an authorization'].sort(),
+  )
+  const places: [string, Buffer][] = [
+    ['what was printed', Buffer.from(printed.join(''))],
+    ['/metrics', Buffer.from(metrics)],
+    ...[...filesBelow(paths(data).bus), ...filesBelow(paths(data).grants), ...filesBelow(join(data, 'evidence'))],
+  ]
+  expect(places.length).toBeGreaterThan(10)
+  const found: string[] = []
+  for (const [place, bytes] of places)
+    for (const [secret, what] of secrets) {
+      // What the attacker himself put on the bus stands there: those two messages are his.
+      if (secret === token && place.includes('/bus/')) continue
+      if (bytes.includes(secret)) found.push(`${what} in ${place}`)
+    }
+  expect(found).toEqual([])
+  // The same on the bus, message by message.
+  for (const topic of [
+    'approvals.v1',
+    'registry.v1',
+    'grants.v1',
+    'revocations.v1',
+    'decisions.v1',
+    'findings.v1',
+    'grants.v1.parked',
+    'evidence.v1',
+    'heads.v1',
+  ])
+    for (const { key, text } of await scene.read(topic)) {
+      if (key === 'k') continue
+      for (const [secret, what] of secrets) expect([topic, text.includes(secret) && what]).toEqual([topic, false])
+      for (const words of [prose, reason, 'CANARY']) expect([topic, text.includes(words)]).toEqual([topic, false])
+    }
+  const attached = (await scene.read('attachments.approval.v1')).map(({ text }) => text).join()
+  expect(attached).toContain(prose)
+  expect(attached).toContain(reason)
+  for (const [place, bytes] of places.filter(([place]) => !place.includes('/bus/') && !place.includes('attachments')))
+    expect([place, bytes.includes('CANARY')]).toEqual([place, false])
+  vi.restoreAllMocks()
+})
