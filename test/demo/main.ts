@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { isInitialised } from '@bailiwick/installation'
 import { startSystem } from '@bailiwick/testkit'
 import { type Step, tell } from './story.ts'
 
@@ -14,6 +15,13 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(usage)
   process.exit(0)
+}
+
+if (values.data !== undefined && isInitialised(values.data)) {
+  console.error(
+    `${values.data} holds an installation already: the story needs a new one. Give another --data, or delete it.`,
+  )
+  process.exit(1)
 }
 
 const steps: Step[] = []

@@ -152,12 +152,13 @@ export async function tell(system: System, step: Say): Promise<void> {
     await pauseMs(700)
     running = false
     await Promise.all(runners)
-    const after = Math.max(0, lastAllow - acknowledged)
+    must(lastAllow > 0, 'no call was allowed before the withdrawal')
+    const after = lastAllow - acknowledged
     const refused = await call(agent, 'read', { invoice: 'INV-3' }, grantId)
     const { code } = await problemOf(refused)
     must(refused.status !== 200 && code === 'grant_revoked', `afterwards: ${refused.status} ${code}`)
     must(after <= 1000, `an ALLOW ${Math.round(after)} ms after the acknowledgement`)
-    return `revocation ${answer.revoked_sequence} acknowledged; last ALLOW ${after === 0 ? 'before it' : `${after.toFixed(1)} ms later`}; then ${code}`
+    return `revocation ${answer.revoked_sequence} acknowledged; last ALLOW ${Math.abs(after).toFixed(1)} ms ${after > 0 ? 'after' : 'before'} it; then ${code}`
   })
 
   await step('bailiwick verify checks the log from its files and public keys alone', async () => {
