@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { exportPrivateKey } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
+import { logger } from '@bailiwick/service-kit'
 import { sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it, vi } from 'vitest'
 import { eventually, Scene } from './scene.ts'
@@ -27,7 +28,7 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
   // What goes over the wire between the programs is seen here, as a proxy would see it.
   const secrets = new Map<string, string>()
   const see = (what: string, value: string | null | undefined) => {
-    if (value && value.length > 20) secrets.set(value, what)
+    if (value && value.length > 20 && !secrets.has(value)) secrets.set(value, what)
   }
   const real = globalThis.fetch
   vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
@@ -35,7 +36,7 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
     see('a proof', headers.get('dpop'))
     see('an authorization', headers.get('authorization')?.split(' ')[1])
     see('a cookie', headers.get('cookie')?.split('=')[1])
-    const form = new URLSearchParams(typeof init?.body === 'string' && !init.body.startsWith('{') ? init.body : '')
+    const form = new URLSearchParams(init?.body instanceof URLSearchParams ? init.body : String(init?.body ?? ''))
     see('a client assertion', form.get('client_assertion'))
     const response = await real(input, init)
     const copy = response.clone()
@@ -45,7 +46,9 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
     see('a permit', body.context?.permit)
     return response
   })
-  await using scene = await Scene.open()
+  const lines: string[] = []
+  const log = logger({ service: 'abuse', level: 'trace', destination: { write: (line) => void lines.push(line) } })
+  await using scene = await Scene.open({ logger: log })
   const { data, host } = scene.system
   for (const name of ['reconciler', 'forecaster', 'point-caller', 'point-outcome'] as const)
     see(`the key of ${name}`, exportPrivateKey(sampleKey(data, name)).d)
@@ -102,11 +105,15 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
     ['a client assertion', 'a cookie', 'a credential', 'a permit', 'a proof', 'an authorization'].sort(),
   )
   const places: [string, Buffer][] = [
+    ['the log of the services', Buffer.from(lines.join(''))],
     ['what was printed', Buffer.from(printed.join(''))],
     ['/metrics', Buffer.from(metrics)],
     ...[...filesBelow(paths(data).bus), ...filesBelow(paths(data).grants), ...filesBelow(join(data, 'evidence'))],
   ]
+  expect(lines.length).toBeGreaterThan(10)
   expect(places.length).toBeGreaterThan(10)
+  // The search finds what is there.
+  expect(places.filter(([, bytes]) => bytes.includes(grantId)).length).toBeGreaterThan(1)
   const found: string[] = []
   for (const [place, bytes] of places)
     for (const [secret, what] of secrets) {

@@ -8,7 +8,7 @@ import { embeddedBus } from '@bailiwick/bus/embedded'
 import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
 import { initialise, isInitialised, paths, readPolicyFiles } from '@bailiwick/installation'
 import { type Host, openHost, topicSettings } from '@bailiwick/service-host'
-import { logger, metrics, readConfig, systemClock, systemRandom } from '@bailiwick/service-kit'
+import { type Logger, logger, metrics, readConfig, systemClock, systemRandom } from '@bailiwick/service-kit'
 import { configSchema } from '@bailiwick/standalone/config'
 import { sampleEntities } from '@bailiwick/standalone/sample'
 import { type Standalone, type StandaloneAdapters, startStandalone } from '@bailiwick/standalone/start'
@@ -24,6 +24,8 @@ export interface SystemOptions {
   wrapBus?: (bus: Bus) => Bus
   wrapRecord?: NonNullable<StandaloneAdapters['wrapRecord']>
   onFatal?: (error: unknown) => void
+  /** Silent unless given. */
+  logger?: Logger
 }
 
 export interface System extends AsyncDisposable {
@@ -69,7 +71,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       },
       clock: systemClock,
       random: systemRandom,
-      logger: logger({ service: 'testkit', level: 'silent' }),
+      logger: options.logger ?? logger({ service: 'testkit', level: 'silent' }),
       metrics: metrics({ service: 'testkit', processMetrics: false }),
       onFatal: options.onFatal ?? ((error) => queueMicrotask(() => Promise.reject(error))),
     }),
