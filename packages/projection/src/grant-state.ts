@@ -77,7 +77,7 @@ export class GrantState {
     this.#base = options.base
   }
 
-  apply(event: DecodedEvent<'grants.v1'>): Verdict {
+  apply(event: DecodedEvent<'grants.v1'>, takenAt?: number): Verdict {
     const id = event.partitionkey
     if (event.type === 'credential.refused') {
       if (!this.trees.has(id)) this.refused.add(id)
@@ -85,7 +85,7 @@ export class GrantState {
     }
     const tree = this.trees.get(id)
     if (!isNext(event.version, tree?.version, this.#base)) return 'void'
-    if (!tree) return this.#plant(id, event)
+    if (!tree) return this.#plant(id, event, takenAt)
     const state = grantTransitions[tree.state][event.type]
     if (state === 'refused' || !this.#changes(tree, event)) return 'void'
     tree.state = state
@@ -94,14 +94,15 @@ export class GrantState {
   }
 
   /** A tree begins with its grant; a base inside its life begins with any event that carries the whole grant. */
-  #plant(id: string, event: DecodedEvent<'grants.v1'>): Verdict {
+  #plant(id: string, event: DecodedEvent<'grants.v1'>, takenAt = 0): Verdict {
     if (!('grant' in event.data) || event.data.grant.id !== id) return 'void'
     const from = event.version === 1 ? 'absent' : event.type === 'grant.resumed' ? 'suspended' : 'active'
     const state = grantTransitions[from][event.type as 'grant.created']
     if (state === 'refused') return 'void'
     const { grant } = event.data
     const version = event.version as number
-    const createdAt = Date.parse(event.time)
+    // Who stole the issuer's key chooses the event's time, and with it whose approval counted: not before the bus had it.
+    const createdAt = Math.max(Date.parse(event.time), takenAt)
     this.trees.set(id, { id, version, state, grant, createdAt, credentials: new Map(), delegations: new Map() })
     this.#byRequest.set(grant.request_id, id)
     return 'counts'

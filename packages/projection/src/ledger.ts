@@ -28,15 +28,15 @@ export class Ledger {
     this.decisions = new DecisionState(options)
   }
 
-  /** Folds one event whose form and signature are right. */
-  async apply(topic: TopicName, event: DecodedEvent): Promise<Verdict> {
+  /** Folds one event whose form and signature are right. `takenAt`: when the bus took it, ms since the epoch. */
+  async apply(topic: TopicName, event: DecodedEvent, takenAt?: number): Promise<Verdict> {
     switch (topic) {
       case 'registry.v1':
         return this.registry.apply(event as DecodedEvent<'registry.v1'>)
       case 'approvals.v1':
         return this.requests.apply(event as DecodedEvent<'approvals.v1'>)
       case 'grants.v1':
-        return this.grants.apply(event as DecodedEvent<'grants.v1'>)
+        return this.grants.apply(event as DecodedEvent<'grants.v1'>, takenAt)
       case 'revocations.v1':
         return this.revocations.apply(event as DecodedEvent<'revocations.v1'>)
       case 'decisions.v1':

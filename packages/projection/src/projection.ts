@@ -94,7 +94,8 @@ export class Projection implements AsyncDisposable {
       this.#options.onRefused?.(message, outcome)
     } else {
       const { event } = outcome
-      const verdict = this.#seen.verdict(message, event.id, message.bytes) ?? (await this.#apply(topic, event))
+      const verdict =
+        this.#seen.verdict(message, event.id, message.bytes) ?? (await this.#apply(topic, event, message.timestamp))
       this.#seen.remember(message, event.id, message.bytes)
       if (event.sequence !== undefined)
         this.ledger.chains.apply(event.source, Number(event.sequence), message.bytes, Date.parse(event.time))
@@ -138,8 +139,8 @@ export class Projection implements AsyncDisposable {
     await this.waitFor({ topic: 'registry.v1', partition: 0, offset: end - 1 }, keyWaitMs).catch(() => undefined)
   }
 
-  async #apply(topic: TopicName, event: DecodedEvent): Promise<Verdict> {
-    if (topic !== 'heads.v1') return this.ledger.apply(topic, event)
+  async #apply(topic: TopicName, event: DecodedEvent, takenAt: number): Promise<Verdict> {
+    if (topic !== 'heads.v1') return this.ledger.apply(topic, event, takenAt)
     const { time } = this.#options
     return this.heads.apply(event as DecodedEvent<'heads.v1'>, time.now(), time.monotonic()) ? 'counts' : 'void'
   }
