@@ -116,7 +116,7 @@ function refuseUnusable(publicUrl: string): void {
   if (!usable)
     throw new ServiceError(
       'config_invalid',
-      `the public URL ${publicUrl}: passkeys need https and a name, or http://localhost`,
+      `the public URL (BAILIWICK_PUBLIC_URL) ${publicUrl}: passkeys need https and a name, or http://localhost`,
     )
 }
 

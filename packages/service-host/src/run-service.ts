@@ -64,6 +64,8 @@ export async function runService<C extends CommonConfig>(options: Process<C>): P
 /** Says what is wrong and names the setting; our own errors have that in their detail. */
 function explain(name: string, error: unknown): string {
   const code = errorCode(error)
+  if (isPortTaken(error))
+    return `${name} cannot start: BAILIWICK_PORT: another process listens on ${error.port}: stop it, or choose another port`
   if (!(error instanceof ServiceError))
     return `${name} cannot start: ${error instanceof Error ? error.message : String(error)}`
   const hint =
@@ -72,6 +74,9 @@ function explain(name: string, error: unknown): string {
       : ''
   return `${name} cannot start: ${errorKinds[code].title} (${code}): ${error.detail ?? ''}${hint}`
 }
+
+const isPortTaken = (error: unknown): error is Error & { port: number } =>
+  error instanceof Error && 'code' in error && error.code === 'EADDRINUSE' && 'port' in error
 
 /** For `openBus` until the adapter is built: says so instead of doing something else. */
 export function embeddedOnly({ BAILIWICK_BUS, BAILIWICK_GRANT_STORE }: CommonConfig): void {

@@ -6,15 +6,15 @@ import { initialise, isInitialised, paths, readPolicyFiles } from '@bailiwick/in
 import { embeddedOnly, runService, topicSettings } from '@bailiwick/service-host'
 import { systemClock } from '@bailiwick/service-kit'
 import { configSchema } from './config.ts'
-import { sampleEntities } from './sample.ts'
+import { sampleAgentId, sampleEntities } from './sample.ts'
 import { publishSampleRequest } from './sample-request.ts'
 import { startStandalone } from './start.ts'
 import { welcome } from './welcome.ts'
 
 const repository = join(import.meta.dirname, '../../..')
 const now = () => systemClock.now()
-let first = false
 let enrolled = false
+let asksForSample = false
 
 process.exitCode = await runService({
   name: 'standalone',
@@ -27,8 +27,7 @@ process.exitCode = await runService({
   },
   prepare(config) {
     const data = config.BAILIWICK_DATA
-    first = !isInitialised(data)
-    if (!first) return
+    if (isInitialised(data)) return
     initialise({
       data,
       publicUrl: config.BAILIWICK_PUBLIC_URL ?? `http://localhost:${config.BAILIWICK_PORT}`,
@@ -43,11 +42,20 @@ process.exitCode = await runService({
     await using started = new AsyncDisposableStack()
     const grantStore = started.use(embeddedGrantStore({ dir: paths(config.BAILIWICK_DATA).grants, now }))
     const system = started.use(await startStandalone(config, host, { grantStore }))
-    enrolled = system.policyDecision.pdp.projection.ledger.registry.view().enrolled
+    const { registry, requests } = system.policyDecision.pdp.projection.ledger
+    enrolled = registry.view().enrolled
+    // Also after a first start that failed, or long ago: a newcomer always finds something to answer.
+    asksForSample =
+      !enrolled &&
+      registry.get('agent', sampleAgentId('reconciler')) !== undefined &&
+      ![...requests.requests.values()].some(
+        ({ state, received }) =>
+          state === 'pending' && received !== undefined && Date.parse(received.expires_at) > now(),
+      )
     return started.move()
   },
   async ready(config, host) {
-    if (first) await publishSampleRequest(host)
+    if (asksForSample) await publishSampleRequest(host)
     console.log(welcome(config.BAILIWICK_DATA, host.trust, enrolled))
   },
   complain: console.error,
