@@ -3,13 +3,23 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Bus, Message } from '@bailiwick/bus'
 import { embeddedBus } from '@bailiwick/bus/embedded'
-import { type EventData, type ServiceName, type TopicName, topicNamed, topics, writersOf } from '@bailiwick/contracts'
+import {
+  type DecodedEvent,
+  encodeEnvelope,
+  type ServiceKey,
+  type ServiceName,
+  type TopicName,
+  topicNamed,
+  topics,
+  writersOf,
+} from '@bailiwick/contracts'
 import {
   type EventPurpose,
   generateKey,
   jcsHash,
   KeyRing,
   type SigningKey,
+  signEvent,
   signServiceKeyCertificate,
   type Trust,
 } from '@bailiwick/credentials'
@@ -45,7 +55,7 @@ export const keys = {
 export function certified(service: ServiceName, key: SigningKey<EventPurpose> = keys[service]) {
   const claims = {
     kid: key.kid,
-    jwk: jwkOf<EventData<'registry.v1', 'service-key.registered'>['value']['jwk']>(key) as never,
+    jwk: jwkOf<ServiceKey['jwk'] & { kty: 'EC' }>(key),
     purpose: key.purpose,
     service,
     topics: topics.filter((topic) => writersOf(topic).includes(service)).map(({ name }) => name),
@@ -182,3 +192,23 @@ export const revocation = (version: number, target = `grt_${version}`): Draft<'r
     by: { kind: 'operator', id: 'olga' },
   },
 })
+
+/** An event as whoever holds `key` would sign it, whatever it says. */
+export function signed(event: DecodedEvent, key: SigningKey<EventPurpose>): { key: string; bytes: Uint8Array } {
+  const { jws: _, ...unsigned } = event
+  return { key: event.partitionkey, bytes: signEvent(encodeEnvelope(unsigned), key) }
+}
+
+/** Everything that stands on a topic of one partition, once `count` is there. */
+export async function standing(bus: Bus, topic: TopicName, count: number): Promise<Message[]> {
+  const messages: Message[] = []
+  const all = Promise.withResolvers<void>()
+  const follower = await bus.follow([topic], 'start', async (batch) => {
+    messages.push(...batch)
+    if (messages.length >= count) all.resolve()
+  })
+  await follower.caughtUp
+  if (count > 0) await all.promise
+  await follower[Symbol.asyncDispose]()
+  return messages
+}

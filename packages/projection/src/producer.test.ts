@@ -1,0 +1,215 @@
+import { type Break, type BusCall, faultyBus, type Message } from '@bailiwick/bus'
+import { decodeEvent, type EventData, topicNamed } from '@bailiwick/contracts'
+import { sha256 } from '@bailiwick/credentials'
+import { describe, expect, it } from 'vitest'
+import { idOf } from './events.fixture.ts'
+import { publishHeads } from './head-publisher.ts'
+import { Installation, keyDraft, revocation, standing } from './installation.fixture.ts'
+import type { Draft, Producer } from './producer.ts'
+
+/** Numbers and links of one producer's events, whatever topic they stand on; the same bytes twice are one event. */
+function chainOf(messages: readonly Message[], source: string) {
+  const links = new Map<string, { sequence: number; previous: string; hash: string }>()
+  for (const { topic, bytes } of messages) {
+    const decoded = decodeEvent(topicNamed(topic) as never, bytes)
+    if (!decoded.ok) throw new Error(decoded.detail)
+    const { event } = decoded
+    if (event.source !== source || event.previous === undefined) continue
+    links.set(sha256(bytes), { sequence: Number(event.sequence), previous: event.previous, hash: sha256(bytes) })
+  }
+  return [...links.values()].sort((one, other) => one.sequence - other.sequence)
+}
+
+/** Dense from 1 on, each naming the one before, the first what `predecessor` says. */
+function expectWhole(links: ReturnType<typeof chainOf>, predecessor: string): void {
+  expect(links.map(({ sequence }) => sequence)).toEqual(links.map((_, n) => n + 1))
+  expect(links.map(({ previous }) => previous)).toEqual(
+    [predecessor, ...links.map(({ hash }) => hash)].slice(0, links.length),
+  )
+}
+const leaves = async ({ bus }: Installation) => [
+  ...(await standing(bus, 'registry.v1', 0)),
+  ...(await standing(bus, 'revocations.v1', 0)),
+]
+const head = ({ source }: Producer): Draft<'heads.v1'> => ({
+  type: 'head.published',
+  subject: source,
+  data: {
+    service: 'issuer',
+    producer: source,
+    active: true,
+    sequence: 0,
+    hash: 'none',
+    counted: {},
+    read: {},
+    stopping: false,
+  },
+})
+const tooLarge = (version: number): Draft<'revocations.v1'> => {
+  const draft = revocation(version)
+  const data: EventData<'revocations.v1', 'revocation.declared'> = { ...draft.data, reason: 'x'.repeat(70_000) }
+  return { ...draft, data }
+}
+
+describe('its chain (V15)', () => {
+  it('is dense over topics and calls, and goes on over a start: the first event names the last before it', async () => {
+    await using installation = await Installation.open()
+    const { projection } = await installation.reader(['revocations.v1'])
+    const first = installation.producer(projection)
+    expect(first.end).toEqual({ sequence: 0, hash: 'none' })
+    await first.publish('registry.v1', [keyDraft('issuer'), keyDraft('approval')])
+    await first.publish('heads.v1', [head(first)])
+    await Promise.all([1, 2, 3].map((n) => first.publish('revocations.v1', [revocation(n)])))
+    await first.publish('registry.v1', [keyDraft('evidence')])
+    const links = chainOf(await leaves(installation), first.source)
+    expectWhole(links, 'none')
+    expect(first.end).toEqual({ sequence: 6, hash: links[5]?.hash })
+
+    await installation.stop()
+    await installation.start()
+    const { projection: again } = await installation.reader(['revocations.v1'])
+    const second = installation.producer(again)
+    const predecessor = `${first.source}#0000000000000006:${links[5]?.hash}`
+    expect(second.end).toEqual({ sequence: 0, hash: predecessor })
+    await second.publish('revocations.v1', [revocation(4), revocation(5)])
+    expectWhole(chainOf(await leaves(installation), second.source), predecessor)
+  })
+
+  it('has no number for what is too large, nor for anything that was to be published with it', async () => {
+    await using installation = await Installation.open()
+    const { projection } = await installation.reader(['revocations.v1'])
+    const producer = installation.producer(projection)
+    await producer.publish('registry.v1', [keyDraft('issuer')])
+    const before = producer.end
+    const refused = producer.publish('revocations.v1', [revocation(1), tooLarge(2)])
+    await expect(refused).rejects.toMatchObject({ code: 'event_too_large' })
+    expect(producer.end).toEqual(before)
+    expect(await producer.publishOne('revocations.v1', revocation(1))).toMatchObject({ verdict: 'counts' })
+    expectWhole(chainOf(await leaves(installation), producer.source), 'none')
+  })
+
+  it.each([0, 1, 2].flatMap((n) => (['before', 'after'] as const).map((where): [Break, number] => [where, n])))(
+    'stays whole, each event once, when the bus breaks %s publish %i (V2)',
+    async (where, broken) => {
+      let tries = 0
+      const plan = ({ method, topic }: BusCall): Break | undefined =>
+        method === 'publish' && topic === 'revocations.v1' && tries++ === broken ? where : undefined
+      await using installation = await Installation.open((bus) => faultyBus(bus, plan))
+      const { projection } = await installation.reader(['revocations.v1'])
+      const producer = installation.producer(projection)
+      await producer.publish('registry.v1', [keyDraft('issuer')])
+      for (const n of [1, 2, 3])
+        expect(await producer.publishOne('revocations.v1', revocation(n))).toMatchObject({ verdict: 'counts' })
+      expect(projection.ledger.revocations.sequence).toBe(3)
+      const all = await leaves(installation)
+      expect(all).toHaveLength(where === 'after' ? 5 : 4)
+      const links = chainOf(all, producer.source)
+      expect(links).toHaveLength(4)
+      expectWhole(links, 'none')
+    },
+  )
+})
+
+describe('what it answers', () => {
+  it('of two producers that take one version, one counts, and both know which (V10)', async () => {
+    await using installation = await Installation.open()
+    const { projection } = await installation.reader(['revocations.v1'])
+    const producers = [installation.producer(projection), installation.producer(projection)]
+    await producers[0]?.publish('registry.v1', [keyDraft('issuer')])
+    const told = await Promise.all(
+      producers.map((one, n) => one.publish('revocations.v1', [revocation(1, `grt_${n}`)])),
+    )
+    expect(told.flat().map(({ verdict }) => verdict)).toEqual(['counts', 'void'])
+    expect(projection.ledger.revocations.find('grant', 'grt_0')).toBeDefined()
+    expect(projection.ledger.revocations.find('grant', 'grt_1')).toBeUndefined()
+    const late = producers[1]?.publishOne('revocations.v1', revocation(1, 'grt_2'))
+    await expect(late).rejects.toMatchObject({ code: 'state_contended' })
+  })
+
+  it("never takes another event's verdict for its own, though it said both under one id", async () => {
+    await using installation = await Installation.open()
+    const { projection } = await installation.reader(['revocations.v1'])
+    const producer = installation.producer(projection)
+    await producer.publish('registry.v1', [keyDraft('issuer')])
+    const id = idOf('evt', 'twice')
+    const both = [
+      producer.publish('revocations.v1', [{ ...revocation(1), id }]),
+      producer.publish('revocations.v1', [{ ...revocation(2), id }]),
+    ]
+    const told = (await Promise.all(both)).flat()
+    expect(told.map(({ verdict }) => verdict)).toEqual(['counts', 'void'])
+    expect(projection.ledger.revocations.sequence).toBe(1)
+  })
+
+  it('durable, but not read back in time: whether it counts is unknown, and nobody says that it does', async () => {
+    await using installation = await Installation.open()
+    const bus = faultyBus(installation.bus, () => undefined)
+    const { projection } = await installation.reader(['revocations.v1'], { bus })
+    const producer = installation.producer(projection, 'issuer', { durableWithinMs: 30, readBackWithinMs: 20 })
+    await producer.publish('registry.v1', [keyDraft('issuer')])
+    bus.hold('revocations.v1')
+    const unread = producer.publish('revocations.v1', [revocation(1)])
+    await expect(unread).rejects.toMatchObject({ code: 'deadline_exceeded' })
+    expect(await standing(installation.bus, 'revocations.v1', 1)).toHaveLength(1)
+    bus.release('revocations.v1')
+  })
+})
+
+describe('what cannot be made durable', () => {
+  async function scene(down: () => boolean) {
+    const installation = await Installation.open((bus) =>
+      faultyBus(bus, ({ method }) => (method === 'publish' && down() ? 'before' : undefined)),
+    )
+    const { projection } = await installation.reader(['revocations.v1'])
+    const fatal: unknown[] = []
+    const producer = installation.producer(projection, 'issuer', {
+      durableWithinMs: 40,
+      onFatal: (error) => fatal.push(error),
+    })
+    return { installation, projection, producer, fatal }
+  }
+
+  it('stops the process when it was numbered: its gap nobody could explain (V15)', async () => {
+    const { installation, producer, fatal } = await scene(() => true)
+    await using _ = installation
+    await expect(producer.publish('registry.v1', [keyDraft('issuer')])).rejects.toMatchObject({
+      code: 'outcome_unknown',
+    })
+    expect(fatal).toMatchObject([{ code: 'outcome_unknown' }])
+  })
+
+  it('stops nobody when it was a head: it is told, and heads go on once the bus is back (V8)', async () => {
+    let down = false
+    const { installation, projection, producer, fatal } = await scene(() => down)
+    await using _ = installation
+    await producer.publish('registry.v1', [keyDraft('issuer')])
+    down = true
+    const errors: unknown[] = []
+    const heads = publishHeads({
+      producer,
+      projection,
+      service: 'issuer',
+      writes: ['registry.v1', 'revocations.v1'],
+      active: () => true,
+      onError: (error) => errors.push(error),
+    })
+    await heads.now()
+    expect(errors.length).toBeGreaterThanOrEqual(1)
+    expect(projection.heads.active('issuer')).toBeUndefined()
+    down = false
+    await heads.now()
+    expect(fatal).toEqual([])
+    expect(projection.fresh()).toBe(true)
+    expect(projection.heads.active('issuer')?.head).toMatchObject({
+      producer: producer.source,
+      sequence: 1,
+      hash: producer.end.hash,
+      counted: { 'registry.v1': { 0: { offset: 0 } }, 'revocations.v1': {} },
+      read: { 'registry.v1': { 0: 0 } },
+      stopping: false,
+    })
+    await heads[Symbol.asyncDispose]()
+    expect(projection.heads.of(producer.source)?.head.stopping).toBe(true)
+    expect(projection.heads.active('issuer')?.head.stopping).toBe(false)
+  })
+})
