@@ -37,8 +37,6 @@ export function callersRequest(
   })
   if (!verified.ok) throw new ServiceError('caller_unauthenticated', verified.detail)
   const { jkt, jti } = verified.value
-  if (proofs.get(`${jkt} ${jti}`)) throw new ServiceError('token_replayed', 'the DPoP proof was used before')
-  proofs.put(`${jkt} ${jti}`, true)
   const { requests, registry } = projection.ledger
   const record = requests.requests.get(requestId)
   const ask = record?.received
@@ -47,5 +45,8 @@ export function callersRequest(
   const agent = registry.get('agent', agentIdOf(ask.agent))
   const key = agent?.attestor.keys.find(({ jwk }) => thumbprint(jwk) === jkt)
   if (!agent || !key) throw new ServiceError('access_request_unknown')
+  // Only now: proofs by keys that nobody registered must not crowd out those that count.
+  if (proofs.get(`${jkt} ${jti}`)) throw new ServiceError('token_replayed', 'the DPoP proof was used before')
+  proofs.put(`${jkt} ${jti}`, true)
   return { record, ask, caller: `${agent.id}/${key.instance}` }
 }
