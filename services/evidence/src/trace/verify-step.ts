@@ -62,7 +62,7 @@ export async function verifyStep(leaf: TraceLeaf, causes: readonly TraceLeaf[], 
 
 /** The agent asked for exactly this. */
 function verifyRequest({ data }: EventOf<'request.received'>, at: number, { trust, registry }: TraceTrust): StepCheck {
-  if (data.kind === 'registry') return { verified: true, signed_by: [data.proposer] }
+  if (data.kind === 'registry') return { verified: true } // proposed over the operator's socket: a proposer signs nothing
   const jwk = registry.instance(data.agent)?.jwk
   const key = verifyingKey('agent', jwk)
   if (jwk === undefined || key === undefined || thumbprint(jwk) !== data.instance_key) return no('agent_unknown')
