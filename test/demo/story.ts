@@ -100,7 +100,7 @@ export async function tell(system: System, step: Say): Promise<void> {
     await invoices.api.delivered()
     must(invoices.api.ledger.effects.read === 20, `${invoices.api.ledger.effects.read} effects`)
     const left = Math.round((credential.expiresAt - host.clock.now()) / 1000)
-    return `20 of 20 allowed, 20 effects, 20 signed outcomes; the credential lives another ${left} s`
+    return `${credentialIdOf(credential.token)}: 20 of 20 allowed, 20 effects, 20 signed outcomes; the credential lives another ${left} s`
   })
 
   await step('Valid-token denials, each with its own reason and no effect', async () => {
@@ -199,15 +199,20 @@ export async function tell(system: System, step: Say): Promise<void> {
     for (const type of order) must(types.includes(type), `${type} is missing among ${types.join()}`)
     const lines = order.map((type) => {
       const found = trace.steps.find((one) => one.type === type)
-      return `     ${type.padEnd(19)} leaf ${String(found?.leaf_index).padStart(4)}  ${found?.time}  verified`
+      const by = found?.verified ? `verified: ${found.signed_by?.join(', ') ?? 'the service'}` : 'NOT VERIFIED'
+      return `     ${type.padEnd(19)} leaf ${String(found?.leaf_index).padStart(4)}  ${found?.time}  ${by}`
     })
     return [`${actionId}: ${trace.steps.length} steps, every signature verified again`, ...lines].join('\n')
   })
 }
 
+/** The credential's name; the rest of it is nobody's to print. */
+const credentialIdOf = (token: string): string =>
+  JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti
+
 interface Trace {
   verified: boolean
-  steps: { type: string; leaf_index: number; time: string }[]
+  steps: { type: string; leaf_index: number; time: string; verified: boolean; signed_by?: string[] }[]
 }
 
 const problemOf = async (response: Response) =>

@@ -75,7 +75,7 @@ it('gives at most ten minutes, never beyond the grant, to the key that was appro
 const now = () => Math.floor(world.clock.now() / 1000)
 
 it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
-  ['no assertion', 400, 'invalid_request', () => ({ form: { client_assertion: undefined } })],
+  ['no assertion', 401, 'invalid_client', () => ({ form: { client_assertion: undefined } })],
   ['no details', 400, 'invalid_request', () => ({ form: { authorization_details: undefined } })],
   ['another flow', 400, 'unsupported_grant_type', () => ({ form: { grant_type: 'password' } })],
   ['another way to authenticate', 401, 'invalid_client', () => ({ form: { client_assertion_type: 'urn:x' } })],

@@ -43,7 +43,7 @@ export interface TokenEndpoint {
 /** What is not known is ignored (RFC 6749 §3.2). */
 const formSchema = z.object({
   grant_type: z.string(),
-  client_assertion_type: z.string(),
+  client_assertion_type: z.literal(clientAssertionType),
   client_assertion: z.string(),
   client_id: z.string().optional(),
   authorization_details: z.string(),
@@ -75,12 +75,14 @@ export async function issueToken(endpoint: TokenEndpoint, request: TokenRequest)
 
 function parseForm(form: TokenRequest['form']): z.infer<typeof formSchema> {
   const parsed = formSchema.safeParse(form)
-  if (!parsed.success) throw new OAuthError('invalid_request', `parameter ${parsed.error.issues[0]?.path.join('.')}`)
-  if (parsed.data.grant_type !== 'client_credentials')
+  if (form.grant_type !== undefined && form.grant_type !== 'client_credentials')
     throw new OAuthError('unsupported_grant_type', 'only client_credentials')
-  if (parsed.data.client_assertion_type !== clientAssertionType)
-    throw new OAuthError('invalid_client', 'client_assertion_type', { status: 401 })
-  return parsed.data
+  if (parsed.success) return parsed.data
+  const wrong = String(parsed.error.issues[0]?.path[0])
+  // RFC 6749 §5.2: no client authentication included is a client that did not authenticate.
+  if (wrong.startsWith('client_assertion'))
+    throw new OAuthError('invalid_client', `parameter ${wrong}: private_key_jwt is needed`, { status: 401 })
+  throw new OAuthError('invalid_request', `parameter ${wrong}`)
 }
 
 interface Client {

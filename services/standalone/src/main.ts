@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { embeddedBus } from '@bailiwick/bus/embedded'
+import { ServiceError } from '@bailiwick/errors'
 import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
-import { initialise, isInitialised, paths, readPolicyFiles } from '@bailiwick/installation'
+import { initialise, isInitialised, paths, readInstallation, readPolicyFiles } from '@bailiwick/installation'
 import { embeddedOnly, runService, topicSettings } from '@bailiwick/service-host'
 import { systemClock } from '@bailiwick/service-kit'
 import { configSchema } from './config.ts'
@@ -21,16 +22,18 @@ process.exitCode = await runService({
   env: process.env,
   schema: configSchema,
   socket: 'operator.sock',
-  openBus: (config) => {
-    embeddedOnly(config)
-    return embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now })
-  },
+  openBus: (config) => embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now }),
   prepare(config) {
+    embeddedOnly(config)
     const data = config.BAILIWICK_DATA
-    if (isInitialised(data)) return
+    const publicUrl = config.BAILIWICK_PUBLIC_URL ?? `http://localhost:${config.BAILIWICK_PORT}`
+    if (isInitialised(data)) {
+      refuseAnotherAddress(data, publicUrl, config.BAILIWICK_PUBLIC_URL !== undefined)
+      return
+    }
     initialise({
       data,
-      publicUrl: config.BAILIWICK_PUBLIC_URL ?? `http://localhost:${config.BAILIWICK_PORT}`,
+      publicUrl,
       singleOperator: true,
       now: now(),
       randomBytes,
@@ -60,3 +63,14 @@ process.exitCode = await runService({
   },
   complain: console.error,
 })
+
+/** Passkeys, credentials and permits name the address that the installation was made for: at another one none of them would hold. */
+function refuseAnotherAddress(data: string, publicUrl: string, told: boolean): void {
+  const made = readInstallation(data).trust.public_url
+  const local = new URL(made).hostname === 'localhost'
+  if (made === publicUrl || (!told && !local)) return
+  throw new ServiceError(
+    'config_invalid',
+    `BAILIWICK_PORT, BAILIWICK_PUBLIC_URL: the installation in ${data} is at ${made}, not at ${publicUrl}. Start it there, or give BAILIWICK_DATA another folder.`,
+  )
+}

@@ -59,7 +59,9 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
     `  trust anchor  ${paths(data).trust} (public: give it to every verifier)`,
     `  root key      ${rootKey}: move it offline, and keep it; nothing that runs needs it`,
     `  log key       ${trust.log.vkey} (public)`,
-    ...(singleOperator ? ['  SINGLE OPERATOR: one passkey suffices; every page and report says so'] : []),
+    ...(singleOperator
+      ? ['  SINGLE OPERATOR: one passkey suffices; trust.json, the page and bailiwick status say so']
+      : []),
     '',
     `Next: npx bailiwick serve${data === '.bailiwick' ? '' : ` --data ${data}`}, then open this address to enrol the first approver. It is a secret, and works once:`,
     `  ${invitation}`,

@@ -46,6 +46,7 @@ it('shows each step with its entry, who signed, and that it was verified', async
   expect(out.split('\n')).toEqual([
     '2026-11-24T18:00:00.000Z  outcome    outcome.reported  dec_1',
     '    entry 41, evt_1: verified, signed by invoices-api',
+    'SINGLE OPERATOR: one person’s passkey was enough for every approval here.',
     'All 1 steps verified',
     'in the log of 50 entries',
   ])

@@ -52,6 +52,7 @@ async function trace(id: string, { data, json }: Options, io: Io): Promise<ExitC
   if (json) io.out(JSON.stringify({ ...(answer as object), verified }))
   else {
     for (const step of steps) for (const line of linesOf(step)) io.out(line)
+    if (trust.single_operator) io.out('SINGLE OPERATOR: one person’s passkey was enough for every approval here.')
     if (truncated) io.out('There is more: these are the newest.')
     io.out(verified ? `All ${steps.length} steps verified` : 'NOT all steps verified')
     io.out(

@@ -5,7 +5,7 @@ const dayMs = 24 * 60 * 60 * 1000
 
 /**
  * Kafka's limit is on a record batch, not on a record: the adapter gathers up to 512 KiB of events for one request
- * (KAFKA.md, rule 5), and the event that closes a batch may be as large as events get, key and framing on top. Below that
+ * (measured: a batch that is larger is refused whole), and the event that closes a batch may be as large as events get, key and framing on top. Below that
  * a full batch is refused for ever; far above it, whoever may write could fill a broker with what no reader takes.
  */
 const maxBatchBytes = 512 * 1024 + 2 * (maxEventBytes + 1)
