@@ -146,6 +146,17 @@ it('refuses keys that are no passkey keys, whoever enrolled them (V12)', async (
   }
 })
 
+it('refuses a signature whose DER length is not what is there', async () => {
+  const genuine = passkey.sign(statement)
+  for (const at of [0, 1, 2, 3]) {
+    const bytes = Buffer.from(genuine.signature, 'base64url')
+    bytes[at] = (bytes[at] ?? 0) ^ 1
+    expect(await verify({ ...genuine, signature: bytes.toString('base64url') })).toEqual(
+      no('signature: it cannot be read'),
+    )
+  }
+})
+
 it('answers whatever is sent, and never throws', async () => {
   const genuine = passkey.sign(statement)
   const members = fc.constantFrom<keyof Assertion>('authenticator_data', 'client_data_json', 'signature')

@@ -94,7 +94,8 @@ function look(check: ChallengeCheck): Seen | string {
   if (authenticator === undefined || authenticator.length < 37) return 'authenticator_data: it cannot be read'
   const key = decodeBase64url(credential.public_key)
   if (key === undefined) return 'public_key: it cannot be read'
-  if (decodeBase64url(assertion.signature) === undefined) return 'signature: it cannot be read'
+  const signature = decodeBase64url(assertion.signature)
+  if (signature === undefined || !isStrictSignature(key, signature)) return 'signature: it cannot be read'
   const bytes = Buffer.from(authenticator)
   return {
     ...check,
@@ -104,6 +105,24 @@ function look(check: ChallengeCheck): Seen | string {
     flags: bytes.readUInt8(32),
     signCount: bytes.readUInt32BE(33),
   }
+}
+
+/**
+ * ECDSA signatures come in DER (WebAuthn Level 3 §6.5.5), whose two lengths the library does not compare with what is
+ * there: each signature has one spelling here. `key` is a COSE key in CTAP2's canonical form: key type first.
+ */
+function isStrictSignature(key: Uint8Array, signature: Uint8Array): boolean {
+  const isEc2 = key[1] === 0x01 && key[2] === 0x02
+  if (!isEc2) return true
+  const r = signature[3] ?? 0
+  const s = signature[5 + r] ?? 0
+  return (
+    signature[0] === 0x30 &&
+    signature[1] === signature.length - 2 &&
+    signature[2] === 0x02 &&
+    signature[4 + r] === 0x02 &&
+    signature.length === 6 + r + s
+  )
 }
 
 async function isSigned(

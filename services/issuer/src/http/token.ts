@@ -21,7 +21,8 @@ export function tokenRoute(http: HttpServer, endpoint: TokenEndpoint): void {
       const dpop = request.headers.dpop
       try {
         const minted = await issueToken(endpoint, {
-          form: request.body as Record<string, string>,
+          // Without a body there is no form: its parameters are missing.
+          form: (request.body ?? {}) as Record<string, string>,
           // Two header fields arrive joined by a comma, which no proof contains.
           dpop: typeof dpop === 'string' && !dpop.includes(',') ? dpop : undefined,
         })
