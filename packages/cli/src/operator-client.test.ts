@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { paths } from '@bailiwick/installation'
 import { expect, it } from 'vitest'
 import { temporaryFolder } from './io.fixture.ts'
 import { operatorAt } from './operator.fixture.ts'
@@ -67,4 +68,20 @@ it('tells which checks of readiness fail', async () => {
   expect(await client.failing()).toEqual([])
   expect(await client.failing()).toEqual(['pdp-fresh: no head', 'evidence-lag: 10 s'])
   await expect(client.failing()).rejects.toMatchObject({ code: 'internal' })
+})
+
+it('asks the service that has the route, of its instances the one that serves', async () => {
+  using folder = temporaryFolder()
+  const socket = (service: string, port: number) => paths(folder.path).serviceSocket(service, port)
+  const standby = { status: 503, body: { code: 'service_unready', detail: 'standby' } }
+  await using _approval = await operatorAt(folder.path, () => standby, socket('approval', 8421))
+  await using _active = await operatorAt(folder.path, () => ({ body: 'approval' }), socket('approval', 9421))
+  await using _issuer = await operatorAt(folder.path, () => ({ body: 'issuer' }), socket('issuer', 8422))
+  await using evidence = await operatorAt(folder.path, () => standby, socket('evidence', 8424))
+  const client = operatorOf(folder.path)
+  expect(await client.text('/operator/requests')).toBe('approval')
+  expect(await client.text('/operator/revocations')).toBe('issuer')
+  await expect(client.text('/log/checkpoint')).rejects.toMatchObject({ code: 'service_unready', detail: 'standby' })
+  expect(await client.failing()).toEqual(['policy-decision: service_unready', 'evidence: standby'])
+  expect(evidence.calls).toHaveLength(2)
 })

@@ -1,10 +1,15 @@
+import { existsSync, globSync } from 'node:fs'
 import { request } from 'node:http'
-import { type ErrorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { join } from 'node:path'
+import { type ErrorCode, errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
+import { services } from './repository.ts'
+
+type Service = (typeof services)[number]
 
 /**
- * What runs on this machine, as its operator sees it: the 0600 Unix socket in the data directory, so whoever may open that
- * is the operator. Each call throws the service's own error when it refuses, and `service_unready` when nothing answers.
+ * What runs on this machine, as its operator sees it: the 0600 Unix sockets in the data directory, so whoever may open them
+ * is the operator; standalone's, or those of the services that run by themselves. Each call throws the service's own error when it refuses, and `service_unready` when nothing answers.
  */
 export interface Operator {
   /** The answer's JSON. */
@@ -24,10 +29,18 @@ interface Answer {
 const ANSWER_MS = 30_000
 const LARGEST_ANSWER = 64 * 1024 * 1024
 
+/** Who has a route, where services run by themselves; the first that fits. */
+const owners: readonly [prefix: string, service: Service][] = [
+  ['/operator/revocations', 'issuer'],
+  ['/operator/', 'approval'],
+  ['/log/', 'evidence'],
+  ['/v1/trace/', 'evidence'],
+]
+
 export function operatorOf(data: string): Operator {
-  const socketPath = paths(data).operatorSocket
   const call = async (method: string, path: string, body?: string) => {
-    const answer = await exchange(socketPath, method, path, body)
+    const owner = owners.find(([prefix]) => path.startsWith(prefix))?.[1]
+    const answer = await firstThatServes(socketsOf(data, owner), (socket) => exchange(socket, method, path, body))
     if (answer.status >= 200 && answer.status < 300) return answer.body.toString('utf8')
     throw refusalOf(answer)
   }
@@ -36,13 +49,50 @@ export function operatorOf(data: string): Operator {
     text: (path) => call('GET', path),
     post: async (path, body) => jsonOf(await call('POST', path, JSON.stringify(body))),
     async failing() {
-      const answer = await exchange(socketPath, 'GET', '/readyz')
-      if (answer.status === 200) return []
-      const refusal = refusalOf(answer)
-      if (refusal.code !== 'service_unready') throw refusal
-      return refusal.message.replace('service_unready: ', '').split('; ')
+      if (!servicesRunByThemselves(data)) return failingAt(socketsOf(data, undefined))
+      const found = await Promise.all(
+        services.map(async (service) => {
+          const failing = await failingAt(socketsOf(data, service)).catch((error) => [errorCode(error)])
+          return failing.map((reason) => `${service}: ${reason}`)
+        }),
+      )
+      return found.flat()
     },
   }
+}
+
+/** Of standalone, or of every instance of the service that runs by itself on this machine. */
+function socketsOf(data: string, service: Service | undefined): [string, ...string[]] {
+  const { operatorSocket } = paths(data)
+  if (service === undefined || !servicesRunByThemselves(data)) return [operatorSocket]
+  const own = globSync(`${service}-*.sock`, { cwd: data }).map((name) => join(data, name))
+  const [first = paths(data).serviceSocket(service, 0), ...others] = own.toSorted()
+  return [first, ...others]
+}
+
+const servicesRunByThemselves = (data: string): boolean =>
+  !existsSync(paths(data).operatorSocket) && services.some((service) => globSync(`${service}-*.sock`, { cwd: data })[0])
+
+/** The answer of the first instance that is active and answers; else what the last one said. */
+async function firstThatServes(
+  [socket, ...others]: [string, ...string[]],
+  ask: (socket: string) => Promise<Answer>,
+): Promise<Answer> {
+  const [next, ...rest] = others
+  if (next === undefined) return ask(socket)
+  const answer = await ask(socket).catch((error) => {
+    if (errorCode(error) !== 'service_unready') throw error
+    return undefined
+  })
+  return answer && answer.status !== 503 ? answer : firstThatServes([next, ...rest], ask)
+}
+
+async function failingAt(sockets: [string, ...string[]]): Promise<string[]> {
+  const answer = await firstThatServes(sockets, (socket) => exchange(socket, 'GET', '/readyz'))
+  if (answer.status === 200) return []
+  const refusal = refusalOf(answer)
+  if (refusal.code !== 'service_unready') throw refusal
+  return refusal.message.replace('service_unready: ', '').split('; ')
 }
 
 function exchange(socketPath: string, method: string, path: string, body?: string): Promise<Answer> {

@@ -10,8 +10,12 @@ export interface Call {
 /** What a route of the test's operator answers: JSON with 200, or as it says. */
 export type Answering = (call: Call) => { status?: number; body: unknown } | 'hang up'
 
-/** Listens on the operator socket of a data directory, as a running service would. */
-export async function operatorAt(data: string, answer: Answering): Promise<AsyncDisposable & { calls: Call[] }> {
+/** Listens on the operator socket of a data directory, or on another, as a running service would. */
+export async function operatorAt(
+  data: string,
+  answer: Answering,
+  socket = paths(data).operatorSocket,
+): Promise<AsyncDisposable & { calls: Call[] }> {
   const calls: Call[] = []
   const server = createServer(async (request, response) => {
     const text = await textOf(request)
@@ -27,7 +31,7 @@ export async function operatorAt(data: string, answer: Answering): Promise<Async
     response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json' })
     response.end(typeof body === 'string' ? body : JSON.stringify(body))
   })
-  await new Promise<void>((listening) => server.listen(paths(data).operatorSocket, listening))
+  await new Promise<void>((listening) => server.listen(socket, listening))
   return {
     calls,
     [Symbol.asyncDispose]: async () => {

@@ -12,5 +12,8 @@ export const paths = (data: string) => ({
   evidence: join(data, 'evidence'),
   log: join(data, 'evidence', 'log'),
   logVkey: join(data, 'evidence', 'log.vkey'),
+  /** Of standalone, which serves every operator route. */
   operatorSocket: join(data, 'operator.sock'),
+  /** Of one service by itself; several instances may share a data directory, but no port. */
+  serviceSocket: (service: string, port: number) => join(data, `${service}-${port}.sock`),
 })

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
 import { type KeyPurpose, readKeyFile, type SigningKey, type Trust } from '@bailiwick/credentials'
 import { paths, readInstallation } from '@bailiwick/installation'
@@ -24,7 +23,7 @@ export type CommonConfig = z.output<typeof settingsSchema>
 
 export interface HostOptions {
   config: CommonConfig
-  /** File name of the operator's socket in the data directory. */
+  /** Path of the operator's socket. */
   socket: string
   /** Opens the bus that the settings choose; the adapters are main.ts's to name. */
   openBus: (config: CommonConfig) => Promise<Bus>
@@ -100,7 +99,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
     key: (service, name, purpose) => readKeyFile(paths(data).keys(service), name, purpose),
     async listen() {
       const url = await http.listen({ host: config.BAILIWICK_HOST, port: config.BAILIWICK_PORT })
-      await listenOperator(operator, join(data, options.socket))
+      await listenOperator(operator, options.socket)
       return url
     },
     async [Symbol.asyncDispose]() {

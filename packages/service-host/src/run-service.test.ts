@@ -16,7 +16,6 @@ async function start(changes: Partial<Process<z.output<z.ZodObject<ReturnType<ty
     name: 'issuer',
     env: { BAILIWICK_DATA: data },
     schema: z.object(commonSettings(0)),
-    socket: 'issuer.sock',
     openBus: () => Promise.reject(new Error('not reached')),
     start: () => Promise.reject(new Error('not reached')),
     complain: (line) => complaints.push(line),

@@ -1,5 +1,6 @@
 import type { Bus } from '@bailiwick/bus'
 import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { paths } from '@bailiwick/installation'
 import {
   type Env,
   logger as makeLogger,
@@ -16,7 +17,6 @@ export interface Process<C extends CommonConfig> {
   name: string
   env: Env
   schema: z.ZodType<C>
-  socket: string
   openBus: (config: CommonConfig) => Promise<Bus>
   /** Before anything is opened; e.g. makes the installation. */
   prepare?: (config: C) => void
@@ -36,7 +36,7 @@ export async function runService<C extends CommonConfig>(options: Process<C>): P
     const logger = makeLogger({ service: options.name, level: config.BAILIWICK_LOG_LEVEL, destination: process.stderr })
     await using host = await openHost({
       config,
-      socket: options.socket,
+      socket: socketOf(options.name, config),
       openBus: options.openBus,
       clock: systemClock,
       random: systemRandom,
@@ -59,6 +59,11 @@ export async function runService<C extends CommonConfig>(options: Process<C>): P
     options.complain(explain(options.name, error))
     return 1
   }
+}
+
+function socketOf(name: string, { BAILIWICK_DATA, BAILIWICK_PORT }: CommonConfig): string {
+  const at = paths(BAILIWICK_DATA)
+  return name === 'standalone' ? at.operatorSocket : at.serviceSocket(name, BAILIWICK_PORT)
 }
 
 /** Says what is wrong and names the setting; our own errors have that in their detail. */

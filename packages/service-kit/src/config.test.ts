@@ -19,6 +19,7 @@ function refusal(env: Env): string {
 it('needs no setting', () => {
   expect(read({ PATH: '/bin', BAILIWICK_PORT: '' })).toEqual({
     BAILIWICK_DATA: '.bailiwick',
+    BAILIWICK_DEV: false,
     BAILIWICK_HOST: '127.0.0.1',
     BAILIWICK_PORT: 8422,
     BAILIWICK_BUS: { kind: 'embedded' },

@@ -51,6 +51,11 @@ const staleness = z.string().transform((value, context): number => {
   return z.NEVER
 })
 
+const flag = z
+  .enum(['0', '1'])
+  .default('0')
+  .transform((value) => value === '1')
+
 const port = z.string().transform((value, context): number => {
   if (isPort(value)) return Number(value)
   context.addIssue('a port, 0 to 65535')
@@ -73,7 +78,17 @@ export const commonSettings = (defaultPort: number) => ({
   BAILIWICK_HOST: z.string().max(255).default('127.0.0.1'),
   BAILIWICK_PORT: port.default(defaultPort),
   BAILIWICK_BUS: bus.default({ kind: 'embedded' }),
+  /** PEM file of the authorities that the brokers' certificates come from, or `system` for the machine's own. */
+  BAILIWICK_KAFKA_CA: z.string().optional(),
+  /** SASL user; the service's name unless given, which is the principal of the generated ACLs. */
+  BAILIWICK_KAFKA_USER: z.string().max(255).optional(),
+  /** File that holds the SCRAM-SHA-512 password and nothing else. */
+  BAILIWICK_KAFKA_PASSWORD_FILE: z.string().optional(),
   BAILIWICK_GRANT_STORE: grantStore.default({ kind: 'embedded' }),
+  /** As BAILIWICK_KAFKA_CA, for `rediss://`. */
+  BAILIWICK_REDIS_CA: z.string().optional(),
+  /** `1`: a single broker is enough, and Kafka and Redis may be reached without TLS. For development. */
+  BAILIWICK_DEV: flag,
   BAILIWICK_LOG_LEVEL: z.enum(logLevels).default('info'),
   /** ms. How old the last head may be (DESIGN §5): a longer one widens the window of V7 by as much. */
   BAILIWICK_MAX_STALENESS: staleness.default(2000),

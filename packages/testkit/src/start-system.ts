@@ -64,7 +64,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   const host = started.use(
     await openHost({
       config,
-      socket: 'operator.sock',
+      socket: paths(data).operatorSocket,
       openBus: async () => {
         const bus = await embeddedBus({ dir: paths(data).bus, ...topicSettings, now })
         return options.wrapBus?.(bus) ?? bus

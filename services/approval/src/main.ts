@@ -9,7 +9,6 @@ process.exitCode = await runService({
   name: 'approval',
   env: process.env,
   schema: configSchema,
-  socket: 'approval.sock',
   openBus: (config) => {
     embeddedOnly(config)
     return embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now: () => systemClock.now() })

@@ -10,7 +10,6 @@ process.exitCode = await runService({
   name: 'evidence',
   env: process.env,
   schema: configSchema,
-  socket: 'evidence.sock',
   openBus: (config) => {
     embeddedOnly(config)
     return embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now: () => systemClock.now() })

@@ -12,7 +12,6 @@ process.exitCode = await runService({
   name: 'policy-decision',
   env: process.env,
   schema: configSchema,
-  socket: 'policy-decision.sock',
   openBus: (config) => {
     embeddedOnly(config)
     return embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now })

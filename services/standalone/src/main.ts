@@ -21,7 +21,6 @@ process.exitCode = await runService({
   name: 'standalone',
   env: process.env,
   schema: configSchema,
-  socket: 'operator.sock',
   openBus: (config) => embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now }),
   prepare(config) {
     embeddedOnly(config)
