@@ -1,0 +1,125 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { createConnection } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePorts } from './ports.ts'
+import { needProgram, runProgram } from './programs.ts'
+import { type ServerCommand, startServer, stopServer, untilReady } from './server-process.ts'
+import { removeAtEnd } from './watchdog.ts'
+
+export interface RedisOptions {
+  /** Where snapshots and the log lie. Kept when given; else a folder that goes with the server. */
+  dir?: string
+  /** A free one unless given. */
+  port?: number
+  /** The server follows that one, from the start on. */
+  replicaOf?: { port: number }
+  /** Settings of redis.conf, over ours: noeviction, no persistence. */
+  config?: Record<string, string>
+}
+
+/** A Redis on the loopback, without a password, that ends with this process. */
+export interface RedisServer extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  /** Of the process that runs, or ran last. */
+  readonly pid: number
+  readonly dir: string
+  /** After SIGKILL and SIGTERM resolves when the process is gone. Without persistence, what it held is gone as well. */
+  kill(signal: NodeJS.Signals): Promise<void>
+  /** Again, after a kill, on the same port and folder: what a snapshot there holds is loaded. Resolves when it answers. */
+  start(): Promise<void>
+  /** What `redis-cli` prints for a command; a Redis error is printed, not thrown. Resolves without the last newline. */
+  cli(...args: string[]): Promise<string>
+}
+
+const defaults = {
+  bind: '127.0.0.1',
+  save: '',
+  appendonly: 'no',
+  'maxmemory-policy': 'noeviction',
+  'repl-diskless-sync-delay': '0', // a replica in a test does not wait 5 s for others to come
+}
+
+const READY_SECONDS = 20
+const GRACE_MILLIS = 2000
+
+/** Starts a Redis by `redis-server` on the path. Resolves when it answers (PONG, or a load in progress has ended). */
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const program = needProgram('redis-server')
+  for (let tries = 1; ; tries++) {
+    const port = options.port ?? (await freePorts(1))[0] ?? 0
+    const redis = await openRedis(program, options, port)
+    try {
+      await redis.start()
+      return redis
+    } catch (error) {
+      await redis[Symbol.asyncDispose]()
+      // Somebody else took the port since it was found free.
+      if (options.port !== undefined || tries === 3 || !/Address already in use/.test(String(error))) throw error
+    }
+  }
+}
+
+async function openRedis(program: string, options: RedisOptions, port: number): Promise<RedisServer> {
+  const { dir = mkdtempSync(join(tmpdir(), 'bailiwick-redis-')) } = options
+  if (options.dir === undefined) removeAtEnd(dir)
+  else mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const settings = {
+    ...defaults,
+    ...(options.replicaOf ? { replicaof: `127.0.0.1 ${options.replicaOf.port}` } : {}),
+    ...options.config,
+    port: String(port),
+    dir,
+  }
+  const command: ServerCommand = {
+    name: 'Redis',
+    program,
+    args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, ...settingArguments(name, value)]),
+    log: join(dir, 'redis.log'),
+  }
+  let server: ReturnType<typeof startServer> | undefined
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    dir,
+    get pid() {
+      return server?.pid ?? 0
+    },
+    async kill(signal) {
+      await server?.kill(signal)
+    },
+    async start() {
+      if (server?.running()) return
+      server = startServer(command)
+      await untilReady(command, server, () => answersPing(port), READY_SECONDS)
+    },
+    async cli(...args) {
+      return (await runProgram(needProgram('redis-cli'), ['-p', String(port), ...args], 30)).replace(/\n$/, '')
+    },
+    async [Symbol.asyncDispose]() {
+      if (server) await stopServer(server, options.dir === undefined ? 0 : GRACE_MILLIS)
+      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** `replicaof` takes two arguments, a folder with a blank in its name takes one. */
+function settingArguments(name: string, value: string): string[] {
+  return name === 'replicaof' ? value.split(' ') : [value]
+}
+
+/** True once Redis answers a command: `-LOADING` and a closed port are not yet. */
+function answersPing(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const socket = createConnection(port, '127.0.0.1')
+  socket.setTimeout(1000, () => socket.destroy())
+  socket.once('connect', () => socket.write('PING\r\n'))
+  socket.once('data', (answer) => {
+    resolve(answer.toString().startsWith('+PONG') || answer.toString().startsWith('-NOAUTH'))
+    socket.destroy()
+  })
+  socket.on('error', () => {})
+  socket.once('close', () => resolve(false))
+  return promise
+}
