@@ -1,0 +1,69 @@
+import type { ServiceName } from '@bailiwick/contracts'
+import { systemClock } from '@bailiwick/service-kit'
+import proxy from '@fastify/http-proxy'
+import fastify from 'fastify'
+
+/** Whose a path is (DESIGN §8); the first that fits. What is nobody's else is the console's. */
+const owners: readonly [path: RegExp, service: ServiceName][] = [
+  [/^\/(oauth\/|\.well-known\/oauth-authorization-server)/, 'issuer'],
+  [/^\/(access\/v1\/(evaluation|search|jwks)|v1\/outcomes|\.well-known\/authzen-configuration)/, 'policy-decision'],
+  [/^\/(log\/|v1\/trace\/)/, 'evidence'],
+  [/^\//, 'approval'],
+]
+
+const askEveryMs = 100
+
+/** What stands in front of the services, so that they have one public address (docs/decisions/0009). */
+export interface Front extends AsyncDisposable {
+  /** Resolves when every service has an instance that is ready. */
+  ready(ms: number): Promise<void>
+}
+
+/**
+ * Passes each request to an instance of the service that has its path, in turn among those that say that they are ready; the
+ * one that is not the active one never does. Speaks plain HTTP on loopback.
+ */
+export async function openFront(
+  port: number,
+  instances: Readonly<Record<ServiceName, readonly string[]>>,
+): Promise<Front> {
+  const serving = new Map<string, boolean>()
+  const turns = new Map<ServiceName, number>()
+  const ask = async (url: string) => {
+    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined)
+    await answer?.arrayBuffer().catch(() => undefined)
+    serving.set(url, answer?.status === 200)
+  }
+  const all = Object.values(instances).flat()
+  const timer = setInterval(() => all.forEach((url) => void ask(url)), askEveryMs)
+  const readyOf = (service: ServiceName) => instances[service].filter((url) => serving.get(url) === true)
+  const pick = (path: string): string => {
+    const service = owners.find(([mine]) => mine.test(path))?.[1] ?? 'approval'
+    const ready = readyOf(service)
+    const turn = (turns.get(service) ?? 0) + 1
+    turns.set(service, turn)
+    return ready[turn % ready.length] ?? instances[service][0] ?? ''
+  }
+  const server = fastify({ forceCloseConnections: true })
+  await server.register(proxy, {
+    upstream: '',
+    // A request is sent once: whether it happened is for whoever asked to find out.
+    replyOptions: { getUpstream: ({ url }) => pick(url ?? '/') },
+    retryMethods: [],
+  })
+  await server.listen({ host: 'localhost', port })
+  return {
+    async ready(ms) {
+      const services = Object.keys(instances) as ServiceName[]
+      const missing = () => services.filter((service) => readyOf(service).length === 0)
+      for (const deadline = systemClock.monotonic() + ms; missing().length > 0; ) {
+        if (systemClock.monotonic() > deadline) throw new Error(`not ready within ${ms} ms: ${missing().join(', ')}`)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      await server.close()
+    },
+  }
+}

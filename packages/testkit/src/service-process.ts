@@ -1,0 +1,98 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import type { ServiceName } from '@bailiwick/contracts'
+import { systemClock } from '@bailiwick/service-kit'
+
+const keptCharacters = 20_000
+const repository = join(import.meta.dirname, '../../..')
+
+export interface ServiceProcessOptions {
+  service: ServiceName | 'standalone'
+  /** Its whole environment. */
+  env: Readonly<Record<string, string>>
+}
+
+/** A service as `bailiwick serve` runs it, to be killed at any moment and started again with the same settings. */
+export class ServiceProcess implements AsyncDisposable {
+  readonly service: ServiceName | 'standalone'
+  readonly url: string
+  readonly #env: Readonly<Record<string, string>>
+  #child: ChildProcess | undefined
+  #exited: Promise<unknown> = Promise.resolve()
+  #expected = true
+  /** What it said last; a run that fails shows it. */
+  output = ''
+  /** How often it ended by itself: never a part of the plan. */
+  crashes = 0
+
+  constructor({ service, env }: ServiceProcessOptions) {
+    this.service = service
+    this.url = `http://localhost:${env.BAILIWICK_PORT}`
+    this.#env = env
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid
+    if (pid === undefined) throw new Error(`${this.service} does not run`)
+    return pid
+  }
+
+  start(): void {
+    const main = join(repository, 'services', this.service, 'src/main.ts')
+    const child = spawn(process.execPath, [main], {
+      env: this.#env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#child = child
+    this.#expected = false
+    const keep = (chunk: Buffer) => {
+      this.output = (this.output + chunk.toString()).slice(-keptCharacters)
+    }
+    child.stdout.on('data', keep)
+    child.stderr.on('data', keep)
+    this.#exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        if (!this.#expected) {
+          this.crashes++
+          keep(Buffer.from(`\n[ended by itself: ${code ?? signal}]\n`))
+        }
+        resolve(code)
+      })
+    })
+  }
+
+  /** Resolves once it says that it is ready; rejects, with its last words, when it ended or is late. */
+  async ready(ms = 30_000): Promise<void> {
+    for (const deadline = systemClock.monotonic() + ms; systemClock.monotonic() < deadline; ) {
+      const answer = await fetch(`${this.url}/readyz`).catch(() => undefined)
+      await answer?.arrayBuffer().catch(() => undefined)
+      if (answer?.status === 200) return
+      if (this.#child?.exitCode !== null) break
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+    throw new Error(`${this.service} does not get ready:\n${this.output}`)
+  }
+
+  /** SIGSTOP and SIGCONT: it stands still, and goes on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    process.kill(this.pid, signal)
+  }
+
+  /** SIGKILL: no handler runs, nothing is flushed. */
+  async kill(): Promise<void> {
+    this.#expected = true
+    this.#child?.kill('SIGKILL')
+    await this.#exited
+  }
+
+  /** An orderly stop, which gives its exit code. */
+  async stop(): Promise<unknown> {
+    this.#expected = true
+    this.#child?.kill('SIGTERM')
+    return this.#exited
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill()
+  }
+}
