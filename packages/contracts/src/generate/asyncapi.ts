@@ -1,7 +1,7 @@
 import { eventText, exampleEvent, examplesOf } from '../examples/index.ts'
+import { type KafkaTopic, kafkaTopics } from '../kafka.ts'
 import { dataSchemaOf, producerMembers, services, type Topic, topics, writersOf } from '../topics.ts'
 import { dataSchema, envelopeJsonSchema, type JsonSchema } from './json-schema.ts'
-import { type KafkaTopic, kafkaTopics } from './kafka.ts'
 
 const contentType = 'application/cloudevents+json'
 const messageName = (topic: Topic, type: string) => `${topic.name}.${type}`

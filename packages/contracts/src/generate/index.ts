@@ -1,8 +1,8 @@
+import { kafkaAcls, kafkaTopics } from '../kafka.ts'
 import { topics } from '../topics.ts'
 import { asyncApi } from './asyncapi.ts'
 import { topicPage, topicsIndex, typesPage } from './docs.ts'
 import { dataSchemaDocument, envelopeDocument } from './json-schema.ts'
-import { kafkaAcls, kafkaTopics } from './kafka.ts'
 import { allEventVectors } from './vectors.ts'
 
 export { generatedFrom, table } from './docs.ts'

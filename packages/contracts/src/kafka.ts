@@ -1,5 +1,5 @@
-import { maxEventBytes } from '../envelope.ts'
-import { services, type Topic, topics, writersOf } from '../topics.ts'
+import { maxEventBytes } from './envelope.ts'
+import { type ServiceName, services, type Topic, topics, writersOf } from './topics.ts'
 
 const dayMs = 24 * 60 * 60 * 1000
 
@@ -18,10 +18,19 @@ export interface KafkaTopic {
   readonly config: Readonly<Record<string, string>>
 }
 
+const closedAfterMs = 10 * 60 * 1000
+
 function cleanupOf({ cleanup }: Topic): Record<string, string> {
-  if (cleanup === 'compact') return { 'cleanup.policy': 'compact', 'retention.ms': '-1' }
+  // Only a closed segment is deleted or compacted: without its own limit a quiet topic would keep what has to go.
+  if (cleanup === 'compact')
+    return {
+      'cleanup.policy': 'compact',
+      'retention.ms': '-1',
+      // Heads come twice a second from every instance, and a start reads and verifies those that are left.
+      'segment.ms': String(closedAfterMs),
+      'max.compaction.lag.ms': String(closedAfterMs),
+    }
   if (cleanup === 'for ever') return { 'cleanup.policy': 'delete', 'retention.ms': '-1' }
-  // Only a closed segment is deleted: without its own limit a quiet topic would keep what has to go.
   return {
     'cleanup.policy': 'delete',
     'retention.ms': String(cleanup.retentionDays * dayMs),
@@ -29,14 +38,20 @@ function cleanupOf({ cleanup }: Topic): Record<string, string> {
   }
 }
 
-export const kafkaTopics = (): KafkaTopic[] =>
+/**
+ * Every topic as the broker must have it. `dev` (`BAILIWICK_DEV=1`) is content with a single broker: what it acknowledged is
+ * gone with its disk. Everything else stays the same.
+ */
+export const kafkaTopics = ({ dev = false }: { dev?: boolean } = {}): KafkaTopic[] =>
   topics.map((topic) => ({
     name: topic.name,
     partitions: topic.partitions,
-    replication: 3,
+    replication: dev ? 1 : 3,
     config: {
       ...cleanupOf(topic),
-      'min.insync.replicas': '2',
+      // A broker's own bound on size would delete evidence before its time.
+      'retention.bytes': '-1',
+      'min.insync.replicas': dev ? '1' : '2',
       'unclean.leader.election.enable': 'false',
       'max.message.bytes': String(maxBatchBytes),
       // A time of the writer's would let it choose how long its messages are kept, and where `follow` starts.
@@ -44,12 +59,18 @@ export const kafkaTopics = (): KafkaTopic[] =>
     },
   }))
 
+/** The names of the topics that a service reads or writes: it must find them as declared before it starts. */
+export const topicsOf = (service: ServiceName): string[] =>
+  topics
+    .filter((topic) => topic.readers.includes(service) || writersOf(topic).includes(service))
+    .map(({ name }) => name)
+
 /** One rule of the broker's authoriser; everything without a rule is refused. Names as in `org.apache.kafka.common.acl`. */
 export interface KafkaAcl {
   readonly principal: string
   readonly host: '*'
   readonly permissionType: 'ALLOW'
-  readonly operation: 'READ' | 'WRITE'
+  readonly operation: 'READ' | 'WRITE' | 'DESCRIBE_CONFIGS'
   readonly resourceType: 'TOPIC' | 'GROUP'
   readonly resourcePatternType: 'LITERAL' | 'PREFIXED'
   readonly resourceName: string
@@ -70,7 +91,10 @@ const allow = (
   resourceName,
 })
 
-/** Who may do what: services as the topics declare it, agents nothing but ask. READ and WRITE both imply DESCRIBE. */
+/**
+ * Who may do what: services as the topics declare it, agents nothing but ask. READ and WRITE both imply DESCRIBE;
+ * DESCRIBE_CONFIGS lets a service see, before it starts, that what it relies on is kept as declared (DESIGN §5).
+ */
 export const kafkaAcls = (): KafkaAcl[] => [
   ...services.flatMap((service) => [
     ...topics
@@ -79,6 +103,7 @@ export const kafkaAcls = (): KafkaAcl[] => [
     ...topics
       .filter((topic) => topic.readers.includes(service))
       .map(({ name }) => allow(service, 'READ', 'TOPIC', name)),
+    ...topicsOf(service).map((name) => allow(service, 'DESCRIBE_CONFIGS', 'TOPIC', name)),
     allow(service, 'READ', 'GROUP', service),
   ]),
   ...topics.filter((topic) => topic.writer === 'agents').map(({ name }) => allow('agents', 'WRITE', 'TOPIC', name)),

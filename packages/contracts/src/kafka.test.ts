@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest'
-import { maxEventBytes } from '../envelope.ts'
-import { services, topics } from '../topics.ts'
-import { kafkaAcls, kafkaTopics } from './kafka.ts'
+import { maxEventBytes } from './envelope.ts'
+import { type KafkaAcl, kafkaAcls, kafkaTopics, topicsOf } from './kafka.ts'
+import { services, topics } from './topics.ts'
 
 const acls = kafkaAcls()
-const may = (operation: 'READ' | 'WRITE', topic: string) =>
+const may = (operation: KafkaAcl['operation'], topic: string) =>
   acls
     .filter((acl) => acl.resourceType === 'TOPIC' && acl.operation === operation && acl.resourceName === topic)
     .map(({ principal }) => principal)
@@ -41,6 +41,15 @@ it('gives each service groups of its own: no prefix of one is the prefix of anot
   }
 })
 
+it('lets a service see the settings of what it reads or writes, and of nothing else', () => {
+  for (const { name } of topics) {
+    const involved = new Set([...may('READ', name), ...may('WRITE', name)].filter((who) => who !== 'User:agents'))
+    expect(may('DESCRIBE_CONFIGS', name).sort()).toEqual([...involved].sort())
+  }
+  expect(topicsOf('issuer')).toContain('grants.v1')
+  expect(topicsOf('issuer')).not.toContain('access-requests.v1')
+})
+
 it('names topics exactly: a pattern could match a topic that is made later', () => {
   for (const acl of acls.filter(({ resourceType }) => resourceType === 'TOPIC')) {
     expect(acl).toMatchObject({ resourcePatternType: 'LITERAL', permissionType: 'ALLOW' })
@@ -56,6 +65,17 @@ it('makes every topic durable, and wide enough for a full batch of the largest e
       config: { 'min.insync.replicas': '2', 'unclean.leader.election.enable': 'false' },
     })
     expect(Number(config['max.message.bytes'])).toBeGreaterThan(512 * 1024 + maxEventBytes)
+    expect(config['retention.bytes']).toBe('-1')
+  }
+})
+
+it('asks one broker for no more than it can give, and for all else as in production', () => {
+  const declared = kafkaTopics()
+  for (const [at, { name, partitions, replication, config }] of kafkaTopics({ dev: true }).entries()) {
+    expect({ replication, insync: config['min.insync.replicas'] }).toEqual({ replication: 1, insync: '1' })
+    expect({ name, partitions, replication: 3, config: { ...config, 'min.insync.replicas': '2' } }).toEqual(
+      declared[at],
+    )
   }
 })
 
@@ -63,8 +83,10 @@ it('keeps the registry for ever, compacts only what is no evidence, and deletes 
   for (const { name, config } of kafkaTopics()) {
     const topic = topics.find((one) => one.name === name)
     if (name === 'registry.v1') expect(config).toMatchObject({ 'cleanup.policy': 'delete', 'retention.ms': '-1' })
-    else if (config['cleanup.policy'] === 'compact') expect(topic?.leaf).toBe(false)
-    else {
+    else if (config['cleanup.policy'] === 'compact') {
+      expect(topic?.leaf).toBe(false)
+      expect(Number(config['segment.ms'])).toBeLessThanOrEqual(600_000)
+    } else {
       expect(Number(config['retention.ms'])).toBeGreaterThanOrEqual(7 * 86_400_000)
       expect(Number(config['segment.ms'])).toBeLessThanOrEqual(86_400_000)
     }
