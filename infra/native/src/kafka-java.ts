@@ -1,0 +1,55 @@
+import { cacheFolder, hash, javaBuild, kafkaClassPath } from './kafka-jars.ts'
+import { needProgram, runProgram } from './programs.ts'
+import { cached } from './warm-cache.ts'
+
+/** A Java that can run Kafka. */
+export interface Java {
+  program: string
+  classPath: string
+  /** The arguments of a Java that runs this class of Kafka's. */
+  arguments(mainClass: string, args: readonly string[], options?: readonly string[]): string[]
+  /** Runs one to its end. */
+  run(mainClass: string, args: readonly string[]): Promise<string>
+}
+
+// For a broker that starts often and lives shortly: no time for the optimising compiler, no threads for the collector.
+const flags = ['-Xmx400m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-XX:-UsePerfData', '-Xshare:auto']
+const logging = ['-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-Dorg.slf4j.simpleLogger.showDateTime=true']
+
+/**
+ * Java with Kafka on its class path and the classes in an archive (AppCDS): a broker is ready in 0.9 s instead of 2.3 s.
+ * `record` makes the archive, once: it runs a broker with the options it is given and ends it with SIGTERM.
+ */
+export async function openJava(
+  progress: (line: string) => void,
+  record: (java: Java, options: readonly string[]) => Promise<void>,
+): Promise<Java> {
+  const program = needProgram('java')
+  const classPath = await kafkaClassPath(progress)
+  const plain = java(program, classPath, [])
+  const name = `classes-${hash(classPath, javaBuild(program), ...flags)}.jsa`
+  const archive = await cached(cacheFolder(), name, async (path) => {
+    progress('recording an archive of its classes, once …')
+    await record(plain, [`-XX:ArchiveClassesAtExit=${path}`])
+  })
+  return java(program, classPath, [`-XX:SharedArchiveFile=${archive}`])
+}
+
+function java(program: string, classPath: string, archive: readonly string[]): Java {
+  const argumentsOf: Java['arguments'] = (mainClass, args, options = []) => [
+    ...flags,
+    ...archive,
+    ...logging,
+    ...options,
+    '-cp',
+    classPath,
+    mainClass,
+    ...args,
+  ]
+  return {
+    program,
+    classPath,
+    arguments: argumentsOf,
+    run: (mainClass, args) => runProgram(program, argumentsOf(mainClass, args), 60),
+  }
+}

@@ -1,0 +1,102 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { NodePlace } from './kafka-config.ts'
+import type { Java } from './kafka-java.ts'
+import { connectKafka, type KafkaClient, type Login } from './kafka-protocol.ts'
+import { type ServerCommand, type ServerProcess, startServer, untilReady } from './server-process.ts'
+
+export interface KafkaNode {
+  readonly id: number
+  /** host:port; the same after a start. */
+  readonly broker: string
+  /** Of the process that runs, or ran last. */
+  readonly pid: number
+  /** After SIGKILL and SIGTERM resolves when the process is gone. */
+  kill(signal: NodeJS.Signals): Promise<void>
+  /** Again, after a kill, with the same data and port. Resolves when the node serves. */
+  start(): Promise<void>
+}
+
+/** A node as its cluster holds it. */
+export interface NativeNode extends KafkaNode {
+  readonly command: ServerCommand
+  readonly server: ServerProcess | undefined
+  readonly login: Login | undefined
+  /** Starts the process and waits for nothing. */
+  spawn(): void
+}
+
+const READY_SECONDS = 60
+const OFFSETS = '__consumer_offsets'
+
+/** A node of a formatted folder, not started yet. */
+export function openNode(java: Java, place: NodePlace, jvmOptions: readonly string[], login?: Login): NativeNode {
+  const properties = join(place.dir, 'server.properties')
+  const command: ServerCommand = {
+    name: `Kafka node ${place.id}`,
+    program: java.program,
+    args: java.arguments('kafka.Kafka', [properties], [`-Djava.io.tmpdir=${place.dir}`, ...jvmOptions]),
+    log: join(place.dir, 'kafka.log'),
+  }
+  let server: ServerProcess | undefined
+  const node: NativeNode = {
+    id: place.id,
+    broker: `127.0.0.1:${place.port}`,
+    command,
+    login,
+    get server() {
+      return server
+    },
+    get pid() {
+      return server?.pid ?? 0
+    },
+    spawn() {
+      if (!server?.running()) server = startServer(command)
+    },
+    async kill(signal) {
+      await server?.kill(signal)
+    },
+    async start() {
+      node.spawn()
+      await untilServing([node], [node])
+    },
+  }
+  return node
+}
+
+/**
+ * Resolves when each of `asked` that runs knows each of `seen` that runs as in service, and leads or knows the leader of
+ * every partition of the groups' positions. An open port is not enough: a node that was killed is fenced until its old
+ * session has run out.
+ */
+export async function untilServing(asked: readonly NativeNode[], seen: readonly NativeNode[]): Promise<void> {
+  await Promise.all(asked.filter(isRunning).map((node) => nodeServes(node, seen)))
+}
+
+async function nodeServes(node: NativeNode, seen: readonly NativeNode[]): Promise<void> {
+  if (!node.server) return
+  let client: KafkaClient | undefined
+  const ready = async () => {
+    try {
+      client ??= await connectKafka(node.broker, node.login)
+      const inService = await client.brokers()
+      if (!seen.filter(isRunning).every(({ id }) => inService.includes(id))) return false
+      return (await client.hasLeaders(OFFSETS)) || ((await client.hasCoordinator('bailiwick')) && false)
+    } catch {
+      client?.[Symbol.dispose]()
+      client = undefined
+      return false
+    }
+  }
+  try {
+    await untilReady(node.command, node.server, ready, READY_SECONDS)
+  } finally {
+    client?.[Symbol.dispose]()
+  }
+}
+
+function isRunning({ server }: NativeNode): boolean {
+  return server?.running() ?? false
+}
+
+void sleep
