@@ -76,6 +76,12 @@ it('has a line for each wrong setting, and for each missing one', () => {
   expect(() => readConfig(needy, { B: 'x' })).toThrow(/^config_invalid: A: missing\nB: .+ \(is "x"\)$/)
 })
 
+it('refuses a misspelt setting rather than leaving the default in force, with the one that is meant', () => {
+  expect(refusal({ BAILIWICK_MAX_STALENES: '1s', BAILIWICK_PORT: 'x', BAILIWICK_LOG_PUBLIC: '1' })).toBe(
+    'BAILIWICK_PORT: a port, 0 to 65535 (is "x")\nBAILIWICK_MAX_STALENES: there is no such setting; is BAILIWICK_MAX_STALENESS meant?',
+  )
+})
+
 describe('a secret (V17)', () => {
   it('is not in the error when its name says so', () => {
     expect(refusal({ BAILIWICK_JOIN_TOKEN: 'hunter2' })).toBe('BAILIWICK_JOIN_TOKEN: not valid')

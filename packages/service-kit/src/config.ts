@@ -1,5 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
-import type { z } from 'zod'
+import { z } from 'zod'
+import { misspeltSettings } from './known-settings.ts'
 
 /** An environment, such as process.env, which main.ts passes. */
 export type Env = Readonly<Record<string, string | undefined>>
@@ -7,16 +8,18 @@ export type Env = Readonly<Record<string, string | undefined>>
 const SECRET_SETTING = /KEY|SECRET|PASS|TOKEN|CREDENTIAL/i
 
 /**
- * Reads a service's settings from its environment. An empty variable counts as absent; variables that the schema does not
- * name are ignored, since several processes share an environment. Throws `config_invalid` whose detail has a line for each
- * wrong setting: its name, what is wrong and, unless the name says that it is a secret, the value, without user and
- * password when it is a URL.
+ * Reads a service's settings from its environment. An empty variable counts as absent; settings of other
+ * processes are ignored, since several share an environment, but not a misspelt one. Throws `config_invalid` whose detail
+ * has a line for each wrong setting: its name, what is wrong and, unless the name says that it is a secret, the value,
+ * without user and password when it is a URL.
  */
 export function readConfig<S extends z.ZodType>(schema: S, env: Env): z.output<S> {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
+  const misspelt = misspeltSettings(env, schema instanceof z.ZodObject ? Object.keys(schema.shape) : [])
   const read = schema.safeParse(given)
-  if (read.success) return read.data
-  throw new ServiceError('config_invalid', read.error.issues.map((issue) => line(issue, env)).join('\n'))
+  if (read.success && misspelt.length === 0) return read.data
+  const wrong = read.error?.issues.map((issue) => line(issue, env)) ?? []
+  throw new ServiceError('config_invalid', [...wrong, ...misspelt].join('\n'))
 }
 
 function line(issue: z.core.$ZodIssue, env: Env): string {

@@ -18,6 +18,7 @@ export { type HttpLimits, httpLimits, type TlsFiles } from './http-connection.ts
 export { problemOf, sendProblem, serviceErrorOf } from './http-problem.ts'
 export type { HttpServer } from './http-server.ts'
 export { type IdPrefix, newId } from './ids.ts'
+export { knownSettings, misspeltSettings } from './known-settings.ts'
 export { assertListenerAllowed, isLoopback, listenOperator, type Tls } from './listener.ts'
 export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } from './logger.ts'
 export { type Metrics, type MetricsOptions, metrics } from './metrics.ts'

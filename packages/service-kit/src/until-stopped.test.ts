@@ -14,15 +14,38 @@ class FakeHost extends EventEmitter {
 it('takes the Ctrl-C that npm repeats for one, and a later one for impatience', async () => {
   const clock = testClock()
   const host = new FakeHost()
-  const stopped = untilStopped(clock, host)
+  const told: string[] = []
+  const stopped = untilStopped(clock, { host, impatient: (signal) => told.push(signal) })
   host.emit('SIGINT', 'SIGINT')
   clock.advance(5)
   host.emit('SIGINT', 'SIGINT')
   expect(await stopped).toBe('SIGINT')
-  expect(host.exits).toEqual([])
+  expect([host.exits, told]).toEqual([[], []])
   clock.advance(1000)
   host.emit('SIGTERM', 'SIGTERM')
-  expect(host.exits).toEqual([1])
+  expect([host.exits, told]).toEqual([[1], ['SIGTERM']])
+})
+
+it('ends with its own exit code, though the same wish comes again until the process is gone', async () => {
+  const script = `
+    const { systemClock } = await import(${JSON.stringify(new URL('./clock.ts', import.meta.url).href)})
+    const { untilStopped } = await import(${JSON.stringify(new URL('./until-stopped.ts', import.meta.url).href)})
+    const alive = setInterval(() => {}, 1000)
+    const stopped = untilStopped(systemClock)
+    process.stdout.write('ready')
+    await stopped
+    clearInterval(alive)
+    process.exitCode = 7`
+  for (let round = 0; round < 5; round++) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(child.stdout, 'data')
+    const again = setInterval(() => child.kill('SIGINT'), 1)
+    const ended = await once(child, 'exit')
+    clearInterval(again)
+    expect(ended).toEqual([7, null])
+  }
 })
 
 it('lets the disposers of a real process run, though the signal comes twice', async () => {

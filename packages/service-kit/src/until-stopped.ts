@@ -3,22 +3,42 @@ import type { Clock } from './clock.ts'
 /** What `untilStopped` needs of a process; a test passes its own. */
 export interface SignalHost {
   on(signal: 'SIGINT' | 'SIGTERM', stop: (signal: NodeJS.Signals) => void): unknown
+  once(event: 'exit', end: (code: number) => void): unknown
   exit(code: number): unknown
 }
 
+export interface UntilStoppedOptions {
+  /** Told before a second signal ends the process there and then. */
+  impatient?: (signal: NodeJS.Signals) => void
+  /** This process unless given. */
+  host?: SignalHost
+}
+
+/** A terminal's Ctrl-C comes once from it and once from npm, which passes it on. */
+const sameWishMs = 1000
+
 /**
- * Resolves with the first stop signal; main.ts then lets its disposers run. npm passes a terminal's Ctrl-C on, so it comes
- * twice at once: only one that comes more than a second later ends the process there and then, with exit code 1.
+ * Resolves with the first stop signal; main.ts then lets its disposers run. One that comes within a second is the same wish.
+ * A later one is impatience: the process ends at once, with exit code 1, since nothing was closed.
  */
-export function untilStopped(clock: Clock, host: SignalHost = process): Promise<NodeJS.Signals> {
+export function untilStopped(
+  clock: Clock,
+  { impatient, host = process }: UntilStoppedOptions = {},
+): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>()
   let first: number | undefined
   const stop = (signal: NodeJS.Signals) => {
     first ??= clock.monotonic()
-    if (clock.monotonic() - first > 1000) host.exit(1)
+    if (clock.monotonic() - first > sameWishMs) {
+      impatient?.(signal)
+      host.exit(1)
+    }
     resolve(signal)
   }
   host.on('SIGINT', stop)
   host.on('SIGTERM', stop)
+  // Node takes its handlers down some 20 ms before the process is gone: the same wish again, then, would turn an orderly end
+  // into a death by signal. Leaving from the exit event skips that teardown.
+  host.once('exit', (code) => host.exit(code))
   return promise
 }

@@ -1,0 +1,59 @@
+import type { Env } from './config.ts'
+import { commonSettings } from './settings.ts'
+
+/**
+ * Every variable that some process of Bailiwick's reads; test/architecture holds it against their schemas. Processes that
+ * share an environment ignore each other's settings, but not a name that is nobody's: the default that somebody meant to
+ * change would stay in force unseen.
+ */
+export const knownSettings: readonly string[] = [
+  ...Object.keys(commonSettings(0)),
+  'BAILIWICK_REQUEST_SECONDS',
+  'BAILIWICK_CREDENTIAL_SECONDS',
+  'BAILIWICK_LOG_PUBLIC',
+  // Of test runs, whose processes inherit them.
+  'BAILIWICK_CHAOS_ROUNDS',
+  'BAILIWICK_NIGHTLY',
+  'BAILIWICK_SEED',
+]
+
+/**
+ * A line for each variable that looks like a setting of ours and is none: its name and the nearest that is one. `own` are
+ * names that this process reads besides. Values are not looked at, but for an empty one, which is absent.
+ */
+export function misspeltSettings(env: Env, own: readonly string[] = []): string[] {
+  const known = [...new Set([...knownSettings, ...own])]
+  return Object.entries(env)
+    .filter(([name, value]) => value && isOurs(name) && !known.includes(name) && !isServiceLink(name, value))
+    .map(([name]) => {
+      const { nearest, far } = nearestOf(name, known)
+      return `${name}: there is no such setting${far ? '' : `; is ${nearest} meant?`}`
+    })
+}
+
+/** Also with a slip in the prefix itself. */
+const isOurs = (name: string) => distance(name.split('_', 1)[0]?.toUpperCase() ?? '', 'BAILIWICK') <= 2
+
+/** What Kubernetes puts into every pod beside a Service that is named after us. */
+const isServiceLink = (name: string, value: string) =>
+  /_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP)\w*)$/.test(name) || /^(tcp|udp):\/\//.test(value)
+
+function nearestOf(name: string, known: readonly string[]): { nearest: string; far: boolean } {
+  const measured = known.map((each) => ({ each, off: distance(name.toUpperCase(), each) }))
+  const best = measured.reduce((a, b) => (b.off < a.off ? b : a))
+  return { nearest: best.each, far: best.off > 6 }
+}
+
+/** Levenshtein's: insertions, deletions and replacements. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, n) => n)
+  for (const [i, letter] of [...a.slice(0, 100)].entries()) {
+    const next = [i + 1]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (letter === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
