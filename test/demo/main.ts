@@ -45,7 +45,7 @@ async function step(title: string, run: () => Promise<string>): Promise<void> {
 
 try {
   await using system = await startSystem(values.data === undefined ? {} : { data: values.data })
-  say(`Bailiwick demo: installation ${system.host.trust.installation} at ${system.url}, one operator, software passkey`)
+  say(`Bailiwick demo: installation ${system.trust.installation} at ${system.url}, one operator, software passkey`)
   say('')
   await tell(system, step)
   say('')

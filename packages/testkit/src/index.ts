@@ -1,3 +1,5 @@
 export { type Approver, type ConsoleState, enrolApprover, type Narrowed } from './approver.ts'
+export { freePort, type RunningSystem } from './running-system.ts'
+export { ServiceProcess } from './service-process.ts'
 export * from './software-passkey.ts'
-export { freePort, type System, type SystemOptions, startSystem } from './start-system.ts'
+export { type System, type SystemOptions, startSystem } from './start-system.ts'

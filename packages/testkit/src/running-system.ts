@@ -1,0 +1,88 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Bus } from '@bailiwick/bus'
+import type { Trust } from '@bailiwick/credentials'
+import { initialise, isInitialised, readInstallation, readPolicyFiles } from '@bailiwick/installation'
+import { type Clock, type Logger, type RandomSource, systemClock } from '@bailiwick/service-kit'
+import { sampleEntities } from '@bailiwick/standalone/sample'
+
+/** What agents, people and enforcement points have of a running system, in whatever processes it runs. */
+export interface RunningSystem extends AsyncDisposable {
+  /** Its one public address. */
+  url: string
+  data: string
+  trust: Trust
+  /** The bus as agents have it. */
+  bus: Bus
+  /** Where the sample invoices API is to be. */
+  invoicesUrl: string
+  clock: Clock
+  random: RandomSource
+  logger: Logger
+}
+
+export interface PlaceOptions {
+  /** Kept when given; else a folder that goes with the system. */
+  data?: string
+  port?: number
+  /** Where the sample invoices API will be; its base URL stands in the registry. */
+  invoicesPort?: number
+  singleOperator?: boolean
+}
+
+/** Where a system is to run: a data directory with an installation that has the sample registry, and free ports. */
+export interface Place {
+  data: string
+  port: number
+  url: string
+  invoicesUrl: string
+  trust: Trust
+  /** Removes the folder, unless it was given. */
+  leave(): void
+}
+
+const policies = join(import.meta.dirname, '../../../policies')
+
+export async function preparePlace(options: PlaceOptions): Promise<Place> {
+  const data = options.data ?? mkdtempSync(join(tmpdir(), 'bailiwick-'))
+  const port = options.port ?? (await freePort())
+  const invoicesUrl = `http://localhost:${options.invoicesPort ?? (await freePort())}`
+  const url = `http://localhost:${port}`
+  if (!isInitialised(data))
+    initialise({
+      data,
+      publicUrl: url,
+      singleOperator: options.singleOperator ?? true,
+      now: systemClock.now(),
+      randomBytes,
+      policies: readPolicyFiles(policies),
+      entities: sampleEntities(data, invoicesUrl),
+    })
+  return {
+    data,
+    port,
+    url,
+    invoicesUrl,
+    trust: readInstallation(data).trust,
+    leave() {
+      if (options.data === undefined) rmSync(data, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  server.listen(0, '127.0.0.1', resolve)
+  await promise
+  const address = server.address()
+  const closed = Promise.withResolvers<void>()
+  server.close(() => closed.resolve())
+  await closed.promise
+  if (typeof address !== 'object' || address === null) throw new Error('no port')
+  return address.port
+}
