@@ -1,0 +1,19 @@
+import type { Bus, Message } from '@bailiwick/bus'
+
+/** One broker for many worlds: to its world each bus has the topics by their own names, to the broker all differ. */
+export function namespacedBus(bus: Bus, namespace: string): Bus {
+  const there = (topic: string) => `${namespace}.${topic}`
+  const here = <T extends { topic: string }>(position: T): T => ({
+    ...position,
+    topic: position.topic.slice(namespace.length + 1),
+  })
+  return {
+    publish: async (topic, events) => (await bus.publish(there(topic), events)).map(here),
+    consume: (topics, group, handler) =>
+      bus.consume(topics.map(there), there(group), (batch) => handler(batch.map<Message>(here))),
+    follow: (topics, since, handler) =>
+      bus.follow(topics.map(there), since, (batch) => handler(batch.map<Message>(here))),
+    ends: (topic) => bus.ends(there(topic)),
+    [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
+  }
+}
