@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodePlace } from './kafka-config.ts'
 import type { Java } from './kafka-java.ts'
 import { connectKafka, type KafkaClient, type Login } from './kafka-protocol.ts'
@@ -98,5 +97,3 @@ async function nodeServes(node: NativeNode, seen: readonly NativeNode[]): Promis
 function isRunning({ server }: NativeNode): boolean {
   return server?.running() ?? false
 }
-
-void sleep

@@ -1,11 +1,14 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { ServiceError } from '@bailiwick/errors'
 import { type NodePlace, serverProperties } from './kafka-config.ts'
 import { formatNodes } from './kafka-format.ts'
 import { type Java, openJava } from './kafka-java.ts'
-import { type KafkaNode, type NativeNode, openNode, untilServing } from './kafka-node.ts'
+import { type KafkaNode, openNode, untilServing } from './kafka-node.ts'
+import { type ClusterSecurity, createSecurity, type KafkaSecurity, openSecurity } from './kafka-security.ts'
 import { freePorts } from './ports.ts'
+import { findProgram } from './programs.ts'
 import { stopServer } from './server-process.ts'
 import { removeAtEnd } from './watchdog.ts'
 
@@ -28,13 +31,6 @@ export interface KafkaCluster extends AsyncDisposable {
   ready(): Promise<void>
 }
 
-export interface KafkaSecurity {
-  /** PEM. */
-  readonly caFile: string
-  /** The file that holds the user's password, nothing else. `admin` may do everything. */
-  passwordFile(user: string): string
-}
-
 const GRACE_MILLIS = 5000
 const TRIES = 3
 
@@ -45,7 +41,12 @@ const TRIES = 3
  */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaCluster> {
   const java = await openJava(report, async (plain, jvmOptions) => {
-    const cluster = await startCluster(plain, {}, jvmOptions)
+    // A secure cluster uses every class that another does, and its own ones, which are many.
+    const cluster = await startCluster(
+      plain,
+      { ...(findProgram('openssl') ? { secure: { users: [] } } : {}) },
+      jvmOptions,
+    )
     await Promise.all(cluster.nodes.map((node) => node.kill('SIGTERM'))) // the archive is written at an orderly end
     await cluster[Symbol.asyncDispose]()
   })
@@ -62,14 +63,18 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
 async function startCluster(java: Java, options: KafkaOptions, jvmOptions: readonly string[]): Promise<KafkaCluster> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'bailiwick-kafka-'))
   if (options.dir === undefined) removeAtEnd(dir)
-  const places = await placeNodes(java, dir, options)
-  const nodes = places.map((place) => openNode(java, place, jvmOptions))
+  const { places, security } = await openFolder(java, dir, options)
+  const login = security?.adminLogin()
+  const nodes = places.map((place) => openNode(java, place, jvmOptions, login))
   const cluster: KafkaCluster = {
     brokers: nodes.map(({ broker }) => broker),
     nodes,
+    ...(security ? { security } : {}),
     ready: () => untilServing(nodes, nodes),
     async [Symbol.asyncDispose]() {
-      await Promise.all(nodes.map((node) => stopNode(node, options.dir === undefined ? 0 : GRACE_MILLIS)))
+      // Nobody will read the data of a folder of ours: no need to let them be written.
+      const graceMillis = options.dir === undefined ? 0 : GRACE_MILLIS
+      await Promise.all(nodes.map((node) => node.server && stopServer(node.server, graceMillis)))
       if (options.dir === undefined) rmSync(dir, { recursive: true, force: true })
     },
   }
@@ -83,28 +88,37 @@ async function startCluster(java: Java, options: KafkaOptions, jvmOptions: reado
   }
 }
 
-async function stopNode({ server }: NativeNode, graceMillis: number): Promise<void> {
-  if (server) await stopServer(server, graceMillis)
+interface ClusterFolder {
+  places: readonly NodePlace[]
+  security?: ClusterSecurity
 }
 
-/** The folder's nodes: those of the cluster that is there, else new ones, formatted and configured. */
-async function placeNodes(java: Java, dir: string, options: KafkaOptions): Promise<NodePlace[]> {
+/** What the folder holds: the cluster that is there, else a new one, with ports, folders, keys and settings. */
+async function openFolder(java: Java, dir: string, { nodes = 1, secure }: KafkaOptions): Promise<ClusterFolder> {
   const description = join(dir, 'cluster.json')
-  if (existsSync(description)) return JSON.parse(readFileSync(description, 'utf8'))
-  const count = options.nodes ?? 1
-  const ports = await freePorts(2 * count)
-  const places = Array.from({ length: count }, (_, n) => ({
+  const keys = join(dir, 'security')
+  if (existsSync(description)) {
+    const places: NodePlace[] = JSON.parse(readFileSync(description, 'utf8'))
+    if (places.length !== nodes || existsSync(keys) !== (secure !== undefined))
+      throw new ServiceError('config_invalid', `${dir} holds another kind of cluster: remove it, or ask for that`)
+    return { places, ...(secure ? { security: openSecurity(keys) } : {}) }
+  }
+  const ports = await freePorts(2 * nodes)
+  const places = Array.from({ length: nodes }, (_, n) => ({
     id: n + 1,
     port: ports[2 * n] ?? 0,
     controllerPort: ports[2 * n + 1] ?? 0,
     dir: join(dir, `node-${n + 1}`),
   }))
   for (const place of places) mkdirSync(place.dir, { recursive: true, mode: 0o700 })
-  await formatNodes(java, places)
-  for (const place of places)
-    writeFileSync(join(place.dir, 'server.properties'), serverProperties(place, places), { mode: 0o600 })
-  writeFileSync(description, JSON.stringify(places))
-  return places
+  const security = secure ? await createSecurity(keys, secure.users) : undefined
+  await formatNodes(java, places, security?.users())
+  for (const place of places) {
+    const properties = serverProperties(place, places, security?.serverSettings())
+    writeFileSync(join(place.dir, 'server.properties'), properties, { mode: 0o600 })
+  }
+  writeFileSync(description, JSON.stringify(places)) // last: a folder without it is not a cluster yet
+  return { places, ...(security ? { security } : {}) }
 }
 
 /** A start may take a minute the first time, and nobody shall think that it hangs. */
