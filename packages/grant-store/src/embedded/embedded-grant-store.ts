@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { ServiceError } from '@bailiwick/errors'
+import { type AmountPairs, amountPairs } from '../amount-pairs.ts'
+import { digest } from '../digest.ts'
 import type { AdvanceOutcome, GrantStore, Settlement, Take, TreeState } from '../grant-store.ts'
-import { digest, type Environment, openEnvironment } from './environment.ts'
+import { type Environment, openEnvironment } from './environment.ts'
 import { sweep } from './sweep.ts'
-import { type AmountPairs, amountPairs, type TreeRecord, treeRecord, treeState } from './tree-record.ts'
+import { type TreeRecord, treeRecord, treeState } from './tree-record.ts'
 
 export interface EmbeddedGrantStoreOptions {
   /** A folder of its own, made if absent. Nothing in it needs a backup. */

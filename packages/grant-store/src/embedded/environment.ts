@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
@@ -24,11 +23,6 @@ export interface Environment {
   /** Runs `work` as one transaction: all of it or, when it throws, nothing. @throws ServiceError `outcome_unknown`. */
   atomically<T>(work: () => T): T
   close(): Promise<void>
-}
-
-/** The key for an id of any length and content. */
-export function digest(id: string): string {
-  return hash('sha256', id, 'base64url')
 }
 
 /**

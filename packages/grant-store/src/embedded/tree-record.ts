@@ -1,8 +1,5 @@
-import { ServiceError } from '@bailiwick/errors'
-import type { Amounts, TreeState } from '../grant-store.ts'
-
-/** Amounts as pairs: resource names come from authorities, and a name like `__proto__` is no key for an object. */
-export type AmountPairs = [resource: string, amount: bigint][]
+import { type AmountPairs, amountPairs } from '../amount-pairs.ts'
+import type { TreeState } from '../grant-store.ts'
 
 /** A tree as lmdb keeps it: an array, which msgpack writes without names; amounts as 64-bit integers, exact. */
 export type TreeRecord = [
@@ -17,19 +14,6 @@ export type TreeRecord = [
 
 /** A take: what it reserved of the limited resources, and whether that was settled. */
 export type TakeRecord = [generation: number, settled: boolean, reserved: AmountPairs]
-
-const LIMIT = 2n ** 63n
-
-/** @throws ServiceError `internal` for an amount that no adapter could count: a negative one would give, not take. */
-export function amountPairs(amounts: Amounts): AmountPairs {
-  const pairs = Object.entries(amounts)
-  for (const [resource, amount] of pairs) {
-    if (typeof amount !== 'bigint' || amount < 0n || amount >= LIMIT) {
-      throw new ServiceError('internal', `the amount of ${JSON.stringify(resource)} is not within 0 and 2^63`)
-    }
-  }
-  return pairs
-}
 
 export function treeRecord(epoch: string, generation: number, tree: TreeState): TreeRecord {
   return [epoch, generation, tree.version, tree.expiresAt, amountPairs(tree.left), [...new Set(tree.labels)]]
