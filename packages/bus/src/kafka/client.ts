@@ -1,0 +1,67 @@
+import { createRequire } from 'node:module'
+import { ServiceError } from '@bailiwick/errors'
+import kafkajs, { type Kafka, type LogEntry } from 'kafkajs'
+import type { KafkaConnection } from './connection.ts'
+
+/** The only version whose internals were read and measured (KAFKA.md rules 13, 17). */
+const VERSION = '2.2.4'
+
+/** KAFKA.md rule 7: none of kafkajs's defaults, which also depend on NODE_ENV. */
+export const settings = {
+  connectionTimeout: 1000,
+  authenticationTimeout: 5000,
+  requestTimeout: 5000,
+  /** Of one connection attempt; who waits for the broker repeats it, each time beginning with another broker. */
+  connectRetry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 2 },
+  /** Of one `send`. */
+  sendRetry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 60 },
+  metadataMaxAge: 3000,
+}
+
+interface RequestQueue {
+  prototype: { scheduleCheckPendingRequests?: (this: { pending: readonly unknown[] }) => void }
+}
+
+const require = createRequire(import.meta.url)
+let prepared = false
+
+/**
+ * Makes kafkajs fit to be used, once a process and before any client (KAFKA.md rule 17): its request queue rearms a timer
+ * about every millisecond also when nothing waits, which costs 4 % of a core in an idle process.
+ * Throws `config_invalid` when it is not the version that was measured.
+ */
+function prepare(): void {
+  if (prepared) return
+  const { version } = require('kafkajs/package.json') as { version: string }
+  const { prototype } = require('kafkajs/src/network/requestQueue') as RequestQueue
+  const schedule = prototype.scheduleCheckPendingRequests
+  if (version !== VERSION || typeof schedule !== 'function') {
+    throw new ServiceError('config_invalid', `kafkajs ${version} was never measured: only ${VERSION} is`)
+  }
+  prototype.scheduleCheckPendingRequests = function scheduleWhenNeeded() {
+    if (this.pending.length > 0) schedule.call(this)
+  }
+  prepared = true
+}
+
+/** What a client of kafkajs is made with; `turn` says with which of the brokers it begins. */
+export function clientConfig({ brokers, clientId, tls, sasl }: KafkaConnection, turn = 0) {
+  const first = brokers.length === 0 ? 0 : turn % brokers.length
+  return {
+    brokers: [...brokers.slice(first), ...brokers.slice(0, first)],
+    clientId,
+    ...(tls === undefined ? {} : { ssl: { ca: [tls.ca] } }),
+    ...(sasl === undefined ? {} : { sasl: { mechanism: 'scram-sha-512' as const, ...sasl } }),
+    connectionTimeout: settings.connectionTimeout,
+    authenticationTimeout: settings.authenticationTimeout,
+    requestTimeout: settings.requestTimeout,
+    enforceRequestTimeout: true,
+    retry: settings.connectRetry,
+  }
+}
+
+/** A client of kafkajs; nothing is connected yet. It reports to `log`, from which `noise` makes lines of ours. */
+export function kafkaClient(connection: KafkaConnection, log: (entry: LogEntry) => void, turn = 0): Kafka {
+  prepare()
+  return new kafkajs.Kafka({ ...clientConfig(connection, turn), logCreator: () => log })
+}

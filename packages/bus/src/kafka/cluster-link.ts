@@ -1,0 +1,230 @@
+import type { Buffer } from 'node:buffer'
+import { createRequire } from 'node:module'
+import { ServiceError } from '@bailiwick/errors'
+import type { Kafka, Logger } from 'kafkajs'
+import { clientConfig } from './client.ts'
+import type { KafkaConnection } from './connection.ts'
+import { type FetchedBatch, readBatches } from './record-batches.ts'
+
+/** A partition and the broker that leads it. */
+export interface Led {
+  topic: string
+  partition: number
+  leader: number
+}
+
+export interface Wanted extends Led {
+  offset: number
+}
+
+export interface FetchedPartition {
+  topic: string
+  partition: number
+  /** Kafka's error code; 0 is none. Without one the rest is true. */
+  errorCode: number
+  highWatermark: number
+  batches: FetchedBatch[]
+}
+
+export interface Fetched {
+  partitions: FetchedPartition[]
+  /** Not one byte of records came, for none of the partitions: then each of them has nothing up to its high watermark. */
+  empty: boolean
+}
+
+/** `earliest`, `latest`, or the first at or after a time in ms. */
+export type Point = 'earliest' | 'latest' | { time: number }
+
+/**
+ * Reading without a group (KAFKA.md rule 13), as little of it as we need. Every call ends within kafkajs's timeouts. After
+ * an error a link is done for: close it and open another.
+ */
+export interface Link {
+  /** Asks for the leaders anew. A topic's partitions come in order, from 0 on. */
+  leaders(topics: readonly string[]): Promise<Led[]>
+  /** One offset for each, in order; undefined where nothing is at or after the time. */
+  offsets(partitions: readonly Led[], point: Point): Promise<(number | undefined)[]>
+  /** One long poll at the broker that leads all of these. The order says who may fill the answer first. */
+  fetch(partitions: readonly Wanted[]): Promise<Fetched>
+  /** Waits at most for the request in flight. */
+  close(): Promise<void>
+}
+
+/** One poll waits this long for something to come, ms (KAFKA.md rule 15). It delays nothing but an end. */
+const MAX_WAIT_MS = 300
+/** What one answer carries at most, apart from a single larger batch; so a follower holds no more than that a broker. */
+const MAX_BYTES = 1 << 20
+const MAX_PARTITION_BYTES = 512 << 10
+/** The only version whose answer is read below; Kafka 2.3 to 4.x have it. */
+const FETCH_VERSION = 11
+/** Anybody who could hold a transaction open could otherwise hold up every reader; nobody here writes any. */
+const READ_UNCOMMITTED = 0
+
+// What is used of kafkajs's internals (2.2.4, asserted by client.ts), all in this file.
+interface Decoder {
+  readInt16(): number
+  readInt32(): number
+  readInt64(): { toString(): string }
+  readString(): string
+  readBytes(length: number): Buffer
+  readArray<T>(read: (decoder: Decoder) => T): T[]
+}
+interface Protocol {
+  request: { apiVersion: number }
+}
+interface Broker {
+  lookupRequest(apiKey: number, definition: unknown): (options: object) => Protocol
+  connectionPool: { send(protocol: object): Promise<unknown> }
+  listOffsets(options: object): Promise<{
+    responses: { topic: string; partitions: { partition: number; offset: string }[] }[]
+  }>
+}
+interface Cluster {
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  addMultipleTargetTopics(topics: readonly string[]): Promise<void>
+  refreshMetadata(): Promise<void>
+  findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[]
+  findBroker(node: { nodeId: number }): Promise<Broker>
+}
+interface Internals {
+  Cluster: new (options: object) => Cluster
+  Decoder: new (bytes: Buffer) => Decoder
+  socketFactory: () => unknown
+  fetch: unknown
+  apiKeys: { Fetch: number }
+}
+
+const require = createRequire(import.meta.url)
+
+function internals(): Internals {
+  return {
+    Cluster: require('kafkajs/src/cluster') as Internals['Cluster'],
+    Decoder: require('kafkajs/src/protocol/decoder') as Internals['Decoder'],
+    socketFactory: require('kafkajs/src/network/socketFactory') as Internals['socketFactory'],
+    fetch: require('kafkajs/src/protocol/requests/fetch') as unknown,
+    apiKeys: require('kafkajs/src/protocol/requests/apiKeys') as Internals['apiKeys'],
+  }
+}
+
+/** Nothing is connected before the first call. `turn` says with which of the brokers it begins: give each link another. */
+export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: number): Link {
+  const { Cluster, socketFactory } = internals()
+  const logger: Logger = kafka.logger()
+  const cluster = new Cluster({
+    ...clientConfig(connection, turn),
+    logger,
+    socketFactory: socketFactory(),
+    allowAutoTopicCreation: false, // KAFKA.md rule 18
+    metadataMaxAge: 0,
+    isolationLevel: READ_UNCOMMITTED,
+  })
+  const known = new Set<string>()
+  return {
+    async leaders(topics) {
+      await cluster.connect()
+      // Adding asks by itself, and takes back a topic that does not exist or that we may not see.
+      if (topics.every((topic) => known.has(topic))) await cluster.refreshMetadata()
+      else await cluster.addMultipleTargetTopics(topics)
+      for (const topic of topics) known.add(topic)
+      return topics.flatMap((topic) => ledOf(topic, cluster.findTopicPartitionMetadata(topic)))
+    },
+    offsets: (partitions, point) => listOffsets(cluster, partitions, point),
+    fetch: (partitions) => fetchFrom(cluster, partitions),
+    close: () => cluster.disconnect(),
+  }
+}
+
+function ledOf(topic: string, found: readonly { partitionId: number; leader: number }[]): Led[] {
+  const sorted = found.toSorted((a, b) => a.partitionId - b.partitionId)
+  return sorted.map(({ leader }, partition) => ({ topic, partition, leader }))
+}
+
+async function listOffsets(
+  cluster: Cluster,
+  partitions: readonly Led[],
+  point: Point,
+): Promise<(number | undefined)[]> {
+  const timestamp = point === 'latest' ? -1 : point === 'earliest' ? -2 : Math.max(0, Math.floor(point.time))
+  const found = new Map<string, number>()
+  const ask = async (leader: number, led: readonly Led[]) => {
+    const broker = await cluster.findBroker({ nodeId: leader })
+    const topics = byTopic(led, ({ partition }) => ({ partition, timestamp }))
+    const { responses } = await broker.listOffsets({ isolationLevel: READ_UNCOMMITTED, topics })
+    for (const { topic, partitions: answers } of responses) {
+      for (const { partition, offset } of answers) found.set(`${topic}/${partition}`, Number(offset))
+    }
+  }
+  await Promise.all([...Map.groupBy(partitions, ({ leader }) => leader)].map(([leader, led]) => ask(leader, led)))
+  return partitions.map(({ topic, partition }) => {
+    const offset = found.get(`${topic}/${partition}`)
+    if (offset === undefined) throw new Error(`no offset for ${topic}/${partition} in the answer`)
+    return offset < 0 ? undefined : offset
+  })
+}
+
+async function fetchFrom(cluster: Cluster, partitions: readonly Wanted[]): Promise<Fetched> {
+  const { apiKeys, fetch } = internals()
+  const broker = await cluster.findBroker({ nodeId: partitions[0]?.leader ?? -1 })
+  const protocol = broker.lookupRequest(
+    apiKeys.Fetch,
+    fetch,
+  )({
+    isolationLevel: READ_UNCOMMITTED,
+    maxWaitTime: MAX_WAIT_MS,
+    minBytes: 1, // KAFKA.md rule 15: it alone decides how soon an event is seen
+    maxBytes: MAX_BYTES,
+    topics: byTopic(partitions, ({ partition, offset }) => ({
+      partition,
+      fetchOffset: String(offset),
+      maxBytes: MAX_PARTITION_BYTES,
+    })),
+  })
+  if (protocol.request.apiVersion !== FETCH_VERSION) {
+    throw new ServiceError('config_invalid', 'the broker is older than Kafka 2.3')
+  }
+  const response = { decode: async (bytes: Buffer) => readFetch(bytes), parse: async (data: Fetched) => data }
+  return (await broker.connectionPool.send({ ...protocol, response })) as Fetched
+}
+
+function byTopic<L extends Led, T>(
+  partitions: readonly L[],
+  what: (one: L) => T,
+): { topic: string; partitions: T[] }[] {
+  return [...Map.groupBy(partitions, ({ topic }) => topic)].map(([topic, led]) => {
+    return { topic, partitions: led.map(what) }
+  })
+}
+
+/** Fetch Response, version 11. One partition's error is its own: kafkajs's reader throws all others away with it. */
+export function readFetch(bytes: Buffer): Fetched & { clientSideThrottleTime: number } {
+  const { Decoder } = internals()
+  const decoder = new Decoder(bytes)
+  const clientSideThrottleTime = decoder.readInt32() // kafkajs keeps to it
+  const errorCode = decoder.readInt16()
+  if (errorCode !== 0) throw new Error(`Fetch: error ${errorCode}`)
+  decoder.readInt32() // session
+  let empty = true
+  const topics = decoder.readArray((one) => {
+    const topic = one.readString()
+    return one.readArray((part) => {
+      const read = readPartition(part)
+      if (read.size > 0) empty = false
+      return { topic, ...read.partition }
+    })
+  })
+  return { clientSideThrottleTime, partitions: topics.flat(), empty }
+}
+
+function readPartition(part: Decoder): { partition: Omit<FetchedPartition, 'topic'>; size: number } {
+  const partition = part.readInt32()
+  const errorCode = part.readInt16()
+  const highWatermark = Number(part.readInt64().toString())
+  part.readInt64() // last stable offset
+  part.readInt64() // log start offset
+  part.readArray((aborted) => [aborted.readInt64(), aborted.readInt64()])
+  part.readInt32() // preferred replica
+  const size = Math.max(0, part.readInt32())
+  const batches = errorCode === 0 ? readBatches(part.readBytes(size)) : []
+  return { partition: { partition, errorCode, highWatermark, batches }, size }
+}

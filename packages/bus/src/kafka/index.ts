@@ -1,0 +1,1 @@
+export type { BusLogger, KafkaConnection } from './connection.ts'

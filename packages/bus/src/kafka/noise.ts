@@ -1,0 +1,61 @@
+import type { LogEntry } from 'kafkajs'
+import type { BusLogger } from './connection.ts'
+
+/** An outage is over when nothing was said about one for this long, ms. */
+const QUIET_MS = 10_000
+/** From then on an outage is an error: a wrong CA or a broker without TLS look like one (KAFKA.md rule 8). */
+const ALARM_MS = 30_000
+
+/** What no waiting heals (KAFKA.md §7). */
+const PERMANENT =
+  /AUTHORIZATION_FAILED|not authorized|authorization failed|SASL|authentication|MESSAGE_TOO_LARGE|larger than the max/i
+
+const ERROR = 1
+const WARN = 2
+
+export type Noise = ((entry: LogEntry) => void) & Disposable
+
+/**
+ * Puts what kafkajs says at the level that it deserves: it calls every step of an outage an error. Here an outage is one
+ * warning when it begins, and one error when it lasts; what no waiting heals is an error; the rest is for debugging.
+ */
+export function noise(logger: BusLogger, { quietMs = QUIET_MS, alarmMs = ALARM_MS } = {}): Noise {
+  let quiet: NodeJS.Timeout | undefined
+  let alarm: NodeJS.Timeout | undefined
+  const over = () => {
+    clearTimeout(quiet)
+    clearTimeout(alarm)
+    quiet = undefined
+  }
+  const hear = ({ namespace, level, log }: LogEntry) => {
+    const fields = fieldsOf(namespace, log)
+    const said = `${log.message} ${fields.error ?? ''}`
+    if (level > WARN) return logger.debug(fields, log.message)
+    if (level === ERROR && PERMANENT.test(said)) return logger.error(fields, log.message)
+    // Said once a producer by design: its retries are bounded because the lane repeats the batch itself.
+    if (level === WARN && log.message.startsWith('Limiting retries')) return
+    if (quiet !== undefined) {
+      quiet.refresh()
+      return logger.debug(fields, log.message)
+    }
+    quiet = setTimeout(over, quietMs).unref()
+    alarm = setTimeout(() => logger.error(fields, 'Kafka still does not answer'), alarmMs).unref()
+    logger.warn(fields, log.message)
+  }
+  return Object.assign(hear, { [Symbol.dispose]: over })
+}
+
+/** Only what is known to hold no secret and no event. */
+function fieldsOf(
+  namespace: string,
+  log: LogEntry['log'],
+): { kafka: string; error?: string } & Record<string, unknown> {
+  const { broker, groupId, error, retryCount } = log
+  return {
+    kafka: namespace,
+    ...(typeof broker === 'string' ? { broker } : {}),
+    ...(typeof groupId === 'string' ? { groupId } : {}),
+    ...(typeof retryCount === 'number' ? { retryCount } : {}),
+    ...(typeof error === 'string' ? { error } : {}),
+  }
+}
