@@ -10,7 +10,7 @@ import type { GrantStore } from '@bailiwick/grant-store'
 import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
 import {
   type Genesis,
-  type InitialiseOptions,
+  type InitialEntities,
   initialise,
   type PolicyFiles,
   paths,
@@ -34,7 +34,7 @@ import {
 import { sampleEntities } from '@bailiwick/standalone/sample'
 import { freePort } from '@bailiwick/testkit'
 
-type Entities = InitialiseOptions['entities']
+type Entities = InitialEntities
 
 export interface WorldOptions {
   entities?: (sample: Entities) => Entities

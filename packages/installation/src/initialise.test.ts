@@ -77,7 +77,10 @@ it('makes an installation once, and starts over when one was cut short', () => {
 it.each(['http://127.0.0.1:8420', 'https://[::1]', 'http://bailiwick.example', 'nonsense'])(
   'refuses %s, where no passkey would work, before anything is made',
   (publicUrl) => {
-    expect(() => make({ publicUrl })).toThrowError(expect.objectContaining({ code: 'config_invalid' }))
+    const entities = () => {
+      throw new Error('asked for entities, which may write keys')
+    }
+    expect(() => make({ publicUrl, entities })).toThrowError(expect.objectContaining({ code: 'config_invalid' }))
     expect(readdirSync(data)).toEqual([])
   },
 )

@@ -16,6 +16,7 @@ import {
 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { encodeVkey, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
+import { assertDataUsable } from './data-folder.ts'
 import type { Genesis } from './genesis.ts'
 import { paths } from './paths.ts'
 import { type PolicyFiles, policySetOf, storePolicyFiles } from './policies.ts'
@@ -30,9 +31,14 @@ export interface InitialiseOptions {
   now: number
   randomBytes: (length: number) => Uint8Array
   policies: PolicyFiles
-  /** What stands in the registry from the start besides service keys and the policy set. */
-  entities: readonly { [T in EntityType]: { type: T; value: Entity<T> } }[EntityType][]
+  /**
+   * What stands in the registry from the start besides service keys and the policy set. A function, which may write keys of
+   * its own, is called only once everything else was found usable.
+   */
+  entities: InitialEntities | (() => InitialEntities)
 }
+
+export type InitialEntities = readonly { [T in EntityType]: { type: T; value: Entity<T> } }[EntityType][]
 
 const validityMs = 5 * 365 * 24 * 3600 * 1000
 
@@ -49,13 +55,15 @@ export const keyFileNames = {
 /**
  * Makes an installation, once (DESIGN §3): keys with one purpose each, trust.json, and the first registry signed by the
  * root key. trust.json is written last: without it nothing here counts, and the next attempt starts over.
- * Throws `config_invalid` when there is one already.
+ * Throws `config_invalid`, before anything is written, when there is one already or something given cannot be used.
  */
 export function initialise(options: InitialiseOptions): Trust {
   const { data, now, publicUrl, singleOperator } = options
   const at = paths(data)
   if (existsSync(at.trust)) throw new ServiceError('config_invalid', `there is an installation in ${data} already`)
   refuseUnusable(publicUrl)
+  assertDataUsable(data)
+  const entities = typeof options.entities === 'function' ? options.entities() : options.entities
   if (existsSync(at.keys(''))) renameSync(at.keys(''), `${at.keys('').replace(/\/$/, '')}.abandoned-${now}`)
   mkdirSync(data, { recursive: true, mode: 0o700 })
   const installation = `ins_${Buffer.from(options.randomBytes(10)).toString('hex')}`
@@ -83,7 +91,7 @@ export function initialise(options: InitialiseOptions): Trust {
     entities: [
       ...serviceKeys.map((key) => signed('service-key', key)),
       signed('policy-set', policySet),
-      ...options.entities.map(({ type, value }) => signed(type, value)),
+      ...entities.map(({ type, value }) => signed(type, value)),
     ],
   } as Genesis
   writeNew(at.genesis, `${JSON.stringify(genesis, undefined, 2)}\n`, 0o644)

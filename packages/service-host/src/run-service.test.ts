@@ -1,13 +1,19 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import { commonSettings } from '@bailiwick/service-kit'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { embeddedOnly, type Process, runService } from './run-service.ts'
 
-const data = mkdtempSync(join(tmpdir(), 'service-host-'))
+let data = ''
+beforeEach(() => {
+  data = mkdtempSync(join(tmpdir(), 'service-host-'))
+})
 afterEach(() => rmSync(data, { recursive: true, force: true }))
 
 async function start(changes: Partial<Process<z.output<z.ZodObject<ReturnType<typeof commonSettings>>>>>) {
@@ -36,6 +42,100 @@ it('says that there is no installation, and how to make one', async () => {
   expect(code).toBe(1)
   expect(said).toContain('trust_invalid')
   expect(said).toContain('bailiwick init')
+})
+
+describe('what cannot work is refused before anything is written', () => {
+  const refused = async (env: Record<string, string>) => {
+    const prepared: unknown[] = []
+    const { code, said } = await start({
+      env: { BAILIWICK_DATA: data, BAILIWICK_PORT: '0', ...env },
+      prepare: (config) => prepared.push(config),
+    })
+    expect(code).toBe(1)
+    expect(prepared).toEqual([])
+    return said
+  }
+
+  it('a misspelt setting', async () => {
+    expect(await refused({ BAILIWICK_PROT: '8421' })).toContain(
+      'BAILIWICK_PROT: there is no such setting; is BAILIWICK_PORT',
+    )
+  })
+
+  it('a data directory that is a file, and one where no folder can be made', async () => {
+    const file = join(data, 'file')
+    writeFileSync(file, '')
+    expect(await refused({ BAILIWICK_DATA: file })).toContain(`(config_invalid): BAILIWICK_DATA: ${file}: `)
+    expect(await refused({ BAILIWICK_DATA: '/proc/nope' })).toContain('(config_invalid): BAILIWICK_DATA: /proc/nope: ')
+    expect(await refused({ BAILIWICK_DATA: `${data}/${'long/'.repeat(30)}` })).toContain('BAILIWICK_DATA: the path of')
+    expect(readdirSync(data)).toEqual(['file'])
+  })
+
+  it('an address beyond this machine without TLS, one that is not of this machine, a port that is taken', async () => {
+    expect(await refused({ BAILIWICK_HOST: '0.0.0.0' })).toContain('BAILIWICK_HOST: 0.0.0.0')
+    expect(await refused({ BAILIWICK_HOST: '192.0.2.1', BAILIWICK_TLS: 'terminated' })).toContain('BAILIWICK_HOST: ')
+    const other = createServer().listen({ host: '127.0.0.1', port: 0 })
+    await once(other, 'listening')
+    const { port } = other.address() as { port: number }
+    expect(await refused({ BAILIWICK_PORT: String(port) })).toContain('BAILIWICK_PORT: another process listens')
+    other.close()
+  })
+
+  it('TLS files that are not there, or are none', async () => {
+    const [cert, key] = [join(data, 'cert.pem'), join(data, 'key.pem')]
+    expect(await refused({ BAILIWICK_TLS: `${cert},${key}` })).toContain(
+      `BAILIWICK_TLS: ${cert} cannot be read (ENOENT)`,
+    )
+    for (const file of [cert, key]) writeFileSync(file, 'hunter2')
+    const said = await refused({ BAILIWICK_TLS: `${cert},${key}` })
+    expect(said).toContain('BAILIWICK_TLS: the files are not a certificate and its private key')
+    expect(said).not.toContain('hunter2')
+  })
+})
+
+describe('an orderly stop', () => {
+  async function stopped(slowMs: number, signals: readonly [NodeJS.Signals, number][]) {
+    const script = join(import.meta.dirname, 'process.fixture.ts')
+    const child = spawn(process.execPath, [script, join(data, 'd'), String(slowMs)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk: Buffer) => {
+        output += chunk
+      })
+    while (!output.includes('"ready"')) await once(child.stderr, 'data')
+    for (const [signal, ms] of signals) {
+      await new Promise((resolve) => setTimeout(resolve, ms))
+      child.kill(signal)
+    }
+    const [code] = await once(child, 'close')
+    const lines = output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    const said = lines.map(({ level, msg, signal = '' }) => `${level}: ${msg} ${signal}`.trim())
+    return { code, said: said.slice(said.indexOf('info: ready') + 1) }
+  }
+
+  it('says which signal it was, and that it is over; the same wish again changes nothing', async () => {
+    const { code, said } = await stopped(50, [
+      ['SIGTERM', 0],
+      ['SIGINT', 10],
+      ['SIGINT', 30],
+    ])
+    expect(said).toEqual(['info: stopping SIGTERM', 'info: stopped'])
+    expect(code).toBe(0)
+  })
+
+  it('is broken off by a second signal, which is said', async () => {
+    const { code, said } = await stopped(20_000, [
+      ['SIGINT', 0],
+      ['SIGINT', 1200],
+    ])
+    expect(said).toEqual(['info: stopping SIGINT', 'warn: stopping at once: a second signal SIGINT'])
+    expect(code).toBe(1)
+  })
 })
 
 it('does not start on an adapter that is not built', () => {

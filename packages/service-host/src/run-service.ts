@@ -3,6 +3,7 @@ import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import {
   type Env,
+  type Logger,
   logger as makeLogger,
   metrics as makeMetrics,
   readConfig,
@@ -11,6 +12,7 @@ import {
   untilStopped,
 } from '@bailiwick/service-kit'
 import type { z } from 'zod'
+import { assertStartable } from './assert-startable.ts'
 import { type CommonConfig, type Host, openHost } from './open-host.ts'
 
 export interface Process<C extends CommonConfig> {
@@ -28,38 +30,64 @@ export interface Process<C extends CommonConfig> {
   complain: (line: string) => void
 }
 
-/** A process from its environment to its stop signal. Gives the exit code: 0 after an orderly stop, 1 when it could not start. */
+/**
+ * A process from its environment to its stop signal. Gives the exit code: 0 after an orderly stop, 1 when it could not start
+ * or stop. What cannot work is refused before anything is written.
+ */
 export async function runService<C extends CommonConfig>(options: Process<C>): Promise<number> {
+  const { name, complain } = options
+  let tried: Tried = 'start'
   try {
     const config = readConfig(options.schema, options.env)
+    await assertStartable(config, socketOf(name, config))
     options.prepare?.(config)
-    const logger = makeLogger({ service: options.name, level: config.BAILIWICK_LOG_LEVEL, destination: process.stderr })
-    await using host = await openHost({
-      config,
-      socket: socketOf(options.name, config),
-      openBus: options.openBus,
-      clock: systemClock,
-      random: systemRandom,
-      logger,
-      metrics: makeMetrics({ service: options.name }),
-      onFatal: (error) => {
-        logger.fatal({ err: error, error_code: errorCode(error) }, 'stopping at once: the state is no longer known')
-        process.exit(1)
-      },
+    const logger = makeLogger({ service: name, level: config.BAILIWICK_LOG_LEVEL, destination: process.stderr })
+    await serveUntilStopped(options, config, logger, () => {
+      tried = 'stop'
     })
-    await using _services = await options.start(config, host)
-    const url = await host.listen()
-    logger.info({ url }, 'ready')
-    await options.ready?.(config, host)
-    await untilStopped(systemClock)
-    // Whoever is being answered still is, before the services behind the answers stop.
-    await Promise.all([host.http.close(), host.operator.close()])
+    logger.info('stopped')
     return 0
   } catch (error) {
-    options.complain(explain(options.name, error))
+    complain(explain(name, tried, error))
     return 1
   }
 }
+
+async function serveUntilStopped<C extends CommonConfig>(
+  options: Process<C>,
+  config: C,
+  logger: Logger,
+  stopping: () => void,
+): Promise<void> {
+  await using host = await openHost({
+    config,
+    socket: socketOf(options.name, config),
+    openBus: options.openBus,
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    metrics: makeMetrics({ service: options.name }),
+    onFatal: (error) => {
+      logger.fatal({ err: error, error_code: errorCode(error) }, 'stopping at once: the state is no longer known')
+      process.exit(1)
+    },
+  })
+  await using _services = await options.start(config, host)
+  // From before anybody is told that it runs: who stops it then is not to break it off.
+  const stopped = untilStopped(systemClock, {
+    impatient: (signal) => logger.warn({ signal }, 'stopping at once: a second signal'),
+  })
+  const url = await host.listen()
+  logger.info({ url }, 'ready')
+  await options.ready?.(config, host)
+  const signal = await stopped
+  stopping()
+  logger.info({ signal }, 'stopping')
+  // Whoever is being answered still is, before the services behind the answers stop.
+  await Promise.all([host.http.close(), host.operator.close()])
+}
+
+type Tried = 'start' | 'stop'
 
 function socketOf(name: string, { BAILIWICK_DATA, BAILIWICK_PORT }: CommonConfig): string {
   const at = paths(BAILIWICK_DATA)
@@ -67,17 +95,17 @@ function socketOf(name: string, { BAILIWICK_DATA, BAILIWICK_PORT }: CommonConfig
 }
 
 /** Says what is wrong and names the setting; our own errors have that in their detail. */
-function explain(name: string, error: unknown): string {
+function explain(name: string, tried: Tried, error: unknown): string {
   const code = errorCode(error)
+  const failed = tried === 'start' ? `${name} cannot start` : `${name} did not stop in order`
   if (isPortTaken(error))
-    return `${name} cannot start: BAILIWICK_PORT: another process listens on ${error.port}: stop it, or choose another port`
-  if (!(error instanceof ServiceError))
-    return `${name} cannot start: ${error instanceof Error ? error.message : String(error)}`
+    return `${failed}: BAILIWICK_PORT: another process listens on ${error.port}: stop it, or choose another port`
+  if (!(error instanceof ServiceError)) return `${failed}: ${error instanceof Error ? error.message : String(error)}`
   const hint =
     code === 'bus_locked'
       ? ' The embedded bus belongs to one process at a time: stop the other one, or give this one its own BAILIWICK_DATA.'
       : ''
-  return `${name} cannot start: ${errorKinds[code].title} (${code}): ${error.detail ?? ''}${hint}`
+  return `${failed}: ${errorKinds[code].title} (${code}): ${error.detail ?? ''}${hint}`
 }
 
 const isPortTaken = (error: unknown): error is Error & { port: number } =>

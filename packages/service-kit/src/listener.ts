@@ -36,9 +36,7 @@ const LONGEST_SOCKET_PATH = 103
  * or a process answers on it. The socket goes when the server closes.
  */
 export async function listenOperator(server: HttpServer, socketPath: string): Promise<void> {
-  if (Buffer.byteLength(socketPath) > LONGEST_SOCKET_PATH) {
-    throw new ServiceError('config_invalid', `the path of the operator socket is over ${LONGEST_SOCKET_PATH} bytes`)
-  }
+  assertSocketPath(socketPath)
   await assertFree(socketPath)
   let inPlace = false
   server.addHook('onClose', async () => {
@@ -54,6 +52,15 @@ export async function listenOperator(server: HttpServer, socketPath: string): Pr
   } finally {
     await rmdir(room).catch(() => undefined)
   }
+}
+
+/** Refuses (`config_invalid`) a path that is too long for a socket. */
+export function assertSocketPath(path: string): void {
+  if (Buffer.byteLength(path) <= LONGEST_SOCKET_PATH) return
+  throw new ServiceError(
+    'config_invalid',
+    `BAILIWICK_DATA: the path of the operator socket, ${path}, is over ${LONGEST_SOCKET_PATH} bytes`,
+  )
 }
 
 async function assertFree(path: string): Promise<void> {

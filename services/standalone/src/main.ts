@@ -37,7 +37,7 @@ process.exitCode = await runService({
       now: now(),
       randomBytes,
       policies: readPolicyFiles(join(repository, 'policies')),
-      entities: sampleEntities(data),
+      entities: () => sampleEntities(data),
     })
   },
   async start(config, host) {

@@ -7,7 +7,7 @@ import {
   type SigningKey,
   writeKeyFile,
 } from '@bailiwick/credentials'
-import type { InitialiseOptions } from '@bailiwick/installation'
+import type { InitialEntities } from '@bailiwick/installation'
 
 const trustDomain = 'spiffe://bailiwick.local'
 const folder = (data: string) => join(data, 'sample')
@@ -39,7 +39,7 @@ export function sampleKey<N extends SampleKey>(data: string, name: N): SigningKe
 }
 
 /** Makes the sample world's keys in `<data>/sample` and gives the registry entries that name them. */
-export function sampleEntities(data: string, invoicesUrl: string = sample.invoicesUrl): InitialiseOptions['entities'] {
+export function sampleEntities(data: string, invoicesUrl: string = sample.invoicesUrl): InitialEntities {
   const make = (name: SampleKey) => {
     const key = generateKey(keyNames[name])
     writeKeyFile(folder(data), name, key)

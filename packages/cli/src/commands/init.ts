@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { keyFilePath } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { type InitialiseOptions, initialise, invitationAddress, paths, readPolicyFiles } from '@bailiwick/installation'
+import { type InitialEntities, initialise, invitationAddress, paths, readPolicyFiles } from '@bailiwick/installation'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
@@ -97,10 +97,10 @@ function originOf(text: string): URL {
   return url
 }
 
-function entitiesIn(file: string): InitialiseOptions['entities'] {
+function entitiesIn(file: string): InitialEntities {
   const changes = readRegistryFile(file)
   const [retired] = changes.filter(({ value }) => value === undefined)
   if (retired !== undefined)
     throw new ServiceError('config_invalid', `--registry: there is no ${retired.type} ${retired.id} to retire yet`)
-  return changes as InitialiseOptions['entities']
+  return changes as InitialEntities
 }
