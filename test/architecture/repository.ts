@@ -10,7 +10,7 @@ export interface SourceFile {
   text: string
 }
 
-/** One npm workspace: a package or a service. */
+/** One npm workspace: a package, a service, or a part of infra. */
 export interface Workspace {
   /** `packages/bus` */
   path: string
@@ -39,7 +39,7 @@ export function filesAt(patterns: string[]): SourceFile[] {
 }
 
 export function workspaces(): Workspace[] {
-  return filesAt(['{packages,services}/*/package.json']).map(({ path: file, text }) => {
+  return filesAt(['{packages,services,infra}/*/package.json']).map(({ path: file, text }) => {
     const path = file.slice(0, -'/package.json'.length)
     const manifest: { name: string; dependencies?: object; devDependencies?: object } = JSON.parse(text)
     const all = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ServiceError } from '@bailiwick/errors'
 import { type NodePlace, serverProperties } from './kafka-config.ts'
 import { formatNodes } from './kafka-format.ts'
@@ -40,16 +41,7 @@ const TRIES = 3
  * is started again as it is, on its old ports.
  */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaCluster> {
-  const java = await openJava(report, async (plain, jvmOptions) => {
-    // A secure cluster uses every class that another does, and its own ones, which are many.
-    const cluster = await startCluster(
-      plain,
-      { ...(findProgram('openssl') ? { secure: { users: [] } } : {}) },
-      jvmOptions,
-    )
-    await Promise.all(cluster.nodes.map((node) => node.kill('SIGTERM'))) // the archive is written at an orderly end
-    await cluster[Symbol.asyncDispose]()
-  })
+  const java = await openRecordedJava()
   for (let tries = 1; ; tries++) {
     try {
       return await startCluster(java, options, [])
@@ -58,6 +50,17 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
       if (tries === TRIES || options.dir !== undefined || !/Address already in use/.test(String(error))) throw error
     }
   }
+}
+
+/** A Java that has seen a broker run. A secure one uses every class that another does, and its own ones, which are many. */
+async function openRecordedJava(): Promise<Java> {
+  const recording: KafkaOptions = findProgram('openssl') ? { secure: { users: [] } } : {}
+  return openJava(report, Object.keys(recording).join(), async (plain, jvmOptions) => {
+    const cluster = await startCluster(plain, recording, jvmOptions)
+    const [node] = cluster.nodes
+    if (node) await Promise.race([node.kill('SIGTERM'), sleep(60_000, undefined, { ref: false })])
+    await cluster[Symbol.asyncDispose]()
+  })
 }
 
 async function startCluster(java: Java, options: KafkaOptions, jvmOptions: readonly string[]): Promise<KafkaCluster> {
