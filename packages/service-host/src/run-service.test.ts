@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { ServiceError } from '@bailiwick/errors'
 import { commonSettings } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -95,7 +96,7 @@ describe('what cannot work is refused before anything is written', () => {
 
 describe('an orderly stop', () => {
   async function stopped(slowMs: number, signals: readonly [NodeJS.Signals, number][]) {
-    const script = join(import.meta.dirname, 'process.fixture.ts')
+    const script = fileURLToPath(new URL('./process.fixture.ts', import.meta.url))
     const child = spawn(process.execPath, [script, join(data, 'd'), String(slowMs)], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })

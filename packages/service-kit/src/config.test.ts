@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { type Env, readConfig } from './config.ts'
+import { readConfig } from './config.ts'
+import type { Env } from './known-settings.ts'
 import { commonSettings } from './settings.ts'
 
 const schema = z.object({ ...commonSettings(8422), BAILIWICK_JOIN_TOKEN: z.string().min(10).optional() })

@@ -1,9 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
-import { misspeltSettings } from './known-settings.ts'
-
-/** An environment, such as process.env, which main.ts passes. */
-export type Env = Readonly<Record<string, string | undefined>>
+import { type Env, misspeltSettings } from './known-settings.ts'
 
 const SECRET_SETTING = /KEY|SECRET|PASS|TOKEN|CREDENTIAL/i
 

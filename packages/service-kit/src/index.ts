@@ -1,5 +1,5 @@
 export { type Clock, systemClock, type TestClock, testClock } from './clock.ts'
-export { type Env, readConfig } from './config.ts'
+export { readConfig } from './config.ts'
 export { after, withDeadline } from './deadline.ts'
 export {
   type DurableFs,
@@ -18,7 +18,7 @@ export { type HttpLimits, httpLimits, type TlsFiles } from './http-connection.ts
 export { problemOf, sendProblem, serviceErrorOf } from './http-problem.ts'
 export type { HttpServer } from './http-server.ts'
 export { type IdPrefix, newId } from './ids.ts'
-export { knownSettings, misspeltSettings } from './known-settings.ts'
+export { type Env, knownSettings, misspeltSettings } from './known-settings.ts'
 export { assertListenerAllowed, assertSocketPath, isLoopback, listenOperator, type Tls } from './listener.ts'
 export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } from './logger.ts'
 export { type Metrics, type MetricsOptions, metrics } from './metrics.ts'

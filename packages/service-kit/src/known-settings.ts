@@ -1,5 +1,7 @@
-import type { Env } from './config.ts'
 import { commonSettings } from './settings.ts'
+
+/** An environment, such as process.env, which main.ts passes. */
+export type Env = Readonly<Record<string, string | undefined>>
 
 /**
  * Every variable that some process of Bailiwick's reads; test/architecture holds it against their schemas. Processes that
