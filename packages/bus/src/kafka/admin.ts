@@ -1,0 +1,229 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { ServiceError } from '@bailiwick/errors'
+import kafkajs, { type Admin } from 'kafkajs'
+import { type AclDifferences, type AclRule, aclDifferences, aclLines, aclText } from './admin-acls.ts'
+import { everyRule, fromResources, toEntry } from './admin-rules.ts'
+import { type PresentTopic, type Setting, settingsToAlter, type TopicSpec, topicDifferences } from './admin-topics.ts'
+import { kafkaClient } from './client.ts'
+import type { KafkaConnection } from './connection.ts'
+
+export interface TopicsApplied {
+  readonly created: string[]
+  readonly altered: string[]
+  /** What is still not as declared: what only a person can change, such as the number of partitions. */
+  readonly differences: string[]
+}
+
+export interface AclsApplied {
+  readonly created: string[]
+  readonly deleted: string[]
+  /** What is still not as declared. */
+  readonly differences: string[]
+}
+
+/**
+ * Makes and checks what the broker must have before a service runs (KAFKA.md rule 18). Every verb rejects with
+ * `bus_unavailable` when the broker does not answer, `caller_unauthenticated` when it does not take the user's password,
+ * `caller_forbidden` when the user may not do this, and `config_invalid` when the broker knows no access rules at all.
+ */
+export interface KafkaAdmin extends AsyncDisposable {
+  /**
+   * Creates the topics that are missing, and sets what is set differently; a topic's own other settings stay. Partitions are
+   * never added: they would move keys to other partitions, and end their one order. Resolves when all of it can be seen.
+   */
+  applyTopics(specs: readonly TopicSpec[]): Promise<TopicsApplied>
+  /** In words, what of these topics is not as declared; empty when all is. */
+  checkTopics(specs: readonly TopicSpec[]): Promise<string[]>
+  /**
+   * Creates the rules that are missing; with `prune` also deletes those that are not declared, and are about nothing but these
+   * topics, groups and users. Rules wider than that (`*`, a shorter prefix) are reported, never deleted.
+   */
+  applyAcls(rules: readonly AclRule[], options?: { prune?: boolean }): Promise<AclsApplied>
+  /** In words, how the broker's rules about these topics, groups and users differ from the declared ones. Super users have none. */
+  checkAcls(rules: readonly AclRule[]): Promise<string[]>
+}
+
+/** Connects at once. Needs a super user, or one that may ALTER, DESCRIBE and CREATE on the cluster; `checkTopics` DESCRIBE_CONFIGS. */
+export async function kafkaAdmin(connection: KafkaConnection): Promise<KafkaAdmin> {
+  // Every failure is thrown to the caller: what kafkajs logs besides adds nothing.
+  const admin = kafkaClient(connection, () => {}).admin({ retry: RETRY })
+  await asked('connect', () => admin.connect())
+  return {
+    applyTopics: (specs) => asked('change topics', () => applyTopics(admin, specs)),
+    checkTopics: (specs) => asked('see topics', () => checkTopics(admin, specs)),
+    applyAcls: (rules, options) => asked('change access rules', () => applyAcls(admin, rules, options)),
+    checkAcls: (rules) => asked('see access rules', async () => aclLines(await differences(admin, rules))),
+    [Symbol.asyncDispose]: () => admin.disconnect(),
+  }
+}
+
+/**
+ * What every service asks before it starts (DESIGN §5): rejects with `config_invalid`, naming each difference, unless the
+ * topics that it reads and writes are as declared. What it may not see counts as different.
+ */
+export async function assertTopics(connection: KafkaConnection, specs: readonly TopicSpec[]): Promise<void> {
+  await using admin = await kafkaAdmin(connection)
+  const said = await admin.checkTopics(specs)
+  if (said.length === 0) return
+  throw new ServiceError('config_invalid', `Kafka is not as declared:\n${said.map((line) => `  ${line}`).join('\n')}`)
+}
+
+async function applyTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<TopicsApplied> {
+  const before = await presentTopics(admin, specs)
+  const missing = specs.filter(({ name }) => !before.has(name))
+  await createTopics(admin, missing)
+  const altered: string[] = []
+  for (const spec of specs) {
+    const wanted = settingsToAlter(spec, before.get(spec.name)?.settings ?? new Map())
+    if (!before.has(spec.name) || wanted === undefined) continue
+    await alterTopic(admin, spec.name, wanted)
+    altered.push(spec.name)
+  }
+  // A broker that was not asked to make the change learns of it a moment later.
+  const left = await settled(
+    () => checkTopics(admin, specs),
+    (said) => said.length === 0 || (missing.length === 0 && altered.length === 0),
+  )
+  return { created: missing.map(({ name }) => name), altered, differences: left }
+}
+
+async function checkTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<string[]> {
+  const present = await presentTopics(admin, specs)
+  return specs.flatMap((spec) => topicDifferences(spec, present.get(spec.name)))
+}
+
+async function createTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<void> {
+  if (specs.length === 0) return
+  // Leaders are waited for below: asked to wait, kafkajs throws UNKNOWN_TOPIC_OR_PARTITION though the topic was made (KAFKA.md §8).
+  await admin.createTopics({
+    waitForLeaders: false,
+    timeout: 10_000,
+    topics: specs.map(({ name, partitions, replication, config }) => ({
+      topic: name,
+      numPartitions: partitions,
+      replicationFactor: replication,
+      configEntries: entries(config),
+    })),
+  })
+  const names = specs.map(({ name }) => name)
+  await settled(
+    () => leaderless(admin, names),
+    (left) => left.length === 0,
+  )
+}
+
+/** The topics that nobody can write to yet. */
+async function leaderless(admin: Admin, names: readonly string[]): Promise<string[]> {
+  const { topics } = await admin.fetchTopicMetadata()
+  const led = topics.filter(({ partitions }) => partitions.every(({ leader }) => leader >= 0)).map(({ name }) => name)
+  return names.filter((name) => !led.includes(name))
+}
+
+async function alterTopic(admin: Admin, name: string, settings: Readonly<Record<string, string>>): Promise<void> {
+  const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configEntries: entries(settings) }
+  await admin.alterConfigs({ validateOnly: false, resources: [resource] })
+}
+
+const entries = (config: Readonly<Record<string, string>>) =>
+  Object.entries(config).map(([name, value]) => ({ name, value }))
+
+/** Asks for all topics, and picks: asked for one that is missing or hidden, kafkajs retries until its retries are spent. */
+async function presentTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<Map<string, PresentTopic>> {
+  const names = new Set(specs.map(({ name }) => name))
+  const { topics } = await admin.fetchTopicMetadata()
+  const present = new Map<string, PresentTopic>()
+  for (const { name, partitions } of topics) {
+    if (!names.has(name)) continue
+    const replication = Math.min(...partitions.map(({ replicas }) => replicas.length))
+    present.set(name, { partitions: partitions.length, replication, settings: await settingsOf(admin, name) })
+  }
+  return present
+}
+
+/** One topic at a time: one that this user may not look into would hide the others. */
+async function settingsOf(admin: Admin, name: string): Promise<Map<string, Setting> | undefined> {
+  const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name }]
+  try {
+    const answer = await admin.describeConfigs({ includeSynonyms: false, resources })
+    const told = answer.resources.flatMap(({ configEntries }) => configEntries)
+    const own = kafkajs.ConfigSource.TOPIC_CONFIG
+    return new Map(told.map((one) => [one.configName, { value: one.configValue, own: one.configSource === own }]))
+  } catch (error) {
+    if (typesOf(error).includes('TOPIC_AUTHORIZATION_FAILED')) return undefined
+    throw error
+  }
+}
+
+async function applyAcls(
+  admin: Admin,
+  rules: readonly AclRule[],
+  { prune = false }: { prune?: boolean } = {},
+): Promise<AclsApplied> {
+  const { missing, foreign } = await differences(admin, rules)
+  const doomed = prune ? foreign : []
+  if (missing.length > 0) await admin.createAcls({ acl: missing.map(toEntry) })
+  if (doomed.length > 0) await admin.deleteAcls({ filters: doomed.map(toEntry) })
+  const left = await settled(
+    () => differences(admin, rules),
+    (now) => now.missing.length === 0 && (!prune || now.foreign.length === 0),
+  )
+  return { created: missing.map(aclText), deleted: doomed.map(aclText), differences: aclLines(left) }
+}
+
+async function differences(admin: Admin, rules: readonly AclRule[]): Promise<AclDifferences> {
+  const { resources } = await admin.describeAcls(everyRule)
+  return aclDifferences(rules, fromResources(resources))
+}
+
+/** About 6 s: whoever asks sits before a terminal, or is a start that is tried again as a whole. */
+const RETRY = { initialRetryTime: 100, maxRetryTime: 1000, retries: 8 }
+
+const TRIES = 100
+const PAUSE_MS = 100
+
+/** Asks again until it is `good`, at most 10 s: what one broker acknowledged, another shows a little later. */
+async function settled<T>(ask: () => Promise<T>, good: (answer: T) => boolean): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const answer = await ask()
+      if (good(answer) || tries === TRIES) return answer
+    } catch (error) {
+      if (tries === TRIES || !typesOf(error).some((type) => unsettled.has(type))) throw error
+    }
+    await wait(PAUSE_MS)
+  }
+}
+
+const unsettled: ReadonlySet<string> = new Set(['LEADER_NOT_AVAILABLE', 'UNKNOWN_TOPIC_OR_PARTITION'])
+
+async function asked<T>(what: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask()
+  } catch (cause) {
+    const types = typesOf(cause)
+    const denied = types.find((type) => type.endsWith('_AUTHORIZATION_FAILED'))
+    if (denied !== undefined)
+      throw new ServiceError('caller_forbidden', `Kafka: may not ${what} (${denied})`, { cause })
+    if (types.includes('KafkaJSSASLAuthenticationError'))
+      throw new ServiceError('caller_unauthenticated', 'Kafka does not take this user and password', { cause })
+    if (types.includes('SECURITY_DISABLED'))
+      throw new ServiceError('config_invalid', 'Kafka: this broker has no authorizer: everybody may do everything', {
+        cause,
+      })
+    if (cause instanceof TypeError) throw cause
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new ServiceError('bus_unavailable', `Kafka: could not ${what}: ${why}`, { cause })
+  }
+}
+
+/** Kafka's and kafkajs' names for what went wrong, along causes and gathered errors (KAFKA.md rule 8). */
+function typesOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return []
+  const { type, errors } = error as { type?: unknown; errors?: unknown }
+  return [
+    ...(typeof type === 'string' ? [type] : []),
+    error.name,
+    ...typesOf(error.cause),
+    ...(Array.isArray(errors) ? errors.flatMap(typesOf) : []),
+  ]
+}
