@@ -1,0 +1,19 @@
+import { globSync } from 'node:fs'
+import { join } from 'node:path'
+import { knownSettings } from '@bailiwick/service-kit'
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+
+const root = join(import.meta.dirname, '../..')
+const ofTestRuns = ['BAILIWICK_CHAOS_ROUNDS', 'BAILIWICK_NIGHTLY', 'BAILIWICK_SEED']
+
+it('knows every setting of every process, and no other', async () => {
+  const files = globSync('services/*/src/config.ts', { cwd: root })
+  const modules = await Promise.all(files.map((file) => import(join(root, file))))
+  const named = modules.flatMap(({ configSchema }) => {
+    expect(configSchema).toBeInstanceOf(z.ZodObject)
+    return Object.keys(configSchema.shape)
+  })
+  expect(files.length).toBeGreaterThanOrEqual(5)
+  expect(new Set([...named, ...ofTestRuns])).toEqual(new Set(knownSettings))
+})
