@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { maxEventBytes } from './envelope.ts'
-import { type KafkaAcl, kafkaAcls, kafkaTopics, topicsOf } from './kafka.ts'
+import { type KafkaAcl, kafkaAcls, kafkaTopics, readerTopics, topicsOf } from './kafka.ts'
 import { services, topics } from './topics.ts'
 
 const acls = kafkaAcls()
@@ -49,6 +49,24 @@ it('lets a service see the settings of what it reads or writes, and of nothing e
   expect(topicsOf('issuer')).toContain('grants.v1')
   expect(topicsOf('issuer')).not.toContain('access-requests.v1')
 })
+
+it('lets a reader of others read what is meant for others, and nothing else', () => {
+  const given = kafkaAcls({ readers: ['siem'] }).filter(({ principal }) => principal === 'User:siem')
+  expect(given.filter(({ operation }) => operation !== 'READ')).toEqual([])
+  expect(given.map(({ resourceType, resourceName }) => `${resourceType} ${resourceName}`)).toEqual([
+    ...readerTopics.map((name) => `TOPIC ${name}`),
+    'GROUP siem',
+  ])
+  for (const name of readerTopics) expect(name).not.toContain('attachments')
+  expect(kafkaAcls({ readers: ['siem'] })).toHaveLength(acls.length + given.length)
+})
+
+it.each(['evidence', 'evidence-siem', 'evi', 'agents', '', '*', 'a b', 'User:siem'])(
+  'refuses a reader whose name could get it into the groups of a service, or is none: %j',
+  (reader) => {
+    expect(() => kafkaAcls({ readers: [reader] })).toThrow(RangeError)
+  },
+)
 
 it('names topics exactly: a pattern could match a topic that is made later', () => {
   for (const acl of acls.filter(({ resourceType }) => resourceType === 'TOPIC')) {

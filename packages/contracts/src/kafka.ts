@@ -1,5 +1,5 @@
 import { maxEventBytes } from './envelope.ts'
-import { type ServiceName, services, type Topic, topics, writersOf } from './topics.ts'
+import { type ServiceName, services, type Topic, type TopicName, topics, writersOf } from './topics.ts'
 
 const dayMs = 24 * 60 * 60 * 1000
 
@@ -92,10 +92,24 @@ const allow = (
 })
 
 /**
- * Who may do what: services as the topics declare it, agents nothing but ask. READ and WRITE both imply DESCRIBE;
- * DESCRIBE_CONFIGS lets a service see, before it starts, that what it relies on is kept as declared (DESIGN §5).
+ * What others than services may be given to read: what SIEMs, auditors and downstream systems consume, and the registry,
+ * which certifies the keys that signed it. Attachments are not among them: what is erased there must not live on elsewhere.
  */
-export const kafkaAcls = (): KafkaAcl[] => [
+export const readerTopics: readonly TopicName[] = [
+  'registry.v1',
+  'decisions.v1',
+  'evidence.v1',
+  'checkpoints.v1',
+  'findings.v1',
+]
+
+/**
+ * Who may do what: services as the topics declare it, agents nothing but ask, and `readers` (users of others) read. READ and
+ * WRITE both imply DESCRIBE; DESCRIBE_CONFIGS lets a service see, before it starts, that what it relies on is kept as
+ * declared (DESIGN §5). Throws `RangeError` for a reader whose groups could be a service's: members of one group share its
+ * work, so it would take messages away from the service.
+ */
+export const kafkaAcls = ({ readers = [] }: { readers?: readonly string[] } = {}): KafkaAcl[] => [
   ...services.flatMap((service) => [
     ...topics
       .filter((topic) => writersOf(topic).includes(service))
@@ -107,4 +121,15 @@ export const kafkaAcls = (): KafkaAcl[] => [
     allow(service, 'READ', 'GROUP', service),
   ]),
   ...topics.filter((topic) => topic.writer === 'agents').map(({ name }) => allow('agents', 'WRITE', 'TOPIC', name)),
+  ...readers.flatMap((reader) => {
+    assertReaderName(reader)
+    return [...readerTopics.map((name) => allow(reader, 'READ', 'TOPIC', name)), allow(reader, 'READ', 'GROUP', reader)]
+  }),
 ]
+
+function assertReaderName(reader: string): void {
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(reader))
+    throw new RangeError(`not a name of a Kafka user: ${JSON.stringify(reader)}`)
+  const clash = [...services, 'agents'].find((ours) => ours.startsWith(reader) || reader.startsWith(ours))
+  if (clash !== undefined) throw new RangeError(`the groups of a reader "${reader}" could be those of ${clash}`)
+}
