@@ -1,4 +1,5 @@
 export { type Approver, type ConsoleState, enrolApprover, type Narrowed } from './approver.ts'
+export { missingParts, type RealKafka, type RealRedis, realKafka, realRedis } from './real-parts.ts'
 export { freePort, type RunningSystem } from './running-system.ts'
 export { ServiceProcess } from './service-process.ts'
 export * from './software-passkey.ts'

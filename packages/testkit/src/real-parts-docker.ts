@@ -1,0 +1,51 @@
+import { existsSync } from 'node:fs'
+import type { RealKafka, RealRedis } from './real-parts.ts'
+
+// Written against testcontainers 12.2.0 and type-checked; not run, for want of an engine where it was written.
+const KAFKA_IMAGE = 'confluentinc/cp-kafka:8.1.0' // Kafka 4.1, the image that the module of testcontainers knows
+const REDIS_IMAGE = 'redis:7-alpine'
+const KAFKA_PORT = 9093 // what that module tells clients outside the container
+const REDIS_PORT = 6379
+
+const sockets = ['/var/run/docker.sock', '/run/podman/podman.sock']
+
+/** Whether a Docker engine answers. Without a socket or a DOCKER_HOST the library, which is slow to load, is not asked. */
+export async function dockerEngine(environment: NodeJS.ProcessEnv): Promise<boolean> {
+  const { DOCKER_HOST, HOME, XDG_RUNTIME_DIR, TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE: override } = environment
+  const rootless = [`${XDG_RUNTIME_DIR}/docker.sock`, `${HOME}/.docker/run/docker.sock`]
+  if (!DOCKER_HOST && !override && ![...sockets, ...rootless].some((path) => existsSync(path))) return false
+  const { getContainerRuntimeClient } = await import('testcontainers')
+  try {
+    await getContainerRuntimeClient()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** One broker in a container, PLAINTEXT. Topics are not made by asking for them. */
+export async function kafkaInDocker(): Promise<RealKafka> {
+  const { KafkaContainer } = await import('@testcontainers/kafka')
+  const container = await new KafkaContainer(KAFKA_IMAGE)
+    .withKraft()
+    .withEnvironment({ KAFKA_AUTO_CREATE_TOPICS_ENABLE: 'false', KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS: '0' })
+    .start()
+  return {
+    brokers: [`${container.getHost()}:${container.getMappedPort(KAFKA_PORT)}`],
+    [Symbol.asyncDispose]: async () => void (await container.stop()),
+  }
+}
+
+/** Redis in a container, as the grant store asks for it: nothing is evicted. */
+export async function redisInDocker(): Promise<RealRedis> {
+  const { GenericContainer, Wait } = await import('testcontainers')
+  const container = await new GenericContainer(REDIS_IMAGE)
+    .withCommand(['redis-server', '--maxmemory-policy', 'noeviction', '--save', ''])
+    .withExposedPorts(REDIS_PORT)
+    .withWaitStrategy(Wait.forLogMessage('Ready to accept connections'))
+    .start()
+  return {
+    url: `redis://${container.getHost()}:${container.getMappedPort(REDIS_PORT)}`,
+    [Symbol.asyncDispose]: async () => void (await container.stop()),
+  }
+}
