@@ -1,0 +1,23 @@
+import { missingPrograms, type Program } from './programs.ts'
+
+/** What a suite may need of the machine. */
+export type Part = 'kafka' | 'secure-kafka' | 'redis'
+
+const programs: Record<Part, readonly Program[]> = {
+  kafka: ['java', 'mvn'],
+  'secure-kafka': ['java', 'mvn', 'openssl'],
+  redis: ['redis-server', 'redis-cli'],
+}
+
+/** What this machine lacks for these parts, natively: each in words that say how to get it. */
+export function missingParts(...parts: readonly Part[]): string[] {
+  return missingPrograms([...new Set(parts.flatMap((part) => programs[part]))])
+}
+
+/**
+ * Whether a suite that starts these parts is left out: `describe.skipIf(lacks('redis'))`. Never with CI=true, where it
+ * runs and fails by the part's own error; elsewhere the closing line of the run names what was missing.
+ */
+export function lacks(...parts: readonly Part[]): boolean {
+  return process.env.CI !== 'true' && missingParts(...parts).length > 0
+}
