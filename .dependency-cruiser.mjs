@@ -38,6 +38,20 @@ export default {
       to: { path: '^packages/testkit/' },
     },
     {
+      name: 'native-is-for-tests',
+      comment: 'A service finds its Kafka and Redis in its settings; only testkit and tests start one.',
+      severity: 'error',
+      from: { path: '^(packages|services)/', pathNot: ['^packages/testkit/', tests] },
+      to: { path: '^infra/' },
+    },
+    {
+      name: 'native-stands-alone',
+      comment: 'Adapters are tested on what it starts: it may not stand on one.',
+      severity: 'error',
+      from: { path: '^infra/' },
+      to: { path: '^(packages|services|test)/', pathNot: '^packages/errors/' },
+    },
+    {
       name: 'pure-packages-do-no-io',
       comment: 'What carries the security argument can be read, tested and ported without a file or a socket.',
       severity: 'error',

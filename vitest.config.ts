@@ -16,12 +16,19 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['{packages,services}/*/src/**/*.test.ts'],
+          include: ['{packages,services,infra}/*/src/**/*.test.ts'],
           exclude: ['**/*.int.test.ts'],
           isolate: false, // one module graph a worker: 1 s instead of 20 s for 100 files. Modules keep no state.
         },
       },
-      { extends: true, test: { name: 'int', include: ['{packages,services}/*/src/**/*.int.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'int',
+          include: ['{packages,services,infra}/*/src/**/*.int.test.ts'],
+          hookTimeout: 300_000, // the first Kafka of a machine is fetched
+        },
+      },
       { extends: true, test: { name: 'e2e', include: ['test/e2e/*.test.ts'] } },
       { extends: true, test: { name: 'browser', include: ['test/browser/*.test.ts'] } },
       { extends: true, test: { name: 'audit', include: ['test/audit/*.test.ts', 'test/mutants/*.test.ts'] } },

@@ -1,4 +1,5 @@
-// Kafka and Redis for a person: prints what to paste before `npm start` or `bailiwick serve`, and stays until Ctrl-C.
+// Kafka and Redis for a person: prints what to paste before `bailiwick serve`, and stays until Ctrl-C. With --check it
+// ends once both were ready: what is missing is said, and what is fetched once is there from then on.
 import { once } from 'node:events'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -10,10 +11,13 @@ const { values } = parseArgs({
     secure: { type: 'boolean', default: false },
     users: { type: 'string', default: 'approval,issuer,policy-decision,evidence,agent' },
     dir: { type: 'string' },
+    check: { type: 'boolean', default: false },
   },
 })
 if (values.nodes !== '1' && values.nodes !== '3') {
-  console.error('Usage: node infra/native/src/main.ts [--nodes 1|3] [--secure [--users NAME,…]] [--dir FOLDER-TO-KEEP]')
+  console.error(
+    'Usage: node infra/native/src/main.ts [--nodes 1|3] [--secure [--users NAME,…]] [--dir FOLDER] [--check]',
+  )
   process.exit(2)
 }
 const kept = values.dir === undefined ? undefined : resolve(values.dir)
@@ -37,6 +41,8 @@ if (kafka.security) {
   for (const user of ['admin', ...values.users.split(',')])
     console.log(`# password of ${user}: ${kafka.security.passwordFile(user)}`)
 }
-console.error('Running. Ctrl-C ends Kafka and Redis.')
-await stopped
+if (!values.check) {
+  console.error('Running. Ctrl-C ends Kafka and Redis.')
+  await stopped
+}
 clearInterval(alive)
