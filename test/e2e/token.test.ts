@@ -72,6 +72,8 @@ it('gives at most ten minutes, never beyond the grant, to the key that was appro
   expect(claimsOf(other.token ?? '').exp * 1000).toBeLessThanOrEqual(Date.parse(short.statement.not_after))
 })
 
+/** RFC 6749 §5.2: no quote, no backslash, nothing beyond ASCII. */
+const sentence = /^[A-Z][\x20\x21\x23-\x5b\x5d-\x7e]+ [\x20\x21\x23-\x5b\x5d-\x7e]+\.$/
 const now = () => Math.floor(world.clock.now() / 1000)
 
 it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
@@ -149,7 +151,7 @@ it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
   const wanted = ask()
   const wantsNonce = error === 'use_dpop_nonce'
   const answer = await (wantsNonce ? askToken : askTokenWithNonce)(world, { details, ...wanted })
-  expect(answer).toMatchObject({ status, error })
+  expect(answer).toMatchObject({ status, error, body: { error_description: expect.stringMatching(sentence) } })
   expect(answer.token).toBeUndefined()
   expect(answer.nonce).not.toBe('')
   expect(await minted()).toBe(before)
@@ -182,7 +184,7 @@ it.each([
     payload,
   })
   expect(answer.statusCode).toBe(status)
-  expect(answer.json()).toMatchObject({ error: 'invalid_request' })
+  expect(answer.json()).toMatchObject({ error: 'invalid_request', error_description: expect.stringMatching(sentence) })
   expect(answer.headers['cache-control']).toBe('no-store')
 })
 

@@ -1,31 +1,17 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import { claimedIssuer, thumbprint, verifyClientAssertion, verifyDpopProof, verifyingKey } from '@bailiwick/credentials'
-import { errorCode } from '@bailiwick/errors'
 import type { Tree } from '@bailiwick/projection'
 import { z } from 'zod'
 import type { Issuer } from './context.ts'
 import type { dpopNonces } from './dpop-nonces.ts'
 import { type Minted, mint } from './mint.ts'
+import { asOAuthError, OAuthError, unavailable } from './oauth-error.ts'
 import type { ReplayMemory } from './replay-memory.ts'
 
 export const clientAssertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 const proofMaxAgeMs = 60_000
 const leewayMs = 5000
 const assertionMemoryMs = 300_000 + 2 * leewayMs
-
-/** A refusal as OAuth spells it (RFC 6749 §5.2, RFC 9449 §5, RFC 8628 §3.5). */
-export class OAuthError extends Error {
-  readonly error: string
-  readonly status: number
-  readonly useNonce: boolean
-
-  constructor(error: string, description: string, options: { status?: number; useNonce?: boolean } = {}) {
-    super(description)
-    this.error = error
-    this.status = options.status ?? 400
-    this.useNonce = options.useNonce ?? false
-  }
-}
 
 export interface TokenRequest {
   form: Readonly<Record<string, string>>
@@ -63,7 +49,7 @@ export async function issueToken(endpoint: TokenEndpoint, request: TokenRequest)
   const client = authenticateClient(endpoint, form)
   const jkt = proveKey(endpoint, request.dpop, client)
   rememberAssertion(endpoint, client)
-  if (!endpoint.issuer.projection.fresh()) throw unavailable('the state is not proved fresh')
+  if (!endpoint.issuer.projection.fresh()) throw unavailable('The state is not proved fresh: ask again.')
   const tree = findGrant(endpoint, form, client.agent)
   const audience = [audienceOf(endpoint, form.resource)]
   try {
@@ -76,13 +62,17 @@ export async function issueToken(endpoint: TokenEndpoint, request: TokenRequest)
 function parseForm(form: TokenRequest['form']): z.infer<typeof formSchema> {
   const parsed = formSchema.safeParse(form)
   if (form.grant_type !== undefined && form.grant_type !== 'client_credentials')
-    throw new OAuthError('unsupported_grant_type', 'only client_credentials')
+    throw new OAuthError('unsupported_grant_type', 'The grant type here is client_credentials.')
   if (parsed.success) return parsed.data
   const wrong = String(parsed.error.issues[0]?.path[0])
   // RFC 6749 §5.2: no client authentication included is a client that did not authenticate.
   if (wrong.startsWith('client_assertion'))
-    throw new OAuthError('invalid_client', `parameter ${wrong}: private_key_jwt is needed`, { status: 401 })
-  throw new OAuthError('invalid_request', `parameter ${wrong}`)
+    throw new OAuthError(
+      'invalid_client',
+      `The parameter ${wrong} is missing or wrong: clients authenticate by private_key_jwt.`,
+      { status: 401 },
+    )
+  throw new OAuthError('invalid_request', `The parameter ${wrong} is missing or wrong.`)
 }
 
 interface Client {
@@ -92,7 +82,10 @@ interface Client {
 }
 
 function authenticateClient({ issuer, tokenUrl }: TokenEndpoint, form: z.infer<typeof formSchema>): Client {
-  const refuse = () => new OAuthError('invalid_client', 'the client did not prove who it is', { status: 401 })
+  const refuse = () =>
+    new OAuthError('invalid_client', 'The client assertion does not verify for a registered instance of an agent.', {
+      status: 401,
+    })
   const agent = claimedIssuer(form.client_assertion)
   const instance = agent === undefined ? undefined : issuer.projection.ledger.registry.instance(agent)
   const key = instance && verifyingKey('agent', instance.jwk)
@@ -115,16 +108,24 @@ function proveKey(
   dpop: string | undefined,
   client: Client,
 ): string {
-  if (dpop === undefined) throw new OAuthError('invalid_dpop_proof', 'exactly one DPoP header is needed')
+  if (dpop === undefined) throw new OAuthError('invalid_dpop_proof', 'Exactly one DPoP header is needed.')
   const now = issuer.clock.now()
   const verified = verifyDpopProof({ proof: dpop, htm: 'POST', htu: tokenUrl, now, maxAgeMs: proofMaxAgeMs, leewayMs })
-  if (!verified.ok) throw new OAuthError('invalid_dpop_proof', verified.detail)
+  if (!verified.ok)
+    throw new OAuthError(
+      'invalid_dpop_proof',
+      `The DPoP proof does not hold for this request: check its ${verified.detail.replace('dpopProof: ', '')}.`,
+    )
   const { jkt, jti, nonce } = verified.value
   if (nonce === undefined || !nonces.accepts(nonce))
-    throw new OAuthError('use_dpop_nonce', 'the proof needs the nonce of this answer', { useNonce: true })
-  if (jkt !== client.jkt) throw new OAuthError('invalid_dpop_proof', 'the key is not the one registered for the client')
+    throw new OAuthError('use_dpop_nonce', 'The DPoP proof needs the nonce that is in this answer.', { useNonce: true })
+  if (jkt !== client.jkt)
+    throw new OAuthError(
+      'invalid_dpop_proof',
+      'The key of the DPoP proof is not the one that is registered for the client.',
+    )
   if (!replay.remember(`dpop ${jkt} ${jti}`, now + proofMaxAgeMs + 2 * leewayMs, now))
-    throw new OAuthError('invalid_dpop_proof', 'the proof was used before')
+    throw new OAuthError('invalid_dpop_proof', 'The DPoP proof was used before: make one for each request.')
   return jkt
 }
 
@@ -132,7 +133,9 @@ function proveKey(
 function rememberAssertion({ issuer, replay }: TokenEndpoint, client: Client): void {
   const now = issuer.clock.now()
   if (!replay.remember(`assertion ${client.agent} ${client.jti}`, now + assertionMemoryMs, now))
-    throw new OAuthError('invalid_client', 'the client assertion was used before', { status: 401 })
+    throw new OAuthError('invalid_client', 'The client assertion was used before: make one for each request.', {
+      status: 401,
+    })
 }
 
 /** Another agent's grant looks like one that does not exist. */
@@ -141,16 +144,17 @@ function findGrant({ issuer }: TokenEndpoint, form: z.infer<typeof formSchema>, 
   const { grants, requests } = issuer.projection.ledger
   const tree = 'grant_id' in details ? grants.trees.get(details.grant_id) : grants.byRequest(details.request_id)
   if (tree) {
-    if (tree.grant.agent !== agent) throw new OAuthError('invalid_authorization_details', 'no such grant')
+    if (tree.grant.agent !== agent)
+      throw new OAuthError('invalid_authorization_details', 'This agent has no such grant and no such request.')
     return tree
   }
   const request = 'request_id' in details ? requests.requests.get(details.request_id) : undefined
   const received = request?.received
   if (received?.kind !== 'access' || received.agent !== agent)
-    throw new OAuthError('invalid_authorization_details', 'no such grant')
+    throw new OAuthError('invalid_authorization_details', 'This agent has no such grant and no such request.')
   const waiting = request?.state === 'pending' || (request?.state === 'approved' && !refusedToCreate(issuer, request))
-  if (waiting) throw new OAuthError('authorization_pending', 'the request is not decided')
-  throw new OAuthError('access_denied', `the request is ${request?.state}`)
+  if (waiting) throw new OAuthError('authorization_pending', 'Nobody has decided the request yet: ask again later.')
+  throw new OAuthError('access_denied', `The request is ${request?.state}.`)
 }
 
 function refusedToCreate(issuer: Issuer, request: { approved?: { statement_hash: string } }): boolean {
@@ -161,7 +165,10 @@ function parseDetails(text: string): z.infer<typeof detailsSchema>[0] {
   try {
     return detailsSchema.parse(parseStrictJson(text))[0]
   } catch {
-    throw new OAuthError('invalid_authorization_details', 'one bailiwick_grant, by grant_id or request_id')
+    throw new OAuthError(
+      'invalid_authorization_details',
+      'One object of type bailiwick_grant is needed, with a grant_id or a request_id.',
+    )
   }
 }
 
@@ -171,24 +178,5 @@ function audienceOf({ issuer }: TokenEndpoint, resource: string | undefined): st
   const points = issuer.projection.ledger.registry.all('enforcement-point')
   if (resource === issuer.trust.public_url || points.some((point) => point.base_urls.includes(resource)))
     return resource
-  throw new OAuthError('invalid_target', 'no enforcement point has this base URL')
-}
-
-const unavailable = (why: string) => new OAuthError('temporarily_unavailable', why, { status: 503 })
-
-function asOAuthError(error: unknown): unknown {
-  switch (errorCode(error)) {
-    case 'state_stale':
-    case 'state_contended':
-    case 'deadline_exceeded':
-    case 'queue_full':
-    case 'outcome_unknown':
-      return unavailable(errorCode(error))
-    case 'grant_not_active':
-      return new OAuthError('access_denied', 'the grant is not active')
-    case 'caller_forbidden':
-      return new OAuthError('access_denied', 'the grant belongs to another agent, instance or key')
-    default:
-      return error
-  }
+  throw new OAuthError('invalid_target', 'No enforcement point has this base URL.')
 }

@@ -1,5 +1,6 @@
 import { type HttpServer, problemOf } from '@bailiwick/service-kit'
-import { issueToken, OAuthError, type TokenEndpoint } from '../issue-token.ts'
+import { issueToken, type TokenEndpoint } from '../issue-token.ts'
+import { OAuthError, oauthErrorBody, sentence } from '../oauth-error.ts'
 
 /** `POST /oauth/token` (RFC 6749 §3.2, RFC 9449 §5): parse, call, answer. */
 export function tokenRoute(http: HttpServer, endpoint: TokenEndpoint): void {
@@ -13,7 +14,7 @@ export function tokenRoute(http: HttpServer, endpoint: TokenEndpoint): void {
         return reply
           .header('cache-control', 'no-store')
           .status(status)
-          .send({ error: status < 500 ? 'invalid_request' : 'server_error', error_description: code })
+          .send(oauthErrorBody(status < 500 ? 'invalid_request' : 'server_error', sentence(code)))
       },
     },
     async (request, reply) => {
@@ -34,7 +35,7 @@ export function tokenRoute(http: HttpServer, endpoint: TokenEndpoint): void {
         }
       } catch (error) {
         if (!(error instanceof OAuthError)) throw error
-        return reply.status(error.status).send({ error: error.error, error_description: error.message })
+        return reply.status(error.status).send(oauthErrorBody(error.error, error.message))
       }
     },
   )

@@ -1,0 +1,44 @@
+import { type ErrorCode, errorCode, errorKinds } from '@bailiwick/errors'
+
+/** A refusal as OAuth spells it (RFC 6749 §5.2, RFC 9449 §5, RFC 8628 §3.5): a code for programs, a sentence for whoever writes one. */
+export class OAuthError extends Error {
+  readonly error: string
+  readonly status: number
+  readonly useNonce: boolean
+
+  constructor(error: string, description: string, options: { status?: number; useNonce?: boolean } = {}) {
+    super(description)
+    this.error = error
+    this.status = options.status ?? 400
+    this.useNonce = options.useNonce ?? false
+  }
+}
+
+export const unavailable = (why: string) => new OAuthError('temporarily_unavailable', why, { status: 503 })
+
+/** What minting refused, where OAuth has a word for it; else the error itself. */
+export function asOAuthError(error: unknown): unknown {
+  const code = errorCode(error)
+  switch (code) {
+    case 'state_stale':
+    case 'state_contended':
+    case 'deadline_exceeded':
+    case 'queue_full':
+    case 'outcome_unknown':
+      return unavailable(`${sentence(code)} Ask again.`)
+    case 'grant_not_active':
+      return new OAuthError('access_denied', 'The grant is not active.')
+    case 'caller_forbidden':
+      return new OAuthError('access_denied', 'The grant belongs to another agent, instance or key.')
+    default:
+      return error
+  }
+}
+
+/** The title of a code, as a sentence. */
+export const sentence = (code: ErrorCode): string => `${errorKinds[code].title}.`
+
+/** The body of a refusal. A description may hold no quote, backslash or anything beyond ASCII (RFC 6749 §5.2). */
+export function oauthErrorBody(error: string, description: string) {
+  return { error, error_description: description.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, "'") }
+}
