@@ -75,7 +75,7 @@ it.each([
   ['approvers: []', 'approvers: an approver brings a passkey'],
   ['service_keys: []', 'service_keys: a service key needs a certificate by the root key'],
   ['policy_set: {}', 'policy_set: policies are activated'],
-  ['agent: []', 'registry.yaml:1: the file: Unrecognized key: "agent"'],
+  ['agent: []', 'registry.yaml:1: the file: unknown member "agent"'],
   ['- a', 'registry.yaml:1: the file: '],
   ['rules: 5', 'registry.yaml:1: rules: '],
   ['retire: [{type: service-key, id: x}]', 'registry.yaml:1: retire.0.type: '],
@@ -95,7 +95,60 @@ it('names the line of what is wrong, each of several, and a misspelt member rath
   const lines = refusal(text).split('\n')
   expect(lines).toHaveLength(2)
   expect(lines[0]).toContain(`registry.yaml:${orderLine}: rules.1.order: `)
-  expect(lines[1]).toContain('Unrecognized key: "owner_may_aprove"')
+  expect(lines[1]).toContain('unknown member "owner_may_aprove"')
+})
+
+it('says in one line for each place what is expected there', () => {
+  const text = `agents:
+  - id: reconciler
+    name: ""
+    owner: Alice Smith
+    attestor: { kind: jwt, keys: [] }
+    labels: [Finance]
+    proactive_requests: "yes"
+rules:
+  - id: tasks
+    order: 1.5
+    match: { resources: [{ typ: tool }] }
+    approvers: { group: owners, quorum: 0 }
+    owner_may_aprove: true
+    modes: [windw]
+    max_window_seconds: 99999
+enforcement_points:
+  - id: gateway
+    caller_jwk: { kty: EC, crv: P-256, x: a }
+    outcome_jwk: 5
+    resources: []
+    base_urls: [erp]
+    may_release: false
+`
+  expect(
+    refusal(text)
+      .replace(/^config_invalid: /, '')
+      .replaceAll('registry.yaml:', '')
+      .split('\n'),
+  ).toEqual([
+    '2: agents.0.id: expected a SPIFFE ID, such as spiffe://bailiwick.local/agent/reconciler (is "reconciler")',
+    '3: agents.0.name: expected at least 1 character (is "")',
+    '4: agents.0.owner: expected a name without white space: letters, digits and . _ : / @ - (is "Alice Smith")',
+    '5: agents.0.attestor.kind: expected "registered_key" (is "jwt")',
+    '5: agents.0.attestor.keys: expected at least 1 item',
+    '6: agents.0.labels.0: expected a label: lower case letters, digits and _, a letter first (is "Finance")',
+    '7: agents.0.proactive_requests: expected true or false, not a text',
+    '10: rules.0.order: expected a whole number, not a fraction',
+    '11: rules.0.match.resources.0.type: missing: expected a text',
+    '11: rules.0.match.resources.0: unknown member "typ"',
+    '12: rules.0.approvers.quorum: expected at least 1 (is 0)',
+    '9: rules.0.owner_may_approve: missing: expected true or false',
+    '14: rules.0.modes.0: expected one of "per_action", "window", "continuous" (is "windw")',
+    '15: rules.0.max_window_seconds: expected at most 28800 (is 99999)',
+    '9: rules.0.narrowing: missing: expected true or false',
+    '9: rules.0: unknown member "owner_may_aprove"',
+    '18: enforcement_points.0.caller_jwk.y: missing: expected a text',
+    '19: enforcement_points.0.outcome_jwk: expected members, not a number',
+    '20: enforcement_points.0.resources: expected at least 1 item',
+    '21: enforcement_points.0.base_urls.0: expected a URL, such as https://erp.example/ (is "erp")',
+  ])
 })
 
 it('refuses a private key where a public one belongs, without repeating it', () => {

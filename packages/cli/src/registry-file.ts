@@ -3,6 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
 import { readInput } from './read-input.ts'
+import { type Fault, schemaFaults } from './schema-faults.ts'
 
 /** One entity as the file wants it to be; without a value it is to be retired. */
 export interface WantedEntity {
@@ -59,7 +60,12 @@ export function parseRegistry(text: string, name: string): WantedEntity[] {
   for (const [section, why] of Object.entries(refusedSections))
     if (typeof content === 'object' && content !== null && section in content) fail(`${name}: ${section}: ${why}`)
   const parsed = fileSchema.safeParse(content)
-  if (!parsed.success) fail(parsed.error.issues.map((issue) => issueLine(issue, name, document, lineAt)).join('\n'))
+  if (!parsed.success)
+    fail(
+      schemaFaults(parsed.error.issues, content)
+        .map((fault) => faultLine(fault, name, document, lineAt))
+        .join('\n'),
+    )
   const { retire = [], ...present } = parsed.data
   const wanted: WantedEntity[] = Object.entries(present).flatMap(([section, values]) =>
     (values ?? []).map((value) => ({ type: sections[section as Section], id: value.id, value })),
@@ -83,17 +89,17 @@ function contentOf(document: ReturnType<typeof parseDocument>, name: string): un
   }
 }
 
-function issueLine(
-  issue: z.core.$ZodIssue,
+function faultLine(
+  fault: Fault,
   name: string,
   document: ReturnType<typeof parseDocument>,
   lineAt: (offset: number | undefined) => string,
 ): string {
-  const path = issue.path.map(String)
+  const { path, said } = fault
   const node = [...Array(path.length + 1).keys()]
-    .map((cut) => document.getIn(issue.path.slice(0, path.length - cut), true))
+    .map((cut) => document.getIn(path.slice(0, path.length - cut), true))
     .find((each): each is { range: [number, number, number] } => hasRange(each))
-  return `${name}${lineAt(node?.range[0])}: ${path.join('.') || 'the file'}: ${issue.message}`
+  return `${name}${lineAt(node?.range[0])}: ${path.map(String).join('.') || 'the file'}: ${said}`
 }
 
 function hasRange(node: unknown): boolean {
