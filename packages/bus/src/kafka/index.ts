@@ -2,4 +2,5 @@ export { type AclsApplied, assertTopics, type KafkaAdmin, kafkaAdmin, type Topic
 export type { AclRule } from './admin-acls.ts'
 export type { TopicSpec } from './admin-topics.ts'
 export type { BusLogger, KafkaConnection } from './connection.ts'
+export { type KafkaSettings, kafkaConnection } from './connection-settings.ts'
 export { type KafkaBus, type KafkaBusOptions, kafkaBus } from './kafka-bus.ts'

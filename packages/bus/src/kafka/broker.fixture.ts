@@ -1,0 +1,51 @@
+import { startKafka } from '@bailiwick/native'
+import type kafkajs from 'kafkajs'
+import type { TopicSpec } from '../bus.contract.ts'
+import { kafkaClient } from './client.ts'
+import type { BusLogger } from './connection.ts'
+
+export const silent: BusLogger = { debug() {}, info() {}, warn() {}, error() {} }
+
+export interface BrokerUnderTest extends AsyncDisposable {
+  brokers: string[]
+}
+
+/** The brokers that are named (`KAFKA_BROKERS`), else one of our own. */
+export async function aBroker(named: string | undefined): Promise<BrokerUnderTest> {
+  if (named) return { brokers: named.split(','), async [Symbol.asyncDispose]() {} }
+  return await startKafka({ nodes: 1 })
+}
+
+/** Makes topics as production has them, on as many copies as asked for, and waits until each partition has a leader. */
+export async function makeTopics(
+  brokers: string[],
+  topics: readonly TopicSpec[],
+  { copies = 1, config = {} }: { copies?: number; config?: Record<string, string> } = {},
+): Promise<void> {
+  await withAdmin(brokers, async (admin) => {
+    const entries = Object.entries({ 'message.timestamp.type': 'LogAppendTime', ...config })
+    await admin.createTopics({
+      waitForLeaders: false,
+      topics: topics.map(({ name, partitions }) => ({
+        topic: name,
+        numPartitions: partitions,
+        replicationFactor: copies,
+        configEntries: entries.map(([key, value]) => ({ name: key, value })),
+      })),
+    })
+  })
+}
+
+export async function removeTopics(brokers: string[], topics: readonly TopicSpec[]): Promise<void> {
+  await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: topics.map(({ name }) => name) }))
+}
+
+export async function withAdmin<T>(brokers: string[], work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
+  const admin = kafkaClient({ brokers, clientId: 'test' }, () => {}).admin()
+  await admin.connect()
+  try {
+    return await work(admin)
+  } finally {
+    await admin.disconnect()
+  }
+}

@@ -1,0 +1,281 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import type { FollowSubscription, Message, Since } from '../bus.ts'
+import type { Fetched, FetchedPartition, Led, Link } from './cluster-link.ts'
+import { failureOf, reasonOf } from './failure.ts'
+import { Pause } from './pause.ts'
+
+/** A call of the handler gets at most this many messages. */
+const BATCH_MESSAGES = 256
+
+// Kafka's codes that a fetch can give for one partition; every other means: ask for the leaders again.
+const NONE = 0
+const OFFSET_OUT_OF_RANGE = 1
+const TOPIC_AUTHORIZATION_FAILED = 29
+
+interface Reader {
+  readonly topic: string
+  readonly partition: number
+  leader: number
+  /** Everything before was handled; undefined until the partition's start is known. */
+  next: number | undefined
+  /** Nothing stands between `next` and here. */
+  reached: number
+  /** Where the partition ended when the follower began. */
+  target: number
+  /** The broker gave something, or an empty answer, for `next`: from then on nothing may be skipped. */
+  begun: boolean
+}
+
+/** The life of one link, up to its first error. */
+interface Round {
+  over: boolean
+}
+
+export interface FollowerOptions {
+  topics: readonly string[]
+  since: Since
+  handler: (batch: readonly Message[]) => Promise<void>
+  /** A new link, each time beginning with another broker. */
+  openLink: () => Link
+  /** Told why a link was given up. */
+  onTrouble: (reason: string) => void
+}
+
+/**
+ * Reads all partitions without a group, with one long poll a broker at a time (KAFKA.md rule 13), and hands what comes to the
+ * handler in one call at a time. What a poll gave is handled before that broker is asked again, so that a slow handler holds
+ * one answer a broker, whatever the backlog. When anything goes wrong the link is thrown away and another opened, at the
+ * offsets that were handled: a dead broker, a frozen one and a moved leader are one case.
+ */
+export class Follower implements FollowSubscription {
+  readonly #options: FollowerOptions
+  readonly #pause = new Pause()
+  readonly #started = Promise.withResolvers<void>()
+  readonly #caughtUp = Promise.withResolvers<void>()
+  readonly #failed = Promise.withResolvers<never>()
+  readonly #stop = Promise.withResolvers<void>()
+  readonly #closing = new Set<Promise<void>>()
+  readonly #loop: Promise<void>
+  #readers: Reader[] | undefined
+  #calls: Promise<void> = Promise.resolve()
+  #stopped = false
+
+  constructor(options: FollowerOptions) {
+    this.#options = options
+    for (const { promise } of [this.#started, this.#caughtUp]) promise.catch(() => {}) // `failed` tells
+    this.#loop = this.#run()
+  }
+
+  /** Resolves once it is known where each partition begins and ends, which is what `caughtUp` will go by. */
+  get started(): Promise<void> {
+    return this.#started.promise
+  }
+
+  get caughtUp(): Promise<void> {
+    return this.#caughtUp.promise
+  }
+
+  get failed(): Promise<never> {
+    return this.#failed.promise
+  }
+
+  /** Resolves when no call is in flight and none will come. */
+  get ended(): Promise<void> {
+    return this.#loop
+  }
+
+  /** Resolves when its connections are closed, too. */
+  async released(): Promise<void> {
+    await this.#loop
+    await Promise.all(this.#closing)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end(new ServiceError('bus_unavailable', 'the follower ended before it was caught up'))
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      await this.#calls // a call of the round before may still be going: what it handles must not be read again
+      if (this.#stopped) break
+      const progressed = await this.#round()
+      if (progressed) this.#pause.reset()
+      if (!this.#stopped) await this.#pause.wait()
+    }
+    await this.#calls
+  }
+
+  /** Resolves when the link is done for, with whether it read anything. */
+  async #round(): Promise<boolean> {
+    const link = this.#options.openLink()
+    const round: Round = { over: false }
+    const before = this.#place()
+    try {
+      await Promise.race([this.#read(link, round), this.#stop.promise])
+    } catch (error) {
+      this.#judge(error)
+    } finally {
+      round.over = true
+      this.#close(link)
+    }
+    return this.#place() > before
+  }
+
+  async #read(link: Link, round: Round): Promise<void> {
+    const readers = await this.#locate(link)
+    this.#started.resolve()
+    this.#checkCaughtUp()
+    const byLeader = Map.groupBy(readers, ({ leader }) => leader)
+    await Promise.all([...byLeader.values()].map((led) => this.#poll(link, round, led)))
+  }
+
+  /** Finds the leaders and, the first time, where to begin and what to catch up with. */
+  async #locate(link: Link): Promise<Reader[]> {
+    const { topics, since } = this.#options
+    const led = await link.leaders(topics)
+    this.#readers ??= led.map((one) => ({ ...one, next: undefined, reached: 0, target: -1, begun: false }))
+    const readers = this.#readers
+    for (const { topic, partition, leader } of led) {
+      const reader = readers.find((one) => one.topic === topic && one.partition === partition)
+      if (reader !== undefined) reader.leader = leader
+    }
+    const fresh = readers.filter(({ next }) => next === undefined)
+    if (fresh.length > 0) {
+      // The ends first: what comes between the two questions is then read, however old it says it is.
+      const ends = await link.offsets(fresh, 'latest')
+      const starts = await link.offsets(fresh, since === 'start' ? 'earliest' : since)
+      for (const [n, reader] of fresh.entries()) {
+        const end = ends[n] ?? 0
+        if (reader.target < 0) reader.target = end
+        reader.next = starts[n] ?? end
+      }
+    }
+    return readers
+  }
+
+  async #poll(link: Link, round: Round, readers: readonly Reader[]): Promise<void> {
+    for (let turn = 0; !round.over && !this.#stopped; turn += 1) {
+      // Another one first each time, so that a long backlog in one partition does not starve the others.
+      const first = turn % readers.length
+      const order = [...readers.slice(first), ...readers.slice(0, first)]
+      const fetched = await link.fetch(order.map((reader) => ({ ...placed(reader) })))
+      const call = this.#calls.then(() => this.#take(fetched, readers, round))
+      this.#calls = call.catch(() => {})
+      await call
+    }
+  }
+
+  /** Hands on what a poll gave. Runs alone; throws for what ends the round or the follower. */
+  async #take(fetched: Fetched, readers: readonly Reader[], round: Round): Promise<void> {
+    const found: [Reader, FetchedPartition][] = []
+    for (const part of fetched.partitions) {
+      const reader = readers.find(({ topic, partition }) => topic === part.topic && partition === part.partition)
+      if (reader !== undefined && part.errorCode === NONE) found.push([reader, part])
+    }
+    const messages = found.flatMap(([reader, part]) => messagesOf(reader, part))
+    for (let at = 0; at < messages.length && !round.over && !this.#stopped; at += BATCH_MESSAGES) {
+      const batch = messages.slice(at, at + BATCH_MESSAGES)
+      await this.#handle(batch.map(({ message }) => message))
+      for (const { reader, message } of batch) reader.next = message.offset + 1
+      this.#checkCaughtUp()
+      await nextTurn() // a long backlog with a quick handler must not keep the process from everything else
+    }
+    if (round.over || this.#stopped) return
+    for (const [reader, { batches, highWatermark }] of found) {
+      reader.begun = true
+      // Compaction leaves holes, also at the end of what was fetched: the headers tell how far it went (rule 14).
+      reader.next = Math.max(reader.next ?? 0, batches.at(-1)?.end ?? 0)
+      if (fetched.empty) reader.reached = Math.max(reader.reached, highWatermark)
+    }
+    this.#checkCaughtUp()
+    for (const part of fetched.partitions) this.#checkError(part, readers)
+  }
+
+  async #handle(batch: readonly Message[]): Promise<void> {
+    try {
+      await this.#options.handler(batch)
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+  }
+
+  #checkError({ topic, partition, errorCode: code }: FetchedPartition, readers: readonly Reader[]): void {
+    if (code === NONE) return
+    const place = `${topic}/${partition}`
+    if (code === TOPIC_AUTHORIZATION_FAILED) {
+      this.#fail(new ServiceError('bus_unavailable', `no right to read ${topic}`))
+    }
+    if (code === OFFSET_OUT_OF_RANGE) {
+      const reader = readers.find((one) => one.topic === topic && one.partition === partition)
+      // Retention passed by while the follower was starting: nothing was skipped, it begins where the partition now does.
+      if (reader?.begun === false) reader.next = undefined
+      else this.#fail(new ServiceError('bus_unavailable', `${place}: what follows ${reader?.next} is gone`))
+    }
+    throw new Error(`${place}: Kafka error ${code}`)
+  }
+
+  /** Ends the follower for what no waiting heals. */
+  #judge(error: unknown): void {
+    if (this.#stopped) return
+    if (failureOf(error) === 'forbidden') {
+      this.#fail(new ServiceError('bus_unavailable', reasonOf(error), { cause: error }))
+    } else if (errorCode(error) !== 'internal') this.#fail(error)
+    else this.#options.onTrouble(reasonOf(error)) // kafkajs's own slips, too: the next link is a fresh start
+  }
+
+  #checkCaughtUp(): void {
+    const caughtUp = this.#readers?.every(({ next, reached, target }) => Math.max(next ?? -1, reached) >= target)
+    if (caughtUp) this.#caughtUp.resolve()
+  }
+
+  /** Grows with everything that is read. */
+  #place(): number {
+    return (this.#readers ?? []).reduce((sum, { next, reached }) => sum + (next ?? 0) + reached, 0)
+  }
+
+  #close(link: Link): void {
+    const closing = link
+      .close()
+      .catch(() => {})
+      .finally(() => this.#closing.delete(closing))
+    this.#closing.add(closing)
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stopped) return // its owner let go of it: nobody is left to tell
+    this.#end(error)
+    this.#failed.reject(error)
+  }
+
+  #end(reason: unknown): void {
+    this.#stopped = true
+    this.#stop.resolve()
+    this.#pause.end()
+    this.#started.reject(reason)
+    this.#caughtUp.reject(reason)
+  }
+}
+
+function placed({ topic, partition, leader, next }: Reader): Led & { offset: number } {
+  return { topic, partition, leader, offset: next ?? 0 }
+}
+
+/** What the handler has not had yet, in order. A batch begins where it was written, often before the offset asked for. */
+function messagesOf(
+  reader: Reader,
+  { topic, partition, batches }: FetchedPartition,
+): { reader: Reader; message: Message }[] {
+  const found: { reader: Reader; message: Message }[] = []
+  let next = reader.next ?? 0
+  for (const { records, end } of batches) {
+    for (const { offset, timestamp, key, bytes } of records) {
+      if (offset < next || offset >= end) continue
+      found.push({ reader, message: { topic, partition, offset, key, bytes, timestamp } })
+      next = offset + 1
+    }
+  }
+  return found
+}

@@ -1,0 +1,224 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { Bus, FollowSubscription, Handled, Message, Outgoing, Position, Since, Subscription } from '../bus.ts'
+import { checkOutgoing } from '../limits.ts'
+import { kafkaClient } from './client.ts'
+import { clusterLink, type Link } from './cluster-link.ts'
+import type { BusLogger, KafkaConnection } from './connection.ts'
+import { failureOf, reasonOf } from './failure.ts'
+import { Follower } from './follower.ts'
+import { Lane } from './lane.ts'
+import { type Noise, noise } from './noise.ts'
+import { Pause } from './pause.ts'
+import { openSender } from './sender.ts'
+import { TopicWriter } from './topic-writer.ts'
+import { within } from './within.ts'
+
+/** How long an orderly end waits for handlers in flight, ms; what they then have not handled is delivered again. */
+const HANDLERS_MS = 10_000
+/** … for what is on its way to be acknowledged; what then is not has an unknown outcome. */
+const DRAIN_MS = 10_000
+/** … for connections to close: one request and one poll (KAFKA.md rule 16). */
+const DISCONNECT_MS = 6000
+/** How long a question to the cluster is repeated: where a topic's partitions are, where they begin and end. */
+const ASK_MS = 30_000
+/** A topic that was made a moment ago is not known to every broker yet. */
+const UNKNOWN_TOPIC_MS = 5000
+
+export interface KafkaBusOptions {
+  connection: KafkaConnection
+  logger: BusLogger
+  /** Called when `unhealthy` gets a reason that it did not have. */
+  onUnhealthy?: (reason: string) => void
+  /** How long one batch is repeated before its outcome is reported as unknown, ms. */
+  giveUpMs?: number
+}
+
+export interface KafkaBus extends Bus {
+  /** Why this process must be started again or its rights mended, for a health check (KAFKA.md rule 12); else undefined. */
+  unhealthy(): string | undefined
+}
+
+/**
+ * A bus on Kafka. Connects when it is first used: `bus_unavailable` then says that no broker answered within half a minute,
+ * or that this user may not read and write the topic (KAFKA.md rule 10); `config_invalid` that there is no such topic.
+ */
+export async function kafkaBus(options: KafkaBusOptions): Promise<KafkaBus> {
+  return new Adapter(options)
+}
+
+class Adapter implements KafkaBus {
+  readonly #connection: KafkaConnection
+  readonly #noise: Noise
+  readonly #giveUpMs: number
+  readonly #onUnhealthy: (reason: string) => void
+  readonly #topics = new Map<string, TopicWriter>()
+  readonly #followers = new Set<Follower>()
+  readonly #releasing = new Set<Promise<void>>()
+  readonly #reasons = new Map<string, string>()
+  #control: Link | undefined
+  #turn = 0
+  #closing: Promise<void> | undefined
+  #closed = false
+
+  constructor({ connection, logger, onUnhealthy, giveUpMs }: KafkaBusOptions) {
+    this.#connection = connection
+    this.#noise = noise(logger)
+    this.#onUnhealthy = onUnhealthy ?? (() => {})
+    this.#giveUpMs = giveUpMs ?? 60_000
+  }
+
+  unhealthy(): string | undefined {
+    return this.#reasons.values().next().value
+  }
+
+  async publish(name: string, events: readonly Outgoing[]): Promise<Position[]> {
+    // Up to the promise that the writer gives, nothing here may wait: earlier calls must be queued before later ones.
+    if (this.#closed) throw closed()
+    checkOutgoing(events)
+    return await this.#writer(name).publish(events)
+  }
+
+  async consume(
+    _topics: readonly string[],
+    _group: string,
+    _handler: (batch: readonly Message[]) => Promise<readonly Handled[]>,
+  ): Promise<Subscription> {
+    throw new ServiceError('internal')
+  }
+
+  async follow(
+    topics: readonly string[],
+    since: Since,
+    handler: (batch: readonly Message[]) => Promise<void>,
+  ): Promise<FollowSubscription> {
+    if (this.#closing) throw closed()
+    const distinct = [...new Set(topics)]
+    await this.#exist(distinct)
+    const follower = new Follower({
+      topics: distinct,
+      since,
+      handler,
+      openLink: () => this.#openLink(),
+      onTrouble: (reason) => this.#say('follow', reason),
+    })
+    this.#followers.add(follower)
+    const released = follower.released().finally(() => {
+      this.#followers.delete(follower)
+      this.#releasing.delete(released)
+    })
+    this.#releasing.add(released)
+    try {
+      if (!(await within(ASK_MS, follower.started))) throw new ServiceError('bus_unavailable', 'no broker answered')
+    } catch (error) {
+      follower.failed.catch(() => {}) // told by this call
+      await follower[Symbol.asyncDispose]()
+      throw error
+    }
+    return follower
+  }
+
+  async ends(topic: string): Promise<number[]> {
+    if (this.#closed) throw closed()
+    const ends = await this.#ask(async (link) => link.offsets(await link.leaders([topic]), 'latest'), topic)
+    return ends.map((end) => end ?? 0)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    // While what the handlers may wait for still runs: a handler may publish, and follow what it wrote.
+    const handlers = async () => {
+      await Promise.all([...this.#followers].map((follower) => follower[Symbol.asyncDispose]()))
+    }
+    await within(HANDLERS_MS, handlers())
+    this.#closed = true
+    const writers = [...this.#topics.values()]
+    const lanes = () => writers.flatMap((writer) => writer.lanes)
+    const settled = () => Promise.all(writers.map((writer) => writer.settled())).then(() => {})
+    if (!(await within(DRAIN_MS, settled()))) for (const lane of lanes()) lane.giveUp()
+    const connections = async () => {
+      await Promise.all([...lanes().map((lane) => lane.close()), ...this.#releasing, this.#control?.close()])
+    }
+    await within(DISCONNECT_MS, connections())
+    this.#noise[Symbol.dispose]()
+  }
+
+  #writer(topic: string): TopicWriter {
+    let writer = this.#topics.get(topic)
+    if (writer === undefined) {
+      const partitions = () => this.#ask(async (link) => (await link.leaders([topic])).length, topic)
+      writer = new TopicWriter({ topic, partitions, lane: (partition) => this.#lane(topic, partition) })
+      this.#topics.set(topic, writer)
+    }
+    return writer
+  }
+
+  #lane(topic: string, partition: number): Lane {
+    const place = `${topic}/${partition}`
+    return new Lane({
+      openSender: () => openSender(this.#client(), topic, partition),
+      giveUpMs: this.#giveUpMs,
+      onTrouble: (reason) => this.#setReason(place, reason),
+    })
+  }
+
+  /** Proves that the topics exist and may be seen (KAFKA.md rule 10). */
+  async #exist(topics: readonly string[]): Promise<void> {
+    for (const topic of topics) await this.#ask((link) => link.leaders([topic]), topic)
+  }
+
+  /** Repeats a question with another link, and so another broker, until it is answered, refused for good, or late. */
+  async #ask<T>(question: (link: Link) => Promise<T>, topic: string): Promise<T> {
+    const late = AbortSignal.timeout(ASK_MS)
+    const lateForTopic = AbortSignal.timeout(UNKNOWN_TOPIC_MS)
+    for (const pause = new Pause(); ; await pause.wait()) {
+      if (this.#closed) throw closed()
+      this.#control ??= this.#openLink()
+      const link = this.#control
+      try {
+        return await question(link)
+      } catch (error) {
+        if (this.#control === link) this.#control = undefined
+        void link.close().catch(() => {})
+        const failure = failureOf(error)
+        if (failure === 'forbidden') {
+          throw new ServiceError('bus_unavailable', `${topic}: ${reasonOf(error)}`, { cause: error })
+        }
+        if (failure === 'unknown_topic' && lateForTopic.aborted) {
+          throw new ServiceError('config_invalid', `there is no topic ${topic}`)
+        }
+        if (late.aborted) throw new ServiceError('bus_unavailable', reasonOf(error), { cause: error })
+        this.#say('ask', reasonOf(error))
+      }
+    }
+  }
+
+  #client() {
+    this.#turn += 1
+    return kafkaClient(this.#connection, this.#noise, this.#turn)
+  }
+
+  #openLink(): Link {
+    return clusterLink(this.#client(), this.#connection, this.#turn)
+  }
+
+  #say(namespace: string, message: string): void {
+    this.#noise({ namespace, level: 2, label: 'WARN', log: { timestamp: '', message } })
+  }
+
+  #setReason(place: string, reason: string | undefined): void {
+    if (reason === undefined) {
+      this.#reasons.delete(place)
+    } else if (this.#reasons.get(place) !== reason) {
+      this.#reasons.set(place, reason)
+      this.#onUnhealthy(`${place}: ${reason}`)
+    }
+  }
+}
+
+function closed(): ServiceError {
+  return new ServiceError('bus_unavailable', 'the bus is closed')
+}

@@ -1,0 +1,222 @@
+import type { Buffer } from 'node:buffer'
+import { ServiceError } from '@bailiwick/errors'
+import { type Failure, failureOf, reasonOf } from './failure.ts'
+import { Pause } from './pause.ts'
+
+/** KAFKA.md rule 5. A single event is far smaller than both. */
+const BATCH_MESSAGES = 500
+const BATCH_BYTES = 512 << 10
+/** What Kafka adds to a record, generously. */
+const RECORD_OVERHEAD_BYTES = 64
+
+/** One event on its way to one partition. Exactly one of the two is called, once. */
+export interface Parcel {
+  readonly key: Buffer
+  readonly value: Buffer
+  acknowledged(offset: number): void
+  failed(error: ServiceError): void
+  /** Its call was rejected for another of its events: it need not be sent any more. */
+  readonly abandoned: boolean
+}
+
+/** One idempotent producer, for one lane. */
+export interface Sender {
+  /** Resolves with the offset of the first once the answer names the partition without an error (KAFKA.md rule 2). */
+  send(batch: readonly Parcel[]): Promise<number>
+  /** From now on it begins no further attempt; what is under way at the broker is beyond us. */
+  discard(): void
+  /** An orderly end, with nothing under way. */
+  close(): Promise<void>
+}
+
+export interface LaneOptions {
+  /** A new producer, connected and numbered by the broker. */
+  openSender: () => Promise<Sender>
+  /** How long one batch is repeated, ms. */
+  giveUpMs: number
+  /** Told when the broker forbids it, or an answer makes no sense, and with undefined when it goes well again. */
+  onTrouble: (reason: string | undefined) => void
+}
+
+const late = Symbol('late')
+
+/**
+ * The way into one partition (KAFKA.md rule 1): one request in flight, and it carries what gathered during the one before
+ * (rule 5). A batch that was rejected is repeated as it is through the same producer until it is acknowledged (rule 3): any
+ * other batch could get its sequence number, and the broker would drop it as a repeat. When that takes too long the producer
+ * is thrown away and its batch reported as `outcome_unknown`. Each lane has a producer of its own: kafkajs lets one producer
+ * send to a broker one request at a time, so lanes would wait for each other, and one lane's giving up would take away all
+ * others' numbering.
+ */
+export class Lane {
+  readonly #options: LaneOptions
+  readonly #pause = new Pause()
+  #queue: Parcel[] = []
+  #running: Promise<void> | undefined
+  #sender: Sender | undefined
+  /** The newest offset that this producer was told; an acknowledgement at or below it is another batch's. */
+  #newest = -1
+  #troubled = false
+  #givenUp = false
+  /** Ends the wait for the batch that is under way. */
+  #expire: (() => void) | undefined
+
+  constructor(options: LaneOptions) {
+    this.#options = options
+  }
+
+  /** Sends these after everything that was added before. */
+  add(parcels: readonly Parcel[]): void {
+    this.#queue.push(...parcels)
+    this.#running ??= this.#run()
+  }
+
+  /** Resolves when nothing waits and nothing is under way. */
+  async idle(): Promise<void> {
+    await this.#running
+  }
+
+  /** Rejects at once, with `outcome_unknown`, all that is not acknowledged. Nothing may be added afterwards. */
+  giveUp(): void {
+    this.#givenUp = true
+    this.#expire?.()
+    this.#pause.end()
+    for (const parcel of this.#queue.splice(0))
+      parcel.failed(unknownOutcome('the bus ended before it was acknowledged'))
+  }
+
+  /** To be called when idle. */
+  async close(): Promise<void> {
+    const sender = this.#sender
+    this.#sender = undefined
+    await sender?.close()
+  }
+
+  async #run(): Promise<void> {
+    await undefined // calls made in the same moment share the first batch
+    while (this.#queue.length > 0) await this.#deliver(this.#take())
+    this.#running = undefined
+  }
+
+  #take(): Parcel[] {
+    let count = 0
+    let bytes = 0
+    for (const { key, value } of this.#queue) {
+      bytes += key.length + value.length + RECORD_OVERHEAD_BYTES
+      if (count > 0 && (count >= BATCH_MESSAGES || bytes > BATCH_BYTES)) break
+      count += 1
+    }
+    const taken = this.#queue.splice(0, count)
+    for (const parcel of taken) {
+      if (parcel.abandoned) parcel.failed(unknownOutcome('another event of the call failed'))
+    }
+    return taken.filter(({ abandoned }) => !abandoned)
+  }
+
+  async #deliver(batch: readonly Parcel[]): Promise<void> {
+    if (batch.length === 0) return
+    const deadline = Promise.withResolvers<typeof late>()
+    this.#expire = () => deadline.resolve(late)
+    const timer = setTimeout(this.#expire, this.#givenUp ? 0 : this.#options.giveUpMs)
+    try {
+      await this.#repeat(batch, deadline.promise)
+    } finally {
+      clearTimeout(timer)
+      this.#expire = undefined
+    }
+  }
+
+  /** The same batch until it is acknowledged, refused for good, or late. */
+  async #repeat(batch: readonly Parcel[], deadline: Promise<typeof late>): Promise<void> {
+    this.#pause.reset()
+    for (let tried = false; ; ) {
+      let error: unknown = late
+      try {
+        const sender = this.#sender ?? (await this.#open(deadline))
+        if (sender !== late) {
+          tried = true
+          const base = await Promise.race([sender.send(batch), deadline])
+          if (base !== late) return this.#acknowledge(batch, base)
+        }
+      } catch (thrown) {
+        error = thrown
+      }
+      if (error === late) return this.#refuse(batch, unknownOutcome('not acknowledged in time'))
+      const failure = failureOf(error)
+      if (failure === 'fenced')
+        this.#discard() // rule 9: a new producer, the same batch; perhaps it is there twice
+      else if (failure === 'too_large') return await this.#tooLarge(batch)
+      else if (failure === 'forbidden' || failure === 'broken') return this.#forGood(batch, failure, error, tried)
+      if ((await Promise.race([this.#pause.wait(), deadline])) === late) {
+        return this.#refuse(batch, unknownOutcome('not acknowledged in time'))
+      }
+    }
+  }
+
+  async #open(deadline: Promise<typeof late>): Promise<Sender | typeof late> {
+    const opening = this.#options.openSender()
+    const sender = await Promise.race([opening, deadline])
+    if (sender === late) {
+      opening.then(
+        (opened) => opened.discard(),
+        () => {},
+      )
+      return late
+    }
+    this.#sender = sender
+    this.#newest = -1
+    return sender
+  }
+
+  #acknowledge(batch: readonly Parcel[], base: number): void {
+    if (base <= this.#newest) {
+      // Repro C of KAFKA.md: the broker took this batch for a repeat of an earlier one, and wrote nothing.
+      this.#trouble('an acknowledgement of something else')
+      this.#refuse(batch, unknownOutcome('the acknowledgement was of something else'))
+      return
+    }
+    this.#newest = base + batch.length - 1
+    this.#trouble(undefined)
+    for (const [n, parcel] of batch.entries()) parcel.acknowledged(base + n)
+  }
+
+  /** Rule 8: halves until the one that is too large stands alone. The broker wrote nothing of it. */
+  async #tooLarge(batch: readonly Parcel[]): Promise<void> {
+    this.#discard() // kafkajs took its sequence numbers back; smaller batches under the same ones must not meet its memory
+    const [only] = batch
+    if (batch.length === 1 && only !== undefined) {
+      return only.failed(new ServiceError('event_too_large', 'the broker takes no event of this size'))
+    }
+    const half = Math.ceil(batch.length / 2)
+    await this.#deliver(batch.slice(0, half))
+    await this.#deliver(batch.slice(half).filter(({ abandoned }) => !abandoned))
+  }
+
+  #forGood(batch: readonly Parcel[], failure: Failure, error: unknown, tried: boolean): void {
+    const reason = `${failure}: ${reasonOf(error)}`
+    this.#trouble(reason)
+    // Once it was sent, kafkajs may have tried more than once, and only the last refusal is known.
+    this.#refuse(batch, tried ? unknownOutcome(reason) : new ServiceError('bus_unavailable', reason))
+  }
+
+  /** Whatever fails a batch ends its producer: no other batch may follow it there (rule 3). */
+  #refuse(batch: readonly Parcel[], error: ServiceError): void {
+    this.#discard()
+    for (const parcel of batch) parcel.failed(error)
+  }
+
+  #discard(): void {
+    this.#sender?.discard()
+    this.#sender = undefined
+  }
+
+  #trouble(reason: string | undefined): void {
+    if (reason === undefined && !this.#troubled) return
+    this.#troubled = reason !== undefined
+    this.#options.onTrouble(reason)
+  }
+}
+
+function unknownOutcome(detail: string): ServiceError {
+  return new ServiceError('outcome_unknown', detail)
+}

@@ -1,0 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const FIRST_MS = 100
+const LONGEST_MS = 1000
+
+/** The waits between tries (KAFKA.md rule 7): doubling from 100 ms to a second, cut short by `end`. */
+export class Pause {
+  readonly #ended = new AbortController()
+  #ms = FIRST_MS
+
+  /** Resolves after the next wait, at once when ended. */
+  async wait(): Promise<void> {
+    const ms = this.#ms
+    this.#ms = Math.min(ms * 2, LONGEST_MS)
+    await sleep(ms, undefined, { signal: this.#ended.signal }).catch(() => {})
+  }
+
+  /** Something went well: the next wait is short again. */
+  reset(): void {
+    this.#ms = FIRST_MS
+  }
+
+  end(): void {
+    this.#ended.abort()
+  }
+}

@@ -1,0 +1,157 @@
+import { Buffer } from 'node:buffer'
+import { ServiceError } from '@bailiwick/errors'
+import kafkajs from 'kafkajs'
+import type { Outgoing, Position } from '../bus.ts'
+import type { Lane, Parcel } from './lane.ts'
+
+export interface TopicLimits {
+  /** What may wait for its acknowledgement, over all partitions. */
+  events: number
+  bytes: number
+}
+
+const defaultLimits: TopicLimits = { events: 32_768, bytes: 64 << 20 }
+
+export interface TopicWriterOptions {
+  topic: string
+  /** Asked once; again after it rejected. */
+  partitions: () => Promise<number>
+  lane: (partition: number) => Lane
+  limits?: TopicLimits
+}
+
+/**
+ * Spreads what is published over the lanes of one topic. The partition of a key is kafkajs's DefaultPartitioner's, murmur2 as
+ * every other client of Kafka has it (KAFKA.md rule 1), over the number of partitions when the topic was first used: another
+ * number would send a key elsewhere and break its order.
+ */
+export class TopicWriter {
+  readonly #options: TopicWriterOptions
+  readonly #limits: TopicLimits
+  readonly #partitionOf = kafkajs.Partitioners.DefaultPartitioner()
+  readonly #lanes = new Map<number, Lane>()
+  readonly #calls = new Set<Promise<Position[]>>()
+  #partitions: Promise<number> | undefined
+  #events = 0
+  #bytes = 0
+
+  constructor(options: TopicWriterOptions) {
+    this.#options = options
+    this.#limits = options.limits ?? defaultLimits
+  }
+
+  /** The lanes that were used so far. */
+  get lanes(): readonly Lane[] {
+    return [...this.#lanes.values()]
+  }
+
+  /** As `Bus.publish`, for events that `checkOutgoing` let pass. Throws `queue_full` at once (KAFKA.md rule 6). */
+  publish(events: readonly Outgoing[]): Promise<Position[]> {
+    let bytes = 0
+    for (const event of events) bytes += event.bytes.byteLength
+    this.#admit(events.length, bytes)
+    // Copied before anything waits: the bytes are the caller's again when publish has returned.
+    const same = events.map(({ key, bytes: value }) => ({ key: Buffer.from(key), value: Buffer.from(value) }))
+    const call = this.#send(same).finally(() => {
+      this.#events -= events.length
+      this.#bytes -= bytes
+      this.#calls.delete(call)
+    })
+    this.#calls.add(call)
+    return call
+  }
+
+  /** Resolves when every call has its answer. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#calls)
+  }
+
+  #admit(events: number, bytes: number): void {
+    if (this.#events + events > this.#limits.events || this.#bytes + bytes > this.#limits.bytes) {
+      throw new ServiceError('queue_full', `too much waits to be published on ${this.#options.topic}`)
+    }
+    this.#events += events
+    this.#bytes += bytes
+  }
+
+  async #send(events: readonly { key: Buffer; value: Buffer }[]): Promise<Position[]> {
+    // Calls wait for the same promise, and so go on in the order in which they were made.
+    const partitions = await this.#count()
+    const { topic } = this.#options
+    const call = new Call(events.length)
+    const parcels = Map.groupBy(
+      events.map(({ key, value }, n) => ({ partition: this.#place(key, value, partitions), key, value, n })),
+      ({ partition }) => partition,
+    )
+    for (const [partition, own] of parcels) {
+      this.#lane(partition).add(own.map(({ key, value, n }) => call.parcel(key, value, n, { topic, partition })))
+    }
+    return await call.positions
+  }
+
+  async #count(): Promise<number> {
+    this.#partitions ??= this.#options.partitions().catch((error: unknown) => {
+      this.#partitions = undefined
+      throw error
+    })
+    return await this.#partitions
+  }
+
+  #place(key: Buffer, value: Buffer, partitions: number): number {
+    const partitionMetadata = Array.from({ length: partitions }, (_, partitionId) => ({
+      partitionId,
+      partitionErrorCode: 0,
+      leader: 0,
+      replicas: [],
+      isr: [],
+    }))
+    return this.#partitionOf({ topic: this.#options.topic, partitionMetadata, message: { key, value } })
+  }
+
+  #lane(partition: number): Lane {
+    let lane = this.#lanes.get(partition)
+    if (lane === undefined) {
+      lane = this.#options.lane(partition)
+      this.#lanes.set(partition, lane)
+    }
+    return lane
+  }
+}
+
+/** One call of publish: answered when all of its events are acknowledged, or at the first that failed. */
+class Call {
+  readonly #answer = Promise.withResolvers<Position[]>()
+  readonly #positions: Position[]
+  #left: number
+  #failed = false
+
+  constructor(events: number) {
+    this.#positions = new Array(events)
+    this.#left = events
+    if (events === 0) this.#answer.resolve([])
+  }
+
+  get positions(): Promise<Position[]> {
+    return this.#answer.promise
+  }
+
+  parcel(key: Buffer, value: Buffer, n: number, place: { topic: string; partition: number }): Parcel {
+    const abandoned = () => this.#failed
+    return {
+      key,
+      value,
+      acknowledged: (offset) => {
+        this.#positions[n] = { ...place, offset }
+        this.#left -= 1
+        if (this.#left === 0) this.#answer.resolve(this.#positions)
+      },
+      failed: (error) => {
+        this.#failed = true
+        this.#answer.reject(error)
+      },
+      get abandoned() {
+        return abandoned()
+      },
+    }
+  }
+}

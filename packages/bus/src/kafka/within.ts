@@ -1,0 +1,10 @@
+/** Resolves with true when the work did within `ms`, else with false; rejects when the work does in time. */
+export async function within(ms: number, work: Promise<void>): Promise<boolean> {
+  const late = Promise.withResolvers<false>()
+  const timer = setTimeout(late.resolve, ms, false)
+  try {
+    return await Promise.race([work.then(() => true as const), late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
