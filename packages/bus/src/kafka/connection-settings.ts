@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+import { getCACertificates } from 'node:tls'
+import { ServiceError } from '@bailiwick/errors'
+import type { KafkaConnection } from './connection.ts'
+
+/** What a process's settings say about its way to Kafka, under their own names, so that a wrong one can be named. */
+export interface KafkaSettings {
+  /** PEM file, or `system` for the machine's own authorities. */
+  readonly BAILIWICK_KAFKA_CA?: string | undefined
+  readonly BAILIWICK_KAFKA_USER?: string | undefined
+  /** File that holds the password, and perhaps a line break at its end. */
+  readonly BAILIWICK_KAFKA_PASSWORD_FILE?: string | undefined
+  readonly BAILIWICK_DEV: boolean
+}
+
+/**
+ * The connection that the settings describe; `user` is who connects unless they name another. Throws `config_invalid`, whose
+ * detail never holds the password. Without TLS, or as nobody, only in development: what comes over the bus is signed, but
+ * who can drop or delay it can stop every action, and topics have one writer only if the broker knows who writes.
+ */
+export function kafkaConnection(
+  brokers: readonly string[],
+  settings: KafkaSettings,
+  { clientId, user }: { clientId: string; user: string },
+): KafkaConnection {
+  const {
+    BAILIWICK_KAFKA_CA: ca,
+    BAILIWICK_KAFKA_PASSWORD_FILE: passwordFile,
+    BAILIWICK_KAFKA_USER: username = user,
+    BAILIWICK_DEV: dev,
+  } = settings
+  if (ca === undefined && !dev)
+    throw wrong('BAILIWICK_KAFKA_CA', 'missing: Kafka is reached over TLS, unless BAILIWICK_DEV=1')
+  if (passwordFile === undefined && (!dev || settings.BAILIWICK_KAFKA_USER !== undefined))
+    throw wrong('BAILIWICK_KAFKA_PASSWORD_FILE', `missing: the password of ${username}`)
+  return {
+    brokers,
+    clientId,
+    ...(ca === undefined ? {} : { tls: { ca: authorities(ca) } }),
+    ...(passwordFile === undefined ? {} : { sasl: { username, password: passwordIn(passwordFile) } }),
+  }
+}
+
+function authorities(ca: string): string {
+  const pem = ca === 'system' ? getCACertificates('system').join('\n') : read('BAILIWICK_KAFKA_CA', ca)
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) throw wrong('BAILIWICK_KAFKA_CA', `${ca} holds no certificate`)
+  return pem
+}
+
+function passwordIn(file: string): string {
+  const password = read('BAILIWICK_KAFKA_PASSWORD_FILE', file).replace(/\r?\n$/, '')
+  if (password === '') throw wrong('BAILIWICK_KAFKA_PASSWORD_FILE', `${file} is empty`)
+  return password
+}
+
+function read(setting: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    throw wrong(setting, `${file} cannot be read (${code})`)
+  }
+}
+
+const wrong = (setting: string, what: string) => new ServiceError('config_invalid', `${setting}: ${what}`)
