@@ -1,24 +1,14 @@
-import { embeddedBus } from '@bailiwick/bus/embedded'
-import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
-import { paths } from '@bailiwick/installation'
-import { embeddedOnly, runService, topicSettings } from '@bailiwick/service-host'
-import { systemClock } from '@bailiwick/service-kit'
+import { openGrantStore, runService } from '@bailiwick/service-host'
 import { configSchema } from './config.ts'
 import { startPolicyDecision } from './start.ts'
-
-const now = () => systemClock.now()
 
 process.exitCode = await runService({
   name: 'policy-decision',
   env: process.env,
   schema: configSchema,
-  openBus: (config) => {
-    embeddedOnly(config)
-    return embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now })
-  },
-  async start(_config, host) {
+  async start(config, host) {
     await using started = new AsyncDisposableStack()
-    const grantStore = started.use(embeddedGrantStore({ dir: paths(host.data).grants, now }))
+    const grantStore = started.use(await openGrantStore(config, host.trust.installation, host.logger))
     started.use(
       await startPolicyDecision(host.settings, {
         ...host,

@@ -6,78 +6,143 @@ export const proofMaxAgeMs = 60_000
 export const proofLeewayMs = 5000
 const windowMs = 5 * 60 * 1000
 const rememberedHere = 200_000
+/** A nonce that names it is one for an instance that cannot ask the others: they refuse it, so its own memory is enough. */
+const alonePrefix = 'alone.'
 
 export type ProofVerdict = 'accepted' | 'replayed' | 'nonce_required'
 
 /**
- * Counts each proof once (V10). The shared store remembers for all instances; its loss is noticed by its epoch, and from then
- * on a proof counts only with a nonce that this instance made since, whose replays its own memory knows (DESIGN §5).
+ * Counts each proof once over all instances (V10). The shared store remembers for all; that it lost something, its epoch
+ * tells, and whatever was made until then needs a nonce made since. While the store is away, an instance accepts only proofs
+ * with its *alone* nonce, which no other instance ever accepts: without that, a proof that it counted by itself would be new to
+ * the next instance that reaches the store (DESIGN §5).
  */
 export class Proofs {
   readonly #store: GrantStore
   readonly #clock: Clock
   readonly #random: RandomSource
+  readonly #limit: number
   readonly #here = new Map<string, number>()
+  /** Of the nonces that all instances accept, once the store has said that the proof is new. */
   #secret: Uint8Array
+  /** Of the nonces that this instance alone accepts: it holds for as long as its memory does. */
+  #aloneSecret: Uint8Array
   /** Proofs made before this moment (ms since the epoch) may have been seen by a memory that is lost. */
   #lostUntil: number
+  #alone = false
+  #adopting: Promise<void> | undefined
 
-  constructor(store: GrantStore, clock: Clock, random: RandomSource) {
+  constructor(store: GrantStore, clock: Clock, random: RandomSource, limit = rememberedHere) {
     this.#store = store
     this.#clock = clock
     this.#random = random
+    this.#limit = limit
     this.#secret = random(32)
+    this.#aloneSecret = random(32)
     this.#lostUntil = clock.now()
   }
 
-  /** The memory may have lost something: from now on old proofs need a nonce, and old nonces are dead. */
-  lost(): void {
+  /** Takes the store as it is, once for all who ask at once. From then on old proofs need a nonce, and old nonces are dead. */
+  adopt(): Promise<void> {
+    this.#adopting ??= this.#adopt().finally(() => {
+      this.#adopting = undefined
+    })
+    return this.#adopting
+  }
+
+  /** `adopt`, unless somebody did so since the caller was told that the store is another. */
+  async readopt(): Promise<void> {
+    if (this.#adopting || (await this.#store.epoch()) === undefined) await this.adopt()
+  }
+
+  async #adopt(): Promise<void> {
+    // Before: a proof may be judged as soon as the store answers again. After: others counted proofs meanwhile.
+    this.#forgetOld()
+    this.#alone = true
+    await this.#store.adopt()
+    this.#alone = false
+    this.#forgetOld()
+  }
+
+  #forgetOld(): void {
     this.#secret = this.#random(32)
     this.#lostUntil = this.#clock.now() + proofLeewayMs
   }
 
-  /** Take the store as it is; called at start and whenever it says that it is another. */
-  async adopt(): Promise<void> {
-    this.lost()
-    await this.#store.adopt()
-  }
-
+  /** The nonce that the next proof needs, as things stand. */
   nonce(): string {
-    return this.#nonceOf(Math.floor(this.#clock.monotonic() / windowMs))
+    const window = this.#window()
+    return this.#alone ? this.#aloneNonce(window) : this.#sharedNonce(window)
   }
 
-  #nonceOf(window: number): string {
+  #window(): number {
+    return Math.floor(this.#clock.monotonic() / windowMs)
+  }
+
+  #sharedNonce(window: number): string {
     return createHmac('sha256', this.#secret).update(`dpop ${window}`).digest('base64url')
   }
 
+  #aloneNonce(window: number): string {
+    return alonePrefix + createHmac('sha256', this.#aloneSecret).update(`dpop ${window}`).digest('base64url')
+  }
+
   #isOurs(nonce: string | undefined): boolean {
-    const window = Math.floor(this.#clock.monotonic() / windowMs)
-    return nonce !== undefined && (nonce === this.#nonceOf(window) || nonce === this.#nonceOf(window - 1))
+    const window = this.#window()
+    return nonce !== undefined && (nonce === this.#sharedNonce(window) || nonce === this.#sharedNonce(window - 1))
+  }
+
+  #isAlone(nonce: string | undefined): boolean {
+    const window = this.#window()
+    return nonce !== undefined && (nonce === this.#aloneNonce(window) || nonce === this.#aloneNonce(window - 1))
+  }
+
+  /** Whole seconds: a proof of the second in which the memory was lost may be from before it. */
+  #mayBeOld(madeAt: number, nonce: string | undefined): boolean {
+    return madeAt <= this.#lostUntil && !this.#isOurs(nonce)
   }
 
   /** `id` names the proof: its key and jti. */
   async accept(id: string, madeAt: number, nonce: string | undefined): Promise<ProofVerdict> {
     const now = this.#clock.now()
-    const ours = this.#isOurs(nonce)
-    // Whole seconds: a proof of the second in which the memory was lost may be from before it.
-    if (!ours && madeAt <= this.#lostUntil) return 'nonce_required'
+    const alone = this.#isAlone(nonce)
+    if (!alone && (nonce?.startsWith(alonePrefix) || this.#mayBeOld(madeAt, nonce))) return 'nonce_required'
     if ((this.#here.get(id) ?? 0) > now) return 'replayed'
     const until = now + proofMaxAgeMs + 2 * proofLeewayMs
-    this.#rememberHere(id, until, now)
-    const shared = await this.#store.remember(id, now, until).catch(() => 'unavailable' as const)
-    if (shared === true) return 'accepted'
-    if (shared === false) return 'replayed'
-    if (shared === undefined) await this.adopt().catch(() => undefined)
-    return ours ? 'accepted' : 'nonce_required'
+    if (!this.#rememberHere(id, until, now)) return 'nonce_required'
+    const shared = await this.#rememberShared(id, now, until)
+    if (shared === 'seen') return 'replayed'
+    if (alone) return 'accepted'
+    // Once more: the store may have been lost and adopted since this proof was looked at.
+    return shared === 'new' && !this.#mayBeOld(madeAt, nonce) ? 'accepted' : 'nonce_required'
   }
 
-  #rememberHere(id: string, until: number, now: number): void {
-    // The oldest first. Without room for what still counts, the oldest goes: the shared store has it too.
-    if (this.#here.size >= rememberedHere)
+  async #rememberShared(id: string, now: number, until: number): Promise<'new' | 'seen' | 'unknown'> {
+    try {
+      const answer = await this.#store.remember(id, now, until)
+      if (answer === undefined) await this.readopt()
+      this.#alone = false
+      return answer === undefined ? 'unknown' : answer ? 'new' : 'seen'
+    } catch {
+      this.#alone = true
+      return 'unknown'
+    }
+  }
+
+  /** False when there was no room: then the memory starts anew, and what was accepted on its word is accepted no more. */
+  #rememberHere(id: string, until: number, now: number): boolean {
+    // The oldest first.
+    if (this.#here.size >= this.#limit)
       for (const [old, end] of this.#here) {
-        if (end > now && this.#here.size < rememberedHere) break
+        if (end > now) break
         this.#here.delete(old)
       }
+    if (this.#here.size >= this.#limit) {
+      this.#here.clear()
+      this.#aloneSecret = this.#random(32)
+      return false
+    }
     this.#here.set(id, until)
+    return true
   }
 }

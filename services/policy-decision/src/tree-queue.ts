@@ -101,17 +101,20 @@ export class TreeQueues {
 
   async #batch(root: string, batch: readonly Work[]): Promise<void> {
     let left = batch
-    for (let attempt = 1; left.length > 0; attempt++) {
-      if (attempt > tries) {
+    for (let tried = 0; left.length > 0; ) {
+      if (tried === tries) {
         for (const work of left) work.refused('state_contended')
         return
       }
-      left = await this.#attempt(root, left)
+      const { again, contended } = await this.#attempt(root, left)
+      left = again
+      // Waiting for another instance, as the store advised, is no try: each wait ends, and who waits has a deadline.
+      if (contended) tried++
     }
   }
 
-  /** Gives what has to be evaluated again. */
-  async #attempt(root: string, batch: readonly Work[]): Promise<Work[]> {
+  /** Gives what has to be evaluated again, and whether the log itself said so. */
+  async #attempt(root: string, batch: readonly Work[]): Promise<{ again: Work[]; contended: boolean }> {
     const { decisions } = this.#pdp.projection.ledger
     const view = tentative(decisions.trees.get(root))
     const order = new StoreOrder(this.#pdp, root, view.version)
@@ -136,15 +139,16 @@ export class TreeQueues {
         planned.push({ work, draft })
       }
     }
-    if (planned.length === 0) return again
+    if (planned.length === 0) return { again, contended: false }
     const verdicts = await this.#record(planned)
-    if (!verdicts) return again
+    if (!verdicts) return { again, contended: false }
     for (const [n, { work }] of planned.entries()) {
       if (verdicts[n] === 'counts') tellSafely(work)
       else again.push(work)
     }
-    if (verdicts.includes('void')) order.forget()
-    return again
+    const contended = planned.some((_, n) => verdicts[n] !== 'counts')
+    if (contended) order.forget()
+    return { again, contended }
   }
 
   async #record(planned: readonly { work: Work; draft: Draft<'decisions.v1'> }[]): Promise<string[] | undefined> {
@@ -262,7 +266,7 @@ class StoreOrder {
 
   async #refilled({ outcome }: AdvanceOutcome, advance: () => Promise<AdvanceOutcome>): Promise<AdvanceOutcome> {
     const { grantStore, proofs } = this.#pdp
-    if (outcome === 'absent' && (await grantStore.epoch()) === undefined) await proofs.adopt()
+    if (outcome === 'absent') await proofs.readopt()
     // In the middle of a batch the projection lacks what this batch took: the version that it is put at says so.
     await grantStore.refill(this.#root, { ...this.#state(), version: this.#version })
     return advance()

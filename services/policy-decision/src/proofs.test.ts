@@ -1,0 +1,267 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { GrantStore } from '@bailiwick/grant-store'
+import { seededRandom, testClock } from '@bailiwick/service-kit'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Proofs, type ProofVerdict, proofLeewayMs, proofMaxAgeMs } from './proofs.ts'
+
+type Clock = ReturnType<typeof testClock>
+type Asked = 'epoch' | 'adopt' | 'remember'
+/** How a call arrives: not at all, wholly, or with its answer lost. */
+type Line = 'whole' | 'cut' | 'answer lost'
+
+/** The part of a grant store that remembers proofs, for several instances, as its port describes it. */
+class Memory {
+  epoch: string | undefined
+  seen = new Map<string, number>()
+  #made = 0
+
+  lose(): void {
+    this.epoch = undefined
+    this.seen.clear()
+  }
+
+  connect(line: (asked: Asked) => Line, delay: () => Promise<void> = async () => {}): GrantStore {
+    let adopted: string | undefined
+    const over = async <T>(asked: Asked, work: () => T): Promise<T> => {
+      const how = line(asked)
+      await delay()
+      if (how === 'cut') throw new ServiceError('outcome_unknown')
+      const answer = work()
+      await delay()
+      if (how === 'answer lost') throw new ServiceError('outcome_unknown')
+      return answer
+    }
+    const mine = () => adopted !== undefined && adopted === this.epoch
+    const store: Pick<GrantStore, Asked> = {
+      epoch: () => over('epoch', () => (mine() ? adopted : undefined)),
+      adopt: () =>
+        over('adopt', () => {
+          this.epoch ??= `epoch ${++this.#made}`
+          return this.epoch
+        }).then((epoch) => {
+          adopted = epoch
+          return epoch
+        }),
+      remember(id, now, expiresAt) {
+        const asWho = adopted
+        return over('remember', () => memory.#remember(asWho, id, now, expiresAt))
+      },
+    }
+    const memory = this
+    return store as GrantStore
+  }
+
+  #remember(asWho: string | undefined, id: string, now: number, expiresAt: number): boolean | undefined {
+    if (asWho === undefined || asWho !== this.epoch) return undefined
+    if ((this.seen.get(id) ?? 0) > now) return false
+    this.seen.set(id, expiresAt)
+    return true
+  }
+}
+
+const startedAt = Date.UTC(2100, 0, 1)
+/** Past the seconds in which an instance that has just adopted asks everybody for a nonce. */
+const settledMs = proofLeewayMs + 1000
+
+async function instances(count: number, limit?: number) {
+  const clock = testClock(startedAt)
+  const memory = new Memory()
+  const lines: Line[] = Array.from({ length: count }, () => 'whole')
+  const proofs = lines.map(
+    (_, n) =>
+      new Proofs(
+        memory.connect(() => lines[n] ?? 'whole'),
+        clock,
+        seededRandom(n + 1),
+        limit,
+      ),
+  )
+  for (const one of proofs) await one.adopt()
+  clock.advance(settledMs)
+  const [a, b] = proofs as [Proofs, Proofs]
+  return { clock, memory, lines, a, b }
+}
+const seconds = (clock: Clock) => Math.floor(clock.now() / 1000) * 1000
+
+describe('a proof', () => {
+  it('is accepted once by all instances together, with the nonce of any of them or none (V10)', async () => {
+    const { clock, a, b } = await instances(2)
+    const iat = seconds(clock)
+    for (const [id, nonce] of Object.entries({ none: undefined, own: a.nonce(), other: b.nonce(), bad: 'x' })) {
+      expect(await a.accept(id, iat, nonce)).toBe('accepted')
+      expect(await a.accept(id, iat, nonce)).toBe('replayed')
+      expect(await b.accept(id, iat, nonce)).toBe('replayed')
+    }
+  })
+
+  it('is accepted with a nonce of this instance alone while the store is away, and then by no other (V10)', async () => {
+    const { clock, lines, a, b } = await instances(2)
+    const iat = seconds(clock)
+    const before = a.nonce()
+    lines[0] = 'cut'
+    expect(await a.accept('one', iat, undefined)).toBe('nonce_required')
+    expect(await a.accept('two', iat, before)).toBe('nonce_required')
+    const alone = a.nonce()
+    expect(await a.accept('three', iat, alone)).toBe('accepted')
+    expect(await a.accept('three', iat, alone)).toBe('replayed')
+    // The store never heard of it, and the other instance reaches the store.
+    expect(await b.accept('three', iat, alone)).toBe('nonce_required')
+    lines[0] = 'whole'
+    expect(await a.accept('three', iat, alone)).toBe('replayed')
+    expect(await b.accept('three', iat, alone)).toBe('nonce_required')
+    expect(await a.accept('four', iat, alone)).toBe('accepted')
+    expect(await b.accept('five', iat, a.nonce())).toBe('accepted')
+  })
+
+  it('is accepted at the second call at the latest, when the store is away from the start', async () => {
+    const clock = testClock(startedAt)
+    const proofs = new Proofs(
+      new Memory().connect(() => 'cut'),
+      clock,
+      seededRandom(1),
+    )
+    await expect(proofs.adopt()).rejects.toMatchObject({ code: 'outcome_unknown' })
+    for (const id of ['one', 'two', 'three']) {
+      expect(await proofs.accept(`${id} without`, seconds(clock), undefined)).toBe('nonce_required')
+      expect(await proofs.accept(id, seconds(clock), proofs.nonce())).toBe('accepted')
+    }
+  })
+
+  it('of before a loss is refused by the instance that notices, and by every other (V10)', async () => {
+    const { clock, memory, a, b } = await instances(2)
+    const [iat, nonce] = [seconds(clock), b.nonce()]
+    expect(await a.accept('one', iat, undefined)).toBe('accepted')
+    expect(await b.accept('two', iat, nonce)).toBe('accepted')
+    memory.lose()
+    expect(await b.accept('one', iat, undefined)).toBe('nonce_required')
+    expect(await a.accept('two', iat, nonce)).toBe('nonce_required')
+    expect(await b.accept('three', iat, b.nonce())).toBe('accepted')
+    expect(await a.accept('three', iat, b.nonce())).toBe('nonce_required')
+    clock.advance(settledMs)
+    expect(await a.accept('four', seconds(clock), undefined)).toBe('accepted')
+  })
+
+  it('of before a loss does not count because another call adopted the store since it was looked at (V10)', async () => {
+    const { clock, memory, a, b } = await instances(2)
+    const iat = seconds(clock)
+    expect(await a.accept('old', iat, undefined)).toBe('accepted')
+    memory.lose()
+    const [adopting, late] = [b.adopt(), b.accept('old', iat, undefined)]
+    await adopting
+    expect(await late).toBe('nonce_required')
+  })
+
+  it('of an instance whose memory is full of what it accepted alone needs a new nonce (V10)', async () => {
+    const { clock, lines, a } = await instances(2, 3)
+    lines[0] = 'cut'
+    await a.accept('zero', seconds(clock), undefined)
+    const nonce = a.nonce()
+    const ids = ['one', 'two', 'three', 'four']
+    const verdicts: ProofVerdict[] = []
+    for (const id of ids) verdicts.push(await a.accept(id, seconds(clock), nonce))
+    expect(verdicts).toContain('nonce_required')
+    for (const id of ids) expect(await a.accept(id, seconds(clock), nonce)).not.toBe('accepted')
+    expect(await a.accept('five', seconds(clock), a.nonce())).toBe('accepted')
+  })
+
+  it('makes many calls that notice a loss at once adopt once', async () => {
+    const { clock, memory, a } = await instances(1)
+    memory.lose()
+    const ids = Array.from({ length: 50 }, (_, n) => `proof ${n}`)
+    await Promise.all(ids.map((id) => a.accept(id, seconds(clock), undefined)))
+    expect(memory.epoch).toBe('epoch 2')
+    const nonce = a.nonce()
+    await a.readopt()
+    expect(a.nonce()).toBe(nonce)
+  })
+})
+
+type Step =
+  | { do: 'mint'; nonceOf: number; skewMs: number }
+  | { do: 'show'; newest: number; at: number }
+  | { do: 'lose' }
+  | { do: 'answer' }
+  | { do: 'pass'; ms: number }
+  | { do: 'line'; of: number; is: Line }
+  | { do: 'restart'; of: number }
+
+const instance = fc.nat(1)
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('mint' as const),
+      nonceOf: fc.integer({ min: -1, max: 1 }),
+      skewMs: fc.integer({ min: -20_000, max: proofLeewayMs }),
+    }),
+  },
+  { weight: 12, arbitrary: fc.record({ do: fc.constant('show' as const), newest: fc.nat(5), at: instance }) },
+  { weight: 2, arbitrary: fc.constantFrom<Step>({ do: 'lose' }, { do: 'answer' }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 8000 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('line' as const),
+      of: instance,
+      is: fc.constantFrom<Line>('whole', 'cut', 'answer lost'),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), of: instance }) },
+)
+
+it('is never accepted twice, whatever is lost, cut off, answered late or started again (V10)', async () => {
+  let accepted = 0
+  await fc.assert(
+    fc.asyncProperty(
+      fc.scheduler(),
+      fc.array(step, { minLength: 20, maxLength: 60, size: 'max' }),
+      async (scheduler, steps) => {
+        const clock = testClock(startedAt)
+        const memory = new Memory()
+        const lines: Line[] = ['whole', 'whole']
+        const alive = [0, 0]
+        const start = (n: number) => {
+          const store = memory.connect(
+            () => lines[n] ?? 'whole',
+            () => scheduler.schedule(Promise.resolve()),
+          )
+          const proofs = new Proofs(store, clock, seededRandom(1000 * (alive[n] ?? 0) + n))
+          proofs.adopt().catch(() => undefined)
+          return proofs
+        }
+        const running = [start(0), start(1)]
+        const minted: { id: string; madeAt: number; nonce: string | undefined }[] = []
+        const counted = new Map<string, number>()
+        for (const it of steps) {
+          if (it.do === 'mint') {
+            const madeAt = Math.floor((clock.now() + it.skewMs) / 1000) * 1000
+            minted.push({ id: `proof ${minted.length}`, madeAt, nonce: running[it.nonceOf]?.nonce() })
+          } else if (it.do === 'show') {
+            const proof = minted.at(-1 - it.newest)
+            const age = clock.now() - (proof?.madeAt ?? 0)
+            if (!proof || age > proofMaxAgeMs + proofLeewayMs || age < -proofLeewayMs) continue
+            const life = alive[it.at]
+            void running[it.at]?.accept(proof.id, proof.madeAt, proof.nonce).then((verdict) => {
+              // What a process that is gone would have said, nobody heard.
+              if (verdict !== 'accepted' || alive[it.at] !== life) return
+              accepted++
+              counted.set(proof.id, (counted.get(proof.id) ?? 0) + 1)
+            })
+          } else if (it.do === 'pass') clock.advance(it.ms)
+          else if (it.do === 'lose') memory.lose()
+          else if (it.do === 'answer') await scheduler.waitIdle()
+          else if (it.do === 'line') lines[it.of] = it.is
+          else {
+            alive[it.of] = (alive[it.of] ?? 0) + 1
+            running[it.of] = start(it.of)
+          }
+        }
+        await scheduler.waitIdle()
+        expect([...counted].filter(([, times]) => times > 1)).toEqual([])
+      },
+    ),
+    { numRuns: 600 },
+  )
+  expect(accepted).toBeGreaterThan(500) // else nothing was shown
+}, 30_000)
