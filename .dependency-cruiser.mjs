@@ -96,13 +96,13 @@ export default {
       to: { pathNot: ['^packages/contracts/src/', '(^|/)node_modules/zod/'] },
     },
     {
-      name: 'adapters-are-chosen-in-main',
+      name: 'adapters-are-chosen-in-one-place',
       comment: 'No other code can tell which adapter is in use.',
       severity: 'error',
       from: {
         path: '^(services|packages)/',
         pathNot: [
-          '/src/main\\.ts$',
+          '^packages/service-host/src/adapters\\.ts$',
           tests,
           '^packages/testkit/',
           '^packages/(bus|grant-store)/src/(embedded|kafka|redis)/',

@@ -21,12 +21,17 @@ const settingsSchema = z.object(commonSettings(0))
 /** The settings that every process has. */
 export type CommonConfig = z.output<typeof settingsSchema>
 
+/** An adapter that can end for good while its process lives. */
+export type Watched<T> = T & {
+  /** Why only a new process can use it again. */
+  unhealthy?(): string | undefined
+}
+
 export interface HostOptions {
   config: CommonConfig
   /** Path of the operator's socket. */
   socket: string
-  /** Opens the bus that the settings choose; the adapters are main.ts's to name. */
-  openBus: (config: CommonConfig) => Promise<Bus>
+  openBus: (config: CommonConfig) => Promise<Watched<Bus>>
   clock: Clock
   random: RandomSource
   logger: Logger
@@ -72,6 +77,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const { trust } = readInstallation(data)
   const bus = await options.openBus(config)
   const health = new Health()
+  health.check('bus', () => bus.unhealthy?.(), { liveness: true })
   const tls = tlsOf(config.BAILIWICK_TLS)
   const server = () => httpServer({ logger, clock, health, metrics, random, ...(tls === undefined ? {} : { tls }) })
   const http = await server()

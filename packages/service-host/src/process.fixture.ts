@@ -1,26 +1,23 @@
 // A process of one service that does nothing, for tests to stop: `node process.fixture.ts DIR [SLOW_MS]`.
 import { randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
-import { embeddedBus } from '@bailiwick/bus/embedded'
-import { initialise, paths } from '@bailiwick/installation'
+import { initialise } from '@bailiwick/installation'
 import { commonSettings, systemClock } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { runService } from './run-service.ts'
 
 const [data = '', slowMs = '0'] = process.argv.slice(2)
-const now = () => systemClock.now()
 
 process.exitCode = await runService({
   name: 'issuer',
   env: { BAILIWICK_DATA: data, BAILIWICK_PORT: '0' },
   schema: z.object(commonSettings(0)),
-  openBus: () => embeddedBus({ dir: paths(data).bus, partitions: () => 1, retentionMs: () => undefined, now }),
   prepare: () =>
     void initialise({
       data,
       publicUrl: 'http://localhost:8420',
       singleOperator: true,
-      now: now(),
+      now: systemClock.now(),
       randomBytes,
       policies: new Map([['starter.cedar', Buffer.from('permit(principal, action, resource);')]]),
       entities: [],

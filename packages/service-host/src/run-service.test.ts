@@ -5,12 +5,13 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { ServiceError } from '@bailiwick/errors'
-import { commonSettings } from '@bailiwick/service-kit'
+import { commonSettings, logger } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { embeddedOnly, type Process, runService } from './run-service.ts'
+import { openBus, openGrantStore } from './adapters.ts'
+import { type Process, runService } from './run-service.ts'
 
+const silent = logger({ service: 'test', level: 'silent' })
 let data = ''
 beforeEach(() => {
   data = mkdtempSync(join(tmpdir(), 'service-host-'))
@@ -23,7 +24,6 @@ async function start(changes: Partial<Process<z.output<z.ZodObject<ReturnType<ty
     name: 'issuer',
     env: { BAILIWICK_DATA: data },
     schema: z.object(commonSettings(0)),
-    openBus: () => Promise.reject(new Error('not reached')),
     start: () => Promise.reject(new Error('not reached')),
     complain: (line) => complaints.push(line),
     ...changes,
@@ -139,10 +139,16 @@ describe('an orderly stop', () => {
   })
 })
 
-it('does not start on an adapter that is not built', () => {
-  const config = {
-    ...z.object(commonSettings(0)).parse({}),
-    BAILIWICK_BUS: { kind: 'kafka' as const, brokers: ['a:1'] },
-  }
-  expect(() => embeddedOnly(config)).toThrowError(ServiceError)
+it.each([
+  [{ BAILIWICK_BUS: 'kafka://localhost:9092' }, 'BAILIWICK_KAFKA_CA'],
+  [{ BAILIWICK_BUS: 'kafka://localhost:9092', BAILIWICK_KAFKA_CA: 'system' }, 'BAILIWICK_KAFKA_PASSWORD_FILE'],
+])('reaches brokers only with TLS and a login: %o', async (env, said) => {
+  const config = z.object(commonSettings(0)).parse(env)
+  await expect(openBus(config, 'issuer', silent)).rejects.toThrowError(said)
+})
+
+it('reaches a Redis only with TLS', async () => {
+  const config = z.object(commonSettings(0)).parse({ BAILIWICK_GRANT_STORE: 'redis://redis.example:6379' })
+  const opened = openGrantStore(config, 'ins_1', silent)
+  await expect(opened).rejects.toThrowError('rediss://')
 })

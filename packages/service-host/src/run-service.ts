@@ -1,4 +1,3 @@
-import type { Bus } from '@bailiwick/bus'
 import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import {
@@ -12,6 +11,7 @@ import {
   untilStopped,
 } from '@bailiwick/service-kit'
 import type { z } from 'zod'
+import { openBus } from './adapters.ts'
 import { assertStartable } from './assert-startable.ts'
 import { type CommonConfig, type Host, openHost } from './open-host.ts'
 
@@ -19,7 +19,6 @@ export interface Process<C extends CommonConfig> {
   name: string
   env: Env
   schema: z.ZodType<C>
-  openBus: (config: CommonConfig) => Promise<Bus>
   /** Before anything is opened; e.g. makes the installation. */
   prepare?: (config: C) => void
   /** Starts the services on the host; disposed before it. */
@@ -62,7 +61,7 @@ async function serveUntilStopped<C extends CommonConfig>(
   await using host = await openHost({
     config,
     socket: socketOf(options.name, config),
-    openBus: options.openBus,
+    openBus: (chosen) => openBus(chosen, options.name, logger),
     clock: systemClock,
     random: systemRandom,
     logger,
@@ -110,14 +109,3 @@ function explain(name: string, tried: Tried, error: unknown): string {
 
 const isPortTaken = (error: unknown): error is Error & { port: number } =>
   error instanceof Error && 'code' in error && error.code === 'EADDRINUSE' && 'port' in error
-
-/** For `openBus` until the adapter is built: says so instead of doing something else. */
-export function embeddedOnly({ BAILIWICK_BUS, BAILIWICK_GRANT_STORE }: CommonConfig): void {
-  if (BAILIWICK_BUS.kind !== 'embedded')
-    throw new ServiceError('config_invalid', 'BAILIWICK_BUS: the Kafka adapter is not built yet; leave it unset')
-  if (BAILIWICK_GRANT_STORE.kind !== 'embedded')
-    throw new ServiceError(
-      'config_invalid',
-      'BAILIWICK_GRANT_STORE: the Redis adapter is not built yet; leave it unset',
-    )
-}

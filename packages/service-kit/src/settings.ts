@@ -85,9 +85,9 @@ export const commonSettings = (defaultPort: number) => ({
   /** File that holds the SCRAM-SHA-512 password and nothing else. */
   BAILIWICK_KAFKA_PASSWORD_FILE: z.string().optional(),
   BAILIWICK_GRANT_STORE: grantStore.default({ kind: 'embedded' }),
-  /** As BAILIWICK_KAFKA_CA, for `rediss://`. */
+  /** PEM file of the authorities for `rediss://`; the machine's own unless given. */
   BAILIWICK_REDIS_CA: z.string().optional(),
-  /** `1`: a single broker is enough, and Kafka and Redis may be reached without TLS. For development. */
+  /** `1`: a single broker is enough, and Kafka and Redis may be reached without TLS and login. For development. */
   BAILIWICK_DEV: flag,
   BAILIWICK_LOG_LEVEL: z.enum(logLevels).default('info'),
   /** ms. How old the last head may be (DESIGN §5): a longer one widens the window of V7 by as much. */

@@ -1,8 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { embeddedBus } from '@bailiwick/bus/embedded'
 import { paths } from '@bailiwick/installation'
-import { embeddedOnly, runService, topicSettings } from '@bailiwick/service-host'
-import { systemClock } from '@bailiwick/service-kit'
+import { runService } from '@bailiwick/service-host'
 import { configSchema } from './config.ts'
 import { startEvidence } from './start.ts'
 
@@ -10,10 +8,6 @@ process.exitCode = await runService({
   name: 'evidence',
   env: process.env,
   schema: configSchema,
-  openBus: (config) => {
-    embeddedOnly(config)
-    return embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now: () => systemClock.now() })
-  },
   start: (config, host) =>
     startEvidence(
       { ...host.settings, logPublic: config.BAILIWICK_LOG_PUBLIC },

@@ -1,7 +1,5 @@
-import { embeddedBus } from '@bailiwick/bus/embedded'
-import { paths, readGenesis } from '@bailiwick/installation'
-import { embeddedOnly, runService, topicSettings } from '@bailiwick/service-host'
-import { systemClock } from '@bailiwick/service-kit'
+import { readGenesis } from '@bailiwick/installation'
+import { runService } from '@bailiwick/service-host'
 import { configSchema } from './config.ts'
 import { startIssuer } from './start.ts'
 
@@ -9,10 +7,6 @@ process.exitCode = await runService({
   name: 'issuer',
   env: process.env,
   schema: configSchema,
-  openBus: (config) => {
-    embeddedOnly(config)
-    return embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now: () => systemClock.now() })
-  },
   start: (config, host) =>
     startIssuer(
       { ...host.settings, credentialSeconds: config.BAILIWICK_CREDENTIAL_SECONDS },

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { embeddedBus } from '@bailiwick/bus/embedded'
 import { ServiceError } from '@bailiwick/errors'
-import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
-import { initialise, isInitialised, paths, readInstallation, readPolicyFiles } from '@bailiwick/installation'
-import { embeddedOnly, runService, topicSettings } from '@bailiwick/service-host'
+import { initialise, isInitialised, readInstallation, readPolicyFiles } from '@bailiwick/installation'
+import { openGrantStore, runService } from '@bailiwick/service-host'
 import { systemClock } from '@bailiwick/service-kit'
 import { configSchema } from './config.ts'
 import { sampleAgentId, sampleEntities } from './sample.ts'
@@ -21,9 +19,7 @@ process.exitCode = await runService({
   name: 'standalone',
   env: process.env,
   schema: configSchema,
-  openBus: (config) => embeddedBus({ dir: paths(config.BAILIWICK_DATA).bus, ...topicSettings, now }),
   prepare(config) {
-    embeddedOnly(config)
     const data = config.BAILIWICK_DATA
     const publicUrl = config.BAILIWICK_PUBLIC_URL ?? `http://localhost:${config.BAILIWICK_PORT}`
     if (isInitialised(data)) {
@@ -42,7 +38,7 @@ process.exitCode = await runService({
   },
   async start(config, host) {
     await using started = new AsyncDisposableStack()
-    const grantStore = started.use(embeddedGrantStore({ dir: paths(config.BAILIWICK_DATA).grants, now }))
+    const grantStore = started.use(await openGrantStore(config, host.trust.installation, host.logger))
     const system = started.use(await startStandalone(config, host, { grantStore }))
     const { registry, requests } = system.policyDecision.pdp.projection.ledger
     enrolled = registry.view().enrolled
