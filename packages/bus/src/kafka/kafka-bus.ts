@@ -6,6 +6,7 @@ import { clusterLink, type Link } from './cluster-link.ts'
 import type { BusLogger, KafkaConnection } from './connection.ts'
 import { failureOf, reasonOf } from './failure.ts'
 import { Follower } from './follower.ts'
+import { GroupMember } from './group-member.ts'
 import { Lane } from './lane.ts'
 import { type Noise, noise } from './noise.ts'
 import { Pause } from './pause.ts'
@@ -52,6 +53,7 @@ class Adapter implements KafkaBus {
   readonly #giveUpMs: number
   readonly #onUnhealthy: (reason: string) => void
   readonly #topics = new Map<string, TopicWriter>()
+  readonly #members = new Set<GroupMember>()
   readonly #followers = new Set<Follower>()
   readonly #releasing = new Set<Promise<void>>()
   readonly #reasons = new Map<string, string>()
@@ -79,11 +81,30 @@ class Adapter implements KafkaBus {
   }
 
   async consume(
-    _topics: readonly string[],
-    _group: string,
-    _handler: (batch: readonly Message[]) => Promise<readonly Handled[]>,
+    topics: readonly string[],
+    group: string,
+    handler: (batch: readonly Message[]) => Promise<readonly Handled[]>,
   ): Promise<Subscription> {
-    throw new ServiceError('internal')
+    if (this.#closing) throw closed()
+    const distinct = [...new Set(topics)]
+    await this.#exist(distinct)
+    const late = AbortSignal.timeout(ASK_MS)
+    for (const pause = new Pause(); ; await pause.wait()) {
+      if (this.#closing) throw closed()
+      const onDead = (reason: string) => this.#setReason(`group ${group}`, reason)
+      const member = new GroupMember({ kafka: this.#client(), topics: distinct, group, handler, onDead })
+      try {
+        await member.start()
+        this.#members.add(member)
+        member.ended.then(() => this.#members.delete(member))
+        return member
+      } catch (error) {
+        if (failureOf(error) === 'forbidden' || late.aborted) {
+          throw new ServiceError('bus_unavailable', reasonOf(error), { cause: error })
+        }
+        this.#say('consume', reasonOf(error))
+      }
+    }
   }
 
   async follow(
@@ -129,8 +150,9 @@ class Adapter implements KafkaBus {
   }
 
   async #close(): Promise<void> {
-    // While what the handlers may wait for still runs: a handler may publish, and follow what it wrote.
+    // Consumers first, while what their handlers may wait for still runs: a handler may publish, and follow what it wrote.
     const handlers = async () => {
+      await Promise.all([...this.#members].map((member) => member[Symbol.asyncDispose]()))
       await Promise.all([...this.#followers].map((follower) => follower[Symbol.asyncDispose]()))
     }
     await within(HANDLERS_MS, handlers())

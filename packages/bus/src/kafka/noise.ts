@@ -8,7 +8,7 @@ const ALARM_MS = 30_000
 
 /** What no waiting heals (KAFKA.md §7). */
 const PERMANENT =
-  /AUTHORIZATION_FAILED|not authorized|authorization failed|SASL|authentication|MESSAGE_TOO_LARGE|larger than the max/i
+  /AUTHORIZATION_FAILED|not authorized|authorization failed|SASL|authentication|MESSAGE_TOO_LARGE|larger than the max|offset out of range/i
 
 const ERROR = 1
 const WARN = 2

@@ -1,0 +1,225 @@
+import { Buffer } from 'node:buffer'
+import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
+import type { Handled, Message, Subscription } from '../bus.ts'
+import { settings } from './client.ts'
+import { reasonOf } from './failure.ts'
+import { within } from './within.ts'
+
+type Handler = (batch: readonly Message[]) => Promise<readonly Handled[]>
+
+/** KAFKA.md rule 15. */
+const SESSION_MS = 6000
+const HEARTBEAT_MS = 500
+const MAX_WAIT_MS = 300
+/** How long the others wait, when members come and go, for a handler of ours to end. */
+const REBALANCE_MS = 30_000
+/** A call of the handler gets at most this many messages. */
+const BATCH_MESSAGES = 256
+/** Partitions that are handled at the same time. */
+const CONCURRENCY = 16
+/** One answer of a broker; so a member holds no more than that for each. */
+const MAX_BYTES = 1 << 20
+const MAX_PARTITION_BYTES = 512 << 10
+/** An end waits for one request and one poll (KAFKA.md rule 16). */
+const DISCONNECT_MS = settings.requestTimeout + MAX_WAIT_MS
+
+const FIRST_BACKOFF_MS = 50
+const LONGEST_BACKOFF_MS = 5000
+/** setTimeout takes more for 1 ms. */
+const LONGEST_PAUSE_MS = 2 ** 31 - 1
+
+export interface GroupMemberOptions {
+  kafka: Kafka
+  topics: readonly string[]
+  group: string
+  handler: Handler
+  /** kafkajs gave the consumer up: nothing comes any more (KAFKA.md rule 12). */
+  onDead: (reason: string) => void
+}
+
+interface Pausing {
+  timer: NodeJS.Timeout
+  resume: () => void
+}
+
+/**
+ * One member of a consumer group (KAFKA.md rules 11, 12, 15, 16). kafkajs shares the partitions out and fetches; here is what
+ * the port adds: an answer for each message, committed once they are handled, and a partition that waits for its `again`.
+ * When members come or go kafkajs waits for every handler of this one before it gives a partition away. A handler that takes
+ * longer than half a minute then may see its partition handled elsewhere at the same time: Kafka cannot wait longer.
+ */
+export class GroupMember implements Subscription {
+  readonly refused = new Map<string, number>()
+  readonly #options: GroupMemberOptions
+  readonly #consumer: Consumer
+  readonly #calls = new Set<Promise<unknown>>()
+  readonly #pausing = new Map<string, Pausing>()
+  readonly #failures = new Map<string, number>()
+  readonly #ended = Promise.withResolvers<void>()
+  #ending: Promise<void> | undefined
+
+  constructor(options: GroupMemberOptions) {
+    this.#options = options
+    this.#consumer = options.kafka.consumer({
+      groupId: options.group,
+      sessionTimeout: SESSION_MS,
+      rebalanceTimeout: REBALANCE_MS,
+      heartbeatInterval: HEARTBEAT_MS,
+      maxWaitTimeInMs: MAX_WAIT_MS,
+      minBytes: 1,
+      maxBytes: MAX_BYTES,
+      maxBytesPerPartition: MAX_PARTITION_BYTES,
+      metadataMaxAge: settings.metadataMaxAge,
+      retry: settings.sendRetry,
+      allowAutoTopicCreation: false, // rule 18
+      readUncommitted: true, // else whoever holds a transaction open holds up the group; nobody here writes any
+    })
+    const { CRASH, GROUP_JOIN } = this.#consumer.events
+    this.#consumer.on(CRASH, ({ payload }) => {
+      if (!payload.restart && this.#ending === undefined) options.onDead(reasonOf(payload.error)) // rule 12
+    })
+    this.#consumer.on(GROUP_JOIN, () => {
+      // kafkajs may have been about to restart when it was told to end: it then joins all the same.
+      if (this.#ending !== undefined) void this.#consumer.disconnect().catch(() => {})
+    })
+  }
+
+  /** Resolves when it was disposed of. */
+  get ended(): Promise<void> {
+    return this.#ended.promise
+  }
+
+  /** Resolves once it has joined, or is about to. After a rejection it is done for. */
+  async start(): Promise<void> {
+    try {
+      await this.#consumer.connect()
+      await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true })
+      await this.#consumer.run({
+        autoCommit: false, // committed below, one partition at a time, after its handler
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: CONCURRENCY,
+        eachBatch: (payload) => this.#eachBatch(payload),
+      })
+    } catch (error) {
+      void this.#consumer.disconnect().catch(() => {})
+      throw error
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#ending ??= this.#end()
+    return this.#ending
+  }
+
+  async #end(): Promise<void> {
+    for (const { timer } of this.#pausing.values()) clearTimeout(timer)
+    const disconnecting = this.#consumer.disconnect().catch(() => {})
+    await Promise.allSettled(this.#calls)
+    await within(DISCONNECT_MS, disconnecting)
+    this.#ended.resolve()
+  }
+
+  async #eachBatch(payload: EachBatchPayload): Promise<void> {
+    const { batch, isRunning, isStale, pause } = payload
+    const place = `${batch.topic}/${batch.partition}`
+    const pausing = this.#pausing.get(place)
+    if (pausing !== undefined) {
+      // kafkajs started the consumer again, which forgets what was paused.
+      pausing.resume = pause()
+      return
+    }
+    const messages = batch.messages.map(({ offset, key, value, timestamp }): Message => {
+      // Copied: who keeps one message must not keep the whole answer with it.
+      const bytes = Buffer.from(value ?? [])
+      const { topic, partition } = batch
+      return {
+        topic,
+        partition,
+        offset: Number(offset),
+        key: key?.toString() ?? '',
+        bytes,
+        timestamp: Number(timestamp),
+      }
+    })
+    for (let at = 0; at < messages.length; at += BATCH_MESSAGES) {
+      if (this.#ending !== undefined || !isRunning() || isStale()) return // rule 11
+      const call = this.#handle(payload, place, messages.slice(at, at + BATCH_MESSAGES))
+      this.#calls.add(call)
+      try {
+        if (!(await call)) return
+      } finally {
+        this.#calls.delete(call)
+      }
+    }
+  }
+
+  /** Resolves with whether the partition goes on at once. Rejects, after committing, when the member must join again. */
+  async #handle(payload: EachBatchPayload, place: string, batch: readonly Message[]): Promise<boolean> {
+    const alive = keepAlive(payload.heartbeat)
+    const answers = await answersOf(this.#options.handler, batch)
+    const stop = answers?.findIndex((answer) => typeof answer === 'object') ?? 0
+    const handled = stop < 0 ? batch.length : stop
+    const again = answers?.[handled]
+    const failures = answers === undefined ? (this.#failures.get(place) ?? 0) + 1 : 0
+    this.#failures.set(place, failures)
+    if (typeof again === 'object') this.#pause(payload, place, again.again)
+    if (failures > 0) this.#pause(payload, place, Math.min(FIRST_BACKOFF_MS * 2 ** (failures - 1), LONGEST_BACKOFF_MS))
+    try {
+      await this.#commit(payload, batch.slice(0, handled), answers)
+    } finally {
+      alive.end()
+    }
+    if (alive.error !== undefined) throw alive.error // the group changes: kafkajs joins it again
+    return handled === batch.length
+  }
+
+  async #commit(payload: EachBatchPayload, handled: readonly Message[], answers?: readonly Handled[]): Promise<void> {
+    const last = handled.at(-1)
+    if (last === undefined) return
+    const { topic, partition, offset } = last
+    payload.resolveOffset(String(offset))
+    // A commit names the next offset to read. One that fails is repeated by the next, or what it covers is delivered again.
+    const offsets = { topics: [{ topic, partitions: [{ partition, offset: String(offset + 1) }] }] }
+    await payload.commitOffsetsIfNecessary(offsets)
+    for (const n of handled.keys()) {
+      if (answers?.[n] === 'refused') this.refused.set(topic, (this.refused.get(topic) ?? 0) + 1)
+    }
+  }
+
+  #pause({ pause }: EachBatchPayload, place: string, ms: number): void {
+    if (this.#ending !== undefined) return
+    const resume = () => {
+      const { resume: go } = this.#pausing.get(place) ?? {}
+      this.#pausing.delete(place)
+      go?.()
+    }
+    const timer = setTimeout(resume, Math.min(Math.max(ms, 0), LONGEST_PAUSE_MS))
+    this.#pausing.set(place, { timer, resume: pause() })
+  }
+}
+
+/** Keeps the membership while a handler works (rule 11), and remembers what went wrong with it. */
+function keepAlive(heartbeat: () => Promise<void>): { readonly error: unknown; end(): void } {
+  let error: unknown
+  const timer = setInterval(() => {
+    heartbeat().catch((thrown: unknown) => {
+      error ??= thrown // goes on: until the handler ends, the coordinator shall see that this member lives
+    })
+  }, HEARTBEAT_MS)
+  return {
+    get error() {
+      return error
+    },
+    end: () => clearInterval(timer),
+  }
+}
+
+/** Undefined when the handler threw or did not answer for exactly the messages that it got. */
+async function answersOf(handler: Handler, batch: readonly Message[]): Promise<readonly Handled[] | undefined> {
+  try {
+    const answers = await handler(batch)
+    return answers.length === batch.length ? answers : undefined
+  } catch {
+    return undefined
+  }
+}
