@@ -116,11 +116,19 @@ class Browser {
   async #send<T>(path: string, init: RequestInit): Promise<T> {
     const headers = new Headers(init.headers)
     if (this.#cookie !== '') headers.set('cookie', this.#cookie)
-    const response = await fetch(`${this.#origin}${path}`, { ...init, headers })
+    const { response, answer } = await this.#exchange<T>(path, { ...init, headers })
     this.#cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? this.#cookie
-    const answer = (await response.json()) as T & { title?: string; detail?: string; code?: string }
     if (!response.ok)
       throw Object.assign(new Error(`${path}: ${answer.title} (${answer.detail ?? ''})`), { code: answer.code })
     return answer
+  }
+  /** Whoever is cut off is told so, as by every client of ours: it says nothing of whether the request was done. */
+  async #exchange<T>(path: string, init: RequestInit) {
+    try {
+      const response = await fetch(`${this.#origin}${path}`, init)
+      return { response, answer: (await response.json()) as T & { title?: string; detail?: string; code?: string } }
+    } catch (cause) {
+      throw Object.assign(new Error(`${path}: no answer`, { cause }), { code: 'service_unreachable' })
+    }
   }
 }

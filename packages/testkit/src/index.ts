@@ -3,4 +3,5 @@ export { missingParts, type RealKafka, type RealRedis, realKafka, realRedis } fr
 export { freePort, type RunningSystem } from './running-system.ts'
 export { ServiceProcess } from './service-process.ts'
 export * from './software-passkey.ts'
+export { type Processes, type ProcessesOptions, startProcesses } from './start-processes.ts'
 export { type System, type SystemOptions, startSystem } from './start-system.ts'
