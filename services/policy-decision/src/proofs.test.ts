@@ -152,6 +152,34 @@ describe('a proof', () => {
     expect(await late).toBe('nonce_required')
   })
 
+  it('does not count that another instance counted while this one was adopting, in a store that was lost again (V10)', async () => {
+    const clock = testClock(startedAt)
+    const memory = new Memory()
+    const gate = Promise.withResolvers<void>()
+    const slow = new Proofs(
+      memory.connect(
+        () => 'whole',
+        () => gate.promise,
+      ),
+      clock,
+      seededRandom(1),
+    )
+    const other = new Proofs(
+      memory.connect(() => 'whole'),
+      clock,
+      seededRandom(2),
+    )
+    const adopting = slow.adopt()
+    clock.advance(settledMs)
+    await other.adopt()
+    clock.advance(settledMs)
+    expect(await other.accept('one', seconds(clock), undefined)).toBe('accepted')
+    memory.lose()
+    gate.resolve()
+    await adopting
+    expect(await slow.accept('one', seconds(clock), undefined)).toBe('nonce_required')
+  })
+
   it('of an instance whose memory is full of what it accepted alone needs a new nonce (V10)', async () => {
     const { clock, lines, a } = await instances(2, 3)
     lines[0] = 'cut'

@@ -121,7 +121,7 @@ export class TreeQueues {
     const planned: { work: Work; draft: Draft<'decisions.v1'> }[] = []
     const again: Work[] = []
     for (const work of batch) {
-      const plan = planSafely(work, view)
+      const plan = this.#planSafely(root, work, view)
       if (!plan) continue
       const version = view.version + 1
       const taken = plan.take ? await order.take(plan.take, version) : 'taken'
@@ -131,6 +131,7 @@ export class TreeQueues {
         const draft = placed(plan.draft, { id: this.#pdp.newEventId(), key: root, version, after: view.head })
         const time = new Date(this.#pdp.clock.now()).toISOString()
         if (!change(view, { type: draft.type, data: draft.data, time } as DecisionFacts)) {
+          this.#pdp.logger.error({ tree: root, type: draft.type }, 'what was planned does not fit its tree')
           work.refused('internal')
           continue
         }
@@ -149,6 +150,16 @@ export class TreeQueues {
     const contended = planned.some((_, n) => verdicts[n] !== 'counts')
     if (contended) order.forget()
     return { again, contended }
+  }
+
+  #planSafely(root: string, work: Work, view: SpendView): Planned | undefined {
+    try {
+      return work.plan(view)
+    } catch (err) {
+      this.#pdp.logger.error({ err, tree: root }, 'a decision could not be evaluated')
+      work.refused('internal')
+      return undefined
+    }
   }
 
   async #record(planned: readonly { work: Work; draft: Draft<'decisions.v1'> }[]): Promise<string[] | undefined> {
@@ -200,15 +211,6 @@ function tellSafely(work: Work): void {
     work.recorded()
   } catch (error) {
     work.unsure(error)
-  }
-}
-
-function planSafely(work: Work, view: SpendView): Planned | undefined {
-  try {
-    return work.plan(view)
-  } catch {
-    work.refused('internal')
-    return undefined
   }
 }
 
