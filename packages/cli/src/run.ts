@@ -2,6 +2,7 @@ import { errorCode, errorKinds } from '@bailiwick/errors'
 import { Command, CommanderError } from 'commander'
 import { benchCommand } from './commands/bench.ts'
 import { initCommand } from './commands/init.ts'
+import { kafkaCommand } from './commands/kafka.ts'
 import { registryCommand } from './commands/registry.ts'
 import { requestCommand } from './commands/request.ts'
 import { requestsCommand } from './commands/requests.ts'
@@ -24,6 +25,7 @@ const commands = [
   traceCommand,
   verifyCommand,
   benchCommand,
+  kafkaCommand,
 ]
 
 /**
