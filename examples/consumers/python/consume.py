@@ -106,7 +106,9 @@ def bad_line(topic: str, record, refused: Refused) -> str:
 
 def give_up_on(error: KafkaError) -> None:
     """The client goes on by itself while a broker is away; without the right to read it would wait for ever."""
-    if error.code() != KafkaError._PARTITION_EOF and not error.retriable():
+    # It also looks for the group that it was named, and may not: nothing here needs one.
+    harmless = (KafkaError._PARTITION_EOF, KafkaError.GROUP_AUTHORIZATION_FAILED)
+    if error.code() not in harmless and not error.retriable():
         raise KafkaException(error)
 
 
@@ -126,6 +128,8 @@ def client(options: argparse.Namespace) -> Consumer:
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
         "allow.auto.create.topics": False,
+        "reconnect.backoff.ms": 500,
+        "log_level": 0,  # error_cb tells
     }
     if options.ca:
         config |= {"security.protocol": "SSL", "ssl.ca.location": options.ca}
@@ -138,7 +142,12 @@ def client(options: argparse.Namespace) -> Consumer:
             "sasl.username": options.user,
             "sasl.password": password,
         }
-    return Consumer(config, error_cb=lambda error: print(f"kafka: {printable(str(error))}", file=sys.stderr))
+    return Consumer(config, error_cb=report)
+
+
+def report(error: KafkaError) -> None:
+    if error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
+        print(f"kafka: {printable(error.str())}", file=sys.stderr)
 
 
 def arguments() -> argparse.Namespace:
