@@ -108,6 +108,7 @@ it(title, { timeout: rounds * 15_000 + 120_000 }, async ({ annotate }) => {
   const refusals = Object.fromEntries(acknowledged.refusals)
   // One line, for docs/runs.
   console.log(`chaos: ${JSON.stringify({ seed, rounds, leaves: size, void: lost, counted, refusals })}`)
+  expect(acknowledged.unexplained, `refused as internal; at level error:\n${system.errors.join('\n')}`).toEqual([])
   expect(report.findings).toEqual([])
   expect(system.crashes, system.output).toBe(0)
 

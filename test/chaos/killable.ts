@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 
 const main = join(import.meta.dirname, '../../services/standalone/src/main.ts')
 const readyWithinMs = 30_000
 const keptCharacters = 20_000
+const keptErrors = 200
 
 /** The standalone process as `bailiwick serve` runs it, to be killed at any moment and started again on the same data. */
 export class Killable {
@@ -14,6 +16,8 @@ export class Killable {
   #killed = false
   /** What it said last; a run that fails shows it. */
   output = ''
+  /** Its log lines at level error, since the first start. */
+  readonly errors: string[] = []
   /** It ended by itself: never a part of the plan. */
   crashes = 0
 
@@ -37,6 +41,9 @@ export class Killable {
     }
     child.stdout.on('data', keep)
     child.stderr.on('data', keep)
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (/"level":"(error|fatal)"/.test(line) && this.errors.length < keptErrors) this.errors.push(line)
+    })
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         if (!this.#killed) {

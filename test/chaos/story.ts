@@ -1,5 +1,5 @@
 import type { Agent } from '@bailiwick/agent'
-import { errorCode } from '@bailiwick/errors'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import type { Approver } from '@bailiwick/testkit'
 import { pause } from './killable.ts'
@@ -16,11 +16,18 @@ export class Acknowledged {
   readonly late: string[] = []
   /** Answers that were a no, and errors, by code: that the run was not all errors is worth seeing. */
   readonly refusals = new Map<string, number>()
+  /** Refusals that say nothing: each hides an error that somebody must see. */
+  readonly unexplained: unknown[] = []
 
-  refused(code: string): void {
+  refused(error: unknown, code: string = codeOf(error)): void {
     this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
+    if (code === 'internal') this.unexplained.push(error)
   }
 }
+
+/** An end that a caller set to its own waiting is no error of anybody's. */
+const codeOf = (error: unknown): string =>
+  error instanceof DOMException && error.name === 'TimeoutError' ? 'waited_in_vain' : errorCode(error)
 
 export interface Cast {
   agent: Agent
@@ -44,7 +51,7 @@ const giveUpMs = 20_000
 
 /** One agent's life: it asks, is approved, calls, and is withdrawn while it calls; over and over, whatever happens around it. */
 export async function live(cast: Cast): Promise<void> {
-  while (!cast.stopped()) await task(cast).catch((error) => cast.acknowledged.refused(errorCode(error)))
+  while (!cast.stopped()) await task(cast).catch((error) => cast.acknowledged.refused(error))
 }
 
 async function task({ agent, approver, invoicesUrl, acknowledged, random, stopped }: Cast): Promise<void> {
@@ -81,7 +88,7 @@ async function approved(approver: Approver, agent: Agent, requestId: string, { a
   const known = await agent.status(requestId)
   if (known.status === 'approved' && known.grantId !== undefined) return known.grantId
   const answer = await inSession(approver, () => approver.approve(requestId))
-  if (answer.grant_id === undefined) throw new Error(`approved, but ${answer.status}`)
+  if (answer.grant_id === undefined) throw new ServiceError('access_request_pending', answer.status)
   approvals.add(requestId)
   return answer.grant_id
 }
@@ -95,7 +102,7 @@ async function inSession<T>(approver: Approver, act: () => Promise<T>): Promise<
   try {
     return await act()
   } catch (error) {
-    if (errorCode(error) === 'internal') throw error
+    if (errorCode(error) !== 'caller_unauthenticated') throw error
     await approver.signIn()
     return act()
   }
@@ -121,13 +128,13 @@ async function call(
       },
     )
     const answer = (await response.json()) as { code?: string }
-    if (response.status !== 200) return acknowledged.refused(answer.code ?? 'none')
+    if (response.status !== 200) return acknowledged.refused(answer, answer.code ?? 'none')
     const decisionId = response.headers.get('bailiwick-decision-id') ?? 'none'
     acknowledged.allows.add(decisionId)
     const withdrawnAt = acknowledged.withdrawals.get(grantId)
     if (withdrawnAt !== undefined && began > withdrawnAt + afterWithdrawalMs) acknowledged.late.push(decisionId)
   } catch (error) {
-    acknowledged.refused(errorCode(error))
+    acknowledged.refused(error)
   }
 }
 

@@ -221,7 +221,12 @@ it('denies when the policies cannot be asked, and when they are not the set that
     return (await point.call({ credential, ...read })).reason
   }
   expect(await ask(failing)).toBe('internal')
+  const logged: unknown[] = []
+  const { logger } = world.pdp.pdp
+  world.pdp.pdp.logger = Object.assign(Object.create(logger), { error: (fields: unknown) => logged.push(fields) })
   expect(await ask(() => ({ hash, engine: { evaluate: failing } }))).toBe('internal')
+  // The denial says nothing: somebody must be able to find out.
+  expect(logged).toMatchObject([{ err: { detail: 'broken on purpose' }, tree: expect.stringMatching(/^grt_/) }])
   expect(await ask(() => undefined)).toBe('policy_error')
   expect(await ask(() => ({ hash, engine: { evaluate: () => ({ outcome: 'error', policies: ['x'] }) } }))).toBe(
     'policy_error',

@@ -396,6 +396,22 @@ describe('guard', () => {
     expect(problems).toEqual(['internal'])
   })
 
+  it('tells its owner why a call is refused as internal, and the caller nothing (V13)', async () => {
+    await using pdp = await FakePdp.start()
+    const problems: unknown[] = []
+    const now = () => {
+      if (pdp.evaluations.length > 0) throw new Error('no clock')
+      return systemClock.now()
+    }
+    await using point = await aPoint(pdp, { now, onProblem: ({ code, cause }) => problems.push([code, cause]) })
+    const effect = anEffect()
+    const guarded = await point.guard(aCall(), effect.run)
+    expect(guarded).toMatchObject({ allowed: false, reason: 'internal' })
+    expect(JSON.stringify(guarded)).not.toContain('clock')
+    expect(problems).toEqual([['internal', new Error('no clock')]])
+    expect(effect.done).toHaveLength(0)
+  })
+
   it('refuses arguments without a canonical form before it asks anybody', async () => {
     await using pdp = await FakePdp.start()
     await using point = await aPoint(pdp)

@@ -39,7 +39,7 @@ export interface EnforcementPointOptions {
   maxPendingOutcomes?: number
   /** The longest pause between two attempts to deliver an outcome: 5 s unless told. */
   maxRetryPauseMs?: number
-  /** Told of what nobody waits for: an outcome that was refused for good, a store that cannot be written. */
+  /** Told of what no answer tells: an outcome that was refused for good, a store that cannot be written, why a call is `internal`. */
   onProblem?: (problem: ServiceError) => void
 }
 
@@ -141,7 +141,9 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       const claimed = await askPdp(pdp, snapshot, call, callId)
       return claimed.allowed ? await redeem(claimed, call, snapshot, callId) : claimed
     } catch (error) {
-      return refusal(errorCode(error) === 'pdp_unavailable' ? 'pdp_unavailable' : 'internal')
+      if (errorCode(error) === 'pdp_unavailable') return refusal('pdp_unavailable')
+      options.onProblem?.(new ServiceError('internal', 'a call could not be decided', { cause: error }))
+      return refusal('internal')
     } finally {
       deciding.delete(callId)
     }
