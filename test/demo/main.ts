@@ -1,16 +1,23 @@
 import { parseArgs } from 'node:util'
 import { isInitialised } from '@bailiwick/installation'
-import { startSystem } from '@bailiwick/testkit'
+import { missingParts, type RunningSystem, startProcesses, startSystem } from '@bailiwick/testkit'
 import { type Step, tell } from './story.ts'
 
-const usage = `npm run demo [-- --json] [-- --data DIR]
+const usage = `npm run demo [-- --kafka] [-- --json] [-- --data DIR]
 
 Tells the whole story unattended, on the embedded default. Exit code 0 only if every step held.
+  --kafka     with each service as a process of its own, policy-decision twice, on a real Kafka and a real Redis, which are
+              started for it
   --json      prints only [{step, ok, ms, detail}]
   --data DIR  keeps the state in DIR, which must not hold an installation yet`
 
 const { values } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, data: { type: 'string' }, help: { type: 'boolean' } },
+  options: {
+    kafka: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    data: { type: 'string' },
+    help: { type: 'boolean' },
+  },
 })
 if (values.help) {
   console.log(usage)
@@ -22,6 +29,12 @@ if (values.data !== undefined && isInitialised(values.data)) {
     `${values.data} holds an installation already: the story needs a new one. Give another --data, or delete it.`,
   )
   process.exit(1)
+}
+
+if (values.kafka) {
+  const missing = await missingParts('kafka', 'redis')
+  for (const part of missing) console.error(part)
+  if (missing.length > 0) process.exit(1)
 }
 
 const steps: Step[] = []
@@ -44,8 +57,11 @@ async function step(title: string, run: () => Promise<string>): Promise<void> {
 }
 
 try {
-  await using system = await startSystem(values.data === undefined ? {} : { data: values.data })
+  const place = values.data === undefined ? {} : { data: values.data }
+  await using system: RunningSystem = values.kafka ? await startProcesses(place) : await startSystem(place)
   say(`Bailiwick demo: installation ${system.trust.installation} at ${system.url}, one operator, software passkey`)
+  if (values.kafka)
+    say('Processes: issuer, approval, evidence, 2 × policy-decision; Kafka with TLS, SCRAM and ACLs; Redis')
   say('')
   await tell(system, step)
   say('')
