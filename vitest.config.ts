@@ -26,6 +26,7 @@ export default defineConfig({
         test: {
           name: 'int',
           include: ['{packages,services,infra}/*/src/**/*.int.test.ts'],
+          testTimeout: 120_000,
           hookTimeout: 300_000, // the first Kafka of a machine is fetched
         },
       },

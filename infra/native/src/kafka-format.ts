@@ -14,14 +14,18 @@ export type Users = ReadonlyMap<string, string>
  * writes says nothing about a node but the lines of meta.properties, and these are written here. With users it runs
  * once a cluster, for their salts and keys are the cluster's own.
  */
-export async function formatNodes(java: Java, nodes: readonly NodePlace[], users?: Users): Promise<void> {
+export async function formatNodes(
+  java: Java,
+  clusterId: string,
+  nodes: readonly NodePlace[],
+  users?: Users,
+): Promise<void> {
   const [first] = nodes
   if (!first) return
   const template = users
     ? join(first.dir, 'format')
     : await cached(cacheFolder(), `formatted-${hash(java.classPath)}`, (dir) => format(java, dir))
   if (users) await format(java, template, users)
-  const clusterId = uuid()
   for (const node of nodes) {
     cpSync(template, dataFolder(node), { recursive: true })
     const meta = { version: 1, 'cluster.id': clusterId, 'node.id': node.id, 'directory.id': uuid() }
@@ -46,7 +50,7 @@ async function format(java: Java, dir: string, users: Users = new Map()): Promis
 }
 
 /** As Kafka writes its ids: 16 random bytes in base64url, never with a dash in front. */
-function uuid(): string {
+export function uuid(): string {
   for (;;) {
     const id = randomBytes(16).toString('base64url')
     if (!id.startsWith('-')) return id

@@ -18,6 +18,7 @@ export interface KafkaNode {
 
 /** A node as its cluster holds it. */
 export interface NativeNode extends KafkaNode {
+  readonly clusterId: string
   readonly command: ServerCommand
   readonly server: ServerProcess | undefined
   readonly login: Login | undefined
@@ -26,10 +27,21 @@ export interface NativeNode extends KafkaNode {
 }
 
 const READY_SECONDS = 60
-const OFFSETS = '__consumer_offsets'
+// The topic of the groups' positions has a partition for each node: of these names each falls on another.
+const GROUPS = ['bailiwick-0', 'bailiwick-1', 'bailiwick-2']
+
+/** What a node is made of. */
+export interface NodeParts {
+  java: Java
+  /** Who answers on the node's port must belong to it: somebody else may have taken the port. */
+  clusterId: string
+  place: NodePlace
+  jvmOptions: readonly string[]
+  login?: Login
+}
 
 /** A node of a formatted folder, not started yet. */
-export function openNode(java: Java, place: NodePlace, jvmOptions: readonly string[], login?: Login): NativeNode {
+export function openNode({ java, clusterId, place, jvmOptions, login }: NodeParts): NativeNode {
   const properties = join(place.dir, 'server.properties')
   const command: ServerCommand = {
     name: `Kafka node ${place.id}`,
@@ -41,6 +53,7 @@ export function openNode(java: Java, place: NodePlace, jvmOptions: readonly stri
   const node: NativeNode = {
     id: place.id,
     broker: `127.0.0.1:${place.port}`,
+    clusterId,
     command,
     login,
     get server() {
@@ -64,9 +77,8 @@ export function openNode(java: Java, place: NodePlace, jvmOptions: readonly stri
 }
 
 /**
- * Resolves when each of `asked` that runs knows each of `seen` that runs as in service, and leads or knows the leader of
- * every partition of the groups' positions. An open port is not enough: a node that was killed is fenced until its old
- * session has run out.
+ * Resolves when each of `asked` that runs knows each of `seen` that runs as in service, and coordinates its share of the
+ * consumer groups. An open port is not enough: a node that was killed is fenced until its old session has run out.
  */
 export async function untilServing(asked: readonly NativeNode[], seen: readonly NativeNode[]): Promise<void> {
   await Promise.all(asked.filter(isRunning).map((node) => nodeServes(node, seen)))
@@ -78,9 +90,11 @@ async function nodeServes(node: NativeNode, seen: readonly NativeNode[]): Promis
   const ready = async () => {
     try {
       client ??= await connectKafka(node.broker, node.login)
+      if ((await client.clusterId()) !== node.clusterId) return false
       const inService = await client.brokers()
       if (!seen.filter(isRunning).every(({ id }) => inService.includes(id))) return false
-      return (await client.hasLeaders(OFFSETS)) || ((await client.hasCoordinator('bailiwick')) && false)
+      for (const group of GROUPS) if (!(await client.servesGroup(group, node.id))) return false
+      return true
     } catch {
       client?.[Symbol.dispose]()
       client = undefined

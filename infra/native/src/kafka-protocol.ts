@@ -17,12 +17,18 @@ export interface Login {
 export interface KafkaClient extends Disposable {
   /** The ids of the brokers in service, as this broker knows them: a fenced one is not among them. */
   brokers(): Promise<number[]>
+  /** The id of the cluster that this broker belongs to. */
+  clusterId(): Promise<string | undefined>
   /** Whether this broker knows the topic and a leader for each of its partitions. */
   hasLeaders(topic: string): Promise<boolean>
-  /** Whether the group's coordinator serves. To ask is what makes the topic `__consumer_offsets`. */
-  hasCoordinator(group: string): Promise<boolean>
+  /**
+   * Whether the group has a coordinator and, where that is `broker`, the one that is asked, whether it has loaded what it
+   * coordinates: a leader is known some time before. To ask is what makes the topic `__consumer_offsets`.
+   */
+  servesGroup(group: string, broker: number): Promise<boolean>
 }
 
+const DESCRIBE_GROUPS = 15
 const FIND_COORDINATOR = 10
 const METADATA = 3
 const SASL_AUTHENTICATE = 36
@@ -72,7 +78,7 @@ function caller(socket: Socket): Call {
 
 function client(call: Call, socket: Socket): KafkaClient {
   const metadata = async (topics: readonly string[]) => {
-    const answer = await call(METADATA, 1, Buffer.concat([int32(topics.length), ...topics.map(text)]))
+    const answer = await call(METADATA, 2, Buffer.concat([int32(topics.length), ...topics.map(text)]))
     const brokers = answer.array(() => {
       const id = answer.int32()
       answer.text()
@@ -80,6 +86,7 @@ function client(call: Call, socket: Socket): KafkaClient {
       answer.text()
       return id
     })
+    const clusterId = answer.text()
     answer.int32()
     const leaders = answer.array(() => {
       const error = answer.int16()
@@ -95,12 +102,19 @@ function client(call: Call, socket: Socket): KafkaClient {
       })
       return error === 0 && partitions.length > 0 && partitions.every(Boolean)
     })
-    return { brokers, hasLeaders: leaders.length > 0 && leaders.every(Boolean) }
+    return { brokers, clusterId, hasLeaders: leaders.length > 0 && leaders.every(Boolean) }
   }
   return {
     brokers: async () => (await metadata([])).brokers,
+    clusterId: async () => (await metadata([])).clusterId,
     hasLeaders: async (topic) => (await metadata([topic])).hasLeaders,
-    hasCoordinator: async (group) => (await call(FIND_COORDINATOR, 0, text(group))).int16() === 0,
+    async servesGroup(group, broker) {
+      const found = await call(FIND_COORDINATOR, 0, text(group))
+      if (found.int16() !== 0) return false
+      if (found.int32() !== broker) return true
+      const described = await call(DESCRIBE_GROUPS, 0, Buffer.concat([int32(1), text(group)]))
+      return described.array(() => described.int16())[0] === 0
+    },
     [Symbol.dispose]: () => void socket.on('error', () => {}).destroy(),
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ServiceError } from '@bailiwick/errors'
 import { type NodePlace, serverProperties } from './kafka-config.ts'
-import { formatNodes } from './kafka-format.ts'
+import { formatNodes, uuid } from './kafka-format.ts'
 import { type Java, openJava } from './kafka-java.ts'
 import { type KafkaNode, openNode, untilServing } from './kafka-node.ts'
 import { type ClusterSecurity, createSecurity, type KafkaSecurity, openSecurity } from './kafka-security.ts'
@@ -66,9 +66,9 @@ async function openRecordedJava(): Promise<Java> {
 async function startCluster(java: Java, options: KafkaOptions, jvmOptions: readonly string[]): Promise<KafkaCluster> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'bailiwick-kafka-'))
   if (options.dir === undefined) removeAtEnd(dir)
-  const { places, security } = await openFolder(java, dir, options)
+  const { clusterId, places, security } = await openFolder(java, dir, options)
   const login = security?.adminLogin()
-  const nodes = places.map((place) => openNode(java, place, jvmOptions, login))
+  const nodes = places.map((place) => openNode({ java, clusterId, place, jvmOptions, ...(login ? { login } : {}) }))
   const cluster: KafkaCluster = {
     brokers: nodes.map(({ broker }) => broker),
     nodes,
@@ -92,6 +92,7 @@ async function startCluster(java: Java, options: KafkaOptions, jvmOptions: reado
 }
 
 interface ClusterFolder {
+  clusterId: string
   places: readonly NodePlace[]
   security?: ClusterSecurity
 }
@@ -101,10 +102,10 @@ async function openFolder(java: Java, dir: string, { nodes = 1, secure }: KafkaO
   const description = join(dir, 'cluster.json')
   const keys = join(dir, 'security')
   if (existsSync(description)) {
-    const places: NodePlace[] = JSON.parse(readFileSync(description, 'utf8'))
+    const { clusterId, places }: ClusterFolder = JSON.parse(readFileSync(description, 'utf8'))
     if (places.length !== nodes || existsSync(keys) !== (secure !== undefined))
       throw new ServiceError('config_invalid', `${dir} holds another kind of cluster: remove it, or ask for that`)
-    return { places, ...(secure ? { security: openSecurity(keys) } : {}) }
+    return { clusterId, places, ...(secure ? { security: openSecurity(keys) } : {}) }
   }
   const ports = await freePorts(2 * nodes)
   const places = Array.from({ length: nodes }, (_, n) => ({
@@ -115,13 +116,14 @@ async function openFolder(java: Java, dir: string, { nodes = 1, secure }: KafkaO
   }))
   for (const place of places) mkdirSync(place.dir, { recursive: true, mode: 0o700 })
   const security = secure ? await createSecurity(keys, secure.users) : undefined
-  await formatNodes(java, places, security?.users())
+  const clusterId = uuid()
+  await formatNodes(java, clusterId, places, security?.users())
   for (const place of places) {
     const properties = serverProperties(place, places, security?.serverSettings())
     writeFileSync(join(place.dir, 'server.properties'), properties, { mode: 0o600 })
   }
-  writeFileSync(description, JSON.stringify(places)) // last: a folder without it is not a cluster yet
-  return { places, ...(security ? { security } : {}) }
+  writeFileSync(description, JSON.stringify({ clusterId, places })) // last: a folder without it is not a cluster yet
+  return { clusterId, places, ...(security ? { security } : {}) }
 }
 
 /** A start may take a minute the first time, and nobody shall think that it hangs. */

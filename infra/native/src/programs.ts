@@ -18,23 +18,23 @@ const advice = {
 export type Program = keyof typeof advice
 
 /** Where a program is on the path, or undefined. A path that is relative or empty is not searched. */
-export function findProgram(name: Program): string | undefined {
-  if (name === 'java' && process.env.JAVA_HOME) {
-    const home = join(process.env.JAVA_HOME, 'bin', 'java')
+export function findProgram(name: Program, environment = process.env): string | undefined {
+  if (name === 'java' && environment.JAVA_HOME) {
+    const home = join(environment.JAVA_HOME, 'bin', 'java')
     if (isExecutable(home)) return home
   }
-  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder.startsWith('/'))
+  const folders = (environment.PATH ?? '').split(delimiter).filter((folder) => folder.startsWith('/'))
   return folders.map((folder) => join(folder, name)).find(isExecutable)
 }
 
 /** What is missing of these programs, in words that say how to get it; empty when all are there. */
-export function missingPrograms(names: readonly Program[]): string[] {
-  return names.filter((name) => findProgram(name) === undefined).map((name) => `${name}: ${advice[name]}`)
+export function missingPrograms(names: readonly Program[], environment = process.env): string[] {
+  return names.filter((name) => findProgram(name, environment) === undefined).map((name) => `${name}: ${advice[name]}`)
 }
 
 /** The path of a program, else an error that says how to get it. */
-export function needProgram(name: Program): string {
-  const found = findProgram(name)
+export function needProgram(name: Program, environment = process.env): string {
+  const found = findProgram(name, environment)
   if (found === undefined) throw new ServiceError('service_unready', `${name} is missing. Install ${advice[name]}`)
   return found
 }

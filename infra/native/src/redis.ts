@@ -44,7 +44,7 @@ const defaults = {
 const READY_SECONDS = 20
 const GRACE_MILLIS = 2000
 
-/** Starts a Redis by `redis-server` on the path. Resolves when it answers (PONG, or a load in progress has ended). */
+/** Starts a Redis by `redis-server` on the path. Resolves when it answers, and has loaded what it had. */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const program = needProgram('redis-server')
   for (let tries = 1; ; tries++) {
@@ -91,8 +91,9 @@ async function openRedis(program: string, options: RedisOptions, port: number): 
     },
     async start() {
       if (server?.running()) return
-      server = startServer(command)
-      await untilReady(command, server, () => answersPing(port), READY_SECONDS)
+      const started = startServer(command)
+      server = started
+      await untilReady(command, started, () => serves(port, started.pid), READY_SECONDS)
     },
     async cli(...args) {
       return (await runProgram(needProgram('redis-cli'), ['-p', String(port), ...args], 30)).replace(/\n$/, '')
@@ -109,17 +110,20 @@ function settingArguments(name: string, value: string): string[] {
   return name === 'replicaof' ? value.split(' ') : [value]
 }
 
-/** True once Redis answers a command: `-LOADING` and a closed port are not yet. */
-function answersPing(port: number): Promise<boolean> {
+/**
+ * True once this very process serves. The port alone does not tell: when somebody else's Redis has it, ours is about to
+ * end, and has not yet.
+ */
+function serves(port: number, pid: number): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   const socket = createConnection(port, '127.0.0.1')
+  let answer = ''
   socket.setTimeout(1000, () => socket.destroy())
-  socket.once('connect', () => socket.write('PING\r\n'))
-  socket.once('data', (answer) => {
-    resolve(answer.toString().startsWith('+PONG') || answer.toString().startsWith('-NOAUTH'))
-    socket.destroy()
+  socket.once('connect', () => socket.end('INFO server\r\nINFO persistence\r\nQUIT\r\n'))
+  socket.on('data', (bytes) => {
+    answer += bytes.toString()
   })
   socket.on('error', () => {})
-  socket.once('close', () => resolve(false))
+  socket.once('close', () => resolve(answer.includes(`\nprocess_id:${pid}\r`) && answer.includes('\nloading:0\r')))
   return promise
 }

@@ -28,6 +28,7 @@ export function startServer({ name, program, args, log }: ServerCommand): Server
   // A process group of its own: a terminal's Ctrl-C reaches this process, which ends its servers in its own order.
   const child = spawn(program, args, { detached: true, stdio: ['ignore', output, output] })
   closeSync(output)
+  child.on('error', () => {}) // no such program: seen below by the missing pid
   const { pid } = child
   if (pid === undefined) throw new ServiceError('service_unready', `${name} did not start: ${program}`)
   watch(pid)
