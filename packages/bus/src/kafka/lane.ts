@@ -34,6 +34,8 @@ export interface LaneOptions {
   openSender: () => Promise<Sender>
   /** How long one batch is repeated, ms. */
   giveUpMs: number
+  /** The first wait between two tries, ms; the next are longer, up to a second. */
+  firstPauseMs?: number
   /** Told when the broker forbids it, or an answer makes no sense, and with undefined when it goes well again. */
   onTrouble: (reason: string | undefined) => void
 }
@@ -50,7 +52,7 @@ const late = Symbol('late')
  */
 export class Lane {
   readonly #options: LaneOptions
-  readonly #pause = new Pause()
+  readonly #pause: Pause
   #queue: Parcel[] = []
   #running: Promise<void> | undefined
   #sender: Sender | undefined
@@ -63,6 +65,7 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.#options = options
+    this.#pause = new Pause(options.firstPauseMs)
   }
 
   /** Sends these after everything that was added before. */

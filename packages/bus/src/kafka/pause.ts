@@ -6,7 +6,13 @@ const LONGEST_MS = 1000
 /** The waits between tries (KAFKA.md rule 7): doubling from 100 ms to a second, cut short by `end`. */
 export class Pause {
   readonly #ended = new AbortController()
-  #ms = FIRST_MS
+  readonly #first: number
+  #ms: number
+
+  constructor(firstMs = FIRST_MS) {
+    this.#first = firstMs
+    this.#ms = firstMs
+  }
 
   /** Resolves after the next wait, at once when ended. */
   async wait(): Promise<void> {
@@ -17,7 +23,7 @@ export class Pause {
 
   /** Something went well: the next wait is short again. */
   reset(): void {
-    this.#ms = FIRST_MS
+    this.#ms = this.#first
   }
 
   end(): void {
