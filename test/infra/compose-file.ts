@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+
+export const repository = join(import.meta.dirname, '../..')
+
+export interface ComposeService {
+  image?: string
+  build?: string
+  command?: string[]
+  entrypoint?: string[]
+  environment?: Record<string, string>
+  volumes?: string[]
+  networks?: string[]
+  ports?: string[]
+  profiles?: string[]
+  depends_on?: string[] | Record<string, { condition: string }>
+  read_only?: boolean
+  cap_drop?: string[]
+  cap_add?: string[]
+  security_opt?: string[]
+  mem_limit?: string
+  pids_limit?: number
+  privileged?: boolean
+  healthcheck?: { disable?: boolean; test?: string[] }
+}
+
+export interface Compose {
+  services: Record<string, ComposeService>
+  volumes: Record<string, unknown>
+  networks: Record<string, { internal?: boolean } | null>
+}
+
+// The CLI's YAML parser: the root has none of its own.
+const { parse }: { parse(text: string, options: { merge: boolean }): unknown } = createRequire(
+  join(repository, 'packages/cli/package.json'),
+)('yaml')
+
+/** A YAML file of the repository, with merge keys merged. */
+export function readYaml<T>(path: string): T {
+  return parse(readFileSync(join(repository, path), 'utf8'), { merge: true }) as T
+}
+
+/** docker-compose.yml as `docker compose config` shows it: merged, variables replaced by their defaults. */
+export function readCompose(): Compose {
+  const text = readFileSync(join(repository, 'docker-compose.yml'), 'utf8')
+  const interpolated = text.replaceAll(/\$\{[A-Z_]+(?::?-)([^}]*)\}/g, (_, value: string) => value)
+  return parse(interpolated, { merge: true }) as Compose
+}
+
+/** The services of the file that are one of ours, with what they serve. */
+export function servesOf(compose: Compose): [name: string, service: ComposeService, serves: string][] {
+  return Object.entries(compose.services).flatMap(([name, service]) =>
+    service.command?.[0] === 'serve' ? [[name, service, service.command[1] ?? 'standalone'] as const] : [],
+  ) as [string, ComposeService, string][]
+}

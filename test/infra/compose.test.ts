@@ -1,0 +1,199 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readConfig } from '@bailiwick/service-kit'
+import { describe, expect, it } from 'vitest'
+import { configSchema as approval } from '../../services/approval/src/config.ts'
+import { configSchema as evidence } from '../../services/evidence/src/config.ts'
+import { configSchema as issuer } from '../../services/issuer/src/config.ts'
+import { configSchema as policyDecision } from '../../services/policy-decision/src/config.ts'
+import { readCompose, repository, servesOf } from './compose-file.ts'
+
+const schemas = { approval, issuer, 'policy-decision': policyDecision, evidence }
+const compose = readCompose()
+const all = Object.entries(compose.services)
+const serving = servesOf(compose)
+const cli = (...args: string[]) =>
+  execFileSync(process.execPath, [join(repository, 'packages/cli/src/main.ts'), ...args], { encoding: 'utf8' })
+
+describe('docker-compose.yml', () => {
+  it('runs each service, and the decision point twice', () => {
+    const served = serving.map(([, , serves]) => serves).toSorted()
+    expect(served).toEqual(['approval', 'evidence', 'issuer', 'policy-decision', 'policy-decision'])
+  })
+
+  it.each(serving)('%s has settings that its service takes, and no others', (_name, { environment = {} }, serves) => {
+    const schema = schemas[serves as keyof typeof schemas]
+    expect(Object.keys(schema.shape)).toEqual(expect.arrayContaining(Object.keys(environment)))
+    const config = readConfig(schema, environment)
+    expect(config.BAILIWICK_BUS.kind).toBe('kafka')
+    expect(config.BAILIWICK_GRANT_STORE.kind).toBe(serves === 'policy-decision' ? 'redis' : 'embedded')
+  })
+
+  it.each(all.filter(([, { command }]) => command?.[0] === 'kafka'))(
+    '%s is a command that there is',
+    (_name, { command = [], environment = {} }) => {
+      const words = command.filter((word) => /^[a-z]+$/.test(word)).slice(0, 3)
+      const help = cli(...words, '--help')
+      expect(help).toContain(`Usage: bailiwick ${words.join(' ')}`)
+      for (const option of command.filter((word) => word.startsWith('--'))) expect(help).toContain(option)
+      expect(Object.keys(approval.shape)).toEqual(expect.arrayContaining(Object.keys(environment)))
+    },
+  )
+
+  it.each(all)('%s may do little', (_name, service) => {
+    expect(service).toMatchObject({ read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] })
+    expect(service.mem_limit).toMatch(/^\d+[mg]$/)
+    expect(service.pids_limit).toBeGreaterThan(0)
+    expect(service.privileged).toBeUndefined()
+    for (const port of service.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/)
+    for (const capability of service.cap_add ?? []) expect(capability).toBe('NET_BIND_SERVICE')
+    if (service.build === undefined) expect(service.image).toMatch(/:v?\d+\.\d+/)
+  })
+
+  it('holds no secret, and names files for those that there are', () => {
+    for (const [name, { environment = {} }] of all)
+      for (const [setting, value] of Object.entries(environment))
+        if (/PASS|SECRET|TOKEN|KEY/.test(setting))
+          expect([name, setting, value]).toEqual([name, expect.stringMatching(/_FILE$/), expect.stringMatching(/^\//)])
+    expect(readFileSync(join(repository, 'docker-compose.yml'), 'utf8')).not.toMatch(/:\/\/[^/\s]+:[^/\s]*@/)
+  })
+
+  it('gives each service its own volume and nobody else’s; the installation’s keys are for the first start alone', () => {
+    const holders = (volume: string) =>
+      all.filter(([, { volumes = [] }]) => volumes.some((v) => v.startsWith(`${volume}:`)))
+    for (const [name] of serving) expect(holders(name).map(([holder]) => holder)).toEqual(['init', name])
+    expect(holders('installation').map(([holder]) => holder)).toEqual(['init'])
+    expect(holders('kafka-users').map(([holder]) => holder)).toEqual(['init', 'kafka', 'kafka-topics', 'kafka-acls'])
+  })
+
+  it('lets only decision points reach Redis, which has no password', () => {
+    const reach = all.filter(([, { networks = [] }]) => networks.includes('redis')).map(([name]) => name)
+    expect(reach).toEqual(['redis', 'policy-decision-1', 'policy-decision-2'])
+    for (const name of ['services', 'kafka', 'redis']) expect(compose.networks[name]).toEqual({ internal: true })
+    expect(compose.services.redis?.command?.join(' ')).toContain('--maxmemory-policy noeviction')
+  })
+
+  it('names volumes, networks, services and files that there are, and uses all that it declares', () => {
+    const mounts = all.flatMap(([, { volumes = [] }]) => volumes.map((mount) => mount.split(':')[0] ?? ''))
+    const files = mounts.filter((mount) => mount.startsWith('./'))
+    for (const file of files) expect(existsSync(join(repository, file)), file).toBe(true)
+    expect(new Set(mounts.filter((mount) => !mount.startsWith('./')))).toEqual(new Set(Object.keys(compose.volumes)))
+    expect(new Set(all.flatMap(([, { networks = [] }]) => networks))).toEqual(new Set(Object.keys(compose.networks)))
+    for (const [, { depends_on = [] }] of all)
+      for (const other of Array.isArray(depends_on) ? depends_on : Object.keys(depends_on))
+        expect(Object.keys(compose.services)).toContain(other)
+    for (const [, { entrypoint = [] }] of all)
+      for (const path of entrypoint)
+        expect(statSync(join(repository, path.replace(/^\/app\//, ''))).mode & 0o111).not.toBe(0)
+  })
+})
+
+it('the image has all packages and services that the command starts, and their packages', () => {
+  const dockerfile = readFileSync(join(repository, 'Dockerfile'), 'utf8')
+  const workspaces = [...dockerfile.matchAll(/--workspace (\S+)/g)].map(([, path]) => path).toSorted()
+  const services = readdirSync(join(repository, 'services')).map((name) => `services/${name}`)
+  expect(workspaces).toEqual(['packages/cli', ...services].toSorted())
+  expect(dockerfile).toMatch(/^USER 1000:1000$/m)
+  for (const [, path = ''] of dockerfile.matchAll(/"?\/app\/([\w./-]+)/g))
+    expect(existsSync(join(repository, path)), path).toBe(true)
+  expect(dockerfile).not.toMatch(/FROM [^\s:]+(:latest)?(\s|$)/m)
+})
+
+it('the first start hands each service its own keys and password, and changes nothing when it is repeated', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'compose-init-'))
+  try {
+    const volumes = [
+      'installation',
+      'approval',
+      'issuer',
+      'policy-decision-1',
+      'policy-decision-2',
+      'evidence',
+      'kafka-users',
+    ]
+    execFileSync('mkdir', ['-p', 'bin', ...volumes], { cwd: folder })
+    const shim = `#!/bin/sh\nexec "${process.execPath}" "${join(repository, 'packages/cli/src/main.ts')}" "$@"\n`
+    writeFileSync(join(folder, 'bin/bailiwick'), shim, { mode: 0o755 })
+    const PATH = `${join(folder, 'bin')}:${process.env.PATH}`
+    const start = () =>
+      execFileSync('sh', [join(repository, 'infra/docker/init.sh'), folder], {
+        env: { PATH, BAILIWICK_PUBLIC_URL: 'http://localhost:8420', SINGLE_OPERATOR: '1' },
+        encoding: 'utf8',
+      })
+    const said = start()
+    const filesOf = (volume: string) => readdirSync(join(folder, volume, 'keys'), { recursive: true }).toSorted()
+    expect(filesOf('approval')).toEqual(['approval', 'approval/event.json'])
+    expect(filesOf('issuer')).toEqual(['issuer', 'issuer/credential.json', 'issuer/event.json'])
+    for (const n of [1, 2])
+      expect(filesOf(`policy-decision-${n}`)).toEqual([
+        'policy-decision',
+        'policy-decision/event.json',
+        'policy-decision/permit.json',
+      ])
+    expect(filesOf('evidence')).toEqual(['evidence', 'evidence/event.json', 'evidence/log.key'])
+    const passwords = readdirSync(join(folder, 'kafka-users')).map((user) =>
+      readFileSync(join(folder, 'kafka-users', user), 'utf8'),
+    )
+    expect(new Set(passwords).size).toBe(8)
+    for (const password of passwords) expect(password).toMatch(/^[A-Za-z0-9_-]{32}$/)
+    expect(said).not.toMatch(/#invitation=/)
+    const state = () =>
+      volumes.map((volume) =>
+        readFileSync(join(folder, volume, volume === 'kafka-users' ? 'admin' : 'trust.json'), 'utf8'),
+      )
+    const before = state()
+    start()
+    expect(state()).toEqual(before)
+    const secret = ['approval/kafka-password', 'issuer/keys/issuer/credential.json', 'installation/invitation.txt']
+    for (const file of secret) expect(statSync(join(folder, file)).mode & 0o077, file).toBe(0)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+describe('the front', () => {
+  const caddyfile = readFileSync(join(repository, 'infra/front/Caddyfile'), 'utf8')
+  const owners = [...caddyfile.matchAll(/@(issuer|decision|evidence) path (.+)/g)].map(([, name, paths = '']) => ({
+    service: name === 'decision' ? 'policy-decision' : name,
+    paths: paths.split(' '),
+  }))
+  const ownerOf = (route: string) =>
+    owners.find(({ paths }) =>
+      paths.some((path) => (path.endsWith('*') ? route.startsWith(path.slice(0, -1)) : route === path)),
+    )?.service ?? 'approval'
+
+  it('sends each route to the service that has it', () => {
+    let routes = 0
+    for (const service of Object.keys(schemas)) {
+      const folder = join(repository, 'services', service, 'src/http')
+      for (const file of readdirSync(folder).filter(
+        (name) =>
+          name.endsWith('.ts') && !name.includes('.test.') && name !== 'operator.ts' && name !== 'revocations.ts',
+      )) {
+        const source = readFileSync(join(folder, file), 'utf8')
+        for (const [, route = ''] of source.matchAll(/\b(?:http|server)\.(?:get|post)\(\s*'(\/[^']*)'/g)) {
+          expect([route, ownerOf(route)]).toEqual([route, service])
+          routes++
+        }
+      }
+    }
+    expect(routes).toBeGreaterThan(15)
+  })
+
+  it('shows nobody outside what is for who watches, and repeats no request', () => {
+    expect(caddyfile).toMatch(/@internal path \/healthz \/readyz \/metrics\n\trespond @internal 404/)
+    expect(caddyfile.match(/lb_retries 0/g)).toHaveLength(1)
+    expect(caddyfile.match(/import service/g)).toHaveLength(4)
+  })
+
+  it('looks for each service where docker-compose.yml has it', () => {
+    const upstreams = [...caddyfile.matchAll(/\{\$[A-Z0-9_]+:([a-z0-9-]+):(\d+)\}/g)].map(([, name, port]) => [
+      name,
+      port,
+    ])
+    const places = serving.map(([name, { environment }]) => [name, environment?.BAILIWICK_PORT])
+    expect(upstreams.toSorted()).toEqual(places.toSorted())
+  })
+})
