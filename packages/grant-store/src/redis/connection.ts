@@ -172,7 +172,7 @@ function unanswered(error: unknown): ServiceError {
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   if ('code' in error && typeof error.code === 'string') return error.code
-  const [, word] = /^([A-Z]{4,})\b/.exec(error.message) ?? []
+  const [, word] = /^([A-Z]{3,})\b/.exec(error.message) ?? []
   return word ?? (clientSentences.has(error.message) ? error.message : 'error')
 }
 
