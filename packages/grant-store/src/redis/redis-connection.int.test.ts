@@ -164,7 +164,6 @@ describe.skipIf(skipped)('the connection to Redis', () => {
     try {
       await expect(store.advance(root, aTake())).rejects.toMatchObject({ ...unanswered, cause: { message: 'OOM' } })
       await expect(store.remember(aProof(), START, START + 1000)).rejects.toMatchObject(unanswered)
-      await expect(store.refill(root, aTree({ version: 2 }))).rejects.toMatchObject(unanswered)
     } finally {
       await server.cli('CONFIG', 'SET', 'maxmemory', '0')
     }
