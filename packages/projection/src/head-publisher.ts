@@ -4,6 +4,16 @@ import type { Projection } from './projection.ts'
 
 const everyMs = 500
 
+export interface HeadPublisher extends AsyncDisposable {
+  /** Publishes a head at once; resolves when it was read back, or could not be. */
+  now(): Promise<void>
+  /**
+   * Up to when others have surely heard of this instance, by its monotonic clock: when it began to publish the newest head
+   * that it read back and that counts; at first, when it began at all.
+   */
+  provedAt(): number
+}
+
 /**
  * Publishes this instance's signed head each 500 ms and at stop (DESIGN §4). Start it once the projection has read the
  * service's own topics to their ends, so that the head names the last event that counts in each, whoever wrote it.
@@ -15,13 +25,17 @@ export function publishHeads(options: {
   /** The topics that the service writes. */
   writes: readonly string[]
   active: () => boolean
+  /** ms that never go back. */
+  monotonic: () => number
   /** A head that cannot be published makes readers stale, which is the safe side; it is told and tried again. */
   onError: (error: unknown) => void
-}): AsyncDisposable & { now(): Promise<void> } {
-  const { producer, projection, service, writes, active, onError } = options
+}): HeadPublisher {
+  const { producer, projection, service, writes, active, monotonic, onError } = options
+  let provedAt = monotonic()
   const publish = async (stopping: boolean) => {
     const { sequence, hash } = producer.end
-    await producer.publish('heads.v1', [
+    const began = monotonic()
+    const [head] = await producer.publish('heads.v1', [
       {
         type: 'head.published',
         subject: producer.source,
@@ -37,6 +51,7 @@ export function publishHeads(options: {
         },
       },
     ])
+    if (head?.verdict === 'counts') provedAt = Math.max(provedAt, began)
   }
   let running: Promise<void> = Promise.resolve()
   const tick = () => {
@@ -47,6 +62,7 @@ export function publishHeads(options: {
   const timer = setInterval(tick, everyMs)
   return {
     now: tick,
+    provedAt: () => provedAt,
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
       await running

@@ -1,11 +1,17 @@
 import type { Head } from '@bailiwick/contracts'
-import { expect, it } from 'vitest'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
 import { anEvent, at, noon } from './events.fixture.ts'
 import { Heads, hasFolded } from './heads.ts'
 
 const head = (data: Partial<Head>, time = at(0)) => anEvent('heads.v1', 'head.published', { data, time })
-const active = (producer: string, more: Partial<Head> = {}) =>
-  head({ service: 'issuer', producer, active: true, stopping: false, ...more })
+const active = (producer: string, more: Partial<Head> = {}, time = at(0)) =>
+  head({ service: 'issuer', producer, active: true, stopping: false, ...more }, time)
+const heard = (monotonic: number) => ({ kid: 'key', takenAt: noon, now: noon, monotonic })
+
+/** The head of an issuer as the bus took it `ms` after noon; read at once. */
+const say = (heads: Heads, ms: number, producer: string, more: Partial<Head> = {}, kid = 'key') =>
+  heads.apply(active(producer, more, at(ms)), { kid, takenAt: noon + ms, now: noon + ms, monotonic: ms })
 
 it.each([
   [0, true],
@@ -16,22 +22,120 @@ it.each([
   [-9 * 3600 * 1000, false],
 ])('a head whose clock is %d ms off is taken: %s (V8)', (skew, taken) => {
   const heads = new Heads()
-  expect(heads.apply(head({ service: 'issuer', active: true, stopping: false }, at(skew)), noon, 5)).toBe(taken)
+  expect(heads.apply(head({ service: 'issuer', active: true, stopping: false }, at(skew)), heard(5))).toBe(taken)
   expect(heads.active('issuer') !== undefined).toBe(taken)
   expect(heads.all()).toHaveLength(taken ? 1 : 0)
 })
 
 it('only the active instance speaks for its service, and not as it stops (V8)', () => {
   const heads = new Heads()
-  heads.apply(active('/issuer/standby', { active: false }), noon, 1)
-  heads.apply(active('/issuer/stopping', { stopping: true }), noon, 2)
+  heads.apply(active('/issuer/standby', { active: false }), heard(1))
+  heads.apply(active('/issuer/stopping', { stopping: true }), heard(2))
   expect(heads.active('issuer')).toBeUndefined()
-  heads.apply(active('/issuer/one'), noon, 3)
-  heads.apply(active('/issuer/standby', { active: false }), noon, 4)
-  heads.apply(active('/issuer/one', { stopping: true }), noon, 5)
+  heads.apply(active('/issuer/one'), heard(3))
+  heads.apply(active('/issuer/standby', { active: false }), heard(4))
+  heads.apply(active('/issuer/one', { stopping: true }), heard(5))
   expect(heads.active('issuer')).toMatchObject({ receivedAt: 3, head: { producer: '/issuer/one' } })
   expect(heads.of('/issuer/standby')?.receivedAt).toBe(4)
   expect(heads.active('approval')).toBeUndefined()
+})
+
+describe('who is the active one', () => {
+  it('a claim is void while the active one was heard less than 3 s ago, and counts then (V8)', () => {
+    const heads = new Heads()
+    expect(say(heads, 0, '/issuer/one')).toBe(true)
+    expect(say(heads, 2999, '/issuer/two')).toBe(false)
+    expect(heads.leader('issuer')?.producer).toBe('/issuer/one')
+    expect(heads.active('issuer')?.head.producer).toBe('/issuer/one')
+    expect(say(heads, 3000, '/issuer/two')).toBe(true)
+    expect(heads.leader('issuer')?.producer).toBe('/issuer/two')
+  })
+
+  it('who was succeeded keeps nobody fresh, whenever it comes back (V8)', () => {
+    const heads = new Heads()
+    say(heads, 0, '/issuer/one')
+    say(heads, 3000, '/issuer/two')
+    for (const ms of [3001, 3500, 5999]) {
+      expect(say(heads, ms, '/issuer/one')).toBe(false)
+      expect(heads.active('issuer')?.head.producer).toBe('/issuer/two')
+      say(heads, ms, '/issuer/two')
+    }
+    expect(heads.of('/issuer/one')?.receivedAt).toBe(0)
+  })
+
+  it.each<[string, Partial<Head>]>([
+    ['says that it stops', { stopping: true }],
+    ['says that it stands by', { active: false }],
+  ])('whose active one %s is followed at once', (_what, last) => {
+    const heads = new Heads()
+    say(heads, 0, '/issuer/one')
+    say(heads, 10, '/issuer/one', last)
+    expect(heads.leader('issuer')).toBeUndefined()
+    expect(say(heads, 11, '/issuer/two')).toBe(true)
+    expect(say(heads, 12, '/issuer/three')).toBe(false)
+  })
+
+  it('is bound to one key: another key of the service cannot speak in its name, nor end its time (V8, V12)', () => {
+    const heads = new Heads()
+    say(heads, 0, '/issuer/one')
+    expect(say(heads, 10, '/issuer/one', { stopping: true }, 'stolen')).toBe(false)
+    expect(say(heads, 20, '/issuer/one', { counted: {} }, 'stolen')).toBe(false)
+    expect(say(heads, 30, '/issuer/thief', {}, 'stolen')).toBe(false)
+    expect(heads.leader('issuer')).toMatchObject({ producer: '/issuer/one', kid: 'key' })
+    expect(heads.active('issuer')?.receivedAt).toBe(0)
+  })
+
+  it('a head that is published again later, by a retry or a thief, neither keeps a place nor gives it up', () => {
+    const heads = new Heads()
+    say(heads, 0, '/issuer/one')
+    const late = (ms: number, more: Partial<Head> = {}) =>
+      heads.apply(active('/issuer/one', more, at(0)), { kid: 'key', takenAt: noon + ms, now: noon, monotonic: ms })
+    expect(late(3001)).toBe(false)
+    expect(say(heads, 3002, '/issuer/two')).toBe(true)
+    say(heads, 3500, '/issuer/two')
+    const repeated = active('/issuer/two', { active: false }, at(3002))
+    expect(heads.apply(repeated, { kid: 'key', takenAt: noon + 3600, now: noon + 3600, monotonic: 3600 })).toBe(false)
+    expect(heads.leader('issuer')?.producer).toBe('/issuer/two')
+  })
+
+  it('every instance of the decision points acts', () => {
+    const heads = new Heads()
+    for (const producer of ['/policy-decision/one', '/policy-decision/two'])
+      expect(say(heads, 0, producer, { service: 'policy-decision' })).toBe(true)
+    expect(heads.all()).toHaveLength(2)
+  })
+
+  it('is the same for all readers, whenever they read, and never changes hands within 3 s without a word (V8)', () => {
+    const step = fc.record({
+      wait: fc.constantFrom(0, 1, 500, 1500, 2999, 3000, 4000),
+      producer: fc.constantFrom('/issuer/a', '/issuer/b', '/issuer/c'),
+      says: fc.constantFrom('active', 'standby', 'stopping'),
+      late: fc.constantFrom(0, 0, 0, 900, 3500),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), fc.integer({ min: 0, max: 100_000 }), (steps, readLateMs) => {
+        const [live, later] = [new Heads(), new Heads()]
+        let ms = 0
+        let leader: string | undefined
+        let lastHeardAt = Number.NEGATIVE_INFINITY
+        for (const { wait, producer, says, late } of steps) {
+          ms += wait
+          const event = active(producer, { active: says !== 'standby', stopping: says === 'stopping' }, at(ms - late))
+          const takenAt = noon + ms
+          live.apply(event, { kid: 'key', takenAt, now: takenAt, monotonic: ms })
+          later.apply(event, { kid: 'key', takenAt, now: takenAt + readLateMs, monotonic: ms })
+          const now = live.leader('issuer')?.producer
+          expect(later.leader('issuer')?.producer).toBe(now)
+          if (leader !== undefined && now !== leader) {
+            const gaveUp = producer === leader && says !== 'active'
+            expect(gaveUp || ms - lastHeardAt >= 3000).toBe(true)
+          }
+          leader = now
+          if (live.leader('issuer')?.takenAt === takenAt) lastHeardAt = ms
+        }
+      }),
+    )
+  })
 })
 
 it('is folded when every partition that the head names is, of the topics that are read (V8)', () => {

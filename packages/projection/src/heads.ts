@@ -1,7 +1,12 @@
-import type { DecodedEvent, Head } from '@bailiwick/contracts'
+import type { DecodedEvent, Head, ServiceName } from '@bailiwick/contracts'
 
 /** A head whose `time` differs by more than this from the clock on receipt is ignored: it is old, or somebody's clock is. */
-const maxHeadSkewMs = 1000
+export const maxHeadSkewMs = 1000
+/** So long the active instance must have been silent on the topic before another one may follow it. */
+export const takeoverMs = 3000
+
+/** Of these one instance acts and others stand by; of the rest every instance acts (DESIGN §3). */
+const actsAlone: ReadonlySet<ServiceName> = new Set(['approval', 'issuer', 'evidence'])
 
 export interface ReceivedHead {
   head: Head
@@ -9,16 +14,67 @@ export interface ReceivedHead {
   receivedAt: number
 }
 
-/** The newest head of each producer, and of the active instance of each service. */
+/** The one instance of a service that acts. */
+export interface Leader {
+  producer: string
+  /** The key that signed its first head: nobody else speaks in its name, not even with another key of its service. */
+  kid: string
+  /** Of its newest head: by its own clock, and when the bus took it; ms since the epoch. */
+  time: number
+  takenAt: number
+}
+
+/** What a reader knows of a head besides what it says. */
+export interface Hearing {
+  kid: string
+  /** When the bus took it, ms since the epoch. */
+  takenAt: number
+  /** On receipt: ms since the epoch, and monotonic ms. */
+  now: number
+  monotonic: number
+}
+
+/**
+ * The newest head of each producer, and which instance of a service is the active one. That is decided by the topic alone, as
+ * everything is (DESIGN §5): its one partition, the order of heads in it and the bus's times of them. So all readers agree on
+ * it, instances that stand by included, and at no place of the topic are there two: a claim made while the active one is
+ * still heard is void, and so is everything that one says that was succeeded.
+ */
 export class Heads {
   readonly #byProducer = new Map<string, ReceivedHead>()
   readonly #active = new Map<string, ReceivedHead>()
+  readonly #leaders = new Map<string, Leader>()
 
-  apply(event: DecodedEvent<'heads.v1'>, now: number, monotonic: number): boolean {
-    if (Math.abs(Date.parse(event.time) - now) > maxHeadSkewMs) return false
-    const received = { head: event.data, receivedAt: monotonic }
-    this.#byProducer.set(event.data.producer, received)
-    if (event.data.active && !event.data.stopping) this.#active.set(event.data.service, received)
+  /** Whether it counts: its producer may say this, and it is news. */
+  apply(event: DecodedEvent<'heads.v1'>, { kid, takenAt, now, monotonic }: Hearing): boolean {
+    const { data } = event
+    const time = Date.parse(event.time)
+    if (actsAlone.has(data.service) && !this.#follows(data, { producer: data.producer, kid, time, takenAt }))
+      return false
+    if (Math.abs(time - now) > maxHeadSkewMs) return false
+    const received = { head: data, receivedAt: monotonic }
+    this.#byProducer.set(data.producer, received)
+    if (data.active && !data.stopping) this.#active.set(data.service, received)
+    return true
+  }
+
+  /** Folds who leads. Nothing here depends on when or where it is read. */
+  #follows({ service, active, stopping }: Head, said: Leader): boolean {
+    // A repeated head of somebody who is gone must not keep the place for it.
+    if (Math.abs(said.time - said.takenAt) > takeoverMs) return false
+    const leader = this.#leaders.get(service)
+    const acts = active && !stopping
+    if (leader?.producer === said.producer) {
+      if (leader.kid !== said.kid) return false
+      // An older one, which a retry published again, takes nothing back.
+      if (!acts && said.time < leader.time) return false
+      if (acts) this.#leaders.set(service, said)
+      else this.#leaders.delete(service)
+      return true
+    }
+    if (!acts) return true
+    if (leader !== undefined && said.takenAt - leader.takenAt < takeoverMs) return false
+    this.#leaders.set(service, said)
     return true
   }
 
@@ -27,8 +83,13 @@ export class Heads {
   }
 
   /** The active instance's newest head. */
-  active(service: Head['service']): ReceivedHead | undefined {
+  active(service: ServiceName): ReceivedHead | undefined {
     return this.#active.get(service)
+  }
+
+  /** The instance whose place it is; undefined when the last one said that it stops, or there was none. */
+  leader(service: ServiceName): Leader | undefined {
+    return this.#leaders.get(service)
   }
 
   all(): readonly ReceivedHead[] {

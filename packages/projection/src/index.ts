@@ -13,14 +13,22 @@ export {
   tentative,
 } from './decision-state.ts'
 export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'
-export { publishHeads } from './head-publisher.ts'
-export { Heads, hasFolded, type ReceivedHead } from './heads.ts'
+export { type HeadPublisher, publishHeads } from './head-publisher.ts'
+export { Heads, hasFolded, type Leader, type ReceivedHead, takeoverMs } from './heads.ts'
 export { judgeByAnchor } from './judge.ts'
 export { Ledger } from './ledger.ts'
-export { openParticipant, type Participant, type ParticipantOptions } from './participant.ts'
+export {
+  openParticipant,
+  openSuccessor,
+  type Participant,
+  type ParticipantOptions,
+  type Successor,
+  type Voice,
+} from './participant.ts'
 export { type Draft, Producer, type ProducerOptions, type Published } from './producer.ts'
 export { Projection, type ProjectionOptions, type Time } from './projection.ts'
 export { type EntityRecord, type JudgeChange, type RegistryChange, RegistryState } from './registry-state.ts'
 export { type RequestRecord, RequestState, type RequestStateName, requestTransitions } from './request-state.ts'
 export { type Lineage, lineageOf, type Revocation, RevocationState } from './revocation-state.ts'
+export type { Standing } from './succession.ts'
 export { type Fact, isNext, type Verdict } from './verdict.ts'

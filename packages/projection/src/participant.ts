@@ -6,6 +6,7 @@ import { publishHeads } from './head-publisher.ts'
 import { judgeByAnchor } from './judge.ts'
 import { Producer } from './producer.ts'
 import { Projection, type Time } from './projection.ts'
+import { Succession, type SuccessionOptions } from './succession.ts'
 
 export interface ParticipantOptions {
   bus: Bus
@@ -24,22 +25,35 @@ export interface ParticipantOptions {
   onRefused?: (message: Message, code: ErrorCode) => void
   /** A head could not be published: readers go stale, and somebody must know why. */
   onHeadError: (error: unknown) => void
-  /** Before the first head; what a service must have published by then (the issuer: the genesis). */
-  beforeHeads?: (participant: Omit<Participant, typeof Symbol.asyncDispose | 'headNow'>) => Promise<void>
 }
 
-/** One service instance on the bus: what it knows, how it speaks, and its heads. */
-export interface Participant extends AsyncDisposable {
+/** What one service instance knows, and how it speaks. */
+export interface Voice {
   keyRing: KeyRing
   projection: Projection
   producer: Producer
-  /** Publishes a head at once, so that readers need not wait for the next. */
-  headNow(): Promise<void>
 }
 
-/** Reads what there is, then begins to speak and to publish heads. Disposing publishes the last head. */
-export async function openParticipant(options: ParticipantOptions): Promise<Participant> {
-  const { bus, trust, service, instance, time, onFatal } = options
+/** One service instance on the bus: what it knows, how it speaks, and its heads. */
+export interface Participant extends Voice, AsyncDisposable {}
+
+/** An instance of a service of which one acts while the others follow everything and stand by (DESIGN §3). */
+export interface Successor extends Voice, AsyncDisposable {
+  /**
+   * Begins to publish heads and to stand by. When nobody else is the active one, this one is once it resolves, `work` begun
+   * included; else `work` begins when this one takes over. Whatever `work` gives is disposed of before the last head.
+   * Rejects with what keeps this instance from ever acting. Once.
+   */
+  standBy(work: () => Promise<AsyncDisposable | undefined>): Promise<void>
+  /** Why it may not answer now; undefined while it is the active one. Nothing but heads can be published otherwise. */
+  standby(): string | undefined
+}
+
+const writesOf = (service: ServiceName) => topics.flatMap(({ writer, name }) => (writer === service ? [name] : []))
+
+/** Reads what there is. Disposing of the projection is the caller's. */
+async function openVoice(options: ParticipantOptions, standby?: () => string | undefined): Promise<Voice> {
+  const { bus, trust, service, instance, time, onFatal, newEventId } = options
   const keyRing = new KeyRing(trust)
   const projection = await Projection.open({
     bus,
@@ -51,7 +65,6 @@ export async function openParticipant(options: ParticipantOptions): Promise<Part
     ...(options.onRefused ? { onRefused: options.onRefused } : {}),
   })
   projection.failed.catch(onFatal)
-  const { newEventId } = options
   const producer = new Producer({
     bus,
     projection,
@@ -61,29 +74,72 @@ export async function openParticipant(options: ParticipantOptions): Promise<Part
     time,
     newEventId,
     onFatal,
+    ...(standby ? { standby } : {}),
   })
+  return { keyRing, projection, producer }
+}
+
+/**
+ * Reads what there is, then begins to speak and to publish heads, as each instance of a service does of which all act.
+ * `beforeHeads`: what must have been published before the first. Disposing publishes the last head.
+ */
+export async function openParticipant(
+  options: ParticipantOptions & { beforeHeads?: (voice: Voice) => Promise<void> },
+): Promise<Participant> {
+  const { service, time, onHeadError: onError } = options
+  const voice = await openVoice(options)
+  const { projection, producer } = voice
   try {
-    await options.beforeHeads?.({ keyRing, projection, producer })
+    await options.beforeHeads?.(voice)
   } catch (error) {
     await projection[Symbol.asyncDispose]()
     throw error
   }
-  const heads = publishHeads({
-    producer,
-    projection,
-    service,
-    writes: topics.flatMap((topic) => (topic.writer === service ? [topic.name] : [])),
-    active: () => true,
-    onError: options.onHeadError,
-  })
+  const monotonic = () => time.monotonic()
+  const writes = writesOf(service)
+  const heads = publishHeads({ producer, projection, service, writes, active: () => true, monotonic, onError })
   return {
-    keyRing,
-    projection,
-    producer,
-    headNow: () => heads.now(),
+    ...voice,
     async [Symbol.asyncDispose]() {
       await heads[Symbol.asyncDispose]()
       await projection[Symbol.asyncDispose]()
     },
+  }
+}
+
+/** Reads what there is; `standBy` does the rest. Disposing ends the work, if it had begun, and publishes the last head. */
+export async function openSuccessor(
+  options: ParticipantOptions & Pick<SuccessionOptions, 'hold' | 'onStanding'>,
+): Promise<Successor> {
+  const { service, time, onFatal, onHeadError: onError, hold, onStanding } = options
+  let succession: Succession | undefined
+  const early = 'it has just started'
+  const voice = await openVoice(options, () => (succession ? succession.silenced() : early))
+  const { projection, producer } = voice
+  const writes = writesOf(service)
+  const owned = new AsyncDisposableStack()
+  owned.use(projection)
+  return {
+    ...voice,
+    standby: () => (succession ? succession.standby() : early),
+    async standBy(work) {
+      const heads = publishHeads({
+        producer,
+        projection,
+        service,
+        writes,
+        active: () => succession?.speaksAsActive ?? false,
+        monotonic: () => time.monotonic(),
+        onError,
+      })
+      owned.use(heads)
+      const more = { ...(hold ? { hold } : {}), ...(onStanding ? { onStanding } : {}) }
+      const { source } = producer
+      succession = owned.use(
+        new Succession({ service, producer: source, projection, heads, writes, time, onFatal, ...more }, work),
+      )
+      await succession.open()
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

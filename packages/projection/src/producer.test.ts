@@ -191,6 +191,7 @@ describe('what cannot be made durable', () => {
       service: 'issuer',
       writes: ['registry.v1', 'revocations.v1'],
       active: () => true,
+      monotonic: installation.time.monotonic,
       onError: (error) => errors.push(error),
     })
     await heads.now()

@@ -11,6 +11,7 @@ import {
 } from '@bailiwick/contracts'
 import { type EventPurpose, type SigningKey, sha256, signEvent } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import { maxHeadSkewMs } from './heads.ts'
 import type { Projection, Time } from './projection.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -50,6 +51,8 @@ export interface ProducerOptions {
   newEventId: () => string
   /** A numbered event that cannot be made durable leaves a gap that nobody could explain: the process must stop. */
   onFatal: (error: unknown) => void
+  /** Why this instance may say nothing but its heads now, while others act. */
+  standby?: () => string | undefined
   /** How long a publish is repeated before that. */
   durableWithinMs?: number
   /** How long to wait for the own event to be read back. */
@@ -61,28 +64,34 @@ export class Producer {
   readonly source: string
   readonly #options: ProducerOptions & { durableWithinMs: number; readBackWithinMs: number }
   #sequence = 0
-  #previous: string
+  #previous: string | undefined
 
-  /** Start after the projection has caught up, so that it knows this service's newest event: the predecessor that is named. */
   constructor(options: ProducerOptions) {
     this.#options = { durableWithinMs: 30_000, readBackWithinMs: 5000, ...options }
     this.source = `/${options.service}/${options.instance}`
-    const last = options.projection.ledger.chains.newestOf(options.service)
-    this.#previous = last ? `${last.source}#${formatSequence(last.sequence)}:${last.hash}` : 'none'
   }
 
   /** The end of its own chain, as a head names it. */
   get end(): { sequence: number; hash: string } {
-    return { sequence: this.#sequence, hash: this.#previous }
+    return { sequence: this.#sequence, hash: this.#previous ?? this.#predecessor() }
+  }
+
+  /** The service's newest event: whoever stood by until now succeeds the one that acted last, not the one before it. */
+  #predecessor(): string {
+    const last = this.#options.projection.ledger.chains.newestOf(this.#options.service)
+    return last ? `${last.source}#${formatSequence(last.sequence)}:${last.hash}` : 'none'
   }
 
   /**
-   * Resolves when all drafts are durable and, on a followed topic, read back. Rejects with `event_too_large` before anything
-   * was numbered, with `deadline_exceeded` when durable but not read back in time: then whether it counts is unknown. When a
-   * numbered event cannot be made durable, `onFatal` has been told.
+   * Resolves when all drafts are durable and, on a followed topic, read back. Rejects before anything was numbered with
+   * `event_too_large`, and with `service_standby` while another instance acts; with `deadline_exceeded` when durable but not
+   * read back in time: then whether it counts is unknown. When a numbered event cannot be made durable, `onFatal` has been told.
    */
   async publish<N extends TopicName>(topic: N, drafts: readonly Draft<N>[]): Promise<Published[]> {
-    const { bus, projection, durableWithinMs, readBackWithinMs, onFatal } = this.#options
+    const { bus, projection, onFatal, standby } = this.#options
+    const standsBy = topic === 'heads.v1' ? undefined : standby?.()
+    if (standsBy !== undefined) throw new ServiceError('service_standby', standsBy)
+    const { durableWithinMs, readBackWithinMs } = this.#deadlines(topic)
     const events = this.#sign(topic, drafts)
     const verdicts = projection.follows(topic)
       ? events.map(({ id }) => projection.verdictOn(topic, id, durableWithinMs + readBackWithinMs))
@@ -101,6 +110,13 @@ export class Producer {
     return events.map(({ id }, n) => ({ id, position: positions[n] as Position, verdict: settled[n] as Verdict }))
   }
 
+  /** An old head is ignored by everybody: there is a newer one by then, and at a stop nobody waits for it. */
+  #deadlines(topic: TopicName): { durableWithinMs: number; readBackWithinMs: number } {
+    const { durableWithinMs, readBackWithinMs } = this.#options
+    const most = topic === 'heads.v1' ? maxHeadSkewMs : Number.POSITIVE_INFINITY
+    return { durableWithinMs: Math.min(durableWithinMs, most), readBackWithinMs: Math.min(readBackWithinMs, most) }
+  }
+
   /** One draft; gives it only if it counts, else throws `state_contended`. */
   async publishOne<N extends TopicName>(topic: N, draft: Draft<N>): Promise<Published> {
     const [published] = await this.publish(topic, [draft])
@@ -112,7 +128,7 @@ export class Producer {
   #sign<N extends TopicName>(topic: N, drafts: readonly Draft<N>[]): { id: string; key: string; bytes: Uint8Array }[] {
     const leaf = topicNamed(topic)?.leaf === true
     let sequence = this.#sequence
-    let previous = this.#previous
+    let previous = this.#previous ?? this.#predecessor()
     const signed = drafts.map((draft) => {
       const id = draft.id ?? this.#options.newEventId()
       const key = draft.key ?? draft.subject
@@ -136,7 +152,7 @@ export class Producer {
       return { id, key, bytes }
     })
     this.#sequence = sequence
-    this.#previous = previous
+    if (sequence > 0) this.#previous = previous
     return signed
   }
 }

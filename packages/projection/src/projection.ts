@@ -75,11 +75,17 @@ export class Projection implements AsyncDisposable {
   }
 
   async #follow(topics: readonly string[], since: 'start' | { time: number }): Promise<void> {
-    const subscription = await this.#options.bus.follow(topics, since, async (batch) => {
+    const { bus } = this.#options
+    const ends = await Promise.all(topics.map((topic) => bus.ends(topic)))
+    const subscription = await bus.follow(topics, since, async (batch) => {
       for (const message of batch) await this.#fold(message)
     })
     this.#subscriptions.push(subscription)
     await Promise.race([subscription.caughtUp, subscription.failed])
+    // What was older than the look back never comes, and nobody must wait for it.
+    for (const [n, topic] of topics.entries())
+      for (const [partition, end] of (ends[n] ?? []).entries())
+        if (end > 0) this.#handle({ topic, partition, offset: end - 1 })
   }
 
   /** Rejects when a follower failed: its owner must stop, for it would decide on the past. */
@@ -95,7 +101,7 @@ export class Projection implements AsyncDisposable {
     } else {
       const { event } = outcome
       const verdict =
-        this.#seen.verdict(message, event.id, message.bytes) ?? (await this.#apply(topic, event, message.timestamp))
+        this.#seen.verdict(message, event.id, message.bytes) ?? (await this.#apply(topic, outcome, message))
       this.#seen.remember(message, event.id, message.bytes)
       if (event.sequence !== undefined)
         this.ledger.chains.apply(event.source, Number(event.sequence), message.bytes, Date.parse(event.time))
@@ -112,14 +118,14 @@ export class Projection implements AsyncDisposable {
     this.#waiters.wake()
   }
 
-  async #judge(topic: TopicName, message: Message): Promise<{ event: DecodedEvent } | ErrorCode> {
+  async #judge(topic: TopicName, message: Message): Promise<Judged | ErrorCode> {
     const definition = topicNamed(topic)
     if (!definition) return 'event_type_unknown'
     const decoded = decodeEvent(definition, message.bytes)
     if (!decoded.ok) return decoded.code
     const event = decoded.event as DecodedEvent
     if (event.partitionkey !== message.key) return 'event_malformed'
-    if (definition.writer === 'agents') return { event }
+    if (definition.writer === 'agents') return { event, kid: '' }
     const { keyRing } = this.#options
     // A service key's event carries its own certificate by the root: that is where trust in keys begins.
     if (event.type === 'service-key.registered' || event.type === 'service-key.changed')
@@ -130,8 +136,10 @@ export class Projection implements AsyncDisposable {
       verified = keyRing.verifyEvent(message.bytes, topic, Date.parse(event.time))
     }
     if (!verified.ok) return verified.code
-    const { service } = verified.value.key
-    return event.source.startsWith(`/${service}/`) && speaksOfItself(event, service) ? { event } : 'key_purpose_wrong'
+    const { service, kid } = verified.value.key
+    return event.source.startsWith(`/${service}/`) && speaksOfItself(event, service)
+      ? { event, kid }
+      : 'key_purpose_wrong'
   }
 
   async #readRegistryToItsEnd(): Promise<void> {
@@ -139,10 +147,11 @@ export class Projection implements AsyncDisposable {
     await this.waitFor({ topic: 'registry.v1', partition: 0, offset: end - 1 }, keyWaitMs).catch(() => undefined)
   }
 
-  async #apply(topic: TopicName, event: DecodedEvent, takenAt: number): Promise<Verdict> {
+  async #apply(topic: TopicName, { event, kid }: Judged, { timestamp: takenAt }: Message): Promise<Verdict> {
     if (topic !== 'heads.v1') return this.ledger.apply(topic, event, takenAt)
     const { time } = this.#options
-    return this.heads.apply(event as DecodedEvent<'heads.v1'>, time.now(), time.monotonic()) ? 'counts' : 'void'
+    const hearing = { kid, takenAt, now: time.now(), monotonic: time.monotonic() }
+    return this.heads.apply(event as DecodedEvent<'heads.v1'>, hearing) ? 'counts' : 'void'
   }
 
   #handle({ topic, partition, offset }: Position): void {
@@ -208,6 +217,15 @@ export class Projection implements AsyncDisposable {
     if (!there) throw new ServiceError('deadline_exceeded', `waiting for ${topic}/${partition}`)
   }
 
+  /** Resolves when all that is in these topics now is folded, as far as they are followed; rejects with `deadline_exceeded`. */
+  async readToEnds(topics: readonly string[], ms: number): Promise<void> {
+    const read = async (topic: string) => {
+      const ends = await this.#options.bus.ends(topic)
+      await Promise.all(ends.map((end, partition) => this.waitFor({ topic, partition, offset: end - 1 }, ms)))
+    }
+    await Promise.all(topics.filter((topic) => this.follows(topic)).map(read))
+  }
+
   /** The verdict on an event that is about to be published: call before publishing. Rejects with `deadline_exceeded`. */
   verdictOn(topic: TopicName, eventId: string, ms: number): Promise<Verdict> {
     return this.#waiters.verdict(waiting(topic, eventId), ms)
@@ -223,6 +241,12 @@ export class Projection implements AsyncDisposable {
     this.#listeners.clear()
     for (const subscription of this.#subscriptions) await subscription[Symbol.asyncDispose]()
   }
+}
+
+/** An event whose form and signature are right, and the key that signed it; an agent's has its own signature inside. */
+interface Judged {
+  event: DecodedEvent
+  kid: string
 }
 
 /** Nobody answers for an event by its id on another topic. */

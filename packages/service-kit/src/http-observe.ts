@@ -8,6 +8,10 @@ import { isLoopback } from './listener.ts'
 import type { Metrics } from './metrics.ts'
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answered also while this instance stands by. */
+    ungated?: boolean
+  }
   interface FastifyRequest {
     /** When its head was read, by the server's monotonic clock. */
     startedAt: number
@@ -50,7 +54,8 @@ export function observeRequests(app: HttpServer, { clock, health, metrics, metri
     )
   })
 
-  const answer = { schema: { response: { 200: z.object({ status: z.string() }) } } }
+  const config = { ungated: true }
+  const answer = { config, schema: { response: { 200: z.object({ status: z.string() }) } } }
   app.get('/healthz', answer, async () => {
     refuseIfFailing(health.liveness())
     return { status: 'live' }
@@ -59,7 +64,7 @@ export function observeRequests(app: HttpServer, { clock, health, metrics, metri
     refuseIfFailing(health.readiness())
     return { status: 'ready' }
   })
-  app.get('/metrics', async (request, reply) => {
+  app.get('/metrics', { config }, async (request, reply) => {
     if (metricsFor === 'loopback' && !isLocal(request)) throw new ServiceError('caller_forbidden')
     return reply.type(metrics.contentType).send(await metrics.text())
   })

@@ -76,9 +76,21 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
   app.addHook('onSend', async (_request, reply) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
+  keepGate(app, health)
   readBodies(app)
   observeRequests(app, options)
   return app
+}
+
+/** While this instance stands by, whoever asks it for anything must ask another one. Before anything of the body is read. */
+function keepGate(app: HttpServer, health: Health): void {
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.routeOptions.config.ungated === true) return
+    const reasons = Object.values(health.gates())
+    if (reasons.length === 0) return
+    reply.header('retry-after', '1') // also where a route words its errors itself
+    throw new ServiceError('service_standby', reasons.join('; '))
+  })
 }
 
 function requestId(given: string | string[] | undefined, random: RandomSource): string {

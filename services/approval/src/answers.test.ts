@@ -1,7 +1,7 @@
 import { verifyApproval } from '@bailiwick/approval-statement'
 import { testClock } from '@bailiwick/service-kit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { agentOf, authority, aWorld, type World } from './approval.fixture.ts'
+import { agentOf, answering, authority, aWorld, type World } from './approval.fixture.ts'
 import { aPerson, type Person } from './browser.fixture.ts'
 
 let world: World
@@ -264,6 +264,7 @@ it('answers nothing after its time, says so on the topic, and the agent hears it
   const again = agentOf(later).sign()
   const { id: known } = (await agentOf(later).submit(again)).json().task
   clock.advance(610_000)
+  await answering(later)
   // Handed in again when the signature is too old for a new request: it is the old one still, and expired.
   expect((await agentOf(later).submit(again)).json()).toMatchObject({ task: { id: known, status: 'expired' } })
   const late = await person.post(`/requests/${id}/approve`, { statement_hash: body.statement_hash, assertion })

@@ -88,13 +88,8 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
     entities: entitiesOf(keys, aRule(options.rule)),
   })
   const at = paths(data)
-  const bus = stack.use(
-    await embeddedBus({
-      dir: at.bus,
-      now: () => systemClock.now(),
-      ...topicSettings,
-    }),
-  )
+  const clock = options.clock === undefined ? systemClock : moved(options.clock)
+  const bus = stack.use(await embeddedBus({ dir: at.bus, now: () => clock.now(), ...topicSettings }))
   const issuer = stack.use(
     await standInIssuer({
       bus,
@@ -121,7 +116,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
         bus,
         trust,
         keys: { event: readKeyFile(at.keys('approval'), 'event', 'approval-event') },
-        clock: options.clock === undefined ? systemClock : moved(options.clock),
+        clock,
         random: systemRandom,
         logger: log,
         health,
@@ -162,6 +157,12 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
     log: () => lines.join(''),
   }
   return { ...world, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** Resolves once approval answers again: a leap of its clocks looks to it as if its heads did not come through meanwhile. */
+export async function answering({ http }: World): Promise<void> {
+  const standsBy = async () => (await http.inject({ method: 'GET', url: '/' })).statusCode === 503
+  while (await standsBy()) await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
 /** The machine's clock, moved by as much as the test's clock was since its start at 0. */

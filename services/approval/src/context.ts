@@ -1,10 +1,10 @@
 import type { Trust } from '@bailiwick/credentials'
-import type { Participant } from '@bailiwick/projection'
+import type { Voice } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource, SerialQueue } from '@bailiwick/service-kit'
 import type { Prose } from './prose.ts'
 
 /** What every use case of approval works with. */
-export interface Approval extends Pick<Participant, 'keyRing' | 'projection' | 'producer'> {
+export interface Approval extends Voice {
   trust: Trust
   /** Its outside address, without a slash at the end. */
   publicUrl: string

@@ -1,7 +1,7 @@
 import type { SigningKey } from '@bailiwick/credentials'
-import { openParticipant } from '@bailiwick/projection'
+import { openSuccessor } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { newId, SerialQueue } from '@bailiwick/service-kit'
+import { newId, SerialQueue, showStanding } from '@bailiwick/service-kit'
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
 import { expireRequests } from './expire-requests.ts'
@@ -21,12 +21,16 @@ export interface ApprovalAdapters extends Omit<Adapters, 'data'> {
 
 const sweepEveryMs = 1000
 
-/** Starts approval: sole writer of requests and their answers, which people sign; it can approve nothing by itself. */
+/**
+ * Starts approval: sole writer of requests and their answers, which people sign; it can approve nothing by itself. One instance
+ * acts, which is this one when it resolves unless another one does; a second one follows everything and stands by.
+ */
 export async function startApproval(config: ApprovalConfig, adapters: ApprovalAdapters): Promise<AsyncDisposable> {
   const { bus, trust, keys, clock, random, logger, health, metrics, http, operator, onFatal } = adapters
   await using started = new AsyncDisposableStack()
-  const participant = started.use(
-    await openParticipant({
+  const { onStanding, gate } = showStanding('approval', { health, metrics, logger })
+  const successor = started.use(
+    await openSuccessor({
       bus,
       trust,
       service: 'approval',
@@ -38,12 +42,13 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
       maxStalenessMs: config.maxStalenessMs,
       onFatal,
       onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
+      onStanding,
     }),
   )
   const prose = started.use(new Prose())
-  await prose.follow(bus, participant.keyRing, { now: clock.now(), onFatal })
+  await prose.follow(bus, successor.keyRing, { now: clock.now(), onFatal })
   const approval: Approval = {
-    ...participant,
+    ...successor,
     trust,
     publicUrl: config.publicUrl.replace(/\/$/, ''),
     requestLifeMs: (config.requestLifeSeconds ?? 3600) * 1000,
@@ -60,9 +65,14 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   operatorRoutes(operator, approval)
   await pageRoutes(http)
   const { countFromTopic } = observeRequestsOf(approval, metrics)
-  health.check('approval-fresh', () => (participant.projection.fresh() ? undefined : 'the state is not proved fresh'))
-  started.use(await receiveFromTopic(approval, bus, countFromTopic))
-  started.use(sweep(approval))
+  health.check('approval-fresh', () => (successor.projection.fresh() ? undefined : 'the state is not proved fresh'))
+  gate(successor.standby)
+  await successor.standBy(async () => {
+    await using work = new AsyncDisposableStack()
+    work.use(await receiveFromTopic(approval, bus, countFromTopic))
+    work.use(sweep(approval))
+    return work.move()
+  })
   const owned = started.move()
   return { [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }

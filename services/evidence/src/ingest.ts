@@ -1,6 +1,6 @@
 import type { Bus, Handled, Message, Subscription } from '@bailiwick/bus'
 import { errorCode } from '@bailiwick/errors'
-import type { Participant } from '@bailiwick/projection'
+import type { Voice } from '@bailiwick/projection'
 import { judgeLeaf, type LeafVerdict, type Refusal } from './judge-leaf.ts'
 import type { LeafIndex } from './leaf-index.ts'
 import { park, parkedId } from './park.ts'
@@ -9,7 +9,7 @@ import { leafTopics } from './topics.ts'
 
 export interface IngestOptions {
   bus: Bus
-  participant: Pick<Participant, 'keyRing' | 'projection' | 'producer'>
+  participant: Voice
   sequencer: Sequencer
   index: Pick<LeafIndex, 'isTold'>
   onParked: (topic: string) => void

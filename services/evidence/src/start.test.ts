@@ -7,6 +7,7 @@ import { generateKey, sha256, signEvent } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/service-kit'
 import { leafHash, openCheckpoint, openTlogProof } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
+import { diskLogStorage } from './disk/disk-log-storage.ts'
 import { Installed } from './evidence.fixture.ts'
 import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
 
@@ -156,12 +157,33 @@ it('parks once what it parked just before it died', async () => {
   expect(offsets.toSorted()).toEqual([0, 1])
 })
 
-it('refuses to write a log that another process writes (V14)', async () => {
+it('stands by while another process writes the log, and says so (V14)', async () => {
   using installed = new Installed()
   await using bus = await openBus(installed)
   await using _issuer = await installed.registered(bus)
   await using _evidence = await installed.evidence(bus)
-  await expect(installed.evidence(bus)).rejects.toMatchObject({ code: 'log_locked' })
+  await using second = await installed.evidence(bus)
+  expect(() => second.size()).toThrow(expect.objectContaining({ code: 'service_standby' }))
+  expect(second.health.readiness()).toHaveProperty('evidence-active', expect.stringContaining('is the active one'))
+  const answer = await second.http.inject({ method: 'GET', url: '/log/checkpoint' })
+  expect(answer.statusCode).toBe(503)
+  expect(answer.json()).toMatchObject({ code: 'service_standby' })
+  expect(answer.headers['retry-after']).toBe('1')
+  expect((await second.http.inject({ method: 'GET', url: '/healthz' })).statusCode).toBe(200)
+})
+
+it('does not take over a log whose lock somebody has who is silent, and does once it is free (V14)', async () => {
+  using installed = new Installed()
+  await using bus = await openBus(installed)
+  await using _issuer = await installed.registered(bus)
+  const silent = await diskLogStorage({ log: installed.at.log, dir: installed.at.evidence })
+  await using evidence = await installed.evidence(bus)
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  expect(evidence.health.readiness()).toHaveProperty('evidence-active', expect.stringContaining('log_locked'))
+  await silent[Symbol.asyncDispose]()
+  while (evidence.health.gates()['evidence-active'] !== undefined)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  expect(evidence.size()).toBeGreaterThanOrEqual(0)
 })
 
 it('refuses the key of another log', async () => {

@@ -1,5 +1,5 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
-import type { Participant } from '@bailiwick/projection'
+import type { Voice } from '@bailiwick/projection'
 import type { Clock, Health, Logger, Metrics } from '@bailiwick/service-kit'
 import { Gaps, gapName } from './gaps.ts'
 import type { Lag } from './lag.ts'
@@ -7,7 +7,7 @@ import type { LeafIndex } from './leaf-index.ts'
 import type { Published } from './log.ts'
 
 export interface WatchOptions {
-  participant: Pick<Participant, 'projection' | 'producer'>
+  participant: Pick<Voice, 'projection' | 'producer'>
   index: Pick<LeafIndex, 'chainOf' | 'isTold'>
   checkpoint: () => Published
   lag: Pick<Lag, 'messages' | 'check'>

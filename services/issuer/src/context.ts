@@ -1,9 +1,9 @@
 import type { SigningKey, Trust } from '@bailiwick/credentials'
-import type { Participant } from '@bailiwick/projection'
+import type { Voice } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 
 /** What every use case of the issuer works with. */
-export interface Issuer extends Pick<Participant, 'keyRing' | 'projection' | 'producer' | 'headNow'> {
+export interface Issuer extends Voice {
   trust: Trust
   credentialKey: SigningKey<'credential'>
   /** `iss` of what it signs: its outside address. */

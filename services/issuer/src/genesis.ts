@@ -2,7 +2,17 @@ import type { Bus } from '@bailiwick/bus'
 import { jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Genesis } from '@bailiwick/installation'
-import type { Draft, Participant } from '@bailiwick/projection'
+import type { Draft, Voice } from '@bailiwick/projection'
+
+/**
+ * Takes the keys that the root certified before the registry has them: an issuer must be heard, by other issuers at least,
+ * before it may write the first registry.
+ */
+export function certifyGenesis({ projection, keyRing }: Pick<Voice, 'projection' | 'keyRing'>, genesis: Genesis): void {
+  for (const { type, id, value } of genesis.entities)
+    if (type === 'service-key' && projection.ledger.registry.record(type, id) === undefined)
+      keyRing.certify(value.certificate)
+}
 
 /**
  * Publishes what of the genesis is not in the registry yet: all of it at the first start, the rest if that start was cut
@@ -10,7 +20,7 @@ import type { Draft, Participant } from '@bailiwick/projection'
  */
 export async function publishGenesis(
   bus: Bus,
-  { projection, producer, keyRing }: Pick<Participant, 'projection' | 'producer' | 'keyRing'>,
+  { projection, producer }: Pick<Voice, 'projection' | 'producer'>,
   genesis: Genesis,
 ): Promise<void> {
   const { registry } = projection.ledger
@@ -20,7 +30,6 @@ export async function publishGenesis(
   if (registry.view().enrolled) return
   for (const { type, id, value, jws } of genesis.entities) {
     if (registry.record(type, id) !== undefined) continue
-    if (type === 'service-key') keyRing.certify(value.certificate)
     const data = { entity: { type, id }, value, hash: jcsHash(value), authorization: { kind: 'root', jws } }
     await producer.publishOne('registry.v1', {
       type: `${type}.registered`,

@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import type { Participant } from '@bailiwick/projection'
+import type { Voice } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { LeafIndex } from '../leaf-index.ts'
@@ -18,20 +18,19 @@ const paramsSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
 export function traceRoute(
   server: HttpServer,
   {
-    index,
-    reader,
+    log,
     keyRing,
     projection,
     trust,
-  }: Pick<Participant, 'projection' | 'keyRing'> & {
-    index: LeafIndex
-    reader: LogReader
+  }: Pick<Voice, 'projection' | 'keyRing'> & {
+    log: () => { index: LeafIndex; reader: LogReader }
     trust: TraceTrust['trust']
   },
 ): void {
   server.get('/v1/trace/*', { schema: { params: paramsSchema } }, async (request) => {
     const id = request.params['*']
     const { registry } = projection.ledger
+    const { index, reader } = log()
     const { ids, leaves, truncated } = await gather(id, { index, readLeaf: reader.leaf, registry })
     if (leaves.length === 0) throw new ServiceError('entity_unknown', 'the log names no such thing')
     const trees = await traceOf(ids, leaves, { trust, keyRing, registry })

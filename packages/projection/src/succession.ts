@@ -1,0 +1,206 @@
+import type { DecodedEvent, ServiceName } from '@bailiwick/contracts'
+import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import type { HeadPublisher } from './head-publisher.ts'
+import { takeoverMs } from './heads.ts'
+import type { Projection, Time } from './projection.ts'
+
+/** `succeeds`: the instance that was silent for too long; undefined when it stopped in order, or there was none. */
+export type Standing = { active: true; succeeds: string | undefined } | { active: false; reason: string }
+
+export interface SuccessionOptions {
+  service: ServiceName
+  /** This instance. */
+  producer: string
+  projection: Projection
+  heads: HeadPublisher
+  /** The topics that the service writes. */
+  writes: readonly string[]
+  time: Time
+  /**
+   * What only one may have, taken before each claim and given back when the claim is void or the work has ended. Throws while
+   * it cannot be had: then this instance goes on standing by.
+   */
+  hold?: () => Promise<AsyncDisposable>
+  onStanding?: (standing: Standing) => void
+  /** This instance must stop: it was succeeded, or could not begin what is the active one's to do. */
+  onFatal: (error: unknown) => void
+}
+
+/**
+ * How long the active one acts after the last head that others surely heard. Shorter than `takeoverMs`, which others wait from
+ * when they heard it: so it stops before they begin, and what it has under way has the rest of the time to arrive.
+ */
+const leaseMs = 2500
+/** Who does not hear itself for so long would not hear another one either: that silence says nothing. */
+const deafMs = 1500
+const lookEveryMs = 100
+const againAfterMs = 300
+const readWithinMs = 5000
+
+/**
+ * Whether this instance is the active one of its service, and when it becomes that (docs/decisions/0012). Disposing ends the
+ * work of the active one, before its last head says that it stops: the next one begins only then.
+ */
+export class Succession implements AsyncDisposable {
+  readonly #options: SuccessionOptions
+  readonly #work: () => Promise<AsyncDisposable | undefined>
+  readonly #owned = new AsyncDisposableStack()
+  #state: 'standby' | 'claiming' | 'taking over' | 'active' | 'succeeded' = 'standby'
+  #reason = 'it has just started'
+  #attempt: Promise<void> | undefined
+  #notBefore = 0
+  /** Since when the active one is silent, monotonic ms. */
+  #silentSince: number
+  #shown: string | undefined = 'nothing yet'
+  #stop: () => void = () => undefined
+
+  /** `work`: what the active one does, begun once this is the active one and knows all that its predecessors wrote. */
+  constructor(options: SuccessionOptions, work: () => Promise<AsyncDisposable | undefined>) {
+    this.#options = options
+    this.#work = work
+    const { time, projection, service } = options
+    const leader = projection.heads.leader(service)
+    this.#silentSince = time.monotonic() - (leader ? Math.max(0, time.now() - leader.takenAt) : 0)
+  }
+
+  /** What its heads say. */
+  get speaksAsActive(): boolean {
+    return this.#state === 'claiming' || this.mayPublish
+  }
+
+  /** Whether this is the active one by all that it has read. */
+  get mayPublish(): boolean {
+    return this.#state === 'taking over' || this.#state === 'active'
+  }
+
+  /** Why it may not publish now, though it may have been the active one a moment ago; undefined while it may. */
+  silenced(): string | undefined {
+    if (!this.mayPublish) return this.#reason
+    const { time, heads } = this.#options
+    if (time.monotonic() - heads.provedAt() <= leaseMs) return undefined
+    return 'its heads do not come through: another instance may have taken over'
+  }
+
+  /** Why it may not answer now; undefined while it may. Ask before each act. */
+  standby(): string | undefined {
+    return this.#state === 'taking over' ? 'it is taking over' : this.silenced()
+  }
+
+  /** Begins to watch. When nobody else is the active one, this one is when it resolves; what is wrong with it then rejects. */
+  async open(): Promise<void> {
+    const { projection } = this.#options
+    const unsubscribe = projection.onFact(({ topic, event }) => {
+      if (topic === 'heads.v1') this.#hear(event as DecodedEvent<'heads.v1'>)
+    })
+    const timer = setInterval(() => this.#look(), lookEveryMs)
+    this.#stop = () => {
+      clearInterval(timer)
+      unsubscribe()
+    }
+    if (this.#mayClaim()) await this.#once((error) => Promise.reject(error))
+    this.#show()
+  }
+
+  #hear({ data, source }: DecodedEvent<'heads.v1'>): void {
+    const { service, producer, projection, time } = this.#options
+    if (data.service !== service) return
+    const leader = projection.heads.leader(service)?.producer
+    if (this.mayPublish && leader !== undefined && leader !== producer) this.#stepDown(leader)
+    if (this.#state !== 'standby') return
+    if (leader === undefined || leader === producer) this.#try()
+    else if (source === leader) this.#silentSince = time.monotonic()
+  }
+
+  #look(): void {
+    const { time, heads } = this.#options
+    this.#show()
+    if (this.#state !== 'standby') return
+    const now = time.monotonic()
+    if (now - heads.provedAt() > deafMs) this.#silentSince = now
+    if (this.#mayClaim()) this.#try()
+  }
+
+  /** Only a guess, to ask at the right moment: the order of heads on the topic decides. */
+  #mayClaim(): boolean {
+    const { projection, service, producer, time } = this.#options
+    const leader = projection.heads.leader(service)?.producer
+    if (leader === undefined || leader === producer) return true
+    return time.monotonic() - this.#silentSince >= takeoverMs
+  }
+
+  #try(): void {
+    if (this.#options.time.monotonic() < this.#notBefore) return
+    void this.#once(async (error) => this.#options.onFatal(error))
+  }
+
+  /** One attempt at a time. `failed` gets what does not pass by itself. */
+  #once(failed: (error: unknown) => Promise<void>): Promise<void> {
+    this.#attempt ??= this.#claim()
+      .catch((error: unknown) => {
+        if (this.#state !== 'standby' || !passes(error)) return failed(error)
+        this.#reason = `it cannot become the active one yet: ${error instanceof Error ? error.message : errorCode(error)}`
+      })
+      .finally(() => {
+        this.#attempt = undefined
+        this.#show()
+      })
+    return this.#attempt
+  }
+
+  async #claim(): Promise<void> {
+    const { service, producer, projection, heads, writes, hold, time, onStanding } = this.#options
+    this.#notBefore = time.monotonic() + againAfterMs
+    const before = projection.heads.leader(service)?.producer
+    await using taken = new AsyncDisposableStack()
+    const held = await hold?.()
+    if (held) taken.use(held)
+    // Its heads name the last event that counts in each topic, whoever wrote it: so it must have read that.
+    await projection.readToEnds([...writes, 'heads.v1'], readWithinMs)
+    if (!this.#mayClaim()) return
+    this.#state = 'claiming'
+    await heads.now()
+    this.#state = projection.heads.leader(service)?.producer === producer ? 'taking over' : 'standby'
+    if (this.#state === 'standby') return
+    this.#owned.use(taken.move())
+    // What the one before still wrote while this one claimed its place.
+    await projection.readToEnds(writes, readWithinMs)
+    const work = await this.#work()
+    if (work) this.#owned.use(work)
+    if (!this.mayPublish) return
+    this.#state = 'active'
+    this.#shown = undefined
+    onStanding?.({ active: true, succeeds: before === producer ? undefined : before })
+  }
+
+  /** What it knows may be the past of a story that goes on without it; a new start reads all of it, and stands by. */
+  #stepDown(leader: string): void {
+    this.#state = 'succeeded'
+    this.#reason = `${leader} took over`
+    const what = `${leader} took over: this instance stops, and stands by once it is started again`
+    this.#options.onFatal(new ServiceError('service_standby', what))
+  }
+
+  #show(): void {
+    const { projection, service, producer, onStanding } = this.#options
+    const leader = projection.heads.leader(service)?.producer
+    if (this.#state === 'taking over' || this.#state === 'claiming') return
+    if (this.#state === 'standby' && leader !== undefined && leader !== producer)
+      this.#reason = `${leader} is the active one`
+    const reason = this.standby()
+    if (reason === this.#shown) return
+    this.#shown = reason
+    onStanding?.(reason === undefined ? { active: true, succeeds: undefined } : { active: false, reason })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop()
+    await this.#attempt
+    await this.#owned.disposeAsync()
+  }
+}
+
+/** Whether it passes by itself, or with whoever is in the way; anything else is wrong with this instance. */
+function passes(error: unknown): boolean {
+  const code = errorCode(error)
+  return errorKinds[code].retryable || code === 'log_locked'
+}

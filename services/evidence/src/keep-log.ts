@@ -1,0 +1,81 @@
+import { join } from 'node:path'
+import { paths } from '@bailiwick/installation'
+import type { Voice } from '@bailiwick/projection'
+import type { Adapters } from '@bailiwick/service-host'
+import { after } from '@bailiwick/service-kit'
+import type { SignerKey } from '@bailiwick/tlog'
+import { CheckpointAnnouncer } from './announce.ts'
+import { startIngest } from './ingest.ts'
+import { Lag } from './lag.ts'
+import { LeafIndex } from './leaf-index.ts'
+import { Log } from './log.ts'
+import { type LogReader, logReader } from './log-reader.ts'
+import type { LogStorage } from './log-storage.ts'
+import { Sequencer } from './sequencer.ts'
+import { leafTopics } from './topics.ts'
+import { startWatch } from './watch.ts'
+
+/** How long a stop waits for what is still on the bus, ms. */
+const drainMs = 3000
+const drainStepMs = 20
+
+/** The log while this instance writes it. */
+export interface KeptLog extends AsyncDisposable {
+  index: LeafIndex
+  reader: LogReader
+  sequencer: Sequencer
+}
+
+/**
+ * Opens the log, by the same steps whether this process wrote it last, or one that died in the middle of it, and takes
+ * everything into it that the bus has. Disposing takes in what the bus holds, as far as a few seconds reach.
+ */
+export async function keepLog(storage: LogStorage, key: SignerKey, voice: Voice, adapters: Adapters): Promise<KeptLog> {
+  const { bus, data, clock, logger, metrics, onFatal } = adapters
+  await using started = new AsyncDisposableStack()
+  const log = await Log.open(storage, key)
+  const checkpoint = () => log.checkpoint
+  const index = started.use(await LeafIndex.open(join(paths(data).evidence, 'index'), storage, log.checkpoint))
+  const announcer = started.use(
+    new CheckpointAnnouncer(voice.producer, key.verifier.name, (error) =>
+      logger.warn({ err: error }, 'a checkpoint was not announced'),
+    ),
+  )
+  const sequencer: Sequencer = new Sequencer({
+    log,
+    index,
+    monotonic: () => clock.monotonic(),
+    onFatal,
+    onPublished(published, leaves) {
+      announcer.announce(published)
+      watch.published(leaves)
+    },
+  })
+  const lag = started.use(new Lag(bus, leafTopics, () => sequencer.consumed))
+  const watch = started.use(startWatch({ ...adapters, participant: voice, index, checkpoint, lag }))
+  started.use(sequencer)
+  const parked = metrics.counter('evidence_parked_total', 'Messages that could not become leaves', ['topic'])
+  const onParked = (topic: string) => {
+    parked.inc({ topic })
+    logger.warn({ topic }, 'parked')
+  }
+  started.use(await startIngest({ bus, participant: voice, sequencer, index, onParked }))
+  // Services stop one after the other, evidence last: what they said at the end still becomes evidence now.
+  started.defer(() => caughtUp(lag, sequencer))
+  const owned = started.move()
+  return {
+    index,
+    reader: logReader(storage, index, checkpoint),
+    sequencer,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** Resolves when the log has all that the bus has, or has had its time: the rest waits on the bus for the next start. */
+async function caughtUp(lag: Lag, sequencer: Sequencer): Promise<void> {
+  for (let waitedMs = 0; waitedMs < drainMs; waitedMs += drainStepMs) {
+    const behind = await lag.measure().catch(() => 0)
+    if (behind === 0 || sequencer.failed) return
+    await after(drainStepMs)
+  }
+}
