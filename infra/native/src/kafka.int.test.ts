@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
@@ -6,6 +8,7 @@ import { startKafka } from './kafka.ts'
 import type { KafkaNode } from './kafka-node.ts'
 import { connectKafka } from './kafka-protocol.ts'
 import { lacks } from './parts.ts'
+import { freePorts } from './ports.ts'
 
 const OFFSETS = '__consumer_offsets'
 
@@ -21,7 +24,15 @@ function topicId(dir: string): string | undefined {
 
 describe.skipIf(lacks('kafka'))('a native Kafka of one node', () => {
   it('serves groups when it is ready, knows no topic that nobody made, and leaves nothing behind', async () => {
-    const kafka = await startKafka()
+    // The first port that is found free is somebody's by the time it is used: others are taken.
+    await using thief = createServer((socket) => socket.resume()).listen(0, '127.0.0.1') // takes all, says nothing
+    await once(thief, 'listening')
+    const stolen = (thief.address() as AddressInfo).port
+    let found = 0
+    const kafka = await startKafka({}, async (count) =>
+      found++ === 0 ? [stolen, ...(await freePorts(count - 1))] : freePorts(count),
+    )
+    expect(found).toBe(2)
     const [node] = kafka.nodes
     if (!node) throw new Error('no node')
     expect(kafka.brokers).toEqual([node.broker])

@@ -8,7 +8,7 @@ import { formatNodes, uuid } from './kafka-format.ts'
 import { type Java, openJava } from './kafka-java.ts'
 import { type KafkaNode, openNode, untilServing } from './kafka-node.ts'
 import { type ClusterSecurity, createSecurity, type KafkaSecurity, openSecurity } from './kafka-security.ts'
-import { freePorts } from './ports.ts'
+import { freePorts, type PortSource } from './ports.ts'
 import { findProgram } from './programs.ts'
 import { stopServer } from './server-process.ts'
 import { removeAtEnd } from './watchdog.ts'
@@ -40,11 +40,11 @@ const TRIES = 3
  * coordinators serve. The first start on a machine fetches the jars and says so on stderr. A folder that holds a cluster
  * is started again as it is, on its old ports.
  */
-export async function startKafka(options: KafkaOptions = {}): Promise<KafkaCluster> {
+export async function startKafka(options: KafkaOptions = {}, ports: PortSource = freePorts): Promise<KafkaCluster> {
   const java = await openRecordedJava()
   for (let tries = 1; ; tries++) {
     try {
-      return await startCluster(java, options, [])
+      return await startCluster(java, options, ports)
     } catch (error) {
       // Somebody took a port since it was found free. A folder of the caller's names its ports for good.
       if (tries === TRIES || options.dir !== undefined || !/Address already in use/.test(String(error))) throw error
@@ -56,17 +56,22 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaClust
 async function openRecordedJava(): Promise<Java> {
   const recording: KafkaOptions = findProgram('openssl') ? { secure: { users: [] } } : {}
   return openJava(report, Object.keys(recording).join(), async (plain, jvmOptions) => {
-    const cluster = await startCluster(plain, recording, jvmOptions)
+    const cluster = await startCluster(plain, recording, freePorts, jvmOptions)
     const [node] = cluster.nodes
     if (node) await Promise.race([node.kill('SIGTERM'), sleep(60_000, undefined, { ref: false })])
     await cluster[Symbol.asyncDispose]()
   })
 }
 
-async function startCluster(java: Java, options: KafkaOptions, jvmOptions: readonly string[]): Promise<KafkaCluster> {
+async function startCluster(
+  java: Java,
+  options: KafkaOptions,
+  portSource: PortSource,
+  jvmOptions: readonly string[] = [],
+): Promise<KafkaCluster> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'bailiwick-kafka-'))
   if (options.dir === undefined) removeAtEnd(dir)
-  const { clusterId, places, security } = await openFolder(java, dir, options)
+  const { clusterId, places, security } = await openFolder(java, dir, options, portSource)
   const login = security?.adminLogin()
   const nodes = places.map((place) => openNode({ java, clusterId, place, jvmOptions, ...(login ? { login } : {}) }))
   const cluster: KafkaCluster = {
@@ -98,7 +103,12 @@ interface ClusterFolder {
 }
 
 /** What the folder holds: the cluster that is there, else a new one, with ports, folders, keys and settings. */
-async function openFolder(java: Java, dir: string, { nodes = 1, secure }: KafkaOptions): Promise<ClusterFolder> {
+async function openFolder(
+  java: Java,
+  dir: string,
+  { nodes = 1, secure }: KafkaOptions,
+  portSource: PortSource,
+): Promise<ClusterFolder> {
   const description = join(dir, 'cluster.json')
   const keys = join(dir, 'security')
   if (existsSync(description)) {
@@ -107,7 +117,7 @@ async function openFolder(java: Java, dir: string, { nodes = 1, secure }: KafkaO
       throw new ServiceError('config_invalid', `${dir} holds another kind of cluster: remove it, or ask for that`)
     return { clusterId, places, ...(secure ? { security: openSecurity(keys) } : {}) }
   }
-  const ports = await freePorts(2 * nodes)
+  const ports = await portSource(2 * nodes)
   const places = Array.from({ length: nodes }, (_, n) => ({
     id: n + 1,
     port: ports[2 * n] ?? 0,

@@ -7,6 +7,9 @@ import { ServiceError } from '@bailiwick/errors'
 const LOWEST = 20_000
 const HIGHEST = 32_767
 
+/** Gives so many ports. */
+export type PortSource = (count: number) => Promise<number[]>
+
 /** Different ports on the loopback that were free a moment ago. */
 export async function freePorts(count: number): Promise<number[]> {
   const found = new Set<number>()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { lacks } from './parts.ts'
+import { freePorts } from './ports.ts'
 import { startRedis } from './redis.ts'
 
 describe.skipIf(lacks('redis'))('a native Redis', () => {
@@ -76,6 +77,14 @@ describe.skipIf(lacks('redis'))('a native Redis', () => {
   it('says so when the port that it was given is taken', async () => {
     await using redis = await startRedis()
     await expect(startRedis({ port: redis.port })).rejects.toThrow(/service_unready: Redis ended before.*in use/s)
+  })
+
+  it('takes another port when somebody took the one that was free', async () => {
+    await using redis = await startRedis()
+    const ports = [redis.port, ...(await freePorts(1))]
+    await using other = await startRedis({}, async () => ports.splice(0, 1))
+    expect(other.port).not.toBe(redis.port)
+    expect(ports).toEqual([])
   })
 
   it('leaves no process and no folder', async () => {

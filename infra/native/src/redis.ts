@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePorts } from './ports.ts'
+import { freePorts, type PortSource } from './ports.ts'
 import { needProgram, runProgram } from './programs.ts'
 import { type ServerCommand, startServer, stopServer, untilReady } from './server-process.ts'
 import { removeAtEnd } from './watchdog.ts'
@@ -45,10 +45,10 @@ const READY_SECONDS = 20
 const GRACE_MILLIS = 2000
 
 /** Starts a Redis by `redis-server` on the path. Resolves when it answers, and has loaded what it had. */
-export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+export async function startRedis(options: RedisOptions = {}, ports: PortSource = freePorts): Promise<RedisServer> {
   const program = needProgram('redis-server')
   for (let tries = 1; ; tries++) {
-    const port = options.port ?? (await freePorts(1))[0] ?? 0
+    const port = options.port ?? (await ports(1))[0] ?? 0
     const redis = await openRedis(program, options, port)
     try {
       await redis.start()

@@ -74,9 +74,9 @@ export async function untilReady(
   }
 }
 
-/** The last lines that a server wrote. */
-export function endOfLog(log: string): string {
-  return lastLines(readFileSync(log, 'utf8'), 30)
+/** The last lines that a server wrote, without Java's stacks, which would be all of it. */
+function endOfLog(log: string): string {
+  return lastLines(readFileSync(log, 'utf8').replace(/^\s+(at |\.\.\. \d+ more).*\n/gm, ''), 30)
 }
 
 function isRunning(child: ChildProcess): boolean {
