@@ -16,6 +16,8 @@ import {
   type TlsSetting,
 } from '@bailiwick/service-kit'
 import { z } from 'zod'
+import { observedBus } from './observe-bus.ts'
+import { observeHealth } from './observe-health.ts'
 
 const settingsSchema = z.object(commonSettings(0))
 /** The settings that every process has. */
@@ -78,6 +80,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const bus = await options.openBus(config)
   const health = new Health()
   health.check('bus', () => bus.unhealthy?.(), { liveness: true })
+  observeHealth(health, metrics)
   const tls = tlsOf(config.BAILIWICK_TLS)
   const server = () => httpServer({ logger, clock, health, metrics, random, ...(tls === undefined ? {} : { tls }) })
   const http = await server()
@@ -88,7 +91,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
   return {
     data,
     trust,
-    bus,
+    bus: observedBus(bus, metrics, () => clock.monotonic()),
     clock,
     random,
     logger,

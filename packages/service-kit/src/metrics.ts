@@ -17,7 +17,13 @@ export interface MetricsOptions {
  */
 export interface Metrics {
   counter<L extends string = never>(name: string, help: string, labels?: readonly L[]): Counter<L>
-  gauge<L extends string = never>(name: string, help: string, labels?: readonly L[]): Gauge<L>
+  /** `read` sets it anew at each scrape, where a value is only true at the time that it is asked for. */
+  gauge<L extends string = never>(
+    name: string,
+    help: string,
+    labels?: readonly L[],
+    read?: (gauge: Gauge<L>) => void,
+  ): Gauge<L>
   /** In seconds; `buckets` are upper bounds, by default 0.5 ms to 10 s. */
   histogram<L extends string = never>(
     name: string,
@@ -38,6 +44,12 @@ export function metrics({ service, processMetrics = true }: MetricsOptions): Met
   registry.setDefaultLabels({ service })
   if (processMetrics) collectDefaultMetrics({ register: registry })
 
+  // By name, since several services of one process may each know a part of one gauge.
+  const readers = new Map<string, (() => void)[]>()
+  const askAll = (name: string) => {
+    for (const read of readers.get(name) ?? []) read()
+  }
+
   function once<M>(name: string, make: (settings: { name: string; registers: Registry[] }) => M): M {
     const full = `bailiwick_${name}`
     // The name decides the kind: two kinds under one name are a defect that the first scrape would show.
@@ -46,7 +58,11 @@ export function metrics({ service, processMetrics = true }: MetricsOptions): Met
 
   return {
     counter: (name, help, labels = []) => once(name, (s) => new Counter({ ...s, help, labelNames: [...labels] })),
-    gauge: (name, help, labels = []) => once(name, (s) => new Gauge({ ...s, help, labelNames: [...labels] })),
+    gauge: (name, help, labels = [], read) => {
+      const gauge = once(name, (s) => new Gauge({ ...s, help, labelNames: [...labels], collect: () => askAll(name) }))
+      if (read) readers.set(name, [...(readers.get(name) ?? []), () => read(gauge)])
+      return gauge
+    },
     histogram: (name, help, labels = [], buckets = SECONDS) =>
       once(name, (s) => new Histogram({ ...s, help, labelNames: [...labels], buckets: [...buckets] })),
     contentType: registry.contentType,

@@ -1,0 +1,36 @@
+import type { Bus } from '@bailiwick/bus'
+import { errorCode } from '@bailiwick/errors'
+import type { Metrics } from '@bailiwick/service-kit'
+
+/** These published nothing; after every other rejection nobody knows (the port's contract). */
+const nothingPublished = new Set(['event_too_large', 'event_malformed', 'queue_full', 'bus_unavailable'])
+
+/**
+ * The same bus, counted: how publishes to each topic end, and how long they take until durable. A head that does not become
+ * durable makes every reader stale, so `heads.v1` is the one to watch.
+ */
+export function observedBus(bus: Bus, metrics: Metrics, monotonic: () => number): Bus {
+  const published = metrics.counter('bus_publishes_total', 'Publishes by how they ended: durable, refused, unknown', [
+    'topic',
+    'result',
+  ])
+  const seconds = metrics.histogram('bus_publish_seconds', 'From a publish to its being durable', ['topic'])
+  return {
+    async publish(topic, events) {
+      const from = monotonic()
+      try {
+        const positions = await bus.publish(topic, events)
+        published.inc({ topic, result: 'durable' })
+        seconds.observe({ topic }, (monotonic() - from) / 1000)
+        return positions
+      } catch (error) {
+        published.inc({ topic, result: nothingPublished.has(errorCode(error)) ? 'refused' : 'unknown' })
+        throw error
+      }
+    },
+    consume: (topics, group, handler) => bus.consume(topics, group, handler),
+    follow: (topics, since, handler) => bus.follow(topics, since, handler),
+    ends: (topic) => bus.ends(topic),
+    [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
+  }
+}

@@ -1,0 +1,12 @@
+import type { Health, Metrics } from '@bailiwick/service-kit'
+
+/** Shows which health checks fail: `check_failing` is there for those that do, and `ready` sums them up. */
+export function observeHealth(health: Health, metrics: Metrics): void {
+  metrics.gauge('ready', 'Whether this process wants work: 1, or 0', [], (gauge) =>
+    gauge.set(Object.keys(health.readiness()).length === 0 ? 1 : 0),
+  )
+  metrics.gauge('check_failing', 'A health check that fails: 1; absent while it passes', ['check'], (gauge) => {
+    gauge.reset()
+    for (const check of Object.keys(health.readiness())) gauge.set({ check }, 1)
+  })
+}

@@ -1,0 +1,54 @@
+import type { Metrics } from '@bailiwick/service-kit'
+
+/** What is looked at of a projection. */
+export interface ObservedProjection {
+  fresh(): boolean
+  readonly heads: { active(service: 'issuer'): { receivedAt: number } | undefined }
+  positions(): Record<string, Record<string, number>>
+  onFact(
+    listener: (fact: { topic: string; event: { type: string }; verdict: 'counts' | 'void' | 'repeated' }) => void,
+  ): () => void
+}
+
+/**
+ * Shows what one service of this process knows and how fresh that is. Readers are compared by what they have folded of each
+ * topic: no question to the bus is needed for it. Facts count from now on, not those that a start reads again.
+ */
+export function observeProjection(
+  role: string,
+  projection: ObservedProjection,
+  { metrics, clock }: { metrics: Metrics; clock: { monotonic(): number } },
+): void {
+  metrics.gauge('projection_fresh', 'Whether the state is proved fresh: 1; 0: nothing is allowed', ['role'], (gauge) =>
+    gauge.set({ role }, projection.fresh() ? 1 : 0),
+  )
+  metrics.gauge(
+    'projection_head_age_seconds',
+    'Since the newest head of the active issuer arrived; absent before the first',
+    ['role'],
+    (gauge) => {
+      const newest = projection.heads.active('issuer')
+      if (newest) gauge.set({ role }, (clock.monotonic() - newest.receivedAt) / 1000)
+    },
+  )
+  metrics.gauge(
+    'projection_folded_messages',
+    'Messages of a topic that are behind this reader',
+    ['role', 'topic'],
+    (gauge) => {
+      for (const [topic, partitions] of Object.entries(projection.positions()))
+        gauge.set(
+          { role, topic },
+          Object.values(partitions).reduce((sum, offset) => sum + offset + 1, 0),
+        )
+    },
+  )
+  const facts = metrics.counter('events_total', 'Events read since the start, by type and whether they count', [
+    'role',
+    'type',
+    'verdict',
+  ])
+  projection.onFact(({ topic, event, verdict }) => {
+    if (topic !== 'heads.v1') facts.inc({ role, type: event.type, verdict })
+  })
+}

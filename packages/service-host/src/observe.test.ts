@@ -1,0 +1,88 @@
+import type { Bus } from '@bailiwick/bus'
+import { ServiceError } from '@bailiwick/errors'
+import { Health, metrics as makeMetrics } from '@bailiwick/service-kit'
+import { expect, it } from 'vitest'
+import { observedBus } from './observe-bus.ts'
+import { observeHealth } from './observe-health.ts'
+import { type ObservedProjection, observeProjection } from './observe-projection.ts'
+
+const newMetrics = () => makeMetrics({ service: 'test', processMetrics: false })
+
+/** The samples of one metric, without its name. */
+async function samples(metrics: ReturnType<typeof newMetrics>, name: string): Promise<string[]> {
+  const lines = (await metrics.text()).split('\n')
+  return lines.flatMap((line) =>
+    line.startsWith(`bailiwick_${name}{`) ? [line.slice(`bailiwick_${name}`.length)] : [],
+  )
+}
+
+it('counts how publishes end, passes on what they gave, and times those that are durable', async () => {
+  const metrics = newMetrics()
+  const ends: (string | undefined)[] = [undefined, 'queue_full', 'outcome_unknown']
+  const bus = {
+    publish: async () => {
+      const code = ends.shift()
+      if (code !== undefined) throw new ServiceError(code as 'queue_full')
+      return [{ topic: 'heads.v1', partition: 0, offset: 7 }]
+    },
+  } as unknown as Bus
+  let now = 0
+  const observed = observedBus(bus, metrics, () => {
+    now += 250
+    return now
+  })
+  expect(await observed.publish('heads.v1', [])).toEqual([{ topic: 'heads.v1', partition: 0, offset: 7 }])
+  await expect(observed.publish('heads.v1', [])).rejects.toMatchObject({ code: 'queue_full' })
+  await expect(observed.publish('heads.v1', [])).rejects.toMatchObject({ code: 'outcome_unknown' })
+  expect(await samples(metrics, 'bus_publishes_total')).toEqual(
+    ['durable', 'refused', 'unknown'].map((result) => `{topic="heads.v1",result="${result}",service="test"} 1`),
+  )
+  expect(await samples(metrics, 'bus_publish_seconds_sum')).toEqual(['{service="test",topic="heads.v1"} 0.25'])
+})
+
+it('shows the checks that fail now, and no others', async () => {
+  const metrics = newMetrics()
+  const health = new Health()
+  let reason: string | undefined = 'it is away'
+  health.check('bus', () => reason)
+  health.check('well', () => undefined)
+  observeHealth(health, metrics)
+  expect(await samples(metrics, 'check_failing')).toEqual(['{check="bus",service="test"} 1'])
+  expect(await samples(metrics, 'ready')).toEqual(['{service="test"} 0'])
+  reason = undefined
+  expect(await samples(metrics, 'check_failing')).toEqual([])
+  expect(await samples(metrics, 'ready')).toEqual(['{service="test"} 1'])
+})
+
+it('shows of two services in one process what each knows, and how old that is, at the time of asking', async () => {
+  const metrics = newMetrics()
+  let monotonic = 1000
+  const listeners: Parameters<ObservedProjection['onFact']>[0][] = []
+  const projection = (fresh: boolean, receivedAt?: number): ObservedProjection => ({
+    fresh: () => fresh,
+    heads: { active: () => (receivedAt === undefined ? undefined : { receivedAt }) },
+    positions: () => ({ 'grants.v1': { '0': 4, '1': -1, '2': 0 } }),
+    onFact: (listener) => {
+      listeners.push(listener)
+      return () => undefined
+    },
+  })
+  const clock = { monotonic: () => monotonic }
+  observeProjection('issuer', projection(true, 900), { metrics, clock })
+  observeProjection('approval', projection(false), { metrics, clock })
+  expect(await samples(metrics, 'projection_fresh')).toEqual([
+    '{role="issuer",service="test"} 1',
+    '{role="approval",service="test"} 0',
+  ])
+  expect(await samples(metrics, 'projection_head_age_seconds')).toEqual(['{role="issuer",service="test"} 0.1'])
+  monotonic = 3900
+  expect(await samples(metrics, 'projection_head_age_seconds')).toEqual(['{role="issuer",service="test"} 3'])
+  expect(await samples(metrics, 'projection_folded_messages')).toContain(
+    '{role="issuer",topic="grants.v1",service="test"} 6',
+  )
+  listeners[0]?.({ topic: 'decisions.v1', event: { type: 'outcome.missing' }, verdict: 'counts' })
+  listeners[0]?.({ topic: 'heads.v1', event: { type: 'head.published' }, verdict: 'counts' })
+  expect(await samples(metrics, 'events_total')).toEqual([
+    '{role="issuer",type="outcome.missing",verdict="counts",service="test"} 1',
+  ])
+})
