@@ -23,8 +23,8 @@ describe.skipIf(skipped)('the connection to Redis', () => {
   afterAll(() => server[Symbol.asyncDispose]())
 
   /** An adopted store with a tree. */
-  async function adopted(options: Parameters<typeof openStore>[1] = {}) {
-    const store = await openStore(server, options)
+  async function adopted(options: Parameters<typeof openStore>[1] = {}, at = server) {
+    const store = await openStore(at, options)
     await store.adopt()
     const root = aRoot()
     await store.refill(root, aTree())
@@ -86,35 +86,41 @@ describe.skipIf(skipped)('the connection to Redis', () => {
   })
 
   it('is made anew when the server becomes a replica, and what it held then is lost even if it is promoted again (V10)', async () => {
-    await using it = await adopted({ watchMs: 3_600_000 })
+    await using turned = await startRedis()
+    await using other = await startRedis()
+    await using it = await adopted({ watchMs: 3_600_000 }, turned)
     const { store } = it
     const proof = aProof()
     expect(await store.remember(proof, START, START + 1000)).toBe(true)
-    await using other = await startRedis()
-    await server.cli('REPLICAOF', '127.0.0.1', String(other.port))
-    await expect(store.remember(aProof(), START, START + 1000)).rejects.toMatchObject(unanswered)
+    await turned.cli('REPLICAOF', '127.0.0.1', String(other.port))
+    await expect(store.count('agent', 1000, START)).rejects.toHaveProperty('cause.message', 'READONLY')
     await eventually(() => store.unhealthy()?.includes('replica'))
     await expect(store.adopt()).rejects.toMatchObject(unanswered)
-    await server.cli('REPLICAOF', 'NO', 'ONE')
-    await eventually(async () => (await store.epoch().catch(() => 'away')) === undefined)
-    expect(await store.remember(proof, START, START + 1000)).toBeUndefined()
+    await turned.cli('REPLICAOF', 'NO', 'ONE')
+    await eventually(() =>
+      store.remember(proof, START, START + 1000).then(
+        (answer) => answer === undefined,
+        () => false,
+      ),
+    )
     await store.adopt()
     expect(store.unhealthy()).toBeUndefined()
   })
 
   it('does not mistake the same server with another history for the one before, without a replica being seen (V10)', async () => {
-    await using it = await adopted({ watchMs: 3_600_000 })
-    await using other = await startRedis({ replicaOf: server })
+    await using turned = await startRedis()
+    await using it = await adopted({ watchMs: 3_600_000 }, turned)
+    await using other = await startRedis({ replicaOf: turned })
     await eventually(async () => (await other.cli('INFO', 'replication')).includes('master_link_status:up'))
     await it.store.adopt() // the first replica begins another history
     await it.store.remember('jti', START, START + 1000)
     await other.cli('REPLICAOF', 'NO', 'ONE')
     await other.cli('DEL', ...(await other.cli('KEYS', '*proof*')).split('\n'))
     // Set back to what the other has: the epoch is there, and so is the process.
-    await server.cli('REPLICAOF', '127.0.0.1', String(other.port))
-    await eventually(async () => (await server.cli('INFO', 'replication')).includes('master_link_status:up'))
-    await server.cli('REPLICAOF', 'NO', 'ONE')
-    expect(await server.cli('EXISTS', 'bailiwick:epoch')).toBe('1')
+    await turned.cli('REPLICAOF', '127.0.0.1', String(other.port))
+    await eventually(async () => (await turned.cli('INFO', 'replication')).includes('master_link_status:up'))
+    await turned.cli('REPLICAOF', 'NO', 'ONE')
+    expect(await turned.cli('EXISTS', 'bailiwick:epoch')).toBe('1')
     expect(await it.store.remember('jti', START, START + 1000)).toBeUndefined()
     expect(await it.store.get(it.root)).toBeUndefined()
   })
@@ -162,7 +168,7 @@ describe.skipIf(skipped)('the connection to Redis', () => {
     const { store, root } = it
     await server.cli('CONFIG', 'SET', 'maxmemory', '1')
     try {
-      await expect(store.advance(root, aTake())).rejects.toMatchObject({ ...unanswered, cause: { message: 'OOM' } })
+      await expect(store.advance(root, aTake())).rejects.toHaveProperty('cause.message', 'OOM')
       await expect(store.remember(aProof(), START, START + 1000)).rejects.toMatchObject(unanswered)
     } finally {
       await server.cli('CONFIG', 'SET', 'maxmemory', '0')
