@@ -1,16 +1,38 @@
+import { missingParts } from '@bailiwick/native'
 import type { Reporter, SerializedError, TestModule } from 'vitest/node'
 
-/** Ends the run with the line CI reads. What broke outside a test (a file that does not load, a rejection nobody awaited) counts as failed. */
+/**
+ * Ends the run with the line CI reads. What broke outside a test (a file that does not load, a hook that throws, a rejection
+ * nobody awaited) counts as failed.
+ */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
     const tests = modules.flatMap((module) => [...module.children.allTests()]).map((test) => test.result().state)
     const count = (state: string) => tests.filter((s) => s === state).length
-    const broken = unhandled.length + modules.reduce((sum, module) => sum + module.errors().length, 0)
+    const suites = modules.flatMap((module) => [module, ...module.children.allSuites()])
+    const broken = unhandled.length + suites.reduce((sum, suite) => sum + suite.errors().length, 0)
     const skipped = count('skipped') + count('pending')
-    process.once('exit', () =>
-      console.log(
-        `${count('passed')} passed, ${count('failed') + broken} failed${skipped ? `, ${skipped} skipped` : ''}`,
-      ),
-    )
+    const missing = skipped === 0 ? [] : missingParts('secure-kafka', 'redis')
+    const inCi = process.env.CI === 'true'
+    if (inCi && missing.length > 0) process.exitCode = 1
+    const totals = { passed: count('passed'), failed: count('failed') + broken, skipped }
+    process.once('exit', () => console.log(closingLines(totals, missing, inCi).join('\n')))
   }
+}
+
+/** The lines; the last is the one that counts. In CI a test that was skipped for want of a part has failed. */
+export function closingLines(
+  { passed, failed, skipped }: { passed: number; failed: number; skipped: number },
+  missing: readonly string[],
+  inCi: boolean,
+): string[] {
+  if (skipped === 0) return [`${passed} passed, ${failed} failed`]
+  if (missing.length === 0) return [`${passed} passed, ${failed} failed, ${skipped} skipped`]
+  const names = missing.map((line) => line.split(':')[0]).join(', ')
+  return [
+    ...missing.map((line) => `MISSING ${line}`),
+    inCi
+      ? `${passed} passed, ${failed + skipped} failed: for want of ${names}`
+      : `${passed} passed, ${failed} failed, ${skipped} SKIPPED for want of ${names}`,
+  ]
 }

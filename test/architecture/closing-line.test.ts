@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest'
+import { closingLines } from '../closing-line.ts'
+
+const missing = ['java: Java 17 or newer (Debian: openjdk-17-jre-headless)', 'redis-server: Redis 7 or newer']
+
+describe('the closing line', () => {
+  it('says what passed and what failed, and what was skipped where something was', () => {
+    expect(closingLines({ passed: 5, failed: 1, skipped: 0 }, [], true)).toEqual(['5 passed, 1 failed'])
+    expect(closingLines({ passed: 5, failed: 0, skipped: 2 }, [], false)).toEqual(['5 passed, 0 failed, 2 skipped'])
+  })
+
+  it('names the parts that a machine lacks, and how to get them', () => {
+    expect(closingLines({ passed: 5, failed: 0, skipped: 7 }, missing, false)).toEqual([
+      'MISSING java: Java 17 or newer (Debian: openjdk-17-jre-headless)',
+      'MISSING redis-server: Redis 7 or newer',
+      '5 passed, 0 failed, 7 SKIPPED for want of java, redis-server',
+    ])
+  })
+
+  it('counts as failed, in CI, what was skipped for want of a part', () => {
+    expect(closingLines({ passed: 5, failed: 1, skipped: 7 }, missing, true).at(-1)).toBe(
+      '5 passed, 8 failed: for want of java, redis-server',
+    )
+  })
+})
