@@ -2,7 +2,7 @@ import { startKafka } from '@bailiwick/native'
 import type kafkajs from 'kafkajs'
 import type { TopicSpec } from '../bus.contract.ts'
 import { kafkaClient } from './client.ts'
-import type { BusLogger } from './connection.ts'
+import type { BusLogger, KafkaConnection } from './connection.ts'
 
 export const silent: BusLogger = { debug() {}, info() {}, warn() {}, error() {} }
 
@@ -18,11 +18,11 @@ export async function aBroker(named: string | undefined): Promise<BrokerUnderTes
 
 /** Makes topics as production has them, on as many copies as asked for, and waits until each partition has a leader. */
 export async function makeTopics(
-  brokers: string[],
+  connection: KafkaConnection,
   topics: readonly TopicSpec[],
   { copies = 1, config = {} }: { copies?: number; config?: Record<string, string> } = {},
 ): Promise<void> {
-  await withAdmin(brokers, async (admin) => {
+  await withAdmin(connection, async (admin) => {
     const entries = Object.entries({ 'message.timestamp.type': 'LogAppendTime', ...config })
     await admin.createTopics({
       waitForLeaders: false,
@@ -36,12 +36,15 @@ export async function makeTopics(
   })
 }
 
-export async function removeTopics(brokers: string[], topics: readonly TopicSpec[]): Promise<void> {
-  await withAdmin(brokers, (admin) => admin.deleteTopics({ topics: topics.map(({ name }) => name) }))
+export async function removeTopics(connection: KafkaConnection, topics: readonly TopicSpec[]): Promise<void> {
+  await withAdmin(connection, (admin) => admin.deleteTopics({ topics: topics.map(({ name }) => name) }))
 }
 
-export async function withAdmin<T>(brokers: string[], work: (admin: kafkajs.Admin) => Promise<T>): Promise<T> {
-  const admin = kafkaClient({ brokers, clientId: 'test' }, () => {}).admin()
+export async function withAdmin<T>(
+  connection: KafkaConnection,
+  work: (admin: kafkajs.Admin) => Promise<T>,
+): Promise<T> {
+  const admin = kafkaClient(connection, () => {}).admin()
   await admin.connect()
   try {
     return await work(admin)

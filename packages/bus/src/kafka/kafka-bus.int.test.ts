@@ -15,8 +15,9 @@ busContract(
   'kafka bus',
   async (topics) => {
     const { brokers } = broker
-    await makeTopics(brokers, topics)
-    const start = () => kafkaBus({ connection: { brokers, clientId: 'contract' }, logger: silent })
+    const connection = { brokers, clientId: 'contract' }
+    await makeTopics(connection, topics)
+    const start = () => kafkaBus({ connection, logger: silent })
     let bus = await start()
     return {
       get bus() {
@@ -34,7 +35,7 @@ busContract(
       },
       async [Symbol.asyncDispose]() {
         await bus[Symbol.asyncDispose]()
-        await removeTopics(brokers, topics)
+        await removeTopics(connection, topics)
       },
     }
   },

@@ -28,7 +28,7 @@ const UNKNOWN_TOPIC_MS = 5000
 export interface KafkaBusOptions {
   connection: KafkaConnection
   logger: BusLogger
-  /** Called when `unhealthy` gets a reason that it did not have. */
+  /** Called when `unhealthy` gets a reason that it did not have; it was logged. */
   onUnhealthy?: (reason: string) => void
   /** How long one batch is repeated before its outcome is reported as unknown, ms. */
   giveUpMs?: number
@@ -49,6 +49,7 @@ export async function kafkaBus(options: KafkaBusOptions): Promise<KafkaBus> {
 
 class Adapter implements KafkaBus {
   readonly #connection: KafkaConnection
+  readonly #logger: BusLogger
   readonly #noise: Noise
   readonly #giveUpMs: number
   readonly #onUnhealthy: (reason: string) => void
@@ -64,13 +65,15 @@ class Adapter implements KafkaBus {
 
   constructor({ connection, logger, onUnhealthy, giveUpMs }: KafkaBusOptions) {
     this.#connection = connection
+    this.#logger = logger
     this.#noise = noise(logger)
     this.#onUnhealthy = onUnhealthy ?? (() => {})
     this.#giveUpMs = giveUpMs ?? 60_000
   }
 
   unhealthy(): string | undefined {
-    return this.#reasons.values().next().value
+    if (this.#reasons.size === 0) return undefined
+    return [...this.#reasons].map(([place, reason]) => `${place}: ${reason}`).join('; ')
   }
 
   async publish(name: string, events: readonly Outgoing[]): Promise<Position[]> {
@@ -236,6 +239,7 @@ class Adapter implements KafkaBus {
       this.#reasons.delete(place)
     } else if (this.#reasons.get(place) !== reason) {
       this.#reasons.set(place, reason)
+      this.#logger.error({ kafka: place, error: reason }, 'Kafka refuses, and waiting does not help')
       this.#onUnhealthy(`${place}: ${reason}`)
     }
   }

@@ -1,0 +1,214 @@
+import { Buffer } from 'node:buffer'
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type KafkaCluster, startKafka } from '@bailiwick/native'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { event, freshName, numbered, readToEnd, text, until } from '../contract/under-test.ts'
+import { makeTopics, silent, withAdmin } from './broker.fixture.ts'
+import type { KafkaConnection } from './connection.ts'
+import { type KafkaBus, kafkaBus } from './kafka-bus.ts'
+import { Load } from './load.fixture.ts'
+
+const TEST = { timeout: 120_000 }
+
+let cluster: KafkaCluster
+
+beforeAll(async () => {
+  cluster = await startKafka({ nodes: 1 })
+}, 120_000)
+afterAll(() => cluster[Symbol.asyncDispose]())
+
+const plain = (): KafkaConnection => ({ brokers: cluster.brokers, clientId: 'faults' })
+
+async function open(options: { giveUpMs?: number } = {}): Promise<KafkaBus> {
+  return await kafkaBus({ connection: plain(), logger: silent, ...options })
+}
+
+async function topicOf(partitions = 3, config: Record<string, string> = {}): Promise<string> {
+  const name = freshName()
+  await makeTopics(plain(), [{ name, partitions }], { config })
+  return name
+}
+
+const node = () => {
+  const [only] = cluster.nodes
+  if (only === undefined) throw new Error('no node')
+  return only
+}
+
+describe('the kafka bus, when its broker fails', () => {
+  it('loses nothing, repeats nothing and keeps the order when the broker is killed and comes back', TEST, async () => {
+    await using bus = await open()
+    const load = new Load(bus, await topicOf(), () => performance.now())
+    await using follower = await load.follow()
+    load.start()
+    await until(() => load.acknowledged > 300)
+    await node().kill('SIGKILL')
+    await sleep(2000)
+    await node().start()
+    const before = load.acknowledged
+    await until(() => load.acknowledged > before + 300)
+    const { published, duplicated } = await load.audit()
+    expect(duplicated).toBe(0)
+    await until(() => load.followed >= published)
+    expect(bus.unhealthy()).toBeUndefined()
+    await follower[Symbol.asyncDispose]()
+  })
+
+  it('does so when the broker is frozen for longer than a request may take', TEST, async () => {
+    await using bus = await open()
+    const load = new Load(bus, await topicOf(), () => performance.now())
+    await using _ = await load.follow()
+    load.start()
+    await until(() => load.acknowledged > 300)
+    await node().kill('SIGSTOP')
+    await sleep(7000)
+    await node().kill('SIGCONT')
+    const before = load.acknowledged
+    await until(() => load.acknowledged > before + 300)
+    expect((await load.audit()).duplicated).toBe(0)
+  })
+
+  it('reports an unknown outcome when it gives up, and a thrown away producer writes nothing later', TEST, async () => {
+    await using bus = await open({ giveUpMs: 1500 })
+    const topic = await topicOf(1)
+    await bus.publish(topic, [event('a', 'first')])
+    await node().kill('SIGKILL')
+    const lost = Promise.all([bus.publish(topic, [event('a', 'lost')]), bus.publish(topic, [event('a', 'lost too')])])
+    await expect(lost).rejects.toMatchObject({ code: 'outcome_unknown' })
+    await node().start()
+    await until(async () => {
+      return await bus.publish(topic, [event('a', 'next')]).then(
+        () => true,
+        () => false,
+      )
+    })
+    await sleep(7000) // more than any attempt of kafkajs may take
+    const read = (await readToEnd(bus, topic)).map(text)
+    expect(read[0]).toBe('first')
+    expect(read.at(-1)).toBe('next')
+    expect(read.filter((one) => one.startsWith('lost'))).toEqual([])
+  })
+
+  it('ends in time with an answer for every call when the broker is away', TEST, async () => {
+    const bus = await open()
+    const topic = await topicOf()
+    await bus.publish(topic, numbered(10))
+    const follower = await bus.follow([topic], 'start', async () => {})
+    await follower.caughtUp
+    await node().kill('SIGKILL')
+    const publishing = Promise.allSettled(numbered(50).map((one) => bus.publish(topic, [one])))
+    const begun = performance.now()
+    await bus[Symbol.asyncDispose]()
+    expect(performance.now() - begun).toBeLessThan(20_000)
+    for (const one of await publishing) expect(one).toMatchObject({ reason: { code: 'outcome_unknown' } })
+    await node().start()
+  })
+})
+
+describe('the kafka bus, when it may not', () => {
+  it('says so at once, and as nobody can heal by waiting: topics, groups, passwords (V13)', TEST, async () => {
+    await using secure = await startKafka({ nodes: 1, secure: { users: ['writer', 'reader'] } })
+    const { caFile, passwordFile } = secure.security as NonNullable<typeof secure.security>
+    const tls = { ca: readFileSync(caFile, 'utf8') }
+    const as = (username: string, password = readFileSync(passwordFile(username), 'utf8').trim()) => {
+      return { brokers: secure.brokers, clientId: username, tls, sasl: { username, password } }
+    }
+    const [topic, other] = [freshName(), freshName()]
+    await makeTopics(
+      as('admin'),
+      [topic, other].map((name) => ({ name, partitions: 1 })),
+    )
+    await withAdmin(as('admin'), (admin) => {
+      const allow = (username: string, operation: number) => ({
+        resourceType: 2, // a topic
+        resourceName: topic,
+        resourcePatternType: 3, // by its name
+        principal: `User:${username}`,
+        host: '*',
+        operation,
+        permissionType: 3, // is allowed
+      })
+      return admin.createAcls({ acl: [allow('writer', 4), allow('reader', 3)] })
+    })
+    const said: string[] = []
+    const logger = { ...silent, error: (_: object, message: string) => void said.push(message) }
+    const openAs = async (connection: KafkaConnection) => await kafkaBus({ connection, logger })
+    await using writer = await openAs(as('writer'))
+    await using reader = await openAs(as('reader'))
+    await using stranger = await openAs(as('reader', 'a wrong password'))
+    await until(() =>
+      writer.publish(topic, [event('a', 'written')]).then(
+        () => true,
+        () => false,
+      ),
+    )
+    expect((await readToEnd(reader, topic)).map(text)).toEqual(['written'])
+    expect([writer.unhealthy(), reader.unhealthy()]).toEqual([undefined, undefined])
+
+    const refused = { code: 'bus_unavailable' }
+    await expect(writer.publish(other, [event('a', 'x')])).rejects.toMatchObject(refused)
+    await expect(reader.publish(topic, [event('a', 'x')])).rejects.toMatchObject(refused)
+    await expect(reader.follow([other], 'start', async () => {})).rejects.toMatchObject(refused)
+    await expect(stranger.publish(topic, [event('a', 'x')])).rejects.toMatchObject(refused)
+    await expect(stranger.follow([topic], 'start', async () => {})).rejects.toMatchObject(refused)
+    const follower = await writer.follow([topic], 'start', async () => {}) // WRITE lets it see the topic, not read it
+    await expect(follower.failed).rejects.toMatchObject(refused)
+    await follower[Symbol.asyncDispose]()
+    expect(reader.unhealthy()).toContain('AUTHORIZATION_FAILED')
+    expect(said.length).toBeGreaterThan(0)
+
+    await reader.consume([topic], 'no-right-to-this-group', async (batch) => batch.map(() => 'done'))
+    await until(() => reader.unhealthy()?.includes('group no-right-to-this-group') === true)
+    expect(await reader.ends(topic)).toEqual([1])
+  })
+})
+
+describe('the kafka bus, when records go', () => {
+  it('fails a follower that retention passed by, rather than skip anything (V13)', TEST, async () => {
+    await using bus = await open()
+    const topic = await topicOf(1)
+    await bus.publish(topic, numbered(10))
+    const gate = Promise.withResolvers<void>()
+    const entered = Promise.withResolvers<void>()
+    const read: string[] = []
+    const follower = await bus.follow([topic], 'start', async (batch) => {
+      read.push(...batch.map(text))
+      entered.resolve()
+      await gate.promise
+    })
+    const failed = expect(follower.failed).rejects.toMatchObject({ code: 'bus_unavailable' })
+    await entered.promise
+    await bus.publish(topic, numbered(10, 10))
+    await withAdmin(plain(), async (admin) => {
+      await admin.fetchTopicOffsets(topic) // else kafkajs does not know whom to ask
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '15' }] })
+    })
+    gate.resolve()
+    await failed
+    expect(read).toEqual(numbered(10).map(({ bytes }) => Buffer.from(bytes).toString()))
+    // A new one begins where the partition now begins.
+    expect((await readToEnd(bus, topic)).map(({ offset }) => offset)).toEqual([15, 16, 17, 18, 19])
+    await follower[Symbol.asyncDispose]()
+  })
+
+  it('reads a compacted topic to its end, over every hole (rule 14)', TEST, async () => {
+    await using bus = await open()
+    const topic = await topicOf(1, {
+      'cleanup.policy': 'compact',
+      'segment.ms': '100',
+      'min.cleanable.dirty.ratio': '0.01',
+      'max.compaction.lag.ms': '100',
+    })
+    let sent = 0
+    await until(async () => {
+      for (const n of [0, 1, 2, 3, 4]) await bus.publish(topic, [event(`key-${n}`, `${n}:${sent}`)])
+      sent += 5
+      await sleep(100)
+      const read = await readToEnd(bus, topic)
+      expect(read.at(-1)?.offset).toBe(sent - 1)
+      expect(new Set(read.map(({ key }) => key)).size).toBe(5)
+      return read.length < sent / 2
+    })
+  })
+})
