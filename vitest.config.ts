@@ -31,6 +31,14 @@ export default defineConfig({
         },
       },
       { extends: true, test: { name: 'e2e', include: ['test/e2e/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'e2e-kafka', // the same files, on a real Kafka and a real Redis
+          include: ['test/e2e/*.test.ts'],
+          globalSetup: ['test/e2e/real-parts.setup.ts'],
+        },
+      },
       { extends: true, test: { name: 'browser', include: ['test/browser/*.test.ts'] } },
       { extends: true, test: { name: 'audit', include: ['test/audit/*.test.ts', 'test/mutants/*.test.ts'] } },
       {

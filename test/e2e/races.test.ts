@@ -4,8 +4,9 @@ import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { adjust, type CallAnswer, Point, read } from './agent-side.ts'
 import { type Granted, granted } from './granted.ts'
+import { takenOnTheLog } from './taken.ts'
 import { Thief } from './thief.ts'
-import { eventually, type Seen } from './world.ts'
+import { eventually } from './world.ts'
 
 const [reading, adjusting] = sampleAuthority.permissions
 const { where, cost, actions, resource } = adjusting
@@ -34,24 +35,6 @@ async function race(system: Granted, points: readonly Point[] = [system.point]):
     ),
   )
 }
-
-/** What the log itself says was taken, by the events that count. */
-async function takenOnTheLog(system: Granted): Promise<number> {
-  let version = 0
-  let head: string | undefined
-  const open = new Set<string>()
-  for (const event of await system.world.events('decisions.v1')) {
-    if (!counts(event, version, head)) continue
-    version++
-    head = event.id
-    if (event.type === 'decision.allowed') open.add(event.subject)
-    if (event.type === 'decision.abandoned') open.delete(event.subject)
-  }
-  return open.size
-}
-const counts = (event: Seen<'decisions.v1'>, version: number, head: string | undefined) =>
-  event.version === version + 1 &&
-  (!('after' in event.data) || event.data.after === undefined || event.data.after === head)
 
 const allowed = (answers: readonly CallAnswer[]) => answers.filter(({ decision }) => decision)
 

@@ -3,11 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
-import { embeddedBus } from '@bailiwick/bus/embedded'
 import type { EventData, EventTypeOf, TopicName } from '@bailiwick/contracts'
 import { type EventPurpose, readKeyFile, type Trust } from '@bailiwick/credentials'
 import type { GrantStore } from '@bailiwick/grant-store'
-import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
 import {
   type Genesis,
   type InitialEntities,
@@ -20,7 +18,6 @@ import {
 import { startIssuer } from '@bailiwick/issuer/start'
 import { type PolicyDecision, type PolicyDecisionAdapters, startPolicyDecision } from '@bailiwick/policy-decision/start'
 import { openParticipant, type Participant } from '@bailiwick/projection'
-import { topicSettings } from '@bailiwick/service-host'
 import {
   Health,
   type HttpServer,
@@ -33,6 +30,7 @@ import {
 } from '@bailiwick/service-kit'
 import { sampleEntities } from '@bailiwick/standalone/sample'
 import { freePort } from '@bailiwick/testkit'
+import { openAdapters } from './adapters-under-test.ts'
 
 type Entities = InitialEntities
 
@@ -59,7 +57,7 @@ const patient = { decisionDeadlineMs: 5000, maxStalenessMs: 6000 }
 const policiesOf = () => readPolicyFiles(join(import.meta.dirname, '../../policies'))
 
 /**
- * Issuer and policy decision on a real bus and grant store, in a folder that goes with the world; approval is a participant
+ * Issuer and policy decision on a real bus and grant store, that go with the world; approval is a participant
  * that signs with approval's own key, so that tests can say what a stolen approval service could say.
  */
 export class World implements AsyncDisposable {
@@ -82,6 +80,7 @@ export class World implements AsyncDisposable {
   pdp!: PolicyDecision
   issuer: AsyncDisposable | undefined
   readonly #owned = new AsyncDisposableStack()
+  #issuers = 0
 
   private constructor(options: WorldOptions, made: { url: string; open: (world: World) => [Bus, GrantStore] }) {
     this.options = options
@@ -101,18 +100,14 @@ export class World implements AsyncDisposable {
     this.store = store
   }
 
-  /** Only the bus: what runs on it is the test's to start. */
+  /** Only the bus and the store: what runs on them is the test's to start. */
   static async empty(options: WorldOptions = {}): Promise<World> {
     const url = `http://localhost:${await freePort()}`
-    const dir = mkdtempSync(join(tmpdir(), 'bailiwick-world-bus-'))
-    const now = () => systemClock.now()
-    const bus = await embeddedBus({ dir: join(dir, 'bus'), ...topicSettings, now })
-    const store = embeddedGrantStore({ dir: join(dir, 'grants'), now })
+    const adapters = await openAdapters()
+    const { bus, store } = adapters
     const world = new World(options, { url, open: () => [bus, options.grantStore?.(store) ?? store] })
     world.#owned.defer(() => rmSync(world.data, { recursive: true, force: true }))
-    world.#owned.defer(() => rmSync(dir, { recursive: true, force: true }))
-    world.#owned.use(bus)
-    world.#owned.use(store)
+    world.#owned.use(adapters)
     world.http = await world.#server()
     world.operator = await world.#server()
     return world
@@ -161,7 +156,7 @@ export class World implements AsyncDisposable {
 
   /** The first on the world's own servers, later ones on new ones. */
   async startIssuer(bus: Bus = this.options.issuerBus?.(this.bus) ?? this.bus): Promise<AsyncDisposable> {
-    if (this.issuer) {
+    if (this.#issuers++ > 0) {
       this.http = await this.#server()
       this.operator = await this.#server()
     }
@@ -185,6 +180,7 @@ export class World implements AsyncDisposable {
 
   async startPdp(
     bus: Bus = this.options.pdpBus?.(this.bus) ?? this.bus,
+    grantStore: GrantStore = this.store,
   ): Promise<PolicyDecision & { http: HttpServer }> {
     const http = this.pdp ? await this.#server() : this.http
     const started = await startPolicyDecision(
@@ -192,7 +188,7 @@ export class World implements AsyncDisposable {
       {
         ...this.#adapters(http, this.operator),
         bus,
-        grantStore: this.store,
+        grantStore,
         keys: {
           event: this.key('policy-decision', 'event', 'pdp-event'),
           permit: this.key('policy-decision', 'permit', 'permit'),

@@ -1,0 +1,40 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Bus } from '@bailiwick/bus'
+import { embeddedBus } from '@bailiwick/bus/embedded'
+import { kafkaAdmin, kafkaBus } from '@bailiwick/bus/kafka'
+import { kafkaTopics } from '@bailiwick/contracts'
+import type { GrantStore } from '@bailiwick/grant-store'
+import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
+import { redisGrantStore } from '@bailiwick/grant-store/redis'
+import { topicSettings } from '@bailiwick/service-host'
+import { logger as makeLogger, systemClock } from '@bailiwick/service-kit'
+import { inject } from 'vitest'
+import { namespacedBus } from './namespaced-bus.ts'
+
+/** The adapters behind both ports, empty: embedded, or Kafka and Redis in the project that starts them (DESIGN §11). */
+export async function openAdapters(): Promise<{ bus: Bus; store: GrantStore } & AsyncDisposable> {
+  await using opened = new AsyncDisposableStack()
+  const parts = inject('realParts')
+  const now = () => systemClock.now()
+  if (parts === undefined) {
+    const dir = mkdtempSync(join(tmpdir(), 'bailiwick-world-bus-'))
+    opened.defer(() => rmSync(dir, { recursive: true, force: true }))
+    const bus = opened.use(await embeddedBus({ dir: join(dir, 'bus'), ...topicSettings, now }))
+    const store = opened.use(embeddedGrantStore({ dir: join(dir, 'grants'), now }))
+    const owned = opened.move()
+    return { bus, store, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  }
+  const logger = makeLogger({ service: 'world', level: 'silent' })
+  const namespace = `world-${randomUUID()}`
+  const connection = { brokers: parts.brokers, clientId: namespace }
+  await using admin = await kafkaAdmin(connection)
+  const topics = kafkaTopics({ dev: true }).map((topic) => ({ ...topic, name: `${namespace}.${topic.name}` }))
+  await admin.applyTopics(topics)
+  const bus = opened.use(namespacedBus(await kafkaBus({ connection, logger }), namespace))
+  const store = opened.use(await redisGrantStore({ url: parts.redis, logger }))
+  const owned = opened.move()
+  return { bus, store, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}

@@ -1,0 +1,19 @@
+import { realKafka, realRedis } from '@bailiwick/testkit'
+import type { TestProject } from 'vitest/node'
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    realParts: { brokers: string[]; redis: string } | undefined
+  }
+}
+
+/** One broker and one Redis for all tests of a project; each world has topics and trees of its own on them. */
+export default async function start(project: TestProject): Promise<() => Promise<void>> {
+  const kafka = await realKafka()
+  const redis = await realRedis()
+  project.provide('realParts', { brokers: kafka.brokers, redis: redis.url })
+  return async () => {
+    await redis[Symbol.asyncDispose]()
+    await kafka[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,125 @@
+import type { ServiceName } from '@bailiwick/contracts'
+import { expect, it } from 'vitest'
+import { Instances } from './instances.ts'
+import { eventually } from './world.ts'
+
+const ofOne = ['issuer', 'approval', 'evidence'] as const satisfies readonly ServiceName[]
+const withinMs = 5000
+
+async function takenOver(instances: Instances, service: ServiceName, by: ReturnType<Instances['active']>) {
+  const began = performance.now()
+  await eventually(() => by.acts() || undefined, 8000)
+  const ms = Math.round(performance.now() - began)
+  console.log(`${service}: taken over after ${ms} ms`)
+  expect(instances.active(service)).toBe(by)
+  return ms
+}
+
+it('each second instance stands by, says so, and answers nothing but how it is', async () => {
+  await using instances = await Instances.open()
+  for (const service of ofOne) {
+    const { host, metrics } = instances.standby(service)
+    for (const [server, url] of [
+      [host.http, '/'],
+      [host.http, '/oauth/jwks'],
+      [host.http, '/log/checkpoint'],
+      [host.operator, '/operator/revocations'],
+    ] as const) {
+      const answer = await server.inject({ method: 'GET', url })
+      expect([answer.statusCode, answer.json().code, answer.headers['retry-after']]).toEqual([
+        503,
+        'service_standby',
+        '1',
+      ])
+    }
+    expect((await host.http.inject('/healthz')).statusCode).toBe(200)
+    const ready = await host.http.inject('/readyz')
+    expect(ready.statusCode).toBe(503)
+    expect(ready.json().detail).toContain(`${service}-active: /${service}/`)
+    expect(await metrics.text()).toContain(`bailiwick_active{role="${service}",service="${service}"} 0`)
+    expect(await instances.active(service).metrics.text()).toContain(
+      `bailiwick_active{role="${service}",service="${service}"} 1`,
+    )
+  }
+  await instances.story()
+})
+
+it('an orderly stop of all active ones hands over at once, and nothing is lost or doubled (V2, V4, V15)', async () => {
+  await using instances = await Instances.open()
+  const first = await instances.story()
+  for (const service of ofOne) {
+    const next = instances.standby(service)
+    await instances.active(service).stop()
+    expect(await takenOver(instances, service, next)).toBeLessThan(1000)
+  }
+  expect(await eventually(async () => ((await first.call()) === 'ok' ? true : undefined), 5000)).toBe(true)
+  await instances.story()
+  const report = await instances.close()
+  expect(report.findings).toEqual([])
+  expect(report.counted['grant.created']).toBe(2)
+  expect(instances.all.flatMap(({ fatal }) => fatal)).toEqual([])
+})
+
+it('one that is cut off acts no more before another one does; the other goes on with what it left (V2, V4, V7, V8)', async () => {
+  await using instances = await Instances.open()
+  const first = await instances.story()
+  const old = ofOne.map((service) => instances.active(service))
+  const next = ofOne.map((service) => instances.standby(service))
+  let together = 0
+  const looking = setInterval(() => {
+    for (const service of ofOne) if (instances.of(service).filter((one) => one.acts()).length > 1) together++
+  }, 5)
+  // What a process leaves that dies: its lock is free. One that is only cut off keeps it, and nobody takes its place.
+  const [issuer, approval, evidence] = old
+  issuer?.cut()
+  approval?.cut()
+  evidence?.cut()
+  const gone = evidence?.stop()
+  for (const [n, service] of ofOne.entries())
+    expect(await takenOver(instances, service, next[n] ?? expect.fail())).toBeLessThan(withinMs)
+  await gone
+  clearInterval(looking)
+  expect(together).toBe(0)
+  const second = await instances.story()
+  const { revoked_sequence } = await instances.approver.withdraw(first.requestId)
+  expect(revoked_sequence).toBe(1)
+  expect(await first.call()).not.toBe('ok')
+  expect(await second.call()).toBe('ok')
+  issuer?.mend()
+  approval?.mend()
+  for (const one of [issuer, approval])
+    expect(await eventually(() => one?.fatal[0], 5000)).toMatchObject({ code: 'service_standby' })
+  expect([issuer?.acts(), approval?.acts()]).toEqual([false, false])
+  expect(await second.call()).toBe('ok')
+  const report = await instances.close()
+  expect(report.findings).toEqual([])
+  expect(report.counted['grant.created']).toBe(2)
+}, 60_000)
+
+it('a credential that was intended by one that died is signed by nobody, unless it is asked for again (V4)', async () => {
+  await using instances = await Instances.open()
+  const { grantId } = await instances.story()
+  const old = instances.active('issuer')
+  const next = instances.standby('issuer')
+  const credentials = async (type: string) =>
+    (await instances.events('grants.v1')).filter((event) => event.type === type)
+  // It dies as soon as its intent is durable.
+  const watching = setInterval(async () => {
+    if ((await credentials('credential.intended')).length === 2) old.cut()
+  }, 1)
+  const asked = instances
+    .agent()
+    .credential({ grantId }, { wait: AbortSignal.timeout(1500) })
+    .catch(() => undefined)
+  await asked
+  clearInterval(watching)
+  old.cut()
+  await takenOver(instances, 'issuer', next)
+  const [intended, issued] = [await credentials('credential.intended'), await credentials('credential.issued')]
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  expect((await credentials('credential.issued')).length).toBe(issued.length)
+  expect((await credentials('credential.intended')).length).toBe(intended.length)
+  await instances.agent().credential({ grantId }, { wait: AbortSignal.timeout(5000) })
+  expect((await credentials('credential.issued')).at(-1)?.source).not.toBe(intended.at(-1)?.source)
+  expect((await instances.close()).findings).toEqual([])
+}, 60_000)
