@@ -1,7 +1,7 @@
 import type { SigningKey } from '@bailiwick/credentials'
 import { openSuccessor } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { newId, SerialQueue, showStanding } from '@bailiwick/service-kit'
+import { newId, observeProjection, SerialQueue, showStanding } from '@bailiwick/service-kit'
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
 import { expireRequests } from './expire-requests.ts'
@@ -67,6 +67,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   const { countFromTopic } = observeRequestsOf(approval, metrics)
   health.check('approval-fresh', () => (successor.projection.fresh() ? undefined : 'the state is not proved fresh'))
   gate(successor.standby)
+  observeProjection('approval', successor.projection, { metrics, clock })
   await successor.standBy(async () => {
     await using work = new AsyncDisposableStack()
     work.use(await receiveFromTopic(approval, bus, countFromTopic))

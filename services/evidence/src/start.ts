@@ -3,7 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { newId, showStanding } from '@bailiwick/service-kit'
+import { newId, observeProjection, showStanding } from '@bailiwick/service-kit'
 import { encodeVkey, parseSkey, type SignerKey } from '@bailiwick/tlog'
 import type { EvidenceConfig } from './config.ts'
 import { diskLogStorage } from './disk/disk-log-storage.ts'
@@ -76,6 +76,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     traceRoute(server, { ...successor, log, trust })
   }
   gate(successor.standby)
+  observeProjection('evidence', successor.projection, { metrics, clock })
   await successor.standBy(async () => {
     if (storage === undefined) throw new ServiceError('invariant_broken', 'the active one has the lock')
     kept = await keepLog(storage, key, successor, adapters)

@@ -2,7 +2,7 @@ import type { SigningKey } from '@bailiwick/credentials'
 import type { Genesis } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { newId, showStanding } from '@bailiwick/service-kit'
+import { newId, observeProjection, showStanding } from '@bailiwick/service-kit'
 import type { IssuerConfig } from './config.ts'
 import type { Issuer } from './context.ts'
 import { dpopNonces } from './dpop-nonces.ts'
@@ -60,6 +60,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   revocationRoutes(operator, issuer)
   health.check('issuer-fresh', () => (issuer.projection.fresh() ? undefined : 'the state is not proved fresh'))
   gate(successor.standby)
+  observeProjection('issuer', successor.projection, { metrics, clock })
   certifyGenesis(successor, genesis)
   await successor.standBy(async () => {
     await publishGenesis(bus, successor, genesis)

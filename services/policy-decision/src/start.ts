@@ -4,7 +4,7 @@ import { type DenialReason, errorCode } from '@bailiwick/errors'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { openParticipant } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { newId } from '@bailiwick/service-kit'
+import { newId, observeProjection } from '@bailiwick/service-kit'
 import { Approvals } from './approvals.ts'
 import { boundedGrantStore } from './bounded-grant-store.ts'
 import { Callers } from './callers.ts'
@@ -57,6 +57,7 @@ export async function startPolicyDecision(
     onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
   })
   const { projection, producer, keyRing } = participant
+  observeProjection('policy-decision', projection, { metrics, clock })
   const record: RecordDecisions = (drafts) => producer.publish('decisions.v1', drafts)
   const pdp: Pdp = {
     keyRing,

@@ -1,4 +1,5 @@
-import type { Metrics } from '@bailiwick/service-kit'
+import type { Clock } from './clock.ts'
+import type { Metrics } from './metrics.ts'
 
 /** What is looked at of a projection. */
 export interface ObservedProjection {
@@ -17,7 +18,7 @@ export interface ObservedProjection {
 export function observeProjection(
   role: string,
   projection: ObservedProjection,
-  { metrics, clock }: { metrics: Metrics; clock: { monotonic(): number } },
+  { metrics, clock }: { metrics: Metrics; clock: Pick<Clock, 'monotonic'> },
 ): void {
   metrics.gauge('projection_fresh', 'Whether the state is proved fresh: 1; 0: nothing is allowed', ['role'], (gauge) =>
     gauge.set({ role }, projection.fresh() ? 1 : 0),
