@@ -9,9 +9,13 @@ const REDIS_PORT = 6379
 
 const sockets = ['/var/run/docker.sock', '/run/podman/podman.sock']
 
-/** Whether a Docker engine answers. Without a socket or a DOCKER_HOST the library, which is slow to load, is not asked. */
+/**
+ * Whether a Docker engine answers. An empty DOCKER_HOST means that none is wanted. Without a socket or a DOCKER_HOST the
+ * library, which is slow to load, is not asked.
+ */
 export async function dockerEngine(environment: NodeJS.ProcessEnv): Promise<boolean> {
   const { DOCKER_HOST, HOME, XDG_RUNTIME_DIR, TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE: override } = environment
+  if (DOCKER_HOST === '') return false
   const rootless = [`${XDG_RUNTIME_DIR}/docker.sock`, `${HOME}/.docker/run/docker.sock`]
   if (!DOCKER_HOST && !override && ![...sockets, ...rootless].some((path) => existsSync(path))) return false
   const { getContainerRuntimeClient } = await import('testcontainers')

@@ -15,7 +15,7 @@ import { dockerEngine, kafkaInDocker, redisInDocker } from './real-parts-docker.
 /** A real Kafka, wherever it came from. Others may use it too: take topic names that nobody else has. */
 export interface RealKafka extends AsyncDisposable {
   /** host:port */
-  readonly brokers: readonly string[]
+  readonly brokers: string[]
   /** Absent where the brokers are not ours to kill. */
   readonly nodes?: KafkaNode[]
   /** Absent where everybody may do everything, or where KAFKA_BROKERS says nothing about it. */
