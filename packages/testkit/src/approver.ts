@@ -20,7 +20,8 @@ export interface Approver {
   deny(requestId: string, reason?: string): Promise<void>
   /** Resolves when the revocation is acknowledged: durable, and it counts. */
   withdraw(requestId: string, reason?: string): Promise<{ revoked_sequence?: number; acknowledged_at?: string }>
-  signIn(): Promise<void>
+  /** `meanwhile` is what happens while the person looks for the key: between the challenge and the signature. */
+  signIn(meanwhile?: () => Promise<unknown>): Promise<void>
 }
 
 export interface ConsoleState {
@@ -82,8 +83,9 @@ export async function enrolApprover(
     },
     withdraw: (requestId, reason) =>
       browser.post(`/console/api/requests/${requestId}/withdraw`, reason === undefined ? {} : { reason }),
-    async signIn() {
+    async signIn(meanwhile) {
       const asked = await browser.post<SignInOffer>('/console/api/session/options', {})
+      await meanwhile?.()
       const assertion = passkey.sign(challengeOf(asked.options.challenge))
       await browser.post('/console/api/session', { sign_in_id: asked.sign_in_id, assertion })
     },

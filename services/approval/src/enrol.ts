@@ -2,17 +2,14 @@ import { passkeyAlgorithms, verifyRegistration } from '@bailiwick/approval-state
 import { encodeBase64url, verifyInvitation } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { generateRegistrationOptions } from '@simplewebauthn/server'
+import { Challenges } from './challenges.ts'
 import type { Approval } from './context.ts'
-import { Transient } from './transient.ts'
 
 const challengeMs = 5 * 60 * 1000
 const enrolledWithinMs = 5000
+const prefix = 'enr_'
 
-interface Pending {
-  challenge: string
-  approverId: string
-  name: string
-}
+const personOf = (approverId: string, name: string) => JSON.stringify([approverId, name])
 
 /**
  * Makes the first approver of a passkey. The holder of the invitation signs, in the browser, for exactly the passkey that
@@ -20,19 +17,18 @@ interface Pending {
  */
 export class Enrolment {
   readonly #approval: Approval
-  readonly #pending: Transient<Pending>
+  readonly #challenges: Challenges
 
   constructor(approval: Approval) {
     this.#approval = approval
-    this.#pending = new Transient({ lifeMs: challengeMs, max: 1000, clock: approval.clock })
+    this.#challenges = new Challenges({ lifeMs: challengeMs, clock: approval.clock, random: approval.random })
   }
 
   /** Creation options, and what the invitation must say besides the passkey. Throws `invitation_invalid` once it was used. */
   async options(approverId: string, name: string) {
     const { random, trust } = this.#approval
     this.#refuseIfUsed()
-    const enrolmentId = `enr_${encodeBase64url(random(24))}`
-    const challenge = random(32)
+    const { id, challenge } = this.#challenges.make(personOf(approverId, name))
     const options = await generateRegistrationOptions({
       rpName: 'Bailiwick',
       rpID: trust.rp_id,
@@ -45,10 +41,9 @@ export class Enrolment {
       authenticatorSelection: { residentKey: 'preferred', userVerification: 'required' },
       supportedAlgorithmIDs: passkeyAlgorithms,
     })
-    this.#pending.put(enrolmentId, { challenge: encodeBase64url(challenge), approverId, name })
     const { installation } = trust
     return {
-      enrolment_id: enrolmentId,
+      enrolment_id: `${prefix}${id}`,
       options,
       invitation: { installation, approver_id: approverId, name, groups: this.#groups() },
     }
@@ -58,10 +53,17 @@ export class Enrolment {
   async enrol(enrolmentId: string, response: unknown, invitation: string): Promise<string> {
     const { trust, keyRing, producer, projection } = this.#approval
     this.#refuseIfUsed()
-    const pending = this.#pending.take(enrolmentId)
-    if (!pending) throw new ServiceError('statement_unknown', 'the challenge was used, or is too old')
+    const id = enrolmentId.startsWith(prefix) ? enrolmentId.slice(prefix.length) : ''
+    const challenge = this.#challenges.find(id)
+    if (!challenge || !this.#challenges.use(id))
+      throw new ServiceError('statement_unknown', 'the challenge was used, or is too old')
     const { rp_id: rpId, origins, installation } = trust
-    const registered = await verifyRegistration({ response, challenge: pending.challenge, rpId, origins })
+    const registered = await verifyRegistration({
+      response,
+      challenge: encodeBase64url(challenge),
+      rpId,
+      origins,
+    })
     if (!registered.ok) throw new ServiceError(registered.code, registered.detail)
     const invited = verifyInvitation({ invitation, key: keyRing.invitation, installation })
     if (!invited.ok) throw new ServiceError('invitation_invalid', invited.detail)
@@ -69,7 +71,7 @@ export class Enrolment {
     const { credential_id, public_key, approver_id, name, groups } = invited.value
     if (credential_id !== passkey.credential_id || public_key !== passkey.public_key)
       throw new ServiceError('invitation_invalid', 'signed for another passkey')
-    if (approver_id !== pending.approverId || name !== pending.name)
+    if (!this.#challenges.isAbout(id, personOf(approver_id, name)))
       throw new ServiceError('invitation_invalid', 'signed for another person')
     await producer.publishOne('approvals.v1', {
       type: 'enrolment.offered',

@@ -2,6 +2,7 @@ import type { Approver, Assertion } from '@bailiwick/contracts'
 import { encodeBase64url, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { generateAuthenticationOptions } from '@simplewebauthn/server'
+import { Challenges } from './challenges.ts'
 import type { Approval } from './context.ts'
 import { whoSigned } from './passkey.ts'
 import { Transient } from './transient.ts'
@@ -22,21 +23,20 @@ export interface Session {
 export class Sessions {
   readonly #approval: Approval
   readonly #sessions: Transient<{ approverId: string }>
-  readonly #challenges: Transient<string>
+  readonly #challenges: Challenges
   readonly #counts = new Map<string, number>()
 
   constructor(approval: Approval) {
     this.#approval = approval
     const { clock } = approval
     this.#sessions = new Transient({ lifeMs: sessionSeconds * 1000, max: 10_000, clock })
-    this.#challenges = new Transient({ lifeMs: challengeMs, max: 10_000, clock })
+    this.#challenges = new Challenges({ lifeMs: challengeMs, clock, random: approval.random })
   }
 
   /** Begins a sign-in; `approverId`, when given, names the passkeys of somebody whose authenticator keeps no list. */
   async challenge(approverId: string | undefined) {
-    const { random, trust, projection } = this.#approval
-    const signInId = encodeBase64url(random(24))
-    const challenge = random(32)
+    const { trust, projection } = this.#approval
+    const { id: signInId, challenge } = this.#challenges.make('sign-in')
     const me = approverId === undefined ? undefined : projection.ledger.registry.get('approver', approverId)
     const options = await generateAuthenticationOptions({
       rpID: trust.rp_id,
@@ -45,15 +45,15 @@ export class Sessions {
       timeout: challengeMs,
       allowCredentials: (me?.credentials ?? []).map(({ credential_id }) => ({ id: credential_id })),
     })
-    this.#challenges.put(signInId, encodeBase64url(challenge))
     return { sign_in_id: signInId, options }
   }
 
   /** Signs in with a signature over the challenge, which counts once. Gives the cookie's value. */
   async signIn(signInId: string, assertion: Assertion): Promise<string> {
-    const challenge = this.#challenges.take(signInId)
-    if (challenge === undefined) throw new ServiceError('statement_unknown', 'the challenge was used, or is too old')
-    const me = await whoSigned(this.#approval, challenge, assertion, this.#counts)
+    const challenge = this.#challenges.find(signInId)
+    if (challenge === undefined) throw unknownChallenge()
+    const me = await whoSigned(this.#approval, encodeBase64url(challenge), assertion, this.#counts)
+    if (!this.#challenges.use(signInId)) throw unknownChallenge()
     return this.open(me.id)
   }
 
@@ -77,3 +77,5 @@ export class Sessions {
     if (cookie !== undefined) this.#sessions.delete(sha256(cookie))
   }
 }
+
+const unknownChallenge = () => new ServiceError('statement_unknown', 'the challenge was used, or is too old')
