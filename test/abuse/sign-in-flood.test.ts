@@ -4,7 +4,9 @@ import { Scene } from './scene.ts'
 
 it('a crowd that only asks for challenges keeps nobody from signing in, and so from withdrawing (V7)', async () => {
   await using scene = await Scene.open()
-  const { grantId, requestId } = await scene.granted()
+  const agent = scene.agent()
+  const { grantId, requestId } = await scene.granted(agent)
+  expect(await scene.tryCall(agent, grantId)).toBe('ok')
   const ask = (body: object = {}) =>
     scene.system.host.http.inject({
       method: 'POST',
@@ -17,5 +19,5 @@ it('a crowd that only asks for challenges keeps nobody from signing in, and so f
       await Promise.all(Array.from({ length: 500 }, () => ask({ approver_id: sample.owner })))
   })
   await scene.approver.withdraw(requestId)
-  expect(await scene.tryCall(scene.agent(), grantId)).toBe('grant_revoked')
+  expect(await scene.tryCall(agent, grantId)).toBe('grant_revoked')
 })
