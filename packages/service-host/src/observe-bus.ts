@@ -14,6 +14,8 @@ export function observedBus(bus: Bus, metrics: Metrics, monotonic: () => number)
     'topic',
     'result',
   ])
+  // A series that appears with 1 has not increased, to Prometheus.
+  for (const result of ['refused', 'unknown']) published.inc({ topic: 'heads.v1', result }, 0)
   const seconds = metrics.histogram('bus_publish_seconds', 'From a publish to its being durable', ['topic'])
   return {
     async publish(topic, events) {

@@ -24,7 +24,7 @@ it('shows of two services in one process what each knows, and how old that is, a
     },
   })
   const clock = { monotonic: () => monotonic }
-  observeProjection('issuer', projection(true, 900), { metrics, clock })
+  observeProjection('issuer', projection(true, 900), { metrics, clock, watchedTypes: ['outcome.missing'] })
   observeProjection('approval', projection(false), { metrics, clock })
   expect(await samples(metrics, 'projection_fresh')).toEqual([
     '{role="issuer",service="test"} 1',
@@ -36,9 +36,9 @@ it('shows of two services in one process what each knows, and how old that is, a
   expect(await samples(metrics, 'projection_folded_messages')).toContain(
     '{role="issuer",topic="grants.v1",service="test"} 6',
   )
+  const missing = '{role="issuer",type="outcome.missing",verdict="counts",service="test"}'
+  expect(await samples(metrics, 'events_total')).toEqual([`${missing} 0`])
   listeners[0]?.({ topic: 'decisions.v1', event: { type: 'outcome.missing' }, verdict: 'counts' })
   listeners[0]?.({ topic: 'heads.v1', event: { type: 'head.published' }, verdict: 'counts' })
-  expect(await samples(metrics, 'events_total')).toEqual([
-    '{role="issuer",type="outcome.missing",verdict="counts",service="test"} 1',
-  ])
+  expect(await samples(metrics, 'events_total')).toEqual([`${missing} 1`])
 })

@@ -18,7 +18,16 @@ export interface ObservedProjection {
 export function observeProjection(
   role: string,
   projection: ObservedProjection,
-  { metrics, clock }: { metrics: Metrics; clock: Pick<Clock, 'monotonic'> },
+  {
+    metrics,
+    clock,
+    watchedTypes = [],
+  }: {
+    metrics: Metrics
+    clock: Pick<Clock, 'monotonic'>
+    /** Shown as 0 before their first event: a series that appears with 1 has not increased, to Prometheus. */
+    watchedTypes?: readonly string[]
+  },
 ): void {
   metrics.gauge('projection_fresh', 'Whether the state is proved fresh: 1; 0: nothing is allowed', ['role'], (gauge) =>
     gauge.set({ role }, projection.fresh() ? 1 : 0),
@@ -49,6 +58,7 @@ export function observeProjection(
     'type',
     'verdict',
   ])
+  for (const type of watchedTypes) facts.inc({ role, type, verdict: 'counts' }, 0)
   projection.onFact(({ topic, event, verdict }) => {
     if (topic !== 'heads.v1') facts.inc({ role, type: event.type, verdict })
   })

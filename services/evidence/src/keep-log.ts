@@ -55,6 +55,8 @@ export async function keepLog(storage: LogStorage, key: SignerKey, voice: Voice,
   const watch = started.use(startWatch({ ...adapters, participant: voice, index, checkpoint, lag }))
   started.use(sequencer)
   const parked = metrics.counter('evidence_parked_total', 'Messages that could not become leaves', ['topic'])
+  // A series that appears with 1 has not increased, to Prometheus: the first one would go unnoticed.
+  for (const topic of leafTopics) parked.inc({ topic }, 0)
   const onParked = (topic: string) => {
     parked.inc({ topic })
     logger.warn({ topic }, 'parked')

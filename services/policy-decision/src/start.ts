@@ -57,7 +57,7 @@ export async function startPolicyDecision(
     onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
   })
   const { projection, producer, keyRing } = participant
-  observeProjection('policy-decision', projection, { metrics, clock })
+  observeProjection('policy-decision', projection, { metrics, clock, watchedTypes: ['outcome.missing'] })
   const record: RecordDecisions = (drafts) => producer.publish('decisions.v1', drafts)
   const pdp: Pdp = {
     keyRing,
@@ -84,6 +84,8 @@ export async function startPolicyDecision(
   const dropped = metrics.counter('denials_dropped_total', 'Denials that fell out of the full queue to the log')
   const denials = new Denials(pdp, () => dropped.inc())
   const decisions = metrics.counter('decisions_total', 'Decisions by answer and reason', ['decision', 'reason'])
+  // A series that appears with 1 has not increased, to Prometheus: the first failure would go unnoticed.
+  decisions.inc({ decision: 'deny', reason: 'internal' }, 0)
   const seconds = metrics.histogram('decision_seconds', 'Time of one decision, evidence included')
   const unsubscribe = projection.onFact((fact) => {
     pdp.approvals.onFact(fact)
