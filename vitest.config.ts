@@ -39,6 +39,7 @@ export default defineConfig({
           globalSetup: ['test/e2e/real-parts.setup.ts'],
         },
       },
+      { extends: true, test: { name: 'parity', include: ['test/parity/*.test.ts'] } },
       { extends: true, test: { name: 'browser', include: ['test/browser/*.test.ts'] } },
       { extends: true, test: { name: 'audit', include: ['test/audit/*.test.ts', 'test/mutants/*.test.ts'] } },
       {

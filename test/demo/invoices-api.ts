@@ -2,6 +2,8 @@ import type { Action, SigningKey, Trust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { bailiwickPep, type GuardedHandler, type OutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
 import { type Clock, Health, httpServer, type Logger, metrics, type RandomSource } from '@bailiwick/service-kit'
+import { sample, sampleKey } from '@bailiwick/standalone/sample'
+import type { RunningSystem } from '@bailiwick/testkit'
 import { z } from 'zod'
 
 /** The invoices, and how often each effect really happened: what a denial must leave as it is. */
@@ -135,6 +137,27 @@ export async function startInvoicesApi(options: InvoicesApiOptions): Promise<Inv
   await http.listen({ port: Number(new URL(url).port) })
   const owned = started.move()
   return { url, ledger, delivered: () => point.delivered(), [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** The API of the sample world of a running system. */
+export function startSampleInvoices(
+  system: Omit<RunningSystem, 'bus' | typeof Symbol.asyncDispose>,
+  options: Pick<InvoicesApiOptions, 'store' | 'tamper'>,
+): Promise<InvoicesApi> {
+  const { data, trust, invoicesUrl, url, clock, random, logger } = system
+  return startInvoicesApi({
+    url: invoicesUrl,
+    id: sample.enforcementPoint,
+    toolServer: sample.toolServer,
+    trust,
+    callerKey: sampleKey(data, 'point-caller'),
+    outcomeKey: sampleKey(data, 'point-outcome'),
+    pdpUrl: url,
+    clock,
+    random,
+    logger,
+    ...options,
+  })
 }
 
 /** Changes a call's arguments the moment that the PDP has answered about them. */

@@ -10,7 +10,7 @@ import { fileOutcomeStore } from '@bailiwick/pep'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { enrolApprover, type RunningSystem } from '@bailiwick/testkit'
-import { startInvoicesApi } from './invoices-api.ts'
+import { startSampleInvoices } from './invoices-api.ts'
 
 export interface Step {
   step: number
@@ -214,20 +214,9 @@ const problemOf = async (response: Response) =>
   (await response.json()) as { code?: string; access_request?: { endpoint: string } }
 
 async function openInvoices(system: RunningSystem) {
-  const { data, invoicesUrl, url, trust, clock, random, logger } = system
   let tampering = false
-  const api = await startInvoicesApi({
-    url: invoicesUrl,
-    id: sample.enforcementPoint,
-    toolServer: sample.toolServer,
-    trust,
-    callerKey: sampleKey(data, 'point-caller'),
-    outcomeKey: sampleKey(data, 'point-outcome'),
-    pdpUrl: url,
-    store: fileOutcomeStore(join(data, 'sample', 'outcomes.json')),
-    clock,
-    random,
-    logger,
+  const api = await startSampleInvoices(system, {
+    store: fileOutcomeStore(join(system.data, 'sample', 'outcomes.json')),
     tamper: (args) => {
       if (tampering) args.invoice = 'INV-40'
     },

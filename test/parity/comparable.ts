@@ -1,0 +1,33 @@
+/** Members that differ from run to run whatever happened: ids, times, salts, hashes, signatures, sequences, positions (V16). */
+const ownOfARun = new Set(['id', 'time', 'sequence', 'previous', 'jws', 'partitionkey', 'traceparent', 'nonce', 'ms'])
+
+/**
+ * What an event says, whenever and wherever it was said: text for a multiset. Strings that are ids, hashes, keys, salts,
+ * signatures or times become what they are; a number that is a time, too. The producer is its service.
+ */
+export function comparable(bytes: Uint8Array): string {
+  const event = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, unknown>
+  return JSON.stringify(masked({ ...event, source: String(event.source).split('/')[1] }))
+}
+
+function masked(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(masked)
+  if (typeof value === 'string') return maskedText(value)
+  if (typeof value === 'number') return value > 1e9 ? '<time>' : value
+  if (typeof value !== 'object' || value === null) return value
+  const members = Object.entries(value).filter(([name]) => !ownOfARun.has(name))
+  return Object.fromEntries(
+    members.map(([name, member]): [string, unknown] => [maskedText(name), masked(member)]).toSorted(byName),
+  )
+}
+
+const byName = ([a]: [string, unknown], [b]: [string, unknown]) => (a < b ? -1 : 1)
+
+function maskedText(text: string): string {
+  if (/^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text)) return '<time>'
+  return text
+    .replaceAll(/\bhttp:\/\/localhost:\d+/g, '<url>')
+    .replaceAll(/\b([a-z]{2,4})_[A-Za-z0-9_-]{16,}/g, '<$1>')
+    .replaceAll(/[A-Za-z0-9_-]{20,}(\.[A-Za-z0-9_-]{20,})*/g, (long) => (/\d/.test(long) ? '<hash>' : long))
+    .replaceAll(/<hash>#\d+/g, '<event>')
+}

@@ -1,0 +1,171 @@
+import type { Agent } from '@bailiwick/agent'
+import { errorCode } from '@bailiwick/errors'
+import { memoryOutcomeStore } from '@bailiwick/pep'
+import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { type Approver, enrolApprover, type RunningSystem } from '@bailiwick/testkit'
+import { startSampleInvoices } from '../demo/invoices-api.ts'
+
+/** One thing that somebody does; what it names by number is what was asked for n-th. */
+export type Step =
+  | { does: 'ask'; agent: (typeof sample.agents)[number]; calls: number; over: 'topic' | 'http' }
+  | { does: 'approve'; task: number; narrowedCalls?: number }
+  | { does: 'deny'; task: number }
+  | { does: 'call'; task: number; tool: 'read' | 'adjust' | 'delete'; amount: string; without?: 'grant' }
+  | { does: 'withdraw'; task: number }
+
+/** A history that the seed alone decides: the same steps in every mode. */
+export function historyOf(seed: number, length: number): Step[] {
+  const random = mulberry32(seed)
+  const below = (n: number) => Math.floor(random() * n)
+  const oneOf = <T>(values: readonly [T, ...T[]]): T => values[below(values.length)] ?? values[0]
+  const steps: Step[] = []
+  const tasks: ('asked' | 'approved' | 'over')[] = []
+  const inState = (...states: string[]) => tasks.flatMap((state, n) => (states.includes(state) ? [n] : []))
+  while (steps.length < length) {
+    const [asked] = inState('asked')
+    const known = inState('approved', 'over')
+    const dice = random()
+    if (asked !== undefined) {
+      const deny = dice < 0.15
+      steps.push(
+        deny
+          ? { does: 'deny', task: asked }
+          : { does: 'approve', task: asked, ...(dice < 0.5 ? { narrowedCalls: 1 + below(4) } : {}) },
+      )
+      tasks[asked] = deny ? 'over' : 'approved'
+    } else if (known.length === 0 || dice < 0.12) {
+      const over = oneOf<'topic' | 'http'>(['topic', 'http'])
+      steps.push({ does: 'ask', agent: oneOf(sample.agents), calls: 3 + below(8), over })
+      tasks.push('asked')
+    } else if (dice < 0.2 && inState('approved').length > 0) {
+      const task = inState('approved')[0] ?? 0
+      steps.push({ does: 'withdraw', task })
+      tasks[task] = 'over'
+    } else {
+      const [first = 0, ...more] = known
+      steps.push({
+        does: 'call',
+        task: oneOf([first, ...more]),
+        tool: oneOf(['read', 'read', 'adjust', 'adjust', 'delete']),
+        amount: oneOf(['1', '20.50', '500', '500.01', '1e3']),
+        ...(dice > 0.95 ? { without: 'grant' as const } : {}),
+      })
+    }
+  }
+  return steps
+}
+
+/** Plays a history, one step after the other. Gives what each step was answered. */
+export async function play(system: RunningSystem, history: readonly Step[]): Promise<string[]> {
+  const approver = await enrolApprover(system)
+  await using invoices = await startSampleInvoices(system, { store: memoryOutcomeStore() })
+  const player = new Player(system, approver)
+  const answers: string[] = []
+  for (const step of history) {
+    answers.push(`${step.does}: ${await player.play(step)}`)
+    // What a step reported is known before the next one asks: else which of two comes first is the machine's choice.
+    await invoices.delivered()
+  }
+  return answers
+}
+
+interface Task {
+  agent: Agent
+  requestId: string
+  grantId?: string
+}
+
+class Player {
+  readonly #system: RunningSystem
+  readonly #approver: Approver
+  readonly #tasks: Task[] = []
+
+  constructor(system: RunningSystem, approver: Approver) {
+    this.#system = system
+    this.#approver = approver
+  }
+
+  async play(step: Step): Promise<string> {
+    switch (step.does) {
+      case 'ask':
+        return this.#ask(step)
+      case 'approve': {
+        const { agent, requestId } = this.#task(step.task)
+        const narrowed = step.narrowedCalls === undefined ? {} : { authority: authorityOf(step.narrowedCalls) }
+        const answer = await this.#approver.approve(requestId, narrowed)
+        const { grant_id: grantId } = answer
+        this.#tasks[step.task] = { agent, requestId, ...(grantId === undefined ? {} : { grantId }) }
+        return answer.status
+      }
+      case 'deny':
+        await this.#approver.deny(this.#task(step.task).requestId, 'Not now.')
+        return 'denied'
+      case 'withdraw': {
+        const { revoked_sequence } = await this.#approver.withdraw(this.#task(step.task).requestId, 'No longer.')
+        return `revocation ${revoked_sequence}`
+      }
+      case 'call':
+        return this.#call(step)
+    }
+  }
+
+  #task(n: number): Task {
+    const task = this.#tasks[n]
+    if (task === undefined) throw new Error(`nobody asked for task ${n}`)
+    return task
+  }
+
+  async #ask({ agent: name, calls, over }: Extract<Step, { does: 'ask' }>): Promise<string> {
+    const agent = sampleAgent(this.#system, name)
+    const ask = { authority: authorityOf(calls), mode: 'window', expiresInSeconds: 3600, purpose: 'Parity.' } as const
+    const known = new Set((await this.#approver.state()).requests.map(({ id }) => id))
+    if (over === 'http') await agent.request(ask)
+    else await this.#system.bus.publish('access-requests.v1', [agent.accessRequestEvent(agent.signRequest(ask))])
+    for (let tries = 0; tries < 400; tries++) {
+      const { requests } = await this.#approver.state()
+      const pending = requests.find(({ id }) => !known.has(id))
+      if (pending) {
+        this.#tasks.push({ agent, requestId: pending.id })
+        return 'pending'
+      }
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+    throw new Error('the request was not received')
+  }
+
+  async #call({ task, tool, amount, without }: Extract<Step, { does: 'call' }>): Promise<string> {
+    const { agent, grantId } = this.#task(task)
+    const properties = tool === 'adjust' ? { invoice: 'INV-7', amount, currency: 'EUR' } : { invoice: 'INV-7' }
+    const granted = without === undefined && grantId !== undefined
+    try {
+      const response = await agent.fetch(
+        `${this.#system.invoicesUrl}/${tool}`,
+        { method: 'POST' },
+        {
+          ...(granted ? { grant: { grantId } } : {}),
+          action: 'tools/call',
+          resource: { type: 'tool', id: `${sample.toolServer}/${tool}` },
+          properties,
+        },
+      )
+      const answer = (await response.json()) as { code?: string }
+      return `${response.status} ${response.ok ? 'allowed' : answer.code}`
+    } catch (error) {
+      return `no credential: ${errorCode(error)}` // the issuer refused
+    }
+  }
+}
+
+const authorityOf = (calls: number) => ({ ...sampleAuthority, budget: { ...sampleAuthority.budget, calls } })
+
+/** A small generator of which all that matters is that it is the same everywhere. */
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
