@@ -128,6 +128,27 @@ describe('a proof', () => {
     }
   })
 
+  it('is asked for once, whichever instance the next call reaches: at the start, and after a loss', async () => {
+    const clock = testClock(startedAt)
+    const memory = new Memory()
+    const open = (seed: number) =>
+      new Proofs(
+        memory.connect(() => 'whole'),
+        clock,
+        seededRandom(seed),
+      )
+    const [a, b] = [open(1), open(2)]
+    for (const one of [a, b]) await one.adopt()
+    expect(await a.accept('one', seconds(clock), undefined)).toBe('nonce_required')
+    expect(await b.accept('two', seconds(clock), a.nonce())).toBe('accepted')
+    memory.lose()
+    expect(await a.accept('three', seconds(clock), undefined)).toBe('nonce_required')
+    expect(await b.accept('four', seconds(clock), a.nonce())).toBe('accepted')
+    memory.lose()
+    expect(await b.accept('five', seconds(clock), undefined)).toBe('nonce_required')
+    expect(await a.accept('six', seconds(clock), b.nonce())).toBe('accepted')
+  })
+
   it('of before a loss is refused by the instance that notices, and by every other (V10)', async () => {
     const { clock, memory, a, b } = await instances(2)
     const [iat, nonce] = [seconds(clock), b.nonce()]
@@ -137,7 +158,7 @@ describe('a proof', () => {
     expect(await b.accept('one', iat, undefined)).toBe('nonce_required')
     expect(await a.accept('two', iat, nonce)).toBe('nonce_required')
     expect(await b.accept('three', iat, b.nonce())).toBe('accepted')
-    expect(await a.accept('three', iat, b.nonce())).toBe('nonce_required')
+    expect(await a.accept('three', iat, b.nonce())).toBe('replayed')
     clock.advance(settledMs)
     expect(await a.accept('four', seconds(clock), undefined)).toBe('accepted')
   })

@@ -23,8 +23,12 @@ export class Proofs {
   readonly #random: RandomSource
   readonly #limit: number
   readonly #here = new Map<string, number>()
-  /** Of the nonces that all instances accept, once the store has said that the proof is new. */
-  #secret: Uint8Array
+  /**
+   * Of the nonces that all instances accept, once the store has said that the proof is new: the store's epoch, so that what one
+   * of them asks for is good at whichever the next call reaches. It names a memory that has lost nothing since it began, and a
+   * proof made with it is not older.
+   */
+  #secret: Uint8Array | string
   /** Of the nonces that this instance alone accepts: it holds for as long as its memory does. */
   #aloneSecret: Uint8Array
   /** Proofs made before this moment (ms since the epoch) may have been seen by a memory that is lost. */
@@ -59,9 +63,10 @@ export class Proofs {
     // Before: a proof may be judged as soon as the store answers again. After: others counted proofs meanwhile.
     this.#forgetOld()
     this.#alone = true
-    await this.#store.adopt()
+    const epoch = await this.#store.adopt()
     this.#alone = false
     this.#forgetOld()
+    this.#secret = epoch
   }
 
   #forgetOld(): void {
@@ -75,8 +80,9 @@ export class Proofs {
     return this.#alone ? this.#aloneNonce(window) : this.#sharedNonce(window)
   }
 
+  /** By the clock that all instances have; they may differ in it a little. */
   #window(): number {
-    return Math.floor(this.#clock.monotonic() / windowMs)
+    return Math.floor(this.#clock.now() / windowMs)
   }
 
   #sharedNonce(window: number): string {
@@ -89,7 +95,7 @@ export class Proofs {
 
   #isOurs(nonce: string | undefined): boolean {
     const window = this.#window()
-    return nonce !== undefined && (nonce === this.#sharedNonce(window) || nonce === this.#sharedNonce(window - 1))
+    return nonce !== undefined && [window, window - 1, window + 1].some((one) => nonce === this.#sharedNonce(one))
   }
 
   #isAlone(nonce: string | undefined): boolean {
@@ -106,7 +112,12 @@ export class Proofs {
   async accept(id: string, madeAt: number, nonce: string | undefined): Promise<ProofVerdict> {
     const now = this.#clock.now()
     const alone = this.#isAlone(nonce)
-    if (!alone && (nonce?.startsWith(alonePrefix) || this.#mayBeOld(madeAt, nonce))) return 'nonce_required'
+    if (!alone && nonce?.startsWith(alonePrefix)) return 'nonce_required'
+    if (!alone && this.#mayBeOld(madeAt, nonce)) {
+      // The nonce may be of an epoch that others made; and the one that is asked for must be good with them.
+      await this.#joinOthers()
+      if (this.#mayBeOld(madeAt, nonce)) return 'nonce_required'
+    }
     if ((this.#here.get(id) ?? 0) > now) return 'replayed'
     const until = now + proofMaxAgeMs + 2 * proofLeewayMs
     if (!this.#rememberHere(id, until, now)) return 'nonce_required'
@@ -115,6 +126,15 @@ export class Proofs {
     if (alone) return 'accepted'
     // Once more: the store may have been lost and adopted since this proof was looked at.
     return shared === 'new' && !this.#mayBeOld(madeAt, nonce) ? 'accepted' : 'nonce_required'
+  }
+
+  async #joinOthers(): Promise<void> {
+    try {
+      await this.readopt()
+      this.#alone = false
+    } catch {
+      this.#alone = true
+    }
   }
 
   async #rememberShared(id: string, now: number, until: number): Promise<'new' | 'seen' | 'unknown'> {
