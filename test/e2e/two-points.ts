@@ -4,8 +4,12 @@ import { logger } from '@bailiwick/service-kit'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { adjust, type CallAnswer, type CallAsk, Point } from './agent-side.ts'
 import { type Granted, granted } from './granted.ts'
+import type { World } from './world.ts'
 
 const [, { where, cost, actions, resource }] = sampleAuthority.permissions
+
+/** Less than a proof's leeway of 5 s. */
+const aheadMs = 4_800
 
 /** As many calls as given, and money for all of them. */
 export const callsOnly = (calls: number) => ({
@@ -14,12 +18,21 @@ export const callsOnly = (calls: number) => ({
   budget: { calls, cost: { EUR: '9000.00' } },
 })
 
-/** An enforcement point that keeps what it sent, and whose thief sends it again elsewhere. */
+/**
+ * An enforcement point that keeps what was sent through it, so that a thief may send it again elsewhere. Its agents' clocks are
+ * as far ahead as is let pass: to an instance that lost its memory seconds ago their proofs are of now, and Redis' word counts.
+ */
 export class RecordingPoint extends Point {
   readonly bodies: Record<string, unknown>[] = []
+  readonly #now: () => number
+
+  constructor(world: World, http?: World['http']) {
+    super(world, http)
+    this.#now = () => world.clock.now()
+  }
 
   override body(ask: CallAsk) {
-    const made = super.body(ask)
+    const made = super.body({ ...ask, proof: { now: this.#now() + aheadMs, ...ask.proof } })
     this.bodies.push(made.body)
     return made
   }

@@ -30,6 +30,7 @@ export interface Connection extends AsyncDisposable {
 
 /** More than this many calls that wait for answers is a server that does not keep up: it is away for the next one. */
 const MOST_WAITING = 10_000
+const tooMany = 'too many calls wait for it'
 const LONGEST_BACK_OFF_MS = 1_000
 const START_MS = 2_000
 
@@ -106,7 +107,7 @@ export async function openConnection(options: ConnectionOptions, onUnfit: () => 
     check,
     unhealthy,
     async run({ lua, sha }, keys, args) {
-      if (waiting >= MOST_WAITING) throw unanswered(new Error('too many calls wait for it'))
+      if (waiting >= MOST_WAITING) throw unanswered(new Error(tooMany))
       waiting++
       try {
         return await redis.evalsha(sha, keys.length, ...keys, ...args).catch((error) => {
@@ -143,8 +144,9 @@ function redisOptions(address: RedisAddress, tls: { ca: string } | undefined, de
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     commandTimeout: deadlineMs,
-    // A server that holds still is left: the next calls are refused at once instead of each waiting out its deadline.
-    socketTimeout: deadlineMs,
+    // A server that holds still is left: the next calls are refused at once instead of each waiting out its deadline. Later
+    // than a call's own deadline, which also passes when it is this process that held still.
+    socketTimeout: Math.max(2 * deadlineMs, 1_000),
     disconnectTimeout: deadlineMs,
     connectTimeout: Math.max(deadlineMs, 1_000),
     retryStrategy: (attempt) => Math.min(25 * 2 ** Math.min(attempt, 10), LONGEST_BACK_OFF_MS),
@@ -173,12 +175,14 @@ function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   if ('code' in error && typeof error.code === 'string') return error.code
   const [, word] = /^([A-Z]{3,})\b/.exec(error.message) ?? []
-  return word ?? (clientSentences.has(error.message) ? error.message : 'error')
+  return word ?? sentences.find(([about]) => about.test(error.message))?.[1] ?? 'error'
 }
 
-const clientSentences = new Set([
-  'Command timed out',
-  'Connection is closed.',
-  "Stream isn't writeable and enableOfflineQueue options is false",
-  'too many calls wait for it',
-])
+/** What ioredis says, in words of ours: a sentence of its own that is new might hold anything. */
+const sentences: readonly [RegExp, string][] = [
+  [/^Command timed out/, 'no answer in time'],
+  [/^Socket timeout/, 'the server holds still'],
+  [/^(Connection is closed|Command aborted|Reached the max retries)/, 'the connection was lost'],
+  [/^Stream isn't writeable/, 'there is no connection'],
+  [new RegExp(`^${tooMany}`), tooMany],
+]
