@@ -43,6 +43,8 @@ export interface Instance {
   /** From now on it hears nothing, and nothing that it says arrives: as a process that is stopped or cut off. */
   cut(): void
   mend(): void
+  /** Cut off at the moment when it is about to say this. */
+  cutBefore(text: string): void
   /** An orderly stop. */
   stop(): Promise<void>
 }
@@ -116,11 +118,17 @@ export class Instances implements AsyncDisposable {
     })
   }
 
-  /** One whole story: asked, approved, minted, called. Whoever is told to wait waits; sessions do not outlive their instance. */
-  async story(): Promise<{ requestId: string; grantId: string; call: () => Promise<string> }> {
+  /** Asked by the agent; nobody has answered. */
+  async ask(): Promise<string> {
     const agent = this.agent()
     const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600 })
-    const { requestId } = await patiently(() => agent.request(signed))
+    return (await patiently(() => agent.request(signed))).requestId
+  }
+
+  /** The rest of the story: approved, minted, called. Whoever is told to wait waits; sessions do not outlive their instance. */
+  async story(asked?: string): Promise<{ requestId: string; grantId: string; call: () => Promise<string> }> {
+    const agent = this.agent()
+    const requestId = asked ?? (await this.ask())
     const grantId = await patiently(async () => {
       const known = await agent.status(requestId)
       if (known.status === 'approved' && known.grantId !== undefined) return known.grantId
@@ -203,6 +211,18 @@ async function startInstance(
   const cuttable: FaultyBus = faultyBus(shared(bus), ({ method }) =>
     off && (method === 'publish' || method === 'ends') ? 'before' : undefined,
   )
+  const cut = () => {
+    off = true
+    for (const topic of topics) cuttable.hold(topic)
+  }
+  let last: string | undefined
+  const mortal: Bus = {
+    ...shared(cuttable),
+    publish(topic, events) {
+      if (last !== undefined && events.some(({ bytes }) => Buffer.from(bytes).includes(last ?? ''))) cut()
+      return cuttable.publish(topic, events)
+    },
+  }
   const config = readConfig(z.object(commonSettings(port)), {
     BAILIWICK_DATA: place.data,
     BAILIWICK_PORT: String(port),
@@ -212,7 +232,7 @@ async function startInstance(
     await openHost({
       config,
       socket: join(place.data, `${port}.sock`),
-      openBus: async () => cuttable,
+      openBus: async () => mortal,
       clock: systemClock,
       random: systemRandom,
       logger,
@@ -230,9 +250,9 @@ async function startInstance(
     metrics,
     fatal,
     acts: () => stopped === undefined && Object.keys(host.health.gates()).length === 0,
-    cut() {
-      off = true
-      for (const topic of topics) cuttable.hold(topic)
+    cut,
+    cutBefore(text) {
+      last = text
     },
     mend() {
       off = false

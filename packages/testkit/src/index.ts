@@ -1,6 +1,7 @@
 export { type Approver, type ConsoleState, enrolApprover, type Narrowed } from './approver.ts'
+export { type Front, openFront } from './front.ts'
 export { missingParts, type RealKafka, type RealRedis, realKafka, realRedis } from './real-parts.ts'
-export { freePort, type RunningSystem } from './running-system.ts'
+export { freePort, type Place, preparePlace, type RunningSystem } from './running-system.ts'
 export { ServiceProcess } from './service-process.ts'
 export * from './software-passkey.ts'
 export { type Processes, type ProcessesOptions, startProcesses } from './start-processes.ts'

@@ -1,6 +1,10 @@
 import { encodeBase64url } from '@bailiwick/credentials'
 import type { Producer } from '@bailiwick/projection'
+import { withDeadline } from '@bailiwick/service-kit'
 import type { Published } from './log.ts'
+
+/** How long a stop waits for what it has under way. */
+const lastWordMs = 1000
 
 /**
  * Publishes each new checkpoint on `checkpoints.v1`; while one is on its way only the newest of those that follow waits, so
@@ -24,8 +28,9 @@ export class CheckpointAnnouncer implements AsyncDisposable {
     this.#running ??= this.#run()
   }
 
+  /** The lock must not wait for a bus that does not answer: whoever goes on announces a newer one. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#running
+    await withDeadline(this.#running ?? Promise.resolve(), lastWordMs).catch(() => undefined)
   }
 
   async #run(): Promise<void> {
