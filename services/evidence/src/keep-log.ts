@@ -5,6 +5,7 @@ import type { Adapters } from '@bailiwick/service-host'
 import { after } from '@bailiwick/service-kit'
 import type { SignerKey } from '@bailiwick/tlog'
 import { CheckpointAnnouncer } from './announce.ts'
+import { assertBusKept } from './assert-bus-kept.ts'
 import { startIngest } from './ingest.ts'
 import { Lag } from './lag.ts'
 import { LeafIndex } from './leaf-index.ts'
@@ -28,12 +29,13 @@ export interface KeptLog extends AsyncDisposable {
 
 /**
  * Opens the log, by the same steps whether this process wrote it last, or one that died in the middle of it, and takes
- * everything into it that the bus has. Disposing takes in what the bus holds, as far as a few seconds reach.
+ * everything into it that the bus has. Throws `log_inconsistent` for a log or a bus that lost something. Disposing takes in what the bus holds, as far as a few seconds reach.
  */
 export async function keepLog(storage: LogStorage, key: SignerKey, voice: Voice, adapters: Adapters): Promise<KeptLog> {
   const { bus, data, clock, logger, metrics, onFatal } = adapters
   await using started = new AsyncDisposableStack()
   const log = await Log.open(storage, key)
+  await assertBusKept(bus, log.consumed)
   const checkpoint = () => log.checkpoint
   const index = started.use(await LeafIndex.open(join(paths(data).evidence, 'index'), storage, log.checkpoint))
   const announcer = started.use(
