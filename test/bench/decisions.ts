@@ -73,7 +73,7 @@ async function inProcess({ quick }: Bench, world: World, grants: readonly Grante
     { name: `decided, ${width} in flight`, value: many.rate, unit: '/s' },
     { name: `decided, ${width} in flight, p50`, value: median(many.each), unit: 'ms' },
     { name: `decided, ${width} in flight, p99`, value: percentile(many.each, 0.99), unit: 'ms' },
-    { name: 'decided, denied by the deadline of 1 s', value: many.late, unit: '' },
+    { name: 'decided, denied for being late', value: many.late, unit: '' },
     { name: 'decided, one at a time, p50', value: median(one.each), unit: 'ms' },
     { name: 'decided, one at a time, p99', value: percentile(one.each, 0.99), unit: 'ms' },
   ]
@@ -98,9 +98,9 @@ async function overHttp({ quick }: Bench, world: World, grants: readonly Granted
   ]
 }
 
-/** On a machine that is busy with something else a decision may be late; anything else is not what is measured here. */
+/** On a machine that is busy with something else a decision, or the head that proves its state, may be late; anything else is not what is measured here. */
 function lateOrThrow(reason: string | undefined): 1 {
-  if (reason !== 'deadline_exceeded') throw new Error(`denied: ${reason}`)
+  if (reason !== 'deadline_exceeded' && reason !== 'state_stale') throw new Error(`denied: ${reason}`)
   return 1
 }
 
