@@ -1,0 +1,139 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Message } from '@bailiwick/bus'
+import { kafkaBus } from '@bailiwick/bus/kafka'
+import { type DecodedEvent, decodeEvent, topicNamed } from '@bailiwick/contracts'
+import { lacks } from '@bailiwick/native'
+import { DecisionState } from '@bailiwick/projection'
+import { type Processes, startProcesses } from '@bailiwick/testkit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { tell } from '../demo/story.ts'
+import { builtGo, type Ended, missingPrograms, python, pythonWithPackages, run } from './programs.ts'
+
+const left = process.env.CI !== 'true' && missingPrograms().length > 0
+
+type Decision = DecodedEvent<'decisions.v1'>
+
+/** The line of a decision, said a third time, from our own reading of the topic; undefined for what is none. */
+function lineOf(event: Decision, counts: boolean): string | undefined {
+  const [action, resource] =
+    'action' in event.data && event.data.action
+      ? [event.data.action.name, `${event.data.action.resource.type}:${event.data.action.resource.id}`]
+      : ['-', '-']
+  const agent = ('actor' in event.data && event.data.actor?.agent) || '-'
+  const line = (verdict: string, reason: string, id: string) =>
+    [event.time, counts ? verdict : 'VOID', reason, agent, action, resource, event.partitionkey, id].join('\t')
+  switch (event.type) {
+    case 'decision.allowed':
+      return line('ALLOW', 'allowed', event.data.decision_id)
+    case 'decision.denied':
+      return line('DENY', event.data.reason, event.data.decision_id)
+    case 'decision.abandoned':
+      return line('ABANDONED', '-', event.data.decision_id)
+    default:
+      return undefined
+  }
+}
+
+/** What stands on decisions.v1 now, and the lines that a reader prints of it. */
+async function readDecisions(system: Processes): Promise<{ messages: Message[]; lines: string[] }> {
+  await using bus = await kafkaBus({ connection: system.connection('admin'), logger: system.logger })
+  const messages: Message[] = []
+  const state = new DecisionState({ base: true })
+  const lines: string[] = []
+  await using following = await bus.follow(['decisions.v1'], 'start', async (batch) => {
+    for (const message of batch) {
+      messages.push({ ...message, bytes: Uint8Array.from(message.bytes) })
+      const decoded = decodeEvent(topicNamed('decisions.v1') ?? expect.fail('no topic'), message.bytes)
+      if (!decoded.ok) return expect.fail(decoded.detail)
+      const event = decoded.event as Decision
+      const line = lineOf(event, state.apply(event) === 'counts')
+      if (line !== undefined) lines.push(line)
+    }
+  })
+  await following.caughtUp
+  return { messages, lines: lines.toSorted() }
+}
+
+describe.skipIf(lacks('secure-kafka', 'redis') || left)(
+  'consumers in other languages, on a real Kafka with ACLs',
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'consumers-'))
+    const programs: [file: string, args: readonly string[]][] = []
+    let system: Processes
+
+    /** Both programs, as a user of Kafka; each starts at the beginning and ends after so many lines. */
+    const runAll = (user: string, max: number): Promise<Ended[]> => {
+      const { security, brokers } = system.kafka
+      const env = {
+        BAILIWICK_BUS: `kafka://${brokers.join(',')}`,
+        BAILIWICK_DATA: system.data,
+        BAILIWICK_KAFKA_CA: security?.caFile,
+        BAILIWICK_KAFKA_USER: user,
+        BAILIWICK_KAFKA_PASSWORD_FILE: security?.passwordFile(user),
+      }
+      const options = ['--from-beginning', '--max', String(max), '--timeout', '60']
+      return Promise.all(programs.map(([file, args]) => run(file, [...args, ...options], { env })))
+    }
+    const linesOf = ({ out }: Ended) => out.trimEnd().split('\n').toSorted()
+
+    beforeAll(async () => {
+      programs.push([await pythonWithPackages(), [join(python, 'consume.py')]], [await builtGo(folder), []])
+      system = await startProcesses({ readers: ['siem'] })
+      const failed: string[] = []
+      await tell(system, async (title, step) => {
+        await step().catch((error: unknown) => failed.push(`${title}: ${String(error)}`))
+      })
+      expect(failed).toEqual([])
+    }, 600_000)
+    afterAll(async () => {
+      await system?.[Symbol.asyncDispose]()
+      rmSync(folder, { recursive: true, force: true })
+    })
+
+    it('print the same line for each decision of the story as we do, each verified back to trust.json', async () => {
+      const { lines } = await readDecisions(system)
+      const verdicts = new Set(lines.map((line) => line.split('\t')[1]))
+      expect(verdicts).toContain('ALLOW')
+      expect(verdicts).toContain('DENY')
+      expect(lines.length).toBeGreaterThan(50)
+      for (const ended of await runAll('siem', lines.length)) {
+        expect({ code: ended.code, err: ended.err }).toEqual({ code: 0, err: '' })
+        expect(linesOf(ended)).toEqual(lines)
+      }
+    }, 180_000)
+
+    it('show nothing to whoever may not read', async () => {
+      for (const ended of await runAll('agents', 1)) {
+        expect(ended).toMatchObject({ code: 2, out: '' })
+        expect(ended.err).toContain('TOPIC_AUTHORIZATION_FAILED')
+      }
+    }, 60_000)
+
+    it('say of an ALLOW that somebody with the right to write changed that it is BAD, and exit with 1 (V12)', async () => {
+      const { messages, lines } = await readDecisions(system)
+      const allowed =
+        messages.find(({ bytes }) => Buffer.from(bytes).includes('"decision.allowed"')) ?? expect.fail('none')
+      const forged = Buffer.from(Buffer.from(allowed.bytes).toString().replace('"permission":0', '"permission":1'))
+      expect(forged).not.toEqual(Buffer.from(allowed.bytes))
+      // The policy-decision's Kafka password was stolen, and not its key.
+      await using thief = await kafkaBus({ connection: system.connection('policy-decision'), logger: system.logger })
+      const [position] = await thief.publish('decisions.v1', [{ key: allowed.key, bytes: forged }])
+      const bad = [
+        '-',
+        'BAD',
+        'signature_invalid',
+        '-',
+        '-',
+        '-',
+        '-',
+        `decisions.v1/${position?.partition}/${position?.offset}`,
+      ]
+      for (const ended of await runAll('siem', lines.length + 1)) {
+        expect(ended).toMatchObject({ code: 1, err: '' })
+        expect(linesOf(ended)).toEqual([...lines, bad.join('\t')].toSorted())
+      }
+    }, 180_000)
+  },
+)

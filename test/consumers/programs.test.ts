@@ -1,0 +1,28 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { go, missingPrograms, python, pythonWithPackages, run } from './programs.ts'
+
+const missing = missingPrograms()
+
+describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('consumers in other languages', () => {
+  let interpreter = ''
+  beforeAll(async () => {
+    interpreter = await pythonWithPackages()
+  }, 300_000)
+
+  it('the Python reader makes of the vectors what the vectors say (V12)', async () => {
+    const { code, err } = await run(interpreter, ['-m', 'unittest'], { cwd: python })
+    expect(err).toMatch(/^Ran \d+ tests/m)
+    expect([code, err.trim().split('\n').at(-1)]).toEqual([0, 'OK'])
+  })
+
+  it('the Go reader makes of the vectors what the vectors say (V12)', async () => {
+    const { code, out, err } = await run('go', ['test', '-count=1', './...'], { cwd: go })
+    expect([code, err]).toEqual([0, ''])
+    expect(out).toMatch(/^ok\s/)
+  }, 300_000)
+
+  it('the Go program is formatted and vetted', async () => {
+    expect(await run('gofmt', ['-l', '.'], { cwd: go })).toMatchObject({ code: 0, out: '' })
+    expect(await run('go', ['vet', './...'], { cwd: go })).toMatchObject({ code: 0 })
+  }, 300_000)
+})

