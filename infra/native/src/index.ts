@@ -1,4 +1,5 @@
 export { type KafkaCluster, type KafkaOptions, startKafka } from './kafka.ts'
+export type { SideDoor } from './kafka-config.ts'
 export type { KafkaNode } from './kafka-node.ts'
 export type { KafkaSecurity } from './kafka-security.ts'
 export { lacks, missingParts, type Part } from './parts.ts'

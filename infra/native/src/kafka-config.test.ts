@@ -48,6 +48,15 @@ it('encrypts both listeners of a secure node, and passes its other settings on',
   expect(Object.values(secure).join()).not.toContain('PLAINTEXT')
 })
 
+it('tells whoever comes by the side door the address of what stands before it, and all others its own', () => {
+  const sideDoor = { port: 9301, toldPort: 9401 }
+  expect(settings(serverProperties({ ...first, sideDoor }, [first], {}))).toMatchObject({
+    listeners: 'SASL_SSL://127.0.0.1:9001,SIDE://127.0.0.1:9301,CONTROLLER://127.0.0.1:9101',
+    'advertised.listeners': 'SASL_SSL://127.0.0.1:9001,SIDE://127.0.0.1:9401',
+    'listener.security.protocol.map': 'SASL_SSL:SASL_SSL,SIDE:SASL_SSL,CONTROLLER:SSL',
+  })
+})
+
 it('names the version of Kafka that the pom fetches', () => {
   const pom = readFileSync(join(import.meta.dirname, '../pom.xml'), 'utf8')
   expect(pom).toContain(`<artifactId>kafka_2.13</artifactId>\n      <version>${KAFKA_VERSION}</version>`)

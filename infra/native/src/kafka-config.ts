@@ -6,6 +6,15 @@ export interface NodePlace {
   port: number
   controllerPort: number
   dir: string
+  sideDoor?: SideDoor
+}
+
+/** A second way in for clients, who are told another address than the node's own: that of whatever stands between. */
+export interface SideDoor {
+  /** Where the node listens. */
+  port: number
+  /** What it tells clients who came in here; nothing of ours listens on it. */
+  toldPort: number
 }
 
 /** server.properties of one KRaft node that is broker and controller, on the loopback. */
@@ -15,14 +24,18 @@ export function serverProperties(node: NodePlace, all: readonly NodePlace[], sec
   const majority = Math.floor(copies / 2) + 1
   // A dead broker pauses its partitions for that long; three at once on a small machine need more than one.
   const sessionMillis = copies === 1 ? 1000 : 3000
+  const { sideDoor } = node
+  const own = `${listener}://127.0.0.1:${node.port}`
+  const behind = sideDoor ? `,SIDE://127.0.0.1:${sideDoor.port}` : ''
   const settings = {
     'process.roles': 'broker,controller',
     'node.id': node.id,
     'controller.quorum.voters': all.map(({ id, controllerPort }) => `${id}@127.0.0.1:${controllerPort}`).join(','),
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': listener,
-    listeners: `${listener}://127.0.0.1:${node.port},CONTROLLER://127.0.0.1:${node.controllerPort}`,
-    'listener.security.protocol.map': `${listener}:${listener},CONTROLLER:${secure ? 'SSL' : 'PLAINTEXT'}`,
+    listeners: `${own}${behind},CONTROLLER://127.0.0.1:${node.controllerPort}`,
+    ...(sideDoor ? { 'advertised.listeners': `${own},SIDE://127.0.0.1:${sideDoor.toldPort}` } : {}),
+    'listener.security.protocol.map': `${listener}:${listener},${sideDoor ? `SIDE:${listener},` : ''}CONTROLLER:${secure ? 'SSL' : 'PLAINTEXT'}`,
     'log.dirs': dataFolder(node),
     'broker.session.timeout.ms': sessionMillis,
     'broker.heartbeat.interval.ms': sessionMillis / 5,

@@ -43,6 +43,8 @@ export function openSecurity(dir: string): ClusterSecurity {
   const passwordFile = (user: string) => join(dir, 'passwords', user)
   const password = (user: string) => readFileSync(passwordFile(user), 'utf8')
   const caFile = join(dir, 'ca.pem')
+  const login = () =>
+    `org.apache.kafka.common.security.scram.ScramLoginModule required username="broker" password="${password('broker')}";`
   return {
     caFile,
     passwordFile,
@@ -51,7 +53,8 @@ export function openSecurity(dir: string): ClusterSecurity {
     serverSettings: () => ({
       'sasl.enabled.mechanisms': 'SCRAM-SHA-512',
       'sasl.mechanism.inter.broker.protocol': 'SCRAM-SHA-512',
-      'listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config': `org.apache.kafka.common.security.scram.ScramLoginModule required username="broker" password="${password('broker')}";`,
+      'listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config': login(),
+      'listener.name.side.scram-sha-512.sasl.jaas.config': login(), // where there is one
       'ssl.keystore.type': 'PEM',
       'ssl.keystore.location': join(dir, 'keystore.pem'),
       'ssl.truststore.type': 'PEM',

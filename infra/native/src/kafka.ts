@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ServiceError } from '@bailiwick/errors'
-import { type NodePlace, serverProperties } from './kafka-config.ts'
+import { type NodePlace, type SideDoor, serverProperties } from './kafka-config.ts'
 import { formatNodes, uuid } from './kafka-format.ts'
 import { type Java, openJava } from './kafka-java.ts'
 import { type KafkaNode, openNode, untilServing } from './kafka-node.ts'
@@ -18,6 +18,8 @@ export interface KafkaOptions {
   nodes?: 1 | 3
   /** SASL_SSL with SCRAM-SHA-512 and ACLs, for these users and `admin`. Else everybody may do everything. */
   secure?: { users: readonly string[] }
+  /** Each node gets a second way in as well, with a port for what the caller puts between, such as a line that can be cut. */
+  sideDoors?: boolean
   /** Kept when given; else a folder that goes with the cluster. */
   dir?: string
 }
@@ -28,6 +30,8 @@ export interface KafkaCluster extends AsyncDisposable {
   readonly brokers: string[]
   readonly nodes: KafkaNode[]
   readonly security?: KafkaSecurity
+  /** Of each node, where they were asked for. */
+  readonly sideDoors: SideDoor[]
   /** Resolves when every node that runs serves, and sees every other that runs. */
   ready(): Promise<void>
 }
@@ -78,6 +82,7 @@ async function startCluster(
     brokers: nodes.map(({ broker }) => broker),
     nodes,
     ...(security ? { security } : {}),
+    sideDoors: places.flatMap(({ sideDoor }) => sideDoor ?? []),
     ready: () => untilServing(nodes, nodes),
     async [Symbol.asyncDispose]() {
       // Nobody will read the data of a folder of ours: no need to let them be written.
@@ -106,23 +111,29 @@ interface ClusterFolder {
 async function openFolder(
   java: Java,
   dir: string,
-  { nodes = 1, secure }: KafkaOptions,
+  { nodes = 1, secure, sideDoors = false }: KafkaOptions,
   portSource: PortSource,
 ): Promise<ClusterFolder> {
   const description = join(dir, 'cluster.json')
   const keys = join(dir, 'security')
   if (existsSync(description)) {
     const { clusterId, places }: ClusterFolder = JSON.parse(readFileSync(description, 'utf8'))
-    if (places.length !== nodes || existsSync(keys) !== (secure !== undefined))
+    const another =
+      places.length !== nodes ||
+      existsSync(keys) !== (secure !== undefined) ||
+      places.some(({ sideDoor }) => (sideDoor !== undefined) !== sideDoors)
+    if (another)
       throw new ServiceError('config_invalid', `${dir} holds another kind of cluster: remove it, or ask for that`)
     return { clusterId, places, ...(secure ? { security: openSecurity(keys) } : {}) }
   }
-  const ports = await portSource(2 * nodes)
+  const ports = (await portSource((sideDoors ? 4 : 2) * nodes)).values()
+  const port = () => ports.next().value ?? 0
   const places = Array.from({ length: nodes }, (_, n) => ({
     id: n + 1,
-    port: ports[2 * n] ?? 0,
-    controllerPort: ports[2 * n + 1] ?? 0,
+    port: port(),
+    controllerPort: port(),
     dir: join(dir, `node-${n + 1}`),
+    ...(sideDoors ? { sideDoor: { port: port(), toldPort: port() } } : {}),
   }))
   for (const place of places) mkdirSync(place.dir, { recursive: true, mode: 0o700 })
   const security = secure ? await createSecurity(keys, secure.users) : undefined

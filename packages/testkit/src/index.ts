@@ -1,5 +1,6 @@
 export { type Approver, type ConsoleState, enrolApprover, type Narrowed } from './approver.ts'
 export { type Front, openFront } from './front.ts'
+export type { Line } from './line.ts'
 export { missingParts, type RealKafka, type RealRedis, realKafka, realRedis } from './real-parts.ts'
 export { freePort, type Place, preparePlace, type RunningSystem } from './running-system.ts'
 export { ServiceProcess } from './service-process.ts'

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import type { ServiceName } from '@bailiwick/contracts'
 import { systemClock } from '@bailiwick/service-kit'
 
 const keptCharacters = 20_000
+const keptErrors = 200
 const repository = join(import.meta.dirname, '../../..')
 
 export interface ServiceProcessOptions {
@@ -24,6 +26,8 @@ export class ServiceProcess implements AsyncDisposable {
   output = ''
   /** How often it ended by itself: never a part of the plan. */
   crashes = 0
+  /** Its log lines at level error, since the first start. */
+  readonly errors: string[] = []
 
   constructor({ service, env }: ServiceProcessOptions) {
     this.service = service
@@ -50,6 +54,9 @@ export class ServiceProcess implements AsyncDisposable {
     }
     child.stdout.on('data', keep)
     child.stderr.on('data', keep)
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      if (/"level":"(error|fatal)"/.test(line) && this.errors.length < keptErrors) this.errors.push(line)
+    })
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         if (!this.#expected) {

@@ -4,6 +4,7 @@ import { kafkaAcls, kafkaTopics, type ServiceName, services } from '@bailiwick/c
 import { type KafkaCluster, type RedisServer, startKafka, startRedis } from '@bailiwick/native'
 import { logger as makeLogger, systemClock, systemRandom } from '@bailiwick/service-kit'
 import { openFront } from './front.ts'
+import { type Line, openLine } from './line.ts'
 import { freePort, type PlaceOptions, preparePlace, type RunningSystem } from './running-system.ts'
 import { ServiceProcess } from './service-process.ts'
 
@@ -12,6 +13,8 @@ export interface ProcessesOptions extends PlaceOptions {
   nodes?: 1 | 3
   /** How many instances of each; two of policy-decision and one of each other unless given. */
   instances?: Partial<Record<ServiceName, number>>
+  /** The last instance of this service reaches the broker by a line that can be cut. */
+  cuttable?: ServiceName
   /** Kafka users besides, who may read what others may be given to read. */
   readers?: readonly string[]
   /** Settings of all processes, over those that the system needs. */
@@ -24,6 +27,8 @@ export interface Processes extends RunningSystem {
   redis: RedisServer
   /** The instances of each service; of those that have one active instance, the first was started first. */
   processes: Readonly<Record<ServiceName, readonly ServiceProcess[]>>
+  /** Between the broker and the last instance of what was to be `cuttable`. */
+  line?: Line
   /** How a principal reaches the broker: a service's, `agents`, or `admin`. */
   connection(principal: string): KafkaConnection
   /** Resolves when every service has an instance that is ready. */
@@ -36,8 +41,14 @@ export async function startProcesses(options: ProcessesOptions = {}): Promise<Pr
   const { readers = [] } = options
   await using started = new AsyncDisposableStack()
   const kafka = started.use(
-    await startKafka({ nodes: options.nodes ?? 1, secure: { users: [...services, 'agents', ...readers] } }),
+    await startKafka({
+      nodes: options.nodes ?? 1,
+      secure: { users: [...services, 'agents', ...readers] },
+      sideDoors: options.cuttable !== undefined,
+    }),
   )
+  const [sideDoor] = kafka.sideDoors
+  const line = sideDoor && started.use(await openLine(sideDoor.toldPort, sideDoor.port))
   const redis = started.use(await startRedis())
   const place = await preparePlace(options)
   started.defer(() => place.leave())
@@ -57,11 +68,11 @@ export async function startProcesses(options: ProcessesOptions = {}): Promise<Pr
     await admin.applyTopics(kafkaTopics({ dev }))
     await admin.applyAcls(kafkaAcls({ readers }))
   }
-  const start = async (service: ServiceName): Promise<ServiceProcess> => {
+  const start = async (service: ServiceName, brokers: readonly string[]): Promise<ServiceProcess> => {
     const env = {
       BAILIWICK_DATA: place.data,
       BAILIWICK_PORT: String(await freePort()),
-      BAILIWICK_BUS: `kafka://${kafka.brokers.join(',')}`,
+      BAILIWICK_BUS: `kafka://${brokers.join(',')}`,
       ...(kafka.security === undefined
         ? {}
         : {
@@ -86,7 +97,11 @@ export async function startProcesses(options: ProcessesOptions = {}): Promise<Pr
   }
   for (const service of services) {
     const count = options.instances?.[service] ?? (service === 'policy-decision' ? 2 : 1)
-    for (let n = 0; n < count; n++) processes[service].push(await start(service))
+    for (let n = 1; n <= count; n++) {
+      const behindLine = sideDoor !== undefined && service === options.cuttable && n === count
+      const brokers = behindLine ? [`127.0.0.1:${sideDoor.toldPort}`] : kafka.brokers
+      processes[service].push(await start(service, brokers))
+    }
   }
   const urls = Object.fromEntries(services.map((service) => [service, processes[service].map(({ url }) => url)]))
   const front = started.use(await openFront(place.port, urls as Record<ServiceName, string[]>))
@@ -117,6 +132,7 @@ export async function startProcesses(options: ProcessesOptions = {}): Promise<Pr
     kafka,
     redis,
     processes,
+    ...(line ? { line } : {}),
     connection,
     ready,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -1,0 +1,63 @@
+import { once } from 'node:events'
+import { createConnection, createServer, type Socket } from 'node:net'
+
+/** A line between two ports of the loopback, which can be cut. */
+export interface Line extends AsyncDisposable {
+  /**
+   * From now on nothing passes, and nobody is told: connections stay, bytes wait, and whoever calls is heard by nobody. As
+   * when a network drops packets, and unlike a process that ends.
+   */
+  cut(): void
+  /** What waited passes on. */
+  mend(): void
+}
+
+/** Takes connections on the port `from`, and passes each on to the port `to`. */
+export async function openLine(from: number, to: number): Promise<Line> {
+  const sockets = new Set<Socket>()
+  const waiting = new Set<Socket>()
+  let whole = true
+  const keep = (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+    socket.on('error', () => socket.destroy())
+  }
+  // Not `pipe`: it makes a source flow again by itself, also one that is held.
+  const feed = (source: Socket, sink: Socket) => {
+    source.on('data', (bytes) => sink.write(bytes) || source.pause())
+    sink.on('drain', () => whole && source.resume())
+    source.once('close', () => sink.destroy())
+  }
+  const passOn = (caller: Socket) => {
+    if (caller.destroyed) return
+    const called = createConnection(to, '127.0.0.1')
+    keep(called)
+    feed(caller, called)
+    feed(called, caller)
+  }
+  const server = createServer((caller) => {
+    keep(caller)
+    if (whole) passOn(caller)
+    else waiting.add(caller)
+  })
+  server.listen(from, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    cut() {
+      whole = false
+      for (const socket of sockets) socket.pause()
+    },
+    mend() {
+      whole = true
+      for (const socket of sockets) socket.resume()
+      for (const caller of waiting) passOn(caller)
+      waiting.clear()
+    },
+    async [Symbol.asyncDispose]() {
+      const closed = once(server, 'close')
+      server.close()
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+}
