@@ -40,7 +40,7 @@ export class Workshop implements Disposable {
       mkdirSync(dirname(join(this.dir, path)), { recursive: true })
       cpSync(join(root, path), join(this.dir, path))
     }
-    for (const modules of globSync(['node_modules', '{packages,services}/*/node_modules'], { cwd: root }))
+    for (const modules of globSync(['node_modules', '{packages,services,infra}/*/node_modules'], { cwd: root }))
       this.#link(modules)
   }
 
@@ -54,7 +54,7 @@ export class Workshop implements Disposable {
     if (modules !== 'node_modules') return
     const own = join(this.dir, modules, '@bailiwick')
     mkdirSync(own)
-    for (const path of globSync('{packages,services}/*/package.json', { cwd: this.dir })) {
+    for (const path of globSync('{packages,services,infra}/*/package.json', { cwd: this.dir })) {
       const { name } = JSON.parse(readFileSync(join(this.dir, path), 'utf8')) as { name: string }
       symlinkSync(relative(own, join(this.dir, dirname(path))), join(own, name.replace('@bailiwick/', '')))
     }
