@@ -80,16 +80,22 @@ export function openNode({ java, clusterId, place, jvmOptions, login }: NodePart
  * Resolves when each of `asked` that runs knows each of `seen` that runs as in service, and coordinates its share of the
  * consumer groups. An open port is not enough: a node that was killed is fenced until its old session has run out.
  */
-export async function untilServing(asked: readonly NativeNode[], seen: readonly NativeNode[]): Promise<void> {
-  await Promise.all(asked.filter(isRunning).map((node) => nodeServes(node, seen)))
+export async function untilServing(
+  asked: readonly NativeNode[],
+  seen: readonly NativeNode[],
+  connect: Connect = connectKafka,
+): Promise<void> {
+  await Promise.all(asked.filter(isRunning).map((node) => nodeServes(node, seen, connect)))
 }
 
-async function nodeServes(node: NativeNode, seen: readonly NativeNode[]): Promise<void> {
+type Connect = typeof connectKafka
+
+async function nodeServes(node: NativeNode, seen: readonly NativeNode[], connect: Connect): Promise<void> {
   if (!node.server) return
   let client: KafkaClient | undefined
   const ready = async () => {
     try {
-      client ??= await connectKafka(node.broker, node.login)
+      client ??= await connect(node.broker, node.login)
       if ((await client.clusterId()) !== node.clusterId) return false
       const inService = await client.brokers()
       if (!seen.filter(isRunning).every(({ id }) => inService.includes(id))) return false

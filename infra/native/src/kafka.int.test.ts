@@ -69,6 +69,13 @@ describe.skipIf(lacks('kafka'))('a native Kafka of one node', () => {
         await kafka.ready()
         expect(topicId(dir)).toBe(id)
       }
+      {
+        const port = Number(broker?.split(':')[1])
+        await using other = await startKafka({}, async (count) => [port, ...(await freePorts(count - 1))])
+        expect(other.brokers).toEqual([broker])
+        // Another Kafka answers there, with the same node id: that does not make this one ready.
+        await expect(startKafka({ dir })).rejects.toThrow(/service_unready: .*already in use/s)
+      }
       await using again = await startKafka({ dir })
       expect(again.brokers).toEqual([broker])
       expect(topicId(dir)).toBe(id)
@@ -93,7 +100,8 @@ describe.skipIf(lacks('kafka'))('a native Kafka of three nodes', () => {
     await third.kill('SIGSTOP')
     await expect.poll(() => seenBy(first), { timeout: 30_000 }).toEqual([1, 2])
     await third.kill('SIGCONT')
-    await expect.poll(() => seenBy(first), { timeout: 30_000 }).toEqual([1, 2, 3])
+    await kafka.ready() // not before the two that fenced it have taken it back
+    expect(await Promise.all([first, second].map(seenBy))).toEqual(Array(2).fill([1, 2, 3]))
   })
 })
 
