@@ -42,6 +42,7 @@ function learn(text: string): void {
 describe('a system that runs', () => {
   beforeAll(async () => {
     await using system = await startSystem()
+    await fetch(`${system.url}/healthz`)
     // Nonsense on the topic of requests: a label appears with what it counts.
     await system.host.bus.publish('access-requests.v1', [{ key: 'x', bytes: Buffer.from('nonsense') }])
     await new Promise((resolve) => setTimeout(resolve, 1200)) // evidence looks once a second
