@@ -156,9 +156,12 @@ describe.skipIf(skipped)('the connection to Redis', () => {
     const proof = aProof()
     await store.remember(proof, START, START + 1000)
     const used = Number(/used_memory:(\d+)/.exec(await server.cli('INFO', 'memory'))?.[1])
-    await server.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-random', 'maxmemory', String(used + 20_000))
+    await server.cli('CONFIG', 'SET', 'maxmemory-policy', 'volatile-ttl', 'maxmemory', String(used + 20_000))
     for (let n = 0; n < 40; n++) await server.cli('SET', `filler ${n}`, 'x'.repeat(2000))
     await server.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction', 'maxmemory', '0')
+    // What has no end stays, the epoch above all: it alone tells nothing.
+    expect(await server.cli('EXISTS', 'bailiwick:epoch')).toBe('1')
+    expect(await server.cli('KEYS', 'bailiwick:proof:*')).toBe('')
     expect(await store.remember(proof, START, START + 1000)).toBeUndefined()
     expect(await store.advance(root, aTake())).toEqual({ outcome: 'absent' })
   })
