@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs'
-import type { RealKafka, RealRedis } from './real-parts.ts'
 
 // Written against testcontainers 12.2.0 and type-checked; not run, for want of an engine where it was written.
 const KAFKA_IMAGE = 'confluentinc/cp-kafka:8.1.0' // Kafka 4.1, the image that the module of testcontainers knows
@@ -28,7 +27,7 @@ export async function dockerEngine(environment: NodeJS.ProcessEnv): Promise<bool
 }
 
 /** One broker in a container, PLAINTEXT. Topics are not made by asking for them. */
-export async function kafkaInDocker(): Promise<RealKafka> {
+export async function kafkaInDocker(): Promise<AsyncDisposable & { brokers: string[] }> {
   const { KafkaContainer } = await import('@testcontainers/kafka')
   const container = await new KafkaContainer(KAFKA_IMAGE)
     .withKraft()
@@ -41,7 +40,7 @@ export async function kafkaInDocker(): Promise<RealKafka> {
 }
 
 /** Redis in a container, as the grant store asks for it: nothing is evicted. */
-export async function redisInDocker(): Promise<RealRedis> {
+export async function redisInDocker(): Promise<AsyncDisposable & { url: string }> {
   const { GenericContainer, Wait } = await import('testcontainers')
   const container = await new GenericContainer(REDIS_IMAGE)
     .withCommand(['redis-server', '--maxmemory-policy', 'noeviction', '--save', ''])
