@@ -20,6 +20,8 @@ class FakeCluster {
   readonly partitions: FakePartition[]
   /** Offsets that a fetch gives at most, for all partitions of one answer. */
   perFetch = 1000
+  /** Brokers that do not answer, though they are still said to lead. */
+  readonly dead = new Set<number>()
   links = 0
   closed = 0
   calls = 0
@@ -59,6 +61,7 @@ class FakeCluster {
         })
       },
       fetch: async (wanted) => {
+        if (this.dead.has(wanted[0]?.leader ?? -1)) throw new Error('connect ECONNREFUSED')
         await sleep(1)
         this.fault('fetch', ++this.calls)
         return this.#fetch(wanted)
@@ -77,9 +80,11 @@ class FakeCluster {
       const base = { topic: 't', partition, errorCode: 0, highWatermark: end, batches: [] }
       if (leader !== actual) return { ...base, errorCode: 6 }
       if (offset < first || offset > end) return { ...base, errorCode: 1 }
-      const found = [...kept].filter(([at]) => at >= offset).slice(0, left)
-      left -= found.length
-      if (found.length > 0) empty = false
+      const wantedOnes = [...kept].filter(([at]) => at >= offset).slice(0, left)
+      left -= wantedOnes.length
+      if (wantedOnes.length > 0) empty = false
+      // A batch comes as it was written, also with what stands in it before the offset that was asked for.
+      const found = wantedOnes.length > 0 ? [...kept].filter(([at]) => at === offset - 1).concat(wantedOnes) : []
       const records = found.map(([at, text]) => ({ offset: at, timestamp: at, key: '', bytes: Buffer.from(text) }))
       const last = records.at(-1)?.offset
       return { ...base, batches: last === undefined ? [] : [{ end: last + 1, records }] }
@@ -110,7 +115,15 @@ describe('a follower', () => {
     const cluster = new FakeCluster([[], [], []])
     cluster.perFetch = 7
     const read: Message[] = []
-    const { follower } = follow(cluster, async (batch) => void read.push(...batch))
+    let running = 0
+    let most = 0
+    const { follower } = follow(cluster, async (batch) => {
+      running += 1
+      most = Math.max(most, running)
+      await sleep(1)
+      running -= 1
+      read.push(...batch)
+    })
     cluster.fault = (method, call) => {
       if (method === 'fetch' && call % 13 === 0) throw new Error('connection closed')
     }
@@ -121,15 +134,33 @@ describe('a follower', () => {
     }
     await until(() => read.length >= 300)
     await follower[Symbol.asyncDispose]()
+    expect(most).toBe(1)
     expect(new Set(read.map(place)).size).toBe(300)
     expect(read).toHaveLength(300)
     for (const partition of [0, 1, 2]) {
       const own = read.filter((message) => message.partition === partition).map(({ offset }) => offset)
       expect(own).toEqual(Array.from({ length: 100 }, (_, n) => n))
     }
-    expect(cluster.links).toBeGreaterThan(3)
+    expect(cluster.links).toBeGreaterThan(1)
     await follower.released()
     expect(cluster.closed).toBe(cluster.links)
+  })
+
+  it('goes on reading from the living while a broker is dead', async () => {
+    const cluster = new FakeCluster([['a'], ['b']])
+    const read: string[] = []
+    const { follower } = follow(cluster, async (batch) => void read.push(...batch.map(place)))
+    await follower.caughtUp
+    cluster.dead.add(1)
+    cluster.append(1, 'waits')
+    for (let n = 0; n < 40; n += 1) {
+      cluster.append(0, 'comes')
+      await sleep(5)
+    }
+    expect(read.length).toBeGreaterThan(30)
+    cluster.dead.delete(1)
+    await until(() => read.includes('1/1') && read.length === 43)
+    await follower[Symbol.asyncDispose]()
   })
 
   it('does not deliver again what a handler was at when its link was lost', async () => {
@@ -148,8 +179,10 @@ describe('a follower', () => {
     }
     await sleep(30)
     cluster.fault = () => {}
-    await sleep(150)
-    expect(read.length).toBeLessThan(3) // one call at a time
+    const { calls } = cluster
+    await sleep(250)
+    expect(cluster.calls).toBe(calls) // nothing gathers behind the call
+    expect(read.length).toBeLessThan(3)
     gate.resolve()
     await follower.caughtUp
     await follower[Symbol.asyncDispose]()
@@ -186,6 +219,20 @@ describe('a follower', () => {
     const { follower } = follow(cluster, async (batch) => void read.push(...batch.map(place)))
     await follower.caughtUp
     expect(read).toHaveLength(5)
+    await follower[Symbol.asyncDispose]()
+  })
+
+  it('reads every partition however long the backlog of one is', async () => {
+    const cluster = new FakeCluster([['a'], [], ['b']])
+    cluster.perFetch = 1
+    cluster.fault = (method) => {
+      if (method === 'fetch') cluster.append(0, 'more')
+    }
+    const seen = Promise.withResolvers<void>()
+    const { follower } = follow(cluster, async (batch) => {
+      if (batch.some(({ partition }) => partition === 2)) seen.resolve()
+    })
+    await seen.promise
     await follower[Symbol.asyncDispose]()
   })
 

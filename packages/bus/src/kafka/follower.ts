@@ -30,6 +30,8 @@ interface Reader {
 /** The life of one link, up to its first error. */
 interface Round {
   over: boolean
+  /** It waited before it ended. */
+  paused: boolean
 }
 
 export interface FollowerOptions {
@@ -98,19 +100,19 @@ export class Follower implements FollowSubscription {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      await this.#calls // a call of the round before may still be going: what it handles must not be read again
+      await this.#calls // a call of the round before may still be going: what is read meanwhile would gather behind it
       if (this.#stopped) break
-      const progressed = await this.#round()
+      const round: Round = { over: false, paused: false }
+      const progressed = await this.#round(round)
       if (progressed) this.#pause.reset()
-      if (!this.#stopped) await this.#pause.wait()
+      if (!round.paused && !this.#stopped) await this.#pause.wait()
     }
     await this.#calls
   }
 
   /** Resolves when the link is done for, with whether it read anything. */
-  async #round(): Promise<boolean> {
+  async #round(round: Round): Promise<boolean> {
     const link = this.#options.openLink()
-    const round: Round = { over: false }
     const before = this.#place()
     try {
       await Promise.race([this.#read(link, round), this.#stop.promise])
@@ -128,7 +130,17 @@ export class Follower implements FollowSubscription {
     this.#started.resolve()
     this.#checkCaughtUp()
     const byLeader = Map.groupBy(readers, ({ leader }) => leader)
-    await Promise.all([...byLeader.values()].map((led) => this.#poll(link, round, led)))
+    const poll = async (led: readonly Reader[]) => {
+      try {
+        await this.#poll(link, round, led)
+      } catch (error) {
+        // Until then the other brokers are still read: one that is dead does not hold up what the living have.
+        round.paused = true
+        await this.#pause.wait()
+        throw error
+      }
+    }
+    await Promise.all([...byLeader.values()].map(poll))
   }
 
   /** Finds the leaders and, the first time, where to begin and what to catch up with. */

@@ -114,9 +114,8 @@ describe('readBatches', () => {
   it('shows what nobody can read, and goes on behind it (V13)', async () => {
     const snappy = await batchOf(0, [record('a')])
     snappy[ATTRIBUTES + 1] = 2
-    const bomb = zstdCompressSync(Buffer.alloc(20 << 20))
-    const plain = await batchOf(1, [record('a')])
-    const exploding = Buffer.concat([plain.subarray(0, 61), bomb])
+    const plain = await batchOf(1, [record('x'.repeat(17 << 20))])
+    const exploding = Buffer.concat([plain.subarray(0, 61), zstdCompressSync(plain.subarray(61))])
     exploding.writeInt32BE(exploding.length - 12, 8)
     exploding[ATTRIBUTES + 1] = 4
     const tooMany = await batchOf(2, [record('a')])
@@ -128,6 +127,12 @@ describe('readBatches', () => {
       [2, ''],
       [3, 'good'],
     ])
+  })
+
+  it('does not take an older format for the one that it reads', async () => {
+    const old = await batchOf(0, [record('a')])
+    old[16] = 1
+    expect(() => readBatches(old)).toThrow(RangeError)
   })
 
   it('reads any bytes or says that it cannot', () => {

@@ -42,6 +42,17 @@ describe('a topic’s writer', () => {
     expect(logs.flat()).toEqual(Array.from({ length: 31 }, (_, n) => `${n}`))
   })
 
+  it('takes the bytes as they were when it was called', async () => {
+    const known = Promise.withResolvers<number>()
+    const { writer, logs } = writerOf({ partitions: () => known.promise })
+    const mine = event('key', 'as it was')
+    const publishing = writer.publish([mine])
+    mine.bytes.fill(0)
+    known.resolve(3)
+    await publishing
+    expect(logs.flat()).toEqual(['as it was'])
+  })
+
   it('refuses what is too much as a whole, and takes it when there is room again (rule 6)', async () => {
     const gate = Promise.withResolvers<void>()
     const { writer, logs } = writerOf({ limits: { events: 3, bytes: 100 } }, gate.promise)

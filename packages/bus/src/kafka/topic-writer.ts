@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { ServiceError } from '@bailiwick/errors'
-import kafkajs from 'kafkajs'
+import kafkajs, { type PartitionMetadata } from 'kafkajs'
 import type { Outgoing, Position } from '../bus.ts'
 import type { Lane, Parcel } from './lane.ts'
 
@@ -32,6 +32,7 @@ export class TopicWriter {
   readonly #lanes = new Map<number, Lane>()
   readonly #calls = new Set<Promise<Position[]>>()
   #partitions: Promise<number> | undefined
+  #metadata: PartitionMetadata[] = []
   #events = 0
   #bytes = 0
 
@@ -98,14 +99,12 @@ export class TopicWriter {
   }
 
   #place(key: Buffer, value: Buffer, partitions: number): number {
-    const partitionMetadata = Array.from({ length: partitions }, (_, partitionId) => ({
-      partitionId,
-      partitionErrorCode: 0,
-      leader: 0,
-      replicas: [],
-      isr: [],
-    }))
-    return this.#partitionOf({ topic: this.#options.topic, partitionMetadata, message: { key, value } })
+    if (this.#metadata.length !== partitions) this.#metadata = partitionsOf(partitions)
+    return this.#partitionOf({
+      topic: this.#options.topic,
+      partitionMetadata: this.#metadata,
+      message: { key, value },
+    })
   }
 
   #lane(partition: number): Lane {
@@ -154,4 +153,11 @@ class Call {
       },
     }
   }
+}
+
+/** As the partitioner wants them; it looks at how many there are. */
+function partitionsOf(count: number): PartitionMetadata[] {
+  return Array.from({ length: count }, (_, partitionId) => {
+    return { partitionId, partitionErrorCode: 0, leader: 0, replicas: [], isr: [] }
+  })
 }
