@@ -34,7 +34,11 @@ export class Workshop implements Disposable {
   readonly dir = mkdtempSync(join(tmpdir(), 'bailiwick-mutants-'))
 
   constructor() {
-    const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root })
+    const listed = execFileSync(
+      'git',
+      ['-c', 'safe.directory=*', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'],
+      { cwd: root },
+    )
     for (const path of listed.toString('utf8').split('\0')) {
       if (path === '' || !existsSync(join(root, path))) continue
       mkdirSync(dirname(join(this.dir, path)), { recursive: true })
