@@ -46,7 +46,7 @@ it('each second instance stands by, says so, and answers nothing but how it is',
     )
   }
   await instances.story()
-})
+}, 120_000)
 
 it('an orderly stop of all active ones hands over at once, and nothing is lost or doubled (V2, V4, V15)', async () => {
   await using instances = await Instances.open()
@@ -54,7 +54,8 @@ it('an orderly stop of all active ones hands over at once, and nothing is lost o
   for (const service of ofOne) {
     const next = instances.standby(service)
     await instances.active(service).stop()
-    expect(await takenOver(instances, service, next)).toBeLessThan(1000)
+    // Far below the 3 s of a silence, on a busy machine too.
+    expect(await takenOver(instances, service, next)).toBeLessThan(2000)
   }
   expect(await eventually(async () => ((await first.call()) === 'ok' ? true : undefined), 5000)).toBe(true)
   await instances.story()
@@ -62,7 +63,7 @@ it('an orderly stop of all active ones hands over at once, and nothing is lost o
   expect(report.findings).toEqual([])
   expect(report.counted['grant.created']).toBe(2)
   expect(instances.all.flatMap(({ fatal }) => fatal)).toEqual([])
-})
+}, 120_000)
 
 it('one that is cut off acts no more before another one does; the other goes on with what it left (V2, V4, V7, V8)', async () => {
   await using instances = await Instances.open()
@@ -98,7 +99,7 @@ it('one that is cut off acts no more before another one does; the other goes on 
   const report = await instances.close()
   expect(report.findings).toEqual([])
   expect(report.counted['grant.created']).toBe(2)
-}, 60_000)
+}, 120_000)
 
 it('a credential that was intended by one that died is signed by nobody, unless it is asked for again (V4)', async () => {
   await using instances = await Instances.open()
@@ -127,4 +128,4 @@ it('a credential that was intended by one that died is signed by nobody, unless 
   expect((await credentials('credential.issued')).at(-1)?.source).not.toBe(intended.at(-1)?.source)
   expect(answered).toBe(false)
   expect((await instances.close()).findings).toEqual([])
-}, 60_000)
+}, 120_000)

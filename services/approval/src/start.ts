@@ -1,7 +1,7 @@
 import type { SigningKey } from '@bailiwick/credentials'
 import { openSuccessor } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { newId, observeProjection, SerialQueue, showStanding } from '@bailiwick/service-kit'
+import { inBackground, newId, observeProjection, SerialQueue, showStanding } from '@bailiwick/service-kit'
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
 import { expireRequests } from './expire-requests.ts'
@@ -70,7 +70,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   observeProjection('approval', successor.projection, { metrics, clock })
   await successor.standBy(async () => {
     await using work = new AsyncDisposableStack()
-    work.use(await receiveFromTopic(approval, bus, countFromTopic))
+    work.use(inBackground(receiveFromTopic(approval, bus, countFromTopic), onFatal))
     work.use(sweep(approval))
     return work.move()
   })

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { paths } from '@bailiwick/installation'
 import type { Voice } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { after } from '@bailiwick/service-kit'
+import { after, inBackground } from '@bailiwick/service-kit'
 import type { SignerKey } from '@bailiwick/tlog'
 import { CheckpointAnnouncer } from './announce.ts'
 import { assertBusKept } from './assert-bus-kept.ts'
@@ -63,7 +63,7 @@ export async function keepLog(storage: LogStorage, key: SignerKey, voice: Voice,
     parked.inc({ topic })
     logger.warn({ topic }, 'parked')
   }
-  started.use(await startIngest({ bus, participant: voice, sequencer, index, onParked }))
+  started.use(inBackground(startIngest({ bus, participant: voice, sequencer, index, onParked }), onFatal))
   // Services stop one after the other, evidence last: what they said at the end still becomes evidence now.
   started.defer(() => caughtUp(lag, sequencer))
   const owned = started.move()

@@ -1,0 +1,22 @@
+import { expect, it } from 'vitest'
+import { inBackground } from './in-background.ts'
+
+it('is ended once it is open, however early that is asked for', async () => {
+  const opening = Promise.withResolvers<AsyncDisposable>()
+  const done: string[] = []
+  const owned = inBackground(opening.promise, () => done.push('fatal'))
+  const ended = owned[Symbol.asyncDispose]().then(() => done.push('ended'))
+  await Promise.resolve()
+  expect(done).toEqual([])
+  opening.resolve({ [Symbol.asyncDispose]: async () => void done.push('closed') })
+  await ended
+  expect(done).toEqual(['closed', 'ended'])
+})
+
+it('tells what keeps it from opening, and ends', async () => {
+  const told: unknown[] = []
+  const error = new Error('no room')
+  const owned = inBackground(Promise.reject(error), (reason) => told.push(reason))
+  await owned[Symbol.asyncDispose]()
+  expect(told).toEqual([error])
+})
