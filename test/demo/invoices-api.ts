@@ -68,6 +68,8 @@ export interface InvoicesApiOptions {
   clock: Clock
   random: RandomSource
   logger: Logger
+  /** How long it waits for an answer of the PDP. */
+  timeoutMs?: number
   /** Hostile code in this API: reaches a request's arguments after the PDP has answered, before they are executed. */
   tamper?: (args: Record<string, unknown>) => void
 }
@@ -142,7 +144,7 @@ export async function startInvoicesApi(options: InvoicesApiOptions): Promise<Inv
 /** The API of the sample world of a running system. */
 export function startSampleInvoices(
   system: Omit<RunningSystem, 'bus' | typeof Symbol.asyncDispose>,
-  options: Pick<InvoicesApiOptions, 'store' | 'tamper'>,
+  options: Pick<InvoicesApiOptions, 'store' | 'tamper' | 'timeoutMs'>,
 ): Promise<InvoicesApi> {
   const { data, trust, invoicesUrl, url, clock, random, logger } = system
   return startInvoicesApi({

@@ -1,5 +1,5 @@
 /** Members that differ from run to run whatever happened: ids, times, salts, hashes, signatures, sequences, positions (V16). */
-const ownOfARun = new Set(['id', 'time', 'sequence', 'previous', 'jws', 'partitionkey', 'traceparent', 'nonce', 'ms'])
+const ownOfARun = new Set(['time', 'sequence', 'previous', 'jws', 'partitionkey', 'traceparent', 'nonce', 'call_id'])
 
 /**
  * What an event says, whenever and wherever it was said: text for a multiset. Strings that are ids, hashes, keys, salts,
@@ -7,7 +7,7 @@ const ownOfARun = new Set(['id', 'time', 'sequence', 'previous', 'jws', 'partiti
  */
 export function comparable(bytes: Uint8Array): string {
   const event = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, unknown>
-  return JSON.stringify(masked({ ...event, source: String(event.source).split('/')[1] }))
+  return JSON.stringify(masked({ ...event, id: undefined, source: String(event.source).split('/')[1] }))
 }
 
 function masked(value: unknown): unknown {
@@ -30,4 +30,14 @@ function maskedText(text: string): string {
     .replaceAll(/\b([a-z]{2,4})_[A-Za-z0-9_-]{16,}/g, '<$1>')
     .replaceAll(/[A-Za-z0-9_-]{20,}(\.[A-Za-z0-9_-]{20,})*/g, (long) => (/\d/.test(long) ? '<hash>' : long))
     .replaceAll(/<hash>#\d+/g, '<event>')
+}
+
+/** What one multiset has more often than the other, in words; empty when both are the same. */
+export function differences(a: readonly string[], b: readonly string[]): string[] {
+  const balance = new Map<string, number>()
+  for (const text of a) balance.set(text, (balance.get(text) ?? 0) + 1)
+  for (const text of b) balance.set(text, (balance.get(text) ?? 0) - 1)
+  return [...balance]
+    .filter(([, count]) => count !== 0)
+    .map(([text, count]) => `${count > 0 ? '+' : ''}${count} ${text}`)
 }

@@ -59,7 +59,7 @@ export function historyOf(seed: number, length: number): Step[] {
 /** Plays a history, one step after the other. Gives what each step was answered. */
 export async function play(system: RunningSystem, history: readonly Step[]): Promise<string[]> {
   const approver = await enrolApprover(system)
-  await using invoices = await startSampleInvoices(system, { store: memoryOutcomeStore() })
+  await using invoices = await startSampleInvoices(system, { store: memoryOutcomeStore(), timeoutMs: 12_000 })
   const player = new Player(system, approver)
   const answers: string[] = []
   for (const step of history) {

@@ -3,11 +3,14 @@ import { type RunningSystem, startProcesses, startSystem } from '@bailiwick/test
 import { expect, it } from 'vitest'
 import { readLog } from '../audit/read-log.ts'
 import { audit } from '../audit.ts'
-import { comparable } from './comparable.ts'
+import { comparable, differences } from './comparable.ts'
 import { historyOf, play } from './history.ts'
 
 const seed = Number(process.env.BAILIWICK_SEED ?? 20261124)
 const length = process.env.BAILIWICK_NIGHTLY ? 400 : 60
+
+/** On a busy machine a deadline decides otherwise in one mode than in the other. */
+const env = { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' }
 
 /** Waits until nothing new becomes a leaf. */
 async function settled({ url }: RunningSystem): Promise<void> {
@@ -27,14 +30,14 @@ async function lived(start: () => Promise<RunningSystem>) {
   const { log, trust } = paths(system.data)
   const { entries } = await readLog(log, system.trust.log.vkey)
   const report = await audit({ logDir: log, trustPath: trust })
-  return { answers, evidence: entries.map(comparable).toSorted(), findings: report.findings }
+  return { answers, evidence: entries.map(comparable), findings: report.findings }
 }
 
 it('gives the same decisions and the same evidence for the same history, embedded and distributed (V16)', async () => {
-  const embedded = await lived(() => startSystem())
-  const distributed = await lived(() => startProcesses())
+  const embedded = await lived(() => startSystem({ env }))
+  const distributed = await lived(() => startProcesses({ env }))
   expect(new Set(embedded.answers.map((answer) => answer.split(' ').at(-1))).size).toBeGreaterThan(6) // a history that says something
   expect(distributed.answers).toEqual(embedded.answers)
-  expect(distributed.evidence).toEqual(embedded.evidence)
+  expect(differences(embedded.evidence, distributed.evidence)).toEqual([])
   expect([embedded.findings, distributed.findings]).toEqual([[], []])
 }, 600_000)

@@ -12,6 +12,7 @@ export const knownSettings: readonly string[] = [
   ...Object.keys(commonSettings(0)),
   'BAILIWICK_REQUEST_SECONDS',
   'BAILIWICK_CREDENTIAL_SECONDS',
+  'BAILIWICK_DECISION_DEADLINE',
   'BAILIWICK_LOG_PUBLIC',
   // Of test runs, whose processes inherit them.
   'BAILIWICK_CHAOS_ROUNDS',

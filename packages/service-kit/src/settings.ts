@@ -43,13 +43,15 @@ const tls = z.string().transform((value, context): TlsSetting => {
   return z.NEVER
 })
 
-const staleness = z.string().transform((value, context): number => {
-  const [, amount, unit] = /^(\d{1,5})(ms|s)$/.exec(value) ?? []
-  const ms = Number(amount) * (unit === 's' ? 1000 : 1)
-  if (ms >= 1000 && ms <= 10_000) return ms
-  context.addIssue('a time from 1s to 10s, such as 2s or 1500ms')
-  return z.NEVER
-})
+/** A time, such as 2s or 1500ms; read as ms. */
+export const duration = (least: number, most: number) =>
+  z.string().transform((value, context): number => {
+    const [, amount, unit] = /^(\d{1,5})(ms|s)$/.exec(value) ?? []
+    const ms = Number(amount) * (unit === 's' ? 1000 : 1)
+    if (ms >= least && ms <= most) return ms
+    context.addIssue(`a time from ${least}ms to ${most}ms, such as 2s or 1500ms`)
+    return z.NEVER
+  })
 
 const flag = z
   .enum(['0', '1'])
@@ -91,6 +93,6 @@ export const commonSettings = (defaultPort: number) => ({
   BAILIWICK_DEV: flag,
   BAILIWICK_LOG_LEVEL: z.enum(logLevels).default('info'),
   /** ms. How old the last head may be (DESIGN §5): a longer one widens the window of V7 by as much. */
-  BAILIWICK_MAX_STALENESS: staleness.default(2000),
+  BAILIWICK_MAX_STALENESS: duration(1000, 10_000).default(2000),
   BAILIWICK_TLS: tls.default('none'),
 })

@@ -16,6 +16,8 @@ import { type Standalone, type StandaloneAdapters, startStandalone } from '@bail
 import { type PlaceOptions, preparePlace, type RunningSystem } from './running-system.ts'
 
 export interface SystemOptions extends PlaceOptions {
+  /** Settings over those that the system needs. */
+  env?: Readonly<Record<string, string>>
   /** Faults between the services and the bus. */
   wrapBus?: (bus: Bus) => Bus
   wrapRecord?: NonNullable<StandaloneAdapters['wrapRecord']>
@@ -37,6 +39,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     BAILIWICK_DATA: data,
     BAILIWICK_PORT: String(port),
     BAILIWICK_LOG_PUBLIC: '1',
+    ...options.env,
   })
   await using started = new AsyncDisposableStack()
   started.defer(() => place.leave())

@@ -1,4 +1,4 @@
-import { commonSettings } from '@bailiwick/service-kit'
+import { commonSettings, duration } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
 /** What a PDP needs to know besides its adapters. */
@@ -17,4 +17,8 @@ export interface PolicyDecisionConfig {
 export const defaults = { decisionDeadlineMs: 1000, outcomeSeconds: 60 }
 
 /** The environment of `bailiwick serve policy-decision`. */
-export const configSchema = z.object(commonSettings(8423))
+export const configSchema = z.object({
+  ...commonSettings(8423),
+  /** For one decision, evidence included; an enforcement point must wait longer. */
+  BAILIWICK_DECISION_DEADLINE: duration(100, 10_000).default(defaults.decisionDeadlineMs),
+})

@@ -10,14 +10,17 @@ process.exitCode = await runService({
     await using started = new AsyncDisposableStack()
     const grantStore = started.use(await openGrantStore(config, host.trust.installation, host.logger))
     started.use(
-      await startPolicyDecision(host.settings, {
-        ...host,
-        grantStore,
-        keys: {
-          event: host.key('policy-decision', 'event', 'pdp-event'),
-          permit: host.key('policy-decision', 'permit', 'permit'),
+      await startPolicyDecision(
+        { ...host.settings, decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE },
+        {
+          ...host,
+          grantStore,
+          keys: {
+            event: host.key('policy-decision', 'event', 'pdp-event'),
+            permit: host.key('policy-decision', 'permit', 'permit'),
+          },
         },
-      }),
+      ),
     )
     return started.move()
   },

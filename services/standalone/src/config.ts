@@ -1,4 +1,4 @@
-import { commonSettings } from '@bailiwick/service-kit'
+import { commonSettings, duration } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
 /** The environment of `bailiwick serve`: all four services in one process, on embedded adapters (DESIGN §3). */
@@ -11,6 +11,8 @@ export const configSchema = z.object({
     .transform((value) => value === '1'),
   /** Seconds that a credential lives. */
   BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().int().min(10).max(600).default(300),
+  /** For one decision, evidence included. */
+  BAILIWICK_DECISION_DEADLINE: duration(100, 10_000).default(1000),
 })
 
 export type StandaloneConfig = z.infer<typeof configSchema>

@@ -28,6 +28,7 @@ export async function startStandalone(
   { grantStore, wrapRecord }: StandaloneAdapters,
 ): Promise<Standalone> {
   const { data, settings } = host
+  const decisionSettings = { ...settings, decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE }
   await using started = new AsyncDisposableStack()
   // The issuer first: it publishes the genesis, and its heads make the others fresh.
   started.use(
@@ -56,7 +57,7 @@ export async function startStandalone(
     ),
   )
   const policyDecision = started.use(
-    await startPolicyDecision(settings, {
+    await startPolicyDecision(decisionSettings, {
       ...host,
       grantStore,
       keys: {
