@@ -34,13 +34,28 @@ export async function openBus(config: CommonConfig, service: string, logger: Log
 
 /** The grant store that the settings choose, of this installation. Throws `config_invalid` naming the setting. */
 export async function openGrantStore(config: CommonConfig, installation: string, logger: Logger): Promise<GrantStore> {
-  const { BAILIWICK_GRANT_STORE: chosen, BAILIWICK_DATA: data, BAILIWICK_DEV: dev, BAILIWICK_REDIS_CA: ca } = config
-  if (chosen.kind === 'embedded') return embeddedGrantStore({ dir: paths(data).grants, now })
+  const redis = redisOptions(config)
+  if (redis === undefined) return embeddedGrantStore({ dir: paths(config.BAILIWICK_DATA).grants, now })
+  const { redisGrantStore } = await import('@bailiwick/grant-store/redis')
+  return redisGrantStore({ ...redis, namespace: installation, logger })
+}
+
+/** Refuses (`config_invalid`) settings of adapters that cannot work, without asking anybody whether they do. */
+export async function assertAdapterSettings(config: CommonConfig, service: string): Promise<void> {
+  redisOptions(config)
+  const { BAILIWICK_BUS: bus } = config
+  if (bus.kind === 'embedded') return
+  const { kafkaConnection } = await import('@bailiwick/bus/kafka')
+  kafkaConnection(bus.brokers, config, { clientId: `bailiwick-${service}`, user: service })
+}
+
+/** undefined where the store is embedded. */
+function redisOptions(config: CommonConfig): { url: string; tls?: { ca: string } } | undefined {
+  const { BAILIWICK_GRANT_STORE: chosen, BAILIWICK_DEV: dev, BAILIWICK_REDIS_CA: ca } = config
+  if (chosen.kind === 'embedded') return undefined
   if (!chosen.url.startsWith('rediss:') && !dev)
     throw new ServiceError('config_invalid', 'BAILIWICK_GRANT_STORE: rediss://host:port, unless BAILIWICK_DEV=1')
-  const tls = ca === undefined ? {} : { tls: { ca: readAuthorities(ca) } }
-  const { redisGrantStore } = await import('@bailiwick/grant-store/redis')
-  return redisGrantStore({ url: chosen.url, namespace: installation, logger, ...tls })
+  return { url: chosen.url, ...(ca === undefined ? {} : { tls: { ca: readAuthorities(ca) } }) }
 }
 
 function readAuthorities(file: string): string {

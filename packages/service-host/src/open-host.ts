@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import type { Bus } from '@bailiwick/bus'
 import { type KeyPurpose, readKeyFile, type SigningKey, type Trust } from '@bailiwick/credentials'
 import { paths, readInstallation } from '@bailiwick/installation'
@@ -13,11 +12,11 @@ import {
   type Metrics,
   newId,
   type RandomSource,
-  type TlsSetting,
 } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { observedBus } from './observe-bus.ts'
 import { observeHealth } from './observe-health.ts'
+import { readTls } from './read-tls.ts'
 
 const settingsSchema = z.object(commonSettings(0))
 /** The settings that every process has. */
@@ -81,7 +80,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const health = new Health()
   health.check('bus', () => bus.unhealthy?.(), { liveness: true })
   observeHealth(health, metrics)
-  const tls = tlsOf(config.BAILIWICK_TLS)
+  const tls = readTls(config.BAILIWICK_TLS)
   const server = () => httpServer({ logger, clock, health, metrics, random, ...(tls === undefined ? {} : { tls }) })
   const http = await server()
   const operator = await server()
@@ -116,10 +115,4 @@ export async function openHost(options: HostOptions): Promise<Host> {
       await bus[Symbol.asyncDispose]()
     },
   }
-}
-
-function tlsOf(tls: TlsSetting) {
-  if (tls === 'none') return undefined
-  if (tls === 'terminated') return tls
-  return { certificate: readFileSync(tls.certificateFile), key: readFileSync(tls.keyFile) }
 }

@@ -82,6 +82,16 @@ describe('what cannot work is refused before anything is written', () => {
     other.close()
   })
 
+  it('settings of Kafka and Redis that cannot work', async () => {
+    const kafka = { BAILIWICK_BUS: 'kafka://localhost:9' }
+    expect(await refused(kafka)).toContain('BAILIWICK_KAFKA_CA')
+    const ca = join(data, 'ca.pem')
+    expect(await refused({ ...kafka, BAILIWICK_KAFKA_CA: ca, BAILIWICK_KAFKA_PASSWORD_FILE: ca })).toContain(ca)
+    expect(await refused({ BAILIWICK_GRANT_STORE: 'redis://localhost:9' })).toContain('BAILIWICK_GRANT_STORE')
+    const redis = { BAILIWICK_GRANT_STORE: 'rediss://localhost:9', BAILIWICK_REDIS_CA: ca }
+    expect(await refused(redis)).toContain(`BAILIWICK_REDIS_CA: ${ca}`)
+  })
+
   it('TLS files that are not there, or are none', async () => {
     const [cert, key] = [join(data, 'cert.pem'), join(data, 'key.pem')]
     expect(await refused({ BAILIWICK_TLS: `${cert},${key}` })).toContain(

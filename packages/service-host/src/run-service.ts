@@ -38,7 +38,7 @@ export async function runService<C extends CommonConfig>(options: Process<C>): P
   let tried: Tried = 'start'
   try {
     const config = readConfig(options.schema, options.env)
-    await assertStartable(config, socketOf(name, config))
+    await assertStartable(config, name, socketOf(name, config))
     options.prepare?.(config)
     const logger = makeLogger({ service: name, level: config.BAILIWICK_LOG_LEVEL, destination: process.stderr })
     await serveUntilStopped(options, config, logger, () => {

@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
+import { ServiceError } from '@bailiwick/errors'
+import type { Tls, TlsSetting } from '@bailiwick/service-kit'
+import { systemCode } from './system-code.ts'
+
+/** Reads the certificate and its key. Throws `config_invalid`. */
+export function readTls(tls: TlsSetting): Tls {
+  if (tls === 'none') return undefined
+  if (tls === 'terminated') return tls
+  const files = { certificate: readPem(tls.certificateFile), key: readPem(tls.keyFile) }
+  try {
+    createSecureContext({ cert: files.certificate, key: files.key })
+  } catch {
+    // No cause: OpenSSL's messages may quote what they read.
+    throw new ServiceError('config_invalid', 'BAILIWICK_TLS: the files are not a certificate and its private key')
+  }
+  return files
+}
+
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new ServiceError('config_invalid', `BAILIWICK_TLS: ${path} cannot be read (${systemCode(error)})`)
+  }
+}
