@@ -17,7 +17,7 @@ export function cacheFolder(): string {
 }
 
 /**
- * The class path of Kafka's broker: jars in Maven's own repository. Maven fetches them the first time, some 100 MB;
+ * The class path of Kafka's broker: jars in Maven's own repository. Maven fetches them the first time, 70 MB;
  * later the list alone is read, and made again when a jar is gone.
  */
 export async function kafkaClassPath(progress: (line: string) => void): Promise<string> {
