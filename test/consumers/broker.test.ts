@@ -1,12 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Message } from '@bailiwick/bus'
-import { kafkaBus } from '@bailiwick/bus/kafka'
-import { type DecodedEvent, decodeEvent, topicNamed } from '@bailiwick/contracts'
-import { lacks } from '@bailiwick/native'
+import type { Bus, Message } from '@bailiwick/bus'
+import { type KafkaConnection, kafkaAdmin, kafkaBus } from '@bailiwick/bus/kafka'
+import { type DecodedEvent, decodeEvent, kafkaAcls, kafkaTopics, topicNamed } from '@bailiwick/contracts'
+import { type KafkaCluster, lacks, startKafka } from '@bailiwick/native'
 import { DecisionState } from '@bailiwick/projection'
-import { type Processes, startProcesses } from '@bailiwick/testkit'
+import { logger as makeLogger } from '@bailiwick/service-kit'
+import { type System, startSystem } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { tell } from '../demo/story.ts'
 import { builtGo, type Ended, missingPrograms, python, pythonWithPackages, run } from './programs.ts'
@@ -14,6 +15,22 @@ import { builtGo, type Ended, missingPrograms, python, pythonWithPackages, run }
 const left = process.env.CI !== 'true' && missingPrograms().length > 0
 
 type Decision = DecodedEvent<'decisions.v1'>
+
+const logger = makeLogger({ service: 'consumers', level: 'silent' })
+
+/** A bus instead of another, both of which end with it. */
+function instead(unused: Bus, bus: Bus): Bus {
+  return {
+    publish: (topic, events) => bus.publish(topic, events),
+    consume: (topics, group, handler) => bus.consume(topics, group, handler),
+    follow: (topics, since, handler) => bus.follow(topics, since, handler),
+    ends: (topic) => bus.ends(topic),
+    async [Symbol.asyncDispose]() {
+      await bus[Symbol.asyncDispose]()
+      await unused[Symbol.asyncDispose]()
+    },
+  }
+}
 
 /** The line of a decision, said a third time, from our own reading of the topic; undefined for what is none. */
 function lineOf(event: Decision, counts: boolean): string | undefined {
@@ -37,8 +54,8 @@ function lineOf(event: Decision, counts: boolean): string | undefined {
 }
 
 /** What stands on decisions.v1 now, and the lines that a reader prints of it. */
-async function readDecisions(system: Processes): Promise<{ messages: Message[]; lines: string[] }> {
-  await using bus = await kafkaBus({ connection: system.connection('admin'), logger: system.logger })
+async function readDecisions(connection: KafkaConnection): Promise<{ messages: Message[]; lines: string[] }> {
+  await using bus = await kafkaBus({ connection, logger })
   const messages: Message[] = []
   const state = new DecisionState({ base: true })
   const lines: string[] = []
@@ -57,9 +74,9 @@ async function readDecisions(system: Processes): Promise<{ messages: Message[]; 
 }
 
 /** The same, once nothing more comes: denials are published behind their answers. */
-async function readAllDecisions(system: Processes): ReturnType<typeof readDecisions> {
+async function readAllDecisions(connection: KafkaConnection): ReturnType<typeof readDecisions> {
   for (let before = -1; ; ) {
-    const read = await readDecisions(system)
+    const read = await readDecisions(connection)
     if (read.messages.length === before) return read
     before = read.messages.length
     await new Promise((resolve) => setTimeout(resolve, 1500))
@@ -71,11 +88,20 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'consumers-'))
     const programs: [file: string, args: readonly string[]][] = []
-    let system: Processes
+    let kafka: KafkaCluster
+    let system: System
+
+    const connect = (user: string): KafkaConnection => {
+      const { security, brokers } = kafka
+      if (security === undefined) return expect.fail('a Kafka that lets everybody in')
+      const password = readFileSync(security.passwordFile(user), 'utf8')
+      const tls = { ca: readFileSync(security.caFile, 'utf8') }
+      return { brokers, clientId: user, tls, sasl: { username: user, password } }
+    }
 
     /** Both programs, as a user of Kafka; each starts at the beginning and ends after so many lines. */
     const runAll = (user: string, max: number): Promise<Ended[]> => {
-      const { security, brokers } = system.kafka
+      const { security, brokers } = kafka
       const env = {
         BAILIWICK_BUS: `kafka://${brokers.join(',')}`,
         BAILIWICK_DATA: system.data,
@@ -90,17 +116,24 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
 
     beforeAll(async () => {
       programs.push([await pythonWithPackages(), [join(python, 'consume.py')]], [await builtGo(folder), []])
-      system = await startProcesses({ readers: ['siem'] })
+      kafka = await startKafka({ secure: { users: ['policy-decision', 'agents', 'siem'] } })
+      await using admin = await kafkaAdmin(connect('admin'))
+      await admin.applyTopics(kafkaTopics({ dev: true }))
+      await admin.applyAcls(kafkaAcls({ readers: ['siem'] }))
+      // All services in this process, on the real bus: what is tested here reads, whoever writes.
+      const bus = await kafkaBus({ connection: connect('admin'), logger })
+      system = await startSystem({ wrapBus: (embedded) => instead(embedded, bus) })
       // The story is told for what it leaves on the topic; whether it holds is its own suites' question.
       await tell(system, async (_title, step) => void (await step().catch(() => undefined)))
     }, 600_000)
     afterAll(async () => {
       await system?.[Symbol.asyncDispose]()
+      await kafka?.[Symbol.asyncDispose]()
       rmSync(folder, { recursive: true, force: true })
     })
 
     it('print the same line for each decision of the story as we do, each verified back to trust.json', async () => {
-      const { lines } = await readAllDecisions(system)
+      const { lines } = await readAllDecisions(connect('admin'))
       const verdicts = new Set(lines.map((line) => line.split('\t')[1]))
       expect(verdicts).toContain('ALLOW')
       expect(verdicts).toContain('DENY')
@@ -119,13 +152,13 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
     }, 60_000)
 
     it('say of an ALLOW that somebody with the right to write changed that it is BAD, and exit with 1 (V12)', async () => {
-      const { messages, lines } = await readAllDecisions(system)
+      const { messages, lines } = await readAllDecisions(connect('admin'))
       const allowed =
         messages.find(({ bytes }) => Buffer.from(bytes).includes('"decision.allowed"')) ?? expect.fail('none')
       const forged = Buffer.from(Buffer.from(allowed.bytes).toString().replace('"permission":0', '"permission":1'))
       expect(forged).not.toEqual(Buffer.from(allowed.bytes))
       // The policy-decision's Kafka password was stolen, and not its key.
-      await using thief = await kafkaBus({ connection: system.connection('policy-decision'), logger: system.logger })
+      await using thief = await kafkaBus({ connection: connect('policy-decision'), logger })
       const [position] = await thief.publish('decisions.v1', [{ key: allowed.key, bytes: forged }])
       const bad = [
         '-',
