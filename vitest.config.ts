@@ -28,6 +28,7 @@ export default defineConfig({
           include: ['{packages,services,infra}/*/src/**/*.int.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 300_000, // the first Kafka of a machine is fetched
+          sequence: { groupOrder: 1 },
         },
       },
       { extends: true, test: { name: 'e2e', include: ['test/e2e/*.test.ts'] } },
@@ -37,15 +38,25 @@ export default defineConfig({
           name: 'e2e-kafka', // the same files, on a real Kafka and a real Redis
           include: ['test/e2e/*.test.ts'],
           globalSetup: ['test/e2e/real-parts.setup.ts'],
+          setupFiles: ['test/e2e/real-parts.skip.ts'],
+          sequence: { groupOrder: 1 },
         },
       },
-      { extends: true, test: { name: 'parity', include: ['test/parity/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'consumers',
+          include: ['test/consumers/*.test.ts', 'test/infra/*.test.ts'],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      { extends: true, test: { name: 'parity', include: ['test/parity/*.test.ts'], sequence: { groupOrder: 2 } } },
       { extends: true, test: { name: 'browser', include: ['test/browser/*.test.ts'] } },
       { extends: true, test: { name: 'audit', include: ['test/audit/*.test.ts', 'test/mutants/*.test.ts'] } },
       {
         extends: true,
         // After all others: what it kills and holds up would be slow under their load for reasons that are not its own.
-        test: { name: 'chaos', include: ['test/chaos/*.test.ts'], sequence: { groupOrder: 1 } },
+        test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], sequence: { groupOrder: 3 } },
       },
       { extends: true, test: { name: 'abuse', include: ['test/abuse/*.test.ts'] } },
       { extends: true, test: { name: 'architecture', include: ['test/architecture/*.test.ts'] } },

@@ -19,7 +19,7 @@ export async function openAdapters(): Promise<{ bus: Bus; store: GrantStore } & 
   await using opened = new AsyncDisposableStack()
   const parts = inject('realParts')
   const now = () => systemClock.now()
-  if (parts === undefined) {
+  if (parts === undefined || parts === 'missing') {
     const dir = mkdtempSync(join(tmpdir(), 'bailiwick-world-bus-'))
     opened.defer(() => rmSync(dir, { recursive: true, force: true }))
     const bus = opened.use(await embeddedBus({ dir: join(dir, 'bus'), ...topicSettings, now }))
