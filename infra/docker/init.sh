@@ -5,6 +5,7 @@ set -eu
 umask 077
 volumes=${1:-/volumes}
 installation=$volumes/installation
+mkdir -p "$installation" "$volumes/kafka-users"
 
 if [ ! -e "$installation/trust.json" ]; then
   # The invitation is a secret: it goes into a file, not into the container's log.

@@ -183,7 +183,7 @@ describe('the front', () => {
   })
 
   it('shows nobody outside what is for who watches, and repeats no request', () => {
-    expect(caddyfile).toMatch(/@internal path \/healthz \/readyz \/metrics\n\trespond @internal 404/)
+    expect(caddyfile).toMatch(/@internal path \/healthz \/readyz \/metrics\n\thandle @internal \{\n\t\trespond 404/)
     expect(caddyfile.match(/lb_retries 0/g)).toHaveLength(1)
     expect(caddyfile.match(/import service/g)).toHaveLength(4)
   })

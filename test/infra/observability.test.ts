@@ -135,6 +135,7 @@ it('Prometheus looks at each service where docker-compose.yml has it', () => {
   const targets = scrape_configs.flatMap(({ static_configs }) => static_configs.flatMap(({ targets }) => targets))
   const places = servesOf(readCompose()).map(([name, { environment }]) => `${name}:${environment?.BAILIWICK_PORT}`)
   expect(targets.toSorted()).toEqual(places.toSorted())
+  for (const [, { environment }] of servesOf(readCompose())) expect(environment?.BAILIWICK_METRICS).toBe('anyone')
 })
 
 it('the dashboard has all that an operator must see, each panel with a question', () => {

@@ -1,7 +1,13 @@
-import { execFileSync } from 'node:child_process'
-import { globSync } from 'node:fs'
-import { delimiter } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { globSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { freePort } from '@bailiwick/testkit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repository } from './compose-file.ts'
 
 /** By the word of the programs that will read these files. Where one is missing its suite is skipped; CI installs all. */
@@ -31,6 +37,65 @@ describe.skipIf(lacks('caddy'))('caddy', () => {
       run('caddy', ['fmt', '--diff', 'infra/front/Caddyfile'])
     },
   )
+})
+
+describe.skipIf(lacks('caddy'))('the front, as caddy runs it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'front-'))
+  const servers: Server[] = []
+  let caddy: ChildProcess
+  let site = ''
+
+  beforeAll(async () => {
+    const upstreams: Record<string, string> = {}
+    for (const name of ['APPROVAL', 'ISSUER', 'POLICY_DECISION_1', 'POLICY_DECISION_2', 'EVIDENCE']) {
+      const server = createServer((request, response) => {
+        // The second decision point is never ready.
+        response.statusCode = request.url === '/readyz' && name === 'POLICY_DECISION_2' ? 503 : 200
+        response.end(name)
+      })
+      servers.push(server.listen(0, '127.0.0.1'))
+      await once(server, 'listening')
+      upstreams[name] = `127.0.0.1:${(server.address() as AddressInfo).port}`
+    }
+    site = `http://localhost:${await freePort()}`
+    const env = { ...process.env, ...upstreams, SITE: site, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
+    const args = ['run', '--config', 'infra/front/Caddyfile', '--adapter', 'caddyfile']
+    caddy = spawn('caddy', args, { cwd: repository, env, stdio: 'ignore' })
+    for (const asked = AbortSignal.timeout(30_000); ; await wait(100)) {
+      asked.throwIfAborted()
+      if ((await ask('/console')).said === 'APPROVAL' && (await ask('/v1/outcomes')).said === 'POLICY_DECISION_1') break
+    }
+    await wait(1500) // it has asked each whether it is ready
+  })
+  afterAll(() => {
+    caddy.kill('SIGKILL')
+    for (const server of servers) server.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const ask = async (path: string) => {
+    const answer = await fetch(site + path).catch(() => undefined)
+    return { status: answer?.status, said: await answer?.text() }
+  }
+
+  it.each([
+    ['/', 'APPROVAL'],
+    ['/console/api/hello', 'APPROVAL'],
+    ['/access/v1/requests', 'APPROVAL'],
+    ['/oauth/token', 'ISSUER'],
+    ['/.well-known/oauth-authorization-server', 'ISSUER'],
+    ['/access/v1/evaluation', 'POLICY_DECISION_1'],
+    ['/access/v1/search/action', 'POLICY_DECISION_1'],
+    ['/.well-known/authzen-configuration', 'POLICY_DECISION_1'],
+    ['/log/tile/0/000', 'EVIDENCE'],
+    ['/v1/trace/evt_1', 'EVIDENCE'],
+  ])('sends %s to %s, always to an instance that is ready', async (path, name) => {
+    for (let n = 0; n < 4; n++) expect(await ask(path)).toEqual({ status: 200, said: name })
+  })
+
+  it.each(['/healthz', '/readyz', '/metrics'])('shows nobody outside %s', async (path) => {
+    expect(await ask(path)).toEqual({ status: 404, said: '' })
+  })
 })
 
 describe.skipIf(lacks('shellcheck'))('shellcheck', () => {

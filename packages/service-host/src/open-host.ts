@@ -81,7 +81,9 @@ export async function openHost(options: HostOptions): Promise<Host> {
   health.check('bus', () => bus.unhealthy?.(), { liveness: true })
   observeHealth(health, metrics)
   const tls = readTls(config.BAILIWICK_TLS)
-  const server = () => httpServer({ logger, clock, health, metrics, random, ...(tls === undefined ? {} : { tls }) })
+  const metricsFor = config.BAILIWICK_METRICS
+  const server = () =>
+    httpServer({ logger, clock, health, metrics, metricsFor, random, ...(tls === undefined ? {} : { tls }) })
   const http = await server()
   const operator = await server()
   const close = async () => {

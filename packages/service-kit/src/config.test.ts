@@ -21,6 +21,7 @@ it('needs no setting', () => {
   expect(read({ PATH: '/bin', BAILIWICK_PORT: '' })).toEqual({
     BAILIWICK_DATA: '.bailiwick',
     BAILIWICK_DEV: false,
+    BAILIWICK_METRICS: 'loopback',
     BAILIWICK_HOST: '127.0.0.1',
     BAILIWICK_PORT: 8422,
     BAILIWICK_BUS: { kind: 'embedded' },

@@ -95,4 +95,6 @@ export const commonSettings = (defaultPort: number) => ({
   /** ms. How old the last head may be (DESIGN §5): a longer one widens the window of V7 by as much. */
   BAILIWICK_MAX_STALENESS: duration(1000, 10_000).default(2000),
   BAILIWICK_TLS: tls.default('none'),
+  /** Who may read /metrics: this machine, or whoever reaches the port; then a front has to keep them from the outside. */
+  BAILIWICK_METRICS: z.enum(['loopback', 'anyone']).default('loopback'),
 })
