@@ -66,7 +66,7 @@ describe.skipIf(lacks('caddy'))('the front, as caddy runs it', () => {
       if ((await ask('/console')).said === 'APPROVAL' && (await ask('/v1/outcomes')).said === 'POLICY_DECISION_1') break
     }
     await wait(1500) // it has asked each whether it is ready
-  })
+  }, 60_000)
   afterAll(() => {
     caddy.kill('SIGKILL')
     for (const server of servers) server.close()

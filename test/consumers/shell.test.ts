@@ -1,0 +1,22 @@
+import { join } from 'node:path'
+import { startSystem } from '@bailiwick/testkit'
+import { expect, it } from 'vitest'
+import { run } from './programs.ts'
+
+const repository = join(import.meta.dirname, '../..')
+
+it('the shell example asks, and shows what became of it', async () => {
+  await using system = await startSystem()
+  const { code, out, err } = await run(
+    join(repository, 'examples/consumers/shell/ask.sh'),
+    [join(system.data, 'sample/forecaster.json'), 'spiffe://bailiwick.local/agent/forecaster/i1'],
+    {
+      env: {
+        BAILIWICK: `${process.execPath} ${join(repository, 'packages/cli/src/main.ts')}`,
+        BAILIWICK_DATA: system.data,
+      },
+    },
+  )
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(out).toMatch(/^asked {3}req_[A-Za-z0-9_-]+\nstate {3}pending\n$/)
+}, 60_000)
