@@ -26,3 +26,12 @@ it.each([
   expect(err).toContain('\\u{7}\\u{202e}\\u{1b}[2J')
   for (const character of ['\u0007', '\u202e', '\u001b']) expect(err).not.toContain(character)
 })
+
+it('does nothing while a setting is misspelt: the default would be in force unseen', async () => {
+  const { code, out, err } = await bailiwick(['status'], { env: { BAILIWICK_DATE: '/srv/bailiwick' } })
+  expect({ code, out, err }).toEqual({
+    code: 2,
+    out: '',
+    err: 'bailiwick: BAILIWICK_DATE: there is no such setting; is BAILIWICK_DATA meant?',
+  })
+})

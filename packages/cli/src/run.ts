@@ -1,4 +1,5 @@
 import { errorCode, errorKinds } from '@bailiwick/errors'
+import { misspeltSettings } from '@bailiwick/service-kit'
 import { Command, CommanderError } from 'commander'
 import { benchCommand } from './commands/bench.ts'
 import { initCommand } from './commands/init.ts'
@@ -47,6 +48,11 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
     add(program, safe, (result) => {
       code = result
     })
+  const misspelt = misspeltSettings(io.env)
+  if (misspelt.length > 0) {
+    for (const line of misspelt) safe.err(`bailiwick: ${line}`)
+    return exitCodes.couldNotRun
+  }
   try {
     await program.parseAsync([...argv], { from: 'user' })
     return code
