@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { go, missingPrograms, python, pythonWithPackages, run } from './programs.ts'
 
@@ -22,7 +23,8 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('consumers in o
   }, 300_000)
 
   it('the Go program is formatted and vetted', async () => {
-    expect(await run('gofmt', ['-l', '.'], { cwd: go })).toMatchObject({ code: 0, out: '' })
+    const { out: root } = await run('go', ['env', 'GOROOT'], { cwd: go })
+    expect(await run(join(root.trim(), 'bin/gofmt'), ['-l', '.'], { cwd: go })).toMatchObject({ code: 0, out: '' })
     expect(await run('go', ['vet', './...'], { cwd: go })).toMatchObject({ code: 0 })
   }, 300_000)
 })
