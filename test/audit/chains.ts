@@ -2,7 +2,8 @@ import { type Finding, type Leaf, sha256 } from './leaf.ts'
 
 /**
  * Each producer's chain is whole (V15): its events are numbered 1 … n, each names the hash of the one before, and the first
- * names the last event of the producer that it succeeded. What the newest producers said last nobody succeeded: an end that
+ * names the last event of the producer that it succeeded. Policy decision runs as many instances as are wanted: several may
+ * name the same, and what was the last then need not have stayed it. What the newest producers said last nobody succeeded: an end that
  * was cut off there only a head can prove.
  */
 export function chainFindings(leaves: readonly Leaf[]): Finding[] {
@@ -10,7 +11,9 @@ export function chainFindings(leaves: readonly Leaf[]): Finding[] {
   const bad = (leaf: Leaf, detail: string) => findings.push({ leaf: leaf.index, rule: 'V15', detail })
   const bySource = Map.groupBy(leaves, ({ event }) => event.source)
   for (const chain of bySource.values()) chain.sort((a, b) => sequenceOf(a) - sequenceOf(b))
-  const ends = new Map([...bySource].map(([source, chain]) => [endOf(source, chain.at(-1) as Leaf), source]))
+  const nameable = ([source, chain]: [string, Leaf[]]): [string, string][] =>
+    (manyAtOnce(source) ? chain : chain.slice(-1)).map((leaf) => [nameOf(source, leaf), source])
+  const ends = new Map([...bySource].flatMap(nameable))
   const succeeded = new Map<string, string>()
   for (const [source, chain] of bySource) {
     for (const [n, leaf] of chain.entries()) {
@@ -29,7 +32,7 @@ export function chainFindings(leaves: readonly Leaf[]): Finding[] {
     const predecessor = named === 'none' ? `none before ${service}` : ends.get(named)
     if (predecessor === undefined) bad(first, `${source}: its predecessor's last event is not ${named}`)
     else if (named !== 'none' && serviceOf(predecessor) !== service) bad(first, `${source}: succeeds another service`)
-    else if (succeeded.has(predecessor))
+    else if (succeeded.has(predecessor) && !manyAtOnce(source))
       bad(first, `${source} and ${succeeded.get(predecessor)} succeed ${predecessor}`)
     else succeeded.set(predecessor, source)
   }
@@ -38,4 +41,5 @@ export function chainFindings(leaves: readonly Leaf[]): Finding[] {
 
 const sequenceOf = ({ event }: Leaf) => Number(event.sequence)
 const serviceOf = (source: string) => source.split('/')[1]
-const endOf = (source: string, { event, bytes }: Leaf) => `${source}#${event.sequence}:${sha256(bytes)}`
+const manyAtOnce = (source: string) => serviceOf(source) === 'policy-decision'
+const nameOf = (source: string, { event, bytes }: Leaf) => `${source}#${event.sequence}:${sha256(bytes)}`

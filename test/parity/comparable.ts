@@ -23,13 +23,15 @@ function masked(value: unknown): unknown {
 
 const byName = ([a]: [string, unknown], [b]: [string, unknown]) => (a < b ? -1 : 1)
 
+const someId = /^(req|grt|crd|dec|evt|ins|dlg|call|chg)_[A-Za-z0-9_-]{16,}$/
+const someHash = /^(?=.*\d)[A-Za-z0-9_-]{20,}(\.[A-Za-z0-9_-]{20,})*$/
+
 function maskedText(text: string): string {
   if (/^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text)) return '<time>'
-  return text
-    .replaceAll(/\bhttp:\/\/localhost:\d+/g, '<url>')
-    .replaceAll(/\b([a-z]{2,4})_[A-Za-z0-9_-]{16,}/g, '<$1>')
-    .replaceAll(/[A-Za-z0-9_-]{20,}(\.[A-Za-z0-9_-]{20,})*/g, (long) => (/\d/.test(long) ? '<hash>' : long))
-    .replaceAll(/<hash>#\d+/g, '<event>')
+  return text.replaceAll(/\bhttp:\/\/localhost:\d+/g, '<url>').replaceAll(/[A-Za-z0-9_.-]{20,}/g, (word) => {
+    const [, kind] = someId.exec(word) ?? []
+    return kind === undefined ? word.replace(someHash, '<hash>') : `<${kind}>`
+  })
 }
 
 /** What one multiset has more often than the other, in words; empty when both are the same. */

@@ -66,6 +66,8 @@ export async function play(system: RunningSystem, history: readonly Step[]): Pro
     answers.push(`${step.does}: ${await player.play(step)}`)
     // What a step reported is known before the next one asks: else which of two comes first is the machine's choice.
     await invoices.delivered()
+    // More than ten denials a second would be summarised, and how many those are is the machine's choice, too.
+    await new Promise((resolve) => setTimeout(resolve, 120))
   }
   return answers
 }

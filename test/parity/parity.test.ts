@@ -13,6 +13,9 @@ const length = process.env.BAILIWICK_NIGHTLY ? 400 : 60
 /** On a busy machine a deadline decides otherwise in one mode than in the other. */
 const env = { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' }
 
+/** Nonces rotate with time, so how often a client is asked for a newer one is the clock's choice. */
+const challenge = '"reason":"proof_nonce_required"'
+
 /** Waits until nothing new becomes a leaf. */
 async function settled({ url }: RunningSystem): Promise<void> {
   const size = async () => (await (await fetch(`${url}/log/checkpoint`)).text()).split('\n')[1]
@@ -31,7 +34,11 @@ async function lived(start: () => Promise<RunningSystem>) {
   const { log, trust } = paths(system.data)
   const { entries } = await readLog(log, system.trust.log.vkey)
   const report = await audit({ logDir: log, trustPath: trust })
-  return { answers, evidence: entries.map(comparable), findings: report.findings }
+  return {
+    answers,
+    evidence: entries.map(comparable).filter((said) => !said.includes(challenge)),
+    findings: report.findings,
+  }
 }
 
 it.skipIf(lacks('secure-kafka', 'redis'))(
