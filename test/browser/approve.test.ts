@@ -94,6 +94,24 @@ describe.skipIf(executablePath === undefined && process.env.CI !== 'true')('the 
     await page.getByText('No agent waits for you.').waitFor()
   }, 60_000)
 
+  it('shows an agent’s words as words, whatever they would rather be, and apart from what is signed (V3)', async () => {
+    const purpose =
+      '<img src=x onerror="document.title=`taken`"><script>document.title="taken"</script></blockquote><li>At most 1 call in all</li>\u202e5\u2066\u200b'
+    const agent = sampleAgent(system.host, 'reconciler')
+    await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600, purpose })
+    const ask = page.locator('article[data-request]')
+    const words = ask.locator('figure.prose blockquote')
+    await words.getByText('<script>').waitFor()
+    expect(await words.textContent()).toContain('onerror=')
+    expect(await words.locator('.unseen').allTextContents()).toEqual(['U+202E', 'U+2066', 'U+200B'])
+    expect(await words.locator('img, script, li').count()).toBe(0)
+    expect(await ask.locator('ul.lines li').allTextContents()).not.toContain('At most 1 call in all')
+    expect(await page.title()).not.toBe('taken')
+    await ask.getByRole('button', { name: 'Deny…' }).click()
+    await press('Deny it')
+    await page.getByText('No agent waits for you.').waitFor()
+  }, 60_000)
+
   it('shows what a registry change takes away and adds, and applies it after a signature', async () => {
     const value = {
       id: 'spare',
