@@ -70,7 +70,8 @@ export class GroupMember implements Subscription {
       maxBytes: MAX_BYTES,
       maxBytesPerPartition: MAX_PARTITION_BYTES,
       metadataMaxAge: settings.metadataMaxAge,
-      retry: settings.sendRetry,
+      // Asked before each of its restarts: one that has ended would otherwise restart for as long as no broker answers.
+      retry: { ...settings.sendRetry, restartOnFailure: async () => this.#ending === undefined },
       allowAutoTopicCreation: false, // rule 18
       readUncommitted: true, // else whoever holds a transaction open holds up the group; nobody here writes any
     })
