@@ -92,6 +92,28 @@ it.each<['flushed' | Break]>([['flushed'], ['before'], ['after']])(
   },
 )
 
+it('fills a store that forgets in the middle of a batch with what the log will have, the batch included (V9)', async () => {
+  let advances = 0
+  await using system = await granted(
+    {
+      grantStore: (real) => ({
+        ...real,
+        async advance(root, take) {
+          const nothing = { version: -1, left: {}, labels: [], expiresAt: Date.now() + 3_600_000 }
+          if (++advances === 20) await real.reset(root, nothing)
+          return real.advance(root, take)
+        },
+      }),
+    },
+    { authority: { ...authorities.calls, budget: { calls: 100, cost: { EUR: '9000.00' } } } },
+  )
+  expect(allowed(await race(system))).toHaveLength(racers)
+  expect(advances).toBeGreaterThan(racers)
+  const tree = await system.world.store.get(system.grant.grantId)
+  expect(tree?.version).toBe(racers)
+  expect(tree?.left.calls).toBe(100n - BigInt(racers))
+})
+
 it('settles races of two instances over a store that is away by the log, and never takes more (V9)', async () => {
   let away = false
   await using system = await granted(

@@ -223,6 +223,8 @@ class StoreOrder {
   /** One answer that others are ahead, or one call without an answer, holds for the whole batch: nobody waits again. */
   #ahead = false
   #away = false
+  /** By this batch: the projection has none of it yet. */
+  readonly #taken = new Map<string, bigint>()
 
   constructor(pdp: Pdp, root: string, version: number) {
     this.#pdp = pdp
@@ -232,6 +234,14 @@ class StoreOrder {
 
   /** `again`: the store knows of something that the projection has not folded. A store that is away decides nothing. */
   async take(take: NonNullable<Planned['take']>, to: number): Promise<'taken' | 'again' | DenialReason> {
+    const answer = await this.#take(take, to)
+    if (answer === 'taken')
+      for (const [resource, amount] of Object.entries(take.amounts))
+        this.#taken.set(resource, (this.#taken.get(resource) ?? 0n) + amount)
+    return answer
+  }
+
+  async #take(take: NonNullable<Planned['take']>, to: number): Promise<'taken' | 'again' | DenialReason> {
     if (this.#away) return 'taken'
     if (this.#ahead) return 'again'
     const { takeId, amounts, labels } = take
@@ -269,9 +279,18 @@ class StoreOrder {
   async #refilled({ outcome }: AdvanceOutcome, advance: () => Promise<AdvanceOutcome>): Promise<AdvanceOutcome> {
     const { grantStore, proofs } = this.#pdp
     if (outcome === 'absent') await proofs.readopt()
-    // In the middle of a batch the projection lacks what this batch took: the version that it is put at says so.
-    await grantStore.refill(this.#root, { ...this.#state(), version: this.#version })
+    await grantStore.refill(this.#root, this.#stateInBatch())
     return advance()
+  }
+
+  /** The tree as the log will have it once what this batch took so far counts. */
+  #stateInBatch(): TreeState {
+    const state = this.#state()
+    const left = Object.entries(state.left).map(([resource, amount]): [string, bigint] => {
+      const remaining = amount - (this.#taken.get(resource) ?? 0n)
+      return [resource, remaining > 0n ? remaining : 0n]
+    })
+    return { ...state, version: this.#version, left: Object.fromEntries(left) }
   }
 
   /** The tree as the log has it. */
