@@ -12,7 +12,7 @@ it('the shell example asks, and shows what became of it', async () => {
     [join(system.data, 'sample/forecaster.json'), 'spiffe://bailiwick.local/agent/forecaster/i1'],
     {
       env: {
-        BAILIWICK: `${process.execPath} ${join(repository, 'packages/cli/src/main.ts')}`,
+        COMMAND: `${process.execPath} ${join(repository, 'packages/cli/src/main.ts')}`,
         BAILIWICK_DATA: system.data,
       },
     },
