@@ -47,6 +47,8 @@ export class Succession implements AsyncDisposable {
   readonly #owned = new AsyncDisposableStack()
   #state: 'standby' | 'claiming' | 'taking over' | 'active' | 'succeeded' = 'standby'
   #reason = 'it has just started'
+  /** What kept it from becoming the active one when it last tried. */
+  #obstacle: string | undefined
   #attempt: Promise<void> | undefined
   #notBefore = 0
   /** Since when the active one is silent, monotonic ms. */
@@ -108,7 +110,10 @@ export class Succession implements AsyncDisposable {
     if (this.mayPublish && leader !== undefined && leader !== producer) this.#stepDown(leader)
     if (this.#state !== 'standby') return
     if (leader === undefined || leader === producer) this.#try()
-    else if (source === leader) this.#silentSince = time.monotonic()
+    else if (source === leader) {
+      this.#silentSince = time.monotonic()
+      this.#obstacle = undefined
+    }
   }
 
   #look(): void {
@@ -138,7 +143,8 @@ export class Succession implements AsyncDisposable {
     this.#attempt ??= this.#claim()
       .catch((error: unknown) => {
         if (this.#state !== 'standby' || !passes(error)) return failed(error)
-        this.#reason = `it cannot become the active one yet: ${error instanceof Error ? error.message : errorCode(error)}`
+        const what = error instanceof Error ? error.message : errorCode(error)
+        this.#obstacle = `it cannot become the active one yet: ${what}`
       })
       .finally(() => {
         this.#attempt = undefined
@@ -184,7 +190,8 @@ export class Succession implements AsyncDisposable {
     const { projection, service, producer, onStanding } = this.#options
     const leader = projection.heads.leader(service)?.producer
     if (this.#state === 'taking over' || this.#state === 'claiming') return
-    if (this.#state === 'standby' && leader !== undefined && leader !== producer)
+    if (this.#state === 'standby' && this.#obstacle !== undefined) this.#reason = this.#obstacle
+    else if (this.#state === 'standby' && leader !== undefined && leader !== producer)
       this.#reason = `${leader} is the active one`
     const reason = this.standby()
     if (reason === this.#shown) return
