@@ -1,0 +1,196 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
+import { type KafkaCluster, type KafkaNode, lacks, startKafka } from '@bailiwick/native'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Bus, Message } from '../bus.ts'
+import { kafkaAdmin } from './admin.ts'
+import { silent, withAdmin } from './broker.fixture.ts'
+import { Gaps } from './gaps.fixture.ts'
+import { type KafkaBus, kafkaBus } from './kafka-bus.ts'
+import { Load } from './load.fixture.ts'
+import { leaderOf } from './naive.fixture.ts'
+import { wholeTopic } from './whole-topic.fixture.ts'
+
+const nightly = process.env.BAILIWICK_NIGHTLY === '1'
+const PARTITIONS = 6
+const now = () => performance.now()
+
+describe.skipIf(lacks('kafka'))('three brokers under load', () => {
+  let kafka: KafkaCluster
+  beforeAll(async () => {
+    kafka = await startKafka({ nodes: 3 })
+  }, 180_000)
+  afterAll(async () => {
+    await kafka?.[Symbol.asyncDispose]()
+  })
+
+  const connection = () => ({ brokers: kafka.brokers, clientId: 'cluster' })
+  const open = () => kafkaBus({ connection: connection(), logger: silent })
+
+  const leaderOfFirst = async (topic: string): Promise<KafkaNode> => {
+    const id = await withAdmin(connection(), (admin) => leaderOf(admin, topic, 0))
+    const node = kafka.nodes.find((one) => one.id === id)
+    if (node === undefined) throw new Error(`no node ${id}`)
+    return node
+  }
+
+  /** Every copy is there again: the next broker may go. */
+  const whole = (topic: string) =>
+    expect
+      .poll(
+        () =>
+          withAdmin(connection(), async (admin) => {
+            const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+            return topics[0]?.partitions.every(({ isr }) => isr.length === 3)
+          }).catch(() => false),
+        { timeout: 90_000, interval: 500 },
+      )
+      .toBe(true)
+
+  const faults: Record<string, { cycles: number; bring(topic: string): Promise<void> }> = {
+    'the leader is killed': {
+      cycles: nightly ? 5 : 1,
+      async bring(topic) {
+        const node = await leaderOfFirst(topic)
+        await node.kill('SIGKILL')
+        await wait(8000)
+        await node.start()
+      },
+    },
+    'the leader is stopped and goes on': {
+      cycles: nightly ? 3 : 1,
+      async bring(topic) {
+        const node = await leaderOfFirst(topic)
+        await node.kill('SIGSTOP')
+        await wait(12_000)
+        await node.kill('SIGCONT')
+      },
+    },
+    'all three are restarted in turn': {
+      cycles: nightly ? 2 : 1,
+      async bring(topic) {
+        for (const node of kafka.nodes) {
+          await node.kill('SIGTERM')
+          await node.start()
+          await whole(topic)
+        }
+      },
+    },
+  }
+
+  it.each(Object.keys(faults))(
+    '%s: nothing acknowledged is lost, doubled or reordered, and all go on by themselves',
+    {
+      timeout: 300_000,
+    },
+    async (name) => {
+      const { cycles, bring } = faults[name] as (typeof faults)[string]
+      const topic = `topic-${randomUUID()}`
+      {
+        await using admin = await kafkaAdmin(connection())
+        const config = { 'min.insync.replicas': '2' }
+        await admin.applyTopics([{ name: topic, partitions: PARTITIONS, replication: 3, config }])
+      }
+      await using publisher = await open()
+      await using reader = await open()
+      await using members = new AsyncDisposableStack()
+      const acknowledged = new Gaps(now)
+      const load = new Load(noting(publisher, acknowledged), topic, now)
+
+      const followed = new Seen(PARTITIONS)
+      const following = new Gaps(now)
+      await using follower = await reader.follow([topic], 'start', async (batch) => {
+        for (const message of batch) {
+          followed.next(message)
+          following.came(message.partition)
+        }
+      })
+      let failed: unknown
+      follower.failed.catch((error: unknown) => {
+        failed = error
+      })
+
+      const worked = new Seen(PARTITIONS)
+      const working = new Gaps(now)
+      const buses: KafkaBus[] = [publisher, reader]
+      for (let member = 0; member < 2; member++) {
+        const bus = members.use(await open())
+        buses.push(bus)
+        await bus.consume([topic], topic, async (batch) => {
+          for (const message of batch) {
+            worked.again(message)
+            working.came(message.partition)
+          }
+          return batch.map(() => 'done')
+        })
+      }
+
+      load.start({ keys: 60, perSecond: 200 })
+      await expect.poll(() => worked.size, { timeout: 60_000 }).toBeGreaterThan(500)
+      for (let cycle = 1; cycle <= cycles; cycle++) {
+        for (const gaps of [acknowledged, following, working]) gaps.take()
+        const before = load.acknowledged
+        await bring(topic)
+        await whole(topic)
+        // A partition that nobody reads or writes any more keeps its gap open.
+        const again = (gaps: Gaps) => expect.poll(() => gaps.open, { timeout: 60_000 }).toBeLessThan(1000)
+        await Promise.all([acknowledged, following, working].map(again))
+        const recovered = { publishMs: acknowledged.take(), followMs: following.take(), consumeMs: working.take() }
+        console.log(
+          `kafka-faults: ${JSON.stringify({ fault: name, cycle, ...recovered, acknowledged: load.acknowledged - before })}`,
+        )
+      }
+
+      const { published, duplicated } = await load.audit()
+      const all = await wholeTopic(connection(), topic)
+      expect({ published, duplicated, present: all.length }).toEqual({ published, duplicated: 0, present: published })
+      await expect.poll(() => [followed.size, worked.size], { timeout: 30_000 }).toEqual([all.length, all.length])
+      expect(failed).toBeUndefined()
+      expect(buses.map((bus) => bus.unhealthy())).toEqual(buses.map(() => undefined))
+      console.log(
+        `kafka-faults: ${JSON.stringify({ fault: name, cycles, published, lost: 0, duplicated, handledTwice: worked.repeated })}`,
+      )
+    },
+  )
+})
+
+/** The same bus; each acknowledgement is noted with its partition. */
+function noting(bus: Bus, gaps: Gaps): Bus {
+  return {
+    publish: async (topic, events) => {
+      const positions = await bus.publish(topic, events)
+      for (const { partition } of positions) gaps.came(partition)
+      return positions
+    },
+    consume: (topics, group, handler) => bus.consume(topics, group, handler),
+    follow: (topics, since, handler) => bus.follow(topics, since, handler),
+    ends: (topic) => bus.ends(topic),
+    [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
+  }
+}
+
+/** What a reader got of each partition. */
+class Seen {
+  readonly #offsets: Set<number>[]
+  repeated = 0
+
+  constructor(partitions: number) {
+    this.#offsets = Array.from({ length: partitions }, () => new Set())
+  }
+
+  get size(): number {
+    return this.#offsets.reduce((sum, { size }) => sum + size, 0)
+  }
+
+  /** Of a reader that neither skips nor repeats. */
+  next({ partition, offset }: Message): void {
+    expect(offset).toBe(this.#offsets[partition]?.size)
+    this.#offsets[partition]?.add(offset)
+  }
+
+  /** Of one that may get it again. */
+  again({ partition, offset }: Message): void {
+    if (this.#offsets[partition]?.has(offset)) this.repeated++
+    this.#offsets[partition]?.add(offset)
+  }
+}
