@@ -9,7 +9,8 @@ import type { Standing, SuccessionOptions } from './succession.ts'
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-async function eventually(what: string, holds: () => boolean, ms = 5000): Promise<number> {
+/** Patient: what asserts a bound looks at the time that it gives. */
+async function eventually(what: string, holds: () => boolean, ms = 20_000): Promise<number> {
   const began = performance.now()
   while (!holds()) {
     if (performance.now() - began > ms) throw new Error(`it did not happen: ${what}`)
@@ -139,7 +140,7 @@ describe.concurrent('one instance acts', () => {
     const began = performance.now()
     const one = await scene.instance()
     expect(one.acts()).toBe(true)
-    expect(performance.now() - began).toBeLessThan(1000)
+    expect(performance.now() - began).toBeLessThan(2500)
     expect(one.told).toEqual([{ active: true, succeeds: undefined }])
     await using two = await scene.instance()
     expect(two.successor.standby()).toBe(`${one.name} is the active one`)
@@ -152,8 +153,8 @@ describe.concurrent('one instance acts', () => {
     expect(two.did).toEqual([])
     await one[Symbol.asyncDispose]()
     expect(one.did).toEqual(['began', 'ended'])
-    const ms = await eventually('the second takes over', two.acts, 1000)
-    expect(ms).toBeLessThan(1000)
+    const ms = await eventually('the second takes over', two.acts)
+    expect(ms).toBeLessThan(2500) // not by the silence, which takes 3 s
     expect(two.did).toEqual(['began'])
     expect(two.told.at(-1)).toEqual({ active: true, succeeds: undefined })
     const said = await scene.heads()
@@ -166,7 +167,8 @@ describe.concurrent('one instance acts', () => {
     await using scene = await Scene.open()
     const all = await Promise.all(Array.from({ length: 5 }, () => scene.instance()))
     const together = watchTogether(...all)
-    await pause(700)
+    await eventually('one acts', () => all.some((one) => one.acts()))
+    await pause(500)
     const active = all.filter((one) => one.acts())
     expect(active).toHaveLength(1)
     const [leader] = active
@@ -219,7 +221,7 @@ describe.concurrent('one instance acts', () => {
     await eventually('it pauses', () => !one.acts())
     await pause(1500)
     one.mend()
-    await eventually('it goes on', one.acts, 2000)
+    await eventually('it goes on', one.acts)
     expect(one.fatal).toEqual([])
     expect(one.did).toEqual(['began'])
     expect(await one.successor.producer.publishOne('revocations.v1', revocation(1))).toMatchObject({
@@ -272,11 +274,11 @@ describe.concurrent('one instance acts', () => {
     await pause(600)
     expect(one.acts()).toBe(false)
     owner = undefined
-    await eventually('it has it', one.acts, 1000)
+    await eventually('it has it', one.acts)
     await using two = await scene.instance({ hold: hold('two') })
     expect(owner).toBe('one')
     await one[Symbol.asyncDispose]()
-    await eventually('the second has it', two.acts, 1500)
+    await eventually('the second has it', two.acts)
     expect(owner).toBe('two')
   })
 
@@ -355,6 +357,6 @@ describe.concurrent('a stolen key of one that stands by (V8, V12)', () => {
       const heard = two.successor.projection.heads.active('issuer')
       return scene.installation.time.monotonic() - (heard?.receivedAt ?? Number.NEGATIVE_INFINITY)
     }
-    expect(age()).toBeLessThan(1000)
+    expect(age()).toBeLessThan(2000)
   })
 })
