@@ -40,6 +40,14 @@ const runs: Run[] = [
     keep: (line) => closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
   {
+    name: 'kafka-faults',
+    about:
+      'Three brokers under load: the leader is killed 5 times, stopped for 12 s 3 times, all are restarted in turn twice; nothing acknowledged is lost, doubled or reordered, and everybody goes on by themselves. Times in ms: the longest pause of any partition.',
+    command: [...vitest, '--project', 'int', 'packages/bus/src/kafka/faults-'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: (line) => line.startsWith('kafka-faults: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+  },
+  {
     name: 'mutants',
     about: 'Every patch in test/mutants breaks an invariant; a test that carries its number must fail.',
     command: [process.execPath, join(import.meta.dirname, 'mutants/run.ts')],

@@ -27,12 +27,13 @@ describe.skipIf(lacks('kafka'))('three brokers under load', () => {
   const connection = () => ({ brokers: kafka.brokers, clientId: 'cluster' })
   const open = () => kafkaBus({ connection: connection(), logger: silent })
 
-  const leaderOfFirst = async (topic: string): Promise<KafkaNode> => {
-    const id = await withAdmin(connection(), (admin) => leaderOf(admin, topic, 0))
+  const nodeOf = (id: number): KafkaNode => {
     const node = kafka.nodes.find((one) => one.id === id)
     if (node === undefined) throw new Error(`no node ${id}`)
     return node
   }
+  const leaderOfFirst = async (topic: string) =>
+    nodeOf(await withAdmin(connection(), (admin) => leaderOf(admin, topic, 0)))
 
   /** Every copy is there again: the next broker may go. */
   const whole = (topic: string) =>
@@ -81,7 +82,7 @@ describe.skipIf(lacks('kafka'))('three brokers under load', () => {
   it.each(Object.keys(faults))(
     '%s: nothing acknowledged is lost, doubled or reordered, and all go on by themselves',
     {
-      timeout: 300_000,
+      timeout: nightly ? 900_000 : 300_000,
     },
     async (name) => {
       const { cycles, bring } = faults[name] as (typeof faults)[string]
@@ -152,6 +153,48 @@ describe.skipIf(lacks('kafka'))('three brokers under load', () => {
       )
     },
   )
+
+  it("commits what is handled also while the group's coordinator stays away", { timeout: 300_000 }, async () => {
+    const topic = `topic-${randomUUID()}`
+    const group = `group-${randomUUID()}`
+    {
+      await using admin = await kafkaAdmin(connection())
+      await admin.applyTopics([{ name: topic, partitions: 1, replication: 3, config: { 'min.insync.replicas': '2' } }])
+    }
+    await using publisher = await open()
+    await using member = await open()
+    const handled = new Seen(1)
+    await member.consume([topic], group, async (batch) => {
+      for (const message of batch) handled.again(message)
+      return batch.map(() => 'done')
+    })
+    const load = new Load(publisher, topic, now)
+    load.start({ perSecond: 50 })
+    await expect.poll(() => handled.size, { timeout: 60_000 }).toBeGreaterThan(50)
+
+    const coordinator = await coordinatorOf(group)
+    await coordinator.kill('SIGKILL')
+    const atDeath = handled.size
+    const others = kafka.nodes.filter((node) => node !== coordinator).map(({ broker }) => broker)
+    const committed = () =>
+      withAdmin({ brokers: others, clientId: 'cluster' }, async (admin) => {
+        const [one] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
+        return Number(one?.partitions[0]?.offset)
+      }).catch(() => 0)
+    await expect.poll(committed, { timeout: 60_000, interval: 1000 }).toBeGreaterThan(atDeath + 100)
+    await coordinator.start()
+    await load.audit()
+  })
+
+  /** The leader of the group's partition among the committed positions, which the broker finds in the same way. */
+  async function coordinatorOf(group: string): Promise<KafkaNode> {
+    return await withAdmin(connection(), async (admin) => {
+      const topic = '__consumer_offsets'
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+      const hash = [...group].reduce((sum, letter) => (Math.imul(sum, 31) + letter.charCodeAt(0)) | 0, 0)
+      return nodeOf(await leaderOf(admin, topic, Math.abs(hash) % (topics[0]?.partitions.length ?? 1)))
+    })
+  }
 })
 
 /** The same bus; each acknowledgement is noted with its partition. */

@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
-import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
+import kafkajs, { type Consumer, type EachBatchPayload, type Kafka } from 'kafkajs'
 import type { Handled, Message, Subscription } from '../bus.ts'
 import { settings } from './client.ts'
-import { reasonOf } from './failure.ts'
+import { failureOf, reasonOf } from './failure.ts'
 import { within } from './within.ts'
 
 type Handler = (batch: readonly Message[]) => Promise<readonly Handled[]>
@@ -170,7 +170,7 @@ export class GroupMember implements Subscription {
     } finally {
       alive.end()
     }
-    if (alive.error !== undefined) throw alive.error // the group changes: kafkajs joins it again
+    if (alive.error !== undefined) throw asRejoin(alive.error) // the group changes: kafkajs joins it again
     return handled === batch.length
   }
 
@@ -181,7 +181,11 @@ export class GroupMember implements Subscription {
     payload.resolveOffset(String(offset))
     // A commit names the next offset to read. One that fails is repeated by the next, or what it covers is delivered again.
     const offsets = { topics: [{ topic, partitions: [{ partition, offset: String(offset + 1) }] }] }
-    await payload.commitOffsetsIfNecessary(offsets)
+    try {
+      await payload.commitOffsetsIfNecessary(offsets)
+    } catch (error) {
+      throw asRejoin(error)
+    }
     for (const n of handled.keys()) {
       if (answers?.[n] === 'refused') this.refused.set(topic, (this.refused.get(topic) ?? 0) + 1)
     }
@@ -197,6 +201,20 @@ export class GroupMember implements Subscription {
     const timer = setTimeout(resume, Math.min(Math.max(ms, 0), LONGEST_PAUSE_MS))
     this.#pausing.set(place, { timer, resume: pause() })
   }
+}
+
+/**
+ * Makes kafkajs join the group again, which alone makes it look for the group's coordinator. Of itself it asks the one that it
+ * knows until that one is back: nothing would be committed meanwhile, and all of it would be delivered once more.
+ */
+class CoordinatorLost extends kafkajs.KafkaJSError {
+  readonly type = 'NOT_COORDINATOR_FOR_GROUP'
+}
+
+/** An error for kafkajs that ends in joining again, unless the broker itself said what is wrong. */
+function asRejoin(error: unknown): unknown {
+  const told = typeof error === 'object' && error !== null && 'type' in error && typeof error.type === 'string'
+  return told || failureOf(error) !== 'transient' ? error : new CoordinatorLost(reasonOf(error), { retriable: true })
 }
 
 /** Keeps the membership while a handler works (rule 11), and remembers what went wrong with it. */
