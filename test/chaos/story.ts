@@ -10,10 +10,14 @@ export class Acknowledged {
   readonly approvals = new Set<string>()
   readonly credentials = new Set<string>()
   readonly allows = new Set<string>()
-  /** When the withdrawal of a grant was acknowledged, ms since the epoch. */
+  /** For how long after a withdrawal was acknowledged something may be allowed: 1 s, and 2 s when cut off (V7). */
+  boundMs = 1000
+  /** From when on nothing of a grant is allowed, since its withdrawal was acknowledged: ms since the epoch. */
   readonly withdrawals = new Map<string, number>()
-  /** Calls that were let through although they began a second after that. */
+  /** Calls that were let through although they began later than that. */
   readonly late: string[] = []
+  /** When a call was let through last, ms since the epoch. */
+  allowedAt = 0
   /** Answers that were a no, and errors, by code: that the run was not all errors is worth seeing. */
   readonly refusals = new Map<string, number>()
   /** Refusals that say nothing: each hides an error that somebody must see. */
@@ -46,7 +50,6 @@ const authority = {
   budget: { calls: 16, cost: { EUR: '700.00' } },
 }
 
-const afterWithdrawalMs = 1000
 const giveUpMs = 20_000
 
 /** One agent's life: it asks, is approved, calls, and is withdrawn while it calls; over and over, whatever happens around it. */
@@ -74,7 +77,7 @@ async function task({ agent, approver, invoicesUrl, acknowledged, random, stoppe
     await pause(100 + random() * 600)
     if (random() < 0.7) {
       await again(stopped, () => withdrawn(approver, requestId))
-      acknowledged.withdrawals.set(grantId, Date.now())
+      acknowledged.withdrawals.set(grantId, Date.now() + acknowledged.boundMs)
       await pause(random() * 1500)
     }
   } finally {
@@ -131,8 +134,8 @@ async function call(
     if (response.status !== 200) return acknowledged.refused(answer, answer.code ?? 'none')
     const decisionId = response.headers.get('bailiwick-decision-id') ?? 'none'
     acknowledged.allows.add(decisionId)
-    const withdrawnAt = acknowledged.withdrawals.get(grantId)
-    if (withdrawnAt !== undefined && began > withdrawnAt + afterWithdrawalMs) acknowledged.late.push(decisionId)
+    acknowledged.allowedAt = Date.now()
+    if (began > (acknowledged.withdrawals.get(grantId) ?? Number.POSITIVE_INFINITY)) acknowledged.late.push(decisionId)
   } catch (error) {
     acknowledged.refused(error)
   }

@@ -41,6 +41,10 @@ export class ServiceProcess implements AsyncDisposable {
     return pid
   }
 
+  get running(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null
+  }
+
   start(): void {
     const main = join(repository, 'services', this.service, 'src/main.ts')
     const child = spawn(process.execPath, [main], {

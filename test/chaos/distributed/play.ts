@@ -1,0 +1,117 @@
+import { memoryOutcomeStore } from '@bailiwick/pep'
+import { sample, sampleKey } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import {
+  type Approver,
+  enrolApprover,
+  type Processes,
+  type ProcessesOptions,
+  type ServiceProcess,
+  startProcesses,
+} from '@bailiwick/testkit'
+import { expect } from 'vitest'
+import type { AuditReport } from '../../audit.ts'
+import { type InvoicesApi, startInvoicesApi } from '../../demo/invoices-api.ts'
+import { pause } from '../killable.ts'
+import { quiet, reckon } from '../reckoning.ts'
+import { generator, seed } from '../seed.ts'
+import { Acknowledged, live } from '../story.ts'
+
+const readyWithinMs = 60_000
+
+/** The services as processes on a real broker and a real Redis, with people and agents who live through what happens to them. */
+export class Play implements AsyncDisposable {
+  readonly system: Processes
+  readonly acknowledged = new Acknowledged()
+  readonly random = generator(seed)
+  readonly #approver: Approver
+  readonly #invoices: InvoicesApi
+
+  private constructor(system: Processes, approver: Approver, invoices: InvoicesApi) {
+    this.system = system
+    this.#approver = approver
+    this.#invoices = invoices
+  }
+
+  static async open(options: ProcessesOptions = {}): Promise<Play> {
+    await using opened = new AsyncDisposableStack()
+    const system = opened.use(await startProcesses(options))
+    const approver = await enrolApprover(system)
+    const invoices = await startInvoicesApi({
+      ...system,
+      url: system.invoicesUrl,
+      id: sample.enforcementPoint,
+      toolServer: sample.toolServer,
+      callerKey: sampleKey(system.data, 'point-caller'),
+      outcomeKey: sampleKey(system.data, 'point-outcome'),
+      pdpUrl: system.url,
+      store: memoryOutcomeStore(),
+    })
+    opened.move()
+    return new Play(system, approver, invoices)
+  }
+
+  get all(): ServiceProcess[] {
+    return Object.values(this.system.processes).flat()
+  }
+
+  /**
+   * Agents ask, act and are withdrawn while `fault` happens, and some time after it; then all that they were ever told is held
+   * against the log.
+   */
+  async through(about: string, fault: () => Promise<void>): Promise<AuditReport> {
+    const { system, acknowledged, random } = this
+    let stopping = false
+    const lives = sample.agents.map((name) =>
+      live({
+        agent: sampleAgent(system, name),
+        approver: this.#approver,
+        invoicesUrl: system.invoicesUrl,
+        acknowledged,
+        random,
+        stopped: () => stopping,
+      }),
+    )
+    try {
+      await this.goesOn()
+      await fault()
+      await system.ready(readyWithinMs)
+      await this.goesOn()
+    } finally {
+      stopping = true
+      await Promise.all(lives)
+    }
+    await this.#invoices.delivered()
+    await quiet(system.url)
+    const { read, adjust } = this.#invoices.ledger.effects
+    const report = await reckon(
+      system.data,
+      { about, seed },
+      { acknowledged, effects: read + adjust, errors: this.all.flatMap(({ errors }) => errors) },
+    )
+    for (const { service, crashes, output } of this.all) expect(crashes, `${service}: ${output}`).toBe(0)
+    return report
+  }
+
+  /** Resolves when a call is let through that was not when it was asked; gives how long that took, in ms. */
+  async goesOn(withinMs = readyWithinMs): Promise<number> {
+    const began = performance.now()
+    const { size } = this.acknowledged.allows
+    while (this.acknowledged.allows.size === size) {
+      const ms = performance.now() - began
+      if (ms > withinMs) throw new Error(`nothing is allowed after ${Math.round(ms)} ms:\n${this.#lastWords()}`)
+      await pause(20)
+    }
+    return Math.round(performance.now() - began)
+  }
+
+  #lastWords(): string {
+    const refusals = JSON.stringify(Object.fromEntries(this.acknowledged.refusals))
+    return [refusals, ...this.all.map(({ service, output }) => `${service}: ${output.slice(-2000)}`)].join('\n')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#invoices[Symbol.asyncDispose]()
+    await this.system[Symbol.asyncDispose]()
+  }
+}

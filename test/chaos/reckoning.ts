@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs'
+import { parseTrust } from '@bailiwick/credentials'
+import { paths } from '@bailiwick/installation'
+import { expect } from 'vitest'
+import { type Leaf, readLeaf } from '../audit/leaf.ts'
+import { readLog } from '../audit/read-log.ts'
+import { type AuditReport, audit } from '../audit.ts'
+import { pause } from './killable.ts'
+import type { Acknowledged } from './story.ts'
+
+export interface Told {
+  acknowledged: Acknowledged
+  /** How often the API did what it was asked for. */
+  effects: number
+  /** What processes logged at level error. */
+  errors: readonly string[]
+}
+
+/**
+ * What people and agents were told, held against the log: nothing is lost, doubled, revived or without evidence, and the auditor
+ * has nothing to say. Expects that the log has grown quiet.
+ */
+export async function reckon(data: string, about: object, told: Told): Promise<AuditReport> {
+  const { acknowledged, effects, errors } = told
+  const { log: logDir, trust: trustPath } = paths(data)
+  const report = await audit({ logDir, trustPath })
+  const { leaves: size, void: lost, counted } = report
+  const refusals = Object.fromEntries(acknowledged.refusals)
+  // One line, for docs/runs.
+  console.log(`chaos: ${JSON.stringify({ ...about, leaves: size, void: lost, counted, refusals })}`)
+  expect(acknowledged.unexplained, `refused as internal; at level error:\n${errors.join('\n')}`).toEqual([])
+  expect(report.findings).toEqual([])
+
+  const { entries } = await readLog(logDir, parseTrust(readFileSync(trustPath)).log.vkey)
+  const leaves = entries.map((bytes, n) => readLeaf(n, bytes)).filter((leaf): leaf is Leaf => typeof leaf !== 'string')
+  const said = (type: Leaf['event']['type'], member: string) =>
+    leaves
+      .filter(({ event }) => event.type === type)
+      .map(({ event }) => String((event.data as Record<string, unknown>)[member]))
+  const { requests, approvals, credentials, allows, withdrawals } = acknowledged
+  expectOnce('request.received', requests, said('request.received', 'request_id'))
+  expectOnce('request.approved', approvals, said('request.approved', 'request_id'))
+  expectOnce('credential.issued', credentials, said('credential.issued', 'credential_id'))
+  expectOnce('decision.allowed', allows, said('decision.allowed', 'decision_id'))
+  expectOnce('outcome.reported', allows, said('outcome.reported', 'decision_id'))
+  expectOnce('revocation.declared', withdrawals.keys(), said('revocation.declared', 'target'))
+
+  expect(effects, 'an effect that nobody was answered about, or an answer without an effect').toBe(allows.size)
+  expect(acknowledged.late).toEqual([])
+  // What was taken back was answered to nobody: it may have been under way while its broker was away.
+  const takenBack = new Set(said('decision.abandoned', 'decision_id'))
+  for (const { event, at } of leaves) {
+    if (event.type !== 'decision.allowed' || takenBack.has(event.data.decision_id)) continue
+    const until = withdrawals.get(event.data.actor.grant_id) ?? Number.POSITIVE_INFINITY
+    expect(at, `${event.data.decision_id} after the withdrawal`).toBeLessThanOrEqual(until)
+  }
+  return report
+}
+
+function expectOnce(what: string, wanted: Iterable<string>, found: readonly string[]): void {
+  const counts = new Map<string, number>()
+  for (const id of found) counts.set(id, (counts.get(id) ?? 0) + 1)
+  const wrong = [...wanted].filter((id) => counts.get(id) !== 1).map((id) => `${id}: ${counts.get(id) ?? 0} times`)
+  expect(wrong, what).toEqual([])
+}
+
+/** Waits until the log has taken in everything: its checkpoint has not grown for a while. */
+export async function quiet(url: string): Promise<void> {
+  let [size, since] = ['', performance.now()]
+  const deadline = since + 30_000
+  while (performance.now() < deadline && performance.now() < since + 2500) {
+    const note = await fetch(`${url}/log/checkpoint`).then((answer) => answer.text())
+    const now = note.split('\n')[1] ?? ''
+    if (now !== size) [size, since] = [now, performance.now()]
+    await pause(100)
+  }
+}
