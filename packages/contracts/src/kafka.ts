@@ -54,6 +54,8 @@ export const kafkaTopics = ({ dev = false }: { dev?: boolean } = {}): KafkaTopic
       'min.insync.replicas': dev ? '1' : '2',
       'unclean.leader.election.enable': 'false',
       'max.message.bytes': String(maxBatchBytes),
+      // The broker then unpacks what agents pack, and bounds what is really there: no reader needs a codec, or meets a bomb.
+      'compression.type': 'uncompressed',
       // A time of the writer's would let it choose how long its messages are kept, and where `follow` starts.
       'message.timestamp.type': 'LogAppendTime',
     },
