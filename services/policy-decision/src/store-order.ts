@@ -1,0 +1,109 @@
+import { type DenialReason, ServiceError } from '@bailiwick/errors'
+import type { AdvanceOutcome, Take, TreeState } from '@bailiwick/grant-store'
+import { authorityOf, treeStateOf } from './budget.ts'
+import type { Pdp } from './context.ts'
+
+/** What a decision takes in the grant store. */
+export type Wanted = Pick<Take, 'takeId' | 'amounts' | 'labels'>
+
+/** A store that is ahead this long is ahead of a writer that died (DESIGN §5). */
+const aheadMs = 1000
+
+/** The grant store's part: settles races between instances before they cost a write to the log. Never the authority. */
+export class StoreOrder {
+  readonly #pdp: Pdp
+  readonly #root: string
+  #version: number
+  #stale = false
+  /** One answer that others are ahead, or one call without an answer, holds for the whole batch: nobody waits again. */
+  #ahead = false
+  #away = false
+  /** By this batch: the projection has none of it yet. */
+  readonly #taken = new Map<string, bigint>()
+
+  constructor(pdp: Pdp, root: string, version: number) {
+    this.#pdp = pdp
+    this.#root = root
+    this.#version = version
+  }
+
+  /** `again`: the store knows of something that the projection has not folded. A store that is away decides nothing. */
+  async take(take: Wanted, to: number): Promise<'taken' | 'again' | DenialReason> {
+    const answer = await this.#take(take, to)
+    if (answer === 'taken')
+      for (const [resource, amount] of Object.entries(take.amounts))
+        this.#taken.set(resource, (this.#taken.get(resource) ?? 0n) + amount)
+    return answer
+  }
+
+  async #take(take: Wanted, to: number): Promise<'taken' | 'again' | DenialReason> {
+    if (this.#away) return 'taken'
+    if (this.#ahead) return 'again'
+    const { takeId, amounts, labels } = take
+    const { grantStore, clock, projection } = this.#pdp
+    const advance = () =>
+      grantStore.advance(this.#root, { takeId, from: this.#version, to, amounts, labels, now: clock.now() })
+    try {
+      let answer = await advance()
+      if (answer.outcome === 'absent' || answer.outcome === 'behind') answer = await this.#refilled(answer, advance)
+      switch (answer.outcome) {
+        case 'advanced':
+          this.#version = to
+          return 'taken'
+        case 'exhausted':
+          return answer.resource.startsWith('uses:') ? 'uses_exhausted' : 'budget_exhausted'
+        case 'expired':
+          return 'grant_expired'
+        case 'ahead': {
+          const { version } = answer
+          this.#ahead = true
+          const folded = () =>
+            (projection.ledger.decisions.trees.get(this.#root)?.version ?? 0) >= version ? true : undefined
+          if (!(await projection.until(folded, aheadMs))) await grantStore.reset(this.#root, this.#state())
+          return 'again'
+        }
+        default:
+          return 'taken'
+      }
+    } catch {
+      this.#away = true
+      return 'taken' // the log alone decides
+    }
+  }
+
+  async #refilled({ outcome }: AdvanceOutcome, advance: () => Promise<AdvanceOutcome>): Promise<AdvanceOutcome> {
+    const { grantStore, proofs } = this.#pdp
+    if (outcome === 'absent') await proofs.readopt()
+    await grantStore.refill(this.#root, this.#stateInBatch())
+    return advance()
+  }
+
+  /** The tree as the log will have it once what this batch took so far counts. */
+  #stateInBatch(): TreeState {
+    const state = this.#state()
+    const left = Object.entries(state.left).map(([resource, amount]): [string, bigint] => {
+      const remaining = amount - (this.#taken.get(resource) ?? 0n)
+      return [resource, remaining > 0n ? remaining : 0n]
+    })
+    return { ...state, version: this.#version, left: Object.fromEntries(left) }
+  }
+
+  /** The tree as the log has it. */
+  #state(): TreeState {
+    const { grants, decisions } = this.#pdp.projection.ledger
+    const tree = grants.trees.get(this.#root)
+    const authority = tree && authorityOf(tree.grant)
+    if (!tree || !authority) throw new ServiceError('grant_unknown')
+    return treeStateOf(authority, decisions.trees.get(this.#root), Date.parse(tree.grant.not_after))
+  }
+
+  /** What was taken for events that are void must not stay taken: the next taker resets from the log. */
+  forget(): void {
+    if (this.#stale) return
+    this.#stale = true
+    const { grantStore, logger } = this.#pdp
+    Promise.resolve()
+      .then(() => grantStore.reset(this.#root, this.#state()))
+      .catch(() => logger.warn({ tree: this.#root }, 'the grant store could not be reset'))
+  }
+}
