@@ -7,7 +7,7 @@ import type { GrantStore } from '@bailiwick/grant-store'
 import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
 import { paths } from '@bailiwick/installation'
 import { type Logger, systemClock } from '@bailiwick/service-kit'
-import type { CommonConfig, Watched } from './open-host.ts'
+import type { CommonConfig, Host, Watched } from './open-host.ts'
 import { topicSettings } from './topic-settings.ts'
 
 // The clients of Kafka and Redis are loaded only where they are chosen: the embedded default does not wait for them.
@@ -33,11 +33,14 @@ export async function openBus(config: CommonConfig, service: string, logger: Log
 }
 
 /** The grant store that the settings choose, of this installation. Throws `config_invalid` naming the setting. */
-export async function openGrantStore(config: CommonConfig, installation: string, logger: Logger): Promise<GrantStore> {
+export async function openGrantStore(
+  config: CommonConfig,
+  { trust, logger }: Pick<Host, 'trust' | 'logger'>,
+): Promise<Watched<GrantStore>> {
   const redis = redisOptions(config)
   if (redis === undefined) return embeddedGrantStore({ dir: paths(config.BAILIWICK_DATA).grants, now })
   const { redisGrantStore } = await import('@bailiwick/grant-store/redis')
-  return redisGrantStore({ ...redis, namespace: installation, logger })
+  return redisGrantStore({ ...redis, namespace: trust.installation, logger })
 }
 
 /** Refuses (`config_invalid`) settings of adapters that cannot work, without asking anybody whether they do. */

@@ -22,9 +22,9 @@ const settingsSchema = z.object(commonSettings(0))
 /** The settings that every process has. */
 export type CommonConfig = z.output<typeof settingsSchema>
 
-/** An adapter that can end for good while its process lives. */
+/** An adapter that knows whether it can be used. */
 export type Watched<T> = T & {
-  /** Why only a new process can use it again. */
+  /** Why not. Of a bus: until a new process opens it. */
   unhealthy?(): string | undefined
 }
 

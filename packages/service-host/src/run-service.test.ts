@@ -9,6 +9,7 @@ import { commonSettings, logger } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { openBus, openGrantStore } from './adapters.ts'
+import type { Host } from './open-host.ts'
 import { type Process, runService } from './run-service.ts'
 
 const silent = logger({ service: 'test', level: 'silent' })
@@ -159,6 +160,7 @@ it.each([
 
 it('reaches a Redis only with TLS', async () => {
   const config = z.object(commonSettings(0)).parse({ BAILIWICK_GRANT_STORE: 'redis://redis.example:6379' })
-  const opened = openGrantStore(config, 'ins_1', silent)
+  const trust = {} as Host['trust'] // not reached
+  const opened = openGrantStore(config, { trust, logger: silent })
   await expect(opened).rejects.toThrowError('rediss://')
 })

@@ -8,7 +8,7 @@ process.exitCode = await runService({
   schema: configSchema,
   async start(config, host) {
     await using started = new AsyncDisposableStack()
-    const grantStore = started.use(await openGrantStore(config, host.trust.installation, host.logger))
+    const grantStore = started.use(await openGrantStore(config, host))
     started.use(
       await startPolicyDecision(
         { ...host.settings, decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE },

@@ -3,7 +3,7 @@ import type { SigningKey } from '@bailiwick/credentials'
 import { type DenialReason, errorCode } from '@bailiwick/errors'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { openParticipant } from '@bailiwick/projection'
-import type { Adapters } from '@bailiwick/service-host'
+import type { Adapters, Watched } from '@bailiwick/service-host'
 import { newId, observeProjection } from '@bailiwick/service-kit'
 import { Approvals } from './approvals.ts'
 import { boundedGrantStore } from './bounded-grant-store.ts'
@@ -26,7 +26,7 @@ import { TreeQueues } from './tree-queue.ts'
 export type { PolicyDecision } from './policy-decision.ts'
 
 export interface PolicyDecisionAdapters extends Omit<Adapters, 'operator'> {
-  grantStore: GrantStore
+  grantStore: Watched<GrantStore>
   keys: { event: SigningKey<'pdp-event'>; permit: SigningKey<'permit'> }
   /** The bench alone replaces how decisions are recorded, to measure what evidence costs. */
   wrapRecord?: (record: RecordDecisions) => RecordDecisions
@@ -83,6 +83,11 @@ export async function startPolicyDecision(
   const calls = new Calls()
   const dropped = metrics.counter('denials_dropped_total', 'Denials that fell out of the full queue to the log')
   const denials = new Denials(pdp, () => dropped.inc())
+  // No check of readiness: while a Redis is away decisions go on by the log alone.
+  const usable = 'Whether the grant store is used: 1; 0 while decisions go by the log alone'
+  metrics.gauge('grant_store_usable', usable, [], (gauge) =>
+    gauge.set(adapters.grantStore.unhealthy?.() === undefined ? 1 : 0),
+  )
   const decisions = metrics.counter('decisions_total', 'Decisions by answer and reason', ['decision', 'reason'])
   // A series that appears with 1 has not increased, to Prometheus: the first failure would go unnoticed.
   decisions.inc({ decision: 'deny', reason: 'internal' }, 0)

@@ -38,7 +38,7 @@ process.exitCode = await runService({
   },
   async start(config, host) {
     await using started = new AsyncDisposableStack()
-    const grantStore = started.use(await openGrantStore(config, host.trust.installation, host.logger))
+    const grantStore = started.use(await openGrantStore(config, host))
     const system = started.use(await startStandalone(config, host, { grantStore }))
     const { registry, requests } = system.policyDecision.pdp.projection.ledger
     enrolled = registry.view().enrolled
