@@ -145,7 +145,7 @@ describe('what it answers', () => {
     await using installation = await Installation.open()
     const bus = faultyBus(installation.bus, () => undefined)
     const { projection } = await installation.reader(['revocations.v1'], { bus })
-    const producer = installation.producer(projection, 'issuer', { durableWithinMs: 30, readBackWithinMs: 20 })
+    const producer = installation.producer(projection, 'issuer', { durableWithinMs: 1500, readBackWithinMs: 100 })
     await producer.publish('registry.v1', [keyDraft('issuer')])
     bus.hold('revocations.v1')
     const unread = producer.publish('revocations.v1', [revocation(1)])
