@@ -16,6 +16,8 @@ export interface AuditReport {
   leaves: number
   /** How many events of each type count: an audit that saw nothing proves nothing. */
   counted: Record<string, number>
+  /** The leaves that count. */
+  counting: number[]
   /** Leaves without effect: the losers of races. */
   void: number
   findings: Finding[]
@@ -57,6 +59,7 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     ok: findings.length === 0,
     leaves: entries.length,
     counted: Object.fromEntries([...byType].map(([type, all]) => [type, all.length])),
+    counting: counting.map(({ index }) => index),
     void: signed.length - counting.length,
     findings: findings.sort((a, b) => a.leaf - b.leaf),
   }
@@ -90,6 +93,6 @@ if (import.meta.main) {
   const [data = '.bailiwick'] = process.argv.slice(2)
   const at = paths(data)
   const report = await audit({ logDir: at.log, trustPath: at.trust })
-  console.log(JSON.stringify(report, undefined, 2))
+  console.log(JSON.stringify({ ...report, counting: undefined }, undefined, 2))
   process.exitCode = report.ok ? 0 : 1
 }

@@ -72,10 +72,16 @@ export class ServiceProcess implements AsyncDisposable {
     })
   }
 
+  /** As a supervisor starts what ended by itself; that end is forgiven. */
+  restart(): void {
+    this.crashes--
+    this.start()
+  }
+
   /** Resolves once it says that it is ready; rejects, with its last words, when it ended or is late. */
   async ready(ms = 30_000): Promise<void> {
     for (const deadline = systemClock.monotonic() + ms; systemClock.monotonic() < deadline; ) {
-      const answer = await fetch(`${this.url}/readyz`).catch(() => undefined)
+      const answer = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined)
       await answer?.arrayBuffer().catch(() => undefined)
       if (answer?.status === 200) return
       if (this.#child?.exitCode !== null) break

@@ -1,4 +1,4 @@
-const nightly = process.env.BAILIWICK_NIGHTLY === '1'
+export const nightly = process.env.BAILIWICK_NIGHTLY === '1'
 
 /** How often each thing happens: in CI, and at night. */
 export const counts = nightly

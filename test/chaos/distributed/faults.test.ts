@@ -1,8 +1,10 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { lacks } from '@bailiwick/native'
 import type { ServiceProcess } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pause } from '../killable.ts'
-import { counts } from './counts.ts'
+import { counts, nightly } from './counts.ts'
 import { Play } from './play.ts'
 
 describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker and a real Redis', () => {
@@ -57,10 +59,10 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
   )
 
   it('one decision point cut off from the broker denies within 2 s, and comes back by itself (V7, V8)', async () => {
-    const { line, processes, url } = play.system
+    const { line, processes } = play.system
     const cut = processes['policy-decision'].at(-1)
     if (!line || !cut) throw new Error('there is no line to cut')
-    expect(url).toBeDefined()
+    play.acknowledged.boundMs = 2000
     await play.through('one decision point cut off', async () => {
       line.cut()
       const began = performance.now()
@@ -75,5 +77,79 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
       await cut.ready()
       console.log(`mended: ready after ${Math.round(performance.now() - mended)} ms`)
     })
+    play.acknowledged.boundMs = 1000
   }, 120_000)
+
+  it('a dead issuer: actions stop within 2 s, nothing is lost, and all goes on when it is back (V7, V8)', async () => {
+    const [issuer] = play.system.processes.issuer
+    if (!issuer) throw new Error('there is no issuer')
+    play.acknowledged.boundMs = 2000
+    await play.through('the issuer dead for 5 s', async () => {
+      await issuer.kill()
+      const died = Date.now()
+      await pause(5000)
+      const ms = play.acknowledged.allowedAt - died
+      console.log(`dead issuer: last call allowed ${ms} ms after its death`)
+      // Its last head may have been on its way, and an answer takes its time.
+      expect(ms).toBeLessThan(2500)
+      issuer.start()
+      await issuer.ready()
+    })
+    play.acknowledged.boundMs = 1000
+  }, 120_000)
+
+  it(
+    `Redis flushed, restarted empty, set back and told to evict, ${counts.redis} times each: nothing is spent, shown or revived twice (V7, V9, V10)`,
+    async () => {
+      const { redis } = play.system
+      const snapshot = join(redis.dir, 'dump.rdb')
+      const losses: Record<string, () => Promise<void>> = {
+        flushed: async () => void (await redis.cli('FLUSHALL')),
+        async empty() {
+          await redis.kill('SIGKILL')
+          rmSync(snapshot, { force: true })
+          await redis.start()
+        },
+        async older() {
+          await redis.cli('SAVE')
+          await pause(500)
+          await redis.kill('SIGKILL')
+          await redis.start()
+          rmSync(snapshot, { force: true })
+        },
+        async evicting() {
+          await redis.cli('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-random', 'maxmemory', '2mb')
+          await pause(1500)
+          await redis.cli('CONFIG', 'SET', 'maxmemory-policy', 'noeviction', 'maxmemory', '0')
+        },
+      }
+      await play.through(`Redis ${Object.keys(losses).join(', ')}, ${counts.redis} times each`, async () => {
+        for (let n = 0; n < counts.redis; n++)
+          for (const [loss, lose] of Object.entries(losses)) {
+            await pause(play.random() * 500)
+            await lose()
+            console.log(`Redis ${loss}: a call allowed again after ${await play.goesOn()} ms`)
+          }
+      })
+    },
+    counts.redis * 60_000 + 120_000,
+  )
+
+  it.runIf(nightly)(
+    'the broker gone for a minute: who had something to say ends, and goes on when started again (V2, V7, V9, V15)',
+    async () => {
+      const [node] = play.system.kafka.nodes
+      play.acknowledged.boundMs = 2000
+      await play.through('the broker gone for a minute', async () => {
+        await node?.kill('SIGKILL')
+        await pause(60_000)
+        await node?.start()
+        // As a supervisor would: a numbered event that cannot be made durable ends its process (DESIGN §4).
+        for (const process of play.all) if (!process.running) process.restart()
+        console.log(`broker: gone for a minute, a call allowed again after ${await play.goesOn()} ms`)
+      })
+      play.acknowledged.boundMs = 1000
+    },
+    300_000,
+  )
 })
