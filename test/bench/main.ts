@@ -1,35 +1,61 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { missingParts } from '@bailiwick/testkit'
 import { measureCredential } from './credential.ts'
 import { measureDecisions } from './decisions.ts'
+import { measureKafkaDecisions } from './kafka/decisions.ts'
+import { measureKafkaMemory } from './kafka/memory.ts'
+import { measureKafkaPublish } from './kafka/publish.ts'
+import { measureKafkaStartup } from './kafka/startup.ts'
+import { measureKafkaWithdrawal } from './kafka/withdrawal.ts'
 import { machineOf } from './machine.ts'
 import type { Bench, Measure } from './measure.ts'
 import { measurePublish } from './publish.ts'
 import { asMarkdown, asText, type Report } from './report.ts'
 import { measureWithdrawal } from './withdrawal.ts'
 
-const measures: Record<string, (bench: Bench) => Promise<Measure>> = {
+type Measures = Readonly<Record<string, (bench: Bench) => Promise<Measure>>>
+const embedded: Measures = {
   publish: measurePublish,
   decisions: measureDecisions,
   credential: measureCredential,
   withdrawal: measureWithdrawal,
 }
+const kafka: Measures = {
+  publish: measureKafkaPublish,
+  decisions: measureKafkaDecisions,
+  withdrawal: measureKafkaWithdrawal,
+  memory: measureKafkaMemory,
+  startup: measureKafkaStartup,
+}
 
-const usage = `bailiwick bench [--quick] [--json] [--write] [--dir DIR] [--only MEASURE]
+const usage = `bailiwick bench [--kafka] [--quick] [--json] [--write] [--dir DIR] [--only MEASURE]
 
 Measures this machine and Bailiwick on it, as ratios in one run. Reports; asserts nothing.
+  --kafka         on a real Kafka, of one broker and of three, and a real Redis, with a process for each service; they are
+                  started for it
   --quick         a smoke count: shows that the bench works
   --json          the report in JSON
-  --write         writes docs/benchmarks.md
+  --write         writes what it measured into docs/benchmarks.md; other sections stay
   --dir DIR       a folder on the disk to measure (default: ${tmpdir()})
-  --only MEASURE  ${Object.keys(measures).join(', ')}; may be given more than once`
+  --only MEASURE  may be given more than once: ${Object.keys(embedded).join(', ')};
+                  with --kafka ${Object.keys(kafka).join(', ')}`
 
 const values = parse()
 if (values.help) {
   console.log(usage)
   process.exit(0)
+}
+
+const measures = values.kafka ? kafka : embedded
+const documented = join(import.meta.dirname, '../../docs/benchmarks.md')
+
+if (values.kafka) {
+  const missing = await missingParts('kafka', 'redis')
+  for (const part of missing) console.error(part)
+  if (missing.length > 0) process.exit(1)
 }
 
 const progress = (line: string) => void process.stderr.write(process.stderr.isTTY ? `\r${line}\u001b[K` : '')
@@ -39,7 +65,7 @@ mkdirSync(values.dir, { recursive: true })
 const dir = mkdtempSync(join(values.dir, 'bailiwick-bench-'))
 try {
   const report: Report = { at: new Date().toISOString(), quick: values.quick, machine: machineOf(dir), measures: [] }
-  for (const name of values.only) {
+  for (const name of values.only ?? Object.keys(measures)) {
     const measure = measures[name]
     if (!measure) throw new Error(`--only ${name}: there is ${Object.keys(measures).join(', ')}`)
     stage(`measuring: ${name}`)
@@ -48,7 +74,7 @@ try {
   }
   progress('')
   console.log(values.json ? JSON.stringify(report, undefined, 2) : asText(report))
-  if (values.write) writeFileSync(join(import.meta.dirname, '../../docs/benchmarks.md'), asMarkdown(report))
+  if (values.write) writeFileSync(documented, asMarkdown(report, readFileSync(documented, 'utf8')))
 } finally {
   rmSync(dir, { recursive: true, force: true })
 }
@@ -57,11 +83,12 @@ function parse() {
   try {
     return parseArgs({
       options: {
+        kafka: { type: 'boolean', default: false },
         quick: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         write: { type: 'boolean', default: false },
         dir: { type: 'string', default: tmpdir() },
-        only: { type: 'string', multiple: true, default: Object.keys(measures) },
+        only: { type: 'string', multiple: true },
         help: { type: 'boolean', default: false },
       },
     }).values

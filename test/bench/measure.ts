@@ -2,7 +2,7 @@
 export interface Row {
   name: string
   value: number
-  unit: 'ms' | 'µs' | '×' | '/s' | 'bytes' | ''
+  unit: 's' | 'ms' | 'µs' | '×' | '/s' | 'bytes' | 'MiB' | ''
   target?: { atMost: number } | { atLeast: number }
 }
 

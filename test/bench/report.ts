@@ -13,37 +13,41 @@ const crowded =
   '**Other work competed for the cores meanwhile** (load above the number of cores). A plain fdatasync hardly notices; whatever ' +
   'changes threads waits for its turn, so a ratio to it is too high, and rates are too low. Measure again on a quiet machine.'
 
-/** A target is shown beside the number; it fails nothing. */
-export function asMarkdown({ at, quick, machine, measures }: Report): string {
-  const { cpu, cores, memory, disk, kernel, node, load } = machine
-  return [
-    '# Benchmarks',
-    '',
-    'Written by `bailiwick bench --write`; do not edit. Everything was measured in one run on one machine, so the **ratios** are what',
-    'to read: the times are that machine’s. Nothing here is asserted; CI runs `--quick`, which only shows that the bench works.',
-    ...(quick ? ['', '**A smoke count (`--quick`): the numbers mean little.**'] : []),
-    ...(load > cores ? ['', crowded] : []),
-    '',
-    '| measured on | |',
-    '|---|---|',
-    `| cpu | ${cpu}, ${cores} cores |`,
-    `| memory | ${memory} |`,
-    `| disk | ${disk} |`,
-    `| kernel | ${kernel} |`,
-    `| Node.js | ${node} |`,
-    `| load before | ${load.toFixed(1)} |`,
-    `| when | ${at} |`,
-    ...measures.flatMap(section),
-    '',
-  ].join('\n')
+const introduction = [
+  '# Benchmarks',
+  '',
+  'Written by `bailiwick bench --write`, and by `bailiwick bench --kafka --write`; do not edit. What one section says was',
+  'measured in one run on one machine, so the **ratios** are what to read: the times are that machine’s. Nothing here is asserted;',
+  'CI runs `--quick`, which only shows that the bench works.',
+]
+
+/**
+ * The page with these measures in it; of the page as it is, sections that were not measured now stay. A target is shown beside
+ * the number; it fails nothing.
+ */
+export function asMarkdown(report: Report, page: string): string {
+  const sections = new Map(sectionsOf(page))
+  for (const measure of report.measures) sections.set(measure.title, section(measure, report))
+  return `${[introduction.join('\n'), ...sections.values()].join('\n\n')}\n`
 }
 
-function section({ title, how, rows, parts }: Measure): string[] {
+function sectionsOf(page: string): [title: string, text: string][] {
+  return page
+    .split(/^(?=## )/m)
+    .slice(1)
+    .map((text) => [/^## (.*)$/m.exec(text)?.[1] ?? '', text.trimEnd()])
+}
+
+function section({ title, how, rows, parts }: Measure, { at, quick, machine }: Report): string {
+  const { cpu, cores, memory, disk, kernel, node, load } = machine
   return [
-    '',
     `## ${title}`,
     '',
     how,
+    '',
+    `*${cpu}, ${cores} cores · ${memory} · ${disk} · ${kernel} · Node ${node} · load before ${load.toFixed(1)} · ${at}*`,
+    ...(quick ? ['', '**A smoke count (`--quick`): the numbers mean little.**'] : []),
+    ...(load > cores ? ['', crowded] : []),
     '',
     '| | | target |',
     '|---|--:|---|',
@@ -60,7 +64,7 @@ function section({ title, how, rows, parts }: Measure): string[] {
           `| sum | | | ${sumMs(parts).toFixed(2)} ms |`,
         ]
       : []),
-  ]
+  ].join('\n')
 }
 
 /** For a terminal. */

@@ -1,0 +1,55 @@
+import { type ServiceName, services } from '@bailiwick/contracts'
+import { type Bench, inFlight, type Measure, type Row } from '../measure.ts'
+import type { Granted } from '../world.ts'
+import { ProcessWorld } from './processes.ts'
+import { residentMiB } from './resident.ts'
+
+const trees = 16
+const width = 64
+/** A credential lives five minutes: each round takes new ones. */
+const round = 10_000
+
+/** What each process holds after many decisions: whatever it keeps for ever shows here. */
+export async function measureKafkaMemory({ quick, progress }: Bench): Promise<Measure> {
+  const count = quick ? 1000 : 100_000
+  await using world = await ProcessWorld.open({})
+  const { processes } = world.system
+  const instances = services.flatMap((service) => processes[service].map((process, n) => ({ service, n, process })))
+  const measured = () => instances.map(({ process }) => residentMiB(process.pid))
+  const urls = processes['policy-decision'].map(({ url }) => url)
+  const grants = await world.grants(trees)
+  const run = async (calls: number) => {
+    const tokens = await Promise.all(grants.map(({ grantId }: Granted) => world.token(grantId)))
+    await inFlight(width, calls, (n) =>
+      world.allowedOrLate(urls[n % urls.length] as string, tokens[n % trees] as string),
+    )
+  }
+  const before = measured()
+  const at: number[][] = []
+  for (let done = 0; done < count; done += round) {
+    progress(`memory: ${done} of ${count}`)
+    await run(Math.min(round, count - done))
+    at.push(measured())
+  }
+  const after = at.at(-1) ?? before
+  const half = at[Math.floor(at.length / 2) - 1]
+  return {
+    id: 'kafka-memory',
+    title: 'Kafka and Redis: memory of each process',
+    how:
+      `Resident memory (VmRSS) of each process before and after ${count.toLocaleString('en-US')} decisions under ${trees} grants ` +
+      `that live on, ${width} in flight; no outcome is reported, so each decision is followed by an \`outcome.missing\` a ` +
+      'minute later. What a decision point keeps of a decision it keeps until an hour after its grant has ended: whether a call ' +
+      'id or a decision was there before decides what counts.',
+    rows: instances.flatMap(({ service, n }, i): Row[] => {
+      const name = nameOf(service, n, processes[service].length)
+      return [
+        { name: `${name}, before`, value: before[i] as number, unit: 'MiB' },
+        ...(half ? [{ name: `${name}, after half of them`, value: half[i] as number, unit: 'MiB' } as const] : []),
+        { name: `${name}, after`, value: after[i] as number, unit: 'MiB' },
+      ]
+    }),
+  }
+}
+
+const nameOf = (service: ServiceName, n: number, of: number) => (of === 1 ? service : `${service} ${n + 1}`)

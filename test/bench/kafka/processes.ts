@@ -1,0 +1,127 @@
+import { type Action, actionDigest, makeDpopProof, type SigningKey, signCallerAssertion } from '@bailiwick/credentials'
+import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { type Approver, enrolApprover, type Processes, type ProcessesOptions, startProcesses } from '@bailiwick/testkit'
+import type { Granted } from '../world.ts'
+
+const action = { name: 'tools/call', properties: { invoice: 'INV-1' } }
+const resource = { type: 'tool', id: `${sample.toolServer}/read` }
+const digest = actionDigest({ ...action, resource } satisfies Action)
+const assertionMs = 30_000
+/** An answer, and not what is being measured; everything else must not happen. */
+const late: ReadonlySet<string> = new Set(['deadline_exceeded', 'state_stale', 'evidence_unavailable'])
+
+export interface Called {
+  decision: boolean
+  reason: string | undefined
+  decisionId: string
+}
+
+/** The processes of a real system, with an approver and an agent that asks for a lot. */
+export class ProcessWorld implements AsyncDisposable {
+  readonly system: Processes
+  readonly approver: Approver
+  readonly #agentKey: SigningKey<'agent'>
+  readonly #callerKey: SigningKey<'pep-caller'>
+  #assertion = { text: '', until: 0 }
+  #nonce: string | undefined
+  #proofs = 0
+
+  private constructor(system: Processes, approver: Approver) {
+    this.system = system
+    this.approver = approver
+    this.#agentKey = sampleKey(system.data, 'reconciler')
+    this.#callerKey = sampleKey(system.data, 'point-caller')
+  }
+
+  static async open(options: ProcessesOptions): Promise<ProcessWorld> {
+    await using started = new AsyncDisposableStack()
+    const system = started.use(await startProcesses(options))
+    const world = new ProcessWorld(system, await enrolApprover(system))
+    started.move()
+    return world
+  }
+
+  /** One request and its approval. */
+  async approved(): Promise<{ requestId: string; grantId: string }> {
+    const agent = sampleAgent(this.system, 'reconciler')
+    const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, calls: 10_000_000 } }
+    const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 8 * 3600 })
+    const { grant_id, status } = await this.approver.approve(requestId)
+    if (grant_id === undefined) throw new Error(`the request is ${status}, without a grant`)
+    return { requestId, grantId: grant_id }
+  }
+
+  async token(grantId: string): Promise<string> {
+    return (await sampleAgent(this.system, 'reconciler').credential({ grantId })).token
+  }
+
+  async grants(count: number): Promise<Granted[]> {
+    const made: Granted[] = []
+    while (made.length < count) {
+      const { requestId, grantId } = await this.approved()
+      made.push({ requestId, grantId, token: await this.token(grantId) })
+    }
+    return made
+  }
+
+  /** Asks a policy-decision instance as an enforcement point does, and again with the nonce that it wants. */
+  async call(url: string, token: string): Promise<Called> {
+    const first = await this.#ask(url, token)
+    return first.reason === 'proof_nonce_required' ? this.#ask(url, token) : first
+  }
+
+  /** As `call`; 1 when it was denied for being late on a busy machine. Throws for any other denial. */
+  async allowedOrLate(url: string, token: string): Promise<0 | 1> {
+    const { decision, reason } = await this.call(url, token)
+    if (decision) return 0
+    if (reason === undefined || !late.has(reason)) throw new Error(`denied: ${reason}`)
+    return 1
+  }
+
+  async #ask(url: string, credential: string): Promise<Called> {
+    const htu = `${this.system.invoicesUrl}/read`
+    const proof = makeDpopProof(
+      {
+        htm: 'POST',
+        htu,
+        jti: `bench-${process.pid}-${String(++this.#proofs).padStart(12, '0')}`,
+        now: Date.now(),
+        accessToken: credential,
+        actionDigest: digest,
+        ...(this.#nonce === undefined ? {} : { nonce: this.#nonce }),
+      },
+      this.#agentKey,
+    )
+    const observed = { credential, proof, htm: 'POST', htu, action_digest: digest }
+    const subject = { type: 'agent', id: `${sampleAgent(this.system, 'reconciler').id}` }
+    const response = await fetch(`${url}/access/v1/evaluation`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${this.#caller()}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ subject, action, resource, context: { bailiwick: observed } }),
+    })
+    const answer = (await response.json()) as {
+      decision?: boolean
+      context?: { decision_id: string; reason?: { code: string }; dpop_nonce?: string }
+      code?: string
+    }
+    if (answer.decision === undefined || answer.context === undefined)
+      throw new Error(`no decision but ${response.status} ${answer.code}`)
+    const { decision_id, reason, dpop_nonce } = answer.context
+    if (dpop_nonce !== undefined) this.#nonce = dpop_nonce
+    return { decision: answer.decision, reason: reason?.code, decisionId: decision_id }
+  }
+
+  #caller(): string {
+    if (this.#assertion.until > Date.now()) return this.#assertion.text
+    const iat = Math.floor(Date.now() / 1000)
+    const iss = sample.enforcementPoint
+    const claims = { iss, sub: iss, aud: this.system.url, iat, exp: iat + 60, jti: `bench-${iat}` }
+    this.#assertion = { text: signCallerAssertion(claims, this.#callerKey), until: Date.now() + assertionMs }
+    return this.#assertion.text
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.system[Symbol.asyncDispose]()
+  }
+}

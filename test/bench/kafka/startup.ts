@@ -1,0 +1,65 @@
+import { kafkaBus } from '@bailiwick/bus/kafka'
+import { logger as makeLogger } from '@bailiwick/service-kit'
+import { type Bench, type Measure, type Row, timed } from '../measure.ts'
+import { readDecision, writeHistory } from './history.ts'
+import { ProcessWorld } from './processes.ts'
+import { residentMiB } from './resident.ts'
+
+const trees = 50
+const readyWithinMs = 60 * 60 * 1000
+
+/** How long those that keep decisions in memory need to have them again. */
+export async function measureKafkaStartup({ quick, progress }: Bench): Promise<Measure> {
+  const count = quick ? 10_000 : 1_000_000
+  await using world = await ProcessWorld.open({ instances: { 'policy-decision': 1 } })
+  const { system } = world
+  const [point] = system.processes['policy-decision']
+  const [approval] = system.processes.approval
+  if (!point || !approval) throw new Error('there is no policy-decision instance, or no approval')
+  const starts = async (process: typeof point) => {
+    await process.stop()
+    return timed(async () => {
+      process.start()
+      await process.ready(readyWithinMs)
+    })
+  }
+  const grants = []
+  while (grants.length < trees) grants.push(await world.approved())
+  const { grantId } = await world.approved()
+  const called = await world.call(point.url, await world.token(grantId))
+  if (!called.decision) throw new Error(`denied: ${called.reason}`)
+  const empty = await starts(point)
+
+  await point.stop()
+  for (const evidence of system.processes.evidence) await evidence.stop()
+  const logger = makeLogger({ service: 'bench', level: 'silent' })
+  await using bus = await kafkaBus({ connection: system.connection('policy-decision'), logger })
+  const like = await readDecision(bus, called.decisionId)
+  const write = (progressed: number) => progress(`start-up: ${progressed} of ${count} decisions written`)
+  await writeHistory({ bus, system, like, grants, count, progress: write })
+
+  progress('start-up: policy-decision')
+  const decisionMs = await starts(point)
+  const resident = residentMiB(point.pid)
+  const counted = await world.call(point.url, await world.token(grants[0]?.grantId ?? ''))
+  if (!counted.decision) throw new Error(`after its start it denied: ${counted.reason}`)
+  progress('start-up: approval')
+  const approvalMs = await starts(approval)
+  return {
+    id: 'kafka-startup',
+    title: 'Kafka and Redis: start-up',
+    how:
+      `From the start of the process until \`/readyz\` says 200, after ${count.toLocaleString('en-US')} decisions of the last ` +
+      `9 hours under ${trees} live grants, each with its outcome: ${(2 * count).toLocaleString('en-US')} events, signed, ` +
+      'numbered and chained with the key of policy-decision, as it would have written them. Every one is read, decoded, ' +
+      'verified and folded; there is no snapshot that would have to be believed. One broker; evidence is stopped meanwhile, ' +
+      'since it goes on where its log ends. Issuer does not read decisions.',
+    rows: [
+      { name: 'policy-decision, one decision there', value: empty / 1000, unit: 's' },
+      { name: 'policy-decision', value: decisionMs / 1000, unit: 's' } satisfies Row,
+      { name: 'policy-decision, events folded', value: (2 * count * 1000) / (decisionMs - empty), unit: '/s' },
+      { name: 'policy-decision, resident memory then', value: resident, unit: 'MiB' },
+      { name: 'approval', value: approvalMs / 1000, unit: 's' },
+    ],
+  }
+}
