@@ -5,7 +5,7 @@ import type { ServiceProcess } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pause } from '../killable.ts'
 import { counts, nightly } from './counts.ts'
-import { Play } from './play.ts'
+import { Play, readyWithinMs } from './play.ts'
 
 describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker and a real Redis', () => {
   let play: Play
@@ -26,7 +26,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
       await process.kill()
       process.start()
     }
-    await process.ready()
+    await process.ready(readyWithinMs)
   }
 
   it(
@@ -74,7 +74,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
       expect(await play.goesOn()).toBeLessThan(5000) // by the other one
       line.mend()
       const mended = performance.now()
-      await cut.ready()
+      await cut.ready(readyWithinMs)
       console.log(`mended: ready after ${Math.round(performance.now() - mended)} ms`)
     })
     play.acknowledged.boundMs = 1000
@@ -93,7 +93,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
       // Its last head may have been on its way, and an answer takes its time.
       expect(ms).toBeLessThan(2500)
       issuer.start()
-      await issuer.ready()
+      await issuer.ready(readyWithinMs)
     })
     play.acknowledged.boundMs = 1000
   }, 120_000)
