@@ -10,24 +10,26 @@ import { measureKafkaMemory } from './kafka/memory.ts'
 import { measureKafkaPublish } from './kafka/publish.ts'
 import { measureKafkaStartup } from './kafka/startup.ts'
 import { measureKafkaWithdrawal } from './kafka/withdrawal.ts'
+import { type KafkaBench, Worlds } from './kafka/worlds.ts'
 import { machineOf } from './machine.ts'
-import type { Bench, Measure } from './measure.ts'
+import type { Measure } from './measure.ts'
 import { measurePublish } from './publish.ts'
 import { asMarkdown, asText, type Report } from './report.ts'
 import { measureWithdrawal } from './withdrawal.ts'
 
-type Measures = Readonly<Record<string, (bench: Bench) => Promise<Measure>>>
+type Measures = Readonly<Record<string, (bench: KafkaBench) => Promise<Measure>>>
 const embedded: Measures = {
   publish: measurePublish,
   decisions: measureDecisions,
   credential: measureCredential,
   withdrawal: measureWithdrawal,
 }
+/** In the order in which they can share a system: the later ones stop instances. */
 const kafka: Measures = {
   publish: measureKafkaPublish,
-  decisions: measureKafkaDecisions,
   withdrawal: measureKafkaWithdrawal,
   memory: measureKafkaMemory,
+  decisions: measureKafkaDecisions,
   startup: measureKafkaStartup,
 }
 
@@ -65,12 +67,15 @@ mkdirSync(values.dir, { recursive: true })
 const dir = mkdtempSync(join(values.dir, 'bailiwick-bench-'))
 try {
   const report: Report = { at: new Date().toISOString(), quick: values.quick, machine: machineOf(dir), measures: [] }
-  for (const name of values.only ?? Object.keys(measures)) {
-    const measure = measures[name]
-    if (!measure) throw new Error(`--only ${name}: there is ${Object.keys(measures).join(', ')}`)
+  await using worlds = new Worlds({ shared: values.quick })
+  const open = (nodes: 1 | 3) => worlds.open(nodes)
+  for (const name of values.only ?? [])
+    if (!measures[name]) throw new Error(`--only ${name}: there is ${Object.keys(measures).join(', ')}`)
+  for (const [name, measure] of Object.entries(measures)) {
+    if (values.only && !values.only.includes(name)) continue
     stage(`measuring: ${name}`)
     const own = mkdtempSync(join(dir, `${name}-`))
-    report.measures.push(await measure({ dir: own, quick: values.quick, progress }))
+    report.measures.push(await measure({ dir: own, quick: values.quick, progress, open }))
   }
   progress('')
   console.log(values.json ? JSON.stringify(report, undefined, 2) : asText(report))

@@ -29,8 +29,13 @@ export class Chains {
     return newest
   }
 
-  /** Producers whose newest event is older than `ms` are forgotten. */
+  /** Forgets producers that said nothing since `ms`, but never the newest of a service: whoever starts next names it (V15). */
   forgetBefore(ms: number): void {
-    for (const [source, { at }] of this.#bySource) if (at < ms) this.#bySource.delete(source)
+    for (const [source, { at }] of this.#bySource) {
+      if (at < ms && this.newestOf(serviceOf(source))?.source !== source) this.#bySource.delete(source)
+    }
   }
 }
+
+/** A source is `/service/instance`. */
+const serviceOf = (source: string) => source.split('/')[1] ?? ''

@@ -2,7 +2,7 @@ import type { Grant } from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { anEvent, idOf } from './events.fixture.ts'
+import { anEvent, at, idOf, noon } from './events.fixture.ts'
 import { GrantState, type GrantStateName, grantTransitions } from './grant-state.ts'
 
 const id = idOf('grt', 'one')
@@ -137,6 +137,17 @@ it('remembers refusals of what does not exist, and changes nothing for what does
   expect(grants.apply(refusal(idOf('grt', 'other')))).toBe('counts')
   expect([...grants.refused]).toEqual([idOf('grt', 'other')])
   expect(grants.trees.get(id)?.version).toBe(2)
+})
+
+it('forgets a refusal once nothing that was refused with it could still live', () => {
+  const grants = new GrantState({ base: false })
+  const about = idOf('grt', 'refused')
+  const longestLifeMs = 8 * 3600 * 1000
+  grants.apply(anEvent('grants.v1', 'credential.refused', { about, time: at(0) }))
+  grants.forgetEndedBefore(noon + longestLifeMs)
+  expect(grants.refused.has(about)).toBe(true)
+  grants.forgetEndedBefore(noon + longestLifeMs + 1)
+  expect(grants.refused.has(about)).toBe(false)
 })
 
 it('finds a tree by its request, also when another of the same request was forgotten', () => {

@@ -4,6 +4,9 @@ import { isNext, type Verdict } from './verdict.ts'
 export type GrantStateName = 'absent' | 'active' | 'suspended' | 'completed' | 'expired'
 type GrantEvent = EventTypeOf<'grants.v1'>
 
+/** No grant lives longer (DESIGN §5): asked for again after that, it is refused for its time. */
+const longestLifeMs = 8 * 3600 * 1000
+
 const active = { credentials: 'active', delegations: 'active' } as const
 
 /** A tree's life. `credential.refused` needs no row: it changes nothing. */
@@ -71,6 +74,8 @@ export class GrantState {
   readonly trees = new Map<string, Tree>()
   /** Grants that the issuer refused to create, by the id that they would have had. */
   readonly refused = new Set<string>()
+  /** ms since the epoch, by id of what was refused. */
+  readonly #refusedAt = new Map<string, number>()
   readonly #byRequest = new Map<string, string>()
 
   constructor(options: { base: boolean }) {
@@ -80,7 +85,7 @@ export class GrantState {
   apply(event: DecodedEvent<'grants.v1'>, takenAt?: number): Verdict {
     const id = event.partitionkey
     if (event.type === 'credential.refused') {
-      if (!this.trees.has(id)) this.refused.add(id)
+      if (!this.trees.has(id)) this.#refuse(id, Date.parse(event.time))
       return 'counts'
     }
     const tree = this.trees.get(id)
@@ -91,6 +96,11 @@ export class GrantState {
     tree.state = state
     tree.version = event.version as number
     return 'counts'
+  }
+
+  #refuse(id: string, at: number): void {
+    this.refused.add(id)
+    this.#refusedAt.set(id, at)
   }
 
   /** A tree begins with its grant; a base inside its life begins with any event that carries the whole grant. */
@@ -137,8 +147,13 @@ export class GrantState {
     return this.trees.get(this.#byRequest.get(requestId) ?? '')
   }
 
-  /** Forgets trees that ended before `ms`. */
+  /** Forgets trees that ended before `ms`, and refusals of what would have ended by then. */
   forgetEndedBefore(ms: number): void {
+    for (const [id, at] of this.#refusedAt) {
+      if (at >= ms - longestLifeMs) continue
+      this.refused.delete(id)
+      this.#refusedAt.delete(id)
+    }
     for (const [id, { grant }] of this.trees) {
       if (Date.parse(grant.not_after) >= ms) continue
       this.trees.delete(id)

@@ -27,6 +27,16 @@ it.each([
   expect(heads.all()).toHaveLength(taken ? 1 : 0)
 })
 
+it.each([
+  [900, 4100],
+  [0, 5000],
+  [-900, 5000],
+])('a head that was %d ms under way is as old as that when it comes (V7, V8)', (ms, receivedAt) => {
+  const heads = new Heads()
+  heads.apply(active('/issuer/one'), { kid: 'key', takenAt: noon, now: noon + ms, monotonic: 5000 })
+  expect(heads.active('issuer')?.receivedAt).toBe(receivedAt)
+})
+
 it('only the active instance speaks for its service, and not as it stops (V8)', () => {
   const heads = new Heads()
   heads.apply(active('/issuer/standby', { active: false }), heard(1))

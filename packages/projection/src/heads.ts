@@ -10,7 +10,7 @@ const actsAlone: ReadonlySet<ServiceName> = new Set(['approval', 'issuer', 'evid
 
 export interface ReceivedHead {
   head: Head
-  /** Monotonic ms at receipt. */
+  /** Monotonic ms at receipt, less what it was under way: what it says is as old as its `time` is. */
   receivedAt: number
 }
 
@@ -52,7 +52,7 @@ export class Heads {
     if (actsAlone.has(data.service) && !this.#follows(data, { producer: data.producer, kid, time, takenAt }))
       return false
     if (Math.abs(time - now) > maxHeadSkewMs) return false
-    const received = { head: data, receivedAt: monotonic }
+    const received = { head: data, receivedAt: monotonic - Math.max(0, now - time) }
     this.#byProducer.set(data.producer, received)
     if (data.active && !data.stopping) this.#active.set(data.service, received)
     return true

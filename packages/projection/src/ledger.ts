@@ -51,5 +51,6 @@ export class Ledger {
     this.grants.forgetEndedBefore(ms)
     this.requests.forgetClosedBefore(ms)
     this.decisions.forget(ms, (root) => !this.grants.trees.has(root))
+    this.chains.forgetBefore(ms)
   }
 }

@@ -1,13 +1,13 @@
-import { type Bench, inFlight, type Measure, median, percentile, perSecond, type Row } from '../measure.ts'
+import { inFlight, type Measure, median, percentile, perSecond, type Row } from '../measure.ts'
 import type { Granted } from '../world.ts'
 import { brokers, nameOf } from './brokers.ts'
-import { ProcessWorld } from './processes.ts'
+import type { KafkaBench } from './worlds.ts'
 
 const trees = 16
 const width = 64
 
 /** What two decision points decide together, and one alone. */
-export async function measureKafkaDecisions(bench: Bench): Promise<Measure> {
+export async function measureKafkaDecisions(bench: KafkaBench): Promise<Measure> {
   const rows: Row[] = []
   for (const nodes of brokers(bench)) rows.push(...(await onBrokers(bench, nodes)))
   return {
@@ -21,10 +21,11 @@ export async function measureKafkaDecisions(bench: Bench): Promise<Measure> {
   }
 }
 
-async function onBrokers({ quick, progress }: Bench, nodes: 1 | 3): Promise<Row[]> {
+async function onBrokers(bench: KafkaBench, nodes: 1 | 3): Promise<Row[]> {
+  const { quick, progress } = bench
   const name = nameOf(nodes)
   progress(`decisions: ${name}`)
-  await using world = await ProcessWorld.open({ nodes })
+  await using world = await bench.open(nodes)
   const grants = await world.grants(trees)
   const points = world.system.processes['policy-decision']
   const run = async (urls: readonly string[], count: number) => {

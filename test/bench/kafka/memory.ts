@@ -1,8 +1,8 @@
 import { type ServiceName, services } from '@bailiwick/contracts'
-import { type Bench, inFlight, type Measure, type Row } from '../measure.ts'
+import { inFlight, type Measure, type Row } from '../measure.ts'
 import type { Granted } from '../world.ts'
-import { ProcessWorld } from './processes.ts'
 import { residentMiB } from './resident.ts'
+import type { KafkaBench } from './worlds.ts'
 
 const trees = 16
 const width = 64
@@ -10,9 +10,10 @@ const width = 64
 const round = 10_000
 
 /** What each process holds after many decisions: whatever it keeps for ever shows here. */
-export async function measureKafkaMemory({ quick, progress }: Bench): Promise<Measure> {
+export async function measureKafkaMemory(bench: KafkaBench): Promise<Measure> {
+  const { quick, progress } = bench
   const count = quick ? 1000 : 100_000
-  await using world = await ProcessWorld.open({})
+  await using world = await bench.open(1)
   const { processes } = world.system
   const instances = services.flatMap((service) => processes[service].map((process, n) => ({ service, n, process })))
   const measured = () => instances.map(({ process }) => residentMiB(process.pid))

@@ -1,19 +1,20 @@
 import { kafkaBus } from '@bailiwick/bus/kafka'
 import { logger as makeLogger } from '@bailiwick/service-kit'
-import { type Bench, type Measure, type Row, timed } from '../measure.ts'
+import { type Measure, type Row, timed } from '../measure.ts'
 import { readDecision, writeHistory } from './history.ts'
-import { ProcessWorld } from './processes.ts'
 import { residentMiB } from './resident.ts'
+import type { KafkaBench } from './worlds.ts'
 
 const trees = 50
 const readyWithinMs = 60 * 60 * 1000
 
 /** How long those that keep decisions in memory need to have them again. */
-export async function measureKafkaStartup({ quick, progress }: Bench): Promise<Measure> {
+export async function measureKafkaStartup(bench: KafkaBench): Promise<Measure> {
+  const { quick, progress } = bench
   const count = quick ? 10_000 : 1_000_000
-  await using world = await ProcessWorld.open({ instances: { 'policy-decision': 1 } })
+  await using world = await bench.open(1)
   const { system } = world
-  const [point] = system.processes['policy-decision']
+  const [point, ...others] = system.processes['policy-decision']
   const [approval] = system.processes.approval
   if (!point || !approval) throw new Error('there is no policy-decision instance, or no approval')
   const starts = async (process: typeof point) => {
@@ -23,6 +24,7 @@ export async function measureKafkaStartup({ quick, progress }: Bench): Promise<M
       await process.ready(readyWithinMs)
     })
   }
+  for (const other of others) await other.stop()
   const grants = []
   while (grants.length < trees) grants.push(await world.approved())
   const { grantId } = await world.approved()
@@ -30,8 +32,7 @@ export async function measureKafkaStartup({ quick, progress }: Bench): Promise<M
   if (!called.decision) throw new Error(`denied: ${called.reason}`)
   const empty = await starts(point)
 
-  await point.stop()
-  for (const evidence of system.processes.evidence) await evidence.stop()
+  for (const process of [point, ...system.processes.evidence]) await process.stop()
   const logger = makeLogger({ service: 'bench', level: 'silent' })
   await using bus = await kafkaBus({ connection: system.connection('policy-decision'), logger })
   const like = await readDecision(bus, called.decisionId)

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
-import { type Bench, type Measure, median, percentile } from '../measure.ts'
+import { type Measure, median, percentile } from '../measure.ts'
 import type { Granted } from '../world.ts'
-import { ProcessWorld } from './processes.ts'
+import type { KafkaBench } from './worlds.ts'
 
 const perSecond = 200
 const beforeMs = 60
@@ -15,9 +15,10 @@ interface Withdrawn extends Granted {
 }
 
 /** How long after a person was told that a task is withdrawn any decision point still says ALLOW (V7). */
-export async function measureKafkaWithdrawal({ quick, progress }: Bench): Promise<Measure> {
+export async function measureKafkaWithdrawal(bench: KafkaBench): Promise<Measure> {
+  const { quick, progress } = bench
   const count = quick ? 20 : 1000
-  await using world = await ProcessWorld.open({ nodes: quick ? 1 : 3 })
+  await using world = await bench.open(quick ? 1 : 3)
   const urls = world.system.processes['policy-decision'].map(({ url }) => url)
   const withdrawn: Withdrawn[] = []
   const tally = { asked: 0, allowed: 0, late: 0, ms: 0 }

@@ -1,0 +1,39 @@
+import type { Bench } from '../measure.ts'
+import { ProcessWorld } from './processes.ts'
+
+/** What measures on Kafka are given besides. */
+export interface KafkaBench extends Bench {
+  /** A system of as many brokers, with two policy-decision instances. */
+  open(nodes: 1 | 3): Promise<LentWorld>
+}
+
+type LentWorld = ProcessWorld & AsyncDisposable
+
+/** Gives every measure a new system; but in a smoke count one, since starting it takes longer than what it is for. */
+export class Worlds implements AsyncDisposable {
+  readonly #shared: boolean
+  #kept: ProcessWorld | undefined
+
+  constructor({ shared }: { shared: boolean }) {
+    this.#shared = shared
+  }
+
+  async open(nodes: 1 | 3): Promise<LentWorld> {
+    if (!this.#shared) return await ProcessWorld.open({ nodes })
+    this.#kept ??= await ProcessWorld.open({ nodes })
+    return new Proxy(this.#kept, lent)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#kept?.[Symbol.asyncDispose]()
+  }
+}
+
+/** Whoever borrowed it ends nothing. */
+const lent: ProxyHandler<ProcessWorld> = {
+  get(target, name) {
+    if (name === Symbol.asyncDispose) return async () => {}
+    const member = Reflect.get(target, name, target)
+    return typeof member === 'function' ? member.bind(target) : member
+  },
+}
