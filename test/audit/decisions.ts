@@ -29,7 +29,7 @@ export function allowFindings(meaning: Meaning): Finding[] {
   })
 }
 
-function checksOf(meaning: Meaning, { data, tree: treeId, at }: Decision): Check[] {
+function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decision): Check[] {
   const { facts, registry } = meaning
   const { actor, action } = data
   const tree = facts.trees.get(treeId)
@@ -41,6 +41,8 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at }: Decision): Check
   const known = killerOf(meaning, tree, Number.POSITIVE_INFINITY, actor.credential_id)
   const over = tree.life.find((each) => each.state !== 'active' && each.at < at - slackMs)
   const resumed = over && tree.life.some((each) => each.state === 'active' && each.index > over.index)
+  // Nobody was answered: that it knew of no revocation yet was seen in time. An outcome of it would be a finding of its own.
+  const takenBack = standing === 'abandoned'
   const point = registry.get('enforcement-point', data.enforcement_point, at)
   const inScope = point?.resources.some(
     (scope) =>
@@ -59,9 +61,9 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at }: Decision): Check
       'decided by policies that nobody approved',
     ],
     ['V4', intent !== undefined && isLive(intent, at), 'no credential that was recorded and lives'],
-    ['V7', killer === undefined, `allowed after revocation ${killer?.version}`],
+    ['V7', killer === undefined || takenBack, `allowed after revocation ${killer?.version}`],
     ['V7', known === undefined || known.version > data.as_of, `allowed knowing of revocation ${known?.version}`],
-    ['V7', over === undefined || resumed === true, 'allowed after the grant had ended'],
+    ['V7', over === undefined || resumed === true || takenBack, 'allowed after the grant had ended'],
     [
       'V10',
       grant.mode !== 'per_action' || isOnlyAction(meaning, grant.statement.action_digest, treeId, data),

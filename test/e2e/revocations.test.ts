@@ -66,7 +66,7 @@ it('allows nothing that is answered after a revocation was acknowledged, with ca
       ;(begunAfter ? after : before)?.push(decision)
     }
   })
-  await new Promise((resolve) => setTimeout(resolve, 60))
+  await eventually(() => before?.includes(true), 10_000)
   expect(await world.revoke('grant', grant.grantId)).toBe(200)
   // One process and one bus: what counts for the issuer is a moment away from the PDP, far below the second that V7 gives.
   await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined, 1000)
