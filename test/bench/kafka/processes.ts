@@ -8,7 +8,6 @@ const action = { name: 'tools/call', properties: { invoice: 'INV-1' } }
 const resource = { type: 'tool', id: `${sample.toolServer}/read` }
 const digest = actionDigest({ ...action, resource } satisfies Action)
 const assertionMs = 30_000
-/** The console may answer before the issuer has acted, on a machine that is busy. */
 const grantWithinMs = 15_000
 /** An answer, and not what is being measured; everything else must not happen. */
 const late: ReadonlySet<string> = new Set(['deadline_exceeded', 'state_stale', 'evidence_unavailable'])
@@ -44,14 +43,16 @@ export class ProcessWorld implements AsyncDisposable {
     return world
   }
 
-  /** One request and its approval. */
-  async approved(): Promise<{ requestId: string; grantId: string }> {
+  /** A request, its approval and a credential. */
+  async grant(): Promise<Granted> {
     const agent = sampleAgent(this.system, 'reconciler')
     const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, calls: 10_000_000 } }
     const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 8 * 3600 })
     const { grant_id, status } = await this.approver.approve(requestId)
     if (grant_id === undefined) throw new Error(`the request is ${status}, without a grant`)
-    return { requestId, grantId: grant_id }
+    // Asked by request: on a machine that is busy the console may answer before the issuer has acted.
+    const { token } = await agent.credential({ requestId }, { wait: AbortSignal.timeout(grantWithinMs) })
+    return { requestId, grantId: grant_id, token }
   }
 
   async token(grantId: string): Promise<string> {
@@ -62,10 +63,7 @@ export class ProcessWorld implements AsyncDisposable {
 
   async grants(count: number): Promise<Granted[]> {
     const made: Granted[] = []
-    while (made.length < count) {
-      const { requestId, grantId } = await this.approved()
-      made.push({ requestId, grantId, token: await this.token(grantId) })
-    }
+    while (made.length < count) made.push(await this.grant())
     return made
   }
 

@@ -25,10 +25,8 @@ export async function measureKafkaStartup(bench: KafkaBench): Promise<Measure> {
     })
   }
   for (const other of others) await other.stop()
-  const grants = []
-  while (grants.length < trees) grants.push(await world.approved())
-  const { grantId } = await world.approved()
-  const called = await world.call(point.url, await world.token(grantId))
+  const grants = await world.grants(trees)
+  const called = await world.call(point.url, (await world.grant()).token)
   if (!called.decision) throw new Error(`denied: ${called.reason}`)
   const empty = await starts(point)
 
