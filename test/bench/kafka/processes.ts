@@ -9,8 +9,17 @@ const resource = { type: 'tool', id: `${sample.toolServer}/read` }
 const digest = actionDigest({ ...action, resource } satisfies Action)
 const assertionMs = 30_000
 const grantWithinMs = 15_000
-/** An answer, and not what is being measured; everything else must not happen. */
-const late: ReadonlySet<string> = new Set(['deadline_exceeded', 'state_stale', 'evidence_unavailable'])
+/**
+ * What a busy machine makes of a decision; anything else must not happen. A nonce is wanted a second time when Redis was too
+ * late meanwhile: an instance then goes on alone, with nonces of its own.
+ */
+const late: ReadonlySet<string | undefined> = new Set([
+  'deadline_exceeded',
+  'state_stale',
+  'evidence_unavailable',
+  'proof_nonce_required',
+])
+export const isLate = ({ reason }: Called) => late.has(reason)
 
 export interface Called {
   decision: boolean
@@ -25,7 +34,7 @@ export class ProcessWorld implements AsyncDisposable {
   readonly #agentKey: SigningKey<'agent'>
   readonly #callerKey: SigningKey<'pep-caller'>
   #assertion = { text: '', until: 0 }
-  #nonce: string | undefined
+  readonly #nonces = new Map<string, string>()
   #proofs = 0
 
   private constructor(system: Processes, approver: Approver) {
@@ -75,14 +84,15 @@ export class ProcessWorld implements AsyncDisposable {
 
   /** As `call`; 1 when it was denied for being late on a busy machine. Throws for any other denial. */
   async allowedOrLate(url: string, token: string): Promise<0 | 1> {
-    const { decision, reason } = await this.call(url, token)
-    if (decision) return 0
-    if (reason === undefined || !late.has(reason)) throw new Error(`denied: ${reason}`)
+    const called = await this.call(url, token)
+    if (called.decision) return 0
+    if (!isLate(called)) throw new Error(`denied: ${called.reason}`)
     return 1
   }
 
   async #ask(url: string, credential: string): Promise<Called> {
     const htu = `${this.system.invoicesUrl}/read`
+    const nonce = this.#nonces.get(url)
     const proof = makeDpopProof(
       {
         htm: 'POST',
@@ -91,7 +101,7 @@ export class ProcessWorld implements AsyncDisposable {
         now: Date.now(),
         accessToken: credential,
         actionDigest: digest,
-        ...(this.#nonce === undefined ? {} : { nonce: this.#nonce }),
+        ...(nonce === undefined ? {} : { nonce }),
       },
       this.#agentKey,
     )
@@ -110,7 +120,7 @@ export class ProcessWorld implements AsyncDisposable {
     if (answer.decision === undefined || answer.context === undefined)
       throw new Error(`no decision but ${response.status} ${answer.code}`)
     const { decision_id, reason, dpop_nonce } = answer.context
-    if (dpop_nonce !== undefined) this.#nonce = dpop_nonce
+    if (dpop_nonce !== undefined) this.#nonces.set(url, dpop_nonce)
     return { decision: answer.decision, reason: reason?.code, decisionId: decision_id }
   }
 

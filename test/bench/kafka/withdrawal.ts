@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { type Measure, median, percentile } from '../measure.ts'
 import type { Granted } from '../world.ts'
+import { isLate } from './processes.ts'
 import type { KafkaBench } from './worlds.ts'
 
 const perSecond = 200
@@ -35,12 +36,12 @@ export async function measureKafkaWithdrawal(bench: KafkaBench): Promise<Measure
       const target = n % 2 === 0 ? aim.grant : undefined
       tally.asked += 1
       const url = urls[Math.floor(n / 2) % urls.length] as string
-      const { decision, reason } = await world.call(url, (target ?? busy)?.token ?? '')
-      if (decision) {
+      const called = await world.call(url, (target ?? busy)?.token ?? '')
+      if (called.decision) {
         tally.allowed += 1
         if (target) target.lastAllow = performance.now()
-      } else if (reason === 'deadline_exceeded' || reason === 'state_stale') tally.late += 1
-      else if (reason !== 'grant_revoked') throw new Error(`denied: ${reason}`)
+      } else if (isLate(called)) tally.late += 1
+      else if (called.reason !== 'grant_revoked') throw new Error(`denied: ${called.reason}`)
     }
     // An open loop: a decision point that is slow is asked as often as one that is quick.
     let running = true
