@@ -48,7 +48,9 @@ export function observeRequests(app: HttpServer, { clock, health, metrics, metri
     const ms = clock.monotonic() - request.startedAt
     requests.inc({ method, route, status: String(reply.statusCode) })
     seconds.observe({ method, route }, ms / 1000)
-    request.log[levelOf(failure)](
+    // Who polls readiness reads the answer: the log says what changes, elsewhere.
+    const polled = route === '/healthz' || route === '/readyz'
+    request.log[polled ? 'debug' : levelOf(failure)](
       { method, route, status: reply.statusCode, ms: Math.round(ms * 10) / 10, ...(failure ? { err: failure } : {}) },
       failure?.code ?? 'answered',
     )

@@ -281,3 +281,10 @@ it('logs a request once, without path, query, headers or body (V17)', async () =
     { level: 'info', route: 'unknown', status: 404, msg: 'route_unknown' },
   ])
 })
+
+it('leaves it to whoever polls to notice that it is not ready', async () => {
+  await using fixture = await aServer()
+  fixture.health.check('state', () => 'stale')
+  await fixture.server.inject({ url: '/readyz' })
+  expect(JSON.parse(fixture.log().trim())).toMatchObject({ level: 'debug', route: '/readyz', status: 503 })
+})
