@@ -68,14 +68,22 @@ function expectOnce(what: string, wanted: Iterable<string>, found: readonly stri
   expect(wrong, what).toEqual([])
 }
 
-/** Waits until the log has taken in everything: its checkpoint has not grown for a while. */
-export async function quiet(url: string): Promise<void> {
+/**
+ * Waits until the log has taken in everything: evidence says that nothing is left on the bus, and the checkpoint has not grown
+ * for a while. After a broker's death its group comes back only after seconds, in which the log stands still as well.
+ */
+export async function quiet(evidenceUrl: string): Promise<void> {
+  const textOf = (path: string) =>
+    fetch(`${evidenceUrl}${path}`).then(
+      (answer) => answer.text(),
+      () => '',
+    )
   let [size, since] = ['', performance.now()]
-  const deadline = since + 30_000
+  const deadline = since + 60_000
   while (performance.now() < deadline && performance.now() < since + 2500) {
-    const note = await fetch(`${url}/log/checkpoint`).then((answer) => answer.text())
-    const now = note.split('\n')[1] ?? ''
-    if (now !== size) [size, since] = [now, performance.now()]
+    const now = (await textOf('/log/checkpoint')).split('\n')[1] ?? ''
+    const behind = /^bailiwick_evidence_lag_events(?:\{.*\})? (\S+)$/m.exec(await textOf('/metrics'))?.[1]
+    if (now !== size || behind !== '0') [size, since] = [now, performance.now()]
     await pause(100)
   }
 }

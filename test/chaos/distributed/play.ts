@@ -83,7 +83,7 @@ export class Play implements AsyncDisposable {
       await Promise.all(lives)
     }
     await this.#invoices.delivered()
-    await quiet(system.url)
+    await quiet(await this.#evidenceUrl())
     const { read, adjust } = this.#invoices.ledger.effects
     const report = await reckon(
       system.data,
@@ -92,6 +92,16 @@ export class Play implements AsyncDisposable {
     )
     for (const { service, crashes, output } of this.all) expect(crashes, `${service}: ${output}`).toBe(0)
     return report
+  }
+
+  /** Of the instance that acts. */
+  async #evidenceUrl(): Promise<string> {
+    const { evidence } = this.system.processes
+    for (const { url } of evidence) {
+      const answer = await fetch(`${url}/readyz`).catch(() => undefined)
+      if (answer?.status === 200) return url
+    }
+    throw new Error('no evidence acts')
   }
 
   /** Resolves when a call is let through that was not when it was asked; gives how long that took, in ms. */
