@@ -13,8 +13,7 @@ import {
 import { type EventPurpose, type SigningKey, signEvent } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
-import { memoryOutcomeStore } from '@bailiwick/pep'
-import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type System, type SystemOptions, startSystem } from '@bailiwick/testkit'
 import { audit } from '../audit.ts'
@@ -45,7 +44,7 @@ export class Scene implements AsyncDisposable {
 
   static async open(options: SystemOptions = {}): Promise<Scene> {
     const system = await startSystem(options)
-    return new Scene(system, await enrolApprover(system), await openInvoices(system))
+    return new Scene(system, await enrolApprover(system), await startInvoicesApi(system))
   }
 
   /** The same installation started again; nobody signs in. */
@@ -53,7 +52,7 @@ export class Scene implements AsyncDisposable {
     options: SystemOptions & { data: string },
   ): Promise<Pick<Scene, 'ledger' | 'agent' | 'tryCall'> & AsyncDisposable> {
     const system = await startSystem(options)
-    return new Scene(system, undefined as never, await openInvoices(system))
+    return new Scene(system, undefined as never, await startInvoicesApi(system))
   }
 
   /** As the operator of this machine. */
@@ -267,20 +266,4 @@ export function forgedEvent(topic: string, forged: Forged, key?: SigningKey<Even
   // An attack that is refused for its form proves nothing about what it was made for.
   if (!decoded.ok) throw new Error(`the forgery is malformed: ${decoded.detail}`)
   return { id, bytes }
-}
-
-async function openInvoices({ data, host, invoicesUrl, url }: System): Promise<InvoicesApi> {
-  return startInvoicesApi({
-    url: invoicesUrl,
-    id: sample.enforcementPoint,
-    toolServer: sample.toolServer,
-    trust: host.trust,
-    callerKey: sampleKey(data, 'point-caller'),
-    outcomeKey: sampleKey(data, 'point-outcome'),
-    pdpUrl: url,
-    store: memoryOutcomeStore(),
-    clock: host.clock,
-    random: host.random,
-    logger: host.logger,
-  })
 }

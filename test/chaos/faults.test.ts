@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type AccessToken, signAccessToken } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
@@ -7,7 +8,6 @@ import { describe, expect, it } from 'vitest'
 import { readLog } from '../audit/read-log.ts'
 import { writeLog } from '../audit/write-log.ts'
 import { audit } from '../audit.ts'
-import { pause } from './killable.ts'
 import { holds, Stage } from './stage.ts'
 
 /** Holds back what is published until it is opened; tells how often somebody stood before it. */

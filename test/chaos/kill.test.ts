@@ -1,16 +1,10 @@
-import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { initialise, readInstallation, readPolicyFiles } from '@bailiwick/installation'
-import { memoryOutcomeStore } from '@bailiwick/pep'
-import { logger, systemClock, systemRandom } from '@bailiwick/service-kit'
-import { sample, sampleEntities, sampleKey } from '@bailiwick/standalone/sample'
+import { setTimeout as pause } from 'node:timers/promises'
+import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { sample } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { enrolApprover, freePort } from '@bailiwick/testkit'
+import { enrolApprover, preparePlace, ServiceProcess } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
 import { startInvoicesApi } from '../demo/invoices-api.ts'
-import { Killable, pause } from './killable.ts'
 import { quiet, reckon } from './reckoning.ts'
 import { generator, seed } from './seed.ts'
 import { Acknowledged, live } from './story.ts'
@@ -22,37 +16,21 @@ const title = `killed ${rounds} times at any moment, loses nothing that it ackno
 it(title, { timeout: rounds * 15_000 + 120_000 }, async ({ annotate }) => {
   await annotate(`seed ${seed}, ${rounds} rounds`)
   const random = generator(seed)
-  const data = mkdtempSync(join(tmpdir(), 'bailiwick-chaos-'))
-  const port = await freePort()
-  const invoicesUrl = `http://localhost:${await freePort()}`
-  const url = `http://localhost:${port}`
-  initialise({
-    data,
-    publicUrl: url,
-    singleOperator: true,
-    now: systemClock.now(),
-    randomBytes,
-    policies: readPolicyFiles(join(import.meta.dirname, '../../policies')),
-    entities: sampleEntities(data, invoicesUrl),
+  const place = await preparePlace({})
+  const { data, port, url, invoicesUrl, trust } = place
+  const system = new ServiceProcess({
+    service: 'standalone',
+    env: {
+      BAILIWICK_DATA: data,
+      BAILIWICK_PORT: String(port),
+      BAILIWICK_LOG_PUBLIC: '1',
+      BAILIWICK_LOG_LEVEL: 'warn',
+    },
   })
-  const { trust } = readInstallation(data)
-  const system = new Killable({ data, port })
   system.start()
   await system.ready()
   const approver = await enrolApprover({ url, data })
-  const invoices = await startInvoicesApi({
-    url: invoicesUrl,
-    id: sample.enforcementPoint,
-    toolServer: sample.toolServer,
-    trust,
-    callerKey: sampleKey(data, 'point-caller'),
-    outcomeKey: sampleKey(data, 'point-outcome'),
-    pdpUrl: url,
-    store: memoryOutcomeStore(),
-    clock: systemClock,
-    random: systemRandom,
-    logger: logger({ service: 'chaos', level: 'silent' }),
-  })
+  const invoices = await startInvoicesApi(place)
   const acknowledged = new Acknowledged()
   let stopping = false
   const lives = sample.agents.map((name) =>
@@ -96,5 +74,5 @@ it(title, { timeout: rounds * 15_000 + 120_000 }, async ({ annotate }) => {
   // That it was a story at all: a run of nothing but errors passes everything above.
   expect(allows.size).toBeGreaterThan(rounds)
   expect(withdrawals.size).toBeGreaterThan(rounds / 10)
-  rmSync(data, { recursive: true, force: true })
+  place.leave()
 })

@@ -5,8 +5,7 @@ import { type Agent, type AgentOptions, createAgent } from '@bailiwick/agent'
 import type { Bus, Outgoing } from '@bailiwick/bus'
 import type { Trust } from '@bailiwick/credentials'
 import { paths, readInstallation } from '@bailiwick/installation'
-import { memoryOutcomeStore } from '@bailiwick/pep'
-import { logger, systemClock, systemRandom } from '@bailiwick/service-kit'
+import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { type Approver, enrolApprover, freePort, type System, startSystem } from '@bailiwick/testkit'
 import { type AuditReport, audit } from '../audit.ts'
@@ -36,19 +35,7 @@ export class Stage implements AsyncDisposable {
     await stage.start()
     const { system } = stage
     stage.#approver = await enrolApprover(system)
-    stage.#invoices = await startInvoicesApi({
-      url: system.invoicesUrl,
-      id: sample.enforcementPoint,
-      toolServer: sample.toolServer,
-      trust: system.host.trust,
-      callerKey: sampleKey(stage.data, 'point-caller'),
-      outcomeKey: sampleKey(stage.data, 'point-outcome'),
-      pdpUrl: system.url,
-      store: memoryOutcomeStore(),
-      clock: systemClock,
-      random: systemRandom,
-      logger: logger({ service: 'stage', level: 'silent' }),
-    })
+    stage.#invoices = await startInvoicesApi(system)
     return stage
   }
 

@@ -1,8 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Agent } from '@bailiwick/agent'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import type { Approver } from '@bailiwick/testkit'
-import { pause } from './killable.ts'
 
 /** All that a caller was told: whatever dies afterwards, it must be in the log, once. */
 export class Acknowledged {

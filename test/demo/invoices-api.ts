@@ -1,7 +1,13 @@
-import type { Action, SigningKey, Trust } from '@bailiwick/credentials'
+import type { Action } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { bailiwickPep, type GuardedHandler, type OutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
-import { type Clock, Health, httpServer, type Logger, metrics, type RandomSource } from '@bailiwick/service-kit'
+import {
+  bailiwickPep,
+  type GuardedHandler,
+  memoryOutcomeStore,
+  type OutcomeStore,
+  openEnforcementPoint,
+} from '@bailiwick/pep'
+import { Health, httpServer, logger as makeLogger, metrics, systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import type { RunningSystem } from '@bailiwick/testkit'
 import { z } from 'zod'
@@ -54,20 +60,8 @@ const argumentSchemas = {
 type Tool = keyof typeof argumentSchemas
 
 export interface InvoicesApiOptions {
-  /** Where callers reach it, as the registry says; it listens on the port of this address. */
-  url: string
-  /** Its name in the registry as an enforcement point. */
-  id: string
-  /** The tool server that its routes are tools of. */
-  toolServer: string
-  trust: Trust
-  callerKey: SigningKey<'pep-caller'>
-  outcomeKey: SigningKey<'outcome'>
-  pdpUrl: string
-  store: OutcomeStore
-  clock: Clock
-  random: RandomSource
-  logger: Logger
+  /** In memory unless given. */
+  store?: OutcomeStore
   /** How long it waits for an answer of the PDP. */
   timeoutMs?: number
   /** Hostile code in this API: reaches a request's arguments after the PDP has answered, before they are executed. */
@@ -81,27 +75,36 @@ export interface InvoicesApi extends AsyncDisposable {
   delivered(): Promise<void>
 }
 
-/** A small API with real effects: POST /read, /adjust, /delete, each the tool of that name, each guarded. */
-export async function startInvoicesApi(options: InvoicesApiOptions): Promise<InvoicesApi> {
-  const { url, toolServer, clock, random, logger, tamper } = options
+/** The sample world's small API with real effects: POST /read, /adjust, /delete, each the tool of that name, each guarded. */
+export async function startInvoicesApi(
+  { data, trust, url: pdpUrl, invoicesUrl: url }: Pick<RunningSystem, 'data' | 'trust' | 'url' | 'invoicesUrl'>,
+  { tamper, store = memoryOutcomeStore(), timeoutMs }: InvoicesApiOptions = {},
+): Promise<InvoicesApi> {
+  const logger = makeLogger({ service: 'invoices-api', level: 'silent' })
   const ledger = new InvoiceLedger()
   const bodies = new Map<unknown, Record<string, unknown>>()
   await using started = new AsyncDisposableStack()
   const point = started.use(
     await openEnforcementPoint({
-      ...options,
+      id: sample.enforcementPoint,
+      trust,
+      callerKey: sampleKey(data, 'point-caller'),
+      outcomeKey: sampleKey(data, 'point-outcome'),
+      pdpUrl,
+      store,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
       fetch: tamper ? tamperingFetch(bodies, tamper) : fetch,
-      now: () => clock.now(),
-      random,
+      now: () => systemClock.now(),
+      random: systemRandom,
       onProblem: (err) => logger.warn({ err }, 'an outcome could not be reported'),
     }),
   )
   const http = await httpServer({
     logger,
-    clock,
+    clock: systemClock,
     health: new Health(),
     metrics: metrics({ service: 'invoices-api', processMetrics: false }),
-    random,
+    random: systemRandom,
   })
   started.defer(() => http.close())
   const toolOf = (path: string | undefined): Tool => z.enum(['read', 'adjust', 'delete']).parse(path?.slice(1))
@@ -113,7 +116,11 @@ export async function startInvoicesApi(options: InvoicesApiOptions): Promise<Inv
       const args = argumentSchemas[tool].safeParse(request.body)
       if (!args.success) throw new ServiceError('request_malformed', `${tool}: the arguments are not as they should be`)
       if (tamper) bodies.set(request.headers.dpop, request.body as Record<string, unknown>)
-      return { name: 'tools/call', properties: args.data, resource: { type: 'tool', id: `${toolServer}/${tool}` } }
+      return {
+        name: 'tools/call',
+        properties: args.data,
+        resource: { type: 'tool', id: `${sample.toolServer}/${tool}` },
+      }
     },
   })
   const unknown = () => new ServiceError('entity_unknown', 'there is no such invoice')
@@ -139,27 +146,6 @@ export async function startInvoicesApi(options: InvoicesApiOptions): Promise<Inv
   await http.listen({ port: Number(new URL(url).port) })
   const owned = started.move()
   return { url, ledger, delivered: () => point.delivered(), [Symbol.asyncDispose]: () => owned.disposeAsync() }
-}
-
-/** The API of the sample world of a running system. */
-export function startSampleInvoices(
-  system: Omit<RunningSystem, 'bus' | typeof Symbol.asyncDispose>,
-  options: Pick<InvoicesApiOptions, 'store' | 'tamper' | 'timeoutMs'>,
-): Promise<InvoicesApi> {
-  const { data, trust, invoicesUrl, url, clock, random, logger } = system
-  return startInvoicesApi({
-    url: invoicesUrl,
-    id: sample.enforcementPoint,
-    toolServer: sample.toolServer,
-    trust,
-    callerKey: sampleKey(data, 'point-caller'),
-    outcomeKey: sampleKey(data, 'point-outcome'),
-    pdpUrl: url,
-    clock,
-    random,
-    logger,
-    ...options,
-  })
 }
 
 /** Changes a call's arguments the moment that the PDP has answered about them. */

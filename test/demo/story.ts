@@ -10,7 +10,7 @@ import { fileOutcomeStore } from '@bailiwick/pep'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { enrolApprover, type RunningSystem } from '@bailiwick/testkit'
-import { startSampleInvoices } from './invoices-api.ts'
+import { startInvoicesApi } from './invoices-api.ts'
 
 export interface Step {
   step: number
@@ -215,7 +215,7 @@ const problemOf = async (response: Response) =>
 
 async function openInvoices(system: RunningSystem) {
   let tampering = false
-  const api = await startSampleInvoices(system, {
+  const api = await startInvoicesApi(system, {
     store: fileOutcomeStore(join(system.data, 'sample', 'outcomes.json')),
     tamper: (args) => {
       if (tampering) args.invoice = 'INV-40'

@@ -8,7 +8,6 @@ import { startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { paths, readGenesis } from '@bailiwick/installation'
 import { startIssuer } from '@bailiwick/issuer/start'
-import { memoryOutcomeStore } from '@bailiwick/pep'
 import { startPolicyDecision } from '@bailiwick/policy-decision/start'
 import { type Host, openHost } from '@bailiwick/service-host'
 import {
@@ -84,7 +83,7 @@ export class Instances implements AsyncDisposable {
     await front.ready(10_000)
     const instances = new Instances(place, bus, all, started.move())
     instances.approver = await enrolApprover(place)
-    instances.invoices = await openInvoices(place)
+    instances.invoices = await startInvoicesApi(place)
     instances.#owned.use(instances.invoices)
     return instances
   }
@@ -307,19 +306,3 @@ const shared = (bus: Bus): Bus => ({
   ends: (topic) => bus.ends(topic),
   [Symbol.asyncDispose]: async () => undefined,
 })
-
-function openInvoices({ data, trust, invoicesUrl, url }: Place): Promise<InvoicesApi> {
-  return startInvoicesApi({
-    url: invoicesUrl,
-    id: sample.enforcementPoint,
-    toolServer: sample.toolServer,
-    trust,
-    callerKey: sampleKey(data, 'point-caller'),
-    outcomeKey: sampleKey(data, 'point-outcome'),
-    pdpUrl: url,
-    store: memoryOutcomeStore(),
-    clock: systemClock,
-    random: systemRandom,
-    logger,
-  })
-}

@@ -1,10 +1,9 @@
 import type { Agent } from '@bailiwick/agent'
 import { errorCode } from '@bailiwick/errors'
-import { memoryOutcomeStore } from '@bailiwick/pep'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type RunningSystem } from '@bailiwick/testkit'
-import { startSampleInvoices } from '../demo/invoices-api.ts'
+import { startInvoicesApi } from '../demo/invoices-api.ts'
 
 /** One thing that somebody does; what it names by number is what was asked for n-th. */
 export type Step =
@@ -59,7 +58,7 @@ export function historyOf(seed: number, length: number): Step[] {
 /** Plays a history, one step after the other. Gives what each step was answered. */
 export async function play(system: RunningSystem, history: readonly Step[]): Promise<string[]> {
   const approver = await enrolApprover(system)
-  await using invoices = await startSampleInvoices(system, { store: memoryOutcomeStore(), timeoutMs: 12_000 })
+  await using invoices = await startInvoicesApi(system, { timeoutMs: 12_000 })
   const player = new Player(system, approver)
   const answers: string[] = []
   for (const step of history) {

@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { lacks } from '@bailiwick/native'
 import type { ServiceProcess } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { pause } from '../killable.ts'
 import { counts, nightly } from './counts.ts'
 import { Play, readyWithinMs } from './play.ts'
 

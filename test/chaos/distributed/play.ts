@@ -1,5 +1,5 @@
-import { memoryOutcomeStore } from '@bailiwick/pep'
-import { sample, sampleKey } from '@bailiwick/standalone/sample'
+import { setTimeout as pause } from 'node:timers/promises'
+import { sample } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import {
   type Approver,
@@ -12,7 +12,6 @@ import {
 import { expect } from 'vitest'
 import type { AuditReport } from '../../audit.ts'
 import { type InvoicesApi, startInvoicesApi } from '../../demo/invoices-api.ts'
-import { pause } from '../killable.ts'
 import { quiet, reckon } from '../reckoning.ts'
 import { generator, seed } from '../seed.ts'
 import { Acknowledged, live } from '../story.ts'
@@ -38,16 +37,7 @@ export class Play implements AsyncDisposable {
     await using opened = new AsyncDisposableStack()
     const system = opened.use(await startProcesses(options))
     const approver = await enrolApprover(system)
-    const invoices = await startInvoicesApi({
-      ...system,
-      url: system.invoicesUrl,
-      id: sample.enforcementPoint,
-      toolServer: sample.toolServer,
-      callerKey: sampleKey(system.data, 'point-caller'),
-      outcomeKey: sampleKey(system.data, 'point-outcome'),
-      pdpUrl: system.url,
-      store: memoryOutcomeStore(),
-    })
+    const invoices = await startInvoicesApi(system)
     opened.move()
     return new Play(system, approver, invoices)
   }

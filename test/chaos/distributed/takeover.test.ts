@@ -1,8 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { ServiceName } from '@bailiwick/contracts'
 import { lacks } from '@bailiwick/native'
 import type { ServiceProcess } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { pause } from '../killable.ts'
 import { counts } from './counts.ts'
 import { Play } from './play.ts'
 
