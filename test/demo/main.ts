@@ -11,14 +11,7 @@ Tells the whole story unattended, on the embedded default. Exit code 0 only if e
   --json      prints only [{step, ok, ms, detail}]
   --data DIR  keeps the state in DIR, which must not hold an installation yet`
 
-const { values } = parseArgs({
-  options: {
-    kafka: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    data: { type: 'string' },
-    help: { type: 'boolean' },
-  },
-})
+const { values } = readArguments()
 if (values.help) {
   console.log(usage)
   process.exit(0)
@@ -71,3 +64,19 @@ try {
   if (steps.every(({ ok }) => ok)) console.error(error)
 }
 if (values.json) console.log(JSON.stringify(steps))
+
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        kafka: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        data: { type: 'string' },
+        help: { type: 'boolean' },
+      },
+    })
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${usage}`)
+    process.exit(1)
+  }
+}

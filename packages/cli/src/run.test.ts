@@ -6,6 +6,7 @@ it('shows its commands, with 0 when asked for help and 2 when it was not told wh
   expect(asked.code).toBe(0)
   expect(asked.out).toMatch(/init .*\n.*serve .*/)
   expect(await bailiwick([])).toMatchObject({ code: 2, out: '' })
+  expect(await bailiwick(['--version'])).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+$/) })
 })
 
 it.each([[['bogus']], [['verify', '--bogus']], [['verify', 'too', 'many']], [['serve', 'x']]])(

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { errorCode, errorKinds } from '@bailiwick/errors'
 import { misspeltSettings } from '@bailiwick/service-kit'
 import { Command, CommanderError } from 'commander'
@@ -29,6 +31,10 @@ const commands = [
   kafkaCommand,
 ]
 
+const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
+  version: string
+}
+
 /**
  * Runs one command: `argv` without node and script. Never throws: 0 when all is well, 1 when a fault was found or the
  * answer is no, 2 when it could not run, with the reason on `io.err`.
@@ -38,6 +44,7 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
   let code: ExitCode = exitCodes.ok
   const program = new Command('bailiwick')
     .description('Governs how AI agents reach systems: asked for, approved by a human, decided at run time, proved.')
+    .version(version)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => eachLine(text, safe.out),

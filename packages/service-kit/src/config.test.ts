@@ -84,6 +84,11 @@ it('refuses a misspelt setting rather than leaving the default in force, with th
   )
 })
 
+it('shows how long a credential was to live: that is no secret', () => {
+  const seconds = z.object({ BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().min(10) })
+  expect(() => readConfig(seconds, { BAILIWICK_CREDENTIAL_SECONDS: '5' })).toThrowError(/>=10 \(is "5"\)/)
+})
+
 describe('a secret (V17)', () => {
   it('is not in the error when its name says so', () => {
     expect(refusal({ BAILIWICK_JOIN_TOKEN: 'hunter2' })).toBe('BAILIWICK_JOIN_TOKEN: not valid')

@@ -24,8 +24,10 @@ function line(issue: z.core.$ZodIssue, env: Env): string {
   const value = env[name]
   if (value === undefined || value === '') return `${name}: ${issue.code === 'custom' ? issue.message : 'missing'}`
   // zod quotes the value in some messages; for a secret not even its form is told.
-  if (SECRET_SETTING.test(name)) return `${name}: not valid`
+  if (isSecret(name)) return `${name}: not valid`
   return `${name}: ${issue.message} (is ${JSON.stringify(withoutUser(value).slice(0, 200))})`
 }
+
+const isSecret = (name: string) => SECRET_SETTING.test(name) && !name.endsWith('_SECONDS')
 
 const withoutUser = (value: string) => value.replace(/\/\/[^/\s]*@/g, '//…@')

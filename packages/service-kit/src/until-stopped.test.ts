@@ -26,6 +26,13 @@ it('takes the Ctrl-C that npm repeats for one, and a later one for impatience', 
   expect([host.exits, told]).toEqual([[1], ['SIGTERM']])
 })
 
+it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('stops in order on %s', async (signal) => {
+  const host = new FakeHost()
+  const stopped = untilStopped(testClock(), { host })
+  host.emit(signal, signal)
+  expect(await stopped).toBe(signal)
+})
+
 it('ends with its own exit code, though the same wish comes again until the process is gone', async () => {
   const script = `
     const { systemClock } = await import(${JSON.stringify(new URL('./clock.ts', import.meta.url).href)})

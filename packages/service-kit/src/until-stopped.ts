@@ -1,8 +1,11 @@
 import type { Clock } from './clock.ts'
 
+/** Ctrl-C, a supervisor, a terminal that was closed. */
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 /** What `untilStopped` needs of a process; a test passes its own. */
 export interface SignalHost {
-  on(signal: 'SIGINT' | 'SIGTERM', stop: (signal: NodeJS.Signals) => void): unknown
+  on(signal: (typeof stopSignals)[number], stop: (signal: NodeJS.Signals) => void): unknown
   once(event: 'exit', end: (code: number) => void): unknown
   exit(code: number): unknown
 }
@@ -35,8 +38,7 @@ export function untilStopped(
     }
     resolve(signal)
   }
-  host.on('SIGINT', stop)
-  host.on('SIGTERM', stop)
+  for (const signal of stopSignals) host.on(signal, stop)
   // Node takes its handlers down some 20 ms before the process is gone: the same wish again, then, would turn an orderly end
   // into a death by signal. Leaving from the exit event skips that teardown.
   host.once('exit', (code) => host.exit(code))

@@ -13,6 +13,7 @@ import { welcome } from './welcome.ts'
 const repository = join(import.meta.dirname, '../../..')
 const now = () => systemClock.now()
 let enrolled = false
+let sample = false
 let asksForSample = false
 
 process.exitCode = await runService({
@@ -43,9 +44,10 @@ process.exitCode = await runService({
     const { registry, requests } = system.policyDecision.pdp.projection.ledger
     enrolled = registry.view().enrolled
     // Also after a first start that failed, or long ago: a newcomer always finds something to answer.
+    sample = registry.get('agent', sampleAgentId('reconciler')) !== undefined
     asksForSample =
       !enrolled &&
-      registry.get('agent', sampleAgentId('reconciler')) !== undefined &&
+      sample &&
       ![...requests.requests.values()].some(
         ({ state, received }) =>
           state === 'pending' && received !== undefined && Date.parse(received.expires_at) > now(),
@@ -54,7 +56,7 @@ process.exitCode = await runService({
   },
   async ready(config, host) {
     if (asksForSample) await publishSampleRequest(host)
-    console.log(welcome(config.BAILIWICK_DATA, host.trust, enrolled))
+    console.log(welcome(config.BAILIWICK_DATA, host.trust, { enrolled, sample }))
   },
   complain: console.error,
 })

@@ -31,6 +31,16 @@ it('makes an installation, says where the root key is, and prints an invitation 
   expect(key.kid).toBe(thumbprint(trust.invitation.jwk))
 })
 
+it.each([
+  ['http://localhost:18460', 'Next: BAILIWICK_PORT=18460 npx bailiwick serve'],
+  ['http://localhost:8420', 'Next: npx bailiwick serve'],
+  ['https://bailiwick.example', 'Next: npx bailiwick serve'],
+])('says how to start what it made, at %s', async (url, next) => {
+  using folder = temporaryFolder()
+  const { out } = await init(folder, '--public-url', url)
+  expect(out).toContain(`${next} --data ${folder.at('data')}, then`)
+})
+
 it('tells a machine the same in JSON', async () => {
   using folder = temporaryFolder()
   const { out } = await init(folder, '--json', '--single-operator')

@@ -63,7 +63,7 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
       ? ['  SINGLE OPERATOR: one passkey suffices; trust.json, the page and bailiwick status say so']
       : []),
     '',
-    `Next: npx bailiwick serve${data === '.bailiwick' ? '' : ` --data ${data}`}, then open this address to enrol the first approver. It is a secret, and works once:`,
+    `Next: ${portOf(origin)}npx bailiwick serve${data === '.bailiwick' ? '' : ` --data ${data}`}, then open this address to enrol the first approver. It is a secret, and works once:`,
     `  ${invitation}`,
     ...(registry === undefined
       ? [
@@ -74,6 +74,12 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
   ])
     io.out(line)
   return exitCodes.ok
+}
+
+/** What standalone must be told to be at an address of this machine that is not its own. */
+function portOf(origin: string): string {
+  const { hostname, port } = new URL(origin)
+  return hostname === 'localhost' && port !== '8420' ? `BAILIWICK_PORT=${port} ` : ''
 }
 
 /**
