@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { missingParts, type RedisServer, startRedis } from '@bailiwick/native'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { type GrantStoreUnderTest, grantStoreContract } from '../grant-store.contract.ts'
-import { openStore } from './redis.fixture.ts'
+import type { GrantStore } from '../grant-store.ts'
+import { eventually, openStore } from './redis.fixture.ts'
 
 /** Skipped where there is no redis-server; on CI that is a failure. */
 const skipped = missingParts('redis').length > 0 && process.env.CI !== 'true'
@@ -20,24 +21,42 @@ describe.skipIf(skipped)('on a real server', () => {
     const owned = new AsyncDisposableStack()
     const dump = join(server.dir, 'dump.rdb')
     const kept = join(server.dir, 'kept.rdb')
+    const stores: GrantStore[] = []
+    const answers = (store: GrantStore) =>
+      store.epoch().then(
+        () => true,
+        () => false,
+      )
+    /** Until those that were answered before are answered again: who is away knows nothing, which would prove nothing. */
+    const away = async (whatHappens: () => Promise<void>) => {
+      const living = (await Promise.all(stores.map(async (store) => ((await answers(store)) ? [store] : [])))).flat()
+      await whatHappens()
+      for (const store of living) await eventually(() => answers(store))
+    }
     return {
-      connect: async () => owned.use(await openStore(server)),
+      async connect() {
+        const store = owned.use(await openStore(server))
+        stores.push(store)
+        return store
+      },
       flush: async () => void (await server.cli('FLUSHALL')),
       /** Comes back with all that it had: only the run tells that it stopped. */
-      async restart() {
-        await server.cli('SAVE')
-        await server.kill('SIGKILL')
-        await server.start()
-      },
+      restart: () =>
+        away(async () => {
+          await server.cli('SAVE')
+          await server.kill('SIGKILL')
+          await server.start()
+        }),
       async snapshot() {
         await server.cli('SAVE')
         copyFileSync(dump, kept)
       },
-      async rollback() {
-        await server.kill('SIGKILL')
-        copyFileSync(kept, dump)
-        await server.start()
-      },
+      rollback: () =>
+        away(async () => {
+          await server.kill('SIGKILL')
+          copyFileSync(kept, dump)
+          await server.start()
+        }),
       [Symbol.asyncDispose]: () => owned.disposeAsync(),
     }
   })
