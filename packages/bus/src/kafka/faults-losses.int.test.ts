@@ -43,11 +43,13 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
   const event = (id: string) => ({ key: 'one-key', bytes: Buffer.from(id) })
   const present = async (topic: string) => (await wholeTopic(connection(), topic)).map(textOf).sort()
 
-  /** Freezes a broker for so long, and lets it go on. */
+  /** Freezes a broker for so long, and lets it go on; resolves when it knows what happened meanwhile. */
   async function frozen(node: KafkaNode, ms: number): Promise<void> {
     await node.kill('SIGSTOP')
     await wait(ms)
     await node.kill('SIGCONT')
+    await wait(2000) // until then it may believe that it still leads, and tells readers of an end that is long past
+    await kafka.ready()
   }
 
   /** Whether the naive one loses depends on how fast the machine is just then: once in three tries shows the fault. */
