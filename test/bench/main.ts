@@ -76,10 +76,11 @@ try {
     stage(`measuring: ${name}`)
     const own = mkdtempSync(join(dir, `${name}-`))
     report.measures.push(await measure({ dir: own, quick: values.quick, progress, open }))
+    // Each at once: what takes half an hour is not lost by what fails after it.
+    if (values.write) writeFileSync(documented, asMarkdown(report, readFileSync(documented, 'utf8')))
   }
   progress('')
   console.log(values.json ? JSON.stringify(report, undefined, 2) : asText(report))
-  if (values.write) writeFileSync(documented, asMarkdown(report, readFileSync(documented, 'utf8')))
 } finally {
   rmSync(dir, { recursive: true, force: true })
 }

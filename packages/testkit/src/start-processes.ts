@@ -82,7 +82,7 @@ export async function startProcesses(options: ProcessesOptions = {}): Promise<Pr
       BAILIWICK_GRANT_STORE: redis.url,
       BAILIWICK_LOG_LEVEL: 'warn',
       BAILIWICK_LOG_PUBLIC: '1',
-      BAILIWICK_DEV: dev ? '1' : '0',
+      BAILIWICK_DEV: '1', // Redis is on the loopback, without TLS; three brokers meet what one must
       ...options.env,
     }
     const process = started.use(new ServiceProcess({ service, env }))
