@@ -100,7 +100,7 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
 }
 
 function applyApproval({ requests }: Facts, { event, index, at }: Leaf<'approvals.v1'>): boolean {
-  if (event.type === 'enrolment.offered') return true
+  if (event.type === 'enrolment.offered' || event.type === 'revocation.requested') return true
   const { subject } = event
   const request = requests.get(subject)
   if (event.data.request_id !== subject) return false

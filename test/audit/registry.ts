@@ -72,7 +72,8 @@ export class Registry {
   instance(id: string, at: number): { agent: Entity<'agent'>; jwk: { kty: string } } | undefined {
     const cut = id.lastIndexOf('/')
     const agent = this.get('agent', id.slice(0, cut), at)
-    const jwk = agent?.attestor.keys.find(({ instance }) => instance === id.slice(cut + 1))?.jwk
+    const keys = agent?.attestor.kind === 'registered_key' ? agent.attestor.keys : []
+    const jwk = keys.find(({ instance }) => instance === id.slice(cut + 1))?.jwk
     return agent && jwk && { agent, jwk }
   }
 

@@ -49,6 +49,8 @@ export async function verifyAuthorization(check: AuthorizationCheck): Promise<{ 
       return byInvitation(check, check.authorization.jws)
     case 'approvers':
       return byApprovers(check, check.authorization)
+    case 'recovery':
+      return no('recovery: nobody recovers yet')
   }
 }
 

@@ -3,6 +3,8 @@ import {
   callIdSchema,
   compactJwsSchema,
   credentialIdSchema,
+  currencySchema,
+  decimalSchema,
   decisionIdSchema,
   grantIdSchema,
   idSchema,
@@ -14,10 +16,6 @@ import {
   timestampSchema,
 } from './primitives.ts'
 
-/** A decimal amount as text, exact. */
-const decimalSchema = z.string().regex(/^(0|[1-9]\d{0,20})(\.\d{1,6})?$/, 'not a decimal amount')
-const currencySchema = z.string().regex(/^[A-Z]{3}$/)
-
 /** What a decision takes from, or an outcome gives back to, the budget of its tree. */
 export const amountsSchema = z
   .strictObject({
@@ -28,7 +26,7 @@ export const amountsSchema = z
   .meta({ id: 'budget-amounts' })
 export type BudgetAmounts = z.infer<typeof amountsSchema>
 
-const actionSchema = z
+export const actionSchema = z
   .strictObject({
     name: z.string().min(1).max(200),
     resource: z.strictObject({ type: z.string().min(1).max(100), id: z.string().min(1).max(2048) }),
@@ -71,6 +69,8 @@ export const decisionAllowed = z.strictObject({
   policy_set: sha256Schema,
   policies: z.array(z.string().max(256)).max(64),
   obligations: z.array(z.unknown()).max(16).optional(),
+  /** The request by which humans approved this very action once more; it serves once. */
+  step_up: requestIdSchema.optional(),
   /** The outcome is due by then. */
   outcome_due: timestampSchema,
   /** What was known when it was decided: the newest revocation that was applied. */

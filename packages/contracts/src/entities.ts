@@ -2,6 +2,9 @@ import { z } from 'zod'
 import {
   base64urlSchema,
   compactJwsSchema,
+  continuousSchema,
+  currencySchema,
+  decimalSchema,
   lineSchema,
   modeSchema,
   nameSchema,
@@ -34,6 +37,7 @@ export const serviceKeySchema = z
       'evidence-event',
       'permit',
       'binding-token',
+      'notification',
     ]),
     topics: z.array(z.string()).max(32),
     jwk: publicJwkSchema,
@@ -43,21 +47,75 @@ export const serviceKeySchema = z
   })
   .meta({ id: 'service-key' })
 
+const instanceSchema = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/, 'not the name of an instance')
+
+/**
+ * How a workload shows which instance of the agent it is. With `registered_key` the registry holds each instance's key; with
+ * the others a workload proves itself anew each time, and the key is the one that it proves beside its token.
+ */
+export const attestorSchema = z
+  .discriminatedUnion('kind', [
+    z.strictObject({
+      kind: z.literal('registered_key'),
+      keys: z
+        .array(z.strictObject({ instance: instanceSchema, jwk: publicJwkSchema }))
+        .min(1)
+        .max(64),
+    }),
+    /** JWT-SVID (SPIFFE JWT-SVID §4) of `<agent id>/<instance>`, by the trust bundle of the agent's trust domain. */
+    z.strictObject({
+      kind: z.literal('jwt_svid'),
+      bundle: z.union([
+        z.strictObject({ file: z.string().min(1).max(1024) }),
+        z.strictObject({ url: z.url({ protocol: /^https$/ }).max(2048) }),
+      ]),
+    }),
+    /** Any OIDC workload token: who signs it, what must stand in it, and the claim that names the instance. */
+    z.strictObject({
+      kind: z.literal('oidc'),
+      issuer: z.url({ protocol: /^https$/ }).max(2048),
+      /** Where its keys are; else found by OpenID Connect Discovery §4. */
+      jwks: z
+        .union([
+          z.strictObject({ file: z.string().min(1).max(1024) }),
+          z.strictObject({ url: z.url({ protocol: /^https$/ }).max(2048) }),
+        ])
+        .optional(),
+      audience: z.string().min(1).max(2048),
+      /** By JSON pointer: the claim's value, or one of these. */
+      claims: z.record(
+        z
+          .string()
+          .regex(/^(\/[^/]+)+$/, 'not a JSON pointer')
+          .max(256),
+        z.union([z.string().max(1024), z.array(z.string().max(1024)).min(1).max(64)]),
+      ),
+      /** By JSON pointer: its value is the instance. */
+      instance_claim: z
+        .string()
+        .regex(/^(\/[^/]+)+$/, 'not a JSON pointer')
+        .max(256),
+    }),
+    /** A token that the operator made, once, for minutes; for development. */
+    z.strictObject({ kind: z.literal('join_token') }),
+  ])
+  .meta({ id: 'attestor' })
+export type Attestor = z.infer<typeof attestorSchema>
+
 /** An agent: a class of identity of its own. `id` names it, an instance is a path below (`<id>/<instance>`). */
 export const agentSchema = z
   .strictObject({
     id: spiffeIdSchema,
     name: lineSchema,
     owner: nameSchema,
-    attestor: z.strictObject({
-      kind: z.literal('registered_key'),
-      keys: z
-        .array(z.strictObject({ instance: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/), jwk: publicJwkSchema }))
-        .min(1)
-        .max(64),
-    }),
+    attestor: attestorSchema,
     labels: z.array(labelSchema).max(32),
     proactive_requests: z.boolean(),
+    /** Where its tasks may be told to have ended: https, by prefix. None: nowhere. */
+    callbacks: z
+      .array(z.url({ protocol: /^https$/ }).max(2048))
+      .max(16)
+      .optional(),
   })
   .meta({ id: 'agent' })
 
@@ -90,6 +148,12 @@ export const ruleSchema = z
       agents: z.array(z.string().min(1).max(2048)).max(64).optional(),
       actions: z.array(z.string().min(1).max(200)).max(64).optional(),
       resources: z.array(resourceScopeSchema).max(64).optional(),
+      /** Labels of a tool: it has one of these. A tool that nobody described has the label `unlabelled`. */
+      labels: z.array(labelSchema).max(32).optional(),
+      /** Labels of the agent: it has one of these. */
+      agent_labels: z.array(labelSchema).max(32).optional(),
+      /** What is asked may cost more than this, in one of these currencies. */
+      cost_above: z.record(currencySchema, decimalSchema).optional(),
     }),
     approvers: z.strictObject({ group: nameSchema, quorum: z.int().min(1).max(16) }),
     owner_may_approve: z.boolean(),
@@ -99,6 +163,8 @@ export const ruleSchema = z
       .min(1)
       .max(8 * 3600),
     narrowing: z.boolean(),
+    /** What must stay fresh in mode continuous; without it the rule does not allow that mode. */
+    continuous: continuousSchema.optional(),
   })
   .meta({ id: 'rule' })
 
@@ -134,6 +200,20 @@ export const policySetSchema = z
   })
   .meta({ id: 'policy-set' })
 
+/**
+ * All passkeys are lost: the root key names who shall be enrolled by whoever holds this key, once, no sooner than 24 h after
+ * the registry took it. Any approver who is still there can have it retired until then.
+ */
+export const recoverySchema = z
+  .strictObject({
+    id: nameSchema,
+    jwk: publicJwkSchema,
+    approver_id: nameSchema,
+    name: lineSchema,
+    groups: z.array(nameSchema).max(32),
+  })
+  .meta({ id: 'recovery' })
+
 /** What the registry holds, by entity type. */
 export const entitySchemas = {
   'service-key': serviceKeySchema,
@@ -143,6 +223,7 @@ export const entitySchemas = {
   'tool-server': toolServerSchema,
   'enforcement-point': enforcementPointSchema,
   'policy-set': policySetSchema,
+  recovery: recoverySchema,
 } as const
 
 export type EntityType = keyof typeof entitySchemas
@@ -154,3 +235,4 @@ export type Rule = Entity<'rule'>
 export type ToolServer = Entity<'tool-server'>
 export type EnforcementPoint = Entity<'enforcement-point'>
 export type PolicySet = Entity<'policy-set'>
+export type Recovery = Entity<'recovery'>

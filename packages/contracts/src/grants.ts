@@ -13,6 +13,7 @@ import {
   thumbprintSchema,
   timestampSchema,
 } from './primitives.ts'
+import { attestationSchema } from './requests.ts'
 import { approvalStatementSchema, assertionSchema } from './statements.ts'
 
 /** A grant, whole: what an approval created. Every event of a grant's own life carries all of it. */
@@ -46,6 +47,8 @@ export const credentialIntended = z.strictObject({
   audience: z.array(z.string().min(1).max(2048)).min(1).max(8),
   issued_at: timestampSchema,
   expires_at: timestampSchema,
+  /** How the workload showed, for this credential, which instance it is. */
+  attestation: attestationSchema.optional(),
   /** The credential key that will sign. */
   kid: thumbprintSchema,
 })

@@ -98,6 +98,7 @@ export const publicJwkSchema = z
     }),
   ])
   .meta({ id: 'public-jwk' })
+export type PublicJwk = z.infer<typeof publicJwkSchema>
 
 /** A version or a count: a CloudEvents Integer, hence 32 bits. */
 export const versionSchema = z
@@ -105,6 +106,23 @@ export const versionSchema = z
   .min(1)
   .max(2 ** 31 - 1)
   .describe('version')
+
+/** A decimal amount as text, exact. */
+export const decimalSchema = z.string().regex(/^(0|[1-9]\d{0,20})(\.\d{1,6})?$/, 'not a decimal amount')
+/** ISO 4217. */
+export const currencySchema = z.string().regex(/^[A-Z]{3}$/)
+
+/** What keeps a grant of mode continuous open: the workload attests at least this often, and outcomes come within so long. */
+export const continuousSchema = z
+  .strictObject({
+    reattest_seconds: z
+      .int()
+      .min(1)
+      .max(8 * 3600),
+    outcome_seconds: z.int().min(1).max(3600),
+  })
+  .meta({ id: 'continuous' })
+export type Continuous = z.infer<typeof continuousSchema>
 
 export const modeSchema = z.enum(['per_action', 'window', 'continuous'])
 export type Mode = z.infer<typeof modeSchema>

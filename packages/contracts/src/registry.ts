@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import { type EntityType, entitySchemas } from './entities.ts'
-import { compactJwsSchema, sha256Schema } from './primitives.ts'
+import { compactJwsSchema, nameSchema, sha256Schema } from './primitives.ts'
 import { assertionSchema, registryStatementSchema } from './statements.ts'
 
 /**
  * Why a registry event counts, back to the trust anchor (DESIGN §3): the root key's signature (genesis), the invitation
- * key's (the first approver, once), or approvers' passkeys over a registry statement that names this very change.
+ * key's (the first approver, once), approvers' passkeys over a registry statement that names this very change, or, when all
+ * passkeys are lost, the signature of a recovery's key over this very passkey.
  */
 export const authorizationSchema = z
   .discriminatedUnion('kind', [
@@ -16,6 +17,7 @@ export const authorizationSchema = z
       statement: registryStatementSchema,
       assertions: z.array(assertionSchema).min(1).max(16),
     }),
+    z.strictObject({ kind: z.literal('recovery'), recovery: nameSchema, jws: compactJwsSchema }),
   ])
   .meta({ id: 'registry-authorization' })
 export type Authorization = z.infer<typeof authorizationSchema>
@@ -53,6 +55,9 @@ export const registryEvents = {
   'enforcement-point.registered': put('enforcement-point'),
   'enforcement-point.changed': put('enforcement-point'),
   'enforcement-point.retired': retired('enforcement-point'),
+  'recovery.registered': put('recovery'),
+  'recovery.changed': put('recovery'),
+  'recovery.retired': retired('recovery'),
   'policy-set.registered': put('policy-set'),
   'policy-set.changed': put('policy-set'),
   'policy-set.retired': retired('policy-set'),

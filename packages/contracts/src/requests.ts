@@ -1,13 +1,16 @@
 import { z } from 'zod'
+import { actionSchema } from './decisions.ts'
 import { entitySchemas } from './entities.ts'
 import {
   authoritySchema,
   base64urlSchema,
   compactJwsSchema,
+  decisionIdSchema,
   grantIdSchema,
   lineSchema,
   modeSchema,
   nameSchema,
+  publicJwkSchema,
   requestIdSchema,
   saltedHashSchema,
   sha256Schema,
@@ -15,7 +18,7 @@ import {
   thumbprintSchema,
   timestampSchema,
 } from './primitives.ts'
-import { approvalStatementSchema, assertionSchema, registryStatementSchema, statementSchema } from './statements.ts'
+import { assertionSchema, statementSchema } from './statements.ts'
 
 /** A text with its salt, beside the signed hash that stands for it; never in a leaf. */
 export const saltedTextSchema = z.strictObject({ salt: base64urlSchema.length(22), text: z.string().max(20_000) })
@@ -23,9 +26,29 @@ export const saltedTextSchema = z.strictObject({ salt: base64urlSchema.length(22
 /** What an agent publishes: untrusted until approval has verified the JWS inside. */
 export const accessRequestSubmitted = z.object({ request: compactJwsSchema, purpose: saltedTextSchema.optional() })
 
+/** How the workload showed which instance it is. The token itself never stands in an event. */
+export const attestationSchema = z
+  .strictObject({
+    kind: z.enum(['registered_key', 'jwt_svid', 'oidc', 'join_token']),
+    /** SHA-256 of the token; absent with a registered key. */
+    token_hash: sha256Schema.optional(),
+    /** The instance's key, where the registry does not hold it. */
+    jwk: publicJwkSchema.optional(),
+    attested_at: timestampSchema,
+  })
+  .meta({ id: 'attestation' })
+export type Attestation = z.infer<typeof attestationSchema>
+
+/** Where the end of the request is told, when the agent wants that; never a grant. */
+const callbackSchema = z.url({ protocol: /^https$/ }).max(2048)
+
 const accessRequest = z.strictObject({
   kind: z.literal('access'),
   request_id: requestIdSchema,
+  /** One of the parts into which rules split what was asked; each is a request of its own. */
+  item: z
+    .strictObject({ task: requestIdSchema, index: z.int().min(0).max(63), count: z.int().min(2).max(64) })
+    .optional(),
   /** The agent's own JWS, so that any reader can verify what was asked. */
   request: compactJwsSchema,
   /** SHA-256 of JCS of the JWS payload. */
@@ -41,7 +64,34 @@ const accessRequest = z.strictObject({
   not_after: timestampSchema,
   purpose: saltedHashSchema.optional(),
   received_by: z.enum(['topic', 'http']),
+  /** Absent in events of before there was more than a registered key. */
+  attestation: attestationSchema.optional(),
+  /** The denial that it answers, whose binding token was shown. */
+  denial: z.strictObject({ decision_id: decisionIdSchema }).optional(),
+  callback: callbackSchema.optional(),
+  /** Why it is asked again: the approval before was void by then. */
+  reopened: z.enum(['policy_changed', 'manifest_changed']).optional(),
   /** Nobody can answer later. */
+  expires_at: timestampSchema,
+})
+
+/** One action of a living grant that needs a human once more (DESIGN §1, mode continuous; a policy's step-up). */
+const stepUpRequest = z.strictObject({
+  kind: z.literal('step_up'),
+  request_id: requestIdSchema,
+  /** The agent's own JWS, which names grant and digest. */
+  request: compactJwsSchema,
+  request_hash: sha256Schema,
+  agent: spiffeIdSchema,
+  instance_key: thumbprintSchema,
+  grant_id: grantIdSchema,
+  /** As the decision point described it in its binding token. */
+  action: actionSchema,
+  denial: z.strictObject({ decision_id: decisionIdSchema, reason: z.string().regex(/^[a-z]+(_[a-z]+)*$/) }),
+  purpose: saltedHashSchema.optional(),
+  received_by: z.enum(['topic', 'http']),
+  attestation: attestationSchema.optional(),
+  callback: callbackSchema.optional(),
   expires_at: timestampSchema,
 })
 
@@ -66,6 +116,7 @@ export const entityChangeSchema = z.discriminatedUnion('type', [
   entityChange('tool-server'),
   entityChange('enforcement-point'),
   entityChange('policy-set'),
+  entityChange('recovery'),
 ])
 export type EntityChange = z.infer<typeof entityChangeSchema>
 
@@ -77,7 +128,7 @@ const registryRequest = z.strictObject({
   expires_at: timestampSchema,
 })
 
-export const requestReceived = z.discriminatedUnion('kind', [accessRequest, registryRequest])
+export const requestReceived = z.discriminatedUnion('kind', [accessRequest, registryRequest, stepUpRequest])
 
 export const requestEndorsed = z.strictObject({
   request_id: requestIdSchema,
@@ -87,7 +138,7 @@ export const requestEndorsed = z.strictObject({
 })
 export const requestApproved = z.strictObject({
   request_id: requestIdSchema,
-  statement: z.discriminatedUnion('kind', [approvalStatementSchema, registryStatementSchema]),
+  statement: statementSchema,
   statement_hash: sha256Schema,
   assertions: z.array(assertionSchema).min(1).max(16),
 })
@@ -114,6 +165,16 @@ export const enrolmentOffered = z.strictObject({
   credential_id: base64urlSchema.max(1400),
   public_key: base64urlSchema.max(2048),
   sign_count: z.int().min(0),
-  /** The invitation key's JWS over these facts. */
+  /** The JWS over these facts by the invitation key, or by the key of `recovery`. */
   invitation: compactJwsSchema,
+  recovery: nameSchema.optional(),
+})
+
+/** A person at the console stops more than one grant; the issuer declares the revocation. */
+export const revocationRequested = z.strictObject({
+  revocation_id: z.string().regex(/^rev_[0-9A-Za-z_-]{20,64}$/),
+  kind: z.enum(['agent', 'approver', 'tool-server', 'all']),
+  target: z.string().min(1).max(2100),
+  by: nameSchema,
+  reason: saltedHashSchema.optional(),
 })

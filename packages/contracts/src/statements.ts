@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   authoritySchema,
   base64urlSchema,
+  continuousSchema,
   grantIdSchema,
   installationSchema,
   modeSchema,
@@ -29,7 +30,7 @@ export const approvalStatementSchema = z
     authority: authoritySchema,
     mode: modeSchema,
     action_digest: sha256Schema.optional(),
-    continuous: z.strictObject({ reattest_seconds: z.int().min(1), outcome_seconds: z.int().min(1) }).optional(),
+    continuous: continuousSchema.optional(),
     not_before: timestampSchema,
     not_after: timestampSchema,
     rule: z.strictObject({

@@ -21,6 +21,7 @@ import {
   requestExpired,
   requestReceived,
   requestWithdrawn,
+  revocationRequested,
 } from './requests.ts'
 import {
   checkpointPublished,
@@ -83,6 +84,7 @@ export const approvalsV1 = defineTopic({
     'request.cancelled': requestCancelled,
     'request.withdrawn': requestWithdrawn,
     'enrolment.offered': enrolmentOffered,
+    'revocation.requested': revocationRequested,
   },
 })
 

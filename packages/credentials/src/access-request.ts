@@ -1,4 +1,5 @@
 import {
+  grantIdSchema,
   installationSchema,
   modeSchema,
   saltedHashSchema,
@@ -34,6 +35,12 @@ const accessRequestSchema = z
     not_after: timestampSchema.optional(),
     rebind: z.enum(['none', 'attested']).optional(),
     action_digest: sha256Schema.optional(),
+    /** Asks for one more action of this living grant (step-up), the one of `action_digest`. */
+    grant_id: grantIdSchema.optional(),
+    /** The requestable denial that is answered, as the decision point signed it: nobody else can present it as theirs. */
+    binding_token_hash: sha256Schema.optional(),
+    /** Where the end is told; the agent's registration says where it may be. */
+    callback: z.url().max(2048).optional(),
     purpose: saltedHashSchema.optional(),
   })
   .refine(livesAtMost(3600), { path: ['exp'] })

@@ -20,8 +20,10 @@ const signers: Record<Kind, readonly KeyPurpose[]> = {
   callerAssertion: ['pep-caller'],
   outcome: ['outcome'],
   permit: ['permit'],
+  bindingToken: ['binding-token'],
+  notification: ['notification'],
 }
-const keyPurposes = [...new Set(Object.values(signers).flat()), 'binding-token' as const]
+const keyPurposes = [...new Set(Object.values(signers).flat())]
 const foreignPurposes = allKinds.flatMap((kind) =>
   keyPurposes.filter((purpose) => !signers[kind].includes(purpose)).map((purpose) => [kind, purpose] as const),
 )

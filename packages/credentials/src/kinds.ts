@@ -1,6 +1,6 @@
 /**
  * What a key is for. It may sign, and verify, that and nothing else (V12). `log` belongs to the `tlog` package, whose keys
- * are written as vkeys; `binding-token` is reserved.
+ * are written as vkeys.
  */
 export type Purpose =
   | 'root'
@@ -12,6 +12,7 @@ export type Purpose =
   | 'evidence-event'
   | 'permit'
   | 'binding-token'
+  | 'notification'
   | 'log'
   | 'outcome'
   | 'pep-caller'
@@ -33,6 +34,8 @@ export const kinds = {
   callerAssertion: { typ: 'bailiwick-caller+jwt', purposes: ['pep-caller'] },
   outcome: { typ: 'bailiwick-outcome+jws', purposes: ['outcome'] },
   permit: { typ: 'bailiwick-permit+jwt', purposes: ['permit'] },
+  bindingToken: { typ: 'bailiwick-binding+jwt', purposes: ['binding-token'] },
+  notification: { typ: 'bailiwick-notification+jws', purposes: ['notification'] },
 } as const satisfies Record<string, { typ: string; purposes: readonly Purpose[] }>
 
 export type Kind = keyof typeof kinds

@@ -10,6 +10,7 @@ export const serviceOfPurpose = {
   credential: 'issuer',
   'issuer-event': 'issuer',
   'approval-event': 'approval',
+  notification: 'approval',
   'pdp-event': 'policy-decision',
   permit: 'policy-decision',
   'binding-token': 'policy-decision',

@@ -17,6 +17,7 @@ const genesisSchema = z.strictObject({
         genesisEntity('tool-server'),
         genesisEntity('enforcement-point'),
         genesisEntity('policy-set'),
+        genesisEntity('recovery'),
       ]),
     )
     .min(1)

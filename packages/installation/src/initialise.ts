@@ -49,6 +49,8 @@ export const keyFileNames = {
   'approval-event': 'event',
   'pdp-event': 'event',
   permit: 'permit',
+  'binding-token': 'binding-token',
+  notification: 'notification',
   'evidence-event': 'event',
 } as const satisfies Partial<Record<ServicePurpose, string>>
 

@@ -151,7 +151,7 @@ describe('who is who', () => {
     const registry = new RegistryState(yes)
     const agent = exampleOf('agent')
     await registry.apply(change('registered', 'agent', agent))
-    const key = agent.attestor.keys[0]
+    const key = agent.attestor.kind === 'registered_key' ? agent.attestor.keys[0] : undefined
     expect(registry.instance(`${agent.id}/${key?.instance}`)).toEqual({ agent, jwk: key?.jwk })
     for (const name of [agent.id, `${agent.id}/two`, `${agent.id}/`, `${agent.id}x/${key?.instance}`, '', '/'])
       expect(registry.instance(name)).toBeUndefined()

@@ -8,6 +8,7 @@ import type {
   Entity,
   EntityType,
   PolicySet,
+  PublicJwk,
   Rule,
   ServiceKey,
   ToolServer,
@@ -118,12 +119,16 @@ export class RegistryState {
     return this.all('service-key')
   }
 
-  /** The agent of an instance `<agent id>/<instance>`, with that instance's registered key. */
-  instance(spiffeId: string): { agent: Agent; jwk: Agent['attestor']['keys'][number]['jwk'] } | undefined {
+  /**
+   * The agent of an instance `<agent id>/<instance>`. `jwk` is that instance's registered key; with any other attestor the
+   * registry knows no key of it, and the workload shows one. undefined for an instance that a registered key would have.
+   */
+  instance(spiffeId: string): { agent: Agent; jwk: PublicJwk | undefined } | undefined {
     const cut = spiffeId.lastIndexOf('/')
     const agent = this.get('agent', spiffeId.slice(0, cut))
-    const key = agent?.attestor.keys.find(({ instance }) => instance === spiffeId.slice(cut + 1))
-    return agent && key && { agent, jwk: key.jwk }
+    if (agent?.attestor.kind !== 'registered_key') return agent && { agent, jwk: undefined }
+    const key = agent.attestor.keys.find(({ instance }) => instance === spiffeId.slice(cut + 1))
+    return key && { agent, jwk: key.jwk }
   }
 
   enforcementPoint(id: string): EnforcementPoint | undefined {

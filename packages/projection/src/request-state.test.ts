@@ -20,6 +20,7 @@ const mayHappen: Partial<Record<RequestStateName, Partial<Record<Type, RequestSt
     'request.withdrawn': 'withdrawn',
   },
   approved: {
+    'request.received': 'pending',
     'request.endorsed': 'approved',
     'request.cancelled': 'cancelled',
     'request.withdrawn': 'withdrawn',
@@ -36,7 +37,16 @@ const pathTo: Record<RequestStateName, Type[]> = {
 }
 
 const event = (type: Type, version: number, more: Parameters<typeof anEvent<'approvals.v1', Type>>[2] = {}) =>
-  anEvent('approvals.v1', type, { about: id, version, ...more, data: { request_id: id, ...more.data } })
+  anEvent('approvals.v1', type, {
+    about: id,
+    version,
+    ...more,
+    data: {
+      request_id: id,
+      ...(type === 'request.received' && version > 1 ? { reopened: 'policy_changed' } : {}),
+      ...more.data,
+    },
+  })
 
 function inState(name: RequestStateName, base = false): RequestState {
   const state = new RequestState({ base })
@@ -80,6 +90,20 @@ describe.each([[false], [true]])('with base %s', (base) => {
     }
   })
 
+  it('is received again only as something that was reopened, and what was signed before is gone (V3)', () => {
+    const requests = inState('approved', base)
+    const version = requests.requests.get(id)?.version ?? 0
+    const plain = anEvent('approvals.v1', 'request.received', {
+      about: id,
+      version: version + 1,
+      data: { request_id: id },
+    })
+    expect(requests.apply(plain)).toBe('void')
+    expect(requests.apply(event('request.received', version + 1))).toBe('counts')
+    expect(requests.requests.get(id)).toMatchObject({ state: 'pending', endorsements: [] })
+    expect(requests.requests.get(id)).not.toHaveProperty('approved')
+  })
+
   it("does not let a request's events stand under another key, where others would read them in another order", () => {
     const requests = inState('pending', base)
     expect(requests.apply(event('request.approved', 2, { partitionkey: 'elsewhere' }))).toBe('void')
@@ -90,8 +114,8 @@ describe.each([[false], [true]])('with base %s', (base) => {
   })
 })
 
-it.each<[Type, RequestStateName | 'void']>([
-  ['request.received', 'void'],
+it.each<[Type, RequestStateName]>([
+  ['request.received', 'pending'],
   ['request.endorsed', 'pending'],
   ['request.approved', 'approved'],
   ['request.denied', 'denied'],
@@ -100,8 +124,8 @@ it.each<[Type, RequestStateName | 'void']>([
   ['request.withdrawn', 'withdrawn'],
 ])('a reader that starts inside takes %s as %s; one that starts at the beginning takes nothing', (type, expected) => {
   const inside = new RequestState({ base: true })
-  expect(inside.apply(event(type, 4))).toBe(expected === 'void' ? 'void' : 'counts')
-  expect(stateOf(inside)).toBe(expected === 'void' ? 'absent' : expected)
+  expect(inside.apply(event(type, 4))).toBe('counts')
+  expect(stateOf(inside)).toBe(expected)
   const whole = new RequestState({ base: false })
   expect(whole.apply(event(type, 4))).toBe('void')
 })

@@ -2,9 +2,12 @@ import type { DecodedEvent, EventData, EventTypeOf } from '@bailiwick/contracts'
 import { isNext, type Verdict } from './verdict.ts'
 
 export type RequestStateName = 'absent' | 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'withdrawn'
-type RequestEvent = Exclude<EventTypeOf<'approvals.v1'>, 'enrolment.offered'>
+type RequestEvent = Exclude<EventTypeOf<'approvals.v1'>, 'enrolment.offered' | 'revocation.requested'>
 
-/** A request's life. A refused transition is void, whatever its version says. */
+/**
+ * A request's life. A refused transition is void, whatever its version says. What was approved is received again when the
+ * approval was void before there was a grant of it (`reopened`), and then waits for an answer again.
+ */
 export const requestTransitions: Record<RequestStateName, Record<RequestEvent, RequestStateName | 'refused'>> = {
   absent: {
     'request.received': 'pending',
@@ -25,7 +28,7 @@ export const requestTransitions: Record<RequestStateName, Record<RequestEvent, R
     'request.withdrawn': 'withdrawn',
   },
   approved: {
-    'request.received': 'refused',
+    'request.received': 'pending',
     'request.endorsed': 'approved',
     'request.approved': 'refused',
     'request.denied': 'refused',
@@ -67,12 +70,15 @@ export interface RequestRecord {
 }
 
 type Enrolment = EventData<'approvals.v1', 'enrolment.offered'>
+type StopOrder = EventData<'approvals.v1', 'revocation.requested'>
 
 /** What has been asked and answered. */
 export class RequestState {
   readonly #base: boolean
   readonly requests = new Map<string, RequestRecord>()
   readonly enrolments = new Map<string, Enrolment>()
+  /** What people asked the issuer to revoke besides single grants, by revocation id. */
+  readonly stopOrders = new Map<string, StopOrder>()
 
   constructor(options: { base: boolean }) {
     this.#base = options.base
@@ -85,6 +91,13 @@ export class RequestState {
       this.enrolments.set(enrolment_id, event.data)
       return 'counts'
     }
+    if (event.type === 'revocation.requested') {
+      const { revocation_id } = event.data
+      if (event.version !== 1 || event.partitionkey !== revocation_id || this.stopOrders.has(revocation_id))
+        return 'void'
+      this.stopOrders.set(revocation_id, event.data)
+      return 'counts'
+    }
     const id = event.data.request_id
     const known = this.requests.get(id)
     // Under another key it would stand in another partition, and readers would meet a request's events in different orders.
@@ -92,6 +105,7 @@ export class RequestState {
     if (!isNext(event.version, known?.version, this.#base)) return 'void'
     const state = known ? requestTransitions[known.state][event.type] : firstState(event)
     if (state === 'refused') return 'void'
+    if (event.type === 'request.received' && event.version !== 1 && !isReopened(event.data)) return 'void'
     const record = known ?? { id, version: 0, state, changedAt: 0, endorsements: [] }
     record.version = event.version as number
     record.state = state
@@ -99,6 +113,8 @@ export class RequestState {
     if (event.type === 'request.received') {
       record.received = event.data
       record.receivedAt = record.changedAt
+      record.endorsements = [] // what was signed before was for a state that is gone
+      delete record.approved
     } else if (event.type === 'request.endorsed') record.endorsements.push(event.data)
     else if (event.type === 'request.approved') record.approved = event.data
     else if (event.type !== 'request.expired') record.closedBy = event.data.by
@@ -113,6 +129,9 @@ export class RequestState {
         this.requests.delete(id)
   }
 }
+
+const isReopened = (data: EventData<'approvals.v1', 'request.received'>) =>
+  data.kind === 'access' && data.reopened !== undefined
 
 /** While its grant lives, an approval must be remembered: who forgot it would take the next event as a new beginning. */
 function actsUntil(approved: RequestRecord['approved']): number {

@@ -1,3 +1,4 @@
+import type { Agent } from '@bailiwick/contracts'
 import { thumbprint, verifyDpopProof } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
@@ -16,6 +17,9 @@ export interface AgentCall {
 
 export const proofMaxAgeMs = 60_000
 export const proofLeewayMs = 5000
+
+const registeredKeys = (agent: Agent | undefined) =>
+  agent?.attestor.kind === 'registered_key' ? agent.attestor.keys : []
 
 /**
  * The request that this caller may see: its own agent's. It proves an instance key by a DPoP proof of this very call, once
@@ -43,7 +47,7 @@ export function callersRequest(
   if (!record || ask?.kind !== 'access') throw new ServiceError('access_request_unknown')
   // Any instance of the agent, so that a handle outlives a restart; by the keys of now, so that a retired key sees nothing.
   const agent = registry.get('agent', agentIdOf(ask.agent))
-  const key = agent?.attestor.keys.find(({ jwk }) => thumbprint(jwk) === jkt)
+  const key = registeredKeys(agent).find(({ jwk }) => thumbprint(jwk) === jkt)
   if (!agent || !key) throw new ServiceError('access_request_unknown')
   // Only now: proofs by keys that nobody registered must not crowd out those that count.
   if (proofs.get(`${jkt} ${jti}`)) throw new ServiceError('token_replayed', 'the DPoP proof was used before')

@@ -65,8 +65,8 @@ function verifiedAsk({ projection, trust, clock }: Approval, request: string): A
   const subject = claimedSubject(request)
   if (subject === undefined) throw new ServiceError('token_malformed', 'accessRequest: sub')
   const instance = registry.instance(subject)
-  const key = verifyingKey('agent', instance?.jwk)
-  if (!instance || !key) throw new ServiceError('agent_unknown')
+  const key = instance?.jwk && verifyingKey('agent', instance.jwk)
+  if (!instance?.jwk || !key) throw new ServiceError('agent_unknown')
   const { installation } = trust
   const verified = verifyAccessRequest({ request, key, subject, installation, now: clock.now(), leewayMs })
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)

@@ -48,7 +48,7 @@ async function problemOf(
   const { registry, revocations } = issuer.projection.ledger
   const { received, approved } = request
   const instance = registry.instance(statement.agent)
-  if (!instance) return 'agent_unknown'
+  if (!instance?.jwk) return 'agent_unknown'
   if (thumbprint(instance.jwk) !== statement.instance_key) return 'grant_agent_mismatch'
   if (!approved || approved.statement_hash !== statementHash(statement)) return 'statement_unknown'
   if (received?.kind !== 'access' || statement.request_id !== request.id) return 'access_request_unknown'

@@ -88,8 +88,8 @@ function authenticateClient({ issuer, tokenUrl }: TokenEndpoint, form: z.infer<t
     })
   const agent = claimedIssuer(form.client_assertion)
   const instance = agent === undefined ? undefined : issuer.projection.ledger.registry.instance(agent)
-  const key = instance && verifyingKey('agent', instance.jwk)
-  if (agent === undefined || !instance || !key) throw refuse()
+  const key = instance?.jwk && verifyingKey('agent', instance.jwk)
+  if (agent === undefined || !instance?.jwk || !key) throw refuse()
   const verified = verifyClientAssertion({
     assertion: form.client_assertion,
     key,

@@ -52,6 +52,7 @@ export function react(issuer: Issuer): AsyncDisposable {
       run('registry', approval.data.enrolment_id, () => enrolApprover(issuer, approval.data))
       return
     }
+    if (approval.type === 'revocation.requested') return
     const request = projection.ledger.requests.requests.get(approval.data.request_id)
     if (request) onRequest(request)
   }

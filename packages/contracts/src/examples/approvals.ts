@@ -14,10 +14,12 @@ import {
   at,
   authority,
   base64url,
+  decisionId,
   grantId,
   id,
   instance,
   instanceKey,
+  jwk,
   jws,
   registryRequestId,
   requestId,
@@ -79,6 +81,31 @@ export const approvals: ExamplesOf<'approvals.v1'> = {
       ],
       expires_at: at(30),
     },
+    'one more action of a living grant': {
+      kind: 'step_up',
+      request_id: requestId,
+      request: jws('request'),
+      request_hash: sha256('request-hash'),
+      agent: instance,
+      instance_key: instanceKey,
+      grant_id: grantId,
+      action: {
+        name: 'tools/call',
+        resource: { type: 'tool', id: 'adjustments.post' },
+        action_digest: actionDigest,
+        arguments: { '/amount': '450.00' },
+      },
+      denial: { decision_id: decisionId, reason: 'step_up_required' },
+      received_by: 'http',
+      expires_at: at(30),
+    },
+    'a part of what was asked, by a workload that was attested': {
+      ...accessRequest,
+      item: { task: registryRequestId, index: 1, count: 2 },
+      attestation: { kind: 'jwt_svid', token_hash: sha256('jwt-svid'), jwk: jwk('instance-key'), attested_at: at(0) },
+      denial: { decision_id: decisionId },
+      callback: 'https://agents.example/bailiwick',
+    },
   },
   'request.endorsed': {
     'one of two approvers': {
@@ -113,6 +140,12 @@ export const approvals: ExamplesOf<'approvals.v1'> = {
       statement_hash: sha256('statement-hash'),
       assertions: [assertion('finance-fiona')],
     },
+    'a step-up': {
+      request_id: requestId,
+      statement: stepUpStatement,
+      statement_hash: sha256('step-up-statement-hash'),
+      assertions: [assertion('finance-fiona')],
+    },
     'a change of the registry': {
       request_id: registryRequestId,
       statement: registryStatement,
@@ -145,6 +178,15 @@ export const approvals: ExamplesOf<'approvals.v1'> = {
       public_key: base64url('cose-key-of-finance-fiona'),
       sign_count: 0,
       invitation: jws('invitation'),
+    },
+  },
+  'revocation.requested': {
+    'everything that an agent may do': {
+      revocation_id: id('rev', 'all-of-the-reconciler'),
+      kind: 'agent',
+      target: agent,
+      by: 'finance-fiona',
+      reason: salted('reason'),
     },
   },
 }

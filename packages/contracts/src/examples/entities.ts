@@ -76,6 +76,13 @@ export const entities: { readonly [T in EntityType]: Entity<T> } = {
     base_urls: ['https://erp.example/'],
     may_release: true,
   },
+  recovery: {
+    id: 'recovery-2026-07',
+    jwk: jwk('recovery-key'),
+    approver_id: 'finance-fiona',
+    name: 'Fiona Finance',
+    groups: ['finance'],
+  },
   'policy-set': {
     id: 'active',
     hash: sha256('policy-set'),

@@ -36,6 +36,10 @@ const entityFault: { readonly [T in EntityType]: readonly [Fault, ...Fault[]] } 
     ['a point for no resource', '/data/value/resources', []],
     ['a symmetric key', '/data/value/outcome_jwk', { kty: 'oct', k: sha256('secret') }],
   ],
+  recovery: [
+    ['a private key', '/data/value/jwk', privateJwk],
+    ['nobody to be enrolled', '/data/value/approver_id'],
+  ],
   'policy-set': [
     ['a second active set', '/data/value/id', 'other'],
     ['a file outside its folder', '/data/value/files/..~1evil.cedar', sha256('evil')],
@@ -105,7 +109,7 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
       ['a statement of an unknown version', '/data/statement/v', 2],
       ['a quorum of nobody', '/data/statement/rule/quorum', 0],
       ['padded base64url', '/data/assertions/0/signature', 'c2ln=='],
-      ['a step-up statement, which approves no request', '/data/statement/kind', 'step_up'],
+      ['a statement of an unknown kind', '/data/statement/kind', 'anything'],
     ],
     'request.denied': [['a reason in clear', '/data/reason', 'I do not trust this agent']],
     'request.expired': [
@@ -138,6 +142,10 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
     ],
     'request.cancelled': [['somebody who is no agent', '/data/by', 'finance-fiona']],
     'request.withdrawn': [['a name with a blank', '/data/by', 'Fiona Finance']],
+    'revocation.requested': [
+      ['a grant, which is withdrawn', '/data/kind', 'grant'],
+      ['nobody who asked', '/data/by'],
+    ],
     'enrolment.offered': [
       ['no invitation', '/data/invitation'],
       ['an unknown member', '/data/role', 'admin'],
@@ -162,6 +170,9 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
     'enforcement-point.registered': registered('enforcement-point'),
     'enforcement-point.changed': changed('enforcement-point'),
     'enforcement-point.retired': retired,
+    'recovery.registered': registered('recovery'),
+    'recovery.changed': changed('recovery'),
+    'recovery.retired': retired,
     'policy-set.registered': registered('policy-set'),
     'policy-set.changed': changed('policy-set'),
     'policy-set.retired': retired,

@@ -34,6 +34,7 @@ export const registry: ExamplesOf<'registry.v1'> = {
   'approver.registered': {
     'the first, by invitation': put('approver', invitation),
     'by approvers': put('approver', approvers),
+    'by a recovery': put('approver', { kind: 'recovery', recovery: 'recovery-2026-07', jws: jws('invitation') }),
   },
   'approver.changed': { 'by approvers': put('approver', approvers) },
   'approver.retired': { 'by approvers': retired('approver') },
@@ -46,6 +47,9 @@ export const registry: ExamplesOf<'registry.v1'> = {
   'enforcement-point.registered': { 'at genesis': put('enforcement-point', root) },
   'enforcement-point.changed': { 'by approvers': put('enforcement-point', approvers) },
   'enforcement-point.retired': { 'by approvers': retired('enforcement-point') },
+  'recovery.registered': { 'by the root key': put('recovery', root) },
+  'recovery.changed': { 'by approvers': put('recovery', approvers) },
+  'recovery.retired': { 'by approvers who still have their passkeys': retired('recovery') },
   'policy-set.registered': { 'at genesis': put('policy-set', root) },
   'policy-set.changed': { 'by approvers': put('policy-set', approvers) },
   'policy-set.retired': { 'by approvers': retired('policy-set') },

@@ -46,7 +46,7 @@ function summary({ id, state, received, receivedAt, endorsements, approved, clos
     kind: received?.kind ?? null,
     received_at: receivedAt === undefined ? null : new Date(receivedAt).toISOString(),
     expires_at: received?.expires_at ?? null,
-    from: received === undefined ? null : received.kind === 'access' ? received.agent : received.proposer,
+    from: received === undefined ? null : received.kind === 'registry' ? received.proposer : received.agent,
     endorsements: endorsements.length,
     statement_hash: approved?.statement_hash ?? null,
     closed_by: closedBy ?? null,

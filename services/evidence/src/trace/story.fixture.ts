@@ -1,7 +1,16 @@
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { buildApprovalStatement, grantOf, requestIdOf, statementChallenge } from '@bailiwick/approval-statement'
 import type { Bus } from '@bailiwick/bus'
-import type { Agent, ApprovalStatement, Approver, Assertion, EventData, Grant, Rule } from '@bailiwick/contracts'
+import type {
+  Agent,
+  ApprovalStatement,
+  Approver,
+  Assertion,
+  EventData,
+  Grant,
+  PublicJwk,
+  Rule,
+} from '@bailiwick/contracts'
 import {
   generateKey,
   jcsHash,
@@ -288,6 +297,6 @@ export class Story extends Installed {
   }
 }
 
-function publicJwk(key: { publicJwk: object }): Agent['attestor']['keys'][number]['jwk'] {
-  return key.publicJwk as Agent['attestor']['keys'][number]['jwk']
+function publicJwk(key: { publicJwk: object }): PublicJwk {
+  return key.publicJwk as PublicJwk
 }

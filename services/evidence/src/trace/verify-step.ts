@@ -83,7 +83,7 @@ async function verifyHumans(
   const { statement, assertions } = data
   if (jcsHash(statement) !== data.statement_hash) return no('statement_unknown')
   const view = registry.view(at)
-  if (statement.kind === 'registry') {
+  if (statement.kind !== 'approval') {
     const signed = await verifySigners({ statement, assertions, approvers: view.approvers, trust })
     return signed.ok ? { verified: true, signed_by: [...signed.signers.keys()].sort() } : no(signed.code)
   }

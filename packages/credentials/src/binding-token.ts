@@ -1,0 +1,48 @@
+import { actionSchema, decisionIdSchema, grantIdSchema, installationSchema, spiffeIdSchema } from '@bailiwick/contracts'
+import { z } from 'zod'
+import { signCompact, verifyCompact } from './jws.ts'
+import type { SigningKey, VerifyingKey } from './keys.ts'
+import { type Clocked, lifetimeProblem, livesAtMost, numericDateSchema } from './lifetime.ts'
+import { refused, type Verified } from './verified.ts'
+
+/** How long a denial can be answered by a request, in seconds. */
+export const longestBindingSeconds = 900
+
+const bindingTokenSchema = z
+  .strictObject({
+    /** The PDP. */
+    iss: z.string().min(1).max(2048),
+    /** The installation whose approval service may take it. */
+    aud: installationSchema,
+    /** The denial. */
+    jti: decisionIdSchema,
+    iat: numericDateSchema,
+    exp: numericDateSchema,
+    /** Why it was denied, as in `decision.denied`. */
+    reason: z.string().regex(/^[a-z]+(_[a-z]+)*$/),
+    /** The instance whose call was denied; absent when nobody was authenticated. */
+    sub: spiffeIdSchema.optional(),
+    /** The denied action; absent when it could not be read. */
+    action: actionSchema.optional(),
+    /** The living grant that lacked only a human's word for this action. */
+    grant: grantIdSchema.optional(),
+  })
+  .refine(livesAtMost(longestBindingSeconds), { path: ['exp'] })
+
+/** What a requestable denial was about (AuthZEN Access Request and Approval Profile, Draft 1, "Requestable Denial Context"). */
+export type BindingToken = z.infer<typeof bindingTokenSchema>
+
+/** Throws `invariant_broken` when the token does not fit its schema. */
+export function signBindingToken(token: BindingToken, key: SigningKey<'binding-token'>): string {
+  return signCompact('bindingToken', bindingTokenSchema, token, key)
+}
+
+/** Verifies a denial's binding token for this installation. Who presents it is the caller's to compare with `sub`. */
+export function verifyBindingToken(
+  options: { token: string; key: VerifyingKey<'binding-token'>; installation: string } & Clocked,
+): Verified<BindingToken> {
+  const verified = verifyCompact('bindingToken', bindingTokenSchema, options.token, options.key)
+  if (!verified.ok) return verified
+  if (verified.value.aud !== options.installation) return refused('token_audience_wrong', 'bindingToken: aud')
+  return lifetimeProblem(verified.value, options) ?? verified
+}
