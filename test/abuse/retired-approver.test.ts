@@ -52,7 +52,7 @@ it('an approver who left cannot, with a stolen issuer, approve by putting the cl
   if (!parsed.ok) throw new Error(parsed.detail)
   const authority: Authority = parsed.authority
   const agent = scene.agent().id
-  const rule = matchRule(registry.rules, { agent, authority })
+  const rule = matchRule(registry.view(), { agent, authority })
   if (!rule.ok) throw new Error(rule.detail)
   const statement = buildApprovalStatement({
     ...({ agent, authority, mode: 'window', rebind: 'none', rule: rule.rule, approvers, now: then } as const),

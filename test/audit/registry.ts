@@ -86,6 +86,11 @@ export class Registry {
           .filter((value) => value !== undefined)
           .map((value) => [value.id, value]),
       )
-    return { approvers: all('approver'), rules: all('rule') }
+    return {
+      approvers: all('approver'),
+      rules: all('rule'),
+      agents: all('agent'),
+      toolServers: all('tool-server'),
+    }
   }
 }

@@ -133,7 +133,7 @@ export class People {
     const { registry, revocations } = approval.projection.ledger
     const parsed = parseAuthority(received.authority)
     if (!parsed.ok) throw new Error(parsed.detail)
-    const rule = matchRule(registry.view().rules.values(), { agent: received.agent, authority: parsed.authority })
+    const rule = matchRule(registry.view(), { agent: received.agent, authority: parsed.authority })
     if (!rule.ok) throw new Error(rule.detail)
     const { request_id, request_hash, agent, instance_key, rebind, authority, mode, action_digest } = received
     const { not_before, not_after } = received

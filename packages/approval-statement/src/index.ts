@@ -6,7 +6,7 @@ export {
 } from './build-statement.ts'
 export { passkeyAlgorithms } from './cose-key.ts'
 export { grantOf, verifyGrantContent } from './grant-of.ts'
-export { matchRule, registryRuleId } from './match-rule.ts'
+export { matchRule, type RuleView, registryRuleId } from './match-rule.ts'
 export {
   changeRequestId,
   grantIdOf,
@@ -16,6 +16,7 @@ export {
   statementChallenge,
   statementHash,
 } from './statement-hash.ts'
+export { labelsOfTool, toolServerOf } from './tool-labels.ts'
 export { type ApprovalCheck, type RegistryView, verifyApproval } from './verify-approval.ts'
 export {
   type AssertionCheck,

@@ -1,22 +1,43 @@
 import { type Authority, parseAuthority } from '@bailiwick/authority'
-import type { Rule } from '@bailiwick/contracts'
-import { expect, it } from 'vitest'
+import type { Agent, Rule, ToolServer } from '@bailiwick/contracts'
+import { describe, expect, it } from 'vitest'
 import { matchRule } from './match-rule.ts'
-import { agent, aRule } from './samples.test-data.ts'
+import { agent, aRule, byId } from './samples.test-data.ts'
 
 const instance = `${agent.id}/one`
 const read = { actions: ['tools/call'], resource: { type: 'tool', id: 'invoices.read' } }
 const pay = { actions: ['tools/call'], resource: { type: 'tool', id: 'payments.post' } }
 const api = (id_prefix: string, ...actions: string[]) => ({ actions, resource: { type: 'api', id_prefix } })
 
+const erp: ToolServer = {
+  id: 'erp',
+  url: 'https://erp.example/mcp',
+  manifest: `${'m'.repeat(42)}A`,
+  tools: {
+    read: { labels: ['reads_private'] },
+    drop: { labels: ['destructive', 'reads_private'] },
+    ping: { labels: [] },
+  },
+}
+const tool = (id: string) => ({ actions: ['tools/call'], resource: { type: 'tool', id } })
+
 function authorityOf(...permissions: object[]): Authority {
-  const parsed = parseAuthority({ type: 'bailiwick_task', task: 't', permissions })
+  return authorityWithin({}, ...permissions)
+}
+
+function authorityWithin(budget: object, ...permissions: object[]): Authority {
+  const parsed = parseAuthority({ type: 'bailiwick_task', task: 't', permissions, budget })
   if (!parsed.ok) throw new Error(parsed.detail)
   return parsed.authority
 }
 
 function ruleFor(rules: Rule[], ...permissions: object[]): string {
-  const matched = matchRule(rules, { agent: instance, authority: authorityOf(...permissions) })
+  return ruleOf(rules, authorityOf(...permissions))
+}
+
+function ruleOf(rules: Rule[], authority: Authority, labels: string[] = []): string {
+  const agents = byId({ ...agent, labels })
+  const matched = matchRule({ rules: byId(...rules), agents, toolServers: byId(erp) }, { agent: instance, authority })
   return matched.ok ? matched.rule.id : matched.detail
 }
 
@@ -50,9 +71,9 @@ it('holds only when every action and every resource is within its own', () => {
   expect(ruleFor([tools], read, pay)).toBe(partly('tools'))
   expect(ruleFor([tools], { ...read, actions: ['tools/call', 'tools/list'] })).toBe(partly('tools'))
   expect(ruleFor([rule('all', 1, { resources: [{ type: 'tool' }] })], read, pay)).toBe('all')
-  const erp = rule('erp', 1, { resources: [{ type: 'api', id_prefix: 'https://erp.example/v1/' }] })
-  expect(ruleFor([erp], api('https://erp.example/v1/invoices/', 'GET'))).toBe('erp')
-  expect(ruleFor([erp], api('https://erp.example/v2/', 'GET'))).toBe(none)
+  const v1 = rule('v1', 1, { resources: [{ type: 'api', id_prefix: 'https://erp.example/v1/' }] })
+  expect(ruleFor([v1], api('https://erp.example/v1/invoices/', 'GET'))).toBe('v1')
+  expect(ruleFor([v1], api('https://erp.example/v2/', 'GET'))).toBe(none)
 })
 
 it('leaves the rule about the registry out of it', () => {
@@ -78,4 +99,66 @@ it('lets no request evade a strict rule by asking for something broader', () => 
   expect(ruleFor([one, lax], api('https://erp.example/', 'GET'))).toBe(partly('root'))
   expect(ruleFor([broken, lax], api('https://erp.example/prod/x/', 'GET'))).toBe(partly('broken'))
   expect(ruleFor([below, one, broken, lax], api('https://erp.example/test/', 'GET'))).toBe('rest')
+})
+
+it('holds for nobody whom the registry does not know', () => {
+  const view = { rules: byId(rule('r', 1, {})), agents: byId<Agent>(), toolServers: byId<ToolServer>() }
+  expect(matchRule(view, { agent: instance, authority: authorityOf(read) })).toMatchObject({ code: 'agent_unknown' })
+})
+
+it('knows agents by their labels, and by these alone when they are named', () => {
+  const byLabel = rule('trusted', 1, { agent_labels: ['trusted', 'old'] })
+  expect(ruleOf([byLabel], authorityOf(read), ['x', 'old'])).toBe('trusted')
+  expect(ruleOf([byLabel], authorityOf(read), ['x'])).toBe(none)
+  expect(ruleOf([rule('nobody', 1, { agent_labels: [] })], authorityOf(read), ['x'])).toBe(none)
+})
+
+describe('labels of tools', () => {
+  const strict = rule('strict', 1, { labels: ['destructive'] })
+  const unknown = rule('unknown', 1, { labels: ['unlabelled'] })
+  const lax = rule('lax', 9, {})
+  const below = { actions: ['tools/call'], resource: { type: 'tool', id_prefix: 'https://erp.example/' } }
+
+  it('are those that the registry has, and unlabelled where it has none', () => {
+    expect(ruleFor([strict, lax], tool('erp/drop'))).toBe('strict')
+    expect(ruleFor([strict, lax], tool('erp/read'))).toBe('lax')
+    expect(ruleFor([unknown, lax], tool('erp/read'))).toBe('lax')
+    expect(ruleFor([unknown, lax], tool('erp/ping'))).toBe('lax')
+    for (const id of ['erp/else', 'other/read', 'read', 'erp/constructor', '/read'])
+      expect(ruleFor([unknown, lax], tool(id))).toBe('unknown')
+    expect(ruleFor([unknown, lax], api('https://erp.example/', 'GET'))).toBe('lax')
+  })
+
+  it('let no request evade a strict rule by naming a harmless tool besides, or all tools below a prefix', () => {
+    expect(ruleFor([strict, lax], tool('erp/read'), tool('erp/drop'))).toBe(partly('strict'))
+    expect(ruleFor([unknown, lax], below)).toBe('unknown')
+    const web: ToolServer = { ...erp, id: 'https:', tools: { '/erp.example/drop': { labels: ['destructive'] } } }
+    const view = { rules: byId(strict, lax), agents: byId(agent), toolServers: byId(web) }
+    const matched = matchRule(view, { agent: instance, authority: authorityOf(below) })
+    expect(matched).toMatchObject({ ok: false, detail: partly('strict') })
+  })
+})
+
+describe('a cost above which a rule holds', () => {
+  const cost = { amount: '/amount', currency: '/currency' }
+  const spend = { ...tool('erp/pay'), cost }
+  const dear = rule('dear', 1, { cost_above: { EUR: '100', USD: '50.5' } })
+  const rest = rule('rest', 2, {})
+  const of = (budget: object | undefined, ...permissions: object[]) =>
+    ruleOf([dear, rest], authorityWithin(budget === undefined ? {} : { cost: budget }, ...permissions))
+
+  it.each<[string, Record<string, string> | undefined, string]>([
+    ['not the amount itself', { EUR: '100.00', USD: '50.500000' }, 'rest'],
+    ['the millionth above it', { EUR: '100.000001' }, 'dear'],
+    ['any one of the currencies', { EUR: '1', USD: '51' }, 'dear'],
+    ['not a currency that it does not name', { GBP: '1000000' }, 'rest'],
+    ['nothing that the budget has no money for', undefined, 'rest'],
+  ])('is %s', (_, budget, expected) => {
+    expect(of(budget, spend)).toBe(expected)
+  })
+
+  it('is not evaded by leaving out where the cost stands: nobody could count it', () => {
+    expect(of({ EUR: '1' }, tool('erp/pay'))).toBe('dear')
+    expect(of({ EUR: '1' }, spend, tool('erp/pay'))).toBe(partly('dear'))
+  })
 })

@@ -1,10 +1,18 @@
-import { type Authority, type Permission, withinResource } from '@bailiwick/authority'
-import type { Rule } from '@bailiwick/contracts'
+import { type Authority, type Permission, parseMicros, withinResource } from '@bailiwick/authority'
+import type { Agent, Rule, ToolServer } from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
 import { refused } from './refused.ts'
+import { labelsWithin } from './tool-labels.ts'
 
 type Match = Rule['match']
 type Scope = NonNullable<Match['resources']>[number]
+
+/** What rules are matched by; of one time, which the caller chooses. */
+export interface RuleView {
+  readonly rules: ReadonlyMap<string, Rule>
+  readonly agents: ReadonlyMap<string, Pick<Agent, 'labels'>>
+  readonly toolServers: ReadonlyMap<string, Pick<ToolServer, 'id' | 'tools'>>
+}
 
 /**
  * The rule that says who may change the registry, and how many it takes; without it any approver may. It is about nothing
@@ -16,44 +24,84 @@ export const registryRuleId = 'registry'
  * The rule that says who may approve what this agent instance asks for. Rules are tried by `order`, then `id`; an absent
  * member of `match` matches all. The first rule that touches any part of the request must hold for all of it: else a
  * request evades a strict rule by asking for something harmless, or something broader, besides. `approval_rule_missing`
- * says which rule was in the way; the agent then asks in parts, or the operator orders a rule before it.
+ * says which rule was in the way; `splitByRule` then finds the parts, or the operator orders a rule before it.
+ *
+ * What a permission may reach counts, not what the agent says that it is for: a scope that holds several tools has the
+ * labels of each of them, and one that may hold a tool that nobody described has `unlabelled`, too.
  */
 export function matchRule(
-  rules: Iterable<Rule>,
+  view: RuleView,
   { agent, authority }: { agent: string; authority: Authority },
 ): { ok: true; rule: Rule } | Refused {
-  const inOrder = [...rules]
+  const known = view.agents.get(agentOf(agent))
+  if (known === undefined) return refused('agent_unknown', 'rules hold for agents that are registered')
+  const inOrder = [...view.rules.values()]
     .filter(({ id }) => id !== registryRuleId)
     .sort((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
   for (const rule of inOrder) {
     const { match } = rule
-    if (!matchesAgent(match, agent) || !authority.permissions.some((permission) => touches(match, permission))) continue
-    return authority.permissions.every((permission) => holds(match, permission))
+    if (!matchesAgent(match, agent, known.labels)) continue
+    if (!authority.permissions.some((each) => touches(match, each, authority, view))) continue
+    return authority.permissions.every((each) => holds(match, each, authority, view))
       ? { ok: true, rule }
       : refused('approval_rule_missing', `rule ${rule.id} holds for a part of what is asked only`)
   }
   return refused('approval_rule_missing', 'no rule holds for what is asked')
 }
 
-/** An agent's id stands for each of its instances, `<id>/<instance>`. */
-function matchesAgent({ agents }: Match, agent: string): boolean {
-  return agents === undefined || agents.some((id) => id === '*' || id === agent || agent.startsWith(`${id}/`))
+/** An instance is a path below its agent: `<id>/<instance>`. */
+function agentOf(instance: string): string {
+  return instance.slice(0, instance.lastIndexOf('/'))
 }
 
-function holds({ actions, resources }: Match, { actions: asked, resource }: Permission): boolean {
+/** An agent's id stands for each of its instances, `<id>/<instance>`. */
+function matchesAgent({ agents, agent_labels: wanted }: Match, agent: string, labels: readonly string[]): boolean {
+  return (
+    (agents === undefined || agents.some((id) => id === '*' || id === agent || agent.startsWith(`${id}/`))) &&
+    (wanted === undefined || hasOneOf(wanted, labels))
+  )
+}
+
+function holds(match: Match, permission: Permission, authority: Authority, { toolServers }: RuleView): boolean {
+  const { actions, resources, labels: wanted } = match
+  const { actions: asked, resource } = permission
   const within = (scope: Scope) =>
     'id' in scope || 'id_prefix' in scope ? withinResource(resource, scope) : scope.type === resource.type
   return (
     (actions === undefined || asked.every((action) => actions.includes(action))) &&
-    (resources === undefined || resources.some(within))
+    (resources === undefined || resources.some(within)) &&
+    (wanted === undefined || labelsWithin(resource, toolServers).every((labels) => hasOneOf(wanted, labels))) &&
+    mayCostMore(match, permission, authority)
   )
 }
 
-function touches({ actions, resources }: Match, { actions: asked, resource }: Permission): boolean {
+function touches(match: Match, permission: Permission, authority: Authority, { toolServers }: RuleView): boolean {
+  const { actions, resources, labels: wanted } = match
+  const { actions: asked, resource } = permission
   return (
     (actions === undefined || asked.some((action) => actions.includes(action))) &&
-    (resources === undefined || resources.some((scope) => overlaps(scope, resource)))
+    (resources === undefined || resources.some((scope) => overlaps(scope, resource))) &&
+    (wanted === undefined || labelsWithin(resource, toolServers).some((labels) => hasOneOf(wanted, labels))) &&
+    mayCostMore(match, permission, authority)
   )
+}
+
+function hasOneOf(wanted: readonly string[], labels: readonly string[]): boolean {
+  return wanted.some((label) => labels.includes(label))
+}
+
+/**
+ * Whether a permission may cost more than the rule begins at. What declares its cost is bounded by the budget, in which a
+ * currency that is not listed cannot be spent; what declares none is counted by nobody, and an agent that left the
+ * declaration out would else be under the rule for what is cheap.
+ */
+function mayCostMore({ cost_above }: Match, { cost }: Permission, { budget }: Authority): boolean {
+  if (cost_above === undefined || cost === undefined) return true
+  const amounts = budget.cost ?? {}
+  return Object.entries(cost_above).some(([currency, from]) => {
+    const most = Object.hasOwn(amounts, currency) ? amounts[currency] : undefined
+    return (parseMicros(most ?? '0') ?? 0n) > (parseMicros(from) ?? 0n)
+  })
 }
 
 /** Whether one resource may be in both. By the letters alone, so that a scope in no normal form is in the way, not passed by. */

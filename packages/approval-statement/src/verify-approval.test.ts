@@ -1,4 +1,4 @@
-import type { Approver, Rule } from '@bailiwick/contracts'
+import type { Approver, Rule, ToolServer } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
 import {
@@ -36,13 +36,20 @@ function verify({ rule = aRule(), facts = {}, enrolled = approvers, by = [keys.a
   return verifyApproval({
     statement,
     assertions: by.map((passkey) => passkey.sign(statement)),
-    registry: { approvers: byId(...enrolled), rules: byId(rule) },
+    registry: registryOf(enrolled, rule),
     agent,
     trust,
     at: now + 1000,
     ...over,
   })
 }
+
+const registryOf = (enrolled: Approver[], ...rules: Rule[]) => ({
+  approvers: byId(...enrolled),
+  rules: byId(...rules),
+  agents: byId(agent),
+  toolServers: byId<ToolServer>(),
+})
 
 const two = aRule({ approvers: { group: 'finance', quorum: 2 } })
 
@@ -111,7 +118,7 @@ it.each<[string, Over, string]>([
     { agent: { id: 'spiffe://acme.example/agent/led', owner: 'x' } },
     'agent_unknown',
   ],
-  ['there is no rule', { registry: { approvers: byId(...approvers), rules: byId<Rule>() } }, 'approval_rule_missing'],
+  ['there is no rule', { registry: registryOf(approvers) }, 'approval_rule_missing'],
   [
     'the authority has an unknown member',
     { facts: { authority: { ...authority, unless: 'x' } } },
@@ -132,14 +139,14 @@ it('believes no rule that the statement names, but finds the one that holds (V3)
   const lax = aRule({ id: 'lax', order: 99, approvers: { group: 'other', quorum: 1 } })
   const statement = aStatement({ approvers, rule: lax })
   const assertions = [keys.carl.sign(statement)]
-  const registry = { approvers: byId(...approvers), rules: byId(lax, two) }
+  const registry = registryOf(approvers, lax, two)
   const verdict = await verifyApproval({ statement, assertions, registry, agent, trust, at: now })
   expect(verdict).toMatchObject({ ok: false, code: 'approval_rule_mismatch', detail: 'rule.id: another rule holds' })
 })
 
 it('refuses a rule whose quorum or group changed since (V3)', async () => {
   for (const rule of [two, aRule({ approvers: { group: 'other', quorum: 1 } })]) {
-    const registry = { approvers: byId(...approvers), rules: byId(rule) }
+    const registry = registryOf(approvers, rule)
     expect(await verify({ registry })).toMatchObject({ code: 'approval_rule_mismatch', detail: 'rule: changed since' })
   }
 })
@@ -151,6 +158,20 @@ it('refuses a mode with the members of another, however it was signed', async ()
     const verdict = await verify({ statement: mixed, assertions: [keys.anna.sign(mixed)] })
     expect(verdict).toMatchObject({ code: 'approval_rule_mismatch', detail: expect.stringContaining('action_digest') })
   }
+})
+
+it('asks for all that the rule wants fresh, and lets a statement want more (V3)', async () => {
+  const fresh = { reattest_seconds: 600, outcome_seconds: 30 }
+  const rule = aRule({ modes: ['continuous'], continuous: fresh })
+  const of = (continuous: typeof fresh, over: Over = {}) =>
+    verify({ rule, facts: { mode: 'continuous', continuous }, ...over })
+  const detail = 'continuous: less than the rule asks for'
+  expect(await of(fresh)).toMatchObject({ ok: true })
+  expect(await of({ reattest_seconds: 60, outcome_seconds: 30 })).toMatchObject({ ok: true })
+  expect(await of({ ...fresh, reattest_seconds: 601 })).toMatchObject({ code: 'approval_rule_mismatch', detail })
+  expect(await of({ ...fresh, outcome_seconds: 31 })).toMatchObject({ code: 'approval_rule_mismatch', detail })
+  const silent = aRule({ modes: ['continuous'] })
+  expect(await of(fresh, { rule: silent })).toMatchObject({ code: 'approval_rule_mismatch' })
 })
 
 it('takes no signature over another statement, even of the same person (V3)', async () => {

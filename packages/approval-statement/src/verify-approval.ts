@@ -1,16 +1,17 @@
 import { parseAuthority } from '@bailiwick/authority'
-import type { Agent, ApprovalStatement, Approver, Assertion, Rule } from '@bailiwick/contracts'
+import type { Agent, ApprovalStatement, Approver, Assertion, Rule, ToolServer } from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
 import { modeProblem } from './build-statement.ts'
-import { matchRule } from './match-rule.ts'
+import { matchRule, type RuleView } from './match-rule.ts'
 import { refused } from './refused.ts'
 import { groupHash } from './statement-hash.ts'
 import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
 
 /** The registry as it stood when the approval was given, or now: the fold decides which it asks about. */
-export interface RegistryView {
+export interface RegistryView extends RuleView {
   readonly approvers: ReadonlyMap<string, Approver>
-  readonly rules: ReadonlyMap<string, Rule>
+  readonly agents: ReadonlyMap<string, Agent>
+  readonly toolServers: ReadonlyMap<string, ToolServer>
 }
 
 export interface ApprovalCheck {
@@ -39,7 +40,7 @@ export async function verifyApproval(check: ApprovalCheck): Promise<{ ok: true; 
   const { statement, registry, trust } = check
   const authority = parseAuthority(statement.authority)
   if (!authority.ok) return refused(authority.code, authority.detail)
-  const matched = matchRule(registry.rules.values(), { agent: statement.agent, authority: authority.authority })
+  const matched = matchRule(registry, { agent: statement.agent, authority: authority.authority })
   if (!matched.ok) return matched
   const { rule } = matched
   const problem = agentProblem(check) ?? timeProblem(check, rule) ?? ruleProblem(check, rule)
@@ -83,8 +84,16 @@ function ruleProblem({ statement, registry }: ApprovalCheck, rule: Rule): Refuse
   if (statement.rule.group_hash !== groupHash(group, registry.approvers.values()))
     return refused('approver_group_changed', 'rule.group_hash')
   if (!rule.modes.includes(statement.mode)) return misfit('mode: not one that the rule allows')
-  const problem = modeProblem(statement)
+  const problem = modeProblem(statement) ?? freshnessProblem(statement, rule)
   return problem === undefined ? undefined : misfit(problem)
+}
+
+/** What must stay fresh is the rule's; a statement may ask for more of it, never for less. */
+function freshnessProblem({ continuous }: ApprovalStatement, rule: Rule): string | undefined {
+  if (continuous === undefined) return undefined
+  if (rule.continuous === undefined) return 'mode: the rule does not say what must stay fresh'
+  const laxer = (member: keyof typeof continuous) => continuous[member] > (rule.continuous?.[member] ?? 0)
+  return laxer('reattest_seconds') || laxer('outcome_seconds') ? 'continuous: less than the rule asks for' : undefined
 }
 
 function peopleProblem({ agent, trust }: ApprovalCheck, rule: Rule, people: readonly Approver[]): Refused | undefined {

@@ -25,7 +25,7 @@ export interface AuthorizationCheck {
   after: string | undefined
   /** The event's time, ms since the epoch. */
   at: number
-  registry: RegistryView & {
+  registry: Pick<RegistryView, 'approvers' | 'rules'> & {
     /** Whether an approver was ever enrolled, retired since or not. It ends genesis, and the invitation, for good. */
     readonly enrolled: boolean
   }

@@ -74,9 +74,21 @@ export class RegistryState {
     return 'counts'
   }
 
-  /** Approvers and rules as they are, or as they were at `ms`; and whether anybody was ever enrolled, by now. */
+  /** What approvals are judged by, as it is or as it was at `ms`; and whether anybody was ever enrolled, by now. */
   view(ms = Number.POSITIVE_INFINITY): RegistryView & { enrolled: boolean } {
-    return { approvers: this.#at('approver', ms), rules: this.#at('rule', ms), enrolled: this.#enrolled }
+    const at = <T extends EntityType>(type: T) => this.#at(type, ms)
+    return {
+      approvers: at('approver'),
+      rules: at('rule'),
+      enrolled: this.#enrolled,
+      // Each registry event is judged by a view, and few look at these: they are found when somebody does.
+      get agents() {
+        return at('agent')
+      },
+      get toolServers() {
+        return at('tool-server')
+      },
+    }
   }
 
   #at<T extends EntityType>(type: T, ms: number): Map<string, Entity<T>> {

@@ -72,7 +72,7 @@ function verifiedAsk({ projection, trust, clock }: Approval, request: string): A
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
   const parsed = parseAuthority(verified.value.authority)
   if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
-  const matched = matchRule(registry.rules, { agent: subject, authority: parsed.authority })
+  const matched = matchRule(registry.view(), { agent: subject, authority: parsed.authority })
   if (!matched.ok) throw new ServiceError(matched.code, matched.detail)
   const { agent, jwk } = instance
   const ask = { agent, instanceKey: thumbprint(jwk), asked: verified.value, authority: parsed.authority }

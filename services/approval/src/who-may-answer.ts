@@ -14,7 +14,7 @@ export function authorityOf(value: unknown): Authority {
 
 /** The rule that holds now for this much of what an agent asked. Throws `approval_rule_missing`. */
 export function ruleFor({ projection }: Approval, agent: string, authority: Authority): Rule {
-  const matched = matchRule(projection.ledger.registry.rules, { agent, authority })
+  const matched = matchRule(projection.ledger.registry.view(), { agent, authority })
   if (!matched.ok) throw new ServiceError(matched.code, matched.detail)
   return matched.rule
 }
@@ -35,7 +35,7 @@ export function whyNotApprove(
 export function mayRefuse(approval: Approval, me: Approver, ask: AccessAsk): boolean {
   const { registry } = approval.projection.ledger
   if (registry.get('agent', agentIdOf(ask.agent))?.owner === me.id) return true
-  const matched = matchRule(registry.rules, { agent: ask.agent, authority: authorityOf(ask.authority) })
+  const matched = matchRule(registry.view(), { agent: ask.agent, authority: authorityOf(ask.authority) })
   // Without a rule nobody can approve; anybody enrolled may then clear the ask away.
   return !matched.ok || me.groups.includes(matched.rule.approvers.group)
 }

@@ -1,3 +1,4 @@
+import { toolServerOf } from '@bailiwick/approval-statement'
 import { type Coverage, covers, lookup } from '@bailiwick/authority'
 import type { BudgetAmounts, EnforcementPoint, Grant } from '@bailiwick/contracts'
 import { type AccessToken, signPermit } from '@bailiwick/credentials'
@@ -8,7 +9,7 @@ import { authorityOf, reserve } from './budget.ts'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { historyOf, labelsOf } from './history.ts'
-import { deadReason, findStanding, type Standing, toolServerOf } from './life.ts'
+import { deadReason, findStanding, type Standing } from './life.ts'
 import type { Planned, TreeQueues, Work } from './tree-queue.ts'
 import { type Claim, verifyCredential } from './verify-credential.ts'
 

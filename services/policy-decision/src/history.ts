@@ -1,13 +1,9 @@
+import { labelsOfTool } from '@bailiwick/approval-statement'
 import type { DecisionState, RegistryState, SpendView } from '@bailiwick/projection'
-import { toolServerOf } from './life.ts'
 
 /** What a tool does, by the registry; one that nobody described is treated as untrusted, private and external at once. */
 export function labelsOf(registry: RegistryState, resource: { type: string; id: string }): string[] {
-  if (resource.type !== 'tool') return []
-  const server = toolServerOf(resource)
-  const tools = server === undefined ? undefined : registry.get('tool-server', server)?.tools
-  const name = resource.id.slice((server?.length ?? -1) + 1)
-  return tools && Object.hasOwn(tools, name) ? [...(tools[name]?.labels ?? [])] : ['unlabelled']
+  return [...labelsOfTool(resource, { get: (id) => registry.get('tool-server', id) })]
 }
 
 /**

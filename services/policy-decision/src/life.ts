@@ -1,3 +1,4 @@
+import { toolServerOf } from '@bailiwick/approval-statement'
 import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import { lineageOf, type Tree } from '@bailiwick/projection'
@@ -96,11 +97,4 @@ function manifestChanged(pdp: Pdp, { grant }: Tree, { resource }: EvaluationRequ
   const server = toolServerOf(resource)
   const named = Object.entries(manifests).some(([id, hash]) => registry.get('tool-server', id)?.manifest !== hash)
   return named || (server !== undefined && registry.get('tool-server', server)?.manifest !== manifests[server])
-}
-
-/** `<tool server>/<tool>`. */
-export function toolServerOf(resource: { type: string; id: string }): string | undefined {
-  return resource.type === 'tool' && resource.id.includes('/')
-    ? resource.id.slice(0, resource.id.indexOf('/'))
-    : undefined
 }

@@ -1,0 +1,36 @@
+import type { ToolServer } from '@bailiwick/contracts'
+
+type Servers = ReadonlyMap<string, Pick<ToolServer, 'id' | 'tools'>>
+const undescribed = ['unlabelled']
+
+/** The server of a tool's id, `<server>/<tool>`; undefined for what is no such id. */
+export function toolServerOf({ type, id }: { type: string; id: string }): string | undefined {
+  return type === 'tool' && id.includes('/') ? id.slice(0, id.indexOf('/')) : undefined
+}
+
+/** What a tool does, by the registry; one that nobody described is `unlabelled`. What is no tool has no labels. */
+export function labelsOfTool(resource: { type: string; id: string }, servers: Pick<Servers, 'get'>): readonly string[] {
+  if (resource.type !== 'tool') return []
+  const server = toolServerOf(resource)
+  const tools = server === undefined ? undefined : servers.get(server)?.tools
+  const name = resource.id.slice((server?.length ?? -1) + 1)
+  return tools && Object.hasOwn(tools, name) ? (tools[name]?.labels ?? []) : undescribed
+}
+
+/**
+ * The labels of each tool that a resource scope may reach, one list a tool. Below a prefix there may always be a tool that nobody
+ * described. By the letters alone, as one reads them: a prefix that could hold a described tool touches it.
+ */
+export function labelsWithin(
+  { type, id, id_prefix: prefix }: { type: string; id?: string; id_prefix?: string },
+  servers: Pick<Servers, 'get' | 'values'>,
+): readonly (readonly string[])[] {
+  if (id !== undefined) return [labelsOfTool({ type, id }, servers)]
+  if (type !== 'tool') return [[]]
+  const described = [...servers.values()].flatMap((server) =>
+    Object.entries(server.tools).flatMap(([name, { labels }]) =>
+      `${server.id}/${name}`.startsWith(prefix ?? '') ? [labels] : [],
+    ),
+  )
+  return [...described, undescribed]
+}
