@@ -1,19 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import { verifyRegistration } from '@bailiwick/approval-statement'
-import { readKeyFile, signInvitation } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
-import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
+import { type sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { type SoftwarePasskey, type System, softwarePasskey, startSystem } from '@bailiwick/testkit'
+import { type System, startSystem } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
+import { bytesOf, Person } from './person.ts'
 import { eventually, pause } from './scene.ts'
 
 let system: System
 let owner: Person
 beforeAll(async () => {
   system = await startSystem()
-  owner = new Person()
+  owner = new Person(system)
   await owner.enrol()
 })
 afterAll(async () => {
@@ -23,85 +22,6 @@ afterAll(async () => {
   await system[Symbol.asyncDispose]()
   expect(findings).toEqual([])
 })
-
-const bytesOf = (text: string) => Buffer.from(text, 'base64url')
-
-interface Said {
-  status: number
-  code?: string | undefined
-  body: Record<string, never>
-}
-
-/** A browser with a passkey, whose headers an attacker's page, or proxy, may choose. */
-class Person {
-  readonly passkey: SoftwarePasskey = softwarePasskey({ rpId: 'localhost', origin: system.url })
-  cookie = ''
-
-  async send(
-    method: string,
-    path: string,
-    body?: unknown,
-    headers: Record<string, string | undefined> = {},
-  ): Promise<Said> {
-    const all = { origin: system.url, cookie: this.cookie, 'content-type': 'application/json', ...headers }
-    const sent = Object.entries(all).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== '')
-    const response = await fetch(`${system.url}${path}`, {
-      method,
-      headers: sent,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    })
-    const set = response.headers.getSetCookie()[0]?.split(';')[0]
-    if (set !== undefined && response.ok) this.cookie = set
-    const answer = (await response.json()) as Record<string, never> & { code?: string }
-    return { status: response.status, code: answer.code, body: answer }
-  }
-
-  post(path: string, body: unknown = {}, headers: Record<string, string | undefined> = {}) {
-    return this.send('POST', `/console/api/${path}`, body, headers)
-  }
-
-  async enrol(): Promise<void> {
-    const { body: offered } = await this.post('enrolment/options', { approver_id: sample.owner, name: 'Olivia' })
-    const { enrolment_id, options, invitation: facts } = offered as unknown as Offer
-    const response = this.passkey.register(bytesOf(options.challenge))
-    const made = await verifyRegistration({
-      response,
-      challenge: options.challenge,
-      rpId: 'localhost',
-      origins: [system.url],
-    })
-    if (!made.ok) throw new Error(made.detail)
-    const { credential_id, public_key } = made.passkey
-    const key = readKeyFile(paths(system.data).keys('invitation'), 'invitation', 'invitation')
-    const invitation = signInvitation({ ...facts, credential_id, public_key } as never, key)
-    expect((await this.post('enrolment', { enrolment_id, response, invitation })).status).toBe(200)
-  }
-
-  async signIn(): Promise<Said> {
-    const { body } = await this.post('session/options')
-    const { sign_in_id, options } = body as unknown as { sign_in_id: string; options: { challenge: string } }
-    return this.post('session', { sign_in_id, assertion: this.passkey.sign(bytesOf(options.challenge)) })
-  }
-
-  async rendered(requestId: string, narrowed: object = {}): Promise<{ statement_hash: string; challenge: string }> {
-    const said = await this.post(`requests/${requestId}/statement`, narrowed)
-    if (said.status !== 200) throw new Error(said.code)
-    return said.body as never
-  }
-
-  approve(
-    requestId: string,
-    { statement_hash, challenge }: { statement_hash: string; challenge: string },
-    passkey = this.passkey,
-  ) {
-    return this.post(`requests/${requestId}/approve`, { statement_hash, assertion: passkey.sign(bytesOf(challenge)) })
-  }
-}
-interface Offer {
-  enrolment_id: string
-  options: { challenge: string }
-  invitation: object
-}
 
 const ask = async (name: (typeof sample.agents)[number] = 'reconciler') => {
   const agent = sampleAgent(system.host, name)
@@ -161,10 +81,9 @@ it('a page of another origin can do nothing with a person’s cookie, and frame 
 it('a statement is signed in the session and for the request that it was shown for, once (V10)', async () => {
   const [mine, other] = [await ask(), await ask('forecaster')]
   const shown = await owner.rendered(mine)
-  const elsewhere = new Person()
+  const elsewhere = new Person(system)
   expect((await elsewhere.approve(mine, shown, owner.passkey)).code).toBe('caller_unauthenticated')
-  const again = new Person()
-  Object.assign(again, { passkey: owner.passkey })
+  const again = new Person(system, owner.passkey)
   expect((await again.signIn()).status).toBe(200)
   expect((await again.approve(mine, shown)).code).toBe('statement_unknown')
   expect((await owner.approve(other, shown)).code).toBe('statement_unknown')
@@ -239,21 +158,14 @@ it('who was cancelled by its agent, or is no longer signed in, is not approved (
 })
 
 it('a stranger with a passkey of the same console, outside the group, can answer and withdraw nothing (V3)', async () => {
-  const stranger = new Person()
-  const challenge = randomBytes(32).toString('base64url')
-  const made = await verifyRegistration({
-    response: stranger.passkey.register(bytesOf(challenge)),
-    challenge,
-    rpId: 'localhost',
-    origins: [system.url],
-  })
-  if (!made.ok) throw new Error(made.detail)
+  const stranger = new Person(system)
+  const passkey = await stranger.newPasskey()
   expect((await stranger.signIn()).status).toBeGreaterThanOrEqual(400)
   const value = {
     id: 'sam',
     name: 'Sam Stranger',
     groups: ['visitors'],
-    credentials: [{ ...made.passkey, registered_at: new Date().toISOString() }],
+    credentials: [passkey],
   }
   const payload = { proposer: 'operator', entities: [{ type: 'approver', id: 'sam', value }] }
   const proposed = await system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })

@@ -42,6 +42,11 @@ export class Scene implements AsyncDisposable {
     this.invoices = invoices
   }
 
+  /** Of a system in which somebody else is enrolled already. */
+  static async of(system: System): Promise<Scene> {
+    return new Scene(system, undefined as never, await startInvoicesApi(system))
+  }
+
   static async open(options: SystemOptions = {}): Promise<Scene> {
     const system = await startSystem(options)
     return new Scene(system, await enrolApprover(system), await startInvoicesApi(system))

@@ -22,6 +22,11 @@ export interface PasskeyLies {
   userPresent?: boolean
   userVerified?: boolean
   signCount?: number
+  /** Puts other bytes for what the browser, or the authenticator, would say; they are signed as they come out. */
+  clientData?: (bytes: Buffer) => Buffer
+  authenticatorData?: (bytes: Buffer) => Buffer
+  /** Signs otherwise, or with something else. */
+  signature?: (signed: Buffer, privateKey: KeyObject) => Buffer
 }
 
 /** A browser with an authenticator, in software: genuine WebAuthn ceremonies without a person. For tests and the demo. */
@@ -84,9 +89,11 @@ function passkeysOf(
       const passkey = passkeys.get(credentialId)
       if (passkey === undefined) throw new Error('no such passkey was registered here')
       passkey.signCount++
-      const browser = clientData('webauthn.get', challenge, said)
-      const authenticator = authenticatorData(said, passkey.signCount, 0)
-      const signature = sign('sha256', Buffer.concat([authenticator, sha256(browser)]), passkey.privateKey)
+      const { clientData: otherBrowser = asIs, authenticatorData: otherAuthenticator = asIs } = said
+      const browser = otherBrowser(clientData('webauthn.get', challenge, said))
+      const authenticator = otherAuthenticator(authenticatorData(said, passkey.signCount, 0))
+      const { signature: signs = signEs256 } = said
+      const signature = signs(Buffer.concat([authenticator, sha256(browser)]), passkey.privateKey)
       return {
         credential_id: credentialId,
         authenticator_data: authenticator.toString('base64url'),
@@ -144,6 +151,9 @@ function attestationObject(authData: Buffer): Buffer {
     authData,
   ])
 }
+
+const asIs = (bytes: Buffer) => bytes
+const signEs256 = (signed: Buffer, privateKey: KeyObject) => sign('sha256', signed, privateKey)
 
 function sha256(data: string | Buffer): Buffer {
   return createHash('sha256').update(data).digest()

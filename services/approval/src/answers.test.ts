@@ -175,11 +175,22 @@ describe('who is at the console', () => {
   })
 })
 
-it('lets nobody in with a copied authenticator, whose counter stands still', async () => {
-  const person = aPerson(world, olga.passkey)
+it('takes nothing of a copied authenticator, whose counter stands still, at sign-in or as an answer (V10)', async () => {
+  await using own = await aWorld()
+  const person = aPerson(own)
+  await person.enrol()
   expect((await person.signIn({ signCount: 7 })).status).toBe(200)
   expect((await person.signIn({ signCount: 7 })).body).toMatchObject({ code: 'assertion_invalid' })
   expect((await person.signIn({ signCount: 8 })).status).toBe(200)
+  const answer = async (id: string, signCount: number) => {
+    const { body } = await person.statement(id)
+    const assertion = person.passkey.sign(String(body.challenge), { signCount })
+    return person.post(`/requests/${id}/approve`, { statement_hash: body.statement_hash, assertion })
+  }
+  const { id } = await asked(own)
+  expect((await answer(id, 8)).body).toMatchObject({ code: 'assertion_invalid' })
+  expect((await answer(id, 9)).status).toBe(200)
+  expect((await person.signIn({ signCount: 9 })).body).toMatchObject({ code: 'assertion_invalid' })
 })
 
 describe('saying no', () => {

@@ -27,9 +27,12 @@ export async function approve(
 ): Promise<Approved> {
   const { statement } = rendered
   // By this person's passkeys alone: a colleague's signature would be true, and not the session's.
-  const approvers = new Map([[me.id, me]])
+  const { signCounts } = approval
+  const credentials = me.credentials.map((credential) => signCounts.current(credential))
+  const approvers = new Map([[me.id, { ...me, credentials }]])
   const signed = await verifySigners({ statement, assertions: [assertion], approvers, trust: approval.trust })
   if (!signed.ok) throw new ServiceError(signed.code, signed.detail)
+  signCounts.saw(assertion)
   const published = await inTurn(approval, rendered.requestId, () => publish(approval, me, rendered, assertion))
   if (published !== 'approved') return { status: 'endorsed', endorsements: published }
   return statement.kind === 'registry' ? awaitChange(approval, rendered) : awaitGrant(approval, rendered)

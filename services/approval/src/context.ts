@@ -2,6 +2,7 @@ import type { Trust } from '@bailiwick/credentials'
 import type { Voice } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource, SerialQueue } from '@bailiwick/service-kit'
 import type { Prose } from './prose.ts'
+import type { SignCounts } from './sign-counts.ts'
 
 /** What every use case of approval works with. */
 export interface Approval extends Voice {
@@ -13,6 +14,7 @@ export interface Approval extends Voice {
   random: RandomSource
   logger: Logger
   prose: Prose
+  signCounts: SignCounts
   /** One agent's asks, and one request's answers, one after the other: each sees what the one before left. */
   lanes: SerialQueue
 }

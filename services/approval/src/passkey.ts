@@ -31,25 +31,22 @@ export const sentAssertionSchema = z.union([assertionSchema, browserAssertionSch
 
 /** Who signed this challenge of ours, to sign in. Throws `approver_unknown`, `assertion_invalid`. */
 export async function whoSigned(
-  { projection, trust }: Approval,
+  { projection, trust, signCounts }: Approval,
   challenge: string,
   assertion: Assertion,
-  counts: Map<string, number>,
 ): Promise<Approver> {
   const known = projection.ledger.registry.passkey(assertion.credential_id)
   if (!known) throw new ServiceError('approver_unknown')
   const { approver, credential } = known
-  // The registry keeps the counter of the enrolment; what this process saw since may be newer.
-  const signCount = Math.max(credential.sign_count, counts.get(credential.credential_id) ?? 0)
   const verified = await verifyChallenge({
     challenge,
     assertion,
     approver,
-    credential: { ...credential, sign_count: signCount },
+    credential: signCounts.current(credential),
     rpId: trust.rp_id,
     origins: trust.origins,
   })
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
-  counts.set(credential.credential_id, verified.newSignCount)
+  signCounts.saw(assertion)
   return approver
 }

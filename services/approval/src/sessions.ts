@@ -24,7 +24,6 @@ export class Sessions {
   readonly #approval: Approval
   readonly #sessions: Transient<{ approverId: string }>
   readonly #challenges: Challenges
-  readonly #counts = new Map<string, number>()
 
   constructor(approval: Approval) {
     this.#approval = approval
@@ -52,7 +51,7 @@ export class Sessions {
   async signIn(signInId: string, assertion: Assertion): Promise<string> {
     const challenge = this.#challenges.find(signInId)
     if (challenge === undefined) throw unknownChallenge()
-    const me = await whoSigned(this.#approval, encodeBase64url(challenge), assertion, this.#counts)
+    const me = await whoSigned(this.#approval, encodeBase64url(challenge), assertion)
     if (!this.#challenges.use(signInId)) throw unknownChallenge()
     return this.open(me.id)
   }

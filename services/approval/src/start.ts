@@ -14,6 +14,7 @@ import { observeRequestsOf } from './observe.ts'
 import { Prose } from './prose.ts'
 import { receiveFromTopic } from './receive-from-topic.ts'
 import { Sessions } from './sessions.ts'
+import { SignCounts } from './sign-counts.ts'
 
 export interface ApprovalAdapters extends Omit<Adapters, 'data'> {
   keys: { event: SigningKey<'approval-event'> }
@@ -56,6 +57,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     random,
     logger,
     prose,
+    signCounts: started.use(new SignCounts(successor.projection)),
     lanes: new SerialQueue({ maxPerKey: 256, max: 10_000 }),
   }
   const sessions = new Sessions(approval)

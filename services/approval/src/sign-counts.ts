@@ -1,0 +1,46 @@
+import type { Approver, Assertion } from '@bailiwick/contracts'
+import { decodeBase64url } from '@bailiwick/credentials'
+import type { Projection } from '@bailiwick/projection'
+
+type Passkey = Approver['credentials'][number]
+
+/**
+ * The newest counter that was seen of each passkey, at sign-in and in answers: a copy of an authenticator shows by a counter
+ * that stands still or goes back (WebAuthn Level 3 §6.1.1). The registry has that of the enrolment alone. What people
+ * answered is in the log, so that a restart forgets sign-ins only.
+ */
+export class SignCounts implements Disposable {
+  readonly #newest = new Map<string, number>()
+  readonly #unsubscribe: () => void
+
+  constructor(projection: Pick<Projection, 'ledger' | 'onFact'>) {
+    for (const { endorsements, approved } of projection.ledger.requests.requests.values())
+      for (const assertion of [...endorsements.map((e) => e.assertion), ...(approved?.assertions ?? [])])
+        this.saw(assertion)
+    this.#unsubscribe = projection.onFact(({ topic, verdict, event }) => {
+      if (topic !== 'approvals.v1' || verdict !== 'counts') return
+      if (event.type === 'request.endorsed') this.saw((event.data as { assertion: Assertion }).assertion)
+      if (event.type === 'request.approved')
+        for (const assertion of (event.data as { assertions: Assertion[] }).assertions) this.saw(assertion)
+    })
+  }
+
+  /** As it has to be judged now. */
+  current(credential: Passkey): Passkey {
+    return {
+      ...credential,
+      sign_count: Math.max(credential.sign_count, this.#newest.get(credential.credential_id) ?? 0),
+    }
+  }
+
+  /** Of an assertion that verified. */
+  saw({ credential_id: id, authenticator_data: data }: Assertion): void {
+    const bytes = Buffer.from(decodeBase64url(data) ?? [])
+    if (bytes.length < 37) return
+    this.#newest.set(id, Math.max(this.#newest.get(id) ?? 0, bytes.readUInt32BE(33)))
+  }
+
+  [Symbol.dispose](): void {
+    this.#unsubscribe()
+  }
+}
