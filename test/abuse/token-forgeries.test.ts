@@ -91,7 +91,7 @@ async function post(path: string, body: unknown, caller: string) {
 interface Decided {
   decision?: boolean
   code?: string
-  context?: { decision_id: string; permit?: string; dpop_nonce?: string; reason?: { code: string } }
+  context?: { decision_id: string; permit?: string; dpop_nonce?: string; reason?: string }
 }
 
 /** `ALLOW`, the reason of a DENY, or the code of a refusal. */
@@ -99,7 +99,7 @@ async function decide(ask: Ask = {}, body: () => object = () => evaluation(ask))
   for (let tries = 0; ; tries++) {
     const { body: answer } = await post('/access/v1/evaluation', body(), ask.caller ?? callerAssertion())
     if (answer.decision === true) return answer.context?.permit ? 'ALLOW' : 'ALLOW without permit'
-    const reason = answer.context?.reason?.code ?? answer.code ?? 'nothing'
+    const reason = answer.context?.reason ?? answer.code ?? 'nothing'
     nonce = answer.context?.dpop_nonce ?? nonce
     if (!['proof_nonce_required', 'deadline_exceeded', 'state_stale'].includes(reason) || tries > 8) return reason
   }

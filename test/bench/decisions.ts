@@ -88,8 +88,8 @@ async function overHttp({ quick }: Bench, world: World, grants: readonly Granted
   const { each, totalMs } = await inFlight(width, count, async (n) => {
     const body = asked[n] as string
     const response = await fetch(`${world.system.url}/access/v1/evaluation`, { method: 'POST', headers, body })
-    const answer = (await response.json()) as { decision: boolean; context: { reason?: { code: string } } }
-    if (!answer.decision) lateOrThrow(answer.context.reason?.code)
+    const answer = (await response.json()) as { decision: boolean; context: { reason?: string } }
+    if (!answer.decision) lateOrThrow(answer.context.reason)
   })
   return [
     { name: `decided over HTTP, ${width} in flight`, value: perSecond(count, totalMs), unit: '/s' },

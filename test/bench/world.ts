@@ -84,6 +84,7 @@ export class World implements AsyncDisposable {
       resource,
       observed: { credential: token, proof, htm: 'POST', htu, action_digest: digest },
       digest,
+      withApproval: false,
     }
   }
 

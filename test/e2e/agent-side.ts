@@ -182,14 +182,14 @@ export class Point {
     const { body, digest } = this.body(ask)
     const answer = (await this.send(body, ask.caller)).json() as {
       decision: boolean
-      context: { decision_id: string; permit?: string; reason?: { code: DenialReason }; dpop_nonce?: string }
+      context: { decision_id: string; permit?: string; reason?: DenialReason; dpop_nonce?: string }
     }
     const { decision_id: decisionId, permit, reason, dpop_nonce } = answer.context
     if (dpop_nonce !== undefined) this.#nonce = dpop_nonce
     return {
       ...{ decision: answer.decision, decisionId, digest, context: answer.context },
       ...(permit === undefined ? {} : { permit }),
-      ...(reason === undefined ? {} : { reason: reason.code }),
+      ...(reason === undefined ? {} : { reason }),
     }
   }
 

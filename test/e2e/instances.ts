@@ -292,6 +292,7 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
       keys: {
         event: host.key('policy-decision', 'event', 'pdp-event'),
         permit: host.key('policy-decision', 'permit', 'permit'),
+        bindingToken: host.key('policy-decision', 'binding-token', 'binding-token'),
       },
     }),
   approval: (host) =>

@@ -133,7 +133,11 @@ export class World implements AsyncDisposable {
     return makeMetrics({ service: 'world', processMetrics: false })
   }
 
-  key<P extends EventPurpose | 'credential' | 'permit'>(service: string, name: string, purpose: P) {
+  key<P extends EventPurpose | 'credential' | 'permit' | 'binding-token' | 'notification'>(
+    service: string,
+    name: string,
+    purpose: P,
+  ) {
     return readKeyFile(paths(this.data).keys(service), name, purpose)
   }
 
@@ -192,6 +196,7 @@ export class World implements AsyncDisposable {
         keys: {
           event: this.key('policy-decision', 'event', 'pdp-event'),
           permit: this.key('policy-decision', 'permit', 'permit'),
+          bindingToken: this.key('policy-decision', 'binding-token', 'binding-token'),
         },
         ...(this.options.wrapRecord ? { wrapRecord: this.options.wrapRecord } : {}),
       },

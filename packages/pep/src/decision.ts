@@ -41,9 +41,13 @@ const denySchema = z.object({
   context: z
     .object({
       decision_id: decisionIdSchema.optional().catch(undefined),
-      reason: z.object({ code: z.string() }).optional().catch(undefined),
+      reason: z.string().max(100).optional().catch(undefined),
       access_request: z
-        .object({ endpoint: z.url({ protocol: /^https?$/ }).max(2048), expires_at: z.string().max(40) })
+        .object({
+          endpoint: z.url({ protocol: /^https?$/ }).max(2048),
+          expires_at: z.string().max(40),
+          binding_token: compactJwsSchema.optional(),
+        })
         .optional()
         .catch(undefined),
       dpop_nonce: z
@@ -85,11 +89,16 @@ function readAnswer({ status, body }: PdpAnswer): ClaimedAllow | Refusal {
   const deny = denySchema.safeParse(body)
   if (!deny.success) return refusal('pdp_unavailable')
   const { decision_id, reason, access_request, dpop_nonce } = deny.data.context
-  return refusal(denialReasonOf(reason?.code ?? 'internal'), {
+  return refusal(denialReasonOf(reason ?? 'internal'), {
     ...(decision_id === undefined ? {} : { decisionId: decision_id }),
-    ...(access_request ? { accessRequest: access_request satisfies AccessRequestOffer } : {}),
+    ...(access_request ? { accessRequest: offerOf(access_request) } : {}),
     ...(dpop_nonce === undefined ? {} : { dpopNonce: dpop_nonce }),
   })
+}
+
+/** The binding token is passed on as it came: it is the agent's to hand in, and nobody's to read. */
+function offerOf({ binding_token, ...offer }: AccessRequestOffer): AccessRequestOffer {
+  return binding_token === undefined ? offer : { ...offer, binding_token }
 }
 
 /** AuthZEN wants a subject; who it really is, the PDP reads from the credential that it verifies. */

@@ -61,11 +61,11 @@ describe('guard', () => {
   const otherDigest = 'A'.repeat(43)
   const second = () => Math.floor(systemClock.now() / 1000)
   const lies: [string, string, (pdp: FakePdp, evaluation: Evaluation) => unknown][] = [
-    ['denies', 'policy_denied', () => ({ body: { decision: false, context: { reason: { code: 'policy_denied' } } } })],
+    ['denies', 'policy_denied', () => ({ body: { decision: false, context: { reason: 'policy_denied' } } })],
     [
       'denies for a reason of a later version',
       'internal',
-      () => ({ body: { decision: false, context: { reason: { code: 'x' } } } }),
+      () => ({ body: { decision: false, context: { reason: 'x' } } }),
     ],
     ['denies without a word', 'internal', () => ({ body: { decision: false } })],
     ['answers 500', 'pdp_unavailable', (pdp, e) => ({ ...pdp.allow(e), status: 500 })],
@@ -428,9 +428,10 @@ describe('guard', () => {
     const access_request = {
       endpoint: 'http://localhost:8420/access/v1/requests',
       expires_at: '2026-01-01T00:00:00.000Z',
+      binding_token: 'a.b.c',
     }
     pdp.answer = () => ({
-      body: { decision: false, context: { reason: { code: 'credential_missing' }, access_request, dpop_nonce: 'n-1' } },
+      body: { decision: false, context: { reason: 'credential_missing', access_request, dpop_nonce: 'n-1' } },
     })
     const call = { ...aCall(), credential: undefined, proof: undefined }
     const guarded = await point.guard(call, anEffect().run)

@@ -50,7 +50,7 @@ async function anApi(pdp: FakePdp, options: Partial<BailiwickPepOptions> = {}) {
 
 const deny =
   (code: string, more: object = {}) =>
-  () => ({ body: { decision: false, context: { reason: { code }, ...more } } })
+  () => ({ body: { decision: false, context: { reason: code, ...more } } })
 
 describe('the fastify plug-in', () => {
   it('decides and executes the one object that was parsed, under the address that is its own', async () => {

@@ -17,6 +17,8 @@ export type PointReason = Extract<
 export interface AccessRequestOffer {
   readonly endpoint: string
   readonly expires_at: string
+  /** What the decision point signed of the denial; the agent hands it in with its ask. */
+  readonly binding_token?: string | undefined
 }
 
 /** A "no", as a value. Nothing was executed. */

@@ -17,6 +17,8 @@ export interface Pdp {
   newEventId: () => string
   trust: Trust
   permitKey: SigningKey<'permit'>
+  /** Signs what a requestable denial was about. */
+  bindingKey: SigningKey<'binding-token'>
   publicUrl: string
   grantStore: GrantStore
   policies: ActivePolicies

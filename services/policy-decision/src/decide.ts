@@ -31,6 +31,8 @@ export interface Denied {
   token?: AccessToken
   digest?: string
   policies?: readonly string[]
+  /** The living grant that lacks only a human's word for this action (step-up); its binding token names it. */
+  grant?: string
 }
 
 export type Answer = Allowed | Denied

@@ -37,6 +37,8 @@ export interface EvaluationRequest {
   action: { name: string; properties: Record<string, unknown> }
   resource: { type: string; id: string }
   observed: z.infer<typeof observedSchema>
+  /** Whether it says which approval it comes with (access request profile, "Approval and Re-evaluation"). */
+  withApproval: boolean
   /** The digest of the action, computed here; undefined when its arguments have no canonical form. */
   digest: string | undefined
 }
@@ -56,6 +58,7 @@ export function parseEvaluation(body: unknown): EvaluationRequest {
     action: asked,
     resource: on,
     observed: observed.data,
+    withApproval: context?.approval !== undefined,
     digest: digestOf({ ...asked, resource: on }),
   }
 }

@@ -18,6 +18,7 @@ process.exitCode = await runService({
           keys: {
             event: host.key('policy-decision', 'event', 'pdp-event'),
             permit: host.key('policy-decision', 'permit', 'permit'),
+            bindingToken: host.key('policy-decision', 'binding-token', 'binding-token'),
           },
         },
       ),

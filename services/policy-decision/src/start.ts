@@ -27,7 +27,7 @@ export type { PolicyDecision } from './policy-decision.ts'
 
 export interface PolicyDecisionAdapters extends Omit<Adapters, 'operator'> {
   grantStore: Watched<GrantStore>
-  keys: { event: SigningKey<'pdp-event'>; permit: SigningKey<'permit'> }
+  keys: { event: SigningKey<'pdp-event'>; permit: SigningKey<'permit'>; bindingToken: SigningKey<'binding-token'> }
   /** The bench alone replaces how decisions are recorded, to measure what evidence costs. */
   wrapRecord?: (record: RecordDecisions) => RecordDecisions
 }
@@ -66,6 +66,7 @@ export async function startPolicyDecision(
     newEventId,
     trust,
     permitKey: keys.permit,
+    bindingKey: keys.bindingToken,
     grantStore,
     policies: activePolicies(adapters.data, projection.ledger.registry, logger),
     approvals: new Approvals(projection, trust),

@@ -63,6 +63,7 @@ export async function startStandalone(
       keys: {
         event: host.key('policy-decision', 'event', 'pdp-event'),
         permit: host.key('policy-decision', 'permit', 'permit'),
+        bindingToken: host.key('policy-decision', 'binding-token', 'binding-token'),
       },
       ...(wrapRecord ? { wrapRecord } : {}),
     }),

@@ -114,14 +114,14 @@ export class ProcessWorld implements AsyncDisposable {
     })
     const answer = (await response.json()) as {
       decision?: boolean
-      context?: { decision_id: string; reason?: { code: string }; dpop_nonce?: string }
+      context?: { decision_id: string; reason?: string; dpop_nonce?: string }
       code?: string
     }
     if (answer.decision === undefined || answer.context === undefined)
       throw new Error(`no decision but ${response.status} ${answer.code}`)
     const { decision_id, reason, dpop_nonce } = answer.context
     if (dpop_nonce !== undefined) this.#nonces.set(url, dpop_nonce)
-    return { decision: answer.decision, reason: reason?.code, decisionId: decision_id }
+    return { decision: answer.decision, reason, decisionId: decision_id }
   }
 
   #caller(): string {

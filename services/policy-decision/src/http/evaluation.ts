@@ -1,11 +1,10 @@
-import { type DenialReason, denialReasons } from '@bailiwick/errors'
+import { denialReasons } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
-import type { Answer } from '../decide.ts'
-import { isRequestable } from '../denials.ts'
-import { parseEvaluation } from '../evaluation-request.ts'
+import { accessRequestOffer } from '../access-request-offer.ts'
+import type { Answer, Denied } from '../decide.ts'
+import { type EvaluationRequest, parseEvaluation } from '../evaluation-request.ts'
+import { nextAction } from '../next-action.ts'
 import type { PolicyDecision } from '../policy-decision.ts'
-
-const requestableForMs = 10 * 60 * 1000
 
 /** `POST /access/v1/evaluation` (AuthZEN Authorization API 1.0 §6): 200 for every decision, 400 and 401 for what is none. */
 export function evaluationRoute(http: HttpServer, service: PolicyDecision): void {
@@ -13,26 +12,30 @@ export function evaluationRoute(http: HttpServer, service: PolicyDecision): void
   http.post('/access/v1/evaluation', async (request) => {
     const point = service.authenticate(request.headers.authorization)
     const evaluation = parseEvaluation(request.body)
-    return answerOf(await service.decide(point, evaluation))
+    return answerOf(evaluation, await service.decide(point, evaluation))
   })
 
-  function answerOf(answer: Answer): object {
+  function answerOf(evaluation: EvaluationRequest, answer: Answer): object {
+    // One identifier in the words of both: ours, and the access request profile's ("Evaluation Identifier").
+    const named = { decision_id: answer.decisionId, evaluation_id: answer.decisionId }
     if (answer.decision) {
-      const { decisionId: decision_id, permit, outcomeDue: outcome_due } = answer
-      return { decision: true, context: { decision_id, permit, outcome_due } }
+      const { permit, outcomeDue: outcome_due } = answer
+      return { decision: true, context: { ...named, permit, outcome_due } }
     }
-    const { decisionId: decision_id, reason } = answer
-    return {
-      decision: false,
-      context: { decision_id, reason: { code: reason, advice: denialReasons[reason] }, ...moreOn(reason) },
-    }
+    return { decision: false, context: { ...named, ...denialContext(evaluation, answer) } }
   }
 
-  /** Access request profile §"Requestable Denial": still a denial, and where to ask. RFC 9449 §9: the nonce to use. */
-  function moreOn(reason: DenialReason): object {
-    if (reason === 'proof_nonce_required') return { dpop_nonce: pdp.proofs.nonce() }
-    if (!isRequestable(reason)) return {}
-    const expires_at = new Date(pdp.clock.now() + requestableForMs).toISOString()
-    return { access_request: { endpoint: `${pdp.trust.public_url}/access/v1/requests`, expires_at } }
+  /** Still a denial, and where to ask (access request profile, "Requestable Denial Context"). RFC 9449 §9: the nonce to use. */
+  function denialContext(evaluation: EvaluationRequest, denied: Denied): object {
+    const { reason } = denied
+    const offer = accessRequestOffer(pdp, evaluation, denied)
+    return {
+      evaluated_at: new Date(pdp.clock.now()).toISOString(),
+      reason,
+      reason_user: { en: denialReasons[reason] },
+      ...(reason === 'proof_nonce_required' ? { dpop_nonce: pdp.proofs.nonce() } : {}),
+      ...(offer === undefined ? {} : { access_request: offer }),
+      ...(evaluation.withApproval ? nextAction(reason) : {}),
+    }
   }
 }

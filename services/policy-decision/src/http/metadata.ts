@@ -2,8 +2,10 @@ import { jwkSet } from '@bailiwick/credentials'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { Pdp } from '../context.ts'
 
+const published: ReadonlySet<string> = new Set(['permit', 'binding-token'])
+
 /**
- * AuthZEN metadata (1.0 §9) and the permit keys. Each key carries the root's certificate, so that an enforcement point trusts
+ * AuthZEN metadata (1.0 §9), the keys of permits and of binding tokens. Each key carries the root's certificate, so that an enforcement point trusts
  * it by trust.json and not by where it came from.
  */
 export function metadataRoutes(http: HttpServer, pdp: Pdp): void {
@@ -20,10 +22,10 @@ export function metadataRoutes(http: HttpServer, pdp: Pdp): void {
   http.get('/access/v1/jwks', async (_, reply) => {
     const { registry } = pdp.projection.ledger
     const now = pdp.clock.now()
-    const permitKeys = pdp.keyRing.keys().filter((key) => key.purpose === 'permit' && now < key.notAfter)
+    const keys = pdp.keyRing.keys().filter(({ purpose, notAfter }) => published.has(purpose) && now < notAfter)
     reply.header('cache-control', 'public, max-age=60').type('application/jwk-set+json')
     return {
-      keys: jwkSet(permitKeys).keys.map((key) => ({
+      keys: jwkSet(keys).keys.map((key) => ({
         ...key,
         certificate: registry.get('service-key', key.kid)?.certificate,
       })),

@@ -1,0 +1,62 @@
+import { type AccessToken, generateKey, publicKeyOf, type Trust, verifyBindingToken } from '@bailiwick/credentials'
+import { denialReasons } from '@bailiwick/errors'
+import { testClock } from '@bailiwick/service-kit'
+import { expect, it } from 'vitest'
+import { accessRequestOffer } from './access-request-offer.ts'
+import type { Denied } from './decide.ts'
+import { isRequestable } from './denials.ts'
+import { parseEvaluation } from './evaluation-request.ts'
+import { nextAction } from './next-action.ts'
+
+const key = generateKey('binding-token')
+const clock = testClock(1_800_000_000_000)
+const trust = { installation: 'ins_0123456789', public_url: 'http://localhost:8421' } as Trust
+const pdp = { clock, trust, publicUrl: 'http://localhost:8423', bindingKey: key }
+const evaluation = parseEvaluation({
+  subject: { type: 'agent', id: 'unknown' },
+  action: { name: 'tools/call', properties: { invoice: 'INV-1' } },
+  resource: { type: 'tool', id: 'invoices/read' },
+})
+const denied = (over: Partial<Denied> = {}): Denied => ({
+  decision: false,
+  decisionId: `dec_${'1'.repeat(26)}`,
+  callId: undefined,
+  reason: 'action_not_granted',
+  ...over,
+})
+const read = (token: string) =>
+  verifyBindingToken({ token, key: publicKeyOf(key), installation: trust.installation, now: clock.now(), leewayMs: 0 })
+
+it('signs what was denied, to whom, and until when it can be answered', () => {
+  const sub = 'spiffe://acme.example/agent/ledger/one'
+  const grant = `grt_${'A'.repeat(43)}`
+  const offer = accessRequestOffer(pdp, evaluation, denied({ token: { sub } as AccessToken, grant }))
+  const verified = read(offer?.binding_token ?? '')
+  expect(verified).toMatchObject({
+    ok: true,
+    value: {
+      iss: pdp.publicUrl,
+      sub,
+      grant,
+      reason: 'action_not_granted',
+      jti: denied().decisionId,
+      action: { name: 'tools/call', resource: { type: 'tool', id: 'invoices/read' }, action_digest: evaluation.digest },
+    },
+  })
+  if (verified.ok) expect(offer?.expires_at).toBe(new Date(verified.value.exp * 1000).toISOString())
+})
+
+it('names nobody where nobody was authenticated, and no action that could not be read', () => {
+  const offer = accessRequestOffer(pdp, { ...evaluation, digest: undefined }, denied({ reason: 'credential_missing' }))
+  const verified = read(offer?.binding_token ?? '')
+  expect(verified.ok && Object.keys(verified.value).sort()).toEqual(['aud', 'exp', 'iat', 'iss', 'jti', 'reason'])
+})
+
+it('offers nothing where asking cannot help, and says what can', () => {
+  for (const reason of Object.keys(denialReasons) as (keyof typeof denialReasons)[]) {
+    expect(accessRequestOffer(pdp, evaluation, denied({ reason })) !== undefined).toBe(isRequestable(reason))
+    expect(nextAction(reason).next_action === 'request').toBe(isRequestable(reason))
+  }
+  expect(nextAction('policy_denied')).toEqual({ next_action: 'none' })
+  expect(nextAction('state_stale')).toEqual({ next_action: 'retry', retry_after: 1 })
+})
