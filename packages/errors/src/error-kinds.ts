@@ -32,6 +32,11 @@ export const errorKinds = {
   token_malformed: { status: 401, retryable: false, title: 'The token is not well formed' },
   token_expired: { status: 401, retryable: false, title: 'The token is not valid at this time' },
   token_audience_wrong: { status: 401, retryable: false, title: 'The token is meant for somebody else' },
+  attestation_unavailable: {
+    status: 503,
+    retryable: true,
+    title: 'The keys of the authority that vouches for the workload cannot be had',
+  },
   token_replayed: { status: 401, retryable: false, title: 'The token was used before' },
 
   // Asking and approving

@@ -1,0 +1,130 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Agent } from '@bailiwick/contracts'
+import { afterAll, describe, expect, it } from 'vitest'
+import { sha256 } from '../base64url.ts'
+import { signClientAssertion } from '../client-assertion.ts'
+import { generateKey } from '../keys.ts'
+import { type AttestorWorkshop, attestorContract, type TokenWishes } from './attestor.contract.ts'
+import { Attestors } from './attestors.ts'
+import { Authority, agentId, anAgent, audience, now, seconds, workloadKey } from './authority.fixture.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'attestors-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const clock = { monotonic: () => 0 }
+const [real, forger] = [await Authority.open(), await Authority.open()]
+const key = workloadKey.kid
+const file = join(folder, 'bundle.json')
+writeFileSync(file, real.set('jwt-svid'))
+const jwks = join(folder, 'jwks.json')
+writeFileSync(jwks, real.set('sig'))
+
+const times = ({ expired = false }: TokenWishes) => ({
+  iat: seconds(now) - 700,
+  exp: seconds(now) + (expired ? -1 : 300),
+})
+
+const workshop = (agent: Agent, token: AttestorWorkshop['token'], attestors = new Attestors({ clock })) =>
+  ({ attestor: attestors, agent, audience, now, key, token }) satisfies AttestorWorkshop
+
+describe('JWT-SVID', () => {
+  const agent = anAgent({ kind: 'jwt_svid', bundle: { file } })
+  attestorContract(async () =>
+    workshop(agent, (wishes = {}) =>
+      (wishes.forged ? forger : real).sign(
+        {
+          sub: `${wishes.agent ?? agentId}/${wishes.instance ?? 'one'}`,
+          aud: [wishes.audience ?? audience],
+          ...times(wishes),
+        },
+        { typ: 'JWT' },
+      ),
+    ),
+  )
+})
+
+describe('OIDC', () => {
+  const agent = anAgent({
+    kind: 'oidc',
+    issuer: 'https://kubernetes.default.svc',
+    jwks: { file: jwks },
+    audience,
+    claims: { '/sub': 'system:serviceaccount:finance:ledger', '/kubernetes.io/namespace': ['finance', 'accounts'] },
+    instance_claim: '/kubernetes.io/pod/name',
+  })
+  const claims = (wishes: TokenWishes): Record<string, unknown> => ({
+    iss: 'https://kubernetes.default.svc',
+    // An OIDC token names an agent by what its registration requires of the claims.
+    sub: wishes.agent === undefined ? 'system:serviceaccount:finance:ledger' : 'system:serviceaccount:finance:other',
+    aud: wishes.audience ?? audience,
+    'kubernetes.io': { namespace: 'finance', pod: { name: wishes.instance ?? 'one' } },
+    ...times(wishes),
+  })
+  attestorContract(async () => workshop(agent, (wishes = {}) => (wishes.forged ? forger : real).sign(claims(wishes))))
+
+  it.each<[string, Record<string, unknown>]>([
+    ['another issuer', { iss: 'https://kubernetes.default.svc/' }],
+    ['a required claim that is missing', { 'kubernetes.io': { pod: { name: 'one' } } }],
+    ['a required claim of another value', { 'kubernetes.io': { namespace: 'sales', pod: { name: 'one' } } }],
+    ['more than one audience', { aud: [audience, 'https://elsewhere.example'] }],
+    ['no exp', { exp: undefined }],
+    ['an exp over a day away', { exp: seconds(now) + 100_000 }],
+  ])('refuses %s', async (_, change) => {
+    const token = await real.sign({ ...claims({}), ...change })
+    expect(await new Attestors({ clock }).attest(token, { agent, audiences: [audience], now, key })).toMatchObject({
+      ok: false,
+    })
+  })
+})
+
+describe('registered key', () => {
+  const keys = ['one', 'two'].map((instance) => ({ instance, jwk: workloadKey.publicJwk }))
+  const agent = anAgent({ kind: 'registered_key', keys })
+  let serial = 0
+  attestorContract(async () =>
+    workshop(agent, async (wishes = {}) => {
+      const id = `${wishes.agent ?? agentId}/${wishes.instance ?? 'one'}`
+      const iat = seconds(now) - 200
+      const exp = wishes.expired ? iat + 60 : iat + 400
+      const claims = { iss: id, sub: id, aud: wishes.audience ?? audience, iat, exp, jti: `assertion-${++serial}` }
+      try {
+        return signClientAssertion(claims, wishes.forged ? generateKey('agent') : workloadKey)
+      } catch {
+        return 'an id that no client assertion can hold'
+      }
+    }),
+  )
+})
+
+describe('join token', () => {
+  let serial = 0
+  attestorContract(async () => {
+    const attestors = new Attestors({ clock })
+    const agent = anAgent({ kind: 'join_token' })
+    const token: AttestorWorkshop['token'] = async (wishes = {}) => {
+      const secret = `secret-${++serial}`
+      const instance = `${wishes.agent ?? agentId}/${wishes.instance ?? 'one'}`
+      // Each service is told the hash of its own secret alone.
+      if (!wishes.forged && wishes.audience === undefined)
+        attestors.joinTokens.offer(
+          { tokenHash: sha256(secret), instance, expiresAt: wishes.expired ? now : now + 600_000 },
+          now - 1,
+        )
+      return secret
+    }
+    return workshop(agent, token, attestors)
+  })
+
+  it('can be redeemed for minutes only, and then goes on with its key for 8 h', async () => {
+    const attestors = new Attestors({ clock })
+    const agent = anAgent({ kind: 'join_token' })
+    const offer = { tokenHash: sha256('secret'), instance: `${agentId}/one`, expiresAt: now + 600_000 }
+    attestors.joinTokens.offer(offer, now)
+    const at = (ms: number) => attestors.attest('secret', { agent, audiences: [], now: now + ms, key })
+    expect(await at(600_000)).toMatchObject({ ok: false, code: 'token_expired' })
+    expect(await at(599_999)).toMatchObject({ ok: true })
+    expect(await at(3_600_000)).toMatchObject({ ok: true })
+    expect(await at(600_000 + 8 * 3_600_000)).toMatchObject({ ok: false, code: 'token_expired' })
+  })
+})

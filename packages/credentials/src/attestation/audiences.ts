@@ -1,0 +1,15 @@
+import type { Agent } from '@bailiwick/contracts'
+
+/** Who takes a token: approval with a request, or the issuer at its token endpoint. */
+export type Taker = 'access-requests' | 'token'
+
+/**
+ * The names under which an agent's tokens are taken. Approval and the issuer have different ones, so that approval, taken over, cannot
+ * show the issuer a token that was shown to it, with a key of its own. With `oidc` the registered audience stands
+ * for the public address.
+ */
+export function audiencesOf({ attestor }: Agent, publicUrl: string, taker: Taker): readonly string[] {
+  const base = attestor.kind === 'oidc' ? attestor.audience : publicUrl
+  if (taker === 'access-requests') return [`${base.replace(/\/$/, '')}/access/v1/requests`]
+  return attestor.kind === 'oidc' ? [base] : [base, `${base.replace(/\/$/, '')}/oauth/token`]
+}

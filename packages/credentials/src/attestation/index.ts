@@ -1,0 +1,3 @@
+export type { Attested, Attestor, Presented } from './attestor.ts'
+export { Attestors } from './attestors.ts'
+export { audiencesOf, type Taker } from './audiences.ts'
