@@ -4,9 +4,10 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-const examples = join(import.meta.dirname, '../../examples/consumers')
-export const python = join(examples, 'python')
-export const go = join(examples, 'go')
+const examples = join(import.meta.dirname, '../../examples')
+export const python = join(examples, 'consumers/python')
+export const go = join(examples, 'consumers/go')
+export const verifiers = join(examples, 'verifiers/python')
 
 export interface Ended {
   code: number
@@ -51,9 +52,9 @@ export function missingPrograms(): string[] {
   ]
 }
 
-/** A Python that has what requirements.txt pins, and nothing else; made once for each content of that file. */
-export async function pythonWithPackages(): Promise<string> {
-  const requirements = join(python, 'requirements.txt')
+/** A Python that has what the folder's requirements.txt pins, and nothing else; made once for each content of that file. */
+export async function pythonWithPackages(folderOfProgram = python): Promise<string> {
+  const requirements = join(folderOfProgram, 'requirements.txt')
   const name = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 16)
   const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'bailiwick', `consumers-python-${name}`)
   const found = join(folder, 'bin/python')

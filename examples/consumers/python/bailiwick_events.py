@@ -25,6 +25,7 @@ SERVICE_OF = {
     "credential": "issuer",
     "issuer-event": "issuer",
     "approval-event": "approval",
+    "notification": "approval",
     "pdp-event": "policy-decision",
     "permit": "policy-decision",
     "binding-token": "policy-decision",
@@ -33,12 +34,20 @@ SERVICE_OF = {
 TYPES = {
     "registry.v1": {
         f"{entity}.{verb}"
-        for entity in "service-key agent approver rule tool-server enforcement-point policy-set".split()
+        for entity in "service-key agent approver rule tool-server enforcement-point recovery policy-set".split()
         for verb in ("registered", "changed", "retired")
     },
     "decisions.v1": {
         "decision.allowed", "decision.denied", "decision.abandoned",
         "outcome.reported", "outcome.missing", "denials.summarised",
+    },
+    "approvals.v1": {
+        "request.received", "request.endorsed", "request.approved", "request.denied", "request.expired",
+        "request.cancelled", "request.withdrawn", "enrolment.offered", "revocation.requested",
+    },
+    "grants.v1": {
+        "grant.created", "grant.completed", "grant.expired", "grant.suspended", "grant.resumed", "grant.rebound",
+        "delegation.redeemed", "credential.intended", "credential.issued", "credential.refused",
     },
 }  # fmt: skip
 

@@ -1,0 +1,159 @@
+"""Who and what was enrolled when: registry.v1 from its first leaf, each change back to the trust anchor (DESIGN section 3)."""
+
+from datetime import datetime
+
+from bailiwick_events import KeyRing, Refused
+from jcs import jcs, jcs_hash
+from signatures import Fault, claims, signers
+
+LEEWAY = 5_000  # ms that the clock of whoever rendered a statement may be ahead
+RECOVERY_DELAY = 24 * 3600 * 1000
+WINDOW_ENDS = float("inf")
+
+
+class Registry:
+    def __init__(self, trust: dict):
+        self.trust = trust
+        self.changes = 0
+        self._versions: dict[tuple[str, str], list[tuple[int, dict | None, int]]] = {}
+        self._recovered: set[str] = set()
+
+    def read(self, keys: KeyRing, record_key: str, entry: bytes, event: dict) -> None:
+        """Folds one event. Raises Refused or Fault for one that nobody was allowed to write."""
+        keys.read_registry(record_key, entry)
+        said, version, at = event["data"], event.get("version"), ms(event["time"])
+        entity, value = said["entity"], said.get("value")
+        name = (entity["type"], entity["id"])
+        versions = self._versions.setdefault(name, [])
+        known_version, known = versions[-1][:2] if versions else (0, None)
+        if type(version) is int and version <= known_version:
+            return  # void: another writer was first
+        verb = "retired" if value is None else "registered" if known is None else "changed"
+        if version != known_version + 1 or event["type"] != f"{entity['type']}.{verb}":
+            raise Fault(f"{event['type']}, version {version}, after version {known_version}")
+        before, after = (jcs_hash(known) if known else None), said.get("hash")
+        if (value is None and known is None) or after != (jcs_hash(value) if value else None):
+            raise Fault("the hash is not that of the value")
+        if value is not None and value["id"] != entity["id"]:
+            raise Fault("the value has another id")
+        change = {"type": name[0], "id": name[1], "version": version, "before": before, "after": after}
+        self._authorise(said["authorization"], change, value, at)
+        versions.append((version, value, at))
+        self.changes += 1
+
+    def at(self, kind: str, time: float = WINDOW_ENDS) -> dict[str, dict]:
+        """Every entity of this type as it was then, by id."""
+        found = {}
+        for (type_, id_), versions in self._versions.items():
+            then = [value for _, value, at in versions if at <= time]
+            if type_ == kind and then and then[-1] is not None:
+                found[id_] = then[-1]
+        return found
+
+    def _authorise(self, by: dict, change: dict, value: dict | None, at: int) -> None:
+        if change["type"] == "approver" and value is not None:
+            self._passkeys_are_nobody_elses(value)
+        enrolled = any(kind == "approver" and versions for (kind, _), versions in self._versions.items())
+        if by["kind"] == "root":
+            self._by_root(by["jws"], change, enrolled)
+        elif by["kind"] == "invitation":
+            if change["type"] != "approver" or change["version"] != 1 or enrolled:
+                raise Fault("the invitation makes the first approver, once")
+            self._person_signed(self.trust["invitation"]["jwk"], by["jws"], value)
+        elif by["kind"] == "recovery":
+            self._by_recovery(by, change, value, at)
+        elif by["kind"] == "approvers":
+            self._by_approvers(by, change, at)
+        else:
+            raise Fault("an authorization of no known kind")
+
+    def _by_root(self, jws: str, change: dict, enrolled: bool) -> None:
+        said = claims(jws, self.trust["root"]["jwk"], "bailiwick-genesis+jws")
+        names = {
+            "installation": self.trust["installation"],
+            "entity_type": change["type"],
+            "entity_id": change["id"],
+            "version": change["version"],
+            "after": change["after"],
+        }
+        if said != names:
+            raise Fault("the root signed another change")
+        # Service keys rotate, and passkeys may all be lost, at any time; all else is genesis, before anybody is enrolled.
+        if change["type"] == "approver" or (
+            change["type"] not in ("service-key", "recovery") and (enrolled or change["version"] != 1)
+        ):
+            raise Fault("the root may not change this any more")
+
+    def _by_recovery(self, by: dict, change: dict, value: dict | None, at: int) -> None:
+        """Whoever holds the recovery's key enrols the one person that it names, a day after it was announced, once."""
+        recovery = self.at("recovery").get(by["recovery"])
+        announced = self._versions.get(("recovery", by["recovery"]))
+        if recovery is None or announced is None or value is None or change["type"] != "approver":
+            raise Fault("there is no such recovery")
+        if at < announced[0][2] + RECOVERY_DELAY or by["recovery"] in self._recovered:
+            raise Fault("the recovery is not a day old, or was used")
+        named = (recovery["approver_id"], recovery["name"], sorted(recovery["groups"]))
+        if named != (value["id"], value["name"], sorted(value["groups"])):
+            raise Fault("the recovery is for somebody else")
+        self._person_signed(recovery["jwk"], by["jws"], value)
+        self._recovered.add(by["recovery"])
+
+    def _person_signed(self, jwk: dict, jws: str, value: dict) -> None:
+        if len(value["credentials"]) != 1:
+            raise Fault("an invitation is for exactly one passkey")
+        passkey = value["credentials"][0]
+        invited = {
+            "installation": self.trust["installation"],
+            "approver_id": value["id"],
+            "name": value["name"],
+            "groups": value["groups"],
+            "credential_id": passkey["credential_id"],
+            "public_key": passkey["public_key"],
+        }
+        if jcs(claims(jws, jwk, "bailiwick-invitation+jws")) != jcs(invited):
+            raise Fault("the invitation is for another passkey or person")
+
+    def _by_approvers(self, by: dict, change: dict, at: int) -> None:
+        statement = by["statement"]
+        approvers = self.at("approver")
+        if statement["kind"] != "registry" or statement["installation"] != self.trust["installation"]:
+            raise Fault("a statement of another kind or installation")
+        if ms(statement["issued_at"]) > at + LEEWAY or at >= ms(statement["not_after"]):
+            raise Fault("the statement was not in force then")
+        named = {name: value for name, value in change.items() if value is not None}
+        if named not in statement["entities"]:
+            raise Fault("approvers signed another change")
+        people = signers(statement, by["assertions"], approvers, self.trust)
+        self.judge_change(statement, people, WINDOW_ENDS)
+
+    def judge_change(self, statement: dict, people: dict[str, dict], time: float) -> str:
+        """Enough people of the group, and not the proposer alone. Gives the quorum in words."""
+        rule = self.at("rule", time).get("registry")
+        quorum = rule["approvers"]["quorum"] if rule else 1
+        if rule and not all(rule["approvers"]["group"] in person["groups"] for person in people.values()):
+            raise Fault("a signer is not in the group")
+        if len(people) < quorum:
+            raise Fault(f"{len(people)} of {quorum} people")
+        # The first person has nobody to ask, and may enrol the second alone: that, and nothing else.
+        entities = statement["entities"]
+        enrols_second = len(self.at("approver", time)) == 1 and all(
+            each["type"] == "approver" and each["version"] == 1 and "after" in each for each in entities
+        )
+        alone = set(people) <= {statement["proposer"]}
+        if alone and not self.trust["single_operator"] and not enrols_second:
+            raise Fault("nobody but the proposer approved it")
+        return f"{len(people)} of {quorum}"
+
+    def _passkeys_are_nobody_elses(self, value: dict) -> None:
+        for other in self.at("approver").values():
+            theirs = {passkey[name] for passkey in other["credentials"] for name in ("public_key", "credential_id")}
+            mine = {passkey[name] for passkey in value["credentials"] for name in ("public_key", "credential_id")}
+            if other["id"] != value["id"] and theirs & mine:
+                raise Fault("a passkey of another approver")
+
+
+def ms(time: str) -> int:
+    try:
+        return round(datetime.fromisoformat(time).timestamp() * 1000)
+    except (TypeError, ValueError):
+        raise Refused("event_malformed") from None

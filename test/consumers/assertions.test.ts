@@ -1,0 +1,222 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { verifyRegistration } from '@bailiwick/approval-statement'
+import { type Approver, type Envelope, encodeEnvelope, type Rule } from '@bailiwick/contracts'
+import { jcsHash, readKeyFile, signEvent } from '@bailiwick/credentials'
+import { keyFileNames, paths } from '@bailiwick/installation'
+import { sample } from '@bailiwick/standalone/sample'
+import { type SoftwarePasskey, softwarePasskey } from '@bailiwick/testkit'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { eventually, Scene } from '../abuse/scene.ts'
+import { readLog } from '../audit/read-log.ts'
+import { writeLog } from '../audit/write-log.ts'
+import { missingPrograms, pythonWithPackages, run, verifiers } from './programs.ts'
+
+const missing = missingPrograms().filter((program) => program.startsWith('python3'))
+
+describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independent check of every approval', () => {
+  const data = mkdtempSync(join(tmpdir(), 'bailiwick-'))
+  let python = ''
+  let entries: Uint8Array[] = []
+  beforeAll(async () => {
+    python = await pythonWithPackages(verifiers)
+    entries = await approvedLog(data)
+  }, 300_000)
+  afterAll(() => rmSync(data, { recursive: true, force: true }))
+
+  const check = async (leaves: readonly Uint8Array[]) => {
+    writeLog(data, leaves)
+    const { code, out, err } = await run(python, [join(verifiers, 'verify_approvals.py'), '--data', data])
+    return { code, lines: out.trim().split('\n').sort(), err }
+  }
+  /** A log in which a stolen approval service says something else in one of its events; signed and certified all the same. */
+  const told = (type: string, nth: number, lie: (data: Said) => void) => {
+    const key = readKeyFile(paths(data).keys('approval'), keyFileNames['approval-event'], 'approval-event')
+    const at = placesOf(entries, type)[nth] ?? -1
+    return entries.map((bytes, index) => {
+      if (index !== at) return bytes
+      const { jws: _, ...event } = read(bytes)
+      lie(event.data as never)
+      return signEvent(encodeEnvelope(event as never), key)
+    })
+  }
+  const approvals = () => placesOf(entries, 'request.approved').map((at) => read(entries[at]).data as never as Said)
+
+  it('finds each of them signed by the right people, back to the trust anchor (V3)', async () => {
+    const { code, lines, err } = await check(entries)
+    expect([code, err]).toEqual([0, expect.stringMatching(/: 6 good, 0 void; 0 faults \(one person suffices/)])
+    const said = lines.map((line) => line.split('\t'))
+    expect(said.map(([, verdict, what, , people, quorum]) => [verdict, what, people, quorum])).toEqual([
+      ['OK', 'approved', 'owner', '1 of 1'],
+      ['OK', 'approved', 'owner', '1 of 1'],
+      ['OK', 'approved', 'owner', '1 of 1'],
+      ['OK', 'approved', 'owner', '1 of 1'],
+      ['OK', 'endorsed', 'owner', '1 of 2'],
+      ['OK', 'approved', 'eve,owner', '2 of 2'],
+    ])
+  })
+
+  it.each<[name: string, detail: RegExp, lie: () => Uint8Array[]]>([
+    [
+      'an assertion of another statement',
+      /challenge was not expected/,
+      () =>
+        told('request.approved', 1, (said) => {
+          said.assertions = approvals()[0]?.assertions ?? []
+        }),
+    ],
+    [
+      'an assertion by somebody whom nobody verified',
+      /user was not verified/,
+      () => told('request.approved', 1, ({ assertions }) => withoutUserVerification(assertions[0])),
+    ],
+    [
+      'the name of another approver on an assertion',
+      /Could not verify authentication signature/,
+      () =>
+        told('request.approved', 4, ({ assertions: [first, second] }) => {
+          if (first && second) first.credential_id = second.credential_id
+        }),
+    ],
+    [
+      'one assertion for two',
+      /\t1 of 2 people/,
+      () => told('request.approved', 4, ({ assertions }) => void assertions.pop()),
+    ],
+    [
+      'one person twice',
+      /\t1 of 2 people/,
+      () => told('request.approved', 4, ({ assertions: [first, second] }) => void Object.assign(second ?? {}, first)),
+    ],
+    [
+      'an endorsement that was taken out of the log',
+      /version 3 where 2 is next/,
+      () => entries.filter((_, index) => index !== placesOf(entries, 'request.endorsed')[0]),
+    ],
+    [
+      'a statement that was widened after it was signed',
+      /hash is not that of the statement/,
+      () =>
+        told('request.approved', 1, ({ statement }) => {
+          statement.not_after = '2099-01-01T00:00:00.000Z'
+        }),
+    ],
+    [
+      'a widened statement whose hash fits again',
+      /challenge was not expected/,
+      () =>
+        told('request.approved', 1, (said) => {
+          said.statement.nonce = randomBytes(16).toString('base64url')
+          said.statement_hash = jcsHash(said.statement)
+        }),
+    ],
+    [
+      'an event that the holder of no key wrote',
+      /signature_invalid/,
+      () => entries.map((bytes, at) => (at === placesOf(entries, 'request.approved')[2] ? flipped(bytes) : bytes)),
+    ],
+  ])('sees %s (V3, V10)', async (_, detail, lie) => {
+    const { code, lines } = await check(lie())
+    expect(lines.filter((line) => line.includes('\tBAD\t'))).toContainEqual(expect.stringMatching(detail))
+    expect(code).toBe(1)
+  })
+
+  it('believes no log that its key did not sign, and no approver whom the anchor does not lead to (V14)', async () => {
+    writeLog(data, entries)
+    const elsewhere = mkdtempSync(join(tmpdir(), 'bailiwick-'))
+    try {
+      await using other = await Scene.open({ data: elsewhere })
+      const [log, trust] = [paths(data).log, paths(other.system.data).trust]
+      const { code, err } = await run(python, [join(verifiers, 'verify_approvals.py'), '--log', log, '--trust', trust])
+      expect([code, err]).toEqual([2, expect.stringMatching(/log's key did not sign/)])
+    } finally {
+      rmSync(elsewhere, { recursive: true, force: true })
+    }
+    const withoutEve = entries.filter((bytes) => !(read(bytes).type === 'approver.registered' && isEve(bytes)))
+    expect((await check(withoutEve)).code).toBe(1)
+  })
+})
+
+interface Said {
+  statement: Record<string, unknown>
+  statement_hash: string
+  assertions: { credential_id: string; authenticator_data: string }[]
+}
+
+const read = (bytes: Uint8Array | undefined) => JSON.parse(Buffer.from(bytes ?? []).toString()) as Envelope
+/** In the order of their time: requests of several partitions come into the log as they come. */
+const placesOf = (entries: readonly Uint8Array[], type: string) =>
+  entries
+    .flatMap((bytes, index) => (read(bytes).type === type ? [{ index, time: read(bytes).time }] : []))
+    .sort((a, b) => (a.time < b.time ? -1 : 1))
+    .map(({ index }) => index)
+const isEve = (bytes: Uint8Array) => Buffer.from(bytes).includes('"id":"eve"')
+const flipped = (bytes: Uint8Array) => Buffer.from(Buffer.from(bytes).toString().replace('"version":2', '"version":3'))
+
+function withoutUserVerification(assertion: { authenticator_data: string } | undefined): void {
+  const data = Buffer.from(assertion?.authenticator_data ?? '', 'base64url')
+  data.writeUInt8(data.readUInt8(32) & ~0x04, 32)
+  if (assertion) assertion.authenticator_data = data.toString('base64url')
+}
+
+/** What a system writes in which two tasks, then two changes of the registry, then a task by two people are approved. */
+async function approvedLog(data: string): Promise<Uint8Array[]> {
+  await using scene = await Scene.open({ data })
+  await scene.granted()
+  await scene.granted(scene.agent('forecaster'))
+  const passkey = softwarePasskey({ rpId: 'localhost', origin: scene.url })
+  const challenge = randomBytes(32)
+  const made = await verifyRegistration({
+    response: passkey.register(challenge),
+    challenge: challenge.toString('base64url'),
+    rpId: 'localhost',
+    origins: [scene.url],
+  })
+  if (!made.ok) throw new Error(made.detail)
+  const credentials = [{ ...made.passkey, registered_at: new Date().toISOString() }]
+  await changed(scene, 'approver', { id: 'eve', name: 'Eve', groups: [sample.group], credentials })
+  const rule = scene.ledger.registry.get('rule', 'tasks')
+  if (rule === undefined) throw new Error('no rule')
+  await changed(scene, 'rule', { ...rule, approvers: { ...rule.approvers, quorum: 2 } })
+  const requestId = await scene.asked()
+  const rendered = await scene.approver.approve(requestId)
+  expect(rendered.status).toBe('endorsed')
+  expect(await approveToo(scene, passkey, requestId)).toBe('approved')
+  const { findings } = await scene.audited()
+  expect(findings).toEqual([])
+  return (await readLog(paths(data).log, scene.system.trust.log.vkey)).entries
+}
+
+async function changed(scene: Scene, type: 'approver' | 'rule', value: Approver | Rule): Promise<void> {
+  const { registry } = scene.ledger
+  const before = registry.record(type, value.id)?.version ?? 0
+  const payload = { proposer: 'operator', entities: [{ type, id: value.id, value }] }
+  const url = '/operator/registry/changes'
+  const proposed = await scene.system.host.operator.inject({ method: 'POST', url, payload })
+  await scene.approver.approve(proposed.json().request_id)
+  await eventually('the registry changed', () => (registry.record(type, value.id)?.version ?? 0) > before || undefined)
+}
+
+/** A second person's browser signs the statement that the first one signed. */
+async function approveToo({ url }: Scene, passkey: SoftwarePasskey, requestId: string): Promise<string> {
+  let cookie = ''
+  const post = async (path: string, body: object) => {
+    const headers = { 'content-type': 'application/json', origin: url, cookie }
+    const answer = await fetch(`${url}/console/api/${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+    cookie = answer.headers.getSetCookie()[0]?.split(';')[0] ?? cookie
+    return (await answer.json()) as { challenge: string; statement_hash: string; status: string } & SignInOffer
+  }
+  const signed = (challenge: string) => passkey.sign(Buffer.from(challenge, 'base64url'))
+  const { sign_in_id, options } = await post('session/options', {})
+  await post('session', { sign_in_id, assertion: signed(options.challenge) })
+  const { challenge, statement_hash } = await post(`requests/${requestId}/statement`, {})
+  const answer = await post(`requests/${requestId}/approve`, { statement_hash, assertion: signed(challenge) })
+  return answer.status
+}
+
+interface SignInOffer {
+  sign_in_id: string
+  options: { challenge: string }
+}
