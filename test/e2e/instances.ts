@@ -296,7 +296,13 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
       },
     }),
   approval: (host) =>
-    startApproval(host.settings, { ...host, keys: { event: host.key('approval', 'event', 'approval-event') } }),
+    startApproval(host.settings, {
+      ...host,
+      keys: {
+        event: host.key('approval', 'event', 'approval-event'),
+        notification: host.key('approval', 'notification', 'notification'),
+      },
+    }),
 }
 
 /** The same bus for several owners. */

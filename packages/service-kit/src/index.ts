@@ -24,9 +24,19 @@ export { assertListenerAllowed, assertSocketPath, isLoopback, listenOperator, ty
 export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } from './logger.ts'
 export { type Metrics, type MetricsOptions, metrics } from './metrics.ts'
 export { type ObservedProjection, observeProjection } from './observe-projection.ts'
+export { isPublicAddress } from './public-address.ts'
 export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'
 export { type RandomSource, seededRandom, systemRandom } from './random.ts'
 export { type Rated, RateLimiter, type RateLimits } from './rate.ts'
+export {
+  type Lookup,
+  type Post,
+  type Posted,
+  type SafePost,
+  type SafePostOptions,
+  safePost,
+  safeUrl,
+} from './safe-post.ts'
 export { type BusSetting, commonSettings, duration, type GrantStoreSetting, type TlsSetting } from './settings.ts'
 export { type Standing, showStanding } from './standing.ts'
 export { parseStrictJson, parseStrictJsonText, type StrictJson, type StrictJsonOptions } from './strict-json.ts'

@@ -115,7 +115,10 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
       {
         bus,
         trust,
-        keys: { event: readKeyFile(at.keys('approval'), 'event', 'approval-event') },
+        keys: {
+          event: readKeyFile(at.keys('approval'), 'event', 'approval-event'),
+          notification: readKeyFile(at.keys('approval'), 'notification', 'notification'),
+        },
         clock,
         random: systemRandom,
         logger: log,

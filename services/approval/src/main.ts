@@ -9,7 +9,13 @@ process.exitCode = await runService({
   start: (config, host) =>
     startApproval(
       { ...host.settings, requestLifeSeconds: config.BAILIWICK_REQUEST_SECONDS },
-      { ...host, keys: { event: host.key('approval', 'event', 'approval-event') } },
+      {
+        ...host,
+        keys: {
+          event: host.key('approval', 'event', 'approval-event'),
+          notification: host.key('approval', 'notification', 'notification'),
+        },
+      },
     ),
   complain: (line) => console.error(line),
 })

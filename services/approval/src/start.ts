@@ -17,7 +17,7 @@ import { Sessions } from './sessions.ts'
 import { SignCounts } from './sign-counts.ts'
 
 export interface ApprovalAdapters extends Omit<Adapters, 'data'> {
-  keys: { event: SigningKey<'approval-event'> }
+  keys: { event: SigningKey<'approval-event'>; notification: SigningKey<'notification'> }
 }
 
 const sweepEveryMs = 1000

@@ -69,7 +69,13 @@ export async function startStandalone(
     }),
   )
   started.use(
-    await startApproval(settings, { ...host, keys: { event: host.key('approval', 'event', 'approval-event') } }),
+    await startApproval(settings, {
+      ...host,
+      keys: {
+        event: host.key('approval', 'event', 'approval-event'),
+        notification: host.key('approval', 'notification', 'notification'),
+      },
+    }),
   )
   const owned = started.move()
   return { evidence, policyDecision, [Symbol.asyncDispose]: () => owned.disposeAsync() }

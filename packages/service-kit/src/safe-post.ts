@@ -1,0 +1,174 @@
+import { lookup as systemLookup } from 'node:dns/promises'
+import { request } from 'node:http'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { isPublicAddress } from './public-address.ts'
+
+/** Where a name leads, as `dns.lookup` with `all`. */
+export type Lookup = (host: string) => Promise<readonly { address: string }[]>
+
+export interface SafePostOptions {
+  lookup?: Lookup
+  /** Opens a connection to an address that was found public; a test leads it elsewhere. */
+  dial?: (address: string, port: number) => Socket
+  /** Certificates that are believed besides the system's; a test's. */
+  ca?: string
+  /** For all of it, from the lookup to the last byte of the answer: 10 s unless told. */
+  deadlineMs?: number
+}
+
+export interface Post {
+  url: string
+  headers: Readonly<Record<string, string>>
+  body: string | Uint8Array
+}
+
+/** What came of it. `delivered` is any 2xx; the answer's body is read to its end or its bound, and never given to anybody. */
+export type Posted =
+  | { outcome: 'delivered'; status: number }
+  /** It may work later. */
+  | { outcome: 'failed'; why: 'unreachable' | 'late' | 'answer_too_large' | 'status'; status?: number }
+  /** It was not sent, and never will be. */
+  | { outcome: 'forbidden'; why: 'url' | 'address' }
+
+export type SafePost = (post: Post) => Promise<Posted>
+
+const longestBody = 65_536
+const longestAnswer = 65_536
+const addressesTried = 3
+
+/**
+ * Sends to where somebody else said, so that it leads nowhere inside (server-side request forgery): https only, no
+ * credentials in the URL, and a connection to an address that was looked up once, here, and found public. The name is not
+ * resolved again, so that a name server that answers differently the second time (DNS rebinding) gains nothing; one name
+ * with one address inside is refused whole. No redirect is followed, no proxy asked, no connection kept.
+ */
+export function safePost(options: SafePostOptions = {}): SafePost {
+  const { deadlineMs = 10_000 } = options
+  return async (post) => {
+    const url = safeUrl(post.url)
+    if (url === undefined || Buffer.byteLength(post.body) > longestBody) return { outcome: 'forbidden', why: 'url' }
+    const late = AbortSignal.timeout(deadlineMs)
+    try {
+      const addresses = await unlessLate(addressesOf(url, options.lookup ?? allAddresses), late)
+      if (addresses.length === 0) return { outcome: 'failed', why: 'unreachable' }
+      if (!addresses.every(isPublicAddress)) return { outcome: 'forbidden', why: 'address' }
+      const socket = await open(url, addresses.slice(0, addressesTried), options, late)
+      return await send(url, post, socket, late)
+    } catch {
+      return { outcome: 'failed', why: late.aborted ? 'late' : 'unreachable' }
+    }
+  }
+}
+
+/**
+ * A URL that may be posted to, as WHATWG reads it: undefined unless https, with no credentials and no fragment. Numbers that
+ * are addresses in disguise (`0x7f.1`, `2130706433`) come out as addresses, and dots in paths are resolved.
+ */
+export function safeUrl(text: string): URL | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || url.protocol !== 'https:' || url.hostname === '') return undefined
+  // An empty `@` or `#` leaves no trace in the parsed URL, and says that somebody tries something.
+  if (url.username !== '' || url.password !== '' || text.includes('#') || /^[^/]*\/\/[^/?]*@/.test(text))
+    return undefined
+  return url
+}
+
+async function addressesOf(url: URL, lookup: Lookup): Promise<string[]> {
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  if (isIP(host) !== 0) return [host] // no resolver would be asked: it is judged as it stands
+  return (await lookup(host)).map(({ address }) => address)
+}
+
+const allAddresses: Lookup = (host) => systemLookup(host, { all: true })
+
+async function open(url: URL, addresses: string[], options: SafePostOptions, late: AbortSignal): Promise<TLSSocket> {
+  let failure: unknown
+  for (const address of addresses) {
+    try {
+      return await openTo(url, address, options, late)
+    } catch (error) {
+      failure = error
+      if (late.aborted) break
+    }
+  }
+  throw failure
+}
+
+function openTo(url: URL, address: string, { dial, ca }: SafePostOptions, late: AbortSignal): Promise<TLSSocket> {
+  const port = url.port === '' ? 443 : Number(url.port)
+  const tcp = dial?.(address, port) ?? connectTcp({ host: address, port })
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const tls = connectTls({
+    socket: tcp,
+    ...(isIP(host) === 0 ? { servername: host } : { host }),
+    ALPNProtocols: ['http/1.1'],
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: true, // whatever the environment says
+    ...(ca === undefined ? {} : { ca }),
+  })
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) => {
+      late.removeEventListener('abort', abort)
+      tcp.destroy()
+      tls.destroy()
+      reject(error)
+    }
+    const abort = () => fail(late.reason)
+    if (late.aborted) return abort()
+    late.addEventListener('abort', abort, { once: true })
+    // For as long as they live: an error that nobody hears would end the process.
+    tcp.on('error', fail)
+    tls.on('error', fail)
+    tls.once('close', () => fail(new Error('closed')))
+    tls.once('secureConnect', () => {
+      late.removeEventListener('abort', abort)
+      resolve(tls)
+    })
+  })
+}
+
+function send(url: URL, { headers, body }: Post, socket: TLSSocket, late: AbortSignal): Promise<Posted> {
+  return new Promise((resolve, reject) => {
+    const end = (posted: Posted) => {
+      socket.destroy()
+      resolve(posted)
+    }
+    const sent = request({
+      createConnection: () => socket,
+      method: 'POST',
+      path: `${url.pathname}${url.search}`,
+      headers: { ...headers, host: url.host, 'content-length': String(Buffer.byteLength(body)), connection: 'close' },
+      signal: late,
+      maxHeaderSize: 16_384,
+    })
+    sent.once('error', (error) => {
+      socket.destroy()
+      reject(error)
+    })
+    sent.once('response', (answer) => {
+      const status = answer.statusCode ?? 0
+      let length = 0
+      answer.on('data', (chunk: Buffer) => {
+        length += chunk.length
+        if (length > longestAnswer) end({ outcome: 'failed', why: 'answer_too_large', status })
+      })
+      answer.once('error', reject)
+      answer.once('end', () =>
+        end(
+          status >= 200 && status < 300
+            ? { outcome: 'delivered', status }
+            : { outcome: 'failed', why: 'status', status },
+        ),
+      )
+    })
+    sent.end(body)
+  })
+}
+
+function unlessLate<T>(promise: Promise<T>, late: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(late.reason)
+  late.addEventListener('abort', abort, { once: true })
+  return Promise.race([promise, aborted]).finally(() => late.removeEventListener('abort', abort))
+}
