@@ -1,6 +1,7 @@
 import { type RegistryView, verifyAuthorization } from '@bailiwick/approval-statement'
 import type { Entity, EntityType } from '@bailiwick/contracts'
 import { anchorKey, jcsHash, type Trust } from '@bailiwick/credentials'
+import { Governance } from './governance.ts'
 import { type Finding, type Leaf, onTopic } from './leaf.ts'
 
 interface Version {
@@ -12,13 +13,18 @@ interface Version {
 /** The registry of the log, each version of each entity with its time. */
 export class Registry {
   readonly #versions = new Map<string, Version[]>()
+  readonly #governance: Governance
   readonly findings: Finding[] = []
   /** Indexes of the leaves without effect. */
   readonly void = new Set<number>()
 
+  private constructor(governance: Governance) {
+    this.#governance = governance
+  }
+
   /** Folds it from its first leaf. Every change that counts was authorised by what stood before it, back to the anchor. */
   static async read(leaves: readonly Leaf[], trust: Trust): Promise<Registry> {
-    const registry = new Registry()
+    const registry = new Registry(new Governance(trust, leaves))
     for (const leaf of onTopic(leaves, 'registry.v1')) await registry.#apply(leaf, trust)
     return registry
   }
@@ -38,6 +44,10 @@ export class Registry {
     const value: Entity | undefined = 'value' in event.data ? event.data.value : undefined
     const verb = value === undefined ? 'retired' : known?.value === undefined ? 'registered' : 'changed'
     if (event.type !== `${entity.type}.${verb}`) return refuse(`${event.type} where it is ${verb}`)
+    const before = this.viewAt(Number.POSITIVE_INFINITY)
+    const problem = this.#governance.problemOf(leaf, before)
+    if (problem !== undefined) return refuse(problem)
+    const { recoveries } = this.#governance
     const authorised = await verifyAuthorization({
       authorization,
       entity,
@@ -46,11 +56,12 @@ export class Registry {
       value,
       after: 'hash' in event.data ? event.data.hash : undefined,
       at,
-      registry: { ...this.viewAt(Number.POSITIVE_INFINITY), enrolled: this.#enrolled() },
+      registry: { ...before, enrolled: this.#enrolled(), recoveries },
       anchor: { trust, root: anchorKey(trust, 'root'), invitation: anchorKey(trust, 'invitation') },
     })
     if (!authorised.ok) return refuse(`${authorised.code}: ${authorised.detail}`)
     this.#versions.set(key, [...versions, { version, value, at }])
+    this.#governance.apply(leaf)
   }
 
   #enrolled(): boolean {

@@ -1,9 +1,11 @@
+export type { AuthorizationCheck, GovernedView, TakenRecovery } from './authorization-check.ts'
 export {
   type ApprovalFacts,
   buildApprovalStatement,
   buildRegistryStatement,
   type RegistryFacts,
 } from './build-statement.ts'
+export { type ChangeContent, contentProblem, enrolsSecond } from './change-content.ts'
 export { passkeyAlgorithms } from './cose-key.ts'
 export { grantOf, verifyGrantContent } from './grant-of.ts'
 export { matchRule, type RuleView, registryRuleId } from './match-rule.ts'
@@ -25,6 +27,7 @@ export {
   verifyAssertion,
   verifyChallenge,
 } from './verify-assertion.ts'
-export { type AuthorizationCheck, verifyAuthorization } from './verify-authorization.ts'
+export { verifyAuthorization } from './verify-authorization.ts'
+export { recoveryDelayMs } from './verify-enrolment.ts'
 export { type RegisteredPasskey, verifyRegistration } from './verify-registration.ts'
 export { type ApprovalTrust, verifySigners } from './verify-signers.ts'

@@ -10,9 +10,10 @@ import {
   type Trust,
 } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
+import type { AuthorizationCheck, TakenRecovery } from './authorization-check.ts'
 import { buildRegistryStatement, type RegistryFacts } from './build-statement.ts'
 import { agent, anApprover, aPasskey, aRule, byId, iso, now, type TestPasskey, trust } from './samples.test-data.ts'
-import { type AuthorizationCheck, verifyAuthorization } from './verify-authorization.ts'
+import { verifyAuthorization } from './verify-authorization.ts'
 
 const root = generateKey('root')
 const invitationKey = generateKey('invitation')
@@ -35,8 +36,9 @@ const keys = { anna: aPasskey(), ben: aPasskey(), carl: aPasskey() }
 const anna = anApprover('anna', ['registry'], keys.anna)
 const ben = anApprover('ben', ['registry', 'finance'], keys.ben)
 const carl = anApprover('carl', ['finance'], keys.carl)
-const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false }
-const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true }
+const recoveries: ReadonlyMap<string, TakenRecovery> = new Map()
+const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false, recoveries }
+const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true, recoveries }
 const governed = {
   ...living,
   rules: byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 1 } })),
@@ -271,4 +273,42 @@ it('gives no passkey a second name (V10)', async () => {
 it('answers a value that cannot be hashed', async () => {
   const hostile = { ...rule, value: aRule({ id: 'finance', match: { agents: ['\ud800'] } }) }
   expect(await verify(hostile, byApprovers([rule]))).toEqual(no('after: not the hash of the value'))
+})
+
+it('lets the first approver enrol the second alone, whatever the rule asks for, and nothing else (V3)', async () => {
+  const first = { ...living, approvers: byId(anna) }
+  const second = change('approver', ben)
+  const alone = (of: Change, ...more: Change[]) => byApprovers([of, ...more], [keys.anna], { proposer: 'anna' })
+  expect(await verify(second, alone(second), { registry: first })).toEqual(ok)
+  const rules = byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 2 } }))
+  expect(await verify(second, alone(second), { registry: { ...first, rules } })).toEqual(ok)
+  const nobody = no('approvers: nobody but the proposer')
+  expect(await verify(rule, alone(rule), { registry: first })).toEqual(nobody)
+  // Smuggled in beside the second approver, or after there are two.
+  expect(await verify(rule, alone(second, rule), { registry: first })).toEqual(nobody)
+  expect(await verify(second, alone(second, rule), { registry: first })).toEqual(nobody)
+  expect(await verify(second, alone(second), { registry: { ...living, approvers: byId(anna, carl) } })).toEqual(nobody)
+  const more = change('approver', anApprover('anna', ['registry'], keys.anna, aPasskey()), {
+    version: 2,
+    before: jcsHash(anna),
+  })
+  expect(await verify(more, alone(more), { registry: first })).toEqual(nobody)
+  // Whoever is let in needs the group's passkey all the same.
+  const governors = byId(aRule({ id: 'registry', approvers: { group: 'governors', quorum: 1 } }))
+  expect(await verify(second, alone(second), { registry: { ...first, rules: governors } })).toMatchObject({
+    code: 'approver_not_in_group',
+  })
+})
+
+it('leaves somebody who can approve, whoever signed: the last approver and the last passkey stay (V3)', async () => {
+  const end = (of: Approver) => ({ ...change('approver', of, { version: 2, before: jcsHash(of) }), ...nothing })
+  const nothing = { value: undefined, after: undefined }
+  const last = { ...living, approvers: byId(anna) }
+  const retired = end(anna)
+  expect(await verify(retired, byApprovers([retired]), { registry: last, anchor: singleOperator })).toEqual(
+    no('retires the last approver'),
+  )
+  expect(await verify(retired, byApprovers([retired], [keys.ben]))).toEqual(ok)
+  const bare = change('approver', { ...anna, credentials: [] }, { version: 2, before: jcsHash(anna) })
+  expect(await verify(bare, byApprovers([bare], [keys.ben]))).toEqual(no('value: an approver without a passkey'))
 })

@@ -32,7 +32,7 @@ export class Ledger {
   async apply(topic: TopicName, event: DecodedEvent, takenAt?: number): Promise<Verdict> {
     switch (topic) {
       case 'registry.v1':
-        return this.registry.apply(event as DecodedEvent<'registry.v1'>)
+        return this.registry.apply(event as DecodedEvent<'registry.v1'>, takenAt)
       case 'approvals.v1':
         return this.requests.apply(event as DecodedEvent<'approvals.v1'>)
       case 'grants.v1':

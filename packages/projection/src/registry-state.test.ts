@@ -130,6 +130,41 @@ describe('what it was', () => {
   })
 })
 
+describe('a recovery', () => {
+  const recovery = exampleOf('recovery')
+  const registered = (time: number) => change('registered', 'recovery', recovery, { time })
+  const known = (registry: RegistryState) => registry.view().recoveries.get(recovery.id)
+
+  it('runs from when it was there to be seen, whatever time its writer gave it (V3)', async () => {
+    const registry = new RegistryState(yes)
+    await registry.apply(registered(-1_000_000), noon + 5)
+    expect(known(registry)).toEqual({ value: recovery, takenAt: noon + 5, used: false })
+    const later = new RegistryState(yes)
+    await later.apply(registered(9), noon + 5)
+    expect(known(later)?.takenAt).toBe(noon + 9)
+  })
+
+  it('is remembered as used, and forgotten once it was retired (V10)', async () => {
+    const registry = new RegistryState(yes)
+    await registry.apply(registered(0))
+    const event = change('registered', 'approver', approver)
+    const authorization = { kind: 'recovery', recovery: recovery.id, jws: 'x' }
+    await registry.apply({ ...event, data: { ...event.data, authorization } as never })
+    expect(known(registry)?.used).toBe(true)
+    await registry.apply(change('retired', 'recovery', undefined, { version: 2 }))
+    expect(known(registry)).toBeUndefined()
+  })
+})
+
+it('what stands is what counted: the same once more is nothing new, anything else never stood', async () => {
+  const registry = new RegistryState(yes)
+  await registry.apply(change('registered', 'approver', named('A')))
+  await registry.apply(change('changed', 'approver', named('B'), { version: 2 }))
+  const stands = (name: string, version: number) =>
+    registry.stands(change('changed', 'approver', named(name), { version }).data, version)
+  expect([stands('A', 1), stands('B', 2), stands('B', 1), stands('C', 3)]).toEqual([true, true, false, false])
+})
+
 describe('who is who', () => {
   it('a passkey leads to its approver until that one, or the passkey, is gone', async () => {
     const registry = new RegistryState(yes)

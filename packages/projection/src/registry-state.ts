@@ -1,4 +1,4 @@
-import type { RegistryView } from '@bailiwick/approval-statement'
+import type { GovernedView, RegistryView, TakenRecovery } from '@bailiwick/approval-statement'
 import type {
   Agent,
   Approver,
@@ -9,6 +9,7 @@ import type {
   EntityType,
   PolicySet,
   PublicJwk,
+  Recovery,
   Rule,
   ServiceKey,
   ToolServer,
@@ -37,6 +38,8 @@ export interface RegistryChange {
   value: Entity | undefined
   authorization: Authorization
   at: number
+  /** When the bus took the event, where that is known. */
+  takenAt?: number | undefined
 }
 
 /** Whether a change is authorised by what stood in the registry before it (DESIGN §3, trust anchor). */
@@ -48,13 +51,15 @@ export class RegistryState {
   readonly #entities = new Map<string, EntityRecord>()
   /** Every version of every entity, oldest first: an approval is judged by the registry of its time. */
   readonly #history = new Map<string, EntityRecord[]>()
+  readonly #recoveries = new Map<string, TakenRecovery>()
   #enrolled = false
 
   constructor(judge: JudgeChange) {
     this.#judge = judge
   }
 
-  async apply(event: DecodedEvent<'registry.v1'>): Promise<Verdict> {
+  /** `takenAt`: when the bus took it, ms since the epoch; a log does not say. */
+  async apply(event: DecodedEvent<'registry.v1'>, takenAt?: number): Promise<Verdict> {
     const { entity, authorization } = event.data
     const key = `${entity.type} ${entity.id}`
     const known = this.#entities.get(key)
@@ -65,22 +70,37 @@ export class RegistryState {
     if (value !== undefined && (value.id !== entity.id || jcsHash(value) !== after)) return 'void'
     const version = event.version as number
     const at = Date.parse(event.time)
-    const change = { type: entity.type, id: entity.id, version, before: known?.hash, after, value, authorization, at }
+    const { type, id } = entity
+    const change = { type, id, version, before: known?.hash, after, value, authorization, at, takenAt }
     if (!(await this.#judge(change, this))) return 'void'
     const record = { type: entity.type, id: entity.id, version, value, hash: after, changedAt: at }
     this.#entities.set(key, record)
     this.#history.set(key, [...(this.#history.get(key) ?? []), record])
     if (entity.type === 'approver') this.#enrolled = true
+    if (entity.type === 'recovery') this.#keepRecovery(value as Recovery | undefined, id, Math.max(at, takenAt ?? at))
+    if (authorization?.kind === 'recovery') this.#useRecovery(authorization.recovery)
     return 'counts'
   }
 
-  /** What approvals are judged by, as it is or as it was at `ms`; and whether anybody was ever enrolled, by now. */
-  view(ms = Number.POSITIVE_INFINITY): RegistryView & { enrolled: boolean } {
+  /** Its delay runs from when it was there to be seen: a time that its writer put back would shorten it. */
+  #keepRecovery(value: Recovery | undefined, id: string, takenAt: number): void {
+    if (value === undefined) this.#recoveries.delete(id)
+    else this.#recoveries.set(id, { value, takenAt, used: false })
+  }
+
+  #useRecovery(id: string): void {
+    const known = this.#recoveries.get(id)
+    if (known) this.#recoveries.set(id, { ...known, used: true })
+  }
+
+  /** What approvals are judged by, as it is or as it was at `ms`; by now, whether anybody was ever enrolled, and recoveries. */
+  view(ms = Number.POSITIVE_INFINITY): RegistryView & GovernedView {
     const at = <T extends EntityType>(type: T) => this.#at(type, ms)
     return {
       approvers: at('approver'),
       rules: at('rule'),
       enrolled: this.#enrolled,
+      recoveries: this.#recoveries,
       // Each registry event is judged by a view, and few look at these: they are found when somebody does.
       get agents() {
         return at('agent')
@@ -89,6 +109,12 @@ export class RegistryState {
         return at('tool-server')
       },
     }
+  }
+
+  /** Whether this version of this entity says this; what else claims to be it is void. */
+  stands({ entity, hash }: { entity: { type: EntityType; id: string }; hash?: string }, version: number): boolean {
+    const versions = this.#history.get(`${entity.type} ${entity.id}`) ?? []
+    return versions.some((record) => record.version === version && record.hash === hash)
   }
 
   #at<T extends EntityType>(type: T, ms: number): Map<string, Entity<T>> {

@@ -1,13 +1,12 @@
-import { verifyApproval, verifySigners } from '@bailiwick/approval-statement'
+import { verifyApproval } from '@bailiwick/approval-statement'
 import { narrows } from '@bailiwick/authority'
 import type { ApprovalStatement, Assertion, RegistryStatement } from '@bailiwick/contracts'
-import type { ErrorCode } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
+import { type Judged, judgeChange } from './judge-change.ts'
 import { type AccessAsk, agentIdOf, type RegistryAsk } from './requests.ts'
-import { authorityOf, registryRule } from './who-may-answer.ts'
+import { authorityOf } from './who-may-answer.ts'
 
 export type AnswerStatement = ApprovalStatement | RegistryStatement
-type Judged = { ok: true } | { ok: false; code: ErrorCode; detail?: string }
 
 /**
  * Whether these assertions approve this statement now, as the issuer will judge it: what it would refuse is not published.
@@ -40,35 +39,4 @@ async function judgeApproval(
   const narrowing = narrows(authorityOf(statement.authority), authorityOf(ask.authority))
   if (!narrowing.narrower) return { ok: false, code: 'approval_not_narrower', detail: narrowing.path }
   return verifyApproval({ statement, assertions, registry: registry.view(), agent, trust, at: clock.now() })
-}
-
-async function judgeChange(
-  approval: Approval,
-  ask: RegistryAsk,
-  statement: RegistryStatement,
-  assertions: readonly Assertion[],
-): Promise<Judged> {
-  const { projection, trust, clock } = approval
-  const { registry } = projection.ledger
-  if (clock.now() >= Date.parse(statement.not_after)) return { ok: false, code: 'statement_unknown' }
-  const conflict = changeConflict(approval, ask)
-  if (conflict !== undefined) return { ok: false, code: 'registry_change_conflict', detail: conflict }
-  const signed = await verifySigners({ statement, assertions, approvers: registry.view().approvers, trust })
-  if (!signed.ok) return signed
-  const people = [...signed.signers.values()]
-  const { group, quorum } = registryRule(approval)
-  if (group !== undefined && !people.every(({ groups }) => groups.includes(group)))
-    return { ok: false, code: 'approver_not_in_group' }
-  const another = trust.single_operator || people.some(({ id }) => id !== ask.proposer)
-  return people.length >= quorum && another ? { ok: true } : { ok: false, code: 'approval_quorum_missing' }
-}
-
-/** The first entity that is not any more what the change was made for. */
-export function changeConflict({ projection }: Approval, { entities }: RegistryAsk): string | undefined {
-  const { registry } = projection.ledger
-  const moved = entities.find(({ type, id, version, before }) => {
-    const record = registry.record(type, id)
-    return (record?.version ?? 0) + 1 !== version || record?.hash !== before
-  })
-  return moved && `${moved.type} ${moved.id}`
 }

@@ -9,6 +9,7 @@ import {
 import { encodeBase64url, jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
+import { changeProblem } from './judge-change.ts'
 
 /** What an entity shall be; `null`: retired. */
 export interface Wanted {
@@ -41,6 +42,8 @@ export async function proposeChange(
   if (new Set(names).size < names.length) throw new ServiceError('request_malformed', 'entities: one of them twice')
   const entities = wanted.flatMap((entity) => changeOf(approval, entity))
   if (entities.length === 0) return { request_id: null, diff: [] }
+  const problem = changeProblem(approval, entities)
+  if (problem !== undefined) throw new ServiceError('registry_change_refused', problem)
   const diff = entities.map((entity) => diffOf(approval, entity))
   const { clock, random, requestLifeMs, producer } = approval
   const requestId = changeRequestId({ proposer, entities }, encodeBase64url(random(16)))

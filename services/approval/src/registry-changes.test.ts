@@ -42,10 +42,14 @@ it('takes no proposal while nobody could approve one', async () => {
 
 it('shows what a change would do, applies it after a passkey signature, and never by the proposer alone (V3)', async () => {
   const value = approverOf('paul', ['owners'], paul)
-  const own = await propose([{ type: 'approver', id: 'paul', value }], 'olga')
+  const last = { type: 'rule', id: 'own', value: aRule({ id: 'own', order: 900_000 }) }
+  const own = await propose([last], 'olga')
   expect((await olga.approve(own.body.request_id)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
-  expect(registry().get('approver', 'paul')).toBeUndefined()
+  const smuggled = await propose([{ type: 'approver', id: 'paul', value }, last], 'olga')
+  expect((await olga.approve(smuggled.body.request_id)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
+  expect([registry().get('approver', 'paul'), registry().get('rule', 'own')]).toEqual([undefined, undefined])
 
+  const rival = await propose([{ type: 'approver', id: 'paul', value }], 'olga')
   const proposed = await propose([{ type: 'approver', id: 'paul', value }])
   expect(proposed.body.diff).toEqual([{ type: 'approver', id: 'paul', verb: 'register', before: null, after: value }])
   const { body } = await olga.get('/state')
@@ -53,9 +57,10 @@ it('shows what a change would do, applies it after a passkey signature, and neve
   expect((await olga.approve(proposed.body.request_id)).body).toEqual({ status: 'approved', applied: true })
   expect(registry().get('approver', 'paul')).toEqual(value)
   // What the other proposal was made for is not there any more.
-  expect((await olga.statement(own.body.request_id)).body).toMatchObject({ code: 'registry_change_conflict' })
+  expect((await olga.statement(rival.body.request_id)).body).toMatchObject({ code: 'registry_change_conflict' })
 
   await paul.signIn()
+  expect((await paul.approve(own.body.request_id)).body).toEqual({ status: 'approved', applied: true })
   const { id } = await askedOf()
   expect((await olga.approve(id)).body).toEqual({ status: 'endorsed', endorsements: 1 })
   expect((await olga.approve(id)).body).toEqual({ status: 'endorsed', endorsements: 1 }) // one person counts once (V10)
@@ -67,6 +72,18 @@ it('shows what a change would do, applies it after a passkey signature, and neve
     code: 'approver_unknown',
   })
   expect((await paul.approve(id)).body).toMatchObject({ status: 'approved', grant: 'active' })
+})
+
+it('retires nobody’s last passkey and not the last approver, and says so before anybody signs (V3)', async () => {
+  const both = ['olga', 'paul'].map((id) => ({ type: 'approver', id, value: null }))
+  expect((await propose(both)).body).toMatchObject({
+    code: 'registry_change_refused',
+    detail: 'retires the last approver',
+  })
+  const bare = { ...registry().get('approver', 'paul'), credentials: [] }
+  expect((await propose([{ type: 'approver', id: 'paul', value: bare }])).body).toMatchObject({
+    code: 'request_malformed',
+  })
 })
 
 describe('an approver of another group', () => {
@@ -101,6 +118,14 @@ it.each([
   ['the end of what is not there', [{ type: 'rule', id: 'nowhere', value: null }], 'entity_unknown'],
 ])('refuses a proposal of %s', async (_, entities, code) => {
   expect((await propose(entities)).body).toMatchObject({ code })
+})
+
+it('proposes no recovery: that is the root key’s (V3)', async () => {
+  const { publicJwk: jwk } = world.keys.one
+  const value = { id: 'rcv-1', jwk, approver_id: 'eve', name: 'Eve', groups: [] }
+  expect((await propose([{ type: 'recovery', id: 'rcv-1', value }])).body).toMatchObject({
+    code: 'registry_change_refused',
+  })
 })
 
 it('makes no request of what is so already', async () => {

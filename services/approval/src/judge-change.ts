@@ -1,0 +1,58 @@
+import { contentProblem, enrolsSecond, verifySigners } from '@bailiwick/approval-statement'
+import type { Approver, Assertion, EntityChange, RegistryStatement } from '@bailiwick/contracts'
+import type { ErrorCode } from '@bailiwick/errors'
+import type { Approval } from './context.ts'
+import type { RegistryAsk } from './requests.ts'
+import { registryRule } from './who-may-answer.ts'
+
+export type Judged = { ok: true } | { ok: false; code: ErrorCode; detail?: string }
+
+/** Whether these assertions approve this change of the registry now, as the issuer and every reader will judge it. */
+export async function judgeChange(
+  approval: Approval,
+  ask: RegistryAsk,
+  statement: RegistryStatement,
+  assertions: readonly Assertion[],
+): Promise<Judged> {
+  const { projection, trust, clock } = approval
+  if (clock.now() >= Date.parse(statement.not_after)) return { ok: false, code: 'statement_unknown' }
+  const conflict = changeConflict(approval, ask)
+  if (conflict !== undefined) return { ok: false, code: 'registry_change_conflict', detail: conflict }
+  const problem = changeProblem(approval, ask.entities)
+  if (problem !== undefined) return { ok: false, code: 'registry_change_refused', detail: problem }
+  const { approvers } = projection.ledger.registry.view()
+  const signed = await verifySigners({ statement, assertions, approvers, trust })
+  if (!signed.ok) return signed
+  const people = [...signed.signers.values()]
+  const { group, quorum } = registryRule(approval)
+  if (group !== undefined && !people.every(({ groups }) => groups.includes(group)))
+    return { ok: false, code: 'approver_not_in_group' }
+  if (enrolsSecond(ask.entities, approvers)) return { ok: true }
+  const another = trust.single_operator || people.some(({ id }) => id !== ask.proposer)
+  return people.length >= quorum && another ? { ok: true } : { ok: false, code: 'approval_quorum_missing' }
+}
+
+/** The first entity that is not any more what the change was made for. */
+export function changeConflict({ projection }: Approval, { entities }: RegistryAsk): string | undefined {
+  const { registry } = projection.ledger
+  const moved = entities.find(({ type, id, version, before }) => {
+    const record = registry.record(type, id)
+    return (record?.version ?? 0) + 1 !== version || record?.hash !== before
+  })
+  return moved && `${moved.type} ${moved.id}`
+}
+
+/** What no reader would take whoever signs it, one entity after the other as the issuer writes them. */
+export function changeProblem({ projection }: Approval, entities: readonly EntityChange[]): string | undefined {
+  const approvers = new Map(projection.ledger.registry.view().approvers)
+  for (const { type, id, version, before, after, value } of entities) {
+    if (type === 'recovery' && value !== undefined) return 'a recovery is the root key’s to make'
+    const content = { entity: { type, id }, version, before, after, value, registry: { approvers } }
+    const problem = contentProblem(content)
+    if (problem !== undefined) return problem.detail
+    if (type !== 'approver') continue
+    if (value === undefined) approvers.delete(id)
+    else approvers.set(id, value as Approver)
+  }
+  return undefined
+}

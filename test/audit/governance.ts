@@ -1,0 +1,76 @@
+import { registryRuleId } from '@bailiwick/approval-statement'
+import type { Approver, EventData, Recovery, Rule } from '@bailiwick/contracts'
+import type { Trust } from '@bailiwick/credentials'
+import type { Leaf } from './leaf.ts'
+
+type Change = EventData<'registry.v1', 'approver.changed'>
+
+interface Kept {
+  value: Recovery
+  takenAt: number
+  used: boolean
+}
+
+const dayMs = 86_400_000
+
+/**
+ * Who may govern, reckoned a second time: nobody alone once there are two, never nobody, and by the root key only after a day,
+ * once. A leaf has no time of the bus; between which others it stands says when it can have come.
+ */
+export class Governance {
+  readonly recoveries = new Map<string, Kept>()
+  readonly #trust: Trust
+  readonly #timed: readonly Leaf[]
+
+  constructor(trust: Trust, leaves: readonly Leaf[]) {
+    this.#trust = trust
+    // What others spool and say later would tell nothing of when.
+    this.#timed = leaves.filter(({ topic }) => topic === 'registry.v1' || topic === 'approvals.v1')
+  }
+
+  /** Why a change must not count, whatever was signed; `approvers` and `rules` are those before it. */
+  problemOf(
+    { event, at, index }: Leaf<'registry.v1'>,
+    { approvers, rules }: { approvers: ReadonlyMap<string, Approver>; rules: ReadonlyMap<string, Rule> },
+  ): string | undefined {
+    const { entity, authorization } = event.data
+    const value = 'value' in event.data ? event.data.value : undefined
+    const others = [...approvers.keys()].filter((id) => id !== entity.id)
+    if (entity.type === 'approver' && value === undefined && others.length === 0)
+      return 'nobody is left who can approve'
+    if (authorization.kind === 'recovery') {
+      const kept = this.recoveries.get(authorization.recovery)
+      if (kept === undefined || kept.used) return 'a recovery that is not there any more'
+      const before = this.#timed.filter((leaf) => leaf.index > index).map((leaf) => leaf.at)
+      return Math.min(at, ...before) - kept.takenAt < dayMs ? 'a recovery before its day is over' : undefined
+    }
+    if (authorization.kind !== 'approvers' || this.#trust.single_operator) return undefined
+    const { statement, assertions } = authorization
+    const holders = assertions.map(({ credential_id: id }) =>
+      [...approvers.values()].find(({ credentials }) => credentials.some((own) => own.credential_id === id)),
+    )
+    const people = new Set(holders.map((holder) => holder?.id))
+    const enrols = statement.entities.length === 1 && entity.type === 'approver' && !approvers.has(entity.id)
+    if (approvers.size === 1 && enrols) return undefined
+    const quorum = rules.get(registryRuleId)?.approvers.quorum ?? 1
+    if (people.size < quorum) return 'fewer people than the rule wants'
+    people.delete(statement.proposer)
+    return people.size === 0 ? 'nobody but its proposer approved it' : undefined
+  }
+
+  /** Takes in a change that counts. */
+  apply({ event, at, index }: Leaf<'registry.v1'>): void {
+    const { entity, authorization } = event.data as Change
+    if (authorization.kind === 'recovery') {
+      const kept = this.recoveries.get(authorization.recovery)
+      if (kept) kept.used = true
+    }
+    if (entity.type !== ('recovery' as string)) return
+    const value = 'value' in event.data ? (event.data.value as unknown as Recovery) : undefined
+    if (value === undefined) this.recoveries.delete(entity.id)
+    else {
+      const after = this.#timed.filter((leaf) => leaf.index < index).map((leaf) => leaf.at)
+      this.recoveries.set(entity.id, { value, takenAt: Math.max(at, ...after), used: false })
+    }
+  }
+}
