@@ -34,10 +34,15 @@ it.each<[string, object]>([
   expect(verifyGrantContent({ ...grant, ...over })).toEqual(no)
 })
 
-it('lets the key change only where the humans signed that it may', () => {
+it('lets instance and key change only where the humans signed that it may', () => {
   const attested = aStatement({ approvers, rebind: 'attested' })
   const rebindable = grantOf(attested, [])
   expect(verifyGrantContent({ ...rebindable, instance_key: jcsHash('new pod') })).toEqual({ ok: true })
+  const restarted = { instance_key: jcsHash('new pod'), agent: `${attested.agent.replace(/[^/]*$/, '')}another-pod` }
+  expect(verifyGrantContent({ ...rebindable, ...restarted })).toEqual({ ok: true })
+  expect(verifyGrantContent({ ...grant, ...restarted })).toEqual(no)
+  const foreign = { ...restarted, agent: 'spiffe://acme.example/agent/other/one' }
+  expect(verifyGrantContent({ ...rebindable, ...foreign })).toEqual(no)
   expect(verifyGrantContent({ ...rebindable, as_of: 8 })).toEqual(no)
   expect(verifyGrantContent({ ...grant, instance_key: jcsHash('new pod') })).toEqual(no)
 })

@@ -13,12 +13,13 @@ export function grantOf(statement: ApprovalStatement, assertions: readonly Asser
 }
 
 /**
- * Whether a grant is what its own statement makes (V3); that the statement was approved is `verifyApproval`'s to say. Only the
- * instance's key may differ, and only where the humans signed `rebind: attested` (DESIGN §7.2). Never throws.
+ * Whether a grant is what its own statement makes (V3); that the statement was approved is `verifyApproval`'s to say. Only
+ * instance and key may differ, of the same agent, and only where the humans signed `rebind: attested` (DESIGN §7.2). Never throws.
  */
 export function verifyGrantContent(grant: Grant): { ok: true } | Refused {
-  const { statement, assertions, instance_key } = grant
-  const rebound = statement.rebind === 'attested' ? { instance_key } : {}
+  const { statement, assertions, agent, instance_key } = grant
+  const mayMove = statement.rebind === 'attested' && agentOf(agent) === agentOf(statement.agent)
+  const rebound = mayMove ? { agent, instance_key } : {}
   try {
     if (jcs({ ...grantOf(statement, assertions), ...rebound }) === jcs(grant)) return { ok: true }
   } catch {
@@ -26,3 +27,6 @@ export function verifyGrantContent(grant: Grant): { ok: true } | Refused {
   }
   return refused('statement_unknown', 'the grant is not what the statement says')
 }
+
+/** An instance's agent: `<agent id>/<instance>`. */
+const agentOf = (instance: string): string => instance.slice(0, instance.lastIndexOf('/'))

@@ -1,3 +1,4 @@
+export { askingKey } from './asking-key.ts'
 export type { AuthorizationCheck, GovernedView, TakenRecovery } from './authorization-check.ts'
 export {
   type ApprovalFacts,

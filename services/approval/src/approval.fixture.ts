@@ -58,6 +58,8 @@ export interface WorldOptions {
   /** How far its clock is moved; real time passes besides. */
   clock?: TestClock
   requestLifeSeconds?: number
+  /** Besides the two with registered keys. */
+  agents?: readonly Agent[]
 }
 
 export const aRule = (over: Partial<Rule> = {}): Rule => ({
@@ -85,7 +87,10 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
     now: systemClock.now(),
     randomBytes: systemRandom,
     policies: new Map([['all.cedar', Buffer.from('permit(principal, action, resource);')]]),
-    entities: entitiesOf(keys, aRule(options.rule)),
+    entities: [
+      ...entitiesOf(keys, aRule(options.rule)),
+      ...(options.agents ?? []).map((value) => ({ type: 'agent' as const, value })),
+    ],
   })
   const at = paths(data)
   const clock = options.clock === undefined ? systemClock : moved(options.clock)

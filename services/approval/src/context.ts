@@ -3,6 +3,7 @@ import type { Voice } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource, SerialQueue } from '@bailiwick/service-kit'
 import type { Prose } from './prose.ts'
 import type { SignCounts } from './sign-counts.ts'
+import type { Workloads } from './workloads.ts'
 
 /** What every use case of approval works with. */
 export interface Approval extends Voice {
@@ -14,6 +15,7 @@ export interface Approval extends Voice {
   random: RandomSource
   logger: Logger
   prose: Prose
+  workloads: Workloads
   signCounts: SignCounts
   /** One agent's asks, and one request's answers, one after the other: each sees what the one before left. */
   lanes: SerialQueue

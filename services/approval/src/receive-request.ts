@@ -1,8 +1,9 @@
 import { matchRule, requestIdOf } from '@bailiwick/approval-statement'
 import { type Authority, parseAuthority } from '@bailiwick/authority'
-import { type Agent, parseStrictJson, type Rule } from '@bailiwick/contracts'
+import { type Agent, type Attestation, parseStrictJson, type Rule } from '@bailiwick/contracts'
 import {
   type AccessRequest,
+  claimedKeyId,
   decodeBase64url,
   jcsHash,
   thumbprint,
@@ -14,12 +15,15 @@ import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 import { type SaltedText, saltedHash } from './prose.ts'
 import { type AccessAsk, agentIdOf } from './requests.ts'
+import type { ShownAttestation } from './workloads.ts'
 
 export interface Submission {
   /** The agent's compact JWS, unverified. */
   request: string
   purpose?: SaltedText | undefined
   receivedBy: 'topic' | 'http'
+  /** What a workload without a registered key sends besides, over HTTP alone: it must never stand on a topic. */
+  attestation?: ShownAttestation | undefined
 }
 
 const maxPending = 5
@@ -35,7 +39,7 @@ export async function receiveRequest(approval: Approval, submission: Submission)
   const { requests } = approval.projection.ledger.requests
   const known = requests.get(id)
   if (known) return known
-  const ask = verifiedAsk(approval, submission.request)
+  const ask = await verifiedAsk(approval, submission)
   const purpose = signedProse(ask.asked, submission.purpose)
   return approval.lanes.serially(`agent ${ask.agent.id}`, async () => {
     const meanwhile = requests.get(id)
@@ -52,21 +56,31 @@ export async function receiveRequest(approval: Approval, submission: Submission)
 
 interface Ask {
   agent: Agent
-  /** Thumbprint of the instance's registered key. */
+  /** Thumbprint of the instance's key. */
   instanceKey: string
+  attestation: Attestation
   asked: AccessRequest
   authority: Authority
   rule: Rule
 }
 
-/** The registered key of the instance that the JWS names, or nobody's: the name is looked up, never believed. */
-function verifiedAsk({ projection, trust, clock }: Approval, request: string): Ask {
+/**
+ * The key of the instance that the JWS names, or nobody's: the name is looked up, never believed. The signature comes before
+ * the attestation: a token counts for a key only once somebody has shown that he has that key.
+ */
+async function verifiedAsk(
+  { projection, trust, clock, workloads }: Approval,
+  { request, attestation: shown }: Submission,
+): Promise<Ask> {
   const { registry } = projection.ledger
   const subject = claimedSubject(request)
   if (subject === undefined) throw new ServiceError('token_malformed', 'accessRequest: sub')
   const instance = registry.instance(subject)
-  const key = instance?.jwk && verifyingKey('agent', instance.jwk)
-  if (!instance?.jwk || !key) throw new ServiceError('agent_unknown')
+  if (instance === undefined) throw new ServiceError('agent_unknown')
+  const { agent } = instance
+  const jwk = workloads.keyFor(instance, subject, claimedKeyId(request), shown)
+  const key = verifyingKey('agent', jwk)
+  if (!key) throw new ServiceError('agent_unknown')
   const { installation } = trust
   const verified = verifyAccessRequest({ request, key, subject, installation, now: clock.now(), leewayMs })
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
@@ -74,9 +88,9 @@ function verifiedAsk({ projection, trust, clock }: Approval, request: string): A
   if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
   const matched = matchRule(registry.view(), { agent: subject, authority: parsed.authority })
   if (!matched.ok) throw new ServiceError(matched.code, matched.detail)
-  const { agent, jwk } = instance
-  const ask = { agent, instanceKey: thumbprint(jwk), asked: verified.value, authority: parsed.authority }
-  refuseMode(ask.asked, matched.rule)
+  refuseMode(verified.value, matched.rule)
+  const attestation = await workloads.attest(agent, subject, jwk, shown)
+  const ask = { agent, instanceKey: thumbprint(jwk), attestation, asked: verified.value, authority: parsed.authority }
   return { ...ask, rule: matched.rule }
 }
 
@@ -107,7 +121,7 @@ function refuseTooMany({ projection, clock }: Approval, agentId: string): void {
 /** Times become absolute here, once: what is shown, signed and audited is the same window. */
 function asReceived(
   { clock, requestLifeMs }: Approval,
-  { instanceKey, asked, authority, rule }: Ask,
+  { instanceKey, attestation, asked, authority, rule }: Ask,
   { id, request, receivedBy }: Submission & { id: string },
 ): AccessAsk {
   const now = clock.now()
@@ -133,6 +147,7 @@ function asReceived(
     not_after: new Date(until).toISOString(),
     ...(asked.purpose === undefined ? {} : { purpose: asked.purpose }),
     received_by: receivedBy,
+    attestation,
     expires_at: new Date(Math.min(now + requestLifeMs, until)).toISOString(),
   }
 }

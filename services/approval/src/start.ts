@@ -15,6 +15,7 @@ import { Prose } from './prose.ts'
 import { receiveFromTopic } from './receive-from-topic.ts'
 import { Sessions } from './sessions.ts'
 import { SignCounts } from './sign-counts.ts'
+import { Workloads } from './workloads.ts'
 
 export interface ApprovalAdapters extends Omit<Adapters, 'data'> {
   keys: { event: SigningKey<'approval-event'>; notification: SigningKey<'notification'> }
@@ -48,15 +49,17 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   )
   const prose = started.use(new Prose())
   await prose.follow(bus, successor.keyRing, { now: clock.now(), onFatal })
+  const publicUrl = config.publicUrl.replace(/\/$/, '')
   const approval: Approval = {
     ...successor,
     trust,
-    publicUrl: config.publicUrl.replace(/\/$/, ''),
+    publicUrl,
     requestLifeMs: (config.requestLifeSeconds ?? 3600) * 1000,
     clock,
     random,
     logger,
     prose,
+    workloads: new Workloads({ clock, publicUrl }),
     signCounts: started.use(new SignCounts(successor.projection)),
     lanes: new SerialQueue({ maxPerKey: 256, max: 10_000 }),
   }

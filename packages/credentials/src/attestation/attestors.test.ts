@@ -98,6 +98,15 @@ describe('registered key', () => {
 })
 
 describe('join token', () => {
+  /** For whichever agent the instance is of; a name that none can have is not offered. */
+  const offer = (attestors: Attestors, instance: string, secret: string, at: number) => {
+    const agent = anAgent({ kind: 'join_token' }, instance.slice(0, instance.lastIndexOf('/')))
+    try {
+      attestors.joinTokens.offer(agent, { instance, token_hash: sha256(secret), minutes: 10 }, at)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'entity_unknown' })
+    }
+  }
   let serial = 0
   attestorContract(async () => {
     const attestors = new Attestors({ clock })
@@ -107,10 +116,7 @@ describe('join token', () => {
       const instance = `${wishes.agent ?? agentId}/${wishes.instance ?? 'one'}`
       // Each service is told the hash of its own secret alone.
       if (!wishes.forged && wishes.audience === undefined)
-        attestors.joinTokens.offer(
-          { tokenHash: sha256(secret), instance, expiresAt: wishes.expired ? now : now + 600_000 },
-          now - 1,
-        )
+        offer(attestors, instance, secret, wishes.expired ? now - 600_000 : now)
       return secret
     }
     return workshop(agent, token, attestors)
@@ -119,8 +125,7 @@ describe('join token', () => {
   it('can be redeemed for minutes only, and then goes on with its key for 8 h', async () => {
     const attestors = new Attestors({ clock })
     const agent = anAgent({ kind: 'join_token' })
-    const offer = { tokenHash: sha256('secret'), instance: `${agentId}/one`, expiresAt: now + 600_000 }
-    attestors.joinTokens.offer(offer, now)
+    attestors.joinTokens.offer(agent, { token_hash: sha256('secret'), instance: `${agentId}/one`, minutes: 10 }, now)
     const at = (ms: number) => attestors.attest('secret', { agent, audiences: [], now: now + ms, key })
     expect(await at(600_000)).toMatchObject({ ok: false, code: 'token_expired' })
     expect(await at(599_999)).toMatchObject({ ok: true })

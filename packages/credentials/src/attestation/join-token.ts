@@ -1,16 +1,26 @@
+import { type Agent, sha256Schema, spiffeIdSchema } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import { z } from 'zod'
 import { sha256 } from '../base64url.ts'
 import { refused } from '../verified.ts'
 import type { Attestor } from './attestor.ts'
 import { instanceOf, nameIn } from './instance-name.ts'
 
-/** What the operator said of a token: the token itself is with the workload alone. */
-export interface JoinTokenOffer {
-  /** SHA-256 of the secret that will be shown here. */
-  tokenHash: string
+/** What an operator says of a join token, to each service that is to take it: the token itself is with the workload alone. */
+export const joinTokenOrderSchema = z.strictObject({
   /** `<agent id>/<instance>` */
+  instance: spiffeIdSchema,
+  /** Of the secret that will be shown to this service: each has its own, so that neither can use the other's. */
+  token_hash: sha256Schema,
+  minutes: z.int().min(1).max(60),
+})
+export type JoinTokenOrder = z.infer<typeof joinTokenOrderSchema>
+
+interface Offer {
   instance: string
-  /** ms since the epoch; until then it can be redeemed. */
+  /** ms since the epoch; until then it can be redeemed, or goes on with its key. */
   expiresAt: number
+  key?: string
 }
 
 /** No grant lives longer; who needs more asks the operator for another token. */
@@ -23,14 +33,20 @@ const maxOffers = 1000
  * after a start the operator makes another.
  */
 export class JoinTokens implements Attestor {
-  readonly #offers = new Map<string, JoinTokenOffer & { key?: string }>()
+  readonly #offers = new Map<string, Offer>()
 
-  /** False when too many are waiting. */
-  offer(offer: JoinTokenOffer, now: number): boolean {
+  /**
+   * Takes a token from now on; gives until when (ms since the epoch). Throws `entity_unknown` unless the agent of that
+   * instance is registered to join by tokens, `queue_full` when too many are waiting.
+   */
+  offer(agent: Agent | undefined, { instance, token_hash, minutes }: JoinTokenOrder, now: number): number {
+    if (agent?.attestor.kind !== 'join_token' || instanceOf(agent.id, nameIn(agent.id, instance)) === undefined)
+      throw new ServiceError('entity_unknown', 'no agent of this name joins by tokens')
     for (const [hash, { expiresAt }] of this.#offers) if (expiresAt <= now) this.#offers.delete(hash)
-    if (this.#offers.size >= maxOffers) return false
-    this.#offers.set(offer.tokenHash, { ...offer })
-    return true
+    if (this.#offers.size >= maxOffers) throw new ServiceError('queue_full', 'too many join tokens are waiting')
+    const until = now + minutes * 60_000
+    this.#offers.set(token_hash, { instance, expiresAt: until })
+    return until
   }
 
   async attest(token: string, { agent, now, key }: Parameters<Attestor['attest']>[1]) {

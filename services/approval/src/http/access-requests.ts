@@ -1,4 +1,4 @@
-import { compactJwsSchema, requestIdSchema, saltedTextSchema } from '@bailiwick/contracts'
+import { compactJwsSchema, publicJwkSchema, requestIdSchema, saltedTextSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { FastifyRequest } from 'fastify'
@@ -10,13 +10,18 @@ import { receiveRequest } from '../receive-request.ts'
 import { taskOf, taskPath } from '../task.ts'
 import { Transient } from '../transient.ts'
 
-/** A JWS of 32 Ki characters, prose of 20,000 characters of up to three bytes, and what AuthZEN adds. */
-const bodyLimit = 131_072
+/** A JWS and a token of 32 Ki characters each, prose of 20,000 characters of up to three bytes, and what AuthZEN adds. */
+const bodyLimit = 163_840
 
 // The profile's other members are let pass and not believed: what is asked stands in the agent's own signature.
 const submissionSchema = z.looseObject({
   subject: z.looseObject({ type: z.string().min(1).max(200), id: z.string().min(1).max(2048) }),
-  bailiwick: z.strictObject({ request: compactJwsSchema, purpose: saltedTextSchema.optional() }),
+  bailiwick: z.strictObject({
+    request: compactJwsSchema,
+    purpose: saltedTextSchema.optional(),
+    /** How a workload without a registered key shows which instance it is; the token goes no further than this process. */
+    attestation: z.strictObject({ token: z.string().min(1).max(32_768), jwk: publicJwkSchema }).optional(),
+  }),
 })
 const paramsSchema = z.object({ id: requestIdSchema })
 

@@ -1,10 +1,11 @@
 import { type EntityType, entitySchemas, nameSchema, requestIdSchema } from '@bailiwick/contracts'
+import { joinTokenOrderSchema } from '@bailiwick/credentials/attestation'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { Approval } from '../context.ts'
 import { proposeChange } from '../propose-change.ts'
-import { requestNamed } from '../requests.ts'
+import { agentIdOf, requestNamed } from '../requests.ts'
 
 const types = Object.keys(entitySchemas) as [EntityType, ...EntityType[]]
 const changeSchema = z.strictObject({
@@ -29,6 +30,11 @@ export function operatorRoutes(operator: HttpServer, approval: Approval): void {
       .filter(({ value }) => value !== undefined)
       .map(({ type, id, version, hash, value }) => ({ type, id, version, hash, value })),
   }))
+  operator.post('/operator/join-tokens/approval', { schema: { body: joinTokenOrderSchema } }, async ({ body }) => {
+    const agent = ledger.registry.get('agent', agentIdOf(body.instance))
+    const until = approval.workloads.attestors.joinTokens.offer(agent, body, approval.clock.now())
+    return { instance: body.instance, expires_at: new Date(until).toISOString() }
+  })
   operator.get('/operator/requests', async () => ({
     requests: [...ledger.requests.requests.values()].map((record) => summary(record)),
   }))

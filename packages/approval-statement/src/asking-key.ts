@@ -1,0 +1,24 @@
+import type { Agent, Attestation } from '@bailiwick/contracts'
+import { type PublicJwk, parsePublicJwk, type Refused, thumbprint } from '@bailiwick/credentials'
+import { registeredKey } from '@bailiwick/credentials/attestation'
+import { refused } from './refused.ts'
+
+/**
+ * The key by which every reader verifies what an agent asked: the registered one, or, where the registry holds none, the one
+ * that approval says the workload attested. That claim is approval's alone, so it binds nothing yet: the issuer attests
+ * the same instance and key itself before there is a credential. Never throws.
+ */
+export function askingKey(
+  agent: Agent,
+  ask: { agent: string; instance_key: string; attestation?: Attestation | undefined },
+): { ok: true; jwk: PublicJwk } | Refused {
+  const { kind } = agent.attestor
+  const shown = ask.attestation
+  if (shown !== undefined && shown.kind !== kind)
+    return refused('agent_unknown', 'attested in another way than registered')
+  const jwk = kind === 'registered_key' ? registeredKey(agent, ask.agent) : parsePublicJwk(shown?.jwk)
+  if (jwk === undefined) return refused('agent_unknown', 'no key of the instance is known')
+  return thumbprint(jwk) === ask.instance_key
+    ? { ok: true, jwk }
+    : refused('key_unknown', 'the key of another instance')
+}
