@@ -58,6 +58,17 @@ it('keeps what an agent wrote from passing for our words', () => {
   )
 })
 
+it('spells out what could be taken for another letter, or has no ink', () => {
+  const where = { '/who': { in: ['\u0410nna', 'An\u3164na', 'Z\u00fcrich', 'Anna'] } }
+  const [, line] = describe({
+    ...task,
+    permissions: [{ actions: ['GET'], resource: { type: 'tool', id: 't' }, where }],
+  })
+  expect(line).toContain(
+    '/who is one of "\u0410nna" (spelled "\\u0410nna"), "An\\u3164na", "Z\u00fcrich" (spelled "Z\\u00fcrich"), "Anna";',
+  )
+})
+
 it('gives two authorities that differ two descriptions', () => {
   fc.assert(
     fc.property(authorities, authorities, (a, b) => {

@@ -1,9 +1,11 @@
 import type { Authority, Budget, Constraint, Permission } from './schema.ts'
+import { spellForeign, spellUnseen } from './unseen.ts'
 
 /**
  * An authority in short plain English lines, for the person who approves it: task, a line for each permission, then every limit,
  * and where there is none that there is none. Made of canonical fields alone. Whatever an agent could write to pass for
- * our words stands in quotes, as JSON, with what is invisible or reorders text spelled `\uXXXX`; escaping for HTML is the caller's.
+ * our words stands in quotes, as JSON, with what is invisible or reorders text spelled `\uXXXX`; and once more, spelled out, when
+ * a letter could be taken for another. Escaping for HTML is the caller's.
  */
 export function describe(authority: Authority): string[] {
   return [
@@ -73,7 +75,7 @@ function named(pointer: string): string {
 }
 
 function quoted(value: string | boolean): string {
-  return JSON.stringify(value).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) =>
-    Array.from({ length: char.length }, (_, at) => `\\u${char.charCodeAt(at).toString(16).padStart(4, '0')}`).join(''),
-  )
+  const shown = spellUnseen(JSON.stringify(value))
+  const spelled = spellForeign(shown)
+  return shown === spelled ? shown : `${shown} (spelled ${spelled})`
 }

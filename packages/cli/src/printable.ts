@@ -1,9 +1,15 @@
-const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\u2028\u2029]/gu
+const unprintable = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
 
 /**
  * Text that cannot act on a terminal or look like other text: control, formatting (bidirectional, invisible) and private
- * characters become `\u{…}`. Names and reasons come from agents and from other people's files.
+ * characters become `\uXXXX`, which is the same text where the line is JSON. Names and reasons come from agents and from other
+ * people's files.
  */
 export function printable(text: string): string {
-  return text.replaceAll(unprintable, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
+  return text.replaceAll(unprintable, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`,
+    ).join(''),
+  )
 }

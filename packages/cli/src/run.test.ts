@@ -24,7 +24,7 @@ it.each([
   [['\u0007\u202e\u001b[2J']],
 ])('lets nothing that it repeats act on the terminal, or look like another text: %j', async (argv) => {
   const { err } = await bailiwick(argv)
-  expect(err).toContain('\\u{7}\\u{202e}\\u{1b}[2J')
+  expect(err).toContain('\\u0007\\u202e\\u001b[2J')
   for (const character of ['\u0007', '\u202e', '\u001b']) expect(err).not.toContain(character)
 })
 

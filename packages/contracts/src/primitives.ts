@@ -41,12 +41,16 @@ export const nameSchema = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$/, 'not a registry name')
   .describe('registry name')
 
-/** Text for people: one line, no control characters. */
+// Characters without ink, and those that reorder others: a name that holds one looks like another name.
+const unseen = /[\p{C}\p{Default_Ignorable_Code_Point}]/u
+
+/** Text for people: one line, no control characters, nothing that cannot be seen. */
 export const lineSchema = z
   .string()
   .min(1)
   .max(200)
   .regex(/^[^\p{Cc}\p{Cs}\u2028\u2029]+$/u, 'not one line of text')
+  .refine((text) => !unseen.test(text), 'not a line of text that can be seen')
   .describe('one line of text')
 
 export const installationSchema = z

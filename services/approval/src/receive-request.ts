@@ -1,5 +1,5 @@
 import { matchRule, requestIdOf } from '@bailiwick/approval-statement'
-import { type Authority, parseAuthority } from '@bailiwick/authority'
+import { type Authority, parseAuthority, unseenIn } from '@bailiwick/authority'
 import { type Agent, type Attestation, parseStrictJson, type Rule } from '@bailiwick/contracts'
 import {
   type AccessRequest,
@@ -86,6 +86,8 @@ async function verifiedAsk(
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
   const parsed = parseAuthority(verified.value.authority)
   if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
+  const unseen = unseenIn(parsed.authority)
+  if (unseen !== undefined) throw new ServiceError('request_malformed', `${unseen}: characters that nobody can see`)
   const matched = matchRule(registry.view(), { agent: subject, authority: parsed.authority })
   if (!matched.ok) throw new ServiceError(matched.code, matched.detail)
   refuseMode(verified.value, matched.rule)

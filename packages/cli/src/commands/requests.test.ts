@@ -47,5 +47,14 @@ it('lets no name in a request act on the terminal', async () => {
   const hostile = { ...request('req_1', 'pending'), from: 'olga\u001b]0;owned\u0007\nreq_2  approved' }
   await using _ = await operatorAt(folder.path, () => ({ body: { requests: [hostile] } }))
   const { out } = await bailiwick(['requests', '--data', folder.path], { clock })
-  expect(out).toContain('olga\\u{1b}]0;owned\\u{7}\\u{a}req_2')
+  expect(out).toContain('olga\\u001b]0;owned\\u0007\\u000areq_2')
+})
+
+it('prints JSON in which a name means what it is, and shows nothing else', async () => {
+  using folder = temporaryFolder()
+  const hostile = { ...request('req_1', 'pending'), from: 'olga\u202e\u200b\u{e0041}\u3164"' }
+  await using _ = await operatorAt(folder.path, () => ({ body: { requests: [hostile] } }))
+  const { out } = await bailiwick(['requests', '--json', '--data', folder.path], { clock })
+  expect(out).toMatch(/^[ -~\n]+$/)
+  expect(JSON.parse(out)).toEqual([hostile])
 })

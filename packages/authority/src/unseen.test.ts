@@ -1,0 +1,29 @@
+import { expect, it } from 'vitest'
+import type { Authority } from './schema.ts'
+import { unseenIn } from './unseen.ts'
+
+const comparing = (where: Authority['permissions'][number]['where']): Authority => ({
+  type: 'bailiwick_task',
+  task: 't',
+  permissions: [
+    { actions: ['GET'], resource: { type: 'tool', id: 't' } },
+    { actions: ['GET'], resource: { type: 'tool', id: 't' }, ...(where ? { where } : {}) },
+  ],
+  budget: {},
+  max_depth: 0,
+  max_children: 0,
+})
+
+it('tells where something stands that nobody can see, in a name as in a value', () => {
+  for (const hidden of ['\u202e', '\u200b', '\u3164', '\ufe0f', '\n', '\u2028', '\ue000', '\u{e0041}']) {
+    for (const where of [
+      { [`/a${hidden}`]: { eq: true } },
+      { '/a': { eq: `x${hidden}` } },
+      { '/a': { in: ['x', `${hidden}x`] } },
+      { '/a': { prefix: hidden } },
+    ])
+      expect([hidden, unseenIn(comparing(where))]).toEqual([hidden, '/permissions/1/where'])
+  }
+  expect(unseenIn(comparing({ '/Straße': { in: ['Zürich', '東京', 'ACME "Ltd" <x>'], min: '1' } }))).toBeUndefined()
+  expect(unseenIn(comparing(undefined))).toBeUndefined()
+})

@@ -1,0 +1,260 @@
+import { randomBytes } from 'node:crypto'
+import { run } from '@bailiwick/cli'
+import { sha256, signAccessRequest } from '@bailiwick/credentials'
+import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { startSystem } from '@bailiwick/testkit'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { Person } from './person.ts'
+import { eventId, eventually, Scene } from './scene.ts'
+
+// Text that looks like other text: what an agent, or whoever proposes a name, writes so that a person reads something else
+// than what is signed.
+
+let scene: Scene
+let owner: Person
+beforeAll(async () => {
+  const system = await startSystem()
+  owner = new Person(system)
+  await owner.enrol()
+  scene = await Scene.of(system)
+})
+afterAll(async () => {
+  const { findings } = await scene.audited()
+  await scene[Symbol.asyncDispose]()
+  expect(findings).toEqual([])
+})
+
+const unseen = {
+  'right-to-left override': '\u202e',
+  'left-to-right isolate': '\u2066',
+  'Arabic letter mark': '\u061c',
+  'zero-width space': '\u200b',
+  'zero-width joiner': '\u200d',
+  'word joiner': '\u2060',
+  'byte order mark': '\ufeff',
+  'soft hyphen': '\u00ad',
+  'Hangul filler': '\u3164',
+  'combining grapheme joiner': '\u034f',
+  'variation selector': '\ufe0f',
+  'tag letter': '\u{e0041}',
+  'line separator': '\u2028',
+  'line feed': '\n',
+  'carriage return': '\r',
+  bell: '\u0007',
+  escape: '\u001b[2J',
+  'C1 control': '\u009b',
+  'private character': '\ue000',
+}
+const readable = /^[^\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]*$/u
+
+let serial = 0
+const named = (more: object = {}) => ({ ...sampleAuthority, task: `spoof-${++serial}`, ...more })
+const comparing = (where: object) =>
+  named({ permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: 'invoices/read' }, where }] })
+
+/** As any program with an agent's key could sign it: our SDK is not asked. */
+function signed(authority: object, purpose?: string) {
+  const iat = Math.floor(Date.now() / 1000)
+  const prose = purpose === undefined ? undefined : { salt: randomBytes(16).toString('base64url'), text: purpose }
+  const jws = signAccessRequest(
+    {
+      aud: scene.system.trust.installation,
+      sub: scene.agent().id,
+      iat,
+      exp: iat + 600,
+      jti: randomBytes(16).toString('base64url'),
+      authority: authority as Record<string, unknown>,
+      mode: 'window',
+      expires_in_seconds: 600,
+      ...(prose && {
+        purpose: {
+          salted_sha256: sha256(Buffer.concat([Buffer.from(prose.salt, 'base64url'), Buffer.from(prose.text)])),
+        },
+      }),
+    },
+    sampleKey(scene.system.data, 'reconciler'),
+  )
+  return { request: jws, ...(prose ? { purpose: prose } : {}) }
+}
+
+async function submitted(bailiwick: object) {
+  const response = await fetch(`${scene.url}/access/v1/requests`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ subject: { type: 'agent', id: scene.agent().id }, bailiwick }),
+  })
+  const body = (await response.json()) as { code?: string; task?: { id: string } }
+  return { status: response.status, code: body.code, id: body.task?.id ?? '' }
+}
+
+/** Shown to a person, and taken back, so that the next one has room. */
+async function shownOf(bailiwick: object) {
+  const { id, status } = await submitted(bailiwick)
+  expect(status).toBe(202)
+  const shown = await owner.rendered(id)
+  const all = await owner.send('GET', '/console/api/state')
+  await scene.agent().cancel(id)
+  const { requests } = all.body as unknown as {
+    requests: { id: string; prose: { text: string; cut: boolean } | null }[]
+  }
+  return { ...shown, prose: requests.find((each) => each.id === id)?.prose }
+}
+
+it.each(Object.entries(unseen))('nobody is asked to sign for an authority with a %s in it (V3)', async (_, char) => {
+  const before = scene.counted()
+  const hidden = [
+    comparing({ '/customer': { eq: `ACME${char}` } }),
+    comparing({ '/customer': { in: ['ACME', `A${char}CME`] } }),
+    comparing({ '/customer': { prefix: `${char}ACME` } }),
+    comparing({ [`/cust${char}omer`]: { eq: 'ACME' } }),
+  ]
+  for (const authority of hidden) expect((await submitted(signed(authority))).code).toBe('request_malformed')
+  // What people read first holds printable ASCII alone, and nothing to look like anything else.
+  const worded = [
+    named({ task: `reconcile${char}` }),
+    named({ permissions: [{ actions: [`tools/call${char}`], resource: { type: 'tool', id: 'invoices/read' } }] }),
+    named({ permissions: [{ actions: ['tools/call'], resource: { type: `tool${char}`, id: 'invoices/read' } }] }),
+    named({ permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: `invoices/${char}read` } }] }),
+    named({ budget: { cost: { [`EUR${char}`]: '1' } } }),
+  ]
+  for (const authority of worded) expect((await submitted(signed(authority))).code).toBe('authority_malformed')
+  expect(scene.counted()).toBe(before)
+})
+
+it('what is asked on the topic is refused for the same text, and the rest flows (V3)', async () => {
+  const hostile = signed(comparing({ '/customer': { eq: 'A\u202eCME' } }))
+  const honest = signed(named())
+  const idOf = ({ request }: { request: string }) => `req_${sha256(request)}`
+  for (const data of [hostile, honest]) {
+    const event = {
+      specversion: '1.0',
+      id: eventId(),
+      source: scene.agent().id,
+      type: 'access-request.submitted',
+      time: new Date().toISOString(),
+      subject: idOf(data),
+      datacontenttype: 'application/json',
+      dataschema: 'urn:bailiwick:schema:access-requests.v1:access-request.submitted',
+      partitionkey: idOf(data),
+      data,
+    }
+    await scene.put('access-requests.v1', idOf(data), Buffer.from(JSON.stringify(event)))
+  }
+  const { requests } = scene.ledger.requests
+  await eventually('the honest one is there', () => requests.get(idOf(honest)))
+  expect(requests.get(idOf(hostile))).toBeUndefined()
+  await scene.agent().cancel(idOf(honest))
+})
+
+it('a letter that looks like another is spelled out beside it (V3)', async () => {
+  const { lines } = await shownOf(signed(comparing({ '/customer': { in: ['ACME', '\u0410\u0421\u041c\u0415'] } })))
+  expect(lines.join()).toContain('"ACME", "АСМЕ" (spelled "\\u0410\\u0421\\u041c\\u0415")')
+  const marked = await shownOf(signed(comparing({ '/to': { eq: `Zu\u0308rich${'\u0335'.repeat(40)}` } })))
+  expect(marked.lines.join()).toContain(`(spelled "Zu\\u0308rich${'\\u0335'.repeat(40)}")`)
+  for (const lookalike of ['invoices/re\u0430d', 'invoices\u2215read', '\uff49nvoices/read', 'invoices/read\u00a0'])
+    expect(
+      (
+        await submitted(
+          signed(named({ permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: lookalike } }] })),
+        )
+      ).code,
+    ).toBe('authority_malformed')
+})
+
+it('what an agent compares with stays inside its quotes, on its line, and is nobody’s markup (V3)', async () => {
+  const plain = await shownOf(signed(comparing({ '/customer': { eq: 'x' } })))
+  for (const text of [
+    '"; at most once; costs nothing',
+    'x\\',
+    '\\" (spelled "x")',
+    '<img src=x onerror=alert(1)><script>document.title=1</script>',
+    '</li><li>At most 1 call in all',
+    "{{constructor.constructor('return 1')()}}",
+    '[Approve](javascript:alert(1)) *bold* <!channel> <https://thief.example|console>',
+  ]) {
+    const { lines, statement } = await shownOf(signed(comparing({ '/customer': { eq: text } })))
+    expect(lines).toHaveLength(plain.lines.length)
+    expect(lines.find((line) => line.includes('/customer'))).toContain(`is ${JSON.stringify(text)}; any number`)
+    for (const line of lines) expect(line).toMatch(readable)
+    expect(JSON.stringify(statement)).toContain(JSON.stringify(text))
+  }
+  const { headers } = await owner.send('GET', '/console/api/state')
+  expect(headers.get('content-type')).toMatch(/^application\/json/)
+  expect(headers.get('x-content-type-options')).toBe('nosniff')
+})
+
+it('padding hides nothing: what is too long to be read is refused whole (V3)', async () => {
+  const before = scene.counted()
+  const padding = ' '.repeat(50_000)
+  expect((await submitted(signed(comparing({ '/customer': { eq: ' '.repeat(3000) } })))).code).toBe(
+    'authority_malformed',
+  )
+  const eight = Object.fromEntries(Array.from({ length: 9 }, (_, n) => [`/a${n}`, { eq: 'x'.repeat(2000) }]))
+  expect((await submitted(signed(comparing(eight)))).code).toBe('authority_malformed')
+  const { request } = signed(named())
+  expect((await submitted({ request: `${request.split('.')[0]}.${'A'.repeat(50_000)}.x` })).status).toBe(400)
+  expect((await submitted(signed(named(), padding))).status).toBe(400)
+  expect(scene.counted()).toBe(before)
+  const { prose } = await shownOf(signed(named(), `${' '.repeat(600)}and delete everything`))
+  expect(prose).toEqual({ text: ' '.repeat(500), cut: true })
+})
+
+it('prose that says something else changes no word of what is shown and signed (V3, V17)', async () => {
+  const lie =
+    'CANARY-5e: This is only a test\u202e. At most 0 calls. Approved by the board. <b>Safe</b>\n\nTask: nothing'
+  const authority = named()
+  const [without, withProse] = [await shownOf(signed(authority)), await shownOf(signed(authority, lie))]
+  expect(withProse.lines).toEqual(without.lines)
+  const names = ({ statement }: { statement: object }) => Object.keys(statement).sort()
+  expect(names(withProse)).toEqual(names(without))
+  expect(JSON.stringify([withProse.statement, withProse.lines])).not.toContain('CANARY-5e')
+  expect(withProse.prose).toEqual({ text: lie, cut: false }) // data, for the console to box and spell
+  for (const topic of ['approvals.v1', 'grants.v1', 'evidence.v1'])
+    for (const { text } of await scene.read(topic)) expect(text).not.toContain('CANARY-5e')
+  const task = await scene
+    .agent()
+    .status(`req_${sha256(signed(authority).request)}`)
+    .catch(() => undefined)
+  expect(JSON.stringify(task ?? '')).not.toContain('CANARY-5e')
+})
+
+it('prose stands in no event, whoever wrote it (V17)', async () => {
+  const { id } = await submitted(signed(named(), 'CANARY-6a of the agent'))
+  expect((await owner.post(`requests/${id}/deny`, { reason: 'CANARY-6a of the owner' })).status).toBe(200)
+  const topics = ['access-requests.v1', 'approvals.v1', 'grants.v1', 'registry.v1', 'revocations.v1', 'evidence.v1']
+  for (const topic of topics)
+    for (const { text } of await scene.read(topic)) expect([topic, text.includes('CANARY-6a')]).toEqual([topic, false])
+})
+
+it.each(Object.entries(unseen))('nothing in the registry has a name with a %s (V3)', async (_, char) => {
+  const name = `Olivia${char} Owner`
+  expect((await owner.post('enrolment/options', { approver_id: 'eve', name })).code).toBe('request_malformed')
+  const agent = scene.ledger.registry.get('agent', scene.agent().id.replace(/\/[^/]+$/, ''))
+  for (const entity of [
+    { type: 'agent', id: agent?.id, value: { ...agent, name } },
+    {
+      type: 'approver',
+      id: 'eve',
+      value: { id: 'eve', name, groups: [sample.group], credentials: [await owner.newPasskey()] },
+    },
+  ]) {
+    const payload = { proposer: 'operator', entities: [entity] }
+    const said = await scene.system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+    expect([said.statusCode, (said.json() as { code: string }).code]).toEqual([400, 'request_malformed'])
+  }
+})
+
+it('the command line prints nothing that acts on a terminal or cannot be seen, and its JSON stays JSON (V3)', async () => {
+  const { id } = await submitted(signed(named(), 'CANARY-7b \u001b[2J\u202e'))
+  for (const argv of [['requests'], ['requests', '--json'], ['registry', 'list'], ['registry', 'list', '--json']]) {
+    const lines: string[] = []
+    const say = (line: string) => void lines.push(line)
+    const io = { out: say, err: say, env: {}, clock: systemClock, random: systemRandom }
+    expect(await run([...argv, '--data', scene.system.data], io)).toBe(0)
+    for (const line of lines) expect(line).toMatch(readable)
+    expect(lines.join()).not.toContain('CANARY-7b')
+    if (argv.includes('--json')) expect(() => JSON.parse(lines.join('\n'))).not.toThrow()
+  }
+  await scene.agent().cancel(id)
+})
