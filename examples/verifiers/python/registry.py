@@ -129,16 +129,16 @@ class Registry:
     def judge_change(self, statement: dict, people: dict[str, dict], time: float) -> str:
         """Enough people of the group, and not the proposer alone. Gives the quorum in words."""
         rule = self.at("rule", time).get("registry")
-        quorum = rule["approvers"]["quorum"] if rule else 1
+        # The first person has nobody to ask, and may enrol the second alone, whatever the quorum: that, and nothing else.
+        entities, approvers = statement["entities"], self.at("approver", time)
+        enrols_second = len(approvers) == 1 and len(entities) == 1 and all(
+            each["type"] == "approver" and each["id"] not in approvers and "after" in each for each in entities
+        )
+        quorum = rule["approvers"]["quorum"] if rule and not enrols_second else 1
         if rule and not all(rule["approvers"]["group"] in person["groups"] for person in people.values()):
             raise Fault("a signer is not in the group")
         if len(people) < quorum:
             raise Fault(f"{len(people)} of {quorum} people")
-        # The first person has nobody to ask, and may enrol the second alone: that, and nothing else.
-        entities = statement["entities"]
-        enrols_second = len(self.at("approver", time)) == 1 and all(
-            each["type"] == "approver" and each["version"] == 1 and "after" in each for each in entities
-        )
         alone = set(people) <= {statement["proposer"]}
         if alone and not self.trust["single_operator"] and not enrols_second:
             raise Fault("nobody but the proposer approved it")

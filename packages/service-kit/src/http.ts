@@ -52,6 +52,8 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
     trustProxy,
+    // A passkey's id has up to 1,400 characters, a resource's more; the default of 100 would make them unknown routes.
+    routerOptions: { maxParamLength: 2100 },
     handlerTimeout: limits.handlerMs,
     return503OnClosing: false, // its answer is no problem document: `drain` does it
     genReqId: (request) => requestId(request.headers['x-request-id'], random),

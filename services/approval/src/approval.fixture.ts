@@ -46,6 +46,7 @@ export interface World extends AsyncDisposable {
   /** Says on approval's behalf, with its key, what approval itself would not. */
   approval: Producer
   invitation: SigningKey<'invitation'>
+  root: SigningKey<'root'>
   /** Of `<agentId>/one`, `<agentId>/two` and `<otherAgentId>/one`. */
   keys: { one: SigningKey<'agent'>; two: SigningKey<'agent'>; other: SigningKey<'agent'> }
   /** What was logged so far. */
@@ -101,6 +102,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
       trust,
       genesis: readGenesis(data),
       eventKey: readKeyFile(at.keys('issuer'), 'event', 'issuer-event'),
+      clock,
     }),
   )
   const lines: string[] = []
@@ -161,6 +163,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
     metrics: meter,
     issuer,
     invitation,
+    root: readKeyFile(at.keys('root'), 'root', 'root'),
     keys,
     log: () => lines.join(''),
   }

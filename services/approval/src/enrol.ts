@@ -1,93 +1,111 @@
-import { passkeyAlgorithms, verifyRegistration } from '@bailiwick/approval-statement'
-import { encodeBase64url, verifyInvitation } from '@bailiwick/credentials'
+import { recoveryDelayMs } from '@bailiwick/approval-statement'
+import type { Recovery } from '@bailiwick/contracts'
+import { type VerifyingKey, verifyInvitation, verifyingKey } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { generateRegistrationOptions } from '@simplewebauthn/server'
-import { Challenges } from './challenges.ts'
 import type { Approval } from './context.ts'
+import type { Registrations } from './registrations.ts'
 
-const challengeMs = 5 * 60 * 1000
 const enrolledWithinMs = 5000
-const prefix = 'enr_'
-
-const personOf = (approverId: string, name: string) => JSON.stringify([approverId, name])
 
 /**
- * Makes the first approver of a passkey. The holder of the invitation signs, in the browser, for exactly the passkey that
- * the authenticator made; approval only passes it on, and the issuer and every reader verify it (DESIGN §3).
+ * Makes an approver of a passkey on the word of a key that nobody who is signed in gave: the first one's invitation, or a
+ * recovery. Its holder signs, in the browser, for exactly the passkey that the authenticator made; approval only passes that
+ * on, and the issuer and every reader verify it (DESIGN §3).
  */
 export class Enrolment {
   readonly #approval: Approval
-  readonly #challenges: Challenges
+  readonly #registrations: Registrations
 
-  constructor(approval: Approval) {
+  constructor(approval: Approval, registrations: Registrations) {
     this.#approval = approval
-    this.#challenges = new Challenges({ lifeMs: challengeMs, clock: approval.clock, random: approval.random })
+    this.#registrations = registrations
   }
 
   /** Creation options, and what the invitation must say besides the passkey. Throws `invitation_invalid` once it was used. */
   async options(approverId: string, name: string) {
-    const { random, trust } = this.#approval
-    this.#refuseIfUsed()
-    const { id, challenge } = this.#challenges.make(personOf(approverId, name))
-    const options = await generateRegistrationOptions({
-      rpName: 'Bailiwick',
-      rpID: trust.rp_id,
-      userID: Uint8Array.from(random(32)),
-      userName: approverId,
-      userDisplayName: name,
-      challenge: Uint8Array.from(challenge),
-      timeout: challengeMs,
-      attestationType: 'none',
-      authenticatorSelection: { residentKey: 'preferred', userVerification: 'required' },
-      supportedAlgorithmIDs: passkeyAlgorithms,
-    })
-    const { installation } = trust
-    return {
-      enrolment_id: `${prefix}${id}`,
-      options,
-      invitation: { installation, approver_id: approverId, name, groups: this.#groups() },
-    }
+    this.#refuseIfEnrolled()
+    return this.#offer({ by: 'invitation', id: approverId, name }, this.#groups())
   }
 
-  /** Offers the passkey to the issuer and waits until it made an approver of it. Gives that approver's id. */
+  /** The same for the one person whom a recovery names. Throws `invitation_invalid` while its 24 h run, and once it was used. */
+  async recoveryOptions(id: string) {
+    const { approver_id, name, groups } = this.#recovery(id)
+    return this.#offer({ by: `recovery ${id}`, id: approver_id, name }, groups)
+  }
+
+  async #offer(registrant: { by: string; id: string; name: string }, groups: string[]) {
+    const { installation } = this.#approval.trust
+    const invitation = { installation, approver_id: registrant.id, name: registrant.name, groups }
+    return { ...(await this.#registrations.begin(registrant)), invitation }
+  }
+
+  /** Offers the first approver's passkey to the issuer and waits until it made an approver of it. Gives that one's id. */
   async enrol(enrolmentId: string, response: unknown, invitation: string): Promise<string> {
-    const { trust, keyRing, producer, projection } = this.#approval
-    this.#refuseIfUsed()
-    const id = enrolmentId.startsWith(prefix) ? enrolmentId.slice(prefix.length) : ''
-    const challenge = this.#challenges.find(id)
-    if (!challenge || !this.#challenges.use(id))
-      throw new ServiceError('statement_unknown', 'the challenge was used, or is too old')
-    const { rp_id: rpId, origins, installation } = trust
-    const registered = await verifyRegistration({
-      response,
-      challenge: encodeBase64url(challenge),
-      rpId,
-      origins,
+    this.#refuseIfEnrolled()
+    const { keyRing, projection } = this.#approval
+    const { registry } = projection.ledger
+    return this.#enrol(enrolmentId, response, {
+      invitation,
+      by: 'invitation',
+      key: keyRing.invitation,
+      decided: (passkey) => (registry.view().enrolled ? (registry.passkey(passkey)?.approver.id ?? '') : undefined),
     })
-    if (!registered.ok) throw new ServiceError(registered.code, registered.detail)
-    const invited = verifyInvitation({ invitation, key: keyRing.invitation, installation })
+  }
+
+  /** As `enrol`, by a recovery: the person's other passkeys are gone then, lost as they are. */
+  async recover(enrolmentId: string, response: unknown, invitation: string, id: string): Promise<string> {
+    const { jwk } = this.#recovery(id)
+    const key = verifyingKey('invitation', jwk)
+    if (key === undefined) throw new ServiceError('invitation_invalid', 'the key of the recovery is none')
+    const { registry } = this.#approval.projection.ledger
+    return this.#enrol(enrolmentId, response, {
+      invitation,
+      recovery: id,
+      by: `recovery ${id}`,
+      key,
+      decided: (passkey) =>
+        registry.view().recoveries.get(id)?.used ? (registry.passkey(passkey)?.approver.id ?? '') : undefined,
+    })
+  }
+
+  async #enrol(enrolmentId: string, response: unknown, word: Word): Promise<string> {
+    const { trust, producer, projection } = this.#approval
+    const passkey = await this.#registrations.finish(enrolmentId, response)
+    const { invitation, recovery, key, by } = word
+    const invited = verifyInvitation({ invitation, key, installation: trust.installation })
     if (!invited.ok) throw new ServiceError('invitation_invalid', invited.detail)
-    const { passkey } = registered
     const { credential_id, public_key, approver_id, name, groups } = invited.value
     if (credential_id !== passkey.credential_id || public_key !== passkey.public_key)
       throw new ServiceError('invitation_invalid', 'signed for another passkey')
-    if (!this.#challenges.isAbout(id, personOf(approver_id, name)))
-      throw new ServiceError('invitation_invalid', 'signed for another person')
+    this.#registrations.mustBeOf(enrolmentId, { by, id: approver_id, name })
+    const facts = { enrolment_id: enrolmentId, approver_id, name, groups, ...passkey, invitation }
     await producer.publishOne('approvals.v1', {
       type: 'enrolment.offered',
       subject: enrolmentId,
       version: 1,
-      data: { enrolment_id: enrolmentId, approver_id, name, groups, ...passkey, invitation },
+      data: { ...facts, ...(recovery === undefined ? {} : { recovery }) },
     })
-    const { registry } = projection.ledger
-    const decided = () => (registry.view().enrolled ? (registry.passkey(credential_id)?.approver.id ?? '') : undefined)
-    const approver = await projection.until(decided, enrolledWithinMs)
+    const approver = await projection.until(() => word.decided(credential_id), enrolledWithinMs)
     if (approver === undefined) throw new ServiceError('deadline_exceeded', 'offered, and not yet enrolled')
     if (approver !== approver_id) throw new ServiceError('invitation_invalid', 'somebody else was quicker')
     return approver
   }
 
-  #refuseIfUsed(): void {
+  #recovery(id: string): Recovery {
+    const { projection, clock } = this.#approval
+    const recovery = projection.ledger.registry.view().recoveries.get(id)
+    if (recovery === undefined) throw new ServiceError('invitation_invalid', 'there is no such recovery')
+    if (recovery.used) throw new ServiceError('invitation_invalid', 'the recovery was used: sign in')
+    const usableFrom = recovery.takenAt + recoveryDelayMs
+    if (clock.now() < usableFrom)
+      throw new ServiceError(
+        'invitation_invalid',
+        `the recovery can be used from ${new Date(usableFrom).toISOString()}`,
+      )
+    return recovery.value
+  }
+
+  #refuseIfEnrolled(): void {
     if (this.#approval.projection.ledger.registry.view().enrolled)
       throw new ServiceError('invitation_invalid', 'it was used: sign in')
   }
@@ -97,4 +115,13 @@ export class Enrolment {
     const named = this.#approval.projection.ledger.registry.rules.map(({ approvers }) => approvers.group)
     return [...new Set(named)].sort().slice(0, 32)
   }
+}
+
+/** On whose word somebody is enrolled, and when it is settled whom it made an approver: '' when somebody was quicker. */
+interface Word {
+  invitation: string
+  recovery?: string
+  by: string
+  key: VerifyingKey<'invitation'>
+  decided: (credentialId: string) => string | undefined
 }

@@ -4,7 +4,7 @@ import type { DecodedEvent } from '@bailiwick/contracts'
 import { jcsHash, type SigningKey, type Trust } from '@bailiwick/credentials'
 import type { Genesis } from '@bailiwick/installation'
 import { type Draft, openParticipant, type Participant } from '@bailiwick/projection'
-import { newId, systemClock, systemRandom } from '@bailiwick/service-kit'
+import { type Clock, newId, systemClock, systemRandom } from '@bailiwick/service-kit'
 
 /** Stands in for the issuer: believes what approval says, and writes what follows. Services never import one another. */
 export async function standInIssuer(options: {
@@ -12,8 +12,9 @@ export async function standInIssuer(options: {
   trust: Trust
   genesis: Genesis
   eventKey: SigningKey<'issuer-event'>
+  clock?: Clock
 }): Promise<Participant> {
-  const { bus, trust, genesis, eventKey } = options
+  const { bus, trust, genesis, eventKey, clock = systemClock } = options
   const issuer = await openParticipant({
     bus,
     trust,
@@ -21,7 +22,7 @@ export async function standInIssuer(options: {
     instance: newId('evt', systemClock.now(), systemRandom).slice(4),
     eventKey,
     follows: ['approvals.v1', 'grants.v1', 'revocations.v1'],
-    time: systemClock,
+    time: clock,
     newEventId: () => newId('evt', systemClock.now(), systemRandom),
     onHeadError: (error) => Promise.reject(error),
     onFatal: (error) => {
@@ -51,21 +52,24 @@ export async function standInIssuer(options: {
 async function act({ producer, projection }: Participant, event: DecodedEvent<'approvals.v1'>): Promise<void> {
   const { registry, requests, revocations } = projection.ledger
   if (event.type === 'enrolment.offered') {
-    const { approver_id: id, name, groups, credential_id, public_key, sign_count, invitation } = event.data
+    const { approver_id: id, name, groups, credential_id, public_key, sign_count, invitation, recovery } = event.data
     const credentials = [{ credential_id, public_key, sign_count, registered_at: event.time }]
     const value = { id, name, groups, credentials }
+    const known = registry.record('approver', id)
+    const verb = known?.value === undefined ? 'registered' : 'changed'
+    const kind = recovery === undefined ? { kind: 'invitation' as const } : { kind: 'recovery' as const, recovery }
     await producer.publish('registry.v1', [
       {
-        type: 'approver.registered',
+        type: `approver.${verb}`,
         subject: `approver ${id}`,
-        version: 1,
+        version: (known?.version ?? 0) + 1,
         data: {
           entity: { type: 'approver', id },
           value,
           hash: jcsHash(value),
-          authorization: { kind: 'invitation', jws: invitation },
+          authorization: { ...kind, jws: invitation },
         },
-      },
+      } as Draft<'registry.v1'>,
     ])
   } else if (event.type === 'request.approved' && event.data.statement.kind === 'approval') {
     const grant = grantOf(event.data.statement, event.data.assertions)

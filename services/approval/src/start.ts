@@ -4,15 +4,19 @@ import type { Adapters } from '@bailiwick/service-host'
 import { inBackground, newId, observeProjection, SerialQueue, showStanding } from '@bailiwick/service-kit'
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
+import { Enrolment } from './enrol.ts'
 import { expireRequests } from './expire-requests.ts'
 import { accessRequestRoutes } from './http/access-requests.ts'
 import { answerRoutes } from './http/answers.ts'
 import { identityRoutes } from './http/identity.ts'
 import { operatorRoutes } from './http/operator.ts'
 import { pageRoutes } from './http/page.ts'
+import { peopleRoutes } from './http/people.ts'
 import { observeRequestsOf } from './observe.ts'
+import { People } from './people.ts'
 import { Prose } from './prose.ts'
 import { receiveFromTopic } from './receive-from-topic.ts'
+import { Registrations } from './registrations.ts'
 import { Sessions } from './sessions.ts'
 import { SignCounts } from './sign-counts.ts'
 import { Workloads } from './workloads.ts'
@@ -65,7 +69,10 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   }
   const sessions = new Sessions(approval)
   accessRequestRoutes(http, approval)
-  identityRoutes(http, approval, sessions)
+  const registrations = new Registrations(approval)
+  const people = new People(approval, registrations)
+  identityRoutes(http, approval, { sessions, people, enrolment: new Enrolment(approval, registrations) })
+  peopleRoutes(http, trust.origins, people, sessions)
   answerRoutes(http, approval, sessions)
   operatorRoutes(operator, approval)
   await pageRoutes(http)

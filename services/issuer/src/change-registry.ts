@@ -1,5 +1,5 @@
-import { verifyAuthorization } from '@bailiwick/approval-statement'
-import type { Authorization, EntityChange, EventData } from '@bailiwick/contracts'
+import { enrolsSecond, recoveryDelayMs, verifyAuthorization } from '@bailiwick/approval-statement'
+import type { Authorization, EntityChange, EventData, Recovery, RegistryStatement } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Draft } from '@bailiwick/projection'
@@ -17,24 +17,61 @@ export async function applyRegistryChange(
   const { statement, assertions } = approved
   if (statement.kind !== 'registry') throw new ServiceError('registry_change_refused', 'not a registry statement')
   const authorization: Authorization = { kind: 'approvers', statement, assertions }
+  warnOfLenience(issuer, statement)
   for (const entity of entities) await writeEntity(issuer, entity, authorization)
 }
 
-/** Makes the first approver of a passkey that the invitation's holder signed for; every reader checks it again. */
+/**
+ * Makes an approver of a passkey that the invitation's holder, or a recovery's, signed for; every reader checks it again. What
+ * a recovery makes stands in place of the passkeys that were lost.
+ */
 export async function enrolApprover(
   issuer: Issuer,
   offered: EventData<'approvals.v1', 'enrolment.offered'>,
 ): Promise<void> {
-  const { approver_id, name, groups, credential_id, public_key, sign_count, invitation } = offered
-  if (issuer.projection.ledger.registry.view().enrolled) return
-  const value = {
-    id: approver_id,
-    name,
-    groups,
-    credentials: [{ credential_id, public_key, sign_count, registered_at: new Date(issuer.clock.now()).toISOString() }],
-  }
-  const change = { type: 'approver' as const, id: approver_id, version: 1, after: jcsHash(value), value }
-  await writeEntity(issuer, change, { kind: 'invitation', jws: invitation })
+  const { approver_id: id, name, groups, credential_id, public_key, sign_count, invitation, recovery } = offered
+  const { registry } = issuer.projection.ledger
+  const { enrolled, recoveries } = registry.view()
+  if (recovery === undefined ? enrolled : recoveries.get(recovery)?.used) return
+  const registered_at = new Date(issuer.clock.now()).toISOString()
+  const value = { id, name, groups, credentials: [{ credential_id, public_key, sign_count, registered_at }] }
+  const version = (registry.record('approver', id)?.version ?? 0) + 1
+  const change = { type: 'approver' as const, id, version, after: jcsHash(value), value }
+  if (recovery === undefined) return writeEntity(issuer, change, { kind: 'invitation', jws: invitation })
+  await writeEntity(issuer, change, { kind: 'recovery', recovery, jws: invitation })
+  issuer.logger.warn({ recovery, approver: id }, 'RECOVERY USED: an approver was enrolled on the root key’s word')
+}
+
+/**
+ * Takes in a recovery that the root key signed. Gives from when it can be used, ms since the epoch. Asking again with the
+ * same recovery gives the same; throws `registry_change_conflict` for another one of its name.
+ */
+export async function registerRecovery(issuer: Issuer, value: Recovery, jws: string): Promise<number> {
+  const { registry } = issuer.projection.ledger
+  const after = jcsHash(value)
+  const known = registry.record('recovery', value.id)
+  if (known === undefined)
+    await writeEntity(issuer, { type: 'recovery', id: value.id, version: 1, after, value }, { kind: 'root', jws })
+  const taken = registry.view().recoveries.get(value.id)
+  if (taken === undefined || jcsHash(taken.value) !== after)
+    throw new ServiceError('registry_change_conflict', 'there was another recovery of this name')
+  const usableFrom = taken.takenAt + recoveryDelayMs
+  const usable_from = new Date(usableFrom).toISOString()
+  if (known === undefined)
+    issuer.logger.warn({ recovery: value.id, approver: value.approver_id, usable_from }, 'RECOVERY REGISTERED')
+  return usableFrom
+}
+
+/** What the rules let one person do alone is done loudly. */
+function warnOfLenience(
+  { trust, projection, logger }: Issuer,
+  { change_id, proposer, entities }: RegistryStatement,
+): void {
+  const { approvers } = projection.ledger.registry.view()
+  const facts = { change: change_id, proposer, entities: entities.map(({ type, id }) => `${type} ${id}`) }
+  if (trust.single_operator) logger.warn(facts, 'SINGLE OPERATOR: one person may change the registry alone')
+  else if (enrolsSecond(entities, approvers) && approvers.has(proposer))
+    logger.warn(facts, 'THE FIRST APPROVER ENROLS THE SECOND ALONE: from then on it takes another person')
 }
 
 async function writeEntity(issuer: Issuer, change: EntityChange, authorization: Authorization): Promise<void> {

@@ -8,6 +8,7 @@ import type { Issuer } from './context.ts'
 import { dpopNonces } from './dpop-nonces.ts'
 import { certifyGenesis, publishGenesis } from './genesis.ts'
 import { metadataRoutes } from './http/metadata.ts'
+import { recoveryRoutes } from './http/recoveries.ts'
 import { revocationRoutes } from './http/revocations.ts'
 import { tokenRoute } from './http/token.ts'
 import { react } from './react.ts'
@@ -58,6 +59,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   tokenRoute(http, endpoint)
   metadataRoutes(http, issuer, tokenUrl)
   revocationRoutes(operator, issuer)
+  recoveryRoutes(operator, issuer)
   health.check('issuer-fresh', () => (issuer.projection.fresh() ? undefined : 'the state is not proved fresh'))
   gate(successor.standby)
   observeProjection('issuer', successor.projection, { metrics, clock })

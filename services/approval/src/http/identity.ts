@@ -2,23 +2,34 @@ import { compactJwsSchema, lineSchema, nameSchema } from '@bailiwick/contracts'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { Approval } from '../context.ts'
-import { Enrolment } from '../enrol.ts'
+import type { Enrolment } from '../enrol.ts'
 import { sentAssertionSchema } from '../passkey.ts'
+import type { People } from '../people.ts'
 import type { Sessions } from '../sessions.ts'
 import { clearSessionCookie, fromOurPage, sessionCookie, setSessionCookie } from './browser.ts'
 
-const personSchema = z.strictObject({ approver_id: nameSchema, name: lineSchema })
-const enrolmentSchema = z.strictObject({
-  enrolment_id: z.string().max(100),
-  response: z.record(z.string(), z.unknown()),
-  invitation: compactJwsSchema,
-})
+const codeSchema = z.string().max(100)
+/** On whose word: the installation's invitation, a colleague's link, or a recovery. */
+const wordSchema = z.union([
+  z.strictObject({ approver_id: nameSchema, name: lineSchema }),
+  z.strictObject({ code: codeSchema }),
+  z.strictObject({ recovery: nameSchema }),
+])
+const made = { enrolment_id: z.string().max(100), response: z.record(z.string(), z.unknown()) }
+const enrolmentSchema = z.union([
+  z.strictObject({ ...made, invitation: compactJwsSchema }),
+  z.strictObject({ ...made, code: codeSchema }),
+  z.strictObject({ ...made, invitation: compactJwsSchema, recovery: nameSchema }),
+])
 const signInSchema = z.strictObject({ sign_in_id: z.string().max(100), assertion: sentAssertionSchema })
 
-/** `/console/api/…` for whoever is not signed in yet: what this is, enrolment by invitation, sign-in by passkey. */
-export function identityRoutes(http: HttpServer, approval: Approval, sessions: Sessions): void {
+/** `/console/api/…` for whoever is not signed in yet: what this is, enrolment on somebody's word, sign-in by passkey. */
+export function identityRoutes(
+  http: HttpServer,
+  approval: Approval,
+  { sessions, enrolment, people }: { sessions: Sessions; enrolment: Enrolment; people: People },
+): void {
   const { trust, projection } = approval
-  const enrolment = new Enrolment(approval)
   const onRequest = fromOurPage(trust.origins)
   const me = ({ id, name, groups }: { id: string; name: string; groups: string[] }) => ({ me: { id, name, groups } })
 
@@ -28,11 +39,21 @@ export function identityRoutes(http: HttpServer, approval: Approval, sessions: S
     single_operator: trust.single_operator,
     rp_id: trust.rp_id,
   }))
-  http.post('/console/api/enrolment/options', { onRequest, schema: { body: personSchema } }, async ({ body }) =>
-    enrolment.options(body.approver_id, body.name),
-  )
+  http.post('/console/api/enrolment/options', { onRequest, schema: { body: wordSchema } }, async ({ body }) => {
+    if ('code' in body) return people.inviteeOptions(body.code)
+    return 'recovery' in body
+      ? enrolment.recoveryOptions(body.recovery)
+      : enrolment.options(body.approver_id, body.name)
+  })
   http.post('/console/api/enrolment', { onRequest, schema: { body: enrolmentSchema } }, async ({ body }, reply) => {
-    const cookie = sessions.open(await enrolment.enrol(body.enrolment_id, body.response, body.invitation))
+    const { enrolment_id: id, response } = body
+    // Whom a colleague invited is nobody yet: people answer the change first.
+    if ('code' in body) return people.enrolInvitee(id, response, body.code)
+    const approver =
+      'recovery' in body
+        ? await enrolment.recover(id, response, body.invitation, body.recovery)
+        : await enrolment.enrol(id, response, body.invitation)
+    const cookie = sessions.open(approver)
     setSessionCookie(reply, cookie)
     return me(sessions.find(cookie).me)
   })

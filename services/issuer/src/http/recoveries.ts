@@ -1,0 +1,18 @@
+import { compactJwsSchema, entitySchemas } from '@bailiwick/contracts'
+import type { HttpServer } from '@bailiwick/service-kit'
+import { z } from 'zod'
+import { registerRecovery } from '../change-registry.ts'
+import type { Issuer } from '../context.ts'
+
+const bodySchema = z.strictObject({ value: entitySchemas.recovery, jws: compactJwsSchema })
+
+/**
+ * `POST /operator/recoveries`, on the operator's socket alone: it takes the root key's signature, and whoever is enrolled has
+ * 24 h to see it. The answer means: durable, and it counts.
+ */
+export function recoveryRoutes(operator: HttpServer, issuer: Issuer): void {
+  operator.post('/operator/recoveries', { schema: { body: bodySchema } }, async ({ body: { value, jws } }) => {
+    const usableFrom = await registerRecovery(issuer, value, jws)
+    return { recovery: value.id, approver_id: value.approver_id, usable_from: new Date(usableFrom).toISOString() }
+  })
+}
