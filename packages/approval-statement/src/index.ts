@@ -10,10 +10,12 @@ export { type ChangeContent, contentProblem, enrolsSecond } from './change-conte
 export { passkeyAlgorithms } from './cose-key.ts'
 export { grantOf, verifyGrantContent } from './grant-of.ts'
 export { matchRule, type RuleView, registryRuleId } from './match-rule.ts'
+export { type Item, splitByRule, staysWithin } from './split-by-rule.ts'
 export {
   changeRequestId,
   grantIdOf,
   groupHash,
+  itemIdOf,
   policySetHash,
   requestIdOf,
   statementChallenge,

@@ -24,6 +24,11 @@ export function requestIdOf(agentRequestJws: string): string {
   return `req_${sha256(agentRequestJws)}`
 }
 
+/** The id of one part of an ask that rules split: nobody but who knows the agent's JWS makes it, and each part has its own. */
+export function itemIdOf(agentRequestJws: string, index: number): string {
+  return `req_${sha256(`${agentRequestJws}#${index}`)}`
+}
+
 /** The id of a proposed registry change. The nonce keeps two equal proposals apart: the first may have been denied. */
 export function changeRequestId(change: unknown, nonce: string): string {
   return `req_${jcsHash({ change, nonce })}`

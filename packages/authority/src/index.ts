@@ -7,6 +7,7 @@ export {
 } from './covers.ts'
 export { formatMicros, parseMicros } from './decimal.ts'
 export { describe } from './describe.ts'
+export { divide, together } from './divide.ts'
 export { intersect } from './intersect.ts'
 export { type Narrowing, narrows } from './narrows.ts'
 export { type ParsedAuthority, parseAuthority } from './parse-authority.ts'

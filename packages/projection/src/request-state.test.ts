@@ -183,3 +183,24 @@ it('forgets what is closed and old, and nothing that waits for an answer', () =>
   pending.forgetClosedBefore(Number.MAX_SAFE_INTEGER)
   expect(pending.requests.size).toBe(1)
 })
+
+it('finds the parts of a task in their order, and a whole ask by its own id', () => {
+  const requests = new RequestState({ base: false })
+  const task = idOf('req', 'task')
+  const part = (index: number, version = 1, type: Type = 'request.received') => {
+    const request_id = idOf('req', `part${index}`)
+    const item = { task, index, count: 2 }
+    const data = { request_id, ...(type === 'request.received' ? { item } : {}) }
+    return anEvent('approvals.v1', type, { about: request_id, version, data })
+  }
+  const ids = (of: string) => requests.ofTask(of).map((record) => record.id)
+  expect(ids(task)).toEqual([])
+  for (const each of [part(1), part(0)]) expect(requests.apply(each)).toBe('counts')
+  expect(ids(task)).toEqual([idOf('req', 'part0'), idOf('req', 'part1')])
+  expect(ids(idOf('req', 'part0'))).toEqual([])
+  requests.apply(event('request.received', 1))
+  expect(ids(id)).toEqual([id])
+  requests.apply(part(0, 2, 'request.denied'))
+  requests.forgetClosedBefore(Number.POSITIVE_INFINITY)
+  expect(ids(task)).toEqual([idOf('req', 'part1')])
+})

@@ -76,6 +76,8 @@ type StopOrder = EventData<'approvals.v1', 'revocation.requested'>
 export class RequestState {
   readonly #base: boolean
   readonly requests = new Map<string, RequestRecord>()
+  /** The parts of each ask that rules split, by their index. */
+  readonly #items = new Map<string, RequestRecord[]>()
   readonly enrolments = new Map<string, Enrolment>()
   /** What people asked the issuer to revoke besides single grants, by revocation id. */
   readonly stopOrders = new Map<string, StopOrder>()
@@ -119,15 +121,48 @@ export class RequestState {
     else if (event.type === 'request.approved') record.approved = event.data
     else if (event.type !== 'request.expired') record.closedBy = event.data.by
     this.requests.set(id, record)
+    if (event.type === 'request.received') this.#addItem(record)
     return 'counts'
+  }
+
+  /** The requests of a task, in their order: one, or as many of its parts as have been received. Empty: there is none. */
+  ofTask(task: string): readonly RequestRecord[] {
+    const whole = this.requests.get(task)
+    return whole && itemOf(whole) === undefined ? [whole] : (this.#items.get(task) ?? [])
+  }
+
+  #addItem(record: RequestRecord): void {
+    const item = itemOf(record)
+    if (item === undefined || this.#items.get(item.task)?.includes(record)) return
+    const parts = [...(this.#items.get(item.task) ?? []), record]
+    this.#items.set(
+      item.task,
+      parts.sort((a, b) => (itemOf(a)?.index ?? 0) - (itemOf(b)?.index ?? 0)),
+    )
+  }
+
+  #forgetItem(record: RequestRecord): void {
+    const task = itemOf(record)?.task
+    if (task === undefined) return
+    const left = (this.#items.get(task) ?? []).filter((each) => each !== record)
+    if (left.length > 0) this.#items.set(task, left)
+    else this.#items.delete(task)
   }
 
   /** Forgets what was closed before `ms`, and what was approved for a time before it: nothing that can still act. */
   forgetClosedBefore(ms: number): void {
-    for (const [id, { state, changedAt, approved }] of this.requests)
-      if (state !== 'pending' && changedAt < ms && !(state === 'approved' && actsUntil(approved) >= ms))
-        this.requests.delete(id)
+    for (const [id, record] of this.requests) {
+      const { state, changedAt, approved } = record
+      if (state === 'pending' || changedAt >= ms || (state === 'approved' && actsUntil(approved) >= ms)) continue
+      this.requests.delete(id)
+      this.#forgetItem(record)
+    }
   }
+}
+
+/** Which part of an ask a request is; undefined for a whole one. */
+export function itemOf({ received }: Pick<RequestRecord, 'received'>) {
+  return received?.kind === 'access' ? received.item : undefined
 }
 
 const isReopened = (data: EventData<'approvals.v1', 'request.received'>) =>

@@ -40,7 +40,7 @@ export function callersRequest(
   if (!verified.ok) throw new ServiceError('caller_unauthenticated', verified.detail)
   const { jkt, jti } = verified.value
   const { requests, registry } = projection.ledger
-  const record = requests.requests.get(requestId)
+  const record = requests.requests.get(requestId) ?? requests.ofTask(requestId)[0]
   const ask = record?.received
   if (!record || ask?.kind !== 'access') throw new ServiceError('access_request_unknown')
   // Any instance of the agent, so that a handle outlives a restart; by the keys of now, so that a retired key sees nothing.

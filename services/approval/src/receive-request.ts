@@ -1,5 +1,5 @@
-import { matchRule, requestIdOf } from '@bailiwick/approval-statement'
-import { type Authority, parseAuthority, unseenIn } from '@bailiwick/authority'
+import { type Item, itemIdOf, requestIdOf, splitByRule } from '@bailiwick/approval-statement'
+import { parseAuthority, unseenIn } from '@bailiwick/authority'
 import { type Agent, type Attestation, parseStrictJson, type Rule } from '@bailiwick/contracts'
 import {
   type AccessRequest,
@@ -14,7 +14,7 @@ import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 import { type SaltedText, saltedHash } from './prose.ts'
-import { type AccessAsk, agentIdOf } from './requests.ts'
+import { type AccessAsk, agentIdOf, taskIdOf } from './requests.ts'
 import type { ShownAttestation } from './workloads.ts'
 
 export interface Submission {
@@ -31,27 +31,50 @@ const leewayMs = 5000
 const longestMs = 8 * 3600 * 1000
 
 /**
- * Takes an agent's signed ask, by topic or HTTP: the same checks, the same id, so whatever is sent or delivered again is the
- * same request. It resolves when `request.received` is durable and counts; what it refuses it throws, and nothing changed.
+ * Takes an agent's signed ask, by topic or HTTP: the same checks, the same ids, so whatever is sent or delivered again is the
+ * same request. What several rules split becomes a request a part. It resolves with the first of them when each
+ * `request.received` is durable and counts; what it refuses it throws, and nothing changed.
  */
 export async function receiveRequest(approval: Approval, submission: Submission): Promise<RequestRecord> {
-  const id = requestIdOf(submission.request)
-  const { requests } = approval.projection.ledger.requests
-  const known = requests.get(id)
+  const task = requestIdOf(submission.request)
+  const known = wholeTask(approval, task)
   if (known) return known
   const ask = await verifiedAsk(approval, submission)
   const purpose = signedProse(ask.asked, submission.purpose)
   return approval.lanes.serially(`agent ${ask.agent.id}`, async () => {
-    const meanwhile = requests.get(id)
+    const meanwhile = wholeTask(approval, task)
     if (meanwhile) return meanwhile
-    refuseTooMany(approval, ask.agent.id)
-    const data = asReceived(approval, ask, { ...submission, id })
-    if (purpose) await approval.prose.keep(approval.producer, id, purpose)
-    await approval.producer.publishOne('approvals.v1', { type: 'request.received', subject: id, version: 1, data })
-    const record = requests.get(id)
+    if (approval.projection.ledger.requests.ofTask(task).length === 0) refuseTooMany(approval, ask.agent.id)
+    const asks = asReceived(approval, ask, { ...submission, task })
+    if (purpose) await approval.prose.keep(approval.producer, task, purpose)
+    await publishMissing(approval, asks)
+    const record = wholeTask(approval, task)
     if (!record) throw new ServiceError('invariant_broken', 'a request that counts is not there')
     return record
   })
+}
+
+/** The first request of a task of which every part was received: a process may have died between two of them. */
+function wholeTask({ projection }: Approval, task: string): RequestRecord | undefined {
+  const parts = projection.ledger.requests.ofTask(task)
+  const [first] = parts
+  const count = first?.received?.kind === 'access' ? (first.received.item?.count ?? 1) : 1
+  return parts.length >= count ? first : undefined
+}
+
+/** Parts that were received before stay as they are; if rules changed since, so that others would be made now, it is too late. */
+async function publishMissing({ projection, producer }: Approval, asks: readonly AccessAsk[]): Promise<void> {
+  const { requests } = projection.ledger.requests
+  for (const { request_id: id, item, authority } of asks) {
+    const received = requests.get(id)?.received as AccessAsk | undefined
+    if (received && (received.item?.count !== item?.count || jcsHash(received.authority) !== jcsHash(authority)))
+      throw new ServiceError('access_request_conflict', 'rules changed since a part of it was received: sign it again')
+  }
+  const missing = asks.filter(({ request_id }) => !requests.has(request_id))
+  await producer.publish(
+    'approvals.v1',
+    missing.map((data) => ({ type: 'request.received', subject: data.request_id, version: 1, data })),
+  )
 }
 
 interface Ask {
@@ -60,8 +83,7 @@ interface Ask {
   instanceKey: string
   attestation: Attestation
   asked: AccessRequest
-  authority: Authority
-  rule: Rule
+  items: readonly Item[]
 }
 
 /**
@@ -88,12 +110,16 @@ async function verifiedAsk(
   if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
   const unseen = unseenIn(parsed.authority)
   if (unseen !== undefined) throw new ServiceError('request_malformed', `${unseen}: characters that nobody can see`)
-  const matched = matchRule(registry.view(), { agent: subject, authority: parsed.authority })
-  if (!matched.ok) throw new ServiceError(matched.code, matched.detail)
-  refuseMode(verified.value, matched.rule)
+  const split = splitByRule(registry.view(), { agent: subject, authority: parsed.authority })
+  if (!split.ok) throw new ServiceError(split.code, split.detail)
+  const { items } = split
+  const asked = verified.value
+  for (const { rule } of items) refuseMode(asked, rule)
+  // Each part would be a grant that allows the one action, so the parts would allow it several times (V10).
+  if (asked.mode === 'per_action' && items.length > 1)
+    throw new ServiceError('approval_rule_missing', 'one action is asked, and rules would split it: ask for it alone')
   const attestation = await workloads.attest(agent, subject, jwk, shown)
-  const ask = { agent, instanceKey: thumbprint(jwk), attestation, asked: verified.value, authority: parsed.authority }
-  return { ...ask, rule: matched.rule }
+  return { agent, instanceKey: thumbprint(jwk), attestation, asked, items }
 }
 
 function refuseMode({ mode, action_digest }: AccessRequest, rule: Rule): void {
@@ -113,45 +139,57 @@ function signedProse(asked: AccessRequest, purpose: SaltedText | undefined): Sal
 
 function refuseTooMany({ projection, clock }: Approval, agentId: string): void {
   const now = clock.now()
-  let pending = 0
-  for (const { state, received } of projection.ledger.requests.requests.values())
+  const pending = new Set<string>()
+  for (const record of projection.ledger.requests.requests.values()) {
+    const { state, received } = record
     if (state === 'pending' && received?.kind === 'access' && agentIdOf(received.agent) === agentId)
-      if (now < Date.parse(received.expires_at)) pending++
-  if (pending >= maxPending) throw new ServiceError('rate_limited', `${maxPending} requests of this agent are pending`)
+      if (now < Date.parse(received.expires_at)) pending.add(taskIdOf(record))
+  }
+  if (pending.size >= maxPending)
+    throw new ServiceError('rate_limited', `${maxPending} requests of this agent are pending`)
 }
 
 /** Times become absolute here, once: what is shown, signed and audited is the same window. */
 function asReceived(
   { clock, requestLifeMs }: Approval,
-  { instanceKey, attestation, asked, authority, rule }: Ask,
-  { id, request, receivedBy }: Submission & { id: string },
-): AccessAsk {
+  { instanceKey, attestation, asked, items }: Ask,
+  { task, request, receivedBy }: Submission & { task: string },
+): AccessAsk[] {
   const now = clock.now()
+  const { from, until } = windowOf(asked, now)
+  return items.map(({ authority, rule }, index) => {
+    if (!(until - from <= rule.max_window_seconds * 1000))
+      throw new ServiceError('approval_rule_mismatch', `not_after: rule ${rule.id} allows ${rule.max_window_seconds} s`)
+    const part = items.length > 1
+    return {
+      kind: 'access',
+      request_id: part ? itemIdOf(request, index) : task,
+      ...(part ? { item: { task, index, count: items.length } } : {}),
+      request,
+      request_hash: jcsHash(asked),
+      agent: asked.sub,
+      instance_key: instanceKey,
+      authority,
+      mode: asked.mode,
+      ...(asked.action_digest === undefined ? {} : { action_digest: asked.action_digest }),
+      rebind: asked.rebind ?? 'none',
+      not_before: new Date(from).toISOString(),
+      not_after: new Date(until).toISOString(),
+      ...(asked.purpose === undefined ? {} : { purpose: asked.purpose }),
+      received_by: receivedBy,
+      attestation,
+      expires_at: new Date(Math.min(now + requestLifeMs, until)).toISOString(),
+    }
+  })
+}
+
+function windowOf(asked: AccessRequest, now: number): { from: number; until: number } {
   const from = Math.max(now, asked.not_before === undefined ? now : Date.parse(asked.not_before))
   const until =
     asked.not_after === undefined ? from + (asked.expires_in_seconds ?? 0) * 1000 : Date.parse(asked.not_after)
   if (!(from < until)) throw new ServiceError('request_malformed', 'not_after: not after the start')
   if (!(until - now <= longestMs)) throw new ServiceError('request_malformed', 'not_after: more than 8 h from now')
-  if (!(until - from <= rule.max_window_seconds * 1000))
-    throw new ServiceError('approval_rule_mismatch', `not_after: rule ${rule.id} allows ${rule.max_window_seconds} s`)
-  return {
-    kind: 'access',
-    request_id: id,
-    request,
-    request_hash: jcsHash(asked),
-    agent: asked.sub,
-    instance_key: instanceKey,
-    authority,
-    mode: asked.mode,
-    ...(asked.action_digest === undefined ? {} : { action_digest: asked.action_digest }),
-    rebind: asked.rebind ?? 'none',
-    not_before: new Date(from).toISOString(),
-    not_after: new Date(until).toISOString(),
-    ...(asked.purpose === undefined ? {} : { purpose: asked.purpose }),
-    received_by: receivedBy,
-    attestation,
-    expires_at: new Date(Math.min(now + requestLifeMs, until)).toISOString(),
-  }
+  return { from, until }
 }
 
 /** The `sub` that an ask claims: good for finding the key to verify with, and for nothing else. */

@@ -1,6 +1,6 @@
 import type { EventData } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import type { RequestRecord } from '@bailiwick/projection'
+import { itemOf, type RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 
 type Received = EventData<'approvals.v1', 'request.received'>
@@ -13,6 +13,18 @@ export function requestNamed(approval: Approval, id: string): RequestRecord {
   const record = approval.projection.ledger.requests.requests.get(id)
   if (record === undefined) throw new ServiceError('access_request_unknown')
   return record
+}
+
+/** All that came of one ask, in the order of its parts: mostly one request. Throws `access_request_unknown`. */
+export function taskNamed(approval: Approval, id: string): readonly [RequestRecord, ...RequestRecord[]] {
+  const [first, ...others] = approval.projection.ledger.requests.ofTask(id)
+  if (first === undefined) throw new ServiceError('access_request_unknown')
+  return [first, ...others]
+}
+
+/** The task that a request belongs to: itself, unless it is a part. */
+export function taskIdOf(record: RequestRecord): string {
+  return itemOf(record)?.task ?? record.id
 }
 
 /** What was asked, if somebody may still answer it. Throws `access_request_not_pending`, `access_request_expired`. */

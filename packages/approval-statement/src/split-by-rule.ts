@@ -1,0 +1,51 @@
+import { type Authority, divide, narrows, together } from '@bailiwick/authority'
+import type { Rule } from '@bailiwick/contracts'
+import type { Refused } from '@bailiwick/credentials'
+import { matchRule, type RuleView } from './match-rule.ts'
+import { refused } from './refused.ts'
+
+/** A part of what was asked, for which one rule holds. */
+export interface Item {
+  authority: Authority
+  rule: Rule
+}
+
+/**
+ * What was asked, in the parts that have one rule each: mostly one, the whole. Permissions go to the part of their rule, and the
+ * budget is divided, never there twice: all parts together stay within what was asked. A share may be small enough for a laxer
+ * rule that begins at a cost, as if the agent had asked for so little. Refuses where a rule holds for a part of a single
+ * permission only, and where there are fewer calls than parts. Pure: the same view and ask give the same parts.
+ */
+export function splitByRule(
+  view: RuleView,
+  { agent, authority }: { agent: string; authority: Authority },
+): { ok: true; items: [Item, ...Item[]] } | Refused {
+  const whole = matchRule(view, { agent, authority })
+  if (whole.ok) return { ok: true, items: [{ authority, rule: whole.rule }] }
+  const groups = new Map<string, number[]>()
+  for (const [index, permission] of authority.permissions.entries()) {
+    const alone = matchRule(view, { agent, authority: { ...authority, permissions: [permission] } })
+    if (!alone.ok) return alone
+    groups.set(alone.rule.id, [...(groups.get(alone.rule.id) ?? []), index])
+  }
+  if (groups.size < 2) return whole
+  const parts = divide(authority, [...groups.values()])
+  if (authority.budget.calls !== undefined && parts.some(({ budget }) => budget.calls === 0))
+    return refused('approval_rule_missing', 'it has fewer calls than the parts that rules split it into')
+  const items: Item[] = []
+  for (const part of parts) {
+    // Less money may be another rule's: each part is looked at again, as what it has become.
+    const split = splitByRule(view, { agent, authority: part })
+    if (!split.ok) return split
+    items.push(...split.items)
+  }
+  return { ok: true, items: items as [Item, ...Item[]] }
+}
+
+/**
+ * Whether all that was granted of one signed ask stays within it, whoever split it, and by whichever rules: no two grants may
+ * have the same budget or uses (V3). That each of them narrows the ask does not say so. Pure.
+ */
+export function staysWithin(granted: readonly [Authority, ...Authority[]], asked: Authority): boolean {
+  return granted.every((each) => narrows(each, asked).narrower) && narrows(together(granted), asked).narrower
+}
