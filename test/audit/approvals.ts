@@ -1,9 +1,9 @@
 import { verifyApproval } from '@bailiwick/approval-statement'
-import { type Authority, narrows, parseAuthority } from '@bailiwick/authority'
+import { type Authority, narrows, parseAuthority, together } from '@bailiwick/authority'
 import type { EventData, Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
 import type { Fact, Facts, Request, Tree } from './facts.ts'
-import { verifiedClaims } from './jws.ts'
+import { openCompact, verifiedClaims } from './jws.ts'
 import { type Finding, type Rule, sha256 } from './leaf.ts'
 import type { Registry } from './registry.ts'
 import { killerOf } from './revocations.ts'
@@ -23,6 +23,7 @@ export const slackMs = 1000
 export async function grantFindings(meaning: Meaning): Promise<Finding[]> {
   const findings: Finding[] = []
   const granted = new Map<string, string>()
+  const byAsk = new Map<string, Grant[]>()
   for (const [id, tree] of meaning.facts.trees) {
     const [created, ...later] = tree.life
     if (created === undefined) continue
@@ -33,10 +34,36 @@ export async function grantFindings(meaning: Meaning): Promise<Finding[]> {
     if (granted.has(request)) bad(`${request} was granted before as ${granted.get(request)}`, created.index, 'V10')
     granted.set(request, id)
     for (const problem of await problemsOf(meaning, grant, created.at)) bad(problem)
+    const ask = grant.statement.request_hash
+    const ofAsk = [...(byAsk.get(ask) ?? []), grant]
+    byAsk.set(ask, ofAsk)
+    if (ofAsk.length > 1) for (const problem of sharingProblems(request, ofAsk, meaning.facts)) bad(problem)
     for (const { data, index } of later)
       if (canonical(unbound(data.grant)) !== canonical(unbound(grant))) bad('changed after it was created', index)
   }
   return findings
+}
+
+/** Rules may split an ask into grants, among which its budget is shared out: none of it is there twice. */
+function sharingProblems(request: string, grants: readonly Grant[], { requests }: Facts): string[] {
+  if (grants.some(({ mode }) => mode === 'per_action')) return ['one action was granted twice']
+  const asked = requests.get(request)?.received.data
+  const wanted = asked?.kind === 'access' ? authorityIn(claimsOf(asked.request).authority) : undefined
+  const [first, ...others] = grants.map(authorityOf)
+  if (wanted === undefined || first === undefined || others.some((each) => each === undefined))
+    return ['an authority that cannot be read']
+  const all = together([first, ...(others as Authority[])])
+  return narrows(all, wanted).narrower ? [] : ['the parts of one ask grant more than was asked']
+}
+
+/** Not verified here: that is each grant's own finding. */
+function claimsOf(jws: string): Record<string, unknown> {
+  return JSON.parse(Buffer.from(openCompact(jws)?.payload ?? '{}').toString('utf8'))
+}
+
+function authorityIn(value: unknown): Authority | undefined {
+  const parsed = parseAuthority(value)
+  return parsed.ok ? parsed.authority : undefined
 }
 
 /** A grant without what `rebind: attested` lets the issuer change. */
@@ -87,7 +114,10 @@ function askProblems({ received }: Request, grant: Grant, jwk: { kty: string }, 
   if (claims === undefined) return ['its agent did not sign the request']
   const problems: string[] = []
   if (claims.aud !== trust.installation || claims.sub !== grant.agent) problems.push('the request was of another agent')
-  if (asked.request_id !== `req_${sha256(asked.request)}`) problems.push('the request has the id of another')
+  const { item } = asked
+  const ownId = sha256(item === undefined ? asked.request : `${asked.request}#${item.index}`)
+  if (asked.request_id !== `req_${ownId}` || (item && item.task !== `req_${sha256(asked.request)}`))
+    problems.push('the request has the id of another')
   if (grant.statement.request_hash !== sha256(canonical(claims))) problems.push('the statement names another request')
   const wanted = parseAuthority(claims.authority)
   const given = parseAuthority(grant.authority)

@@ -6,6 +6,7 @@ import {
   type ApprovalFacts,
   buildApprovalStatement,
   grantOf,
+  itemIdOf,
   requestIdOf,
   statementChallenge,
   verifyRegistration,
@@ -53,6 +54,8 @@ export interface Draft<N extends TopicName = TopicName, E extends EventTypeOf<N>
 export interface GrantLie {
   asked?: Partial<AccessRequest>
   requestId?: string
+  /** It is one of two parts of the ask. */
+  item?: number
   statement?: Partial<ApprovalFacts>
 }
 
@@ -226,7 +229,9 @@ export class GoodLog implements Disposable {
       ...lie.asked,
     }
     const request = signAccessRequest(asked, agentKey)
-    const requestId = lie.requestId ?? requestIdOf(request)
+    const own = lie.item === undefined ? requestIdOf(request) : itemIdOf(request, lie.item)
+    const requestId = lie.requestId ?? own
+    const part = lie.item === undefined ? {} : { item: { task: requestIdOf(request), index: lie.item, count: 2 } }
     const parsed = parseAuthority(sampleAuthority)
     if (!parsed.ok) throw new Error(parsed.detail)
     const window = { not_before: this.iso(), not_after: this.iso(3600_000) }
@@ -234,6 +239,7 @@ export class GoodLog implements Disposable {
     const received = {
       kind: 'access' as const,
       request_id: requestId,
+      ...part,
       request,
       request_hash: jcsHash(asked),
       ...about,

@@ -257,6 +257,12 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     (log) => void log.grant('other', { statement: { request_hash: hash } }),
   ],
   [
+    'two parts of one ask with the same budget (V3)',
+    'V3',
+    (log) => shareOut(log, { calls: 8, cost: { EUR: '1000.00' } }, { calls: 8, cost: { EUR: '1500.00' } }),
+    'the parts of one ask',
+  ],
+  [
     'more than was asked, which a human signed (V3)',
     'V3',
     (log) => {
@@ -408,6 +414,23 @@ function grantUses(log: GoodLog) {
 }
 
 /** An issuer and an approval service that lie in concert: all fits, but nobody signed this statement. */
+/** Two grants of one ask, as if rules had split it. */
+function shareOut(log: GoodLog, ...budgets: object[]): void {
+  const iat = Math.floor(Date.parse(log.iso()) / 1000)
+  const asked = { jti: 'shared', iat, exp: iat + 600 }
+  for (const [item, budget] of budgets.entries()) {
+    const permissions = sampleAuthority.permissions.slice(item, item + 1)
+    const authority = { ...sampleAuthority, permissions, budget } as never
+    log.grant(`part${item}`, { item, asked, statement: { authority } })
+  }
+}
+
+it('takes two parts of one ask that share its budget for what they are', async () => {
+  using log = await goodLog()
+  shareOut(log, { calls: 8, cost: {} }, { calls: 8, cost: { EUR: '1000.00' } })
+  expect(await findingsOf(log)).toEqual([])
+})
+
 function forgeGrant(log: GoodLog, lie: (statement: ReturnType<typeof grant>['grant']['statement']) => void): void {
   const statement = structuredClone(grant(log).grant.statement)
   lie(statement)

@@ -55,6 +55,8 @@ export interface World extends AsyncDisposable {
 
 export interface WorldOptions {
   rule?: Partial<Rule>
+  /** Besides, each with its `match` and `order`. */
+  moreRules?: Rule[]
   singleOperator?: boolean
   /** How far its clock is moved; real time passes besides. */
   clock?: TestClock
@@ -89,7 +91,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
     randomBytes: systemRandom,
     policies: new Map([['all.cedar', Buffer.from('permit(principal, action, resource);')]]),
     entities: [
-      ...entitiesOf(keys, aRule(options.rule)),
+      ...entitiesOf(keys, [aRule(options.rule), ...(options.moreRules ?? [])]),
       ...(options.agents ?? []).map((value) => ({ type: 'agent' as const, value })),
     ],
   })
@@ -184,7 +186,7 @@ function moved(clock: TestClock) {
   }
 }
 
-function entitiesOf(keys: World['keys'], rule: Rule) {
+function entitiesOf(keys: World['keys'], rules: readonly Rule[]) {
   const agent = (id: string, owner: string, instances: [string, SigningKey<'agent'>][]): Agent => ({
     id,
     name: id.slice(id.lastIndexOf('/') + 1),
@@ -206,7 +208,7 @@ function entitiesOf(keys: World['keys'], rule: Rule) {
       ]),
     },
     { type: 'agent' as const, value: agent(otherAgentId, 'olga', [['one', keys.other]]) },
-    { type: 'rule' as const, value: rule },
+    ...rules.map((value) => ({ type: 'rule' as const, value })),
     {
       type: 'tool-server' as const,
       value: { id: 'invoices', url: 'http://localhost:8430/', manifest: jcsHash(tools), tools },

@@ -1,10 +1,10 @@
 import { grantOf, statementHash, verifyApproval } from '@bailiwick/approval-statement'
-import { narrows, parseAuthority } from '@bailiwick/authority'
 import type { ApprovalStatement } from '@bailiwick/contracts'
-import { type AccessRequest, jcsHash, thumbprint, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
+import { jcsHash, thumbprint, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
 import type { DenialReason, ErrorCode } from '@bailiwick/errors'
 import { lineageOf, type RequestRecord } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
+import { outsideAsk } from './within-ask.ts'
 
 /** How long ago an agent's clock may have been ahead when it signed its request. */
 const leewayMs = 5000
@@ -65,8 +65,8 @@ async function problemOf(
   })
   if (!asked.ok) return asked.code
   if (jcsHash(asked.value) !== statement.request_hash) return 'access_request_conflict'
-  const wider = widerThan(asked.value, statement)
-  if (wider !== undefined) return wider
+  const outside = outsideAsk(issuer, { received, asked: asked.value }, statement)
+  if (outside !== undefined) return outside
   if (statement.policy_set !== registry.policySet?.hash) return 'policy_changed'
   for (const [server, manifest] of Object.entries(statement.manifests))
     if (registry.get('tool-server', server)?.manifest !== manifest) return 'manifest_changed'
@@ -83,22 +83,4 @@ async function problemOf(
   const grant = grantOf(statement, approved.assertions)
   const dead = revocations.kills(lineageOf(grant, verified.approverIds))
   return dead === undefined ? undefined : 'grant_revoked'
-}
-
-/** Humans may narrow what the agent signed, in authority and time; nobody may widen it or make another kind of it. */
-function widerThan(asked: AccessRequest, statement: ApprovalStatement): Problem | undefined {
-  const narrower = parseAuthority(statement.authority)
-  const wider = parseAuthority(asked.authority)
-  if (!narrower.ok) return narrower.code
-  if (!wider.ok || !narrows(narrower.authority, wider.authority).narrower) return 'approval_not_narrower'
-  const { mode, action_digest, rebind } = statement
-  if (mode !== asked.mode || action_digest !== asked.action_digest) return 'approval_not_narrower'
-  if (rebind === 'attested' && asked.rebind !== 'attested') return 'approval_not_narrower'
-  // Nothing renews a continuous window yet, and one that nobody renews would be an ordinary window by another name.
-  if (mode === 'continuous') return 'approval_rule_mismatch'
-  const [from, until] = [Date.parse(statement.not_before), Date.parse(statement.not_after)]
-  const earliest = asked.not_before === undefined ? asked.iat * 1000 - leewayMs : Date.parse(asked.not_before)
-  const length = asked.expires_in_seconds === undefined ? Number.POSITIVE_INFINITY : asked.expires_in_seconds * 1000
-  const latest = asked.not_after === undefined ? Number.POSITIVE_INFINITY : Date.parse(asked.not_after)
-  return earliest <= from && until - from <= length && until <= latest ? undefined : 'approval_not_narrower'
 }
