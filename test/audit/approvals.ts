@@ -66,9 +66,16 @@ function authorityIn(value: unknown): Authority | undefined {
   return parsed.ok ? parsed.authority : undefined
 }
 
-/** A grant without what `rebind: attested` lets the issuer change. */
+/** A grant without what `rebind: attested` lets the issuer change: instance and key, of the same agent. */
 function unbound(grant: Grant): object {
-  return grant.statement.rebind === 'attested' ? { ...grant, instance_key: '' } : grant
+  const agent = grant.agent.slice(0, grant.agent.lastIndexOf('/'))
+  return grant.statement.rebind === 'attested' ? { ...grant, agent, instance_key: '' } : grant
+}
+
+/** RFC 7638. */
+function thumbprintOf(jwk: object): string {
+  const { kty, crv, x, y } = jwk as Record<string, string>
+  return sha256(canonical({ kty, crv, x, y }))
 }
 
 async function problemsOf({ facts, registry, trust }: Meaning, grant: Grant, at: number): Promise<string[]> {
@@ -103,13 +110,23 @@ async function problemsOf({ facts, registry, trust }: Meaning, grant: Grant, at:
     at,
   })
   const problems = approved.ok ? [] : [`${approved.code}: ${approved.detail}`]
-  return [...problems, ...askProblems(request, grant, instance.jwk, trust)]
+  return [...problems, ...askProblems(request, grant, instance, trust)]
 }
 
 /** What was asked: the agent's own signature, and an authority that the grant does not exceed. */
-function askProblems({ received }: Request, grant: Grant, jwk: { kty: string }, trust: Trust): string[] {
+function askProblems(
+  { received }: Request,
+  grant: Grant,
+  { agent, jwk: registered }: NonNullable<ReturnType<Registry['instance']>>,
+  trust: Trust,
+): string[] {
   const asked = received.data
   if (asked.kind !== 'access') return ['its request asked for something else']
+  const { attestation } = asked
+  if (attestation !== undefined && attestation.kind !== agent.attestor.kind) return ['it was attested in another way']
+  const jwk = registered ?? attestation?.jwk
+  if (jwk === undefined) return ['its agent showed no key']
+  if (thumbprintOf(jwk) !== grant.statement.instance_key) return ['its agent showed another key']
   const claims = verifiedClaims(asked.request, jwk, 'bailiwick-request+jws')
   if (claims === undefined) return ['its agent did not sign the request']
   const problems: string[] = []

@@ -79,13 +79,13 @@ export class Registry {
     )
   }
 
-  /** The agent of `<agent id>/<instance>`, and that instance's key. */
-  instance(id: string, at: number): { agent: Entity<'agent'>; jwk: { kty: string } } | undefined {
+  /** The agent of `<agent id>/<instance>`, and that instance's key where the registry is to hold it. */
+  instance(id: string, at: number): { agent: Entity<'agent'>; jwk: { kty: string } | undefined } | undefined {
     const cut = id.lastIndexOf('/')
     const agent = this.get('agent', id.slice(0, cut), at)
-    const keys = agent?.attestor.kind === 'registered_key' ? agent.attestor.keys : []
-    const jwk = keys.find(({ instance }) => instance === id.slice(cut + 1))?.jwk
-    return agent && jwk && { agent, jwk }
+    if (agent?.attestor.kind !== 'registered_key') return agent && { agent, jwk: undefined }
+    const jwk = agent.attestor.keys.find(({ instance }) => instance === id.slice(cut + 1))?.jwk
+    return jwk && { agent, jwk }
   }
 
   viewAt(at: number): RegistryView {

@@ -14,6 +14,8 @@ export function killerOf(
   const [created] = tree.life
   if (created === undefined) return undefined
   const { grant } = created.data
+  const instances = tree.life.filter((each) => each.at <= by).map(({ data }) => data.grant.agent)
+  const agents = [grant.agent, instances.at(-1) ?? grant.agent]
   const passkeys = new Set(grant.assertions.map(({ credential_id }) => credential_id))
   const approvers = [...registry.viewAt(created.at).approvers.values()]
     .filter(({ credentials }) => credentials.some(({ credential_id }) => passkeys.has(credential_id)))
@@ -23,7 +25,7 @@ export function killerOf(
     if (kind === 'credential') return target === credentialId
     if (kind === 'grant') return target === grant.id
     if (kind === 'delegation' || grant.as_of >= version) return false
-    if (kind === 'agent') return target === grant.agent || grant.agent.startsWith(`${target}/`)
+    if (kind === 'agent') return agents.some((agent) => target === agent || agent.startsWith(`${target}/`))
     if (kind === 'approver') return approvers.includes(target)
     if (kind === 'tool-server') return Object.hasOwn(grant.statement.manifests, target)
     return true

@@ -11,7 +11,7 @@ export * from './genesis-statement.ts'
 export { normalizeHtu } from './htu.ts'
 export * from './invitation.ts'
 export { type Algorithm, type PrivateJwk, type PublicJwk, parsePublicJwk, thumbprint } from './jwk.ts'
-export { claimedIssuer, claimedKeyId } from './jws.ts'
+export { claimedIssuer, claimedKeyId, claimedSubject } from './jws.ts'
 export { decodeKeyFile, encodeKeyFile } from './key-file.ts'
 export { type CertifiedKey, KeyRing } from './key-ring.ts'
 export {

@@ -139,7 +139,16 @@ export function claimedKeyId(jws: string): string | undefined {
 
 /** The `iss` that a JWT claims: good for finding the key to verify with, and for nothing else. */
 export function claimedIssuer(jwt: string): string | undefined {
+  return claimed(jwt, 'iss')
+}
+
+/** The `sub` that a JWT claims: good for finding the key to verify with, and for nothing else. */
+export function claimedSubject(jwt: string): string | undefined {
+  return claimed(jwt, 'sub')
+}
+
+function claimed(jwt: string, member: 'iss' | 'sub'): string | undefined {
   const payload = parseCompact(jwt)?.payload
-  const iss = payload && parseObject(payload)?.iss
-  return typeof iss === 'string' ? iss : undefined
+  const value = payload && parseObject(payload)?.[member]
+  return typeof value === 'string' ? value : undefined
 }

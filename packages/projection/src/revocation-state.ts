@@ -74,7 +74,8 @@ export function lineageOf(grant: Grant, approvers: readonly string[], credential
     ...(credential === undefined ? {} : { credential }),
     delegations: [],
     grants: [grant.id],
-    agents: [grant.agent],
+    // The instance that asked too: a grant that moved on from a stopped one is stopped with it.
+    agents: [...new Set([grant.agent, grant.statement.agent])],
     approvers,
     toolServers: Object.keys(grant.statement.manifests),
     asOf: grant.as_of,

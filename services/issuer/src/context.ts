@@ -1,4 +1,5 @@
 import type { SigningKey, Trust } from '@bailiwick/credentials'
+import type { Attestors } from '@bailiwick/credentials/attestation'
 import type { Voice } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 
@@ -9,6 +10,8 @@ export interface Issuer extends Voice {
   /** `iss` of what it signs: its outside address. */
   issuerUrl: string
   credentialSeconds: number
+  /** How workloads show which instance they are. */
+  attestors: Attestors
   clock: Clock
   random: RandomSource
   logger: Logger

@@ -1,6 +1,6 @@
-import { grantOf, statementHash, verifyApproval } from '@bailiwick/approval-statement'
+import { askingKey, grantOf, statementHash, verifyApproval } from '@bailiwick/approval-statement'
 import type { ApprovalStatement } from '@bailiwick/contracts'
-import { jcsHash, thumbprint, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
+import { jcsHash, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
 import type { DenialReason, ErrorCode } from '@bailiwick/errors'
 import { lineageOf, type RequestRecord } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
@@ -48,12 +48,14 @@ async function problemOf(
   const { registry, revocations } = issuer.projection.ledger
   const { received, approved } = request
   const instance = registry.instance(statement.agent)
-  if (!instance?.jwk) return 'agent_unknown'
-  if (thumbprint(instance.jwk) !== statement.instance_key) return 'grant_agent_mismatch'
+  if (!instance) return 'agent_unknown'
   if (!approved || approved.statement_hash !== statementHash(statement)) return 'statement_unknown'
   if (received?.kind !== 'access' || statement.request_id !== request.id) return 'access_request_unknown'
-  const key = verifyingKey('agent', instance.jwk)
+  const asking = askingKey(instance.agent, received)
+  if (!asking.ok) return asking.code
+  const key = verifyingKey('agent', asking.jwk)
   if (!key) return 'agent_unknown'
+  if (key.kid !== statement.instance_key) return 'grant_agent_mismatch'
   // The agent's own signature over what was asked, so that approval cannot have made it up.
   const asked = verifyAccessRequest({
     request: received.request,

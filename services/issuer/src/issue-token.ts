@@ -1,14 +1,14 @@
 import { parseStrictJson } from '@bailiwick/contracts'
-import { claimedIssuer, thumbprint, verifyClientAssertion, verifyDpopProof, verifyingKey } from '@bailiwick/credentials'
+import { type DpopProof, verifyDpopProof } from '@bailiwick/credentials'
 import type { Tree } from '@bailiwick/projection'
 import { z } from 'zod'
+import { type AssertionType, assertionTypes, authenticateClient, type Client } from './authenticate-client.ts'
 import type { Issuer } from './context.ts'
 import type { dpopNonces } from './dpop-nonces.ts'
 import { type Minted, mint } from './mint.ts'
 import { asOAuthError, OAuthError, unavailable } from './oauth-error.ts'
 import type { ReplayMemory } from './replay-memory.ts'
 
-export const clientAssertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 const proofMaxAgeMs = 60_000
 const leewayMs = 5000
 const assertionMemoryMs = 300_000 + 2 * leewayMs
@@ -29,7 +29,7 @@ export interface TokenEndpoint {
 /** What is not known is ignored (RFC 6749 §3.2). */
 const formSchema = z.object({
   grant_type: z.string(),
-  client_assertion_type: z.literal(clientAssertionType),
+  client_assertion_type: z.enum(Object.keys(assertionTypes) as [AssertionType]),
   client_assertion: z.string(),
   client_id: z.string().optional(),
   authorization_details: z.string(),
@@ -46,14 +46,15 @@ const detailsSchema = z.tuple([
 /** The token endpoint, `client_credentials` (OAuth 2.1 §4.2) with RFC 9396 and DPoP: who, with which key, for which grant. */
 export async function issueToken(endpoint: TokenEndpoint, request: TokenRequest): Promise<Minted> {
   const form = parseForm(request.form)
-  const client = authenticateClient(endpoint, form)
-  const jkt = proveKey(endpoint, request.dpop, client)
+  const proof = () => verifiedProof(endpoint, request.dpop)
+  const client = await authenticateClient(endpoint.issuer, form, proof)
+  rememberProof(endpoint, proof(), client)
   rememberAssertion(endpoint, client)
   if (!endpoint.issuer.projection.fresh()) throw unavailable('The state is not proved fresh: ask again.')
-  const tree = findGrant(endpoint, form, client.agent)
+  const tree = findGrant(endpoint, form, client)
   const audience = [audienceOf(endpoint, form.resource)]
   try {
-    return await mint(endpoint.issuer, { tree, agent: client.agent, jkt, audience })
+    return await mint(endpoint.issuer, { tree, client, audience })
   } catch (error) {
     throw asOAuthError(error)
   }
@@ -69,45 +70,14 @@ function parseForm(form: TokenRequest['form']): z.infer<typeof formSchema> {
   if (wrong.startsWith('client_assertion'))
     throw new OAuthError(
       'invalid_client',
-      `The parameter ${wrong} is missing or wrong: clients authenticate by private_key_jwt.`,
+      `The parameter ${wrong} is missing or wrong: clients authenticate by an assertion.`,
       { status: 401 },
     )
   throw new OAuthError('invalid_request', `The parameter ${wrong} is missing or wrong.`)
 }
 
-interface Client {
-  agent: string
-  jkt: string
-  jti: string
-}
-
-function authenticateClient({ issuer, tokenUrl }: TokenEndpoint, form: z.infer<typeof formSchema>): Client {
-  const refuse = () =>
-    new OAuthError('invalid_client', 'The client assertion does not verify for a registered instance of an agent.', {
-      status: 401,
-    })
-  const agent = claimedIssuer(form.client_assertion)
-  const instance = agent === undefined ? undefined : issuer.projection.ledger.registry.instance(agent)
-  const key = instance?.jwk && verifyingKey('agent', instance.jwk)
-  if (agent === undefined || !instance?.jwk || !key) throw refuse()
-  const verified = verifyClientAssertion({
-    assertion: form.client_assertion,
-    key,
-    clientId: agent,
-    audiences: [issuer.issuerUrl, tokenUrl],
-    now: issuer.clock.now(),
-    leewayMs,
-  })
-  if (!verified.ok) throw refuse()
-  if (form.client_id !== undefined && form.client_id !== agent) throw refuse()
-  return { agent, jkt: thumbprint(instance.jwk), jti: verified.value.jti }
-}
-
-function proveKey(
-  { issuer, nonces, replay, tokenUrl }: TokenEndpoint,
-  dpop: string | undefined,
-  client: Client,
-): string {
+/** The key that signed this very call, with a nonce of ours. */
+function verifiedProof({ issuer, nonces, tokenUrl }: TokenEndpoint, dpop: string | undefined): DpopProof {
   if (dpop === undefined) throw new OAuthError('invalid_dpop_proof', 'Exactly one DPoP header is needed.')
   const now = issuer.clock.now()
   const verified = verifyDpopProof({ proof: dpop, htm: 'POST', htu: tokenUrl, now, maxAgeMs: proofMaxAgeMs, leewayMs })
@@ -116,45 +86,59 @@ function proveKey(
       'invalid_dpop_proof',
       `The DPoP proof does not hold for this request: check its ${verified.detail.replace('dpopProof: ', '')}.`,
     )
-  const { jkt, jti, nonce } = verified.value
+  const { nonce } = verified.value
   if (nonce === undefined || !nonces.accepts(nonce))
     throw new OAuthError('use_dpop_nonce', 'The DPoP proof needs the nonce that is in this answer.', { useNonce: true })
+  return verified.value
+}
+
+/** Only for clients that authenticated: proofs by keys of nobody must not crowd out those that count. */
+function rememberProof({ issuer, replay }: TokenEndpoint, { jkt, jti }: DpopProof, client: Client): void {
   if (jkt !== client.jkt)
     throw new OAuthError(
       'invalid_dpop_proof',
       'The key of the DPoP proof is not the one that is registered for the client.',
     )
+  const now = issuer.clock.now()
   if (!replay.remember(`dpop ${jkt} ${jti}`, now + proofMaxAgeMs + 2 * leewayMs, now))
     throw new OAuthError('invalid_dpop_proof', 'The DPoP proof was used before: make one for each request.')
-  return jkt
 }
 
 /** Behind the nonce: a client that is asked for one may send the same assertion again. */
-function rememberAssertion({ issuer, replay }: TokenEndpoint, client: Client): void {
+function rememberAssertion({ issuer, replay }: TokenEndpoint, { instance, once }: Client): void {
+  if (once === undefined) return
   const now = issuer.clock.now()
-  if (!replay.remember(`assertion ${client.agent} ${client.jti}`, now + assertionMemoryMs, now))
+  if (!replay.remember(`assertion ${instance} ${once}`, now + assertionMemoryMs, now))
     throw new OAuthError('invalid_client', 'The client assertion was used before: make one for each request.', {
       status: 401,
     })
 }
 
-/** Another agent's grant looks like one that does not exist. */
-function findGrant({ issuer }: TokenEndpoint, form: z.infer<typeof formSchema>, agent: string): Tree {
+/**
+ * Another instance's grant looks like one that does not exist, unless the humans signed that it may move to a newly attested
+ * one of the same agent.
+ */
+function findGrant({ issuer }: TokenEndpoint, form: z.infer<typeof formSchema>, client: Client): Tree {
   const details = parseDetails(form.authorization_details)
   const { grants, requests } = issuer.projection.ledger
   const tree = 'grant_id' in details ? grants.trees.get(details.grant_id) : grants.byRequest(details.request_id)
   if (tree) {
-    if (tree.grant.agent !== agent)
+    if (tree.grant.agent !== client.instance && !mayMove(tree.grant.statement.rebind, tree.grant.agent, client))
       throw new OAuthError('invalid_authorization_details', 'This agent has no such grant and no such request.')
     return tree
   }
   const request = 'request_id' in details ? requests.requests.get(details.request_id) : undefined
   const received = request?.received
-  if (received?.kind !== 'access' || received.agent !== agent)
+  const isOwn = received?.kind === 'access' && received.agent === client.instance
+  if (!isOwn && !(received?.kind === 'access' && mayMove(received.rebind, received.agent, client)))
     throw new OAuthError('invalid_authorization_details', 'This agent has no such grant and no such request.')
   const waiting = request?.state === 'pending' || (request?.state === 'approved' && !refusedToCreate(issuer, request))
   if (waiting) throw new OAuthError('authorization_pending', 'Nobody has decided the request yet: ask again later.')
   throw new OAuthError('access_denied', `The request is ${request?.state}.`)
+}
+
+function mayMove(rebind: 'none' | 'attested', instance: string, client: Client): boolean {
+  return rebind === 'attested' && instance.slice(0, instance.lastIndexOf('/')) === client.agent
 }
 
 function refusedToCreate(issuer: Issuer, request: { approved?: { statement_hash: string } }): boolean {

@@ -1,14 +1,16 @@
+import type { Attestation } from '@bailiwick/contracts'
 import { type AccessToken, jcs, sha256, signAccessToken, verifyAccessToken } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { lineageOf, type Tree } from '@bailiwick/projection'
 import { newId, SerialQueue } from '@bailiwick/service-kit'
+import type { Client } from './authenticate-client.ts'
 import type { Issuer } from './context.ts'
+import { rebind } from './rebind.ts'
 
 export interface MintOrder {
   tree: Tree
   /** The instance that proved itself, and the key that it proved. */
-  agent: string
-  jkt: string
+  client: Client
   audience: readonly string[]
 }
 
@@ -23,14 +25,16 @@ const lanes = new SerialQueue({ maxPerKey: 256, max: 4096 })
 
 /**
  * Mints one credential: intent durable → sign → lint → `credential.issued` durable → answer (V2, V4). Killed anywhere
- * between, it leaves an intent without a credential, which nobody holds. The caller has authenticated the agent and checked
+ * between, it leaves an intent without a credential, which nobody holds. A grant that may move to this instance moves before. The caller has authenticated the agent and checked
  * that the state is fresh; whether the grant may be minted for is judged here, and once more after the intent is durable,
  * since it may have been revoked meanwhile.
  */
 export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
   return lanes.serially(`${issuer.producer.source} ${order.tree.id}`, async () => {
-    refuseUnlessAlive(issuer, order)
-    const { tree, agent, jkt, audience } = order
+    const { tree, client, audience } = order
+    const { instance: agent, jkt } = client
+    refuseUnlessAlive(issuer, tree)
+    if (!belongsTo(tree, client)) await rebind(issuer, tree, { agent, jkt })
     const { grant } = tree
     const now = issuer.clock.now()
     const iat = Math.floor(now / 1000)
@@ -50,10 +54,12 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
         audience: [...audience],
         issued_at: new Date(iat * 1000).toISOString(),
         expires_at: new Date(exp * 1000).toISOString(),
+        attestation: attestationOf(client, now),
         kid: issuer.credentialKey.kid,
       },
     })
-    refuseUnlessAlive(issuer, order)
+    refuseUnlessAlive(issuer, tree)
+    if (!belongsTo(tree, client)) throw new ServiceError('caller_forbidden', 'the grant moved meanwhile')
     const claims: AccessToken = {
       iss: issuer.issuerUrl,
       aud: audience.length === 1 ? (audience[0] as string) : [...audience],
@@ -86,13 +92,22 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
   })
 }
 
-function refuseUnlessAlive(issuer: Issuer, { tree, agent, jkt }: MintOrder): void {
+const belongsTo = ({ grant }: Tree, { instance, jkt }: Client) => grant.agent === instance && grant.instance_key === jkt
+
+/** The token stands in no event: its hash does, so that whoever has it can find where it was used (V17). */
+function attestationOf({ kind, tokenHash }: Client, now: number): Attestation {
+  return {
+    kind,
+    ...(tokenHash === undefined ? {} : { token_hash: tokenHash }),
+    attested_at: new Date(now).toISOString(),
+  }
+}
+
+function refuseUnlessAlive(issuer: Issuer, tree: Tree): void {
   const { grant } = tree
   const now = issuer.clock.now()
   if (!issuer.projection.fresh()) throw new ServiceError('state_stale')
   if (tree.state !== 'active') throw new ServiceError('grant_not_active', tree.state)
-  if (grant.agent !== agent || grant.instance_key !== jkt)
-    throw new ServiceError('caller_forbidden', 'the grant belongs to another agent, instance or key')
   if (Date.parse(grant.not_before) > now || Date.parse(grant.not_after) <= now)
     throw new ServiceError('grant_not_active', 'outside its time')
   const { registry, revocations } = issuer.projection.ledger

@@ -1,4 +1,5 @@
 import type { SigningKey } from '@bailiwick/credentials'
+import { Attestors } from '@bailiwick/credentials/attestation'
 import type { Genesis } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
@@ -7,6 +8,7 @@ import type { IssuerConfig } from './config.ts'
 import type { Issuer } from './context.ts'
 import { dpopNonces } from './dpop-nonces.ts'
 import { certifyGenesis, publishGenesis } from './genesis.ts'
+import { joinTokenRoutes } from './http/join-tokens.ts'
 import { metadataRoutes } from './http/metadata.ts'
 import { recoveryRoutes } from './http/recoveries.ts'
 import { revocationRoutes } from './http/revocations.ts'
@@ -50,6 +52,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
     credentialKey: keys.credential,
     issuerUrl: config.publicUrl,
     credentialSeconds: config.credentialSeconds,
+    attestors: new Attestors({ clock }),
     clock,
     random,
     logger,
@@ -60,6 +63,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   metadataRoutes(http, issuer, tokenUrl)
   revocationRoutes(operator, issuer)
   recoveryRoutes(operator, issuer)
+  joinTokenRoutes(operator, issuer)
   health.check('issuer-fresh', () => (issuer.projection.fresh() ? undefined : 'the state is not proved fresh'))
   gate(successor.standby)
   observeProjection('issuer', successor.projection, { metrics, clock })

@@ -1,10 +1,9 @@
-import { verifyApproval, verifyGrantContent, verifySigners } from '@bailiwick/approval-statement'
+import { askingKey, verifyApproval, verifyGrantContent, verifySigners } from '@bailiwick/approval-statement'
 import type { DecodedEvent } from '@bailiwick/contracts'
 import {
   jcsHash,
   type KeyRing,
   type Trust,
-  thumbprint,
   verifyAccessRequest,
   verifyingKey,
   verifyOutcome,
@@ -63,9 +62,12 @@ export async function verifyStep(leaf: TraceLeaf, causes: readonly TraceLeaf[], 
 /** The agent asked for exactly this. */
 function verifyRequest({ data }: EventOf<'request.received'>, at: number, { trust, registry }: TraceTrust): StepCheck {
   if (data.kind === 'registry') return { verified: true } // proposed over the operator's socket: a proposer signs nothing
-  const jwk = registry.instance(data.agent)?.jwk
-  const key = verifyingKey('agent', jwk)
-  if (jwk === undefined || key === undefined || thumbprint(jwk) !== data.instance_key) return no('agent_unknown')
+  const agent = registry.instance(data.agent)?.agent
+  if (agent === undefined) return no('agent_unknown')
+  const asking = askingKey(agent, data)
+  if (!asking.ok) return no(asking.code)
+  const key = verifyingKey('agent', asking.jwk)
+  if (key === undefined) return no('agent_unknown')
   const { installation } = trust
   const { request, agent: subject } = data
   const verified = verifyAccessRequest({ request, key, subject, installation, now: at, leewayMs })

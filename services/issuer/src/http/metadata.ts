@@ -10,7 +10,8 @@ export function metadataRoutes(http: HttpServer, issuer: Issuer, tokenUrl: strin
     jwks_uri: `${issuer.issuerUrl}/oauth/jwks`,
     response_types_supported: [],
     grant_types_supported: ['client_credentials'],
-    token_endpoint_auth_methods_supported: ['private_key_jwt'],
+    // `spiffe_jwt`: draft-ietf-oauth-spiffe-client-auth. An OIDC workload token is a `private_key_jwt` by its issuer's key.
+    token_endpoint_auth_methods_supported: ['private_key_jwt', 'spiffe_jwt'],
     token_endpoint_auth_signing_alg_values_supported: ['ES256', 'EdDSA'],
     dpop_signing_alg_values_supported: ['ES256', 'EdDSA'],
     authorization_details_types_supported: ['bailiwick_grant'],

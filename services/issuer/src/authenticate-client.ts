@@ -1,0 +1,69 @@
+import { spiffeIdSchema } from '@bailiwick/contracts'
+import { claimedIssuer, claimedSubject, type DpopProof, thumbprint } from '@bailiwick/credentials'
+import { type Attested, audiencesOf, registeredKey } from '@bailiwick/credentials/attestation'
+import { errorKinds } from '@bailiwick/errors'
+import type { Issuer } from './context.ts'
+import { OAuthError, unavailable } from './oauth-error.ts'
+
+/** How a client can say who it is (RFC 7521 §4.2), and by which attestors of agents. */
+export const assertionTypes = {
+  /** `private_key_jwt` (RFC 7523 §2.2), or a workload token of another issuer (§3). */
+  'urn:ietf:params:oauth:client-assertion-type:jwt-bearer': ['registered_key', 'oidc'],
+  /** A JWT-SVID (draft-ietf-oauth-spiffe-client-auth): the client's id is the SPIFFE ID in it. */
+  'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe': ['jwt_svid'],
+  /** Ours, for development: a join token. */
+  'urn:bailiwick:params:oauth:client-assertion-type:join-token': ['join_token'],
+} as const satisfies Record<string, readonly Attested['kind'][]>
+
+export type AssertionType = keyof typeof assertionTypes
+
+export interface ClientAssertion {
+  client_assertion_type: AssertionType
+  client_assertion: string
+  client_id?: string | undefined
+}
+
+/** Who a client is, by its agent's attestor. */
+export interface Client extends Attested {
+  /** Thumbprint of the instance's key. */
+  jkt: string
+}
+
+const refuse = () =>
+  new OAuthError('invalid_client', 'The client assertion does not verify for an instance of a registered agent.', {
+    status: 401,
+  })
+
+/**
+ * Authenticates an instance of an agent, by the attestor that its registration names and no other. A registered key proves itself;
+ * with any other attestor the assertion is a text that travels, and `proof` is the key that it counts for: throws
+ * what is wrong with the proof, then, before the assertion is looked at.
+ */
+export async function authenticateClient(
+  { projection, attestors, issuerUrl, clock, logger }: Issuer,
+  { client_assertion_type: type, client_assertion: assertion, client_id }: ClientAssertion,
+  proof: () => DpopProof,
+): Promise<Client> {
+  const claimed = client_id ?? claimedIdIn(type, assertion)
+  const agent = claimed === undefined ? undefined : projection.ledger.registry.instance(claimed)?.agent
+  if (claimed === undefined || agent === undefined) throw refuse()
+  const { kind } = agent.attestor
+  if (!assertionTypes[type].some((each) => each === kind)) throw refuse()
+  const registered = registeredKey(agent, claimed)
+  const jkt = registered === undefined ? proof().jkt : thumbprint(registered)
+  const audiences = audiencesOf(agent, issuerUrl, 'token')
+  const attested = await attestors.attest(assertion, { agent, audiences, now: clock.now(), key: jkt })
+  if (!attested.ok) {
+    logger.info({ error_code: attested.code, agent: agent.id, kind }, 'a workload was not attested')
+    if (errorKinds[attested.code].status === 503) throw unavailable('The authority of the workload does not answer.')
+    throw refuse()
+  }
+  if (attested.instance !== claimed) throw refuse()
+  return { ...attested, jkt }
+}
+
+/** Good for finding the agent whose attestor is to judge, and for nothing else. */
+function claimedIdIn(type: AssertionType, assertion: string): string | undefined {
+  const claimed = type.endsWith('jwt-spiffe') ? claimedSubject(assertion) : claimedIssuer(assertion)
+  return spiffeIdSchema.safeParse(claimed).data
+}

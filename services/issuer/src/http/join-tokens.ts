@@ -1,0 +1,13 @@
+import { joinTokenOrderSchema } from '@bailiwick/credentials/attestation'
+import type { HttpServer } from '@bailiwick/service-kit'
+import type { Issuer } from '../context.ts'
+
+/** `POST /operator/join-tokens/issuer`, on the operator's socket alone: from now on the token endpoint takes this token once. */
+export function joinTokenRoutes(operator: HttpServer, { projection, attestors, clock }: Issuer): void {
+  operator.post('/operator/join-tokens/issuer', { schema: { body: joinTokenOrderSchema } }, async ({ body }) => {
+    const { instance } = body
+    const agent = projection.ledger.registry.get('agent', instance.slice(0, instance.lastIndexOf('/')))
+    const until = attestors.joinTokens.offer(agent, body, clock.now())
+    return { instance, expires_at: new Date(until).toISOString() }
+  })
+}
