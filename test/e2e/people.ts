@@ -9,7 +9,7 @@ import {
   verifyRegistration,
 } from '@bailiwick/approval-statement'
 import { parseAuthority } from '@bailiwick/authority'
-import type { ApprovalStatement, Assertion, EventData } from '@bailiwick/contracts'
+import type { ApprovalStatement, Assertion, Attestation, EventData } from '@bailiwick/contracts'
 import { jcsHash, readKeyFile, type SigningKey, signAccessRequest, signInvitation } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import type { Draft } from '@bailiwick/projection'
@@ -26,6 +26,9 @@ export interface Ask {
   mode?: 'per_action' | 'window'
   actionDigest?: string
   seconds?: number
+  rebind?: 'none' | 'attested'
+  /** Asks instead of a sample agent, by `key`. */
+  workload?: { id: string; attestation: Attestation }
 }
 
 export interface Approved {
@@ -83,8 +86,8 @@ export class People {
   /** `request.received`, as approval publishes it. */
   async ask({ agent = 'reconciler', mode = 'window', seconds = 3600, ...ask }: Ask = {}): Promise<Received> {
     const { trust, clock, random, data, approval } = this.#world
-    const key = sampleKey(data, agent)
-    const sub = `${sampleAgentId(agent)}/${sample.instance}`
+    const key = ask.workload && ask.key ? ask.key : sampleKey(data, agent)
+    const sub = ask.workload?.id ?? `${sampleAgentId(agent)}/${sample.instance}`
     const now = clock.now()
     const authority = parseAuthority(ask.authority ?? sampleAuthority)
     if (!authority.ok) throw new Error(authority.detail)
@@ -98,6 +101,7 @@ export class People {
       authority: authority.authority,
       mode,
       expires_in_seconds: seconds,
+      rebind: ask.rebind ?? 'none',
       ...(ask.actionDigest === undefined ? {} : { action_digest: ask.actionDigest }),
     } as Parameters<typeof signAccessRequest>[0]
     const jws = signAccessRequest(request, ask.key ?? key)
@@ -111,7 +115,8 @@ export class People {
       instance_key: key.kid,
       authority: authority.authority,
       mode,
-      rebind: 'none',
+      rebind: ask.rebind ?? 'none',
+      ...(ask.workload ? { attestation: ask.workload.attestation } : {}),
       ...(ask.actionDigest === undefined ? {} : { action_digest: ask.actionDigest }),
       not_before: new Date(now).toISOString(),
       not_after,
