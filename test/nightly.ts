@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 
-// npm run nightly [-- chaos | redis-losses | mutants]
+// npm run nightly [-- chaos | redis-losses | interleavings | mutants]
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md.
 
 const root = join(import.meta.dirname, '..')
@@ -65,6 +65,14 @@ const runs: Run[] = [
       /^(chaos|broker|cut off|mended|dead issuer|Redis \w+|\w+ (killed|stopped|stalled)): /.test(line) ||
       closing.test(line) ||
       /^\s*(✓|×|→|AssertionError)/.test(line),
+  },
+  {
+    name: 'interleavings',
+    about:
+      'Requests are asked for, answered, withdrawn and stolen while rule, group and manifest change, over a bus that is slow, breaks and says things twice, in 10,000 orders chosen by seeds. Nothing is granted with another hash than a person signed, twice, after a no, or by a rule or group that was gone.',
+    command: [...vitest, '--project', 'abuse', 'test/abuse/interleavings.test.ts'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: (line) => line.startsWith('interleavings: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
   {
     name: 'mutants',

@@ -11,7 +11,11 @@ import { revokeWithdrawn } from './revoke.ts'
 const expiryEveryMs = 1000
 const retryAfterMs = 500
 
-type Lane = 'grants' | 'registry' | 'revocations'
+/**
+ * Grants and the registry share a lane: a grant that is judged by a rule, and published when that rule is gone, would count
+ * for nobody.
+ */
+type Lane = 'answers' | 'revocations'
 
 /**
  * Acts on what approval says. Everything is derived from state, not from delivery: at start the same rules run over all that
@@ -42,14 +46,14 @@ export function react(issuer: Issuer): AsyncDisposable {
     const { approved, received } = request
     if (request.state !== 'approved' || !approved) return
     if (received?.kind === 'registry')
-      run('registry', request.id, () => applyRegistryChange(issuer, approved, received.entities))
-    else run('grants', request.id, () => createGrant(issuer, request))
+      run('answers', request.id, () => applyRegistryChange(issuer, approved, received.entities))
+    else run('answers', request.id, () => createGrant(issuer, request))
   }
   const onFact = ({ topic, verdict, event }: Fact) => {
     if (topic !== 'approvals.v1' || verdict !== 'counts') return
     const approval = event as DecodedEvent<'approvals.v1'>
     if (approval.type === 'enrolment.offered') {
-      run('registry', approval.data.enrolment_id, () => enrolApprover(issuer, approval.data))
+      run('answers', approval.data.enrolment_id, () => enrolApprover(issuer, approval.data))
       return
     }
     if (approval.type === 'revocation.requested') return
@@ -58,17 +62,16 @@ export function react(issuer: Issuer): AsyncDisposable {
   }
   const unsubscribe = projection.onFact(onFact)
   for (const offered of projection.ledger.requests.enrolments.values())
-    run('registry', offered.enrolment_id, () => enrolApprover(issuer, offered))
+    run('answers', offered.enrolment_id, () => enrolApprover(issuer, offered))
   for (const request of projection.ledger.requests.requests.values()) onRequest(request)
-  const timer = setInterval(() => run('grants', 'expiry', () => expireGrants(issuer)), expiryEveryMs)
+  const timer = setInterval(() => run('answers', 'expiry', () => expireGrants(issuer)), expiryEveryMs)
   return {
     async [Symbol.asyncDispose]() {
       stopping = true
       clearInterval(timer)
       for (const waiting of again) clearTimeout(waiting)
       unsubscribe()
-      for (const lane of ['grants', 'registry', 'revocations'] satisfies Lane[])
-        await queue.serially(lane, async () => undefined)
+      for (const lane of ['answers', 'revocations'] satisfies Lane[]) await queue.serially(lane, async () => undefined)
     },
   }
 }

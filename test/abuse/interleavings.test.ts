@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest'
+import { generator, seed } from '../chaos/seed.ts'
+import { Interleavings, type Outcome } from './interleaving.ts'
+
+// The real use cases over a bus that is slow, breaks and says things twice, in an order that a seed chooses: a change between
+// what is shown, signed, published and acted on. BAILIWICK_SEED=… begins at the same seed again.
+
+const stories = process.env.BAILIWICK_NIGHTLY === '1' ? 10_000 : 300
+/** Stories of one system, whose registry grows with each. */
+const together = 50
+/** Systems at once: each mostly waits for its turns. */
+const atOnce = 3
+
+it(`what is granted is what was signed, once, by the rule and the people of that moment, in ${stories} orders (V3, V10)`, async () => {
+  const wrong: string[] = []
+  const outcomes: Record<Outcome, number> = { granted: 0, refused: 0, 'not approved': 0 }
+  const tell = async (from: number) => {
+    await using system = await Interleavings.open()
+    for (let n = from; n < Math.min(stories, from + together); n++) {
+      const mine = (seed + n) >>> 0
+      const told = await system.tell(generator(mine))
+      outcomes[told.outcome]++
+      wrong.push(...told.wrong.map((each) => `BAILIWICK_SEED=${mine}: ${each}`))
+    }
+    wrong.push(...(await system.findings()).map((each) => `seeds ${seed + from}…: ${JSON.stringify(each)}`))
+  }
+  const left = Array.from({ length: Math.ceil(stories / together) }, (_, n) => n * together)
+  const tellTheRest = async () => {
+    for (let from = left.shift(); from !== undefined && wrong.length < 20; from = left.shift()) await tell(from)
+  }
+  await Promise.all(Array.from({ length: atOnce }, tellTheRest))
+  console.log(`interleavings: ${stories} from seed ${seed}: ${JSON.stringify(outcomes)}, ${wrong.length} wrong`)
+  expect(wrong).toEqual([])
+  // Else nothing was tried.
+  expect(outcomes.granted).toBeGreaterThan(stories / 10)
+  expect(outcomes['not approved'] + outcomes.refused).toBeGreaterThan(stories / 50)
+}, 7_200_000)
