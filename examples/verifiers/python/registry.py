@@ -8,7 +8,7 @@ from signatures import Fault, claims, signers
 
 LEEWAY = 5_000  # ms that the clock of whoever rendered a statement may be ahead
 RECOVERY_DELAY = 24 * 3600 * 1000
-WINDOW_ENDS = float("inf")
+NOW = float("inf")
 
 
 class Registry:
@@ -41,7 +41,7 @@ class Registry:
         versions.append((version, value, at))
         self.changes += 1
 
-    def at(self, kind: str, time: float = WINDOW_ENDS) -> dict[str, dict]:
+    def at(self, kind: str, time: float = NOW) -> dict[str, dict]:
         """Every entity of this type as it was then, by id."""
         found = {}
         for (type_, id_), versions in self._versions.items():
@@ -51,8 +51,10 @@ class Registry:
         return found
 
     def _authorise(self, by: dict, change: dict, value: dict | None, at: int) -> None:
-        if change["type"] == "approver" and value is not None:
-            self._passkeys_are_nobody_elses(value)
+        if change["type"] == "approver":
+            self._somebody_is_left(change["id"], value)
+        if change["type"] == "recovery" and value is not None and change["version"] != 1:
+            raise Fault("a recovery is registered once")
         enrolled = any(kind == "approver" and versions for (kind, _), versions in self._versions.items())
         if by["kind"] == "root":
             self._by_root(by["jws"], change, enrolled)
@@ -92,8 +94,8 @@ class Registry:
             raise Fault("there is no such recovery")
         if at < announced[0][2] + RECOVERY_DELAY or by["recovery"] in self._recovered:
             raise Fault("the recovery is not a day old, or was used")
-        named = (recovery["approver_id"], recovery["name"], sorted(recovery["groups"]))
-        if named != (value["id"], value["name"], sorted(value["groups"])):
+        named = (recovery["approver_id"], recovery["name"], recovery["groups"])
+        if named != (value["id"], value["name"], value["groups"]):
             raise Fault("the recovery is for somebody else")
         self._person_signed(recovery["jwk"], by["jws"], value)
         self._recovered.add(by["recovery"])
@@ -123,32 +125,42 @@ class Registry:
         named = {name: value for name, value in change.items() if value is not None}
         if named not in statement["entities"]:
             raise Fault("approvers signed another change")
+        if change["type"] == "recovery" and change["after"] is not None:
+            raise Fault("a recovery is the root key's to make")
         people = signers(statement, by["assertions"], approvers, self.trust)
-        self.judge_change(statement, people, WINDOW_ENDS)
+        self.judge_change(statement, people, NOW)
 
     def judge_change(self, statement: dict, people: dict[str, dict], time: float) -> str:
         """Enough people of the group, and not the proposer alone. Gives the quorum in words."""
         rule = self.at("rule", time).get("registry")
-        # The first person has nobody to ask, and may enrol the second alone, whatever the quorum: that, and nothing else.
-        entities, approvers = statement["entities"], self.at("approver", time)
-        enrols_second = len(approvers) == 1 and len(entities) == 1 and all(
-            each["type"] == "approver" and each["id"] not in approvers and "after" in each for each in entities
-        )
-        quorum = rule["approvers"]["quorum"] if rule and not enrols_second else 1
         if rule and not all(rule["approvers"]["group"] in person["groups"] for person in people.values()):
             raise Fault("a signer is not in the group")
+        alone = self._enrols_second(statement["entities"], time)
+        quorum = rule["approvers"]["quorum"] if rule and not alone else 1
         if len(people) < quorum:
             raise Fault(f"{len(people)} of {quorum} people")
-        alone = set(people) <= {statement["proposer"]}
-        if alone and not self.trust["single_operator"] and not enrols_second:
+        if set(people) <= {statement["proposer"]} and not self.trust["single_operator"] and not alone:
             raise Fault("nobody but the proposer approved it")
         return f"{len(people)} of {quorum}"
 
-    def _passkeys_are_nobody_elses(self, value: dict) -> None:
-        for other in self.at("approver").values():
-            theirs = {passkey[name] for passkey in other["credentials"] for name in ("public_key", "credential_id")}
-            mine = {passkey[name] for passkey in value["credentials"] for name in ("public_key", "credential_id")}
-            if other["id"] != value["id"] and theirs & mine:
+    def _enrols_second(self, entities: list, time: float) -> bool:
+        """The first person has nobody to ask, and may enrol the second alone, whatever the quorum: that, and nothing else."""
+        enrolled, change = self.at("approver", time), entities[0]
+        new = change["type"] == "approver" and "after" in change and change["id"] not in enrolled
+        return len(entities) == 1 and len(enrolled) == 1 and new
+
+    def _somebody_is_left(self, id_: str, value: dict | None) -> None:
+        """With a passkey of his own: one passkey with two names would be two people in every quorum."""
+        others = [person for person in self.at("approver").values() if person["id"] != id_]
+        if value is None:
+            if not others:
+                raise Fault("retires the last approver")
+            return
+        mine = {passkey[name] for passkey in value["credentials"] for name in ("public_key", "credential_id")}
+        if not mine:
+            raise Fault("an approver without a passkey")
+        for other in others:
+            if mine & {passkey[name] for passkey in other["credentials"] for name in ("public_key", "credential_id")}:
                 raise Fault("a passkey of another approver")
 
 
