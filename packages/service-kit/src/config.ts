@@ -2,7 +2,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import { type Env, misspeltSettings } from './known-settings.ts'
 
-const SECRET_SETTING = /KEY|SECRET|PASS|TOKEN|CREDENTIAL/i
+const SECRET_SETTING = /KEY|SECRET|PASS|TOKEN|CREDENTIAL|WEBHOOK/i
 
 /**
  * Reads a service's settings from its environment. An empty variable counts as absent; settings of other

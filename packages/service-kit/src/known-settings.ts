@@ -11,6 +11,8 @@ export type Env = Readonly<Record<string, string | undefined>>
 export const knownSettings: readonly string[] = [
   ...Object.keys(commonSettings(0)),
   'BAILIWICK_REQUEST_SECONDS',
+  'BAILIWICK_NOTIFY_WEBHOOK',
+  'BAILIWICK_NOTIFY_FORMAT',
   'BAILIWICK_CREDENTIAL_SECONDS',
   'BAILIWICK_DECISION_DEADLINE',
   'BAILIWICK_LOG_PUBLIC',

@@ -29,6 +29,7 @@ import {
   systemRandom,
   type TestClock,
 } from '@bailiwick/service-kit'
+import type { ApprovalConfig } from './config.ts'
 import { standInIssuer } from './issuer.fixture.ts'
 import { startApproval } from './start.ts'
 
@@ -63,6 +64,7 @@ export interface WorldOptions {
   requestLifeSeconds?: number
   /** Besides the two with registered keys. */
   agents?: readonly Agent[]
+  notify?: NonNullable<ApprovalConfig['notify']>
 }
 
 export const aRule = (over: Partial<Rule> = {}): Rule => ({
@@ -119,6 +121,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
         instance: newId('evt', systemClock.now(), systemRandom).slice(4),
         publicUrl: origin,
         maxStalenessMs: 2000,
+        ...(options.notify === undefined ? {} : { notify: options.notify }),
         ...(options.requestLifeSeconds === undefined ? {} : { requestLifeSeconds: options.requestLifeSeconds }),
       },
       {

@@ -1,5 +1,5 @@
 import { runService } from '@bailiwick/service-host'
-import { configSchema } from './config.ts'
+import { configSchema, notifyOf } from './config.ts'
 import { startApproval } from './start.ts'
 
 process.exitCode = await runService({
@@ -8,7 +8,7 @@ process.exitCode = await runService({
   schema: configSchema,
   start: (config, host) =>
     startApproval(
-      { ...host.settings, requestLifeSeconds: config.BAILIWICK_REQUEST_SECONDS },
+      { ...host.settings, requestLifeSeconds: config.BAILIWICK_REQUEST_SECONDS, ...notifyOf(config) },
       {
         ...host,
         keys: {

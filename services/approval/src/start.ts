@@ -9,9 +9,12 @@ import { expireRequests } from './expire-requests.ts'
 import { accessRequestRoutes } from './http/access-requests.ts'
 import { answerRoutes } from './http/answers.ts'
 import { identityRoutes } from './http/identity.ts'
+import { notificationKeyRoutes } from './http/notification-keys.ts'
 import { operatorRoutes } from './http/operator.ts'
 import { pageRoutes } from './http/page.ts'
 import { peopleRoutes } from './http/people.ts'
+import { Notifier } from './notifications/notifier.ts'
+import { webhookSink } from './notifications/webhook.ts'
 import { observeRequestsOf } from './observe.ts'
 import { People } from './people.ts'
 import { Prose } from './prose.ts'
@@ -74,6 +77,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   identityRoutes(http, approval, { sessions, people, enrolment: new Enrolment(approval, registrations) })
   peopleRoutes(http, trust.origins, people, sessions)
   answerRoutes(http, approval, sessions)
+  notificationKeyRoutes(http, approval)
   operatorRoutes(operator, approval)
   await pageRoutes(http)
   const { countFromTopic } = observeRequestsOf(approval, metrics)
@@ -84,10 +88,22 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     await using work = new AsyncDisposableStack()
     work.use(inBackground(receiveFromTopic(approval, bus, countFromTopic), onFatal))
     work.use(sweep(approval))
+    // By the instance that acts alone: two would tell everything twice.
+    if (config.notify !== undefined) work.use(notifier(approval, config.notify, adapters))
     return work.move()
   })
   const owned = started.move()
   return { [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function notifier(
+  approval: Approval,
+  { webhook: url, format }: NonNullable<ApprovalConfig['notify']>,
+  { keys, metrics }: ApprovalAdapters,
+): AsyncDisposable {
+  const { installation } = approval.trust
+  const sink = webhookSink({ url, format, installation, key: keys.notification, clock: approval.clock })
+  return new Notifier(approval, { sink, metrics })
 }
 
 function sweep(approval: Approval): AsyncDisposable {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { notifyOf } from '@bailiwick/approval/config'
 import { startApproval } from '@bailiwick/approval/start'
 import { startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
@@ -69,13 +70,16 @@ export async function startStandalone(
     }),
   )
   started.use(
-    await startApproval(settings, {
-      ...host,
-      keys: {
-        event: host.key('approval', 'event', 'approval-event'),
-        notification: host.key('approval', 'notification', 'notification'),
+    await startApproval(
+      { ...settings, ...notifyOf(config) },
+      {
+        ...host,
+        keys: {
+          event: host.key('approval', 'event', 'approval-event'),
+          notification: host.key('approval', 'notification', 'notification'),
+        },
       },
-    }),
+    ),
   )
   const owned = started.move()
   return { evidence, policyDecision, [Symbol.asyncDispose]: () => owned.disposeAsync() }

@@ -1,0 +1,19 @@
+import { jwkSet, verifyingKey } from '@bailiwick/credentials'
+import type { HttpServer } from '@bailiwick/service-kit'
+import type { Approval } from '../context.ts'
+
+/**
+ * The public keys by which whoever gets a notification or a callback knows that it is from here: those that the root
+ * certified for it and that are in force, as the registry has them.
+ */
+export function notificationKeyRoutes(http: HttpServer, { projection, clock }: Approval): void {
+  http.get('/.well-known/bailiwick-notification-keys', async (_, reply) => {
+    const now = clock.now()
+    const keys = projection.ledger.registry.serviceKeys.flatMap(({ purpose, jwk, not_before, not_after }) => {
+      const inForce = Date.parse(not_before) <= now && now < Date.parse(not_after)
+      const key = purpose === 'notification' && inForce ? verifyingKey('notification', jwk) : undefined
+      return key === undefined ? [] : [key]
+    })
+    return reply.header('cache-control', 'max-age=300').send(jwkSet(keys))
+  })
+}

@@ -1,0 +1,74 @@
+import type { Approver, DecodedEvent, Recovery } from '@bailiwick/contracts'
+import type { Approval } from '../context.ts'
+import { everybody } from './addressees.ts'
+import { type Notice, plainLine, plainLines } from './notice.ts'
+import { noticeId } from './request-notices.ts'
+
+/** What everybody must hear of whoever did it: a stop, a recovery, a person let in by one alone. Not counted as a prompt. */
+export function alarmNotice(approval: Approval, topic: string, event: DecodedEvent): Notice | undefined {
+  const words =
+    topic === 'revocations.v1'
+      ? stopped(event as DecodedEvent<'revocations.v1'>)
+      : topic === 'registry.v1'
+        ? governance(approval, event as DecodedEvent<'registry.v1'>)
+        : undefined
+  if (words === undefined) return undefined
+  return {
+    kind: words.kind,
+    subject: plainLine(words.subject),
+    lines: plainLines(words.lines),
+    id: noticeId(event.id),
+    at: Date.parse(event.time),
+    to: everybody(approval),
+    url: `${approval.publicUrl}/console`,
+  }
+}
+
+type Words = Pick<Notice, 'kind' | 'subject' | 'lines'>
+
+/** What agents give up by themselves is their own affair, and could be without end. */
+function stopped({ data }: DecodedEvent<'revocations.v1'>): Words | undefined {
+  const { kind, target, by } = data
+  if (by.kind === 'agent' || kind === 'credential' || kind === 'delegation') return undefined
+  const what = kind === 'all' ? 'everything' : `${kind} ${target}`
+  return {
+    kind: 'stopped',
+    subject: `Stopped: ${what}`,
+    lines: [`By ${by.kind} ${by.id}`, 'Final: a new approval is the only way back'],
+  }
+}
+
+function governance(approval: Approval, { type, data }: DecodedEvent<'registry.v1'>): Words | undefined {
+  if (type === 'recovery.registered') {
+    const { approver_id, name } = data.value as Recovery
+    return {
+      kind: 'recovery_announced',
+      subject: `Recovery announced: the root key's holder wants to enrol ${approver_id}`,
+      lines: [
+        `In 24 hours a new passkey may be enrolled for ${approver_id} (${name}) without any approver's yes`,
+        'If none of you began this: retire the recovery in the console before then, and find out who has the root key',
+      ],
+    }
+  }
+  if (type !== 'approver.registered' && type !== 'approver.changed') return undefined
+  const { id, name } = data.value as Approver
+  const { authorization } = data
+  if (authorization.kind === 'recovery')
+    return {
+      kind: 'recovery_used',
+      subject: `Recovery used: ${id} was enrolled by the root key's recovery`,
+      lines: [`${id} (${name}) has a new passkey, by recovery ${authorization.recovery}`],
+    }
+  if (type !== 'approver.registered' || authorization.kind !== 'approvers') return undefined
+  const { registry } = approval.projection.ledger
+  const { statement, assertions } = authorization
+  const alone = assertions.every(
+    ({ credential_id }) => registry.passkey(credential_id)?.approver.id === statement.proposer,
+  )
+  if (!alone || approval.trust.single_operator) return undefined
+  return {
+    kind: 'approver_enrolled_alone',
+    subject: `${statement.proposer} enrolled the second approver, ${id}, alone`,
+    lines: [`${id} (${name}) may approve from now on; nobody but ${statement.proposer} said yes to that`],
+  }
+}

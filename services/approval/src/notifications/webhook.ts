@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto'
+import { request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { type SigningKey, signNotification } from '@bailiwick/credentials'
+import type { Clock } from '@bailiwick/service-kit'
+import { bodyOf, type NotificationFormat } from './bodies.ts'
+import type { NotificationSink, Sent } from './sink.ts'
+
+export interface WebhookOptions {
+  /** As `webhookUrl` takes it. */
+  url: string
+  format: NotificationFormat
+  installation: string
+  key: SigningKey<'notification'>
+  clock: Clock
+  /** For all of it; 5 s unless told. */
+  deadlineMs?: number
+}
+
+/**
+ * A POST to where the operator said, which may well be inside. It leads nowhere else: no redirect is followed, no proxy
+ * asked, and a certificate that does not verify is an end, whatever the environment says. Of the answer only its status is
+ * read. The signature in `bailiwick-signature` is over the body and this URL.
+ */
+export function webhookSink(options: WebhookOptions): NotificationSink {
+  const { url, format, installation, key, clock, deadlineMs = 5000 } = options
+  return {
+    async send(notice, signal) {
+      const body = bodyOf(notice, format, installation)
+      const notification = signNotification(
+        {
+          iss: installation,
+          aud: url,
+          iat: Math.floor(clock.now() / 1000),
+          jti: notice.id,
+          body_sha256: createHash('sha256').update(body).digest('base64url'),
+        },
+        key,
+      )
+      try {
+        return outcomeOf(
+          await post(url, body, notification, AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)])),
+        )
+      } catch {
+        return 'later'
+      }
+    },
+  }
+}
+
+/** Where notices may be sent: https, or http to this very machine. No user in it, which would stand in logs of others. */
+export function webhookUrl(text: string): string | undefined {
+  const url = URL.parse(text)
+  if (url === null || url.username !== '' || url.password !== '' || url.hash !== '') return undefined
+  const here = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+  return url.protocol === 'https:' || (url.protocol === 'http:' && here) ? url.href : undefined
+}
+
+/** Gives the status; whatever follows it is not waited for. */
+function post(url: string, body: string, signature: string, signal: AbortSignal): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const send = url.startsWith('https:') ? requestHttps : requestHttp
+    const sent = send(url, {
+      method: 'POST',
+      agent: false,
+      rejectUnauthorized: true,
+      maxHeaderSize: 16_384,
+      signal,
+      headers: {
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(body),
+        'bailiwick-signature': signature,
+        'user-agent': 'bailiwick',
+        connection: 'close',
+      },
+    })
+    sent.on('error', reject) // also after the answer, when the other side goes on sending
+    sent.once('response', (answer) => {
+      resolve(answer.statusCode ?? 0)
+      answer.on('error', () => undefined)
+      answer.destroy()
+    })
+    sent.end(body)
+  })
+}
+
+/** A redirect is where the operator did not say; a client error is said again however often we ask. */
+function outcomeOf(status: number): Sent {
+  if (status >= 200 && status < 300) return 'sent'
+  return status >= 500 || [408, 425, 429].includes(status) ? 'later' : 'never'
+}
