@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { readConfig } from './config.ts'
 import type { Env } from './known-settings.ts'
-import { commonSettings } from './settings.ts'
+import { commonSettings, notifySettings } from './settings.ts'
 
 const schema = z.object({ ...commonSettings(8422), BAILIWICK_JOIN_TOKEN: z.string().min(10).optional() })
 const read = (env: Env) => readConfig(schema, env)
@@ -103,5 +103,24 @@ describe('a secret (V17)', () => {
     })
     expect(detail).not.toContain('hunter2')
     expect(detail).toContain('//…@host')
+  })
+})
+
+describe('where notifications go', () => {
+  it.each([
+    ['https://hooks.slack.example/services/T0/B0/x', true],
+    ['https://mail.internal:8443/notify?x=1', true],
+    ['http://localhost:9000/', true],
+    ['http://127.0.0.1/', true],
+    ['http://mail.internal/', false],
+    ['http://localhost.evil.example/', false],
+    ['https://user:secret@mail.internal/', false],
+    ['ftp://localhost/', false],
+    ['mail.internal', false],
+  ])('%s: %s', (url, may) => {
+    const read = () => readConfig(z.object(notifySettings), { BAILIWICK_NOTIFY_WEBHOOK: url })
+    if (may) expect(read()).toEqual({ BAILIWICK_NOTIFY_WEBHOOK: url, BAILIWICK_NOTIFY_FORMAT: 'json' })
+    // It is a secret, and so is what somebody meant to be one.
+    else expect(read).toThrow(expect.objectContaining({ detail: 'BAILIWICK_NOTIFY_WEBHOOK: not valid' }))
   })
 })

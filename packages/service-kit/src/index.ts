@@ -37,7 +37,15 @@ export {
   safePost,
   safeUrl,
 } from './safe-post.ts'
-export { type BusSetting, commonSettings, duration, type GrantStoreSetting, type TlsSetting } from './settings.ts'
+export {
+  type BusSetting,
+  commonSettings,
+  duration,
+  type GrantStoreSetting,
+  type NotificationFormat,
+  notifySettings,
+  type TlsSetting,
+} from './settings.ts'
 export { type Standing, showStanding } from './standing.ts'
 export { parseStrictJson, parseStrictJsonText, type StrictJson, type StrictJsonOptions } from './strict-json.ts'
 export { type SignalHost, untilStopped } from './until-stopped.ts'

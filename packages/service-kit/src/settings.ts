@@ -53,6 +53,19 @@ export const duration = (least: number, most: number) =>
     return z.NEVER
   })
 
+const webhook = z
+  .string()
+  .max(2048)
+  .transform((value, context): string => {
+    const url = URL.parse(value)
+    const here = url !== null && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+    const way = url?.protocol === 'https:' || (url?.protocol === 'http:' && here)
+    // A user would stand in the logs of others, and a fragment is never sent.
+    if (url !== null && way && url.username === '' && url.password === '' && url.hash === '') return url.href
+    context.addIssue('an https URL, or http://localhost, without user and fragment')
+    return z.NEVER
+  })
+
 const flag = z
   .enum(['0', '1'])
   .default('0')
@@ -98,3 +111,12 @@ export const commonSettings = (defaultPort: number) => ({
   /** Who may read /metrics: this machine, or whoever reaches the port; then a front has to keep them from the outside. */
   BAILIWICK_METRICS: z.enum(['loopback', 'anyone']).default('loopback'),
 })
+
+export type NotificationFormat = 'json' | 'slack'
+
+/** Of a process in which approval runs: how people are told of what waits (docs/operations/notifications.md). */
+export const notifySettings = {
+  /** Where notifications are posted: https, or http to this machine. A secret: whoever has it can write there. */
+  BAILIWICK_NOTIFY_WEBHOOK: webhook.optional(),
+  BAILIWICK_NOTIFY_FORMAT: z.enum(['json', 'slack']).default('json'),
+}

@@ -1,5 +1,5 @@
 import { runService } from '@bailiwick/service-host'
-import { configSchema, notifyOf } from './config.ts'
+import { configSchema } from './config.ts'
 import { startApproval } from './start.ts'
 
 process.exitCode = await runService({
@@ -8,7 +8,11 @@ process.exitCode = await runService({
   schema: configSchema,
   start: (config, host) =>
     startApproval(
-      { ...host.settings, requestLifeSeconds: config.BAILIWICK_REQUEST_SECONDS, ...notifyOf(config) },
+      {
+        ...host.settings,
+        requestLifeSeconds: config.BAILIWICK_REQUEST_SECONDS,
+        notify: { webhook: config.BAILIWICK_NOTIFY_WEBHOOK, format: config.BAILIWICK_NOTIFY_FORMAT },
+      },
       {
         ...host,
         keys: {

@@ -1,7 +1,14 @@
 import type { SigningKey } from '@bailiwick/credentials'
 import { openSuccessor } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { inBackground, newId, observeProjection, SerialQueue, showStanding } from '@bailiwick/service-kit'
+import {
+  inBackground,
+  type NotificationFormat,
+  newId,
+  observeProjection,
+  SerialQueue,
+  showStanding,
+} from '@bailiwick/service-kit'
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
 import { Enrolment } from './enrol.ts'
@@ -89,7 +96,8 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     work.use(inBackground(receiveFromTopic(approval, bus, countFromTopic), onFatal))
     work.use(sweep(approval))
     // By the instance that acts alone: two would tell everything twice.
-    if (config.notify !== undefined) work.use(notifier(approval, config.notify, adapters))
+    const { webhook, format = 'json' } = config.notify ?? {}
+    if (webhook !== undefined) work.use(notifier(approval, { webhook, format }, adapters))
     return work.move()
   })
   const owned = started.move()
@@ -98,7 +106,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
 
 function notifier(
   approval: Approval,
-  { webhook: url, format }: NonNullable<ApprovalConfig['notify']>,
+  { webhook: url, format }: { webhook: string; format: NotificationFormat },
   { keys, metrics }: ApprovalAdapters,
 ): AsyncDisposable {
   const { installation } = approval.trust

@@ -1,5 +1,4 @@
-import { notifySettings } from '@bailiwick/approval/config'
-import { commonSettings, duration } from '@bailiwick/service-kit'
+import { commonSettings, duration, notifySettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
 /** The environment of `bailiwick serve`: all four services in one process, on embedded adapters (DESIGN §3). */

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import { notifyOf } from '@bailiwick/approval/config'
 import { startApproval } from '@bailiwick/approval/start'
 import { startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
@@ -30,6 +29,7 @@ export async function startStandalone(
 ): Promise<Standalone> {
   const { data, settings } = host
   const decisionSettings = { ...settings, decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE }
+  const notify = { webhook: config.BAILIWICK_NOTIFY_WEBHOOK, format: config.BAILIWICK_NOTIFY_FORMAT }
   await using started = new AsyncDisposableStack()
   // The issuer first: it publishes the genesis, and its heads make the others fresh.
   started.use(
@@ -71,7 +71,7 @@ export async function startStandalone(
   )
   started.use(
     await startApproval(
-      { ...settings, ...notifyOf(config) },
+      { ...settings, notify },
       {
         ...host,
         keys: {

@@ -1,7 +1,5 @@
+import type { NotificationFormat } from '@bailiwick/service-kit'
 import type { Notice } from './notice.ts'
-
-export const notificationFormats = ['json', 'slack'] as const
-export type NotificationFormat = (typeof notificationFormats)[number]
 
 /** The body of a delivery; docs/operations/notifications.md has them. The same notice has the same bytes at each attempt. */
 export function bodyOf(notice: Notice, format: NotificationFormat, installation: string): string {

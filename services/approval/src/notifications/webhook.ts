@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto'
 import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { type SigningKey, signNotification } from '@bailiwick/credentials'
-import type { Clock } from '@bailiwick/service-kit'
-import { bodyOf, type NotificationFormat } from './bodies.ts'
+import type { Clock, NotificationFormat } from '@bailiwick/service-kit'
+import { bodyOf } from './bodies.ts'
 import type { NotificationSink, Sent } from './sink.ts'
 
 export interface WebhookOptions {
-  /** As `webhookUrl` takes it. */
+  /** Https, or http to this machine. */
   url: string
   format: NotificationFormat
   installation: string
@@ -46,14 +46,6 @@ export function webhookSink(options: WebhookOptions): NotificationSink {
       }
     },
   }
-}
-
-/** Where notices may be sent: https, or http to this very machine. No user in it, which would stand in logs of others. */
-export function webhookUrl(text: string): string | undefined {
-  const url = URL.parse(text)
-  if (url === null || url.username !== '' || url.password !== '' || url.hash !== '') return undefined
-  const here = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
-  return url.protocol === 'https:' || (url.protocol === 'http:' && here) ? url.href : undefined
 }
 
 /** Gives the status; whatever follows it is not waited for. */
