@@ -10,6 +10,7 @@ import { readLog } from './audit/read-log.ts'
 import { Registry } from './audit/registry.ts'
 import { secretFindings } from './audit/secrets.ts'
 import { ServiceKeys } from './audit/service-keys.ts'
+import { stepUpFindings } from './audit/step-ups.ts'
 
 export interface AuditReport {
   ok: boolean
@@ -48,6 +49,7 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     ...registry.findings,
     ...facts.findings,
     ...(await grantFindings(meaning)),
+    ...(await stepUpFindings(meaning)),
     ...credentialFindings(meaning),
     ...allowFindings(meaning),
     ...budgetFindings(meaning),

@@ -176,6 +176,10 @@ function applyDecision({ decisions, calls }: Facts, { event, index, at }: Leaf<'
   if (event.type === 'decision.allowed') {
     const call = `${tree} ${event.data.call_id}`
     if (decision !== undefined || calls.has(call)) return false
+    const { step_up } = event.data
+    const uses = (each: Decision) =>
+      each.tree === tree && each.data.step_up === step_up && each.standing !== 'abandoned'
+    if (step_up !== undefined && [...decisions.values()].some(uses)) return false // a human's yes serves once
     calls.add(call)
     decisions.set(key, { index, at, data: event.data, tree, standing: 'open' })
     return true

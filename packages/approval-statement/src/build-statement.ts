@@ -5,6 +5,8 @@ import {
   type RegistryStatement,
   type Rule,
   registryStatementSchema,
+  type StepUpStatement,
+  stepUpStatementSchema,
 } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { z } from 'zod'
@@ -46,6 +48,14 @@ export type RegistryFacts = Omit<RegistryStatement, 'v' | 'kind' | 'issued_at'> 
  */
 export function buildRegistryStatement({ now, ...facts }: RegistryFacts): RegistryStatement {
   return strict(registryStatementSchema, { v: 1, kind: 'registry', ...facts, issued_at: new Date(now).toISOString() })
+}
+
+/** What a step-up statement says, but for what is derived. `now` is ms since the epoch; `nonce` at least 128 random bits. */
+export type StepUpFacts = Omit<StepUpStatement, 'v' | 'kind' | 'issued_at'> & { now: number }
+
+/** The statement that approvers of one more action of a living grant sign (DESIGN §7.2). Pure. Throws `request_malformed`. */
+export function buildStepUpStatement({ now, ...facts }: StepUpFacts): StepUpStatement {
+  return strict(stepUpStatementSchema, { v: 1, kind: 'step_up', ...facts, issued_at: new Date(now).toISOString() })
 }
 
 /** Each mode has its own member, and none of another's: a window with a digest would be read as an approval of one action. */

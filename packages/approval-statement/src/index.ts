@@ -4,7 +4,9 @@ export {
   type ApprovalFacts,
   buildApprovalStatement,
   buildRegistryStatement,
+  buildStepUpStatement,
   type RegistryFacts,
+  type StepUpFacts,
 } from './build-statement.ts'
 export { type ChangeContent, contentProblem, enrolsSecond } from './change-content.ts'
 export { passkeyAlgorithms } from './cose-key.ts'
@@ -34,3 +36,4 @@ export { verifyAuthorization } from './verify-authorization.ts'
 export { recoveryDelayMs } from './verify-enrolment.ts'
 export { type RegisteredPasskey, verifyRegistration } from './verify-registration.ts'
 export { type ApprovalTrust, verifySigners } from './verify-signers.ts'
+export { longestStepUpMs, ruleOfGrant, type StepUpCheck, verifyStepUp } from './verify-step-up.ts'

@@ -96,7 +96,12 @@ function freshnessProblem({ continuous }: ApprovalStatement, rule: Rule): string
   return laxer('reattest_seconds') || laxer('outcome_seconds') ? 'continuous: less than the rule asks for' : undefined
 }
 
-function peopleProblem({ agent, trust }: ApprovalCheck, rule: Rule, people: readonly Approver[]): Refused | undefined {
+/** Group, separation of duties and quorum, of people whose signatures verify. */
+export function peopleProblem(
+  { agent, trust }: Pick<ApprovalCheck, 'agent' | 'trust'>,
+  rule: Rule,
+  people: readonly Approver[],
+): Refused | undefined {
   const { group, quorum } = rule.approvers
   if (!people.every(({ groups }) => groups.includes(group))) return refused('approver_not_in_group', 'a signer')
   const ownerMay = rule.owner_may_approve || trust.single_operator

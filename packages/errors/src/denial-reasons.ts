@@ -43,6 +43,7 @@ export const denialReasons = {
   policy_denied: 'Policy forbids this now.',
   policy_error: 'A policy could not be evaluated: report it.',
   request_invalid: 'The request does not fit the policy schema.',
+  step_up_required: 'A human must say yes to this very action: ask with the binding token, then repeat it.',
   // 7 budget
   uses_exhausted: 'The number of uses that was approved is spent.',
   budget_exhausted: 'The budget of the task is spent: ask again.',

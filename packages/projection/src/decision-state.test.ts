@@ -2,7 +2,7 @@ import { formatMicros, parseMicros } from '@bailiwick/authority'
 import type { BudgetAmounts, DecodedEvent } from '@bailiwick/contracts'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { change, DecisionState, emptySpend, spellAmounts, type TreeSpend, tentative } from './decision-state.ts'
+import { change, DecisionState, emptySpend, isUsed, spellAmounts, type TreeSpend, tentative } from './decision-state.ts'
 import { anEvent, at, idOf, noon } from './events.fixture.ts'
 
 const root = idOf('grt', 'root')
@@ -21,6 +21,7 @@ interface Step {
   version?: number
   amounts?: BudgetAmounts
   call?: number
+  stepUp?: number
   permission?: number
   after?: string
   id?: string
@@ -39,6 +40,7 @@ function event(step: Step): DecodedEvent<'decisions.v1'> {
           permission: step.permission ?? 0,
           reserved: step.amounts ?? amounts(),
           labels: ['external'],
+          ...(step.stepUp === undefined ? {} : { step_up: idOf('req', step.stepUp) }),
           outcome_due: at(step.dueAt ?? 60_000),
         }
       : { grant_id: tree }),
@@ -244,6 +246,7 @@ describe('tentative', () => {
     ...view,
     allows: ids.map((id) => [view.allows.has(id), view.allows.get(id)]),
     byCall: calls.map((call) => [view.byCall.has(call), view.byCall.get(call)]),
+    byStepUp: view.byStepUp.get(idOf('req', 1)),
   })
 
   it('shows what the tree itself would become, and leaves the tree as it is (V9)', () => {
@@ -271,5 +274,36 @@ describe('tentative', () => {
     expect(other.taken.calls).toBe(1n)
     expect(other.allows.get(dec(1))?.standing).toBe('open')
     expect(look(tentative())).toEqual(look(emptySpend()))
+  })
+})
+
+describe("a human's yes to one action (V10)", () => {
+  const first: Step = { type: 'decision.allowed', n: 1, stepUp: 1 }
+  const second: Step = { type: 'decision.allowed', n: 2, stepUp: 1 }
+
+  it('serves one ALLOW, whoever decides: a second is void, in a batch too', () => {
+    const state = fold([first])
+    expect(state.apply(event({ ...second, version: 2 }))).toBe('void')
+    expect(state.apply(event({ ...second, version: 2, stepUp: 2 }))).toBe('counts')
+    const view = tentative(fold([first]).trees.get(root))
+    expect(isUsed(view, idOf('req', 1))).toBe(true)
+    expect(change(view, event(second))).toBe(false)
+  })
+
+  it('is used by an outcome of any kind, and not by an ALLOW that nobody was told', () => {
+    for (const type of ['outcome.reported', 'outcome.missing'] as const)
+      expect(fold([first, { type, n: 1 }]).apply(event({ ...second, version: 3 }))).toBe('void')
+    const back = fold([first, { type: 'decision.abandoned', n: 1 }, second])
+    expect(back.apply(event({ type: 'decision.allowed', n: 3, stepUp: 1, version: 4 }))).toBe('void')
+  })
+
+  it('serves in each tree by itself: its statement names one', () => {
+    const other = idOf('grt', 'other')
+    expect(fold([first]).apply(event({ ...second, version: 1, tree: other }))).toBe('counts')
+  })
+
+  it('is remembered with when an outcome came', () => {
+    const state = fold([first, { type: 'outcome.reported', n: 1, time: at(7) }])
+    expect(state.trees.get(root)?.allows.get(dec(1))).toMatchObject({ stepUp: idOf('req', 1), reportedAt: noon + 7 })
   })
 })

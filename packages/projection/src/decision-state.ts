@@ -24,6 +24,10 @@ export interface AllowRecord {
   actionDigest: string
   permission: number
   reserved: BudgetAmounts
+  /** The human's word once more that it used. */
+  stepUp?: string
+  /** ms since the epoch of its outcome's event; absent until then. */
+  reportedAt?: number
 }
 
 /** What a tree has done: spent and reserved together, which never exceeds its budget (V9). */
@@ -37,6 +41,8 @@ export interface TreeSpend {
   labels: Map<string, { count: number; lastAt: number }>
   allows: Map<string, AllowRecord>
   byCall: Map<string, string>
+  /** The ALLOW that used a step-up, by the step-up's request: each serves once (V10). */
+  byStepUp: Map<string, string>
   /** ms since the epoch of its newest event. */
   changedAt: number
 }
@@ -48,7 +54,11 @@ export type DecisionFacts = FactsOf<Decision>
 
 type Lookup<V> = Pick<Map<string, V>, 'get' | 'has' | 'set'>
 /** A tree's spend as `change` needs it: the ledger's own, or what it would be with events that are still on their way. */
-export type SpendView = Omit<TreeSpend, 'allows' | 'byCall'> & { allows: Lookup<AllowRecord>; byCall: Lookup<string> }
+export type SpendView = Omit<TreeSpend, 'allows' | 'byCall' | 'byStepUp'> & {
+  allows: Lookup<AllowRecord>
+  byCall: Lookup<string>
+  byStepUp: Lookup<string>
+}
 
 /** A view to try events on; the tree below stays as it is. Its cost does not grow with what the tree has done. */
 export function tentative(tree: TreeSpend = emptySpend()): SpendView {
@@ -60,6 +70,7 @@ export function tentative(tree: TreeSpend = emptySpend()): SpendView {
     labels: new Map([...tree.labels].map(([label, touched]) => [label, { ...touched }])),
     allows: layered(tree.allows, (record) => ({ ...record })),
     byCall: layered(tree.byCall, (id) => id),
+    byStepUp: layered(tree.byStepUp, (id) => id),
     changedAt: tree.changedAt,
   }
 }
@@ -163,6 +174,7 @@ export function emptySpend(): TreeSpend {
     labels: new Map(),
     allows: new Map(),
     byCall: new Map(),
+    byStepUp: new Map(),
     changedAt: 0,
   }
 }
@@ -175,7 +187,7 @@ export function change(tree: SpendView, event: DecisionFacts): boolean {
     case 'decision.abandoned':
       return settle(tree, event.data.decision_id, 'abandoned', (record) => record.reserved)
     case 'outcome.reported':
-      return settle(tree, event.data.decision_id, 'settled', () => event.data.released)
+      return settle(tree, event.data.decision_id, 'settled', () => event.data.released, Date.parse(event.time))
     case 'outcome.missing':
       return settle(tree, event.data.decision_id, 'missing', () => undefined)
     default:
@@ -183,8 +195,15 @@ export function change(tree: SpendView, event: DecisionFacts): boolean {
   }
 }
 
+/** An ALLOW that nobody was told, and that was taken back, used nothing. */
+export function isUsed(tree: Pick<SpendView, 'allows' | 'byStepUp'>, stepUp: string): boolean {
+  const by = tree.byStepUp.get(stepUp)
+  return by !== undefined && tree.allows.get(by)?.standing !== 'abandoned'
+}
+
 function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowed'>, at: number): boolean {
   if (tree.allows.has(data.decision_id) || tree.byCall.has(data.call_id)) return false
+  if (data.step_up !== undefined && isUsed(tree, data.step_up)) return false
   tree.allows.set(data.decision_id, {
     id: data.decision_id,
     callId: data.call_id,
@@ -195,7 +214,9 @@ function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowe
     actionDigest: data.action.action_digest,
     permission: data.permission,
     reserved: data.reserved,
+    ...(data.step_up === undefined ? {} : { stepUp: data.step_up }),
   })
+  if (data.step_up !== undefined) tree.byStepUp.set(data.step_up, data.decision_id)
   tree.byCall.set(data.call_id, data.decision_id)
   tree.uses.set(data.permission, (tree.uses.get(data.permission) ?? 0) + 1)
   take(tree, data.reserved, 1n)
@@ -213,6 +234,7 @@ function settle(
   decisionId: string,
   to: Exclude<DecisionStanding, 'open'>,
   released: (record: AllowRecord) => BudgetAmounts | undefined,
+  reportedAt?: number,
 ): boolean {
   const record = tree.allows.get(decisionId)
   // An outcome that arrives after it was missed is still a fact, and still gives nothing back.
@@ -221,6 +243,7 @@ function settle(
   const back = late ? undefined : released(record)
   if (back && !within(back, record.reserved)) return false
   record.standing = to
+  if (reportedAt !== undefined) record.reportedAt = reportedAt
   if (!back) return true
   take(tree, back, -1n)
   if (back.calls > 0) tree.uses.set(record.permission, (tree.uses.get(record.permission) ?? 1) - 1)

@@ -7,6 +7,7 @@ export {
   type DecisionStanding,
   DecisionState,
   emptySpend,
+  isUsed,
   type SpendView,
   spellAmounts,
   type TreeSpend,

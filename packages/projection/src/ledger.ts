@@ -34,7 +34,7 @@ export class Ledger {
       case 'registry.v1':
         return this.registry.apply(event as DecodedEvent<'registry.v1'>, takenAt)
       case 'approvals.v1':
-        return this.requests.apply(event as DecodedEvent<'approvals.v1'>)
+        return this.requests.apply(event as DecodedEvent<'approvals.v1'>, takenAt)
       case 'grants.v1':
         return this.grants.apply(event as DecodedEvent<'grants.v1'>, takenAt)
       case 'revocations.v1':

@@ -1,4 +1,4 @@
-import type { DecodedEvent, EventData, EventTypeOf } from '@bailiwick/contracts'
+import type { DecodedEvent, EventData, EventTypeOf, Statement } from '@bailiwick/contracts'
 import { isNext, type Verdict } from './verdict.ts'
 
 export type RequestStateName = 'absent' | 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'withdrawn'
@@ -62,6 +62,8 @@ export interface RequestRecord {
   changedAt: number
   /** ms since the epoch of `request.received`. */
   receivedAt?: number
+  /** ms since the epoch of `request.approved`, and no sooner than the bus had it: by the registry of then it is judged. */
+  approvedAt?: number
   /** Absent where the reader started after it. */
   received?: EventData<'approvals.v1', 'request.received'>
   endorsements: EventData<'approvals.v1', 'request.endorsed'>[]
@@ -78,6 +80,8 @@ export class RequestState {
   readonly requests = new Map<string, RequestRecord>()
   /** The parts of each ask that rules split, by their index. */
   readonly #items = new Map<string, RequestRecord[]>()
+  /** Approvals of one more action, by the grant that they name; what is closed since stands here as closed. */
+  readonly #stepUps = new Map<string, Set<RequestRecord>>()
   readonly enrolments = new Map<string, Enrolment>()
   /** What people asked the issuer to revoke besides single grants, by revocation id. */
   readonly stopOrders = new Map<string, StopOrder>()
@@ -86,7 +90,8 @@ export class RequestState {
     this.#base = options.base
   }
 
-  apply(event: DecodedEvent<'approvals.v1'>): Verdict {
+  /** `takenAt`: when the bus took it, ms since the epoch. */
+  apply(event: DecodedEvent<'approvals.v1'>, takenAt = 0): Verdict {
     if (event.type === 'enrolment.offered') {
       const { enrolment_id } = event.data
       if (event.version !== 1 || event.partitionkey !== enrolment_id || this.enrolments.has(enrolment_id)) return 'void'
@@ -118,8 +123,12 @@ export class RequestState {
       record.endorsements = [] // what was signed before was for a state that is gone
       delete record.approved
     } else if (event.type === 'request.endorsed') record.endorsements.push(event.data)
-    else if (event.type === 'request.approved') record.approved = event.data
-    else if (event.type !== 'request.expired') record.closedBy = event.data.by
+    else if (event.type === 'request.approved') {
+      record.approved = event.data
+      // Who stole approval's key chooses the event's time, and with it whose passkeys counted.
+      record.approvedAt = Math.max(record.changedAt, takenAt)
+      this.#addStepUp(record, event.data.statement)
+    } else if (event.type !== 'request.expired') record.closedBy = event.data.by
     this.requests.set(id, record)
     if (event.type === 'request.received') this.#addItem(record)
     return 'counts'
@@ -129,6 +138,25 @@ export class RequestState {
   ofTask(task: string): readonly RequestRecord[] {
     const whole = this.requests.get(task)
     return whole && itemOf(whole) === undefined ? [whole] : (this.#items.get(task) ?? [])
+  }
+
+  /** The approved step-ups of a grant, in the order of their events. */
+  stepUpsOf(grantId: string): readonly RequestRecord[] {
+    return [...(this.#stepUps.get(grantId) ?? [])].filter(({ state }) => state === 'approved')
+  }
+
+  #addStepUp(record: RequestRecord, statement: Statement): void {
+    if (statement.kind !== 'step_up') return
+    const known = this.#stepUps.get(statement.grant_id) ?? new Set()
+    this.#stepUps.set(statement.grant_id, known.add(record))
+  }
+
+  #forgetStepUp(record: RequestRecord): void {
+    const { statement } = record.approved ?? {}
+    if (statement?.kind !== 'step_up') return
+    const left = this.#stepUps.get(statement.grant_id)
+    left?.delete(record)
+    if (left?.size === 0) this.#stepUps.delete(statement.grant_id)
   }
 
   #addItem(record: RequestRecord): void {
@@ -156,6 +184,7 @@ export class RequestState {
       if (state === 'pending' || changedAt >= ms || (state === 'approved' && actsUntil(approved) >= ms)) continue
       this.requests.delete(id)
       this.#forgetItem(record)
+      this.#forgetStepUp(record)
     }
   }
 }
@@ -168,10 +197,18 @@ export function itemOf({ received }: Pick<RequestRecord, 'received'>) {
 const isReopened = (data: EventData<'approvals.v1', 'request.received'>) =>
   data.kind === 'access' && data.reopened !== undefined
 
-/** While its grant lives, an approval must be remembered: who forgot it would take the next event as a new beginning. */
+/**
+ * While its grant lives, an approval must be remembered: who forgot it would take the next event as a new beginning. So must a
+ * step-up: a continuous grant goes on from the last one.
+ */
 function actsUntil(approved: RequestRecord['approved']): number {
-  return approved?.statement.kind === 'approval' ? Date.parse(approved.statement.not_after) : 0
+  const statement = approved?.statement
+  if (statement?.kind === 'approval') return Date.parse(statement.not_after)
+  return statement?.kind === 'step_up' ? Date.parse(statement.issued_at) + longestGrantMs : 0
 }
+
+/** No grant lives longer (DESIGN §5). */
+const longestGrantMs = 8 * 3600 * 1000
 
 /** A base inside a request's life is taken as it comes: the events before it are older than anything that can still act. */
 function firstState({ type, version }: { type: RequestEvent; version?: number | undefined }) {

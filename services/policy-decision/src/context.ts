@@ -5,6 +5,7 @@ import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 import type { Approvals } from './approvals.ts'
 import type { ActivePolicies } from './policies.ts'
 import type { Proofs } from './proofs.ts'
+import type { StepUps } from './step-ups.ts'
 
 /** Makes decisions durable and says which count; the bench wires one that does not. */
 export type RecordDecisions = (drafts: readonly Draft<'decisions.v1'>[]) => Promise<Published[]>
@@ -23,6 +24,7 @@ export interface Pdp {
   grantStore: GrantStore
   policies: ActivePolicies
   approvals: Approvals
+  stepUps: StepUps
   proofs: Proofs
   decisionDeadlineMs: number
   outcomeSeconds: number

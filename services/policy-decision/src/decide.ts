@@ -9,7 +9,8 @@ import { authorityOf, reserve } from './budget.ts'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { historyOf, labelsOf } from './history.ts'
-import { deadReason, findStanding, type Standing } from './life.ts'
+import { deadReason, findStanding, type Standing, waitsForHuman } from './life.ts'
+import type { StepUp } from './step-ups.ts'
 import type { Planned, TreeQueues, Work } from './tree-queue.ts'
 import { type Claim, verifyCredential } from './verify-credential.ts'
 
@@ -77,16 +78,27 @@ export async function decide(
   if (!coverage.covered) return deny(coverage.reason, known)
   if (!isApprovedAction(life.standing.tree.grant, claim)) return deny('action_not_granted', known)
 
+  const { tree } = life.standing
+  const judge = (standing: Standing) =>
+    inTreeOrder(pdp, queues, { decisionId, callId, point, request, claim, standing, coverage }, left())
+  let answer = await judge(life.standing)
+  if (isStepUpMissing(answer)) {
+    // Who comes back with a human's yes may be here before it is: nobody is asked twice for want of a moment.
+    const stepUps = await pdp.stepUps.newest(tree, left())
+    if (stepUps.length > life.standing.stepUps.length) answer = await judge({ ...life.standing, stepUps })
+  }
+  if (answer.decision) return answer
+  return { ...answer, ...known, ...(isStepUpMissing(answer) ? { grant: tree.id } : {}) }
+}
+
+const isStepUpMissing = (answer: Answer) => !answer.decision && answer.reason === 'step_up_required'
+
+async function inTreeOrder(pdp: Pdp, queues: TreeQueues, question: Question, deadlineMs: number): Promise<Answer> {
   const { promise, resolve } = Promise.withResolvers<Answer>()
-  const decision = new Decision(
-    pdp,
-    queues,
-    { decisionId, callId, point, request, claim, standing: life.standing, coverage },
-    (answer) => resolve(answer.decision ? answer : { ...answer, ...known }),
-  )
-  const timer = setTimeout(() => decision.late(), left())
+  const decision = new Decision(pdp, queues, question, resolve)
+  const timer = setTimeout(() => decision.late(), deadlineMs)
   try {
-    queues.add(life.standing.tree.id, decision)
+    queues.add(question.standing.tree.id, decision)
     return await promise
   } finally {
     clearTimeout(timer)
@@ -110,6 +122,7 @@ class Decision implements Work {
   readonly #question: Question
   readonly #answer: (answer: Answer) => void
   #outcomeDue = ''
+  #stepUp: StepUp | undefined
   #answered = false
 
   constructor(pdp: Pdp, queues: TreeQueues, question: Question, answer: (answer: Answer) => void) {
@@ -127,6 +140,11 @@ class Decision implements Work {
     if (dead) return this.#deny(dead)
     const judged = this.#judge(view)
     if ('reason' in judged) return this.#deny(judged.reason, judged.policies)
+    const now = this.#pdp.clock.now()
+    // Used where there is one, needed or not: humans said yes to this action once, and it happens once.
+    this.#stepUp = this.#pdp.stepUps.find(standing, claim.digest, view, now)
+    if (!this.#stepUp && (judged.stepUp || waitsForHuman(this.#pdp, standing, now)))
+      return this.#deny('step_up_required', judged.policies)
     const authority = authorityOf(standing.tree.grant)
     if (!authority) return this.#deny('authority_not_understood')
     // One approval, one action, once: what was taken and not taken back is that once.
@@ -147,7 +165,9 @@ class Decision implements Work {
   /** Steps 5 and 6. */
   #judge(
     view: SpendView,
-  ): { labels: string[]; policies: string[]; policySet: string } | { reason: DenialReason; policies?: string[] } {
+  ):
+    | { labels: string[]; policies: string[]; policySet: string; stepUp: boolean }
+    | { reason: DenialReason; policies?: string[] } {
     const { request, claim, standing } = this.#question
     const { policies, projection, clock } = this.#pdp
     const { registry, decisions } = projection.ledger
@@ -187,7 +207,7 @@ class Decision implements Work {
     if (answer.outcome === 'invalid') return { reason: 'request_invalid' }
     if (answer.outcome === 'error') return { reason: 'policy_error', policies: answer.policies }
     if (answer.outcome === 'deny') return { reason: 'policy_denied', policies: answer.policies }
-    return { labels, policies: answer.policies, policySet: active.hash }
+    return { labels, policies: answer.policies, policySet: active.hash, stepUp: answer.outcome === 'step_up' }
   }
 
   #draft(judged: {
@@ -226,6 +246,7 @@ class Decision implements Work {
         labels: judged.labels,
         policy_set: judged.policySet,
         policies: judged.policies,
+        ...(this.#stepUp === undefined ? {} : { step_up: this.#stepUp.requestId }),
         outcome_due: this.#outcomeDue,
         as_of: this.#pdp.projection.ledger.revocations.sequence,
       },
@@ -247,7 +268,9 @@ class Decision implements Work {
 
   recorded(): void {
     const { claim, standing, request, decisionId, callId, point } = this.#question
-    const dead = this.#answered ? 'deadline_exceeded' : deadReason(this.#pdp, standing, claim, request)
+    const dead = this.#answered
+      ? 'deadline_exceeded'
+      : (deadReason(this.#pdp, standing, claim, request) ?? this.#stepUpGone())
     if (dead) {
       this.#deny(dead)
       this.#abandon()
@@ -267,6 +290,14 @@ class Decision implements Work {
       this.#pdp.permitKey,
     )
     this.#settle({ decision: true, decisionId, callId, permit, outcomeDue: this.#outcomeDue })
+  }
+
+  /** Taken back, or by somebody who was revoked, while the decision became durable. */
+  #stepUpGone(): DenialReason | undefined {
+    const stepUp = this.#stepUp
+    if (stepUp === undefined) return undefined
+    const { stepUps, clock } = this.#pdp
+    return stepUps.stands(this.#question.standing.tree, stepUp, clock.now()) ? undefined : 'step_up_required'
   }
 
   refused(reason: DenialReason): void {

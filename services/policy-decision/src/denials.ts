@@ -23,6 +23,7 @@ const requestable: ReadonlySet<DenialReason> = new Set<DenialReason>([
   'approver_revoked',
   'everything_revoked',
   'manifest_changed',
+  'step_up_required',
   'action_not_granted',
   'argument_out_of_bounds',
   'uses_exhausted',

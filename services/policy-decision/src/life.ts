@@ -3,13 +3,17 @@ import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import { lineageOf, type Tree } from '@bailiwick/projection'
 import type { Pdp } from './context.ts'
+import { attestationsOf, hasLapsed } from './continuity.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
+import type { StepUp } from './step-ups.ts'
 import type { Claim } from './verify-credential.ts'
 
 /** What a living claim stands on. */
 export interface Standing {
   tree: Tree
   approverIds: readonly string[]
+  /** What humans said yes to once more, verified by this PDP. */
+  stepUps: readonly StepUp[]
 }
 
 export type Life = { ok: true; standing: Standing } | { ok: false; reason: DenialReason }
@@ -34,7 +38,7 @@ export async function findStanding(pdp: Pdp, { token }: Claim, deadlineMs: numbe
   if (token.act !== undefined) return { ok: false, reason: 'delegation_invalid' }
   const approval = await pdp.approvals.of(tree)
   if (!approval.ok) return { ok: false, reason: 'approval_unverified' }
-  return { ok: true, standing: { tree, approverIds: approval.approverIds } }
+  return { ok: true, standing: { tree, approverIds: approval.approverIds, stepUps: await pdp.stepUps.of(tree) } }
 }
 
 /** The token says what was recorded before it was signed, and what the grant is. A stolen credential key is not enough. */
@@ -72,8 +76,6 @@ export function deadReason(
   if (Date.parse(grant.not_before) > now) return 'grant_not_started'
   if (tree.state === 'expired' || Date.parse(grant.not_after) <= now) return 'grant_expired'
   if (tree.state !== 'active') return 'grant_not_active'
-  // Nothing renews a continuous window yet, and one that nobody renews would be an ordinary window by another name.
-  if (grant.mode === 'continuous') return 'grant_not_active'
   if (token.exp * 1000 <= now) return 'credential_expired'
   const { registry } = pdp.projection.ledger
   if (!registry.instance(grant.agent)) return 'agent_revoked'
@@ -97,4 +99,15 @@ function manifestChanged(pdp: Pdp, { grant }: Tree, { resource }: EvaluationRequ
   const server = toolServerOf(resource)
   const named = Object.entries(manifests).some(([id, hash]) => registry.get('tool-server', id)?.manifest !== hash)
   return named || (server !== undefined && registry.get('tool-server', server)?.manifest !== manifests[server])
+}
+
+/** Whether a grant of mode continuous waits for a human: what must stay fresh did not, since one last said yes. */
+export function waitsForHuman({ projection }: Pdp, { tree, stepUps }: Standing, now: number): boolean {
+  const { grant, createdAt } = tree
+  const { mode, statement, not_before } = grant
+  if (mode !== 'continuous') return false
+  if (statement.continuous === undefined) return true // no such statement is ever approved
+  const since = Math.max(createdAt, Date.parse(not_before), ...stepUps.map(({ approvedAt }) => approvedAt))
+  const allows = projection.ledger.decisions.trees.get(tree.id)?.allows.values() ?? []
+  return hasLapsed(statement.continuous, { since, attestedAt: attestationsOf(tree), allows }, now)
 }

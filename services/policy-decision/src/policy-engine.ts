@@ -6,9 +6,12 @@ export interface PolicyRequest {
   context: Record<string, unknown>
 }
 
-/** `error`: some policy could not be evaluated, which denies; `invalid`: the request does not fit the schema. */
+/**
+ * `step_up`: nothing stands in the way but policies that want a human's word for this very action, which are named. `error`:
+ * some policy could not be evaluated, which denies; `invalid`: the request does not fit the schema.
+ */
 export type PolicyAnswer =
-  | { outcome: 'allow' | 'deny'; policies: string[] }
+  | { outcome: 'allow' | 'deny' | 'step_up'; policies: string[] }
   | { outcome: 'error'; policies: string[] }
   | { outcome: 'invalid' }
 

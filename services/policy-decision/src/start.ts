@@ -21,6 +21,7 @@ import { reportOutcome, sweepMissing } from './outcomes.ts'
 import { activePolicies } from './policies.ts'
 import type { PolicyDecision } from './policy-decision.ts'
 import { Proofs } from './proofs.ts'
+import { StepUps } from './step-ups.ts'
 import { TreeQueues } from './tree-queue.ts'
 
 export type { PolicyDecision } from './policy-decision.ts'
@@ -70,6 +71,7 @@ export async function startPolicyDecision(
     grantStore,
     policies: activePolicies(adapters.data, projection.ledger.registry, logger),
     approvals: new Approvals(projection, trust),
+    stepUps: new StepUps(projection, trust),
     proofs: new Proofs(grantStore, clock, random),
     ...defaults,
     ...config,

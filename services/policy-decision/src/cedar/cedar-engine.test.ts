@@ -144,3 +144,41 @@ it('answers with its own policies, whatever else was loaded since', () => {
   const answers = engines.map((engine) => engine.evaluate(asked()))
   expect(answers).toEqual(texts.map((_, n) => ({ outcome: 'allow', policies: [`policy-${n}`] })))
 })
+
+describe('a policy that wants a human’s word', () => {
+  const all = '@id("all") permit (principal, action, resource);'
+  const destructive = 'when { resource.labels.contains("destructive") }'
+  const stepUp = `@id("ask") @step_up("it cannot be undone") forbid (principal, action, resource is tool) ${destructive};`
+  const no = '@id("no") forbid (principal, action, resource) when { context.grant.approvers > 1 };'
+  const of = (...texts: string[]) => engineOf(texts.join('\n'))
+  const dangerous = asked({ labels: ['destructive'] })
+  const crowded = {
+    ...dangerous,
+    context: { ...dangerous.context, grant: { id: 'g', task: 't', mode: 'window', approvers: 2, seconds_left: 1 } },
+  }
+
+  it('says so where nothing else stands in the way, and denies where something does', () => {
+    expect(of(all, stepUp, no).evaluate(dangerous)).toEqual({ outcome: 'step_up', policies: ['ask'] })
+    expect(of(all, stepUp, no).evaluate(asked())).toEqual({ outcome: 'allow', policies: ['all'] })
+    expect(of(all, stepUp, no).evaluate(crowded)).toMatchObject({ outcome: 'deny' })
+  })
+
+  it('waives nothing where nobody permits', () => {
+    expect(of(stepUp).evaluate(dangerous)).toEqual({ outcome: 'deny', policies: ['ask'] })
+  })
+
+  it('is an error where it cannot be evaluated: then nobody knows whom to ask (V13)', () => {
+    const broken =
+      '@id("b") @step_up("x") forbid (principal, action == Action::"tools/call", resource) when { 9223372036854775807 + context.grant.approvers > 0 };'
+    expect(of(all, broken).evaluate(asked())).toEqual({ outcome: 'error', policies: ['b'] })
+  })
+
+  it('is a forbid, else the set is not loaded', () => {
+    expect(() => of('@id("x") @step_up("y") permit (principal, action, resource);')).toThrow('@step_up')
+  })
+
+  it('may have an annotation without words', () => {
+    const silent = `@id("ask") @step_up forbid (principal, action, resource is tool) ${destructive};`
+    expect(of(all, silent).evaluate(dangerous)).toMatchObject({ outcome: 'step_up' })
+  })
+})

@@ -1,0 +1,64 @@
+import { parseAuthority } from '@bailiwick/authority'
+import type { Agent, Assertion, Grant, Rule, StepUpStatement } from '@bailiwick/contracts'
+import type { Refused } from '@bailiwick/credentials'
+import { matchRule } from './match-rule.ts'
+import { refused } from './refused.ts'
+import { peopleProblem, type RegistryView } from './verify-approval.ts'
+import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
+
+export interface StepUpCheck {
+  statement: StepUpStatement
+  assertions: readonly Assertion[]
+  /** The grant that the statement must name, whose own approval is `verifyApproval`'s to judge. */
+  grant: Pick<Grant, 'id' | 'agent' | 'authority'>
+  registry: RegistryView
+  /** The grant's agent, as the registry has it. */
+  agent: Pick<Agent, 'id' | 'owner'>
+  trust: ApprovalTrust
+  /** When it was approved, ms since the epoch. */
+  at: number
+}
+
+/** From rendering to its last use: who signs looks at a moment, not at an afternoon. */
+export const longestStepUpMs = 15 * 60 * 1000
+/** How far the clock of whoever rendered the statement may be ahead of `at`. */
+const clockLeewayMs = 5000
+
+/**
+ * Verifies that enough of the right people said yes to one more action of a living grant: those whom the rule of the grant's
+ * authority asks for now, with the same quorum and separation of duties as for the grant itself. Each PDP does it for itself (V3);
+ * that it serves once (V10) is the tree's to say. Never throws. `approverIds` are the people, sorted.
+ */
+export async function verifyStepUp(check: StepUpCheck): Promise<{ ok: true; approverIds: string[] } | Refused> {
+  const { statement, assertions, registry, trust } = check
+  const problem = statementProblem(check)
+  if (problem !== undefined) return problem
+  const matched = ruleOfGrant(registry, check.grant)
+  if (!matched.ok) return matched
+  const signed = await verifySigners({ statement, assertions, approvers: registry.approvers, trust })
+  if (!signed.ok) return signed
+  const people = [...signed.signers.values()]
+  return peopleProblem(check, matched.rule, people) ?? { ok: true, approverIds: people.map(({ id }) => id).sort() }
+}
+
+/** The rule that holds now for all that a grant allows. */
+export function ruleOfGrant(
+  registry: RegistryView,
+  { agent, authority }: Pick<Grant, 'agent' | 'authority'>,
+): { ok: true; rule: Rule } | Refused {
+  const parsed = parseAuthority(authority)
+  if (!parsed.ok) return refused(parsed.code, parsed.detail)
+  return matchRule(registry, { agent, authority: parsed.authority })
+}
+
+/** Each comparison must come out true to pass: a time that is none (NaN) refuses. */
+function statementProblem({ statement, grant, agent, trust, at }: StepUpCheck): Refused | undefined {
+  const no = (detail: string) => refused('statement_unknown', detail)
+  const [issued, until] = [Date.parse(statement.issued_at), Date.parse(statement.not_after)]
+  if (statement.installation !== trust.installation) return no('another installation')
+  if (statement.grant_id !== grant.id) return no('another grant')
+  if (!grant.agent.startsWith(`${agent.id}/`)) return refused('agent_unknown', 'the grant is of another agent')
+  if (!(issued <= at + clockLeewayMs)) return no('issued_at: in the future')
+  if (!(at < until)) return no('not_after: expired')
+  return until - issued <= longestStepUpMs ? undefined : no('not_after: later than 15 minutes')
+}

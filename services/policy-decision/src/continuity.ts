@@ -1,0 +1,37 @@
+import type { Continuous } from '@bailiwick/contracts'
+import type { AllowRecord, Tree } from '@bailiwick/projection'
+
+export interface Signs {
+  /** When humans last said yes to it: its creation or start, or its last step-up; ms since the epoch, as all here. */
+  since: number
+  /** When the workload showed which instance it is, in any order. */
+  attestedAt: readonly number[]
+  /** What was allowed, and when its outcome was reported. */
+  allows: Iterable<Pick<AllowRecord, 'at' | 'standing' | 'reportedAt'>>
+}
+
+/**
+ * Whether what a grant of mode continuous stands on has gone stale (DESIGN §1): the workload did not attest often enough, or
+ * an outcome did not come in time, at any moment since humans last said yes. It stays so until they say it again: whoever
+ * took a workload over while nobody looked must not heal it by looking well afterwards. Pure. A time that is none has lapsed, and
+ * an attestation that is dated ahead is a gap like any other.
+ */
+export function hasLapsed({ reattest_seconds, outcome_seconds }: Continuous, signs: Signs, now: number): boolean {
+  const { since, attestedAt, allows } = signs
+  const within = (from: number, to: number, seconds: number) => to - from <= seconds * 1000
+  const moments = [since, ...attestedAt.filter((at) => !(at < since)), now]
+  const sorted = moments.toSorted((a, b) => a - b)
+  const attested = sorted.every((at, n) => n === 0 || within(sorted[n - 1] ?? Number.NaN, at, reattest_seconds))
+  if (!attested || moments.some(Number.isNaN)) return true
+  for (const { at, standing, reportedAt = now } of allows)
+    if (!(at < since) && standing !== 'abandoned' && !within(at, reportedAt, outcome_seconds)) return true
+  return false
+}
+
+/** When each credential's workload attested, by the intents of the tree: an intent is no older than what it was given for. */
+export function attestationsOf({ credentials }: Pick<Tree, 'credentials'>): number[] {
+  return [...credentials.values()].map(({ attestation, issued_at }) => {
+    const [shown, issued] = [Date.parse(attestation?.attested_at ?? issued_at), Date.parse(issued_at)]
+    return Number.isNaN(shown) ? shown : Math.min(shown, issued)
+  })
+}

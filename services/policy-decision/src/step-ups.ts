@@ -1,0 +1,104 @@
+import { verifyStepUp } from '@bailiwick/approval-statement'
+import type { Trust } from '@bailiwick/credentials'
+import { jcsHash } from '@bailiwick/credentials'
+import {
+  isUsed,
+  lineageOf,
+  type Projection,
+  type RequestRecord,
+  type SpendView,
+  type Tree,
+} from '@bailiwick/projection'
+
+/** What enough of the right people said yes to once more: one action of one grant, by its digest. */
+export interface StepUp {
+  requestId: string
+  actionDigest: string
+  /** ms since the epoch, both. */
+  approvedAt: number
+  notAfter: number
+  approverIds: readonly string[]
+}
+
+/**
+ * The step-ups of each grant whose signatures this PDP verified itself (V3): approval's word alone is none. Judged by the registry
+ * of the time when they were approved.
+ */
+export class StepUps {
+  readonly #projection: Projection
+  readonly #trust: Trust
+  /** By approval: what is approved once does not change. */
+  readonly #verified = new WeakMap<object, Promise<StepUp | undefined>>()
+
+  constructor(projection: Projection, trust: Trust) {
+    this.#projection = projection
+    this.#trust = trust
+  }
+
+  async of(tree: Tree): Promise<readonly StepUp[]> {
+    const records = this.#projection.ledger.requests.stepUpsOf(tree.id)
+    const found = await Promise.all(records.map((record) => this.#once(tree, record)))
+    return found.filter((stepUp) => stepUp !== undefined)
+  }
+
+  /** As soon as what this topic has now is folded: whoever has just heard of an approval is not told to ask again. */
+  async newest(tree: Tree, deadlineMs: number): Promise<readonly StepUp[]> {
+    await this.#projection.readToEnds(['approvals.v1'], deadlineMs).catch(() => undefined)
+    return this.of(tree)
+  }
+
+  /** The one that lets this very action happen now, and has not served yet (V10). */
+  find(
+    { tree, stepUps }: { tree: Tree; stepUps: readonly StepUp[] },
+    actionDigest: string,
+    view: SpendView,
+    now: number,
+  ): StepUp | undefined {
+    return stepUps.find(
+      (each) => each.actionDigest === actionDigest && !isUsed(view, each.requestId) && this.stands(tree, each, now),
+    )
+  }
+
+  /** It is in time, nobody took it back, and nobody who gave it was revoked since the grant was made. */
+  stands(tree: Tree, { requestId, notAfter, approverIds }: StepUp, now: number): boolean {
+    const { requests, revocations } = this.#projection.ledger
+    return (
+      now < notAfter &&
+      requests.requests.get(requestId)?.state === 'approved' &&
+      revocations.kills(lineageOf(tree.grant, approverIds)) === undefined
+    )
+  }
+
+  #once(tree: Tree, record: RequestRecord): Promise<StepUp | undefined> {
+    const { approved } = record
+    if (approved === undefined) return Promise.resolve(undefined)
+    const known = this.#verified.get(approved)
+    if (known) return known
+    const verifying = this.#verify(tree, record).catch(() => undefined)
+    this.#verified.set(approved, verifying)
+    return verifying
+  }
+
+  async #verify({ grant }: Tree, { id, approved, approvedAt = 0 }: RequestRecord): Promise<StepUp | undefined> {
+    if (approved?.statement.kind !== 'step_up') return undefined
+    const { statement, statement_hash, assertions } = approved
+    if (statement.request_id !== id || jcsHash(statement) !== statement_hash) return undefined
+    const { registry } = this.#projection.ledger
+    const agent = registry.instance(grant.agent)?.agent
+    if (!agent) return undefined
+    const view = registry.view(approvedAt)
+    const verified = await verifyStepUp({
+      statement,
+      assertions,
+      grant,
+      registry: view,
+      agent,
+      trust: this.#trust,
+      at: approvedAt,
+    })
+    if (!verified.ok) return undefined
+    const { action_digest: actionDigest, not_after } = statement
+    const { approverIds } = verified
+    return { requestId: id, actionDigest, approvedAt, notAfter: Date.parse(not_after), approverIds }
+  }
+}

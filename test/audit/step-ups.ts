@@ -1,0 +1,41 @@
+import { verifyStepUp } from '@bailiwick/approval-statement'
+import { grantAt, type Meaning, slackMs } from './approvals.ts'
+import type { Decision } from './facts.ts'
+import type { Finding } from './leaf.ts'
+
+/** Each ALLOW that says that humans said yes to it once more: they did, to this action, of this grant, in time (V3). */
+export async function stepUpFindings(meaning: Meaning): Promise<Finding[]> {
+  const findings: Finding[] = []
+  for (const decision of meaning.facts.decisions.values()) {
+    const problem = await problemOf(meaning, decision)
+    if (problem === undefined) continue
+    findings.push({ leaf: decision.index, rule: 'V3', detail: `${decision.data.decision_id}: ${problem}` })
+  }
+  return findings
+}
+
+async function problemOf({ facts, registry, trust }: Meaning, { data, tree: id, at }: Decision) {
+  if (data.step_up === undefined) return undefined
+  const approved = facts.requests.get(data.step_up)?.approved
+  const statement = approved?.data.statement
+  const tree = facts.trees.get(id)
+  if (approved === undefined || statement?.kind !== 'step_up' || tree === undefined)
+    return 'nobody approved its step-up'
+  if (statement.request_id !== data.step_up) return 'its step-up is of another request'
+  if (statement.action_digest !== data.action.action_digest) return 'its step-up is for another action'
+  if (!(approved.at - slackMs <= at && at - slackMs < Date.parse(statement.not_after)))
+    return 'its step-up is out of time'
+  const grant = grantAt(tree, at)
+  const agent = registry.instance(grant.agent, approved.at)?.agent
+  if (agent === undefined) return 'nobody registered its agent'
+  const verified = await verifyStepUp({
+    statement,
+    assertions: approved.data.assertions,
+    grant,
+    registry: registry.viewAt(approved.at),
+    agent,
+    trust,
+    at: approved.at,
+  })
+  return verified.ok ? undefined : `its step-up: ${verified.code}: ${verified.detail}`
+}
