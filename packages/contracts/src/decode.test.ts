@@ -133,6 +133,7 @@ it('gives a version to the events that advance an entity or a tree, and to no ot
       'gap.detected',
       'outcome.unrelayed',
       'event.refused',
+      'policy-files.changed',
       'event.parked',
     ]),
   )

@@ -64,6 +64,14 @@ export const eventRefused = z.strictObject({
   code: z.string().max(64),
 })
 
+/** The files of the active policy set are not what people approved; what decides is what was loaded, or nothing. */
+export const policyFilesChanged = z.strictObject({
+  /** The active set's hash. */
+  policy_set: sha256Schema,
+  /** The hash of what lies in its place; absent: no policy can be read there. */
+  found: sha256Schema.optional(),
+})
+
 /** What evidence could not read, by position and hash; the bytes stay on their own topic. */
 export const eventParked = z.strictObject({
   topic: z.string().max(255),

@@ -31,6 +31,7 @@ import {
   headPublished,
   leafAppended,
   outcomeUnrelayed,
+  policyFilesChanged,
 } from './system.ts'
 
 export const services = ['approval', 'issuer', 'policy-decision', 'evidence'] as const
@@ -186,13 +187,19 @@ export const checkpointsV1 = defineTopic({
 /** What evidence noticed. */
 export const findingsV1 = defineTopic({
   name: 'findings.v1',
-  about: 'What evidence noticed: gaps, unrelayed outcomes, events that cannot count. Keyed by what it is about.',
+  about:
+    'What evidence noticed: gaps, unrelayed outcomes, events that cannot count, edited policies. Keyed by what it is about.',
   writer: 'evidence',
   readers: ['evidence'],
   partitions: 1,
   cleanup: { retentionDays: 30 },
   leaf: true,
-  events: { 'gap.detected': gapDetected, 'outcome.unrelayed': outcomeUnrelayed, 'event.refused': eventRefused },
+  events: {
+    'gap.detected': gapDetected,
+    'outcome.unrelayed': outcomeUnrelayed,
+    'event.refused': eventRefused,
+    'policy-files.changed': policyFilesChanged,
+  },
   unversioned: 'all',
 })
 

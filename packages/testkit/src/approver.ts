@@ -1,7 +1,7 @@
 import { verifyRegistration } from '@bailiwick/approval-statement'
-import { readKeyFile, signInvitation } from '@bailiwick/credentials'
+import { readKeyFile, type SigningKey, signInvitation } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
-import { softwarePasskey } from './software-passkey.ts'
+import { type SoftwarePasskey, softwarePasskey } from './software-passkey.ts'
 import type { System } from './start-system.ts'
 
 /** What the console lets a person narrow. */
@@ -10,9 +10,20 @@ export interface Narrowed {
   not_after?: string
 }
 
+/** Somebody new, as whoever invites describes that person. */
+export interface Invitee {
+  approver_id: string
+  name: string
+  groups: string[]
+}
+
 /** A person at the console, with a software passkey: what a browser does, over the same HTTP. */
 export interface Approver {
   id: string
+  /** For attacks: signs whatever it is given. */
+  passkey: SoftwarePasskey
+  /** Makes a link for somebody, who registers a passkey with it: a change request, and a person who cannot sign in yet. */
+  invite(person: Invitee): Promise<{ requestId: string; invited: Approver }>
   /** Asks again until `check` gives something; pending requests, grants, changes, as `/console/api/state` has them. */
   state(): Promise<ConsoleState>
   /** Renders the statement, signs it and hands it in. */
@@ -57,16 +68,60 @@ export async function enrolApprover(
     approver_id: person.id,
     name: person.name,
   })
-  const response = passkey.register(challengeOf(offered.options.challenge), person)
+  const { made, response } = await registered(passkey, offered, url)
   const key = readKeyFile(paths(data).keys('invitation'), 'invitation', 'invitation')
-  const { challenge, rp } = offered.options
+  const invitation = signInvitation({ ...offered.invitation, ...made }, key)
+  await browser.post('/console/api/enrolment', { enrolment_id: offered.enrolment_id, response, invitation })
+  return atConsole(person.id, passkey, browser)
+}
+
+/** Makes a passkey anew for the person of a recovery, whose key its address holds. Throws what the console refuses. */
+export async function recoverApprover(
+  system: Pick<System, 'url'>,
+  { id, key }: { id: string; key: SigningKey<'invitation'> },
+): Promise<Approver> {
+  const { url } = system
+  const passkey = softwarePasskey({ rpId: new URL(url).hostname, origin: url })
+  const browser = new Browser(url)
+  const offered = await browser.post<EnrolmentOffer>('/console/api/enrolment/options', { recovery: id })
+  const { made, response } = await registered(passkey, offered, url)
+  const invitation = signInvitation({ ...offered.invitation, ...made }, key)
+  await browser.post('/console/api/enrolment', {
+    enrolment_id: offered.enrolment_id,
+    response,
+    invitation,
+    recovery: id,
+  })
+  return atConsole(offered.invitation.approver_id, passkey, browser)
+}
+
+/** A new passkey, and what of it an invitation says. */
+async function registered(passkey: SoftwarePasskey, { options: { challenge, rp } }: EnrolmentOffer, url: string) {
+  const response = passkey.register(challengeOf(challenge))
   const made = await verifyRegistration({ response, challenge, rpId: rp.id, origins: [url] })
   if (!made.ok) throw new Error(`the software passkey does not register: ${made.detail}`)
   const { credential_id, public_key } = made.passkey
-  const invitation = signInvitation({ ...offered.invitation, credential_id, public_key }, key)
-  await browser.post('/console/api/enrolment', { enrolment_id: offered.enrolment_id, response, invitation })
+  return { response, made: { credential_id, public_key } }
+}
+
+function atConsole(id: string, passkey: SoftwarePasskey, browser: Browser): Approver {
   return {
-    id: person.id,
+    id,
+    passkey,
+    async invite(person) {
+      const { code } = await browser.post<{ code: string }>('/console/api/invitations', person)
+      const theirs = browser.another()
+      const key = softwarePasskey({ rpId: new URL(theirs.origin).hostname, origin: theirs.origin })
+      const offered = await theirs.post<EnrolmentOffer>('/console/api/enrolment/options', { code })
+      const response = key.register(challengeOf(offered.options.challenge))
+      const { enrolment_id } = offered
+      const { request_id } = await theirs.post<{ request_id: string }>('/console/api/enrolment', {
+        enrolment_id,
+        response,
+        code,
+      })
+      return { requestId: request_id, invited: atConsole(person.approver_id, key, theirs) }
+    },
     state: () => browser.get('/console/api/state'),
     async approve(requestId, narrowed = {}) {
       const rendered = await browser.post<Rendered>(`/console/api/requests/${requestId}/statement`, narrowed)
@@ -96,11 +151,16 @@ const challengeOf = (text: string) => Buffer.from(text, 'base64url')
 
 /** A cookie jar, and the headers that a page of this origin has. Answers that are problems are thrown, with their code. */
 class Browser {
-  readonly #origin: string
+  readonly origin: string
   #cookie = ''
 
   constructor(origin: string) {
-    this.#origin = origin
+    this.origin = origin
+  }
+
+  /** Of somebody else, at the same console. */
+  another(): Browser {
+    return new Browser(this.origin)
   }
 
   get<T>(path: string): Promise<T> {
@@ -110,7 +170,7 @@ class Browser {
   post<T>(path: string, body: unknown): Promise<T> {
     return this.#send<T>(path, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', origin: this.#origin },
+      headers: { 'content-type': 'application/json', origin: this.origin },
       body: JSON.stringify(body),
     })
   }
@@ -127,7 +187,7 @@ class Browser {
   /** Whoever is cut off is told so, as by every client of ours: it says nothing of whether the request was done. */
   async #exchange<T>(path: string, init: RequestInit) {
     try {
-      const response = await fetch(`${this.#origin}${path}`, init)
+      const response = await fetch(`${this.origin}${path}`, init)
       return { response, answer: (await response.json()) as T & { title?: string; detail?: string; code?: string } }
     } catch (cause) {
       throw Object.assign(new Error(`${path}: no answer`, { cause }), { code: 'service_unreachable' })

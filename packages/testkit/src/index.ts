@@ -1,4 +1,11 @@
-export { type Approver, type ConsoleState, enrolApprover, type Narrowed } from './approver.ts'
+export {
+  type Approver,
+  type ConsoleState,
+  enrolApprover,
+  type Invitee,
+  type Narrowed,
+  recoverApprover,
+} from './approver.ts'
 export { type Front, openFront } from './front.ts'
 export type { Line } from './line.ts'
 export { missingParts, type RealKafka, type RealRedis, realKafka, realRedis } from './real-parts.ts'

@@ -31,6 +31,8 @@ export interface PlaceOptions {
   /** Where the sample invoices API will be; its base URL stands in the registry. */
   invoicesPort?: number
   singleOperator?: boolean
+  /** The machine's, unless given. */
+  clock?: Clock
 }
 
 /** Where a system is to run: a data directory with an installation that has the sample registry, and free ports. */
@@ -56,7 +58,7 @@ export async function preparePlace(options: PlaceOptions): Promise<Place> {
       data,
       publicUrl: url,
       singleOperator: options.singleOperator ?? true,
-      now: systemClock.now(),
+      now: (options.clock ?? systemClock).now(),
       randomBytes,
       policies: readPolicyFiles(policies),
       entities: sampleEntities(data, invoicesUrl),

@@ -43,7 +43,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   })
   await using started = new AsyncDisposableStack()
   started.defer(() => place.leave())
-  const now = () => systemClock.now()
+  const clock = options.clock ?? systemClock
+  const now = () => clock.now()
   const logger = options.logger ?? makeLogger({ service: 'testkit', level: 'silent' })
   const host = started.use(
     await openHost({
@@ -53,7 +54,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
         const bus = await embeddedBus({ dir: paths(data).bus, ...topicSettings, now })
         return options.wrapBus?.(bus) ?? bus
       },
-      clock: systemClock,
+      clock,
       random: systemRandom,
       logger,
       metrics: metrics({ service: 'testkit', processMetrics: false }),
@@ -67,7 +68,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
   )
   await host.listen()
   const owned = started.move()
-  const { bus, trust, clock, random } = host
+  const { bus, trust, random } = host
   return {
     url,
     data,

@@ -1,9 +1,9 @@
 import type { Bus, Handled, Message, Subscription } from '@bailiwick/bus'
 import { errorCode } from '@bailiwick/errors'
 import type { Voice } from '@bailiwick/projection'
-import { judgeLeaf, type LeafVerdict, type Refusal } from './judge-leaf.ts'
+import { judgeLeaf, type LeafVerdict } from './judge-leaf.ts'
 import type { LeafIndex } from './leaf-index.ts'
-import { park, parkedId } from './park.ts'
+import { park, parkedId, tellRefused } from './park.ts'
 import type { Sequencer } from './sequencer.ts'
 import { leafTopics } from './topics.ts'
 
@@ -13,6 +13,8 @@ export interface IngestOptions {
   sequencer: Sequencer
   index: Pick<LeafIndex, 'isTold'>
   onParked: (topic: string) => void
+  /** Told of each change of the registry that nobody authorised. */
+  onRefused: (type: string) => void
 }
 
 /** More than the bus delivers twice before the log has it. */
@@ -25,12 +27,12 @@ const restMs = 200
  * published checkpoint, or what stands for it is on its parked topic; so nothing is lost, and what comes twice is one leaf.
  */
 export async function startIngest(options: IngestOptions): Promise<Subscription> {
-  const parked = new Set<string>()
-  return options.bus.consume(leafTopics, 'evidence', (batch) => takeBatch(batch, { ...options, parked }))
+  const told = new Set<string>()
+  return options.bus.consume(leafTopics, 'evidence', (batch) => takeBatch(batch, { ...options, told }))
 }
 
-/** `parked`: what this process parked, of which the log may not know yet. */
-type Ingest = IngestOptions & { parked: Set<string> }
+/** `told`: what this process told of, of which the log may not know yet. */
+type Ingest = IngestOptions & { told: Set<string> }
 
 async function takeBatch(batch: readonly Message[], options: Ingest): Promise<readonly Handled[]> {
   const taken: Promise<Handled>[] = []
@@ -56,6 +58,12 @@ async function judge(message: Message, { bus, participant }: IngestOptions): Pro
 async function take(message: Message, verdict: LeafVerdict, options: Ingest): Promise<Handled> {
   const { sequencer } = options
   if (verdict.kind === 'leaf') {
+    const { refused: code, event } = verdict
+    if (code !== undefined)
+      await once(message, options, async () => {
+        await tellRefused(message, { eventId: event.id, code }, options.participant.producer)
+        options.onRefused(event.type)
+      })
     try {
       await sequencer.add(message.bytes, message)
     } catch (error) {
@@ -63,18 +71,20 @@ async function take(message: Message, verdict: LeafVerdict, options: Ingest): Pr
       throw error
     }
   } else {
-    await parkOnce(message, verdict, options)
+    await once(message, options, async () => {
+      await park(message, verdict, options.participant.producer)
+      options.onParked(message.topic)
+    })
     sequencer.cover(message)
   }
   return 'done'
 }
 
 /** Delivered again, it is not told again; only a crash between the two can make it so, and both then say the same. */
-async function parkOnce(message: Message, verdict: Refusal, { participant, index, parked, onParked }: Ingest) {
+async function once(message: Message, { index, told }: Ingest, tell: () => Promise<void>): Promise<void> {
   const id = parkedId(message)
-  if (parked.has(id) || index.isTold(id)) return
-  parked.add(id)
-  for (const oldest of parked) if (parked.size > remembered) parked.delete(oldest)
-  await park(message, verdict, participant.producer)
-  onParked(message.topic)
+  if (told.has(id) || index.isTold(id)) return
+  told.add(id)
+  for (const oldest of told) if (told.size > remembered) told.delete(oldest)
+  await tell()
 }

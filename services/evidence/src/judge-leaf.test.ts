@@ -40,7 +40,8 @@ function aMessage(more: { source?: string; key?: string; changed?: boolean } = {
 }
 
 /** A reader of the registry, which is folded when it is waited for. */
-function aReader(folds: 'the keys' | 'nothing' | 'never') {
+function aReader(folds: 'the keys' | 'nothing' | 'never', stands = true) {
+  const ledger = { registry: { stands: () => stands } }
   const keyRing = new KeyRing(installed.trust)
   const waited: number[] = []
   const waitFor: Projection['waitFor'] = async ({ offset }) => {
@@ -51,7 +52,7 @@ function aReader(folds: 'the keys' | 'nothing' | 'never') {
       if (type === 'service-key') keyRing.certify(value.certificate)
   }
   const judge = (message: Message) =>
-    judgeLeaf(message, { keyRing, projection: { waitFor } as Projection }, async () => 13)
+    judgeLeaf(message, { keyRing, projection: { waitFor, ledger } as unknown as Projection }, async () => 13)
   return { judge, waited }
 }
 
@@ -94,8 +95,13 @@ it('folds the registry up to an event of its own before it judges it: a key may 
   const bytes = signEvent(envelope, readKeyFile(installed.at.keys('issuer'), 'event', 'issuer-event'))
   const { judge, waited } = aReader('the keys')
   const message = { topic: 'registry.v1', partition: 0, offset: 5, key: subject, bytes, timestamp: 0 }
-  expect(await judge(message)).toMatchObject({ kind: 'leaf' })
+  expect(await judge(message)).toEqual({ kind: 'leaf', event: expect.anything() })
   expect(waited).toEqual([5])
+  // Signed by the issuer's own key, and in nobody's registry: a leaf, and a finding (V3).
+  expect(await aReader('the keys', false).judge(message)).toMatchObject({
+    kind: 'leaf',
+    refused: 'registry_change_refused',
+  })
 })
 
 it.each<[string, Parameters<typeof aMessage>[0], object]>([

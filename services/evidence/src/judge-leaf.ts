@@ -5,10 +5,11 @@ import type { Participant } from '@bailiwick/projection'
 
 /**
  * Whether a message may be a leaf. `unreadable`: nobody can decode it. `unsigned`: it reads as an event, but no key that is
- * certified for this topic signed it: somebody forged it. An event that has no effect (void) is signed, and is a leaf.
+ * certified for this topic signed it: somebody forged it. An event that has no effect (void) is signed, and is a leaf;
+ * `refused`: it would have changed the registry, and nobody who may had authorised it.
  */
 export type LeafVerdict =
-  | { kind: 'leaf'; event: DecodedEvent }
+  | { kind: 'leaf'; event: DecodedEvent; refused?: ErrorCode }
   | { kind: 'unreadable'; code: ErrorCode }
   | { kind: 'unsigned'; code: ErrorCode; eventId: string }
 
@@ -42,5 +43,12 @@ export async function judgeLeaf(
   if (!verified.ok) return { kind: 'unsigned', code: verified.code, eventId: event.id }
   if (!event.source.startsWith(`/${verified.value.key.service}/`))
     return { kind: 'unsigned', code: 'key_purpose_wrong', eventId: event.id }
-  return { kind: 'leaf', event }
+  return message.topic === 'registry.v1' && !stands(projection, event as DecodedEvent<'registry.v1'>)
+    ? { kind: 'leaf', event, refused: 'registry_change_refused' }
+    : { kind: 'leaf', event }
+}
+
+/** Said once more, by a standby say, it changes nothing and tells of nobody. */
+function stands({ ledger }: Participant['projection'], { data, version }: DecodedEvent<'registry.v1'>): boolean {
+  return ledger.registry.stands(data, version ?? 0)
 }

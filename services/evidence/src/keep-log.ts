@@ -15,6 +15,7 @@ import type { LogStorage } from './log-storage.ts'
 import { Sequencer } from './sequencer.ts'
 import { leafTopics } from './topics.ts'
 import { startWatch } from './watch.ts'
+import { watchPolicies } from './watch-policies.ts'
 
 /** How long a stop waits for what is still on the bus, ms. */
 const drainMs = 3000
@@ -56,6 +57,7 @@ export async function keepLog(storage: LogStorage, key: SignerKey, voice: Voice,
   const lag = started.use(new Lag(bus, leafTopics, () => sequencer.consumed))
   const watch = started.use(startWatch({ ...adapters, participant: voice, index, checkpoint, lag }))
   started.use(sequencer)
+  started.use(watchPolicies({ data, participant: voice, index, logger }))
   const parked = metrics.counter('evidence_parked_total', 'Messages that could not become leaves', ['topic'])
   // A series that appears with 1 has not increased, to Prometheus: the first one would go unnoticed.
   for (const topic of leafTopics) parked.inc({ topic }, 0)
@@ -63,7 +65,12 @@ export async function keepLog(storage: LogStorage, key: SignerKey, voice: Voice,
     parked.inc({ topic })
     logger.warn({ topic }, 'parked')
   }
-  started.use(inBackground(startIngest({ bus, participant: voice, sequencer, index, onParked }), onFatal))
+  const refused = metrics.counter('evidence_registry_refused_total', 'Changes of the registry that nobody authorised')
+  const onRefused = (type: string) => {
+    refused.inc()
+    logger.error({ type }, 'A CHANGE OF THE REGISTRY THAT NOBODY AUTHORISED')
+  }
+  started.use(inBackground(startIngest({ bus, participant: voice, sequencer, index, onParked, onRefused }), onFatal))
   // Services stop one after the other, evidence last: what they said at the end still becomes evidence now.
   started.defer(() => caughtUp(lag, sequencer))
   const owned = started.move()

@@ -25,7 +25,7 @@ type Key =
   | [kind: 'meta']
 
 /** By what evidence tells of what is no leaf, or is missing; each names it as its subject. */
-const telling: ReadonlySet<string> = new Set(['event.parked', 'event.refused', 'gap.detected'])
+const telling: ReadonlySet<string> = new Set(['event.parked', 'event.refused', 'gap.detected', 'policy-files.changed'])
 
 /** Leaves of one transaction while the index catches up. */
 const caughtUpAtOnce = 4096

@@ -32,12 +32,22 @@ export async function park(message: Message, verdict: Refusal, producer: Pick<Pr
   }
   if (parks && verdict.kind === 'unreadable') return
   const eventId = verdict.kind === 'unsigned' ? verdict.eventId : parkedId(message)
+  await tellRefused(message, { eventId, code }, producer)
+}
+
+/** Publishes the finding that this message cannot count, and why. */
+export async function tellRefused(
+  message: Message,
+  { eventId, code }: { eventId: string; code: ErrorCode },
+  producer: Pick<Producer, 'publish'>,
+): Promise<void> {
+  const { topic, partition, bytes } = message
   await producer.publish('findings.v1', [
     {
       type: 'event.refused',
       subject: parkedId(message),
       key: `${topic}/${partition}`,
-      data: { topic, event_id: eventId, sha256: hash, code },
+      data: { topic, event_id: eventId, sha256: sha256(bytes), code },
     },
   ])
 }

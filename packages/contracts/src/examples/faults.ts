@@ -252,6 +252,7 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
     'gap.detected': [['a gap before the first event', '/data/from', 0]],
     'outcome.unrelayed': [['an unknown member', '/data/severity', 'low']],
     'event.refused': [['no hash', '/data/sha256']],
+    'policy-files.changed': [['no set', '/data/policy_set']],
   },
   'attachments.approval.v1': attachmentFaults,
   'attachments.policy-decision.v1': attachmentFaults,

@@ -91,6 +91,10 @@ export const findings: ExamplesOf<'findings.v1'> = {
       code: 'key_purpose_wrong',
     },
   },
+  'policy-files.changed': {
+    'a line more': { policy_set: sha256('policies'), found: sha256('edited-policies') },
+    'the folder is empty': { policy_set: sha256('policies') },
+  },
 }
 
 export const parked: { readonly 'event.parked': Readonly<Record<string, z.infer<typeof eventParked>>> } = {

@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs'
+import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
+import type { Voice } from '@bailiwick/projection'
+import type { Logger } from '@bailiwick/service-kit'
+import type { LeafIndex } from './leaf-index.ts'
+
+export interface PolicyWatchOptions {
+  data: string
+  participant: Pick<Voice, 'projection' | 'producer'>
+  index: Pick<LeafIndex, 'isTold'>
+  logger: Logger
+}
+
+const everyMs = 5000
+
+/**
+ * Tells when the active policy set's files, where they lie beside this log, are not what people approved. No decision point
+ * loads such a set; but who edited it wanted something, and would else be seen only at the next start.
+ */
+export function watchPolicies({ data, participant, index, logger }: PolicyWatchOptions): AsyncDisposable {
+  const { projection, producer } = participant
+  const told = new Set<string>()
+
+  async function look(): Promise<void> {
+    const active = projection.ledger.registry.policySet?.hash
+    if (active === undefined) return
+    const folder = paths(data).policies(active)
+    if (!existsSync(folder)) return // decision points have it, elsewhere
+    const found = hashOf(folder)
+    const name = `policy-set ${active} ${found ?? 'unreadable'}`
+    if (found === active || told.has(name) || index.isTold(name)) return
+    told.add(name)
+    logger.error({ policy_set: active, found }, 'THE FILES OF THE ACTIVE POLICY SET WERE CHANGED')
+    const put = { policy_set: active, ...(found === undefined ? {} : { found }) }
+    await producer.publish('findings.v1', [{ type: 'policy-files.changed', subject: name, data: put }])
+  }
+
+  let looking: Promise<void> = Promise.resolve()
+  const timer = setInterval(() => {
+    looking = looking
+      .then(look)
+      .catch((error: unknown) => logger.error({ err: error }, 'the policies were not looked at'))
+  }, everyMs)
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      await looking
+    },
+  }
+}
+
+function hashOf(folder: string): string | undefined {
+  try {
+    return policySetOf(readPolicyFiles(folder)).hash
+  } catch {
+    return undefined
+  }
+}
