@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { missingParts } from '@bailiwick/testkit'
+import { measureApprovals } from './approvals.ts'
 import { measureCredential } from './credential.ts'
 import { measureDecisions } from './decisions.ts'
+import { measureFinished } from './finished.ts'
+import { measureKafkaApprovals } from './kafka/approvals.ts'
 import { measureKafkaDecisions } from './kafka/decisions.ts'
 import { measureKafkaMemory } from './kafka/memory.ts'
 import { measureKafkaPublish } from './kafka/publish.ts'
@@ -23,11 +26,14 @@ const embedded: Measures = {
   decisions: measureDecisions,
   credential: measureCredential,
   withdrawal: measureWithdrawal,
+  approvals: measureApprovals,
+  finished: measureFinished,
 }
 /** In the order in which they can share a system: the later ones stop instances. */
 const kafka: Measures = {
   publish: measureKafkaPublish,
   withdrawal: measureKafkaWithdrawal,
+  approvals: measureKafkaApprovals,
   memory: measureKafkaMemory,
   decisions: measureKafkaDecisions,
   startup: measureKafkaStartup,
