@@ -23,9 +23,11 @@ afterAll(async () => {
   expect(findings).toEqual([])
 })
 
+// Each for another length: after a denial the same ask rests.
+let length = 3600
 const ask = async (name: (typeof sample.agents)[number] = 'reconciler') => {
   const agent = sampleAgent(system.host, name)
-  const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 3600 })
+  const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds: ++length })
   return (await agent.request(signed)).requestId
 }
 const ledger = () => system.services.policyDecision.pdp.projection.ledger

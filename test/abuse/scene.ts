@@ -30,6 +30,9 @@ export async function eventually<T>(what: string, find: () => Promise<T | undefi
   }
 }
 
+// Each for another length: what asks the same is folded, and rests after a denial.
+let asks = 0
+
 /** The honest people and programs that an attack must not hurt, and what the attacker sees of them. */
 export class Scene implements AsyncDisposable {
   readonly system: System
@@ -90,7 +93,7 @@ export class Scene implements AsyncDisposable {
 
   /** Asked for over HTTP, not answered yet. */
   async asked(agent = this.agent(), authority: object = sampleAuthority): Promise<string> {
-    const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 3600 } as never)
+    const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 3000 + (++asks % 600) } as never)
     return (await agent.request(signed)).requestId
   }
 

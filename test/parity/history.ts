@@ -119,7 +119,9 @@ class Player {
 
   async #ask({ agent: name, calls, over }: Extract<Step, { does: 'ask' }>): Promise<string> {
     const agent = sampleAgent(this.#system, name)
-    const ask = { authority: authorityOf(calls), mode: 'window', expiresInSeconds: 3600, purpose: 'Parity.' } as const
+    // Each for another length: after a denial the same ask rests.
+    const expiresInSeconds = 3600 - this.#tasks.length
+    const ask = { authority: authorityOf(calls), mode: 'window', expiresInSeconds, purpose: 'Parity.' } as const
     const known = new Set((await this.#approver.state()).requests.map(({ id }) => id))
     if (over === 'http') await agent.request(ask)
     else await this.#system.bus.publish('access-requests.v1', [agent.accessRequestEvent(agent.signRequest(ask))])

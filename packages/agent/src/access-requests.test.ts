@@ -18,6 +18,8 @@ describe('asking over HTTP', () => {
     expect(await agent.request(signed)).toEqual({ requestId, status: 'pending' })
     expect(JSON.parse(fake.received[0]?.text ?? '')).toEqual({
       subject: { type: 'agent', id: agent.id },
+      resource: authority.permissions[0]?.resource,
+      action: { name: authority.permissions[0]?.actions[0] },
       bailiwick: { request: signed.jws, purpose: signed.purpose },
     })
   })

@@ -3,33 +3,59 @@ import { z } from 'zod'
 import { failure, type Http, type ServiceAnswer } from './http.ts'
 import { pause, pauses } from './pause.ts'
 import { requestIdOf, type SignedRequest } from './sign-request.ts'
+import { submissionOf } from './submission.ts'
 
 export type { AccessAsk } from './sign-request.ts'
 
 /** Where a request stands (AuthZEN Access Request Profile, "Task Status Values"). Whatever is not `approved` is no approval. */
 export interface AccessTask {
   requestId: string
-  status: 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
+  status: (typeof statuses)[number] | 'failed'
   /** Once approved. */
   grantId?: string
+  /** Where rules split what was asked: each part by itself. Of `partial` only these say what was approved. */
+  items?: readonly AccessItem[]
   /** RFC 3339: after it, nobody can answer. */
   expiresAt?: string
 }
 
-const statuses = ['pending', 'approved', 'denied', 'expired', 'cancelled'] as const
+/** One action on one resource of what was asked. */
+export interface AccessItem {
+  action: string
+  resource: { type: string; id: string }
+  status: (typeof statuses)[number] | 'failed'
+  grantId?: string
+}
+
+const statuses = ['pending', 'approved', 'denied', 'expired', 'cancelled', 'partial'] as const
+// The profile: an unknown status is to be treated as not approved.
+const statusSchema = z.enum([...statuses, 'failed']).catch('failed')
+const resultSchema = z
+  .object({ mode: z.literal('reevaluate'), approval: z.object({ grant_id: z.string().max(100) }) })
+  .optional()
+  .catch(undefined)
 
 const taskSchema = z.object({
   task: z.object({
     id: z.string().max(100),
-    // The profile: an unknown status is to be treated as not approved.
-    status: z.enum([...statuses, 'failed']).catch('failed'),
+    status: statusSchema,
     expires_at: z.string().max(40).optional(),
+    items: z
+      .array(
+        z.object({
+          resource: z.object({ type: z.string().max(100), id: z.string().max(2048) }),
+          action: z.object({ name: z.string().max(200) }),
+          status: statusSchema,
+          result: resultSchema,
+        }),
+      )
+      .max(4096)
+      .optional(),
   }),
-  result: z
-    .object({ mode: z.literal('reevaluate'), approval: z.object({ grant_id: z.string().max(100) }) })
-    .optional()
-    .catch(undefined),
+  result: resultSchema,
 })
+
+type TaskAnswer = z.infer<typeof taskSchema>
 
 /** Submission, status and cancellation. The agent proves itself by the signed ask, and by a DPoP proof with the same key. */
 export function accessRequests({ id, http, endpoint }: { id: string; http: Http; endpoint: string }) {
@@ -46,11 +72,12 @@ export function accessRequests({ id, http, endpoint }: { id: string; http: Http;
     status,
 
     async submit(signed: SignedRequest): Promise<AccessTask> {
-      const body = JSON.stringify({
-        subject: { type: 'agent', id },
-        bailiwick: { request: signed.jws, ...(signed.purpose ? { purpose: signed.purpose } : {}) },
-      })
-      const headers = { accept: 'application/json', 'content-type': 'application/json' }
+      const body = JSON.stringify(submissionOf(id, signed))
+      const headers = {
+        accept: 'application/json',
+        'content-type': 'application/json',
+        'idempotency-key': requestIdOf(signed),
+      }
       const answer = await http.ask(new URL(endpoint), 'POST', (proof) => ({
         headers: { ...headers, dpop: proof },
         body,
@@ -84,12 +111,20 @@ function readTask(answer: ServiceAnswer, requestId: string): AccessTask {
   const read = taskSchema.safeParse(answer.body)
   if (!read.success) throw new ServiceError('answer_malformed', 'no task handle')
   const { task, result } = read.data
-  if (task.id !== requestId) throw new ServiceError('answer_malformed', 'another task')
+  // What asks the same as a request that waits is folded into it, whose id the answer then has.
+  if (task.id !== requestId && !/^req_[0-9A-Za-z_-]{20,64}$/.test(task.id))
+    throw new ServiceError('answer_malformed', 'another task')
   const grantId = task.status === 'approved' ? result?.approval.grant_id : undefined
   return {
-    requestId,
+    requestId: task.id,
     status: task.status,
+    ...(task.items === undefined ? {} : { items: task.items.map(itemOf) }),
     ...(grantId === undefined ? {} : { grantId }),
     ...(task.expires_at === undefined ? {} : { expiresAt: task.expires_at }),
   }
+}
+
+function itemOf({ action, resource, status, result }: NonNullable<TaskAnswer['task']['items']>[number]): AccessItem {
+  const grantId = status === 'approved' ? result?.approval.grant_id : undefined
+  return { action: action.name, resource, status, ...(grantId === undefined ? {} : { grantId }) }
 }

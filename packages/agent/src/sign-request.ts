@@ -2,6 +2,7 @@ import { parseAuthority } from '@bailiwick/authority'
 import { accessRequestsV1, encodeEnvelope, type Mode, timestampSchema } from '@bailiwick/contracts'
 import { encodeBase64url, type SigningKey, sha256, signAccessRequest } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import type { Denial } from './denial.ts'
 
 /** What an agent wants to be allowed. */
 export interface AccessAsk {
@@ -18,6 +19,12 @@ export interface AccessAsk {
   rebind?: 'none' | 'attested'
   /** The agent's own words. Shown boxed, and never in place of the authority; only their salted hash is signed. */
   purpose?: string
+  /** The denials that it answers, in the order of what is asked; a single one may be of part of a larger ask. */
+  answering?: Denial | readonly Denial[]
+  /** Step-up: one more action of this living grant, the one of `actionDigest`, whose denial is answered. */
+  grantId?: string
+  /** Where the end of it is told; the agent's registration says where it may be. */
+  callback?: Callback
   /** How long the signed ask may still be handed in: 10 min unless told, at most an hour. */
   validForSeconds?: number
 }
@@ -26,6 +33,15 @@ export interface AccessAsk {
 export interface SignedRequest {
   jws: string
   purpose?: { salt: string; text: string }
+  denials?: readonly Denial[]
+  callback?: Callback
+}
+
+/** As the access request profile has it; of `events` only those are told, all of them unless some are named. */
+export interface Callback {
+  endpoint: string
+  state?: string
+  events?: readonly ('approved' | 'denied' | 'expired' | 'cancelled' | 'failed' | 'partial')[]
 }
 
 export interface Signing {
@@ -41,6 +57,8 @@ export function signRequest({ id, key, installation, now, random }: Signing, ask
   const authority = parseAuthority(ask.authority)
   if (!authority.ok) throw new ServiceError(authority.code, authority.detail)
   const purpose = ask.purpose === undefined ? undefined : { salt: encodeBase64url(random(16)), text: ask.purpose }
+  const denials = ask.answering === undefined ? [] : [ask.answering].flat()
+  const { callback } = ask
   const iat = Math.floor(now() / 1000)
   const jws = signAccessRequest(
     {
@@ -57,11 +75,24 @@ export function signRequest({ id, key, installation, now, random }: Signing, ask
         : { not_before: timestampSchema.parse(new Date(ask.notBefore).toISOString()) }),
       ...(ask.rebind ? { rebind: ask.rebind } : {}),
       ...(ask.actionDigest === undefined ? {} : { action_digest: ask.actionDigest }),
+      ...(ask.grantId === undefined ? {} : { grant_id: ask.grantId }),
+      ...(denials.length === 0 ? {} : { binding_token_hash: hashOf(denials) }),
+      ...(callback === undefined ? {} : { callback: callback.endpoint }),
       ...(purpose ? { purpose: { salted_sha256: saltedHash(purpose) } } : {}),
     },
     key,
   )
-  return purpose ? { jws, purpose } : { jws }
+  return {
+    jws,
+    ...(purpose ? { purpose } : {}),
+    ...(denials.length === 0 ? {} : { denials }),
+    ...(callback === undefined ? {} : { callback }),
+  }
+}
+
+/** Of their tokens, joined by what no token contains: who signs it shows that these were given to him. */
+function hashOf(denials: readonly Denial[]): string {
+  return sha256(denials.map(({ bindingToken }) => bindingToken).join())
 }
 
 /** The salt's 16 bytes, then the text in UTF-8 (DESIGN §4). */

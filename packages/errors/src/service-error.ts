@@ -7,12 +7,15 @@ import { type ErrorCode, errorKinds } from './error-kinds.ts'
 export class ServiceError extends Error {
   readonly code: ErrorCode
   readonly detail: string | undefined
+  /** Whole seconds, for `Retry-After` (RFC 9110 §10.2.3): when it is known how long waiting takes. */
+  readonly retryAfterSeconds: number | undefined
 
-  constructor(code: ErrorCode, detail?: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, detail?: string, options?: { cause?: unknown; retryAfterSeconds?: number }) {
     super(detail === undefined ? code : `${code}: ${detail}`, options)
     this.name = 'ServiceError'
     this.code = code
     this.detail = detail
+    this.retryAfterSeconds = options?.retryAfterSeconds
   }
 }
 

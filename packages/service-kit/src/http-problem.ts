@@ -39,13 +39,18 @@ export function problemOf(request: FastifyRequest, error: unknown): Problem {
 }
 
 /**
- * Answers with a problem document. `Retry-After` is 1 s where waiting helps and the route set nothing. The connection is
+ * Answers with a problem document. `Retry-After` is what the error says, or 1 s where waiting helps and the route set nothing. The connection is
  * closed when the body may not have been read, so that nobody can go on sending it.
  */
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
   const problem = problemOf(request, error)
+  return answerWith(reply, problem, request.failure?.retryAfterSeconds)
+}
+
+/** As `sendProblem`, for an endpoint whose standard names its own problem types. */
+export function answerWith(reply: FastifyReply, problem: Problem, retryAfterSeconds?: number): FastifyReply {
   const waits = problem.status === 429 || (problem.status === 503 && problem.retryable)
-  if (waits && !reply.hasHeader('retry-after')) reply.header('retry-after', '1')
+  if (waits && !reply.hasHeader('retry-after')) reply.header('retry-after', String(retryAfterSeconds ?? 1))
   if (problem.status === 413 || problem.status === 415) reply.header('connection', 'close')
   // Bytes: whatever response schemas the route has, they are not for problems.
   return reply

@@ -241,7 +241,8 @@ export function anAsk(trust: Trust, over: Partial<AccessRequest> = {}): AccessRe
     jti: unique('ask'),
     authority,
     mode: 'window',
-    ...(over.not_after === undefined ? { expires_in_seconds: 1800 } : {}),
+    // Each for another length: what is asked twice is one request, and rests after a denial.
+    ...(over.not_after === undefined ? { expires_in_seconds: 1800 + (++serial % 600) } : {}),
     ...over,
   }
 }
@@ -253,11 +254,25 @@ export function agentOf({ http, trust, keys }: World, key: SigningKey<'agent'> =
   return {
     proof,
     sign: (over: Partial<AccessRequest> = {}) => signAccessRequest(anAsk(trust, { sub, ...over }), key),
-    submit: (request: string, more: object = {}, subject = sub) =>
+    submit: (request: string, more: object = {}, subject = claimsIn(request).sub) =>
       http.inject({
         method: 'POST',
         url: '/access/v1/requests',
-        payload: { subject: { type: 'agent', id: subject }, bailiwick: { request, ...more } },
+        payload: { subject: { type: 'agent', id: subject }, ...firstOf(request), bailiwick: { request, ...more } },
+      }),
+    /** As an AuthZEN client: what surrounds the signed ask, and header fields. */
+    send: (request: string, around: object = {}, headers: Record<string, string> = {}) =>
+      http.inject({
+        method: 'POST',
+        url: '/access/v1/requests',
+        headers,
+        payload: { subject: { type: 'agent', id: sub }, ...firstOf(request), bailiwick: { request }, ...around },
+      }),
+    list: (query: Record<string, string> = {}, dpop = proof('GET', '/access/v1/requests')) =>
+      http.inject({
+        method: 'GET',
+        url: `/access/v1/requests?${new URLSearchParams({ agent: sub.slice(0, sub.lastIndexOf('/')), ...query })}`,
+        headers: { dpop },
       }),
     status: (id: string, dpop = proof('GET', `/access/v1/requests/${id}`)) =>
       http.inject({ method: 'GET', url: `/access/v1/requests/${id}`, headers: { dpop } }),
@@ -265,5 +280,18 @@ export function agentOf({ http, trust, keys }: World, key: SigningKey<'agent'> =
       const path = `/access/v1/requests/${id}/cancel`
       return http.inject({ method: 'POST', url: path, headers: { dpop: proof('POST', path) } })
     },
+  }
+}
+
+/** The first action and resource of a signed ask, as a submission names them. */
+function firstOf(request: string): object {
+  const [first] = claimsIn(request).authority.permissions
+  return { resource: first?.resource, action: { name: first?.actions[0] } }
+}
+
+function claimsIn(request: string) {
+  return JSON.parse(Buffer.from(request.split('.')[1] ?? '', 'base64url').toString()) as {
+    sub: string
+    authority: { permissions: { actions: string[]; resource: object }[] }
   }
 }

@@ -1,32 +1,31 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
-import { inTurn, requestNamed, taskNamed } from './requests.ts'
+import { inTurn, requestNamed } from './requests.ts'
 
 /**
- * The agent takes its own ask back, answered or not, with all of its parts; of what was approved the issuer then revokes the
- * grant. Resolves when it is durable and counts. What is closed stays as it is, so that a lost answer can be asked for again;
- * where nothing is left to take back, `access_request_not_pending`.
+ * The agent takes its own ask back: what is pending of it, or, once all is answered, what was approved, whose grant the issuer
+ * then revokes: giving back is never refused. Resolves when it is durable and counts. What is cancelled stays so, that a
+ * lost answer can be asked for again; where there is nothing to take back, `access_request_not_pending`.
  */
-export async function cancel(approval: Approval, taskId: string, agent: string): Promise<RequestRecord> {
-  const parts = taskNamed(approval, taskId)
-  const left = parts.filter(({ state }) => mayBeTakenBack(state) || state === 'cancelled')
-  if (left.length === 0) throw new ServiceError('access_request_not_pending', `it is ${parts[0].state}`)
+export async function cancel(approval: Approval, parts: readonly RequestRecord[], agent: string): Promise<void> {
+  const inState = (wanted: RequestRecord['state']) => parts.filter(({ state }) => state === wanted)
+  const left = [inState('pending'), inState('approved'), inState('cancelled')].find(({ length }) => length > 0)
+  if (left === undefined) throw new ServiceError('access_request_not_pending', `it is ${parts[0]?.state}`)
   await Promise.all(left.map(({ id }) => cancelOne(approval, id, agent)))
-  return taskNamed(approval, taskId)[0]
 }
 
 function cancelOne(approval: Approval, requestId: string, agent: string): Promise<void> {
   return inTurn(approval, requestId, async () => {
-    const record = requestNamed(approval, requestId)
-    if (!mayBeTakenBack(record.state)) return // answered while this waited for its turn
+    const { state, version } = requestNamed(approval, requestId)
+    if (state === 'cancelled') return
+    if (state !== 'pending' && state !== 'approved')
+      throw new ServiceError('access_request_not_pending', `it is ${state}`)
     await approval.producer.publishOne('approvals.v1', {
       type: 'request.cancelled',
       subject: requestId,
-      version: record.version + 1,
+      version: version + 1,
       data: { request_id: requestId, by: agent },
     })
   })
 }
-
-const mayBeTakenBack = (state: RequestRecord['state']) => state === 'pending' || state === 'approved'

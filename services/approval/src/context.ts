@@ -1,8 +1,10 @@
 import type { Trust } from '@bailiwick/credentials'
 import type { Voice } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource, SerialQueue } from '@bailiwick/service-kit'
+import type { OwnRequests } from './own-requests.ts'
 import type { Prose } from './prose.ts'
 import type { SignCounts } from './sign-counts.ts'
+import type { Transient } from './transient.ts'
 import type { Workloads } from './workloads.ts'
 
 /** What every use case of approval works with. */
@@ -16,6 +18,9 @@ export interface Approval extends Voice {
   logger: Logger
   prose: Prose
   workloads: Workloads
+  own: OwnRequests
+  /** The tasks that asks which asked the same were folded into, by the id that each would have had. */
+  folded: Transient<string>
   signCounts: SignCounts
   /** One agent's asks, and one request's answers, one after the other: each sees what the one before left. */
   lanes: SerialQueue

@@ -4,7 +4,7 @@ import type { Approval } from './context.ts'
 import { inTurn } from './requests.ts'
 
 /** As long as readers look back: a request that was approved last may still be withdrawn. */
-const rememberMs = 9 * 3600 * 1000
+export const rememberMs = 9 * 3600 * 1000
 
 /** Says of each ask that nobody answered in time that it is over; answers did not wait for it, and judge by the clock. */
 export async function expireRequests(approval: Approval): Promise<void> {
@@ -17,6 +17,7 @@ export async function expireRequests(approval: Approval): Promise<void> {
     )
   }
   ledger.forgetEndedBefore(clock.now() - rememberMs)
+  approval.own.forget()
   const needed = [...ledger.requests.requests.values()].flatMap(({ received }) =>
     received?.kind === 'access' && received.purpose ? [received.purpose.salted_sha256] : [],
   )

@@ -66,7 +66,7 @@ describe('over HTTP', () => {
   it('refuses a subject that did not sign', async () => {
     const agent = agentOf(world)
     const answer = await agent.submit(agent.sign(), {}, otherAgentId)
-    expect(answer.json()).toMatchObject({ code: 'access_request_conflict' })
+    expect(answer.json()).toMatchObject({ code: 'submission_contradicted' })
     await clearAway()
   })
 
@@ -82,7 +82,7 @@ describe('over HTTP', () => {
     const bailiwick = JSON.stringify({ request: agent.sign() })
     const twice = `{"subject":{"type":"agent","id":"${agentId}"},"bailiwick":${bailiwick},"bailiwick":${bailiwick}}`
     expect((await send(twice)).json()).toMatchObject({ code: 'json_malformed' })
-    expect((await send(`{"a":"${'x'.repeat(170_000)}"}`)).json()).toMatchObject({ code: 'body_too_large' })
+    expect((await send(`{"a":"${'x'.repeat(200_000)}"}`)).json()).toMatchObject({ code: 'body_too_large' })
     expect((await send('{"bailiwick":{}}')).json()).toMatchObject({ code: 'request_malformed' })
   })
 

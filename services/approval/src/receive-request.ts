@@ -1,5 +1,5 @@
 import { type Item, itemIdOf, requestIdOf, splitByRule } from '@bailiwick/approval-statement'
-import { parseAuthority, unseenIn } from '@bailiwick/authority'
+import { type Authority, parseAuthority, unseenIn } from '@bailiwick/authority'
 import { type Agent, type Attestation, parseStrictJson, type Rule } from '@bailiwick/contracts'
 import {
   type AccessRequest,
@@ -12,9 +12,13 @@ import {
 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
+import { type BoundDenial, boundDenial, type PresentedItem } from './binding.ts'
+import { refuseCallback } from './callback-target.ts'
 import type { Approval } from './context.ts'
+import { duplicateOf, refuseCoolingDown } from './duplicates.ts'
 import { type SaltedText, saltedHash } from './prose.ts'
-import { type AccessAsk, agentIdOf, taskIdOf } from './requests.ts'
+import { type AccessAsk, type StepUpAsk, taskIdOf } from './requests.ts'
+import { stepUpAsk } from './step-up.ts'
 import type { ShownAttestation } from './workloads.ts'
 
 export interface Submission {
@@ -24,6 +28,10 @@ export interface Submission {
   receivedBy: 'topic' | 'http'
   /** What a workload without a registered key sends besides, over HTTP alone: it must never stand on a topic. */
   attestation?: ShownAttestation | undefined
+  /** What the submission names, with the denials that it answers; over HTTP alone. */
+  items?: readonly PresentedItem[]
+  /** Looks up what this agent sent under its Idempotency-Key, and remembers what became of it. */
+  once?: { find(agentId: string): string | undefined; keep(agentId: string, task: string): void } | undefined
 }
 
 const maxPending = 5
@@ -42,16 +50,29 @@ export async function receiveRequest(approval: Approval, submission: Submission)
   const ask = await verifiedAsk(approval, submission)
   const purpose = signedProse(ask.asked, submission.purpose)
   return approval.lanes.serially(`agent ${ask.agent.id}`, async () => {
-    const meanwhile = wholeTask(approval, task)
+    const meanwhile = wholeTask(approval, task) ?? wholeTask(approval, submission.once?.find(ask.agent.id) ?? '')
     if (meanwhile) return meanwhile
-    if (approval.projection.ledger.requests.ofTask(task).length === 0) refuseTooMany(approval, ask.agent.id)
-    const asks = asReceived(approval, ask, { ...submission, task })
+    const denial = boundDenial(approval, { ...ask, task }, submission.items ?? [])
+    if (approval.projection.ledger.requests.ofTask(task).length === 0) {
+      const duplicate = duplicateOf(approval, ask)
+      if (duplicate) return fold(approval, duplicate, task)
+      refuseCoolingDown(approval, ask)
+      refuseTooMany(approval, ask.agent.id)
+    }
+    const asks = asReceived(approval, ask, { ...submission, task }, denial)
     if (purpose) await approval.prose.keep(approval.producer, task, purpose)
     await publishMissing(approval, asks)
     const record = wholeTask(approval, task)
     if (!record) throw new ServiceError('invariant_broken', 'a request that counts is not there')
+    submission.once?.keep(ask.agent.id, task)
     return record
   })
+}
+
+/** Whoever asks the same again is told of the one that waits, also when it asks by the id that its own ask would have had. */
+function fold({ folded }: Approval, duplicate: RequestRecord, task: string): RequestRecord {
+  folded.put(task, taskIdOf(duplicate))
+  return duplicate
 }
 
 /** The first request of a task of which every part was received: a process may have died between two of them. */
@@ -63,9 +84,14 @@ function wholeTask({ projection }: Approval, task: string): RequestRecord | unde
 }
 
 /** Parts that were received before stay as they are; if rules changed since, so that others would be made now, it is too late. */
-async function publishMissing({ projection, producer }: Approval, asks: readonly AccessAsk[]): Promise<void> {
+async function publishMissing(
+  { projection, producer }: Approval,
+  asks: readonly (AccessAsk | StepUpAsk)[],
+): Promise<void> {
   const { requests } = projection.ledger.requests
-  for (const { request_id: id, item, authority } of asks) {
+  for (const ask of asks) {
+    if (ask.kind === 'step_up') continue
+    const { request_id: id, item, authority } = ask
     const received = requests.get(id)?.received as AccessAsk | undefined
     if (received && (received.item?.count !== item?.count || jcsHash(received.authority) !== jcsHash(authority)))
       throw new ServiceError('access_request_conflict', 'rules changed since a part of it was received: sign it again')
@@ -77,12 +103,16 @@ async function publishMissing({ projection, producer }: Approval, asks: readonly
   )
 }
 
-interface Ask {
+/** An ask whose signature holds. */
+export interface Ask {
   agent: Agent
   /** Thumbprint of the instance's key. */
   instanceKey: string
   attestation: Attestation
   asked: AccessRequest
+  /** All of it. */
+  authority: Authority
+  /** Its parts by rule; none of a step-up, which people answer by the rule of the grant that it is under. */
   items: readonly Item[]
 }
 
@@ -90,10 +120,8 @@ interface Ask {
  * The key of the instance that the JWS names, or nobody's: the name is looked up, never believed. The signature comes before
  * the attestation: a token counts for a key only once somebody has shown that he has that key.
  */
-async function verifiedAsk(
-  { projection, trust, clock, workloads }: Approval,
-  { request, attestation: shown }: Submission,
-): Promise<Ask> {
+async function verifiedAsk(approval: Approval, { request, attestation: shown }: Submission): Promise<Ask> {
+  const { projection, trust, clock, workloads } = approval
   const { registry } = projection.ledger
   const subject = claimedSubject(request)
   if (subject === undefined) throw new ServiceError('token_malformed', 'accessRequest: sub')
@@ -110,16 +138,23 @@ async function verifiedAsk(
   if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
   const unseen = unseenIn(parsed.authority)
   if (unseen !== undefined) throw new ServiceError('request_malformed', `${unseen}: characters that nobody can see`)
-  const split = splitByRule(registry.view(), { agent: subject, authority: parsed.authority })
+  const asked = verified.value
+  const { authority } = parsed
+  const items = asked.grant_id === undefined ? itemsByRule(approval, asked, authority) : []
+  refuseCallback(agent, asked.callback)
+  const attestation = await workloads.attest(agent, subject, jwk, shown)
+  return { agent, instanceKey: thumbprint(jwk), attestation, asked, authority, items }
+}
+
+function itemsByRule({ projection }: Approval, asked: AccessRequest, authority: Authority): readonly Item[] {
+  const split = splitByRule(projection.ledger.registry.view(), { agent: asked.sub, authority })
   if (!split.ok) throw new ServiceError(split.code, split.detail)
   const { items } = split
-  const asked = verified.value
   for (const { rule } of items) refuseMode(asked, rule)
   // Each part would be a grant that allows the one action, so the parts would allow it several times (V10).
   if (asked.mode === 'per_action' && items.length > 1)
     throw new ServiceError('approval_rule_missing', 'one action is asked, and rules would split it: ask for it alone')
-  const attestation = await workloads.attest(agent, subject, jwk, shown)
-  return { agent, instanceKey: thumbprint(jwk), attestation, asked, items }
+  return items
 }
 
 function refuseMode({ mode, action_digest }: AccessRequest, rule: Rule): void {
@@ -137,24 +172,25 @@ function signedProse(asked: AccessRequest, purpose: SaltedText | undefined): Sal
   return purpose
 }
 
-function refuseTooMany({ projection, clock }: Approval, agentId: string): void {
+function refuseTooMany({ own, clock }: Approval, agentId: string): void {
   const now = clock.now()
-  const pending = new Set<string>()
-  for (const record of projection.ledger.requests.requests.values()) {
-    const { state, received } = record
-    if (state === 'pending' && received?.kind === 'access' && agentIdOf(received.agent) === agentId)
-      if (now < Date.parse(received.expires_at)) pending.add(taskIdOf(record))
-  }
-  if (pending.size >= maxPending)
+  const pending = own
+    .of(agentId)
+    .filter(({ state, received }) => state === 'pending' && received && now < Date.parse(received.expires_at))
+  if (new Set(pending.map(taskIdOf)).size >= maxPending)
     throw new ServiceError('rate_limited', `${maxPending} requests of this agent are pending`)
 }
 
 /** Times become absolute here, once: what is shown, signed and audited is the same window. */
 function asReceived(
-  { clock, requestLifeMs }: Approval,
-  { instanceKey, attestation, asked, items }: Ask,
+  approval: Approval,
+  ask: Ask,
   { task, request, receivedBy }: Submission & { task: string },
-): AccessAsk[] {
+  denial: BoundDenial | undefined,
+): (AccessAsk | StepUpAsk)[] {
+  const { clock, requestLifeMs } = approval
+  const { instanceKey, attestation, asked, items } = ask
+  if (asked.grant_id !== undefined) return [stepUpAsk(approval, ask, { id: task, request, receivedBy }, denial)]
   const now = clock.now()
   const { from, until } = windowOf(asked, now)
   return items.map(({ authority, rule }, index) => {
@@ -178,6 +214,8 @@ function asReceived(
       ...(asked.purpose === undefined ? {} : { purpose: asked.purpose }),
       received_by: receivedBy,
       attestation,
+      ...(denial === undefined ? {} : { denial: { decision_id: denial.decision_id } }),
+      ...(asked.callback === undefined ? {} : { callback: asked.callback }),
       expires_at: new Date(Math.min(now + requestLifeMs, until)).toISOString(),
     }
   })

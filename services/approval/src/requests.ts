@@ -23,7 +23,7 @@ export function taskNamed(approval: Approval, id: string): readonly [RequestReco
 }
 
 /** The task that a request belongs to: itself, unless it is a part. */
-export function taskIdOf(record: RequestRecord): string {
+export function taskIdOf(record: Pick<RequestRecord, 'id' | 'received'>): string {
   return itemOf(record)?.task ?? record.id
 }
 

@@ -4,7 +4,6 @@ import { jcsHash } from '@bailiwick/credentials'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { agentOf, aRule, authority, aWorld, type World } from './approval.fixture.ts'
 import type { AccessAsk } from './requests.ts'
-import { togetherOf } from './task.ts'
 
 let world: World
 beforeAll(async () => {
@@ -30,11 +29,15 @@ it('makes of what two rules split a request for each, with a share of the budget
   for (const answer of answers) {
     expect(answer.statusCode).toBe(202)
     expect(answer.json()).toMatchObject({
-      task: { id: task, status: 'pending' },
-      items: [
-        { id: itemIdOf(request, 0), status: 'pending' },
-        { id: itemIdOf(request, 1), status: 'pending' },
-      ],
+      task: {
+        id: task,
+        status: 'pending',
+        items: both.permissions.map(({ resource }) => ({
+          resource,
+          action: { name: 'tools/call' },
+          status: 'pending',
+        })),
+      },
     })
   }
   const parts = [0, 1].map((n) => askOf(itemIdOf(request, n)))
@@ -55,8 +58,11 @@ it('tells the agent of the whole task under one id, and takes the whole task bac
   const task = requestIdOf(request)
   expect((await agent.status(task)).json()).toMatchObject({ task: { id: task, status: 'pending' } })
   expect((await agent.cancel(task)).json()).toMatchObject({
-    task: { id: task, status: 'cancelled' },
-    items: [{ status: 'cancelled' }, { status: 'cancelled' }],
+    task: {
+      id: task,
+      status: 'cancelled',
+      items: [{ status: 'cancelled' }, { status: 'cancelled' }, { status: 'cancelled' }],
+    },
   })
 })
 
@@ -79,7 +85,7 @@ it('receives the parts that a crash left out when the ask comes again, and the r
   await world.approval.publishOne('approvals.v1', { type: 'request.received', subject: request_id, version: 1, data })
   const status = async () => (await agent.status(requestIdOf(request))).json().task?.status
   await expect.poll(status, { timeout: 5000 }).toBe('pending')
-  expect((await agent.submit(request)).json()).toMatchObject({ items: [{ status: 'pending' }, { id: request_id }] })
+  expect((await agent.submit(request)).json()).toMatchObject({ task: { status: 'pending' } })
   expect(askOf(request_id)).toEqual(data)
 })
 
@@ -87,19 +93,4 @@ it('does not split one action: its parts would allow it more than once (V10)', a
   const agent = agentOf(world)
   const asked = { authority: both, mode: 'per_action' as const, action_digest: 'A'.repeat(43) }
   expect((await agent.submit(agent.sign(asked))).json()).toMatchObject({ code: 'approval_rule_missing' })
-})
-
-it.each<[Parameters<typeof togetherOf>[0], number, ReturnType<typeof togetherOf>]>([
-  [['approved', 'approved'], 2, 'approved'],
-  [['approved', 'pending'], 2, 'pending'],
-  [['approved'], 2, 'pending'],
-  [['approved', 'denied'], 2, 'partial'],
-  [['expired', 'approved', 'cancelled'], 3, 'partial'],
-  [['denied', 'denied'], 2, 'denied'],
-  [['denied', 'expired'], 2, 'denied'],
-  [['failed', 'denied'], 2, 'failed'],
-  [['expired'], 2, 'expired'],
-  [['cancelled', 'expired'], 2, 'expired'],
-])('a task of %j, of %i parts, is %s', (statuses, count, together) => {
-  expect(togetherOf(statuses, count)).toBe(together)
 })

@@ -12,7 +12,7 @@ import {
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
 import { Enrolment } from './enrol.ts'
-import { expireRequests } from './expire-requests.ts'
+import { expireRequests, rememberMs } from './expire-requests.ts'
 import { accessRequestRoutes } from './http/access-requests.ts'
 import { answerRoutes } from './http/answers.ts'
 import { identityRoutes } from './http/identity.ts'
@@ -23,12 +23,14 @@ import { peopleRoutes } from './http/people.ts'
 import { Notifier } from './notifications/notifier.ts'
 import { webhookSink } from './notifications/webhook.ts'
 import { observeRequestsOf } from './observe.ts'
+import { OwnRequests } from './own-requests.ts'
 import { People } from './people.ts'
 import { Prose } from './prose.ts'
 import { receiveFromTopic } from './receive-from-topic.ts'
 import { Registrations } from './registrations.ts'
 import { Sessions } from './sessions.ts'
 import { SignCounts } from './sign-counts.ts'
+import { Transient } from './transient.ts'
 import { Workloads } from './workloads.ts'
 
 export interface ApprovalAdapters extends Omit<Adapters, 'data'> {
@@ -74,6 +76,8 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     logger,
     prose,
     workloads: new Workloads({ clock, publicUrl }),
+    own: new OwnRequests(successor.projection),
+    folded: new Transient<string>({ lifeMs: rememberMs, max: 100_000, clock }),
     signCounts: started.use(new SignCounts(successor.projection)),
     lanes: new SerialQueue({ maxPerKey: 256, max: 10_000 }),
   }

@@ -1,22 +1,25 @@
 import { grantIdOf } from '@bailiwick/approval-statement'
-import { itemOf, type RequestRecord } from '@bailiwick/projection'
+import { type Authority, parseAuthority, withinResource } from '@bailiwick/authority'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { PresentedItem } from './binding.ts'
 import type { Approval } from './context.ts'
+import { claimsOf } from './duplicates.ts'
+import { rememberMs } from './expire-requests.ts'
 import { taskIdOf } from './requests.ts'
 
 type ItemStatus = 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'failed'
-type TaskStatus = ItemStatus | 'partial'
+export type TaskStatus = ItemStatus | 'partial'
 
-interface Result {
+export interface Result {
   mode: 'reevaluate'
   approval: { id: string; grant_id: string; approved_at: string; approved_until: string }
 }
 
-/** A part of a task that rules split: a request of its own, with a grant of its own. */
+/** One action on one resource of what was asked, with what became of the part that it belongs to. */
 export interface TaskItem {
-  id: string
+  resource: { type: string; id: string }
+  action: { name: string }
   status: ItemStatus
-  /** The authority of this part, as it was received. */
-  authority: unknown
   result?: Result
 }
 
@@ -28,72 +31,138 @@ export interface Task {
     status_endpoint: string
     expires_at?: string
     links: { cancel: string }
+    items: TaskItem[]
   }
   result?: Result
-  /** In the order of the parts; absent where there is but one request. */
-  items?: TaskItem[]
 }
 
 export const taskPath = (requestId: string) => `/access/v1/requests/${requestId}`
 
 /**
- * The task handle of a request, or of all parts of the ask that it belongs to, with what was granted. It names neither the
- * approvers nor the rule. A request that was withdrawn is `cancelled`: nothing of it can be used any more.
+ * The task handle of an ask, from the requests that it became, with what was granted. It names neither the approvers nor the
+ * rules. `presented`: the items as the submission named them, where that is remembered.
  */
-export function taskOf(approval: Approval, record: RequestRecord): Task {
-  const item = itemOf(record)
-  const id = taskIdOf(record)
-  const parts = item === undefined ? [record] : approval.projection.ledger.requests.ofTask(id)
-  const statuses = parts.map((part) => statusOf(approval, part))
+export function taskOf(
+  approval: Approval,
+  parts: readonly [RequestRecord, ...RequestRecord[]],
+  presented?: readonly PresentedItem[],
+): Task {
+  const [first] = parts
+  const id = taskIdOf(first)
+  const states = parts.map((record) => ({ record, status: statusOf(approval, record) }))
+  // A part that is not there yet is on its way, or is made when the agent hands the same ask in again, while it can.
+  const missing = states.some(({ status }) => status === 'expired') ? 'expired' : 'pending'
+  const pairs = pairsOf(first)
+  const items = pairs.map((pair, n): TaskItem => {
+    const part = states.length === 1 ? states[0] : states.find(({ record }) => holds(record, pair))
+    const { resource, action } = presented?.length === pairs.length ? (presented[n] ?? pair) : pair
+    return {
+      resource: { type: resource.type, id: resource.id },
+      action: { name: action.name },
+      status: part?.status ?? missing,
+      ...(part ? resultOf(part.record, part.status) : {}),
+    }
+  })
   const endpoint = `${approval.publicUrl}${taskPath(id)}`
-  const ends = parts.flatMap(({ received }) => (received === undefined ? [] : [received.expires_at])).sort()
   const task = {
     id,
-    status: togetherOf(statuses, item?.count ?? 1),
+    status: togetherOf([...states.map(({ status }) => status), ...(isWhole(parts) ? [] : ([missing] as const))]),
     status_endpoint: endpoint,
-    ...(ends[0] === undefined ? {} : { expires_at: ends[0] }),
+    expires_at: new Date(endOf(states)).toISOString(),
     links: { cancel: `${endpoint}/cancel` },
+    items,
   }
-  if (item === undefined) return { task, ...resultOf(record, statuses[0]) }
-  const items = parts.map((part, n) => ({
-    id: part.id,
-    status: statuses[n] ?? 'pending',
-    authority: part.received?.kind === 'access' ? part.received.authority : {},
-    ...resultOf(part, statuses[n]),
-  }))
-  return { task, items }
+  return states.length === 1 ? { task, ...resultOf(first, task.status) } : { task }
 }
 
-/**
- * Of all parts one word: what they have in common; pending while somebody can still answer one; partial when some were approved
- * and others were not. Of what ended without any grant, what the agent can do least about comes first. A part that is not there
- * yet is on its way, or is made when the agent hands the same ask in again.
- */
-export function togetherOf(statuses: readonly ItemStatus[], count: number): TaskStatus {
-  const all = new Set<ItemStatus>(statuses)
-  if (statuses.length < count && !all.has('expired')) all.add('pending')
-  for (const status of ['pending', 'approved', 'failed', 'denied', 'expired', 'cancelled'] as const)
-    if (all.has(status)) return status === 'approved' && all.size > 1 ? 'partial' : status
-  return 'failed'
+/** Of all parts one word (profile, "Response Items and Aggregation"). */
+export function togetherOf(statuses: readonly ItemStatus[]): TaskStatus {
+  if (statuses.includes('pending')) return 'pending'
+  const [first = 'failed'] = statuses
+  return statuses.every((status) => status === first) ? first : 'partial'
 }
 
-function resultOf({ changedAt, approved }: RequestRecord, status: ItemStatus | undefined): { result?: Result } {
-  if (status !== 'approved' || approved?.statement.kind !== 'approval') return {}
+/** Whether the handle's time is over: nobody is told any more what became of it. */
+export function isForgotten(approval: Approval, parts: readonly RequestRecord[]): boolean {
+  const states = parts.map((record) => ({ record, status: statusOf(approval, record) }))
+  return states.every(({ status }) => status !== 'pending') && !(approval.clock.now() < endOf(states))
+}
+
+/** While somebody can still answer, until when; then, until when the end of it is told. */
+function endOf(states: readonly { record: RequestRecord; status: ItemStatus }[]): number {
+  const ends = (wanted: boolean) =>
+    states
+      .filter(({ status }) => (status === 'pending') === wanted)
+      .map(({ record: { received, approved, changedAt } }) => {
+        const statement = approved?.statement
+        const until = statement && 'not_after' in statement ? Date.parse(statement.not_after) : 0
+        if (!wanted) return Math.max(changedAt + rememberMs, until)
+        return Math.max(until, received === undefined ? 0 : Date.parse(received.expires_at))
+      })
+  const pending = ends(true)
+  return pending.length > 0 ? Math.min(...pending) : Math.max(...ends(false))
+}
+
+/** Rules split an ask into so many; a process may have died between two of them. */
+function isWhole(parts: readonly RequestRecord[]): boolean {
+  const received = parts[0]?.received
+  return parts.length >= ((received?.kind === 'access' ? received.item?.count : undefined) ?? 1)
+}
+
+/** What the agent signed, as pairs of a resource and an action, in its order; of a prefix, the prefix. */
+export function pairsIn({ permissions }: Pick<Authority, 'permissions'>) {
+  return permissions.flatMap(({ actions, resource }) =>
+    actions.map((name) => ({
+      resource: { type: resource.type, id: resource.id ?? resource.id_prefix ?? '' },
+      action: { name },
+      scope: resource,
+    })),
+  )
+}
+
+type Pair = ReturnType<typeof pairsIn>[number]
+
+function pairsOf({ received }: RequestRecord): Pair[] {
+  if (received?.kind === 'step_up') {
+    const { name, resource } = received.action
+    return [{ resource, action: { name }, scope: resource }]
+  }
+  const parsed = received?.kind === 'access' ? parseAuthority(claimsOf(received.request).authority) : undefined
+  return parsed?.ok ? pairsIn(parsed.authority) : []
+}
+
+function holds({ received }: RequestRecord, { action, scope }: Pair): boolean {
+  const parsed = received?.kind === 'access' ? parseAuthority(received.authority) : undefined
+  return (
+    parsed?.ok === true &&
+    parsed.authority.permissions.some(
+      ({ actions, resource }) => actions.includes(action.name) && withinResource(scope, resource),
+    )
+  )
+}
+
+function resultOf({ changedAt, approved }: RequestRecord, status: TaskStatus): { result?: Result } {
+  if (status !== 'approved' || approved === undefined || approved.statement.kind === 'registry') return {}
   const { statement, statement_hash } = approved
-  const id = grantIdOf(statement_hash)
+  const named =
+    statement.kind === 'approval'
+      ? { id: grantIdOf(statement_hash), grant_id: grantIdOf(statement_hash) }
+      : { id: `apr_${statement_hash}`, grant_id: statement.grant_id }
   const approved_at = new Date(changedAt).toISOString()
-  return {
-    result: { mode: 'reevaluate', approval: { id, grant_id: id, approved_at, approved_until: statement.not_after } },
-  }
+  return { result: { mode: 'reevaluate', approval: { ...named, approved_at, approved_until: statement.not_after } } }
 }
 
-/** Approved means usable: until the issuer has made the grant the task is pending, and if it refuses, failed. */
-function statusOf({ projection, clock }: Approval, { state, approved, received }: RequestRecord): ItemStatus {
+/** Approved means usable: until the issuer has made the grant it is pending, and if it refuses, failed. Withdrawn: cancelled. */
+export function statusOf(
+  { projection, clock }: Pick<Approval, 'projection' | 'clock'>,
+  { state, approved, received }: RequestRecord,
+): ItemStatus {
   const { grants } = projection.ledger
   switch (state) {
     case 'pending':
       return received !== undefined && Date.parse(received.expires_at) <= clock.now() ? 'expired' : 'pending'
     case 'approved': {
+      if (approved?.statement.kind === 'step_up') return 'approved'
       const grantId = grantIdOf(approved?.statement_hash ?? '')
       if (grants.trees.has(grantId)) return 'approved'
       return grants.refused.has(grantId) ? 'failed' : 'pending'

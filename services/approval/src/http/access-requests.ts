@@ -1,60 +1,76 @@
-import { compactJwsSchema, publicJwkSchema, requestIdSchema, saltedTextSchema } from '@bailiwick/contracts'
+import { requestIdSchema, spiffeIdSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
+import type { RequestRecord } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { callersRequest, proofLeewayMs, proofMaxAgeMs } from '../agent-caller.ts'
+import { callersTask, callingInstance, proofLeewayMs, proofMaxAgeMs } from '../agent-caller.ts'
+import type { PresentedItem } from '../binding.ts'
 import { cancel } from '../cancel.ts'
 import type { Approval } from '../context.ts'
-import { receiveRequest } from '../receive-request.ts'
-import { taskOf, taskPath } from '../task.ts'
+import { rememberMs } from '../expire-requests.ts'
+import { Idempotency, idempotencyKeyOf } from '../idempotency.ts'
+import { taskIdOf, taskNamed } from '../requests.ts'
+import { submissionSchema, submit } from '../submission.ts'
+import { isForgotten, type Task, taskOf, taskPath } from '../task.ts'
 import { Transient } from '../transient.ts'
+import { sendProfileProblem } from './profile-problem.ts'
 
 /** A JWS and a token of 32 Ki characters each, prose of 20,000 characters of up to three bytes, and what AuthZEN adds. */
-const bodyLimit = 163_840
-
-// The profile's other members are let pass and not believed: what is asked stands in the agent's own signature.
-const submissionSchema = z.looseObject({
-  subject: z.looseObject({ type: z.string().min(1).max(200), id: z.string().min(1).max(2048) }),
-  bailiwick: z.strictObject({
-    request: compactJwsSchema,
-    purpose: saltedTextSchema.optional(),
-    /** How a workload without a registered key shows which instance it is; the token goes no further than this process. */
-    attestation: z.strictObject({ token: z.string().min(1).max(32_768), jwk: publicJwkSchema }).optional(),
-  }),
-})
+const bodyLimit = 196_608
 const paramsSchema = z.object({ id: requestIdSchema })
+const listSchema = z.strictObject({
+  agent: spiffeIdSchema,
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  after: requestIdSchema.optional(),
+})
+const path = '/access/v1/requests'
 
-/** Submission, status and cancellation (AuthZEN Access Request and Approval Profile, Draft 1): parse, call, answer. */
+/** Submission, status, list and cancellation (AuthZEN Access Request and Approval Profile, Draft 1): parse, call, answer. */
 export function accessRequestRoutes(http: HttpServer, approval: Approval): void {
-  const lifeMs = proofMaxAgeMs + 2 * proofLeewayMs
-  const proofs = new Transient<true>({ lifeMs, max: 200_000, clock: approval.clock })
-  const callers = (request: FastifyRequest, method: 'GET' | 'POST', path: string, requestId: string) =>
-    callersRequest(approval, proofs, { proof: onlyHeader(request.headers.dpop), method, path, requestId })
+  const { clock } = approval
+  const proofs = new Transient<true>({ lifeMs: proofMaxAgeMs + 2 * proofLeewayMs, max: 200_000, clock })
+  const echoes = new Transient<readonly PresentedItem[]>({ lifeMs: rememberMs, max: 10_000, clock })
+  const idempotency = new Idempotency(clock)
+  const errorHandler = sendProfileProblem
+  const shown = (parts: readonly [RequestRecord, ...RequestRecord[]]): Task => {
+    if (isForgotten(approval, parts)) throw new ServiceError('task_expired')
+    return taskOf(approval, parts, echoes.get(taskIdOf(parts[0])))
+  }
 
-  http.post(
-    '/access/v1/requests',
-    { bodyLimit, schema: { body: submissionSchema } },
-    async ({ body: { subject, bailiwick } }, reply) => {
-      const record = await receiveRequest(approval, { ...bailiwick, receivedBy: 'http' })
-      const agent = record.received?.kind === 'access' ? record.received.agent : ''
-      // The signed ask stands whatever was written around it; who wrote something else there is told.
-      if (agent !== subject.id && !agent.startsWith(`${subject.id}/`))
-        throw new ServiceError('access_request_conflict', 'subject: not who signed the request')
-      const answer = taskOf(approval, record)
-      reply.header('location', answer.task.status_endpoint)
-      return reply.status(answer.task.status === 'pending' ? 202 : 201).send(answer)
-    },
-  )
-  http.get('/access/v1/requests/:id', { schema: { params: paramsSchema } }, async (request) => {
-    const { id } = request.params
-    return taskOf(approval, callers(request, 'GET', taskPath(id), id).record)
+  http.post(path, { bodyLimit, errorHandler, schema: { body: submissionSchema } }, async ({ body, headers }, reply) => {
+    const { record, items } = await submit(approval, idempotency, body, idempotencyKeyOf(headers['idempotency-key']))
+    const id = taskIdOf(record)
+    if (body.items !== undefined && echoes.get(id) === undefined) echoes.put(id, items)
+    const answer = shown(taskNamed(approval, id))
+    reply.header('location', answer.task.status_endpoint)
+    return reply.status(answer.task.status === 'pending' ? 202 : 201).send(answer)
   })
-  http.post('/access/v1/requests/:id/cancel', { schema: { params: paramsSchema } }, async (request) => {
-    const { id } = request.params
-    const { caller } = callers(request, 'POST', `${taskPath(id)}/cancel`, id)
-    return taskOf(approval, await cancel(approval, id, caller))
+  http.get(path, { errorHandler, schema: { querystring: listSchema } }, async (request) => {
+    const { agent: agentId, limit, after } = request.query
+    callingInstance(approval, proofs, { ...callOf(request, 'GET', path), agentId })
+    const ids = [...new Set(approval.own.of(agentId).map(taskIdOf))].reverse()
+    const from = after === undefined ? 0 : ids.indexOf(after) + 1
+    if (after !== undefined && from === 0) throw new ServiceError('access_request_unknown')
+    const page = ids.slice(from, from + limit)
+    const tasks = page.map((id) => taskOf(approval, taskNamed(approval, id), echoes.get(id)))
+    return { tasks, ...(from + limit < ids.length ? { next: page.at(-1) } : {}) }
   })
+  http.get(`${path}/:id`, { errorHandler, schema: { params: paramsSchema } }, async (request) => {
+    const { id: taskId } = request.params
+    return shown(callersTask(approval, proofs, { ...callOf(request, 'GET', taskPath(taskId)), taskId }).parts)
+  })
+  http.post(`${path}/:id/cancel`, { errorHandler, schema: { params: paramsSchema } }, async (request) => {
+    const { id: taskId } = request.params
+    const call = { ...callOf(request, 'POST', `${taskPath(taskId)}/cancel`), taskId }
+    const { parts, caller } = callersTask(approval, proofs, call)
+    await cancel(approval, parts, caller)
+    return shown(taskNamed(approval, taskIdOf(parts[0])))
+  })
+}
+
+function callOf<M extends 'GET' | 'POST'>({ headers }: FastifyRequest, method: M, at: string) {
+  return { proof: onlyHeader(headers.dpop), method, path: at }
 }
 
 /** Two header fields arrive joined by a comma, which no proof contains. */

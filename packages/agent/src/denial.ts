@@ -1,0 +1,57 @@
+import { compactJwsSchema, parseStrictJson } from '@bailiwick/contracts'
+import { z } from 'zod'
+
+/** A denial that a request may answer: what was denied, and what the decision point signed of it. Its token is not ours to read. */
+export interface Denial {
+  action: string
+  resource: { type: string; id: string }
+  bindingToken: string
+  /** RFC 3339: until when it may be answered. */
+  expiresAt: string
+  decisionId?: string
+  reason?: string
+}
+
+const problemSchema = z.object({
+  code: z.string().max(100).optional().catch(undefined),
+  decision_id: z.string().max(100).optional().catch(undefined),
+  access_request: z.object({ expires_at: z.string().max(40), binding_token: compactJwsSchema }),
+})
+
+const longest = 65_536
+
+/**
+ * The requestable denial in an enforcement point's answer to this call; undefined when it is no denial, or none that asking could
+ * help. The response stays readable. Where to ask is the installation's, never what a response says.
+ */
+export async function denialOf(
+  response: Response,
+  call: { action: string; resource: { type: string; id: string } },
+): Promise<Denial | undefined> {
+  if (response.status !== 401 && response.status !== 403) return undefined
+  const bytes = await response
+    .clone()
+    .bytes()
+    .catch(() => new Uint8Array())
+  if (bytes.length > longest) return undefined
+  const problem = problemSchema.safeParse(parsed(bytes))
+  if (!problem.success) return undefined
+  const { code, decision_id, access_request } = problem.data
+  const { type, id } = call.resource
+  return {
+    action: call.action,
+    resource: { type, id },
+    bindingToken: access_request.binding_token,
+    expiresAt: access_request.expires_at,
+    ...(decision_id === undefined ? {} : { decisionId: decision_id }),
+    ...(code === undefined ? {} : { reason: code }),
+  }
+}
+
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    return parseStrictJson(bytes)
+  } catch {
+    return undefined
+  }
+}

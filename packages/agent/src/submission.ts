@@ -1,0 +1,51 @@
+import type { Authority } from '@bailiwick/authority'
+import type { Denial } from './denial.ts'
+import type { SignedRequest } from './sign-request.ts'
+
+const mostItems = 64
+
+interface Item {
+  resource: { type: string; id: string }
+  action: { name: string }
+  denial?: object
+}
+
+/** A signed ask as the access request profile has it: what is asked and denied stands around it in the profile's own words. */
+export function submissionOf(id: string, { jws, purpose, callback, denials = [] }: SignedRequest): object {
+  return {
+    subject: { type: 'agent', id },
+    ...namedBy(pairsIn(jws), denials),
+    ...(callback === undefined ? {} : { callback }),
+    bailiwick: { request: jws, ...(purpose ? { purpose } : {}) },
+  }
+}
+
+/** Several denials, one an item; one of one action of a larger ask, by itself; none: each action that is asked. */
+function namedBy(pairs: readonly Item[], denials: readonly Denial[]): object {
+  const [denial, ...others] = denials
+  if (denial && others.length === 0) return itemOf(denial)
+  if (denial) return { items: denials.map(itemOf) }
+  return pairs.length > 1 && pairs.length <= mostItems ? { items: pairs } : { ...pairs[0] }
+}
+
+function itemOf({ action, resource, bindingToken, expiresAt, decisionId, reason }: Denial): Item {
+  return {
+    resource,
+    action: { name: action },
+    denial: {
+      binding_token: bindingToken,
+      expires_at: expiresAt,
+      ...(decisionId === undefined ? {} : { evaluation_id: decisionId }),
+      ...(reason === undefined ? {} : { reason }),
+    },
+  }
+}
+
+/** What we signed ourselves, action by action. */
+function pairsIn(jws: string): Item[] {
+  const payload = Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()
+  const { authority } = JSON.parse(payload) as { authority: Pick<Authority, 'permissions'> }
+  return authority.permissions.flatMap(({ actions, resource: { type, id, id_prefix } }) =>
+    actions.map((name) => ({ resource: { type, id: id ?? id_prefix ?? '' }, action: { name } })),
+  )
+}

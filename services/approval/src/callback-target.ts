@@ -1,0 +1,29 @@
+import { isIP } from 'node:net'
+import type { Agent } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import { isPublicAddress, safeUrl } from '@bailiwick/service-kit'
+
+/**
+ * Refuses (`callback_forbidden`) what the agent's registration does not hold: https, the same origin as one of its prefixes, and
+ * a path below that prefix, segment by segment. Where a name leads is judged when it is sent to: it may change until then.
+ */
+export function refuseCallback({ callbacks = [] }: Pick<Agent, 'callbacks'>, callback: string | undefined): void {
+  if (callback === undefined) return
+  const url = safeUrl(callback)
+  if (url === undefined || !callbacks.some((prefix) => liesBelow(url, prefix)) || isInside(url))
+    throw new ServiceError('callback_forbidden')
+}
+
+function liesBelow(url: URL, registered: string): boolean {
+  const prefix = safeUrl(registered)
+  if (prefix === undefined || prefix.origin !== url.origin) return false
+  // An encoded slash, backslash or dot is a path to some servers and none to others.
+  if (/%(?:2e|2f|5c|25)|\\/i.test(url.pathname)) return false
+  const base = prefix.pathname.endsWith('/') ? prefix.pathname : `${prefix.pathname}/`
+  return url.pathname === prefix.pathname || url.pathname.startsWith(base)
+}
+
+function isInside({ hostname }: URL): boolean {
+  const host = hostname.replace(/^\[(.*)\]$/, '$1')
+  return isIP(host) !== 0 && !isPublicAddress(host)
+}

@@ -1,0 +1,22 @@
+import type { ErrorCode } from '@bailiwick/errors'
+import { answerWith, problemOf } from '@bailiwick/service-kit'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+
+/** The problem types of the access request profile ("Error Responses"), by our codes. */
+const types: Partial<Record<ErrorCode, string>> = {
+  denial_not_requestable: 'not_requestable',
+  denial_expired: 'expired_denial',
+  denial_binding_invalid: 'invalid_denial_binding',
+  idempotency_key_reused: 'duplicate_request',
+  access_request_unknown: 'unknown_task',
+  task_expired: 'task_expired',
+  access_request_not_pending: 'invalid_task_state',
+}
+
+/** Answers with a problem document whose `type` is the profile's where it has one; `code` is ours in any case. */
+export function sendProfileProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const problem = problemOf(request, error)
+  const type = types[problem.code]
+  const named = type === undefined ? problem : { ...problem, type: `urn:openid:authzen:access-request:error:${type}` }
+  answerWith(reply, named, request.failure?.retryAfterSeconds)
+}

@@ -1,0 +1,132 @@
+import { requestIdOf } from '@bailiwick/approval-statement'
+import { parseAuthority, withinResource } from '@bailiwick/authority'
+import { compactJwsSchema, publicJwkSchema, saltedTextSchema } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import type { RequestRecord } from '@bailiwick/projection'
+import { z } from 'zod'
+import type { PresentedItem } from './binding.ts'
+import type { Approval } from './context.ts'
+import { claimsOf } from './duplicates.ts'
+import type { Idempotency } from './idempotency.ts'
+import { receiveRequest } from './receive-request.ts'
+import { agentIdOf, taskIdOf } from './requests.ts'
+import { pairsIn } from './task.ts'
+
+const textSchema = z.string().min(1).max(2048)
+const propertiesSchema = z.record(z.string(), z.unknown())
+const resourceSchema = z.looseObject({ type: z.string().min(1).max(100), id: textSchema })
+const actionSchema = z.looseObject({ name: z.string().min(1).max(200), properties: propertiesSchema.optional() })
+const denialSchema = z.looseObject({
+  binding_token: compactJwsSchema.optional(),
+  evaluation_id: textSchema.optional(),
+  evaluated_at: z.string().max(40).optional(),
+  expires_at: z.string().max(40).optional(),
+  reason: z.string().max(100).optional(),
+  template: textSchema.optional(),
+})
+const itemSchema = z.looseObject({ resource: resourceSchema, action: actionSchema, denial: denialSchema.optional() })
+
+/**
+ * A submission (access request profile, "Access Request Submission", "Request Items", "Callback Completion"). What is asked stands
+ * in the agent's own signature, `bailiwick.request`; the profile's members must agree with it. Members of others are let pass.
+ */
+export const submissionSchema = z
+  .looseObject({
+    subject: z.looseObject({ type: z.string().min(1).max(200), id: textSchema }),
+    resource: resourceSchema.optional(),
+    action: actionSchema.optional(),
+    items: z.array(itemSchema).min(1).max(64).optional(),
+    denial: denialSchema.optional(),
+    callback: z
+      .looseObject({
+        endpoint: textSchema,
+        state: z.string().max(1024).optional(),
+        events: z.array(z.string().max(40)).min(1).max(16).optional(),
+      })
+      .optional(),
+    client: z
+      .looseObject({ actor: z.looseObject({ id: textSchema, act: z.unknown().optional() }).optional() })
+      .optional(),
+    bailiwick: z.strictObject({
+      request: compactJwsSchema,
+      purpose: saltedTextSchema.optional(),
+      /** How a workload without a registered key shows which instance it is; the token goes no further than this process. */
+      attestation: z.strictObject({ token: z.string().min(1).max(32_768), jwk: publicJwkSchema }).optional(),
+    }),
+  })
+  .refine(({ items, resource }) => (items === undefined) !== (resource === undefined), { path: ['resource'] })
+  .refine(({ items, action }) => (items === undefined) !== (action === undefined), { path: ['action'] })
+
+export type SubmissionBody = z.infer<typeof submissionSchema>
+
+export interface Submitted {
+  record: RequestRecord
+  /** What the submission named, to be echoed. */
+  items: readonly PresentedItem[]
+}
+
+/** Takes a submission: what surrounds the signed ask must say the same, and one Idempotency-Key is one body. */
+export async function submit(
+  approval: Approval,
+  idempotency: Idempotency,
+  body: SubmissionBody,
+  key: string | undefined,
+): Promise<Submitted> {
+  const items = itemsOf(body)
+  refuseContradictions(body, items)
+  const once = key && {
+    find: (agentId: string) => idempotency.find(agentId, { key, body }),
+    keep: (agentId: string, task: string) => idempotency.keep(agentId, { key, body }, task),
+  }
+  // Who can send these very bytes again is who sent them: no signature is looked at, since it may have expired meanwhile.
+  const id = requestIdOf(body.bailiwick.request)
+  const [known] = approval.projection.ledger.requests.ofTask(approval.folded.get(id) ?? id)
+  if (once && known?.received && known.received.kind !== 'registry') {
+    const agentId = agentIdOf(known.received.agent)
+    once.find(agentId)
+    once.keep(agentId, taskIdOf(known))
+  }
+  const { request, purpose, attestation } = body.bailiwick
+  const submission = { request, purpose, attestation, receivedBy: 'http' as const, items }
+  return { record: await receiveRequest(approval, once ? { ...submission, once } : submission), items }
+}
+
+/** A denial of the whole is the denial of a single item; of several it would have to cover each, which no token of ours does. */
+function itemsOf({ items, resource, action, denial }: SubmissionBody): PresentedItem[] {
+  if (items === undefined) return resource && action ? [{ resource, action, denial }] : []
+  if (denial !== undefined && items.some((item) => item.denial === undefined)) {
+    if (items.length > 1) throw new ServiceError('denial_binding_invalid', 'denial: covers not every item')
+    return items.map((item) => ({ ...item, denial: item.denial ?? denial }))
+  }
+  return items
+}
+
+/**
+ * Refuses (`submission_contradicted`) what says otherwise than the signed ask. The ask is not verified yet: both are the caller's
+ * own words here, and if the ask then does not verify, nothing was believed.
+ */
+function refuseContradictions({ subject, client, callback, items, bailiwick }: SubmissionBody, named: PresentedItem[]) {
+  const { sub, callback: endpoint, authority } = claimsOf(bailiwick.request)
+  if (typeof sub !== 'string') return // malformed: told so where it is verified
+  const isSubject = (id: string) => id === sub || id === agentIdOf(sub)
+  if (subject.type !== 'agent' || !isSubject(subject.id)) throw contradicted('subject: not who signed the request')
+  const actor = client?.actor
+  if (actor !== undefined && (actor.act !== undefined || !isSubject(actor.id)))
+    throw contradicted('client.actor: not who signed the request')
+  if (callback !== undefined && callback.endpoint !== endpoint)
+    throw contradicted('callback: not the one that was signed')
+  const parsed = parseAuthority(authority)
+  if (!parsed.ok) return
+  const pairs = pairsIn(parsed.authority)
+  if (items !== undefined && items.length !== pairs.length)
+    throw contradicted('items: not one for each action that was signed, in its order')
+  named.forEach(({ resource: { type, id }, action }, n) => {
+    const candidates = items === undefined ? pairs : pairs.slice(n, n + 1)
+    if (!candidates.some((pair) => pair.action.name === action.name && withinResource({ type, id }, pair.scope)))
+      throw contradicted('resource, action: not what was signed')
+  })
+}
+
+function contradicted(detail: string): ServiceError {
+  return new ServiceError('submission_contradicted', detail)
+}

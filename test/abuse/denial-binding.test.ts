@@ -1,0 +1,183 @@
+import { type Agent, type Denial, denialOf } from '@bailiwick/agent'
+import {
+  type BindingToken,
+  exportPrivateKey,
+  generateKey,
+  importPrivateKey,
+  signBindingToken,
+} from '@bailiwick/credentials'
+import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { Scene } from './scene.ts'
+
+let scene: Scene
+let denial: Denial
+let token: BindingToken
+const action = 'tools/call'
+const resource = { type: 'tool', id: `${sample.toolServer}/read` }
+
+beforeAll(async () => {
+  scene = await Scene.open()
+  denial = await denied()
+  token = JSON.parse(Buffer.from(denial.bindingToken.split('.')[1] ?? '', 'base64url').toString())
+})
+afterAll(() => scene[Symbol.asyncDispose]())
+
+/** A call of an agent whose grant does not hold it, and what it is told. */
+async function denied(agent = scene.agent(), tool = 'delete'): Promise<Denial> {
+  const { grantId } = await granted(agent)
+  const on = { type: 'tool', id: `${sample.toolServer}/${tool}` }
+  const call = { grant: { grantId }, action, resource: on, properties: { invoice: 'INV-1' } }
+  const response = await agent.fetch(`${scene.invoices.url}/${tool}`, { method: 'POST' }, call)
+  const read = await denialOf(response, call)
+  if (read === undefined) throw new Error(`not requestable: ${await response.text()}`)
+  return read
+}
+
+let length = 600
+async function granted(agent: Agent) {
+  const authority = only(['read'])
+  const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: ++length } as never)
+  const { grant_id: grantId } = await scene.approver.approve(requestId)
+  return { grantId: grantId ?? '' }
+}
+
+function only(tools: string[]) {
+  const permissions = tools.map((tool) => ({
+    actions: [action],
+    resource: { ...resource, id: `${sample.toolServer}/${tool}` },
+  }))
+  return { ...sampleAuthority, permissions }
+}
+
+/** What approval says to an ask that answers these denials; each ask is for another length, so that none is folded. */
+async function ask(answering: Denial | Denial[], over: object = {}, agent = scene.agent()): Promise<string> {
+  const authority = only(['read', 'delete'])
+  const signed = agent.signRequest({
+    authority,
+    mode: 'window',
+    expiresInSeconds: ++length,
+    answering,
+    ...over,
+  } as never)
+  return agent.request(signed).then(
+    async ({ requestId }) => {
+      await agent.cancel(requestId)
+      return 'received'
+    },
+    (error: { code?: string }) => String(error.code),
+  )
+}
+
+const pdpKey = () => scene.system.host.key('policy-decision', 'binding-token', 'binding-token')
+const forged = (over: Partial<BindingToken>, key = pdpKey()): Denial => {
+  const claims = { ...token, jti: `dec_${crypto.randomUUID().replaceAll('-', '')}`, ...over }
+  const { decisionId: _, ...rest } = denial
+  return { ...rest, bindingToken: signBindingToken(claims, key), expiresAt: new Date(claims.exp * 1000).toISOString() }
+}
+
+it('the honest agent’s ask is bound to its denial, on the log', async () => {
+  const fresh = await denied()
+  const agent = scene.agent()
+  const signed = agent.signRequest({
+    authority: only(['delete']),
+    mode: 'window',
+    expiresInSeconds: ++length,
+    answering: fresh,
+  })
+  const { requestId } = await agent.request(signed)
+  expect(scene.ledger.requests.requests.get(requestId)?.received).toMatchObject({
+    denial: { decision_id: fresh.decisionId },
+  })
+  const [event] = (await scene.events('decisions.v1')).filter(({ subject }) => subject === fresh.decisionId)
+  expect(event?.type).toBe('decision.denied')
+  // Another ask, for something else, by the same denial.
+  expect(await ask(fresh)).toBe('denial_binding_invalid')
+  await agent.cancel(requestId)
+})
+
+const flip = (text: string, at: number) => `${text.slice(0, at)}${text[at] === 'A' ? 'B' : 'A'}${text.slice(at + 1)}`
+const seconds = () => Math.floor(Date.now() / 1000)
+
+it.each<[string, () => Denial | Denial[], string]>([
+  [
+    'whose signature was altered',
+    () => ({ ...denial, bindingToken: flip(denial.bindingToken, denial.bindingToken.length - 9) }),
+    'denial_binding_invalid',
+  ],
+  [
+    'whose claims were altered',
+    () => ({ ...denial, bindingToken: flip(denial.bindingToken, denial.bindingToken.indexOf('.') + 9) }),
+    'denial_binding_invalid',
+  ],
+  ['by a key of nobody', () => forged({}, generateKey('binding-token')), 'denial_binding_invalid'],
+  [
+    'by the permit key, which signs no denials',
+    () => {
+      const permit = exportPrivateKey(scene.system.host.key('policy-decision', 'permit', 'permit'))
+      return forged({}, importPrivateKey('binding-token', permit) ?? generateKey('binding-token'))
+    },
+    'denial_binding_invalid',
+  ],
+  ['of another installation', () => forged({ aud: 'ins_0123456789abcdef' }), 'denial_binding_invalid'],
+  ['of another instance', () => forged({ sub: `${scene.agent('forecaster').id}` }), 'denial_binding_invalid'],
+  ['that is over', () => forged({ iat: seconds() - 700, exp: seconds() - 100 }), 'denial_expired'],
+  ['that is yet to come', () => forged({ iat: seconds() + 100, exp: seconds() + 700 }), 'denial_expired'],
+  ['whose end was moved', () => ({ ...denial, expiresAt: '2099-01-01T00:00:00.000Z' }), 'denial_binding_invalid'],
+  [
+    'under the name of another decision',
+    () => ({ ...denial, decisionId: `dec_${'1'.repeat(26)}` }),
+    'denial_binding_invalid',
+  ],
+  ['for another reason than it was', () => ({ ...denial, reason: 'budget_exhausted' }), 'denial_binding_invalid'],
+  ['of another action', () => ({ ...denial, resource }), 'denial_binding_invalid'],
+  ['of an action that could not be read', () => forged({ action: undefined }), 'denial_binding_invalid'],
+  [
+    'under a grant that the ask does not name',
+    () => forged({ grant: `grt_${'A'.repeat(43)}` }),
+    'denial_binding_invalid',
+  ],
+])('a denial %s is not answered', async (_, make, code) => {
+  expect(await ask(make())).toBe(code)
+})
+
+it('a denial is nobody’s but whose signature holds its hash', async () => {
+  const agent = scene.agent()
+  const plain = agent.signRequest({ authority: only(['delete']), mode: 'window', expiresInSeconds: ++length })
+  const refused = (request: Promise<unknown>) =>
+    expect(request).rejects.toMatchObject({ code: 'denial_binding_invalid' })
+  await refused(agent.request({ ...plain, denials: [denial] }))
+  // Signed, and then not shown; or another one shown.
+  const { denials: __, ...bare } = agent.signRequest({
+    ...{ authority: only(['delete']), mode: 'window', expiresInSeconds: ++length },
+    answering: denial,
+  })
+  await refused(agent.request(bare))
+  await refused(agent.request({ ...bare, denials: [forged({})] }))
+  // Another agent took it off the wire.
+  expect(await ask(denial, {}, scene.agent('forecaster'))).toBe('denial_binding_invalid')
+})
+
+it('the approval of one action is not asked for by the denial of another', async () => {
+  const digest = 'A'.repeat(43)
+  const over = { authority: only(['delete']), mode: 'per_action', actionDigest: digest }
+  expect(await ask(denial, over)).toBe('denial_binding_invalid')
+  expect(await ask(denial, { ...over, actionDigest: token.action?.action_digest })).toBe('received')
+  // Nor a step-up of a grant that the denial does not name.
+  expect(await ask(forged({}), { ...over, grantId: `grt_${'A'.repeat(43)}` })).toBe('denial_binding_invalid')
+  const grant = `grt_${'A'.repeat(43)}`
+  const step = { ...over, actionDigest: token.action?.action_digest, grantId: grant }
+  expect(await ask(forged({ grant, reason: 'action_not_granted' }), step)).toBe('grant_unknown')
+})
+
+it('several denials cover their own items, each for itself', async () => {
+  const other = forged({ action: token.action && { ...token.action, resource } })
+  const both = [{ ...other, resource }, forged({})]
+  expect(await ask(both)).toBe('received')
+  expect(await ask([both[1], both[0]] as Denial[])).toBe('submission_contradicted')
+  expect(await ask([forged({}), forged({})])).toBe('submission_contradicted')
+})
+
+it('and the log tells of all of it what happened, and nothing else', async () => {
+  expect((await scene.audited()).findings).toEqual([])
+})
