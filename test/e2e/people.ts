@@ -23,7 +23,7 @@ export interface Ask {
   /** Signs instead of the agent's own. */
   key?: SigningKey<'agent'>
   authority?: unknown
-  mode?: 'per_action' | 'window'
+  mode?: 'per_action' | 'window' | 'continuous'
   actionDigest?: string
   seconds?: number
   rebind?: 'none' | 'attested'
@@ -145,6 +145,7 @@ export class People {
     const statement = buildApprovalStatement({
       ...{ request_id, request_hash, agent, instance_key, rebind, authority, mode, not_before, not_after },
       ...(action_digest === undefined ? {} : { action_digest }),
+      ...(mode === 'continuous' && rule.rule.continuous ? { continuous: rule.rule.continuous } : {}),
       installation: trust.installation,
       policy_set: registry.policySet?.hash ?? '',
       manifests: { [sample.toolServer]: registry.get('tool-server', sample.toolServer)?.manifest ?? '' },

@@ -11,6 +11,7 @@ export type Approved =
   | { status: 'endorsed'; endorsements: number }
   | { status: 'approved'; grant_id: string; grant: 'active' | 'refused' | 'awaited' }
   | { status: 'approved'; applied: boolean }
+  | { status: 'approved'; grant_id: string; action_digest: string }
 
 const actedOnWithinMs = 5000
 
@@ -35,6 +36,9 @@ export async function approve(
   signCounts.saw(assertion)
   const published = await inTurn(approval, rendered.requestId, () => publish(approval, me, rendered, assertion))
   if (published !== 'approved') return { status: 'endorsed', endorsements: published }
+  // Nobody acts on a step-up before its agent comes back: each decision point reads it then.
+  if (statement.kind === 'step_up')
+    return { status: 'approved', grant_id: statement.grant_id, action_digest: statement.action_digest }
   return statement.kind === 'registry' ? awaitChange(approval, rendered) : awaitGrant(approval, rendered)
 }
 

@@ -19,7 +19,7 @@ export async function expireRequests(approval: Approval): Promise<void> {
   ledger.forgetEndedBefore(clock.now() - rememberMs)
   approval.own.forget()
   const needed = [...ledger.requests.requests.values()].flatMap(({ received }) =>
-    received?.kind === 'access' && received.purpose ? [received.purpose.salted_sha256] : [],
+    received && 'purpose' in received && received.purpose ? [received.purpose.salted_sha256] : [],
   )
   prose.forgetAllBut(new Set(needed))
 }

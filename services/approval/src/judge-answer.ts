@@ -1,25 +1,27 @@
 import { verifyApproval } from '@bailiwick/approval-statement'
 import { narrows } from '@bailiwick/authority'
-import type { ApprovalStatement, Assertion, RegistryStatement } from '@bailiwick/contracts'
+import type { ApprovalStatement, Assertion, Statement } from '@bailiwick/contracts'
+import { judgeStepUp } from './answer-step-up.ts'
 import type { Approval } from './context.ts'
 import { type Judged, judgeChange } from './judge-change.ts'
-import { type AccessAsk, agentIdOf, type RegistryAsk } from './requests.ts'
+import { type AccessAsk, agentIdOf, type Received } from './requests.ts'
 import { authorityOf } from './who-may-answer.ts'
 
-export type AnswerStatement = ApprovalStatement | RegistryStatement
+export type AnswerStatement = Statement
 
 /**
- * Whether these assertions approve this statement now, as the issuer will judge it: what it would refuse is not published.
+ * Whether these assertions approve this statement now, as its reader will judge it: what that would refuse is not published.
  * `approval_quorum_missing` means that nothing but people is missing.
  */
 export function judgeAnswer(
   approval: Approval,
-  ask: AccessAsk | RegistryAsk,
+  ask: Received,
   statement: AnswerStatement,
   assertions: readonly Assertion[],
 ): Promise<Judged> {
   if (ask.kind === 'access' && statement.kind === 'approval') return judgeApproval(approval, ask, statement, assertions)
   if (ask.kind === 'registry' && statement.kind === 'registry') return judgeChange(approval, ask, statement, assertions)
+  if (ask.kind === 'step_up' && statement.kind === 'step_up') return judgeStepUp(approval, ask, statement, assertions)
   return Promise.resolve({ ok: false, code: 'statement_unknown' })
 }
 

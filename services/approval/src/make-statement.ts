@@ -1,13 +1,14 @@
 import { buildApprovalStatement, buildRegistryStatement, statementHash } from '@bailiwick/approval-statement'
 import { type Authority, describe, narrows } from '@bailiwick/authority'
-import type { Approver } from '@bailiwick/contracts'
+import type { Approver, Continuous, Rule } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
-import { ServiceError } from '@bailiwick/errors'
+import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
+import { stepUpLines, stepUpStatement, whyNotStepUp } from './answer-step-up.ts'
 import type { Approval } from './context.ts'
 import { type AnswerStatement, judgeAnswer } from './judge-answer.ts'
 import { changeConflict } from './judge-change.ts'
-import { type AccessAsk, openAsk, type RegistryAsk, requestNamed } from './requests.ts'
+import { type AccessAsk, openAsk, type Received, type RegistryAsk, requestNamed } from './requests.ts'
 import { authorityOf, ruleFor, whyNotApprove, whyNotApproveChange } from './who-may-answer.ts'
 
 /** What the approver made narrower. */
@@ -15,7 +16,11 @@ export interface Narrowed {
   authority?: unknown
   /** RFC 3339, UTC with ms. */
   not_after?: string | undefined
+  /** Of mode continuous: what must stay fresh, stricter than the rule asks for. */
+  continuous?: Continuous | undefined
 }
+
+const isNarrowed = (narrowed: Narrowed) => Object.values(narrowed).some((member) => member !== undefined)
 
 export interface Rendered {
   requestId: string
@@ -43,31 +48,37 @@ export async function makeStatement(
   const { projection } = approval
   if (!(await projection.until(() => projection.fresh() || undefined, freshWithinMs)))
     throw new ServiceError('state_stale')
-  const problem =
-    ask.kind === 'registry'
-      ? whyNotApproveChange(approval, me, ask)
-      : whyNotApprove(approval, me, ask, ruleFor(approval, ask.agent, authorityOf(ask.authority)))
+  const problem = whyNot(approval, me, ask)
   if (problem !== undefined) throw new ServiceError(problem)
-  const statement =
-    (await signedByOthers(approval, record, ask, narrowed)) ??
-    (ask.kind === 'registry' ? changeStatement(approval, ask) : approvalStatement(approval, ask, narrowed))
-  return {
-    requestId,
-    statement,
-    statementHash: statementHash(statement),
-    lines: statement.kind === 'approval' ? describe(authorityOf(statement.authority)) : [],
-  }
+  const statement = (await signedByOthers(approval, record, ask, narrowed)) ?? newStatement(approval, ask, narrowed)
+  return { requestId, statement, statementHash: statementHash(statement), lines: linesOf(approval, ask, statement) }
+}
+
+function whyNot(approval: Approval, me: Approver, ask: Received): ErrorCode | undefined {
+  if (ask.kind === 'registry') return whyNotApproveChange(approval, me, ask)
+  if (ask.kind === 'step_up') return whyNotStepUp(approval, me, ask)
+  return whyNotApprove(approval, me, ask, ruleFor(approval, ask.agent, authorityOf(ask.authority)))
+}
+
+function newStatement(approval: Approval, ask: Received, narrowed: Narrowed): AnswerStatement {
+  if (ask.kind === 'access') return approvalStatement(approval, ask, narrowed)
+  if (isNarrowed(narrowed)) throw new ServiceError('approval_rule_mismatch', 'of this nothing can be narrowed')
+  return ask.kind === 'registry' ? changeStatement(approval, ask) : stepUpStatement(approval, ask)
+}
+
+function linesOf(approval: Approval, ask: Received, statement: AnswerStatement): string[] {
+  if (ask.kind === 'step_up') return stepUpLines(approval, ask)
+  return statement.kind === 'approval' ? describe(authorityOf(statement.authority)) : []
 }
 
 async function signedByOthers(
   approval: Approval,
   { endorsements }: RequestRecord,
-  ask: AccessAsk | RegistryAsk,
+  ask: Received,
   narrowed: Narrowed,
 ): Promise<AnswerStatement | undefined> {
   const newest = endorsements.at(-1)
-  if (newest === undefined || newest.statement.kind === 'step_up') return undefined
-  if (narrowed.authority !== undefined || narrowed.not_after !== undefined) return undefined
+  if (newest === undefined || isNarrowed(narrowed)) return undefined
   const { statement, statement_hash } = newest
   const assertions = endorsements.filter((e) => e.statement_hash === statement_hash).map((e) => e.assertion)
   const judged = await judgeAnswer(approval, ask, statement, assertions)
@@ -84,7 +95,7 @@ function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowe
   const notAfter = narrowed.not_after ?? ask.not_after
   if (Date.parse(notAfter) > Date.parse(ask.not_after)) throw new ServiceError('approval_not_narrower', '/not_after')
   const rule = ruleFor(approval, ask.agent, authority)
-  if (!rule.narrowing && (narrowed.authority !== undefined || narrowed.not_after !== undefined))
+  if (!rule.narrowing && isNarrowed(narrowed))
     throw new ServiceError('approval_rule_mismatch', 'the rule lets nobody narrow')
   const policySet = registry.policySet
   if (!policySet) throw new ServiceError('service_unready', 'there is no active policy set')
@@ -98,6 +109,7 @@ function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowe
     authority,
     mode: ask.mode,
     ...(ask.action_digest === undefined ? {} : { action_digest: ask.action_digest }),
+    ...(ask.mode === 'continuous' ? { continuous: freshnessOf(rule, narrowed) } : {}),
     not_before: ask.not_before,
     not_after: notAfter,
     rule,
@@ -108,6 +120,15 @@ function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowe
     nonce: encodeBase64url(random(16)),
     now: clock.now(),
   })
+}
+
+/** What must stay fresh: the rule's, or stricter. */
+function freshnessOf({ id, continuous }: Rule, narrowed: Narrowed): Continuous {
+  if (continuous === undefined) throw new ServiceError('approval_rule_mismatch', `mode: rule ${id} lacks continuous`)
+  const chosen = narrowed.continuous ?? continuous
+  for (const member of ['reattest_seconds', 'outcome_seconds'] as const)
+    if (chosen[member] > continuous[member]) throw new ServiceError('approval_not_narrower', `/continuous/${member}`)
+  return chosen
 }
 
 function changeStatement(approval: Approval, ask: RegistryAsk): AnswerStatement {

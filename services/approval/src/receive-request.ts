@@ -158,8 +158,8 @@ function itemsByRule({ projection }: Approval, asked: AccessRequest, authority: 
 }
 
 function refuseMode({ mode, action_digest }: AccessRequest, rule: Rule): void {
-  // Nothing renews a continuous window yet, and one that nobody renews would be an ordinary window by another name.
-  if (mode === 'continuous' || !rule.modes.includes(mode))
+  // A continuous window of which nothing must stay fresh would be an ordinary window by another name.
+  if (!rule.modes.includes(mode) || (mode === 'continuous' && rule.continuous === undefined))
     throw new ServiceError('approval_rule_mismatch', 'mode: not one that can be approved here')
   if ((mode === 'per_action') !== (action_digest !== undefined))
     throw new ServiceError('request_malformed', 'action_digest: belongs to mode per_action alone')

@@ -2,8 +2,9 @@ import { grantIdOf } from '@bailiwick/approval-statement'
 import type { Approver } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
+import { mayRefuseStepUp } from './answer-step-up.ts'
 import type { Approval } from './context.ts'
-import { inTurn, openAsk, requestNamed } from './requests.ts'
+import { inTurn, openAsk, type Received, requestNamed } from './requests.ts'
 import { mayRefuse, whyNotApproveChange } from './who-may-answer.ts'
 
 const revokedWithinMs = 5000
@@ -13,9 +14,7 @@ export function deny(approval: Approval, me: Approver, requestId: string, reason
   return inTurn(approval, requestId, async () => {
     const record = requestNamed(approval, requestId)
     const ask = openAsk(approval, record)
-    const may =
-      ask.kind === 'access' ? mayRefuse(approval, me, ask) : whyNotApproveChange(approval, me, ask) === undefined
-    if (!may) throw new ServiceError('approver_not_in_group')
+    if (!maySayNo(approval, me, ask)) throw new ServiceError('approver_not_in_group')
     await approval.producer.publishOne('approvals.v1', {
       type: 'request.denied',
       subject: requestId,
@@ -23,6 +22,11 @@ export function deny(approval: Approval, me: Approver, requestId: string, reason
       data: { request_id: requestId, by: me.id, ...(await keptReason(approval, requestId, reason)) },
     })
   })
+}
+
+function maySayNo(approval: Approval, me: Approver, ask: Received): boolean {
+  if (ask.kind === 'step_up') return mayRefuseStepUp(approval, me, ask)
+  return ask.kind === 'access' ? mayRefuse(approval, me, ask) : whyNotApproveChange(approval, me, ask) === undefined
 }
 
 export interface Withdrawn {

@@ -3,7 +3,8 @@ import { ServiceError } from '@bailiwick/errors'
 import { itemOf, type RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 
-type Received = EventData<'approvals.v1', 'request.received'>
+/** What is asked, of whichever kind. */
+export type Received = EventData<'approvals.v1', 'request.received'>
 export type AccessAsk = Extract<Received, { kind: 'access' }>
 export type RegistryAsk = Extract<Received, { kind: 'registry' }>
 export type StepUpAsk = Extract<Received, { kind: 'step_up' }>
@@ -28,12 +29,11 @@ export function taskIdOf(record: Pick<RequestRecord, 'id' | 'received'>): string
 }
 
 /** What was asked, if somebody may still answer it. Throws `access_request_not_pending`, `access_request_expired`. */
-export function openAsk(approval: Approval, record: RequestRecord): AccessAsk | RegistryAsk {
+export function openAsk(approval: Approval, record: RequestRecord): Received {
   if (record.state === 'expired') throw new ServiceError('access_request_expired')
   if (record.state !== 'pending' || record.received === undefined)
     throw new ServiceError('access_request_not_pending', `it is ${record.state}`)
   if (!(approval.clock.now() < Date.parse(record.received.expires_at))) throw new ServiceError('access_request_expired')
-  if (record.received.kind === 'step_up') throw new ServiceError('approval_rule_missing', 'step-up: nobody answers it')
   return record.received
 }
 

@@ -23,7 +23,7 @@ export function ruleFor({ projection }: Approval, agent: string, authority: Auth
 export function whyNotApprove(
   { projection, trust }: Approval,
   me: Approver,
-  { agent }: AccessAsk,
+  { agent }: Pick<AccessAsk, 'agent'>,
   rule: Rule,
 ): ErrorCode | undefined {
   if (!me.groups.includes(rule.approvers.group)) return 'approver_not_in_group'

@@ -1,4 +1,4 @@
-import type { Attestation } from '@bailiwick/contracts'
+import type { Attestation, Grant } from '@bailiwick/contracts'
 import { type AccessToken, jcs, sha256, signAccessToken, verifyAccessToken } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { lineageOf, type Tree } from '@bailiwick/projection'
@@ -38,7 +38,7 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
     const { grant } = tree
     const now = issuer.clock.now()
     const iat = Math.floor(now / 1000)
-    const exp = Math.min(iat + issuer.credentialSeconds, Math.floor(Date.parse(grant.not_after) / 1000))
+    const exp = Math.min(iat + lifeSeconds(issuer, grant), Math.floor(Date.parse(grant.not_after) / 1000))
     if (exp <= iat) throw new ServiceError('grant_not_active', 'the grant is about to expire')
     const credentialId = newId('crd', now, issuer.random)
     await issuer.producer.publishOne('grants.v1', {
@@ -101,6 +101,12 @@ function attestationOf({ kind, tokenHash }: Client, now: number): Attestation {
     ...(tokenHash === undefined ? {} : { token_hash: tokenHash }),
     attested_at: new Date(now).toISOString(),
   }
+}
+
+/** Where the workload must attest every so often, it comes back for a credential in half of that: none lapses by waiting for its end. */
+function lifeSeconds({ credentialSeconds }: Issuer, { statement }: Grant): number {
+  const { reattest_seconds: every } = statement.continuous ?? {}
+  return every === undefined ? credentialSeconds : Math.min(credentialSeconds, Math.max(1, Math.floor(every / 2)))
 }
 
 function refuseUnlessAlive(issuer: Issuer, tree: Tree): void {

@@ -50,7 +50,9 @@ export async function revokeWithdrawn(issuer: Issuer, requestId: string): Promis
   const grantId = request.approved
     ? `grt_${request.approved.statement_hash}`
     : issuer.projection.ledger.grants.byRequest(requestId)?.id
-  if (grantId === undefined || request.approved?.statement.kind === 'registry') return
+  // Of a registry change there is no grant; a step-up that is taken back ends nothing but itself.
+  const kind = request.approved?.statement.kind ?? 'approval'
+  if (grantId === undefined || kind !== 'approval') return
   const by = request.closedBy ?? 'unknown'
   await revoke(issuer, {
     kind: 'grant',

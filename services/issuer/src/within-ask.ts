@@ -28,8 +28,6 @@ export function outsideAsk(
   if (!narrower.ok) return narrower.code
   if (!wider.ok || !narrows(narrower.authority, wider.authority).narrower) return 'approval_not_narrower'
   if (!isSameKind(asked, statement) || !isWithinTime(asked, statement)) return 'approval_not_narrower'
-  // Nothing renews a continuous window yet, and one that nobody renews would be an ordinary window by another name.
-  if (asked.mode === 'continuous') return 'approval_rule_mismatch'
   const before = grantedOf(projection, statement.request_hash)
   // One action that was approved twice could be done twice.
   if (asked.mode === 'per_action' && before.length > 0) return 'approval_not_narrower'

@@ -1,5 +1,5 @@
 import { statementChallenge } from '@bailiwick/approval-statement'
-import { requestIdSchema, sha256Schema, timestampSchema } from '@bailiwick/contracts'
+import { continuousSchema, requestIdSchema, sha256Schema, timestampSchema } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
@@ -20,6 +20,7 @@ const paramsSchema = z.object({ id: requestIdSchema })
 const narrowedSchema = z.strictObject({
   authority: z.record(z.string(), z.unknown()).optional(),
   not_after: timestampSchema.optional(),
+  continuous: continuousSchema.optional(),
 })
 const approvalSchema = z.strictObject({ statement_hash: sha256Schema, assertion: sentAssertionSchema })
 const reasonSchema = z.strictObject({ reason: z.string().min(1).max(2000).optional() })

@@ -1,0 +1,100 @@
+import {
+  buildStepUpStatement,
+  longestStepUpMs,
+  ruleOfGrant,
+  type StepUpCheck,
+  verifyStepUp,
+} from '@bailiwick/approval-statement'
+import type { Approver, Assertion, Rule, StepUpStatement } from '@bailiwick/contracts'
+import { encodeBase64url } from '@bailiwick/credentials'
+import { type ErrorCode, ServiceError } from '@bailiwick/errors'
+import { lineageOf, type Tree } from '@bailiwick/projection'
+import type { Approval } from './context.ts'
+import type { Judged } from './judge-change.ts'
+import { agentIdOf, type StepUpAsk } from './requests.ts'
+import { whyNotApprove } from './who-may-answer.ts'
+
+/** The statement of one more action: short, since it is about this moment, and never beyond the ask or the grant. */
+export function stepUpStatement(approval: Approval, ask: StepUpAsk): StepUpStatement {
+  const { trust, clock, random } = approval
+  const { grant } = livingTree(approval, ask)
+  const now = clock.now()
+  const until = Math.min(now + longestStepUpMs, Date.parse(ask.expires_at), Date.parse(grant.not_after))
+  return buildStepUpStatement({
+    installation: trust.installation,
+    request_id: ask.request_id,
+    grant_id: grant.id,
+    action_digest: ask.action.action_digest,
+    not_after: new Date(until).toISOString(),
+    nonce: encodeBase64url(random(16)),
+    now,
+  })
+}
+
+/** As every decision point will judge it; what those would not take is not published. */
+export function judgeStepUp(
+  approval: Approval,
+  ask: StepUpAsk,
+  statement: StepUpStatement,
+  assertions: readonly Assertion[],
+): Promise<Judged> {
+  const { projection, trust, clock } = approval
+  const { registry } = projection.ledger
+  const agent = registry.get('agent', agentIdOf(ask.agent))
+  if (!agent) return Promise.resolve({ ok: false, code: 'agent_unknown' })
+  if (statement.request_id !== ask.request_id || statement.action_digest !== ask.action.action_digest)
+    return Promise.resolve({ ok: false, code: 'access_request_conflict' })
+  const { grant } = livingTree(approval, ask)
+  const check: StepUpCheck = { statement, assertions, grant, registry: registry.view(), agent, trust, at: clock.now() }
+  return verifyStepUp(check)
+}
+
+/** Whoever may approve the grant as the rules are now may say yes to one more action of it, and nobody else. */
+export function stepUpRule({ projection }: Approval, { grant_id }: StepUpAsk): Rule {
+  const { grants, registry } = projection.ledger
+  const tree = grants.trees.get(grant_id)
+  if (tree === undefined) throw new ServiceError('grant_unknown')
+  const matched = ruleOfGrant(registry.view(), tree.grant)
+  if (!matched.ok) throw new ServiceError(matched.code, matched.detail)
+  return matched.rule
+}
+
+/** As `whyNotApprove`. Throws what `stepUpRule` throws. */
+export function whyNotStepUp(approval: Approval, me: Approver, ask: StepUpAsk): ErrorCode | undefined {
+  return whyNotApprove(approval, me, ask, stepUpRule(approval, ask))
+}
+
+/** Who may say yes may say no, and so may the agent's owner; without a rule, or a grant, anybody may clear the ask away. */
+export function mayRefuseStepUp(approval: Approval, me: Approver, ask: StepUpAsk): boolean {
+  const { registry } = approval.projection.ledger
+  if (registry.get('agent', agentIdOf(ask.agent))?.owner === me.id) return true
+  try {
+    return me.groups.includes(stepUpRule(approval, ask).approvers.group)
+  } catch (error) {
+    if (error instanceof ServiceError) return true
+    throw error
+  }
+}
+
+/** What is done once more, in plain words. Values stand as JSON: an agent could else write sentences of ours. */
+export function stepUpLines(approval: Approval, { action, grant_id }: StepUpAsk): string[] {
+  const task = approval.projection.ledger.grants.trees.get(grant_id)?.grant.authority.task
+  const { name, resource } = action
+  return [
+    ...(task === undefined ? [] : [`Task: ${task}`]),
+    `Once, now: ${name} on ${resource.type} ${resource.id}`,
+    ...Object.entries(action.arguments ?? {}).map(([pointer, value]) => `${pointer}: ${JSON.stringify(value)}`),
+    `Exactly the action with the digest ${action.action_digest}`,
+  ]
+}
+
+function livingTree({ projection, clock }: Approval, { grant_id, agent, instance_key }: StepUpAsk): Tree {
+  const { grants, revocations, registry } = projection.ledger
+  const tree = grants.trees.get(grant_id)
+  if (tree?.grant.agent !== agent || tree.grant.instance_key !== instance_key) throw new ServiceError('grant_unknown')
+  const approvers = tree.grant.assertions.map((each) => registry.passkey(each.credential_id)?.approver.id ?? '')
+  const dead = revocations.kills(lineageOf(tree.grant, approvers))
+  if (tree.state !== 'active' || dead !== undefined || !(clock.now() < Date.parse(tree.grant.not_after)))
+    throw new ServiceError('grant_not_active')
+  return tree
+}
