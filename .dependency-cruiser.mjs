@@ -111,15 +111,29 @@ export default {
       },
       to: { path: '^packages/(bus|grant-store)/src/(embedded|kafka|redis)/' },
     },
+    {
+      name: 'console-is-a-page',
+      comment:
+        'What runs in the browser reaches the services over HTTP, and what it does not know of them it cannot leak.',
+      severity: 'error',
+      from: { path: '^packages/console/src/' },
+      to: { path: '^(packages|services|infra|test)/', pathNot: '^packages/console/' },
+    },
+    {
+      name: 'browser-libraries-are-the-console’s',
+      severity: 'error',
+      from: { pathNot: '^packages/console/' },
+      to: { path: '(^|/)node_modules/(react|react-dom|@tanstack)/' },
+    },
     { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '(^|/)(dist|public)/' },
+    exclude: { path: '(^|/)dist/' },
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'node', 'default'],
-      extensions: ['.ts', '.js', '.mjs', '.json'],
+      extensions: ['.ts', '.tsx', '.js', '.mjs', '.json'],
     },
   },
 }

@@ -8,6 +8,13 @@ RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund \
     --workspace packages/cli --workspace services/standalone \
     --workspace services/approval --workspace services/issuer --workspace services/policy-decision --workspace services/evidence
 
+# What the browser gets is built with its own packages, none of which runs in the service.
+FROM node:26.10.0-bookworm-slim AS console
+WORKDIR /app
+COPY . .
+RUN npm ci --ignore-scripts --no-audit --no-fund --workspace packages/console \
+    && node scripts/build-console.mjs
+
 FROM node:26.10.0-bookworm-slim
 # Debian keeps no old versions of a package to pin.
 # hadolint ignore=DL3008
@@ -18,6 +25,7 @@ RUN apt-get update \
     && install -d -o node -g node -m 0700 /data /volumes /volumes/installation /volumes/approval /volumes/issuer \
        /volumes/policy-decision-1 /volumes/policy-decision-2 /volumes/evidence /volumes/kafka-users
 COPY --from=installed /app /app
+COPY --from=console /app/packages/console/dist /app/packages/console/dist
 RUN ln -s /app/packages/cli/src/main.ts /usr/local/bin/bailiwick
 # It writes below /data and /tmp and nowhere else, so the root file system may be read-only.
 ENV NODE_ENV=production BAILIWICK_DATA=/data

@@ -51,7 +51,10 @@ export default defineConfig({
         },
       },
       { extends: true, test: { name: 'parity', include: ['test/parity/*.test.ts'], sequence: { groupOrder: 2 } } },
-      { extends: true, test: { name: 'browser', include: ['test/browser/*.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'browser', include: ['test/browser/*.test.ts'], globalSetup: ['test/browser/build.setup.ts'] },
+      },
       { extends: true, test: { name: 'audit', include: ['test/audit/*.test.ts', 'test/mutants/*.test.ts'] } },
       {
         extends: true,

@@ -1,11 +1,12 @@
 // Makes `npm start` and `npm test` enough on a fresh machine: installs what package-lock.json says when node_modules
-// holds something else, and puts the Node this repository is written for at node_modules/.bin/node, where npm scripts
+// holds something else, builds the console when its sources changed, and puts the Node this repository is written for at node_modules/.bin/node, where npm scripts
 // look first. Runs on whatever Node came with npm, so: no dependency, no new syntax.
 // `--stamp` only records an install that npm made by itself (the `dependencies` script in package.json).
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { buildConsole } from './build-console.mjs'
 
 const OLDEST_NODE = 24 // the first that runs the sources: type stripping and `await using`
 const NODE = 'node_modules/.bin/node'
@@ -25,6 +26,7 @@ if (!installed && process.argv[2] !== '--stamp') {
 }
 if (!installed || !existsSync(NODE)) provideNode()
 if (!installed) writeFileSync(STAMP, lock)
+if (process.argv[2] !== '--stamp') buildConsole(NODE)
 
 function install(node) {
   console.error('Installing dependencies: package-lock.json is new here, or has changed …')

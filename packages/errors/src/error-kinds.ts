@@ -78,6 +78,11 @@ export const errorKinds = {
     retryable: false,
     title: 'The group of approvers changed since the statement was shown',
   },
+  request_not_inspectable: {
+    status: 422,
+    retryable: false,
+    title: 'The request says something that the console cannot explain, so nobody may sign it',
+  },
   approval_not_narrower: { status: 422, retryable: false, title: 'The approval asks for more than the request' },
   assertion_invalid: {
     status: 403,

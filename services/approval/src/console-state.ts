@@ -1,13 +1,13 @@
 import { describe } from '@bailiwick/authority'
 import type { Approver } from '@bailiwick/contracts'
-import { ServiceError } from '@bailiwick/errors'
-import { lineageOf, type RequestRecord, spellAmounts, type Tree } from '@bailiwick/projection'
+import type { RequestRecord } from '@bailiwick/projection'
+import { grantView } from './console/grant-views.ts'
+import { orNothing, proseOf, signersOf } from './console/words.ts'
 import type { Approval } from './context.ts'
 import { diffOf } from './propose-change.ts'
 import { type AccessAsk, agentIdOf, type RegistryAsk } from './requests.ts'
 import { authorityOf, mayRefuse, registryRule, ruleFor, whyNotApprove, whyNotApproveChange } from './who-may-answer.ts'
 
-const longestProse = 500
 const showEndedMs = 3600 * 1000
 const mostShown = 200
 
@@ -64,7 +64,7 @@ function accessView(approval: Approval, me: Approver, record: RequestRecord, ask
     lines: describe(authority),
     not_before: ask.not_before,
     not_after: ask.not_after,
-    prose: proseOf(approval, ask),
+    prose: proseOf(approval, ask.purpose),
     rule: rule
       ? { id: rule.id, group: rule.approvers.group, quorum: rule.approvers.quorum, narrowing: rule.narrowing }
       : null,
@@ -73,14 +73,6 @@ function accessView(approval: Approval, me: Approver, record: RequestRecord, ask
     why_not: why ?? null,
     may_deny: mayRefuse(approval, me, ask),
   }
-}
-
-/** The agent's own words: data to be shown as somebody else's, never more than a glance of them. */
-function proseOf({ prose }: Approval, { purpose }: AccessAsk) {
-  const text = prose.text(purpose?.salted_sha256)
-  if (text === undefined) return null
-  const characters = [...text]
-  return { text: characters.slice(0, longestProse).join(''), cut: characters.length > longestProse }
 }
 
 function changeView(approval: Approval, me: Approver, record: RequestRecord, ask: RegistryAsk) {
@@ -95,50 +87,5 @@ function changeView(approval: Approval, me: Approver, record: RequestRecord, ask
     signed_by: signersOf(approval, record),
     may_approve: why === undefined,
     why_not: why ?? null,
-  }
-}
-
-function signersOf({ projection }: Approval, { endorsements }: RequestRecord): string[] {
-  const { registry } = projection.ledger
-  const newest = endorsements.at(-1)?.statement_hash
-  return endorsements
-    .filter(({ statement_hash }) => statement_hash === newest)
-    .map(({ assertion }) => registry.passkey(assertion.credential_id)?.approver.id ?? 'somebody no longer enrolled')
-}
-
-function grantView(approval: Approval, me: Approver, tree: Tree) {
-  const { revocations, decisions, registry, requests } = approval.projection.ledger
-  const { grant } = tree
-  const approverIds = grant.assertions.map(({ credential_id: id }) => registry.passkey(id)?.approver.id ?? 'unknown')
-  const revoked = revocations.kills(lineageOf(grant, approverIds))
-  const authority = authorityOf(grant.authority)
-  const spend = decisions.trees.get(tree.id)
-  const over = Date.parse(grant.not_after) <= approval.clock.now()
-  const ask = requests.requests.get(grant.request_id)?.received
-  return {
-    id: tree.id,
-    request_id: grant.request_id,
-    state: revoked ? 'revoked' : over ? 'expired' : tree.state,
-    agent: grant.agent,
-    agent_name: registry.get('agent', agentIdOf(grant.agent))?.name ?? null,
-    task: authority.task,
-    mode: grant.mode,
-    lines: describe(authority),
-    created_at: new Date(tree.createdAt).toISOString(),
-    not_after: grant.not_after,
-    approved_by: [...new Set(approverIds)],
-    budget: authority.budget,
-    taken: spend ? spellAmounts(spend.taken) : { calls: 0, egress_bytes: 0, cost: {} },
-    revoked: revoked ? { sequence: revoked.version, reason: revoked.reason, by: revoked.by.id } : null,
-    may_withdraw: approverIds.includes(me.id) || (ask?.kind === 'access' && mayRefuse(approval, me, ask)),
-  }
-}
-
-function orNothing<T>(give: () => T): T | undefined {
-  try {
-    return give()
-  } catch (error) {
-    if (error instanceof ServiceError) return undefined
-    throw error
   }
 }

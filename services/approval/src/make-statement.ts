@@ -6,6 +6,7 @@ import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import { stepUpLines, stepUpStatement, whyNotStepUp } from './answer-step-up.ts'
 import type { Approval } from './context.ts'
+import { unexplained } from './inspect.ts'
 import { type AnswerStatement, judgeAnswer } from './judge-answer.ts'
 import { changeConflict } from './judge-change.ts'
 import { type AccessAsk, openAsk, type Received, type RegistryAsk, requestNamed } from './requests.ts'
@@ -44,6 +45,8 @@ export async function makeStatement(
 ): Promise<Rendered> {
   const record = requestNamed(approval, requestId)
   const ask = openAsk(approval, record)
+  const [strange] = ask.kind === 'access' ? unexplained(ask) : []
+  if (strange !== undefined) throw new ServiceError('request_not_inspectable', strange)
   // Nobody signs what was rendered from the past: rule, group and policy set are read from the state.
   const { projection } = approval
   if (!(await projection.until(() => projection.fresh() || undefined, freshWithinMs)))

@@ -15,6 +15,7 @@ import { Enrolment } from './enrol.ts'
 import { expireRequests, rememberMs } from './expire-requests.ts'
 import { accessRequestRoutes } from './http/access-requests.ts'
 import { answerRoutes } from './http/answers.ts'
+import { consoleRoutes } from './http/console.ts'
 import { identityRoutes } from './http/identity.ts'
 import { notificationKeyRoutes } from './http/notification-keys.ts'
 import { operatorRoutes } from './http/operator.ts'
@@ -89,6 +90,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   peopleRoutes(http, trust.origins, people, sessions)
   answerRoutes(http, approval, sessions)
   notificationKeyRoutes(http, approval)
+  started.use(consoleRoutes(http, approval, sessions))
   operatorRoutes(operator, approval)
   await pageRoutes(http)
   const { countFromTopic } = observeRequestsOf(approval, metrics)

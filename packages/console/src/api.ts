@@ -1,0 +1,59 @@
+/** What was given is never shown in full: a problem document's title, and where ours says more, its detail. */
+export class Problem extends Error {
+  readonly status: number
+  readonly code: string | undefined
+
+  constructor(status: number, { title = 'Something went wrong', detail, code }: ProblemDocument = {}) {
+    super(detail ? `${title} (${detail})` : title)
+    this.status = status
+    this.code = code
+  }
+}
+
+interface ProblemDocument {
+  title?: string
+  detail?: string
+  code?: string
+}
+
+type Listener = () => void
+const signedOut = new Set<Listener>()
+
+/** Called when the server no longer knows who is there. */
+export function onSignedOut(listener: Listener): () => void {
+  signedOut.add(listener)
+  return () => signedOut.delete(listener)
+}
+
+export function tellSignedOut(): void {
+  for (const listener of signedOut) listener()
+}
+
+/** Without a body: GET. */
+export async function api<T>(path: string, body?: unknown): Promise<T> {
+  const response = await fetch(`/console/api${path}`, {
+    method: body === undefined ? 'GET' : 'POST',
+    ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    credentials: 'same-origin',
+    cache: 'no-store',
+  })
+  const answer = (await response.json().catch(() => ({}))) as T & ProblemDocument
+  if (response.ok) return answer
+  if (response.status === 401) tellSignedOut()
+  throw new Problem(response.status, answer)
+}
+
+/** Only the members that are given. */
+export function query(members: Record<string, string | undefined>): string {
+  const given = Object.entries(members).filter((pair): pair is [string, string] => Boolean(pair[1]))
+  return given.length === 0 ? '' : `?${new URLSearchParams(given)}`
+}
+
+let aheadMs = 0
+
+/** The server's clock is the one that ends things; this browser's may be wrong. */
+export function setServerTime(iso: string): void {
+  aheadMs = Date.parse(iso) - Date.now()
+}
+
+export const serverNow = () => Date.now() + aheadMs

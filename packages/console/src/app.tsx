@@ -1,0 +1,103 @@
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useEffect, useState } from 'react'
+import { api, onSignedOut, Problem, setServerTime } from './api.ts'
+import type { Invitation } from './ceremonies.ts'
+import { Door } from './pages/door.tsx'
+import { Welcome } from './pages/welcome.tsx'
+import { Shell } from './shell.tsx'
+import type { Hello, Me } from './types.ts'
+import { Empty, Failed, Loading } from './ui/parts.tsx'
+
+export function useHello() {
+  return useQuery({ queryKey: ['hello'], queryFn: () => api<Hello>('/hello') })
+}
+
+export function useMe(enabled: boolean) {
+  return useQuery({
+    queryKey: ['me'],
+    enabled,
+    queryFn: async () => {
+      const me = await api<Me>('/me')
+      setServerTime(me.now)
+      return me
+    },
+    refetchInterval: 15_000,
+  })
+}
+
+/** Who is there decides what is shown: nobody enrolled, nobody signed in, or somebody. */
+export function App({ invitation, unreadable }: { invitation: Invitation | undefined; unreadable: boolean }) {
+  const client = useQueryClient()
+  const hello = useHello()
+  const [gone, setGone] = useState(false)
+  const [left, setLeft] = useState(false)
+  const me = useMe(hello.data?.enrolled === true && !gone)
+
+  useEffect(
+    () =>
+      onSignedOut(() => {
+        // Nothing that was shown to the one who left stays in the page.
+        setGone(true)
+        client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'hello' && queryKey[0] !== 'me' })
+      }),
+    [client],
+  )
+
+  const entered = () => {
+    setGone(false)
+    setLeft(false)
+    client.removeQueries({ queryKey: ['me'] })
+    void client.invalidateQueries()
+  }
+
+  if (hello.isPending || (hello.data?.enrolled && me.isPending && !gone)) return <Loading />
+  if (hello.error) return <Failed error={hello.error} />
+  if (!hello.data.enrolled) {
+    if (invitation) return <Welcome invitation={invitation} hello={hello.data} onEnrolled={entered} />
+    return (
+      <Outside hello={hello.data}>
+        <Empty title="Nobody is enrolled yet">
+          <p>Open the invitation’s address: whoever started Bailiwick sees it in the terminal.</p>
+          {unreadable ? <p className="note bad">The invitation in the address cannot be read.</p> : null}
+        </Empty>
+      </Outside>
+    )
+  }
+  const unknown = me.error instanceof Problem && me.error.status === 401
+  if (gone || unknown) {
+    const ended = gone && !left && me.data !== undefined
+    return <Door hello={hello.data} invited={invitation !== undefined} ended={ended} onEntered={entered} />
+  }
+  if (!me.data) return me.error ? <Failed error={me.error} /> : <Loading />
+  const leave = () => {
+    setLeft(true)
+    setGone(true)
+    client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'hello' })
+  }
+  return <Shell me={me.data} stale={me.isError} onLeft={leave} />
+}
+
+/** The frame of pages that nobody has to sign in for. */
+export function Outside({ hello, children }: { hello: Hello; children: React.ReactNode }) {
+  return (
+    <main className="outside">
+      <div className="outside-card">
+        <p className="mark">
+          <Mark /> Bailiwick
+        </p>
+        <p className="where">{hello.installation}</p>
+        {children}
+        {hello.single_operator ? <p className="note warn">Single operator: not for production.</p> : null}
+      </div>
+    </main>
+  )
+}
+
+export function Mark() {
+  return (
+    <svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true" className="mark-sign">
+      <path d="M12 1.5 3.5 5v6.2c0 5.3 3.6 9.6 8.5 11.3 4.9-1.7 8.5-6 8.5-11.3V5L12 1.5Z" fill="currentColor" />
+      <path d="m7.8 12 2.9 2.9 5.5-5.7" fill="none" stroke="var(--surface)" strokeWidth="2.2" strokeLinecap="round" />
+    </svg>
+  )
+}

@@ -1,0 +1,199 @@
+import { api } from './api.ts'
+import type { ApproveAnswer, EntityDiff, Rendered } from './types.ts'
+
+export interface Invitation {
+  key: CryptoKey
+  kid: string
+}
+
+export function encode(data: ArrayBuffer | Uint8Array | string): string {
+  const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')
+}
+
+export function decode(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0))
+}
+
+const sha256 = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
+
+/**
+ * Takes the invitation out of the address (`#invitation=<base64url of a private JWK>`), and the address out of the history.
+ * A fragment is never sent to a server; what is kept is a key that can sign here and cannot be read.
+ */
+export async function takeInvitation(): Promise<Invitation | undefined> {
+  const given = new URLSearchParams(location.hash.slice(1)).get('invitation')
+  if (given === null) return undefined
+  history.replaceState(null, '', location.pathname)
+  const { kty, crv, x, y, d } = JSON.parse(new TextDecoder().decode(decode(given)))
+  const jwk = { kty, crv, x, y, d }
+  const key = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
+  // RFC 7638: the thumbprint is over the required members, in this order.
+  return { key, kid: encode(await sha256(JSON.stringify({ crv, kty, x, y }))) }
+}
+
+async function signInvitation({ key, kid }: Invitation, facts: object): Promise<string> {
+  const header = encode(JSON.stringify({ alg: 'ES256', typ: 'bailiwick-invitation+jws', kid }))
+  const signed = `${header}.${encode(JSON.stringify(facts))}`
+  const bytes = new TextEncoder().encode(signed)
+  return `${signed}.${encode(await crypto.subtle.sign({ name: 'ECDSA', hash: 'SHA-256' }, key, bytes))}`
+}
+
+export interface CreationOptions {
+  challenge: string
+  user: { id: string; name: string; displayName: string }
+  rp: PublicKeyCredentialRpEntity
+  pubKeyCredParams: PublicKeyCredentialParameters[]
+  excludeCredentials?: { id: string; type: 'public-key' }[]
+}
+
+/** Makes a passkey. Gives it as the browser has it, and as it is sent. */
+export async function create(options: CreationOptions) {
+  const credential = (await navigator.credentials.create({
+    publicKey: {
+      ...options,
+      challenge: decode(options.challenge),
+      user: { ...options.user, id: decode(options.user.id) },
+      excludeCredentials: named(options.excludeCredentials),
+    },
+  })) as PublicKeyCredential
+  const response = credential.response as AuthenticatorAttestationResponse
+  const sent = {
+    id: credential.id,
+    rawId: encode(credential.rawId),
+    type: credential.type,
+    response: {
+      clientDataJSON: encode(response.clientDataJSON),
+      attestationObject: encode(response.attestationObject),
+    },
+  }
+  return { id: credential.id, authenticatorData: new Uint8Array(response.getAuthenticatorData()), sent }
+}
+
+interface EnrolmentOffer {
+  enrolment_id: string
+  options: CreationOptions
+  invitation: { installation: string; groups: string[] }
+}
+
+/** Makes a passkey and signs with the invitation for exactly that one, as the authenticator made it. */
+export async function enrol(invitation: Invitation, approverId: string, name: string): Promise<void> {
+  const offered = await api<EnrolmentOffer>('/enrolment/options', { approver_id: approverId, name })
+  const { id, authenticatorData, sent } = await create(offered.options)
+  const { installation, groups } = offered.invitation
+  const facts = {
+    installation,
+    credential_id: id,
+    public_key: encode(coseKeyIn(authenticatorData)),
+    approver_id: approverId,
+    name,
+    groups,
+  }
+  await api('/enrolment', {
+    enrolment_id: offered.enrolment_id,
+    response: sent,
+    invitation: await signInvitation(invitation, facts),
+  })
+}
+
+/** WebAuthn Level 3 §6.5.2: behind RP ID hash, flags, counter and AAGUID stand the credential id and then its COSE key. */
+function coseKeyIn(data: Uint8Array): Uint8Array {
+  const start = 55 + (((data[53] ?? 0) << 8) | (data[54] ?? 0))
+  return data.slice(start, endOfCbor(data, start))
+}
+
+/** Where one CBOR item ends (RFC 8949 §3); extensions may stand behind the key. */
+function endOfCbor(data: Uint8Array, start: number): number {
+  const first = data[start] ?? 0
+  const major = first >> 5
+  const short = first & 31
+  const width = short < 24 ? 0 : 2 ** (short - 24)
+  if (width > 4) throw new Error('the authenticator made a key that this page cannot read')
+  let value = width === 0 ? short : 0
+  for (let n = 1; n <= width; n++) value = value * 256 + (data[start + n] ?? 0)
+  let at = start + 1 + width
+  if (major === 2 || major === 3) return at + value
+  const items = major === 4 ? value : major === 5 ? 2 * value : 0
+  for (let n = 0; n < items; n++) at = endOfCbor(data, at)
+  return at
+}
+
+async function getAssertion(publicKey: PublicKeyCredentialRequestOptions) {
+  const { id, rawId, type, response } = (await navigator.credentials.get({ publicKey })) as PublicKeyCredential
+  const { clientDataJSON, authenticatorData, signature } = response as AuthenticatorAssertionResponse
+  return {
+    id,
+    rawId: encode(rawId),
+    type,
+    response: {
+      clientDataJSON: encode(clientDataJSON),
+      authenticatorData: encode(authenticatorData),
+      signature: encode(signature),
+    },
+  }
+}
+
+const named = (credentials: { id: string; type: string }[] = []) =>
+  credentials.map(({ id }) => ({ type: 'public-key' as const, id: decode(id) }))
+
+interface SignInOffer {
+  sign_in_id: string
+  options: {
+    challenge: string
+    rpId: string
+    timeout: number
+    userVerification: UserVerificationRequirement
+    allowCredentials?: { id: string; type: string }[]
+  }
+}
+
+export async function signIn(approverId: string): Promise<void> {
+  const { sign_in_id, options } = await api<SignInOffer>(
+    '/session/options',
+    approverId ? { approver_id: approverId } : {},
+  )
+  const assertion = await getAssertion({
+    ...options,
+    challenge: decode(options.challenge),
+    allowCredentials: named(options.allowCredentials),
+  })
+  await api('/session', { sign_in_id, assertion })
+}
+
+/** RFC 8785 for what statements and entities hold: strings, integers, booleans, lists and objects. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  const members = Object.keys(value).sort()
+  return `{${members.map((key) => `${JSON.stringify(key)}:${canonical((value as Record<string, unknown>)[key])}`).join(',')}}`
+}
+
+/** Whether the entities that were shown are those that the statement commits to. */
+export async function showsWhatIsSigned(diff: EntityDiff[], entities: unknown): Promise<boolean> {
+  const signed = entities as { type: string; id: string; after?: string }[]
+  if (signed.length !== diff.length) return false
+  const hashes = await Promise.all(
+    diff.map(({ after }) => (after === null ? undefined : sha256(canonical(after)).then(encode))),
+  )
+  return signed.every(({ type, id, after }, n) => type === diff[n]?.type && id === diff[n]?.id && after === hashes[n])
+}
+
+/** Signs a statement: the challenge is made here, of the statement that was shown, and of nothing the server says it is. */
+export async function sign(
+  requestId: string,
+  { statement, statement_hash, rp_id, allow_credentials }: Rendered,
+): Promise<ApproveAnswer> {
+  const challenge = await sha256(canonical(statement))
+  if (encode(challenge) !== statement_hash) throw new Error('the server named another statement than it showed')
+  const assertion = await getAssertion({
+    challenge,
+    rpId: rp_id,
+    allowCredentials: named(allow_credentials),
+    userVerification: 'required',
+    timeout: 300_000,
+  })
+  return api(`/requests/${requestId}/approve`, { statement_hash, assertion })
+}

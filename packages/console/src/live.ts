@@ -1,0 +1,67 @@
+import { type QueryClient, useQueryClient } from '@tanstack/react-query'
+import { useEffect, useState } from 'react'
+import { tellSignedOut } from './api.ts'
+
+const depends: Record<string, string[]> = {
+  requests: ['requests', 'request', 'me', 'agents'],
+  grants: ['grants', 'request', 'agents'],
+  registry: ['me', 'agents', 'registry', 'rules', 'requests', 'request'],
+}
+
+/** Asks again for everything that is shown, but for a statement: what somebody is about to sign must not change under the hand. */
+export function refresh(client: QueryClient): Promise<void> {
+  return client.invalidateQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'statement' })
+}
+
+/** What changed most often is asked for again once a second at most. */
+const calmMs = 1000
+
+/** Asks again for what is shown when the server says that it changed. Gives whether the server is listened to. */
+export function useLive(): boolean {
+  const client = useQueryClient()
+  const [listening, setListening] = useState(false)
+  useEffect(() => {
+    const source = new EventSource('/console/api/events')
+    const due = new Set<string>()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let last = 0
+    const ask = () => {
+      timer = undefined
+      last = Date.now()
+      for (const key of due) void client.invalidateQueries({ queryKey: [key] })
+      due.clear()
+    }
+    source.addEventListener('open', () => {
+      setListening(true)
+      void refresh(client) // what changed before anybody listened
+    })
+    source.addEventListener('error', () => {
+      setListening(false)
+      // A closed source was refused: the session may be over. The next question tells.
+      if (source.readyState === EventSource.CLOSED) void client.invalidateQueries({ queryKey: ['me'] })
+    })
+    source.addEventListener('ended', tellSignedOut)
+    source.addEventListener('change', ({ data }) => {
+      const { changed, arrived } = JSON.parse(data) as { changed: string[]; arrived: string[] }
+      for (const subject of changed) for (const key of depends[subject] ?? []) due.add(key)
+      timer ??= setTimeout(ask, Math.max(0, last + calmMs - Date.now()))
+      if (arrived.length > 0) notify(arrived.length)
+    })
+    return () => {
+      clearTimeout(timer)
+      source.close()
+    }
+  }, [client])
+  return listening
+}
+
+/** It says that somebody waits, and nothing of what is asked: notifications stand on locked screens. */
+function notify(count: number): void {
+  if (!('Notification' in window) || Notification.permission !== 'granted' || document.hasFocus()) return
+  const text = count === 1 ? 'A request waits for an answer.' : `${count} requests wait for an answer.`
+  const notification = new Notification('Bailiwick', { body: text, tag: 'bailiwick-inbox' })
+  notification.onclick = () => {
+    window.focus()
+    notification.close()
+  }
+}

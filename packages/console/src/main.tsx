@@ -1,0 +1,37 @@
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { StrictMode } from 'react'
+import { createRoot } from 'react-dom/client'
+import { Problem } from './api.ts'
+import { App } from './app.tsx'
+import { type Invitation, takeInvitation } from './ceremonies.ts'
+import { Messages } from './ui/say.tsx'
+import './style.css'
+
+const client = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // What the server refused, it refuses again.
+      retry: (failures, error) => failures < 2 && !(error instanceof Problem && error.status < 500),
+      staleTime: 1000,
+      networkMode: 'always',
+    },
+  },
+})
+
+let invitation: Invitation | undefined
+let unreadable = false
+try {
+  invitation = await takeInvitation()
+} catch {
+  unreadable = true
+}
+
+createRoot(document.getElementById('root') as HTMLElement).render(
+  <StrictMode>
+    <QueryClientProvider client={client}>
+      <Messages>
+        <App invitation={invitation} unreadable={unreadable} />
+      </Messages>
+    </QueryClientProvider>
+  </StrictMode>,
+)

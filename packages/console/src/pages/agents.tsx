@@ -1,0 +1,87 @@
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { api, query } from '../api.ts'
+import type { Agent } from '../types.ts'
+import { SearchBox } from '../ui/lists.tsx'
+import { attestorWords, Empty, Facts, Failed, Loading } from '../ui/parts.tsx'
+import { Visible } from '../ui/visible.tsx'
+import { type Stop, StopDialog } from './stop-dialog.tsx'
+
+/** Which agents there are, whose they are, and how they prove what they are. */
+export function AgentsPage() {
+  const [q, setQ] = useState('')
+  const [stopping, setStopping] = useState<Stop>()
+  const list = useQuery({
+    queryKey: ['agents', q],
+    queryFn: () => api<{ total: number; items: Agent[] }>(`/agents${query({ q })}`),
+  })
+  return (
+    <>
+      <div className="page-head">
+        <h1>Agents</h1>
+        <p className="hint">Each is an identity of its own, with an owner who answers for it.</p>
+      </div>
+      <div className="toolbar">
+        <SearchBox label="Search name, owner or label" onSearch={setQ} />
+      </div>
+      {list.isPending ? <Loading /> : null}
+      {list.error ? <Failed error={list.error} /> : null}
+      {list.data?.items.length === 0 ? (
+        <Empty title={q === '' ? 'No agent is registered.' : 'Nothing matches.'} />
+      ) : null}
+      <ul className="cards two">
+        {list.data?.items.map((agent) => (
+          <li key={agent.id}>
+            <AgentCard agent={agent} onStop={setStopping} />
+          </li>
+        ))}
+      </ul>
+      {list.data && list.data.total > list.data.items.length ? (
+        <p className="hint">
+          The first {list.data.items.length} of {list.data.total}: search for the others.
+        </p>
+      ) : null}
+      {stopping ? <StopDialog stop={stopping} onClose={() => setStopping(undefined)} /> : null}
+    </>
+  )
+}
+
+function AgentCard({ agent, onStop }: { agent: Agent; onStop(stop: Stop): void }) {
+  return (
+    <article className="card">
+      <div className="card-head">
+        <h2>
+          <Visible text={agent.name} />
+        </h2>
+        <span className="row-badges">
+          {agent.pending > 0 ? <span className="badge risk-medium">{agent.pending} waiting</span> : null}
+          {agent.active > 0 ? <span className="badge state-active">{agent.active} active</span> : null}
+        </span>
+      </div>
+      <p className="id">
+        <Visible text={agent.id} />
+      </p>
+      <Facts
+        rows={[
+          ['Owner', <Visible key="o" text={agent.owner_name ?? agent.owner} />],
+          ['Proves itself by', attestorWords[agent.attestor] ?? agent.attestor],
+          [
+            'Instances',
+            agent.instances ? <Visible key="i" text={agent.instances.join(', ')} /> : 'any that is attested',
+          ],
+          ['May ask first', agent.proactive_requests ? 'yes' : 'no: only to answer a denial'],
+          agent.labels.length > 0 && ['Labels', <Visible key="l" text={agent.labels.join(', ')} />],
+        ]}
+      />
+      <div className="actions">
+        <button
+          type="button"
+          className="danger-quiet"
+          onClick={() => onStop({ kind: 'agent', target: agent.id, name: agent.name })}
+        >
+          Stop this agent…
+        </button>
+      </div>
+    </article>
+  )
+}

@@ -1,0 +1,194 @@
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+import { api } from '../api.ts'
+import { showsWhatIsSigned, sign } from '../ceremonies.ts'
+import { refresh } from '../live.ts'
+import { go } from '../router.tsx'
+import type { ApproveAnswer, Me, Narrowed, Rendered, RequestDetail, Statement } from '../types.ts'
+import { Dialog } from '../ui/dialog.tsx'
+import { Facts, Failed, Lines, Loading, modeWords } from '../ui/parts.tsx'
+import { useSay } from '../ui/say.tsx'
+import { When } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
+import { RegistryDiff } from './registry-diff.tsx'
+
+// Each is shown below, or is there so that the signature counts once and here alone. Of any other, nobody knows what it means.
+const known: Record<Statement['kind'], readonly string[]> = {
+  approval: [
+    ...[
+      'v',
+      'kind',
+      'installation',
+      'request_id',
+      'request_hash',
+      'agent',
+      'instance_key',
+      'rebind',
+      'authority',
+      'mode',
+    ],
+    ...['action_digest', 'continuous', 'not_before', 'not_after', 'rule', 'policy_set', 'manifests', 'as_of', 'nonce'],
+    'issued_at',
+  ],
+  registry: ['v', 'kind', 'installation', 'change_id', 'proposer', 'entities', 'not_after', 'nonce', 'issued_at'],
+  step_up: ['v', 'kind', 'installation', 'request_id', 'grant_id', 'action_digest', 'not_after', 'nonce', 'issued_at'],
+}
+
+/** Shows exactly what the passkey signs, then signs it. */
+export function StatementDialog({
+  request,
+  narrowed,
+  me,
+  onClose,
+}: {
+  request: RequestDetail
+  narrowed: Narrowed
+  me: Me
+  onClose(): void
+}) {
+  const client = useQueryClient()
+  const say = useSay()
+  const [attempt, setAttempt] = useState(0)
+  const rendered = useQuery({
+    queryKey: ['statement', request.id, narrowed, attempt],
+    queryFn: () => api<Rendered>(`/requests/${request.id}/statement`, narrowed),
+    retry: false,
+    gcTime: 0,
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchOnWindowFocus: false,
+    refetchOnReconnect: false,
+  })
+  const submit = async () => {
+    const statement = rendered.data
+    if (statement === undefined) throw rendered.error ?? new Error('The statement is not there yet.')
+    if (!Object.keys(statement.statement).every((member) => known[statement.statement.kind]?.includes(member)))
+      throw new Error('The statement says something that this console cannot explain: it was not signed.')
+    if (request.kind === 'registry' && !(await showsWhatIsSigned(request.diff, statement.statement.entities)))
+      throw new Error('The statement is about another change than the one that is shown: it was not signed.')
+    try {
+      say(...outcome(await sign(request.id, statement)))
+    } catch (error) {
+      // A statement is good for one attempt at the server: the next click signs a new one.
+      if (!(error instanceof DOMException)) setAttempt((n) => n + 1)
+      throw error
+    }
+    await refresh(client)
+    go('/console/inbox')
+  }
+  const change = request.kind === 'registry'
+  return (
+    <Dialog
+      title={change ? 'You sign this change' : 'You sign exactly this'}
+      action="Sign with passkey"
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      {rendered.error ? <Failed error={rendered.error} /> : null}
+      {rendered.isPending ? <Loading /> : null}
+      {rendered.data === undefined ? null : (
+        <>
+          {request.kind === 'registry' ? (
+            <RegistryDiff diff={request.diff} />
+          ) : (
+            <Lines
+              lines={rendered.data.lines.length > 0 ? rendered.data.lines : request.lines}
+              label="What you approve"
+            />
+          )}
+          <StatementFacts statement={rendered.data.statement} />
+          <p className="id">
+            Statement <code>{rendered.data.statement_hash}</code>
+            <br />
+            signed as <Visible text={`${me.me.name} (${me.me.id})`} />
+          </p>
+        </>
+      )}
+    </Dialog>
+  )
+}
+
+function outcome({ status, endorsements, grant, applied }: ApproveAnswer): [string, 'done' | 'failed'] {
+  if (status === 'endorsed') return [`Signed. It takes more people: ${endorsements} so far.`, 'done']
+  if (grant === 'refused') return ['Approved, but the issuer refused to make the grant.', 'failed']
+  return [applied === false ? 'Approved; it is not in force yet.' : 'Approved.', 'done']
+}
+
+/** The rest of what an approval statement says, from the statement itself. */
+function StatementFacts({ statement }: { statement: Statement }) {
+  if (statement.kind === 'registry')
+    return <Facts rows={[['Counts until', <When key="u" iso={String(statement.not_after)} />]]} />
+  if (statement.kind === 'step_up')
+    return (
+      <Facts
+        rows={[
+          ['Grant', <code key="g">{String(statement.grant_id)}</code>],
+          ['Exact action', <code key="d">{String(statement.action_digest)}</code>],
+          ['Counts until', <When key="u" iso={String(statement.not_after)} />],
+        ]}
+      />
+    )
+  const { agent, mode, not_before, not_after, action_digest, rebind, rule, continuous } = statement as unknown as {
+    agent: string
+    mode: keyof typeof modeWords
+    not_before: string
+    not_after: string
+    action_digest?: string
+    rebind: string
+    rule: { id: string; quorum: number; group: string }
+    continuous?: { reattest_seconds: number; outcome_seconds: number }
+  }
+  return (
+    <Facts
+      rows={[
+        ['Agent', <Visible key="a" text={agent} />],
+        ['Mode', modeWords[mode]],
+        ['From', <When key="f" iso={not_before} />],
+        ['Until', <When key="u" iso={not_after} />],
+        continuous !== undefined && [
+          'Stays open while',
+          `it attests again every ${continuous.reattest_seconds} s and reports outcomes within ${continuous.outcome_seconds} s`,
+        ],
+        action_digest !== undefined && ['Exact action', <code key="d">{action_digest}</code>],
+        rebind === 'attested' && ['New key', 'May be bound to a new key of the same agent'],
+        ['Rule', <Visible key="r" text={`${rule.id}: ${rule.quorum} of ${rule.group}`} />],
+      ]}
+    />
+  )
+}
+
+export function ReasonField({ hint = 'Optional' }: { hint?: string }) {
+  return (
+    <label className="field">
+      <span>Reason</span>
+      <textarea name="reason" rows={2} maxLength={2000} />
+      <small>{hint}</small>
+    </label>
+  )
+}
+
+/** As the API takes it: absent, not empty. */
+export function reasonIn(data: FormData): { reason?: string } {
+  const reason = String(data.get('reason') ?? '').trim()
+  return reason === '' ? {} : { reason }
+}
+
+export function DenyDialog({ request, onClose }: { request: RequestDetail; onClose(): void }) {
+  const client = useQueryClient()
+  const say = useSay()
+  const submit = async (data: FormData) => {
+    await api(`/requests/${request.id}/deny`, reasonIn(data))
+    say('Denied.')
+    await refresh(client)
+    go('/console/inbox')
+  }
+  return (
+    <Dialog title="Deny" action="Deny it" danger onSubmit={submit} onClose={onClose}>
+      <p>
+        {request.kind === 'registry'
+          ? 'Nothing changes; it can be proposed again.'
+          : 'It gets nothing, and can ask again later.'}
+      </p>
+      <ReasonField hint="Optional. It is kept beside the evidence, and can be erased." />
+    </Dialog>
+  )
+}

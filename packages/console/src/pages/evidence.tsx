@@ -1,0 +1,151 @@
+import { Link } from '../router.tsx'
+import type { AccessDetail, RegistryDetail, RequestDetail } from '../types.ts'
+import { AgentName, attestorWords, Card, Facts, OwnerName, StateBadge } from '../ui/parts.tsx'
+import { Ago, When } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
+
+/** Whose request this is, and how that is known. */
+export function WhoAsks({ request }: { request: RequestDetail }) {
+  if (request.kind === 'registry') return <WhoProposes request={request} />
+  const { from, attestation, received_by, rule } = request
+  const instance = from.instance.slice(from.id.length + 1)
+  return (
+    <Card title="Who asks">
+      <Facts
+        rows={[
+          ['Agent', <AgentName key="a" from={from} />],
+          ['Owner', <OwnerName key="o" from={from} />],
+          ['Instance', <Visible key="i" text={instance} />],
+          ['Proved by', attestorWords[attestation.kind] ?? attestation.kind],
+          attestation.attested_at !== null && ['Attested', <Ago key="t" iso={attestation.attested_at} />],
+          ['Asked', <When key="w" iso={request.received_at} />],
+          [
+            'Answered under',
+            rule ? <Visible key="r" text={`${rule.id}: ${rule.quorum} of ${rule.group}`} /> : 'no rule',
+          ],
+          from.labels.length > 0 && ['Labels', <Visible key="l" text={from.labels.join(', ')} />],
+        ]}
+      />
+      <details>
+        <summary>Technical</summary>
+        <Facts
+          rows={[
+            ['SPIFFE ID', <Visible key="s" text={from.instance} />],
+            ['Instance key', <code key="k">{request.instance_key}</code>],
+            ['Request', <code key="q">{request.id}</code>],
+            ['Received by', received_by === 'topic' ? 'access-requests.v1' : 'HTTP'],
+            request.denial !== null && ['Answers denial', <code key="n">{request.denial.decision_id}</code>],
+            request.callback !== null && ['Tells when done', <Visible key="c" text={request.callback} />],
+          ]}
+        />
+      </details>
+    </Card>
+  )
+}
+
+function WhoProposes({ request }: { request: RegistryDetail }) {
+  return (
+    <Card title="Who proposes">
+      <Facts
+        rows={[
+          ['Proposed by', <Visible key="p" text={request.proposer} />],
+          ['Proposed', <When key="w" iso={request.received_at} />],
+          ['It takes', `${request.rule?.quorum ?? 1} ${request.rule?.group ? `of ${request.rule.group}` : 'approver'}`],
+        ]}
+      />
+      <p className="hint">A name that proposed is not proved: what counts is what you sign.</p>
+    </Card>
+  )
+}
+
+/** The agent's own words, boxed: they are not what is signed, and must not look like it. */
+export function Prose({ prose }: { prose: { text: string; cut: boolean } | null }) {
+  if (prose === null) return null
+  return (
+    <figure className="prose">
+      <figcaption>In the agent’s own words. Nobody checked them, and you do not sign them.</figcaption>
+      <blockquote>
+        <Visible text={prose.text} lines />
+        {prose.cut ? <span className="cut"> … (cut)</span> : null}
+      </blockquote>
+    </figure>
+  )
+}
+
+const relations = {
+  same: 'It asks exactly what it asked then.',
+  narrower: 'It asks less than it asked then.',
+  wider: 'It asks more than it asked then.',
+  different: 'It asks other things than it asked then.',
+} as const
+
+export function Earlier({ earlier }: { earlier: AccessDetail['earlier'] }) {
+  if (earlier === null)
+    return (
+      <Card title="Earlier for this task">
+        <p className="hint">This agent has not asked for this task lately.</p>
+      </Card>
+    )
+  return (
+    <Card
+      title="Earlier for this task"
+      aside={<StateBadge state={earlier.state} />}
+      className={earlier.relation === 'wider' ? 'wider' : ''}
+    >
+      <p>
+        <strong>{relations[earlier.relation]}</strong>{' '}
+        <Link to={`/console/requests/${earlier.id}`}>
+          Asked <Ago iso={earlier.received_at} />
+        </Link>
+      </p>
+      <Difference removed={earlier.removed} added={earlier.added} />
+    </Card>
+  )
+}
+
+export function Difference({ removed, added }: { removed: string[]; added: string[] }) {
+  const lines = [...removed.map((text) => ['removed', text] as const), ...added.map((text) => ['added', text] as const)]
+  if (lines.length === 0) return null
+  return (
+    <ul className="lines diff">
+      {lines.map(([word, text]) => (
+        <li key={`${word} ${text}`} className={word}>
+          <span className="sign" aria-hidden="true">
+            {word === 'added' ? '+' : '−'}
+          </span>
+          <span className="hidden">{word}: </span>
+          <Visible text={text} />
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+export function Similar({ similar }: { similar: AccessDetail['similar'] }) {
+  return (
+    <Card title="What similar requests got">
+      {similar.length === 0 ? (
+        <p className="hint">Nobody answered a request of this agent for the same tools lately.</p>
+      ) : (
+        <ul className="similar">
+          {similar.map(({ id, state, at, by, narrowed }) => (
+            <li key={id}>
+              <Link to={`/console/requests/${id}`}>
+                <StateBadge state={state} />
+                {narrowed ? <span className="badge">narrower</span> : null}
+                <span className="similar-note">
+                  {by.length > 0 ? (
+                    <>
+                      by <Visible text={by.join(', ')} />,{' '}
+                    </>
+                  ) : null}
+                  <Ago iso={at} />
+                </span>
+              </Link>
+            </li>
+          ))}
+        </ul>
+      )}
+    </Card>
+  )
+}

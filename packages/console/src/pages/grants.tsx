@@ -1,0 +1,230 @@
+import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+import { api, query } from '../api.ts'
+import { Link as To } from '../router.tsx'
+import type { Grant, Link, Page } from '../types.ts'
+import { Dialog } from '../ui/dialog.tsx'
+import { More, SearchBox, Tabs } from '../ui/lists.tsx'
+import { AgentName, Empty, Facts, Failed, Lines, Loading, modeWords, OwnerName, StateBadge } from '../ui/parts.tsx'
+import { useSay } from '../ui/say.tsx'
+import { Ago, Countdown, When } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
+import { ReasonField, reasonIn } from './answer-dialogs.tsx'
+import { type Stop, StopDialog } from './stop-dialog.tsx'
+
+const states = { active: 'Active', ended: 'Ended', all: 'All' } as const
+
+/** What was approved and how much of it is used; and the ways to stop it. */
+export function GrantsPage() {
+  const [state, setState] = useState<keyof typeof states>('active')
+  const [q, setQ] = useState('')
+  const [withdrawing, setWithdrawing] = useState<Grant>()
+  const [stopping, setStopping] = useState<Stop>()
+  const list = useInfiniteQuery({
+    queryKey: ['grants', state, q],
+    initialPageParam: '',
+    queryFn: ({ pageParam }) => api<Page<Grant>>(`/grants${query({ state, q, cursor: pageParam })}`),
+    getNextPageParam: ({ next }) => next,
+  })
+  const grants = list.data?.pages.flatMap(({ items }) => items) ?? []
+  return (
+    <>
+      <div className="page-head">
+        <h1>Grants</h1>
+        <button
+          type="button"
+          className="danger-quiet"
+          onClick={() => setStopping({ kind: 'all', target: '*', name: '' })}
+        >
+          Stop everything…
+        </button>
+      </div>
+      <div className="toolbar">
+        <Tabs label="Which grants" options={states} value={state} onChange={setState} />
+        <SearchBox label="Search agent or task" onSearch={setQ} />
+      </div>
+      {list.isPending ? <Loading /> : null}
+      {list.error ? <Failed error={list.error} /> : null}
+      {list.data && grants.length === 0 ? (
+        <Empty
+          title={
+            q !== '' ? 'Nothing matches.' : state === 'active' ? 'Nothing is granted now.' : 'Nothing was granted.'
+          }
+        />
+      ) : null}
+      <ul className="cards">
+        {grants.map((grant) => (
+          <li key={grant.id}>
+            <GrantCard grant={grant} onWithdraw={setWithdrawing} onStop={setStopping} />
+          </li>
+        ))}
+      </ul>
+      <More list={list} />
+      {withdrawing ? <WithdrawDialog grant={withdrawing} onClose={() => setWithdrawing(undefined)} /> : null}
+      {stopping ? <StopDialog stop={stopping} onClose={() => setStopping(undefined)} /> : null}
+    </>
+  )
+}
+
+function GrantCard({
+  grant,
+  onWithdraw,
+  onStop,
+}: {
+  grant: Grant
+  onWithdraw(grant: Grant): void
+  onStop(stop: Stop): void
+}) {
+  const { from, state, revoked } = grant
+  const alive = state === 'active' || state === 'suspended'
+  return (
+    <article className={`card grant ${state}`} data-grant={grant.id} aria-label={`Grant for ${grant.task}`}>
+      <div className="row-badges">
+        <StateBadge state={state} />
+        <span className="badge">{modeWords[grant.mode]}</span>
+        <span className="row-time">
+          {alive ? (
+            <>
+              ends in <Countdown iso={grant.not_after} />
+            </>
+          ) : (
+            <>
+              made <Ago iso={grant.created_at} />
+            </>
+          )}
+        </span>
+      </div>
+      <h2>
+        <AgentName from={from} />: <Visible text={grant.task} />
+      </h2>
+      {revoked ? (
+        <p className="note bad">
+          Revoked (#{revoked.sequence}) by <Visible text={revoked.by} />: <Visible text={revoked.reason} />
+        </p>
+      ) : null}
+      <Meters grant={grant} />
+      <Facts
+        rows={[
+          ['Owner', <OwnerName key="o" from={from} />],
+          ['Approved by', <Visible key="a" text={grant.approved_by.join(', ')} />],
+          ['Instance', <Visible key="i" text={from.instance.slice(from.id.length + 1)} />],
+          ['Last used', grant.last_used_at === null ? 'never' : <Ago key="l" iso={grant.last_used_at} />],
+        ]}
+      />
+      {grant.chain.length > 0 ? (
+        <section className="chain" aria-label="Sub-agents">
+          <h3>Passed on to</h3>
+          <Chain links={grant.chain} />
+        </section>
+      ) : null}
+      <details>
+        <summary>What was approved</summary>
+        <Lines lines={grant.lines} />
+        <Facts
+          rows={[
+            ['Until', <When key="u" iso={grant.not_after} />],
+            ['Grant', <code key="g">{grant.id}</code>],
+            [
+              'Request',
+              <To key="r" to={`/console/requests/${grant.request_id}`}>
+                <code>{grant.request_id}</code>
+              </To>,
+            ],
+          ]}
+        />
+      </details>
+      {alive ? (
+        <div className="actions">
+          {grant.may_withdraw ? (
+            <button type="button" className="danger" onClick={() => onWithdraw(grant)}>
+              Withdraw…
+            </button>
+          ) : null}
+          <button
+            type="button"
+            className="danger-quiet"
+            onClick={() => onStop({ kind: 'agent', target: from.id, name: from.name ?? from.id })}
+          >
+            Stop this agent…
+          </button>
+        </div>
+      ) : null}
+    </article>
+  )
+}
+
+function Chain({ links }: { links: Link[] }) {
+  return (
+    <ul className="tree">
+      {links.map(({ id, from, revoked, not_after, lines, children }) => (
+        <li key={id}>
+          <AgentName from={from} /> <span className="id">{from.instance.slice(from.id.length + 1)}</span>{' '}
+          {revoked ? <StateBadge state="revoked" /> : null}
+          <details>
+            <summary>
+              until <When iso={not_after} />
+            </summary>
+            <Lines lines={lines} />
+          </details>
+          {children.length > 0 ? <Chain links={children} /> : null}
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+function Meters({ grant: { budget, taken } }: { grant: Grant }) {
+  return (
+    <div className="meters">
+      {Object.entries(budget.cost ?? {}).map(([currency, most]) => (
+        <Meter key={currency} label={currency} used={taken.cost[currency] ?? '0'} most={most} />
+      ))}
+      <Meter label="Calls" used={taken.calls} most={budget.calls} />
+      {budget.egress_bytes === undefined ? null : (
+        <Meter label="Bytes out" used={taken.egress_bytes} most={budget.egress_bytes} />
+      )}
+    </div>
+  )
+}
+
+function Meter({ label, used, most }: { label: string; used: number | string; most: number | string | undefined }) {
+  const part = most === undefined || Number(most) === 0 ? 0 : Number(used) / Number(most)
+  return (
+    <div className={`meter ${part >= 0.9 ? 'full' : part >= 0.7 ? 'near' : ''}`}>
+      <span className="meter-label">
+        {label}
+        <span className="meter-value">
+          {used}
+          {most === undefined ? ' used, no limit' : ` of ${most}`}
+        </span>
+      </span>
+      {most === undefined ? null : (
+        <progress value={Number(used)} max={Math.max(Number(most), 1)} aria-label={`${label} used`} />
+      )}
+    </div>
+  )
+}
+
+function WithdrawDialog({ grant, onClose }: { grant: Grant; onClose(): void }) {
+  const client = useQueryClient()
+  const say = useSay()
+  const submit = async (data: FormData) => {
+    const { revoked_sequence } = await api<{ revoked_sequence: number }>(
+      `/requests/${grant.request_id}/withdraw`,
+      reasonIn(data),
+    )
+    say(`Withdrawn: revocation ${revoked_sequence} is recorded.`)
+    await client.invalidateQueries({ queryKey: ['grants'] })
+  }
+  return (
+    <Dialog title="Withdraw" action="Withdraw it now" danger onSubmit={submit} onClose={onClose}>
+      <p>
+        <strong>
+          <AgentName from={grant.from} />: <Visible text={grant.task} />
+        </strong>
+      </p>
+      <p>The agent, and everything it passed on, stops at once and for good.</p>
+      <ReasonField />
+    </Dialog>
+  )
+}

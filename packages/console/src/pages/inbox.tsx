@@ -1,0 +1,176 @@
+import { useInfiniteQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { api, query } from '../api.ts'
+import { Link } from '../router.tsx'
+import type { Page, RequestRow } from '../types.ts'
+import { More, SearchBox, Tabs } from '../ui/lists.tsx'
+import {
+  AgentName,
+  Empty,
+  Failed,
+  Loading,
+  modeWords,
+  OwnerName,
+  RiskBadge,
+  RiskReasons,
+  StateBadge,
+} from '../ui/parts.tsx'
+import { Ago, Countdown } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
+
+const states = { pending: 'Waiting', answered: 'Answered' } as const
+const mostLines = 3
+
+/** What waits for an answer, the riskiest and newest first, grouped by agent and task. */
+export function InboxPage() {
+  const [state, setState] = useState<keyof typeof states>('pending')
+  const [q, setQ] = useState('')
+  const list = useInfiniteQuery({
+    queryKey: ['requests', state, q],
+    initialPageParam: '',
+    queryFn: ({ pageParam }) =>
+      api<Page<RequestRow> & { pending: number }>(`/requests${query({ state, q, cursor: pageParam })}`),
+    getNextPageParam: ({ next }) => next,
+  })
+  const rows = list.data?.pages.flatMap(({ items }) => items) ?? []
+  return (
+    <>
+      <div className="page-head">
+        <h1>Inbox</h1>
+        <NotifyMe />
+      </div>
+      <div className="toolbar">
+        <Tabs label="Which requests" options={states} value={state} onChange={setState} />
+        <SearchBox label="Search agent, task or owner" onSearch={setQ} />
+      </div>
+      {list.isPending ? <Loading /> : null}
+      {list.error ? <Failed error={list.error} /> : null}
+      {list.data && rows.length === 0 ? (
+        <Empty
+          title={
+            q !== ''
+              ? 'Nothing matches.'
+              : state === 'pending'
+                ? 'No agent waits for you.'
+                : 'Nothing was answered yet.'
+          }
+        >
+          {q === '' && state === 'pending' ? <p>New requests appear here by themselves.</p> : null}
+        </Empty>
+      ) : null}
+      {grouped(rows).map((group) => (
+        <Group key={group[0]?.id} rows={group} />
+      ))}
+      <More list={list} />
+    </>
+  )
+}
+
+/** By agent and task, in the order in which each group's first request comes. */
+function grouped(rows: RequestRow[]): RequestRow[][] {
+  const groups = new Map<string, RequestRow[]>()
+  for (const row of rows) {
+    const key = row.from ? JSON.stringify([row.from.id, row.subject]) : row.id
+    const group = groups.get(key)
+    if (group) group.push(row)
+    else groups.set(key, [row])
+  }
+  return [...groups.values()]
+}
+
+function Group({ rows }: { rows: RequestRow[] }) {
+  const [first] = rows
+  if (first === undefined) return null
+  return (
+    <section className="group">
+      <h2 className="group-head">
+        {first.from ? <AgentName from={first.from} /> : 'Registry change'}
+        <span className="group-note">
+          {first.from ? (
+            <>
+              owned by <OwnerName from={first.from} />
+            </>
+          ) : (
+            <>
+              proposed by <Visible text={first.proposer ?? ''} />
+            </>
+          )}
+          {rows.length > 1 ? ` · ${rows.length} requests for this task` : ''}
+        </span>
+      </h2>
+      <ul className="rows">
+        {rows.map((row) => (
+          <li key={row.id}>
+            <RequestCard row={row} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+}
+
+function RequestCard({ row }: { row: RequestRow }) {
+  const { id, state, subject, lines, risk, mode } = row
+  const waiting = state === 'pending'
+  return (
+    <article className={`row ${waiting ? `edge-${risk.level}` : ''}`} data-request={id}>
+      <div className="row-badges">
+        {waiting ? <RiskBadge risk={risk} /> : <StateBadge state={state} />}
+        {mode ? <span className="badge">{modeWords[mode]}</span> : null}
+        {row.kind === 'step_up' ? <span className="badge">Step-up</span> : null}
+        {row.part ? (
+          <span className="badge">
+            Part {row.part.number} of {row.part.of}
+          </span>
+        ) : null}
+        {row.reopened ? <span className="badge risk-medium">Asked again</span> : null}
+        <span className="row-time">
+          {waiting ? (
+            <>
+              answer within <Countdown iso={row.expires_at} />
+            </>
+          ) : (
+            <Ago iso={row.changed_at} />
+          )}
+        </span>
+      </div>
+      <h3 className="row-title">
+        <Link to={`/console/requests/${id}`}>
+          <Visible text={subject} />
+        </Link>
+      </h3>
+      <ul className="lines brief">
+        {lines.slice(0, mostLines).map((line, n) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: lines have no identity, and never change place
+          <li key={n}>
+            <Visible text={line} />
+          </li>
+        ))}
+        {lines.length > mostLines ? <li className="more-lines">and {lines.length - mostLines} more lines</li> : null}
+      </ul>
+      {waiting ? <RiskReasons risk={risk} /> : null}
+      {waiting && row.quorum !== null && row.quorum > 1 ? (
+        <p className="row-note">
+          Signed by {row.signed_by.length} of {row.quorum}
+          {row.signed_by.length > 0 ? (
+            <>
+              : <Visible text={row.signed_by.join(', ')} />
+            </>
+          ) : null}
+        </p>
+      ) : null}
+    </article>
+  )
+}
+
+/** The browser asks only when somebody clicks: so nobody is asked who did not want it. */
+function NotifyMe() {
+  const [permission, setPermission] = useState(() => ('Notification' in window ? Notification.permission : 'denied'))
+  if (permission !== 'default') return null
+  const ask = async () => setPermission(await Notification.requestPermission())
+  return (
+    <button type="button" className="quiet" onClick={ask}>
+      Notify me while this is open
+    </button>
+  )
+}

@@ -1,0 +1,278 @@
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { api, Problem } from '../api.ts'
+import { Link } from '../router.tsx'
+import type { AccessDetail, Me, Narrowed, RequestDetail } from '../types.ts'
+import {
+  AgentName,
+  Card,
+  Empty,
+  Facts,
+  Failed,
+  Lines,
+  Loading,
+  modeWords,
+  RiskBadge,
+  RiskReasons,
+  StateBadge,
+  whyNotWords,
+} from '../ui/parts.tsx'
+import { Ago, Countdown, When } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
+import { DenyDialog, StatementDialog } from './answer-dialogs.tsx'
+import { Earlier, Prose, Similar, WhoAsks } from './evidence.tsx'
+import { Limits } from './limits.tsx'
+import { NarrowEditor } from './narrow-editor.tsx'
+import { RegistryDiff } from './registry-diff.tsx'
+
+/** One request, and the three answers to it. */
+export function RequestPage({ id, me }: { id: string; me: Me }) {
+  const detail = useQuery({
+    queryKey: ['request', id],
+    queryFn: () => api<RequestDetail | { kind: null }>(`/requests/${encodeURIComponent(id)}`),
+  })
+  if (detail.error instanceof Problem && detail.error.status === 404)
+    return (
+      <Empty title="There is no such request.">
+        <p>
+          <Link to="/console/inbox">Back to the inbox</Link>
+        </p>
+      </Empty>
+    )
+  if (detail.error) return <Failed error={detail.error} />
+  if (!detail.data) return <Loading />
+  if (detail.data.kind === null) return <Empty title="This request is older than what is still known." />
+  return <Request request={detail.data} me={me} />
+}
+
+type Asking = { kind: 'approve'; narrowed: Narrowed } | { kind: 'deny' }
+
+function Request({ request, me }: { request: RequestDetail; me: Me }) {
+  const [asking, setAsking] = useState<Asking>()
+  const [narrowing, setNarrowing] = useState(false)
+  const close = () => setAsking(undefined)
+  const answers = (
+    <Answers
+      request={request}
+      onApprove={() => setAsking({ kind: 'approve', narrowed: {} })}
+      onNarrow={() => setNarrowing(true)}
+      onDeny={() => setAsking({ kind: 'deny' })}
+    />
+  )
+  return (
+    <article className="request" data-request={request.id}>
+      <p className="crumb">
+        <Link to="/console/inbox">← Inbox</Link>
+      </p>
+      <Head request={request} />
+      <div className="columns">
+        <div className="column">
+          <Asks request={request} />
+          {narrowing && request.kind === 'access' && request.authority ? (
+            <NarrowEditor
+              authority={request.authority}
+              notAfter={request.not_after}
+              onReview={(narrowed) => setAsking({ kind: 'approve', narrowed })}
+              onCancel={() => setNarrowing(false)}
+            />
+          ) : (
+            answers
+          )}
+          {request.kind === 'registry' ? null : <Prose prose={request.prose} />}
+        </div>
+        <aside className="column side" aria-label="About this request">
+          {request.kind === 'access' ? <Earlier earlier={request.earlier} /> : null}
+          {request.kind === 'access' ? <Similar similar={request.similar} /> : null}
+          <WhoAsks request={request} />
+        </aside>
+      </div>
+      {asking?.kind === 'approve' ? (
+        <StatementDialog request={request} narrowed={asking.narrowed} me={me} onClose={close} />
+      ) : null}
+      {asking?.kind === 'deny' ? <DenyDialog request={request} onClose={close} /> : null}
+    </article>
+  )
+}
+
+function Head({ request }: { request: RequestDetail }) {
+  return (
+    <header className={`request-head ${request.open ? `edge-${request.risk.level}` : ''}`}>
+      <div className="row-badges">
+        {request.open ? <RiskBadge risk={request.risk} /> : <StateBadge state={request.state} />}
+        {request.kind === 'access' ? <span className="badge">{modeWords[request.mode]}</span> : null}
+        {request.kind === 'step_up' ? <span className="badge">Step-up of a living grant</span> : null}
+        {request.kind === 'registry' ? <span className="badge">Registry change</span> : null}
+        {request.kind === 'access' && request.part ? (
+          <span className="badge">
+            Part {request.part.number} of {request.part.of}: rules split what was asked
+          </span>
+        ) : null}
+        <span className="row-time">
+          {request.open ? (
+            <>
+              answer within <Countdown iso={request.expires_at} />
+            </>
+          ) : (
+            <Ago iso={request.changed_at} />
+          )}
+        </span>
+      </div>
+      <h1>
+        {request.kind === 'registry' ? (
+          <>
+            <Visible text={request.proposer} /> proposes: <Visible text={request.subject} />
+          </>
+        ) : (
+          <>
+            <AgentName from={request.from} /> asks: <Visible text={request.subject} />
+          </>
+        )}
+      </h1>
+      <RiskReasons risk={request.risk} />
+    </header>
+  )
+}
+
+/** What is asked, by canonical fields alone. */
+function Asks({ request }: { request: RequestDetail }) {
+  if (request.kind === 'registry')
+    return (
+      <Card title="What would change">
+        <RegistryDiff diff={request.diff} />
+      </Card>
+    )
+  if (request.unexplained.length > 0)
+    return (
+      <Card title="Not inspectable" className="refused">
+        <p>
+          This request says something that the console cannot put into words. Nobody can sign it; deny it, and ask the
+          agent’s owner what it wants.
+        </p>
+        <Lines lines={request.unexplained} />
+      </Card>
+    )
+  if (request.kind === 'step_up') return <StepUp request={request} />
+  return (
+    <>
+      {request.reopened ? (
+        <p className="note warn">
+          It was approved before, but {request.reopened === 'policy_changed' ? 'the policy' : 'a tool'} changed before
+          the grant was made. The earlier signatures count for nothing: look again.
+        </p>
+      ) : null}
+      <Card title="What it asks to do">
+        <PermissionLines request={request} />
+      </Card>
+      <Limits request={request} />
+    </>
+  )
+}
+
+function PermissionLines({ request: { lines, authority, labels } }: { request: AccessDetail }) {
+  const count = authority?.permissions.length ?? 0
+  return (
+    <ul className="lines permissions">
+      {lines.slice(0, count).map((line, n) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: lines have no identity, and never change place
+        <li key={n}>
+          <Visible text={line} />
+          <span className="labels">
+            {(labels[n] ?? ['not described']).map((label) => (
+              <span key={label} className={`label label-${label.replaceAll(' ', '-')}`}>
+                {label.replaceAll('_', ' ')}
+              </span>
+            ))}
+          </span>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up' }> }) {
+  const { action, grant, denial } = request
+  return (
+    <>
+      <Card title="One action, once">
+        <Facts
+          rows={[
+            ['Action', <Visible key="a" text={action.name} />],
+            ['On', <Visible key="r" text={`${action.resource.type} ${action.resource.id}`} />],
+            denial?.reason !== undefined && [
+              'Why it waits',
+              <Visible key="w" text={denial.reason.replaceAll('_', ' ')} />,
+            ],
+            ['Exact action', <code key="d">{action.action_digest}</code>],
+          ]}
+        />
+        <p className="hint">Afterwards the task goes on under the same grant.</p>
+      </Card>
+      <Card title="The grant it belongs to">
+        <Lines lines={grant.lines} />
+        <Facts rows={[grant.not_after !== null && ['Ends', <When key="e" iso={grant.not_after} />]]} />
+      </Card>
+    </>
+  )
+}
+
+function Answers({
+  request,
+  onApprove,
+  onNarrow,
+  onDeny,
+}: {
+  request: RequestDetail
+  onApprove(): void
+  onNarrow(): void
+  onDeny(): void
+}) {
+  const { open, may_approve, may_deny, why_not, rule, signed_by } = request
+  if (!open)
+    return request.kind === 'access' && request.answer?.grant_id ? (
+      <p className="note">
+        Answered by <Visible text={request.answer.by.join(', ')} />
+        {request.answer.narrowed ? ', narrower than asked' : ''}. <Link to="/console/grants">See the grant</Link>
+      </p>
+    ) : (
+      <p className="note">
+        It is closed{request.closed_by === null ? '' : ' by '}
+        {request.closed_by === null ? '' : <Visible text={request.closed_by} />}; nobody can answer it any more.
+      </p>
+    )
+  // What others have signed already is signed again word for word, or not at all.
+  const mayNarrow = may_approve && request.kind === 'access' && rule?.narrowing === true && signed_by.length === 0
+  return (
+    <section className="answers" aria-label="Your answer">
+      {why_not === null ? null : <p className="note warn">{whyNotWords[why_not] ?? why_not}</p>}
+      {rule !== null && rule.quorum > 1 ? (
+        <p className="note">
+          It takes {rule.quorum} people of <Visible text={rule.group ?? 'the approvers'} />; {signed_by.length} signed
+          so far
+          {signed_by.length > 0 ? (
+            <>
+              : <Visible text={signed_by.join(', ')} />
+            </>
+          ) : null}
+          .
+        </p>
+      ) : null}
+      <div className="actions">
+        {may_approve ? (
+          <button type="button" className="primary" onClick={onApprove}>
+            Approve as asked…
+          </button>
+        ) : null}
+        {mayNarrow ? (
+          <button type="button" onClick={onNarrow}>
+            Approve narrower…
+          </button>
+        ) : null}
+        {may_deny ? (
+          <button type="button" className="danger-quiet" onClick={onDeny}>
+            Deny…
+          </button>
+        ) : null}
+      </div>
+    </section>
+  )
+}

@@ -1,0 +1,130 @@
+import { useQuery } from '@tanstack/react-query'
+import { api } from '../api.ts'
+import type { Rule } from '../types.ts'
+import { Empty, Facts, Failed, Loading, modeWords } from '../ui/parts.tsx'
+import { duration } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
+
+/** Who may approve what, in the order in which it is tried. */
+export function RulesPage() {
+  const list = useQuery({
+    queryKey: ['rules'],
+    queryFn: () => api<{ items: Rule[]; policy_set: { hash: string; files: Record<string, string> } | null }>('/rules'),
+  })
+  return (
+    <>
+      <div className="page-head">
+        <h1>Rules</h1>
+        <p className="hint">The first that matches holds. What no rule matches, nobody can approve.</p>
+      </div>
+      {list.isPending ? <Loading /> : null}
+      {list.error ? <Failed error={list.error} /> : null}
+      {list.data?.items.length === 0 ? (
+        <Empty title="There is no rule.">
+          <p>Nobody can approve anything until there is one.</p>
+        </Empty>
+      ) : null}
+      <ol className="cards">
+        {list.data?.items.map((rule) => (
+          <li key={rule.id}>
+            <RuleCard rule={rule} />
+          </li>
+        ))}
+      </ol>
+      {list.data?.policy_set ? (
+        <section className="card below">
+          <h2>Active policy set</h2>
+          <p className="hint">Besides these rules, Cedar policies decide on every single action.</p>
+          <Facts
+            rows={[
+              ['Files', <Visible key="f" text={Object.keys(list.data.policy_set.files).join(', ')} />],
+              ['Hash', <code key="h">{list.data.policy_set.hash}</code>],
+            ]}
+          />
+        </section>
+      ) : null}
+    </>
+  )
+}
+
+function RuleCard({ rule }: { rule: Rule }) {
+  const { approvers, members } = rule
+  const registry = rule.id === 'registry'
+  return (
+    <article className="card">
+      <div className="card-head">
+        <h2>
+          <Visible text={rule.id} />
+        </h2>
+        <span className="badge">{registry ? 'Registry changes' : `Order ${rule.order}`}</span>
+      </div>
+      <p className="sentence">
+        {registry ? 'Changes of the registry' : <Matches match={rule.match} />}{' '}
+        {approvers.quorum === 1 ? 'take one approver' : `take ${approvers.quorum} different approvers`} of{' '}
+        <strong>
+          <Visible text={approvers.group} />
+        </strong>
+        .
+      </p>
+      <Facts
+        rows={[
+          [
+            'In the group now',
+            members.length === 0 ? 'nobody' : <Visible key="m" text={members.map(({ name }) => name).join(', ')} />,
+          ],
+          !registry && [
+            'The owner',
+            rule.owner_may_approve ? 'may approve their own agent' : 'may not approve their own agent',
+          ],
+          !registry && ['Modes', rule.modes.map((mode) => modeWords[mode]).join(', ')],
+          !registry && ['Longest', duration(rule.max_window_seconds)],
+          !registry && ['Narrowing', rule.narrowing ? 'allowed' : 'not allowed'],
+          rule.continuous !== undefined && [
+            'Stays open while',
+            `it attests again every ${rule.continuous.reattest_seconds} s and reports outcomes within ${rule.continuous.outcome_seconds} s`,
+          ],
+        ]}
+      />
+      {members.length < approvers.quorum ? (
+        <p className="note warn">
+          It takes {approvers.quorum} and there {members.length === 1 ? 'is' : 'are'} {members.length}: nothing that it
+          matches can be approved.
+        </p>
+      ) : null}
+    </article>
+  )
+}
+
+const names: Record<string, string> = {
+  agents: 'agents',
+  actions: 'actions',
+  resources: 'resources',
+  labels: 'tools with label',
+  agent_labels: 'agents with label',
+  cost_above: 'costs above',
+}
+
+function Matches({ match }: { match: Record<string, unknown> }) {
+  const given = Object.entries(match).filter(([, value]) => value !== undefined)
+  if (given.length === 0) return 'All requests'
+  return (
+    <>
+      Requests about{' '}
+      {given.map(([member, value], n) => (
+        <span key={member}>
+          {n > 0 ? '; ' : ''}
+          {names[member] ?? member} <Visible text={wordsOf(value)} />
+        </span>
+      ))}
+    </>
+  )
+}
+
+function wordsOf(value: unknown): string {
+  if (Array.isArray(value)) return value.map(wordsOf).join(' or ')
+  if (typeof value === 'object' && value !== null)
+    return Object.entries(value)
+      .map(([key, member]) => `${key} ${wordsOf(member)}`)
+      .join(', ')
+  return String(value)
+}

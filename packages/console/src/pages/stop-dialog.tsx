@@ -1,0 +1,72 @@
+import { useQueryClient } from '@tanstack/react-query'
+import { api } from '../api.ts'
+import { Dialog } from '../ui/dialog.tsx'
+import { useSay } from '../ui/say.tsx'
+import { Visible } from '../ui/visible.tsx'
+import { ReasonField, reasonIn } from './answer-dialogs.tsx'
+
+export interface Stop {
+  kind: 'agent' | 'all' | 'tool-server' | 'approver'
+  target: string
+  name: string
+}
+
+const words: Record<Stop['kind'], { title: string; text: string; action: string }> = {
+  agent: {
+    title: 'Stop this agent',
+    text: 'Every grant of this agent, and everything it passed on, stops at once and for good. What is approved later works again.',
+    action: 'Stop the agent now',
+  },
+  all: {
+    title: 'Stop everything',
+    text: 'Every grant of every agent stops at once and for good. Work goes on only with what is approved after this.',
+    action: 'Stop everything now',
+  },
+  'tool-server': {
+    title: 'Stop this tool server',
+    text: 'Every grant that names a tool of this server stops at once and for good.',
+    action: 'Stop its use now',
+  },
+  approver: {
+    title: 'Void what this person approved',
+    text: 'Every grant that this person signed stops at once and for good.',
+    action: 'Void it now',
+  },
+}
+
+/** More than one grant at once. The issuer declares it; the answer comes when it counts. */
+export function StopDialog({ stop, onClose }: { stop: Stop; onClose(): void }) {
+  const client = useQueryClient()
+  const say = useSay()
+  const { title, text, action } = words[stop.kind]
+  const submit = async (data: FormData) => {
+    if (stop.kind === 'all' && String(data.get('sure')).trim().toLowerCase() !== 'stop')
+      throw new Error('Type “stop” to confirm.')
+    const { revoked_sequence } = await api<{ revoked_sequence: number }>('/stops', {
+      kind: stop.kind,
+      target: stop.target,
+      ...reasonIn(data),
+    })
+    say(`Stopped: revocation ${revoked_sequence} is recorded.`)
+    await client.invalidateQueries({ queryKey: ['grants'] })
+  }
+  return (
+    <Dialog title={title} action={action} danger onSubmit={submit} onClose={onClose}>
+      {stop.name === '' ? null : (
+        <p>
+          <strong>
+            <Visible text={stop.name} />
+          </strong>
+        </p>
+      )}
+      <p>{text}</p>
+      {stop.kind === 'all' ? (
+        <label className="field">
+          <span>Type “stop” to confirm</span>
+          <input name="sure" autoComplete="off" required />
+        </label>
+      ) : null}
+      <ReasonField />
+    </Dialog>
+  )
+}

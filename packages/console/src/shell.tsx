@@ -1,0 +1,120 @@
+import { api } from './api.ts'
+import { Mark } from './app.tsx'
+import { useLive } from './live.ts'
+import { AgentsPage } from './pages/agents.tsx'
+import { GrantsPage } from './pages/grants.tsx'
+import { InboxPage } from './pages/inbox.tsx'
+import { RegistryPage } from './pages/registry.tsx'
+import { RequestPage } from './pages/request.tsx'
+import { RulesPage } from './pages/rules.tsx'
+import { Link, useRoute } from './router.tsx'
+import type { Me } from './types.ts'
+import { problemText } from './ui/dialog.tsx'
+import { useSay } from './ui/say.tsx'
+import { When } from './ui/time.tsx'
+import { Visible } from './ui/visible.tsx'
+
+const places = [
+  ['inbox', 'Inbox'],
+  ['grants', 'Grants'],
+  ['agents', 'Agents'],
+  ['registry', 'Registry'],
+  ['rules', 'Rules'],
+] as const
+
+/** Around every page: where this is, who is there, where else to go, and what everybody must know. */
+export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft(): void }) {
+  const listening = useLive()
+  const say = useSay()
+  const [page = 'inbox', id] = useRoute()
+  const here = page === 'requests' ? 'inbox' : page
+  const leave = async () => {
+    try {
+      await api('/session/end', {})
+      onLeft()
+    } catch (error) {
+      say(problemText(error), 'failed')
+    }
+  }
+  return (
+    <div className="shell">
+      <a className="skip" href="#main">
+        Skip to the content
+      </a>
+      <header className="top">
+        <p className="mark">
+          <Mark /> Bailiwick
+        </p>
+        <p className="where" title="This installation">
+          {me.installation}
+        </p>
+        <p className="who">
+          <span className={`live ${listening ? 'on' : 'off'}`}>{listening ? 'Live' : 'Not live'}</span>
+          <span className="who-name">
+            <Visible text={me.me.name} />
+          </span>
+          <button type="button" className="quiet" onClick={leave}>
+            Sign out
+          </button>
+        </p>
+      </header>
+      <nav className="nav" aria-label="Console">
+        {places.map(([name, title]) => (
+          <Link key={name} to={`/console/${name}`} aria-current={here === name ? 'page' : undefined}>
+            {title}
+            {name === 'inbox' && me.pending > 0 ? (
+              <span className="count">
+                {me.pending}
+                <span className="hidden"> waiting</span>
+              </span>
+            ) : null}
+          </Link>
+        ))}
+      </nav>
+      <main id="main" className="main" tabIndex={-1}>
+        <Banners me={me} stale={stale} />
+        <PageOf page={page} id={id} me={me} />
+      </main>
+    </div>
+  )
+}
+
+function PageOf({ page, id, me }: { page: string; id: string | undefined; me: Me }) {
+  if (page === 'requests' && id !== undefined) return <RequestPage key={id} id={id} me={me} />
+  if (page === 'grants') return <GrantsPage />
+  if (page === 'agents') return <AgentsPage />
+  if (page === 'registry') return <RegistryPage />
+  if (page === 'rules') return <RulesPage />
+  return <InboxPage />
+}
+
+function Banners({ me, stale }: { me: Me; stale: boolean }) {
+  return (
+    <div className="banners">
+      {me.single_operator ? (
+        <p className="banner warn">
+          <strong>Single operator.</strong> One person’s passkey is enough for everything here, approving their own
+          agents included. Not for production.
+        </p>
+      ) : me.people < 2 ? (
+        <p className="banner warn">
+          <strong>Only one approver is enrolled.</strong> Enrol a second one: until then one person alone can change who
+          approves.
+        </p>
+      ) : null}
+      {me.fresh && !stale ? null : (
+        <p className="banner bad">
+          <strong>What you see may be old.</strong> The issuer’s word is not fresh. Approving waits; denying and
+          withdrawing work.
+        </p>
+      )}
+      {me.recoveries.map(({ id, name, approver_id, usable_from }) => (
+        <p key={id} className="banner bad">
+          <strong>Recovery announced.</strong> The root key lets <Visible text={`${name} (${approver_id})`} /> enrol a
+          new passkey from <When iso={usable_from} /> on. If nobody here knows of it, retire recovery{' '}
+          <Visible text={id} /> in the registry now.
+        </p>
+      ))}
+    </div>
+  )
+}

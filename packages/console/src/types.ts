@@ -1,0 +1,275 @@
+// What `/console/api/…` answers, as far as this app reads it (services/approval/src/console).
+
+export type RiskLevel = 'high' | 'medium' | 'low'
+export type Mode = 'per_action' | 'window' | 'continuous'
+export type RequestState = 'absent' | 'pending' | 'approved' | 'denied' | 'expired' | 'cancelled' | 'withdrawn'
+
+export interface Risk {
+  level: RiskLevel
+  score: number
+  reasons: { level: RiskLevel; text: string }[]
+}
+
+export interface AgentView {
+  id: string
+  instance: string
+  name: string | null
+  owner: string | null
+  owner_name: string | null
+  labels: string[]
+  attestor: string | null
+}
+
+export interface RuleView {
+  id: string | null
+  group: string | null
+  quorum: number
+  narrowing: boolean
+}
+
+export interface Part {
+  number: number
+  of: number
+}
+
+export interface RequestRow {
+  id: string
+  kind: 'access' | 'registry' | 'step_up'
+  state: RequestState
+  received_at: string
+  changed_at: string
+  expires_at: string
+  closed_by: string | null
+  from: AgentView | null
+  proposer: string | null
+  subject: string
+  mode: Mode | null
+  lines: string[]
+  risk: Risk
+  part: Part | null
+  reopened: string | null
+  signed_by: string[]
+  quorum: number | null
+  why_not: string | null
+}
+
+export interface Page<T> {
+  items: T[]
+  next?: string
+}
+
+export interface Budget {
+  calls?: number
+  cost?: Record<string, string>
+  egress_bytes?: number
+}
+
+export interface Permission {
+  actions: string[]
+  resource: { type: string; id?: string; id_prefix?: string }
+  max_uses?: number
+}
+
+export interface Authority {
+  task: string
+  permissions: Permission[]
+  budget: Budget
+  max_depth: number
+  max_children: number
+}
+
+export interface Answer {
+  id: string
+  state: RequestState
+  at: string
+  by: string[]
+  narrowed: boolean
+  grant_id: string | null
+}
+
+interface Detail {
+  id: string
+  open: boolean
+  state: RequestState
+  received_at: string
+  changed_at: string
+  expires_at: string
+  closed_by: string | null
+  subject: string
+  lines: string[]
+  risk: Risk
+  rule: RuleView | null
+  signed_by: string[]
+  may_approve: boolean
+  may_deny: boolean
+  why_not: string | null
+}
+
+interface Asked extends Detail {
+  from: AgentView
+  instance_key: string
+  attestation: { kind: string; attested_at: string | null }
+  received_by: 'topic' | 'http'
+  callback: string | null
+  denial: { decision_id: string; reason?: string } | null
+  prose: { text: string; cut: boolean } | null
+  unexplained: string[]
+}
+
+export interface AccessDetail extends Asked {
+  kind: 'access'
+  mode: Mode
+  action_digest: string | null
+  rebind: 'none' | 'attested'
+  not_before: string
+  not_after: string
+  authority: Authority | null
+  labels: (string[] | null)[]
+  part: Part | null
+  reopened: string | null
+  earlier: {
+    id: string
+    state: RequestState
+    received_at: string
+    relation: 'same' | 'narrower' | 'wider' | 'different'
+    added: string[]
+    removed: string[]
+  } | null
+  similar: Answer[]
+  answer: Answer | null
+}
+
+export interface StepUpDetail extends Asked {
+  kind: 'step_up'
+  action: { name: string; resource: { type: string; id: string }; action_digest: string }
+  grant: { id: string; state: string; not_after: string | null; lines: string[] }
+}
+
+export interface EntityDiff {
+  type: string
+  id: string
+  verb: 'register' | 'change' | 'retire'
+  before: unknown
+  after: unknown
+}
+
+export interface RegistryDetail extends Detail {
+  kind: 'registry'
+  proposer: string
+  diff: EntityDiff[]
+}
+
+export type RequestDetail = AccessDetail | StepUpDetail | RegistryDetail
+
+export interface Statement {
+  kind: 'approval' | 'registry' | 'step_up'
+  [member: string]: unknown
+}
+
+export interface Rendered {
+  statement: Statement
+  statement_hash: string
+  rp_id: string
+  allow_credentials: { id: string; type: 'public-key' }[]
+  lines: string[]
+}
+
+export interface Narrowed {
+  authority?: unknown
+  not_after?: string
+}
+
+export interface ApproveAnswer {
+  status: 'endorsed' | 'approved'
+  endorsements?: number
+  grant?: 'active' | 'refused' | 'awaited'
+  applied?: boolean
+}
+
+export interface Link {
+  id: string
+  from: AgentView
+  not_after: string
+  revoked: boolean
+  lines: string[]
+  children: Link[]
+}
+
+export interface Grant {
+  id: string
+  request_id: string
+  state: 'active' | 'suspended' | 'completed' | 'expired' | 'revoked'
+  from: AgentView
+  task: string
+  mode: Mode
+  lines: string[]
+  created_at: string
+  not_after: string
+  approved_by: string[]
+  budget: Budget
+  taken: { calls: number; egress_bytes: number; cost: Record<string, string> }
+  last_used_at: string | null
+  chain: Link[]
+  credentials: number
+  revoked: { sequence: number; reason: string; by: string; kind: string } | null
+  may_withdraw: boolean
+}
+
+export interface Agent {
+  id: string
+  name: string
+  owner: string
+  owner_name: string | null
+  labels: string[]
+  attestor: string
+  instances: string[] | null
+  proactive_requests: boolean
+  pending: number
+  active: number
+}
+
+export interface Rule {
+  id: string
+  order: number
+  match: Record<string, unknown>
+  approvers: { group: string; quorum: number }
+  owner_may_approve: boolean
+  modes: Mode[]
+  max_window_seconds: number
+  narrowing: boolean
+  continuous?: { reattest_seconds: number; outcome_seconds: number }
+  members: { id: string; name: string }[]
+}
+
+export interface RegistryEntry {
+  type: string
+  id: string
+  version: number
+  hash: string | null
+  changed_at: string
+  name: string | null
+}
+
+export interface Recovery {
+  id: string
+  approver_id: string
+  name: string
+  usable_from: string
+}
+
+export interface Hello {
+  enrolled: boolean
+  installation: string
+  single_operator: boolean
+}
+
+export interface Me {
+  me: { id: string; name: string; groups: string[] }
+  now: string
+  installation: string
+  single_operator: boolean
+  people: number
+  fresh: boolean
+  pending: number
+  recoveries: Recovery[]
+}

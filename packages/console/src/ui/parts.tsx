@@ -1,0 +1,148 @@
+import type { ReactNode } from 'react'
+import type { AgentView, Risk, RiskLevel } from '../types.ts'
+import { Visible } from './visible.tsx'
+
+const levels: Record<RiskLevel, string> = { high: 'High risk', medium: 'Medium risk', low: 'Low risk' }
+
+export function RiskBadge({ risk }: { risk: Risk }) {
+  return <span className={`badge risk-${risk.level}`}>{levels[risk.level]}</span>
+}
+
+export function RiskReasons({ risk }: { risk: Risk }) {
+  if (risk.reasons.length === 0) return null
+  return (
+    <ul className="reasons">
+      {risk.reasons.map(({ level, text }) => (
+        <li key={text} className={`reason risk-${level}`}>
+          <Visible text={text} />
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+export function Lines({ lines, label }: { lines: string[]; label?: string }) {
+  return (
+    <ul className="lines" aria-label={label}>
+      {lines.map((line, n) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: lines have no identity, and never change place
+        <li key={n}>
+          <Visible text={line} />
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+export type Row = readonly [string, ReactNode] | false | null | undefined
+
+export function Facts({ rows }: { rows: Row[] }) {
+  return (
+    <dl className="facts">
+      {rows.map((row) =>
+        row ? (
+          <div key={row[0]}>
+            <dt>{row[0]}</dt>
+            <dd>{row[1]}</dd>
+          </div>
+        ) : null,
+      )}
+    </dl>
+  )
+}
+
+export function AgentName({ from }: { from: AgentView }) {
+  return <Visible text={from.name ?? 'An agent that is no longer registered'} />
+}
+
+export function OwnerName({ from }: { from: AgentView }) {
+  return <Visible text={from.owner_name ?? from.owner ?? 'nobody'} />
+}
+
+export function Empty({ title, children }: { title: string; children?: ReactNode }) {
+  return (
+    <div className="empty">
+      <p className="empty-title">{title}</p>
+      {children}
+    </div>
+  )
+}
+
+export function Loading() {
+  return (
+    <p className="loading" aria-busy="true">
+      Loading …
+    </p>
+  )
+}
+
+export function Failed({ error }: { error: unknown }) {
+  return (
+    <p className="note bad" role="alert">
+      <Visible text={error instanceof Error ? error.message : String(error)} />
+    </p>
+  )
+}
+
+export function Card({
+  title,
+  children,
+  aside,
+  className = '',
+}: {
+  title?: ReactNode
+  children: ReactNode
+  aside?: ReactNode
+  className?: string
+}) {
+  return (
+    <section className={`card ${className}`}>
+      {title === undefined ? null : (
+        <div className="card-head">
+          <h2>{title}</h2>
+          {aside}
+        </div>
+      )}
+      {children}
+    </section>
+  )
+}
+
+export const modeWords = {
+  window: 'For a time',
+  per_action: 'One exact action',
+  continuous: 'While it stays proven',
+} as const
+
+export const stateWords: Record<string, string> = {
+  absent: 'Unknown',
+  pending: 'Waiting',
+  approved: 'Approved',
+  denied: 'Denied',
+  expired: 'Expired',
+  cancelled: 'Cancelled',
+  withdrawn: 'Withdrawn',
+  active: 'Active',
+  suspended: 'Suspended',
+  completed: 'Completed',
+  revoked: 'Revoked',
+}
+
+export function StateBadge({ state }: { state: string }) {
+  return <span className={`badge state-${state}`}>{stateWords[state] ?? state}</span>
+}
+
+export const attestorWords: Record<string, string> = {
+  registered_key: 'Registered key',
+  jwt_svid: 'SPIFFE JWT-SVID',
+  oidc: 'OIDC workload token',
+  join_token: 'Join token (development)',
+}
+
+export const whyNotWords: Record<string, string> = {
+  approval_rule_missing: 'No rule says who may approve this. It can only be denied.',
+  approver_not_in_group: 'You are not in the group that answers this.',
+  approver_is_owner: 'You own this agent; somebody else must answer.',
+  request_not_inspectable:
+    'Not inspectable: it says something that this console cannot explain. It can only be denied.',
+}

@@ -1,0 +1,51 @@
+import { useEffect, useState } from 'react'
+import { serverNow } from '../api.ts'
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+
+export function When({ iso }: { iso: string }) {
+  const time = new Date(iso)
+  const today = time.toDateString() === new Date().toDateString()
+  return (
+    <time dateTime={iso} title={iso}>
+      {today ? clock.format(time) : day.format(time)}
+    </time>
+  )
+}
+
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${seconds} s`
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 60) return `${minutes} min`
+  const hours = Math.floor(minutes / 60)
+  if (hours >= 48) return `${Math.round(hours / 24)} days`
+  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`
+}
+
+function useNow(): number {
+  const [now, setNow] = useState(serverNow)
+  useEffect(() => {
+    const timer = setInterval(() => setNow(serverNow()), 1000)
+    return () => clearInterval(timer)
+  }, [])
+  return now
+}
+
+export function Countdown({ iso }: { iso: string }) {
+  const seconds = Math.round((Date.parse(iso) - useNow()) / 1000)
+  return (
+    <time dateTime={iso} title={iso} className={seconds < 300 ? 'soon' : undefined}>
+      {seconds <= 0 ? 'over' : duration(seconds)}
+    </time>
+  )
+}
+
+export function Ago({ iso }: { iso: string }) {
+  const seconds = Math.max(0, Math.round((useNow() - Date.parse(iso)) / 1000))
+  return (
+    <time dateTime={iso} title={iso}>
+      {seconds < 5 ? 'just now' : `${duration(seconds)} ago`}
+    </time>
+  )
+}

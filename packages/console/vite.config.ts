@@ -1,0 +1,17 @@
+import { defineConfig } from 'vite'
+
+// JSX and types are Vite's own; no plug-in. Everything that is loaded is a file of ours: the page's content security policy
+// lets nothing else run.
+export default defineConfig({
+  root: import.meta.dirname,
+  base: '/console/',
+  build: {
+    outDir: 'dist',
+    emptyOutDir: true,
+    target: 'es2023',
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+    sourcemap: false,
+    reportCompressedSize: false,
+  },
+})

@@ -1,0 +1,88 @@
+/** What places an item: higher rank first, then newer, then by id. */
+export interface Place {
+  rank: number
+  /** ms since the epoch. */
+  at: number
+  id: string
+}
+
+/** Items in the order in which people read them. Kept by insertion: no page sorts what ten thousand agents asked. */
+export class Ordered<T extends Place> {
+  readonly #items: T[] = []
+
+  get size(): number {
+    return this.#items.length
+  }
+
+  get last(): T | undefined {
+    return this.#items.at(-1)
+  }
+
+  add(item: T): void {
+    this.#items.splice(this.#firstNotBefore(item), 0, item)
+  }
+
+  remove(place: Place): void {
+    const at = this.#firstNotBefore(place)
+    if (this.#items[at]?.id === place.id) this.#items.splice(at, 1)
+  }
+
+  /** All that come after a place; all, without one. */
+  *after(place: Place | undefined): Generator<T> {
+    let at = place === undefined ? 0 : this.#firstNotBefore(place)
+    if (place !== undefined && this.#items[at]?.id === place.id) at++
+    for (; at < this.#items.length; at++) yield this.#items[at] as T
+  }
+
+  #firstNotBefore(place: Place): number {
+    let [low, high] = [0, this.#items.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (before(this.#items[middle] as T, place)) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
+
+function before(a: Place, b: Place): boolean {
+  if (a.rank !== b.rank) return a.rank > b.rank
+  if (a.at !== b.at) return a.at > b.at
+  return a.id < b.id
+}
+
+export const pageSize = 50
+/** A filter that matches little looks at so many, then hands the rest to the next page: no call holds the process up. */
+const mostLookedAt = 20_000
+
+export interface Page<T> {
+  items: T[]
+  /** Where the next page begins; absent at the end. */
+  next?: string
+}
+
+/** The next items that `show` has something for. */
+export function pageOf<T extends Place, V>(
+  list: Ordered<T>,
+  cursor: string | undefined,
+  show: (item: T) => V | undefined,
+): Page<V> {
+  const items: V[] = []
+  let looked = 0
+  for (const item of list.after(cursor === undefined ? undefined : placeIn(cursor))) {
+    const view = show(item)
+    if (view !== undefined) items.push(view)
+    if (items.length === pageSize || ++looked === mostLookedAt) return { items, next: cursorOf(item) }
+  }
+  return { items }
+}
+
+/** A cursor is a place, and no more secret than the list. */
+export const cursorPattern = /^-?\d{1,9}_\d{1,16}_[0-9A-Za-z_-]{1,120}$/
+
+const cursorOf = ({ rank, at, id }: Place): string => `${rank}_${at}_${id}`
+
+function placeIn(cursor: string): Place {
+  const [rank = '', at = '', ...id] = cursor.split('_')
+  return { rank: Number(rank), at: Number(at), id: id.join('_') }
+}

@@ -1,0 +1,96 @@
+import type { Approval } from '../context.ts'
+import { agentIdOf } from '../requests.ts'
+import type { RequestIndex } from './request-index.ts'
+import { says, spelled } from './words.ts'
+
+const recoveryWaitMs = 24 * 3600 * 1000
+const mostShown = 500
+
+/** Agents by name, with what they hold and wait for. */
+export function listAgents({ projection }: Approval, { q }: { q?: string | undefined }) {
+  const { registry, grants, requests } = projection.ledger
+  const count = (ids: Iterable<string>) => {
+    const counted = new Map<string, number>()
+    for (const id of ids) counted.set(id, (counted.get(id) ?? 0) + 1)
+    return counted
+  }
+  const pending = count(
+    [...requests.requests.values()].flatMap(({ state, received }) =>
+      state === 'pending' && received !== undefined && received.kind !== 'registry' ? [agentIdOf(received.agent)] : [],
+    ),
+  )
+  const active = count(
+    [...grants.trees.values()].flatMap(({ state, grant }) => (state === 'active' ? [agentIdOf(grant.agent)] : [])),
+  )
+  const agents = registry
+    .all('agent')
+    .filter(({ id, name, owner, labels }) => says(q, id, name, owner, ...labels))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+  return {
+    total: agents.length,
+    items: agents.slice(0, mostShown).map(({ id, name, owner, labels, attestor, proactive_requests }) => ({
+      id,
+      name,
+      owner,
+      owner_name: registry.get('approver', owner)?.name ?? null,
+      labels,
+      attestor: attestor.kind,
+      instances: attestor.kind === 'registered_key' ? attestor.keys.map(({ instance }) => instance) : null,
+      proactive_requests,
+      pending: pending.get(id) ?? 0,
+      active: active.get(id) ?? 0,
+    })),
+  }
+}
+
+/** Rules in the order in which they are tried. */
+export function listRules({ projection }: Approval) {
+  const { registry } = projection.ledger
+  const members = (group: string) =>
+    registry.approvers.filter(({ groups }) => groups.includes(group)).map(({ id, name }) => ({ id, name }))
+  return {
+    policy_set: registry.policySet ?? null,
+    items: registry.rules
+      .sort((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
+      .map((rule) => ({ ...rule, members: members(rule.approvers.group) })),
+  }
+}
+
+/** What the registry holds besides keys of services: newest changes first. */
+export function listEntities({ projection }: Approval, index: RequestIndex, { q }: { q?: string | undefined }) {
+  const entities = projection.ledger.registry
+    .records()
+    .filter(
+      ({ type, id, value }) =>
+        type !== 'service-key' && value !== undefined && says(q, type, id, 'name' in value ? value.name : undefined),
+    )
+    .sort((a, b) => b.changedAt - a.changedAt)
+  return {
+    total: entities.length,
+    pending: index.open.size,
+    items: entities.slice(0, mostShown).map(({ type, id, version, hash, changedAt, value }) => ({
+      type,
+      id,
+      version,
+      hash: hash ?? null,
+      changed_at: spelled(changedAt),
+      name: value !== undefined && 'name' in value ? value.name : null,
+    })),
+  }
+}
+
+/** Recoveries that the root key announced, and anybody enrolled can still stop. */
+export function pendingRecoveries({ projection }: Approval) {
+  return projection.ledger.registry.records().flatMap(({ type, value, changedAt }) =>
+    type === 'recovery' && value !== undefined && 'approver_id' in value
+      ? [
+          {
+            id: value.id,
+            approver_id: value.approver_id,
+            name: value.name,
+            usable_from: spelled(changedAt + recoveryWaitMs),
+          },
+        ]
+      : [],
+  )
+}

@@ -1,0 +1,139 @@
+import { grantIdOf } from '@bailiwick/approval-statement'
+import { describe, narrows } from '@bailiwick/authority'
+import type { Approver } from '@bailiwick/contracts'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Approval } from '../context.ts'
+import { unexplained } from '../inspect.ts'
+import { diffOf } from '../propose-change.ts'
+import { type AccessAsk, requestNamed, type StepUpAsk } from '../requests.ts'
+import { authorityOf, mayRefuse, whyNotApproveChange } from '../who-may-answer.ts'
+import type { RequestIndex } from './request-index.ts'
+import { linesOf, ruleOf, subjectOf, whyNot } from './request-list.ts'
+import { labelsOf, riskOf } from './risk.ts'
+import { agentView, orNothing, proseOf, signersOf, spelled } from './words.ts'
+
+const mostSimilar = 5
+
+/** Everything that a person needs to answer one request, in one answer. */
+export function requestDetail(approval: Approval, index: RequestIndex, me: Approver, id: string) {
+  const record = requestNamed(approval, id)
+  const ask = record.received
+  if (ask === undefined) return { id, state: record.state, kind: null }
+  const why = whyNot(approval, me, ask)
+  const open = record.state === 'pending' && approval.clock.now() < Date.parse(ask.expires_at)
+  const common = {
+    id,
+    open,
+    state: record.state,
+    received_at: spelled(record.receivedAt),
+    changed_at: spelled(record.changedAt),
+    expires_at: ask.expires_at,
+    closed_by: record.closedBy ?? null,
+    subject: subjectOf(ask),
+    lines: linesOf(ask),
+    risk: riskOf(approval.projection.ledger.registry, ask),
+    rule: ruleOf(approval, ask) ?? null,
+    signed_by: signersOf(approval, record),
+    may_approve: open && why === undefined,
+    why_not: why ?? null,
+  }
+  if (ask.kind === 'registry') {
+    const diff = ask.entities.map((entity) => diffOf(approval, entity))
+    const mayDeny = open && whyNotApproveChange(approval, me, ask) === undefined
+    return { ...common, kind: ask.kind, proposer: ask.proposer, diff, may_deny: mayDeny }
+  }
+  return {
+    ...common,
+    from: agentView(approval, ask.agent),
+    instance_key: ask.instance_key,
+    attestation: attestationOf(ask),
+    received_by: ask.received_by,
+    callback: ask.callback ?? null,
+    denial: ask.denial ?? null,
+    prose: proseOf(approval, ask.purpose),
+    unexplained: unexplained(ask),
+    ...(ask.kind === 'access' ? accessDetail(approval, index, me, record, ask) : stepUpDetail(approval, ask)),
+  }
+}
+
+/** How the workload showed what it is. Before there was more, it was a registered key. */
+function attestationOf({ attestation }: AccessAsk | StepUpAsk) {
+  return { kind: attestation?.kind ?? 'registered_key', attested_at: attestation?.attested_at ?? null }
+}
+
+function accessDetail(approval: Approval, index: RequestIndex, me: Approver, record: RequestRecord, ask: AccessAsk) {
+  const authority = orNothing(() => authorityOf(ask.authority))
+  return {
+    kind: ask.kind,
+    mode: ask.mode,
+    action_digest: ask.action_digest ?? null,
+    rebind: ask.rebind,
+    not_before: ask.not_before,
+    not_after: ask.not_after,
+    authority: authority ?? null,
+    labels: authority?.permissions.map((each) => labelsOf(approval.projection.ledger.registry, each) ?? null) ?? [],
+    part: ask.item ? { number: ask.item.index + 1, of: ask.item.count } : null,
+    reopened: ask.reopened ?? null,
+    earlier: orNothing(() => earlierOf(index, ask)) ?? null,
+    similar: index
+      .ofSameKind(ask)
+      .slice(0, mostSimilar)
+      .map((other) => answerOf(approval, other)),
+    answer: record.approved ? answerOf(approval, record) : null,
+    may_deny: record.state === 'pending' && (orNothing(() => mayRefuse(approval, me, ask)) ?? false),
+  }
+}
+
+/** The newest other request of this agent for this task, and what this one asks that it did not. */
+function earlierOf(index: RequestIndex, ask: AccessAsk) {
+  const earlier = index.ofSameTask(ask)[0]
+  if (earlier?.received?.kind !== 'access') return undefined
+  const [now, then] = [authorityOf(ask.authority), authorityOf(earlier.received.authority)]
+  const [nowLines, thenLines] = [describe(now), describe(then)]
+  const [within, around] = [narrows(now, then).narrower, narrows(then, now).narrower]
+  return {
+    id: earlier.id,
+    state: earlier.state,
+    received_at: spelled(earlier.receivedAt),
+    relation: within && around ? 'same' : within ? 'narrower' : around ? 'wider' : 'different',
+    added: nowLines.filter((line) => !thenLines.includes(line)),
+    removed: thenLines.filter((line) => !nowLines.includes(line)),
+  }
+}
+
+/** What became of a request. */
+function answerOf({ projection }: Approval, { id, state, changedAt, closedBy, approved, received }: RequestRecord) {
+  const { registry } = projection.ledger
+  const statement = approved?.statement.kind === 'approval' ? approved.statement : undefined
+  const asked = received?.kind === 'access' ? received : undefined
+  const signers = approved?.assertions.map((each) => registry.passkey(each.credential_id)?.approver.id ?? 'unknown')
+  const narrowed =
+    statement !== undefined &&
+    asked !== undefined &&
+    (statement.not_after !== asked.not_after ||
+      !narrows(authorityOf(asked.authority), authorityOf(statement.authority)).narrower)
+  return {
+    id,
+    state,
+    at: spelled(changedAt),
+    by: signers ?? (closedBy === undefined ? [] : [closedBy]),
+    narrowed,
+    grant_id: statement && approved ? grantIdOf(approved.statement_hash) : null,
+  }
+}
+
+function stepUpDetail({ projection }: Approval, ask: StepUpAsk) {
+  const tree = projection.ledger.grants.trees.get(ask.grant_id)
+  const lines = tree && orNothing(() => describe(authorityOf(tree.grant.authority)))
+  return {
+    kind: ask.kind,
+    action: ask.action,
+    grant: {
+      id: ask.grant_id,
+      state: tree?.state ?? 'absent',
+      not_after: tree?.grant.not_after ?? null,
+      lines: lines ?? [],
+    },
+    may_deny: false,
+  }
+}

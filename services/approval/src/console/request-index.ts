@@ -1,0 +1,120 @@
+import { type Authority, parseAuthority } from '@bailiwick/authority'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Approval } from '../context.ts'
+import { type AccessAsk, agentIdOf } from '../requests.ts'
+import { Ordered, type Place } from './ordered.ts'
+import { riskOf } from './risk.ts'
+
+export interface RequestEntry extends Place {
+  open: boolean
+  /** Under which it is related to others: its task, and what it does. None of what is no access request. */
+  alike: string[]
+}
+
+/** How many earlier requests of one kind are remembered for comparison. */
+const mostAlike = 50
+
+/** Requests in the order of the inbox (riskiest, then newest), and answered ones newest first, kept while they change. */
+export class RequestIndex implements Disposable {
+  readonly open = new Ordered<RequestEntry>()
+  readonly answered = new Ordered<RequestEntry>()
+  readonly #approval: Approval
+  readonly #entries = new Map<string, RequestEntry>()
+  readonly #alike = new Map<string, string[]>()
+  readonly #stop: () => void
+
+  constructor(approval: Approval) {
+    this.#approval = approval
+    const { projection } = approval
+    this.#takeAll()
+    this.#stop = projection.onFact(({ topic, verdict, event }) => {
+      if (verdict !== 'counts') return
+      if (topic === 'registry.v1' && event.type.startsWith('tool-server.')) this.#takeAll()
+      if (topic !== 'approvals.v1' || !('request_id' in event.data)) return
+      const record = projection.ledger.requests.requests.get(event.data.request_id as string)
+      if (record) this.#take(record)
+    })
+  }
+
+  /** Also when tools get other labels, by which the inbox is ordered. */
+  #takeAll(): void {
+    for (const record of this.#approval.projection.ledger.requests.requests.values()) this.#take(record)
+  }
+
+  #take(record: RequestRecord): void {
+    const { registry, requests } = this.#approval.projection.ledger
+    const known = this.#entries.get(record.id)
+    if (known) this.#listOf(known).remove(known)
+    const { received, state, id } = record
+    if (received === undefined) return // this reader started after it, and can say nothing of it
+    const open = state === 'pending'
+    const entry: RequestEntry = {
+      id,
+      open,
+      rank: open ? riskOf(registry, received).score : 0,
+      at: open ? (record.receivedAt ?? 0) : record.changedAt,
+      alike: known?.alike ?? (received.kind === 'access' ? alikeKeys(received) : []),
+    }
+    this.#entries.set(id, entry)
+    this.#listOf(entry).add(entry)
+    if (!known) for (const key of entry.alike) this.#relate(key, id)
+    // The ledger forgets what ended long ago: so does this.
+    for (let { last } = this.answered; last && !requests.requests.has(last.id); last = this.answered.last)
+      this.#forget(last)
+  }
+
+  #listOf({ open }: RequestEntry): Ordered<RequestEntry> {
+    return open ? this.open : this.answered
+  }
+
+  #relate(key: string, id: string): void {
+    const ids = this.#alike.get(key) ?? []
+    ids.push(id)
+    if (ids.length > mostAlike) ids.shift()
+    this.#alike.set(key, ids)
+  }
+
+  #forget(entry: RequestEntry): void {
+    this.answered.remove(entry)
+    this.#entries.delete(entry.id)
+    for (const key of entry.alike) {
+      const left = this.#alike.get(key)?.filter((id) => id !== entry.id) ?? []
+      if (left.length === 0) this.#alike.delete(key)
+      else this.#alike.set(key, left)
+    }
+  }
+
+  /** Other requests of this agent for the same task, newest first. */
+  ofSameTask(ask: AccessAsk): RequestRecord[] {
+    return this.#others(ask, 0)
+  }
+
+  /** Other requests of this agent to do the same things, whatever the task is called, newest first. */
+  ofSameKind(ask: AccessAsk): RequestRecord[] {
+    return this.#others(ask, 1)
+  }
+
+  #others(ask: AccessAsk, key: 0 | 1): RequestRecord[] {
+    const { requests } = this.#approval.projection.ledger.requests
+    const ids = this.#alike.get(this.#entries.get(ask.request_id)?.alike[key] ?? '') ?? []
+    return ids.toReversed().flatMap((id) => (id === ask.request_id ? [] : (requests.get(id) ?? [])))
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop()
+  }
+}
+
+const taskKey = ({ agent }: AccessAsk, { task }: Authority) => JSON.stringify(['task', agentIdOf(agent), task])
+
+function kindKey({ agent }: AccessAsk, { permissions }: Authority): string {
+  const done = permissions.flatMap(({ actions, resource: { type, id, id_prefix } }) =>
+    actions.map((action) => JSON.stringify([action, type, id ?? null, id_prefix ?? null])),
+  )
+  return JSON.stringify(['kind', agentIdOf(agent), ...new Set(done.sort())])
+}
+
+function alikeKeys(ask: AccessAsk): string[] {
+  const parsed = parseAuthority(ask.authority)
+  return parsed.ok ? [taskKey(ask, parsed.authority), kindKey(ask, parsed.authority)] : []
+}

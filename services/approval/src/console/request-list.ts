@@ -1,0 +1,127 @@
+import { describe, parseAuthority } from '@bailiwick/authority'
+import type { Approver } from '@bailiwick/contracts'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Approval } from '../context.ts'
+import { unexplained } from '../inspect.ts'
+import { type AccessAsk, agentIdOf, type RegistryAsk, type StepUpAsk } from '../requests.ts'
+import { registryRule, ruleFor, whyNotApprove, whyNotApproveChange } from '../who-may-answer.ts'
+import { type Page, pageOf } from './ordered.ts'
+import type { RequestIndex } from './request-index.ts'
+import { riskOf } from './risk.ts'
+import { agentView, orNothing, says, signersOf, spelled } from './words.ts'
+
+export interface RequestFilter {
+  state: 'pending' | 'answered'
+  kind?: 'access' | 'registry' | 'step_up' | undefined
+  /** An agent's id, of any instance. */
+  agent?: string | undefined
+  q?: string | undefined
+  cursor?: string | undefined
+}
+
+type Ask = AccessAsk | RegistryAsk | StepUpAsk
+
+/** One page of requests: riskiest first while they wait, newest first afterwards. */
+export function listRequests(approval: Approval, index: RequestIndex, me: Approver, filter: RequestFilter) {
+  const { requests } = approval.projection.ledger.requests
+  const now = approval.clock.now()
+  const page: Page<unknown> = pageOf(
+    filter.state === 'pending' ? index.open : index.answered,
+    filter.cursor,
+    ({ id }) => {
+      const record = requests.get(id)
+      const ask = record?.received
+      if (!record || !ask || !matches(approval, record, ask, filter)) return undefined
+      if (filter.state === 'pending' && Date.parse(ask.expires_at) <= now) return undefined
+      return rowOf(approval, me, record, ask)
+    },
+  )
+  return { ...page, pending: index.open.size }
+}
+
+function matches(approval: Approval, { id }: RequestRecord, ask: Ask, { kind, agent, q }: RequestFilter): boolean {
+  if (kind !== undefined && ask.kind !== kind) return false
+  if (ask.kind === 'registry')
+    return agent === undefined && says(q, id, ask.proposer, ...ask.entities.map((each) => `${each.type} ${each.id}`))
+  if (agent !== undefined && agentIdOf(ask.agent) !== agent) return false
+  if (q === undefined) return true
+  const { name, owner } = agentView(approval, ask.agent)
+  return says(q, id, ask.agent, name, owner, subjectOf(ask))
+}
+
+function rowOf(approval: Approval, me: Approver, record: RequestRecord, ask: Ask) {
+  const { id, state, receivedAt, changedAt, closedBy } = record
+  return {
+    id,
+    kind: ask.kind,
+    state,
+    received_at: spelled(receivedAt),
+    changed_at: spelled(changedAt),
+    expires_at: ask.expires_at,
+    closed_by: closedBy ?? null,
+    from: ask.kind === 'registry' ? null : agentView(approval, ask.agent),
+    proposer: ask.kind === 'registry' ? ask.proposer : null,
+    subject: subjectOf(ask),
+    mode: ask.kind === 'access' ? ask.mode : null,
+    lines: linesOf(ask),
+    risk: riskOf(approval.projection.ledger.registry, ask),
+    part: ask.kind === 'access' && ask.item ? { number: ask.item.index + 1, of: ask.item.count } : null,
+    reopened: ask.kind === 'access' ? (ask.reopened ?? null) : null,
+    signed_by: signersOf(approval, record),
+    quorum: ruleOf(approval, ask)?.quorum ?? null,
+    why_not: whyNot(approval, me, ask) ?? null,
+  }
+}
+
+/** What it is about, in one line: canonical fields, none of the agent's prose. */
+export function subjectOf(ask: Ask): string {
+  if (ask.kind === 'registry') {
+    const [first] = linesOf(ask)
+    return ask.entities.length === 1 ? (first ?? '') : `${ask.entities.length} registry entries`
+  }
+  if (ask.kind === 'step_up') return `${ask.action.name} on ${ask.action.resource.type} ${ask.action.resource.id}`
+  const parsed = parseAuthority(ask.authority)
+  return parsed.ok ? parsed.authority.task : 'a task that nobody here can explain'
+}
+
+/** What it asks, line by line, in plain words. */
+export function linesOf(ask: Ask): string[] {
+  if (ask.kind === 'registry')
+    return ask.entities.map(({ type, id, value, before }) => {
+      const verb = value === undefined ? 'Retire' : before === undefined ? 'Register' : 'Change'
+      return `${verb} ${type} ${id}`
+    })
+  if (ask.kind === 'step_up') return [`Once more: ${subjectOf(ask)}`]
+  const parsed = parseAuthority(ask.authority)
+  return parsed.ok ? describe(parsed.authority).slice(1) : []
+}
+
+export interface RuleView {
+  id: string | null
+  group: string | null
+  quorum: number
+  narrowing: boolean
+}
+
+/** The rule that this is answered by now; undefined: nobody can approve it. */
+export function ruleOf(approval: Approval, ask: Ask): RuleView | undefined {
+  if (ask.kind === 'registry') {
+    const { group, quorum } = registryRule(approval)
+    return { id: group === undefined ? null : 'registry', group: group ?? null, quorum, narrowing: false }
+  }
+  if (ask.kind === 'step_up') return undefined
+  const parsed = parseAuthority(ask.authority)
+  if (!parsed.ok) return undefined
+  const rule = orNothing(() => ruleFor(approval, ask.agent, parsed.authority))
+  return rule && { id: rule.id, group: rule.approvers.group, quorum: rule.approvers.quorum, narrowing: rule.narrowing }
+}
+
+/** Why this person cannot approve it, as an error code. */
+export function whyNot(approval: Approval, me: Approver, ask: Ask): string | undefined {
+  if (ask.kind === 'registry') return whyNotApproveChange(approval, me, ask)
+  if (unexplained(ask).length > 0) return 'request_not_inspectable'
+  if (ask.kind === 'step_up') return 'approval_rule_missing'
+  const parsed = parseAuthority(ask.authority)
+  const rule = parsed.ok ? orNothing(() => ruleFor(approval, ask.agent, parsed.authority)) : undefined
+  return rule === undefined ? 'approval_rule_missing' : whyNotApprove(approval, me, ask, rule)
+}

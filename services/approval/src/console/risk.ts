@@ -1,0 +1,108 @@
+import { type Authority, type Permission, parseAuthority } from '@bailiwick/authority'
+import type { ToolServer } from '@bailiwick/contracts'
+import type { RegistryState } from '@bailiwick/projection'
+import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
+
+export type RiskLevel = 'high' | 'medium' | 'low'
+export interface Risk {
+  level: RiskLevel
+  /** Orders the inbox; it means nothing else. */
+  score: number
+  /** Why, worst first, in words for people. */
+  reasons: { level: RiskLevel; text: string }[]
+}
+type Reason = Risk['reasons'][number]
+
+const weights: Record<RiskLevel, number> = { high: 1000, medium: 10, low: 1 }
+const longWindowMs = 4 * 3600 * 1000
+
+/** Who may approve, what policy says: whoever changes these changes everything else. */
+const governing: readonly string[] = ['approver', 'rule', 'policy-set', 'service-key', 'recovery']
+
+/** How much an ask could do, by what is declared alone: a help to order the inbox, never a reason to approve. */
+export function riskOf(registry: RegistryState, ask: AccessAsk | RegistryAsk | StepUpAsk): Risk {
+  if (ask.kind === 'access') return rated(accessReasons(registry, ask))
+  if (ask.kind === 'step_up') return rated([{ level: 'high', text: 'The task waits: a policy wants a person’s word' }])
+  const govern = ask.entities.some(({ type }) => governing.includes(type))
+  return rated([
+    ...when(govern, 'high', 'Changes who may approve, or by which rules'),
+    ...when(losesWarning(registry, ask), 'high', 'Takes a warning off a tool'),
+    { level: 'medium', text: 'Changes what the registry says' },
+  ])
+}
+
+function rated(reasons: Reason[]): Risk {
+  const worstFirst = reasons.toSorted((a, b) => weights[b.level] - weights[a.level])
+  const score = worstFirst.reduce((sum, { level }) => sum + weights[level], 0)
+  return { level: worstFirst[0]?.level ?? 'low', score: Math.min(score, 999_999), reasons: worstFirst }
+}
+
+function accessReasons(registry: RegistryState, ask: AccessAsk): Reason[] {
+  const parsed = parseAuthority(ask.authority)
+  if (!parsed.ok) return [{ level: 'high', text: 'Says what nobody here can explain' }]
+  const { authority } = parsed
+  const labels = new Set(authority.permissions.flatMap((permission) => labelsOf(registry, permission) ?? []))
+  return [...labelReasons(labels), ...strangers(registry, authority), ...limitReasons(authority, ask)]
+}
+
+/** Rules and policies see a tool by its labels: whoever takes one off makes the tool look harmless. */
+function losesWarning(registry: RegistryState, { entities }: RegistryAsk): boolean {
+  return entities.some((entity) => {
+    if (entity.type !== 'tool-server') return false
+    const now = (entity.value as ToolServer | undefined)?.tools ?? {}
+    const { tools: then = {} } = registry.get('tool-server', entity.id) ?? {}
+    return Object.entries(then).some(([tool, { labels }]) => {
+      const kept = Object.hasOwn(now, tool) ? now[tool]?.labels : undefined
+      return kept !== undefined && labels.some((label) => warns(label) && !kept.includes(label))
+    })
+  })
+}
+
+const warns = (label: string) => labelWords[label] !== undefined && labelWords[label].level !== 'low'
+
+const labelWords: Readonly<Record<string, Reason>> = {
+  destructive: { level: 'high', text: 'Can destroy data' },
+  external_send: { level: 'high', text: 'Can send data outside' },
+  reads_untrusted: { level: 'medium', text: 'Reads what strangers wrote' },
+  writes: { level: 'low', text: 'Changes data' },
+  reads_private: { level: 'low', text: 'Reads private data' },
+}
+
+function labelReasons(labels: ReadonlySet<string>): Reason[] {
+  const reasons = [...labels].flatMap((label) => labelWords[label] ?? [])
+  const leak = ['reads_private', 'reads_untrusted', 'external_send'].every((label) => labels.has(label))
+  // Whoever reads a stranger's words beside secrets, and can send, can be talked into sending them.
+  return leak ? [{ level: 'high', text: 'Could be talked into leaking private data' }, ...reasons] : reasons
+}
+
+function strangers(registry: RegistryState, { permissions }: Authority): Reason[] {
+  const unknown = permissions.filter((permission) => labelsOf(registry, permission) === undefined)
+  const names = [...new Set(unknown.map(({ resource }) => resource.id ?? `${resource.id_prefix}…`))]
+  if (names.length === 0) return []
+  const more = names.length > 2 ? ` and ${names.length - 2} more` : ''
+  return [{ level: 'medium', text: `Nobody described ${names.slice(0, 2).join(', ').slice(0, 120)}${more}` }]
+}
+
+function limitReasons({ budget, max_depth, max_children }: Authority, ask: AccessAsk): Reason[] {
+  const spends = Object.values(budget.cost ?? {}).some((amount) => Number(amount) > 0)
+  const lasts = Date.parse(ask.not_after) - Date.parse(ask.not_before)
+  return [
+    ...when(spends, 'medium', 'Can spend money'),
+    ...when(budget.calls === undefined && ask.mode !== 'per_action', 'medium', 'Has no limit on calls'),
+    ...when(max_depth > 0 && max_children > 0, 'medium', 'Can pass authority on to other agents'),
+    ...when(ask.rebind === 'attested', 'low', 'Survives a restart under a new key'),
+    ...when(ask.mode !== 'per_action' && lasts > longWindowMs, 'low', 'Lasts longer than four hours'),
+  ]
+}
+
+const when = (holds: boolean, level: RiskLevel, text: string): Reason[] => (holds ? [{ level, text }] : [])
+
+/** The labels of the one tool that a permission names; undefined where nobody described it. */
+export function labelsOf(registry: RegistryState, { resource }: Permission): string[] | undefined {
+  if (resource.type !== 'tool' || !resource.id?.includes('/')) return undefined
+  const cut = resource.id.indexOf('/')
+  const { tools } = registry.get('tool-server', resource.id.slice(0, cut)) ?? {}
+  const name = resource.id.slice(cut + 1)
+  const labels = tools !== undefined && Object.hasOwn(tools, name) ? tools[name]?.labels : undefined
+  return labels?.length ? labels : undefined
+}

@@ -1,0 +1,61 @@
+import { ServiceError } from '@bailiwick/errors'
+import type { RequestRecord } from '@bailiwick/projection'
+import type { Approval } from '../context.ts'
+import { agentIdOf } from '../requests.ts'
+
+const longestProse = 500
+
+export const spelled = (ms: number | undefined): string => new Date(ms ?? 0).toISOString()
+
+/** The agent's, or a person's, own words: data to be shown as somebody else's, never more than a glance of them. */
+export function proseOf({ prose }: Approval, hashed: { salted_sha256: string } | undefined) {
+  const text = prose.text(hashed?.salted_sha256)
+  if (text === undefined) return null
+  const characters = [...text]
+  return { text: characters.slice(0, longestProse).join(''), cut: characters.length > longestProse }
+}
+
+/** Who signed the newest statement so far. */
+export function signersOf({ projection }: Approval, { endorsements }: RequestRecord): string[] {
+  const { registry } = projection.ledger
+  const newest = endorsements.at(-1)?.statement_hash
+  return endorsements
+    .filter(({ statement_hash }) => statement_hash === newest)
+    .map(({ assertion }) => registry.passkey(assertion.credential_id)?.approver.id ?? 'somebody no longer enrolled')
+}
+
+/** The agent of an instance as the registry has it now. */
+export function agentView({ projection }: Approval, instance: string) {
+  const { registry } = projection.ledger
+  const id = agentIdOf(instance)
+  const agent = registry.get('agent', id)
+  const owner = agent && registry.get('approver', agent.owner)
+  return {
+    id,
+    instance,
+    name: agent?.name ?? null,
+    owner: agent?.owner ?? null,
+    owner_name: owner?.name ?? null,
+    labels: agent?.labels ?? [],
+    attestor: agent?.attestor.kind ?? null,
+  }
+}
+
+export function orNothing<T>(give: () => T): T | undefined {
+  try {
+    return give()
+  } catch (error) {
+    if (error instanceof ServiceError) return undefined
+    throw error
+  }
+}
+
+/** Whether any of these texts has all the words; letters of either case. */
+export function says(query: string | undefined, ...texts: (string | null | undefined)[]): boolean {
+  if (query === undefined) return true
+  const text = texts.join('\n').toLowerCase()
+  return query
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word))
+}

@@ -1,0 +1,65 @@
+import { type Authority, describe, parseAuthority } from '@bailiwick/authority'
+import type { AccessAsk, StepUpAsk } from './requests.ts'
+
+/** More than a person reads before a signature. */
+const mostCharacters = 16_000
+
+// Total over the contract: a member that is new there does not compile until somebody shows it in the console.
+const shownOfAccess: Record<keyof AccessAsk, true> = {
+  kind: true,
+  request_id: true,
+  item: true,
+  request: true,
+  request_hash: true,
+  agent: true,
+  instance_key: true,
+  authority: true,
+  mode: true,
+  action_digest: true,
+  rebind: true,
+  not_before: true,
+  not_after: true,
+  purpose: true,
+  received_by: true,
+  attestation: true,
+  denial: true,
+  callback: true,
+  reopened: true,
+  expires_at: true,
+}
+
+const shownOfStepUp: Record<keyof StepUpAsk, true> = {
+  kind: true,
+  request_id: true,
+  request: true,
+  request_hash: true,
+  agent: true,
+  instance_key: true,
+  grant_id: true,
+  action: true,
+  denial: true,
+  purpose: true,
+  received_by: true,
+  attestation: true,
+  callback: true,
+  expires_at: true,
+}
+
+/**
+ * What the console cannot put into words of what an agent asks; empty when a person can know all of it. Nobody signs what
+ * was not explained: such a request can be denied, not approved.
+ */
+export function unexplained(ask: AccessAsk | StepUpAsk): string[] {
+  const shown: Record<string, true> = ask.kind === 'access' ? shownOfAccess : shownOfStepUp
+  const strange = Object.keys(ask).filter((member) => !Object.hasOwn(shown, member))
+  if (ask.kind === 'step_up') {
+    const long = JSON.stringify(ask.action).length > mostCharacters
+    return long ? [...strange, 'action: longer than anybody reads'] : strange
+  }
+  const parsed = parseAuthority(ask.authority)
+  if (!parsed.ok) return [...strange, `authority: ${parsed.detail}`]
+  const long = lengthOf(parsed.authority) > mostCharacters
+  return long ? [...strange, 'authority: longer than anybody reads'] : strange
+}
+
+const lengthOf = (authority: Authority) => describe(authority).reduce((sum, line) => sum + line.length, 0)
