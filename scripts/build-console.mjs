@@ -26,6 +26,7 @@ export function buildConsole(node = process.execPath) {
   const vite = join(root, 'node_modules/vite/bin/vite.js')
   const { status, error } = spawnSync(resolve(root, node), [vite, 'build', '--logLevel', 'error'], {
     cwd: folder,
+    env: { ...process.env, NODE_ENV: 'production' }, // under a test runner it would be React's development build
     stdio: ['ignore', 2, 2],
   })
   if (status !== 0) throw new Error(`the console could not be built: ${error ? error.message : `exit ${status}`}`)

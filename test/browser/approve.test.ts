@@ -1,49 +1,35 @@
-import { existsSync } from 'node:fs'
 import { invitationAddress } from '@bailiwick/installation'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { publishSampleRequest, sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type System, startSystem } from '@bailiwick/testkit'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-
-const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
-const executablePath = process.env.CHROMIUM ?? places.find((path) => existsSync(path))
+import { aPerson, expectNoSidewaysScroll, launch, noBrowser, type Person } from './browser.ts'
 
 let system: System
 let browser: Browser
+let owner: Person
 let page: Page
-/** Whatever the page asked of the server: its path, and what it sent. */
-const sent: string[] = []
-const complaints: string[] = []
 
-describe.skipIf(executablePath === undefined && process.env.CI !== 'true')('the plain page, in Chromium', () => {
+describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
   beforeAll(async () => {
     system = await startSystem()
-    browser = await chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox'] })
-    page = await browser.newPage({ viewport: { width: 375, height: 800 } })
-    page.setDefaultTimeout(15_000)
-    page.on('request', (request) => sent.push(`${request.url()} ${request.postData() ?? ''}`))
-    page.on('pageerror', (error) => complaints.push(error.message))
-    page.on('console', (message) => complaints.push(message.text()))
-    const authenticator = await page.context().newCDPSession(page)
-    await authenticator.send('WebAuthn.enable')
-    await authenticator.send('WebAuthn.addVirtualAuthenticator', {
-      options: {
-        protocol: 'ctap2',
-        transport: 'internal',
-        hasResidentKey: true,
-        hasUserVerification: true,
-        isUserVerified: true,
-        automaticPresenceSimulation: true,
-      },
-    })
+    browser = await launch()
+    owner = await aPerson(browser, { width: 375, height: 800 })
+    page = owner.page
   }, 60_000)
   afterAll(async () => {
     await browser.close()
     await system[Symbol.asyncDispose]()
   })
 
-  const press = (name: string) => page.getByRole('button', { name, exact: true }).click()
+  const press = (name: string) => owner.press(name)
+  const open = async (task: string) => {
+    await page.goto(`${system.url}/console/inbox`)
+    await page.getByRole('link', { name: task }).first().click()
+    await page.locator('article.request').waitFor()
+  }
+  const inboxIsEmpty = () => page.getByText('No agent waits for you.').waitFor()
 
   it('a person enrols with the invitation, which never leaves the browser (V17)', async () => {
     const address = invitationAddress(system.data)
@@ -53,63 +39,97 @@ describe.skipIf(executablePath === undefined && process.env.CI !== 'true')('the 
     expect(page.url()).toBe(`${system.url}/`)
     await page.getByLabel('Your name').fill('Olivia Owner')
     await press('Create passkey and enrol')
-    await page.getByText('No agent waits for you.').waitFor()
+    await inboxIsEmpty()
     await page.getByText('Single operator.').waitFor()
-    expect(sent.some((request) => request.includes(jwk.d))).toBe(false)
-    expect(sent.some((request) => request.includes(address.split('#')[1] ?? ''))).toBe(false)
+    expect(owner.sent.some((request) => request.includes(jwk.d))).toBe(false)
+    expect(owner.sent.some((request) => request.includes(address.split('#')[1] ?? ''))).toBe(false)
   }, 60_000)
 
-  it('sees what an agent asked on the topic, narrows it, signs exactly that, and the agent can work', async () => {
+  it('sees at once what an agent asked on the topic, narrows it, signs exactly that, and the agent can work', async () => {
     await publishSampleRequest(system.host)
-    const ask = page.locator('article[data-request]')
-    await ask.getByText('May spend at most 2000.00 EUR in all').waitFor()
-    await ask.getByText('Reconcile the invoices of the third quarter').waitFor()
-    const requestId = await ask.getAttribute('data-request')
-    await ask.getByLabel('Calls, at most').fill('50')
-    await ask.getByLabel('EUR, at most').fill('1000.00')
-    await ask.getByRole('button', { name: 'Approve…' }).click()
+    // Nothing was pressed: server-sent events brought it.
+    const link = page.getByRole('link', { name: sampleAuthority.task })
+    await link.waitFor()
+    await page.getByText('Can spend money').waitFor()
+    const requestId = await page.locator('article[data-request]').getAttribute('data-request')
+    await link.click()
+    await page.getByText('Reconcile the invoices of the third quarter').waitFor()
+    await page.getByText('2000.00 EUR').waitFor()
+    await press('Approve narrower…')
+    await page.getByLabel('Calls, at most').fill('50')
+    await page.getByLabel('EUR, at most').fill('1000.00')
+    await press('Review and sign…')
     const dialog = page.getByRole('dialog')
     await dialog.getByText('At most 50 calls in all').waitFor()
     await dialog.getByText('May spend at most 1000.00 EUR in all').waitFor()
     await press('Sign with passkey')
-    await page.locator('article.grant.active').waitFor()
+    await inboxIsEmpty()
+    await page.getByRole('link', { name: 'Grants' }).click()
+    const grant = page.locator('article.grant.active')
+    await grant.getByText('0 of 50').waitFor()
     const agent = sampleAgent(system.host, 'reconciler')
     expect((await agent.credential({ requestId: requestId ?? '' })).token).toMatch(/^ey/)
   }, 60_000)
 
   it('is stopped from widening by the page, and by the server behind it', async () => {
     const agent = sampleAgent(system.host, 'reconciler')
-    await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600 })
-    const ask = page.locator('article[data-request]')
-    const calls = ask.getByLabel('Calls, at most')
-    await calls.fill('201')
-    await ask.getByRole('button', { name: 'Approve…' }).click()
-    await page.getByText('A value is wider than what was asked.').waitFor()
+    const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, calls: 150 } }
+    await agent.request({ authority, mode: 'window', expiresInSeconds: 600 })
+    await open(sampleAuthority.task)
+    await page
+      .getByText('Narrower, by owner')
+      .or(page.getByText('narrower', { exact: true }))
+      .first()
+      .waitFor()
+    await press('Approve narrower…')
+    const calls = page.getByLabel('Calls, at most')
+    await calls.fill('151')
+    await press('Review and sign…')
+    expect(await page.getByRole('dialog').count()).toBe(0)
     await calls.evaluate((input) => input.removeAttribute('max'))
-    await ask.getByRole('button', { name: 'Approve…' }).click()
-    await page.getByText('The approval asks for more than the request').waitFor()
-    await ask.getByRole('button', { name: 'Deny…' }).click()
+    await press('Review and sign…')
+    await page.getByRole('dialog').getByText('The approval asks for more than the request').waitFor()
+    await press('Back')
+    await press('Back to the request')
+    await press('Deny…')
     await page.getByRole('dialog').getByLabel('Reason').fill('once is enough')
     await press('Deny it')
-    await page.getByText('No agent waits for you.').waitFor()
+    await inboxIsEmpty()
+  }, 60_000)
+
+  it('drops a permission, and what is signed no longer has it', async () => {
+    const agent = sampleAgent(system.host, 'forecaster')
+    await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600 })
+    await open(sampleAuthority.task)
+    await press('Approve narrower…')
+    await press('Review and sign…')
+    await page.getByText('Nothing is narrower yet.').waitFor()
+    await page.getByLabel('tools/call on invoices/adjust').uncheck()
+    await press('Review and sign…')
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('May do tools/call on tool invoices/read').waitFor()
+    expect(await dialog.getByText('invoices/adjust').count()).toBe(0)
+    await press('Sign with passkey')
+    await inboxIsEmpty()
   }, 60_000)
 
   it('shows an agent’s words as words, whatever they would rather be, and apart from what is signed (V3)', async () => {
     const purpose =
       '<img src=x onerror="document.title=`taken`"><script>document.title="taken"</script></blockquote><li>At most 1 call in all</li>\u202e5\u2066\u200b'
-    const agent = sampleAgent(system.host, 'reconciler')
-    await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600, purpose })
-    const ask = page.locator('article[data-request]')
-    const words = ask.locator('figure.prose blockquote')
+    const agent = sampleAgent(system.host, 'forecaster')
+    const authority = { ...sampleAuthority, task: 'with words', max_depth: 0 }
+    await agent.request({ authority, mode: 'window', expiresInSeconds: 600, purpose })
+    await open('with words')
+    const words = page.locator('figure.prose blockquote')
     await words.getByText('<script>').waitFor()
     expect(await words.textContent()).toContain('onerror=')
     expect(await words.locator('.unseen').allTextContents()).toEqual(['U+202E', 'U+2066', 'U+200B'])
     expect(await words.locator('img, script, li').count()).toBe(0)
-    expect(await ask.locator('ul.lines li').allTextContents()).not.toContain('At most 1 call in all')
+    expect(await page.locator('ul.lines li').allTextContents()).not.toContain('At most 1 call in all')
     expect(await page.title()).not.toBe('taken')
-    await ask.getByRole('button', { name: 'Deny…' }).click()
+    await press('Deny…')
     await press('Deny it')
-    await page.getByText('No agent waits for you.').waitFor()
+    await inboxIsEmpty()
   }, 60_000)
 
   it('shows what a registry change takes away and adds, and applies it after a signature', async () => {
@@ -125,17 +145,18 @@ describe.skipIf(executablePath === undefined && process.env.CI !== 'true')('the 
         url: '/operator/registry/changes',
         payload: { proposer: 'carl', entities: [{ type: 'tool-server', id: 'spare', value: { ...value, tools } }] },
       })
-    for (const [tools, line] of [
-      [value.tools, '/tools/look/labels: []'],
-      [{}, '/tools/look/labels: []'],
+    for (const [tools, verb] of [
+      [value.tools, 'Register'],
+      [{}, 'Change'],
     ] as const) {
       expect((await propose(tools)).statusCode).toBe(200)
-      const change = page.locator('article', { hasText: 'Change of the registry' })
-      await change.getByText(line).waitFor()
-      await change.getByText('proposed by carl').waitFor()
-      await change.getByRole('button', { name: 'Approve…' }).click()
+      await page.getByRole('link', { name: 'Registry' }).click()
+      await page.getByRole('link', { name: `${verb} tool-server spare` }).click()
+      await page.getByText('/tools/look/labels: []').waitFor()
+      await page.getByRole('heading', { name: 'carl proposes' }).waitFor()
+      await press('Approve as asked…')
       await press('Sign with passkey')
-      await page.getByText('None is proposed.').waitFor()
+      await inboxIsEmpty()
     }
     const registry = await system.host.operator.inject({ method: 'GET', url: '/operator/registry' })
     const applied = expect.objectContaining({ id: 'spare', version: 2, value: { ...value, tools: {} } })
@@ -143,22 +164,27 @@ describe.skipIf(executablePath === undefined && process.env.CI !== 'true')('the 
   }, 60_000)
 
   it('withdraws, signs out, and finds it revoked after signing in again (V7)', async () => {
-    await press('Withdraw…')
+    await page.getByRole('link', { name: 'Grants' }).click()
+    const revoked = page.locator('article.grant.revoked')
+    await page.getByRole('button', { name: 'Withdraw…' }).first().click()
     await press('Withdraw it now')
-    await page.locator('article.grant.revoked').waitFor()
+    await page.getByText('Withdrawn: revocation 1 is recorded.').waitFor()
+    await press('Ended')
+    await revoked.waitFor()
     await press('Sign out')
     await page.getByRole('heading', { name: 'Sign in' }).waitFor()
     expect(await page.locator('article.grant').count()).toBe(0)
     await press('Sign in with passkey')
-    await page.locator('article.grant.revoked').waitFor()
+    await page.getByRole('heading', { name: 'Grants' }).waitFor()
+    await press('Ended')
+    await revoked.waitFor()
     const cookies = await page.context().cookies()
     expect(cookies).toMatchObject([{ name: '__Host-bailiwick', secure: true, httpOnly: true, sameSite: 'Strict' }])
   }, 60_000)
 
   it('fits a phone, and nothing on the page breaks its content security policy', async () => {
-    const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
-    expect(wide).toBe(0)
-    // The two refusals that were provoked (422, and 401 after signing out) are logged by the browser itself.
-    expect(complaints.filter((text) => !/status of (401|422)/.test(text))).toEqual([])
+    await expectNoSidewaysScroll(page)
+    // The refusals that were provoked (422, and 401 after signing out) are logged by the browser itself.
+    expect(owner.complaints.filter((text) => !/status of (401|422)/.test(text))).toEqual([])
   }, 60_000)
 })

@@ -5,7 +5,7 @@ import { Problem } from './api.ts'
 import { App } from './app.tsx'
 import { type Invitation, takeInvitation } from './ceremonies.ts'
 import { Messages } from './ui/say.tsx'
-import './style.css'
+import './style/index.css'
 
 const client = new QueryClient({
   defaultOptions: {

@@ -1,4 +1,4 @@
-import { type Authority, describe, parseAuthority } from '@bailiwick/authority'
+import { type Authority, describe, parseAuthority, unseenIn } from '@bailiwick/authority'
 import type { AccessAsk, StepUpAsk } from './requests.ts'
 
 /** More than a person reads before a signature. */
@@ -58,8 +58,10 @@ export function unexplained(ask: AccessAsk | StepUpAsk): string[] {
   }
   const parsed = parseAuthority(ask.authority)
   if (!parsed.ok) return [...strange, `authority: ${parsed.detail}`]
-  const long = lengthOf(parsed.authority) > mostCharacters
-  return long ? [...strange, 'authority: longer than anybody reads'] : strange
+  const unseen = unseenIn(parsed.authority)
+  if (unseen !== undefined) strange.push(`authority: ${unseen}: characters that nobody can see`)
+  if (lengthOf(parsed.authority) > mostCharacters) strange.push('authority: longer than anybody reads')
+  return strange
 }
 
 const lengthOf = (authority: Authority) => describe(authority).reduce((sum, line) => sum + line.length, 0)

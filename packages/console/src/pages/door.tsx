@@ -1,8 +1,8 @@
 import { type FormEvent, useState } from 'react'
-import { Outside } from '../app.tsx'
 import { signIn } from '../ceremonies.ts'
 import type { Hello } from '../types.ts'
 import { problemText } from '../ui/dialog.tsx'
+import { Outside } from '../ui/outside.tsx'
 
 /** Sign-in. The address stays, so whoever was thrown out comes back to where they were. */
 export function Door({

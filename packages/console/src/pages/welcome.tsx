@@ -1,9 +1,9 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
-import { Outside } from '../app.tsx'
 import { enrol, type Invitation } from '../ceremonies.ts'
 import type { Hello } from '../types.ts'
 import { problemText } from '../ui/dialog.tsx'
+import { Outside } from '../ui/outside.tsx'
 import { useSay } from '../ui/say.tsx'
 
 /** The first approver's enrolment, by the invitation of `bailiwick init`. */

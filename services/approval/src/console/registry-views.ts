@@ -3,7 +3,6 @@ import { agentIdOf } from '../requests.ts'
 import type { RequestIndex } from './request-index.ts'
 import { says, spelled } from './words.ts'
 
-const recoveryWaitMs = 24 * 3600 * 1000
 const mostShown = 500
 
 /** Agents by name, with what they hold and wait for. */
@@ -77,20 +76,4 @@ export function listEntities({ projection }: Approval, index: RequestIndex, { q 
       name: value !== undefined && 'name' in value ? value.name : null,
     })),
   }
-}
-
-/** Recoveries that the root key announced, and anybody enrolled can still stop. */
-export function pendingRecoveries({ projection }: Approval) {
-  return projection.ledger.registry.records().flatMap(({ type, value, changedAt }) =>
-    type === 'recovery' && value !== undefined && 'approver_id' in value
-      ? [
-          {
-            id: value.id,
-            approver_id: value.approver_id,
-            name: value.name,
-            usable_from: spelled(changedAt + recoveryWaitMs),
-          },
-        ]
-      : [],
-  )
 }

@@ -1,0 +1,105 @@
+import { existsSync } from 'node:fs'
+import { invitationAddress } from '@bailiwick/installation'
+import type { System } from '@bailiwick/testkit'
+import axe from 'axe-core'
+import { type Browser, type BrowserContext, type CDPSession, chromium, type Page } from 'playwright-core'
+import { expect } from 'vitest'
+
+const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+const executablePath = process.env.CHROMIUM ?? places.find((path) => existsSync(path))
+
+/** Without a browser these tests say that they were skipped; in CI they fail. */
+export const noBrowser = executablePath === undefined && process.env.CI !== 'true'
+
+export const launch = (): Promise<Browser> =>
+  chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox'] })
+
+/** A person at a browser of their own, with a platform authenticator. */
+export interface Person extends AsyncDisposable {
+  page: Page
+  context: BrowserContext
+  /** Whatever the page asked of the server: its path, and what it sent. */
+  sent: string[]
+  /** Errors of the page, and what it or the browser wrote to its console. */
+  complaints: string[]
+  /** Presses the button of exactly this name. */
+  press(name: string): Promise<void>
+  /** Whether the authenticator finds that it is really this person (UV). */
+  verified(is: boolean): Promise<void>
+  cdp: CDPSession
+  authenticatorId: string
+}
+
+export async function aPerson(browser: Browser, viewport = { width: 1100, height: 900 }): Promise<Person> {
+  const context = await browser.newContext({ viewport })
+  const page = await context.newPage()
+  page.setDefaultTimeout(15_000)
+  const sent: string[] = []
+  const complaints: string[] = []
+  page.on('request', (request) => sent.push(`${request.url()} ${request.postData() ?? ''}`))
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => complaints.push(message.text()))
+  const cdp = await context.newCDPSession(page)
+  await cdp.send('WebAuthn.enable')
+  const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: true,
+      automaticPresenceSimulation: true,
+    },
+  })
+  return {
+    page,
+    context,
+    sent,
+    complaints,
+    cdp,
+    authenticatorId,
+    press: (name) => page.getByRole('button', { name, exact: true }).click(),
+    async verified(isUserVerified) {
+      await cdp.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified })
+    },
+    [Symbol.asyncDispose]: () => context.close(),
+  }
+}
+
+/** Opens the invitation and enrols the first approver, who then stands before an empty inbox. */
+export async function enrolFirst({ page, press }: Person, { data }: Pick<System, 'data'>): Promise<void> {
+  await page.goto(invitationAddress(data))
+  await page.getByRole('heading', { name: 'Become the first approver' }).waitFor()
+  await page.getByLabel('Your name').fill('Olivia Owner')
+  await press('Create passkey and enrol')
+  await page.getByText('No agent waits for you.').waitFor()
+}
+
+/** What axe-core finds serious or critical on the page as it is; run beside the page's own scripts, not by its policy. */
+export async function seriousFindings({ page, cdp }: Person): Promise<string[]> {
+  const { frameTree } = await cdp.send('Page.getFrameTree')
+  const { executionContextId: contextId } = await cdp.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id })
+  const evaluate = async (expression: string) => {
+    const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', {
+      expression,
+      contextId,
+      awaitPromise: true,
+      returnByValue: true,
+    })
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text)
+    return result.value
+  }
+  await evaluate(axe.source)
+  const found = (await evaluate(
+    `axe.run().then(({ violations }) => violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => id + ': ' + nodes.map(({ target, failureSummary }) => target + ' ' + failureSummary).join('; ')))`,
+  )) as string[]
+  return found.map((each) => `${page.url()} ${each}`)
+}
+
+/** That nobody has to scroll sideways. */
+export async function expectNoSidewaysScroll(page: Page): Promise<void> {
+  const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+  expect([page.url(), wide]).toEqual([page.url(), 0])
+}

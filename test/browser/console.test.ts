@@ -1,0 +1,303 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { sample, sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { type System, startSystem } from '@bailiwick/testkit'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  aPerson,
+  enrolFirst,
+  expectNoSidewaysScroll,
+  launch,
+  noBrowser,
+  type Person,
+  seriousFindings,
+} from './browser.ts'
+
+let system: System
+let browser: Browser
+let olivia: Person
+
+describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
+  beforeAll(async () => {
+    system = await startSystem()
+    browser = await launch()
+    olivia = await aPerson(browser)
+    await enrolFirst(olivia, system)
+  }, 60_000)
+  afterAll(async () => {
+    await browser.close()
+    await system[Symbol.asyncDispose]()
+  })
+
+  const ask = async (task: string, name: (typeof sample.agents)[number] = 'reconciler') => {
+    const agent = sampleAgent(system.host, name)
+    const { requestId } = await agent.request({
+      authority: { ...sampleAuthority, task },
+      mode: 'window',
+      expiresInSeconds: 3600,
+      purpose: 'Month end',
+    })
+    return requestId
+  }
+  const open = async ({ page }: Person, requestId: string) => {
+    await page.goto(`${system.url}/console/requests/${requestId}`)
+    await page.locator('article.request').waitFor()
+  }
+  const propose = async (type: string, id: string, value: unknown) => {
+    const payload = { proposer: 'carl', entities: [{ type, id, value }] }
+    const answer = await system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+    return (answer.json() as { request_id: string }).request_id
+  }
+  const approve = async (person: Person, requestId: string) => {
+    await open(person, requestId)
+    await person.press('Approve as asked…')
+    await person.press('Sign with passkey')
+  }
+  const stateOf = (requestId: string) =>
+    system.services.policyDecision.pdp.projection.ledger.requests.requests.get(requestId)?.state
+
+  it('a passkey that does not verify the person signs nothing, and says so (V3)', async () => {
+    const requestId = await ask('not verified')
+    await open(olivia, requestId)
+    await olivia.verified(false)
+    await olivia.press('Approve as asked…')
+    await olivia.press('Sign with passkey')
+    await olivia.page.getByRole('alert').getByText('Nothing was signed').waitFor()
+    expect(stateOf(requestId)).toBe('pending')
+    await olivia.verified(true)
+    await olivia.press('Sign with passkey')
+    await olivia.page.getByText('Approved.').waitFor()
+    expect(stateOf(requestId)).toBe('approved')
+  }, 60_000)
+
+  it('a session that ends in the middle leaves nothing signed, and its person where they were', async () => {
+    const requestId = await ask('in the middle')
+    await open(olivia, requestId)
+    await olivia.press('Approve as asked…')
+    await olivia.page.getByRole('dialog').getByText('At most 200 calls in all').waitFor()
+    // As when its half hour is over: the server no longer knows it.
+    await olivia.page.evaluate(() =>
+      fetch('/console/api/session/end', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '{}',
+      }),
+    )
+    await olivia.page.getByText('Your session ended.').waitFor()
+    expect(await olivia.page.getByText('At most 200 calls').count()).toBe(0)
+    expect(stateOf(requestId)).toBe('pending')
+    await olivia.press('Sign in with passkey')
+    await olivia.page.locator(`article[data-request="${requestId}"]`).waitFor()
+    await olivia.press('Approve as asked…')
+    await olivia.press('Sign with passkey')
+    await olivia.page.getByText('Approved.').waitFor()
+  }, 60_000)
+
+  it('approves with the keyboard alone', async () => {
+    const requestId = await ask('by keyboard')
+    const { page } = olivia
+    await page.goto(`${system.url}/console/inbox`)
+    await page.getByRole('link', { name: 'by keyboard' }).waitFor()
+    const focused = () => page.evaluate<string>("document.activeElement?.textContent ?? ''")
+    const tabTo = async (text: string) => {
+      for (let n = 0; n < 40; n++) {
+        await page.keyboard.press('Tab')
+        if ((await focused()).trim() === text) return
+      }
+      throw new Error(`the keyboard does not reach ${text}`)
+    }
+    await page.keyboard.press('Tab')
+    expect(await focused()).toBe('Skip to the content')
+    await tabTo('by keyboard')
+    await page.keyboard.press('Enter')
+    await page.locator('article.request').waitFor()
+    await tabTo('Approve as asked…')
+    const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')
+    expect(outline).toBe('solid')
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog').getByText('At most 200 calls in all').waitFor()
+    await tabTo('Sign with passkey')
+    await page.keyboard.press('Enter')
+    await page.getByText('Approved.').waitFor()
+    expect(stateOf(requestId)).toBe('approved')
+  }, 60_000)
+
+  it('Escape closes a dialog, and the focus is back where it was', async () => {
+    const requestId = await ask('escape')
+    await open(olivia, requestId)
+    await olivia.press('Deny…')
+    await olivia.page.getByRole('dialog').waitFor()
+    await olivia.page.keyboard.press('Escape')
+    await olivia.page.getByRole('dialog').waitFor({ state: 'detached' })
+    expect(await olivia.page.evaluate('document.activeElement?.textContent')).toBe('Deny…')
+    expect(stateOf(requestId)).toBe('pending')
+  }, 60_000)
+
+  it('a second request of the same task shows what is new in it, and what the first one got', async () => {
+    const agent = sampleAgent(system.host, 'reconciler')
+    const { requestId } = await agent.request({
+      authority: { ...sampleAuthority, task: 'by keyboard', budget: { calls: 300, cost: { EUR: '2000.00' } } },
+      mode: 'window',
+      expiresInSeconds: 3600,
+    })
+    await open(olivia, requestId)
+    const { page } = olivia
+    await page.getByText('It asks more than it asked then.').waitFor()
+    await page.locator('li.added', { hasText: 'At most 300 calls in all' }).waitFor()
+    await page.locator('li.removed', { hasText: 'At most 200 calls in all' }).waitFor()
+    await page.locator('ul.similar').getByText('Approved').first().waitFor()
+    await olivia.press('Deny…')
+    await olivia.press('Deny it')
+    await page.getByText('Denied.').waitFor()
+  }, 60_000)
+
+  it.each([
+    ['light', 1100],
+    ['dark', 1100],
+    ['light', 375],
+    ['dark', 375],
+  ] as const)(
+    'axe finds nothing serious on any page, %s, %i px wide, and none scrolls sideways',
+    async (scheme, width) => {
+      const { page } = olivia
+      await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' })
+      await page.setViewportSize({ width, height: 800 })
+      const requestId = await ask(`axe ${scheme} ${width}`)
+      const change = await propose('agent', `spiffe://bailiwick.local/agent/${scheme}${width}`, {
+        id: `spiffe://bailiwick.local/agent/${scheme}${width}`,
+        name: 'An agent to come',
+        owner: sample.owner,
+        attestor: { kind: 'join_token' },
+        labels: [],
+        proactive_requests: false,
+      })
+      const findings: string[] = []
+      const look = async () => {
+        await expectNoSidewaysScroll(page)
+        findings.push(...(await seriousFindings(olivia)))
+      }
+      for (const path of [
+        'inbox',
+        'grants',
+        'agents',
+        'registry',
+        'rules',
+        `requests/${change}`,
+        `requests/${requestId}`,
+      ]) {
+        await page.goto(`${system.url}/console/${path}`)
+        await page.getByRole('heading', { level: 1 }).waitFor()
+        await page.locator('.loading').waitFor({ state: 'detached' })
+        await look()
+      }
+      await olivia.press('Approve narrower…')
+      await look()
+      await olivia.press('Back to the request')
+      await olivia.press('Approve as asked…')
+      await page.getByRole('dialog').getByText('At most 200 calls in all').waitFor()
+      await look()
+      await olivia.press('Back')
+      await olivia.press('Deny…')
+      await look()
+      await olivia.press('Deny it')
+      await page.getByText('Denied.').waitFor()
+      expect(findings).toEqual([])
+    },
+    120_000,
+  )
+
+  it('of a quorum of two, one signature grants nothing, and two different people’s do (V3, V10)', async () => {
+    await olivia.page.setViewportSize({ width: 1100, height: 900 })
+    const bob = await aPerson(browser)
+    await approve(olivia, await propose('approver', 'bob', await withPasskey(bob, 'bob')))
+    await olivia.page.getByText('Approved.').waitFor()
+    const rule = {
+      id: 'pairs',
+      order: 1,
+      match: { agents: [sampleAgentId('forecaster')] },
+      approvers: { group: sample.group, quorum: 2 },
+      owner_may_approve: true,
+      modes: ['window'],
+      max_window_seconds: 3600,
+      narrowing: true,
+    }
+    await approve(olivia, await propose('rule', 'pairs', rule))
+    await olivia.page.getByText('Approved.').waitFor()
+
+    const requestId = await ask('by two', 'forecaster')
+    await approve(olivia, requestId)
+    await olivia.page.getByText('Signed. It takes more people: 1 so far.').waitFor()
+    expect(stateOf(requestId)).toBe('pending')
+    await open(olivia, requestId)
+    await olivia.page.getByText('1 signed so far: owner').waitFor()
+
+    await bob.page.goto(`${system.url}/console/requests/${requestId}`)
+    await bob.press('Sign in with passkey')
+    await bob.page.getByText('1 signed so far: owner').waitFor()
+    // What somebody signed is signed again word for word, so nobody narrows it any more.
+    expect(await bob.page.getByRole('button', { name: 'Approve narrower…' }).count()).toBe(0)
+    await bob.press('Approve as asked…')
+    await bob.press('Sign with passkey')
+    await bob.page.getByText('Approved.').waitFor()
+    expect(stateOf(requestId)).toBe('approved')
+    // The other one's page hears of it.
+    await olivia.page.getByText('Answered by owner, bob').waitFor()
+  }, 60_000)
+
+  it('nobody frames it, and only scripts and styles of its own run', async () => {
+    for (const path of ['/', '/console', '/console/inbox', '/console/requests/x', '/console/api/hello']) {
+      const { headers } = await fetch(`${system.url}${path}`)
+      const policy = headers.get('content-security-policy') ?? ''
+      expect(policy).toMatch(/default-src 'none'/)
+      expect(policy).toMatch(/script-src 'self'(;|$)/)
+      expect(policy).toMatch(/style-src 'self'(;|$)/)
+      expect(policy).toMatch(/frame-ancestors 'none'/)
+      expect(headers.get('x-frame-options')).toBe('DENY')
+    }
+    const html = await (await fetch(`${system.url}/console`)).text()
+    expect(html).not.toMatch(/<script(?![^>]* src="\/console\/)|<style|style=|\son\w+=/)
+    const hosts = new Set(olivia.sent.map((request) => new URL(request.split(' ')[0] ?? '').origin))
+    hosts.delete('null') // the empty icon
+    expect([...hosts]).toEqual([system.url])
+    expect(olivia.complaints.filter((text) => !/status of (401|404)/.test(text))).toEqual([])
+  }, 60_000)
+})
+
+/** An approver's entry whose passkey is in this person's authenticator. */
+async function withPasskey({ cdp, authenticatorId }: Person, id: string) {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { x = '', y = '' } = privateKey.export({ format: 'jwk' })
+  const credentialId = randomBytes(16)
+  await cdp.send('WebAuthn.addCredential', {
+    authenticatorId,
+    credential: {
+      credentialId: credentialId.toString('base64'),
+      isResidentCredential: true,
+      rpId: 'localhost',
+      privateKey: privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
+      userHandle: Buffer.from(id).toString('base64'),
+      signCount: 1,
+    },
+  })
+  // RFC 9053: an EC2 key of P-256 for ES256.
+  const cose = Buffer.concat([
+    Buffer.from('a5010203262001215820', 'hex'),
+    Buffer.from(x, 'base64url'),
+    Buffer.from('225820', 'hex'),
+    Buffer.from(y, 'base64url'),
+  ])
+  return {
+    id,
+    name: 'Bob Backup',
+    groups: [sample.group],
+    credentials: [
+      {
+        credential_id: credentialId.toString('base64url'),
+        public_key: cose.toString('base64url'),
+        sign_count: 1,
+        registered_at: new Date().toISOString(),
+      },
+    ],
+  }
+}
