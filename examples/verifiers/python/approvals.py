@@ -172,6 +172,13 @@ class Approvals:
         longest = min(rule["max_window_seconds"] * 1000, LONGEST)
         if statement["mode"] not in rule["modes"] or not begin < until or until - begin > longest:
             raise Fault("the rule does not allow this mode or so long a window")
+        fresh, wanted = statement.get("continuous"), rule.get("continuous")
+        if (statement["mode"] == "continuous") != (fresh is not None):
+            raise Fault("what must stay fresh belongs to mode continuous, and to no other")
+        if fresh and (wanted is None or any(fresh[name] > wanted[name] for name in ("reattest_seconds", "outcome_seconds"))):
+            raise Fault("the rule wants more to stay fresh")
+        if (statement["mode"] == "per_action") != ("action_digest" in statement):
+            raise Fault("a digest belongs to mode per_action, and to no other")
 
     def _asked(self, received: dict, statement: dict, at: int) -> None:
         """The agent's own signature over what it asked, and the statement about exactly that."""
