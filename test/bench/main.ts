@@ -7,6 +7,7 @@ import { measureApprovals } from './approvals.ts'
 import { measureCredential } from './credential.ts'
 import { measureDecisions } from './decisions.ts'
 import { measureFinished } from './finished.ts'
+import { measureInbox } from './inbox.ts'
 import { measureKafkaApprovals } from './kafka/approvals.ts'
 import { measureKafkaDecisions } from './kafka/decisions.ts'
 import { measureKafkaMemory } from './kafka/memory.ts'
@@ -27,6 +28,7 @@ const embedded: Measures = {
   credential: measureCredential,
   withdrawal: measureWithdrawal,
   approvals: measureApprovals,
+  inbox: measureInbox,
   finished: measureFinished,
 }
 /** In the order in which they can share a system: the later ones stop instances. */

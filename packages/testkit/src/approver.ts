@@ -26,6 +26,8 @@ export interface Approver {
   invite(person: Invitee): Promise<{ requestId: string; invited: Approver }>
   /** Asks again until `check` gives something; pending requests, grants, changes, as `/console/api/state` has them. */
   state(): Promise<ConsoleState>
+  /** Whatever else the console reads. */
+  get<T>(path: string): Promise<T>
   /** Renders the statement, signs it and hands it in. */
   approve(requestId: string, narrowed?: Narrowed): Promise<{ grant_id?: string; statement: unknown; status: string }>
   deny(requestId: string, reason?: string): Promise<void>
@@ -123,6 +125,7 @@ function atConsole(id: string, passkey: SoftwarePasskey, browser: Browser): Appr
       return { requestId: request_id, invited: atConsole(person.approver_id, key, theirs) }
     },
     state: () => browser.get('/console/api/state'),
+    get: (path) => browser.get(path),
     async approve(requestId, narrowed = {}) {
       const rendered = await browser.post<Rendered>(`/console/api/requests/${requestId}/statement`, narrowed)
       const assertion = passkey.sign(challengeOf(rendered.challenge))
