@@ -177,7 +177,9 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
 
 /** Resolves once approval answers again: a leap of its clocks looks to it as if its heads did not come through meanwhile. */
 export async function answering({ http }: World): Promise<void> {
-  const standsBy = async () => (await http.inject({ method: 'GET', url: '/' })).statusCode === 503
+  // Not the console's page, which is 503 where it is not built.
+  const url = '/.well-known/bailiwick-notification-keys'
+  const standsBy = async () => (await http.inject({ method: 'GET', url })).statusCode === 503
   while (await standsBy()) await new Promise((resolve) => setTimeout(resolve, 10))
 }
 
