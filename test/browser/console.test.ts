@@ -30,10 +30,12 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     await system[Symbol.asyncDispose]()
   })
 
+  let asked = 1_000_000
   const ask = async (task: string, name: (typeof sample.agents)[number] = 'reconciler') => {
     const agent = sampleAgent(system.host, name)
     const { requestId } = await agent.request({
-      authority: { ...sampleAuthority, task },
+      // Each is another ask: what was denied rests, by whatever name it comes again.
+      authority: { ...sampleAuthority, task, budget: { ...sampleAuthority.budget, egress_bytes: ++asked } },
       mode: 'window',
       expiresInSeconds: 3600,
       purpose: 'Month end',
@@ -67,7 +69,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     expect(stateOf(requestId)).toBe('pending')
     await olivia.verified(true)
     await olivia.press('Sign with passkey')
-    await olivia.page.getByText('Approved.').waitFor()
+    await olivia.page.getByText('Approved.', { exact: true }).waitFor()
     expect(stateOf(requestId)).toBe('approved')
   }, 60_000)
 
@@ -91,7 +93,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     await olivia.page.locator(`article[data-request="${requestId}"]`).waitFor()
     await olivia.press('Approve as asked…')
     await olivia.press('Sign with passkey')
-    await olivia.page.getByText('Approved.').waitFor()
+    await olivia.page.getByText('Approved.', { exact: true }).waitFor()
   }, 60_000)
 
   it('approves with the keyboard alone', async () => {
@@ -119,7 +121,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     await page.getByRole('dialog').getByText('At most 200 calls in all').waitFor()
     await tabTo('Sign with passkey')
     await page.keyboard.press('Enter')
-    await page.getByText('Approved.').waitFor()
+    await page.getByText('Approved.', { exact: true }).waitFor()
     expect(stateOf(requestId)).toBe('approved')
   }, 60_000)
 
@@ -149,7 +151,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     await page.locator('ul.similar').getByText('Approved').first().waitFor()
     await olivia.press('Deny…')
     await olivia.press('Deny it')
-    await page.getByText('Denied.').waitFor()
+    await page.getByText('Denied.', { exact: true }).waitFor()
   }, 60_000)
 
   it.each([
@@ -183,6 +185,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
         'agents',
         'registry',
         'rules',
+        'people',
         `requests/${change}`,
         `requests/${requestId}`,
       ]) {
@@ -201,7 +204,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
       await olivia.press('Deny…')
       await look()
       await olivia.press('Deny it')
-      await page.getByText('Denied.').waitFor()
+      await page.getByText('Denied.', { exact: true }).waitFor()
       expect(findings).toEqual([])
     },
     120_000,
@@ -211,7 +214,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     await olivia.page.setViewportSize({ width: 1100, height: 900 })
     const bob = await aPerson(browser)
     await approve(olivia, await propose('approver', 'bob', await withPasskey(bob, 'bob')))
-    await olivia.page.getByText('Approved.').waitFor()
+    await olivia.page.getByText('Approved.', { exact: true }).waitFor()
     const rule = {
       id: 'pairs',
       order: 1,
@@ -223,7 +226,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
       narrowing: true,
     }
     await approve(olivia, await propose('rule', 'pairs', rule))
-    await olivia.page.getByText('Approved.').waitFor()
+    await olivia.page.getByText('Approved.', { exact: true }).waitFor()
 
     const requestId = await ask('by two', 'forecaster')
     await approve(olivia, requestId)
@@ -239,10 +242,85 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     expect(await bob.page.getByRole('button', { name: 'Approve narrower…' }).count()).toBe(0)
     await bob.press('Approve as asked…')
     await bob.press('Sign with passkey')
-    await bob.page.getByText('Approved.').waitFor()
+    await bob.page.getByText('Approved.', { exact: true }).waitFor()
     expect(stateOf(requestId)).toBe('approved')
     // The other one's page hears of it.
     await olivia.page.getByText('Answered by owner, bob').waitFor()
+  }, 60_000)
+
+  it('a colleague joins by a link, and counts once the change is signed (V3)', async () => {
+    const { page } = olivia
+    await page.goto(`${system.url}/console/people`)
+    await olivia.press('Invite a person…')
+    await page.getByLabel('Approver id').fill('carla')
+    await page.getByRole('dialog').getByLabel('Name', { exact: true }).fill('Carla Colleague')
+    await olivia.press('Make the link')
+    const link = (await page.locator('.link-box').textContent()) ?? ''
+    await olivia.press('Done')
+    const carla = await aPerson(browser)
+    await carla.page.goto(link)
+    await carla.page.getByRole('heading', { name: 'Join as Carla Colleague' }).waitFor()
+    expect(carla.page.url()).toBe(`${system.url}/`)
+    await carla.press('Create passkey')
+    await carla.page.getByText('It counts once the change of the registry is approved.').waitFor()
+    await carla.press('Go to sign-in')
+    await carla.press('Sign in with passkey')
+    await carla.page.getByRole('alert').waitFor()
+
+    await page.goto(`${system.url}/console/registry`)
+    await page.getByRole('link', { name: 'Register approver carla' }).click()
+    await page.getByText('Changes who may approve').waitFor()
+    await olivia.press('Approve as asked…')
+    await olivia.press('Sign with passkey')
+    await page.getByText('Approved.', { exact: true }).waitFor()
+    await carla.press('Sign in with passkey')
+    await carla.page.getByRole('heading', { name: 'Inbox' }).waitFor()
+
+    // The link is used up.
+    const thief = await aPerson(browser)
+    await thief.page.goto(link)
+    await thief.page.getByRole('heading', { name: 'This link does not work' }).waitFor()
+  }, 60_000)
+
+  it('adds a passkey of one’s own and retires it, each by a change that is signed', async () => {
+    const { page, cdp } = olivia
+    const passkeys = async (count: number) => {
+      await page.goto(`${system.url}/console/people`)
+      await page
+        .locator('.card', { hasText: 'Your passkeys' })
+        .locator('li')
+        .nth(count - 1)
+        .waitFor()
+      expect(await page.locator('.card', { hasText: 'Your passkeys' }).locator('li').count()).toBe(count)
+    }
+    const sign = async () => {
+      await page.locator('article.request').waitFor()
+      await olivia.press('Approve as asked…')
+      await olivia.press('Sign with passkey')
+      await page.getByText('Approved.', { exact: true }).waitFor()
+    }
+    await passkeys(1)
+    // A platform authenticator makes one a person: the second is on another device.
+    const { authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {
+      options: {
+        protocol: 'ctap2',
+        transport: 'usb',
+        hasResidentKey: true,
+        hasUserVerification: true,
+        isUserVerified: true,
+        automaticPresenceSimulation: true,
+      },
+    })
+    await olivia.press('Add a passkey…')
+    await olivia.press('Create passkey')
+    await page.locator('article.request').waitFor()
+    await cdp.send('WebAuthn.removeVirtualAuthenticator', { authenticatorId }) // into the drawer
+    await sign()
+    await passkeys(2)
+    await page.getByRole('button', { name: 'Retire…' }).last().click()
+    await olivia.press('Propose to retire it')
+    await sign()
+    await passkeys(1)
   }, 60_000)
 
   it('nobody frames it, and only scripts and styles of its own run', async () => {

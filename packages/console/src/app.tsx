@@ -3,6 +3,7 @@ import { useEffect, useState } from 'react'
 import { api, onSignedOut, Problem, setServerTime } from './api.ts'
 import type { Invitation } from './ceremonies.ts'
 import { Door } from './pages/door.tsx'
+import { Join } from './pages/join.tsx'
 import { Welcome } from './pages/welcome.tsx'
 import { Shell } from './shell.tsx'
 import type { Hello, Me } from './types.ts'
@@ -32,6 +33,7 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
   const hello = useHello()
   const [gone, setGone] = useState(false)
   const [left, setLeft] = useState(false)
+  const [joining, setJoining] = useState(true)
   const me = useMe(hello.data?.enrolled === true && !gone)
 
   useEffect(
@@ -45,6 +47,7 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
   )
 
   const entered = () => {
+    setJoining(false)
     setGone(false)
     setLeft(false)
     client.removeQueries({ queryKey: ['me'] })
@@ -54,7 +57,8 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
   if (hello.isPending || (hello.data?.enrolled && me.isPending && !gone)) return <Loading />
   if (hello.error) return <Failed error={hello.error} />
   if (!hello.data.enrolled) {
-    if (invitation) return <Welcome invitation={invitation} hello={hello.data} onEnrolled={entered} />
+    if (invitation?.kind === 'invitation')
+      return <Welcome invitation={invitation} hello={hello.data} onEnrolled={entered} />
     return (
       <Outside hello={hello.data}>
         <Empty title="Nobody is enrolled yet">
@@ -64,10 +68,12 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
       </Outside>
     )
   }
+  if (joining && invitation !== undefined && invitation.kind !== 'invitation')
+    return <Join word={invitation} hello={hello.data} onDone={() => setJoining(false)} onEntered={entered} />
   const unknown = me.error instanceof Problem && me.error.status === 401
   if (gone || unknown) {
     const ended = gone && !left && me.data !== undefined
-    return <Door hello={hello.data} invited={invitation !== undefined} ended={ended} onEntered={entered} />
+    return <Door hello={hello.data} invited={invitation?.kind === 'invitation'} ended={ended} onEntered={entered} />
   }
   if (!me.data) return me.error ? <Failed error={me.error} /> : <Loading />
   const leave = () => {

@@ -1,10 +1,17 @@
 import { api } from './api.ts'
 import type { ApproveAnswer, EntityDiff, Rendered } from './types.ts'
 
-export interface Invitation {
+/** A key that can sign here and cannot be read. */
+interface WordKey {
   key: CryptoKey
   kid: string
 }
+
+/** On whose word somebody enrols: the installation's, a colleague's, or the root key's after all passkeys were lost. */
+export type Invitation =
+  | ({ kind: 'invitation' } & WordKey)
+  | { kind: 'invite'; code: string }
+  | ({ kind: 'recovery'; id: string } & WordKey)
 
 export function encode(data: ArrayBuffer | Uint8Array | string): string {
   const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)
@@ -21,28 +28,36 @@ export function decode(text: string): Uint8Array<ArrayBuffer> {
 const sha256 = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
 
 /**
- * Takes the invitation out of the address (`#invitation=<base64url of a private JWK>`), and the address out of the history.
- * A fragment is never sent to a server; what is kept is a key that can sign here and cannot be read.
+ * Takes the word out of the address (`#invitation=` and `#recovery=`: a private JWK; `#invite=`: a code), and the address out
+ * of the history. A fragment is never sent to a server.
  */
 export async function takeInvitation(): Promise<Invitation | undefined> {
-  const given = new URLSearchParams(location.hash.slice(1)).get('invitation')
-  if (given === null) return undefined
+  const fragment = new URLSearchParams(location.hash.slice(1))
+  const [kind] = (['invitation', 'invite', 'recovery'] as const).filter((name) => fragment.has(name))
+  if (kind === undefined) return undefined
+  const given = fragment.get(kind) ?? ''
   history.replaceState(null, '', location.pathname)
-  const { kty, crv, x, y, d } = JSON.parse(new TextDecoder().decode(decode(given)))
-  const jwk = { kty, crv, x, y, d }
+  if (kind === 'invite') return { kind, code: given }
+  const { id, ...jwk } = JSON.parse(new TextDecoder().decode(decode(given)))
+  const word = await importKey(jwk)
+  return kind === 'recovery' ? { kind, id: String(id), ...word } : { kind, ...word }
+}
+
+async function importKey({ kty, crv, x, y, d }: JsonWebKey): Promise<WordKey> {
+  const jwk = { kty, crv, x, y, d } as JsonWebKey
   const key = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
   // RFC 7638: the thumbprint is over the required members, in this order.
   return { key, kid: encode(await sha256(JSON.stringify({ crv, kty, x, y }))) }
 }
 
-async function signInvitation({ key, kid }: Invitation, facts: object): Promise<string> {
+async function signInvitation({ key, kid }: WordKey, facts: object): Promise<string> {
   const header = encode(JSON.stringify({ alg: 'ES256', typ: 'bailiwick-invitation+jws', kid }))
   const signed = `${header}.${encode(JSON.stringify(facts))}`
   const bytes = new TextEncoder().encode(signed)
   return `${signed}.${encode(await crypto.subtle.sign({ name: 'ECDSA', hash: 'SHA-256' }, key, bytes))}`
 }
 
-export interface CreationOptions {
+interface CreationOptions {
   challenge: string
   user: { id: string; name: string; displayName: string }
   rp: PublicKeyCredentialRpEntity
@@ -51,7 +66,7 @@ export interface CreationOptions {
 }
 
 /** Makes a passkey. Gives it as the browser has it, and as it is sent. */
-export async function create(options: CreationOptions) {
+async function create(options: CreationOptions) {
   const credential = (await navigator.credentials.create({
     publicKey: {
       ...options,
@@ -73,30 +88,47 @@ export async function create(options: CreationOptions) {
   return { id: credential.id, authenticatorData: new Uint8Array(response.getAuthenticatorData()), sent }
 }
 
-interface EnrolmentOffer {
+interface Offer {
   enrolment_id: string
   options: CreationOptions
-  invitation: { installation: string; groups: string[] }
 }
 
-/** Makes a passkey and signs with the invitation for exactly that one, as the authenticator made it. */
-export async function enrol(invitation: Invitation, approverId: string, name: string): Promise<void> {
-  const offered = await api<EnrolmentOffer>('/enrolment/options', { approver_id: approverId, name })
+interface SignedOffer extends Offer {
+  invitation: { installation: string; approver_id: string; name: string; groups: string[] }
+}
+
+/** Makes a passkey and signs, with the word's key, for exactly that one, as the authenticator made it. */
+async function enrolBySignature(word: WordKey, offered: SignedOffer, more: object): Promise<void> {
   const { id, authenticatorData, sent } = await create(offered.options)
-  const { installation, groups } = offered.invitation
-  const facts = {
-    installation,
-    credential_id: id,
-    public_key: encode(coseKeyIn(authenticatorData)),
-    approver_id: approverId,
-    name,
-    groups,
-  }
-  await api('/enrolment', {
-    enrolment_id: offered.enrolment_id,
-    response: sent,
-    invitation: await signInvitation(invitation, facts),
-  })
+  const facts = { ...offered.invitation, credential_id: id, public_key: encode(coseKeyIn(authenticatorData)) }
+  const invitation = await signInvitation(word, facts)
+  await api('/enrolment', { enrolment_id: offered.enrolment_id, response: sent, invitation, ...more })
+}
+
+export async function enrolFirst(word: WordKey, approverId: string, name: string): Promise<void> {
+  await enrolBySignature(word, await api('/enrolment/options', { approver_id: approverId, name }), {})
+}
+
+export async function enrolRecovered(word: WordKey & { id: string }): Promise<void> {
+  const { id: recovery } = word
+  await enrolBySignature(word, await api('/enrolment/options', { recovery }), { recovery })
+}
+
+export interface InvitedOffer extends Offer {
+  invited: { approver_id: string; name: string; groups: string[]; by: string }
+}
+
+/** Makes a passkey for whom a colleague invited; it counts once people approved it. */
+export async function enrolInvited({ enrolment_id, options }: InvitedOffer, code: string): Promise<void> {
+  const { sent } = await create(options)
+  await api('/enrolment', { enrolment_id, response: sent, code })
+}
+
+/** One more passkey of one's own; gives the change that people approve. */
+export async function addPasskey(): Promise<{ request_id: string | null }> {
+  const { enrolment_id, options } = await api<Offer>('/passkeys/options', {})
+  const { sent } = await create(options)
+  return api('/passkeys', { enrolment_id, response: sent })
 }
 
 /** WebAuthn Level 3 §6.5.2: behind RP ID hash, flags, counter and AAGUID stand the credential id and then its COSE key. */

@@ -5,7 +5,7 @@ import { tellSignedOut } from './api.ts'
 const depends: Record<string, string[]> = {
   requests: ['requests', 'request', 'me', 'agents'],
   grants: ['grants', 'request', 'agents'],
-  registry: ['me', 'agents', 'registry', 'rules', 'requests', 'request'],
+  registry: ['me', 'agents', 'registry', 'rules', 'people', 'requests', 'request'],
 }
 
 /** Asks again for everything that is shown, but for a statement: what somebody is about to sign must not change under the hand. */

@@ -3,6 +3,7 @@ import { useLive } from './live.ts'
 import { AgentsPage } from './pages/agents.tsx'
 import { GrantsPage } from './pages/grants.tsx'
 import { InboxPage } from './pages/inbox.tsx'
+import { PeoplePage } from './pages/people.tsx'
 import { RegistryPage } from './pages/registry.tsx'
 import { RequestPage } from './pages/request.tsx'
 import { RulesPage } from './pages/rules.tsx'
@@ -20,6 +21,7 @@ const places = [
   ['agents', 'Agents'],
   ['registry', 'Registry'],
   ['rules', 'Rules'],
+  ['people', 'People'],
 ] as const
 
 /** Around every page: where this is, who is there, where else to go, and what everybody must know. */
@@ -85,6 +87,7 @@ function PageOf({ page, id, me }: { page: string; id: string | undefined; me: Me
   if (page === 'agents') return <AgentsPage />
   if (page === 'registry') return <RegistryPage />
   if (page === 'rules') return <RulesPage />
+  if (page === 'people') return <PeoplePage me={me} />
   return <InboxPage />
 }
 

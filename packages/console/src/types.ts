@@ -141,7 +141,6 @@ export interface AccessDetail extends Asked {
 
 export interface StepUpDetail extends Asked {
   kind: 'step_up'
-  action: { name: string; resource: { type: string; id: string }; action_digest: string }
   grant: { id: string; state: string; not_after: string | null; lines: string[] }
 }
 
@@ -255,6 +254,11 @@ export interface Recovery {
   approver_id: string
   name: string
   usable_from: string
+}
+
+export interface People {
+  approvers: { id: string; name: string; groups: string[]; passkeys: number }[]
+  my_passkeys: { credential_id: string; registered_at: string }[]
 }
 
 export interface Hello {

@@ -45,7 +45,7 @@ export async function makeStatement(
 ): Promise<Rendered> {
   const record = requestNamed(approval, requestId)
   const ask = openAsk(approval, record)
-  const [strange] = ask.kind === 'access' ? unexplained(ask) : []
+  const [strange] = ask.kind === 'registry' ? [] : unexplained(ask)
   if (strange !== undefined) throw new ServiceError('request_not_inspectable', strange)
   // Nobody signs what was rendered from the past: rule, group and policy set are read from the state.
   const { projection } = approval

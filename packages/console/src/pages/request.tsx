@@ -190,19 +190,17 @@ function PermissionLines({ request: { lines, authority, labels } }: { request: A
 }
 
 function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up' }> }) {
-  const { action, grant, denial } = request
+  const { grant, denial } = request
   return (
     <>
       <Card title="One action, once">
+        <Lines lines={request.lines} />
         <Facts
           rows={[
-            ['Action', <Visible key="a" text={action.name} />],
-            ['On', <Visible key="r" text={`${action.resource.type} ${action.resource.id}`} />],
             denial?.reason !== undefined && [
               'Why it waits',
               <Visible key="w" text={denial.reason.replaceAll('_', ' ')} />,
             ],
-            ['Exact action', <code key="d">{action.action_digest}</code>],
           ]}
         />
         <p className="hint">Afterwards the task goes on under the same grant.</p>

@@ -1,6 +1,6 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
-import { enrol, type Invitation } from '../ceremonies.ts'
+import { enrolFirst, type Invitation } from '../ceremonies.ts'
 import type { Hello } from '../types.ts'
 import { problemText } from '../ui/dialog.tsx'
 import { Outside } from '../ui/outside.tsx'
@@ -12,7 +12,7 @@ export function Welcome({
   hello,
   onEnrolled,
 }: {
-  invitation: Invitation
+  invitation: Extract<Invitation, { kind: 'invitation' }>
   hello: Hello
   onEnrolled(): void
 }) {
@@ -26,7 +26,7 @@ export function Welcome({
     setBusy(true)
     setProblem(undefined)
     try {
-      await enrol(invitation, String(data.get('id')), String(data.get('name')))
+      await enrolFirst(invitation, String(data.get('id')), String(data.get('name')))
       await client.refetchQueries({ queryKey: ['hello'] })
       say('You are enrolled.')
       onEnrolled()

@@ -5,8 +5,8 @@ interface DialogProps {
   children: ReactNode
   action: string
   danger?: boolean
-  /** Closes when it resolves; what it throws is shown, and the dialog stays. */
-  onSubmit(data: FormData): Promise<void> | void
+  /** Closes when it resolves, unless with `stay`; what it throws is shown, and the dialog stays. */
+  onSubmit(data: FormData): unknown
   onClose(): void
 }
 
@@ -25,8 +25,7 @@ export function Dialog({ title, children, action, danger = false, onSubmit, onCl
     setBusy(true)
     setProblem(undefined)
     try {
-      await onSubmit(data)
-      ref.current?.close()
+      if ((await onSubmit(data)) !== 'stay') ref.current?.close()
     } catch (error) {
       setProblem(problemText(error))
     } finally {

@@ -142,6 +142,8 @@ export const attestorWords: Record<string, string> = {
 export const whyNotWords: Record<string, string> = {
   approval_rule_missing: 'No rule says who may approve this. It can only be denied.',
   approver_not_in_group: 'You are not in the group that answers this.',
+  grant_not_active: 'The grant is over: there is nothing to go on with.',
+  grant_unknown: 'The grant is no longer known.',
   approver_is_owner: 'You own this agent; somebody else must answer.',
   request_not_inspectable:
     'Not inspectable: it says something that this console cannot explain. It can only be denied.',

@@ -2,6 +2,7 @@ import { grantIdOf } from '@bailiwick/approval-statement'
 import { describe, narrows } from '@bailiwick/authority'
 import type { Approver } from '@bailiwick/contracts'
 import type { RequestRecord } from '@bailiwick/projection'
+import { mayRefuseStepUp } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { unexplained } from '../inspect.ts'
 import { diffOf } from '../propose-change.ts'
@@ -30,7 +31,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
     expires_at: ask.expires_at,
     closed_by: record.closedBy ?? null,
     subject: subjectOf(ask),
-    lines: linesOf(ask),
+    lines: linesOf(approval, ask),
     risk: riskOf(approval.projection.ledger.registry, ask),
     rule: ruleOf(approval, ask) ?? null,
     signed_by: signersOf(approval, record),
@@ -52,7 +53,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
     denial: ask.denial ?? null,
     prose: proseOf(approval, ask.purpose),
     unexplained: unexplained(ask),
-    ...(ask.kind === 'access' ? accessDetail(approval, index, me, record, ask) : stepUpDetail(approval, ask)),
+    ...(ask.kind === 'access' ? accessDetail(approval, index, me, record, ask) : stepUpDetail(approval, me, ask, open)),
   }
 }
 
@@ -122,8 +123,8 @@ function answerOf({ projection }: Approval, { id, state, changedAt, closedBy, ap
   }
 }
 
-function stepUpDetail({ projection }: Approval, ask: StepUpAsk) {
-  const tree = projection.ledger.grants.trees.get(ask.grant_id)
+function stepUpDetail(approval: Approval, me: Approver, ask: StepUpAsk, open: boolean) {
+  const tree = approval.projection.ledger.grants.trees.get(ask.grant_id)
   const lines = tree && orNothing(() => describe(authorityOf(tree.grant.authority)))
   return {
     kind: ask.kind,
@@ -134,6 +135,6 @@ function stepUpDetail({ projection }: Approval, ask: StepUpAsk) {
       not_after: tree?.grant.not_after ?? null,
       lines: lines ?? [],
     },
-    may_deny: false,
+    may_deny: open && mayRefuseStepUp(approval, me, ask),
   }
 }

@@ -1,14 +1,15 @@
 import { describe, parseAuthority } from '@bailiwick/authority'
 import type { Approver } from '@bailiwick/contracts'
 import type { RequestRecord } from '@bailiwick/projection'
+import { stepUpLines, stepUpRule, whyNotStepUp } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { unexplained } from '../inspect.ts'
 import { type AccessAsk, agentIdOf, type RegistryAsk, type StepUpAsk } from '../requests.ts'
-import { registryRule, ruleFor, whyNotApprove, whyNotApproveChange } from '../who-may-answer.ts'
+import { authorityOf, registryRule, ruleFor, whyNotApprove, whyNotApproveChange } from '../who-may-answer.ts'
 import { type Page, pageOf } from './ordered.ts'
 import type { RequestIndex } from './request-index.ts'
 import { riskOf } from './risk.ts'
-import { agentView, orNothing, says, signersOf, spelled } from './words.ts'
+import { agentView, codeOf, orNothing, says, signersOf, spelled } from './words.ts'
 
 export interface RequestFilter {
   state: 'pending' | 'answered'
@@ -63,7 +64,7 @@ function rowOf(approval: Approval, me: Approver, record: RequestRecord, ask: Ask
     proposer: ask.kind === 'registry' ? ask.proposer : null,
     subject: subjectOf(ask),
     mode: ask.kind === 'access' ? ask.mode : null,
-    lines: linesOf(ask),
+    lines: linesOf(approval, ask),
     risk: riskOf(approval.projection.ledger.registry, ask),
     part: ask.kind === 'access' && ask.item ? { number: ask.item.index + 1, of: ask.item.count } : null,
     reopened: ask.kind === 'access' ? (ask.reopened ?? null) : null,
@@ -76,22 +77,25 @@ function rowOf(approval: Approval, me: Approver, record: RequestRecord, ask: Ask
 /** What it is about, in one line: canonical fields, none of the agent's prose. */
 export function subjectOf(ask: Ask): string {
   if (ask.kind === 'registry') {
-    const [first] = linesOf(ask)
-    return ask.entities.length === 1 ? (first ?? '') : `${ask.entities.length} registry entries`
+    const [first = ''] = changeLines(ask)
+    return ask.entities.length === 1 ? first : `${ask.entities.length} registry entries`
   }
   if (ask.kind === 'step_up') return `${ask.action.name} on ${ask.action.resource.type} ${ask.action.resource.id}`
   const parsed = parseAuthority(ask.authority)
   return parsed.ok ? parsed.authority.task : 'a task that nobody here can explain'
 }
 
+function changeLines({ entities }: RegistryAsk): string[] {
+  return entities.map(({ type, id, value, before }) => {
+    const verb = value === undefined ? 'Retire' : before === undefined ? 'Register' : 'Change'
+    return `${verb} ${type} ${id}`
+  })
+}
+
 /** What it asks, line by line, in plain words. */
-export function linesOf(ask: Ask): string[] {
-  if (ask.kind === 'registry')
-    return ask.entities.map(({ type, id, value, before }) => {
-      const verb = value === undefined ? 'Retire' : before === undefined ? 'Register' : 'Change'
-      return `${verb} ${type} ${id}`
-    })
-  if (ask.kind === 'step_up') return [`Once more: ${subjectOf(ask)}`]
+export function linesOf(approval: Approval, ask: Ask): string[] {
+  if (ask.kind === 'registry') return changeLines(ask)
+  if (ask.kind === 'step_up') return stepUpLines(approval, ask)
   const parsed = parseAuthority(ask.authority)
   return parsed.ok ? describe(parsed.authority).slice(1) : []
 }
@@ -109,19 +113,18 @@ export function ruleOf(approval: Approval, ask: Ask): RuleView | undefined {
     const { group, quorum } = registryRule(approval)
     return { id: group === undefined ? null : 'registry', group: group ?? null, quorum, narrowing: false }
   }
-  if (ask.kind === 'step_up') return undefined
-  const parsed = parseAuthority(ask.authority)
-  if (!parsed.ok) return undefined
-  const rule = orNothing(() => ruleFor(approval, ask.agent, parsed.authority))
-  return rule && { id: rule.id, group: rule.approvers.group, quorum: rule.approvers.quorum, narrowing: rule.narrowing }
+  const rule =
+    ask.kind === 'step_up' ? orNothing(() => stepUpRule(approval, ask)) : orNothing(() => ruleOfAsk(approval, ask))
+  const narrowing = ask.kind === 'access' && rule?.narrowing === true
+  return rule && { id: rule.id, group: rule.approvers.group, quorum: rule.approvers.quorum, narrowing }
 }
+
+const ruleOfAsk = (approval: Approval, ask: AccessAsk) => ruleFor(approval, ask.agent, authorityOf(ask.authority))
 
 /** Why this person cannot approve it, as an error code. */
 export function whyNot(approval: Approval, me: Approver, ask: Ask): string | undefined {
   if (ask.kind === 'registry') return whyNotApproveChange(approval, me, ask)
   if (unexplained(ask).length > 0) return 'request_not_inspectable'
-  if (ask.kind === 'step_up') return 'approval_rule_missing'
-  const parsed = parseAuthority(ask.authority)
-  const rule = parsed.ok ? orNothing(() => ruleFor(approval, ask.agent, parsed.authority)) : undefined
-  return rule === undefined ? 'approval_rule_missing' : whyNotApprove(approval, me, ask, rule)
+  if (ask.kind === 'step_up') return codeOf(() => whyNotStepUp(approval, me, ask))
+  return codeOf(() => whyNotApprove(approval, me, ask, ruleOfAsk(approval, ask)))
 }

@@ -41,6 +41,16 @@ export function agentView({ projection }: Approval, instance: string) {
   }
 }
 
+/** The code of what `give` throws, or what it gives. */
+export function codeOf(give: () => string | undefined): string | undefined {
+  try {
+    return give()
+  } catch (error) {
+    if (error instanceof ServiceError) return error.code
+    throw error
+  }
+}
+
 export function orNothing<T>(give: () => T): T | undefined {
   try {
     return give()

@@ -19,7 +19,7 @@ export async function pageRoutes(http: HttpServer): Promise<void> {
     const built = existsSync(join(root, 'index.html'))
     if (!built) {
       const refuse = async () => {
-        throw new ServiceError('service_unready', 'the console is not built: `npm start` builds it')
+        throw new ServiceError('route_unknown', 'the console is not built: `npm start` builds it')
       }
       for (const path of pages) scope.get(path, refuse)
       return

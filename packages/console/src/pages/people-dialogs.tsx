@@ -1,0 +1,101 @@
+import { useQueryClient } from '@tanstack/react-query'
+import { useState } from 'react'
+import { api } from '../api.ts'
+import { addPasskey } from '../ceremonies.ts'
+import { refresh } from '../live.ts'
+import { go } from '../router.tsx'
+import { Dialog } from '../ui/dialog.tsx'
+import { useSay } from '../ui/say.tsx'
+import { When } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
+
+interface Invited {
+  link: string
+  expires_at: string
+}
+
+/** Makes a link that lets one person register a passkey, once; what comes of it is signed as a change of the registry. */
+export function InviteDialog({ groups, onClose }: { groups: string[]; onClose(): void }) {
+  const [invited, setInvited] = useState<Invited>()
+  if (invited !== undefined) return <LinkDialog invited={invited} onClose={onClose} />
+  const submit = async (data: FormData) => {
+    const made = await api<Invited>('/invitations', {
+      approver_id: String(data.get('id')).trim(),
+      name: String(data.get('name')).trim(),
+      groups: groups.filter((group) => data.has(`group ${group}`)),
+    })
+    setInvited(made)
+    return 'stay' as const
+  }
+  return (
+    <Dialog title="Invite a person" action="Make the link" onSubmit={submit} onClose={onClose}>
+      <label className="field">
+        <span>Approver id</span>
+        <input name="id" required autoComplete="off" maxLength={255} />
+        <small>How the registry and the evidence name them</small>
+      </label>
+      <label className="field">
+        <span>Name</span>
+        <input name="name" required autoComplete="off" maxLength={200} />
+      </label>
+      <fieldset>
+        <legend>Groups</legend>
+        {groups.map((group) => (
+          <label key={group} className="check">
+            <input type="checkbox" name={`group ${group}`} defaultChecked />
+            <Visible text={group} />
+          </label>
+        ))}
+      </fieldset>
+    </Dialog>
+  )
+}
+
+function LinkDialog({ invited, onClose }: { invited: Invited; onClose(): void }) {
+  return (
+    <Dialog title="Give them this link" action="Done" onSubmit={() => undefined} onClose={onClose}>
+      <p>
+        It works once, until <When iso={invited.expires_at} />. Send it by a channel on which you know who takes it:
+        whoever opens it first registers a passkey in that name. Ask them before you approve the change that follows.
+      </p>
+      <p className="link-box">
+        <Visible text={invited.link} />
+      </p>
+    </Dialog>
+  )
+}
+
+/** Opens what was proposed, for somebody must sign it. */
+function useProposed() {
+  const client = useQueryClient()
+  const say = useSay()
+  return async ({ request_id }: { request_id: string | null }) => {
+    say('Proposed. It counts once it is approved.')
+    await refresh(client)
+    if (request_id !== null) go(`/console/requests/${request_id}`)
+  }
+}
+
+export function AddPasskeyDialog({ onClose }: { onClose(): void }) {
+  const proposed = useProposed()
+  const submit = async () => proposed(await addPasskey())
+  return (
+    <Dialog title="Add a passkey" action="Create passkey" onSubmit={submit} onClose={onClose}>
+      <p>Use another device or security key than the one that you have: it is for the day on which that one is lost.</p>
+      <p>The new passkey becomes a change of the registry, which is approved as any other.</p>
+    </Dialog>
+  )
+}
+
+export function RetireDialog({ id, onClose }: { id: string; onClose(): void }) {
+  const proposed = useProposed()
+  const submit = async () => proposed(await api(`/passkeys/${encodeURIComponent(id)}/retire`, {}))
+  return (
+    <Dialog title="Retire a passkey" action="Propose to retire it" danger onSubmit={submit} onClose={onClose}>
+      <p>
+        <code>{id}</code>
+      </p>
+      <p>It signs nothing more once the change is approved. What it signed before stays what it was.</p>
+    </Dialog>
+  )
+}

@@ -1,0 +1,124 @@
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { api } from '../api.ts'
+import type { Me, People, Rule } from '../types.ts'
+import { Failed, Loading } from '../ui/parts.tsx'
+import { When } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
+import { AddPasskeyDialog, InviteDialog, RetireDialog } from './people-dialogs.tsx'
+import { type Stop, StopDialog } from './stop-dialog.tsx'
+
+type Open = { kind: 'invite' } | { kind: 'add' } | { kind: 'retire'; id: string } | { kind: 'void'; stop: Stop }
+
+/** Who answers, and one's own passkeys. Each change here is a request that somebody signs. */
+export function PeoplePage({ me }: { me: Me }) {
+  const [open, setOpen] = useState<Open>()
+  const list = useQuery({ queryKey: ['people'], queryFn: () => api<People>('/people') })
+  const close = () => setOpen(undefined)
+  return (
+    <>
+      <div className="page-head">
+        <h1>People</h1>
+        <button type="button" className="primary" onClick={() => setOpen({ kind: 'invite' })}>
+          Invite a person…
+        </button>
+      </div>
+      {list.isPending ? <Loading /> : null}
+      {list.error ? <Failed error={list.error} /> : null}
+      {list.data ? <MyPasskeys passkeys={list.data.my_passkeys} onOpen={setOpen} /> : null}
+      <section className="below">
+        <div className="page-head">
+          <h2>Approvers</h2>
+        </div>
+        <ul className="cards two">
+          {list.data?.approvers.map((person) => (
+            <li key={person.id}>
+              <PersonCard person={person} mine={person.id === me.me.id} onOpen={setOpen} />
+            </li>
+          ))}
+        </ul>
+      </section>
+      {open?.kind === 'invite' ? <Invite onClose={close} /> : null}
+      {open?.kind === 'add' ? <AddPasskeyDialog onClose={close} /> : null}
+      {open?.kind === 'retire' ? <RetireDialog id={open.id} onClose={close} /> : null}
+      {open?.kind === 'void' ? <StopDialog stop={open.stop} onClose={close} /> : null}
+    </>
+  )
+}
+
+/** The groups that rules name: nobody outside them answers anything. */
+function Invite({ onClose }: { onClose(): void }) {
+  const rules = useQuery({ queryKey: ['rules'], queryFn: () => api<{ items: Rule[] }>('/rules') })
+  if (!rules.data) return null
+  const groups = [...new Set(rules.data.items.map(({ approvers }) => approvers.group))].sort()
+  return <InviteDialog groups={groups} onClose={onClose} />
+}
+
+function MyPasskeys({ passkeys, onOpen }: { passkeys: People['my_passkeys']; onOpen(open: Open): void }) {
+  return (
+    <section className="card">
+      <div className="card-head">
+        <h2>Your passkeys</h2>
+        <button type="button" onClick={() => onOpen({ kind: 'add' })}>
+          Add a passkey…
+        </button>
+      </div>
+      <ul className="table">
+        {passkeys.map(({ credential_id: id, registered_at }) => (
+          <li key={id}>
+            <span className="table-main">
+              <code>{id.slice(0, 16)}…</code>
+              <span className="hint">
+                since <When iso={registered_at} />
+              </span>
+            </span>
+            {passkeys.length > 1 ? (
+              <button type="button" className="quiet" onClick={() => onOpen({ kind: 'retire', id })}>
+                Retire…
+              </button>
+            ) : null}
+          </li>
+        ))}
+      </ul>
+      {passkeys.length === 1 ? (
+        <p className="note">This is your only one. Add a second: with it lost, only others can let you in again.</p>
+      ) : null}
+    </section>
+  )
+}
+
+function PersonCard({
+  person: { id, name, groups, passkeys },
+  mine,
+  onOpen,
+}: {
+  person: People['approvers'][number]
+  mine: boolean
+  onOpen(open: Open): void
+}) {
+  return (
+    <article className="card">
+      <div className="card-head">
+        <h3>
+          <Visible text={name} />
+        </h3>
+        {mine ? <span className="badge state-active">You</span> : null}
+      </div>
+      <p className="hint">
+        <Visible text={id} />, {groups.length === 0 ? 'in no group' : <Visible text={groups.join(', ')} />},{' '}
+        {passkeys === 1 ? 'one passkey' : `${passkeys} passkeys`}
+      </p>
+      {mine ? null : (
+        <div className="actions">
+          <button
+            type="button"
+            className="danger-quiet"
+            onClick={() => onOpen({ kind: 'void', stop: { kind: 'approver', target: id, name } })}
+          >
+            Void what they approved…
+          </button>
+        </div>
+      )}
+    </article>
+  )
+}

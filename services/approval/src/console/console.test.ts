@@ -1,0 +1,141 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { agentOf, authority, aWorld, otherAgentId, type World } from '../approval.fixture.ts'
+import { aPerson, type Person } from '../browser.fixture.ts'
+
+let world: World
+let olga: Person
+beforeAll(async () => {
+  world = await aWorld()
+  olga = aPerson(world)
+  expect((await olga.enrol()).status).toBe(200)
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+type Rows = { items: { id: string; subject: string; state: string; risk: { level: string } }[]; next?: string }
+
+const asked = async (over: object = {}, agent = agentOf(world)) => {
+  const submitted = await agent.submit(agent.sign(over))
+  expect(submitted.statusCode, submitted.body).toBe(202)
+  return submitted.json().task.id as string
+}
+const list = async (query = '') => (await olga.get(`/requests${query}`)).body as unknown as Rows
+const detail = async (id: string) => (await olga.get(`/requests/${id}`)).body
+
+describe('what the console reads', () => {
+  it('is for whoever is signed in, and nobody else', async () => {
+    const stranger = aPerson(world)
+    for (const path of [
+      'me',
+      'requests',
+      'grants',
+      'agents',
+      'registry',
+      'rules',
+      'people',
+      'events',
+      'requests/req_x',
+    ])
+      expect([path, (await stranger.get(`/${path}`)).status]).toEqual([path, path === 'requests/req_x' ? 400 : 401])
+  })
+
+  it('refuses a question that it does not know', async () => {
+    for (const query of ['?state=all', '?cursor=x', '?cursor=1_2_', '?q=', '?limit=9999', `?q=${'x'.repeat(201)}`])
+      expect([query, (await olga.get(`/requests${query}`)).status]).toEqual([query, 400])
+  })
+
+  it('has the riskiest first, and finds by agent and by words', async () => {
+    const mild = await asked({ authority: { ...authority, task: 'mild one' } })
+    const wild = await asked({ authority: { ...authority, task: 'wild one', budget: {} } })
+    const other = await asked(
+      { sub: `${otherAgentId}/one`, authority: { ...authority, task: 'of another' } },
+      agentOf(world, world.keys.other, `${otherAgentId}/one`),
+    )
+    const ids = (await list()).items.map(({ id }) => id)
+    expect(ids.indexOf(wild)).toBeLessThan(ids.indexOf(mild))
+    expect((await list('?q=WILD+one')).items).toMatchObject([{ id: wild, subject: 'wild one' }])
+    expect((await list(`?agent=${otherAgentId}`)).items).toMatchObject([{ id: other }])
+    expect((await list('?q=nothing+of+this+kind')).items).toEqual([])
+    await olga.post(`/requests/${mild}/deny`)
+    expect((await list('?q=mild')).items).toEqual([])
+    expect((await list('?state=answered&q=mild')).items).toMatchObject([{ id: mild, state: 'denied' }])
+    for (const id of [wild, other]) await olga.post(`/requests/${id}/deny`)
+  })
+
+  it('says what is new since the same task was asked last, and what that got', async () => {
+    const task = { ...authority, task: 'again' }
+    const first = await asked({ authority: task })
+    expect(await detail(first)).toMatchObject({ earlier: null, may_approve: true, may_deny: true })
+    await olga.approve(first, { authority: { ...task, budget: { calls: 5 } } })
+    const second = await asked({ authority: { ...task, budget: { calls: 30 } } })
+    expect(await detail(second)).toMatchObject({
+      earlier: {
+        id: first,
+        state: 'approved',
+        relation: 'wider',
+        added: ['At most 30 calls in all'],
+        removed: ['At most 20 calls in all'],
+      },
+      similar: [{ id: first, state: 'approved', by: ['olga'], narrowed: true }, expect.anything(), expect.anything()],
+    })
+    await olga.post(`/requests/${second}/deny`)
+    const { items } = (await olga.get('/grants')).body as never as { items: object[] }
+    expect(items).toMatchObject([{ task: 'again', state: 'active', budget: { calls: 5 }, chain: [] }])
+  })
+
+  it('renders no statement of what nobody can read, which can be denied all the same (V3)', async () => {
+    const values = Array.from({ length: 10 }, (_, n) => `${n}`.repeat(900))
+    const where = { '/to': { in: values } }
+    const [permission] = authority.permissions
+    const id = await asked({ authority: { ...authority, task: 'long', permissions: [{ ...permission, where }] } })
+    expect(await detail(id)).toMatchObject({
+      may_approve: false,
+      may_deny: true,
+      why_not: 'request_not_inspectable',
+      unexplained: ['authority: longer than anybody reads'],
+    })
+    expect(await olga.statement(id)).toMatchObject({ status: 422, body: { code: 'request_not_inspectable' } })
+    // Nor of a narrower one: what was asked stays what it was.
+    expect(await olga.statement(id, { authority: { ...authority, task: 'long' } })).toMatchObject({ status: 422 })
+    expect((await olga.post(`/requests/${id}/deny`)).status).toBe(200)
+  })
+})
+
+describe('server-sent events', () => {
+  const listen = async (base: string, cookie: string | undefined) => {
+    const response = await fetch(`${base}/console/api/events`, { headers: { cookie: cookie ?? '' } })
+    const said = { text: '', ended: false }
+    const read = async () => {
+      for await (const chunk of response.body ?? []) said.text += Buffer.from(chunk).toString()
+      said.ended = true
+    }
+    return { response, said, done: read().catch(() => undefined) }
+  }
+  const until = async (holds: () => boolean) => {
+    for (let n = 0; n < 200 && !holds(); n++) await wait(20)
+    expect(holds()).toBe(true)
+  }
+
+  it('say that something changed and never what, and end with the session, or with a fifth page', async () => {
+    const base = await world.http.listen({ port: 0 })
+    const bystander = aPerson(world, olga.passkey)
+    await bystander.signIn()
+    const pages = [await listen(base, olga.cookie)]
+    const [first] = pages
+    expect(first?.response.headers.get('content-type')).toBe('text/event-stream')
+    expect(first?.response.headers.get('content-security-policy')).toMatch(/default-src 'none'/)
+    const id = await asked({ authority: { ...authority, task: 'not to be told' } })
+    await until(() => first?.said.text.includes('event: change') === true)
+    expect(first?.said.text).toContain(`{"changed":["requests"],"arrived":["${id}"]}`)
+    expect(first?.said.text).not.toContain('not to be told')
+
+    for (let n = 0; n < 4; n++) pages.push(await listen(base, olga.cookie))
+    await until(() => first?.said.ended === true)
+    const other = await listen(base, bystander.cookie)
+    await bystander.post('/session/end')
+    await until(() => other.said.ended)
+    expect(other.said.text).toContain('event: ended')
+    expect(pages.slice(1).map(({ said }) => said.ended)).toEqual([false, false, false, false])
+    await olga.post(`/requests/${id}/deny`)
+  })
+})
