@@ -257,6 +257,22 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     (log) => void log.grant('other', { statement: { request_hash: hash } }),
   ],
   [
+    'an ALLOW by a step-up that nobody approved (V3)',
+    'V3',
+    (log) => {
+      allowed(log, 'read').data.step_up = `req_${hash}`
+    },
+    'nobody approved its step-up',
+  ],
+  [
+    'an ALLOW by the approval of a grant, as if it were a step-up (V3)',
+    'V3',
+    (log) => {
+      allowed(log, 'read').data.step_up = approved(log).request_id
+    },
+    'nobody approved its step-up',
+  ],
+  [
     'two parts of one ask with the same budget (V3)',
     'V3',
     (log) => shareOut(log, { calls: 8, cost: { EUR: '1000.00' } }, { calls: 8, cost: { EUR: '1500.00' } }),

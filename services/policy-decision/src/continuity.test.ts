@@ -75,9 +75,10 @@ it('reads when a workload attested from intents, and believes none that is young
   const intents = [
     { issued_at: at(1) },
     { issued_at: at(9), attestation: { attested_at: at(5) } },
+    { issued_at: at(9), attestation: { attested_at: at(9.5) } },
     { issued_at: at(9), attestation: { attested_at: at(50) } },
     { issued_at: at(9), attestation: { attested_at: 'x' } },
   ]
   const credentials = new Map(intents.entries()) as never
-  expect(attestationsOf({ credentials })).toEqual([s(1), s(5), s(9), Number.NaN])
+  expect(attestationsOf({ credentials })).toEqual([s(1), s(5), s(9.5), s(9.999), Number.NaN])
 })

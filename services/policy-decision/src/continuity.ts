@@ -28,10 +28,11 @@ export function hasLapsed({ reattest_seconds, outcome_seconds }: Continuous, sig
   return false
 }
 
-/** When each credential's workload attested, by the intents of the tree: an intent is no older than what it was given for. */
+/** When each credential's workload attested, by the intents of the tree: what it showed is no younger than its intent. */
 export function attestationsOf({ credentials }: Pick<Tree, 'credentials'>): number[] {
   return [...credentials.values()].map(({ attestation, issued_at }) => {
     const [shown, issued] = [Date.parse(attestation?.attested_at ?? issued_at), Date.parse(issued_at)]
-    return Number.isNaN(shown) ? shown : Math.min(shown, issued)
+    // An intent is dated in whole seconds, rounded down.
+    return Math.min(shown, issued + 999)
   })
 }

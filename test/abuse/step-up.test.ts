@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Agent } from '@bailiwick/agent'
+import { denialOf } from '@bailiwick/agent'
+import type { Rule } from '@bailiwick/contracts'
+import { actionDigest } from '@bailiwick/credentials'
+import { errorCode } from '@bailiwick/errors'
+import { initialise, readPolicyFiles } from '@bailiwick/installation'
+import { sample, sampleAuthority, sampleEntities } from '@bailiwick/standalone/sample'
+import { freePort } from '@bailiwick/testkit'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { eventually, pause, Scene } from './scene.ts'
+
+const fresh = { reattest_seconds: 4, outcome_seconds: 60 }
+const action = { action: 'tools/call', resource: { type: 'tool', id: `${sample.toolServer}/read` } }
+const digestOf = (invoice: string) =>
+  actionDigest({ name: action.action, resource: action.resource, properties: { invoice } })
+
+let scene: Scene
+let data: string
+beforeAll(async () => {
+  data = mkdtempSync(join(tmpdir(), 'step-up-'))
+  const [port, invoicesPort] = [await freePort(), await freePort()]
+  const entities = sampleEntities(data, `http://localhost:${invoicesPort}`).map((entity) =>
+    entity.type === 'rule' && entity.value.id === 'tasks'
+      ? {
+          ...entity,
+          value: { ...(entity.value as Rule), modes: ['window' as const, 'continuous' as const], continuous: fresh },
+        }
+      : entity,
+  )
+  initialise({
+    data,
+    publicUrl: `http://localhost:${port}`,
+    singleOperator: true,
+    now: Date.now(),
+    randomBytes,
+    policies: readPolicyFiles(join(import.meta.dirname, '../../policies')),
+    entities,
+  })
+  scene = await Scene.open({ data, port, invoicesPort })
+})
+afterAll(async () => {
+  await scene[Symbol.asyncDispose]()
+  rmSync(data, { recursive: true, force: true })
+})
+
+let asks = 0
+/** A continuous grant whose agent fell silent for longer than its rule lets it. */
+async function lapsed(agent: Agent): Promise<string> {
+  const ask = { authority: sampleAuthority, mode: 'continuous' as const, expiresInSeconds: 1000 + ++asks }
+  const { requestId } = await agent.request(agent.signRequest(ask))
+  const { grant_id: grantId, statement } = await scene.approver.approve(requestId)
+  if (grantId === undefined) throw new Error('there is no grant')
+  expect(statement).toMatchObject({ mode: 'continuous', continuous: fresh })
+  expect((await scene.call(agent, grantId)).status).toBe(200)
+  await pause(fresh.reattest_seconds * 1000 + 300)
+  return grantId
+}
+
+const call = (agent: Agent, grantId: string, invoice = 'INV-1') => scene.call(agent, grantId, 'read', { invoice })
+async function denied(response: Response) {
+  const denial = await denialOf(response, action)
+  if (denial === undefined) throw new Error(`${response.status}: ${await response.text()}`)
+  return denial
+}
+const stepUpAsk = (grantId: string, answering: Awaited<ReturnType<typeof denied>>, digest = digestOf('INV-1')) => ({
+  authority: sampleAuthority,
+  mode: 'per_action' as const,
+  expiresInSeconds: 600,
+  actionDigest: digest,
+  grantId,
+  answering,
+})
+
+it('a continuous grant that lapsed waits for a human, and goes on under the same grant (V10)', async () => {
+  const agent = scene.agent()
+  const grantId = await lapsed(agent)
+  const denial = await denied(await call(agent, grantId))
+  expect(denial.reason).toBe('step_up_required')
+  const task = await agent.request(agent.signRequest(stepUpAsk(grantId, denial)))
+  expect(task.status).toBe('pending')
+  expect(await scene.approver.approve(task.requestId)).toMatchObject({
+    status: 'approved',
+    grant_id: grantId,
+    action_digest: digestOf('INV-1'),
+    statement: { kind: 'step_up', grant_id: grantId, action_digest: digestOf('INV-1') },
+  })
+  expect(await agent.status(task.requestId)).toMatchObject({ status: 'approved', grantId })
+  expect((await call(agent, grantId)).status).toBe(200)
+  const stepUps = async () =>
+    (await scene.events('decisions.v1')).filter(({ data }) => (data as { step_up?: string }).step_up === task.requestId)
+  expect(await eventually('the decision names its step-up', async () => (await stepUps())[0])).toMatchObject({
+    type: 'decision.allowed',
+    data: { actor: { grant_id: grantId } },
+  })
+  expect((await call(agent, grantId, 'INV-2')).status).toBe(200) // humans looked a moment ago
+  expect(await stepUps()).toHaveLength(1)
+  await pause(fresh.reattest_seconds * 1000 + 300)
+  expect((await denied(await call(agent, grantId))).reason).toBe('step_up_required')
+})
+
+it('nobody but the instance that was denied asks for it, and for nothing but what was denied', async () => {
+  const agent = scene.agent()
+  const grantId = await lapsed(agent)
+  const denial = await denied(await call(agent, grantId))
+  const tried = (who: Agent, ask: object) =>
+    who.request(who.signRequest(ask as never)).then(
+      () => 'received',
+      (error: unknown) => errorCode(error),
+    )
+  const thief = scene.agent('forecaster')
+  expect(await tried(thief, stepUpAsk(grantId, denial))).not.toBe('received')
+  expect(await tried(agent, stepUpAsk(grantId, denial, digestOf('INV-9')))).not.toBe('received')
+  const other = await scene.granted(agent)
+  expect(await tried(agent, stepUpAsk(other.grantId, denial))).not.toBe('received')
+  const { answering: _, ...unasked } = stepUpAsk(grantId, denial)
+  expect(await tried(agent, unasked)).not.toBe('received')
+})
+
+it('no is no, and a grant that was withdrawn meanwhile gives nobody anything to say yes to', async () => {
+  const agent = scene.agent()
+  const grantId = await lapsed(agent)
+  const ask = await agent.request(agent.signRequest(stepUpAsk(grantId, await denied(await call(agent, grantId)))))
+  await scene.approver.deny(ask.requestId, 'not now')
+  expect(await agent.status(ask.requestId)).toMatchObject({ status: 'denied' })
+  const again = await denied(await call(agent, grantId, 'INV-2'))
+  expect(again.reason).toBe('step_up_required')
+  const second = await agent.request(agent.signRequest(stepUpAsk(grantId, again, digestOf('INV-2'))))
+  const { request_id } = scene.ledger.grants.trees.get(grantId)?.grant ?? {}
+  await scene.approver.withdraw(request_id ?? '')
+  await expect(scene.approver.approve(second.requestId)).rejects.toMatchObject({ code: 'grant_not_active' })
+})
+
+it('evidence agrees with all of it', async () => {
+  expect((await scene.audited()).findings).toEqual([])
+})
