@@ -122,7 +122,12 @@ it('denies what a policy wants a human’s word for, and lets it happen once aft
   expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
   const denied = await point.call({ credential, ...ten })
   expect(denied).toMatchObject(stepUpRequired)
-  expect(bindingOf(world, denied)).toMatchObject({ grant: grant.grantId, reason: 'step_up_required', sub: agentId() })
+  expect(bindingOf(world, denied)).toMatchObject({
+    grant: grant.grantId,
+    reason: 'step_up_required',
+    sub: agentId(),
+    action: { action_digest: action(ten), arguments: { '/amount': '10', '/currency': 'EUR' } },
+  })
   const stepUp = await sayYes(system, action(ten))
   const allowed = await point.call({ credential, ...ten })
   expect(allowed).toMatchObject({ decision: true })

@@ -19,7 +19,7 @@ export interface AccessRequestOffer {
 export function accessRequestOffer(
   { clock, trust, publicUrl, bindingKey }: Pick<Pdp, 'clock' | 'trust' | 'publicUrl' | 'bindingKey'>,
   request: EvaluationRequest,
-  { decisionId, reason, token, grant }: Denied,
+  { decisionId, reason, token, grant, arguments: named }: Denied,
 ): AccessRequestOffer | undefined {
   if (!isRequestable(reason)) return undefined
   const iat = Math.floor(clock.now() / 1000)
@@ -34,7 +34,9 @@ export function accessRequestOffer(
       exp,
       reason,
       ...(token === undefined ? {} : { sub: token.sub }),
-      ...(digest === undefined ? {} : { action: { name: action.name, resource, action_digest: digest } }),
+      ...(digest === undefined
+        ? {}
+        : { action: { name: action.name, resource, action_digest: digest, ...(named ? { arguments: named } : {}) } }),
       ...(grant === undefined ? {} : { grant }),
     },
     bindingKey,

@@ -1,5 +1,5 @@
 import { toolServerOf } from '@bailiwick/approval-statement'
-import { type Coverage, covers, lookup } from '@bailiwick/authority'
+import { type Authority, type Coverage, covers, lookup } from '@bailiwick/authority'
 import type { BudgetAmounts, EnforcementPoint, Grant } from '@bailiwick/contracts'
 import { type AccessToken, signPermit } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
@@ -34,6 +34,8 @@ export interface Denied {
   policies?: readonly string[]
   /** The living grant that lacks only a human's word for this action (step-up); its binding token names it. */
   grant?: string
+  /** Of a step-up: the arguments that the authority names. */
+  arguments?: Record<string, Scalar>
 }
 
 export type Answer = Allowed | Denied
@@ -88,7 +90,9 @@ export async function decide(
     if (stepUps.length > life.standing.stepUps.length) answer = await judge({ ...life.standing, stepUps })
   }
   if (answer.decision) return answer
-  return { ...answer, ...known, ...(isStepUpMissing(answer) ? { grant: tree.id } : {}) }
+  if (!isStepUpMissing(answer)) return { ...answer, ...known }
+  // What the authority names of its arguments, as an ALLOW would say it: a person must see what is to be done once more.
+  return { ...answer, ...known, grant: tree.id, ...namedArguments(authority, coverage.permissions[0].index, request) }
 }
 
 const isStepUpMissing = (answer: Answer) => !answer.decision && answer.reason === 'step_up_required'
@@ -238,7 +242,7 @@ class Decision implements Work {
           name: request.action.name,
           resource: request.resource,
           action_digest: claim.digest,
-          ...this.#namedArguments(judged.permission),
+          ...this.#argumentsOf(judged.permission),
         },
         permission: judged.permission,
         proof: claim.proof,
@@ -253,17 +257,10 @@ class Decision implements Work {
     }
   }
 
-  /** Only the arguments that the authority names stand in the event, so that an auditor can judge it; all others in the digest. */
-  #namedArguments(permission: number): { arguments?: Record<string, string | number | boolean | null> } {
+  #argumentsOf(permission: number): { arguments?: Record<string, Scalar> } {
     const { standing, request } = this.#question
-    const { where, cost } = authorityOf(standing.tree.grant)?.permissions[permission] ?? {}
-    const pointers = new Set([...Object.keys(where ?? {}), ...(cost ? [cost.amount, cost.currency] : [])])
-    const named = [...pointers].map((pointer): [string, unknown] => [
-      pointer,
-      lookup(request.action.properties, pointer),
-    ])
-    const scalars = named.filter((entry): entry is [string, Scalar] => isScalar(entry[1]))
-    return scalars.length === 0 ? {} : { arguments: Object.fromEntries(scalars) }
+    const authority = authorityOf(standing.tree.grant)
+    return authority ? namedArguments(authority, permission, request) : {}
   }
 
   recorded(): void {
@@ -335,6 +332,19 @@ class Decision implements Work {
 /** `per_action`: the humans approved one exact action, by its digest. */
 function isApprovedAction({ mode, statement }: Grant, { digest }: Claim): boolean {
   return mode !== 'per_action' || statement.action_digest === digest
+}
+
+/** Only the arguments that the authority names stand in events, so that an auditor can judge them; all others in the digest. */
+function namedArguments(
+  authority: Authority,
+  permission: number,
+  { action }: EvaluationRequest,
+): { arguments?: Record<string, Scalar> } {
+  const { where, cost } = authority.permissions[permission] ?? {}
+  const pointers = new Set([...Object.keys(where ?? {}), ...(cost ? [cost.amount, cost.currency] : [])])
+  const named = [...pointers].map((pointer): [string, unknown] => [pointer, lookup(action.properties, pointer)])
+  const scalars = named.filter((entry): entry is [string, Scalar] => isScalar(entry[1]))
+  return scalars.length === 0 ? {} : { arguments: Object.fromEntries(scalars) }
 }
 
 type Scalar = string | number | boolean | null
