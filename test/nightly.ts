@@ -62,7 +62,7 @@ const runs: Run[] = [
     command: [...vitest, '--project', 'chaos', '--no-file-parallelism', 'test/chaos/distributed'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: (line) =>
-      /^(chaos|broker|cut off|mended|dead issuer|Redis \w+|\w+ (killed|stopped|stalled)): /.test(line) ||
+      /^(chaos|kills|broker|cut off|mended|dead issuer|Redis \w+|\w+ (killed|stopped|stalled)): /.test(line) ||
       closing.test(line) ||
       /^\s*(✓|×|→|AssertionError)/.test(line),
   },

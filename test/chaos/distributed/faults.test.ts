@@ -2,7 +2,6 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { lacks } from '@bailiwick/native'
-import type { ServiceProcess } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { counts, nightly } from './counts.ts'
 import { Play, readyWithinMs } from './play.ts'
@@ -13,31 +12,6 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
     play = await Play.open({ cuttable: 'policy-decision' })
   }, 300_000)
   afterAll(() => play?.[Symbol.asyncDispose]())
-
-  /** Dead for a moment, or at once again; one in four dies once more while it starts, and mends what the last death left. */
-  async function killed(process: ServiceProcess): Promise<void> {
-    const { random } = play
-    await pause(random() * 1000)
-    await process.kill()
-    await pause(random() < 0.5 ? 0 : random() * 1000)
-    process.start()
-    if (random() < 0.25) {
-      await pause(random() * 1500)
-      await process.kill()
-      process.start()
-    }
-    await process.ready(readyWithinMs)
-  }
-
-  it(
-    `each killed ${counts.kills} times at any moment: nothing acknowledged is lost, doubled or revived (V2, V4, V7, V9, V10)`,
-    async () => {
-      await play.through(`each process killed ${counts.kills} times`, async () => {
-        for (let n = 0; n < counts.kills; n++) for (const process of play.all) await killed(process)
-      })
-    },
-    counts.kills * 60_000 + 120_000,
-  )
 
   it(
     `the broker killed ${counts.broker} times and back: the same, and all go on by themselves (V2, V7, V9, V10)`,
