@@ -25,6 +25,7 @@ import {
   type Metrics,
   metrics,
   newId,
+  type SafePost,
   systemClock,
   systemRandom,
   type TestClock,
@@ -47,6 +48,8 @@ export interface World extends AsyncDisposable {
   /** Says on approval's behalf, with its key, what approval itself would not. */
   approval: Producer
   invitation: SigningKey<'invitation'>
+  /** Signs denials as a decision point does. */
+  binding: SigningKey<'binding-token'>
   root: SigningKey<'root'>
   /** Of `<agentId>/one`, `<agentId>/two` and `<otherAgentId>/one`. */
   keys: { one: SigningKey<'agent'>; two: SigningKey<'agent'>; other: SigningKey<'agent'> }
@@ -62,6 +65,8 @@ export interface WorldOptions {
   /** How far its clock is moved; real time passes besides. */
   clock?: TestClock
   requestLifeSeconds?: number
+  /** Where callbacks go. */
+  post?: SafePost
   /** Besides the two with registered keys. */
   agents?: readonly Agent[]
   notify?: NonNullable<ApprovalConfig['notify']>
@@ -141,12 +146,14 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
         onFatal: (error) => {
           throw error
         },
+        ...(options.post ? { post: options.post } : {}),
       },
     ),
   )
   stack.defer(() => Promise.all([http.close(), operator.close()]).then(() => undefined))
   const owned = stack.move()
   const invitation = readKeyFile(at.keys('invitation'), 'invitation', 'invitation')
+  const binding = readKeyFile(at.keys('policy-decision'), 'binding-token', 'binding-token')
   const approval = new Producer({
     bus,
     projection: issuer.projection,
@@ -168,6 +175,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
     metrics: meter,
     issuer,
     invitation,
+    binding,
     root: readKeyFile(at.keys('root'), 'root', 'root'),
     keys,
     log: () => lines.join(''),
@@ -202,6 +210,7 @@ function entitiesOf(keys: World['keys'], rules: readonly Rule[]) {
     },
     labels: [],
     proactive_requests: true,
+    callbacks: ['https://hooks.example/cb'],
   })
   const tools = { read: { labels: [] }, adjust: { labels: [] } }
   return [

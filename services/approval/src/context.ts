@@ -21,6 +21,8 @@ export interface Approval extends Voice {
   own: OwnRequests
   /** The tasks that asks which asked the same were folded into, by the id that each would have had. */
   folded: Transient<string>
+  /** What a submission said of its callback besides where, by task; in memory, since no event holds it. */
+  callbackWishes: Transient<{ state?: string | undefined; events?: readonly string[] | undefined }>
   signCounts: SignCounts
   /** One agent's asks, and one request's answers, one after the other: each sees what the one before left. */
   lanes: SerialQueue

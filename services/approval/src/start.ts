@@ -6,9 +6,12 @@ import {
   type NotificationFormat,
   newId,
   observeProjection,
+  type SafePost,
   SerialQueue,
+  safePost,
   showStanding,
 } from '@bailiwick/service-kit'
+import { Callbacks } from './callbacks.ts'
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
 import { Enrolment } from './enrol.ts'
@@ -36,6 +39,8 @@ import { Workloads } from './workloads.ts'
 
 export interface ApprovalAdapters extends Omit<Adapters, 'data'> {
   keys: { event: SigningKey<'approval-event'>; notification: SigningKey<'notification'> }
+  /** Tests alone lead callbacks elsewhere than to public addresses. */
+  post?: SafePost
 }
 
 const sweepEveryMs = 1000
@@ -79,6 +84,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     workloads: new Workloads({ clock, publicUrl }),
     own: new OwnRequests(successor.projection),
     folded: new Transient<string>({ lifeMs: rememberMs, max: 100_000, clock }),
+    callbackWishes: new Transient({ lifeMs: rememberMs, max: 10_000, clock }),
     signCounts: started.use(new SignCounts(successor.projection)),
     lanes: new SerialQueue({ maxPerKey: 256, max: 10_000 }),
   }
@@ -101,6 +107,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     await using work = new AsyncDisposableStack()
     work.use(inBackground(receiveFromTopic(approval, bus, countFromTopic), onFatal))
     work.use(sweep(approval))
+    work.use(new Callbacks(approval, { post: adapters.post ?? safePost(), key: keys.notification, metrics }))
     // By the instance that acts alone: two would tell everything twice.
     const { webhook, format = 'json' } = config.notify ?? {}
     if (webhook !== undefined) work.use(notifier(approval, { webhook, format }, adapters))

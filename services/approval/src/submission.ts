@@ -88,7 +88,10 @@ export async function submit(
   }
   const { request, purpose, attestation } = body.bailiwick
   const submission = { request, purpose, attestation, receivedBy: 'http' as const, items }
-  return { record: await receiveRequest(approval, once ? { ...submission, once } : submission), items }
+  const record = await receiveRequest(approval, once ? { ...submission, once } : submission)
+  // Of what is asked for the first time: what is sent again, or folded, changes nothing.
+  if (body.callback && known === undefined && taskIdOf(record) === id) approval.callbackWishes.put(id, body.callback)
+  return { record, items }
 }
 
 /** A denial of the whole is the denial of a single item; of several it would have to cover each, which no token of ours does. */

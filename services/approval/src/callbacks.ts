@@ -1,0 +1,172 @@
+import { grantIdOf } from '@bailiwick/approval-statement'
+import type { DecodedEvent } from '@bailiwick/contracts'
+import { type SigningKey, sha256, signNotification } from '@bailiwick/credentials'
+import { errorCode } from '@bailiwick/errors'
+import type { Fact, RequestRecord } from '@bailiwick/projection'
+import { after, type Metrics, type SafePost, Semaphore, SerialQueue } from '@bailiwick/service-kit'
+import { refuseCallback } from './callback-target.ts'
+import type { Approval } from './context.ts'
+import { agentIdOf, taskIdOf } from './requests.ts'
+import { taskOf } from './task.ts'
+import { Transient } from './transient.ts'
+
+export interface CallbackOptions {
+  post: SafePost
+  key: SigningKey<'notification'>
+  metrics: Metrics
+  /** ms before each attempt after the first. */
+  pausesMs?: readonly number[]
+}
+
+/** What became of one: `forbidden` is never tried again. */
+type Told = 'delivered' | 'failed' | 'forbidden' | 'dropped'
+
+const atOnce = 16
+/** What ended so long before a start is told again: longer than all attempts of one delivery take. */
+const lookBackMs = 15 * 60 * 1000
+const rememberMs = 9 * 3600 * 1000
+
+/**
+ * Tells agents that asked for it how their tasks ended (access request profile, "Callback Completion"): signed, to where the
+ * registration still allows when it is sent, again with growing pauses, a bounded number of times. It is news without a
+ * result: whoever gets it asks for the status. At least once and best effort: which tasks ended follows from the log, so
+ * after a start the last quarter of an hour is told again, under the same delivery ids; nothing waits for any of it.
+ */
+export class Callbacks implements AsyncDisposable {
+  readonly #approval: Approval
+  readonly #options: Required<CallbackOptions>
+  readonly #told: (result: Told) => void
+  readonly #known: Transient<true>
+  /** One agent's targets that answer slowly hold up that agent's news alone (V18). */
+  readonly #lanes = new SerialQueue({ maxPerKey: 64, max: 1000 })
+  readonly #turns = new Semaphore(atOnce, 1000)
+  readonly #stop = new AbortController()
+  readonly #open = new Set<Promise<void>>()
+  readonly #unsubscribe: () => void
+
+  constructor(approval: Approval, options: CallbackOptions) {
+    this.#approval = approval
+    this.#options = { pausesMs: [1000, 10_000, 60_000, 300_000], ...options }
+    this.#known = new Transient({ lifeMs: rememberMs, max: 100_000, clock: approval.clock })
+    const total = options.metrics.counter('callbacks_total', 'Callbacks to agents, by what became of them', ['result'])
+    this.#told = (result) => total.inc({ result })
+    const { projection, clock } = approval
+    const since = clock.now() - lookBackMs
+    for (const record of projection.ledger.requests.requests.values())
+      if (record.changedAt >= since) this.#consider(taskIdOf(record))
+    this.#unsubscribe = projection.onFact((fact) => {
+      const record = this.#recordOf(fact)
+      if (record) this.#consider(taskIdOf(record))
+    })
+  }
+
+  #consider(taskId: string): void {
+    const [first, ...others] = this.#approval.projection.ledger.requests.ofTask(taskId)
+    const url = first && callbackOf(first)
+    if (first === undefined || url === undefined || this.#stop.signal.aborted) return
+    const { task } = taskOf(this.#approval, [first, ...others])
+    const { status } = task
+    const wishes = this.#approval.callbackWishes.get(taskId)
+    if (status === 'pending' || (wishes?.events && !wishes.events.includes(status))) return
+    const id = `dlv_${sha256(`${taskId} ${status} ${url}`)}`
+    if (this.#known.get(id)) return
+    this.#known.put(id, true)
+    const { status_endpoint } = task
+    const state = wishes?.state === undefined ? {} : { state: wishes.state }
+    const body = JSON.stringify({ ...state, task: { id: taskId, status, status_endpoint } })
+    const news = { id, url, body, agent: agentOf(first), taskId, status }
+    const telling = this.#tell(news).finally(() => this.#open.delete(telling))
+    this.#open.add(telling)
+  }
+
+  async #tell(news: News): Promise<void> {
+    const told = await this.#attempts(news).catch((error: unknown): Told | undefined => {
+      return errorCode(error) === 'queue_full' ? 'dropped' : 'failed'
+    })
+    if (told === undefined) return // stopped, and the next start tells it; or it is not so any more
+    this.#told(told)
+    if (told !== 'delivered')
+      this.#approval.logger.warn(
+        { agent: news.agent, delivery_id: news.id, result: told },
+        'a callback was not delivered',
+      )
+  }
+
+  async #attempts(news: News): Promise<Told | undefined> {
+    const { signal } = this.#stop
+    // What the issuer refused for what changed meanwhile is asked again at once, and has then not ended.
+    const first = news.status === 'failed' ? 2000 : 0
+    for (const pauseMs of [first, ...this.#options.pausesMs]) {
+      if (pauseMs > 0) await after(pauseMs, signal).catch(() => undefined)
+      if (signal.aborted || !this.#isTrue(news)) return undefined
+      const told = await this.#lanes.serially(news.agent, () => this.#turns.run(() => this.#attempt(news)))
+      if (told !== 'failed') return told
+    }
+    return 'failed'
+  }
+
+  #isTrue({ taskId, status }: News): boolean {
+    const [first, ...others] = this.#approval.projection.ledger.requests.ofTask(taskId)
+    return first !== undefined && taskOf(this.#approval, [first, ...others]).task.status === status
+  }
+
+  /** The request that a fact may have ended: answered, or granted, or refused by the issuer. */
+  #recordOf({ topic, verdict, event }: Fact): RequestRecord | undefined {
+    if (verdict !== 'counts') return undefined
+    const { ledger } = this.#approval.projection
+    if (topic === 'approvals.v1') {
+      const { data } = event as DecodedEvent<'approvals.v1'>
+      return 'request_id' in data ? ledger.requests.requests.get(data.request_id) : undefined
+    }
+    if (topic !== 'grants.v1') return undefined
+    const { type, data } = event as DecodedEvent<'grants.v1'>
+    if (type === 'grant.created') return ledger.requests.requests.get(data.grant.request_id)
+    if (type !== 'credential.refused') return undefined
+    const own = this.#approval.own.of(agentIdOf(data.agent))
+    return own.find(({ approved }) => approved && grantIdOf(approved.statement_hash) === data.grant_id)
+  }
+
+  async #attempt({ id, url, body, agent }: News): Promise<Told> {
+    const { projection, trust, clock } = this.#approval
+    try {
+      // By the registration of now: a prefix that was taken away is told nothing more.
+      refuseCallback(projection.ledger.registry.get('agent', agent) ?? {}, url)
+    } catch {
+      return 'forbidden'
+    }
+    const iat = Math.floor(clock.now() / 1000)
+    const claims = { iss: trust.installation, aud: url, iat, jti: id, body_sha256: sha256(body) }
+    const signature = signNotification(claims, this.#options.key)
+    const headers = {
+      'content-type': 'application/json',
+      'bailiwick-signature': signature,
+      'user-agent': 'bailiwick',
+    }
+    const { outcome } = await this.#options.post({ url, headers, body })
+    return outcome
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#unsubscribe()
+    this.#stop.abort()
+    await Promise.all(this.#open)
+  }
+}
+
+interface News {
+  taskId: string
+  status: string
+  /** The same at each attempt and after each start. */
+  id: string
+  url: string
+  body: string
+  agent: string
+}
+
+function callbackOf({ received }: RequestRecord): string | undefined {
+  return received === undefined || received.kind === 'registry' ? undefined : received.callback
+}
+
+function agentOf({ received }: RequestRecord): string {
+  return received === undefined || received.kind === 'registry' ? '' : agentIdOf(received.agent)
+}

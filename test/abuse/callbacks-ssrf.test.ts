@@ -1,0 +1,129 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import { isPublicAddress, safePost } from '@bailiwick/service-kit'
+import { sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { eventually, pause, Scene } from './scene.ts'
+
+/** Something inside, that no agent may reach through approval. It counts who comes. */
+let inside: Server
+let visits = 0
+let port: number
+let scene: Scene
+beforeAll(async () => {
+  inside = createServer((socket) => {
+    visits++
+    socket.destroy()
+  })
+  await once(inside.listen(0, '127.0.0.1'), 'listening')
+  port = (inside.address() as AddressInfo).port
+  scene = await Scene.open()
+  await register([`https://localhost:${port}/`, 'https://hooks.example/cb', 'https://hooks.example:8443/cb/'])
+})
+afterAll(async () => {
+  inside.close()
+  await scene[Symbol.asyncDispose]()
+})
+
+/** As people would, who look away: the agent's registration says where it may be told. */
+async function register(callbacks: string[]) {
+  const id = sampleAgentId('reconciler')
+  const value = { ...scene.ledger.registry.get('agent', id), callbacks }
+  const payload = { proposer: 'operator', entities: [{ type: 'agent', id, value }] }
+  const { operator } = scene.system.host
+  const proposed = await operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+  await scene.approver.approve(proposed.json().request_id)
+  await eventually(
+    'the registration',
+    () => scene.ledger.registry.get('agent', id)?.callbacks?.length === callbacks.length,
+  )
+}
+
+let length = 600
+async function ask(endpoint: string, agent = scene.agent()): Promise<string> {
+  const signed = agent.signRequest({
+    ...{ authority: sampleAuthority, mode: 'window', expiresInSeconds: ++length },
+    callback: { endpoint },
+  } as never)
+  return agent.request(signed).then(
+    async ({ requestId }) => {
+      await agent.cancel(requestId)
+      return requestId
+    },
+    (error: { code?: string }) => String(error.code),
+  )
+}
+
+it('a name that leads inside is not called, although it is registered', async () => {
+  const requestId = await ask(`https://localhost:${port}/hook`)
+  expect(requestId).toMatch(/^req_/)
+  const metrics = async () => await (await fetch(`${scene.url}/metrics`)).text()
+  await eventually('it is forbidden', async () =>
+    /callbacks_total\{result="forbidden"[^}]*\} 1\n/.test(await metrics()),
+  )
+  await pause(200)
+  expect(visits).toBe(0)
+})
+
+it.each([
+  ['another scheme', 'http://hooks.example/cb'],
+  ['another host', 'https://elsewhere.example/cb'],
+  ['a host that begins alike', 'https://hooks.example.evil.example/cb'],
+  ['a host that ends alike', 'https://evilhooks.example/cb'],
+  ['another port', 'https://hooks.example:444/cb'],
+  ['the port of another prefix', 'https://hooks.example:8443/'],
+  ['a path beside', 'https://hooks.example/cbx'],
+  ['a path above', 'https://hooks.example/'],
+  ['a path that climbs', 'https://hooks.example/cb/../admin'],
+  ['a path that climbs encoded', 'https://hooks.example/cb/%2e%2e/admin'],
+  ['a path that climbs by an encoded slash', 'https://hooks.example/cb/..%2fadmin'],
+  ['a path that climbs encoded twice', 'https://hooks.example/cb/%252e%252e/admin'],
+  ['a path that climbs by a backslash', 'https://hooks.example/cb\\..\\admin'],
+  ['credentials', 'https://user:pass@hooks.example/cb'],
+  ['a name before the at sign', 'https://hooks.example@evil.example/cb'],
+  ['a fragment', 'https://hooks.example/cb#@evil.example/'],
+  ['loopback', 'https://127.0.0.1/cb'],
+  ['loopback as one number', 'https://2130706433/cb'],
+  ['loopback in IPv6', 'https://[::1]/cb'],
+  ['loopback mapped into IPv6', 'https://[::ffff:127.0.0.1]/cb'],
+  ['the metadata of a cloud', 'https://169.254.169.254/latest/meta-data/'],
+])('a callback to %s is refused', async (_, endpoint) => {
+  expect(await ask(endpoint)).toMatch(
+    /^(callback_forbidden|request_malformed|token_malformed|submission_contradicted)$/,
+  )
+})
+
+it('an agent that is registered for none has none', async () => {
+  expect(await ask('https://hooks.example/cb', scene.agent('forecaster'))).toBe('callback_forbidden')
+})
+
+it('what is below a prefix is taken', async () => {
+  for (const endpoint of [
+    'https://hooks.example/cb',
+    'https://hooks.example/cb/a?b=c',
+    'https://hooks.example:8443/cb/x',
+  ])
+    expect(await ask(endpoint)).toMatch(/^req_/)
+})
+
+it('a name server that changes its mind between check and connection leads nowhere else', async () => {
+  const dialled: string[] = []
+  const answers = ['93.184.215.14', '127.0.0.1', '10.0.0.1']
+  const post = safePost({
+    lookup: async () => [{ address: answers.shift() ?? '127.0.0.1' }],
+    dial: (address) => {
+      dialled.push(address)
+      throw new Error('no network here')
+    },
+  })
+  const send = { url: 'https://hooks.example/cb', headers: {}, body: '{}' }
+  expect(await post(send)).toMatchObject({ outcome: 'failed' })
+  expect(await post(send)).toEqual({ outcome: 'forbidden', why: 'address' })
+  expect(await post(send)).toEqual({ outcome: 'forbidden', why: 'address' })
+  expect(dialled).toEqual(['93.184.215.14'])
+  expect(dialled.every(isPublicAddress)).toBe(true)
+})
+
+it('the evidence holds', async () => {
+  expect((await scene.audited()).findings).toEqual([])
+})
