@@ -137,7 +137,7 @@ it.each<[string, () => Denial | Denial[], string]>([
     () => forged({ grant: `grt_${'A'.repeat(43)}` }),
     'denial_binding_invalid',
   ],
-])('a denial %s is not answered', async (_, make, code) => {
+])('a denial %s is not answered (V12)', async (_, make, code) => {
   expect(await ask(make())).toBe(code)
 })
 

@@ -130,7 +130,7 @@ describe('an agent that may only answer denials', () => {
     expect(refused.headers['content-type']).toContain('application/problem+json')
   })
 
-  it('asks for what was denied, once, and for nothing besides', async () => {
+  it('asks for what was denied, once, and for nothing besides (V10)', async () => {
     const denial = aDenial()
     const taken = await answer(denial)
     expect(taken.statusCode, taken.body).toBe(202)
@@ -141,6 +141,14 @@ describe('an agent that may only answer denials', () => {
       expect(['denial_binding_invalid', 'submission_contradicted']).toContain(wider.json().code)
     }
     expect((await answer(denial)).json()).toMatchObject({ type: urn('invalid_denial_binding'), status: 400 })
+  })
+
+  it('answers no denial of another instance, whoever signed its hash (V12)', async () => {
+    const other = await answer(aDenial({ sub: 'spiffe://acme.example/agent/ledger/one' }))
+    expect(other.json()).toMatchObject({ code: 'denial_binding_invalid' })
+    const foreign = aDenial()
+    const request = agent().sign({ ...of('read'), binding_token_hash: sha256('another token') })
+    expect((await agent().send(request, { denial: foreign })).json()).toMatchObject({ code: 'denial_binding_invalid' })
   })
 
   it('is told why in the words of the profile', async () => {
