@@ -139,15 +139,17 @@ function RequestCard({ row }: { row: RequestRow }) {
           <Visible text={subject} />
         </Link>
       </h3>
-      <ul className="lines brief">
-        {lines.slice(0, mostLines).map((line, n) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: lines have no identity, and never change place
-          <li key={n}>
-            <Visible text={line} />
-          </li>
-        ))}
-        {lines.length > mostLines ? <li className="more-lines">and {lines.length - mostLines} more lines</li> : null}
-      </ul>
+      {row.kind === 'registry' && lines.length === 1 ? null : (
+        <ul className="lines brief">
+          {lines.slice(0, mostLines).map((line, n) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: lines have no identity, and never change place
+            <li key={n}>
+              <Visible text={line} />
+            </li>
+          ))}
+          {lines.length > mostLines ? <li className="more-lines">and {lines.length - mostLines} more lines</li> : null}
+        </ul>
+      )}
       {waiting ? <RiskReasons risk={risk} /> : null}
       {waiting && row.quorum !== null && row.quorum > 1 ? (
         <p className="row-note">

@@ -105,8 +105,11 @@ function PersonCard({
         {mine ? <span className="badge state-active">You</span> : null}
       </div>
       <p className="hint">
-        <Visible text={id} />, {groups.length === 0 ? 'in no group' : <Visible text={groups.join(', ')} />},{' '}
-        {passkeys === 1 ? 'one passkey' : `${passkeys} passkeys`}
+        <code>
+          <Visible text={id} />
+        </code>{' '}
+        · {groups.length === 0 ? 'in no group' : 'in '}
+        <Visible text={groups.join(', ')} /> · {passkeys === 1 ? 'one passkey' : `${passkeys} passkeys`}
       </p>
       {mine ? null : (
         <div className="actions">

@@ -76,7 +76,7 @@ function ChangeRow({ row }: { row: RequestRow }) {
           proposed by <Visible text={row.proposer ?? ''} />
         </span>
       </h3>
-      <Lines lines={row.lines.slice(0, 4)} />
+      {row.lines.length > 1 ? <Lines lines={row.lines.slice(0, 4)} /> : null}
     </article>
   )
 }

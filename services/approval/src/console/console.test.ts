@@ -1,6 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { requestIdOf } from '@bailiwick/approval-statement'
+import { jcsHash, sha256, signAccessRequest } from '@bailiwick/credentials'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { agentOf, authority, aWorld, otherAgentId, type World } from '../approval.fixture.ts'
+import { agentId, agentOf, anAsk, authority, aWorld, otherAgentId, type World } from '../approval.fixture.ts'
 import { aPerson, type Person } from '../browser.fixture.ts'
 
 let world: World
@@ -98,6 +100,49 @@ describe('what the console reads', () => {
     // Nor of a narrower one: what was asked stays what it was.
     expect(await olga.statement(id, { authority: { ...authority, task: 'long' } })).toMatchObject({ status: 422 })
     expect((await olga.post(`/requests/${id}/deny`)).status).toBe(200)
+  })
+
+  it('shows a step-up as one more action of its grant, first of all, and takes a signature for it (V3)', async () => {
+    const task = { ...authority, task: 'stepping up' }
+    const { body: approved } = await olga.approve(await asked({ authority: task }))
+    const grant_id = String(approved.grant_id)
+    const action_digest = sha256('an action')
+    const ask = anAsk(world.trust, { authority: task, mode: 'per_action', action_digest, grant_id })
+    const request = signAccessRequest(ask, world.keys.one)
+    const id = requestIdOf(request)
+    await world.approval.publishOne('approvals.v1', {
+      type: 'request.received',
+      subject: id,
+      version: 1,
+      data: {
+        kind: 'step_up',
+        request_id: id,
+        request,
+        request_hash: jcsHash(ask),
+        agent: `${agentId}/one`,
+        instance_key: world.keys.one.kid,
+        grant_id,
+        action: { name: 'tools/call', resource: { type: 'tool', id: 'invoices/read' }, action_digest },
+        denial: { decision_id: `dec_${'0'.repeat(26)}`, reason: 'step_up_required' },
+        received_by: 'http',
+        expires_at: new Date(Date.now() + 600_000).toISOString(),
+      },
+    })
+    const shown = async () => (await detail(id)).kind === 'step_up'
+    for (let n = 0; n < 100 && !(await shown()); n++) await wait(10)
+    expect((await list()).items[0]).toMatchObject({ id, subject: 'tools/call on tool invoices/read' })
+    expect(await detail(id)).toMatchObject({
+      kind: 'step_up',
+      risk: { level: 'high' },
+      lines: expect.arrayContaining(['Once, now: tools/call on tool invoices/read']),
+      grant: { id: grant_id, state: 'active' },
+      rule: { id: 'tasks', quorum: 1, narrowing: false },
+      may_approve: true,
+      may_deny: true,
+      unexplained: [],
+    })
+    expect((await olga.approve(id)).body).toMatchObject({ status: 'approved' })
+    expect((await list('?state=answered')).items[0]).toMatchObject({ id, state: 'approved' })
   })
 })
 
