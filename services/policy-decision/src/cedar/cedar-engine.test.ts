@@ -181,4 +181,14 @@ describe('a policy that wants a human’s word', () => {
     const silent = `@id("ask") @step_up forbid (principal, action, resource is tool) ${destructive};`
     expect(of(all, silent).evaluate(dangerous)).toMatchObject({ outcome: 'step_up' })
   })
+
+  it('is shown in docs/operations/rules.md as one that loads', () => {
+    const page = readFileSync(join(policies, '../docs/operations/rules.md'), 'utf8')
+    const engine = of(all, /```cedar\n(.*?)```/s.exec(page)?.[1] ?? '')
+    const sending = asked({ labels: ['external_send'] })
+    const history = { task: { labels: ['reads_private'], calls: 1 }, agent: { labels: [], calls: 1 } }
+    expect(engine.evaluate(sending)).toMatchObject({ outcome: 'allow' })
+    const answer = engine.evaluate({ ...sending, context: { ...sending.context, history } })
+    expect(answer).toEqual({ outcome: 'step_up', policies: ['sending-after-private-data'] })
+  })
 })
