@@ -47,7 +47,8 @@ function matches(approval: Approval, { id }: RequestRecord, ask: Ask, { kind, ag
   if (agent !== undefined && agentIdOf(ask.agent) !== agent) return false
   if (q === undefined) return true
   const { name, owner } = agentView(approval, ask.agent)
-  return says(q, id, ask.agent, name, owner, subjectOf(ask))
+  // Its task as it stands: to parse the authority of every request that waits would hold the process up.
+  return says(q, id, ask.agent, name, owner, ask.kind === 'access' ? ask.authority.task : subjectOf(ask))
 }
 
 function rowOf(approval: Approval, me: Approver, record: RequestRecord, ask: Ask) {
