@@ -55,7 +55,10 @@ export async function receiveRequest(approval: Approval, submission: Submission)
     const denial = boundDenial(approval, { ...ask, task }, submission.items ?? [])
     if (approval.projection.ledger.requests.ofTask(task).length === 0) {
       const duplicate = duplicateOf(approval, ask)
-      if (duplicate) return fold(approval, duplicate, task)
+      if (duplicate) {
+        submission.once?.keep(ask.agent.id, taskIdOf(duplicate))
+        return fold(approval, duplicate, task)
+      }
       refuseCoolingDown(approval, ask)
       refuseTooMany(approval, ask.agent.id)
     }

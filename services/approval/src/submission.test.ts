@@ -209,7 +209,9 @@ describe('the same ask again', () => {
     const agent = agentOf(world)
     const [first, second] = [agent.sign(same), agent.sign(same)]
     const { id } = (await agent.send(first)).json().task
-    expect((await agent.send(second)).json().task.id).toBe(id)
+    expect((await agent.send(second, {}, { 'idempotency-key': 'k-folded' })).json().task.id).toBe(id)
+    const reused = await agent.send(agent.sign(), {}, { 'idempotency-key': 'k-folded' })
+    expect(reused.json()).toMatchObject({ code: 'idempotency_key_reused' })
     expect((await agent.status(`req_${sha256(second)}`)).json().task.id).toBe(id)
     // Of another instance it would be another's grant.
     const two = agentOf(world, world.keys.two, 'spiffe://acme.example/agent/ledger/two')
