@@ -96,6 +96,17 @@ it('a continuous grant that lapsed waits for a human, and goes on under the same
     type: 'decision.allowed',
     data: { actor: { grant_id: grantId } },
   })
+  interface Traced {
+    steps?: { type: string; verified: boolean; signed_by?: string[] }[]
+  }
+  const traced = await eventually('its story is told', async () => {
+    const url = `/v1/trace/${task.requestId}`
+    const { steps = [] } = (await scene.system.host.operator.inject({ method: 'GET', url })).json() as Traced
+    return steps.some(({ type, signed_by }) => type === 'request.approved' && signed_by?.[0] === sample.owner)
+      ? steps
+      : undefined
+  })
+  expect(traced.filter(({ verified }) => !verified)).toEqual([])
   expect((await call(agent, grantId, 'INV-2')).status).toBe(200) // humans looked a moment ago
   expect(await stepUps()).toHaveLength(1)
   await pause(fresh.reattest_seconds * 1000 + 300)

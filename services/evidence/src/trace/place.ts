@@ -38,7 +38,7 @@ export const approvalOf = (requestId: string) => `approval of ${requestId}`
 export function placeOf(event: DecodedEvent): Place {
   switch (event.type) {
     case 'request.received':
-      return { kind: 'request', is: event.data.request_id, from: [] }
+      return { kind: 'request', is: event.data.request_id, from: ofLivingGrant(event.data) }
     case 'request.approved':
       return { kind: 'approval', is: approvalOf(event.data.request_id), from: [event.data.request_id] }
     case 'request.endorsed':
@@ -89,5 +89,7 @@ export function placeOf(event: DecodedEvent): Place {
   }
 }
 
+/** A step-up asks for one more action of a grant that there is. */
+const ofLivingGrant = (data: object) => ('grant_id' in data ? [String(data.grant_id)] : [])
 const some = (id: string | undefined): readonly string[] => (id === undefined ? [] : [id])
 const afterRequest = (requestId: string) => [approvalOf(requestId), requestId]

@@ -1,5 +1,11 @@
-import { askingKey, verifyApproval, verifyGrantContent, verifySigners } from '@bailiwick/approval-statement'
-import type { DecodedEvent } from '@bailiwick/contracts'
+import {
+  askingKey,
+  verifyApproval,
+  verifyGrantContent,
+  verifySigners,
+  verifyStepUp,
+} from '@bailiwick/approval-statement'
+import type { DecodedEvent, Grant } from '@bailiwick/contracts'
 import {
   jcsHash,
   type KeyRing,
@@ -45,7 +51,7 @@ export async function verifyStep(leaf: TraceLeaf, causes: readonly TraceLeaf[], 
     case 'request.received':
       return verifyRequest(event, at, by)
     case 'request.approved':
-      return verifyHumans(event, at, by)
+      return verifyHumans(event, at, causes, by)
     case 'grant.created':
       return verifyGrant(event, causes)
     case 'credential.intended':
@@ -80,12 +86,20 @@ function verifyRequest({ data }: EventOf<'request.received'>, at: number, { trus
 async function verifyHumans(
   { data }: EventOf<'request.approved'>,
   at: number,
+  causes: readonly TraceLeaf[],
   { trust, registry }: TraceTrust,
 ): Promise<StepCheck> {
   const { statement, assertions } = data
   if (jcsHash(statement) !== data.statement_hash) return no('statement_unknown')
   const view = registry.view(at)
-  if (statement.kind !== 'approval') {
+  if (statement.kind === 'step_up') {
+    const grant = grantAmong(causes)
+    const agent = grant && registry.instance(grant.agent)?.agent
+    if (grant === undefined || agent === undefined) return no('grant_unknown')
+    const verified = await verifyStepUp({ statement, assertions, grant, registry: view, agent, trust, at })
+    return verified.ok ? { verified: true, signed_by: verified.approverIds } : no(verified.code)
+  }
+  if (statement.kind === 'registry') {
     const signed = await verifySigners({ statement, assertions, approvers: view.approvers, trust })
     return signed.ok ? { verified: true, signed_by: [...signed.signers.keys()].sort() } : no(signed.code)
   }
@@ -93,6 +107,13 @@ async function verifyHumans(
   if (agent === undefined) return no('agent_unknown')
   const verified = await verifyApproval({ statement, assertions, registry: view, agent, trust, at })
   return verified.ok ? { verified: true, signed_by: verified.approverIds } : no(verified.code)
+}
+
+function grantAmong(causes: readonly TraceLeaf[]): Grant | undefined {
+  const created = causes.find(({ event }) => event.type === 'grant.created')?.event as
+    | EventOf<'grant.created'>
+    | undefined
+  return created?.data.grant
 }
 
 /** The grant is what those people approved, and nothing more. */
