@@ -94,7 +94,8 @@ it('the image has all packages and services that the command starts, and their p
   const dockerfile = readFileSync(join(repository, 'Dockerfile'), 'utf8')
   const workspaces = [...dockerfile.matchAll(/--workspace (\S+)/g)].map(([, path]) => path).toSorted()
   const services = readdirSync(join(repository, 'services')).map((name) => `services/${name}`)
-  expect(workspaces).toEqual(['packages/cli', ...services].toSorted())
+  // The console's packages stay in the stage that builds it; what is served is its dist.
+  expect(workspaces).toEqual(['packages/cli', 'packages/console', ...services].toSorted())
   expect(dockerfile).toMatch(/^USER 1000:1000$/m)
   for (const [, path = ''] of dockerfile.matchAll(/"?\/app\/([\w./-]+)/g))
     expect(existsSync(join(repository, path)), path).toBe(true)
@@ -124,11 +125,12 @@ it('the first start hands each service its own keys and password, and changes no
       })
     const said = start()
     const filesOf = (volume: string) => readdirSync(join(folder, volume, 'keys'), { recursive: true }).toSorted()
-    expect(filesOf('approval')).toEqual(['approval', 'approval/event.json'])
+    expect(filesOf('approval')).toEqual(['approval', 'approval/event.json', 'approval/notification.json'])
     expect(filesOf('issuer')).toEqual(['issuer', 'issuer/credential.json', 'issuer/event.json'])
     for (const n of [1, 2])
       expect(filesOf(`policy-decision-${n}`)).toEqual([
         'policy-decision',
+        'policy-decision/binding-token.json',
         'policy-decision/event.json',
         'policy-decision/permit.json',
       ])

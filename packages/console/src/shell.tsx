@@ -1,3 +1,4 @@
+import { useEffect, useRef } from 'react'
 import { api } from './api.ts'
 import { useLive } from './live.ts'
 import { AgentsPage } from './pages/agents.tsx'
@@ -30,6 +31,10 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
   const say = useSay()
   const [page = 'inbox', id] = useRoute()
   const here = page === 'requests' ? 'inbox' : page
+  const main = useArrival(`${page} ${id}`)
+  useEffect(() => {
+    document.title = me.pending > 0 ? `(${me.pending}) Bailiwick` : 'Bailiwick'
+  }, [me.pending])
   const leave = async () => {
     try {
       await api('/session/end', {})
@@ -73,12 +78,23 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
           </Link>
         ))}
       </nav>
-      <main id="main" className="main" tabIndex={-1}>
+      <main id="main" className="main" tabIndex={-1} ref={main}>
         <Banners me={me} stale={stale} />
         <PageOf page={page} id={id} me={me} />
       </main>
     </div>
   )
+}
+
+/** Whoever comes to another page by keyboard goes on from its content; at the first one the browser knows where to start. */
+function useArrival(place: string) {
+  const main = useRef<HTMLElement>(null)
+  const last = useRef(place)
+  useEffect(() => {
+    if (last.current !== place) main.current?.focus({ preventScroll: true })
+    last.current = place
+  }, [place])
+  return main
 }
 
 function PageOf({ page, id, me }: { page: string; id: string | undefined; me: Me }) {
