@@ -105,7 +105,13 @@ function applyApproval({ requests }: Facts, { event, index, at }: Leaf<'approval
   const request = requests.get(subject)
   if (event.data.request_id !== subject) return false
   if (event.type === 'request.received') {
-    if (request !== undefined) return false
+    if (request !== undefined) {
+      if (request.state !== 'approved' || event.data.kind !== 'access' || event.data.reopened === undefined)
+        return false
+      request.state = 'pending'
+      delete request.approved
+      return true
+    }
     requests.set(subject, { state: 'pending', received: { index, at, data: event.data } })
     return true
   }

@@ -72,8 +72,8 @@ export interface Tree {
 export class GrantState {
   readonly #base: boolean
   readonly trees = new Map<string, Tree>()
-  /** Grants that the issuer refused to create, by the id that they would have had. */
-  readonly refused = new Set<string>()
+  /** Why the issuer refused to create grants, by the id that they would have had. */
+  readonly refused = new Map<string, string>()
   /** ms since the epoch, by id of what was refused. */
   readonly #refusedAt = new Map<string, number>()
   readonly #byRequest = new Map<string, string>()
@@ -85,7 +85,7 @@ export class GrantState {
   apply(event: DecodedEvent<'grants.v1'>, takenAt?: number): Verdict {
     const id = event.partitionkey
     if (event.type === 'credential.refused') {
-      if (!this.trees.has(id)) this.#refuse(id, Date.parse(event.time))
+      if (!this.trees.has(id)) this.#refuse(id, event.data.reason, Date.parse(event.time))
       return 'counts'
     }
     const tree = this.trees.get(id)
@@ -98,8 +98,8 @@ export class GrantState {
     return 'counts'
   }
 
-  #refuse(id: string, at: number): void {
-    this.refused.add(id)
+  #refuse(id: string, reason: string, at: number): void {
+    this.refused.set(id, reason)
     this.#refusedAt.set(id, at)
   }
 

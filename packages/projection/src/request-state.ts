@@ -60,10 +60,12 @@ export interface RequestRecord {
   state: RequestStateName
   /** ms since the epoch of its newest event. */
   changedAt: number
-  /** ms since the epoch of `request.received`. */
+  /** ms since the epoch of `request.received`, the newest. */
   receivedAt?: number
   /** ms since the epoch of `request.approved`, and no sooner than the bus had it: by the registry of then it is judged. */
   approvedAt?: number
+  /** The same of the first one: when the agent's signature was judged. */
+  askedAt?: number
   /** Absent where the reader started after it. */
   received?: EventData<'approvals.v1', 'request.received'>
   endorsements: EventData<'approvals.v1', 'request.endorsed'>[]
@@ -120,6 +122,7 @@ export class RequestState {
     if (event.type === 'request.received') {
       record.received = event.data
       record.receivedAt = record.changedAt
+      record.askedAt ??= record.changedAt
       record.endorsements = [] // what was signed before was for a state that is gone
       delete record.approved
     } else if (event.type === 'request.endorsed') record.endorsements.push(event.data)

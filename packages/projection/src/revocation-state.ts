@@ -25,6 +25,8 @@ export class RevocationState {
   readonly #base: boolean
   #version: number | undefined
   readonly #byName = new Map<string, Revocation>()
+  /** By the id that whoever ordered it gave it. */
+  readonly #sequences = new Map<string, number>()
 
   constructor(options: { base: boolean }) {
     this.#base = options.base
@@ -39,7 +41,8 @@ export class RevocationState {
     if (!isNext(event.version, this.#version, this.#base)) return 'void'
     const version = event.version as number
     this.#version = version
-    const { kind, target } = event.data
+    const { kind, target, revocation_id } = event.data
+    this.#sequences.set(revocation_id, version)
     const name = nameOf(kind, target)
     // By name: the first is for good. By match: the newest reaches furthest.
     if (!killsByName(kind) || !this.#byName.has(name)) this.#byName.set(name, { ...event.data, version })
@@ -48,6 +51,11 @@ export class RevocationState {
 
   find(kind: RevocationKind, target: string): Revocation | undefined {
     return this.#byName.get(nameOf(kind, target))
+  }
+
+  /** The place of a revocation in the sequence, once it was declared. */
+  sequenceOf(revocationId: string): number | undefined {
+    return this.#sequences.get(revocationId)
   }
 
   /** The revocation that kills this, if any. */

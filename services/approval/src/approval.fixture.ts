@@ -67,6 +67,8 @@ export interface WorldOptions {
   requestLifeSeconds?: number
   /** Where callbacks go. */
   post?: SafePost
+  /** Why the issuer refuses what was approved; it does not, unless told. */
+  refuses?: () => string | undefined
   /** Besides the two with registered keys. */
   agents?: readonly Agent[]
   notify?: NonNullable<ApprovalConfig['notify']>
@@ -111,6 +113,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
       trust,
       genesis: readGenesis(data),
       eventKey: readKeyFile(at.keys('issuer'), 'event', 'issuer-event'),
+      ...(options.refuses === undefined ? {} : { refuses: options.refuses }),
       clock,
     }),
   )

@@ -12,6 +12,8 @@ export async function standInIssuer(options: {
   trust: Trust
   genesis: Genesis
   eventKey: SigningKey<'issuer-event'>
+  /** Why it makes no grant of what was approved, if it makes none. */
+  refuses?: () => string | undefined
   clock?: Clock
 }): Promise<Participant> {
   const { bus, trust, genesis, eventKey, clock = systemClock } = options
@@ -44,12 +46,16 @@ export async function standInIssuer(options: {
   let last: Promise<unknown> = Promise.resolve()
   issuer.projection.onFact(({ topic, verdict, event }) => {
     if (topic !== 'approvals.v1' || verdict !== 'counts') return
-    last = last.then(() => act(issuer, event as DecodedEvent<'approvals.v1'>))
+    last = last.then(() => act(issuer, event as DecodedEvent<'approvals.v1'>, options.refuses?.()))
   })
   return issuer
 }
 
-async function act({ producer, projection }: Participant, event: DecodedEvent<'approvals.v1'>): Promise<void> {
+async function act(
+  { producer, projection }: Participant,
+  event: DecodedEvent<'approvals.v1'>,
+  refusal: string | undefined,
+): Promise<void> {
   const { registry, requests, revocations } = projection.ledger
   if (event.type === 'enrolment.offered') {
     const { approver_id: id, name, groups, credential_id, public_key, sign_count, invitation, recovery } = event.data
@@ -73,6 +79,11 @@ async function act({ producer, projection }: Participant, event: DecodedEvent<'a
     ])
   } else if (event.type === 'request.approved' && event.data.statement.kind === 'approval') {
     const grant = grantOf(event.data.statement, event.data.assertions)
+    if (refusal !== undefined) {
+      const data = { grant_id: grant.id, agent: grant.agent, reason: refusal }
+      await producer.publishOne('grants.v1', { type: 'credential.refused', subject: grant.id, data })
+      return
+    }
     await producer.publishOne('grants.v1', { type: 'grant.created', subject: grant.id, version: 1, data: { grant } })
   } else if (event.type === 'request.approved' && event.data.statement.kind === 'registry') {
     const { statement, assertions, request_id } = event.data
@@ -87,6 +98,15 @@ async function act({ producer, projection }: Participant, event: DecodedEvent<'a
         data: { entity: { type, id }, ...put, authorization: { kind: 'approvers', statement, assertions } },
       } as Draft<'registry.v1'>)
     }
+  } else if (event.type === 'revocation.requested') {
+    const { revocation_id, kind, target, by } = event.data
+    await producer.publishOne('revocations.v1', {
+      type: 'revocation.declared',
+      subject: `${kind} ${target}`,
+      key: 'revocations',
+      version: revocations.sequence + 1,
+      data: { revocation_id, kind, target, reason: 'stopped_by_approver', by: { kind: 'approver', id: by } },
+    })
   } else if (event.type === 'request.withdrawn' && event.data.grant_id !== undefined) {
     const by = { kind: 'approver' as const, id: event.data.by }
     await producer.publishOne('revocations.v1', {

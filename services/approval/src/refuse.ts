@@ -82,7 +82,8 @@ function grantOfRequest(approval: Approval, me: Approver, { received, approved }
   return grantIdOf(approved.statement_hash)
 }
 
-async function keptReason(
+/** Stands for a person's own words in an event; the words are kept beside it. */
+export async function keptReason(
   { prose, producer, random }: Approval,
   about: string,
   reason: string | undefined,

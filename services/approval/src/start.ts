@@ -24,6 +24,7 @@ import { notificationKeyRoutes } from './http/notification-keys.ts'
 import { operatorRoutes } from './http/operator.ts'
 import { pageRoutes } from './http/page.ts'
 import { peopleRoutes } from './http/people.ts'
+import { stopRoutes } from './http/stops.ts'
 import { Notifier } from './notifications/notifier.ts'
 import { webhookSink } from './notifications/webhook.ts'
 import { observeRequestsOf } from './observe.ts'
@@ -32,6 +33,7 @@ import { People } from './people.ts'
 import { Prose } from './prose.ts'
 import { receiveFromTopic } from './receive-from-topic.ts'
 import { Registrations } from './registrations.ts'
+import { reopenRequests } from './reopen-requests.ts'
 import { Sessions } from './sessions.ts'
 import { SignCounts } from './sign-counts.ts'
 import { Transient } from './transient.ts'
@@ -97,6 +99,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   answerRoutes(http, approval, sessions)
   notificationKeyRoutes(http, approval)
   started.use(consoleRoutes(http, approval, sessions))
+  stopRoutes(http, approval, sessions)
   operatorRoutes(operator, approval)
   await pageRoutes(http)
   const { countFromTopic } = observeRequestsOf(approval, metrics)
@@ -111,6 +114,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     // By the instance that acts alone: two would tell everything twice.
     const { webhook, format = 'json' } = config.notify ?? {}
     if (webhook !== undefined) work.use(notifier(approval, { webhook, format }, adapters))
+    work.use(reopenRequests(approval))
     return work.move()
   })
   const owned = started.move()

@@ -1,6 +1,6 @@
 import { grantIdOf } from '@bailiwick/approval-statement'
 import { type Authority, parseAuthority, withinResource } from '@bailiwick/authority'
-import type { RequestRecord } from '@bailiwick/projection'
+import { type RequestRecord, voidedBy } from '@bailiwick/projection'
 import type { PresentedItem } from './binding.ts'
 import type { Approval } from './context.ts'
 import { claimsOf } from './duplicates.ts'
@@ -155,8 +155,9 @@ function resultOf({ changedAt, approved }: RequestRecord, status: TaskStatus): {
 /** Approved means usable: until the issuer has made the grant it is pending, and if it refuses, failed. Withdrawn: cancelled. */
 export function statusOf(
   { projection, clock }: Pick<Approval, 'projection' | 'clock'>,
-  { state, approved, received }: RequestRecord,
+  record: RequestRecord,
 ): ItemStatus {
+  const { state, approved, received } = record
   const { grants } = projection.ledger
   switch (state) {
     case 'pending':
@@ -165,7 +166,9 @@ export function statusOf(
       if (approved?.statement.kind === 'step_up') return 'approved'
       const grantId = grantIdOf(approved?.statement_hash ?? '')
       if (grants.trees.has(grantId)) return 'approved'
-      return grants.refused.has(grantId) ? 'failed' : 'pending'
+      // What was approved in vain is about to be asked again: whoever waits for it must not give up.
+      const isOver = grants.refused.has(grantId) && voidedBy(record, grants, clock.now()) === undefined
+      return isOver ? 'failed' : 'pending'
     }
     case 'withdrawn':
       return 'cancelled'

@@ -45,12 +45,14 @@ async function problemOf(
   request: RequestRecord,
   statement: ApprovalStatement,
 ): Promise<Problem | undefined> {
-  const { registry, revocations } = issuer.projection.ledger
+  const { grants, registry, revocations } = issuer.projection.ledger
   const { received, approved } = request
   const instance = registry.instance(statement.agent)
   if (!instance) return 'agent_unknown'
   if (!approved || approved.statement_hash !== statementHash(statement)) return 'statement_unknown'
   if (received?.kind !== 'access' || statement.request_id !== request.id) return 'access_request_unknown'
+  // Asked again is only what had no grant: else whoever speaks for approval could have one ask approved over and over.
+  if (grants.byRequest(request.id)) return 'access_request_conflict'
   const asking = askingKey(instance.agent, received)
   if (!asking.ok) return asking.code
   const key = verifyingKey('agent', asking.jwk)
@@ -62,7 +64,7 @@ async function problemOf(
     key,
     subject: statement.agent,
     installation: issuer.trust.installation,
-    now: request.receivedAt ?? 0,
+    now: request.askedAt ?? 0,
     leewayMs,
   })
   if (!asked.ok) return asked.code

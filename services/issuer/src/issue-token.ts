@@ -1,6 +1,6 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import { type DpopProof, verifyDpopProof } from '@bailiwick/credentials'
-import type { Tree } from '@bailiwick/projection'
+import { type RequestRecord, type Tree, voidedBy } from '@bailiwick/projection'
 import { z } from 'zod'
 import { type AssertionType, assertionTypes, authenticateClient, type Client } from './authenticate-client.ts'
 import type { Issuer } from './context.ts'
@@ -141,8 +141,11 @@ function mayMove(rebind: 'none' | 'attested', instance: string, client: Client):
   return rebind === 'attested' && instance.slice(0, instance.lastIndexOf('/')) === client.agent
 }
 
-function refusedToCreate(issuer: Issuer, request: { approved?: { statement_hash: string } }): boolean {
-  return issuer.projection.ledger.grants.refused.has(`grt_${request.approved?.statement_hash}`)
+/** What was approved in vain, and is about to be asked again, is still waiting. */
+function refusedToCreate({ projection, clock }: Issuer, request: RequestRecord): boolean {
+  const { grants } = projection.ledger
+  const isRefused = grants.refused.has(`grt_${request.approved?.statement_hash}`)
+  return isRefused && voidedBy(request, grants, clock.now()) === undefined
 }
 
 function parseDetails(text: string): z.infer<typeof detailsSchema>[0] {

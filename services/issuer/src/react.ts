@@ -6,7 +6,7 @@ import { applyRegistryChange, enrolApprover } from './change-registry.ts'
 import type { Issuer } from './context.ts'
 import { createGrant } from './create-grant.ts'
 import { expireGrants } from './expire-grants.ts'
-import { revokeWithdrawn } from './revoke.ts'
+import { obeyStop, revokeWithdrawn } from './revoke.ts'
 
 const expiryEveryMs = 1000
 const retryAfterMs = 500
@@ -56,13 +56,18 @@ export function react(issuer: Issuer): AsyncDisposable {
       run('answers', approval.data.enrolment_id, () => enrolApprover(issuer, approval.data))
       return
     }
-    if (approval.type === 'revocation.requested') return
+    if (approval.type === 'revocation.requested') {
+      run('revocations', approval.data.revocation_id, () => obeyStop(issuer, approval.data))
+      return
+    }
     const request = projection.ledger.requests.requests.get(approval.data.request_id)
     if (request) onRequest(request)
   }
   const unsubscribe = projection.onFact(onFact)
   for (const offered of projection.ledger.requests.enrolments.values())
     run('answers', offered.enrolment_id, () => enrolApprover(issuer, offered))
+  for (const order of projection.ledger.requests.stopOrders.values())
+    run('revocations', order.revocation_id, () => obeyStop(issuer, order))
   for (const request of projection.ledger.requests.requests.values()) onRequest(request)
   const timer = setInterval(() => run('answers', 'expiry', () => expireGrants(issuer)), expiryEveryMs)
   return {

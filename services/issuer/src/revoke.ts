@@ -3,7 +3,9 @@ import { errorCode, ServiceError } from '@bailiwick/errors'
 import { newId, SerialQueue } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
 
-export type RevocationOrder = Omit<EventData<'revocations.v1', 'revocation.declared'>, 'revocation_id'>
+type Declared = EventData<'revocations.v1', 'revocation.declared'>
+/** With an id of its own it is declared once, however often it is asked for. */
+export type RevocationOrder = Omit<Declared, 'revocation_id'> & { revocation_id?: string }
 
 const tries = 3
 
@@ -24,6 +26,8 @@ export async function revoke(issuer: Issuer, order: RevocationOrder): Promise<{ 
 async function declare(issuer: Issuer, order: RevocationOrder): Promise<{ sequence: number }> {
   const { revocations } = issuer.projection.ledger
   for (let attempt = 1; ; attempt++) {
+    const declared = order.revocation_id === undefined ? undefined : revocations.sequenceOf(order.revocation_id)
+    if (declared !== undefined) return { sequence: declared }
     const known = revocations.find(order.kind, order.target)
     if (known && (order.kind === 'grant' || order.kind === 'credential' || order.kind === 'delegation'))
       return { sequence: known.version }
@@ -41,6 +45,15 @@ async function declare(issuer: Issuer, order: RevocationOrder): Promise<{ sequen
       if (errorCode(error) !== 'state_contended' || attempt === tries) throw error
     }
   }
+}
+
+/** What a person ordered at the console: an order whose author is nobody is not one. */
+export async function obeyStop(
+  issuer: Issuer,
+  { revocation_id, kind, target, by }: EventData<'approvals.v1', 'revocation.requested'>,
+): Promise<void> {
+  if (issuer.projection.ledger.registry.record('approver', by) === undefined) throw new ServiceError('approver_unknown')
+  await revoke(issuer, { revocation_id, kind, target, reason: 'stopped_by_approver', by: { kind: 'approver', id: by } })
 }
 
 /** Kills the grant of a request that was withdrawn or cancelled; by name, so even before the grant exists. */

@@ -76,10 +76,22 @@ function verifyRequest({ data }: EventOf<'request.received'>, at: number, { trus
   if (key === undefined) return no('agent_unknown')
   const { installation } = trust
   const { request, agent: subject } = data
-  const verified = verifyAccessRequest({ request, key, subject, installation, now: at, leewayMs })
+  // Asked again because policy changed: the agent's signature was judged when it first asked.
+  const now = data.kind === 'access' && data.reopened !== undefined ? askedAt(request) : at
+  const verified = verifyAccessRequest({ request, key, subject, installation, now, leewayMs })
   if (!verified.ok) return no(verified.code)
   const isSame = jcsHash(verified.value) === data.request_hash
   return isSame ? { verified: true, signed_by: [subject] } : no('access_request_conflict')
+}
+
+/** When an agent says that it signed; NaN for what says nothing of the kind. */
+function askedAt(request: string): number {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(request.split('.')[1] ?? '', 'base64url').toString('utf8'))
+    return typeof claims === 'object' && claims !== null && 'iat' in claims ? Number(claims.iat) * 1000 : Number.NaN
+  } catch {
+    return Number.NaN
+  }
 }
 
 /** Enough of the right people approved exactly this statement, by the registry as it was (V3). */

@@ -1,0 +1,22 @@
+import type { HttpServer } from '@bailiwick/service-kit'
+import { z } from 'zod'
+import type { Approval } from '../context.ts'
+import type { Sessions } from '../sessions.ts'
+import { stop, stoppable } from '../stop.ts'
+import { fromOurPage, sessionCookie } from './browser.ts'
+
+const stopSchema = z.strictObject({
+  kind: z.enum(stoppable),
+  target: z.string().min(1).max(2100),
+  reason: z.string().min(1).max(2000).optional(),
+})
+
+/** `POST /console/api/stops`, for whoever is signed in. The answer means: durable, and it counts (V7). */
+export function stopRoutes(http: HttpServer, approval: Approval, sessions: Sessions): void {
+  const onRequest = fromOurPage(approval.trust.origins)
+  http.post('/console/api/stops', { onRequest, schema: { body: stopSchema } }, async (request) => {
+    const { me } = sessions.find(sessionCookie(request))
+    const { kind, target, reason } = request.body
+    return { status: 'stopped', ...(await stop(approval, me, { kind, target, reason })) }
+  })
+}

@@ -1,0 +1,75 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { agentId, aWorld, type World } from './approval.fixture.ts'
+import { Spire } from './authority.fixture.ts'
+import { aPerson, type Person } from './browser.fixture.ts'
+
+const spire = new Spire()
+const othersAgent = 'spiffe://acme.example/agent/somebody-elses'
+let world: World
+let olga: Person
+beforeAll(async () => {
+  const somebodyElses = { ...spire.agent(othersAgent), owner: 'otto' }
+  world = await aWorld({
+    agents: [somebodyElses],
+    rule: { match: { agents: [agentId] }, approvers: { group: 'nobody', quorum: 1 } },
+  })
+  olga = aPerson(world)
+  expect((await olga.enrol()).status).toBe(200)
+})
+afterAll(async () => {
+  await world[Symbol.asyncDispose]()
+  spire[Symbol.dispose]()
+})
+
+const revocations = () => world.issuer.projection.ledger.revocations
+
+describe('somebody at the console stops', () => {
+  it.each([
+    ['all', '*'],
+    ['tool-server', 'invoices'],
+    ['agent', agentId],
+    ['agent', `${agentId}/one`],
+    ['approver', 'olga'],
+  ])('%s %s: answered once the revocation counts (V7)', async (kind, target) => {
+    const before = revocations().sequence
+    const { status, body } = await olga.post('/stops', { kind, target, reason: 'it went wild' })
+    expect(status, JSON.stringify(body)).toBe(200)
+    expect(body).toMatchObject({ status: 'stopped', revoked_sequence: before + 1 })
+    expect(revocations().find(kind as 'all', target)).toMatchObject({
+      revocation_id: body.revocation_id,
+      by: { kind: 'approver', id: 'olga' },
+    })
+    // What she wrote stands nowhere but in the attachment.
+    const order = world.issuer.projection.ledger.requests.stopOrders.get(String(body.revocation_id))
+    expect(JSON.stringify(order)).not.toContain('wild')
+  })
+
+  it.each<[string, object, number, string]>([
+    [
+      'an agent that is neither hers nor hers to approve for',
+      { kind: 'agent', target: othersAgent },
+      403,
+      'approver_not_in_group',
+    ],
+    [
+      'an agent that is not there',
+      { kind: 'agent', target: 'spiffe://acme.example/agent/ledge' },
+      404,
+      'entity_unknown',
+    ],
+    ['everything, misspelt', { kind: 'all', target: 'all' }, 404, 'entity_unknown'],
+    ['what no stop is for', { kind: 'rule', target: 'tasks' }, 400, 'request_malformed'],
+  ])('not %s', async (_, order, status, code) => {
+    const before = revocations().sequence
+    expect(await olga.post('/stops', { ...order })).toMatchObject({ status, body: { code } })
+    expect(revocations().sequence).toBe(before)
+  })
+
+  it('nobody who is not signed in, and no page of another origin', async () => {
+    const order = { kind: 'all', target: '*' }
+    expect((await aPerson(world).post('/stops', order)).status).toBe(401)
+    expect((await olga.post('/stops', order, { origin: 'https://evil.example' })).body).toMatchObject({
+      code: 'origin_forbidden',
+    })
+  })
+})

@@ -1,0 +1,70 @@
+import type { Approver, Rule } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import { newId } from '@bailiwick/service-kit'
+import type { Approval } from './context.ts'
+import { keptReason } from './refuse.ts'
+import { agentIdOf } from './requests.ts'
+
+export const stoppable = ['agent', 'approver', 'tool-server', 'all'] as const
+
+export interface StopOrder {
+  kind: (typeof stoppable)[number]
+  /** `*` for all. */
+  target: string
+  reason: string | undefined
+}
+
+export interface Stopped {
+  revocation_id: string
+  revoked_sequence: number
+  acknowledged_at: string
+}
+
+const revokedWithinMs = 5000
+
+/**
+ * A person stops everything that was granted so far to an agent, by an approver, for a tool server, or at all. It resolves
+ * when the revocation that the issuer declares for it is durable and counts: from `acknowledged_at` on, V7's bound runs.
+ * `deadline_exceeded`: it is recorded, and the issuer will act on it, but has not yet. It needs no passkey: it can only take
+ * away, and must not wait.
+ */
+export async function stop(approval: Approval, me: Approver, { kind, target, reason }: StopOrder): Promise<Stopped> {
+  const { projection, producer, clock, random } = approval
+  refuseUnlessThere(approval, kind, target)
+  if (kind === 'agent' && !mayStopAgent(approval, me, target)) throw new ServiceError('approver_not_in_group')
+  const revocation_id = newId('rev', clock.now(), random)
+  await producer.publishOne('approvals.v1', {
+    type: 'revocation.requested',
+    subject: revocation_id,
+    version: 1,
+    data: { revocation_id, kind, target, by: me.id, ...(await keptReason(approval, revocation_id, reason)) },
+  })
+  const { revocations } = projection.ledger
+  const sequence = await projection.until(() => revocations.sequenceOf(revocation_id), revokedWithinMs)
+  if (sequence === undefined) throw new ServiceError('deadline_exceeded', 'ordered, and not yet revoked')
+  return { revocation_id, revoked_sequence: sequence, acknowledged_at: new Date(clock.now()).toISOString() }
+}
+
+/** A misspelt name must not look like success. */
+function refuseUnlessThere({ projection }: Approval, kind: StopOrder['kind'], target: string): void {
+  const { registry } = projection.ledger
+  const isThere =
+    kind === 'all'
+      ? target === '*'
+      : registry.record(kind, target) !== undefined || (kind === 'agent' && registry.instance(target) !== undefined)
+  if (!isThere) throw new ServiceError('entity_unknown', `there is no ${kind} of this name`)
+}
+
+/**
+ * Whoever owns the agent, or may approve anything for it. The others may be stopped by anybody who is enrolled: a stop that waits
+ * for the right person costs more than one that a wrong one gave.
+ */
+function mayStopAgent({ projection }: Approval, me: Approver, target: string): boolean {
+  const { registry } = projection.ledger
+  const agent = registry.get('agent', target) ?? registry.get('agent', agentIdOf(target))
+  if (agent === undefined) return true // retired: nobody owns it, and what it still has may go
+  const isFor = ({ match: { agents, agent_labels } }: Rule) =>
+    (agents === undefined || agents.some((id) => id === '*' || id === agent.id || id.startsWith(`${agent.id}/`))) &&
+    (agent_labels === undefined || agent_labels.some((label) => agent.labels.includes(label)))
+  return agent.owner === me.id || registry.rules.some((rule) => isFor(rule) && me.groups.includes(rule.approvers.group))
+}
