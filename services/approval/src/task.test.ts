@@ -7,7 +7,12 @@ const hash = 'A'.repeat(43)
 const grantId = `grt_${hash}`
 
 function statusOf(state: RequestRecord['state'], grants: { trees?: string[]; refused?: string[] } = {}) {
-  const ledger = { grants: { trees: new Map(grants.trees?.map((id) => [id, {}])), refused: new Set(grants.refused) } }
+  const ledger = {
+    grants: {
+      trees: new Map(grants.trees?.map((id) => [id, {}])),
+      refused: new Map(grants.refused?.map((id) => [id, 'approval_not_narrower'])),
+    },
+  }
   const approval = { publicUrl: 'http://localhost', clock: { now: () => 0 }, projection: { ledger } }
   const approved = { statement: { kind: 'approval', not_after: '2026-11-24T12:00:00.000Z' }, statement_hash: hash }
   const record = { id: 'req_1', state, changedAt: 0, endorsements: [], version: 2, approved }
