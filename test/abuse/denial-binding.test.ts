@@ -1,10 +1,12 @@
 import { type Agent, type Denial, denialOf } from '@bailiwick/agent'
 import {
   type BindingToken,
+  claimedKeyId,
   exportPrivateKey,
   generateKey,
   importPrivateKey,
   signBindingToken,
+  verifyServiceKeyCertificate,
 } from '@bailiwick/credentials'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -75,6 +77,25 @@ const forged = (over: Partial<BindingToken>, key = pdpKey()): Denial => {
   const { decisionId: _, ...rest } = denial
   return { ...rest, bindingToken: signBindingToken(claims, key), expiresAt: new Date(claims.exp * 1000).toISOString() }
 }
+
+it('anybody finds where to ask, and the key by which a denial verifies', async () => {
+  const metadata = (await (await fetch(`${scene.url}/.well-known/authzen-configuration`)).json()) as Record<
+    string,
+    never
+  >
+  expect(metadata).toMatchObject({
+    access_request_endpoint: `${scene.url}/access/v1/requests`,
+    capabilities: ['urn:openid:authzen:capability:access-request'],
+  })
+  const { keys } = (await (await fetch(String(metadata.jwks_uri))).json()) as {
+    keys: { kid: string; certificate: string }[]
+  }
+  const published = keys.find(({ kid }) => kid === claimedKeyId(denial.bindingToken))
+  const installation = scene.system.host.trust.installation
+  const root = scene.pdp.keyRing.root
+  const certified = verifyServiceKeyCertificate({ certificate: published?.certificate ?? '', key: root, installation })
+  expect(certified).toMatchObject({ ok: true, value: { purpose: 'binding-token', service: 'policy-decision' } })
+})
 
 it('the honest agent’s ask is bound to its denial, on the log', async () => {
   const fresh = await denied()

@@ -1,8 +1,12 @@
-import { sha256, verifyingKey, verifyNotification } from '@bailiwick/credentials'
-import { type Post, type Posted, testClock } from '@bailiwick/service-kit'
+import { generateKey, sha256, verifyingKey, verifyNotification } from '@bailiwick/credentials'
+import { metrics, type Post, type Posted, systemClock, testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { agentOf, aWorld, type World } from './approval.fixture.ts'
 import { aPerson } from './browser.fixture.ts'
+import { Callbacks } from './callbacks.ts'
+import type { Approval } from './context.ts'
+import { OwnRequests } from './own-requests.ts'
+import { Transient } from './transient.ts'
 
 const endpoint = 'https://hooks.example/cb/done?x=1'
 const delivered: Posted = { outcome: 'delivered', status: 204 }
@@ -69,6 +73,39 @@ it('tells again what did not arrive, under the same delivery id', async () => {
   await expect.poll(() => posts, { timeout: 5000 }).toHaveLength(2)
   const ids = posts.map(({ headers }) => claimsOf(headers['bailiwick-signature']).jti)
   expect(new Set(ids).size).toBe(1)
+})
+
+it('tells once more after a start what ended shortly before, under the same delivery id and without the state', async () => {
+  const { world, agent, posts, asked } = await telling()
+  await using _ = world
+  const id = await asked({ endpoint, state: 'thread-7' })
+  await agent.cancel(id)
+  await expect.poll(() => posts).toHaveLength(1)
+  const { projection } = world.issuer
+  await projection.until(() => projection.ledger.requests.requests.get(id)?.state === 'cancelled' || undefined, 5000)
+  // What the next process has: the log, and nothing of what the one before remembered.
+  const approval = {
+    ...{ projection, trust: world.trust, clock: systemClock, publicUrl: 'http://localhost:8421' },
+    ...{
+      own: new OwnRequests(projection),
+      callbackWishes: new Transient({ lifeMs: 1000, max: 1, clock: systemClock }),
+    },
+  } as unknown as Approval
+  const again: Post[] = []
+  const post = async (sent: Post) => {
+    again.push(sent)
+    return delivered
+  }
+  const key = generateKey('notification')
+  await using _next = new Callbacks(approval, {
+    post,
+    key,
+    metrics: metrics({ service: 'next', processMetrics: false }),
+  })
+  await expect.poll(() => again).toHaveLength(1)
+  const jti = (sent: Post | undefined) => claimsOf(sent?.headers['bailiwick-signature']).jti
+  expect(jti(again[0])).toBe(jti(posts[0]))
+  expect(JSON.parse(String(again[0]?.body))).toMatchObject({ task: { id, status: 'cancelled' } })
 })
 
 it('never tries again what is forbidden, and tells no event that nobody wished', async () => {
