@@ -137,22 +137,32 @@ class Approvals:
 
     def _by_rule(self, statement: dict, people: dict, kind: str, at: int) -> str:
         """Enough distinct people of the rule's group, the owner among them only where the rule lets him."""
-        approval = statement
-        if statement["kind"] == "step_up":
-            approval = self.granted.get(statement["grant_id"], {}).get("statement")
-            if approval is None:
-                raise Fault("a step-up of a grant that nobody approved")
-        rule = self.registry.at("rule", at).get(approval["rule"]["id"])
-        if rule is None:
-            raise Fault("there is no such rule")
-        group, quorum = rule["approvers"]["group"], rule["approvers"]["quorum"]
+        rules = self.registry.at("rule", at)
         if statement["kind"] == "approval":
+            rule = rules.get(statement["rule"]["id"])
+            if rule is None:
+                raise Fault("there is no such rule")
             self._fits_rule(statement, rule, at)
+            return self._enough(rule, people, statement["agent"], kind, at)
+        grant = self.granted.get(statement["grant_id"], {}).get("statement")
+        if grant is None:
+            raise Fault("a step-up of a grant that nobody approved")
+        # By the rule that holds for the grant now, which may be another than it was; its own first.
+        own = grant["rule"]["id"]
+        faults = []
+        for id_ in sorted(rules.keys() - {"registry"}, key=lambda each: each != own):
+            try:
+                return self._enough(rules[id_], people, grant["agent"], kind, at)
+            except Fault as fault:
+                faults.append(fault)
+        raise faults[0] if faults else Fault("there is no rule")
+
+    def _enough(self, rule: dict, people: dict, instance: str, kind: str, at: int) -> str:
+        group, quorum = rule["approvers"]["group"], rule["approvers"]["quorum"]
         if not all(group in person["groups"] for person in people.values()):
             raise Fault("a signer is not in the group")
-        agent = self._agent(statement["agent"] if "agent" in statement else approval["agent"], at)
         owner_may = rule["owner_may_approve"] or self.registry.trust["single_operator"]
-        if agent["owner"] in people and not owner_may:
+        if self._agent(instance, at)["owner"] in people and not owner_may:
             raise Fault("the agent's owner approved it")
         if kind == "request.approved" and len(people) < quorum:
             raise Fault(f"{len(people)} of {quorum} people")

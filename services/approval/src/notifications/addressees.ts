@@ -1,6 +1,7 @@
 import type { Approver } from '@bailiwick/contracts'
+import { stepUpRule } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
-import { type AccessAsk, agentIdOf, type RegistryAsk, type StepUpAsk } from '../requests.ts'
+import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
 import { authorityOf, registryRule, ruleFor, whyNotApprove } from '../who-may-answer.ts'
 
 export type Ask = AccessAsk | RegistryAsk | StepUpAsk
@@ -17,20 +18,16 @@ export const everybody = ({ projection }: Approval): string[] => namesOf(project
 const namesOf = (people: readonly Approver[]) => people.map(({ id }) => id).sort()
 
 function mayAnswer(approval: Approval, ask: Ask): (person: Approver) => boolean {
-  const { projection, trust } = approval
   if (ask.kind === 'registry') {
     const { group } = registryRule(approval)
-    const others = (person: Approver) => trust.single_operator || person.id !== ask.proposer
+    const others = (person: Approver) => approval.trust.single_operator || person.id !== ask.proposer
     return (person) => others(person) && (group === undefined || person.groups.includes(group))
   }
-  if (ask.kind === 'step_up') {
-    const rule = projection.ledger.grants.trees.get(ask.grant_id)?.grant.statement.rule
-    const owner = projection.ledger.registry.get('agent', agentIdOf(ask.agent))?.owner
-    const ownerMay =
-      (rule && projection.ledger.registry.get('rule', rule.id)?.owner_may_approve) || trust.single_operator
-    return ({ id, groups }) => rule !== undefined && groups.includes(rule.group) && (ownerMay || id !== owner)
-  }
   try {
+    if (ask.kind === 'step_up') {
+      const rule = stepUpRule(approval, ask)
+      return (person) => whyNotApprove(approval, person, ask, rule) === undefined
+    }
     const rule = ruleFor(approval, ask.agent, authorityOf(ask.authority))
     return (person) => whyNotApprove(approval, person, ask, rule) === undefined
   } catch {
