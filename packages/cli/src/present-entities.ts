@@ -1,19 +1,21 @@
 import { type EntityType, entitySchemas } from '@bailiwick/contracts'
 import { z } from 'zod'
 import { expectAnswer } from './expect-answer.ts'
+import { type Lenience, lenienceSchema } from './lenience.ts'
 import type { Operator } from './operator-client.ts'
 
 const typeSchema = z.enum(Object.keys(entitySchemas) as [EntityType, ...EntityType[]])
-const answerSchema = z.object({
+const answerSchema = lenienceSchema.extend({
   entities: z.array(z.object({ type: typeSchema, id: z.string(), version: z.int(), value: z.unknown() })),
 })
 
 export type PresentEntity = z.output<typeof answerSchema>['entities'][number]
 
-/** What the registry holds now, by type and name; retired entities are not in it. */
-export async function presentEntities(operator: Operator): Promise<PresentEntity[]> {
-  const { entities } = expectAnswer(answerSchema, await operator.get('/operator/registry'))
-  return entities
+/** What the registry holds now, by type and name; retired entities are not in it. And how else it can be changed. */
+export async function presentRegistry(operator: Operator): Promise<{ present: PresentEntity[]; lenience: Lenience }> {
+  const { entities, ...lenience } = expectAnswer(answerSchema, await operator.get('/operator/registry'))
+  const present = entities
     .filter(({ value }) => value !== undefined && value !== null)
     .sort((a, b) => a.type.localeCompare(b.type) || a.id.localeCompare(b.id))
+  return { present, lenience }
 }

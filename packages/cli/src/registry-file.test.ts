@@ -2,7 +2,7 @@ import { generateKey } from '@bailiwick/credentials'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { parseRegistry } from './registry-file.ts'
+import { parseRegistry, withPasskeys } from './registry-file.ts'
 
 const hash = '47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU'
 const jwk = () => generateKey('agent').publicJwk
@@ -72,7 +72,10 @@ it('takes a file that says nothing', () => {
 })
 
 it.each([
-  ['approvers: []', 'approvers: an approver brings a passkey'],
+  [
+    'approvers:\n  - { id: olga, name: Olga, groups: [], credentials: [] }',
+    'registry.yaml:2: approvers.0: unknown member "credentials"',
+  ],
   ['service_keys: []', 'service_keys: a service key needs a certificate by the root key'],
   ['policy_set: {}', 'policy_set: policies are activated'],
   ['agent: []', 'registry.yaml:1: the file: unknown member "agent"'],
@@ -131,8 +134,7 @@ enforcement_points:
     '2: agents.0.id: expected a SPIFFE ID, such as spiffe://bailiwick.local/agent/reconciler (is "reconciler")',
     '3: agents.0.name: expected at least 1 character (is "")',
     '4: agents.0.owner: expected a name without white space: letters, digits and . _ : / @ - (is "Alice Smith")',
-    '5: agents.0.attestor.kind: expected "registered_key" (is "jwt")',
-    '5: agents.0.attestor.keys: expected at least 1 item',
+    '5: agents.0.attestor.kind: expected one of "registered_key", "jwt_svid", "oidc", "join_token" (is "jwt")',
     '6: agents.0.labels.0: expected a label: lower case letters, digits and _, a letter first (is "Finance")',
     '7: agents.0.proactive_requests: expected true or false, not a text',
     '10: rules.0.order: expected a whole number, not a fraction',
@@ -149,6 +151,53 @@ enforcement_points:
     '20: enforcement_points.0.resources: expected at least 1 item',
     '21: enforcement_points.0.base_urls.0: expected a URL, such as https://erp.example/ (is "erp")',
   ])
+})
+
+it('takes every attestor, callbacks, and all that a rule may ask for', () => {
+  const attestors = [
+    { kind: 'jwt_svid', bundle: { url: 'https://spire.example/bundle' } },
+    {
+      kind: 'oidc',
+      issuer: 'https://kubernetes.example',
+      audience: 'bailiwick',
+      claims: { '/kubernetes.io/namespace': ['finance'] },
+      instance_claim: '/kubernetes.io/pod/name',
+    },
+    { kind: 'join_token' },
+  ]
+  const agents = attestors.map((attestor, n) => ({
+    ...agent,
+    ...{ id: `${agent.id}-${n}`, attestor, callbacks: ['https://agents.example/done'] },
+  }))
+  const match = { labels: ['destructive'], agent_labels: ['finance'], cost_above: { EUR: '1000' } }
+  const continuous = { reattest_seconds: 300, outcome_seconds: 60 }
+  const rules = [{ ...rule, match, modes: ['continuous'], continuous }]
+  expect(parseRegistry(stringify({ agents, rules }), 'registry.yaml').map(({ value }) => value)).toEqual([
+    ...agents,
+    ...rules,
+  ])
+})
+
+it('names the line of what is wrong inside an attestor', () => {
+  const attestor = { kind: 'oidc', issuer: 'http://plain.example', audience: 'x', claims: {}, instance_claim: 'sub' }
+  const text = stringify({ agents: [{ ...agent, attestor }] })
+  const lineOf = (word: string) => text.split('\n').findIndex((line) => line.includes(word)) + 1
+  const lines = refusal(text).split('\n')
+  expect(lines[0]).toContain(`registry.yaml:${lineOf('issuer')}: agents.0.attestor.issuer: `)
+  expect(lines[1]).toContain(`registry.yaml:${lineOf('instance_claim')}: agents.0.attestor.instance_claim: `)
+})
+
+it('says of people what a file may say, and keeps the passkeys that they have', () => {
+  const text = 'approvers:\n  - { id: olga, name: Olga O., groups: [owners] }\n  - { id: eve, name: Eve, groups: [] }\n'
+  const [olga, eve] = parseRegistry(text, 'registry.yaml')
+  const enrolled = { id: 'olga', name: 'Olga', groups: [], credentials: [{ credential_id: 'AAAA' }] }
+  const present = [{ type: 'approver' as const, id: 'olga', value: enrolled }]
+  expect(withPasskeys([olga] as never, present, 'registry.yaml')).toEqual([
+    { type: 'approver', id: 'olga', value: { ...enrolled, name: 'Olga O.', groups: ['owners'] } },
+  ])
+  expect(() => withPasskeys([eve] as never, present, 'registry.yaml')).toThrow(
+    /registry\.yaml:3: approvers: nobody called eve is enrolled/,
+  )
 })
 
 it('refuses a private key where a public one belongs, without repeating it', () => {

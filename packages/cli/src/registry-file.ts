@@ -10,6 +10,10 @@ export interface WantedEntity {
   type: EntityType
   id: string
   value?: Entity
+  /** Of an approver: what a file may say of somebody who is enrolled. */
+  person?: { name: string; groups: string[] }
+  /** Where the file names an approver. */
+  line?: number
 }
 
 const LARGEST_FILE = 1_048_576
@@ -27,17 +31,18 @@ type Section = keyof typeof sections
 
 /** What a file cannot bring in, and why. */
 const refusedSections = {
-  approvers: 'an approver brings a passkey, which only a browser can make: they enrol on the console',
   service_keys: 'a service key needs a certificate by the root key, which is kept offline',
   policy_set: 'policies are activated from their files, not named here',
 } as const
 
-const retirable = z.enum([...Object.values(sections), 'approver'])
+const retirable = z.enum([...Object.values(sections), 'approver', 'recovery'])
+const { id, name, groups } = entitySchemas.approver.shape
 const fileSchema = z.strictObject({
   agents: z.array(entitySchemas.agent).optional(),
   rules: z.array(entitySchemas.rule).optional(),
   tool_servers: z.array(entitySchemas['tool-server']).optional(),
   enforcement_points: z.array(entitySchemas['enforcement-point']).optional(),
+  approvers: z.array(z.strictObject({ id, name, groups })).optional(),
   retire: z.array(z.strictObject({ type: retirable, id: z.string().min(1) })).optional(),
 })
 
@@ -66,10 +71,15 @@ export function parseRegistry(text: string, name: string): WantedEntity[] {
         .map((fault) => faultLine(fault, name, document, lineAt))
         .join('\n'),
     )
-  const { retire = [], ...present } = parsed.data
+  const { retire = [], approvers = [], ...present } = parsed.data
   const wanted: WantedEntity[] = Object.entries(present).flatMap(([section, values]) =>
     (values ?? []).map((value) => ({ type: sections[section as Section], id: value.id, value })),
   )
+  for (const [n, { id, ...person }] of approvers.entries()) {
+    const node = document.getIn(['approvers', n], true)
+    const at = hasRange(node) ? { line: lines.linePos(node.range[0]).line } : {}
+    wanted.push({ type: 'approver', id, person, ...at })
+  }
   wanted.push(...retire)
   const seen = new Set<string>()
   for (const { type, id } of wanted) {
@@ -79,6 +89,28 @@ export function parseRegistry(text: string, name: string): WantedEntity[] {
   if (wanted.length > MOST_ENTITIES) fail(`${name}: more than ${MOST_ENTITIES} entities: apply them in parts`)
   return wanted
 }
+
+/**
+ * What the file says of people, with the passkeys that they have: a passkey is made by a browser, and never comes from a file.
+ * Throws `config_invalid` for somebody who is not enrolled.
+ */
+export function withPasskeys(
+  wanted: readonly WantedEntity[],
+  present: readonly { type: EntityType; id: string; value: unknown }[],
+  name: string,
+): WantedEntity[] {
+  return wanted.map(({ person, line, ...entity }) => {
+    if (person === undefined) return entity
+    const known = present.find(({ type, id }) => type === 'approver' && id === entity.id)
+    if (known === undefined)
+      fail(
+        `${name}${line === undefined ? '' : `:${line}`}: approvers: nobody called ${entity.id} is enrolled: ${whyInvite}`,
+      )
+    return { ...entity, value: { ...(known.value as Entity<'approver'>), ...person } }
+  })
+}
+
+const whyInvite = 'somebody who is invites that person on the console, since only a browser makes a passkey'
 
 /** Throws for an alias of nothing, and for aliases that would multiply a short text beyond measure. */
 function contentOf(document: ReturnType<typeof parseDocument>, name: string): unknown {
@@ -98,11 +130,11 @@ function faultLine(
   const { path, said } = fault
   const node = [...Array(path.length + 1).keys()]
     .map((cut) => document.getIn(path.slice(0, path.length - cut), true))
-    .find((each): each is { range: [number, number, number] } => hasRange(each))
+    .find(hasRange)
   return `${name}${lineAt(node?.range[0])}: ${path.map(String).join('.') || 'the file'}: ${said}`
 }
 
-function hasRange(node: unknown): boolean {
+function hasRange(node: unknown): node is { range: [number, number, number] } {
   return typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
 }
 

@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander'
 import { benchCommand } from './commands/bench.ts'
 import { initCommand } from './commands/init.ts'
 import { kafkaCommand } from './commands/kafka.ts'
+import { recoverCommand } from './commands/recover.ts'
 import { registryCommand } from './commands/registry.ts'
 import { requestCommand } from './commands/request.ts'
 import { requestsCommand } from './commands/requests.ts'
@@ -24,6 +25,7 @@ const commands = [
   requestCommand,
   requestsCommand,
   registryCommand,
+  recoverCommand,
   revokeCommand,
   traceCommand,
   verifyCommand,

@@ -60,9 +60,19 @@ function faultsOf(issue: z.core.$ZodIssue, path: PropertyKey[], content: unknown
       return [{ path, said: `expected at least ${amount(issue.minimum, issue.origin)}${shown(value, path)}` }]
     case 'too_big':
       return [{ path, said: `expected at most ${amount(issue.maximum, issue.origin)}${shown(value, path)}` }]
+    case 'invalid_union':
+      return [{ path, said: formOf(issue.message, value, path) }]
     default:
       return [{ path, said: `${formats[issue.message] ?? issue.message}${shown(value, path)}` }]
   }
+}
+
+/** Of a union that is told apart by one member: the values that this member may have. */
+function formOf(message: string, value: unknown, path: readonly PropertyKey[]): string {
+  const [, forms] = /^Invalid discriminator value\. Expected (.*)$/.exec(message) ?? []
+  if (forms === undefined) return `${message}${shown(value, path)}`
+  const expected = `expected one of ${forms.replaceAll("'", '"').split(' | ').join(', ')}`
+  return value === undefined ? `missing: ${expected}` : `${expected}${shown(value, path)}`
 }
 
 const types: Readonly<Record<string, string>> = {

@@ -105,6 +105,9 @@ function originOf(text: string): URL {
 
 function entitiesIn(file: string): InitialEntities {
   const changes = readRegistryFile(file)
+  const [person] = changes.filter((change) => change.person !== undefined)
+  if (person !== undefined)
+    throw new ServiceError('config_invalid', `--registry: ${person.id} is not enrolled yet: the invitation does that`)
   const [retired] = changes.filter(({ value }) => value === undefined)
   if (retired !== undefined)
     throw new ServiceError('config_invalid', `--registry: there is no ${retired.type} ${retired.id} to retire yet`)

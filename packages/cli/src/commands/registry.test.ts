@@ -52,12 +52,34 @@ it('shows the difference, proposes exactly that, and says where it is approved',
     '~ rule tasks',
     '    order: 100 becomes 5',
     `Proposed as req_1. It holds once it is approved with a passkey at ${approve_at}`,
+    'It takes the passkey of 1 of NOBODY, and of somebody besides olga, who proposes it.',
   ])
   expect(operator.calls.at(-1)).toEqual({
     method: 'POST',
     path: '/operator/registry/changes',
     body: { proposer: 'olga', entities: [{ type: 'rule', id: 'tasks', value: wanted }] },
   })
+})
+
+it('says who must approve, and loudly how else the registry can be changed', async () => {
+  using folder = temporaryFolder()
+  const person = (id: string, groups: string[]) => ({ type: 'approver', id, version: 1, value: { id, groups } })
+  const governing = { ...entity({ ...rule, approvers: { group: 'owners', quorum: 2 } }), id: 'registry' }
+  const people = [person('olga', ['owners']), person('paul', ['owners']), person('vera', [])]
+  const recoveries = [{ id: 'rcv-1', approver_id: 'eve', name: 'Eve', usable_from: '2026-11-26T18:00:00.000Z' }]
+  const entities = [entity(rule), governing, ...people]
+  await using _ = await operatorAt(folder.path, ({ method }) =>
+    method === 'POST'
+      ? { body: { request_id: 'req_1', diff: [], approve_at } }
+      : { body: { enrolled: true, single_operator: true, recoveries, entities } },
+  )
+  const { out, err } = await bailiwick(['registry', 'apply', file(folder), '--data', folder.path])
+  expect(out).toContain('It takes the passkey of 2 of olga, paul (group owners). SINGLE OPERATOR')
+  expect(err).toMatch(/SINGLE OPERATOR: .*\nRECOVERY PENDING: rcv-1 makes Eve \(eve\) an approver/)
+  const listed = await bailiwick(['registry', 'list', '--json', '--data', folder.path])
+  expect(listed.err).toContain('RECOVERY PENDING: rcv-1')
+  const all = await bailiwick(['registry', 'get', 'approver', '--json', '--data', folder.path])
+  expect(JSON.parse(all.out).map(({ id }: { id: string }) => id)).toEqual(['olga', 'paul', 'vera'])
 })
 
 it('retires what the file says is to be retired', async () => {

@@ -5,12 +5,14 @@ import { Argument, type Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { lenienceLines } from '../lenience.ts'
 import { type Operator, operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
-import { type PresentEntity, presentEntities } from '../present-entities.ts'
+import { type PresentEntity, presentRegistry } from '../present-entities.ts'
 import { diffLines, diffOf, type EntityDiff } from '../registry-diff.ts'
-import { readRegistryFile, type WantedEntity } from '../registry-file.ts'
+import { readRegistryFile, type WantedEntity, withPasskeys } from '../registry-file.ts'
 import { requestSchema } from '../request-summary.ts'
+import { whoApproves } from '../who-approves.ts'
 
 type Options = DataOption & JsonOption
 
@@ -27,16 +29,18 @@ export function registryCommand(program: Command, io: Io, done: (code: ExitCode)
   withJson(withData(registry.command('list').summary('what is registered'), io))
     .addArgument(new Argument('[type]', 'of this type only').choices(types))
     .action(async (type: EntityType | undefined, options: Options) => done(await list(type, options, io)))
-  withData(registry.command('get').summary('one entity, in JSON'), io)
+  withJson(withData(registry.command('get').summary('one entity, or all of a type, in JSON'), io))
     .addArgument(new Argument('<type>').choices(types))
-    .argument('<id>')
-    .action(async (type: EntityType, id: string, options: Options) => done(await get(type, id, options, io)))
+    .argument('[id]')
+    .action(async (type: EntityType, id: string | undefined, options: Options) =>
+      done(await get(type, id, options, io)),
+    )
   const apply = registry
     .command('apply')
     .summary('propose what a file says; approvers answer with their passkeys')
     .description(
-      'Proposes to the approvers what a YAML file says: `agents`, `rules`, `tool_servers`, `enforcement_points`, and ' +
-        '`retire` (a list of {type, id}). What the file does not name stays as it is. Proposing changes nothing: the ' +
+      'Proposes to the approvers what a YAML file says: `agents`, `rules`, `tool_servers`, `enforcement_points`, ' +
+        '`approvers` (name and groups of people who are enrolled; never a passkey), and `retire` (a list of {type, id}). What the file does not name stays as it is. Proposing changes nothing: the ' +
         'registry changes once approvers have signed exactly this with their passkeys.',
     )
     .argument('<file>', 'the registry file (YAML)')
@@ -53,34 +57,46 @@ export function registryCommand(program: Command, io: Io, done: (code: ExitCode)
 }
 
 async function list(type: EntityType | undefined, { data, json }: Options, io: Io): Promise<ExitCode> {
-  const entities = (await presentEntities(operatorOf(data))).filter(
-    (entity) => type === undefined || entity.type === type,
-  )
+  const { present, lenience } = await presentRegistry(operatorOf(data))
+  const entities = present.filter((entity) => type === undefined || entity.type === type)
+  for (const line of lenienceLines(lenience)) io.err(line)
   if (json) io.out(JSON.stringify(entities))
   else for (const entity of entities) io.out(`${entity.type.padEnd(18)} v${entity.version}  ${entity.id}`)
   return exitCodes.ok
 }
 
-async function get(type: EntityType, id: string, { data }: Options, io: Io): Promise<ExitCode> {
-  const found = (await presentEntities(operatorOf(data))).find((entity) => entity.type === type && entity.id === id)
+async function get(type: EntityType, id: string | undefined, { data, json }: Options, io: Io): Promise<ExitCode> {
+  const { present } = await presentRegistry(operatorOf(data))
+  if (id === undefined) {
+    const values = present.filter((entity) => entity.type === type).map(({ value }) => value)
+    say(values, json, io)
+    return exitCodes.ok
+  }
+  const found = present.find((entity) => entity.type === type && entity.id === id)
   if (found === undefined) {
     io.err(`there is no ${type} ${id}`)
     return exitCodes.fault
   }
-  for (const line of JSON.stringify(found.value, undefined, 2).split('\n')) io.out(line)
+  say(found.value, json, io)
   return exitCodes.ok
+}
+
+function say(value: unknown, json: true | undefined, io: Io): void {
+  for (const line of JSON.stringify(value, undefined, json ? undefined : 2).split('\n')) io.out(line)
 }
 
 const proposedSchema = z.object({ request_id: z.string().nullable(), approve_at: z.string() })
 
 async function applyFile(file: string, options: ApplyCommand, io: Io): Promise<ExitCode> {
   const { data, json, dryRun } = options
-  const wanted = readRegistryFile(file)
-  if (wanted.length === 0) throw new ServiceError('config_invalid', `${file} names no entity`)
+  const read = readRegistryFile(file)
+  if (read.length === 0) throw new ServiceError('config_invalid', `${file} names no entity`)
   const operator = operatorOf(data)
-  const present = await presentEntities(operator)
+  const { present, lenience } = await presentRegistry(operator)
+  const wanted = withPasskeys(read, present, file)
   refuseUnknown(wanted, present)
   const diff = unmet(wanted, present)
+  for (const line of lenienceLines(lenience)) io.err(line)
   if (!json) for (const line of diffLines(diff)) io.out(line)
   if (dryRun || diff.length === 0) {
     if (json) io.out(JSON.stringify({ request_id: null, diff }))
@@ -92,9 +108,14 @@ async function applyFile(file: string, options: ApplyCommand, io: Io): Promise<E
     entities: diff.map(({ type, id, after }) => ({ type, id, value: after })),
   })
   const { request_id: id, approve_at } = expectAnswer(proposedSchema, answer)
-  if (!json) io.out(`Proposed as ${id}. It holds once it is approved with a passkey at ${approve_at}`)
+  const singleOperator = lenience.single_operator === true
+  const approvers = whoApproves(diff, present, { proposer: options.proposer, singleOperator })
+  if (!json) {
+    io.out(`Proposed as ${id}. It holds once it is approved with a passkey at ${approve_at}`)
+    io.out(approvers)
+  }
   const applied = options.wait && id !== null ? await settled(operator, id, wanted) : undefined
-  if (json) io.out(JSON.stringify({ request_id: id, diff, approve_at, applied }))
+  if (json) io.out(JSON.stringify({ request_id: id, diff, approve_at, approvers, applied }))
   else if (applied !== undefined)
     io.out(applied ? 'Applied.' : 'Not applied: it was refused, or nobody answered in time.')
   return applied === false ? exitCodes.fault : exitCodes.ok
@@ -116,7 +137,7 @@ async function settled(operator: Operator, id: string, wanted: readonly WantedEn
     const { state } = expectAnswer(requestSchema, await operator.get(`/operator/requests/${encodeURIComponent(id)}`))
     if (state === 'approved') {
       looks++
-      if (unmet(wanted, await presentEntities(operator)).length === 0) return true
+      if (unmet(wanted, (await presentRegistry(operator)).present).length === 0) return true
     } else if (state !== 'pending') return false
     await wait(LOOK_EVERY_MS)
   }

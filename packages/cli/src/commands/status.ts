@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { lenienceLines, lenienceSchema } from '../lenience.ts'
 import { type Operator, operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { requestsSchema } from '../request-summary.ts'
@@ -25,7 +26,7 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
   const { trust } = readInstallation(data)
   const operator = operatorOf(data)
   const failing = await operator.failing()
-  const { enrolled } = expectAnswer(registrySchema, await operator.get('/operator/registry'))
+  const { enrolled, recoveries = [] } = expectAnswer(registrySchema, await operator.get('/operator/registry'))
   const { requests } = expectAnswer(requestsSchema, await operator.get('/operator/requests'))
   const pending = requests.filter(({ state }) => state === 'pending').length
   const log = await logOf(operator, trust)
@@ -33,7 +34,8 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
   const ready = failing.length === 0
   if (json) {
     const log_size = log.size ?? null
-    io.out(JSON.stringify({ ready, failing, installation, public_url, single_operator, enrolled, pending, log_size }))
+    const who = { installation, public_url, single_operator, enrolled, recoveries }
+    io.out(JSON.stringify({ ready, failing, ...who, pending, log_size }))
   } else {
     for (const line of [
       `${installation} at ${public_url}${single_operator ? ' (SINGLE OPERATOR)' : ''}`,
@@ -42,13 +44,14 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
       `  enrolled  ${enrolled ? 'yes' : 'nobody yet: open the invitation'}`,
       `  requests  ${pending} pending`,
       `  evidence  ${log.says}`,
+      ...lenienceLines({ recoveries }),
     ])
       io.out(line)
   }
   return ready ? exitCodes.ok : exitCodes.fault
 }
 
-const registrySchema = z.object({ enrolled: z.boolean() })
+const registrySchema = lenienceSchema.extend({ enrolled: z.boolean() })
 
 /** What the log's own checkpoint says. It says it to anybody, so what is not signed by this log is told as such. */
 async function logOf(operator: Operator, trust: Trust): Promise<{ size?: number; says: string }> {

@@ -4,6 +4,7 @@ import type { RequestRecord } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { Approval } from '../context.ts'
+import { pendingRecoveries } from '../people.ts'
 import { proposeChange } from '../propose-change.ts'
 import { agentIdOf, requestNamed } from '../requests.ts'
 
@@ -25,6 +26,8 @@ export function operatorRoutes(operator: HttpServer, approval: Approval): void {
   })
   operator.get('/operator/registry', async () => ({
     enrolled: ledger.registry.view().enrolled,
+    single_operator: approval.trust.single_operator,
+    recoveries: pendingRecoveries(approval),
     entities: ledger.registry
       .records()
       .filter(({ value }) => value !== undefined)

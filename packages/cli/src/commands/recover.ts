@@ -1,0 +1,83 @@
+import { basename, dirname, join } from 'node:path'
+import { entitySchemas, type Recovery } from '@bailiwick/contracts'
+import { generateKey, jcsHash, readKeyFile, signGenesisStatement, thumbprint } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { paths, readInstallation, recoveryAddress } from '@bailiwick/installation'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { expectAnswer } from '../expect-answer.ts'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { operatorOf } from '../operator-client.ts'
+import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+
+interface RecoverCommand extends DataOption, JsonOption {
+  rootKey?: string
+  approver: string
+  name: string
+  groups: string
+}
+
+export function recoverCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = program
+    .command('recover')
+    .summary('all passkeys are lost: enrol an approver on the root key’s word, after 24 h')
+    .description(
+      'Registers a recovery, signed by the offline root key: whoever has the address that is printed can make one new ' +
+        'passkey for this approver, once, from 24 h later on. Everybody who is enrolled sees it until then, on every ' +
+        'page and report, and can have it retired. The approver’s other passkeys count no longer once it was used.',
+    )
+    .option('--root-key <file>', 'the root key (default: root.json in the data directory’s keys/root)')
+    .requiredOption('--approver <id>', 'whose passkeys are lost; or a new approver')
+    .requiredOption('--name <name>', 'as people know that person')
+    .requiredOption('--groups <groups>', 'the groups to be in then, separated by commas')
+  withJson(withData(command, io)).action(async (options: RecoverCommand) => done(await recover(options, io)))
+}
+
+const answerSchema = z.object({ recovery: z.string(), approver_id: z.string(), usable_from: z.string() })
+
+async function recover(options: RecoverCommand, io: Io): Promise<ExitCode> {
+  const { data, json, approver, name, groups } = options
+  const { trust } = readInstallation(data)
+  const root = rootKeyIn(options.rootKey ?? join(paths(data).keys('root'), 'root.json'))
+  if (root.kid !== thumbprint(trust.root.jwk))
+    throw new ServiceError('config_invalid', '--root-key: it is not the root key of this installation')
+  const key = generateKey('invitation')
+  const value = recoveryOf({
+    id: `rcv-${Buffer.from(io.random(10)).toString('hex')}`,
+    jwk: key.publicJwk,
+    approver_id: approver,
+    name,
+    groups: groups.split(',').map((group) => group.trim()),
+  })
+  const { installation, public_url } = trust
+  const named = { entity_type: 'recovery', entity_id: value.id, version: 1, after: jcsHash(value) }
+  const jws = signGenesisStatement({ installation, ...named }, root)
+  const answer = expectAnswer(answerSchema, await operatorOf(data).post('/operator/recoveries', { value, jws }))
+  const link = recoveryAddress(public_url, value.id, key)
+  if (json) io.out(JSON.stringify({ ...answer, link }))
+  else
+    for (const line of [
+      `RECOVERY ${value.id} is registered, for everybody to see.`,
+      `  who     ${name} (${approver}), in ${value.groups.join(', ')}`,
+      `  from    ${answer.usable_from}: until then it lets nobody in`,
+      '  undo    registry apply a file with retire: [{ type: recovery, id: … }]; an approver signs it',
+      '',
+      'From then on this address makes one new passkey for that person, once. It is a secret, and is not shown again:',
+      `  ${link}`,
+    ])
+      io.out(line)
+  return exitCodes.ok
+}
+
+function rootKeyIn(file: string) {
+  if (!file.endsWith('.json')) throw new ServiceError('config_invalid', `--root-key: ${file} is no key file (.json)`)
+  return readKeyFile(dirname(file), basename(file, '.json'), 'root')
+}
+
+function recoveryOf(facts: object): Recovery {
+  const parsed = entitySchemas.recovery.safeParse(facts)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  const option = { approver_id: '--approver', name: '--name', groups: '--groups' }[String(issue?.path[0])]
+  throw new ServiceError('config_invalid', `${option ?? 'recover'}: ${issue?.message}`)
+}
