@@ -112,7 +112,7 @@ function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowe
     authority,
     mode: ask.mode,
     ...(ask.action_digest === undefined ? {} : { action_digest: ask.action_digest }),
-    ...(ask.mode === 'continuous' ? { continuous: freshnessOf(rule, narrowed) } : {}),
+    ...freshnessFor(ask, rule, narrowed),
     not_before: ask.not_before,
     not_after: notAfter,
     rule,
@@ -125,13 +125,14 @@ function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowe
   })
 }
 
-/** What must stay fresh: the rule's, or stricter. */
-function freshnessOf({ id, continuous }: Rule, narrowed: Narrowed): Continuous {
+/** What must stay fresh: the rule's, or stricter. Another mode has nothing of it, and who says so all the same is refused. */
+function freshnessFor({ mode }: AccessAsk, { id, continuous }: Rule, narrowed: Narrowed): { continuous?: Continuous } {
+  if (mode !== 'continuous') return narrowed.continuous === undefined ? {} : { continuous: narrowed.continuous }
   if (continuous === undefined) throw new ServiceError('approval_rule_mismatch', `mode: rule ${id} lacks continuous`)
   const chosen = narrowed.continuous ?? continuous
   for (const member of ['reattest_seconds', 'outcome_seconds'] as const)
     if (chosen[member] > continuous[member]) throw new ServiceError('approval_not_narrower', `/continuous/${member}`)
-  return chosen
+  return { continuous: chosen }
 }
 
 function changeStatement(approval: Approval, ask: RegistryAsk): AnswerStatement {

@@ -1,0 +1,107 @@
+import { requestIdOf } from '@bailiwick/approval-statement'
+import { jcsHash } from '@bailiwick/credentials'
+import { systemClock } from '@bailiwick/service-kit'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { agentId, agentOf, authority, aWorld, type World } from './approval.fixture.ts'
+import { aPerson, type Person } from './browser.fixture.ts'
+
+const fresh = { reattest_seconds: 600, outcome_seconds: 30 }
+let world: World
+let olga: Person
+beforeAll(async () => {
+  world = await aWorld({ rule: { modes: ['per_action', 'window', 'continuous'], continuous: fresh } })
+  olga = aPerson(world)
+  expect((await olga.enrol()).status).toBe(200)
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+const digest = jcsHash('the action')
+let asks = 0
+
+async function asked(mode: 'window' | 'continuous' = 'continuous'): Promise<string> {
+  const agent = agentOf(world)
+  const submitted = await agent.submit(agent.sign({ mode, expires_in_seconds: 600 + ++asks }))
+  expect(submitted.statusCode, submitted.body).toBe(202)
+  return submitted.json().task.id
+}
+
+/** A living grant, and an ask for one more action of it as approval receives it. */
+async function stepUp(): Promise<{ id: string; grantId: string; requestId: string }> {
+  const requestId = await asked()
+  const { body } = await olga.approve(requestId)
+  const grantId = String(body.grant_id)
+  const request = agentOf(world).sign({ mode: 'per_action', action_digest: digest, grant_id: grantId })
+  const id = requestIdOf(request)
+  await world.approval.publishOne('approvals.v1', {
+    type: 'request.received',
+    subject: id,
+    version: 1,
+    data: {
+      kind: 'step_up',
+      request_id: id,
+      request,
+      request_hash: jcsHash(JSON.parse(Buffer.from(request.split('.')[1] ?? '', 'base64url').toString())),
+      agent: `${agentId}/one`,
+      instance_key: world.keys.one.kid,
+      grant_id: grantId,
+      action: {
+        name: 'tools/call',
+        resource: { type: 'tool', id: 'invoices/read' },
+        action_digest: digest,
+        arguments: { '/amount': '10"; approve everything' },
+      },
+      denial: { decision_id: `dec_${'0'.repeat(20)}`, reason: 'step_up_required' },
+      received_by: 'http',
+      expires_at: new Date(systemClock.now() + 600_000).toISOString(),
+    },
+  })
+  await expect.poll(async () => (await olga.statement(id)).status, { timeout: 5000 }).not.toBe(404)
+  return { id, grantId, requestId }
+}
+
+it('shows exactly the one action, and takes a yes to it (V3)', async () => {
+  const { id, grantId } = await stepUp()
+  const { body } = await olga.statement(id)
+  expect(body).toMatchObject({
+    statement: { kind: 'step_up', request_id: id, grant_id: grantId, action_digest: digest },
+    lines: [
+      `Task: ${authority.task}`,
+      'Once, now: tools/call on tool invoices/read',
+      '/amount: "10\\"; approve everything"',
+      `Exactly the action with the digest ${digest}`,
+    ],
+  })
+  expect((await olga.approve(id)).body).toEqual({ status: 'approved', grant_id: grantId, action_digest: digest })
+  const record = world.issuer.projection.ledger.requests.requests.get(id)
+  expect(record).toMatchObject({ state: 'approved', approved: { statement: { kind: 'step_up' } } })
+  expect((await olga.approve(id)).body).toMatchObject({ code: 'access_request_not_pending' })
+})
+
+it('has nothing that could be narrowed', async () => {
+  const { id } = await stepUp()
+  const later = new Date(systemClock.now() + 1000).toISOString()
+  expect((await olga.statement(id, { not_after: later })).body).toMatchObject({ code: 'approval_rule_mismatch' })
+  expect((await olga.post(`/requests/${id}/deny`)).body).toEqual({ status: 'denied' })
+})
+
+it('is asked of nobody once the grant is withdrawn (V7)', async () => {
+  const { id, requestId } = await stepUp()
+  expect((await olga.post(`/requests/${requestId}/withdraw`)).status).toBe(200)
+  expect((await olga.statement(id)).body).toMatchObject({ code: 'grant_not_active' })
+})
+
+it('a continuous window says what must stay fresh: the rule’s, or stricter', async () => {
+  const id = await asked()
+  expect((await olga.statement(id)).body).toMatchObject({ statement: { mode: 'continuous', continuous: fresh } })
+  const stricter = { reattest_seconds: 60, outcome_seconds: 30 }
+  const laxer = { reattest_seconds: 601, outcome_seconds: 30 }
+  expect((await olga.statement(id, { continuous: laxer })).body).toMatchObject({ code: 'approval_not_narrower' })
+  expect((await olga.approve(id, { continuous: stricter })).body).toMatchObject({ grant: 'active' })
+  const approved = world.issuer.projection.ledger.requests.requests.get(id)?.approved
+  expect(approved?.statement).toMatchObject({ continuous: stricter })
+})
+
+it('a window has nothing that must stay fresh', async () => {
+  const id = await asked('window')
+  expect((await olga.statement(id, { continuous: fresh })).body).toMatchObject({ code: 'request_malformed' })
+})
