@@ -7,8 +7,9 @@ import fastifyStatic from '@fastify/static'
 /** Built by Vite from `packages/console`; what is in it is named in its index.html alone. */
 const root = join(import.meta.dirname, '../../../../packages/console/dist')
 
-/** The app's own addresses, so that a link to a request, or a reload, finds the app. */
-const pages = ['/', '/console', '/console/', '/console/:page', '/console/requests/:id']
+/** The app's own addresses, so that a link to a request, or a reload, finds the app. Any other is none. */
+const places = ['inbox', 'requests/:id', 'grants', 'agents', 'registry', 'rules', 'people']
+const pages = ['/', '/console', '/console/', ...places.map((place) => `/console/${place}`)]
 
 /**
  * The console and its files. The scope is its own, so that no other service's files get in its way; what may run in it is
