@@ -32,6 +32,7 @@ const LARGEST_ANSWER = 64 * 1024 * 1024
 /** Who has a route, where services run by themselves; the first that fits. */
 const owners: readonly [prefix: string, service: Service][] = [
   ['/operator/revocations', 'issuer'],
+  ['/operator/join-tokens/issuer', 'issuer'],
   ['/operator/', 'approval'],
   ['/log/', 'evidence'],
   ['/v1/trace/', 'evidence'],

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { errorCode, errorKinds } from '@bailiwick/errors'
 import { misspeltSettings } from '@bailiwick/service-kit'
 import { Command, CommanderError } from 'commander'
+import { agentsCommand } from './commands/agents.ts'
 import { benchCommand } from './commands/bench.ts'
 import { initCommand } from './commands/init.ts'
 import { kafkaCommand } from './commands/kafka.ts'
@@ -27,6 +28,7 @@ const commands = [
   registryCommand,
   recoverCommand,
   revokeCommand,
+  agentsCommand,
   traceCommand,
   verifyCommand,
   benchCommand,
