@@ -1,6 +1,6 @@
 import { type Item, itemIdOf, requestIdOf, splitByRule } from '@bailiwick/approval-statement'
 import { type Authority, parseAuthority, unseenIn } from '@bailiwick/authority'
-import { type Agent, type Attestation, parseStrictJson, type Rule } from '@bailiwick/contracts'
+import { parseStrictJson, type Rule } from '@bailiwick/contracts'
 import {
   type AccessRequest,
   claimedKeyId,
@@ -12,27 +12,14 @@ import {
 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
-import { type BoundDenial, boundDenial, type PresentedItem } from './binding.ts'
+import type { Ask, Submission } from './ask.ts'
+import { type BoundDenial, boundDenial } from './binding.ts'
 import { refuseCallback } from './callback-target.ts'
 import type { Approval } from './context.ts'
 import { duplicateOf, refuseCoolingDown } from './duplicates.ts'
 import { type SaltedText, saltedHash } from './prose.ts'
 import { type AccessAsk, type StepUpAsk, taskIdOf } from './requests.ts'
 import { stepUpAsk } from './step-up.ts'
-import type { ShownAttestation } from './workloads.ts'
-
-export interface Submission {
-  /** The agent's compact JWS, unverified. */
-  request: string
-  purpose?: SaltedText | undefined
-  receivedBy: 'topic' | 'http'
-  /** What a workload without a registered key sends besides, over HTTP alone: it must never stand on a topic. */
-  attestation?: ShownAttestation | undefined
-  /** What the submission names, with the denials that it answers; over HTTP alone. */
-  items?: readonly PresentedItem[]
-  /** Looks up what this agent sent under its Idempotency-Key, and remembers what became of it. */
-  once?: { find(agentId: string): string | undefined; keep(agentId: string, task: string): void } | undefined
-}
 
 const maxPending = 5
 const leewayMs = 5000
@@ -104,19 +91,6 @@ async function publishMissing(
     'approvals.v1',
     missing.map((data) => ({ type: 'request.received', subject: data.request_id, version: 1, data })),
   )
-}
-
-/** An ask whose signature holds. */
-export interface Ask {
-  agent: Agent
-  /** Thumbprint of the instance's key. */
-  instanceKey: string
-  attestation: Attestation
-  asked: AccessRequest
-  /** All of it. */
-  authority: Authority
-  /** Its parts by rule; none of a step-up, which people answer by the rule of the grant that it is under. */
-  items: readonly Item[]
 }
 
 /**

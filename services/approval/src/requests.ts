@@ -3,6 +3,8 @@ import { ServiceError } from '@bailiwick/errors'
 import { itemOf, type RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 
+export { agentIdOf } from './agent-id.ts'
+
 /** What is asked, of whichever kind. */
 export type Received = EventData<'approvals.v1', 'request.received'>
 export type AccessAsk = Extract<Received, { kind: 'access' }>
@@ -35,11 +37,6 @@ export function openAsk(approval: Approval, record: RequestRecord): Received {
     throw new ServiceError('access_request_not_pending', `it is ${record.state}`)
   if (!(approval.clock.now() < Date.parse(record.received.expires_at))) throw new ServiceError('access_request_expired')
   return record.received
-}
-
-/** An instance's agent: `<agent id>/<instance>`. */
-export function agentIdOf(instance: string): string {
-  return instance.slice(0, instance.lastIndexOf('/'))
 }
 
 /** Answers to one request are given one after the other. */

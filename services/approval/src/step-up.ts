@@ -1,8 +1,8 @@
 import { jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import type { Ask, Submission } from './ask.ts'
 import type { BoundDenial } from './binding.ts'
 import type { Approval } from './context.ts'
-import type { Ask, Submission } from './receive-request.ts'
 import type { StepUpAsk } from './requests.ts'
 
 /**
