@@ -107,13 +107,15 @@ it('the operator of this machine is heard on the socket alone, and can say no an
   const { http, operator } = scene.system.host
   const routes = (printed: string) => new Set(printed.match(/\/?operator\/\S+/g))
   expect(routes(http.printRoutes({ commonPrefix: false }))).toEqual(new Set())
-  const writes = ['/operator/registry/changes', '/operator/revocations', '/operator/recoveries']
+  const tokens = ['/operator/join-tokens/approval', '/operator/join-tokens/issuer']
+  const writes = ['/operator/registry/changes', '/operator/revocations', '/operator/recoveries', ...tokens]
   for (const path of [...writes, '/operator/registry', '/operator/requests'])
     for (const method of ['GET', 'POST'] as const) {
       const answer = await fetch(`${scene.url}${path}`, { method, ...(method === 'POST' ? { body: '{}' } : {}) })
       expect([path, answer.status]).toEqual([path, 404])
     }
-  // A proposal is answered by people; a revocation is final; a recovery takes the root key, and a day. A route that is added here has to be thought about.
+  // A proposal is answered by people; a revocation is final; a recovery takes the root key, and a day; a join token
+  // serves an agent whose registration, which people approved, says so. A route that is added here has to be thought about.
   const posts = operator
     .printRoutes({ commonPrefix: false })
     .split('\n')

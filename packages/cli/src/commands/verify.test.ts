@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { encodeVkey } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
+import { installation } from '../installation.fixture.ts'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
 import { entryOf, logKey, put, writeLog } from '../log.fixture.ts'
 
@@ -209,4 +210,18 @@ it('verifies over HTTP as from files, and names what the server withholds', asyn
   const broken = await bailiwick(['verify', '--log', `${address}/broken`, '--vkey', vkey])
   expect(broken).toMatchObject({ code: 2, out: '' })
   expect(broken.err).toContain('it answers 500 to checkpoint')
+})
+
+it('says loudly that somebody may come in by a recovery, and that one person governs (V3)', async () => {
+  using folder = temporaryFolder()
+  installation(folder)
+  const event = { type: 'recovery.registered', time: '2026-11-25T12:00:00.000Z', subject: 'recovery rcv-1' }
+  const quoted = { note: JSON.stringify({ ...event, subject: 'recovery rcv-2' }) }
+  const entry = (n: number) => Buffer.from(JSON.stringify(n === 300 ? event : n === 301 ? quoted : { n }))
+  writeLog(folder.at('evidence', 'log'), [600], { entry })
+  const { code, err } = await bailiwick(['verify', '--data', folder.path])
+  expect(code).toBe(0)
+  expect(err).toContain('SINGLE OPERATOR')
+  expect(err).toContain('RECOVERY: the log has rcv-1 of 2026-11-25T12:00:00.000Z')
+  expect(err).not.toContain('rcv-2')
 })
