@@ -323,6 +323,31 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     await passkeys(1)
   }, 60_000)
 
+  it('stops an agent, and then everything, after it was said twice (V7)', async () => {
+    const { page } = olivia
+    await approve(olivia, await ask('to be stopped'))
+    await page.getByText('Approved.', { exact: true }).waitFor()
+    await page.goto(`${system.url}/console/agents`)
+    await page
+      .locator('article.card', { hasText: 'Invoice reconciler' })
+      .getByRole('button', { name: 'Stop this agent…' })
+      .click()
+    await olivia.press('Stop the agent now')
+    await page.getByText(/^Stopped: revocation \d+ is recorded\.$/).waitFor()
+    await page.getByRole('link', { name: 'Grants' }).click()
+    await olivia.press('Ended')
+    await page.locator('article.grant.revoked', { hasText: 'to be stopped' }).waitFor()
+    await olivia.press('Stop everything…')
+    await page.getByLabel('Type “stop” to confirm').fill('no')
+    await olivia.press('Stop everything now')
+    await page.getByRole('alert').getByText('Type “stop” to confirm.').waitFor()
+    await page.getByLabel('Type “stop” to confirm').fill('stop')
+    await olivia.press('Stop everything now')
+    await page.getByText(/^Stopped: revocation \d+ is recorded\.$/).waitFor()
+    await olivia.press('Active')
+    await page.getByText('Nothing is granted now.').waitFor()
+  }, 60_000)
+
   it('nobody frames it, and only scripts and styles of its own run', async () => {
     for (const path of ['/', '/console', '/console/inbox', '/console/requests/x', '/console/api/hello']) {
       const { headers } = await fetch(`${system.url}${path}`)
