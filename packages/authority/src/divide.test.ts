@@ -83,8 +83,14 @@ it('shares money to the millionth, among the parts that can spend it', () => {
 })
 
 it('sees a budget that is there twice, and one that a part left open', () => {
-  const [whole] = fc.sample(authorities, 1) as [Authority]
-  const limited = { ...whole, budget: { calls: 3, cost: { EUR: '1' } } }
+  const limited: Authority = {
+    type: 'bailiwick_task',
+    task: 'reconcile',
+    permissions: [{ actions: ['a'], resource: { type: 'tool', id: 'x' } }],
+    budget: { calls: 3, cost: { EUR: '1' } },
+    max_depth: 0,
+    max_children: 0,
+  }
   expect(narrows(together([limited, limited]), limited)).toMatchObject({ narrower: false })
   const open: Authority = { ...limited, budget: { cost: {} } }
   expect(narrows(together([open, { ...limited, budget: { calls: 1, cost: {} } }]), limited)).toMatchObject({
