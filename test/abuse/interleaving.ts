@@ -5,7 +5,7 @@ import { errorCode } from '@bailiwick/errors'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { softwarePasskey, startSystem } from '@bailiwick/testkit'
 import { bytesOf, Person } from './person.ts'
-import { eventually, Scene } from './scene.ts'
+import { eventually, Scene, unlikely } from './scene.ts'
 import { Scheduler, scheduledBus } from './scheduler.ts'
 
 /** What people and agents did and were told, in the order in which it happened. */
@@ -73,9 +73,9 @@ export class Interleavings implements AsyncDisposable {
     await this.#scene[Symbol.asyncDispose]()
   }
 
-  /** What the auditor says of all of it. */
+  /** What the auditor says of all of it; that somebody spoke with approval's key besides approval is so, and is to be seen. */
   async findings() {
-    return (await this.#scene.audited()).findings
+    return unlikely((await this.#scene.audited()).findings)
   }
 
   /** Tells one story, and gives what is wrong with how it ended. */

@@ -227,6 +227,10 @@ export class Scene implements AsyncDisposable {
   }
 }
 
+/** Findings but those that tell of a thief who speaks with a service's key: there was one. */
+export const unlikely = <F extends { rule: string; detail: string }>(findings: readonly F[]): F[] =>
+  findings.filter(({ rule, detail }) => rule !== 'V15' || !/^\/[a-z-]+\/thief\b/.test(detail))
+
 export interface Read {
   key: string
   bytes: Uint8Array
@@ -257,7 +261,7 @@ export function forgedEvent(topic: string, forged: Forged, key?: SigningKey<Even
   const unsigned = encodeEnvelope({
     specversion: '1.0',
     id,
-    source: forged.source ?? '/issuer/thief',
+    source: forged.source ?? `/${topicNamed(topic)?.writer}/thief`,
     type: forged.type,
     time: forged.time ?? new Date().toISOString(),
     subject: forged.subject,

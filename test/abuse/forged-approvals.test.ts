@@ -1,0 +1,153 @@
+import { grantIdOf, statementHash } from '@bailiwick/approval-statement'
+import type { ApprovalStatement, Assertion } from '@bailiwick/contracts'
+import { sampleAuthority } from '@bailiwick/standalone/sample'
+import { startSystem } from '@bailiwick/testkit'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { bytesOf, Person, type Shown } from './person.ts'
+import { eventually, pause, Scene, unlikely } from './scene.ts'
+
+// What a stolen approval service can write with its own key: it may refuse and delay, and grant nothing. What other keys may
+// write on approvals.v1 is in forged-events.test.ts.
+
+let scene: Scene
+let owner: Person
+beforeAll(async () => {
+  const system = await startSystem({ onFatal: () => undefined })
+  owner = new Person(system)
+  await owner.enrol()
+  scene = await Scene.of(system)
+})
+afterAll(() => scene[Symbol.asyncDispose]())
+
+let serial = 0
+const ask = (name: 'reconciler' | 'forecaster' = 'reconciler') =>
+  scene.asked(scene.agent(name), { ...sampleAuthority, task: `forged-${++serial}` })
+
+interface Signed {
+  statement: ApprovalStatement
+  assertions: Assertion[]
+}
+
+/** Shown to the owner and signed, and not handed in: what a stolen approval service holds in its hands. */
+async function signed(requestId: string, narrowed: object = {}): Promise<Signed> {
+  const shown: Shown = await owner.rendered(requestId, narrowed)
+  const assertion = owner.passkey.sign(bytesOf(shown.challenge))
+  return { statement: shown.statement as unknown as ApprovalStatement, assertions: [assertion] }
+}
+
+async function approved(
+  requestId: string,
+  { statement, assertions }: Signed,
+  over: { key?: string; subject?: string; hash?: string; version?: number; time?: string } = {},
+): Promise<void> {
+  const version = over.version ?? (scene.ledger.requests.requests.get(requestId)?.version ?? 0) + 1
+  const statement_hash = over.hash ?? statementHash(statement)
+  await scene.forge(
+    'approvals.v1',
+    {
+      type: 'request.approved',
+      subject: over.subject ?? requestId,
+      key: over.key ?? requestId,
+      version,
+      ...(over.time === undefined ? {} : { time: over.time }),
+      data: { request_id: requestId, statement, statement_hash, assertions },
+    },
+    scene.stolenKey('approval'),
+  )
+}
+
+/** The issuer has had its say, and made nothing of it. */
+async function nothingGranted(requestId: string): Promise<void> {
+  await pause(300)
+  const { trees } = scene.ledger.grants
+  expect([...trees.values()].filter(({ grant }) => grant.request_id === requestId)).toEqual([])
+}
+
+it('an approval that says more, longer or other than what was signed grants nothing (V3)', async () => {
+  const alterations: ((statement: ApprovalStatement) => object)[] = [
+    (s) => ({ authority: { ...s.authority, budget: { calls: 200, cost: { EUR: '2000.01' } } } }),
+    (s) => ({ authority: { ...s.authority, budget: { calls: 1 } } }), // narrower, and nobody signed it either
+    (s) => ({ not_after: new Date(Date.parse(s.not_after) - 1000).toISOString() }),
+    () => ({ rebind: 'attested' }),
+    () => ({ instance_key: 'A'.repeat(43) }),
+    (s) => ({ rule: { ...s.rule, quorum: 2 } }),
+    () => ({ as_of: 1_000_000 }),
+    (s) => ({ nonce: s.nonce.split('').reverse().join('') }),
+    () => ({ manifests: {} }),
+  ]
+  for (const alter of alterations) {
+    const requestId = await ask()
+    const { statement, assertions } = await signed(requestId)
+    const altered = { ...statement, ...alter(statement) } as ApprovalStatement
+    await approved(requestId, { statement: altered, assertions })
+    await nothingGranted(requestId)
+    await scene.agent().cancel(requestId)
+  }
+})
+
+it('a signature for one request approves no other, of the same agent or another’s (V3)', async () => {
+  const [mine, same, other] = [await ask(), await ask(), await ask('forecaster')]
+  const yes = await signed(mine)
+  for (const elsewhere of [same, other]) {
+    await approved(elsewhere, yes)
+    await nothingGranted(elsewhere)
+    const { statement, assertions } = yes
+    await approved(elsewhere, { statement: { ...statement, request_id: elsewhere }, assertions })
+    await nothingGranted(elsewhere)
+  }
+  await nothingGranted(mine)
+  // The hash of one statement beside another, and nobody's signature at all.
+  const narrower = await signed(mine, { not_after: new Date(Date.now() + 60_000).toISOString() })
+  await approved(mine, yes, { hash: statementHash(narrower.statement) })
+  await nothingGranted(mine)
+})
+
+it('an approval that stands in another partition, or out of its order, counts for nobody (V3)', async () => {
+  const [mine, other] = [await ask('forecaster'), await ask('forecaster')]
+  const before = scene.counted()
+  const yes = await signed(mine)
+  await approved(mine, yes, { key: other })
+  await approved(mine, yes, { subject: other })
+  for (const version of [1, 3, 9]) await approved(mine, yes, { version })
+  expect(scene.counted()).toBe(before)
+  await nothingGranted(mine)
+})
+
+it('one signature makes one grant, however often its approval is published (V10)', async () => {
+  const requestId = await ask('forecaster')
+  const yes = await signed(requestId)
+  await approved(requestId, yes)
+  const grantId = grantIdOf(statementHash(yes.statement))
+  await eventually('the true one is granted', () => scene.ledger.grants.trees.get(grantId))
+  for (const version of [2, 3, 4]) await approved(requestId, yes, { version })
+  await owner.post(`requests/${requestId}/withdraw`)
+  await eventually('it is revoked', () => scene.ledger.revocations.find('grant', grantId))
+  const after = scene.counted()
+  for (const version of [3, 4, 5]) await approved(requestId, yes, { version })
+  expect(scene.counted()).toBe(after)
+  expect(scene.ledger.grants.trees.get(grantId)?.version).toBe(1)
+  // The auditor tells of the thief, and of the numbers that he left out; of nothing that was granted.
+  const { findings } = await scene.audited()
+  expect(unlikely(findings).filter(({ rule }) => rule !== 'version')).toEqual([])
+})
+
+it('what approval’s key signs once it is retired counts for nobody (V12)', async () => {
+  const requestId = await ask()
+  const yes = await signed(requestId)
+  const { kid } = scene.stolenKey('approval')
+  const key = scene.ledger.registry.records().find(({ type, id }) => type === 'service-key' && id.includes(kid))
+  expect(key).toBeDefined()
+  const payload = { proposer: 'operator', entities: [{ type: 'service-key', id: key?.id, value: null }] }
+  const { operator } = scene.system.host
+  const proposed = await operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+  const { request_id: change } = proposed.json() as { request_id: string }
+  await owner.approve(change, await owner.rendered(change))
+  await eventually(
+    'it is retired',
+    () => scene.ledger.registry.record('service-key', key?.id ?? '')?.value === undefined,
+  )
+  const before = scene.counted()
+  await approved(requestId, yes)
+  expect(scene.counted()).toBe(before)
+  await nothingGranted(requestId)
+})

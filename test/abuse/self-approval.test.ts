@@ -1,0 +1,177 @@
+import { grantIdOf } from '@bailiwick/approval-statement'
+import type { Approver, Rule } from '@bailiwick/contracts'
+import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
+import { startSystem } from '@bailiwick/testkit'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { Person } from './person.ts'
+import { Scene, unlikely } from './scene.ts'
+
+// Where nobody is trusted alone: who approves what he asked for, what he owns, or what he was let into afterwards.
+
+let scene: Scene
+let owner: Person
+let anna: Person
+beforeAll(async () => {
+  const system = await startSystem({ singleOperator: false })
+  owner = new Person(system)
+  await owner.enrol()
+  scene = await Scene.of(system)
+  anna = new Person(system)
+  const credentials = [await anna.newPasskey()]
+  // The first enrols the second alone, and nobody else alone from then on.
+  expect(await changed(owner, 'owner', approver('anna', { credentials }))).toBe('applied')
+  expect((await anna.signIn()).status).toBe(200)
+})
+afterAll(async () => {
+  const { findings } = await scene.audited()
+  await scene[Symbol.asyncDispose]()
+  expect(unlikely(findings)).toEqual([])
+})
+
+interface Change {
+  type: 'approver' | 'rule'
+  id: string
+  value: object | null
+}
+
+const registry = () => scene.ledger.registry
+const approver = (id: string, over: Partial<Approver>): Change => {
+  const known = registry().get('approver', id) ?? { id, name: id, groups: [sample.group], credentials: [] }
+  return { type: 'approver', id, value: { ...known, ...over } }
+}
+const rule = (over: Partial<Rule> & { quorum?: number }): Change => {
+  const { quorum, ...rest } = over
+  const known = registry().get('rule', 'tasks')
+  if (!known) throw new Error('there is no rule')
+  const approvers = { ...known.approvers, ...(quorum === undefined ? {} : { quorum }) }
+  return { type: 'rule', id: 'tasks', value: { ...known, ...rest, approvers } }
+}
+
+async function proposed(proposer: string, ...entities: Change[]): Promise<string> {
+  const payload = { proposer, entities }
+  const { operator } = scene.system.host
+  const said = await operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+  const { request_id, code } = said.json() as { request_id?: string; code?: string }
+  return request_id ?? code ?? ''
+}
+
+/** Proposed, and approved by one person. */
+async function changed(by: Person, proposer: string, ...entities: Change[]): Promise<string> {
+  return answered(by, await proposed(proposer, ...entities))
+}
+
+async function answered(by: Person, id: string): Promise<string> {
+  const shown = await by.rendered(id).catch((error: Error) => error.message)
+  if (typeof shown === 'string') return shown
+  const { status, code, body } = await by.approve(id, shown)
+  if (status !== 200) return code ?? ''
+  const said = body as { status?: string; applied?: boolean; grant?: string }
+  return said.applied ? 'applied' : (said.grant ?? said.status ?? '')
+}
+
+let serial = 0
+const ask = () => scene.asked(scene.agent(), { ...sampleAuthority, task: `alone-${++serial}` })
+const grantsOf = (id: string) => [...scene.ledger.grants.trees.values()].filter(({ grant }) => grant.request_id === id)
+
+it('nobody approves alone what he proposed of the registry, however it is put (V3)', async () => {
+  const before = registry().records().length
+  const eve = new Person(scene.system)
+  const puppet = approver('eve', { name: 'Eve', credentials: [await eve.newPasskey()] })
+  for (const change of [puppet, rule({ owner_may_approve: false }), approver('anna', { groups: ['visitors'] })]) {
+    const id = await proposed('owner', change)
+    expect(await answered(owner, id)).toBe('endorsed')
+    expect(await answered(owner, id)).toMatch(/^(endorsed|access_request_not_pending)$/) // twice is still one
+    expect(registry().records()).toHaveLength(before)
+    await anna.post(`requests/${id}/deny`)
+  }
+  // Hidden behind a change that he may make, or with the second approver gone in the same breath.
+  for (const entities of [
+    [puppet, { type: 'approver', id: 'anna', value: null }],
+    [{ type: 'approver', id: 'anna', value: null }, puppet],
+  ] as Change[][]) {
+    const id = await proposed('owner', ...entities)
+    expect(await answered(owner, id)).not.toBe('applied')
+    await anna.post(`requests/${id}/deny`)
+  }
+  expect(registry().get('approver', 'eve')).toBeUndefined()
+  expect(registry().get('approver', 'anna')?.groups).toEqual([sample.group])
+})
+
+it('the owner of an agent approves nothing of it where the rule wants somebody else, with any passkey (V3)', async () => {
+  expect(await changed(anna, 'owner', rule({ owner_may_approve: false }))).toBe('applied')
+  const id = await ask()
+  expect(await answered(owner, id)).toBe('approver_is_owner')
+  // Rendered for somebody else, signed by the owner; in the owner's session and in hers.
+  const hers = await anna.rendered(id)
+  expect((await owner.approve(id, hers)).code).toBe('statement_unknown')
+  expect((await anna.approve(id, hers, owner.passkey)).code).toBe('approver_unknown')
+  expect(grantsOf(id)).toHaveLength(0)
+  // Rendered before the rule said so.
+  expect(await changed(anna, 'owner', rule({ owner_may_approve: true }))).toBe('applied')
+  const early = await owner.rendered(id)
+  expect(await changed(anna, 'owner', rule({ owner_may_approve: false }))).toBe('applied')
+  expect((await owner.approve(id, early)).code).toBe('approver_is_owner')
+  // The owner may always say no, and somebody else may say yes.
+  expect(await answered(anna, id)).toBe('active')
+  expect(await changed(anna, 'owner', rule({ owner_may_approve: true }))).toBe('applied')
+})
+
+it('one person with two passkeys is one person, in one statement or in two (V10)', async () => {
+  const more = await anna.newPasskey()
+  const { credentials } = registry().get('approver', 'anna') as Approver
+  const newest = anna.passkey
+  expect(await changed(owner, 'anna', approver('anna', { credentials: [...credentials, more] }))).toBe('applied')
+  expect(await changed(anna, 'owner', rule({ quorum: 2 }))).toBe('applied')
+  const [first, second] = [credentials[0]?.credential_id ?? '', more.credential_id]
+  const using = (id: string) => ({ sign: (challenge: Uint8Array) => newest.sign(challenge, id) })
+  const request = await ask()
+  const shown = await anna.rendered(request)
+  expect((await anna.approve(request, shown, using(first))).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
+  const again = await anna.rendered(request)
+  expect(again.statement_hash).toBe(shown.statement_hash)
+  const answer = await anna.approve(request, again, using(second))
+  expect(answer.body).toMatchObject({ status: 'endorsed', endorsements: 1 })
+  expect(grantsOf(request)).toHaveLength(0)
+  // With a stolen approval service too, which puts both signatures into one approval.
+  const challenge = Buffer.from(shown.challenge, 'base64url')
+  const assertions = [newest.sign(challenge, first), newest.sign(challenge, second)]
+  const { statement, statement_hash } = shown
+  const record = scene.ledger.requests.requests.get(request)
+  const data = { request_id: request, statement, statement_hash, assertions }
+  const forged = { type: 'request.approved', subject: request, version: (record?.version ?? 0) + 1, data }
+  await scene.forge('approvals.v1', forged, scene.stolenKey('approval'))
+  await expect.poll(() => scene.ledger.grants.refused.has(grantIdOf(statement_hash))).toBe(true)
+  expect(grantsOf(request)).toHaveLength(0)
+})
+
+it('who comes into the group after the request was endorsed does not complete that statement (V3)', async () => {
+  const request = await ask()
+  expect(await answered(anna, request)).toBe('endorsed')
+  const { statement_hash } = await owner.rendered(request)
+  expect(await changed(anna, 'owner', approver('owner', { groups: ['visitors', sample.group] }))).toBe('applied')
+  const carl = new Person(scene.system)
+  const change = approver('carl', { name: 'Carl', credentials: [await carl.newPasskey()] })
+  expect(await changed(anna, 'owner', change)).toBe('applied')
+  expect((await carl.signIn()).status).toBe(200)
+  // The group is another one now: what Anna signed named the old one, so all sign again.
+  const shown = await carl.rendered(request)
+  expect(shown.statement_hash).not.toBe(statement_hash)
+  expect((await carl.approve(request, shown)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
+  expect(grantsOf(request)).toHaveLength(0)
+  expect(await answered(anna, request)).toBe('active')
+})
+
+it('who leaves the group between endorsement and quorum does not count any more (V3)', async () => {
+  const request = await ask()
+  expect(await answered(anna, request)).toBe('endorsed')
+  const late = await owner.rendered(request)
+  expect(await changed(owner, 'carl', approver('anna', { groups: ['visitors'] }))).toBe('applied')
+  expect((await owner.approve(request, late)).code).toBe('approver_group_changed')
+  expect(await answered(anna, request)).toBe('approver_not_in_group')
+  expect(await answered(owner, request)).toBe('endorsed') // and it is the first of two again
+  expect(grantsOf(request)).toHaveLength(0)
+  // Retired altogether: the session ends with the person.
+  expect(await changed(owner, 'carl', { type: 'approver', id: 'anna', value: null })).toBe('applied')
+  expect((await anna.post(`requests/${request}/deny`)).code).toBe('caller_unauthenticated')
+  expect((await anna.signIn()).code).toBe('approver_unknown')
+})
