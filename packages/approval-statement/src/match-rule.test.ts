@@ -162,3 +162,20 @@ describe('a cost above which a rule holds', () => {
     expect(of({ EUR: '1' }, spend, tool('erp/pay'))).toBe(partly('dear'))
   })
 })
+
+it('gives no rule where something is missing, unknown or only partly held: then nobody can approve (V13)', () => {
+  const strict = rule('strict', 1, { labels: ['destructive'] })
+  const loose = rule('loose', 2, { resources: [{ type: 'tool', id: 'erp/ping' }] })
+  const view = { rules: byId(strict, loose), agents: byId({ ...agent, labels: [] }), toolServers: byId(erp) }
+  const refusal = (over: object, who: string, authority: Authority) => {
+    const matched = matchRule({ ...view, ...over }, { agent: who, authority })
+    return matched.ok ? matched.rule.id : matched.code
+  }
+  const [ping, drop] = [authorityOf(tool('erp/ping')), authorityOf(tool('erp/drop'), tool('erp/ping'))]
+  expect(refusal({}, instance, ping)).toBe('loose')
+  expect(refusal({}, instance, drop)).toBe('approval_rule_missing')
+  expect(refusal({ rules: byId() }, instance, ping)).toBe('approval_rule_missing')
+  expect(refusal({ agents: byId() }, instance, ping)).toBe('agent_unknown')
+  for (const who of ['', 'x', agent.id, `${agent.id}x/one`]) expect(refusal({}, who, ping)).toBe('agent_unknown')
+  expect(refusal({}, instance, authorityOf(read))).toBe('approval_rule_missing')
+})
