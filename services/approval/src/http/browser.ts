@@ -14,6 +14,15 @@ export function fromOurPage(origins: readonly string[]) {
   }
 }
 
+/** As `fromOurPage`, of what a page only reads: browsers say the origin of such a request only when it is another one. */
+export function notFromElsewhere(origins: readonly string[]) {
+  return async ({ headers }: FastifyRequest): Promise<void> => {
+    const { origin, 'sec-fetch-site': site } = headers
+    if (origin !== undefined && !origins.includes(origin)) throw new ServiceError('origin_forbidden')
+    if (site !== undefined && site !== 'same-origin') throw new ServiceError('origin_forbidden')
+  }
+}
+
 /** The session's cookie if there is exactly one: of two, somebody else set one. */
 export function sessionCookie({ headers }: FastifyRequest): string | undefined {
   const values = (headers.cookie ?? '').split(';').flatMap((pair) => {

@@ -13,7 +13,7 @@ import { listRequests } from '../console/request-list.ts'
 import type { Approval } from '../context.ts'
 import { pendingRecoveries } from '../people.ts'
 import { type Sessions, sessionSeconds } from '../sessions.ts'
-import { sessionCookie } from './browser.ts'
+import { notFromElsewhere, sessionCookie } from './browser.ts'
 
 const words = z.string().trim().min(1).max(200).optional()
 const agent = z.string().min(1).max(2048).optional()
@@ -80,7 +80,8 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
     return listRules(approval)
   })
   // The answer is as long as the session at most; then the page must sign in again to go on listening.
-  http.get('/console/api/events', { handlerTimeout: sessionSeconds * 1000 }, async (request, reply) =>
+  const onRequest = notFromElsewhere(approval.trust.origins)
+  http.get('/console/api/events', { onRequest, handlerTimeout: sessionSeconds * 1000 }, async (request, reply) =>
     reply.header('content-type', 'text/event-stream').send(live.open(sessionCookie(request))),
   )
   http.addHook('onResponse', async (request) => {
