@@ -82,7 +82,9 @@ export class Interleavings implements AsyncDisposable {
   async tell(random: () => number): Promise<{ outcome: Outcome; wrong: string[] }> {
     const told: Told = { signed: [], sent: [], changed: [], withdrawn: [], cancelled: false, denied: false }
     const agent = this.#scene.agent(random() < 0.5 ? 'reconciler' : 'forecaster')
-    const authority = { ...sampleAuthority, task: `story-${++this.#serial}` }
+    // Of its own size: what was denied rests, whatever its task is called.
+    const budget = { ...sampleAuthority.budget, calls: 100 + ++this.#serial }
+    const authority = { ...sampleAuthority, task: `story-${this.#serial}`, budget }
     const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 3600 })
     const id = requestIdOf(signed.jws)
     this.#dice.random = random
