@@ -190,7 +190,7 @@ class Browser {
   /** Whoever is cut off is told so, as by every client of ours: it says nothing of whether the request was done. */
   async #exchange<T>(path: string, init: RequestInit) {
     try {
-      const response = await fetch(`${this.origin}${path}`, init)
+      const response = await fetch(`${this.origin}${path}`, { ...init, signal: AbortSignal.timeout(30_000) })
       return { response, answer: (await response.json()) as T & { title?: string; detail?: string; code?: string } }
     } catch (cause) {
       throw Object.assign(new Error(`${path}: no answer`, { cause }), { code: 'service_unreachable' })

@@ -66,6 +66,8 @@ export class ServiceProcess implements AsyncDisposable {
         if (!this.#expected) {
           this.crashes++
           keep(Buffer.from(`\n[ended by itself: ${code ?? signal}]\n`))
+          // At once: whoever waits for what it would have done may never come to show it.
+          process.stderr.write(`${this.service} at ${this.url} ended by itself:\n${this.output.slice(-4000)}`)
         }
         resolve(code)
       })

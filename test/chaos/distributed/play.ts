@@ -70,7 +70,9 @@ export class Play implements AsyncDisposable {
       await this.goesOn()
     } finally {
       stopping = true
-      await Promise.all(lives)
+      const late = pause(readyWithinMs, 'late', { ref: false })
+      if ((await Promise.race([Promise.all(lives), late])) === 'late')
+        console.log(`the agents do not come home:\n${this.#lastWords()}`)
     }
     await this.#invoices.delivered()
     await quiet(await this.#evidenceUrl())
