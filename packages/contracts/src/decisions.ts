@@ -6,6 +6,7 @@ import {
   currencySchema,
   decimalSchema,
   decisionIdSchema,
+  delegationIdSchema,
   grantIdSchema,
   idSchema,
   nameSchema,
@@ -46,8 +47,22 @@ const actorSchema = z
     grant_id: grantIdSchema,
     request_id: requestIdSchema,
     task: z.string().max(200),
+    /** The delegation that it acted under, if any: the last link of its chain. */
+    delegation_id: delegationIdSchema.optional(),
+    /** Who acted then, for `agent`, whose grant it is. */
+    sub_agent: spiffeIdSchema.optional(),
   })
   .meta({ id: 'actor' })
+
+/** One link of the chain that an action was allowed under: what the action takes from the tree, it takes from each. */
+const chainLinkSchema = z
+  .strictObject({
+    delegation_id: delegationIdSchema,
+    agent: spiffeIdSchema,
+    /** Index of the permission that covers the action, in this link's own authority. */
+    permission: z.int().min(0),
+  })
+  .meta({ id: 'chain-link' })
 
 /**
  * The event of this tree that it was evaluated after, where there is one: unless that is the newest that counts, it is void.
@@ -63,6 +78,8 @@ export const decisionAllowed = z.strictObject({
   action: actionSchema,
   /** Index of the permission that covers the action, in the grant's authority. */
   permission: z.int().min(0),
+  /** From the grant's own delegation to that of who acts; absent where the agent of the grant acts itself. */
+  chain: z.array(chainLinkSchema).min(1).max(8).optional(),
   proof: z.enum(['agent_signed', 'point_asserted']),
   reserved: amountsSchema,
   labels: z.array(z.string().max(64)).max(64),

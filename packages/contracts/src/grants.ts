@@ -53,6 +53,25 @@ export const credentialIntended = z.strictObject({
   kid: thumbprintSchema,
 })
 
+/**
+ * A sub-agent came for what an agent passed on to it. Whoever needs the chain verifies it from `delegation` (DESIGN §7.3): all
+ * other members repeat what is signed in there.
+ */
+const delegationRedeemed = z.strictObject({
+  /** `dlg_` and the SHA-256 of what the delegation's signature is over. */
+  delegation_id: delegationIdSchema,
+  grant_id: grantIdSchema,
+  /** The delegation that it was made under; absent where the agent of the grant made it. */
+  parent: delegationIdSchema.optional(),
+  /** The whole of it, as its maker signed it. */
+  delegation: compactJwsSchema,
+  /** The sub-agent's instance, and the key that its credentials confirm. */
+  agent: spiffeIdSchema,
+  instance_key: thumbprintSchema,
+  authority: authoritySchema,
+  not_after: timestampSchema,
+})
+
 export const grantEvents = {
   'grant.created': grantEvent,
   'grant.completed': grantEvent,
@@ -60,16 +79,7 @@ export const grantEvents = {
   'grant.suspended': grantEvent,
   'grant.resumed': grantEvent,
   'grant.rebound': grantEvent,
-  'delegation.redeemed': z.strictObject({
-    delegation_id: delegationIdSchema,
-    grant_id: grantIdSchema,
-    parent: delegationIdSchema.optional(),
-    delegation: compactJwsSchema,
-    agent: spiffeIdSchema,
-    instance_key: thumbprintSchema,
-    authority: authoritySchema,
-    not_after: timestampSchema,
-  }),
+  'delegation.redeemed': delegationRedeemed,
   'credential.intended': credentialIntended,
   'credential.issued': z.strictObject({
     credential_id: credentialIdSchema,

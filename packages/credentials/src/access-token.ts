@@ -1,5 +1,6 @@
 import {
   credentialIdSchema,
+  delegationIdSchema,
   grantIdSchema,
   modeSchema,
   requestIdSchema,
@@ -32,6 +33,7 @@ const accessTokenSchema = z
     aud: z.union([audienceSchema, z.array(audienceSchema).min(1).max(8)]),
     /** The agent whose grant it is; the humans stand in the statement. */
     sub: spiffeIdSchema,
+    /** Who asked for it: the instance that holds the key. */
     client_id: spiffeIdSchema,
     iat: numericDateSchema,
     exp: numericDateSchema,
@@ -46,6 +48,8 @@ const accessTokenSchema = z
       mode: modeSchema,
       statement_hash: sha256Schema,
       as_of: z.int().min(0),
+      /** The delegation that `act` acts under: the last link of its chain. */
+      delegation: delegationIdSchema.optional(),
     }),
     act: actorSchema.optional(),
   })

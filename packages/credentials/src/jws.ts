@@ -80,7 +80,7 @@ export function requirePurpose(kind: Kind, key: SigningKey): void {
   throw new ServiceError('invariant_broken', `a ${key.purpose} key was asked to sign a ${kind}`)
 }
 
-/** How strictly a header is read: ours has exactly `alg`, `kid` and `typ`. */
+/** How strictly a header is read: ours has exactly `alg`, `typ` and `kid`, or `jwk` for `kid`. */
 export interface HeaderRules {
   /** Software of other people made it: members that change nothing are let pass, and `kid` may be absent. */
   readonly foreign?: boolean
@@ -112,6 +112,7 @@ export function verifyCompact<K extends Kind, C>(
 /** Members that bring a key, fetch one, or change what is signed or how it is read. None of them is ever followed. */
 const forbiddenMembers = ['crit', 'b64', 'zip', 'jku', 'jwk', 'x5u', 'x5c']
 const ownMembers = ['alg', 'kid', 'typ']
+const keyedMembers = ['alg', 'jwk', 'typ']
 
 /** Why this header may not stand over this kind with this key. The key record says the algorithm; the header only repeats it. */
 export function headerProblem(
@@ -122,8 +123,8 @@ export function headerProblem(
 ): Refused | undefined {
   const { alg, kid, typ } = header
   if (!mayBeSignedFor(kind, key.purpose)) return refused('key_purpose_wrong', `${kind}: a key for ${key.purpose}`)
-  const allowed = (member: string) =>
-    (embeddedKey && member === 'jwk') || (foreign ? !forbiddenMembers.includes(member) : ownMembers.includes(member))
+  const members = embeddedKey ? keyedMembers : ownMembers
+  const allowed = (member: string) => members.includes(member) || (foreign && !forbiddenMembers.includes(member))
   if (!Object.keys(header).every(allowed)) return refused('token_malformed', `${kind}: header member`)
   if (![kinds[kind].typ, ...otherTyps].some((t) => t === typ)) return refused('token_malformed', `${kind}: typ`)
   if (!statedAlgorithms[key.alg].some((a) => a === alg)) return refused('token_malformed', `${kind}: alg`)

@@ -16,6 +16,7 @@ const signers: Record<Kind, readonly KeyPurpose[]> = {
   accessRequest: ['agent'],
   clientAssertion: ['agent'],
   dpopProof: ['agent'],
+  delegation: ['agent'],
   accessToken: ['credential'],
   callerAssertion: ['pep-caller'],
   outcome: ['outcome'],
@@ -27,8 +28,8 @@ const keyPurposes = [...new Set(Object.values(signers).flat())]
 const foreignPurposes = allKinds.flatMap((kind) =>
   keyPurposes.filter((purpose) => !signers[kind].includes(purpose)).map((purpose) => [kind, purpose] as const),
 )
-// A DPoP proof brings its own key, which has no record and so no purpose to be wrong.
-const withRecord = foreignPurposes.filter(([kind]) => kind !== 'dpopProof')
+// These bring their own key, which has no record and so no purpose to be wrong.
+const withRecord = foreignPurposes.filter(([kind]) => kind !== 'dpopProof' && kind !== 'delegation')
 
 it('has a sample of every kind, each of which its own verifier takes', () => {
   expect(samples.map((s) => s.kind).sort()).toEqual([...allKinds].sort())

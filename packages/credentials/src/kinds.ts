@@ -30,6 +30,7 @@ export const kinds = {
   accessRequest: { typ: 'bailiwick-request+jws', purposes: ['agent'] },
   clientAssertion: { typ: 'client-authentication+jwt', purposes: ['agent'] },
   dpopProof: { typ: 'dpop+jwt', purposes: ['agent'] },
+  delegation: { typ: 'bailiwick-delegation+jwt', purposes: ['agent'] },
   accessToken: { typ: 'at+jwt', purposes: ['credential'] },
   callerAssertion: { typ: 'bailiwick-caller+jwt', purposes: ['pep-caller'] },
   outcome: { typ: 'bailiwick-outcome+jws', purposes: ['outcome'] },

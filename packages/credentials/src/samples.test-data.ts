@@ -7,6 +7,7 @@ import {
   signBindingToken,
   signCallerAssertion,
   signClientAssertion,
+  signDelegation,
   signEvent,
   signGenesisStatement,
   signInvitation,
@@ -19,6 +20,7 @@ import {
   verifyBindingToken,
   verifyCallerAssertion,
   verifyClientAssertion,
+  verifyDelegation,
   verifyDpopProof,
   verifyEventSignature,
   verifyGenesisStatement,
@@ -148,6 +150,21 @@ export const accessTokenClaims = {
   },
 }
 
+export const delegationClaims = {
+  iss: agentId,
+  sub: 'spiffe://example.org/agent/reader/1',
+  aud: installation,
+  iat: seconds,
+  exp: seconds + 600,
+  jti: 'delegation-1',
+  cnf: { jkt: hash },
+  grant: grantId,
+  as_of: 7,
+  parent_hash: hash,
+  authorization_details: [{ type: 'bailiwick_task', task: 'reconcile' }] as [Record<string, unknown>],
+  resources: ['https://api.example'],
+}
+
 /** A valid one of each kind. */
 export const samples: readonly Sample[] = [
   sample(
@@ -230,6 +247,17 @@ export const samples: readonly Sample[] = [
     (jws, _, clock) => verifyDpopProof({ ...proof, proof: jws, maxAgeMs: 60_000, ...clock }),
     [],
     { alg: 'ES256', typ: 'dpop+jwt', jwk: publicKey },
+  ),
+  sample(
+    'delegation',
+    'bailiwick-delegation+jwt',
+    'agent',
+    delegationClaims,
+    signDelegation,
+    (delegation, key) =>
+      verifyDelegation({ delegation, delegator: { agent: agentId, jkt: key.kid }, grant: grantId, installation }),
+    ['resources'],
+    { alg: 'ES256', typ: 'bailiwick-delegation+jwt', jwk: publicKey },
   ),
   sample('accessToken', 'at+jwt', 'credential', accessTokenClaims, signAccessToken, (jws, key, clock) =>
     verifyAccessToken({ token: jws, key, issuer, audience: 'https://api.example', ...clock }),

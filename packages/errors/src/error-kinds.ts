@@ -111,6 +111,11 @@ export const errorKinds = {
   // Grants and credentials
   grant_unknown: { status: 404, retryable: false, title: 'There is no such grant' },
   grant_not_active: { status: 409, retryable: false, title: 'The grant is not active' },
+  delegation_invalid: {
+    status: 400,
+    retryable: false,
+    title: 'The delegation does not verify, or passes on more than its parent has',
+  },
   grant_version_conflict: { status: 409, retryable: true, title: 'The grant changed since it was read' },
   decision_unknown: { status: 404, retryable: true, title: 'There is no such decision' },
   outcome_mismatch: { status: 409, retryable: false, title: 'The outcome does not belong to the decision' },

@@ -84,7 +84,7 @@ export function deadReason(
 
 const revocationReasons = {
   credential: 'credential_revoked',
-  delegation: 'delegation_invalid',
+  delegation: 'delegation_revoked',
   grant: 'grant_revoked',
   agent: 'agent_revoked',
   approver: 'approver_revoked',

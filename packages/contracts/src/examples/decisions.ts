@@ -5,6 +5,7 @@ import {
   callId,
   credentialId,
   decisionId,
+  delegationId,
   grantId,
   id,
   instance,
@@ -12,6 +13,7 @@ import {
   requestId,
   salted,
   sha256,
+  subAgent,
 } from './values.ts'
 
 const actor = {
@@ -39,23 +41,30 @@ const outcome = {
   outcome: jws('outcome'),
 }
 
+const allowed = {
+  decision_id: decisionId,
+  call_id: callId,
+  enforcement_point: 'erp-gateway',
+  actor,
+  action,
+  permission: 1,
+  proof: 'agent_signed' as const,
+  reserved,
+  labels: ['external'],
+  policy_set: sha256('policy-set'),
+  policies: ['allow-approved-tools'],
+  obligations: [{ id: 'mask', fields: ['/iban'] }],
+  outcome_due: at(5),
+  as_of: 7,
+}
+
 export const decisions: ExamplesOf<'decisions.v1'> = {
   'decision.allowed': {
-    'an adjustment': {
-      decision_id: decisionId,
-      call_id: callId,
-      enforcement_point: 'erp-gateway',
-      actor,
-      action,
-      permission: 1,
-      proof: 'agent_signed',
-      reserved,
-      labels: ['external'],
-      policy_set: sha256('policy-set'),
-      policies: ['allow-approved-tools'],
-      obligations: [{ id: 'mask', fields: ['/iban'] }],
-      outcome_due: at(5),
-      as_of: 7,
+    'an adjustment': allowed,
+    'by a sub-agent': {
+      ...allowed,
+      actor: { ...actor, delegation_id: delegationId, sub_agent: subAgent },
+      chain: [{ delegation_id: delegationId, agent: subAgent, permission: 0 }],
     },
   },
   'decision.denied': {

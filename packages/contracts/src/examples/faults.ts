@@ -208,6 +208,7 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
   },
   'decisions.v1': {
     'decision.allowed': [
+      ['an empty chain', '/data/chain', []],
       ['an amount as a float', '/data/reserved/cost/EUR', 120.5],
       ['a currency in small letters', '/data/reserved/cost/eur', '1'],
       ['a reservation below zero', '/data/reserved/calls', -1],

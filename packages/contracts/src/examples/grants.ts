@@ -14,6 +14,7 @@ import {
   jws,
   requestId,
   sha256,
+  subAgent,
 } from './values.ts'
 
 const grant: Grant = {
@@ -46,7 +47,7 @@ const delegation = {
   delegation_id: delegationId,
   grant_id: grantId,
   delegation: jws('delegation'),
-  agent: 'spiffe://example.org/agent/reader/one',
+  agent: subAgent,
   instance_key: sha256('child-key'),
   authority: { ...authority, permissions: authority.permissions.slice(0, 1) },
   not_after: at(30),

@@ -30,6 +30,7 @@ export const requestId = id('req', 'reconcile-q3-invoices')
 export const registryRequestId = id('req', 'register-the-reconciler')
 export const grantId = id('grt', 'reconcile-q3-invoices')
 export const delegationId = id('dlg', 'read-invoices')
+export const subAgent = 'spiffe://example.org/agent/reader/one'
 export const credentialId = id('crd', 'reconcile-q3-invoices')
 export const decisionId = id('dec', 'adjust-invoice-4711')
 export const callId = 'call-adjust-invoice-4711'
