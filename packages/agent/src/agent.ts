@@ -1,5 +1,6 @@
 import type { SigningKey } from '@bailiwick/credentials'
 import { type AccessAsk, type AccessTask, accessRequests } from './access-requests.ts'
+import { completeGrant } from './complete-grant.ts'
 import { type Credential, credentials, type GrantName } from './credentials.ts'
 import type { Endpoints } from './endpoints.ts'
 import { Http } from './http.ts'
@@ -44,6 +45,11 @@ export interface Agent {
   waitForDecision(requestId: string, options?: { signal?: AbortSignal }): Promise<AccessTask>
   cancel(requestId: string): Promise<void>
   /**
+   * Says that the task is done, while it is still the agent's to say: once it resolves, the grant and whatever was minted or
+   * passed on under it are dead. May be repeated. Throws `grant_unknown` for what is not this key's.
+   */
+  complete(grant: GrantName): Promise<void>
+  /**
    * A credential for the grant, from memory while it has a while to live. Throws `access_request_pending` while nobody has
    * answered, unless `wait` says how long to ask again; `access_request_refused` when it will not come.
    */
@@ -77,6 +83,10 @@ export function createAgent(options: AgentOptions): Agent {
     status: (requestId) => asks.status(requestId),
     waitForDecision: (requestId, { signal } = {}) => asks.waitForDecision(requestId, signal),
     cancel: (requestId) => asks.cancel(requestId),
+    async complete(grant) {
+      await completeGrant({ http, issuer: endpoints.issuer }, grant)
+      credential.drop(grant)
+    },
     credential: (grant, { wait } = {}) => credential.get(grant, wait),
     fetch: (url, init, call) => signedFetch({ http, credential, now, random }, { url: new URL(url), init, call }),
   }

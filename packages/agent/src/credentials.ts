@@ -21,6 +21,8 @@ export interface Credentials {
   get(grant: GrantName, wait?: AbortSignal): Promise<Credential>
   /** The one that was refused is asked for anew the next time. */
   forget(grant: GrantName, refused: Credential): void
+  /** What is held for this grant, by this name of it, for whatever API: it is over. */
+  drop(grant: GrantName): void
 }
 
 interface CredentialOptions {
@@ -145,15 +147,18 @@ export function credentials({ id, key, http, endpoints, now, random }: Credentia
       const name = nameOf(grant)
       if (held.get(name)?.token === refused.token) held.delete(name)
     },
+    drop(grant) {
+      const id = idOf(grant)
+      for (const name of held.keys()) if (JSON.parse(name)[0] === id) held.delete(name)
+    },
   }
 }
 
 /** What passes by itself. */
 const waitable: ReadonlySet<ErrorCode> = new Set(['access_request_pending', 'service_unready', 'service_unreachable'])
 
-function nameOf({ resource, ...grant }: GrantName): string {
-  return JSON.stringify(['grantId' in grant ? grant.grantId : grant.requestId, resource ?? null])
-}
+const idOf = (grant: GrantName): string => ('grantId' in grant ? grant.grantId : grant.requestId)
+const nameOf = (grant: GrantName): string => JSON.stringify([idOf(grant), grant.resource ?? null])
 
 function oauthErrorOf(body: unknown): string | undefined {
   const parsed = oauthErrorSchema.safeParse(body)

@@ -2,10 +2,11 @@ import type { Attestation, Grant } from '@bailiwick/contracts'
 import { type AccessToken, jcs, sha256, signAccessToken, verifyAccessToken } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { lineageOf, type Tree } from '@bailiwick/projection'
-import { newId, SerialQueue } from '@bailiwick/service-kit'
+import { newId } from '@bailiwick/service-kit'
 import type { Client } from './authenticate-client.ts'
 import type { Issuer } from './context.ts'
 import { rebind } from './rebind.ts'
+import { inTreeLane } from './tree-lane.ts'
 
 export interface MintOrder {
   tree: Tree
@@ -20,9 +21,6 @@ export interface Minted {
   authorizationDetails: AccessToken['authorization_details']
 }
 
-/** One tree's events are numbered one after the other. */
-const lanes = new SerialQueue({ maxPerKey: 256, max: 4096 })
-
 /**
  * Mints one credential: intent durable → sign → lint → `credential.issued` durable → answer (V2, V4). Killed anywhere
  * between, it leaves an intent without a credential, which nobody holds. A grant that may move to this instance moves before. The caller has authenticated the agent and checked
@@ -30,7 +28,7 @@ const lanes = new SerialQueue({ maxPerKey: 256, max: 4096 })
  * since it may have been revoked meanwhile.
  */
 export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
-  return lanes.serially(`${issuer.producer.source} ${order.tree.id}`, async () => {
+  return inTreeLane(issuer, order.tree.id, async () => {
     const { tree, client, audience } = order
     const { instance: agent, jkt } = client
     refuseUnlessAlive(issuer, tree)

@@ -8,6 +8,7 @@ import type { IssuerConfig } from './config.ts'
 import type { Issuer } from './context.ts'
 import { dpopNonces } from './dpop-nonces.ts'
 import { certifyGenesis, publishGenesis } from './genesis.ts'
+import { completionRoute } from './http/completion.ts'
 import { joinTokenRoutes } from './http/join-tokens.ts'
 import { metadataRoutes } from './http/metadata.ts'
 import { recoveryRoutes } from './http/recoveries.ts'
@@ -60,6 +61,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   const tokenUrl = `${config.publicUrl}/oauth/token`
   const endpoint = { issuer, nonces: dpopNonces(clock, random), replay: new ReplayMemory(), tokenUrl }
   tokenRoute(http, endpoint)
+  completionRoute(http, endpoint)
   metadataRoutes(http, issuer, tokenUrl)
   revocationRoutes(operator, issuer)
   recoveryRoutes(operator, issuer)
