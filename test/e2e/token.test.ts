@@ -43,7 +43,7 @@ it('serves an OAuth client that knows nothing of Bailiwick: discovery, private_k
   const DPoP = client.getDPoPHandle(configuration, pair)
   const tokens = await client.clientCredentialsGrant(
     configuration,
-    { authorization_details: JSON.stringify(details), scope: 'ignored' },
+    { authorization_details: JSON.stringify(details) },
     { DPoP },
   )
   expect(tokens.token_type).toBe('dpop')

@@ -4,13 +4,14 @@ import { type ErrorCode, errorCode, errorKinds } from '@bailiwick/errors'
 export class OAuthError extends Error {
   readonly error: string
   readonly status: number
-  readonly useNonce: boolean
+  /** Sent as `Retry-After`. */
+  readonly waitSeconds: number | undefined
 
-  constructor(error: string, description: string, options: { status?: number; useNonce?: boolean } = {}) {
+  constructor(error: string, description: string, options: { status?: number; waitSeconds?: number } = {}) {
     super(description)
     this.error = error
     this.status = options.status ?? 400
-    this.useNonce = options.useNonce ?? false
+    this.waitSeconds = options.waitSeconds
   }
 }
 

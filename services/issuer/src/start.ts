@@ -14,6 +14,7 @@ import { metadataRoutes } from './http/metadata.ts'
 import { recoveryRoutes } from './http/recoveries.ts'
 import { revocationRoutes } from './http/revocations.ts'
 import { tokenRoute } from './http/token.ts'
+import { Polls } from './polls.ts'
 import { react } from './react.ts'
 import { ReplayMemory } from './replay-memory.ts'
 
@@ -59,7 +60,13 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
     logger,
   }
   const tokenUrl = `${config.publicUrl}/oauth/token`
-  const endpoint = { issuer, nonces: dpopNonces(clock, random), replay: new ReplayMemory(), tokenUrl }
+  const endpoint = {
+    issuer,
+    nonces: dpopNonces(clock, random),
+    replay: new ReplayMemory(),
+    polls: new Polls(),
+    tokenUrl,
+  }
   tokenRoute(http, endpoint)
   completionRoute(http, endpoint)
   metadataRoutes(http, issuer, tokenUrl)

@@ -1,0 +1,61 @@
+import { type HttpServer, problemOf } from '@bailiwick/service-kit'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FormCall, OAuthEndpoint } from '../client-call.ts'
+import { OAuthError, oauthErrorBody, sentence } from '../oauth-error.ts'
+
+/**
+ * A route that takes an OAuth form (RFC 6749 §3.2, appendix B) and answers in OAuth's words, also where the form could not be
+ * read. Every answer carries the nonce that the next proof needs (RFC 9449 §8.2) and is kept by no cache.
+ */
+export function oauthFormRoute(
+  http: HttpServer,
+  path: string,
+  endpoint: OAuthEndpoint,
+  answer: (call: FormCall) => Promise<object | undefined>,
+): void {
+  const begin = (reply: FastifyReply) =>
+    reply
+      .header('cache-control', 'no-store')
+      .header('pragma', 'no-cache')
+      .header('dpop-nonce', endpoint.nonces.current())
+  const refuse = (reply: FastifyReply, { error, message, status, waitSeconds }: OAuthError) => {
+    // RFC 9110 §15.5.2 wants a challenge; of the registered schemes, DPoP alone has to do with clients that have keys and no secrets.
+    if (status === 401) reply.header('www-authenticate', `DPoP error="${error}", algs="ES256 EdDSA"`)
+    if (waitSeconds !== undefined) reply.header('retry-after', String(waitSeconds))
+    return reply.status(status).send(oauthErrorBody(error, message))
+  }
+  http.post(
+    path,
+    {
+      config: { accepts: ['application/x-www-form-urlencoded'] },
+      errorHandler: (error, request, reply) => {
+        const { code, status } = problemOf(request, error)
+        return refuse(
+          begin(reply),
+          new OAuthError(status < 500 ? 'invalid_request' : 'server_error', sentence(code), { status }),
+        )
+      },
+    },
+    async (request, reply) => {
+      begin(reply)
+      try {
+        return (await answer(formCallOf(request))) ?? reply.status(200).send()
+      } catch (error) {
+        if (!(error instanceof OAuthError)) throw error
+        return refuse(reply, error)
+      }
+    },
+  )
+}
+
+function formCallOf({ body, headers, url }: FastifyRequest): FormCall {
+  // RFC 6749 §2.3.1 and §3.2: parameters are in the body. Two places could say two things.
+  if (url.includes('?')) throw new OAuthError('invalid_request', 'Parameters belong into the body, not into the URL.')
+  const { dpop, authorization } = headers
+  return {
+    // Without a body there is no form: its parameters are missing.
+    form: (body ?? {}) as FormCall['form'],
+    dpop: typeof dpop === 'string' ? dpop : dpop?.join(','),
+    authorization: authorization !== undefined,
+  }
+}
