@@ -37,7 +37,7 @@ async function complete(
     )
   const first = await send(proof(undefined))
   const nonce = String(first.headers['dpop-nonce'])
-  const asks = first.headers['www-authenticate'] === 'DPoP error="use_dpop_nonce"'
+  const asks = String(first.headers['www-authenticate']).startsWith('DPoP error="use_dpop_nonce"')
   const dpop = proof(nonce)
   return asks ? { ...(await send(dpop)), dpop } : first
 }

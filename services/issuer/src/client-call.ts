@@ -1,15 +1,13 @@
-import { type DpopProof, verifyDpopProof } from '@bailiwick/credentials'
+import type { DpopProof } from '@bailiwick/credentials'
 import { z } from 'zod'
 import { type AssertionType, assertionTypes, authenticateClient, type Client } from './authenticate-client.ts'
+import { countProof, type ProofJudge, readProof } from './call-proof.ts'
 import type { Issuer } from './context.ts'
-import type { dpopNonces } from './dpop-nonces.ts'
 import { OAuthError } from './oauth-error.ts'
 import type { Polls } from './polls.ts'
-import type { ReplayMemory } from './replay-memory.ts'
 
-const proofMaxAgeMs = 60_000
-const leewayMs = 5000
-const assertionMemoryMs = 300_000 + 2 * leewayMs
+/** The longest life of an assertion, and twice how far clocks may be apart. */
+const assertionMemoryMs = 310_000
 
 /** A form that was posted to an OAuth endpoint, its parameters read strictly (service-kit's `parseForm`). */
 export interface FormCall {
@@ -20,11 +18,9 @@ export interface FormCall {
   authorization: boolean
 }
 
-/** What all OAuth endpoints of the issuer share: nonces and memories count for each of them. */
-export interface OAuthEndpoint {
+/** What all OAuth endpoints of the issuer share. */
+export interface OAuthEndpoint extends ProofJudge {
   issuer: Issuer
-  nonces: ReturnType<typeof dpopNonces>
-  replay: ReplayMemory
   /** How often clients ask for what nobody has decided yet. */
   polls: Polls
   tokenUrl: string
@@ -81,33 +77,20 @@ export async function authenticateCall(
   return client
 }
 
-/** The key that signed this very call, with a nonce of ours. */
-function verifiedProof({ issuer, nonces }: OAuthEndpoint, htu: string, dpop: string | undefined): DpopProof {
-  // No proof contains a comma: node joins two header fields by one (RFC 9449 §4.3 check 1).
-  if (dpop === undefined || dpop.includes(','))
-    throw new OAuthError('invalid_dpop_proof', 'Exactly one DPoP header is needed.')
-  const now = issuer.clock.now()
-  const verified = verifyDpopProof({ proof: dpop, htm: 'POST', htu, now, maxAgeMs: proofMaxAgeMs, leewayMs })
-  if (!verified.ok)
-    throw new OAuthError(
-      'invalid_dpop_proof',
-      `The DPoP proof does not hold for this request: check its ${verified.detail.replace('dpopProof: ', '')}.`,
-    )
-  const { nonce } = verified.value
-  if (nonce === undefined || !nonces.accepts(nonce))
-    throw new OAuthError('use_dpop_nonce', 'The DPoP proof needs the nonce that is in this answer.')
-  return verified.value
+/** The key that signed this very call. */
+function verifiedProof(endpoint: OAuthEndpoint, url: string, dpop: string | undefined): DpopProof {
+  const read = readProof(endpoint, url, dpop)
+  if (!read.ok) throw new OAuthError(read.error, read.why)
+  return read.proof
 }
 
-/** Only for clients that authenticated: proofs by keys of nobody must not crowd out those that count. */
-function rememberProof({ issuer, replay }: OAuthEndpoint, { jkt, jti }: DpopProof, client: Client): void {
-  if (jkt !== client.jkt)
+function rememberProof(endpoint: OAuthEndpoint, proof: DpopProof, client: Client): void {
+  if (proof.jkt !== client.jkt)
     throw new OAuthError(
       'invalid_dpop_proof',
       'The key of the DPoP proof is not the one that is registered for the client.',
     )
-  const now = issuer.clock.now()
-  if (!replay.remember(`dpop ${jkt} ${jti}`, now + proofMaxAgeMs + 2 * leewayMs, now))
+  if (!countProof(endpoint, proof))
     throw new OAuthError('invalid_dpop_proof', 'The DPoP proof was used before: make one for each request.')
 }
 

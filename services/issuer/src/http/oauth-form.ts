@@ -1,7 +1,9 @@
-import { type HttpServer, problemOf } from '@bailiwick/service-kit'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import { type answerWith, type HttpServer, problemOf } from '@bailiwick/service-kit'
 import type { FormCall, OAuthEndpoint } from '../client-call.ts'
 import { OAuthError, oauthErrorBody, sentence } from '../oauth-error.ts'
+
+type Request = Parameters<typeof problemOf>[0]
+type Reply = Parameters<typeof answerWith>[0]
 
 /**
  * A route that takes an OAuth form (RFC 6749 §3.2, appendix B) and answers in OAuth's words, also where the form could not be
@@ -13,12 +15,12 @@ export function oauthFormRoute(
   endpoint: OAuthEndpoint,
   answer: (call: FormCall) => Promise<object | undefined>,
 ): void {
-  const begin = (reply: FastifyReply) =>
+  const begin = (reply: Reply) =>
     reply
       .header('cache-control', 'no-store')
       .header('pragma', 'no-cache')
       .header('dpop-nonce', endpoint.nonces.current())
-  const refuse = (reply: FastifyReply, { error, message, status, waitSeconds }: OAuthError) => {
+  const refuse = (reply: Reply, { error, message, status, waitSeconds }: OAuthError) => {
     // RFC 9110 §15.5.2 wants a challenge; of the registered schemes, DPoP alone has to do with clients that have keys and no secrets.
     if (status === 401) reply.header('www-authenticate', `DPoP error="${error}", algs="ES256 EdDSA"`)
     if (waitSeconds !== undefined) reply.header('retry-after', String(waitSeconds))
@@ -48,7 +50,7 @@ export function oauthFormRoute(
   )
 }
 
-function formCallOf({ body, headers, url }: FastifyRequest): FormCall {
+function formCallOf({ body, headers, url }: Request): FormCall {
   // RFC 6749 §2.3.1 and §3.2: parameters are in the body. Two places could say two things.
   if (url.includes('?')) throw new OAuthError('invalid_request', 'Parameters belong into the body, not into the URL.')
   const { dpop, authorization } = headers

@@ -1,0 +1,40 @@
+import { type DpopProof, verifyDpopProof } from '@bailiwick/credentials'
+import type { Issuer } from './context.ts'
+import type { dpopNonces } from './dpop-nonces.ts'
+import type { ReplayMemory } from './replay-memory.ts'
+
+const maxAgeMs = 60_000
+const leewayMs = 5000
+
+/** What judges proofs: nonces and memory count for every endpoint of the issuer. */
+export interface ProofJudge {
+  issuer: Pick<Issuer, 'clock'>
+  nonces: ReturnType<typeof dpopNonces>
+  replay: ReplayMemory
+}
+
+export type CallProof =
+  | { ok: true; proof: DpopProof }
+  | { ok: false; error: 'invalid_dpop_proof' | 'use_dpop_nonce'; why: string }
+
+/** Which key signed this very POST (RFC 9449 §4.3), with a nonce of ours. It counts once `countProof` said so. */
+export function readProof({ issuer, nonces }: ProofJudge, htu: string, dpop: string | undefined): CallProof {
+  // No proof contains a comma: node joins two header fields by one (RFC 9449 §4.3 check 1).
+  if (dpop === undefined || dpop.includes(','))
+    return { ok: false, error: 'invalid_dpop_proof', why: 'Exactly one DPoP header is needed.' }
+  const verified = verifyDpopProof({ proof: dpop, htm: 'POST', htu, now: issuer.clock.now(), maxAgeMs, leewayMs })
+  if (!verified.ok) {
+    const why = `The DPoP proof does not hold for this request: check its ${verified.detail.replace('dpopProof: ', '')}.`
+    return { ok: false, error: 'invalid_dpop_proof', why }
+  }
+  const { nonce } = verified.value
+  if (nonce === undefined || !nonces.accepts(nonce))
+    return { ok: false, error: 'use_dpop_nonce', why: 'The DPoP proof needs the nonce that is in this answer.' }
+  return { ok: true, proof: verified.value }
+}
+
+/** Whether the proof was never seen before (V10). Only for keys that somebody has: proofs by keys of nobody must not crowd out those that count. */
+export function countProof({ issuer, replay }: ProofJudge, { jkt, jti }: DpopProof): boolean {
+  const now = issuer.clock.now()
+  return replay.remember(`dpop ${jkt} ${jti}`, now + maxAgeMs + 2 * leewayMs, now)
+}
