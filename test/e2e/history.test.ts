@@ -1,13 +1,11 @@
-import { randomBytes } from 'node:crypto'
-import { buildRegistryStatement, statementChallenge, statementHash } from '@bailiwick/approval-statement'
-import type { RegistryStatement, ToolServer } from '@bailiwick/contracts'
+import type { ToolServer } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
 import { readPolicyFiles } from '@bailiwick/installation'
-import { newId } from '@bailiwick/service-kit'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { credentialFor, Point } from './agent-side.ts'
 import { type Granted, granted } from './granted.ts'
+import { changeRegistry } from './registry-change.ts'
 import { eventually, type WorldOptions } from './world.ts'
 
 const tools = {
@@ -106,7 +104,7 @@ it('denies manifest_changed once a tool is not what it was when it was approved,
   if (!before?.value) throw new Error('no tool server')
   const changed = { ...tools, read: { labels: ['reads_private', 'writes'] } }
   const value = { ...(before.value as ToolServer), tools: changed, manifest: jcsHash(changed) }
-  await change(system, value, before.hash ?? '')
+  await changeRegistry(system, { type: 'tool-server', id: value.id, version: 2, before: before.hash, value })
   const { registry } = world.pdp.pdp.projection.ledger
   await eventually(() => registry.get('tool-server', sample.toolServer)?.manifest === value.manifest || undefined)
   expect(await ask(system, 'read')).toMatchObject({ reason: 'manifest_changed' })
@@ -125,59 +123,13 @@ it('writes no registry change that the approvers did not sign (V3)', async () =>
   const { world } = system
   const before = world.approval.projection.ledger.registry.record('tool-server', sample.toolServer)
   const value = { ...(before?.value as ToolServer), url: 'https://elsewhere.example/' }
-  await change(system, value, before?.hash ?? '', (statement) => ({
+  const entity = { type: 'tool-server', id: value.id, version: 2, before: before?.hash, value } as const
+  await changeRegistry(system, entity, (statement) => ({
     ...statement,
-    entities: statement.entities.map((entity) => ({ ...entity, after: 'A'.repeat(43) })),
+    entities: statement.entities.map((each) => ({ ...each, after: 'A'.repeat(43) })),
   }))
   await new Promise((resolve) => setTimeout(resolve, 300))
   expect(
     (await world.events('registry.v1')).filter(({ subject }) => subject === `tool-server ${sample.toolServer}`),
   ).toHaveLength(1)
 })
-
-/** A registry change, asked for and approved. `signed` is what the passkey signs, where it is not what is handed in. */
-async function change(
-  { world, people }: Granted,
-  value: ToolServer,
-  before: string,
-  signed: (statement: RegistryStatement) => RegistryStatement = (statement) => statement,
-): Promise<void> {
-  const { clock, random, trust, approval } = world
-  const requestId = newId('req', clock.now(), random)
-  const expires_at = new Date(clock.now() + 600_000).toISOString()
-  const entity = { type: 'tool-server' as const, id: value.id, version: 2, before, after: jcsHash(value) }
-  const statement = buildRegistryStatement({
-    installation: trust.installation,
-    change_id: requestId,
-    proposer: sample.owner,
-    entities: [entity],
-    not_after: expires_at,
-    nonce: randomBytes(16).toString('base64url'),
-    now: clock.now(),
-  })
-  await approval.producer.publish('approvals.v1', [
-    {
-      type: 'request.received',
-      subject: requestId,
-      version: 1,
-      data: {
-        kind: 'registry',
-        request_id: requestId,
-        proposer: sample.owner,
-        entities: [{ ...entity, value }],
-        expires_at,
-      },
-    },
-    {
-      type: 'request.approved',
-      subject: requestId,
-      version: 2,
-      data: {
-        request_id: requestId,
-        statement,
-        statement_hash: statementHash(statement),
-        assertions: [people.passkey.sign(statementChallenge(signed(statement)))],
-      },
-    },
-  ])
-}

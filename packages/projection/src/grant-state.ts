@@ -61,6 +61,8 @@ export interface Tree {
   id: string
   version: number
   state: GrantStateName
+  /** Why its newest event of the grant's own life was said, where that was told. */
+  cause: string | undefined
   grant: Grant
   /** ms since the epoch: the time by whose registry the approval is judged. */
   createdAt: number
@@ -113,7 +115,8 @@ export class GrantState {
     const version = event.version as number
     // Who stole the issuer's key chooses the event's time, and with it whose approval counted: not before the bus had it.
     const createdAt = Math.max(Date.parse(event.time), takenAt)
-    this.trees.set(id, { id, version, state, grant, createdAt, credentials: new Map(), delegations: new Map() })
+    const { cause } = event.data
+    this.trees.set(id, { id, version, state, cause, grant, createdAt, credentials: new Map(), delegations: new Map() })
     this.#byRequest.set(grant.request_id, id)
     return 'counts'
   }
@@ -139,6 +142,7 @@ export class GrantState {
       default:
         if (event.data.grant.id !== tree.id) return false
         tree.grant = event.data.grant
+        tree.cause = event.data.cause
         return true
     }
   }

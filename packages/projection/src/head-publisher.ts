@@ -3,6 +3,9 @@ import type { Producer } from './producer.ts'
 import type { Projection } from './projection.ts'
 
 const everyMs = 500
+/** A revocation is not kept for the next head: somebody may be waiting to see it applied. Many share one. */
+const soonMs = 20
+const soonEveryMs = 100
 
 export interface HeadPublisher extends AsyncDisposable {
   /** Publishes a head at once; resolves when it was read back, or could not be. */
@@ -15,7 +18,7 @@ export interface HeadPublisher extends AsyncDisposable {
 }
 
 /**
- * Publishes this instance's signed head each 500 ms and at stop (DESIGN §4). Start it once the projection has read the
+ * Publishes this instance's signed head each 500 ms, soon after it has folded a revocation, and at stop (DESIGN §4). Start it once the projection has read the
  * service's own topics to their ends, so that the head names the last event that counts in each, whoever wrote it.
  */
 export function publishHeads(options: {
@@ -54,16 +57,27 @@ export function publishHeads(options: {
     if (head?.verdict === 'counts') provedAt = Math.max(provedAt, began)
   }
   let running: Promise<void> = Promise.resolve()
+  let begunAt = monotonic()
+  let soon: NodeJS.Timeout | undefined
   const tick = () => {
+    clearTimeout(soon)
+    soon = undefined
+    begunAt = monotonic()
     running = publish(false).catch(onError)
     return running
   }
+  const unsubscribe = projection.onFact(({ topic, verdict }) => {
+    if (topic !== 'revocations.v1' || verdict !== 'counts') return
+    soon ??= setTimeout(tick, Math.max(soonMs, begunAt + soonEveryMs - monotonic()))
+  })
   tick()
   const timer = setInterval(tick, everyMs)
   return {
     now: tick,
     provedAt: () => provedAt,
     async [Symbol.asyncDispose]() {
+      unsubscribe()
+      clearTimeout(soon)
       clearInterval(timer)
       await running
       await publish(true).catch(onError)

@@ -41,12 +41,23 @@ export class RevocationState {
     if (!isNext(event.version, this.#version, this.#base)) return 'void'
     const version = event.version as number
     this.#version = version
-    const { kind, target, revocation_id } = event.data
-    this.#sequences.set(revocation_id, version)
+    this.#sequences.set(event.data.revocation_id, version)
+    this.#keep({ ...event.data, version })
+    return 'counts'
+  }
+
+  /** As if this one had been declared, and no other: to see what it would kill. */
+  static supposing(revocation: Revocation): RevocationState {
+    const supposed = new RevocationState({ base: true })
+    supposed.#keep(revocation)
+    return supposed
+  }
+
+  #keep(revocation: Revocation): void {
+    const { kind, target } = revocation
     const name = nameOf(kind, target)
     // By name: the first is for good. By match: the newest reaches furthest.
-    if (!killsByName(kind) || !this.#byName.has(name)) this.#byName.set(name, { ...event.data, version })
-    return 'counts'
+    if (!killsByName(kind) || !this.#byName.has(name)) this.#byName.set(name, revocation)
   }
 
   find(kind: RevocationKind, target: string): Revocation | undefined {

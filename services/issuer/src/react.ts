@@ -1,12 +1,13 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { errorCode, errorKinds } from '@bailiwick/errors'
-import type { Fact, RequestRecord } from '@bailiwick/projection'
+import type { EntityRecord, Fact, RequestRecord } from '@bailiwick/projection'
 import { SerialQueue } from '@bailiwick/service-kit'
 import { applyRegistryChange, enrolApprover } from './change-registry.ts'
 import type { Issuer } from './context.ts'
 import { createGrant } from './create-grant.ts'
 import { expireGrants } from './expire-grants.ts'
-import { obeyStop, revokeWithdrawn } from './revoke.ts'
+import { obeyStop, revokeRetired, revokeWithdrawn } from './revoke.ts'
+import { settleManifests } from './settle-manifests.ts'
 
 const expiryEveryMs = 1000
 const retryAfterMs = 500
@@ -18,7 +19,7 @@ const retryAfterMs = 500
 type Lane = 'answers' | 'revocations'
 
 /**
- * Acts on what approval says. Everything is derived from state, not from delivery: at start the same rules run over all that
+ * Acts on what approval says, and on what the registry no longer has. Everything is derived from state, not from delivery: at start the same rules run over all that
  * was folded, so a crash at any point is followed by exactly what was left to do. Revocations have a lane of their own,
  * which nothing else can hold up.
  */
@@ -49,8 +50,18 @@ export function react(issuer: Issuer): AsyncDisposable {
       run('answers', request.id, () => applyRegistryChange(issuer, approved, received.entities))
     else run('answers', request.id, () => createGrant(issuer, request))
   }
+  const onAgent = (record: EntityRecord<'agent'> | undefined) => {
+    if (record?.value === undefined && record !== undefined)
+      run('revocations', record.id, () => revokeRetired(issuer, record))
+  }
+  const onRegistry = ({ entity: { type, id } }: DecodedEvent<'registry.v1'>['data']) => {
+    if (type === 'agent') onAgent(projection.ledger.registry.record('agent', id))
+    if (type === 'tool-server') run('answers', 'manifests', () => settleManifests(issuer))
+  }
   const onFact = ({ topic, verdict, event }: Fact) => {
-    if (topic !== 'approvals.v1' || verdict !== 'counts') return
+    if (verdict !== 'counts') return
+    if (topic === 'registry.v1') onRegistry((event as DecodedEvent<'registry.v1'>).data)
+    if (topic !== 'approvals.v1') return
     const approval = event as DecodedEvent<'approvals.v1'>
     if (approval.type === 'enrolment.offered') {
       run('answers', approval.data.enrolment_id, () => enrolApprover(issuer, approval.data))
@@ -64,6 +75,9 @@ export function react(issuer: Issuer): AsyncDisposable {
     if (request) onRequest(request)
   }
   const unsubscribe = projection.onFact(onFact)
+  for (const record of projection.ledger.registry.records())
+    if (record.type === 'agent') onAgent(record as EntityRecord<'agent'>)
+  run('answers', 'manifests', () => settleManifests(issuer))
   for (const offered of projection.ledger.requests.enrolments.values())
     run('answers', offered.enrolment_id, () => enrolApprover(issuer, offered))
   for (const order of projection.ledger.requests.stopOrders.values())

@@ -1,7 +1,10 @@
 import type { EventData } from '@bailiwick/contracts'
+import { sha256 } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
+import type { EntityRecord } from '@bailiwick/projection'
 import { newId, SerialQueue } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
+import { treeOfCredential } from './revocation-targets.ts'
 
 type Declared = EventData<'revocations.v1', 'revocation.declared'>
 /** With an id of its own it is declared once, however often it is asked for. */
@@ -54,6 +57,32 @@ export async function obeyStop(
 ): Promise<void> {
   if (issuer.projection.ledger.registry.record('approver', by) === undefined) throw new ServiceError('approver_unknown')
   await revoke(issuer, { revocation_id, kind, target, reason: 'stopped_by_approver', by: { kind: 'approver', id: by } })
+}
+
+/**
+ * The agent gives one of its own credentials back (RFC 7009). Resolves when the credential is dead by name, for good; one that is not
+ * this instance's, or that nobody minted, is none, and nothing happens.
+ */
+export async function revokeOwnCredential(issuer: Issuer, credentialId: string, instance: string): Promise<void> {
+  const tree = treeOfCredential(issuer.projection.ledger.grants.trees, credentialId)
+  if (tree?.credentials.get(credentialId)?.agent !== instance) return
+  const by = { kind: 'agent', id: instance } as const
+  await revoke(issuer, { kind: 'credential', target: credentialId, reason: 'given_back', by })
+}
+
+/**
+ * What an agent had dies with its registration, for good: registered again, it begins with nothing. Once for each time that it is
+ * retired, however often it is asked for.
+ */
+export async function revokeRetired(issuer: Issuer, { id, version, value }: EntityRecord<'agent'>): Promise<void> {
+  if (value !== undefined) return
+  await revoke(issuer, {
+    revocation_id: `rev_${sha256(`retired agent ${id} ${version}`)}`,
+    kind: 'agent',
+    target: id,
+    reason: 'agent_retired',
+    by: { kind: 'issuer', id: 'issuer' },
+  })
 }
 
 /** Kills the grant of a request that was withdrawn or cancelled; by name, so even before the grant exists. */

@@ -75,6 +75,8 @@ export function deadReason(
   if (dead) return revocationReasons[dead.kind]
   if (Date.parse(grant.not_before) > now) return 'grant_not_started'
   if (tree.state === 'expired' || Date.parse(grant.not_after) <= now) return 'grant_expired'
+  // Suspended for its manifest, if it is: that is what an agent can act on.
+  if (tree.state === 'suspended' && manifestChanged(pdp, tree, request)) return 'manifest_changed'
   if (tree.state !== 'active') return 'grant_not_active'
   if (token.exp * 1000 <= now) return 'credential_expired'
   const { registry } = pdp.projection.ledger

@@ -56,3 +56,50 @@ it('claims nothing when the answer is not one', async () => {
   const { code, out } = await bailiwick(['revoke', 'grant', 'grt_1', '--reason', 'x', '--data', folder.path])
   expect({ code, out }).toEqual({ code: 2, out: '' })
 })
+
+const applied = [
+  { service: 'policy-decision', producer: '/policy-decision/two', ms: 130.2 },
+  { service: 'issuer', producer: '/issuer/one', ms: 1 },
+]
+
+it('waits until every instance applies it, and says how long each took', async () => {
+  using folder = temporaryFolder()
+  await using operator = await operatorAt(folder.path, ({ body }) => ({
+    body: { ...(body as object), sequence: 7, acknowledged_at, applied },
+  }))
+  const argv = ['revoke', 'agent', 'spiffe://d/agent/a', '--reason', 'x', '--data', folder.path]
+  const { code, out } = await bailiwick([...argv, '--wait'])
+  expect(code).toBe(0)
+  expect(out.split('\n').slice(1)).toEqual(['  /issuer/one           1 ms', '  /policy-decision/two  131 ms'])
+  await bailiwick([...argv, '--wait', '0.5'])
+  expect(operator.calls.map(({ body }) => (body as { wait_ms: number }).wait_ms)).toEqual([2000, 500])
+  expect((await bailiwick([...argv, '--wait', '21'])).code).toBe(2)
+  expect(operator.calls).toHaveLength(2)
+})
+
+it('fails and names who was not heard to apply it', async () => {
+  using folder = temporaryFolder()
+  const late = applied.map((each, n) => (n === 0 ? { ...each, ms: null } : each))
+  await using _ = await operatorAt(folder.path, ({ body }) => ({
+    body: { ...(body as object), sequence: 7, acknowledged_at, applied: late },
+  }))
+  const { code, out, err } = await bailiwick(['revoke', 'all', '--reason', 'x', '--wait', '--data', folder.path])
+  expect(code).toBe(1)
+  expect(out).toContain('/policy-decision/two  NOT APPLIED')
+  expect(err).toContain('/policy-decision/two was not heard to apply it within 2 s')
+})
+
+it('says what would end, and ends nothing', async () => {
+  using folder = temporaryFolder()
+  const grant = { grant_id: 'grt_1', agent: 'spiffe://d/agent/a/i1', task: 'reconcile', not_after: acknowledged_at }
+  await using operator = await operatorAt(folder.path, () => ({
+    body: { grants: [grant], grant_count: 120, credentials: 3, delegations: 2 },
+  }))
+  const argv = ['revoke', 'agent', 'spiffe://d/agent/a', '--reason', 'x', '--dry-run', '--data', folder.path]
+  const { code, out } = await bailiwick(argv)
+  expect(code).toBe(0)
+  expect(out).toContain('would end 120 grants, 3 credentials and 2 delegations that are alive. Nothing was done.')
+  expect(out).toContain(`grt_1  reconcile, until ${acknowledged_at}, of spiffe://d/agent/a/i1`)
+  expect(out).toContain('and 119 more')
+  expect(operator.calls).toMatchObject([{ path: '/operator/revocations/preview', body: { kind: 'agent' } }])
+})

@@ -1,17 +1,42 @@
 import { revocationKindSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { Argument, type Command } from 'commander'
+import { Argument, type Command, InvalidArgumentError } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
-import { operatorOf } from '../operator-client.ts'
+import { type Operator, operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 
 interface RevokeCommand extends DataOption, JsonOption {
   reason: string
+  /** Seconds; `true`: the bound of V7. */
+  wait?: number | true
+  dryRun?: true
 }
 
-const answerSchema = z.object({ kind: z.string(), target: z.string(), sequence: z.int(), acknowledged_at: z.string() })
+interface Target {
+  kind: string
+  target: string
+}
+
+/** V7's bound for whoever is cut off. */
+const boundSeconds = 2
+const mostSeconds = 20
+
+const appliedSchema = z.object({ service: z.string(), producer: z.string(), ms: z.number().nullable() })
+const answerSchema = z.object({
+  kind: z.string(),
+  target: z.string(),
+  sequence: z.int(),
+  acknowledged_at: z.string(),
+  applied: z.array(appliedSchema).optional(),
+})
+const previewSchema = z.object({
+  grants: z.array(z.object({ grant_id: z.string(), agent: z.string(), task: z.string(), not_after: z.string() })),
+  grant_count: z.int(),
+  credentials: z.int(),
+  delegations: z.int(),
+})
 
 export function revokeCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = program
@@ -24,21 +49,79 @@ export function revokeCommand(program: Command, io: Io, done: (code: ExitCode) =
     .addArgument(new Argument('<kind>', 'what to stop').choices(revocationKindSchema.options))
     .addArgument(new Argument('[id]', 'which one; none for `all`'))
     .requiredOption('--reason <text>', 'why; it stays in the evidence')
-  withJson(withData(command, io)).action(async (kind: string, id: string | undefined, options: RevokeCommand) =>
-    done(await revoke(kind, id, options, io)),
-  )
+    .option(
+      '--wait [seconds]',
+      `until every live instance applies it, and how long each took; ${boundSeconds} unless told. Exit code 1 when one does not`,
+      secondsIn,
+    )
+    .option('--dry-run', 'what would end; nothing does')
+  withJson(withData(command, io)).action(async (kind: string, id: string | undefined, options: RevokeCommand) => {
+    const target = kind === 'all' ? '*' : id
+    if (target === undefined || (kind === 'all' && id !== undefined && id !== '*'))
+      throw new ServiceError(
+        'config_invalid',
+        kind === 'all' ? '`revoke all` takes no id' : `revoke ${kind} needs an id`,
+      )
+    const operator = operatorOf(options.data)
+    const work = options.dryRun ? preview : revoke
+    done(await work(operator, { kind, target }, options, io))
+  })
 }
 
-async function revoke(kind: string, id: string | undefined, options: RevokeCommand, io: Io): Promise<ExitCode> {
-  const target = kind === 'all' ? '*' : id
-  if (target === undefined || (kind === 'all' && id !== undefined && id !== '*'))
-    throw new ServiceError('config_invalid', kind === 'all' ? '`revoke all` takes no id' : `revoke ${kind} needs an id`)
-  const answer = await operatorOf(options.data).post('/operator/revocations', { kind, target, reason: options.reason })
-  const { sequence, acknowledged_at } = expectAnswer(answerSchema, answer)
-  if (options.json) io.out(JSON.stringify({ kind, target, sequence, acknowledged_at }))
+function secondsIn(text: string): number {
+  const seconds = Number(text)
+  if (seconds > 0 && seconds <= mostSeconds) return seconds
+  throw new InvalidArgumentError(`more than 0 and at most ${mostSeconds}.`)
+}
+
+async function revoke(
+  operator: Operator,
+  named: Target,
+  { reason, wait, json }: RevokeCommand,
+  io: Io,
+): Promise<ExitCode> {
+  const seconds = wait === true ? boundSeconds : wait
+  const answer = await operator.post('/operator/revocations', {
+    ...named,
+    reason,
+    ...(seconds === undefined ? {} : { wait_ms: Math.ceil(seconds * 1000) }),
+  })
+  const { sequence, acknowledged_at, applied } = expectAnswer(answerSchema, answer)
+  if (seconds !== undefined && applied === undefined)
+    throw new ServiceError('answer_malformed', 'nobody was waited for')
+  const late = applied?.filter(({ ms }) => ms === null) ?? []
+  if (json) io.out(JSON.stringify({ ...named, sequence, acknowledged_at, ...(applied ? { applied } : {}) }))
   else {
-    io.out(`Revoked ${kind} ${target}: number ${sequence}, durable since ${acknowledged_at}`)
-    io.out('From then on no decision point allows it later than 1 s, or 2 s where one is cut off.')
+    io.out(`Revoked ${named.kind} ${named.target}: number ${sequence}, durable since ${acknowledged_at}`)
+    if (applied === undefined)
+      io.out('From then on no decision point allows it later than 1 s, or 2 s where one is cut off.')
+    for (const line of tableOf(applied ?? [])) io.out(line)
   }
+  for (const { producer } of late)
+    io.err(`bailiwick: ${producer} was not heard to apply it within ${seconds} s; cut off, it allows nothing after 2 s`)
+  return late.length === 0 ? exitCodes.ok : exitCodes.fault
+}
+
+function tableOf(applied: readonly z.infer<typeof appliedSchema>[]): string[] {
+  const width = Math.max(...applied.map(({ producer }) => producer.length))
+  return applied
+    .toSorted((a, b) => (a.ms ?? Number.POSITIVE_INFINITY) - (b.ms ?? Number.POSITIVE_INFINITY))
+    .map(({ producer, ms }) => `  ${producer.padEnd(width)}  ${ms === null ? 'NOT APPLIED' : `${Math.ceil(ms)} ms`}`)
+}
+
+async function preview(operator: Operator, named: Target, { json }: RevokeCommand, io: Io): Promise<ExitCode> {
+  const answer = expectAnswer(previewSchema, await operator.post('/operator/revocations/preview', named))
+  const { grants, grant_count, credentials, delegations } = answer
+  if (json) {
+    io.out(JSON.stringify({ ...named, ...answer }))
+    return exitCodes.ok
+  }
+  io.out(
+    `Revoking ${named.kind} ${named.target} would end ${grant_count} grants, ${credentials} credentials and ${delegations} ` +
+      'delegations that are alive. Nothing was done.',
+  )
+  for (const { grant_id, agent, task, not_after } of grants)
+    io.out(`  ${grant_id}  ${task}, until ${not_after}, of ${agent}`)
+  if (grant_count > grants.length) io.out(`  and ${grant_count - grants.length} more`)
   return exitCodes.ok
 }

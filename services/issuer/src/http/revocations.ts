@@ -1,43 +1,41 @@
-import { type RevocationKind, revocationKindSchema } from '@bailiwick/contracts'
+import { revocationKindSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
+import { whenApplied } from '../applied.ts'
 import type { Issuer } from '../context.ts'
+import { casualtiesOf, isThere } from '../revocation-targets.ts'
 import { revoke } from '../revoke.ts'
 
-const bodySchema = z.strictObject({
-  kind: revocationKindSchema,
-  target: z.string().min(1).max(2100),
+const targetSchema = z.strictObject({ kind: revocationKindSchema, target: z.string().min(1).max(2100) })
+const bodySchema = targetSchema.extend({
   reason: z.string().min(1).max(200),
+  /** Answer when every live instance was heard to apply it, or after so many ms. */
+  wait_ms: z.int().min(1).max(20_000).optional(),
 })
+/** What is told one by one; the rest is counted. */
+const mostTold = 100
 
-/** `POST /operator/revocations`, on the operator's socket alone. The answer means: durable, and it counts (V7). */
+/**
+ * On the operator's socket alone. `POST /operator/revocations`: the answer means durable, and it counts (V7). `POST
+ * /operator/revocations/preview`: what would end, and nothing does.
+ */
 export function revocationRoutes(operator: HttpServer, issuer: Issuer): void {
-  operator.post('/operator/revocations', { schema: { body: bodySchema } }, async (request) => {
-    const { kind, target, reason } = bodySchema.parse(request.body)
-    if (!exists(issuer, kind, target)) throw new ServiceError('entity_unknown', `there is no ${kind} of this name`)
+  operator.post('/operator/revocations', { schema: { body: bodySchema } }, async ({ body }) => {
+    const { kind, target, reason, wait_ms } = body
+    refuseUnlessThere(issuer, { kind, target })
     const { sequence } = await revoke(issuer, { kind, target, reason, by: { kind: 'operator', id: 'operator' } })
-    return { kind, target, sequence, acknowledged_at: new Date(issuer.clock.now()).toISOString() }
+    const acknowledged_at = new Date(issuer.clock.now()).toISOString()
+    const applied = wait_ms === undefined ? undefined : await whenApplied(issuer, wait_ms)
+    return { kind, target, sequence, acknowledged_at, ...(applied === undefined ? {} : { applied }) }
+  })
+  operator.post('/operator/revocations/preview', { schema: { body: targetSchema } }, async ({ body }) => {
+    refuseUnlessThere(issuer, body)
+    const { grants, credentials, delegations } = casualtiesOf(issuer, body)
+    return { ...body, grants: grants.slice(0, mostTold), grant_count: grants.length, credentials, delegations }
   })
 }
 
-/** A misspelt name must not look like success. What is dead already, and delegations, which have no state of their own, may be said. */
-function exists({ projection }: Issuer, kind: RevocationKind, target: string): boolean {
-  const { grants, registry, revocations } = projection.ledger
-  if (revocations.find(kind, target)) return true
-  switch (kind) {
-    case 'all':
-      return target === '*'
-    case 'grant':
-      return grants.trees.has(target)
-    case 'credential':
-      return [...grants.trees.values()].some(({ credentials }) => credentials.has(target))
-    case 'agent':
-      return registry.record('agent', target) !== undefined || registry.instance(target) !== undefined
-    case 'approver':
-    case 'tool-server':
-      return registry.record(kind, target) !== undefined
-    case 'delegation':
-      return true
-  }
+function refuseUnlessThere(issuer: Issuer, named: z.infer<typeof targetSchema>): void {
+  if (!isThere(issuer, named)) throw new ServiceError('entity_unknown', `there is no ${named.kind} of this name`)
 }

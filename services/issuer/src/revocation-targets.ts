@@ -1,0 +1,78 @@
+import type { RevocationKind } from '@bailiwick/contracts'
+import { lineageOf, RevocationState, type Tree } from '@bailiwick/projection'
+import { newId } from '@bailiwick/service-kit'
+import type { Issuer } from './context.ts'
+
+export interface Target {
+  kind: RevocationKind
+  /** `*` for all. */
+  target: string
+}
+
+/** What is alive now and would not be any more. */
+export interface Casualties {
+  grants: { grant_id: string; agent: string; task: string; not_after: string }[]
+  /** Credentials that have not expired, and delegations: of these grants, and by their own name. */
+  credentials: number
+  delegations: number
+}
+
+/**
+ * A misspelt name must not look like success. What is dead already may be said; and a delegation that nobody redeemed, which is known to
+ * those alone who signed it.
+ */
+export function isThere({ projection }: Issuer, { kind, target }: Target): boolean {
+  const { grants, registry, revocations } = projection.ledger
+  if (revocations.find(kind, target)) return true
+  switch (kind) {
+    case 'all':
+      return target === '*'
+    case 'grant':
+      return grants.trees.has(target)
+    case 'credential':
+      return treeOfCredential(projection.ledger.grants.trees, target) !== undefined
+    case 'agent':
+      return registry.record('agent', target) !== undefined || registry.instance(target) !== undefined
+    case 'approver':
+    case 'tool-server':
+      return registry.record(kind, target) !== undefined
+    case 'delegation':
+      return /^dlg_[0-9A-Za-z_-]{20,64}$/.test(target)
+  }
+}
+
+export function treeOfCredential(trees: ReadonlyMap<string, Tree>, credentialId: string): Tree | undefined {
+  return trees.values().find(({ credentials }) => credentials.has(credentialId))
+}
+
+/** What this revocation would end, judged by the very code that ends it. */
+export function casualtiesOf(issuer: Issuer, { kind, target }: Target): Casualties {
+  const { clock, random, projection } = issuer
+  const { grants, registry, revocations } = projection.ledger
+  const now = clock.now()
+  const supposed = RevocationState.supposing({
+    revocation_id: newId('rev', now, random),
+    kind,
+    target,
+    reason: 'supposed',
+    by: { kind: 'operator', id: 'operator' },
+    version: revocations.sequence + 1,
+  })
+  const found: Casualties = { grants: [], credentials: 0, delegations: 0 }
+  for (const tree of grants.trees.values()) {
+    const { grant } = tree
+    const isRunning = tree.state === 'active' || tree.state === 'suspended'
+    const approvers = grant.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? '')
+    const lineage = lineageOf(grant, approvers)
+    if (!isRunning || Date.parse(grant.not_after) <= now || revocations.kills(lineage)) continue
+    const whole = supposed.kills(lineage) !== undefined
+    const { id: grant_id, agent, not_after } = grant
+    if (whole) found.grants.push({ grant_id, agent, task: grant.authority.task, not_after })
+    for (const [id, { expires_at }] of tree.credentials)
+      if (Date.parse(expires_at) > now && !revocations.find('credential', id))
+        if (whole || supposed.find('credential', id)) found.credentials++
+    for (const id of tree.delegations.keys())
+      if (!revocations.find('delegation', id) && (whole || supposed.find('delegation', id))) found.delegations++
+  }
+  return found
+}
