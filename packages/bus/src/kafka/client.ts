@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { ServiceError } from '@bailiwick/errors'
 import kafkajs, { type Kafka, type LogEntry } from 'kafkajs'
 import type { KafkaConnection } from './connection.ts'
+import { scram } from './scram.ts'
 
 /** The only version whose internals were read and measured (KAFKA.md rules 13, 17). */
 const VERSION = '2.2.4'
@@ -51,7 +52,7 @@ export function clientConfig({ brokers, clientId, tls, sasl }: KafkaConnection, 
     brokers: [...brokers.slice(first), ...brokers.slice(0, first)],
     clientId,
     ...(tls === undefined ? {} : { ssl: { ca: [tls.ca] } }),
-    ...(sasl === undefined ? {} : { sasl: { mechanism: 'scram-sha-512' as const, ...sasl } }),
+    ...(sasl === undefined ? {} : { sasl: scram(sasl) }),
     connectionTimeout: settings.connectionTimeout,
     authenticationTimeout: settings.authenticationTimeout,
     requestTimeout: settings.requestTimeout,

@@ -3,6 +3,7 @@ import kafkajs, { type Consumer, type EachBatchPayload, type Kafka } from 'kafka
 import type { Handled, Message, Subscription } from '../bus.ts'
 import { settings } from './client.ts'
 import { failureOf, reasonOf } from './failure.ts'
+import { Pause } from './pause.ts'
 import { within } from './within.ts'
 
 type Handler = (batch: readonly Message[]) => Promise<readonly Handled[]>
@@ -25,6 +26,8 @@ const DISCONNECT_MS = settings.requestTimeout + MAX_WAIT_MS
 
 const FIRST_BACKOFF_MS = 50
 const LONGEST_BACKOFF_MS = 5000
+/** How often kafkajs may give up in a row before somebody is told. */
+const PATIENCE = 5
 /** setTimeout takes more for 1 ms. */
 const LONGEST_PAUSE_MS = 2 ** 31 - 1
 
@@ -33,8 +36,8 @@ export interface GroupMemberOptions {
   topics: readonly string[]
   group: string
   handler: Handler
-  /** kafkajs gave the consumer up: nothing comes any more (KAFKA.md rule 12). */
-  onDead: (reason: string) => void
+  /** Why nothing comes any more, and waiting does not seem to help (KAFKA.md rule 12); undefined once it does. */
+  onTrouble: (reason: string | undefined) => void
 }
 
 interface Pausing {
@@ -56,6 +59,8 @@ export class GroupMember implements Subscription {
   readonly #pausing = new Map<string, Pausing>()
   readonly #failures = new Map<string, number>()
   readonly #ended = Promise.withResolvers<void>()
+  readonly #wait = new Pause()
+  #gaveUp = 0
   #ending: Promise<void> | undefined
 
   constructor(options: GroupMemberOptions) {
@@ -76,10 +81,13 @@ export class GroupMember implements Subscription {
       readUncommitted: true, // else whoever holds a transaction open holds up the group; nobody here writes any
     })
     const { CRASH, GROUP_JOIN } = this.#consumer.events
-    this.#consumer.on(CRASH, ({ payload }) => {
-      if (!payload.restart && this.#ending === undefined) options.onDead(reasonOf(payload.error)) // rule 12
+    this.#consumer.on(CRASH, ({ payload: { error, restart } }) => {
+      if (!restart) void this.#startAgain(error)
     })
     this.#consumer.on(GROUP_JOIN, () => {
+      this.#gaveUp = 0
+      this.#wait.reset()
+      options.onTrouble(undefined)
       // kafkajs may have been about to restart when it was told to end: it then joins all the same.
       if (this.#ending !== undefined) void this.#consumer.disconnect().catch(() => {})
     })
@@ -105,6 +113,20 @@ export class GroupMember implements Subscription {
       void this.#consumer.disconnect().catch(() => {})
       throw error
     }
+  }
+
+  /**
+   * kafkajs gives up for some of what passes, such as a coordinator that it does not find while a broker comes back, and says
+   * the same when it has no right to the group.
+   */
+  async #startAgain(error: unknown): Promise<void> {
+    if (this.#ending !== undefined) return
+    const failure = failureOf(error)
+    const lost = failure === 'forbidden' || failure === 'broken'
+    if (lost || ++this.#gaveUp >= PATIENCE) this.#options.onTrouble(reasonOf(error))
+    if (lost) return
+    await this.#wait.wait()
+    if (this.#ending === undefined) await this.start().catch((again) => this.#startAgain(again))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -94,14 +94,15 @@ class Adapter implements KafkaBus {
     const late = AbortSignal.timeout(ASK_MS)
     for (const pause = new Pause(); ; await pause.wait()) {
       if (this.#closing) throw closed()
-      const onDead = (reason: string) => this.#setReason(`group ${group}`, reason)
-      const member = new GroupMember({ kafka: this.#client(), topics: distinct, group, handler, onDead })
+      const onTrouble = (reason: string | undefined) => this.#setReason(`group ${group}`, reason)
+      const member = new GroupMember({ kafka: this.#client(), topics: distinct, group, handler, onTrouble })
       try {
         await member.start()
         this.#members.add(member)
         member.ended.then(() => this.#members.delete(member))
         return member
       } catch (error) {
+        void member[Symbol.asyncDispose]()
         if (failureOf(error) === 'forbidden' || late.aborted) {
           throw new ServiceError('bus_unavailable', reasonOf(error), { cause: error })
         }

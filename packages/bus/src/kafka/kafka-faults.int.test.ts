@@ -1,5 +1,7 @@
 import { Buffer } from 'node:buffer'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { createConnection, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type KafkaCluster, startKafka } from '@bailiwick/native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -115,6 +117,86 @@ describe('the kafka bus, when its broker fails', () => {
     await node().start()
   })
 })
+
+describe('the kafka bus, when it is cut off while it logs in', () => {
+  it(
+    'takes that for no refusal: followers, groups and publishers go on once somebody listens to them',
+    TEST,
+    async () => {
+      await using secure = await startKafka({ nodes: 1, secure: { users: [] }, sideDoors: true })
+      const { caFile, passwordFile } = secure.security as NonNullable<typeof secure.security>
+      const sasl = { username: 'admin', password: readFileSync(passwordFile('admin'), 'utf8').trim() }
+      const connection = { clientId: 'cut', tls: { ca: readFileSync(caFile, 'utf8') }, sasl }
+      const topic = freshName()
+      await makeTopics({ ...connection, brokers: secure.brokers }, [{ name: topic, partitions: 1 }])
+      const [door] = secure.sideDoors
+      if (door === undefined) throw new Error('no side door')
+      await using line = await rottenLine(door.toldPort, door.port)
+      const brokers = [`127.0.0.1:${door.toldPort}`]
+      await using bus = await kafkaBus({ connection: { ...connection, brokers }, logger: silent })
+      const heard: string[] = []
+      let failed: unknown
+      await using follower = await bus.follow([topic], 'start', async (batch) => void heard.push(...batch.map(text)))
+      follower.failed.catch((error) => {
+        failed = error
+      })
+      const consumed: string[] = []
+      await bus.consume([topic], 'cut', async (batch) => {
+        consumed.push(...batch.map(text))
+        return batch.map(() => 'done')
+      })
+      line.rot()
+      await until(() => line.cuts > 30)
+      line.mend()
+      await bus.publish(topic, [event('a', 'heard')])
+      await until(() => failed !== undefined || (heard.length > 0 && consumed.length > 0))
+      expect({ failed, heard, consumed }).toEqual({ failed: undefined, heard: ['heard'], consumed: ['heard'] })
+      expect(bus.unhealthy()).toBeUndefined()
+    },
+  )
+})
+
+/** Passes everything on; while it rots, each connection is broken off after one packet more than the last one, from 1 to 12. */
+async function rottenLine(from: number, to: number) {
+  const open = new Set<Socket>()
+  let rotting = false
+  let cuts = 0
+  const server = createServer((caller) => {
+    const called = createConnection(to, '127.0.0.1')
+    let left = rotting ? 1 + (cuts++ % 12) : Number.POSITIVE_INFINITY
+    for (const [one, other] of [
+      [caller, called],
+      [called, caller],
+    ] as const) {
+      open.add(one)
+      one.on('error', () => {})
+      one.once('close', () => {
+        open.delete(one)
+        other.resetAndDestroy()
+      })
+      one.on('data', (bytes) => (left-- > 0 ? other.write(bytes) : one.resetAndDestroy()))
+    }
+  })
+  server.listen(from, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    get cuts() {
+      return cuts
+    },
+    rot() {
+      rotting = true
+      cuts = 0
+      for (const socket of open) socket.resetAndDestroy()
+    },
+    mend() {
+      rotting = false
+    },
+    async [Symbol.asyncDispose]() {
+      server.close()
+      for (const socket of open) socket.destroy()
+    },
+  }
+}
 
 describe('the kafka bus, when it may not', () => {
   it('says so at once, and as nobody can heal by waiting: topics, groups, passwords (V13)', TEST, async () => {

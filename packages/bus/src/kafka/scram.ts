@@ -1,0 +1,40 @@
+import { createRequire } from 'node:module'
+import type { Mechanism } from 'kafkajs'
+
+interface Login {
+  username: string
+  password: string
+}
+
+const require = createRequire(import.meta.url)
+
+/**
+ * kafkajs's SCRAM-SHA-512, which tells what went wrong. By itself it calls whatever happens while it logs in, also a
+ * connection that is lost then, an authentication that failed and is not to be repeated: who logs in while a broker dies
+ * would take itself for shut out, and give up.
+ */
+export function scram(login: Login): Mechanism {
+  const builtIn: (
+    login: Login,
+  ) => Mechanism['authenticationProvider'] = require('kafkajs/src/broker/saslAuthenticator/scram512')
+  return {
+    mechanism: 'scram-sha-512',
+    authenticationProvider(attempt) {
+      let cause: unknown
+      const { authenticate } = builtIn(login)({
+        ...attempt,
+        saslAuthenticate: (exchange) =>
+          attempt.saslAuthenticate(exchange).catch((error: unknown) => {
+            cause = error
+            throw error
+          }),
+      })
+      return {
+        authenticate: () =>
+          authenticate().catch((error: unknown) => {
+            throw cause ?? error // without a cause the broker's own proof was wrong
+          }),
+      }
+    },
+  }
+}
