@@ -19,8 +19,13 @@ export const longestCredentialSeconds = 600
 
 const audienceSchema = z.string().min(1).max(2048)
 
-/** RFC 8693 §4.1: the outermost is who acts now. */
-const actorSchema = z.strictObject({
+/** RFC 8693 §4.1: the outermost is who acts now; further in are those who passed it on, the first of them innermost. */
+export interface Actor {
+  sub: string
+  act?: Actor | undefined
+}
+
+const actorSchema: z.ZodType<Actor> = z.strictObject({
   sub: spiffeIdSchema,
   get act() {
     return actorSchema.optional()

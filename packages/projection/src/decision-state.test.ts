@@ -22,6 +22,8 @@ interface Step {
   amounts?: BudgetAmounts
   call?: number
   stepUp?: number
+  /** Numbers of the delegations that it was under. */
+  chain?: number[]
   permission?: number
   after?: string
   id?: string
@@ -29,6 +31,12 @@ interface Step {
   tree?: string
   time?: string
 }
+const dlg = (n: number) => idOf('dlg', n)
+const linkOf = (n: number) => ({
+  delegation_id: dlg(n),
+  agent: `spiffe://example.org/agent/sub-${n}/i1`,
+  permission: n,
+})
 function event(step: Step): DecodedEvent<'decisions.v1'> {
   const { type, n, version = 1, tree = root } = step
   const data = {
@@ -41,6 +49,7 @@ function event(step: Step): DecodedEvent<'decisions.v1'> {
           reserved: step.amounts ?? amounts(),
           labels: ['external'],
           ...(step.stepUp === undefined ? {} : { step_up: idOf('req', step.stepUp) }),
+          ...(step.chain === undefined || step.chain.length === 0 ? {} : { chain: step.chain.map(linkOf) }),
           outcome_due: at(step.dueAt ?? 60_000),
         }
       : { grant_id: tree }),
@@ -188,6 +197,7 @@ const someStep: fc.Arbitrary<Step> = fc.record({
   n: fc.integer({ min: 1, max: 6 }),
   call: fc.integer({ min: 1, max: 8 }),
   permission: fc.integer({ min: 0, max: 1 }),
+  chain: fc.subarray([1, 2, 3]),
   amounts: someAmounts,
 })
 const euros = ({ cost }: BudgetAmounts) => parseMicros(cost.EUR ?? '0') ?? 0n
@@ -229,6 +239,10 @@ it('holds what its ALLOWs reserved less what was given back, whatever a stolen P
       expect(tree.taken.egressBytes).toBe(bytes)
       expect(tree.taken.cost.get('EUR') ?? 0n).toBe(cost)
       for (const uses of tree.uses.values()) expect(uses).toBeGreaterThanOrEqual(0)
+      for (const { taken, uses } of tree.links.values()) {
+        expect(taken.calls <= calls && taken.egressBytes <= bytes && (taken.cost.get('EUR') ?? 0n) <= cost).toBe(true)
+        for (const used of uses.values()) expect(used).toBeGreaterThanOrEqual(0)
+      }
     }),
     { numRuns: 300 },
   )
@@ -244,6 +258,7 @@ describe('tentative', () => {
   const calls = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => `call-${String(n).padStart(16, '0')}`)
   const look = (view: ReturnType<typeof tentative>) => ({
     ...view,
+    links: [1, 2, 3].map((n) => view.links.get(dlg(n))),
     allows: ids.map((id) => [view.allows.has(id), view.allows.get(id)]),
     byCall: calls.map((call) => [view.byCall.has(call), view.byCall.get(call)]),
     byStepUp: view.byStepUp.get(idOf('req', 1)),
@@ -305,5 +320,28 @@ describe("a human's yes to one action (V10)", () => {
   it('is remembered with when an outcome came', () => {
     const state = fold([first, { type: 'outcome.reported', n: 1, time: at(7) }])
     expect(state.trees.get(root)?.allows.get(dec(1))).toMatchObject({ stepUp: idOf('req', 1), reportedAt: noon + 7 })
+  })
+})
+
+describe('what was done under delegations', () => {
+  const under = (n: number, chain: number[]): Step => ({ type: 'decision.allowed', n, chain, amounts: amounts(1, '3') })
+  const of = (state: DecisionState, n: number) => state.trees.get(root)?.links.get(dlg(n))
+
+  it('is taken of the tree once and of each link that it was under, and comes back to all of them (V9)', () => {
+    const state = fold([under(1, [1, 2]), under(2, [1, 3]), under(3, [])])
+    expect(spent(state)).toMatchObject({ taken: { calls: 3, cost: { EUR: '9' } } })
+    expect(of(state, 1)?.taken).toMatchObject({ calls: 2n, cost: new Map([['EUR', 6_000_000n]]) })
+    expect(of(state, 2)?.taken).toMatchObject({ calls: 1n, cost: new Map([['EUR', 3_000_000n]]) })
+    expect(state.apply(event({ type: 'decision.abandoned', n: 1, version: 4 }))).toBe('counts')
+    expect(of(state, 1)?.taken).toMatchObject({ calls: 1n, cost: new Map([['EUR', 3_000_000n]]) })
+    expect(of(state, 2)).toMatchObject({ taken: { calls: 0n }, uses: new Map([[2, 0]]) })
+    expect(of(state, 3)).toMatchObject({ taken: { calls: 1n }, uses: new Map([[3, 1]]) })
+  })
+
+  it('is history of every agent that had a part in it', () => {
+    const { history } = fold([under(1, [1, 2])])
+    for (const name of ['sub-1', 'sub-2'])
+      expect(history.of(`spiffe://example.org/agent/${name}`, noon)).toMatchObject({ calls: 1 })
+    expect(history.of('spiffe://example.org/agent/sub-3', noon)).toMatchObject({ calls: 0 })
   })
 })

@@ -24,20 +24,28 @@ export interface AllowRecord {
   actionDigest: string
   permission: number
   reserved: BudgetAmounts
+  /** The delegations that it was allowed under, from the grant's down. */
+  chain?: readonly { id: string; permission: number }[]
   /** The human's word once more that it used. */
   stepUp?: string
   /** ms since the epoch of its outcome's event; absent until then. */
   reportedAt?: number
 }
 
-/** What a tree has done: spent and reserved together, which never exceeds its budget (V9). */
-export interface TreeSpend {
-  version: number
-  /** Id of the newest event that counts; empty before the first. */
-  head: string
+/** Spent and reserved together. */
+export interface Spent {
   taken: { calls: bigint; egressBytes: bigint; cost: Map<string, bigint> }
   /** Uses by index of the permission. */
   uses: Map<number, number>
+}
+
+/** What a tree has done, which never exceeds its budget (V9). */
+export interface TreeSpend extends Spent {
+  version: number
+  /** Id of the newest event that counts; empty before the first. */
+  head: string
+  /** Of the whole, by delegation: what was taken at this link and below it. */
+  links: Map<string, Spent>
   labels: Map<string, { count: number; lastAt: number }>
   allows: Map<string, AllowRecord>
   byCall: Map<string, string>
@@ -54,7 +62,8 @@ export type DecisionFacts = FactsOf<Decision>
 
 type Lookup<V> = Pick<Map<string, V>, 'get' | 'has' | 'set'>
 /** A tree's spend as `change` needs it: the ledger's own, or what it would be with events that are still on their way. */
-export type SpendView = Omit<TreeSpend, 'allows' | 'byCall' | 'byStepUp'> & {
+export type SpendView = Omit<TreeSpend, 'links' | 'allows' | 'byCall' | 'byStepUp'> & {
+  links: Lookup<Spent>
   allows: Lookup<AllowRecord>
   byCall: Lookup<string>
   byStepUp: Lookup<string>
@@ -65,8 +74,8 @@ export function tentative(tree: TreeSpend = emptySpend()): SpendView {
   return {
     version: tree.version,
     head: tree.head,
-    taken: { ...tree.taken, cost: new Map(tree.taken.cost) },
-    uses: new Map(tree.uses),
+    ...copyOf(tree),
+    links: layered(tree.links, copyOf),
     labels: new Map([...tree.labels].map(([label, touched]) => [label, { ...touched }])),
     allows: layered(tree.allows, (record) => ({ ...record })),
     byCall: layered(tree.byCall, (id) => id),
@@ -74,6 +83,11 @@ export function tentative(tree: TreeSpend = emptySpend()): SpendView {
     changedAt: tree.changedAt,
   }
 }
+
+const copyOf = ({ taken, uses }: Spent): Spent => ({
+  taken: { ...taken, cost: new Map(taken.cost) },
+  uses: new Map(uses),
+})
 
 function layered<V>(below: ReadonlyMap<string, V>, copy: (value: V) => V): Lookup<V> {
   const own = new Map<string, V>()
@@ -118,8 +132,7 @@ export class DecisionState {
     this.trees.set(root, tree)
     const { decision_id } = event.data
     if (event.type === 'decision.allowed') {
-      const { agent } = event.data.actor
-      this.history.touch(agent.slice(0, agent.lastIndexOf('/')), event.data.labels, tree.changedAt)
+      for (const agent of agentsOf(event.data)) this.history.touch(agent, event.data.labels, tree.changedAt)
       this.#roots.set(decision_id, root)
       this.#open.set(decision_id, root)
     } else this.#open.delete(decision_id)
@@ -165,12 +178,20 @@ function isEvaluatedOn({ version, data }: Decision, head: string | undefined): b
   return head === undefined ? version !== 1 : data.after === head
 }
 
+/** Whoever had a part in it: what a sub-agent touched, its maker learnt of, and its own next task follows on. */
+function agentsOf({ actor, chain = [] }: EventData<'decisions.v1', 'decision.allowed'>): Set<string> {
+  const instances = [actor.agent, ...chain.map(({ agent }) => agent)]
+  return new Set(instances.map((instance) => instance.slice(0, instance.lastIndexOf('/'))))
+}
+
+const nothingSpent = (): Spent => ({ taken: { calls: 0n, egressBytes: 0n, cost: new Map() }, uses: new Map() })
+
 export function emptySpend(): TreeSpend {
   return {
     version: 0,
     head: '',
-    taken: { calls: 0n, egressBytes: 0n, cost: new Map() },
-    uses: new Map(),
+    ...nothingSpent(),
+    links: new Map(),
     labels: new Map(),
     allows: new Map(),
     byCall: new Map(),
@@ -214,12 +235,17 @@ function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowe
     actionDigest: data.action.action_digest,
     permission: data.permission,
     reserved: data.reserved,
+    ...(data.chain === undefined ? {} : { chain: data.chain.map(linkOf) }),
     ...(data.step_up === undefined ? {} : { stepUp: data.step_up }),
   })
   if (data.step_up !== undefined) tree.byStepUp.set(data.step_up, data.decision_id)
   tree.byCall.set(data.call_id, data.decision_id)
-  tree.uses.set(data.permission, (tree.uses.get(data.permission) ?? 0) + 1)
-  take(tree, data.reserved, 1n)
+  charge(tree, data.permission, data.reserved)
+  for (const { id, permission } of data.chain?.map(linkOf) ?? []) {
+    const link = tree.links.get(id) ?? nothingSpent()
+    tree.links.set(id, link)
+    charge(link, permission, data.reserved)
+  }
   for (const label of data.labels)
     tree.labels.set(label, { count: (tree.labels.get(label)?.count ?? 0) + 1, lastAt: at })
   return true
@@ -245,12 +271,25 @@ function settle(
   record.standing = to
   if (reportedAt !== undefined) record.reportedAt = reportedAt
   if (!back) return true
-  take(tree, back, -1n)
-  if (back.calls > 0) tree.uses.set(record.permission, (tree.uses.get(record.permission) ?? 1) - 1)
+  giveBack(tree, record.permission, back)
+  for (const { id, permission } of record.chain ?? []) giveBack(tree.links.get(id) ?? nothingSpent(), permission, back)
   return true
 }
 
-function take(tree: SpendView, amounts: BudgetAmounts, sign: bigint): void {
+type Chained = NonNullable<EventData<'decisions.v1', 'decision.allowed'>['chain']>[number]
+const linkOf = ({ delegation_id: id, permission }: Chained) => ({ id, permission })
+
+function charge(spent: Spent, permission: number, amounts: BudgetAmounts): void {
+  spent.uses.set(permission, (spent.uses.get(permission) ?? 0) + 1)
+  take(spent, amounts, 1n)
+}
+
+function giveBack(spent: Spent, permission: number, amounts: BudgetAmounts): void {
+  take(spent, amounts, -1n)
+  if (amounts.calls > 0) spent.uses.set(permission, (spent.uses.get(permission) ?? 1) - 1)
+}
+
+function take(tree: Spent, amounts: BudgetAmounts, sign: bigint): void {
   tree.taken.calls += sign * BigInt(amounts.calls)
   tree.taken.egressBytes += sign * BigInt(amounts.egress_bytes)
   for (const [currency, amount] of Object.entries(amounts.cost))

@@ -9,10 +9,22 @@ export {
   emptySpend,
   isUsed,
   type SpendView,
+  type Spent,
   spellAmounts,
   type TreeSpend,
   tentative,
 } from './decision-state.ts'
+export {
+  type ChainFault,
+  chainOf,
+  childrenOf,
+  type Holder,
+  type Holders,
+  type JudgedChain,
+  type JudgedLink,
+  judgeLink,
+  longestChain,
+} from './delegation-chain.ts'
 export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'
 export { type HeadPublisher, publishHeads } from './head-publisher.ts'
 export { Heads, hasFolded, type Leader, type ReceivedHead, takeoverMs } from './heads.ts'

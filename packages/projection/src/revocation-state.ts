@@ -1,4 +1,5 @@
 import type { DecodedEvent, EventData, Grant, RevocationKind } from '@bailiwick/contracts'
+import type { Holder } from './delegation-chain.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
 /** Everything by which one action could be dead. */
@@ -87,14 +88,18 @@ export class RevocationState {
   }
 }
 
-/** Everything by which a grant, and a credential under it, could be dead. */
-export function lineageOf(grant: Grant, approvers: readonly string[], credential?: string): Lineage {
+/** Everything by which a grant, a chain of sub-agents below it, and a credential of the last of them, could be dead. */
+export function lineageOf(
+  grant: Grant,
+  approvers: readonly string[],
+  { credential, holders = [] }: { credential?: string; holders?: readonly Pick<Holder, 'id' | 'agent'>[] } = {},
+): Lineage {
   return {
     ...(credential === undefined ? {} : { credential }),
-    delegations: [],
+    delegations: holders.filter(({ id }) => id !== grant.id).map(({ id }) => id),
     grants: [grant.id],
     // The instance that asked too: a grant that moved on from a stopped one is stopped with it.
-    agents: [...new Set([grant.agent, grant.statement.agent])],
+    agents: [...new Set([grant.agent, grant.statement.agent, ...holders.map(({ agent }) => agent)])],
     approvers,
     toolServers: Object.keys(grant.statement.manifests),
     asOf: grant.as_of,

@@ -1,4 +1,5 @@
 import { longestBindingSeconds, signBindingToken } from '@bailiwick/credentials'
+import { actingAgent } from './chain.ts'
 import type { Pdp } from './context.ts'
 import type { Denied } from './decide.ts'
 import { isRequestable } from './denials.ts'
@@ -33,7 +34,8 @@ export function accessRequestOffer(
       iat,
       exp,
       reason,
-      ...(token === undefined ? {} : { sub: token.sub }),
+      // The humans are asked once more by whoever they granted it to; for more than it has, each agent asks itself.
+      ...(token === undefined ? {} : { sub: grant === undefined ? actingAgent(token) : token.sub }),
       ...(digest === undefined
         ? {}
         : { action: { name: action.name, resource, action_digest: digest, ...(named ? { arguments: named } : {}) } }),

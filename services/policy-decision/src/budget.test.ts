@@ -1,7 +1,7 @@
 import { type Authority, parseAuthority, parseMicros } from '@bailiwick/authority'
 import { emptySpend } from '@bailiwick/projection'
 import fc from 'fast-check'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { reserve, storeAmounts, treeStateOf } from './budget.ts'
 
 function authority(budget: object, permissions: object[] = [{}]): Authority {
@@ -28,19 +28,17 @@ it('never lets the sum of what it reserves exceed calls, cost or uses, in any or
       const spent = emptySpend()
       for (const amount of amounts) {
         const cost = { currency: 'EUR', micros: BigInt(amount) * 10_000n }
-        const reservation = reserve(
-          granted,
-          [
-            { index: 0, cost },
-            { index: 1, cost },
-          ],
-          spent,
-        )
+        const covering = [
+          { index: 0, cost },
+          { index: 1, cost },
+        ]
+        const reservation = reserve([{ authority: granted, covering, spent }])
         if (!reservation.ok) continue
         spent.taken.calls += BigInt(reservation.reserved.calls)
         const euros = parseMicros(reservation.reserved.cost.EUR ?? '0') ?? 0n
         spent.taken.cost.set('EUR', (spent.taken.cost.get('EUR') ?? 0n) + euros)
-        spent.uses.set(reservation.permission, (spent.uses.get(reservation.permission) ?? 0) + 1)
+        const [used] = reservation.permissions
+        spent.uses.set(used, (spent.uses.get(used) ?? 0) + 1)
       }
       expect(spent.taken.calls).toBeLessThanOrEqual(BigInt(calls + 1))
       expect(spent.taken.cost.get('EUR') ?? 0n).toBeLessThanOrEqual(BigInt(cents) * 10_000n)
@@ -56,9 +54,61 @@ it('charges the first covering permission that has uses left, at its own price',
     { index: 1, cost: { currency: 'USD', micros: 2_000_000n } },
   ]
   const fresh = emptySpend()
-  expect(reserve(granted, covering, fresh)).toMatchObject({ permission: 0, reserved: { cost: { EUR: '1' } } })
+  const level = { authority: granted, covering, spent: fresh }
+  expect(reserve([level])).toMatchObject({ permissions: [0], reserved: { cost: { EUR: '1' } } })
   fresh.uses.set(0, 1)
-  expect(reserve(granted, covering, fresh)).toMatchObject({ permission: 1, reserved: { cost: { USD: '2' } } })
+  expect(reserve([level])).toMatchObject({ permissions: [1], reserved: { cost: { USD: '2' } } })
+})
+
+describe('under a delegation', () => {
+  const cost = { currency: 'EUR', micros: 2_000_000n }
+  const levelOf = (
+    budget: object,
+    permissions: object[],
+    covering: readonly { index: number; cost?: typeof cost }[],
+  ) => ({
+    authority: authority(budget, permissions),
+    covering,
+    spent: emptySpend(),
+  })
+
+  it('takes from the tree and from each link, and never more than the least of them has (V9)', () => {
+    const grant = levelOf({ calls: 9, cost: { EUR: '9' } }, [priced], [{ index: 0, cost }])
+    const link = levelOf({ calls: 9, cost: { EUR: '3' } }, [priced], [{ index: 0, cost }])
+    expect(reserve([grant, link])).toMatchObject({ permissions: [0, 0], reserved: { cost: { EUR: '2' } } })
+    link.spent.taken.cost.set('EUR', 2_000_000n)
+    expect(reserve([grant, link])).toEqual({ ok: false, reason: 'budget_exhausted' })
+    expect(reserve([grant])).toMatchObject({ ok: true })
+    const few = levelOf({ calls: 1 }, [priced], [{ index: 0, cost }])
+    few.spent.taken.calls = 1n
+    expect(reserve([grant, few])).toEqual({ ok: false, reason: 'budget_exhausted' })
+    expect(
+      reserve([
+        { ...grant, spent: few.spent },
+        { ...few, spent: emptySpend() },
+      ]),
+    ).toMatchObject({ ok: false })
+  })
+
+  it('never lets a link that must pay act by a permission above it that is free (V9)', () => {
+    const covering = [{ index: 0 }, { index: 1, cost }]
+    const grant = levelOf({ calls: 9, cost: { EUR: '1' } }, [{}, priced], covering)
+    const link = levelOf({ calls: 9, cost: { EUR: '9' } }, [priced], [{ index: 0, cost }])
+    expect(reserve([grant, link])).toEqual({ ok: false, reason: 'budget_exhausted' })
+    expect(reserve([grant])).toMatchObject({ permissions: [0], reserved: { cost: {} } })
+  })
+
+  it('finds a permission with uses left at each level', () => {
+    const twice = [{ index: 0 }, { index: 1 }]
+    const grant = levelOf({ calls: 9 }, [{ max_uses: 1 }, { max_uses: 1 }], twice)
+    const link = levelOf({ calls: 9 }, [{ max_uses: 1 }, { max_uses: 1 }], twice)
+    grant.spent.uses.set(0, 1)
+    expect(reserve([grant, link])).toMatchObject({ permissions: [1, 0] })
+    grant.spent.uses.set(1, 1)
+    expect(reserve([grant, link])).toEqual({ ok: false, reason: 'uses_exhausted' })
+    link.spent.uses.set(0, 1)
+    expect(reserve([levelOf({ calls: 9 }, [{}], [{ index: 0 }]), link])).toMatchObject({ permissions: [0, 1] })
+  })
 })
 
 it('refills the store with what the log leaves, and never with more than nothing', () => {

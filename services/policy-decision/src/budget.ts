@@ -1,5 +1,6 @@
 import {
   type Authority,
+  type Cost,
   type CoveringPermission,
   formatMicros,
   parseAuthority,
@@ -22,33 +23,57 @@ export function authorityOf(grant: Grant): Authority | undefined {
 const parsed = new WeakMap<Grant, { authority: Authority | undefined }>()
 
 export type Reservation =
-  | { ok: true; permission: number; reserved: BudgetAmounts; amounts: StoreAmounts }
+  /** `permissions`: the one that is charged, of each level. */
+  | { ok: true; permissions: readonly [number, ...number[]]; reserved: BudgetAmounts; amounts: StoreAmounts }
   | { ok: false; reason: DenialReason }
 
-/** What is taken of a tree so far: the part of `TreeSpend` that a budget looks at. */
+/** What is taken of a tree, or of a link's part of it, so far: what a budget looks at. */
 export type Taken = Pick<SpendView, 'taken' | 'uses'>
 
+/** One authority that the call is under, the permissions of it that cover the call, and what was taken of it. */
+export interface Budgeted {
+  authority: Authority
+  covering: readonly CoveringPermission[]
+  spent: Taken
+}
+
 /**
- * DESIGN §7.4 step 7: what this call takes from the tree (V9). The first covering permission with uses left is charged, and
- * its own cost counts. A permission's uses, the calls and the cost are each an exact integer; nothing is ever a float.
+ * DESIGN §7.4 step 7: what this call takes from the tree and from each link on the way to who acts, the same of all (V9). In
+ * the narrowest authority, which comes last, the first covering permission with uses left is charged, and its cost counts;
+ * above it, one that costs the same: else a link that must pay could act by a permission above it that is free. A permission's
+ * uses, the calls and the cost are each an exact integer; nothing is ever a float.
  */
-export function reserve(authority: Authority, covering: readonly CoveringPermission[], spent: Taken): Reservation {
-  const { budget, permissions } = authority
-  const usable = covering.find(({ index }) => {
-    const max = permissions[index]?.max_uses
-    return max === undefined || (spent.uses.get(index) ?? 0) < max
-  })
-  if (!usable) return { ok: false, reason: 'uses_exhausted' }
-  if (budget.calls !== undefined && spent.taken.calls + 1n > BigInt(budget.calls))
-    return { ok: false, reason: 'budget_exhausted' }
-  const { cost, index } = usable
-  if (cost) {
-    const limit = parseMicros(budget.cost?.[cost.currency] ?? '0') ?? 0n
-    if ((spent.taken.cost.get(cost.currency) ?? 0n) + cost.micros > limit)
-      return { ok: false, reason: 'budget_exhausted' }
+export function reserve(levels: readonly [Budgeted, ...Budgeted[]]): Reservation {
+  const narrowest = levels.at(-1) ?? levels[0]
+  for (const { cost, index } of narrowest.covering.filter((each) => hasUses(narrowest, each))) {
+    const chosen = levels.map((level) =>
+      level === narrowest
+        ? index
+        : level.covering.find((each) => hasUses(level, each) && sameCost(each.cost, cost))?.index,
+    )
+    const [first, ...others] = chosen.filter((each) => each !== undefined)
+    if (first === undefined || others.length + 1 < levels.length) continue
+    if (!levels.every((level) => hasBudget(level, cost))) return { ok: false, reason: 'budget_exhausted' }
+    const reserved = { calls: 1, egress_bytes: 0, cost: cost ? { [cost.currency]: formatMicros(cost.micros) } : {} }
+    return { ok: true, permissions: [first, ...others], reserved, amounts: storeAmounts(reserved, first, 1n) }
   }
-  const reserved = { calls: 1, egress_bytes: 0, cost: cost ? { [cost.currency]: formatMicros(cost.micros) } : {} }
-  return { ok: true, permission: index, reserved, amounts: storeAmounts(reserved, index, 1n) }
+  return { ok: false, reason: 'uses_exhausted' }
+}
+
+function hasUses({ authority, spent }: Budgeted, { index }: CoveringPermission): boolean {
+  const max = authority.permissions[index]?.max_uses
+  return max === undefined || (spent.uses.get(index) ?? 0) < max
+}
+
+function sameCost(a: Cost | undefined, b: Cost | undefined): boolean {
+  return a?.currency === b?.currency && a?.micros === b?.micros
+}
+
+function hasBudget({ authority: { budget }, spent: { taken } }: Budgeted, cost: Cost | undefined): boolean {
+  if (budget.calls !== undefined && taken.calls + 1n > BigInt(budget.calls)) return false
+  if (!cost) return true
+  const limit = parseMicros(budget.cost?.[cost.currency] ?? '0') ?? 0n
+  return (taken.cost.get(cost.currency) ?? 0n) + cost.micros <= limit
 }
 
 /** A reservation in the grant store's terms. `uses` is the sign of one use: taken, or given back. */

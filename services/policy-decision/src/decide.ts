@@ -1,14 +1,14 @@
-import { toolServerOf } from '@bailiwick/approval-statement'
-import { type Authority, type Coverage, covers, lookup } from '@bailiwick/authority'
+import { lookup } from '@bailiwick/authority'
 import type { BudgetAmounts, EnforcementPoint, Grant } from '@bailiwick/contracts'
 import { type AccessToken, signPermit } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import type { Draft, SpendView } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
-import { authorityOf, reserve } from './budget.ts'
+import { reserve } from './budget.ts'
+import { actedAs, budgeted, coverEach, holdersOf, type Levels } from './chain.ts'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
-import { historyOf, labelsOf } from './history.ts'
+import { judgePolicies } from './judge-policies.ts'
 import { deadReason, findStanding, type Standing, waitsForHuman } from './life.ts'
 import type { StepUp } from './step-ups.ts'
 import type { Planned, TreeQueues, Work } from './tree-queue.ts'
@@ -74,15 +74,16 @@ export async function decide(
   if (!life.ok) return deny(life.reason, known)
   const dead = deadReason(pdp, life.standing, claim, request)
   if (dead) return deny(dead, known)
-  const authority = authorityOf(life.standing.tree.grant)
-  if (!authority) return deny('authority_not_understood', known)
-  const coverage = covers(authority, { ...request.action, resource: request.resource })
-  if (!coverage.covered) return deny(coverage.reason, known)
+  const chain = holdersOf(pdp, life.standing.tree, claim.token)
+  if (!chain.ok) return deny(chain.reason, known)
+  const covered = coverEach(chain.holders, { ...request.action, resource: request.resource })
+  if (!covered.ok) return deny(covered.reason, known)
+  const { levels } = covered
   if (!isApprovedAction(life.standing.tree.grant, claim)) return deny('action_not_granted', known)
 
   const { tree } = life.standing
   const judge = (standing: Standing) =>
-    inTreeOrder(pdp, queues, { decisionId, callId, point, request, claim, standing, coverage }, left())
+    inTreeOrder(pdp, queues, { decisionId, callId, point, request, claim, standing, levels }, left())
   let answer = await judge(life.standing)
   if (isStepUpMissing(answer)) {
     // Who comes back with a human's yes may be here before it is: nobody is asked twice for want of a moment.
@@ -92,7 +93,7 @@ export async function decide(
   if (answer.decision) return answer
   if (!isStepUpMissing(answer)) return { ...answer, ...known }
   // What the authority names of its arguments, as an ALLOW would say it: a person must see what is to be done once more.
-  return { ...answer, ...known, grant: tree.id, ...namedArguments(authority, coverage.permissions[0].index, request) }
+  return { ...answer, ...known, grant: tree.id, ...namedArguments(levels, firstCovering(levels), request) }
 }
 
 const isStepUpMissing = (answer: Answer) => !answer.decision && answer.reason === 'step_up_required'
@@ -116,7 +117,7 @@ interface Question {
   request: EvaluationRequest
   claim: Claim
   standing: Standing
-  coverage: Extract<Coverage, { covered: true }>
+  levels: Levels
 }
 
 /** Steps 5 to 8, in the tree's order. */
@@ -138,27 +139,25 @@ class Decision implements Work {
 
   plan(view: SpendView): Planned | undefined {
     if (this.#answered) return undefined
-    const { decisionId, callId, claim, standing, coverage } = this.#question
+    const { decisionId, callId, claim, standing, levels } = this.#question
     if (view.byCall.has(callId)) return this.#deny('call_elsewhere')
     const dead = deadReason(this.#pdp, standing, claim, this.#question.request)
     if (dead) return this.#deny(dead)
-    const judged = this.#judge(view)
+    const judged = judgePolicies(this.#pdp, this.#question, view)
     if ('reason' in judged) return this.#deny(judged.reason, judged.policies)
     const now = this.#pdp.clock.now()
     // Used where there is one, needed or not: humans said yes to this action once, and it happens once.
     this.#stepUp = this.#pdp.stepUps.find(standing, claim.digest, view, now)
     if (!this.#stepUp && (judged.stepUp || waitsForHuman(this.#pdp, standing, now)))
       return this.#deny('step_up_required', judged.policies)
-    const authority = authorityOf(standing.tree.grant)
-    if (!authority) return this.#deny('authority_not_understood')
     // One approval, one action, once: what was taken and not taken back is that once.
     if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n) return this.#deny('uses_exhausted')
-    const reservation = reserve(authority, coverage.permissions, view)
+    const reservation = reserve(budgeted(levels, view))
     if (!reservation.ok) return this.#deny(reservation.reason)
-    const { reserved, permission, amounts } = reservation
+    const { reserved, permissions, amounts } = reservation
     const draft = this.#draft({
       reserved,
-      permission,
+      permissions,
       labels: judged.labels,
       policies: judged.policies,
       policySet: judged.policySet,
@@ -166,63 +165,16 @@ class Decision implements Work {
     return { draft, take: { takeId: decisionId, amounts, labels: judged.labels } }
   }
 
-  /** Steps 5 and 6. */
-  #judge(
-    view: SpendView,
-  ):
-    | { labels: string[]; policies: string[]; policySet: string; stepUp: boolean }
-    | { reason: DenialReason; policies?: string[] } {
-    const { request, claim, standing } = this.#question
-    const { policies, projection, clock } = this.#pdp
-    const { registry, decisions } = projection.ledger
-    const active = policies.current()
-    if (!active) return { reason: 'policy_error' }
-    const { grant } = standing.tree
-    const agent = registry.instance(grant.agent)?.agent
-    if (!agent) return { reason: 'agent_revoked' }
-    const labels = labelsOf(registry, request.resource)
-    const now = clock.now()
-    const time = new Date(now)
-    const answer = active.engine.evaluate({
-      principal: {
-        type: 'agent',
-        id: agent.id,
-        attributes: { instance: grant.agent, owner: agent.owner, labels: agent.labels },
-      },
-      action: request.action.name,
-      resource: {
-        type: request.resource.type,
-        id: request.resource.id,
-        attributes: { labels, server: toolServerOf(request.resource) ?? '' },
-      },
-      context: {
-        grant: {
-          id: grant.id,
-          task: grant.authority.task,
-          mode: grant.mode,
-          approvers: standing.approverIds.length,
-          seconds_left: Math.floor((Date.parse(grant.not_after) - now) / 1000),
-        },
-        proof: claim.proof,
-        time: { hour: time.getUTCHours(), weekday: time.getUTCDay() },
-        history: historyOf(decisions, agent.id, view, now),
-      },
-    })
-    if (answer.outcome === 'invalid') return { reason: 'request_invalid' }
-    if (answer.outcome === 'error') return { reason: 'policy_error', policies: answer.policies }
-    if (answer.outcome === 'deny') return { reason: 'policy_denied', policies: answer.policies }
-    return { labels, policies: answer.policies, policySet: active.hash, stepUp: answer.outcome === 'step_up' }
-  }
-
   #draft(judged: {
     reserved: BudgetAmounts
-    permission: number
+    permissions: readonly [number, ...number[]]
     labels: string[]
     policies: string[]
     policySet: string
   }): Draft<'decisions.v1'> {
-    const { decisionId, callId, point, request, claim, standing } = this.#question
+    const { decisionId, callId, point, request, claim, standing, levels } = this.#question
     const { grant } = standing.tree
+    const [permission, ...below] = judged.permissions
     this.#outcomeDue = new Date(this.#pdp.clock.now() + this.#pdp.outcomeSeconds * 1000).toISOString()
     return {
       type: 'decision.allowed',
@@ -237,14 +189,16 @@ class Decision implements Work {
           grant_id: grant.id,
           request_id: grant.request_id,
           task: grant.authority.task,
+          ...actedAs(claim.token),
         },
         action: {
           name: request.action.name,
           resource: request.resource,
           action_digest: claim.digest,
-          ...this.#argumentsOf(judged.permission),
+          ...namedArguments(levels, judged.permissions, request),
         },
-        permission: judged.permission,
+        permission,
+        ...chained(levels, below),
         proof: claim.proof,
         reserved: judged.reserved,
         labels: judged.labels,
@@ -255,12 +209,6 @@ class Decision implements Work {
         as_of: this.#pdp.projection.ledger.revocations.sequence,
       },
     }
-  }
-
-  #argumentsOf(permission: number): { arguments?: Record<string, Scalar> } {
-    const { standing, request } = this.#question
-    const authority = authorityOf(standing.tree.grant)
-    return authority ? namedArguments(authority, permission, request) : {}
   }
 
   recorded(): void {
@@ -334,18 +282,34 @@ function isApprovedAction({ mode, statement }: Grant, { digest }: Claim): boolea
   return mode !== 'per_action' || statement.action_digest === digest
 }
 
-/** Only the arguments that the authority names stand in events, so that an auditor can judge them; all others in the digest. */
+/** The links that the action was allowed under, each with the permission of its own that is charged. */
+function chained([, ...links]: Levels, permissions: readonly number[]) {
+  const chain = links.map(({ holder: { id, agent } }, n) => ({
+    delegation_id: id,
+    agent,
+    permission: permissions[n] ?? 0,
+  }))
+  return chain.length === 0 ? {} : { chain }
+}
+
+/** Only the arguments that an authority names stand in events, so that an auditor can judge them by it; all others in the digest. */
 function namedArguments(
-  authority: Authority,
-  permission: number,
+  levels: Levels,
+  permissions: readonly number[],
   { action }: EvaluationRequest,
 ): { arguments?: Record<string, Scalar> } {
-  const { where, cost } = authority.permissions[permission] ?? {}
-  const pointers = new Set([...Object.keys(where ?? {}), ...(cost ? [cost.amount, cost.currency] : [])])
+  const pointers = new Set(
+    levels.flatMap(({ holder }, n) => {
+      const { where, cost } = holder.authority.permissions[permissions[n] ?? -1] ?? {}
+      return [...Object.keys(where ?? {}), ...(cost ? [cost.amount, cost.currency] : [])]
+    }),
+  )
   const named = [...pointers].map((pointer): [string, unknown] => [pointer, lookup(action.properties, pointer)])
   const scalars = named.filter((entry): entry is [string, Scalar] => isScalar(entry[1]))
   return scalars.length === 0 ? {} : { arguments: Object.fromEntries(scalars) }
 }
+
+const firstCovering = (levels: Levels) => levels.map(({ covering }) => covering[0]?.index ?? -1)
 
 type Scalar = string | number | boolean | null
 const isScalar = (value: unknown): value is Scalar =>

@@ -2,6 +2,7 @@ import type { EnforcementPoint } from '@bailiwick/contracts'
 import type { DenialReason } from '@bailiwick/errors'
 import type { Draft } from '@bailiwick/projection'
 
+import { actedAs, actingAgent } from './chain.ts'
 import type { Pdp } from './context.ts'
 import type { Denied } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -64,8 +65,9 @@ export class Denials implements AsyncDisposable {
       this.#count(point.id, reason)
       return
     }
-    if (this.#isFlood(token?.sub ?? point.id)) {
-      this.#count(token?.sub ?? point.id, reason)
+    const caller = token ? actingAgent(token) : point.id
+    if (this.#isFlood(caller)) {
+      this.#count(caller, reason)
       return
     }
     const data = {
@@ -80,6 +82,7 @@ export class Denials implements AsyncDisposable {
               credential_id: token.jti,
               grant_id: token.grant.id,
               request_id: token.grant.request,
+              ...actedAs(token),
             },
           }
         : {}),

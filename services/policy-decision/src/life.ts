@@ -2,6 +2,7 @@ import { toolServerOf } from '@bailiwick/approval-statement'
 import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import { lineageOf, type Tree } from '@bailiwick/projection'
+import { actingAgent, holdersOf, namesChain } from './chain.ts'
 import type { Pdp } from './context.ts'
 import { attestationsOf, hasLapsed } from './continuity.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -34,8 +35,6 @@ export async function findStanding(pdp: Pdp, { token }: Claim, deadlineMs: numbe
     return { ok: false, reason: known ? 'credential_unrecorded' : 'grant_unknown' }
   }
   if (!matchesIntent(tree, token)) return { ok: false, reason: 'credential_unrecorded' }
-  // Nobody delegates yet: a chain is one that nothing here could verify.
-  if (token.act !== undefined) return { ok: false, reason: 'delegation_invalid' }
   const approval = await pdp.approvals.of(tree)
   if (!approval.ok) return { ok: false, reason: 'approval_unverified' }
   return { ok: true, standing: { tree, approverIds: approval.approverIds, stepUps: await pdp.stepUps.of(tree) } }
@@ -50,7 +49,8 @@ function matchesIntent({ id, grant, credentials }: Tree, token: AccessToken): bo
     token.grant.id === grant.id &&
     id === token.grant.root &&
     intent.jkt === token.cnf.jkt &&
-    intent.agent === token.sub &&
+    intent.agent === actingAgent(token) &&
+    intent.delegation_id === token.grant.delegation &&
     JSON.stringify(intent.audience) === JSON.stringify([token.aud].flat()) &&
     Date.parse(intent.expires_at) === token.exp * 1000 &&
     token.grant.statement_hash === grant.statement_hash &&
@@ -69,18 +69,25 @@ export function deadReason(
   const { grant } = tree
   const { token } = claim
   const now = pdp.clock.now()
-  if (grant.agent !== token.sub || grant.instance_key !== token.cnf.jkt) return 'grant_agent_mismatch'
-  if (request.subject.id !== token.sub) return 'grant_agent_mismatch'
-  const dead = pdp.projection.ledger.revocations.kills(lineageOf(grant, approverIds, token.jti))
+  if (grant.agent !== token.sub || request.subject.id !== token.sub) return 'grant_agent_mismatch'
+  // Asked each time: the grant may have moved to another key meanwhile, and what the old one signed has ended.
+  const chain = holdersOf(pdp, tree, token)
+  if (!chain.ok) return chain.reason
+  const { holders } = chain
+  if (holders.at(-1)?.jkt !== token.cnf.jkt) return 'grant_agent_mismatch'
+  if (!namesChain(token, holders)) return 'delegation_invalid'
+  const lineage = lineageOf(grant, approverIds, { credential: token.jti, holders })
+  const dead = pdp.projection.ledger.revocations.kills(lineage)
   if (dead) return revocationReasons[dead.kind]
   if (Date.parse(grant.not_before) > now) return 'grant_not_started'
   if (tree.state === 'expired' || Date.parse(grant.not_after) <= now) return 'grant_expired'
   // Suspended for its manifest, if it is: that is what an agent can act on.
   if (tree.state === 'suspended' && manifestChanged(pdp, tree, request)) return 'manifest_changed'
   if (tree.state !== 'active') return 'grant_not_active'
+  if (!holders.every(({ expiresAt }) => now < expiresAt)) return 'delegation_expired'
   if (token.exp * 1000 <= now) return 'credential_expired'
   const { registry } = pdp.projection.ledger
-  if (!registry.instance(grant.agent)) return 'agent_revoked'
+  if (!holders.every(({ agent }) => registry.instance(agent))) return 'agent_revoked'
   return manifestChanged(pdp, tree, request) ? 'manifest_changed' : undefined
 }
 

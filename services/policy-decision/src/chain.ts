@@ -1,0 +1,75 @@
+import { type Action, type CoveringPermission, covers } from '@bailiwick/authority'
+import type { AccessToken } from '@bailiwick/credentials'
+import type { DenialReason } from '@bailiwick/errors'
+import { chainOf, type Holder, type Holders, type SpendView, type Tree } from '@bailiwick/projection'
+import type { Budgeted, Taken } from './budget.ts'
+import type { Pdp } from './context.ts'
+
+/**
+ * From the agent whose grant it is to who acts, each link verified by this PDP from what was signed (V5, V6): of a chain, neither the
+ * issuer's word nor the credential's counts.
+ */
+export function holdersOf(
+  { trust }: Pick<Pdp, 'trust'>,
+  tree: Tree,
+  token: AccessToken,
+): { ok: true; holders: Holders } | { ok: false; reason: DenialReason } {
+  const chain = chainOf(tree, token.grant.delegation, trust.installation)
+  if (chain.ok) return chain
+  return { ok: false, reason: chain.fault === 'grant' ? 'authority_not_understood' : 'delegation_invalid' }
+}
+
+/** Who acts by a credential: the outermost `act` (RFC 8693 §4.1), else its subject. */
+export const actingAgent = ({ sub, act }: Pick<AccessToken, 'sub' | 'act'>): string => act?.sub ?? sub
+
+/** Where a sub-agent acts, who it is and by which delegation. */
+export function actedAs({ act, grant }: AccessToken): { delegation_id?: string; sub_agent?: string } {
+  return act === undefined || grant.delegation === undefined
+    ? {}
+    : { delegation_id: grant.delegation, sub_agent: act.sub }
+}
+
+/** Whether the credential names exactly these, in their order, and is for nothing that one of them may not pass on. */
+export function namesChain({ sub, act, aud }: AccessToken, [root, ...links]: Holders): boolean {
+  if (sub !== root.agent) return false
+  let named = act
+  for (const { agent } of links.toReversed()) {
+    if (named?.sub !== agent) return false
+    named = named.act
+  }
+  const audience = [aud].flat()
+  return (
+    named === undefined && links.every(({ resources }) => audience.every((each) => resources?.includes(each) ?? true))
+  )
+}
+
+/** What one holder's authority has for an action. */
+export interface Level {
+  holder: Holder
+  covering: readonly CoveringPermission[]
+}
+
+export type Levels = readonly [Level, ...Level[]]
+
+/** DESIGN §7.4 step 4: `covers` for the grant and for every link. The first refusal wins, from the grant down. */
+export function coverEach(
+  holders: Holders,
+  action: Action,
+): { ok: true; levels: Levels } | { ok: false; reason: DenialReason } {
+  const levels: Level[] = []
+  for (const holder of holders) {
+    const coverage = covers(holder.authority, action)
+    if (!coverage.covered) return { ok: false, reason: coverage.reason }
+    levels.push({ holder, covering: coverage.permissions })
+  }
+  const [grant, ...links] = levels
+  return grant ? { ok: true, levels: [grant, ...links] } : { ok: false, reason: 'action_not_granted' }
+}
+
+const nothing: Taken = { taken: { calls: 0n, egressBytes: 0n, cost: new Map() }, uses: new Map() }
+
+/** Each level with what was taken of it: of the grant's by the whole tree, of a link's by all at it and below it. */
+export function budgeted([grant, ...links]: Levels, view: SpendView): readonly [Budgeted, ...Budgeted[]] {
+  const of = ({ holder: { authority }, covering }: Level, spent: Taken) => ({ authority, covering, spent })
+  return [of(grant, view), ...links.map((link) => of(link, view.links.get(link.holder.id) ?? nothing))]
+}
