@@ -1,6 +1,7 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import { type RequestRecord, type Tree, voidedBy } from '@bailiwick/projection'
 import { z } from 'zod'
+import { audienceOf } from './audience.ts'
 import type { Client } from './authenticate-client.ts'
 import { type FormCall, type OAuthEndpoint, parameters } from './client-call.ts'
 import type { Issuer } from './context.ts'
@@ -27,7 +28,7 @@ export async function issueToken(endpoint: OAuthEndpoint, given: FormCall['form'
   if (form.scope !== undefined)
     throw new OAuthError('invalid_scope', 'There are no scopes here: leave the parameter out.')
   const tree = findGrant(endpoint, parseDetails(form.authorization_details), client)
-  const audience = [audienceOf(endpoint, form.resource)]
+  const audience = [audienceOf(endpoint.issuer, form.resource)]
   return mint(endpoint.issuer, { tree, client, audience })
 }
 
@@ -77,13 +78,4 @@ function parseDetails(text: string): GrantDetails {
       'One object of type bailiwick_grant is needed, with a grant_id or a request_id.',
     )
   }
-}
-
-/** RFC 8707. Without `resource` the credential is for every enforcement point of this installation. */
-function audienceOf({ issuer }: OAuthEndpoint, resource: string | undefined): string {
-  if (resource === undefined) return issuer.trust.public_url
-  const points = issuer.projection.ledger.registry.all('enforcement-point')
-  if (resource === issuer.trust.public_url || points.some((point) => point.base_urls.includes(resource)))
-    return resource
-  throw new OAuthError('invalid_target', 'No enforcement point has this base URL.')
 }

@@ -1,8 +1,9 @@
 import type { Attestation, Grant } from '@bailiwick/contracts'
-import { type AccessToken, jcs, sha256, signAccessToken, verifyAccessToken } from '@bailiwick/credentials'
+import { type AccessToken, type Actor, jcs, sha256, signAccessToken, verifyAccessToken } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { lineageOf, type Tree } from '@bailiwick/projection'
+import type { Holder, Holders, Tree } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
+import { refuseUnlessAlive } from './alive.ts'
 import type { Client } from './authenticate-client.ts'
 import type { Issuer } from './context.ts'
 import { rebind } from './rebind.ts'
@@ -13,12 +14,16 @@ export interface MintOrder {
   /** The instance that proved itself, and the key that it proved. */
   client: Client
   audience: readonly string[]
+  /** The delegation that it redeemed; absent for the agent whose grant it is. */
+  delegationId?: string
 }
 
 export interface Minted {
   token: string
   expiresInSeconds: number
   authorizationDetails: AccessToken['authorization_details']
+  /** Of an exchange (RFC 8693 §2.2.1). */
+  issuedTokenType?: string
 }
 
 /**
@@ -29,14 +34,17 @@ export interface Minted {
  */
 export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
   return inTreeLane(issuer, order.tree.id, async () => {
-    const { tree, client, audience } = order
+    const { tree, client, audience, delegationId } = order
     const { instance: agent, jkt } = client
-    refuseUnlessAlive(issuer, tree)
-    if (!belongsTo(tree, client)) await rebind(issuer, tree, { agent, jkt })
+    const before = holderAmong(refuseUnlessAlive(issuer, tree, delegationId))
+    if (!belongsTo(before, client)) {
+      if (delegationId !== undefined) throw new ServiceError('caller_forbidden', 'the delegation is for another key')
+      await rebind(issuer, tree, { agent, jkt })
+    }
     const { grant } = tree
     const now = issuer.clock.now()
     const iat = Math.floor(now / 1000)
-    const exp = Math.min(iat + lifeSeconds(issuer, grant), Math.floor(Date.parse(grant.not_after) / 1000))
+    const exp = Math.min(iat + lifeSeconds(issuer, grant), Math.floor(before.expiresAt / 1000))
     if (exp <= iat) throw new ServiceError('grant_not_active', 'the grant is about to expire')
     const credentialId = newId('crd', now, issuer.random)
     await issuer.producer.publishOne('grants.v1', {
@@ -47,6 +55,7 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
       data: {
         credential_id: credentialId,
         grant_id: grant.id,
+        ...(delegationId === undefined ? {} : { delegation_id: delegationId }),
         agent,
         jkt,
         audience: [...audience],
@@ -56,18 +65,19 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
         kid: issuer.credentialKey.kid,
       },
     })
-    refuseUnlessAlive(issuer, tree)
-    if (!belongsTo(tree, client)) throw new ServiceError('caller_forbidden', 'the grant moved meanwhile')
+    const holders = refuseUnlessAlive(issuer, tree, delegationId)
+    const holder = holderAmong(holders)
+    if (!belongsTo(holder, client)) throw new ServiceError('caller_forbidden', 'the grant moved meanwhile')
     const claims: AccessToken = {
       iss: issuer.issuerUrl,
       aud: audience.length === 1 ? (audience[0] as string) : [...audience],
-      sub: agent,
+      sub: grant.agent,
       client_id: agent,
       iat,
       exp,
       jti: credentialId,
       cnf: { jkt },
-      authorization_details: [grant.authority],
+      authorization_details: [authorityAsSigned(tree, holder)],
       grant: {
         id: grant.id,
         root: tree.id,
@@ -75,10 +85,12 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
         mode: grant.mode,
         statement_hash: grant.statement_hash,
         as_of: grant.as_of,
+        ...(delegationId === undefined ? {} : { delegation: delegationId }),
       },
+      ...actOf(holders),
     }
     const token = signAccessToken(claims, issuer.credentialKey)
-    lint(issuer, token, claims, tree)
+    lint(issuer, token, claims, tree, holders)
     await issuer.producer.publishOne('grants.v1', {
       type: 'credential.issued',
       subject: credentialId,
@@ -90,7 +102,20 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
   })
 }
 
-const belongsTo = ({ grant }: Tree, { instance, jkt }: Client) => grant.agent === instance && grant.instance_key === jkt
+const holderAmong = (holders: Holders): Holder => holders.at(-1) ?? holders[0]
+
+const belongsTo = (holder: Holder, { instance, jkt }: Client) => holder.agent === instance && holder.jkt === jkt
+
+/** In its maker's own spelling: nothing is put where it was left out. */
+const authorityAsSigned = ({ grant, delegations }: Tree, { id }: Holder) =>
+  delegations.get(id)?.authority ?? grant.authority
+
+/** RFC 8693 §4.1: who acts is outermost, and the first to whom the grant's agent passed it on is innermost. */
+function actOf([, ...links]: Holders): { act?: Actor } {
+  let act: Actor | undefined
+  for (const { agent } of links) act = { sub: agent, ...(act === undefined ? {} : { act }) }
+  return act === undefined ? {} : { act }
+}
 
 /** The token stands in no event: its hash does, so that whoever has it can find where it was used (V17). */
 function attestationOf({ kind, tokenHash }: Client, now: number): Attestation {
@@ -107,21 +132,10 @@ function lifeSeconds({ credentialSeconds }: Issuer, { statement }: Grant): numbe
   return every === undefined ? credentialSeconds : Math.min(credentialSeconds, Math.max(1, Math.floor(every / 2)))
 }
 
-function refuseUnlessAlive(issuer: Issuer, tree: Tree): void {
-  const { grant } = tree
-  const now = issuer.clock.now()
-  if (!issuer.projection.fresh()) throw new ServiceError('state_stale')
-  if (tree.state !== 'active') throw new ServiceError('grant_not_active', tree.state)
-  if (Date.parse(grant.not_before) > now || Date.parse(grant.not_after) <= now)
-    throw new ServiceError('grant_not_active', 'outside its time')
-  const { registry, revocations } = issuer.projection.ledger
-  const approvers = grant.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? '')
-  const dead = revocations.kills(lineageOf(grant, approvers))
-  if (dead) throw new ServiceError('grant_not_active', 'revoked')
-}
-
 /** Reads what was signed with the verifier that others use, and compares it with what was approved: a wrong one never leaves. */
-function lint(issuer: Issuer, token: string, claims: AccessToken, { grant }: Tree): void {
+function lint(issuer: Issuer, token: string, claims: AccessToken, tree: Tree, holders: Holders): void {
+  const { grant } = tree
+  const holder = holderAmong(holders)
   const { kid } = issuer.credentialKey
   const now = issuer.clock.now()
   const key = issuer.keyRing.find(kid, 'credential', now)
@@ -132,8 +146,11 @@ function lint(issuer: Issuer, token: string, claims: AccessToken, { grant }: Tre
   const right =
     read.ok &&
     read.value.sub === grant.agent &&
-    read.value.cnf.jkt === grant.instance_key &&
-    read.value.exp * 1000 <= Date.parse(grant.not_after) &&
-    jcs(read.value.authorization_details) === jcs([grant.authority])
+    read.value.cnf.jkt === holder.jkt &&
+    (read.value.act?.sub ?? grant.agent) === holder.agent &&
+    (read.value.grant.delegation ?? grant.id) === holder.id &&
+    holders.every(({ expiresAt }) => read.ok && read.value.exp * 1000 <= expiresAt) &&
+    [read.value.aud].flat().every((each) => holder.resources?.includes(each) ?? true) &&
+    jcs(read.value.authorization_details) === jcs([authorityAsSigned(tree, holder)])
   if (!right) throw new ServiceError('invariant_broken', 'a credential that does not say what was approved')
 }

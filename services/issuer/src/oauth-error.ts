@@ -1,4 +1,4 @@
-import { type ErrorCode, errorCode, errorKinds } from '@bailiwick/errors'
+import { type ErrorCode, errorCode, errorKinds, toProblem } from '@bailiwick/errors'
 
 /** A refusal as OAuth spells it (RFC 6749 §5.2, RFC 9449 §5, RFC 8628 §3.5): a code for programs, a sentence for whoever writes one. */
 export class OAuthError extends Error {
@@ -29,6 +29,11 @@ export function asOAuthError(error: unknown): unknown {
       return unavailable(`${sentence(code)} Ask again.`)
     case 'grant_not_active':
       return new OAuthError('access_denied', 'The grant is not active.')
+    case 'delegation_invalid':
+      return new OAuthError(
+        'invalid_request',
+        `The subject_token is no delegation that holds here: ${toProblem(error).detail}.`,
+      )
     case 'caller_forbidden':
       return new OAuthError('access_denied', 'The grant belongs to another agent, instance or key.')
     default:

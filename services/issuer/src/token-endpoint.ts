@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Client } from './authenticate-client.ts'
 import { authenticateCall, type FormCall, type OAuthEndpoint, parameters } from './client-call.ts'
+import { exchangeToken, tokenExchange } from './exchange-token.ts'
 import { issueToken } from './issue-token.ts'
 import type { Minted } from './mint.ts'
 import { asOAuthError, OAuthError, unavailable } from './oauth-error.ts'
@@ -11,6 +12,7 @@ export type GrantType = (endpoint: OAuthEndpoint, form: FormCall['form'], client
 /** Every way to a credential; the metadata lists these names. Renewal is the same call again: there are no refresh tokens. */
 export const grantTypes = {
   client_credentials: issueToken,
+  [tokenExchange]: exchangeToken,
 } as const satisfies Record<string, GrantType>
 
 const grantTypeSchema = z.object({ grant_type: z.string() })

@@ -9,6 +9,7 @@ export function tokenRoute(http: HttpServer, endpoint: OAuthEndpoint): void {
     const minted = await answerToken(endpoint, call)
     return {
       access_token: minted.token,
+      ...(minted.issuedTokenType === undefined ? {} : { issued_token_type: minted.issuedTokenType }),
       token_type: 'DPoP',
       expires_in: minted.expiresInSeconds,
       authorization_details: minted.authorizationDetails,

@@ -1,0 +1,73 @@
+import { claimedPlace, delegationId } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { childrenOf, judgeLink, type Tree } from '@bailiwick/projection'
+import { refuseDead, refuseUnlessAlive } from './alive.ts'
+import type { Client } from './authenticate-client.ts'
+import type { Issuer } from './context.ts'
+import { inTreeLane } from './tree-lane.ts'
+
+/** How far a delegating agent's clock may be ahead. */
+const leewayMs = 5000
+/** Of one tree, whoever made them: every reader keeps them until the grant has ended (V18). */
+const mostOfOneTree = 10_000
+
+export interface Redemption {
+  tree: Tree
+  /** What the delegating agent signed. */
+  delegation: string
+  /** The sub-agent that proved itself, and the key that it proved. */
+  client: Client
+}
+
+/**
+ * Redeems a delegation, once: its id is what its maker signed, so that a second event would be void, and the same sub-agent that comes again
+ * finds it redeemed. Judged whole before it is written, against the chain as it is now (V5, V6). Resolves with the
+ * id when it is durable and counts. Throws `delegation_invalid`, `caller_forbidden` for another agent or key than it names, and
+ * what `refuseUnlessAlive` throws.
+ */
+export function redeemDelegation(issuer: Issuer, { tree, delegation, client }: Redemption): Promise<string> {
+  return inTreeLane(issuer, tree.id, async () => {
+    const id = delegationId(delegation)
+    const place = claimedPlace(delegation)
+    if (id === undefined || place?.grant !== tree.id) throw new ServiceError('delegation_invalid', 'signature')
+    const known = tree.delegations.get(id)
+    if (known) {
+      refuseOther({ agent: known.agent, jkt: known.instance_key }, client)
+      return id
+    }
+    const parent = place.parentHash === tree.grant.statement_hash ? undefined : `dlg_${place.parentHash}`
+    const holders = refuseUnlessAlive(issuer, tree, parent)
+    const siblings = childrenOf(tree, holders.at(-1) ?? holders[0])
+    const { installation } = issuer.trust
+    const link = judgeLink(tree.grant, { holders, siblings, delegation, installation })
+    if (!link.ok) throw new ServiceError('delegation_invalid', link.fault)
+    const { holder } = link
+    refuseOther(holder, client)
+    if (!(link.delegation.iat * 1000 <= issuer.clock.now() + leewayMs))
+      throw new ServiceError('delegation_invalid', 'not valid yet')
+    refuseDead(issuer, tree, [...holders, holder])
+    if (tree.delegations.size >= mostOfOneTree) throw new ServiceError('delegation_invalid', 'children')
+    await issuer.producer.publishOne('grants.v1', {
+      type: 'delegation.redeemed',
+      subject: id,
+      key: tree.id,
+      version: tree.version + 1,
+      data: {
+        delegation_id: id,
+        grant_id: tree.id,
+        ...(parent === undefined ? {} : { parent }),
+        delegation,
+        agent: holder.agent,
+        instance_key: holder.jkt,
+        authority: link.delegation.authorization_details[0] as typeof tree.grant.authority,
+        not_after: new Date(holder.expiresAt).toISOString(),
+      },
+    })
+    return id
+  })
+}
+
+function refuseOther({ agent, jkt }: { agent: string; jkt: string }, client: Client): void {
+  if (agent !== client.instance || jkt !== client.jkt)
+    throw new ServiceError('caller_forbidden', 'the delegation is for another agent, instance or key')
+}
