@@ -46,7 +46,16 @@ export const party = (name: string): Party => ({
 export function treeOf({ agent, key }: Party, change: Partial<Grant> = {}): Tree {
   const grant: Grant = { ...example, agent, instance_key: key.kid, authority: parentAuthority, as_of: 7, ...change }
   const { id } = grant
-  return { id, version: 1, state: 'active', grant, createdAt: noon, credentials: new Map(), delegations: new Map() }
+  return {
+    id,
+    version: 1,
+    state: 'active',
+    cause: undefined,
+    grant,
+    createdAt: noon,
+    credentials: new Map(),
+    delegations: new Map(),
+  }
 }
 
 /** What a delegation by `from` to `to` says, where it is the next link under `parent` (or under the grant). */
