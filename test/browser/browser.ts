@@ -1,5 +1,7 @@
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { invitationAddress } from '@bailiwick/installation'
+import { sample } from '@bailiwick/standalone/sample'
 import type { System } from '@bailiwick/testkit'
 import axe from 'axe-core'
 import { type Browser, type BrowserContext, type CDPSession, chromium, type Page } from 'playwright-core'
@@ -102,4 +104,42 @@ export async function seriousFindings({ page, cdp }: Person): Promise<string[]> 
 export async function expectNoSidewaysScroll(page: Page): Promise<void> {
   const wide = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
   expect([page.url(), wide]).toEqual([page.url(), 0])
+}
+
+/** An approver's entry whose passkey is in this person's authenticator. */
+export async function withPasskey({ cdp, authenticatorId }: Person, id: string, name = 'Bob Backup') {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { x = '', y = '' } = privateKey.export({ format: 'jwk' })
+  const credentialId = randomBytes(16)
+  await cdp.send('WebAuthn.addCredential', {
+    authenticatorId,
+    credential: {
+      credentialId: credentialId.toString('base64'),
+      isResidentCredential: true,
+      rpId: 'localhost',
+      privateKey: privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
+      userHandle: Buffer.from(id).toString('base64'),
+      signCount: 1,
+    },
+  })
+  // RFC 9053: an EC2 key of P-256 for ES256.
+  const cose = Buffer.concat([
+    Buffer.from('a5010203262001215820', 'hex'),
+    Buffer.from(x, 'base64url'),
+    Buffer.from('225820', 'hex'),
+    Buffer.from(y, 'base64url'),
+  ])
+  return {
+    id,
+    name,
+    groups: [sample.group],
+    credentials: [
+      {
+        credential_id: credentialId.toString('base64url'),
+        public_key: cose.toString('base64url'),
+        sign_count: 1,
+        registered_at: new Date().toISOString(),
+      },
+    ],
+  }
 }

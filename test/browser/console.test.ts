@@ -1,4 +1,3 @@
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { sample, sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type System, startSystem } from '@bailiwick/testkit'
@@ -12,6 +11,7 @@ import {
   noBrowser,
   type Person,
   seriousFindings,
+  withPasskey,
 } from './browser.ts'
 
 let system: System
@@ -366,41 +366,3 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     expect(olivia.complaints.filter((text) => !/status of (401|404)/.test(text))).toEqual([])
   }, 60_000)
 })
-
-/** An approver's entry whose passkey is in this person's authenticator. */
-async function withPasskey({ cdp, authenticatorId }: Person, id: string) {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const { x = '', y = '' } = privateKey.export({ format: 'jwk' })
-  const credentialId = randomBytes(16)
-  await cdp.send('WebAuthn.addCredential', {
-    authenticatorId,
-    credential: {
-      credentialId: credentialId.toString('base64'),
-      isResidentCredential: true,
-      rpId: 'localhost',
-      privateKey: privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
-      userHandle: Buffer.from(id).toString('base64'),
-      signCount: 1,
-    },
-  })
-  // RFC 9053: an EC2 key of P-256 for ES256.
-  const cose = Buffer.concat([
-    Buffer.from('a5010203262001215820', 'hex'),
-    Buffer.from(x, 'base64url'),
-    Buffer.from('225820', 'hex'),
-    Buffer.from(y, 'base64url'),
-  ])
-  return {
-    id,
-    name: 'Bob Backup',
-    groups: [sample.group],
-    credentials: [
-      {
-        credential_id: credentialId.toString('base64url'),
-        public_key: cose.toString('base64url'),
-        sign_count: 1,
-        registered_at: new Date().toISOString(),
-      },
-    ],
-  }
-}

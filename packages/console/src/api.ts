@@ -4,11 +4,16 @@ export class Problem extends Error {
   readonly code: string | undefined
 
   constructor(status: number, { title = 'Something went wrong', detail, code }: ProblemDocument = {}) {
-    super(detail ? `${title} (${detail})` : title)
+    super(detail ? `${title} (${inLocalTime(detail)})` : title)
     this.status = status
     this.code = code
   }
 }
+
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+
+/** Times in what the server says, as people here read them. */
+const inLocalTime = (text: string) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (iso) => moment.format(Date.parse(iso)))
 
 interface ProblemDocument {
   title?: string

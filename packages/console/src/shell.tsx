@@ -1,15 +1,16 @@
-import { useEffect, useRef } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { api } from './api.ts'
 import { useLive } from './live.ts'
 import { AgentsPage } from './pages/agents.tsx'
 import { GrantsPage } from './pages/grants.tsx'
 import { InboxPage } from './pages/inbox.tsx'
 import { PeoplePage } from './pages/people.tsx'
+import { RetireRecoveryDialog } from './pages/people-dialogs.tsx'
 import { RegistryPage } from './pages/registry.tsx'
 import { RequestPage } from './pages/request.tsx'
 import { RulesPage } from './pages/rules.tsx'
 import { Link, useRoute } from './router.tsx'
-import type { Me } from './types.ts'
+import type { Me, Recovery } from './types.ts'
 import { problemText } from './ui/dialog.tsx'
 import { Mark } from './ui/outside.tsx'
 import { useSay } from './ui/say.tsx'
@@ -127,13 +128,27 @@ function Banners({ me, stale }: { me: Me; stale: boolean }) {
           withdrawing work.
         </p>
       )}
-      {me.recoveries.map(({ id, name, approver_id, usable_from }) => (
-        <p key={id} className="banner bad">
-          <strong>Recovery announced.</strong> The root key lets <Visible text={`${name} (${approver_id})`} /> enrol a
-          new passkey from <When iso={usable_from} /> on. If nobody here knows of it, retire recovery{' '}
-          <Visible text={id} /> in the registry now.
-        </p>
+      {me.recoveries.map((recovery) => (
+        <RecoveryBanner key={recovery.id} recovery={recovery} />
       ))}
+    </div>
+  )
+}
+
+function RecoveryBanner({ recovery }: { recovery: Recovery }) {
+  const { id, name, approver_id, usable_from } = recovery
+  const [retiring, setRetiring] = useState(false)
+  return (
+    <div className="banner bad">
+      <p>
+        <strong>Recovery announced.</strong> The root key lets <Visible text={`${name} (${approver_id})`} /> enrol a new
+        passkey from <When iso={usable_from} /> on. If nobody here knows of it, retire recovery <Visible text={id} />{' '}
+        now.
+      </p>
+      <button type="button" className="danger-quiet" onClick={() => setRetiring(true)}>
+        Retire it…
+      </button>
+      {retiring ? <RetireRecoveryDialog recovery={recovery} onClose={() => setRetiring(false)} /> : null}
     </div>
   )
 }

@@ -25,6 +25,13 @@ export interface RuleView {
   group: string | null
   quorum: number
   narrowing: boolean
+  continuous: Continuous | null
+}
+
+/** What must stay fresh, or the next action waits for a person. */
+export interface Continuous {
+  reattest_seconds: number
+  outcome_seconds: number
 }
 
 export interface Part {
@@ -43,14 +50,23 @@ export interface RequestRow {
   from: AgentView | null
   proposer: string | null
   subject: string
+  task: string | null
   mode: Mode | null
   lines: string[]
+  limits: RowLimits | null
   risk: Risk
   part: Part | null
   reopened: string | null
   signed_by: string[]
   quorum: number | null
   why_not: string | null
+}
+
+export interface RowLimits extends Pick<Authority, 'budget' | 'max_depth' | 'max_children'> {
+  /** How many of the lines, the first ones, are permissions. */
+  permissions: number
+  not_before: string
+  not_after: string
 }
 
 export interface Page<T> {
@@ -116,6 +132,16 @@ interface Asked extends Detail {
   unexplained: string[]
 }
 
+export interface TaskPart {
+  id: string
+  number: number
+  state: RequestState
+  lines: string[]
+  group: string | null
+  quorum: number | null
+  signed_by: string[]
+}
+
 export interface AccessDetail extends Asked {
   kind: 'access'
   mode: Mode
@@ -126,6 +152,8 @@ export interface AccessDetail extends Asked {
   authority: Authority | null
   labels: (string[] | null)[]
   part: Part | null
+  /** All parts of the task that rules split, this one included. */
+  parts: TaskPart[]
   reopened: string | null
   earlier: {
     id: string
@@ -141,7 +169,7 @@ export interface AccessDetail extends Asked {
 
 export interface StepUpDetail extends Asked {
   kind: 'step_up'
-  grant: { id: string; state: string; not_after: string | null; lines: string[] }
+  grant: { id: string; state: string; mode: Mode | null; not_after: string | null; lines: string[] }
 }
 
 export interface EntityDiff {
@@ -236,7 +264,7 @@ export interface Rule {
   modes: Mode[]
   max_window_seconds: number
   narrowing: boolean
-  continuous?: { reattest_seconds: number; outcome_seconds: number }
+  continuous?: Continuous
   members: { id: string; name: string }[]
 }
 
@@ -256,8 +284,16 @@ export interface Recovery {
   usable_from: string
 }
 
+export interface Group {
+  id: string
+  members: { id: string; name: string }[]
+  /** The rules that these people answer. */
+  rules: { id: string; quorum: number }[]
+}
+
 export interface People {
   approvers: { id: string; name: string; groups: string[]; passkeys: number }[]
+  groups: Group[]
   my_passkeys: { credential_id: string; registered_at: string }[]
 }
 

@@ -114,6 +114,7 @@ it('adds a passkey of one’s own, and retires one, by a change that people answ
     single_operator: true,
     approvers: [{ id: 'olga', passkeys: 1 }],
     my_passkeys: [{ credential_id: fresh.passkey.id }],
+    groups: [{ id: 'owners', members: [{ id: 'olga' }], rules: expect.arrayContaining([{ id: 'tasks', quorum: 1 }]) }],
     recoveries: [],
   })
   expect((await olga.signIn()).body).toMatchObject({ code: 'approver_unknown' })
@@ -193,6 +194,9 @@ it('whoever is still there has a recovery retired, and it lets nobody in (V3)', 
   await using _ = world
   const key = generateKey('invitation')
   await registerRecovery(world, key)
+  expect((await olga.post('/recoveries/rcv-2/retire')).body).toMatchObject({ code: 'entity_unknown' })
+  const hers = await olga.post('/recoveries/rcv-1/retire')
+  expect(hers.body).toMatchObject({ diff: [{ type: 'recovery', id: 'rcv-1', verb: 'retire' }] })
   const payload = { proposer: 'carl', entities: [{ type: 'recovery', id: 'rcv-1', value: null }] }
   const proposed = await world.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
   expect((await olga.approve(proposed.json().request_id)).body).toMatchObject({ applied: true })

@@ -91,6 +91,13 @@ export class People {
     return this.#change(me, credentials)
   }
 
+  /** Proposes that a recovery lets nobody in. Throws `entity_unknown` for one that was used, retired or never announced. */
+  async retireRecovery(me: Approver, id: string): Promise<Proposed> {
+    if (!pendingRecoveries(this.#approval).some((recovery) => recovery.id === id))
+      throw new ServiceError('entity_unknown', `recovery ${id}`)
+    return proposeChange(this.#approval, me.id, [{ type: 'recovery', id, value: null }])
+  }
+
   /** Who is enrolled, and what is on its way: for whoever is signed in. */
   view(me: Approver) {
     const { registry } = this.#approval.projection.ledger
@@ -98,6 +105,7 @@ export class People {
     return {
       single_operator,
       approvers: registry.approvers.map(({ credentials, ...person }) => ({ ...person, passkeys: credentials.length })),
+      groups: groupsOf(this.#approval),
       my_passkeys: me.credentials.map(({ credential_id, registered_at }) => ({ credential_id, registered_at })),
       recoveries: pendingRecoveries(this.#approval),
     }
@@ -119,6 +127,19 @@ export class People {
     if (this.#approval.projection.ledger.registry.get('approver', id))
       throw new ServiceError('registry_change_conflict', `there is an approver ${id} already`)
   }
+}
+
+/** Every group that a person is in or a rule names, with its people, and the rules that wait for them. */
+function groupsOf({ projection }: Approval) {
+  const { approvers, rules } = projection.ledger.registry
+  const names = new Set([...approvers.flatMap(({ groups }) => groups), ...rules.map((rule) => rule.approvers.group)])
+  return [...names].sort().map((id) => ({
+    id,
+    members: approvers.filter(({ groups }) => groups.includes(id)).map(({ id, name }) => ({ id, name })),
+    rules: rules
+      .filter((rule) => rule.approvers.group === id)
+      .map((rule) => ({ id: rule.id, quorum: rule.approvers.quorum })),
+  }))
 }
 
 /** Recoveries that were neither used nor retired: everybody who is there should see them, and may have them retired. */

@@ -4,12 +4,23 @@ import { api } from '../api.ts'
 import { showsWhatIsSigned, sign } from '../ceremonies.ts'
 import { refresh } from '../live.ts'
 import { go } from '../router.tsx'
-import type { ApproveAnswer, Me, Narrowed, Rendered, RequestDetail, Statement } from '../types.ts'
+import type {
+  AccessDetail,
+  ApproveAnswer,
+  Continuous,
+  Me,
+  Narrowed,
+  Rendered,
+  RequestDetail,
+  Statement,
+} from '../types.ts'
 import { Dialog } from '../ui/dialog.tsx'
 import { Facts, Failed, Lines, Loading, modeWords } from '../ui/parts.tsx'
 import { useSay } from '../ui/say.tsx'
-import { When } from '../ui/time.tsx'
+import { timeText, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
+import { Difference, goneThenNew } from './evidence.tsx'
+import { freshWords } from './limits.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
 
 // Each is shown below, or is there so that the signature counts once and here alone. Of any other, nobody knows what it means.
@@ -79,6 +90,7 @@ export function StatementDialog({
   return (
     <Dialog
       title={change ? 'You sign this change' : 'You sign exactly this'}
+      busyAction="Waiting for your passkey …"
       action="Sign with passkey"
       onSubmit={submit}
       onClose={onClose}
@@ -95,6 +107,7 @@ export function StatementDialog({
               label="What you approve"
             />
           )}
+          {request.kind === 'access' ? <Narrower asked={request} rendered={rendered.data} /> : null}
           <StatementFacts statement={rendered.data.statement} />
           <p className="id">
             Statement <code>{rendered.data.statement_hash}</code>
@@ -104,6 +117,19 @@ export function StatementDialog({
         </>
       )}
     </Dialog>
+  )
+}
+
+/** What was asked and is not signed; nothing when it is signed as asked. */
+function Narrower({ asked, rendered: { lines, statement } }: { asked: AccessDetail; rendered: Rendered }) {
+  const then = [`Task: ${asked.subject}`, ...asked.lines].filter((line) => !lines.includes(line))
+  const gone = statement.not_after === asked.not_after ? then : [...then, `Until ${timeText(asked.not_after)}`]
+  if (gone.length === 0) return null
+  return (
+    <section className="narrower" aria-label="Narrower than asked">
+      <h3>Narrower: instead of</h3>
+      <Difference lines={goneThenNew(gone, [])} />
+    </section>
   )
 }
 
@@ -135,24 +161,23 @@ function StatementFacts({ statement }: { statement: Statement }) {
     action_digest?: string
     rebind: string
     rule: { id: string; quorum: number; group: string }
-    continuous?: { reattest_seconds: number; outcome_seconds: number }
+    continuous?: Continuous
   }
   return (
-    <Facts
-      rows={[
-        ['Agent', <Visible key="a" text={agent} />],
-        ['Mode', modeWords[mode]],
-        ['From', <When key="f" iso={not_before} />],
-        ['Until', <When key="u" iso={not_after} />],
-        continuous !== undefined && [
-          'Stays open while',
-          `it attests again every ${continuous.reattest_seconds} s and reports outcomes within ${continuous.outcome_seconds} s`,
-        ],
-        action_digest !== undefined && ['Exact action', <code key="d">{action_digest}</code>],
-        rebind === 'attested' && ['New key', 'May be bound to a new key of the same agent'],
-        ['Rule', <Visible key="r" text={`${rule.id}: ${rule.quorum} of ${rule.group}`} />],
-      ]}
-    />
+    <>
+      {continuous === undefined ? null : <p className="note">{freshWords(continuous)}</p>}
+      <Facts
+        rows={[
+          ['Agent', <Visible key="a" text={agent} />],
+          ['Mode', modeWords[mode]],
+          ['From', <When key="f" iso={not_before} />],
+          ['Until', <When key="u" iso={not_after} />],
+          action_digest !== undefined && ['Exact action', <code key="d">{action_digest}</code>],
+          rebind === 'attested' && ['New key', 'May be bound to a new key of the same agent'],
+          ['Rule', <Visible key="r" text={`${rule.id}: ${rule.quorum} of ${rule.group}`} />],
+        ]}
+      />
+    </>
   )
 }
 

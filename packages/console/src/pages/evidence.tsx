@@ -98,13 +98,20 @@ export function Earlier({ earlier }: { earlier: AccessDetail['earlier'] }) {
           Asked <Ago iso={earlier.received_at} />
         </Link>
       </p>
-      <Difference removed={earlier.removed} added={earlier.added} />
+      <Difference lines={goneThenNew(earlier.removed, earlier.added)} />
     </Card>
   )
 }
 
-export function Difference({ removed, added }: { removed: string[]; added: string[] }) {
-  const lines = [...removed.map((text) => ['removed', text] as const), ...added.map((text) => ['added', text] as const)]
+export type DiffLine = readonly ['removed' | 'added', string]
+
+/** All that goes, then all that comes. */
+export const goneThenNew = (removed: string[], added: string[]): DiffLine[] => [
+  ...removed.map((text) => ['removed', text] as const),
+  ...added.map((text) => ['added', text] as const),
+]
+
+export function Difference({ lines }: { lines: DiffLine[] }) {
   if (lines.length === 0) return null
   return (
     <ul className="lines diff">

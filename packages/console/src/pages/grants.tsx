@@ -66,6 +66,14 @@ export function GrantsPage() {
   )
 }
 
+/** What was stopped, where it was more than this grant. */
+const withWhat: Record<string, string> = {
+  agent: ', with the whole agent',
+  all: ', with everything',
+  approver: ', with all that one person approved',
+  'tool-server': ', with the use of a tool server',
+}
+
 function GrantCard({
   grant,
   onWithdraw,
@@ -99,11 +107,14 @@ function GrantCard({
       </h2>
       {revoked ? (
         <p className="note bad">
-          Revoked (#{revoked.sequence}) by <Visible text={revoked.by} />: <Visible text={revoked.reason} />
+          Stopped for good by <Visible text={revoked.by} />
+          {withWhat[revoked.kind] ?? ''}: <Visible text={revoked.reason.replaceAll('_', ' ')} /> (revocation{' '}
+          {revoked.sequence})
         </p>
       ) : null}
       <Meters grant={grant} />
       <Facts
+        pairs
         rows={[
           ['Owner', <OwnerName key="o" from={from} />],
           ['Approved by', <Visible key="a" text={grant.approved_by.join(', ')} />],
@@ -136,15 +147,11 @@ function GrantCard({
       {alive ? (
         <div className="actions">
           {grant.may_withdraw ? (
-            <button type="button" className="danger" onClick={() => onWithdraw(grant)}>
+            <button type="button" className="danger-quiet" onClick={() => onWithdraw(grant)}>
               Withdraw…
             </button>
           ) : null}
-          <button
-            type="button"
-            className="danger-quiet"
-            onClick={() => onStop({ kind: 'agent', target: from.id, name: from.name ?? from.id })}
-          >
+          <button type="button" onClick={() => onStop({ kind: 'agent', target: from.id, name: from.name ?? from.id })}>
             Stop this agent…
           </button>
         </div>

@@ -17,6 +17,7 @@ import {
 } from '../ui/parts.tsx'
 import { Ago, Countdown } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
+import { LimitLine } from './limits.tsx'
 
 const states = { pending: 'Waiting', answered: 'Answered' } as const
 const mostLines = 3
@@ -66,11 +67,11 @@ export function InboxPage() {
   )
 }
 
-/** By agent and task, in the order in which each group's first request comes. */
+/** By agent, instance and task, in the order in which each group's first request comes. */
 function grouped(rows: RequestRow[]): RequestRow[][] {
   const groups = new Map<string, RequestRow[]>()
   for (const row of rows) {
-    const key = row.from ? JSON.stringify([row.from.id, row.subject]) : row.id
+    const key = row.from ? JSON.stringify([row.from.instance, row.task ?? row.subject]) : row.id
     const group = groups.get(key)
     if (group) group.push(row)
     else groups.set(key, [row])
@@ -88,14 +89,20 @@ function Group({ rows }: { rows: RequestRow[] }) {
         <span className="group-note">
           {first.from ? (
             <>
-              owned by <OwnerName from={first.from} />
+              <Visible text={first.from.instance.slice(first.from.id.length + 1)} />, owned by{' '}
+              <OwnerName from={first.from} />
             </>
           ) : (
             <>
               proposed by <Visible text={first.proposer ?? ''} />
             </>
           )}
-          {rows.length > 1 ? ` · ${rows.length} requests for this task` : ''}
+          {rows.length > 1 ? (
+            <>
+              {' '}
+              · {rows.length} requests for <Visible text={first.task ?? first.subject} />
+            </>
+          ) : null}
         </span>
       </h2>
       <ul className="rows">
@@ -110,7 +117,7 @@ function Group({ rows }: { rows: RequestRow[] }) {
 }
 
 function RequestCard({ row }: { row: RequestRow }) {
-  const { id, state, subject, lines, risk, mode } = row
+  const { id, state, subject, risk, mode, limits } = row
   const waiting = state === 'pending'
   return (
     <article className={`row ${waiting ? `edge-${risk.level}` : ''}`} data-request={id}>
@@ -139,17 +146,8 @@ function RequestCard({ row }: { row: RequestRow }) {
           <Visible text={subject} />
         </Link>
       </h3>
-      {row.kind === 'registry' && lines.length === 1 ? null : (
-        <ul className="lines brief">
-          {lines.slice(0, mostLines).map((line, n) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: lines have no identity, and never change place
-            <li key={n}>
-              <Visible text={line} />
-            </li>
-          ))}
-          {lines.length > mostLines ? <li className="more-lines">and {lines.length - mostLines} more lines</li> : null}
-        </ul>
-      )}
+      <BriefLines row={row} />
+      {limits ? <LimitLine limits={limits} /> : null}
       {waiting ? <RiskReasons risk={risk} /> : null}
       {waiting && row.quorum !== null && row.quorum > 1 ? (
         <p className="row-note">
@@ -162,6 +160,26 @@ function RequestCard({ row }: { row: RequestRow }) {
         </p>
       ) : null}
     </article>
+  )
+}
+
+const isArgument = (line: string) => line.startsWith('/')
+
+/** What it may do; its limits stand below, and the rest is on its own page. */
+function BriefLines({ row: { kind, lines, limits } }: { row: RequestRow }) {
+  if (kind === 'registry' && lines.length === 1) return null
+  // Of a step-up the arguments: its title says the rest.
+  const said = limits ? lines.slice(0, limits.permissions) : kind === 'step_up' ? lines.filter(isArgument) : lines
+  return (
+    <ul className="lines brief">
+      {said.slice(0, mostLines).map((line, n) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: lines have no identity, and never change place
+        <li key={n}>
+          <Visible text={line} />
+        </li>
+      ))}
+      {said.length > mostLines ? <li className="more-lines">and {said.length - mostLines} more</li> : null}
+    </ul>
   )
 }
 

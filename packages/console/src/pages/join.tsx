@@ -1,9 +1,9 @@
 import { useQuery } from '@tanstack/react-query'
-import { type FormEvent, type ReactNode, useState } from 'react'
+import { useState } from 'react'
 import { api } from '../api.ts'
 import { enrolInvited, enrolRecovered, type Invitation, type InvitedOffer } from '../ceremonies.ts'
 import type { Hello } from '../types.ts'
-import { problemText } from '../ui/dialog.tsx'
+import { Ceremony } from '../ui/ceremony.tsx'
 import { Outside } from '../ui/outside.tsx'
 import { Failed, Loading } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
@@ -88,58 +88,17 @@ function Recovered({
         await enrolRecovered(word)
         onEntered()
       }}
+      after={
+        <button type="button" className="wide" onClick={onDone}>
+          Not now
+        </button>
+      }
     >
       <p>
         The root key announced recovery <Visible text={word.id} />. It makes one new passkey, once, 24 hours after it
         was announced; the passkeys that were lost stop counting.
       </p>
-      <button type="button" onClick={onDone}>
-        Not now
-      </button>
     </Ceremony>
-  )
-}
-
-function Ceremony({
-  title,
-  action,
-  children,
-  onSubmit,
-}: {
-  title: string
-  action: string
-  children: ReactNode
-  onSubmit(): Promise<void>
-}) {
-  const [busy, setBusy] = useState(false)
-  const [problem, setProblem] = useState<string>()
-  const submit = async (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    setBusy(true)
-    setProblem(undefined)
-    try {
-      await onSubmit()
-    } catch (error) {
-      setProblem(problemText(error))
-    } finally {
-      setBusy(false)
-    }
-  }
-  return (
-    <form onSubmit={submit} aria-busy={busy}>
-      <h1>
-        <Visible text={title} />
-      </h1>
-      {children}
-      {problem === undefined ? null : (
-        <p className="note bad" role="alert">
-          {problem}
-        </p>
-      )}
-      <button type="submit" className="primary wide" disabled={busy}>
-        {action}
-      </button>
-    </form>
   )
 }
 

@@ -1,4 +1,4 @@
-import type { AccessDetail } from '../types.ts'
+import type { AccessDetail, Continuous, RowLimits } from '../types.ts'
 import { Card, Facts } from '../ui/parts.tsx'
 import { duration, When } from '../ui/time.tsx'
 
@@ -16,11 +16,11 @@ export function Limits({ request }: { request: AccessDetail }) {
           {money.length === 0 ? 'none' : money.map(([c, amount]) => `${amount} ${c}`).join(', ')}
         </Limit>
         <Limit name="Calls" unlimited={budget.calls === undefined}>
-          {budget.calls ?? 'no limit'}
+          {budget.calls?.toLocaleString() ?? 'no limit'}
         </Limit>
         <Limit name="For">{duration(seconds)}</Limit>
         <Limit name="Bytes sent out" unlimited={budget.egress_bytes === undefined}>
-          {budget.egress_bytes ?? 'no limit'}
+          {budget.egress_bytes?.toLocaleString() ?? 'no limit'}
         </Limit>
         <Limit name="Sub-agents" unlimited={false}>
           {depth === 0 || children === 0 ? 'none' : `${children} each, ${depth} deep`}
@@ -34,7 +34,38 @@ export function Limits({ request }: { request: AccessDetail }) {
           rebind === 'attested' && ['New key', 'May be bound to a new, newly attested key of the same agent'],
         ]}
       />
+      {action_digest === null ? null : (
+        <p className="hint">
+          The digest fixes every argument of the one action. Where the lines above do not say which it is, ask the owner
+          before you approve.
+        </p>
+      )}
+      {request.rule?.continuous ? <p className="note">{freshWords(request.rule.continuous)}</p> : null}
     </Card>
+  )
+}
+
+/** What a grant that stays open only while it is proven depends on. */
+export const freshWords = ({ reattest_seconds, outcome_seconds }: Continuous) =>
+  `Stays open only while the workload proves again what it is at least every ${duration(reattest_seconds)}, and each outcome is reported within ${duration(outcome_seconds)}. When either lapses, the next action waits for a person.`
+
+/** The same, in one line, for a list. */
+export function LimitLine({ limits }: { limits: RowLimits }) {
+  const { budget, max_depth: depth, max_children: children, not_before, not_after } = limits
+  const money = Object.entries(budget.cost ?? {}).map(([currency, amount]) => `${amount} ${currency}`)
+  const seconds = Math.round((Date.parse(not_after) - Date.parse(not_before)) / 1000)
+  const rest = [
+    budget.calls === undefined ? 'any number of calls' : `${budget.calls} ${budget.calls === 1 ? 'call' : 'calls'}`,
+    `for ${duration(seconds)}`,
+    ...(depth > 0 && children > 0 ? ['may pass it on'] : []),
+  ]
+  return (
+    <p className="limit-line">
+      <strong>{money.length === 0 ? 'no money' : money.join(' and ')}</strong>
+      {rest.map((text) => (
+        <span key={text}>{text}</span>
+      ))}
+    </p>
   )
 }
 

@@ -4,6 +4,7 @@ import { api } from '../api.ts'
 import { addPasskey } from '../ceremonies.ts'
 import { refresh } from '../live.ts'
 import { go } from '../router.tsx'
+import type { Recovery } from '../types.ts'
 import { Dialog } from '../ui/dialog.tsx'
 import { useSay } from '../ui/say.tsx'
 import { When } from '../ui/time.tsx'
@@ -83,6 +84,21 @@ export function AddPasskeyDialog({ onClose }: { onClose(): void }) {
     <Dialog title="Add a passkey" action="Create passkey" onSubmit={submit} onClose={onClose}>
       <p>Use another device or security key than the one that you have: it is for the day on which that one is lost.</p>
       <p>The new passkey becomes a change of the registry, which is approved as any other.</p>
+    </Dialog>
+  )
+}
+
+/** Whoever knows nothing of a recovery has it retired, before anybody can use it. */
+export function RetireRecoveryDialog({ recovery, onClose }: { recovery: Recovery; onClose(): void }) {
+  const proposed = useProposed()
+  const { id, name, approver_id } = recovery
+  const submit = async () => proposed(await api(`/recoveries/${encodeURIComponent(id)}/retire`, {}))
+  return (
+    <Dialog title="Retire this recovery" action="Propose to retire it" danger onSubmit={submit} onClose={onClose}>
+      <p>
+        It would let <Visible text={`${name} (${approver_id})`} /> enrol a new passkey, in place of all that they have.
+      </p>
+      <p>Once the change is approved its link makes no passkey. Whoever needs it can announce another one.</p>
     </Dialog>
   )
 }

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api } from '../api.ts'
-import type { Me, People, Rule } from '../types.ts'
+import type { Group, Me, People } from '../types.ts'
 import { Failed, Loading } from '../ui/parts.tsx'
 import { When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
@@ -38,7 +38,10 @@ export function PeoplePage({ me }: { me: Me }) {
           ))}
         </ul>
       </section>
-      {open?.kind === 'invite' ? <Invite onClose={close} /> : null}
+      {list.data ? <Groups groups={list.data.groups} /> : null}
+      {open?.kind === 'invite' && list.data ? (
+        <InviteDialog groups={list.data.groups.map(({ id }) => id)} onClose={close} />
+      ) : null}
       {open?.kind === 'add' ? <AddPasskeyDialog onClose={close} /> : null}
       {open?.kind === 'retire' ? <RetireDialog id={open.id} onClose={close} /> : null}
       {open?.kind === 'void' ? <StopDialog stop={open.stop} onClose={close} /> : null}
@@ -46,12 +49,53 @@ export function PeoplePage({ me }: { me: Me }) {
   )
 }
 
-/** The groups that rules name: nobody outside them answers anything. */
-function Invite({ onClose }: { onClose(): void }) {
-  const rules = useQuery({ queryKey: ['rules'], queryFn: () => api<{ items: Rule[] }>('/rules') })
-  if (!rules.data) return null
-  const groups = [...new Set(rules.data.items.map(({ approvers }) => approvers.group))].sort()
-  return <InviteDialog groups={groups} onClose={onClose} />
+/** Who answers for which rules; a group of too few people approves nothing. */
+function Groups({ groups }: { groups: Group[] }) {
+  return (
+    <section className="below">
+      <div className="page-head">
+        <h2>Groups</h2>
+        <p className="hint">Rules ask a group. Who is in it is judged at the moment of the signature.</p>
+      </div>
+      <ul className="table">
+        {groups.map(({ id, members, rules }) => {
+          const starved = rules.filter(({ quorum }) => quorum > members.length)
+          return (
+            <li key={id}>
+              <span className="table-main">
+                <strong>
+                  <Visible text={id} />
+                </strong>
+                {members.length === 0 ? (
+                  'nobody'
+                ) : (
+                  <Visible text={members.map((person) => `${person.name} (${person.id})`).join(', ')} />
+                )}
+              </span>
+              <span className="table-note">
+                {rules.length === 0 ? (
+                  'no rule asks it'
+                ) : (
+                  <>
+                    answers{' '}
+                    <Visible
+                      text={rules.map((rule) => `${rule.id} (${rule.quorum} of ${members.length})`).join(', ')}
+                    />
+                  </>
+                )}
+              </span>
+              {starved.length > 0 ? (
+                <p className="note warn">
+                  Too few people: nothing can be approved under{' '}
+                  <Visible text={starved.map((rule) => rule.id).join(', ')} />.
+                </p>
+              ) : null}
+            </li>
+          )
+        })}
+      </ul>
+    </section>
+  )
 }
 
 function MyPasskeys({ passkeys, onOpen }: { passkeys: People['my_passkeys']; onOpen(open: Open): void }) {

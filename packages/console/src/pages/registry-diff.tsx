@@ -1,6 +1,6 @@
 import type { EntityDiff } from '../types.ts'
 import { Visible } from '../ui/visible.tsx'
-import { Difference } from './evidence.tsx'
+import { Difference, type DiffLine } from './evidence.tsx'
 
 const verbs = { register: 'Register', change: 'Change', retire: 'Retire' }
 
@@ -13,23 +13,33 @@ export function RegistryDiff({ diff }: { diff: EntityDiff[] }) {
           <h3>
             {verbs[verb]} {type} <Visible text={id} />
           </h3>
-          <Difference {...differenceOf(flat(before), flat(after))} />
+          <Difference lines={differenceOf(flat(before), flat(after))} />
         </section>
       ))}
     </div>
   )
 }
 
-function differenceOf(before: Map<string, string>, after: Map<string, string>) {
-  const only = (here: Map<string, string>, there: Map<string, string>) =>
-    [...here].filter(([path, value]) => there.get(path) !== value).map(([path, value]) => `${path}: ${value}`)
-  return { removed: only(before, after), added: only(after, before) }
+/** Place by place, so that what was there stands above what comes instead. */
+function differenceOf(before: Map<string, string>, after: Map<string, string>): DiffLine[] {
+  return [...new Set([...before.keys(), ...after.keys()])].flatMap((path) => {
+    const [then, now] = [before.get(path), after.get(path)]
+    if (then === now) return []
+    return [
+      ...(then === undefined ? [] : [['removed', `${path}: ${then}`] as const]),
+      ...(now === undefined ? [] : [['added', `${path}: ${now}`] as const]),
+    ]
+  })
 }
 
-/** Every leaf by JSON pointer; what is empty is a leaf too, or it would come and go unseen. */
+/**
+ * Every leaf by JSON pointer. A list of words or numbers is one leaf, and so is what is empty, or it would come and go
+ * unseen.
+ */
 function flat(value: unknown, path = '', into = new Map<string, string>()): Map<string, string> {
   if (value === null || value === undefined) return into
-  const members = typeof value === 'object' ? Object.entries(value) : []
+  const isPlainList = Array.isArray(value) && value.every((member) => typeof member !== 'object')
+  const members = typeof value === 'object' && !isPlainList ? Object.entries(value) : []
   if (members.length === 0) into.set(path, JSON.stringify(value))
   for (const [key, member] of members) flat(member, `${path}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`, into)
   return into

@@ -21,7 +21,7 @@ import { Ago, Countdown, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { DenyDialog, StatementDialog } from './answer-dialogs.tsx'
 import { Earlier, Prose, Similar, WhoAsks } from './evidence.tsx'
-import { Limits } from './limits.tsx'
+import { freshWords, Limits } from './limits.tsx'
 import { NarrowEditor } from './narrow-editor.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
 
@@ -104,7 +104,7 @@ function Head({ request }: { request: RequestDetail }) {
         {request.kind === 'registry' ? <span className="badge">Registry change</span> : null}
         {request.kind === 'access' && request.part ? (
           <span className="badge">
-            Part {request.part.number} of {request.part.of}: rules split what was asked
+            Part {request.part.number} of {request.part.of}
           </span>
         ) : null}
         <span className="row-time">
@@ -160,7 +160,8 @@ function Asks({ request }: { request: RequestDetail }) {
           the grant was made. The earlier signatures count for nothing: look again.
         </p>
       ) : null}
-      <Card title="What it asks to do">
+      <Parts request={request} />
+      <Card title={request.parts.length > 1 ? 'What this part asks to do' : 'What it asks to do'}>
         <PermissionLines request={request} />
       </Card>
       <Limits request={request} />
@@ -189,24 +190,56 @@ function PermissionLines({ request: { lines, authority, labels } }: { request: A
   )
 }
 
+/** The whole task where rules split it: nobody answers a part without seeing what else was asked with it. */
+function Parts({ request: { id, parts, part } }: { request: AccessDetail }) {
+  if (part === null || parts.length < 2) return null
+  return (
+    <Card title={`One task in ${part.of} parts`} className="parts">
+      <p className="hint">
+        Different rules hold for what was asked. Each part is answered by itself, and has its own share of the budget.
+      </p>
+      <ol className="table">
+        {parts.map((each) => (
+          <li key={each.id} aria-current={each.id === id ? 'true' : undefined}>
+            <span className="table-main">
+              {each.id === id ? (
+                <strong>Part {each.number}, this one</strong>
+              ) : (
+                <Link to={`/console/requests/${each.id}`}>Part {each.number}</Link>
+              )}
+              <span className="table-note">
+                {each.group === null ? (
+                  'no rule'
+                ) : (
+                  <Visible text={`${each.quorum} of ${each.group}, ${each.signed_by.length} signed`} />
+                )}
+              </span>
+            </span>
+            <StateBadge state={each.state} />
+            <Lines lines={each.lines} />
+          </li>
+        ))}
+      </ol>
+    </Card>
+  )
+}
+
 function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up' }> }) {
-  const { grant, denial } = request
+  const { grant, rule } = request
   return (
     <>
       <Card title="One action, once">
         <Lines lines={request.lines} />
-        <Facts
-          rows={[
-            denial?.reason !== undefined && [
-              'Why it waits',
-              <Visible key="w" text={denial.reason.replaceAll('_', ' ')} />,
-            ],
-          ]}
-        />
-        <p className="hint">Afterwards the task goes on under the same grant.</p>
+        <p className="note">
+          {grant.mode === 'continuous'
+            ? 'It waits because what must stay fresh lapsed, or because a policy wants a person’s word. '
+            : 'It waits because a policy wants a person’s word for it. '}
+          After your yes this action happens once, and the task goes on under the same grant.
+        </p>
       </Card>
-      <Card title="The grant it belongs to">
+      <Card title="The grant it belongs to" aside={<StateBadge state={grant.state} />}>
         <Lines lines={grant.lines} />
+        {rule?.continuous ? <p className="hint">{freshWords(rule.continuous)}</p> : null}
         <Facts rows={[grant.not_after !== null && ['Ends', <When key="e" iso={grant.not_after} />]]} />
       </Card>
     </>

@@ -4,6 +4,7 @@ import type { Rule } from '../types.ts'
 import { Empty, Facts, Failed, Loading, modeWords } from '../ui/parts.tsx'
 import { duration } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
+import { freshWords } from './limits.tsx'
 
 /** Who may approve what, in the order in which it is tried. */
 export function RulesPage() {
@@ -25,7 +26,7 @@ export function RulesPage() {
         </Empty>
       ) : null}
       <ol className="cards">
-        {list.data?.items.map((rule) => (
+        {inOrder(list.data?.items ?? []).map((rule) => (
           <li key={rule.id}>
             <RuleCard rule={rule} />
           </li>
@@ -47,9 +48,14 @@ export function RulesPage() {
   )
 }
 
+/** As they are tried; the one of the registry is tried for nothing else, and stands last. */
+const inOrder = (rules: Rule[]) => rules.toSorted((a, b) => Number(isOfRegistry(a)) - Number(isOfRegistry(b)))
+
+const isOfRegistry = ({ id }: Rule) => id === 'registry'
+
 function RuleCard({ rule }: { rule: Rule }) {
   const { approvers, members } = rule
-  const registry = rule.id === 'registry'
+  const registry = isOfRegistry(rule)
   return (
     <article className="card">
       <div className="card-head">
@@ -79,12 +85,13 @@ function RuleCard({ rule }: { rule: Rule }) {
           !registry && ['Modes', rule.modes.map((mode) => modeWords[mode]).join(', ')],
           !registry && ['Longest', duration(rule.max_window_seconds)],
           !registry && ['Narrowing', rule.narrowing ? 'allowed' : 'not allowed'],
-          rule.continuous !== undefined && [
-            'Stays open while',
-            `it attests again every ${rule.continuous.reattest_seconds} s and reports outcomes within ${rule.continuous.outcome_seconds} s`,
-          ],
         ]}
       />
+      {rule.continuous === undefined ? null : (
+        <p className="hint">
+          {modeWords.continuous}: {freshWords(rule.continuous)}
+        </p>
+      )}
       {members.length < approvers.quorum ? (
         <p className="note warn">
           It takes {approvers.quorum} and there {members.length === 1 ? 'is' : 'are'} {members.length}: nothing that it
@@ -96,12 +103,12 @@ function RuleCard({ rule }: { rule: Rule }) {
 }
 
 const names: Record<string, string> = {
-  agents: 'agents',
-  actions: 'actions',
-  resources: 'resources',
-  labels: 'tools with label',
-  agent_labels: 'agents with label',
-  cost_above: 'costs above',
+  agents: 'by the agent',
+  actions: 'to do',
+  resources: 'on',
+  labels: 'with a tool labelled',
+  agent_labels: 'by an agent labelled',
+  cost_above: 'that may cost more than',
 }
 
 function Matches({ match }: { match: Record<string, unknown> }) {
@@ -109,22 +116,25 @@ function Matches({ match }: { match: Record<string, unknown> }) {
   if (given.length === 0) return 'All requests'
   return (
     <>
-      Requests about{' '}
+      Requests{' '}
       {given.map(([member, value], n) => (
         <span key={member}>
-          {n > 0 ? '; ' : ''}
-          {names[member] ?? member} <Visible text={wordsOf(value)} />
+          {n > 0 ? ', ' : ''}
+          {names[member] ?? member} <Visible text={member === 'cost_above' ? amounts(value) : wordsOf(value)} />
         </span>
       ))}
     </>
   )
 }
 
+const amounts = (value: unknown) =>
+  Object.entries(value as Record<string, string>)
+    .map(([currency, amount]) => `${amount} ${currency}`)
+    .join(' or ')
+
 function wordsOf(value: unknown): string {
   if (Array.isArray(value)) return value.map(wordsOf).join(' or ')
-  if (typeof value === 'object' && value !== null)
-    return Object.entries(value)
-      .map(([key, member]) => `${key} ${wordsOf(member)}`)
-      .join(', ')
-  return String(value)
+  if (typeof value !== 'object' || value === null) return String(value)
+  const { type, id, id_prefix: prefix } = value as Record<string, string | undefined>
+  return `${id === undefined && prefix === undefined ? 'any ' : ''}${type} ${id ?? (prefix === undefined ? '' : `below ${prefix}`)}`
 }

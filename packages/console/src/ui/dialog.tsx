@@ -4,6 +4,8 @@ interface DialogProps {
   title: string
   children: ReactNode
   action: string
+  /** What the button says while it is done. */
+  busyAction?: string
   danger?: boolean
   /** Closes when it resolves, unless with `stay`; what it throws is shown, and the dialog stays. */
   onSubmit(data: FormData): unknown
@@ -11,7 +13,15 @@ interface DialogProps {
 }
 
 /** The browser's own modal dialog: it keeps the focus inside, gives it back, and closes with Escape. */
-export function Dialog({ title, children, action, danger = false, onSubmit, onClose }: DialogProps) {
+export function Dialog({
+  title,
+  children,
+  action,
+  busyAction = action,
+  danger = false,
+  onSubmit,
+  onClose,
+}: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null)
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<string>()
@@ -47,7 +57,7 @@ export function Dialog({ title, children, action, danger = false, onSubmit, onCl
             Back
           </button>
           <button type="submit" className={danger ? 'danger' : 'primary'} disabled={busy}>
-            {action}
+            {busy ? busyAction : action}
           </button>
         </div>
       </form>

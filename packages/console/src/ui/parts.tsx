@@ -36,9 +36,10 @@ export function Lines({ lines, label }: { lines: string[]; label?: string }) {
 
 export type Row = readonly [string, ReactNode] | false | null | undefined
 
-export function Facts({ rows }: { rows: Row[] }) {
+/** `pairs`: two beside each other where there is room. */
+export function Facts({ rows, pairs = false }: { rows: Row[]; pairs?: boolean }) {
   return (
-    <dl className="facts">
+    <dl className={pairs ? 'facts pairs' : 'facts'}>
       {rows.map((row) =>
         row ? (
           <div key={row[0]}>
@@ -145,6 +146,5 @@ export const whyNotWords: Record<string, string> = {
   grant_not_active: 'The grant is over: there is nothing to go on with.',
   grant_unknown: 'The grant is no longer known.',
   approver_is_owner: 'You own this agent; somebody else must answer.',
-  request_not_inspectable:
-    'Not inspectable: it says something that this console cannot explain. It can only be denied.',
+  request_not_inspectable: 'It can only be denied.',
 }

@@ -4,12 +4,16 @@ import { serverNow } from '../api.ts'
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
 
-export function When({ iso }: { iso: string }) {
+/** The time of day where it is today's; else with its date. */
+export function timeText(iso: string): string {
   const time = new Date(iso)
-  const today = time.toDateString() === new Date().toDateString()
+  return time.toDateString() === new Date().toDateString() ? clock.format(time) : day.format(time)
+}
+
+export function When({ iso }: { iso: string }) {
   return (
     <time dateTime={iso} title={iso}>
-      {today ? clock.format(time) : day.format(time)}
+      {timeText(iso)}
     </time>
   )
 }

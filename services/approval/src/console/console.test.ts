@@ -2,13 +2,14 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { requestIdOf } from '@bailiwick/approval-statement'
 import { jcsHash, sha256, signAccessRequest } from '@bailiwick/credentials'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { agentId, agentOf, anAsk, authority, aWorld, otherAgentId, type World } from '../approval.fixture.ts'
+import { agentId, agentOf, anAsk, aRule, authority, aWorld, otherAgentId, type World } from '../approval.fixture.ts'
 import { aPerson, type Person } from '../browser.fixture.ts'
 
 let world: World
 let olga: Person
 beforeAll(async () => {
-  world = await aWorld()
+  const adjusting = { resources: [{ type: 'tool', id: 'invoices/adjust' }] }
+  world = await aWorld({ moreRules: [aRule({ id: 'adjusting', order: 1, match: adjusting })] })
   olga = aPerson(world)
   expect((await olga.enrol()).status).toBe(200)
 })
@@ -55,7 +56,9 @@ describe('what the console reads', () => {
     )
     const ids = (await list()).items.map(({ id }) => id)
     expect(ids.indexOf(wild)).toBeLessThan(ids.indexOf(mild))
-    expect((await list('?q=WILD+one')).items).toMatchObject([{ id: wild, subject: 'wild one' }])
+    expect((await list('?q=WILD+one')).items).toMatchObject([
+      { id: wild, subject: 'wild one', task: 'wild one', limits: { permissions: 1, budget: {}, max_depth: 0 } },
+    ])
     expect((await list(`?agent=${otherAgentId}`)).items).toMatchObject([{ id: other }])
     expect((await list('?q=nothing+of+this+kind')).items).toEqual([])
     await olga.post(`/requests/${mild}/deny`)
@@ -85,6 +88,26 @@ describe('what the console reads', () => {
     expect(items).toMatchObject([{ task: 'again', state: 'active', budget: { calls: 5 }, chain: [] }])
   })
 
+  it('shows with each part of a task what else was asked with it', async () => {
+    const permissions = ['invoices/read', 'invoices/adjust'].map((id) => ({
+      actions: ['tools/call'],
+      resource: { type: 'tool', id },
+    }))
+    await asked({ authority: { ...authority, task: 'split', permissions } })
+    const { items } = await list('?q=split')
+    expect(items).toMatchObject([{ task: 'split' }, { task: 'split' }])
+    const parts = [1, 2].map((number) => ({ number, state: 'pending', group: 'owners', quorum: 1, signed_by: [] }))
+    for (const { id } of items) expect(await detail(id)).toMatchObject({ part: { of: 2 }, parts, earlier: null })
+    const [first, second] = ((await detail(items[0]?.id ?? '')) as { parts: { id: string; lines: string[] }[] }).parts
+    expect([first?.lines, second?.lines]).toEqual([
+      ['May do tools/call on tool invoices/read; any number of times'],
+      ['May do tools/call on tool invoices/adjust; any number of times'],
+    ])
+    await olga.approve(first?.id ?? '')
+    expect(await detail(second?.id ?? '')).toMatchObject({ parts: [{ state: 'approved' }, { state: 'pending' }] })
+    await olga.post(`/requests/${second?.id}/deny`)
+  })
+
   it('renders no statement of what nobody can read, which can be denied all the same (V3)', async () => {
     const values = Array.from({ length: 10 }, (_, n) => `${n}`.repeat(900))
     const where = { '/to': { in: values } }
@@ -94,6 +117,7 @@ describe('what the console reads', () => {
       may_approve: false,
       may_deny: true,
       why_not: 'request_not_inspectable',
+      risk: { level: 'high', reasons: [{ text: 'Says what nobody here can explain' }] },
       unexplained: ['authority: longer than anybody reads'],
     })
     expect(await olga.statement(id)).toMatchObject({ status: 422, body: { code: 'request_not_inspectable' } })
@@ -130,7 +154,9 @@ describe('what the console reads', () => {
     })
     const shown = async () => (await detail(id)).kind === 'step_up'
     for (let n = 0; n < 100 && !(await shown()); n++) await wait(10)
-    expect((await list()).items[0]).toMatchObject({ id, subject: 'tools/call on tool invoices/read' })
+    expect((await list()).items[0]).toMatchObject({
+      ...{ id, subject: 'tools/call on tool invoices/read', task: 'stepping up', limits: null },
+    })
     expect(await detail(id)).toMatchObject({
       kind: 'step_up',
       risk: { level: 'high' },

@@ -74,6 +74,7 @@ function accessDetail(approval: Approval, index: RequestIndex, me: Approver, rec
     authority: authority ?? null,
     labels: authority?.permissions.map((each) => labelsOf(approval.projection.ledger.registry, each) ?? null) ?? [],
     part: ask.item ? { number: ask.item.index + 1, of: ask.item.count } : null,
+    parts: ask.item ? partsOf(approval, ask.item.task) : [],
     reopened: ask.reopened ?? null,
     earlier: orNothing(() => earlierOf(index, ask)) ?? null,
     similar: index
@@ -85,9 +86,32 @@ function accessDetail(approval: Approval, index: RequestIndex, me: Approver, rec
   }
 }
 
+/** All that rules made of one ask, so that nobody answers a part without seeing what else was asked with it. */
+function partsOf(approval: Approval, task: string) {
+  return approval.projection.ledger.requests.ofTask(task).flatMap((record) => {
+    const { id, state, received: ask } = record
+    if (ask?.kind !== 'access' || ask.item === undefined) return []
+    const rule = ruleOf(approval, ask)
+    return [
+      {
+        id,
+        number: ask.item.index + 1,
+        state,
+        lines: linesOf(approval, ask).slice(0, permissionsOf(ask).length),
+        group: rule?.group ?? null,
+        quorum: rule?.quorum ?? null,
+        signed_by: signersOf(approval, record),
+      },
+    ]
+  })
+}
+
+const permissionsOf = (ask: AccessAsk) => orNothing(() => authorityOf(ask.authority))?.permissions ?? []
+
 /** The newest other request of this agent for this task, and what this one asks that it did not. */
 function earlierOf(index: RequestIndex, ask: AccessAsk) {
-  const earlier = index.ofSameTask(ask)[0]
+  // The parts of one ask are asked together, none before another.
+  const earlier = index.ofSameTask(ask).find(({ received }) => !ask.item || taskOf(received) !== ask.item.task)
   if (earlier?.received?.kind !== 'access') return undefined
   const [now, then] = [authorityOf(ask.authority), authorityOf(earlier.received.authority)]
   const [nowLines, thenLines] = [describe(now), describe(then)]
@@ -101,6 +125,8 @@ function earlierOf(index: RequestIndex, ask: AccessAsk) {
     removed: thenLines.filter((line) => !nowLines.includes(line)),
   }
 }
+
+const taskOf = (ask: RequestRecord['received']) => (ask?.kind === 'access' ? ask.item?.task : undefined)
 
 /** What became of a request. */
 function answerOf({ projection }: Approval, { id, state, changedAt, closedBy, approved, received }: RequestRecord) {
@@ -132,6 +158,7 @@ function stepUpDetail(approval: Approval, me: Approver, ask: StepUpAsk, open: bo
     grant: {
       id: ask.grant_id,
       state: tree?.state ?? 'absent',
+      mode: tree?.grant.mode ?? null,
       not_after: tree?.grant.not_after ?? null,
       lines: lines ?? [],
     },

@@ -1,5 +1,5 @@
 import { describe, parseAuthority } from '@bailiwick/authority'
-import type { Approver } from '@bailiwick/contracts'
+import type { Approver, Mode, Rule } from '@bailiwick/contracts'
 import type { RequestRecord } from '@bailiwick/projection'
 import { stepUpLines, stepUpRule, whyNotStepUp } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
@@ -64,8 +64,10 @@ function rowOf(approval: Approval, me: Approver, record: RequestRecord, ask: Ask
     from: ask.kind === 'registry' ? null : agentView(approval, ask.agent),
     proposer: ask.kind === 'registry' ? ask.proposer : null,
     subject: subjectOf(ask),
+    task: taskOf(approval, ask),
     mode: ask.kind === 'access' ? ask.mode : null,
     lines: linesOf(approval, ask),
+    limits: ask.kind === 'access' ? limitsOf(ask) : null,
     risk: riskOf(approval.projection.ledger.registry, ask),
     part: ask.kind === 'access' && ask.item ? { number: ask.item.index + 1, of: ask.item.count } : null,
     reopened: ask.kind === 'access' ? (ask.reopened ?? null) : null,
@@ -84,6 +86,21 @@ export function subjectOf(ask: Ask): string {
   if (ask.kind === 'step_up') return `${ask.action.name} on ${ask.action.resource.type} ${ask.action.resource.id}`
   const parsed = parseAuthority(ask.authority)
   return parsed.ok ? parsed.authority.task : 'a task that nobody here can explain'
+}
+
+/** Under what it is shown together with what else came of one task: a step-up with the grant that it belongs to. */
+function taskOf({ projection }: Approval, ask: Ask): string | null {
+  if (ask.kind === 'access') return subjectOf(ask)
+  if (ask.kind === 'registry') return null
+  return projection.ledger.grants.trees.get(ask.grant_id)?.grant.authority.task ?? null
+}
+
+/** How many of its lines are permissions, and what bounds all of them together. */
+function limitsOf({ authority, not_before, not_after }: AccessAsk) {
+  const parsed = parseAuthority(authority)
+  if (!parsed.ok) return null
+  const { permissions, budget, max_depth, max_children } = parsed.authority
+  return { permissions: permissions.length, budget, max_depth, max_children, not_before, not_after }
 }
 
 function changeLines({ entities }: RegistryAsk): string[] {
@@ -106,18 +123,34 @@ export interface RuleView {
   group: string | null
   quorum: number
   narrowing: boolean
+  /** What must stay fresh, where it is asked for as long as that holds. */
+  continuous: Rule['continuous'] | null
 }
 
 /** The rule that this is answered by now; undefined: nobody can approve it. */
 export function ruleOf(approval: Approval, ask: Ask): RuleView | undefined {
   if (ask.kind === 'registry') {
     const { group, quorum } = registryRule(approval)
-    return { id: group === undefined ? null : 'registry', group: group ?? null, quorum, narrowing: false }
+    return {
+      id: group === undefined ? null : 'registry',
+      group: group ?? null,
+      quorum,
+      narrowing: false,
+      continuous: null,
+    }
   }
   const rule =
     ask.kind === 'step_up' ? orNothing(() => stepUpRule(approval, ask)) : orNothing(() => ruleOfAsk(approval, ask))
-  const narrowing = ask.kind === 'access' && rule?.narrowing === true
-  return rule && { id: rule.id, group: rule.approvers.group, quorum: rule.approvers.quorum, narrowing }
+  if (rule === undefined) return undefined
+  const { group, quorum } = rule.approvers
+  const narrowing = ask.kind === 'access' && rule.narrowing
+  const continuous = (modeOf(approval, ask) === 'continuous' && rule.continuous) || null
+  return { id: rule.id, group, quorum, narrowing, continuous }
+}
+
+/** The mode that is asked for, or of the grant that a step-up belongs to. */
+function modeOf({ projection }: Approval, ask: AccessAsk | StepUpAsk): Mode | undefined {
+  return ask.kind === 'access' ? ask.mode : projection.ledger.grants.trees.get(ask.grant_id)?.grant.mode
 }
 
 const ruleOfAsk = (approval: Approval, ask: AccessAsk) => ruleFor(approval, ask.agent, authorityOf(ask.authority))

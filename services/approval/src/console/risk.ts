@@ -1,6 +1,7 @@
 import { type Authority, type Permission, parseAuthority } from '@bailiwick/authority'
 import type { ToolServer } from '@bailiwick/contracts'
 import type { RegistryState } from '@bailiwick/projection'
+import { unexplained } from '../inspect.ts'
 import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
 
 export type RiskLevel = 'high' | 'medium' | 'low'
@@ -22,7 +23,7 @@ const governing: readonly string[] = ['approver', 'rule', 'policy-set', 'service
 /** How much an ask could do, by what is declared alone: a help to order the inbox, never a reason to approve. */
 export function riskOf(registry: RegistryState, ask: AccessAsk | RegistryAsk | StepUpAsk): Risk {
   if (ask.kind === 'access') return rated(accessReasons(registry, ask))
-  if (ask.kind === 'step_up') return rated([{ level: 'high', text: 'The task waits: a policy wants a person’s word' }])
+  if (ask.kind === 'step_up') return rated([{ level: 'high', text: 'The task waits for a person’s word' }])
   const govern = ask.entities.some(({ type }) => governing.includes(type))
   return rated([
     ...when(govern, 'high', 'Changes who may approve, or by which rules'),
@@ -39,7 +40,7 @@ function rated(reasons: Reason[]): Risk {
 
 function accessReasons(registry: RegistryState, ask: AccessAsk): Reason[] {
   const parsed = parseAuthority(ask.authority)
-  if (!parsed.ok) return [{ level: 'high', text: 'Says what nobody here can explain' }]
+  if (!parsed.ok || unexplained(ask).length > 0) return [{ level: 'high', text: 'Says what nobody here can explain' }]
   const { authority } = parsed
   const labels = new Set(authority.permissions.flatMap((permission) => labelsOf(registry, permission) ?? []))
   return [...labelReasons(labels), ...strangers(registry, authority), ...limitReasons(authority, ask)]

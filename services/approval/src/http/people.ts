@@ -16,6 +16,7 @@ const passkeySchema = z.strictObject({
   response: z.record(z.string(), z.unknown()),
 })
 const paramsSchema = z.object({ id: base64urlSchema.max(1400) })
+const recoverySchema = z.object({ id: nameSchema })
 const emptySchema = z.strictObject({})
 
 /** `/console/api/…` for whoever is signed in: people and their passkeys. Each answer that changes something is a request. */
@@ -36,5 +37,10 @@ export function peopleRoutes(http: HttpServer, origins: readonly string[], peopl
   )
   http.post(`${path}/:id/retire`, { onRequest, schema: { params: paramsSchema, body: emptySchema } }, async (request) =>
     people.retirePasskey(me(request), request.params.id),
+  )
+  http.post(
+    '/console/api/recoveries/:id/retire',
+    { onRequest, schema: { params: recoverySchema, body: emptySchema } },
+    async (request) => people.retireRecovery(me(request), request.params.id),
   )
 }

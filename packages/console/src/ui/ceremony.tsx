@@ -1,0 +1,50 @@
+import { type FormEvent, type ReactNode, useState } from 'react'
+import { problemText } from './dialog.tsx'
+import { Visible } from './visible.tsx'
+
+interface CeremonyProps {
+  title: string
+  action: string
+  /** What it says, and asks for, before the button. */
+  children: ReactNode
+  /** Other ways on, below the button. */
+  after?: ReactNode
+  /** What it throws is shown, and the form stays. */
+  onSubmit(data: FormData): Promise<void>
+}
+
+/** A form of which the answer is a passkey's: to enrol, to join, to recover, to sign in. */
+export function Ceremony({ title, action, children, after, onSubmit }: CeremonyProps) {
+  const [busy, setBusy] = useState(false)
+  const [problem, setProblem] = useState<string>()
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const data = new FormData(event.currentTarget)
+    setBusy(true)
+    setProblem(undefined)
+    try {
+      await onSubmit(data)
+    } catch (error) {
+      setProblem(problemText(error))
+    } finally {
+      setBusy(false)
+    }
+  }
+  return (
+    <form onSubmit={submit} aria-busy={busy}>
+      <h1>
+        <Visible text={title} />
+      </h1>
+      {children}
+      {problem === undefined ? null : (
+        <p className="note bad" role="alert">
+          <Visible text={problem} />
+        </p>
+      )}
+      <button type="submit" className="primary wide" disabled={busy}>
+        {busy ? 'Waiting for your passkey …' : action}
+      </button>
+      {after}
+    </form>
+  )
+}

@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { denialOf } from '@bailiwick/agent'
+import type { Rule } from '@bailiwick/contracts'
+import { actionDigest } from '@bailiwick/credentials'
+import { initialise, readPolicyFiles } from '@bailiwick/installation'
+import { sample, sampleAuthority, sampleEntities } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { freePort, type System, startSystem } from '@bailiwick/testkit'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
+import { aPerson, enrolFirst, launch, noBrowser, type Person } from './browser.ts'
+
+const tool = (name: string) => ({ type: 'tool', id: `${sample.toolServer}/${name}` })
+const fresh = { reattest_seconds: 600, outcome_seconds: 60 }
+const reading = { ...sampleAuthority, permissions: [sampleAuthority.permissions[0]], budget: { calls: 30 } }
+
+/** Adjusting wants a person's word each time; deleting has a rule of its own; reading may stay open while it is proven. */
+function prepared(data: string, port: number, invoicesPort: number): void {
+  const entities = sampleEntities(data, `http://localhost:${invoicesPort}`)
+  const tasks = entities.find(({ value }) => value.id === 'tasks')?.value as Rule
+  initialise({
+    data,
+    publicUrl: `http://localhost:${port}`,
+    singleOperator: true,
+    now: Date.now(),
+    randomBytes,
+    policies: new Map([
+      ...readPolicyFiles(join(import.meta.dirname, '../../policies')),
+      [
+        'asks.cedar',
+        Buffer.from(
+          '@id("asks") @step_up("money moves") forbid (principal is agent, action == Action::"tools/call", resource is tool) when { resource.labels.contains("writes") };',
+        ),
+      ],
+    ]),
+    entities: [
+      ...entities.filter(({ value }) => value.id !== 'tasks'),
+      { type: 'rule', value: { ...tasks, modes: ['window', 'continuous'], continuous: fresh } },
+      { type: 'rule', value: { ...tasks, id: 'deleting', order: 1, match: { resources: [tool('delete')] } } },
+    ],
+  })
+}
+
+let data: string
+let system: System
+let invoices: InvoicesApi
+let browser: Browser
+let olivia: Person
+
+describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium', () => {
+  beforeAll(async () => {
+    data = mkdtempSync(join(tmpdir(), 'bailiwick-asks-'))
+    const [port, invoicesPort] = [await freePort(), await freePort()]
+    prepared(data, port, invoicesPort)
+    system = await startSystem({ data, port, invoicesPort })
+    invoices = await startInvoicesApi(system)
+    browser = await launch()
+    olivia = await aPerson(browser)
+    await enrolFirst(olivia, system)
+  }, 60_000)
+  afterAll(async () => {
+    await browser.close()
+    await invoices[Symbol.asyncDispose]()
+    await system[Symbol.asyncDispose]()
+    rmSync(data, { recursive: true, force: true })
+  })
+
+  const open = async (requestId: string) => {
+    await olivia.page.goto(`${system.url}/console/requests/${requestId}`)
+    await olivia.page.locator('article.request').waitFor()
+  }
+  const sign = async () => {
+    await olivia.press('Sign with passkey')
+    await olivia.page.getByText('Approved.', { exact: true }).waitFor()
+  }
+
+  it('says in words what must stay fresh, before and as it is signed, and signs exactly that (V3)', async () => {
+    const agent = sampleAgent(system.host, 'forecaster')
+    const { requestId } = await agent.request({ authority: reading, mode: 'continuous', expiresInSeconds: 3600 })
+    const { page } = olivia
+    await open(requestId)
+    const words =
+      'Stays open only while the workload proves again what it is at least every 10 min, and each outcome is reported within 1 min.'
+    await page.locator('article.request').getByText(words).waitFor()
+    await olivia.press('Approve as asked…')
+    await page.getByRole('dialog').getByText(words).waitFor()
+    await sign()
+    const { requests } = system.services.policyDecision.pdp.projection.ledger.requests
+    await expect.poll(() => requests.get(requestId)?.approved?.statement).toMatchObject({ continuous: fresh })
+    await page.goto(`${system.url}/console/rules`)
+    await page.locator('.card', { hasText: 'tasks' }).getByText(words).waitFor()
+  }, 60_000)
+
+  it('shows the parts that rules split a task into as one task, each answered by itself', async () => {
+    const agent = sampleAgent(system.host, 'forecaster')
+    const [read, adjust] = sampleAuthority.permissions
+    const remove = { actions: ['tools/call'], resource: tool('delete'), max_uses: 2 }
+    const authority = { ...sampleAuthority, task: 'tidy up', permissions: [read, adjust, remove] }
+    const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 3600 })
+    const { page } = olivia
+    await page.goto(`${system.url}/console/inbox`)
+    const group = page.locator('.group', { hasText: '2 requests for tidy up' })
+    await group.getByText('Part 1 of 2').waitFor()
+    await group.getByText('Part 2 of 2').waitFor()
+    const deleting = group.locator('article[data-request]', { hasText: 'invoices/delete' })
+    await deleting.getByRole('link', { name: 'tidy up' }).click()
+    const whole = page.locator('.parts')
+    await whole.getByRole('heading', { name: 'One task in 2 parts' }).waitFor()
+    // What else was asked stands beside it, and is not what this signature is about.
+    await whole.locator('.table > li', { hasText: 'invoices/adjust' }).waitFor()
+    await olivia.press('Approve as asked…')
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('May do tools/call on tool invoices/delete; at most 2 times').waitFor()
+    expect(await dialog.getByText('invoices/adjust').count()).toBe(0)
+    await sign()
+    expect((await agent.status(requestId)).status).toBe('pending')
+
+    await page.getByRole('link', { name: 'tidy up' }).click()
+    await whole.locator('.table > li', { hasText: 'invoices/delete' }).getByText('Approved').waitFor()
+    await olivia.press('Deny…')
+    await olivia.press('Deny it')
+    await page.getByText('Denied.', { exact: true }).waitFor()
+    await expect.poll(async () => (await agent.status(requestId)).status).toBe('partial')
+  }, 60_000)
+
+  it('an action that waits goes on after a person’s word, once, under the same grant (V10)', async () => {
+    const agent = sampleAgent(system.host, 'reconciler')
+    const { page } = olivia
+    const task = await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 3600 })
+    await open(task.requestId)
+    await olivia.press('Approve as asked…')
+    await sign()
+    const { grantId = '' } = await agent.waitForDecision(task.requestId)
+
+    const properties = { invoice: 'INV-3', amount: '120.00', currency: 'EUR' }
+    const action = { action: 'tools/call', resource: tool('adjust') }
+    const adjust = () =>
+      agent.fetch(`${invoices.url}/adjust`, { method: 'POST' }, { grant: { grantId }, ...action, properties })
+    const answering = await denialOf(await adjust(), action)
+    if (answering === undefined) throw new Error('the action did not wait for anybody')
+    expect(answering.reason).toBe('step_up_required')
+    const asked = await agent.request({
+      authority: sampleAuthority,
+      mode: 'per_action',
+      expiresInSeconds: 600,
+      actionDigest: actionDigest({ name: action.action, resource: action.resource, properties }),
+      grantId,
+      answering,
+    })
+
+    await page.locator('article.row', { hasText: 'Step-up' }).waitFor() // nothing was pressed
+    await page.getByText('The task waits for a person’s word').waitFor()
+    await page.getByRole('link', { name: `tools/call on tool ${action.resource.id}` }).click()
+    await page.getByText('It waits because a policy wants a person’s word for it.').waitFor()
+    await page.getByRole('heading', { name: 'The grant it belongs to' }).waitFor()
+    await olivia.press('Approve as asked…')
+    await page.getByRole('dialog').getByText('/amount: "120.00"').waitFor()
+    await page.getByRole('dialog').getByText(grantId).waitFor()
+    await sign()
+
+    expect(await agent.waitForDecision(asked.requestId)).toMatchObject({ status: 'approved', grantId })
+    // As soon as the decision point has read of it, too.
+    await expect.poll(async () => (await adjust()).status, { timeout: 10_000 }).toBe(200)
+    expect(invoices.ledger.effects.adjust).toBe(1)
+    expect((await denialOf(await adjust(), action))?.reason).toBe('step_up_required')
+    expect(invoices.ledger.effects.adjust).toBe(1)
+    await page.goto(`${system.url}/console/grants`)
+    await page
+      .locator(`article[data-grant="${grantId}"]`)
+      .getByText(/^120(\.00)? of 2000\.00$/)
+      .waitFor()
+  }, 60_000)
+})
