@@ -119,7 +119,8 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     await sign()
     expect((await agent.status(requestId)).status).toBe('pending')
 
-    await page.getByRole('link', { name: 'tidy up' }).click()
+    const other = page.locator('article[data-request]', { hasText: 'invoices/adjust' })
+    await other.getByRole('link', { name: 'tidy up' }).click()
     await whole.locator('.table > li', { hasText: 'invoices/delete' }).getByText('Approved').waitFor()
     await olivia.press('Deny…')
     await olivia.press('Deny it')
