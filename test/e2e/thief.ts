@@ -77,7 +77,8 @@ export class Thief {
       data: {
         credential_id: claims.jti,
         grant_id: claims.grant.id,
-        agent: claims.sub,
+        agent: claims.act?.sub ?? claims.sub,
+        ...(claims.grant.delegation === undefined ? {} : { delegation_id: claims.grant.delegation }),
         jkt: claims.cnf.jkt,
         audience: [claims.aud].flat(),
         issued_at: new Date(claims.iat * 1000).toISOString(),

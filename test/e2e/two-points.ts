@@ -4,7 +4,7 @@ import { logger } from '@bailiwick/service-kit'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { adjust, type CallAnswer, type CallAsk, Point } from './agent-side.ts'
 import { type Granted, granted } from './granted.ts'
-import type { World } from './world.ts'
+import type { World, WorldOptions } from './world.ts'
 
 const [, { where, cost, actions, resource }] = sampleAuthority.permissions
 
@@ -49,12 +49,16 @@ export interface TwoPoints extends AsyncDisposable {
   folded(): { version: number; calls: bigint }[]
 }
 
-export async function twoPoints(url: string, calls: number): Promise<TwoPoints> {
+export async function twoPoints(
+  url: string,
+  calls: number,
+  { authority = callsOnly(calls), ...more }: WorldOptions & { authority?: object } = {},
+): Promise<TwoPoints> {
   await using opened = new AsyncDisposableStack()
   const options = { url, namespace: randomUUID(), logger: logger({ service: 'two-points', level: 'silent' }) }
   const one = opened.use(await redisGrantStore(options))
   const two = opened.use(await redisGrantStore(options))
-  const system = opened.use(await granted({ grantStore: () => one }, { authority: callsOnly(calls) }))
+  const system = opened.use(await granted({ ...more, grantStore: () => one }, { authority }))
   const { world, credential, grant } = system
   const second = await world.startPdp(undefined, two)
   const points = [new RecordingPoint(world), new RecordingPoint(world, second.http)] as const

@@ -2,8 +2,10 @@ import type { SigningKey } from '@bailiwick/credentials'
 import { type AccessAsk, type AccessTask, accessRequests } from './access-requests.ts'
 import { completeGrant } from './complete-grant.ts'
 import { type Credential, credentials, type GrantName } from './credentials.ts'
+import { type DelegationAsk, delegate, type SignedDelegation } from './delegate.ts'
 import type { Endpoints } from './endpoints.ts'
 import { Http } from './http.ts'
+import { revokeDelegation } from './revoke-delegation.ts'
 import { requestEvent, type SignedRequest, signRequest } from './sign-request.ts'
 import { type SignedCall, signedFetch } from './signed-fetch.ts'
 
@@ -45,8 +47,18 @@ export interface Agent {
   waitForDecision(requestId: string, options?: { signal?: AbortSignal }): Promise<AccessTask>
   cancel(requestId: string): Promise<void>
   /**
+   * Passes on a part of what it may do to a sub-agent, which redeems it with its own key: `credential({ delegation })`. Throws
+   * `delegation_invalid` for more than it has, and what `credential` throws.
+   */
+  delegate(ask: DelegationAsk): Promise<SignedDelegation>
+  /**
+   * Ends a delegation, and what was passed on under it: one that this agent signed, one above which it stands, or its own.
+   * By its id, or as it was signed where nobody may have redeemed it yet. Throws `grant_unknown` for what is not this key's.
+   */
+  revokeDelegation(delegation: string): Promise<void>
+  /**
    * Says that the task is done, while it is still the agent's to say: once it resolves, the grant and whatever was minted or
-   * passed on under it are dead. May be repeated. Throws `grant_unknown` for what is not this key's.
+   * passed on under it are dead; of a sub-agent, its delegation. May be repeated. Throws `grant_unknown` for what is not this key's.
    */
   complete(grant: GrantName): Promise<void>
   /**
@@ -83,8 +95,12 @@ export function createAgent(options: AgentOptions): Agent {
     status: (requestId) => asks.status(requestId),
     waitForDecision: (requestId, { signal } = {}) => asks.waitForDecision(requestId, signal),
     cancel: (requestId) => asks.cancel(requestId),
+    delegate: (ask) => delegate({ ...signing, credential }, ask),
+    revokeDelegation: (delegation) => revokeDelegation({ http, issuer: endpoints.issuer }, delegation),
     async complete(grant) {
-      await completeGrant({ http, issuer: endpoints.issuer }, grant)
+      const at = { http, issuer: endpoints.issuer }
+      if ('delegation' in grant) await revokeDelegation(at, grant.delegation)
+      else await completeGrant(at, 'grantId' in grant ? grant.grantId : grant.requestId)
       credential.drop(grant)
     },
     credential: (grant, { wait } = {}) => credential.get(grant, wait),

@@ -5,8 +5,11 @@ import type { Endpoints } from './endpoints.ts'
 import { failure, type Http, type ServiceAnswer } from './http.ts'
 import { pause, pauses } from './pause.ts'
 
-/** Which grant, by its own id or by the request that it came from; `resource` narrows the credential to one API (RFC 8707). */
-export type GrantName = ({ grantId: string } | { requestId: string }) & { resource?: string }
+/**
+ * Under what: a grant, by its own id or by the request that it came from, or a delegation that another agent signed for this one;
+ * `resource` narrows the credential to one API (RFC 8707).
+ */
+export type GrantName = ({ grantId: string } | { requestId: string } | { delegation: string }) & { resource?: string }
 
 /** A credential that is bound to the agent's key: worth nothing without it, and never to be sent as Bearer (V11). */
 export interface Credential {
@@ -89,9 +92,8 @@ export function credentials({ id, key, http, endpoints, now, random }: Credentia
     return asked
   }
 
-  /** `client_credentials` with RFC 9396, private_key_jwt (RFC 7523 §2.2) and DPoP (RFC 9449 §5). */
-  async function askForToken({ resource, ...grant }: GrantName): Promise<Credential & { renewAt: number }> {
-    const details = 'grantId' in grant ? { grant_id: grant.grantId } : { request_id: grant.requestId }
+  /** With private_key_jwt (RFC 7523 §2.2) and DPoP (RFC 9449 §5). */
+  async function askForToken(grant: GrantName): Promise<Credential & { renewAt: number }> {
     const askedAt = now()
     const answer = await http.ask(
       new URL(endpoints.token),
@@ -100,17 +102,15 @@ export function credentials({ id, key, http, endpoints, now, random }: Credentia
         headers: { accept: 'application/json', dpop: proof },
         // Sets the media type by itself. Made for each try: an assertion counts once.
         body: new URLSearchParams({
-          grant_type: 'client_credentials',
+          ...wanted(grant),
           client_id: id,
           client_assertion_type: assertionType,
           client_assertion: assertion(),
-          authorization_details: JSON.stringify([{ type: 'bailiwick_grant', ...details }]),
-          ...(resource === undefined ? {} : { resource }),
         }),
       }),
       ({ status, body }) => status === 400 && oauthErrorOf(body) === 'use_dpop_nonce',
     )
-    if (answer.status !== 200) throw tokenFailure(answer)
+    if (answer.status !== 200) throw tokenFailure(answer, 'delegation' in grant)
     const token = tokenSchema.safeParse(answer.body)
     if (!token.success) throw new ServiceError('answer_malformed', 'no DPoP-bound token')
     const { access_token, expires_in, authorization_details = [] } = token.data
@@ -157,7 +157,10 @@ export function credentials({ id, key, http, endpoints, now, random }: Credentia
 /** What passes by itself. */
 const waitable: ReadonlySet<ErrorCode> = new Set(['access_request_pending', 'service_unready', 'service_unreachable'])
 
-const idOf = (grant: GrantName): string => ('grantId' in grant ? grant.grantId : grant.requestId)
+const idOf = (grant: GrantName): string => {
+  if ('delegation' in grant) return grant.delegation
+  return 'grantId' in grant ? grant.grantId : grant.requestId
+}
 const nameOf = (grant: GrantName): string => JSON.stringify([idOf(grant), grant.resource ?? null])
 
 function oauthErrorOf(body: unknown): string | undefined {
@@ -165,8 +168,25 @@ function oauthErrorOf(body: unknown): string | undefined {
   return parsed.success ? parsed.data.error : undefined
 }
 
-function tokenFailure(answer: ServiceAnswer): ServiceError {
+/** `client_credentials` with RFC 9396, or the exchange of a delegation (RFC 8693 §2.1). */
+function wanted({ resource, ...grant }: GrantName): Record<string, string> {
+  const target = resource === undefined ? {} : { resource }
+  if ('delegation' in grant)
+    return {
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      subject_token: grant.delegation,
+      subject_token_type: 'urn:ietf:params:oauth:token-type:jwt',
+      ...target,
+    }
+  const details = 'grantId' in grant ? { grant_id: grant.grantId } : { request_id: grant.requestId }
+  const authorization_details = JSON.stringify([{ type: 'bailiwick_grant', ...details }])
+  return { grant_type: 'client_credentials', authorization_details, ...target }
+}
+
+/** Of an exchange `invalid_request` says that the delegation itself is not good (RFC 8693 §2.2.2). */
+function tokenFailure(answer: ServiceAnswer, exchange: boolean): ServiceError {
   const error = oauthErrorOf(answer.body)
+  if (exchange && error === 'invalid_request') return new ServiceError('delegation_invalid')
   const code = error === undefined ? undefined : oauthErrors[error]
   return code === undefined ? failure(answer) : new ServiceError(code)
 }

@@ -1,5 +1,5 @@
 import type { RevocationKind } from '@bailiwick/contracts'
-import { lineageOf, RevocationState, type Tree } from '@bailiwick/projection'
+import { chainOf, type Lineage, lineageOf, RevocationState, type Tree } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
 
@@ -68,11 +68,17 @@ export function casualtiesOf(issuer: Issuer, { kind, target }: Target): Casualti
     const whole = supposed.kills(lineage) !== undefined
     const { id: grant_id, agent, not_after } = grant
     if (whole) found.grants.push({ grant_id, agent, task: grant.authority.task, not_after })
-    for (const [id, { expires_at }] of tree.credentials)
-      if (Date.parse(expires_at) > now && !revocations.find('credential', id))
-        if (whole || supposed.find('credential', id)) found.credentials++
-    for (const id of tree.delegations.keys())
-      if (!revocations.find('delegation', id) && (whole || supposed.find('delegation', id))) found.delegations++
+    // What a chain that does not hold still has is nothing.
+    const lineageUnder = (delegationId: string | undefined, credential?: string) => {
+      const chain = chainOf(tree, delegationId, issuer.trust.installation)
+      return chain.ok
+        ? lineageOf(grant, approvers, { holders: chain.holders, ...(credential && { credential }) })
+        : undefined
+    }
+    const ends = (below: Lineage | undefined) => below && !revocations.kills(below) && supposed.kills(below)
+    for (const [id, { expires_at, delegation_id }] of tree.credentials)
+      if (Date.parse(expires_at) > now && ends(lineageUnder(delegation_id, id))) found.credentials++
+    for (const id of tree.delegations.keys()) if (ends(lineageUnder(id))) found.delegations++
   }
   return found
 }

@@ -9,6 +9,7 @@ import type { Issuer } from './context.ts'
 import { dpopNonces } from './dpop-nonces.ts'
 import { certifyGenesis, publishGenesis } from './genesis.ts'
 import { completionRoute } from './http/completion.ts'
+import { delegationRevocationRoute } from './http/delegation-revocation.ts'
 import { joinTokenRoutes } from './http/join-tokens.ts'
 import { metadataRoutes } from './http/metadata.ts'
 import { recoveryRoutes } from './http/recoveries.ts'
@@ -69,6 +70,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   }
   tokenRoute(http, endpoint)
   completionRoute(http, endpoint)
+  delegationRevocationRoute(http, endpoint)
   metadataRoutes(http, issuer, tokenUrl)
   revocationRoutes(operator, issuer)
   recoveryRoutes(operator, issuer)

@@ -1,0 +1,122 @@
+import { narrows, parseAuthority } from '@bailiwick/authority'
+import { parseStrictJson } from '@bailiwick/contracts'
+import {
+  type Delegation,
+  delegationId,
+  encodeBase64url,
+  type PublicJwk,
+  parsePublicJwk,
+  type SigningKey,
+  signDelegation,
+  thumbprint,
+} from '@bailiwick/credentials'
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import { z } from 'zod'
+import type { Credential, Credentials, GrantName } from './credentials.ts'
+
+/** What an agent passes on, of a grant that it has or of a delegation that it redeemed. */
+export interface DelegationAsk {
+  of: GrantName
+  /** The sub-agent's instance: `<agent id>/<instance>`. */
+  to: string
+  /** The key that it will act with: its thumbprint (RFC 7638), or the public key itself. */
+  key: string | PublicJwk
+  /** A `bailiwick_task` that narrows what is passed on: the same task, nothing that it does not have, budgets within its own. */
+  authority: unknown
+  /** ms since the epoch; never after the end of what is passed on. */
+  expiresAt: number
+  /** The APIs that credentials under it may be for; without it, those that it is passed on with. */
+  resources?: readonly [string, ...string[]]
+}
+
+/** A delegation, for its sub-agent to redeem: of no use to whoever lacks its key. */
+export interface SignedDelegation {
+  /** `dlg_…`, by which it is revoked. */
+  id: string
+  delegation: string
+}
+
+interface Delegating {
+  id: string
+  key: SigningKey<'agent'>
+  installation: string
+  credential: Pick<Credentials, 'get'>
+  now: () => number
+  random: (n: number) => Uint8Array
+}
+
+const claimsSchema = z.object({
+  grant: z.object({
+    id: z.string(),
+    statement_hash: z.string(),
+    as_of: z.int(),
+    delegation: z.string().startsWith('dlg_').optional(),
+  }),
+})
+
+/**
+ * Passes on a part of what this agent may do (DESIGN §7.3), signed with its own key: nobody is asked, since nobody gets more than was
+ * approved. The issuer and every decision point judge it again. Throws `delegation_invalid` for what they would refuse,
+ * `request_malformed` for what no delegation can say, a life over 8 h among it.
+ */
+export async function delegate(delegating: Delegating, ask: DelegationAsk): Promise<SignedDelegation> {
+  const { id, key, installation, now, random } = delegating
+  const own = await delegating.credential.get(ask.of)
+  const { grant } = claimsOf(own)
+  const iat = Math.floor(now() / 1000)
+  const delegation = signed(
+    {
+      iss: id,
+      sub: ask.to,
+      aud: installation,
+      iat,
+      exp: Math.floor(ask.expiresAt / 1000),
+      jti: encodeBase64url(random(16)),
+      cnf: { jkt: thumbprintOf(ask.key) },
+      grant: grant.id,
+      as_of: grant.as_of,
+      parent_hash: grant.delegation?.slice('dlg_'.length) ?? grant.statement_hash,
+      authorization_details: [{ ...narrowed(ask.authority, own.authorizationDetails) }],
+      ...(ask.resources === undefined ? {} : { resources: [...ask.resources] }),
+    },
+    key,
+  )
+  return { id: delegationId(delegation) ?? '', delegation }
+}
+
+function signed(claims: Delegation, key: SigningKey<'agent'>): string {
+  try {
+    return signDelegation(claims, key)
+  } catch (error) {
+    if (errorCode(error) !== 'invariant_broken') throw error
+    throw new ServiceError('request_malformed', 'to, key, expiresAt or resources', { cause: error })
+  }
+}
+
+function narrowed(authority: unknown, [details]: readonly unknown[]) {
+  const child = parseAuthority(authority)
+  if (!child.ok) throw new ServiceError(child.code, child.detail)
+  const parent = parseAuthority(details)
+  if (!parent.ok) throw new ServiceError('answer_malformed', 'the credential says no authority')
+  const narrowing = narrows(child.authority, parent.authority)
+  if (!narrowing.narrower) throw new ServiceError('delegation_invalid', `${narrowing.path}: ${narrowing.why}`)
+  if (parent.authority.max_depth === 0 || parent.authority.max_children === 0)
+    throw new ServiceError('delegation_invalid', 'what is passed on may not be passed on')
+  return child.authority
+}
+
+function thumbprintOf(key: string | PublicJwk): string {
+  if (typeof key === 'string') return key
+  const jwk = parsePublicJwk(key)
+  if (jwk === undefined) throw new ServiceError('request_malformed', 'key: not a public key')
+  return thumbprint(jwk)
+}
+
+/** Our own credential, from the issuer: read, not judged. */
+function claimsOf({ token }: Credential): z.infer<typeof claimsSchema> {
+  try {
+    return claimsSchema.parse(parseStrictJson(Buffer.from(token.split('.')[1] ?? '', 'base64url')))
+  } catch {
+    throw new ServiceError('answer_malformed', 'the credential says no grant')
+  }
+}

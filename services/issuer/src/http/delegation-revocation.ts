@@ -1,0 +1,34 @@
+import { compactJwsSchema, delegationIdSchema } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import type { HttpServer } from '@bailiwick/service-kit'
+import { z } from 'zod'
+import { countProof, readProof } from '../call-proof.ts'
+import type { OAuthEndpoint } from '../client-call.ts'
+import { ownDelegation, revokeDelegation } from '../revoke-delegation.ts'
+
+const paramsSchema = z.object({ id: delegationIdSchema })
+const bodySchema = z.strictObject({ delegation: compactJwsSchema.optional() })
+
+/**
+ * `POST /oauth/delegations/{id}/revoke`: an agent ends what it passed on, what was passed on below it, or what it has itself, with a DPoP
+ * proof of this very call. The answer means: durable, and it counts (V7).
+ */
+export function delegationRevocationRoute(http: HttpServer, endpoint: OAuthEndpoint): void {
+  const { issuer, nonces } = endpoint
+  const schema = { params: paramsSchema, body: bodySchema }
+  http.post('/oauth/delegations/:id/revoke', { schema }, async (request, reply) => {
+    reply.header('cache-control', 'no-store').header('dpop-nonce', nonces.current())
+    const { id } = request.params
+    const { dpop } = request.headers
+    const url = `${issuer.issuerUrl}/oauth/delegations/${id}/revoke`
+    const read = readProof(endpoint, url, typeof dpop === 'string' ? dpop : dpop?.join(','))
+    if (!read.ok) {
+      reply.header('www-authenticate', `DPoP error="${read.error}", algs="ES256 EdDSA"`)
+      throw new ServiceError('caller_unauthenticated', read.why)
+    }
+    const own = ownDelegation(issuer, { id, signed: request.body.delegation }, read.proof)
+    if (!countProof(endpoint, read.proof)) throw new ServiceError('token_replayed', 'the DPoP proof was used before')
+    const revoked_sequence = await revokeDelegation(issuer, own)
+    return { delegation_id: id, revoked_sequence, acknowledged_at: new Date(issuer.clock.now()).toISOString() }
+  })
+}
