@@ -4,12 +4,18 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { aWebhook, type Webhook } from '@bailiwick/approval/webhook.fixture'
 import { verifyingKey, verifyNotification } from '@bailiwick/credentials'
 import { readInstallation } from '@bailiwick/installation'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, describe, expect, it } from 'vitest'
 import { eventually, pause, Scene } from './scene.ts'
-import { aWebhook, selfSigned, type Webhook } from './webhook.ts'
+
+/** A certificate for `localhost` that nobody vouches for. */
+async function selfSigned(): Promise<{ cert: string; key: string }> {
+  const { testTls } = await import(join(import.meta.dirname, '../../packages/service-kit/src/tls.fixture.ts'))
+  return { cert: testTls.certificate, key: testTls.key }
+}
 
 const told = (hook: Webhook) => hook.received.map(({ body }) => JSON.parse(body) as Told)
 interface Told {

@@ -7,7 +7,7 @@ import type { Agent, Rule, ToolServer } from '@bailiwick/contracts'
 import { expect, it } from 'vitest'
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/operations/rules.md'), 'utf8')
-const wanted = parseRegistry(/```yaml\n(.*?)```/s.exec(page)?.[1] ?? '', 'rules.md')
+const { entities: wanted } = parseRegistry(/```yaml\n(.*?)```/s.exec(page)?.[1] ?? '', 'rules.md')
 const of = <T>(type: string) =>
   new Map(wanted.flatMap((each) => (each.type === type ? [[each.id, each.value as T] as const] : [])))
 const agent = 'spiffe://acme.example/agent/ledger'

@@ -2,7 +2,7 @@ import { generateKey } from '@bailiwick/credentials'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { stringify } from 'yaml'
-import { parseRegistry, withPasskeys } from './registry-file.ts'
+import { parseRegistry } from './registry-file.ts'
 
 const hash = '47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU'
 const jwk = () => generateKey('agent').publicJwk
@@ -57,7 +57,7 @@ it('reads every kind of entity that a file may bring, and what is to be retired'
     enforcement_points: [point],
     retire: [{ type: 'approver', id: 'bob' }],
   })
-  expect(parseRegistry(text, 'registry.yaml')).toEqual([
+  expect(parseRegistry(text, 'registry.yaml').entities).toEqual([
     { type: 'agent', id: agent.id, value: agent },
     { type: 'rule', id: 'tasks', value: rule },
     { type: 'tool-server', id: 'erp', value: toolServer },
@@ -67,8 +67,9 @@ it('reads every kind of entity that a file may bring, and what is to be retired'
 })
 
 it('takes a file that says nothing', () => {
-  expect(parseRegistry('', 'registry.yaml')).toEqual([])
-  expect(parseRegistry('# later\n', 'registry.yaml')).toEqual([])
+  const nothing = { entities: [], groups: [] }
+  expect(parseRegistry('', 'registry.yaml')).toEqual(nothing)
+  expect(parseRegistry('# later\n', 'registry.yaml')).toEqual(nothing)
 })
 
 it.each([
@@ -86,6 +87,8 @@ it.each([
   ['rules: []\nrules: []', 'registry.yaml:2: Map keys must be unique'],
   ['rules: *nobody', 'registry.yaml: Unresolved alias'],
   ['retire: [{type: rule, id: a}, {type: rule, id: a}]', 'registry.yaml: rule a is there twice'],
+  ['groups: [{id: a, members: []}, {id: a, members: [b]}]', 'registry.yaml: group a is there twice'],
+  ['groups:\n  - { id: a, members: [b], quorum: 2 }', 'registry.yaml:2: groups.0: unknown member "quorum"'],
 ])('refuses %j, and says where and why', (text, message) => {
   expect(refusal(text)).toContain(
     `config_invalid: ${message.startsWith('registry') ? '' : 'registry.yaml: '}${message}`,
@@ -172,7 +175,7 @@ it('takes every attestor, callbacks, and all that a rule may ask for', () => {
   const match = { labels: ['destructive'], agent_labels: ['finance'], cost_above: { EUR: '1000' } }
   const continuous = { reattest_seconds: 300, outcome_seconds: 60 }
   const rules = [{ ...rule, match, modes: ['continuous'], continuous }]
-  expect(parseRegistry(stringify({ agents, rules }), 'registry.yaml').map(({ value }) => value)).toEqual([
+  expect(parseRegistry(stringify({ agents, rules }), 'registry.yaml').entities.map(({ value }) => value)).toEqual([
     ...agents,
     ...rules,
   ])
@@ -185,19 +188,6 @@ it('names the line of what is wrong inside an attestor', () => {
   const lines = refusal(text).split('\n')
   expect(lines[0]).toContain(`registry.yaml:${lineOf('issuer')}: agents.0.attestor.issuer: `)
   expect(lines[1]).toContain(`registry.yaml:${lineOf('instance_claim')}: agents.0.attestor.instance_claim: `)
-})
-
-it('says of people what a file may say, and keeps the passkeys that they have', () => {
-  const text = 'approvers:\n  - { id: olga, name: Olga O., groups: [owners] }\n  - { id: eve, name: Eve, groups: [] }\n'
-  const [olga, eve] = parseRegistry(text, 'registry.yaml')
-  const enrolled = { id: 'olga', name: 'Olga', groups: [], credentials: [{ credential_id: 'AAAA' }] }
-  const present = [{ type: 'approver' as const, id: 'olga', value: enrolled }]
-  expect(withPasskeys([olga] as never, present, 'registry.yaml')).toEqual([
-    { type: 'approver', id: 'olga', value: { ...enrolled, name: 'Olga O.', groups: ['owners'] } },
-  ])
-  expect(() => withPasskeys([eve] as never, present, 'registry.yaml')).toThrow(
-    /registry\.yaml:3: approvers: nobody called eve is enrolled/,
-  )
 })
 
 it('refuses a private key where a public one belongs, without repeating it', () => {

@@ -16,6 +16,19 @@ export interface WantedEntity {
   line?: number
 }
 
+/** A group as the file wants it to be: exactly these people. */
+export interface WantedGroup {
+  id: string
+  members: string[]
+  /** Where the file names it. */
+  line?: number
+}
+
+export interface WantedRegistry {
+  entities: WantedEntity[]
+  groups: WantedGroup[]
+}
+
 const LARGEST_FILE = 1_048_576
 /** As many as one request can hold. */
 const MOST_ENTITIES = 64
@@ -43,11 +56,12 @@ const fileSchema = z.strictObject({
   tool_servers: z.array(entitySchemas['tool-server']).optional(),
   enforcement_points: z.array(entitySchemas['enforcement-point']).optional(),
   approvers: z.array(z.strictObject({ id, name, groups })).optional(),
+  groups: z.array(z.strictObject({ id, members: z.array(id).max(1000) })).optional(),
   retire: z.array(z.strictObject({ type: retirable, id: z.string().min(1) })).optional(),
 })
 
 /** Reads a registry file. Throws `config_invalid` with a line for each thing that is wrong, as `parseRegistry`. */
-export function readRegistryFile(path: string): WantedEntity[] {
+export function readRegistryFile(path: string): WantedRegistry {
   return parseRegistry(readInput('registry', path, LARGEST_FILE).toString('utf8'), path)
 }
 
@@ -55,7 +69,7 @@ export function readRegistryFile(path: string): WantedEntity[] {
  * What a registry file wants: strict, so that a misspelt member is refused and not ignored. Entities that it does not name
  * stay as they are. Throws `config_invalid` naming the line, the place and what is wrong.
  */
-export function parseRegistry(text: string, name: string): WantedEntity[] {
+export function parseRegistry(text: string, name: string): WantedRegistry {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, schema: 'core', merge: false })
   const lineAt = (offset: number | undefined) => (offset === undefined ? '' : `:${lines.linePos(offset).line}`)
@@ -71,46 +85,25 @@ export function parseRegistry(text: string, name: string): WantedEntity[] {
         .map((fault) => faultLine(fault, name, document, lineAt))
         .join('\n'),
     )
-  const { retire = [], approvers = [], ...present } = parsed.data
+  const { retire = [], approvers = [], groups = [], ...present } = parsed.data
+  const lineOf = (section: string, n: number) => {
+    const node = document.getIn([section, n], true)
+    return hasRange(node) ? { line: lines.linePos(node.range[0]).line } : {}
+  }
   const wanted: WantedEntity[] = Object.entries(present).flatMap(([section, values]) =>
     (values ?? []).map((value) => ({ type: sections[section as Section], id: value.id, value })),
   )
-  for (const [n, { id, ...person }] of approvers.entries()) {
-    const node = document.getIn(['approvers', n], true)
-    const at = hasRange(node) ? { line: lines.linePos(node.range[0]).line } : {}
-    wanted.push({ type: 'approver', id, person, ...at })
-  }
+  for (const [n, { id, ...person }] of approvers.entries())
+    wanted.push({ type: 'approver', id, person, ...lineOf('approvers', n) })
   wanted.push(...retire)
   const seen = new Set<string>()
-  for (const { type, id } of wanted) {
+  for (const { type, id } of [...wanted, ...groups.map(({ id }) => ({ type: 'group', id }))]) {
     if (seen.has(`${type} ${id}`)) fail(`${name}: ${type} ${id} is there twice`)
     seen.add(`${type} ${id}`)
   }
   if (wanted.length > MOST_ENTITIES) fail(`${name}: more than ${MOST_ENTITIES} entities: apply them in parts`)
-  return wanted
+  return { entities: wanted, groups: groups.map((group, n) => ({ ...group, ...lineOf('groups', n) })) }
 }
-
-/**
- * What the file says of people, with the passkeys that they have: a passkey is made by a browser, and never comes from a file.
- * Throws `config_invalid` for somebody who is not enrolled.
- */
-export function withPasskeys(
-  wanted: readonly WantedEntity[],
-  present: readonly { type: EntityType; id: string; value: unknown }[],
-  name: string,
-): WantedEntity[] {
-  return wanted.map(({ person, line, ...entity }) => {
-    if (person === undefined) return entity
-    const known = present.find(({ type, id }) => type === 'approver' && id === entity.id)
-    if (known === undefined)
-      fail(
-        `${name}${line === undefined ? '' : `:${line}`}: approvers: nobody called ${entity.id} is enrolled: ${whyInvite}`,
-      )
-    return { ...entity, value: { ...(known.value as Entity<'approver'>), ...person } }
-  })
-}
-
-const whyInvite = 'somebody who is invites that person on the console, since only a browser makes a passkey'
 
 /** Throws for an alias of nothing, and for aliases that would multiply a short text beyond measure. */
 function contentOf(document: ReturnType<typeof parseDocument>, name: string): unknown {

@@ -1,5 +1,5 @@
-import { contentProblem, enrolsSecond, verifySigners } from '@bailiwick/approval-statement'
-import type { Approver, Assertion, EntityChange, RegistryStatement } from '@bailiwick/contracts'
+import { contentProblem, enrolsSecond, registryRuleId, verifySigners } from '@bailiwick/approval-statement'
+import type { Approver, Assertion, EntityChange, RegistryStatement, Rule } from '@bailiwick/contracts'
 import type { ErrorCode } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
 import type { RegistryAsk } from './requests.ts'
@@ -42,9 +42,12 @@ export function changeConflict({ projection }: Approval, { entities }: RegistryA
   return moved && `${moved.type} ${moved.id}`
 }
 
-/** What no reader would take whoever signs it, one entity after the other as the issuer writes them. */
-export function changeProblem({ projection }: Approval, entities: readonly EntityChange[]): string | undefined {
-  const approvers = new Map(projection.ledger.registry.view().approvers)
+/**
+ * What no reader would take whoever signs it, one entity after the other as the issuer writes them; and what nobody could
+ * take back.
+ */
+export function changeProblem(approval: Approval, entities: readonly EntityChange[]): string | undefined {
+  const approvers = new Map(approval.projection.ledger.registry.view().approvers)
   for (const { type, id, version, before, after, value } of entities) {
     if (type === 'recovery' && value !== undefined) return 'a recovery is the root key’s to make'
     const content = { entity: { type, id }, version, before, after, value, registry: { approvers } }
@@ -54,5 +57,24 @@ export function changeProblem({ projection }: Approval, entities: readonly Entit
     if (value === undefined) approvers.delete(id)
     else approvers.set(id, value as Approver)
   }
-  return undefined
+  return locksOut(approval, entities, approvers)
+    ? 'the rule registry would take more people than its group has: nothing could be changed any more'
+    : undefined
 }
+
+/**
+ * Whether nobody could change the registry any more, who can now. A single approver may always enrol a second one, and where
+ * it is so already, nothing is made worse.
+ */
+function locksOut(approval: Approval, entities: readonly EntityChange[], approvers: ReadonlyMap<string, Approver>) {
+  const isShort = (people: Iterable<Approver>, { group, quorum }: { group: string | undefined; quorum: number }) =>
+    [...people].filter(({ groups }) => group === undefined || groups.includes(group)).length < quorum
+  const now = registryRule(approval)
+  const change = entities.find(({ type, id }) => type === 'rule' && id === registryRuleId)
+  const then = change === undefined ? now : ((change.value as Rule | undefined)?.approvers ?? anyOne)
+  if (approvers.size < 2 || !isShort(approvers.values(), then)) return false
+  return !isShort(approval.projection.ledger.registry.approvers, now)
+}
+
+/** Where there is no rule. */
+const anyOne = { group: undefined, quorum: 1 }

@@ -86,6 +86,21 @@ it('retires nobody’s last passkey and not the last approver, and says so befor
   })
 })
 
+it('does not let the registry’s own rule take more people than there are, which nobody could undo', async () => {
+  const ruleOf = (quorum: number, group = 'owners') =>
+    aRule({ id: 'registry', match: { actions: ['registry/change'] }, approvers: { group, quorum } })
+  const locked = { code: 'registry_change_refused', detail: expect.stringContaining('the rule registry would take') }
+  for (const value of [ruleOf(3), ruleOf(1, 'nobodys')])
+    expect((await propose([{ type: 'rule', id: 'registry', value }])).body).toMatchObject(locked)
+  const moved = { ...registry().get('approver', 'paul'), groups: [] }
+  const both = [
+    { type: 'rule', id: 'registry', value: ruleOf(2) },
+    { type: 'approver', id: 'paul', value: moved },
+  ]
+  expect((await propose(both)).body).toMatchObject(locked)
+  expect((await propose(both.slice(0, 1))).status).toBe(200)
+})
+
 describe('an approver of another group', () => {
   it('sees, and can neither approve, deny nor withdraw', async () => {
     const vera = aPerson(world)

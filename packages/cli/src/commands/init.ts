@@ -104,7 +104,9 @@ function originOf(text: string): URL {
 }
 
 function entitiesIn(file: string): InitialEntities {
-  const changes = readRegistryFile(file)
+  const { entities: changes, groups } = readRegistryFile(file)
+  if (groups.length > 0)
+    throw new ServiceError('config_invalid', '--registry: groups: nobody is enrolled yet: the invitation does that')
   const [person] = changes.filter((change) => change.person !== undefined)
   if (person !== undefined)
     throw new ServiceError('config_invalid', `--registry: ${person.id} is not enrolled yet: the invitation does that`)

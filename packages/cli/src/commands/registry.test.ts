@@ -167,3 +167,42 @@ it('gets one entity, and says with 1 that it is not there', async () => {
   const missing = await bailiwick(['registry', 'get', 'rule', 'other', '--data', folder.path])
   expect(missing).toEqual({ code: 1, out: '', err: 'there is no rule other' })
 })
+
+const approver = (id: string, ...groups: string[]) => ({
+  ...{ type: 'approver', id, version: 1, hash: 'x' },
+  value: { id, name: id, groups, credentials: [] },
+})
+
+it('proposes a group as the people who come and go, and says which rules it leaves with too few', async () => {
+  using folder = temporaryFolder()
+  const pair = { ...rule, approvers: { group: 'finance', quorum: 2 } }
+  const registry = [entity(pair), approver('olga', 'finance'), approver('paul', 'finance'), approver('vera')]
+  await using operator = await operatorAt(folder.path, answering(['pending'], registry))
+  const path = file(folder, 'groups: [{ id: finance, members: [vera] }]')
+  const { out, err } = await bailiwick(['registry', 'apply', path, '--data', folder.path])
+  expect(out.split('\n').slice(0, 6)).toEqual([
+    '~ approver olga',
+    '    groups[0]: "finance" is removed',
+    '~ approver paul',
+    '    groups[0]: "finance" is removed',
+    '~ approver vera',
+    '    groups[0]: "finance"',
+  ])
+  expect(err).toBe(
+    'TOO FEW PEOPLE: rule tasks takes 2 of group finance, which has vera: nothing can be approved under it.',
+  )
+  expect(operator.calls.at(-1)?.body).toMatchObject({ entities: [{ id: 'olga' }, { id: 'paul' }, { id: 'vera' }] })
+})
+
+it('shows the groups with their people and the rules that ask them', async () => {
+  using folder = temporaryFolder()
+  const registry = [entity(rule), approver('olga', 'finance', 'owners'), approver('paul', 'finance')]
+  await using _ = await operatorAt(folder.path, answering([], registry))
+  const shown = await bailiwick(['registry', 'groups', '--data', folder.path])
+  expect(shown).toEqual({ code: 0, out: 'finance: olga, paul\nowners: olga\n    rule tasks takes 1', err: '' })
+  const { out } = await bailiwick(['registry', 'groups', '--json', '--data', folder.path])
+  expect(JSON.parse(out)).toEqual([
+    { id: 'finance', members: ['olga', 'paul'], rules: [] },
+    { id: 'owners', members: ['olga'], rules: [{ id: 'tasks', quorum: 1 }] },
+  ])
+})

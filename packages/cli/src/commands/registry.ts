@@ -4,14 +4,16 @@ import { ServiceError } from '@bailiwick/errors'
 import { Argument, type Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
+import { afterwards, groupsOf, starvedLines } from '../groups.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
 import { type Operator, operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { type PresentEntity, presentRegistry } from '../present-entities.ts'
 import { diffLines, diffOf, type EntityDiff } from '../registry-diff.ts'
-import { readRegistryFile, type WantedEntity, withPasskeys } from '../registry-file.ts'
+import { readRegistryFile, type WantedEntity } from '../registry-file.ts'
 import { requestSchema } from '../request-summary.ts'
+import { withPeople } from '../wanted-people.ts'
 import { whoApproves } from '../who-approves.ts'
 
 type Options = DataOption & JsonOption
@@ -35,12 +37,16 @@ export function registryCommand(program: Command, io: Io, done: (code: ExitCode)
     .action(async (type: EntityType, id: string | undefined, options: Options) =>
       done(await get(type, id, options, io)),
     )
+  withJson(withData(registry.command('groups').summary('who is in which group, and which rules ask it'), io)).action(
+    async (options: Options) => done(await listGroups(options, io)),
+  )
   const apply = registry
     .command('apply')
     .summary('propose what a file says; approvers answer with their passkeys')
     .description(
       'Proposes to the approvers what a YAML file says: `agents`, `rules`, `tool_servers`, `enforcement_points`, ' +
-        '`approvers` (name and groups of people who are enrolled; never a passkey), and `retire` (a list of {type, id}). What the file does not name stays as it is. Proposing changes nothing: the ' +
+        '`approvers` (name and groups of people who are enrolled; never a passkey), `groups` (each with exactly its ' +
+        'members), and `retire` (a list of {type, id}). What the file does not name stays as it is. Proposing changes nothing: the ' +
         'registry changes once approvers have signed exactly this with their passkeys.',
     )
     .argument('<file>', 'the registry file (YAML)')
@@ -62,6 +68,19 @@ async function list(type: EntityType | undefined, { data, json }: Options, io: I
   for (const line of lenienceLines(lenience)) io.err(line)
   if (json) io.out(JSON.stringify(entities))
   else for (const entity of entities) io.out(`${entity.type.padEnd(18)} v${entity.version}  ${entity.id}`)
+  return exitCodes.ok
+}
+
+async function listGroups({ data, json }: Options, io: Io): Promise<ExitCode> {
+  const { present } = await presentRegistry(operatorOf(data))
+  const groups = groupsOf(present)
+  for (const line of starvedLines(present)) io.err(line)
+  if (json) io.out(JSON.stringify(groups))
+  else
+    for (const { id, members, rules } of groups) {
+      io.out(`${id}: ${members.join(', ') || 'nobody'}`)
+      for (const rule of rules) io.out(`    rule ${rule.id} takes ${rule.quorum}`)
+    }
   return exitCodes.ok
 }
 
@@ -90,13 +109,15 @@ const proposedSchema = z.object({ request_id: z.string().nullable(), approve_at:
 async function applyFile(file: string, options: ApplyCommand, io: Io): Promise<ExitCode> {
   const { data, json, dryRun } = options
   const read = readRegistryFile(file)
-  if (read.length === 0) throw new ServiceError('config_invalid', `${file} names no entity`)
+  if (read.entities.length + read.groups.length === 0)
+    throw new ServiceError('config_invalid', `${file} names no entity`)
   const operator = operatorOf(data)
   const { present, lenience } = await presentRegistry(operator)
-  const wanted = withPasskeys(read, present, file)
+  const wanted = withPeople(read, present, file)
   refuseUnknown(wanted, present)
   const diff = unmet(wanted, present)
-  for (const line of lenienceLines(lenience)) io.err(line)
+  const starved = starvedLines(afterwards(wanted, present))
+  for (const line of [...lenienceLines(lenience), ...starved]) io.err(line)
   if (!json) for (const line of diffLines(diff)) io.out(line)
   if (dryRun || diff.length === 0) {
     if (json) io.out(JSON.stringify({ request_id: null, diff }))

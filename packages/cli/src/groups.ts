@@ -1,0 +1,48 @@
+import type { Approver, Rule } from '@bailiwick/contracts'
+import type { PresentEntity } from './present-entities.ts'
+import type { WantedEntity } from './registry-file.ts'
+
+export interface Group {
+  id: string
+  members: string[]
+  /** The rules that ask it. */
+  rules: { id: string; quorum: number }[]
+}
+
+type Held = Pick<PresentEntity, 'type' | 'id' | 'value'>
+
+/** Every group that somebody is in or a rule asks. A group is who names it: it is no entity of its own. */
+export function groupsOf(entities: readonly Held[]): Group[] {
+  const approvers = entities.flatMap(({ type, value }) => (type === 'approver' ? [value as Approver] : []))
+  const rules = entities.flatMap(({ type, value }) => (type === 'rule' ? [value as Rule] : []))
+  const ids = new Set([...approvers.flatMap(({ groups }) => groups), ...rules.map((rule) => rule.approvers.group)])
+  return [...ids].sort().map((id) => ({
+    id,
+    members: approvers.filter(({ groups }) => groups.includes(id)).map((approver) => approver.id),
+    rules: rules
+      .filter(({ approvers: { group } }) => group === id)
+      .map((rule) => ({ id: rule.id, quorum: rule.approvers.quorum })),
+  }))
+}
+
+/** Loud lines, of a registry as it would be: under a rule whose group has too few people nothing can be approved. */
+export function starvedLines(entities: readonly Held[]): string[] {
+  return groupsOf(entities).flatMap(({ id, members, rules }) =>
+    rules
+      .filter(({ quorum }) => quorum > members.length)
+      .map(
+        ({ id: rule, quorum }) =>
+          `TOO FEW PEOPLE: rule ${rule} takes ${quorum} of group ${id}, which has ${members.join(', ') || 'nobody'}: ` +
+          'nothing can be approved under it.',
+      ),
+  )
+}
+
+/** What would be there once the file is applied. */
+export function afterwards(wanted: readonly WantedEntity[], present: readonly Held[]): Held[] {
+  const named = new Map(wanted.map((entity) => [`${entity.type} ${entity.id}`, entity]))
+  return [
+    ...present.filter(({ type, id }) => !named.has(`${type} ${id}`)),
+    ...wanted.flatMap(({ type, id, value }) => (value === undefined ? [] : [{ type, id, value }])),
+  ]
+}

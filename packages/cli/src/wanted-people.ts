@@ -1,0 +1,59 @@
+import type { Entity, EntityType } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import type { WantedEntity, WantedGroup, WantedRegistry } from './registry-file.ts'
+
+type Approver = Entity<'approver'>
+type Present = readonly { type: EntityType; id: string; value: unknown }[]
+
+/**
+ * What the file says of people, with the passkeys that they have: a passkey is made by a browser, and never comes from a file.
+ * A group that the file names has exactly its members afterwards: each who comes or goes is a change of that person, for
+ * membership stands with each approver. Throws `config_invalid` for somebody who is not enrolled, and where two sections
+ * say different things of one person.
+ */
+export function withPeople({ entities, groups }: WantedRegistry, present: Present, name: string): WantedEntity[] {
+  const enrolled = new Map(
+    present.flatMap(({ type, id, value }) => (type === 'approver' ? [[id, value as Approver] as const] : [])),
+  )
+  const leaving = new Set(
+    entities.flatMap(({ type, id, person }) => (type === 'approver' && person === undefined ? [id] : [])),
+  )
+  const at = (line: number | undefined) => `${name}${line === undefined ? '' : `:${line}`}`
+  const mustBeEnrolled = (id: string, section: string, line: number | undefined) => {
+    if (!enrolled.has(id)) fail(`${at(line)}: ${section}: nobody called ${id} is enrolled: ${whyInvite}`)
+    if (leaving.has(id)) fail(`${at(line)}: ${section}: ${id} is to be retired by the same file`)
+  }
+  for (const { id, members, line } of groups)
+    for (const member of members) mustBeEnrolled(member, `groups: ${id}`, line)
+
+  const said = new Map<string, WantedEntity>()
+  for (const { type, id, person, line } of entities) {
+    if (type !== 'approver' || person === undefined) continue
+    mustBeEnrolled(id, 'approvers', line)
+    const other = groups.find((group) => group.members.includes(id) !== person.groups.includes(group.id))
+    if (other !== undefined) fail(`${at(line)}: approvers: ${id}: groups says otherwise of ${other.id}`)
+    said.set(id, { type, id, value: { ...(enrolled.get(id) as Approver), ...person } })
+  }
+  const moved = [...enrolled.values()].flatMap((approver): WantedEntity[] => {
+    const { id } = approver
+    if (said.has(id) || leaving.has(id) || !groups.some((group) => moves(group, approver))) return []
+    return [{ type: 'approver', id, value: { ...approver, groups: groupsAfter(groups, approver) } }]
+  })
+  return [...entities.map((entity) => said.get(entity.type === 'approver' ? entity.id : '') ?? entity), ...moved]
+}
+
+const moves = ({ id, members }: WantedGroup, approver: Approver) =>
+  members.includes(approver.id) !== approver.groups.includes(id)
+
+/** Those that the file does not name stay, in their order. */
+function groupsAfter(groups: readonly WantedGroup[], { id, groups: before }: Approver): string[] {
+  const named = new Map(groups.map((group) => [group.id, group.members.includes(id)]))
+  const kept = before.filter((group) => named.get(group) !== false)
+  return [...kept, ...groups.flatMap((group) => (named.get(group.id) && !kept.includes(group.id) ? [group.id] : []))]
+}
+
+const whyInvite = 'somebody who is invites that person on the console, since only a browser makes a passkey'
+
+function fail(detail: string): never {
+  throw new ServiceError('config_invalid', detail)
+}
