@@ -108,6 +108,14 @@ describe('a problem document', () => {
     expect(fixture.log()).toContain('"code":"internal"')
   })
 
+  it('is logged with how long it took, also where another instance is to be asked', async () => {
+    await using fixture = await aServer()
+    fixture.health.check('standing', () => 'stands by', { gate: true })
+    const { statusCode } = await fixture.server.inject({ url: '/items/7' })
+    const [, ms] = /"status":503,"ms":([\d.]+)/.exec(fixture.log()) ?? []
+    expect([statusCode, Number(ms) < performance.now() / 2]).toEqual([503, true]) // not since the process began
+  })
+
   it('can have the form of another standard, in a scope of its own, and is logged all the same', async () => {
     await using fixture = await aServer()
     await fixture.server.register(async (oauth) => {

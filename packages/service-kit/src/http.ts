@@ -69,6 +69,7 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
   app.setSerializerCompiler(serializerCompiler)
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error))
   guardListen(app, tls)
+  observeRequests(app, options) // first: who is refused by a later hook was asked, too
   drain(app, health, limits.graceMs)
   answerUnknownRoutes(app)
   app.addHook('onRequest', async (request, reply) => {
@@ -80,7 +81,6 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
   })
   keepGate(app, health)
   readBodies(app)
-  observeRequests(app, options)
   return app
 }
 
