@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { missingParts } from '@bailiwick/testkit'
 import { measureApprovals } from './approvals.ts'
+import { measureChecks } from './checks.ts'
 import { measureCredential } from './credential.ts'
 import { measureDecisions } from './decisions.ts'
 import { measureFinished } from './finished.ts'
 import { measureInbox } from './inbox.ts'
+import { measureIssuance } from './issuance.ts'
 import { measureKafkaApprovals } from './kafka/approvals.ts'
 import { measureKafkaDecisions } from './kafka/decisions.ts'
 import { measureKafkaMemory } from './kafka/memory.ts'
@@ -27,6 +29,8 @@ const embedded: Measures = {
   decisions: measureDecisions,
   credential: measureCredential,
   withdrawal: measureWithdrawal,
+  issuance: measureIssuance,
+  checks: measureChecks,
   approvals: measureApprovals,
   inbox: measureInbox,
   finished: measureFinished,

@@ -11,6 +11,7 @@ import {
 import { z } from 'zod'
 import { signCompact, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
+import { mayBeSignedFor } from './kinds.ts'
 import { type Clocked, lifetimeProblem, livesAtMost, numericDateSchema } from './lifetime.ts'
 import { refused, type Verified } from './verified.ts'
 
@@ -75,11 +76,40 @@ export function signAccessToken(claims: AccessToken, key: SigningKey<'credential
 export function verifyAccessToken(
   options: { token: string; key: VerifyingKey<'credential'>; issuer: string; audience: string } & Clocked,
 ): Verified<AccessToken> {
-  const verified = verifyCompact('accessToken', accessTokenSchema, options.token, options.key)
+  const verified = verifyOnce(options.token, options.key)
   if (!verified.ok) return verified
   const { iss, aud } = verified.value
   if (iss !== options.issuer) return refused('token_audience_wrong', 'accessToken: iss')
   const meant = typeof aud === 'string' ? aud === options.audience : aud.includes(options.audience)
   if (!meant) return refused('token_audience_wrong', 'accessToken: aud')
   return lifetimeProblem(verified.value, options) ?? verified
+}
+
+/**
+ * A credential is shown with every call for minutes, and what its signature says does not change: each is verified once by each
+ * key. Named by its every character and by the thumbprint that determines the key, so that an entry is right or absent; only what verified
+ * is kept, the oldest goes first. Pure: a memo, no state; whether key and credential are valid now is asked each time.
+ */
+const verifiedTokens = new Map<string, Verified<AccessToken> & { ok: true }>()
+const rememberedTokens = 4096
+
+function verifyOnce(token: string, key: VerifyingKey<'credential'>): Verified<AccessToken> {
+  // A caller without types must not reach the memo with what a string could be mistaken for, or with a key of another purpose (V12).
+  if (typeof token !== 'string' || !mayBeSignedFor('accessToken', key.purpose))
+    return verifyCompact('accessToken', accessTokenSchema, token, key)
+  const name = `${key.kid} ${token}`
+  const known = verifiedTokens.get(name)
+  if (known !== undefined) return known
+  const verified = verifyCompact('accessToken', accessTokenSchema, token, key)
+  if (!verified.ok) return verified
+  verifiedTokens.set(name, { ok: true, value: frozen(verified.value) })
+  if (verifiedTokens.size > rememberedTokens) verifiedTokens.delete(verifiedTokens.keys().next().value ?? name)
+  return verified
+}
+
+/** What everybody is given, nobody changes. */
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value
+  for (const member of Object.values(value)) frozen(member)
+  return Object.freeze(value)
 }

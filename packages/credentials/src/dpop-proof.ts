@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { sha256 } from './base64url.ts'
 import { normalizeHtu } from './htu.ts'
 import type { PublicJwk } from './jwk.ts'
-import { parseCompact, signUnder, verifyCompact } from './jws.ts'
+import { parseCompact, signUnder, verifyParsed } from './jws.ts'
 import { type SigningKey, verifyingKey } from './keys.ts'
 import { kinds } from './kinds.ts'
 import { type Clocked, jtiSchema, numericDateSchema } from './lifetime.ts'
@@ -88,10 +88,11 @@ export function verifyDpopProof(
 ): Verified<DpopProof> {
   // The only kind whose key the header brings: the proof proves possession of it and nothing else, so a private member
   // (refused by verifyingKey) proves that others possess it too.
-  const key = verifyingKey('agent', parseCompact(options.proof)?.header.jwk)
+  const parsed = parseCompact(options.proof)
+  const key = verifyingKey('agent', parsed?.header.jwk)
   if (key === undefined) return refused('token_malformed', 'dpopProof: jwk')
   const rules = { foreign: true, embeddedKey: true }
-  const verified = verifyCompact('dpopProof', dpopProofSchema, options.proof, key, rules)
+  const verified = verifyParsed('dpopProof', dpopProofSchema, parsed, key, rules)
   if (!verified.ok) return verified
   const { htm, htu, iat, jti, ath, nonce, action_digest } = verified.value
   if (htm !== options.htm) return refused('token_audience_wrong', 'dpopProof: htm')

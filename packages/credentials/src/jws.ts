@@ -98,7 +98,17 @@ export function verifyCompact<K extends Kind, C>(
   key: VerifyingKey<PurposeOf<K>>,
   rules: HeaderRules = {},
 ): Verified<C> {
-  const parsed = parseCompact(jws)
+  return verifyParsed(kind, schema, parseCompact(jws), key, rules)
+}
+
+/** As `verifyCompact`, for what `parseCompact` gave. */
+export function verifyParsed<K extends Kind, C>(
+  kind: K,
+  schema: z.ZodType<C>,
+  parsed: CompactJws | undefined,
+  key: VerifyingKey<PurposeOf<K>>,
+  rules: HeaderRules = {},
+): Verified<C> {
   if (parsed === undefined) return refused('token_malformed', 'not a compact JWS')
   const problem = headerProblem(kind, parsed.header, key, rules)
   if (problem !== undefined) return problem
