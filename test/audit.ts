@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { parseTrust } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
-import { credentialFindings, grantFindings, type Meaning } from './audit/approvals.ts'
+import { grantFindings, type Meaning } from './audit/approvals.ts'
 import { chainFindings } from './audit/chains.ts'
+import { credentialFindings } from './audit/credentials.ts'
 import { allowFindings, budgetFindings, outcomeFindings } from './audit/decisions.ts'
+import { delegationFindings } from './audit/delegations.ts'
 import { readFacts } from './audit/facts.ts'
 import { type Finding, type Leaf, readLeaf, sha256 } from './audit/leaf.ts'
 import { readLog } from './audit/read-log.ts'
@@ -50,6 +52,7 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     ...facts.findings,
     ...(await grantFindings(meaning)),
     ...(await stepUpFindings(meaning)),
+    ...delegationFindings(meaning),
     ...credentialFindings(meaning),
     ...allowFindings(meaning),
     ...budgetFindings(meaning),

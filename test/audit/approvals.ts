@@ -6,7 +6,6 @@ import type { Fact, Facts, Request, Tree } from './facts.ts'
 import { openCompact, verifiedClaims } from './jws.ts'
 import { type Finding, type Rule, sha256 } from './leaf.ts'
 import type { Registry } from './registry.ts'
-import { killerOf } from './revocations.ts'
 import type { ServiceKeys } from './service-keys.ts'
 
 export interface Meaning {
@@ -73,7 +72,7 @@ function unbound(grant: Grant): object {
 }
 
 /** RFC 7638. */
-function thumbprintOf(jwk: object): string {
+export function thumbprintOf(jwk: object): string {
   const { kty, crv, x, y } = jwk as Record<string, string>
   return sha256(canonical({ kty, crv, x, y }))
 }
@@ -141,29 +140,6 @@ function askProblems(
   if (!wanted.ok || !given.ok) problems.push('an authority that cannot be read')
   else if (!narrows(given.authority, wanted.authority).narrower) problems.push('it grants more than was asked')
   return problems
-}
-
-/** No credential without an intent for this very grant, agent and key, by a certified key, while the grant lived (V4, V7). */
-export function credentialFindings(meaning: Meaning): Finding[] {
-  const { facts, keys } = meaning
-  return [...facts.trees].flatMap(([id, tree]) =>
-    [...tree.intents.values()].flatMap((intent) => {
-      const { data, index, at } = intent
-      const say = (rule: Rule, holds: boolean, detail: string): Finding[] =>
-        holds ? [] : [{ leaf: index, rule, detail: `${data.credential_id}: ${detail}` }]
-      const grant = grantAt(tree, at)
-      const [from, until] = [Date.parse(data.issued_at), Date.parse(data.expires_at)]
-      const killer = killerOf(meaning, tree, at - slackMs, data.credential_id)
-      return [
-        ...say('V4', data.grant_id === id, 'of another grant'),
-        ...say('V4', data.agent === grant.agent && data.jkt === grant.instance_key, 'for another agent or key'),
-        ...say('V4', until <= Date.parse(grant.not_after), 'it outlives its grant'),
-        ...say('V4', from < until && until - from <= 600_000, 'it lives longer than 10 minutes'),
-        ...say('V4', keys.find(data.kid, 'credential', at) !== undefined, 'no certified credential key signs it'),
-        ...say('V7', killer === undefined, `intended after revocation ${killer?.version}`),
-      ]
-    }),
-  )
 }
 
 /** A tree's grant as it was then. */

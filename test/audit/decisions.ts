@@ -1,6 +1,7 @@
-import { type Authority, covers, formatMicros, parseMicros } from '@bailiwick/authority'
+import { type Authority, covers, formatMicros, parseAuthority, parseMicros } from '@bailiwick/authority'
 import type { BudgetAmounts, EventData } from '@bailiwick/contracts'
 import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
+import { chainTo, type Holder, isAmong } from './delegations.ts'
 import { type Decision, decisionKey, type Tree } from './facts.ts'
 import { verifiedClaims } from './jws.ts'
 import type { Finding, Rule } from './leaf.ts'
@@ -37,8 +38,11 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decisi
   const grant = grantAt(tree, at)
   const intent = tree.intents.get(actor.credential_id)
   const authority = authorityOf(grant)
-  const killer = killerOf(meaning, tree, at - slackMs, actor.credential_id)
-  const known = killerOf(meaning, tree, Number.POSITIVE_INFINITY, actor.credential_id)
+  const chain = chainOf(meaning, tree, { delegation_id: intent?.data.delegation_id, at })
+  const links = chain?.slice(1) ?? []
+  const lineage = { credential: actor.credential_id, links }
+  const killer = killerOf(meaning, tree, at - slackMs, lineage)
+  const known = killerOf(meaning, tree, Number.POSITIVE_INFINITY, lineage)
   const over = tree.life.find((each) => each.state !== 'active' && each.at < at - slackMs)
   const resumed = over && tree.life.some((each) => each.state === 'active' && each.index > over.index)
   // Nobody was answered: that it knew of no revocation yet was seen in time. An outcome of it would be a finding of its own.
@@ -64,12 +68,48 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decisi
     ['V7', killer === undefined || takenBack, `allowed after revocation ${killer?.version}`],
     ['V7', known === undefined || known.version > data.as_of, `allowed knowing of revocation ${known?.version}`],
     ['V7', over === undefined || resumed === true || takenBack, 'allowed after the grant had ended'],
+    ['V6', chain !== undefined || takenBack, 'under a chain that does not hold'],
+    ['V6', chain === undefined || saysChain(data, links), 'it names another chain than its credential has'],
+    ['V5', links.every((link, n) => isCoveredBy(link, data, n)), 'not covered by a link of its chain'],
+    ['V5', links.every(({ until }) => at - slackMs < until), 'under a link that had ended'],
+    [
+      'V5',
+      links.every(({ resources }) => isAmong(intent?.data.audience, resources)),
+      'for an API that was not passed on',
+    ],
     [
       'V10',
       grant.mode !== 'per_action' || isOnlyAction(meaning, grant.statement.action_digest, treeId, data),
       'not the one action, once, that was approved',
     ],
   ]
+}
+
+/** As it was then, or, to a reader who had not heard yet that the grant moved, a moment before. */
+function chainOf(
+  meaning: Meaning,
+  tree: Tree,
+  { delegation_id, at }: { delegation_id: string | undefined; at: number },
+): Holder[] | undefined {
+  for (const then of [at, at - slackMs]) {
+    const chain = chainTo(meaning, tree, delegation_id, grantAt(tree, then))
+    if ('holders' in chain) return chain.holders
+  }
+  return undefined
+}
+
+function saysChain({ actor, chain = [] }: Allowed, links: readonly Holder[]): boolean {
+  const last = links.at(-1)
+  const named = chain.map(({ delegation_id, agent }) => `${delegation_id} ${agent}`)
+  return (
+    JSON.stringify(named) === JSON.stringify(links.map(({ id, agent }) => `${id} ${agent}`)) &&
+    actor.delegation_id === last?.id &&
+    actor.sub_agent === last?.agent
+  )
+}
+
+function isCoveredBy({ authority }: Holder, data: Allowed, n: number): boolean {
+  return isCovered(authority, { ...data, permission: data.chain?.[n]?.permission ?? -1 })
 }
 
 function isLive({ data, at }: { data: { expires_at: string }; at: number }, then: number): boolean {
@@ -129,12 +169,14 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     const tree = event.partitionkey
     const bad = (detail: string) => void findings.push({ leaf: index, rule: 'V9', detail: `${tree}: ${detail}` })
     if (event.type === 'decision.allowed') {
-      const limits = limitsOf(facts.trees.get(tree))
-      for (const [what, by] of takenBy(event.data.reserved, event.data.permission)) {
-        const limit = limits.get(what)
-        const total = sum(tree, what, by)
-        if (limit !== undefined && total > limit) bad(`${what}: ${total} of ${limit}`)
-        if (limit === undefined && what.startsWith('cost:')) bad(`${what}: no budget`)
+      for (const [purse, authority, permission] of pursesOf(facts.trees.get(tree), tree, event.data)) {
+        const limits = limitsOf(authority)
+        for (const [what, by] of takenBy(event.data.reserved, permission)) {
+          const limit = limits.get(what)
+          const total = sum(purse, what, by)
+          if (limit !== undefined && total > limit) bad(`${purse}: ${what}: ${total} of ${limit}`)
+          if (limit === undefined && what.startsWith('cost:')) bad(`${what}: no budget`)
+        }
       }
       continue
     }
@@ -142,8 +184,9 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
       'decision_id' in event.data ? facts.decisions.get(decisionKey(tree, event.data.decision_id)) : undefined
     if (decision === undefined) continue
     const { reserved, permission } = decision.data
+    const purses = pursesOf(facts.trees.get(tree), tree, decision.data)
     if (event.type === 'decision.abandoned')
-      for (const [what, by] of takenBy(reserved, permission)) sum(tree, what, -by)
+      for (const [purse, , index] of purses) for (const [what, by] of takenBy(reserved, index)) sum(purse, what, -by)
     if (event.type !== 'outcome.reported') continue
     const { released, status } = event.data
     const back = takenBy(released, permission)
@@ -156,13 +199,26 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     if (status !== 'not_executed' || mayRelease !== true) bad('released what may have been spent')
     const whole = new Map(takenBy(reserved, permission))
     if (back.some(([what, by]) => by > (whole.get(what) ?? 0n))) bad('released more than was reserved')
-    for (const [what, by] of back) sum(tree, what, -by)
+    for (const [purse, , index] of purses) for (const [what, by] of takenBy(released, index)) sum(purse, what, -by)
   }
   return findings
 }
 
-function limitsOf(tree: Tree | undefined): Map<string, bigint> {
-  const authority = tree?.life[0] && authorityOf(tree.life[0].data.grant)
+/** What an ALLOW is taken from: the tree, and each delegation that it was under; with the permission that is charged there. */
+function pursesOf(
+  tree: Tree | undefined,
+  id: string,
+  { permission, chain = [] }: Allowed,
+): [purse: string, authority: Authority | undefined, permission: number][] {
+  const whole = tree?.life[0] && authorityOf(tree.life[0].data.grant)
+  const links = chain.map((link): [string, Authority | undefined, number] => {
+    const parsed = parseAuthority(tree?.delegations.get(link.delegation_id)?.data.authority)
+    return [`${id} ${link.delegation_id}`, parsed.ok ? parsed.authority : undefined, link.permission]
+  })
+  return [[id, whole, permission], ...links]
+}
+
+function limitsOf(authority: Authority | undefined): Map<string, bigint> {
   const limits = new Map<string, bigint>()
   if (authority === undefined) return limits
   const { calls, egress_bytes, cost } = authority.budget

@@ -14,6 +14,7 @@ export interface Tree {
   state: 'active' | 'suspended' | 'ended'
   /** Every event that carries the grant, the first being its creation; each with the state that it made. */
   life: (Fact<EventData<'grants.v1', 'grant.created'>> & { state: Tree['state'] })[]
+  delegations: Map<string, Fact<EventData<'grants.v1', 'delegation.redeemed'>>>
   intents: Map<string, Fact<EventData<'grants.v1', 'credential.intended'>> & { issued: boolean }>
 }
 
@@ -143,6 +144,7 @@ function applyGrant({ trees }: Facts, { event, index, at }: Leaf<'grants.v1'>): 
     trees.set(id, {
       state: 'active',
       life: [{ index, at, data: event.data, state: 'active' }],
+      delegations: new Map(),
       intents: new Map(),
     })
     return true
@@ -159,7 +161,12 @@ function applyGrant({ trees }: Facts, { event, index, at }: Leaf<'grants.v1'>): 
     tree.intents.set(event.data.credential_id, { index, at, data: event.data, issued: false })
     return true
   }
-  if (!('grant' in event.data)) return event.type === 'delegation.redeemed' && tree.state === 'active'
+  if (event.type === 'delegation.redeemed') {
+    if (tree.state !== 'active' || tree.delegations.has(event.data.delegation_id)) return false
+    tree.delegations.set(event.data.delegation_id, { index, at, data: event.data })
+    return true
+  }
+  if (!('grant' in event.data)) return false
   const to = nextState(tree.state, event.type)
   if (to === undefined || event.data.grant.id !== id) return false
   tree.state = to

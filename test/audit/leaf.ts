@@ -10,6 +10,8 @@ export type Rule =
   | 'V2'
   | 'V3'
   | 'V4'
+  | 'V5'
+  | 'V6'
   | 'V7'
   | 'V9'
   | 'V10'

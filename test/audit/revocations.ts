@@ -9,22 +9,23 @@ export function killerOf(
   { facts, registry }: { facts: Facts; registry: Registry },
   tree: Tree,
   by: number,
-  credentialId: string,
+  { credential, links }: { credential: string; links: readonly { id: string; agent: string }[] },
 ): Facts['revocations'][number] | undefined {
   const [created] = tree.life
   if (created === undefined) return undefined
   const { grant } = created.data
   const instances = tree.life.filter((each) => each.at <= by).map(({ data }) => data.grant.agent)
-  const agents = [grant.agent, instances.at(-1) ?? grant.agent]
+  const agents = [grant.agent, instances.at(-1) ?? grant.agent, ...links.map(({ agent }) => agent)]
   const passkeys = new Set(grant.assertions.map(({ credential_id }) => credential_id))
   const approvers = [...registry.viewAt(created.at).approvers.values()]
     .filter(({ credentials }) => credentials.some(({ credential_id }) => passkeys.has(credential_id)))
     .map(({ id }) => id)
   return facts.revocations.find(({ data: { kind, target }, version, at }) => {
     if (at > by) return false
-    if (kind === 'credential') return target === credentialId
+    if (kind === 'credential') return target === credential
     if (kind === 'grant') return target === grant.id
-    if (kind === 'delegation' || grant.as_of >= version) return false
+    if (kind === 'delegation') return links.some(({ id }) => id === target)
+    if (grant.as_of >= version) return false
     if (kind === 'agent') return agents.some((agent) => target === agent || agent.startsWith(`${target}/`))
     if (kind === 'approver') return approvers.includes(target)
     if (kind === 'tool-server') return Object.hasOwn(grant.statement.manifests, target)

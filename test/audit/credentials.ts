@@ -1,0 +1,34 @@
+import { grantAt, type Meaning, slackMs } from './approvals.ts'
+import { chainTo, isAmong } from './delegations.ts'
+import type { Finding, Rule } from './leaf.ts'
+import { killerOf } from './revocations.ts'
+
+/** No credential without an intent for this very grant, agent and key, by a certified key, while the grant lived (V4, V7). */
+export function credentialFindings(meaning: Meaning): Finding[] {
+  const { facts, keys } = meaning
+  return [...facts.trees].flatMap(([id, tree]) =>
+    [...tree.intents.values()].flatMap((intent) => {
+      const { data, index, at } = intent
+      const say = (rule: Rule, holds: boolean, detail: string): Finding[] =>
+        holds ? [] : [{ leaf: index, rule, detail: `${data.credential_id}: ${detail}` }]
+      const grant = grantAt(tree, at)
+      const chain = chainTo(meaning, tree, data.delegation_id, grant)
+      const holder = 'holders' in chain ? chain.holders.at(-1) : undefined
+      const redeemed =
+        data.delegation_id === undefined || (tree.delegations.get(data.delegation_id)?.index ?? index) < index
+      const [from, until] = [Date.parse(data.issued_at), Date.parse(data.expires_at)]
+      const links = 'holders' in chain ? chain.holders.slice(1) : []
+      const killer = killerOf(meaning, tree, at - slackMs, { credential: data.credential_id, links })
+      return [
+        ...say('V4', data.grant_id === id, 'of another grant'),
+        ...say('V6', holder !== undefined && redeemed, 'under a chain that does not hold'),
+        ...say('V4', data.agent === holder?.agent && data.jkt === holder.jkt, 'for another agent or key'),
+        ...say('V4', holder !== undefined && until <= holder.until, 'it outlives its grant'),
+        ...say('V5', isAmong(data.audience, holder?.resources), 'for more APIs than were passed on'),
+        ...say('V4', from < until && until - from <= 600_000, 'it lives longer than 10 minutes'),
+        ...say('V4', keys.find(data.kid, 'credential', at) !== undefined, 'no certified credential key signs it'),
+        ...say('V7', killer === undefined, `intended after revocation ${killer?.version}`),
+      ]
+    }),
+  )
+}
