@@ -10,7 +10,7 @@ import {
 } from '@bailiwick/credentials'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { Scene } from './scene.ts'
+import { eventually, Scene } from './scene.ts'
 
 let scene: Scene
 let denial: Denial
@@ -110,8 +110,11 @@ it('the honest agent’s ask is bound to its denial, on the log', async () => {
   expect(scene.ledger.requests.requests.get(requestId)?.received).toMatchObject({
     denial: { decision_id: fresh.decisionId },
   })
-  const [event] = (await scene.events('decisions.v1')).filter(({ subject }) => subject === fresh.decisionId)
-  expect(event?.type).toBe('decision.denied')
+  // The event of a denial is published behind its answer.
+  const event = await eventually('its denial is on the log', async () =>
+    (await scene.events('decisions.v1')).find(({ subject }) => subject === fresh.decisionId),
+  )
+  expect(event.type).toBe('decision.denied')
   // Another ask, for something else, by the same denial.
   expect(await ask(fresh)).toBe('denial_binding_invalid')
   await agent.cancel(requestId)

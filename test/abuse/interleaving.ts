@@ -1,3 +1,4 @@
+import type { Agent } from '@bailiwick/agent'
 import { grantIdOf, groupHash, requestIdOf, statementHash } from '@bailiwick/approval-statement'
 import type { ApprovalStatement, Assertion } from '@bailiwick/contracts'
 import { jcs, jcsHash } from '@bailiwick/credentials'
@@ -23,6 +24,8 @@ export type Outcome = 'granted' | 'refused' | 'not approved'
 
 const rule = { type: 'rule', id: 'tasks' } as const
 const patient = 60
+/** So often is an agent denied in a row: at ten everything that it asks would rest, and no story be told. */
+const mostDenials = 8
 
 /** One system, in which one request after the other is asked for and answered while the registry changes. */
 export class Interleavings implements AsyncDisposable {
@@ -31,6 +34,8 @@ export class Interleavings implements AsyncDisposable {
   readonly #owner: Person
   readonly #anna: Person
   readonly #dice: { random: () => number }
+  /** Denials of each agent since something of it was approved. */
+  readonly #denials = new Map<string, number>()
   #serial = 0
   #clock = 0
 
@@ -82,6 +87,7 @@ export class Interleavings implements AsyncDisposable {
   async tell(random: () => number): Promise<{ outcome: Outcome; wrong: string[] }> {
     const told: Told = { signed: [], sent: [], changed: [], withdrawn: [], cancelled: false, denied: false }
     const agent = this.#scene.agent(random() < 0.5 ? 'reconciler' : 'forecaster')
+    const deniable = (this.#denials.get(agent.id) ?? 0) < mostDenials
     // Of its own size: what was denied rests, whatever its task is called.
     const budget = { ...sampleAuthority.budget, calls: 100 + ++this.#serial }
     const authority = { ...sampleAuthority, task: `story-${this.#serial}`, budget }
@@ -105,20 +111,22 @@ export class Interleavings implements AsyncDisposable {
     await Promise.all([
       asks(),
       again,
-      this.#answers(this.#owner, 'owner', { id, told, random, idle }),
-      random() < 0.7 ? this.#answers(this.#anna, 'anna', { id, told, random, idle }) : undefined,
+      this.#answers(this.#owner, 'owner', { id, told, random, idle, deniable }),
+      random() < 0.7 ? this.#answers(this.#anna, 'anna', { id, told, random, idle, deniable }) : undefined,
       random() < 0.7 ? this.#changes(told, random, idle) : undefined,
     ])
     this.#dice.random = () => 1
     this.#scheduler.use(undefined)
-    return this.#judged(id, told)
+    const judged = await this.#judged(id, told)
+    await this.#clear(agent, id)
+    return judged
   }
 
-  async #answers(person: Person, who: string, { id, told, random, idle }: Story): Promise<void> {
+  async #answers(person: Person, who: string, { id, told, random, idle, deniable }: Story): Promise<void> {
     await idle(20)
     for (let tries = 0; tries < patient && !this.#scene.ledger.requests.requests.has(id); tries++)
       await new Promise((resolve) => setTimeout(resolve, 2))
-    if (random() < 0.1) {
+    if (random() < 0.1 && deniable) {
       const { status } = await person.post(`requests/${id}/deny`)
       told.denied ||= status === 200
       return
@@ -227,7 +235,6 @@ export class Interleavings implements AsyncDisposable {
       await eventually('what its agent cancelled is revoked', () => ledger.revocations.find('grant', tree.id)).catch(
         (error) => wrong.push(String(error)),
       )
-    await this.#clear(id)
     return { outcome: trees.length > 0 ? 'granted' : record?.approved ? 'refused' : 'not approved', wrong }
   }
 
@@ -258,9 +265,16 @@ export class Interleavings implements AsyncDisposable {
     return wrong
   }
 
-  /** So that the next story begins with nothing waiting. */
-  async #clear(id: string): Promise<void> {
-    if (this.#scene.ledger.requests.requests.get(id)?.state === 'pending') await this.#owner.post(`requests/${id}/deny`)
+  /**
+   * So that the next story begins with nothing waiting: its agent takes back what nobody answered, and what was approved in
+   * vain and is asked again behind its refusal. A person's no to each of them would soon be ten in a row. What is asked is
+   * approval itself, which counts what waits.
+   */
+  async #clear(agent: Agent, id: string): Promise<void> {
+    const { status } = await agent.status(id)
+    if (status === 'pending') await agent.cancel(id)
+    else if (status === 'denied') this.#denials.set(agent.id, (this.#denials.get(agent.id) ?? 0) + 1)
+    else if (status === 'approved') this.#denials.delete(agent.id)
   }
 }
 
@@ -270,6 +284,8 @@ interface Story {
   random: () => number
   /** Lets others go first, up to this many times. */
   idle: (most: number) => Promise<void>
+  /** Whether a no is no tenth in a row. */
+  deniable: boolean
 }
 type Granted = Pick<ApprovalStatement, 'authority' | 'not_after' | 'mode'> & { id: string }
 
