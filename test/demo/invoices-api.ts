@@ -7,7 +7,15 @@ import {
   type OutcomeStore,
   openEnforcementPoint,
 } from '@bailiwick/pep'
-import { Health, httpServer, logger as makeLogger, metrics, systemClock, systemRandom } from '@bailiwick/service-kit'
+import {
+  type Clock,
+  Health,
+  httpServer,
+  logger as makeLogger,
+  metrics,
+  systemClock,
+  systemRandom,
+} from '@bailiwick/service-kit'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import type { RunningSystem } from '@bailiwick/testkit'
 import { z } from 'zod'
@@ -62,6 +70,8 @@ type Tool = keyof typeof argumentSchemas
 export interface InvoicesApiOptions {
   /** In memory unless given. */
   store?: OutcomeStore
+  /** The machine's, unless given. */
+  clock?: Clock
   /** How long it waits for an answer of the PDP. */
   timeoutMs?: number
   /** Hostile code in this API: reaches a request's arguments after the PDP has answered, before they are executed. */
@@ -78,7 +88,7 @@ export interface InvoicesApi extends AsyncDisposable {
 /** The sample world's small API with real effects: POST /read, /adjust, /delete, each the tool of that name, each guarded. */
 export async function startInvoicesApi(
   { data, trust, url: pdpUrl, invoicesUrl: url }: Pick<RunningSystem, 'data' | 'trust' | 'url' | 'invoicesUrl'>,
-  { tamper, store = memoryOutcomeStore(), timeoutMs }: InvoicesApiOptions = {},
+  { tamper, store = memoryOutcomeStore(), timeoutMs, clock = systemClock }: InvoicesApiOptions = {},
 ): Promise<InvoicesApi> {
   const logger = makeLogger({ service: 'invoices-api', level: 'silent' })
   const ledger = new InvoiceLedger()
@@ -94,14 +104,14 @@ export async function startInvoicesApi(
       store,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       fetch: tamper ? tamperingFetch(bodies, tamper) : fetch,
-      now: () => systemClock.now(),
+      now: () => clock.now(),
       random: systemRandom,
       onProblem: (err) => logger.warn({ err }, 'an outcome could not be reported'),
     }),
   )
   const http = await httpServer({
     logger,
-    clock: systemClock,
+    clock,
     health: new Health(),
     metrics: metrics({ service: 'invoices-api', processMetrics: false }),
     random: systemRandom,

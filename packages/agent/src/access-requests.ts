@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { failure, type Http, type ServiceAnswer } from './http.ts'
 import { pause, pauses } from './pause.ts'
 import { requestIdOf, type SignedRequest } from './sign-request.ts'
-import { submissionOf } from './submission.ts'
+import { type ShownAttestation, submissionOf } from './submission.ts'
 
 export type { AccessAsk } from './sign-request.ts'
 
@@ -57,8 +57,16 @@ const taskSchema = z.object({
 
 type TaskAnswer = z.infer<typeof taskSchema>
 
+interface Asking {
+  id: string
+  http: Http
+  endpoint: string
+  /** What a workload that attests shows beside its ask. */
+  shown?: () => Promise<ShownAttestation>
+}
+
 /** Submission, status and cancellation. The agent proves itself by the signed ask, and by a DPoP proof with the same key. */
-export function accessRequests({ id, http, endpoint }: { id: string; http: Http; endpoint: string }) {
+export function accessRequests({ id, http, endpoint, shown }: Asking) {
   const taskUrl = (requestId: string) => new URL(`${endpoint}/${encodeURIComponent(requestId)}`)
 
   async function status(requestId: string): Promise<AccessTask> {
@@ -72,7 +80,7 @@ export function accessRequests({ id, http, endpoint }: { id: string; http: Http;
     status,
 
     async submit(signed: SignedRequest): Promise<AccessTask> {
-      const body = JSON.stringify(submissionOf(id, signed))
+      const body = JSON.stringify(submissionOf(id, signed, await shown?.()))
       const headers = {
         accept: 'application/json',
         'content-type': 'application/json',

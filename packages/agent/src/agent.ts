@@ -1,5 +1,6 @@
 import type { SigningKey } from '@bailiwick/credentials'
 import { type AccessAsk, type AccessTask, accessRequests } from './access-requests.ts'
+import { clientParameters } from './client-assertion.ts'
 import { completeGrant } from './complete-grant.ts'
 import { type Credential, credentials, type GrantName } from './credentials.ts'
 import { type DelegationAsk, delegate, type SignedDelegation } from './delegate.ts'
@@ -8,13 +9,17 @@ import { Http } from './http.ts'
 import { revokeDelegation } from './revoke-delegation.ts'
 import { requestEvent, type SignedRequest, signRequest } from './sign-request.ts'
 import { type SignedCall, signedFetch } from './signed-fetch.ts'
+import { type WorkloadAttestation, workloadToken } from './workload.ts'
 
 export interface AgentOptions {
   /** The agent's SPIFFE ID, as it is registered: `spiffe://<trust domain>/agent/<name>`. */
   agentId: string
   /** The name of this instance of it, whose key is registered or was bound by attestation. */
   instance: string
+  /** Its registered key; of a workload that attests, one of its own (`workloadKey`). */
   key: SigningKey<'agent'>
+  /** How it shows which instance it is, unless its key is registered: with each ask over HTTP, and for each credential. */
+  attestation?: WorkloadAttestation
   /** The installation that is asked: the audience of access requests. */
   installation: string
   /** Where everything is when one process, or one proxy, serves all; `endpoints` says it one by one. */
@@ -40,7 +45,10 @@ export interface Agent {
   signRequest(ask: AccessAsk): SignedRequest
   /** The event that hands in a signed ask on `access-requests.v1`. The same ask again is the same request. */
   accessRequestEvent(signed: SignedRequest): { key: string; bytes: Uint8Array }
-  /** Hands in an ask over HTTP (AuthZEN Access Request Profile). An ask that was signed before may be repeated. */
+  /**
+   * Hands in an ask over HTTP (AuthZEN Access Request Profile), with the workload's token if it attests. An ask that was signed
+   * before may be repeated.
+   */
   request(ask: AccessAsk | SignedRequest): Promise<AccessTask>
   status(requestId: string): Promise<AccessTask>
   /** Resolves once the request is answered, however. Rejects with the signal's reason. */
@@ -85,8 +93,13 @@ export function createAgent(options: AgentOptions): Agent {
   }
   const http = new Http({ key, fetch: options.fetch ?? fetch, now, random, timeoutMs: options.timeoutMs ?? 10_000 })
   const signing = { id, key, installation, now, random }
-  const asks = accessRequests({ id, http, endpoint: endpoints.accessRequests })
-  const credential = credentials({ id, key, http, endpoints, now, random })
+  const { attestation } = options
+  const shown = attestation && {
+    shown: async () => ({ token: await workloadToken(attestation, 'access-requests', endpoints), jwk: key.publicJwk }),
+  }
+  const asks = accessRequests({ id, http, endpoint: endpoints.accessRequests, ...shown })
+  const client = () => clientParameters({ id, key, endpoints, now, random, attestation })
+  const credential = credentials({ http, endpoints, now, client })
   return {
     id,
     signRequest: (ask) => signRequest(signing, ask),

@@ -1,6 +1,6 @@
-import { encodeBase64url, type SigningKey, signClientAssertion } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
+import type { ClientParameters } from './client-assertion.ts'
 import type { Endpoints } from './endpoints.ts'
 import { failure, type Http, type ServiceAnswer } from './http.ts'
 import { pause, pauses } from './pause.ts'
@@ -29,16 +29,13 @@ export interface Credentials {
 }
 
 interface CredentialOptions {
-  id: string
-  key: SigningKey<'agent'>
   http: Http
   endpoints: Endpoints
   now: () => number
-  random: (n: number) => Uint8Array
+  /** Who asks. Attested anew for each credential, a renewal included; the parameters are made for each try. */
+  client: () => Promise<() => ClientParameters>
 }
 
-const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
-const assertionSeconds = 60
 /** A credential is replaced when a fifth of its life, or half a minute, is left: a call takes time too. */
 const marginMs = 30_000
 
@@ -65,7 +62,7 @@ const oauthErrors: Readonly<Record<string, ErrorCode>> = {
   server_error: 'service_unready',
 }
 
-export function credentials({ id, key, http, endpoints, now, random }: CredentialOptions): Credentials {
+export function credentials({ http, endpoints, now, client }: CredentialOptions): Credentials {
   const held = new Map<string, Credential & { renewAt: number }>()
   const asking = new Map<string, Promise<Credential>>()
 
@@ -92,8 +89,9 @@ export function credentials({ id, key, http, endpoints, now, random }: Credentia
     return asked
   }
 
-  /** With private_key_jwt (RFC 7523 §2.2) and DPoP (RFC 9449 §5). */
+  /** With a client assertion (RFC 7521 §4.2) and DPoP (RFC 9449 §5). */
   async function askForToken(grant: GrantName): Promise<Credential & { renewAt: number }> {
+    const parameters = await client()
     const askedAt = now()
     const answer = await http.ask(
       new URL(endpoints.token),
@@ -101,12 +99,7 @@ export function credentials({ id, key, http, endpoints, now, random }: Credentia
       (proof) => ({
         headers: { accept: 'application/json', dpop: proof },
         // Sets the media type by itself. Made for each try: an assertion counts once.
-        body: new URLSearchParams({
-          ...wanted(grant),
-          client_id: id,
-          client_assertion_type: assertionType,
-          client_assertion: assertion(),
-        }),
+        body: new URLSearchParams({ ...wanted(grant), ...parameters() }),
       }),
       ({ status, body }) => status === 400 && oauthErrorOf(body) === 'use_dpop_nonce',
     )
@@ -122,12 +115,6 @@ export function credentials({ id, key, http, endpoints, now, random }: Credentia
       renewAt: askedAt + lifeMs - Math.min(marginMs, lifeMs / 5),
       authorizationDetails: authorization_details,
     }
-  }
-
-  function assertion(): string {
-    const iat = Math.floor(now() / 1000)
-    const claims = { iss: id, sub: id, aud: endpoints.issuer, iat, exp: iat + assertionSeconds }
-    return signClientAssertion({ ...claims, jti: encodeBase64url(random(16)) }, key)
   }
 
   return {

@@ -7,3 +7,11 @@ export { type Denial, denialOf } from './denial.ts'
 export type { Endpoints } from './endpoints.ts'
 export type { AccessAsk, Callback, SignedRequest } from './sign-request.ts'
 export type { SignedCall } from './signed-fetch.ts'
+export {
+  joinToken,
+  type Taker,
+  type TokenSource,
+  tokenFiles,
+  type WorkloadAttestation,
+  workloadKey,
+} from './workload.ts'

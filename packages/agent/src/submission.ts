@@ -1,4 +1,5 @@
 import type { Authority } from '@bailiwick/authority'
+import type { PublicJwk } from '@bailiwick/credentials'
 import type { Denial } from './denial.ts'
 import type { SignedRequest } from './sign-request.ts'
 
@@ -10,13 +11,23 @@ interface Item {
   denial?: object
 }
 
+/** Which instance it is, said by an authority, and the key that signed the ask. */
+export interface ShownAttestation {
+  token: string
+  jwk: PublicJwk
+}
+
 /** A signed ask as the access request profile has it: what is asked and denied stands around it in the profile's own words. */
-export function submissionOf(id: string, { jws, purpose, callback, denials = [] }: SignedRequest): object {
+export function submissionOf(
+  id: string,
+  { jws, purpose, callback, denials = [] }: SignedRequest,
+  attestation?: ShownAttestation,
+): object {
   return {
     subject: { type: 'agent', id },
     ...namedBy(pairsIn(jws), denials),
     ...(callback === undefined ? {} : { callback }),
-    bailiwick: { request: jws, ...(purpose ? { purpose } : {}) },
+    bailiwick: { request: jws, ...(purpose ? { purpose } : {}), ...(attestation ? { attestation } : {}) },
   }
 }
 

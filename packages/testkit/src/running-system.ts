@@ -5,7 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
 import type { Trust } from '@bailiwick/credentials'
-import { initialise, isInitialised, readInstallation, readPolicyFiles } from '@bailiwick/installation'
+import {
+  type InitialEntities,
+  initialise,
+  isInitialised,
+  readInstallation,
+  readPolicyFiles,
+} from '@bailiwick/installation'
 import { type Clock, type Logger, type RandomSource, systemClock } from '@bailiwick/service-kit'
 import { sampleEntities } from '@bailiwick/standalone/sample'
 
@@ -31,6 +37,8 @@ export interface PlaceOptions {
   /** Where the sample invoices API will be; its base URL stands in the registry. */
   invoicesPort?: number
   singleOperator?: boolean
+  /** What the registry begins with, made of the sample's entries. */
+  entities?: (sample: InitialEntities) => InitialEntities
   /** The machine's, unless given. */
   clock?: Clock
 }
@@ -53,7 +61,8 @@ export async function preparePlace(options: PlaceOptions): Promise<Place> {
   const port = options.port ?? (await freePort())
   const invoicesUrl = `http://localhost:${options.invoicesPort ?? (await freePort())}`
   const url = `http://localhost:${port}`
-  if (!isInitialised(data))
+  if (!isInitialised(data)) {
+    const entities = sampleEntities(data, invoicesUrl)
     initialise({
       data,
       publicUrl: url,
@@ -61,8 +70,9 @@ export async function preparePlace(options: PlaceOptions): Promise<Place> {
       now: (options.clock ?? systemClock).now(),
       randomBytes,
       policies: readPolicyFiles(policies),
-      entities: sampleEntities(data, invoicesUrl),
+      entities: options.entities?.(entities) ?? entities,
     })
+  }
   return {
     data,
     port,

@@ -1,5 +1,6 @@
 import type { Bus } from '@bailiwick/bus'
 import { embeddedBus } from '@bailiwick/bus/embedded'
+import type { GrantStore } from '@bailiwick/grant-store'
 import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
 import { paths } from '@bailiwick/installation'
 import { type Host, openHost, topicSettings } from '@bailiwick/service-host'
@@ -18,6 +19,8 @@ import { type PlaceOptions, preparePlace, type RunningSystem } from './running-s
 export interface SystemOptions extends PlaceOptions {
   /** Settings over those that the system needs. */
   env?: Readonly<Record<string, string>>
+  /** Instead of embedded ones; they stay the caller's. */
+  adapters?: { bus: Bus; grantStore: GrantStore }
   /** Faults between the services and the bus. */
   wrapBus?: (bus: Bus) => Bus
   wrapRecord?: NonNullable<StandaloneAdapters['wrapRecord']>
@@ -29,6 +32,19 @@ export interface SystemOptions extends PlaceOptions {
 export interface System extends RunningSystem {
   host: Host
   services: Standalone
+}
+
+/** The host closes its bus; this one is somebody else's. */
+function borrowed(bus: Bus | undefined): Bus | undefined {
+  return (
+    bus && {
+      publish: (topic, events) => bus.publish(topic, events),
+      consume: (topics, group, handler) => bus.consume(topics, group, handler),
+      follow: (topics, since, handler) => bus.follow(topics, since, handler),
+      ends: (topic) => bus.ends(topic),
+      [Symbol.asyncDispose]: async () => undefined,
+    }
+  )
 }
 
 /** The whole system in this process, on real embedded adapters and a real port: what `npm start` runs, in one call. */
@@ -51,7 +67,8 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       config,
       socket: paths(data).operatorSocket,
       openBus: async () => {
-        const bus = await embeddedBus({ dir: paths(data).bus, ...topicSettings, now })
+        const bus =
+          borrowed(options.adapters?.bus) ?? (await embeddedBus({ dir: paths(data).bus, ...topicSettings, now }))
         return options.wrapBus?.(bus) ?? bus
       },
       clock,
@@ -61,7 +78,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
       onFatal: options.onFatal ?? ((error) => queueMicrotask(() => Promise.reject(error))),
     }),
   )
-  const grantStore = started.use(embeddedGrantStore({ dir: paths(data).grants, now }))
+  const grantStore = options.adapters?.grantStore ?? started.use(embeddedGrantStore({ dir: paths(data).grants, now }))
   const { wrapRecord } = options
   const services = started.use(
     await startStandalone(config, host, { grantStore, ...(wrapRecord ? { wrapRecord } : {}) }),

@@ -74,9 +74,12 @@ export async function submit(
 ): Promise<Submitted> {
   const items = itemsOf(body)
   refuseContradictions(body, items)
+  const { request, purpose, attestation } = body.bailiwick
+  // A workload that asks again shows whatever token it has by then: that says who asks, not what.
+  const asked = { key, body: { ...body, bailiwick: { request, purpose } } }
   const once = key && {
-    find: (agentId: string) => idempotency.find(agentId, { key, body }),
-    keep: (agentId: string, task: string) => idempotency.keep(agentId, { key, body }, task),
+    find: (agentId: string) => idempotency.find(agentId, { ...asked, key }),
+    keep: (agentId: string, task: string) => idempotency.keep(agentId, { ...asked, key }, task),
   }
   // Who can send these very bytes again is who sent them: no signature is looked at, since it may have expired meanwhile.
   const id = requestIdOf(body.bailiwick.request)
@@ -86,7 +89,6 @@ export async function submit(
     once.find(agentId)
     once.keep(agentId, taskIdOf(known))
   }
-  const { request, purpose, attestation } = body.bailiwick
   const submission = { request, purpose, attestation, receivedBy: 'http' as const, items }
   const record = await receiveRequest(approval, once ? { ...submission, once } : submission)
   // Of what is asked for the first time: what is sent again, or folded, changes nothing.

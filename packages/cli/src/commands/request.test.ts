@@ -1,8 +1,9 @@
-import { writeFileSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import {
   generateKey,
+  readKeyFile,
   sha256,
   type Trust,
   verifyAccessRequest,
@@ -26,7 +27,8 @@ const authority = {
 
 /** Approval, as far as an agent sees it: `states` are what it answers, one after the other. */
 async function approvalAt(states: string[]) {
-  const asked: { jws: string; body: { bailiwick: { purpose?: unknown }; subject: unknown } }[] = []
+  const asked: { jws: string; body: { bailiwick: { purpose?: unknown; attestation?: unknown }; subject: unknown } }[] =
+    []
   const server = createServer(async (request, response) => {
     let text = ''
     for await (const part of request) text += part
@@ -144,4 +146,43 @@ it('refuses a length of time that cannot be granted', async () => {
   const { code, err } = await bailiwick([...agentsFiles(folder).argv, '--expires', '28801'])
   expect(code).toBe(2)
   expect(err).toContain('1 to 28800')
+})
+
+it.each([
+  ['a file, read when it is needed', 'jwt_svid', ['--token-file'], 'a.workload.token\n', 'a.workload.token'],
+  ['the environment', 'oidc', ['--token-env', 'WORKLOAD_TOKEN'], 'a.workload.token', 'a.workload.token'],
+  ['a join token, of which approval sees its half', 'join_token', ['--token-env', 'WORKLOAD_TOKEN'], 'one.two', 'one'],
+  ['a join token in a file', 'join_token', ['--token-file'], 'one.two\n', 'one'],
+])('a workload asks with its token from %s, and a key that it made', async (_, attestor, where, text, token) => {
+  using folder = temporaryFolder()
+  await using approval = await approvalAt(['pending'])
+  installation(folder, approval.url)
+  const { argv } = agentsFiles(folder)
+  writeFileSync(folder.at('token'), text)
+  const given = where.length === 1 ? [...where, folder.at('token')] : where
+  const mine = [...argv, '--key', folder.at('made.json'), '--attestor', attestor, ...given]
+  expect(await bailiwick(mine, { env: { WORKLOAD_TOKEN: text } })).toMatchObject({ code: 0 })
+  const { publicJwk: jwk } = readKeyFile(folder.path, 'made', 'agent')
+  expect(statSync(folder.at('made.json')).mode & 0o777).toBe(0o600)
+  expect(approval.asked[0]?.body.bailiwick.attestation).toEqual({ token, jwk })
+  expect(await bailiwick(mine, { env: { WORKLOAD_TOKEN: text } })).toMatchObject({ code: 0 })
+  expect(approval.asked[1]?.body.bailiwick.attestation).toEqual({ token, jwk })
+})
+
+it.each([
+  ['without a token', ['--attestor', 'oidc'], '--token-file or --token-env'],
+  ['without saying how', ['--token-env', 'T'], '--attestor needs'],
+  ['with a variable that is not set', ['--attestor', 'oidc', '--token-env', 'T'], 'T is not set'],
+  ['with half a join token', ['--attestor', 'join_token', '--token-env', 'HALF'], 'two secrets'],
+  ['with a file that is not there', ['--attestor', 'oidc', '--token-file', '/nonexistent'], 'attestation_unavailable'],
+  ['with no token in the variable', ['--attestor', 'oidc', '--token-env', 'WORDS'], 'attestation_unavailable'],
+])('a workload asks nothing %s', async (_, more, message) => {
+  using folder = temporaryFolder()
+  await using approval = await approvalAt(['pending'])
+  installation(folder, approval.url)
+  const mine = [...agentsFiles(folder).argv, '--key', folder.at('made.json'), ...more]
+  const { code, err } = await bailiwick(mine, { env: { HALF: 'one', WORDS: 'two words' } })
+  expect(code).toBe(2)
+  expect(err).toContain(message)
+  expect(approval.asked).toEqual([])
 })

@@ -1,5 +1,12 @@
 import { basename, dirname } from 'node:path'
-import { type AccessTask, createAgent } from '@bailiwick/agent'
+import {
+  type AccessTask,
+  createAgent,
+  joinToken,
+  tokenFiles,
+  type WorkloadAttestation,
+  workloadKey,
+} from '@bailiwick/agent'
 import { parseStrictJson } from '@bailiwick/contracts'
 import { parseTrust, readKeyFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
@@ -18,6 +25,9 @@ interface RequestCommand extends DataOption, JsonOption {
   expires: number
   purpose?: string
   trust?: string
+  attestor?: WorkloadAttestation['kind']
+  tokenFile?: string
+  tokenEnv?: string
   url?: string
   wait?: true
 }
@@ -32,7 +42,7 @@ export function requestCommand(program: Command, io: Io, done: (code: ExitCode) 
       'Signs an access request with the key of an agent instance and hands it in. It grants nothing: an approver answers it. ' +
         'It needs no more than the key and trust.json, so it also runs on the machine of the agent.',
     )
-    .requiredOption('--key <file>', "the instance's key file")
+    .requiredOption('--key <file>', "the instance's key file; of a workload that attests it is made if it is missing")
     .requiredOption('--agent <id>', 'who asks: spiffe://<trust domain>/agent/<name>/<instance>')
     .requiredOption('--authority <file>', 'what is asked for: a bailiwick_task in JSON')
     .addOption(
@@ -43,6 +53,14 @@ export function requestCommand(program: Command, io: Io, done: (code: ExitCode) 
     .option('--action-digest <digest>', 'the one action, of mode per_action')
     .option('--expires <seconds>', 'how long it shall hold, at most 28800', seconds, 3600)
     .option('--purpose <text>', "why, in the agent's own words")
+    .addOption(
+      new Option(
+        '--attestor <kind>',
+        'of an agent whose keys are not registered: how it shows which instance it is',
+      ).choices(['jwt_svid', 'oidc', 'join_token']),
+    )
+    .option('--token-file <file>', 'where its token for approval stands, or the whole join token')
+    .option('--token-env <name>', 'or the environment variable that has it')
     .option('--trust <file>', "the installation's trust.json (default: the data directory's)")
     .option('--url <url>', "where to hand it in (default: the installation's public address)")
     .option('--wait', 'wait for the answer: approved (0), or not (1)')
@@ -52,10 +70,15 @@ export function requestCommand(program: Command, io: Io, done: (code: ExitCode) 
 async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
   const trust = parseTrust(readInput('--trust', options.trust ?? paths(options.data).trust, LARGEST_INPUT))
   const cut = options.agent.lastIndexOf('/')
+  const attestation = attestationOf(options, io)
   const agent = createAgent({
     agentId: options.agent.slice(0, cut),
     instance: options.agent.slice(cut + 1),
-    key: readKeyFile(dirname(options.key), basename(options.key, '.json'), 'agent'),
+    // Nobody makes a registered key by mistyping its name.
+    key: attestation
+      ? workloadKey(options.key)
+      : readKeyFile(dirname(options.key), basename(options.key, '.json'), 'agent'),
+    ...(attestation ? { attestation } : {}),
     installation: trust.installation,
     baseUrl: options.url ?? trust.public_url,
     now: () => io.clock.now(),
@@ -76,6 +99,19 @@ async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
   if (options.json) io.out(JSON.stringify(machineTask(task)))
   else if (task !== asked) io.out(`${task.status}${task.grantId === undefined ? '' : `: ${task.grantId}`}`)
   return task.status === 'approved' || (task.status === 'pending' && !options.wait) ? exitCodes.ok : exitCodes.fault
+}
+
+/** Of a join token, which is given as it was printed, approval is shown its half. */
+function attestationOf(options: RequestCommand, { env }: Io): WorkloadAttestation | undefined {
+  const { attestor: kind, tokenFile: file, tokenEnv: name } = options
+  if (kind === undefined && file === undefined && name === undefined) return undefined
+  if (kind === undefined || (file === undefined) === (name === undefined))
+    throw new ServiceError('config_invalid', '--attestor needs --token-file or --token-env, and they need it')
+  if (file !== undefined && kind !== 'join_token') return { kind, token: tokenFiles({ 'access-requests': file }) }
+  const given = file === undefined ? env[name ?? ''] : readInput('--token-file', file, LARGEST_INPUT).toString()
+  const value = given?.trim()
+  if (value === undefined || value === '') throw new ServiceError('config_invalid', `--token-env: ${name} is not set`)
+  return { kind, token: kind === 'join_token' ? joinToken(value) : () => value }
 }
 
 function machineTask({ requestId, status, grantId, expiresAt }: AccessTask): unknown {

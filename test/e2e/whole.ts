@@ -1,0 +1,37 @@
+import type { InitialEntities } from '@bailiwick/installation'
+import { systemClock } from '@bailiwick/service-kit'
+import { sample } from '@bailiwick/standalone/sample'
+import { type Approver, enrolApprover, type System, type SystemOptions, startSystem } from '@bailiwick/testkit'
+import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
+import { openAdapters } from './adapters-under-test.ts'
+
+/** All four services on the adapters under test, over real HTTP; the first approver; and an API that is guarded. */
+export interface Whole extends AsyncDisposable {
+  system: System
+  approver: Approver
+  invoices: InvoicesApi
+  /** Everybody's clock is that much ahead of the machine's: ms. */
+  time: { ahead: number }
+}
+
+export async function openWhole(
+  options: Omit<SystemOptions, 'adapters' | 'clock'> & { entities?: (sample: InitialEntities) => InitialEntities } = {},
+): Promise<Whole> {
+  await using opened = new AsyncDisposableStack()
+  const { bus, store } = opened.use(await openAdapters())
+  const time = { ahead: 0 }
+  const clock = { now: () => systemClock.now() + time.ahead, monotonic: () => systemClock.monotonic() }
+  const env = { BAILIWICK_DECISION_DEADLINE: '5s', BAILIWICK_MAX_STALENESS: '6s', ...options.env }
+  const system = opened.use(await startSystem({ ...options, env, clock, adapters: { bus, grantStore: store } }))
+  const approver = await enrolApprover(system)
+  const invoices = opened.use(await startInvoicesApi(system, { clock, timeoutMs: 6000 }))
+  const owned = opened.move()
+  return { system, approver, invoices, time, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** What stands before a call of a tool of the sample's API, for `agent.fetch`. */
+export const toolCall = (tool: string, properties: object) => ({
+  action: 'tools/call',
+  resource: { type: 'tool', id: `${sample.toolServer}/${tool}` },
+  properties: { ...properties },
+})
