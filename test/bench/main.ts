@@ -21,6 +21,7 @@ import { machineOf } from './machine.ts'
 import type { Measure } from './measure.ts'
 import { measurePublish } from './publish.ts'
 import { asMarkdown, asText, type Report } from './report.ts'
+import { measureRevocations } from './revocations.ts'
 import { measureWithdrawal } from './withdrawal.ts'
 
 type Measures = Readonly<Record<string, (bench: KafkaBench) => Promise<Measure>>>
@@ -29,6 +30,7 @@ const embedded: Measures = {
   decisions: measureDecisions,
   credential: measureCredential,
   withdrawal: measureWithdrawal,
+  revocations: measureRevocations,
   issuance: measureIssuance,
   checks: measureChecks,
   approvals: measureApprovals,
@@ -51,6 +53,7 @@ Measures this machine and Bailiwick on it, as ratios in one run. Reports; assert
   --kafka         on a real Kafka, of one broker and of three, and a real Redis, with a process for each service; they are
                   started for it
   --quick         a smoke count: shows that the bench works
+  --count N       revocations of each kind (2,000)
   --json          the report in JSON
   --write         writes what it measured into docs/benchmarks.md; other sections stay
   --dir DIR       a folder on the disk to measure (default: ${tmpdir()})
@@ -63,6 +66,11 @@ if (values.help) {
   process.exit(0)
 }
 
+const count = values.count === undefined ? undefined : Number(values.count)
+if (count !== undefined && !(Number.isInteger(count) && count > 0)) {
+  console.error(`--count ${values.count}\n\n${usage}`)
+  process.exit(2)
+}
 const measures = values.kafka ? kafka : embedded
 const documented = join(import.meta.dirname, '../../docs/benchmarks.md')
 
@@ -87,7 +95,7 @@ try {
     if (values.only && !values.only.includes(name)) continue
     stage(`measuring: ${name}`)
     const own = mkdtempSync(join(dir, `${name}-`))
-    report.measures.push(await measure({ dir: own, quick: values.quick, progress, open }))
+    report.measures.push(await measure({ dir: own, quick: values.quick, count, progress, open }))
     // Each at once: what takes half an hour is not lost by what fails after it.
     if (values.write) writeFileSync(documented, asMarkdown(report, readFileSync(documented, 'utf8')))
   }
@@ -107,6 +115,7 @@ function parse() {
         write: { type: 'boolean', default: false },
         dir: { type: 'string', default: tmpdir() },
         only: { type: 'string', multiple: true },
+        count: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     }).values

@@ -29,6 +29,8 @@ export interface Bench {
   dir: string
   /** A smoke count: shows that the measure works, not what it says. */
   quick: boolean
+  /** How often, for what can be measured more or less often. */
+  count?: number | undefined
   progress: (line: string) => void
 }
 

@@ -48,7 +48,8 @@ export class World implements AsyncDisposable {
 
   /** What the agent asks for: as the sample, with room for a bench. */
   ask() {
-    const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, calls: 1_000_000 } }
+    const budget = { ...sampleAuthority.budget, calls: 1_000_000 }
+    const authority = { ...sampleAuthority, budget, max_depth: 1, max_children: 1000 }
     return { authority, mode: 'window', expiresInSeconds: 3600 } as const
   }
 
@@ -61,8 +62,8 @@ export class World implements AsyncDisposable {
     return { requestId, grantId: answer.grant_id, token }
   }
 
-  /** A call as an enforcement point puts it, parsed, with a fresh proof by the agent. */
-  evaluation({ token }: Granted): Evaluation {
+  /** A call as an enforcement point puts it, parsed, with a fresh proof by the agent, or by the sub-agent that has this key. */
+  evaluation({ token }: Granted, key = this.#agentKey): Evaluation {
     const { host, services, invoicesUrl } = this.system
     const htu = `${invoicesUrl}/read`
     // The nonce: proofs that are made within seconds of a start count only with one.
@@ -76,7 +77,7 @@ export class World implements AsyncDisposable {
         actionDigest: digest,
         nonce: services.policyDecision.pdp.proofs.nonce(),
       },
-      this.#agentKey,
+      key,
     )
     return {
       subject: { type: 'agent', id: this.agentId },

@@ -1,0 +1,140 @@
+import { setImmediate, setTimeout } from 'node:timers/promises'
+import type { RevocationKind } from '@bailiwick/contracts'
+import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { type Bench, inFlight, type Measure, percentile, type Row } from './measure.ts'
+import { isOver, type Prey, type Probed, type Reach, RevocationProbe } from './revocation-probe.ts'
+import { World } from './world.ts'
+
+const kinds: readonly RevocationKind[] = [
+  'credential',
+  'delegation',
+  'grant',
+  'agent',
+  'approver',
+  'tool-server',
+  'all',
+]
+const descendants = (quick: boolean) => (quick ? 20 : 1000)
+
+/** How long after a revocation was acknowledged anything that it ends is still allowed (V7), kind by kind. */
+export async function measureRevocations(bench: Bench): Promise<Measure> {
+  const count = bench.count ?? (bench.quick ? 3 : 2000)
+  const rows: Row[] = []
+  const tally = { asked: 0, allowed: 0, late: 0, ms: 0 }
+  for (const kind of kinds) {
+    await using world = await World.open(bench.dir)
+    const probe = new RevocationProbe(reachOf(world), kind)
+    const { lags, ...met } = await probe.run(count, (done) =>
+      bench.progress(`revocations: ${kind} ${done} of ${count}`),
+    )
+    for (const name of ['asked', 'allowed', 'late', 'ms'] as const) tally[name] += met[name]
+    rows.push(...rowsOf(kind, lags, 20))
+  }
+  const tree = await ofOneTree(bench)
+  return {
+    id: 'revocations',
+    title: 'From an acknowledged revocation to the last ALLOW, kind by kind',
+    how: howOf(count, 'in the process of all four services'),
+    rows: [
+      ...rows,
+      {
+        name: `a tree of ${descendants(bench.quick)} delegations: acknowledged → last ALLOW`,
+        value: tree.lag,
+        unit: 'ms',
+        target: { atMost: 1000 },
+      },
+      { name: 'all of that tree asked once, all denied', value: tree.deniedMs, unit: 'ms' },
+      { name: 'asked meanwhile', value: (tally.asked * 1000) / tally.ms, unit: '/s' },
+      { name: 'ALLOWs meanwhile', value: (tally.allowed * 1000) / tally.ms, unit: '/s' },
+      { name: 'denied for being late', value: tally.late, unit: '' },
+    ],
+  }
+}
+
+export function rowsOf(kind: string, lags: readonly number[], p99: number): Row[] {
+  return [
+    { name: `${kind}: p99`, value: percentile(lags, 0.99), unit: 'ms', target: { atMost: p99 } },
+    { name: `${kind}: max`, value: Math.max(...lags), unit: 'ms', target: { atMost: 1000 } },
+  ]
+}
+
+export const howOf = (count: number, where: string) =>
+  `${count.toLocaleString('en-US')} revocations of each kind by the operator, one after the other, each of a grant (credential, delegation) that was made for it; kinds that ` +
+  `match many end a second one too. 200 decisions a second are asked for meanwhile ${where}, in an open loop, in turns under the one that is about to be revoked and ` +
+  'under another one, from 30 ms before until 60 ms after the answer, and whatever is then on its way. The clock starts when the operator has the answer; an ALLOW counts when ' +
+  'its answer is here. V7 allows 1 s.'
+
+/** 16 at once, as several agents under one tree would ask. */
+async function ofOneTree({ dir, quick, progress }: Bench): Promise<{ lag: number; deniedMs: number }> {
+  await using world = await World.open(dir)
+  const reach = reachOf(world)
+  const root = await world.grant()
+  const children: Prey[] = []
+  while (children.length < descendants(quick)) {
+    progress(`revocations: delegation ${children.length}`)
+    children.push(await delegated(world, root))
+  }
+  const ask = (n: number) => reach.ask(children[n % children.length] as Prey, n)
+  let last = 0
+  let running = true
+  let next = 0
+  const loop = async () => {
+    while (running) {
+      if ((await ask(next++)).decision) last = performance.now()
+      await setImmediate() // a denial touches no disk: without this, nothing but denials would ever run again
+    }
+  }
+  const loops = Array.from({ length: 16 }, loop)
+  await setTimeout(200)
+  await reach.revoke('grant', root.grantId)
+  const acknowledged = performance.now()
+  await setTimeout(300)
+  running = false
+  await Promise.all(loops)
+  const { totalMs } = await inFlight(16, children.length, async (n) => {
+    const { decision, reason } = await ask(n)
+    await setImmediate()
+    if (decision || !isOver(reason)) throw new Error(`not over: ${reason}`)
+  })
+  return { lag: Math.max(0, last - acknowledged), deniedMs: totalMs }
+}
+
+function reachOf(world: World): Reach {
+  const { services, host } = world.system
+  return {
+    async prey(kind) {
+      const granted = await world.grant()
+      return kind === 'delegation' ? delegated(world, granted) : { ...granted, key: undefined, delegation: undefined }
+    },
+    async ask(prey): Promise<Probed> {
+      const answer = await services.policyDecision.decide(world.point, world.evaluation(prey, prey.key))
+      return answer.decision ? { decision: true } : { decision: false, reason: answer.reason }
+    },
+    async revoke(kind, target) {
+      const payload = { kind, target, reason: 'bench' }
+      const answer = await host.operator.inject({ method: 'POST', url: '/operator/revocations', payload })
+      if (answer.statusCode !== 200) throw new Error(`not revoked: ${answer.body}`)
+    },
+  }
+}
+
+/** Passed on to the other sample agent, and redeemed. */
+async function delegated({ system }: World, granted: { requestId: string; grantId: string }): Promise<Prey> {
+  const key = sampleKey(system.data, 'forecaster')
+  const authority = {
+    ...sampleAuthority,
+    budget: { ...sampleAuthority.budget, calls: 1000 },
+    max_depth: 0,
+    max_children: 0,
+  }
+  const { id, delegation } = await sampleAgent(system.host, 'reconciler').delegate({
+    of: { grantId: granted.grantId },
+    to: `${sampleAgentId('forecaster')}/${sample.instance}`,
+    key: key.kid,
+    authority,
+    expiresAt: system.host.clock.now() + 1_800_000,
+  })
+  const { token } = await sampleAgent(system.host, 'forecaster').credential({ delegation })
+  return { ...granted, token, key, delegation: id }
+}
