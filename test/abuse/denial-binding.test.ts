@@ -5,6 +5,7 @@ import {
   exportPrivateKey,
   generateKey,
   importPrivateKey,
+  type SigningKey,
   signBindingToken,
   verifyServiceKeyCertificate,
 } from '@bailiwick/credentials'
@@ -72,7 +73,7 @@ async function ask(answering: Denial | Denial[], over: object = {}, agent = scen
 }
 
 const pdpKey = () => scene.system.host.key('policy-decision', 'binding-token', 'binding-token')
-const forged = (over: Partial<BindingToken>, key = pdpKey()): Denial => {
+const forged = (over: Partial<BindingToken>, key: SigningKey<'binding-token'> = pdpKey()): Denial => {
   const claims = { ...token, jti: `dec_${crypto.randomUUID().replaceAll('-', '')}`, ...over }
   const { decisionId: _, ...rest } = denial
   return { ...rest, bindingToken: signBindingToken(claims, key), expiresAt: new Date(claims.exp * 1000).toISOString() }
@@ -138,7 +139,7 @@ it.each<[string, () => Denial | Denial[], string]>([
   [
     'by the permit key, which signs no denials',
     () => {
-      const permit = exportPrivateKey(scene.system.host.key('policy-decision', 'permit', 'permit'))
+      const permit = exportPrivateKey(scene.system.host.key('policy-decision', 'permit', 'permit').current)
       return forged({}, importPrivateKey('binding-token', permit) ?? generateKey('binding-token'))
     },
     'denial_binding_invalid',

@@ -9,10 +9,11 @@ import {
   thumbprintSchema,
 } from '@bailiwick/contracts'
 import { z } from 'zod'
-import { signCompact, verifyCompact } from './jws.ts'
+import { signCompact, signCompactBy, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
 import { mayBeSignedFor } from './kinds.ts'
 import { type Clocked, lifetimeProblem, livesAtMost, numericDateSchema } from './lifetime.ts'
+import type { Signer } from './signer.ts'
 import { refused, type Verified } from './verified.ts'
 
 /** A credential's longest life, in seconds, whoever signs it (DESIGN §7.3). */
@@ -67,6 +68,11 @@ export type AccessToken = z.infer<typeof accessTokenSchema>
 /** Throws `invariant_broken` when the claims do not fit their schema, a life over 10 minutes included. */
 export function signAccessToken(claims: AccessToken, key: SigningKey<'credential'>): string {
   return signCompact('accessToken', accessTokenSchema, claims, key)
+}
+
+/** As `signAccessToken`, by the issuer's signer. */
+export function signAccessTokenBy(claims: AccessToken, signer: Signer<'credential'>): Promise<string> {
+  return signCompactBy('accessToken', accessTokenSchema, claims, signer)
 }
 
 /**

@@ -26,12 +26,15 @@ export {
   type VerifyingKey,
   verifyingKey,
 } from './keys.ts'
-export { keyFilePath, readKeyFile, writeKeyFile } from './keys-folder.ts'
+export { keyFilePath, readKeyFile, readKeysSecret, writeKeyFile } from './keys-folder.ts'
 export { type Kind, kinds, type Purpose } from './kinds.ts'
 export type { Clocked } from './lifetime.ts'
 export * from './notification.ts'
 export * from './outcome.ts'
 export * from './permit.ts'
+export { claimsAsOthersDo, readAsOthersDo } from './read-as-others.ts'
+export * from './rotating-key.ts'
 export * from './service-key-certificate.ts'
+export { fileSigner, type Signer } from './signer.ts'
 export { anchorKey, encodeTrust, parseTrust, type Trust } from './trust.ts'
 export type { Refused, Verified } from './verified.ts'

@@ -5,6 +5,7 @@ import { decodeBase64url, encodeBase64url } from './base64url.ts'
 import { statedAlgorithms } from './jwk.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
 import { type Kind, kinds, mayBeSignedFor, type PurposeOf } from './kinds.ts'
+import type { Signer } from './signer.ts'
 import { type Refused, refused, schemaDetail, type Verified } from './verified.ts'
 
 /** A compact JWS taken apart; nothing in it is verified. */
@@ -63,19 +64,45 @@ export function signCompact<K extends Kind, C>(
   return signUnder(kind, { alg: key.alg, kid: key.kid, typ: kinds[kind].typ }, schema, claims, key)
 }
 
+/** As `signCompact`, by a signer that may be somewhere else. */
+export async function signCompactBy<K extends Kind, C>(
+  kind: K,
+  schema: z.ZodType<C>,
+  claims: C,
+  signer: Signer<PurposeOf<K>>,
+): Promise<string> {
+  const header = { alg: signer.alg, kid: signer.kid, typ: kinds[kind].typ }
+  const input = signingInput(kind, header, schema, claims, signer)
+  return withSignature(kind, input, await signer.sign(Buffer.from(input, 'latin1')))
+}
+
 /** As `signCompact`, under a header of the caller's. */
 export function signUnder<C>(kind: Kind, header: object, schema: z.ZodType<C>, claims: C, key: SigningKey): string {
+  const input = signingInput(kind, header, schema, claims, key)
+  return withSignature(kind, input, key.sign(Buffer.from(input, 'latin1')))
+}
+
+function signingInput<C>(
+  kind: Kind,
+  header: object,
+  schema: z.ZodType<C>,
+  claims: C,
+  key: Pick<SigningKey, 'purpose'>,
+): string {
   requirePurpose(kind, key)
   const checked = schema.safeParse(claims)
   if (!checked.success) throw new ServiceError('invariant_broken', `${kind}: ${schemaDetail(checked.error)}`)
-  const signed = `${encodeBase64url(JSON.stringify(header))}.${encodeBase64url(JSON.stringify(checked.data))}`
-  const jws = `${signed}.${encodeBase64url(key.sign(Buffer.from(signed, 'latin1')))}`
+  return `${encodeBase64url(JSON.stringify(header))}.${encodeBase64url(JSON.stringify(checked.data))}`
+}
+
+function withSignature(kind: Kind, input: string, signature: Uint8Array): string {
+  const jws = `${input}.${encodeBase64url(signature)}`
   if (jws.length > maxJwsCharacters) throw new ServiceError('invariant_broken', `${kind}: ${jws.length} characters`)
   return jws
 }
 
 /** Throws `invariant_broken` unless the key's purpose may sign this kind (V12). */
-export function requirePurpose(kind: Kind, key: SigningKey): void {
+export function requirePurpose(kind: Kind, key: Pick<SigningKey, 'purpose'>): void {
   if (mayBeSignedFor(kind, key.purpose)) return
   throw new ServiceError('invariant_broken', `a ${key.purpose} key was asked to sign a ${kind}`)
 }

@@ -1,25 +1,63 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { exportPrivateKey, importPrivateKey, type KeyPurpose, type SigningKey } from './keys.ts'
+import {
+  decryptPrivateKey,
+  encryptPrivateKey,
+  exportPrivateKey,
+  importPrivateKey,
+  type KeyPurpose,
+  type SigningKey,
+} from './keys.ts'
 
-/** The text of a key file: `{ purpose, jwk }`, the private half included. */
-export function encodeKeyFile(key: SigningKey): string {
-  return `${JSON.stringify({ purpose: key.purpose, jwk: exportPrivateKey(key) })}\n`
+/**
+ * The text of a key file: `{ purpose, kid, encrypted }` with PEM of encrypted PKCS#8, or without a secret `{ purpose, jwk }`,
+ * the private half included.
+ */
+export function encodeKeyFile(key: SigningKey, secret?: string): string {
+  const { purpose, kid } = key
+  const file =
+    secret === undefined
+      ? { purpose, jwk: exportPrivateKey(key) }
+      : { purpose, kid, encrypted: encryptPrivateKey(key, secret) }
+  return `${JSON.stringify(file)}\n`
 }
 
 /**
- * Reads the text of a key file that must hold a key of this purpose. Throws `config_invalid` when it holds none, and
- * `key_purpose_wrong` when it holds another's: a key folder that was mixed up must not start a service.
+ * Reads the text of a key file that must hold a key of this purpose. Throws `config_invalid` when it holds none that the
+ * secret opens, or one in plain text where there is a secret, and `key_purpose_wrong` when it holds another's: a key folder
+ * that was mixed up must not start a service.
  */
-export function decodeKeyFile<P extends KeyPurpose>(text: string, purpose: P): SigningKey<P> {
+export function decodeKeyFile<P extends KeyPurpose>(text: string, purpose: P, secret?: string): SigningKey<P> {
   const file = parse(text)
   if (file.purpose !== purpose) throw new ServiceError('key_purpose_wrong', `the key file is not a ${purpose} key's`)
-  const key = importPrivateKey(purpose, file.jwk)
+  const key = openKey(file, purpose, secret)
   if (key === undefined) throw new ServiceError('config_invalid', `the ${purpose} key file holds no usable key`)
   return key
 }
 
-function parse(text: string): { purpose?: unknown; jwk?: unknown } {
+function openKey<P extends KeyPurpose>(file: KeyFile, purpose: P, secret?: string): SigningKey<P> | undefined {
+  if (typeof file.encrypted !== 'string') {
+    if (secret === undefined) return importPrivateKey(purpose, file.jwk)
+    throw new ServiceError('config_invalid', `the ${purpose} key file is not encrypted, and there is a secret for it`)
+  }
+  if (secret === undefined)
+    throw new ServiceError(
+      'config_invalid',
+      `the ${purpose} key file is encrypted: BAILIWICK_KEYS_SECRET_FILE is missing`,
+    )
+  const key = decryptPrivateKey(purpose, file.encrypted, secret)
+  // CBC tells nothing of who changed it: another key than the one that was put here is none.
+  return key?.kid === file.kid ? key : undefined
+}
+
+interface KeyFile {
+  purpose?: unknown
+  jwk?: unknown
+  kid?: unknown
+  encrypted?: unknown
+}
+
+function parse(text: string): KeyFile {
   try {
     const value = parseStrictJson(text)
     return typeof value === 'object' && value !== null ? value : {}

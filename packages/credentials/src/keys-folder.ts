@@ -23,15 +23,16 @@ export function keyFilePath(folder: string, name: string): string {
 
 /**
  * Writes a key file, 0600, in a folder that is made 0700 if it is missing. Durable when it returns. Throws `config_invalid`
- * if the file is there already: a key that is overwritten is lost, and with it all that it certified.
+ * if the file is there already: a key that is overwritten is lost, and with it all that it certified. Encrypted, where there
+ * is a secret.
  */
-export function writeKeyFile(folder: string, name: string, key: SigningKey): void {
+export function writeKeyFile(folder: string, name: string, key: SigningKey, secret?: string): void {
   const path = keyFilePath(folder, name)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const whole = `${path}.new`
   rmSync(whole, { force: true })
   withFile(whole, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, (file) => {
-    writeFileSync(file, encodeKeyFile(key))
+    writeFileSync(file, encodeKeyFile(key, secret))
     fsyncSync(file)
   })
   try {
@@ -50,15 +51,34 @@ export function writeKeyFile(folder: string, name: string, key: SigningKey): voi
  * Reads the key of this purpose. Throws `config_invalid` when there is none, or when its mode lets anybody but its owner
  * read it (then take it for stolen), and `key_purpose_wrong` for another purpose's.
  */
-export function readKeyFile<P extends KeyPurpose>(folder: string, name: string, purpose: P): SigningKey<P> {
-  const path = keyFilePath(folder, name)
-  const text = withFile(path, constants.O_RDONLY, (file) => {
+export function readKeyFile<P extends KeyPurpose>(
+  folder: string,
+  name: string,
+  purpose: P,
+  secret?: string,
+): SigningKey<P> {
+  return decodeKeyFile(readSecretFile(keyFilePath(folder, name)), purpose, secret)
+}
+
+/** The secret that key files are encrypted with, a passphrase or random: the file's text, without the end of its line. */
+export function readKeysSecret(path: string): string {
+  const secret = readSecretFile(path).trim()
+  // PBES2 as node:crypto makes it counts to 2,048 only: what a person can remember would soon be guessed.
+  if (secret.length < shortestSecret)
+    throw new ServiceError('config_invalid', `${path}: the secret has fewer than ${shortestSecret} characters`)
+  return secret
+}
+
+const shortestSecret = 32
+
+/** Throws `config_invalid` when anybody but its owner may read it. */
+function readSecretFile(path: string): string {
+  return withFile(path, constants.O_RDONLY, (file) => {
     const { mode } = fstatSync(file)
     if ((mode & 0o177) !== 0)
       throw new ServiceError('config_invalid', `${path} is open to others: its mode must be 0600`)
     return readFileSync(file, 'utf8')
   })
-  return decodeKeyFile(text, purpose)
 }
 
 function withFile<T>(path: string, flags: number, use: (file: number) => T): T {

@@ -77,6 +77,19 @@ export function exportPrivateKey(key: SigningKey): PrivateJwk {
   return parsed
 }
 
+/** The private half as encrypted PKCS#8 (PBES2, AES-256), in PEM, for a key file. What openssl reads with the same secret. */
+export function encryptPrivateKey(key: SigningKey, secret: string): string {
+  const half = privateHalves.get(key)
+  if (half === undefined) throw new ServiceError('invariant_broken', 'the key was not made here')
+  return String(half.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: secret }))
+}
+
+/** What `encryptPrivateKey` made, as a key of this purpose; undefined if it is none, or the secret is another one. */
+export function decryptPrivateKey<P extends KeyPurpose>(purpose: P, pem: string, secret: string) {
+  const jwk = attempt(() => createPrivateKey({ key: pem, format: 'pem', passphrase: secret }).export({ format: 'jwk' }))
+  return importPrivateKey(purpose, jwk)
+}
+
 /**
  * A public JWK as a key of this purpose; undefined if it is none (private members and points off the curve included), or
  * may not have the purpose.

@@ -36,6 +36,8 @@ export interface InitialiseOptions {
    * its own, is called only once everything else was found usable.
    */
   entities: InitialEntities | (() => InitialEntities)
+  /** What the root key and the services' keys are encrypted with; absent: they stand in plain text, 0600. */
+  secret?: string | undefined
 }
 
 export type InitialEntities = readonly { [T in EntityType]: { type: T; value: Entity<T> } }[EntityType][]
@@ -69,10 +71,10 @@ export function initialise(options: InitialiseOptions): Trust {
   if (existsSync(at.keys(''))) renameSync(at.keys(''), `${at.keys('').replace(/\/$/, '')}.abandoned-${now}`)
   mkdirSync(data, { recursive: true, mode: 0o700 })
   const installation = `ins_${Buffer.from(options.randomBytes(10)).toString('hex')}`
-  const root = keep(generateKey('root'), at.keys('root'), 'root')
+  const root = keep(generateKey('root'), at.keys('root'), 'root', options.secret)
   const invitation = keep(generateKey('invitation'), at.keys('invitation'), 'invitation')
   const serviceKeys = Object.keys(keyFileNames).map((purpose) =>
-    makeServiceKey(purpose as keyof typeof keyFileNames, { data, installation, now, root }),
+    makeServiceKey(purpose as keyof typeof keyFileNames, { data, installation, now, root, secret: options.secret }),
   )
   const logKey = new SignerKey(`bailiwick.local/${installation}`, options.randomBytes(32), SIGNATURE_TYPE.ED25519)
   writeNew(at.logKey, `${logKey.toSkey()}\n`, 0o600)
@@ -132,10 +134,10 @@ function refuseUnusable(publicUrl: string): void {
 
 function makeServiceKey(
   purpose: keyof typeof keyFileNames,
-  at: { data: string; installation: string; now: number; root: SigningKey<'root'> },
+  at: { data: string; installation: string; now: number; root: SigningKey<'root'>; secret: string | undefined },
 ): ServiceKey {
   const service = serviceOfPurpose[purpose]
-  const key = keep(generateKey(purpose), paths(at.data).keys(service), keyFileNames[purpose])
+  const key = keep(generateKey(purpose), paths(at.data).keys(service), keyFileNames[purpose], at.secret)
   const validity = {
     not_before: new Date(at.now - 60_000).toISOString(),
     not_after: new Date(at.now + validityMs).toISOString(),
@@ -149,8 +151,8 @@ function makeServiceKey(
 const writtenBy = (service: ServiceName) =>
   topics.filter(({ writer }) => writer === service || writer === 'every service').map(({ name }) => name)
 
-function keep<K extends SigningKey>(key: K, folder: string, name: string): K {
-  writeKeyFile(folder, name, key)
+function keep<K extends SigningKey>(key: K, folder: string, name: string, secret?: string): K {
+  writeKeyFile(folder, name, key, secret)
   return key
 }
 

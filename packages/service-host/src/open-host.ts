@@ -1,5 +1,5 @@
 import type { Bus } from '@bailiwick/bus'
-import { type KeyPurpose, readKeyFile, type SigningKey, type Trust } from '@bailiwick/credentials'
+import { type KeyPurpose, openRotatingKey, type RotatingKey, readKeysSecret, type Trust } from '@bailiwick/credentials'
 import { paths, readInstallation } from '@bailiwick/installation'
 import {
   type Clock,
@@ -63,7 +63,8 @@ export interface Adapters {
 export interface Host extends AsyncDisposable, Adapters {
   /** What every service's configuration has. */
   settings: { instance: string; publicUrl: string; maxStalenessMs: number }
-  key<P extends KeyPurpose>(service: string, name: string, purpose: P): SigningKey<P>
+  /** The service's keys of this purpose. Throws as `readKeyFile` does. */
+  key<P extends KeyPurpose>(service: string, name: string, purpose: P): RotatingKey<P>
   /** After all services have added their routes: listens, on the address and on the operator's socket. Gives the address. */
   listen(): Promise<string>
 }
@@ -76,6 +77,8 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const { config, clock, random, logger, metrics, onFatal } = options
   const data = config.BAILIWICK_DATA
   const { trust } = readInstallation(data)
+  const secretFile = config.BAILIWICK_KEYS_SECRET_FILE
+  const secret = secretFile === undefined ? undefined : readKeysSecret(secretFile)
   const bus = await options.openBus(config)
   const health = new Health()
   health.check('bus', () => bus.unhealthy?.(), { liveness: true })
@@ -106,7 +109,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
       publicUrl: config.BAILIWICK_PUBLIC_URL ?? trust.public_url,
       maxStalenessMs: config.BAILIWICK_MAX_STALENESS,
     },
-    key: (service, name, purpose) => readKeyFile(paths(data).keys(service), name, purpose),
+    key: (service, name, purpose) => openRotatingKey({ folder: paths(data).keys(service), name, purpose, secret }),
     async listen() {
       const url = await http.listen({ host: config.BAILIWICK_HOST, port: config.BAILIWICK_PORT })
       await listenOperator(operator, options.socket)

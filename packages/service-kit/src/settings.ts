@@ -104,6 +104,8 @@ export const commonSettings = (defaultPort: number) => ({
   BAILIWICK_REDIS_CA: z.string().optional(),
   /** `1`: a single broker is enough, and Kafka and Redis may be reached without TLS and login. For development. */
   BAILIWICK_DEV: flag,
+  /** File that holds the secret, random or a passphrase, that private keys are encrypted with (docs/operations/keys.md). */
+  BAILIWICK_KEYS_SECRET_FILE: z.string().optional(),
   BAILIWICK_LOG_LEVEL: z.enum(logLevels).default('info'),
   /** ms. How old the last head may be (DESIGN §5): a longer one widens the window of V7 by as much. */
   BAILIWICK_MAX_STALENESS: duration(1000, 10_000).default(2000),

@@ -1,4 +1,4 @@
-import type { SigningKey, Trust } from '@bailiwick/credentials'
+import type { Signer, Trust } from '@bailiwick/credentials'
 import type { Attestors } from '@bailiwick/credentials/attestation'
 import type { Voice } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
@@ -6,7 +6,8 @@ import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 /** What every use case of the issuer works with. */
 export interface Issuer extends Voice {
   trust: Trust
-  credentialKey: SigningKey<'credential'>
+  /** Who signs credentials now. Throws `service_unready` when no key may. */
+  credentialSigner: () => Signer<'credential'>
   /** `iss` of what it signs: its outside address. */
   issuerUrl: string
   credentialSeconds: number

@@ -1,11 +1,12 @@
-import type { Attestation, Grant } from '@bailiwick/contracts'
-import { type AccessToken, type Actor, jcs, sha256, signAccessToken, verifyAccessToken } from '@bailiwick/credentials'
+import type { Attestation, Grant, PublicJwk } from '@bailiwick/contracts'
+import { type AccessToken, type Actor, type Signer, sha256, signAccessTokenBy } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Holder, Holders, Tree } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
 import { refuseUnlessAlive } from './alive.ts'
 import type { Client } from './authenticate-client.ts'
 import type { Issuer } from './context.ts'
+import { lintCredential } from './lint-credential.ts'
 import { rebind } from './rebind.ts'
 import { inTreeLane } from './tree-lane.ts'
 
@@ -46,6 +47,7 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
     const iat = Math.floor(now / 1000)
     const exp = Math.min(iat + lifeSeconds(issuer, grant), Math.floor(before.expiresAt / 1000))
     if (exp <= iat) throw new ServiceError('grant_not_active', 'the grant is about to expire')
+    const signer = issuer.credentialSigner()
     const credentialId = newId('crd', now, issuer.random)
     await issuer.producer.publishOne('grants.v1', {
       type: 'credential.intended',
@@ -62,7 +64,7 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
         issued_at: new Date(iat * 1000).toISOString(),
         expires_at: new Date(exp * 1000).toISOString(),
         attestation: attestationOf(client, now),
-        kid: issuer.credentialKey.kid,
+        kid: signer.kid,
       },
     })
     const holders = refuseUnlessAlive(issuer, tree, delegationId)
@@ -89,8 +91,9 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
       },
       ...actOf(holders),
     }
-    const token = signAccessToken(claims, issuer.credentialKey)
-    lint(issuer, token, claims, tree, holders)
+    const token = await sign(issuer, claims, signer)
+    const reading = { jwk: publicKeyOf(issuer, signer), issuer: issuer.issuerUrl, now: issuer.clock.now() }
+    await lintCredential(token, reading, order)
     await issuer.producer.publishOne('grants.v1', {
       type: 'credential.issued',
       subject: credentialId,
@@ -132,25 +135,16 @@ function lifeSeconds({ credentialSeconds }: Issuer, { statement }: Grant): numbe
   return every === undefined ? credentialSeconds : Math.min(credentialSeconds, Math.max(1, Math.floor(every / 2)))
 }
 
-/** Reads what was signed with the verifier that others use, and compares it with what was approved: a wrong one never leaves. */
-function lint(issuer: Issuer, token: string, claims: AccessToken, tree: Tree, holders: Holders): void {
-  const { grant } = tree
-  const holder = holderAmong(holders)
-  const { kid } = issuer.credentialKey
-  const now = issuer.clock.now()
-  const key = issuer.keyRing.find(kid, 'credential', now)
-  const audience = typeof claims.aud === 'string' ? claims.aud : (claims.aud[0] ?? '')
-  const read = key.ok
-    ? verifyAccessToken({ token, key: key.value, issuer: issuer.issuerUrl, audience, now, leewayMs: 1000 })
-    : key
-  const right =
-    read.ok &&
-    read.value.sub === grant.agent &&
-    read.value.cnf.jkt === holder.jkt &&
-    (read.value.act?.sub ?? grant.agent) === holder.agent &&
-    (read.value.grant.delegation ?? grant.id) === holder.id &&
-    holders.every(({ expiresAt }) => read.ok && read.value.exp * 1000 <= expiresAt) &&
-    [read.value.aud].flat().every((each) => holder.resources?.includes(each) ?? true) &&
-    jcs(read.value.authorization_details) === jcs([authorityAsSigned(tree, holder)])
-  if (!right) throw new ServiceError('invariant_broken', 'a credential that does not say what was approved')
+/** By the key that the intent names, if it still may: one that was revoked meanwhile signs nothing that anybody would take. */
+function sign(issuer: Issuer, claims: AccessToken, signer: Signer<'credential'>): Promise<string> {
+  const key = issuer.keyRing.find(signer.kid, 'credential', issuer.clock.now())
+  if (!key.ok) throw new ServiceError('service_unready', 'the key that was to sign may not any more: ask again')
+  return signAccessTokenBy(claims, signer)
+}
+
+/** As the registry has it: what signs elsewhere may have signed with another. */
+function publicKeyOf({ projection }: Issuer, { kid }: Signer<'credential'>): PublicJwk {
+  const key = projection.ledger.registry.get('service-key', kid)
+  if (key === undefined) throw new ServiceError('service_unready', 'the key that signs is not in the registry')
+  return key.jwk
 }

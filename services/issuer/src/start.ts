@@ -1,4 +1,4 @@
-import type { SigningKey } from '@bailiwick/credentials'
+import { currentKey, fileSigner, type SigningKey } from '@bailiwick/credentials'
 import { Attestors } from '@bailiwick/credentials/attestation'
 import type { Genesis } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/projection'
@@ -52,7 +52,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   const issuer: Issuer = {
     ...successor,
     trust,
-    credentialKey: keys.credential,
+    credentialSigner: () => fileSigner(currentKey(keys.credential)),
     issuerUrl: config.publicUrl,
     credentialSeconds: config.credentialSeconds,
     attestors: new Attestors({ clock }),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { readKeysSecret } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { initialise, isInitialised, readInstallation, readPolicyFiles } from '@bailiwick/installation'
 import { openGrantStore, runService } from '@bailiwick/service-host'
@@ -35,6 +36,7 @@ process.exitCode = await runService({
       randomBytes,
       policies: readPolicyFiles(join(repository, 'policies')),
       entities: () => sampleEntities(data),
+      secret: config.BAILIWICK_KEYS_SECRET_FILE && readKeysSecret(config.BAILIWICK_KEYS_SECRET_FILE),
     })
   },
   async start(config, host) {

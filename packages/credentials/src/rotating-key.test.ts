@@ -1,0 +1,81 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { generateKey, publicKeyOf } from './keys.ts'
+import { keyFilePath, readKeyFile, readKeysSecret, writeKeyFile } from './keys-folder.ts'
+import { currentKey, keepLaterKey, openRotatingKey } from './rotating-key.ts'
+import { fileSigner } from './signer.ts'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'keys-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+const coded = (code: string) => expect.objectContaining({ code })
+const secret = 'a passphrase of a good many words'
+const place = () => ({ folder, name: 'credential', purpose: 'credential' as const, secret })
+
+it('keeps a key encrypted, for whoever has the secret alone', () => {
+  const key = generateKey('credential')
+  writeKeyFile(folder, 'credential', key, secret)
+  const text = readFileSync(keyFilePath(folder, 'credential'), 'utf8')
+  expect(text).toContain('BEGIN ENCRYPTED PRIVATE KEY')
+  expect(text).not.toContain('"d"')
+  expect(readKeyFile(folder, 'credential', 'credential', secret).kid).toBe(key.kid)
+  for (const wrong of [undefined, `${secret}!`])
+    expect(() => readKeyFile(folder, 'credential', 'credential', wrong)).toThrow(coded('config_invalid'))
+  expect(() => readKeyFile(folder, 'credential', 'permit', secret)).toThrow(coded('key_purpose_wrong'))
+})
+
+it('refuses a key in plain text where there is a secret: somebody put it there', () => {
+  writeKeyFile(folder, 'credential', generateKey('credential'))
+  expect(() => openRotatingKey(place())).toThrow(coded('config_invalid'))
+})
+
+it('refuses a file whose key is another one than it says', () => {
+  writeKeyFile(folder, 'credential', generateKey('credential'), secret)
+  writeKeyFile(folder, 'other', generateKey('credential'), secret)
+  const read = (name: string) => JSON.parse(readFileSync(keyFilePath(folder, name), 'utf8')) as Record<string, unknown>
+  const mixed = { ...read('credential'), encrypted: read('other').encrypted }
+  writeFileSync(keyFilePath(folder, 'credential'), JSON.stringify(mixed))
+  expect(() => openRotatingKey(place())).toThrow(coded('config_invalid'))
+})
+
+it('can be opened by openssl, as any encrypted PKCS#8', () => {
+  const key = generateKey('credential')
+  writeKeyFile(folder, 'credential', key, secret)
+  const { encrypted } = JSON.parse(readFileSync(keyFilePath(folder, 'credential'), 'utf8')) as { encrypted: string }
+  const args = ['pkey', '-passin', `pass:${secret}`, '-text', '-noout']
+  const told = execFileSync('openssl', args, { input: encrypted, encoding: 'utf8' })
+  const { x } = key.publicJwk
+  expect(told.replaceAll(/[\s:]/g, '')).toContain(Buffer.from(x, 'base64url').toString('hex'))
+})
+
+it('takes a secret that is long enough, from a file that nobody else can read', () => {
+  const file = join(folder, 'secret')
+  writeFileSync(file, `${secret}\n`, { mode: 0o600 })
+  expect(readKeysSecret(file)).toBe(secret)
+  chmodSync(file, 0o640)
+  expect(() => readKeysSecret(file)).toThrow(coded('config_invalid'))
+  writeFileSync(join(folder, 'short'), 'hunter2', { mode: 0o600 })
+  expect(() => readKeysSecret(join(folder, 'short'))).toThrow(coded('config_invalid'))
+})
+
+it('signs with the key that is chosen, also one that came later, and with none when none may', async () => {
+  const [first, later] = [generateKey('credential'), generateKey('credential')]
+  writeKeyFile(folder, 'credential', first, secret)
+  const key = openRotatingKey(place())
+  expect(key.kid).toBe(first.kid)
+  keepLaterKey(place(), later)
+  expect(key.choose([later.kid, first.kid])).toBe(later.kid)
+  const data = Buffer.from('data')
+  expect(publicKeyOf(later).verify(data, key.sign(data))).toBe(true)
+  expect(key.choose([generateKey('credential').kid, first.kid])).toBe(first.kid)
+  const held = currentKey(key)
+  expect(key.choose([])).toBeUndefined()
+  expect(() => key.sign(data)).toThrow(coded('service_unready'))
+  expect(publicKeyOf(first).verify(data, await fileSigner(held).sign(data))).toBe(true)
+})

@@ -1,0 +1,77 @@
+import { readdirSync } from 'node:fs'
+import { ServiceError } from '@bailiwick/errors'
+import type { KeyPurpose, SigningKey } from './keys.ts'
+import { readKeyFile, writeKeyFile } from './keys-folder.ts'
+
+/**
+ * The key of one purpose that a service signs with, which changes while it runs. Whoever reads its `kid` and then signs does so
+ * without waiting in between, or takes `current` before.
+ */
+export interface RotatingKey<P extends KeyPurpose = KeyPurpose> extends SigningKey<P> {
+  /** The key that signs now. Throws `service_unready` when none may. */
+  readonly current: SigningKey<P>
+  /**
+   * From now on the first of these that is in the folder signs; none of them: nothing does. Gives its kid. A key that the
+   * registry wants first, and that is not here, is the reason to look at what was copied.
+   */
+  choose(kids: readonly string[]): string | undefined
+}
+
+export interface KeyPlace<P extends KeyPurpose> {
+  folder: string
+  /** Of the first key's file; later ones add to it. */
+  name: string
+  purpose: P
+  secret?: string | undefined
+}
+
+/** Opens a service's keys of one purpose; until it is told otherwise the first one signs. Throws as `readKeyFile` does. */
+export function openRotatingKey<P extends KeyPurpose>(place: KeyPlace<P>): RotatingKey<P> {
+  const { folder, name, purpose, secret } = place
+  const held = new Map<string, SigningKey<P>>()
+  let current: SigningKey<P> | undefined = readKeyFile(folder, name, purpose, secret)
+  held.set(current.kid, current)
+  const now = () => {
+    if (current === undefined) throw new ServiceError('service_unready', `no ${purpose} key may sign`)
+    return current
+  }
+  return {
+    purpose,
+    get current() {
+      return now()
+    },
+    get kid() {
+      return now().kid
+    },
+    get alg() {
+      return now().alg
+    },
+    get publicJwk() {
+      return now().publicJwk
+    },
+    sign: (data) => now().sign(data),
+    choose(kids) {
+      if (kids.some((kid) => !held.has(kid))) for (const key of laterKeys(place)) held.set(key.kid, key)
+      const chosen = kids.find((kid) => held.has(kid))
+      current = chosen === undefined ? undefined : held.get(chosen)
+      return chosen
+    },
+  }
+}
+
+/** Puts one more key of the purpose into the folder, for the day when it is to sign. */
+export function keepLaterKey({ folder, name, secret }: KeyPlace<KeyPurpose>, key: SigningKey): void {
+  writeKeyFile(folder, `${name}-${Buffer.from(key.kid, 'base64url').toString('hex').slice(0, 24)}`, key, secret)
+}
+
+function laterKeys<P extends KeyPurpose>({ folder, name, purpose, secret }: KeyPlace<P>): SigningKey<P>[] {
+  const later = new RegExp(`^${name}-[0-9a-f]{24}\\.json$`)
+  return readdirSync(folder)
+    .filter((file) => later.test(file))
+    .map((file) => readKeyFile(folder, file.slice(0, -5), purpose, secret))
+}
+
+/** The very key that signs now: its `kid` stays what it is while its owner waits. Throws as `RotatingKey` does. */
+export function currentKey<P extends KeyPurpose>(key: SigningKey<P> | RotatingKey<P>): SigningKey<P> {
+  return 'current' in key ? key.current : key
+}

@@ -1,0 +1,154 @@
+import { narrows, parseAuthority } from '@bailiwick/authority'
+import type { PublicJwk } from '@bailiwick/contracts'
+import { claimsAsOthersDo, jcs, jcsHash, longestCredentialSeconds, readAsOthersDo } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { Tree } from '@bailiwick/projection'
+import { z } from 'zod'
+
+interface Approved {
+  tree: Tree
+  /** Who proved itself, and with which key. */
+  client: { instance: string; jkt: string }
+  audience: readonly string[]
+  delegationId?: string | undefined
+}
+
+const actSchema: z.ZodType<{ sub: string; act?: unknown }> = z.strictObject({
+  sub: z.string(),
+  act: z.unknown().optional(),
+})
+
+const readSchema = z.object({
+  sub: z.string(),
+  client_id: z.string(),
+  aud: z.union([z.string(), z.array(z.string())]),
+  iat: z.int(),
+  exp: z.int(),
+  jti: z.string(),
+  cnf: z.strictObject({ jkt: z.string() }),
+  authorization_details: z.tuple([z.unknown()]),
+  grant: z.strictObject({
+    id: z.string(),
+    root: z.string(),
+    request: z.string(),
+    mode: z.string(),
+    statement_hash: z.string(),
+    as_of: z.int(),
+    delegation: z.string().optional(),
+  }),
+  act: z.unknown().optional(),
+})
+type Read = z.infer<typeof readSchema>
+
+const linkSchema = z.object({
+  sub: z.string(),
+  exp: z.int(),
+  authorization_details: z.tuple([z.unknown()]),
+  resources: z.array(z.string()).optional(),
+})
+
+/**
+ * Holds what was signed against what was approved, before anybody has it (V4, V5). Shares nothing with what made it: the token is
+ * read by another library, and what it may say comes from the statement that people signed, the delegations as their makers
+ * signed them, and the intent as the log has it. Throws `invariant_broken`, which names what is wrong: a wrong credential
+ * never leaves.
+ */
+export async function lintCredential(
+  token: string,
+  reading: { jwk: PublicJwk; issuer: string; now: number },
+  approved: Approved,
+): Promise<void> {
+  const payload = await readAsOthersDo(token, { ...reading, audience: approved.audience })
+  const read = readSchema.safeParse(payload)
+  const wrong = read.success ? faultOf(read.data, approved) : 'form'
+  if (wrong !== undefined)
+    throw new ServiceError('invariant_broken', `a credential that does not say what was approved: ${wrong}`)
+}
+
+type Check = (read: Read, approved: Approved, links: readonly Link[]) => boolean
+type Link = z.infer<typeof linkSchema>
+
+/** What must hold, by the name of what would be wrong. */
+const checks: Readonly<Record<string, Check>> = {
+  intent: ({ jti, exp, iat, cnf, client_id, aud }, { tree, delegationId }) => {
+    const intent = tree.credentials.get(jti)
+    return (
+      intent !== undefined &&
+      !intent.issued &&
+      intent.agent === client_id &&
+      intent.jkt === cnf.jkt &&
+      intent.delegation_id === delegationId &&
+      jcs(intent.audience) === jcs([aud].flat()) &&
+      Date.parse(intent.issued_at) === iat * 1000 &&
+      Date.parse(intent.expires_at) === exp * 1000
+    )
+  },
+  subject: ({ sub }, { tree: { grant } }) => sub === grant.agent && mayBe(sub, grant.statement),
+  client: ({ client_id }, { client, tree }, links) =>
+    client_id === client.instance && client_id === (links.at(-1)?.sub ?? tree.grant.agent),
+  key: ({ cnf }, { client }) => cnf.jkt === client.jkt,
+  audience: ({ aud }, { audience }, links) =>
+    jcs([aud].flat()) === jcs([...audience]) &&
+    links.every(({ resources }) => [aud].flat().every((each) => resources?.includes(each) ?? true)),
+  life: ({ iat, exp }) => iat < exp && exp - iat <= longestCredentialSeconds,
+  expiry: ({ exp }, { tree: { grant } }, links) =>
+    exp * 1000 <= Date.parse(grant.statement.not_after) && links.every((link) => exp <= link.exp),
+  grant: ({ grant: named }, { tree, delegationId }) => {
+    const { statement } = tree.grant
+    return (
+      jcs(named) ===
+      jcs({
+        id: `grt_${jcsHash(statement)}`,
+        root: tree.id,
+        request: statement.request_id,
+        mode: statement.mode,
+        statement_hash: jcsHash(statement),
+        as_of: statement.as_of,
+        ...(delegationId === undefined ? {} : { delegation: delegationId }),
+      })
+    )
+  },
+  authority: ({ authorization_details: [said] }, { tree: { grant } }, links) =>
+    [grant.statement.authority, ...links.map((link) => link.authorization_details[0])].every((above) =>
+      isWithin(said, above),
+    ),
+  act: ({ act }, _, links) => jcs(actorsOf(act)) === jcs(links.map(({ sub }) => sub).reverse()),
+}
+
+function faultOf(read: Read, approved: Approved): string | undefined {
+  const links = linksOf(approved)
+  if (links === undefined) return 'delegations'
+  return Object.entries(checks).find(([, holds]) => !holds(read, approved, links))?.[0]
+}
+
+/** The delegations from the first to the one that was redeemed, each as its maker signed it. */
+function linksOf({ tree, delegationId }: Approved): Link[] | undefined {
+  const links: Link[] = []
+  for (let id = delegationId; id !== undefined; ) {
+    const redeemed = tree.delegations.get(id)
+    const link = linkSchema.safeParse(redeemed && claimsAsOthersDo(redeemed.delegation))
+    // Longer than any chain may be: a ring.
+    if (!link.success || links.length > 8) return undefined
+    links.unshift(link.data)
+    id = redeemed?.parent
+  }
+  return links
+}
+
+/** The instance that the people saw, or where they let it move, another one of the same agent. */
+function mayBe(sub: string, { agent, rebind }: Tree['grant']['statement']): boolean {
+  const agentOf = (instance: string) => instance.slice(0, instance.lastIndexOf('/'))
+  return sub === agent || (rebind === 'attested' && agentOf(sub) === agentOf(agent))
+}
+
+function isWithin(said: unknown, above: unknown): boolean {
+  const [child, parent] = [parseAuthority(said), parseAuthority(above)]
+  return child.ok && parent.ok && narrows(child.authority, parent.authority).narrower
+}
+
+/** Outermost first; something that is no actor makes a list that fits no chain. */
+function actorsOf(act: unknown): string[] {
+  if (act === undefined) return []
+  const actor = actSchema.safeParse(act)
+  return actor.success ? [actor.data.sub, ...actorsOf(actor.data.act)] : ['?']
+}
