@@ -1,8 +1,10 @@
-import { makeDpopProof } from '@bailiwick/credentials'
+import { encodeEnvelope, formatSequence } from '@bailiwick/contracts'
+import { actionDigest, makeDpopProof, signEvent } from '@bailiwick/credentials'
 import { sampleKey } from '@bailiwick/standalone/sample'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { askTokenWithNonce, credentialFor, read } from './agent-side.ts'
-import { granted } from './granted.ts'
+import { type Granted, granted } from './granted.ts'
+import type { Ask } from './people.ts'
 import { eventually, type World } from './world.ts'
 
 type Key = Parameters<typeof makeDpopProof>[1]
@@ -107,4 +109,88 @@ it('a credential that is being minted while the task ends is dead too (V4, V7)',
     const dead = async () => (await point.call({ credential: token, ...read })).reason === 'grant_not_active'
     expect(await eventually(dead, 1000)).toBe(true)
   }
+})
+
+describe('a grant for one action', () => {
+  const action = { name: 'tools/call', properties: read.properties, resource: { type: 'tool', id: 'invoices/read' } }
+  const one: Ask = { mode: 'per_action', actionDigest: actionDigest(action) }
+  const stateOf = ({ world, grant }: Granted) => world.pdp.pdp.projection.ledger.grants.trees.get(grant.grantId)?.state
+  const completed = (system: Granted) => eventually(() => stateOf(system) === 'completed' || undefined, 10_000)
+  const use = async ({ point, credential }: Granted, callId: string) => {
+    const answer = await point.call({ credential, ...read, observed: { call_id: callId } })
+    expect(answer).toMatchObject({ decision: true })
+    return answer
+  }
+
+  it('is completed with its use, once the outcome is known, and is used up as before (V10)', async () => {
+    await using system = await granted({}, one)
+    const { world, point, credential, grant } = system
+    const used = await use(system, 'call_1111111111111111')
+    expect(await point.report(point.outcome(used, 'call_1111111111111111', 'succeeded'))).toBe(204)
+    await completed(system)
+    expect(await completions(world)).toMatchObject([
+      { data: { grant: { id: grant.grantId }, cause: 'its one action was done' } },
+    ])
+    expect(await point.call({ credential, ...read })).toMatchObject({ decision: false, reason: 'uses_exhausted' })
+    const details = [{ type: 'bailiwick_grant', grant_id: grant.grantId }]
+    expect((await askTokenWithNonce(world, { details })).error).toBe('access_denied')
+  })
+
+  it('is completed when nobody says what became of it', async () => {
+    await using system = await granted({ pdp: { outcomeSeconds: 1 } }, one)
+    await use(system, 'call_1111111111111111')
+    await completed(system)
+  })
+
+  it('is completed by an issuer that was not there when it was used, once', async () => {
+    await using system = await granted({}, one)
+    const { world, point } = system
+    const used = await use(system, 'call_1111111111111111')
+    await world.issuer?.[Symbol.asyncDispose]()
+    await point.report(point.outcome(used, 'call_1111111111111111', 'succeeded'))
+    await eventually(async () => (await world.events('decisions.v1')).some(({ type }) => type === 'outcome.reported'))
+    expect(await completions(world)).toEqual([])
+    await world.startIssuer()
+    await completed(system)
+    await world.issuer?.[Symbol.asyncDispose]()
+    await world.startIssuer()
+    expect(await completions(world)).toHaveLength(1)
+  })
+
+  it('is not completed by who has no word on decisions, nor one of another mode by its use', async () => {
+    await using system = await granted({}, one)
+    const { world, grant } = system
+    const used = await use(system, 'call_1111111111111111')
+    const allowed = await system.event(used.decisionId)
+    // As the decision point says it, signed by approval.
+    const outcome = {
+      decision_id: used.decisionId,
+      grant_id: grant.grantId,
+      due: new Date().toISOString(),
+      after: allowed.id,
+    }
+    const forged = encodeEnvelope({
+      ...{ specversion: '1.0', id: `evt_${'f'.repeat(26)}`, source: allowed.source, type: 'outcome.missing' },
+      ...{ time: new Date().toISOString(), subject: used.decisionId, datacontenttype: 'application/json' },
+      ...{ dataschema: 'urn:bailiwick:schema:decisions.v1:outcome.missing', partitionkey: grant.grantId },
+      ...{ version: 2, sequence: formatSequence(1), previous: 'none', data: outcome },
+    })
+    const bytes = signEvent(forged, world.key('approval', 'event', 'approval-event'))
+    await world.bus.publish('decisions.v1', [{ key: grant.grantId, bytes }])
+    const windowed = await system.people.grant()
+    const credential = await credentialFor(world, windowed.grantId)
+    const other = await system.point.call({ credential, ...read, observed: { call_id: 'call_2222222222222222' } })
+    await system.point.report(system.point.outcome(other, 'call_2222222222222222', 'succeeded'))
+    // A later grant is completed behind both: by then they would have been.
+    const last = await system.people.grant({ ...one, seconds: 1800 })
+    const lastCredential = await credentialFor(world, last.grantId)
+    const done = await system.point.call({
+      credential: lastCredential,
+      ...read,
+      observed: { call_id: 'call_3333333333333333' },
+    })
+    await system.point.report(system.point.outcome(done, 'call_3333333333333333', 'succeeded'))
+    await eventually(async () => (await completions(world)).length > 0, 10_000)
+    expect(await completions(world)).toMatchObject([{ data: { grant: { id: last.grantId } } }])
+  })
 })

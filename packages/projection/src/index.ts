@@ -44,5 +44,6 @@ export { type EntityRecord, type JudgeChange, type RegistryChange, RegistryState
 export { type VoidedBy, voidedBy } from './reopening.ts'
 export { itemOf, type RequestRecord, RequestState, type RequestStateName, requestTransitions } from './request-state.ts'
 export { type Lineage, lineageOf, type Revocation, RevocationState } from './revocation-state.ts'
+export { signedEvent } from './signed-event.ts'
 export type { Standing } from './succession.ts'
 export { type Fact, isNext, type Verdict } from './verdict.ts'

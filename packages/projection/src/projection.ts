@@ -1,11 +1,12 @@
 import type { Bus, FollowSubscription, Message, Position } from '@bailiwick/bus'
-import { type DecodedEvent, decodeEvent, type TopicName, topicNamed } from '@bailiwick/contracts'
+import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 import type { KeyRing } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import { Heads, hasFolded } from './heads.ts'
 import { Ledger } from './ledger.ts'
 import type { JudgeChange } from './registry-state.ts'
 import { SeenEvents } from './seen-events.ts'
+import { type SignedEvent, signedEvent } from './signed-event.ts'
 import type { Fact, Verdict } from './verdict.ts'
 import { Waiters } from './waiters.ts'
 
@@ -118,28 +119,12 @@ export class Projection implements AsyncDisposable {
     this.#waiters.wake()
   }
 
-  async #judge(topic: TopicName, message: Message): Promise<Judged | ErrorCode> {
-    const definition = topicNamed(topic)
-    if (!definition) return 'event_type_unknown'
-    const decoded = decodeEvent(definition, message.bytes)
-    if (!decoded.ok) return decoded.code
-    const event = decoded.event as DecodedEvent
-    if (event.partitionkey !== message.key) return 'event_malformed'
-    if (definition.writer === 'agents') return { event, kid: '' }
+  async #judge(topic: TopicName, message: Message): Promise<SignedEvent | ErrorCode> {
     const { keyRing } = this.#options
-    // A service key's event carries its own certificate by the root: that is where trust in keys begins.
-    if (event.type === 'service-key.registered' || event.type === 'service-key.changed')
-      keyRing.certify(event.data.value.certificate)
-    let verified = keyRing.verifyEvent(message.bytes, topic, Date.parse(event.time))
-    if (!verified.ok && verified.code === 'key_unknown' && topic !== 'registry.v1') {
-      await this.#readRegistryToItsEnd()
-      verified = keyRing.verifyEvent(message.bytes, topic, Date.parse(event.time))
-    }
-    if (!verified.ok) return verified.code
-    const { service, kid } = verified.value.key
-    return event.source.startsWith(`/${service}/`) && speaksOfItself(event, service)
-      ? { event, kid }
-      : 'key_purpose_wrong'
+    const judged = signedEvent(keyRing, message)
+    if (judged !== 'key_unknown' || topic === 'registry.v1') return judged
+    await this.#readRegistryToItsEnd()
+    return signedEvent(keyRing, message)
   }
 
   async #readRegistryToItsEnd(): Promise<void> {
@@ -147,7 +132,7 @@ export class Projection implements AsyncDisposable {
     await this.waitFor({ topic: 'registry.v1', partition: 0, offset: end - 1 }, keyWaitMs).catch(() => undefined)
   }
 
-  async #apply(topic: TopicName, { event, kid }: Judged, { timestamp: takenAt }: Message): Promise<Verdict> {
+  async #apply(topic: TopicName, { event, kid }: SignedEvent, { timestamp: takenAt }: Message): Promise<Verdict> {
     if (topic !== 'heads.v1') return this.ledger.apply(topic, event, takenAt)
     const { time } = this.#options
     const hearing = { kid, takenAt, now: time.now(), monotonic: time.monotonic() }
@@ -243,17 +228,5 @@ export class Projection implements AsyncDisposable {
   }
 }
 
-/** An event whose form and signature are right, and the key that signed it; an agent's has its own signature inside. */
-interface Judged {
-  event: DecodedEvent
-  kid: string
-}
-
 /** Nobody answers for an event by its id on another topic. */
 const waiting = (topic: TopicName, eventId: string) => `${topic} ${eventId}`
-
-/** Every service may write heads, each of itself alone: else whoever stole one key could prove a dead issuer fresh (V8). */
-function speaksOfItself(event: DecodedEvent, service: string): boolean {
-  const { type, source, data } = event
-  return type !== 'head.published' || (data.producer === source && data.service === service)
-}

@@ -1,3 +1,4 @@
+import type { Bus } from '@bailiwick/bus'
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { errorCode, errorKinds } from '@bailiwick/errors'
 import type { EntityRecord, Fact, RequestRecord } from '@bailiwick/projection'
@@ -8,6 +9,7 @@ import { createGrant } from './create-grant.ts'
 import { expireGrants } from './expire-grants.ts'
 import { obeyStop, revokeRetired, revokeWithdrawn } from './revoke.ts'
 import { settleManifests } from './settle-manifests.ts'
+import { completeUsedGrants } from './used-grants.ts'
 
 const expiryEveryMs = 1000
 const retryAfterMs = 500
@@ -23,7 +25,7 @@ type Lane = 'answers' | 'revocations'
  * was folded, so a crash at any point is followed by exactly what was left to do. Revocations have a lane of their own,
  * which nothing else can hold up.
  */
-export function react(issuer: Issuer): AsyncDisposable {
+export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> {
   const { projection, logger } = issuer
   let stopping = false
   const queue = new SerialQueue({ maxPerKey: 100_000, max: 200_000 })
@@ -83,6 +85,7 @@ export function react(issuer: Issuer): AsyncDisposable {
   for (const order of projection.ledger.requests.stopOrders.values())
     run('revocations', order.revocation_id, () => obeyStop(issuer, order))
   for (const request of projection.ledger.requests.requests.values()) onRequest(request)
+  const used = await completeUsedGrants(issuer, bus, (complete) => run('answers', 'used grants', complete))
   const timer = setInterval(() => run('answers', 'expiry', () => expireGrants(issuer)), expiryEveryMs)
   return {
     async [Symbol.asyncDispose]() {
@@ -90,6 +93,7 @@ export function react(issuer: Issuer): AsyncDisposable {
       clearInterval(timer)
       for (const waiting of again) clearTimeout(waiting)
       unsubscribe()
+      await used[Symbol.asyncDispose]()
       for (const lane of ['answers', 'revocations'] satisfies Lane[]) await queue.serially(lane, async () => undefined)
     },
   }

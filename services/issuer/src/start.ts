@@ -81,7 +81,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   certifyGenesis(successor, genesis)
   await successor.standBy(async () => {
     await publishGenesis(bus, successor, genesis)
-    return react(issuer)
+    return react(issuer, bus)
   })
   const owned = started.move()
   return { [Symbol.asyncDispose]: () => owned.disposeAsync() }

@@ -83,12 +83,18 @@ export function deadReason(
   if (tree.state === 'expired' || Date.parse(grant.not_after) <= now) return 'grant_expired'
   // Suspended for its manifest, if it is: that is what an agent can act on.
   if (tree.state === 'suspended' && manifestChanged(pdp, tree, request)) return 'manifest_changed'
-  if (tree.state !== 'active') return 'grant_not_active'
+  if (tree.state !== 'active') return isUsedUp(pdp, tree) ? 'uses_exhausted' : 'grant_not_active'
   if (!holders.every(({ expiresAt }) => now < expiresAt)) return 'delegation_expired'
   if (token.exp * 1000 <= now) return 'credential_expired'
   const { registry } = pdp.projection.ledger
   if (!holders.every(({ agent }) => registry.instance(agent))) return 'agent_revoked'
   return manifestChanged(pdp, tree, request) ? 'manifest_changed' : undefined
+}
+
+/** One action, done: said as it was before the issuer had completed the grant, since what to do about it is the same. */
+function isUsedUp({ projection }: Pdp, { id, grant, state }: Tree): boolean {
+  const taken = projection.ledger.decisions.trees.get(id)?.taken.calls ?? 0n
+  return grant.mode === 'per_action' && state === 'completed' && taken > 0n
 }
 
 const revocationReasons = {
