@@ -1,8 +1,9 @@
-import { exportPrivateKey, generateKey } from '@bailiwick/credentials'
+import { generateKey } from '@bailiwick/credentials'
 import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
 import * as client from 'openid-client'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { agentId, askToken, askTokenWithNonce, type TokenAsk } from './agent-side.ts'
+import { listen, oauthClient } from './oauth-client.ts'
 import { People } from './people.ts'
 import { eventually, World } from './world.ts'
 
@@ -25,22 +26,8 @@ const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?
 const minted = async () => (await world.events('grants.v1')).filter(({ type }) => type === 'credential.intended').length
 
 it('serves an OAuth client that knows nothing of Bailiwick: discovery, private_key_jwt, DPoP with a nonce, rich requests', async () => {
-  await world.http.listen({ port: Number(new URL(world.url).port) })
-  const jwk = exportPrivateKey(sampleKey(world.data, 'reconciler'))
-  const { d: _, ...publicJwk } = jwk as { d?: string }
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
-  const pair = {
-    privateKey: await crypto.subtle.importKey('jwk', { ...jwk, key_ops: ['sign'] }, algorithm, false, ['sign']),
-    publicKey: await crypto.subtle.importKey('jwk', { ...publicJwk, key_ops: ['verify'] }, algorithm, true, ['verify']),
-  }
-  const configuration = await client.discovery(
-    new URL(world.url),
-    agentId(),
-    undefined,
-    client.PrivateKeyJwt({ key: pair.privateKey }),
-    { algorithm: 'oauth2', execute: [client.allowInsecureRequests] },
-  )
-  const DPoP = client.getDPoPHandle(configuration, pair)
+  await listen(world)
+  const { configuration, DPoP } = await oauthClient(world)
   const tokens = await client.clientCredentialsGrant(
     configuration,
     { authorization_details: JSON.stringify(details) },
@@ -145,6 +132,10 @@ it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
     () => ({ details: [{ type: 'bailiwick_grant', request_id: 'req_x' }] }),
   ],
   ['the grant of another agent', 400, 'invalid_authorization_details', () => ({ agent: 'forecaster' })],
+  ['a scope', 400, 'invalid_scope', () => ({ form: { scope: 'all' } })],
+  ['a secret', 400, 'invalid_request', () => ({ form: { client_secret: 'hunter2' } })],
+  ['a secret alone', 401, 'invalid_client', () => ({ form: { client_secret: 'x', client_assertion: undefined } })],
+  ['a resource with a fragment', 400, 'invalid_target', () => ({ form: { resource: `${sample.invoicesUrl}#x` } })],
   ['an unknown resource', 400, 'invalid_target', () => ({ form: { resource: 'https://elsewhere.example' } })],
 ])('refuses %s with %i %s, and mints nothing (V4, V11, V12)', async (_why, status, error, ask) => {
   const before = await minted()
@@ -176,6 +167,12 @@ it.each([
   ['more than it reads', `grant_type=${'x'.repeat(70_000)}`, 413],
   ['a broken escape', 'grant_type=%zz', 400],
   ['an empty parameter', 'grant_type=client_credentials&client_assertion=', 400],
+  ['an empty parameter that nobody knows', 'grant_type=client_credentials&x=', 400],
+  ['a parameter twice that nobody knows', 'grant_type=client_credentials&x=1&x=2', 400],
+  ['an array', 'grant_type[]=client_credentials', 400],
+  ['more parameters than it reads', Array.from({ length: 65 }, (_, n) => `p${n}=1`).join('&'), 400],
+  ['a value longer than it reads', `grant_type=client_credentials&x=${'x'.repeat(33_000)}`, 400],
+  ['no form', '', 400],
 ])('answers %s as OAuth clients expect', async (what, payload, status) => {
   const answer = await world.http.inject({
     method: 'POST',
@@ -186,6 +183,21 @@ it.each([
   expect(answer.statusCode).toBe(status)
   expect(answer.json()).toMatchObject({ error: 'invalid_request', error_description: expect.stringMatching(sentence) })
   expect(answer.headers['cache-control']).toBe('no-store')
+})
+
+it('takes parameters from the body alone, and authentication from the assertion alone (RFC 6749 §2.3)', async () => {
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+  const query = await world.http.inject({ method: 'POST', url: '/oauth/token?grant_type=client_credentials', headers })
+  expect([query.statusCode, query.json().error]).toEqual([400, 'invalid_request'])
+  const basic = await world.http.inject({
+    method: 'POST',
+    url: '/oauth/token',
+    headers: { ...headers, authorization: 'Basic aTpw' },
+    payload: 'grant_type=client_credentials',
+  })
+  expect([basic.statusCode, basic.json().error]).toEqual([401, 'invalid_client'])
+  expect(basic.headers['www-authenticate']).toBe('DPoP error="invalid_client", algs="ES256 EdDSA"')
+  expect((await world.http.inject({ method: 'GET', url: '/oauth/token' })).statusCode).toBe(405)
 })
 
 it('takes two DPoP headers for none (RFC 9449 §4.3)', async () => {
@@ -199,12 +211,15 @@ it('names an enforcement point as audience where it is asked to (RFC 8707)', asy
   expect(claimsOf(token ?? '').aud).toBe(sample.invoicesUrl)
 })
 
-it('tells who waits from who was denied, and tells both only to the one who asked', async () => {
+it('tells who waits, and who asks too often, from who was denied, and tells both only to the one who asked', async () => {
   const received = await people.ask()
   const asking = [{ type: 'bailiwick_grant', request_id: received.request_id }]
+  // Until the issuer has read that it was asked at all.
   await eventually(async () =>
     (await askTokenWithNonce(world, { details: asking })).error === 'authorization_pending' ? true : undefined,
   )
+  // Sooner than the 5 s of RFC 8628 §3.5.
+  expect(await askTokenWithNonce(world, { details: asking })).toMatchObject({ status: 400, error: 'slow_down' })
   expect(await askTokenWithNonce(world, { details: asking, agent: 'forecaster' })).toMatchObject({
     error: 'invalid_authorization_details',
   })

@@ -35,7 +35,7 @@ var serviceOf = map[string]string{
 }
 
 var typesOf = map[string]*regexp.Regexp{
-	"registry.v1":  regexp.MustCompile(`\A(service-key|agent|approver|rule|tool-server|enforcement-point|recovery|policy-set)\.(registered|changed|retired)\z`),
+	"registry.v1":  regexp.MustCompile(`\A(service-key|agent|approver|rule|tool-server|enforcement-point|auditor|recovery|policy-set)\.(registered|changed|retired)\z`),
 	"decisions.v1": regexp.MustCompile(`\A(decision\.(allowed|denied|abandoned)|outcome\.(reported|missing)|denials\.summarised)\z`),
 }
 

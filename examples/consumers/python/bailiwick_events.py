@@ -34,7 +34,7 @@ SERVICE_OF = {
 TYPES = {
     "registry.v1": {
         f"{entity}.{verb}"
-        for entity in "service-key agent approver rule tool-server enforcement-point recovery policy-set".split()
+        for entity in "service-key agent approver rule tool-server enforcement-point auditor recovery policy-set".split()
         for verb in ("registered", "changed", "retired")
     },
     "decisions.v1": {

@@ -39,6 +39,7 @@ const sections = {
   rules: 'rule',
   tool_servers: 'tool-server',
   enforcement_points: 'enforcement-point',
+  auditors: 'auditor',
 } as const satisfies Record<string, EntityType>
 type Section = keyof typeof sections
 
@@ -55,6 +56,7 @@ const fileSchema = z.strictObject({
   rules: z.array(entitySchemas.rule).optional(),
   tool_servers: z.array(entitySchemas['tool-server']).optional(),
   enforcement_points: z.array(entitySchemas['enforcement-point']).optional(),
+  auditors: z.array(entitySchemas.auditor).optional(),
   approvers: z.array(z.strictObject({ id, name, groups })).optional(),
   groups: z.array(z.strictObject({ id, members: z.array(id).max(1000) })).optional(),
   retire: z.array(z.strictObject({ type: retirable, id: z.string().min(1) })).optional(),

@@ -191,6 +191,11 @@ export const enforcementPointSchema = z
   })
   .meta({ id: 'enforcement-point' })
 
+/** Who may ask what any credential is worth, and change nothing: an auditor, an operator, or a program of theirs, by its key. */
+export const auditorSchema = z
+  .strictObject({ id: nameSchema, name: lineSchema, jwk: publicJwkSchema })
+  .meta({ id: 'auditor' })
+
 /** The active policy set, by hash: SHA-256 of JCS `{ <file name>: <sha256 of its bytes> }`. A file on disk is a candidate. */
 export const policySetSchema = z
   .strictObject({
@@ -222,6 +227,7 @@ export const entitySchemas = {
   rule: ruleSchema,
   'tool-server': toolServerSchema,
   'enforcement-point': enforcementPointSchema,
+  auditor: auditorSchema,
   'policy-set': policySetSchema,
   recovery: recoverySchema,
 } as const

@@ -115,6 +115,7 @@ export const entityChangeSchema = z.discriminatedUnion('type', [
   entityChange('rule'),
   entityChange('tool-server'),
   entityChange('enforcement-point'),
+  entityChange('auditor'),
   entityChange('policy-set'),
   entityChange('recovery'),
 ])

@@ -75,19 +75,28 @@ export function signAccessTokenBy(claims: AccessToken, signer: Signer<'credentia
   return signCompactBy('accessToken', accessTokenSchema, claims, signer)
 }
 
+type Verification = { token: string; key: VerifyingKey<'credential'>; issuer: string } & Clocked
+
 /**
  * Verifies a credential by a key certified for `credential`. Says nothing of possession: the caller compares `cnf.jkt` with
  * the `jkt` of the proof that came with it (V11), and asks whether grant and intent are alive.
  */
-export function verifyAccessToken(
-  options: { token: string; key: VerifyingKey<'credential'>; issuer: string; audience: string } & Clocked,
-): Verified<AccessToken> {
+export function verifyAccessToken(options: Verification & { audience: string }): Verified<AccessToken> {
+  const verified = readOwnAccessToken(options)
+  if (!verified.ok) return verified
+  const { aud } = verified.value
+  const meant = typeof aud === 'string' ? aud === options.audience : aud.includes(options.audience)
+  return meant ? verified : refused('token_audience_wrong', 'accessToken: aud')
+}
+
+/**
+ * As `verifyAccessToken`, for whoever made it and is asked what became of it: any audience will do. Nobody acts by the answer
+ * without looking at `aud`.
+ */
+export function readOwnAccessToken(options: Verification): Verified<AccessToken> {
   const verified = verifyOnce(options.token, options.key)
   if (!verified.ok) return verified
-  const { iss, aud } = verified.value
-  if (iss !== options.issuer) return refused('token_audience_wrong', 'accessToken: iss')
-  const meant = typeof aud === 'string' ? aud === options.audience : aud.includes(options.audience)
-  if (!meant) return refused('token_audience_wrong', 'accessToken: aud')
+  if (verified.value.iss !== options.issuer) return refused('token_audience_wrong', 'accessToken: iss')
   return lifetimeProblem(verified.value, options) ?? verified
 }
 

@@ -1,16 +1,20 @@
-import { spiffeIdSchema } from '@bailiwick/contracts'
+import { nameSchema, spiffeIdSchema } from '@bailiwick/contracts'
 import { z } from 'zod'
 import { signCompact, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
+import type { PurposeOf } from './kinds.ts'
 import { type Clocked, jtiSchema, lifetimeProblem, numericDateSchema } from './lifetime.ts'
 import { refused, type Verified } from './verified.ts'
 
 const longestLifeSeconds = 300
 
+/** The SPIFFE ID of an agent's instance, or the registry's name of who may ask what a credential is worth. */
+const clientIdSchema = z.union([spiffeIdSchema, nameSchema])
+
 // Other people's clients make these too: members that we do not know are let pass, as RFC 7523 §3 has it.
 const clientAssertionSchema = z.looseObject({
-  iss: spiffeIdSchema,
-  sub: spiffeIdSchema,
+  iss: clientIdSchema,
+  sub: clientIdSchema,
   aud: z.union([z.string().min(1).max(2048), z.tuple([z.string().min(1).max(2048)])]),
   exp: numericDateSchema,
   iat: numericDateSchema.optional(),
@@ -18,11 +22,11 @@ const clientAssertionSchema = z.looseObject({
   jti: jtiSchema,
 })
 
-/** How a client says who it is at the token endpoint: `private_key_jwt` (RFC 7523 §2.2). `iss` = `sub` = its client id. */
+/** How a client says who it is at the issuer's OAuth endpoints: `private_key_jwt` (RFC 7523 §2.2). `iss` = `sub` = its client id. */
 export type ClientAssertion = Pick<z.infer<typeof clientAssertionSchema>, 'iss' | 'sub' | 'aud' | 'exp' | 'iat' | 'jti'>
 
 /** Throws `invariant_broken` when the claims do not fit their schema. */
-export function signClientAssertion(assertion: ClientAssertion, key: SigningKey<'agent'>): string {
+export function signClientAssertion(assertion: ClientAssertion, key: SigningKey<PurposeOf<'clientAssertion'>>): string {
   return signCompact('clientAssertion', clientAssertionSchema, assertion, key)
 }
 
@@ -34,7 +38,7 @@ export function signClientAssertion(assertion: ClientAssertion, key: SigningKey<
 export function verifyClientAssertion(
   options: {
     assertion: string
-    key: VerifyingKey<'agent'>
+    key: VerifyingKey<PurposeOf<'clientAssertion'>>
     clientId: string
     audiences: readonly string[]
   } & Clocked,

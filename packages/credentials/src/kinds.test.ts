@@ -14,7 +14,7 @@ const signers: Record<Kind, readonly KeyPurpose[]> = {
   genesis: ['root'],
   invitation: ['invitation'],
   accessRequest: ['agent'],
-  clientAssertion: ['agent'],
+  clientAssertion: ['agent', 'pep-caller', 'auditor'],
   dpopProof: ['agent'],
   delegation: ['agent'],
   accessToken: ['credential'],

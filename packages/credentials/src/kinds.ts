@@ -16,6 +16,7 @@ export type Purpose =
   | 'log'
   | 'outcome'
   | 'pep-caller'
+  | 'auditor'
   | 'agent'
 
 /**
@@ -28,7 +29,7 @@ export const kinds = {
   genesis: { typ: 'bailiwick-genesis+jws', purposes: ['root'] },
   invitation: { typ: 'bailiwick-invitation+jws', purposes: ['invitation'] },
   accessRequest: { typ: 'bailiwick-request+jws', purposes: ['agent'] },
-  clientAssertion: { typ: 'client-authentication+jwt', purposes: ['agent'] },
+  clientAssertion: { typ: 'client-authentication+jwt', purposes: ['agent', 'pep-caller', 'auditor'] },
   dpopProof: { typ: 'dpop+jwt', purposes: ['agent'] },
   delegation: { typ: 'bailiwick-delegation+jwt', purposes: ['agent'] },
   accessToken: { typ: 'at+jwt', purposes: ['credential'] },

@@ -16,6 +16,7 @@ const genesisSchema = z.strictObject({
         genesisEntity('rule'),
         genesisEntity('tool-server'),
         genesisEntity('enforcement-point'),
+        genesisEntity('auditor'),
         genesisEntity('policy-set'),
         genesisEntity('recovery'),
       ]),

@@ -40,6 +40,7 @@ export {
 } from './participant.ts'
 export { type Draft, Producer, type ProducerOptions, type Published } from './producer.ts'
 export { Projection, type ProjectionOptions, type Time } from './projection.ts'
+export { actingAgent, matchesIntent, namesChain } from './recorded-credential.ts'
 export { type EntityRecord, type JudgeChange, type RegistryChange, RegistryState } from './registry-state.ts'
 export { type VoidedBy, voidedBy } from './reopening.ts'
 export { itemOf, type RequestRecord, RequestState, type RequestStateName, requestTransitions } from './request-state.ts'

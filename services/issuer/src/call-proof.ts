@@ -1,7 +1,8 @@
 import { type DpopProof, verifyDpopProof } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
 import type { Issuer } from './context.ts'
 import type { dpopNonces } from './dpop-nonces.ts'
-import type { ReplayMemory } from './replay-memory.ts'
+import type { Remembered, ReplayMemory } from './replay-memory.ts'
 
 const maxAgeMs = 60_000
 const leewayMs = 5000
@@ -33,8 +34,15 @@ export function readProof({ issuer, nonces }: ProofJudge, htu: string, dpop: str
   return { ok: true, proof: verified.value }
 }
 
-/** Whether the proof was never seen before (V10). Only for keys that somebody has: proofs by keys of nobody must not crowd out those that count. */
-export function countProof({ issuer, replay }: ProofJudge, { jkt, jti }: DpopProof): boolean {
+/** Counts the proof (V10). Only for keys that somebody has: proofs by keys of nobody must not crowd out those that count. */
+export function countProof({ issuer, replay }: ProofJudge, { jkt, jti }: DpopProof): Remembered {
   const now = issuer.clock.now()
-  return replay.remember(`dpop ${jkt} ${jti}`, now + maxAgeMs + 2 * leewayMs, now)
+  return replay.remember(`key ${jkt}`, jti, now + maxAgeMs + 2 * leewayMs, now)
+}
+
+/** As `countProof`, for an endpoint that is no OAuth endpoint. Throws `token_replayed`; `rate_limited` when there is no room. */
+export function refuseReplay(judge: ProofJudge, proof: DpopProof): void {
+  const counted = countProof(judge, proof)
+  if (counted === 'seen') throw new ServiceError('token_replayed', 'the DPoP proof was used before')
+  if (counted === 'full') throw new ServiceError('rate_limited')
 }

@@ -24,6 +24,8 @@ export interface OAuthEndpoint extends ProofJudge {
   /** How often clients ask for what nobody has decided yet. */
   polls: Polls
   tokenUrl: string
+  introspectionUrl: string
+  revocationUrl: string
 }
 
 /** Parameters of one form; what is not known is ignored (RFC 6749 §3.2). */
@@ -73,7 +75,7 @@ export async function authenticateCall(
   }
   const client = await authenticateClient(endpoint.issuer, assertion, proof)
   if (need === 'demanded' || call.dpop !== undefined) rememberProof(endpoint, proof(), client)
-  rememberAssertion(endpoint, client)
+  if (client.once !== undefined) countAssertion(endpoint, client.instance, client.once)
   return client
 }
 
@@ -90,18 +92,21 @@ function rememberProof(endpoint: OAuthEndpoint, proof: DpopProof, client: Client
       'invalid_dpop_proof',
       'The key of the DPoP proof is not the one that is registered for the client.',
     )
-  if (!countProof(endpoint, proof))
+  const counted = countProof(endpoint, proof)
+  if (counted === 'full') throw tooMany()
+  if (counted === 'seen')
     throw new OAuthError('invalid_dpop_proof', 'The DPoP proof was used before: make one for each request.')
 }
 
-/** Behind the nonce: a client that is asked for one may send the same assertion again. */
-export function rememberAssertion(
-  { issuer, replay }: OAuthEndpoint,
-  { instance, once }: Pick<Client, 'instance' | 'once'>,
-): void {
-  if (once === undefined) return
+const tooMany = () =>
+  new OAuthError('temporarily_unavailable', 'This client asks too often.', { status: 429, waitSeconds: 10 })
+
+/** Counts the assertion (V10). Behind the nonce: a client that is asked for one may send the same assertion again. */
+export function countAssertion({ issuer, replay }: ProofJudge, client: string, jti: string): void {
   const now = issuer.clock.now()
-  if (!replay.remember(`assertion ${instance} ${once}`, now + assertionMemoryMs, now))
+  const counted = replay.remember(`client ${client}`, jti, now + assertionMemoryMs, now)
+  if (counted === 'full') throw tooMany()
+  if (counted === 'seen')
     throw new OAuthError('invalid_client', 'The client assertion was used before: make one for each request.', {
       status: 401,
     })

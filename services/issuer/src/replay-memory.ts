@@ -1,24 +1,45 @@
 const largest = 200_000
+const largestShare = 20_000
 
-/** Remembers ids until they expire by themselves (V10). Full: nothing new is taken, which denies rather than forgets. */
+/** What the memory says of an id; `full`: it has no room, and takes nothing new, which denies rather than forgets. */
+export type Remembered = 'new' | 'seen' | 'full'
+
+/**
+ * Remembers ids until they expire by themselves (V10), each with whose it is: nobody has more than a share of the room, so that
+ * whoever fills it up stops himself alone (V18).
+ */
 export class ReplayMemory {
-  readonly #until = new Map<string, number>()
+  readonly #byOwner = new Map<string, Map<string, number>>()
   readonly #largest: number
+  readonly #largestShare: number
+  #size = 0
 
-  constructor(most: number = largest) {
+  constructor(most: number = largest, mostEach: number = largestShare) {
     this.#largest = most
+    this.#largestShare = mostEach
   }
 
-  /** `false`: seen before, or no room. `expiresAt` and `now` in ms since the epoch. */
-  remember(id: string, expiresAt: number, now: number): boolean {
-    if ((this.#until.get(id) ?? 0) > now) return false
-    if (this.#until.size >= this.#largest) this.#sweep(now)
-    if (this.#until.size >= this.#largest) return false
-    this.#until.set(id, expiresAt)
-    return true
+  /** `expiresAt` and `now` in ms since the epoch. */
+  remember(owner: string, id: string, expiresAt: number, now: number): Remembered {
+    const own = this.#byOwner.get(owner) ?? new Map<string, number>()
+    const until = own.get(id)
+    if (until !== undefined && until > now) return 'seen'
+    if (until === undefined && own.size >= this.#largestShare) this.#sweep(owner, own, now)
+    if (until === undefined && this.#size >= this.#largest)
+      for (const [each, ids] of this.#byOwner) this.#sweep(each, ids, now)
+    if (until === undefined && (own.size >= this.#largestShare || this.#size >= this.#largest)) return 'full'
+    if (until === undefined) this.#size++
+    own.set(id, expiresAt)
+    this.#byOwner.set(owner, own)
+    return 'new'
   }
 
-  #sweep(now: number): void {
-    for (const [id, until] of this.#until) if (until <= now) this.#until.delete(id)
+  #sweep(owner: string, ids: Map<string, number>, now: number): void {
+    for (const [id, until] of ids)
+      if (until <= now) {
+        ids.delete(id)
+        this.#size--
+      }
+    if (ids.size === 0) this.#byOwner.delete(owner)
   }
 }

@@ -15,6 +15,7 @@ import { metadataRoutes } from './http/metadata.ts'
 import { recoveryRoutes } from './http/recoveries.ts'
 import { revocationRoutes } from './http/revocations.ts'
 import { tokenRoute } from './http/token.ts'
+import { tokenStateRoutes } from './http/token-state.ts'
 import { Polls } from './polls.ts'
 import { react } from './react.ts'
 import { ReplayMemory } from './replay-memory.ts'
@@ -60,18 +61,20 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
     random,
     logger,
   }
-  const tokenUrl = `${config.publicUrl}/oauth/token`
   const endpoint = {
     issuer,
     nonces: dpopNonces(clock, random),
     replay: new ReplayMemory(),
     polls: new Polls(),
-    tokenUrl,
+    tokenUrl: `${config.publicUrl}/oauth/token`,
+    introspectionUrl: `${config.publicUrl}/oauth/introspect`,
+    revocationUrl: `${config.publicUrl}/oauth/revoke`,
   }
   tokenRoute(http, endpoint)
+  tokenStateRoutes(http, endpoint)
   completionRoute(http, endpoint)
   delegationRevocationRoute(http, endpoint)
-  metadataRoutes(http, issuer, tokenUrl)
+  metadataRoutes(http, endpoint)
   revocationRoutes(operator, issuer)
   recoveryRoutes(operator, issuer)
   joinTokenRoutes(operator, issuer)

@@ -1,5 +1,5 @@
 import { longestBindingSeconds, signBindingToken } from '@bailiwick/credentials'
-import { actingAgent } from './chain.ts'
+import { actingAgent } from '@bailiwick/projection'
 import type { Pdp } from './context.ts'
 import type { Denied } from './decide.ts'
 import { isRequestable } from './denials.ts'

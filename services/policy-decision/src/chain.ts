@@ -19,28 +19,11 @@ export function holdersOf(
   return { ok: false, reason: chain.fault === 'grant' ? 'authority_not_understood' : 'delegation_invalid' }
 }
 
-/** Who acts by a credential: the outermost `act` (RFC 8693 §4.1), else its subject. */
-export const actingAgent = ({ sub, act }: Pick<AccessToken, 'sub' | 'act'>): string => act?.sub ?? sub
-
 /** Where a sub-agent acts, who it is and by which delegation. */
 export function actedAs({ act, grant }: AccessToken): { delegation_id?: string; sub_agent?: string } {
   return act === undefined || grant.delegation === undefined
     ? {}
     : { delegation_id: grant.delegation, sub_agent: act.sub }
-}
-
-/** Whether the credential names exactly these, in their order, and is for nothing that one of them may not pass on. */
-export function namesChain({ sub, act, aud }: AccessToken, [root, ...links]: Holders): boolean {
-  if (sub !== root.agent) return false
-  let named = act
-  for (const { agent } of links.toReversed()) {
-    if (named?.sub !== agent) return false
-    named = named.act
-  }
-  const audience = [aud].flat()
-  return (
-    named === undefined && links.every(({ resources }) => audience.every((each) => resources?.includes(each) ?? true))
-  )
 }
 
 /** What one holder's authority has for an action. */

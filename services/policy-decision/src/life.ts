@@ -1,8 +1,7 @@
 import { toolServerOf } from '@bailiwick/approval-statement'
-import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
-import { lineageOf, type Tree } from '@bailiwick/projection'
-import { actingAgent, holdersOf, namesChain } from './chain.ts'
+import { lineageOf, matchesIntent, namesChain, type Tree } from '@bailiwick/projection'
+import { holdersOf } from './chain.ts'
 import type { Pdp } from './context.ts'
 import { attestationsOf, hasLapsed } from './continuity.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -38,24 +37,6 @@ export async function findStanding(pdp: Pdp, { token }: Claim, deadlineMs: numbe
   const approval = await pdp.approvals.of(tree)
   if (!approval.ok) return { ok: false, reason: 'approval_unverified' }
   return { ok: true, standing: { tree, approverIds: approval.approverIds, stepUps: await pdp.stepUps.of(tree) } }
-}
-
-/** The token says what was recorded before it was signed, and what the grant is. A stolen credential key is not enough. */
-function matchesIntent({ id, grant, credentials }: Tree, token: AccessToken): boolean {
-  const intent = credentials.get(token.jti)
-  return (
-    intent !== undefined &&
-    intent.grant_id === grant.id &&
-    token.grant.id === grant.id &&
-    id === token.grant.root &&
-    intent.jkt === token.cnf.jkt &&
-    intent.agent === actingAgent(token) &&
-    intent.delegation_id === token.grant.delegation &&
-    JSON.stringify(intent.audience) === JSON.stringify([token.aud].flat()) &&
-    Date.parse(intent.expires_at) === token.exp * 1000 &&
-    token.grant.statement_hash === grant.statement_hash &&
-    token.grant.as_of === grant.as_of
-  )
 }
 
 /** DESIGN §7.4 steps 2 and 3 as they stand this instant: asked before the decision is recorded, and again after (V7, V8). */

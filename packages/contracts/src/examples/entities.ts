@@ -76,6 +76,7 @@ export const entities: { readonly [T in EntityType]: Entity<T> } = {
     base_urls: ['https://erp.example/'],
     may_release: true,
   },
+  auditor: { id: 'siem', name: 'The SIEM', jwk: jwk('auditor-key') },
   recovery: {
     id: 'recovery-2026-07',
     jwk: jwk('recovery-key'),

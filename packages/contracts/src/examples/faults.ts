@@ -36,6 +36,10 @@ const entityFault: { readonly [T in EntityType]: readonly [Fault, ...Fault[]] } 
     ['a point for no resource', '/data/value/resources', []],
     ['a symmetric key', '/data/value/outcome_jwk', { kty: 'oct', k: sha256('secret') }],
   ],
+  auditor: [
+    ['a private key', '/data/value/jwk', privateJwk],
+    ['groups, which only people have', '/data/value/groups', ['finance']],
+  ],
   recovery: [
     ['a private key', '/data/value/jwk', privateJwk],
     ['nobody to be enrolled', '/data/value/approver_id'],
@@ -170,6 +174,9 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
     'enforcement-point.registered': registered('enforcement-point'),
     'enforcement-point.changed': changed('enforcement-point'),
     'enforcement-point.retired': retired,
+    'auditor.registered': registered('auditor'),
+    'auditor.changed': changed('auditor'),
+    'auditor.retired': retired,
     'recovery.registered': registered('recovery'),
     'recovery.changed': changed('recovery'),
     'recovery.retired': retired,

@@ -2,7 +2,7 @@ import { grantIdSchema, requestIdSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
-import { countProof, readProof } from '../call-proof.ts'
+import { readProof, refuseReplay } from '../call-proof.ts'
 import type { OAuthEndpoint } from '../client-call.ts'
 import { complete, ownTree } from '../complete.ts'
 
@@ -25,7 +25,7 @@ export function completionRoute(http: HttpServer, endpoint: OAuthEndpoint): void
       throw new ServiceError('caller_unauthenticated', read.why)
     }
     const tree = ownTree(issuer, id, read.proof)
-    if (!countProof(endpoint, read.proof)) throw new ServiceError('token_replayed', 'the DPoP proof was used before')
+    refuseReplay(endpoint, read.proof)
     await complete(issuer, tree.id, 'completed by the agent')
     return { grant_id: tree.id, state: tree.state }
   })

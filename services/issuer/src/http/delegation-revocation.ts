@@ -2,7 +2,7 @@ import { compactJwsSchema, delegationIdSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
-import { countProof, readProof } from '../call-proof.ts'
+import { readProof, refuseReplay } from '../call-proof.ts'
 import type { OAuthEndpoint } from '../client-call.ts'
 import { ownDelegation, revokeDelegation } from '../revoke-delegation.ts'
 
@@ -27,7 +27,7 @@ export function delegationRevocationRoute(http: HttpServer, endpoint: OAuthEndpo
       throw new ServiceError('caller_unauthenticated', read.why)
     }
     const own = ownDelegation(issuer, { id, signed: request.body.delegation }, read.proof)
-    if (!countProof(endpoint, read.proof)) throw new ServiceError('token_replayed', 'the DPoP proof was used before')
+    refuseReplay(endpoint, read.proof)
     const revoked_sequence = await revokeDelegation(issuer, own)
     return { delegation_id: id, revoked_sequence, acknowledged_at: new Date(issuer.clock.now()).toISOString() }
   })

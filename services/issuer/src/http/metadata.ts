@@ -1,20 +1,45 @@
 import { jwkSet } from '@bailiwick/credentials'
 import type { HttpServer } from '@bailiwick/service-kit'
-import type { Issuer } from '../context.ts'
+import type { assertionTypes } from '../authenticate-client.ts'
+import type { OAuthEndpoint } from '../client-call.ts'
 import { grantTypes } from '../token-endpoint.ts'
 
-/** RFC 8414 metadata, with everything that is supported and nothing that is not, and the credential keys (RFC 7517). */
-export function metadataRoutes(http: HttpServer, issuer: Issuer, tokenUrl: string): void {
+/** Whoever brings a key of its own choice. */
+const agentAlgorithms = ['ES256', 'EdDSA']
+
+/**
+ * How each assertion type is called as a method (RFC 7591 §2). An OIDC workload token is a `private_key_jwt` by its issuer's key;
+ * `spiffe_jwt` is of draft-ietf-oauth-spiffe-client-auth; what nobody registered is a URI.
+ */
+const methodNames: Record<keyof typeof assertionTypes, string> = {
+  'urn:ietf:params:oauth:client-assertion-type:jwt-bearer': 'private_key_jwt',
+  'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe': 'spiffe_jwt',
+  'urn:bailiwick:params:oauth:client-assertion-type:join-token':
+    'urn:bailiwick:params:oauth:client-assertion-type:join-token',
+}
+
+/**
+ * RFC 8414 metadata, with everything that is supported and nothing that is not, and the credential keys (RFC 7517). No
+ * `authorization_response_iss_parameter_supported` (RFC 9207): there is no authorization endpoint, so no response that could be mixed up.
+ */
+export function metadataRoutes(http: HttpServer, endpoint: OAuthEndpoint): void {
+  const { issuer, tokenUrl, introspectionUrl, revocationUrl } = endpoint
   const metadata = {
     issuer: issuer.issuerUrl,
     token_endpoint: tokenUrl,
+    introspection_endpoint: introspectionUrl,
+    revocation_endpoint: revocationUrl,
     jwks_uri: `${issuer.issuerUrl}/oauth/jwks`,
+    // Required, and with no authorization endpoint empty.
     response_types_supported: [],
     grant_types_supported: Object.keys(grantTypes),
-    // `spiffe_jwt`: draft-ietf-oauth-spiffe-client-auth. An OIDC workload token is a `private_key_jwt` by its issuer's key.
-    token_endpoint_auth_methods_supported: ['private_key_jwt', 'spiffe_jwt'],
-    token_endpoint_auth_signing_alg_values_supported: ['ES256', 'EdDSA'],
-    dpop_signing_alg_values_supported: ['ES256', 'EdDSA'],
+    token_endpoint_auth_methods_supported: Object.values(methodNames),
+    token_endpoint_auth_signing_alg_values_supported: agentAlgorithms,
+    introspection_endpoint_auth_methods_supported: ['private_key_jwt'],
+    introspection_endpoint_auth_signing_alg_values_supported: ['ES256'],
+    revocation_endpoint_auth_methods_supported: Object.values(methodNames),
+    revocation_endpoint_auth_signing_alg_values_supported: agentAlgorithms,
+    dpop_signing_alg_values_supported: agentAlgorithms,
     authorization_details_types_supported: ['bailiwick_grant'],
   }
   http.get('/.well-known/oauth-authorization-server', async (_, reply) => {

@@ -1,0 +1,56 @@
+import { claimedIssuer, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
+import { clientAssertionIn, countAssertion, type FormCall, type OAuthEndpoint } from './client-call.ts'
+import type { Issuer } from './context.ts'
+import { OAuthError } from './oauth-error.ts'
+
+/** Who may ask what a credential is worth (RFC 7662 §2.1), and of which audiences; undefined: of all. */
+export interface Reader {
+  id: string
+  audiences: readonly string[] | undefined
+}
+
+const leewayMs = 5000
+
+/**
+ * Authenticates an enforcement point, by its caller key, or an auditor: `private_key_jwt` (RFC 7523 §2.2) for this endpoint. An
+ * agent is no reader: what it holds it can use, and what others hold is none of its business.
+ */
+export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Reader {
+  const { issuer, introspectionUrl } = endpoint
+  const { client_assertion_type: type, client_assertion: assertion, client_id } = clientAssertionIn(call)
+  const id = client_id ?? claimedIssuer(assertion)
+  const now = issuer.clock.now()
+  const audiences = [issuer.issuerUrl, introspectionUrl]
+  for (const { key, reader } of id === undefined ? [] : readersOf(issuer, id)) {
+    if (key === undefined || !type.endsWith(':jwt-bearer')) continue
+    const verified = verifyClientAssertion({ assertion, key, clientId: reader.id, audiences, now, leewayMs })
+    if (!verified.ok) continue
+    countAssertion(endpoint, `${key.purpose} ${reader.id}`, verified.value.jti)
+    return reader
+  }
+  throw new OAuthError(
+    'invalid_client',
+    'The client assertion does not verify for an enforcement point or an auditor.',
+    { status: 401 },
+  )
+}
+
+/** Two kinds of reader may have the same name, and then each has its own key. */
+function readersOf({ projection, trust }: Issuer, id: string) {
+  const { registry } = projection.ledger
+  const point = registry.enforcementPoint(id)
+  const auditor = registry.get('auditor', id)
+  return [
+    ...(point === undefined
+      ? []
+      : [
+          {
+            key: verifyingKey('pep-caller', point.caller_jwk),
+            reader: { id, audiences: [trust.public_url, ...point.base_urls] },
+          },
+        ]),
+    ...(auditor === undefined
+      ? []
+      : [{ key: verifyingKey('auditor', auditor.jwk), reader: { id, audiences: undefined } }]),
+  ]
+}

@@ -1,0 +1,24 @@
+import { authenticateCall, type FormCall, type OAuthEndpoint, parameters } from './client-call.ts'
+import { readToken, tokenSchema, treeOf } from './introspect.ts'
+import { asOAuthError, OAuthError } from './oauth-error.ts'
+import { revokeOwnCredential } from './revoke.ts'
+
+/**
+ * RFC 7009: whoever holds a credential, and its key, gives it back. When it resolves, the credential is revoked, durable and counting (V7),
+ * or there was nothing to revoke: what is not known, not ours or over already is no error (§2.2). State that is not proved fresh is
+ * no reason to wait: a revocation only takes away.
+ */
+export async function revokeCredential(endpoint: OAuthEndpoint, call: FormCall): Promise<void> {
+  const client = await authenticateCall(endpoint, call, { url: endpoint.revocationUrl, proof: 'offered' })
+  const { token } = parameters(tokenSchema, call.form)
+  const { issuer } = endpoint
+  const claims = readToken(issuer, token)
+  if (claims === undefined || treeOf(issuer, claims) === undefined) return
+  if (claims.client_id !== client.instance || claims.cnf.jkt !== client.jkt)
+    throw new OAuthError('invalid_grant', 'The credential was issued to another client, or for another key.')
+  try {
+    await revokeOwnCredential(issuer, claims.jti, client.instance)
+  } catch (error) {
+    throw asOAuthError(error)
+  }
+}

@@ -1,0 +1,256 @@
+import { generateKey, jcsHash, type SigningKey, signAccessToken, signClientAssertion } from '@bailiwick/credentials'
+import { newId } from '@bailiwick/service-kit'
+import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import * as client from 'openid-client'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { agentId, askTokenWithNonce, credentialFor, Point, read } from './agent-side.ts'
+import { listen, oauthClient } from './oauth-client.ts'
+import { People } from './people.ts'
+import { eventually, World } from './world.ts'
+
+const auditorKey = generateKey('auditor')
+let world: World
+let people: People
+beforeAll(async () => {
+  const auditor = { id: 'siem', name: 'The SIEM', jwk: { ...auditorKey.publicJwk } }
+  world = await World.open({ entities: (entities) => [...entities, { type: 'auditor', value: auditor }] })
+  people = await People.enrolled(world)
+  await listen(world)
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+const point = () => ({ id: sample.enforcementPoint, key: sampleKey(world.data, 'point-caller') })
+const auditor = () => ({ id: 'siem', key: auditorKey })
+
+interface Reader {
+  id: string
+  key: SigningKey<'pep-caller' | 'auditor' | 'agent'>
+}
+
+/** `POST /oauth/introspect`, right unless told to be wrong. */
+async function ask(
+  token: string | undefined,
+  reader: Reader,
+  more: { assertion?: object; form?: Record<string, string | undefined>; path?: string; headers?: object } = {},
+) {
+  const { clock, random, url } = world
+  const iat = Math.floor(clock.now() / 1000)
+  const claims = {
+    iss: reader.id,
+    sub: reader.id,
+    aud: url,
+    iat,
+    exp: iat + 60,
+    jti: newId('call', clock.now(), random),
+  }
+  const form = {
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion: signClientAssertion({ ...claims, ...more.assertion }, reader.key),
+    token,
+    ...more.form,
+  }
+  const sent = Object.entries(form).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  const answer = await world.http.inject({
+    method: 'POST',
+    url: more.path ?? '/oauth/introspect',
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...more.headers },
+    payload: new URLSearchParams(sent).toString(),
+  })
+  return { status: answer.statusCode, headers: answer.headers, body: answer.body === '' ? undefined : answer.json() }
+}
+const holder = (name: (typeof sample.agents)[number] = 'reconciler') => ({
+  id: agentId(name),
+  key: sampleKey(world.data, name),
+})
+const giveBack = (token: string, more: Parameters<typeof ask>[2] = {}, by: Reader = holder()) =>
+  ask(token, by, { path: '/oauth/revoke', ...more })
+const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+const isActive = async (token: string) => (await ask(token, auditor())).body.active
+
+it('tells an OAuth client that knows nothing of Bailiwick what a credential is worth, and takes it back (RFC 7662, RFC 7009)', async () => {
+  const { grantId } = await people.grant()
+  const agent = await oauthClient(world)
+  const details = JSON.stringify([{ type: 'bailiwick_grant', grant_id: grantId }])
+  const { access_token: token } = await client.clientCredentialsGrant(
+    agent.configuration,
+    { authorization_details: details },
+    { DPoP: agent.DPoP },
+  )
+  for (const reader of [point(), auditor()]) {
+    const { configuration } = await oauthClient(world, reader)
+    const seen = await client.tokenIntrospection(configuration, token, { token_type_hint: 'access_token' })
+    expect(seen).toEqual({ active: true, token_type: 'DPoP', ...claimsOf(token) })
+    expect(seen).toMatchObject({
+      ...{
+        iss: world.url,
+        sub: agentId(),
+        client_id: agentId(),
+        cnf: { jkt: sampleKey(world.data, 'reconciler').kid },
+      },
+      authorization_details: [{ type: 'bailiwick_task' }],
+    })
+  }
+  await client.tokenRevocation(agent.configuration, token)
+  const { configuration } = await oauthClient(world, point())
+  expect(await client.tokenIntrospection(configuration, token)).toEqual({ active: false })
+  // Again is no error, and declares nothing.
+  await client.tokenRevocation(agent.configuration, token)
+  expect(
+    (await world.events('revocations.v1')).filter(({ data }) => data.target === claimsOf(token).jti),
+  ).toMatchObject([{ data: { kind: 'credential', by: { kind: 'agent', id: agentId() } } }])
+})
+
+it('a credential that was given back is dead at the decision point too, and its grant is not (V7)', async () => {
+  const { grantId } = await people.grant()
+  const [credential, other] = [await credentialFor(world, grantId), await credentialFor(world, grantId)]
+  const calls = new Point(world)
+  expect(await calls.call({ credential, ...read })).toMatchObject({ decision: true })
+  expect(await giveBack(credential)).toMatchObject({
+    status: 200,
+    body: undefined,
+    headers: { 'cache-control': 'no-store' },
+  })
+  await eventually(async () => (await calls.call({ credential, ...read })).reason === 'credential_revoked' || undefined)
+  expect(await isActive(credential)).toBe(false)
+  expect(await isActive(other)).toBe(true)
+  expect(await calls.call({ credential: other, ...read })).toMatchObject({ decision: true })
+})
+
+it.each<[what: string, end: (grant: { grantId: string; requestId: string }) => Promise<unknown>]>([
+  ['withdrawn by a person', ({ requestId }) => people.withdraw(requestId)],
+  [
+    'revoked by the operator',
+    ({ grantId }) =>
+      world.operator.inject({
+        method: 'POST',
+        url: '/operator/revocations',
+        payload: { kind: 'grant', target: grantId, reason: 'stopped' },
+      }),
+  ],
+])('a credential is inactive once its grant is %s, and so it stays (V7)', async (_, end) => {
+  const grant = await people.grant()
+  const credential = await credentialFor(world, grant.grantId)
+  expect(await isActive(credential)).toBe(true)
+  await end(grant)
+  await eventually(async () => !(await isActive(credential)) || undefined)
+  expect(await isActive(credential)).toBe(false)
+})
+
+it('a credential is inactive when its grant is over, and ends with it', async () => {
+  const { grantId, statement } = await people.grant({ seconds: 4 })
+  const credential = await credentialFor(world, grantId)
+  expect(claimsOf(credential).exp * 1000).toBeLessThanOrEqual(Date.parse(statement.not_after))
+  await eventually(async () => !(await isActive(credential)) || undefined, 6000)
+})
+
+it('everything that is not wholly known is inactive (V4, V12, V13)', async () => {
+  const { grantId } = await people.grant()
+  const good = await credentialFor(world, grantId)
+  const claims = claimsOf(good)
+  const key = world.key('issuer', 'credential', 'credential')
+  const [head, body, signature = ''] = good.split('.')
+  const tokens: Record<string, string> = {
+    'no token at all': 'x',
+    'a reference': 'crd_01M87GBGBGE3RS2T5YNVYK3SAM',
+    'the hash of one': jcsHash(good),
+    'no signature': `${head}.${body}.`,
+    'another spelling': `${good}=`,
+    'never intended': signAccessToken({ ...claims, jti: newId('crd', world.clock.now(), world.random) }, key),
+    'for another key than intended': signAccessToken({ ...claims, cnf: { jkt: generateKey('agent').kid } }, key),
+    'for another audience than intended': signAccessToken({ ...claims, aud: sample.invoicesUrl }, key),
+    'longer than intended': signAccessToken({ ...claims, exp: claims.exp + 1 }, key),
+    'of another agent': signAccessToken({ ...claims, sub: agentId('forecaster') }, key),
+    'of another issuer': signAccessToken({ ...claims, iss: 'https://elsewhere.example' }, key),
+    'through a sub-agent that nobody named': signAccessToken({ ...claims, act: { sub: agentId('forecaster') } }, key),
+    'a client assertion': signClientAssertion(
+      { iss: agentId(), sub: agentId(), aud: world.url, exp: claims.exp, jti: 'x' },
+      sampleKey(world.data, 'reconciler'),
+    ),
+    'cut short': good.slice(0, -10),
+    'a signature of zeros': `${head}.${body}.${Buffer.alloc(64).toString('base64url')}`,
+    'four parts': `${good}.${signature}`,
+  }
+  for (const [what, token] of Object.entries(tokens))
+    expect([what, (await ask(token, auditor())).body]).toEqual([what, { active: false }])
+  expect(await isActive(good)).toBe(true)
+})
+
+it('tells a point nothing of what is meant for others', async () => {
+  const { grantId } = await people.grant()
+  const details = [{ type: 'bailiwick_grant', grant_id: grantId }]
+  const { token = '' } = await askTokenWithNonce(world, { details, form: { resource: sample.invoicesUrl } })
+  expect((await ask(token, point())).body).toMatchObject({ active: true, aud: sample.invoicesUrl })
+  const elsewhere = { ...point(), id: 'elsewhere' }
+  expect((await ask(token, elsewhere)).status).toBe(401)
+})
+
+it.each<[who: string, reader: () => Reader, more?: () => Parameters<typeof ask>[2]]>([
+  ['an agent', holder],
+  ['a point by the key of an agent', () => ({ ...point(), key: sampleKey(world.data, 'reconciler') })],
+  ['a point by the key of an auditor', () => ({ ...point(), key: auditorKey })],
+  ['an auditor by the key of a point', () => ({ ...auditor(), key: point().key })],
+  ['nobody that is registered', () => ({ id: 'nobody', key: auditorKey })],
+  ['who says to be another', auditor, () => ({ form: { client_id: sample.enforcementPoint } })],
+  ['who asks somebody else', auditor, () => ({ assertion: { aud: 'https://elsewhere.example' } })],
+  [
+    'who asks with an assertion of an hour',
+    auditor,
+    () => ({ assertion: { exp: Math.floor(world.clock.now() / 1000) + 3600 } }),
+  ],
+  ['who has a secret', auditor, () => ({ form: { client_assertion: undefined, client_secret: 'hunter2' } })],
+  [
+    'who shows its credential',
+    auditor,
+    () => ({ form: { client_assertion: undefined }, headers: { authorization: 'Bearer x' } }),
+  ],
+  [
+    'by the assertion of a SPIFFE workload',
+    auditor,
+    () => ({ form: { client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe' } }),
+  ],
+])('answers nothing to %s (V12)', async (_, reader, more) => {
+  const { grantId } = await people.grant()
+  const token = await credentialFor(world, grantId)
+  const answer = await ask(token, reader(), more?.())
+  expect(answer).toMatchObject({ status: 401, body: { error: 'invalid_client' } })
+  expect(answer.headers['www-authenticate']).toMatch(/^DPoP error="invalid_client"/)
+  expect(answer.headers['cache-control']).toBe('no-store')
+})
+
+it('takes an assertion once, and says what a form lacks (RFC 6749 §5.2)', async () => {
+  const jti = newId('call', world.clock.now(), world.random)
+  expect(await ask('x', auditor(), { assertion: { jti } })).toMatchObject({ status: 200, body: { active: false } })
+  expect(await ask('x', auditor(), { assertion: { jti } })).toMatchObject({ status: 401 })
+  for (const path of ['/oauth/introspect', '/oauth/revoke']) {
+    const who = path.endsWith('revoke') ? holder() : auditor()
+    expect(await ask(undefined, who, { path })).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+    expect(await ask('', who, { path })).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+    expect(await ask('x', who, { path: `${path}?token=x` })).toMatchObject({
+      status: 400,
+      body: { error: 'invalid_request' },
+    })
+    const twice = { method: 'POST' as const, url: path, payload: 'token=a&token=b' }
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    expect((await world.http.inject({ ...twice, headers })).json()).toMatchObject({ error: 'invalid_request' })
+  }
+})
+
+it('takes a credential back from nobody but its holder, and knows of no others (V11, V12)', async () => {
+  const { grantId } = await people.grant()
+  const credential = await credentialFor(world, grantId)
+  const before = (await world.events('revocations.v1')).length
+  expect(await giveBack(credential, {}, holder('forecaster'))).toMatchObject({
+    status: 400,
+    body: { error: 'invalid_grant' },
+  })
+  expect(await giveBack(credential, {}, auditor())).toMatchObject({ status: 401, body: { error: 'invalid_client' } })
+  expect(await giveBack(credential, {}, point())).toMatchObject({ status: 401 })
+  expect(await giveBack(credential, { headers: { dpop: 'a.b.c' } })).toMatchObject({
+    status: 400,
+    body: { error: 'invalid_dpop_proof' },
+  })
+  for (const unknown of ['x', 'a.b.c', `${credential}x`, JSON.stringify(sampleAuthority)])
+    expect(await giveBack(unknown)).toMatchObject({ status: 200, body: undefined })
+  expect((await world.events('revocations.v1')).length).toBe(before)
+  expect(await isActive(credential)).toBe(true)
+})
