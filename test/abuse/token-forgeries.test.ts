@@ -1,5 +1,25 @@
-import { createHmac, createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
-import { actionDigest, exportPrivateKey, makeDpopProof, signCallerAssertion, signOutcome } from '@bailiwick/credentials'
+import {
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomUUID,
+  sign,
+} from 'node:crypto'
+import { createServer } from 'node:net'
+import {
+  actionDigest,
+  exportPrivateKey,
+  generateKey,
+  makeDpopProof,
+  readKeyFile,
+  signCallerAssertion,
+  signClientAssertion,
+  signOutcome,
+} from '@bailiwick/credentials'
+import { paths } from '@bailiwick/installation'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Scene } from './scene.ts'
@@ -32,6 +52,14 @@ const signed = (header: object, claims: object, key: KeyObject) => {
 }
 const privateKey = (key: Parameters<typeof exportPrivateKey>[0]) =>
   createPrivateKey({ key: exportPrivateKey(key) as never, format: 'jwk' })
+
+/** The agent's own proof for a place, in any spelling. */
+function proofFor(htu: string): string {
+  const key = sampleKey(scene.system.data, 'reconciler')
+  const ath = createHash('sha256').update(credential).digest('base64url')
+  const claims = { htm: 'POST', htu, jti: randomUUID(), iat: seconds(), ath, nonce }
+  return signed({ alg: 'ES256', typ: 'dpop+jwt', jwk: key.publicJwk }, claims, privateKey(key))
+}
 
 interface Ask {
   credential?: string
@@ -105,6 +133,33 @@ async function decide(ask: Ask = {}, body: () => object = () => evaluation(ask))
   }
 }
 
+/** What the issuer says of a token to an enforcement point (RFC 7662). */
+async function introspected(token: string): Promise<unknown> {
+  const { enforcementPoint: id } = sample
+  const iat = seconds()
+  const claims = { iss: id, sub: id, aud: scene.url, iat, exp: iat + 60, jti: randomUUID() }
+  const answer = await fetch(`${scene.url}/oauth/introspect`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: signClientAssertion(claims, sampleKey(scene.system.data, 'point-caller')),
+      token,
+    }),
+  })
+  return answer.status === 200 ? ((await answer.json()) as { active: unknown }).active : answer.status
+}
+
+/** Neither the decision point nor the issuer takes any of them for a credential. */
+async function refusedEverywhere(forged: Record<string, string>): Promise<void> {
+  const taken: string[] = []
+  for (const [what, token] of Object.entries(forged)) {
+    if ((await decide({ credential: token })).startsWith('ALLOW')) taken.push(`${what}: decided`)
+    // Too long for the form that it comes in, or no ASCII: refused before anybody reads it.
+    if (![false, 400].includes((await introspected(token)) as never)) taken.push(`${what}: introspected`)
+  }
+  expect(taken).toEqual([])
+}
+
 /** The same six bits but for the last one, which a signature of 64 bytes has no use for. */
 const sibling = (letter: string) => {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -120,7 +175,7 @@ it('a forged credential is refused, whatever its header says about how to check 
   const claims = decoded(body)
   const jwk = attacker.publicKey.export({ format: 'jwk' })
   const [issuerKey] = ((await (await fetch(`${scene.url}/oauth/jwks`)).json()) as { keys: object[] }).keys
-  const hmac = (secret: string) => {
+  const hmac = (secret: string | Buffer) => {
     const input = `${part({ ...header, alg: 'HS256' })}.${body}`
     return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
   }
@@ -129,8 +184,10 @@ it('a forged credential is refused, whatever its header says about how to check 
     'alg None, with the signature': `${part({ ...header, alg: 'None' })}.${body}.${signature}`,
     'no signature': `${head}.${body}.`,
     'a zero signature': `${head}.${body}.${Buffer.alloc(64).toString('base64url')}`,
-    'HMAC with the public key': hmac(JSON.stringify(issuerKey)),
-    'HMAC with the kid': hmac(String(header.kid)),
+    'no header but alg none': `${part({ alg: 'none' })}.${body}.`,
+    ...Object.fromEntries(
+      Object.entries(spellingsOf(issuerKey as JsonWebKeyEc)).map(([how, secret]) => [`HMAC with ${how}`, hmac(secret)]),
+    ),
     'its own key inside': signed({ ...header, jwk }, claims, attacker.privateKey),
     'its own key at an address': signed({ ...header, jku: 'http://thief.example/jwks' }, claims, attacker.privateKey),
     'a certificate': signed({ ...header, x5c: ['AAAA'], x5u: 'http://thief.example' }, claims, attacker.privateKey),
@@ -154,10 +211,177 @@ it('a forged credential is refused, whatever its header says about how to check 
     'bits that no reader needs': `${head}.${body}.${signature.slice(0, -1)}${sibling(signature.slice(-1))}`,
     'four parts': `${credential}.x`,
   }
-  for (const [what, token] of Object.entries(forged))
-    expect([what, await decide({ credential: token })]).not.toEqual([what, 'ALLOW'])
+  await refusedEverywhere(forged)
   expect(await decide()).toBe('ALLOW')
+  expect(await introspected(credential)).toBe(true)
 })
+
+interface JsonWebKeyEc {
+  kty: string
+  crv: string
+  x: string
+  y: string
+}
+
+/** A public key as everybody who has it could take it for a secret. */
+function spellingsOf(jwk: JsonWebKeyEc): Record<string, string | Buffer> {
+  const { kty, crv, x, y } = jwk
+  const key = createPublicKey({ key: { ...jwk }, format: 'jwk' })
+  const pem = key.export({ type: 'spki', format: 'pem' }).toString()
+  const der = key.export({ type: 'spki', format: 'der' })
+  const point = Buffer.concat([Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')])
+  return {
+    'the JWK': JSON.stringify(jwk),
+    'the JWK of its thumbprint': JSON.stringify({ crv, kty, x, y }),
+    'the JWK Set': JSON.stringify({ keys: [jwk] }),
+    'the PEM': pem,
+    'the PEM without its last line end': pem.trim(),
+    'the PEM with other line ends': pem.replaceAll('\n', '\r\n'),
+    'the DER': der,
+    'the DER in base64': der.toString('base64'),
+    'the DER in base64url': der.toString('base64url'),
+    'the DER in hex': der.toString('hex'),
+    'the point': point,
+    'the point as SEC 1 has it': Buffer.concat([Buffer.from([4]), point]),
+    x: x,
+    'the bytes of x': Buffer.from(x, 'base64url'),
+    nothing: '',
+  }
+}
+
+it('a header chooses neither algorithm nor key, and nobody fetches what it names (V12)', async () => {
+  const [head, body, signature = ''] = credential.split('.')
+  const header = decoded(head)
+  const claims = decoded(body)
+  let connections = 0
+  const thief = createServer((socket) => {
+    connections += 1
+    socket.destroy()
+  })
+  await new Promise<void>((resolve) => thief.listen(0, '127.0.0.1', resolve))
+  const address = thief.address()
+  const place = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
+  const forged: Record<string, string> = {}
+  for (const alg of [
+    'none',
+    'NONE',
+    'nOnE',
+    '',
+    'HS256',
+    'EdDSA',
+    'Ed25519',
+    'ES384',
+    'ES512',
+    'ES256K',
+    'es256',
+    'RS256',
+    'PS256',
+    null,
+    ['ES256'],
+    { ES256: 1 },
+  ]) {
+    const swapped = part({ ...header, alg })
+    forged[`alg ${JSON.stringify(alg)}`] = `${swapped}.${body}.${signature}`
+    forged[`alg ${JSON.stringify(alg)}, signed by the thief`] = signed({ ...header, alg }, claims, attacker.privateKey)
+  }
+  for (const kid of [
+    ...[
+      '../../keys/issuer/credential',
+      '/dev/null',
+      "' OR '1'='1",
+      '$(id)',
+      '__proto__',
+      'constructor',
+      '',
+      '*',
+      `${header.kid} `,
+    ],
+    ...[`${header.kid}\0`, `${place}/jwks`, null, 0, [header.kid], { $ne: null }],
+  ])
+    forged[`kid ${JSON.stringify(kid)}`] = signed({ ...header, kid }, claims, attacker.privateKey)
+  const jwk = attacker.publicKey.export({ format: 'jwk' })
+  const keyless = { alg: 'ES256', typ: header.typ }
+  for (const [what, more] of Object.entries({
+    jku: { jku: `${place}/jwks` },
+    x5u: { x5u: `${place}/cert.pem` },
+    'jku with jwk': { jku: `${place}/jwks`, jwk },
+    'x5u with x5c': { x5u: `${place}/cert.pem`, x5c: [Buffer.from('x').toString('base64')] },
+    'jwk without alg': { jwk: { ...jwk, alg: undefined } },
+    'jwk for HMAC': { jwk: { kty: 'oct', k: 'AAAA' } },
+    crit: { crit: ['exp'], exp: seconds() + 60 },
+    iss: { iss: place },
+  })) {
+    forged[`${what} beside the kid`] = signed({ ...header, ...more }, claims, attacker.privateKey)
+    forged[`${what} for the kid`] = signed({ ...keyless, ...more }, claims, attacker.privateKey)
+    forged[`${what}, of an issuer there`] = signed(
+      { ...header, ...more },
+      { ...claims, iss: place },
+      attacker.privateKey,
+    )
+  }
+  try {
+    await refusedEverywhere(forged)
+    expect(connections).toBe(0)
+  } finally {
+    thief.close()
+  }
+})
+
+it('no other key of ours makes a credential, nor one of another installation (V12)', async () => {
+  const [head, body] = credential.split('.')
+  const header = decoded(head)
+  const claims = decoded(body)
+  const { data } = scene.system
+  const keysOf = (service: string) => paths(data).keys(service)
+  const others = {
+    ...Object.fromEntries(
+      (['approval', 'issuer', 'policy-decision', 'evidence'] as const).map((each) => [each, scene.stolenKey(each)]),
+    ),
+    permit: readKeyFile(keysOf('policy-decision'), 'permit', 'permit'),
+    'binding token': readKeyFile(keysOf('policy-decision'), 'binding-token', 'binding-token'),
+    notification: readKeyFile(keysOf('approval'), 'notification', 'notification'),
+    invitation: readKeyFile(keysOf('invitation'), 'invitation', 'invitation'),
+    agent: sampleKey(data, 'reconciler'),
+    point: sampleKey(data, 'point-caller'),
+    'another installation': generateKey('credential'),
+  }
+  const forged: Record<string, string> = {}
+  for (const [whose, key] of Object.entries(others)) {
+    forged[`${whose}, by its own name`] = signed({ ...header, kid: key.kid }, claims, privateKey(key))
+    forged[`${whose}, by the name of the right one`] = signed(header, claims, privateKey(key))
+  }
+  await refusedEverywhere(forged)
+})
+
+it('whoever stole the very key still needs each claim, as it is, of what was recorded (V4, V12)', async () => {
+  const [head, body] = credential.split('.')
+  const header = decoded(head)
+  const claims = decoded(body)
+  const key = privateKey(readKeyFile(paths(scene.system.data).keys('issuer'), 'credential', 'credential'))
+  expect(await decide({ credential: signed(header, claims, key) })).toBe('ALLOW')
+  const wrong = [undefined, null, '', 'x', 0, -1, 1e99, true, [], ['x'], {}]
+  const forged: Record<string, string> = {}
+  const change = (name: string, value: unknown, changed: object) => {
+    forged[`${name}: ${JSON.stringify(value) ?? 'missing'}`] = signed(header, changed, key)
+  }
+  for (const name of Object.keys(claims))
+    for (const value of wrong) if (value !== claims[name]) change(name, value, { ...claims, [name]: value })
+  for (const within of ['grant', 'cnf'])
+    for (const name of Object.keys(claims[within] as object))
+      for (const value of wrong.filter((each) => each !== (claims[within] as Record<string, unknown>)[name]))
+        change(`${within}.${name}`, value, { ...claims, [within]: { ...(claims[within] as object), [name]: value } })
+  for (const [name, value] of Object.entries({
+    nbf: seconds() + 9000,
+    act: { sub: claims.sub },
+    scope: 'all',
+    sub_id: {},
+  }))
+    change(name, value, { ...claims, [name]: value })
+  change('iat', 'of tomorrow', { ...claims, iat: seconds() + 86_400, exp: seconds() + 86_700 })
+  change('exp', 'a text', { ...claims, exp: String(claims.exp) })
+  change('exp', 'an hour', { ...claims, exp: (claims.iat as number) + 3600 })
+  await refusedEverywhere(forged)
+}, 120_000)
 
 it('a bound credential is worth nothing without its key, this call, this place and this moment (V10, V11)', async () => {
   const { url } = scene.invoices
@@ -167,6 +391,10 @@ it('a bound credential is worth nothing without its key, this call, this place a
     ['with the credential as proof', { proof: credential }],
     ['another key', { proofKey: sampleKey(scene.system.data, 'forecaster') }],
     ['another method', { proof: { htm: 'GET' } }],
+    ['the method in lower case', { proof: { htm: 'post' } }],
+    ['the path in other case', { proof: { htu: `${url}/READ` } }],
+    ['a path that goes on', { proof: { htu: `${url}/read/` } }],
+    ['another scheme', { proof: { htu: `${url.replace('http:', 'https:')}/read` } }],
     ['another path', { proof: { htu: `${url}/delete` } }],
     ['another port', { proof: { htu: 'http://localhost:1/read' } }],
     ['another host', { proof: { htu: 'http://thief.example/read' } }],
@@ -189,6 +417,20 @@ it('a bound credential is worth nothing without its key, this call, this place a
   const passed: string[] = []
   for (const [what, ask] of cases) if ((await decide(ask)) === 'ALLOW') passed.push(what)
   expect(passed).toEqual([])
+  // Other spellings of the very same place (RFC 3986 §6.2.2).
+  const { port } = new URL(url)
+  for (const htu of [`HTTP://LOCALHOST:${port}/read`, `${url}/./read`, `${url}/%72ead`, `${url}/read?x#y`])
+    expect([htu, await decide({}, () => evaluation({ proof: proofFor(htu) }))]).toEqual([htu, 'ALLOW'])
+  for (const htu of [
+    `${url}%2Fread`,
+    `${url}/x/..%2fread`,
+    `${url}\\read`,
+    `${url}/read\0`,
+    ` ${url}/read`,
+    '/read',
+    '',
+  ])
+    expect([htu, await decide({}, () => evaluation({ proof: proofFor(htu) }))]).toEqual([htu, 'proof_invalid'])
   // The same proof twice.
   const once = evaluation()
   expect(await decide({}, () => once)).toBe('ALLOW')

@@ -133,3 +133,31 @@ describe('join token', () => {
     expect(await at(600_000 + 8 * 3_600_000)).toMatchObject({ ok: false, code: 'token_expired' })
   })
 })
+
+it('a token of ECDSA is the same token in the other spelling of its signature (V10)', async () => {
+  const authority = await Authority.open('authority-ec', 'ES256')
+  const bundle = join(folder, 'bundle-ec.json')
+  writeFileSync(bundle, authority.set('jwt-svid'))
+  const agent = anAgent({ kind: 'jwt_svid', bundle: { file: bundle } })
+  const attestors = new Attestors({ clock })
+  const token = await authority.sign({ sub: `${agentId}/one`, aud: [audience], ...times({}) }, { typ: 'JWT' })
+  const presented = { agent, audiences: [audience], now }
+  const thief = generateKey('agent').kid
+  expect(await attestors.attest(otherSpelling(token), { ...presented, key })).toMatchObject({ ok: true })
+  for (const text of [token, otherSpelling(token)])
+    expect(await attestors.attest(text, { ...presented, key: thief })).toMatchObject({
+      ok: false,
+      code: 'token_replayed',
+    })
+  expect(await attestors.attest(token, { ...presented, key })).toMatchObject({ ok: true })
+})
+
+/** (r, n - s), which verifies where (r, s) does. */
+function otherSpelling(token: string): string {
+  const cut = token.lastIndexOf('.') + 1
+  const signature = Buffer.from(token.slice(cut), 'base64url')
+  const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+  const s = order - BigInt(`0x${signature.subarray(32).toString('hex')}`)
+  const other = Buffer.concat([signature.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, '0'), 'hex')])
+  return token.slice(0, cut) + other.toString('base64url')
+}

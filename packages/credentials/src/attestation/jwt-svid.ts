@@ -25,8 +25,7 @@ export function jwtSvidAttestor(keys: KeySource): Attestor {
       if (instance === undefined || instance !== sub) return refused('key_unknown', 'jwt-svid: of another agent')
       const expiresAt = exp * 1000
       const tokenHash = sha256(token)
-      if (!shown.with(tokenHash, key, expiresAt, now))
-        return refused('token_replayed', 'jwt-svid: shown with another key')
+      if (!shown.with(token, key, expiresAt, now)) return refused('token_replayed', 'jwt-svid: shown with another key')
       return { ok: true, agent: agent.id, instance, kind: 'jwt_svid', tokenHash, expiresAt, once: undefined }
     },
   }

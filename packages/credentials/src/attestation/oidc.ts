@@ -29,7 +29,7 @@ export function oidcAttestor(registered: Oidc, keys: KeySource): Attestor {
       if (instance === undefined) return refused('token_malformed', 'oidc: instance_claim names no instance')
       const expiresAt = verified.value.exp * 1000
       const tokenHash = sha256(token)
-      if (!shown.with(tokenHash, key, expiresAt, now)) return refused('token_replayed', 'oidc: shown with another key')
+      if (!shown.with(token, key, expiresAt, now)) return refused('token_replayed', 'oidc: shown with another key')
       return { ok: true, agent: agent.id, instance, kind: 'oidc', tokenHash, expiresAt, once: undefined }
     },
   }

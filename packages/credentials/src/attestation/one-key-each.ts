@@ -1,16 +1,22 @@
+import { sha256 } from '../base64url.ts'
+
 /** How many tokens are remembered; beyond, the one that was shown first is forgotten. */
 const maxTokens = 100_000
 
-/** Which key each token was first shown with, while it lives. A token is text that travels; the key is what nobody sends. */
+/**
+ * Which key each token was first shown with, while it lives. A token is text that travels; the key is what nobody sends. Tokens are
+ * told apart by what was signed: the signature of ECDSA has a second spelling that verifies too, and anybody can write it.
+ */
 export class OneKeyEach {
   readonly #shown = new Map<string, { key: string; until: number }>()
 
   /** Whether this token was never shown with another key. Remembers it until then, in ms since the epoch. */
-  with(tokenHash: string, key: string, until: number, now: number): boolean {
-    const known = this.#shown.get(tokenHash)
+  with(token: string, key: string, until: number, now: number): boolean {
+    const signed = sha256(token.slice(0, token.lastIndexOf('.')))
+    const known = this.#shown.get(signed)
     if (known !== undefined && now < known.until) return known.key === key
     this.#makeRoom(now)
-    this.#shown.set(tokenHash, { key, until })
+    this.#shown.set(signed, { key, until })
     return true
   }
 
