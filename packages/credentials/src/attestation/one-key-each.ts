@@ -5,18 +5,19 @@ const maxTokens = 100_000
 
 /**
  * Which key each token was first shown with, while it lives. A token is text that travels; the key is what nobody sends. Tokens are
- * told apart by what was signed: the signature of ECDSA has a second spelling that verifies too, and anybody can write it.
+ * told apart by what was signed and by half of the signature: of ECDSA's (r, s), (r, n - s) verifies too, and anybody can write
+ * it; and one authority may say the same of two workloads in one second.
  */
 export class OneKeyEach {
   readonly #shown = new Map<string, { key: string; until: number }>()
 
   /** Whether this token was never shown with another key. Remembers it until then, in ms since the epoch. */
   with(token: string, key: string, until: number, now: number): boolean {
-    const signed = sha256(token.slice(0, token.lastIndexOf('.')))
-    const known = this.#shown.get(signed)
+    const named = nameOf(token)
+    const known = this.#shown.get(named)
     if (known !== undefined && now < known.until) return known.key === key
     this.#makeRoom(now)
-    this.#shown.set(signed, { key, until })
+    this.#shown.set(named, { key, until })
     return true
   }
 
@@ -27,4 +28,10 @@ export class OneKeyEach {
       this.#shown.delete(hash)
     }
   }
+}
+
+function nameOf(token: string): string {
+  const cut = token.lastIndexOf('.')
+  const signature = Buffer.from(token.slice(cut + 1), 'base64url')
+  return sha256(`${token.slice(0, cut)}.${signature.toString('hex', 0, signature.length / 2)}`)
 }
