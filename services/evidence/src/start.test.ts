@@ -314,8 +314,9 @@ it('shows strangers no more than key and checkpoint unless the log is public', a
   await using evidence = await installed.evidence(bus, { logPublic: false })
   const entities = issuer.projection.ledger.registry.records()
   const id = encodeURIComponent(entities[0]?.id ?? '')
-  // Topics reach the log in no order: until all of the registry is there, this entity may not be.
-  while (evidence.size() < entities.length) await new Promise((resolve) => setTimeout(resolve, 10))
+  // Topics reach the log in no order, and their events its index a little later.
+  const traced = () => evidence.operator.inject({ method: 'GET', url: `/v1/trace/${id}` })
+  await expect.poll(async () => (await traced()).statusCode, { timeout: 20_000 }).toBe(200)
   for (const [url, status] of [
     ['/log/vkey', 200],
     ['/log/checkpoint', 200],
