@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { denialOf } from '@bailiwick/agent'
+import { createAgent, denialOf } from '@bailiwick/agent'
 import type { Rule } from '@bailiwick/contracts'
 import { actionDigest } from '@bailiwick/credentials'
 import { initialise, readPolicyFiles } from '@bailiwick/installation'
@@ -12,9 +12,19 @@ import { freePort, type System, startSystem } from '@bailiwick/testkit'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
-import { aPerson, enrolFirst, launch, noBrowser, type Person } from './browser.ts'
+import { passedOn, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'
+import {
+  aPerson,
+  enrolFirst,
+  expectNoSidewaysScroll,
+  launch,
+  noBrowser,
+  type Person,
+  seriousFindings,
+} from './browser.ts'
 
 const tool = (name: string) => ({ type: 'tool', id: `${sample.toolServer}/${name}` })
+const subAgents = new SubAgents(2)
 const fresh = { reattest_seconds: 600, outcome_seconds: 60 }
 const reading = { ...sampleAuthority, permissions: [sampleAuthority.permissions[0]], budget: { calls: 30 } }
 
@@ -38,7 +48,7 @@ function prepared(data: string, port: number, invoicesPort: number): void {
       ],
     ]),
     entities: [
-      ...entities.filter(({ value }) => value.id !== 'tasks'),
+      ...subAgents.entities(entities).filter(({ value }) => value.id !== 'tasks'),
       { type: 'rule', value: { ...tasks, modes: ['window', 'continuous'], continuous: fresh } },
       { type: 'rule', value: { ...tasks, id: 'deleting', order: 1, match: { resources: [tool('delete')] } } },
     ],
@@ -174,5 +184,65 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
       .locator(`article[data-grant="${grantId}"]`)
       .getByText(/^120(\.00)? of 2000\.00$/)
       .waitFor()
+  }, 60_000)
+
+  const sdk = ({ id, key }: SubAgent) => {
+    const { trust, clock, random } = system.host
+    const at = id.lastIndexOf('/')
+    const [agentId, instance] = [id.slice(0, at), id.slice(at + 1)]
+    const { installation, public_url: baseUrl } = trust
+    return createAgent({ agentId, instance, key, installation, baseUrl, now: () => clock.now(), random })
+  }
+
+  it('shows whom a task was passed on to as a tree, and ends one branch of it and no more (V7)', async () => {
+    const agent = sampleAgent(system.host, 'reconciler')
+    const { page } = olivia
+    const authority = { ...passedOn, task: 'passed on' }
+    const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 3600 })
+    await open(requestId)
+    await olivia.press('Approve as asked…')
+    await sign()
+    const { grantId = '' } = await agent.waitForDecision(requestId)
+    const [first, second] = [subAgents.at(0), subAgents.at(1)]
+    const expiresAt = system.host.clock.now() + 600_000
+    const pass = async (from: typeof agent, of: { grantId: string } | { delegation: string }, to: SubAgent) => {
+      const narrower = {
+        ...authority,
+        permissions: [authority.permissions[0]],
+        budget: { calls: 5, cost: { EUR: '10.00' } },
+        max_depth: 1,
+      }
+      const key = to.key.kid
+      return from.delegate({ of, to: to.id, key, authority: narrower, expiresAt })
+    }
+    const [helper, below] = [sdk(first), sdk(second)]
+    const { id, delegation } = await pass(agent, { grantId }, first)
+    await helper.credential({ delegation })
+    const last = await pass(helper, { delegation }, second)
+    const read = async (who: typeof agent, grant: { grantId: string } | { delegation: string }) => {
+      const properties = { invoice: 'INV-4' }
+      const call = { grant, action: 'tools/call', resource: tool('read'), properties }
+      return (await who.fetch(`${invoices.url}/read`, { method: 'POST' }, call)).status
+    }
+    expect(await read(below, last)).toBe(200)
+
+    await page.goto(`${system.url}/console/grants`)
+    const grant = page.locator(`article[data-grant="${grantId}"]`)
+    const branch = grant.locator(`[data-delegation="${id}"]`)
+    const leaf = branch.locator('.tree').locator(`[data-delegation="${last.id}"]`)
+    // What the last one did is taken from everybody above it.
+    for (const each of [branch.locator('.link').first(), leaf])
+      await each.getByText('1 of 5', { exact: true }).waitFor()
+    await grant.getByText('1 of 200', { exact: true }).waitFor()
+    await branch.getByRole('button', { name: 'Withdraw what was passed on to helper-0' }).click()
+    await olivia.press('Withdraw it now')
+    await page.getByText(/^Stopped: revocation \d+ is recorded\.$/).waitFor()
+    for (const each of [branch.locator('.link').first(), leaf]) await each.getByText('Revoked').waitFor()
+    expect(await branch.getByRole('button', { name: /^Withdraw/ }).count()).toBe(0)
+    expect(await read(below, last)).not.toBe(200)
+    expect(await read(agent, { grantId })).toBe(200)
+    expect(await seriousFindings(olivia)).toEqual([])
+    await page.setViewportSize({ width: 375, height: 800 })
+    await expectNoSidewaysScroll(page)
   }, 60_000)
 })

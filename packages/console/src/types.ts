@@ -80,6 +80,13 @@ export interface Budget {
   egress_bytes?: number
 }
 
+/** Spent and reserved together. */
+export interface Taken {
+  calls: number
+  egress_bytes: number
+  cost: Record<string, string>
+}
+
 export interface Permission {
   actions: string[]
   resource: { type: string; id?: string; id_prefix?: string }
@@ -217,8 +224,11 @@ export interface Link {
   id: string
   from: AgentView
   not_after: string
-  revoked: boolean
+  state: 'active' | 'revoked' | 'expired' | 'broken'
   lines: string[]
+  budget: Budget
+  taken: Taken
+  may_stop: boolean
   children: Link[]
 }
 
@@ -234,7 +244,7 @@ export interface Grant {
   not_after: string
   approved_by: string[]
   budget: Budget
-  taken: { calls: number; egress_bytes: number; cost: Record<string, string> }
+  taken: Taken
   last_used_at: string | null
   chain: Link[]
   credentials: number

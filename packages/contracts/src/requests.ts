@@ -171,10 +171,10 @@ export const enrolmentOffered = z.strictObject({
   recovery: nameSchema.optional(),
 })
 
-/** A person at the console stops more than one grant; the issuer declares the revocation. */
+/** A person at the console stops something else than one grant; the issuer declares the revocation. */
 export const revocationRequested = z.strictObject({
   revocation_id: z.string().regex(/^rev_[0-9A-Za-z_-]{20,64}$/),
-  kind: z.enum(['agent', 'approver', 'tool-server', 'all']),
+  kind: z.enum(['delegation', 'agent', 'approver', 'tool-server', 'all']),
   target: z.string().min(1).max(2100),
   by: nameSchema,
   reason: saltedHashSchema.optional(),

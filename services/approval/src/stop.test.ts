@@ -1,3 +1,6 @@
+import { randomBytes } from 'node:crypto'
+import type { EventData, Grant } from '@bailiwick/contracts'
+import { exampleEvent } from '@bailiwick/contracts/examples'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { agentId, aWorld, type World } from './approval.fixture.ts'
 import { Spire } from './authority.fixture.ts'
@@ -20,6 +23,23 @@ afterAll(async () => {
   await world[Symbol.asyncDispose]()
   spire[Symbol.dispose]()
 })
+
+const aDelegation = () => `dlg_${randomBytes(32).toString('base64url')}`
+
+/** A delegation under a grant of this agent, as far as approval can tell who may end it. */
+async function redeemed(agent: string): Promise<string> {
+  const { producer, projection } = world.issuer
+  const id = `grt_${randomBytes(32).toString('base64url')}`
+  const grant = { ...(exampleEvent('grants.v1', 'grant.created').data as { grant: Grant }).grant, id, agent }
+  await producer.publishOne('grants.v1', { type: 'grant.created', subject: id, version: 1, data: { grant } })
+  const delegation_id = aDelegation()
+  const link = exampleEvent('grants.v1', 'delegation.redeemed').data as EventData<'grants.v1', 'delegation.redeemed'>
+  const data = { ...link, delegation_id, grant_id: id }
+  const draft = { type: 'delegation.redeemed', subject: delegation_id, key: id, version: 2, data } as const
+  await producer.publishOne('grants.v1', draft)
+  expect(projection.ledger.grants.trees.get(id)?.delegations.size).toBe(1)
+  return delegation_id
+}
 
 const revocations = () => world.issuer.projection.ledger.revocations
 
@@ -58,11 +78,30 @@ describe('somebody at the console stops', () => {
       'entity_unknown',
     ],
     ['everything, misspelt', { kind: 'all', target: 'all' }, 404, 'entity_unknown'],
+    ['a delegation that nobody redeemed', { kind: 'delegation', target: aDelegation() }, 404, 'entity_unknown'],
     ['what no stop is for', { kind: 'rule', target: 'tasks' }, 400, 'request_malformed'],
   ])('not %s', async (_, order, status, code) => {
     const before = revocations().sequence
     expect(await olga.post('/stops', { ...order })).toMatchObject({ status, body: { code } })
     expect(revocations().sequence).toBe(before)
+  })
+
+  it('what an agent of hers passed on, said once however often she asks; not what others’ agents did (V7)', async () => {
+    const hers = await redeemed(`${agentId}/one`)
+    const others = await redeemed(`${othersAgent}/one`)
+    const before = revocations().sequence
+    expect(await olga.post('/stops', { kind: 'delegation', target: others })).toMatchObject({
+      status: 403,
+      body: { code: 'approver_not_in_group' },
+    })
+    expect(revocations().sequence).toBe(before)
+    for (let twice = 0; twice < 2; twice++)
+      expect(await olga.post('/stops', { kind: 'delegation', target: hers })).toMatchObject({
+        status: 200,
+        body: { revoked_sequence: before + 1 },
+      })
+    expect(revocations().find('delegation', hers)).toMatchObject({ by: { kind: 'approver', id: 'olga' } })
+    expect(revocations().sequence).toBe(before + 1)
   })
 
   it('nobody who is not signed in, and no page of another origin', async () => {

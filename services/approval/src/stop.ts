@@ -1,11 +1,12 @@
 import type { Approver, Rule } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
+import { chainOf, type Tree } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
 import type { Approval } from './context.ts'
 import { keptReason } from './refuse.ts'
 import { agentIdOf } from './requests.ts'
 
-export const stoppable = ['agent', 'approver', 'tool-server', 'all'] as const
+export const stoppable = ['delegation', 'agent', 'approver', 'tool-server', 'all'] as const
 
 export interface StopOrder {
   kind: (typeof stoppable)[number]
@@ -23,15 +24,18 @@ export interface Stopped {
 const revokedWithinMs = 5000
 
 /**
- * A person stops everything that was granted so far to an agent, by an approver, for a tool server, or at all. It resolves
+ * A person stops what an agent passed on, or everything that was granted so far to an agent, by an approver, for a tool server, or at all. It resolves
  * when the revocation that the issuer declares for it is durable and counts: from `acknowledged_at` on, V7's bound runs.
  * `deadline_exceeded`: it is recorded, and the issuer will act on it, but has not yet. It needs no passkey: it can only take
  * away, and must not wait.
  */
 export async function stop(approval: Approval, me: Approver, { kind, target, reason }: StopOrder): Promise<Stopped> {
   const { projection, producer, clock, random } = approval
-  refuseUnlessThere(approval, kind, target)
+  const { revocations, grants } = projection.ledger
+  const tree = kind === 'delegation' ? grants.trees.values().find((each) => each.delegations.has(target)) : undefined
+  refuseUnlessThere(approval, kind, target, tree)
   if (kind === 'agent' && !mayStopAgent(approval, me, target)) throw new ServiceError('approver_not_in_group')
+  if (tree && !mayStopDelegation(approval, me, tree, target)) throw new ServiceError('approver_not_in_group')
   const revocation_id = newId('rev', clock.now(), random)
   await producer.publishOne('approvals.v1', {
     type: 'revocation.requested',
@@ -39,19 +43,27 @@ export async function stop(approval: Approval, me: Approver, { kind, target, rea
     version: 1,
     data: { revocation_id, kind, target, by: me.id, ...(await keptReason(approval, revocation_id, reason)) },
   })
-  const { revocations } = projection.ledger
-  const sequence = await projection.until(() => revocations.sequenceOf(revocation_id), revokedWithinMs)
+  // What is dead by name is not said twice: whoever was first stopped it for everybody.
+  const byName = () => (tree ? revocations.find(kind, target)?.version : undefined)
+  const sequence = await projection.until(() => revocations.sequenceOf(revocation_id) ?? byName(), revokedWithinMs)
   if (sequence === undefined) throw new ServiceError('deadline_exceeded', 'ordered, and not yet revoked')
   return { revocation_id, revoked_sequence: sequence, acknowledged_at: new Date(clock.now()).toISOString() }
 }
 
 /** A misspelt name must not look like success. */
-function refuseUnlessThere({ projection }: Approval, kind: StopOrder['kind'], target: string): void {
+function refuseUnlessThere(
+  { projection }: Approval,
+  kind: StopOrder['kind'],
+  target: string,
+  tree: Tree | undefined,
+): void {
   const { registry } = projection.ledger
   const isThere =
     kind === 'all'
       ? target === '*'
-      : registry.record(kind, target) !== undefined || (kind === 'agent' && registry.instance(target) !== undefined)
+      : kind === 'delegation'
+        ? tree !== undefined
+        : registry.record(kind, target) !== undefined || (kind === 'agent' && registry.instance(target) !== undefined)
   if (!isThere) throw new ServiceError('entity_unknown', `there is no ${kind} of this name`)
 }
 
@@ -67,4 +79,16 @@ function mayStopAgent({ projection }: Approval, me: Approver, target: string): b
     (agents === undefined || agents.some((id) => id === '*' || id === agent.id || id.startsWith(`${agent.id}/`))) &&
     (agent_labels === undefined || agent_labels.some((label) => agent.labels.includes(label)))
   return agent.owner === me.id || registry.rules.some((rule) => isFor(rule) && me.groups.includes(rule.approvers.group))
+}
+
+/** Whoever may stop the sub-agent, or any agent above it in the chain; and whoever approved the grant. */
+export function mayStopDelegation(approval: Approval, me: Approver, tree: Tree, delegationId: string): boolean {
+  const { projection, trust } = approval
+  const { registry } = projection.ledger
+  const signed = tree.grant.assertions.some(
+    ({ credential_id }) => registry.passkey(credential_id)?.approver.id === me.id,
+  )
+  const chain = chainOf(tree, delegationId, trust.installation)
+  const agents = chain.ok ? chain.holders.map(({ agent }) => agent) : [tree.grant.agent]
+  return signed || agents.some((agent) => mayStopAgent(approval, me, agent))
 }

@@ -2,7 +2,7 @@ import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, query } from '../api.ts'
 import { Link as To } from '../router.tsx'
-import type { Grant, Link, Page } from '../types.ts'
+import type { Grant, Page } from '../types.ts'
 import { Dialog } from '../ui/dialog.tsx'
 import { More, SearchBox, Tabs } from '../ui/lists.tsx'
 import { AgentName, Empty, Facts, Failed, Lines, Loading, modeWords, OwnerName, StateBadge } from '../ui/parts.tsx'
@@ -10,6 +10,8 @@ import { useSay } from '../ui/say.tsx'
 import { Ago, Countdown, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { ReasonField, reasonIn } from './answer-dialogs.tsx'
+import { Chain } from './chain.tsx'
+import { Meters } from './meters.tsx'
 import { type Stop, StopDialog } from './stop-dialog.tsx'
 
 const states = { active: 'Active', ended: 'Ended', all: 'All' } as const
@@ -112,7 +114,7 @@ function GrantCard({
           {revoked.sequence})
         </p>
       ) : null}
-      <Meters grant={grant} />
+      <Meters budget={grant.budget} taken={grant.taken} />
       <Facts
         pairs
         rows={[
@@ -125,7 +127,7 @@ function GrantCard({
       {grant.chain.length > 0 ? (
         <section className="chain" aria-label="Sub-agents">
           <h3>Passed on to</h3>
-          <Chain links={grant.chain} />
+          <Chain links={grant.chain} onStop={onStop} />
         </section>
       ) : null}
       <details>
@@ -157,58 +159,6 @@ function GrantCard({
         </div>
       ) : null}
     </article>
-  )
-}
-
-function Chain({ links }: { links: Link[] }) {
-  return (
-    <ul className="tree">
-      {links.map(({ id, from, revoked, not_after, lines, children }) => (
-        <li key={id}>
-          <AgentName from={from} /> <span className="id">{from.instance.slice(from.id.length + 1)}</span>{' '}
-          {revoked ? <StateBadge state="revoked" /> : null}
-          <details>
-            <summary>
-              until <When iso={not_after} />
-            </summary>
-            <Lines lines={lines} />
-          </details>
-          {children.length > 0 ? <Chain links={children} /> : null}
-        </li>
-      ))}
-    </ul>
-  )
-}
-
-function Meters({ grant: { budget, taken } }: { grant: Grant }) {
-  return (
-    <div className="meters">
-      {Object.entries(budget.cost ?? {}).map(([currency, most]) => (
-        <Meter key={currency} label={currency} used={taken.cost[currency] ?? '0'} most={most} />
-      ))}
-      <Meter label="Calls" used={taken.calls} most={budget.calls} />
-      {budget.egress_bytes === undefined ? null : (
-        <Meter label="Bytes out" used={taken.egress_bytes} most={budget.egress_bytes} />
-      )}
-    </div>
-  )
-}
-
-function Meter({ label, used, most }: { label: string; used: number | string; most: number | string | undefined }) {
-  const part = most === undefined || Number(most) === 0 ? 0 : Number(used) / Number(most)
-  return (
-    <div className={`meter ${part >= 0.9 ? 'full' : part >= 0.7 ? 'near' : ''}`}>
-      <span className="meter-label">
-        {label}
-        <span className="meter-value">
-          {used}
-          {most === undefined ? ' used, no limit' : ` of ${most}`}
-        </span>
-      </span>
-      {most === undefined ? null : (
-        <progress value={Number(used)} max={Math.max(Number(most), 1)} aria-label={`${label} used`} />
-      )}
-    </div>
   )
 }
 

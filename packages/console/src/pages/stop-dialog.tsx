@@ -6,12 +6,17 @@ import { Visible } from '../ui/visible.tsx'
 import { ReasonField, reasonIn } from './answer-dialogs.tsx'
 
 export interface Stop {
-  kind: 'agent' | 'all' | 'tool-server' | 'approver'
+  kind: 'delegation' | 'agent' | 'all' | 'tool-server' | 'approver'
   target: string
   name: string
 }
 
 const words: Record<Stop['kind'], { title: string; text: string; action: string }> = {
+  delegation: {
+    title: 'Withdraw what was passed on',
+    text: 'This sub-agent, and everything that it passed on of this task, stops at once and for good. The task itself goes on.',
+    action: 'Withdraw it now',
+  },
   agent: {
     title: 'Stop this agent',
     text: 'Every grant of this agent, and everything it passed on, stops at once and for good. What is approved later works again.',

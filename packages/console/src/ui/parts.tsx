@@ -127,6 +127,7 @@ export const stateWords: Record<string, string> = {
   suspended: 'Suspended',
   completed: 'Completed',
   revoked: 'Revoked',
+  broken: 'No longer accepted',
 }
 
 export function StateBadge({ state }: { state: string }) {

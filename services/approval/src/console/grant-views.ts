@@ -1,8 +1,9 @@
-import { describe } from '@bailiwick/authority'
+import { type Authority, describe } from '@bailiwick/authority'
 import type { Approver } from '@bailiwick/contracts'
-import { lineageOf, spellAmounts, type Tree } from '@bailiwick/projection'
+import { chainOf, lineageOf, type Spent, spellAmounts, type Tree } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
 import { agentIdOf } from '../requests.ts'
+import { mayStopDelegation } from '../stop.ts'
 import { authorityOf, mayRefuse } from '../who-may-answer.ts'
 import type { GrantIndex } from './grant-index.ts'
 import { type Page, pageOf } from './ordered.ts'
@@ -31,11 +32,16 @@ export function listGrants(approval: Approval, index: GrantIndex, me: Approver, 
   })
 }
 
+function approversOf({ projection }: Approval, { grant }: Tree): string[] {
+  const { registry } = projection.ledger
+  return grant.assertions.map(({ credential_id: id }) => registry.passkey(id)?.approver.id ?? 'unknown')
+}
+
 /** What stopped a grant, or how it stands. */
 function stateOf(approval: Approval, tree: Tree) {
-  const { revocations, registry } = approval.projection.ledger
+  const { revocations } = approval.projection.ledger
   const { grant } = tree
-  const approvers = grant.assertions.map(({ credential_id: id }) => registry.passkey(id)?.approver.id ?? 'unknown')
+  const approvers = approversOf(approval, tree)
   const revoked = revocations.kills(lineageOf(grant, approvers))
   const over = Date.parse(grant.not_after) <= approval.clock.now()
   return { state: revoked ? 'revoked' : over ? 'expired' : tree.state, approvers: [...new Set(approvers)], revoked }
@@ -62,9 +68,9 @@ export function grantView(approval: Approval, me: Approver, tree: Tree) {
     not_after: grant.not_after,
     approved_by: approvers,
     budget: authority.budget,
-    taken: spend ? spellAmounts(spend.taken) : { calls: 0, egress_bytes: 0, cost: {} },
+    taken: takenOf(spend),
     last_used_at: spend ? spelled(spend.changedAt) : null,
-    chain: chainOf(approval, tree, undefined),
+    chain: linksBelow(approval, me, tree, undefined),
     credentials: tree.credentials.size,
     revoked: revoked
       ? { sequence: revoked.version, reason: revoked.reason, by: revoked.by.id, kind: revoked.kind }
@@ -73,26 +79,46 @@ export function grantView(approval: Approval, me: Approver, tree: Tree) {
   }
 }
 
+const takenOf = (spent: Spent | undefined) =>
+  spent ? spellAmounts(spent.taken) : { calls: 0, egress_bytes: 0, cost: {} }
+
 export interface Link {
   id: string
   from: ReturnType<typeof agentView>
   not_after: string
-  revoked: boolean
+  /** `broken`: a link that no decision point accepts any more, such as one whose maker's key was replaced. */
+  state: 'active' | 'revoked' | 'expired' | 'broken'
   lines: string[]
+  budget: Authority['budget']
+  taken: ReturnType<typeof takenOf>
+  may_stop: boolean
   children: Link[]
 }
 
-/** Whom the authority was passed on to, and by them. */
-function chainOf(approval: Approval, tree: Tree, parent: string | undefined): Link[] {
-  const { revocations } = approval.projection.ledger
+/** Whom the authority was passed on to, and by them; each as every decision point judges it. */
+function linksBelow(approval: Approval, me: Approver, tree: Tree, parent: string | undefined): Link[] {
+  const { decisions } = approval.projection.ledger
   return [...tree.delegations.values()]
     .filter((each) => each.parent === parent)
     .map(({ delegation_id: id, agent, authority, not_after }) => ({
       id,
       from: agentView(approval, agent),
       not_after,
-      revoked: revocations.find('delegation', id) !== undefined,
+      state: linkState(approval, tree, id),
       lines: describe(authorityOf(authority)),
-      children: chainOf(approval, tree, id),
+      budget: authorityOf(authority).budget,
+      taken: takenOf(decisions.trees.get(tree.id)?.links.get(id)),
+      may_stop: mayStopDelegation(approval, me, tree, id),
+      children: linksBelow(approval, me, tree, id),
     }))
+}
+
+function linkState(approval: Approval, tree: Tree, id: string): Link['state'] {
+  const { trust, clock, projection } = approval
+  const chain = chainOf(tree, id, trust.installation)
+  if (!chain.ok) return 'broken'
+  const { holders } = chain
+  if (projection.ledger.revocations.kills(lineageOf(tree.grant, approversOf(approval, tree), { holders })))
+    return 'revoked'
+  return holders.some(({ expiresAt }) => expiresAt <= clock.now()) ? 'expired' : 'active'
 }

@@ -1,0 +1,34 @@
+import type { Budget, Taken } from '../types.ts'
+
+/** How much of what was granted is used; each as a bar where there is a limit. */
+export function Meters({ budget, taken }: { budget: Budget; taken: Taken }) {
+  return (
+    <div className="meters">
+      {Object.entries(budget.cost ?? {}).map(([currency, most]) => (
+        <Meter key={currency} label={currency} used={taken.cost[currency] ?? '0'} most={most} />
+      ))}
+      <Meter label="Calls" used={taken.calls} most={budget.calls} />
+      {budget.egress_bytes === undefined ? null : (
+        <Meter label="Bytes out" used={taken.egress_bytes} most={budget.egress_bytes} />
+      )}
+    </div>
+  )
+}
+
+function Meter({ label, used, most }: { label: string; used: number | string; most: number | string | undefined }) {
+  const part = most === undefined || Number(most) === 0 ? 0 : Number(used) / Number(most)
+  return (
+    <div className={`meter ${part >= 0.9 ? 'full' : part >= 0.7 ? 'near' : ''}`}>
+      <span className="meter-label">
+        {label}
+        <span className="meter-value">
+          {used}
+          {most === undefined ? ' used, no limit' : ` of ${most}`}
+        </span>
+      </span>
+      {most === undefined ? null : (
+        <progress value={Number(used)} max={Math.max(Number(most), 1)} aria-label={`${label} used`} />
+      )}
+    </div>
+  )
+}
