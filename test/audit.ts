@@ -3,6 +3,7 @@ import { parseTrust } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { grantFindings, type Meaning } from './audit/approvals.ts'
 import { chainFindings } from './audit/chains.ts'
+import { continuityFindings } from './audit/continuity.ts'
 import { credentialFindings } from './audit/credentials.ts'
 import { allowFindings, budgetFindings, outcomeFindings } from './audit/decisions.ts'
 import { delegationFindings } from './audit/delegations.ts'
@@ -52,6 +53,7 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     ...facts.findings,
     ...(await grantFindings(meaning)),
     ...(await stepUpFindings(meaning)),
+    ...(await continuityFindings(meaning)),
     ...delegationFindings(meaning),
     ...credentialFindings(meaning),
     ...allowFindings(meaning),

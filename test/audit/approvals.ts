@@ -37,8 +37,11 @@ export async function grantFindings(meaning: Meaning): Promise<Finding[]> {
     const ofAsk = [...(byAsk.get(ask) ?? []), grant]
     byAsk.set(ask, ofAsk)
     if (ofAsk.length > 1) for (const problem of sharingProblems(request, ofAsk, meaning.facts)) bad(problem)
-    for (const { data, index } of later)
+    for (const [n, { data, index, at }] of later.entries()) {
       if (canonical(unbound(data.grant)) !== canonical(unbound(grant))) bad('changed after it was created', index)
+      const before = later[n - 1]?.data.grant ?? grant
+      if (!movesToItsOwn(meaning, before, data.grant, at)) bad('moved to a key that nobody registered', index)
+    }
   }
   return findings
 }
@@ -69,6 +72,13 @@ function authorityIn(value: unknown): Authority | undefined {
 function unbound(grant: Grant): object {
   const agent = grant.agent.slice(0, grant.agent.lastIndexOf('/'))
   return grant.statement.rebind === 'attested' ? { ...grant, agent, instance_key: '' } : grant
+}
+
+/** A grant that moved is at an instance of its agent that is registered, with the key that is, where the registry has it. */
+function movesToItsOwn({ registry }: Meaning, before: Grant, after: Grant, at: number): boolean {
+  if (before.agent === after.agent && before.instance_key === after.instance_key) return true
+  const to = registry.instance(after.agent, at)
+  return to !== undefined && (to.jwk === undefined || thumbprintOf(to.jwk) === after.instance_key)
 }
 
 /** RFC 7638. */

@@ -1,5 +1,7 @@
-import { grantAt, type Meaning, slackMs } from './approvals.ts'
+import type { EventData } from '@bailiwick/contracts'
+import { grantAt, type Meaning, slackMs, thumbprintOf } from './approvals.ts'
 import { chainTo, isAmong } from './delegations.ts'
+import type { Fact } from './facts.ts'
 import type { Finding, Rule } from './leaf.ts'
 import { killerOf } from './revocations.ts'
 
@@ -23,6 +25,7 @@ export function credentialFindings(meaning: Meaning): Finding[] {
         ...say('V4', data.grant_id === id, 'of another grant'),
         ...say('V6', holder !== undefined && redeemed, 'under a chain that does not hold'),
         ...say('V4', data.agent === holder?.agent && data.jkt === holder.jkt, 'for another agent or key'),
+        ...say('V4', isAttested(meaning, intent), 'its workload did not show what it is as its agent must'),
         ...say('V4', holder !== undefined && until <= holder.until, 'it outlives its grant'),
         ...say('V5', isAmong(data.audience, holder?.resources), 'for more APIs than were passed on'),
         ...say('V4', from < until && until - from <= 600_000, 'it lives longer than 10 minutes'),
@@ -31,4 +34,14 @@ export function credentialFindings(meaning: Meaning): Finding[] {
       ]
     }),
   )
+}
+
+/** The agent's own attestor vouched for the workload, by a token or by the key that is registered. */
+function isAttested({ registry }: Meaning, { data, at }: Fact<EventData<'grants.v1', 'credential.intended'>>): boolean {
+  const { agent, jkt, attestation } = data
+  return [at, at - slackMs].some((then) => {
+    const instance = registry.instance(agent, then)
+    if (instance === undefined || attestation?.kind !== instance.agent.attestor.kind) return false
+    return instance.jwk ? thumbprintOf(instance.jwk) === jkt : attestation.token_hash !== undefined
+  })
 }

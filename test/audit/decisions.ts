@@ -1,5 +1,5 @@
 import { type Authority, covers, formatMicros, parseAuthority, parseMicros } from '@bailiwick/authority'
-import type { BudgetAmounts, EventData } from '@bailiwick/contracts'
+import type { BudgetAmounts, EventData, Grant } from '@bailiwick/contracts'
 import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
 import { chainTo, type Holder, isAmong } from './delegations.ts'
 import { type Decision, decisionKey, type Tree } from './facts.ts'
@@ -65,6 +65,7 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decisi
       'decided by policies that nobody approved',
     ],
     ['V4', intent !== undefined && isLive(intent, at), 'no credential that was recorded and lives'],
+    ['V11', isHeldBy(tree, intent?.data, at) || takenBack, 'by the credential of a key that its grant had left'],
     ['V7', killer === undefined || takenBack, `allowed after revocation ${killer?.version}`],
     ['V7', known === undefined || known.version > data.as_of, `allowed knowing of revocation ${known?.version}`],
     ['V7', over === undefined || resumed === true || takenBack, 'allowed after the grant had ended'],
@@ -114,6 +115,13 @@ function isCoveredBy({ authority }: Holder, data: Allowed, n: number): boolean {
 
 function isLive({ data, at }: { data: { expires_at: string }; at: number }, then: number): boolean {
   return at - slackMs <= then && then - slackMs < Date.parse(data.expires_at)
+}
+
+/** Of the grant's own agent: of the key that the grant was bound to then. Those of sub-agents stand and fall with their chain. */
+function isHeldBy(tree: Tree, intent: EventData<'grants.v1', 'credential.intended'> | undefined, at: number): boolean {
+  if (intent === undefined || intent.delegation_id !== undefined) return true
+  const holds = ({ agent, instance_key }: Grant) => intent.agent === agent && intent.jkt === instance_key
+  return [at, at - slackMs].some((then) => holds(grantAt(tree, then)))
 }
 
 /** A grant of one action allows that action once: an ALLOW that was taken back leaves it unused. */

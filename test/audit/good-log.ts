@@ -5,10 +5,12 @@ import { join } from 'node:path'
 import {
   type ApprovalFacts,
   buildApprovalStatement,
+  buildStepUpStatement,
   grantOf,
   itemIdOf,
   requestIdOf,
   statementChallenge,
+  statementHash,
   verifyRegistration,
 } from '@bailiwick/approval-statement'
 import { parseAuthority } from '@bailiwick/authority'
@@ -29,7 +31,7 @@ import {
   type Trust,
   thumbprint,
 } from '@bailiwick/credentials'
-import { initialise, keyFileNames, paths, readGenesis } from '@bailiwick/installation'
+import { type InitialEntities, initialise, keyFileNames, paths, readGenesis } from '@bailiwick/installation'
 import { sample, sampleAgentId, sampleAuthority, sampleEntities, sampleKey } from '@bailiwick/standalone/sample'
 import { softwarePasskey } from '@bailiwick/testkit'
 import { writeLog } from './write-log.ts'
@@ -77,7 +79,8 @@ export class GoodLog implements Disposable {
   #start = 1
   readonly #passkey
 
-  constructor() {
+  /** `prepare`: what else is in the first registry. */
+  constructor(prepare: (entities: InitialEntities) => InitialEntities = (entities) => entities) {
     this.trust = initialise({
       data: this.data,
       publicUrl: 'http://localhost:8420',
@@ -85,7 +88,7 @@ export class GoodLog implements Disposable {
       now: this.#now,
       randomBytes,
       policies: new Map([['all.cedar', Buffer.from('permit(principal, action, resource);')]]),
-      entities: sampleEntities(this.data),
+      entities: prepare(sampleEntities(this.data)),
     })
     this.#passkey = softwarePasskey({ rpId: this.trust.rp_id, origin: this.trust.origins[0] ?? '' })
   }
@@ -282,6 +285,7 @@ export class GoodLog implements Disposable {
       audience: ['http://localhost:8420'],
       issued_at: this.iso(),
       expires_at: this.iso(300_000),
+      attestation: { kind: 'registered_key' as const, attested_at: this.iso() },
       kid: readKeyFile(paths(this.data).keys('issuer'), 'credential', 'credential').kid,
     }
     const key = grant.id
@@ -327,6 +331,53 @@ export class GoodLog implements Disposable {
     this.say(name, 'decisions.v1', 'decision.allowed', decisionId, allowed, { key: grant.id, version })
   }
 
+  /** The agent asks for one more action of the grant `of`, and a person says yes. Gives the id of the request. */
+  stepUp(name: string, of: string, action: EventData<'decisions.v1', 'decision.allowed'>['action']): string {
+    const { grant } = this.draft<'grants.v1', 'grant.created'>(`${of} grant`).data
+    const { name: what, resource, action_digest } = action
+    const asked = {
+      aud: this.trust.installation,
+      sub: grant.agent,
+      iat: Math.floor(this.#now / 1000),
+      exp: Math.floor(this.#now / 1000) + 600,
+      jti: name,
+      authority: structuredClone(sampleAuthority) as unknown as Record<string, unknown>,
+      mode: 'per_action' as const,
+      expires_in_seconds: 60,
+      action_digest,
+      grant_id: grant.id,
+    }
+    const request = signAccessRequest(asked, sampleKey(this.data, 'reconciler'))
+    const request_id = requestIdOf(request)
+    const received = {
+      kind: 'step_up' as const,
+      request_id,
+      request,
+      request_hash: jcsHash(asked),
+      agent: grant.agent,
+      instance_key: grant.instance_key,
+      grant_id: grant.id,
+      action: { name: what, resource, action_digest },
+      denial: { decision_id: `dec_${'w'.repeat(20)}`, reason: 'step_up_required' },
+      received_by: 'http' as const,
+      expires_at: this.iso(600_000),
+    }
+    this.say(`${name} received`, 'approvals.v1', 'request.received', request_id, received, { version: 1 })
+    const statement = buildStepUpStatement({
+      installation: this.trust.installation,
+      request_id,
+      grant_id: grant.id,
+      action_digest,
+      not_after: this.iso(300_000),
+      nonce: randomBytes(16).toString('base64url'),
+      now: this.#now,
+    })
+    const assertions = [this.#passkey.sign(statementChallenge(statement))]
+    const approved = { request_id, statement, statement_hash: statementHash(statement), assertions }
+    this.say(`${name} approved`, 'approvals.v1', 'request.approved', request_id, approved, { version: 2 })
+    return request_id
+  }
+
   /** What its enforcement point says of an ALLOW. */
   outcome(name: string, of: string, version: number, sequence: number, status: 'succeeded' | 'not_executed'): void {
     const allow = this.draft<'decisions.v1', 'decision.allowed'>(of)
@@ -352,8 +403,8 @@ export class GoodLog implements Disposable {
 }
 
 /** A story in which everything happens that can happen without anything being wrong. */
-export async function goodLog(): Promise<GoodLog> {
-  const log = new GoodLog()
+export async function goodLog(...more: ConstructorParameters<typeof GoodLog>): Promise<GoodLog> {
+  const log = new GoodLog(...more)
   await log.begin()
   const id = log.grant('task')
   log.allow('read', 'task', 1)

@@ -1,6 +1,7 @@
 import { verifyStepUp } from '@bailiwick/approval-statement'
+import type { EventData } from '@bailiwick/contracts'
 import { grantAt, type Meaning, slackMs } from './approvals.ts'
-import type { Decision } from './facts.ts'
+import type { Decision, Fact, Tree } from './facts.ts'
 import type { Finding } from './leaf.ts'
 
 /** Each ALLOW that says that humans said yes to it once more: they did, to this action, of this grant, in time (V3). */
@@ -14,7 +15,8 @@ export async function stepUpFindings(meaning: Meaning): Promise<Finding[]> {
   return findings
 }
 
-async function problemOf({ facts, registry, trust }: Meaning, { data, tree: id, at }: Decision) {
+async function problemOf(meaning: Meaning, { data, tree: id, at }: Decision) {
+  const { facts } = meaning
   if (data.step_up === undefined) return undefined
   const approved = facts.requests.get(data.step_up)?.approved
   const statement = approved?.data.statement
@@ -25,17 +27,20 @@ async function problemOf({ facts, registry, trust }: Meaning, { data, tree: id, 
   if (statement.action_digest !== data.action.action_digest) return 'its step-up is for another action'
   if (!(approved.at - slackMs <= at && at - slackMs < Date.parse(statement.not_after)))
     return 'its step-up is out of time'
+  return stepUpProblem(meaning, tree, approved)
+}
+
+/** What is wrong with a yes to one more action of this grant, by the registry of when it was said. */
+export async function stepUpProblem(
+  { registry, trust }: Meaning,
+  tree: Tree,
+  { data: { statement, assertions }, at }: Fact<EventData<'approvals.v1', 'request.approved'>>,
+): Promise<string | undefined> {
+  if (statement.kind !== 'step_up') return 'it is no step-up'
   const grant = grantAt(tree, at)
-  const agent = registry.instance(grant.agent, approved.at)?.agent
+  const agent = registry.instance(grant.agent, at)?.agent
   if (agent === undefined) return 'nobody registered its agent'
-  const verified = await verifyStepUp({
-    statement,
-    assertions: approved.data.assertions,
-    grant,
-    registry: registry.viewAt(approved.at),
-    agent,
-    trust,
-    at: approved.at,
-  })
+  const view = registry.viewAt(at)
+  const verified = await verifyStepUp({ statement, assertions, grant, registry: view, agent, trust, at })
   return verified.ok ? undefined : `its step-up: ${verified.code}: ${verified.detail}`
 }
