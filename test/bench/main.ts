@@ -14,6 +14,7 @@ import { measureKafkaApprovals } from './kafka/approvals.ts'
 import { measureKafkaDecisions } from './kafka/decisions.ts'
 import { measureKafkaMemory } from './kafka/memory.ts'
 import { measureKafkaPublish } from './kafka/publish.ts'
+import { measureKafkaRevocations } from './kafka/revocations.ts'
 import { measureKafkaStartup } from './kafka/startup.ts'
 import { measureKafkaWithdrawal } from './kafka/withdrawal.ts'
 import { type KafkaBench, Worlds } from './kafka/worlds.ts'
@@ -41,6 +42,7 @@ const embedded: Measures = {
 const kafka: Measures = {
   publish: measureKafkaPublish,
   withdrawal: measureKafkaWithdrawal,
+  revocations: measureKafkaRevocations,
   approvals: measureKafkaApprovals,
   memory: measureKafkaMemory,
   decisions: measureKafkaDecisions,

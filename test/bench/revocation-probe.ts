@@ -25,6 +25,8 @@ export interface Probed {
 /** How a system is reached, in this process or over HTTP. */
 export interface Reach {
   prey(kind: RevocationKind): Promise<Prey>
+  /** To a sub-agent of whose grant this is. */
+  passOn(granted: Granted): Promise<Prey>
   ask(prey: Prey, n: number): Promise<Probed>
   /** Resolves when it is acknowledged. */
   revoke(kind: RevocationKind, target: string): Promise<void>

@@ -2,9 +2,10 @@ import { setImmediate, setTimeout } from 'node:timers/promises'
 import type { RevocationKind } from '@bailiwick/contracts'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import type { RunningSystem } from '@bailiwick/testkit'
 import { type Bench, inFlight, type Measure, percentile, type Row } from './measure.ts'
 import { isOver, type Prey, type Probed, type Reach, RevocationProbe } from './revocation-probe.ts'
-import { World } from './world.ts'
+import { type Granted, World } from './world.ts'
 
 const kinds: readonly RevocationKind[] = [
   'credential',
@@ -20,42 +21,55 @@ const descendants = (quick: boolean) => (quick ? 20 : 1000)
 /** How long after a revocation was acknowledged anything that it ends is still allowed (V7), kind by kind. */
 export async function measureRevocations(bench: Bench): Promise<Measure> {
   const count = bench.count ?? (bench.quick ? 3 : 2000)
-  const rows: Row[] = []
-  const tally = { asked: 0, allowed: 0, late: 0, ms: 0 }
-  for (const kind of kinds) {
-    await using world = await World.open(bench.dir)
-    const probe = new RevocationProbe(reachOf(world), kind)
-    const { lags, ...met } = await probe.run(count, (done) =>
-      bench.progress(`revocations: ${kind} ${done} of ${count}`),
-    )
-    for (const name of ['asked', 'allowed', 'late', 'ms'] as const) tally[name] += met[name]
-    rows.push(...rowsOf(kind, lags, 20))
+  const open = async () => {
+    const world = await World.open(bench.dir)
+    return { reach: reachOf(world), [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
   }
-  const tree = await ofOneTree(bench)
   return {
     id: 'revocations',
     title: 'From an acknowledged revocation to the last ALLOW, kind by kind',
     how: howOf(count, 'in the process of all four services'),
-    rows: [
-      ...rows,
-      {
-        name: `a tree of ${descendants(bench.quick)} delegations: acknowledged → last ALLOW`,
-        value: tree.lag,
-        unit: 'ms',
-        target: { atMost: 1000 },
-      },
-      { name: 'all of that tree asked once, all denied', value: tree.deniedMs, unit: 'ms' },
-      { name: 'asked meanwhile', value: (tally.asked * 1000) / tally.ms, unit: '/s' },
-      { name: 'ALLOWs meanwhile', value: (tally.allowed * 1000) / tally.ms, unit: '/s' },
-      { name: 'denied for being late', value: tally.late, unit: '' },
-    ],
+    rows: await revocationRows(bench, { count, open, p99: 20 }),
   }
 }
 
-export function rowsOf(kind: string, lags: readonly number[], p99: number): Row[] {
+interface Opened extends AsyncDisposable {
+  reach: Reach
+}
+
+/** A new system for each kind. `p99`: the target, ms. */
+export async function revocationRows(
+  bench: Bench,
+  { count, open, p99 }: { count: number; open: () => Promise<Opened>; p99: number },
+): Promise<Row[]> {
+  const rows: Row[] = []
+  const tally = { asked: 0, allowed: 0, late: 0, ms: 0 }
+  for (const kind of kinds) {
+    await using opened = await open()
+    const probe = new RevocationProbe(opened.reach, kind)
+    const { lags, ...met } = await probe.run(count, (done) =>
+      bench.progress(`revocations: ${kind} ${done} of ${count}`),
+    )
+    for (const name of ['asked', 'allowed', 'late', 'ms'] as const) tally[name] += met[name]
+    rows.push(
+      { name: `${kind}: p99`, value: percentile(lags, 0.99), unit: 'ms', target: { atMost: p99 } },
+      { name: `${kind}: max`, value: Math.max(...lags), unit: 'ms', target: { atMost: 1000 } },
+    )
+  }
+  await using opened = await open()
+  const tree = await ofOneTree(bench, opened.reach)
   return [
-    { name: `${kind}: p99`, value: percentile(lags, 0.99), unit: 'ms', target: { atMost: p99 } },
-    { name: `${kind}: max`, value: Math.max(...lags), unit: 'ms', target: { atMost: 1000 } },
+    ...rows,
+    {
+      name: `a tree of ${descendants(bench.quick)} delegations: acknowledged → last ALLOW`,
+      value: tree.lag,
+      unit: 'ms',
+      target: { atMost: 1000 },
+    },
+    { name: 'all of that tree asked once, all denied', value: tree.deniedMs, unit: 'ms' },
+    { name: 'asked meanwhile', value: (tally.asked * 1000) / tally.ms, unit: '/s' },
+    { name: 'ALLOWs meanwhile', value: (tally.allowed * 1000) / tally.ms, unit: '/s' },
+    { name: 'denied for being late', value: tally.late, unit: '' },
   ]
 }
 
@@ -66,14 +80,12 @@ export const howOf = (count: number, where: string) =>
   'its answer is here. V7 allows 1 s.'
 
 /** 16 at once, as several agents under one tree would ask. */
-async function ofOneTree({ dir, quick, progress }: Bench): Promise<{ lag: number; deniedMs: number }> {
-  await using world = await World.open(dir)
-  const reach = reachOf(world)
-  const root = await world.grant()
+async function ofOneTree({ quick, progress }: Bench, reach: Reach): Promise<{ lag: number; deniedMs: number }> {
+  const root = await reach.prey('grant')
   const children: Prey[] = []
   while (children.length < descendants(quick)) {
     progress(`revocations: delegation ${children.length}`)
-    children.push(await delegated(world, root))
+    children.push(await reach.passOn(root))
   }
   const ask = (n: number) => reach.ask(children[n % children.length] as Prey, n)
   let last = 0
@@ -102,10 +114,12 @@ async function ofOneTree({ dir, quick, progress }: Bench): Promise<{ lag: number
 
 function reachOf(world: World): Reach {
   const { services, host } = world.system
+  const passOn = (granted: Granted) => delegated(world.system, granted)
   return {
+    passOn,
     async prey(kind) {
       const granted = await world.grant()
-      return kind === 'delegation' ? delegated(world, granted) : { ...granted, key: undefined, delegation: undefined }
+      return kind === 'delegation' ? passOn(granted) : { ...granted, key: undefined, delegation: undefined }
     },
     async ask(prey): Promise<Probed> {
       const answer = await services.policyDecision.decide(world.point, world.evaluation(prey, prey.key))
@@ -120,7 +134,7 @@ function reachOf(world: World): Reach {
 }
 
 /** Passed on to the other sample agent, and redeemed. */
-async function delegated({ system }: World, granted: { requestId: string; grantId: string }): Promise<Prey> {
+export async function delegated(system: RunningSystem, granted: Granted): Promise<Prey> {
   const key = sampleKey(system.data, 'forecaster')
   const authority = {
     ...sampleAuthority,
@@ -128,13 +142,13 @@ async function delegated({ system }: World, granted: { requestId: string; grantI
     max_depth: 0,
     max_children: 0,
   }
-  const { id, delegation } = await sampleAgent(system.host, 'reconciler').delegate({
+  const { id, delegation } = await sampleAgent(system, 'reconciler').delegate({
     of: { grantId: granted.grantId },
     to: `${sampleAgentId('forecaster')}/${sample.instance}`,
     key: key.kid,
     authority,
-    expiresAt: system.host.clock.now() + 1_800_000,
+    expiresAt: system.clock.now() + 1_800_000,
   })
-  const { token } = await sampleAgent(system.host, 'forecaster').credential({ delegation })
+  const { token } = await sampleAgent(system, 'forecaster').credential({ delegation })
   return { ...granted, token, key, delegation: id }
 }

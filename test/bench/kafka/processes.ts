@@ -55,7 +55,8 @@ export class ProcessWorld implements AsyncDisposable {
   /** A request, its approval and a credential. */
   async grant(): Promise<Granted> {
     const agent = sampleAgent(this.system, 'reconciler')
-    const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, calls: 10_000_000 } }
+    const budget = { ...sampleAuthority.budget, calls: 10_000_000 }
+    const authority = { ...sampleAuthority, budget, max_depth: 1, max_children: 1000 }
     const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 8 * 3600 })
     const { grant_id, status } = await this.approver.approve(requestId)
     if (grant_id === undefined) throw new Error(`the request is ${status}, without a grant`)
@@ -76,10 +77,10 @@ export class ProcessWorld implements AsyncDisposable {
     return made
   }
 
-  /** Asks a policy-decision instance as an enforcement point does, and again with the nonce that it wants. */
-  async call(url: string, token: string): Promise<Called> {
-    const first = await this.#ask(url, token)
-    return first.reason === 'proof_nonce_required' ? this.#ask(url, token) : first
+  /** Asks a policy-decision instance as an enforcement point does, and again with the nonce that it wants. `key`: of who acts. */
+  async call(url: string, token: string, key = this.#agentKey): Promise<Called> {
+    const first = await this.#ask(url, token, key)
+    return first.reason === 'proof_nonce_required' ? this.#ask(url, token, key) : first
   }
 
   /** As `call`; 1 when it was denied for being late on a busy machine. Throws for any other denial. */
@@ -90,7 +91,7 @@ export class ProcessWorld implements AsyncDisposable {
     return 1
   }
 
-  async #ask(url: string, credential: string): Promise<Called> {
+  async #ask(url: string, credential: string, key: SigningKey<'agent'>): Promise<Called> {
     const htu = `${this.system.invoicesUrl}/read`
     const nonce = this.#nonces.get(url)
     const proof = makeDpopProof(
@@ -103,7 +104,7 @@ export class ProcessWorld implements AsyncDisposable {
         actionDigest: digest,
         ...(nonce === undefined ? {} : { nonce }),
       },
-      this.#agentKey,
+      key,
     )
     const observed = { credential, proof, htm: 'POST', htu, action_digest: digest }
     const subject = { type: 'agent', id: `${sampleAgent(this.system, 'reconciler').id}` }

@@ -63,7 +63,11 @@ export async function kafkaAdmin(connection: KafkaConnection): Promise<KafkaAdmi
  */
 export async function assertTopics(connection: KafkaConnection, specs: readonly TopicSpec[]): Promise<void> {
   await using admin = await kafkaAdmin(connection)
-  const said = await admin.checkTopics(specs)
+  // A broker that has just started may have no leaders yet.
+  const said = await settled(
+    () => admin.checkTopics(specs),
+    () => true,
+  )
   if (said.length === 0) return
   throw new ServiceError('config_invalid', `Kafka is not as declared:\n${said.map((line) => `  ${line}`).join('\n')}`)
 }

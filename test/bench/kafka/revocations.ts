@@ -1,0 +1,46 @@
+import { operatorOf } from '@bailiwick/cli'
+import type { Measure } from '../measure.ts'
+import type { Reach } from '../revocation-probe.ts'
+import { delegated, howOf, revocationRows } from '../revocations.ts'
+import type { Granted } from '../world.ts'
+import { isLate, type ProcessWorld } from './processes.ts'
+import type { KafkaBench } from './worlds.ts'
+
+/** As `measureRevocations`, of processes: the operator's answer comes from the issuer, an ALLOW from either decision point. */
+export async function measureKafkaRevocations(bench: KafkaBench): Promise<Measure> {
+  const count = bench.count ?? (bench.quick ? 2 : 2000)
+  const open = async () => {
+    const world = await bench.open(bench.quick ? 1 : 3)
+    return { reach: reachOf(world), [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
+  }
+  return {
+    id: 'kafka-revocations',
+    title: 'Kafka and Redis: from an acknowledged revocation to the last ALLOW, kind by kind',
+    how: howOf(
+      count,
+      `over HTTP at two policy-decision instances, on ${bench.quick ? 'one broker' : 'three brokers'},`,
+    ),
+    rows: await revocationRows(bench, { count, open, p99: 250 }),
+  }
+}
+
+function reachOf(world: ProcessWorld): Reach {
+  const operator = operatorOf(world.system.data)
+  const urls = world.system.processes['policy-decision'].map(({ url }) => url)
+  const passOn = (granted: Granted) => delegated(world.system, granted)
+  return {
+    passOn,
+    async prey(kind) {
+      const granted = await world.grant()
+      return kind === 'delegation' ? passOn(granted) : { ...granted, key: undefined, delegation: undefined }
+    },
+    async ask({ token, key }, n) {
+      // In pairs: every second one goes to what is about to be revoked.
+      const called = await world.call(urls[Math.floor(n / 2) % urls.length] as string, token, key)
+      return isLate(called) ? { decision: false, reason: 'deadline_exceeded' } : called
+    },
+    async revoke(kind, target) {
+      await operator.post('/operator/revocations', { kind, target, reason: 'bench' })
+    },
+  }
+}
