@@ -1,3 +1,4 @@
+export { answerTo, unlessAborted } from './answer-to.ts'
 export { type Clock, systemClock, type TestClock, testClock } from './clock.ts'
 export { readConfig } from './config.ts'
 export { after, withDeadline } from './deadline.ts'

@@ -33,7 +33,12 @@ beforeEach(() => {
 })
 
 /** Leads what the guard let through to the test's own server. */
-function post(url = `https://localhost:${port}/hook`, over: Partial<SafePostOptions> = {}, more: Partial<Post> = {}) {
+function post(
+  url = `https://localhost:${port}/hook`,
+  over: Partial<SafePostOptions> = {},
+  more: Partial<Post> = {},
+  stop?: AbortSignal,
+) {
   const send = safePost({
     ca: testTls.certificate,
     deadlineMs: 2000,
@@ -47,7 +52,7 @@ function post(url = `https://localhost:${port}/hook`, over: Partial<SafePostOpti
     },
     ...over,
   })
-  return send({ url, headers: { 'content-type': 'application/json' }, body: '{"a":1}', ...more })
+  return send({ url, headers: { 'content-type': 'application/json' }, body: '{"a":1}', ...more }, stop)
 }
 
 it('delivers to a public address, under the name that was asked for', async () => {
@@ -130,6 +135,27 @@ it('waits no longer than its deadline, for any of it', async () => {
   expect(await post(undefined, { deadlineMs: 50, lookup: never })).toEqual({ outcome: 'failed', why: 'late' })
   answer = (_, response) => response.writeHead(200).write('a')
   expect(await post(undefined, { deadlineMs: 200 })).toEqual({ outcome: 'failed', why: 'late' })
+})
+
+it('is held by no answer that Node is silent about, nor by one that is never whole (V18)', async () => {
+  const soon = { deadlineMs: 10_000 }
+  answer = (_, { socket }) => socket?.write('HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+  expect(await post(undefined, soon)).toEqual({ outcome: 'failed', why: 'unreachable' })
+  answer = (_, { socket }) => socket?.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc')
+  expect(await post(undefined, soon)).toEqual({ outcome: 'failed', why: 'unreachable' })
+  answer = (_, { socket }) => {
+    const more = setInterval(() => socket?.write('HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n'), 20)
+    socket?.once('close', () => clearInterval(more))
+  }
+  expect(await post(undefined, { deadlineMs: 200 })).toEqual({ outcome: 'failed', why: 'late' })
+})
+
+it('ends with whoever sends it', async () => {
+  const stop = new AbortController()
+  answer = () => stop.abort()
+  expect(await post(undefined, { deadlineMs: 10_000 }, {}, stop.signal)).toMatchObject({ outcome: 'failed' })
+  expect(await post(undefined, {}, {}, AbortSignal.abort())).toMatchObject({ outcome: 'failed' })
+  expect(seen).toHaveLength(1)
 })
 
 it('reads no more of an answer than it must, and sends no more than it may', async () => {

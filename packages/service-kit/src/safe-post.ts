@@ -2,6 +2,7 @@ import { lookup as systemLookup } from 'node:dns/promises'
 import { request } from 'node:http'
 import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
+import { answerTo, unlessAborted } from './answer-to.ts'
 import { isPublicAddress } from './public-address.ts'
 
 /** Where a name leads, as `dns.lookup` with `all`. */
@@ -31,7 +32,8 @@ export type Posted =
   /** It was not sent, and never will be. */
   | { outcome: 'forbidden'; why: 'url' | 'address' }
 
-export type SafePost = (post: Post) => Promise<Posted>
+/** Never rejects, and resolves by its deadline, or once `stop` is aborted, whatever the other side does: then as failed. */
+export type SafePost = (post: Post, stop?: AbortSignal) => Promise<Posted>
 
 const longestBody = 65_536
 const longestAnswer = 65_536
@@ -45,18 +47,22 @@ const addressesTried = 3
  */
 export function safePost(options: SafePostOptions = {}): SafePost {
   const { deadlineMs = 10_000 } = options
-  return async (post) => {
+  return async (post, stop) => {
     const url = safeUrl(post.url)
     if (url === undefined || Buffer.byteLength(post.body) > longestBody) return { outcome: 'forbidden', why: 'url' }
-    const late = AbortSignal.timeout(deadlineMs)
+    const timeout = AbortSignal.timeout(deadlineMs)
+    const late = stop === undefined ? timeout : AbortSignal.any([stop, timeout])
+    let socket: TLSSocket | undefined
     try {
-      const addresses = await unlessLate(addressesOf(url, options.lookup ?? allAddresses), late)
+      const addresses = await unlessAborted(addressesOf(url, options.lookup ?? allAddresses), late)
       if (addresses.length === 0) return { outcome: 'failed', why: 'unreachable' }
       if (!addresses.every(isPublicAddress)) return { outcome: 'forbidden', why: 'address' }
-      const socket = await open(url, addresses.slice(0, addressesTried), options, late)
-      return await send(url, post, socket, late)
+      socket = await open(url, addresses.slice(0, addressesTried), options, late)
+      return await unlessAborted(send(url, post, socket, late), late)
     } catch {
       return { outcome: 'failed', why: late.aborted ? 'late' : 'unreachable' }
+    } finally {
+      socket?.destroy()
     }
   }
 }
@@ -128,47 +134,21 @@ function openTo(url: URL, address: string, { dial, ca }: SafePostOptions, late: 
   })
 }
 
-function send(url: URL, { headers, body }: Post, socket: TLSSocket, late: AbortSignal): Promise<Posted> {
-  return new Promise((resolve, reject) => {
-    const end = (posted: Posted) => {
-      socket.destroy()
-      resolve(posted)
-    }
-    const sent = request({
-      createConnection: () => socket,
-      method: 'POST',
-      path: `${url.pathname}${url.search}`,
-      headers: { ...headers, host: url.host, 'content-length': String(Buffer.byteLength(body)), connection: 'close' },
-      signal: late,
-      maxHeaderSize: 16_384,
-    })
-    sent.once('error', (error) => {
-      socket.destroy()
-      reject(error)
-    })
-    sent.once('response', (answer) => {
-      const status = answer.statusCode ?? 0
-      let length = 0
-      answer.on('data', (chunk: Buffer) => {
-        length += chunk.length
-        if (length > longestAnswer) end({ outcome: 'failed', why: 'answer_too_large', status })
-      })
-      answer.once('error', reject)
-      answer.once('end', () =>
-        end(
-          status >= 200 && status < 300
-            ? { outcome: 'delivered', status }
-            : { outcome: 'failed', why: 'status', status },
-        ),
-      )
-    })
-    sent.end(body)
+async function send(url: URL, { headers, body }: Post, socket: TLSSocket, late: AbortSignal): Promise<Posted> {
+  const sent = request({
+    createConnection: () => socket,
+    method: 'POST',
+    path: `${url.pathname}${url.search}`,
+    headers: { ...headers, host: url.host, 'content-length': String(Buffer.byteLength(body)), connection: 'close' },
+    signal: late,
+    maxHeaderSize: 16_384,
   })
-}
-
-function unlessLate<T>(promise: Promise<T>, late: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = () => reject(late.reason)
-  late.addEventListener('abort', abort, { once: true })
-  return Promise.race([promise, aborted]).finally(() => late.removeEventListener('abort', abort))
+  const answer = await answerTo(sent, body, late)
+  const status = answer.statusCode ?? 0
+  let length = 0
+  for await (const chunk of answer) {
+    length += (chunk as Buffer).length
+    if (length > longestAnswer) return { outcome: 'failed', why: 'answer_too_large', status }
+  }
+  return status >= 200 && status < 300 ? { outcome: 'delivered', status } : { outcome: 'failed', why: 'status', status }
 }

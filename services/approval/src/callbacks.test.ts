@@ -12,7 +12,7 @@ const endpoint = 'https://hooks.example/cb/done?x=1'
 const delivered: Posted = { outcome: 'delivered', status: 204 }
 
 /** A world whose callbacks come here, each answered by the next of these. */
-async function telling(...answers: Posted[]) {
+async function telling(...answers: (Posted | Promise<Posted>)[]) {
   const posts: (Post & { body: string })[] = []
   const world = await aWorld({
     clock: testClock(0),
@@ -116,6 +116,14 @@ it('never tries again what is forbidden, and tells no event that nobody wished',
   await new Promise((resolve) => setTimeout(resolve, 1500))
   expect(posts).toHaveLength(1)
   expect(await world.metrics.text()).toContain('callbacks_total{result="forbidden",service="test"} 1')
+})
+
+it('stops while somebody’s server has not answered, and does not count it as told (V18)', async () => {
+  const { world, agent, posts, asked } = await telling(new Promise(() => undefined))
+  await agent.cancel(await asked())
+  await expect.poll(() => posts).toHaveLength(1)
+  await world[Symbol.asyncDispose]()
+  expect(await world.metrics.text()).not.toMatch(/callbacks_total\{.*\} [1-9]/)
 })
 
 it('takes no callback that was not signed, or for which the agent is not registered', async () => {

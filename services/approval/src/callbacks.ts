@@ -3,7 +3,7 @@ import type { DecodedEvent } from '@bailiwick/contracts'
 import { type SigningKey, sha256, signNotification } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 import type { Fact, RequestRecord } from '@bailiwick/projection'
-import { after, type Metrics, type SafePost, Semaphore, SerialQueue } from '@bailiwick/service-kit'
+import { after, type Metrics, type SafePost, Semaphore, SerialQueue, unlessAborted } from '@bailiwick/service-kit'
 import { refuseCallback } from './callback-target.ts'
 import type { Approval } from './context.ts'
 import { agentIdOf, taskIdOf } from './requests.ts'
@@ -81,6 +81,7 @@ export class Callbacks implements AsyncDisposable {
 
   async #tell(news: News): Promise<void> {
     const told = await this.#attempts(news).catch((error: unknown): Told | undefined => {
+      if (this.#stop.signal.aborted) return undefined
       return errorCode(error) === 'queue_full' ? 'dropped' : 'failed'
     })
     if (told === undefined) return // stopped, and the next start tells it; or it is not so any more
@@ -102,7 +103,7 @@ export class Callbacks implements AsyncDisposable {
       const told = await this.#lanes.serially(news.agent, () => this.#turns.run(() => this.#attempt(news)))
       if (told !== 'failed') return told
     }
-    return 'failed'
+    return signal.aborted ? undefined : 'failed'
   }
 
   #isTrue({ taskId, status }: News): boolean {
@@ -142,8 +143,9 @@ export class Callbacks implements AsyncDisposable {
       'bailiwick-signature': signature,
       'user-agent': 'bailiwick',
     }
-    const { outcome } = await this.#options.post({ url, headers, body })
-    return outcome
+    // A stop waits for nobody else's server, whatever the port below does.
+    const { signal } = this.#stop
+    return (await unlessAborted(this.#options.post({ url, headers, body }, signal), signal)).outcome
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

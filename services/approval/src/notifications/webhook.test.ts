@@ -70,6 +70,12 @@ describe('telling a webhook', () => {
     hook.answer = (response) => void response.writeHead(200).write('x'.repeat(65_536)) // and never ends
     expect(await sinkTo(hook.url).send(aNotice(), running)).toBe('sent')
   })
+
+  it('is held by no answer that Node is silent about (V18)', async () => {
+    await using hook = await aWebhook()
+    hook.answer = ({ socket }) => socket?.write('HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+    expect(await sinkTo(hook.url, { deadlineMs: 10_000 }).send(aNotice(), running)).toBe('later')
+  })
 })
 
 describe('what people read', () => {

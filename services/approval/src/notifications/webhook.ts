@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { type SigningKey, signNotification } from '@bailiwick/credentials'
-import type { Clock, NotificationFormat } from '@bailiwick/service-kit'
+import { answerTo, type Clock, type NotificationFormat } from '@bailiwick/service-kit'
 import { bodyOf } from './bodies.ts'
 import type { NotificationSink, Sent } from './sink.ts'
 
@@ -49,31 +49,25 @@ export function webhookSink(options: WebhookOptions): NotificationSink {
 }
 
 /** Gives the status; whatever follows it is not waited for. */
-function post(url: string, body: string, signature: string, signal: AbortSignal): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const send = url.startsWith('https:') ? requestHttps : requestHttp
-    const sent = send(url, {
-      method: 'POST',
-      agent: false,
-      rejectUnauthorized: true,
-      maxHeaderSize: 16_384,
-      signal,
-      headers: {
-        'content-type': 'application/json',
-        'content-length': Buffer.byteLength(body),
-        'bailiwick-signature': signature,
-        'user-agent': 'bailiwick',
-        connection: 'close',
-      },
-    })
-    sent.on('error', reject) // also after the answer, when the other side goes on sending
-    sent.once('response', (answer) => {
-      resolve(answer.statusCode ?? 0)
-      answer.on('error', () => undefined)
-      answer.destroy()
-    })
-    sent.end(body)
+async function post(url: string, body: string, signature: string, signal: AbortSignal): Promise<number> {
+  const send = url.startsWith('https:') ? requestHttps : requestHttp
+  const sent = send(url, {
+    method: 'POST',
+    agent: false,
+    rejectUnauthorized: true,
+    maxHeaderSize: 16_384,
+    signal,
+    headers: {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+      'bailiwick-signature': signature,
+      'user-agent': 'bailiwick',
+      connection: 'close',
+    },
   })
+  const answer = await answerTo(sent, body, signal)
+  answer.destroy()
+  return answer.statusCode ?? 0
 }
 
 /** A redirect is where the operator did not say; a client error is said again however often we ask. */

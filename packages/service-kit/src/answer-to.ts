@@ -1,0 +1,36 @@
+import type { ClientRequest, IncomingMessage } from 'node:http'
+
+/**
+ * Sends what a request made with `signal` has for a body, and gives the head of the answer; rejects where there is none, and
+ * once `signal` is aborted at the latest. Node says nothing of some answers: one with `101 Switching Protocols` that nobody
+ * listens for has its socket destroyed without an event, and whoever waited for one would be held for ever by a hostile peer.
+ * What follows the head is the caller's to read or to destroy.
+ */
+export function answerTo(
+  sent: ClientRequest,
+  body: string | Uint8Array,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+  sent.on('error', reject) // for as long as it lives: an error that nobody hears would end the process
+  sent.once('upgrade', (_, socket) => {
+    socket.destroy()
+    reject(new Error('another protocol'))
+  })
+  sent.once('close', () => reject(new Error('closed')))
+  sent.once('response', (answer) => {
+    answer.on('error', () => undefined) // whoever reads it hears of it as well
+    resolve(answer)
+  })
+  sent.end(body)
+  return unlessAborted(promise, signal)
+}
+
+/** Settles as `promise` does, or rejects with the signal's reason once that is aborted. The work behind it is not stopped. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason)
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort, { once: true })
+  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener('abort', abort))
+}
