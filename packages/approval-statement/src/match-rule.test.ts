@@ -139,6 +139,36 @@ describe('labels of tools', () => {
   })
 })
 
+describe('one ask costs one look at each tool that it may reach, whatever the rules are (V18)', () => {
+  const prefixes = Array.from({ length: 64 }, (_, n) => ({
+    actions: ['tools/call'],
+    resource: { type: 'tool', id_prefix: `https://h${n}.example/` },
+  }))
+  const rules = [...Array.from({ length: 30 }, (_, n) => rule(`r${n}`, n, { labels: [`l${n}`] })), rule('lax', 99, {})]
+
+  it.each([
+    ['none of a server that no prefix could be of', 'erp', 0],
+    ['once for each permission, of one that they could', 'https:', 64 * 64],
+  ])('%s', (_, id, most) => {
+    let looks = 0
+    const tool = {
+      get labels() {
+        looks++
+        return ['writes']
+      },
+    }
+    const tools = Object.fromEntries(prefixes.map((_, n) => [`/h${n}.example/post`, tool]))
+    const toolServers = byId<ToolServer>({ ...erp, id, tools })
+    const authority = authorityOf(...prefixes)
+    const matched = matchRule(
+      { rules: byId(...rules), agents: byId(agent), toolServers },
+      { agent: instance, authority },
+    )
+    expect(matched).toMatchObject({ ok: true, rule: { id: 'lax' } })
+    expect(looks).toBeLessThanOrEqual(most)
+  })
+})
+
 describe('a cost above which a rule holds', () => {
   const cost = { amount: '/amount', currency: '/currency' }
   const spend = { ...tool('erp/pay'), cost }

@@ -38,15 +38,29 @@ export function matchRule(
   const inOrder = [...view.rules.values()]
     .filter(({ id }) => id !== registryRuleId)
     .sort((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
+  const permissions = authority.permissions.map((each) => ({ ...each, reach: reachOf(each, view) }))
   for (const rule of inOrder) {
     const { match } = rule
     if (!matchesAgent(match, agent, known.labels)) continue
-    if (!authority.permissions.some((each) => touches(match, each, authority, view))) continue
-    return authority.permissions.every((each) => holds(match, each, authority, view))
+    if (!permissions.some((each) => touches(match, each, authority))) continue
+    return permissions.every((each) => holds(match, each, authority))
       ? { ok: true, rule }
       : refused('approval_rule_missing', `rule ${rule.id} holds for a part of what is asked only`)
   }
   return refused('approval_rule_missing', 'no rule holds for what is asked')
+}
+
+/** A permission, and the labels of what it may reach: one ask meets many rules, and finds those once. */
+interface Reaching extends Permission {
+  reach: () => readonly (readonly string[])[]
+}
+
+function reachOf({ resource }: Permission, { toolServers }: RuleView): Reaching['reach'] {
+  let found: ReturnType<Reaching['reach']> | undefined
+  return () => {
+    found ??= labelsWithin(resource, toolServers)
+    return found
+  }
 }
 
 /** An instance is a path below its agent: `<id>/<instance>`. */
@@ -62,26 +76,26 @@ function matchesAgent({ agents, agent_labels: wanted }: Match, agent: string, la
   )
 }
 
-function holds(match: Match, permission: Permission, authority: Authority, { toolServers }: RuleView): boolean {
+function holds(match: Match, permission: Reaching, authority: Authority): boolean {
   const { actions, resources, labels: wanted } = match
-  const { actions: asked, resource } = permission
+  const { actions: asked, resource, reach } = permission
   const within = (scope: Scope) =>
     'id' in scope || 'id_prefix' in scope ? withinResource(resource, scope) : scope.type === resource.type
   return (
     (actions === undefined || asked.every((action) => actions.includes(action))) &&
     (resources === undefined || resources.some(within)) &&
-    (wanted === undefined || labelsWithin(resource, toolServers).every((labels) => hasOneOf(wanted, labels))) &&
+    (wanted === undefined || reach().every((labels) => hasOneOf(wanted, labels))) &&
     mayCostMore(match, permission, authority)
   )
 }
 
-function touches(match: Match, permission: Permission, authority: Authority, { toolServers }: RuleView): boolean {
+function touches(match: Match, permission: Reaching, authority: Authority): boolean {
   const { actions, resources, labels: wanted } = match
-  const { actions: asked, resource } = permission
+  const { actions: asked, resource, reach } = permission
   return (
     (actions === undefined || asked.some((action) => actions.includes(action))) &&
     (resources === undefined || resources.some((scope) => overlaps(scope, resource))) &&
-    (wanted === undefined || labelsWithin(resource, toolServers).some((labels) => hasOneOf(wanted, labels))) &&
+    (wanted === undefined || reach().some((labels) => hasOneOf(wanted, labels))) &&
     mayCostMore(match, permission, authority)
   )
 }

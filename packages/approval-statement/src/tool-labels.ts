@@ -1,7 +1,7 @@
 import type { ToolServer } from '@bailiwick/contracts'
 
 type Servers = ReadonlyMap<string, Pick<ToolServer, 'id' | 'tools'>>
-const undescribed = ['unlabelled']
+const undescribed: readonly string[] = ['unlabelled']
 
 /** The server of a tool's id, `<server>/<tool>`; undefined for what is no such id. */
 export function toolServerOf({ type, id }: { type: string; id: string }): string | undefined {
@@ -18,19 +18,22 @@ export function labelsOfTool(resource: { type: string; id: string }, servers: Pi
 }
 
 /**
- * The labels of each tool that a resource scope may reach, one list a tool. Below a prefix there may always be a tool that nobody
- * described. By the letters alone, as one reads them: a prefix that could hold a described tool touches it.
+ * The labels of each tool that a resource scope may reach, one list a kind of tool. Below a prefix there may always be a tool that
+ * nobody described. By the letters alone, as one reads them: a prefix that could hold a described tool touches it. Whoever asks
+ * chooses the prefix and how many: a server that none of its tools could be of is passed by without reading them.
  */
 export function labelsWithin(
-  { type, id, id_prefix: prefix }: { type: string; id?: string; id_prefix?: string },
+  { type, id, id_prefix: prefix = '' }: { type: string; id?: string; id_prefix?: string },
   servers: Pick<Servers, 'get' | 'values'>,
 ): readonly (readonly string[])[] {
   if (id !== undefined) return [labelsOfTool({ type, id }, servers)]
   if (type !== 'tool') return [[]]
-  const described = [...servers.values()].flatMap((server) =>
-    Object.entries(server.tools).flatMap(([name, { labels }]) =>
-      `${server.id}/${name}`.startsWith(prefix ?? '') ? [labels] : [],
-    ),
-  )
-  return [...described, undescribed]
+  const kinds = new Map([[undescribed.join(), undescribed]])
+  for (const server of servers.values()) {
+    const begins = `${server.id}/`
+    if (!begins.startsWith(prefix) && !prefix.startsWith(begins)) continue
+    for (const [name, { labels }] of Object.entries(server.tools))
+      if (`${begins}${name}`.startsWith(prefix)) kinds.set(labels.join(), labels)
+  }
+  return [...kinds.values()]
 }

@@ -95,7 +95,8 @@ async function publishMissing(
 
 /**
  * The key of the instance that the JWS names, or nobody's: the name is looked up, never believed. The signature comes before
- * the attestation: a token counts for a key only once somebody has shown that he has that key.
+ * the attestation: a token counts for a key only once somebody has shown that he has that key. What the registry says, and what
+ * costs more than reading his own words, comes after both: until then it is a stranger with a key that he has just made.
  */
 async function verifiedAsk(approval: Approval, { request, attestation: shown }: Submission): Promise<Ask> {
   const { projection, trust, clock, workloads } = approval
@@ -117,9 +118,9 @@ async function verifiedAsk(approval: Approval, { request, attestation: shown }: 
   if (unseen !== undefined) throw new ServiceError('request_malformed', `${unseen}: characters that nobody can see`)
   const asked = verified.value
   const { authority } = parsed
-  const items = asked.grant_id === undefined ? itemsByRule(approval, asked, authority) : []
-  refuseCallback(agent, asked.callback)
   const attestation = await workloads.attest(agent, subject, jwk, shown)
+  refuseCallback(agent, asked.callback)
+  const items = asked.grant_id === undefined ? itemsByRule(approval, asked, authority) : []
   return { agent, instanceKey: thumbprint(jwk), attestation, asked, authority, items }
 }
 

@@ -2,7 +2,7 @@ import { encodeEnvelope } from '@bailiwick/contracts'
 import { generateKey, sha256, signAccessRequest, thumbprint } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/service-kit'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { agentOf, anAsk, aWorld, type World } from './approval.fixture.ts'
+import { agentOf, anAsk, authority, aWorld, type World } from './approval.fixture.ts'
 import { Spire } from './authority.fixture.ts'
 
 const podAgent = 'spiffe://acme.example/agent/pods'
@@ -81,6 +81,15 @@ describe('a workload without a registered key', () => {
     const before = received().length
     expect((await submit()).json()).toMatchObject({ code })
     expect(received()).toHaveLength(before)
+  })
+
+  it('is told nothing of rules before it has attested, and has none matched (V18)', async () => {
+    const [permission] = authority.permissions
+    for (const actions of [permission.actions, ['no/such-rule']]) {
+      const pod = aPod()
+      const request = pod.sign({ authority: { ...authority, permissions: [{ ...permission, actions }] } as never })
+      expect((await pod.submit({ token: 'made-up' }, request)).json()).toMatchObject({ code: 'token_malformed' })
+    }
   })
 
   it('is refused without a token', async () => {
