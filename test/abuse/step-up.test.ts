@@ -11,6 +11,7 @@ import { initialise, readPolicyFiles } from '@bailiwick/installation'
 import { sample, sampleAuthority, sampleEntities } from '@bailiwick/standalone/sample'
 import { freePort } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { Person } from './person.ts'
 import { eventually, pause, Scene } from './scene.ts'
 
 const fresh = { reattest_seconds: 4, outcome_seconds: 60 }
@@ -143,6 +144,25 @@ it('no is no, and a grant that was withdrawn meanwhile gives nobody anything to 
   const { request_id } = scene.ledger.grants.trees.get(grantId)?.grant ?? {}
   await scene.approver.withdraw(request_id ?? '')
   await expect(scene.approver.approve(second.requestId)).rejects.toMatchObject({ code: 'grant_not_active' })
+})
+
+it('a yes once more of somebody who was revoked since heals nothing (V7)', async () => {
+  const eve = new Person(scene.system)
+  const value = { id: 'eve', name: 'Eve', groups: [sample.group], credentials: [await eve.newPasskey()] }
+  const payload = { proposer: 'operator', entities: [{ type: 'approver', id: 'eve', value }] }
+  await scene.system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+  await scene.approver.approve((await scene.approver.state()).changes[0]?.id ?? '')
+  await eventually('eve is enrolled', () => scene.ledger.registry.get('approver', 'eve'))
+  await eve.signIn()
+  const agent = scene.agent()
+  const grantId = await lapsed(agent) // approved by the owner, not by Eve
+  const ask = await agent.request(agent.signRequest(stepUpAsk(grantId, await denied(await call(agent, grantId)))))
+  const answered = await eve.approve(ask.requestId, await eve.rendered(ask.requestId))
+  expect(answered.body).toMatchObject({ status: 'approved' })
+  expect(await scene.revoke('approver', 'eve')).toBe(200)
+  // What she said yes to is dead, and so is what stood on her yes: nobody who still counts has looked since.
+  for (const invoice of ['INV-1', 'INV-2'])
+    expect((await denied(await call(agent, grantId, invoice))).reason).toBe('step_up_required')
 })
 
 it('evidence agrees with all of it', async () => {

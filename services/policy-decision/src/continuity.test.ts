@@ -1,6 +1,9 @@
+import { RevocationState } from '@bailiwick/projection'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { attestationsOf, hasLapsed, type Signs } from './continuity.ts'
+import { waitsForHuman } from './life.ts'
+import { StepUps } from './step-ups.ts'
 
 const fresh = { reattest_seconds: 60, outcome_seconds: 10 }
 const start = Date.parse('2026-11-24T12:00:00.000Z')
@@ -81,4 +84,56 @@ it('reads when a workload attested from intents, and believes none that is young
   ]
   const credentials = new Map(intents.entries()) as never
   expect(attestationsOf({ credentials })).toEqual([s(1), s(5), s(9.5), s(9.999), Number.NaN])
+})
+
+describe('whether a grant waits for a human', () => {
+  const grantId = 'grt_1'
+  const sub = { delegation_id: 'dlg_1' }
+  const intent = (seconds: number, more: object = {}) => ({ issued_at: new Date(s(seconds)).toISOString(), ...more })
+  const stepUp = { requestId: 'req_2', approvedAt: s(140), approverIds: ['eve'] }
+  /** At 160 s of a grant that was made at 0, once something happened. */
+  function waits(intents: object[], over: { by?: string; stepUps?: object[]; revoked?: string; state?: string } = {}) {
+    const revocations = new RevocationState({ base: true })
+    const data = { revocation_id: 'rev_1', kind: 'approver', target: over.revoked ?? 'nobody' }
+    revocations.apply({ version: 1, data } as never)
+    const ledger = {
+      revocations,
+      requests: { requests: new Map([['req_2', { state: over.state ?? 'approved' }]]) },
+      decisions: { trees: new Map() },
+    }
+    const projection = { ledger } as never
+    const grant = {
+      id: grantId,
+      agent: 'spiffe://a/agent/root/one',
+      mode: 'continuous',
+      not_before: new Date(start).toISOString(),
+      as_of: 0,
+      statement: { continuous: fresh, manifests: {}, agent: 'spiffe://a/agent/root/one' },
+    }
+    const tree = { id: grantId, createdAt: start, grant, credentials: new Map(intents.entries()) }
+    const standing = { tree, stepUps: over.stepUps ?? [] } as never
+    const token = { grant: over.by === undefined ? {} : { delegation: over.by } }
+    return waitsForHuman({ projection, stepUps: new StepUps(projection, {} as never) }, standing, { token }, s(160))
+  }
+
+  it('a sub-agent that attests does not stand for the workload whose grant it is, nor that one for it (V3)', () => {
+    const own = [1, 50, 100, 150].map((at) => intent(at))
+    const other = [50, 100, 150].map((at) => intent(at, sub))
+    expect(waits(own)).toBe(false)
+    expect(waits([intent(1), intent(150), ...other])).toBe(true) // what the workload was for two minutes, nobody knows
+    expect(waits([intent(1), intent(150), ...other], { by: 'dlg_1' })).toBe(true)
+    expect(waits([...own, ...other], { by: 'dlg_1' })).toBe(false)
+    expect(waits([...own, intent(140, sub)], { by: 'dlg_1' })).toBe(false) // it came a moment ago
+    expect(waits([...own, intent(30, sub), intent(150, sub)], { by: 'dlg_1' })).toBe(true)
+    expect(waits([...own, intent(30, sub), intent(150, sub)])).toBe(false)
+    expect(waits(own, { by: 'dlg_1' })).toBe(true)
+  })
+
+  it('a yes of somebody who was revoked since, or one that was taken back, heals nothing (V7)', () => {
+    const stepUps = [stepUp]
+    expect(waits([intent(1)])).toBe(true)
+    expect(waits([intent(1)], { stepUps })).toBe(false)
+    expect(waits([intent(1)], { stepUps, revoked: 'eve' })).toBe(true)
+    expect(waits([intent(1)], { stepUps, state: 'withdrawn' })).toBe(true)
+  })
 })

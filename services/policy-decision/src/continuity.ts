@@ -4,7 +4,7 @@ import type { AllowRecord, Tree } from '@bailiwick/projection'
 export interface Signs {
   /** When humans last said yes to it: its creation or start, or its last step-up; ms since the epoch, as all here. */
   since: number
-  /** When the workload showed which instance it is, in any order. */
+  /** When one workload showed which instance it is, in any order. */
   attestedAt: readonly number[]
   /** What was allowed, and when its outcome was reported. */
   allows: Iterable<Pick<AllowRecord, 'at' | 'standing' | 'reportedAt'>>
@@ -28,9 +28,13 @@ export function hasLapsed({ reattest_seconds, outcome_seconds }: Continuous, sig
   return false
 }
 
-/** When each credential's workload attested, by the intents of the tree: what it showed is no younger than its intent. */
-export function attestationsOf({ credentials }: Pick<Tree, 'credentials'>): number[] {
-  return [...credentials.values()].map(({ attestation, issued_at }) => {
+/**
+ * When a workload attested, by the intents of its credentials: that of the grant's own agent, or of a sub-agent by its delegation.
+ * What it showed is no younger than its intent.
+ */
+export function attestationsOf({ credentials }: Pick<Tree, 'credentials'>, delegation?: string): number[] {
+  const own = [...credentials.values()].filter(({ delegation_id }) => delegation_id === delegation)
+  return own.map(({ attestation, issued_at }) => {
     const [shown, issued] = [Date.parse(attestation?.attested_at ?? issued_at), Date.parse(issued_at)]
     // An intent is dated in whole seconds, rounded down.
     return Math.min(shown, issued + 999)

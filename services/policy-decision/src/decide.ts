@@ -148,7 +148,7 @@ class Decision implements Work {
     const now = this.#pdp.clock.now()
     // Used where there is one, needed or not: humans said yes to this action once, and it happens once.
     this.#stepUp = this.#pdp.stepUps.find(standing, claim.digest, view, now)
-    if (!this.#stepUp && (judged.stepUp || waitsForHuman(this.#pdp, standing, now)))
+    if (!this.#stepUp && (judged.stepUp || waitsForHuman(this.#pdp, standing, claim, now)))
       return this.#deny('step_up_required', judged.policies)
     // One approval, one action, once: what was taken and not taken back is that once.
     if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n) return this.#deny('uses_exhausted')
@@ -215,7 +215,7 @@ class Decision implements Work {
     const { claim, standing, request, decisionId, callId, point } = this.#question
     const dead = this.#answered
       ? 'deadline_exceeded'
-      : (deadReason(this.#pdp, standing, claim, request) ?? this.#stepUpGone())
+      : (deadReason(this.#pdp, standing, claim, request) ?? this.#humanGone())
     if (dead) {
       this.#deny(dead)
       this.#abandon()
@@ -237,12 +237,16 @@ class Decision implements Work {
     this.#settle({ decision: true, decisionId, callId, permit, outcomeDue: this.#outcomeDue })
   }
 
-  /** Taken back, or by somebody who was revoked, while the decision became durable. */
-  #stepUpGone(): DenialReason | undefined {
+  /** While the decision became durable, the yes that it stands on was taken back, or was of somebody who was revoked (V7). */
+  #humanGone(): DenialReason | undefined {
     const stepUp = this.#stepUp
-    if (stepUp === undefined) return undefined
-    const { stepUps, clock } = this.#pdp
-    return stepUps.stands(this.#question.standing.tree, stepUp, clock.now()) ? undefined : 'step_up_required'
+    const { standing, claim } = this.#question
+    const now = this.#pdp.clock.now()
+    const gone =
+      stepUp === undefined
+        ? waitsForHuman(this.#pdp, standing, claim, now)
+        : !this.#pdp.stepUps.stands(standing.tree, stepUp, now)
+    return gone ? 'step_up_required' : undefined
   }
 
   refused(reason: DenialReason): void {

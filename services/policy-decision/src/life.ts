@@ -1,4 +1,5 @@
 import { toolServerOf } from '@bailiwick/approval-statement'
+import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import { lineageOf, matchesIntent, namesChain, type Tree } from '@bailiwick/projection'
 import { holdersOf } from './chain.ts'
@@ -97,13 +98,27 @@ function manifestChanged(pdp: Pdp, { grant }: Tree, { resource }: EvaluationRequ
   return named || (server !== undefined && registry.get('tool-server', server)?.manifest !== manifests[server])
 }
 
-/** Whether a grant of mode continuous waits for a human: what must stay fresh did not, since one last said yes. */
-export function waitsForHuman({ projection }: Pdp, { tree, stepUps }: Standing, now: number): boolean {
+/**
+ * Whether a grant of mode continuous waits for a human: what must stay fresh did not, since one last said yes whose word still
+ * counts (V7). What its own agent shows and what whoever acts below it shows are two things: neither stands for the other.
+ */
+export function waitsForHuman(
+  { projection, stepUps: judged }: Pick<Pdp, 'projection' | 'stepUps'>,
+  { tree, stepUps }: Pick<Standing, 'tree' | 'stepUps'>,
+  { token: { grant: named } }: { token: { grant: Pick<AccessToken['grant'], 'delegation'> } },
+  now: number,
+): boolean {
   const { grant, createdAt } = tree
   const { mode, statement, not_before } = grant
   if (mode !== 'continuous') return false
-  if (statement.continuous === undefined) return true // no such statement is ever approved
-  const since = Math.max(createdAt, Date.parse(not_before), ...stepUps.map(({ approvedAt }) => approvedAt))
+  const { continuous } = statement
+  if (continuous === undefined) return true // no such statement is ever approved
+  const counted = stepUps.filter((stepUp) => judged.counts(tree, stepUp))
+  const since = Math.max(createdAt, Date.parse(not_before), ...counted.map(({ approvedAt }) => approvedAt))
   const allows = projection.ledger.decisions.trees.get(tree.id)?.allows.values() ?? []
-  return hasLapsed(statement.continuous, { since, attestedAt: attestationsOf(tree), allows }, now)
+  if (hasLapsed(continuous, { since, attestedAt: attestationsOf(tree), allows }, now)) return true
+  if (named.delegation === undefined) return false
+  const attestedAt = attestationsOf(tree, named.delegation)
+  // It was not there before it first showed what it is.
+  return hasLapsed(continuous, { since: Math.max(since, Math.min(...attestedAt)), attestedAt, allows: [] }, now)
 }

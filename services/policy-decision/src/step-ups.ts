@@ -59,13 +59,17 @@ export class StepUps {
     )
   }
 
-  /** It is in time, nobody took it back, and nobody who gave it was revoked since the grant was made. */
-  stands(tree: Tree, { requestId, notAfter, approverIds }: StepUp, now: number): boolean {
+  /** It is in time, and counts. */
+  stands(tree: Tree, stepUp: StepUp, now: number): boolean {
+    return now < stepUp.notAfter && this.counts(tree, stepUp)
+  }
+
+  /** Nobody took it back, and nobody who gave it was revoked since the grant was made: also of what it once healed (V7). */
+  counts({ grant }: Tree, { requestId, approverIds }: Pick<StepUp, 'requestId' | 'approverIds'>): boolean {
     const { requests, revocations } = this.#projection.ledger
     return (
-      now < notAfter &&
       requests.requests.get(requestId)?.state === 'approved' &&
-      revocations.kills(lineageOf(tree.grant, approverIds)) === undefined
+      revocations.kills(lineageOf(grant, approverIds)) === undefined
     )
   }
 
