@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 
-// npm run nightly [-- chaos | redis-losses | kafka-faults | kills | distributed | interleavings | mutants]
+// npm run nightly [-- chaos | redis-losses | kafka-faults | kills | distributed | interleavings | rotations | mutants]
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md.
 
 const root = join(import.meta.dirname, '..')
@@ -89,6 +89,14 @@ const runs: Run[] = [
     command: [...vitest, '--project', 'abuse', 'test/abuse/interleavings.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: (line) => line.startsWith('interleavings: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+  },
+  {
+    name: 'rotations',
+    about:
+      'All keys of the services are rotated 100 times under load: prepared, activated, the ones before tainted and revoked. No call is refused that should not be, nothing is signed by a key that was replaced, what a revoked credential key signed is accepted for at most 1 s more, and the audit passes.',
+    command: [...vitest, '--project', 'e2e', 'test/e2e/rotations.test.ts'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: (line) => line.startsWith('rotations: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
   {
     name: 'mutants',

@@ -30,6 +30,7 @@ export function credentialFindings(meaning: Meaning): Finding[] {
         ...say('V5', isAmong(data.audience, holder?.resources), 'for more APIs than were passed on'),
         ...say('V4', from < until && until - from <= 600_000, 'it lives longer than 10 minutes'),
         ...say('V4', keys.find(data.kid, 'credential', at) !== undefined, 'no certified credential key signs it'),
+        ...say('V12', keys.maySign(data.kid, at), 'by a key that was to sign no more'),
         ...say('V7', killer === undefined, `intended after revocation ${killer?.version}`),
       ]
     }),

@@ -1,4 +1,4 @@
-import { type RegistryView, verifyAuthorization } from '@bailiwick/approval-statement'
+import { type GovernedView, type RegistryView, verifyAuthorization } from '@bailiwick/approval-statement'
 import type { Entity, EntityType } from '@bailiwick/contracts'
 import { anchorKey, jcsHash, type Trust } from '@bailiwick/credentials'
 import { Governance } from './governance.ts'
@@ -88,7 +88,7 @@ export class Registry {
     return jwk && { agent, jwk }
   }
 
-  viewAt(at: number): RegistryView {
+  viewAt(at: number): RegistryView & Pick<GovernedView, 'serviceKeys'> {
     const all = <T extends EntityType>(type: T) =>
       new Map(
         [...this.#versions.keys()]
@@ -102,6 +102,7 @@ export class Registry {
       rules: all('rule'),
       agents: all('agent'),
       toolServers: all('tool-server'),
+      serviceKeys: all('service-key'),
     }
   }
 }

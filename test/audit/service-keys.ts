@@ -3,7 +3,15 @@ import type { Trust } from '@bailiwick/credentials'
 import { openEvent, verifiedClaims } from './jws.ts'
 import { type Leaf, onTopic } from './leaf.ts'
 
-type Certified = Pick<ServiceKey, 'service' | 'purpose' | 'topics' | 'jwk'> & { from: number; until: number }
+type Certified = Pick<ServiceKey, 'service' | 'purpose' | 'topics' | 'jwk'> & {
+  from: number
+  until: number
+  /** From when on it was to sign no more. */
+  silentFrom?: number
+}
+
+/** How long a service may take to read that another key signs; longer is a finding. */
+const followedMs = 2000
 
 /** Whose events a purpose signs; the root certifies nothing else (DESIGN §3). */
 const signers: Partial<Record<ServiceKey['purpose'], ServiceKey['service']>> = {
@@ -17,12 +25,15 @@ const signers: Partial<Record<ServiceKey['purpose'], ServiceKey['service']>> = {
 export class ServiceKeys {
   readonly #trust: Trust
   readonly #keys = new Map<string, Certified>()
+  /** Of each purpose, the one that came to sign last. */
+  readonly #signs = new Map<string, string>()
 
   constructor(trust: Trust, leaves: readonly Leaf[]) {
     this.#trust = trust
     for (const { event, at } of onTopic(leaves, 'registry.v1')) {
       if (event.type === 'service-key.registered' || event.type === 'service-key.changed')
         this.#certify(event.data.value.certificate)
+      if (event.type === 'service-key.changed') this.#silence(event.data.value, at)
       if (event.type === 'service-key.retired') this.#retire(event.data.entity.id, at)
     }
   }
@@ -36,14 +47,29 @@ export class ServiceKeys {
     const { kid, service, purpose, topics, jwk } = claims
     const [from, until] = [Date.parse(claims.not_before), Date.parse(claims.not_after)]
     const known = this.#keys.get(kid)
-    if (known === undefined) this.#keys.set(kid, { service, purpose, topics, jwk, from, until })
-    else if (known.purpose === purpose && from >= known.from && until <= known.until)
+    if (known === undefined) {
+      this.#keys.set(kid, { service, purpose, topics, jwk, from, until })
+      if (!this.#signs.has(purpose)) this.#signs.set(purpose, kid)
+    } else if (known.purpose === purpose && from >= known.from && until <= known.until)
       this.#keys.set(kid, { ...known, topics: topics.filter((name) => known.topics.includes(name)), from, until })
+  }
+
+  /** A key that was tainted; of those that were active, the one before. */
+  #silence({ id, purpose, state }: ServiceKey, at: number): void {
+    const [silent, signs] = state === 'active' ? [this.#signs.get(purpose), id] : [id, undefined]
+    const key = silent === undefined ? undefined : this.#keys.get(silent)
+    if (key !== undefined && state !== 'prepared') key.silentFrom = Math.min(key.silentFrom ?? at, at)
+    if (signs !== undefined) this.#signs.set(purpose, signs)
   }
 
   #retire(kid: string, at: number): void {
     const key = this.#keys.get(kid)
     if (key !== undefined) key.until = Math.min(key.until, at)
+  }
+
+  /** Whether it may sign anew, and not only what it signed may still count. */
+  maySign(kid: string, at: number): boolean {
+    return at <= (this.#keys.get(kid)?.silentFrom ?? Number.POSITIVE_INFINITY) + followedMs
   }
 
   find(kid: string, purpose: ServiceKey['purpose'], at: number): Certified | undefined {
@@ -61,6 +87,7 @@ export class ServiceKeys {
     if (service === undefined || service !== key.service) return `a key for ${key.purpose}`
     if (!key.topics.includes(topic)) return `a key that is not certified for ${topic}`
     if (!(key.from <= at && at < key.until)) return 'a key that is not valid at the time of the event'
+    if (!this.maySign(opened.kid, at)) return 'a key that was to sign no more'
     if (!event.source.startsWith(`/${service}/`)) return `a key of ${service} under source ${event.source}`
     return opened.verifies(key.jwk) ? undefined : 'the signature does not verify'
   }

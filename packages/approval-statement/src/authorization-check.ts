@@ -1,4 +1,4 @@
-import type { Authorization, Entity, EntityType, Recovery } from '@bailiwick/contracts'
+import type { Authorization, Entity, EntityType, Recovery, ServiceKey } from '@bailiwick/contracts'
 import type { KeyRing } from '@bailiwick/credentials'
 import type { RegistryView } from './verify-approval.ts'
 
@@ -17,6 +17,8 @@ export interface GovernedView extends Pick<RegistryView, 'approvers' | 'rules'> 
   readonly enrolled: boolean
   /** By id, without those that were retired. */
   readonly recoveries: ReadonlyMap<string, TakenRecovery>
+  /** By kid, without those that were revoked. */
+  readonly serviceKeys: ReadonlyMap<string, ServiceKey>
 }
 
 /** One registry event, and the registry as the events before it in `registry.v1` left it. */

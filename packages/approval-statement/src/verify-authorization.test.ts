@@ -1,4 +1,4 @@
-import type { Approver, Authorization, Entity, EntityType, Rule } from '@bailiwick/contracts'
+import type { Approver, Authorization, Entity, EntityType, Rule, ServiceKey } from '@bailiwick/contracts'
 import {
   generateKey,
   type Invitation,
@@ -37,8 +37,9 @@ const anna = anApprover('anna', ['registry'], keys.anna)
 const ben = anApprover('ben', ['registry', 'finance'], keys.ben)
 const carl = anApprover('carl', ['finance'], keys.carl)
 const recoveries: ReadonlyMap<string, TakenRecovery> = new Map()
-const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false, recoveries }
-const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true, recoveries }
+const serviceKeys: ReadonlyMap<string, ServiceKey> = new Map()
+const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false, recoveries, serviceKeys }
+const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true, recoveries, serviceKeys }
 const governed = {
   ...living,
   rules: byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 1 } })),
@@ -109,13 +110,66 @@ it('takes from the root what genesis holds, and nothing once an approver was enr
 
 it('takes service keys from the root for ever, so that they rotate', async () => {
   const key = { id: jcsHash('key'), service: 'issuer' } as Entity<'service-key'>
+  const registry = { ...living, serviceKeys: new Map([[key.id, key]]) }
   for (const [version, before] of [
     [1, undefined],
     [2, jcsHash('old')],
   ] as const) {
     const rotated = change('service-key', key, { version, before })
-    expect(await verify(rotated, byRoot(rotated))).toEqual(ok)
+    expect(await verify(rotated, byRoot(rotated), { registry })).toEqual(ok)
   }
+})
+
+const keyIn = (state?: ServiceKey['state']) =>
+  ({ id: jcsHash('key'), service: 'issuer', ...(state ? { state } : {}) }) as ServiceKey
+const moved = (from: ServiceKey, to: ServiceKey | undefined, over: Over = {}) => ({
+  ...change('service-key', from, { version: 2, before: jcsHash(from), ...over }),
+  value: to,
+  after: to && jcsHash(to),
+})
+const having = (key: ServiceKey) => ({ registry: { ...living, serviceKeys: new Map([[key.id, key]]) } })
+const byIssuer: Authorization = { kind: 'issuer' }
+
+it.each([
+  ['prepared', 'active'],
+  ['prepared', 'tainted'],
+  ['active', 'tainted'],
+  [undefined, 'tainted'],
+  ['prepared', undefined],
+  ['active', undefined],
+  ['tainted', undefined],
+] as const)('takes the issuer’s word that a key which was %s is %s', async (from, to) => {
+  const known = keyIn(from)
+  expect(await verify(moved(known, to && keyIn(to)) as Change, byIssuer, having(known))).toEqual(ok)
+})
+
+it.each([
+  ['active', 'prepared'],
+  ['tainted', 'active'],
+  ['tainted', 'prepared'],
+] as const)('nobody leads a key back that was %s and would be %s (V12)', async (from, to) => {
+  const known = keyIn(from)
+  const back = moved(known, keyIn(to)) as Change
+  for (const by of [byIssuer, byRoot(back), byApprovers([back])])
+    expect(await verify(back, by, having(known))).toEqual(no('value: a key does not go back'))
+})
+
+it('nobody brings back a key that was revoked (V12)', async () => {
+  const back = change('service-key', keyIn('prepared'), { version: 3 })
+  for (const by of [byIssuer, byRoot(back)]) expect(await verify(back, by)).toEqual(no('value: a key that was revoked'))
+})
+
+it('the issuer makes no key, changes nothing else of one, moves nothing but keys, and not at another time (V3)', async () => {
+  const known = keyIn('prepared')
+  const made = change('service-key', known)
+  expect(await verify(made, byIssuer)).toEqual(no('issuer: a key that is not there'))
+  const wider = moved(known, { ...keyIn('active'), topics: ['registry.v1'] }) as Change
+  expect(await verify(wider, byIssuer, having(known))).toEqual(no('issuer: it changes more than where the key stands'))
+  expect(await verify(rule, byIssuer)).toEqual(no('issuer: it moves keys, and nothing else'))
+  for (const takenAt of [now - 60_001, now + 60_001, Number.NaN])
+    expect(await verify(moved(known, undefined) as Change, byIssuer, { ...having(known), takenAt })).toEqual(
+      no('issuer: said at another time'),
+    )
 })
 
 it.each<[string, object]>([

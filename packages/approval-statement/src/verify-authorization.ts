@@ -5,6 +5,7 @@ import { contentProblem, enrolsSecond, no } from './change-content.ts'
 import { registryRuleId } from './match-rule.ts'
 import { refused } from './refused.ts'
 import { byInvitation, byRecovery } from './verify-enrolment.ts'
+import { byIssuer, keyStateProblem } from './verify-key-state.ts'
 import { verifySigners } from './verify-signers.ts'
 
 /** How far the clock of whoever rendered the statement may be ahead of `at`. */
@@ -15,7 +16,7 @@ const clockLeewayMs = 5000
  * else as void. Never throws; mostly `registry_change_refused`, with the step that failed.
  */
 export async function verifyAuthorization(check: AuthorizationCheck): Promise<{ ok: true } | Refused> {
-  const problem = contentProblem(check)
+  const problem = contentProblem(check) ?? keyStateProblem(check)
   if (problem !== undefined) return problem
   switch (check.authorization.kind) {
     case 'root':
@@ -26,6 +27,8 @@ export async function verifyAuthorization(check: AuthorizationCheck): Promise<{ 
       return byApprovers(check, check.authorization)
     case 'recovery':
       return byRecovery(check, check.authorization)
+    case 'issuer':
+      return byIssuer(check)
   }
 }
 

@@ -40,6 +40,7 @@ const withRecovery = (over: Partial<TakenRecovery> = {}) => ({
   approvers: byId(anna, ben),
   rules: byId(aRule()),
   enrolled: true,
+  serviceKeys: new Map(),
   recoveries: new Map([[recovery.id, { value: recovery, takenAt, used: false, ...over }]]),
 })
 

@@ -32,6 +32,8 @@ const LARGEST_ANSWER = 64 * 1024 * 1024
 /** Who has a route, where services run by themselves; the first that fits. */
 const owners: readonly [prefix: string, service: Service][] = [
   ['/operator/revocations', 'issuer'],
+  ['/operator/recoveries', 'issuer'],
+  ['/operator/keys', 'issuer'],
   ['/operator/join-tokens/issuer', 'issuer'],
   ['/operator/', 'approval'],
   ['/log/', 'evidence'],
@@ -113,9 +115,12 @@ function exchange(socketPath: string, method: string, path: string, body?: strin
     response.on('error', fail)
   })
   call.on('socket', (socket) => {
-    socket.on('connect', () => {
-      sent = true
-    })
+    // One that was used before is connected, and says so no more.
+    if (!socket.connecting) sent = true
+    else
+      socket.once('connect', () => {
+        sent = true
+      })
   })
   call.on('error', fail)
   call.end(body)

@@ -7,6 +7,7 @@ import { agentsCommand } from './commands/agents.ts'
 import { benchCommand } from './commands/bench.ts'
 import { initCommand } from './commands/init.ts'
 import { kafkaCommand } from './commands/kafka.ts'
+import { keysCommand } from './commands/keys.ts'
 import { recoverCommand } from './commands/recover.ts'
 import { registryCommand } from './commands/registry.ts'
 import { requestCommand } from './commands/request.ts'
@@ -27,6 +28,7 @@ const commands = [
   requestsCommand,
   registryCommand,
   recoverCommand,
+  keysCommand,
   revokeCommand,
   agentsCommand,
   traceCommand,

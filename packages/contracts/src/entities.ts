@@ -44,6 +44,8 @@ export const serviceKeySchema = z
     not_before: timestampSchema,
     not_after: timestampSchema,
     certificate: compactJwsSchema,
+    /** Absent: active, as the keys of the genesis are. Of the active ones of a purpose the one that became so last signs. */
+    state: z.enum(['prepared', 'active', 'tainted']).optional(),
   })
   .meta({ id: 'service-key' })
 

@@ -6,7 +6,8 @@ import { assertionSchema, registryStatementSchema } from './statements.ts'
 /**
  * Why a registry event counts, back to the trust anchor (DESIGN §3): the root key's signature (genesis), the invitation
  * key's (the first approver, once), approvers' passkeys over a registry statement that names this very change, or, when all
- * passkeys are lost, the signature of a recovery's key over this very passkey.
+ * passkeys are lost, the signature of a recovery's key over this very passkey. Where a key of a service that the root certified
+ * stands between prepared and revoked, the issuer says by itself.
  */
 export const authorizationSchema = z
   .discriminatedUnion('kind', [
@@ -18,6 +19,7 @@ export const authorizationSchema = z
       assertions: z.array(assertionSchema).min(1).max(16),
     }),
     z.strictObject({ kind: z.literal('recovery'), recovery: nameSchema, jws: compactJwsSchema }),
+    z.strictObject({ kind: z.literal('issuer') }),
   ])
   .meta({ id: 'registry-authorization' })
 export type Authorization = z.infer<typeof authorizationSchema>

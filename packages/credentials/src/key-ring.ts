@@ -26,6 +26,8 @@ export class KeyRing {
   readonly root: VerifyingKey<'root'>
   readonly invitation: VerifyingKey<'invitation'>
   readonly #keys = new Map<string, CertifiedKey>()
+  /** When those that were revoked were: ms since the epoch. */
+  readonly #revoked = new Map<string, number>()
 
   constructor(trust: Trust) {
     this.trust = trust
@@ -55,7 +57,9 @@ export class KeyRing {
   /** Ends a key's validity at this time, if it does not end before. What it signed earlier stays signed. */
   retire(kid: string, atMs: number): void {
     const key = this.#keys.get(kid)
-    if (key !== undefined) this.#keys.set(kid, { ...key, notAfter: Math.min(key.notAfter, atMs) })
+    if (key === undefined) return
+    this.#keys.set(kid, { ...key, notAfter: Math.min(key.notAfter, atMs) })
+    this.#revoked.set(kid, Math.min(this.#revoked.get(kid) ?? atMs, atMs))
   }
 
   /** The key of this name if it is certified for this purpose and valid at this time. */
@@ -74,12 +78,14 @@ export class KeyRing {
 
   /**
    * Verifies a signed event of a topic as every reader must (DESIGN §4): signed by a key that the root certified for events,
-   * for this topic, valid at the time that the event states. Gives the bytes that were signed.
+   * for this topic, valid at the time that the event states. Gives the bytes that were signed. `takenAt` is when the bus took
+   * it, where that is known: whoever has a revoked key states whatever time it likes.
    */
   verifyEvent(
     event: Uint8Array,
     topic: string,
     atMs: number,
+    takenAt = atMs,
   ): Verified<{ unsigned: Uint8Array; key: CertifiedKey<EventPurpose> }> {
     const kid = eventKeyId(event)
     if (kid === undefined) return refused('event_malformed', 'jws is missing, not last or not detached')
@@ -88,10 +94,15 @@ export class KeyRing {
     if (!signsEvents(key)) return refused('key_purpose_wrong', `a key for ${key.purpose}`)
     if (!key.topics.includes(topic)) return refused('key_purpose_wrong', 'the key is not certified for this topic')
     if (!isValidAt(key, atMs)) return refused('token_expired', 'the key is not valid at this time')
+    if (takenAt - underWayMs >= (this.#revoked.get(kid) ?? Number.POSITIVE_INFINITY))
+      return refused('token_expired', 'the key was revoked before')
     const verified = verifyEventSignature(event, key)
     return verified.ok ? { ok: true, value: { unsigned: verified.value.unsigned, key } } : verified
   }
 }
+
+/** So long may an event that was signed be on its way until the bus takes it: a numbered one is repeated until durable. */
+const underWayMs = 60_000
 
 function certifiedKey(certificate: ServiceKeyCertificate): CertifiedKey | undefined {
   const key = verifyingKey(certificate.purpose, certificate.jwk)

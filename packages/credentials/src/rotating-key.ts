@@ -15,6 +15,8 @@ export interface RotatingKey<P extends KeyPurpose = KeyPurpose> extends SigningK
    * registry wants first, and that is not here, is the reason to look at what was copied.
    */
   choose(kids: readonly string[]): string | undefined
+  /** Whether the key of this kid is in the folder. */
+  holds(kid: string): boolean
 }
 
 export interface KeyPlace<P extends KeyPurpose> {
@@ -31,6 +33,10 @@ export function openRotatingKey<P extends KeyPurpose>(place: KeyPlace<P>): Rotat
   const held = new Map<string, SigningKey<P>>()
   let current: SigningKey<P> | undefined = readKeyFile(folder, name, purpose, secret)
   held.set(current.kid, current)
+  const holds = (kid: string) => {
+    if (!held.has(kid)) for (const key of laterKeys(place)) held.set(key.kid, key)
+    return held.has(kid)
+  }
   const now = () => {
     if (current === undefined) throw new ServiceError('service_unready', `no ${purpose} key may sign`)
     return current
@@ -50,9 +56,9 @@ export function openRotatingKey<P extends KeyPurpose>(place: KeyPlace<P>): Rotat
       return now().publicJwk
     },
     sign: (data) => now().sign(data),
+    holds,
     choose(kids) {
-      if (kids.some((kid) => !held.has(kid))) for (const key of laterKeys(place)) held.set(key.kid, key)
-      const chosen = kids.find((kid) => held.has(kid))
+      const chosen = kids.find(holds)
       current = chosen === undefined ? undefined : held.get(chosen)
       return chosen
     },

@@ -1,6 +1,12 @@
 export { assertDataUsable } from './data-folder.ts'
 export { type Genesis, parseGenesis } from './genesis.ts'
-export { type InitialEntities, type InitialiseOptions, initialise, keyFileNames } from './initialise.ts'
+export {
+  certifiedServiceKey,
+  type InitialEntities,
+  type InitialiseOptions,
+  initialise,
+  keyFileNames,
+} from './initialise.ts'
 export { invitationAddress } from './invitation-address.ts'
 export { paths } from './paths.ts'
 export { type PolicyFiles, policySetOf, readPolicyFiles, storePolicyFiles } from './policies.ts'

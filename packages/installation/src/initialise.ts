@@ -54,7 +54,7 @@ export const keyFileNames = {
   'binding-token': 'binding-token',
   notification: 'notification',
   'evidence-event': 'event',
-} as const satisfies Partial<Record<ServicePurpose, string>>
+} as const satisfies Record<ServicePurpose, string>
 
 /**
  * Makes an installation, once (DESIGN §3): keys with one purpose each, trust.json, and the first registry signed by the
@@ -74,7 +74,7 @@ export function initialise(options: InitialiseOptions): Trust {
   const root = keep(generateKey('root'), at.keys('root'), 'root', options.secret)
   const invitation = keep(generateKey('invitation'), at.keys('invitation'), 'invitation')
   const serviceKeys = Object.keys(keyFileNames).map((purpose) =>
-    makeServiceKey(purpose as keyof typeof keyFileNames, { data, installation, now, root, secret: options.secret }),
+    makeServiceKey(purpose as ServicePurpose, { data, installation, now, root, secret: options.secret }),
   )
   const logKey = new SignerKey(`bailiwick.local/${installation}`, options.randomBytes(32), SIGNATURE_TYPE.ED25519)
   writeNew(at.logKey, `${logKey.toSkey()}\n`, 0o600)
@@ -133,11 +133,20 @@ function refuseUnusable(publicUrl: string): void {
 }
 
 function makeServiceKey(
-  purpose: keyof typeof keyFileNames,
+  purpose: ServicePurpose,
   at: { data: string; installation: string; now: number; root: SigningKey<'root'>; secret: string | undefined },
 ): ServiceKey {
+  const folder = paths(at.data).keys(serviceOfPurpose[purpose])
+  return certifiedServiceKey(keep(generateKey(purpose), folder, keyFileNames[purpose], at.secret), at)
+}
+
+/** What the registry is to hold of a service's key: for its one purpose and its service's topics, certified by the root for five years. */
+export function certifiedServiceKey(
+  key: SigningKey<ServicePurpose>,
+  at: { installation: string; now: number; root: SigningKey<'root'> },
+): ServiceKey {
+  const { purpose } = key
   const service = serviceOfPurpose[purpose]
-  const key = keep(generateKey(purpose), paths(at.data).keys(service), keyFileNames[purpose], at.secret)
   const validity = {
     not_before: new Date(at.now - 60_000).toISOString(),
     not_after: new Date(at.now + validityMs).toISOString(),

@@ -7,11 +7,13 @@ import { Heads, hasFolded } from './heads.ts'
 const head = (data: Partial<Head>, time = at(0)) => anEvent('heads.v1', 'head.published', { data, time })
 const active = (producer: string, more: Partial<Head> = {}, time = at(0)) =>
   head({ service: 'issuer', producer, active: true, stopping: false, ...more }, time)
-const heard = (monotonic: number) => ({ kid: 'key', takenAt: noon, now: noon, monotonic })
+/** `key-2` came to sign after `key-1`. */
+const succeeds = (kid: string, former: string) => kid === 'key-2' && former === 'key-1'
+const heard = (monotonic: number) => ({ kid: 'key', takenAt: noon, now: noon, monotonic, succeeds })
 
 /** The head of an issuer as the bus took it `ms` after noon; read at once. */
 const say = (heads: Heads, ms: number, producer: string, more: Partial<Head> = {}, kid = 'key') =>
-  heads.apply(active(producer, more, at(ms)), { kid, takenAt: noon + ms, now: noon + ms, monotonic: ms })
+  heads.apply(active(producer, more, at(ms)), { kid, takenAt: noon + ms, now: noon + ms, monotonic: ms, succeeds })
 
 it.each([
   [0, true],
@@ -33,7 +35,7 @@ it.each([
   [-900, 5000],
 ])('a head that was %d ms under way is as old as that when it comes (V7, V8)', (ms, receivedAt) => {
   const heads = new Heads()
-  heads.apply(active('/issuer/one'), { kid: 'key', takenAt: noon, now: noon + ms, monotonic: 5000 })
+  heads.apply(active('/issuer/one'), { kid: 'key', takenAt: noon, now: noon + ms, monotonic: 5000, succeeds })
   expect(heads.active('issuer')?.receivedAt).toBe(receivedAt)
 })
 
@@ -99,13 +101,30 @@ describe('who is the active one', () => {
     const heads = new Heads()
     say(heads, 0, '/issuer/one')
     const late = (ms: number, more: Partial<Head> = {}) =>
-      heads.apply(active('/issuer/one', more, at(0)), { kid: 'key', takenAt: noon + ms, now: noon, monotonic: ms })
+      heads.apply(active('/issuer/one', more, at(0)), {
+        kid: 'key',
+        takenAt: noon + ms,
+        now: noon,
+        monotonic: ms,
+        succeeds,
+      })
     expect(late(3001)).toBe(false)
     expect(say(heads, 3002, '/issuer/two')).toBe(true)
     say(heads, 3500, '/issuer/two')
     const repeated = active('/issuer/two', { active: false }, at(3002))
-    expect(heads.apply(repeated, { kid: 'key', takenAt: noon + 3600, now: noon + 3600, monotonic: 3600 })).toBe(false)
+    expect(
+      heads.apply(repeated, { kid: 'key', takenAt: noon + 3600, now: noon + 3600, monotonic: 3600, succeeds }),
+    ).toBe(false)
     expect(heads.leader('issuer')?.producer).toBe('/issuer/two')
+  })
+
+  it('goes on with the key that came to sign after its own, and never back (V8, V12)', () => {
+    const heads = new Heads()
+    expect(say(heads, 0, '/issuer/one', {}, 'key-1')).toBe(true)
+    expect(say(heads, 1, '/issuer/one', {}, 'key-3')).toBe(false)
+    expect(say(heads, 2, '/issuer/one', {}, 'key-2')).toBe(true)
+    expect(say(heads, 3, '/issuer/one', {}, 'key-1')).toBe(false)
+    expect(say(heads, 4, '/issuer/one', {}, 'key-2')).toBe(true)
   })
 
   it('every instance of the decision points acts', () => {
@@ -132,8 +151,8 @@ describe('who is the active one', () => {
           ms += wait
           const event = active(producer, { active: says !== 'standby', stopping: says === 'stopping' }, at(ms - late))
           const takenAt = noon + ms
-          live.apply(event, { kid: 'key', takenAt, now: takenAt, monotonic: ms })
-          later.apply(event, { kid: 'key', takenAt, now: takenAt + readLateMs, monotonic: ms })
+          live.apply(event, { kid: 'key', takenAt, now: takenAt, monotonic: ms, succeeds })
+          later.apply(event, { kid: 'key', takenAt, now: takenAt + readLateMs, monotonic: ms, succeeds })
           const now = live.leader('issuer')?.producer
           expect(later.leader('issuer')?.producer).toBe(now)
           if (leader !== undefined && now !== leader) {

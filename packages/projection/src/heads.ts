@@ -17,7 +17,10 @@ export interface ReceivedHead {
 /** The one instance of a service that acts. */
 export interface Leader {
   producer: string
-  /** The key that signed its first head: nobody else speaks in its name, not even with another key of its service. */
+  /**
+   * The key that signs its heads: nobody else speaks in its name, not even with another key of its service, unless that one
+   * came to sign after it.
+   */
   kid: string
   /** Of its newest head: by its own clock, and when the bus took it; ms since the epoch. */
   time: number
@@ -32,6 +35,8 @@ export interface Hearing {
   /** On receipt: ms since the epoch, and monotonic ms. */
   now: number
   monotonic: number
+  /** Whether a key came to sign after another one of the same service. */
+  succeeds: (kid: string, former: string) => boolean
 }
 
 /**
@@ -46,10 +51,10 @@ export class Heads {
   readonly #leaders = new Map<string, Leader>()
 
   /** Whether it counts: its producer may say this, and it is news. */
-  apply(event: DecodedEvent<'heads.v1'>, { kid, takenAt, now, monotonic }: Hearing): boolean {
+  apply(event: DecodedEvent<'heads.v1'>, { kid, takenAt, now, monotonic, succeeds }: Hearing): boolean {
     const { data } = event
     const time = Date.parse(event.time)
-    if (actsAlone.has(data.service) && !this.#follows(data, { producer: data.producer, kid, time, takenAt }))
+    if (actsAlone.has(data.service) && !this.#follows(data, { producer: data.producer, kid, time, takenAt }, succeeds))
       return false
     if (Math.abs(time - now) > maxHeadSkewMs) return false
     const received = { head: data, receivedAt: monotonic - Math.max(0, now - time) }
@@ -59,13 +64,13 @@ export class Heads {
   }
 
   /** Folds who leads. Nothing here depends on when or where it is read. */
-  #follows({ service, active, stopping }: Head, said: Leader): boolean {
+  #follows({ service, active, stopping }: Head, said: Leader, succeeds: Hearing['succeeds']): boolean {
     // A repeated head of somebody who is gone must not keep the place for it.
     if (Math.abs(said.time - said.takenAt) > takeoverMs) return false
     const leader = this.#leaders.get(service)
     const acts = active && !stopping
     if (leader?.producer === said.producer) {
-      if (leader.kid !== said.kid) return false
+      if (leader.kid !== said.kid && !succeeds(said.kid, leader.kid)) return false
       // An older one, which a retry published again, takes nothing back.
       if (!acts && said.time < leader.time) return false
       if (acts) this.#leaders.set(service, said)

@@ -25,6 +25,7 @@ export {
   judgeLink,
   longestChain,
 } from './delegation-chain.ts'
+export type { OnKeyMissing } from './follow-keys.ts'
 export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'
 export { type HeadPublisher, publishHeads } from './head-publisher.ts'
 export { Heads, hasFolded, type Leader, type ReceivedHead, takeoverMs } from './heads.ts'

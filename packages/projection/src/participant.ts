@@ -2,6 +2,7 @@ import type { Bus, Message } from '@bailiwick/bus'
 import { type ServiceName, type TopicName, topics } from '@bailiwick/contracts'
 import { type EventPurpose, KeyRing, type SigningKey, type Trust } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
+import { followKeys, type OnKeyMissing } from './follow-keys.ts'
 import { publishHeads } from './head-publisher.ts'
 import { judgeByAnchor } from './judge.ts'
 import { Producer } from './producer.ts'
@@ -15,6 +16,9 @@ export interface ParticipantOptions {
   /** Unique for each start; names the producer. */
   instance: string
   eventKey: SigningKey<EventPurpose>
+  /** Its other keys, which sign as the registry says, like the event key. */
+  otherKeys?: readonly SigningKey[]
+  onKeyMissing?: OnKeyMissing
   /** What it follows besides the registry and heads. */
   follows: readonly TopicName[]
   time: Time
@@ -65,6 +69,7 @@ async function openVoice(options: ParticipantOptions, standby?: () => string | u
     ...(options.onRefused ? { onRefused: options.onRefused } : {}),
   })
   projection.failed.catch(onFatal)
+  followKeys(projection, [options.eventKey, ...(options.otherKeys ?? [])], options.onKeyMissing)
   const producer = new Producer({
     bus,
     projection,

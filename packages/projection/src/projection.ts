@@ -135,8 +135,15 @@ export class Projection implements AsyncDisposable {
   async #apply(topic: TopicName, { event, kid }: SignedEvent, { timestamp: takenAt }: Message): Promise<Verdict> {
     if (topic !== 'heads.v1') return this.ledger.apply(topic, event, takenAt)
     const { time } = this.#options
-    const hearing = { kid, takenAt, now: time.now(), monotonic: time.monotonic() }
-    return this.heads.apply(event as DecodedEvent<'heads.v1'>, hearing) ? 'counts' : 'void'
+    const head = event as DecodedEvent<'heads.v1'>
+    const { serviceKeyOrder } = this.ledger.registry
+    const succeeds = (next: string, former: string) => serviceKeyOrder.succeeds(next, former)
+    const leader = this.heads.leader(head.data.service)
+    // It may have read of its new key before this reader does.
+    if (leader?.producer === head.data.producer && leader.kid !== kid && !succeeds(kid, leader.kid))
+      await this.#readRegistryToItsEnd()
+    const hearing = { kid, takenAt, now: time.now(), monotonic: time.monotonic(), succeeds }
+    return this.heads.apply(head, hearing) ? 'counts' : 'void'
   }
 
   #handle({ topic, partition, offset }: Position): void {

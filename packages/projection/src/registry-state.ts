@@ -15,6 +15,7 @@ import type {
   ToolServer,
 } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
+import { ServiceKeyOrder } from './service-key-order.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
 export interface EntityRecord<T extends EntityType = EntityType> {
@@ -52,6 +53,7 @@ export class RegistryState {
   /** Every version of every entity, oldest first: an approval is judged by the registry of its time. */
   readonly #history = new Map<string, EntityRecord[]>()
   readonly #recoveries = new Map<string, TakenRecovery>()
+  readonly serviceKeyOrder = new ServiceKeyOrder()
   #enrolled = false
 
   constructor(judge: JudgeChange) {
@@ -77,6 +79,7 @@ export class RegistryState {
     this.#entities.set(key, record)
     this.#history.set(key, [...(this.#history.get(key) ?? []), record])
     if (entity.type === 'approver') this.#enrolled = true
+    if (entity.type === 'service-key') this.serviceKeyOrder.apply(id, value as ServiceKey | undefined)
     if (entity.type === 'recovery') this.#keepRecovery(value as Recovery | undefined, id, Math.max(at, takenAt ?? at))
     if (authorization?.kind === 'recovery') this.#useRecovery(authorization.recovery)
     return 'counts'
@@ -107,6 +110,9 @@ export class RegistryState {
       },
       get toolServers() {
         return at('tool-server')
+      },
+      get serviceKeys() {
+        return at('service-key')
       },
     }
   }

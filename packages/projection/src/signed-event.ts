@@ -10,7 +10,7 @@ export interface SignedEvent {
 }
 
 /** Reads one message by itself: form, place, signature by a key that is certified for this topic, and its own service. */
-export function signedEvent(keyRing: KeyRing, { topic, key, bytes }: Message): SignedEvent | ErrorCode {
+export function signedEvent(keyRing: KeyRing, { topic, key, bytes, timestamp }: Message): SignedEvent | ErrorCode {
   const definition = topicNamed(topic)
   if (!definition) return 'event_type_unknown'
   const decoded = decodeEvent(definition, bytes)
@@ -21,7 +21,7 @@ export function signedEvent(keyRing: KeyRing, { topic, key, bytes }: Message): S
   // A service key's event carries its own certificate by the root: that is where trust in keys begins.
   if (event.type === 'service-key.registered' || event.type === 'service-key.changed')
     keyRing.certify(event.data.value.certificate)
-  const verified = keyRing.verifyEvent(bytes, topic, Date.parse(event.time))
+  const verified = keyRing.verifyEvent(bytes, topic, Date.parse(event.time), timestamp)
   if (!verified.ok) return verified.code
   const { service, kid } = verified.value.key
   return event.source.startsWith(`/${service}/`) && speaksOfItself(event, service)

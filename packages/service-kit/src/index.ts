@@ -43,6 +43,7 @@ export {
   commonSettings,
   duration,
   type GrantStoreSetting,
+  keySettings,
   type NotificationFormat,
   notifySettings,
   type TlsSetting,

@@ -114,6 +114,12 @@ export const commonSettings = (defaultPort: number) => ({
   BAILIWICK_METRICS: z.enum(['loopback', 'anyone']).default('loopback'),
 })
 
+/** Of a process in which the issuer runs (docs/operations/keys.md). */
+export const keySettings = {
+  /** Days that a key signs until one that was prepared takes its place by itself; `0`: never. */
+  BAILIWICK_KEY_ROTATION_DAYS: z.coerce.number().int().min(0).max(3650).default(30),
+}
+
 export type NotificationFormat = 'json' | 'slack'
 
 /** Of a process in which approval runs: how people are told of what waits (docs/operations/notifications.md). */

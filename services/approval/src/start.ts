@@ -62,6 +62,8 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
       service: 'approval',
       instance: config.instance,
       eventKey: keys.event,
+      otherKeys: [keys.notification],
+      onKeyMissing: (missing) => logger.error(missing, 'A KEY IS MISSING HERE'),
       follows: ['approvals.v1', 'grants.v1', 'revocations.v1', 'decisions.v1'],
       time: clock,
       newEventId: () => newId('evt', clock.now(), random),

@@ -30,7 +30,7 @@ export async function judgeLeaf(
   if (!decoded.ok) return { kind: 'unreadable', code: decoded.code }
   const event = decoded.event as DecodedEvent
   if (event.partitionkey !== message.key) return { kind: 'unreadable', code: 'event_malformed' }
-  const verify = () => keyRing.verifyEvent(message.bytes, message.topic, Date.parse(event.time))
+  const verify = () => keyRing.verifyEvent(message.bytes, message.topic, Date.parse(event.time), message.timestamp)
   // The registry certifies keys, its own first: it is folded up to this event before this event is judged.
   const folded = async (offset: number) =>
     projection.waitFor({ topic: 'registry.v1', partition: 0, offset }, registryMs)

@@ -50,6 +50,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
       service: 'evidence',
       instance: config.instance,
       eventKey: keys.event,
+      onKeyMissing: (missing) => logger.error(missing, 'A KEY IS MISSING HERE'),
       follows: ['findings.v1', ...parkedTopics],
       time: clock,
       newEventId: () => newId('evt', clock.now(), random),

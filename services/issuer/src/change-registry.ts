@@ -74,7 +74,8 @@ function warnOfLenience(
     logger.warn(facts, 'THE FIRST APPROVER ENROLS THE SECOND ALONE: from then on it takes another person')
 }
 
-async function writeEntity(issuer: Issuer, change: EntityChange, authorization: Authorization): Promise<void> {
+/** Writes it unless it is there; refuses what readers would. */
+export async function writeEntity(issuer: Issuer, change: EntityChange, authorization: Authorization): Promise<void> {
   const { type, id, version, value, after } = change
   const { registry } = issuer.projection.ledger
   const record = registry.record(type, id)

@@ -1,4 +1,4 @@
-import { commonSettings } from '@bailiwick/service-kit'
+import { commonSettings, keySettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
 /** What an issuer needs to know besides its adapters. */
@@ -9,12 +9,15 @@ export interface IssuerConfig {
   publicUrl: string
   /** Life of a credential, at most 600. */
   credentialSeconds: number
+  /** How long a key signs until one that was prepared takes its place by itself; 0: for ever. */
+  keyRotationDays?: number
   maxStalenessMs: number
 }
 
 /** The environment of `bailiwick serve issuer`. */
 export const configSchema = z.object({
   ...commonSettings(8422),
+  ...keySettings,
   /** Seconds that a credential lives. */
   BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().int().min(10).max(600).default(300),
 })

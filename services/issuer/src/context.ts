@@ -8,6 +8,10 @@ export interface Issuer extends Voice {
   trust: Trust
   /** Who signs credentials now. Throws `service_unready` when no key may. */
   credentialSigner: () => Signer<'credential'>
+  /** Whether this process has the issuer's key of this name; of another service's it cannot know. */
+  holdsKey: (kid: string) => boolean
+  /** How long a key signs until one that was prepared takes its place by itself; 0: for ever. */
+  keyRotationMs: number
   /** `iss` of what it signs: its outside address. */
   issuerUrl: string
   credentialSeconds: number

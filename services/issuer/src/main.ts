@@ -9,7 +9,11 @@ process.exitCode = await runService({
   schema: configSchema,
   start: (config, host) =>
     startIssuer(
-      { ...host.settings, credentialSeconds: config.BAILIWICK_CREDENTIAL_SECONDS },
+      {
+        ...host.settings,
+        credentialSeconds: config.BAILIWICK_CREDENTIAL_SECONDS,
+        keyRotationDays: config.BAILIWICK_KEY_ROTATION_DAYS,
+      },
       {
         ...host,
         genesis: readGenesis(host.data),

@@ -35,74 +35,83 @@ export interface Minted {
  */
 export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
   return inTreeLane(issuer, order.tree.id, async () => {
-    const { tree, client, audience, delegationId } = order
-    const { instance: agent, jkt } = client
-    const before = holderAmong(refuseUnlessAlive(issuer, tree, delegationId))
-    if (!belongsTo(before, client)) {
-      if (delegationId !== undefined) throw new ServiceError('caller_forbidden', 'the delegation is for another key')
-      await rebind(issuer, tree, { agent, jkt })
+    for (let tries = 0; tries < 3; tries++) {
+      const minted = await mintBy(issuer, order, issuer.credentialSigner())
+      if (minted !== undefined) return minted
     }
-    const { grant } = tree
-    const now = issuer.clock.now()
-    const iat = Math.floor(now / 1000)
-    const exp = Math.min(iat + lifeSeconds(issuer, grant), Math.floor(before.expiresAt / 1000))
-    if (exp <= iat) throw new ServiceError('grant_not_active', 'the grant is about to expire')
-    const signer = issuer.credentialSigner()
-    const credentialId = newId('crd', now, issuer.random)
-    await issuer.producer.publishOne('grants.v1', {
-      type: 'credential.intended',
-      subject: credentialId,
-      key: tree.id,
-      version: tree.version + 1,
-      data: {
-        credential_id: credentialId,
-        grant_id: grant.id,
-        ...(delegationId === undefined ? {} : { delegation_id: delegationId }),
-        agent,
-        jkt,
-        audience: [...audience],
-        issued_at: new Date(iat * 1000).toISOString(),
-        expires_at: new Date(exp * 1000).toISOString(),
-        attestation: attestationOf(client, now),
-        kid: signer.kid,
-      },
-    })
-    const holders = refuseUnlessAlive(issuer, tree, delegationId)
-    const holder = holderAmong(holders)
-    if (!belongsTo(holder, client)) throw new ServiceError('caller_forbidden', 'the grant moved meanwhile')
-    const claims: AccessToken = {
-      iss: issuer.issuerUrl,
-      aud: audience.length === 1 ? (audience[0] as string) : [...audience],
-      sub: grant.agent,
-      client_id: agent,
-      iat,
-      exp,
-      jti: credentialId,
-      cnf: { jkt },
-      authorization_details: [authorityAsSigned(tree, holder)],
-      grant: {
-        id: grant.id,
-        root: tree.id,
-        request: grant.request_id,
-        mode: grant.mode,
-        statement_hash: grant.statement_hash,
-        as_of: grant.as_of,
-        ...(delegationId === undefined ? {} : { delegation: delegationId }),
-      },
-      ...actOf(holders),
-    }
-    const token = await sign(issuer, claims, signer)
-    const reading = { jwk: publicKeyOf(issuer, signer), issuer: issuer.issuerUrl, now: issuer.clock.now() }
-    await lintCredential(token, reading, order)
-    await issuer.producer.publishOne('grants.v1', {
-      type: 'credential.issued',
-      subject: credentialId,
-      key: tree.id,
-      version: tree.version + 1,
-      data: { credential_id: credentialId, grant_id: grant.id, token_hash: sha256(token) },
-    })
-    return { token, expiresInSeconds: exp - iat, authorizationDetails: claims.authorization_details }
+    throw new ServiceError('service_unready', 'the keys change too fast')
   })
+}
+
+/** undefined when another key came to sign between intent and signature: the intent names the one that is not to sign any more. */
+async function mintBy(issuer: Issuer, order: MintOrder, signer: Signer<'credential'>): Promise<Minted | undefined> {
+  const { tree, client, audience, delegationId } = order
+  const { instance: agent, jkt } = client
+  const before = holderAmong(refuseUnlessAlive(issuer, tree, delegationId))
+  if (!belongsTo(before, client)) {
+    if (delegationId !== undefined) throw new ServiceError('caller_forbidden', 'the delegation is for another key')
+    await rebind(issuer, tree, { agent, jkt })
+  }
+  const { grant } = tree
+  const now = issuer.clock.now()
+  const iat = Math.floor(now / 1000)
+  const exp = Math.min(iat + lifeSeconds(issuer, grant), Math.floor(before.expiresAt / 1000))
+  if (exp <= iat) throw new ServiceError('grant_not_active', 'the grant is about to expire')
+  const credentialId = newId('crd', now, issuer.random)
+  await issuer.producer.publishOne('grants.v1', {
+    type: 'credential.intended',
+    subject: credentialId,
+    key: tree.id,
+    version: tree.version + 1,
+    data: {
+      credential_id: credentialId,
+      grant_id: grant.id,
+      ...(delegationId === undefined ? {} : { delegation_id: delegationId }),
+      agent,
+      jkt,
+      audience: [...audience],
+      issued_at: new Date(iat * 1000).toISOString(),
+      expires_at: new Date(exp * 1000).toISOString(),
+      attestation: attestationOf(client, now),
+      kid: signer.kid,
+    },
+  })
+  const holders = refuseUnlessAlive(issuer, tree, delegationId)
+  const holder = holderAmong(holders)
+  if (!belongsTo(holder, client)) throw new ServiceError('caller_forbidden', 'the grant moved meanwhile')
+  const claims: AccessToken = {
+    iss: issuer.issuerUrl,
+    aud: audience.length === 1 ? (audience[0] as string) : [...audience],
+    sub: grant.agent,
+    client_id: agent,
+    iat,
+    exp,
+    jti: credentialId,
+    cnf: { jkt },
+    authorization_details: [authorityAsSigned(tree, holder)],
+    grant: {
+      id: grant.id,
+      root: tree.id,
+      request: grant.request_id,
+      mode: grant.mode,
+      statement_hash: grant.statement_hash,
+      as_of: grant.as_of,
+      ...(delegationId === undefined ? {} : { delegation: delegationId }),
+    },
+    ...actOf(holders),
+  }
+  if (issuer.credentialSigner().kid !== signer.kid) return undefined
+  const token = await sign(issuer, claims, signer)
+  const reading = { jwk: publicKeyOf(issuer, signer), issuer: issuer.issuerUrl, now: issuer.clock.now() }
+  await lintCredential(token, reading, order)
+  await issuer.producer.publishOne('grants.v1', {
+    type: 'credential.issued',
+    subject: credentialId,
+    key: tree.id,
+    version: tree.version + 1,
+    data: { credential_id: credentialId, grant_id: grant.id, token_hash: sha256(token) },
+  })
+  return { token, expiresInSeconds: exp - iat, authorizationDetails: claims.authorization_details }
 }
 
 const holderAmong = (holders: Holders): Holder => holders.at(-1) ?? holders[0]

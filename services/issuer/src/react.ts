@@ -7,11 +7,13 @@ import { applyRegistryChange, enrolApprover } from './change-registry.ts'
 import type { Issuer } from './context.ts'
 import { createGrant } from './create-grant.ts'
 import { expireGrants } from './expire-grants.ts'
+import { rotateOnSchedule } from './keys.ts'
 import { obeyStop, revokeRetired, revokeWithdrawn } from './revoke.ts'
 import { settleManifests } from './settle-manifests.ts'
 import { completeUsedGrants } from './used-grants.ts'
 
 const expiryEveryMs = 1000
+const scheduleEveryMs = 60_000
 const retryAfterMs = 500
 
 /**
@@ -87,10 +89,14 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
   for (const request of projection.ledger.requests.requests.values()) onRequest(request)
   const used = await completeUsedGrants(issuer, bus, (complete) => run('answers', 'used grants', complete))
   const timer = setInterval(() => run('answers', 'expiry', () => expireGrants(issuer)), expiryEveryMs)
+  const rotate = () => run('answers', 'keys', () => rotateOnSchedule(issuer))
+  rotate()
+  const schedule = setInterval(rotate, scheduleEveryMs)
   return {
     async [Symbol.asyncDispose]() {
       stopping = true
       clearInterval(timer)
+      clearInterval(schedule)
       for (const waiting of again) clearTimeout(waiting)
       unsubscribe()
       await used[Symbol.asyncDispose]()

@@ -1,4 +1,4 @@
-import { currentKey, fileSigner, type SigningKey } from '@bailiwick/credentials'
+import { currentKey, fileSigner, type RotatingKey, type SigningKey } from '@bailiwick/credentials'
 import { Attestors } from '@bailiwick/credentials/attestation'
 import type { Genesis } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/projection'
@@ -11,6 +11,7 @@ import { certifyGenesis, publishGenesis } from './genesis.ts'
 import { completionRoute } from './http/completion.ts'
 import { delegationRevocationRoute } from './http/delegation-revocation.ts'
 import { joinTokenRoutes } from './http/join-tokens.ts'
+import { keyRoutes } from './http/keys.ts'
 import { metadataRoutes } from './http/metadata.ts'
 import { recoveryRoutes } from './http/recoveries.ts'
 import { revocationRoutes } from './http/revocations.ts'
@@ -23,7 +24,10 @@ import { ReplayMemory } from './replay-memory.ts'
 export interface IssuerAdapters extends Omit<Adapters, 'data'> {
   /** The first registry, published into an empty topic. */
   genesis: Genesis
-  keys: { event: SigningKey<'issuer-event'>; credential: SigningKey<'credential'> }
+  keys: {
+    event: SigningKey<'issuer-event'> | RotatingKey<'issuer-event'>
+    credential: SigningKey<'credential'> | RotatingKey<'credential'>
+  }
 }
 
 /**
@@ -41,6 +45,8 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
       service: 'issuer',
       instance: config.instance,
       eventKey: keys.event,
+      otherKeys: [keys.credential],
+      onKeyMissing: (missing) => logger.error(missing, 'A KEY IS MISSING HERE'),
       follows: ['approvals.v1', 'grants.v1', 'revocations.v1'],
       time: clock,
       newEventId: () => newId('evt', clock.now(), random),
@@ -54,6 +60,8 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
     ...successor,
     trust,
     credentialSigner: () => fileSigner(currentKey(keys.credential)),
+    holdsKey: (kid) => holds(keys.event, kid) || holds(keys.credential, kid),
+    keyRotationMs: (config.keyRotationDays ?? 0) * 86_400_000,
     issuerUrl: config.publicUrl,
     credentialSeconds: config.credentialSeconds,
     attestors: new Attestors({ clock }),
@@ -77,6 +85,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   metadataRoutes(http, endpoint)
   revocationRoutes(operator, issuer)
   recoveryRoutes(operator, issuer)
+  keyRoutes(operator, issuer)
   joinTokenRoutes(operator, issuer)
   health.check('issuer-fresh', () => (issuer.projection.fresh() ? undefined : 'the state is not proved fresh'))
   gate(successor.standby)
@@ -89,3 +98,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   const owned = started.move()
   return { [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
+
+const holds = (key: SigningKey | RotatingKey, kid: string): boolean =>
+  isRotating(key) ? key.holds(kid) : key.kid === kid
+const isRotating = (key: SigningKey | RotatingKey): key is RotatingKey => 'holds' in key

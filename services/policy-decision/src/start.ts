@@ -50,6 +50,8 @@ export async function startPolicyDecision(
     service: 'policy-decision',
     instance: config.instance,
     eventKey: keys.event,
+    otherKeys: [keys.permit, keys.bindingToken],
+    onKeyMissing: (missing) => logger.error(missing, 'A KEY IS MISSING HERE'),
     follows: ['approvals.v1', 'grants.v1', 'revocations.v1', 'decisions.v1'],
     time: clock,
     newEventId,

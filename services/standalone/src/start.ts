@@ -34,7 +34,11 @@ export async function startStandalone(
   // The issuer first: it publishes the genesis, and its heads make the others fresh.
   started.use(
     await startIssuer(
-      { ...settings, credentialSeconds: config.BAILIWICK_CREDENTIAL_SECONDS },
+      {
+        ...settings,
+        credentialSeconds: config.BAILIWICK_CREDENTIAL_SECONDS,
+        keyRotationDays: config.BAILIWICK_KEY_ROTATION_DAYS,
+      },
       {
         ...host,
         genesis: readGenesis(data),

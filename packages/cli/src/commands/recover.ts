@@ -1,14 +1,14 @@
-import { basename, dirname, join } from 'node:path'
 import { entitySchemas, type Recovery } from '@bailiwick/contracts'
-import { generateKey, jcsHash, readKeyFile, signGenesisStatement, thumbprint } from '@bailiwick/credentials'
+import { generateKey, jcsHash, signGenesisStatement } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { paths, readInstallation, recoveryAddress } from '@bailiwick/installation'
+import { readInstallation, recoveryAddress } from '@bailiwick/installation'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { keysSecretIn, rootKeyOf } from '../root-key.ts'
 
 interface RecoverCommand extends DataOption, JsonOption {
   rootKey?: string
@@ -38,9 +38,7 @@ const answerSchema = z.object({ recovery: z.string(), approver_id: z.string(), u
 async function recover(options: RecoverCommand, io: Io): Promise<ExitCode> {
   const { data, json, approver, name, groups } = options
   const { trust } = readInstallation(data)
-  const root = rootKeyIn(options.rootKey ?? join(paths(data).keys('root'), 'root.json'))
-  if (root.kid !== thumbprint(trust.root.jwk))
-    throw new ServiceError('config_invalid', '--root-key: it is not the root key of this installation')
+  const root = rootKeyOf({ data, trust }, options.rootKey, keysSecretIn(io))
   const key = generateKey('invitation')
   const value = recoveryOf({
     id: `rcv-${Buffer.from(io.random(10)).toString('hex')}`,
@@ -67,11 +65,6 @@ async function recover(options: RecoverCommand, io: Io): Promise<ExitCode> {
     ])
       io.out(line)
   return exitCodes.ok
-}
-
-function rootKeyIn(file: string) {
-  if (!file.endsWith('.json')) throw new ServiceError('config_invalid', `--root-key: ${file} is no key file (.json)`)
-  return readKeyFile(dirname(file), basename(file, '.json'), 'root')
 }
 
 function recoveryOf(facts: object): Recovery {

@@ -6,6 +6,7 @@ import { assertion, registryStatement } from './statements.ts'
 import { jws, sha256 } from './values.ts'
 
 const root: Authorization = { kind: 'root', jws: jws('genesis') }
+const issuer: Authorization = { kind: 'issuer' }
 const invitation: Authorization = { kind: 'invitation', jws: jws('invitation') }
 const approvers: Authorization = {
   kind: 'approvers',
@@ -26,8 +27,11 @@ const retired = <T extends EntityType>(type: T) => ({
 
 export const registry: ExamplesOf<'registry.v1'> = {
   'service-key.registered': { 'at genesis': put('service-key', root) },
-  'service-key.changed': { 'by approvers': put('service-key', approvers) },
-  'service-key.retired': { 'by approvers': retired('service-key') },
+  'service-key.changed': { 'by approvers': put('service-key', approvers), activated: put('service-key', issuer) },
+  'service-key.retired': {
+    'by approvers': retired('service-key'),
+    revoked: { ...retired('service-key'), authorization: issuer },
+  },
   'agent.registered': { 'at genesis': put('agent', root), 'by approvers': put('agent', approvers) },
   'agent.changed': { 'by approvers': put('agent', approvers) },
   'agent.retired': { 'by approvers': retired('agent') },

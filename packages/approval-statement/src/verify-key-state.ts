@@ -1,0 +1,39 @@
+import type { ServiceKey } from '@bailiwick/contracts'
+import { jcsHash, type Refused } from '@bailiwick/credentials'
+import type { AuthorizationCheck } from './authorization-check.ts'
+import { no } from './change-content.ts'
+
+/** What the issuer says by itself was taken by the bus within this of the time that it states. */
+const timelinessMs = 60_000
+
+const order = ['prepared', 'active', 'tainted'] as const
+const stepOf = ({ state = 'active' }: ServiceKey) => order.indexOf(state)
+
+/** A key's way is one: prepared, active, tainted, revoked. No signature of anybody leads back on it. */
+export function keyStateProblem({ entity, value, before, version, registry }: AuthorizationCheck): Refused | undefined {
+  if (entity.type !== 'service-key' || value === undefined) return undefined
+  if (before === undefined) return version === 1 ? undefined : no('value: a key that was revoked')
+  const known = registry.serviceKeys.get(entity.id)
+  return known !== undefined && stepOf(value as ServiceKey) >= stepOf(known)
+    ? undefined
+    : no('value: a key does not go back')
+}
+
+/**
+ * The issuer alone moves a key on its way, and changes nothing else of it: which of the keys that the root certified signs, or signs
+ * no more. Whoever stole the issuer could refuse and revoke anyway, and wins no key by it. Its time is the bus's, give or
+ * take: put back, it would make void what the key had signed until now.
+ */
+export function byIssuer({ entity, value, at, takenAt = at, registry }: AuthorizationCheck): { ok: true } | Refused {
+  if (entity.type !== 'service-key') return no('issuer: it moves keys, and nothing else')
+  const known = registry.serviceKeys.get(entity.id)
+  if (known === undefined) return no('issuer: a key that is not there')
+  if (!(Math.abs(takenAt - at) <= timelinessMs)) return no('issuer: said at another time')
+  if (value === undefined) return { ok: true }
+  const next = value as ServiceKey
+  return stepOf(next) > stepOf(known) && factsHash(next) === factsHash(known)
+    ? { ok: true }
+    : no('issuer: it changes more than where the key stands')
+}
+
+const factsHash = ({ state: _, ...facts }: ServiceKey) => jcsHash(facts)

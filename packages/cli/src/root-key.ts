@@ -1,0 +1,25 @@
+import { basename, dirname, join } from 'node:path'
+import { readKeyFile, readKeysSecret, type SigningKey, thumbprint } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { type Installation, paths } from '@bailiwick/installation'
+import type { Io } from './io.ts'
+
+/** The secret of the key files, where `BAILIWICK_KEYS_SECRET_FILE` names one. */
+export function keysSecretIn({ env }: Pick<Io, 'env'>): string | undefined {
+  const file = env.BAILIWICK_KEYS_SECRET_FILE
+  return file === undefined ? undefined : readKeysSecret(file)
+}
+
+/** The root key of this installation, from its data directory or from where it is kept. Throws `config_invalid` for any other. */
+export function rootKeyOf(
+  { data, trust }: Installation,
+  given: string | undefined,
+  secret: string | undefined,
+): SigningKey<'root'> {
+  const file = given ?? join(paths(data).keys('root'), 'root.json')
+  if (!file.endsWith('.json')) throw new ServiceError('config_invalid', `--root-key: ${file} is no key file (.json)`)
+  const root = readKeyFile(dirname(file), basename(file, '.json'), 'root', secret)
+  if (root.kid !== thumbprint(trust.root.jwk))
+    throw new ServiceError('config_invalid', '--root-key: it is not the root key of this installation')
+  return root
+}

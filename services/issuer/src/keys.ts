@@ -1,0 +1,110 @@
+import type { ServiceKey } from '@bailiwick/contracts'
+import { jcsHash } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { EntityRecord } from '@bailiwick/projection'
+import { writeEntity } from './change-registry.ts'
+import type { Issuer } from './context.ts'
+import { type KeyStep, stateOf, stepsDue } from './key-schedule.ts'
+
+/** Within this every instance that may still act has read who signs now: what is cut off for longer is stale. */
+const followedMs = 2000
+
+/** A key as operators see it: `replaced` may sign and does not, since another one came to. */
+export interface KeyStanding {
+  kid: string
+  purpose: string
+  service: string
+  state: 'prepared' | 'active' | 'replaced' | 'tainted' | 'revoked'
+  /** RFC 3339. */
+  since: string
+  not_after: string
+}
+
+/**
+ * Takes in a key that the root certified, ahead of the day on which it signs, so that whoever verifies has it by then. Asking
+ * again with the same key is no second one; throws `registry_change_conflict` for one that was revoked or is another by that name.
+ */
+export async function registerKey(issuer: Issuer, value: ServiceKey, jws: string): Promise<void> {
+  if (value.state !== 'prepared') throw new ServiceError('registry_change_refused', 'a key comes prepared')
+  const known = issuer.projection.ledger.registry.record('service-key', value.id)
+  const after = jcsHash(value)
+  if (known === undefined)
+    await writeEntity(issuer, { type: 'service-key', id: value.id, version: 1, after, value }, { kind: 'root', jws })
+  else if (known.hash !== after) throw new ServiceError('registry_change_conflict', 'this key is further on its way')
+}
+
+/**
+ * Moves a key on its way, which has one direction. Resolves when that is durable and counts. Asking again changes nothing. Throws
+ * `entity_unknown`, and `registry_change_conflict` where a service would be left that cannot speak, or with a key that it has not.
+ */
+export async function moveKey(issuer: Issuer, kid: string, to: KeyStep): Promise<void> {
+  const record = issuer.projection.ledger.registry.record('service-key', kid)
+  if (record === undefined) throw new ServiceError('entity_unknown', 'there is no key of this name')
+  if (record.value === undefined) {
+    if (to === 'revoked') return
+    throw new ServiceError('registry_change_conflict', 'the key was revoked')
+  }
+  if (stateOf(record.value) === to) return
+  refuseUnusable(issuer, record.value, to)
+  if (to === 'revoked' && isEventKey(record.value)) await followed(issuer, record)
+  const change = { type: 'service-key' as const, id: kid, version: record.version + 1 }
+  const value = { ...record.value, state: to } as ServiceKey
+  await writeEntity(issuer, to === 'revoked' ? change : { ...change, value, after: jcsHash(value) }, { kind: 'issuer' })
+  issuer.logger.warn({ kid, purpose: record.value.purpose, state: to }, 'a key moved on')
+}
+
+function refuseUnusable(issuer: Issuer, key: ServiceKey, to: KeyStep): void {
+  const state = stateOf(key)
+  const { keyRing, clock, projection } = issuer
+  if (to === 'active') {
+    if (state !== 'prepared') throw new ServiceError('registry_change_conflict', `the key is ${state}`)
+    if (!keyRing.find(key.id, key.purpose, clock.now()).ok)
+      throw new ServiceError('registry_change_conflict', 'the key’s certificate is not valid now')
+    if (key.service === 'issuer' && !issuer.holdsKey(key.id))
+      throw new ServiceError(
+        'registry_change_conflict',
+        'the issuer does not have this key: put its file into keys/issuer',
+      )
+    return
+  }
+  const others = projection.ledger.registry.serviceKeyOrder.signers(key.purpose).filter(({ id }) => id !== key.id)
+  if (state !== 'active') return
+  // Whoever cannot speak cannot say either that another key is active: the log would have ended.
+  if (others.length === 0 && (to === 'tainted' || isEventKey(key)))
+    throw new ServiceError('registry_change_conflict', `no other ${key.purpose} key may sign: activate one first`)
+  if (to === 'revoked' && isEventKey(key))
+    throw new ServiceError(
+      'registry_change_conflict',
+      'taint it first: what its service signs with it meanwhile would be lost',
+    )
+}
+
+/** Waits until nobody signs with it any more: an event by a revoked key is none. */
+async function followed({ clock }: Issuer, { changedAt }: EntityRecord): Promise<void> {
+  const ms = changedAt + followedMs - clock.now()
+  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+const isEventKey = ({ purpose }: ServiceKey) => purpose.endsWith('-event')
+
+/** What the schedule says, done. */
+export async function rotateOnSchedule(issuer: Issuer): Promise<void> {
+  const { registry } = issuer.projection.ledger
+  for (const { kid, to } of stepsDue(registry, issuer.clock.now(), issuer.keyRotationMs)) await moveKey(issuer, kid, to)
+}
+
+/** Every key of the services that there is or was. */
+export function keyStandings({ projection, keyRing }: Issuer): KeyStanding[] {
+  const { registry } = projection.ledger
+  return keyRing.keys().flatMap(({ kid, purpose, service, notAfter }) => {
+    const record = registry.record('service-key', kid)
+    if (record === undefined) return []
+    const state = record.value === undefined ? 'revoked' : stateOf(record.value)
+    const signs = registry.serviceKeyOrder.signers(purpose)[0]?.id === kid
+    return {
+      ...{ kid, purpose, service, state: state === 'active' && !signs ? 'replaced' : state },
+      since: new Date(record.changedAt).toISOString(),
+      not_after: new Date(notAfter).toISOString(),
+    }
+  })
+}

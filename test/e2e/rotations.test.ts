@@ -1,0 +1,174 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Agent, createAgent } from '@bailiwick/agent'
+import { run } from '@bailiwick/cli'
+import { claimedKeyId, signClientAssertion } from '@bailiwick/credentials'
+import { keyFileNames, paths } from '@bailiwick/installation'
+import { newId, systemClock } from '@bailiwick/service-kit'
+import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { expect, it } from 'vitest'
+import { audit } from '../audit.ts'
+import { openWhole, toolCall, type Whole } from './whole.ts'
+
+const rotations = process.env.BAILIWICK_NIGHTLY === '1' ? 100 : 3
+/** V7's bound. */
+const boundMs = 1000
+const purposes = Object.keys(keyFileNames)
+
+interface Standing {
+  kid: string
+  purpose: string
+  state: string
+}
+
+/** The operator's own command, on the socket of the running system. */
+async function keys<T = Standing>(whole: Whole, ...argv: string[]): Promise<T> {
+  const { clock, random, data } = whole.system
+  const lines: string[] = []
+  const say = (line: string) => void lines.push(line)
+  const code = await run(['keys', ...argv, '--json', '--data', data], { out: say, err: say, env: {}, clock, random })
+  if (code !== 0) throw new Error(lines.join('\n'))
+  return JSON.parse(lines.join('\n')) as T
+}
+
+const standings = async (whole: Whole): Promise<Standing[]> => (await keys<{ keys: Standing[] }>(whole, 'list')).keys
+
+function agentOf({ system }: Whole): Agent {
+  const { trust, url, clock, random, data } = system
+  const named = { agentId: sampleAgentId('reconciler'), instance: sample.instance, key: sampleKey(data, 'reconciler') }
+  return createAgent({ ...named, installation: trust.installation, baseUrl: url, now: () => clock.now(), random })
+}
+
+async function granted(whole: Whole): Promise<string> {
+  const authority = { ...sampleAuthority, budget: { calls: 1_000_000 } }
+  const { requestId } = await agentOf(whole).request({ authority, mode: 'window', expiresInSeconds: 8 * 3600 })
+  const { grant_id: grantId } = await whole.approver.approve(requestId)
+  if (grantId === undefined) throw new Error('no grant')
+  return grantId
+}
+
+const call = (agent: Agent, { system }: Whole, grantId: string): Promise<Response> =>
+  agent.fetch(
+    `${system.invoicesUrl}/read`,
+    { method: 'POST' },
+    { grant: { grantId }, ...toolCall('read', { invoice: 'INV-1' }) },
+  )
+
+/** An agent that acts all the time, each few calls by a new credential. */
+class Load {
+  readonly refusals: string[] = []
+  calls = 0
+  kid: string | undefined
+  #stopped = false
+  readonly #done: Promise<void>
+
+  constructor(whole: Whole, grantId: string) {
+    this.#done = this.#run(whole, grantId)
+  }
+
+  async #run(whole: Whole, grantId: string): Promise<void> {
+    while (!this.#stopped) {
+      const agent = agentOf(whole)
+      try {
+        this.kid = claimedKeyId((await agent.credential({ grantId })).token)
+        for (let n = 0; n < 5; n++) {
+          const response = await call(agent, whole, grantId)
+          const said = await response.text()
+          this.calls++
+          if (response.status !== 200) this.refusals.push(`${response.status} ${said}`)
+        }
+      } catch (error) {
+        this.refusals.push(String(error))
+      }
+      await pause(20)
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#done
+  }
+}
+
+async function introspected({ system }: Whole, token: string): Promise<boolean> {
+  const { clock, random, url, data } = system
+  const iat = Math.floor(clock.now() / 1000)
+  const id = sample.enforcementPoint
+  const claims = { iss: id, sub: id, aud: url, iat, exp: iat + 60, jti: newId('call', clock.now(), random) }
+  const answer = await fetch(`${url}/oauth/introspect`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: signClientAssertion(claims, sampleKey(data, 'point-caller')),
+      token,
+    }),
+  })
+  return ((await answer.json()) as { active: boolean }).active
+}
+
+/** How long after `from` it was still so, ms. */
+async function goesOnFor(from: number, holds: () => Promise<boolean>): Promise<number> {
+  for (let last = 0; ; ) {
+    const asked = systemClock.monotonic()
+    if (!(await holds())) return last
+    last = asked - from
+    if (last > 10 * boundMs) return last
+  }
+}
+
+it(`rotates all keys under load ${rotations} times: nothing is refused that should not be, nothing by a key that was replaced, and what a revoked key signed ends within 1 s (V4, V7, V12)`, {
+  timeout: 60_000 + rotations * 30_000,
+}, async () => {
+  await using whole = await openWhole()
+  const grantId = await granted(whole)
+  const loads = [new Load(whole, grantId), new Load(whole, grantId)]
+  const slowest = { point: 0, introspection: 0 }
+  try {
+    for (let n = 0; n < rotations; n++) {
+      const before = (await standings(whole)).filter(({ state }) => state === 'active')
+      expect(before.map(({ purpose }) => purpose).sort()).toEqual([...purposes].sort())
+      const prepared = await Promise.all(purposes.map((purpose) => keys(whole, 'prepare', purpose)))
+      const jwks = await (await fetch(`${whole.system.url}/oauth/jwks`)).json()
+      const next = prepared.find(({ purpose }) => purpose === 'credential')?.kid
+      expect((jwks as { keys: { kid: string }[] }).keys.map(({ kid }) => kid)).toContain(next)
+      // An enforcement point that meets an unknown key asks again a second after it asked last.
+      await pause(1100)
+      const old = agentOf(whole)
+      const { token } = await old.credential({ grantId })
+      for (const { kid } of prepared) await keys(whole, 'activate', kid)
+      await expect.poll(() => loads.every(({ kid }) => kid === next), { timeout: 20_000 }).toBe(true)
+      for (const { kid } of before) await keys(whole, 'taint', kid)
+      const status = async () => (await call(old, whole, grantId)).status
+      expect(await status()).toBe(200)
+      expect(await introspected(whole, token)).toBe(true)
+      await Promise.all(before.map(({ kid, purpose }) => purpose !== 'credential' && keys(whole, 'revoke', kid)))
+      expect(await status()).toBe(200)
+      await keys(whole, 'revoke', before.find(({ purpose }) => purpose === 'credential')?.kid ?? '')
+      const acknowledged = systemClock.monotonic()
+      const [point, introspection] = await Promise.all([
+        goesOnFor(acknowledged, async () => (await status()) === 200),
+        goesOnFor(acknowledged, () => introspected(whole, token)),
+      ])
+      slowest.point = Math.max(slowest.point, point)
+      slowest.introspection = Math.max(slowest.introspection, introspection)
+      expect(claimedKeyId((await agentOf(whole).credential({ grantId })).token)).toBe(next)
+    }
+  } finally {
+    await Promise.all(loads.map((load) => load.stop()))
+  }
+  expect(loads.flatMap(({ refusals }) => refusals)).toEqual([])
+  expect(slowest.point).toBeLessThanOrEqual(boundMs)
+  expect(slowest.introspection).toBeLessThanOrEqual(boundMs)
+  const revoked = (await standings(whole)).filter(({ state }) => state === 'revoked')
+  expect(revoked).toHaveLength(rotations * purposes.length)
+  const { data, services } = whole.system
+  const size = services.evidence.size()
+  await expect.poll(() => services.evidence.size(), { timeout: 10_000 }).toBeGreaterThanOrEqual(size)
+  await pause(1500)
+  const report = await audit({ logDir: paths(data).log, trustPath: paths(data).trust })
+  expect(report.findings).toEqual([])
+  expect(report.counted['service-key.retired']).toBe(rotations * purposes.length)
+  const calls = loads.reduce((sum, load) => sum + load.calls, 0)
+  console.log(
+    `rotations: ${rotations} of all ${purposes.length} keys, ${calls} calls meanwhile, none refused; after a revocation the last acceptance began ${Math.round(slowest.point)} ms later at the decision point, ${Math.round(slowest.introspection)} ms later at introspection; ${report.leaves} leaves audited`,
+  )
+})
