@@ -110,6 +110,15 @@ describe('a certificate for a key that is known', () => {
     expect(ring.verifyEvent(signed, 'grants.v1', now + 999)).toMatchObject({ ok: true })
     expect(ring.verifyEvent(signed, 'grants.v1', now + 1000)).toMatchObject({ ok: false, code: 'token_expired' })
   })
+
+  it('takes nothing by a revoked key that the bus took later, whatever time it states (V12)', () => {
+    ring.retire(issuerKey.kid, now + 1000)
+    expect(ring.verifyEvent(signed, 'grants.v1', now + 999, now + 60_999)).toMatchObject({ ok: true })
+    expect(ring.verifyEvent(signed, 'grants.v1', now + 999, now + 61_000)).toMatchObject({
+      ok: false,
+      code: 'token_expired',
+    })
+  })
 })
 
 describe('an event', () => {
