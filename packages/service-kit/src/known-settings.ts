@@ -14,6 +14,7 @@ export const knownSettings: readonly string[] = [
   'BAILIWICK_NOTIFY_WEBHOOK',
   'BAILIWICK_NOTIFY_FORMAT',
   'BAILIWICK_CREDENTIAL_SECONDS',
+  'BAILIWICK_KEY_ROTATION_DAYS',
   'BAILIWICK_DECISION_DEADLINE',
   'BAILIWICK_LOG_PUBLIC',
   // Of test runs, whose processes inherit them.
