@@ -48,7 +48,8 @@ export function generateKey<P extends KeyPurpose>(purpose: P, alg: Algorithm = '
     alg === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519')
   const key = importPrivateKey(purpose, privateKey.export({ format: 'jwk' }))
   if (key === undefined) throw new ServiceError('invariant_broken', `a ${purpose} key cannot be ${alg}`)
-  return key
+  // Whoever names it in a command would name an option.
+  return key.kid.startsWith('-') ? generateKey(purpose, alg) : key
 }
 
 /** A private JWK as a key of this purpose; undefined if it is none, is not whole, or may not have the purpose. */
