@@ -3,7 +3,7 @@ import type { BudgetAmounts, EventData, Grant } from '@bailiwick/contracts'
 import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
 import { chainTo, type Holder, isAmong } from './delegations.ts'
 import { type Decision, decisionKey, type Tree } from './facts.ts'
-import { verifiedClaims } from './jws.ts'
+import { openCompact, verifiedClaims } from './jws.ts'
 import type { Finding, Rule } from './leaf.ts'
 import { killerOf } from './revocations.ts'
 
@@ -167,6 +167,7 @@ function document(values: Readonly<Record<string, unknown>>): object {
 export function budgetFindings({ facts, registry }: Meaning): Finding[] {
   const findings: Finding[] = []
   const spent = new Map<string, bigint>()
+  const missing = new Set<Decision>()
   const sum = (tree: string, what: string, by = 0n) => {
     const total = (spent.get(`${tree} ${what}`) ?? 0n) + by
     spent.set(`${tree} ${what}`, total)
@@ -179,6 +180,11 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     if (event.type === 'decision.allowed') {
       for (const [purse, authority, permission] of pursesOf(facts.trees.get(tree), tree, event.data)) {
         const limits = limitsOf(authority)
+        const most = limits.get('egress_bytes')
+        if (most !== undefined && (sum(purse, 'egress_bytes') >= most || sum(purse, 'unmeasured') > 0n))
+          bad(`${purse}: egress_bytes: ${sum(purse, 'egress_bytes')} of ${most} were sent, or nobody knows`)
+        if (most !== undefined && sum(purse, 'open') >= mostUnmeasured) bad(`${purse}: too many calls at once to tell`)
+        sum(purse, 'open', 1n)
         for (const [what, by] of takenBy(event.data.reserved, permission)) {
           const limit = limits.get(what)
           const total = sum(purse, what, by)
@@ -193,6 +199,15 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     if (decision === undefined) continue
     const { reserved, permission } = decision.data
     const purses = pursesOf(facts.trees.get(tree), tree, decision.data)
+    const wasMissing = missing.has(decision)
+    const sent =
+      event.type === 'decision.abandoned' ? 0n : event.type === 'outcome.reported' ? sentBy(event.data) : undefined
+    for (const [purse] of purses) {
+      sum(purse, wasMissing ? 'unmeasured' : 'open', -1n)
+      if (sent === undefined) sum(purse, 'unmeasured', 1n)
+      else sum(purse, 'egress_bytes', sent)
+    }
+    if (event.type === 'outcome.missing') missing.add(decision)
     if (event.type === 'decision.abandoned')
       for (const [purse, , index] of purses) for (const [what, by] of takenBy(reserved, index)) sum(purse, what, -by)
     if (event.type !== 'outcome.reported') continue
@@ -210,6 +225,20 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     for (const [purse, , index] of purses) for (const [what, by] of takenBy(released, index)) sum(purse, what, -by)
   }
   return findings
+}
+
+/** Where bytes are limited, so many calls at most wait for their outcomes: what these send is known only afterwards. */
+const mostUnmeasured = 8n
+
+/** What the enforcement point signed that it sent; undefined: it does not say. */
+function sentBy({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): bigint | undefined {
+  try {
+    const { status, egress_bytes } = JSON.parse(Buffer.from(openCompact(outcome)?.payload ?? []).toString('utf8'))
+    if (egress_bytes === undefined) return status === 'not_executed' ? 0n : undefined
+    return BigInt(egress_bytes)
+  } catch {
+    return undefined
+  }
 }
 
 /** What an ALLOW is taken from: the tree, and each delegation that it was under; with the permission that is charged there. */

@@ -379,7 +379,14 @@ export class GoodLog implements Disposable {
   }
 
   /** What its enforcement point says of an ALLOW. */
-  outcome(name: string, of: string, version: number, sequence: number, status: 'succeeded' | 'not_executed'): void {
+  outcome(
+    name: string,
+    of: string,
+    version: number,
+    sequence: number,
+    status: 'succeeded' | 'not_executed',
+    sent: { egress_bytes?: number } = {},
+  ): void {
     const allow = this.draft<'decisions.v1', 'decision.allowed'>(of)
     const { decision_id, call_id, enforcement_point, actor, action, reserved } = allow.data
     const outcome = signOutcome(
@@ -392,6 +399,7 @@ export class GoodLog implements Disposable {
         action_digest: action.action_digest,
         status,
         at: this.iso(),
+        ...sent,
       },
       sampleKey(this.data, 'point-outcome'),
     )

@@ -45,6 +45,24 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
+    'an ALLOW after all bytes were sent (V9)',
+    'V9',
+    (log) => {
+      grantBudget(log).egress_bytes = 1000
+      log.outcome('read done', 'read', 2, 1, 'succeeded', { egress_bytes: 1000 })
+      move(log, 'read done', 'adjust')
+    },
+    '1000 of 1000 were sent',
+  ],
+  [
+    'an ALLOW while nobody knows what was sent (V9)',
+    'V9',
+    (log) => {
+      grantBudget(log).egress_bytes = 1000
+    },
+    'or nobody knows',
+  ],
+  [
     'an outcome that gives back more than was reserved (V9)',
     'V9',
     (log) => {
@@ -422,7 +440,7 @@ function change(log: GoodLog, name: string, to: object): void {
 }
 
 function grantBudget(log: GoodLog) {
-  return grant(log).grant.authority.budget as { calls: number }
+  return grant(log).grant.authority.budget as { calls: number; egress_bytes?: number }
 }
 
 function grantUses(log: GoodLog) {

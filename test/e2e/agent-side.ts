@@ -199,7 +199,12 @@ export class Point {
     return first.reason === 'proof_nonce_required' ? this.once(ask) : first
   }
 
-  outcome(of: CallAnswer, callId: string, status: 'succeeded' | 'failed' | 'not_executed' | 'unknown'): string {
+  outcome(
+    of: CallAnswer,
+    callId: string,
+    status: 'succeeded' | 'failed' | 'not_executed' | 'unknown',
+    sent: { egress_bytes?: number } = {},
+  ): string {
     const { trust, clock, data } = this.#world
     return signOutcome(
       {
@@ -211,6 +216,7 @@ export class Point {
         action_digest: of.digest,
         status,
         at: new Date(clock.now()).toISOString(),
+        ...sent,
       },
       sampleKey(data, 'point-outcome'),
     )

@@ -2,7 +2,7 @@ import { publicKeyOf, verifyPermit } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
-import { adjust, askTokenWithNonce, credentialFor, Point, read } from './agent-side.ts'
+import { adjust, askTokenWithNonce, type CallAnswer, credentialFor, Point, read } from './agent-side.ts'
 import { granted } from './granted.ts'
 import { Thief } from './thief.ts'
 import { eventually } from './world.ts'
@@ -142,6 +142,37 @@ it('relays an outcome once, gives back what was not executed, and only that (V9,
   expect(await point.report(point.outcome({ ...second, digest: 'A'.repeat(43) }, b, 'not_executed'))).toBe(409)
   const reported = (await system.world.events('decisions.v1')).filter(({ type }) => type === 'outcome.reported')
   expect(reported.map(({ subject }) => subject)).toEqual([first.decisionId, second.decisionId])
+})
+
+it('counts the bytes that outcomes report, and denies once they are sent (V9)', async () => {
+  const budget = { ...sampleAuthority.budget, egress_bytes: 1000 }
+  await using system = await granted({}, { authority: { ...sampleAuthority, budget } })
+  const { point, credential } = system
+  const callIds = Array.from({ length: 9 }, (_, n) => `call_${String(n).padStart(16, '0')}`)
+  const call = (call_id: string) => point.call({ credential, ...read, observed: { call_id } })
+  const answers: { callId: string; answer: CallAnswer }[] = []
+  for (const callId of callIds) answers.push({ callId, answer: await call(callId) })
+  // What those that are under way send is not known yet: the ninth waits for it.
+  expect(answers.pop()?.answer).toMatchObject({ decision: false, reason: 'budget_held' })
+  const report = async (egress_bytes: number) => {
+    const { answer, callId } = answers.shift() ?? {}
+    if (!answer || !callId) throw new Error('nothing is open')
+    expect(await point.report(point.outcome(answer, callId, 'succeeded', { egress_bytes }))).toBe(204)
+  }
+  await report(999)
+  expect(await call('call_aaaaaaaaaaaaaaaa')).toMatchObject({ decision: true })
+  await report(1)
+  expect(await call('call_bbbbbbbbbbbbbbbb')).toMatchObject({ decision: false, reason: 'budget_exhausted' })
+})
+
+it('takes an outcome that does not say how much was sent for all that was left (V9)', async () => {
+  const budget = { ...sampleAuthority.budget, egress_bytes: 1000 }
+  await using system = await granted({}, { authority: { ...sampleAuthority, budget } })
+  const { point, credential } = system
+  const callId = 'call_aaaaaaaaaaaaaaaa'
+  const answer = await point.call({ credential, ...read, observed: { call_id: callId } })
+  expect(await point.report(point.outcome(answer, callId, 'failed'))).toBe(204)
+  expect(await point.call({ credential, ...read })).toMatchObject({ decision: false, reason: 'budget_exhausted' })
 })
 
 it('says of an overdue outcome that it is missing, keeps it spent, and takes a late one without giving back (V9)', async () => {

@@ -85,6 +85,8 @@ export interface Taken {
   calls: number
   egress_bytes: number
   cost: Record<string, string>
+  /** Calls of which nobody said how many bytes they sent: they count as all that was left. */
+  unmeasured: number
 }
 
 export interface Permission {

@@ -3,11 +3,12 @@ import {
   decisionIdSchema,
   installationSchema,
   nameSchema,
+  parseStrictJson,
   sha256Schema,
   timestampSchema,
 } from '@bailiwick/contracts'
 import { z } from 'zod'
-import { signCompact, verifyCompact } from './jws.ts'
+import { parseCompact, signCompact, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
 import { refused, type Verified } from './verified.ts'
 
@@ -27,6 +28,7 @@ const outcomeSchema = z.strictObject({
       currency: z.string().regex(/^[A-Z]{3}$/),
     })
     .optional(),
+  /** What was sent out. Left out, nobody knows: where bytes are limited, that is taken for all that was left. */
   egress_bytes: z.int().min(0).optional(),
   http_status: z.int().min(100).max(599).optional(),
   /** SHA-256 of whatever the enforcement point keeps about the effect. */
@@ -55,4 +57,19 @@ export function verifyOutcome(options: {
   if (verified.value.enforcement_point !== options.enforcementPoint)
     return refused('key_unknown', "outcome: another enforcement point's key")
   return verified
+}
+
+const sentSchema = z.object({ status: z.string(), egress_bytes: outcomeSchema.shape.egress_bytes })
+
+/**
+ * The bytes that an outcome claims to have sent, for whoever folds an event whose signer verified the outcome; undefined where
+ * it does not say, and something happened.
+ */
+export function claimedEgress(outcome: string): number | undefined {
+  try {
+    const { status, egress_bytes } = sentSchema.parse(parseStrictJson(parseCompact(outcome)?.payload ?? ''))
+    return egress_bytes ?? (status === 'not_executed' ? 0 : undefined)
+  } catch {
+    return undefined
+  }
 }

@@ -49,6 +49,7 @@ export const denialReasons = {
   // 7 budget
   uses_exhausted: 'The number of uses that was approved is spent.',
   budget_exhausted: 'The budget of the task is spent: ask again.',
+  budget_held: 'Repeat when outcomes of the calls before have come: what these sent out is counted first.',
   cost_invalid: 'The amount or currency is not one that the budget counts.',
   // 8 evidence and deadlines
   call_elsewhere: 'This call id was decided by another instance: use a new id.',

@@ -18,6 +18,8 @@ export interface BailiwickPepOptions {
    * `request_malformed` for a request that is none. It is asked twice, before the decision and before the execution.
    */
   toAction: (request: FastifyRequest) => Action
+  /** How many bytes went out with this result. Left out, nobody knows, and a task whose bytes are limited ends with its first call. */
+  egressBytes?: (result: unknown, reply: FastifyReply) => number
 }
 
 /** The handler of a guarded route. It executes from `permitted.action`, and answers as handlers of fastify do. */
@@ -32,7 +34,7 @@ type RouteHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<un
  */
 export function bailiwickPep(
   app: FastifyInstance,
-  { point, baseUrl, toAction }: BailiwickPepOptions,
+  { point, baseUrl, toAction, egressBytes }: BailiwickPepOptions,
 ): (handler: GuardedHandler) => RouteHandler {
   const { origin } = new URL(baseUrl)
   // A server of service-kit reads strictly by itself.
@@ -51,9 +53,10 @@ export function bailiwickPep(
         reply.header('bailiwick-decision-id', permitted.decisionId)
         return handler(permitted, request, reply)
       },
-      (): Effect => ({
+      (result): Effect => ({
         status: reply.statusCode < 400 ? 'succeeded' : 'failed',
         http_status: reply.statusCode,
+        ...(egressBytes === undefined ? {} : { egress_bytes: egressBytes(result, reply) }),
       }),
     )
     return guarded.allowed ? guarded.result : refuse(reply, guarded)

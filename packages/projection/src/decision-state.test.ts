@@ -1,5 +1,6 @@
 import { formatMicros, parseMicros } from '@bailiwick/authority'
 import type { BudgetAmounts, DecodedEvent } from '@bailiwick/contracts'
+import { generateKey, signOutcome } from '@bailiwick/credentials'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { change, DecisionState, emptySpend, isUsed, spellAmounts, type TreeSpend, tentative } from './decision-state.ts'
@@ -336,6 +337,36 @@ describe('what was done under delegations', () => {
     expect(of(state, 1)?.taken).toMatchObject({ calls: 1n, cost: new Map([['EUR', 3_000_000n]]) })
     expect(of(state, 2)).toMatchObject({ taken: { calls: 0n }, uses: new Map([[2, 0]]) })
     expect(of(state, 3)).toMatchObject({ taken: { calls: 1n }, uses: new Map([[3, 1]]) })
+  })
+
+  const outcome = (status: 'succeeded' | 'not_executed', egress_bytes?: number) =>
+    signOutcome(
+      {
+        ...{ installation: 'ins_aaaaaaaaaaaaaaaaaaaa', enforcement_point: 'point', sequence: 1, status, at: at(0) },
+        ...{ call_id: 'call_0000000000000000', decision_id: dec(1), action_digest: 'A'.repeat(43) },
+        ...(egress_bytes === undefined ? {} : { egress_bytes }),
+      },
+      generateKey('outcome'),
+    )
+  it.each<[string, Step[], string | undefined, object]>([
+    ['the bytes that its outcome reports', [], outcome('succeeded', 7), { sent: 7n, open: 1, unmeasured: 0 }],
+    ['all, when nobody says', [], outcome('succeeded'), { sent: 0n, open: 1, unmeasured: 1 }],
+    ['none, when nothing happened', [], outcome('not_executed'), { sent: 0n, open: 1, unmeasured: 0 }],
+    ['all, when no outcome came', [{ type: 'outcome.missing', n: 1 }], undefined, { sent: 0n, open: 1, unmeasured: 1 }],
+    [
+      'what a late one says',
+      [{ type: 'outcome.missing', n: 1 }],
+      outcome('succeeded', 7),
+      { sent: 7n, open: 1, unmeasured: 0 },
+    ],
+  ])('is charged %s, as each link is (V9)', (_, steps, signed, { sent, ...expected }: { sent?: bigint }) => {
+    const state = fold([under(1, [1]), under(2, [1]), ...steps])
+    if (signed !== undefined) {
+      const reported = event({ type: 'outcome.reported', n: 1, version: 3 + steps.length })
+      expect(state.apply({ ...reported, data: { ...reported.data, outcome: signed } } as never)).toBe('counts')
+    }
+    for (const each of [state.trees.get(root), of(state, 1)])
+      expect(each).toMatchObject({ ...expected, taken: { egressBytes: sent } })
   })
 
   it('is history of every agent that had a part in it', () => {

@@ -1,5 +1,6 @@
 import { formatMicros, parseMicros } from '@bailiwick/authority'
 import type { BudgetAmounts, DecodedEvent, EventData } from '@bailiwick/contracts'
+import { claimedEgress } from '@bailiwick/credentials'
 import { AgentHistory } from './agent-history.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
@@ -37,6 +38,10 @@ export interface Spent {
   taken: { calls: bigint; egressBytes: bigint; cost: Map<string, bigint> }
   /** Uses by index of the permission. */
   uses: Map<number, number>
+  /** Calls without an outcome yet: what they send is known afterwards. */
+  open: number
+  /** Calls of which nobody said how much they sent: no outcome came, or it does not say. */
+  unmeasured: number
 }
 
 /** What a tree has done, which never exceeds its budget (V9). */
@@ -84,7 +89,9 @@ export function tentative(tree: TreeSpend = emptySpend()): SpendView {
   }
 }
 
-const copyOf = ({ taken, uses }: Spent): Spent => ({
+const copyOf = ({ taken, uses, open, unmeasured }: Spent): Spent => ({
+  open,
+  unmeasured,
   taken: { ...taken, cost: new Map(taken.cost) },
   uses: new Map(uses),
 })
@@ -184,7 +191,12 @@ function agentsOf({ actor, chain = [] }: EventData<'decisions.v1', 'decision.all
   return new Set(instances.map((instance) => instance.slice(0, instance.lastIndexOf('/'))))
 }
 
-const nothingSpent = (): Spent => ({ taken: { calls: 0n, egressBytes: 0n, cost: new Map() }, uses: new Map() })
+const nothingSpent = (): Spent => ({
+  taken: { calls: 0n, egressBytes: 0n, cost: new Map() },
+  uses: new Map(),
+  open: 0,
+  unmeasured: 0,
+})
 
 export function emptySpend(): TreeSpend {
   return {
@@ -206,11 +218,15 @@ export function change(tree: SpendView, event: DecisionFacts): boolean {
     case 'decision.allowed':
       return allow(tree, event.data, Date.parse(event.time))
     case 'decision.abandoned':
-      return settle(tree, event.data.decision_id, 'abandoned', (record) => record.reserved)
+      return settle(tree, event.data.decision_id, 'abandoned', { released: (record) => record.reserved, sent: 0 })
     case 'outcome.reported':
-      return settle(tree, event.data.decision_id, 'settled', () => event.data.released, Date.parse(event.time))
+      return settle(tree, event.data.decision_id, 'settled', {
+        released: () => event.data.released,
+        reportedAt: Date.parse(event.time),
+        sent: claimedEgress(event.data.outcome),
+      })
     case 'outcome.missing':
-      return settle(tree, event.data.decision_id, 'missing', () => undefined)
+      return settle(tree, event.data.decision_id, 'missing', { sent: undefined })
     default:
       return false
   }
@@ -259,27 +275,41 @@ function settle(
   tree: SpendView,
   decisionId: string,
   to: Exclude<DecisionStanding, 'open'>,
-  released: (record: AllowRecord) => BudgetAmounts | undefined,
-  reportedAt?: number,
+  { released, reportedAt, sent }: Settlement,
 ): boolean {
   const record = tree.allows.get(decisionId)
   // An outcome that arrives after it was missed is still a fact, and still gives nothing back.
   const late = record?.standing === 'missing' && to === 'settled'
   if (!record || (record.standing !== 'open' && !late)) return false
-  const back = late ? undefined : released(record)
+  const back = late ? undefined : released?.(record)
   if (back && !within(back, record.reserved)) return false
   record.standing = to
   if (reportedAt !== undefined) record.reportedAt = reportedAt
-  if (!back) return true
-  giveBack(tree, record.permission, back)
-  for (const { id, permission } of record.chain ?? []) giveBack(tree.links.get(id) ?? nothingSpent(), permission, back)
+  const links = record.chain?.map(({ id, permission }) => ({ spent: tree.links.get(id), permission })) ?? []
+  for (const { spent, permission } of [{ spent: tree, permission: record.permission }, ...links]) {
+    if (spent === undefined) continue
+    if (late) spent.unmeasured--
+    else spent.open--
+    if (sent === undefined) spent.unmeasured++
+    else spent.taken.egressBytes += BigInt(sent)
+    if (back) giveBack(spent, permission, back)
+  }
   return true
+}
+
+interface Settlement {
+  released?: (record: AllowRecord) => BudgetAmounts
+  /** ms since the epoch. */
+  reportedAt?: number
+  /** Bytes that went out; undefined: nobody says. */
+  sent: number | undefined
 }
 
 type Chained = NonNullable<EventData<'decisions.v1', 'decision.allowed'>['chain']>[number]
 const linkOf = ({ delegation_id: id, permission }: Chained) => ({ id, permission })
 
 function charge(spent: Spent, permission: number, amounts: BudgetAmounts): void {
+  spent.open++
   spent.uses.set(permission, (spent.uses.get(permission) ?? 0) + 1)
   take(spent, amounts, 1n)
 }

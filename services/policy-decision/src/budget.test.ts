@@ -2,7 +2,7 @@ import { type Authority, parseAuthority, parseMicros } from '@bailiwick/authorit
 import { emptySpend } from '@bailiwick/projection'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { reserve, storeAmounts, treeStateOf } from './budget.ts'
+import { mostUnmeasured, reserve, storeAmounts, treeStateOf } from './budget.ts'
 
 function authority(budget: object, permissions: object[] = [{}]): Authority {
   const resource = { type: 'tool', id: 'invoices/adjust' }
@@ -58,6 +58,25 @@ it('charges the first covering permission that has uses left, at its own price',
   expect(reserve([level])).toMatchObject({ permissions: [0], reserved: { cost: { EUR: '1' } } })
   fresh.uses.set(0, 1)
   expect(reserve([level])).toMatchObject({ permissions: [1], reserved: { cost: { USD: '2' } } })
+})
+
+it('bytes are a budget too: denied once they are sent, or once nobody knows, and held while too many calls are open (V9)', () => {
+  const of = (more: object) => ({
+    authority: authority({ egress_bytes: 10 }),
+    covering: [{ index: 0 }],
+    spent: { ...emptySpend(), ...more },
+  })
+  const sent = (egressBytes: bigint) => ({ taken: { calls: 1n, egressBytes, cost: new Map() } })
+  const free = { ...of({}), authority: authority({}) }
+  expect(reserve([of(sent(9n))])).toMatchObject({ ok: true })
+  for (const more of [sent(10n), { unmeasured: 1 }]) {
+    expect(reserve([of(more)])).toEqual({ ok: false, reason: 'budget_exhausted' })
+    expect(reserve([free, of(more)])).toEqual({ ok: false, reason: 'budget_exhausted' })
+    expect(reserve([{ ...free, spent: of(more).spent }])).toMatchObject({ ok: true })
+  }
+  expect(reserve([of({ open: mostUnmeasured - 1 })])).toMatchObject({ ok: true })
+  expect(reserve([of({ open: mostUnmeasured })])).toEqual({ ok: false, reason: 'budget_held' })
+  expect(reserve([free, of({ open: mostUnmeasured })])).toEqual({ ok: false, reason: 'budget_held' })
 })
 
 describe('under a delegation', () => {

@@ -28,7 +28,7 @@ export type Reservation =
   | { ok: false; reason: DenialReason }
 
 /** What is taken of a tree, or of a link's part of it, so far: what a budget looks at. */
-export type Taken = Pick<SpendView, 'taken' | 'uses'>
+export type Taken = Pick<SpendView, 'taken' | 'uses' | 'open' | 'unmeasured'>
 
 /** One authority that the call is under, the permissions of it that cover the call, and what was taken of it. */
 export interface Budgeted {
@@ -36,6 +36,12 @@ export interface Budgeted {
   covering: readonly CoveringPermission[]
   spent: Taken
 }
+
+/**
+ * What a call sends is known only afterwards. So where bytes are limited, no more calls than this wait for their outcomes at
+ * once: by what these send, and by no more, can a limit be exceeded.
+ */
+export const mostUnmeasured = 8
 
 /**
  * DESIGN §7.4 step 7: what this call takes from the tree and from each link on the way to who acts, the same of all (V9). In
@@ -54,6 +60,7 @@ export function reserve(levels: readonly [Budgeted, ...Budgeted[]]): Reservation
     const [first, ...others] = chosen.filter((each) => each !== undefined)
     if (first === undefined || others.length + 1 < levels.length) continue
     if (!levels.every((level) => hasBudget(level, cost))) return { ok: false, reason: 'budget_exhausted' }
+    if (levels.some(isHeld)) return { ok: false, reason: 'budget_held' }
     const reserved = { calls: 1, egress_bytes: 0, cost: cost ? { [cost.currency]: formatMicros(cost.micros) } : {} }
     return { ok: true, permissions: [first, ...others], reserved, amounts: storeAmounts(reserved, first, 1n) }
   }
@@ -69,12 +76,19 @@ function sameCost(a: Cost | undefined, b: Cost | undefined): boolean {
   return a?.currency === b?.currency && a?.micros === b?.micros
 }
 
-function hasBudget({ authority: { budget }, spent: { taken } }: Budgeted, cost: Cost | undefined): boolean {
+function hasBudget({ authority: { budget }, spent }: Budgeted, cost: Cost | undefined): boolean {
+  const { taken, unmeasured } = spent
   if (budget.calls !== undefined && taken.calls + 1n > BigInt(budget.calls)) return false
+  // Who does not say how much it sent has sent all that was left.
+  const { egress_bytes } = budget
+  if (egress_bytes !== undefined && (unmeasured > 0 || taken.egressBytes >= BigInt(egress_bytes))) return false
   if (!cost) return true
   const limit = parseMicros(budget.cost?.[cost.currency] ?? '0') ?? 0n
   return (taken.cost.get(cost.currency) ?? 0n) + cost.micros <= limit
 }
+
+const isHeld = ({ authority: { budget }, spent: { open } }: Budgeted) =>
+  budget.egress_bytes !== undefined && open >= mostUnmeasured
 
 /** A reservation in the grant store's terms. `uses` is the sign of one use: taken, or given back. */
 export function storeAmounts(amounts: BudgetAmounts, permission: number, uses: bigint): StoreAmounts {

@@ -49,7 +49,12 @@ export function coverEach(
   return grant ? { ok: true, levels: [grant, ...links] } : { ok: false, reason: 'action_not_granted' }
 }
 
-const nothing: Taken = { taken: { calls: 0n, egressBytes: 0n, cost: new Map() }, uses: new Map() }
+const nothing: Taken = {
+  taken: { calls: 0n, egressBytes: 0n, cost: new Map() },
+  uses: new Map(),
+  open: 0,
+  unmeasured: 0,
+}
 
 /** Each level with what was taken of it: of the grant's by the whole tree, of a link's by all at it and below it. */
 export function budgeted([grant, ...links]: Levels, view: SpendView): readonly [Budgeted, ...Budgeted[]] {

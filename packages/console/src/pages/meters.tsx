@@ -9,7 +9,11 @@ export function Meters({ budget, taken }: { budget: Budget; taken: Taken }) {
       ))}
       <Meter label="Calls" used={taken.calls} most={budget.calls} />
       {budget.egress_bytes === undefined ? null : (
-        <Meter label="Bytes out" used={taken.egress_bytes} most={budget.egress_bytes} />
+        <Meter
+          label={taken.unmeasured > 0 ? `Bytes out (used up: unknown of ${taken.unmeasured} calls)` : 'Bytes out'}
+          used={taken.unmeasured > 0 ? Math.max(taken.egress_bytes, budget.egress_bytes) : taken.egress_bytes}
+          most={budget.egress_bytes}
+        />
       )}
     </div>
   )

@@ -79,8 +79,10 @@ export function grantView(approval: Approval, me: Approver, tree: Tree) {
   }
 }
 
-const takenOf = (spent: Spent | undefined) =>
-  spent ? spellAmounts(spent.taken) : { calls: 0, egress_bytes: 0, cost: {} }
+const takenOf = (spent: Spent | undefined) => ({
+  ...(spent ? spellAmounts(spent.taken) : { calls: 0, egress_bytes: 0, cost: {} }),
+  unmeasured: spent?.unmeasured ?? 0,
+})
 
 export interface Link {
   id: string
