@@ -108,7 +108,8 @@ it('the operator of this machine is heard on the socket alone, and can say no an
   const routes = (printed: string) => new Set(printed.match(/\/?operator\/\S+/g))
   expect(routes(http.printRoutes({ commonPrefix: false }))).toEqual(new Set())
   const tokens = ['/operator/join-tokens/approval', '/operator/join-tokens/issuer']
-  const writes = ['/operator/registry/changes', '/operator/revocations', '/operator/recoveries', ...tokens]
+  const revocations = ['/operator/revocations', '/operator/revocations/preview']
+  const writes = ['/operator/registry/changes', ...revocations, '/operator/recoveries', ...tokens]
   for (const path of [...writes, '/operator/registry', '/operator/requests'])
     for (const method of ['GET', 'POST'] as const) {
       const answer = await fetch(`${scene.url}${path}`, { method, ...(method === 'POST' ? { body: '{}' } : {}) })

@@ -60,7 +60,7 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
     ['policy-decision', 'permit', 'permit'],
     ['evidence', 'event', 'evidence-event'],
   ] as const)
-    see(`the key ${service}/${name}`, exportPrivateKey(host.key(service, name, purpose)).d)
+    see(`the key ${service}/${name}`, exportPrivateKey(host.key(service, name, purpose).current).d)
 
   const agent = scene.agent()
   const signed = agent.signRequest({

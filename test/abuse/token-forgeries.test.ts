@@ -1,17 +1,7 @@
-import {
-  createHash,
-  createHmac,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  randomUUID,
-  sign,
-} from 'node:crypto'
+import { createHash, createHmac, createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto'
 import { createServer } from 'node:net'
 import {
   actionDigest,
-  exportPrivateKey,
   generateKey,
   makeDpopProof,
   readKeyFile,
@@ -22,6 +12,7 @@ import {
 import { paths } from '@bailiwick/installation'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { decoded, part, privateKey, seconds, sibling, signed } from './forging.ts'
 import { Scene } from './scene.ts'
 
 let scene: Scene
@@ -38,20 +29,8 @@ afterAll(async () => {
   expect(report.findings).toEqual([])
 })
 
-const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
-const seconds = () => Math.floor(Date.now() / 1000)
-const decoded = (text = '') => JSON.parse(Buffer.from(text, 'base64url').toString()) as Record<string, unknown>
 /** As the PDP has it in its memory: the last nonce that it gave. */
 let nonce: string | undefined
-
-const es256 = (input: string, key: KeyObject) =>
-  sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')
-const signed = (header: object, claims: object, key: KeyObject) => {
-  const input = `${part(header)}.${part(claims)}`
-  return `${input}.${es256(input, key)}`
-}
-const privateKey = (key: Parameters<typeof exportPrivateKey>[0]) =>
-  createPrivateKey({ key: exportPrivateKey(key) as never, format: 'jwk' })
 
 /** The agent's own proof for a place, in any spelling. */
 function proofFor(htu: string): string {
@@ -158,12 +137,6 @@ async function refusedEverywhere(forged: Record<string, string>): Promise<void> 
     if (![false, 400].includes((await introspected(token)) as never)) taken.push(`${what}: introspected`)
   }
   expect(taken).toEqual([])
-}
-
-/** The same six bits but for the last one, which a signature of 64 bytes has no use for. */
-const sibling = (letter: string) => {
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-  return alphabet[alphabet.indexOf(letter) ^ 1]
 }
 
 const attacker = generateKeyPairSync('ec', { namedCurve: 'P-256' })

@@ -191,7 +191,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
       ]) {
         await page.goto(`${system.url}/console/${path}`)
         await page.getByRole('heading', { level: 1 }).waitFor()
-        await page.locator('.loading').waitFor({ state: 'detached' })
+        await expect.poll(() => page.locator('.loading').count(), { timeout: 20_000 }).toBe(0)
         await look()
       }
       await olivia.press('Approve narrower…')

@@ -11,7 +11,7 @@ import {
 import type { DenialReason } from '@bailiwick/errors'
 import { newId } from '@bailiwick/service-kit'
 import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
-import type { World } from './world.ts'
+import { eventually, type World } from './world.ts'
 
 export const strangersKey = () => generateKey('agent')
 
@@ -86,10 +86,14 @@ export async function askTokenWithNonce(world: World, ask: TokenAsk = {}): Promi
   return askToken(world, { ...ask, proof: { nonce, ...ask.proof } })
 }
 
+/** The issuer may read of its own grant later than approval does. */
 export async function credentialFor(world: World, grantId: string): Promise<string> {
-  const { token, body } = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grantId }] })
-  if (token === undefined) throw new Error(JSON.stringify(body))
-  return token
+  return eventually(async () => {
+    const details = [{ type: 'bailiwick_grant', grant_id: grantId }]
+    const { token, error, body } = await askTokenWithNonce(world, { details })
+    if (token === undefined && error !== 'invalid_authorization_details') throw new Error(JSON.stringify(body))
+    return token
+  }, 20_000)
 }
 
 export interface CallAsk {

@@ -23,7 +23,8 @@ async function family(ask: Ask = {}, options: WorldOptions = {}, count = 6) {
   const parent = sdkOf(world, reconcilerOf(world))
   const sdks = subs.all.map((sub) => sdkOf(world, sub))
   const sdk = (n: number): Agent => sdks[n] ?? parent
-  const hour = () => world.clock.now() + 3_000_000
+  const end = world.clock.now() + 3_000_000 // one for all: what is passed on may not outlive what it is of
+  const hour = () => end
   /** From the agent whose grant it is, or from a sub-agent under what it has. */
   const delegate = (to: SubAgent, more: Partial<Parameters<Agent['delegate']>[0]> = {}, from: Agent = parent) =>
     from.delegate({ of, to: to.id, key: to.key.kid, authority: onlyRead, expiresAt: hour(), ...more })

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import type { Mechanism } from 'kafkajs'
+import { failureOf } from './failure.ts'
 
 interface Login {
   username: string
@@ -32,7 +33,8 @@ export function scram(login: Login): Mechanism {
       return {
         authenticate: () =>
           authenticate().catch((error: unknown) => {
-            throw cause ?? error // without a cause the broker's own proof was wrong
+            // Without a cause the broker's own proof was wrong.
+            throw cause === undefined || failureOf(cause) === 'forbidden' ? error : cause
           }),
       }
     },
