@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { verifyRegistration } from '@bailiwick/approval-statement'
-import { type Approver, type Envelope, encodeEnvelope, type Rule } from '@bailiwick/contracts'
-import { jcsHash, readKeyFile, signEvent } from '@bailiwick/credentials'
-import { keyFileNames, paths } from '@bailiwick/installation'
+import type { Approver, Rule } from '@bailiwick/contracts'
+import { jcsHash } from '@bailiwick/credentials'
+import { paths } from '@bailiwick/installation'
 import { sample } from '@bailiwick/standalone/sample'
 import { type SoftwarePasskey, softwarePasskey } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -13,6 +13,7 @@ import { eventually, Scene } from '../abuse/scene.ts'
 import { readLog } from '../audit/read-log.ts'
 import { writeLog } from '../audit/write-log.ts'
 import { missingPrograms, pythonWithPackages, run, verifiers } from './programs.ts'
+import { placesOf, read, type Said, told, verified } from './verified-log.ts'
 
 const missing = missingPrograms().filter((program) => program.startsWith('python3'))
 
@@ -26,26 +27,12 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independen
   }, 300_000)
   afterAll(() => rmSync(data, { recursive: true, force: true }))
 
-  const check = async (leaves: readonly Uint8Array[]) => {
-    writeLog(data, leaves)
-    const { code, out, err } = await run(python, [join(verifiers, 'verify_approvals.py'), '--data', data])
-    return { code, lines: out.trim().split('\n').sort(), err }
-  }
-  /** A log in which a stolen approval service says something else in one of its events; signed and certified all the same. */
-  const told = (type: string, nth: number, lie: (data: Said) => void) => {
-    const key = readKeyFile(paths(data).keys('approval'), keyFileNames['approval-event'], 'approval-event')
-    const at = placesOf(entries, type)[nth] ?? -1
-    return entries.map((bytes, index) => {
-      if (index !== at) return bytes
-      const { jws: _, ...event } = read(bytes)
-      lie(event.data as never)
-      return signEvent(encodeEnvelope(event as never), key)
-    })
-  }
+  const lie = (type: string, nth: number, change: (said: Said) => void) =>
+    told({ data, entries }, 'approval', placesOf(entries, type)[nth], (event) => change(event.data as never))
   const approvals = () => placesOf(entries, 'request.approved').map((at) => read(entries[at]).data as never as Said)
 
   it('finds each of them signed by the right people, back to the trust anchor (V3)', async () => {
-    const { code, lines, err } = await check(entries)
+    const { code, lines, err } = await verified(data, entries)
     expect([code, err]).toEqual([0, expect.stringMatching(/: 6 good, 0 void; 0 faults \(one person suffices/)])
     const said = lines.map((line) => line.split('\t'))
     expect(said.map(([, verdict, what, , people, quorum]) => [verdict, what, people, quorum])).toEqual([
@@ -58,37 +45,37 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independen
     ])
   })
 
-  it.each<[name: string, detail: RegExp, lie: () => Uint8Array[]]>([
+  it.each<[name: string, detail: RegExp, liar: () => Uint8Array[]]>([
     [
       'an assertion of another statement',
       /challenge was not expected/,
       () =>
-        told('request.approved', 1, (said) => {
+        lie('request.approved', 1, (said) => {
           said.assertions = approvals()[0]?.assertions ?? []
         }),
     ],
     [
       'an assertion by somebody whom nobody verified',
       /user was not verified/,
-      () => told('request.approved', 1, ({ assertions }) => withoutUserVerification(assertions[0])),
+      () => lie('request.approved', 1, ({ assertions }) => withoutUserVerification(assertions[0])),
     ],
     [
       'the name of another approver on an assertion',
       /Could not verify authentication signature/,
       () =>
-        told('request.approved', 4, ({ assertions: [first, second] }) => {
+        lie('request.approved', 4, ({ assertions: [first, second] }) => {
           if (first && second) first.credential_id = second.credential_id
         }),
     ],
     [
       'one assertion for two',
       /\t1 of 2 people/,
-      () => told('request.approved', 4, ({ assertions }) => void assertions.pop()),
+      () => lie('request.approved', 4, ({ assertions }) => void assertions.pop()),
     ],
     [
       'one person twice',
       /\t1 of 2 people/,
-      () => told('request.approved', 4, ({ assertions: [first, second] }) => void Object.assign(second ?? {}, first)),
+      () => lie('request.approved', 4, ({ assertions: [first, second] }) => void Object.assign(second ?? {}, first)),
     ],
     [
       'an endorsement that was taken out of the log',
@@ -99,7 +86,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independen
       'a statement that was widened after it was signed',
       /hash is not that of the statement/,
       () =>
-        told('request.approved', 1, ({ statement }) => {
+        lie('request.approved', 1, ({ statement }) => {
           statement.not_after = '2099-01-01T00:00:00.000Z'
         }),
     ],
@@ -107,7 +94,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independen
       'a widened statement whose hash fits again',
       /challenge was not expected/,
       () =>
-        told('request.approved', 1, (said) => {
+        lie('request.approved', 1, (said) => {
           said.statement.nonce = randomBytes(16).toString('base64url')
           said.statement_hash = jcsHash(said.statement)
         }),
@@ -117,9 +104,9 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independen
       /signature_invalid/,
       () => entries.map((bytes, at) => (at === placesOf(entries, 'request.approved')[2] ? flipped(bytes) : bytes)),
     ],
-  ])('sees %s (V3, V10)', async (_, detail, lie) => {
-    const { code, lines } = await check(lie())
-    expect(lines.filter((line) => line.includes('\tBAD\t'))).toContainEqual(expect.stringMatching(detail))
+  ])('sees %s (V3, V10)', async (_, detail, liar) => {
+    const { code, bad } = await verified(data, liar())
+    expect(bad).toContainEqual(expect.stringMatching(detail))
     expect(code).toBe(1)
   })
 
@@ -135,23 +122,10 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independen
       rmSync(elsewhere, { recursive: true, force: true })
     }
     const withoutEve = entries.filter((bytes) => !(read(bytes).type === 'approver.registered' && isEve(bytes)))
-    expect((await check(withoutEve)).code).toBe(1)
+    expect((await verified(data, withoutEve)).code).toBe(1)
   })
 })
 
-interface Said {
-  statement: Record<string, unknown>
-  statement_hash: string
-  assertions: { credential_id: string; authenticator_data: string }[]
-}
-
-const read = (bytes: Uint8Array | undefined) => JSON.parse(Buffer.from(bytes ?? []).toString()) as Envelope
-/** In the order of their time: requests of several partitions come into the log as they come. */
-const placesOf = (entries: readonly Uint8Array[], type: string) =>
-  entries
-    .flatMap((bytes, index) => (read(bytes).type === type ? [{ index, time: read(bytes).time }] : []))
-    .sort((a, b) => (a.time < b.time ? -1 : 1))
-    .map(({ index }) => index)
 const isEve = (bytes: Uint8Array) => Buffer.from(bytes).includes('"id":"eve"')
 const flipped = (bytes: Uint8Array) => Buffer.from(Buffer.from(bytes).toString().replace('"version":2', '"version":3'))
 

@@ -15,21 +15,11 @@ import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample
 import { softwarePasskey } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
 import { adjust, agentId, credentialFor, Point, read } from './agent-side.ts'
+import { asksForWrites } from './asking.ts'
 import { type Granted, granted } from './granted.ts'
 import { eventually, type World, type WorldOptions } from './world.ts'
 
-/** Adjusting wants a human's word each time. */
-const asking: WorldOptions = {
-  policies: new Map([
-    ...readPolicyFiles(join(import.meta.dirname, '../../policies')),
-    [
-      'asks.cedar',
-      Buffer.from(
-        '@id("asks") @step_up("money moves") forbid (principal is agent, action == Action::"tools/call", resource is tool) when { resource.labels.contains("writes") };',
-      ),
-    ],
-  ]),
-}
+const waits: WorldOptions = { policies: asksForWrites(readPolicyFiles(join(import.meta.dirname, '../../policies'))) }
 const fresh = { reattest_seconds: 60, outcome_seconds: 30 }
 const continuous: WorldOptions = {
   entities: (entities) =>
@@ -117,7 +107,7 @@ async function sayYes({ world, people, grant }: Granted, digest: string, lie: Li
 const stepUpRequired = { decision: false, reason: 'step_up_required' }
 
 it('denies what a policy wants a human’s word for, and lets it happen once after that word (V10)', async () => {
-  await using system = await granted(asking)
+  await using system = await granted(waits)
   const { point, credential, world, grant } = system
   expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
   const denied = await point.call({ credential, ...ten })
@@ -190,13 +180,13 @@ it.each<[why: string, (system: Granted) => Promise<unknown>]>([
     },
   ],
 ])('does not take a yes %s (V3, V10)', async (_, say) => {
-  await using system = await granted(asking)
+  await using system = await granted(waits)
   await say(system)
   expect(await system.point.call({ credential: system.credential, ...ten })).toMatchObject(stepUpRequired)
 })
 
 it('gives a yes to one of many calls, and to one of two decision points (V10)', async () => {
-  await using system = await granted(asking)
+  await using system = await granted(waits)
   const { world, credential, point } = system
   const second = new Point(world, (await world.startPdp()).http)
   await second.call({ credential, ...read }) // learns the nonce
@@ -210,7 +200,7 @@ it('gives a yes to one of many calls, and to one of two decision points (V10)', 
 })
 
 it('does nothing for a grant that was withdrawn, whatever a human says of one action (V7)', async () => {
-  await using system = await granted(asking)
+  await using system = await granted(waits)
   const { world, people, grant, point, credential } = system
   await sayYes(system, action(ten))
   await people.withdraw(grant.requestId)
@@ -219,7 +209,7 @@ it('does nothing for a grant that was withdrawn, whatever a human says of one ac
 })
 
 it('does nothing once the person who said it is revoked (V7)', async () => {
-  await using system = await granted(asking)
+  await using system = await granted(waits)
   await sayYes(system, action(ten))
   expect(await system.world.revoke('approver', sample.owner)).toBe(200)
   expect(await system.point.call({ credential: system.credential, ...ten })).toMatchObject({

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from bailiwick_events import Refused, thumbprint
 from jcs import jcs_hash, sha256
 from registry import LEEWAY, Registry, ms
+from rules import first_rule
 from signatures import Fault, claims, signers
 
 LONGEST = 8 * 3600 * 1000
@@ -137,25 +138,18 @@ class Approvals:
 
     def _by_rule(self, statement: dict, people: dict, kind: str, at: int) -> str:
         """Enough distinct people of the rule's group, the owner among them only where the rule lets him."""
-        rules = self.registry.at("rule", at)
+        granted = statement
+        if statement["kind"] == "step_up":
+            # By the rule that holds for the grant now, which may be another than it was.
+            granted = self.granted.get(statement["grant_id"], {}).get("statement")
+            if granted is None:
+                raise Fault("a step-up of a grant that nobody approved")
+        instance, authority = granted["agent"], granted["authority"]
+        rules, servers = self.registry.at("rule", at), self.registry.at("tool-server", at)
+        rule = first_rule(rules, self._agent(instance, at), instance, authority, servers)
         if statement["kind"] == "approval":
-            rule = rules.get(statement["rule"]["id"])
-            if rule is None:
-                raise Fault("there is no such rule")
             self._fits_rule(statement, rule, at)
-            return self._enough(rule, people, statement["agent"], kind, at)
-        grant = self.granted.get(statement["grant_id"], {}).get("statement")
-        if grant is None:
-            raise Fault("a step-up of a grant that nobody approved")
-        # By the rule that holds for the grant now, which may be another than it was; its own first.
-        own = grant["rule"]["id"]
-        faults = []
-        for id_ in sorted(rules.keys() - {"registry"}, key=lambda each: each != own):
-            try:
-                return self._enough(rules[id_], people, grant["agent"], kind, at)
-            except Fault as fault:
-                faults.append(fault)
-        raise faults[0] if faults else Fault("there is no rule")
+        return self._enough(rule, people, instance, kind, at)
 
     def _enough(self, rule: dict, people: dict, instance: str, kind: str, at: int) -> str:
         group, quorum = rule["approvers"]["group"], rule["approvers"]["quorum"]

@@ -9,7 +9,7 @@ export {
 export { type Front, openFront } from './front.ts'
 export type { Line } from './line.ts'
 export { missingParts, type RealKafka, type RealRedis, realKafka, realRedis } from './real-parts.ts'
-export { freePort, type Place, preparePlace, type RunningSystem } from './running-system.ts'
+export { freePort, type Place, type PlaceOptions, preparePlace, type RunningSystem } from './running-system.ts'
 export { ServiceProcess } from './service-process.ts'
 export * from './software-passkey.ts'
 export { type Processes, type ProcessesOptions, startProcesses } from './start-processes.ts'

@@ -9,6 +9,7 @@ import {
   type InitialEntities,
   initialise,
   isInitialised,
+  type PolicyFiles,
   readInstallation,
   readPolicyFiles,
 } from '@bailiwick/installation'
@@ -39,6 +40,8 @@ export interface PlaceOptions {
   singleOperator?: boolean
   /** What the registry begins with, made of the sample's entries. */
   entities?: (sample: InitialEntities) => InitialEntities
+  /** The policies that it begins with, made of the starter's. */
+  policies?: (starter: PolicyFiles) => PolicyFiles
   /** The machine's, unless given. */
   clock?: Clock
 }
@@ -63,13 +66,14 @@ export async function preparePlace(options: PlaceOptions): Promise<Place> {
   const url = `http://localhost:${port}`
   if (!isInitialised(data)) {
     const entities = sampleEntities(data, invoicesUrl)
+    const starter = readPolicyFiles(policies)
     initialise({
       data,
       publicUrl: url,
       singleOperator: options.singleOperator ?? true,
       now: (options.clock ?? systemClock).now(),
       randomBytes,
-      policies: readPolicyFiles(policies),
+      policies: options.policies?.(starter) ?? starter,
       entities: options.entities?.(entities) ?? entities,
     })
   }
