@@ -4,7 +4,7 @@ import { publishSampleRequest, sampleAgent } from '@bailiwick/standalone/sample-
 import { type System, startSystem } from '@bailiwick/testkit'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { aPerson, expectNoSidewaysScroll, launch, noBrowser, type Person } from './browser.ts'
+import { aPerson, expectNoSidewaysScroll, launch, noBrowser, type Person, seriousFindings } from './browser.ts'
 
 let system: System
 let browser: Browser
@@ -34,8 +34,12 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
   it('a person enrols with the invitation, which never leaves the browser (V17)', async () => {
     const address = invitationAddress(system.data)
     const jwk = JSON.parse(Buffer.from(address.split('invitation=')[1] ?? '', 'base64url').toString())
-    await page.goto(address)
+    await page.goto(`${system.url}/`)
+    await page.getByText('Nobody is enrolled yet').waitFor()
+    expect(await seriousFindings(owner)).toEqual([])
+    await page.goto(address) // in the same tab, where only the fragment changes
     await page.getByRole('heading', { name: 'Become the first approver' }).waitFor()
+    expect(await seriousFindings(owner)).toEqual([])
     expect(page.url()).toBe(`${system.url}/`)
     await page.getByLabel('Your name').fill('Olivia Owner')
     await press('Create passkey and enrol')

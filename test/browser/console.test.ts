@@ -205,6 +205,16 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
       await look()
       await olivia.press('Deny it')
       await page.getByText('Denied.', { exact: true }).waitFor()
+      await page.goto(`${system.url}/console/people`)
+      await olivia.press('Invite a person…')
+      await look()
+      await olivia.press('Back')
+      await using stranger = await aPerson(browser, { width, height: 800 })
+      await stranger.page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' })
+      await stranger.page.goto(`${system.url}/console/inbox`)
+      await stranger.page.getByRole('heading', { name: 'Sign in' }).waitFor()
+      await expectNoSidewaysScroll(stranger.page)
+      findings.push(...(await seriousFindings(stranger)))
       expect(findings).toEqual([])
     },
     120_000,

@@ -16,7 +16,7 @@ import { sample } from '@bailiwick/standalone/sample'
 import { freePort, type System, startSystem } from '@bailiwick/testkit'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { aPerson, enrolFirst, launch, noBrowser, type Person } from './browser.ts'
+import { aPerson, enrolFirst, launch, noBrowser, type Person, seriousFindings } from './browser.ts'
 
 const yesterday: Clock = { ...systemClock, now: () => systemClock.now() - recoveryDelayMs - 60_000 }
 
@@ -37,11 +37,12 @@ async function announce(system: System, id: string, key: SigningKey<'invitation'
 }
 
 /** Opens a recovery's address and tries to use it. */
-async function recover({ page, press }: Person, system: System, id: string, key: SigningKey<'invitation'>) {
-  await page.goto('about:blank') // else only the fragment would change
+async function recover(person: Person, system: System, id: string, key: SigningKey<'invitation'>) {
+  const { page, press } = person
   await page.goto(recoveryAddress(system.url, id, key))
   await page.getByRole('heading', { name: 'Recover' }).waitFor()
   expect(page.url()).toBe(`${system.url}/`) // nor does its history keep the key
+  expect(await seriousFindings(person)).toEqual([])
   await press('Create passkey and recover')
 }
 

@@ -27,15 +27,20 @@ export function decode(text: string): Uint8Array<ArrayBuffer> {
 
 const sha256 = (text: string) => crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
 
+/** Which kind of word stands in the address, if any. */
+export function wordInAddress(): Invitation['kind'] | undefined {
+  const fragment = new URLSearchParams(location.hash.slice(1))
+  return (['invitation', 'invite', 'recovery'] as const).find((name) => fragment.has(name))
+}
+
 /**
  * Takes the word out of the address (`#invitation=` and `#recovery=`: a private JWK; `#invite=`: a code), and the address out
  * of the history. A fragment is never sent to a server.
  */
 export async function takeInvitation(): Promise<Invitation | undefined> {
-  const fragment = new URLSearchParams(location.hash.slice(1))
-  const [kind] = (['invitation', 'invite', 'recovery'] as const).filter((name) => fragment.has(name))
+  const kind = wordInAddress()
   if (kind === undefined) return undefined
-  const given = fragment.get(kind) ?? ''
+  const given = new URLSearchParams(location.hash.slice(1)).get(kind) ?? ''
   history.replaceState(null, '', location.pathname)
   if (kind === 'invite') return { kind, code: given }
   const { id, ...jwk } = JSON.parse(new TextDecoder().decode(decode(given)))

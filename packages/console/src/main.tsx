@@ -3,7 +3,7 @@ import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { Problem } from './api.ts'
 import { App } from './app.tsx'
-import { type Invitation, takeInvitation } from './ceremonies.ts'
+import { type Invitation, takeInvitation, wordInAddress } from './ceremonies.ts'
 import { Messages } from './ui/say.tsx'
 import './style/index.css'
 
@@ -35,3 +35,8 @@ createRoot(document.getElementById('root') as HTMLElement).render(
     </QueryClientProvider>
   </StrictMode>,
 )
+
+// An address with a word in it, opened where the console is open, changes the fragment alone: the page begins anew with it.
+window.addEventListener('hashchange', () => {
+  if (wordInAddress() !== undefined) location.reload()
+})

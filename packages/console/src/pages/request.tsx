@@ -160,11 +160,11 @@ function Asks({ request }: { request: RequestDetail }) {
           the grant was made. The earlier signatures count for nothing: look again.
         </p>
       ) : null}
-      <Parts request={request} />
       <Card title={request.parts.length > 1 ? 'What this part asks to do' : 'What it asks to do'}>
         <PermissionLines request={request} />
       </Card>
       <Limits request={request} />
+      <Parts request={request} />
     </>
   )
 }
