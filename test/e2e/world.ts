@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
 import type { EventData, EventTypeOf, TopicName } from '@bailiwick/contracts'
-import { type EventPurpose, readKeyFile, type Trust } from '@bailiwick/credentials'
+import { type EventPurpose, readKeyFile, type SigningKey, type Trust } from '@bailiwick/credentials'
 import type { GrantStore } from '@bailiwick/grant-store'
 import {
   type Genesis,
@@ -42,6 +42,7 @@ export interface WorldOptions {
   pdpBus?: (bus: Bus) => Bus
   grantStore?: (store: GrantStore) => GrantStore
   genesis?: (genesis: Genesis) => Genesis
+  credentialKey?: (key: SigningKey<'credential'>) => SigningKey<'credential'>
   pdp?: { outcomeSeconds?: number; decisionDeadlineMs?: number; maxStalenessMs?: number }
   wrapRecord?: NonNullable<PolicyDecisionAdapters['wrapRecord']>
 }
@@ -165,6 +166,7 @@ export class World implements AsyncDisposable {
       this.operator = await this.#server()
     }
     const genesis = readGenesis(this.data)
+    const credential = this.key('issuer', 'credential', 'credential')
     const started = await startIssuer(
       { instance: this.#instance(), publicUrl: this.url, credentialSeconds: 300, maxStalenessMs: 6000 },
       {
@@ -173,7 +175,7 @@ export class World implements AsyncDisposable {
         genesis: this.options.genesis?.(genesis) ?? genesis,
         keys: {
           event: this.key('issuer', 'event', 'issuer-event'),
-          credential: this.key('issuer', 'credential', 'credential'),
+          credential: this.options.credentialKey?.(credential) ?? credential,
         },
       },
     )

@@ -4,6 +4,7 @@ import { errorCode, errorKinds } from '@bailiwick/errors'
 import { misspeltSettings } from '@bailiwick/service-kit'
 import { Command, CommanderError } from 'commander'
 import { agentsCommand } from './commands/agents.ts'
+import { backupCommand, restoreCommand } from './commands/backup.ts'
 import { benchCommand } from './commands/bench.ts'
 import { initCommand } from './commands/init.ts'
 import { kafkaCommand } from './commands/kafka.ts'
@@ -29,6 +30,8 @@ const commands = [
   registryCommand,
   recoverCommand,
   keysCommand,
+  backupCommand,
+  restoreCommand,
   revokeCommand,
   agentsCommand,
   traceCommand,

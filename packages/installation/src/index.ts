@@ -1,3 +1,4 @@
+export { type BackupMark, backUp, backupMark, restore, settleBackup } from './backup.ts'
 export { assertDataUsable } from './data-folder.ts'
 export { type Genesis, parseGenesis } from './genesis.ts'
 export {

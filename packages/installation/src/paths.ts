@@ -4,6 +4,8 @@ import { join } from 'node:path'
 export const paths = (data: string) => ({
   trust: join(data, 'trust.json'),
   genesis: join(data, 'genesis.json'),
+  /** Marks a copy of a data directory. */
+  backup: join(data, 'backup.json'),
   keys: (holder: string) => join(data, 'keys', holder),
   logKey: join(data, 'keys', 'evidence', 'log.key'),
   policies: (hash: string) => join(data, 'policies', hash),

@@ -1,6 +1,7 @@
 import type { Bus } from '@bailiwick/bus'
 import { type KeyPurpose, openRotatingKey, type RotatingKey, readKeysSecret, type Trust } from '@bailiwick/credentials'
-import { paths, readInstallation } from '@bailiwick/installation'
+import { ServiceError } from '@bailiwick/errors'
+import { backupMark, paths, readInstallation } from '@bailiwick/installation'
 import {
   type Clock,
   commonSettings,
@@ -111,6 +112,11 @@ export async function openHost(options: HostOptions): Promise<Host> {
     },
     key: (service, name, purpose) => openRotatingKey({ folder: paths(data).keys(service), name, purpose, secret }),
     async listen() {
+      if (backupMark(data) !== undefined)
+        throw new ServiceError(
+          'config_invalid',
+          `${data} comes from a backup: start the issuer from it first, which revokes everything`,
+        )
       const url = await http.listen({ host: config.BAILIWICK_HOST, port: config.BAILIWICK_PORT })
       await listenOperator(operator, options.socket)
       return url

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { backUp, initialise } from '@bailiwick/installation'
 import { commonSettings, logger } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -44,6 +46,20 @@ it('says that there is no installation, and how to make one', async () => {
   expect(code).toBe(1)
   expect(said).toContain('trust_invalid')
   expect(said).toContain('bailiwick init')
+})
+
+it('serves nothing from a backup that nobody declared (V7, V13)', async () => {
+  initialise({
+    data,
+    ...{ publicUrl: 'http://localhost:8420', singleOperator: true, now: 0, randomBytes, entities: [] },
+    policies: new Map([['starter.cedar', Buffer.from('permit(principal, action, resource);')]]),
+  })
+  const target = join(data, 'copy')
+  backUp({ data, target, now: 0, random: randomBytes })
+  const idle = async () => ({ [Symbol.asyncDispose]: async () => undefined })
+  const { code, said } = await start({ env: { BAILIWICK_DATA: target, BAILIWICK_PORT: '0' }, start: idle })
+  expect(code).toBe(1)
+  expect(said).toContain('comes from a backup')
 })
 
 describe('what cannot work is refused before anything is written', () => {

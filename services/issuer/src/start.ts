@@ -6,6 +6,7 @@ import type { Adapters } from '@bailiwick/service-host'
 import { newId, observeProjection, showStanding } from '@bailiwick/service-kit'
 import type { IssuerConfig } from './config.ts'
 import type { Issuer } from './context.ts'
+import { declareRestored, type Restored } from './declare-restored.ts'
 import { dpopNonces } from './dpop-nonces.ts'
 import { certifyGenesis, publishGenesis } from './genesis.ts'
 import { completionRoute } from './http/completion.ts'
@@ -21,9 +22,13 @@ import { Polls } from './polls.ts'
 import { react } from './react.ts'
 import { ReplayMemory } from './replay-memory.ts'
 
+export { restoredFrom } from './declare-restored.ts'
+
 export interface IssuerAdapters extends Omit<Adapters, 'data'> {
   /** The first registry, published into an empty topic. */
   genesis: Genesis
+  /** The data directory comes from a backup, and has not said so yet. */
+  restored?: Restored | undefined
   keys: {
     event: SigningKey<'issuer-event'> | RotatingKey<'issuer-event'>
     credential: SigningKey<'credential'> | RotatingKey<'credential'>
@@ -93,6 +98,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   certifyGenesis(successor, genesis)
   await successor.standBy(async () => {
     await publishGenesis(bus, successor, genesis)
+    if (adapters.restored) await declareRestored(issuer, adapters.restored)
     return react(issuer, bus)
   })
   const owned = started.move()

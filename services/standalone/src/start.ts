@@ -3,7 +3,7 @@ import { startApproval } from '@bailiwick/approval/start'
 import { startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { paths, readGenesis } from '@bailiwick/installation'
-import { startIssuer } from '@bailiwick/issuer/start'
+import { restoredFrom, startIssuer } from '@bailiwick/issuer/start'
 import { type PolicyDecision, type PolicyDecisionAdapters, startPolicyDecision } from '@bailiwick/policy-decision/start'
 import type { Host } from '@bailiwick/service-host'
 import type { StandaloneConfig } from './config.ts'
@@ -42,6 +42,7 @@ export async function startStandalone(
       {
         ...host,
         genesis: readGenesis(data),
+        restored: restoredFrom(data),
         keys: {
           event: host.key('issuer', 'event', 'issuer-event'),
           credential: host.key('issuer', 'credential', 'credential'),

@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto'
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { parseStrictJson } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import { z } from 'zod'
+import { paths } from './paths.ts'
+import { readInstallation } from './read-installation.ts'
+
+const markSchema = z.strictObject({
+  v: z.literal(1),
+  /** Names the revocation that a restored folder declares: once, however often it is started. */
+  backup: z.string().regex(/^bck_[0-9a-f]{20}$/),
+  installation: z.string(),
+  made_at: z.string(),
+  /** SHA-256 of each file, by its path in the folder. */
+  files: z.record(z.string(), z.string()),
+})
+/** What marks a folder as a copy of what was. */
+export type BackupMark = z.infer<typeof markSchema>
+
+/**
+ * Copies a data directory, of which nothing runs, into a folder that is not there yet. The copy carries its mark, `backup.json`,
+ * from the start: however it comes back, by `restore` or by hand, nothing serves from it before everything was revoked.
+ */
+export function backUp(options: {
+  data: string
+  target: string
+  now: number
+  random: (n: number) => Uint8Array
+}): BackupMark {
+  const { data, target, now, random } = options
+  const { trust } = readInstallation(data)
+  if (backupMark(data) !== undefined) throw new ServiceError('config_invalid', `${data} is a backup itself`)
+  refuseThere(target)
+  const names = filesIn(data)
+  const mark: BackupMark = {
+    v: 1,
+    backup: `bck_${Buffer.from(random(10)).toString('hex')}`,
+    installation: trust.installation,
+    made_at: new Date(now).toISOString(),
+    files: Object.fromEntries(names.map((name) => [name, hashOf(join(data, name))])),
+  }
+  mkdirSync(target, { recursive: true, mode: 0o700 })
+  // The mark first: what is cut short is marked as well.
+  writeFileSync(paths(target).backup, `${JSON.stringify(mark)}\n`, { mode: 0o600, flush: true })
+  copyFiles(names, data, target)
+  checkFiles(target, mark)
+  return mark
+}
+
+/**
+ * Puts a backup where a data directory is to be. Throws `config_invalid` when something is there already, or a file of the backup is
+ * missing, changed or was put there since.
+ */
+export function restore({ source, data }: { source: string; data: string }): BackupMark {
+  const mark = backupMark(source)
+  if (mark === undefined) throw new ServiceError('config_invalid', `${source} is no backup: it has no backup.json`)
+  checkFiles(source, mark)
+  refuseThere(data)
+  mkdirSync(data, { recursive: true, mode: 0o700 })
+  copyFileSync(paths(source).backup, paths(data).backup)
+  copyFiles(Object.keys(mark.files), source, data)
+  checkFiles(data, mark)
+  return mark
+}
+
+/** The mark of a folder that came from a backup and has not declared it yet. Throws `config_invalid` when it cannot be read. */
+export function backupMark(data: string): BackupMark | undefined {
+  const path = paths(data).backup
+  if (!existsSync(path)) return undefined
+  try {
+    return markSchema.parse(parseStrictJson(readFileSync(path)))
+  } catch (cause) {
+    throw new ServiceError('config_invalid', `${path} cannot be read`, { cause })
+  }
+}
+
+/** Everything was revoked, durably: from now on the folder is an ordinary one. */
+export function settleBackup(data: string): void {
+  const path = paths(data).backup
+  renameSync(path, join(data, settledName))
+}
+
+/** What is left of the mark, for whoever wonders later. */
+const settledName = 'backup-restored.json'
+
+function refuseThere(folder: string): void {
+  if (existsSync(folder) && readdirSync(folder).length > 0)
+    throw new ServiceError('config_invalid', `${folder} is not empty: nothing is put over what is there`)
+}
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+    .filter((name) => name !== 'backup.json' && name !== settledName)
+    .sort()
+}
+
+function copyFiles(names: readonly string[], from: string, to: string): void {
+  for (const name of names) {
+    const [source, target] = [join(from, name), join(to, name)]
+    makeFolders(dirname(name), from, to)
+    copyFileSync(source, target)
+  }
+}
+
+/** As open as they were, and no more: key folders are nobody else's. */
+function makeFolders(name: string, from: string, to: string): void {
+  if (name === '.' || existsSync(join(to, name))) return
+  makeFolders(dirname(name), from, to)
+  mkdirSync(join(to, name), { mode: lstatSync(join(from, name)).mode & 0o777 })
+}
+
+function checkFiles(folder: string, { files }: BackupMark): void {
+  const there = new Set(filesIn(folder))
+  const wrong =
+    Object.keys(files).find((name) => !there.has(name) || hashOf(join(folder, name)) !== files[name]) ??
+    [...there].find((name) => !Object.hasOwn(files, name))
+  if (wrong !== undefined) throw new ServiceError('config_invalid', `${join(folder, wrong)} is not as it was backed up`)
+}
+
+const hashOf = (path: string) => createHash('sha256').update(readFileSync(path)).digest('base64url')
