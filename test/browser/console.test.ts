@@ -154,6 +154,53 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     await page.getByText('Denied.', { exact: true }).waitFor()
   }, 60_000)
 
+  it('says, before and as it is signed, that a restarted workload keeps the grant (V3)', async () => {
+    const agent = sampleAgent(system.host, 'forecaster')
+    const { requestId } = await agent.request({
+      authority: { ...sampleAuthority, task: 'through restarts' },
+      mode: 'window',
+      rebind: 'attested',
+      expiresInSeconds: 3600,
+    })
+    await open(olivia, requestId)
+    const { page } = olivia
+    await page.getByText('Survives a restart under a new key').waitFor()
+    await page.getByText('May be bound to a new, newly attested key of the same agent').waitFor()
+    await olivia.press('Approve as asked…')
+    await page.getByRole('dialog').getByText('May be bound to a new key of the same agent').waitFor()
+    await olivia.press('Sign with passkey')
+    await page.getByText('Approved.', { exact: true }).waitFor()
+    const { requests } = system.services.policyDecision.pdp.projection.ledger.requests
+    expect(requests.get(requestId)?.approved?.statement).toMatchObject({ rebind: 'attested' })
+  }, 60_000)
+
+  it('tells somebody who looks elsewhere that a request waits, once they wished it, and nothing of what is asked (V17)', async () => {
+    const page = await olivia.context.newPage()
+    await page.addInitScript({
+      content: `window.told = []
+        window.Notification = class {
+          static permission = 'default'
+          static async requestPermission() { return (Notification.permission = 'granted') }
+          constructor(title, options) { told.push({ title, ...options }) }
+        }
+        document.hasFocus = () => false`,
+    })
+    await page.goto(`${system.url}/console/inbox`)
+    const shown = (task: string) => page.getByRole('link', { name: task }).waitFor()
+    await shown('escape') // it listens from then on
+    const first = await ask('nobody wished it yet', 'forecaster')
+    await shown('nobody wished it yet')
+    const wish = page.getByRole('button', { name: 'Notify me while this is open' })
+    await wish.click()
+    await wish.waitFor({ state: 'detached' })
+    const second = await ask('secret task', 'forecaster')
+    await expect
+      .poll(() => page.evaluate('told'), { timeout: 10_000 })
+      .toEqual([{ title: 'Bailiwick', body: 'A request waits for an answer.', tag: 'bailiwick-inbox' }])
+    await page.close()
+    for (const requestId of [first, second]) await sampleAgent(system.host, 'forecaster').cancel(requestId)
+  }, 60_000)
+
   it.each([
     ['light', 1100],
     ['dark', 1100],
