@@ -47,12 +47,12 @@ export class Scene implements AsyncDisposable {
 
   /** Of a system in which somebody else is enrolled already. */
   static async of(system: System): Promise<Scene> {
-    return new Scene(system, undefined as never, await startInvoicesApi(system))
+    return new Scene(system, undefined as never, await startInvoicesApi(system, { clock: system.clock }))
   }
 
   static async open(options: SystemOptions = {}): Promise<Scene> {
     const system = await startSystem(options)
-    return new Scene(system, await enrolApprover(system), await startInvoicesApi(system))
+    return new Scene(system, await enrolApprover(system), await startInvoicesApi(system, { clock: system.clock }))
   }
 
   /** The same installation started again; nobody signs in. */
@@ -60,7 +60,7 @@ export class Scene implements AsyncDisposable {
     options: SystemOptions & { data: string },
   ): Promise<Pick<Scene, 'ledger' | 'agent' | 'tryCall'> & AsyncDisposable> {
     const system = await startSystem(options)
-    return new Scene(system, undefined as never, await startInvoicesApi(system))
+    return new Scene(system, undefined as never, await startInvoicesApi(system, { clock: system.clock }))
   }
 
   /** As the operator of this machine. */
