@@ -94,6 +94,7 @@ describe('a workload that no key is registered for', () => {
 
   it.each<[string, (pod: Workload) => [string, Record<string, string>?]]>([
     ['a token for approval', (pod) => [svid(pod, { aud: [`${world.url}/access/v1/requests`] })]],
+    ['a token for the token endpoint alone', (pod) => [svid(pod, { aud: [`${world.url}/oauth/token`] })]],
     ['a token for somebody else', (pod) => [svid(pod, { aud: ['https://elsewhere.example'] })]],
     ['a token for us and somebody else', (pod) => [svid(pod, { aud: [world.url, 'https://elsewhere.example'] })]],
     ['a token of another agent', () => [authority.svid(world, `${jobAgent}/one`)]],

@@ -52,6 +52,9 @@ async function credentialBy(parameters: Record<string, string>, { auth, DPoP }: 
 const grantOf = (grant_id: string) => JSON.stringify([{ type: 'bailiwick_grant', grant_id }])
 
 it('finds what there is, and nothing that there is not (RFC 8414)', () => {
+  // Agents sign with the first three; the authorities that vouch for workloads (GitHub, Kubernetes, SPIRE) with any.
+  const assertionAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'ES384', 'ES512']
+  assertionAlgorithms.push('RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512')
   expect(server).toEqual({
     issuer: world.url,
     token_endpoint: `${world.url}/oauth/token`,
@@ -65,7 +68,7 @@ it('finds what there is, and nothing that there is not (RFC 8414)', () => {
       'spiffe_jwt',
       'urn:bailiwick:params:oauth:client-assertion-type:join-token',
     ],
-    token_endpoint_auth_signing_alg_values_supported: ['ES256', 'EdDSA'],
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     introspection_endpoint_auth_methods_supported: ['private_key_jwt'],
     introspection_endpoint_auth_signing_alg_values_supported: ['ES256'],
     revocation_endpoint_auth_methods_supported: [
@@ -73,8 +76,8 @@ it('finds what there is, and nothing that there is not (RFC 8414)', () => {
       'spiffe_jwt',
       'urn:bailiwick:params:oauth:client-assertion-type:join-token',
     ],
-    revocation_endpoint_auth_signing_alg_values_supported: ['ES256', 'EdDSA'],
-    dpop_signing_alg_values_supported: ['ES256', 'EdDSA'],
+    revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    dpop_signing_alg_values_supported: ['ES256', 'EdDSA', 'Ed25519'],
     authorization_details_types_supported: ['bailiwick_grant'],
   })
 })

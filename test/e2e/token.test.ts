@@ -1,4 +1,4 @@
-import { generateKey } from '@bailiwick/credentials'
+import { generateKey, makeDpopProof } from '@bailiwick/credentials'
 import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
 import * as client from 'openid-client'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -196,7 +196,15 @@ it('takes parameters from the body alone, and authentication from the assertion 
     payload: 'grant_type=client_credentials',
   })
   expect([basic.statusCode, basic.json().error]).toEqual([401, 'invalid_client'])
-  expect(basic.headers['www-authenticate']).toBe('DPoP error="invalid_client", algs="ES256 EdDSA"')
+  const both = await world.http.inject({
+    method: 'POST',
+    url: '/oauth/token',
+    headers: { ...headers, authorization: 'Basic aTpw' },
+    payload:
+      'grant_type=client_credentials&client_assertion=x&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer',
+  })
+  expect([both.statusCode, both.json().error]).toEqual([400, 'invalid_request'])
+  expect(basic.headers['www-authenticate']).toBe('DPoP error="invalid_client", algs="ES256 EdDSA Ed25519"')
   expect((await world.http.inject({ method: 'GET', url: '/oauth/token' })).statusCode).toBe(405)
 })
 
@@ -244,3 +252,21 @@ it('mints nothing while its own state is not proved fresh (V8)', async () => {
   const answer = await askTokenWithNonce(other, { details: [{ type: 'bailiwick_grant', grant_id: grant.grantId }] })
   expect(answer).toMatchObject({ status: 503, error: 'temporarily_unavailable' })
 }, 15_000)
+
+it('a proof of before a restart is dead, and with it the memory of it is needed no more (V10)', async () => {
+  await using other = await World.open()
+  const crowd = await People.enrolled(other)
+  const asked = { details: [{ type: 'bailiwick_grant', grant_id: (await crowd.grant()).grantId }] }
+  const { nonce } = await askToken(other, asked)
+  const [now, jti] = [other.clock.now(), 'call_0123456789abcdefghij']
+  const made = { htm: 'POST', htu: `${other.url}/oauth/token`, now, jti, nonce }
+  const dpop = makeDpopProof(made, sampleKey(other.data, 'reconciler'))
+  expect(await askToken(other, { ...asked, dpop })).toMatchObject({ status: 200 })
+  expect(await askToken(other, { ...asked, dpop })).toMatchObject({ error: 'invalid_dpop_proof' })
+  await other.issuer?.[Symbol.asyncDispose]()
+  await other.startIssuer()
+  const replayed = await askToken(other, { ...asked, dpop })
+  expect(replayed).toMatchObject({ status: 400, error: 'use_dpop_nonce' })
+  expect(replayed.nonce).not.toBe(nonce)
+  expect(await askTokenWithNonce(other, asked)).toMatchObject({ status: 200 })
+})

@@ -8,7 +8,7 @@ const call = { grant: { grantId }, action: 'tools/call', resource, properties }
 const challenge = (error: string, nonce?: string) => ({
   status: 401,
   headers: {
-    'www-authenticate': `DPoP error="${error}", algs="ES256 EdDSA"`,
+    'www-authenticate': `DPoP error="${error}", algs="ES256 EdDSA Ed25519"`,
     ...(nonce ? { 'dpop-nonce': nonce } : {}),
   },
 })

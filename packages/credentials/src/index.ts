@@ -11,7 +11,14 @@ export * from './event-signature.ts'
 export * from './genesis-statement.ts'
 export { normalizeHtu } from './htu.ts'
 export * from './invitation.ts'
-export { type Algorithm, type PrivateJwk, type PublicJwk, parsePublicJwk, thumbprint } from './jwk.ts'
+export {
+  type Algorithm,
+  agentAlgorithms,
+  type PrivateJwk,
+  type PublicJwk,
+  parsePublicJwk,
+  thumbprint,
+} from './jwk.ts'
 export { claimedIssuer, claimedKeyId, claimedSubject } from './jws.ts'
 export { decodeKeyFile, encodeKeyFile } from './key-file.ts'
 export { type CertifiedKey, KeyRing } from './key-ring.ts'

@@ -44,6 +44,9 @@ export function algorithmOf(jwk: PublicJwk): Algorithm {
 /** The values of `alg` that a signature by this key may state (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). */
 export const statedAlgorithms: Record<Algorithm, readonly string[]> = { ES256: ['ES256'], EdDSA: ['EdDSA', 'Ed25519'] }
 
+/** What whoever brings a key of its own choice may sign with, as metadata and challenges say it (RFC 9449 §5.1, §7.1). */
+export const agentAlgorithms: readonly string[] = Object.values(statedAlgorithms).flat()
+
 function publicPart(jwk: object): PublicJwk | undefined {
   const { kty, crv, x, y, alg, use } = jwk as Record<string, unknown>
   const open: PublicJwk | undefined =

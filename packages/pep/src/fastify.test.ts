@@ -113,7 +113,7 @@ describe('the fastify plug-in', () => {
     pdp.answer = deny(reason, { dpop_nonce: 'nonce-1' })
     const response = await api.call()
     expect(response.status).toBe(401)
-    expect(response.headers.get('www-authenticate')).toBe(`DPoP error="${error}", algs="ES256 EdDSA"`)
+    expect(response.headers.get('www-authenticate')).toBe(`DPoP error="${error}", algs="ES256 EdDSA Ed25519"`)
     expect(response.headers.get('dpop-nonce')).toBe('nonce-1')
     expect(api.effects).toHaveLength(0)
   })
@@ -136,7 +136,7 @@ describe('the fastify plug-in', () => {
       headers: { 'content-type': 'application/json' },
     })
     expect(response.status).toBe(401)
-    expect(response.headers.get('www-authenticate')).toBe('DPoP algs="ES256 EdDSA"')
+    expect(response.headers.get('www-authenticate')).toBe('DPoP algs="ES256 EdDSA Ed25519"')
     expect(await response.json()).toMatchObject({
       code: 'credential_missing',
       access_request: { endpoint: 'http://localhost/x' },

@@ -1,4 +1,4 @@
-import type { Action } from '@bailiwick/credentials'
+import { type Action, agentAlgorithms } from '@bailiwick/credentials'
 import { errorKinds, ServiceError } from '@bailiwick/errors'
 import { parseStrictJson } from '@bailiwick/service-kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -84,7 +84,7 @@ function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
 
 /** RFC 9449 §7.1; without a credential there is no `error` (RFC 6750 §3.1). */
 function challenge(error: string | undefined): string {
-  return `DPoP ${error === undefined ? '' : `error="${error}", `}algs="ES256 EdDSA"`
+  return `DPoP ${error === undefined ? '' : `error="${error}", `}algs="${agentAlgorithms.join(' ')}"`
 }
 
 /** JSON and nothing else: a body that two readers could understand differently is refused (DESIGN §9). */

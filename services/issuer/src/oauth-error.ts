@@ -1,4 +1,5 @@
-import { type ErrorCode, errorCode, errorKinds, toProblem } from '@bailiwick/errors'
+import { agentAlgorithms } from '@bailiwick/credentials'
+import { type ErrorCode, errorCode, errorKinds, type Problem, toProblem } from '@bailiwick/errors'
 
 /** A refusal as OAuth spells it (RFC 6749 §5.2, RFC 9449 §5, RFC 8628 §3.5): a code for programs, a sentence for whoever writes one. */
 export class OAuthError extends Error {
@@ -15,7 +16,19 @@ export class OAuthError extends Error {
   }
 }
 
-export const unavailable = (why: string) => new OAuthError('temporarily_unavailable', why, { status: 503 })
+export const unavailable = (why: string) =>
+  new OAuthError('temporarily_unavailable', why, { status: 503, waitSeconds: 1 })
+
+/** What no step of the endpoint threw: the request could not be read, the instance stands by, it is no use now or not at all. */
+export function oauthErrorOf({ code, status, retryable }: Problem, waitSeconds = 1): OAuthError {
+  const why = sentence(code)
+  if (retryable && (status === 429 || status === 503))
+    return new OAuthError('temporarily_unavailable', why, { status, waitSeconds })
+  return new OAuthError(status < 500 ? 'invalid_request' : 'server_error', why, { status })
+}
+
+/** RFC 9449 §7.1. */
+export const challenge = (error: string) => `DPoP error="${error}", algs="${agentAlgorithms.join(' ')}"`
 
 /** What minting refused, where OAuth has a word for it; else the error itself. */
 export function asOAuthError(error: unknown): unknown {

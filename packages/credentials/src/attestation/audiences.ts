@@ -6,10 +6,11 @@ export type Taker = 'access-requests' | 'token'
 /**
  * The names under which an agent's tokens are taken. Approval and the issuer have different ones, so that approval, taken over, cannot
  * show the issuer a token that was shown to it, with a key of its own. With `oidc` the registered audience stands
- * for the public address.
+ * for the public address. The issuer's name is its address alone (draft-ietf-oauth-spiffe-client-auth §3.1, RFC 7523bis); what agents sign by
+ * themselves may also name the token endpoint, as RFC 7523 §3 had it.
  */
 export function audiencesOf({ attestor }: Agent, publicUrl: string, taker: Taker): readonly string[] {
   const base = attestor.kind === 'oidc' ? attestor.audience : publicUrl
   if (taker === 'access-requests') return [`${base.replace(/\/$/, '')}/access/v1/requests`]
-  return attestor.kind === 'oidc' ? [base] : [base, `${base.replace(/\/$/, '')}/oauth/token`]
+  return attestor.kind === 'registered_key' ? [base, `${base.replace(/\/$/, '')}/oauth/token`] : [base]
 }

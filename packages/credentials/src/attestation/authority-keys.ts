@@ -24,6 +24,9 @@ const algorithmsOf: Readonly<Record<string, readonly string[]>> = {
   'RSA ': ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
 }
 
+/** Every algorithm in which an authority's token may be signed. */
+export const authorityAlgorithms: readonly string[] = Object.values(algorithmsOf).flat()
+
 const publicMembers = ['kty', 'crv', 'x', 'y', 'n', 'e'] as const
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
 

@@ -1,5 +1,6 @@
 export type { Attested, Attestor, Presented } from './attestor.ts'
 export { Attestors } from './attestors.ts'
 export { audiencesOf, type Taker } from './audiences.ts'
+export { authorityAlgorithms } from './authority-keys.ts'
 export { joinTokenOrderSchema } from './join-token.ts'
 export { registeredKey } from './registered-key.ts'

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { readProof, refuseReplay } from '../call-proof.ts'
 import type { OAuthEndpoint } from '../client-call.ts'
 import { complete, ownTree } from '../complete.ts'
+import { challenge } from '../oauth-error.ts'
 
 const paramsSchema = z.object({ id: z.union([grantIdSchema, requestIdSchema]) })
 
@@ -21,7 +22,7 @@ export function completionRoute(http: HttpServer, endpoint: OAuthEndpoint): void
     const url = `${issuer.issuerUrl}/oauth/grants/${id}/complete`
     const read = readProof(endpoint, url, typeof dpop === 'string' ? dpop : dpop?.join(','))
     if (!read.ok) {
-      reply.header('www-authenticate', `DPoP error="${read.error}", algs="ES256 EdDSA"`)
+      reply.header('www-authenticate', challenge(read.error))
       throw new ServiceError('caller_unauthenticated', read.why)
     }
     const tree = ownTree(issuer, id, read.proof)

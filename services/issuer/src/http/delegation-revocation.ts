@@ -4,6 +4,7 @@ import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { readProof, refuseReplay } from '../call-proof.ts'
 import type { OAuthEndpoint } from '../client-call.ts'
+import { challenge } from '../oauth-error.ts'
 import { ownDelegation, revokeDelegation } from '../revoke-delegation.ts'
 
 const paramsSchema = z.object({ id: delegationIdSchema })
@@ -23,7 +24,7 @@ export function delegationRevocationRoute(http: HttpServer, endpoint: OAuthEndpo
     const url = `${issuer.issuerUrl}/oauth/delegations/${id}/revoke`
     const read = readProof(endpoint, url, typeof dpop === 'string' ? dpop : dpop?.join(','))
     if (!read.ok) {
-      reply.header('www-authenticate', `DPoP error="${read.error}", algs="ES256 EdDSA"`)
+      reply.header('www-authenticate', challenge(read.error))
       throw new ServiceError('caller_unauthenticated', read.why)
     }
     const own = ownDelegation(issuer, { id, signed: request.body.delegation }, read.proof)

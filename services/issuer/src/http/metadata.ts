@@ -1,11 +1,12 @@
-import { jwkSet } from '@bailiwick/credentials'
+import { agentAlgorithms, jwkSet } from '@bailiwick/credentials'
+import { authorityAlgorithms } from '@bailiwick/credentials/attestation'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { assertionTypes } from '../authenticate-client.ts'
 import type { OAuthEndpoint } from '../client-call.ts'
 import { grantTypes } from '../token-endpoint.ts'
 
-/** Whoever brings a key of its own choice. */
-const agentAlgorithms = ['ES256', 'EdDSA']
+/** Of assertions: by an agent's own key, or by the authority that vouches for a workload. */
+const assertionAlgorithms = [...new Set([...agentAlgorithms, ...authorityAlgorithms])]
 
 /**
  * How each assertion type is called as a method (RFC 7591 §2). An OIDC workload token is a `private_key_jwt` by its issuer's key;
@@ -34,11 +35,11 @@ export function metadataRoutes(http: HttpServer, endpoint: OAuthEndpoint): void 
     response_types_supported: [],
     grant_types_supported: Object.keys(grantTypes),
     token_endpoint_auth_methods_supported: Object.values(methodNames),
-    token_endpoint_auth_signing_alg_values_supported: agentAlgorithms,
+    token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     introspection_endpoint_auth_methods_supported: ['private_key_jwt'],
     introspection_endpoint_auth_signing_alg_values_supported: ['ES256'],
     revocation_endpoint_auth_methods_supported: Object.values(methodNames),
-    revocation_endpoint_auth_signing_alg_values_supported: agentAlgorithms,
+    revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
     dpop_signing_alg_values_supported: agentAlgorithms,
     authorization_details_types_supported: ['bailiwick_grant'],
   }

@@ -1,6 +1,6 @@
 import { type answerWith, type HttpServer, problemOf } from '@bailiwick/service-kit'
 import type { FormCall, OAuthEndpoint } from '../client-call.ts'
-import { OAuthError, oauthErrorBody, sentence } from '../oauth-error.ts'
+import { challenge, OAuthError, oauthErrorBody, oauthErrorOf } from '../oauth-error.ts'
 
 type Request = Parameters<typeof problemOf>[0]
 type Reply = Parameters<typeof answerWith>[0]
@@ -22,7 +22,7 @@ export function oauthFormRoute(
       .header('dpop-nonce', endpoint.nonces.current())
   const refuse = (reply: Reply, { error, message, status, waitSeconds }: OAuthError) => {
     // RFC 9110 §15.5.2 wants a challenge; of the registered schemes, DPoP alone has to do with clients that have keys and no secrets.
-    if (status === 401) reply.header('www-authenticate', `DPoP error="${error}", algs="ES256 EdDSA"`)
+    if (status === 401) reply.header('www-authenticate', challenge(error))
     if (waitSeconds !== undefined) reply.header('retry-after', String(waitSeconds))
     return reply.status(status).send(oauthErrorBody(error, message))
   }
@@ -30,13 +30,8 @@ export function oauthFormRoute(
     path,
     {
       config: { accepts: ['application/x-www-form-urlencoded'] },
-      errorHandler: (error, request, reply) => {
-        const { code, status } = problemOf(request, error)
-        return refuse(
-          begin(reply),
-          new OAuthError(status < 500 ? 'invalid_request' : 'server_error', sentence(code), { status }),
-        )
-      },
+      errorHandler: (error, request, reply) =>
+        refuse(begin(reply), oauthErrorOf(problemOf(request, error), request.failure?.retryAfterSeconds)),
     },
     async (request, reply) => {
       begin(reply)
