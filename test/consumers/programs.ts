@@ -8,6 +8,7 @@ const examples = join(import.meta.dirname, '../../examples')
 export const python = join(examples, 'consumers/python')
 export const go = join(examples, 'consumers/go')
 export const verifiers = join(examples, 'verifiers/python')
+export const resourceServers = join(examples, 'resource-servers')
 
 export interface Ended {
   code: number
@@ -74,10 +75,10 @@ export async function pythonWithPackages(folderOfProgram = python): Promise<stri
   return found
 }
 
-/** Compiles the Go program into this folder. */
-export async function builtGo(folder: string): Promise<string> {
-  const file = join(folder, 'consumer')
-  const { code, err } = await run('go', ['build', '-o', file, '.'], { cwd: go })
+/** Compiles a Go program, the consumer unless told otherwise, into this folder. */
+export async function builtGo(folder: string, cwd = go): Promise<string> {
+  const file = join(folder, 'program')
+  const { code, err } = await run('go', ['build', '-o', file, '.'], { cwd })
   if (code !== 0) throw new Error(`go build: ${err}`)
   return file
 }

@@ -1,0 +1,67 @@
+// A resource server: GET /invoices/<id>, for whoever shows a credential of Bailiwick that lets it read invoices, and its proof.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+)
+
+func main() {
+	issuer := flag.String("issuer", "", "the issuer's address, as tokens have it in iss")
+	baseURL := flag.String("base-url", "", "this server's own address, as the registry has it; aud and htu are compared with it")
+	flag.Parse()
+	if err := serve(*issuer, *baseURL); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+}
+
+func serve(issuer, baseURL string) error {
+	access, err := openAccess(issuer, baseURL)
+	if err != nil {
+		return err
+	}
+	at, err := url.Parse(baseURL)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "localhost:"+at.Port())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stderr, "ready")
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /invoices/{id}", func(w http.ResponseWriter, r *http.Request) {
+		claims, err := access.Claims(r)
+		if refused, ok := err.(*Refused); ok {
+			challenge := `DPoP algs="ES256 EdDSA"`
+			if refused.Code != "" {
+				challenge = fmt.Sprintf(`DPoP error=%q, algs="ES256 EdDSA"`, refused.Code)
+			}
+			w.Header().Set("WWW-Authenticate", challenge)
+			w.Header().Set("DPoP-Nonce", access.nonce)
+			answer(w, http.StatusUnauthorized, map[string]string{"error": refused.Code})
+			return
+		}
+		if !claims.Allows("tools/call", "tool", "invoices/read") {
+			answer(w, http.StatusForbidden, map[string]string{"error": "action_not_granted"})
+			return
+		}
+		answer(w, http.StatusOK, map[string]string{"invoice": r.PathValue("id"), "agent": claims.ClientID})
+	})
+	server := http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	return server.Serve(listener)
+}
+
+func answer(w http.ResponseWriter, status int, body map[string]string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

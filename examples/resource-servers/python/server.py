@@ -1,0 +1,59 @@
+"""A resource server: GET /invoices/<id>, for whoever shows a credential of Bailiwick that lets it read invoices, and its proof."""
+
+import argparse
+import json
+import sys
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from bailiwick_access import Access, Refused, allows
+
+
+def handler(access):
+    class Invoices(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            path, headers = self.path.partition("?")[0], self.headers
+            try:
+                claims = access.claims("GET", path, headers.get_all("authorization", []), headers.get_all("dpop", []))
+            except Refused as refused:
+                error = f'error="{refused.error}", ' if refused.error else ""
+                return self._answer(401, {"error": refused.error}, f'DPoP {error}algs="ES256 EdDSA"')
+            if not path.startswith("/invoices/"):
+                return self._answer(404, {"error": "not_found"})
+            if not allows(claims, "tools/call", "tool", "invoices/read"):
+                return self._answer(403, {"error": "action_not_granted"})
+            return self._answer(200, {"invoice": path.removeprefix("/invoices/"), "agent": claims["client_id"]})
+
+        def _answer(self, status, body, challenge=None):
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.send_header("cache-control", "no-store")
+            if challenge is not None:
+                self.send_header("www-authenticate", challenge)
+                self.send_header("dpop-nonce", access.nonce)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    return Invoices
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--issuer", required=True, help="the issuer's address, as tokens have it in iss")
+    parser.add_argument("--base-url", required=True, help="this server's own address, as the registry has it; aud and htu are compared with it")
+    options = parser.parse_args()
+    port = urllib.parse.urlsplit(options.base_url).port
+    server = ThreadingHTTPServer(("localhost", port), handler(Access(options.issuer, options.base_url)))
+    print("ready", file=sys.stderr, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
