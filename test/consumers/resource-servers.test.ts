@@ -52,7 +52,7 @@ beforeAll(async () => {
   })
   people = await People.enrolled(world)
   await listen(world)
-})
+}, 60_000)
 afterAll(async () => {
   await world[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true, force: true })

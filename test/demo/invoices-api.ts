@@ -72,6 +72,8 @@ export interface InvoicesApiOptions {
   store?: OutcomeStore
   /** The machine's, unless given. */
   clock?: Clock
+  /** How it reaches the PDP. */
+  fetch?: typeof fetch
   /** How long it waits for an answer of the PDP. */
   timeoutMs?: number
   /** Hostile code in this API: reaches a request's arguments after the PDP has answered, before they are executed. */
@@ -88,7 +90,13 @@ export interface InvoicesApi extends AsyncDisposable {
 /** The sample world's small API with real effects: POST /read, /adjust, /delete, each the tool of that name, each guarded. */
 export async function startInvoicesApi(
   { data, trust, url: pdpUrl, invoicesUrl: url }: Pick<RunningSystem, 'data' | 'trust' | 'url' | 'invoicesUrl'>,
-  { tamper, store = memoryOutcomeStore(), timeoutMs, clock = systemClock }: InvoicesApiOptions = {},
+  {
+    tamper,
+    store = memoryOutcomeStore(),
+    timeoutMs,
+    clock = systemClock,
+    fetch: reach = fetch,
+  }: InvoicesApiOptions = {},
 ): Promise<InvoicesApi> {
   const logger = makeLogger({ service: 'invoices-api', level: 'silent' })
   const ledger = new InvoiceLedger()
@@ -103,7 +111,7 @@ export async function startInvoicesApi(
       pdpUrl,
       store,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
-      fetch: tamper ? tamperingFetch(bodies, tamper) : fetch,
+      fetch: tamper ? tamperingFetch(bodies, tamper) : reach,
       now: () => clock.now(),
       random: systemRandom,
       onProblem: (err) => logger.warn({ err }, 'an outcome could not be reported'),

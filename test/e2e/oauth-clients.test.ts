@@ -1,8 +1,11 @@
+import type { AddressInfo } from 'node:net'
 import { generateKey } from '@bailiwick/credentials'
 import { sample } from '@bailiwick/standalone/sample'
+import { freePort } from '@bailiwick/testkit'
 import * as oauth from 'oauth4webapi'
 import * as client from 'openid-client'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startInvoicesApi } from '../demo/invoices-api.ts'
 import { Point, read } from './agent-side.ts'
 import { keyPair, listen, oauthClient } from './oauth-client.ts'
 import { People } from './people.ts'
@@ -20,6 +23,7 @@ const edith: SubAgent = { id: 'spiffe://bailiwick.local/agent/edith/one', key: g
 
 let world: World
 let people: People
+let invoicesUrl: string
 let server: oauth.AuthorizationServer
 beforeAll(async () => {
   const registered = {
@@ -30,14 +34,23 @@ beforeAll(async () => {
     labels: [],
     proactive_requests: true,
   }
+  invoicesUrl = `http://localhost:${await freePort()}`
   world = await World.open({
-    entities: (entities) => [...entities, ...authority.agents(), { type: 'agent', value: registered }],
+    entities: (entities) => [
+      ...entities.map((each) =>
+        each.type === 'enforcement-point'
+          ? { ...each, value: { ...each.value, base_urls: [...each.value.base_urls, invoicesUrl] } }
+          : each,
+      ),
+      ...authority.agents(),
+      { type: 'agent', value: registered },
+    ],
   })
   people = await People.enrolled(world)
   await listen(world)
   const found = await oauth.discoveryRequest(new URL(world.url), { algorithm: 'oauth2', ...insecure })
   server = await oauth.processDiscoveryResponse(new URL(world.url), found)
-})
+}, 60_000)
 afterAll(async () => {
   await world[Symbol.asyncDispose]()
   authority[Symbol.dispose]()
@@ -61,12 +74,13 @@ async function byOauth4webapi(
   auth: oauth.ClientAuth,
   of: SubAgent,
 ) {
-  const DPoP = oauth.DPoP({ client_id: of.id }, await keyPair(of.key))
+  const me: oauth.Client = { client_id: of.id }
+  const DPoP = oauth.DPoP(me, await keyPair(of.key))
   const ask = async () =>
     oauth.processGenericTokenEndpointResponse(
       server,
-      { client_id: of.id },
-      await oauth.genericTokenEndpointRequest(server, { client_id: of.id }, auth, grantType, parameters, {
+      me,
+      await oauth.genericTokenEndpointRequest(server, me, auth, grantType, parameters, {
         DPoP,
         ...insecure,
       }),
@@ -126,7 +140,7 @@ it('a job shows the token of its OpenID provider as a JWT assertion (RFC 7523 §
 
 it('a sub-agent exchanges what was passed on to it, for one API, and reads our refusals (RFC 8693, RFC 8707)', async () => {
   const { grantId } = await people.grant({ authority: passedOn })
-  const resources = [sample.invoicesUrl] as const
+  const resources = [invoicesUrl] as const
   const passed = { to: edith.id, key: edith.key.kid, authority: passedOn, expiresAt: world.clock.now() + 600_000 }
   const { delegation } = await sdkOf(world, reconcilerOf(world)).delegate({ of: { grantId }, ...passed, resources })
   const asking = { subject_token: delegation, subject_token_type: 'urn:ietf:params:oauth:token-type:jwt' }
@@ -138,18 +152,18 @@ it('a sub-agent exchanges what was passed on to it, for one API, and reads our r
     authorization_details: [passedOn],
   })
   expect(mine).not.toHaveProperty('refresh_token')
-  const expected = { sub: reconcilerOf(world).id, client_id: edith.id, act: { sub: edith.id }, aud: sample.invoicesUrl }
+  const expected = { sub: reconcilerOf(world).id, client_id: edith.id, act: { sub: edith.id }, aud: invoicesUrl }
   expect(claimsOf(mine.access_token)).toMatchObject(expected)
   // The same call again is the renewal, whichever client makes it.
   const auth = oauth.PrivateKeyJwt(pair.privateKey)
-  const named = { ...asking, resource: sample.invoicesUrl, requested_token_type: String(mine.issued_token_type) }
+  const named = { ...asking, resource: invoicesUrl, requested_token_type: String(mine.issued_token_type) }
   const again = await byOauth4webapi(exchange, named, auth, edith)
   expect(claimsOf(again.access_token)).toMatchObject(expected)
 
   const refusals: [string, Record<string, string>][] = [
     ['invalid_target', { resource: world.url }],
     ['invalid_target', { resource: 'https://elsewhere.example' }],
-    ['invalid_request', { audience: sample.invoicesUrl }],
+    ['invalid_request', { audience: invoicesUrl }],
     ['invalid_request', { scope: 'all' }],
     ['invalid_request', { actor_token: delegation, actor_token_type: asking.subject_token_type }],
     ['invalid_request', { authorization_details: grantOf(grantId) }],
@@ -162,6 +176,55 @@ it('a sub-agent exchanges what was passed on to it, for one API, and reads our r
     const error = await byOauth4webapi(exchange, { ...asking, ...wrong }, auth, edith).catch((e: unknown) => e)
     expect([wrong, error instanceof oauth.ResponseBodyError && error.error]).toEqual([wrong, code])
   }
+})
+
+it('an enforcement point asks an unchanged client for a nonce, and serves it; as Bearer it serves nobody (RFC 9449 §7, §9, V11)', async () => {
+  const { grantId } = await people.grant()
+  const pair = await keyPair(reconcilerOf(world).key)
+  // Its clock is late: a decision point that has just started wants a nonce with whatever may be older than its memory.
+  const late = { [client.clockSkew]: -30 }
+  const auth = client.PrivateKeyJwt({ key: pair.privateKey })
+  const settings = { algorithm: 'oauth2' as const, execute: [client.allowInsecureRequests] }
+  const configuration = await client.discovery(new URL(world.url), reconcilerOf(world).id, late, auth, settings)
+  const answers: number[] = []
+  configuration[client.customFetch] = async (url, options) => {
+    const answer = await fetch(url, options as RequestInit)
+    if (url.startsWith(invoicesUrl)) answers.push(answer.status)
+    return answer
+  }
+  const DPoP = client.getDPoPHandle(configuration, pair)
+  const asked = { authorization_details: grantOf(grantId), resource: invoicesUrl }
+  const { access_token: token } = await client.clientCredentialsGrant(configuration, asked, { DPoP })
+
+  const { http } = await world.startPdp()
+  await http.listen({ port: 0, host: 'localhost' })
+  const { port } = http.server.address() as AddressInfo
+  await using invoices = await startInvoicesApi(
+    { data: world.data, trust: world.trust, url: world.url, invoicesUrl },
+    {
+      timeoutMs: 20_000,
+      fetch: (url, init) => fetch(String(url).replace(world.url, `http://localhost:${port}`), init),
+    },
+  )
+  const call = (more: object) => {
+    const headers = new Headers({ 'content-type': 'application/json' })
+    const body = JSON.stringify({ invoice: 'INV-1' })
+    return client.fetchProtectedResource(
+      configuration,
+      token,
+      new URL(`${invoicesUrl}/read`),
+      'POST',
+      body,
+      headers,
+      more,
+    )
+  }
+  expect(await (await call({ DPoP })).json()).toMatchObject({ invoice: 'INV-1' })
+  expect(answers).toEqual([401, 200])
+  const refused = await call({}).catch((error: unknown) => error)
+  expect(refused).toBeInstanceOf(client.WWWAuthenticateChallengeError)
+  expect(refused).toMatchObject({ cause: [{ scheme: 'dpop', parameters: { algs: 'ES256 EdDSA Ed25519' } }] })
+  expect(invoices.ledger.effects.read).toBe(1)
 })
 
 it('whoever asks before anybody has decided is told to wait, to wait longer, and that it was denied (RFC 8628 §3.5)', async () => {
