@@ -122,14 +122,17 @@ export interface CallAnswer {
 export const read = { tool: 'read', properties: { id: '1' } }
 export const adjust = (amount: string) => ({ tool: 'adjust', properties: { amount, currency: 'EUR' } })
 
+/** What of a world an enforcement point needs: any running system has as much. */
+export type PointsWorld = Pick<World, 'clock' | 'random' | 'url' | 'data' | 'trust' | 'http'>
+
 /** An enforcement point in front of the sample tools, as it asks the PDP. */
 export class Point {
-  readonly #world: World
+  readonly #world: PointsWorld
   readonly #http
   #nonce: string | undefined
   #sequence = 0
 
-  constructor(world: World, http = world.http) {
+  constructor(world: PointsWorld, http = world.http) {
     this.#world = world
     this.#http = http
   }
@@ -186,8 +189,9 @@ export class Point {
     const { body, digest } = this.body(ask)
     const answer = (await this.send(body, ask.caller)).json() as {
       decision: boolean
-      context: { decision_id: string; permit?: string; reason?: DenialReason; dpop_nonce?: string }
+      context?: { decision_id: string; permit?: string; reason?: DenialReason; dpop_nonce?: string }
     }
+    if (answer.context === undefined) throw new Error(`it does not decide: ${JSON.stringify(answer)}`)
     const { decision_id: decisionId, permit, reason, dpop_nonce } = answer.context
     if (dpop_nonce !== undefined) this.#nonce = dpop_nonce
     return {
