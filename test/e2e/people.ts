@@ -40,7 +40,7 @@ export interface Approved {
 
 type Received = Extract<EventData<'approvals.v1', 'request.received'>, { kind: 'access' }>
 
-const waitMs = 3000
+const waitMs = 20_000
 
 /** The people of a world, and the approval service between them and the bus. */
 export class People {

@@ -31,6 +31,10 @@ export class Authority implements Disposable {
       writeFileSync(this.#file(use), JSON.stringify({ keys: [{ ...this.#key.publicJwk, kid: 'authority-1', use }] }))
   }
 
+  get publicJwk() {
+    return this.#key.publicJwk
+  }
+
   #file(use: string): string {
     return join(this.#folder, `${use}.json`)
   }
