@@ -68,6 +68,21 @@ export default defineConfig({
         },
       },
       { extends: true, test: { name: 'abuse', include: ['test/abuse/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'abuse-kafka',
+          // Those of the files whose attack goes through the bus or the grant store: what is forged on topics and said again,
+          // what races a revocation or would take it back, and what a memory of proofs must keep. The others attack HTTP,
+          // signatures or files, and meet nothing of an adapter.
+          include: ['forged-approvals', 'forged-events', 'proof-replay', 'revocation-races', 'revoked-stays-dead'].map(
+            (name) => `test/abuse/${name}.test.ts`,
+          ),
+          globalSetup: ['test/e2e/real-parts.setup.ts'],
+          setupFiles: ['test/e2e/real-parts.skip.ts'],
+          sequence: { groupOrder: 1 },
+        },
+      },
       { extends: true, test: { name: 'architecture', include: ['test/architecture/*.test.ts'] } },
     ],
   },

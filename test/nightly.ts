@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 
-// npm run nightly [-- chaos | redis-losses | kafka-faults | kills | distributed | interleavings | rotations | mutants]
+// npm run nightly [-- chaos | redis-losses | kafka-faults | kills | distributed | abuse | interleavings | rotations | mutants]
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md.
 
 const root = join(import.meta.dirname, '..')
@@ -81,6 +81,23 @@ const runs: Run[] = [
       /^(chaos|broker|cut off|mended|dead issuer|Redis \w+|\w+ (killed|stopped|stalled)): /.test(line) ||
       closing.test(line) ||
       /^\s*(✓|×|→|AssertionError)/.test(line),
+  },
+  {
+    name: 'abuse',
+    about:
+      'All attacks, embedded, and those on the bus and the grant store on a real Kafka and a real Redis too: 10,000 chains of delegations spliced, re-parented and cut; children wider in all combinations; revocations that race mint, exchange and decisions, 200 rounds; and 50 rounds each of what could revive what was revoked.',
+    command: [
+      ...vitest,
+      '--project',
+      'abuse',
+      '--project',
+      'abuse-kafka',
+      '--exclude',
+      '**/interleavings.test.ts',
+      'test/abuse',
+    ],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: (line) => /^(chains|wider): /.test(line) || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
   {
     name: 'interleavings',

@@ -16,8 +16,10 @@ import { paths } from '@bailiwick/installation'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type System, type SystemOptions, startSystem } from '@bailiwick/testkit'
+import { inject } from 'vitest'
 import { audit } from '../audit.ts'
 import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
+import { openAdapters } from '../e2e/adapters-under-test.ts'
 
 export { pause }
 
@@ -38,11 +40,13 @@ export class Scene implements AsyncDisposable {
   readonly system: System
   readonly approver: Approver
   readonly invoices: InvoicesApi
+  readonly #adapters: AsyncDisposable | undefined
 
-  private constructor(system: System, approver: Approver, invoices: InvoicesApi) {
+  private constructor(system: System, approver: Approver, invoices: InvoicesApi, adapters?: AsyncDisposable) {
     this.system = system
     this.approver = approver
     this.invoices = invoices
+    this.#adapters = adapters
   }
 
   /** Of a system in which somebody else is enrolled already. */
@@ -50,9 +54,14 @@ export class Scene implements AsyncDisposable {
     return new Scene(system, undefined as never, await startInvoicesApi(system, { clock: system.clock }))
   }
 
+  /** On a real Kafka and Redis in the project that has them. */
   static async open(options: SystemOptions = {}): Promise<Scene> {
-    const system = await startSystem(options)
-    return new Scene(system, await enrolApprover(system), await startInvoicesApi(system, { clock: system.clock }))
+    const embedded = inject('realParts') === undefined
+    const adapters = embedded ? undefined : await openAdapters()
+    const on = adapters && { adapters: { bus: adapters.bus, grantStore: adapters.store } }
+    const system = await startSystem({ ...options, ...on })
+    const invoices = await startInvoicesApi(system, { clock: system.clock })
+    return new Scene(system, await enrolApprover(system), invoices, adapters)
   }
 
   /** The same installation started again; nobody signs in. */
@@ -224,6 +233,7 @@ export class Scene implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.invoices[Symbol.asyncDispose]()
     await this.system[Symbol.asyncDispose]()
+    await this.#adapters?.[Symbol.asyncDispose]()
   }
 }
 

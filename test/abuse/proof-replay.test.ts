@@ -1,0 +1,105 @@
+import { makeDpopProof, signClientAssertion } from '@bailiwick/credentials'
+import { newId } from '@bailiwick/service-kit'
+import { sampleKey } from '@bailiwick/standalone/sample'
+import { expect, it } from 'vitest'
+import { agentId, askToken, Point, read } from '../e2e/agent-side.ts'
+import { granted } from '../e2e/granted.ts'
+import { People } from '../e2e/people.ts'
+import { eventually, World } from '../e2e/world.ts'
+import { roundsOf } from './revocation-world.ts'
+
+// Whoever recorded calls sends them again: to the same instance, to another, and to one that started since. What a flush, a failover
+// or an eviction of Redis forgets is test/chaos/redis-losses.test.ts.
+
+const rounds = roundsOf(2, 20)
+
+it(
+  'a proof that one decision point counted counts at no other, nor at one that starts anew (V10)',
+  async () => {
+    await using system = await granted()
+    const { world, credential } = system
+    const first = { http: world.http, stop: () => world.pdp[Symbol.asyncDispose]() }
+    const instances = [first]
+    const start = async () => {
+      const started = await world.startPdp()
+      instances.push({ http: started.http, stop: () => started[Symbol.asyncDispose]() })
+    }
+    await start()
+    const recorded: Record<string, unknown>[] = []
+    for (let round = 0; round < rounds; round++) {
+      const points = instances.map(({ http }) => new Recorder(world, http))
+      for (const point of points) expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
+      recorded.push(...points.flatMap(({ allowed }) => allowed))
+      // Each of them, shown to all at once, before and after one of them starts anew.
+      const shown = async () => {
+        const answers = await Promise.all(
+          recorded.flatMap((body) => points.map(async (point) => (await point.send(body)).json() as Answer)),
+        )
+        expect(answers.filter(({ decision }) => decision)).toEqual([])
+      }
+      await shown()
+      await instances.shift()?.stop()
+      await start()
+      points.splice(0, points.length, ...instances.map(({ http }) => new Recorder(world, http)))
+      await shown()
+    }
+  },
+  rounds * 30_000,
+)
+
+interface Answer {
+  decision: boolean
+}
+
+/** Keeps what was allowed, as it was sent. */
+class Recorder extends Point {
+  readonly allowed: Record<string, unknown>[] = []
+
+  override async send(body: Record<string, unknown>, caller?: string) {
+    const answer = await super.send(body, caller)
+    if ((answer.json() as Answer).decision) this.allowed.push(body)
+    return answer
+  }
+}
+
+it(
+  'a call to the token endpoint is answered once, by whoever issues, also after a restart (V10)',
+  async () => {
+    await using world = await World.open()
+    const people = await People.enrolled(world)
+    const { grantId } = await people.grant()
+    const details = [{ type: 'bailiwick_grant', grant_id: grantId }]
+    const key = sampleKey(world.data, 'reconciler')
+    const recorded: { dpop: string; form: Record<string, string> }[] = []
+    const ask = async () => {
+      const { nonce } = await askToken(world, { details: [] })
+      const now = world.clock.now()
+      const iat = Math.floor(now / 1000)
+      const id = () => newId('call', now, world.random)
+      const htu = `${world.url}/oauth/token`
+      const claims = { iss: agentId(), sub: agentId(), aud: world.url, iat, exp: iat + 60, jti: id() }
+      const made = {
+        dpop: makeDpopProof({ htm: 'POST', htu, jti: id(), now, nonce }, key),
+        form: { client_assertion: signClientAssertion(claims, key) },
+      }
+      const answers = await Promise.all(Array.from({ length: 8 }, () => askToken(world, { details, ...made })))
+      recorded.push(made)
+      return answers.filter(({ token }) => token !== undefined).length
+    }
+    for (let round = 0; round < rounds; round++) {
+      expect(await eventually(async () => (await ask()) || undefined, 20_000)).toBe(1)
+      const again = async () => {
+        const answers = await Promise.all(recorded.map((made) => askToken(world, { details, ...made })))
+        expect(answers.filter(({ token }) => token !== undefined)).toEqual([])
+      }
+      // The next one stands by, and takes over when the first one stops: it has heard nothing of what that one counted.
+      const before = world.issuer
+      await world.startIssuer()
+      await before?.[Symbol.asyncDispose]()
+      // It issues: what it refuses now it does not refuse for standing by.
+      expect(await eventually(async () => (await ask()) || undefined, 20_000)).toBe(1)
+      await again()
+    }
+  },
+  rounds * 60_000,
+)

@@ -1,0 +1,62 @@
+import { missingParts } from '@bailiwick/native'
+import { describe, expect, it } from 'vitest'
+import { losses } from '../chaos/redis-losses.ts'
+import { credentialFor, read } from '../e2e/agent-side.ts'
+import { type TwoPoints, twoPoints } from '../e2e/two-points.ts'
+import { eventually } from '../e2e/world.ts'
+import { revoked, roundsOf, targetOf, verdictsOf } from './revocation-world.ts'
+
+/** Skipped where there is no redis-server; on CI that is a failure. */
+const skipped = missingParts('redis').length > 0 && process.env.CI !== 'true'
+const rounds = roundsOf(1, 50)
+
+/** The ways to forget that give back what was there before; how often one server can be lost so. */
+const each: [how: string, times: number][] = [
+  ['is flushed', 10],
+  ['fails over to a replica that missed writes', 1],
+  ['is set to evict, and does', 10],
+]
+
+/** Both are asked all the time, until told to stop; gives how many were allowed. */
+async function asking({ points }: TwoPoints, credential: string, until: () => boolean): Promise<number> {
+  let allowed = 0
+  while (!until()) {
+    const answers = await Promise.all(points.map((point) => point.call({ credential, ...read })))
+    allowed += answers.filter(({ decision }) => decision).length
+  }
+  return allowed
+}
+
+describe.skipIf(skipped)('what was revoked, when Redis', () => {
+  it.each(each)(
+    '%s after it: neither decision point allows it again (V7)',
+    async (how, times) => {
+      for (let round = 0; round < rounds; round += times) {
+        await using redis = await (losses[how] as (typeof losses)[string])()
+        await using two = await twoPoints(redis.url, 200)
+        for (let n = round; n < Math.min(rounds, round + times); n++) {
+          const { system, points } = two
+          const grant = await system.people.grant()
+          const credential = await credentialFor(system.world, grant.grantId)
+          for (const point of points)
+            expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
+          await redis.prepare()
+          const [kind, target] = targetOf(n, grant, credential)
+          await revoked(system, kind, target)
+          let over = false
+          const during = asking(two, credential, () => over)
+          await redis.lose()
+          const verdicts = await verdictsOf(points, credential)
+          over = true
+          await redis.repair()
+          const allowed =
+            (await during) +
+            [...verdicts, ...(await verdictsOf(points, credential))].filter(({ decision }) => decision).length
+          expect({ kind, allowed }).toEqual({ kind, allowed: 0 })
+          await eventually(() => two.stores.every((store) => store.unhealthy() === undefined) || undefined, 20_000)
+        }
+      }
+    },
+    rounds * 60_000,
+  )
+})
