@@ -26,7 +26,8 @@ it('what nobody, a stranger or another service signed counts for no reader, what
         signEvent(unsigned, stranger),
         ...others.map((service) => signEvent(unsigned, scene.stolenKey(service))),
       ]
-      for (const bytes of forgeries) positions.push(await scene.place(topic.name, event.partitionkey, bytes))
+      const placed = forgeries.map((bytes) => scene.place(topic.name, event.partitionkey, bytes))
+      positions.push(...(await Promise.all(placed)))
     }
   }
   expect(scene.counted()).toBe(before)

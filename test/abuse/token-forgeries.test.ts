@@ -1,4 +1,4 @@
-import { createHash, createHmac, createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto'
+import { createHash, createHmac, generateKeyPairSync, randomUUID } from 'node:crypto'
 import { createServer } from 'node:net'
 import {
   actionDigest,
@@ -13,6 +13,7 @@ import { paths } from '@bailiwick/installation'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { decoded, part, privateKey, seconds, sibling, signed } from './forging.ts'
+import { type JsonWebKeyEc, spellingsOf } from './key-spellings.ts'
 import { Scene } from './scene.ts'
 
 let scene: Scene
@@ -188,39 +189,6 @@ it('a forged credential is refused, whatever its header says about how to check 
   expect(await decide()).toBe('ALLOW')
   expect(await introspected(credential)).toBe(true)
 })
-
-interface JsonWebKeyEc {
-  kty: string
-  crv: string
-  x: string
-  y: string
-}
-
-/** A public key as everybody who has it could take it for a secret. */
-function spellingsOf(jwk: JsonWebKeyEc): Record<string, string | Buffer> {
-  const { kty, crv, x, y } = jwk
-  const key = createPublicKey({ key: { ...jwk }, format: 'jwk' })
-  const pem = key.export({ type: 'spki', format: 'pem' }).toString()
-  const der = key.export({ type: 'spki', format: 'der' })
-  const point = Buffer.concat([Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')])
-  return {
-    'the JWK': JSON.stringify(jwk),
-    'the JWK of its thumbprint': JSON.stringify({ crv, kty, x, y }),
-    'the JWK Set': JSON.stringify({ keys: [jwk] }),
-    'the PEM': pem,
-    'the PEM without its last line end': pem.trim(),
-    'the PEM with other line ends': pem.replaceAll('\n', '\r\n'),
-    'the DER': der,
-    'the DER in base64': der.toString('base64'),
-    'the DER in base64url': der.toString('base64url'),
-    'the DER in hex': der.toString('hex'),
-    'the point': point,
-    'the point as SEC 1 has it': Buffer.concat([Buffer.from([4]), point]),
-    x: x,
-    'the bytes of x': Buffer.from(x, 'base64url'),
-    nothing: '',
-  }
-}
 
 it('a header chooses neither algorithm nor key, and nobody fetches what it names (V12)', async () => {
   const [head, body, signature = ''] = credential.split('.')
