@@ -15,7 +15,7 @@ import { newId } from '@bailiwick/service-kit'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { type CallAnswer, Point } from '../e2e/agent-side.ts'
 import { by, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'
-import { eventually, forgedEvent, Scene } from './scene.ts'
+import { answered, eventually, forgedEvent, Scene } from './scene.ts'
 
 export const [readOnly, adjusting] = sampleAuthority.permissions
 /** What the humans approved: as deep and as wide as it may be, so that depth and width alone refuse nothing by chance. */
@@ -83,7 +83,7 @@ export class Family implements AsyncDisposable {
     const { scene } = this
     const authority = { ...familyAuthority, task: `family-${++this.#serial}` }
     const requestId = await scene.asked(scene.agent(), authority)
-    const { grant_id: grantId = '' } = await scene.approver.approve(requestId)
+    const { grant_id: grantId = '' } = await answered(() => scene.approver.approve(requestId))
     this.grantId = grantId
     await eventually('the decision point knows of the grant', () => this.#tree)
   }
@@ -172,7 +172,7 @@ export class Family implements AsyncDisposable {
     const holder = named.at(-1)?.to ?? this.member(0)
     const call = { tool: 'read', properties: { id: '1' }, proof: { htu }, observed: { htu }, subject: token.sub }
     return eventually('it is decided', async () => {
-      const answer = await this.#point.call(by(holder, credential, call))
+      const answer = await answered(() => this.#point.call(by(holder, credential, call)))
       const { reason = '' } = answer
       return ['state_stale', 'deadline_exceeded', 'proof_nonce_required'].includes(reason) ? undefined : answer
     })
@@ -231,7 +231,7 @@ export class Family implements AsyncDisposable {
       now: () => system.clock.now(),
       random: system.random,
     })
-    return sdk.credential({ delegation: link.text }).then(() => 'issued', errorCode)
+    return answered(() => sdk.credential({ delegation: link.text })).then(() => 'issued', errorCode)
   }
 }
 

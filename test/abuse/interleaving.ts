@@ -6,7 +6,7 @@ import { errorCode } from '@bailiwick/errors'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { softwarePasskey, startSystem } from '@bailiwick/testkit'
 import { bytesOf, Person } from './person.ts'
-import { eventually, Scene, unlikely } from './scene.ts'
+import { answered, eventually, Scene, unlikely } from './scene.ts'
 import { Scheduler, scheduledBus } from './scheduler.ts'
 
 /** What people and agents did and were told, in the order in which it happened. */
@@ -295,19 +295,3 @@ type Granted = Pick<ApprovalStatement, 'authority' | 'not_after' | 'mode'> & { i
 
 const soon = (random: () => number) => new Date(Date.now() + 600_000 + Math.floor(random() * 600_000)).toISOString()
 const errorCodeOf = (error: unknown): string => (error instanceof Error ? error.message : errorCode(error))
-
-const heldUp: ReadonlySet<string> = new Set(['service_standby', 'service_unreachable', 'service_unready'])
-
-/** Of a process that a busy machine held up so long that it thinks another one acts: then it answers nobody, for a moment. */
-async function answered<T>(ask: () => Promise<T>): Promise<T> {
-  const told = await eventually(
-    'it answers',
-    () =>
-      ask().then(
-        (value) => ({ value }),
-        (error) => (heldUp.has(errorCode(error)) ? undefined : Promise.reject(error)),
-      ),
-    lateMs,
-  )
-  return told.value
-}

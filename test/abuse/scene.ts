@@ -32,6 +32,22 @@ export async function eventually<T>(what: string, find: () => Promise<T | undefi
   }
 }
 
+const heldUp: ReadonlySet<string> = new Set(['service_standby', 'service_unreachable', 'service_unready'])
+
+/** Of a process that a busy machine held up so long that it thinks another one acts: then it answers nobody, for a moment. */
+export async function answered<T>(ask: () => Promise<T>): Promise<T> {
+  const told = await eventually(
+    'it answers',
+    () =>
+      ask().then(
+        (value) => ({ value }),
+        (error) => (heldUp.has(errorCode(error)) ? undefined : Promise.reject(error)),
+      ),
+    120_000,
+  )
+  return told.value
+}
+
 // Each for another length: what asks the same is folded, and rests after a denial.
 let asks = 0
 
@@ -103,7 +119,7 @@ export class Scene implements AsyncDisposable {
   /** Asked for over HTTP, not answered yet. */
   async asked(agent = this.agent(), authority: object = sampleAuthority): Promise<string> {
     const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 3000 + (++asks % 600) } as never)
-    return (await agent.request(signed)).requestId
+    return (await answered(() => agent.request(signed))).requestId
   }
 
   async granted(agent = this.agent()): Promise<{ requestId: string; grantId: string }> {

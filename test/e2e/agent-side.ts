@@ -191,7 +191,7 @@ export class Point {
       decision: boolean
       context?: { decision_id: string; permit?: string; reason?: DenialReason; dpop_nonce?: string }
     }
-    if (answer.context === undefined) throw new Error(`it does not decide: ${JSON.stringify(answer)}`)
+    if (answer.context === undefined) throw Object.assign(new Error('it does not decide'), answer)
     const { decision_id: decisionId, permit, reason, dpop_nonce } = answer.context
     if (dpop_nonce !== undefined) this.#nonce = dpop_nonce
     return {
