@@ -54,6 +54,8 @@ export class Governance {
     if (approvers.size === 1 && enrols) return undefined
     const quorum = rules.get(registryRuleId)?.approvers.quorum ?? 1
     if (people.size < quorum) return 'fewer people than the rule wants'
+    if (approvers.size > 1 && people.size < 2 && entity.type === 'approver' && bringsPasskey(value, approvers))
+      return 'one person brought a passkey in'
     people.delete(statement.proposer)
     return people.size === 0 ? 'nobody but its proposer approved it' : undefined
   }
@@ -73,4 +75,10 @@ export class Governance {
       this.recoveries.set(entity.id, { value, takenAt: Math.max(at, ...after), used: false })
     }
   }
+}
+
+function bringsPasskey(value: unknown, approvers: ReadonlyMap<string, Approver>): boolean {
+  const { id, credentials = [] } = (value ?? {}) as Partial<Approver>
+  const before = approvers.get(id ?? '')?.credentials.map(({ public_key }) => public_key) ?? []
+  return credentials.some(({ public_key }) => !before.includes(public_key))
 }

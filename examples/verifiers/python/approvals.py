@@ -132,7 +132,7 @@ class Approvals:
             self._same_changes(received, statement)
             if kind == "request.endorsed":
                 return people, "one of more"
-            return people, self.registry.judge_change(statement, people, at)
+            return people, self.registry.judge_change(statement, received["entities"], people, at)
         self._asked(received, statement, at)
         return people, self._by_rule(statement, people, kind, at)
 

@@ -65,7 +65,7 @@ class Registry:
         elif by["kind"] == "recovery":
             self._by_recovery(by, change, value, at)
         elif by["kind"] == "approvers":
-            self._by_approvers(by, change, at)
+            self._by_approvers(by, change, value, at)
         else:
             raise Fault("an authorization of no known kind")
 
@@ -115,7 +115,7 @@ class Registry:
         if jcs(claims(jws, jwk, "bailiwick-invitation+jws")) != jcs(invited):
             raise Fault("the invitation is for another passkey or person")
 
-    def _by_approvers(self, by: dict, change: dict, at: int) -> None:
+    def _by_approvers(self, by: dict, change: dict, value: dict | None, at: int) -> None:
         statement = by["statement"]
         approvers = self.at("approver")
         if statement["kind"] != "registry" or statement["installation"] != self.trust["installation"]:
@@ -128,20 +128,31 @@ class Registry:
         if change["type"] == "recovery" and change["after"] is not None:
             raise Fault("a recovery is the root key's to make")
         people = signers(statement, by["assertions"], approvers, self.trust)
-        self.judge_change(statement, people, NOW)
+        self.judge_change(statement, [{**change, "value": value}], people, NOW)
 
-    def judge_change(self, statement: dict, people: dict[str, dict], time: float) -> str:
-        """Enough people of the group, and not the proposer alone. Gives the quorum in words."""
+    def judge_change(self, statement: dict, changes: list[dict], people: dict[str, dict], time: float) -> str:
+        """Enough people of the group for these changes of it, and not the proposer alone. Gives the quorum in words."""
         rule = self.at("rule", time).get("registry")
         if rule and not all(rule["approvers"]["group"] in person["groups"] for person in people.values()):
             raise Fault("a signer is not in the group")
         alone = self._enrols_second(statement["entities"], time)
         quorum = rule["approvers"]["quorum"] if rule and not alone else 1
+        if any(self._brings_passkey(change, time) for change in changes):
+            quorum = max(2, quorum)
         if len(people) < quorum:
             raise Fault(f"{len(people)} of {quorum} people")
         if set(people) <= {statement["proposer"]} and not self.trust["single_operator"] and not alone:
             raise Fault("nobody but the proposer approved it")
         return f"{len(people)} of {quorum}"
+
+    def _brings_passkey(self, change: dict, time: float) -> bool:
+        """Whoever took a colleague's link would be two people by his own signature: where there are two, a passkey takes two."""
+        enrolled, value = self.at("approver", time), change.get("value")
+        if self.trust["single_operator"] or len(enrolled) < 2 or change["type"] != "approver" or value is None:
+            return False
+        before = enrolled.get(change["id"], {"credentials": []})["credentials"]
+        known = {passkey["public_key"] for passkey in before}
+        return any(passkey["public_key"] not in known for passkey in value["credentials"])
 
     def _enrols_second(self, entities: list, time: float) -> bool:
         """The first person has nobody to ask, and may enrol the second alone, whatever the quorum: that, and nothing else."""

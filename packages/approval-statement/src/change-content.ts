@@ -62,6 +62,20 @@ export function enrolsSecond(
   return change.type === 'approver' && change.after !== undefined && !approvers.has(change.id)
 }
 
+/**
+ * How many people this change takes where the rule asks for `quorum`. A passkey that comes into the registry, somebody new's or one
+ * more of who is there, takes two as soon as there are two: who opens a colleague's link before its person does would else sign
+ * for himself, in that person's name, and be two people in every quorum from then on.
+ */
+export function peopleNeeded(
+  { entity, value, registry: { approvers } }: Pick<ChangeContent, 'entity' | 'value' | 'registry'>,
+  { quorum, singleOperator }: { quorum: number; singleOperator: boolean },
+): number {
+  if (singleOperator || approvers.size < 2 || entity.type !== 'approver' || value === undefined) return quorum
+  const known = new Set(approvers.get(entity.id)?.credentials.map(({ public_key }) => public_key))
+  return (value as Approver).credentials.every(({ public_key }) => known.has(public_key)) ? quorum : Math.max(2, quorum)
+}
+
 function hashOf(value: unknown): string | undefined {
   try {
     return jcsHash(value)

@@ -237,9 +237,9 @@ it('lets the invitation do nothing else', async () => {
 })
 
 it('takes every change that approvers signed: first, next and last versions (V3)', async () => {
-  for (const one of [rule, changedRule, retiredRule, change('approver', anApprover('dora', [], aPasskey()))]) {
-    expect(await verify(one, byApprovers([one]))).toEqual(ok)
-  }
+  for (const one of [rule, changedRule, retiredRule]) expect(await verify(one, byApprovers([one]))).toEqual(ok)
+  const dora = change('approver', anApprover('dora', [], aPasskey()))
+  expect(await verify(dora, byApprovers([dora], [keys.anna, keys.ben]))).toEqual(ok)
   const agentToo = change('agent', agent)
   const both = byApprovers([rule, agentToo])
   expect(await verify(rule, both)).toEqual(ok)
@@ -321,7 +321,7 @@ it('gives no passkey a second name (V10)', async () => {
   )
   const more = anApprover('anna', ['registry'], keys.anna, aPasskey())
   const next = change('approver', more, { version: 2, before: jcsHash(anna) })
-  expect(await verify(next, byApprovers([next], [keys.ben]))).toEqual(ok)
+  expect(await verify(next, byApprovers([next], [keys.anna, keys.ben]))).toEqual(ok)
 })
 
 it('answers a value that cannot be hashed', async () => {
@@ -341,7 +341,9 @@ it('lets the first approver enrol the second alone, whatever the rule asks for, 
   // Smuggled in beside the second approver, or after there are two.
   expect(await verify(rule, alone(second, rule), { registry: first })).toEqual(nobody)
   expect(await verify(second, alone(second, rule), { registry: first })).toEqual(nobody)
-  expect(await verify(second, alone(second), { registry: { ...living, approvers: byId(anna, carl) } })).toEqual(nobody)
+  expect(await verify(second, alone(second), { registry: { ...living, approvers: byId(anna, carl) } })).toMatchObject({
+    code: 'approval_quorum_missing',
+  })
   const more = change('approver', anApprover('anna', ['registry'], keys.anna, aPasskey()), {
     version: 2,
     before: jcsHash(anna),
@@ -352,6 +354,34 @@ it('lets the first approver enrol the second alone, whatever the rule asks for, 
   expect(await verify(second, alone(second), { registry: { ...first, rules: governors } })).toMatchObject({
     code: 'approver_not_in_group',
   })
+})
+
+it('takes two people for a passkey once there are two, whoever proposed it: nobody becomes two alone (V3)', async () => {
+  const next = (of: Approver, ...passkeys: TestPasskey[]) => {
+    const credentials = passkeys.map(({ record }) => record)
+    return change('approver', { ...of, credentials }, { version: 2, before: jcsHash(of) })
+  }
+  const another = aPasskey()
+  const registry = { ...living, approvers: byId(anna, ben) }
+  const missing = { code: 'approval_quorum_missing', detail: '1 of 2' }
+  for (const brings of [
+    change('approver', anApprover('vera', ['finance'], another)),
+    next(ben, keys.ben, another),
+    next(ben, { ...another, record: { ...another.record, credential_id: keys.ben.record.credential_id } }),
+  ]) {
+    // Proposed by somebody else, as who made the link is: one signature is one person's all the same.
+    expect(await verify(brings, byApprovers([brings], [keys.anna]), { registry })).toMatchObject(missing)
+    expect(await verify(brings, byApprovers([brings, rule], [keys.anna]), { registry })).toMatchObject(missing)
+    expect(await verify(brings, byApprovers([brings], [keys.anna, keys.anna]), { registry })).toMatchObject(missing)
+    const both = byApprovers([brings], [keys.anna, keys.ben], { proposer: 'anna' })
+    expect(await verify(brings, both, { registry })).toEqual(ok)
+    const alone = byApprovers([brings], [keys.anna])
+    expect(await verify(brings, alone, { registry, anchor: singleOperator })).toEqual(ok)
+  }
+  const two = anApprover('ben', ['finance'], keys.ben, another)
+  const fewer = next(two, keys.ben)
+  const both = { ...living, approvers: byId(anna, two) }
+  expect(await verify(fewer, byApprovers([fewer], [keys.anna]), { registry: both })).toEqual(ok)
 })
 
 it('leaves somebody who can approve, whoever signed: the last approver and the last passkey stay (V3)', async () => {

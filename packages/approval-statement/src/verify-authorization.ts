@@ -1,7 +1,7 @@
 import type { Authorization } from '@bailiwick/contracts'
 import { type Refused, verifyGenesisStatement } from '@bailiwick/credentials'
 import type { AuthorizationCheck } from './authorization-check.ts'
-import { contentProblem, enrolsSecond, no } from './change-content.ts'
+import { contentProblem, enrolsSecond, no, peopleNeeded } from './change-content.ts'
 import { registryRuleId } from './match-rule.ts'
 import { refused } from './refused.ts'
 import { byInvitation, byRecovery } from './verify-enrolment.ts'
@@ -74,9 +74,10 @@ async function byApprovers(
   if (rule !== undefined && !people.every(({ groups }) => groups.includes(rule.group)))
     return refused('approver_not_in_group', 'a signer')
   const alone = enrolsSecond(statement.entities, registry.approvers)
-  const quorum = alone ? 1 : (rule?.quorum ?? 1)
+  const singleOperator = trust.single_operator
+  const quorum = alone ? 1 : peopleNeeded(check, { quorum: rule?.quorum ?? 1, singleOperator })
   if (people.length < quorum) return refused('approval_quorum_missing', `${people.length} of ${quorum}`)
-  return alone || trust.single_operator || people.some(({ id }) => id !== statement.proposer)
+  return alone || singleOperator || people.some(({ id }) => id !== statement.proposer)
     ? { ok: true }
     : no('approvers: nobody but the proposer')
 }

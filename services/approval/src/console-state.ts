@@ -4,9 +4,10 @@ import type { RequestRecord } from '@bailiwick/projection'
 import { grantView } from './console/grant-views.ts'
 import { orNothing, proseOf, signersOf } from './console/words.ts'
 import type { Approval } from './context.ts'
+import { changeRule } from './judge-change.ts'
 import { diffOf } from './propose-change.ts'
 import { type AccessAsk, agentIdOf, type RegistryAsk } from './requests.ts'
-import { authorityOf, mayRefuse, registryRule, ruleFor, whyNotApprove, whyNotApproveChange } from './who-may-answer.ts'
+import { authorityOf, mayRefuse, ruleFor, whyNotApprove, whyNotApproveChange } from './who-may-answer.ts'
 
 const showEndedMs = 3600 * 1000
 const mostShown = 200
@@ -83,7 +84,7 @@ function changeView(approval: Approval, me: Approver, record: RequestRecord, ask
     expires_at: ask.expires_at,
     proposer: ask.proposer,
     diff: ask.entities.map((entity) => diffOf(approval, entity)),
-    rule: registryRule(approval),
+    rule: changeRule(approval, ask),
     signed_by: signersOf(approval, record),
     may_approve: why === undefined,
     why_not: why ?? null,

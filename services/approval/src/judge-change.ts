@@ -1,4 +1,10 @@
-import { contentProblem, enrolsSecond, registryRuleId, verifySigners } from '@bailiwick/approval-statement'
+import {
+  contentProblem,
+  enrolsSecond,
+  peopleNeeded,
+  registryRuleId,
+  verifySigners,
+} from '@bailiwick/approval-statement'
 import type { Approver, Assertion, EntityChange, RegistryStatement, Rule } from '@bailiwick/contracts'
 import type { ErrorCode } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
@@ -24,12 +30,26 @@ export async function judgeChange(
   const signed = await verifySigners({ statement, assertions, approvers, trust })
   if (!signed.ok) return signed
   const people = [...signed.signers.values()]
-  const { group, quorum } = registryRule(approval)
+  const { group, quorum } = changeRule(approval, ask)
   if (group !== undefined && !people.every(({ groups }) => groups.includes(group)))
     return { ok: false, code: 'approver_not_in_group' }
   if (enrolsSecond(ask.entities, approvers)) return { ok: true }
   const another = trust.single_operator || people.some(({ id }) => id !== ask.proposer)
   return people.length >= quorum && another ? { ok: true } : { ok: false, code: 'approval_quorum_missing' }
+}
+
+/** The group and quorum of this change, as every reader counts: one entity after the other, and the most that one of them takes. */
+export function changeRule(approval: Approval, { entities }: Pick<RegistryAsk, 'entities'>) {
+  const { group, quorum } = registryRule(approval)
+  const approvers = new Map(approval.projection.ledger.registry.view().approvers)
+  if (enrolsSecond(entities, approvers)) return { group, quorum: 1 }
+  const singleOperator = approval.trust.single_operator
+  const needed = entities.map(({ type, id, value }) => {
+    const people = peopleNeeded({ entity: { type, id }, value, registry: { approvers } }, { quorum, singleOperator })
+    if (type === 'approver') become(approvers, id, value)
+    return people
+  })
+  return { group, quorum: Math.max(quorum, ...needed) }
 }
 
 /** The first entity that is not any more what the change was made for. */
@@ -53,13 +73,16 @@ export function changeProblem(approval: Approval, entities: readonly EntityChang
     const content = { entity: { type, id }, version, before, after, value, registry: { approvers } }
     const problem = contentProblem(content)
     if (problem !== undefined) return problem.detail
-    if (type !== 'approver') continue
-    if (value === undefined) approvers.delete(id)
-    else approvers.set(id, value as Approver)
+    if (type === 'approver') become(approvers, id, value)
   }
   return locksOut(approval, entities, approvers)
     ? 'the rule registry would take more people than its group has: nothing could be changed any more'
     : undefined
+}
+
+function become(approvers: Map<string, Approver>, id: string, value: EntityChange['value']): void {
+  if (value === undefined) approvers.delete(id)
+  else approvers.set(id, value as Approver)
 }
 
 /**

@@ -67,6 +67,31 @@ it('who is invited registers a passkey, and is nobody until people approved exac
   expect((await olga.approve(next)).body).toEqual({ status: 'approved', applied: true })
 })
 
+it('an approver who takes the link that a colleague made for somebody else does not become two people (V3)', async () => {
+  const { world, olga, registry } = await aStrictWorld()
+  await using _ = world
+  const him = aPerson(world)
+  const second = await accept(him, (await invited(olga)).code)
+  await olga.approve(String((second.body as Json).request_id))
+  expect((await him.signIn()).status).toBe(200)
+
+  // Paul invites Vera; Olga sees the link in the chat, and opens it first, with another passkey of her own.
+  const { code } = await invited(him, { approver_id: 'vera', name: 'Vera', groups: ['owners'] })
+  const stolen = String(((await accept(aPerson(world), code)).body as Json).request_id)
+  expect((await him.get(`/requests/${stolen}`)).body).toMatchObject({ rule: { quorum: 2 } })
+  expect((await olga.approve(stolen)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
+  // Nor by one more passkey of Paul's, whoever the operator says proposed it.
+  const value = registry.get('approver', 'paul') as Approver
+  const [passkey] = (registry.get('approver', 'olga') as Approver).credentials
+  const { id: credential_id, publicKey: public_key } = aPerson(world).passkey
+  const credentials = [...value.credentials, { ...passkey, credential_id, public_key }]
+  const entities = [{ type: 'approver', id: 'paul', value: { ...value, credentials } }]
+  const payload = { proposer: 'carl', entities }
+  const proposed = await world.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+  expect((await olga.approve(proposed.json().request_id)).body).toMatchObject({ status: 'endorsed' })
+  expect([registry.get('approver', 'vera'), registry.record('approver', 'paul')?.version]).toEqual([undefined, 1])
+})
+
 it('an invitation is for its person alone, ends, and needs somebody who is signed in (V10)', async () => {
   const clock = testClock(0)
   const { world, olga } = await aStrictWorld({ clock })

@@ -105,7 +105,8 @@ describe('an approver of another group', () => {
   it('sees, and can neither approve, deny nor withdraw', async () => {
     const vera = aPerson(world)
     const added = await propose([{ type: 'approver', id: 'vera', value: approverOf('vera', ['auditors'], vera) }])
-    expect((await olga.approve(added.body.request_id)).body).toMatchObject({ applied: true })
+    expect((await olga.approve(added.body.request_id)).body).toMatchObject({ status: 'endorsed' })
+    expect((await paul.approve(added.body.request_id)).body).toMatchObject({ applied: true })
     await vera.signIn()
     const { id, agent } = await askedOf()
     expect((await vera.get('/state')).body.requests).toContainEqual(

@@ -57,7 +57,8 @@ function LinkDialog({ invited, onClose }: { invited: Invited; onClose(): void })
     <Dialog title="Give them this link" action="Done" onSubmit={() => undefined} onClose={onClose}>
       <p>
         It works once, until <When iso={invited.expires_at} />. Send it by a channel on which you know who takes it:
-        whoever opens it first registers a passkey in that name. Ask them before you approve the change that follows.
+        whoever opens it first registers a passkey in that name. Ask them before you sign the change that follows, which
+        takes two people once there are two.
       </p>
       <p className="link-box">
         <Visible text={invited.link} />

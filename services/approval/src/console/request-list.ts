@@ -4,8 +4,9 @@ import type { RequestRecord } from '@bailiwick/projection'
 import { stepUpLines, stepUpRule, whyNotStepUp } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { unexplained } from '../inspect.ts'
+import { changeRule } from '../judge-change.ts'
 import { type AccessAsk, agentIdOf, type RegistryAsk, type StepUpAsk } from '../requests.ts'
-import { authorityOf, registryRule, ruleFor, whyNotApprove, whyNotApproveChange } from '../who-may-answer.ts'
+import { authorityOf, ruleFor, whyNotApprove, whyNotApproveChange } from '../who-may-answer.ts'
 import { type Page, pageOf } from './ordered.ts'
 import type { RequestIndex } from './request-index.ts'
 import { riskOf } from './risk.ts'
@@ -130,7 +131,7 @@ export interface RuleView {
 /** The rule that this is answered by now; undefined: nobody can approve it. */
 export function ruleOf(approval: Approval, ask: Ask): RuleView | undefined {
   if (ask.kind === 'registry') {
-    const { group, quorum } = registryRule(approval)
+    const { group, quorum } = changeRule(approval, ask)
     return {
       id: group === undefined ? null : 'registry',
       group: group ?? null,

@@ -1,8 +1,9 @@
 import type { Approver } from '@bailiwick/contracts'
 import { stepUpRule } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
+import { changeRule } from '../judge-change.ts'
 import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
-import { authorityOf, registryRule, ruleFor, whyNotApprove } from '../who-may-answer.ts'
+import { authorityOf, ruleFor, whyNotApprove } from '../who-may-answer.ts'
 
 export type Ask = AccessAsk | RegistryAsk | StepUpAsk
 
@@ -19,8 +20,9 @@ const namesOf = (people: readonly Approver[]) => people.map(({ id }) => id).sort
 
 function mayAnswer(approval: Approval, ask: Ask): (person: Approver) => boolean {
   if (ask.kind === 'registry') {
-    const { group } = registryRule(approval)
-    const others = (person: Approver) => approval.trust.single_operator || person.id !== ask.proposer
+    const { group, quorum } = changeRule(approval, ask)
+    // Of several people the proposer may be one, and of two he must.
+    const others = ({ id }: Approver) => approval.trust.single_operator || quorum > 1 || id !== ask.proposer
     return (person) => others(person) && (group === undefined || person.groups.includes(group))
   }
   try {
