@@ -1,5 +1,5 @@
 import { generateKey, sha256, verifyingKey, verifyNotification } from '@bailiwick/credentials'
-import { metrics, type Post, type Posted, systemClock, testClock } from '@bailiwick/service-kit'
+import { metrics, type Post, type Posted, RateLimiter, systemClock, testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { agentOf, aWorld, type World } from './approval.fixture.ts'
 import { aPerson } from './browser.fixture.ts'
@@ -88,6 +88,7 @@ it('tells once more after a start what ended shortly before, under the same deli
     ...{ projection, trust: world.trust, clock: systemClock, publicUrl: 'http://localhost:8421' },
     ...{
       own: new OwnRequests(projection),
+      asks: new RateLimiter({ perSecond: 1, burst: 1, maxKeys: 1, clock: systemClock }),
       callbackWishes: new Transient({ lifeMs: 1000, max: 1, clock: systemClock }),
     },
   } as unknown as Approval

@@ -1,6 +1,6 @@
 import type { Trust } from '@bailiwick/credentials'
 import type { Voice } from '@bailiwick/projection'
-import type { Clock, Logger, RandomSource, SerialQueue } from '@bailiwick/service-kit'
+import type { Clock, Logger, RandomSource, RateLimiter, SerialQueue } from '@bailiwick/service-kit'
 import type { OwnRequests } from './own-requests.ts'
 import type { Prose } from './prose.ts'
 import type { SignCounts } from './sign-counts.ts'
@@ -19,6 +19,8 @@ export interface Approval extends Voice {
   prose: Prose
   workloads: Workloads
   own: OwnRequests
+  /** How often each agent asks, by HTTP and topic together (V18). */
+  asks: RateLimiter
   /** The tasks that asks which asked the same were folded into, by the id that each would have had. */
   folded: Transient<string>
   /** What a submission said of its callback besides where, by task; in memory, since no event holds it. */

@@ -116,6 +116,36 @@ describe('over HTTP', () => {
   })
 })
 
+it('an agent that asks and takes back again and again is told to wait, like one that only asks (V18)', async () => {
+  await using later = await aWorld()
+  const agent = agentOf(later)
+  const askAndCancel = async (by: typeof agent, n: number) => {
+    const submitted = await by.submit(by.sign({ expires_in_seconds: 600 + n }))
+    if (submitted.statusCode === 202) await by.cancel(submitted.json().task.id)
+    return submitted
+  }
+  for (let n = 0; n < 20; n++) expect((await askAndCancel(agent, n)).statusCode).toBe(202)
+  const refused = await askAndCancel(agent, 20)
+  expect(refused.json()).toMatchObject({ code: 'rate_limited' })
+  expect(Number(refused.headers['retry-after'])).toBeGreaterThan(3500)
+  const other = agentOf(later, later.keys.other, `${otherAgentId}/one`)
+  expect((await askAndCancel(other, 0)).statusCode).toBe(202)
+})
+
+it('an agent has a bucket of its own for asks, and nobody else empties it (V18)', async () => {
+  await using busy = await aWorld()
+  const agent = agentOf(busy)
+  // What no rule allows, which is judged once the agent is known: it leaves nothing behind, and is not recognised when it comes again.
+  const burst = async (request: string) =>
+    (await Promise.all(Array.from({ length: 300 }, () => agent.submit(request)))).map((answer) => answer.json().code)
+  const made = await burst(signAccessRequest(anAsk(busy.trust, { mode: 'continuous' }), generateKey('agent')))
+  expect(new Set(made)).toEqual(new Set(['key_unknown']))
+  const own = await burst(agent.sign({ mode: 'continuous' }))
+  expect(new Set(own)).toEqual(new Set(['approval_rule_mismatch', 'rate_limited']))
+  const other = agentOf(busy, busy.keys.other, `${otherAgentId}/one`)
+  expect((await other.submit(other.sign())).statusCode).toBe(202)
+})
+
 describe('by topic', () => {
   it('takes what an agent signed, refuses and counts the rest, and goes on', async () => {
     const agent = agentOf(world)

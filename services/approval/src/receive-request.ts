@@ -22,6 +22,9 @@ import { type AccessAsk, type StepUpAsk, taskIdOf } from './requests.ts'
 import { stepUpAsk } from './step-up.ts'
 
 const maxPending = 5
+/** Asks of one agent that it took back within the hour before anybody answered: each had people look at it. */
+const maxTakenBack = 20
+const hourMs = 3600 * 1000
 const leewayMs = 5000
 const longestMs = 8 * 3600 * 1000
 
@@ -119,6 +122,10 @@ async function verifiedAsk(approval: Approval, { request, attestation: shown }: 
   const asked = verified.value
   const { authority } = parsed
   const attestation = await workloads.attest(agent, subject, jwk, shown)
+  // By whoever it is proved to be: before that, anybody could use up what is this agent's.
+  const rated = approval.asks.take(agent.id)
+  if (!rated.ok)
+    throw new ServiceError('rate_limited', 'this agent asks too often', { retryAfterSeconds: rated.retryAfterSeconds })
   refuseCallback(agent, asked.callback)
   const items = asked.grant_id === undefined ? itemsByRule(approval, asked, authority) : []
   return { agent, instanceKey: thumbprint(jwk), attestation, asked, authority, items }
@@ -152,11 +159,21 @@ function signedProse(asked: AccessRequest, purpose: SaltedText | undefined): Sal
 
 function refuseTooMany({ own, clock }: Approval, agentId: string): void {
   const now = clock.now()
-  const pending = own
-    .of(agentId)
-    .filter(({ state, received }) => state === 'pending' && received && now < Date.parse(received.expires_at))
+  const records = own.of(agentId)
+  const pending = records.filter(
+    ({ state, received }) => state === 'pending' && received && now < Date.parse(received.expires_at),
+  )
   if (new Set(pending.map(taskIdOf)).size >= maxPending)
     throw new ServiceError('rate_limited', `${maxPending} requests of this agent are pending`)
+  const takenBack = new Map<string, number>()
+  for (const record of records)
+    if (record.state === 'cancelled' && record.approved === undefined && now < record.changedAt + hourMs)
+      takenBack.set(taskIdOf(record), record.changedAt)
+  if (takenBack.size < maxTakenBack) return
+  const leftMs = Math.min(...takenBack.values()) + hourMs - now
+  throw new ServiceError('rate_limited', `this agent took ${maxTakenBack} requests back within the hour`, {
+    retryAfterSeconds: Math.ceil(leftMs / 1000),
+  })
 }
 
 /** Times become absolute here, once: what is shown, signed and audited is the same window. */

@@ -6,6 +6,7 @@ import {
   type NotificationFormat,
   newId,
   observeProjection,
+  RateLimiter,
   type SafePost,
   SerialQueue,
   safePost,
@@ -46,6 +47,8 @@ export interface ApprovalAdapters extends Omit<Adapters, 'data'> {
 }
 
 const sweepEveryMs = 1000
+/** Asks of one agent: what a person could ever answer is far less. */
+const asksOfAnAgent = { perSecond: 10, burst: 100, maxKeys: 100_000 }
 
 /**
  * Starts approval: sole writer of requests and their answers, which people sign; it can approve nothing by itself. One instance
@@ -88,6 +91,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     workloads: new Workloads({ clock, publicUrl }),
     own: new OwnRequests(successor.projection),
     folded: new Transient<string>({ lifeMs: rememberMs, max: 100_000, clock }),
+    asks: new RateLimiter({ ...asksOfAnAgent, clock }),
     callbackWishes: new Transient({ lifeMs: rememberMs, max: 10_000, clock }),
     signCounts: started.use(new SignCounts(successor.projection)),
     lanes: new SerialQueue({ maxPerKey: 256, max: 10_000 }),

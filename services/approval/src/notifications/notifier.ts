@@ -3,6 +3,7 @@ import { errorCode } from '@bailiwick/errors'
 import type { Fact, RequestRecord } from '@bailiwick/projection'
 import type { Metrics } from '@bailiwick/service-kit'
 import type { Approval } from '../context.ts'
+import { agentIdOf } from '../requests.ts'
 import { type Ask, whoCouldAnswer } from './addressees.ts'
 import { alarmNotice } from './alarm-notices.ts'
 import { Deliveries, type DeliveriesOptions } from './deliveries.ts'
@@ -85,7 +86,7 @@ export class Notifier implements AsyncDisposable {
     const { requests } = this.#approval.projection.ledger.requests
     for (const { id, state, received, receivedAt = 0 } of requests.values())
       if (state === 'pending' && received !== undefined)
-        this.#prompts.ask(id, whoCouldAnswer(this.#approval, received), receivedAt)
+        this.#prompts.ask(id, whoCouldAnswer(this.#approval, received), receivedAt, askerOf(received))
     this.#prompts.forgetWithheld()
   }
 
@@ -101,7 +102,7 @@ export class Notifier implements AsyncDisposable {
     if (!isOfAsk(record)) return
     if (event.type === 'request.received') {
       const to = whoCouldAnswer(this.#approval, record.received)
-      const told = this.#prompts.ask(record.id, to, record.changedAt)
+      const told = this.#prompts.ask(record.id, to, record.changedAt, askerOf(record.received))
       for (let withheld = told.length; withheld < to.length; withheld++) this.#count('request_waiting', 'digested')
       if (told.length > 0 && fresh) this.#tell(waitingNotice(this.#approval, event, record.received, told))
     } else if (record.state !== 'pending') {
@@ -119,6 +120,9 @@ export class Notifier implements AsyncDisposable {
     await this.#deliveries[Symbol.asyncDispose]()
   }
 }
+
+/** Whose share of people's attention it takes: the agent's, whichever instance asks. Who is said to propose a change is a word. */
+const askerOf = (ask: Ask): string => (ask.kind === 'registry' ? 'registry' : agentIdOf(ask.agent))
 
 const isOfAsk = (record: RequestRecord | undefined): record is RequestRecord & { received: Ask } =>
   record?.received !== undefined

@@ -1,4 +1,4 @@
-/** How often one person is asked one by one. What is beyond comes in a digest. */
+/** How often one person is asked one by one, by all agents together. What is beyond comes in a digest. */
 export const promptsPerHour = 20
 const hourMs = 3600 * 1000
 export const digestEveryMs = 15 * 60 * 1000
@@ -12,17 +12,18 @@ interface Waiting {
 
 /**
  * Who has been told of what waits (no approval fatigue): at most `promptsPerHour` prompts a person, and for all beyond one
- * digest each quarter of an hour. A person who is asked without end stops reading, which is what an attacker would want.
+ * digest each quarter of an hour. A person who is asked without end stops reading, which is what an attacker would want. Of
+ * what others leave each asker has half: one that asks without end does not use up what the next one needs (V18).
  */
 export class Prompts {
   readonly #waiting = new Map<string, Waiting>()
-  /** Times of each person's newest prompts, ms since the epoch, oldest first. */
-  readonly #times = new Map<string, number[]>()
+  /** Each person's newest prompts: when, ms since the epoch, and who asked; oldest first. */
+  readonly #prompts = new Map<string, { at: number; from: string }[]>()
   #withheldIn: number | undefined
 
-  /** Whom to tell, of those who could answer; the others learn of it by the digest. */
-  ask(requestId: string, to: readonly string[], at: number): string[] {
-    const told = to.filter((person) => this.#take(person, at))
+  /** Whom to tell, of those who could answer what `from` asks; the others learn of it by the digest. */
+  ask(requestId: string, to: readonly string[], at: number, from: string): string[] {
+    const told = to.filter((person) => this.#take(person, at, from))
     const withheldFrom = new Set(to.filter((person) => !told.includes(person)))
     this.#waiting.set(requestId, { to, withheldFrom })
     if (withheldFrom.size > 0) this.#withheldIn ??= quarterOf(at)
@@ -65,11 +66,13 @@ export class Prompts {
     return { quarter, people }
   }
 
-  #take(person: string, at: number): boolean {
-    const recent = (this.#times.get(person) ?? []).filter((time) => time > at - hourMs)
-    const may = recent.length < promptsPerHour
-    if (may) recent.push(at)
-    this.#times.set(person, recent)
+  #take(person: string, at: number, from: string): boolean {
+    const recent = (this.#prompts.get(person) ?? []).filter((prompt) => prompt.at > at - hourMs)
+    const own = recent.filter((prompt) => prompt.from === from).length
+    const others = recent.length - own
+    const may = own < (promptsPerHour - others) / 2
+    if (may) recent.push({ at, from })
+    this.#prompts.set(person, recent)
     return may
   }
 }
