@@ -77,6 +77,21 @@ it('shows exactly the one action, and takes a yes to it (V3)', async () => {
   expect((await olga.approve(id)).body).toMatchObject({ code: 'access_request_not_pending' })
 })
 
+it('is taken back by who said yes by mistake, and ends nothing but itself (V10)', async () => {
+  const { id, grantId } = await stepUp()
+  expect((await olga.post(`/requests/${id}/withdraw`)).body).toMatchObject({ code: 'grant_not_active' }) // not yet
+  expect((await olga.approve(id)).body).toMatchObject({ status: 'approved' })
+  const { ledger } = world.issuer.projection
+  expect(ledger.requests.stepUpsOf(grantId).map((record) => record.id)).toEqual([id])
+  for (const _ of [1, 2]) {
+    const { status, body } = await olga.post(`/requests/${id}/withdraw`, { reason: 'not this one' })
+    expect([status, body]).toEqual([200, { status: 'withdrawn', acknowledged_at: expect.any(String) }])
+  }
+  await expect.poll(() => ledger.requests.requests.get(id)?.state).toBe('withdrawn')
+  expect(ledger.requests.stepUpsOf(grantId)).toEqual([]) // where decision points look for it
+  expect(ledger.revocations.find('grant', grantId)).toBeUndefined()
+})
+
 it('has nothing that could be narrowed', async () => {
   const { id } = await stepUp()
   const later = new Date(systemClock.now() + 1000).toISOString()

@@ -38,18 +38,19 @@ export interface Withdrawn {
 /**
  * A person takes an approval back. It resolves when the revocation that the issuer declares for it is durable and counts:
  * from `acknowledged_at` on, V7's bound runs. `deadline_exceeded`: the withdrawal is recorded and the issuer will act on
- * it, but has not yet; asking again waits again, and withdraws nothing twice.
+ * it, but has not yet; asking again waits again, and withdraws nothing twice. Of a step-up there is no grant: it ends nothing but
+ * itself, for each decision point as soon as that has read of it, and what it let happen before has happened.
  */
 export async function withdraw(
   approval: Approval,
   me: Approver,
   requestId: string,
   reason: string | undefined,
-): Promise<Withdrawn> {
+): Promise<Withdrawn | Pick<Withdrawn, 'acknowledged_at'>> {
   const { projection, clock } = approval
   const grantId = await inTurn(approval, requestId, async () => {
     const record = requestNamed(approval, requestId)
-    const grantId = grantOfRequest(approval, me, record)
+    const grantId = takenBackWith(approval, me, record)
     if (record.state === 'withdrawn' || record.state === 'cancelled') return grantId
     if (record.state !== 'approved') throw new ServiceError('grant_not_active', `the request is ${record.state}`)
     await approval.producer.publishOne('approvals.v1', {
@@ -59,27 +60,32 @@ export async function withdraw(
       data: {
         request_id: requestId,
         by: me.id,
-        grant_id: grantId,
+        ...(grantId === undefined ? {} : { grant_id: grantId }),
         ...(await keptReason(approval, requestId, reason)),
       },
     })
     return grantId
   })
+  const acknowledged = () => ({ acknowledged_at: new Date(clock.now()).toISOString() })
+  if (grantId === undefined) return acknowledged()
   const { revocations } = projection.ledger
   const revocation = await projection.until(() => revocations.find('grant', grantId), revokedWithinMs)
   if (!revocation) throw new ServiceError('deadline_exceeded', 'withdrawn, and not yet revoked')
-  const acknowledgedAt = new Date(clock.now()).toISOString()
-  return { grant_id: grantId, revoked_sequence: revocation.version, acknowledged_at: acknowledgedAt }
+  return { grant_id: grantId, revoked_sequence: revocation.version, ...acknowledged() }
 }
 
-/** The grant that this person may take back: as one who may approve, who did, or who owns the agent. */
-function grantOfRequest(approval: Approval, me: Approver, { received, approved }: RequestRecord): string {
-  if (approved?.statement.kind !== 'approval') throw new ServiceError('grant_not_active', 'there is no grant of it')
+/**
+ * The grant that ends with what this person takes back, as one who may approve it, who did, or who owns the agent; undefined for
+ * a step-up. A change of the registry is taken back by another one.
+ */
+function takenBackWith(approval: Approval, me: Approver, { received, approved }: RequestRecord): string | undefined {
+  if (approved === undefined || approved.statement.kind === 'registry')
+    throw new ServiceError('grant_not_active', 'there is no grant of it')
   const mine = new Set(me.credentials.map(({ credential_id }) => credential_id))
   const signed = approved.assertions.some(({ credential_id }) => mine.has(credential_id))
-  const may = signed || (received?.kind === 'access' && mayRefuse(approval, me, received))
+  const may = signed || (received !== undefined && received.kind !== 'registry' && maySayNo(approval, me, received))
   if (!may) throw new ServiceError('approver_not_in_group')
-  return grantIdOf(approved.statement_hash)
+  return approved.statement.kind === 'approval' ? grantIdOf(approved.statement_hash) : undefined
 }
 
 /** Stands for a person's own words in an event; the words are kept beside it. */
