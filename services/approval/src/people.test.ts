@@ -80,6 +80,7 @@ it('an approver who takes the link that a colleague made for somebody else does 
   const stolen = String(((await accept(aPerson(world), code)).body as Json).request_id)
   expect((await him.get(`/requests/${stolen}`)).body).toMatchObject({ rule: { quorum: 2 } })
   expect((await olga.approve(stolen)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
+  await expect.poll(() => registry.get('approver', 'paul')).toBeDefined()
   // Nor by one more passkey of Paul's, whoever the operator says proposed it.
   const value = registry.get('approver', 'paul') as Approver
   const [passkey] = (registry.get('approver', 'olga') as Approver).credentials

@@ -55,7 +55,7 @@ it('shows what a change would do, applies it after a passkey signature, and neve
   const { body } = await olga.get('/state')
   expect(body.changes).toContainEqual(expect.objectContaining({ id: proposed.body.request_id, proposer: 'carl' }))
   expect((await olga.approve(proposed.body.request_id)).body).toEqual({ status: 'approved', applied: true })
-  expect(registry().get('approver', 'paul')).toEqual(value)
+  await expect.poll(() => registry().get('approver', 'paul')).toEqual(value)
   // What the other proposal was made for is not there any more.
   expect((await olga.statement(rival.body.request_id)).body).toMatchObject({ code: 'registry_change_conflict' })
 
