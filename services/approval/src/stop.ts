@@ -36,6 +36,12 @@ export async function stop(approval: Approval, me: Approver, { kind, target, rea
   refuseUnlessThere(approval, kind, target, tree)
   if (kind === 'agent' && !mayStopAgent(approval, me, target)) throw new ServiceError('approver_not_in_group')
   if (tree && !mayStopDelegation(approval, me, tree, target)) throw new ServiceError('approver_not_in_group')
+  // What is dead by name is not said twice: whoever was first stopped it for everybody.
+  const dead = () => (tree ? revocations.find(kind, target) : undefined)
+  const acknowledged_at = () => new Date(clock.now()).toISOString()
+  const before = dead()
+  if (before)
+    return { revocation_id: before.revocation_id, revoked_sequence: before.version, acknowledged_at: acknowledged_at() }
   const revocation_id = newId('rev', clock.now(), random)
   await producer.publishOne('approvals.v1', {
     type: 'revocation.requested',
@@ -43,11 +49,10 @@ export async function stop(approval: Approval, me: Approver, { kind, target, rea
     version: 1,
     data: { revocation_id, kind, target, by: me.id, ...(await keptReason(approval, revocation_id, reason)) },
   })
-  // What is dead by name is not said twice: whoever was first stopped it for everybody.
-  const byName = () => (tree ? revocations.find(kind, target)?.version : undefined)
-  const sequence = await projection.until(() => revocations.sequenceOf(revocation_id) ?? byName(), revokedWithinMs)
+  const declared = () => revocations.sequenceOf(revocation_id) ?? dead()?.version
+  const sequence = await projection.until(declared, revokedWithinMs)
   if (sequence === undefined) throw new ServiceError('deadline_exceeded', 'ordered, and not yet revoked')
-  return { revocation_id, revoked_sequence: sequence, acknowledged_at: new Date(clock.now()).toISOString() }
+  return { revocation_id, revoked_sequence: sequence, acknowledged_at: acknowledged_at() }
 }
 
 /** A misspelt name must not look like success. */
