@@ -1,11 +1,15 @@
+import { randomBytes } from 'node:crypto'
+import { grantOf, statementChallenge, verifyRegistration } from '@bailiwick/approval-statement'
 import { type Break, type Bus, faultyBus } from '@bailiwick/bus'
-import { generateKey, signEvent } from '@bailiwick/credentials'
+import { generateKey, jcsHash, signEvent } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { softwarePasskey } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { adjust, askTokenWithNonce, credentialFor, Point, read } from './agent-side.ts'
 import { granted } from './granted.ts'
 import { type Approved, People } from './people.ts'
+import { changeRegistry } from './registry-change.ts'
 import { Thief } from './thief.ts'
 import { eventually, World } from './world.ts'
 
@@ -362,4 +366,69 @@ it('creates no grant of a request that was withdrawn meanwhile, and mints for no
     const credential = await thief.mint({ requestId: received.request_id, grantId, statement, assertions })
     expect((await point.call({ credential, ...adjust('1') })).decision).toBe(false)
   }
+})
+
+/** Eve, a second approver, and a decision point to which the registry can come later than the rest, as one partition of a broker may. */
+async function withEve() {
+  let bus: ReturnType<typeof faultyBus> | undefined
+  const pdpBus = (real: Bus) => {
+    bus = faultyBus(real, () => undefined)
+    return bus
+  }
+  const system = await granted({ pdpBus })
+  const { world } = system
+  const passkey = softwarePasskey({ rpId: 'localhost', origin: world.url })
+  const challenge = randomBytes(32)
+  const { origins } = world.trust
+  const check = { challenge: challenge.toString('base64url'), rpId: 'localhost', origins }
+  const made = await verifyRegistration({ response: passkey.register(challenge), ...check })
+  if (!made.ok) throw new Error(made.detail)
+  const credentials = [{ ...made.passkey, registered_at: new Date().toISOString() }]
+  return {
+    system,
+    passkey,
+    value: { id: 'eve', name: 'Eve', groups: [sample.group], credentials },
+    known: world.approval.projection.ledger.registry,
+    pdp: world.pdp.pdp.projection.ledger,
+    hold: () => bus?.hold('registry.v1'),
+    release: () => bus?.release('registry.v1'),
+  }
+}
+const eve = { type: 'approver' as const, id: 'eve' }
+
+it('a grant that a decision point hears of before the registry that it was approved under is good once that is there (V16)', async () => {
+  const { system, value, known, pdp, hold, release } = await withEve()
+  await using _ = system
+  hold()
+  await changeRegistry(system, { ...eve, version: 1, value })
+  await eventually(() => known.get('approver', 'eve'))
+  const { grantId } = await system.people.grant() // under another hash of the group, since Eve came
+  const tree = await eventually(() => pdp.grants.trees.get(grantId))
+  expect(await system.world.pdp.pdp.approvals.of(tree)).toMatchObject({ ok: false })
+  release()
+  await eventually(() => pdp.registry.get('approver', 'eve'))
+  const call = { credential: await credentialFor(system.world, grantId), ...read }
+  expect(await system.point.call(call)).toMatchObject({ decision: true })
+})
+
+it('who had left when a stolen issuer made a grant has not approved it, though a decision point hears of it later (V3)', async () => {
+  const { system, value, passkey, known, pdp, hold, release } = await withEve()
+  await using _ = system
+  const { world, people } = system
+  await changeRegistry(system, { ...eve, version: 1, value })
+  await eventually(() => pdp.registry.get('approver', 'eve'))
+  const statement = people.statement(await people.ask())
+  hold()
+  await changeRegistry(system, { ...eve, version: 2, before: jcsHash(value) })
+  await eventually(() => (known.get('approver', 'eve') === undefined ? true : undefined))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const grant = grantOf(statement, [passkey.sign(statementChallenge(statement))])
+  const { producer } = await Thief.of(world, 'issuer')
+  await producer.publishOne('grants.v1', { type: 'grant.created', subject: grant.id, version: 1, data: { grant } })
+  const tree = await eventually(() => pdp.grants.trees.get(grant.id))
+  expect(await world.pdp.pdp.approvals.of(tree)).toMatchObject({ ok: true })
+  release()
+  await eventually(() => (pdp.registry.get('approver', 'eve') === undefined ? true : undefined))
+  const call = { credential: await credentialFor(world, grant.id), ...read }
+  expect(await system.point.call(call)).toMatchObject({ decision: false, reason: 'approval_unverified' })
 })

@@ -195,3 +195,16 @@ describe('who is who', () => {
     expect(registry.all('agent')).toEqual([])
   })
 })
+
+it('says whether what was judged by the registry of a time must be judged again (V3)', async () => {
+  const registry = new RegistryState(yes)
+  await registry.apply(change('registered', 'approver', named('A'), { time: 10 }))
+  const { taken } = registry
+  const changed = (ms: number) => registry.changedSince(taken, noon + ms)
+  expect([changed(0), changed(10), changed(20)]).toEqual([false, false, false])
+  await registry.apply(change('changed', 'approver', named('B'), { version: 3, time: 20 })) // void
+  expect(changed(20)).toBe(false)
+  await registry.apply(change('changed', 'approver', named('B'), { version: 2, time: 20 }))
+  expect([changed(19), changed(20), changed(21)]).toEqual([false, true, true])
+  expect(registry.changedSince(registry.taken, noon + 21)).toBe(false)
+})

@@ -54,6 +54,8 @@ export class RegistryState {
   readonly #history = new Map<string, EntityRecord[]>()
   readonly #recoveries = new Map<string, TakenRecovery>()
   readonly serviceKeyOrder = new ServiceKeyOrder()
+  /** When each change was made, in the order in which they were taken here. */
+  readonly #changes: number[] = []
   #enrolled = false
 
   constructor(judge: JudgeChange) {
@@ -78,6 +80,7 @@ export class RegistryState {
     const record = { type: entity.type, id: entity.id, version, value, hash: after, changedAt: at }
     this.#entities.set(key, record)
     this.#history.set(key, [...(this.#history.get(key) ?? []), record])
+    this.#changes.push(at)
     if (entity.type === 'approver') this.#enrolled = true
     if (entity.type === 'service-key') this.serviceKeyOrder.apply(id, value as ServiceKey | undefined)
     if (entity.type === 'recovery') this.#keepRecovery(value as Recovery | undefined, id, Math.max(at, takenAt ?? at))
@@ -115,6 +118,20 @@ export class RegistryState {
         return at('service-key')
       },
     }
+  }
+
+  /** How many changes it has taken. */
+  get taken(): number {
+    return this.#changes.length
+  }
+
+  /**
+   * Whether a change that `view(ms)` shows was taken after the first `taken`: topics come at their own speed, and what was judged by
+   * the registry of a time before all of it was there is judged again.
+   */
+  changedSince(taken: number, ms: number): boolean {
+    for (let n = taken; n < this.#changes.length; n++) if ((this.#changes[n] ?? ms) <= ms) return true
+    return false
   }
 
   /** Whether this version of this entity says this; what else claims to be it is void. */

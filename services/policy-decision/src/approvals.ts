@@ -1,7 +1,7 @@
 import { verifyApproval, verifyGrantContent } from '@bailiwick/approval-statement'
-import type { Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
 import type { Fact, Projection, Tree } from '@bailiwick/projection'
+import { ByRegistry } from './by-registry.ts'
 
 export type VerifiedApproval = { ok: true; approverIds: string[] } | { ok: false; detail: string }
 
@@ -13,11 +13,12 @@ export class Approvals {
   readonly #projection: Projection
   readonly #trust: Trust
   /** By grant, not by id: a grant that changes (rebound) is another object and is verified again. */
-  readonly #verified = new WeakMap<Grant, Promise<VerifiedApproval>>()
+  readonly #verified: ByRegistry<VerifiedApproval>
 
   constructor(projection: Projection, trust: Trust) {
     this.#projection = projection
     this.#trust = trust
+    this.#verified = new ByRegistry(projection)
   }
 
   /** Begins with each grant as it arrives, so that the first action need not wait for it. */
@@ -28,11 +29,9 @@ export class Approvals {
   }
 
   of(tree: Tree): Promise<VerifiedApproval> {
-    const known = this.#verified.get(tree.grant)
-    if (known) return known
-    const verifying = this.#verify(tree).catch((): VerifiedApproval => ({ ok: false, detail: 'could not be verified' }))
-    this.#verified.set(tree.grant, verifying)
-    return verifying
+    return this.#verified.of(tree.grant, tree.createdAt, () =>
+      this.#verify(tree).catch((): VerifiedApproval => ({ ok: false, detail: 'could not be verified' })),
+    )
   }
 
   async #verify({ grant, createdAt }: Tree): Promise<VerifiedApproval> {

@@ -9,6 +9,7 @@ import {
   type SpendView,
   type Tree,
 } from '@bailiwick/projection'
+import { ByRegistry } from './by-registry.ts'
 
 /** What enough of the right people said yes to once more: one action of one grant, by its digest. */
 export interface StepUp {
@@ -28,11 +29,12 @@ export class StepUps {
   readonly #projection: Projection
   readonly #trust: Trust
   /** By approval: what is approved once does not change. */
-  readonly #verified = new WeakMap<object, Promise<StepUp | undefined>>()
+  readonly #verified: ByRegistry<StepUp | undefined>
 
   constructor(projection: Projection, trust: Trust) {
     this.#projection = projection
     this.#trust = trust
+    this.#verified = new ByRegistry(projection)
   }
 
   async of(tree: Tree): Promise<readonly StepUp[]> {
@@ -74,13 +76,9 @@ export class StepUps {
   }
 
   #once(tree: Tree, record: RequestRecord): Promise<StepUp | undefined> {
-    const { approved } = record
+    const { approved, approvedAt = 0 } = record
     if (approved === undefined) return Promise.resolve(undefined)
-    const known = this.#verified.get(approved)
-    if (known) return known
-    const verifying = this.#verify(tree, record).catch(() => undefined)
-    this.#verified.set(approved, verifying)
-    return verifying
+    return this.#verified.of(approved, approvedAt, () => this.#verify(tree, record).catch(() => undefined))
   }
 
   async #verify({ grant }: Tree, { id, approved, approvedAt = 0 }: RequestRecord): Promise<StepUp | undefined> {
