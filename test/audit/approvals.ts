@@ -114,7 +114,6 @@ async function problemsOf({ facts, registry, trust }: Meaning, grant: Grant, at:
     statement,
     assertions: grant.assertions,
     registry: registry.viewAt(at),
-    agent: instance.agent,
     trust,
     at,
   })

@@ -38,9 +38,7 @@ export async function stepUpProblem(
 ): Promise<string | undefined> {
   if (statement.kind !== 'step_up') return 'it is no step-up'
   const grant = grantAt(tree, at)
-  const agent = registry.instance(grant.agent, at)?.agent
-  if (agent === undefined) return 'nobody registered its agent'
   const view = registry.viewAt(at)
-  const verified = await verifyStepUp({ statement, assertions, grant, registry: view, agent, trust, at })
+  const verified = await verifyStepUp({ statement, assertions, grant, registry: view, trust, at })
   return verified.ok ? undefined : `its step-up: ${verified.code}: ${verified.detail}`
 }

@@ -64,7 +64,7 @@ function reachOf({ resource }: Permission, { toolServers }: RuleView): Reaching[
 }
 
 /** An instance is a path below its agent: `<id>/<instance>`. */
-function agentOf(instance: string): string {
+export function agentOf(instance: string): string {
   return instance.slice(0, instance.lastIndexOf('/'))
 }
 

@@ -37,7 +37,6 @@ function verify({ rule = aRule(), facts = {}, enrolled = approvers, by = [keys.a
     statement,
     assertions: by.map((passkey) => passkey.sign(statement)),
     registry: registryOf(enrolled, rule),
-    agent,
     trust,
     at: now + 1000,
     ...over,
@@ -112,12 +111,8 @@ it.each<[string, Over, string]>([
     { facts: { mode: 'continuous', continuous: { reattest_seconds: 1, outcome_seconds: 1 } } },
     'approval_rule_mismatch',
   ],
-  ['the agent is another', { agent: { id: 'spiffe://acme.example/agent/other', owner: 'x' } }, 'agent_unknown'],
-  [
-    "the agent's name only begins alike",
-    { agent: { id: 'spiffe://acme.example/agent/led', owner: 'x' } },
-    'agent_unknown',
-  ],
+  ['the agent is another', { facts: { agent: 'spiffe://acme.example/agent/other/one' } }, 'agent_unknown'],
+  ["the agent's name only begins alike", { facts: { agent: 'spiffe://acme.example/agent/ledg/one' } }, 'agent_unknown'],
   ['there is no rule', { registry: registryOf(approvers) }, 'approval_rule_missing'],
   [
     'the authority has an unknown member',
@@ -140,7 +135,7 @@ it('believes no rule that the statement names, but finds the one that holds (V3)
   const statement = aStatement({ approvers, rule: lax })
   const assertions = [keys.carl.sign(statement)]
   const registry = registryOf(approvers, lax, two)
-  const verdict = await verifyApproval({ statement, assertions, registry, agent, trust, at: now })
+  const verdict = await verifyApproval({ statement, assertions, registry, trust, at: now })
   expect(verdict).toMatchObject({ ok: false, code: 'approval_rule_mismatch', detail: 'rule.id: another rule holds' })
 })
 
@@ -185,4 +180,14 @@ it('refuses the whole approval when one of its signatures does not verify', asyn
   const statement = aStatement({ approvers })
   const assertions = [keys.anna.sign(statement), keys.ben.sign(statement, { flags: 0x19 })]
   expect(await verify({ assertions })).toMatchObject({ ok: false, code: 'assertion_invalid' })
+})
+
+it('judges separation of duties by who owned the agent in the registry that it is judged by (V3)', async () => {
+  const ownedBy = (owner: string) => ({
+    registry: { ...registryOf(approvers, aRule()), agents: byId({ ...agent, owner }) },
+  })
+  // Whoever got the agent after approving for it approved for somebody else's; whoever gave it away afterwards, for their own.
+  expect(await verify({ by: [keys.anna], ...ownedBy('olga') })).toMatchObject({ ok: true })
+  expect(await verify({ by: [keys.anna], ...ownedBy('anna') })).toMatchObject({ code: 'approver_is_owner' })
+  expect(await verify({ by: [keys.olga], ...ownedBy('anna') })).toMatchObject({ ok: true })
 })

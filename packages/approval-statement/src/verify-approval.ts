@@ -2,7 +2,7 @@ import { parseAuthority } from '@bailiwick/authority'
 import type { Agent, ApprovalStatement, Approver, Assertion, Rule, ToolServer } from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
 import { modeProblem } from './build-statement.ts'
-import { matchRule, type RuleView } from './match-rule.ts'
+import { agentOf, matchRule, type RuleView } from './match-rule.ts'
 import { refused } from './refused.ts'
 import { groupHash } from './statement-hash.ts'
 import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
@@ -18,8 +18,6 @@ export interface ApprovalCheck {
   statement: ApprovalStatement
   assertions: readonly Assertion[]
   registry: RegistryView
-  /** The agent whose instance the statement names, as the registry has it. */
-  agent: Pick<Agent, 'id' | 'owner'>
   trust: ApprovalTrust
   /** ms since the epoch. */
   at: number
@@ -43,23 +41,19 @@ export async function verifyApproval(check: ApprovalCheck): Promise<{ ok: true; 
   const matched = matchRule(registry, { agent: statement.agent, authority: authority.authority })
   if (!matched.ok) return matched
   const { rule } = matched
-  const problem = agentProblem(check) ?? timeProblem(check, rule) ?? ruleProblem(check, rule)
+  const agent = registry.agents.get(agentOf(statement.agent))
+  if (agent === undefined) return refused('agent_unknown', 'the statement names another agent')
+  if (statement.installation !== trust.installation) return refused('statement_unknown', 'another installation')
+  const problem = timeProblem(check, rule) ?? ruleProblem(check, rule)
   if (problem !== undefined) return problem
   const signed = await verifySigners({ statement, assertions: check.assertions, approvers: registry.approvers, trust })
   if (!signed.ok) return signed
   return (
-    peopleProblem(check, rule, [...signed.signers.values()]) ?? {
+    peopleProblem({ agent, trust }, rule, [...signed.signers.values()]) ?? {
       ok: true,
       approverIds: [...signed.signers.keys()].sort(),
     }
   )
-}
-
-function agentProblem({ statement, agent, trust }: ApprovalCheck): Refused | undefined {
-  if (statement.installation !== trust.installation) return refused('statement_unknown', 'another installation')
-  return statement.agent === agent.id || statement.agent.startsWith(`${agent.id}/`)
-    ? undefined
-    : refused('agent_unknown', 'the statement names another agent')
 }
 
 /** Each comparison must come out true to pass: a time that is none (NaN) refuses. */
@@ -96,9 +90,9 @@ function freshnessProblem({ continuous }: ApprovalStatement, rule: Rule): string
   return laxer('reattest_seconds') || laxer('outcome_seconds') ? 'continuous: less than the rule asks for' : undefined
 }
 
-/** Group, separation of duties and quorum, of people whose signatures verify. */
+/** Group, separation of duties and quorum, of people whose signatures verify; the owner is who owned the agent when they signed. */
 export function peopleProblem(
-  { agent, trust }: Pick<ApprovalCheck, 'agent' | 'trust'>,
+  { agent, trust }: { agent: Pick<Agent, 'owner'>; trust: Pick<ApprovalTrust, 'single_operator'> },
   rule: Rule,
   people: readonly Approver[],
 ): Refused | undefined {

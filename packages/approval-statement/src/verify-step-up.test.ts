@@ -57,7 +57,7 @@ function verify({ facts, rule = aRule(), by = [keys.anna], ...over }: Over = {})
   const statement = aStatement(facts)
   const assertions = by.map((passkey) => passkey.sign(statement))
   const registry = registryOf(approvers, rule)
-  return verifyStepUp({ statement, assertions, grant, registry, agent, trust, at: now + 1000, ...over })
+  return verifyStepUp({ statement, assertions, grant, registry, trust, at: now + 1000, ...over })
 }
 const two = aRule({ approvers: { group: 'finance', quorum: 2 } })
 
@@ -82,7 +82,7 @@ it.each<[string, Over, string]>([
   ['nobody knows the passkey', { by: [aPasskey()] }, 'approver_unknown'],
   ['no rule holds any more', { registry: registryOf(approvers) }, 'approval_rule_missing'],
   ['another rule holds by now', { registry: registryOf(approvers, two) }, 'approval_quorum_missing'],
-  ['the agent is another', { agent: { id: 'spiffe://acme.example/agent/led', owner: 'x' } }, 'agent_unknown'],
+  ['the agent is another', { grant: { ...grant, agent: 'spiffe://acme.example/agent/ledg/one' } }, 'agent_unknown'],
   [
     'the grant cannot be read',
     { grant: { ...grant, authority: { ...grant.authority, x: 1 } } },

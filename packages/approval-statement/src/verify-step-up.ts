@@ -1,7 +1,7 @@
 import { parseAuthority } from '@bailiwick/authority'
-import type { Agent, Assertion, Grant, Rule, StepUpStatement } from '@bailiwick/contracts'
+import type { Assertion, Grant, Rule, StepUpStatement } from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
-import { matchRule } from './match-rule.ts'
+import { agentOf, matchRule } from './match-rule.ts'
 import { refused } from './refused.ts'
 import { peopleProblem, type RegistryView } from './verify-approval.ts'
 import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
@@ -12,8 +12,6 @@ export interface StepUpCheck {
   /** The grant that the statement must name, whose own approval is `verifyApproval`'s to judge. */
   grant: Pick<Grant, 'id' | 'agent' | 'authority'>
   registry: RegistryView
-  /** The grant's agent, as the registry has it. */
-  agent: Pick<Agent, 'id' | 'owner'>
   trust: ApprovalTrust
   /** When it was approved, ms since the epoch. */
   at: number
@@ -35,10 +33,17 @@ export async function verifyStepUp(check: StepUpCheck): Promise<{ ok: true; appr
   if (problem !== undefined) return problem
   const matched = ruleOfGrant(registry, check.grant)
   if (!matched.ok) return matched
+  const agent = registry.agents.get(agentOf(check.grant.agent))
+  if (agent === undefined) return refused('agent_unknown', 'the grant is of another agent')
   const signed = await verifySigners({ statement, assertions, approvers: registry.approvers, trust })
   if (!signed.ok) return signed
   const people = [...signed.signers.values()]
-  return peopleProblem(check, matched.rule, people) ?? { ok: true, approverIds: people.map(({ id }) => id).sort() }
+  return (
+    peopleProblem({ agent, trust }, matched.rule, people) ?? {
+      ok: true,
+      approverIds: people.map(({ id }) => id).sort(),
+    }
+  )
 }
 
 /** The rule that holds now for all that a grant allows. */
@@ -52,12 +57,11 @@ export function ruleOfGrant(
 }
 
 /** Each comparison must come out true to pass: a time that is none (NaN) refuses. */
-function statementProblem({ statement, grant, agent, trust, at }: StepUpCheck): Refused | undefined {
+function statementProblem({ statement, grant, trust, at }: StepUpCheck): Refused | undefined {
   const no = (detail: string) => refused('statement_unknown', detail)
   const [issued, until] = [Date.parse(statement.issued_at), Date.parse(statement.not_after)]
   if (statement.installation !== trust.installation) return no('another installation')
   if (statement.grant_id !== grant.id) return no('another grant')
-  if (!grant.agent.startsWith(`${agent.id}/`)) return refused('agent_unknown', 'the grant is of another agent')
   if (!(issued <= at + clockLeewayMs)) return no('issued_at: in the future')
   if (!(at < until)) return no('not_after: expired')
   return until - issued <= longestStepUpMs ? undefined : no('not_after: later than 15 minutes')

@@ -40,12 +40,10 @@ export function judgeStepUp(
 ): Promise<Judged> {
   const { projection, trust, clock } = approval
   const { registry } = projection.ledger
-  const agent = registry.get('agent', agentIdOf(ask.agent))
-  if (!agent) return Promise.resolve({ ok: false, code: 'agent_unknown' })
   if (statement.request_id !== ask.request_id || statement.action_digest !== ask.action.action_digest)
     return Promise.resolve({ ok: false, code: 'access_request_conflict' })
   const { grant } = livingTree(approval, ask)
-  const check: StepUpCheck = { statement, assertions, grant, registry: registry.view(), agent, trust, at: clock.now() }
+  const check: StepUpCheck = { statement, assertions, grant, registry: registry.view(), trust, at: clock.now() }
   return verifyStepUp(check)
 }
 

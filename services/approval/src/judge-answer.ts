@@ -4,7 +4,7 @@ import type { ApprovalStatement, Assertion, Statement } from '@bailiwick/contrac
 import { judgeStepUp } from './answer-step-up.ts'
 import type { Approval } from './context.ts'
 import { type Judged, judgeChange } from './judge-change.ts'
-import { type AccessAsk, agentIdOf, type Received } from './requests.ts'
+import type { AccessAsk, Received } from './requests.ts'
 import { authorityOf } from './who-may-answer.ts'
 
 export type AnswerStatement = Statement
@@ -32,13 +32,11 @@ async function judgeApproval(
   assertions: readonly Assertion[],
 ): Promise<Judged> {
   const { registry } = projection.ledger
-  const agent = registry.get('agent', agentIdOf(ask.agent))
-  if (!agent) return { ok: false, code: 'agent_unknown' }
   if (statement.request_hash !== ask.request_hash) return { ok: false, code: 'access_request_conflict' }
   if (statement.policy_set !== registry.policySet?.hash) return { ok: false, code: 'policy_changed' }
   for (const [server, manifest] of Object.entries(statement.manifests))
     if (registry.get('tool-server', server)?.manifest !== manifest) return { ok: false, code: 'manifest_changed' }
   const narrowing = narrows(authorityOf(statement.authority), authorityOf(ask.authority))
   if (!narrowing.narrower) return { ok: false, code: 'approval_not_narrower', detail: narrowing.path }
-  return verifyApproval({ statement, assertions, registry: registry.view(), agent, trust, at: clock.now() })
+  return verifyApproval({ statement, assertions, registry: registry.view(), trust, at: clock.now() })
 }

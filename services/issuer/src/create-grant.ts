@@ -79,7 +79,6 @@ async function problemOf(
     statement,
     assertions: approved.assertions,
     registry: registry.view(),
-    agent: instance.agent,
     trust: issuer.trust,
     at: issuer.clock.now(),
   })

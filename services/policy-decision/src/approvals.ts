@@ -38,13 +38,10 @@ export class Approvals {
     const content = verifyGrantContent(grant)
     if (!content.ok) return content
     const { registry } = this.#projection.ledger
-    const agent = registry.instance(grant.agent)?.agent
-    if (!agent) return { ok: false, detail: 'the agent is not registered' }
     return verifyApproval({
       statement: grant.statement,
       assertions: grant.assertions,
       registry: registry.view(createdAt),
-      agent,
       trust: this.#trust,
       at: createdAt,
     })

@@ -86,15 +86,12 @@ export class StepUps {
     const { statement, statement_hash, assertions } = approved
     if (statement.request_id !== id || jcsHash(statement) !== statement_hash) return undefined
     const { registry } = this.#projection.ledger
-    const agent = registry.instance(grant.agent)?.agent
-    if (!agent) return undefined
     const view = registry.view(approvedAt)
     const verified = await verifyStepUp({
       statement,
       assertions,
       grant,
       registry: view,
-      agent,
       trust: this.#trust,
       at: approvedAt,
     })

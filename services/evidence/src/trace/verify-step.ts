@@ -106,18 +106,15 @@ async function verifyHumans(
   const view = registry.view(at)
   if (statement.kind === 'step_up') {
     const grant = grantAmong(causes)
-    const agent = grant && registry.instance(grant.agent)?.agent
-    if (grant === undefined || agent === undefined) return no('grant_unknown')
-    const verified = await verifyStepUp({ statement, assertions, grant, registry: view, agent, trust, at })
+    if (grant === undefined) return no('grant_unknown')
+    const verified = await verifyStepUp({ statement, assertions, grant, registry: view, trust, at })
     return verified.ok ? { verified: true, signed_by: verified.approverIds } : no(verified.code)
   }
   if (statement.kind === 'registry') {
     const signed = await verifySigners({ statement, assertions, approvers: view.approvers, trust })
     return signed.ok ? { verified: true, signed_by: [...signed.signers.keys()].sort() } : no(signed.code)
   }
-  const agent = registry.instance(statement.agent)?.agent
-  if (agent === undefined) return no('agent_unknown')
-  const verified = await verifyApproval({ statement, assertions, registry: view, agent, trust, at })
+  const verified = await verifyApproval({ statement, assertions, registry: view, trust, at })
   return verified.ok ? { verified: true, signed_by: verified.approverIds } : no(verified.code)
 }
 
