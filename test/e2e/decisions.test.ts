@@ -353,3 +353,15 @@ it('leaves no credential without its intent on the log, and no intent without wh
     .map(({ type }) => type)
   expect(types).toEqual(['credential.intended', 'credential.issued'])
 })
+
+it('denies an argument that is compared and does not fit the event, since an auditor judges by what stands there (V3)', async () => {
+  const permission = { ...sampleAuthority.permissions[0], where: { '/id': { prefix: 'INV-1' } } }
+  await using system = await granted({}, { authority: { ...sampleAuthority, permissions: [permission] } })
+  const { point, credential } = system
+  const ask = (id: string) => point.call({ credential, tool: 'read', properties: { id, note: 'x'.repeat(5000) } })
+  const long = 'INV-1'.padEnd(2048, 'x')
+  expect(await ask(`${long}x`)).toMatchObject({ decision: false, reason: 'argument_out_of_bounds' })
+  const allowed = await ask(long)
+  expect(allowed).toMatchObject({ decision: true })
+  expect(await system.event(allowed.decisionId)).toMatchObject({ data: { action: { arguments: { '/id': long } } } })
+})

@@ -1,4 +1,4 @@
-import { type Action, type CoveringPermission, covers } from '@bailiwick/authority'
+import { type Action, type CoveringPermission, covers, lookup, type Permission } from '@bailiwick/authority'
 import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import { chainOf, type Holder, type Holders, type SpendView, type Tree } from '@bailiwick/projection'
@@ -34,7 +34,10 @@ export interface Level {
 
 export type Levels = readonly [Level, ...Level[]]
 
-/** DESIGN §7.4 step 4: `covers` for the grant and for every link. The first refusal wins, from the grant down. */
+/**
+ * DESIGN §7.4 step 4: `covers` for the grant and for every link. The first refusal wins, from the grant down. A permission by
+ * which no event could say what was compared covers nothing: an auditor judges by what stands there (V3).
+ */
 export function coverEach(
   holders: Holders,
   action: Action,
@@ -43,11 +46,30 @@ export function coverEach(
   for (const holder of holders) {
     const coverage = covers(holder.authority, action)
     if (!coverage.covered) return { ok: false, reason: coverage.reason }
-    levels.push({ holder, covering: coverage.permissions })
+    const covering = coverage.permissions.filter(({ index }) => {
+      const permission = holder.authority.permissions[index]
+      return permission !== undefined && namedBy(permission).every((at) => isScalar(lookup(action.properties, at)))
+    })
+    if (covering.length === 0) return { ok: false, reason: 'argument_out_of_bounds' }
+    levels.push({ holder, covering })
   }
   const [grant, ...links] = levels
   return grant ? { ok: true, levels: [grant, ...links] } : { ok: false, reason: 'action_not_granted' }
 }
+
+/** The arguments that a permission is judged by, as pointers. */
+export const namedBy = ({ where, cost }: Permission): string[] => [
+  ...Object.keys(where ?? {}),
+  ...(cost ? [cost.amount, cost.currency] : []),
+]
+
+/** What an event has room for. */
+export type Scalar = string | number | boolean | null
+export const isScalar = (value: unknown): value is Scalar =>
+  value === null ||
+  typeof value === 'number' ||
+  typeof value === 'boolean' ||
+  (typeof value === 'string' && value.length <= 2048)
 
 const nothing: Taken = {
   taken: { calls: 0n, egressBytes: 0n, cost: new Map() },

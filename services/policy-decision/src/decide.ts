@@ -5,7 +5,7 @@ import type { DenialReason } from '@bailiwick/errors'
 import type { Draft, SpendView } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
 import { reserve } from './budget.ts'
-import { actedAs, budgeted, coverEach, holdersOf, type Levels } from './chain.ts'
+import { actedAs, budgeted, coverEach, holdersOf, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { judgePolicies } from './judge-policies.ts'
@@ -304,8 +304,8 @@ function namedArguments(
 ): { arguments?: Record<string, Scalar> } {
   const pointers = new Set(
     levels.flatMap(({ holder }, n) => {
-      const { where, cost } = holder.authority.permissions[permissions[n] ?? -1] ?? {}
-      return [...Object.keys(where ?? {}), ...(cost ? [cost.amount, cost.currency] : [])]
+      const permission = holder.authority.permissions[permissions[n] ?? -1]
+      return permission === undefined ? [] : namedBy(permission)
     }),
   )
   const named = [...pointers].map((pointer): [string, unknown] => [pointer, lookup(action.properties, pointer)])
@@ -314,10 +314,3 @@ function namedArguments(
 }
 
 const firstCovering = (levels: Levels) => levels.map(({ covering }) => covering[0]?.index ?? -1)
-
-type Scalar = string | number | boolean | null
-const isScalar = (value: unknown): value is Scalar =>
-  value === null ||
-  typeof value === 'number' ||
-  typeof value === 'boolean' ||
-  (typeof value === 'string' && value.length <= 2048)
