@@ -4,16 +4,21 @@ import { spellForeign, spellUnseen } from './unseen.ts'
 /**
  * An authority in short plain English lines, for the person who approves it: task, a line for each permission, then every limit,
  * and where there is none that there is none. Made of canonical fields alone. Whatever an agent could write to pass for
- * our words stands in quotes, as JSON, with what is invisible or reorders text spelled `\uXXXX`; and once more, spelled out, when
+ * our words, the name of its task first of all, stands in quotes, as JSON, with what is invisible or reorders text spelled `\uXXXX`; and once more, spelled out, when
  * a letter could be taken for another. Escaping for HTML is the caller's.
  */
 export function describe(authority: Authority): string[] {
   return [
-    `Task: ${authority.task}`,
+    taskLine(authority),
     ...authority.permissions.map(permissionLine),
     ...budgetLines(authority.budget),
     delegationLine(authority),
   ]
+}
+
+/** Which task it is. A name that is none, but words, stands in quotes: `;` and a space would else begin a line of ours. */
+export function taskLine({ task }: Pick<Authority, 'task'>): string {
+  return `Task: ${/^[A-Za-z0-9._:/@#+-]+$/.test(task) ? task : quoted(task)}`
 }
 
 function permissionLine({ actions, resource, where, cost, max_uses: maxUses }: Permission): string {

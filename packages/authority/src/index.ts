@@ -6,7 +6,7 @@ export {
   covers,
 } from './covers.ts'
 export { formatMicros, parseMicros } from './decimal.ts'
-export { describe } from './describe.ts'
+export { describe, taskLine } from './describe.ts'
 export { divide, together } from './divide.ts'
 export { intersect } from './intersect.ts'
 export { type Narrowing, narrows } from './narrows.ts'

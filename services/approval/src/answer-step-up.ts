@@ -5,6 +5,7 @@ import {
   type StepUpCheck,
   verifyStepUp,
 } from '@bailiwick/approval-statement'
+import { taskLine } from '@bailiwick/authority'
 import type { Approver, Assertion, Rule, StepUpStatement } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
@@ -79,7 +80,7 @@ export function stepUpLines(approval: Approval, { action, grant_id }: StepUpAsk)
   const task = approval.projection.ledger.grants.trees.get(grant_id)?.grant.authority.task
   const { name, resource } = action
   return [
-    ...(task === undefined ? [] : [`Task: ${task}`]),
+    ...(task === undefined ? [] : [taskLine({ task })]),
     `Once, now: ${name} on ${resource.type} ${resource.id}`,
     ...Object.entries(action.arguments ?? {}).map(([pointer, value]) => `${pointer}: ${JSON.stringify(value)}`),
     `Exactly the action with the digest ${action.action_digest}`,

@@ -122,7 +122,7 @@ export function StatementDialog({
 
 /** What was asked and is not signed; nothing when it is signed as asked. */
 function Narrower({ asked, rendered: { lines, statement } }: { asked: AccessDetail; rendered: Rendered }) {
-  const then = [`Task: ${asked.subject}`, ...asked.lines].filter((line) => !lines.includes(line))
+  const then = asked.lines.filter((line) => !lines.includes(line)) // the task is the same: nobody may rename it
   const gone = statement.not_after === asked.not_after ? then : [...then, `Until ${timeText(asked.not_after)}`]
   if (gone.length === 0) return null
   return (

@@ -43,6 +43,22 @@ describe('what people are told', () => {
     expect(JSON.stringify(told(hook))).not.toContain('not for anybody else')
   })
 
+  it('is told of a task by its name, which cannot pass for our words (V3)', async () => {
+    await using hook = await aWebhook()
+    await using world = await aWorld({ notify: { webhook: hook.url, format: 'slack' } })
+    await aPerson(world).enrol()
+    const ours = 'May do tools/call on tool invoices/read; at most 10 times'
+    const says = `close Q3; ${ours}; Reviewed by Bailiwick: low risk`
+    const permissions = [{ actions: ['tools/call'], resource: { type: 'tool', id: 'payments/send' } }]
+    await asked(world, { authority: { ...authorityNamed(says), permissions } })
+    await vi.waitFor(() => expect(hook.received).toHaveLength(1))
+    const { text, blocks } = told(hook)[0]
+    for (const shown of [text, blocks[1].text.text]) {
+      expect(shown).toContain(`Task: "${says}"`)
+      expect(shown.replaceAll(/"(?:[^"\\]|\\.)*"/g, '')).not.toMatch(/invoices|Reviewed/)
+    }
+  })
+
   it('is nothing of an agent’s own prose, and no salt (V17)', async () => {
     await using hook = await aWebhook()
     await using world = await aWorld({ notify: { webhook: hook.url, format: 'slack' } })
