@@ -5,7 +5,7 @@ import {
   registryRuleId,
   verifySigners,
 } from '@bailiwick/approval-statement'
-import type { Approver, Assertion, EntityChange, RegistryStatement, Rule } from '@bailiwick/contracts'
+import type { Agent, Approver, Assertion, EntityChange, RegistryStatement, Rule } from '@bailiwick/contracts'
 import type { ErrorCode } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
 import type { RegistryAsk } from './requests.ts'
@@ -75,9 +75,30 @@ export function changeProblem(approval: Approval, entities: readonly EntityChang
     if (problem !== undefined) return problem.detail
     if (type === 'approver') become(approvers, id, value)
   }
+  const stray = strayOwner(approval, entities, approvers)
+  if (stray !== undefined) return stray
   return locksOut(approval, entities, approvers)
     ? 'the rule registry would take more people than its group has: nothing could be changed any more'
     : undefined
+}
+
+/**
+ * Whether an agent would be owned by nobody who is enrolled, such as a group or a misspelt name: a rule's `owner_may_approve: false`
+ * would keep nobody out, and nobody would see it. An owner who left since stays as he is, until somebody is named instead.
+ */
+function strayOwner(
+  { projection }: Approval,
+  entities: readonly EntityChange[],
+  approvers: ReadonlyMap<string, Approver>,
+): string | undefined {
+  const { registry } = projection.ledger
+  for (const { type, id, value } of entities) {
+    if (type !== 'agent' || value === undefined) continue
+    const { owner } = value as Agent
+    if (!approvers.has(owner) && registry.get('agent', id)?.owner !== owner)
+      return `agent ${id}: its owner ${owner} is no enrolled approver, so that no rule could keep the owner from approving`
+  }
+  return undefined
 }
 
 function become(approvers: Map<string, Approver>, id: string, value: EntityChange['value']): void {

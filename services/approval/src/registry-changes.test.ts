@@ -1,4 +1,4 @@
-import type { Approver } from '@bailiwick/contracts'
+import type { Agent, Approver } from '@bailiwick/contracts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { agentId, agentOf, aRule, aWorld, type World } from './approval.fixture.ts'
 import { aPerson, type Person } from './browser.fixture.ts'
@@ -99,6 +99,21 @@ it('does not let the registry’s own rule take more people than there are, whic
   ]
   expect((await propose(both)).body).toMatchObject(locked)
   expect((await propose(both.slice(0, 1))).status).toBe(200)
+})
+
+it('takes no agent whose owner is nobody who could be kept from approving (V3)', async () => {
+  const { callbacks: _, ...known } = registry().get('agent', agentId) as Agent
+  const id = 'spiffe://acme.example/agent/new'
+  const owned = (owner: string) => ({ type: 'agent', id, value: { ...known, id, owner } })
+  for (const owner of ['owners', 'Olga', 'vera']) {
+    const refused = await propose([owned(owner)])
+    expect(refused.body).toMatchObject({ code: 'registry_change_refused', detail: expect.stringContaining(owner) })
+  }
+  const vera = { type: 'approver', id: 'vera', value: approverOf('vera', ['auditors'], aPerson(world)) }
+  for (const change of [[owned('olga')], [owned('vera'), vera]]) expect((await propose(change)).status).toBe(200)
+  const leaves = [{ type: 'approver', id: 'paul', value: null }, owned('paul')]
+  const left = { code: 'registry_change_refused', detail: expect.stringContaining('owner paul') }
+  expect((await propose(leaves)).body).toMatchObject(left)
 })
 
 describe('an approver of another group', () => {

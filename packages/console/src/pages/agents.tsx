@@ -3,7 +3,7 @@ import { useState } from 'react'
 import { api, query } from '../api.ts'
 import type { Agent } from '../types.ts'
 import { SearchBox } from '../ui/lists.tsx'
-import { attestorWords, Empty, Facts, Failed, Loading } from '../ui/parts.tsx'
+import { attestorWords, Empty, Facts, Failed, Loading, notEnrolled } from '../ui/parts.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { type Stop, StopDialog } from './stop-dialog.tsx'
 
@@ -63,7 +63,7 @@ function AgentCard({ agent, onStop }: { agent: Agent; onStop(stop: Stop): void }
       </p>
       <Facts
         rows={[
-          ['Owner', <Visible key="o" text={agent.owner_name ?? agent.owner} />],
+          ['Owner', <Visible key="o" text={agent.owner_name ?? notEnrolled(agent.owner)} />],
           ['Proves itself by', attestorWords[agent.attestor] ?? agent.attestor],
           [
             'Instances',

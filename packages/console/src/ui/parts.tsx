@@ -56,8 +56,11 @@ export function AgentName({ from }: { from: AgentView }) {
   return <Visible text={from.name ?? 'An agent that is no longer registered'} />
 }
 
+/** An owner that no approver is: a group, a misspelt name, or somebody who left. No rule keeps such an owner from approving. */
+export const notEnrolled = (owner: string) => `${owner}: nobody who is enrolled`
+
 export function OwnerName({ from }: { from: AgentView }) {
-  return <Visible text={from.owner_name ?? from.owner ?? 'nobody'} />
+  return <Visible text={from.owner_name ?? (from.owner === null ? 'nobody' : notEnrolled(from.owner))} />
 }
 
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {
