@@ -136,6 +136,20 @@ it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
   ['a secret', 400, 'invalid_request', () => ({ form: { client_secret: 'hunter2' } })],
   ['a secret alone', 401, 'invalid_client', () => ({ form: { client_secret: 'x', client_assertion: undefined } })],
   ['a resource with a fragment', 400, 'invalid_target', () => ({ form: { resource: `${sample.invoicesUrl}#x` } })],
+  [
+    'a resource that is too long',
+    400,
+    'invalid_request',
+    () => ({ form: { resource: `https://x/${'x'.repeat(2048)}` } }),
+  ],
+  [
+    'details that are too long',
+    400,
+    'invalid_request',
+    () => ({ form: { authorization_details: JSON.stringify(details).padEnd(2049) } }),
+  ],
+  ['an assertion that is too long', 401, 'invalid_client', () => ({ form: { client_assertion: 'x'.repeat(16_385) } })],
+  ['a client id that is too long', 401, 'invalid_client', () => ({ form: { client_id: 'x'.repeat(2049) } })],
   ['an unknown resource', 400, 'invalid_target', () => ({ form: { resource: 'https://elsewhere.example' } })],
 ])('refuses %s with %i %s, and mints nothing (V4, V11, V12)', async (_why, status, error, ask) => {
   const before = await minted()
