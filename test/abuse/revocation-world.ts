@@ -28,10 +28,18 @@ export function targetOf(round: number, grant: Approved, credential: string): [k
   return [kind, target]
 }
 
+/** Ordered until it is acknowledged: an issuer that a busy machine holds up answers 503, and promises nothing. */
+export function acknowledged({ world }: Pick<Granted, 'world'>, kind: string, target: string): Promise<void> {
+  return eventually(async () => {
+    const status = await world.revoke(kind, target)
+    if (status !== 200 && status !== 503) throw new Error(`not revoked: ${status}`)
+    return status === 200 || undefined
+  }, 60_000).then(() => undefined)
+}
+
 /** Acknowledged, and its bound over. */
-export async function revoked({ world }: Pick<Granted, 'world'>, kind: string, target: string): Promise<void> {
-  const status = await world.revoke(kind, target)
-  if (status !== 200) throw new Error(`not revoked: ${status}`)
+export async function revoked(system: Pick<Granted, 'world'>, kind: string, target: string): Promise<void> {
+  await acknowledged(system, kind, target)
   await new Promise((resolve) => setTimeout(resolve, boundMs))
 }
 

@@ -86,12 +86,13 @@ export async function askTokenWithNonce(world: World, ask: TokenAsk = {}): Promi
   return askToken(world, { ...ask, proof: { nonce, ...ask.proof } })
 }
 
-/** The issuer may read of its own grant later than approval does. */
+/** The issuer may read of its own grant later than approval does; and a busy machine may hold it up. */
 export async function credentialFor(world: World, grantId: string): Promise<string> {
   return eventually(async () => {
     const details = [{ type: 'bailiwick_grant', grant_id: grantId }]
     const { token, error, body } = await askTokenWithNonce(world, { details })
-    if (token === undefined && error !== 'invalid_authorization_details') throw new Error(JSON.stringify(body))
+    const late = ['invalid_authorization_details', 'server_error', 'temporarily_unavailable']
+    if (token === undefined && !late.includes(error ?? '')) throw new Error(JSON.stringify(body))
     return token
   }, 20_000)
 }

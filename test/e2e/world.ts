@@ -219,7 +219,7 @@ export class World implements AsyncDisposable {
       follows: ['approvals.v1', 'grants.v1', 'revocations.v1', 'decisions.v1'],
       time: clock,
       newEventId: () => newId('evt', clock.now(), this.random),
-      onHeadError: (error) => Promise.reject(error),
+      onHeadError: () => undefined, // as in services: the next one is half a second away
       onFatal: (error) => void this.fatal.push(error),
     })
     this.#owned.use(once(participant))
