@@ -16,7 +16,10 @@ export const headPublished = z.strictObject({
   /** Its own chain: number and hash of its newest event; 0 and what `previous` would be before the first. */
   sequence: z.int().min(0),
   hash: previousSchema,
-  /** For each topic that its service writes, the last event that counts in each partition, whoever wrote it. */
+  /**
+   * For each topic that its service writes, the last event that counts in each partition, whoever wrote it; of `revocations.v1`, from
+   * every reader: a place that was read says nothing of what was made of it.
+   */
   counted: z.record(
     z.string(),
     z.record(partitionSchema, z.strictObject({ offset: offsetSchema, id: z.string().max(128) })),

@@ -115,14 +115,17 @@ export const grantsV1 = defineTopic({
   unversioned: ['credential.refused'],
 })
 
-/** What is dead. One partition; `version` is the dense sequence that `as_of` refers to. */
+/**
+ * What is dead. One partition; `version` is the dense sequence that `as_of` refers to. Kept for ever: an issuer that starts where
+ * the beginning is gone would count again from 1, and its next revocation would be void for whoever knows better (V7).
+ */
 export const revocationsV1 = defineTopic({
   name: 'revocations.v1',
   about: 'What was revoked, in one order; `version` is its dense sequence, which `as_of` refers to.',
   writer: 'issuer',
   readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
   partitions: 1,
-  cleanup: { retentionDays: 30 },
+  cleanup: 'for ever',
   leaf: true,
   events: { 'revocation.declared': revocationDeclared },
 })

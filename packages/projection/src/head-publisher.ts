@@ -48,7 +48,9 @@ export function publishHeads(options: {
           active: active(),
           sequence,
           hash,
-          counted: projection.counted(writes),
+          counted: projection.counted(
+            [...new Set([...writes, 'revocations.v1'])].filter((topic) => projection.follows(topic)),
+          ),
           read: projection.positions(),
           stopping,
         },

@@ -102,6 +102,9 @@ export class Heads {
   }
 }
 
+/** The offset of the last revocation that counts for whoever said this; -1 before the first. */
+export const revokedUpTo = ({ counted }: Head): number => counted['revocations.v1']?.['0']?.offset ?? -1
+
 /** Whether all that the head's topics name is folded: `handled` gives the last offset handled of a topic's partition. */
 export function hasFolded(
   head: Head,

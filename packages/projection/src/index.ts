@@ -28,7 +28,7 @@ export {
 export type { OnKeyMissing } from './follow-keys.ts'
 export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'
 export { type HeadPublisher, publishHeads } from './head-publisher.ts'
-export { Heads, hasFolded, type Leader, type ReceivedHead, takeoverMs } from './heads.ts'
+export { Heads, hasFolded, type Leader, type ReceivedHead, revokedUpTo, takeoverMs } from './heads.ts'
 export { judgeByAnchor } from './judge.ts'
 export { Ledger } from './ledger.ts'
 export {

@@ -2,7 +2,7 @@ import type { Bus, FollowSubscription, Message, Position } from '@bailiwick/bus'
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 import type { KeyRing } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
-import { Heads, hasFolded } from './heads.ts'
+import { Heads, hasFolded, revokedUpTo } from './heads.ts'
 import { Ledger } from './ledger.ts'
 import type { JudgeChange } from './registry-state.ts'
 import { SeenEvents } from './seen-events.ts'
@@ -190,11 +190,21 @@ export class Projection implements AsyncDisposable {
     )
   }
 
+  /** The offset of the last revocation that counts here; -1 before the first. */
+  get revokedUpTo(): number {
+    return this.#lastCounted.get('revocations.v1')?.get(0)?.offset ?? -1
+  }
+
   /** Whether the state is proved fresh (V8): the active issuer's newest head is young, and all that it names is folded. */
   fresh(): boolean {
     const newest = this.heads.active('issuer')
     if (!newest || this.#options.time.monotonic() - newest.receivedAt > this.#options.maxStalenessMs) return false
-    return hasFolded(newest.head, this.#topics, (topic, partition) => this.handled(topic, partition))
+    const { head } = newest
+    // That it was read is not enough here: what counts for the issuer, and not for this reader, is a stop that it would miss (V7).
+    return (
+      hasFolded(head, this.#topics, (topic, partition) => this.handled(topic, partition)) &&
+      (!this.follows('revocations.v1') || this.revokedUpTo >= revokedUpTo(head))
+    )
   }
 
   /** Calls back on each event from now on, in the order of its partition, after it was folded. Gives the way to stop. */

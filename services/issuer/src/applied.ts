@@ -1,5 +1,5 @@
 import type { ServiceName } from '@bailiwick/contracts'
-import { takeoverMs } from '@bailiwick/projection'
+import { revokedUpTo, takeoverMs } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
 
 /** One service instance that judges by revocations, and how it was heard to apply one. */
@@ -15,11 +15,11 @@ export interface Applied {
 const judges: ReadonlySet<ServiceName> = new Set(['approval', 'issuer', 'policy-decision'])
 
 /**
- * Resolves when every live instance's head says that it has folded all revocations of now, or after `withinMs`. Live is who was heard
+ * Resolves when every live instance's head says that the last revocation of now counts for it, as it does here, or after `withinMs`. Live is who was heard
  * within the last 3 s: who was not can prove nothing fresh any more, and denies. One that says that it stops is no longer waited for.
  */
 export async function whenApplied({ projection, clock }: Issuer, withinMs: number): Promise<Applied[]> {
-  const offset = projection.handled('revocations.v1', 0)
+  const offset = projection.revokedUpTo
   const since = clock.monotonic()
   const live = projection.heads
     .all()
@@ -30,7 +30,7 @@ export async function whenApplied({ projection, clock }: Issuer, withinMs: numbe
     for (const instance of waiting) {
       const head = projection.heads.of(instance.producer)?.head
       if (head?.stopping) waiting.delete(instance)
-      else if ((head?.read['revocations.v1']?.['0'] ?? -1) >= offset) {
+      else if (head && revokedUpTo(head) >= offset) {
         instance.ms = clock.monotonic() - since
         waiting.delete(instance)
       }
