@@ -81,13 +81,15 @@ it('a stolen issuer cannot widen, replay or revive a grant (V3, V7)', async () =
 
   // The same grant, later and larger, under the name that its content has: nobody signed that.
   const wider = { ...grant, authority: { ...grant.authority, budget: { calls: 1_000_000 } } }
+  const told = scene.counted()
   await scene.forge(
     'grants.v1',
     { type: 'grant.rebound', subject: grantId, version: version(), data: { grant: wider } },
     key,
   )
-  const tree = scene.ledger.grants.trees.get(grantId)
-  expect(tree && (await scene.pdp.approvals.of(tree))).toMatchObject({ ok: false })
+  expect(scene.counted()).toBe(told)
+  const { grant: held } = scene.ledger.grants.trees.get(grantId) ?? {}
+  expect(held?.authority).toEqual(grant.authority)
   expect(await scene.tryCall(agent, grantId)).not.toBe('ok')
 })
 

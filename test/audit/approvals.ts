@@ -2,6 +2,7 @@ import { verifyApproval } from '@bailiwick/approval-statement'
 import { type Authority, narrows, parseAuthority, together } from '@bailiwick/authority'
 import type { EventData, Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
+import { canonical } from './canonical.ts'
 import type { Fact, Facts, Request, Tree } from './facts.ts'
 import { openCompact, verifiedClaims } from './jws.ts'
 import { type Finding, type Rule, sha256 } from './leaf.ts'
@@ -161,15 +162,4 @@ export function grantAt(tree: Tree, at: number): Grant {
 export function authorityOf(grant: Grant): Authority | undefined {
   const parsed = parseAuthority(grant.authority)
   return parsed.ok ? parsed.authority : undefined
-}
-
-/** JCS (RFC 8785) of JSON without fractions, which is all that a statement or a grant holds. */
-export function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  const members = Object.entries(value).filter(([, member]) => member !== undefined)
-  return `{${members
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`)
-    .join()}}`
 }

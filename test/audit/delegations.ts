@@ -1,6 +1,7 @@
 import { type Authority, narrows, parseAuthority } from '@bailiwick/authority'
 import type { EventData, Grant } from '@bailiwick/contracts'
-import { authorityOf, canonical, grantAt, type Meaning, thumbprintOf } from './approvals.ts'
+import { authorityOf, grantAt, type Meaning, thumbprintOf } from './approvals.ts'
+import { canonical } from './canonical.ts'
 import type { Fact, Tree } from './facts.ts'
 import { openCompact, verifiedClaims } from './jws.ts'
 import { type Finding, type Rule, sha256 } from './leaf.ts'

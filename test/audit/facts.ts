@@ -1,4 +1,5 @@
 import type { DecodedEvent, EventData } from '@bailiwick/contracts'
+import { canonical } from './canonical.ts'
 import { type Finding, type Leaf, onTopic } from './leaf.ts'
 
 /** An event that counts, and where it stands. */
@@ -136,7 +137,7 @@ function applyApproval({ requests }: Facts, { event, index, at }: Leaf<'approval
   }
 }
 
-function applyGrant({ trees }: Facts, { event, index, at }: Leaf<'grants.v1'>): boolean {
+function applyGrant({ trees, findings }: Facts, { event, index, at }: Leaf<'grants.v1'>): boolean {
   const id = event.partitionkey
   const tree = trees.get(id)
   if (event.type === 'grant.created') {
@@ -168,7 +169,14 @@ function applyGrant({ trees }: Facts, { event, index, at }: Leaf<'grants.v1'>): 
   }
   if (!('grant' in event.data)) return false
   const to = nextState(tree.state, event.type)
-  if (to === undefined || event.data.grant.id !== id) return false
+  const known = tree.life.at(-1)?.data.grant
+  if (to === undefined || known === undefined) return false
+  // Who holds it may change, and when it moves alone; what people signed may not, and whoever says otherwise is told of.
+  const { agent, instance_key } = event.type === 'grant.rebound' ? event.data.grant : known
+  if (canonical({ ...known, agent, instance_key }) !== canonical(event.data.grant)) {
+    findings.push({ leaf: index, rule: 'V3', detail: `${id}: changed after it was created` })
+    return false
+  }
   tree.state = to
   tree.life.push({ index, at, data: event.data, state: to })
   return true

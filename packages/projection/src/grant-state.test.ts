@@ -1,5 +1,6 @@
 import type { Grant } from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
+import { jcsHash } from '@bailiwick/credentials'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { anEvent, at, idOf, noon } from './events.fixture.ts'
@@ -104,6 +105,39 @@ it('a tree holds its own grant and no other', () => {
     'void',
   )
   expect(active.trees.get(id)?.grant).toEqual(grant)
+})
+
+it('changes nothing of a grant but who holds it, and that in a move alone (V3)', () => {
+  const moved = { ...grant, agent: `${grant.agent}2`, instance_key: 'B'.repeat(43) }
+  const apply = (grants: GrantState, type: Type, data: object) =>
+    grants.apply(anEvent('grants.v1', type, { about: id, version: (grants.trees.get(id)?.version ?? 0) + 1, data }))
+  const lies: Partial<Grant>[] = [
+    { mode: 'window' },
+    { mode: 'per_action' },
+    { as_of: grant.as_of + 1 },
+    { not_after: at(24 * 3_600_000) },
+    { authority: { ...grant.authority, budget: {} } },
+    { assertions: [] },
+    { statement: { ...grant.statement, mode: 'window', rebind: 'attested', nonce: 'another' } },
+    { request_id: idOf('req', 'another') },
+  ]
+  for (const type of wholes.filter((each) => each !== 'grant.created')) {
+    const grants = inState(type === 'grant.resumed' ? 'suspended' : 'active')
+    const before = structuredClone(grants.trees)
+    const { grant: held } = grants.trees.get(id) ?? {}
+    for (const lie of lies.map((each) => ({ ...grant, ...each })).filter((each) => jcsHash(each) !== jcsHash(grant))) {
+      expect([type, apply(grants, type, { grant: lie })]).toEqual([type, 'void'])
+      expect([
+        type,
+        apply(grants, type, { grant: { ...lie, agent: moved.agent, instance_key: moved.instance_key } }),
+      ]).toEqual([type, 'void'])
+    }
+    if (type !== 'grant.rebound') expect(apply(grants, type, { grant: moved })).toBe('void')
+    expect(grants.trees).toEqual(before)
+    expect(apply(grants, type, { grant: type === 'grant.rebound' ? moved : { ...grant } })).toBe('counts')
+    // Who holds on to the object sees by it alone that it moved.
+    expect(grants.trees.get(id)?.grant === held).toBe(type !== 'grant.rebound')
+  }
 })
 
 it('a credential is intended once and issued once, and never issued without an intent (V4)', () => {

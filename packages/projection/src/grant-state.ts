@@ -1,4 +1,5 @@
 import type { DecodedEvent, EventData, EventTypeOf, Grant } from '@bailiwick/contracts'
+import { jcsHash } from '@bailiwick/credentials'
 import { isNext, type Verdict } from './verdict.ts'
 
 export type GrantStateName = 'absent' | 'active' | 'suspended' | 'completed' | 'expired'
@@ -63,12 +64,23 @@ export interface Tree {
   state: GrantStateName
   /** Why its newest event of the grant's own life was said, where that was told. */
   cause: string | undefined
+  /** As long as nobody else holds it, this very object. */
   grant: Grant
   /** ms since the epoch: the time by whose registry the approval is judged. */
   createdAt: number
   credentials: Map<string, CredentialRecord>
   delegations: Map<string, EventData<'grants.v1', 'delegation.redeemed'>>
 }
+
+/**
+ * Whoever stole the issuer's key may end a grant or move it, and change nothing else of what people signed (V3): moved, another instance
+ * and key hold it; that they may, every decision point asks by itself.
+ */
+function isStillTheSame(known: Grant, { type, data }: WholeGrant): boolean {
+  const { agent, instance_key } = type === 'grant.rebound' ? data.grant : known
+  return jcsHash({ ...known, agent, instance_key }) === jcsHash(data.grant)
+}
+type WholeGrant = Extract<DecodedEvent<'grants.v1'>, { data: { grant: Grant } }>
 
 /** Grants, delegations and credentials, by tree. */
 export class GrantState {
@@ -140,8 +152,8 @@ export class GrantState {
       case 'credential.refused':
         return false
       default:
-        if (event.data.grant.id !== tree.id) return false
-        tree.grant = event.data.grant
+        if (!isStillTheSame(tree.grant, event)) return false
+        if (event.type === 'grant.rebound') tree.grant = event.data.grant
         tree.cause = event.data.cause
         return true
     }

@@ -1,4 +1,5 @@
 import { toolServerOf } from '@bailiwick/approval-statement'
+import type { Grant } from '@bailiwick/contracts'
 import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import { lineageOf, matchesIntent, namesChain, type Tree } from '@bailiwick/projection'
@@ -12,6 +13,8 @@ import type { Claim } from './verify-credential.ts'
 /** What a living claim stands on. */
 export interface Standing {
   tree: Tree
+  /** The one whose signatures this PDP verified: what the tree holds later may be another. */
+  grant: Grant
   approverIds: readonly string[]
   /** What humans said yes to once more, verified by this PDP. */
   stepUps: readonly StepUp[]
@@ -35,20 +38,22 @@ export async function findStanding(pdp: Pdp, { token }: Claim, deadlineMs: numbe
     return { ok: false, reason: known ? 'credential_unrecorded' : 'grant_unknown' }
   }
   if (!matchesIntent(tree, token)) return { ok: false, reason: 'credential_unrecorded' }
+  const { grant } = tree
   const approval = await pdp.approvals.of(tree)
   if (!approval.ok) return { ok: false, reason: 'approval_unverified' }
-  return { ok: true, standing: { tree, approverIds: approval.approverIds, stepUps: await pdp.stepUps.of(tree) } }
+  return { ok: true, standing: { tree, grant, approverIds: approval.approverIds, stepUps: await pdp.stepUps.of(tree) } }
 }
 
 /** DESIGN §7.4 steps 2 and 3 as they stand this instant: asked before the decision is recorded, and again after (V7, V8). */
 export function deadReason(
   pdp: Pdp,
-  { tree, approverIds }: Standing,
+  { tree, grant, approverIds }: Standing,
   claim: Claim,
   request: EvaluationRequest,
 ): DenialReason | undefined {
   if (!pdp.projection.fresh()) return 'state_stale'
-  const { grant } = tree
+  // Moved while this waited: nobody verified what the tree holds now (V3).
+  if (tree.grant !== grant) return 'grant_agent_mismatch'
   const { token } = claim
   const now = pdp.clock.now()
   if (grant.agent !== token.sub || request.subject.id !== token.sub) return 'grant_agent_mismatch'
