@@ -209,7 +209,7 @@ it(
       const mask = every === everything ? n : 1 + below(everything)
       const { what, named } = widened(mask)
       const delegation = named[0]?.text ?? ''
-      const judged = judgeLink(family.grant, { holders: root.holders, siblings: 0, delegation, installation })
+      const judged = judgeLink(family.tree, { holders: root.holders, siblings: 0, delegation, installation })
       if (judged.ok) wrong.push(`${what}: judged good`)
     }
     console.log(`wider: ${masks.length} asked for, ${every} judged, ${wrong.length} taken or refused wrongly`)

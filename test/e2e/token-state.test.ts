@@ -1,11 +1,15 @@
+import { randomBytes } from 'node:crypto'
+import { verifyRegistration } from '@bailiwick/approval-statement'
 import { generateKey, jcsHash, type SigningKey, signAccessToken, signClientAssertion } from '@bailiwick/credentials'
 import { newId } from '@bailiwick/service-kit'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { softwarePasskey } from '@bailiwick/testkit'
 import * as client from 'openid-client'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { agentId, askTokenWithNonce, credentialFor, Point, read } from './agent-side.ts'
 import { listen, oauthClient } from './oauth-client.ts'
 import { People } from './people.ts'
+import { changeRegistry } from './registry-change.ts'
 import { eventually, World } from './world.ts'
 
 const auditorKey = generateKey('auditor')
@@ -143,7 +147,7 @@ it('a credential is inactive when its grant is over, and ends with it', async ()
   await eventually(async () => !(await isActive(credential)) || undefined, 6000)
 })
 
-it('everything that is not wholly known is inactive (V4, V12, V13)', async () => {
+it('everything that is not wholly known is inactive (V3, V4, V12, V13)', async () => {
   const { grantId } = await people.grant()
   const good = await credentialFor(world, grantId)
   const claims = claimsOf(good)
@@ -160,6 +164,15 @@ it('everything that is not wholly known is inactive (V4, V12, V13)', async () =>
     'for another audience than intended': signAccessToken({ ...claims, aud: sample.invoicesUrl }, key),
     'longer than intended': signAccessToken({ ...claims, exp: claims.exp + 1 }, key),
     'of another agent': signAccessToken({ ...claims, sub: agentId('forecaster') }, key),
+    'of an authority that nobody approved': signAccessToken(
+      { ...claims, authorization_details: [{ ...sampleAuthority, budget: { calls: 1_000_000 }, max_depth: 8 }] },
+      key,
+    ),
+    'of another mode': signAccessToken({ ...claims, grant: { ...claims.grant, mode: 'continuous' } }, key),
+    'of another request': signAccessToken(
+      { ...claims, grant: { ...claims.grant, request: newId('req', world.clock.now(), world.random) } },
+      key,
+    ),
     'of another issuer': signAccessToken({ ...claims, iss: 'https://elsewhere.example' }, key),
     'through a sub-agent that nobody named': signAccessToken({ ...claims, act: { sub: agentId('forecaster') } }, key),
     'a client assertion': signClientAssertion(
@@ -253,4 +266,52 @@ it('takes a credential back from nobody but its holder, and knows of no others (
     expect(await giveBack(unknown)).toMatchObject({ status: 200, body: undefined })
   expect((await world.events('revocations.v1')).length).toBe(before)
   expect(await isActive(credential)).toBe(true)
+})
+
+// The last: whose passkey it was that all grants of this file were approved with is another one then.
+it('who was revoked stays so at every door when the passkey that signed then leaves the registry (V7)', async () => {
+  const { grantId } = await people.grant()
+  const credential = await credentialFor(world, grantId)
+  const calls = new Point(world)
+  const mint = () => askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grantId }] })
+  const atEveryDoor = async () => [
+    await isActive(credential),
+    (await mint()).error,
+    (await calls.call({ credential, ...read })).reason,
+  ]
+  const preview = async () =>
+    (
+      await world.operator.inject({
+        method: 'POST',
+        url: '/operator/revocations/preview',
+        payload: { kind: 'grant', target: grantId },
+      })
+    ).json()
+  expect(await world.revoke('approver', sample.owner)).toBe(200)
+  expect(await atEveryDoor()).toEqual([false, 'access_denied', 'approver_revoked'])
+
+  // The stolen passkey is replaced by another one: what everybody does next.
+  const passkey = softwarePasskey({ rpId: 'localhost', origin: world.url })
+  const challenge = randomBytes(32)
+  const made = await verifyRegistration({
+    response: passkey.register(challenge),
+    challenge: challenge.toString('base64url'),
+    rpId: 'localhost',
+    origins: [world.url],
+  })
+  if (!made.ok) throw new Error(made.detail)
+  const { registry } = world.approval.projection.ledger
+  const before = registry.record('approver', sample.owner)
+  if (!before?.value) throw new Error('no approver')
+  const value = { ...before.value, credentials: [{ ...made.passkey, registered_at: new Date().toISOString() }] }
+  const version = before.version + 1
+  const change = { type: 'approver', id: sample.owner, version, before: before.hash, value } as const
+  await changeRegistry({ world, people }, change as never)
+  const folded = [world.approval, world.pdp.pdp].map(({ projection }) => projection.ledger.registry)
+  await eventually(
+    () => folded.every((each) => each.record('approver', sample.owner)?.version === version) || undefined,
+  )
+
+  expect(await atEveryDoor()).toEqual([false, 'access_denied', 'approver_revoked'])
+  expect(await preview()).toMatchObject({ grant_count: 0, credentials: 0 })
 })

@@ -55,6 +55,9 @@ export function treeOf({ agent, key }: Party, change: Partial<Grant> = {}): Tree
     createdAt: noon,
     credentials: new Map(),
     delegations: new Map(),
+    heldBefore: [],
+    moves: 0,
+    movedAt: 0,
   }
 }
 

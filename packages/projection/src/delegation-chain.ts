@@ -31,6 +31,7 @@ export type ChainFault =
   | 'grant'
   | 'record'
   | 'signature'
+  | 'moved'
   | 'parent'
   | 'as_of'
   | 'authority'
@@ -78,7 +79,7 @@ function judgeFromTheTop(tree: Tree, delegationId: string | undefined, installat
   for (const record of records) {
     const siblings = siblingsBefore(tree, record)
     if (siblings === undefined) return { ok: false, fault: 'parent' }
-    const link = judgeLink(tree.grant, { holders, siblings, delegation: record.delegation, installation })
+    const link = judgeLink(tree, { holders, siblings, delegation: record.delegation, installation })
     if (!link.ok) return link
     if (!saysTheSame(record, link.delegation, holders)) return { ok: false, fault: 'record' }
     holders = [...holders, link.holder]
@@ -93,7 +94,7 @@ export type JudgedLink = { ok: true; holder: Holder; delegation: Delegation } | 
  * included. Total, whatever `delegation` is.
  */
 export function judgeLink(
-  grant: Grant,
+  tree: Tree,
   {
     holders,
     siblings,
@@ -101,6 +102,7 @@ export function judgeLink(
     installation,
   }: { holders: Holders; siblings: number; delegation: string; installation: string },
 ): JudgedLink {
+  const { grant } = tree
   const refuse = (fault: ChainFault) => ({ ok: false, fault }) as const
   const maker = holders.at(-1) ?? holders[0]
   const verified = verifyDelegation({ delegation: text, delegator: maker, grant: grant.id, installation })
@@ -108,6 +110,7 @@ export function judgeLink(
   if (!verified.ok || hash === undefined) return refuse('signature')
   const delegation = verified.value
   const { sub, cnf, as_of, parent_hash, exp, authorization_details, resources } = delegation
+  if (maker.id === tree.id && hadEnded(tree, delegation)) return refuse('moved')
   if (parent_hash !== maker.hash) return refuse('parent')
   if (as_of !== grant.as_of) return refuse('as_of')
   const parsed = parseAuthority(authorization_details[0])
@@ -124,6 +127,14 @@ export function judgeLink(
   const id = `dlg_${hash}`
   const holder = { id, hash, agent: sub, jkt: cnf.jkt, authority, expiresAt: exp * 1000, resources }
   return { ok: true, holder, delegation }
+}
+
+/**
+ * Whether it was signed before the grant came back to the key that signed it: what that key had passed on ended when the grant moved
+ * away. `iat` is its maker's word, and whoever has the key may sign anew; nobody else can make it younger.
+ */
+function hadEnded({ grant, heldBefore, movedAt }: Tree, { iat }: Delegation): boolean {
+  return heldBefore.some(({ jkt }) => jkt === grant.instance_key) && !(iat * 1000 >= movedAt)
 }
 
 /** Of the same maker, redeemed before it; undefined when its maker itself was not. */

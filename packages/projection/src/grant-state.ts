@@ -55,6 +55,8 @@ function refuseAll(): Record<Exclude<GrantEvent, 'credential.refused'>, 'refused
 
 export interface CredentialRecord extends EventData<'grants.v1', 'credential.intended'> {
   issued: boolean
+  /** How often the grant had moved when it was intended. */
+  moves: number
 }
 
 export interface Tree {
@@ -70,6 +72,11 @@ export interface Tree {
   createdAt: number
   credentials: Map<string, CredentialRecord>
   delegations: Map<string, EventData<'grants.v1', 'delegation.redeemed'>>
+  /** Who held the grant before it moved on, oldest first: revoked, they end it wherever it is (V7). */
+  heldBefore: { agent: string; jkt: string }[]
+  /** How often it moved, and when it last did, ms since the epoch; 0: never. */
+  moves: number
+  movedAt: number
 }
 
 /**
@@ -81,6 +88,14 @@ function isStillTheSame(known: Grant, { type, data }: WholeGrant): boolean {
   return jcsHash({ ...known, agent, instance_key }) === jcsHash(data.grant)
 }
 type WholeGrant = Extract<DecodedEvent<'grants.v1'>, { data: { grant: Grant } }>
+
+function move(tree: Tree, grant: Grant, at: number): void {
+  const { agent, instance_key: jkt } = tree.grant
+  tree.heldBefore.push({ agent, jkt })
+  tree.moves++
+  tree.movedAt = at
+  tree.grant = grant
+}
 
 /** Grants, delegations and credentials, by tree. */
 export class GrantState {
@@ -106,7 +121,7 @@ export class GrantState {
     if (!isNext(event.version, tree?.version, this.#base)) return 'void'
     if (!tree) return this.#plant(id, event, takenAt)
     const state = grantTransitions[tree.state][event.type]
-    if (state === 'refused' || !this.#changes(tree, event)) return 'void'
+    if (state === 'refused' || !this.#changes(tree, event, takenAt)) return 'void'
     tree.state = state
     tree.version = event.version as number
     return 'counts'
@@ -128,16 +143,17 @@ export class GrantState {
     // Who stole the issuer's key chooses the event's time, and with it whose approval counted: not before the bus had it.
     const createdAt = Math.max(Date.parse(event.time), takenAt)
     const { cause } = event.data
-    this.trees.set(id, { id, version, state, cause, grant, createdAt, credentials: new Map(), delegations: new Map() })
+    const empty = { credentials: new Map(), delegations: new Map(), heldBefore: [], moves: 0, movedAt: 0 }
+    this.trees.set(id, { id, version, state, cause, grant, createdAt, ...empty })
     this.#byRequest.set(grant.request_id, id)
     return 'counts'
   }
 
-  #changes(tree: Tree, event: DecodedEvent<'grants.v1'>): boolean {
+  #changes(tree: Tree, event: DecodedEvent<'grants.v1'>, takenAt = 0): boolean {
     switch (event.type) {
       case 'credential.intended':
         if (tree.credentials.has(event.data.credential_id)) return false
-        tree.credentials.set(event.data.credential_id, { ...event.data, issued: false })
+        tree.credentials.set(event.data.credential_id, { ...event.data, issued: false, moves: tree.moves })
         return true
       case 'credential.issued': {
         const credential = tree.credentials.get(event.data.credential_id)
@@ -153,7 +169,7 @@ export class GrantState {
         return false
       default:
         if (!isStillTheSame(tree.grant, event)) return false
-        if (event.type === 'grant.rebound') tree.grant = event.data.grant
+        if (event.type === 'grant.rebound') move(tree, event.data.grant, Math.max(Date.parse(event.time), takenAt))
         tree.cause = event.data.cause
         return true
     }

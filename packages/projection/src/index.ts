@@ -31,6 +31,7 @@ export { type HeadPublisher, publishHeads } from './head-publisher.ts'
 export { Heads, hasFolded, type Leader, type ReceivedHead, revokedUpTo, takeoverMs } from './heads.ts'
 export { judgeByAnchor } from './judge.ts'
 export { Ledger } from './ledger.ts'
+export { approversOf, type End, endOf, judgeLife, type LifeQuestion } from './life.ts'
 export {
   openParticipant,
   openSuccessor,
@@ -41,7 +42,7 @@ export {
 } from './participant.ts'
 export { type Draft, Producer, type ProducerOptions, type Published } from './producer.ts'
 export { Projection, type ProjectionOptions, type Time } from './projection.ts'
-export { actingAgent, matchesIntent, namesChain } from './recorded-credential.ts'
+export { actingAgent, claimsOnRecord, matchesIntent, namesChain } from './recorded-credential.ts'
 export { type EntityRecord, type JudgeChange, type RegistryChange, RegistryState } from './registry-state.ts'
 export { type VoidedBy, voidedBy } from './reopening.ts'
 export { itemOf, type RequestRecord, RequestState, type RequestStateName, requestTransitions } from './request-state.ts'

@@ -1,4 +1,4 @@
-import type { AccessToken } from '@bailiwick/credentials'
+import type { AccessToken, Actor } from '@bailiwick/credentials'
 import type { Holders } from './delegation-chain.ts'
 import type { Tree } from './grant-state.ts'
 
@@ -22,6 +22,54 @@ export function matchesIntent({ id, grant, credentials }: Tree, token: AccessTok
     token.grant.statement_hash === grant.statement_hash &&
     token.grant.as_of === grant.as_of
   )
+}
+
+/**
+ * All that a credential says, from what was recorded before it was signed and from what people approved and agents passed on (V3, V4): the
+ * issuer signs this, and vouches for nothing else.
+ */
+export function claimsOnRecord(
+  tree: Tree,
+  credentialId: string,
+  holders: Holders,
+  iss: string,
+): AccessToken | undefined {
+  const { grant, credentials, delegations } = tree
+  const intent = credentials.get(credentialId)
+  if (intent === undefined) return undefined
+  const { agent, jkt, audience, delegation_id, issued_at, expires_at } = intent
+  const [aud = ''] = audience
+  // In its maker's own spelling: nothing is put where it was left out.
+  const authority = delegation_id === undefined ? grant.authority : delegations.get(delegation_id)?.authority
+  if (authority === undefined) return undefined
+  return {
+    iss,
+    aud: audience.length === 1 ? aud : [...audience],
+    sub: grant.agent,
+    client_id: agent,
+    iat: Date.parse(issued_at) / 1000,
+    exp: Date.parse(expires_at) / 1000,
+    jti: credentialId,
+    cnf: { jkt },
+    authorization_details: [authority],
+    grant: {
+      id: grant.id,
+      root: tree.id,
+      request: grant.request_id,
+      mode: grant.mode,
+      statement_hash: grant.statement_hash,
+      as_of: grant.as_of,
+      ...(delegation_id === undefined ? {} : { delegation: delegation_id }),
+    },
+    ...actOf(holders),
+  }
+}
+
+/** RFC 8693 §4.1: who acts is outermost, and the first to whom the grant's agent passed it on is innermost. */
+function actOf([, ...links]: Holders): { act?: Actor } {
+  let act: Actor | undefined
+  for (const { agent } of links) act = { sub: agent, ...(act === undefined ? {} : { act }) }
+  return act === undefined ? {} : { act }
 }
 
 /** Whether the credential names exactly these, in their order, and is for nothing that one of them may not pass on. */

@@ -90,7 +90,7 @@ export class RevocationState {
 
 /** Everything by which a grant, a chain of sub-agents below it, and a credential of the last of them, could be dead. */
 export function lineageOf(
-  grant: Grant,
+  { grant, heldBefore }: { grant: Grant; heldBefore: readonly { agent: string }[] },
   approvers: readonly string[],
   { credential, holders = [] }: { credential?: string; holders?: readonly Pick<Holder, 'id' | 'agent'>[] } = {},
 ): Lineage {
@@ -98,8 +98,10 @@ export function lineageOf(
     ...(credential === undefined ? {} : { credential }),
     delegations: holders.filter(({ id }) => id !== grant.id).map(({ id }) => id),
     grants: [grant.id],
-    // The instance that asked too: a grant that moved on from a stopped one is stopped with it.
-    agents: [...new Set([grant.agent, grant.statement.agent, ...holders.map(({ agent }) => agent)])],
+    // Whoever asked, and whoever held it since: a grant that moved on from a stopped one is stopped with it.
+    agents: [
+      ...new Set([grant.agent, grant.statement.agent, ...[...heldBefore, ...holders].map(({ agent }) => agent)]),
+    ],
     approvers,
     toolServers: Object.keys(grant.statement.manifests),
     asOf: grant.as_of,

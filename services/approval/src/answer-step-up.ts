@@ -9,7 +9,7 @@ import { taskLine } from '@bailiwick/authority'
 import type { Approver, Assertion, Rule, StepUpStatement } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
-import { lineageOf, type Tree } from '@bailiwick/projection'
+import { approversOf, lineageOf, type Tree } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 import type { Judged } from './judge-change.ts'
 import { agentIdOf, type StepUpAsk } from './requests.ts'
@@ -91,9 +91,9 @@ function livingTree({ projection, clock }: Approval, { grant_id, agent, instance
   const { grants, revocations, registry } = projection.ledger
   const tree = grants.trees.get(grant_id)
   if (tree?.grant.agent !== agent || tree.grant.instance_key !== instance_key) throw new ServiceError('grant_unknown')
-  const approvers = tree.grant.assertions.map((each) => registry.passkey(each.credential_id)?.approver.id ?? '')
-  const dead = revocations.kills(lineageOf(tree.grant, approvers))
-  if (tree.state !== 'active' || dead !== undefined || !(clock.now() < Date.parse(tree.grant.not_after)))
+  const approvers = approversOf(registry, tree)
+  const dead = approvers === undefined || revocations.kills(lineageOf(tree, approvers)) !== undefined
+  if (tree.state !== 'active' || dead || !(clock.now() < Date.parse(tree.grant.not_after)))
     throw new ServiceError('grant_not_active')
   return tree
 }

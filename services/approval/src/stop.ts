@@ -1,6 +1,6 @@
 import type { Approver, Rule } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { chainOf, type Tree } from '@bailiwick/projection'
+import { approversOf, chainOf, type Tree } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
 import type { Approval } from './context.ts'
 import { keptReason } from './refuse.ts'
@@ -90,9 +90,7 @@ function mayStopAgent({ projection }: Approval, me: Approver, target: string): b
 export function mayStopDelegation(approval: Approval, me: Approver, tree: Tree, delegationId: string): boolean {
   const { projection, trust } = approval
   const { registry } = projection.ledger
-  const signed = tree.grant.assertions.some(
-    ({ credential_id }) => registry.passkey(credential_id)?.approver.id === me.id,
-  )
+  const signed = approversOf(registry, tree)?.includes(me.id) === true
   const chain = chainOf(tree, delegationId, trust.installation)
   const agents = chain.ok ? chain.holders.map(({ agent }) => agent) : [tree.grant.agent]
   return signed || agents.some((agent) => mayStopAgent(approval, me, agent))

@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import { chainOf, type Holders, lineageOf, type Tree } from '@bailiwick/projection'
+import { type End, endOf, type Holders, judgeLife, type Tree } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
 
 /**
@@ -7,27 +7,21 @@ import type { Issuer } from './context.ts'
  * `state_stale`, `grant_not_active` for what is over or revoked, `delegation_invalid` for a chain that does not hold.
  */
 export function refuseUnlessAlive(issuer: Issuer, tree: Tree, delegationId?: string): Holders {
-  const { grant } = tree
-  const now = issuer.clock.now()
-  if (!issuer.projection.fresh()) throw new ServiceError('state_stale')
-  if (tree.state !== 'active') throw new ServiceError('grant_not_active', tree.state)
-  if (Date.parse(grant.not_before) > now || Date.parse(grant.not_after) <= now)
-    throw new ServiceError('grant_not_active', 'outside its time')
-  const chain = chainOf(tree, delegationId, issuer.trust.installation)
-  if (!chain.ok) throw new ServiceError('delegation_invalid', chain.fault)
-  refuseDead(issuer, tree, chain.holders)
-  return chain.holders
+  const { projection, clock, trust } = issuer
+  if (!projection.fresh()) throw new ServiceError('state_stale')
+  const question = { tree, delegationId, installation: trust.installation, now: clock.now() }
+  const life = judgeLife(projection.ledger, question)
+  if (!life.ok) throw refusalOf(life.end)
+  return life.holders
 }
 
-/** Throws `grant_not_active` when one of these has expired, is no longer registered or was revoked. */
-export function refuseDead({ projection, clock }: Issuer, { grant }: Tree, holders: Holders): void {
-  const now = clock.now()
-  const { registry, revocations } = projection.ledger
-  if (!holders.every(({ expiresAt }) => now < expiresAt)) throw new ServiceError('grant_not_active', 'expired')
-  // The agent of the grant by itself proved just now who it is, or is about to be moved to.
-  if (holders.length > 1 && !holders.every(({ agent }) => registry.instance(agent)))
-    throw new ServiceError('grant_not_active', 'an agent is no longer registered')
-  const approvers = grant.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? '')
-  const dead = revocations.kills(lineageOf(grant, approvers, { holders }))
-  if (dead) throw new ServiceError('grant_not_active', 'revoked')
+/** The same of a chain whose last link is about to be redeemed. Throws `grant_not_active`. */
+export function refuseDead({ projection, clock }: Issuer, tree: Tree, holders: Holders): void {
+  const end = endOf(projection.ledger, { tree, holders, now: clock.now() })
+  if (end) throw refusalOf(end)
 }
+
+const refusalOf = (end: End) =>
+  end.why === 'chain'
+    ? new ServiceError('delegation_invalid', end.fault)
+    : new ServiceError('grant_not_active', end.why)

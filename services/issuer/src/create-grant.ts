@@ -84,6 +84,6 @@ async function problemOf(
   })
   if (!verified.ok) return verified.code
   const grant = grantOf(statement, approved.assertions)
-  const dead = revocations.kills(lineageOf(grant, verified.approverIds))
+  const dead = revocations.kills(lineageOf({ grant, heldBefore: [] }, verified.approverIds))
   return dead === undefined ? undefined : 'grant_revoked'
 }

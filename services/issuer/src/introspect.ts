@@ -1,5 +1,5 @@
-import { type AccessToken, claimedKeyId, readOwnAccessToken } from '@bailiwick/credentials'
-import { chainOf, lineageOf, matchesIntent, namesChain, type Tree } from '@bailiwick/projection'
+import { type AccessToken, claimedKeyId, jcs, readOwnAccessToken } from '@bailiwick/credentials'
+import { claimsOnRecord, judgeLife, matchesIntent, type Tree } from '@bailiwick/projection'
 import { z } from 'zod'
 import { authenticateReader, type Reader } from './authenticate-reader.ts'
 import { type FormCall, type OAuthEndpoint, parameters } from './client-call.ts'
@@ -23,8 +23,12 @@ export function introspect(endpoint: OAuthEndpoint, call: FormCall): Introspecti
   const { issuer } = endpoint
   if (!issuer.projection.fresh()) throw unavailable('The state is not proved fresh: ask again.')
   const claims = readToken(issuer, token)
-  if (claims === undefined || !isFor(reader, claims) || !isAlive(issuer, claims)) return inactive
-  return { active: true, token_type: 'DPoP', ...claims }
+  if (claims === undefined || !isFor(reader, claims)) return inactive
+  const tree = treeOf(issuer, claims)
+  const recorded = tree && livingClaims(issuer, tree, claims)
+  // Whoever has the credential key alone can sign anything over: only what was recorded is repeated (V3, V4).
+  if (recorded === undefined || jcs(recorded) !== jcs(claims)) return inactive
+  return { active: true, token_type: 'DPoP', ...recorded }
 }
 
 /** The claims of a credential that is ours, signed by a key that still counts, and not over; undefined for all else. */
@@ -48,21 +52,10 @@ export function treeOf({ projection }: Issuer, token: AccessToken): Tree | undef
   return tree && matchesIntent(tree, token) ? tree : undefined
 }
 
-/** As policy-decision judges life (DESIGN §7.4 step 3). */
-function isAlive(issuer: Issuer, token: AccessToken): boolean {
-  const tree = treeOf(issuer, token)
-  if (tree?.state !== 'active') return false
-  const { grant } = tree
-  const now = issuer.clock.now()
-  const { registry, revocations } = issuer.projection.ledger
-  if (!(Date.parse(grant.not_before) <= now && now < Date.parse(grant.not_after))) return false
-  const chain = chainOf(tree, token.grant.delegation, issuer.trust.installation)
-  if (!chain.ok || chain.holders.at(-1)?.jkt !== token.cnf.jkt || !namesChain(token, chain.holders)) return false
-  const { holders } = chain
-  if (!holders.every(({ agent, expiresAt }) => now < expiresAt && registry.instance(agent) !== undefined)) return false
-  const approvers = grant.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? '')
-  if (revocations.kills(lineageOf(grant, approvers, { credential: token.jti, holders })) !== undefined) return false
-  return Object.entries(grant.statement.manifests).every(
-    ([id, hash]) => registry.get('tool-server', id)?.manifest === hash,
-  )
+/** What a living credential says, as it was recorded; alive by the very judgement by which a decision point allows. */
+function livingClaims(issuer: Issuer, tree: Tree, token: AccessToken): AccessToken | undefined {
+  const { projection, trust, clock, issuerUrl } = issuer
+  const question = { tree, delegationId: token.grant.delegation, token, installation: trust.installation }
+  const life = judgeLife(projection.ledger, { ...question, now: clock.now() })
+  return life.ok ? claimsOnRecord(tree, token.jti, life.holders, issuerUrl) : undefined
 }

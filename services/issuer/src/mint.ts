@@ -1,7 +1,7 @@
 import type { Attestation, Grant, PublicJwk } from '@bailiwick/contracts'
-import { type AccessToken, type Actor, type Signer, sha256, signAccessTokenBy } from '@bailiwick/credentials'
+import { type AccessToken, type Signer, sha256, signAccessTokenBy } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { Holder, Holders, Tree } from '@bailiwick/projection'
+import { claimsOnRecord, type Holder, type Holders, type Tree } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
 import { refuseUnlessAlive } from './alive.ts'
 import type { Client } from './authenticate-client.ts'
@@ -79,27 +79,8 @@ async function mintBy(issuer: Issuer, order: MintOrder, signer: Signer<'credenti
   const holders = refuseUnlessAlive(issuer, tree, delegationId)
   const holder = holderAmong(holders)
   if (!belongsTo(holder, client)) throw new ServiceError('caller_forbidden', 'the grant moved meanwhile')
-  const claims: AccessToken = {
-    iss: issuer.issuerUrl,
-    aud: audience.length === 1 ? (audience[0] as string) : [...audience],
-    sub: grant.agent,
-    client_id: agent,
-    iat,
-    exp,
-    jti: credentialId,
-    cnf: { jkt },
-    authorization_details: [authorityAsSigned(tree, holder)],
-    grant: {
-      id: grant.id,
-      root: tree.id,
-      request: grant.request_id,
-      mode: grant.mode,
-      statement_hash: grant.statement_hash,
-      as_of: grant.as_of,
-      ...(delegationId === undefined ? {} : { delegation: delegationId }),
-    },
-    ...actOf(holders),
-  }
+  const claims = claimsOnRecord(tree, credentialId, holders, issuer.issuerUrl)
+  if (claims === undefined) throw new ServiceError('grant_not_active', 'its intent is not there')
   if (issuer.credentialSigner().kid !== signer.kid) return undefined
   const token = await sign(issuer, claims, signer)
   const reading = { jwk: publicKeyOf(issuer, signer), issuer: issuer.issuerUrl, now: issuer.clock.now() }
@@ -117,17 +98,6 @@ async function mintBy(issuer: Issuer, order: MintOrder, signer: Signer<'credenti
 const holderAmong = (holders: Holders): Holder => holders.at(-1) ?? holders[0]
 
 const belongsTo = (holder: Holder, { instance, jkt }: Client) => holder.agent === instance && holder.jkt === jkt
-
-/** In its maker's own spelling: nothing is put where it was left out. */
-const authorityAsSigned = ({ grant, delegations }: Tree, { id }: Holder) =>
-  delegations.get(id)?.authority ?? grant.authority
-
-/** RFC 8693 §4.1: who acts is outermost, and the first to whom the grant's agent passed it on is innermost. */
-function actOf([, ...links]: Holders): { act?: Actor } {
-  let act: Actor | undefined
-  for (const { agent } of links) act = { sub: agent, ...(act === undefined ? {} : { act }) }
-  return act === undefined ? {} : { act }
-}
 
 /** The token stands in no event: its hash does, so that whoever has it can find where it was used (V17). */
 function attestationOf({ kind, tokenHash }: Client, now: number): Attestation {

@@ -1,14 +1,13 @@
 import type { Grant } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { lineageOf, type Tree } from '@bailiwick/projection'
+import { approversOf, lineageOf, type Tree } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
-import { revoke } from './revoke.ts'
 
 /**
  * Moves a grant to another instance or key of the same agent, newly attested, where the humans signed `rebind: attested`
  * (DESIGN §7.2): `grant.rebound`, after which every credential that the old key confirms is dead at every PDP. Resolves when
- * that is durable and counts; killed before, nothing happened; killed after, the new key finds its grant. Called in the
- * tree's lane, for a grant that was found alive a moment ago. Throws `caller_forbidden` where it may not move.
+ * that is durable and counts; killed before, nothing happened; killed after, the new key finds its grant. Whoever
+ * held it is revoked meanwhile: it is dead wherever it went (V7). Called in the tree's lane, for a grant that was found alive a moment ago. Throws `caller_forbidden` where it may not move.
  */
 export async function rebind(issuer: Issuer, tree: Tree, to: { agent: string; jkt: string }): Promise<void> {
   const { grant } = tree
@@ -16,7 +15,10 @@ export async function rebind(issuer: Issuer, tree: Tree, to: { agent: string; jk
   if (grant.statement.rebind !== 'attested' || agentOf(grant.agent) !== agentOf(to.agent))
     throw new ServiceError('caller_forbidden', 'the grant belongs to another agent, instance or key')
   const rebound: Grant = { ...grant, agent: to.agent, instance_key: to.jkt }
-  if (isDead(issuer, rebound)) throw new ServiceError('grant_not_active', 'revoked')
+  const { registry, revocations } = issuer.projection.ledger
+  const moved = { grant: rebound, heldBefore: [...tree.heldBefore, grant] }
+  if (revocations.kills(lineageOf(moved, approversOf(registry, tree) ?? [])))
+    throw new ServiceError('grant_not_active', 'revoked')
   await issuer.producer.publishOne('grants.v1', {
     type: 'grant.rebound',
     subject: grant.id,
@@ -24,19 +26,4 @@ export async function rebind(issuer: Issuer, tree: Tree, to: { agent: string; jk
     version: tree.version + 1,
     data: { grant: rebound, cause: 'newly attested' },
   })
-  if (!isDead(issuer, grant)) return
-  // Revoked by its old instance while it moved away from it: what was acknowledged stays so (V7).
-  await revoke(issuer, {
-    kind: 'grant',
-    target: grant.id,
-    reason: 'revoked_while_rebound',
-    by: { kind: 'issuer', id: 'issuer' },
-  })
-  throw new ServiceError('grant_not_active', 'revoked')
-}
-
-function isDead({ projection }: Issuer, grant: Grant): boolean {
-  const { registry, revocations } = projection.ledger
-  const approvers = grant.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? '')
-  return revocations.kills(lineageOf(grant, approvers)) !== undefined
 }

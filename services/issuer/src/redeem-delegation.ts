@@ -39,7 +39,7 @@ export function redeemDelegation(issuer: Issuer, { tree, delegation, client }: R
     const holders = refuseUnlessAlive(issuer, tree, parent)
     const siblings = childrenOf(tree, holders.at(-1) ?? holders[0])
     const { installation } = issuer.trust
-    const link = judgeLink(tree.grant, { holders, siblings, delegation, installation })
+    const link = judgeLink(tree, { holders, siblings, delegation, installation })
     if (!link.ok) throw new ServiceError('delegation_invalid', link.fault)
     const { holder } = link
     refuseOther(holder, client)

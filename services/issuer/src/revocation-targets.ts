@@ -1,5 +1,5 @@
 import type { RevocationKind } from '@bailiwick/contracts'
-import { chainOf, type Lineage, lineageOf, RevocationState, type Tree } from '@bailiwick/projection'
+import { approversOf, chainOf, type Lineage, lineageOf, RevocationState, type Tree } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
 
@@ -62,8 +62,8 @@ export function casualtiesOf(issuer: Issuer, { kind, target }: Target): Casualti
   for (const tree of grants.trees.values()) {
     const { grant } = tree
     const isRunning = tree.state === 'active' || tree.state === 'suspended'
-    const approvers = grant.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? '')
-    const lineage = lineageOf(grant, approvers)
+    const approvers = approversOf(registry, tree) ?? []
+    const lineage = lineageOf(tree, approvers)
     if (!isRunning || Date.parse(grant.not_after) <= now || revocations.kills(lineage)) continue
     const whole = supposed.kills(lineage) !== undefined
     const { id: grant_id, agent, not_after } = grant
@@ -72,7 +72,7 @@ export function casualtiesOf(issuer: Issuer, { kind, target }: Target): Casualti
     const lineageUnder = (delegationId: string | undefined, credential?: string) => {
       const chain = chainOf(tree, delegationId, issuer.trust.installation)
       return chain.ok
-        ? lineageOf(grant, approvers, { holders: chain.holders, ...(credential && { credential }) })
+        ? lineageOf(tree, approvers, { holders: chain.holders, ...(credential && { credential }) })
         : undefined
     }
     const ends = (below: Lineage | undefined) => below && !revocations.kills(below) && supposed.kills(below)

@@ -1,7 +1,7 @@
 import { type Action, type CoveringPermission, covers, lookup, type Permission } from '@bailiwick/authority'
 import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
-import { chainOf, type Holder, type Holders, type SpendView, type Tree } from '@bailiwick/projection'
+import { type ChainFault, chainOf, type Holder, type Holders, type SpendView, type Tree } from '@bailiwick/projection'
 import type { Budgeted, Taken } from './budget.ts'
 import type { Pdp } from './context.ts'
 
@@ -16,8 +16,11 @@ export function holdersOf(
 ): { ok: true; holders: Holders } | { ok: false; reason: DenialReason } {
   const chain = chainOf(tree, token.grant.delegation, trust.installation)
   if (chain.ok) return chain
-  return { ok: false, reason: chain.fault === 'grant' ? 'authority_not_understood' : 'delegation_invalid' }
+  return { ok: false, reason: chainReason(chain.fault) }
 }
+
+export const chainReason = (fault: ChainFault): DenialReason =>
+  fault === 'grant' ? 'authority_not_understood' : 'delegation_invalid'
 
 /** Where a sub-agent acts, who it is and by which delegation. */
 export function actedAs({ act, grant }: AccessToken): { delegation_id?: string; sub_agent?: string } {

@@ -2,8 +2,8 @@ import { toolServerOf } from '@bailiwick/approval-statement'
 import type { Grant } from '@bailiwick/contracts'
 import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
-import { lineageOf, matchesIntent, namesChain, type Tree } from '@bailiwick/projection'
-import { holdersOf } from './chain.ts'
+import { type End, judgeLife, matchesIntent, type Tree } from '@bailiwick/projection'
+import { chainReason } from './chain.ts'
 import type { Pdp } from './context.ts'
 import { attestationsOf, hasLapsed } from './continuity.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -47,7 +47,7 @@ export async function findStanding(pdp: Pdp, { token }: Claim, deadlineMs: numbe
 /** DESIGN §7.4 steps 2 and 3 as they stand this instant: asked before the decision is recorded, and again after (V7, V8). */
 export function deadReason(
   pdp: Pdp,
-  { tree, grant, approverIds }: Standing,
+  { tree, grant }: Standing,
   claim: Claim,
   request: EvaluationRequest,
 ): DenialReason | undefined {
@@ -55,28 +55,46 @@ export function deadReason(
   // Moved while this waited: nobody verified what the tree holds now (V3).
   if (tree.grant !== grant) return 'grant_agent_mismatch'
   const { token } = claim
-  const now = pdp.clock.now()
   if (grant.agent !== token.sub || request.subject.id !== token.sub) return 'grant_agent_mismatch'
-  // Asked each time: the grant may have moved to another key meanwhile, and what the old one signed has ended.
-  const chain = holdersOf(pdp, tree, token)
-  if (!chain.ok) return chain.reason
-  const { holders } = chain
-  if (holders.at(-1)?.jkt !== token.cnf.jkt) return 'grant_agent_mismatch'
-  if (!namesChain(token, holders)) return 'delegation_invalid'
-  const lineage = lineageOf(grant, approverIds, { credential: token.jti, holders })
-  const dead = pdp.projection.ledger.revocations.kills(lineage)
-  if (dead) return revocationReasons[dead.kind]
-  if (Date.parse(grant.not_before) > now) return 'grant_not_started'
-  if (tree.state === 'expired' || Date.parse(grant.not_after) <= now) return 'grant_expired'
-  // Suspended for its manifest, if it is: that is what an agent can act on.
-  if (tree.state === 'suspended' && manifestChanged(pdp, tree, request)) return 'manifest_changed'
-  if (tree.state !== 'active') return isUsedUp(pdp, tree) ? 'uses_exhausted' : 'grant_not_active'
-  if (!holders.every(({ expiresAt }) => now < expiresAt)) return 'delegation_expired'
-  if (token.exp * 1000 <= now) return 'credential_expired'
-  const { registry } = pdp.projection.ledger
-  if (!holders.every(({ agent }) => registry.instance(agent))) return 'agent_revoked'
+  // All of it asked each time: the grant may have ended or moved meanwhile.
+  const life = judgeLife(pdp.projection.ledger, {
+    tree,
+    delegationId: token.grant.delegation,
+    token,
+    installation: pdp.trust.installation,
+    now: pdp.clock.now(),
+  })
+  if (!life.ok) return reasonOf(pdp, tree, life.end, request)
   return manifestChanged(pdp, tree, request) ? 'manifest_changed' : undefined
 }
+
+function reasonOf(pdp: Pdp, tree: Tree, end: End, request: EvaluationRequest): DenialReason {
+  switch (end.why) {
+    case 'chain':
+      return chainReason(end.fault)
+    case 'revoked':
+      return revocationReasons[end.by.kind]
+    case 'suspended':
+      // For its manifest, if it is: that is what an agent can act on.
+      return manifestChanged(pdp, tree, request) ? 'manifest_changed' : 'grant_not_active'
+    case 'over':
+      return isUsedUp(pdp, tree) ? 'uses_exhausted' : 'grant_not_active'
+    default:
+      return endReasons[end.why]
+  }
+}
+
+const endReasons = {
+  another_holder: 'grant_agent_mismatch',
+  another_chain: 'delegation_invalid',
+  signers_unknown: 'approval_unverified',
+  not_started: 'grant_not_started',
+  expired: 'grant_expired',
+  delegation_expired: 'delegation_expired',
+  credential_expired: 'credential_expired',
+  unregistered: 'agent_revoked',
+  manifest_changed: 'manifest_changed',
+} as const satisfies Partial<Record<End['why'], DenialReason>>
 
 /** One action, done: said as it was before the issuer had completed the grant, since what to do about it is the same. */
 function isUsedUp({ projection }: Pdp, { id, grant, state }: Tree): boolean {

@@ -67,11 +67,11 @@ export class StepUps {
   }
 
   /** Nobody took it back, and nobody who gave it was revoked since the grant was made: also of what it once healed (V7). */
-  counts({ grant }: Tree, { requestId, approverIds }: Pick<StepUp, 'requestId' | 'approverIds'>): boolean {
+  counts(tree: Tree, { requestId, approverIds }: Pick<StepUp, 'requestId' | 'approverIds'>): boolean {
     const { requests, revocations } = this.#projection.ledger
     return (
       requests.requests.get(requestId)?.state === 'approved' &&
-      revocations.kills(lineageOf(grant, approverIds)) === undefined
+      revocations.kills(lineageOf(tree, approverIds)) === undefined
     )
   }
 

@@ -1,6 +1,6 @@
 import { type Authority, describe } from '@bailiwick/authority'
 import type { Approver } from '@bailiwick/contracts'
-import { chainOf, lineageOf, type Spent, spellAmounts, type Tree } from '@bailiwick/projection'
+import { approversOf, chainOf, lineageOf, type Spent, spellAmounts, type Tree } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
 import { agentIdOf } from '../requests.ts'
 import { mayStopDelegation } from '../stop.ts'
@@ -32,17 +32,15 @@ export function listGrants(approval: Approval, index: GrantIndex, me: Approver, 
   })
 }
 
-function approversOf({ projection }: Approval, { grant }: Tree): string[] {
-  const { registry } = projection.ledger
-  return grant.assertions.map(({ credential_id: id }) => registry.passkey(id)?.approver.id ?? 'unknown')
-}
+const signersOf = ({ projection }: Approval, tree: Tree): readonly string[] =>
+  approversOf(projection.ledger.registry, tree) ?? ['unknown']
 
 /** What stopped a grant, or how it stands. */
 function stateOf(approval: Approval, tree: Tree) {
   const { revocations } = approval.projection.ledger
   const { grant } = tree
-  const approvers = approversOf(approval, tree)
-  const revoked = revocations.kills(lineageOf(grant, approvers))
+  const approvers = signersOf(approval, tree)
+  const revoked = revocations.kills(lineageOf(tree, approvers))
   const over = Date.parse(grant.not_after) <= approval.clock.now()
   return { state: revoked ? 'revoked' : over ? 'expired' : tree.state, approvers: [...new Set(approvers)], revoked }
 }
@@ -120,7 +118,6 @@ function linkState(approval: Approval, tree: Tree, id: string): Link['state'] {
   const chain = chainOf(tree, id, trust.installation)
   if (!chain.ok) return 'broken'
   const { holders } = chain
-  if (projection.ledger.revocations.kills(lineageOf(tree.grant, approversOf(approval, tree), { holders })))
-    return 'revoked'
+  if (projection.ledger.revocations.kills(lineageOf(tree, signersOf(approval, tree), { holders }))) return 'revoked'
   return holders.some(({ expiresAt }) => expiresAt <= clock.now()) ? 'expired' : 'active'
 }
