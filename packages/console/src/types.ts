@@ -178,6 +178,8 @@ export interface AccessDetail extends Asked {
 
 export interface StepUpDetail extends Asked {
   kind: 'step_up'
+  /** It was approved, and this person may take that back. */
+  may_take_back: boolean
   grant: { id: string; state: string; mode: Mode | null; not_after: string | null; lines: string[] }
 }
 

@@ -83,11 +83,13 @@ it('is taken back by who said yes by mistake, and ends nothing but itself (V10)'
   expect((await olga.approve(id)).body).toMatchObject({ status: 'approved' })
   const { ledger } = world.issuer.projection
   expect(ledger.requests.stepUpsOf(grantId).map((record) => record.id)).toEqual([id])
+  expect((await olga.get(`/requests/${id}`)).body).toMatchObject({ state: 'approved', may_take_back: true })
   for (const _ of [1, 2]) {
     const { status, body } = await olga.post(`/requests/${id}/withdraw`, { reason: 'not this one' })
     expect([status, body]).toEqual([200, { status: 'withdrawn', acknowledged_at: expect.any(String) }])
   }
   await expect.poll(() => ledger.requests.requests.get(id)?.state).toBe('withdrawn')
+  expect((await olga.get(`/requests/${id}`)).body).toMatchObject({ state: 'withdrawn', may_take_back: false })
   expect(ledger.requests.stepUpsOf(grantId)).toEqual([]) // where decision points look for it
   expect(ledger.revocations.find('grant', grantId)).toBeUndefined()
 })

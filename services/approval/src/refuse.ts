@@ -75,17 +75,22 @@ export async function withdraw(
 }
 
 /**
- * The grant that ends with what this person takes back, as one who may approve it, who did, or who owns the agent; undefined for
- * a step-up. A change of the registry is taken back by another one.
+ * The grant that ends with what this person takes back; undefined for a step-up. A change of the registry is taken back by
+ * another one.
  */
-function takenBackWith(approval: Approval, me: Approver, { received, approved }: RequestRecord): string | undefined {
+function takenBackWith(approval: Approval, me: Approver, record: RequestRecord): string | undefined {
+  const { approved } = record
   if (approved === undefined || approved.statement.kind === 'registry')
     throw new ServiceError('grant_not_active', 'there is no grant of it')
-  const mine = new Set(me.credentials.map(({ credential_id }) => credential_id))
-  const signed = approved.assertions.some(({ credential_id }) => mine.has(credential_id))
-  const may = signed || (received !== undefined && received.kind !== 'registry' && maySayNo(approval, me, received))
-  if (!may) throw new ServiceError('approver_not_in_group')
+  if (!mayTakeBack(approval, me, record)) throw new ServiceError('approver_not_in_group')
   return approved.statement.kind === 'approval' ? grantIdOf(approved.statement_hash) : undefined
+}
+
+/** Whether this person may take back what was approved: as one who may approve it, who did, or who owns the agent. */
+export function mayTakeBack(approval: Approval, me: Approver, { received, approved }: RequestRecord): boolean {
+  const mine = new Set(me.credentials.map(({ credential_id }) => credential_id))
+  const signed = approved?.assertions.some(({ credential_id }) => mine.has(credential_id)) === true
+  return signed || (received !== undefined && received.kind !== 'registry' && maySayNo(approval, me, received))
 }
 
 /** Stands for a person's own words in an event; the words are kept beside it. */

@@ -197,6 +197,26 @@ export function reasonIn(data: FormData): { reason?: string } {
   return reason === '' ? {} : { reason }
 }
 
+/** A yes once more, by mistake: it is taken back by itself, and the task goes on. */
+export function TakeBackDialog({ request, onClose }: { request: RequestDetail; onClose(): void }) {
+  const client = useQueryClient()
+  const say = useSay()
+  const submit = async (data: FormData) => {
+    await api(`/requests/${request.id}/withdraw`, reasonIn(data))
+    say('Taken back.')
+    await refresh(client)
+  }
+  return (
+    <Dialog title="Take it back" action="Take it back" danger onSubmit={submit} onClose={onClose}>
+      <p>
+        The action does not happen on this yes any more, unless it has already. The task goes on; to stop that, withdraw
+        its grant.
+      </p>
+      <ReasonField hint="Optional. It is kept beside the evidence, and can be erased." />
+    </Dialog>
+  )
+}
+
 export function DenyDialog({ request, onClose }: { request: RequestDetail; onClose(): void }) {
   const client = useQueryClient()
   const say = useSay()

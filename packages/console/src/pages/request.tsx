@@ -19,7 +19,7 @@ import {
 } from '../ui/parts.tsx'
 import { Ago, Countdown, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
-import { DenyDialog, StatementDialog } from './answer-dialogs.tsx'
+import { DenyDialog, StatementDialog, TakeBackDialog } from './answer-dialogs.tsx'
 import { Earlier, Prose, Similar, WhoAsks } from './evidence.tsx'
 import { freshWords, Limits } from './limits.tsx'
 import { NarrowEditor } from './narrow-editor.tsx'
@@ -45,7 +45,7 @@ export function RequestPage({ id, me }: { id: string; me: Me }) {
   return <Request request={detail.data} me={me} />
 }
 
-type Asking = { kind: 'approve'; narrowed: Narrowed } | { kind: 'deny' }
+type Asking = { kind: 'approve'; narrowed: Narrowed } | { kind: 'deny' } | { kind: 'take_back' }
 
 function Request({ request, me }: { request: RequestDetail; me: Me }) {
   const [asking, setAsking] = useState<Asking>()
@@ -57,6 +57,7 @@ function Request({ request, me }: { request: RequestDetail; me: Me }) {
       onApprove={() => setAsking({ kind: 'approve', narrowed: {} })}
       onNarrow={() => setNarrowing(true)}
       onDeny={() => setAsking({ kind: 'deny' })}
+      onTakeBack={() => setAsking({ kind: 'take_back' })}
     />
   )
   return (
@@ -90,6 +91,7 @@ function Request({ request, me }: { request: RequestDetail; me: Me }) {
         <StatementDialog request={request} narrowed={asking.narrowed} me={me} onClose={close} />
       ) : null}
       {asking?.kind === 'deny' ? <DenyDialog request={request} onClose={close} /> : null}
+      {asking?.kind === 'take_back' ? <TakeBackDialog request={request} onClose={close} /> : null}
     </article>
   )
 }
@@ -251,13 +253,26 @@ function Answers({
   onApprove,
   onNarrow,
   onDeny,
+  onTakeBack,
 }: {
   request: RequestDetail
   onApprove(): void
   onNarrow(): void
   onDeny(): void
+  onTakeBack(): void
 }) {
   const { open, may_approve, may_deny, why_not, rule, signed_by } = request
+  if (request.kind === 'step_up' && request.may_take_back)
+    return (
+      <section className="answers" aria-label="Your answer">
+        <p className="note">It was approved: the action may happen, once.</p>
+        <div className="actions">
+          <button type="button" className="danger-quiet" onClick={onTakeBack}>
+            Take it back…
+          </button>
+        </div>
+      </section>
+    )
   if (!open)
     return request.kind === 'access' && request.answer?.grant_id ? (
       <p className="note">

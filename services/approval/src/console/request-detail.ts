@@ -6,6 +6,7 @@ import { mayRefuseStepUp } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { unexplained } from '../inspect.ts'
 import { diffOf } from '../propose-change.ts'
+import { mayTakeBack } from '../refuse.ts'
 import { type AccessAsk, requestNamed, type StepUpAsk } from '../requests.ts'
 import { authorityOf, mayRefuse, whyNotApproveChange } from '../who-may-answer.ts'
 import type { RequestIndex } from './request-index.ts'
@@ -21,7 +22,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
   const ask = record.received
   if (ask === undefined) return { id, state: record.state, kind: null }
   const why = whyNot(approval, me, ask)
-  const open = record.state === 'pending' && approval.clock.now() < Date.parse(ask.expires_at)
+  const open = isOpen(approval, record, ask)
   const common = {
     id,
     open,
@@ -53,7 +54,9 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
     denial: ask.denial ?? null,
     prose: proseOf(approval, ask.purpose),
     unexplained: unexplained(ask),
-    ...(ask.kind === 'access' ? accessDetail(approval, index, me, record, ask) : stepUpDetail(approval, me, ask, open)),
+    ...(ask.kind === 'access'
+      ? accessDetail(approval, index, me, record, ask)
+      : stepUpDetail(approval, me, record, ask)),
   }
 }
 
@@ -149,7 +152,10 @@ function answerOf({ projection }: Approval, { id, state, changedAt, closedBy, ap
   }
 }
 
-function stepUpDetail(approval: Approval, me: Approver, ask: StepUpAsk, open: boolean) {
+const isOpen = ({ clock }: Approval, { state }: RequestRecord, { expires_at }: Pick<StepUpAsk, 'expires_at'>) =>
+  state === 'pending' && clock.now() < Date.parse(expires_at)
+
+function stepUpDetail(approval: Approval, me: Approver, record: RequestRecord, ask: StepUpAsk) {
   const tree = approval.projection.ledger.grants.trees.get(ask.grant_id)
   const lines = tree && orNothing(() => describe(authorityOf(tree.grant.authority)))
   return {
@@ -162,6 +168,7 @@ function stepUpDetail(approval: Approval, me: Approver, ask: StepUpAsk, open: bo
       not_after: tree?.grant.not_after ?? null,
       lines: lines ?? [],
     },
-    may_deny: open && mayRefuseStepUp(approval, me, ask),
+    may_deny: isOpen(approval, record, ask) && mayRefuseStepUp(approval, me, ask),
+    may_take_back: record.state === 'approved' && mayTakeBack(approval, me, record),
   }
 }
