@@ -31,7 +31,7 @@ it.each(shown)('rules.md: %s becomes %s', (asks, rules) => {
     actions: ['tools/call'],
     resource: { type: 'tool', id },
     ...(id === 'erp/payments.post' && amount !== undefined
-      ? { cost: { amount: '/amount', currency: '/currency' } }
+      ? { cost: { amount: asks.includes('another argument') ? '/discount' : '/amount', currency: '/currency' } }
       : {}),
   }))
   const budget = amount === undefined ? {} : { cost: { EUR: amount } }

@@ -40,7 +40,7 @@ def _fits(match: dict, permission: dict, authority: dict, servers: dict, some_or
             labels is None
             or some_or_all(any(label in each for label in labels) for each in _labels_within(resource, servers))
         )
-        and _may_cost_more(match, permission, authority)
+        and _may_cost_more(match, permission, authority, servers)
     )
 
 
@@ -71,9 +71,8 @@ def _labels_within(resource: dict, servers: dict) -> list[list[str]]:
     if resource["type"] != "tool":
         return [[]]
     if "id" in resource:
-        server, slash, name = resource["id"].partition("/")
-        tools = servers.get(server, {}).get("tools", {}) if slash else {}
-        return [tools[name]["labels"] if name in tools else UNDESCRIBED]
+        tool = _described(resource["id"], servers)
+        return [UNDESCRIBED if tool is None else tool["labels"]]
     described = [
         tool["labels"]
         for server in servers.values()
@@ -83,8 +82,18 @@ def _labels_within(resource: dict, servers: dict) -> list[list[str]]:
     return [*described, UNDESCRIBED]
 
 
-def _may_cost_more(match: dict, permission: dict, authority: dict) -> bool:
-    if "cost_above" not in match or "cost" not in permission:
+def _described(tool: str, servers: dict) -> dict | None:
+    server, slash, name = tool.partition("/")
+    return servers.get(server, {}).get("tools", {}).get(name) if slash else None
+
+
+def _may_cost_more(match: dict, permission: dict, authority: dict, servers: dict) -> bool:
+    """An agent's word for what its cost is counts only where it is the registry's; all else is above every amount."""
+    if "cost_above" not in match:
+        return True
+    resource = permission["resource"]
+    tool = _described(resource["id"], servers) if resource["type"] == "tool" and "id" in resource else None
+    if tool is None or "cost" not in tool or permission.get("cost") != tool["cost"]:
         return True
     amounts = authority["budget"].get("cost", {})
     return any(Decimal(amounts.get(currency, "0")) > Decimal(above) for currency, above in match["cost_above"].items())

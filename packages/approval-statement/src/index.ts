@@ -23,7 +23,7 @@ export {
   statementChallenge,
   statementHash,
 } from './statement-hash.ts'
-export { labelsOfTool, toolServerOf } from './tool-labels.ts'
+export { countsCost, labelsOfTool, toolServerOf } from './tool-labels.ts'
 export { type ApprovalCheck, type RegistryView, verifyApproval } from './verify-approval.ts'
 export {
   type AssertionCheck,

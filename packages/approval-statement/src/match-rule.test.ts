@@ -17,6 +17,7 @@ const erp: ToolServer = {
     read: { labels: ['reads_private'] },
     drop: { labels: ['destructive', 'reads_private'] },
     ping: { labels: [] },
+    pay: { labels: [], cost: { amount: '/amount', currency: '/currency' } },
   },
 }
 const tool = (id: string) => ({ actions: ['tools/call'], resource: { type: 'tool', id } })
@@ -185,6 +186,22 @@ describe('a cost above which a rule holds', () => {
     ['nothing that the budget has no money for', undefined, 'rest'],
   ])('is %s', (_, budget, expected) => {
     expect(of(budget, spend)).toBe(expected)
+  })
+
+  const below = { actions: ['tools/call'], resource: { type: 'tool', id_prefix: 'https://erp.example/' } }
+  it.each<[string, object]>([
+    ['another argument, which may always be small', { ...tool('erp/pay'), cost: { ...cost, amount: '/decoy' } }],
+    ['another currency', { ...tool('erp/pay'), cost: { ...cost, currency: '/decoy' } }],
+    ['another spelling', { ...tool('erp/pay'), cost: { ...cost, amount: '/amount/' } }],
+    ['its own, of a tool that declares none', { ...tool('erp/ping'), cost }],
+    ['its own, of a tool that nobody described', { ...tool('erp/else'), cost }],
+    ['its own, of a server that nobody knows', { ...tool('other/pay'), cost }],
+    ['that of one tool, of all below a prefix', { ...below, cost }],
+    ['that of a tool, of what is none', { ...tool('erp/pay'), resource: { type: 'api', id: 'erp/pay' }, cost }],
+  ])('is not evaded by naming for the cost %s (V3)', (_, permission) => {
+    expect(of({ EUR: '1' }, permission)).toBe('dear')
+    expect(of({ EUR: '1' }, spend, permission)).toBe(partly('dear'))
+    expect(of({ EUR: '1' }, spend)).toBe('rest')
   })
 
   it('is not evaded by leaving out where the cost stands: nobody could count it', () => {

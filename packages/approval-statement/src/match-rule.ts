@@ -2,7 +2,7 @@ import { type Authority, type Permission, parseMicros, withinResource } from '@b
 import type { Agent, Rule, ToolServer } from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
 import { refused } from './refused.ts'
-import { labelsWithin } from './tool-labels.ts'
+import { countsCost, labelsWithin } from './tool-labels.ts'
 
 type Match = Rule['match']
 type Scope = NonNullable<Match['resources']>[number]
@@ -38,7 +38,11 @@ export function matchRule(
   const inOrder = [...view.rules.values()]
     .filter(({ id }) => id !== registryRuleId)
     .sort((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
-  const permissions = authority.permissions.map((each) => ({ ...each, reach: reachOf(each, view) }))
+  const permissions = authority.permissions.map((each) => ({
+    ...each,
+    reach: reachOf(each, view),
+    isCounted: countsCost(each, view.toolServers),
+  }))
   for (const rule of inOrder) {
     const { match } = rule
     if (!matchesAgent(match, agent, known.labels)) continue
@@ -53,6 +57,8 @@ export function matchRule(
 /** A permission, and the labels of what it may reach: one ask meets many rules, and finds those once. */
 interface Reaching extends Permission {
   reach: () => readonly (readonly string[])[]
+  /** Its cost is the tool's own. */
+  isCounted: boolean
 }
 
 function reachOf({ resource }: Permission, { toolServers }: RuleView): Reaching['reach'] {
@@ -105,12 +111,12 @@ function hasOneOf(wanted: readonly string[], labels: readonly string[]): boolean
 }
 
 /**
- * Whether a permission may cost more than the rule begins at. What declares its cost is bounded by the budget, in which a
- * currency that is not listed cannot be spent; what declares none is counted by nobody, and an agent that left the
- * declaration out would else be under the rule for what is cheap.
+ * Whether a permission may cost more than the rule begins at. What is counted is bounded by the budget, in which a currency that
+ * is not listed cannot be spent. All else is above every amount: an agent that left its cost out, or chose another argument for it,
+ * would else be under the rule for what is cheap.
  */
-function mayCostMore({ cost_above }: Match, { cost }: Permission, { budget }: Authority): boolean {
-  if (cost_above === undefined || cost === undefined) return true
+function mayCostMore({ cost_above }: Match, { isCounted }: Reaching, { budget }: Authority): boolean {
+  if (cost_above === undefined || !isCounted) return true
   const amounts = budget.cost ?? {}
   return Object.entries(cost_above).some(([currency, from]) => {
     const most = Object.hasOwn(amounts, currency) ? amounts[currency] : undefined

@@ -17,7 +17,7 @@ const server: ToolServer = {
   id: 'erp',
   url: 'https://erp.example/mcp',
   manifest: `${'m'.repeat(42)}A`,
-  tools: { read: { labels: [] }, drop: { labels: ['destructive'] }, pay: { labels: [] } },
+  tools: { read: { labels: [] }, drop: { labels: ['destructive'] }, pay: { labels: [], cost } },
 }
 const rule = (id: string, order: number, match: Rule['match']) => aRule({ id, order, match })
 const viewOf = (...rules: Rule[]) => ({ rules: byId(...rules), agents: byId(agent), toolServers: byId(server) })

@@ -1,3 +1,4 @@
+import type { Permission } from '@bailiwick/authority'
 import type { ToolServer } from '@bailiwick/contracts'
 
 type Servers = ReadonlyMap<string, Pick<ToolServer, 'id' | 'tools'>>
@@ -11,10 +12,25 @@ export function toolServerOf({ type, id }: { type: string; id: string }): string
 /** What a tool does, by the registry; one that nobody described is `unlabelled`. What is no tool has no labels. */
 export function labelsOfTool(resource: { type: string; id: string }, servers: Pick<Servers, 'get'>): readonly string[] {
   if (resource.type !== 'tool') return []
+  return describedTool(resource, servers)?.labels ?? undescribed
+}
+
+function describedTool(resource: { type: string; id: string }, servers: Pick<Servers, 'get'>) {
   const server = toolServerOf(resource)
   const tools = server === undefined ? undefined : servers.get(server)?.tools
   const name = resource.id.slice((server?.length ?? -1) + 1)
-  return tools && Object.hasOwn(tools, name) ? (tools[name]?.labels ?? []) : undescribed
+  return tools && Object.hasOwn(tools, name) ? tools[name] : undefined
+}
+
+/**
+ * Whether a permission counts what a call costs by the arguments that the registry says. Whoever asks could else name one that is
+ * always small, and pay a million at a cost of nothing. Below a prefix there may be a tool that nobody described.
+ */
+export function countsCost({ resource, cost }: Permission, servers: Pick<Servers, 'get'>): boolean {
+  const { type, id } = resource
+  const declared = id === undefined ? undefined : describedTool({ type, id }, servers)?.cost
+  if (cost === undefined || declared === undefined) return false
+  return cost.amount === declared.amount && cost.currency === declared.currency
 }
 
 /**

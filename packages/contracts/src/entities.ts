@@ -170,13 +170,24 @@ export const ruleSchema = z
   })
   .meta({ id: 'rule' })
 
-/** A server of tools: the hash of its manifest, and the labels of each tool. */
+const argumentSchema = z
+  .string()
+  .regex(/^(\/([^~/]|~[01])*)+$/, 'not a JSON pointer')
+  .max(256)
+
+const toolSchema = z.strictObject({
+  labels: z.array(labelSchema).max(32),
+  /** Which of its arguments say what a call costs. Rules believe a permission's cost only where it names the same. */
+  cost: z.strictObject({ amount: argumentSchema, currency: argumentSchema }).optional(),
+})
+
+/** A server of tools: the hash of its manifest, and what each tool does. */
 export const toolServerSchema = z
   .strictObject({
     id: nameSchema,
     url: z.url().max(2048),
     manifest: sha256Schema,
-    tools: z.record(z.string().min(1).max(200), z.strictObject({ labels: z.array(labelSchema).max(32) })),
+    tools: z.record(z.string().min(1).max(200), toolSchema),
   })
   .meta({ id: 'tool-server' })
 

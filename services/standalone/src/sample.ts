@@ -58,7 +58,7 @@ export function sampleEntities(data: string, invoicesUrl: string = sample.invoic
   })
   const tools = {
     read: { labels: ['reads_private'] },
-    adjust: { labels: ['writes'] },
+    adjust: { labels: ['writes'], cost: { amount: '/amount', currency: '/currency' } },
     delete: { labels: ['destructive'] },
   }
   return [

@@ -1,3 +1,4 @@
+import { countsCost } from '@bailiwick/approval-statement'
 import { type Authority, type Permission, parseAuthority } from '@bailiwick/authority'
 import type { ToolServer } from '@bailiwick/contracts'
 import type { RegistryState } from '@bailiwick/projection'
@@ -28,6 +29,7 @@ export function riskOf(registry: RegistryState, ask: AccessAsk | RegistryAsk | S
   return rated([
     ...when(govern, 'high', 'Changes who may approve, or by which rules'),
     ...when(losesWarning(registry, ask), 'high', 'Takes a warning off a tool'),
+    ...when(movesCost(registry, ask), 'high', 'Says anew what a tool costs'),
     { level: 'medium', text: 'Changes what the registry says' },
   ])
 }
@@ -43,7 +45,12 @@ function accessReasons(registry: RegistryState, ask: AccessAsk): Reason[] {
   if (!parsed.ok || unexplained(ask).length > 0) return [{ level: 'high', text: 'Says what nobody here can explain' }]
   const { authority } = parsed
   const labels = new Set(authority.permissions.flatMap((permission) => labelsOf(registry, permission) ?? []))
-  return [...labelReasons(labels), ...strangers(registry, authority), ...limitReasons(authority, ask)]
+  return [
+    ...labelReasons(labels),
+    ...strangers(registry, authority),
+    ...ownPrices(registry, authority),
+    ...limitReasons(authority, ask),
+  ]
 }
 
 /** Rules and policies see a tool by its labels: whoever takes one off makes the tool look harmless. */
@@ -55,6 +62,19 @@ function losesWarning(registry: RegistryState, { entities }: RegistryAsk): boole
     return Object.entries(then).some(([tool, { labels }]) => {
       const kept = Object.hasOwn(now, tool) ? now[tool]?.labels : undefined
       return kept !== undefined && labels.some((label) => warns(label) && !kept.includes(label))
+    })
+  })
+}
+
+/** Rules know by it what is expensive: whoever moves it makes a tool look cheap. Without it every call is above every amount. */
+function movesCost(registry: RegistryState, { entities }: RegistryAsk): boolean {
+  return entities.some((entity) => {
+    const then = entity.type === 'tool-server' ? registry.get('tool-server', entity.id)?.tools : undefined
+    if (then === undefined) return false
+    const now = Object.entries((entity.value as ToolServer | undefined)?.tools ?? {})
+    return now.some(([tool, { cost }]) => {
+      const before = Object.hasOwn(then, tool) ? then[tool]?.cost : undefined
+      return cost !== undefined && (cost.amount !== before?.amount || cost.currency !== before.currency)
     })
   })
 }
@@ -82,6 +102,12 @@ function strangers(registry: RegistryState, { permissions }: Authority): Reason[
   if (names.length === 0) return []
   const more = names.length > 2 ? ` and ${names.length - 2} more` : ''
   return [{ level: 'medium', text: `Nobody described ${names.slice(0, 2).join(', ').slice(0, 120)}${more}` }]
+}
+
+function ownPrices(registry: RegistryState, { permissions }: Authority): Reason[] {
+  const servers = { get: (id: string) => registry.get('tool-server', id) }
+  const own = permissions.some((permission) => permission.cost !== undefined && !countsCost(permission, servers))
+  return when(own, 'medium', 'Names for its cost what nobody declared')
 }
 
 function limitReasons({ budget, max_depth, max_children }: Authority, ask: AccessAsk): Reason[] {
