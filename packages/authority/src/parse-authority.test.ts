@@ -185,6 +185,11 @@ describe('refuses as malformed', () => {
     expect(parseAuthority(edited('permissions 1 where /amount', longWhere))).toMatchObject({
       detail: 'more than 16384 characters',
     })
+    // A credential could be minted of it, and would fit nowhere.
+    const long = { in: many(5, (n) => `${n}`.padEnd(2000, 'x')) }
+    expect(parseAuthority(edited('permissions 1 where /amount', long))).toMatchObject({
+      detail: 'more than 8192 bytes of JSON',
+    })
   })
 })
 

@@ -14,6 +14,8 @@ const maxDepth = 6
 /** Keys and strings together. Request, statement and grant each carry the authority in an event of at most 65,535 bytes. */
 const maxCharacters = 16_384
 const maxValues = 4096
+/** As JSON, defaults included: a credential holds it whole, and must fit a header of HTTP with all else. */
+const maxBytes = 8192
 
 /**
  * Reads an authority from parsed JSON. Total: whatever `input` is, the answer is a value, at a cost that the bounds above
@@ -23,7 +25,11 @@ export function parseAuthority(input: unknown): ParsedAuthority {
   const oversize = measure(input)
   if (oversize !== undefined) return oversize
   const parsed = authoritySchema.safeParse(input)
-  if (parsed.success) return { ok: true, authority: parsed.data }
+  if (parsed.success) {
+    const { length } = new TextEncoder().encode(JSON.stringify(parsed.data))
+    if (length <= maxBytes) return { ok: true, authority: parsed.data }
+    return { ok: false, code: 'authority_malformed', detail: `more than ${maxBytes} bytes of JSON` }
+  }
   const issues = parsed.error.issues
   const unknown = issues.find((issue) => issue.code === 'unrecognized_keys')
   if (unknown !== undefined) return notUnderstood(unknown.path, 'unknown member')
