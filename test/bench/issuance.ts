@@ -22,6 +22,7 @@ export async function measureIssuance({ dir, quick, progress }: Bench): Promise<
     BAILIWICK_DATA: place.data,
     BAILIWICK_PORT: new URL(place.url).port,
     BAILIWICK_LOG_LEVEL: 'warn',
+    BAILIWICK_AGENT_CALLS_PER_SECOND: '1000000',
     PATH: process.env.PATH ?? '',
   }
   await using issuer = new ServiceProcess({ service: 'issuer', env })

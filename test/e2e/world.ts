@@ -44,6 +44,7 @@ export interface WorldOptions {
   genesis?: (genesis: Genesis) => Genesis
   credentialKey?: (key: SigningKey<'credential'>) => SigningKey<'credential'>
   pdp?: { outcomeSeconds?: number; decisionDeadlineMs?: number; maxStalenessMs?: number }
+  agentCallsPerSecond?: number
   wrapRecord?: NonNullable<PolicyDecisionAdapters['wrapRecord']>
 }
 
@@ -168,7 +169,11 @@ export class World implements AsyncDisposable {
     const genesis = readGenesis(this.data)
     const credential = this.key('issuer', 'credential', 'credential')
     const started = await startIssuer(
-      { instance: this.#instance(), publicUrl: this.url, credentialSeconds: 300, maxStalenessMs: 6000 },
+      {
+        ...{ instance: this.#instance(), publicUrl: this.url, credentialSeconds: 300, maxStalenessMs: 6000 },
+        // One agent of a test may do what many do.
+        agentCallsPerSecond: this.options.agentCallsPerSecond ?? 10_000,
+      },
       {
         ...this.#adapters(this.http, this.operator),
         bus,

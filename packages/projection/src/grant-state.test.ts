@@ -201,3 +201,22 @@ it('finds a tree by its request, also when another of the same request was forgo
   grants.forgetEndedBefore(Date.parse('2026-07-01T18:00:00.001Z'))
   expect(grants.byRequest(grant.request_id)).toBeUndefined()
 })
+
+it('there is an end to what readers keep of one tree: credentials that are over, and more than anybody needs (V18)', () => {
+  const grants = new GrantState({ base: true })
+  grants.apply(event('grant.created', 1))
+  let version = 1
+  const intend = (n: number, seconds: number) => {
+    const times = { issued_at: at(seconds * 1000), expires_at: at(seconds * 1000 + 300_000) }
+    const data = { credential_id: idOf('crd', `c${n}`), ...times }
+    return grants.apply(anEvent('grants.v1', 'credential.intended', { about: id, version: ++version, data }))
+  }
+  const kept = () => grants.trees.get(id)?.credentials
+  for (let n = 0; n < 20; n++) expect(intend(n, n)).toBe('counts')
+  expect(kept()?.size).toBe(20)
+  expect(intend(20, 301)).toBe('counts')
+  expect([...(kept()?.keys() ?? [])].slice(0, 2)).toEqual([idOf('crd', 'c1'), idOf('crd', 'c2')])
+  for (let n = 21; n < 10_100; n++) intend(n, 302)
+  expect(kept()?.size).toBe(10_000)
+  expect(kept()?.has(idOf('crd', 'c10099'))).toBe(true)
+})

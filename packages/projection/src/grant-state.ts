@@ -70,6 +70,10 @@ export interface Tree {
   grant: Grant
   /** ms since the epoch: the time by whose registry the approval is judged. */
   createdAt: number
+  /**
+   * Those that had not expired when the newest was intended; of mode continuous, which looks back, all. The oldest are forgotten
+   * where there are too many.
+   */
   credentials: Map<string, CredentialRecord>
   delegations: Map<string, EventData<'grants.v1', 'delegation.redeemed'>>
   /** Who held the grant before it moved on, oldest first: revoked, they end it wherever it is (V7). */
@@ -97,6 +101,18 @@ function move(tree: Tree, grant: Grant, at: number): void {
   tree.grant = grant
 }
 
+/** Of one tree: whatever an issuer writes, there is an end to what every reader keeps (V18). One that is forgotten counts for nobody. */
+const mostCredentials = 10_000
+
+/** By the log's own time, so that all readers forget the same. */
+function makeRoom({ grant, credentials }: Tree, now: number): void {
+  for (const [id, { expires_at }] of credentials) {
+    const isOver = grant.mode !== 'continuous' && Date.parse(expires_at) < now
+    if (credentials.size < mostCredentials && !isOver) return
+    credentials.delete(id)
+  }
+}
+
 /** Grants, delegations and credentials, by tree. */
 export class GrantState {
   readonly #base: boolean
@@ -106,6 +122,7 @@ export class GrantState {
   /** ms since the epoch, by id of what was refused. */
   readonly #refusedAt = new Map<string, number>()
   readonly #byRequest = new Map<string, string>()
+  readonly #byDelegation = new Map<string, string>()
 
   constructor(options: { base: boolean }) {
     this.#base = options.base
@@ -153,6 +170,7 @@ export class GrantState {
     switch (event.type) {
       case 'credential.intended':
         if (tree.credentials.has(event.data.credential_id)) return false
+        makeRoom(tree, Date.parse(event.data.issued_at))
         tree.credentials.set(event.data.credential_id, { ...event.data, issued: false, moves: tree.moves })
         return true
       case 'credential.issued': {
@@ -164,6 +182,7 @@ export class GrantState {
       case 'delegation.redeemed':
         if (tree.delegations.has(event.data.delegation_id)) return false
         tree.delegations.set(event.data.delegation_id, event.data)
+        if (!this.#byDelegation.has(event.data.delegation_id)) this.#byDelegation.set(event.data.delegation_id, tree.id)
         return true
       case 'credential.refused':
         return false
@@ -179,6 +198,11 @@ export class GrantState {
     return this.trees.get(this.#byRequest.get(requestId) ?? '')
   }
 
+  /** The tree in which it was redeemed. */
+  ofDelegation(id: string): Tree | undefined {
+    return this.trees.get(this.#byDelegation.get(id) ?? '')
+  }
+
   /** Forgets trees that ended before `ms`, and refusals of what would have ended by then. */
   forgetEndedBefore(ms: number): void {
     for (const [id, at] of this.#refusedAt) {
@@ -186,9 +210,10 @@ export class GrantState {
       this.refused.delete(id)
       this.#refusedAt.delete(id)
     }
-    for (const [id, { grant }] of this.trees) {
+    for (const [id, { grant, delegations }] of this.trees) {
       if (Date.parse(grant.not_after) >= ms) continue
       this.trees.delete(id)
+      for (const each of delegations.keys()) if (this.#byDelegation.get(each) === id) this.#byDelegation.delete(each)
       if (this.#byRequest.get(grant.request_id) === id) this.#byRequest.delete(grant.request_id)
     }
   }

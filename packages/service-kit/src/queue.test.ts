@@ -65,6 +65,24 @@ describe('a serial queue', () => {
     expect(queue.length).toBe(0)
   })
 
+  it('lets a stop past the bounds and before all that waits, in the order of stops (V18)', async () => {
+    const queue = new SerialQueue({ maxPerKey: 3, max: 3 })
+    const gate = Promise.withResolvers<void>()
+    const steps: string[] = []
+    const step = (name: string) => async () => void steps.push(name)
+    const all = [
+      queue.serially('a', () => gate.promise),
+      queue.serially('a', step('1')),
+      queue.serially('a', step('2')),
+    ]
+    await expect(queue.serially('a', step('no'))).rejects.toMatchObject({ code: 'queue_full' })
+    all.push(queue.first('a', step('stop')), queue.first('a', step('another')))
+    gate.resolve()
+    await Promise.all(all)
+    expect(steps).toEqual(['stop', 'another', '1', '2'])
+    expect(queue.length).toBe(0)
+  })
+
   it('does not start a call whose deadline passed while it waited', async () => {
     const queue = new SerialQueue(roomy)
     const gate = Promise.withResolvers<void>()

@@ -13,7 +13,7 @@ export interface QueueBounds {
  */
 export class SerialQueue {
   readonly #bounds: QueueBounds
-  readonly #lanes = new Map<string, { last: Promise<void>; length: number }>()
+  readonly #lanes = new Map<string, { urgent: (() => void)[]; waiting: (() => void)[]; length: number }>()
   #length = 0
 
   constructor(bounds: QueueBounds) {
@@ -31,22 +31,36 @@ export class SerialQueue {
    * runs, so a call past its deadline changes nothing later. `fn` must not wait for the same key: it would for ever.
    */
   async serially<T>(key: string, fn: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const lane = this.#lanes.get(key) ?? { last: Promise.resolve(), length: 0 }
-    if (this.#length >= this.#bounds.max || lane.length >= this.#bounds.maxPerKey) throw new ServiceError('queue_full')
-    const before = lane.last
-    const { promise, resolve: done } = Promise.withResolvers<void>()
-    lane.last = promise
+    const { max, maxPerKey } = this.#bounds
+    if (this.#length >= max || (this.#lanes.get(key)?.length ?? 0) >= maxPerKey) throw new ServiceError('queue_full')
+    return this.#inTurn(key, fn, { first: false, signal })
+  }
+
+  /** As `serially`, before all that waits for the key and past every bound: for what may not be kept waiting, such as a stop. */
+  async first<T>(key: string, fn: () => Promise<T>): Promise<T> {
+    return this.#inTurn(key, fn, { first: true, signal: undefined })
+  }
+
+  async #inTurn<T>(
+    key: string,
+    fn: () => Promise<T>,
+    { first, signal }: { first: boolean; signal: AbortSignal | undefined },
+  ): Promise<T> {
+    const lane = this.#lanes.get(key) ?? { urgent: [], waiting: [], length: 0 }
+    this.#lanes.set(key, lane)
+    const { promise: turn, resolve } = Promise.withResolvers<void>()
+    if (lane.length === 0) resolve()
+    else (first ? lane.urgent : lane.waiting).push(resolve)
     lane.length++
     this.#length++
-    this.#lanes.set(key, lane)
     try {
-      await before
+      await turn
       signal?.throwIfAborted()
       return await fn()
     } finally {
       this.#length--
       if (--lane.length === 0) this.#lanes.delete(key)
-      done()
+      else (lane.urgent.shift() ?? lane.waiting.shift())?.()
     }
   }
 }

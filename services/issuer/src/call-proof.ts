@@ -34,15 +34,18 @@ export function readProof({ issuer, nonces }: ProofJudge, htu: string, dpop: str
   return { ok: true, proof: verified.value }
 }
 
+/** Whose share of the memory it is: an agent has one, however many instances and keys (V18). */
+export const ownerOf = (instance: string) => `agent ${instance.slice(0, instance.lastIndexOf('/'))}`
+
 /** Counts the proof (V10). Only for keys that somebody has: proofs by keys of nobody must not crowd out those that count. */
-export function countProof({ issuer, replay }: ProofJudge, { jkt, jti }: DpopProof): Remembered {
+export function countProof({ issuer, replay }: ProofJudge, { jkt, jti }: DpopProof, owner = `key ${jkt}`): Remembered {
   const now = issuer.clock.now()
-  return replay.remember(`key ${jkt}`, jti, now + maxAgeMs + 2 * leewayMs, now)
+  return replay.remember(owner, `${jkt} ${jti}`, now + maxAgeMs + 2 * leewayMs, now)
 }
 
 /** As `countProof`, for an endpoint that is no OAuth endpoint. Throws `token_replayed`; `rate_limited` when there is no room. */
-export function refuseReplay(judge: ProofJudge, proof: DpopProof): void {
-  const counted = countProof(judge, proof)
+export function refuseReplay(judge: ProofJudge, proof: DpopProof, instance: string): void {
+  const counted = countProof(judge, proof, ownerOf(instance))
   if (counted === 'seen') throw new ServiceError('token_replayed', 'the DPoP proof was used before')
   if (counted === 'full') throw new ServiceError('rate_limited')
 }

@@ -1,7 +1,9 @@
 import type { DpopProof } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { RateLimiter } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { type AssertionType, assertionTypes, authenticateClient, type Client } from './authenticate-client.ts'
-import { countProof, type ProofJudge, readProof } from './call-proof.ts'
+import { countProof, ownerOf, type ProofJudge, readProof } from './call-proof.ts'
 import type { Issuer } from './context.ts'
 import { OAuthError } from './oauth-error.ts'
 import type { Polls } from './polls.ts'
@@ -21,6 +23,8 @@ export interface FormCall {
 /** What all OAuth endpoints of the issuer share. */
 export interface OAuthEndpoint extends ProofJudge {
   issuer: Issuer
+  /** Of each agent, over all its instances and keys: how often it asks, and how often it ends something (V18). */
+  rate: RateLimiter
   /** How often clients ask for what nobody has decided yet. */
   polls: Polls
   tokenUrl: string
@@ -74,8 +78,10 @@ export async function authenticateCall(
     return verified
   }
   const client = await authenticateClient(endpoint.issuer, assertion, proof)
+  const rated = endpoint.rate.take(`asks ${client.agent}`)
+  if (!rated.ok) throw tooMany(rated.retryAfterSeconds)
   if (need === 'demanded' || call.dpop !== undefined) rememberProof(endpoint, proof(), client)
-  if (client.once !== undefined) countAssertion(endpoint, client.instance, client.once)
+  if (client.once !== undefined) countAssertion(endpoint, ownerOf(client.instance), `${client.instance} ${client.once}`)
   return client
 }
 
@@ -92,19 +98,26 @@ function rememberProof(endpoint: OAuthEndpoint, proof: DpopProof, client: Client
       'invalid_dpop_proof',
       'The key of the DPoP proof is not the one that is registered for the client.',
     )
-  const counted = countProof(endpoint, proof)
+  const counted = countProof(endpoint, proof, ownerOf(client.instance))
   if (counted === 'full') throw tooMany()
   if (counted === 'seen')
     throw new OAuthError('invalid_dpop_proof', 'The DPoP proof was used before: make one for each request.')
 }
 
-const tooMany = () =>
-  new OAuthError('temporarily_unavailable', 'This client asks too often.', { status: 429, waitSeconds: 10 })
+const tooMany = (waitSeconds = 10) =>
+  new OAuthError('temporarily_unavailable', 'This client asks too often.', { status: 429, waitSeconds })
+
+/** For what an agent ends: apart from what it asks for, which must not keep it from that. Throws `rate_limited`. */
+export function refuseFlood({ rate }: OAuthEndpoint, instance: string): void {
+  const rated = rate.take(`ends ${instance.slice(0, instance.lastIndexOf('/'))}`)
+  if (!rated.ok)
+    throw new ServiceError('rate_limited', 'this agent asks too often', { retryAfterSeconds: rated.retryAfterSeconds })
+}
 
 /** Counts the assertion (V10). Behind the nonce: a client that is asked for one may send the same assertion again. */
-export function countAssertion({ issuer, replay }: ProofJudge, client: string, jti: string): void {
+export function countAssertion({ issuer, replay }: ProofJudge, owner: string, jti: string): void {
   const now = issuer.clock.now()
-  const counted = replay.remember(`client ${client}`, jti, now + assertionMemoryMs, now)
+  const counted = replay.remember(owner, `client ${jti}`, now + assertionMemoryMs, now)
   if (counted === 'full') throw tooMany()
   if (counted === 'seen')
     throw new OAuthError('invalid_client', 'The client assertion was used before: make one for each request.', {

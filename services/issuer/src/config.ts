@@ -12,6 +12,8 @@ export interface IssuerConfig {
   /** How long a key signs until one that was prepared takes its place by itself; 0: for ever. */
   keyRotationDays?: number
   maxStalenessMs: number
+  /** Of one agent, over all its instances: 100 unless told, and ten times that at once. */
+  agentCallsPerSecond?: number
 }
 
 /** The environment of `bailiwick serve issuer`. */
@@ -20,4 +22,6 @@ export const configSchema = z.object({
   ...keySettings,
   /** Seconds that a credential lives. */
   BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().int().min(10).max(600).default(300),
+  /** How often one agent may call, a second, over all its instances; ten times that at once. */
+  BAILIWICK_AGENT_CALLS_PER_SECOND: z.coerce.number().int().min(1).max(1_000_000).default(100),
 })

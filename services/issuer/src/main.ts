@@ -14,6 +14,7 @@ process.exitCode = await runService({
         ...host.settings,
         credentialSeconds: config.BAILIWICK_CREDENTIAL_SECONDS,
         keyRotationDays: config.BAILIWICK_KEY_ROTATION_DAYS,
+        agentCallsPerSecond: config.BAILIWICK_AGENT_CALLS_PER_SECOND,
       },
       {
         ...host,

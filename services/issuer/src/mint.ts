@@ -10,6 +10,10 @@ import { lintCredential } from './lint-credential.ts'
 import { rebind } from './rebind.ts'
 import { inTreeLane } from './tree-lane.ts'
 
+/** That live, of one instance under one grant; and of a whole tree, where what is left is for the agent whose grant it is. */
+const mostOfInstance = 512
+const mostOfSubAgents = 8000
+
 export interface MintOrder {
   tree: Tree
   /** The instance that proved itself, and the key that it proved. */
@@ -34,13 +38,26 @@ export interface Minted {
  * since it may have been revoked meanwhile.
  */
 export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
-  return inTreeLane(issuer, order.tree.id, async () => {
+  const task = async () => {
     for (let tries = 0; tries < 3; tries++) {
       const minted = await mintBy(issuer, order, issuer.credentialSigner())
       if (minted !== undefined) return minted
     }
     throw new ServiceError('service_unready', 'the keys change too fast')
-  })
+  }
+  return inTreeLane(issuer, order.tree.id, task, order.client.agent)
+}
+
+/** Every reader keeps them until they expire: an instance that has so many needs no more (V18). */
+function refuseMore({ grant, credentials }: Tree, instance: string, now: number): void {
+  let [own, all] = [0, 0]
+  for (const { agent, expires_at } of credentials.values()) {
+    if (Date.parse(expires_at) <= now) continue
+    all++
+    if (agent === instance) own++
+  }
+  if (own >= mostOfInstance || (all >= mostOfSubAgents && instance !== grant.agent))
+    throw new ServiceError('rate_limited', 'it has too many credentials that live')
 }
 
 /** undefined when another key came to sign between intent and signature: the intent names the one that is not to sign any more. */
@@ -54,6 +71,7 @@ async function mintBy(issuer: Issuer, order: MintOrder, signer: Signer<'credenti
   }
   const { grant } = tree
   const now = issuer.clock.now()
+  refuseMore(tree, agent, now)
   const iat = Math.floor(now / 1000)
   const exp = Math.min(iat + lifeSeconds(issuer, grant), Math.floor(before.expiresAt / 1000))
   if (exp <= iat) throw new ServiceError('grant_not_active', 'the grant is about to expire')

@@ -40,6 +40,11 @@ export function asOAuthError(error: unknown): unknown {
     case 'queue_full':
     case 'outcome_unknown':
       return unavailable(`${sentence(code)} Ask again.`)
+    case 'rate_limited':
+      return new OAuthError('temporarily_unavailable', 'This client asks for too much.', {
+        status: 429,
+        waitSeconds: 10,
+      })
     case 'grant_not_active':
       return new OAuthError('access_denied', 'The grant is not active.')
     case 'delegation_invalid':

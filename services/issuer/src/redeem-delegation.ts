@@ -25,28 +25,15 @@ export interface Redemption {
  * id when it is durable and counts. Throws `delegation_invalid`, `caller_forbidden` for another agent or key than it names, and
  * what `refuseUnlessAlive` throws.
  */
-export function redeemDelegation(issuer: Issuer, { tree, delegation, client }: Redemption): Promise<string> {
-  return inTreeLane(issuer, tree.id, async () => {
-    const id = delegationId(delegation)
-    const place = claimedPlace(delegation)
-    if (id === undefined || place?.grant !== tree.id) throw new ServiceError('delegation_invalid', 'signature')
-    const known = tree.delegations.get(id)
-    if (known) {
-      refuseOther({ agent: known.agent, jkt: known.instance_key }, client)
-      return id
-    }
-    const parent = place.parentHash === tree.grant.statement_hash ? undefined : `dlg_${place.parentHash}`
-    const holders = refuseUnlessAlive(issuer, tree, parent)
-    const siblings = childrenOf(tree, holders.at(-1) ?? holders[0])
-    const { installation } = issuer.trust
-    const link = judgeLink(tree, { holders, siblings, delegation, installation })
-    if (!link.ok) throw new ServiceError('delegation_invalid', link.fault)
+export async function redeemDelegation(issuer: Issuer, redemption: Redemption): Promise<string> {
+  const { tree, delegation, client } = redemption
+  // Before it may wait: whoever has no part in a tree is not in the way of those who have.
+  const { id, known } = judge(issuer, redemption)
+  if (known) return id
+  const redeem = async () => {
+    const { parent, link } = judge(issuer, redemption)
+    if (link === undefined) return id
     const { holder } = link
-    refuseOther(holder, client)
-    if (!(link.delegation.iat * 1000 <= issuer.clock.now() + leewayMs))
-      throw new ServiceError('delegation_invalid', 'not valid yet')
-    refuseDead(issuer, tree, [...holders, holder])
-    if (tree.delegations.size >= mostOfOneTree) throw new ServiceError('delegation_invalid', 'children')
     await issuer.producer.publishOne('grants.v1', {
       type: 'delegation.redeemed',
       subject: id,
@@ -64,7 +51,32 @@ export function redeemDelegation(issuer: Issuer, { tree, delegation, client }: R
       },
     })
     return id
-  })
+  }
+  return inTreeLane(issuer, tree.id, redeem, client.agent)
+}
+
+function judge(issuer: Issuer, { tree, delegation, client }: Redemption) {
+  const id = delegationId(delegation)
+  const place = claimedPlace(delegation)
+  if (id === undefined || place?.grant !== tree.id) throw new ServiceError('delegation_invalid', 'signature')
+  const known = tree.delegations.get(id)
+  if (known) {
+    refuseOther({ agent: known.agent, jkt: known.instance_key }, client)
+    return { id, known }
+  }
+  const parent = place.parentHash === tree.grant.statement_hash ? undefined : `dlg_${place.parentHash}`
+  const holders = refuseUnlessAlive(issuer, tree, parent)
+  const siblings = childrenOf(tree, holders.at(-1) ?? holders[0])
+  const { installation } = issuer.trust
+  const link = judgeLink(tree, { holders, siblings, delegation, installation })
+  if (!link.ok) throw new ServiceError('delegation_invalid', link.fault)
+  const { holder } = link
+  refuseOther(holder, client)
+  if (!(link.delegation.iat * 1000 <= issuer.clock.now() + leewayMs))
+    throw new ServiceError('delegation_invalid', 'not valid yet')
+  refuseDead(issuer, tree, [...holders, holder])
+  if (tree.delegations.size >= mostOfOneTree) throw new ServiceError('delegation_invalid', 'children')
+  return { id, parent, link }
 }
 
 function refuseOther({ agent, jkt }: { agent: string; jkt: string }, client: Client): void {

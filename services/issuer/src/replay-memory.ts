@@ -1,5 +1,5 @@
-const largest = 200_000
-const largestShare = 20_000
+const largest = 500_000
+const largestShare = 50_000
 
 /** What the memory says of an id; `full`: it has no room, and takes nothing new, which denies rather than forgets. */
 export type Remembered = 'new' | 'seen' | 'full'

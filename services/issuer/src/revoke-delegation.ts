@@ -1,12 +1,15 @@
-import { type DpopProof, delegationId, verifyDelegation } from '@bailiwick/credentials'
+import { claimedPlace, type DpopProof, delegationId, verifyDelegation } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { chainOf, type Tree } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
-import { revoke } from './revoke.ts'
+import { revokeByAgent } from './revoke.ts'
 
-/** Of one tree, never redeemed: an agent can sign as many as it likes, and what is revoked is kept for ever. */
+/**
+ * Of one maker in one tree, never redeemed: an agent can sign as many as it likes, and what is revoked is kept for ever. Each by itself,
+ * so that none keeps another from taking back (V18).
+ */
 const mostUnredeemed = 100
-const unredeemed = new WeakMap<Tree, Set<string>>()
+const unredeemed = new WeakMap<Tree, Map<string, Set<string>>>()
 
 /**
  * Whoever may end a delegation by its key: it that made it, any agent above it, and the sub-agent that has it. `signed`: the delegation
@@ -17,8 +20,8 @@ export function ownDelegation(
   { id, signed }: { id: string; signed: string | undefined },
   { jkt }: DpopProof,
 ): { id: string; tree: Tree; by: string } {
-  const { trees } = issuer.projection.ledger.grants
-  const redeemed = [...trees.values()].find(({ delegations }) => delegations.has(id))
+  const { grants } = issuer.projection.ledger
+  const redeemed = grants.ofDelegation(id)
   const by = redeemed ? holderOf(issuer, redeemed, id, jkt) : undefined
   if (redeemed && by !== undefined) return { id, tree: redeemed, by }
   const made = redeemed || signed === undefined ? undefined : makerOf(issuer, id, signed, jkt)
@@ -31,18 +34,15 @@ export async function revokeDelegation(
   issuer: Issuer,
   { id, tree, by }: ReturnType<typeof ownDelegation>,
 ): Promise<number> {
-  const known = unredeemed.get(tree) ?? new Set()
-  unredeemed.set(tree, known)
+  const makers = unredeemed.get(tree) ?? new Map<string, Set<string>>()
+  unredeemed.set(tree, makers)
+  const known = makers.get(by) ?? new Set()
+  makers.set(by, known)
   if (!tree.delegations.has(id)) {
     if (known.size >= mostUnredeemed && !known.has(id)) throw new ServiceError('rate_limited')
     known.add(id)
   }
-  const { sequence } = await revoke(issuer, {
-    kind: 'delegation',
-    target: id,
-    reason: 'revoked_by_agent',
-    by: { kind: 'agent', id: by },
-  })
+  const { sequence } = await revokeByAgent(issuer, by, { kind: 'delegation', target: id, reason: 'revoked_by_agent' })
   return sequence
 }
 
@@ -55,15 +55,14 @@ function holderOf({ projection, trust }: Issuer, tree: Tree, id: string, jkt: st
 function makerOf({ projection, trust }: Issuer, id: string, signed: string, jkt: string) {
   if (delegationId(signed) !== id) return undefined
   const { registry, grants } = projection.ledger
-  for (const tree of grants.trees.values()) {
-    const holders = [{ agent: tree.grant.agent, jkt: tree.grant.instance_key }, ...redeemedBy(tree)]
-    const delegator = holders.find((each) => each.jkt === jkt && registry.instance(each.agent))
-    if (!delegator) continue
-    const { installation } = trust
-    const verified = verifyDelegation({ delegation: signed, delegator, grant: tree.id, installation })
-    if (verified.ok) return { tree, by: delegator.agent }
-  }
-  return undefined
+  const tree = grants.trees.get(claimedPlace(signed)?.grant ?? '')
+  if (tree === undefined) return undefined
+  const holders = [{ agent: tree.grant.agent, jkt: tree.grant.instance_key }, ...redeemedBy(tree)]
+  const delegator = holders.find((each) => each.jkt === jkt && registry.instance(each.agent))
+  if (!delegator) return undefined
+  const { installation } = trust
+  const verified = verifyDelegation({ delegation: signed, delegator, grant: tree.id, installation })
+  return verified.ok ? { tree, by: delegator.agent } : undefined
 }
 
 const redeemedBy = ({ delegations }: Tree) =>

@@ -5,6 +5,7 @@ import type { EntityRecord } from '@bailiwick/projection'
 import { newId, SerialQueue } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
 import { treeOfCredential } from './revocation-targets.ts'
+import { Shares } from './shares.ts'
 
 type Declared = EventData<'revocations.v1', 'revocation.declared'>
 /** With an id of its own it is declared once, however often it is asked for. */
@@ -14,6 +15,8 @@ const tries = 3
 
 /** The sequence is dense: one after the other here, so that a burst of withdrawals does not fight with itself. */
 const lane = new SerialQueue({ maxPerKey: 10_000, max: 10_000 })
+/** Of one agent: what agents give back waits for each other, and people and the operator for none of it (V18). */
+const shares = new Shares(64, 'rate_limited')
 
 /**
  * Declares a revocation. When it resolves, it is durable and counts: from then on V7's bound runs. The version is the dense
@@ -23,7 +26,19 @@ const lane = new SerialQueue({ maxPerKey: 10_000, max: 10_000 })
 export async function revoke(issuer: Issuer, order: RevocationOrder): Promise<{ sequence: number }> {
   if ((order.kind === 'all') !== (order.target === '*'))
     throw new ServiceError('request_malformed', 'target: * belongs to kind all, and to it alone')
-  return lane.serially(issuer.producer.source, () => declare(issuer, order))
+  return lane.first(issuer.producer.source, () => declare(issuer, order))
+}
+
+/** As `revoke`, for what an agent gives back or takes from another: after all that people order. Throws `rate_limited`. */
+export function revokeByAgent(
+  issuer: Issuer,
+  instance: string,
+  order: Omit<RevocationOrder, 'by'>,
+): Promise<{ sequence: number }> {
+  const { source } = issuer.producer
+  const agent = instance.slice(0, instance.lastIndexOf('/'))
+  const by = { kind: 'agent', id: instance } as const
+  return shares.within(`${source} ${agent}`, () => lane.serially(source, () => declare(issuer, { ...order, by })))
 }
 
 async function declare(issuer: Issuer, order: RevocationOrder): Promise<{ sequence: number }> {
@@ -66,8 +81,7 @@ export async function obeyStop(
 export async function revokeOwnCredential(issuer: Issuer, credentialId: string, instance: string): Promise<void> {
   const tree = treeOfCredential(issuer.projection.ledger.grants.trees, credentialId)
   if (tree?.credentials.get(credentialId)?.agent !== instance) return
-  const by = { kind: 'agent', id: instance } as const
-  await revoke(issuer, { kind: 'credential', target: credentialId, reason: 'given_back', by })
+  await revokeByAgent(issuer, instance, { kind: 'credential', target: credentialId, reason: 'given_back' })
 }
 
 /**

@@ -3,7 +3,7 @@ import { Attestors } from '@bailiwick/credentials/attestation'
 import type { Genesis } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { newId, observeProjection, showStanding } from '@bailiwick/service-kit'
+import { newId, observeProjection, RateLimiter, showStanding } from '@bailiwick/service-kit'
 import type { IssuerConfig } from './config.ts'
 import type { Issuer } from './context.ts'
 import { declareRestored, type Restored } from './declare-restored.ts'
@@ -34,6 +34,9 @@ export interface IssuerAdapters extends Omit<Adapters, 'data'> {
     credential: SigningKey<'credential'> | RotatingKey<'credential'>
   }
 }
+
+/** A burst of ten seconds, for as many agents as are likely to be. */
+const agentRate = (perSecond = 100) => ({ perSecond, burst: 10 * perSecond, maxKeys: 100_000 })
 
 /**
  * Starts the issuer: sole writer of registry, grants and revocations; mints credentials. One instance acts, which is this one
@@ -78,6 +81,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
     issuer,
     nonces: dpopNonces(clock, random),
     replay: new ReplayMemory(),
+    rate: new RateLimiter({ ...agentRate(config.agentCallsPerSecond), clock }),
     polls: new Polls(),
     tokenUrl: `${config.publicUrl}/oauth/token`,
     introspectionUrl: `${config.publicUrl}/oauth/introspect`,

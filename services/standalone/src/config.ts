@@ -13,6 +13,8 @@ export const configSchema = z.object({
     .transform((value) => value === '1'),
   /** Seconds that a credential lives. */
   BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().int().min(10).max(600).default(300),
+  /** How often one agent may call the issuer, a second, over all its instances; ten times that at once. */
+  BAILIWICK_AGENT_CALLS_PER_SECOND: z.coerce.number().int().min(1).max(1_000_000).default(100),
   /** For one decision, evidence included. */
   BAILIWICK_DECISION_DEADLINE: duration(100, 10_000).default(1000),
 })

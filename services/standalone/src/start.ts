@@ -38,6 +38,7 @@ export async function startStandalone(
         ...settings,
         credentialSeconds: config.BAILIWICK_CREDENTIAL_SECONDS,
         keyRotationDays: config.BAILIWICK_KEY_ROTATION_DAYS,
+        agentCallsPerSecond: config.BAILIWICK_AGENT_CALLS_PER_SECOND,
       },
       {
         ...host,

@@ -3,7 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { readProof, refuseReplay } from '../call-proof.ts'
-import type { OAuthEndpoint } from '../client-call.ts'
+import { type OAuthEndpoint, refuseFlood } from '../client-call.ts'
 import { complete, ownTree } from '../complete.ts'
 import { challenge } from '../oauth-error.ts'
 
@@ -26,7 +26,8 @@ export function completionRoute(http: HttpServer, endpoint: OAuthEndpoint): void
       throw new ServiceError('caller_unauthenticated', read.why)
     }
     const tree = ownTree(issuer, id, read.proof)
-    refuseReplay(endpoint, read.proof)
+    refuseFlood(endpoint, tree.grant.agent)
+    refuseReplay(endpoint, read.proof, tree.grant.agent)
     await complete(issuer, tree.id, 'completed by the agent')
     return { grant_id: tree.id, state: tree.state }
   })

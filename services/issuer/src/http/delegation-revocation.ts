@@ -3,7 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { readProof, refuseReplay } from '../call-proof.ts'
-import type { OAuthEndpoint } from '../client-call.ts'
+import { type OAuthEndpoint, refuseFlood } from '../client-call.ts'
 import { challenge } from '../oauth-error.ts'
 import { ownDelegation, revokeDelegation } from '../revoke-delegation.ts'
 
@@ -28,7 +28,8 @@ export function delegationRevocationRoute(http: HttpServer, endpoint: OAuthEndpo
       throw new ServiceError('caller_unauthenticated', read.why)
     }
     const own = ownDelegation(issuer, { id, signed: request.body.delegation }, read.proof)
-    refuseReplay(endpoint, read.proof)
+    refuseFlood(endpoint, own.by)
+    refuseReplay(endpoint, read.proof, own.by)
     const revoked_sequence = await revokeDelegation(issuer, own)
     return { delegation_id: id, revoked_sequence, acknowledged_at: new Date(issuer.clock.now()).toISOString() }
   })
