@@ -110,7 +110,7 @@ describe('whether a grant waits for a human', () => {
       as_of: 0,
       statement: { continuous: fresh, manifests: {}, agent: 'spiffe://a/agent/root/one' },
     }
-    const tree = { id: grantId, createdAt: start, grant, credentials: new Map(intents.entries()) }
+    const tree = { id: grantId, createdAt: start, grant, credentials: new Map(intents.entries()), heldBefore: [] }
     const standing = { tree, stepUps: over.stepUps ?? [] } as never
     const token = { grant: over.by === undefined ? {} : { delegation: over.by } }
     return waitsForHuman({ projection, stepUps: new StepUps(projection, {} as never) }, standing, { token }, s(160))
