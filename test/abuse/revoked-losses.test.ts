@@ -1,7 +1,7 @@
 import { missingParts } from '@bailiwick/native'
 import { describe, expect, it } from 'vitest'
 import { losses } from '../chaos/redis-losses.ts'
-import { credentialFor, read } from '../e2e/agent-side.ts'
+import { credentialFor, type Point, read } from '../e2e/agent-side.ts'
 import { type TwoPoints, twoPoints } from '../e2e/two-points.ts'
 import { eventually } from '../e2e/world.ts'
 import { revoked, roundsOf, targetOf, verdictsOf } from './revocation-world.ts'
@@ -41,8 +41,8 @@ describe.skipIf(skipped)('what was revoked, when Redis', () => {
           const { system, points } = two
           const grant = await system.people.grant()
           const credential = await credentialFor(system.world, grant.grantId)
-          for (const point of points)
-            expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
+          const allows = async (point: Point) => (await point.call({ credential, ...read })).decision || undefined
+          for (const point of points) await eventually(() => allows(point), 60_000)
           await redis.prepare()
           const [kind, target] = targetOf(n, grant, credential)
           await revoked(system, kind, target)
@@ -56,7 +56,6 @@ describe.skipIf(skipped)('what was revoked, when Redis', () => {
             (await during) +
             [...verdicts, ...(await verdictsOf(points, credential))].filter(({ decision }) => decision).length
           expect({ kind, allowed }).toEqual({ kind, allowed: 0 })
-          await eventually(() => two.stores.every((store) => store.unhealthy() === undefined) || undefined, 20_000)
         }
       }
     },

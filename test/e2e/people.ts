@@ -80,7 +80,7 @@ export class People {
       version: 1,
       data: { enrolment_id, ...person, ...made.passkey, invitation },
     })
-    await eventually(() => approval.projection.ledger.registry.get('approver', sample.owner))
+    await eventually(() => approval.projection.ledger.registry.get('approver', sample.owner), waitMs)
   }
 
   /** `request.received`, as approval publishes it. */
