@@ -4,6 +4,7 @@ export default defineConfig({
   oxc: { target: 'esnext' }, // else the transform compiles `await using` away, and tests run other code than production
   test: {
     testTimeout: 30_000, // a busy machine is no failure; what asserts a bound asserts it itself
+    hookTimeout: 60_000, // the same for hooks, which open whole worlds
     reporters: ['default', './test/closing-line.ts'],
     coverage: {
       provider: 'v8',
