@@ -32,7 +32,12 @@ export async function eventually<T>(what: string, find: () => Promise<T | undefi
   }
 }
 
-const heldUp: ReadonlySet<string> = new Set(['service_standby', 'service_unreachable', 'service_unready'])
+const heldUp: ReadonlySet<string> = new Set([
+  'service_standby',
+  'service_unreachable',
+  'service_unready',
+  'request_timed_out',
+])
 
 /** Of a process that a busy machine held up so long that it thinks another one acts: then it answers nobody, for a moment. */
 export async function answered<T>(ask: () => Promise<T>): Promise<T> {
