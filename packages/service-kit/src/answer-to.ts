@@ -2,9 +2,9 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 
 /**
  * Sends what a request made with `signal` has for a body, and gives the head of the answer; rejects where there is none, and
- * once `signal` is aborted at the latest. Node says nothing of some answers: one with `101 Switching Protocols` that nobody
- * listens for has its socket destroyed without an event, and whoever waited for one would be held for ever by a hostile peer.
- * What follows the head is the caller's to read or to destroy.
+ * once `signal` is aborted at the latest. After some answers Node says only `close`: a `101 Switching Protocols` that nobody
+ * listens for comes with neither an answer nor an error, and would hold whoever waited for one of the two for ever. What follows
+ * the head is the caller's to read or to destroy.
  */
 export function answerTo(
   sent: ClientRequest,
@@ -13,10 +13,6 @@ export function answerTo(
 ): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   sent.on('error', reject) // for as long as it lives: an error that nobody hears would end the process
-  sent.once('upgrade', (_, socket) => {
-    socket.destroy()
-    reject(new Error('another protocol'))
-  })
   sent.once('close', () => reject(new Error('closed')))
   sent.once('response', (answer) => {
     answer.on('error', () => undefined) // whoever reads it hears of it as well
