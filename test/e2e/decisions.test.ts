@@ -1,4 +1,4 @@
-import { publicKeyOf, verifyPermit } from '@bailiwick/credentials'
+import { generateKey, publicKeyOf, verifyPermit } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
@@ -90,6 +90,27 @@ it('gives the answer of a call id to nobody who asks for another action, or with
   const credential = await credentialFor(world, grant.grantId)
   expect(await point.call({ credential, ...read, observed })).toMatchObject({ reason: 'call_conflict' })
   expect(system.taken()).toBe(1n)
+})
+
+it('gives no ALLOW again without the key, or after a revocation (V7, V11)', async () => {
+  await using system = await granted()
+  const { world, point, credential, grant } = system
+  const observed = { call_id: 'call_0123456789abcdef' }
+  await point.call({ credential, ...adjust('501') }) // learns the nonce
+  const first = await point.call({ credential, ...read, observed })
+  expect(first).toMatchObject({ decision: true })
+  expect(await point.call({ credential, ...read, observed })).toMatchObject({ decision: true, permit: first.permit })
+  // Somebody else, who saw credential and call id and has no key; or has one of his own.
+  const thief = { ...observed, proof: 'x.y.z' }
+  expect(await point.call({ credential, ...read, observed: thief })).toMatchObject({ reason: 'proof_invalid' })
+  const proofKey = generateKey('agent')
+  expect(await point.call({ credential, ...read, observed, proofKey })).toMatchObject({ reason: 'proof_key_mismatch' })
+
+  const last = { call_id: 'call_aaaaaaaaaaaaaaaa' }
+  expect(await point.call({ credential, ...read, observed: last })).toMatchObject({ decision: true })
+  expect(await world.revoke('grant', grant.grantId)).toBe(200)
+  await eventually(async () => (await point.call({ credential, ...read })).reason === 'grant_revoked' || undefined)
+  expect(await point.call({ credential, ...read, observed: last })).toMatchObject({ reason: 'grant_revoked' })
 })
 
 it('does not remember the question for a nonce as the answer to a call (V10)', async () => {

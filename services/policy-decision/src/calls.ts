@@ -9,22 +9,31 @@ const remembered = 50_000
  * belongs to one credential and one action: an agent that repeats another's call id is not given the other's permit.
  */
 export class Calls {
-  readonly #answers = new Map<string, { asked: string; answer: Promise<Answer> }>()
+  readonly #answers = new Map<string, { asked: string; answer: Promise<Answer>; endsAt?: number }>()
 
-  /** The first answer for this id, or `conflict` when the id was used for something else; undefined: new here. */
-  find(point: string, request: EvaluationRequest): Promise<Answer> | 'conflict' | undefined {
-    const known = this.#answers.get(nameOf(point, request))
-    if (!known) return undefined
+  /**
+   * The first answer for this id, or `conflict` when the id was used for something else; undefined: new here, or an ALLOW whose permit is
+   * over at `now` (ms since the epoch). Before an ALLOW is given again, `whyNotAgain` is asked.
+   */
+  find(point: string, request: EvaluationRequest, now: number): Promise<Answer> | 'conflict' | undefined {
+    const name = nameOf(point, request)
+    const known = this.#answers.get(name)
+    if (known?.endsAt !== undefined && !(now < known.endsAt)) this.#answers.delete(name)
+    if (!known || !this.#answers.has(name)) return undefined
     return known.asked === askedBy(request) ? known.answer : 'conflict'
   }
 
   /** What was never answered, because the call was turned away unheard, may be asked as if it were new. */
   remember(point: string, request: EvaluationRequest, answer: Promise<Answer>): void {
     const name = nameOf(point, request)
-    this.#answers.set(name, { asked: askedBy(request), answer })
+    const entry: { asked: string; answer: Promise<Answer>; endsAt?: number } = { asked: askedBy(request), answer }
+    this.#answers.set(name, entry)
     answer.then(
-      // Not an answer, but a question: the same call comes back with the nonce.
-      (given) => given.decision || given.reason !== 'proof_nonce_required' || this.#answers.delete(name),
+      (given) => {
+        if (given.decision) entry.endsAt = given.permitEndsAt
+        // Not an answer, but a question: the same call comes back with the nonce.
+        else if (given.reason === 'proof_nonce_required') this.#answers.delete(name)
+      },
       () => this.#answers.delete(name),
     )
     if (this.#answers.size > remembered) this.#answers.delete(this.#answers.keys().next().value ?? '')

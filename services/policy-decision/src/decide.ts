@@ -12,7 +12,7 @@ import { judgePolicies } from './judge-policies.ts'
 import { deadReason, findStanding, type Standing, waitsForHuman } from './life.ts'
 import type { StepUp } from './step-ups.ts'
 import type { Planned, TreeQueues, Work } from './tree-queue.ts'
-import { type Claim, verifyCredential } from './verify-credential.ts'
+import { type Claim, readCredential, verifyCredential } from './verify-credential.ts'
 
 export interface Allowed {
   decision: true
@@ -20,6 +20,8 @@ export interface Allowed {
   callId: string
   /** Single use, for this digest, within seconds. */
   permit: string
+  /** ms since the epoch */
+  permitEndsAt: number
   outcomeDue: string
 }
 
@@ -94,6 +96,21 @@ export async function decide(
   if (!isStepUpMissing(answer)) return { ...answer, ...known }
   // What the authority names of its arguments, as an ALLOW would say it: a person must see what is to be done once more.
   return { ...answer, ...known, grant: tree.id, ...namedArguments(levels, firstCovering(levels), request) }
+}
+
+/**
+ * Why an ALLOW that this instance gave is not given again to whoever asks so now: without the key, or for what was revoked meanwhile, it is
+ * none (V7, V11). The very proof that it was given for may come again: it counted once.
+ */
+export async function whyNotAgain(
+  pdp: Pdp,
+  point: EnforcementPoint,
+  request: EvaluationRequest,
+): Promise<DenialReason | undefined> {
+  const read = readCredential(pdp, point, request)
+  if (!read.ok) return read.reason
+  const life = await findStanding(pdp, read.claim, pdp.decisionDeadlineMs)
+  return life.ok ? deadReason(pdp, life.standing, read.claim, request) : life.reason
 }
 
 const isStepUpMissing = (answer: Answer) => !answer.decision && answer.reason === 'step_up_required'
@@ -234,7 +251,8 @@ class Decision implements Work {
       },
       this.#pdp.permitKey,
     )
-    this.#settle({ decision: true, decisionId, callId, permit, outcomeDue: this.#outcomeDue })
+    const permitEndsAt = (iat + permitSeconds) * 1000
+    this.#settle({ decision: true, decisionId, callId, permit, permitEndsAt, outcomeDue: this.#outcomeDue })
   }
 
   /** While the decision became durable, the yes that it stands on was taken back, or was of somebody who was revoked (V7). */

@@ -11,7 +11,7 @@ import { Callers } from './callers.ts'
 import { Calls } from './calls.ts'
 import { defaults, type PolicyDecisionConfig } from './config.ts'
 import type { Pdp, RecordDecisions } from './context.ts'
-import { type Answer, decide } from './decide.ts'
+import { type Answer, decide, whyNotAgain } from './decide.ts'
 import { Denials } from './denials.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { evaluationRoute } from './http/evaluation.ts'
@@ -132,15 +132,23 @@ export async function startPolicyDecision(
     decisions.inc({ decision: 'deny', reason: answered.reason })
     denials.add(point, request, answered)
   }
+  const again = async (point: EnforcementPoint, request: EvaluationRequest, first: Answer): Promise<Answer> => {
+    if (!first.decision) return first
+    const why = await whyNotAgain(pdp, point, request).catch((): DenialReason => 'internal')
+    if (why === undefined && clock.now() < first.permitEndsAt) return first
+    const denied = deny(why ?? 'call_elsewhere')
+    tell(point, request, denied)
+    return denied
+  }
   const answer = async (point: EnforcementPoint, request: EvaluationRequest): Promise<Answer> => {
     if (request.observed.call_id === undefined) return decideOnce(point, request)
-    const known = calls.find(point.id, request)
+    const known = calls.find(point.id, request, clock.now())
     if (known === 'conflict') {
       const conflict = deny('call_conflict')
       tell(point, request, conflict)
       return conflict
     }
-    if (known) return known
+    if (known) return again(point, request, await known)
     const deciding = decideOnce(point, request)
     calls.remember(point.id, request, deciding)
     return deciding

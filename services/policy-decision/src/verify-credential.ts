@@ -2,6 +2,7 @@ import type { EnforcementPoint } from '@bailiwick/contracts'
 import {
   type AccessToken,
   claimedKeyId,
+  type DpopProof,
   normalizeHtu,
   verifyAccessToken,
   verifyDpopProof,
@@ -20,7 +21,13 @@ export interface Claim {
   proof: 'agent_signed' | 'point_asserted'
 }
 
-export type Verification = { ok: true; claim: Claim } | { ok: false; reason: DenialReason; token?: AccessToken }
+interface Refused {
+  ok: false
+  reason: DenialReason
+  token?: AccessToken
+}
+
+export type Verification = { ok: true; claim: Claim } | Refused
 
 /** DESIGN §7.4 step 1: the enforcement point, the credential and the proof of its key, verified here and now. */
 export async function verifyCredential(
@@ -28,6 +35,22 @@ export async function verifyCredential(
   point: EnforcementPoint,
   request: EvaluationRequest,
 ): Promise<Verification> {
+  const read = readCredential(pdp, point, request)
+  if (!read.ok) return read
+  const { claim, proof } = read
+  const verdict = await pdp.proofs.accept(`${proof.jkt} ${proof.jti}`, proof.iat, proof.nonce)
+  const { token } = claim
+  if (verdict === 'replayed') return { ok: false, reason: 'proof_replayed', token }
+  if (verdict === 'nonce_required') return { ok: false, reason: 'proof_nonce_required', token }
+  return { ok: true, claim }
+}
+
+/** All of it but whether the proof is new. */
+export function readCredential(
+  pdp: Pdp,
+  point: EnforcementPoint,
+  request: EvaluationRequest,
+): { ok: true; claim: Claim; proof: DpopProof } | Refused {
   const { observed } = request
   if (!inScope(point, request.resource)) return { ok: false, reason: 'pep_out_of_scope' }
   if (observed.credential === undefined) return { ok: false, reason: 'credential_missing' }
@@ -49,13 +72,11 @@ export async function verifyCredential(
     leewayMs: proofLeewayMs,
   })
   if (!proof.ok) return { ok: false, reason: 'proof_invalid', token }
-  const { jkt, jti, iat, nonce, actionDigest: signed } = proof.value
+  const { jkt, actionDigest: signed } = proof.value
   if (jkt !== token.cnf.jkt) return { ok: false, reason: 'proof_key_mismatch', token }
   if (signed !== undefined && signed !== digest) return { ok: false, reason: 'proof_action_mismatch', token }
-  const verdict = await pdp.proofs.accept(`${jkt} ${jti}`, iat, nonce)
-  if (verdict === 'replayed') return { ok: false, reason: 'proof_replayed', token }
-  if (verdict === 'nonce_required') return { ok: false, reason: 'proof_nonce_required', token }
-  return { ok: true, claim: { token, digest, proof: signed === undefined ? 'point_asserted' : 'agent_signed' } }
+  const claim = { token, digest, proof: signed === undefined ? 'point_asserted' : 'agent_signed' } as const
+  return { ok: true, claim, proof: proof.value }
 }
 
 function inScope(point: EnforcementPoint, resource: EvaluationRequest['resource']): boolean {
