@@ -315,3 +315,16 @@ it('who was revoked stays so at every door when the passkey that signed then lea
   expect(await atEveryDoor()).toEqual([false, 'access_denied', 'approver_revoked'])
   expect(await preview()).toMatchObject({ grant_count: 0, credentials: 0 })
 })
+
+it('an assertion of a reader counts once, also when the issuer started in between (V10)', async () => {
+  const jti = newId('call', world.clock.now(), world.random)
+  const assertion = { jti, iat: Math.floor(world.clock.now() / 1000), exp: Math.floor(world.clock.now() / 1000) + 300 }
+  expect((await ask('x', auditor(), { assertion })).status).toBe(200)
+  await world.issuer?.[Symbol.asyncDispose]()
+  await world.startIssuer()
+  expect((await ask('x', auditor(), { assertion })).status).toBe(401)
+  // Nor one that does not say when it was made, while it may be as old.
+  const untold = { ...assertion, jti: `${jti}2`, iat: undefined }
+  expect((await ask('x', auditor(), { assertion: untold })).status).toBe(401)
+  await eventually(async () => (await ask('x', auditor())).status === 200 || undefined)
+})

@@ -42,11 +42,11 @@ export function verifyClientAssertion(
     clientId: string
     audiences: readonly string[]
   } & Clocked,
-): Verified<{ clientId: string; jti: string; exp: number }> {
+): Verified<{ clientId: string; jti: string; exp: number; iat: number | undefined }> {
   const rules = { foreign: true, otherTyps: ['JWT', undefined] }
   const verified = verifyCompact('clientAssertion', clientAssertionSchema, options.assertion, options.key, rules)
   if (!verified.ok) return verified
-  const { iss, sub, aud, exp, jti } = verified.value
+  const { iss, sub, aud, exp, iat, jti } = verified.value
   if (iss !== options.clientId || sub !== options.clientId)
     return refused('key_unknown', 'clientAssertion: the key of another client')
   const audience = typeof aud === 'string' ? aud : aud[0]
@@ -55,5 +55,5 @@ export function verifyClientAssertion(
   if (problem !== undefined) return problem
   if (!(exp * 1000 <= options.now + longestLifeSeconds * 1000 + options.leewayMs))
     return refused('token_malformed', 'clientAssertion: exp is over 5 minutes away')
-  return { ok: true, value: { clientId: iss, jti, exp } }
+  return { ok: true, value: { clientId: iss, jti, exp, iat } }
 }

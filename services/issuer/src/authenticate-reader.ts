@@ -10,6 +10,7 @@ export interface Reader {
 }
 
 const leewayMs = 5000
+const longestLifeMs = 300_000
 
 /**
  * Authenticates an enforcement point, by its caller key, or an auditor: `private_key_jwt` (RFC 7523 §2.2) for this endpoint. An
@@ -25,7 +26,9 @@ export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Rea
     if (key === undefined || !type.endsWith(':jwt-bearer')) continue
     const verified = verifyClientAssertion({ assertion, key, clientId: reader.id, audiences, now, leewayMs })
     if (!verified.ok) continue
-    countAssertion(endpoint, `${key.purpose} ${reader.id}`, verified.value.jti)
+    const { jti, exp, iat } = verified.value
+    if (mayHaveCounted(endpoint, { exp, iat })) continue
+    countAssertion(endpoint, `${key.purpose} ${reader.id}`, jti, exp * 1000 + leewayMs)
     return reader
   }
   throw new OAuthError(
@@ -33,6 +36,17 @@ export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Rea
     'The client assertion does not verify for an enforcement point or an auditor.',
     { status: 401 },
   )
+}
+
+/**
+ * Whether another start of the issuer, whose memory is gone, may have taken it: there is no nonce here that would tell. One that does not say
+ * when it was made was not before the longest life ago.
+ */
+function mayHaveCounted(
+  { countsSince }: OAuthEndpoint,
+  { exp, iat }: { exp: number; iat: number | undefined },
+): boolean {
+  return !(iat === undefined ? exp * 1000 > countsSince + longestLifeMs + leewayMs : iat * 1000 >= countsSince)
 }
 
 /** Two kinds of reader may have the same name, and then each has its own key. */

@@ -40,7 +40,8 @@ export const ownerOf = (instance: string) => `agent ${instance.slice(0, instance
 /** Counts the proof (V10). Only for keys that somebody has: proofs by keys of nobody must not crowd out those that count. */
 export function countProof({ issuer, replay }: ProofJudge, { jkt, jti }: DpopProof, owner = `key ${jkt}`): Remembered {
   const now = issuer.clock.now()
-  return replay.remember(owner, `${jkt} ${jti}`, now + maxAgeMs + 2 * leewayMs, now)
+  // Past the last ms in which it is still taken.
+  return replay.remember(owner, `${jkt} ${jti}`, now + maxAgeMs + 2 * leewayMs + 1, now)
 }
 
 /** As `countProof`, for an endpoint that is no OAuth endpoint. Throws `token_replayed`; `rate_limited` when there is no room. */

@@ -27,6 +27,8 @@ export interface OAuthEndpoint extends ProofJudge {
   rate: RateLimiter
   /** How often clients ask for what nobody has decided yet. */
   polls: Polls
+  /** Since when this instance counts what it is shown: ms since the epoch; never before it acts. */
+  countsSince: number
   tokenUrl: string
   introspectionUrl: string
   revocationUrl: string
@@ -114,10 +116,13 @@ export function refuseFlood({ rate }: OAuthEndpoint, instance: string): void {
     throw new ServiceError('rate_limited', 'this agent asks too often', { retryAfterSeconds: rated.retryAfterSeconds })
 }
 
-/** Counts the assertion (V10). Behind the nonce: a client that is asked for one may send the same assertion again. */
-export function countAssertion({ issuer, replay }: ProofJudge, owner: string, jti: string): void {
+/**
+ * Counts the assertion (V10), for as long as it is taken: until `expiresAt`, ms since the epoch, or the longest life there is. Behind the nonce: a client
+ * that is asked for one may send the same assertion again.
+ */
+export function countAssertion({ issuer, replay }: ProofJudge, owner: string, jti: string, expiresAt?: number): void {
   const now = issuer.clock.now()
-  const counted = replay.remember(owner, `client ${jti}`, now + assertionMemoryMs, now)
+  const counted = replay.remember(owner, `client ${jti}`, expiresAt ?? now + assertionMemoryMs, now)
   if (counted === 'full') throw tooMany()
   if (counted === 'seen')
     throw new OAuthError('invalid_client', 'The client assertion was used before: make one for each request.', {

@@ -31,18 +31,20 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
   const { projection, logger } = issuer
   let stopping = false
   const queue = new SerialQueue({ maxPerKey: 100_000, max: 200_000 })
-  const again = new Set<NodeJS.Timeout>()
+  /** One a name: what is tried each second anyway must not begin another chain of tries each time. */
+  const again = new Map<string, NodeJS.Timeout>()
   // What may go well later is done later: nobody would repeat a withdrawal that the log had no room for at that moment.
   const run = (lane: Lane, what: string, task: () => Promise<void>) => {
     queue.serially(lane, task).catch((error) => {
       const code = errorCode(error)
       logger.error({ error_code: code, what }, 'could not act on an approval')
-      if (stopping || !errorKinds[code].retryable) return
-      const timer = setTimeout(() => {
-        again.delete(timer)
+      const name = `${lane} ${what}`
+      if (stopping || !errorKinds[code].retryable || again.has(name)) return
+      const retry = () => {
+        again.delete(name)
         run(lane, what, task)
-      }, retryAfterMs)
-      again.add(timer)
+      }
+      again.set(name, setTimeout(retry, retryAfterMs))
     })
   }
   const onRequest = (request: RequestRecord) => {
@@ -97,7 +99,7 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
       stopping = true
       clearInterval(timer)
       clearInterval(schedule)
-      for (const waiting of again) clearTimeout(waiting)
+      for (const waiting of again.values()) clearTimeout(waiting)
       unsubscribe()
       await used[Symbol.asyncDispose]()
       for (const lane of ['answers', 'revocations'] satisfies Lane[]) await queue.serially(lane, async () => undefined)

@@ -4,6 +4,7 @@ import type { Genesis } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
 import { newId, observeProjection, RateLimiter, showStanding } from '@bailiwick/service-kit'
+import type { OAuthEndpoint } from './client-call.ts'
 import type { IssuerConfig } from './config.ts'
 import type { Issuer } from './context.ts'
 import { declareRestored, type Restored } from './declare-restored.ts'
@@ -77,8 +78,9 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
     random,
     logger,
   }
-  const endpoint = {
+  const endpoint: OAuthEndpoint = {
     issuer,
+    countsSince: Number.POSITIVE_INFINITY,
     nonces: dpopNonces(clock, random),
     replay: new ReplayMemory(),
     rate: new RateLimiter({ ...agentRate(config.agentCallsPerSecond), clock }),
@@ -101,6 +103,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   observeProjection('issuer', successor.projection, { metrics, clock })
   certifyGenesis(successor, genesis)
   await successor.standBy(async () => {
+    endpoint.countsSince = clock.now()
     await publishGenesis(bus, successor, genesis)
     if (adapters.restored) await declareRestored(issuer, adapters.restored)
     return react(issuer, bus)

@@ -119,7 +119,7 @@ export class Proofs {
       if (this.#mayBeOld(madeAt, nonce)) return 'nonce_required'
     }
     if ((this.#here.get(id) ?? 0) > now) return 'replayed'
-    const until = now + proofMaxAgeMs + 2 * proofLeewayMs
+    const until = now + proofMaxAgeMs + 2 * proofLeewayMs + 1 // past the last ms in which it is still taken
     if (!this.#rememberHere(id, until, now)) return 'nonce_required'
     const shared = await this.#rememberShared(id, now, until)
     if (shared === 'seen') return 'replayed'
