@@ -152,7 +152,7 @@ export const errorKinds = {
   rate_limited: { status: 429, retryable: true, title: 'Too many requests: try again later' },
   trust_invalid: { status: 500, retryable: false, title: 'The trust anchor is missing or does not verify' },
   config_invalid: { status: 500, retryable: false, title: 'A setting is missing or wrong' },
-  invariant_broken: { status: 500, retryable: false, title: 'An invariant is broken: the process stops' },
+  invariant_broken: { status: 500, retryable: false, title: 'What must always hold did not: nothing of it leaves' },
   internal: { status: 500, retryable: false, title: 'Something went wrong inside' },
 } as const satisfies Record<string, { status: number; retryable: boolean; title: string }>
 
