@@ -13,7 +13,14 @@ const rotations = process.env.BAILIWICK_NIGHTLY === '1' ? 100 : 3
 /** V7's bound. */
 const boundMs = 1000
 /** What a machine that is late says, whatever its keys. A rotation that caused it would go on doing so: few of them are let pass. */
-const busyCodes = ['state_stale', 'deadline_exceeded', 'service_standby', 'service_unreachable', 'TimeoutError']
+const busyCodes = [
+  'state_stale',
+  'deadline_exceeded',
+  'service_standby',
+  'service_unready',
+  'service_unreachable',
+  'TimeoutError',
+]
 const fewBusy = 0.02
 const purposes = Object.keys(keyFileNames)
 
@@ -104,7 +111,7 @@ class Load {
 }
 
 /** Asks again what a machine that is late left unanswered. */
-async function patiently<T>(ask: () => Promise<T>, tries = 5): Promise<T> {
+async function patiently<T>(ask: () => Promise<T>, tries = 20): Promise<T> {
   try {
     return await ask()
   } catch (error) {
