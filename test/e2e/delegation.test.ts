@@ -1,11 +1,12 @@
 import type { Agent } from '@bailiwick/agent'
-import { actionDigest } from '@bailiwick/credentials'
+import { actionDigest, generateKey } from '@bailiwick/credentials'
 import { missingParts, startRedis } from '@bailiwick/native'
 import { sample, sampleAgentId } from '@bailiwick/standalone/sample'
 import { describe, expect, it } from 'vitest'
 import { adjust, askTokenWithNonce, type CallAsk, read } from './agent-side.ts'
 import { granted } from './granted.ts'
 import type { Ask } from './people.ts'
+import { changeRegistry } from './registry-change.ts'
 import { by, passedOn, reconcilerOf, type SubAgent, SubAgents, sdkOf } from './sub-agents.ts'
 import { callsOnly, twoPoints } from './two-points.ts'
 import { eventually, type WorldOptions } from './world.ts'
@@ -293,4 +294,27 @@ it('is what RFC 8693 says at the wire, and no parameter of it is passed over', a
   ])
     expect(await exchange(form)).toMatchObject({ status: 400, error: 'invalid_request' })
   expect(await exchange({ resource: 'https://elsewhere.example' })).toMatchObject({ error: 'invalid_target' })
+})
+
+it('is nothing any more when the registered key that signed it, or signs it, was replaced (V6)', async () => {
+  await using it = await family()
+  const { world, delegate, sdk, subs, parent } = it
+  const before = await it.handOver(0)
+  await parent.credential(it.of) // a thief of the key has it
+  const { registry } = world.approval.projection.ledger
+  const id = sampleAgentId('reconciler')
+  const known = registry.record('agent', id)
+  if (known?.value?.attestor.kind !== 'registered_key') throw new Error('no agent')
+  const [first, ...rest] = known.value.attestor.keys
+  const keys = [{ ...first, jwk: { ...generateKey('agent').publicJwk } }, ...rest]
+  const value = { ...known.value, attestor: { ...known.value.attestor, keys } }
+  const { version, hash } = known
+  await changeRegistry(it, { type: 'agent', id, version: version + 1, before: hash, value } as never)
+  await eventually(
+    () => world.pdp.pdp.projection.ledger.registry.record('agent', id)?.version === version + 1 || undefined,
+  )
+  expect(await before.call()).toMatchObject({ decision: false, reason: 'agent_revoked' })
+  expect(await it.point.call({ credential: it.credential, ...read })).toMatchObject({ reason: 'agent_revoked' })
+  const { delegation } = await delegate(subs.at(1))
+  await expect(sdk(1).credential({ delegation })).rejects.toThrow()
 })

@@ -1,5 +1,5 @@
-import type { AccessToken } from '@bailiwick/credentials'
-import { type ChainFault, chainOf, type Holders } from './delegation-chain.ts'
+import { type AccessToken, thumbprint } from '@bailiwick/credentials'
+import { type ChainFault, chainOf, type Holder, type Holders } from './delegation-chain.ts'
 import type { Tree } from './grant-state.ts'
 import type { Ledger } from './ledger.ts'
 import { namesChain } from './recorded-credential.ts'
@@ -95,8 +95,14 @@ export function endOf(
   if (token && !(now < token.exp * 1000)) return { why: 'credential_expired' }
   // Alone and with nothing to show yet, it has just proved who it is, or the grant is about to move to who did.
   const mustBeThere = token || holders.length > 1 ? holders : []
-  if (!mustBeThere.every(({ agent }) => registry.instance(agent))) return { why: 'unregistered' }
+  if (!mustBeThere.every((holder) => isRegistered(registry, holder))) return { why: 'unregistered' }
   const manifests = Object.entries(grant.statement.manifests)
   const changed = manifests.some(([id, hash]) => registry.get('tool-server', id)?.manifest !== hash)
   return changed ? { why: 'manifest_changed' } : undefined
+}
+
+/** A registered key that was replaced is nobody's, whatever was signed with it or bound to it before (V6). */
+function isRegistered(registry: RegistryState, { agent, jkt }: Holder): boolean {
+  const known = registry.instance(agent)
+  return known !== undefined && (known.jwk === undefined || thumbprint(known.jwk) === jkt)
 }
