@@ -279,7 +279,10 @@ it('a proof of before a restart is dead, and with it the memory of it is needed 
   expect(await askToken(other, { ...asked, dpop })).toMatchObject({ error: 'invalid_dpop_proof' })
   await other.issuer?.[Symbol.asyncDispose]()
   await other.startIssuer()
-  const replayed = await askToken(other, { ...asked, dpop })
+  const replayed = await eventually(async () => {
+    const answer = await askToken(other, { ...asked, dpop })
+    return answer.status === 503 ? undefined : answer // it has just started
+  }, 20_000)
   expect(replayed).toMatchObject({ status: 400, error: 'use_dpop_nonce' })
   expect(replayed.nonce).not.toBe(nonce)
   expect(await askTokenWithNonce(other, asked)).toMatchObject({ status: 200 })

@@ -97,10 +97,11 @@ it('asks one broker for no more than it can give, and for all else as in product
   }
 })
 
-it('keeps the registry for ever, compacts only what is no evidence, and deletes the rest in time', () => {
+it('keeps registry and revocations for ever, compacts only what is no evidence, and deletes the rest in time', () => {
   for (const { name, config } of kafkaTopics()) {
     const topic = topics.find((one) => one.name === name)
-    if (name === 'registry.v1') expect(config).toMatchObject({ 'cleanup.policy': 'delete', 'retention.ms': '-1' })
+    if (name === 'registry.v1' || name === 'revocations.v1')
+      expect(config).toMatchObject({ 'cleanup.policy': 'delete', 'retention.ms': '-1' })
     else if (config['cleanup.policy'] === 'compact') {
       expect(topic?.leaf).toBe(false)
       expect(Number(config['segment.ms'])).toBeLessThanOrEqual(600_000)

@@ -70,7 +70,8 @@ describe("a client assertion by other people's software", () => {
     ['the token endpoint as audience', {}, { aud: `${issuer}/oauth/token` }],
     ['iat, nbf and more', { x: 1 }, { iat: now / 1000, nbf: now / 1000, scope: 'x' }],
   ])('is taken with %s', async (_, header, change) => {
-    const value = { clientId: agentId, jti: 'theirs', exp: asserted.exp }
+    const iat = 'iat' in change ? { iat: change.iat } : {}
+    const value = { clientId: agentId, jti: 'theirs', exp: asserted.exp, ...iat }
     expect(await verify(header, { ...asserted, ...change })).toEqual({ ok: true, value })
   })
 

@@ -2,7 +2,7 @@ import { type Authority, describe, parseAuthority, unseenIn } from '@bailiwick/a
 import type { AccessAsk, StepUpAsk } from './requests.ts'
 
 /** More than a person reads before a signature. */
-const mostCharacters = 8000
+const mostCharacters = 6000
 
 // Total over the contract: a member that is new there does not compile until somebody shows it in the console.
 const shownOfAccess: Record<keyof AccessAsk, true> = {
