@@ -11,7 +11,7 @@ import {
 import type { DenialReason } from '@bailiwick/errors'
 import { newId } from '@bailiwick/service-kit'
 import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
-import { eventually, type World } from './world.ts'
+import type { World } from './world.ts'
 
 export const strangersKey = () => generateKey('agent')
 
@@ -86,15 +86,10 @@ export async function askTokenWithNonce(world: World, ask: TokenAsk = {}): Promi
   return askToken(world, { ...ask, proof: { nonce, ...ask.proof } })
 }
 
-/** The issuer may read of its own grant later than approval does; and a busy machine may hold it up. */
 export async function credentialFor(world: World, grantId: string): Promise<string> {
-  return eventually(async () => {
-    const details = [{ type: 'bailiwick_grant', grant_id: grantId }]
-    const { token, error, body } = await askTokenWithNonce(world, { details })
-    const late = ['invalid_authorization_details', 'server_error', 'temporarily_unavailable']
-    if (token === undefined && !late.includes(error ?? '')) throw new Error(JSON.stringify(body))
-    return token
-  }, 20_000)
+  const { token, body } = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grantId }] })
+  if (token === undefined) throw new Error(JSON.stringify(body))
+  return token
 }
 
 export interface CallAsk {

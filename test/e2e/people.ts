@@ -199,6 +199,9 @@ export class People {
     const { projection } = this.#world.approval
     const tree = await projection.until(() => projection.ledger.grants.trees.get(approved.grantId), waitMs)
     if (!tree) throw new Error('no grant')
+    // Who is asked for a credential reads the bus by itself, and may read of its own grant later than approval.
+    const issuer = this.#world.issuer?.projection
+    await issuer?.until(() => issuer.ledger.grants.trees.get(approved.grantId), 3000) // it may be no more
     return approved
   }
 

@@ -15,7 +15,7 @@ import {
   readGenesis,
   readPolicyFiles,
 } from '@bailiwick/installation'
-import { startIssuer } from '@bailiwick/issuer/start'
+import { type StartedIssuer, startIssuer } from '@bailiwick/issuer/start'
 import { type PolicyDecision, type PolicyDecisionAdapters, startPolicyDecision } from '@bailiwick/policy-decision/start'
 import { openParticipant, type Participant } from '@bailiwick/projection'
 import {
@@ -80,7 +80,7 @@ export class World implements AsyncDisposable {
   http!: HttpServer
   operator!: HttpServer
   pdp!: PolicyDecision
-  issuer: AsyncDisposable | undefined
+  issuer: StartedIssuer | undefined
   readonly #owned = new AsyncDisposableStack()
   #issuers = 0
 
@@ -161,7 +161,7 @@ export class World implements AsyncDisposable {
   }
 
   /** The first on the world's own servers, later ones on new ones. */
-  async startIssuer(bus: Bus = this.options.issuerBus?.(this.bus) ?? this.bus): Promise<AsyncDisposable> {
+  async startIssuer(bus: Bus = this.options.issuerBus?.(this.bus) ?? this.bus): Promise<StartedIssuer> {
     if (this.#issuers++ > 0) {
       this.http = await this.#server()
       this.operator = await this.#server()

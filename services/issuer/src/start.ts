@@ -1,7 +1,7 @@
 import { currentKey, fileSigner, type RotatingKey, type SigningKey } from '@bailiwick/credentials'
 import { Attestors } from '@bailiwick/credentials/attestation'
 import type { Genesis } from '@bailiwick/installation'
-import { openSuccessor } from '@bailiwick/projection'
+import { openSuccessor, type Projection } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
 import { newId, observeProjection, RateLimiter, showStanding } from '@bailiwick/service-kit'
 import type { OAuthEndpoint } from './client-call.ts'
@@ -36,6 +36,11 @@ export interface IssuerAdapters extends Omit<Adapters, 'data'> {
   }
 }
 
+export interface StartedIssuer extends AsyncDisposable {
+  /** What it has read. */
+  readonly projection: Projection
+}
+
 /** A burst of ten seconds, for as many agents as are likely to be. */
 const agentRate = (perSecond = 100) => ({ perSecond, burst: 10 * perSecond, maxKeys: 100_000 })
 
@@ -43,7 +48,7 @@ const agentRate = (perSecond = 100) => ({ perSecond, burst: 10 * perSecond, maxK
  * Starts the issuer: sole writer of registry, grants and revocations; mints credentials. One instance acts, which is this one
  * when it resolves unless another one does; a second one follows everything and stands by.
  */
-export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters): Promise<AsyncDisposable> {
+export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters): Promise<StartedIssuer> {
   const { bus, trust, keys, genesis, clock, random, logger, health, metrics, http, operator, onFatal } = adapters
   const { onStanding, gate } = showStanding('issuer', { health, metrics, logger })
   await using started = new AsyncDisposableStack()
@@ -109,7 +114,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
     return react(issuer, bus)
   })
   const owned = started.move()
-  return { [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { projection: successor.projection, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 const holds = (key: SigningKey | RotatingKey, kid: string): boolean =>
