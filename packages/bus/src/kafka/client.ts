@@ -23,24 +23,37 @@ interface RequestQueue {
   prototype: { scheduleCheckPendingRequests?: (this: { pending: readonly unknown[] }) => void }
 }
 
+interface Runner {
+  prototype: { fetch?: (this: { running: boolean }, nodeId: number) => Promise<unknown[]> }
+}
+
 const require = createRequire(import.meta.url)
 let prepared = false
 
 /**
  * Makes kafkajs fit to be used, once a process and before any client (KAFKA.md rule 17): its request queue rearms a timer
- * about every millisecond also when nothing waits, which costs 4 % of a core in an idle process.
+ * about every millisecond also when nothing waits, which costs 4 % of a core in an idle process; and a consumer that ends while
+ * its brokers change starts its fetchers once more, which then ask one that answers at once, without end: not one timer of
+ * the process would ever fire again.
  * Throws `config_invalid` when it is not the version that was measured.
  */
 function prepare(): void {
   if (prepared) return
   const { version } = require('kafkajs/package.json') as { version: string }
   const { prototype } = require('kafkajs/src/network/requestQueue') as RequestQueue
+  const { prototype: runner } = require('kafkajs/src/consumer/runner') as Runner
   const schedule = prototype.scheduleCheckPendingRequests
-  if (version !== VERSION || typeof schedule !== 'function') {
+  const { fetch } = runner
+  if (version !== VERSION || typeof schedule !== 'function' || typeof fetch !== 'function') {
     throw new ServiceError('config_invalid', `kafkajs ${version} was never measured: only ${VERSION} is`)
   }
   prototype.scheduleCheckPendingRequests = function scheduleWhenNeeded() {
     if (this.pending.length > 0) schedule.call(this)
+  }
+  // Retriable: kafkajs then looks again whether it still runs, and ends.
+  runner.fetch = async function fetchWhileRunning(nodeId) {
+    if (!this.running) throw new kafkajs.KafkaJSError('the consumer has ended', { retriable: true })
+    return fetch.call(this, nodeId)
   }
   prepared = true
 }
