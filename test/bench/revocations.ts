@@ -138,7 +138,7 @@ export async function delegated(system: RunningSystem, granted: Granted): Promis
   const key = sampleKey(system.data, 'forecaster')
   const authority = {
     ...sampleAuthority,
-    budget: { ...sampleAuthority.budget, calls: 1000 },
+    budget: { ...sampleAuthority.budget, calls: 100_000 },
     max_depth: 0,
     max_children: 0,
   }
