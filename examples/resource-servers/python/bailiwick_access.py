@@ -1,6 +1,6 @@
 """Who calls, and what they may do: a DPoP-bound access token of Bailiwick's issuer (RFC 9068, RFC 9396) and the proof beside it.
 
-JWTs and keys are PyJWT's. No kept library for PyPI verifies DPoP proofs, so the checks of RFC 9449 §4.3 are written out: `_proof`.
+JWTs and keys are PyJWT's. We know of no library on PyPI for DPoP proofs that is kept and tried, so the checks of RFC 9449 §4.3 are written out: `_proof`.
 """
 
 import base64
