@@ -23,6 +23,7 @@ export interface ProofOver {
   actionDigest?: string
 }
 
+const timesAgain = 2
 const longestAnswerBytes = 1_048_576
 const nonceForm = /^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/
 
@@ -36,8 +37,8 @@ export class Http {
   }
 
   /**
-   * Sends a request that `build` makes with a new proof, and once more when the answer asks for a nonce (RFC 9449 §8, §9): both
-   * times with a proof of its own. No redirect is followed: it would carry the credential to where nobody meant it.
+   * Sends a request that `build` makes with a new proof, and again, twice at most, when the answer asks for a new nonce (RFC 9449 §8, §9): each
+   * time with a proof of its own. Behind one address two instances may each want their own. No redirect is followed: it would carry the credential to where nobody meant it.
    */
   async send(
     url: URL,
@@ -46,13 +47,14 @@ export class Http {
     over: ProofOver = {},
     asksForNonce: (response: Response) => Promise<boolean> | boolean = challengesForNonce,
   ): Promise<Response> {
-    const before = this.#nonces.get(url.origin)
-    const response = await this.#sendOnce(url, method, build, over)
-    if (!(await asksForNonce(response))) return response
-    const nonce = this.#nonces.get(url.origin)
-    if (nonce === undefined || nonce === before) return response
-    await response.body?.cancel()
-    return this.#sendOnce(url, method, build, over)
+    for (let left = timesAgain; ; left--) {
+      const before = this.#nonces.get(url.origin)
+      const response = await this.#sendOnce(url, method, build, over)
+      if (left === 0 || !(await asksForNonce(response))) return response
+      const nonce = this.#nonces.get(url.origin)
+      if (nonce === undefined || nonce === before) return response
+      await response.body?.cancel()
+    }
   }
 
   async #sendOnce(url: URL, method: string, build: (proof: string) => RequestInit, over: ProofOver): Promise<Response> {

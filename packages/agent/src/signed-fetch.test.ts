@@ -45,7 +45,7 @@ describe('a signed call', () => {
     let nonces = 0
     fake.api = () => challenge('use_dpop_nonce', `api-${++nonces}`)
     expect((await fake.agent().fetch(`${fake.url}/adjust`, {}, call)).status).toBe(401)
-    expect(fake.at('/adjust')).toHaveLength(2)
+    expect(fake.at('/adjust')).toHaveLength(3)
   })
 
   it.each([
