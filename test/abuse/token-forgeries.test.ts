@@ -1,5 +1,6 @@
 import { createHash, createHmac, generateKeyPairSync, randomUUID } from 'node:crypto'
 import { createServer } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   actionDigest,
   generateKey,
@@ -113,7 +114,7 @@ async function decide(ask: Ask = {}, body: () => object = () => evaluation(ask))
   }
 }
 
-/** What the issuer says of a token to an enforcement point (RFC 7662). */
+/** What the issuer says of a token to an enforcement point (RFC 7662), once it has been up for a second. */
 async function introspected(token: string): Promise<unknown> {
   const { enforcementPoint: id } = sample
   const iat = seconds()
@@ -126,6 +127,8 @@ async function introspected(token: string): Promise<unknown> {
       token,
     }),
   })
+  if (answer.status === 503)
+    return pause(Number(answer.headers.get('retry-after')) * 1000).then(() => introspected(token))
   return answer.status === 200 ? ((await answer.json()) as { active: unknown }).active : answer.status
 }
 

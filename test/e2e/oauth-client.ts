@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { exportPrivateKey, type SigningKey } from '@bailiwick/credentials'
 import { sampleKey } from '@bailiwick/standalone/sample'
 import * as client from 'openid-client'
@@ -28,4 +29,11 @@ export async function oauthClient(world: World, { id = agentId(), key }: { id?: 
   return { configuration, DPoP: client.getDPoPHandle(configuration, pair), pair }
 }
 
-export const listen = (world: World) => world.http.listen({ port: Number(new URL(world.url).port) })
+/**
+ * Listens, and waits for the second after the issuer's start: what was signed in the same one may have been counted before, and its
+ * readers are asked to come again, which not every client does.
+ */
+export async function listen(world: World): Promise<void> {
+  await world.http.listen({ port: Number(new URL(world.url).port) })
+  await pause(1000 - (Date.now() % 1000))
+}

@@ -1,7 +1,7 @@
 import { claimedIssuer, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
 import { clientAssertionIn, countAssertion, type FormCall, type OAuthEndpoint } from './client-call.ts'
 import type { Issuer } from './context.ts'
-import { OAuthError } from './oauth-error.ts'
+import { OAuthError, unavailable } from './oauth-error.ts'
 
 /** Who may ask what a credential is worth (RFC 7662 §2.1), and of which audiences; undefined: of all. */
 export interface Reader {
@@ -27,7 +27,10 @@ export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Rea
     const verified = verifyClientAssertion({ assertion, key, clientId: reader.id, audiences, now, leewayMs })
     if (!verified.ok) continue
     const { jti, exp, iat } = verified.value
-    if (mayHaveCounted(endpoint, { exp, iat })) continue
+    if (mayHaveCounted(endpoint, { exp, iat }))
+      throw unavailable(
+        'This issuer may have taken the client assertion before it started. Sign another one, with iat.',
+      )
     countAssertion(endpoint, `${key.purpose} ${reader.id}`, jti, exp * 1000 + leewayMs)
     return reader
   }
