@@ -26,7 +26,8 @@ export interface Message extends Position {
  */
 export type Handled = 'done' | 'refused' | { again: number }
 
-export type Since = 'start' | { time: number }
+/** With `orLast`, a partition whose last message is older than `time` starts at that one: it says how the partition ended. */
+export type Since = 'start' | { time: number; orLast?: true }
 
 export interface Subscription extends AsyncDisposable {
   /** Messages refused since the start, by topic. */

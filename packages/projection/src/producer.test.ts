@@ -1,8 +1,8 @@
 import { type Break, type BusCall, faultyBus, type Message } from '@bailiwick/bus'
-import { decodeEvent, type EventData, topicNamed } from '@bailiwick/contracts'
+import { decodeEvent, type EventData, formatSequence, topicNamed } from '@bailiwick/contracts'
 import { sha256 } from '@bailiwick/credentials'
 import { describe, expect, it } from 'vitest'
-import { idOf } from './events.fixture.ts'
+import { anEvent, idOf } from './events.fixture.ts'
 import { publishHeads } from './head-publisher.ts'
 import { Installation, keyDraft, revocation, standing } from './installation.fixture.ts'
 import type { Draft, Producer } from './producer.ts'
@@ -73,6 +73,29 @@ describe('its chain (V15)', () => {
     expect(second.end).toEqual({ sequence: 0, hash: predecessor })
     await second.publish('revocations.v1', [revocation(4), revocation(5)])
     expectWhole(chainOf(await leaves(installation), second.source), predecessor)
+  })
+
+  it('names the last one before it however long ago that was, and takes nothing else from then', async () => {
+    await using installation = await Installation.open()
+    const { projection } = await installation.reader(['approvals.v1'])
+    await installation.producer(projection).publish('registry.v1', [keyDraft('issuer'), keyDraft('approval')])
+    const said = (n: number): Draft<'approvals.v1'> => {
+      const { data } = anEvent('approvals.v1', 'request.cancelled', { data: { request_id: idOf('req', n) } })
+      return { type: 'request.cancelled', subject: idOf('req', n), version: 2, data: data as never }
+    }
+    const first = installation.producer(projection, 'approval')
+    for (const n of [1, 2, 3]) await first.publish('approvals.v1', [said(n)])
+    const { sequence, hash } = first.end
+    expect(projection.ledger.requests.requests.size).toBe(3)
+
+    installation.time.pass(20 * 3_600_000)
+    await installation.stop()
+    await installation.start()
+    const { projection: again, refusals } = await installation.reader(['approvals.v1'])
+    const predecessor = `${first.source}#${formatSequence(sequence)}:${hash}`
+    expect(installation.producer(again, 'approval').end).toEqual({ sequence: 0, hash: predecessor })
+    expect(again.ledger.requests.requests.size).toBe(0)
+    expect(refusals).toEqual([])
   })
 
   it('has no number for what is too large, nor for anything that was to be published with it', async () => {

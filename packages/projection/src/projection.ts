@@ -1,4 +1,4 @@
-import type { Bus, FollowSubscription, Message, Position } from '@bailiwick/bus'
+import type { Bus, FollowSubscription, Message, Position, Since } from '@bailiwick/bus'
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 import type { KeyRing } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
@@ -47,6 +47,8 @@ export class Projection implements AsyncDisposable {
   readonly heads = new Heads()
   readonly #options: ProjectionOptions & typeof defaults
   readonly #topics: ReadonlySet<string>
+  /** ms since the epoch: what the bus took before it says only how its producer's chain ended (V15). */
+  readonly #since: number
   readonly #handled = new Map<string, number[]>()
   readonly #lastCounted = new Map<string, Map<number, { offset: number; id: string }>>()
   readonly #seen = new SeenEvents()
@@ -56,6 +58,7 @@ export class Projection implements AsyncDisposable {
 
   private constructor(options: ProjectionOptions) {
     this.#options = { ...defaults, ...options }
+    this.#since = options.time.now() - this.#options.lookbackMs
     this.#topics = new Set<string>(['registry.v1', 'heads.v1', ...options.topics])
     this.ledger = new Ledger({ judge: options.judge, base: true })
   }
@@ -67,7 +70,7 @@ export class Projection implements AsyncDisposable {
       await projection.#follow(['registry.v1'], 'start')
       if (projection.follows('revocations.v1')) await projection.#follow(['revocations.v1'], 'start')
       const others = [...projection.#topics].filter((topic) => !readFromTheStart.has(topic))
-      await projection.#follow(others, { time: options.time.now() - projection.#options.lookbackMs })
+      await projection.#follow(others, { time: projection.#since, orLast: true })
       return projection
     } catch (error) {
       await projection[Symbol.asyncDispose]()
@@ -75,7 +78,7 @@ export class Projection implements AsyncDisposable {
     }
   }
 
-  async #follow(topics: readonly string[], since: 'start' | { time: number }): Promise<void> {
+  async #follow(topics: readonly string[], since: Since): Promise<void> {
     const { bus } = this.#options
     const ends = await Promise.all(topics.map((topic) => bus.ends(topic)))
     const subscription = await bus.follow(topics, since, async (batch) => {
@@ -99,13 +102,14 @@ export class Projection implements AsyncDisposable {
     const outcome = await this.#judge(topic, message)
     if (typeof outcome === 'string') {
       this.#options.onRefused?.(message, outcome)
+    } else if (message.timestamp < this.#since && !readFromTheStart.has(topic)) {
+      this.#chain(outcome.event, message.bytes)
     } else {
       const { event } = outcome
       const verdict =
         this.#seen.verdict(message, event.id, message.bytes) ?? (await this.#apply(topic, outcome, message))
       this.#seen.remember(message, event.id, message.bytes)
-      if (event.sequence !== undefined)
-        this.ledger.chains.apply(event.source, Number(event.sequence), message.bytes, Date.parse(event.time))
+      this.#chain(event, message.bytes)
       if (verdict === 'counts') this.#count(message, event.id)
       if (verdict === 'counts' && event.type === 'service-key.retired')
         this.#options.keyRing.retire(event.data.entity.id, Date.parse(event.time))
@@ -117,6 +121,10 @@ export class Projection implements AsyncDisposable {
     }
     this.#handle(message)
     this.#waiters.wake()
+  }
+
+  #chain({ source, sequence, time }: DecodedEvent, bytes: Uint8Array): void {
+    if (sequence !== undefined) this.ledger.chains.apply(source, Number(sequence), bytes, Date.parse(time))
   }
 
   async #judge(topic: TopicName, message: Message): Promise<SignedEvent | ErrorCode> {

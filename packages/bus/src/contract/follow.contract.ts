@@ -90,6 +90,25 @@ export function followContract(name: string, open: OpenBus): void {
       expect(read.map(text)).toEqual(['new'])
     })
 
+    it('begins with the last message of what ended before the time, if asked', TEST, async () => {
+      await using under = await withTopic(open)
+      const { bus, topic } = under
+      await bus.publish(topic, [event('one', '1'), event('one', '2')])
+      const [written] = await readAll(bus, topic, 2)
+      const read: string[] = []
+      const since = { time: (written?.timestamp ?? 0) + 3_600_000, orLast: true } as const
+      await using follower = await bus.follow([topic], since, async (batch) => void read.push(...batch.map(text)))
+      await follower.caughtUp
+      expect(read).toEqual(['2'])
+      await bus.publish(topic, numbered(20))
+      await until(() => read.length === 21)
+      const whole: string[] = []
+      const begin = { time: 0, orLast: true } as const
+      await using all = await bus.follow([topic], begin, async (batch) => void whole.push(...batch.map(text)))
+      await all.caughtUp
+      expect(whole).toHaveLength(22)
+    })
+
     it('makes one call at a time, and never a call after it was disposed of', TEST, async () => {
       await using under = await withTopic(open)
       const { bus, topic } = under

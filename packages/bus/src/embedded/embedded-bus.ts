@@ -129,9 +129,7 @@ class EmbeddedBus implements Bus {
     handler: (batch: readonly Message[]) => Promise<void>,
   ): Promise<FollowSubscription> {
     if (this.#closing) throw closed()
-    const starts = this.#logs(topics).map((log) => {
-      return { log, offset: since === 'start' ? log.first : log.seek(since.time) }
-    })
+    const starts = this.#logs(topics).map((log) => ({ log, offset: startIn(log, since) }))
     const follower = new Follower(starts, handler, this.#queue.broken)
     this.#followers.add(follower)
     follower.ended.then(() => this.#followers.delete(follower))
@@ -180,6 +178,12 @@ class EmbeddedBus implements Bus {
       },
     }
   }
+}
+
+function startIn(log: PartitionLog, since: Since): number {
+  if (since === 'start') return log.first
+  const found = log.seek(since.time)
+  return since.orLast ? Math.max(log.first, Math.min(found, log.end - 1)) : found
 }
 
 function closed(): ServiceError {

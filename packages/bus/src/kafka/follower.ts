@@ -158,10 +158,13 @@ export class Follower implements FollowSubscription {
       // The ends first: what comes between the two questions is then read, however old it says it is.
       const ends = await link.offsets(fresh, 'latest')
       const starts = await link.offsets(fresh, since === 'start' ? 'earliest' : since)
+      const firsts = since !== 'start' && since.orLast ? await link.offsets(fresh, 'earliest') : ends
       for (const [n, reader] of fresh.entries()) {
         const end = ends[n] ?? 0
         if (reader.target < 0) reader.target = end
-        reader.next = starts[n] ?? end
+        // The last message, where retention left one; without `orLast`, the end.
+        const last = Math.min(end, Math.max(firsts[n] ?? end, end - 1))
+        reader.next = Math.min(starts[n] ?? end, last)
       }
     }
     return readers
