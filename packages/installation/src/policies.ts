@@ -11,13 +11,24 @@ export type PolicyFiles = ReadonlyMap<string, Uint8Array>
 const isPolicyFile = (name: string) =>
   name.endsWith('.cedar') || name === 'schema.cedarschema' || name === 'entities.json'
 
-/** Throws `config_invalid` when the directory cannot be read or holds no policy. */
+/** Throws `config_invalid`, naming what and why, when the directory or a file in it cannot be read, or it holds no policy. */
 export function readPolicyFiles(directory: string): PolicyFiles {
   if (!existsSync(directory)) throw new ServiceError('config_invalid', `there is no policy directory ${directory}`)
-  const names = readdirSync(directory).filter(isPolicyFile).sort()
+  const names = readable(directory, () => readdirSync(directory))
+    .filter(isPolicyFile)
+    .sort()
   if (!names.some((name) => name.endsWith('.cedar')))
     throw new ServiceError('config_invalid', `there is no .cedar file in ${directory}`)
-  return new Map(names.map((name) => [name, readFileSync(join(directory, name))]))
+  return new Map(names.map((name) => [name, readable(name, () => readFileSync(join(directory, name)))]))
+}
+
+function readable<T>(what: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+    throw new ServiceError('config_invalid', `policies: ${what} cannot be read: ${why}`, { cause })
+  }
 }
 
 /** The policy set that these files are: named by SHA-256 of JCS of each file's hash by name. */

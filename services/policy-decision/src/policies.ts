@@ -1,8 +1,7 @@
 import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
+import { cedarEngine, type PolicyEngine } from '@bailiwick/policy'
 import type { RegistryState } from '@bailiwick/projection'
 import type { Logger } from '@bailiwick/service-kit'
-import { cedarEngine } from './cedar/cedar-engine.ts'
-import type { PolicyEngine } from './policy-engine.ts'
 
 /** The active policy set: the one that the registry names by its hash, and no other (DESIGN §3). */
 export interface ActivePolicies {

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PolicyFiles } from '@bailiwick/installation'
 import { describe, expect, it } from 'vitest'
-import type { PolicyRequest } from '../policy-engine.ts'
 import { cedarEngine } from './cedar-engine.ts'
+import type { PolicyRequest } from './policy-engine.ts'
 
-const policies = join(import.meta.dirname, '../../../../policies')
+const policies = join(import.meta.dirname, '../../../policies')
 const schema = readFileSync(join(policies, 'schema.cedarschema'))
 const starter = readFileSync(join(policies, 'starter.cedar'))
 const filesOf = (files: Record<string, string | Uint8Array>): PolicyFiles =>

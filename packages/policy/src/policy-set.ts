@@ -1,0 +1,145 @@
+import { ServiceError } from '@bailiwick/errors'
+import { type PolicyFiles, policySetOf, readPolicyFiles } from '@bailiwick/installation'
+import {
+  type CheckParseAnswer,
+  checkParseEntities,
+  checkParseSchema,
+  type EntityJson,
+  type PolicyJson,
+  policySetTextToParts,
+  policyToJson,
+  validate,
+} from '@cedar-policy/cedar-wasm/nodejs'
+import { parseExactJson } from './exact-json.ts'
+
+const schemaFile = 'schema.cedarschema'
+const entitiesFile = 'entities.json'
+
+/** One static policy of a set. */
+export interface Policy {
+  /** `@id("…")`, else `<file name>#<n>`, counting from 0 over all policies of the file. */
+  id: string
+  file: string
+  text: string
+  /** Cedar's own JSON form: effect, scope, conditions, annotations. */
+  json: PolicyJson
+}
+
+/** A policy set that parses. Whether it also validates is `validatePolicySet`'s to say. */
+export interface PolicySet {
+  /** Names exactly these files. */
+  hash: string
+  /** Cedar's schema text; undefined: none, and then nothing is validated. */
+  schema: string | undefined
+  policies: ReadonlyMap<string, Policy>
+  /** `entities.json`, in Cedar's JSON form; they fit the schema. */
+  entities: readonly EntityJson[]
+}
+
+/**
+ * Reads a policy directory, top level only: `schema.cedarschema` (optional), `*.cedar` in name order, `entities.json`
+ * (optional). Throws `config_invalid`, naming the file and why, when there is no such directory, or as `loadPolicySet`.
+ */
+export function readPolicyDirectory(directory: string): PolicySet {
+  return loadPolicySet(readPolicyFiles(directory))
+}
+
+/** As `parsePolicySet`, and throws `config_invalid` also for a policy that the schema does not validate. */
+export function loadPolicySet(files: PolicyFiles): PolicySet {
+  const set = parsePolicySet(files)
+  const [problem] = validatePolicySet(set).errors
+  if (problem) throw invalid(whereIs(set, problem.policyId), problem.message)
+  return set
+}
+
+/**
+ * Parses the files of a set. Throws `config_invalid`, naming the file and why, for anything that does not parse, a template, a
+ * duplicate id, and entities that do not fit the schema: a set that cannot be read is not a set that allows.
+ */
+export function parsePolicySet(files: PolicyFiles): PolicySet {
+  const schema = textOf(files, schemaFile)
+  if (schema !== undefined) requireParsed(schemaFile, checkParseSchema(schema))
+  const policies = new Map<string, Policy>()
+  for (const file of files.keys()) {
+    if (!file.endsWith('.cedar')) continue
+    for (const policy of policiesOf(file, textOf(files, file) ?? '')) {
+      const first = policies.get(policy.id)
+      if (first) throw invalid(file, `a second policy with the id ${policy.id}; the first is in ${first.file}`)
+      policies.set(policy.id, policy)
+    }
+  }
+  return { hash: policySetOf(files).hash, schema, policies, entities: entitiesOf(files, schema) }
+}
+
+/** What Cedar's validator says of a policy. */
+export interface Finding {
+  policyId: string
+  message: string
+}
+
+/** Cedar's strict validation; without a schema there is nothing to validate against, and nothing is found. */
+export function validatePolicySet({ schema, policies }: PolicySet): { errors: Finding[]; warnings: Finding[] } {
+  if (schema === undefined) return { errors: [], warnings: [] }
+  const answer = validate({ schema, policies: { staticPolicies: textsOf(policies.values()) } })
+  if (answer.type === 'failure') throw invalid(schemaFile, answer.errors[0]?.message)
+  // The answer says `success` even with validation errors inside.
+  const { validationErrors, validationWarnings } = answer
+  const finding = ({ policyId, error }: (typeof validationErrors)[number]) => ({ policyId, message: error.message })
+  return { errors: validationErrors.map(finding), warnings: validationWarnings.map(finding) }
+}
+
+/** Policies by id, as Cedar takes them. Built from entries: an id may be `__proto__`, and its forbid must not get lost. */
+export function textsOf(policies: Iterable<Policy>): Record<string, string> {
+  return Object.fromEntries(Array.from(policies, ({ id, text }) => [id, text]))
+}
+
+function policiesOf(file: string, text: string): Policy[] {
+  const parts = policySetTextToParts(text)
+  if (parts.type === 'failure') throw invalid(file, parts.errors[0]?.message)
+  if (parts.policy_templates.length > 0) throw invalid(file, 'a template: only static policies are taken')
+  return inSourceOrder(parts.policies).map((policy, n) => {
+    const parsed = policyToJson(policy)
+    if (parsed.type === 'failure') throw invalid(file, parsed.errors[0]?.message)
+    const id: unknown = parsed.json.annotations?.id
+    return { id: typeof id === 'string' ? id : `${file}#${n}`, file, text: policy, json: parsed.json }
+  })
+}
+
+/** Cedar numbers policies as they stand in the text, and gives them sorted by that name: `policy10` before `policy2`. */
+function inSourceOrder(sorted: readonly string[]): string[] {
+  const places = sorted.map((_, n) => ({ n, name: `policy${n}` })).sort((a, b) => (a.name < b.name ? -1 : 1))
+  const policies: string[] = []
+  for (const [k, { n }] of places.entries()) policies[n] = sorted[k] as string
+  return policies
+}
+
+function entitiesOf(files: PolicyFiles, schema: string | undefined): EntityJson[] {
+  const text = textOf(files, entitiesFile)
+  if (text === undefined) return []
+  const entities = parseExactJson(text)
+  if (!Array.isArray(entities)) throw invalid(entitiesFile, 'not a JSON array of entities with each key once')
+  requireParsed(entitiesFile, checkParseEntities({ entities, schema: schema ?? null }))
+  return entities
+}
+
+function textOf(files: PolicyFiles, file: string): string | undefined {
+  const bytes = files.get(file)
+  if (bytes === undefined) return undefined
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw invalid(file, 'not UTF-8')
+  }
+}
+
+function whereIs({ policies }: PolicySet, id: string): string {
+  return `${policies.get(id)?.file ?? schemaFile}: policy ${id}`
+}
+
+function requireParsed(file: string, answer: CheckParseAnswer): void {
+  if (answer.type === 'failure') throw invalid(file, answer.errors[0]?.message)
+}
+
+export function invalid(where: string, why = 'not valid'): ServiceError {
+  return new ServiceError('config_invalid', `policies: ${where}: ${why.slice(0, 300)}`)
+}
