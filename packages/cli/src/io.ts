@@ -8,6 +8,8 @@ export interface Io {
   err(line: string): void
   /** Replaces the line before it; absent where nobody watches. */
   progress?: ((line: string) => void) | undefined
+  /** Standard input, read once somebody asks for it. */
+  readonly input?: AsyncIterable<Uint8Array>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
   readonly random: RandomSource

@@ -8,6 +8,7 @@ process.exitCode = await run(process.argv.slice(2), {
   out: (line) => console.log(line),
   err: (line) => console.error(line),
   progress: stderr.isTTY ? (line) => void stderr.write(`\r${line}\u001b[K`) : undefined,
+  input: process.stdin,
   env: process.env,
   clock: systemClock,
   random: systemRandom,

@@ -9,6 +9,7 @@ import { benchCommand } from './commands/bench.ts'
 import { initCommand } from './commands/init.ts'
 import { kafkaCommand } from './commands/kafka.ts'
 import { keysCommand } from './commands/keys.ts'
+import { policyCommand } from './commands/policy.ts'
 import { recoverCommand } from './commands/recover.ts'
 import { registryCommand } from './commands/registry.ts'
 import { requestCommand } from './commands/request.ts'
@@ -28,6 +29,7 @@ const commands = [
   requestCommand,
   requestsCommand,
   registryCommand,
+  policyCommand,
   recoverCommand,
   keysCommand,
   backupCommand,

@@ -9,7 +9,7 @@ import { ServiceError } from '@bailiwick/errors'
 export type PolicyFiles = ReadonlyMap<string, Uint8Array>
 
 const isPolicyFile = (name: string) =>
-  name.endsWith('.cedar') || name === 'schema.cedarschema' || name === 'entities.json'
+  name.endsWith('.cedar') || ['schema.cedarschema', 'entities.json', 'authzen.yaml'].includes(name)
 
 /** Throws `config_invalid`, naming what and why, when the directory or a file in it cannot be read, or it holds no policy. */
 export function readPolicyFiles(directory: string): PolicyFiles {

@@ -1,20 +1,31 @@
 import { parseStrictJsonText } from '@bailiwick/service-kit'
 
 const maxBytes = 64 * 1024 * 1024
+const maxDepth = 128
+
+declare const digits: unique symbol
+/** A JSON number that keeps its digits until JSON.stringify writes them. */
+export interface ExactInteger {
+  [digits]: true
+}
 
 /** ECMAScript's "JSON.parse source text access", which TypeScript's library does not know yet. */
 interface SourceTextJson {
   parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown
-  rawJSON(text: string): object
+  rawJSON(text: string): ExactInteger
+  isRawJSON(value: unknown): value is ExactInteger
 }
 const json = JSON as unknown as SourceTextJson
 
+export const exactInteger = (value: bigint): ExactInteger => json.rawJSON(String(value))
+export const isExactInteger = (value: unknown): value is ExactInteger => json.isRawJSON(value)
+
 /**
- * Reads JSON strictly; undefined when it is none. A number that JavaScript would write otherwise stands as `JSON.rawJSON`, so
+ * Reads JSON strictly; undefined when it is none. A number that JavaScript would write otherwise keeps its text, so
  * that JSON.stringify gives it to Cedar digit for digit: a Long has 64 bits, a double 53.
  */
 export function parseExactJson(text: string): unknown {
-  if (!parseStrictJsonText(text, { maxBytes, exactNumbers: false }).ok) return undefined
+  if (!parseStrictJsonText(text, { maxBytes, maxDepth, exactNumbers: false }).ok) return undefined
   return json.parse(text, (_, value, { source }) =>
     typeof value === 'number' && source !== undefined && String(value) !== source ? json.rawJSON(source) : value,
   )

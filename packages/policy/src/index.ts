@@ -1,5 +1,8 @@
+export { askCedar, type CedarAnswer, judge } from './ask-cedar.ts'
+export { AuthZenPolicies, type PlainRequest, type PlainSearch } from './authzen-policies.ts'
 export { cedarEngine } from './cedar-engine.ts'
-export type { PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'
+export { type BatchAnswer, evaluateBatchLine } from './evaluate-batch.ts'
+export type { EntityName, PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'
 export {
   type Finding,
   loadPolicySet,

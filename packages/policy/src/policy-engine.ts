@@ -1,9 +1,21 @@
-/** What policies are asked, in the terms of the schema of `policies/`: plain values, nothing of the caller's spelling. */
+import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
+
+/** Names an entity of Cedar's: its type, with the namespace, and its id, both verbatim. */
+export interface EntityName {
+  type: string
+  id: string
+}
+
+/** What policies are asked: plain values, nothing of the caller's spelling. */
 export interface PolicyRequest {
-  principal: { type: string; id: string; attributes: Record<string, unknown> }
-  action: string
-  resource: { type: string; id: string; attributes: Record<string, unknown> }
+  /** With attributes it is an entity of this request; without, `entities` may hold it. */
+  principal: EntityName & { attributes?: Record<string, unknown> }
+  /** A string: of this id, in no namespace. */
+  action: string | EntityName
+  resource: EntityName & { attributes?: Record<string, unknown> }
   context: Record<string, unknown>
+  /** Whatever else policies may look at, in Cedar's JSON form. */
+  entities?: readonly EntityJson[]
 }
 
 /**

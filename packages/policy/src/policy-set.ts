@@ -1,7 +1,5 @@
-import { ServiceError } from '@bailiwick/errors'
 import { type PolicyFiles, policySetOf, readPolicyFiles } from '@bailiwick/installation'
 import {
-  type CheckParseAnswer,
   checkParseEntities,
   checkParseSchema,
   type EntityJson,
@@ -10,7 +8,9 @@ import {
   policyToJson,
   validate,
 } from '@cedar-policy/cedar-wasm/nodejs'
+import { type Mapping, mappingFile, readMapping } from './authzen-mapping.ts'
 import { parseExactJson } from './exact-json.ts'
+import { invalid, requireParsed } from './invalid-policies.ts'
 
 const schemaFile = 'schema.cedarschema'
 const entitiesFile = 'entities.json'
@@ -34,11 +34,13 @@ export interface PolicySet {
   policies: ReadonlyMap<string, Policy>
   /** `entities.json`, in Cedar's JSON form; they fit the schema. */
   entities: readonly EntityJson[]
+  /** `authzen.yaml`. */
+  mapping: Mapping
 }
 
 /**
  * Reads a policy directory, top level only: `schema.cedarschema` (optional), `*.cedar` in name order, `entities.json`
- * (optional). Throws `config_invalid`, naming the file and why, when there is no such directory, or as `loadPolicySet`.
+ * (optional), `authzen.yaml` (optional). Throws `config_invalid`, naming the file and why, when there is no such directory, or as `loadPolicySet`.
  */
 export function readPolicyDirectory(directory: string): PolicySet {
   return loadPolicySet(readPolicyFiles(directory))
@@ -68,7 +70,8 @@ export function parsePolicySet(files: PolicyFiles): PolicySet {
       policies.set(policy.id, policy)
     }
   }
-  return { hash: policySetOf(files).hash, schema, policies, entities: entitiesOf(files, schema) }
+  const mapping = readMapping(textOf(files, mappingFile))
+  return { hash: policySetOf(files).hash, schema, policies, entities: entitiesOf(files, schema), mapping }
 }
 
 /** What Cedar's validator says of a policy. */
@@ -134,12 +137,4 @@ function textOf(files: PolicyFiles, file: string): string | undefined {
 
 function whereIs({ policies }: PolicySet, id: string): string {
   return `${policies.get(id)?.file ?? schemaFile}: policy ${id}`
-}
-
-function requireParsed(file: string, answer: CheckParseAnswer): void {
-  if (answer.type === 'failure') throw invalid(file, answer.errors[0]?.message)
-}
-
-export function invalid(where: string, why = 'not valid'): ServiceError {
-  return new ServiceError('config_invalid', `policies: ${where}: ${why.slice(0, 300)}`)
 }

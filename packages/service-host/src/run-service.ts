@@ -1,11 +1,9 @@
-import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { errorCode } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import {
   type Env,
   type Logger,
-  logger as makeLogger,
   metrics as makeMetrics,
-  readConfig,
   systemClock,
   systemRandom,
   untilStopped,
@@ -14,6 +12,7 @@ import type { z } from 'zod'
 import { openBus } from './adapters.ts'
 import { assertStartable } from './assert-startable.ts'
 import { type CommonConfig, type Host, openHost } from './open-host.ts'
+import { runProcess } from './run-process.ts'
 
 export interface Process<C extends CommonConfig> {
   name: string
@@ -33,23 +32,16 @@ export interface Process<C extends CommonConfig> {
  * A process from its environment to its stop signal. Gives the exit code: 0 after an orderly stop, 1 when it could not start
  * or stop. What cannot work is refused before anything is written.
  */
-export async function runService<C extends CommonConfig>(options: Process<C>): Promise<number> {
-  const { name, complain } = options
-  let tried: Tried = 'start'
-  try {
-    const config = readConfig(options.schema, options.env)
-    await assertStartable(config, name, socketOf(name, config))
-    options.prepare?.(config)
-    const logger = makeLogger({ service: name, level: config.BAILIWICK_LOG_LEVEL, destination: process.stderr })
-    await serveUntilStopped(options, config, logger, () => {
-      tried = 'stop'
-    })
-    logger.info('stopped')
-    return 0
-  } catch (error) {
-    complain(explain(name, tried, error))
-    return 1
-  }
+export function runService<C extends CommonConfig>(options: Process<C>): Promise<number> {
+  const { name } = options
+  return runProcess({
+    ...options,
+    async run(config, logger, stopping) {
+      await assertStartable(config, name, socketOf(name, config))
+      options.prepare?.(config)
+      await serveUntilStopped(options, config, logger, stopping)
+    },
+  })
 }
 
 async function serveUntilStopped<C extends CommonConfig>(
@@ -86,26 +78,7 @@ async function serveUntilStopped<C extends CommonConfig>(
   await Promise.all([host.http.close(), host.operator.close()])
 }
 
-type Tried = 'start' | 'stop'
-
 function socketOf(name: string, { BAILIWICK_DATA, BAILIWICK_PORT }: CommonConfig): string {
   const at = paths(BAILIWICK_DATA)
   return name === 'standalone' ? at.operatorSocket : at.serviceSocket(name, BAILIWICK_PORT)
 }
-
-/** Says what is wrong and names the setting; our own errors have that in their detail. */
-function explain(name: string, tried: Tried, error: unknown): string {
-  const code = errorCode(error)
-  const failed = tried === 'start' ? `${name} cannot start` : `${name} did not stop in order`
-  if (isPortTaken(error))
-    return `${failed}: BAILIWICK_PORT: another process listens on ${error.port}: stop it, or choose another port`
-  if (!(error instanceof ServiceError)) return `${failed}: ${error instanceof Error ? error.message : String(error)}`
-  const hint =
-    code === 'bus_locked'
-      ? ' The embedded bus belongs to one process at a time: stop the other one, or give this one its own BAILIWICK_DATA.'
-      : ''
-  return `${failed}: ${errorKinds[code].title} (${code}): ${error.detail ?? ''}${hint}`
-}
-
-const isPortTaken = (error: unknown): error is Error & { port: number } =>
-  error instanceof Error && 'code' in error && error.code === 'EADDRINUSE' && 'port' in error

@@ -19,14 +19,13 @@ declare module 'fastify' {
 
 type Read = { ok: true; value: unknown } | { ok: false; code: ServiceError['code']; detail: string }
 
-const readers: Record<MediaType, (bytes: Buffer, maxBytes: number) => Read> = {
-  'application/json': (bytes, maxBytes) => parseStrictJson(bytes, { maxBytes }),
-  'application/x-www-form-urlencoded': (bytes) => parseForm(bytes),
-  'application/jose': readJose,
-}
-
 /** Makes the server read bodies strictly, each route only those of its media types, and keep their bytes. */
-export function readBodies(app: FastifyInstance): void {
+export function readBodies(app: FastifyInstance, { bigIntegers = false }: { bigIntegers?: boolean } = {}): void {
+  const readers: Record<MediaType, (bytes: Buffer, maxBytes: number) => Read> = {
+    'application/json': (bytes, maxBytes) => parseStrictJson(bytes, { maxBytes, bigIntegers }),
+    'application/x-www-form-urlencoded': (bytes) => parseForm(bytes),
+    'application/jose': readJose,
+  }
   app.decorateRequest('rawBody', undefined)
   app.removeAllContentTypeParsers()
   for (const [mediaType, read] of Object.entries(readers)) {

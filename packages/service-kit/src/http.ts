@@ -29,6 +29,8 @@ export interface HttpServerOptions {
   /** Who may read `/metrics`: callers on this machine unless told. */
   metricsFor?: 'loopback' | 'anyone'
   limits?: Partial<HttpLimits>
+  /** Whether integers of a body beyond 53 bits come as bigint; else such a body is refused. */
+  bigIntegers?: boolean
   random?: RandomSource
 }
 
@@ -42,7 +44,15 @@ const REQUEST_ID = /^[A-Za-z0-9._~:+/=-]{1,128}$/
  * an answer without a response schema goes out as it is.
  */
 export async function httpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { logger, health, tls, bodyLimit = 65_536, trustProxy = false, random = systemRandom } = options
+  const {
+    logger,
+    health,
+    tls,
+    bodyLimit = 65_536,
+    trustProxy = false,
+    bigIntegers = false,
+    random = systemRandom,
+  } = options
   const limits = { ...httpLimits, ...options.limits }
   const files = tls === 'terminated' ? undefined : tls
   const loggerInstance: FastifyBaseLogger = logger
@@ -80,7 +90,7 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
   keepGate(app, health)
-  readBodies(app)
+  readBodies(app, { bigIntegers })
   return app
 }
 

@@ -262,3 +262,12 @@ it('stays within a small multiple of JSON.parse on an event of ordinary size', (
   // Measured: 2 to 3 times. A quadratic scan would be hundreds.
   expect(best(() => parseStrictJson(event, limits)) / plain).toBeLessThan(15)
 })
+
+it.each<[json: string, value: unknown]>([
+  ['[9007199254740993, -9223372036854775808]', [9007199254740993n, -9223372036854775808n]],
+  ['{"a": 18446744073709551616, "b": 1}', { a: 18446744073709551616n, b: 1 }],
+  ['[0.30000000000000004, 1e300, 123456789012345678901]', [0.30000000000000004, 1e300, 123456789012345680000]],
+  ['["9007199254740993"]', ['9007199254740993']],
+])('keeps integers beyond 53 bits as bigint, where that is asked for: %s', (json, value) => {
+  expect(parseStrictJsonText(json, { maxBytes: 1000, bigIntegers: true })).toEqual({ ok: true, value })
+})

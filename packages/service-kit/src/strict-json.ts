@@ -14,6 +14,11 @@ export interface StrictJsonOptions {
    * writes from a safe number always passes, and so does another spelling of it, such as `1.50` or `2E3`.
    */
   exactNumbers?: boolean
+  /**
+   * Integers beyond ±(2^53 - 1), of up to 20 characters, become bigint, digit for digit, instead of being refused; other numbers
+   * may be rounded. For values that are judged and not passed on.
+   */
+  bigIntegers?: boolean
 }
 
 /** `detail` says what is wrong and where, never what the text holds. */
@@ -48,13 +53,14 @@ export function parseStrictJsonText(text: string, options: StrictJsonOptions): S
   return parse(text, options)
 }
 
-function parse(text: string, { maxDepth = 32, exactNumbers = true }: StrictJsonOptions): StrictJson {
+function parse(text: string, options: StrictJsonOptions): StrictJson {
+  const { maxDepth = 32, bigIntegers = false, exactNumbers = !bigIntegers } = options
   if (text.charCodeAt(0) === 0xfeff) return malformed('a byte order mark')
   const members = scan(text, maxDepth, exactNumbers)
   if (typeof members === 'string') return malformed(members)
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = bigIntegers && /\d{16}/.test(text) ? JSON.parse(text, bigInteger as never) : JSON.parse(text)
   } catch {
     return malformed('not JSON') // the message of a SyntaxError quotes the text
   }
@@ -62,6 +68,12 @@ function parse(text: string, { maxDepth = 32, exactNumbers = true }: StrictJsonO
   if (typeof kept === 'string') return malformed(kept)
   // JSON.parse keeps one of several equal keys: then fewer members are in the value than in the text.
   return kept === members ? { ok: true, value } : malformed('a key that appears twice in one object')
+}
+
+/** A reviver, with its source text as ECMAScript has it and TypeScript's library does not yet. */
+function bigInteger(_: string, value: unknown, { source = '' }: { source?: string }): unknown {
+  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
+  return /^-?\d{1,20}$/.test(source) ? BigInt(source) : value
 }
 
 /**

@@ -1,0 +1,30 @@
+import { createReadStream } from 'node:fs'
+import { evaluateBatchLine } from '@bailiwick/policy'
+import type { Command } from 'commander'
+import { inputLines } from '../input-lines.ts'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+
+export function policyCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const policy = program
+    .command('policy')
+    .summary('try policies out')
+    .description('Works on directories of Cedar policies; needs nothing that runs.')
+  evaluateCommand(policy, io, done)
+}
+
+function evaluateCommand(policy: Command, io: Io, done: (code: ExitCode) => void): void {
+  policy
+    .command('evaluate')
+    .summary('evaluate requests in bulk')
+    .description(
+      'Reads a JSON object a line, {"id", "policies": DIR, "requests": [{"principal", "action", "resource", "context", ' +
+        '"validateRequest"}]}, and answers each with one, in order; a line that is wrong is answered so. Requests are ' +
+        'Cedar JSON, and trusted.',
+    )
+    .requiredOption('--batch <file>', 'the lines; - for standard input')
+    .action(async ({ batch }: { batch: string }) => {
+      const input = batch === '-' ? (io.input ?? []) : createReadStream(batch)
+      for await (const line of inputLines(input)) io.out(JSON.stringify(evaluateBatchLine(line)))
+      done(exitCodes.ok)
+    })
+}

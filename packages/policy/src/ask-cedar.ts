@@ -1,0 +1,50 @@
+import { type EntityJson, statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs'
+import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import type { Finding } from './policy-set.ts'
+
+/** The names under which the wasm keeps what it parsed. */
+export interface Preparsed {
+  policies: string
+  /** undefined: nothing is typed or validated. */
+  schema: string | undefined
+}
+
+/** What Cedar itself says, or why it says nothing. */
+export type CedarAnswer =
+  | { ok: true; decision: 'allow' | 'deny'; reason: string[]; errors: Finding[] }
+  | { ok: false; error: string }
+
+/** Never throws. `validate`: whether the request must fit the schema; its entities and context must in any case. */
+export function askCedar({ policies, schema }: Preparsed, request: PolicyRequest, validate = true): CedarAnswer {
+  const { principal, action, resource, context, entities = [] } = request
+  try {
+    const answer = statefulIsAuthorized({
+      principal: nameOf(principal),
+      action: typeof action === 'string' ? { type: 'Action', id: action } : nameOf(action),
+      resource: nameOf(resource),
+      context: context as Record<string, never>,
+      entities: [...entities, ...[principal, resource].flatMap(entityOf)],
+      preparsedPolicySetId: policies,
+      ...(schema === undefined ? {} : { preparsedSchemaName: schema, validateRequest: validate }),
+    })
+    if (answer.type === 'failure') return { ok: false, error: answer.errors[0]?.message ?? 'not valid' }
+    const { decision, diagnostics } = answer.response
+    const errors = diagnostics.errors.map(({ policyId, error }) => ({ policyId, message: error.message }))
+    return { ok: true, decision, reason: diagnostics.reason, errors }
+  } catch (error) {
+    return { ok: false, error: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+/** What counts of it. Cedar skips a forbid whose condition errors: an answer that any policy had no part in is no answer (V13). */
+export function judge(answer: CedarAnswer): PolicyAnswer {
+  if (!answer.ok) return { outcome: 'invalid' }
+  if (answer.errors.length > 0) return { outcome: 'error', policies: answer.errors.map(({ policyId }) => policyId) }
+  return { outcome: answer.decision, policies: answer.reason }
+}
+
+const nameOf = ({ type, id }: PolicyRequest['resource']) => ({ type, id })
+
+function entityOf({ type, id, attributes }: PolicyRequest['resource']): EntityJson[] {
+  return attributes === undefined ? [] : [{ uid: { type, id }, attrs: attributes as EntityJson['attrs'], parents: [] }]
+}

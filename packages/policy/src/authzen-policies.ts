@@ -1,0 +1,164 @@
+import { preparsePolicySet, preparseSchema } from '@cedar-policy/cedar-wasm/nodejs'
+import { askCedar, judge, type Preparsed } from './ask-cedar.ts'
+import { TypeMismatch, typed, untyped } from './asserted-values.ts'
+import { type Mapping, mappingFile } from './authzen-mapping.ts'
+import { type EntityStore, entityStore, isAction, namesIn } from './entity-store.ts'
+import { invalid, requireParsed } from './invalid-policies.ts'
+import type { EntityName, PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import { type PolicySet, textsOf } from './policy-set.ts'
+import { keyOf, type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+/** An AuthZEN evaluation (Authorization API 1.0 §6.1), well formed; integers beyond 53 bits as bigint. */
+export interface PlainRequest {
+  subject: EntityName & { properties?: Json }
+  action: { name: string; properties?: Json }
+  resource: EntityName & { properties?: Json }
+  context?: Json
+}
+
+/** §8.4 to §8.6: what is searched for has no id. */
+export type PlainSearch =
+  | ({ entity: 'subject'; subject: Omit<PlainRequest['subject'], 'id'> } & Omit<PlainRequest, 'subject'>)
+  | ({ entity: 'resource'; resource: Omit<PlainRequest['resource'], 'id'> } & Omit<PlainRequest, 'resource'>)
+  | ({ entity: 'action' } & Omit<PlainRequest, 'action'>)
+
+/** Answers AuthZEN requests from a policy set alone, by the mapping of docs/operations/plain-pdp.md. */
+export class AuthZenPolicies {
+  readonly hash: string
+  readonly #mapping: Mapping
+  readonly #shapes: Shapes | undefined
+  readonly #store: EntityStore
+  readonly #actions: readonly EntityName[]
+  readonly #names: Preparsed
+
+  /**
+   * `slot`: the name under which the wasm keeps the set, over what stood there before; whoever loads again and again alternates
+   * between two, since it forgets nothing else. Throws `config_invalid` before anything is replaced.
+   */
+  constructor(set: PolicySet, slot: string) {
+    this.hash = set.hash
+    this.#mapping = set.mapping
+    this.#shapes = set.schema === undefined ? undefined : shapesOf(set.schema)
+    this.#store = entityStore(set.entities, set.policies.values(), set.schema === undefined)
+    this.#actions = this.#shapes?.actions ?? actionsOf(set, this.#store)
+    if (this.#shapes) assertDeclared(this.#mapping, this.#shapes)
+    this.#names = { policies: slot, schema: set.schema === undefined ? undefined : slot }
+    if (set.schema !== undefined) requireParsed('schema.cedarschema', preparseSchema(slot, set.schema))
+    requireParsed('the set', preparsePolicySet(slot, { staticPolicies: textsOf(set.policies.values()) }))
+  }
+
+  /** Pure. Throws `request_malformed` alone, for a member that only Cedar may use. */
+  evaluate(request: PlainRequest): PolicyAnswer {
+    const asked = this.#cedarRequest(request)
+    return asked === undefined ? { outcome: 'invalid' } : judge(askCedar(this.#names, asked))
+  }
+
+  /** The ids, of actions the names, that an evaluation of the same would permit: of stored entities, and of known actions. */
+  search(search: PlainSearch): string[] {
+    switch (search.entity) {
+      case 'subject':
+        return this.#idsOf(search.subject.type).filter((id) =>
+          this.#permits({ ...search, subject: { ...search.subject, id } }),
+        )
+      case 'resource':
+        return this.#idsOf(search.resource.type).filter((id) =>
+          this.#permits({ ...search, resource: { ...search.resource, id } }),
+        )
+      case 'action': {
+        const names = new Set([...this.#mapping.actions.keys(), ...this.#actions.map(({ id }) => id)])
+        return [...names].filter((name) => this.#permits({ ...search, action: { name } }))
+      }
+    }
+  }
+
+  #idsOf(type: string): string[] {
+    return this.#store.ofType(this.#typeOf(type)).map(({ id }) => id)
+  }
+
+  #permits(request: PlainRequest): boolean {
+    return this.evaluate(request).outcome === 'allow'
+  }
+
+  /** undefined: it says what the schema has otherwise, or names no action. */
+  #cedarRequest({ subject, action, resource, context }: PlainRequest): PolicyRequest | undefined {
+    const called = this.#actionOf(action.name)
+    if (called === undefined) return undefined
+    const principal = { type: this.#typeOf(subject.type), id: subject.id }
+    const on = { type: this.#typeOf(resource.type), id: resource.id }
+    const { asserted, actionProperties } = this.#mapping
+    try {
+      const said = { ...context, ...(action.properties ? { [actionProperties]: action.properties } : {}) }
+      const around = this.#read(said, this.#shapes?.context(called))
+      const own = {
+        subject: this.#attributes(principal, asserted.subject ? subject.properties : undefined),
+        resource: this.#attributes(on, asserted.resource ? resource.properties : undefined),
+      }
+      const entities = this.#store.reachable([principal, called, on, around, own])
+      if (keyOf(principal) === keyOf(on)) this.#add(entities, on, joined(own.subject, own.resource))
+      else {
+        this.#add(entities, principal, own.subject)
+        this.#add(entities, on, own.resource)
+      }
+      return { principal, action: called, resource: on, context: around, entities: [...entities.values()] }
+    } catch (error) {
+      if (error instanceof TypeMismatch) return undefined
+      throw error
+    }
+  }
+
+  /** `Action::"name"`, else the only one of that id in any namespace; undefined: one of several. */
+  #actionOf(name: string): EntityName | undefined {
+    const mapped = this.#mapping.actions.get(name)
+    if (mapped) return mapped
+    const named = this.#actions.filter(({ id }) => id === name)
+    const plain = { type: 'Action', id: name }
+    if (named.length === 0 || named.some(({ type }) => type === 'Action')) return plain
+    return named.length === 1 ? named[0] : undefined
+  }
+
+  #typeOf = (type: string): string => this.#mapping.types.get(type) ?? type
+
+  #attributes({ type }: EntityName, properties: Json | undefined): Record<string, unknown> {
+    return this.#read(properties ?? {}, this.#shapes?.attributes(type))
+  }
+
+  #read(value: Json, shape: Shape | undefined): Record<string, unknown> {
+    const read = shape === undefined ? untyped(value) : typed(value, shape, this.#typeOf)
+    return read as Record<string, unknown>
+  }
+
+  /** What is stored wins, whole; parents cannot be asserted; where nothing asserted is left, nothing is added. */
+  #add(entities: Map<string, object>, name: EntityName, asserted: Record<string, unknown>): void {
+    const stored = this.#store.get(name)
+    const left = Object.entries(asserted).filter(([attribute]) => !Object.hasOwn(stored?.attrs ?? {}, attribute))
+    if (left.length === 0) return
+    const attrs = { ...Object.fromEntries(left), ...stored?.attrs }
+    entities.set(keyOf(name), { uid: name, parents: [], ...stored, attrs })
+  }
+}
+
+/** The properties of one entity that was sent twice: as subject, and as resource. Two values of one attribute are none. */
+function joined(subject: Record<string, unknown>, resource: Record<string, unknown>): Record<string, unknown> {
+  for (const [name, value] of Object.entries(resource))
+    if (Object.hasOwn(subject, name) && JSON.stringify(subject[name]) !== JSON.stringify(value))
+      throw new TypeMismatch()
+  return { ...subject, ...resource }
+}
+
+/** Without a schema, those that the entities and the policies name. */
+function actionsOf({ policies }: PolicySet, store: EntityStore): EntityName[] {
+  const named = [...store.actions, ...namesIn(Array.from(policies.values(), ({ json }) => json)).filter(isAction)]
+  return [...new Map(named.map((name) => [keyOf(name), { type: name.type, id: name.id }])).values()]
+}
+
+/** A mapping onto what is not there would deny for ever, and nobody would know why. */
+function assertDeclared({ types, actions }: Mapping, shapes: Shapes): void {
+  for (const type of types.values())
+    if (!shapes.hasType(type)) throw invalid(mappingFile, `types: the schema has no entity type ${type}`)
+  const declared = new Set(shapes.actions.map(keyOf))
+  for (const action of actions.values())
+    if (!declared.has(keyOf(action)))
+      throw invalid(mappingFile, `actions: the schema has no ${action.type}::${JSON.stringify(action.id)}`)
+}

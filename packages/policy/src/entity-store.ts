@@ -1,0 +1,65 @@
+import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
+import type { EntityName } from './policy-engine.ts'
+import type { Policy } from './policy-set.ts'
+import { keyOf } from './schema-shapes.ts'
+
+/** The stored entities of a set, of which a request takes those that its evaluation can reach. */
+export interface EntityStore {
+  get(name: EntityName): EntityJson | undefined
+  /** All of a type, in the order in which they are stored. */
+  ofType(type: string): readonly EntityName[]
+  /** Actions, of any namespace. */
+  actions: readonly EntityName[]
+  /**
+   * Every stored entity that can be reached from these values, by parents, attributes or tags, and from what conditions of
+   * policies name. Cedar looks at no other, and parsing entities is most of what a decision costs.
+   */
+  reachable(from: readonly unknown[]): Map<string, EntityJson>
+}
+
+/** `actionsStored`: without a schema; with one, Cedar knows them from there, and takes them once. */
+export function entityStore(
+  entities: readonly EntityJson[],
+  policies: Iterable<Policy>,
+  actionsStored: boolean,
+): EntityStore {
+  const named = entities.map((entity) => ({ name: namesIn(entity.uid)[0] as EntityName, entity }))
+  const byKey = new Map<string, EntityJson>()
+  const byType = Map.groupBy(
+    named.map(({ name }) => name),
+    ({ type }) => type,
+  )
+  for (const { name, entity } of named) if (actionsStored || !isAction(name)) byKey.set(keyOf(name), entity)
+  const close = (from: readonly unknown[], found: Map<string, EntityJson>) => {
+    const left: unknown[] = [...from]
+    while (left.length > 0) {
+      for (const name of namesIn(left.pop())) {
+        const entity = byKey.get(keyOf(name))
+        if (entity === undefined || found.has(keyOf(name))) continue
+        found.set(keyOf(name), entity)
+        left.push(entity.parents, entity.attrs, entity.tags)
+      }
+    }
+    return found
+  }
+  const always = close(
+    Array.from(policies, ({ json }) => json.conditions),
+    new Map(),
+  )
+  return {
+    get: (name) => byKey.get(keyOf(name)),
+    ofType: (type) => byType.get(type) ?? [],
+    actions: named.map(({ name }) => name).filter(isAction),
+    reachable: (from) => close(from, new Map(always)),
+  }
+}
+
+export const isAction = ({ type }: EntityName): boolean => type === 'Action' || type.endsWith('::Action')
+
+/** Whatever may be an entity's name in here: a record that merely looks like one costs an entity too many. */
+export function namesIn(value: unknown): EntityName[] {
+  if (typeof value !== 'object' || value === null) return []
+  const inside = Object.values(value).flatMap(namesIn)
+  const { type, id } = value as Partial<Record<'type' | 'id', unknown>>
+  return typeof type === 'string' && typeof id === 'string' ? [{ type, id }, ...inside] : inside
+}

@@ -1,0 +1,124 @@
+import { ServiceError } from '@bailiwick/errors'
+import { readPolicyFiles } from '@bailiwick/installation'
+import { type EntityUidJson, preparsePolicySet, preparseSchema } from '@cedar-policy/cedar-wasm/nodejs'
+import { z } from 'zod'
+import { askCedar, type CedarAnswer, judge, type Preparsed } from './ask-cedar.ts'
+import { type EntityStore, entityStore } from './entity-store.ts'
+import { parseExactJson } from './exact-json.ts'
+import { requireParsed } from './invalid-policies.ts'
+import type { EntityName } from './policy-engine.ts'
+import { type Finding, type PolicySet, parsePolicySet, textsOf, validatePolicySet } from './policy-set.ts'
+
+/** One line's answer. `decision` is ours: an error in any policy denies; `cedar` is what Cedar said, or null. */
+export interface BatchAnswer {
+  /** As it came. */
+  id: unknown
+  load: { ok: boolean; error: string | null }
+  validation: { ok: boolean; errors: Finding[]; warnings: Finding[] }
+  results: BatchResult[]
+}
+
+interface BatchResult {
+  decision: 'allow' | 'deny'
+  cedar: { decision: 'allow' | 'deny'; reason: string[]; errors: Finding[] } | null
+  error: string | null
+}
+
+const nameSchema = z
+  .union([
+    z.object({ type: z.string(), id: z.string() }),
+    z.object({ __entity: z.object({ type: z.string(), id: z.string() }) }),
+  ])
+  .transform((name: EntityUidJson): EntityName => ('__entity' in name ? name.__entity : name))
+
+/** Cedar's JSON, trusted: its escapes are taken. */
+const requestSchema = z.object({
+  principal: nameSchema,
+  action: nameSchema,
+  resource: nameSchema,
+  context: z.record(z.string(), z.unknown()).default({}),
+  validateRequest: z.boolean().default(true),
+})
+
+const lineSchema = z.object({ policies: z.string(), requests: z.array(z.unknown()).default([]) })
+
+/** Every line has it in turn: Cedar keeps one set. */
+const slot = 'batch'
+const notValidated = { ok: false, errors: [], warnings: [] }
+
+/** Answers one line of `bailiwick policy evaluate --batch`. Never throws: what is wrong with a line is its answer. */
+export function evaluateBatchLine(line: Uint8Array): BatchAnswer {
+  const read = readLine(line)
+  const id = read.id ?? null
+  const asked = lineSchema.safeParse(read.value)
+  if (!asked.success) {
+    const issue = asked.error.issues[0]
+    const error =
+      read.value === undefined ? 'the line is not strict JSON' : `${issue?.path.join('.')}: ${issue?.message}`
+    return { id, load: { ok: false, error }, validation: notValidated, results: [] }
+  }
+  const { policies, requests } = asked.data
+  try {
+    const set = parsePolicySet(readPolicyFiles(policies))
+    const found = validatePolicySet(set)
+    const loaded = load(set)
+    return {
+      id,
+      load: { ok: true, error: null },
+      validation: { ok: found.errors.length === 0, ...found },
+      results: requests.map((request) => evaluate(loaded, request)),
+    }
+  } catch (cause) {
+    const error = messageOf(cause)
+    const results = requests.map(() => denied('the policy set does not load'))
+    return { id, load: { ok: false, error }, validation: notValidated, results }
+  }
+}
+
+function readLine(line: Uint8Array): { value: unknown; id?: unknown } {
+  try {
+    const value = parseExactJson(new TextDecoder('utf-8', { fatal: true }).decode(line))
+    return { value, ...(typeof value === 'object' && value !== null && 'id' in value ? { id: value.id } : {}) }
+  } catch {
+    return { value: undefined }
+  }
+}
+
+interface Loaded {
+  names: Preparsed
+  store: EntityStore
+}
+
+function load({ schema, policies, entities }: PolicySet): Loaded {
+  if (schema !== undefined) requireParsed('schema.cedarschema', preparseSchema(slot, schema))
+  requireParsed('the set', preparsePolicySet(slot, { staticPolicies: textsOf(policies.values()) }))
+  return {
+    names: { policies: slot, schema: schema === undefined ? undefined : slot },
+    store: entityStore(entities, policies.values(), schema === undefined),
+  }
+}
+
+function evaluate({ names, store }: Loaded, asked: unknown): BatchResult {
+  const request = requestSchema.safeParse(asked)
+  if (!request.success) {
+    const issue = request.error.issues[0]
+    return denied(`${issue?.path.join('.')}: ${issue?.message}`)
+  }
+  const { validateRequest, ...call } = request.data
+  const entities = [...store.reachable(Object.values(call)).values()]
+  return resultOf(askCedar(names, { ...call, entities }, validateRequest))
+}
+
+function resultOf(answer: CedarAnswer): BatchResult {
+  if (!answer.ok) return denied(answer.error)
+  const { decision, reason, errors } = answer
+  const ours = judge(answer).outcome === 'allow' ? 'allow' : 'deny'
+  return { decision: ours, cedar: { decision, reason, errors }, error: null }
+}
+
+const denied = (error: string): BatchResult => ({ decision: 'deny', cedar: null, error })
+
+function messageOf(cause: unknown): string {
+  if (cause instanceof ServiceError) return cause.detail ?? cause.message
+  return cause instanceof Error ? cause.message : String(cause)
+}

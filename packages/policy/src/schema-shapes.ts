@@ -1,0 +1,108 @@
+import { schemaToJsonWithResolvedTypes } from '@cedar-policy/cedar-wasm/nodejs'
+import { z } from 'zod'
+import { invalid } from './invalid-policies.ts'
+import type { EntityName } from './policy-engine.ts'
+
+/** A type of a Cedar schema, all names resolved. */
+export type Shape =
+  | { kind: 'Long' | 'String' | 'Bool' }
+  | { kind: 'Extension'; construct: string }
+  | { kind: 'Entity'; type: string }
+  | { kind: 'Set'; element: Shape }
+  | { kind: 'Record'; members: ReadonlyMap<string, Shape> }
+
+/** What a schema declares: of what is asserted, the rest is dropped. */
+export interface Shapes {
+  actions: readonly EntityName[]
+  hasType(type: string): boolean
+  /** An entity type's attributes; of one that is not declared, none. */
+  attributes(type: string): Shape
+  /** The context of an action; of one that is not declared, none. */
+  context(action: EntityName): Shape
+}
+
+/** Constructors of extension values by their type. */
+const constructors: Readonly<Record<string, string>> = {
+  ipaddr: 'ip',
+  decimal: 'decimal',
+  datetime: 'datetime',
+  duration: 'duration',
+}
+
+const typeSchema = z.looseObject({
+  type: z.string(),
+  name: z.string().optional(),
+  get element() {
+    return typeSchema.optional()
+  },
+  get attributes() {
+    return z.record(z.string(), typeSchema).optional()
+  },
+})
+type TypeJson = z.infer<typeof typeSchema>
+
+const schemaSchema = z.record(
+  z.string(),
+  z.looseObject({
+    commonTypes: z.record(z.string(), typeSchema).default({}),
+    entityTypes: z.record(z.string(), z.looseObject({ shape: typeSchema.optional() })),
+    actions: z.record(
+      z.string(),
+      z.looseObject({ appliesTo: z.looseObject({ context: typeSchema.optional() }).optional() }),
+    ),
+  }),
+)
+
+const nothing: Shape = { kind: 'Record', members: new Map() }
+
+/** Of Cedar's schema text. Throws `config_invalid` for a type that it does not know: what cannot be typed is not taken. */
+export function shapesOf(schema: string): Shapes {
+  const answer = schemaToJsonWithResolvedTypes(schema)
+  if (answer.type === 'failure') throw invalid('schema.cedarschema', answer.errors[0]?.message)
+  const namespaces = schemaSchema.parse(answer.json)
+  const common = new Map<string, TypeJson>()
+  for (const [space, { commonTypes }] of Object.entries(namespaces))
+    for (const [name, type] of Object.entries(commonTypes)) common.set(within(space, name), type)
+  const shape = shaper(common)
+  const attributes = new Map<string, Shape>()
+  const contexts = new Map<string, Shape>()
+  const actions: EntityName[] = []
+  for (const [space, { entityTypes, actions: declared }] of Object.entries(namespaces)) {
+    for (const [name, entity] of Object.entries(entityTypes))
+      attributes.set(within(space, name), entity.shape === undefined ? nothing : shape(entity.shape))
+    for (const [id, { appliesTo }] of Object.entries(declared)) {
+      const action = { type: within(space, 'Action'), id }
+      actions.push(action)
+      if (appliesTo?.context !== undefined) contexts.set(keyOf(action), shape(appliesTo.context))
+    }
+  }
+  return {
+    actions,
+    hasType: (type) => attributes.has(type),
+    attributes: (type) => attributes.get(type) ?? nothing,
+    context: (action) => contexts.get(keyOf(action)) ?? nothing,
+  }
+}
+
+/** A type's name holds no space. */
+export const keyOf = ({ type, id }: EntityName): string => `${type} ${id}`
+
+const within = (space: string, name: string) => (space === '' ? name : `${space}::${name}`)
+
+function shaper(common: ReadonlyMap<string, TypeJson>): (type: TypeJson) => Shape {
+  const shape = ({ type, name, element, attributes }: TypeJson): Shape => {
+    // A common type may have the name of one that Cedar brings, which `__cedar::` then names.
+    const named = common.get(type)
+    if (named) return shape(named)
+    const kind = type.replace(/^__cedar::/, '')
+    if (kind === 'Long' || kind === 'String' || kind === 'Bool') return { kind }
+    if (kind === 'Set' && element) return { kind, element: shape(element) }
+    if (kind === 'Entity' && name !== undefined) return { kind, type: name }
+    if (kind === 'Record')
+      return { kind, members: new Map(Object.entries(attributes ?? {}).map(([key, of]) => [key, shape(of)])) }
+    const construct = Object.hasOwn(constructors, kind) ? constructors[kind] : undefined
+    if (construct === undefined) throw invalid('schema.cedarschema', `a type that is not known here: ${type}`)
+    return { kind: 'Extension', construct }
+  }
+  return shape
+}
