@@ -171,10 +171,10 @@ export class Point {
     return { body, digest }
   }
 
-  async send(body: Record<string, unknown>, caller = this.assertion()) {
+  async send(body: Record<string, unknown>, caller = this.assertion(), path = 'evaluation') {
     return this.#http.inject({
       method: 'POST',
-      url: '/access/v1/evaluation',
+      url: `/access/v1/${path}`,
       headers: { authorization: `Bearer ${caller}`, 'content-type': 'application/json' },
       payload: JSON.stringify(body),
     })

@@ -5,14 +5,14 @@ import { expect, it } from 'vitest'
 import { accessRequestOffer } from './access-request-offer.ts'
 import type { Denied } from './decide.ts'
 import { isRequestable } from './denials.ts'
-import { parseEvaluation } from './evaluation-request.ts'
+import { evaluationRequest } from './evaluation-request.ts'
 import { nextAction } from './next-action.ts'
 
 const key = generateKey('binding-token')
 const clock = testClock(1_800_000_000_000)
 const trust = { installation: 'ins_0123456789', public_url: 'http://localhost:8421' } as Trust
 const pdp = { clock, trust, publicUrl: 'http://localhost:8423', bindingKey: key }
-const evaluation = parseEvaluation({
+const evaluation = evaluationRequest({
   subject: { type: 'agent', id: 'unknown' },
   action: { name: 'tools/call', properties: { invoice: 'INV-1' } },
   resource: { type: 'tool', id: 'invoices/read' },

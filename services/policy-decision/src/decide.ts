@@ -1,17 +1,17 @@
 import { lookup } from '@bailiwick/authority'
-import type { BudgetAmounts, EnforcementPoint, Grant } from '@bailiwick/contracts'
+import type { BudgetAmounts, EnforcementPoint } from '@bailiwick/contracts'
 import { type AccessToken, signPermit } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import type { Draft, SpendView } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
-import { reserve } from './budget.ts'
-import { actedAs, budgeted, coverEach, holdersOf, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
+import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
 import type { Pdp } from './context.ts'
-import type { EvaluationRequest } from './evaluation-request.ts'
-import { judgePolicies } from './judge-policies.ts'
+import { type EvaluationRequest, isNameable } from './evaluation-request.ts'
+import { judgeCover, judgeSpend } from './judge.ts'
 import { deadReason, findStanding, type Standing, waitsForHuman } from './life.ts'
 import type { StepUp } from './step-ups.ts'
 import type { Planned, TreeQueues, Work } from './tree-queue.ts'
+import type { Turn } from './turns.ts'
 import { type Claim, readCredential, verifyCredential } from './verify-credential.ts'
 
 export interface Allowed {
@@ -53,6 +53,7 @@ export async function decide(
   queues: TreeQueues,
   point: EnforcementPoint,
   request: EvaluationRequest,
+  turn?: Turn,
 ): Promise<Answer> {
   const started = pdp.clock.monotonic()
   const left = () => Math.max(0, pdp.decisionDeadlineMs - (pdp.clock.monotonic() - started))
@@ -66,31 +67,25 @@ export async function decide(
     ...more,
   })
 
+  if (!isNameable(request)) return deny('request_invalid')
   const verified = await verifyCredential(pdp, point, request)
   if (left() === 0) return deny('deadline_exceeded', verified.ok ? { token: verified.claim.token } : {})
   if (!verified.ok) return deny(verified.reason, verified.token ? { token: verified.token } : {})
   const { claim } = verified
   const known = { token: claim.token, digest: claim.digest }
-  if (!pdp.projection.fresh()) return deny('state_stale', known)
-  const life = await findStanding(pdp, claim, left())
-  if (!life.ok) return deny(life.reason, known)
-  const dead = deadReason(pdp, life.standing, claim, request)
-  if (dead) return deny(dead, known)
-  const chain = holdersOf(pdp, life.standing.tree, claim.token)
-  if (!chain.ok) return deny(chain.reason, known)
-  const covered = coverEach(chain.holders, { ...request.action, resource: request.resource })
+  const covered = await judgeCover(pdp, claim, request, { deadlineMs: left(), turn })
   if (!covered.ok) return deny(covered.reason, known)
   const { levels } = covered
-  if (!isApprovedAction(life.standing.tree.grant, claim)) return deny('action_not_granted', known)
 
-  const { tree } = life.standing
+  const { tree } = covered.standing
   const judge = (standing: Standing) =>
     inTreeOrder(pdp, queues, { decisionId, callId, point, request, claim, standing, levels }, left())
-  let answer = await judge(life.standing)
+  await turn?.come()
+  let answer = await judge(covered.standing)
   if (isStepUpMissing(answer)) {
     // Who comes back with a human's yes may be here before it is: nobody is asked twice for want of a moment.
     const stepUps = await pdp.stepUps.newest(tree, left())
-    if (stepUps.length > life.standing.stepUps.length) answer = await judge({ ...life.standing, stepUps })
+    if (stepUps.length > covered.standing.stepUps.length) answer = await judge({ ...covered.standing, stepUps })
   }
   if (answer.decision) return answer
   if (!isStepUpMissing(answer)) return { ...answer, ...known }
@@ -156,21 +151,12 @@ class Decision implements Work {
 
   plan(view: SpendView): Planned | undefined {
     if (this.#answered) return undefined
-    const { decisionId, callId, claim, standing, levels } = this.#question
+    const { decisionId, callId } = this.#question
     if (view.byCall.has(callId)) return this.#deny('call_elsewhere')
-    const dead = deadReason(this.#pdp, standing, claim, this.#question.request)
-    if (dead) return this.#deny(dead)
-    const judged = judgePolicies(this.#pdp, this.#question, view)
-    if ('reason' in judged) return this.#deny(judged.reason, judged.policies)
-    const now = this.#pdp.clock.now()
-    // Used where there is one, needed or not: humans said yes to this action once, and it happens once.
-    this.#stepUp = this.#pdp.stepUps.find(standing, claim.digest, view, now)
-    if (!this.#stepUp && (judged.stepUp || waitsForHuman(this.#pdp, standing, claim, now)))
-      return this.#deny('step_up_required', judged.policies)
-    // One approval, one action, once: what was taken and not taken back is that once.
-    if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n) return this.#deny('uses_exhausted')
-    const reservation = reserve(budgeted(levels, view))
-    if (!reservation.ok) return this.#deny(reservation.reason)
+    const verdict = judgeSpend(this.#pdp, this.#question, view)
+    if ('reason' in verdict) return this.#deny(verdict.reason, verdict.policies)
+    const { judged, reservation } = verdict
+    this.#stepUp = verdict.stepUp
     const { reserved, permissions, amounts } = reservation
     const draft = this.#draft({
       reserved,
@@ -297,11 +283,6 @@ class Decision implements Work {
     this.#answered = true
     this.#answer(answer)
   }
-}
-
-/** `per_action`: the humans approved one exact action, by its digest. */
-function isApprovedAction({ mode, statement }: Grant, { digest }: Claim): boolean {
-  return mode !== 'per_action' || statement.action_digest === digest
 }
 
 /** The links that the action was allowed under, each with the permission of its own that is charged. */

@@ -2,24 +2,7 @@ import { callIdSchema, sha256Schema } from '@bailiwick/contracts'
 import { type Action, actionDigest } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
-
-const propertiesSchema = z.record(z.string(), z.unknown())
-
-/** AuthZEN 1.0 §6 (Access Evaluation API); unknown members are ignored, as §5 has it. */
-const evaluationSchema = z.object({
-  subject: z.object({
-    type: z.string().min(1).max(100),
-    id: z.string().min(1).max(2100),
-    properties: propertiesSchema.optional(),
-  }),
-  action: z.object({ name: z.string().min(1).max(200), properties: propertiesSchema.optional() }),
-  resource: z.object({
-    type: z.string().min(1).max(100),
-    id: z.string().min(1).max(2048),
-    properties: propertiesSchema.optional(),
-  }),
-  context: propertiesSchema.optional(),
-})
+import type { AuthZenEvaluation, JsonObject } from './authzen.ts'
 
 /** What the enforcement point saw of the call (DESIGN §7.4), in `context.bailiwick`. */
 const observedSchema = z.object({
@@ -34,7 +17,7 @@ const observedSchema = z.object({
 
 export interface EvaluationRequest {
   subject: { type: string; id: string }
-  action: { name: string; properties: Record<string, unknown> }
+  action: { name: string; properties: JsonObject }
   resource: { type: string; id: string }
   observed: z.infer<typeof observedSchema>
   /** Whether it says which approval it comes with (access request profile, "Approval and Re-evaluation"). */
@@ -43,12 +26,8 @@ export interface EvaluationRequest {
   digest: string | undefined
 }
 
-/** Reads an evaluation. Throws `request_malformed`; what is well formed but not allowed is for the decision. */
-export function parseEvaluation(body: unknown): EvaluationRequest {
-  const evaluation = evaluationSchema.safeParse(body)
-  if (!evaluation.success) throw malformed(evaluation.error)
-  const { subject, action, resource, context } = evaluation.data
-  refuseCedarEscapes(evaluation.data)
+/** Reads what an evaluation says of the call. Throws `request_malformed`; what is well formed but not allowed is for the decision. */
+export function evaluationRequest({ subject, action, resource, context }: AuthZenEvaluation): EvaluationRequest {
   const observed = observedSchema.safeParse(context?.bailiwick ?? {})
   if (!observed.success) throw malformed(observed.error, 'context.bailiwick.')
   const asked = { name: action.name, properties: action.properties ?? {} }
@@ -63,21 +42,22 @@ export function parseEvaluation(body: unknown): EvaluationRequest {
   }
 }
 
+/** Whether events can name it; a request that they cannot is well formed, and is denied. */
+export function isNameable({ subject, action, resource }: EvaluationRequest): boolean {
+  return namesSchema.safeParse({ subject: subject.id, action: action.name, resource }).success
+}
+
+const namesSchema = z.object({
+  subject: z.string().min(1).max(2100),
+  action: z.string().min(1).max(200),
+  resource: z.object({ type: z.string().min(1).max(100), id: z.string().min(1).max(2048) }),
+})
+
 function digestOf(action: Action): string | undefined {
   try {
     return actionDigest(action)
   } catch {
     return undefined
-  }
-}
-
-/** Cedar reads these keys as references and extension values: in anything that a caller sends they are an attack. */
-function refuseCedarEscapes(value: unknown): void {
-  if (typeof value !== 'object' || value === null) return
-  for (const [key, member] of Object.entries(value)) {
-    if (key === '__entity' || key === '__extn' || key === '__expr')
-      throw new ServiceError('request_malformed', `a member named ${key}`)
-    refuseCedarEscapes(member)
   }
 }
 

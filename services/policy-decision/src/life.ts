@@ -26,13 +26,10 @@ export type Life = { ok: true; standing: Standing } | { ok: false; reason: Denia
  * DESIGN §7.4 step 3, the part that may have to wait: the credential's recorded intent is folded (V4), and the humans'
  * signatures were verified by this PDP (V3).
  */
-export async function findStanding(pdp: Pdp, { token }: Claim, deadlineMs: number): Promise<Life> {
+export async function findStanding(pdp: Pdp, claim: Claim, deadlineMs: number): Promise<Life> {
+  const { token } = claim
   const { grants } = pdp.projection.ledger
-  const recorded = () => {
-    const tree = grants.trees.get(token.grant.root)
-    return tree?.credentials.has(token.jti) ? tree : undefined
-  }
-  const tree = await pdp.projection.until(recorded, deadlineMs)
+  const tree = await pdp.projection.until(() => recordedTree(pdp, claim), deadlineMs)
   if (!tree) {
     const known = grants.trees.get(token.grant.root)
     return { ok: false, reason: known ? 'credential_unrecorded' : 'grant_unknown' }
@@ -42,6 +39,14 @@ export async function findStanding(pdp: Pdp, { token }: Claim, deadlineMs: numbe
   const approval = await pdp.approvals.of(tree)
   if (!approval.ok) return { ok: false, reason: 'approval_unverified' }
   return { ok: true, standing: { tree, grant, approverIds: approval.approverIds, stepUps: await pdp.stepUps.of(tree) } }
+}
+
+/** Whether the credential's intent is folded already. */
+export const isRecorded = (pdp: Pdp, claim: Claim): boolean => recordedTree(pdp, claim) !== undefined
+
+function recordedTree({ projection }: Pdp, { token }: Claim): Tree | undefined {
+  const tree = projection.ledger.grants.trees.get(token.grant.root)
+  return tree?.credentials.has(token.jti) ? tree : undefined
 }
 
 /** DESIGN §7.4 steps 2 and 3 as they stand this instant: asked before the decision is recorded, and again after (V7, V8). */

@@ -4,7 +4,7 @@ import { type DenialReason, errorCode } from '@bailiwick/errors'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { openParticipant } from '@bailiwick/projection'
 import type { Adapters, Watched } from '@bailiwick/service-host'
-import { newId, observeProjection } from '@bailiwick/service-kit'
+import { newId, observeProjection, SerialQueue } from '@bailiwick/service-kit'
 import { Approvals } from './approvals.ts'
 import { boundedGrantStore } from './bounded-grant-store.ts'
 import { Callers } from './callers.ts'
@@ -14,15 +14,19 @@ import type { Pdp, RecordDecisions } from './context.ts'
 import { type Answer, decide, whyNotAgain } from './decide.ts'
 import { Denials } from './denials.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
-import { evaluationRoute } from './http/evaluation.ts'
+import { authZenRoutes } from './http/authzen.ts'
 import { metadataRoutes } from './http/metadata.ts'
 import { outcomesRoute } from './http/outcomes.ts'
+import { PageTokens } from './http/page-tokens.ts'
 import { reportOutcome, sweepMissing } from './outcomes.ts'
+import { pipelineDecider } from './pipeline-decider.ts'
 import { activePolicies } from './policies.ts'
 import type { PolicyDecision } from './policy-decision.ts'
 import { Proofs } from './proofs.ts'
+import { searchPermitted } from './search.ts'
 import { StepUps } from './step-ups.ts'
 import { TreeQueues } from './tree-queue.ts'
+import type { Turn } from './turns.ts'
 
 export type { PolicyDecision } from './policy-decision.ts'
 
@@ -35,6 +39,7 @@ export interface PolicyDecisionAdapters extends Omit<Adapters, 'operator'> {
 
 const sweepEveryMs = 1000
 const hourMs = 3600 * 1000
+const pageTokenLifeMs = 5 * 60 * 1000
 
 /** Starts a policy decision point: decides every action, and says ALLOW only after the decision is evidence. */
 export async function startPolicyDecision(
@@ -104,9 +109,9 @@ export async function startPolicyDecision(
   for (const tree of projection.ledger.grants.trees.values()) void pdp.approvals.of(tree)
 
   /** Anything thrown is a denial (V13), and every denial is evidence. */
-  const decideSafely = async (point: EnforcementPoint, request: EvaluationRequest): Promise<Answer> => {
+  const decideSafely = async (point: EnforcementPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
     try {
-      return await decide(pdp, queues, point, request)
+      return await decide(pdp, queues, point, request, turn)
     } catch (error) {
       const code = errorCode(error)
       if (code === 'queue_full') throw error
@@ -120,9 +125,9 @@ export async function startPolicyDecision(
     callId: undefined,
     reason,
   })
-  const decideOnce = async (point: EnforcementPoint, request: EvaluationRequest): Promise<Answer> => {
+  const decideOnce = async (point: EnforcementPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
     const stop = seconds.startTimer()
-    const answered = await decideSafely(point, request)
+    const answered = await decideSafely(point, request, turn)
     stop()
     tell(point, request, answered)
     return answered
@@ -140,8 +145,8 @@ export async function startPolicyDecision(
     tell(point, request, denied)
     return denied
   }
-  const answer = async (point: EnforcementPoint, request: EvaluationRequest): Promise<Answer> => {
-    if (request.observed.call_id === undefined) return decideOnce(point, request)
+  const answer = async (point: EnforcementPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
+    if (request.observed.call_id === undefined) return decideOnce(point, request, turn)
     const known = calls.find(point.id, request, clock.now())
     if (known === 'conflict') {
       const conflict = deny('call_conflict')
@@ -149,11 +154,13 @@ export async function startPolicyDecision(
       return conflict
     }
     if (known) return again(point, request, await known)
-    const deciding = decideOnce(point, request)
+    const deciding = decideOnce(point, request, turn)
     calls.remember(point.id, request, deciding)
     return deciding
   }
 
+  // A search costs as much as it has candidates: each caller has one at a time.
+  const searches = new SerialQueue({ maxPerKey: 8, max: 256 })
   const service: PolicyDecision = {
     pdp,
     authenticate(authorization) {
@@ -165,6 +172,7 @@ export async function startPolicyDecision(
       }
     },
     decide: answer,
+    search: (point, search) => searches.serially(point.id, () => searchPermitted(pdp, point, search)),
     reportOutcome: (point, jws) => reportOutcome(pdp, queues, point, jws),
     async [Symbol.asyncDispose]() {
       clearInterval(sweep)
@@ -177,7 +185,8 @@ export async function startPolicyDecision(
     sweepMissing(pdp, queues)
     projection.ledger.forgetEndedBefore(clock.now() - hourMs)
   }, sweepEveryMs)
-  evaluationRoute(http, service)
+  const pageTokens = new PageTokens({ key: random(32), now: clock.now, lifeMs: pageTokenLifeMs })
+  authZenRoutes(http, pipelineDecider(service), { publicUrl: config.publicUrl, pageTokens, clock })
   outcomesRoute(http, service)
   metadataRoutes(http, pdp)
   health.check('pdp-fresh', () => (projection.fresh() ? undefined : 'the state is not proved fresh'))

@@ -54,7 +54,7 @@ export function readCredential(
   const { observed } = request
   if (!inScope(point, request.resource)) return { ok: false, reason: 'pep_out_of_scope' }
   if (observed.credential === undefined) return { ok: false, reason: 'credential_missing' }
-  const token = verifyToken(pdp, point, observed.credential)
+  const token = readToken(pdp, point, observed.credential)
   if (typeof token === 'string') return { ok: false, reason: token }
   if (observed.proof === undefined || observed.htm === undefined || observed.htu === undefined)
     return { ok: false, reason: 'proof_missing', token }
@@ -99,7 +99,8 @@ function isAtPoint({ base_urls }: EnforcementPoint, htu: string): boolean {
   })
 }
 
-function verifyToken(pdp: Pdp, point: EnforcementPoint, credential: string): AccessToken | DenialReason {
+/** The credential by itself, for whoever looks up what it is about: nothing is allowed by it. */
+export function readToken(pdp: Pdp, point: EnforcementPoint, credential: string): AccessToken | DenialReason {
   const now = pdp.clock.now()
   const kid = claimedKeyId(credential)
   if (kid === undefined) return 'credential_malformed'

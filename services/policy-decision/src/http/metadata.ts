@@ -1,8 +1,13 @@
 import { jwkSet } from '@bailiwick/credentials'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { Pdp } from '../context.ts'
+import { authZenPaths } from './authzen.ts'
 
 const published: ReadonlySet<string> = new Set(['permit', 'binding-token'])
+
+/** Every endpoint that there is (AuthZEN 1.0 §9.1.1): one that is left out is one that nobody may ask. */
+const endpointsAt = (publicUrl: string) =>
+  Object.fromEntries(Object.entries(authZenPaths).map(([parameter, path]) => [parameter, `${publicUrl}${path}`]))
 
 /**
  * AuthZEN metadata (1.0 §9), the keys of permits and of binding tokens. Each key carries the root's certificate, so that an enforcement point trusts
@@ -13,7 +18,7 @@ export function metadataRoutes(http: HttpServer, pdp: Pdp): void {
     reply.header('cache-control', 'public, max-age=300')
     return {
       policy_decision_point: pdp.publicUrl,
-      access_evaluation_endpoint: `${pdp.publicUrl}/access/v1/evaluation`,
+      ...endpointsAt(pdp.publicUrl),
       access_request_endpoint: `${pdp.trust.public_url}/access/v1/requests`,
       jwks_uri: `${pdp.publicUrl}/access/v1/jwks`,
       capabilities: ['urn:openid:authzen:capability:access-request'],

@@ -1,0 +1,140 @@
+import { ServiceError } from '@bailiwick/errors'
+import { serviceErrorOf } from '@bailiwick/service-kit'
+import { z } from 'zod'
+import type { AuthZenEvaluation, AuthZenSearch } from '../authzen.ts'
+
+/*
+ * Requests of AuthZEN Authorization API 1.0, read strictly: a member of a wrong type or a required one that is missing is an
+ * error, unknown members are ignored (§10.1.1), strings are taken verbatim. The body was read as strict JSON before: no equal
+ * keys, bounded depth.
+ */
+
+const objectSchema = z.record(z.string(), z.unknown())
+const properties = z.exactOptional(objectSchema)
+const entitySchema = z.object({ type: z.string(), id: z.string(), properties })
+const typeSchema = z.object({ type: z.string(), properties })
+const actionSchema = z.object({ name: z.string(), properties })
+const context = z.exactOptional(objectSchema)
+
+const evaluationSchema = z.object({ subject: entitySchema, action: actionSchema, resource: entitySchema, context })
+
+const semanticSchema = z.enum(['execute_all', 'deny_on_first_deny', 'permit_on_first_permit'])
+/** §7.1.2.1 */
+export type EvaluationsSemantic = z.infer<typeof semanticSchema>
+
+const itemSchema = z.object({
+  subject: z.exactOptional(entitySchema),
+  action: z.exactOptional(actionSchema),
+  resource: z.exactOptional(entitySchema),
+  context,
+})
+const evaluationsSchema = itemSchema.extend({
+  evaluations: z.array(z.unknown()).optional(),
+  options: z.object({ evaluations_semantic: semanticSchema.default('execute_all') }).optional(),
+})
+
+const pageSchema = z.object({
+  token: z.string().optional(),
+  limit: z.int().min(0).optional(),
+  properties,
+})
+/** §8.2.1 */
+export type PageRequest = z.infer<typeof pageSchema>
+const page = pageSchema.optional()
+
+const searchSchemas = {
+  subject: z.object({ subject: typeSchema, action: actionSchema, resource: entitySchema, context, page }),
+  resource: z.object({ subject: entitySchema, action: actionSchema, resource: typeSchema, context, page }),
+  action: z.object({ subject: entitySchema, resource: entitySchema, context, page }),
+}
+
+/** `POST /access/v1/evaluation` (§6.1). Throws `request_malformed`. */
+export function readEvaluation(body: unknown): AuthZenEvaluation {
+  return read(evaluationSchema, body)
+}
+
+export type EvaluationsRequest =
+  /** No array, or an empty one: as a single evaluation. */
+  | { single: AuthZenEvaluation }
+  | {
+      semantic: EvaluationsSemantic
+      /** In their order; an item that cannot be read is its error. */
+      items: readonly (AuthZenEvaluation | ServiceError)[]
+    }
+
+export interface BoxcarLimits {
+  items: number
+  /** Bytes of all items with their defaults written out: a large default and many items are a large request. */
+  bytes: number
+}
+
+/**
+ * `POST /access/v1/evaluations` (§7.1). An item's own key replaces the default of that name, whole. What is wrong with the
+ * request, its defaults included, throws `request_malformed`; what is wrong with an item is that item's.
+ */
+export function readEvaluations(body: unknown, limits: BoxcarLimits): EvaluationsRequest {
+  const { evaluations = [], options, ...defaults } = parse(evaluationsSchema, body)
+  refuseCedarEscapes(defaults)
+  if (evaluations.length === 0) return { single: parse(evaluationSchema, defaults) }
+  if (evaluations.length > limits.items)
+    throw new ServiceError('request_malformed', `evaluations: at most ${limits.items} are decided together`)
+  if (evaluations.length * sizeOf(defaults) > limits.bytes)
+    throw new ServiceError('body_too_large', 'the defaults are too large for so many evaluations')
+  const items = evaluations.map((item) => readItem(item, defaults))
+  return { semantic: options?.evaluations_semantic ?? 'execute_all', items }
+}
+
+type Parts = z.infer<typeof itemSchema>
+
+function readItem(item: unknown, defaults: Parts): AuthZenEvaluation | ServiceError {
+  const own = itemSchema.safeParse(item)
+  if (!own.success) return malformed(own.error)
+  const { subject, action, resource, ...rest } = { ...defaults, ...own.data }
+  if (!subject || !action || !resource)
+    return new ServiceError('request_malformed', `${!subject ? 'subject' : !action ? 'action' : 'resource'}: missing`)
+  try {
+    refuseCedarEscapes(own.data)
+  } catch (error) {
+    return serviceErrorOf(error)
+  }
+  return { subject, action, resource, ...rest }
+}
+
+const sizeOf = (value: unknown) =>
+  JSON.stringify(value, (_, member) => (typeof member === 'bigint' ? String(member) : member)).length
+
+/** `POST /access/v1/search/…` (§8.4 to §8.6). Throws `request_malformed`. */
+export function readSearch(
+  entity: AuthZenSearch['entity'],
+  body: unknown,
+): { search: AuthZenSearch; page: PageRequest | undefined } {
+  const { page, ...search } = read(searchSchemas[entity], body)
+  return { search: { entity, ...search } as AuthZenSearch, page }
+}
+
+function read<T extends z.ZodType>(schema: T, body: unknown): z.infer<T> {
+  const value = parse(schema, body)
+  refuseCedarEscapes(value)
+  return value
+}
+
+function parse<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
+  const parsed = schema.safeParse(value)
+  if (!parsed.success) throw malformed(parsed.error)
+  return parsed.data
+}
+
+function malformed(error: z.ZodError): ServiceError {
+  const issue = error.issues[0]
+  return new ServiceError('request_malformed', `${issue?.path.join('.') || 'it'}: ${issue?.code}`)
+}
+
+/** Cedar reads these keys as references and extension values: in anything that a caller sends they are an attack. */
+function refuseCedarEscapes(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return
+  for (const [key, member] of Object.entries(value)) {
+    if (key === '__entity' || key === '__extn' || key === '__expr')
+      throw new ServiceError('request_malformed', `a member named ${key}`)
+    refuseCedarEscapes(member)
+  }
+}

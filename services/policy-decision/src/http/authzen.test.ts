@@ -1,0 +1,407 @@
+import { ServiceError } from '@bailiwick/errors'
+import { Health, type HttpServer, httpServer, logger, metrics, testClock } from '@bailiwick/service-kit'
+import { afterAll, beforeEach, describe, expect, it } from 'vitest'
+import type { AuthZenDecider, AuthZenEvaluation, AuthZenSearch } from '../authzen.ts'
+import { authZenRoutes } from './authzen.ts'
+import { PageTokens } from './page-tokens.ts'
+
+const clock = testClock(1_800_000_000_000)
+const json = { authorization: 'Bearer friend', 'content-type': 'application/json' }
+const subject = { type: 'user', id: 'alice' }
+const action = { name: 'read' }
+const resource = { type: 'doc', id: '1' }
+const doc = (id: string) => ({ resource: { type: 'doc', id } })
+
+let asked: AuthZenEvaluation[] = []
+let searched: AuthZenSearch[] = []
+/** Documents with an odd id may be read; of the id 13 nobody can say. */
+const decider: AuthZenDecider = {
+  admit({ authorization }) {
+    if (authorization !== 'Bearer friend') throw new ServiceError('caller_unauthenticated')
+    return {
+      async evaluate(evaluation) {
+        asked.push(evaluation)
+        if (evaluation.resource.id === '13') throw new Error('secret inside')
+        if (evaluation.resource.id === '12') throw new ServiceError('queue_full')
+        return { decision: Number(evaluation.resource.id) % 2 === 1 }
+      },
+      async search(search) {
+        searched.push(search)
+        return { ids: ['d', 'b', 'a', 'c', 'b', 'e'] }
+      },
+    }
+  },
+}
+const pageTokens = new PageTokens({ key: new Uint8Array(32).fill(7), now: clock.now, lifeMs: 60_000 })
+const http: HttpServer = await httpServer({
+  logger: logger({ service: 'test', level: 'silent' }),
+  clock,
+  health: new Health(),
+  metrics: metrics({ service: 'test', processMetrics: false }),
+})
+authZenRoutes(http, decider, {
+  publicUrl: 'https://pdp.example',
+  pageTokens,
+  clock,
+  mostItems: 64,
+  boxcarBytes: 100_000,
+})
+afterAll(() => http.close())
+beforeEach(() => {
+  asked = []
+  searched = []
+})
+
+const post = (path: string, body: unknown, headers: Record<string, string> = json) =>
+  http.inject({
+    method: 'POST',
+    url: `/access/v1/${path}`,
+    headers,
+    payload: typeof body === 'string' ? body : JSON.stringify(body),
+  })
+const decisionsOf = async (body: object): Promise<boolean[]> => {
+  const answer = await post('evaluations', body)
+  expect(answer.statusCode, answer.body).toBe(200)
+  return answer.json().evaluations.map(({ decision }: { decision: boolean }) => decision)
+}
+
+describe('an evaluation (§6)', () => {
+  it('is answered 200, decided or denied, as application/json and nothing else', async () => {
+    for (const [id, decision] of [
+      ['1', true],
+      ['2', false],
+    ] as const) {
+      const answer = await post('evaluation', { subject, action, ...doc(id) })
+      expect(answer.statusCode).toBe(200)
+      expect(answer.headers['content-type']).toBe('application/json')
+      expect(answer.json()).toEqual({ decision })
+    }
+  })
+
+  it('hears its members verbatim and ignores the unknown', async () => {
+    const properties = { deep: { list: [1, null, { a: ' b ' }] } }
+    const sent = {
+      subject: { type: ' User', id: '', properties, other: 1 },
+      action: { name: 'can read', properties },
+      resource: { type: 'dóc', id: ' 1 ', properties },
+      context: { time: 'now' },
+      evaluation: 'no',
+    }
+    await post('evaluation', sent)
+    const { evaluation: _, ...heard } = { ...sent, subject: { type: ' User', id: '', properties } }
+    expect(asked).toEqual([heard])
+  })
+
+  it.each<[string, unknown]>([
+    ['no object', '[]'],
+    ['no body', ''],
+    ['no JSON', '{"subject":'],
+    ['a string', '"x"'],
+    ['no subject', { action, resource }],
+    ['no action', { subject, resource }],
+    ['no resource', { subject, action }],
+    ['null for a subject', { subject: null, action, resource }],
+    ['a subject without a type', { subject: { id: 'a' }, action, resource }],
+    ['a subject without an id', { subject: { type: 'a' }, action, resource }],
+    ['an id that is a number', { subject: { type: 'a', id: 1 }, action, resource }],
+    ['an action without a name', { subject, action: {}, resource }],
+    ['a resource without an id', { subject, action, resource: { type: 'a' } }],
+    ['properties in a list', { subject: { ...subject, properties: [] }, action, resource }],
+    ['a context that is text', { subject, action, resource, context: 'x' }],
+    ['null for a context', { subject, action, resource, context: null }],
+    ['an entity reference', { subject, action, resource, context: { a: [{ __entity: {} }] } }],
+    ['an extension value', { subject: { ...subject, properties: { __extn: {} } }, action, resource }],
+    ['two keys that are equal', '{"subject":{"type":"a","id":"b"},"subject":{"type":"a","id":"c"}}'],
+    ['two keys that are equal unescaped', '{"subject":1,"s\\u0075bject":2}'],
+    ['a nest that is too deep', `{"context":${'['.repeat(40)}${']'.repeat(40)}}`],
+    ['a lone surrogate', '{"context":{"a":"\\ud800"}}'],
+    ['a number that nobody reads exactly', '{"context":{"a":9007199254740993}}'],
+  ])('that is malformed is answered 400: %s', async (_, body) => {
+    for (const path of ['evaluation', 'evaluations']) {
+      const answer = await post(path, body)
+      expect(answer.statusCode).toBe(400)
+      expect(answer.headers['content-type']).toBe('application/problem+json')
+    }
+    expect(asked).toEqual([])
+  })
+})
+
+describe('the binding (§10.1)', () => {
+  const good = { subject, action, resource }
+
+  it.each(['', 'Bearer stranger', 'Basic friend'])(
+    'says 401 to whoever is nobody, and how to be somebody: %j',
+    async (authorization) => {
+      for (const body of [good, 'no JSON']) {
+        const answer = await post('evaluation', body, { ...json, authorization })
+        expect(answer.statusCode).toBe(401)
+        expect(answer.headers['www-authenticate']).toBe('Bearer realm="https://pdp.example"')
+      }
+    },
+  )
+
+  it.each(['bfe9eb29-ab87-4ca3-be83-a1d5d8305716', 'any thing; {at} "all"', 'é', 'x'.repeat(2000)])(
+    'gives a request id back as it came, whatever the answer: %s',
+    async (id) => {
+      const answers = [
+        await post('evaluation', good, { ...json, 'x-request-id': id }),
+        await post('evaluation', '{', { ...json, 'x-request-id': id }),
+        await post('evaluation', good, { 'content-type': 'application/json', 'x-request-id': id }),
+        await post('evaluation', good, { ...json, 'content-type': 'text/plain', 'x-request-id': id }),
+      ]
+      expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 400, 401, 415])
+      for (const { headers } of answers) expect(headers['x-request-id']).toBe(id)
+    },
+  )
+
+  it.each([
+    ['application/json; charset=utf-8', 200],
+    ['Application/JSON;charset="UTF-8"', 200],
+    ['application/json; charset=iso-8859-1', 415],
+    ['application/json; charset=utf-16', 415],
+    ['text/json', 415],
+    ['application/x-www-form-urlencoded', 415],
+  ])('takes JSON in UTF-8: %s', async (type, status) => {
+    expect((await post('evaluation', good, { ...json, 'content-type': type })).statusCode).toBe(status)
+  })
+
+  it('takes no body that is encoded', async () => {
+    const answer = await post('evaluation', good, { ...json, 'content-encoding': 'gzip' })
+    expect(answer.statusCode).toBe(415)
+  })
+
+  it('answers 413 to what is too long, and decides nothing of it', async () => {
+    const padded = { ...good, context: { a: 'x'.repeat(70_000) } }
+    expect((await post('evaluation', padded)).statusCode).toBe(413)
+    expect(
+      (await post('evaluations', { evaluations: [{ ...good, context: { a: 'x'.repeat(100_000) } }] })).statusCode,
+    ).toBe(413)
+    expect((await post('search/subject', padded)).statusCode).toBe(413)
+    expect(asked).toEqual([])
+  })
+
+  it('answers 405 to another method, and 404 where there is nothing', async () => {
+    const answer = await http.inject({ method: 'GET', url: '/access/v1/evaluations' })
+    expect([answer.statusCode, answer.headers.allow]).toEqual([405, 'POST'])
+    expect((await post('search/subjects', good)).statusCode).toBe(404)
+  })
+
+  it('says 500 without a word of why, for what nobody can say', async () => {
+    const answer = await post('evaluation', { subject, action, ...doc('13') })
+    expect(answer.statusCode).toBe(500)
+    expect(answer.body).not.toContain('secret')
+  })
+})
+
+describe('evaluations (§7)', () => {
+  it('keep their order', async () => {
+    expect(await decisionsOf({ subject, action, evaluations: ['3', '2', '1', '4'].map(doc) })).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ])
+  })
+
+  it("an item's own key replaces the default of that name, whole", async () => {
+    const body = {
+      subject: { ...subject, properties: { a: 1 } },
+      action: { name: 'read', properties: { b: 1 } },
+      resource,
+      context: { c: 1, d: { e: 1 } },
+      evaluations: [
+        {},
+        { subject: { type: 'user', id: 'bob' }, context: { d: {} } },
+        { action: { name: 'write' }, context: {} },
+      ],
+    }
+    await decisionsOf(body)
+    const defaults = { subject: body.subject, action: body.action, resource, context: body.context }
+    expect(asked).toEqual([
+      defaults,
+      { ...defaults, subject: { type: 'user', id: 'bob' }, context: { d: {} } },
+      { ...defaults, action: { name: 'write' }, context: {} },
+    ])
+  })
+
+  it('without an array, or with an empty one, are one evaluation', async () => {
+    for (const more of [
+      {},
+      { evaluations: [] },
+      { evaluations: [], options: { evaluations_semantic: 'deny_on_first_deny' } },
+    ]) {
+      const answer = await post('evaluations', { subject, action, resource, ...more })
+      expect(answer.json()).toEqual({ decision: true })
+    }
+    expect((await post('evaluations', { subject, action, evaluations: [] })).statusCode).toBe(400)
+  })
+
+  it.each([
+    ['execute_all', ['1', '2', '3', '4'], [true, false, true, false]],
+    ['deny_on_first_deny', ['1', '3', '2', '5', '4'], [true, true, false]],
+    ['deny_on_first_deny', ['1', '3'], [true, true]],
+    ['permit_on_first_permit', ['2', '4', '1', '3'], [false, false, true]],
+    ['permit_on_first_permit', ['2', '4'], [false, false]],
+  ])('%s of %j: %j, and nothing is asked after the last', async (evaluations_semantic, ids, decisions) => {
+    const body = { subject, action, evaluations: ids.map(doc), options: { evaluations_semantic, other: 1 } }
+    expect(await decisionsOf(body)).toEqual(decisions)
+    expect(asked).toHaveLength(decisions.length)
+  })
+
+  it.each<[string, object]>([
+    ['an array that is none', { evaluations: {} }],
+    ['null for an array', { evaluations: null }],
+    ['options that are none', { evaluations: [{}], options: 'x' }],
+    ['a semantic that nobody knows', { evaluations: [{}], options: { evaluations_semantic: 'first' } }],
+    ['a semantic in a list', { evaluations: [{}], options: { evaluations_semantic: ['execute_all'] } }],
+    ['a default of a wrong type', { subject: 'alice', evaluations: [{}] }],
+    ['a default that lacks a member', { subject: { type: 'user' }, evaluations: [{ subject }] }],
+    ['a default with an entity reference', { context: { __expr: '' }, evaluations: [{}] }],
+  ])('are 400 as a whole: %s', async (_, body) => {
+    expect((await post('evaluations', { subject, action, resource, ...body })).statusCode).toBe(400)
+    expect(asked).toEqual([])
+  })
+
+  it('an error of one item is its denial, and nobody else’s (V13)', async () => {
+    const bad = [
+      null,
+      7,
+      [],
+      { resource: { type: 'doc' } },
+      { subject: null },
+      { context: { __entity: {} } },
+      doc('13'),
+      doc('12'),
+    ]
+    const evaluations = [doc('1'), ...bad, doc('3')]
+    const answer = (await post('evaluations', { subject, action, resource, evaluations })).json()
+    const decisions = answer.evaluations.map(({ decision }: { decision: boolean }) => decision)
+    expect(decisions).toEqual([true, ...bad.map(() => false), true])
+    const statuses = answer.evaluations
+      .slice(1, -1)
+      .map((item: { context: { error: { status: number } } }) => item.context.error.status)
+    expect(statuses).toEqual([400, 400, 400, 400, 400, 400, 500, 429])
+    expect(JSON.stringify(answer)).not.toContain('secret')
+  })
+
+  it('what no item and no default says is that item’s error', async () => {
+    const answer = (await post('evaluations', { subject, evaluations: [{ action, resource }, { action }] })).json()
+    expect(answer.evaluations).toEqual([
+      { decision: true },
+      { decision: false, context: { error: { status: 400, code: 'request_malformed', message: 'resource: missing' } } },
+    ])
+  })
+
+  it('an error is a denial to deny_on_first_deny', async () => {
+    const options = { evaluations_semantic: 'deny_on_first_deny' }
+    expect(await decisionsOf({ subject, action, options, evaluations: [doc('1'), {}, doc('3')] })).toEqual([
+      true,
+      false,
+    ])
+  })
+
+  it('are no more than the limit, and decide none of too many (V18)', async () => {
+    expect(await decisionsOf({ subject, action, resource, evaluations: Array(64).fill({}) })).toHaveLength(64)
+    asked = []
+    for (const count of [65, 10_000]) {
+      const answer = await post('evaluations', { subject, action, resource, evaluations: Array(count).fill({}) })
+      expect(answer.statusCode).toBe(400)
+    }
+    expect(asked).toEqual([])
+  })
+
+  it('defaults count for every item that they are written out in (V18)', async () => {
+    const body = { subject, action, resource, context: { a: 'x'.repeat(50_000) }, evaluations: Array(60).fill({}) }
+    expect((await post('evaluations', body)).statusCode).toBe(413)
+    expect(asked).toEqual([])
+  })
+})
+
+describe('searches (§8)', () => {
+  const find = async (
+    page?: object,
+    path = 'search/resource',
+    body: object = { subject, action, resource: { type: 'doc' } },
+  ) => {
+    const answer = await post(path, { ...body, ...(page ? { page } : {}) })
+    return { status: answer.statusCode, ...answer.json() }
+  }
+
+  it('give exactly { type, id } or { name }, all of them, each once, in one order', async () => {
+    const names = ['a', 'b', 'c', 'd', 'e']
+    expect(await find()).toEqual({ status: 200, results: names.map((id) => ({ type: 'doc', id })) })
+    const bySubject = await find(undefined, 'search/subject', { subject: { type: 'user' }, action, resource })
+    expect(bySubject).toEqual({ status: 200, results: names.map((id) => ({ type: 'user', id })) })
+    const byAction = await find(undefined, 'search/action', { subject, resource })
+    expect(byAction).toEqual({ status: 200, results: names.map((name) => ({ name })) })
+  })
+
+  it('ignore the id of what is searched for, whatever it is', async () => {
+    for (const id of ['1', 7, null, {}]) {
+      expect((await post('search/subject', { subject: { type: 'user', id }, action, resource })).statusCode).toBe(200)
+      expect((await post('search/resource', { subject, action, resource: { type: 'doc', id } })).statusCode).toBe(200)
+    }
+    expect((await post('search/action', { subject, resource, action: 7 })).statusCode).toBe(200)
+    for (const search of searched) expect(JSON.stringify(search)).not.toMatch(/"id":(7|null|\{)/)
+  })
+
+  it.each<[string, string, object]>([
+    ['subject', 'no type', { subject: {}, action, resource }],
+    ['subject', 'no subject', { action, resource }],
+    ['subject', 'no resource id', { subject: { type: 'user' }, action, resource: { type: 'doc' } }],
+    ['subject', 'no action', { subject: { type: 'user' }, resource }],
+    ['resource', 'no subject id', { subject: { type: 'user' }, action, resource: { type: 'doc' } }],
+    ['resource', 'no resource type', { subject, action, resource: { id: '1' } }],
+    ['action', 'no resource id', { subject, resource: { type: 'doc' } }],
+    ['action', 'a page that is text', { subject, resource, page: 'x' }],
+    ['action', 'a limit that is text', { subject, resource, page: { limit: '1' } }],
+    ['action', 'a limit below nothing', { subject, resource, page: { limit: -1 } }],
+    ['action', 'a limit with a fraction', { subject, resource, page: { limit: 1.5 } }],
+    ['action', 'a token that is a number', { subject, resource, page: { token: 1 } }],
+    ['action', 'a token that is none', { subject, resource, page: { token: '' } }],
+    ['action', 'page properties in a list', { subject, resource, page: { properties: [] } }],
+  ])('search/%s that is malformed is answered 400: %s', async (path, _, body) => {
+    expect((await post(`search/${path}`, body)).statusCode).toBe(400)
+  })
+
+  it('are given page by page, with or without the limit again', async () => {
+    const first = await find({ limit: 2 })
+    expect(first).toMatchObject({ page: { count: 2, total: 5 }, results: [{ id: 'a' }, { id: 'b' }] })
+    const second = await find({ token: first.page.next_token })
+    expect(second).toMatchObject({ page: { count: 2 }, results: [{ id: 'c' }, { id: 'd' }] })
+    const last = await find({ token: second.page.next_token, limit: 2 })
+    expect(last).toMatchObject({ page: { next_token: '', count: 1, total: 5 }, results: [{ id: 'e' }] })
+    expect(await find({ limit: 5 })).toMatchObject({ page: { next_token: '' } })
+    expect((await find({})).results).toHaveLength(5)
+    expect(await find({ limit: 0 })).toMatchObject({ page: { count: 0, total: 5 }, results: [] })
+  })
+
+  it('a token serves for the request that it was given for, in whatever order it is written, and for no other', async () => {
+    const { token } = { token: (await find({ limit: 2 })).page.next_token }
+    const reordered = { resource: { type: 'doc' }, subject: { id: 'alice', type: 'user' }, action }
+    expect(await find({ token }, 'search/resource', reordered)).toMatchObject({ status: 200 })
+    for (const body of [
+      { subject: { ...subject, id: 'bob' }, action, resource: { type: 'doc' } },
+      { subject, action: { name: 'write' }, resource: { type: 'doc' } },
+      { subject, action, resource: { type: 'doc' }, context: {} },
+      { subject, action, resource: { type: 'doc', properties: {} } },
+    ])
+      expect(await find({ token }, 'search/resource', body)).toMatchObject({ status: 400 })
+    expect(await find({ token }, 'search/subject', { subject, action, resource })).toMatchObject({ status: 400 })
+    expect(await find({ token, limit: 3 })).toMatchObject({ status: 400 })
+  })
+
+  it('a token that anybody changed, or that is over, is refused', async () => {
+    const token: string = (await find({ limit: 2 })).page.next_token
+    const bytes = Buffer.from(token, 'base64url')
+    for (const at of bytes.keys()) {
+      const changed = Buffer.from(bytes)
+      changed[at] = (changed[at] ?? 0) ^ 1
+      expect((await find({ token: changed.toString('base64url') })).status).toBe(400)
+    }
+    for (const wrong of [`${token}=`, token.slice(0, 40), 'a3M9NDU2O3N6PTI='])
+      expect((await find({ token: wrong })).status).toBe(400)
+    clock.advance(60_000)
+    expect(await find({ token })).toMatchObject({ status: 400, detail: 'page.token: over' })
+  })
+})

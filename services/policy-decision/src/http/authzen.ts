@@ -1,0 +1,116 @@
+import { ServiceError, toProblem } from '@bailiwick/errors'
+import { type Clock, type HttpReply, type HttpRequest, type HttpServer, serviceErrorOf } from '@bailiwick/service-kit'
+import type { AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession } from '../authzen.ts'
+import { type EvaluationsSemantic, readEvaluation, readEvaluations, readSearch } from './authzen-requests.ts'
+import type { PageTokens } from './page-tokens.ts'
+import { searchAnswer } from './search-page.ts'
+
+export interface AuthZenOptions {
+  /** Its own outside address. */
+  publicUrl: string
+  pageTokens: PageTokens
+  clock: Clock
+  /** Of one boxcar. */
+  mostItems?: number
+  /** Bytes of a boxcar. */
+  boxcarBytes?: number
+}
+
+/** After this no item of a boxcar is begun: whoever asked may have gone, and what is decided is spent. */
+const boxcarMs = 10_000
+
+/** The default paths (§10.1); each is in the metadata. */
+export const authZenPaths = {
+  access_evaluation_endpoint: '/access/v1/evaluation',
+  access_evaluations_endpoint: '/access/v1/evaluations',
+  search_subject_endpoint: '/access/v1/search/subject',
+  search_resource_endpoint: '/access/v1/search/resource',
+  search_action_endpoint: '/access/v1/search/action',
+} as const
+
+/** The HTTPS JSON binding of AuthZEN Authorization API 1.0 (§10.1): 200 for every decision, 4xx and 5xx for what is none. */
+export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options: AuthZenOptions): void {
+  const { publicUrl, pageTokens, clock, mostItems = 256, boxcarBytes = 1_048_576 } = options
+  const sessions = new WeakMap<HttpRequest, AuthZenSession>()
+
+  /** Before a byte of the body is read: strangers are told so and not listened to. */
+  const admit = async (request: HttpRequest, reply: HttpReply) => {
+    echoRequestId(request, reply)
+    try {
+      sessions.set(request, decider.admit({ authorization: request.headers.authorization }))
+    } catch (error) {
+      if (serviceErrorOf(error).code === 'caller_unauthenticated')
+        reply.header('www-authenticate', `Bearer realm="${publicUrl}"`)
+      throw error
+    }
+  }
+  type Answer = (session: AuthZenSession, body: unknown) => Promise<object>
+  const route = (path: string, answer: Answer, more: { bodyLimit?: number } = {}) =>
+    http.post(path, { onRequest: admit, ...more }, async (request, reply) => {
+      const session = sessions.get(request)
+      if (!session) throw new ServiceError('caller_unauthenticated')
+      const given = await answer(session, request.body)
+      // Bytes: of a string fastify says a charset, which RFC 8259 §11 does not know.
+      return reply.type('application/json').send(Buffer.from(JSON.stringify(given)))
+    })
+
+  route(authZenPaths.access_evaluation_endpoint, (session, body) => session.evaluate(readEvaluation(body)))
+  route(
+    authZenPaths.access_evaluations_endpoint,
+    async (session, body) => {
+      const asked = readEvaluations(body, { items: mostItems, bytes: 4 * boxcarBytes })
+      if ('single' in asked) return session.evaluate(asked.single)
+      return { evaluations: await evaluateEach(session, asked.items, { semantic: asked.semantic, clock }) }
+    },
+    { bodyLimit: boxcarBytes },
+  )
+  for (const entity of ['subject', 'resource', 'action'] as const) {
+    route(authZenPaths[`search_${entity}_endpoint`], async (session, body) => {
+      const { search, page } = readSearch(entity, body)
+      return searchAnswer(search, await session.search(search), page, pageTokens)
+    })
+  }
+}
+
+/**
+ * §7.1.2.1. All at once, or one after the other up to the first that decides, and nothing after it: what would be decided ahead
+ * would have been spent.
+ */
+async function evaluateEach(
+  session: AuthZenSession,
+  items: readonly (AuthZenEvaluation | ServiceError)[],
+  { semantic, clock }: { semantic: EvaluationsSemantic; clock: Clock },
+): Promise<AuthZenDecision[]> {
+  if (semantic === 'execute_all') return Promise.all(items.map((item) => evaluateItem(session, item)))
+  const last = semantic === 'permit_on_first_permit'
+  const started = clock.monotonic()
+  const decisions: AuthZenDecision[] = []
+  for (const item of items) {
+    const late = clock.monotonic() - started > boxcarMs
+    const answered = late ? failed(new ServiceError('deadline_exceeded')) : await evaluateItem(session, item)
+    decisions.push(answered)
+    if (answered.decision === last) break
+  }
+  return decisions
+}
+
+/** §7.2.1: an error of one item is its denial, and nobody else's. */
+async function evaluateItem(session: AuthZenSession, item: AuthZenEvaluation | ServiceError): Promise<AuthZenDecision> {
+  if (item instanceof ServiceError) return failed(item)
+  try {
+    return await session.evaluate(item)
+  } catch (error) {
+    return failed(error)
+  }
+}
+
+function failed(error: unknown): AuthZenDecision {
+  const { status, code, title, detail } = toProblem(serviceErrorOf(error))
+  return { decision: false, context: { error: { status, code, message: detail ?? title } } }
+}
+
+/** §10.1.3: the identifier as it came, an arbitrary string; the log has one of ours where it could break a line. */
+function echoRequestId({ headers }: HttpRequest, reply: HttpReply): void {
+  const given = headers['x-request-id']
+  if (typeof given === 'string' && given !== '') reply.header('x-request-id', given)
+}

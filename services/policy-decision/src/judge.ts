@@ -1,0 +1,76 @@
+import type { Grant } from '@bailiwick/contracts'
+import type { DenialReason } from '@bailiwick/errors'
+import type { SpendView } from '@bailiwick/projection'
+import { type Reservation, reserve } from './budget.ts'
+import { budgeted, coverEach, holdersOf, type Levels } from './chain.ts'
+import type { Pdp } from './context.ts'
+import type { EvaluationRequest } from './evaluation-request.ts'
+import { judgePolicies, type PolicyVerdict } from './judge-policies.ts'
+import { deadReason, findStanding, isRecorded, type Standing, waitsForHuman } from './life.ts'
+import type { StepUp } from './step-ups.ts'
+import type { Turn } from './turns.ts'
+import type { Claim } from './verify-credential.ts'
+
+/** An action under a living grant that covers it. */
+export interface Covered {
+  standing: Standing
+  levels: Levels
+}
+
+/** DESIGN §7.4 steps 2 to 4: what does not change with what the tree has taken. */
+export async function judgeCover(
+  pdp: Pdp,
+  claim: Claim,
+  request: EvaluationRequest,
+  { deadlineMs, turn }: { deadlineMs: number; turn?: Turn | undefined },
+): Promise<({ ok: true } & Covered) | { ok: false; reason: DenialReason }> {
+  const refuse = (reason: DenialReason) => ({ ok: false, reason }) as const
+  if (!pdp.projection.fresh()) return refuse('state_stale')
+  // Who must wait for the log does not hold up who comes after.
+  if (!isRecorded(pdp, claim)) turn?.leave()
+  const life = await findStanding(pdp, claim, deadlineMs)
+  if (!life.ok) return life
+  const { standing } = life
+  const dead = deadReason(pdp, standing, claim, request)
+  if (dead) return refuse(dead)
+  const chain = holdersOf(pdp, standing.tree, claim.token)
+  if (!chain.ok) return chain
+  const covered = coverEach(chain.holders, { ...request.action, resource: request.resource })
+  if (!covered.ok) return covered
+  if (!isApprovedAction(standing.tree.grant, claim)) return refuse('action_not_granted')
+  return { ok: true, standing, levels: covered.levels }
+}
+
+type Approved = Extract<PolicyVerdict, { labels: string[] }>
+type Reserved = Extract<Reservation, { ok: true }>
+
+export type SpendVerdict =
+  | { reason: DenialReason; policies?: readonly string[] | undefined }
+  | { judged: Approved; reservation: Reserved; stepUp: StepUp | undefined }
+
+/** DESIGN §7.4 steps 3 and 5 to 7 on the tree as it is now: what the action would take, and under which human's word. */
+export function judgeSpend(
+  pdp: Pdp,
+  question: Covered & { claim: Claim; request: EvaluationRequest },
+  view: SpendView,
+): SpendVerdict {
+  const { claim, standing, levels, request } = question
+  const dead = deadReason(pdp, standing, claim, request)
+  if (dead) return { reason: dead }
+  const judged = judgePolicies(pdp, question, view)
+  if ('reason' in judged) return judged
+  const now = pdp.clock.now()
+  // Used where there is one, needed or not: humans said yes to this action once, and it happens once.
+  const stepUp = pdp.stepUps.find(standing, claim.digest, view, now)
+  if (!stepUp && (judged.stepUp || waitsForHuman(pdp, standing, claim, now)))
+    return { reason: 'step_up_required', policies: judged.policies }
+  // One approval, one action, once: what was taken and not taken back is that once.
+  if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n) return { reason: 'uses_exhausted' }
+  const reservation = reserve(budgeted(levels, view))
+  return reservation.ok ? { judged, reservation, stepUp } : reservation
+}
+
+/** `per_action`: the humans approved one exact action, by its digest. */
+function isApprovedAction({ mode, statement }: Grant, { digest }: Claim): boolean {
+  return mode !== 'per_action' || statement.action_digest === digest
+}

@@ -1,0 +1,55 @@
+import type { EnforcementPoint } from '@bailiwick/contracts'
+import { denialReasons } from '@bailiwick/errors'
+import { accessRequestOffer } from './access-request-offer.ts'
+import type { AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession, JsonObject } from './authzen.ts'
+import type { Answer, Denied } from './decide.ts'
+import { type EvaluationRequest, evaluationRequest } from './evaluation-request.ts'
+import { nextAction } from './next-action.ts'
+import type { PolicyDecision } from './policy-decision.ts'
+import { Turns } from './turns.ts'
+
+/** Answers AuthZEN requests by the pipeline of grants (DESIGN §7.4): each evaluation is a decision, with its own evidence. */
+export function pipelineDecider(service: PolicyDecision): AuthZenDecider {
+  return { admit: ({ authorization }) => pipelineSession(service, service.authenticate(authorization)) }
+}
+
+function pipelineSession(service: PolicyDecision, point: EnforcementPoint): AuthZenSession {
+  const { pdp } = service
+  const turns = new Turns()
+  return {
+    async evaluate(evaluation: AuthZenEvaluation): Promise<AuthZenDecision> {
+      const turn = turns.next()
+      try {
+        const request = evaluationRequest(evaluation)
+        return answerOf(request, await service.decide(point, request, turn))
+      } finally {
+        turn.leave()
+      }
+    },
+    search: (search) => service.search(point, search),
+  }
+
+  function answerOf(evaluation: EvaluationRequest, answer: Answer): AuthZenDecision {
+    // One identifier in the words of both: ours, and the access request profile's ("Evaluation Identifier").
+    const named = { decision_id: answer.decisionId, evaluation_id: answer.decisionId }
+    if (answer.decision) {
+      const { permit, outcomeDue: outcome_due } = answer
+      return { decision: true, context: { ...named, permit, outcome_due } }
+    }
+    return { decision: false, context: { ...named, ...denialContext(evaluation, answer) } }
+  }
+
+  /** Still a denial, and where to ask (access request profile, "Requestable Denial Context"). RFC 9449 §9: the nonce to use. */
+  function denialContext(evaluation: EvaluationRequest, denied: Denied): JsonObject {
+    const { reason } = denied
+    const offer = accessRequestOffer(pdp, evaluation, denied)
+    return {
+      evaluated_at: new Date(pdp.clock.now()).toISOString(),
+      reason,
+      reason_user: { en: denialReasons[reason] },
+      ...(reason === 'proof_nonce_required' ? { dpop_nonce: pdp.proofs.nonce() } : {}),
+      ...(offer === undefined ? {} : { access_request: offer }),
+      ...(evaluation.withApproval ? nextAction(reason) : {}),
+    }
+  }
+}

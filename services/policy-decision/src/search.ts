@@ -1,0 +1,111 @@
+import type { EnforcementPoint } from '@bailiwick/contracts'
+import { type DenialReason, denialReasons, ServiceError } from '@bailiwick/errors'
+import { tentative } from '@bailiwick/projection'
+import type { AuthZenEvaluation, AuthZenFound, AuthZenSearch } from './authzen.ts'
+import { holdersOf } from './chain.ts'
+import type { Pdp } from './context.ts'
+import { type EvaluationRequest, evaluationRequest, isNameable } from './evaluation-request.ts'
+import { judgeCover, judgeSpend } from './judge.ts'
+import { readCredential, readToken } from './verify-credential.ts'
+
+/** Between this many candidates others are heard (V18). */
+const atOnce = 8
+
+/**
+ * What decisions would permit now, of what the registry and the credential's own authority name (AuthZEN 1.0 §8): DESIGN §7.4
+ * steps 1 to 7, and nothing is reserved, recorded or signed. The proof must hold and does not count: a search permits nothing.
+ * Throws `state_stale` and `deadline_exceeded`: no answer, where part of one would look whole.
+ */
+export async function searchPermitted(pdp: Pdp, point: EnforcementPoint, search: AuthZenSearch): Promise<AuthZenFound> {
+  const started = pdp.clock.monotonic()
+  const left = () => pdp.decisionDeadlineMs - (pdp.clock.monotonic() - started)
+  const candidates = candidatesOf(pdp, point, search)
+  if (!Array.isArray(candidates)) return nothing(candidates.reason)
+  const ids: string[] = []
+  const reasons = new Set<DenialReason>()
+  for (const [n, { id, evaluation }] of candidates.entries()) {
+    if (n % atOnce === 0) await new Promise(setImmediate)
+    if (left() <= 0) throw new ServiceError('deadline_exceeded')
+    const reason = await whyNot(pdp, point, evaluationRequest(evaluation), left())
+    if (reason === 'state_stale') throw new ServiceError('state_stale')
+    if (reason === undefined) ids.push(id)
+    else reasons.add(reason)
+  }
+  const [reason] = reasons
+  return ids.length === 0 && reason !== undefined && reasons.size === 1 ? nothing(reason) : { ids }
+}
+
+const nothing = (reason: DenialReason): AuthZenFound => ({
+  ids: [],
+  context: { reason, reason_user: { en: denialReasons[reason] } },
+})
+
+async function whyNot(
+  pdp: Pdp,
+  point: EnforcementPoint,
+  request: EvaluationRequest,
+  deadlineMs: number,
+): Promise<DenialReason | undefined> {
+  if (!isNameable(request)) return 'request_invalid'
+  const read = readCredential(pdp, point, request)
+  if (!read.ok) return read.reason
+  const { claim } = read
+  const covered = await judgeCover(pdp, claim, request, { deadlineMs })
+  if (!covered.ok) return covered.reason
+  const view = tentative(pdp.projection.ledger.decisions.trees.get(covered.standing.tree.id))
+  const verdict = judgeSpend(pdp, { ...covered, claim, request }, view)
+  return 'reason' in verdict ? verdict.reason : undefined
+}
+
+interface Candidate {
+  id: string
+  evaluation: AuthZenEvaluation
+}
+
+/** What can be asked about one by one: nothing that only a prefix names, since there is no end of it. */
+function candidatesOf(
+  pdp: Pdp,
+  point: EnforcementPoint,
+  search: AuthZenSearch,
+): Candidate[] | { reason: DenialReason } {
+  const { observed } = evaluationRequest({ ...placeholder, ...(search.context ? { context: search.context } : {}) })
+  if (observed.credential === undefined) return { reason: 'credential_missing' }
+  const token = readToken(pdp, point, observed.credential)
+  if (typeof token === 'string') return { reason: token }
+  const { grants, registry } = pdp.projection.ledger
+  const tree = grants.trees.get(token.grant.root)
+  if (!tree) return { reason: 'grant_unknown' }
+  const chain = holdersOf(pdp, tree, token)
+  if (!chain.ok) return { reason: chain.reason }
+  const { permissions } = (chain.holders.at(-1) ?? chain.holders[0]).authority
+  const each = (ids: Iterable<string>, evaluationOf: (id: string) => AuthZenEvaluation): Candidate[] =>
+    [...new Set(ids)].map((id) => ({ id, evaluation: evaluationOf(id) }))
+
+  switch (search.entity) {
+    case 'subject': {
+      const { type } = search.subject
+      // Who may act by a credential is whose it is, and nobody else.
+      return each(type === 'agent' ? [token.sub] : [], (id) => ({ ...search, subject: { ...search.subject, id } }))
+    }
+    case 'resource': {
+      const { type } = search.resource
+      const scopes: { type: string; id?: string }[] = [
+        ...permissions.map(({ resource }) => resource),
+        ...point.resources,
+      ]
+      const named = scopes.flatMap((scope) => (scope.type === type && scope.id !== undefined ? [scope.id] : []))
+      const tools = type === 'tool' ? registry.toolServers.flatMap(toolIds) : []
+      return each([...named, ...tools], (id) => ({ ...search, resource: { ...search.resource, id } }))
+    }
+    case 'action':
+      return each(
+        permissions.flatMap(({ actions }) => actions),
+        (name) => ({ ...search, action: { name } }),
+      )
+  }
+}
+
+const toolIds = ({ id, tools }: { id: string; tools: object }) => Object.keys(tools).map((name) => `${id}/${name}`)
+
+/** Only the context of a search is read as a whole. */
+const placeholder = { subject: { type: '', id: '' }, action: { name: '' }, resource: { type: '', id: '' } }

@@ -1,0 +1,37 @@
+/** A place among the evaluations of one request. */
+export interface Turn {
+  /** Resolves once every other has come too, or has left: in the order in which places were taken. */
+  come(): Promise<void>
+  /** Is not waited for any longer; again is no matter. */
+  leave(): void
+}
+
+/**
+ * All are verified at once, in whatever time each takes; then they enter their trees' queues together: what was asked first is
+ * decided on first, and they share a durable write.
+ */
+export class Turns {
+  #away = 0
+  #come: (() => void)[] = []
+
+  next(): Turn {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#away++
+    this.#come.push(resolve)
+    let gone = false
+    const leave = () => {
+      if (gone) return
+      gone = true
+      if (--this.#away > 0) return
+      for (const goOn of this.#come.splice(0)) goOn()
+    }
+    return {
+      leave,
+      come() {
+        if (gone) return Promise.resolve()
+        leave()
+        return promise
+      },
+    }
+  }
+}
