@@ -151,6 +151,11 @@ export const errorKinds = {
   queue_full: { status: 429, retryable: true, title: 'Too much is waiting: try again later' },
   rate_limited: { status: 429, retryable: true, title: 'Too many requests: try again later' },
   trust_invalid: { status: 500, retryable: false, title: 'The trust anchor is missing or does not verify' },
+  policies_invalid: {
+    status: 422,
+    retryable: false,
+    title: 'The policy directory does not load: the set before stays active',
+  },
   config_invalid: { status: 500, retryable: false, title: 'A setting is missing or wrong' },
   invariant_broken: { status: 500, retryable: false, title: 'What must always hold did not: nothing of it leaves' },
   internal: { status: 500, retryable: false, title: 'Something went wrong inside' },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { AuthZenPolicies, type PlainRequest } from './authzen-policies.ts'
+import { AuthZenPolicies, type PlainRequest, PolicySlot } from './authzen-policies.ts'
 import { loadPolicySet } from './policy-set.ts'
 
 const schema = `namespace App {
@@ -38,7 +38,7 @@ function policiesOf({ policies, schema, entities, mapping }: Set): AuthZenPolici
   }
   const present = Object.entries(files).filter((file): file is [string, string] => file[1] !== undefined)
   const set = loadPolicySet(new Map(present.map(([name, text]) => [name, Buffer.from(text)])))
-  return new AuthZenPolicies(set, `authzen-policies.test ${slots++}`)
+  return new AuthZenPolicies(set, new PolicySlot(`authzen-policies.test ${slots++}`))
 }
 
 const reading = (more: Partial<PlainRequest> = {}): PlainRequest => ({

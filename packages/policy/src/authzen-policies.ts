@@ -24,6 +24,16 @@ export type PlainSearch =
   | ({ entity: 'resource'; resource: Omit<PlainRequest['resource'], 'id'> } & Omit<PlainRequest, 'resource'>)
   | ({ entity: 'action' } & Omit<PlainRequest, 'action'>)
 
+/** A name under which the wasm keeps a set, until another is put there: it forgets nothing else. */
+export class PolicySlot {
+  readonly name: string
+  holder: AuthZenPolicies | undefined
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
 /** Answers AuthZEN requests from a policy set alone, by the mapping of docs/operations/plain-pdp.md. */
 export class AuthZenPolicies {
   readonly hash: string
@@ -31,28 +41,32 @@ export class AuthZenPolicies {
   readonly #shapes: Shapes | undefined
   readonly #store: EntityStore
   readonly #actions: readonly EntityName[]
+  readonly #slot: PolicySlot
   readonly #names: Preparsed
 
-  /**
-   * `slot`: the name under which the wasm keeps the set, over what stood there before; whoever loads again and again alternates
-   * between two, since it forgets nothing else. Throws `config_invalid` before anything is replaced.
-   */
-  constructor(set: PolicySet, slot: string) {
+  /** Puts the set into the slot; what stood there before denies from then on. Throws `config_invalid` before that. */
+  constructor(set: PolicySet, slot: PolicySlot) {
     this.hash = set.hash
     this.#mapping = set.mapping
     this.#shapes = set.schema === undefined ? undefined : shapesOf(set.schema)
     this.#store = entityStore(set.entities, set.policies.values(), set.schema === undefined)
     this.#actions = this.#shapes?.actions ?? actionsOf(set, this.#store)
     if (this.#shapes) assertDeclared(this.#mapping, this.#shapes)
-    this.#names = { policies: slot, schema: set.schema === undefined ? undefined : slot }
-    if (set.schema !== undefined) requireParsed('schema.cedarschema', preparseSchema(slot, set.schema))
-    requireParsed('the set', preparsePolicySet(slot, { staticPolicies: textsOf(set.policies.values()) }))
+    const { name } = slot
+    this.#slot = slot
+    this.#names = { policies: name, schema: set.schema === undefined ? undefined : name }
+    slot.holder = undefined
+    if (set.schema !== undefined) requireParsed('schema.cedarschema', preparseSchema(name, set.schema))
+    requireParsed('the set', preparsePolicySet(name, { staticPolicies: textsOf(set.policies.values()) }))
+    slot.holder = this
   }
 
   /** Pure. Throws `request_malformed` alone, for a member that only Cedar may use. */
   evaluate(request: PlainRequest): PolicyAnswer {
     const asked = this.#cedarRequest(request)
-    return asked === undefined ? { outcome: 'invalid' } : judge(askCedar(this.#names, asked))
+    // Another set's policies over these entities are nobody's.
+    if (asked === undefined || this.#slot.holder !== this) return { outcome: 'invalid' }
+    return judge(askCedar(this.#names, asked))
   }
 
   /** The ids, of actions the names, that an evaluation of the same would permit: of stored entities, and of known actions. */

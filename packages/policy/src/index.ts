@@ -1,5 +1,5 @@
 export { askCedar, type CedarAnswer, judge } from './ask-cedar.ts'
-export { AuthZenPolicies, type PlainRequest, type PlainSearch } from './authzen-policies.ts'
+export { AuthZenPolicies, type PlainRequest, type PlainSearch, PolicySlot } from './authzen-policies.ts'
 export { cedarEngine } from './cedar-engine.ts'
 export { type BatchAnswer, evaluateBatchLine } from './evaluate-batch.ts'
 export type { EntityName, PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'

@@ -17,6 +17,8 @@ export const knownSettings: readonly string[] = [
   'BAILIWICK_AGENT_CALLS_PER_SECOND',
   'BAILIWICK_KEY_ROTATION_DAYS',
   'BAILIWICK_DECISION_DEADLINE',
+  'BAILIWICK_POLICIES',
+  'BAILIWICK_CALLER_TOKEN_FILE',
   'BAILIWICK_LOG_PUBLIC',
   // Of test runs, whose processes inherit them.
   'BAILIWICK_CHAOS_ROUNDS',

@@ -1,8 +1,11 @@
-import { openGrantStore, runService } from '@bailiwick/service-host'
+import { openGrantStore, type Process, runService } from '@bailiwick/service-host'
+import type { z } from 'zod'
 import { configSchema } from './config.ts'
+import { runPlain } from './plain/run-plain.ts'
 import { startPolicyDecision } from './start.ts'
 
-process.exitCode = await runService({
+const complain = (line: string) => console.error(line)
+const service: Process<z.output<typeof configSchema>> = {
   name: 'policy-decision',
   env: process.env,
   schema: configSchema,
@@ -25,5 +28,9 @@ process.exitCode = await runService({
     )
     return started.move()
   },
-  complain: (line) => console.error(line),
-})
+  complain,
+}
+
+/** `--plain`: from policies alone (docs/operations/plain-pdp.md). */
+const plain = process.argv.includes('--plain')
+process.exitCode = plain ? await runPlain(process.env, complain) : await runService(service)

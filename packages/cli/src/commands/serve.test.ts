@@ -83,3 +83,14 @@ it('refuses a service that there is not, and names those that there are', async 
   expect(code).toBe(2)
   expect(err).toContain('approval, issuer, policy-decision, evidence')
 })
+
+it('serves policies alone by policy-decision, and by nothing else', async () => {
+  const said = async (...argv: string[]) => {
+    const { code, err } = await bailiwick(['serve', ...argv])
+    expect(code).toBe(2)
+    return err
+  }
+  expect(await said('--plain', '--policies', 'x')).toContain('serve policy-decision --plain')
+  expect(await said('issuer', '--plain')).toContain('serve policy-decision --plain')
+  expect(await said('policy-decision', '--policies', 'x')).toContain('the registry names the policy set')
+})

@@ -8,6 +8,12 @@ import type { ExitCode, Io } from '../io.ts'
 import { type DataOption, withData } from '../options.ts'
 import { mainOf, type Service, services } from '../repository.ts'
 
+interface ServeOptions extends DataOption {
+  port?: string
+  policies?: string
+  plain?: true
+}
+
 export function serveCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = program
     .command('serve')
@@ -17,9 +23,21 @@ export function serveCommand(program: Command, io: Io, done: (code: ExitCode) =>
         '(BAILIWICK_…); a wrong one is named. The embedded bus belongs to one process: several need Kafka.',
     )
     .addArgument(new Argument('[service]', 'all four unless given').choices(services))
-  withData(command, io).action(async (service: Service | undefined, { data }: DataOption) =>
-    done(await serve(mainOf(service ?? 'standalone'), { ...io.env, BAILIWICK_DATA: data }, io.clock)),
-  )
+    .option('--port <port>', 'where it listens; BAILIWICK_PORT unless given')
+    .option('--plain', 'policy-decision alone: answers AuthZEN requests from a policy directory, without grants')
+    .option('--policies <dir>', 'with --plain: the policy directory; BAILIWICK_POLICIES unless given')
+  withData(command, io).action(async (service: Service | undefined, { data, port, policies, plain }: ServeOptions) => {
+    if (plain && service !== 'policy-decision')
+      throw new ServiceError('config_invalid', '--plain: say serve policy-decision --plain')
+    if (policies !== undefined && !plain)
+      throw new ServiceError('config_invalid', '--policies: with --plain alone; else the registry names the policy set')
+    const given = {
+      BAILIWICK_DATA: data,
+      ...(port === undefined ? {} : { BAILIWICK_PORT: port }),
+      ...(policies === undefined ? {} : { BAILIWICK_POLICIES: policies }),
+    }
+    done(await serve(mainOf(service ?? 'standalone'), { ...io.env, ...given }, io.clock, plain ? ['--plain'] : []))
+  })
 }
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

@@ -6,7 +6,7 @@ import { authZenPaths } from './authzen.ts'
 const published: ReadonlySet<string> = new Set(['permit', 'binding-token'])
 
 /** Every endpoint that there is (AuthZEN 1.0 §9.1.1): one that is left out is one that nobody may ask. */
-const endpointsAt = (publicUrl: string) =>
+export const authZenEndpoints = (publicUrl: string) =>
   Object.fromEntries(Object.entries(authZenPaths).map(([parameter, path]) => [parameter, `${publicUrl}${path}`]))
 
 /**
@@ -18,7 +18,7 @@ export function metadataRoutes(http: HttpServer, pdp: Pdp): void {
     reply.header('cache-control', 'public, max-age=300')
     return {
       policy_decision_point: pdp.publicUrl,
-      ...endpointsAt(pdp.publicUrl),
+      ...authZenEndpoints(pdp.publicUrl),
       access_request_endpoint: `${pdp.trust.public_url}/access/v1/requests`,
       jwks_uri: `${pdp.publicUrl}/access/v1/jwks`,
       capabilities: ['urn:openid:authzen:capability:access-request'],

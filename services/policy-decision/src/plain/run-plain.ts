@@ -1,0 +1,32 @@
+import { runProcess } from '@bailiwick/service-host'
+import { type Env, metrics, systemClock, systemRandom, untilStopped } from '@bailiwick/service-kit'
+import { configSchema } from './config.ts'
+import { startPlain } from './start-plain.ts'
+
+const name = 'policy-decision'
+
+/** The process of a plain decision point, until its stop signal. Gives the exit code; `complain` as of `runService`. */
+export function runPlain(env: Env, complain: (line: string) => void): Promise<number> {
+  return runProcess({
+    name,
+    env,
+    schema: configSchema,
+    async run(config, logger, stopping) {
+      const measured = metrics({ service: name })
+      await using plain = await startPlain(config, {
+        logger,
+        clock: systemClock,
+        random: systemRandom,
+        metrics: measured,
+      })
+      const stopped = untilStopped(systemClock, {
+        impatient: (signal) => logger.warn({ signal }, 'stopping at once: a second signal'),
+      })
+      logger.info({ url: plain.url, policy_set: plain.policies.current().hash }, 'ready')
+      const signal = await stopped
+      stopping()
+      logger.info({ signal }, 'stopping')
+    },
+    complain,
+  })
+}

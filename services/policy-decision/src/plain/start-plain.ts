@@ -1,0 +1,102 @@
+import { existsSync } from 'node:fs'
+import { ServiceError } from '@bailiwick/errors'
+import { paths } from '@bailiwick/installation'
+import { readTls } from '@bailiwick/service-host'
+import {
+  assertListenerAllowed,
+  type Clock,
+  Health,
+  type HttpServer,
+  httpServer,
+  isLoopback,
+  type Logger,
+  listenOperator,
+  type Metrics,
+  type RandomSource,
+} from '@bailiwick/service-kit'
+import { authZenRoutes } from '../http/authzen.ts'
+import { authZenEndpoints } from '../http/metadata.ts'
+import { PageTokens } from '../http/page-tokens.ts'
+import { ActivePlainPolicies } from './active-plain-policies.ts'
+import { readCallerToken } from './caller-token.ts'
+import type { PlainConfig } from './config.ts'
+import { plainDecider } from './plain-decider.ts'
+
+export interface PlainAdapters {
+  logger: Logger
+  clock: Clock
+  random: RandomSource
+  metrics: Metrics
+}
+
+export interface Plain extends AsyncDisposable {
+  /** Where it listens. */
+  url: string
+  policies: ActivePlainPolicies
+}
+
+/**
+ * A plain AuthZEN decision point: a policy directory and nothing else, so no bus, no grants, no evidence, and the same request
+ * gives the same answer. Throws `config_invalid` for a directory that does not load.
+ */
+export async function startPlain(config: PlainConfig, adapters: PlainAdapters): Promise<Plain> {
+  const { BAILIWICK_HOST: host, BAILIWICK_PORT: port, BAILIWICK_DATA: data } = config
+  const { logger, random } = adapters
+  const tls = readTls(config.BAILIWICK_TLS)
+  assertListenerAllowed(host, tls)
+  const token = config.BAILIWICK_CALLER_TOKEN_FILE && readCallerToken(config.BAILIWICK_CALLER_TOKEN_FILE)
+  const local = isLoopback(host) && tls !== 'terminated'
+  if (!local && !token)
+    throw new ServiceError(
+      'config_invalid',
+      'BAILIWICK_CALLER_TOKEN_FILE: callers from other machines need a token: name a file that holds it',
+    )
+  const policies = new ActivePlainPolicies(config.BAILIWICK_POLICIES, Buffer.from(random(12)).toString('base64url'))
+  const metricsFor = config.BAILIWICK_METRICS
+  const server = () =>
+    httpServer({
+      ...adapters,
+      health: new Health(),
+      metricsFor,
+      bigIntegers: true,
+      ...(tls === undefined ? {} : { tls }),
+    })
+  await using started = new AsyncDisposableStack()
+  const http = started.use(await server())
+  const operator = started.use(await server())
+  let publicUrl = config.BAILIWICK_PUBLIC_URL ?? `http${typeof tls === 'object' ? 's' : ''}://localhost:${port}`
+  // Nothing but where to go on is in a token, and a random key would give the same request another body.
+  const pageTokens = new PageTokens({ key: Buffer.alloc(32), now: adapters.clock.now })
+  authZenRoutes(http, plainDecider(policies, token || undefined), { publicUrl, pageTokens, clock: adapters.clock })
+  http.get('/.well-known/authzen-configuration', async (_, reply) => {
+    reply.header('cache-control', 'public, max-age=300')
+    return { policy_decision_point: publicUrl, ...authZenEndpoints(publicUrl) }
+  })
+  reloadRoute(operator, policies, logger)
+  if (local) reloadRoute(http, policies, logger)
+  const url = await http.listen({ host, port })
+  if (port === 0 && config.BAILIWICK_PUBLIC_URL === undefined) publicUrl = url
+  if (existsSync(data)) await listenOperator(operator, paths(data).serviceSocket('plain', Number(new URL(url).port)))
+  const open = started.move()
+  return { url, policies, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+/**
+ * `POST /admin/reload`: reads the directory again. 200: it is active, for all of what is asked from then on; 422: it was refused, and
+ * the set before stays, whole. On the operator's socket, and to callers of a listener that only this machine reaches.
+ */
+function reloadRoute(server: HttpServer, policies: ActivePlainPolicies, logger: Logger): void {
+  server.post('/admin/reload', { config: { accepts: ['application/json'] } }, async ({ headers }) => {
+    // A page in a browser on this machine is not its operator; browsers always say where a POST comes from.
+    if (headers.origin !== undefined) throw new ServiceError('caller_forbidden')
+    try {
+      const policy_set = policies.reload()
+      logger.info({ policy_set }, 'the policy directory was loaded again')
+      return { policy_set }
+    } catch (cause) {
+      const detail = cause instanceof ServiceError ? cause.detail : undefined
+      logger.warn({ err: cause }, 'the policy directory was refused; the set before stays active')
+      throw new ServiceError('policies_invalid', detail, { cause })
+    }
+  })
+}
