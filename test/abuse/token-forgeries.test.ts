@@ -1,6 +1,8 @@
 import { createHash, createHmac, generateKeyPairSync, randomUUID } from 'node:crypto'
+import { readdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
+import { run } from '@bailiwick/cli'
 import {
   actionDigest,
   generateKey,
@@ -322,10 +324,30 @@ it('whoever stole the very key still needs each claim, as it is, of what was rec
   }))
     change(name, value, { ...claims, [name]: value })
   change('iat', 'of tomorrow', { ...claims, iat: seconds() + 86_400, exp: seconds() + 86_700 })
+  change('iat', 'a second before', { ...claims, iat: (claims.iat as number) - 1 })
   change('exp', 'a text', { ...claims, exp: String(claims.exp) })
   change('exp', 'an hour', { ...claims, exp: (claims.iat as number) + 3600 })
   await refusedEverywhere(forged)
 }, 120_000)
+
+it('a credential key signs what was intended to be signed by it, and nothing else that was intended (V4, V12)', async () => {
+  const { data, clock, random } = scene.system
+  const said: string[] = []
+  const say = (line: string) => void said.push(line)
+  const io = { out: say, err: say, env: {}, clock, random }
+  expect([await run(['keys', 'prepare', 'credential', '--json', '--data', data], io), said]).toMatchObject([0, {}])
+  const { kid } = JSON.parse(said.join('\n')) as { kid: string }
+  const folder = paths(data).keys('issuer')
+  const file = readdirSync(folder).find((name) => /^credential-[0-9a-f]+\.json$/.test(name)) ?? ''
+  const prepared = readKeyFile(folder, file.slice(0, -'.json'.length), 'credential')
+  expect(prepared.kid).toBe(kid)
+  const [head, body] = credential.split('.')
+  // Certified for credentials, valid, known to everybody: only the intent tells that it is not the one.
+  const by = { 'by the next key': signed({ ...decoded(head), kid }, decoded(body), privateKey(prepared)) }
+  await refusedEverywhere(by)
+  expect(await decide({ credential: by['by the next key'] })).toBe('credential_unrecorded')
+  expect(await decide()).toBe('ALLOW')
+})
 
 it('a bound credential is worth nothing without its key, this call, this place and this moment (V10, V11)', async () => {
   const { url } = scene.invoices

@@ -5,11 +5,15 @@ import type { Tree } from './grant-state.ts'
 /** Who acts by a credential: the outermost `act` (RFC 8693 §4.1), else its subject. */
 export const actingAgent = ({ sub, act }: Pick<AccessToken, 'sub' | 'act'>): string => act?.sub ?? sub
 
-/** Whether a credential says what was recorded before it was signed, and what its grant is (V4). A stolen credential key is not enough. */
-export function matchesIntent({ id, grant, credentials }: Tree, token: AccessToken): boolean {
+/**
+ * Whether a credential says what was recorded before it was signed, and what its grant is, signed by the key of which that was recorded
+ * (V4). A stolen credential key is not enough, nor is one that is certified and not the one. `kid`: of the key by which it verified.
+ */
+export function matchesIntent({ id, grant, credentials }: Tree, token: AccessToken, kid: string): boolean {
   const intent = credentials.get(token.jti)
   return (
     intent !== undefined &&
+    intent.kid === kid &&
     intent.grant_id === grant.id &&
     token.grant.id === grant.id &&
     id === token.grant.root &&
@@ -18,6 +22,7 @@ export function matchesIntent({ id, grant, credentials }: Tree, token: AccessTok
     intent.agent === token.client_id &&
     intent.delegation_id === token.grant.delegation &&
     JSON.stringify(intent.audience) === JSON.stringify([token.aud].flat()) &&
+    Date.parse(intent.issued_at) === token.iat * 1000 &&
     Date.parse(intent.expires_at) === token.exp * 1000 &&
     token.grant.statement_hash === grant.statement_hash &&
     token.grant.as_of === grant.as_of

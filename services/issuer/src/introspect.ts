@@ -22,23 +22,29 @@ export function introspect(endpoint: OAuthEndpoint, call: FormCall): Introspecti
   const { token } = parameters(tokenSchema, call.form)
   const { issuer } = endpoint
   if (!issuer.projection.fresh()) throw unavailable('The state is not proved fresh: ask again.')
-  const claims = readToken(issuer, token)
-  if (claims === undefined || !isFor(reader, claims)) return inactive
-  const tree = treeOf(issuer, claims)
+  const signed = readToken(issuer, token)
+  if (signed === undefined || !isFor(reader, signed.claims)) return inactive
+  const { claims } = signed
+  const tree = treeOf(issuer, signed)
   const recorded = tree && livingClaims(issuer, tree, claims)
   // Whoever has the credential key alone can sign anything over: only what was recorded is repeated (V3, V4).
   if (recorded === undefined || jcs(recorded) !== jcs(claims)) return inactive
   return { active: true, token_type: 'DPoP', ...recorded }
 }
 
-/** The claims of a credential that is ours, signed by a key that still counts, and not over; undefined for all else. */
-export function readToken({ keyRing, issuerUrl, clock }: Issuer, token: string): AccessToken | undefined {
+interface SignedToken {
+  claims: AccessToken
+  /** Of the credential key that signed it. */
+  kid: string
+}
+
+/** A credential that is ours, signed by a key that still counts, and not over; undefined for all else. */
+export function readToken({ keyRing, issuerUrl, clock }: Issuer, token: string): SignedToken | undefined {
   const now = clock.now()
-  const kid = claimedKeyId(token)
-  const key = kid === undefined ? undefined : keyRing.find(kid, 'credential', now)
-  if (!key?.ok) return undefined
+  const key = keyRing.find(claimedKeyId(token) ?? '', 'credential', now)
+  if (!key.ok) return undefined
   const read = readOwnAccessToken({ token, key: key.value, issuer: issuerUrl, now, leewayMs: 0 })
-  return read.ok ? read.value : undefined
+  return read.ok ? { claims: read.value, kid: key.value.kid } : undefined
 }
 
 /** RFC 7662 §4: a point is told of nothing that was not meant for it. */
@@ -47,9 +53,9 @@ function isFor({ audiences }: Reader, { aud }: AccessToken): boolean {
 }
 
 /** The tree in which the credential was intended before it was signed, exactly as it is (V4). */
-export function treeOf({ projection }: Issuer, token: AccessToken): Tree | undefined {
-  const tree = projection.ledger.grants.trees.get(token.grant.root)
-  return tree && matchesIntent(tree, token) ? tree : undefined
+export function treeOf({ projection }: Issuer, { claims, kid }: SignedToken): Tree | undefined {
+  const tree = projection.ledger.grants.trees.get(claims.grant.root)
+  return tree && matchesIntent(tree, claims, kid) ? tree : undefined
 }
 
 /** What a living credential says, as it was recorded; alive by the very judgement by which a decision point allows. */

@@ -121,6 +121,7 @@ const saying = (change: Partial<AccessToken>) => (it: Situation) => void Object.
 it.each<[what: string, fault: string, spoil: (it: Situation) => void]>([
   ['for which no intent is on the log', 'intent', ({ tree }) => tree.credentials.clear()],
   ['whose intent was served before', 'intent', ({ intent }) => void Object.assign(intent, { issued: true })],
+  ['by another key than was intended', 'intent', ({ intent }) => void Object.assign(intent, { kid: parentKey.kid })],
   ['with another id than was intended', 'intent', saying({ jti: `crd_${'1'.repeat(26)}` })],
   ['that lives longer than was intended', 'intent', saying({ exp: iat + 301 })],
   ['in the name of another agent', 'subject', saying({ sub: 'spiffe://example.org/agent/other/i1' })],

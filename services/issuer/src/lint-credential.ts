@@ -38,7 +38,8 @@ const readSchema = z.object({
   }),
   act: z.unknown().optional(),
 })
-type Read = z.infer<typeof readSchema>
+/** With the key by which it verified. */
+type Read = z.infer<typeof readSchema> & { kid: string }
 
 const linkSchema = z.object({
   sub: z.string(),
@@ -58,9 +59,9 @@ export async function lintCredential(
   reading: { jwk: PublicJwk; issuer: string; now: number },
   approved: Approved,
 ): Promise<void> {
-  const payload = await readAsOthersDo(token, { ...reading, audience: approved.audience })
-  const read = readSchema.safeParse(payload)
-  const wrong = read.success ? faultOf(read.data, approved) : 'form'
+  const signed = await readAsOthersDo(token, { ...reading, audience: approved.audience })
+  const read = readSchema.safeParse(signed?.claims)
+  const wrong = signed && read.success ? faultOf({ ...read.data, kid: signed.kid }, approved) : 'form'
   if (wrong !== undefined)
     throw new ServiceError('invariant_broken', `a credential that does not say what was approved: ${wrong}`)
 }
@@ -70,11 +71,12 @@ type Link = z.infer<typeof linkSchema>
 
 /** What must hold, by the name of what would be wrong. */
 const checks: Readonly<Record<string, Check>> = {
-  intent: ({ jti, exp, iat, cnf, client_id, aud }, { tree, delegationId }) => {
+  intent: ({ kid, jti, exp, iat, cnf, client_id, aud }, { tree, delegationId }) => {
     const intent = tree.credentials.get(jti)
     return (
       intent !== undefined &&
       !intent.issued &&
+      intent.kid === kid &&
       intent.agent === client_id &&
       intent.jkt === cnf.jkt &&
       intent.delegation_id === delegationId &&

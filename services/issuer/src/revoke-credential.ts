@@ -12,8 +12,9 @@ export async function revokeCredential(endpoint: OAuthEndpoint, call: FormCall):
   const client = await authenticateCall(endpoint, call, { url: endpoint.revocationUrl, proof: 'offered' })
   const { token } = parameters(tokenSchema, call.form)
   const { issuer } = endpoint
-  const claims = readToken(issuer, token)
-  if (claims === undefined || treeOf(issuer, claims) === undefined) return
+  const signed = readToken(issuer, token)
+  if (signed === undefined || treeOf(issuer, signed) === undefined) return
+  const { claims } = signed
   if (claims.client_id !== client.instance || claims.cnf.jkt !== client.jkt)
     throw new OAuthError('invalid_grant', 'The credential was issued to another client, or for another key.')
   try {

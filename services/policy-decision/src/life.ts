@@ -27,14 +27,14 @@ export type Life = { ok: true; standing: Standing } | { ok: false; reason: Denia
  * signatures were verified by this PDP (V3).
  */
 export async function findStanding(pdp: Pdp, claim: Claim, deadlineMs: number): Promise<Life> {
-  const { token } = claim
+  const { token, kid } = claim
   const { grants } = pdp.projection.ledger
   const tree = await pdp.projection.until(() => recordedTree(pdp, claim), deadlineMs)
   if (!tree) {
     const known = grants.trees.get(token.grant.root)
     return { ok: false, reason: known ? 'credential_unrecorded' : 'grant_unknown' }
   }
-  if (!matchesIntent(tree, token)) return { ok: false, reason: 'credential_unrecorded' }
+  if (!matchesIntent(tree, token, kid)) return { ok: false, reason: 'credential_unrecorded' }
   const { grant } = tree
   const approval = await pdp.approvals.of(tree)
   if (!approval.ok) return { ok: false, reason: 'approval_unverified' }

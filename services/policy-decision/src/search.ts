@@ -70,8 +70,9 @@ function candidatesOf(
 ): Candidate[] | { reason: DenialReason } {
   const { observed } = evaluationRequest({ ...placeholder, ...(search.context ? { context: search.context } : {}) })
   if (observed.credential === undefined) return { reason: 'credential_missing' }
-  const token = readToken(pdp, point, observed.credential)
-  if (typeof token === 'string') return { reason: token }
+  const signed = readToken(pdp, point, observed.credential)
+  if (typeof signed === 'string') return { reason: signed }
+  const { token } = signed
   const { grants, registry } = pdp.projection.ledger
   const tree = grants.trees.get(token.grant.root)
   if (!tree) return { reason: 'grant_unknown' }

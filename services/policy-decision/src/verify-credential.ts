@@ -15,6 +15,8 @@ import { proofLeewayMs, proofMaxAgeMs } from './proofs.ts'
 /** A caller's claim whose signatures hold: which credential, for which exact action. */
 export interface Claim {
   token: AccessToken
+  /** Of the credential key that signed it. */
+  kid: string
   /** The digest of the action as this PDP computed it. */
   digest: string
   /** Whether the agent itself signed the digest, or the enforcement point's word is all there is. */
@@ -54,8 +56,9 @@ export function readCredential(
   const { observed } = request
   if (!inScope(point, request.resource)) return { ok: false, reason: 'pep_out_of_scope' }
   if (observed.credential === undefined) return { ok: false, reason: 'credential_missing' }
-  const token = readToken(pdp, point, observed.credential)
-  if (typeof token === 'string') return { ok: false, reason: token }
+  const signed = readToken(pdp, point, observed.credential)
+  if (typeof signed === 'string') return { ok: false, reason: signed }
+  const { token, kid } = signed
   if (observed.proof === undefined || observed.htm === undefined || observed.htu === undefined)
     return { ok: false, reason: 'proof_missing', token }
   if (!isAtPoint(point, observed.htu)) return { ok: false, reason: 'pep_out_of_scope', token }
@@ -72,10 +75,10 @@ export function readCredential(
     leewayMs: proofLeewayMs,
   })
   if (!proof.ok) return { ok: false, reason: 'proof_invalid', token }
-  const { jkt, actionDigest: signed } = proof.value
+  const { jkt, actionDigest: proved } = proof.value
   if (jkt !== token.cnf.jkt) return { ok: false, reason: 'proof_key_mismatch', token }
-  if (signed !== undefined && signed !== digest) return { ok: false, reason: 'proof_action_mismatch', token }
-  const claim = { token, digest, proof: signed === undefined ? 'point_asserted' : 'agent_signed' } as const
+  if (proved !== undefined && proved !== digest) return { ok: false, reason: 'proof_action_mismatch', token }
+  const claim = { token, kid, digest, proof: proved === undefined ? 'point_asserted' : 'agent_signed' } as const
   return { ok: true, claim, proof: proof.value }
 }
 
@@ -100,7 +103,11 @@ function isAtPoint({ base_urls }: EnforcementPoint, htu: string): boolean {
 }
 
 /** The credential by itself, for whoever looks up what it is about: nothing is allowed by it. */
-export function readToken(pdp: Pdp, point: EnforcementPoint, credential: string): AccessToken | DenialReason {
+export function readToken(
+  pdp: Pdp,
+  point: EnforcementPoint,
+  credential: string,
+): Pick<Claim, 'token' | 'kid'> | DenialReason {
   const now = pdp.clock.now()
   const kid = claimedKeyId(credential)
   if (kid === undefined) return 'credential_malformed'
@@ -110,7 +117,7 @@ export function readToken(pdp: Pdp, point: EnforcementPoint, credential: string)
   let code: ErrorCode = 'token_audience_wrong'
   for (const audience of [pdp.trust.public_url, ...point.base_urls]) {
     const verified = verifyAccessToken({ ...options, audience })
-    if (verified.ok) return verified.value
+    if (verified.ok) return { token: verified.value, kid }
     code = verified.code
     if (code !== 'token_audience_wrong') break
   }
