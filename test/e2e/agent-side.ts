@@ -38,8 +38,11 @@ export interface TokenAnswer {
 export const agentId = (name: (typeof sample.agents)[number] = 'reconciler') =>
   `${sampleAgentId(name)}/${sample.instance}`
 
+/** What of a world an agent at the token endpoint needs: any running system has as much. */
+export type IssuerWorld = Pick<World, 'clock' | 'random' | 'url' | 'data' | 'http'>
+
 /** One request to the token endpoint, right unless told to be wrong. */
-export async function askToken(world: World, ask: TokenAsk = {}): Promise<TokenAnswer> {
+export async function askToken(world: IssuerWorld, ask: TokenAsk = {}): Promise<TokenAnswer> {
   const { clock, random, url, data } = world
   const { agent = 'reconciler' } = ask
   const key = sampleKey(data, agent)
@@ -81,7 +84,7 @@ export async function askToken(world: World, ask: TokenAsk = {}): Promise<TokenA
 }
 
 /** As `askToken`, with a nonce that holds. */
-export async function askTokenWithNonce(world: World, ask: TokenAsk = {}): Promise<TokenAnswer> {
+export async function askTokenWithNonce(world: IssuerWorld, ask: TokenAsk = {}): Promise<TokenAnswer> {
   const { nonce } = await askToken(world, { details: [] })
   return askToken(world, { ...ask, proof: { nonce, ...ask.proof } })
 }

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Agent, createAgent } from '@bailiwick/agent'
+import { type Agent, createAgent, type GrantName } from '@bailiwick/agent'
 import { run } from '@bailiwick/cli'
 import { claimedKeyId, signClientAssertion } from '@bailiwick/credentials'
 import { keyFileNames, paths } from '@bailiwick/installation'
@@ -7,6 +7,7 @@ import { newId, systemClock } from '@bailiwick/service-kit'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { audit } from '../audit.ts'
+import { askTokenWithNonce } from './agent-side.ts'
 import { openWhole, toolCall, type Whole } from './whole.ts'
 
 const rotations = process.env.BAILIWICK_NIGHTLY === '1' ? 100 : 3
@@ -47,28 +48,37 @@ async function keys<T = Standing>(whole: Whole, ...argv: string[]): Promise<T> {
 
 const standings = async (whole: Whole): Promise<Standing[]> => (await keys<{ keys: Standing[] }>(whole, 'list')).keys
 
-function agentOf({ system }: Whole): Agent {
+function agentOf({ system }: Whole, name: (typeof sample.agents)[number] = 'reconciler'): Agent {
   const { trust, url, clock, random, data } = system
-  const named = { agentId: sampleAgentId('reconciler'), instance: sample.instance, key: sampleKey(data, 'reconciler') }
+  const named = { agentId: sampleAgentId(name), instance: sample.instance, key: sampleKey(data, name) }
   return createAgent({ ...named, installation: trust.installation, baseUrl: url, now: () => clock.now(), random })
 }
 
 async function granted(whole: Whole): Promise<string> {
-  const authority = { ...sampleAuthority, budget: { calls: 1_000_000 } }
+  const authority = { ...sampleAuthority, budget: { calls: 1_000_000 }, max_depth: 1, max_children: 1 }
   const { requestId } = await agentOf(whole).request({ authority, mode: 'window', expiresInSeconds: 8 * 3600 })
   const { grant_id: grantId } = await whole.approver.approve(requestId)
   if (grantId === undefined) throw new Error('no grant')
   return grantId
 }
 
-const call = (agent: Agent, { system }: Whole, grantId: string): Promise<Response> =>
-  agent.fetch(
-    `${system.invoicesUrl}/read`,
-    { method: 'POST' },
-    { grant: { grantId }, ...toolCall('read', { invoice: 'INV-1' }) },
-  )
+/** A part of it, for the other sample agent. */
+async function passedOn(whole: Whole, grantId: string): Promise<string> {
+  const { data, clock } = whole.system
+  const ask = {
+    of: { grantId },
+    to: `${sampleAgentId('forecaster')}/${sample.instance}`,
+    key: sampleKey(data, 'forecaster').kid,
+    authority: { ...sampleAuthority, budget: { calls: 500_000 } },
+    expiresAt: clock.now() + 7 * 3_600_000,
+  }
+  return (await agentOf(whole).delegate(ask)).delegation
+}
 
-/** An agent that acts all the time, each few calls by a new credential. */
+const call = (agent: Agent, { system }: Whole, grant: GrantName): Promise<Response> =>
+  agent.fetch(`${system.invoicesUrl}/read`, { method: 'POST' }, { grant, ...toolCall('read', { invoice: 'INV-1' }) })
+
+/** An agent that acts all the time, each few calls by a new credential; a sub-agent by token exchange. */
 class Load {
   readonly refusals: string[] = []
   calls = 0
@@ -77,17 +87,17 @@ class Load {
   #stopped = false
   readonly #done: Promise<void>
 
-  constructor(whole: Whole, grantId: string) {
-    this.#done = this.#run(whole, grantId)
+  constructor(whole: Whole, grant: GrantName) {
+    this.#done = this.#run(whole, grant)
   }
 
-  async #run(whole: Whole, grantId: string): Promise<void> {
+  async #run(whole: Whole, grant: GrantName): Promise<void> {
     while (!this.#stopped) {
-      const agent = agentOf(whole)
+      const agent = agentOf(whole, 'delegation' in grant ? 'forecaster' : 'reconciler')
       try {
-        this.kid = claimedKeyId((await agent.credential({ grantId })).token)
+        this.kid = claimedKeyId((await agent.credential(grant)).token)
         for (let n = 0; n < 5; n++) {
-          const response = await call(agent, whole, grantId)
+          const response = await call(agent, whole, grant)
           const said = await response.text()
           this.calls++
           if (response.status !== 200) this.#refused(`${response.status} ${said}`)
@@ -137,6 +147,25 @@ async function introspected({ system }: Whole, token: string): Promise<boolean> 
   return ((await answer.json()) as { active: boolean }).active
 }
 
+/** Whether the issuer exchanges a credential, by whatever name of its type: for anything at all, a sub-agent's own asked by itself. */
+async function exchanged({ system }: Whole, agent: (typeof sample.agents)[number], token: string): Promise<boolean> {
+  const answers = ['jwt', 'access_token'].map((type) =>
+    askTokenWithNonce(
+      { ...system, http: system.host.http },
+      {
+        agent,
+        form: {
+          grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+          subject_token: token,
+          subject_token_type: `urn:ietf:params:oauth:token-type:${type}`,
+          authorization_details: undefined,
+        },
+      },
+    ),
+  )
+  return (await Promise.all(answers)).some(({ status }) => status === 200)
+}
+
 /** How long after `from` it was still so, ms. */
 async function goesOnFor(from: number, holds: () => Promise<boolean>): Promise<number> {
   for (let last = 0; ; ) {
@@ -152,8 +181,9 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
 }, async () => {
   await using whole = await openWhole()
   const grantId = await granted(whole)
-  const loads = [new Load(whole, grantId), new Load(whole, grantId)]
-  const slowest = { point: 0, introspection: 0 }
+  const delegation = await passedOn(whole, grantId)
+  const loads = [new Load(whole, { grantId }), new Load(whole, { delegation })]
+  const slowest = { point: 0, introspection: 0, exchange: 0 }
   try {
     for (let n = 0; n < rotations; n++) {
       const before = (await standings(whole)).filter(({ state }) => state === 'active')
@@ -166,10 +196,11 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
       await pause(1100)
       const old = agentOf(whole)
       const { token } = await patiently(() => old.credential({ grantId }))
+      const { token: subToken } = await patiently(() => agentOf(whole, 'forecaster').credential({ delegation }))
       for (const { kid } of prepared) await keys(whole, 'activate', kid)
       await expect.poll(() => loads.every(({ kid }) => kid === next), { timeout: 20_000 }).toBe(true)
       for (const { kid } of before) await keys(whole, 'taint', kid)
-      const status = async () => (await call(old, whole, grantId)).status
+      const status = async () => (await call(old, whole, { grantId })).status
       // A machine that is late refuses, for a moment; a key that does not verify any more would go on to.
       const accepted = () => expect.poll(status, { timeout: 10_000 }).toBe(200)
       await accepted()
@@ -178,14 +209,21 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
       await accepted()
       await keys(whole, 'revoke', before.find(({ purpose }) => purpose === 'credential')?.kid ?? '')
       const acknowledged = systemClock.monotonic()
-      const [point, introspection] = await Promise.all([
+      const [point, ofParent, ofSub, exchange, ofOwn] = await Promise.all([
         goesOnFor(acknowledged, async () => (await status()) === 200),
         goesOnFor(acknowledged, () => introspected(whole, token)),
+        goesOnFor(acknowledged, () => introspected(whole, subToken)),
+        goesOnFor(acknowledged, () => exchanged(whole, 'forecaster', token)),
+        goesOnFor(acknowledged, () => exchanged(whole, 'forecaster', subToken)),
       ])
       slowest.point = Math.max(slowest.point, point)
-      slowest.introspection = Math.max(slowest.introspection, introspection)
-      const newest = await patiently(() => agentOf(whole).credential({ grantId }))
-      expect(claimedKeyId(newest.token)).toBe(next)
+      slowest.introspection = Math.max(slowest.introspection, ofParent, ofSub)
+      slowest.exchange = Math.max(slowest.exchange, exchange, ofOwn)
+      // What was passed on is passed on: its maker's own key signed it.
+      for (const [name, grant] of [['reconciler', { grantId }] as const, ['forecaster', { delegation }] as const]) {
+        const newest = await patiently(() => agentOf(whole, name).credential(grant))
+        expect([name, claimedKeyId(newest.token)]).toEqual([name, next])
+      }
     }
   } finally {
     await Promise.all(loads.map((load) => load.stop()))
@@ -196,6 +234,7 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
   expect(busy).toBeLessThanOrEqual(Math.ceil(calls * fewBusy))
   expect(slowest.point).toBeLessThanOrEqual(boundMs)
   expect(slowest.introspection).toBeLessThanOrEqual(boundMs)
+  expect(slowest.exchange).toBeLessThanOrEqual(boundMs)
   const revoked = (await standings(whole)).filter(({ state }) => state === 'revoked')
   expect(revoked).toHaveLength(rotations * purposes.length)
   const { data, services } = whole.system
@@ -206,6 +245,6 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
   expect(report.findings).toEqual([])
   expect(report.counted['service-key.retired']).toBe(rotations * purposes.length)
   console.log(
-    `rotations: ${rotations} of all ${purposes.length} keys, ${calls} calls meanwhile, none refused but ${busy} for which the machine was late; after a revocation the last acceptance began ${Math.round(slowest.point)} ms later at the decision point, ${Math.round(slowest.introspection)} ms later at introspection; ${report.leaves} leaves audited`,
+    `rotations: ${rotations} of all ${purposes.length} keys, ${calls} calls meanwhile, none refused but ${busy} for which the machine was late; after a revocation the last acceptance began ${Math.round(slowest.point)} ms later at the decision point, ${Math.round(slowest.introspection)} ms later at introspection, ${Math.round(slowest.exchange)} ms later at exchange; ${report.leaves} leaves audited`,
   )
 })
