@@ -1,13 +1,7 @@
 import { type EntityJson, statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs'
 import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
-import type { Finding } from './policy-set.ts'
-
-/** The names under which the wasm keeps what it parsed. */
-export interface Preparsed {
-  policies: string
-  /** undefined: nothing is typed or validated. */
-  schema: string | undefined
-}
+import { type Finding, findingsOf } from './policy-set.ts'
+import type { Preparsed } from './preparse.ts'
 
 /** What Cedar itself says, or why it says nothing. */
 export type CedarAnswer =
@@ -29,8 +23,8 @@ export function askCedar({ policies, schema }: Preparsed, request: PolicyRequest
     })
     if (answer.type === 'failure') return { ok: false, error: answer.errors[0]?.message ?? 'not valid' }
     const { decision, diagnostics } = answer.response
-    const errors = diagnostics.errors.map(({ policyId, error }) => ({ policyId, message: error.message }))
-    return { ok: true, decision, reason: diagnostics.reason, errors }
+    // Cedar gives both in whatever order its tables have today: the same request is to have the same answer.
+    return { ok: true, decision, reason: diagnostics.reason.toSorted(), errors: findingsOf(diagnostics.errors) }
   } catch (error) {
     return { ok: false, error: error instanceof Error ? error.message : String(error) }
   }

@@ -1,59 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { AuthZenPolicies, type PlainRequest, PolicySlot } from './authzen-policies.ts'
-import { loadPolicySet } from './policy-set.ts'
-
-const schema = `namespace App {
-  entity Team;
-  entity User in [Team] { age: Long, home?: ipaddr, boss?: User, profile?: { level: Long, more?: { deep: Bool } } };
-  entity Doc { owner: User, price?: decimal, tags?: Set<{ name: String }> };
-  action read, "weird/name?" appliesTo { principal: [User], resource: [Doc], context: {
-    ip?: ipaddr, mfa?: Bool, friend?: User, limit?: Long, nested?: { a?: Long }, action?: { n?: Long, why?: String },
-  } };
-  action meet appliesTo { principal: [User], resource: [User], context: {} };
-}`
-
-const entities = [
-  {
-    uid: { type: 'App::User', id: 'anna' },
-    attrs: { age: 30, home: '10.0.0.1' },
-    parents: [{ type: 'App::Team', id: 'a' }],
-  },
-  { uid: { type: 'App::User', id: 'boss' }, attrs: { age: 50 }, parents: [] },
-  { uid: { type: 'App::Doc', id: 'plan' }, attrs: { owner: { type: 'App::User', id: 'boss' } }, parents: [] },
-]
-
-let slots = 0
-interface Set {
-  policies: string
-  schema?: string | undefined
-  entities?: unknown
-  mapping?: string
-}
-function policiesOf({ policies, schema, entities, mapping }: Set): AuthZenPolicies {
-  const files = {
-    'schema.cedarschema': schema,
-    'a.cedar': policies,
-    'entities.json': entities && JSON.stringify(entities),
-    'authzen.yaml': mapping,
-  }
-  const present = Object.entries(files).filter((file): file is [string, string] => file[1] !== undefined)
-  const set = loadPolicySet(new Map(present.map(([name, text]) => [name, Buffer.from(text)])))
-  return new AuthZenPolicies(set, new PolicySlot(`authzen-policies.test ${slots++}`))
-}
-
-const reading = (more: Partial<PlainRequest> = {}): PlainRequest => ({
-  subject: { type: 'App::User', id: 'anna' },
-  action: { name: 'read' },
-  resource: { type: 'App::Doc', id: 'plan' },
-  ...more,
-})
-
-/** Whether a permit with this condition permits. */
-function holds(condition: string, request = reading(), more: Partial<Set> = {}) {
-  const policies = `@id("p") permit (principal, action, resource) when { ${condition} };`
-  return policiesOf({ schema, entities, ...more, policies }).evaluate(request).outcome
-}
-const bare = { schema: undefined, entities: undefined }
+import { bare, entities, holds, policiesOf, reading, schema } from './authzen-policies.fixture.ts'
+import type { PlainRequest } from './authzen-policies.ts'
 
 describe('names', () => {
   it.each([
@@ -358,6 +305,18 @@ describe('an evaluation error in any policy denies, whatever else permits (V13)'
   })
 })
 
+it('gives the same answer to the same request, in every instance', () => {
+  const many = (effect: string, condition = '') =>
+    Array.from({ length: 30 }, (_, n) => `@id("${effect} ${n}") ${effect} (principal, action, resource)${condition};`)
+  const ofAll = (texts: string[]) =>
+    Array.from({ length: 5 }, () => policiesOf({ policies: texts.join('\n') }).evaluate(reading()))
+  for (const texts of [many('permit'), many('forbid'), many('forbid', ' when { context.gone }')]) {
+    const [first, ...others] = ofAll(texts)
+    for (const other of others) expect(other).toEqual(first)
+    expect(first).toMatchObject({ policies: { length: 30 } })
+  }
+})
+
 describe('search', () => {
   const policies =
     'permit (principal in App::Team::"a", action == App::Action::"read", resource); permit (principal, action == App::Action::"meet", resource) when { principal.age > resource.age };'
@@ -374,61 +333,5 @@ describe('search', () => {
       set.search({ entity: 'resource', subject: boss, action: { name: 'meet' }, resource: { type: 'App::User' } }),
     ).toEqual(['anna'])
     expect(set.search({ entity: 'subject', subject: { type: 'Nobody' }, action, resource })).toEqual([])
-  })
-})
-
-describe('authzen.yaml', () => {
-  const mapping = `types: { user: "App::User", doc: "App::Doc" }
-actions: { can_read: { type: "App::Action", id: read } }
-action_properties: nested
-asserted: { subject: false }
-`
-  it('names types and actions as the caller has them', () => {
-    const set = policiesOf({
-      schema,
-      entities,
-      mapping,
-      policies:
-        'permit (principal, action, resource) when { context has nested && context.nested has a && context.nested.a == 1 && context has friend && context.friend.age == 50 };',
-    })
-    const request: PlainRequest = {
-      subject: { type: 'user', id: 'anna', properties: { boss: { type: 'user', id: 'boss' } } },
-      action: { name: 'can_read', properties: { a: 1 } },
-      resource: { type: 'doc', id: 'plan' },
-      context: { friend: { type: 'user', id: 'boss' } },
-    }
-    expect(set.evaluate(request).outcome).toBe('allow')
-    const { action } = request
-    const { subject, resource, context } = { ...request, context: request.context ?? {} }
-    expect(set.search({ entity: 'subject', subject: { type: 'user' }, action, resource, context }).sort()).toEqual([
-      'anna',
-      'boss',
-    ])
-    expect(set.search({ entity: 'action', subject, resource, context: { ...context, nested: { a: 1 } } })).toEqual([
-      'can_read',
-      'read',
-      'weird/name?',
-    ])
-  })
-
-  it('takes what is stored alone, where it says so', () => {
-    const subject = { type: 'App::User', id: 'anna', properties: { boss: { type: 'App::User', id: 'boss' } } }
-    expect(holds('principal has boss', reading({ subject }))).toBe('allow')
-    expect(holds('principal has boss', reading({ subject }), { mapping })).toBe('deny')
-  })
-
-  it.each<[why: string, mapping: string, says: string]>([
-    ['another member', 'type: {}', 'authzen.yaml'],
-    ['no YAML', '{', 'authzen.yaml'],
-    ['a key twice', 'types: {}\ntypes: {}', 'authzen.yaml'],
-    ['a type that the schema lacks', 'types: { user: Robot }', 'Robot'],
-    ['an action that the schema lacks', 'actions: { r: { type: Action, id: read } }', 'Action::"read"'],
-    ['a list', '[]', 'authzen.yaml'],
-  ])('is refused with %s', (_, mapping, says) => {
-    expect(() => policiesOf({ schema, entities, mapping, policies: '' })).toThrow(says)
-  })
-
-  it('may be empty', () => {
-    expect(holds('true', reading(), { mapping: '# nothing\n' })).toBe('allow')
   })
 })

@@ -1,11 +1,11 @@
-import { preparsePolicySet, preparseSchema } from '@cedar-policy/cedar-wasm/nodejs'
-import { askCedar, judge, type Preparsed } from './ask-cedar.ts'
+import { askCedar, judge } from './ask-cedar.ts'
 import { TypeMismatch, typed, untyped } from './asserted-values.ts'
 import { type Mapping, mappingFile } from './authzen-mapping.ts'
 import { type EntityStore, entityStore, isAction, namesIn } from './entity-store.ts'
-import { invalid, requireParsed } from './invalid-policies.ts'
+import { invalid } from './invalid-policies.ts'
 import type { EntityName, PolicyAnswer, PolicyRequest } from './policy-engine.ts'
-import { type PolicySet, textsOf } from './policy-set.ts'
+import type { PolicySet } from './policy-set.ts'
+import { type Preparsed, preparse } from './preparse.ts'
 import { keyOf, type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -52,12 +52,9 @@ export class AuthZenPolicies {
     this.#store = entityStore(set.entities, set.policies.values(), set.schema === undefined)
     this.#actions = this.#shapes?.actions ?? actionsOf(set, this.#store)
     if (this.#shapes) assertDeclared(this.#mapping, this.#shapes)
-    const { name } = slot
     this.#slot = slot
-    this.#names = { policies: name, schema: set.schema === undefined ? undefined : name }
     slot.holder = undefined
-    if (set.schema !== undefined) requireParsed('schema.cedarschema', preparseSchema(name, set.schema))
-    requireParsed('the set', preparsePolicySet(name, { staticPolicies: textsOf(set.policies.values()) }))
+    this.#names = preparse(set, slot.name)
     slot.holder = this
   }
 

@@ -1,9 +1,9 @@
 import type { PolicyFiles } from '@bailiwick/installation'
-import { preparsePolicySet, preparseSchema } from '@cedar-policy/cedar-wasm/nodejs'
 import { askCedar, judge } from './ask-cedar.ts'
-import { invalid, requireParsed } from './invalid-policies.ts'
+import { invalid } from './invalid-policies.ts'
 import type { PolicyEngine, PolicyRequest } from './policy-engine.ts'
-import { loadPolicySet, type Policy, textsOf } from './policy-set.ts'
+import { loadPolicySet, type Policy } from './policy-set.ts'
+import { type Preparsed, preparse } from './preparse.ts'
 
 /**
  * Loads a policy set into Cedar. Throws `config_invalid`, naming the file, for anything that does not parse or validate, a
@@ -11,20 +11,19 @@ import { loadPolicySet, type Policy, textsOf } from './policy-set.ts'
  */
 export function cedarEngine(files: PolicyFiles): PolicyEngine {
   // The wasm keeps what was parsed by name, for ever: by the set's own hash, no engine ever answers with another's policies.
-  const { hash: name, schema, policies } = loadPolicySet(files)
-  if (schema === undefined) throw invalid('schema.cedarschema', 'missing')
-  requireParsed('schema.cedarschema', preparseSchema(name, schema))
-  requireParsed('the set', preparsePolicySet(name, { staticPolicies: textsOf(policies.values()) }))
-  const evaluate = (set: string, request: PolicyRequest) => judge(askCedar({ policies: set, schema: name }, request))
+  const set = loadPolicySet(files)
+  if (set.schema === undefined) throw invalid('schema.cedarschema', 'missing')
+  const { hash, policies } = set
+  const whole = preparse(set, hash)
+  const evaluate = (names: Preparsed, request: PolicyRequest) => judge(askCedar(names, request))
   const stepUps = stepUpsOf(policies.values())
-  if (stepUps.size === 0) return { evaluate: (request) => evaluate(name, request) }
+  if (stepUps.size === 0) return { evaluate: (request) => evaluate(whole, request) }
   // Whether anything else stands in the way is asked of the same policies without those that want a human's word.
-  const others = Array.from(policies.values()).filter(({ id }) => !stepUps.has(id))
-  const waived = `${name} without step-ups`
-  requireParsed('the set', preparsePolicySet(waived, { staticPolicies: textsOf(others) }))
+  const others = new Map([...policies].filter(([id]) => !stepUps.has(id)))
+  const waived = preparse({ ...set, policies: others }, `${hash} without step-ups`)
   return {
     evaluate(request) {
-      const answer = evaluate(name, request)
+      const answer = evaluate(whole, request)
       if (answer.outcome !== 'deny' || !answer.policies.some((id) => stepUps.has(id))) return answer
       const { outcome } = evaluate(waived, request)
       return outcome === 'allow' ? { outcome: 'step_up', policies: answer.policies } : answer

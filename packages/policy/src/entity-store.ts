@@ -1,4 +1,5 @@
 import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
+import { invalid } from './invalid-policies.ts'
 import type { EntityName } from './policy-engine.ts'
 import type { Policy } from './policy-set.ts'
 import { keyOf } from './schema-shapes.ts'
@@ -23,7 +24,7 @@ export function entityStore(
   policies: Iterable<Policy>,
   actionsStored: boolean,
 ): EntityStore {
-  const named = entities.map((entity) => ({ name: namesIn(entity.uid)[0] as EntityName, entity }))
+  const named = entities.map((entity) => ({ name: uidOf(entity), entity }))
   const byKey = new Map<string, EntityJson>()
   const byType = Map.groupBy(
     named.map(({ name }) => name),
@@ -52,6 +53,14 @@ export function entityStore(
     actions: named.map(({ name }) => name).filter(isAction),
     reachable: (from) => close(from, new Map(always)),
   }
+}
+
+/** Throws `config_invalid` for what says two names: Cedar would take the one, and a reader the other. */
+function uidOf({ uid }: EntityJson): EntityName {
+  const [name, ...more] = namesIn(uid)
+  if (name === undefined || more.length > 0)
+    throw invalid('entities.json', 'an entity whose uid is not one type and id')
+  return name
 }
 
 export const isAction = ({ type }: EntityName): boolean => type === 'Action' || type.endsWith('::Action')

@@ -1,13 +1,13 @@
 import { ServiceError } from '@bailiwick/errors'
 import { readPolicyFiles } from '@bailiwick/installation'
-import { type EntityUidJson, preparsePolicySet, preparseSchema } from '@cedar-policy/cedar-wasm/nodejs'
+import type { EntityUidJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { z } from 'zod'
-import { askCedar, type CedarAnswer, judge, type Preparsed } from './ask-cedar.ts'
+import { askCedar, type CedarAnswer, judge } from './ask-cedar.ts'
 import { type EntityStore, entityStore } from './entity-store.ts'
 import { parseExactJson } from './exact-json.ts'
-import { requireParsed } from './invalid-policies.ts'
 import type { EntityName } from './policy-engine.ts'
-import { type Finding, type PolicySet, parsePolicySet, textsOf, validatePolicySet } from './policy-set.ts'
+import { type Finding, type PolicySet, parsePolicySet, validatePolicySet } from './policy-set.ts'
+import { type Preparsed, preparse } from './preparse.ts'
 
 /** One line's answer. `decision` is ours: an error in any policy denies; `cedar` is what Cedar said, or null. */
 export interface BatchAnswer {
@@ -89,12 +89,10 @@ interface Loaded {
   store: EntityStore
 }
 
-function load({ schema, policies, entities }: PolicySet): Loaded {
-  if (schema !== undefined) requireParsed('schema.cedarschema', preparseSchema(slot, schema))
-  requireParsed('the set', preparsePolicySet(slot, { staticPolicies: textsOf(policies.values()) }))
+function load(set: PolicySet): Loaded {
   return {
-    names: { policies: slot, schema: schema === undefined ? undefined : slot },
-    store: entityStore(entities, policies.values(), schema === undefined),
+    names: preparse(set, slot),
+    store: entityStore(set.entities, set.policies.values(), set.schema === undefined),
   }
 }
 

@@ -81,7 +81,7 @@ describe('refused, with the file and why', () => {
       { 'schema.cedarschema': 'entity A in [B];', 'a.cedar': all },
       /schema\.cedarschema: .*B/,
     ],
-    ['a policy that is none', { 'a.cedar': all, 'b.cedar': 'permit all;' }, /b\.cedar: .+/],
+    ['a policy that is none', { 'a.cedar': all, 'b.cedar': 'permit all;' }, /b\.cedar: line 1: .+/],
     [
       'a policy that does not validate',
       {

@@ -10,7 +10,7 @@ import {
 } from '@cedar-policy/cedar-wasm/nodejs'
 import { type Mapping, mappingFile, readMapping } from './authzen-mapping.ts'
 import { parseExactJson } from './exact-json.ts'
-import { invalid, requireParsed } from './invalid-policies.ts'
+import { invalid, invalidText, requireParsed } from './invalid-policies.ts'
 
 const schemaFile = 'schema.cedarschema'
 const entitiesFile = 'entities.json'
@@ -60,7 +60,10 @@ export function loadPolicySet(files: PolicyFiles): PolicySet {
  */
 export function parsePolicySet(files: PolicyFiles): PolicySet {
   const schema = textOf(files, schemaFile)
-  if (schema !== undefined) requireParsed(schemaFile, checkParseSchema(schema))
+  if (schema !== undefined) {
+    const parsed = checkParseSchema(schema)
+    if (parsed.type === 'failure') throw invalidText(schemaFile, schema, parsed.errors)
+  }
   const policies = new Map<string, Policy>()
   for (const file of files.keys()) {
     if (!file.endsWith('.cedar')) continue
@@ -87,8 +90,14 @@ export function validatePolicySet({ schema, policies }: PolicySet): { errors: Fi
   if (answer.type === 'failure') throw invalid(schemaFile, answer.errors[0]?.message)
   // The answer says `success` even with validation errors inside.
   const { validationErrors, validationWarnings } = answer
-  const finding = ({ policyId, error }: (typeof validationErrors)[number]) => ({ policyId, message: error.message })
-  return { errors: validationErrors.map(finding), warnings: validationWarnings.map(finding) }
+  return { errors: findingsOf(validationErrors), warnings: findingsOf(validationWarnings) }
+}
+
+/** In the order of ids, then of what is said. */
+export function findingsOf(found: readonly { policyId: string; error: { message: string } }[]): Finding[] {
+  const findings = found.map(({ policyId, error }) => ({ policyId, message: error.message }))
+  const place = ({ policyId, message }: Finding) => `${policyId}\n${message}`
+  return findings.sort((a, b) => (place(a) < place(b) ? -1 : 1))
 }
 
 /** Policies by id, as Cedar takes them. Built from entries: an id may be `__proto__`, and its forbid must not get lost. */
@@ -98,7 +107,7 @@ export function textsOf(policies: Iterable<Policy>): Record<string, string> {
 
 function policiesOf(file: string, text: string): Policy[] {
   const parts = policySetTextToParts(text)
-  if (parts.type === 'failure') throw invalid(file, parts.errors[0]?.message)
+  if (parts.type === 'failure') throw invalidText(file, text, parts.errors)
   if (parts.policy_templates.length > 0) throw invalid(file, 'a template: only static policies are taken')
   return inSourceOrder(parts.policies).map((policy, n) => {
     const parsed = policyToJson(policy)

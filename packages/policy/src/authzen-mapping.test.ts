@@ -1,0 +1,59 @@
+import { describe, expect, it } from 'vitest'
+import { entities, holds, policiesOf, reading, schema } from './authzen-policies.fixture.ts'
+import type { PlainRequest } from './authzen-policies.ts'
+
+describe('authzen.yaml', () => {
+  const mapping = `types: { user: "App::User", doc: "App::Doc" }
+actions: { can_read: { type: "App::Action", id: read } }
+action_properties: nested
+asserted: { subject: false }
+`
+  it('names types and actions as the caller has them', () => {
+    const set = policiesOf({
+      schema,
+      entities,
+      mapping,
+      policies:
+        'permit (principal, action, resource) when { context has nested && context.nested has a && context.nested.a == 1 && context has friend && context.friend.age == 50 };',
+    })
+    const request: PlainRequest = {
+      subject: { type: 'user', id: 'anna', properties: { boss: { type: 'user', id: 'boss' } } },
+      action: { name: 'can_read', properties: { a: 1 } },
+      resource: { type: 'doc', id: 'plan' },
+      context: { friend: { type: 'user', id: 'boss' } },
+    }
+    expect(set.evaluate(request).outcome).toBe('allow')
+    const { action } = request
+    const { subject, resource, context } = { ...request, context: request.context ?? {} }
+    expect(set.search({ entity: 'subject', subject: { type: 'user' }, action, resource, context }).sort()).toEqual([
+      'anna',
+      'boss',
+    ])
+    expect(set.search({ entity: 'action', subject, resource, context: { ...context, nested: { a: 1 } } })).toEqual([
+      'can_read',
+      'read',
+      'weird/name?',
+    ])
+  })
+
+  it('takes what is stored alone, where it says so', () => {
+    const subject = { type: 'App::User', id: 'anna', properties: { boss: { type: 'App::User', id: 'boss' } } }
+    expect(holds('principal has boss', reading({ subject }))).toBe('allow')
+    expect(holds('principal has boss', reading({ subject }), { mapping })).toBe('deny')
+  })
+
+  it.each<[why: string, mapping: string, says: string]>([
+    ['another member', 'type: {}', 'authzen.yaml'],
+    ['no YAML', '{', 'authzen.yaml'],
+    ['a key twice', 'types: {}\ntypes: {}', 'authzen.yaml'],
+    ['a type that the schema lacks', 'types: { user: Robot }', 'Robot'],
+    ['an action that the schema lacks', 'actions: { r: { type: Action, id: read } }', 'Action::"read"'],
+    ['a list', '[]', 'authzen.yaml'],
+  ])('is refused with %s', (_, mapping, says) => {
+    expect(() => policiesOf({ schema, entities, mapping, policies: '' })).toThrow(says)
+  })
+
+  it('may be empty', () => {
+    expect(holds('true', reading(), { mapping: '# nothing\n' })).toBe('allow')
+  })
+})
