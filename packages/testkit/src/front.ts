@@ -1,4 +1,5 @@
 import type { ServiceName } from '@bailiwick/contracts'
+import { ServiceError, toProblem } from '@bailiwick/errors'
 import { systemClock } from '@bailiwick/service-kit'
 import proxy from '@fastify/http-proxy'
 import fastify from 'fastify'
@@ -48,7 +49,14 @@ export async function openFront(
   await server.register(proxy, {
     upstream: '',
     // A request is sent once: whether it happened is for whoever asked to find out.
-    replyOptions: { getUpstream: ({ url }) => pick(url ?? '/') },
+    replyOptions: {
+      getUpstream: ({ url }) => pick(url ?? '/'),
+      // Whoever died on it, or was not there at all, said nothing of it.
+      onError: (reply, { error }) => {
+        const problem = toProblem(new ServiceError('outcome_unknown', error.message))
+        reply.code(problem.status).send(problem)
+      },
+    },
     retryMethods: [],
   })
   await server.listen({ host: 'localhost', port })
