@@ -196,6 +196,11 @@ export const enforcementPointSchema = z
   .strictObject({
     id: nameSchema,
     caller_jwk: publicJwkSchema,
+    /**
+     * Of a point that can only send one secret: the hash of 32 random bytes in base64url, which then authenticate its calls to
+     * the decision point beside its key. They are nobody's to guess, and anybody's who sees them.
+     */
+    bearer_sha256: sha256Schema.optional(),
     outcome_jwk: publicJwkSchema,
     resources: z.array(resourceScopeSchema).min(1).max(256),
     /** Where callers reach it: a proof made for any other place is refused there. */

@@ -1,10 +1,9 @@
 import { errorKinds, ServiceError } from '@bailiwick/errors'
-import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Clock } from './clock.ts'
 import type { Failing, Health } from './health.ts'
+import { isLocal } from './http-privacy.ts'
 import type { HttpServer } from './http-server.ts'
-import { isLoopback } from './listener.ts'
 import type { Metrics } from './metrics.ts'
 
 declare module 'fastify' {
@@ -83,10 +82,4 @@ function levelOf(failure: ServiceError | undefined): 'debug' | 'info' | 'warn' |
   const { status } = errorKinds[failure.code]
   if (status === 500) return 'error'
   return status > 500 ? 'warn' : 'info'
-}
-
-/** The peer is on this machine (a Unix socket has no address) and no proxy says that it speaks for somebody else. */
-function isLocal({ socket, headers }: FastifyRequest): boolean {
-  if (headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined) return false
-  return socket.remoteAddress === undefined || isLoopback(socket.remoteAddress)
 }

@@ -75,6 +75,7 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     },
   }).withTypeProvider<ZodTypeProvider>()
 
+  app.decorate('tlsTerminated', tls === 'terminated')
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.setErrorHandler((error, request, reply) => sendProblem(request, reply, error))

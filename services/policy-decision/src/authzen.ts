@@ -35,13 +35,20 @@ export type AuthZenSearch = { context?: JsonObject } & (
   | { entity: 'action'; subject: AuthZenEntity; resource: AuthZenEntity }
 )
 
+export interface AuthZenCaller {
+  /** The header field. */
+  authorization: string | undefined
+  /** Whether nobody on a network can have read it. */
+  confidential: boolean
+}
+
 /**
  * What answers AuthZEN requests: the pipeline of grants, or a set of policies alone. The HTTP layer (`http/authzen.ts`) reads
  * requests strictly, takes boxcars apart by their semantic, cuts pages and writes answers; a decider knows nothing of HTTP.
  */
 export interface AuthZenDecider {
   /** Who calls, before the body is read. Throws `caller_unauthenticated`. */
-  admit(caller: { authorization: string | undefined }): AuthZenSession
+  admit(caller: AuthZenCaller): AuthZenSession
 }
 
 /** One HTTP request of an admitted caller. */

@@ -1,14 +1,20 @@
+import { timingSafeEqual } from 'node:crypto'
 import type { EnforcementPoint } from '@bailiwick/contracts'
 import { claimedIssuer, sha256, verifyCallerAssertion, verifyingKey } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import type { AuthZenCaller } from './authzen.ts'
 import type { Pdp } from './context.ts'
 
 const leewayMs = 5000
 const remembered = 1000
 
+/** base64url of 32 bytes or more. What is shorter can be guessed from its hash, which is public; an assertion has dots. */
+const bearerSecret = /^[A-Za-z0-9_-]{43,512}$/
+
 /**
  * Who asks: a registered enforcement point, by an assertion of at most a minute signed with its caller key. The same assertion
- * may be sent again while it lives, so its signature is checked once; the registry is asked each time.
+ * may be sent again while it lives, so its signature is checked once; the registry is asked each time. Or, where its registration
+ * has one, by its bearer secret.
  */
 export class Callers {
   readonly #pdp: Pdp
@@ -19,11 +25,20 @@ export class Callers {
   }
 
   /** Throws `caller_unauthenticated`. */
-  authenticate(authorization: string | undefined): EnforcementPoint {
-    const assertion = /^Bearer ([A-Za-z0-9._-]{1,4096})$/i.exec(authorization ?? '')?.[1]
-    const point = assertion === undefined ? undefined : this.#pointOf(assertion)
+  authenticate({ authorization, confidential }: AuthZenCaller): EnforcementPoint {
+    const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/i.exec(authorization ?? '')?.[1] ?? ''
+    const point = bearerSecret.test(token) ? confidential && this.#pointOfBearer(token) : this.#pointOf(token)
     if (!point) throw new ServiceError('caller_unauthenticated')
     return point
+  }
+
+  /** All are compared, each in constant time. A secret that two points share says of neither that it is the caller. */
+  #pointOfBearer(secret: string): EnforcementPoint | undefined {
+    const given = Buffer.from(sha256(secret))
+    const found = this.#pdp.projection.ledger.registry
+      .all('enforcement-point')
+      .filter(({ bearer_sha256: known }) => known !== undefined && timingSafeEqual(Buffer.from(known), given))
+    return found.length === 1 ? found[0] : undefined
   }
 
   #pointOf(assertion: string): EnforcementPoint | undefined {

@@ -10,7 +10,7 @@ import { Turns } from './turns.ts'
 
 /** Answers AuthZEN requests by the pipeline of grants (DESIGN §7.4): each evaluation is a decision, with its own evidence. */
 export function pipelineDecider(service: PolicyDecision): AuthZenDecider {
-  return { admit: ({ authorization }) => pipelineSession(service, service.authenticate(authorization)) }
+  return { admit: (caller) => pipelineSession(service, service.authenticate(caller)) }
 }
 
 function pipelineSession(service: PolicyDecision, point: EnforcementPoint): AuthZenSession {

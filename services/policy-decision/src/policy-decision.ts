@@ -1,5 +1,5 @@
 import type { EnforcementPoint } from '@bailiwick/contracts'
-import type { AuthZenFound, AuthZenSearch } from './authzen.ts'
+import type { AuthZenCaller, AuthZenFound, AuthZenSearch } from './authzen.ts'
 import type { Pdp } from './context.ts'
 import type { Answer } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -9,7 +9,7 @@ import type { Turn } from './turns.ts'
 export interface PolicyDecision extends AsyncDisposable {
   pdp: Pdp
   /** Throws `caller_unauthenticated`. */
-  authenticate(authorization: string | undefined): EnforcementPoint
+  authenticate(caller: AuthZenCaller): EnforcementPoint
   decide(point: EnforcementPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer>
   /** What decisions would permit now; decides and takes nothing. */
   search(point: EnforcementPoint, search: AuthZenSearch): Promise<AuthZenFound>

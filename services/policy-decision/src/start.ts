@@ -163,9 +163,9 @@ export async function startPolicyDecision(
   const searches = new SerialQueue({ maxPerKey: 8, max: 256 })
   const service: PolicyDecision = {
     pdp,
-    authenticate(authorization) {
+    authenticate(caller) {
       try {
-        return callers.authenticate(authorization)
+        return callers.authenticate(caller)
       } catch (error) {
         denials.unauthenticated()
         throw error

@@ -61,6 +61,7 @@ export const entities: { readonly [T in EntityType]: Entity<T> } = {
   'enforcement-point': {
     id: 'erp-gateway',
     caller_jwk: jwk('caller-key'),
+    bearer_sha256: sha256('bearer-secret'),
     outcome_jwk: {
       kty: 'OKP',
       crv: 'Ed25519',

@@ -34,6 +34,7 @@ const entityFault: { readonly [T in EntityType]: readonly [Fault, ...Fault[]] } 
   ],
   'enforcement-point': [
     ['a point for no resource', '/data/value/resources', []],
+    ['a secret where its hash should be', '/data/value/bearer_sha256', 'a secret'],
     ['a symmetric key', '/data/value/outcome_jwk', { kty: 'oct', k: sha256('secret') }],
   ],
   auditor: [

@@ -48,6 +48,13 @@ const searchSchemas = {
   action: z.object({ subject: entitySchema, resource: entitySchema, context, page }),
 }
 
+/** What each endpoint takes, for its description: of an item what it should be, though one that is not costs only itself. */
+export const authZenRequests = {
+  evaluation: evaluationSchema,
+  evaluations: evaluationsSchema.extend({ evaluations: z.array(itemSchema).optional() }),
+  ...searchSchemas,
+} satisfies Record<string, z.ZodType>
+
 /** `POST /access/v1/evaluation` (§6.1). Throws `request_malformed`. */
 export function readEvaluation(body: unknown): AuthZenEvaluation {
   return read(evaluationSchema, body)

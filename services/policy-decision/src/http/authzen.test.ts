@@ -2,7 +2,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { Health, type HttpServer, httpServer, logger, metrics, testClock } from '@bailiwick/service-kit'
 import { afterAll, beforeEach, describe, expect, it } from 'vitest'
 import type { AuthZenDecider, AuthZenEvaluation, AuthZenSearch } from '../authzen.ts'
-import { authZenRoutes } from './authzen.ts'
+import { authZenPaths, authZenRoutes } from './authzen.ts'
 import { PageTokens } from './page-tokens.ts'
 
 const clock = testClock(1_800_000_000_000)
@@ -16,8 +16,8 @@ let asked: AuthZenEvaluation[] = []
 let searched: AuthZenSearch[] = []
 /** Documents with an odd id may be read; of the id 13 nobody can say. */
 const decider: AuthZenDecider = {
-  admit({ authorization }) {
-    if (authorization !== 'Bearer friend') throw new ServiceError('caller_unauthenticated')
+  admit({ authorization, confidential }) {
+    if (authorization !== 'Bearer friend' || !confidential) throw new ServiceError('caller_unauthenticated')
     return {
       async evaluate(evaluation) {
         asked.push(evaluation)
@@ -193,6 +193,31 @@ describe('the binding (§10.1)', () => {
   })
 })
 
+it('describes every endpoint in OpenAPI, by the schemas that requests are read by', async () => {
+  const answer = await http.inject({ method: 'GET', url: '/access/v1/openapi.json' })
+  expect(answer.headers['content-type']).toContain('application/json')
+  const { openapi, paths, components } = answer.json()
+  expect(openapi).toBe('3.1.0')
+  expect(Object.keys(paths).sort()).toEqual(Object.values(authZenPaths).sort())
+  const required = Object.fromEntries(
+    Object.entries<{ post: { requestBody: { content: Record<string, { schema: { required?: string[] } }> } } }>(
+      paths,
+    ).map(([path, { post }]) => [
+      path.slice('/access/v1/'.length),
+      post.requestBody.content['application/json']?.schema.required,
+    ]),
+  )
+  expect(required).toEqual({
+    evaluation: ['subject', 'action', 'resource'],
+    evaluations: undefined,
+    'search/subject': ['subject', 'action', 'resource'],
+    'search/resource': ['subject', 'action', 'resource'],
+    'search/action': ['subject', 'resource'],
+  })
+  for (const [, name] of answer.body.matchAll(/#\/components\/schemas\/(\w+)/g))
+    expect(components.schemas).toHaveProperty(name ?? '')
+})
+
 describe('evaluations (§7)', () => {
   it('keep their order', async () => {
     expect(await decisionsOf({ subject, action, evaluations: ['3', '2', '1', '4'].map(doc) })).toEqual([
@@ -242,7 +267,7 @@ describe('evaluations (§7)', () => {
     ['deny_on_first_deny', ['1', '3'], [true, true]],
     ['permit_on_first_permit', ['2', '4', '1', '3'], [false, false, true]],
     ['permit_on_first_permit', ['2', '4'], [false, false]],
-  ])('%s of %j: %j, and nothing is asked after the last', async (evaluations_semantic, ids, decisions) => {
+  ])('%s of %j: %j, and nothing is asked after the last (V9)', async (evaluations_semantic, ids, decisions) => {
     const body = { subject, action, evaluations: ids.map(doc), options: { evaluations_semantic, other: 1 } }
     expect(await decisionsOf(body)).toEqual(decisions)
     expect(asked).toHaveLength(decisions.length)
@@ -389,6 +414,13 @@ describe('searches (§8)', () => {
       expect(await find({ token }, 'search/resource', body)).toMatchObject({ status: 400 })
     expect(await find({ token }, 'search/subject', { subject, action, resource })).toMatchObject({ status: 400 })
     expect(await find({ token, limit: 3 })).toMatchObject({ status: 400 })
+  })
+
+  it('a token without a life is the same whenever the same is asked', () => {
+    let now = 0
+    const tokens = new PageTokens({ key: new Uint8Array(32), now: () => now++ })
+    expect(tokens.seal({ a: 1 }, { limit: 2 })).toBe(tokens.seal({ a: 1 }, { limit: 2 }))
+    expect(tokens.open({ a: 1 }, tokens.seal({ a: 1 }, { limit: 2 }))).toEqual({ limit: 2 })
   })
 
   it('a token that anybody changed, or that is over, is refused', async () => {

@@ -1,6 +1,14 @@
-import { ServiceError, toProblem } from '@bailiwick/errors'
-import { type Clock, type HttpReply, type HttpRequest, type HttpServer, serviceErrorOf } from '@bailiwick/service-kit'
-import type { AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession } from '../authzen.ts'
+import { errorCode, ServiceError, toProblem } from '@bailiwick/errors'
+import {
+  type Clock,
+  type HttpReply,
+  type HttpRequest,
+  type HttpServer,
+  isConfidential,
+  serviceErrorOf,
+} from '@bailiwick/service-kit'
+import type { AuthZenCaller, AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession } from '../authzen.ts'
+import { authZenOpenApi } from './authzen-openapi.ts'
 import { type EvaluationsSemantic, readEvaluation, readEvaluations, readSearch } from './authzen-requests.ts'
 import type { PageTokens } from './page-tokens.ts'
 import { searchAnswer } from './search-page.ts'
@@ -37,7 +45,7 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
   const admit = async (request: HttpRequest, reply: HttpReply) => {
     echoRequestId(request, reply)
     try {
-      sessions.set(request, decider.admit({ authorization: request.headers.authorization }))
+      sessions.set(request, decider.admit(callerOf(request)))
     } catch (error) {
       if (serviceErrorOf(error).code === 'caller_unauthenticated')
         reply.header('www-authenticate', `Bearer realm="${publicUrl}"`)
@@ -60,10 +68,16 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
     async (session, body) => {
       const asked = readEvaluations(body, { items: mostItems, bytes: 4 * boxcarBytes })
       if ('single' in asked) return session.evaluate(asked.single)
-      return { evaluations: await evaluateEach(session, asked.items, { semantic: asked.semantic, clock }) }
+      const evaluate = (item: AuthZenEvaluation | ServiceError) => evaluateItem(session, item, http.log)
+      return { evaluations: await evaluateEach(asked.items, evaluate, { semantic: asked.semantic, clock }) }
     },
     { bodyLimit: boxcarBytes },
   )
+  const description = authZenOpenApi(publicUrl)
+  http.get('/access/v1/openapi.json', async (_, reply) => {
+    reply.header('cache-control', 'public, max-age=300')
+    return description
+  })
   for (const entity of ['subject', 'resource', 'action'] as const) {
     route(authZenPaths[`search_${entity}_endpoint`], async (session, body) => {
       const { search, page } = readSearch(entity, body)
@@ -76,18 +90,18 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
  * §7.1.2.1. All at once, or one after the other up to the first that decides, and nothing after it: what would be decided ahead
  * would have been spent.
  */
-async function evaluateEach(
-  session: AuthZenSession,
-  items: readonly (AuthZenEvaluation | ServiceError)[],
+async function evaluateEach<Item>(
+  items: readonly Item[],
+  evaluate: (item: Item) => Promise<AuthZenDecision>,
   { semantic, clock }: { semantic: EvaluationsSemantic; clock: Clock },
 ): Promise<AuthZenDecision[]> {
-  if (semantic === 'execute_all') return Promise.all(items.map((item) => evaluateItem(session, item)))
+  if (semantic === 'execute_all') return Promise.all(items.map(evaluate))
   const last = semantic === 'permit_on_first_permit'
   const started = clock.monotonic()
   const decisions: AuthZenDecision[] = []
   for (const item of items) {
     const late = clock.monotonic() - started > boxcarMs
-    const answered = late ? failed(new ServiceError('deadline_exceeded')) : await evaluateItem(session, item)
+    const answered = late ? failed(new ServiceError('deadline_exceeded')) : await evaluate(item)
     decisions.push(answered)
     if (answered.decision === last) break
   }
@@ -95,11 +109,16 @@ async function evaluateEach(
 }
 
 /** §7.2.1: an error of one item is its denial, and nobody else's. */
-async function evaluateItem(session: AuthZenSession, item: AuthZenEvaluation | ServiceError): Promise<AuthZenDecision> {
+async function evaluateItem(
+  session: AuthZenSession,
+  item: AuthZenEvaluation | ServiceError,
+  log: HttpServer['log'],
+): Promise<AuthZenDecision> {
   if (item instanceof ServiceError) return failed(item)
   try {
     return await session.evaluate(item)
   } catch (error) {
+    if (errorCode(error) === 'internal') log.error({ err: error }, 'an evaluation failed')
     return failed(error)
   }
 }
@@ -108,6 +127,12 @@ function failed(error: unknown): AuthZenDecision {
   const { status, code, title, detail } = toProblem(serviceErrorOf(error))
   return { decision: false, context: { error: { status, code, message: detail ?? title } } }
 }
+
+/** What a request says of who sends it. */
+export const callerOf = (request: HttpRequest): AuthZenCaller => ({
+  authorization: request.headers.authorization,
+  confidential: isConfidential(request),
+})
 
 /** §10.1.3: the identifier as it came, an arbitrary string; the log has one of ours where it could break a line. */
 function echoRequestId({ headers }: HttpRequest, reply: HttpReply): void {

@@ -1,0 +1,87 @@
+import { type ErrorCode, errorKinds } from '@bailiwick/errors'
+import { z } from 'zod'
+import { authZenRequests } from './authzen-requests.ts'
+
+const objectSchema = z.record(z.string(), z.unknown())
+const decision = z.object({ decision: z.boolean(), context: z.exactOptional(objectSchema) })
+const page = z.object({ next_token: z.string(), count: z.int().min(0), total: z.int().min(0) })
+const entity = z.strictObject({ type: z.string(), id: z.string() })
+const found = (result: z.ZodType) =>
+  z.object({ page: z.exactOptional(page), context: z.exactOptional(objectSchema), results: z.array(result) })
+
+/** By the last part of their paths: what each is, and what it answers. */
+const operations: Record<keyof typeof authZenRequests, { path: string; summary: string; answer: z.ZodType }> = {
+  evaluation: { path: 'evaluation', summary: 'One decision (§6)', answer: decision },
+  evaluations: {
+    path: 'evaluations',
+    summary: 'Several decisions, in their order; without evaluations, one (§7)',
+    answer: z.union([z.object({ evaluations: z.array(decision) }), decision]),
+  },
+  subject: { path: 'search/subject', summary: 'Subjects that would be permitted (§8.4)', answer: found(entity) },
+  resource: { path: 'search/resource', summary: 'Resources that would be permitted (§8.5)', answer: found(entity) },
+  action: {
+    path: 'search/action',
+    summary: 'Actions that would be permitted (§8.6)',
+    answer: found(z.strictObject({ name: z.string() })),
+  },
+}
+
+/** RFC 9457 */
+const problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  code: z.string(),
+  retryable: z.boolean(),
+  detail: z.exactOptional(z.string()),
+})
+
+const errors = [
+  'request_malformed',
+  'caller_unauthenticated',
+  'body_too_large',
+  'content_type_unsupported',
+  'queue_full',
+  'internal',
+  'deadline_exceeded',
+] as const satisfies readonly ErrorCode[]
+
+/** OpenAPI 3.1 of the AuthZEN endpoints, by the very schemas that requests are read by. */
+export function authZenOpenApi(publicUrl: string): object {
+  const refused = Object.fromEntries(
+    errors.map((code) => {
+      const { status, title } = errorKinds[code]
+      const schema = { $ref: '#/components/schemas/Problem' }
+      return [status, { description: title, content: { 'application/problem+json': { schema } } }]
+    }),
+  )
+  const paths = Object.entries(authZenRequests).map(([operationId, request]) => {
+    const { path, summary, answer } = operations[operationId as keyof typeof authZenRequests]
+    const post = {
+      operationId,
+      summary,
+      parameters: [{ name: 'X-Request-ID', in: 'header', schema: { type: 'string' } }],
+      requestBody: { required: true, content: json(request) },
+      responses: { 200: { description: 'The answer, whatever it is', content: json(answer) }, ...refused },
+    }
+    return [`/access/v1/${path}`, { post }]
+  })
+  return {
+    openapi: '3.1.0',
+    info: { title: 'AuthZEN Authorization API 1.0', version: '1.0' },
+    servers: [{ url: publicUrl }],
+    security: [{ caller: [] }],
+    paths: Object.fromEntries(paths),
+    components: {
+      schemas: { Problem: schemaOf(problem) },
+      securitySchemes: { caller: { type: 'http', scheme: 'bearer' } },
+    },
+  }
+}
+
+const json = (schema: z.ZodType) => ({ 'application/json': { schema: schemaOf(schema) } })
+
+function schemaOf(schema: z.ZodType): object {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' })
+  return rest
+}
