@@ -267,7 +267,8 @@ it('denies when the policies cannot be asked, and when they are not the set that
   await using system = await granted()
   const { world, point, credential } = system
   const { policies } = world.pdp.pdp
-  const hash = policies.current()?.hash ?? ''
+  const active = policies.current()
+  if (!active) throw new Error('no active set')
   const ask = async (current: typeof policies.current) => {
     world.pdp.pdp.policies = { current }
     return (await point.call({ credential, ...read })).reason
@@ -276,11 +277,11 @@ it('denies when the policies cannot be asked, and when they are not the set that
   const logged: unknown[] = []
   const { logger } = world.pdp.pdp
   world.pdp.pdp.logger = Object.assign(Object.create(logger), { error: (fields: unknown) => logged.push(fields) })
-  expect(await ask(() => ({ hash, engine: { evaluate: failing } }))).toBe('internal')
+  expect(await ask(() => ({ ...active, engine: { evaluate: failing } }))).toBe('internal')
   // The denial says nothing: somebody must be able to find out.
   expect(logged).toMatchObject([{ err: { detail: 'broken on purpose' }, tree: expect.stringMatching(/^grt_/) }])
   expect(await ask(() => undefined)).toBe('policy_error')
-  expect(await ask(() => ({ hash, engine: { evaluate: () => ({ outcome: 'error', policies: ['x'] }) } }))).toBe(
+  expect(await ask(() => ({ ...active, engine: { evaluate: () => ({ outcome: 'error', policies: ['x'] }) } }))).toBe(
     'policy_error',
   )
   expect(system.taken()).toBe(0n)

@@ -19,6 +19,16 @@ interface Situation {
   action?: string
 }
 
+const none = (names: string[], value: unknown) => Object.fromEntries(names.map((name) => [name, value]))
+/** What was touched, as the schema declares it. */
+const did = (labels: string[]) => {
+  const money = none(['EUR', 'USD'], '0.0')
+  const spenders = ['destructive', 'external_send', 'unlabelled', 'writes']
+  const count = none([...spenders, 'reads_private', 'reads_untrusted'], 0)
+  const spent = { ...money, ...none(spenders, money) }
+  return { labels, calls: labels.length, count, spent, last: {}, denials: 0, depth: 0 }
+}
+
 function asked({ labels = [], mode = 'window', touched = [], action = 'tools/call' }: Situation = {}): PolicyRequest {
   return {
     principal: { type: 'agent', id: 'spiffe://d/agent/a', attributes: { instance: 'i', owner: 'owner', labels: [] } },
@@ -28,7 +38,7 @@ function asked({ labels = [], mode = 'window', touched = [], action = 'tools/cal
       grant: { id: 'grt_1', task: 'task', mode, approvers: 1, seconds_left: 60 },
       proof: 'agent_signed',
       time: { hour: 12, weekday: 2 },
-      history: { task: { labels: [], calls: 0 }, agent: { labels: touched, calls: touched.length } },
+      history: { task: did([]), agent: did(touched) },
     },
   }
 }
@@ -186,7 +196,7 @@ describe('a policy that wants a human’s word', () => {
     const page = readFileSync(join(policies, '../docs/operations/rules.md'), 'utf8')
     const engine = of(all, /```cedar\n(.*?)```/s.exec(page)?.[1] ?? '')
     const sending = asked({ labels: ['external_send'] })
-    const history = { task: { labels: ['reads_private'], calls: 1 }, agent: { labels: [], calls: 1 } }
+    const history = { task: did(['reads_private']), agent: did([]) }
     expect(engine.evaluate(sending)).toMatchObject({ outcome: 'allow' })
     const answer = engine.evaluate({ ...sending, context: { ...sending.context, history } })
     expect(answer).toEqual({ outcome: 'step_up', policies: ['sending-after-private-data'] })

@@ -3,6 +3,7 @@ export { AuthZenPolicies, type PlainRequest, type PlainSearch, PolicySlot } from
 export { cedarEngine } from './cedar-engine.ts'
 export { type BatchAnswer, evaluateBatchLine } from './evaluate-batch.ts'
 export type { EntityName, PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'
+export { readsContext } from './policy-reads.ts'
 export {
   type Finding,
   loadPolicySet,
@@ -12,3 +13,4 @@ export {
   readPolicyDirectory,
   validatePolicySet,
 } from './policy-set.ts'
+export { type Shape, type Shapes, shapesOf } from './schema-shapes.ts'

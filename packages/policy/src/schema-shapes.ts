@@ -9,7 +9,8 @@ export type Shape =
   | { kind: 'Extension'; construct: string }
   | { kind: 'Entity'; type: string }
   | { kind: 'Set'; element: Shape }
-  | { kind: 'Record'; members: ReadonlyMap<string, Shape> }
+  /** `optional`: those of its members that may be absent. */
+  | { kind: 'Record'; members: ReadonlyMap<string, Shape>; optional: ReadonlySet<string> }
 
 /** What a schema declares: of what is asserted, the rest is dropped. */
 export interface Shapes {
@@ -32,6 +33,7 @@ const constructors: Readonly<Record<string, string>> = {
 const typeSchema = z.looseObject({
   type: z.string(),
   name: z.string().optional(),
+  required: z.boolean().optional(),
   get element() {
     return typeSchema.optional()
   },
@@ -53,7 +55,7 @@ const schemaSchema = z.record(
   }),
 )
 
-const nothing: Shape = { kind: 'Record', members: new Map() }
+const nothing: Shape = { kind: 'Record', members: new Map(), optional: new Set() }
 
 /** Of Cedar's schema text. Throws `config_invalid` for a type that it does not know: what cannot be typed is not taken. */
 export function shapesOf(schema: string): Shapes {
@@ -98,8 +100,11 @@ function shaper(common: ReadonlyMap<string, TypeJson>): (type: TypeJson) => Shap
     if (kind === 'Long' || kind === 'String' || kind === 'Bool') return { kind }
     if (kind === 'Set' && element) return { kind, element: shape(element) }
     if (kind === 'Entity' && name !== undefined) return { kind, type: name }
-    if (kind === 'Record')
-      return { kind, members: new Map(Object.entries(attributes ?? {}).map(([key, of]) => [key, shape(of)])) }
+    if (kind === 'Record') {
+      const entries = Object.entries(attributes ?? {})
+      const optional = entries.filter(([, { required }]) => required === false).map(([key]) => key)
+      return { kind, members: new Map(entries.map(([key, of]) => [key, shape(of)])), optional: new Set(optional) }
+    }
     const construct = Object.hasOwn(constructors, kind) ? constructors[kind] : undefined
     if (construct === undefined) throw invalid('schema.cedarschema', `a type that is not known here: ${type}`)
     return { kind: 'Extension', construct }

@@ -1,15 +1,13 @@
+import type { BudgetAmounts } from '@bailiwick/contracts'
+import { addCost, giveBackTouch, type Touch, type Touched, touch } from './touched.ts'
+import type { AllowRecord } from './tree-spend.ts'
+
 const bucketMs = 60_000
 const windowMs = 8 * 3600 * 1000
 
-/** What an agent touched lately, over all its instances and tasks. */
-export interface Touched {
-  calls: number
-  labels: ReadonlySet<string>
-}
-
 interface Bucket extends Touched {
-  calls: number
-  labels: Set<string>
+  spent: Map<string, bigint>
+  labels: Map<string, Touch>
 }
 
 interface Agent {
@@ -21,31 +19,70 @@ interface Agent {
   since: number
 }
 
+type Act = Pick<AllowRecord, 'agents' | 'labels' | 'reserved' | 'at' | 'chain'>
+
 /**
  * What each agent did in the last 8 hours, by the minute: a touch is forgotten up to a minute late, never early. Asking costs
- * the same however much the agent did, and memory follows minutes, not calls: else a busy agent would slow every decision
- * of its own, and with them everybody's (V18).
+ * the same however much the agent did, and memory follows minutes and labels, not calls: a busy agent neither pushes out what
+ * it touched before nor slows every decision of its own, and with them everybody's (V18).
  */
 export class AgentHistory {
   readonly #agents = new Map<string, Agent>()
 
-  /** `at` in ms since the epoch. */
-  touch(agent: string, labels: readonly string[], at: number): void {
-    const minute = Math.floor(at / bucketMs)
+  /** An ALLOW, for each agent that had a part in it. */
+  add(act: Act): void {
+    for (const agent of act.agents) for (const bucket of this.#at(agent, act.at)) addAct(bucket, act)
+  }
+
+  /** Of an ALLOW that was added before. */
+  giveBack(act: Act, released: BudgetAmounts): void {
+    const minute = minuteOf(act.at)
+    for (const agent of act.agents) {
+      const known = this.#agents.get(agent)
+      const bucket = known?.buckets.get(minute)
+      if (!known || !bucket) continue
+      for (const each of minute >= known.since ? [bucket, known.sum] : [bucket]) {
+        if (released.calls > 0) each.calls--
+        addCost(each.spent, released.cost, -1n)
+        giveBackTouch(each.labels, act, released)
+      }
+    }
+  }
+
+  addDenials(agent: string, count: number, at: number): void {
+    for (const bucket of this.#at(agent, at)) bucket.denials += count
+  }
+
+  /** What takes up something that happened then. */
+  #at(agent: string, at: number): Bucket[] {
+    const minute = minuteOf(at)
     const known = this.#agents.get(agent) ?? { buckets: new Map(), newest: minute, sum: emptyBucket(), since: minute }
     this.#agents.set(agent, known)
     const bucket = known.buckets.get(minute) ?? emptyBucket()
     known.buckets.set(minute, bucket)
-    add(bucket, { calls: 1, labels: new Set(labels) })
-    if (minute >= known.since) add(known.sum, { calls: 1, labels: new Set(labels) })
-    if (minute <= known.newest) return
-    known.newest = minute
-    const kept = firstMinute(at) - 1 // a minute more: clocks differ
-    for (const old of known.buckets.keys()) if (old < kept) known.buckets.delete(old)
+    if (minute > known.newest) {
+      known.newest = minute
+      const kept = firstMinute(at) - 1 // a minute more: clocks differ
+      for (const old of known.buckets.keys()) if (old < kept) known.buckets.delete(old)
+    }
+    return minute >= known.since ? [bucket, known.sum] : [bucket]
   }
 
-  /** What the agent (without instance) touched in the 8 hours before `now`. */
-  of(agent: string, now: number): Touched {
+  /**
+   * What the agent (without instance) touched in the 8 hours before `now`, and with `ahead`, ALLOWs that are still on their way
+   * to the log.
+   */
+  of(agent: string, now: number, ahead: readonly Act[] = []): Touched {
+    const sum = this.#sum(agent, now)
+    const own = ahead.filter(({ agents }) => agents.includes(agent))
+    if (own.length === 0) return sum
+    const more = emptyBucket()
+    add(more, sum)
+    for (const act of own) addAct(more, act)
+    return more
+  }
+
+  #sum(agent: string, now: number): Touched {
     const known = this.#agents.get(agent)
     if (!known) return emptyBucket()
     const since = firstMinute(now)
@@ -63,11 +100,28 @@ export class AgentHistory {
   }
 }
 
-const emptyBucket = (): Bucket => ({ calls: 0, labels: new Set() })
+const emptyBucket = (): Bucket => ({ calls: 0, spent: new Map(), labels: new Map(), denials: 0, depth: 0 })
 
-const firstMinute = (now: number) => Math.floor((now - windowMs) / bucketMs)
+const minuteOf = (at: number) => Math.floor(at / bucketMs)
+const firstMinute = (now: number) => minuteOf(now - windowMs)
 
-function add(bucket: Bucket, { calls, labels }: Touched): void {
+function addAct(bucket: Bucket, act: Act): void {
+  bucket.calls++
+  addCost(bucket.spent, act.reserved.cost, 1n)
+  touch(bucket.labels, act)
+  bucket.depth = Math.max(bucket.depth, act.chain?.length ?? 0)
+}
+
+function add(bucket: Bucket, { calls, spent, labels, denials, depth }: Touched): void {
   bucket.calls += calls
-  for (const label of labels) bucket.labels.add(label)
+  bucket.denials += denials
+  bucket.depth = Math.max(bucket.depth, depth)
+  for (const [currency, micros] of spent) bucket.spent.set(currency, (bucket.spent.get(currency) ?? 0n) + micros)
+  for (const [label, { count, spent, lastAt }] of labels) {
+    const known = bucket.labels.get(label) ?? { count: 0, spent: new Map(), lastAt }
+    known.count += count
+    known.lastAt = Math.max(known.lastAt, lastAt)
+    for (const [currency, micros] of spent) known.spent.set(currency, (known.spent.get(currency) ?? 0n) + micros)
+    bucket.labels.set(label, known)
+  }
 }

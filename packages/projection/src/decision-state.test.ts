@@ -3,8 +3,9 @@ import type { BudgetAmounts, DecodedEvent } from '@bailiwick/contracts'
 import { generateKey, signOutcome } from '@bailiwick/credentials'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { change, DecisionState, emptySpend, isUsed, spellAmounts, type TreeSpend, tentative } from './decision-state.ts'
+import { DecisionState } from './decision-state.ts'
 import { anEvent, at, idOf, noon } from './events.fixture.ts'
+import { change, emptySpend, isUsed, spellAmounts, type TreeSpend, tentative } from './tree-spend.ts'
 
 const root = idOf('grt', 'root')
 const dec = (n: number | string) => idOf('dec', n)
@@ -259,6 +260,7 @@ describe('tentative', () => {
   const calls = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => `call-${String(n).padStart(16, '0')}`)
   const look = (view: ReturnType<typeof tentative>) => ({
     ...view,
+    ahead: undefined,
     links: [1, 2, 3].map((n) => view.links.get(dlg(n))),
     allows: ids.map((id) => [view.allows.has(id), view.allows.get(id)]),
     byCall: calls.map((call) => [view.byCall.has(call), view.byCall.get(call)]),

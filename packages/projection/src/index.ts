@@ -1,19 +1,5 @@
 export { type ChainEnd, Chains } from './chains.ts'
-export {
-  type AllowRecord,
-  type Amounts,
-  change,
-  type DecisionFacts,
-  type DecisionStanding,
-  DecisionState,
-  emptySpend,
-  isUsed,
-  type SpendView,
-  type Spent,
-  spellAmounts,
-  type TreeSpend,
-  tentative,
-} from './decision-state.ts'
+export { DecisionState } from './decision-state.ts'
 export {
   type ChainFault,
   chainOf,
@@ -49,4 +35,19 @@ export { itemOf, type RequestRecord, RequestState, type RequestStateName, reques
 export { type Lineage, lineageOf, type Revocation, RevocationState } from './revocation-state.ts'
 export { signedEvent } from './signed-event.ts'
 export type { Standing } from './succession.ts'
+export type { Touch, Touched } from './touched.ts'
+export {
+  type AllowRecord,
+  type Amounts,
+  change,
+  type DecisionFacts,
+  type DecisionStanding,
+  emptySpend,
+  isUsed,
+  type SpendView,
+  type Spent,
+  spellAmounts,
+  type TreeSpend,
+  tentative,
+} from './tree-spend.ts'
 export { type Fact, isNext, type Verdict } from './verdict.ts'

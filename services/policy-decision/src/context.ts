@@ -3,6 +3,7 @@ import type { GrantStore } from '@bailiwick/grant-store'
 import type { Draft, Participant, Projection, Published } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 import type { Approvals } from './approvals.ts'
+import type { CatchUp } from './catch-up.ts'
 import type { ActivePolicies } from './policies.ts'
 import type { Proofs } from './proofs.ts'
 import type { StepUps } from './step-ups.ts'
@@ -15,6 +16,8 @@ export interface Pdp {
   keyRing: Participant['keyRing']
   projection: Projection
   record: RecordDecisions
+  /** Folds `decisions.v1` up to its end of now: what an agent did in other tasks, by whichever instance. */
+  catchUp: CatchUp
   newEventId: () => string
   trust: Trust
   permitKey: SigningKey<'permit'>

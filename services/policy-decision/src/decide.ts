@@ -4,6 +4,7 @@ import { type AccessToken, signPermit } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import type { Draft, SpendView } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
+import { isCaughtUp } from './catch-up.ts'
 import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
 import type { Pdp } from './context.ts'
 import { type EvaluationRequest, isNameable } from './evaluation-request.ts'
@@ -76,6 +77,9 @@ export async function decide(
   const covered = await judgeCover(pdp, claim, request, { deadlineMs: left(), turn })
   if (!covered.ok) return deny(covered.reason, known)
   const { levels } = covered
+
+  // Whatever was answered before this call came, in whichever task and by whichever instance, policies see (DESIGN §7.4 step 6).
+  if (!(await isCaughtUp(pdp, left()))) return deny('state_stale', known)
 
   const { tree } = covered.standing
   const judge = (standing: Standing) =>

@@ -4,7 +4,7 @@ import type { SpendView } from '@bailiwick/projection'
 import type { Levels } from './chain.ts'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
-import { historyOf, labelsOf } from './history.ts'
+import { historyOf, historyShape, labelsOf } from './history.ts'
 import type { Standing } from './life.ts'
 import type { Claim } from './verify-credential.ts'
 
@@ -31,6 +31,7 @@ export function judgePolicies(
   const active = policies.current()
   if (!active) return { reason: 'policy_error' }
   const { grant } = standing.tree
+  const history = historyShape(active.shapes, request.action.name)
   const labels = labelsOf(registry, request.resource)
   const now = clock.now()
   const time = new Date(now)
@@ -53,6 +54,7 @@ export function judgePolicies(
     proof: claim.proof,
     time: { hour: time.getUTCHours(), weekday: time.getUTCDay() },
   }
+  const soFar = { decisions, root: standing.tree.id, tree: view, depth: levels.length - 1, now }
   const named = new Set<string>()
   let stepUp = false
   for (const { holder } of levels) {
@@ -62,7 +64,7 @@ export function judgePolicies(
     const answer = active.engine.evaluate({
       principal: { type: 'agent', id: agent.id, attributes },
       ...asked,
-      context: { ...context, history: historyOf(decisions, agent.id, view, now) },
+      context: { ...context, history: historyOf(history, { ...soFar, agent: agent.id }) },
     })
     if (answer.outcome === 'invalid') return { reason: 'request_invalid' }
     if (answer.outcome === 'error') return { reason: 'policy_error', policies: answer.policies }

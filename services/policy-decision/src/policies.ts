@@ -1,31 +1,46 @@
 import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
-import { cedarEngine, type PolicyEngine } from '@bailiwick/policy'
+import { cedarEngine, type PolicyEngine, parsePolicySet, readsContext, type Shapes, shapesOf } from '@bailiwick/policy'
 import type { RegistryState } from '@bailiwick/projection'
 import type { Logger } from '@bailiwick/service-kit'
+import { requireKnownHistory } from './history.ts'
+
+export interface ActiveSet {
+  hash: string
+  engine: PolicyEngine
+  /** What the schema declares. */
+  shapes: Shapes
+  /** Whether a policy may look at what the agent did in other tasks, which other instances may be deciding. */
+  readsAgentHistory: boolean
+}
 
 /** The active policy set: the one that the registry names by its hash, and no other (DESIGN §3). */
 export interface ActivePolicies {
   /** undefined: this instance lacks the set, cannot load it, or it is not what its hash says. */
-  current(): { hash: string; engine: PolicyEngine } | undefined
+  current(): ActiveSet | undefined
 }
 
 export function activePolicies(data: string, registry: RegistryState, logger: Logger): ActivePolicies {
-  let loaded: { hash: string; engine: PolicyEngine | undefined } | undefined
+  let loaded: { hash: string; set: ActiveSet | undefined } | undefined
   return {
     current() {
       const hash = registry.policySet?.hash
       if (hash === undefined) return undefined
-      if (loaded?.hash !== hash) loaded = { hash, engine: load(data, hash, logger) }
-      return loaded.engine && { hash, engine: loaded.engine }
+      if (loaded?.hash !== hash) loaded = { hash, set: load(data, hash, logger) }
+      return loaded.set
     },
   }
 }
 
-function load(data: string, hash: string, logger: Logger): PolicyEngine | undefined {
+function load(data: string, hash: string, logger: Logger): ActiveSet | undefined {
   try {
     const files = readPolicyFiles(paths(data).policies(hash))
     if (policySetOf(files).hash !== hash) throw new Error('the files are not the set that the registry names')
-    return cedarEngine(files)
+    const engine = cedarEngine(files)
+    const { schema = '', policies } = parsePolicySet(files)
+    const shapes = shapesOf(schema)
+    requireKnownHistory(shapes)
+    const readsAgentHistory = readsContext(policies.values(), ['history', 'agent'])
+    return { hash, engine, shapes, readsAgentHistory }
   } catch (err) {
     logger.error({ err, policy_set: hash }, 'the active policy set cannot be loaded')
     return undefined

@@ -2,6 +2,7 @@ import type { EnforcementPoint } from '@bailiwick/contracts'
 import { type DenialReason, denialReasons, ServiceError } from '@bailiwick/errors'
 import { tentative } from '@bailiwick/projection'
 import type { AuthZenEvaluation, AuthZenFound, AuthZenSearch } from './authzen.ts'
+import { isCaughtUp } from './catch-up.ts'
 import { holdersOf } from './chain.ts'
 import type { Pdp } from './context.ts'
 import { type EvaluationRequest, evaluationRequest, isNameable } from './evaluation-request.ts'
@@ -21,6 +22,7 @@ export async function searchPermitted(pdp: Pdp, point: EnforcementPoint, search:
   const left = () => pdp.decisionDeadlineMs - (pdp.clock.monotonic() - started)
   const candidates = candidatesOf(pdp, point, search)
   if (!Array.isArray(candidates)) return nothing(candidates.reason)
+  if (!(await isCaughtUp(pdp, left()))) throw new ServiceError('state_stale')
   const ids: string[] = []
   const reasons = new Set<DenialReason>()
   for (const [n, { id, evaluation }] of candidates.entries()) {

@@ -9,6 +9,7 @@ import { Approvals } from './approvals.ts'
 import { boundedGrantStore } from './bounded-grant-store.ts'
 import { Callers } from './callers.ts'
 import { Calls } from './calls.ts'
+import { CatchUp } from './catch-up.ts'
 import { defaults, type PolicyDecisionConfig } from './config.ts'
 import type { Pdp, RecordDecisions } from './context.ts'
 import { type Answer, decide, whyNotAgain } from './decide.ts'
@@ -71,6 +72,9 @@ export async function startPolicyDecision(
     keyRing,
     projection,
     record: adapters.wrapRecord?.(record) ?? record,
+    catchUp: new CatchUp(() =>
+      projection.readToEnds(['decisions.v1'], config.decisionDeadlineMs ?? defaults.decisionDeadlineMs),
+    ),
     newEventId,
     trust,
     permitKey: keys.permit,

@@ -1,0 +1,58 @@
+import type { DecodedEvent } from '@bailiwick/contracts'
+import type { DenialReason } from '@bailiwick/errors'
+import type { AgentHistory } from './agent-history.ts'
+import { agentOf } from './tree-spend.ts'
+
+type Denial = Extract<DecodedEvent<'decisions.v1'>, { type: 'decision.denied' | 'denials.summarised' }>
+
+/**
+ * Denials that say something of who asks: what it may not do was tried. Not those of an outage, else one would lock everybody
+ * out; nor those before the proof held, else whoever found a credential could have its agent refused.
+ */
+const counted: ReadonlySet<string> = new Set<DenialReason>([
+  'action_not_granted',
+  'argument_out_of_bounds',
+  'policy_denied',
+  'uses_exhausted',
+  'budget_exhausted',
+  'cost_invalid',
+])
+
+/**
+ * Denials by tree, and by agent into its history. Beyond 10 a second an agent's are on the log as a sum without their tree:
+ * these count for the agent alone.
+ */
+export class DenialCounts {
+  readonly #trees = new Map<string, { count: number; lastAt: number }>()
+  readonly #history: AgentHistory
+
+  constructor(history: AgentHistory) {
+    this.#history = history
+  }
+
+  apply(event: Denial): void {
+    const at = Date.parse(event.time)
+    if (event.type === 'denials.summarised') {
+      for (const { subject, reason, count } of event.data.denials)
+        if (counted.has(reason) && subject.startsWith('spiffe://'))
+          this.#history.addDenials(agentOf(subject), count, at)
+      return
+    }
+    const { reason, actor } = event.data
+    if (!counted.has(reason) || actor?.agent === undefined) return
+    const root = event.partitionkey
+    const known = this.#trees.get(root) ?? { count: 0, lastAt: at }
+    this.#trees.set(root, { count: known.count + 1, lastAt: Math.max(known.lastAt, at) })
+    const agents = [actor.agent, ...(actor.sub_agent === undefined ? [] : [actor.sub_agent])].map(agentOf)
+    for (const agent of new Set(agents)) this.#history.addDenials(agent, 1, at)
+  }
+
+  /** Of a tree. */
+  of(root: string): number {
+    return this.#trees.get(root)?.count ?? 0
+  }
+
+  forget(ms: number, ended: (root: string) => boolean): void {
+    for (const [root, { lastAt }] of this.#trees) if (lastAt < ms && ended(root)) this.#trees.delete(root)
+  }
+}

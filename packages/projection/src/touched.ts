@@ -1,0 +1,55 @@
+import { parseMicros } from '@bailiwick/authority'
+import type { BudgetAmounts } from '@bailiwick/contracts'
+
+/** What was done under one label. */
+export interface Touch {
+  /** Calls, less those that were given back. */
+  count: number
+  /** Micros by currency, less what was given back. */
+  spent: Map<string, bigint>
+  /** ms since the epoch of the newest ALLOW. */
+  lastAt: number
+}
+
+/** What a task or an agent did, in all and by label (DESIGN §7.4 step 6). */
+export interface Touched {
+  calls: number
+  spent: ReadonlyMap<string, bigint>
+  labels: ReadonlyMap<string, Readonly<Touch>>
+  denials: number
+  /** Delegations between the grant's agent and whoever acted, at most. */
+  depth: number
+}
+
+/** What an ALLOW says of what it touches. */
+export interface Act {
+  labels: readonly string[]
+  reserved: BudgetAmounts
+  /** ms since the epoch. */
+  at: number
+}
+
+export function touch(labels: Map<string, Touch>, { labels: touched, reserved, at }: Act): void {
+  for (const label of new Set(touched)) {
+    const known = labels.get(label) ?? { count: 0, spent: new Map(), lastAt: at }
+    known.count++
+    known.lastAt = Math.max(known.lastAt, at)
+    addCost(known.spent, reserved.cost, 1n)
+    labels.set(label, known)
+  }
+}
+
+/** What is given back was not done, as far as is known; that the label was touched stays: taint is never taken back. */
+export function giveBackTouch(labels: ReadonlyMap<string, Touch>, act: Act, released: BudgetAmounts): void {
+  for (const label of new Set(act.labels)) {
+    const known = labels.get(label)
+    if (!known) continue
+    if (released.calls > 0) known.count--
+    addCost(known.spent, released.cost, -1n)
+  }
+}
+
+export function addCost(spent: Map<string, bigint>, cost: BudgetAmounts['cost'], sign: bigint): void {
+  for (const [currency, amount] of Object.entries(cost))
+    spent.set(currency, (spent.get(currency) ?? 0n) + sign * (parseMicros(amount) ?? 0n))
+}

@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { DecodedEvent } from '@bailiwick/contracts'
+import { exampleEvent } from '@bailiwick/contracts/examples'
+import { readPolicyFiles } from '@bailiwick/installation'
+import { cedarEngine, shapesOf } from '@bailiwick/policy'
+import { DecisionState, emptySpend } from '@bailiwick/projection'
+import { describe, expect, it } from 'vitest'
+import { historyOf, historyShape } from './history.ts'
+
+const directory = join(import.meta.dirname, '../../../policies')
+const engine = cedarEngine(readPolicyFiles(directory))
+const shape = historyShape(shapesOf(readFileSync(join(directory, 'schema.cedarschema'), 'utf8')), 'tools/call')
+
+const now = Date.parse('2026-07-01T12:00:00.000Z')
+const labels = ['reads_private', 'reads_untrusted', 'external_send'] as const
+const orders = labels.flatMap((first) =>
+  labels
+    .filter((each) => each !== first)
+    .map((second) => [first, second, ...labels.filter((each) => each !== first && each !== second)]),
+)
+
+/** Who acts: under which grant, with which sub-agents between. */
+interface Actor {
+  tree: string
+  /** From the agent of the grant down to who acts. */
+  agents: readonly [string, ...string[]]
+}
+
+const inOne: Actor = { tree: 'one', agents: ['a'] }
+const splits: Record<string, readonly Actor[]> = {
+  'one agent': [inOne, inOne, inOne],
+  siblings: ['b', 'c', 'd'].map((sub) => ({ tree: 'one', agents: ['a', sub] })),
+  'sub-agents of sub-agents': [{ tree: 'one', agents: ['a', 'b', 'c'] }, inOne, { tree: 'one', agents: ['a', 'b'] }],
+  'tasks of one agent': ['one', 'two', 'three'].map((tree) => ({ tree, agents: ['a'] })),
+  'sub-agents of two tasks': [
+    { tree: 'one', agents: ['a', 'b'] },
+    { tree: 'two', agents: ['a', 'c'] },
+    { tree: 'one', agents: ['a', 'd'] },
+  ],
+  'a sub-agent that has its own task later': [
+    { tree: 'one', agents: ['a', 'b'] },
+    { tree: 'one', agents: ['a', 'b'] },
+    { tree: 'two', agents: ['b'] },
+  ],
+}
+const instance = (name: string) => `spiffe://example.org/agent/${name}/i1`
+const agent = (name: string) => `spiffe://example.org/agent/${name}`
+
+/** One decision point that knows of the log what it was given to read. */
+class Instance {
+  readonly state = new DecisionState({ base: false })
+  #read = 0
+
+  /** As a decision does first, since the starter policies read the agent's history. */
+  readToEnd(log: readonly DecodedEvent<'decisions.v1'>[]): void {
+    for (const event of log.slice(this.#read)) expect(this.state.apply(event)).toBe('counts')
+    this.#read = log.length
+  }
+
+  decide({ tree, agents }: Actor, label: string): string {
+    const spend = this.state.trees.get(tree) ?? emptySpend()
+    const outcomes = agents.map((name) => {
+      const question = { decisions: this.state, root: tree, tree: spend, depth: agents.length - 1, now }
+      return engine.evaluate({
+        principal: { type: 'agent', id: agent(name), attributes: { instance: instance(name), owner: 'o', labels: [] } },
+        action: 'tools/call',
+        resource: { type: 'tool', id: `t/${label}`, attributes: { labels: [label], server: 't' } },
+        context: {
+          grant: { id: tree, task: 'task', mode: 'window', approvers: 1, seconds_left: 60 },
+          proof: 'agent_signed',
+          time: { hour: 12, weekday: 2 },
+          history: historyOf(shape, { ...question, agent: agent(name) }),
+        },
+      }).outcome
+    })
+    return outcomes.find((outcome) => outcome !== 'allow') ?? 'allow'
+  }
+}
+
+function allowed({ tree, agents }: Actor, label: string, n: number, log: readonly DecodedEvent<'decisions.v1'>[]) {
+  const before = log.filter(({ partitionkey }) => partitionkey === tree)
+  const example = exampleEvent('decisions.v1', 'decision.allowed') as DecodedEvent<'decisions.v1'> & { data: object }
+  const [root, ...below] = agents
+  const after = before.at(-1)?.id
+  return {
+    ...example,
+    id: `evt_${String(n).padStart(20, '0')}`,
+    time: new Date(now - 1000).toISOString(),
+    partitionkey: tree,
+    version: before.length + 1,
+    data: {
+      ...example.data,
+      decision_id: `dec_${String(n).padStart(20, '0')}`,
+      call_id: `call-${String(n).padStart(16, '0')}`,
+      actor: { agent: instance(root), grant_id: tree },
+      labels: [label],
+      chain: below.map((name, k) => ({ delegation_id: `dlg_${k}`, agent: instance(name), permission: 0 })),
+      step_up: undefined,
+      after,
+    },
+  } as unknown as DecodedEvent<'decisions.v1'>
+}
+
+describe('the lethal trifecta in all six orders, each step by another of two instances', () => {
+  it.each(Object.entries(splits))('%s: the third step is refused if it sends, and sending is over', (_, actors) => {
+    for (const order of orders) {
+      const log: DecodedEvent<'decisions.v1'>[] = []
+      const instances = [new Instance(), new Instance()]
+      const step = (n: number, actor: Actor, label: string) => {
+        const deciding = instances[n % 2] as Instance
+        deciding.readToEnd(log)
+        const outcome = deciding.decide(actor, label)
+        if (outcome === 'allow') log.push(allowed(actor, label, n, log))
+        return outcome
+      }
+      const outcomes = order.map((label, n) => step(n, actors[n] as Actor, label))
+      expect(outcomes, order.join()).toEqual(['allow', 'allow', order[2] === 'external_send' ? 'deny' : 'allow'])
+      // Of the one who took part in all of it; who was elsewhere meanwhile is not to blame.
+      expect(step(3, actors[2] as Actor, 'external_send')).toBe('deny')
+      // An instance that starts now reads the same.
+      const fresh = new Instance()
+      fresh.readToEnd(log)
+      expect(fresh.decide(actors[2] as Actor, 'external_send')).toBe('deny')
+    }
+  })
+})

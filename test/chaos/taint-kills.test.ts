@@ -1,0 +1,101 @@
+import { jcsHash } from '@bailiwick/credentials'
+import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { enrolApprover, preparePlace, ServiceProcess } from '@bailiwick/testkit'
+import { expect, it } from 'vitest'
+import { startInvoicesApi } from '../demo/invoices-api.ts'
+import { eventually } from '../e2e/world.ts'
+
+/** The sample API's tools, as if they were those of a leak. */
+const tools = {
+  read: { labels: ['reads_private'] },
+  delete: { labels: ['reads_untrusted'] },
+  adjust: { labels: ['external_send'] },
+}
+type Tool = keyof typeof tools
+const authority = {
+  ...sampleAuthority,
+  permissions: Object.keys(tools).map((name) => ({
+    actions: ['tools/call'],
+    resource: { type: 'tool', id: `${sample.toolServer}/${name}` },
+  })),
+  budget: { calls: 50 },
+}
+const bodies: Record<Tool, Record<string, string>> = {
+  read: { invoice: 'INV-1' },
+  delete: { invoice: 'INV-2' },
+  adjust: { invoice: 'INV-1', amount: '1', currency: 'EUR' },
+}
+
+it('a SIGKILL right after a tainting step washes nothing off, in this task or in the next (V2)', {
+  timeout: 300_000,
+}, async () => {
+  const place = await preparePlace({
+    entities: (all) =>
+      all.map((entity) =>
+        entity.type === 'tool-server'
+          ? { ...entity, value: { ...entity.value, tools, manifest: jcsHash(tools) } }
+          : entity,
+      ),
+  })
+  const { data, port, url, invoicesUrl, trust } = place
+  const env = { BAILIWICK_DATA: data, BAILIWICK_PORT: String(port), BAILIWICK_LOG_LEVEL: 'warn' }
+  const system = new ServiceProcess({ service: 'standalone', env })
+  system.start()
+  await system.ready()
+  const approver = await enrolApprover({ url, data })
+  const invoices = await startInvoicesApi(place)
+  try {
+    for (const [n, taints] of (
+      [
+        ['read', 'delete'],
+        ['delete', 'read'],
+      ] as const
+    ).entries()) {
+      const agent = sampleAgent(
+        { data, trust, clock: systemClock, random: systemRandom },
+        sample.agents[n] ?? 'reconciler',
+      )
+      const task = async () => {
+        const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 600 })
+        // Sessions do not outlive their process.
+        await approver.signIn().catch(() => undefined)
+        const { grant_id: grantId } = await approver.approve(requestId)
+        return grantId ?? ''
+      }
+      /** What was decided; what only says that the system is busy starting is asked again. */
+      const call = (grantId: string, tool: Tool) =>
+        eventually(async () => {
+          const resource = { type: 'tool', id: `${sample.toolServer}/${tool}` }
+          const init = {
+            method: 'POST',
+            headers: { 'content-type': 'application/json' },
+            body: JSON.stringify(bodies[tool]),
+          }
+          const about = { grant: { grantId }, action: 'tools/call', resource, properties: bodies[tool] }
+          const response = await agent.fetch(`${invoicesUrl}/${tool}`, init, about).catch(() => undefined)
+          if (response === undefined) return undefined
+          const { code } = (await response.json()) as { code?: string }
+          // An invoice that is gone was deleted: the effect came after the ALLOW.
+          if (response.ok || code === 'entity_unknown') return 'allowed'
+          return code === 'policy_denied' ? code : undefined
+        }, 60_000)
+      const grantId = await task()
+      expect(await call(grantId, 'adjust')).toBe('allowed')
+      for (const tool of taints) {
+        expect(await call(grantId, tool)).toBe('allowed')
+        await system.kill()
+        system.start()
+        await system.ready()
+      }
+      expect(await call(grantId, 'adjust')).toBe('policy_denied')
+      expect(await call(await task(), 'adjust')).toBe('policy_denied')
+    }
+  } finally {
+    await invoices[Symbol.asyncDispose]()
+    await system.stop()
+    place.leave()
+  }
+  expect(system.crashes, system.output).toBe(0)
+})

@@ -1,0 +1,190 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { faultyBus } from '@bailiwick/bus'
+import { describe, expect, it } from 'vitest'
+import { type CallAnswer, credentialFor, Point } from './agent-side.ts'
+import { granted } from './granted.ts'
+import { by, passedOn, reconcilerOf, SubAgents, sdkOf } from './sub-agents.ts'
+import { trifecta, withTools } from './trifecta.ts'
+import { eventually } from './world.ts'
+
+const steps = ['read', 'fetch', 'send'] as const
+type Step = (typeof steps)[number]
+const orders: Step[][] = steps.flatMap((first) =>
+  steps
+    .filter((each) => each !== first)
+    .map((second) => [first, second, ...steps.filter((each) => each !== first && each !== second)]),
+)
+/** All of them nightly; else another one for each split, since each is a world of its own. All are folded in `trifecta-orders.test.ts`. */
+const ordersOf = (n: number) => (process.env.BAILIWICK_NIGHTLY === '1' ? orders : orders.slice(n, n + 1))
+const patient = { timeout: process.env.BAILIWICK_NIGHTLY === '1' ? 300_000 : 120_000 }
+const authority = { ...trifecta.authority, max_depth: passedOn.max_depth, max_children: passedOn.max_children }
+
+/** A task with sub-agents, a second task of its agent, a second instance of it, and a second decision point that hears late. */
+async function scene() {
+  await using opened = new AsyncDisposableStack()
+  const subs = new SubAgents(3)
+  const system = opened.use(
+    await granted({ entities: (all) => withTools(subs.entities(all)), policies: trifecta.policies() }, { authority }),
+  )
+  const { world, people, point } = system
+  const late = faultyBus(world.bus, () => undefined)
+  const second = await world.startPdp(late)
+  const there = new Point(world, second.http)
+  const parent = sdkOf(world, reconcilerOf(world))
+  const expiresAt = world.clock.now() + 3_000_000
+  const call = (tool: string, at: Point = point, credential = system.credential) =>
+    at.call({ credential, tool, properties: {} })
+  const part = { ...authority, budget: { calls: 20, cost: {} } }
+  const handOver = async (
+    n: number,
+    from = parent,
+    of: Parameters<typeof parent.delegate>[0]['of'] = { grantId: system.grant.grantId },
+  ) => {
+    const { id, key } = subs.at(n)
+    const { delegation } = await from.delegate({ of, to: id, key: key.kid, authority: part, expiresAt })
+    const { token } = await sdkOf(world, subs.at(n)).credential({ delegation })
+    return { delegation, call: (tool: string) => point.call(by(subs.at(n), token, { tool, properties: {} })) }
+  }
+  await call('other', there).catch(() => undefined) // learns the nonce
+  const owned = opened.move()
+  return {
+    ...{ system, world, people, subs, point, there, late, call, handOver },
+    anotherTask: async () => credentialFor(world, (await people.grant({ authority })).grantId),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+type Scene = Awaited<ReturnType<typeof scene>>
+
+/** Who takes the n-th step. */
+const splits: Record<string, (it: Scene) => Promise<((tool: string) => Promise<CallAnswer>)[]>> = {
+  'one agent': async ({ call }) => steps.map(() => (tool: string) => call(tool)),
+  'three siblings': async ({ handOver }) =>
+    (await Promise.all([0, 1, 2].map((n) => handOver(n)))).map((each) => each.call),
+  'an agent, its sub-agent, and the sub-agent of that': async ({ call, handOver, subs, world }) => {
+    const child = await handOver(0)
+    const grandchild = await handOver(1, sdkOf(world, subs.at(0)), { delegation: child.delegation })
+    return [grandchild.call, (tool) => call(tool), child.call]
+  },
+  'three tasks of one agent': async ({ call, point, anotherTask }) => {
+    const others = [await anotherTask(), await anotherTask()]
+    return [(tool) => call(tool), ...others.map((credential) => (tool: string) => call(tool, point, credential))]
+  },
+  'two decision points, and tasks, of which one hears late': async ({ call, there, late, anotherTask }) => {
+    const other = await anotherTask()
+    const lately = async (tool: string) => {
+      // What the other instance answered is on the log, and not here yet.
+      late.hold('decisions.v1')
+      const answer = call(tool, there, other)
+      await pause(100)
+      late.release('decisions.v1')
+      return answer
+    }
+    return [(tool) => call(tool), lately, lately]
+  },
+}
+
+describe('the lethal trifecta, one step each by', () => {
+  it.each(Object.keys(splits).map((how, n) => ({ how, n })))(
+    '$how: nothing leaves after private data and untrusted content',
+    patient,
+    async ({ how, n }) => {
+      for (const order of ordersOf(n)) {
+        await using it = await scene()
+        const who = await (splits[how] as (typeof splits)[string])(it)
+        const answers = []
+        for (const [n, tool] of order.entries()) answers.push(await who[n]?.(tool))
+        const leaves = order.indexOf('send') < 2
+        expect(
+          answers.map((answer) => answer?.reason ?? answer?.decision),
+          order.join(),
+        ).toEqual(leaves ? [true, true, true] : [true, true, 'policy_denied'])
+        // Whoever comes last: from now on it is shut, for each of them.
+        for (const act of who) expect(await act('send')).toMatchObject({ reason: 'policy_denied' })
+      }
+    },
+  )
+})
+
+it(
+  'sees what another instance answered in another task before this call, however late it hears of it (V8)',
+  patient,
+  async () => {
+    await using it = await scene()
+    const other = await it.anotherTask()
+    for (const tool of ['read', 'fetch']) {
+      it.late.hold('decisions.v1')
+      expect(await it.call(tool)).toMatchObject({ decision: true })
+      it.late.release('decisions.v1')
+    }
+    it.late.hold('decisions.v1')
+    const { decisionId } = await it.call('other')
+    expect(await it.system.event(decisionId)).toMatchObject({ type: 'decision.allowed' })
+    const sending = it.call('send', it.there, other)
+    await pause(100)
+    it.late.release('decisions.v1')
+    expect(await sending).toMatchObject({ reason: 'policy_denied' })
+  },
+)
+
+it('is shut behind 10,000 other calls of the agent as well (V18)', patient, async () => {
+  await using it = await granted({ entities: withTools, policies: trifecta.policies() }, { authority })
+  const { world } = it
+  const call = (tool: string) => it.point.call({ credential: it.credential, tool, properties: {} })
+  expect([await call('read'), await call('fetch')].map(({ decision }) => decision)).toEqual([true, true])
+  const { decisions } = world.pdp.pdp.projection.ledger
+  const filler = { agents: [reconcilerOf(world).id.split('/').slice(0, -1).join('/')], labels: ['writes'] }
+  const reserved = { calls: 1, egress_bytes: 0, cost: {} }
+  for (let n = 0; n < 10_000; n++) decisions.history.add({ ...filler, reserved, at: world.clock.now() + n * 100 })
+  expect(await call('send')).toMatchObject({ reason: 'policy_denied' })
+})
+
+it('denies state_stale when it cannot read what others decided (V8)', patient, async () => {
+  let broken = false
+  let asked = 0
+  await using it = await granted(
+    {
+      entities: withTools,
+      policies: trifecta.policies(),
+      pdpBus: (bus) =>
+        faultyBus(bus, ({ method, topic }) => {
+          if (method !== 'ends' || topic !== 'decisions.v1') return undefined
+          asked++
+          return broken ? 'before' : undefined
+        }),
+    },
+    { authority },
+  )
+  const before = asked
+  expect(await it.point.call({ credential: it.credential, tool: 'read', properties: {} })).toMatchObject({
+    decision: true,
+  })
+  expect(asked).toBeGreaterThan(before)
+  broken = true
+  expect(await it.point.call({ credential: it.credential, tool: 'read', properties: {} })).toMatchObject({
+    reason: 'state_stale',
+  })
+})
+
+it('counts denials against an agent in all its tasks, and what was given back not at all', patient, async () => {
+  const rule =
+    '@id("probing") forbid (principal, action, resource) when { context has history && context.history.agent.denials > 2 };\n' +
+    '@id("thrice") forbid (principal, action == Action::"tools/call", resource) when { context.history.task.count.reads_private >= 1 };'
+  await using it = await granted({ entities: withTools, policies: trifecta.policies(rule) }, { authority })
+  const { world, people } = it
+  const call = async (tool: string, credential = it.credential) => it.point.call({ credential, tool, properties: {} })
+  const first = await call('read')
+  expect(first.decision).toBe(true)
+  expect(await call('read')).toMatchObject({ reason: 'policy_denied' })
+  const { data } = await it.event(first.decisionId)
+  const callId = 'call_id' in data ? (data.call_id ?? '') : ''
+  expect(await it.point.report(it.point.outcome(first, callId, 'not_executed'))).toBeLessThan(300)
+  expect(await call('read')).toMatchObject({ decision: true })
+  for (let n = 0; n < 2; n++) expect(await call('never_granted')).toMatchObject({ decision: false })
+  const agent = reconcilerOf(world).id.split('/').slice(0, -1).join('/')
+  const { history } = world.pdp.pdp.projection.ledger.decisions
+  await eventually(() => history.of(agent, world.clock.now()).denials > 2 || undefined)
+  const other = await credentialFor(world, (await people.grant({ authority })).grantId)
+  const refused = await call('read', other)
+  expect(refused).toMatchObject({ reason: 'policy_denied' })
+  expect(await it.event(refused.decisionId)).toMatchObject({ data: { policies: ['probing'] } })
+})
