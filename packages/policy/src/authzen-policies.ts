@@ -60,7 +60,7 @@ export class AuthZenPolicies {
 
   /** Pure. Throws `request_malformed` alone, for a member that only Cedar may use. */
   evaluate(request: PlainRequest): PolicyAnswer {
-    const asked = this.#cedarRequest(request)
+    const asked = this.cedarRequest(request)
     // Another set's policies over these entities are nobody's.
     if (asked === undefined || this.#slot.holder !== this) return { outcome: 'invalid' }
     return judge(askCedar(this.#names, asked))
@@ -92,8 +92,11 @@ export class AuthZenPolicies {
     return this.evaluate(request).outcome === 'allow'
   }
 
-  /** undefined: it says what the schema has otherwise, or names no action. */
-  #cedarRequest({ subject, action, resource, context }: PlainRequest): PolicyRequest | undefined {
+  /**
+   * What Cedar is asked. undefined: it says what the schema has otherwise, or names no action. Throws `request_malformed` for a
+   * member that only Cedar may use.
+   */
+  cedarRequest({ subject, action, resource, context }: PlainRequest): PolicyRequest | undefined {
     const called = this.#actionOf(action.name)
     if (called === undefined) return undefined
     const principal = { type: this.#typeOf(subject.type), id: subject.id }

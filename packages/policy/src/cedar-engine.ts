@@ -34,10 +34,13 @@ export function cedarEngine(files: PolicyFiles): PolicyEngine {
 /** Which policies want a human's word, `@step_up("…")`. Only a forbid can: a permit that a human must add to would permit without. */
 function stepUpsOf(policies: Iterable<Policy>): ReadonlySet<string> {
   const stepUps = new Set<string>()
-  for (const { id, file, json } of policies) {
-    if (!Object.hasOwn(json.annotations ?? {}, 'step_up')) continue
+  for (const policy of policies) {
+    const { id, file, json } = policy
+    if (!isStepUp(policy)) continue
     if (json.effect !== 'forbid') throw invalid(file, `${id}: @step_up belongs to a forbid`)
     stepUps.add(id)
   }
   return stepUps
 }
+
+export const isStepUp = ({ json }: Policy): boolean => Object.hasOwn(json.annotations ?? {}, 'step_up')

@@ -1,6 +1,7 @@
 export { askCedar, type CedarAnswer, judge } from './ask-cedar.ts'
 export { AuthZenPolicies, type PlainRequest, type PlainSearch, PolicySlot } from './authzen-policies.ts'
 export { cedarEngine } from './cedar-engine.ts'
+export { checkPolicies, type PolicyFinding } from './check-policies.ts'
 export { type BatchAnswer, evaluateBatchLine } from './evaluate-batch.ts'
 export type { EntityName, PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'
 export { readsContext } from './policy-reads.ts'
@@ -13,4 +14,5 @@ export {
   readPolicyDirectory,
   validatePolicySet,
 } from './policy-set.ts'
+export { type PolicyTest, readPolicyTests, type TestResult, testPolicies } from './policy-tests.ts'
 export { type Shape, type Shapes, shapesOf } from './schema-shapes.ts'

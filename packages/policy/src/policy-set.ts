@@ -12,7 +12,7 @@ import { type Mapping, mappingFile, readMapping } from './authzen-mapping.ts'
 import { parseExactJson } from './exact-json.ts'
 import { invalid, invalidText, requireParsed } from './invalid-policies.ts'
 
-const schemaFile = 'schema.cedarschema'
+export const schemaFile = 'schema.cedarschema'
 const entitiesFile = 'entities.json'
 
 /** One static policy of a set. */

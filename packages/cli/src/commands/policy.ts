@@ -3,12 +3,16 @@ import { evaluateBatchLine } from '@bailiwick/policy'
 import type { Command } from 'commander'
 import { inputLines } from '../input-lines.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { policyCheckCommand } from './policy-check.ts'
+import { policyTestCommand } from './policy-test.ts'
 
 export function policyCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const policy = program
     .command('policy')
     .summary('try policies out')
     .description('Works on directories of Cedar policies; needs nothing that runs.')
+  policyCheckCommand(policy, io, done)
+  policyTestCommand(policy, io, done)
   evaluateCommand(policy, io, done)
 }
 

@@ -1,0 +1,125 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { checkPolicies } from './check-policies.ts'
+
+const schema = `entity Team; entity U in [Team] { n: Long, boss?: U }; entity R;
+action a, b appliesTo { principal: U, resource: R, context: { x?: Long } };`
+
+function check(files: Record<string, string>) {
+  const directory = mkdtempSync(join(tmpdir(), 'policycli-'))
+  try {
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
+    return checkPolicies(directory)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+const all = '(principal, action, resource)'
+/** Of the policies p and q, in one file. */
+const said = (policies: string, more: Record<string, string> = { 'schema.cedarschema': schema }) =>
+  check({ 'a.cedar': policies, ...more }).map(({ level, policyId, message }) => `${level} ${policyId}: ${message}`)
+
+it('has nothing to say of the policies that come along', () => {
+  expect(checkPolicies(join(import.meta.dirname, '../../../policies'))).toEqual([])
+})
+
+it('names every file that does not parse', () => {
+  const found = check({
+    'a.cedar': 'permit',
+    'b.cedar': `permit ${all};`,
+    'c.cedar': 'forbid (',
+    'schema.cedarschema': schema,
+  })
+  expect(found.map(({ level, file }) => [level, file])).toEqual([
+    ['error', 'a.cedar'],
+    ['error', 'c.cedar'],
+  ])
+  expect(check({ 'a.cedar': '', 'schema.cedarschema': 'entity' })).toMatchObject([{ file: 'schema.cedarschema' }])
+})
+
+it('finds an id that two files have', () => {
+  const found = check({ 'a.cedar': `@id("x") permit ${all};`, 'b.cedar': `@id("x") forbid ${all};` })
+  expect(found).toMatchObject([{ level: 'error', file: 'b.cedar', message: expect.stringContaining('a.cedar') }])
+})
+
+it('finds what the schema does not validate, and says when there is none', () => {
+  expect(said(`@id("p") permit ${all} when { principal.zz };`)).toEqual([expect.stringMatching(/^error p: .*zz/)])
+  expect(said(`@id("p") permit ${all};`, {})).toEqual([expect.stringMatching(/^warning undefined: there is none/)])
+})
+
+it.each([
+  ['overflows', 'when { 9223372036854775807 + 1 > 0 }'],
+  ['overflows, behind what is always true', 'when { 1 < 2 && 9223372036854775807 + 1 > 0 }'],
+  ['overflows, in its second condition', 'when { true } when { -9223372036854775808 - 1 < 0 }'],
+  ['looks at an entity that is not there', 'when { U::"ghost".n > 0 }'],
+])('finds a policy that always errors: it %s', (_, conditions) => {
+  expect(said(`@id("p") forbid (principal is U, action, resource) ${conditions};`)).toEqual([
+    'error p: always errors, and so denies every request that it applies to',
+  ])
+})
+
+it.each([
+  'when { context has x && 9223372036854775807 + 1 > context.x }',
+  'when { 9223372036854775806 + 1 > 0 }',
+  'when { principal.n + 1 > 0 }',
+  'when { U::"anna".n > 0 }',
+  'when { U::"anna" has boss && U::"anna".boss.n > 0 }',
+])('a policy that errors sometimes or never does not always: %s', (conditions) => {
+  const entities = JSON.stringify(
+    ['anna', 'boss'].map((id) => ({
+      uid: { type: 'U', id },
+      attrs: { n: 1, boss: { type: 'U', id: 'boss' } },
+      parents: [],
+    })),
+  )
+  const files = { 'schema.cedarschema': schema, 'entities.json': entities }
+  expect(said(`@id("p") forbid ${all} ${conditions};`, files)).toEqual([])
+})
+
+it.each([
+  ['with a schema', { 'schema.cedarschema': schema }],
+  ['without', {}],
+])('finds a policy that never applies, %s', (_, files) => {
+  expect(said(`@id("p") permit ${all} when { 1 > 2 };`, files)).toContainEqual(
+    expect.stringMatching(/^warning p: unreachable: /),
+  )
+})
+
+it.each<[shadowed: string, by: string]>([
+  [`permit ${all} when { principal.n > 1 }`, `permit ${all}`],
+  [`permit ${all}`, `forbid ${all}`],
+  [
+    'permit (principal == U::"a", action == Action::"a", resource)',
+    'permit (principal in U::"a", action in [Action::"a", Action::"b"], resource)',
+  ],
+  [
+    'forbid (principal is U, action, resource) when { principal.n > 1 } when { principal.n < 9 }',
+    `forbid ${all} when { principal.n < 9 }`,
+  ],
+  [`@step_up("") forbid ${all}`, `forbid ${all}`],
+])('finds a policy that another leaves nothing to say: %s, by %s', (shadowed, by) => {
+  const found = said(`@id("p") ${shadowed};\n@id("q") ${by};`)
+  expect(found).toEqual([expect.stringMatching(/^warning p: shadowed by q \(a\.cedar\)/)])
+})
+
+it('of two that say the same, the second is the one too many', () => {
+  expect(said(`@id("p") permit ${all};\n@id("q") permit ${all};`)).toEqual([
+    expect.stringMatching(/^warning q: shadowed by p/),
+  ])
+})
+
+it.each<[policy: string, beside: string]>([
+  [`forbid ${all} when { principal.n > 1 }`, `permit ${all}`],
+  [`forbid ${all}`, `@step_up("") forbid ${all} when { principal.n > 2 }`],
+  ['permit (principal in Team::"t", action, resource)', 'permit (principal == U::"a", action, resource)'],
+  [`permit ${all} when { principal.n > 1 }`, `permit ${all} when { principal.n > 2 }`],
+  [`permit ${all}`, `@step_up("") forbid ${all}`],
+])('leaves alone what has something to say: %s, beside %s', (policy, beside) => {
+  expect(said(`@id("p") ${policy};\n@id("q") ${beside};`).filter((line) => line.startsWith('warning p'))).toEqual([])
+})
+
+it('refuses a step-up that is no forbid', () => {
+  expect(said(`@id("p") @step_up("") permit ${all};`)).toEqual([expect.stringMatching(/^error p: @step_up/)])
+})

@@ -1,0 +1,109 @@
+import { errorCode, ServiceError } from '@bailiwick/errors'
+import { type PolicyFiles, readPolicyFiles } from '@bailiwick/installation'
+import { isAuthorizedPartial } from '@cedar-policy/cedar-wasm/nodejs'
+import { isStepUp } from './cedar-engine.ts'
+import { type Policy, type PolicySet, parsePolicySet, schemaFile, validatePolicySet } from './policy-set.ts'
+import { shadowOf } from './shadowing.ts'
+import { unscoped } from './unscoped.ts'
+
+/** What is wrong with a policy directory. An `error` denies, or keeps the set from being loaded; a `warning` does nothing. */
+export interface PolicyFinding {
+  level: 'error' | 'warning'
+  file: string
+  /** Absent: the finding is about the file. */
+  policyId?: string
+  message: string
+}
+
+/** All that can be said of a policy directory without a request. Throws `config_invalid` when there is no such directory. */
+export function checkPolicies(directory: string): PolicyFinding[] {
+  const files = readPolicyFiles(directory)
+  const broken = unparsable(files)
+  if (broken.length > 0) return broken
+  const set = parsePolicySet(files)
+  const found = validity(set)
+  const told = new Set(found.map(({ policyId }) => policyId))
+  const others = Array.from(set.policies.values()).filter(({ id }) => !told.has(id))
+  return [...found, ...others.flatMap((policy) => findingsOf(policy, set))]
+}
+
+/** Each file by itself, with the schema, so that one that does not parse hides no other; then all of them together. */
+function unparsable(files: PolicyFiles): PolicyFinding[] {
+  const schema = [...files].filter(([name]) => name === schemaFile)
+  const alone = [...files].flatMap(([name, bytes]) => faultsOf(name, new Map([...schema, [name, bytes]])))
+  return alone.length > 0 ? distinct(alone) : faultsOf('', files)
+}
+
+function faultsOf(name: string, files: PolicyFiles): PolicyFinding[] {
+  try {
+    parsePolicySet(files)
+    return []
+  } catch (error) {
+    if (!(error instanceof ServiceError) || errorCode(error) !== 'config_invalid') throw error
+    const [, file = name, message = ''] = /^policies: (.+?): (.*)$/s.exec(error.detail ?? '') ?? []
+    return [{ level: 'error', file, message }]
+  }
+}
+
+const distinct = (findings: PolicyFinding[]) => [
+  ...new Map(findings.map((finding) => [JSON.stringify(finding), finding])).values(),
+]
+
+function validity(set: PolicySet): PolicyFinding[] {
+  if (set.schema === undefined)
+    return [{ level: 'warning', file: schemaFile, message: 'there is none, so nothing could be validated' }]
+  const { errors, warnings } = validatePolicySet(set)
+  const finding =
+    (level: PolicyFinding['level']) =>
+    ({ policyId, message }: { policyId: string; message: string }): PolicyFinding => ({
+      level,
+      file: set.policies.get(policyId)?.file ?? schemaFile,
+      policyId,
+      message: message.replace(`for policy \`${policyId}\`, `, '').replace(/^policy is impossible/, 'unreachable'),
+    })
+  return [...errors.map(finding('error')), ...warnings.map(finding('warning'))]
+}
+
+function findingsOf(policy: Policy, set: PolicySet): PolicyFinding[] {
+  const where = { file: policy.file, policyId: policy.id }
+  if (isStepUp(policy) && policy.json.effect === 'permit')
+    return [
+      {
+        level: 'error',
+        ...where,
+        message: '@step_up belongs to a forbid: what a human must add to would permit without',
+      },
+    ]
+  const always = whateverIsAsked(policy, set)
+  if (always === 'errs')
+    return [{ level: 'error', ...where, message: 'always errors, and so denies every request that it applies to' }]
+  if (always === 'never')
+    return [{ level: 'warning', ...where, message: 'unreachable: its conditions are false for every request' }]
+  const shadow = shadowOf(policy, set.policies.values())
+  if (!shadow) return []
+  const so = shadow.json.effect === policy.json.effect ? 'nothing changes without it' : 'it never permits anything'
+  return [
+    {
+      level: 'warning',
+      ...where,
+      message: `shadowed by ${shadow.id} (${shadow.file}), which always applies too: ${so}`,
+    },
+  ]
+}
+
+/** What Cedar's partial evaluation finds of the conditions when all of the request is unknown. */
+function whateverIsAsked(policy: Policy, { entities, schema }: PolicySet): 'errs' | 'never' | 'depends' {
+  const answer = isAuthorizedPartial({
+    principal: null,
+    action: null,
+    resource: null,
+    context: {},
+    entities: [...entities],
+    policies: { staticPolicies: { policy: unscoped(policy) } },
+    ...(schema === undefined ? {} : { schema, validateRequest: false }),
+  })
+  if (answer.type === 'failure') return 'depends'
+  const { errored, satisfied, nontrivialResiduals } = answer.response
+  if (errored.length > 0) return 'errs'
+  return satisfied.length + nontrivialResiduals.length === 0 ? 'never' : 'depends'
+}

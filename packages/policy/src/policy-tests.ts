@@ -1,0 +1,112 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseDocument } from 'yaml'
+import { z } from 'zod'
+import { invalid } from './invalid-policies.ts'
+import type { PolicySet } from './policy-set.ts'
+import { PolicyTrial, type TrialAnswer } from './policy-trial.ts'
+
+const properties = z.record(z.string(), z.unknown()).exactOptional()
+const entitySchema = z.strictObject({ type: z.string(), id: z.string(), properties })
+
+/** An AuthZEN evaluation: an unknown member is a mistake of whoever wrote it. */
+const requestSchema = z.strictObject({
+  subject: entitySchema,
+  action: z.strictObject({ name: z.string(), properties }),
+  resource: entitySchema,
+  context: properties,
+})
+
+const testSchema = z.strictObject({
+  name: z.string().min(1),
+  request: requestSchema,
+  expect: z.strictObject({
+    decision: z.union([z.boolean(), z.enum(['allow', 'deny'])]).transform((said) => said === true || said === 'allow'),
+    /** Reason codes and ids of policies. Ids, if any, are all that decided. */
+    reasons: z.array(z.string()).optional(),
+    /** All of them, by id. */
+    obligations: z.array(z.union([z.string(), z.looseObject({ id: z.string() }).transform(({ id }) => id)])).optional(),
+  }),
+})
+
+export interface PolicyTest extends z.output<typeof testSchema> {
+  /** `tests/x.yaml` */
+  file: string
+}
+
+export interface TestResult {
+  test: PolicyTest
+  /** Absent: as expected. */
+  failure?: { expected: string; got: string }
+}
+
+/** Reads `tests/*.yaml`, in name order. Throws `config_invalid`, naming file and place, for what is no test. */
+export function readPolicyTests(directory: string): PolicyTest[] {
+  const folder = join(directory, 'tests')
+  if (!existsSync(folder)) return []
+  const names = readdirSync(folder)
+    .filter((name) => name.endsWith('.yaml'))
+    .sort()
+  return names.flatMap((name) => testsOf(`tests/${name}`, readFileSync(join(folder, name), 'utf8')))
+}
+
+function testsOf(file: string, text: string): PolicyTest[] {
+  const document = parseDocument(text, { uniqueKeys: true, schema: 'core', merge: true, intAsBigInt: true })
+  const [problem] = document.errors
+  if (problem) throw invalid(file, problem.message)
+  const read = z.array(testSchema).safeParse(document.toJS({ maxAliasCount: 10_000 }))
+  const issue = read.error?.issues[0]
+  if (!read.success) throw invalid(file, `${issue?.path.join('.')}: ${issue?.message}`)
+  return read.data.map((test) => ({ ...test, file }))
+}
+
+/** Throws `config_invalid` for a set that cannot be loaded. */
+export function testPolicies(set: PolicySet, tests: readonly PolicyTest[]): TestResult[] {
+  const trial = new PolicyTrial(set)
+  return tests.map((test) => resultOf(set, test, trial.ask(test.request)))
+}
+
+function resultOf(set: PolicySet, test: PolicyTest, answer: TrialAnswer): TestResult {
+  const { decision, reasons, obligations } = test.expect
+  const isAsExpected =
+    (answer.outcome === 'allow') === decision &&
+    (reasons === undefined || hasReasons(set, answer, reasons)) &&
+    (obligations === undefined || sameSet(obligationsOf(answer), obligations))
+  if (isAsExpected) return { test }
+  const expected = said(decision ? 'allow' : 'deny', reasons, obligations)
+  const got = said(
+    answer.outcome === 'allow' ? 'allow' : 'deny',
+    [...codesOf(answer), ...answer.policies],
+    obligationsOf(answer),
+  )
+  return { test, failure: { expected, got: [got, ...answer.messages].join('; ') } }
+}
+
+const codes = {
+  allow: undefined,
+  deny: 'policy_denied',
+  step_up: 'step_up_required',
+  error: 'policy_error',
+  invalid: 'request_invalid',
+} as const
+
+/** The decision point's reason code (docs/decision-reasons.md). */
+const codesOf = ({ outcome }: TrialAnswer): string[] => (codes[outcome] === undefined ? [] : [codes[outcome]])
+
+function hasReasons({ policies }: PolicySet, answer: TrialAnswer, wanted: readonly string[]): boolean {
+  const given = new Set([...codesOf(answer), ...answer.policies])
+  const ids = wanted.filter((reason) => policies.has(reason))
+  return wanted.every((reason) => given.has(reason)) && (ids.length === 0 || sameSet(answer.policies, ids))
+}
+
+/** What a policy can ask for: a human's word. */
+const obligationsOf = ({ outcome }: TrialAnswer) => (outcome === 'step_up' ? ['step_up'] : [])
+
+function sameSet(a: readonly string[], b: readonly string[]): boolean {
+  return new Set(a).size === new Set(b).size && a.every((each) => b.includes(each))
+}
+
+function said(decision: string, reasons: readonly string[] = [], obligations: readonly string[] = []): string {
+  const by = reasons.length > 0 ? ` by ${reasons.join(', ')}` : ''
+  return obligations.length > 0 ? `${decision}${by}, with ${obligations.join(', ')}` : `${decision}${by}`
+}
