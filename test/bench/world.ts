@@ -5,6 +5,8 @@ import { type Action, actionDigest, makeDpopProof, type SigningKey } from '@bail
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type System, type SystemOptions, startSystem } from '@bailiwick/testkit'
+import { patiently } from './patience.ts'
+import { SubAgents } from './sub-agents.ts'
 
 export interface Granted {
   requestId: string
@@ -23,23 +25,27 @@ export class World implements AsyncDisposable {
   readonly system: System
   readonly approver: Approver
   readonly point: EnforcementPoint
+  readonly subAgents: SubAgents
   readonly #agentKey: SigningKey<'agent'>
   #proofs = 0
 
-  private constructor(system: System, approver: Approver, point: EnforcementPoint) {
+  private constructor(system: System, approver: Approver, point: EnforcementPoint, subAgents: SubAgents) {
     this.system = system
     this.approver = approver
     this.point = point
+    this.subAgents = subAgents
     this.#agentKey = sampleKey(system.data, 'reconciler')
   }
 
   static async open(dir: string, options: Omit<SystemOptions, 'data'> = {}): Promise<World> {
-    const system = await startSystem({ ...options, data: mkdtempSync(join(dir, 'system-')) })
-    const approver = await enrolApprover(system)
+    const subAgents = new SubAgents()
+    const { entities } = subAgents
+    const system = await startSystem({ entities, ...options, data: mkdtempSync(join(dir, 'system-')) })
+    const approver = await patiently(() => enrolApprover(system))
     const { registry } = system.services.policyDecision.pdp.projection.ledger
     const point = registry.get('enforcement-point', sample.enforcementPoint)
     if (!point) throw new Error('the sample has no enforcement point')
-    return new World(system, approver, point)
+    return new World(system, approver, point, subAgents)
   }
 
   agent() {
@@ -55,10 +61,11 @@ export class World implements AsyncDisposable {
 
   /** A request, its approval and a credential. */
   async grant(agent = this.agent()): Promise<Granted> {
-    const { requestId } = await agent.request(this.ask())
-    const answer = await this.approver.approve(requestId)
+    const { requestId } = await patiently(() => agent.request(this.ask()))
+    const answer = await patiently(() => this.approver.approve(requestId))
     if (answer.grant_id === undefined) throw new Error(`the request is ${answer.status}, without a grant`)
-    const { token } = await agent.credential({ grantId: answer.grant_id })
+    const grant = { grantId: answer.grant_id }
+    const { token } = await patiently(() => agent.credential(grant))
     return { requestId, grantId: answer.grant_id, token }
   }
 

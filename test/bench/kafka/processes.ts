@@ -2,6 +2,8 @@ import { type Action, actionDigest, makeDpopProof, type SigningKey, signCallerAs
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type Processes, type ProcessesOptions, startProcesses } from '@bailiwick/testkit'
+import { patiently } from '../patience.ts'
+import { SubAgents } from '../sub-agents.ts'
 import type { Granted } from '../world.ts'
 
 const action = { name: 'tools/call', properties: { invoice: 'INV-1' } }
@@ -31,23 +33,26 @@ export interface Called {
 export class ProcessWorld implements AsyncDisposable {
   readonly system: Processes
   readonly approver: Approver
+  readonly subAgents: SubAgents
   readonly #agentKey: SigningKey<'agent'>
   readonly #callerKey: SigningKey<'pep-caller'>
   #assertion = { text: '', until: 0 }
   readonly #nonces = new Map<string, string>()
   #proofs = 0
 
-  private constructor(system: Processes, approver: Approver) {
+  private constructor(system: Processes, approver: Approver, subAgents: SubAgents) {
     this.system = system
     this.approver = approver
+    this.subAgents = subAgents
     this.#agentKey = sampleKey(system.data, 'reconciler')
     this.#callerKey = sampleKey(system.data, 'point-caller')
   }
 
   static async open(options: ProcessesOptions): Promise<ProcessWorld> {
     await using started = new AsyncDisposableStack()
-    const system = started.use(await startProcesses(options))
-    const world = new ProcessWorld(system, await enrolApprover(system))
+    const subAgents = new SubAgents()
+    const system = started.use(await startProcesses({ entities: subAgents.entities, ...options }))
+    const world = new ProcessWorld(system, await patiently(() => enrolApprover(system)), subAgents)
     started.move()
     return world
   }
@@ -57,8 +62,9 @@ export class ProcessWorld implements AsyncDisposable {
     const agent = sampleAgent(this.system, 'reconciler')
     const budget = { ...sampleAuthority.budget, calls: 10_000_000 }
     const authority = { ...sampleAuthority, budget, max_depth: 1, max_children: 1000 }
-    const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 8 * 3600 })
-    const { grant_id, status } = await this.approver.approve(requestId)
+    const ask = { authority, mode: 'window', expiresInSeconds: 8 * 3600 } as const
+    const { requestId } = await patiently(() => agent.request(ask))
+    const { grant_id, status } = await patiently(() => this.approver.approve(requestId))
     if (grant_id === undefined) throw new Error(`the request is ${status}, without a grant`)
     // Asked by request: on a machine that is busy the console may answer before the issuer has acted.
     const { token } = await agent.credential({ requestId }, { wait: AbortSignal.timeout(grantWithinMs) })

@@ -1,7 +1,8 @@
 import { operatorOf } from '@bailiwick/cli'
 import type { Measure } from '../measure.ts'
+import { patiently } from '../patience.ts'
 import type { Reach } from '../revocation-probe.ts'
-import { delegated, howOf, revocationRows } from '../revocations.ts'
+import { howOf, revocationRows } from '../revocations.ts'
 import type { Granted } from '../world.ts'
 import { isLate, type ProcessWorld } from './processes.ts'
 import type { KafkaBench } from './worlds.ts'
@@ -27,7 +28,10 @@ export async function measureKafkaRevocations(bench: KafkaBench): Promise<Measur
 function reachOf(world: ProcessWorld): Reach {
   const operator = operatorOf(world.system.data)
   const urls = world.system.processes['policy-decision'].map(({ url }) => url)
-  const passOn = (granted: Granted) => delegated(world.system, granted)
+  const passOn = async (granted: Granted) => ({
+    ...granted,
+    ...(await world.subAgents.passOn(world.system, granted.grantId)),
+  })
   return {
     passOn,
     async prey(kind) {
@@ -40,7 +44,7 @@ function reachOf(world: ProcessWorld): Reach {
       return isLate(called) ? { decision: false, reason: 'deadline_exceeded' } : called
     },
     async revoke(kind, target) {
-      await operator.post('/operator/revocations', { kind, target, reason: 'bench' })
+      await patiently(() => operator.post('/operator/revocations', { kind, target, reason: 'bench' }))
     },
   }
 }

@@ -1,0 +1,23 @@
+import { setTimeout } from 'node:timers/promises'
+import { type ErrorCode, errorCode } from '@bailiwick/errors'
+
+const forMs = 120_000
+/** Said before anything was done; unreachable is what only an agent says, and what it asks for twice is there twice. */
+const passing: ReadonlySet<ErrorCode> = new Set([
+  'service_standby',
+  'service_unready',
+  'service_unreachable',
+  'queue_full',
+  'rate_limited',
+])
+
+/** What only prepares a measure, asked again while a machine that others use too is late for it. */
+export async function patiently<T>(act: () => Promise<T>): Promise<T> {
+  for (const end = performance.now() + forMs; ; await setTimeout(500)) {
+    try {
+      return await act()
+    } catch (error) {
+      if (!passing.has(errorCode(error)) || performance.now() > end) throw error
+    }
+  }
+}
