@@ -79,3 +79,16 @@ it('signs with the key that is chosen, also one that came later, and with none w
   expect(() => key.sign(data)).toThrow(coded('service_unready'))
   expect(publicKeyOf(first).verify(data, await fileSigner(held).sign(data))).toBe(true)
 })
+
+it('opens the file of the key that is wanted, and no other; what lies under its name and is another key is not it', () => {
+  const [first, later, wanted] = [generateKey('credential'), generateKey('credential'), generateKey('credential')]
+  writeKeyFile(folder, 'credential', first, secret)
+  const key = openRotatingKey(place())
+  writeFileSync(keyFilePath(folder, `credential-${'0'.repeat(24)}`), 'half a fi', { mode: 0o600 })
+  keepLaterKey(place(), later)
+  expect(key.choose([later.kid, first.kid])).toBe(later.kid)
+  const hex = Buffer.from(wanted.kid, 'base64url').toString('hex').slice(0, 24)
+  writeKeyFile(folder, `credential-${hex}`, generateKey('credential'), secret)
+  expect(key.choose([wanted.kid, later.kid])).toBe(later.kid)
+  expect(key.holds(wanted.kid)).toBe(false)
+})

@@ -1,7 +1,7 @@
-import { readdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
 import type { KeyPurpose, SigningKey } from './keys.ts'
-import { readKeyFile, writeKeyFile } from './keys-folder.ts'
+import { keyFilePath, readKeyFile, writeKeyFile } from './keys-folder.ts'
 
 /**
  * The key of one purpose that a service signs with, which changes while it runs. Whoever reads its `kid` and then signs does so
@@ -34,7 +34,8 @@ export function openRotatingKey<P extends KeyPurpose>(place: KeyPlace<P>): Rotat
   let current: SigningKey<P> | undefined = readKeyFile(folder, name, purpose, secret)
   held.set(current.kid, current)
   const holds = (kid: string) => {
-    if (!held.has(kid)) for (const key of laterKeys(place)) held.set(key.kid, key)
+    const later = held.has(kid) ? undefined : laterKey(place, kid)
+    if (later !== undefined) held.set(kid, later)
     return held.has(kid)
   }
   const now = () => {
@@ -67,15 +68,18 @@ export function openRotatingKey<P extends KeyPurpose>(place: KeyPlace<P>): Rotat
 
 /** Puts one more key of the purpose into the folder, for the day when it is to sign. */
 export function keepLaterKey({ folder, name, secret }: KeyPlace<KeyPurpose>, key: SigningKey): void {
-  writeKeyFile(folder, `${name}-${Buffer.from(key.kid, 'base64url').toString('hex').slice(0, 24)}`, key, secret)
+  writeKeyFile(folder, laterName(name, key.kid), key, secret)
 }
 
-function laterKeys<P extends KeyPurpose>({ folder, name, purpose, secret }: KeyPlace<P>): SigningKey<P>[] {
-  const later = new RegExp(`^${name}-[0-9a-f]{24}\\.json$`)
-  return readdirSync(folder)
-    .filter((file) => later.test(file))
-    .map((file) => readKeyFile(folder, file.slice(0, -5), purpose, secret))
+/** Its own file alone is opened: a service that waits for one reads this while it acts, and there may be as many as there were rotations. */
+function laterKey<P extends KeyPurpose>({ folder, name, purpose, secret }: KeyPlace<P>, kid: string) {
+  const file = laterName(name, kid)
+  if (!existsSync(keyFilePath(folder, file))) return undefined
+  const key = readKeyFile(folder, file, purpose, secret)
+  return key.kid === kid ? key : undefined
 }
+
+const laterName = (name: string, kid: string) => `${name}-${Buffer.from(kid, 'base64url').toString('hex').slice(0, 24)}`
 
 /** The very key that signs now: its `kid` stays what it is while its owner waits. Throws as `RotatingKey` does. */
 export function currentKey<P extends KeyPurpose>(key: SigningKey<P> | RotatingKey<P>): SigningKey<P> {

@@ -96,15 +96,19 @@ export async function rotateOnSchedule(issuer: Issuer): Promise<void> {
 /** Every key of the services that there is or was. */
 export function keyStandings({ projection, keyRing }: Issuer): KeyStanding[] {
   const { registry } = projection.ledger
-  return keyRing.keys().flatMap(({ kid, purpose, service, notAfter }) => {
+  const all = keyRing.keys()
+  const signing = new Set([...new Set(all.map(({ purpose }) => purpose))].map((purpose) => signerOf(registry, purpose)))
+  return all.flatMap(({ kid, purpose, service, notAfter }) => {
     const record = registry.record('service-key', kid)
     if (record === undefined) return []
     const state = record.value === undefined ? 'revoked' : stateOf(record.value)
-    const signs = registry.serviceKeyOrder.signers(purpose)[0]?.id === kid
     return {
-      ...{ kid, purpose, service, state: state === 'active' && !signs ? 'replaced' : state },
+      ...{ kid, purpose, service, state: state === 'active' && !signing.has(kid) ? 'replaced' : state },
       since: new Date(record.changedAt).toISOString(),
       not_after: new Date(notAfter).toISOString(),
     }
   })
 }
+
+const signerOf = ({ serviceKeyOrder }: Issuer['projection']['ledger']['registry'], purpose: string) =>
+  serviceKeyOrder.signers(purpose)[0]?.id
