@@ -317,6 +317,20 @@ it('gives the same answer to the same request, in every instance', () => {
   }
 })
 
+it('knows the groups of actions from the schema, at any distance and in any namespace, however many policies there are (V13)', () => {
+  const grouped = `action all; action some in [all]; namespace App { entity User; entity Doc;
+    action near in [Action::"some"]; action far in [near]; action read in [far] appliesTo { principal: User, resource: Doc };
+    action other appliesTo { principal: User, resource: Doc }; }`
+  const others = Array.from({ length: 20 }, () => 'permit (principal, action == App::Action::"other", resource);')
+  const permit = '@id("one") permit (principal is App::User, action, resource is App::Doc);'
+  for (const group of ['Action::"all"', 'Action::"some"', 'App::Action::"near"', 'App::Action::"far"']) {
+    const forbid = `@id("two") forbid (principal, action in [${group}], resource);`
+    const set = policiesOf({ schema: grouped, policies: [...others, permit, forbid].join('\n') })
+    expect(set.evaluate(reading()), group).toEqual({ outcome: 'deny', policies: ['two'] })
+    expect(set.evaluate(reading({ action: { name: 'other' } })).outcome).toBe('allow')
+  }
+})
+
 describe('search', () => {
   const policies =
     'permit (principal in App::Team::"a", action == App::Action::"read", resource); permit (principal, action == App::Action::"meet", resource) when { principal.age > resource.age };'

@@ -5,7 +5,7 @@ import { type EntityStore, entityStore, isAction, namesIn } from './entity-store
 import { invalid } from './invalid-policies.ts'
 import type { EntityName, PolicyAnswer, PolicyRequest } from './policy-engine.ts'
 import type { PolicySet } from './policy-set.ts'
-import { type Preparsed, preparse } from './preparse.ts'
+import { PolicySlices } from './policy-slices.ts'
 import { keyOf, type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -42,7 +42,7 @@ export class AuthZenPolicies {
   readonly #store: EntityStore
   readonly #actions: readonly EntityName[]
   readonly #slot: PolicySlot
-  readonly #names: Preparsed
+  readonly #slices: PolicySlices
 
   /** Puts the set into the slot; what stood there before denies from then on. Throws `config_invalid` before that. */
   constructor(set: PolicySet, slot: PolicySlot) {
@@ -54,7 +54,7 @@ export class AuthZenPolicies {
     if (this.#shapes) assertDeclared(this.#mapping, this.#shapes)
     this.#slot = slot
     slot.holder = undefined
-    this.#names = preparse(set, slot.name)
+    this.#slices = new PolicySlices(set, slot.name, this.#shapes?.groups ?? this.#store.ancestors)
     slot.holder = this
   }
 
@@ -63,7 +63,8 @@ export class AuthZenPolicies {
     const asked = this.cedarRequest(request)
     // Another set's policies over these entities are nobody's.
     if (asked === undefined || this.#slot.holder !== this) return { outcome: 'invalid' }
-    return judge(askCedar(this.#names, asked))
+    const { principal, action, resource } = asked
+    return judge(askCedar(this.#slices.of(principal, action, resource), asked))
   }
 
   /** The ids, of actions the names, that an evaluation of the same would permit: of stored entities, and of known actions. */
@@ -96,7 +97,12 @@ export class AuthZenPolicies {
    * What Cedar is asked. undefined: it says what the schema has otherwise, or names no action. Throws `request_malformed` for a
    * member that only Cedar may use.
    */
-  cedarRequest({ subject, action, resource, context }: PlainRequest): PolicyRequest | undefined {
+  cedarRequest({
+    subject,
+    action,
+    resource,
+    context,
+  }: PlainRequest): (PolicyRequest & { action: EntityName }) | undefined {
     const called = this.#actionOf(action.name)
     if (called === undefined) return undefined
     const principal = { type: this.#typeOf(subject.type), id: subject.id }

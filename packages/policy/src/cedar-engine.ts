@@ -1,9 +1,10 @@
 import type { PolicyFiles } from '@bailiwick/installation'
 import { askCedar, judge } from './ask-cedar.ts'
 import { invalid } from './invalid-policies.ts'
-import type { PolicyEngine, PolicyRequest } from './policy-engine.ts'
+import type { PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'
 import { loadPolicySet, type Policy } from './policy-set.ts'
-import { type Preparsed, preparse } from './preparse.ts'
+import { PolicySlices } from './policy-slices.ts'
+import { shapesOf } from './schema-shapes.ts'
 
 /**
  * Loads a policy set into Cedar. Throws `config_invalid`, naming the file, for anything that does not parse or validate, a
@@ -14,13 +15,13 @@ export function cedarEngine(files: PolicyFiles): PolicyEngine {
   const set = loadPolicySet(files)
   if (set.schema === undefined) throw invalid('schema.cedarschema', 'missing')
   const { hash, policies } = set
-  const whole = preparse(set, hash)
-  const evaluate = (names: Preparsed, request: PolicyRequest) => judge(askCedar(names, request))
+  const { groups } = shapesOf(set.schema)
+  const whole = new PolicySlices(set, hash, groups)
   const stepUps = stepUpsOf(policies.values())
   if (stepUps.size === 0) return { evaluate: (request) => evaluate(whole, request) }
   // Whether anything else stands in the way is asked of the same policies without those that want a human's word.
   const others = new Map([...policies].filter(([id]) => !stepUps.has(id)))
-  const waived = preparse({ ...set, policies: others }, `${hash} without step-ups`)
+  const waived = new PolicySlices({ ...set, policies: others }, `${hash} without step-ups`, groups)
   return {
     evaluate(request) {
       const answer = evaluate(whole, request)
@@ -29,6 +30,12 @@ export function cedarEngine(files: PolicyFiles): PolicyEngine {
       return outcome === 'allow' ? { outcome: 'step_up', policies: answer.policies } : answer
     },
   }
+}
+
+function evaluate(slices: PolicySlices, request: PolicyRequest): PolicyAnswer {
+  const { principal, action, resource } = request
+  const called = typeof action === 'string' ? { type: 'Action', id: action } : action
+  return judge(askCedar(slices.of(principal, called, resource), request))
 }
 
 /** Which policies want a human's word, `@step_up("…")`. Only a forbid can: a permit that a human must add to would permit without. */

@@ -2,7 +2,7 @@ import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { invalid } from './invalid-policies.ts'
 import type { EntityName } from './policy-engine.ts'
 import type { Policy } from './policy-set.ts'
-import { keyOf } from './schema-shapes.ts'
+import { ancestors, keyOf } from './schema-shapes.ts'
 
 /** The stored entities of a set, of which a request takes those that its evaluation can reach. */
 export interface EntityStore {
@@ -11,6 +11,8 @@ export interface EntityStore {
   ofType(type: string): readonly EntityName[]
   /** Actions, of any namespace. */
   actions: readonly EntityName[]
+  /** What it is in, at any distance, stored or not. */
+  ancestors(name: EntityName): readonly EntityName[]
   /**
    * Every stored entity that can be reached from these values, by parents, attributes or tags, and from what conditions of
    * policies name. Cedar looks at no other, and parsing entities is most of what a decision costs.
@@ -51,6 +53,7 @@ export function entityStore(
     get: (name) => byKey.get(keyOf(name)),
     ofType: (type) => byType.get(type) ?? [],
     actions: named.map(({ name }) => name).filter(isAction),
+    ancestors: (name) => ancestors(name, (of) => namesIn(byKey.get(keyOf(of))?.parents)),
     reachable: (from) => close(from, new Map(always)),
   }
 }

@@ -13,7 +13,7 @@ export interface Preparsed {
  * Puts a set where requests can be asked of it, over what had that name before: the wasm forgets nothing else. Whoever loads again
  * and again gives a name again once nobody asks by it.
  */
-export function preparse({ schema, policies }: PolicySet, name: string): Preparsed {
+export function preparse({ schema, policies }: Pick<PolicySet, 'schema' | 'policies'>, name: string): Preparsed {
   if (schema !== undefined) requireParsed('schema.cedarschema', preparseSchema(name, schema))
   requireParsed('the set', preparsePolicySet(name, { staticPolicies: textsOf(policies.values()) }))
   return { policies: name, schema: schema === undefined ? undefined : name }

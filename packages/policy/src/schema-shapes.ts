@@ -15,6 +15,8 @@ export type Shape =
 /** What a schema declares: of what is asserted, the rest is dropped. */
 export interface Shapes {
   actions: readonly EntityName[]
+  /** The groups that an action is in, at any distance. */
+  groups(action: EntityName): readonly EntityName[]
   hasType(type: string): boolean
   /** An entity type's attributes; of one that is not declared, none. */
   attributes(type: string): Shape
@@ -50,7 +52,10 @@ const schemaSchema = z.record(
     entityTypes: z.record(z.string(), z.looseObject({ shape: typeSchema.optional() })),
     actions: z.record(
       z.string(),
-      z.looseObject({ appliesTo: z.looseObject({ context: typeSchema.optional() }).optional() }),
+      z.looseObject({
+        appliesTo: z.looseObject({ context: typeSchema.optional() }).optional(),
+        memberOf: z.array(z.looseObject({ type: z.string().default('Action'), id: z.string() })).default([]),
+      }),
     ),
   }),
 )
@@ -69,21 +74,36 @@ export function shapesOf(schema: string): Shapes {
   const attributes = new Map<string, Shape>()
   const contexts = new Map<string, Shape>()
   const actions: EntityName[] = []
+  const parents = new Map<string, EntityName[]>()
   for (const [space, { entityTypes, actions: declared }] of Object.entries(namespaces)) {
     for (const [name, entity] of Object.entries(entityTypes))
       attributes.set(within(space, name), entity.shape === undefined ? nothing : shape(entity.shape))
-    for (const [id, { appliesTo }] of Object.entries(declared)) {
+    for (const [id, { appliesTo, memberOf }] of Object.entries(declared)) {
       const action = { type: within(space, 'Action'), id }
       actions.push(action)
+      parents.set(keyOf(action), memberOf)
       if (appliesTo?.context !== undefined) contexts.set(keyOf(action), shape(appliesTo.context))
     }
   }
   return {
     actions,
+    groups: (action) => ancestors(action, (name) => parents.get(keyOf(name)) ?? []),
     hasType: (type) => attributes.has(type),
     attributes: (type) => attributes.get(type) ?? nothing,
     context: (action) => contexts.get(keyOf(action)) ?? nothing,
   }
+}
+
+/** Everything above it, each once. */
+export function ancestors(name: EntityName, parentsOf: (name: EntityName) => readonly EntityName[]): EntityName[] {
+  const found = new Map<string, EntityName>()
+  const left = [...parentsOf(name)]
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    if (found.has(keyOf(next))) continue
+    found.set(keyOf(next), next)
+    left.push(...parentsOf(next))
+  }
+  return [...found.values()]
 }
 
 /** A type's name holds no space. */
