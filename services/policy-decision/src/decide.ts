@@ -3,7 +3,7 @@ import type { BudgetAmounts, EnforcementPoint } from '@bailiwick/contracts'
 import { type AccessToken, signPermit } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import type { Draft, SpendView } from '@bailiwick/projection'
-import { newId } from '@bailiwick/service-kit'
+import { newId, withDeadline } from '@bailiwick/service-kit'
 import { isCaughtUp } from './catch-up.ts'
 import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
 import type { Pdp } from './context.ts'
@@ -84,7 +84,9 @@ export async function decide(
   const { tree } = covered.standing
   const judge = (standing: Standing) =>
     inTreeOrder(pdp, queues, { decisionId, callId, point, request, claim, standing, levels }, left())
-  await turn?.come()
+  // Whatever holds another item up, this one has its own deadline.
+  if (turn) await withDeadline(turn.come(), left()).catch(() => undefined)
+  if (left() === 0) return deny('deadline_exceeded', known)
   let answer = await judge(covered.standing)
   if (isStepUpMissing(answer)) {
     // Who comes back with a human's yes may be here before it is: nobody is asked twice for want of a moment.

@@ -157,7 +157,10 @@ export async function startPolicyDecision(
       tell(point, request, conflict)
       return conflict
     }
-    if (known) return again(point, request, await known)
+    if (known) {
+      turn?.leave() // the first answer may be that of another item of the same request, which would wait for this one
+      return again(point, request, await known)
+    }
     const deciding = decideOnce(point, request, turn)
     calls.remember(point.id, request, deciding)
     return deciding
