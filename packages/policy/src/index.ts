@@ -3,6 +3,7 @@ export { AuthZenPolicies, type PlainRequest, type PlainSearch, PolicySlot } from
 export { cedarEngine } from './cedar-engine.ts'
 export { checkPolicies, type PolicyFinding } from './check-policies.ts'
 export { type BatchAnswer, evaluateBatchLine } from './evaluate-batch.ts'
+export { type Explanation, explainPolicies } from './explain-policies.ts'
 export type { EntityName, PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'
 export { readsContext } from './policy-reads.ts'
 export {
@@ -16,3 +17,4 @@ export {
 } from './policy-set.ts'
 export { type PolicyTest, readPolicyTests, type TestResult, testPolicies } from './policy-tests.ts'
 export { type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
+export { readRequest } from './trial-request.ts'

@@ -5,17 +5,7 @@ import { z } from 'zod'
 import { invalid } from './invalid-policies.ts'
 import type { PolicySet } from './policy-set.ts'
 import { PolicyTrial, type TrialAnswer } from './policy-trial.ts'
-
-const properties = z.record(z.string(), z.unknown()).exactOptional()
-const entitySchema = z.strictObject({ type: z.string(), id: z.string(), properties })
-
-/** An AuthZEN evaluation: an unknown member is a mistake of whoever wrote it. */
-const requestSchema = z.strictObject({
-  subject: entitySchema,
-  action: z.strictObject({ name: z.string(), properties }),
-  resource: entitySchema,
-  context: properties,
-})
+import { requestSchema } from './trial-request.ts'
 
 const testSchema = z.strictObject({
   name: z.string().min(1),

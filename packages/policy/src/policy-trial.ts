@@ -35,8 +35,13 @@ export class PolicyTrial {
 
   /** Throws `request_malformed` for a member that only Cedar may use. */
   ask(request: PlainRequest): TrialAnswer {
-    const asked = this.#mapping.cedarRequest(request)
+    const asked = this.cedarRequest(request)
     return asked === undefined ? mistyped : this.#judge(asked)
+  }
+
+  /** As `AuthZenPolicies.cedarRequest`. */
+  cedarRequest(request: PlainRequest): PolicyRequest | undefined {
+    return this.#mapping.cedarRequest(request)
   }
 
   #judge(asked: PolicyRequest): TrialAnswer {

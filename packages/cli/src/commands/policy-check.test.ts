@@ -60,3 +60,27 @@ it.each([
   using folder = directory(files)
   expect(await bailiwick(['policy', 'test', folder.path])).toMatchObject({ code: 2, err: expect.stringContaining(why) })
 })
+
+it('explain says who decided, and what would have to differ', async () => {
+  using folder = directory({})
+  const ask = (ok: string) => {
+    writeFileSync(
+      folder.at('request.json'),
+      `{"subject": {"type": "U", "id": "u"}, "action": {"name": "a"}, "resource": {"type": "R", "id": "r"}, "context": {"ok": ${ok}}}`,
+    )
+    return bailiwick(['policy', 'explain', folder.path, folder.at('request.json')])
+  }
+  const denied = await ask('false')
+  expect([denied.code, denied.out.split('\n')]).toEqual([
+    1,
+    [
+      'Denied. It is forbidden by:',
+      '  not-ok (a.cedar)',
+      'Each of these, being otherwise, could alone allow it:',
+      '  context.ok, now false: not-ok',
+    ],
+  ])
+  expect(await ask('true')).toMatchObject({ code: 0, out: expect.stringContaining('permitted by:\n  all (a.cedar)') })
+  expect(await ask('1')).toMatchObject({ code: 1, out: expect.stringContaining('does not fit the schema') })
+  expect(await ask('{')).toMatchObject({ code: 2, err: expect.stringContaining('request.json') })
+})

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { inputLines } from '../input-lines.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { policyCheckCommand } from './policy-check.ts'
+import { policyExplainCommand } from './policy-explain.ts'
 import { policyTestCommand } from './policy-test.ts'
 
 export function policyCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
@@ -13,6 +14,7 @@ export function policyCommand(program: Command, io: Io, done: (code: ExitCode) =
     .description('Works on directories of Cedar policies; needs nothing that runs.')
   policyCheckCommand(policy, io, done)
   policyTestCommand(policy, io, done)
+  policyExplainCommand(policy, io, done)
   evaluateCommand(policy, io, done)
 }
 

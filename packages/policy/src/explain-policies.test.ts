@@ -1,0 +1,56 @@
+import { expect, it } from 'vitest'
+import { explainPolicies } from './explain-policies.ts'
+import { parsePolicySet } from './policy-set.ts'
+
+const schema = `entity U { n: Long }; entity R { labels: Set<String> };
+action a appliesTo { principal: U, resource: R, context: { grant: { mode: String }, price?: decimal } };`
+const policies = `@id("all") permit (principal, action, resource) when { principal.n < 10 };
+@id("own-word") forbid (principal, action, resource) when { resource.labels.contains("bad") && context.grant.mode != "once" };
+@id("dear") forbid (principal, action, resource) when { context has price && context.price.greaterThan(decimal("9.50")) };
+@id("sum") forbid (principal, action, resource) when { principal.n + 9223372036854775800 < 0 };`
+
+function explain({ n = 1, labels = [] as string[], mode = 'window', context = {} } = {}, withSchema = true) {
+  const files = { ...(withSchema ? { 'schema.cedarschema': schema } : {}), 'a.cedar': policies }
+  const set = parsePolicySet(new Map(Object.entries(files).map(([name, text]) => [name, Buffer.from(text)])))
+  const {
+    outcome,
+    policies: by,
+    wouldChange,
+  } = explainPolicies(set, {
+    subject: { type: 'U', id: 'u', properties: { n } },
+    action: { name: 'a' },
+    resource: { type: 'R', id: 'r', properties: { labels } },
+    context: { grant: { mode }, ...context },
+  })
+  return { outcome, by, change: wouldChange.map(({ attribute, policies }) => `${attribute}: ${policies}`) }
+}
+
+it('says of a denial what would have to differ: each alone', () => {
+  expect(explain({ labels: ['bad'] })).toEqual({
+    outcome: 'deny',
+    by: ['own-word'],
+    change: ['context.grant.mode: own-word', 'resource.labels: own-word'],
+  })
+})
+
+it('says nothing of what changes nothing alone: two stand in the way', () => {
+  expect(explain({ labels: ['bad'], context: { price: '9.51' } })).toMatchObject({ outcome: 'deny', change: [] })
+})
+
+it('says it of an allow too, a value that would err included', () => {
+  const { outcome, change } = explain({ context: { price: '1.00' } })
+  expect(outcome).toBe('allow')
+  expect(change).toEqual(['context.price: dear', 'subject.n: all,sum', 'resource.labels: own-word'])
+})
+
+it('says which policy errs', () => {
+  expect(explain({ n: 9 })).toEqual({ outcome: 'error', by: ['sum'], change: ['subject.n: all,sum'] })
+})
+
+it('says it without a schema as with one', () => {
+  expect(explain({ labels: ['bad'] }, false)).toEqual(explain({ labels: ['bad'] }))
+})
+
+it('has nothing to say of a request that does not fit', () => {
+  expect(explain({ context: { grant: {} } })).toEqual({ outcome: 'invalid', by: [], change: [] })
+})
