@@ -54,7 +54,7 @@ it.each([
   ['overflows, behind what is always true', 'when { 1 < 2 && 9223372036854775807 + 1 > 0 }'],
   ['overflows, in its second condition', 'when { true } when { -9223372036854775808 - 1 < 0 }'],
   ['looks at an entity that is not there', 'when { U::"ghost".n > 0 }'],
-])('finds a policy that always errors: it %s', (_, conditions) => {
+])('finds a policy that always errors (V13): it %s', (_, conditions) => {
   expect(said(`@id("p") forbid (principal is U, action, resource) ${conditions};`)).toEqual([
     'error p: always errors, and so denies every request that it applies to',
   ])
