@@ -103,6 +103,7 @@ async function ofOneTree({ quick, progress }: Bench, reach: Reach): Promise<{ la
   await setTimeout(300)
   running = false
   await Promise.all(loops)
+  if (last === 0) throw new Error('nothing under the tree was ever allowed')
   const { totalMs } = await inFlight(16, children.length, async (n) => {
     const { decision, reason } = await ask(n)
     await setImmediate()
