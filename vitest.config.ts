@@ -69,6 +69,7 @@ export default defineConfig({
         },
       },
       { extends: true, test: { name: 'abuse', include: ['test/abuse/*.test.ts'] } },
+      { extends: true, test: { name: 'reference', include: ['test/reference/*.test.ts'] } },
       {
         extends: true,
         test: {

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 
-// npm run nightly [-- chaos | redis-losses | kafka-faults | kills | distributed | abuse | interleavings | rotations | mutants]
+// npm run nightly [-- chaos | redis-losses | kafka-faults | kills | distributed | abuse | interleavings | rotations | reference | mutants]
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md.
 
 const root = join(import.meta.dirname, '..')
@@ -114,6 +114,14 @@ const runs: Run[] = [
     command: [...vitest, '--project', 'e2e', 'test/e2e/rotations.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: (line) => line.startsWith('rotations: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+  },
+  {
+    name: 'reference',
+    about:
+      'A million generated cases, decided by Bailiwick and by a second mind that was written from the design and from the documentation of Cedar alone (test/reference): no difference.',
+    command: [...vitest, '--project', 'reference'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: (line) => line.startsWith('reference: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
   {
     name: 'mutants',

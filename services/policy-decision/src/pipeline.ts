@@ -1,0 +1,10 @@
+/**
+ * The steps of a decision without the service around them: for what plays histories through them (test/reference) and brings its own
+ * ledger, clock and store. Everybody else starts the service.
+ */
+export type { Pdp } from './context.ts'
+export { type Answer, decide } from './decide.ts'
+export { reportOutcome, sweepMissing } from './outcomes.ts'
+export { type ActivePolicies, activePolicies } from './policies.ts'
+export { StepUps } from './step-ups.ts'
+export { TreeQueues } from './tree-queue.ts'

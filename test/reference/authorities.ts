@@ -1,0 +1,180 @@
+import type { Action, Authority, Budget, Constraint, Permission } from '@bailiwick/authority'
+import fc from 'fast-check'
+
+// Authorities, children of them that are a little narrower or a little wider, and actions near their bounds. Every value stands
+// here because some other one is close to it.
+
+const numbers = ['-1', '0', '0.5', '1', '1.0', '1.00', '1.000001', '2', '2.5', '10', '99999999999999999999.5']
+const words = ['', 'x', 'xy', 'X', '1e0', '01', '-', '+1', '.5', ' 1', 'é', 'e\u0301', '-0']
+const scalars = fc.constantFrom<(string | boolean)[]>(...numbers, ...words, true, false)
+const decimals = fc.constantFrom(...numbers)
+
+const constraints: fc.Arbitrary<Constraint> = fc.oneof(
+  scalars.map((eq) => ({ eq })),
+  fc.uniqueArray(scalars, { minLength: 1, maxLength: 4 }).map((list) => ({ in: list })),
+  decimals.map((min) => ({ min })),
+  decimals.map((max) => ({ max })),
+  fc.constantFrom('1', '1.', 'x', 'xy', '-', 'E').map((prefix) => ({ prefix })),
+  fc.record({ min: decimals, max: decimals }),
+  fc.record({ eq: scalars, in: fc.uniqueArray(scalars, { minLength: 1, maxLength: 3 }), max: decimals }),
+)
+const currencies = fc.constantFrom<Constraint[]>({ eq: 'EUR' }, { in: ['EUR', 'USD'] }, { prefix: 'E' })
+const pointers = ['/amount', '/a~1b', '/list/0', '/deep/er'] as const
+
+const plain = [
+  'https://h/v1/',
+  'https://h/v1/a',
+  'https://h/v1/a/b',
+  'https://h/v1a',
+  'https://h:8443/v1/a',
+  'https://h.example/v1/a',
+  't',
+  'https://h/v1/a@b',
+  'https://h/v1/.a',
+]
+const deceiving = [
+  'https://h/v1/../a',
+  'https://h/v1/a/..',
+  'https://h/v1/...',
+  'https://h/v1//a',
+  'https://h/v1/%61',
+  'https://h/v1/a;b',
+  'https://h/v1/a?b',
+  'https://h/v1/a#b',
+  'https://h/v1/a\\b',
+  'https://H/v1/a',
+  'HTTPS://h/v1/a',
+  'https://u@h/v1/a',
+  'https://h/v1/ä',
+  'https://h/v1/a b',
+]
+const prefixes = ['https://h/', 'https://h/v1/', 'https://h/v1/a/', 'https://h:8443/']
+
+const scopes = fc.oneof(
+  fc.record({ type: fc.constantFrom('api', 'tool'), id: fc.constantFrom(...plain) }),
+  fc.record({ type: fc.constantFrom('api', 'tool'), id_prefix: fc.constantFrom(...prefixes) }),
+)
+const names = ['GET', 'POST', 'tools/call']
+
+/** A record with any of its members left out. */
+const some = <T>(members: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
+  fc.record(members as { [K in keyof T]-?: fc.Arbitrary<T[K]> }, { requiredKeys: [] }) as fc.Arbitrary<Partial<T>>
+
+const permissions: fc.Arbitrary<Permission> = fc
+  .tuple(
+    fc.record({ actions: fc.uniqueArray(fc.constantFrom(...names), { minLength: 1, maxLength: 3 }), resource: scopes }),
+    some<{ where: Record<string, Constraint>; cost: Permission['cost'] & object; max_uses: number }>({
+      where: fc
+        .tuple(fc.subarray([...pointers]), fc.array(constraints, { minLength: 4, maxLength: 4 }), fc.option(currencies))
+        .map(([chosen, given, currency]) =>
+          Object.fromEntries([
+            ...chosen.map((pointer, n) => [pointer, given[n] as Constraint] as const),
+            ...(currency ? [['/currency', currency] as const] : []),
+          ]),
+        )
+        .filter((where) => Object.keys(where).length > 0),
+      cost: fc.constantFrom({ amount: '/amount', currency: '/currency' }, { amount: '/fee', currency: '/currency' }),
+      max_uses: fc.integer({ min: 1, max: 4 }),
+    }),
+  )
+  .map(([needed, more]) => ({ ...needed, ...more }))
+
+const amounts = fc.constantFrom('0', '0.000001', '1', '2.00', '2.5', '10', '999999999999999999999.999999')
+const budgets = some<Required<Budget>>({
+  calls: fc.integer({ min: 0, max: 5 }),
+  cost: some<Record<'EUR' | 'USD', string>>({ EUR: amounts, USD: amounts }) as fc.Arbitrary<Record<string, string>>,
+  egress_bytes: fc.integer({ min: 0, max: 3 }),
+}) as fc.Arbitrary<Budget>
+
+export const authorities: fc.Arbitrary<Authority> = fc.record({
+  type: fc.constant('bailiwick_task' as const),
+  task: fc.constant('t'),
+  permissions: fc.array(permissions, { minLength: 1, maxLength: 3 }),
+  budget: budgets,
+  max_depth: fc.integer({ min: 0, max: 2 }),
+  max_children: fc.integer({ min: 0, max: 2 }),
+})
+
+/** What was made of a parent by edits of which some narrow, some change nothing and some widen. */
+export function childrenOf(parent: Authority): fc.Arbitrary<Authority> {
+  const members = ['actions', 'resource', 'where', 'cost', 'max_uses'] as const
+  const permission = fc
+    .tuple(
+      fc.constantFrom(...parent.permissions),
+      permissions,
+      fc.oneof(fc.constant([]), fc.subarray([...members], { maxLength: 2 })),
+      fc.constantFrom('as it is', 'one action', 'one use', 'one bound more'),
+      constraints,
+    )
+    .map(([own, other, taken, edit, constraint]): Permission => {
+      const changed = { ...own, ...Object.fromEntries(taken.map((member) => [member, other[member]])) } as Permission
+      const { actions, where } = changed
+      if (edit === 'one action') return tidy({ ...changed, actions: actions.slice(0, 1) })
+      if (edit === 'one use') return tidy({ ...changed, max_uses: 1 })
+      return tidy(edit === 'one bound more' ? { ...changed, where: { '/amount': constraint, ...where } } : changed)
+    })
+  return fc
+    .record({
+      task: fc.oneof({ weight: 20, arbitrary: fc.constant(parent.task) }, fc.constant('other')),
+      permissions: fc.array(permission, { minLength: 1, maxLength: 3 }),
+      budget: fc.oneof(fc.constant(parent.budget), budgets),
+      max_depth: fc.constantFrom(0, parent.max_depth, parent.max_depth + 1),
+      max_children: fc.constantFrom(0, parent.max_children),
+    })
+    .map((changes) => ({ ...parent, ...changes }))
+}
+
+/** Without members that say `undefined`: an authority has none. */
+const tidy = (permission: Permission): Permission =>
+  Object.fromEntries(Object.entries(permission).filter(([, value]) => value !== undefined)) as Permission
+
+/** Two authorities that differ in one bound alone: what follows from what is seen nowhere else as often. */
+export const bounds: fc.Arbitrary<[Authority, Authority]> = fc
+  .tuple(constraints, constraints)
+  .map(([child, parent]) => {
+    const resource = { type: 'tool', id: 't' }
+    const bounded = (bound: Constraint): Authority => ({
+      type: 'bailiwick_task',
+      task: 't',
+      permissions: [{ actions: ['tools/call'], resource, where: { '/amount': bound } }],
+      budget: {},
+      max_depth: 0,
+      max_children: 0,
+    })
+    return [bounded(child), bounded(parent)]
+  })
+
+const values = fc.oneof(
+  scalars as fc.Arbitrary<unknown>,
+  fc.constantFrom<unknown[]>(0, -0, 1, 1.5, 2, 2.5, 10, 0.1, 1e-7, 0.000001, -1, 1e21, 2 ** 53, 0.1 + 0.2, 1e15 + 0.5),
+  fc.constantFrom<unknown[]>(null, [], {}, ['1'], '1.0000000', '0.0000001', 'EUR', '9'.repeat(38), '9'.repeat(39)),
+)
+
+/** A call near what an authority says: mostly its own names, resources and bounds, or something right beside them. */
+export function actionsNear({ permissions: own }: Authority): fc.Arbitrary<Action> {
+  const mentioned = own.flatMap(({ where }) =>
+    Object.values(where ?? {}).flatMap((constraint) => Object.values(constraint).flat() as unknown[]),
+  )
+  const near = mentioned.length === 0 ? values : fc.oneof(values, fc.constantFrom(...mentioned))
+  const ids = own.map(({ resource: { id, id_prefix } }) => id ?? `${id_prefix}a`)
+  return fc
+    .record({
+      name: fc.constantFrom(...names, ...own.flatMap(({ actions }) => actions)),
+      resource: fc.record({
+        type: fc.constantFrom('api', ...own.map(({ resource }) => resource.type)),
+        id: fc.oneof(fc.constantFrom(...ids), fc.constantFrom(...plain, ...deceiving)),
+      }),
+      properties: some<Record<string, unknown>>({
+        amount: near,
+        fee: near,
+        currency: fc.constantFrom<unknown[]>('EUR', 'USD', 'eur', 'constructor', 1),
+        'a/b': near,
+        list: fc.oneof(
+          near.map((value) => [value]),
+          near,
+        ),
+        deep: near.map((er) => ({ er })),
+      }),
+    })
+    .map((action) => action as Action)
+}

@@ -1,0 +1,61 @@
+import { covers, narrows, parseAuthority } from '@bailiwick/authority'
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { actionsNear, authorities, bounds, childrenOf } from './authorities.ts'
+import { type Cover, coverOf, isNarrower, type Refusal } from './authority.ts'
+import { casesOf, seed, timeout } from './cases.ts'
+
+const inWords = (value: unknown) =>
+  JSON.stringify(value, (_, member) => (typeof member === 'bigint' ? String(member) : member))
+
+it('covers what a second mind says an authority covers, at the same cost, and refuses for the same reason (V5)', {
+  timeout,
+}, () => {
+  const seen = new Set<string>()
+  const cases = authorities.chain((authority) => fc.tuple(fc.constant(authority), actionsNear(authority)))
+  fc.assert(
+    fc.property(cases, ([authority, action]) => {
+      expect(parseAuthority(authority)).toMatchObject({ ok: true })
+      const ours = covers(authority, action)
+      const given: Cover[] | Refusal = ours.covered ? ([...ours.permissions] as Cover[]) : ours.reason
+      const expected = coverOf(authority, action)
+      seen.add(typeof expected === 'string' ? expected : `covered${expected[0]?.cost ? ' at a cost' : ''}`)
+      expect(inWords(given)).toBe(inWords(expected))
+    }),
+    { numRuns: casesOf(0.3), seed },
+  )
+  console.log(`reference: ${casesOf(0.3)} actions against authorities, no difference; seed ${seed}`)
+  expect(seen.size).toBe(5) // else the two agreed on refusals alone
+})
+
+it('finds narrower what a second mind finds narrower, and nothing else (V5)', { timeout }, () => {
+  const answers = { narrower: 0, wider: 0 }
+  const families = authorities.chain((parent) => fc.tuple(childrenOf(parent), fc.constant(parent)))
+  fc.assert(
+    fc.property(fc.oneof(families, bounds), ([child, parent]) => {
+      const expected = isNarrower(child, parent)
+      answers[expected ? 'narrower' : 'wider']++
+      expect(narrows(child, parent)).toMatchObject({ narrower: expected })
+    }),
+    { numRuns: casesOf(0.3), seed },
+  )
+  console.log(`reference: ${casesOf(0.3)} children against parents, no difference; seed ${seed}`)
+  expect(Math.min(answers.narrower, answers.wider)).toBeGreaterThan(casesOf(0.3) / 20)
+})
+
+it('lets no child do what a second mind says its parent may not (V5)', { timeout }, () => {
+  let reached = 0
+  const cases = authorities
+    .chain((parent) => fc.tuple(childrenOf(parent), fc.constant(parent)))
+    .chain(([child, parent]) => fc.tuple(fc.constant(child), fc.constant(parent), actionsNear(child)))
+  fc.assert(
+    fc.property(cases, ([child, parent, action]) => {
+      if (!narrows(child, parent).narrower || typeof coverOf(child, action) === 'string') return
+      reached++
+      expect(coverOf(parent, action)).toBeInstanceOf(Array)
+    }),
+    { numRuns: casesOf(0.1), seed },
+  )
+  console.log(`reference: ${casesOf(0.1)} actions of children, no difference; seed ${seed}`)
+  expect(reached).toBeGreaterThan(0)
+})

@@ -1,0 +1,173 @@
+import type { Action, Authority, Budget, Constraint, Permission } from '@bailiwick/authority'
+import { decimalText, millionths, numberIn } from './numbers.ts'
+
+// What an authority allows, and when one is inside another, read from DESIGN §7.1 and from what packages/authority promises in its
+// comments: not from its code. Slow and obvious; where a question is "for every value", values are tried.
+
+export interface Charge {
+  currency: string
+  micros: bigint
+}
+export type Cover = { index: number; cost?: Charge }
+export type Refusal = 'action_not_granted' | 'argument_out_of_bounds' | 'cost_invalid'
+
+/** Every permission that holds the action, or how far the closest one came. */
+export function coverOf(authority: Authority, action: Action): Cover[] | Refusal {
+  const answers = authority.permissions.map((permission) => judge(authority.budget, permission, action))
+  const covers = answers.flatMap((answer, index) => (typeof answer === 'string' ? [] : [{ index, ...answer }]))
+  if (covers.length > 0) return covers
+  if (answers.includes('cost_invalid')) return 'cost_invalid'
+  return answers.includes('argument_out_of_bounds') ? 'argument_out_of_bounds' : 'action_not_granted'
+}
+
+function judge(budget: Budget, permission: Permission, action: Action): { cost?: Charge } | Refusal {
+  if (!permission.actions.includes(action.name) || !holds(permission.resource, action.resource))
+    return 'action_not_granted'
+  for (const [pointer, constraint] of Object.entries(permission.where ?? {}))
+    if (!fits(at(action.properties, pointer), constraint)) return 'argument_out_of_bounds'
+  if (permission.cost === undefined) return {}
+  const currency = at(action.properties, permission.cost.currency)
+  const micros = millionths(at(action.properties, permission.cost.amount))
+  const listed = typeof currency === 'string' && Object.keys(budget.cost ?? {}).includes(currency)
+  return listed && micros !== undefined ? { cost: { currency, micros } } : 'cost_invalid'
+}
+
+/** What stands at a JSON pointer, RFC 6901; undefined where nothing does. */
+export function at(document: unknown, pointer: string): unknown {
+  let here: unknown = document
+  for (const token of pointer.split('/').slice(1)) {
+    const key = token.replaceAll('~1', '/').replaceAll('~0', '~')
+    if (typeof here !== 'object' || here === null) return undefined
+    const members: [string, unknown][] = Object.entries(here)
+    here = members.find(([name]) => name === key)?.[1]
+  }
+  return here
+}
+
+type Scope = Permission['resource']
+
+function holds(scope: Scope, resource: { type: string; id: string }): boolean {
+  if (scope.type !== resource.type) return false
+  if (scope.id !== undefined) return scope.id === resource.id
+  return isPlainUrl(resource.id) && resource.id.startsWith(scope.id_prefix ?? '')
+}
+
+/** A URL that every server reads alike: the only kind of id that can lie below a prefix. */
+function isPlainUrl(text: string): boolean {
+  if (/[^!-~]|[%\\;?#]/.test(text)) return false
+  const parts = /^[a-z][a-z0-9+.-]*:\/\/([^/]+)\/(.*)$/.exec(text)
+  if (!parts) return false
+  const [, host = '', path = ''] = parts
+  const segments = path.split('/')
+  return (
+    /^[a-z0-9.-]+(:[0-9]+)?$/.test(host) &&
+    segments.slice(0, -1).every((segment) => segment !== '') &&
+    segments.every((segment) => !/^\.+$/.test(segment))
+  )
+}
+
+function fits(value: unknown, constraint: Constraint): boolean {
+  return comparisons(constraint).every((comparison) => fitsOne(value, comparison))
+}
+
+type Comparison = [keyof Constraint, unknown]
+const comparisons = (constraint: Constraint): Comparison[] => Object.entries(constraint) as Comparison[]
+
+function fitsOne(value: unknown, [operator, bound]: Comparison): boolean {
+  if (operator === 'eq') return same(value, bound)
+  if (operator === 'in') return (bound as unknown[]).some((listed) => same(value, listed))
+  if (operator === 'prefix') return typeof value === 'string' && value.startsWith(bound as string)
+  const [number, limit] = [numberIn(value), decimalText(bound as string)]
+  if (number === undefined || limit === undefined) return false
+  return operator === 'min' ? number >= limit : number <= limit
+}
+
+function same(value: unknown, bound: unknown): boolean {
+  const [a, b] = [numberIn(value), numberIn(bound)]
+  return a !== undefined && b !== undefined ? a === b : value === bound
+}
+
+/** Whether a child is inside its parent in every dimension. */
+export function isNarrower(child: Authority, parent: Authority): boolean {
+  return (
+    child.task === parent.task &&
+    child.max_depth <= parent.max_depth &&
+    child.max_children <= parent.max_children &&
+    budgetWithin(child.budget, parent.budget) &&
+    canShareOut(child, parent)
+  )
+}
+
+/** What the parent limits the child must limit too, money included: leaving it out is refused, though unlisted money cannot be spent. */
+function budgetWithin(child: Budget, parent: Budget): boolean {
+  const atMost = (a: number | undefined, b: number | undefined) => b === undefined || (a !== undefined && a <= b)
+  const micros = (amount: string) => millionths(amount) ?? 0n
+  const money = Object.entries(child.cost ?? {}).every(([currency, amount]) => {
+    const limit = Object.entries(parent.cost ?? {}).find(([known]) => known === currency)?.[1]
+    return limit !== undefined && micros(amount) <= micros(limit)
+  })
+  return (
+    atMost(child.calls, parent.calls) &&
+    atMost(child.egress_bytes, parent.egress_bytes) &&
+    money &&
+    (parent.cost === undefined || child.cost !== undefined)
+  )
+}
+
+/**
+ * Whether every use that the child has can be one of the parent's: however its permissions are picked, together they have no more
+ * uses than the parent's permissions that hold any of them (Hall's theorem).
+ */
+function canShareOut(child: Authority, parent: Authority): boolean {
+  const uses = ({ max_uses }: Permission) => max_uses ?? Number.POSITIVE_INFINITY
+  const sum = (permissions: Permission[]) => permissions.reduce((all, permission) => all + uses(permission), 0)
+  return subsetsOf(child.permissions).every((picked) => {
+    const holders = parent.permissions.filter((holder) => picked.some((permission) => isInside(permission, holder)))
+    return sum(picked) <= sum(holders)
+  })
+}
+
+function subsetsOf<T>([first, ...rest]: readonly T[]): T[][] {
+  if (first === undefined) return [[]]
+  const without = subsetsOf(rest)
+  return [...without, ...without.map((subset) => [first, ...subset])]
+}
+
+function isInside(child: Permission, parent: Permission): boolean {
+  return (
+    child.actions.every((name) => parent.actions.includes(name)) &&
+    scopeWithin(child.resource, parent.resource) &&
+    Object.entries(parent.where ?? {}).every(([pointer, bound]) => follows(child.where?.[pointer], bound)) &&
+    child.cost?.amount === parent.cost?.amount &&
+    child.cost?.currency === parent.cost?.currency
+  )
+}
+
+function scopeWithin(child: Scope, parent: Scope): boolean {
+  if (child.id !== undefined) return holds(parent, { type: child.type, id: child.id })
+  return child.type === parent.type && (child.id_prefix ?? '').startsWith(parent.id_prefix ?? '\0')
+}
+
+/** Each comparison of the parent must follow from one of the child: no value may fit that one and not the parent's. */
+function follows(child: Constraint | undefined, parent: Constraint): boolean {
+  if (child === undefined) return false
+  return comparisons(parent).every((wanted) =>
+    comparisons(child).some(
+      (given) => !witnesses(child, parent).some((value) => fitsOne(value, given) && !fitsOne(value, wanted)),
+    ),
+  )
+}
+
+/** Values that tell constraints apart: whatever either mentions, in each spelling, and what lies right beside it. */
+export function witnesses(...constraints: (Constraint | undefined)[]): unknown[] {
+  const mentioned = constraints.flatMap((constraint) => Object.values(constraint ?? {}).flat())
+  const beside = mentioned.flatMap((value): unknown[] => {
+    if (typeof value !== 'string') return [value]
+    const spelled = [value, `${value}0`, `${value}.0`, `${value}.00`, `${value}x`, value.slice(0, -1)]
+    const number = Number(value)
+    const numbers = decimalText(value) === undefined ? [] : [number, number + 1, number - 1, number + 0.5, -number]
+    const finer = value.includes('.') ? [`${value}1`, `${value}9`] : [`${value}.01`, `${value}.9`]
+    return [...spelled, ...numbers, ...numbers.map(String), ...finer]
+  })
+  return [...new Set([...beside, undefined, null, true, false, '', 'x', 0, [], {}])]
+}

@@ -1,0 +1,11 @@
+import { randomBytes } from 'node:crypto'
+
+/** Printed by whatever uses it; `BAILIWICK_SEED=` it to try the same cases again. */
+export const seed = Number(process.env.BAILIWICK_SEED ?? randomBytes(4).readUInt32BE()) | 0
+
+const long = process.env.BAILIWICK_NIGHTLY === '1'
+
+/** 20,000 cases in CI and a million nightly, over all files of this folder: `share` is a file's part of them. */
+export const casesOf = (share: number): number => Math.round((long ? 1_000_000 : 20_000) * share)
+
+export const timeout = long ? 4 * 3_600_000 : 600_000 // a busy machine is no failure

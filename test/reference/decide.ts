@@ -1,0 +1,333 @@
+import type { Authority } from '@bailiwick/authority'
+import { type Charge, type Cover, coverOf, isNarrower } from './authority.ts'
+import { authorize, decisionOf, type Policy, type Value } from './cedar.ts'
+import { millionths } from './numbers.ts'
+
+// One decision, by DESIGN §7.4 and by nothing else: small and slow. Whatever it needs to know of what was, it counts anew each time
+// from the list of what was allowed.
+
+export interface Grant {
+  id: string
+  /** Instance and key that hold it. */
+  agent: string
+  key: string
+  authority: Authority
+  mode: 'window' | 'per_action'
+  /** per_action: the one action, in our own spelling of it. */
+  action?: string
+  /** ms since the epoch, as all here */
+  notBefore: number
+  notAfter: number
+  asOf: number
+  approvers: string[]
+  manifests: Record<string, string>
+  state: 'active' | 'suspended' | 'completed' | 'expired'
+}
+
+/** A delegation that was redeemed; what is signed in it. */
+export interface Link {
+  id: string
+  grant: string
+  /** The link that it was redeemed under; undefined: the grant. */
+  parent: string | undefined
+  /** What its signed hash commits to: a link or a grant. */
+  commitsTo: string
+  maker: string
+  signedBy: string
+  agent: string
+  key: string
+  authority: Authority
+  asOf: number
+  expiresAt: number
+}
+
+export interface Credential {
+  id: string
+  grant: string
+  link: string | undefined
+  expiresAt: number
+  recorded: boolean
+}
+
+export interface Point {
+  id: string
+  /** The prefix of the tools that it is for. */
+  tools: string
+  mayRelease: boolean
+}
+
+export interface Call {
+  credential: Credential
+  point: Point
+  name: string
+  resource: { type: string; id: string }
+  properties: Record<string, unknown>
+  agentSigned: boolean
+}
+
+export interface Tool {
+  server: string
+  labels: string[]
+}
+
+interface Allowed {
+  id: string
+  grant: string
+  point: Point
+  at: number
+  agents: string[]
+  labels: string[]
+  /** What it is charged to: the grant and each link, with the permission of each. */
+  levels: { id: string; permission: number }[]
+  cost: Charge | undefined
+  standing: 'open' | 'settled' | 'missing'
+  released: boolean
+  /** Bytes; undefined: nobody said. */
+  sent: number | undefined
+}
+
+export type Answer = { allow: true; permissions: number[] } | { allow: false; reasons: string[] }
+
+type Holder = { id: string; agent: string; key: string; authority: Authority; expiresAt: number }
+const deny = (...reasons: string[]): Answer => ({ allow: false, reasons })
+const agentOf = (instance: string) => instance.slice(0, instance.lastIndexOf('/'))
+const hours = 3_600_000
+const outcomeDue = 60_000
+
+/** All that is known, and what follows from it. */
+export class World {
+  now = 0
+  fresh = true
+  policies: Policy[] = []
+  readonly grants = new Map<string, Grant>()
+  readonly links: Link[] = []
+  readonly allowed: Allowed[] = []
+  readonly revocations: { kind: string; target: string; version: number }[] = []
+  readonly agents = new Map<string, { owner: string; labels: string[] }>()
+  readonly manifests = new Map<string, string>()
+  readonly tools = new Map<string, Tool>()
+
+  decide(call: Call, id: string): Answer {
+    const { credential, point, resource } = call
+    if (!(resource.type === 'tool' && resource.id.startsWith(point.tools))) return deny('pep_out_of_scope')
+    if (this.now >= credential.expiresAt) return deny('credential_expired')
+    if (!this.fresh) return deny('state_stale')
+    if (!credential.recorded) return deny('credential_unrecorded')
+    const grant = this.grants.get(credential.grant)
+    if (!grant) return deny('grant_unknown')
+    const holders = this.#holders(grant, credential.link)
+    if (!holders) return deny('delegation_invalid')
+    const ends = this.#ends(grant, holders, call)
+    if (ends.length > 0) return deny(...ends)
+    const covers: Cover[][] = []
+    for (const { authority } of holders) {
+      const cover = coverOf(authority, call)
+      if (typeof cover === 'string') return deny(cover)
+      covers.push(cover)
+    }
+    if (grant.mode === 'per_action' && grant.action !== spelled(call)) return deny('action_not_granted')
+    for (const holder of holders) {
+      const verdict = authorize(this.policies, this.#request(grant, holder, call))
+      if (verdict.errors.length > 0) return deny('policy_error')
+      if (decisionOf(verdict) === 'deny') return deny('policy_denied')
+    }
+    const charged = this.#reserve(grant, holders, covers)
+    if (typeof charged === 'string') return deny(charged)
+    this.allowed.push({
+      id,
+      grant: grant.id,
+      point,
+      at: this.now,
+      agents: holders.map(({ agent }) => agentOf(agent)),
+      labels: this.#labels(resource),
+      levels: holders.map((holder, n) => ({ id: holder.id, permission: charged[n]?.index ?? -1 })),
+      cost: charged.at(-1)?.cost,
+      standing: 'open',
+      released: false,
+      sent: 0,
+    })
+    return { allow: true, permissions: charged.map(({ index }) => index) }
+  }
+
+  /** DESIGN §7.3: each link is made by the holder before it, with that holder's key, of a part of what that holder has. */
+  #holders(grant: Grant, linkId: string | undefined): Holder[] | undefined {
+    const { id, agent, key, authority, notAfter } = grant
+    if (linkId === undefined) return [{ id, agent, key, authority, expiresAt: notAfter }]
+    const link = this.links.find((each) => each.id === linkId)
+    if (!link || link.grant !== grant.id) return undefined
+    const above = this.#holders(grant, link.parent)
+    const maker = above?.at(-1)
+    if (!above || !maker) return undefined
+    const earlier = this.links.slice(0, this.links.indexOf(link))
+    const siblings = earlier.filter((other) => other.grant === link.grant && other.parent === link.parent)
+    const holds =
+      link.maker === maker.agent &&
+      link.signedBy === maker.key &&
+      link.commitsTo === maker.id &&
+      link.asOf === grant.asOf &&
+      isNarrower(link.authority, maker.authority) &&
+      above.every((holder, n) => above.length - n <= holder.authority.max_depth) &&
+      siblings.length < maker.authority.max_children &&
+      link.expiresAt <= maker.expiresAt &&
+      above.every((holder) => holder.agent !== link.agent && holder.key !== link.key)
+    return holds ? [...above, link] : undefined
+  }
+
+  /** Step 3: everything by which it is dead. The design puts no order among these: one of them is the reason. */
+  #ends(grant: Grant, holders: Holder[], { credential, resource }: Call): string[] {
+    const { now, manifests } = this
+    const server = resource.id.slice(0, resource.id.indexOf('/'))
+    const changed = Object.entries(grant.manifests).some(([id, hash]) => manifests.get(id) !== hash)
+    const used = this.#counted(grant.id).length > 0
+    const ends: [boolean, string][] = [
+      [now < grant.notBefore, 'grant_not_started'],
+      [now >= grant.notAfter || grant.state === 'expired', 'grant_expired'],
+      [grant.state === 'suspended', 'grant_not_active'],
+      [grant.state === 'completed', grant.mode === 'per_action' && used ? 'uses_exhausted' : 'grant_not_active'],
+      [holders.some(({ expiresAt }) => now >= expiresAt), 'delegation_expired'],
+      [holders.some(({ agent }) => !this.agents.has(agentOf(agent))), 'agent_revoked'],
+      [changed || manifests.get(server) !== grant.manifests[server], 'manifest_changed'],
+    ]
+    const revoked = this.revocations.filter((each) => this.#kills(each, grant, holders, credential.id))
+    return [...ends.flatMap(([is, reason]) => (is ? [reason] : [])), ...revoked.map(({ kind }) => revokedAs(kind))]
+  }
+
+  #kills(
+    { kind, target, version }: World['revocations'][number],
+    grant: Grant,
+    holders: Holder[],
+    credential: string,
+  ): boolean {
+    if (kind === 'credential') return target === credential
+    if (kind === 'delegation') return holders.slice(1).some(({ id }) => id === target)
+    if (kind === 'grant') return target === grant.id
+    if (version <= grant.asOf) return false // what people knew of when they approved
+    if (kind === 'agent') return holders.some(({ agent }) => target === agent || target === agentOf(agent))
+    if (kind === 'approver') return grant.approvers.includes(target)
+    return kind === 'all' || Object.hasOwn(grant.manifests, target)
+  }
+
+  #labels({ id }: { id: string }): string[] {
+    return this.tools.get(id)?.labels ?? ['unlabelled']
+  }
+
+  /** Steps 5 and 6: what policies are asked, with one agent of the chain as the principal. */
+  #request(grant: Grant, holder: Holder, { name, resource, agentSigned }: Call) {
+    const { now, allowed } = this
+    const principal = { type: 'agent', id: agentOf(holder.agent) }
+    const { owner, labels } = this.agents.get(principal.id) ?? { owner: '', labels: [] }
+    const task = allowed.filter(({ grant: root }) => root === grant.id)
+    const lately = allowed.filter(({ agents, at }) => agents.includes(principal.id) && at >= now - 8 * hours)
+    const record = (members: Record<string, Value>): Value => ({ members: new Map(Object.entries(members)) })
+    const touched = (calls: Allowed[], count: number) =>
+      record({ labels: calls.flatMap((call) => call.labels), calls: BigInt(count) })
+    const date = new Date(now)
+    const tool = { labels: this.#labels(resource), server: resource.id.slice(0, resource.id.indexOf('/')) }
+    return {
+      principal,
+      action: { type: 'Action', id: name },
+      resource,
+      context: new Map<string, Value>([
+        [
+          'grant',
+          record({
+            id: grant.id,
+            task: grant.authority.task,
+            mode: grant.mode,
+            approvers: BigInt(grant.approvers.length),
+            seconds_left: BigInt(Math.floor((grant.notAfter - now) / 1000)),
+          }),
+        ],
+        ['proof', agentSigned ? 'agent_signed' : 'point_asserted'],
+        ['time', record({ hour: BigInt(date.getUTCHours()), weekday: BigInt(date.getUTCDay()) })],
+        [
+          'history',
+          record({ task: touched(task, this.#counted(grant.id).length), agent: touched(lately, lately.length) }),
+        ],
+      ]),
+      entities: [
+        {
+          uid: principal,
+          attributes: new Map<string, Value>(Object.entries({ instance: holder.agent, owner, labels })),
+          parents: [],
+        },
+        { uid: resource, attributes: new Map<string, Value>(Object.entries(tool)), parents: [] },
+      ],
+    }
+  }
+
+  /** Step 7: the permission of each level that is charged, and what it costs. */
+  #reserve(grant: Grant, holders: Holder[], covers: Cover[][]): Cover[] | string {
+    const taken = holders.map(({ id }) => this.#counted(id))
+    if (grant.mode === 'per_action' && this.#counted(grant.id).length > 0) return 'uses_exhausted'
+    const withUses = covers.map((cover, n) =>
+      cover.filter(({ index }) => {
+        const used = taken[n]?.filter(({ levels }) =>
+          levels.some((level) => level.id === holders[n]?.id && level.permission === index),
+        )
+        return (used?.length ?? 0) < (holders[n]?.authority.permissions[index]?.max_uses ?? Number.POSITIVE_INFINITY)
+      }),
+    )
+    const choices = (withUses.at(-1) ?? []).map((last) =>
+      withUses.map((cover, n) =>
+        n === withUses.length - 1 ? last : cover.find(({ cost }) => isSameCharge(cost, last.cost)),
+      ),
+    )
+    const chosen = choices.find((choice) => choice.every((cover) => cover !== undefined)) as Cover[] | undefined
+    if (!chosen) return 'uses_exhausted'
+    const cost = chosen.at(-1)?.cost
+    if (holders.some((holder) => !this.#hasBudget(holder, cost))) return 'budget_exhausted'
+    const isHeld = ({ id, authority }: Holder) =>
+      authority.budget.egress_bytes !== undefined && this.#under(id).filter(isOpen).length >= 8
+    return holders.some(isHeld) ? 'budget_held' : chosen
+  }
+
+  #hasBudget({ id, authority: { budget } }: Holder, cost: Charge | undefined): boolean {
+    const counted = this.#counted(id)
+    if (budget.calls !== undefined && counted.length + 1 > budget.calls) return false
+    if (budget.egress_bytes !== undefined) {
+      const sent = this.#under(id).map((call) => call.sent)
+      if (sent.includes(undefined)) return false
+      if (sent.reduce((sum: number, bytes) => sum + (bytes ?? 0), 0) >= budget.egress_bytes) return false
+    }
+    if (cost === undefined) return true
+    const spent = counted.flatMap((call) => (call.cost?.currency === cost.currency ? [call.cost.micros] : []))
+    const sum = spent.reduce((a, b) => a + b, cost.micros)
+    return sum <= (millionths(budget.cost?.[cost.currency] ?? '0') ?? 0n)
+  }
+
+  /** All calls under a grant or a link, and those that still count. */
+  #under = (id: string) => this.allowed.filter(({ levels }) => levels.some((level) => level.id === id))
+  #counted = (id: string) => this.#under(id).filter(({ released }) => !released)
+
+  /** An outcome, once; a late one, whose call was missed, still says what was sent. False: it is not taken. */
+  report(id: string, point: Point, { status, bytes }: { status: string; bytes: number | undefined }): boolean {
+    const call = this.allowed.find((each) => each.id === id)
+    if (!call || call.point !== point) return false
+    if (call.standing === 'settled') return true
+    const perAction = this.grants.get(call.grant)?.mode === 'per_action'
+    call.released = call.standing === 'open' && status === 'not_executed' && point.mayRelease && !perAction
+    call.sent = bytes ?? (status === 'not_executed' ? 0 : undefined)
+    call.standing = 'settled'
+    return true
+  }
+
+  /** Time passes; what was not reported in time is missing, and nobody knows what it sent. */
+  pass(ms: number): void {
+    this.now += ms
+    for (const call of this.allowed) {
+      if (!isOpen(call) || this.now < call.at + outcomeDue) continue
+      call.standing = 'missing'
+      call.sent = undefined
+    }
+  }
+}
+
+const isOpen = ({ standing }: Allowed) => standing === 'open'
+const isSameCharge = (a: Charge | undefined, b: Charge | undefined) =>
+  a?.currency === b?.currency && a?.micros === b?.micros
+const revokedAs = (kind: string) => (kind === 'all' ? 'everything_revoked' : `${kind.replace('-', '_')}_revoked`)
+
+/** One action, by which one approval is bound to it. */
+export const spelled = ({ name, resource, properties }: Pick<Call, 'name' | 'resource' | 'properties'>) =>
+  JSON.stringify([name, resource.type, resource.id, Object.entries(properties).toSorted()])

@@ -1,0 +1,243 @@
+import type { DecodedEvent, EnforcementPoint, EventData, EventTypeOf, Grant, TopicName } from '@bailiwick/contracts'
+import { exampleEvent } from '@bailiwick/contracts/examples'
+import {
+  type AccessToken,
+  actionDigest,
+  generateKey,
+  jcsHash,
+  KeyRing,
+  makeDpopProof,
+  type SigningKey,
+  signAccessToken,
+  signOutcome,
+  signServiceKeyCertificate,
+  type Trust,
+} from '@bailiwick/credentials'
+import {
+  type ActivePolicies,
+  type Answer,
+  decide,
+  type Pdp,
+  reportOutcome,
+  StepUps,
+  sweepMissing,
+  TreeQueues,
+} from '@bailiwick/policy-decision/pipeline'
+import { Ledger, type Published } from '@bailiwick/projection'
+import { logger, systemRandom } from '@bailiwick/service-kit'
+
+// The decision point's own pipeline over a real ledger, real credentials and the real Cedar. What stands still is the world around it: the
+// bus is a call of the ledger, the grant store is away, so that the log alone decides, and the humans' passkeys were verified.
+
+export const installation = 'ins_0123456789abcdef'
+export const start = Date.parse('2026-07-01T08:00:00.000Z')
+export const idOf = (prefix: string, n: number | string) => `${prefix}_${String(n).padStart(20, '0')}`
+export const spell = (ms: number) => new Date(ms).toISOString()
+
+const root = generateKey('root')
+const credentialKey = generateKey('credential')
+const permitKey = generateKey('permit')
+const bindingKey = generateKey('binding-token')
+const outcomeKey = generateKey('outcome')
+const publicUrl = 'http://localhost:8420'
+const base = 'https://pep.example/'
+const trust = {
+  v: 1,
+  installation,
+  root: { jwk: root.publicJwk },
+  log: { vkey: `log+00000000+${'A'.repeat(44)}` },
+  rp_id: 'localhost',
+  origins: [publicUrl],
+  single_operator: true,
+  invitation: { jwk: generateKey('invitation').publicJwk },
+  public_url: publicUrl,
+  created_at: spell(start),
+} as Trust
+const certificate = signServiceKeyCertificate(
+  {
+    installation,
+    kid: credentialKey.kid,
+    jwk: credentialKey.publicJwk,
+    purpose: 'credential',
+    service: 'issuer',
+    topics: [],
+    not_before: spell(start - 3_600_000),
+    not_after: spell(start + 72 * 3_600_000),
+  } as Parameters<typeof signServiceKeyCertificate>[0],
+  root,
+)
+const silent = logger({ service: 'test', level: 'silent' })
+
+export const pointOf = (id: string, tools: string, mayRelease: boolean): EnforcementPoint => ({
+  id,
+  caller_jwk: outcomeKey.publicJwk as EnforcementPoint['caller_jwk'],
+  outcome_jwk: outcomeKey.publicJwk as EnforcementPoint['outcome_jwk'],
+  resources: [{ type: 'tool', id_prefix: tools } as EnforcementPoint['resources'][number]],
+  base_urls: [base],
+  may_release: mayRelease,
+})
+
+export interface Asked {
+  token: AccessToken
+  point: EnforcementPoint
+  name: string
+  resource: { type: string; id: string }
+  properties: Record<string, unknown>
+  signed: boolean
+  /** Of whoever holds the credential. */
+  key: SigningKey<'agent'>
+}
+
+export class Pipeline {
+  readonly ledger = new Ledger({ judge: async () => true, base: false })
+  readonly #pdp: Pdp
+  readonly #queues: TreeQueues
+  #now = start
+  #events = 0
+  fresh = true
+  /** Data of the newest ALLOW. */
+  #allowed: EventData<'decisions.v1', 'decision.allowed'> | undefined
+  readonly #versions = new Map<string, number>()
+
+  constructor(policies: ActivePolicies, approverIds: (grant: Grant) => string[]) {
+    const keyRing = new KeyRing(trust)
+    keyRing.certify(certificate)
+    const projection = {
+      ledger: this.ledger,
+      fresh: () => this.fresh,
+      until: async <T>(find: () => T) => find(),
+      readToEnds: async () => undefined,
+    }
+    const away = async () => {
+      throw new Error('the store is away')
+    }
+    this.#pdp = {
+      keyRing,
+      projection,
+      record: (drafts: Parameters<Pdp['record']>[0]) => this.#record(drafts),
+      catchUp: { now: async () => undefined },
+      newEventId: () => this.#eventId(),
+      trust,
+      permitKey,
+      bindingKey,
+      publicUrl,
+      grantStore: { advance: away, settle: away, reset: away, refill: away },
+      policies,
+      approvals: { of: async ({ grant }: { grant: Grant }) => ({ ok: true, approverIds: approverIds(grant) }) },
+      stepUps: new StepUps(projection as never, trust),
+      proofs: { accept: async () => 'accepted', readopt: async () => undefined },
+      decisionDeadlineMs: 600_000,
+      outcomeSeconds: 60,
+      clock: { now: () => this.#now, monotonic: () => 0 },
+      random: systemRandom,
+      logger: silent,
+    } as unknown as Pdp
+    this.#queues = new TreeQueues(this.#pdp)
+  }
+
+  #eventId(): string {
+    this.#events++
+    return idOf('evt', this.#events)
+  }
+
+  /** An event as whoever writes the topic says it; `key` is what it is ordered by. */
+  async tell<N extends TopicName, E extends EventTypeOf<N>>(
+    topic: N,
+    type: E,
+    key: string,
+    data: unknown,
+    told: { version?: number; id?: string } = {},
+  ): Promise<string> {
+    const name = `${topic} ${key}`
+    const version = told.version ?? (this.#versions.get(name) ?? 0) + 1
+    const names = { id: told.id ?? this.#eventId(), subject: key, partitionkey: key, time: spell(this.#now) }
+    const event = { ...exampleEvent(topic, type), ...names, version, data } as DecodedEvent
+    const verdict = await this.ledger.apply(topic, event, this.#now)
+    if (verdict === 'counts') this.#versions.set(name, version)
+    return verdict
+  }
+
+  register(
+    type: 'registered' | 'changed' | 'retired',
+    entity: 'agent' | 'approver' | 'tool-server',
+    value: { id: string },
+  ) {
+    const named = { type: entity, id: value.id }
+    const data = type === 'retired' ? { entity: named } : { entity: named, value, hash: jcsHash(value) }
+    return this.tell('registry.v1', `${entity}.${type}` as EventTypeOf<'registry.v1'>, `${entity} ${value.id}`, data)
+  }
+
+  async #record(drafts: Parameters<Pdp['record']>[0]): Promise<Published[]> {
+    const published: { verdict: string }[] = []
+    for (const { type, key = '', data, version = 0, id } of drafts) {
+      if (type === 'decision.allowed') this.#allowed = data as EventData<'decisions.v1', 'decision.allowed'>
+      published.push({ verdict: await this.tell('decisions.v1', type, key, data, { version, ...(id ? { id } : {}) }) })
+    }
+    return published as Published[]
+  }
+
+  async ask({ token, point, name, resource, properties, signed, key }: Asked) {
+    const credential = signAccessToken(token, credentialKey)
+    const digest = actionDigest({ name, properties, resource })
+    const call = { htm: 'POST', htu: `${base}call`, jti: this.#eventId(), now: this.#now, accessToken: credential }
+    const proof = makeDpopProof({ ...call, actionDigest: signed ? digest : undefined }, key)
+    const answer: Answer = await decide(this.#pdp, this.#queues, point, {
+      subject: { type: 'agent', id: token.sub },
+      action: { name, properties },
+      resource,
+      observed: { credential, proof, htm: call.htm, htu: call.htu, action_digest: digest },
+      withApproval: false,
+      digest,
+    })
+    if (!answer.decision) return answer
+    const { permission, chain = [] } = this.#allowed ?? { permission: -1 }
+    return { ...answer, digest, permissions: [permission, ...chain.map((link) => link.permission)] }
+  }
+
+  /** Whether the outcome was taken. */
+  async report(
+    point: EnforcementPoint,
+    { decisionId, callId, digest }: { decisionId: string; callId: string; digest: string },
+    { status, bytes }: { status: string; bytes: number | undefined },
+  ): Promise<boolean> {
+    const outcome = {
+      installation,
+      enforcement_point: point.id,
+      sequence: ++this.#events,
+      call_id: callId,
+      decision_id: decisionId,
+      action_digest: digest,
+      status,
+      at: spell(this.#now),
+      ...(bytes === undefined ? {} : { egress_bytes: bytes }),
+    } as Parameters<typeof signOutcome>[0]
+    return reportOutcome(this.#pdp, this.#queues, point, signOutcome(outcome, outcomeKey)).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  async pass(ms: number): Promise<void> {
+    this.#now += ms
+    sweepMissing(this.#pdp, this.#queues)
+    await new Promise(setImmediate) // what is missing is said by then: nothing here waits for more than a turn
+  }
+
+  token(claims: Omit<AccessToken, 'iss' | 'aud'>): AccessToken {
+    return { iss: publicUrl, aud: base, ...claims }
+  }
+
+  intend(token: AccessToken): Promise<string> {
+    return this.tell('grants.v1', 'credential.intended', token.grant.root, {
+      credential_id: token.jti,
+      grant_id: token.grant.id,
+      ...(token.grant.delegation === undefined ? {} : { delegation_id: token.grant.delegation }),
+      agent: token.client_id,
+      jkt: token.cnf.jkt,
+      audience: [base],
+      issued_at: spell(token.iat * 1000),
+      expires_at: spell(token.exp * 1000),
+      kid: credentialKey.kid,
+    })
+  }
+}

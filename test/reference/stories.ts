@@ -1,0 +1,328 @@
+import type { Authority, Permission } from '@bailiwick/authority'
+import fc from 'fast-check'
+import type { Expr, Policy, Scope } from './cedar.ts'
+
+// Whole histories: what happens to a few grants over some hours, and what is asked meanwhile. Steps name things by number, of those that
+// are there by then; so any step can be left out of a story, and what fails shrinks.
+
+export type Step =
+  | { do: 'call'; credential: number; tool: number; amount: string; currency: string; point: number; signed: boolean }
+  | { do: 'grant'; grant: GrantPlan }
+  | { do: 'credential'; holder: number; minutes: number; recorded: boolean }
+  | { do: 'delegate'; holder: number; to: number; part: Part; flaw: Flaw; minutes: number }
+  | { do: 'revoke'; kind: (typeof kinds)[number]; target: number; isNext: boolean }
+  | { do: 'move'; grant: number; to: 'suspended' | 'resumed' | 'completed' | 'expired' }
+  | { do: 'outcome'; allowed: number; status: (typeof statuses)[number]; bytes: number | undefined; point: number }
+  | { do: 'pass'; minutes: number }
+  | { do: 'stale' | 'fresh' }
+  | { do: 'manifest'; server: number }
+  | { do: 'retire'; agent: number }
+
+export interface GrantPlan {
+  party: number
+  authority: Authority
+  perAction: boolean
+  startsIn: number
+  minutes: number
+  /** How many of the revocations that were declared people did not know of. */
+  behind: number
+  approvers: number
+}
+
+/** What is passed on: all, the first permissions with fewer calls, or something of its own. */
+export type Part = 'all' | 'some' | Authority
+
+/** What is wrong with a delegation, if anything. */
+export type Flaw = 'none' | 'signer' | 'maker' | 'parent' | 'as_of' | 'expiry'
+
+const kinds = ['credential', 'delegation', 'grant', 'agent', 'approver', 'tool-server', 'all'] as const
+const statuses = ['succeeded', 'failed', 'not_executed', 'unknown'] as const
+
+export const tools: Record<string, { server: string; labels: string[] }> = {
+  'erp/read': { server: 'erp', labels: ['reads_private'] },
+  'erp/pay': { server: 'erp', labels: ['writes', 'destructive'] },
+  'web/get': { server: 'web', labels: ['reads_untrusted'] },
+  'web/send': { server: 'web', labels: ['external_send'] },
+}
+/** The last two are described by nobody. */
+export const toolIds = [...Object.keys(tools), 'erp/new', 'gone/x']
+
+const permissions: fc.Arbitrary<Permission> = fc
+  .record({
+    tool: fc.constantFrom(...toolIds),
+    where: fc.option(fc.constantFrom('1', '2.5', '10'), { nil: undefined, freq: 3 }),
+    costs: fc.boolean(),
+    uses: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined, freq: 3 }),
+  })
+  .map(({ tool, where, costs, uses }) => ({
+    actions: ['tools/call'],
+    resource: { type: 'tool', id: tool },
+    ...(where === undefined ? {} : { where: { '/amount': { max: where } } }),
+    ...(costs ? { cost: { amount: '/amount', currency: '/currency' } } : {}),
+    ...(uses === undefined ? {} : { max_uses: uses }),
+  }))
+
+const authorities: fc.Arbitrary<Authority> = fc
+  .record({
+    permissions: fc.array(permissions, { minLength: 2, maxLength: 5 }),
+    calls: fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined }),
+    euros: fc.constantFrom('0', '5', '20', '100'),
+    bytes: fc.option(fc.integer({ min: 1, max: 30 }), { nil: undefined, freq: 1 }),
+    max_depth: fc.constantFrom(0, 1, 2, 3, 3, 3),
+    max_children: fc.constantFrom(0, 1, 3, 3, 3, 3),
+  })
+  .map(({ permissions: own, calls, euros, bytes, ...limits }) => ({
+    type: 'bailiwick_task' as const,
+    task: 't',
+    permissions: own,
+    budget: {
+      ...(calls === undefined ? {} : { calls }),
+      cost: { EUR: euros },
+      ...(bytes === undefined ? {} : { egress_bytes: bytes }),
+    },
+    ...limits,
+  }))
+
+const some = fc.nat(20)
+const grantPlans: fc.Arbitrary<GrantPlan> = fc.record({
+  party: some,
+  authority: authorities,
+  perAction: fc.nat(3).map((n) => n === 0),
+  startsIn: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 5),
+  minutes: fc.constantFrom(30, 120, 480),
+  behind: fc.constantFrom(0, 0, 0, 1, 2),
+  approvers: fc.integer({ min: 1, max: 2 }),
+})
+
+const calls: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant('call' as const),
+  credential: some,
+  tool: some,
+  amount: fc.constantFrom('1', '1', '1', '1', '1', '2.5', '2.500001', '7', '-1', 'x'),
+  currency: fc.constantFrom('EUR', 'EUR', 'EUR', 'EUR', 'EUR', 'EUR', 'USD'),
+  point: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 1),
+  signed: fc.boolean(),
+})
+const credentials: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant('credential' as const),
+  holder: some,
+  minutes: fc.constantFrom(5, 10, 10),
+  recorded: fc.nat(30).map((n) => n > 0),
+})
+const delegations: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant('delegate' as const),
+  holder: some,
+  to: some,
+  part: fc.oneof({ weight: 8, arbitrary: fc.constantFrom<Part[]>('all', 'some', 'some') }, authorities),
+  flaw: fc.constantFrom<Flaw[]>(
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'signer',
+    'maker',
+    'parent',
+    'as_of',
+    'expiry',
+  ),
+  minutes: fc.constantFrom(10, 60, 480),
+})
+const events: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({
+    do: fc.constant('revoke' as const),
+    kind: fc.constantFrom(...kinds),
+    target: some,
+    isNext: fc.nat(5).map((n) => n > 0),
+  }),
+  fc.record({
+    do: fc.constant('move' as const),
+    grant: some,
+    to: fc.constantFrom(
+      'suspended' as const,
+      'suspended' as const,
+      'resumed' as const,
+      'completed' as const,
+      'expired' as const,
+    ),
+  }),
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('pass' as const), minutes: fc.constantFrom(1, 1, 1, 1, 5, 10, 30, 185) }),
+  },
+  fc.record({ do: fc.constantFrom('stale' as const, 'fresh' as const, 'fresh' as const) }),
+  fc.record({ do: fc.constant('manifest' as const), server: fc.nat(1) }),
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('retire' as const), agent: fc.nat(2) }) },
+  fc.record({ do: fc.constant('grant' as const), grant: grantPlans }),
+)
+const outcomes: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant('outcome' as const),
+  allowed: some,
+  status: fc.constantFrom(...statuses),
+  bytes: fc.option(fc.nat(20), { nil: undefined, freq: 6 }),
+  point: fc.constantFrom(0, 0, 0, 1),
+})
+
+export const stories: fc.Arbitrary<Step[]> = fc
+  .tuple(
+    fc.array(grantPlans, { minLength: 1, maxLength: 2 }),
+    fc.array(
+      fc.oneof(
+        { weight: 12, arbitrary: calls },
+        { weight: 4, arbitrary: credentials },
+        { weight: 3, arbitrary: delegations },
+        { weight: 3, arbitrary: outcomes },
+        { weight: 1, arbitrary: events },
+      ),
+      { minLength: 40, maxLength: 60 },
+    ),
+  )
+  .map(([plans, steps]) => [
+    ...plans.map((grant): Step => ({ do: 'grant', grant })),
+    ...plans.map((_, holder): Step => ({ do: 'credential', holder, minutes: 10, recorded: true })),
+    ...steps,
+  ])
+
+/** What a decision point tells policies, declared as policies/schema.cedarschema declares it, and nothing that they could not read. */
+export const schema = `
+entity agent = { instance: String, owner: String, labels: Set<String> };
+entity tool = { labels: Set<String>, server: String };
+type Touched = { labels: Set<String>, calls: Long };
+type Call = {
+  grant: { id: String, task: String, mode: String, approvers: Long, seconds_left: Long },
+  proof: String,
+  time: { hour: Long, weekday: Long },
+  history: { task: Touched, agent: Touched }
+};
+action "tools/call", "tools/list" appliesTo { principal: [agent], resource: [tool], context: Call };
+`
+
+const literal = (value: boolean | bigint | string): Expr => ({ is: 'literal', value })
+const variable = (name: 'principal' | 'resource' | 'context'): Expr => ({ is: 'variable', name })
+const path = (from: 'principal' | 'resource' | 'context', ...names: string[]): Expr =>
+  names.reduce((of: Expr, name): Expr => ({ is: 'get', of, name }), variable(from))
+const labels = fc.constantFrom(
+  'reads_private',
+  'writes',
+  'destructive',
+  'reads_untrusted',
+  'external_send',
+  'unlabelled',
+  'finance',
+)
+const someLabels = fc
+  .subarray(['reads_private', 'reads_untrusted', 'unlabelled', 'writes'], { minLength: 1 })
+  .map((names): Expr => ({ is: 'set', items: names.map(literal) }))
+const touched = (whose: string) => path('context', 'history', whose, 'labels')
+const setsOfLabels = fc.constantFrom(
+  touched('task'),
+  touched('agent'),
+  path('resource', 'labels'),
+  path('principal', 'labels'),
+)
+const calledInTask = path('context', 'history', 'task', 'calls')
+
+const numbers: fc.Arbitrary<Expr> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(calledInTask) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(path('context', 'grant', 'approvers'), path('context', 'grant', 'seconds_left')),
+  },
+  fc.constantFrom(path('context', 'time', 'hour'), path('context', 'time', 'weekday')),
+  // Overflows from the third call of a task on.
+  fc.constant<Expr>({ is: '*', left: calledInTask, right: literal(2n ** 62n) }),
+  fc.constant<Expr>({ is: '-', left: literal(3n), right: calledInTask }),
+)
+const limits = fc.constantFrom(0n, 1n, 2n, 3n, 5n, 9n, 12n, 600n).map(literal)
+const atoms: fc.Arbitrary<Expr> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({ is: fc.constant('contains' as const), left: setsOfLabels, right: labels.map(literal) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      is: fc.constantFrom('containsAny' as const, 'containsAll' as const),
+      left: setsOfLabels,
+      right: someLabels,
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      is: fc.constantFrom('<' as const, '<=' as const, '>' as const, '>=' as const),
+      left: numbers,
+      right: limits,
+    }),
+  },
+  fc
+    .constantFrom('window', 'per_action')
+    .map((mode): Expr => ({ is: '==', left: path('context', 'grant', 'mode'), right: literal(mode) })),
+  fc
+    .constantFrom('agent_signed', 'point_asserted')
+    .map((proof): Expr => ({ is: '!=', left: path('context', 'proof'), right: literal(proof) })),
+  fc
+    .constantFrom('ann', 'bob')
+    .map((owner): Expr => ({ is: '==', left: path('principal', 'owner'), right: literal(owner) })),
+  fc
+    .constantFrom<(string | null)[]>('erp', null)
+    .map((part): Expr => ({ is: 'like', of: path('resource', 'server'), pattern: [part, null] })),
+  // Nobody's agent: it is not there, and has no owner.
+  fc.constant<Expr>({
+    is: '==',
+    left: { is: 'get', of: { is: 'uid', uid: { type: 'agent', id: 'nobody' } }, name: 'owner' },
+    right: literal('ann'),
+  }),
+)
+const conditions: fc.Arbitrary<Expr> = fc.oneof(
+  { weight: 3, arbitrary: atoms },
+  { weight: 3, arbitrary: fc.record({ is: fc.constantFrom('&&' as const, '||' as const), left: atoms, right: atoms }) },
+  atoms.map((of): Expr => ({ is: 'not', of })),
+  fc.record({ is: fc.constant('if' as const), test: atoms, yes: atoms, no: atoms }),
+)
+const scopes: fc.Arbitrary<Scope> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant<Scope>({}) },
+  fc.constantFrom(...toolIds).map((id) => ({ eq: { type: 'tool', id } })),
+)
+
+/** A permit for all, mostly without conditions, and what stands against it. */
+export const policySets: fc.Arbitrary<Policy[]> = fc
+  .tuple(
+    fc.option(conditions, { nil: undefined, freq: 1 }),
+    fc.array(
+      fc.record({
+        effect: fc.constantFrom('forbid' as const, 'forbid' as const, 'permit' as const),
+        resource: scopes,
+        body: conditions,
+        kind: fc.constantFrom('when' as const, 'unless' as const),
+      }),
+      { maxLength: 2 },
+    ),
+  )
+  .map(([first, others]): Policy[] => [
+    {
+      id: 'granted',
+      effect: 'permit',
+      principal: { type: 'agent' },
+      action: {},
+      resource: {},
+      conditions: first ? [{ kind: 'when', body: first }] : [],
+    },
+    ...others.map(
+      ({ effect, resource, body, kind }, n): Policy => ({
+        id: `p${n}`,
+        effect,
+        principal: {},
+        action: {},
+        resource,
+        conditions: [{ kind, body }],
+      }),
+    ),
+  ])
