@@ -88,6 +88,11 @@ export interface Asked {
   key: SigningKey<'agent'>
 }
 
+/** Its answer; `permissions`: the one of each level that was charged. */
+export type Told =
+  | { decision: true; decisionId: string; callId: string; digest: string; permissions: number[] }
+  | { decision: false; reason: string }
+
 export class Pipeline {
   readonly ledger = new Ledger({ judge: async () => true, base: false })
   readonly #pdp: Pdp
@@ -176,7 +181,7 @@ export class Pipeline {
     return published as Published[]
   }
 
-  async ask({ token, point, name, resource, properties, signed, key }: Asked) {
+  async ask({ token, point, name, resource, properties, signed, key }: Asked): Promise<Told> {
     const credential = signAccessToken(token, credentialKey)
     const digest = actionDigest({ name, properties, resource })
     const call = { htm: 'POST', htu: `${base}call`, jti: this.#eventId(), now: this.#now, accessToken: credential }
@@ -189,9 +194,16 @@ export class Pipeline {
       withApproval: false,
       digest,
     })
-    if (!answer.decision) return answer
+    if (!answer.decision) return { decision: false, reason: answer.reason }
+    const { decisionId, callId } = answer
     const { permission, chain = [] } = this.#allowed ?? { permission: -1 }
-    return { ...answer, digest, permissions: [permission, ...chain.map((link) => link.permission)] }
+    return {
+      decision: true,
+      decisionId,
+      callId,
+      digest,
+      permissions: [permission, ...chain.map((link) => link.permission)],
+    }
   }
 
   /** Whether the outcome was taken. */
