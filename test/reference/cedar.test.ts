@@ -1,5 +1,4 @@
-import { askCedar, type CedarAnswer, judge } from '@bailiwick/policy'
-import { preparsePolicySet } from '@cedar-policy/cedar-wasm/nodejs'
+import { askCedar, type CedarAnswer, judge, type Preparsed, parsePolicySet, preparse } from '@bailiwick/policy'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { casesOf, seed, timeout } from './cases.ts'
@@ -7,7 +6,6 @@ import { authorize, type Policy, type Request, type Verdict } from './cedar.ts'
 import { policySets, requests } from './cedar-cases.ts'
 import { entityJson, membersJson, policyText } from './cedar-text.ts'
 
-const nameOfSet = 'reference'
 const requestsOfASet = 6
 
 it('evaluates a subset of Cedar as Cedar does, and any error denies (V13)', { timeout }, () => {
@@ -18,13 +16,13 @@ it('evaluates a subset of Cedar as Cedar does, and any error denies (V13)', { ti
       policySets,
       fc.array(requests, { minLength: requestsOfASet, maxLength: requestsOfASet }),
       (policies, asked) => {
-        preparse(policies)
+        const loaded = load(policies)
         for (const request of asked) {
           const expected = authorize(policies, request)
           seen[expected.decision]++
           if (expected.errors.length > 0) seen.errors++
           cases++
-          const answer = ofCedar(request)
+          const answer = ofCedar(loaded, request)
           expect(verdictOf(answer)).toEqual(expected)
           const denied = expected.errors.length > 0 ? 'error' : expected.decision
           expect(judge(answer).outcome).toBe(denied)
@@ -37,18 +35,20 @@ it('evaluates a subset of Cedar as Cedar does, and any error denies (V13)', { ti
   expect(Math.min(...Object.values(seen))).toBeGreaterThan(cases / 20)
 })
 
-/** The real one, without a schema: nothing is refused before it is evaluated. */
-function preparse(policies: readonly Policy[]): void {
-  const staticPolicies = Object.fromEntries(policies.map((policy) => [policy.id, policyText(policy)]))
-  const answer = preparsePolicySet(nameOfSet, { staticPolicies })
-  if (answer.type === 'failure') throw new Error(answer.errors.map(({ message }) => message).join('; '))
+/** Without a schema: nothing is refused before it is evaluated. By one name again and again: Cedar would keep each for ever. */
+function load(policies: readonly Policy[]): Preparsed {
+  const text = policies.map(policyText).join('')
+  return preparse(parsePolicySet(new Map([['policies.cedar', new TextEncoder().encode(text)]])), 'reference')
 }
 
-function ofCedar({ principal, action, resource, context, entities }: Request): CedarAnswer {
-  return askCedar(
-    { policies: nameOfSet, schema: undefined },
-    { principal, action, resource, context: membersJson(context), entities: entities.map(entityJson) as [] },
-  )
+function ofCedar(loaded: Preparsed, { principal, action, resource, context, entities }: Request): CedarAnswer {
+  return askCedar(loaded, {
+    principal,
+    action,
+    resource,
+    context: membersJson(context),
+    entities: entities.map(entityJson) as [],
+  })
 }
 
 function verdictOf(answer: CedarAnswer): Verdict {

@@ -16,5 +16,6 @@ export {
   validatePolicySet,
 } from './policy-set.ts'
 export { type PolicyTest, readPolicyTests, type TestResult, testPolicies } from './policy-tests.ts'
+export { type Preparsed, preparse } from './preparse.ts'
 export { type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
 export { readRequest } from './trial-request.ts'
