@@ -155,9 +155,9 @@ function operate(operator: Exclude<Binary, '&&' | '||'>, left: Value, right: Val
     case 'contains':
       return setOf(left).some((item) => isSame(item, right))
     case 'containsAll':
-      return setOf(right).every((wanted) => setOf(left).some((item) => isSame(item, wanted)))
+      return pairs(setOf(left), setOf(right)).every((found) => found)
     case 'containsAny':
-      return setOf(right).some((wanted) => setOf(left).some((item) => isSame(item, wanted)))
+      return pairs(setOf(left), setOf(right)).some((found) => found)
     case '<':
       return longOf(left) < longOf(right)
     case '<=':
@@ -174,6 +174,9 @@ function operate(operator: Exclude<Binary, '&&' | '||'>, left: Value, right: Val
       return inRange(longOf(left) * longOf(right))
   }
 }
+
+/** Of each that is wanted, whether it is there. */
+const pairs = (given: Value[], wanted: Value[]) => wanted.map((each) => given.some((item) => isSame(item, each)))
 
 function isIn(left: Value, right: Value, request: Request): boolean {
   const uid = uidOf(left)
