@@ -135,13 +135,14 @@ const delegations: fc.Arbitrary<Step> = fc.record({
   ),
   minutes: fc.constantFrom(10, 60, 480),
 })
+const revocations: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant('revoke' as const),
+  kind: fc.constantFrom(...kinds),
+  target: some,
+  isNext: fc.nat(5).map((n) => n > 0),
+})
 const events: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({
-    do: fc.constant('revoke' as const),
-    kind: fc.constantFrom(...kinds),
-    target: some,
-    isNext: fc.nat(5).map((n) => n > 0),
-  }),
+  revocations,
   fc.record({
     do: fc.constant('move' as const),
     grant: some,
@@ -172,6 +173,7 @@ const outcomes: fc.Arbitrary<Step> = fc.record({
 
 export const stories: fc.Arbitrary<Step[]> = fc
   .tuple(
+    fc.array(revocations, { maxLength: 2 }), // of which people know when they approve, or not
     fc.array(grantPlans, { minLength: 1, maxLength: 2 }),
     fc.array(
       fc.oneof(
@@ -184,7 +186,8 @@ export const stories: fc.Arbitrary<Step[]> = fc
       { minLength: 40, maxLength: 60 },
     ),
   )
-  .map(([plans, steps]) => [
+  .map(([before, plans, steps]) => [
+    ...before,
     ...plans.map((grant): Step => ({ do: 'grant', grant })),
     ...plans.map((_, holder): Step => ({ do: 'credential', holder, minutes: 10, recorded: true })),
     ...steps,
