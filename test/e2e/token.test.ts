@@ -1,4 +1,4 @@
-import { generateKey, makeDpopProof } from '@bailiwick/credentials'
+import { generateKey, jcsHash, makeDpopProof } from '@bailiwick/credentials'
 import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
 import * as client from 'openid-client'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -24,6 +24,15 @@ afterAll(() => world[Symbol.asyncDispose]())
 
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
 const minted = async () => (await world.events('grants.v1')).filter(({ type }) => type === 'credential.intended').length
+
+it('waits a moment for a grant that others have read of before it', async () => {
+  const received = await people.ask()
+  const statement = people.statement(received)
+  const details = [{ type: 'bailiwick_grant', grant_id: `grt_${jcsHash(statement)}` }]
+  const asked = askTokenWithNonce(world, { details })
+  await people.hand(received.request_id, statement)
+  expect(await asked).toMatchObject({ status: 200 })
+})
 
 it('serves an OAuth client that knows nothing of Bailiwick: discovery, private_key_jwt, DPoP with a nonce, rich requests', async () => {
   await listen(world)

@@ -32,7 +32,7 @@ export function askCedar({ policies, schema }: Preparsed, request: PolicyRequest
 
 /** What counts of it. Cedar skips a forbid whose condition errors: an answer that any policy had no part in is no answer (V13). */
 export function judge(answer: CedarAnswer): PolicyAnswer {
-  if (!answer.ok) return { outcome: 'invalid' }
+  if (!answer.ok) return { outcome: 'invalid', why: answer.error }
   if (answer.errors.length > 0) return { outcome: 'error', policies: answer.errors.map(({ policyId }) => policyId) }
   return { outcome: answer.decision, policies: answer.reason }
 }

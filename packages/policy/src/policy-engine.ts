@@ -20,12 +20,13 @@ export interface PolicyRequest {
 
 /**
  * `step_up`: nothing stands in the way but policies that want a human's word for this very action, which are named. `error`:
- * some policy could not be evaluated, which denies; `invalid`: the request does not fit the schema.
+ * some policy could not be evaluated, which denies; `invalid`: the request does not fit the schema, `why` in Cedar's
+ * words, for whoever runs this: they may quote the request.
  */
 export type PolicyAnswer =
   | { outcome: 'allow' | 'deny' | 'step_up'; policies: string[] }
   | { outcome: 'error'; policies: string[] }
-  | { outcome: 'invalid' }
+  | { outcome: 'invalid'; why?: string }
 
 /** Evaluates one set of policies. Pure: the same request gives the same answer, and nothing throws. */
 export interface PolicyEngine {

@@ -27,10 +27,19 @@ export async function issueToken(endpoint: OAuthEndpoint, given: FormCall['form'
   // Ignoring one would need a `scope` in the answer that says which is granted (RFC 6749 §3.3), and there are none.
   if (form.scope !== undefined)
     throw new OAuthError('invalid_scope', 'There are no scopes here: leave the parameter out.')
-  const tree = findGrant(endpoint, parseDetails(form.authorization_details), client)
+  const details = parseDetails(form.authorization_details)
+  await endpoint.issuer.projection.until(() => isFolded(endpoint, details) || undefined, foldedWithinMs)
+  const tree = findGrant(endpoint, details, client)
   const audience = [audienceOf(endpoint.issuer, form.resource)]
   return mint(endpoint.issuer, { tree, client, audience })
 }
+
+/** Each reader folds at its own pace: whoever tells the agent of its request or its grant may be ahead of this one (DESIGN §5). */
+function isFolded({ issuer }: OAuthEndpoint, details: GrantDetails): boolean {
+  const { grants, requests } = issuer.projection.ledger
+  return 'grant_id' in details ? grants.trees.has(details.grant_id) : requests.requests.has(details.request_id)
+}
+const foldedWithinMs = 1000
 
 /**
  * Another instance's grant looks like one that does not exist, unless the humans signed that it may move to a newly attested

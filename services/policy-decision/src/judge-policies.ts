@@ -18,7 +18,7 @@ export type PolicyVerdict =
  * be allowed: an agent that policy keeps from something does not get it from another, nor through a sub-agent.
  */
 export function judgePolicies(
-  { policies, projection, clock }: Pdp,
+  { policies, projection, clock, logger }: Pdp,
   {
     request,
     claim,
@@ -66,7 +66,10 @@ export function judgePolicies(
       ...asked,
       context: { ...context, history: historyOf(history, { ...soFar, agent: agent.id }) },
     })
-    if (answer.outcome === 'invalid') return { reason: 'request_invalid' }
+    if (answer.outcome === 'invalid') {
+      logger.warn({ policy_set: active.hash, why: answer.why?.slice(0, 300) }, 'policies cannot be asked of this call')
+      return { reason: 'request_invalid' }
+    }
     if (answer.outcome === 'error') return { reason: 'policy_error', policies: answer.policies }
     if (answer.outcome === 'deny') return { reason: 'policy_denied', policies: answer.policies }
     if (answer.outcome === 'step_up') stepUp = true
