@@ -118,7 +118,7 @@ async function createTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<
 
 /** The topics that nobody can write to yet. */
 async function leaderless(admin: Admin, names: readonly string[]): Promise<string[]> {
-  const { topics } = await admin.fetchTopicMetadata()
+  const topics = await allTopics(admin)
   const led = topics.filter(({ partitions }) => partitions.every(({ leader }) => leader >= 0)).map(({ name }) => name)
   return names.filter((name) => !led.includes(name))
 }
@@ -134,7 +134,7 @@ const entries = (config: Readonly<Record<string, string>>) =>
 /** Asks for all topics, and picks: asked for one that is missing or hidden, kafkajs retries until its retries are spent. */
 async function presentTopics(admin: Admin, specs: readonly TopicSpec[]): Promise<Map<string, PresentTopic>> {
   const names = new Set(specs.map(({ name }) => name))
-  const { topics } = await admin.fetchTopicMetadata()
+  const topics = await allTopics(admin)
   const present = new Map<string, PresentTopic>()
   for (const { name, partitions } of topics) {
     if (!names.has(name)) continue
@@ -142,6 +142,16 @@ async function presentTopics(admin: Admin, specs: readonly TopicSpec[]): Promise
     present.set(name, { partitions: partitions.length, replication, settings: await settingsOf(admin, name) })
   }
   return present
+}
+
+/** One topic that has no leader yet is enough for kafkajs to make null of what a broker told of all, and then to trip over it. */
+export async function allTopics(admin: Pick<Admin, 'fetchTopicMetadata'>) {
+  try {
+    return (await admin.fetchTopicMetadata()).topics
+  } catch (cause) {
+    if (!(cause instanceof TypeError && cause.message.includes('topicMetadata'))) throw cause
+    throw Object.assign(new Error('no broker told of its topics', { cause }), { type: 'LEADER_NOT_AVAILABLE' })
+  }
 }
 
 /** One topic at a time: one that this user may not look into would hide the others. */
