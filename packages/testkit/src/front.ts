@@ -7,7 +7,10 @@ import fastify from 'fastify'
 /** Whose a path is (DESIGN §8); the first that fits. What is nobody's else is the console's. */
 const owners: readonly [path: RegExp, service: ServiceName][] = [
   [/^\/(oauth\/|\.well-known\/oauth-authorization-server)/, 'issuer'],
-  [/^\/(access\/v1\/(evaluation|search|jwks|openapi\.json)|v1\/outcomes|\.well-known\/authzen-configuration)/, 'policy-decision'],
+  [
+    /^\/(access\/v1\/(evaluation|search|jwks|openapi\.json)|v1\/outcomes|\.well-known\/authzen-configuration)/,
+    'policy-decision',
+  ],
   [/^\/(log\/|v1\/trace\/)/, 'evidence'],
   [/^\//, 'approval'],
 ]
