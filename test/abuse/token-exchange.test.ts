@@ -143,9 +143,11 @@ it('takes one for nobody but whom it names, however often it was redeemed and ho
 it('takes none that comes round, and adds no audience to one (V5)', async () => {
   const [one, two, three] = [subs.at(0), subs.at(1), subs.at(2)]
   const { world } = system
-  const first = signed(one, { resources: [sample.invoicesUrl] })
+  // One end for all: a child made a second later would outlive its parent.
+  const same = { resources: [sample.invoicesUrl], exp: Math.floor(world.clock.now() / 1000) + 1800 }
+  const first = signed(one, same)
   expect((await exchange(first, one)).status).toBe(200)
-  const under = { parent_hash: delegationId(first)?.slice(4) ?? '', resources: [sample.invoicesUrl] }
+  const under = { ...same, parent_hash: delegationId(first)?.slice(4) ?? '' }
   const second = signed(two, under, one)
   expect((await exchange(second, two)).status).toBe(200)
   const below = { ...under, parent_hash: delegationId(second)?.slice(4) ?? '' }

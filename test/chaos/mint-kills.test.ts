@@ -75,7 +75,7 @@ it(title, { timeout: rounds * steps.length * 60_000 + 120_000 }, async ({ annota
       const reached = () => existsSync(file('reached'))
       // Again, where a machine that is late answers before there is a step that it is not ready.
       const asking = (async () => {
-        while (!reached()) await mint().then((id) => lost.push(id), pauseAfter)
+        while (!reached() && lost.length === 0) await mint().then((id) => lost.push(id), pauseAfter)
       })()
       for (const end = performance.now() + patienceMs; !reached(); await pause(5))
         if (performance.now() > end) throw new Error(`never came to ${JSON.stringify(at)}`)
@@ -109,7 +109,9 @@ it(title, { timeout: rounds * steps.length * 60_000 + 120_000 }, async ({ annota
   expect(issued.filter((id) => !signed().includes(id))).toEqual([])
   for (const [n, { lost, at, answered }] of lives.entries()) {
     // Whoever was told nothing was told nothing; each life was one credential lost and one retried.
-    expect([at, lost]).toEqual([at, []])
+    // Once it was recorded the answer may be on its way before the process stands still: then it is what was recorded.
+    const mayBeAnswered = at.step === 'credential.issued' && at.side === 'after' ? issued : []
+    expect([at, lost.filter((id) => !mayBeAnswered.includes(id))]).toEqual([at, []])
     const [, intents, , events] = steps[n % steps.length] ?? []
     const from = n === 0 ? [...acknowledged.credentials][0] : lives[n - 1]?.answered
     const within = (ids: string[]) => ids.indexOf(answered) - ids.indexOf(from ?? '')

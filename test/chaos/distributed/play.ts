@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { errorCode } from '@bailiwick/errors'
 import { sample } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import {
@@ -36,7 +37,7 @@ export class Play implements AsyncDisposable {
   static async open(options: ProcessesOptions = {}): Promise<Play> {
     await using opened = new AsyncDisposableStack()
     const system = opened.use(await startProcesses(options))
-    const approver = await enrolApprover(system)
+    const approver = await enrolled(system)
     const invoices = await startInvoicesApi(system)
     opened.move()
     return new Play(system, approver, invoices)
@@ -117,4 +118,12 @@ export class Play implements AsyncDisposable {
     await this.#invoices[Symbol.asyncDispose]()
     await this.system[Symbol.asyncDispose]()
   }
+}
+
+/** What it was shown is remembered by the one that acted then; where another one took over at the start, it begins again, as a person would. */
+async function enrolled(system: Processes, tries = 3): Promise<Approver> {
+  return enrolApprover(system).catch((error) => {
+    if (tries === 1 || errorCode(error) !== 'statement_unknown') throw error
+    return enrolled(system, tries - 1)
+  })
 }
