@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
-import type { DecodedEvent } from '@bailiwick/contracts'
 import { signCallerAssertion } from '@bailiwick/credentials'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import type { SystemOptions } from '@bailiwick/testkit'
+import { recordInMemory } from './in-memory-record.ts'
 import { type Bench, inFlight, type Measure, median, percentile, perSecond, type Row } from './measure.ts'
 import { type Evaluation, type Granted, World } from './world.ts'
 
@@ -99,7 +99,7 @@ async function overHttp({ quick }: Bench, world: World, grants: readonly Granted
 }
 
 /** On a machine that is busy with something else a decision, or the head that proves its state, may be late; anything else is not what is measured here. */
-function lateOrThrow(reason: string | undefined): 1 {
+export function lateOrThrow(reason: string | undefined): 1 {
   if (reason !== 'deadline_exceeded' && reason !== 'state_stale') throw new Error(`denied: ${reason}`)
   return 1
 }
@@ -121,26 +121,4 @@ function callerAssertion({ system }: World): string {
     { iss: name, sub: name, aud: system.url, iat, exp: iat + 60, jti: `bench-${iat}` },
     sampleKey(system.data, 'point-caller'),
   )
-}
-
-/** Decisions count at once and leave no trace: what is left is the decision itself. */
-function recordInMemory() {
-  const memory: {
-    ledger: World['system']['services']['policyDecision']['pdp']['projection']['ledger'] | undefined
-    wrapRecord: WrapRecord
-  } = {
-    ledger: undefined,
-    wrapRecord: (record) => async (drafts) => {
-      const { ledger } = memory
-      if (!ledger) return record(drafts)
-      await setImmediate() // as any write would: else decisions alone ran, and no head were read
-      const time = new Date().toISOString()
-      return drafts.map((draft, n) => {
-        const event = { ...draft, partitionkey: draft.key ?? draft.subject, time } as DecodedEvent<'decisions.v1'>
-        const verdict = ledger.decisions.apply(event)
-        return { id: draft.subject, position: { topic: 'decisions.v1', partition: 0, offset: n }, verdict }
-      })
-    },
-  }
-  return memory
 }

@@ -1,11 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { makeDpopProof, type SigningKey, signClientAssertion } from '@bailiwick/credentials'
-import { sampleKey } from '@bailiwick/standalone/sample'
+import { makeDpopProof, signClientAssertion } from '@bailiwick/credentials'
 import { ServiceProcess } from '@bailiwick/testkit'
+import { cpuMs } from './cpu-time.ts'
 import { type Bench, inFlight, type Measure, median, percentile, perSecond } from './measure.ts'
 import { signatureCosts } from './physical.ts'
+import { granted, type Place } from './place.ts'
 import { eventBytes } from './publish.ts'
-import { World } from './world.ts'
 
 const grants = 32
 const width = 64
@@ -17,7 +16,7 @@ const needed = { signs: 3, verifies: 3 }
 /** How many credentials an issuer makes, and what of that is the elliptic curve. */
 export async function measureIssuance({ dir, quick, progress }: Bench): Promise<Measure> {
   const count = quick ? 100 : 6000
-  const place = await granted(dir)
+  const place = await granted(dir, grants)
   const env = {
     BAILIWICK_DATA: place.data,
     BAILIWICK_PORT: new URL(place.url).port,
@@ -68,23 +67,6 @@ export async function measureIssuance({ dir, quick, progress }: Bench): Promise<
       { name: 'issued, one at a time, p99', value: percentile(one.each, 0.99), unit: 'ms' },
     ],
   }
-}
-
-interface Place {
-  data: string
-  url: string
-  agent: string
-  key: SigningKey<'agent'>
-  grantIds: string[]
-}
-
-/** A data directory with grants, of a system that is no more. */
-async function granted(dir: string): Promise<Place> {
-  await using world = await World.open(dir)
-  const grantIds: string[] = []
-  while (grantIds.length < grants) grantIds.push((await world.grant()).grantId)
-  const { data, url } = world.system
-  return { data, url, agent: world.agentId, key: sampleKey(data, 'reconciler'), grantIds }
 }
 
 interface Asked {
@@ -141,12 +123,4 @@ class Client {
       }),
     }
   }
-}
-
-/** CPU time that a process has had, in ms; in steps of 10. Linux only. */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
 }

@@ -20,6 +20,7 @@ import { measureKafkaWithdrawal } from './kafka/withdrawal.ts'
 import { type KafkaBench, Worlds } from './kafka/worlds.ts'
 import { machineOf } from './machine.ts'
 import type { Measure } from './measure.ts'
+import { measurePdp } from './pdp.ts'
 import { measurePublish } from './publish.ts'
 import { asMarkdown, asText, type Report } from './report.ts'
 import { measureRevocations } from './revocations.ts'
@@ -29,6 +30,7 @@ type Measures = Readonly<Record<string, (bench: KafkaBench) => Promise<Measure>>
 const embedded: Measures = {
   publish: measurePublish,
   decisions: measureDecisions,
+  pdp: measurePdp,
   credential: measureCredential,
   withdrawal: measureWithdrawal,
   revocations: measureRevocations,
@@ -49,17 +51,17 @@ const kafka: Measures = {
   startup: measureKafkaStartup,
 }
 
-const usage = `bailiwick bench [--kafka] [--quick] [--json] [--write] [--dir DIR] [--only MEASURE]
+const usage = `bailiwick bench [MEASURE…] [--kafka] [--quick] [--json] [--write] [--dir DIR] [--only MEASURE]
 
 Measures this machine and Bailiwick on it, as ratios in one run. Reports; asserts nothing.
   --kafka         on a real Kafka, of one broker and of three, and a real Redis, with a process for each service; they are
                   started for it
   --quick         a smoke count: shows that the bench works
-  --count N       revocations of each kind (2,000)
+  --count N       revocations of each kind (2,000); of pdp: decisions that its memory is watched over (20,000)
   --json          the report in JSON
   --write         writes what it measured into docs/benchmarks.md; other sections stay
   --dir DIR       a folder on the disk to measure (default: ${tmpdir()})
-  --only MEASURE  may be given more than once: ${Object.keys(embedded).join(', ')};
+  --only MEASURE  as MEASURE by itself; any number of them: ${Object.keys(embedded).join(', ')};
                   with --kafka ${Object.keys(kafka).join(', ')}`
 
 const values = parse()
@@ -109,7 +111,8 @@ try {
 
 function parse() {
   try {
-    return parseArgs({
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
       options: {
         kafka: { type: 'boolean', default: false },
         quick: { type: 'boolean', default: false },
@@ -120,7 +123,9 @@ function parse() {
         count: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
-    }).values
+    })
+    const only = [...(values.only ?? []), ...positionals]
+    return { ...values, only: only.length === 0 ? undefined : only }
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : error}\n\n${usage}`)
     process.exit(2)

@@ -14,6 +14,6 @@ export function benchCommand(program: Command, io: Io, done: (code: ExitCode) =>
     )
     .helpOption(false)
     .allowUnknownOption()
-    .argument('[options...]', '--quick, --json, --write, --dir DIR, --only MEASURE; --help tells more')
+    .argument('[options...]', 'MEASURE (pdp, …), --quick, --json, --write, --dir DIR; --help tells more')
     .action(async (options: string[]) => done(await serve(bench, { ...io.env }, io.clock, options)))
 }

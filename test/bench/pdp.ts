@@ -1,0 +1,163 @@
+import { residentMiB } from './kafka/resident.ts'
+import { type Bench, type Measure, median, percentile, type Row } from './measure.ts'
+import { boxcar } from './pdp/callers.ts'
+import { TwoCores } from './pdp/cores.ts'
+import { mixture } from './pdp/policy-files.ts'
+import { closed, echoed, open, type Run } from './pdp/runs.ts'
+import { type Subject, Subjects } from './pdp/subjects.ts'
+
+const few = 100
+const many = 1000
+const width = 64
+/** Boxcars in flight: about as many decisions as singles. */
+const boxcars = 2
+/** What is signed beforehand lives a minute. */
+const lot = 2000
+
+/** What a decision point decides a second, of what it costs to speak HTTP at all. */
+export async function measurePdp(bench: Bench): Promise<Measure> {
+  const { quick, progress } = bench
+  using cores = new TwoCores()
+  await using subjects = await Subjects.start(bench, cores, [few, many])
+  const rates = await ratesOf(bench, subjects)
+  const paced: Row[] = []
+  for (const subject of subjects.all.filter(({ mode }) => mode !== 'full, no evidence')) {
+    progress(`pdp: half of the peak, ${nameOf(subject)}`)
+    const half = rates.of(subject, 'single').rate / 2
+    const { each, late } = await open(subject.server, await subject.caller.singles(quick ? 50 : lot), half)
+    paced.push(
+      {
+        name: `${nameOf(subject)}: p99 at half of the peak`,
+        value: percentile(each, 0.99),
+        unit: 'ms',
+        target: { atMost: 25 },
+      },
+      ...(late > 0 ? [{ name: `${nameOf(subject)}: denied for being late`, value: late, unit: '' } as const] : []),
+    )
+  }
+  const memory: Row[] = []
+  for (const mode of ['plain', 'full'] as const) memory.push(...(await memoryOf(bench, subjects.of(mode, many))))
+  return {
+    id: 'pdp',
+    title: 'A decision point: plain and with grants, beside an echo',
+    how:
+      `${cores.how} All processes run at once and are asked in turn, ${quick ? 'once' : 'three times'}; medians. Echo: \`node:http\` alone, which parses the ` +
+      'same JSON and answers with it. Plain: `serve policy-decision --plain`, users asking about documents in folders, no two requests alike. Full: ' +
+      `policy-decision with an issuer beside it, whose heads prove its state fresh; an agent under 8 grants, each call with a new proof, each ALLOW with its permit. Evidence on: signed, ` +
+      `durable, read back; off: kept in memory alone, which no setting does. Singles: ${width} in flight, and one after the other; boxcars: ${boxcar} evaluations each, ${boxcars} in flight, and one after ` +
+      `the other. Rates are ALLOWs a second; of a core: by the CPU time (user and system) of the server. ${mixture}`,
+    rows: [...rates.rows(), ...paced, ...memory],
+  }
+}
+
+type Shape = 'single' | 'boxcar' | 'single, one at a time' | 'boxcar, one at a time'
+const shapes: readonly Shape[] = ['single', 'boxcar', 'single, one at a time', 'boxcar, one at a time']
+
+async function ratesOf({ quick, progress }: Bench, subjects: Subjects): Promise<Rates> {
+  const rates = new Rates()
+  const run = async (subject: Subject, shape: Shape): Promise<Run> => {
+    const { caller, server } = subject
+    const one = shape.endsWith('one at a time')
+    if (shape.startsWith('single')) {
+      const requests = await caller.singles(quick ? 30 : one ? lot / 5 : lot)
+      return closed(server, requests, one ? 1 : width)
+    }
+    const requests = await caller.boxcars(quick ? 2 : lot / boxcar)
+    return closed(server, requests, one ? 1 : boxcars)
+  }
+  for (const subject of subjects.all) await run(subject, 'single') // compiled and sliced: as it will be for hours
+  for (let round = 0; round < (quick ? 1 : 3); round++) {
+    for (const mode of ['plain', 'full'] as const) {
+      const requests = await subjects.of(mode, few).caller.singles(quick ? 50 : lot)
+      rates.add(`echo of ${mode} requests`, await echoed(subjects.echo, requests, width))
+    }
+    for (const shape of shapes)
+      for (const subject of subjects.all) {
+        progress(`pdp: round ${round + 1}, ${nameOf(subject)}, ${shape}`)
+        rates.add(`${nameOf(subject)}, ${shape}`, await run(subject, shape))
+      }
+  }
+  return rates
+}
+
+class Rates {
+  readonly #runs = new Map<string, Run[]>()
+
+  add(name: string, run: Run): void {
+    this.#runs.set(name, [...(this.#runs.get(name) ?? []), run])
+  }
+
+  of(subject: Pick<Subject, 'mode' | 'policies'>, shape: Shape) {
+    return this.#of(`${nameOf(subject)}, ${shape}`)
+  }
+
+  #of(name: string) {
+    const runs = this.#runs.get(name) ?? []
+    return {
+      rate: median(runs.map(({ rate }) => rate)),
+      ofCore: median(runs.map(({ ofCore }) => ofCore)),
+      late: runs.reduce((sum, { late }) => sum + late, 0),
+    }
+  }
+
+  rows(): Row[] {
+    const each = [...this.#runs.keys()].flatMap((name): Row[] => {
+      const { rate, ofCore, late } = this.#of(name)
+      return [
+        { name, value: rate, unit: '/s' },
+        // One at a time it waits more than it works, and steps of 10 ms would be all there is.
+        ...(name.endsWith('one at a time') ? [] : [{ name: `${name}, of a core`, value: ofCore, unit: '/s' } as const]),
+        ...(late === 0 ? [] : [{ name: `${name}, denied for being late`, value: late, unit: '' } as const]),
+      ]
+    })
+    return [...each, ...this.#ratios('plain'), ...this.#ratios('full'), ...[few, many].map((n) => this.#evidence(n))]
+  }
+
+  #ratios(mode: 'plain' | 'full'): Row[] {
+    const of = (shape: Shape, policies = few) => this.of({ mode, policies }, shape)
+    const echo = this.#of(`echo of ${mode} requests`)
+    const [one, more] = [of('single'), of('single', many)]
+    const boxcarRow = (how: string, value: number) => ratio(`${mode}: boxcar ÷ single, ${how}`, value, { atLeast: 4 })
+    return [
+      ratio(`${mode} ÷ echo`, one.rate / echo.rate),
+      ratio(`${mode}: cost of ${shown(many)} policies ÷ ${few}`, one.rate / more.rate, { atMost: 1.2 }),
+      ratio(`${mode}: the same in CPU time`, one.ofCore / more.ofCore, { atMost: 1.2 }),
+      boxcarRow('one at a time', of('boxcar, one at a time').rate / of('single, one at a time').rate),
+      boxcarRow('many in flight', of('boxcar').rate / one.rate),
+    ]
+  }
+
+  #evidence(policies: number): Row {
+    const [on, off] = (['full', 'full, no evidence'] as const).map((mode) => this.of({ mode, policies }, 'single').rate)
+    return ratio(`evidence on ÷ off, ${shown(policies)} policies`, (on ?? 0) / (off ?? 0), { atLeast: 0.75 })
+  }
+}
+
+const ratio = (name: string, value: number, target?: Row['target']): Row => ({
+  ...{ name, value, unit: '×' },
+  ...(target ? { target } : {}),
+})
+const shown = (count: number) => count.toLocaleString('en-US')
+const nameOf = ({ mode, policies }: Pick<Subject, 'mode' | 'policies'>) => `${mode}, ${shown(policies)} policies`
+
+/** Resident memory as decisions go by, of whichever are already warm. */
+async function memoryOf({ quick, count = quick ? 400 : 20_000, progress }: Bench, subject: Subject): Promise<Row[]> {
+  const { server, caller, mode } = subject
+  const decide = async (decisions: number) => {
+    for (let left = decisions; left > 0; left -= lot) {
+      progress(`pdp: memory, ${mode}, ${left} to go`)
+      await closed(server, await caller.singles(Math.min(lot, left)), width)
+    }
+    return residentMiB(server.pid)
+  }
+  const first = await decide(Math.ceil(count / 10))
+  const half = await decide(Math.ceil(count * 0.4))
+  const all = await decide(Math.ceil(count / 2))
+  const after = (decisions: number) => `${mode}: memory after ${shown(decisions)} decisions more`
+  return [
+    { name: after(Math.ceil(count / 10)), value: first, unit: 'MiB' },
+    { name: after(Math.ceil(count / 2)), value: half, unit: 'MiB' },
+    { name: after(count), value: all, unit: 'MiB' },
+    { name: `${mode}: memory after all ÷ after half`, value: all / half, unit: '×', target: { atMost: 1.1 } },
+  ]
+}

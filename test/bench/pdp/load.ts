@@ -1,0 +1,122 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
+
+export interface Answer {
+  status: number
+  /** Its bytes, one a character. */
+  body: string
+}
+
+/** A POST with a JSON body, ready to be sent. */
+export function postOf(path: string, body: string, headers: Readonly<Record<string, string>> = {}): Buffer {
+  const fields = { host: 'localhost', 'content-type': 'application/json', ...headers }
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
+  return Buffer.from(
+    `POST ${path} HTTP/1.1\r\n${lines.join('')}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
+
+/**
+ * Keep-alive connections, each with one request on its way, spoken by hand: a client that costs its core more than the server costs
+ * its own would be what is measured.
+ */
+export class Load implements Disposable {
+  readonly #connections: Connection[]
+  readonly #free: Connection[]
+  readonly #waiting: ((connection: Connection) => void)[] = []
+
+  private constructor(connections: Connection[]) {
+    this.#connections = connections
+    this.#free = [...connections]
+  }
+
+  static async open(url: string, width: number): Promise<Load> {
+    return new Load(await Promise.all(Array.from({ length: width }, () => Connection.open(Number(new URL(url).port)))))
+  }
+
+  /** Sent as soon as a connection is free. */
+  async ask(request: Buffer): Promise<Answer> {
+    const connection = this.#free.pop() ?? (await new Promise<Connection>((resolve) => this.#waiting.push(resolve)))
+    try {
+      return await connection.ask(request)
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next(connection)
+      else this.#free.push(connection)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const connection of this.#connections) connection.close()
+  }
+}
+
+class Connection {
+  readonly #socket: Socket
+  #received = ''
+  #answer: PromiseWithResolvers<Answer> | undefined
+
+  private constructor(socket: Socket) {
+    this.#socket = socket
+    socket.setNoDelay(true)
+    socket.setEncoding('latin1')
+    socket.on('data', (chunk: string) => this.#take(chunk))
+    socket.on('error', (error) => this.#answer?.reject(error))
+    socket.on('close', () => this.#answer?.reject(new Error('the server closed the connection')))
+  }
+
+  static async open(port: number): Promise<Connection> {
+    const socket = connect({ port, host: '127.0.0.1' })
+    await once(socket, 'connect')
+    return new Connection(socket)
+  }
+
+  ask(request: Buffer): Promise<Answer> {
+    const answer = Promise.withResolvers<Answer>()
+    this.#answer = answer
+    this.#socket.write(request)
+    return answer.promise
+  }
+
+  #take(chunk: string): void {
+    this.#received += chunk
+    const head = this.#received.indexOf('\r\n\r\n')
+    if (head < 0) return
+    const length = /\r\ncontent-length: (\d+)/i.exec(this.#received.slice(0, head))?.[1]
+    if (length === undefined) throw new Error('an answer that does not say how long it is')
+    const end = head + 4 + Number(length)
+    if (this.#received.length < end) return
+    const answer = { status: Number(this.#received.slice(9, 12)), body: this.#received.slice(head + 4, end) }
+    this.#received = ''
+    this.#answer?.resolve(answer)
+    this.#answer = undefined
+  }
+
+  close(): void {
+    this.#answer = undefined
+    this.#socket.destroy()
+  }
+}
+
+/**
+ * So many a second, whether or not answers come; what each took since it was due, in ms, so that one that is late makes those behind
+ * it late too.
+ */
+export async function paced(
+  perSecond: number,
+  count: number,
+  task: (n: number) => Promise<unknown>,
+): Promise<number[]> {
+  const each: number[] = []
+  const running: Promise<unknown>[] = []
+  const started = performance.now()
+  for (let n = 0; n < count; n++) {
+    const due = started + (n * 1000) / perSecond
+    do await setImmediate()
+    while (performance.now() < due)
+    running.push(task(n).then(() => each.push(performance.now() - due)))
+  }
+  await Promise.all(running)
+  return each
+}

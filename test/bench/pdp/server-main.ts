@@ -1,0 +1,80 @@
+import { createServer } from 'node:http'
+import { embeddedBus } from '@bailiwick/bus/embedded'
+import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
+import { paths, readGenesis } from '@bailiwick/installation'
+import { restoredFrom, startIssuer } from '@bailiwick/issuer/start'
+import { startPolicyDecision } from '@bailiwick/policy-decision/start'
+import { openHost, topicSettings } from '@bailiwick/service-host'
+import { logger as makeLogger, metrics, readConfig, systemClock, systemRandom } from '@bailiwick/service-kit'
+import { configSchema } from '@bailiwick/standalone/config'
+import { recordInMemory } from '../in-memory-record.ts'
+
+// What a measure asks: `echo`, or `decide` with `evidence` or without. Ends when it is killed.
+
+const [what, recorded] = process.argv.slice(2)
+if (what === 'echo') echo()
+else await decide(recorded === 'evidence')
+
+/** The least that answers JSON with JSON. */
+function echo(): void {
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const body = JSON.stringify(chunks.length === 0 ? {} : JSON.parse(Buffer.concat(chunks).toString()))
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
+      response.end(body)
+    })
+  })
+  server.listen(Number(process.env.BAILIWICK_PORT), '127.0.0.1')
+}
+
+/** policy-decision as it runs, and the issuer, whose heads prove its state fresh. */
+async function decide(evidence: boolean): Promise<void> {
+  const config = readConfig(configSchema, process.env)
+  const data = config.BAILIWICK_DATA
+  const now = () => systemClock.now()
+  const host = await openHost({
+    config,
+    socket: paths(data).operatorSocket,
+    openBus: () => embeddedBus({ dir: paths(data).bus, ...topicSettings, now }),
+    clock: systemClock,
+    random: systemRandom,
+    logger: makeLogger({ service: 'bench', level: config.BAILIWICK_LOG_LEVEL }),
+    metrics: metrics({ service: 'bench', processMetrics: false }),
+    onFatal: (error) => queueMicrotask(() => Promise.reject(error)),
+  })
+  await startIssuer(
+    {
+      ...host.settings,
+      credentialSeconds: config.BAILIWICK_CREDENTIAL_SECONDS,
+      keyRotationDays: config.BAILIWICK_KEY_ROTATION_DAYS,
+      agentCallsPerSecond: config.BAILIWICK_AGENT_CALLS_PER_SECOND,
+    },
+    {
+      ...host,
+      genesis: readGenesis(data),
+      restored: restoredFrom(data),
+      keys: {
+        event: host.key('issuer', 'event', 'issuer-event'),
+        credential: host.key('issuer', 'credential', 'credential'),
+      },
+    },
+  )
+  const memory = recordInMemory()
+  const { pdp } = await startPolicyDecision(
+    { ...host.settings, decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE },
+    {
+      ...host,
+      grantStore: embeddedGrantStore({ dir: paths(data).grants, now }),
+      keys: {
+        event: host.key('policy-decision', 'event', 'pdp-event'),
+        permit: host.key('policy-decision', 'permit', 'permit'),
+        bindingToken: host.key('policy-decision', 'binding-token', 'binding-token'),
+      },
+      ...(evidence ? {} : { wrapRecord: memory.wrapRecord }),
+    },
+  )
+  memory.ledger = pdp.projection.ledger
+  await host.listen()
+}

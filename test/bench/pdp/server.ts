@@ -1,0 +1,61 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
+import type { TwoCores } from './cores.ts'
+
+const keptCharacters = 4000
+const readyWithinMs = 120_000
+
+/** A process to be measured, on its core. */
+export class Server implements AsyncDisposable {
+  readonly url: string
+  readonly pid: number
+  readonly #child: ChildProcess
+  #output = ''
+
+  private constructor(url: string, child: ChildProcess) {
+    if (child.pid === undefined) throw new Error('a server could not be started')
+    this.url = url
+    this.pid = child.pid
+    this.#child = child
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (chunk: Buffer) => {
+        this.#output = (this.#output + chunk.toString()).slice(-keptCharacters)
+      })
+  }
+
+  /** Resolves once `/readyz` there says 200. */
+  static async start(options: {
+    main: string
+    args?: readonly string[]
+    env: Readonly<Record<string, string>>
+    port: number
+    cores: TwoCores
+  }): Promise<Server> {
+    const { main, args = [], env, port, cores } = options
+    const child = spawn(process.execPath, [main, ...args], {
+      env: { PATH: process.env.PATH ?? '', BAILIWICK_PORT: String(port), BAILIWICK_LOG_LEVEL: 'warn', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const server = new Server(`http://localhost:${port}`, child)
+    cores.takeServer(server.pid)
+    await server.#ready()
+    return server
+  }
+
+  async #ready(): Promise<void> {
+    for (const end = performance.now() + readyWithinMs; performance.now() < end; await setTimeout(50)) {
+      const answer = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(2000) }).catch(() => undefined)
+      await answer?.arrayBuffer().catch(() => undefined)
+      if (answer?.status === 200) return
+      if (this.#child.exitCode !== null) break
+    }
+    throw new Error(`a server does not get ready:\n${this.#output}`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    this.#child.kill('SIGKILL')
+    await once(this.#child, 'exit')
+  }
+}

@@ -1,0 +1,82 @@
+import { join } from 'node:path'
+import { freePort } from '@bailiwick/testkit'
+import type { Bench } from '../measure.ts'
+import { granted, type Place } from '../place.ts'
+import { type Caller, GrantCaller, PlainCaller } from './callers.ts'
+import type { TwoCores } from './cores.ts'
+import { Load } from './load.ts'
+import { grantPolicies, writeFolderPolicies } from './policy-files.ts'
+import { Server } from './server.ts'
+
+const trees = 8
+const own = join(import.meta.dirname, 'server-main.ts')
+const service = join(import.meta.dirname, '../../../services/policy-decision/src/main.ts')
+
+/** A decision point to be asked. */
+export interface Subject {
+  mode: 'plain' | 'full' | 'full, no evidence'
+  policies: number
+  server: Server
+  caller: Caller
+}
+
+/** An echo, and decision points of each kind with so many policies. */
+export class Subjects implements AsyncDisposable {
+  readonly all: readonly Subject[]
+  readonly echo: Server
+  readonly #started: AsyncDisposableStack
+
+  private constructor(all: readonly Subject[], echo: Server, started: AsyncDisposableStack) {
+    this.all = all
+    this.echo = echo
+    this.#started = started
+  }
+
+  static async start({ dir, progress }: Bench, cores: TwoCores, sizes: readonly number[]): Promise<Subjects> {
+    await using started = new AsyncDisposableStack()
+    const port = await freePort()
+    const echo = started.use(await Server.start({ main: own, args: ['echo'], env: {}, port, cores }))
+    const all: Subject[] = []
+    for (const policies of sizes) {
+      progress(`pdp: starting with ${policies} policies`)
+      const plain = started.use(await startPlain(dir, policies, cores))
+      all.push({ mode: 'plain', policies, server: plain, caller: new PlainCaller() })
+      for (const mode of ['full', 'full, no evidence'] as const) {
+        const place = await granted(dir, trees, { policies: (starter) => grantPolicies(starter, policies) })
+        const server = started.use(await startFull(place, mode === 'full' ? 'evidence' : 'none', cores))
+        const caller = new GrantCaller(place)
+        using load = await Load.open(server.url, 1)
+        await caller.learnNonce(load)
+        all.push({ mode, policies, server, caller })
+      }
+    }
+    return new Subjects(all, echo, started.move())
+  }
+
+  /** The one of this kind. */
+  of(mode: Subject['mode'], policies: number): Subject {
+    const found = this.all.find((each) => each.mode === mode && each.policies === policies)
+    if (!found) throw new Error(`no ${mode} of ${policies} policies`)
+    return found
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#started[Symbol.asyncDispose]()
+  }
+}
+
+async function startPlain(dir: string, policies: number, cores: TwoCores): Promise<Server> {
+  const directory = join(dir, `policies-${policies}`)
+  writeFolderPolicies(directory, policies)
+  const env = { BAILIWICK_POLICIES: directory, BAILIWICK_DATA: join(dir, 'none') }
+  return await Server.start({ main: service, args: ['--plain'], env, port: await freePort(), cores })
+}
+
+function startFull({ data, url }: Place, recorded: 'evidence' | 'none', cores: TwoCores): Promise<Server> {
+  const env = {
+    BAILIWICK_DATA: data,
+    BAILIWICK_CREDENTIAL_SECONDS: '600',
+    BAILIWICK_AGENT_CALLS_PER_SECOND: '1000000',
+  }
+  return Server.start({ main: own, args: ['decide', recorded], env, port: Number(new URL(url).port), cores })
+}
