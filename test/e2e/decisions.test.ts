@@ -277,13 +277,12 @@ it('denies when the policies cannot be asked, and when they are not the set that
   const logged: unknown[] = []
   const { logger } = world.pdp.pdp
   world.pdp.pdp.logger = Object.assign(Object.create(logger), { error: (fields: unknown) => logged.push(fields) })
-  expect(await ask(() => ({ ...active, engine: { evaluate: failing } }))).toBe('internal')
+  expect(await ask(() => ({ ...active, engine: { ...active.engine, evaluate: failing } }))).toBe('internal')
   // The denial says nothing: somebody must be able to find out.
   expect(logged).toMatchObject([{ err: { detail: 'broken on purpose' }, tree: expect.stringMatching(/^grt_/) }])
   expect(await ask(() => undefined)).toBe('policy_error')
-  expect(await ask(() => ({ ...active, engine: { evaluate: () => ({ outcome: 'error', policies: ['x'] }) } }))).toBe(
-    'policy_error',
-  )
+  const erring = { ...active.engine, evaluate: () => ({ outcome: 'error' as const, policies: ['x'] }) }
+  expect(await ask(() => ({ ...active, engine: erring }))).toBe('policy_error')
   expect(system.taken()).toBe(0n)
 })
 

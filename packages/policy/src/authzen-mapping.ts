@@ -1,7 +1,7 @@
 import { parse } from 'yaml'
 import { z } from 'zod'
+import type { EntityName } from './entity-name.ts'
 import { invalid } from './invalid-policies.ts'
-import type { EntityName } from './policy-engine.ts'
 
 export const mappingFile = 'authzen.yaml'
 

@@ -1,11 +1,11 @@
-import { askCedar, judge } from './ask-cedar.ts'
 import { TypeMismatch, typed, untyped } from './asserted-values.ts'
 import { type Mapping, mappingFile } from './authzen-mapping.ts'
+import { CedarPolicies } from './cedar-policies.ts'
+import type { EntityName } from './entity-name.ts'
 import { type EntityStore, entityStore, isAction, namesIn } from './entity-store.ts'
 import { invalid } from './invalid-policies.ts'
-import type { EntityName, PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
 import type { PolicySet } from './policy-set.ts'
-import { PolicySlices } from './policy-slices.ts'
 import { keyOf, type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -42,7 +42,7 @@ export class AuthZenPolicies {
   readonly #store: EntityStore
   readonly #actions: readonly EntityName[]
   readonly #slot: PolicySlot
-  readonly #slices: PolicySlices
+  readonly #policies: CedarPolicies
 
   /** Puts the set into the slot; what stood there before denies from then on. Throws `config_invalid` before that. */
   constructor(set: PolicySet, slot: PolicySlot) {
@@ -54,7 +54,11 @@ export class AuthZenPolicies {
     if (this.#shapes) assertDeclared(this.#mapping, this.#shapes)
     this.#slot = slot
     slot.holder = undefined
-    this.#slices = new PolicySlices(set, slot.name, this.#shapes?.groups ?? this.#store.ancestors)
+    this.#policies = new CedarPolicies(set, slot.name, {
+      shapes: this.#shapes,
+      groupsOf: this.#shapes?.groups ?? this.#store.ancestors,
+      ancestorsOf: this.#store.ancestors,
+    })
     slot.holder = this
   }
 
@@ -63,8 +67,7 @@ export class AuthZenPolicies {
     const asked = this.cedarRequest(request)
     // Another set's policies over these entities are nobody's.
     if (asked === undefined || this.#slot.holder !== this) return { outcome: 'invalid' }
-    const { principal, action, resource } = asked
-    return judge(askCedar(this.#slices.of(principal, action, resource), asked))
+    return this.#policies.evaluate(asked)
   }
 
   /** The ids, of actions the names, that an evaluation of the same would permit: of stored entities, and of known actions. */

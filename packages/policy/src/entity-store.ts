@@ -1,6 +1,6 @@
 import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
+import type { EntityName } from './entity-name.ts'
 import { invalid } from './invalid-policies.ts'
-import type { EntityName } from './policy-engine.ts'
 import type { Policy } from './policy-set.ts'
 import { ancestors, keyOf } from './schema-shapes.ts'
 

@@ -2,10 +2,11 @@ export { askCedar, type CedarAnswer, judge } from './ask-cedar.ts'
 export { AuthZenPolicies, type PlainRequest, type PlainSearch, PolicySlot } from './authzen-policies.ts'
 export { cedarEngine } from './cedar-engine.ts'
 export { checkPolicies, type PolicyFinding } from './check-policies.ts'
+export type { EntityName } from './entity-name.ts'
 export { type BatchAnswer, evaluateBatchLine } from './evaluate-batch.ts'
 export { type Explanation, explainPolicies } from './explain-policies.ts'
-export type { EntityName, PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'
-export { readsContext } from './policy-reads.ts'
+export type { PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'
+export { contextReads } from './policy-reads.ts'
 export {
   type Finding,
   loadPolicySet,

@@ -1,10 +1,6 @@
 import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
-
-/** Names an entity of Cedar's: its type, with the namespace, and its id, both verbatim. */
-export interface EntityName {
-  type: string
-  id: string
-}
+import type { EntityName } from './entity-name.ts'
+import type { Shape } from './schema-shapes.ts'
 
 /** What policies are asked: plain values, nothing of the caller's spelling. */
 export interface PolicyRequest {
@@ -28,7 +24,12 @@ export type PolicyAnswer =
   | { outcome: 'error'; policies: string[] }
   | { outcome: 'invalid'; why?: string }
 
-/** Evaluates one set of policies. Pure: the same request gives the same answer, and nothing throws. */
+/** Evaluates one set of policies, which `cedarEngine` loads. Pure: the same request gives the same answer, and nothing throws. */
 export interface PolicyEngine {
+  /**
+   * What it wants of the context of the action of this id: what the schema declares, less what no policy can look at of `history`, which may be left
+   * out, and is left alone if it is there. undefined: nothing is typed.
+   */
+  context(action: string): Shape | undefined
   evaluate(request: PolicyRequest): PolicyAnswer
 }

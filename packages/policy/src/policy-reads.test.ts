@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest'
-import { readsContext } from './policy-reads.ts'
+import { contextReads } from './policy-reads.ts'
 import { parsePolicySet } from './policy-set.ts'
 
 const policiesOf = (text: string) => parsePolicySet(new Map([['a.cedar', Buffer.from(text)]])).policies.values()
 const agents = (condition: string) =>
-  readsContext(policiesOf(`permit (principal, action, resource) ${condition};`), ['history', 'agent'])
+  contextReads(policiesOf(`permit (principal, action, resource) ${condition};`))(['history', 'agent'])
 
 it.each([
   'when { context.history.agent.labels.contains("x") }',
@@ -36,5 +36,5 @@ it('asks it of each of a set', () => {
   const policies = policiesOf(
     'permit (principal, action, resource); forbid (principal, action, resource) when { context.history.agent.calls > 3 };',
   )
-  expect(readsContext(policies, ['history', 'agent'])).toBe(true)
+  expect(contextReads(policies)(['history', 'agent'])).toBe(true)
 })

@@ -1,18 +1,19 @@
 import type { Policy } from './policy-set.ts'
 
 /**
- * Whether these policies may look at this member of the context, named from the outside in. Never false of one that does: who
- * looks at the whole, or at a part that holds it, is taken to look at all of it.
+ * Tells of a member of the context, named from the outside in, whether these policies may look at it. Never false of one that some policy
+ * does look at: who looks at the whole, or at a part that holds it, is taken to look at all of it.
  */
-export function readsContext(policies: Iterable<Pick<Policy, 'json'>>, member: readonly string[]): boolean {
-  return Array.from(policies).some(({ json }) => json.conditions.some(({ body }) => reads(body, member)))
+export function contextReads(policies: Iterable<Pick<Policy, 'json'>>): (member: readonly string[]) => boolean {
+  const found = Array.from(policies).flatMap(({ json }) => json.conditions.flatMap(({ body }) => pathsIn(body)))
+  const paths = [...new Map(found.map((path) => [JSON.stringify(path), path])).values()]
+  return (member) => paths.some((path) => member.every((name, n) => n >= path.length || path[n] === name))
 }
 
-function reads(expression: unknown, member: readonly string[]): boolean {
-  if (typeof expression !== 'object' || expression === null) return false
+function pathsIn(expression: unknown): string[][] {
+  if (typeof expression !== 'object' || expression === null) return []
   const path = contextPath(expression)
-  if (path) return member.every((name, n) => n >= path.length || path[n] === name)
-  return Object.values(expression).some((part) => reads(part, member))
+  return path ? [path] : Object.values(expression).flatMap(pathsIn)
 }
 
 /** `["history", "task"]` of `context.history.task`, `context.history has task` and the like; undefined of all that is no path. */

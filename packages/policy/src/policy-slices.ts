@@ -1,94 +1,141 @@
 import { preparsePolicySet } from '@cedar-policy/cedar-wasm/nodejs'
+import type { EntityName } from './entity-name.ts'
 import { namesIn } from './entity-store.ts'
-import type { EntityName } from './policy-engine.ts'
 import { type Policy, type PolicySet, textsOf } from './policy-set.ts'
 import { type Preparsed, preparse } from './preparse.ts'
 import { keyOf } from './schema-shapes.ts'
 
-/** What a policy's scope asks for; undefined: anything. A request that does not fit is none of its business, and cannot make it err. */
+/**
+ * What a policy's scope asks for: of each of these sets one mark at least must be the request's. A request that has none is none of its
+ * business, and cannot make it err.
+ */
 interface Scope {
   policy: Policy
-  principal: string | undefined
-  actions: ReadonlySet<string> | undefined
-  resource: string | undefined
+  needs: readonly ReadonlySet<string>[]
+}
+
+type Above = (name: EntityName) => readonly EntityName[]
+
+export interface SliceOptions {
+  /** An action's groups, at any distance. */
+  groupsOf: Above
+  /** What a principal or resource is in, at any distance, in every request; without it, nothing is known of that. */
+  ancestorsOf?: Above
+  /** All slices together hold at most as many times as many policies as the set. */
+  sets?: number
 }
 
 /**
- * A set in slices by the types of principal and resource and by the action: Cedar clones the policies that it is asked of, so a
- * decision costs as much as these are many. A slice holds every policy whose scope may fit, so it answers as the set does.
+ * A set in slices by what scopes say of principal, action and resource: Cedar clones the policies that it is asked of, so a decision
+ * costs as much as these are many. A slice holds every policy whose scope may fit, so it answers as the set does.
  */
 export class PolicySlices {
   readonly #name: string
   readonly #whole: Preparsed
   readonly #scopes: readonly Scope[]
-  readonly #groupsOf: (action: EntityName) => readonly EntityName[]
-  /** Types and actions that some scope names; all others are alike, and nobody makes a slice of each. */
+  readonly #options: SliceOptions
+  /** Marks that some scope needs; all others are alike, and nobody makes a slice of each. */
   readonly #named: ReadonlySet<string>
-  readonly #slices = new Map<string, Preparsed>()
+  /** The longest unused first. `name`: undefined, the whole set. */
+  readonly #slices = new Map<string, { name: string | undefined; size: number }>()
   readonly #most: number
   #held = 0
+  /** Names that hold nothing any more, and how many there are: what the wasm was given, it keeps until something else has the name. */
+  readonly #free: string[] = []
+  #names = 0
 
-  /**
-   * Under `name`, as `preparse`; a slice's name says what is in it, so that two of the same set may share a name. `groupsOf`: an
-   * action's groups, at any distance. All slices together hold at most `sets` times as many policies as the set.
-   */
-  constructor(
-    set: Pick<PolicySet, 'schema' | 'policies'>,
-    name: string,
-    groupsOf: (action: EntityName) => readonly EntityName[],
-    sets = 16,
-  ) {
-    this.#most = sets * set.policies.size
+  /** `name`, and all that begin so, are its own as long as it is asked: as of `preparse`. */
+  constructor(set: Pick<PolicySet, 'schema' | 'policies'>, name: string, options: SliceOptions) {
+    this.#most = (options.sets ?? 16) * set.policies.size
     this.#name = name
     this.#whole = preparse(set, name)
-    this.#scopes = Array.from(set.policies.values(), scopeOf)
-    this.#groupsOf = groupsOf
-    this.#named = new Set(
-      this.#scopes.flatMap(({ principal, actions, resource }) => [
-        ...[principal, resource].filter((type) => type !== undefined),
-        ...(actions ?? []),
-      ]),
-    )
+    this.#options = options
+    this.#scopes = Array.from(set.policies.values(), (policy) => scopeOf(policy, options.ancestorsOf !== undefined))
+    this.#named = new Set(this.#scopes.flatMap(({ needs }) => needs.flatMap((marks) => [...marks])))
   }
 
-  /** Where to ask about such a request. */
+  /** Where to ask about such a request, at once: the next that is asked for may take its place. */
   of(principal: EntityName, action: EntityName, resource: EntityName): Preparsed {
-    const actions = [action, ...this.#groupsOf(action)].map(keyOf).filter((key) => this.#named.has(key))
-    const types = [principal, resource].map(({ type }) => (this.#named.has(type) ? type : ''))
-    const key = JSON.stringify([...types, ...actions])
+    const { groupsOf, ancestorsOf } = this.#options
+    const marks = [
+      ...[action, ...groupsOf(action)].map((each) => called(each)),
+      ...marksOf('principal', principal, ancestorsOf),
+      ...marksOf('resource', resource, ancestorsOf),
+    ].filter((mark) => this.#named.has(mark))
+    const key = JSON.stringify(marks)
     const known = this.#slices.get(key)
-    if (known) return known
-    const made = this.#make(key, new Set(actions), principal.type, resource.type)
-    this.#slices.set(key, made)
-    return made
+    const slice = known ?? this.#make(new Set(marks))
+    // Again at the end: what is used stays.
+    if (known) this.#slices.delete(key)
+    this.#slices.set(key, slice)
+    return slice.name === undefined ? this.#whole : { ...this.#whole, policies: slice.name }
   }
 
-  #make(key: string, actions: ReadonlySet<string>, principal: string, resource: string): Preparsed {
-    const fitting = this.#scopes.filter(
-      (scope) =>
-        (scope.principal ?? principal) === principal &&
-        (scope.resource ?? resource) === resource &&
-        (scope.actions === undefined || !scope.actions.isDisjointFrom(actions)),
-    )
-    // Half as many are hardly cheaper, and a slice costs its parsing first.
-    const small = fitting.length * 2 <= this.#scopes.length && this.#held + fitting.length <= this.#most
-    if (!small) return this.#whole
-    const policies = `${this.#name} ${key}`
+  #make(marks: ReadonlySet<string>): { name: string | undefined; size: number } {
+    const fitting = this.#scopes.filter(({ needs }) => needs.every((any) => !any.isDisjointFrom(marks)))
+    const size = fitting.length + 1
+    if (!this.#isWorth(size)) return this.#hold(undefined, 1)
+    this.#makeRoom(size)
+    const name = this.#free.pop() ?? `${this.#name} ${++this.#names}`
     const staticPolicies = textsOf(fitting.map(({ policy }) => policy))
-    if (preparsePolicySet(policies, { staticPolicies }).type === 'failure') return this.#whole
-    this.#held += fitting.length
-    return { ...this.#whole, policies }
+    if (preparsePolicySet(name, { staticPolicies }).type === 'success') return this.#hold(name, size)
+    this.#free.push(name)
+    return this.#hold(undefined, 1)
+  }
+
+  /** Half as many policies are hardly cheaper, and a slice costs its parsing first: where another would have to go for it, it must be small. */
+  #isWorth(size: number): boolean {
+    const part = this.#held + size <= this.#most ? 2 : 64
+    return size <= this.#most && (size - 1) * part <= this.#scopes.length
+  }
+
+  #makeRoom(size: number): void {
+    for (const [key, old] of this.#slices) {
+      if (this.#held + size <= this.#most) return
+      this.#slices.delete(key)
+      this.#held -= old.size
+      if (old.name !== undefined) this.#free.push(old.name)
+    }
+  }
+
+  #hold(name: string | undefined, size: number) {
+    if (name === undefined) this.#makeRoom(size)
+    this.#held += size
+    return { name, size }
   }
 }
 
-function scopeOf(policy: Policy): Scope {
-  const { principal, action, resource } = policy.json
-  const actions = action.op === 'All' ? undefined : new Set(namesIn(action).map(keyOf))
-  return { policy, principal: typeIn(principal), actions, resource: typeIn(resource) }
+type Var = 'principal' | 'resource'
+const called = (action: EntityName) => `action ${keyOf(action)}`
+const isOfType = (of: Var, type: string) => `${of} is ${type}`
+const isIt = (of: Var, name: EntityName) => `${of} == ${keyOf(name)}`
+const isIn = (of: Var, name: EntityName) => `${of} in ${keyOf(name)}`
+
+function marksOf(of: Var, name: EntityName, ancestorsOf: Above | undefined): string[] {
+  const within = ancestorsOf === undefined ? [] : [name, ...ancestorsOf(name)]
+  return [isOfType(of, name.type), isIt(of, name), ...within.map((each) => isIn(of, each))]
 }
 
-/** `in` says nothing of it: whoever is in a group may be of any type. */
-function typeIn(constraint: Policy['json']['principal']): string | undefined {
-  if (constraint.op === 'is') return constraint.entity_type
-  return constraint.op === '==' ? namesIn(constraint)[0]?.type : undefined
+function scopeOf(policy: Policy, knowsAncestors: boolean): Scope {
+  const { principal, action, resource } = policy.json
+  const about = needsOf('resource', resource, knowsAncestors)
+  const by = needsOf('principal', principal, knowsAncestors)
+  // Who names both is found by the resource: slices of each resource and each principal would be too many to be used again.
+  const whose = about.name === undefined ? by.name : undefined
+  const needs = [about.name, about.type, whose, by.type].filter((mark) => mark !== undefined)
+  const actions = action.op === 'All' ? [] : [new Set(namesIn(action).map(called))]
+  return { policy, needs: [...actions, ...needs.map((mark) => new Set([mark]))] }
+}
+
+/** `in` says nothing of types: whoever is in a group may be of any. */
+function needsOf(
+  of: Var,
+  constraint: Policy['json']['principal'],
+  knowsAncestors: boolean,
+): { name?: string; type?: string } {
+  if (constraint.op === 'All') return {}
+  const [name] = namesIn(constraint)
+  if (constraint.op === '==') return name === undefined ? {} : { name: isIt(of, name), type: isOfType(of, name.type) }
+  const group = name === undefined || !knowsAncestors ? {} : { name: isIn(of, name) }
+  return constraint.op === 'is' ? { ...group, type: isOfType(of, constraint.entity_type) } : group
 }

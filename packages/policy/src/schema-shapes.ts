@@ -1,12 +1,13 @@
-import { schemaToJsonWithResolvedTypes } from '@cedar-policy/cedar-wasm/nodejs'
+import { type SchemaJson, schemaToJsonWithResolvedTypes } from '@cedar-policy/cedar-wasm/nodejs'
 import { z } from 'zod'
+import type { EntityName } from './entity-name.ts'
 import { invalid } from './invalid-policies.ts'
-import type { EntityName } from './policy-engine.ts'
 
 /** A type of a Cedar schema, all names resolved. */
 export type Shape =
   | { kind: 'Long' | 'String' | 'Bool' }
-  | { kind: 'Extension'; construct: string }
+  /** `construct`: the function that makes one of a string. */
+  | { kind: 'Extension'; type: string; construct: string }
   | { kind: 'Entity'; type: string }
   | { kind: 'Set'; element: Shape }
   /** `optional`: those of its members that may be absent. */
@@ -14,6 +15,8 @@ export type Shape =
 
 /** What a schema declares: of what is asserted, the rest is dropped. */
 export interface Shapes {
+  /** Cedar's JSON form, all names resolved. */
+  json: SchemaJson<string>
   actions: readonly EntityName[]
   /** The groups that an action is in, at any distance. */
   groups(action: EntityName): readonly EntityName[]
@@ -86,6 +89,7 @@ export function shapesOf(schema: string): Shapes {
     }
   }
   return {
+    json: answer.json,
     actions,
     groups: (action) => ancestors(action, (name) => parents.get(keyOf(name)) ?? []),
     hasType: (type) => attributes.has(type),
@@ -109,7 +113,8 @@ export function ancestors(name: EntityName, parentsOf: (name: EntityName) => rea
 /** A type's name holds no space. */
 export const keyOf = ({ type, id }: EntityName): string => `${type} ${id}`
 
-const within = (space: string, name: string) => (space === '' ? name : `${space}::${name}`)
+/** A name as it is said from outside the namespace. */
+export const within = (space: string, name: string) => (space === '' ? name : `${space}::${name}`)
 
 function shaper(common: ReadonlyMap<string, TypeJson>): (type: TypeJson) => Shape {
   const shape = ({ type, name, element, attributes }: TypeJson): Shape => {
@@ -127,7 +132,7 @@ function shaper(common: ReadonlyMap<string, TypeJson>): (type: TypeJson) => Shap
     }
     const construct = Object.hasOwn(constructors, kind) ? constructors[kind] : undefined
     if (construct === undefined) throw invalid('schema.cedarschema', `a type that is not known here: ${type}`)
-    return { kind: 'Extension', construct }
+    return { kind: 'Extension', type: kind, construct }
   }
   return shape
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { cedarEngine, shapesOf } from '@bailiwick/policy'
 import { DecisionState, emptySpend, type Touch } from '@bailiwick/projection'
 import { describe, expect, it } from 'vitest'
-import { historyOf, historyShape, requireKnownHistory } from './history.ts'
+import { historyIn, historyOf, requireKnownHistory } from './history.ts'
 
 const shipped = readFileSync(join(import.meta.dirname, '../../../policies/schema.cedarschema'), 'utf8')
 /** As a security team would: with two labels of its own. */
@@ -30,7 +30,7 @@ interface Past {
 }
 
 function history({ task = {}, totals = 0n, taskDepth = 0, depth = 0 }: Past, of = schema) {
-  const shape = historyShape(shapesOf(of), 'tools/call')
+  const shape = historyIn(shapesOf(of).context({ type: 'Action', id: 'tools/call' }))
   const tree = { ...emptySpend(), labels: touched(task), depth: taskDepth }
   tree.taken.cost.set('EUR', totals)
   tree.taken.calls = 3n

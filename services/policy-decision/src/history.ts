@@ -84,10 +84,8 @@ function decimal(micros = 0n): string {
 }
 const mostDecimal = 2n ** 63n - 1n
 
-/** What a schema declares of an action's history. */
-export function historyShape(shapes: Shapes, action: string): Shape | undefined {
-  return membersOf(shapes.context({ type: 'Action', id: action })).get('history')
-}
+/** The history in the shape of a context. */
+export const historyIn = (context: Shape | undefined): Shape | undefined => membersOf(context).get('history')
 
 /**
  * Throws `config_invalid` for a schema that wants of the history what is not there, or not always there: each call would be
@@ -97,7 +95,7 @@ export function requireKnownHistory(shapes: Shapes): void {
   const wrong = (at: string, why: string) =>
     new ServiceError('config_invalid', `policies: context.history.${at}: ${why}`)
   for (const { id } of shapes.actions)
-    for (const [whose, of] of membersOf(historyShape(shapes, id))) {
+    for (const [whose, of] of membersOf(historyIn(shapes.context({ type: 'Action', id })))) {
       if (whose !== 'task' && whose !== 'agent') throw wrong(whose, 'there is task and agent')
       for (const [name, member] of membersOf(of)) {
         if (!isFact(name, member)) throw wrong(`${whose}.${name}`, 'not a fact of the history, or not of this type')

@@ -4,7 +4,7 @@ import type { SpendView } from '@bailiwick/projection'
 import type { Levels } from './chain.ts'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
-import { historyOf, historyShape, labelsOf } from './history.ts'
+import { historyIn, historyOf, labelsOf } from './history.ts'
 import type { Standing } from './life.ts'
 import type { Claim } from './verify-credential.ts'
 
@@ -31,7 +31,7 @@ export function judgePolicies(
   const active = policies.current()
   if (!active) return { reason: 'policy_error' }
   const { grant } = standing.tree
-  const history = historyShape(active.shapes, request.action.name)
+  const history = historyIn(active.engine.context(request.action.name))
   const labels = labelsOf(registry, request.resource)
   const now = clock.now()
   const time = new Date(now)

@@ -1,5 +1,5 @@
 import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
-import { cedarEngine, type PolicyEngine, parsePolicySet, readsContext, type Shapes, shapesOf } from '@bailiwick/policy'
+import { cedarEngine, contextReads, type PolicyEngine, parsePolicySet, shapesOf } from '@bailiwick/policy'
 import type { RegistryState } from '@bailiwick/projection'
 import type { Logger } from '@bailiwick/service-kit'
 import { requireKnownHistory } from './history.ts'
@@ -7,8 +7,6 @@ import { requireKnownHistory } from './history.ts'
 export interface ActiveSet {
   hash: string
   engine: PolicyEngine
-  /** What the schema declares. */
-  shapes: Shapes
   /** Whether a policy may look at what the agent did in other tasks, which other instances may be deciding. */
   readsAgentHistory: boolean
 }
@@ -37,10 +35,8 @@ function load(data: string, hash: string, logger: Logger): ActiveSet | undefined
     if (policySetOf(files).hash !== hash) throw new Error('the files are not the set that the registry names')
     const engine = cedarEngine(files)
     const { schema = '', policies } = parsePolicySet(files)
-    const shapes = shapesOf(schema)
-    requireKnownHistory(shapes)
-    const readsAgentHistory = readsContext(policies.values(), ['history', 'agent'])
-    return { hash, engine, shapes, readsAgentHistory }
+    requireKnownHistory(shapesOf(schema))
+    return { hash, engine, readsAgentHistory: contextReads(policies.values())(['history', 'agent']) }
   } catch (err) {
     logger.error({ err, policy_set: hash }, 'the active policy set cannot be loaded')
     return undefined

@@ -6,11 +6,12 @@ import { readPolicyFiles } from '@bailiwick/installation'
 import { cedarEngine, shapesOf } from '@bailiwick/policy'
 import { DecisionState, emptySpend } from '@bailiwick/projection'
 import { describe, expect, it } from 'vitest'
-import { historyOf, historyShape } from './history.ts'
+import { historyIn, historyOf } from './history.ts'
 
 const directory = join(import.meta.dirname, '../../../policies')
 const engine = cedarEngine(readPolicyFiles(directory))
-const shape = historyShape(shapesOf(readFileSync(join(directory, 'schema.cedarschema'), 'utf8')), 'tools/call')
+const schema = readFileSync(join(directory, 'schema.cedarschema'), 'utf8')
+const shape = historyIn(shapesOf(schema).context({ type: 'Action', id: 'tools/call' }))
 
 const now = Date.parse('2026-07-01T12:00:00.000Z')
 const labels = ['reads_private', 'reads_untrusted', 'external_send'] as const

@@ -1,0 +1,128 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { askCedar, judge } from './ask-cedar.ts'
+import { cedarEngine } from './cedar-engine.ts'
+import { loadPolicySet } from './policy-set.ts'
+import { preparse } from './preparse.ts'
+import type { Shape } from './schema-shapes.ts'
+
+const schema = readFileSync(join(import.meta.dirname, '../../../policies/schema.cedarschema'))
+const filesOf = (texts: readonly string[]) =>
+  new Map([
+    ['a.cedar', Buffer.from(texts.join('\n'))],
+    ['schema.cedarschema', schema],
+  ])
+
+const whose = fc.constantFrom('task', 'agent')
+const label = fc.constantFrom('destructive', 'external_send', 'unlabelled', 'writes')
+const small = fc.integer({ min: 0, max: 3 })
+const fact = fc.oneof(
+  fc.tuple(whose, small).map(([of, n]) => `context.history.${of}.calls > ${n}`),
+  fc.tuple(whose, label, small).map(([of, name, n]) => `context.history.${of}.count.${name} == ${n}`),
+  fc.tuple(whose, label).map(([of, name]) => `context.history.${of}.labels.contains("${name}")`),
+  fc
+    .tuple(whose, label, small)
+    .map(([of, name, n]) => `context.history.${of}.last has ${name} && context.history.${of}.last.${name} < ${n}`),
+  fc.tuple(whose, label).map(([of, name]) => `context.history.${of}.spent.${name}.EUR.greaterThan(decimal("1.0"))`),
+  fc.tuple(whose, small).map(([of, n]) => `context.history.${of}.denials + 9223372036854775806 > ${n}`),
+  fc.constantFrom(
+    'context.history.task == context.history.agent',
+    'context.history.task.spent == context.history.agent.spent',
+    'context == context',
+    'context.history.agent has depth',
+    '(if context.grant.approvers > 1 then context else context).history.task.depth > 0',
+    'context.grant.mode == "window"',
+    'context.time.hour > 11',
+  ),
+)
+const condition = fc.oneof(
+  fact,
+  fc.tuple(fact, fact).map(([a, b]) => `(${a}) && (${b})`),
+  fc.tuple(fact, fact).map(([a, b]) => `(${a}) || !(${b})`),
+)
+const policy = fc
+  .tuple(fc.constantFrom('permit', 'forbid'), fc.constantFrom('when', 'unless'), condition)
+  .map(([effect, when, of]) => `${effect} (principal, action == Action::"tools/call", resource) ${when} { ${of} };`)
+
+/** Any value of the shape. */
+function anyOf(shape: Shape): fc.Arbitrary<unknown> {
+  if (shape.kind === 'Long') return small
+  if (shape.kind === 'String') return fc.constantFrom('window', 'per_action')
+  if (shape.kind === 'Set') return fc.uniqueArray(label)
+  if (shape.kind !== 'Record') return fc.constantFrom('0.0', '2.0')
+  const members = [...shape.members].map(([name, of]) => [name, anyOf(of)] as const)
+  const required = [...shape.members.keys()].filter((name) => !shape.optional.has(name))
+  return fc.record(Object.fromEntries(members), { requiredKeys: required, noNullPrototype: true })
+}
+
+const wholeEngine = cedarEngine(filesOf(['permit (principal, action, resource) when { context == context };']))
+const whole = wholeEngine.context('tools/call') as Shape
+const asked = (context: Record<string, unknown>) => ({
+  principal: { type: 'agent', id: 'a', attributes: { instance: 'i', owner: 'o', labels: [] } },
+  action: 'tools/call',
+  resource: { type: 'tool', id: 't', attributes: { labels: [], server: 's' } },
+  context,
+})
+
+function only(value: unknown, shape: Shape): unknown {
+  if (shape.kind !== 'Record') return value
+  const members = Object.entries(value as object).filter(([name]) => shape.members.has(name))
+  return Object.fromEntries(members.map(([name, of]) => [name, only(of, shape.members.get(name) as Shape)]))
+}
+
+it('answers by what its policies read of the history as by all of it (V13)', () => {
+  const seen = { allow: 0, deny: 0, error: 0, less: 0 }
+  fc.assert(
+    fc.property(
+      fc.array(policy, { minLength: 1, maxLength: 5 }),
+      fc.array(anyOf(whole), { minLength: 2, maxLength: 4 }),
+      (texts, contexts) => {
+        const files = filesOf(['permit (principal, action, resource);', ...texts])
+        const engine = cedarEngine(files)
+        const names = preparse(loadPolicySet(files), 'cedar-policies.test')
+        const wanted = engine.context('tools/call') as Shape
+        for (const context of contexts as Record<string, unknown>[]) {
+          const answer = judge(askCedar(names, asked(context)))
+          expect(engine.evaluate(asked(context))).toEqual(answer)
+          const part = only(context, wanted) as Record<string, unknown>
+          expect(engine.evaluate(asked(part))).toEqual(answer)
+          if (answer.outcome in seen) seen[answer.outcome as keyof typeof seen]++
+          if (JSON.stringify(part) !== JSON.stringify(context)) seen.less++
+        }
+      },
+    ),
+    { numRuns: 40 },
+  )
+  for (const times of Object.values(seen)) expect(times).toBeGreaterThan(4)
+})
+
+it('wants all of a history that a policy looks at as a whole, and nothing of one that none looks at', () => {
+  const { members } = whole as Extract<Shape, { kind: 'Record' }>
+  const of = (text: string) => {
+    const shape = cedarEngine(filesOf([text])).context('tools/call') as Extract<Shape, { kind: 'Record' }>
+    return shape.members.get('history') as Extract<Shape, { kind: 'Record' }>
+  }
+  expect(of('permit (principal, action, resource) when { context.history == context.history };')).toEqual(
+    members.get('history'),
+  )
+  expect([...of('permit (principal, action, resource);').members.keys()]).toEqual([])
+  const calls = of('permit (principal, action, resource) when { context.history.task.calls > 1 };')
+  expect([...calls.members.keys()]).toEqual(['task'])
+})
+
+it.each([
+  ['that is missing', undefined],
+  ['of another type', { task: { calls: 'many' }, agent: {} }],
+  ['that is no record', 'none'],
+])('denies with a history %s, of which policies read something (V13)', (_, history) => {
+  const engine = cedarEngine(
+    filesOf(['permit (principal, action, resource) unless { context.history.task.calls > 100 };']),
+  )
+  const [context] = fc.sample(anyOf(whole) as fc.Arbitrary<Record<string, unknown>>, { numRuns: 1, seed: 1 })
+  const { history: _there, ...others } = context as Record<string, unknown>
+  expect(engine.evaluate(asked(context as Record<string, unknown>))).toMatchObject({ outcome: 'allow' })
+  const broken = history === undefined ? others : { ...others, history }
+  expect(engine.evaluate(asked(broken))).toMatchObject({ outcome: 'invalid' })
+})

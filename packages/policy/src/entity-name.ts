@@ -1,0 +1,5 @@
+/** Names an entity of Cedar's: its type, with the namespace, and its id, both verbatim. */
+export interface EntityName {
+  type: string
+  id: string
+}
