@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { parseTrust } from '@bailiwick/credentials'
-import { paths } from '@bailiwick/installation'
 import { grantFindings, type Meaning } from './audit/approvals.ts'
 import { chainFindings } from './audit/chains.ts'
 import { continuityFindings } from './audit/continuity.ts'
@@ -96,10 +95,23 @@ function firstOfEachId(leaves: readonly Leaf[]): Leaf[] {
   })
 }
 
+/** `bailiwick audit`: the log's folder, the trust anchor, and `--json` or nothing. */
+async function main([logDir = '', trustPath = '', json]: readonly string[]): Promise<number> {
+  const { counting: _, ...report } = await audit({ logDir, trustPath })
+  if (json !== undefined) console.log(JSON.stringify(report))
+  else {
+    for (const { leaf, rule, detail } of report.findings) console.log(`leaf ${leaf}: ${rule}: ${detail}`)
+    for (const [type, count] of Object.entries(report.counted).sort())
+      console.log(`${String(count).padStart(8)} ${type}`)
+    const found = report.ok ? 'every one is as it must be' : `${report.findings.length} are NOT as they must be`
+    console.log(`${report.leaves} leaves, ${report.void} of them without effect: ${found}`)
+  }
+  return report.ok ? 0 : 1
+}
+
 if (import.meta.main) {
-  const [data = '.bailiwick'] = process.argv.slice(2)
-  const at = paths(data)
-  const report = await audit({ logDir: at.log, trustPath: at.trust })
-  console.log(JSON.stringify({ ...report, counting: undefined }, undefined, 2))
-  process.exitCode = report.ok ? 0 : 1
+  process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
+    console.error(`bailiwick: ${error instanceof Error ? error.message : String(error)}`)
+    return 2
+  })
 }

@@ -15,6 +15,7 @@ export interface Operator {
   /** The answer's JSON. */
   get(path: string): Promise<unknown>
   text(path: string): Promise<string>
+  bytes(path: string): Promise<Uint8Array>
   /** Once an answer is missing it is not known whether it happened: `outcome_unknown`. */
   post(path: string, body: unknown): Promise<unknown>
   /** The readiness checks that fail, with the reason of each; none: ready. */
@@ -44,12 +45,13 @@ export function operatorOf(data: string): Operator {
   const call = async (method: string, path: string, body?: string) => {
     const owner = owners.find(([prefix]) => path.startsWith(prefix))?.[1]
     const answer = await firstThatServes(socketsOf(data, owner), (socket) => exchange(socket, method, path, body))
-    if (answer.status >= 200 && answer.status < 300) return answer.body.toString('utf8')
+    if (answer.status >= 200 && answer.status < 300) return answer.body
     throw refusalOf(answer)
   }
   return {
     get: async (path) => jsonOf(await call('GET', path)),
-    text: (path) => call('GET', path),
+    text: async (path) => (await call('GET', path)).toString('utf8'),
+    bytes: (path) => call('GET', path),
     post: async (path, body) => jsonOf(await call('POST', path, JSON.stringify(body))),
     async failing() {
       if (!servicesRunByThemselves(data)) return failingAt(socketsOf(data, undefined))
@@ -164,9 +166,9 @@ function problemIn(body: Buffer): { code?: unknown; detail?: unknown } | undefin
   }
 }
 
-function jsonOf(text: string): unknown {
+function jsonOf(body: Buffer): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(body.toString('utf8'))
   } catch {
     throw new ServiceError('answer_malformed', 'the answer is not JSON')
   }

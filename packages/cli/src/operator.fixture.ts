@@ -29,7 +29,7 @@ export async function operatorAt(
     if (answered === 'hang up') return void request.socket.destroy()
     const { status = 200, body } = answered
     response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json' })
-    response.end(typeof body === 'string' ? body : JSON.stringify(body))
+    response.end(typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body))
   })
   await new Promise<void>((listening) => server.listen(socket, listening))
   return {

@@ -10,4 +10,6 @@ export const mainOf = (service: Service): string => join(repository, 'services',
 
 export const defaultPolicies = join(repository, 'policies')
 
+export const auditor = join(repository, 'test/audit.ts')
+
 export const bench = join(repository, 'test/bench/main.ts')

@@ -4,12 +4,14 @@ import { errorCode, errorKinds } from '@bailiwick/errors'
 import { misspeltSettings } from '@bailiwick/service-kit'
 import { Command, CommanderError } from 'commander'
 import { agentsCommand } from './commands/agents.ts'
+import { auditCommand } from './commands/audit.ts'
 import { backupCommand, restoreCommand } from './commands/backup.ts'
 import { benchCommand } from './commands/bench.ts'
 import { initCommand } from './commands/init.ts'
 import { kafkaCommand } from './commands/kafka.ts'
 import { keysCommand } from './commands/keys.ts'
 import { policyCommand } from './commands/policy.ts'
+import { receiptCommand } from './commands/receipt.ts'
 import { recoverCommand } from './commands/recover.ts'
 import { registryCommand } from './commands/registry.ts'
 import { requestCommand } from './commands/request.ts'
@@ -19,6 +21,7 @@ import { serveCommand } from './commands/serve.ts'
 import { statusCommand } from './commands/status.ts'
 import { traceCommand } from './commands/trace.ts'
 import { verifyCommand } from './commands/verify.ts'
+import { witnessCommand } from './commands/witness.ts'
 import { type ExitCode, exitCodes, type Io } from './io.ts'
 import { printable } from './printable.ts'
 
@@ -37,7 +40,10 @@ const commands = [
   revokeCommand,
   agentsCommand,
   traceCommand,
+  auditCommand,
+  receiptCommand,
   verifyCommand,
+  witnessCommand,
   benchCommand,
   kafkaCommand,
 ]

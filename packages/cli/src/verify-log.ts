@@ -4,7 +4,10 @@ import {
   type CheckpointRefusal,
   type FsckReason,
   fsck,
+  isQuorumMet,
+  type NoteSigner,
   openCheckpoint,
+  type Policy,
   type VerifierKey,
 } from '@bailiwick/tlog'
 import type { LogSource } from './log-source.ts'
@@ -14,6 +17,8 @@ export interface VerifyOptions {
   readonly vkey: VerifierKey
   /** Checkpoints that were kept, by where they come from. Without any, that the log was rolled back cannot be seen. */
   readonly older?: readonly { readonly name: string; readonly note: Uint8Array }[]
+  /** Whose cosignatures its checkpoint must have. */
+  readonly policy?: Policy | undefined
   readonly onProgress?: (entries: number, size: number) => void
 }
 
@@ -21,24 +26,32 @@ export interface VerifyOptions {
 export interface LogFault {
   readonly ok: false
   readonly path: string
-  readonly reason: FsckReason | CheckpointRefusal
+  readonly reason: FsckReason | CheckpointRefusal | 'quorum_missing'
   readonly index?: number
+  /** Of `quorum_missing`: who did cosign. */
+  readonly witnesses?: readonly NoteSigner[]
   /** Of `checkpoint_inconsistent`: the older checkpoint's size, and what the log has now. */
   readonly older?: { readonly size: number; readonly now: number }
 }
 
 export type LogReport =
-  | { readonly ok: true; readonly checkpoint: Checkpoint; readonly older: readonly { name: string; size: number }[] }
+  | {
+      readonly ok: true
+      readonly checkpoint: Checkpoint
+      readonly older: readonly { name: string; size: number }[]
+      /** Those of the policy whose cosignatures hold. */
+      readonly witnesses: readonly NoteSigner[]
+    }
   | LogFault
 
 const CHECKPOINT = 'checkpoint'
 
 /**
  * Verifies a log from its files and its public key alone (DESIGN §7.5): the checkpoint is signed by this log, every entry
- * and every tile is what it commits to, and every kept checkpoint is the beginning of this log. Throws `config_invalid`
+ * and every tile is what it commits to, every kept checkpoint is the beginning of this log, and the policy's quorum cosigned. Throws `config_invalid`
  * when there is no log, or a kept checkpoint is not one of this log: then nothing was found out.
  */
-export async function verifyLog({ source, vkey, older = [], onProgress }: VerifyOptions): Promise<LogReport> {
+export async function verifyLog({ source, vkey, older = [], policy, onProgress }: VerifyOptions): Promise<LogReport> {
   const kept = older.map(({ name, note }) => {
     const opened = openCheckpoint(note, { log: vkey })
     if (opened.ok) return { name, checkpoint: opened.checkpoint }
@@ -49,17 +62,27 @@ export async function verifyLog({ source, vkey, older = [], onProgress }: Verify
     if (await source.hasTiles()) return { ok: false, path: CHECKPOINT, reason: 'missing' }
     throw new ServiceError('config_invalid', `there is no log at ${source.name}: it has no checkpoint`)
   }
-  const opened = openCheckpoint(note, { log: vkey })
+  const opened = openCheckpoint(note, { log: vkey, witnesses: policy?.witnesses.map(({ key }) => key) ?? [] })
   if (!opened.ok) return { ok: false, path: CHECKPOINT, reason: opened.reason }
-  const { checkpoint } = opened
+  const { checkpoint, witnesses } = opened
+  if (
+    policy !== undefined &&
+    !isQuorumMet(
+      policy,
+      witnesses.map(({ key }) => key),
+    )
+  )
+    return { ok: false, path: CHECKPOINT, reason: 'quorum_missing', witnesses }
   const result = await fsck({
     read: source.read,
     checkpoint,
     older: kept.map((each) => each.checkpoint),
     ...(onProgress === undefined ? {} : { onProgress }),
   })
-  if (result.ok)
-    return { ok: true, checkpoint, older: kept.map((each) => ({ name: each.name, size: each.checkpoint.size })) }
+  if (result.ok) {
+    const names = kept.map((each) => ({ name: each.name, size: each.checkpoint.size }))
+    return { ok: true, checkpoint, older: names, witnesses }
+  }
   const { size, ...fault } = result
   return size === undefined ? fault : { ...fault, older: { size, now: checkpoint.size } }
 }

@@ -132,6 +132,17 @@ export const errorKinds = {
     title: 'The decision has a condition that is not understood here',
   },
   call_in_progress: { status: 409, retryable: true, title: 'A call with this id is being decided' },
+  log_unknown: { status: 404, retryable: false, title: 'The witness does not know this log' },
+  checkpoint_untrusted: {
+    status: 403,
+    retryable: false,
+    title: 'The checkpoint is not signed by a key of its log, or such a signature does not verify',
+  },
+  checkpoint_inconsistent: {
+    status: 422,
+    retryable: false,
+    title: 'The checkpoint is not proved to extend the last one that was cosigned',
+  },
   entity_unknown: { status: 404, retryable: false, title: 'There is no such entity' },
 
   // The system itself
@@ -148,6 +159,12 @@ export const errorKinds = {
   bus_locked: { status: 503, retryable: false, title: 'Another process holds the embedded bus' },
   log_locked: { status: 503, retryable: false, title: 'Another process writes this log' },
   log_inconsistent: { status: 500, retryable: false, title: 'The log does not agree with itself' },
+  witness_locked: { status: 503, retryable: false, title: 'Another process is this witness' },
+  witness_state_invalid: {
+    status: 500,
+    retryable: false,
+    title: 'What the witness remembers is missing, or not what it wrote: it must not cosign without',
+  },
   queue_full: { status: 429, retryable: true, title: 'Too much is waiting: try again later' },
   rate_limited: { status: 429, retryable: true, title: 'Too many requests: try again later' },
   trust_invalid: { status: 500, retryable: false, title: 'The trust anchor is missing or does not verify' },

@@ -2,10 +2,9 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { ServiceError } from '@bailiwick/errors'
 import { assertDataUsable } from '@bailiwick/installation'
-import { assertListenerAllowed, assertSocketPath } from '@bailiwick/service-kit'
+import { assertListenerAllowed, assertSocketPath, readTls } from '@bailiwick/service-kit'
 import { assertAdapterSettings } from './adapters.ts'
 import type { CommonConfig } from './open-host.ts'
-import { readTls } from './read-tls.ts'
 import { systemCode } from './system-code.ts'
 
 /**

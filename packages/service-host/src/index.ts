@@ -1,6 +1,5 @@
 export { openBus, openGrantStore } from './adapters.ts'
 export { type Adapters, type CommonConfig, type Host, type HostOptions, openHost, type Watched } from './open-host.ts'
-export { readTls } from './read-tls.ts'
 export { runProcess } from './run-process.ts'
 export { type Process, runService } from './run-service.ts'
 export { topicSettings } from './topic-settings.ts'

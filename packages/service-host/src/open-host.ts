@@ -13,11 +13,11 @@ import {
   type Metrics,
   newId,
   type RandomSource,
+  readTls,
 } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { observedBus } from './observe-bus.ts'
 import { observeHealth } from './observe-health.ts'
-import { readTls } from './read-tls.ts'
 
 const settingsSchema = z.object(commonSettings(0))
 /** The settings that every process has. */

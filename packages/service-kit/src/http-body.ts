@@ -8,8 +8,11 @@ export type MediaType = 'application/json' | 'application/x-www-form-urlencoded'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Media types that the route takes, `['application/json']` unless told; none: it takes no body. */
-    accepts?: readonly MediaType[]
+    /**
+     * Media types that the route takes, `['application/json']` unless told; none: it takes no body. `anything` is for a standard
+     * that names no type: the bytes are in `rawBody`, whatever the header says of them, and there is no `body`.
+     */
+    accepts?: readonly MediaType[] | 'anything'
   }
   interface FastifyRequest {
     /** The body's bytes as they came, for digests and signatures; undefined when there was none. */
@@ -28,6 +31,10 @@ export function readBodies(app: FastifyInstance, { bigIntegers = false }: { bigI
   }
   app.decorateRequest('rawBody', undefined)
   app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
+    if (!request.is404) request.rawBody = bytes
+    done(null)
+  })
   for (const [mediaType, read] of Object.entries(readers)) {
     app.addContentTypeParser(mediaType, { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
       if (request.is404) return done(null)
@@ -39,12 +46,16 @@ export function readBodies(app: FastifyInstance, { bigIntegers = false }: { bigI
   }
   // Before a byte of the body is read.
   app.addHook('preParsing', async (request) => {
-    if (request.is404 || !hasBody(request)) return
+    if (request.is404) return
     const accepted = request.routeOptions.config.accepts ?? ['application/json']
+    // Go's http.Post("") sends the field without a value, which fastify refuses before it looks for a reader.
+    if (accepted === 'anything') request.raw.headers['content-type'] = 'application/octet-stream'
+    if (!hasBody(request)) return
     const encoding = request.headers['content-encoding']
     if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
       throw new ServiceError('content_type_unsupported', 'the body is encoded')
     }
+    if (accepted === 'anything') return
     const given = mediaTypeOf(request.headers['content-type'])
     if (!accepted.some((mediaType) => mediaType === given)) {
       const taken = accepted.length === 0 ? 'no body' : accepted.join(', ')

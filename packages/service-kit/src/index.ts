@@ -23,6 +23,7 @@ export { type IdPrefix, newId } from './ids.ts'
 export { inBackground } from './in-background.ts'
 export { type Env, knownSettings, misspeltSettings } from './known-settings.ts'
 export { assertListenerAllowed, assertSocketPath, isLoopback, listenOperator, type Tls } from './listener.ts'
+export { lockFile } from './lock-file.ts'
 export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } from './logger.ts'
 export { type Metrics, type MetricsOptions, metrics } from './metrics.ts'
 export { type ObservedProjection, observeProjection } from './observe-projection.ts'
@@ -30,6 +31,7 @@ export { isPublicAddress } from './public-address.ts'
 export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'
 export { type RandomSource, seededRandom, systemRandom } from './random.ts'
 export { type Rated, RateLimiter, type RateLimits } from './rate.ts'
+export { readTls } from './read-tls.ts'
 export {
   type Lookup,
   type Post,

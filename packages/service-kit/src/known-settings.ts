@@ -20,6 +20,7 @@ export const knownSettings: readonly string[] = [
   'BAILIWICK_POLICIES',
   'BAILIWICK_CALLER_TOKEN_FILE',
   'BAILIWICK_LOG_PUBLIC',
+  'BAILIWICK_WITNESS_POLICY',
   // Of test runs, whose processes inherit them.
   'BAILIWICK_CHAOS_ROUNDS',
   'BAILIWICK_NIGHTLY',

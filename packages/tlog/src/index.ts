@@ -1,3 +1,4 @@
+export { type AddCheckpoint, encodeAddCheckpoint, parseAddCheckpoint } from './add-checkpoint.ts'
 export {
   type Checkpoint,
   type CheckpointRefusal,
@@ -23,8 +24,16 @@ export {
   type VerifierKey,
   verifierKey,
 } from './keys.ts'
-export { addSignatures, encodeNote, type Note, type NoteSignature, parseNote, signNote } from './note.ts'
+export { addSignatures, encodeNote, type Note, type NoteSignature, parseNote, signatureLine, signNote } from './note.ts'
 export { type NoteRefusal, type NoteSigner, type OpenedNote, openNote } from './open-note.ts'
+export {
+  isQuorumMet,
+  type ParsedPolicy,
+  type Policy,
+  type PolicyParty,
+  parsePolicy,
+  type Quorum,
+} from './policy.ts'
 export { consistencyProof, consistencyProofOf, inclusionProof, inclusionProofOf, rootFromTiles } from './proofs.ts'
 export { RightEdge, type TileFile } from './right-edge.ts'
 export { parseTilePath, TILE_WIDTH, type Tile, tilePath } from './tile-path.ts'

@@ -1,5 +1,5 @@
 import { isKeyName, SIGNATURE_TYPE, type SignerKey } from './keys.ts'
-import { decodeBase64, encodeBase64, hasControlCharacter } from './text.ts'
+import { decodeBase64, decodeUtf8, encodeBase64, hasControlCharacter } from './text.ts'
 
 /** One signature line: who says to have signed, and the signature without the key id. Nothing about it is verified. */
 export interface NoteSignature {
@@ -18,8 +18,6 @@ export interface Note {
 /** Bounds what an adversary makes a verifier do; the standard asks for at least 16 signatures. */
 const MAX_SIGNATURES = 100
 const MAX_NOTE_LENGTH = 1_000_000
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Takes a note apart, strictly; undefined when it is not one, or has over 100 signatures or is longer than 1,000,000. */
 export function parseNote(note: string | Uint8Array): Note | undefined {
@@ -65,7 +63,8 @@ function noteSignature(text: string, key: SignerKey): NoteSignature {
   return { name, keyId, signature: key.signRaw(Buffer.from(text)) }
 }
 
-function signatureLine({ name, keyId, signature }: NoteSignature): string {
+/** `— <name> <base64(key id ‖ signature)>`, with its newline. */
+export function signatureLine({ name, keyId, signature }: NoteSignature): string {
   const bytes = Buffer.alloc(4 + signature.length)
   bytes.writeUInt32BE(keyId)
   bytes.set(signature, 4)
@@ -82,10 +81,6 @@ function parseSignatureLine(line: string): NoteSignature | undefined {
 
 function decodeNote(note: string | Uint8Array): string | undefined {
   if (note.length > MAX_NOTE_LENGTH) return undefined
-  if (typeof note === 'string') return note.isWellFormed() ? note : undefined
-  try {
-    return utf8.decode(note)
-  } catch {
-    return undefined
-  }
+  if (typeof note !== 'string') return decodeUtf8(note)
+  return note.isWellFormed() ? note : undefined
 }

@@ -25,3 +25,14 @@ export function hasControlCharacter(text: string): boolean {
   }
   return false
 }
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** The text that these bytes are in UTF-8, a byte order mark included; undefined when they are not well-formed. */
+export function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    return undefined
+  }
+}

@@ -9,6 +9,8 @@ export interface EvidenceConfig {
   maxStalenessMs: number
   /** Whether anybody may read tiles, proofs and traces; else only the operator of this machine. */
   logPublic: boolean
+  /** File of the policy (C2SP tlog-policy) that says which witnesses are asked, where, and how many are enough. */
+  witnessPolicy?: string | undefined
 }
 
 /** The environment of `bailiwick serve evidence`. */
@@ -19,4 +21,6 @@ export const configSchema = z.object({
     .enum(['0', '1'])
     .default('0')
     .transform((value) => value === '1'),
+  /** A policy file (docs/operations/witness.md): checkpoints are cosigned by its witnesses. */
+  BAILIWICK_WITNESS_POLICY: z.string().optional(),
 })

@@ -3,19 +3,20 @@ import { paths } from '@bailiwick/installation'
 import type { Voice } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
 import { after, inBackground } from '@bailiwick/service-kit'
-import type { SignerKey } from '@bailiwick/tlog'
+import type { Policy, SignerKey } from '@bailiwick/tlog'
 import { CheckpointAnnouncer } from './announce.ts'
 import { assertBusKept } from './assert-bus-kept.ts'
 import { startIngest } from './ingest.ts'
 import { Lag } from './lag.ts'
 import { LeafIndex } from './leaf-index.ts'
-import { Log } from './log.ts'
+import { Log, type Published } from './log.ts'
 import { type LogReader, logReader } from './log-reader.ts'
 import type { LogStorage } from './log-storage.ts'
 import { Sequencer } from './sequencer.ts'
 import { leafTopics } from './topics.ts'
 import { startWatch } from './watch.ts'
 import { watchPolicies } from './watch-policies.ts'
+import { witnessedBy } from './witnesses/witnessed-by.ts'
 
 /** How long a stop waits for what is still on the bus, ms. */
 const drainMs = 3000
@@ -32,25 +33,33 @@ export interface KeptLog extends AsyncDisposable {
  * Opens the log, by the same steps whether this process wrote it last, or one that died in the middle of it, and takes
  * everything into it that the bus has. Throws `log_inconsistent` for a log or a bus that lost something. Disposing takes in what the bus holds, as far as a few seconds reach.
  */
-export async function keepLog(storage: LogStorage, key: SignerKey, voice: Voice, adapters: Adapters): Promise<KeptLog> {
-  const { bus, data, clock, logger, metrics, onFatal } = adapters
+export async function keepLog(
+  storage: LogStorage,
+  key: SignerKey,
+  voice: Voice,
+  adapters: Adapters & { policy?: Policy | undefined },
+): Promise<KeptLog> {
+  const { bus, data, clock, logger, metrics, policy, onFatal } = adapters
   await using started = new AsyncDisposableStack()
-  const log = await Log.open(storage, key)
-  await assertBusKept(bus, log.consumed)
-  const checkpoint = () => log.checkpoint
-  const index = started.use(await LeafIndex.open(join(paths(data).evidence, 'index'), storage, log.checkpoint))
   const announcer = started.use(
     new CheckpointAnnouncer(voice.producer, key.verifier.name, (error) =>
       logger.warn({ err: error }, 'a checkpoint was not announced'),
     ),
   )
+  const announce = (published: Published) => announcer.announce(published)
+  const witnessed = policy && started.use(witnessedBy({ ...adapters, policy, storage, key, onPublished: announce }))
+  const log = await Log.open(witnessed?.storage ?? storage, key)
+  witnessed?.begin(log.checkpoint)
+  await assertBusKept(bus, log.consumed)
+  const checkpoint = () => witnessed?.published ?? log.checkpoint
+  const index = started.use(await LeafIndex.open(join(paths(data).evidence, 'index'), storage, log.checkpoint))
   const sequencer: Sequencer = new Sequencer({
     log,
     index,
     monotonic: () => clock.monotonic(),
     onFatal,
     onPublished(published, leaves) {
-      announcer.announce(published)
+      if (witnessed === undefined) announce(published)
       watch.published(leaves)
     },
   })
@@ -76,7 +85,7 @@ export async function keepLog(storage: LogStorage, key: SignerKey, voice: Voice,
   const owned = started.move()
   return {
     index,
-    reader: logReader(storage, index, checkpoint),
+    reader: logReader(storage, index, checkpoint, () => witnessed?.witnessed),
     sequencer,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

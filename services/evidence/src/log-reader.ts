@@ -29,6 +29,8 @@ export function logReader(
   storage: Pick<LogStorage, 'read'>,
   index: Pick<LeafIndex, 'indexOfEvent'>,
   checkpoint: () => Published,
+  /** The newest checkpoint that the witnesses' quorum cosigned, if any. */
+  witnessed: () => Published | undefined = () => undefined,
 ): LogReader {
   async function tile(path: string): Promise<Uint8Array | undefined> {
     const parsed = parseTilePath(path)
@@ -52,8 +54,11 @@ export function logReader(
     tile,
     leaf,
     async proof(eventId) {
-      const { size, root, note } = checkpoint()
       const at = index.indexOfEvent(eventId)
+      const vouched = witnessed()
+      // A receipt is for whoever asks for the quorum: the newest checkpoint only while the leaf is under no vouched one.
+      const { size, root, note } =
+        vouched !== undefined && at !== undefined && at < vouched.size ? vouched : checkpoint()
       if (at === undefined || at >= size) return undefined
       const entry = await leaf(at)
       if (entry === undefined) return undefined

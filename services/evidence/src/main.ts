@@ -10,7 +10,11 @@ process.exitCode = await runService({
   schema: configSchema,
   start: (config, host) =>
     startEvidence(
-      { ...host.settings, logPublic: config.BAILIWICK_LOG_PUBLIC },
+      {
+        ...host.settings,
+        logPublic: config.BAILIWICK_LOG_PUBLIC,
+        witnessPolicy: config.BAILIWICK_WITNESS_POLICY,
+      },
       {
         ...host,
         keys: {

@@ -12,6 +12,7 @@ import { traceRoute } from './http/trace.ts'
 import { type KeptLog, keepLog } from './keep-log.ts'
 import type { LogStorage } from './log-storage.ts'
 import { parkedTopics } from './topics.ts'
+import { readPolicy } from './witnesses/read-policy.ts'
 
 export interface EvidenceAdapters extends Adapters {
   /** `log` is the text of the log's key file: `PRIVATE+KEY+…`. */
@@ -39,6 +40,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
   const { bus, trust, keys, data, clock, random, logger, health, metrics, http, operator, onFatal } = adapters
   const at = paths(data)
   const key = logKey(keys.log, trust)
+  const policy = config.witnessPolicy === undefined ? undefined : readPolicy(config.witnessPolicy, key.verifier)
   const { onStanding, gate } = showStanding('evidence', { health, metrics, logger })
   await using started = new AsyncDisposableStack()
   let storage: LogStorage | undefined
@@ -80,7 +82,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
   observeProjection('evidence', successor.projection, { metrics, clock })
   await successor.standBy(async () => {
     if (storage === undefined) throw new ServiceError('invariant_broken', 'the active one has the lock')
-    kept = await keepLog(storage, key, successor, adapters)
+    kept = await keepLog(storage, key, successor, { ...adapters, policy })
     return kept
   })
   const owned = started.move()

@@ -11,6 +11,8 @@ export const configSchema = z.object({
     .enum(['0', '1'])
     .default('0')
     .transform((value) => value === '1'),
+  /** A policy file (docs/operations/witness.md): checkpoints are cosigned by its witnesses. */
+  BAILIWICK_WITNESS_POLICY: z.string().optional(),
   /** Seconds that a credential lives. */
   BAILIWICK_CREDENTIAL_SECONDS: z.coerce.number().int().min(10).max(600).default(300),
   /** How often one agent may call the issuer, a second, over all its instances; ten times that at once. */

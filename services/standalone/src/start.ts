@@ -53,7 +53,7 @@ export async function startStandalone(
   )
   const evidence = started.use(
     await startEvidence(
-      { ...settings, logPublic: config.BAILIWICK_LOG_PUBLIC },
+      { ...settings, logPublic: config.BAILIWICK_LOG_PUBLIC, witnessPolicy: config.BAILIWICK_WITNESS_POLICY },
       {
         ...host,
         keys: {

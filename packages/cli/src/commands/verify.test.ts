@@ -1,7 +1,8 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { encodeVkey } from '@bailiwick/tlog'
+import { seededRandom } from '@bailiwick/service-kit'
+import { addSignatures, cosign, encodeVkey, parseNote, SignerKey } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { installation } from '../installation.fixture.ts'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
@@ -224,4 +225,51 @@ it('says loudly that somebody may come in by a recovery, and that one person gov
   expect(err).toContain('SINGLE OPERATOR')
   expect(err).toContain('RECOVERY: the log has rcv-1 of 2026-11-25T12:00:00.000Z')
   expect(err).not.toContain('rcv-2')
+})
+
+it('asks for the cosignatures of a policy, and says whose it found', async () => {
+  using log = aLog()
+  const [a, b] = [1, 2].map((n) => new SignerKey(`witness.example/${n}`, seededRandom(n)(32), 4)) as [
+    SignerKey,
+    SignerKey,
+  ]
+  const path = log.folder.at('log', 'checkpoint')
+  const note = readFileSync(path, 'utf8')
+  const lines = [a, b].map((key) => cosign(parseNote(note)?.text ?? '', key, 1_767_225_600))
+  const policy = (k: number, head = '') => {
+    const witnesses = [a, b].map((key, n) => `witness w${n} ${encodeVkey(key.verifier)}\n`).join('')
+    writeFileSync(log.folder.at('policy'), `${head}${witnesses}group g ${k} w0 w1\nquorum g\n`)
+    return ['--witness', log.folder.at('policy')]
+  }
+  expect(await log.verify(...policy(1))).toMatchObject({ code: 1, out: expect.stringContaining('quorum_missing') })
+  const [first] = lines
+  if (first === undefined) throw new Error('no cosignature')
+  writeFileSync(path, addSignatures(note, first))
+  const one = await log.verify(...policy(1))
+  expect(one.code).toBe(0)
+  expect(one.out).toContain('cosigned 2026-01-01T00:00:00.000Z by witness.example/1')
+  expect(JSON.parse((await log.verify('--json', ...policy(2))).out)).toMatchObject({
+    ok: false,
+    reason: 'quorum_missing',
+    witnesses: [{ name: 'witness.example/1' }],
+  })
+  writeFileSync(path, addSignatures(note, ...lines))
+  expect((await log.verify(...policy(2))).code).toBe(0)
+  // A cosignature that does not hold spoils the whole, whatever the quorum.
+  writeFileSync(path, addSignatures(note, first, cosign(parseNote(note)?.text.replace('600', '601') ?? '', b, 1)))
+  expect(await log.verify(...policy(1))).toMatchObject({ code: 1, out: expect.stringContaining('signature_invalid') })
+})
+
+it('takes the log’s key from a policy that names one log, and refuses one about another log', async () => {
+  using log = aLog()
+  const other = encodeVkey(logKey('log.example/other', 2).verifier)
+  const policy = (text: string) => {
+    writeFileSync(log.folder.at('policy'), text)
+    return ['verify', '--log', log.folder.at('log'), '--witness', log.folder.at('policy')]
+  }
+  expect((await bailiwick(policy(`log ${vkey}\nquorum none\n`))).code).toBe(0)
+  const about = await bailiwick([...policy(`log ${other}\nquorum none\n`), '--vkey', vkey])
+  expect(about).toMatchObject({ code: 2, err: expect.stringContaining('about other logs') })
+  const wrong = await bailiwick(policy(`log ${vkey}\nquorum nobody\n`))
+  expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('line 2: nobody is not defined') })
 })

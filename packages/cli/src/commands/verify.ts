@@ -1,10 +1,9 @@
-import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
-import { parseVkey, type VerifierKey } from '@bailiwick/tlog'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
 import { type LogSource, logSource } from '../log-source.ts'
+import { cosigners, LARGEST_NOTE, logKeyOf, readPolicy } from '../log-trust.ts'
 import { collect, type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { readInput } from '../read-input.ts'
 import { type LogFault, type LogReport, verifyLog } from '../verify-log.ts'
@@ -13,9 +12,9 @@ interface VerifyCommand extends DataOption, JsonOption {
   log?: string
   vkey?: string
   old?: string[]
+  witness?: string
 }
 
-const LARGEST_NOTE = 65_536
 const PROGRESS_EVERY_MS = 100
 
 export function verifyCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
@@ -28,6 +27,7 @@ export function verifyCommand(program: Command, io: Io, done: (code: ExitCode) =
     )
     .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
     .option('--vkey <file or text>', "the log's public key (default: the one in the data directory's trust.json)")
+    .option('--witness <policy>', 'a policy file (C2SP tlog-policy): whose cosignatures the checkpoint must have')
     .option('--old <checkpoint>', 'a checkpoint that you kept; may be given more than once', collect)
   withJson(withData(command, io)).action(async (options: VerifyCommand) => done(await verify(options, io)))
 }
@@ -36,7 +36,9 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
   const recoveries = new Map<string, string>()
   const source = watched(logSource(options.log ?? paths(options.data).log), recoveries)
   const older = (options.old ?? []).map((name) => ({ name, note: readInput('--old', name, LARGEST_NOTE) }))
-  const report = await verifyLog({ source, vkey: keyOf(options), older, ...progressOf(io) })
+  const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
+  const vkey = logKeyOf(options, policy)
+  const report = await verifyLog({ source, vkey, older, policy, ...progressOf(io) })
   if (options.json) io.out(JSON.stringify(machineReport(source.name, report)))
   else for (const line of report.ok ? cleanLines(source.name, report) : faultLines(source.name, report)) io.out(line)
   if (options.log === undefined && options.vkey === undefined && readInstallation(options.data).trust.single_operator)
@@ -69,15 +71,6 @@ function watched(source: LogSource, recoveries: Map<string, string>): LogSource 
 const rollbackWarning =
   'Without --old this cannot see that the log was rolled back or replaced as a whole: keep a copy of its checkpoint elsewhere, and pass it next time.'
 
-function keyOf({ log, vkey, data }: VerifyCommand): VerifierKey {
-  if (vkey === undefined && log !== undefined)
-    throw new ServiceError('config_invalid', '--log needs --vkey: a key that lies beside the log proves nothing')
-  const text = vkey ?? readInstallation(data).trust.log.vkey
-  const key = parseVkey(text.trim()) ?? parseVkey(readInput('--vkey', text, LARGEST_NOTE).toString('utf8').trim())
-  if (key === undefined) throw new ServiceError('config_invalid', `--vkey: ${text} holds no verifier key (name+id+key)`)
-  return key
-}
-
 function progressOf({ progress, clock }: Io): { onProgress?: (entries: number, size: number) => void } {
   if (progress === undefined) return {}
   let last = clock.monotonic()
@@ -92,17 +85,29 @@ function progressOf({ progress, clock }: Io): { onProgress?: (entries: number, s
 }
 
 function machineReport(log: string, report: LogReport): unknown {
-  if (!report.ok) return { log, ...report }
+  if (!report.ok) {
+    const { witnesses, ...fault } = report
+    return { log, ...fault, ...(witnesses === undefined ? {} : { witnesses: cosigners(witnesses) }) }
+  }
   const { origin, size, root } = report.checkpoint
-  return { log, ok: true, origin, size, root: Buffer.from(root).toString('base64'), older: report.older }
+  return {
+    log,
+    ok: true,
+    origin,
+    size,
+    root: Buffer.from(root).toString('base64'),
+    older: report.older,
+    ...(report.witnesses.length === 0 ? {} : { witnesses: cosigners(report.witnesses) }),
+  }
 }
 
-function cleanLines(log: string, { checkpoint, older }: Extract<LogReport, { ok: true }>): string[] {
+function cleanLines(log: string, { checkpoint, older, witnesses }: Extract<LogReport, { ok: true }>): string[] {
   return [
     `${log}: whole and unchanged`,
     `  origin   ${checkpoint.origin}`,
     `  entries  ${count(checkpoint.size)}`,
     `  root     ${Buffer.from(checkpoint.root).toString('base64')}`,
+    ...cosigners(witnesses).map(({ name, time }) => `  cosigned ${time} by ${name}`),
     ...older.map(({ name, size }) => `  grew from ${name} (${count(size)} entries)`),
   ]
 }
@@ -111,7 +116,7 @@ function faultLines(log: string, fault: LogFault): string[] {
   return [`${log}: NOT what its key commits to`, `  ${fault.path}: ${explain(fault)} (${fault.reason})`]
 }
 
-function explain({ reason, index, older }: LogFault): string {
+function explain({ reason, index, older, witnesses = [] }: LogFault): string {
   const from = index === undefined ? '' : `, from entry ${index} on`
   switch (reason) {
     case 'missing':
@@ -128,6 +133,12 @@ function explain({ reason, index, older }: LogFault): string {
       return older !== undefined && older.size > older.now
         ? `has ${count(older.now)} entries where it once had ${count(older.size)}: the log was rolled back`
         : `the log of ${count(older?.size ?? 0)} entries that was kept is not the beginning of this one: history was changed`
+    case 'quorum_missing':
+      return `is cosigned by ${
+        cosigners(witnesses)
+          .map(({ name }) => name)
+          .join(', ') || 'nobody'
+      } of the policy, which is not enough`
     case 'note_malformed':
     case 'checkpoint_malformed':
       return 'is no checkpoint'

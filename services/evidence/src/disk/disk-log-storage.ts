@@ -1,10 +1,16 @@
 import { dirname, join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
-import { type DurableFs, ensureDir, readFileIfExists, systemFs, writeFileDurably } from '@bailiwick/service-kit'
+import {
+  type DurableFs,
+  ensureDir,
+  lockFile,
+  readFileIfExists,
+  systemFs,
+  writeFileDurably,
+} from '@bailiwick/service-kit'
 import { parseTilePath } from '@bailiwick/tlog'
 import type { LogFile, LogStorage } from '../log-storage.ts'
 import { discardBeyond } from './discard-beyond.ts'
-import { lockFile } from './lock-file.ts'
 
 export interface DiskLogStorageOptions {
   /** The log's own folder, which anybody may be given: C2SP tlog-tiles' layout and nothing else. */
@@ -23,7 +29,7 @@ const readable = { mode: 0o644 }
 export async function diskLogStorage({ log, dir, fs = systemFs }: DiskLogStorageOptions): Promise<LogStorage> {
   await ensureDir(dir, 0o700, fs)
   await ensureDir(log, 0o755, fs)
-  const lock = lockFile(join(dir, 'log.lock'))
+  const lock = lockFile(join(dir, 'log.lock'), 'log_locked')
   const headPath = join(dir, 'tree-head.json')
   const checkpointPath = join(log, 'checkpoint')
   const folders = new Set<string>()

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
-import { readTls } from '@bailiwick/service-host'
 import {
   assertListenerAllowed,
   type Clock,
@@ -13,6 +12,7 @@ import {
   listenOperator,
   type Metrics,
   type RandomSource,
+  readTls,
 } from '@bailiwick/service-kit'
 import { authZenRoutes } from '../http/authzen.ts'
 import { authZenEndpoints } from '../http/metadata.ts'

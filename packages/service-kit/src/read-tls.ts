@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { ServiceError } from '@bailiwick/errors'
-import type { Tls, TlsSetting } from '@bailiwick/service-kit'
-import { systemCode } from './system-code.ts'
+import type { Tls } from './listener.ts'
+import type { TlsSetting } from './settings.ts'
 
 /** Reads the certificate and its key. Throws `config_invalid`. */
 export function readTls(tls: TlsSetting): Tls {
@@ -22,6 +22,9 @@ function readPem(path: string): Buffer {
   try {
     return readFileSync(path)
   } catch (error) {
-    throw new ServiceError('config_invalid', `BAILIWICK_TLS: ${path} cannot be read (${systemCode(error)})`)
+    throw new ServiceError(
+      'config_invalid',
+      `BAILIWICK_TLS: ${path} cannot be read (${error instanceof Error && 'code' in error ? error.code : 'unknown'})`,
+    )
   }
 }

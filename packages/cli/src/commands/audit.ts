@@ -1,0 +1,28 @@
+import { paths } from '@bailiwick/installation'
+import type { Command } from 'commander'
+import type { ExitCode, Io } from '../io.ts'
+import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { auditor } from '../repository.ts'
+import { serve } from './serve.ts'
+
+interface Options extends DataOption, JsonOption {
+  log?: string
+  trust?: string
+}
+
+export function auditCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = program
+    .command('audit')
+    .summary('check what the evidence log means, from its files and the trust anchor alone')
+    .description(
+      'Reads the log from leaf 0 with code that shares nothing of how the services keep state, and names, with its leaf, ' +
+        'whatever is not as it must be: a credential without an earlier intent, a grant without the passkeys of people over ' +
+        'exactly it, an ALLOW outside its grant or budget or after a revocation, a decision without its outcome.',
+    )
+    .option('--log <dir>', "the log's folder (default: the data directory's)")
+    .option('--trust <file>', "the trust anchor (default: the data directory's trust.json)")
+  withJson(withData(command, io)).action(async ({ data, log, trust, json }: Options) => {
+    const at = paths(data)
+    done(await serve(auditor, io.env, io.clock, [log ?? at.log, trust ?? at.trust, ...(json ? ['--json'] : [])]))
+  })
+}

@@ -1,0 +1,51 @@
+import { ServiceError } from '@bailiwick/errors'
+import { readInstallation } from '@bailiwick/installation'
+import { encodeVkey, type NoteSigner, type Policy, parsePolicy, parseVkey, type VerifierKey } from '@bailiwick/tlog'
+import { readInput } from './read-input.ts'
+
+export const LARGEST_NOTE = 65_536
+const LARGEST_POLICY = 1024 * 1024
+
+export interface LogTrustOptions {
+  data: string
+  /** Where the log is, unless it is the data directory's. */
+  log?: string
+  /** A vkey, or a file that holds one. */
+  vkey?: string
+}
+
+/** Reads what `--witness` names (C2SP tlog-policy). Throws `config_invalid` with the line that is wrong. */
+export function readPolicy(path: string): Policy {
+  const read = parsePolicy(readInput('--witness', path, LARGEST_POLICY))
+  if (read.ok) return read.policy
+  throw new ServiceError('config_invalid', `--witness: ${path}, line ${read.line}: ${read.reason}`)
+}
+
+/**
+ * The key that must have signed: what `--vkey` says; else the only log of the policy; else that of the installation. A policy
+ * that names logs must name this one. Throws `config_invalid`.
+ */
+export function logKeyOf({ log, vkey, data }: LogTrustOptions, policy?: Policy): VerifierKey {
+  const [only, ...more] = policy?.logs ?? []
+  if (vkey === undefined && only !== undefined && more.length === 0) return only.key
+  if (vkey === undefined && log !== undefined)
+    throw new ServiceError('config_invalid', '--log needs --vkey: a key that lies beside the log proves nothing')
+  const text = vkey ?? readInstallation(data).trust.log.vkey
+  const key = parseVkey(text.trim()) ?? parseVkey(readInput('--vkey', text, LARGEST_NOTE).toString('utf8').trim())
+  if (key === undefined) throw new ServiceError('config_invalid', `--vkey: ${text} holds no verifier key (name+id+key)`)
+  const listed = policy === undefined || policy.logs.length === 0 ? [key] : policy.logs.map((each) => each.key)
+  if (!listed.some((each) => encodeVkey(each) === encodeVkey(key)))
+    throw new ServiceError('config_invalid', `--witness: the policy is about other logs than ${encodeVkey(key)}`)
+  return key
+}
+
+/** Who cosigned, and when, for people and machines. */
+export function cosigners(witnesses: readonly NoteSigner[]): { name: string; time: string }[] {
+  return witnesses.map(({ key, timestamp = 0 }) => ({
+    name: key.name,
+    time: timestamp * 1000 > LAST_DATE ? `${timestamp}` : new Date(timestamp * 1000).toISOString(),
+  }))
+}
+
+/** ECMAScript has no later date; a cosignature may. */
+const LAST_DATE = 8.64e15

@@ -1,0 +1,82 @@
+import { errorCode } from '@bailiwick/errors'
+import {
+  type Clock,
+  type DurableFs,
+  Health,
+  httpServer,
+  type Logger,
+  type Metrics,
+  type RandomSource,
+  readTls,
+  systemFs,
+  type TlsSetting,
+} from '@bailiwick/service-kit'
+import type { SignerKey } from '@bailiwick/tlog'
+import { witnessRoutes } from './http.ts'
+import { Witness, type WitnessAnswer, type WitnessedLogs } from './witness.ts'
+import { openState } from './witness-state.ts'
+
+export interface WitnessConfig {
+  /** The folder of `state.json`. */
+  dir: string
+  key: SignerKey
+  logs: WitnessedLogs
+  host: string
+  port: number
+  tls: TlsSetting
+  metricsFor: 'loopback' | 'anyone'
+}
+
+export interface WitnessAdapters {
+  clock: Clock
+  random: RandomSource
+  logger: Logger
+  metrics: Metrics
+  fs?: DurableFs
+  /** The process must stop: whether the last record is on the disk is not known. */
+  onFatal: (error: unknown) => void
+}
+
+/** Starts a witness and listens. Throws as `openState` does, before it listens. */
+export async function startWitness(
+  config: WitnessConfig,
+  adapters: WitnessAdapters,
+): Promise<AsyncDisposable & { url: string }> {
+  const { dir, key, logs, host, port, metricsFor } = config
+  const { clock, logger, metrics, fs = systemFs, onFatal } = adapters
+  await using started = new AsyncDisposableStack()
+  const opened = started.use(await openState(dir, key.verifier, fs))
+  const state = {
+    ...opened,
+    record: (note: string) =>
+      opened.record(note).catch((error: unknown) => {
+        if (errorCode(error) === 'outcome_unknown') onFatal(error)
+        throw error
+      }),
+  }
+  const witness = new Witness({ key, logs, state, now: () => clock.now() })
+  const answers = metrics.counter('witness_answers_total', 'Checkpoints that logs submitted', ['answer'])
+  const observed = {
+    async addCheckpoint(body: Uint8Array) {
+      const answer = await witness.addCheckpoint(body)
+      answers.inc({ answer: answer.outcome === 'refused' ? answer.reason : answer.outcome })
+      tell(answer, logger)
+      return answer
+    },
+  }
+  const tls = readTls(config.tls)
+  const server = started.use(
+    await httpServer({ ...adapters, health: new Health(), metricsFor, ...(tls === undefined ? {} : { tls }) }),
+  )
+  witnessRoutes(server, { witness: observed, state, logs })
+  const url = await server.listen({ host, port })
+  const owned = started.move()
+  return { url, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+function tell(answer: WitnessAnswer, logger: Logger): void {
+  if (answer.outcome === 'cosigned') logger.info({ origin: answer.origin, size: answer.size }, 'cosigned')
+  // Both are signed by the log: whoever has the two can show what it did.
+  else if (answer.outcome === 'refused' && answer.fork !== undefined)
+    logger.error(answer.fork, 'A CHECKPOINT THAT IS NOT PROVED TO EXTEND THE LAST ONE')
+}

@@ -1,0 +1,126 @@
+import { ServiceError } from '@bailiwick/errors'
+import {
+  consistencyProof,
+  encodeAddCheckpoint,
+  type NoteSignature,
+  openNote,
+  type PolicyParty,
+  parseNote,
+  type TileReader,
+} from '@bailiwick/tlog'
+import type { Published } from '../log.ts'
+
+/** What came of a submission to a witness. */
+export type Submitted =
+  /** Verified cosignatures by the witness's key. */
+  | { readonly outcome: 'cosigned'; readonly signatures: readonly NoteSignature[] }
+  /** It says that it cosigned a larger tree than there is: this log was rolled back, or the witness is wrong. */
+  | { readonly outcome: 'ahead'; readonly size: number }
+  /** It will not cosign this: a 4xx of the standard. With 422, or 409 without a size, it holds another history of this log. */
+  | { readonly outcome: 'refused'; readonly status: number }
+  /** It may work later. */
+  | { readonly outcome: 'failed'; readonly why: string }
+
+export interface WitnessOptions {
+  party: PolicyParty & { readonly url: string }
+  /** The log's tiles. */
+  read: TileReader
+  deadlineMs?: number
+  fetch?: typeof fetch
+}
+
+/** 63 hashes and a checkpoint that the log alone has signed are far below. */
+const longestSubmission = 10 * 1024
+const longestAnswer = 64 * 1024
+/** One to learn what the witness has, one to submit, one in case that somebody else submitted in between. */
+const attempts = 3
+
+/** One witness as its log sees it (C2SP tlog-witness, add-checkpoint). */
+export class WitnessClient {
+  readonly #options: WitnessOptions
+  /** What it is thought to have cosigned last; it corrects that itself. */
+  #oldSize = 0
+
+  constructor(options: WitnessOptions) {
+    this.#options = options
+  }
+
+  get name(): string {
+    return this.#options.party.key.name
+  }
+
+  /** Asks for a cosignature of a checkpoint that the log signed and nobody else. Never rejects, and ends by its deadline. */
+  async submit(checkpoint: Published, stop: AbortSignal): Promise<Submitted> {
+    try {
+      const deadline = AbortSignal.timeout(this.#options.deadlineMs ?? 5000)
+      return await this.#submit(checkpoint, AbortSignal.any([stop, deadline]))
+    } catch (error) {
+      return { outcome: 'failed', why: error instanceof Error ? error.name : 'unknown' }
+    }
+  }
+
+  async #submit(checkpoint: Published, late: AbortSignal): Promise<Submitted> {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const oldSize = this.#oldSize
+      if (oldSize > checkpoint.size) return { outcome: 'ahead', size: oldSize }
+      const { status, type, body } = await this.#post(await this.#body(checkpoint, oldSize), late)
+      if (status === 200) {
+        const signatures = this.#cosignatures(checkpoint.note, body)
+        if (signatures === undefined) return { outcome: 'failed', why: 'cosignature_invalid' }
+        this.#oldSize = checkpoint.size
+        return { outcome: 'cosigned', signatures }
+      }
+      const size = status === 409 && type === 'text/x.tlog.size' ? sizeIn(body) : undefined
+      if (size === undefined || size === oldSize)
+        return status >= 400 && status < 500 && status !== 429
+          ? { outcome: 'refused', status }
+          : { outcome: 'failed', why: `status ${status}` }
+      // Never remembered when it is beyond the log: one lie would silence the witness until the log has grown that far.
+      if (size > checkpoint.size) return { outcome: 'ahead', size }
+      this.#oldSize = size
+    }
+    return { outcome: 'failed', why: 'it keeps naming another size' }
+  }
+
+  async #body({ size, note }: Published, oldSize: number): Promise<Uint8Array> {
+    const proof = await consistencyProof(this.#options.read, oldSize, size)
+    const body = encodeAddCheckpoint({ oldSize, proof, checkpoint: note })
+    if (body.length > longestSubmission) throw new ServiceError('invariant_broken', 'a submission is over 10 KiB')
+    return body
+  }
+
+  async #post(body: Uint8Array, signal: AbortSignal) {
+    const { party, fetch: send = fetch } = this.#options
+    const url = new URL('add-checkpoint', party.url.endsWith('/') ? party.url : `${party.url}/`)
+    const answer = await send(url, {
+      method: 'POST',
+      body: Buffer.from(body),
+      headers: { 'content-type': 'text/plain; charset=utf-8' },
+      redirect: 'error',
+      signal,
+    })
+    const parts: Uint8Array[] = []
+    let length = 0
+    for await (const part of answer.body ?? []) {
+      length += part.length
+      if (length > longestAnswer) throw new RangeError('the answer is too long')
+      parts.push(part)
+    }
+    return { status: answer.status, type: answer.headers.get('content-type'), body: Buffer.concat(parts) }
+  }
+
+  /** The lines by the witness's own key, of which every one must hold; undefined when there is none. Others are ignored. */
+  #cosignatures(note: string, lines: Uint8Array): NoteSignature[] | undefined {
+    const { key } = this.#options.party
+    const whole = Buffer.concat([Buffer.from(note), lines])
+    const opened = openNote(whole, [key])
+    if (!opened.ok || opened.signers.some(({ timestamp }) => timestamp === 0)) return undefined
+    return parseNote(whole)?.signatures.filter(({ name, keyId }) => name === key.name && keyId === key.keyId)
+  }
+}
+
+function sizeIn(body: Uint8Array): number | undefined {
+  const [, digits] = /^(0|[1-9][0-9]{0,15})\n$/.exec(Buffer.from(body).toString('latin1')) ?? []
+  const size = digits === undefined ? undefined : Number(digits)
+  return Number.isSafeInteger(size) ? size : undefined
+}

@@ -1,0 +1,183 @@
+import { after, type Clock, withDeadline } from '@bailiwick/service-kit'
+import {
+  addSignatures,
+  encodeNote,
+  isQuorumMet,
+  type NoteSignature,
+  openCheckpoint,
+  parseNote,
+  type SignerKey,
+  type VerifierKey,
+} from '@bailiwick/tlog'
+import type { Published } from '../log.ts'
+import type { LogStorage } from '../log-storage.ts'
+import { Cosigning, type CosigningOptions, type Round } from './cosigning.ts'
+
+export interface WitnessedOptions extends Pick<CosigningOptions, 'policy' | 'witnesses' | 'onSubmitted'> {
+  storage: LogStorage
+  key: SignerKey
+  clock: Clock
+  /** Told of each checkpoint that readers see from now on. */
+  onPublished: (checkpoint: Published) => void
+  onFatal: (error: unknown) => void
+  /** How long a checkpoint waits for its quorum before readers see it without, ms. */
+  patienceMs?: number
+}
+
+const patience = 700
+/** How long a stop waits for the cosignatures of the last checkpoint. */
+const lastWordMs = 1000
+
+interface Candidate extends Published {
+  /** How many cosignatures the note has. */
+  readonly cosignatures: number
+}
+
+/**
+ * What readers see of a log whose checkpoints are witnessed: the newest one that its quorum cosigned, as long as that comes
+ * within 700 ms; else the newest one, with what cosignatures it has, since the log waits for nobody. Stands between the log
+ * and its storage: for the log, a checkpoint is published once it is handed over here. What a crash loses of that the next
+ * start signs again, the same bytes.
+ */
+export class WitnessedCheckpoints implements AsyncDisposable {
+  readonly #options: WitnessedOptions
+  readonly #cosigning: Cosigning
+  readonly #stop = new AbortController()
+  #published: Candidate | undefined
+  #witnessed: Published | undefined
+  #newest: Candidate | undefined
+  #wanted: Candidate | undefined
+  #writing: Promise<void> | undefined
+  /** Handed over and not seen by readers yet, oldest first. */
+  #waiting: { size: number; since: number }[] = []
+  #patient = false
+  #quorum = Promise.withResolvers<void>()
+
+  constructor(options: WitnessedOptions) {
+    this.#options = options
+    const { policy, witnesses, onSubmitted } = options
+    this.#cosigning = new Cosigning({ policy, witnesses, onSubmitted, onCosigned: (round) => this.#cosigned(round) })
+  }
+
+  /** The log's storage: everything but the checkpoint goes through. */
+  get storage(): LogStorage {
+    const { storage } = this.#options
+    return {
+      read: (path) => storage.read(path),
+      write: (files) => storage.write(files),
+      discardBeyond: (size) => storage.discardBeyond(size),
+      readHead: () => storage.readHead(),
+      swapHead: (expected, next) => storage.swapHead(expected, next),
+      readCheckpoint: () => storage.readCheckpoint(),
+      publishCheckpoint: async (note) => this.#handOver(Buffer.from(note).toString()),
+      [Symbol.asyncDispose]: () => storage[Symbol.asyncDispose](),
+    }
+  }
+
+  /** Goes on with the checkpoint that the log was opened with, on which readers and witnesses may not be. */
+  begin(checkpoint: Published): void {
+    if (this.#newest === undefined) this.#handOver(checkpoint.note, true)
+  }
+
+  /** What readers see; undefined until the first is written. */
+  get published(): Published | undefined {
+    return this.#published
+  }
+
+  /** The newest that its quorum cosigned since the start: what a receipt should carry. */
+  get witnessed(): Published | undefined {
+    return this.#witnessed
+  }
+
+  #handOver(note: string, isPublished = false): void {
+    const { policy, key } = this.#options
+    const opened = openCheckpoint(note, { log: key.verifier, witnesses: policy.witnesses.map((party) => party.key) })
+    if (!opened.ok) throw new RangeError('the log hands over what it signed')
+    const { size, root } = opened.checkpoint
+    const known = new Map(opened.witnesses.map((signer) => [signer.key, linesBy(note, signer.key)]))
+    const candidate = { size, root, note, cosignatures: known.size }
+    this.#newest = candidate
+    this.#quorum = Promise.withResolvers()
+    if (isQuorumMet(policy, [...known.keys()])) this.#met(candidate)
+    if (isPublished) this.#published = candidate
+    else if (this.#published === undefined && this.#wanted === undefined) this.#publish(candidate)
+    else this.#wait(size)
+    // The root of the empty tree says nothing that a witness could vouch for.
+    const alone = encodeNote({ text: parseNote(note)?.text ?? '', signatures: linesBy(note, key.verifier) })
+    if (size > 0) this.#cosigning.announce({ size, root, note: alone }, known)
+  }
+
+  #cosigned({ checkpoint, signatures, isQuorum }: Round): void {
+    const { policy } = this.#options
+    const lines = policy.witnesses.flatMap(({ key }) => signatures.get(key) ?? [])
+    const candidate = { ...checkpoint, note: addSignatures(checkpoint.note, ...lines), cosignatures: signatures.size }
+    if (isQuorum) this.#met(candidate)
+    if (checkpoint.size === this.#newest?.size) this.#newest = candidate
+    // Who was late for a quorum still stands behind the checkpoint that readers see.
+    if (isQuorum || checkpoint.size === this.#published?.size) this.#publish(candidate)
+  }
+
+  #met(candidate: Candidate): void {
+    if (candidate.size >= (this.#witnessed?.size ?? 0)) this.#witnessed = candidate
+    if (candidate.size === this.#newest?.size) this.#quorum.resolve()
+  }
+
+  #wait(size: number): void {
+    this.#waiting.push({ size, since: this.#options.clock.monotonic() })
+    if (!this.#patient) void this.#losePatience()
+  }
+
+  /** Sees to it that no checkpoint stays unseen for longer than the patience, one timer at a time. */
+  async #losePatience(): Promise<void> {
+    this.#patient = true
+    const { clock, patienceMs = patience } = this.#options
+    for (let oldest = this.#waiting[0]; oldest !== undefined; oldest = this.#waiting[0]) {
+      const rest = oldest.since + patienceMs - clock.monotonic()
+      if (rest > 0) await after(rest, this.#stop.signal).catch(() => undefined)
+      if (this.#stop.signal.aborted) return
+      if (this.#waiting[0] === oldest && this.#newest !== undefined) this.#publish(this.#newest)
+    }
+    this.#patient = false
+  }
+
+  /** Only forward: a larger tree, or the same one with more cosignatures. */
+  #publish(candidate: Candidate): void {
+    const before = this.#wanted ?? this.#published
+    if (before !== undefined && !isAfter(candidate, before)) return
+    this.#wanted = candidate
+    this.#waiting = this.#waiting.filter(({ size }) => size > candidate.size)
+    this.#writing ??= this.#write()
+  }
+
+  async #write(): Promise<void> {
+    try {
+      for (let next = this.#wanted; next !== undefined; next = this.#wanted) {
+        await this.#options.storage.publishCheckpoint(Buffer.from(next.note))
+        this.#published = next
+        if (this.#wanted === next) this.#wanted = undefined
+        this.#options.onPublished(next)
+      }
+      this.#writing = undefined
+    } catch (error) {
+      this.#options.onFatal(error)
+    }
+  }
+
+  /** Waits a moment for the last checkpoint's quorum, then lets readers see it as it is. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const isMet = this.#witnessed?.size === this.#newest?.size || this.#newest?.size === 0
+    if (!isMet) await withDeadline(this.#quorum.promise, lastWordMs).catch(() => undefined)
+    this.#stop.abort()
+    if (this.#newest !== undefined) this.#publish(this.#newest)
+    await this.#writing
+    await this.#cosigning[Symbol.asyncDispose]()
+  }
+}
+
+function isAfter(a: Candidate, b: Candidate): boolean {
+  return a.size > b.size || (a.size === b.size && a.cosignatures > b.cosignatures)
+}
+
+function linesBy(note: string, { name, keyId }: VerifierKey): NoteSignature[] {
+  return parseNote(note)?.signatures.filter((line) => line.name === name && line.keyId === keyId) ?? []
+}
