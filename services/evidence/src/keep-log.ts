@@ -49,8 +49,8 @@ export async function keepLog(
   const announce = (published: Published) => announcer.announce(published)
   const witnessed = policy && started.use(witnessedBy({ ...adapters, policy, storage, key, onPublished: announce }))
   const log = await Log.open(witnessed?.storage ?? storage, key)
-  witnessed?.begin(log.checkpoint)
   await assertBusKept(bus, log.consumed)
+  witnessed?.begin(log.checkpoint)
   const checkpoint = () => witnessed?.published ?? log.checkpoint
   const index = started.use(await LeafIndex.open(join(paths(data).evidence, 'index'), storage, log.checkpoint))
   const sequencer: Sequencer = new Sequencer({
