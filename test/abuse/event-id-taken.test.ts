@@ -3,13 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from '@bailiwick/testkit'
 import { afterAll, expect, it } from 'vitest'
-import { Scene } from './scene.ts'
+import { projectAdapters, Scene } from './scene.ts'
 
 const data = mkdtempSync(join(tmpdir(), 'abuse-id-'))
 afterAll(() => rmSync(data, { recursive: true, force: true }))
 
 it('no service takes back a revocation by putting its event id on a topic of its own, restart included (V7)', async () => {
-  const place = { data, port: await freePort(), invoicesPort: await freePort() }
+  await using on = await projectAdapters()
+  const { adapters } = on
+  const place = { data, port: await freePort(), invoicesPort: await freePort(), ...(adapters && { adapters }) }
   let grantId = ''
   {
     await using scene = await Scene.open(place)

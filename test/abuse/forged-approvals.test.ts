@@ -1,7 +1,6 @@
 import { grantIdOf, statementHash } from '@bailiwick/approval-statement'
 import type { ApprovalStatement, Assertion } from '@bailiwick/contracts'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
-import { startSystem } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bytesOf, Person, type Shown } from './person.ts'
 import { eventually, pause, Scene, unlikely } from './scene.ts'
@@ -12,10 +11,9 @@ import { eventually, pause, Scene, unlikely } from './scene.ts'
 let scene: Scene
 let owner: Person
 beforeAll(async () => {
-  const system = await startSystem({ onFatal: () => undefined })
-  owner = new Person(system)
+  scene = await Scene.bare({ onFatal: () => undefined })
+  owner = new Person(scene.system)
   await owner.enrol()
-  scene = await Scene.of(system)
 })
 afterAll(() => scene[Symbol.asyncDispose]())
 

@@ -4,7 +4,7 @@ import type { ApprovalStatement, Assertion } from '@bailiwick/contracts'
 import { jcs, jcsHash } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
-import { softwarePasskey, startSystem } from '@bailiwick/testkit'
+import { softwarePasskey } from '@bailiwick/testkit'
 import { bytesOf, Person } from './person.ts'
 import { answered, eventually, Scene, unlikely } from './scene.ts'
 import { Scheduler, scheduledBus } from './scheduler.ts'
@@ -61,12 +61,12 @@ export class Interleavings implements AsyncDisposable {
       const thrown = dice.random()
       return thrown < 0.03 ? 'before' : thrown < 0.08 ? 'after' : undefined
     }
-    const system = await startSystem({ wrapBus: (bus) => scheduledBus(bus, scheduler, breaks) })
+    const scene = await Scene.bare({ wrapBus: (bus) => scheduledBus(bus, scheduler, breaks) })
+    const { system } = scene
     // As a synced passkey: two tabs of one person answer in any order.
     const synced = () => softwarePasskey({ rpId: 'localhost', origin: system.url }).raw({ signCount: 0 })
     const [owner, anna] = [new Person(system, synced()), new Person(system, synced())]
     await owner.enrol()
-    const scene = await Scene.of(system)
     const credentials = [await anna.newPasskey()]
     const told = new Interleavings(scene, scheduler, { owner, anna }, dice)
     const value = { id: 'anna', name: 'Anna', groups: [sample.group], credentials }

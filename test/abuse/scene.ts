@@ -60,41 +60,67 @@ export async function answered<T>(ask: () => Promise<T>): Promise<T> {
 // Each for another length: what asks the same is folded, and rests after a denial.
 let asks = 0
 
+/** What a system runs on in this project: a real Kafka and Redis, which outlive it, or what lies in its folder. */
+export async function projectAdapters(): Promise<Pick<SystemOptions, 'adapters'> & AsyncDisposable> {
+  const opened = inject('realParts') === undefined ? undefined : await openAdapters()
+  return {
+    ...(opened && { adapters: { bus: opened.bus, grantStore: opened.store } }),
+    [Symbol.asyncDispose]: async () => opened?.[Symbol.asyncDispose](),
+  }
+}
+
 /** The honest people and programs that an attack must not hurt, and what the attacker sees of them. */
 export class Scene implements AsyncDisposable {
   readonly system: System
   readonly approver: Approver
   readonly invoices: InvoicesApi
-  readonly #adapters: AsyncDisposable | undefined
+  readonly #owned: AsyncDisposable
 
-  private constructor(system: System, approver: Approver, invoices: InvoicesApi, adapters?: AsyncDisposable) {
+  private constructor(system: System, approver: Approver, invoices: InvoicesApi, owned: AsyncDisposable) {
     this.system = system
     this.approver = approver
     this.invoices = invoices
-    this.#adapters = adapters
+    this.#owned = owned
+  }
+
+  static async #open(
+    start: (opening: AsyncDisposableStack) => Promise<System>,
+    enrol?: (system: System) => Promise<Approver>,
+  ): Promise<Scene> {
+    await using opening = new AsyncDisposableStack()
+    const system = opening.use(await start(opening))
+    const invoices = opening.use(await startInvoicesApi(system, { clock: system.clock }))
+    const approver = (await enrol?.(system)) as Approver
+    return new Scene(system, approver, invoices, opening.move())
+  }
+
+  static #started(options: SystemOptions) {
+    return async (opening: AsyncDisposableStack) => {
+      const { adapters } = options.adapters ? options : opening.use(await projectAdapters())
+      return startSystem({ ...options, ...(adapters && { adapters }) })
+    }
   }
 
   /** Of a system in which somebody else is enrolled already. */
-  static async of(system: System): Promise<Scene> {
-    return new Scene(system, undefined as never, await startInvoicesApi(system, { clock: system.clock }))
+  static of(system: System): Promise<Scene> {
+    return Scene.#open(async () => system)
   }
 
-  /** On a real Kafka and Redis in the project that has them. */
-  static async open(options: SystemOptions = {}): Promise<Scene> {
-    const embedded = inject('realParts') === undefined
-    const adapters = embedded ? undefined : await openAdapters()
-    const on = adapters && { adapters: { bus: adapters.bus, grantStore: adapters.store } }
-    const system = await startSystem({ ...options, ...on })
-    const invoices = await startInvoicesApi(system, { clock: system.clock })
-    return new Scene(system, await enrolApprover(system), invoices, adapters)
+  /** In which nobody is enrolled yet. On a real Kafka and Redis in the project that has them. */
+  static bare(options: SystemOptions = {}): Promise<Scene> {
+    return Scene.#open(Scene.#started(options))
   }
 
-  /** The same installation started again; nobody signs in. */
-  static async reopen(
+  /** As `bare`, with the owner enrolled. */
+  static open(options: SystemOptions = {}): Promise<Scene> {
+    return Scene.#open(Scene.#started(options), enrolApprover)
+  }
+
+  /** The same installation started again, on the same adapters; nobody signs in. */
+  static reopen(
     options: SystemOptions & { data: string },
   ): Promise<Pick<Scene, 'ledger' | 'agent' | 'tryCall'> & AsyncDisposable> {
-    const system = await startSystem(options)
-    return new Scene(system, undefined as never, await startInvoicesApi(system, { clock: system.clock }))
+    return Scene.#open(() => startSystem(options))
   }
 
   /** As the operator of this machine. */
@@ -261,9 +287,7 @@ export class Scene implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.invoices[Symbol.asyncDispose]()
-    await this.system[Symbol.asyncDispose]()
-    await this.#adapters?.[Symbol.asyncDispose]()
+    await this.#owned[Symbol.asyncDispose]()
   }
 }
 

@@ -1,7 +1,6 @@
 import { grantIdOf } from '@bailiwick/approval-statement'
 import type { Approver, Rule } from '@bailiwick/contracts'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
-import { startSystem } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'
 import { Scene, unlikely } from './scene.ts'
@@ -12,11 +11,10 @@ let scene: Scene
 let owner: Person
 let anna: Person
 beforeAll(async () => {
-  const system = await startSystem({ singleOperator: false })
-  owner = new Person(system)
+  scene = await Scene.bare({ singleOperator: false })
+  owner = new Person(scene.system)
   await owner.enrol()
-  scene = await Scene.of(system)
-  anna = new Person(system)
+  anna = new Person(scene.system)
   const credentials = [await anna.newPasskey()]
   // The first enrols the second alone, and nobody else alone from then on.
   expect(await changed(owner, 'owner', approver('anna', { credentials }))).toBe('applied')

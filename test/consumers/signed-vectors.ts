@@ -430,7 +430,7 @@ export function signedVectors(): SignedVectors {
     log: { vkey: `log+00000000+${'A'.repeat(44)}` },
     rp_id: 'localhost',
     origins: ['http://localhost:8420'],
-    single_operator: true,
+    single_operator: false,
     invitation: { jwk: jwkOf(generateKey('invitation')) },
     public_url: 'http://localhost:8420',
     created_at: at(-day),

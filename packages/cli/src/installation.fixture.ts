@@ -1,19 +1,25 @@
 import { writeFileSync } from 'node:fs'
-import { encodeTrust, generateKey, type Trust } from '@bailiwick/credentials'
+import { encodeTrust, generateKey, type SigningKey, signSingleOperator, type Trust } from '@bailiwick/credentials'
 import { encodeVkey } from '@bailiwick/tlog'
 import type { Folder } from './io.fixture.ts'
 import { logKey } from './log.fixture.ts'
 
 /** Puts a trust anchor into a data directory, with the log key of `log.fixture.ts`. */
-export function installation(folder: Folder, publicUrl = 'http://localhost:8420'): Trust {
+export function installation(
+  folder: Folder,
+  publicUrl = 'http://localhost:8420',
+  root: SigningKey<'root'> = generateKey('root'),
+): Trust {
+  const installation = 'ins_0123456789abcdef0123'
   const trust: Trust = {
     v: 1,
-    installation: 'ins_0123456789abcdef0123',
-    root: { jwk: generateKey('root').publicJwk as Trust['root']['jwk'] },
+    installation,
+    root: { jwk: root.publicJwk as Trust['root']['jwk'] },
     log: { vkey: encodeVkey(logKey().verifier) },
     rp_id: 'localhost',
     origins: [publicUrl],
     single_operator: true,
+    single_operator_jws: signSingleOperator(installation, root),
     invitation: { jwk: generateKey('invitation').publicJwk as Trust['root']['jwk'] },
     public_url: publicUrl,
     created_at: '2026-11-24T18:00:00.000Z',

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
+import { signGenesisStatement } from './genesis-statement.ts'
 import { generateKey } from './keys.ts'
-import { aTrust, keyFor } from './samples.test-data.ts'
-import { anchorKey, encodeTrust, parseTrust } from './trust.ts'
+import { aTrust, hash, installation, keyFor } from './samples.test-data.ts'
+import { anchorKey, encodeTrust, parseTrust, signSingleOperator } from './trust.ts'
 
 const trust = aTrust()
 const invalid = expect.objectContaining({ code: 'trust_invalid' })
@@ -38,6 +39,23 @@ it.each([
   ['a day that is none', { created_at: '2026-02-30T00:00:00.000Z' }],
 ])('refuses %s', (_, change) => {
   expect(() => parse(change)).toThrow(invalid)
+})
+
+it('lets one person be enough by the root key’s word alone, whoever edits the file (V3)', () => {
+  const { single_operator_jws: said, ...governed } = { ...trust, single_operator: false }
+  expect(parseTrust(Buffer.from(JSON.stringify(governed)))).toEqual(governed)
+  expect(parse({}).single_operator).toBe(true)
+  const other = { installation, entity_type: 'agent', entity_id: 'single-operator', version: 1, after: hash }
+  for (const single_operator_jws of [
+    undefined,
+    signSingleOperator(installation, generateKey('root')),
+    signSingleOperator('ins_fedcba9876543210', keyFor('root')),
+    signGenesisStatement(other, keyFor('root')),
+    `${said?.slice(0, -2)}AA`,
+  ])
+    expect(() => parse({ single_operator_jws })).toThrow(
+      expect.objectContaining({ code: 'trust_invalid', message: expect.stringMatching(/root key did not sign it/) }),
+    )
 })
 
 it('takes origins of the relying party and below', () => {

@@ -1,7 +1,9 @@
-import { installationSchema, parseStrictJson, timestampSchema } from '@bailiwick/contracts'
+import { compactJwsSchema, installationSchema, parseStrictJson, timestampSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
-import { type VerifyingKey, verifyingKey } from './keys.ts'
+import { jcsHash } from './canonical.ts'
+import { signGenesisStatement, verifyGenesisStatement } from './genesis-statement.ts'
+import { type SigningKey, type VerifyingKey, verifyingKey } from './keys.ts'
 import { schemaDetail } from './verified.ts'
 
 const keySchema = z.strictObject({
@@ -23,6 +25,8 @@ const trustSchema = z
     origins: z.array(z.string().max(300)).min(1).max(16),
     /** One person's passkey suffices. Every page and report says so. */
     single_operator: z.boolean(),
+    /** The root key's word for it, where it is so: whoever can edit this file must not be able to make one person enough. */
+    single_operator_jws: compactJwsSchema.optional(),
     /** Makes the first approver, once. */
     invitation: keySchema,
     public_url: z.string().max(300),
@@ -47,6 +51,8 @@ export function parseTrust(bytes: Uint8Array): Trust {
   }
   const trust = trustSchema.safeParse(json)
   if (!trust.success) throw new ServiceError('trust_invalid', `trust.json: ${schemaDetail(trust.error)}`)
+  if (!isOperatedAsSigned(trust.data))
+    throw new ServiceError('trust_invalid', 'trust.json: single_operator: the root key did not sign it')
   return trust.data
 }
 
@@ -62,6 +68,27 @@ export function anchorKey<P extends 'root' | 'invitation'>(trust: Trust, purpose
   const key = verifyingKey<P>(purpose, trust[purpose].jwk)
   if (key === undefined) throw new ServiceError('trust_invalid', `the ${purpose} key is none`)
   return key
+}
+
+const singleOperator = {
+  entity_type: 'single-operator',
+  entity_id: 'single-operator',
+  version: 1,
+  after: jcsHash(true),
+}
+
+/** `single_operator_jws`: what the root key says when an installation is made for one person alone, and at no other time. */
+export function signSingleOperator(installation: string, root: SigningKey<'root'>): string {
+  return signGenesisStatement({ installation, ...singleOperator }, root)
+}
+
+function isOperatedAsSigned(trust: Trust): boolean {
+  const { installation, single_operator: isSingle, single_operator_jws: statement } = trust
+  if (!isSingle) return true
+  if (statement === undefined) return false
+  const key = anchorKey(trust, 'root')
+  const verified = verifyGenesisStatement({ statement, key, installation })
+  return verified.ok && jcsHash(verified.value) === jcsHash({ installation, ...singleOperator })
 }
 
 function isUsable(purpose: 'root' | 'invitation', jwk: unknown): boolean {

@@ -11,6 +11,7 @@ import {
   serviceOfPurpose,
   signGenesisStatement,
   signServiceKeyCertificate,
+  signSingleOperator,
   type Trust,
   writeKeyFile,
 } from '@bailiwick/credentials'
@@ -108,6 +109,7 @@ export function initialise(options: InitialiseOptions): Trust {
     rp_id: hostname,
     origins: [origin],
     single_operator: singleOperator,
+    ...(singleOperator ? { single_operator_jws: signSingleOperator(installation, root) } : {}),
     invitation: { jwk: publicHalf(invitation) },
     public_url: publicUrl,
     created_at: new Date(now).toISOString(),

@@ -1,6 +1,5 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import {
-  encodeTrust,
   generateKey,
   jcsHash,
   KeyRing,
@@ -29,8 +28,7 @@ interface Sent {
 it('prepares a key: its file first, then its certificate and the signature of the root (V3, V12)', async () => {
   using folder = temporaryFolder()
   const root = generateKey('root')
-  const trust = { ...installation(folder), root: { jwk: root.publicJwk } }
-  writeFileSync(folder.at('trust.json'), encodeTrust(trust as never))
+  const trust = installation(folder, undefined, root)
   writeKeyFile(paths(folder.path).keys('root'), 'root', root)
   const files = () => readdirSync(paths(folder.path).keys('issuer'))
   let there: string[] = []
@@ -45,7 +43,7 @@ it('prepares a key: its file first, then its certificate and the signature of th
   expect(call?.path).toBe('/operator/keys')
   expect(there).toEqual([expect.stringMatching(/^credential-[0-9a-f]{24}\.json$/)])
   expect(value).toMatchObject({ state: 'prepared', purpose: 'credential' })
-  expect(new KeyRing(trust as never).certify(value.certificate)).toMatchObject({ ok: true, value: { kid: value.id } })
+  expect(new KeyRing(trust).certify(value.certificate)).toMatchObject({ ok: true, value: { kid: value.id } })
   const signed = verifyGenesisStatement({ statement: jws, key: publicKeyOf(root), installation: trust.installation })
   expect(signed).toMatchObject({ ok: true, value: { entity_type: 'service-key', version: 1, after: jcsHash(value) } })
   expect(JSON.stringify(operator.calls)).not.toContain('"d":')

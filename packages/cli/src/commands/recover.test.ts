@@ -1,6 +1,4 @@
-import { writeFileSync } from 'node:fs'
 import {
-  encodeTrust,
   generateKey,
   importPrivateKey,
   jcsHash,
@@ -26,8 +24,7 @@ interface Sent {
 /** A data directory whose root key lies where `init` puts it. */
 function withRootKey(folder: ReturnType<typeof temporaryFolder>) {
   const root = generateKey('root')
-  const trust = { ...installation(folder), root: { jwk: root.publicJwk } }
-  writeFileSync(folder.at('trust.json'), encodeTrust(trust as never))
+  const trust = installation(folder, undefined, root)
   writeKeyFile(paths(folder.path).keys('root'), 'root', root)
   return { root, trust }
 }
