@@ -52,6 +52,8 @@ export class Governance {
     const people = new Set(holders.map((holder) => holder?.id))
     const enrols = statement.entities.length === 1 && entity.type === 'approver' && !approvers.has(entity.id)
     if (approvers.size === 1 && enrols) return undefined
+    // One person may object to a recovery, and to nothing else.
+    if (statement.entities.every(({ type, after }) => type === 'recovery' && after === undefined)) return undefined
     const quorum = rules.get(registryRuleId)?.approvers.quorum ?? 1
     if (people.size < quorum) return 'fewer people than the rule wants'
     if (approvers.size > 1 && people.size < 2 && entity.type === 'approver' && bringsPasskey(value, approvers))

@@ -132,6 +132,8 @@ class Registry:
 
     def judge_change(self, statement: dict, changes: list[dict], people: dict[str, dict], time: float) -> str:
         """Enough people of the group for these changes of it, and not the proposer alone. Gives the quorum in words."""
+        if all(entity["type"] == "recovery" and "after" not in entity for entity in statement["entities"]) and people:
+            return f"{len(people)} of 1"  # anybody may object to a recovery
         rule = self.at("rule", time).get("registry")
         if rule and not all(rule["approvers"]["group"] in person["groups"] for person in people.values()):
             raise Fault("a signer is not in the group")

@@ -63,6 +63,16 @@ export function enrolsSecond(
 }
 
 /**
+ * Whether this change does nothing but retire recoveries: what any one approver may do alone, the proposer too, whatever the
+ * registry's rule asks for. It lets nobody in, and who would have to sign beside the one who is still there may be who is lost.
+ */
+export function onlyObjects(
+  entities: readonly Pick<RegistryStatement['entities'][number], 'type' | 'after'>[],
+): boolean {
+  return entities.every(({ type, after }) => type === 'recovery' && after === undefined)
+}
+
+/**
  * How many people this change takes where the rule asks for `quorum`. A passkey that comes into the registry, somebody new's or one
  * more of who is there, takes two as soon as there are two: who opens a colleague's link before its person does would else sign
  * for himself, in that person's name, and be two people in every quorum from then on.

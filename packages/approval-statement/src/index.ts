@@ -8,7 +8,7 @@ export {
   type RegistryFacts,
   type StepUpFacts,
 } from './build-statement.ts'
-export { type ChangeContent, contentProblem, enrolsSecond, peopleNeeded } from './change-content.ts'
+export { type ChangeContent, contentProblem, enrolsSecond, onlyObjects, peopleNeeded } from './change-content.ts'
 export { passkeyAlgorithms } from './cose-key.ts'
 export { grantOf, verifyGrantContent } from './grant-of.ts'
 export { matchRule, type RuleView, registryRuleId } from './match-rule.ts'

@@ -384,6 +384,26 @@ it('takes two people for a passkey once there are two, whoever proposed it: nobo
   expect(await verify(fewer, byApprovers([fewer], [keys.anna]), { registry: both })).toEqual(ok)
 })
 
+it('lets any one approver object to a recovery, the proposer too, and do nothing else by it (V3)', async () => {
+  const retired = (id: string): Change => ({ ...retiredRule, entity: { type: 'recovery', id } })
+  const [one, two] = [retired('rcv-1'), retired('rcv-2')]
+  const strict = { ...living, rules: byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 2 } })) }
+  const objects = (...of: Change[]) => byApprovers(of, [keys.carl], { proposer: 'carl' }) // carl is in another group
+  for (const registry of [living, strict, { ...living, approvers: byId(carl) }]) {
+    expect(await verify(one, objects(one), { registry })).toEqual(ok)
+    expect(await verify(two, objects(one, two), { registry })).toEqual(ok)
+    for (const [of, statement] of [
+      [one, objects(one, rule)],
+      [rule, objects(one, rule)],
+      [changedRule, objects(changedRule)],
+    ] as const)
+      expect(await verify(of, statement, { registry })).toMatchObject({ ok: false })
+    expect(await verify(one, byApprovers([one], [aPasskey()]), { registry })).toMatchObject({
+      code: 'approver_unknown',
+    })
+  }
+})
+
 it('leaves somebody who can approve, whoever signed: the last approver and the last passkey stay (V3)', async () => {
   const end = (of: Approver) => ({ ...change('approver', of, { version: 2, before: jcsHash(of) }), ...nothing })
   const nothing = { value: undefined, after: undefined }

@@ -15,6 +15,8 @@ export function whoApproves(
   const [first, ...more] = diff
   if (all.length === 1 && more.length === 0 && first?.type === 'approver' && first.verb === 'register')
     return `It enrols the second approver: ${able.join(', ') || 'nobody'} may approve it alone.`
+  if (diff.every(({ type, verb }) => type === 'recovery' && verb === 'retire'))
+    return `It takes the passkey of any one of ${all.map(({ id }) => id).join(', ') || 'NOBODY'}.`
   const people = `${quorum} of ${able.join(', ') || 'NOBODY'}${group === undefined ? '' : ` (group ${group})`}`
   if (singleOperator) return `It takes the passkey of ${people}. SINGLE OPERATOR: the proposer’s own counts.`
   return `It takes the passkey of ${people}, and of somebody besides ${proposer}, who proposes it.`

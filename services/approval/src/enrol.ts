@@ -4,6 +4,7 @@ import { type VerifyingKey, verifyInvitation, verifyingKey } from '@bailiwick/cr
 import { ServiceError } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
 import type { Registrations } from './registrations.ts'
+import type { Enrolled } from './sessions.ts'
 
 const enrolledWithinMs = 5000
 
@@ -39,8 +40,8 @@ export class Enrolment {
     return { ...(await this.#registrations.begin(registrant)), invitation }
   }
 
-  /** Offers the first approver's passkey to the issuer and waits until it made an approver of it. Gives that one's id. */
-  async enrol(enrolmentId: string, response: unknown, invitation: string): Promise<string> {
+  /** Offers the first approver's passkey to the issuer and waits until it made an approver of it. */
+  async enrol(enrolmentId: string, response: unknown, invitation: string): Promise<Enrolled> {
     this.#refuseIfEnrolled()
     const { keyRing, projection } = this.#approval
     const { registry } = projection.ledger
@@ -53,7 +54,7 @@ export class Enrolment {
   }
 
   /** As `enrol`, by a recovery: the person's other passkeys are gone then, lost as they are. */
-  async recover(enrolmentId: string, response: unknown, invitation: string, id: string): Promise<string> {
+  async recover(enrolmentId: string, response: unknown, invitation: string, id: string): Promise<Enrolled> {
     const { jwk } = this.#recovery(id)
     const key = verifyingKey('invitation', jwk)
     if (key === undefined) throw new ServiceError('invitation_invalid', 'the key of the recovery is none')
@@ -68,7 +69,7 @@ export class Enrolment {
     })
   }
 
-  async #enrol(enrolmentId: string, response: unknown, word: Word): Promise<string> {
+  async #enrol(enrolmentId: string, response: unknown, word: Word): Promise<Enrolled> {
     const { trust, producer, projection } = this.#approval
     const passkey = await this.#registrations.finish(enrolmentId, response)
     const { invitation, recovery, key, by } = word
@@ -88,7 +89,7 @@ export class Enrolment {
     const approver = await projection.until(() => word.decided(credential_id), enrolledWithinMs)
     if (approver === undefined) throw new ServiceError('deadline_exceeded', 'offered, and not yet enrolled')
     if (approver !== approver_id) throw new ServiceError('invitation_invalid', 'somebody else was quicker')
-    return approver
+    return { approverId: approver, credentialId: credential_id }
   }
 
   #recovery(id: string): Recovery {

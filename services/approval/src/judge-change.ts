@@ -1,15 +1,25 @@
 import {
   contentProblem,
   enrolsSecond,
+  onlyObjects,
   peopleNeeded,
   registryRuleId,
+  verifyAuthorization,
   verifySigners,
 } from '@bailiwick/approval-statement'
-import type { Agent, Approver, Assertion, EntityChange, RegistryStatement, Rule } from '@bailiwick/contracts'
+import type {
+  Agent,
+  Approver,
+  Assertion,
+  Authorization,
+  EntityChange,
+  RegistryStatement,
+  Rule,
+} from '@bailiwick/contracts'
 import type { ErrorCode } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
 import type { RegistryAsk } from './requests.ts'
-import { registryRule } from './who-may-answer.ts'
+import { anyOne, registryRule } from './who-may-answer.ts'
 
 export type Judged = { ok: true } | { ok: false; code: ErrorCode; detail?: string }
 
@@ -33,23 +43,61 @@ export async function judgeChange(
   const { group, quorum } = changeRule(approval, ask)
   if (group !== undefined && !people.every(({ groups }) => groups.includes(group)))
     return { ok: false, code: 'approver_not_in_group' }
-  if (enrolsSecond(ask.entities, approvers)) return { ok: true }
-  const another = trust.single_operator || people.some(({ id }) => id !== ask.proposer)
-  return people.length >= quorum && another ? { ok: true } : { ok: false, code: 'approval_quorum_missing' }
+  const another = !takesAnother(approval, ask) || people.some(({ id }) => id !== ask.proposer)
+  if (people.length < quorum || !another) return { ok: false, code: 'approval_quorum_missing' }
+  return judgeOnTheWay(approval, ask, { kind: 'approvers', statement, assertions: [...assertions] })
+}
+
+/**
+ * As every reader judges it: each entity by the registry that the ones before it leave, in which who signed may be gone, or a rule
+ * may ask for others. Half a change would be one that nobody signed.
+ */
+async function judgeOnTheWay(
+  { projection, keyRing, clock }: Approval,
+  { entities }: RegistryAsk,
+  authorization: Authorization,
+): Promise<Judged> {
+  const now = projection.ledger.registry.view()
+  const approvers = new Map(now.approvers)
+  const rules = new Map(now.rules)
+  const { enrolled, recoveries, serviceKeys } = now
+  const registry = { approvers, rules, enrolled, recoveries, serviceKeys }
+  for (const { type, id, version, before, after, value } of entities) {
+    const check = { authorization, entity: { type, id }, version, before, value, after, at: clock.now() }
+    const judged = await verifyAuthorization({ ...check, registry, anchor: keyRing })
+    if (!judged.ok)
+      return {
+        ok: false,
+        code: 'registry_change_refused',
+        detail: `${type} ${id}: after what stands before it: ${judged.code}`,
+      }
+    if (type === 'approver') become(approvers, id, value)
+    if (type === 'rule') become(rules, id, value)
+  }
+  return { ok: true }
+}
+
+/** Whether somebody besides its proposer must sign it. */
+export function takesAnother({ projection, trust }: Approval, { entities }: Pick<RegistryAsk, 'entities'>): boolean {
+  const { approvers } = projection.ledger.registry.view()
+  return !(trust.single_operator || enrolsSecond(entities, approvers) || onlyObjects(entities))
 }
 
 /** The group and quorum of this change, as every reader counts: one entity after the other, and the most that one of them takes. */
 export function changeRule(approval: Approval, { entities }: Pick<RegistryAsk, 'entities'>) {
-  const { group, quorum } = registryRule(approval)
+  if (onlyObjects(entities)) return anyOne
+  const { group } = registryRule(approval)
+  let { quorum } = registryRule(approval)
   const approvers = new Map(approval.projection.ledger.registry.view().approvers)
   if (enrolsSecond(entities, approvers)) return { group, quorum: 1 }
   const singleOperator = approval.trust.single_operator
   const needed = entities.map(({ type, id, value }) => {
     const people = peopleNeeded({ entity: { type, id }, value, registry: { approvers } }, { quorum, singleOperator })
     if (type === 'approver') become(approvers, id, value)
+    if (type === 'rule' && id === registryRuleId) quorum = ((value as Rule | undefined)?.approvers ?? anyOne).quorum
     return people
   })
-  return { group, quorum: Math.max(quorum, ...needed) }
+  return { group, quorum: Math.max(...needed) }
 }
 
 /** The first entity that is not any more what the change was made for. */
@@ -101,9 +149,9 @@ function strayOwner(
   return undefined
 }
 
-function become(approvers: Map<string, Approver>, id: string, value: EntityChange['value']): void {
-  if (value === undefined) approvers.delete(id)
-  else approvers.set(id, value as Approver)
+function become<T>(entities: Map<string, T>, id: string, value: EntityChange['value']): void {
+  if (value === undefined) entities.delete(id)
+  else entities.set(id, value as T)
 }
 
 /**
@@ -119,6 +167,3 @@ function locksOut(approval: Approval, entities: readonly EntityChange[], approve
   if (approvers.size < 2 || !isShort(approvers.values(), then)) return false
   return !isShort(approval.projection.ledger.registry.approvers, now)
 }
-
-/** Where there is no rule. */
-const anyOne = { group: undefined, quorum: 1 }

@@ -44,12 +44,14 @@ it('shows what a change would do, applies it after a passkey signature, and neve
   const value = approverOf('paul', ['owners'], paul)
   const last = { type: 'rule', id: 'own', value: aRule({ id: 'own', order: 900_000 }) }
   const own = await propose([last], 'olga')
+  expect((await olga.get(`/requests/${own.body.request_id}`)).body).toMatchObject({ needs_another: true })
   expect((await olga.approve(own.body.request_id)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
   const smuggled = await propose([{ type: 'approver', id: 'paul', value }, last], 'olga')
   expect((await olga.approve(smuggled.body.request_id)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
   expect([registry().get('approver', 'paul'), registry().get('rule', 'own')]).toEqual([undefined, undefined])
 
   const rival = await propose([{ type: 'approver', id: 'paul', value }], 'olga')
+  expect((await olga.get(`/requests/${rival.body.request_id}`)).body).toMatchObject({ needs_another: false })
   const proposed = await propose([{ type: 'approver', id: 'paul', value }])
   expect(proposed.body.diff).toEqual([{ type: 'approver', id: 'paul', verb: 'register', before: null, after: value }])
   const { body } = await olga.get('/state')
@@ -218,3 +220,44 @@ describe('a statement that was rendered before the registry changed', () => {
     await asked.agent.cancel(asked.id)
   })
 })
+
+it('is applied whole or not at all: who signs is there to its end, and counts by the rules that it makes on its way (V3)', async () => {
+  await using world = await aWorld({ singleOperator: false })
+  const [olga, paul] = [aPerson(world), aPerson(world)]
+  await olga.enrol()
+  const registry = () => world.issuer.projection.ledger.registry
+  const proposed = async (...entities: object[]) => {
+    const payload = { proposer: 'carl', entities }
+    const url = '/operator/registry/changes'
+    const said = await world.operator.inject({ method: 'POST', url, payload })
+    return said.json().request_id as string
+  }
+  const value = approverOf('paul', ['owners'], paul)
+  expect((await olga.approve(await proposed({ type: 'approver', id: 'paul', value }))).body).toMatchObject({
+    applied: true,
+  })
+  await paul.signIn()
+  const [spare, more] = ['spare', 'more'].map((id) => ({ type: 'rule', id, value: aRule({ id, order: 900_000 }) }))
+
+  const ruled = aRule({ id: 'registry', approvers: { group: 'owners', quorum: 2 } })
+  const stricter = await proposed({ type: 'rule', id: 'registry', value: ruled }, spare as object)
+  expect((await olga.get(`/requests/${stricter}`)).body).toMatchObject({ rule: { quorum: 2 } })
+  expect((await olga.approve(stricter)).body).toMatchObject({ status: 'endorsed' })
+  expect((await paul.approve(stricter)).body).toMatchObject({ applied: true })
+  await expect.poll(() => registry().get('rule', 'spare')?.id).toBe('spare')
+  const laxer = await proposed({
+    type: 'rule',
+    id: 'registry',
+    value: aRule({ ...ruled, approvers: { group: 'owners', quorum: 1 } }),
+  })
+  for (const person of [olga, paul]) await person.approve(laxer)
+  await expect.poll(() => registry().get('rule', 'registry')?.approvers.quorum).toBe(1)
+
+  const leaving = await proposed({ type: 'approver', id: 'paul', value: null }, more as object)
+  const refused = { code: 'registry_change_refused', detail: expect.stringContaining('rule more') }
+  expect((await paul.approve(leaving)).body).toMatchObject(refused)
+  expect([registry().get('approver', 'paul')?.id, registry().get('rule', 'more')]).toEqual(['paul', undefined])
+  expect((await olga.approve(leaving)).body).toMatchObject({ applied: true })
+  await expect.poll(() => registry().get('rule', 'more')?.id).toBe('more')
+  expect(registry().get('approver', 'paul')).toBeUndefined()
+}, 30_000)

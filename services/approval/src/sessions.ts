@@ -10,6 +10,12 @@ import { Transient } from './transient.ts'
 export const sessionSeconds = 1800
 const challengeMs = 5 * 60 * 1000
 
+/** Somebody, by the passkey that was just proved. */
+export interface Enrolled {
+  approverId: string
+  credentialId: string
+}
+
 export interface Session {
   /** Names the session without being able to open it. */
   id: string
@@ -22,7 +28,7 @@ export interface Session {
  */
 export class Sessions {
   readonly #approval: Approval
-  readonly #sessions: Transient<{ approverId: string }>
+  readonly #sessions: Transient<Enrolled>
   readonly #challenges: Challenges
 
   constructor(approval: Approval) {
@@ -53,22 +59,23 @@ export class Sessions {
     if (challenge === undefined) throw unknownChallenge()
     const me = await whoSigned(this.#approval, encodeBase64url(challenge), assertion)
     if (!this.#challenges.use(signInId)) throw unknownChallenge()
-    return this.open(me.id)
+    return this.open({ approverId: me.id, credentialId: assertion.credential_id })
   }
 
   /** For whoever has just proved a passkey. */
-  open(approverId: string): string {
+  open(enrolled: Enrolled): string {
     const cookie = encodeBase64url(this.#approval.random(32))
-    this.#sessions.put(sha256(cookie), { approverId })
+    this.#sessions.put(sha256(cookie), enrolled)
     return cookie
   }
 
-  /** Throws `caller_unauthenticated`; also when the person is no longer enrolled. */
+  /** Throws `caller_unauthenticated`; also when the person is no longer enrolled, or the passkey that signed in was retired. */
   find(cookie: string | undefined): Session {
     const id = sha256(cookie ?? '')
     const session = cookie === undefined ? undefined : this.#sessions.get(id)
     const me = session && this.#approval.projection.ledger.registry.get('approver', session.approverId)
-    if (!me) throw new ServiceError('caller_unauthenticated', 'sign in')
+    if (!me?.credentials.some(({ credential_id }) => credential_id === session?.credentialId))
+      throw new ServiceError('caller_unauthenticated', 'sign in')
     return { id, me }
   }
 

@@ -1,4 +1,4 @@
-import { matchRule, registryRuleId } from '@bailiwick/approval-statement'
+import { matchRule, onlyObjects, registryRuleId } from '@bailiwick/approval-statement'
 import { type Authority, parseAuthority } from '@bailiwick/authority'
 import type { Approver, Rule } from '@bailiwick/contracts'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
@@ -40,14 +40,17 @@ export function mayRefuse(approval: Approval, me: Approver, ask: AccessAsk): boo
   return !matched.ok || me.groups.includes(matched.rule.approvers.group)
 }
 
+/** Whom a registry change takes where no rule says more. */
+export const anyOne: { group: string | undefined; quorum: number } = { group: undefined, quorum: 1 }
+
 /** The group and quorum of registry changes; no rule: any one approver. */
-export function registryRule({ projection }: Approval): { group: string | undefined; quorum: number } {
+export function registryRule({ projection }: Approval): typeof anyOne {
   const rule = projection.ledger.registry.get('rule', registryRuleId)
-  return { group: rule?.approvers.group, quorum: rule?.approvers.quorum ?? 1 }
+  return rule?.approvers ?? anyOne
 }
 
 /** As `whyNotApprove`, for a registry change. */
-export function whyNotApproveChange(approval: Approval, me: Approver, _ask: RegistryAsk): ErrorCode | undefined {
-  const { group } = registryRule(approval)
+export function whyNotApproveChange(approval: Approval, me: Approver, ask: RegistryAsk): ErrorCode | undefined {
+  const { group } = onlyObjects(ask.entities) ? anyOne : registryRule(approval)
   return group === undefined || me.groups.includes(group) ? undefined : 'approver_not_in_group'
 }

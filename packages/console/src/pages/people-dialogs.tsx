@@ -99,7 +99,9 @@ export function RetireRecoveryDialog({ recovery, onClose }: { recovery: Recovery
       <p>
         It would let <Visible text={`${name} (${approver_id})`} /> enrol a new passkey, in place of all that they have.
       </p>
-      <p>Once the change is approved its link makes no passkey. Whoever needs it can announce another one.</p>
+      <p>
+        One signature is enough, yours too. Its link makes no passkey then; whoever needs it can announce another one.
+      </p>
     </Dialog>
   )
 }

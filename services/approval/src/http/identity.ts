@@ -49,11 +49,11 @@ export function identityRoutes(
     const { enrolment_id: id, response } = body
     // Whom a colleague invited is nobody yet: people answer the change first.
     if ('code' in body) return people.enrolInvitee(id, response, body.code)
-    const approver =
+    const enrolled =
       'recovery' in body
         ? await enrolment.recover(id, response, body.invitation, body.recovery)
         : await enrolment.enrol(id, response, body.invitation)
-    const cookie = sessions.open(approver)
+    const cookie = sessions.open(enrolled)
     setSessionCookie(reply, cookie)
     return me(sessions.find(cookie).me)
   })

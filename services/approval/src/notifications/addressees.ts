@@ -1,8 +1,9 @@
+import { onlyObjects } from '@bailiwick/approval-statement'
 import type { Approver } from '@bailiwick/contracts'
 import { stepUpRule } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { changeRule } from '../judge-change.ts'
-import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
+import { type AccessAsk, agentIdOf, type RegistryAsk, type StepUpAsk } from '../requests.ts'
 import { authorityOf, ruleFor, whyNotApprove } from '../who-may-answer.ts'
 
 export type Ask = AccessAsk | RegistryAsk | StepUpAsk
@@ -13,6 +14,9 @@ export function whoCouldAnswer(approval: Approval, ask: Ask): string[] {
   return namesOf(registry.approvers.filter(mayAnswer(approval, ask)))
 }
 
+/** Whose share of people's attention it takes: the agent's, whichever instance asks. Who is said to propose a change is a word. */
+export const askerOf = (ask: Ask): string => (ask.kind === 'registry' ? 'registry' : agentIdOf(ask.agent))
+
 /** Everybody who is enrolled. */
 export const everybody = ({ projection }: Approval): string[] => namesOf(projection.ledger.registry.approvers)
 
@@ -22,7 +26,8 @@ function mayAnswer(approval: Approval, ask: Ask): (person: Approver) => boolean 
   if (ask.kind === 'registry') {
     const { group, quorum } = changeRule(approval, ask)
     // Of several people the proposer may be one, and of two he must.
-    const others = ({ id }: Approver) => approval.trust.single_operator || quorum > 1 || id !== ask.proposer
+    const alone = approval.trust.single_operator || quorum > 1 || onlyObjects(ask.entities)
+    const others = ({ id }: Approver) => alone || id !== ask.proposer
     return (person) => others(person) && (group === undefined || person.groups.includes(group))
   }
   try {

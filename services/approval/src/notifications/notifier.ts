@@ -3,8 +3,7 @@ import { errorCode } from '@bailiwick/errors'
 import type { Fact, RequestRecord } from '@bailiwick/projection'
 import type { Metrics } from '@bailiwick/service-kit'
 import type { Approval } from '../context.ts'
-import { agentIdOf } from '../requests.ts'
-import { type Ask, whoCouldAnswer } from './addressees.ts'
+import { type Ask, askerOf, whoCouldAnswer } from './addressees.ts'
 import { alarmNotice } from './alarm-notices.ts'
 import { Deliveries, type DeliveriesOptions } from './deliveries.ts'
 import { type Notice, plainLines } from './notice.ts'
@@ -120,9 +119,6 @@ export class Notifier implements AsyncDisposable {
     await this.#deliveries[Symbol.asyncDispose]()
   }
 }
-
-/** Whose share of people's attention it takes: the agent's, whichever instance asks. Who is said to propose a change is a word. */
-const askerOf = (ask: Ask): string => (ask.kind === 'registry' ? 'registry' : agentIdOf(ask.agent))
 
 const isOfAsk = (record: RequestRecord | undefined): record is RequestRecord & { received: Ask } =>
   record?.received !== undefined
