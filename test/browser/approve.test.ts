@@ -122,7 +122,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
 
   it('shows an agent’s words as words, whatever they would rather be, and apart from what is signed (V3)', async () => {
     const purpose =
-      '<img src=x onerror="document.title=`taken`"><script>document.title="taken"</script></blockquote><li>At most 1 call in all</li>\u202e5\u2066\u200b'
+      '<img src=x onerror="document.title=`taken`"><script>document.title="taken"</script></blockquote><li>At most 1 call in all</li>\u202e5\u2066\u200bZu\u0308rich\u2800x\u0335\u0335\u0335\u0335\u0335'
     const agent = sampleAgent(system.host, 'forecaster')
     const authority = { ...sampleAuthority, task: 'with words', max_depth: 0 }
     await agent.request({ authority, mode: 'window', expiresInSeconds: 600, purpose })
@@ -130,7 +130,14 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     const words = page.locator('figure.prose blockquote')
     await words.getByText('<script>').waitFor()
     expect(await words.textContent()).toContain('onerror=')
-    expect(await words.locator('.unseen').allTextContents()).toEqual(['U+202E', 'U+2066', 'U+200B'])
+    expect(await words.locator('.unseen').allTextContents()).toEqual([
+      'U+202E',
+      'U+2066',
+      'U+200B',
+      'U+2800',
+      'U+0335',
+      'U+0335',
+    ])
     expect(await words.locator('img, script, li').count()).toBe(0)
     expect(await page.locator('ul.lines li').allTextContents()).not.toContain('At most 1 call in all')
     expect(await page.title()).not.toBe('taken')

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { lenienceSchema } from './lenience.ts'
 
 /** What the operator is told of a request; never the agent's prose. */
 export const requestSchema = z.object({
@@ -10,6 +11,6 @@ export const requestSchema = z.object({
   expires_at: z.string().nullable(),
   endorsements: z.int(),
 })
-export const requestsSchema = z.object({ requests: z.array(requestSchema) })
+export const requestsSchema = lenienceSchema.extend({ requests: z.array(requestSchema) })
 
 export type RequestSummary = z.output<typeof requestSchema>

@@ -42,10 +42,10 @@ export function useLive(): boolean {
     })
     source.addEventListener('ended', tellSignedOut)
     source.addEventListener('change', ({ data }) => {
-      const { changed, arrived } = JSON.parse(data) as { changed: string[]; arrived: string[] }
+      const { changed, arrived } = JSON.parse(data) as { changed: string[]; arrived: number }
       for (const subject of changed) for (const key of depends[subject] ?? []) due.add(key)
       timer ??= setTimeout(ask, Math.max(0, last + calmMs - Date.now()))
-      if (arrived.length > 0) notify(arrived.length)
+      if (arrived > 0) notify(arrived)
     })
     return () => {
       clearTimeout(timer)

@@ -194,6 +194,8 @@ export interface EntityDiff {
 export interface RegistryDetail extends Detail {
   kind: 'registry'
   proposer: string
+  /** Whether whoever looks proposed it, and cannot approve it alone. */
+  needs_another: boolean
   diff: EntityDiff[]
 }
 

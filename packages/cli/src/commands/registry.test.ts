@@ -76,8 +76,11 @@ it('says who must approve, and loudly how else the registry can be changed', asy
   const { out, err } = await bailiwick(['registry', 'apply', file(folder), '--data', folder.path])
   expect(out).toContain('It takes the passkey of 2 of olga, paul (group owners). SINGLE OPERATOR')
   expect(err).toMatch(/SINGLE OPERATOR: .*\nRECOVERY PENDING: rcv-1 makes Eve \(eve\) an approver/)
-  const listed = await bailiwick(['registry', 'list', '--json', '--data', folder.path])
-  expect(listed.err).toContain('RECOVERY PENDING: rcv-1')
+  for (const asked of [['list'], ['get', 'approver'], ['get', 'approver', 'olga'], ['groups']]) {
+    const said = await bailiwick(['registry', ...asked, '--json', '--data', folder.path])
+    expect([asked, said.err]).toEqual([asked, expect.stringMatching(/SINGLE OPERATOR: .*\nRECOVERY PENDING: rcv-1/)])
+    JSON.parse(said.out)
+  }
   const all = await bailiwick(['registry', 'get', 'approver', '--json', '--data', folder.path])
   expect(JSON.parse(all.out).map(({ id }: { id: string }) => id)).toEqual(['olga', 'paul', 'vera'])
 })

@@ -72,9 +72,9 @@ async function list(type: EntityType | undefined, { data, json }: Options, io: I
 }
 
 async function listGroups({ data, json }: Options, io: Io): Promise<ExitCode> {
-  const { present } = await presentRegistry(operatorOf(data))
+  const { present, lenience } = await presentRegistry(operatorOf(data))
   const groups = groupsOf(present)
-  for (const line of starvedLines(present)) io.err(line)
+  for (const line of [...lenienceLines(lenience), ...starvedLines(present)]) io.err(line)
   if (json) io.out(JSON.stringify(groups))
   else
     for (const { id, members, rules } of groups) {
@@ -85,7 +85,8 @@ async function listGroups({ data, json }: Options, io: Io): Promise<ExitCode> {
 }
 
 async function get(type: EntityType, id: string | undefined, { data, json }: Options, io: Io): Promise<ExitCode> {
-  const { present } = await presentRegistry(operatorOf(data))
+  const { present, lenience } = await presentRegistry(operatorOf(data))
+  for (const line of lenienceLines(lenience)) io.err(line)
   if (id === undefined) {
     const values = present.filter((entity) => entity.type === type).map(({ value }) => value)
     say(values, json, io)

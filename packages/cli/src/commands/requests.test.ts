@@ -33,6 +33,16 @@ it('lists what can still be answered, and all of them when asked', async () => {
   expect(JSON.parse(all.out)).toEqual(requests)
 })
 
+it('says loudly who may answer alone, in words beside the JSON', async () => {
+  using folder = temporaryFolder()
+  await using _ = await operatorAt(folder.path, () => ({ body: { requests, single_operator: true, recoveries: [] } }))
+  for (const more of [[], ['--json']]) {
+    const { out, err } = await bailiwick(['requests', ...more, '--data', folder.path], { clock })
+    expect(err).toMatch(/^SINGLE OPERATOR: /)
+    expect(out).not.toContain('SINGLE OPERATOR')
+  }
+})
+
 it('says that nothing waits', async () => {
   using folder = temporaryFolder()
   await using _ = await operatorAt(folder.path, () => ({ body: { requests: [] } }))

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { lenienceLines } from '../lenience.ts'
 import { operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { type RequestSummary, requestsSchema } from '../request-summary.ts'
@@ -17,13 +18,14 @@ export function requestsCommand(program: Command, io: Io, done: (code: ExitCode)
       'Lists the requests that wait for an approver. It can answer none: that takes a passkey, on the console.',
     )
     .option('--all', 'also those that were answered, cancelled or expired')
-  withJson(withData(command, io)).action(async (options: RequestsCommand) => done(await requests(options, io)))
+  withJson(withData(command, io)).action(async (options: RequestsCommand) => done(await list(options, io)))
 }
 
-async function requests({ data, json, all }: RequestsCommand, io: Io): Promise<ExitCode> {
-  const answer = expectAnswer(requestsSchema, await operatorOf(data).get('/operator/requests'))
+async function list({ data, json, all }: RequestsCommand, io: Io): Promise<ExitCode> {
+  const { requests, ...lenience } = expectAnswer(requestsSchema, await operatorOf(data).get('/operator/requests'))
+  for (const line of lenienceLines(lenience)) io.err(line)
   const now = io.clock.now()
-  const shown = answer.requests
+  const shown = requests
     .filter((request) => all || isOpen(request, now))
     .sort((a, b) => (a.received_at ?? '').localeCompare(b.received_at ?? ''))
   if (json) io.out(JSON.stringify(shown))

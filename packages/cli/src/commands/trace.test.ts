@@ -53,7 +53,8 @@ it('shows each step with its entry, who signed, and that it was verified', async
 })
 
 it('gives a machine all that was told, the data of each step included', async () => {
-  const { out } = await trace({}, '--json')
+  const { out, err } = await trace({}, '--json')
+  expect(err).toMatch(/^SINGLE OPERATOR: /)
   expect(JSON.parse(out)).toMatchObject({ verified: true, steps: [{ data: { a: 1 } }], trees: [] })
 })
 

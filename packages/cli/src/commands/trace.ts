@@ -42,6 +42,8 @@ export function traceCommand(program: Command, io: Io, done: (code: ExitCode) =>
   withJson(withData(command, io)).action(async (id: string, options: Options) => done(await trace(id, options, io)))
 }
 
+const singleOperator = 'SINGLE OPERATOR: one person’s passkey was enough for every approval here.'
+
 async function trace(id: string, { data, json }: Options, io: Io): Promise<ExitCode> {
   const { trust } = readInstallation(data)
   const answer = await operatorOf(data).get(`/v1/trace/${encodeURIComponent(id)}`)
@@ -49,10 +51,13 @@ async function trace(id: string, { data, json }: Options, io: Io): Promise<ExitC
   const size = signedSize(checkpoint, trust)
   const outside = steps.filter(({ leaf_index }) => leaf_index >= (size ?? 0))
   const verified = told.verified && steps.every((step) => step.verified) && outside.length === 0
-  if (json) io.out(JSON.stringify({ ...(answer as object), verified }))
-  else {
+  const loud = trust.single_operator ? [singleOperator] : []
+  if (json) {
+    for (const line of loud) io.err(line)
+    io.out(JSON.stringify({ ...(answer as object), verified }))
+  } else {
     for (const step of steps) for (const line of linesOf(step)) io.out(line)
-    if (trust.single_operator) io.out('SINGLE OPERATOR: one person’s passkey was enough for every approval here.')
+    for (const line of loud) io.out(line)
     if (truncated) io.out('There is more: these are the newest.')
     io.out(verified ? `All ${steps.length} steps verified` : 'NOT all steps verified')
     io.out(

@@ -238,6 +238,10 @@ function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up'
             : 'It waits because a policy wants a person’s word for it. '}
           After your yes this action happens once, and the task goes on under the same grant.
         </p>
+        <p className="hint">
+          Only arguments that the grant names are shown. The digest fixes all others too: where they matter, ask the
+          owner before you approve.
+        </p>
       </Card>
       <Card title="The grant it belongs to" aside={<StateBadge state={grant.state} />}>
         <Lines lines={grant.lines} />
@@ -290,6 +294,9 @@ function Answers({
   return (
     <section className="answers" aria-label="Your answer">
       {why_not === null ? null : <p className="note warn">{whyNotWords[why_not] ?? why_not}</p>}
+      {request.kind === 'registry' && request.needs_another && may_approve ? (
+        <p className="note">You proposed it: it also takes the signature of somebody else.</p>
+      ) : null}
       {rule !== null && rule.quorum > 1 ? (
         <p className="note">
           It takes {rule.quorum} people of <Visible text={rule.group ?? 'the approvers'} />; {signed_by.length} signed

@@ -1,7 +1,10 @@
 import { Readable } from 'node:stream'
-import { ServiceError } from '@bailiwick/errors'
+import type { DecodedEvent } from '@bailiwick/contracts'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { Fact } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
+import { askerOf, whoCouldAnswer } from '../notifications/addressees.ts'
+import { Prompts } from '../notifications/prompts.ts'
 import type { Sessions } from '../sessions.ts'
 
 /** What may have changed, so that the page asks again for what it shows. Never what it is: that is asked for with the session. */
@@ -25,35 +28,46 @@ const mostUnreadBytes = 65_536
 interface Listener {
   cookie: string | undefined
   session: string
+  person: string
   out: Readable
 }
 
-/** Tells the pages that are open that something changed (server-sent events, WHATWG HTML §9.2). */
+/**
+ * Tells the pages that are open that something changed (server-sent events, WHATWG HTML §9.2), and how much came that waits for
+ * whoever is there: as often as a person may be prompted at all, and the rest each quarter of an hour.
+ */
 export class LiveEvents implements Disposable {
+  readonly #approval: Approval
+  readonly #prompts = new Prompts()
+  /** By person: how many requests to tell of. */
+  readonly #arrived = new Map<string, number>()
   readonly #sessions: Sessions
   readonly #listeners = new Set<Listener>()
   readonly #changed = new Set<Subject>()
-  readonly #arrived: string[] = []
   readonly #stop: () => void
   readonly #beat: NodeJS.Timeout
   #gathering: NodeJS.Timeout | undefined
 
   constructor(approval: Approval, sessions: Sessions) {
+    this.#approval = approval
     this.#sessions = sessions
     this.#stop = approval.projection.onFact((fact) => this.#note(fact))
-    this.#beat = setInterval(() => this.#send(': still here\n\n'), beatMs)
+    this.#beat = setInterval(() => {
+      this.#tellWithheld()
+      this.check()
+    }, beatMs)
     this.#beat.unref()
   }
 
   /** A stream for one page, which ends with its session. Throws `rate_limited` when there are too many. */
   open(cookie: string | undefined): Readable {
-    const { id: session } = this.#sessions.find(cookie)
+    const { id: session, me } = this.#sessions.find(cookie)
     const own = [...this.#listeners].filter((listener) => listener.session === session)
     // A page that was left behind holds a place for nobody: the newest tab counts.
     if (own.length >= mostOfSession) this.#end(own[0] as Listener)
     if (this.#listeners.size >= mostStreams) throw new ServiceError('rate_limited', 'too many pages listen')
     const out = new Readable({ read() {} })
-    const listener = { cookie, session, out }
+    const listener = { cookie, session, person: me.id, out }
     out.once('close', () => this.#listeners.delete(listener))
     this.#listeners.add(listener)
     out.push('retry: 2000\n\n')
@@ -62,27 +76,68 @@ export class LiveEvents implements Disposable {
 
   #note({ topic, verdict, event }: Fact): void {
     const subject = subjects[topic]
-    if (subject === undefined || verdict !== 'counts' || this.#listeners.size === 0) return
+    if (subject === undefined || verdict !== 'counts') return
+    if (topic === 'approvals.v1') {
+      try {
+        this.#hear(event as DecodedEvent<'approvals.v1'>)
+      } catch (error) {
+        // Whoever folds must not be stopped by whoever listens.
+        this.#approval.logger.warn({ error_code: errorCode(error) }, 'could not tell whom a request waits for')
+      }
+    }
+    this.#tellWithheld()
+    this.#gather(subject)
+  }
+
+  #gather(subject: Subject): void {
+    if (this.#listeners.size === 0) return
     this.#changed.add(subject)
-    if (event.type === 'request.received' && this.#arrived.length < 20) this.#arrived.push(event.subject ?? '')
     this.#gathering ??= setTimeout(() => this.#tell(), gatherMs)
+  }
+
+  #hear({ type, subject }: DecodedEvent<'approvals.v1'>): void {
+    const record = this.#approval.projection.ledger.requests.requests.get(subject)
+    if (record?.received === undefined) return
+    if (record.state !== 'pending') this.#prompts.end(record.id)
+    if (type !== 'request.received' || this.#listeners.size === 0) return
+    const there = new Set([...this.#listeners].map(({ person }) => person))
+    const to = whoCouldAnswer(this.#approval, record.received).filter((person) => there.has(person))
+    for (const person of this.#prompts.ask(record.id, to, record.changedAt, askerOf(record.received)))
+      this.#arrive(person, 1)
+  }
+
+  #arrive(person: string, count: number): void {
+    this.#arrived.set(person, (this.#arrived.get(person) ?? 0) + count)
+  }
+
+  /** What was not told of one by one, when that is due. */
+  #tellWithheld(): void {
+    const digest = this.#prompts.digest(this.#approval.clock.now())
+    for (const [person, { withheld }] of digest?.people ?? []) {
+      this.#arrive(person, withheld)
+      this.#gather('requests')
+    }
   }
 
   #tell(): void {
     this.#gathering = undefined
-    const data = JSON.stringify({ changed: [...this.#changed], arrived: this.#arrived.splice(0) })
+    const [changed, arrived] = [[...this.#changed], new Map(this.#arrived)]
     this.#changed.clear()
-    this.#send(`event: change\ndata: ${data}\n\n`)
+    this.#arrived.clear()
+    this.#send(({ person }) => {
+      const data = JSON.stringify({ changed, arrived: arrived.get(person) ?? 0 })
+      return `event: change\ndata: ${data}\n\n`
+    })
   }
 
   /** Whose session has ended is told so, and nothing more. */
-  #send(text: string): void {
+  #send(textFor: (listener: Listener) => string): void {
     for (const listener of this.#listeners) {
       if (!this.#lives(listener)) {
         listener.out.push('event: ended\ndata: {}\n\n')
         this.#end(listener)
       } else if (listener.out.readableLength > mostUnreadBytes) listener.out.destroy()
-      else listener.out.push(text)
+      else listener.out.push(textFor(listener))
     }
   }
 
@@ -100,9 +155,9 @@ export class LiveEvents implements Disposable {
     listener.out.push(null)
   }
 
-  /** Closes what has just lost its session, without waiting for the next event. */
+  /** Shows that each stream lives, and closes what has lost its session. */
   check(): void {
-    this.#send(': still here\n\n')
+    this.#send(() => ': still here\n\n')
   }
 
   /** Ends every stream: else a server that stops would wait for pages that listen. */

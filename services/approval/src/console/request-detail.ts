@@ -5,6 +5,7 @@ import type { RequestRecord } from '@bailiwick/projection'
 import { mayRefuseStepUp } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { unexplained } from '../inspect.ts'
+import { takesAnother } from '../judge-change.ts'
 import { diffOf } from '../propose-change.ts'
 import { mayTakeBack } from '../refuse.ts'
 import { type AccessAsk, requestNamed, type StepUpAsk } from '../requests.ts'
@@ -42,7 +43,8 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
   if (ask.kind === 'registry') {
     const diff = ask.entities.map((entity) => diffOf(approval, entity))
     const mayDeny = open && whyNotApproveChange(approval, me, ask) === undefined
-    return { ...common, kind: ask.kind, proposer: ask.proposer, diff, may_deny: mayDeny }
+    const needsAnother = ask.proposer === me.id && takesAnother(approval, ask)
+    return { ...common, kind: ask.kind, proposer: ask.proposer, diff, may_deny: mayDeny, needs_another: needsAnother }
   }
   return {
     ...common,

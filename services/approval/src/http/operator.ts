@@ -24,10 +24,14 @@ export function operatorRoutes(operator: HttpServer, approval: Approval): void {
     const proposed = await proposeChange(approval, body.proposer, body.entities)
     return { ...proposed, approve_at: `${approval.publicUrl}/console` }
   })
-  operator.get('/operator/registry', async () => ({
-    enrolled: ledger.registry.view().enrolled,
+  // Whoever looks must not overlook how else than by two people things can be changed here.
+  const lenience = () => ({
     single_operator: approval.trust.single_operator,
     recoveries: pendingRecoveries(approval),
+  })
+  operator.get('/operator/registry', async () => ({
+    enrolled: ledger.registry.view().enrolled,
+    ...lenience(),
     entities: ledger.registry
       .records()
       .filter(({ value }) => value !== undefined)
@@ -39,6 +43,7 @@ export function operatorRoutes(operator: HttpServer, approval: Approval): void {
     return { instance: body.instance, expires_at: new Date(until).toISOString() }
   })
   operator.get('/operator/requests', async () => ({
+    ...lenience(),
     requests: [...ledger.requests.requests.values()].map((record) => summary(record)),
   }))
   operator.get(

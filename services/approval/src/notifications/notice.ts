@@ -40,7 +40,10 @@ const mostLines = 20
  */
 export function plainLine(text: string): string {
   const spelled = text
-    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`)
+    .replace(
+      /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu,
+      (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`,
+    )
     .replaceAll('://', ': //')
   const characters = [...spelled]
   return characters.length > longestLine ? `${characters.slice(0, longestLine).join('')}…` : spelled

@@ -83,6 +83,7 @@ describe('what people read', () => {
     expect(plainLine('a\u202Eb\u200Bc\nd https://evil.example')).toBe(
       'a\\u{202e}b\\u{200b}c\\u{a}d https: //evil.example',
     )
+    expect(plainLine('a\u3164b\ufe0fc\u034fd')).toBe('a\\u{3164}b\\u{fe0f}c\\u{34f}d')
     expect(plainLine('x'.repeat(50_000))).toHaveLength(301)
     expect(plainLines(Array.from({ length: 1000 }, () => 'x'))).toHaveLength(21)
   })

@@ -1,0 +1,10 @@
+/** A page that listens: what it was told so far, as it came. */
+export async function listen(base: string, cookie: string | undefined) {
+  const response = await fetch(`${base}/console/api/events`, { headers: { cookie: cookie ?? '' } })
+  const said = { text: '', ended: false }
+  const read = async () => {
+    for await (const chunk of response.body ?? []) said.text += Buffer.from(chunk).toString()
+    said.ended = true
+  }
+  return { response, said, done: read().catch(() => undefined) }
+}
