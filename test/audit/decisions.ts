@@ -183,8 +183,7 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
         const most = limits.get('egress_bytes')
         if (most !== undefined && (sum(purse, 'egress_bytes') >= most || sum(purse, 'unmeasured') > 0n))
           bad(`${purse}: egress_bytes: ${sum(purse, 'egress_bytes')} of ${most} were sent, or nobody knows`)
-        if (most !== undefined && sum(purse, 'open') >= mostUnmeasured) bad(`${purse}: too many calls at once to tell`)
-        sum(purse, 'open', 1n)
+        if (most !== undefined && !isHeldTo(event.data)) bad(`${purse}: egress_bytes: its answer is held to no limit`)
         for (const [what, by] of takenBy(event.data.reserved, permission)) {
           const limit = limits.get(what)
           const total = sum(purse, what, by)
@@ -200,16 +199,19 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     const { reserved, permission } = decision.data
     const purses = pursesOf(facts.trees.get(tree), tree, decision.data)
     const wasMissing = missing.has(decision)
+    const mayBytes = BigInt(reserved.egress_bytes)
     const sent =
       event.type === 'decision.abandoned' ? 0n : event.type === 'outcome.reported' ? sentBy(event.data) : undefined
+    if (mayBytes > 0n && sent !== undefined && sent > mayBytes) bad(`egress_bytes: ${sent} of ${mayBytes} were sent`)
     for (const [purse] of purses) {
-      sum(purse, wasMissing ? 'unmeasured' : 'open', -1n)
-      if (sent === undefined) sum(purse, 'unmeasured', 1n)
-      else sum(purse, 'egress_bytes', sent)
+      if (mayBytes === 0n && wasMissing) sum(purse, 'unmeasured', -1n)
+      if (mayBytes === 0n && sent === undefined) sum(purse, 'unmeasured', 1n)
+      // What nobody says was sent in full, and what is said late gives nothing back.
+      if (sent !== undefined && (!wasMissing || sent > mayBytes)) sum(purse, 'egress_bytes', sent - mayBytes)
     }
     if (event.type === 'outcome.missing') missing.add(decision)
     if (event.type === 'decision.abandoned')
-      for (const [purse, , index] of purses) for (const [what, by] of takenBy(reserved, index)) sum(purse, what, -by)
+      for (const [purse, , index] of purses) for (const [what, by] of notBytes(reserved, index)) sum(purse, what, -by)
     if (event.type !== 'outcome.reported') continue
     const { released, status } = event.data
     const back = takenBy(released, permission)
@@ -222,13 +224,22 @@ export function budgetFindings({ facts, registry }: Meaning): Finding[] {
     if (status !== 'not_executed' || mayRelease !== true) bad('released what may have been spent')
     const whole = new Map(takenBy(reserved, permission))
     if (back.some(([what, by]) => by > (whole.get(what) ?? 0n))) bad('released more than was reserved')
-    for (const [purse, , index] of purses) for (const [what, by] of takenBy(released, index)) sum(purse, what, -by)
+    for (const [purse, , index] of purses) for (const [what, by] of notBytes(released, index)) sum(purse, what, -by)
   }
   return findings
 }
 
-/** Where bytes are limited, so many calls at most wait for their outcomes: what these send is known only afterwards. */
-const mostUnmeasured = 8n
+/** Bytes were reserved, and the enforcement point was told to let no more of them leave. */
+function isHeldTo({ reserved, obligations = [] }: Allowed): boolean {
+  const limits = obligations.flatMap((each) => {
+    const { properties } = each as { properties?: { action?: unknown; bytes?: unknown } }
+    return properties?.action === 'limit' ? [properties.bytes] : []
+  })
+  return reserved.egress_bytes > 0 && limits.length === 1 && limits[0] === reserved.egress_bytes
+}
+
+/** Bytes come back by what was sent. */
+const notBytes = (amounts: BudgetAmounts, permission: number) => takenBy({ ...amounts, egress_bytes: 0 }, permission)
 
 /** What the enforcement point signed that it sent; undefined: it does not say. */
 function sentBy({ outcome }: EventData<'decisions.v1', 'outcome.reported'>): bigint | undefined {

@@ -165,35 +165,55 @@ it('relays an outcome once, gives back what was not executed, and only that (V9,
   expect(reported.map(({ subject }) => subject)).toEqual([first.decisionId, second.decisionId])
 })
 
-it('counts the bytes that outcomes report, and denies once they are sent (V9)', async () => {
-  const budget = { ...sampleAuthority.budget, egress_bytes: 1000 }
-  await using system = await granted({}, { authority: { ...sampleAuthority, budget } })
+const limited = (egress_bytes: number) => ({
+  authority: { ...sampleAuthority, budget: { ...sampleAuthority.budget, egress_bytes } },
+})
+const limitOf = ({ context }: CallAnswer) =>
+  (context.obligations as { properties: { action: string; bytes?: number } }[] | undefined)?.find(
+    ({ properties }) => properties.action === 'limit',
+  )?.properties.bytes
+
+it('reserves the bytes that a call may send, and counts what its outcome reports (V9)', async () => {
+  await using system = await granted({}, limited(1000))
   const { point, credential } = system
   const callIds = Array.from({ length: 9 }, (_, n) => `call_${String(n).padStart(16, '0')}`)
   const call = (call_id: string) => point.call({ credential, ...read, observed: { call_id } })
   const answers: { callId: string; answer: CallAnswer }[] = []
   for (const callId of callIds) answers.push({ callId, answer: await call(callId) })
-  // What those that are under way send is not known yet: the ninth waits for it.
+  // All is reserved: the ninth waits for what comes back.
   expect(answers.pop()?.answer).toMatchObject({ decision: false, reason: 'budget_held' })
+  expect(answers.map(({ answer }) => limitOf(answer))).toEqual(Array.from({ length: 8 }, () => 125))
   const report = async (egress_bytes: number) => {
     const { answer, callId } = answers.shift() ?? {}
     if (!answer || !callId) throw new Error('nothing is open')
     expect(await point.report(point.outcome(answer, callId, 'succeeded', { egress_bytes }))).toBe(204)
   }
-  await report(999)
-  expect(await call('call_aaaaaaaaaaaaaaaa')).toMatchObject({ decision: true })
-  await report(1)
-  expect(await call('call_bbbbbbbbbbbbbbbb')).toMatchObject({ decision: false, reason: 'budget_exhausted' })
+  await report(0)
+  const again = await call('call_aaaaaaaaaaaaaaaa')
+  expect(limitOf(again)).toBe(125)
+  answers.push({ callId: 'call_aaaaaaaaaaaaaaaa', answer: again })
+  await report(100)
+  expect(await call('call_bbbbbbbbbbbbbbbb')).toMatchObject({ decision: false, reason: 'budget_held' })
+  while (answers.length > 0) await report(125)
+  const last = await call('call_cccccccccccccccc')
+  expect([last.decision, limitOf(last)]).toEqual([true, 25])
+  expect(await call('call_dddddddddddddddd')).toMatchObject({ decision: false, reason: 'budget_held' })
+  answers.push({ callId: 'call_cccccccccccccccc', answer: last })
+  await report(25)
+  expect(await call('call_eeeeeeeeeeeeeeee')).toMatchObject({ decision: false, reason: 'budget_exhausted' })
 })
 
-it('takes an outcome that does not say how much was sent for all that was left (V9)', async () => {
-  const budget = { ...sampleAuthority.budget, egress_bytes: 1000 }
-  await using system = await granted({}, { authority: { ...sampleAuthority, budget } })
+it('takes an outcome that does not say how much was sent for all that was reserved (V9)', async () => {
+  await using system = await granted({}, limited(1000))
   const { point, credential } = system
-  const callId = 'call_aaaaaaaaaaaaaaaa'
-  const answer = await point.call({ credential, ...read, observed: { call_id: callId } })
-  expect(await point.report(point.outcome(answer, callId, 'failed'))).toBe(204)
-  expect(await point.call({ credential, ...read })).toMatchObject({ decision: false, reason: 'budget_exhausted' })
+  const ask = async (call_id: string, answer_bytes: number) => {
+    const answer = await point.call({ credential, ...read, observed: { call_id, answer_bytes } })
+    if (answer.decision) expect(await point.report(point.outcome(answer, call_id, 'failed'))).toBe(204)
+    return answer.decision ? limitOf(answer) : answer.reason
+  }
+  expect(await ask('call_aaaaaaaaaaaaaaaa', 999)).toBe(999)
+  expect(await ask('call_bbbbbbbbbbbbbbbb', 999)).toBe(1)
+  expect(await ask('call_cccccccccccccccc', 1)).toBe('budget_exhausted')
 })
 
 it('says of an overdue outcome that it is missing, keeps it spent, and takes a late one without giving back (V9)', async () => {

@@ -112,6 +112,8 @@ it('denies what a policy wants a human’s word for, and lets it happen once aft
   expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
   const denied = await point.call({ credential, ...ten })
   expect(denied).toMatchObject(stepUpRequired)
+  const properties = { acr_value: 'urn:bailiwick:acr:approvers' }
+  expect(denied.context.obligations).toEqual([{ id: 'step-up', type: 'step-up', properties }])
   expect(bindingOf(world, denied)).toMatchObject({
     grant: grant.grantId,
     reason: 'step_up_required',
@@ -125,6 +127,20 @@ it('denies what a policy wants a human’s word for, and lets it happen once aft
     data: { step_up: stepUp, actor: { grant_id: grant.grantId } },
   })
   expect(await point.call({ credential, ...ten })).toMatchObject(stepUpRequired)
+})
+
+it('lets happen what a human said yes to with what policies oblige to, as without that word (V13)', async () => {
+  const obliging = '@id("obliging") @redact("iban") permit (principal is agent, action, resource);'
+  const policies = new Map([...(waits.policies ?? []), ['zz.cedar', Buffer.from(obliging)]])
+  await using system = await granted({ policies })
+  const { point, credential } = system
+  const obligations = [{ id: 'redact', properties: { fields: ['iban'] } }]
+  expect((await point.call({ credential, ...read })).context).toMatchObject({ obligations })
+  expect(await point.call({ credential, ...ten })).toMatchObject(stepUpRequired)
+  await sayYes(system, action(ten))
+  const allowed = await point.call({ credential, ...ten })
+  expect(allowed.context).toMatchObject({ obligations })
+  expect(await system.event(allowed.decisionId)).toMatchObject({ data: { obligations } })
 })
 
 it.each<[why: string, (system: Granted) => Promise<unknown>]>([
@@ -266,7 +282,9 @@ it('a continuous grant waits for a human once its workload did not attest in tim
 it('a continuous grant waits for a human once an outcome did not come in time', async () => {
   await using system = await granted(continuous, { mode: 'continuous' })
   const { call, report } = reader(system)
-  expect(await call()).toMatchObject({ decision: true })
+  const { decision, context } = await call()
+  const obligations = [{ id: 'report-outcome-by', properties: { seconds: fresh.outcome_seconds } }]
+  expect([decision, context]).toMatchObject([true, { obligations }])
   await pass(system.world, 31)
   expect(await call()).toMatchObject(stepUpRequired)
   await report()

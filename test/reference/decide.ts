@@ -63,6 +63,8 @@ export interface Call {
   resource: { type: string; id: string }
   properties: Record<string, unknown>
   agentSigned: boolean
+  /** How long the answer may become, as the point asks. */
+  answerBytes: number | undefined
 }
 
 export interface Tool {
@@ -82,11 +84,12 @@ interface Allowed {
   cost: Charge | undefined
   standing: 'open' | 'settled' | 'missing'
   released: boolean
-  /** Bytes; undefined: nobody said. */
-  sent: number | undefined
+  /** What it may send, and what counts of it: all, until somebody says what was sent. */
+  mayBytes: number
+  bytes: number
 }
 
-export type Answer = { allow: true; permissions: number[] } | { allow: false; reasons: string[] }
+export type Answer = { allow: true; permissions: number[]; bytes: number } | { allow: false; reasons: string[] }
 
 type Holder = { id: string; agent: string; key: string; authority: Authority; expiresAt: number }
 const deny = (...reasons: string[]): Answer => ({ allow: false, reasons })
@@ -133,6 +136,8 @@ export class World {
     }
     const charged = this.#reserve(grant, holders, covers)
     if (typeof charged === 'string') return deny(charged)
+    const bytes = this.#bytes(holders, call.answerBytes)
+    if (bytes === undefined) return deny('budget_held')
     this.allowed.push({
       id,
       grant: grant.id,
@@ -144,9 +149,10 @@ export class World {
       cost: charged.at(-1)?.cost,
       standing: 'open',
       released: false,
-      sent: 0,
+      mayBytes: bytes,
+      bytes,
     })
-    return { allow: true, permissions: charged.map(({ index }) => index) }
+    return { allow: true, permissions: charged.map(({ index }) => index), bytes }
   }
 
   /** DESIGN §7.3: each link is made by the holder before it, with that holder's key, of a part of what that holder has. */
@@ -276,20 +282,31 @@ export class World {
     const chosen = choices.find((choice) => choice.every((cover) => cover !== undefined)) as Cover[] | undefined
     if (!chosen) return 'uses_exhausted'
     const cost = chosen.at(-1)?.cost
-    if (holders.some((holder) => !this.#hasBudget(holder, cost))) return 'budget_exhausted'
-    const isHeld = ({ id, authority }: Holder) =>
-      authority.budget.egress_bytes !== undefined && this.#under(id).filter(isOpen).length >= 8
-    return holders.some(isHeld) ? 'budget_held' : chosen
+    return holders.some((holder) => !this.#hasBudget(holder, cost)) ? 'budget_exhausted' : chosen
   }
+
+  /** As many as are asked for, or an eighth of the least limit; all that is left, once nobody under way may give some back. */
+  #bytes(holders: Holder[], asked: number | undefined): number | undefined {
+    const limits = holders.flatMap(({ id, authority: { budget } }) =>
+      budget.egress_bytes === undefined ? [] : [{ id, limit: budget.egress_bytes }],
+    )
+    const share = Math.ceil(Math.min(...limits.map(({ limit }) => limit)) / 8)
+    let bytes = limits.length === 0 ? 0 : (asked ?? share)
+    for (const { id, limit } of limits) {
+      const left = limit - this.#sent(id)
+      if (left < (asked ?? share) && this.#under(id).some(isOpen)) return undefined
+      bytes = Math.min(bytes, left)
+    }
+    return bytes
+  }
+
+  #sent = (id: string) => this.#under(id).reduce((sum, call) => sum + call.bytes, 0)
 
   #hasBudget({ id, authority: { budget } }: Holder, cost: Charge | undefined): boolean {
     const counted = this.#counted(id)
     if (budget.calls !== undefined && counted.length + 1 > budget.calls) return false
-    if (budget.egress_bytes !== undefined) {
-      const sent = this.#under(id).map((call) => call.sent)
-      if (sent.includes(undefined)) return false
-      if (sent.reduce((sum: number, bytes) => sum + (bytes ?? 0), 0) >= budget.egress_bytes) return false
-    }
+    const isOver = budget.egress_bytes !== undefined && this.#sent(id) >= budget.egress_bytes
+    if (isOver && !this.#under(id).some(isOpen)) return false
     if (cost === undefined) return true
     const spent = counted.flatMap((call) => (call.cost?.currency === cost.currency ? [call.cost.micros] : []))
     const sum = spent.reduce((a, b) => a + b, cost.micros)
@@ -300,25 +317,24 @@ export class World {
   #under = (id: string) => this.allowed.filter(({ levels }) => levels.some((level) => level.id === id))
   #counted = (id: string) => this.#under(id).filter(({ released }) => !released)
 
-  /** An outcome, once; a late one, whose call was missed, still says what was sent. False: it is not taken. */
+  /** An outcome, once; a late one, whose call was missed, gives nothing back. False: it is not taken. */
   report(id: string, point: Point, { status, bytes }: { status: string; bytes: number | undefined }): boolean {
     const call = this.allowed.find((each) => each.id === id)
     if (!call || call.point !== point) return false
     if (call.standing === 'settled') return true
     const perAction = this.grants.get(call.grant)?.mode === 'per_action'
     call.released = call.standing === 'open' && status === 'not_executed' && point.mayRelease && !perAction
-    call.sent = bytes ?? (status === 'not_executed' ? 0 : undefined)
+    const sent = bytes ?? (status === 'not_executed' ? 0 : call.mayBytes)
+    call.bytes = call.standing === 'missing' ? Math.max(call.mayBytes, sent) : sent
     call.standing = 'settled'
     return true
   }
 
-  /** Time passes; what was not reported in time is missing, and nobody knows what it sent. */
+  /** Time passes; what was not reported in time is missing, and counts as all that it could send. */
   pass(ms: number): void {
     this.now += ms
     for (const call of this.allowed) {
-      if (!isOpen(call) || this.now < call.at + outcomeDue) continue
-      call.standing = 'missing'
-      call.sent = undefined
+      if (isOpen(call) && this.now >= call.at + outcomeDue) call.standing = 'missing'
     }
   }
 }

@@ -84,13 +84,14 @@ export interface Asked {
   resource: { type: string; id: string }
   properties: Record<string, unknown>
   signed: boolean
+  answerBytes: number | undefined
   /** Of whoever holds the credential. */
   key: SigningKey<'agent'>
 }
 
-/** Its answer; `permissions`: the one of each level that was charged. */
+/** Its answer; `permissions`: the one of each level that was charged; `bytes`: what the answer may have. */
 export type Told =
-  | { decision: true; decisionId: string; callId: string; digest: string; permissions: number[] }
+  | { decision: true; decisionId: string; callId: string; digest: string; permissions: number[]; bytes: number }
   | { decision: false; reason: string }
 
 export class Pipeline {
@@ -181,7 +182,7 @@ export class Pipeline {
     return published as Published[]
   }
 
-  async ask({ token, point, name, resource, properties, signed, key }: Asked): Promise<Told> {
+  async ask({ token, point, name, resource, properties, signed, answerBytes, key }: Asked): Promise<Told> {
     const credential = signAccessToken(token, credentialKey)
     const digest = actionDigest({ name, properties, resource })
     const call = { htm: 'POST', htu: `${base}call`, jti: this.#eventId(), now: this.#now, accessToken: credential }
@@ -190,19 +191,20 @@ export class Pipeline {
       subject: { type: 'agent', id: token.sub },
       action: { name, properties },
       resource,
-      observed: { credential, proof, htm: call.htm, htu: call.htu, action_digest: digest },
+      observed: { credential, proof, htm: call.htm, htu: call.htu, action_digest: digest, answer_bytes: answerBytes },
       withApproval: false,
       digest,
     })
     if (!answer.decision) return { decision: false, reason: answer.reason }
     const { decisionId, callId } = answer
-    const { permission, chain = [] } = this.#allowed ?? { permission: -1 }
+    const { permission, chain = [], reserved } = this.#allowed ?? { permission: -1 }
     return {
       decision: true,
       decisionId,
       callId,
       digest,
       permissions: [permission, ...chain.map((link) => link.permission)],
+      bytes: reserved?.egress_bytes ?? 0,
     }
   }
 

@@ -327,14 +327,15 @@ export class Played {
       properties: { amount: step.amount, currency: step.currency },
     }
     const { known: credential, token, key } = minted
-    const call: Call = { ...what, credential, point: at.point, agentSigned: step.signed }
-    const real = await this.#pipeline.ask({ ...what, token, key, point: at.registered, signed: step.signed })
+    const { signed, answerBytes } = step
+    const call: Call = { ...what, credential, point: at.point, agentSigned: signed, answerBytes }
+    const real = await this.#pipeline.ask({ ...what, token, key, point: at.registered, signed, answerBytes })
     const name = real.decision ? real.decisionId : `call ${++this.#ids}`
     const expected = this.world.decide(call, name)
     if (real.decision) this.#allowed.push({ id: name, real })
-    const told = real.decision ? `allow by ${real.permissions}` : real.reason
+    const told = real.decision ? `allow ${real.bytes} bytes by ${real.permissions}` : real.reason
     const reference = expected.allow
-      ? `allow by ${expected.permissions}`
+      ? `allow ${expected.bytes} bytes by ${expected.permissions}`
       : expected.reasons.includes(told)
         ? told
         : expected.reasons.join(' or ')

@@ -6,7 +6,16 @@ import type { Expr, Policy, Scope } from './cedar.ts'
 // are there by then; so any step can be left out of a story, and what fails shrinks.
 
 export type Step =
-  | { do: 'call'; credential: number; tool: number; amount: string; currency: string; point: number; signed: boolean }
+  | {
+      do: 'call'
+      credential: number
+      tool: number
+      amount: string
+      currency: string
+      point: number
+      signed: boolean
+      answerBytes: number | undefined
+    }
   | { do: 'grant'; grant: GrantPlan }
   | { do: 'credential'; holder: number; minutes: number; recorded: boolean }
   | { do: 'delegate'; holder: number; to: number; part: Part; flaw: Flaw; minutes: number }
@@ -102,6 +111,7 @@ const calls: fc.Arbitrary<Step> = fc.record({
   currency: fc.constantFrom('EUR', 'EUR', 'EUR', 'EUR', 'EUR', 'EUR', 'USD'),
   point: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 1),
   signed: fc.boolean(),
+  answerBytes: fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined, freq: 1 }),
 })
 const credentials: fc.Arbitrary<Step> = fc.record({
   do: fc.constant('credential' as const),

@@ -46,6 +46,8 @@ export const denialReasons = {
   policy_error: 'A policy could not be evaluated: report it.',
   request_invalid: 'The request does not fit the policy schema.',
   step_up_required: 'A human must say yes to this very action: ask with the binding token, then repeat it.',
+  obligation_unsupported:
+    'The enforcement point cannot do what policy asks of this action: its operator must see to it.',
   // 7 budget
   uses_exhausted: 'The number of uses that was approved is spent.',
   budget_exhausted: 'The budget of the task is spent: ask again.',

@@ -131,6 +131,16 @@ export const errorKinds = {
     retryable: false,
     title: 'The decision has a condition that is not understood here',
   },
+  obligation_failed: {
+    status: 503,
+    retryable: true,
+    title: 'What the decision obliges to could not be done, and so nothing was',
+  },
+  answer_withheld: {
+    status: 502,
+    retryable: false,
+    title: 'The action was done, and its answer may not leave: it is longer than allowed, or holds what must be hidden',
+  },
   call_in_progress: { status: 409, retryable: true, title: 'A call with this id is being decided' },
   log_unknown: { status: 404, retryable: false, title: 'The witness does not know this log' },
   checkpoint_untrusted: {

@@ -14,6 +14,8 @@ export interface Observed {
   /** Method and URI of the request as the caller meant it: under this point's own address, never under a header's. */
   htm: string
   htu: string
+  /** How long the answer may become, in bytes, where the task's are limited; the decision point chooses when it is left out. */
+  mostBytes?: number | undefined
 }
 
 /** An ALLOW as it came: worth nothing before its permit is verified. */
@@ -21,7 +23,13 @@ export interface ClaimedAllow {
   readonly allowed: true
   readonly decisionId: string
   readonly permit: string
-  /** Conditions beside the permit; those inside it are signed. */
+  /** Obligations beside the permit; those inside it are signed. */
+  readonly conditions: readonly unknown[]
+}
+
+/** A "no", and what is to be done all the same (AuthZEN obligations profile, "Obligations on DENY Decisions"). */
+export interface ClaimedDenial {
+  readonly refusal: Refusal
   readonly conditions: readonly unknown[]
 }
 
@@ -42,6 +50,7 @@ const denySchema = z.object({
     .object({
       decision_id: decisionIdSchema.optional().catch(undefined),
       reason: z.string().max(100).optional().catch(undefined),
+      obligations: z.array(z.unknown()).max(16).optional().catch(undefined),
       access_request: z
         .object({
           endpoint: z.url({ protocol: /^https?$/ }).max(2048),
@@ -63,23 +72,27 @@ const denySchema = z.object({
 export async function askPdp(
   pdp: PdpClient,
   { action, digest }: ActionSnapshot,
-  { credential, proof, htm, htu }: Observed,
+  { credential, proof, htm, htu, mostBytes }: Observed,
   callId: string,
-): Promise<ClaimedAllow | Refusal> {
+  supported: readonly string[],
+): Promise<ClaimedAllow | ClaimedDenial> {
   const answer = await pdp.call('POST', '/access/v1/evaluation', {
     subject: { type: 'agent', id: claimedSubject(credential) },
     action: { name: action.name, properties: action.properties },
     resource: action.resource,
-    context: { bailiwick: { credential, proof, htm, htu, action_digest: digest, call_id: callId } },
+    context: {
+      supported_obligations: supported,
+      bailiwick: { credential, proof, htm, htu, action_digest: digest, call_id: callId, answer_bytes: mostBytes },
+    },
   })
   return readAnswer(answer)
 }
 
-function readAnswer({ status, body }: PdpAnswer): ClaimedAllow | Refusal {
-  if (status === 400) return refusal('request_invalid')
-  if (status === 413) return refusal('body_too_large')
-  if (status === 429) return refusal('queue_full')
-  if (status !== 200) return refusal('pdp_unavailable')
+function readAnswer({ status, body }: PdpAnswer): ClaimedAllow | ClaimedDenial {
+  if (status === 400) return denied('request_invalid')
+  if (status === 413) return denied('body_too_large')
+  if (status === 429) return denied('queue_full')
+  if (status !== 200) return denied('pdp_unavailable')
   const allow = allowSchema.safeParse(body)
   if (allow.success) {
     const { decision_id, permit, obligations = [], limit } = allow.data.context
@@ -87,14 +100,17 @@ function readAnswer({ status, body }: PdpAnswer): ClaimedAllow | Refusal {
     return { allowed: true, decisionId: decision_id, permit, conditions }
   }
   const deny = denySchema.safeParse(body)
-  if (!deny.success) return refusal('pdp_unavailable')
-  const { decision_id, reason, access_request, dpop_nonce } = deny.data.context
-  return refusal(denialReasonOf(reason ?? 'internal'), {
+  if (!deny.success) return denied('pdp_unavailable')
+  const { decision_id, reason, access_request, dpop_nonce, obligations = [] } = deny.data.context
+  const more = {
     ...(decision_id === undefined ? {} : { decisionId: decision_id }),
     ...(access_request ? { accessRequest: offerOf(access_request) } : {}),
     ...(dpop_nonce === undefined ? {} : { dpopNonce: dpop_nonce }),
-  })
+  }
+  return { refusal: refusal(denialReasonOf(reason ?? 'internal'), more), conditions: obligations }
 }
+
+const denied = (reason: Refusal['reason']): ClaimedDenial => ({ refusal: refusal(reason), conditions: [] })
 
 /** The binding token is passed on as it came: it is the agent's to hand in, and nobody's to read. */
 function offerOf({ binding_token, ...offer }: AccessRequestOffer): AccessRequestOffer {

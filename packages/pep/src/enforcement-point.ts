@@ -10,9 +10,11 @@ import {
   verifyPermit,
 } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { newId } from '@bailiwick/service-kit'
+import { newId, withDeadline } from '@bailiwick/service-kit'
 import { type ActionSnapshot, snapshotAction } from './action-snapshot.ts'
+import { type Held, holdAnswer, type Owed } from './answer.ts'
 import { askPdp, type ClaimedAllow, type Observed } from './decision.ts'
+import { type Duties, doneHere, isSigned, type Notify, readDuties, sendAll } from './obligations.ts'
 import type { OutcomeStore } from './outcome-store.ts'
 import { OutcomeReporter } from './outcomes.ts'
 import { PdpClient } from './pdp-client.ts'
@@ -39,6 +41,8 @@ export interface EnforcementPointOptions {
   maxPendingOutcomes?: number
   /** The longest pause between two attempts to deliver an outcome: 5 s unless told. */
   maxRetryPauseMs?: number
+  /** Sends what policies want to be told of (`@notify`). Without it a decision that obliges to a notification is refused. */
+  notify?: Notify
   /** Told of what no answer tells: an outcome that was refused for good, a store that cannot be written, why a call is `internal`. */
   onProblem?: (problem: ServiceError) => void
 }
@@ -51,6 +55,8 @@ export interface Call extends Observed {
    * other code can reach the arguments in between; a difference is refused.
    */
   action: Action | (() => Action)
+  /** The effect itself holds its answer to `Permitted.owed`, since it streams: else `guard` does, and gives no other. */
+  holdsAnswer?: boolean
 }
 
 /** What the effect is given: exactly what was decided, frozen. Execute from `action`, and from nothing else. */
@@ -60,6 +66,8 @@ export interface Permitted {
   readonly decisionId: string
   readonly callId: string
   readonly permit: Permit
+  /** What may leave of the answer. */
+  readonly owed: Owed
 }
 
 /** What happened, for the outcome. Without one, a result is `succeeded`. */
@@ -82,9 +90,9 @@ export interface EnforcementPoint extends AsyncDisposable {
   guard<R>(
     call: Call,
     effect: (permitted: Permitted) => Promise<R>,
-    describe?: (result: R) => Effect,
+    describe?: (result: R) => Effect | Promise<Effect>,
   ): Promise<Guarded<R>>
-  /** Resolves once no outcome waits any more. */
+  /** Resolves once no outcome waits any more, nor a description. */
   delivered(): Promise<void>
 }
 
@@ -94,10 +102,11 @@ type Allowed = Permitted & { readonly allowed: true }
 const leewayMs = 1000
 /** How long a permit can count here from the moment that it was given: its clock may be ahead when it starts, and again when it ends. */
 const permitMs = longestPermitSeconds * 1000 + 2 * leewayMs
+const graceMs = 2000
 
 /** Opens an enforcement point: it asks for every action and acts on a verified permit alone. Everything unclear is a "no" (V13). */
 export async function openEnforcementPoint(options: EnforcementPointOptions): Promise<EnforcementPoint> {
-  const { id, trust, callerKey, now, random } = options
+  const { id, trust, callerKey, now, random, notify, timeoutMs = 2000 } = options
   const pdpUrl = options.pdpUrl.replace(/\/+$/, '')
   const pdp = new PdpClient({
     id,
@@ -106,7 +115,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     fetch: options.fetch ?? fetch,
     now,
     random,
-    timeoutMs: options.timeoutMs ?? 2000,
+    timeoutMs,
   })
   const outcomes = await OutcomeReporter.open({
     id,
@@ -122,6 +131,8 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   const permitKeys = new PermitKeys(pdp, trust, now)
   const used = new SingleUse()
   const deciding = new Set<string>()
+  /** Descriptions that are still to come. */
+  const describing = new Set<Promise<void>>()
   const startedAt = now()
 
   /**
@@ -138,8 +149,10 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     if (deciding.has(callId)) return refusal('call_in_progress')
     deciding.add(callId)
     try {
-      const claimed = await askPdp(pdp, snapshot, call, callId)
-      return claimed.allowed ? await redeem(claimed, call, snapshot, callId) : claimed
+      const claimed = await askPdp(pdp, snapshot, call, callId, doneHere(notify))
+      if ('allowed' in claimed) return await redeem(claimed, call, snapshot, callId)
+      await sendDue(readDuties(claimed.conditions, notify))
+      return claimed.refusal
     } catch (error) {
       if (errorCode(error) === 'pdp_unavailable') return refusal('pdp_unavailable')
       options.onProblem?.(new ServiceError('internal', 'a call could not be decided', { cause: error }))
@@ -149,7 +162,13 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     }
   }
 
-  /** From here to the effect there is no other wait than the one for the key, and everything is judged after it. */
+  async function sendDue({ notifications }: Duties): Promise<boolean> {
+    const sent = await sendAll(notifications, notify, timeoutMs)
+    if (!sent) options.onProblem?.(new ServiceError('obligation_failed', 'a notification was not sent'))
+    return sent
+  }
+
+  /** What waits on the way to the effect, for the key and for notifications, is judged after it. */
   async function redeem(
     claimed: ClaimedAllow,
     call: Call,
@@ -177,7 +196,11 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       return refusal(reason, { decisionId })
     }
     const permit = verified.value
-    if (claimed.conditions.length > 0 || (permit.obligations ?? []).length > 0) return notExecuted('obligation_unknown')
+    const { obligations = [] } = permit
+    const duties = readDuties(obligations, notify)
+    const sent = await sendDue(duties)
+    if (!isSigned(claimed.conditions, obligations) || !duties.complete) return notExecuted('obligation_unknown')
+    if (!sent || isOver(permit, duties)) return notExecuted('obligation_failed')
     if (!isUnchanged(call, snapshot)) return notExecuted('permit_action_mismatch')
     return {
       allowed: true,
@@ -186,7 +209,14 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       permit,
       action: snapshot.action,
       actionDigest: snapshot.digest,
+      owed: duties.owed,
     }
+  }
+
+  /** Whether it took so long to do what had to be done first that the permit is over, or the time for the outcome. */
+  function isOver({ iat, exp }: Permit, { notifications, reportSeconds }: Duties): boolean {
+    const late = notifications.length > 0 && now() >= exp * 1000 + leewayMs
+    return late || (reportSeconds !== undefined && now() >= (iat + reportSeconds) * 1000 + leewayMs)
   }
 
   function report(
@@ -197,13 +227,41 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   }
 
   /** The effect has happened: a description that fails, or says what no outcome can, must not hide that. */
-  function reportResult(permitted: Permitted, describe: () => Effect): void {
-    try {
-      report(permitted, { status: 'succeeded', ...describe() })
-    } catch (error) {
-      report(permitted, { status: 'succeeded' })
-      options.onProblem?.(new ServiceError('internal', 'an effect could not be described', { cause: error }))
+  function reportResult(permitted: Permitted, describe: () => Effect | Promise<Effect>, measured: Effect): void {
+    const tell = (effect: Effect) => report(permitted, { status: 'succeeded', ...effect })
+    const undescribed = (cause: unknown) => {
+      tell(measured)
+      options.onProblem?.(new ServiceError('internal', 'an effect could not be described', { cause }))
     }
+    try {
+      const described = describe()
+      if (!(described instanceof Promise)) {
+        tell({ ...measured, ...described })
+        return
+      }
+      const told: Promise<void> = described
+        .then((effect) => tell({ ...measured, ...effect }))
+        .catch(undescribed)
+        .finally(() => describing.delete(told))
+      describing.add(told)
+    } catch (error) {
+      undescribed(error)
+    }
+  }
+
+  /** Throws `answer_withheld`, once it is reported that the effect happened and that nothing left. */
+  function held<R>({ holdsAnswer }: Call, permitted: Permitted, result: R, describe: (result: R) => object): Held<R> {
+    if (holdsAnswer) return { answer: result, bytes: undefined }
+    try {
+      return holdAnswer(result, permitted.owed)
+    } catch (error) {
+      reportResult(permitted, async () => ({ ...(await describe(result)), egress_bytes: 0 }), { egress_bytes: 0 })
+      throw error
+    }
+  }
+
+  async function allDescribed(): Promise<void> {
+    while (describing.size > 0) await Promise.all(describing)
   }
 
   return {
@@ -218,11 +276,18 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
         report(permitted, { status: errorCode(error) === 'outcome_unknown' ? 'unknown' : 'failed' })
         throw error
       })
-      reportResult(permitted, () => describe(result))
-      return { allowed: true, decisionId: permitted.decisionId, callId, result }
+      const { answer, bytes } = held(call, permitted, result, describe)
+      reportResult(permitted, () => describe(result), bytes === undefined ? {} : { egress_bytes: bytes })
+      return { allowed: true, decisionId: permitted.decisionId, callId, result: answer }
     },
-    delivered: () => outcomes.delivered(),
-    [Symbol.asyncDispose]: () => outcomes[Symbol.asyncDispose](),
+    async delivered() {
+      await allDescribed()
+      await outcomes.delivered()
+    },
+    async [Symbol.asyncDispose]() {
+      await withDeadline(allDescribed(), graceMs).catch(() => undefined)
+      await outcomes[Symbol.asyncDispose]()
+    },
   }
 }
 

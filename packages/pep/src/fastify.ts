@@ -2,6 +2,7 @@ import { type Action, agentAlgorithms } from '@bailiwick/credentials'
 import { errorKinds, ServiceError } from '@bailiwick/errors'
 import { parseStrictJson } from '@bailiwick/service-kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { AnswerGate } from './answer-gate.ts'
 import type { Effect, EnforcementPoint, Permitted } from './enforcement-point.ts'
 import { readPresented } from './presented.ts'
 import { challengeError, problemOfRefusal, type Refusal } from './refusal.ts'
@@ -18,7 +19,9 @@ export interface BailiwickPepOptions {
    * `request_malformed` for a request that is none. It is asked twice, before the decision and before the execution.
    */
   toAction: (request: FastifyRequest) => Action
-  /** How many bytes went out with this result. Left out, nobody knows, and a task whose bytes are limited ends with its first call. */
+  /** How long an answer may become, in bytes, where a task's are limited: what is asked of its budget. */
+  mostBytes?: number
+  /** What a handler sent elsewhere than in its answer, in bytes; the answer's are counted here. */
   egressBytes?: (result: unknown, reply: FastifyReply) => number
 }
 
@@ -30,15 +33,19 @@ type RouteHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<un
 /**
  * Makes `app` read JSON strictly, each body once, and gives the wrapper that guards a route:
  * `app.post('/adjust', guarded(async ({ action }) => …))`. Refusals are 401 with a DPoP challenge (RFC 9449 §7.1) or a problem
- * document with the reason. A body over the route's limit is refused with 413, never cut. Call it before routes are added.
+ * document with the reason. A body over the route's limit is refused with 413, never cut. Call it before routes are added, and
+ * after hooks that make answers longer: what they add to one that was held is measured no more. An answer that may not leave is
+ * 502 (`answer_withheld`).
  */
 export function bailiwickPep(
   app: FastifyInstance,
-  { point, baseUrl, toAction, egressBytes }: BailiwickPepOptions,
+  { point, baseUrl, toAction, mostBytes, egressBytes }: BailiwickPepOptions,
 ): (handler: GuardedHandler) => RouteHandler {
   const { origin } = new URL(baseUrl)
   // A server of service-kit reads strictly by itself.
   if (!app.hasRequestDecorator('rawBody')) readJsonStrictly(app)
+  const gates = new WeakMap<FastifyReply, AnswerGate>()
+  app.addHook('onSend', async (_request, reply, payload) => gates.get(reply)?.hold(reply, payload) ?? payload)
   return (handler) => async (request, reply) => {
     const presented = readPresented(request.raw)
     if (!presented.ok) return refuse(reply, { allowed: false, reason: presented.reason })
@@ -48,16 +55,21 @@ export function bailiwickPep(
         htm: request.method,
         htu: `${origin}${pathOf(request)}`,
         action: () => toAction(request),
+        holdsAnswer: true,
+        mostBytes,
       },
       async (permitted) => {
         reply.header('bailiwick-decision-id', permitted.decisionId)
+        gates.set(reply, new AnswerGate(reply, permitted.owed))
         return handler(permitted, request, reply)
       },
-      (result): Effect => ({
-        status: reply.statusCode < 400 ? 'succeeded' : 'failed',
-        http_status: reply.statusCode,
-        ...(egressBytes === undefined ? {} : { egress_bytes: egressBytes(result, reply) }),
-      }),
+      async (result): Promise<Effect> => {
+        const gate = gates.get(reply)
+        await gate?.over()
+        const status = (gate?.status ?? reply.statusCode) < 400 ? 'succeeded' : 'failed'
+        const egress_bytes = (gate?.sent ?? 0) + (egressBytes?.(result, reply) ?? 0)
+        return { status, http_status: reply.raw.statusCode, egress_bytes }
+      },
     )
     return guarded.allowed ? guarded.result : refuse(reply, guarded)
   }

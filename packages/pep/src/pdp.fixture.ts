@@ -66,6 +66,7 @@ export interface Evaluation {
   action: { name: string; properties: Record<string, unknown> }
   resource: { type: string; id: string }
   context: {
+    supported_obligations?: string[]
     bailiwick: { credential?: string; proof?: string; htm: string; htu: string; action_digest: string; call_id: string }
   }
 }
@@ -114,8 +115,9 @@ export class FakePdp implements AsyncDisposable {
 
   allow(evaluation: Evaluation, part: Partial<Permit> = {}, key?: SigningKey<'permit'>): Reply {
     const permit = this.permit(evaluation, part, key)
-    const { jti } = JSON.parse(Buffer.from(permit.split('.')[1] ?? '', 'base64url').toString())
-    return { body: { decision: true, context: { decision_id: jti, permit, outcome_due: '2026-01-01T00:00:00.000Z' } } }
+    const { jti, obligations } = JSON.parse(Buffer.from(permit.split('.')[1] ?? '', 'base64url').toString())
+    const context = { decision_id: jti, permit, outcome_due: '2026-01-01T00:00:00.000Z' }
+    return { body: { decision: true, context: obligations === undefined ? context : { ...context, obligations } } }
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -7,6 +7,7 @@ export type PointReason = Extract<
   | 'permit_used'
   | 'permit_action_mismatch'
   | 'obligation_unknown'
+  | 'obligation_failed'
   | 'pdp_unavailable'
   | 'call_in_progress'
   | 'queue_full'

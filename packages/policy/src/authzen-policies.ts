@@ -5,6 +5,7 @@ import type { EntityName } from './entity-name.ts'
 import { type EntityStore, entityStore, isAction, namesIn } from './entity-store.ts'
 import { invalid } from './invalid-policies.ts'
 import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import { type Duties, dutiesOf } from './policy-obligations.ts'
 import type { PolicySet } from './policy-set.ts'
 import { keyOf, type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
 
@@ -43,6 +44,7 @@ export class AuthZenPolicies {
   readonly #actions: readonly EntityName[]
   readonly #slot: PolicySlot
   readonly #policies: CedarPolicies
+  readonly #obliging: PolicySet['policies']
 
   /** Puts the set into the slot; what stood there before denies from then on. Throws `config_invalid` before that. */
   constructor(set: PolicySet, slot: PolicySlot) {
@@ -60,6 +62,7 @@ export class AuthZenPolicies {
       ancestorsOf: this.#store.ancestors,
     })
     slot.holder = this
+    this.#obliging = set.policies
   }
 
   /** Pure. Throws `request_malformed` alone, for a member that only Cedar may use. */
@@ -68,6 +71,11 @@ export class AuthZenPolicies {
     // Another set's policies over these entities are nobody's.
     if (asked === undefined || this.#slot.holder !== this) return { outcome: 'invalid' }
     return this.#policies.evaluate(asked)
+  }
+
+  /** What those that decided oblige to. */
+  dutiesOf(policies: readonly string[]): Duties {
+    return dutiesOf(this.#obliging, policies)
   }
 
   /** The ids, of actions the names, that an evaluation of the same would permit: of stored entities, and of known actions. */

@@ -168,9 +168,15 @@ describe('a policy that wants a human’s word', () => {
   }
 
   it('says so where nothing else stands in the way, and denies where something does', () => {
-    expect(of(all, stepUp, no).evaluate(dangerous)).toEqual({ outcome: 'step_up', policies: ['ask'] })
+    expect(of(all, stepUp, no).evaluate(dangerous)).toEqual({ outcome: 'step_up', policies: ['ask'], permits: ['all'] })
     expect(of(all, stepUp, no).evaluate(asked())).toEqual({ outcome: 'allow', policies: ['all'] })
     expect(of(all, stepUp, no).evaluate(crowded)).toMatchObject({ outcome: 'deny' })
+  })
+
+  it('lifts nothing that those oblige to that permit: they are named (V13)', () => {
+    const obliging = '@id("obliging") @redact("iban") permit (principal, action, resource);'
+    const answer = of(all, stepUp, obliging).evaluate(dangerous)
+    expect(answer).toEqual({ outcome: 'step_up', policies: ['ask'], permits: ['all', 'obliging'] })
   })
 
   it('waives nothing where nobody permits', () => {
@@ -199,6 +205,6 @@ describe('a policy that wants a human’s word', () => {
     const history = { task: did(['reads_private']), agent: did([]) }
     expect(engine.evaluate(sending)).toMatchObject({ outcome: 'allow' })
     const answer = engine.evaluate({ ...sending, context: { ...sending.context, history } })
-    expect(answer).toEqual({ outcome: 'step_up', policies: ['sending-after-private-data'] })
+    expect(answer).toMatchObject({ outcome: 'step_up', policies: ['sending-after-private-data'] })
   })
 })

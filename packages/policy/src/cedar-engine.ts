@@ -32,8 +32,9 @@ export function cedarEngine(files: PolicyFiles): PolicyEngine {
     evaluate(request) {
       const answer = whole.evaluate(request)
       if (answer.outcome !== 'deny' || !answer.policies.some((id) => stepUps.has(id))) return answer
-      const { outcome } = waived.evaluate(request)
-      return outcome === 'allow' ? { outcome: 'step_up', policies: answer.policies } : answer
+      const without = waived.evaluate(request)
+      if (without.outcome !== 'allow') return answer
+      return { outcome: 'step_up', policies: answer.policies, permits: without.policies }
     },
   }
 }

@@ -6,6 +6,7 @@ export type { EntityName } from './entity-name.ts'
 export { type BatchAnswer, evaluateBatchLine } from './evaluate-batch.ts'
 export { type Explanation, explainPolicies } from './explain-policies.ts'
 export type { PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'
+export { type Duties, dutiesOf } from './policy-obligations.ts'
 export { contextReads } from './policy-reads.ts'
 export {
   type Finding,

@@ -15,12 +15,14 @@ export interface PolicyRequest {
 }
 
 /**
- * `step_up`: nothing stands in the way but policies that want a human's word for this very action, which are named. `error`:
+ * `step_up`: nothing stands in the way but policies that want a human's word for this very action, which are named; `permits` are
+ * those that permit it once there is one, with what they oblige to. `error`:
  * some policy could not be evaluated, which denies; `invalid`: the request does not fit the schema, `why` in Cedar's
  * words, for whoever runs this: they may quote the request.
  */
 export type PolicyAnswer =
-  | { outcome: 'allow' | 'deny' | 'step_up'; policies: string[] }
+  | { outcome: 'allow' | 'deny'; policies: string[] }
+  | { outcome: 'step_up'; policies: string[]; permits: string[] }
   | { outcome: 'error'; policies: string[] }
   | { outcome: 'invalid'; why?: string }
 

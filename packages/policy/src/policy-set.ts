@@ -11,6 +11,7 @@ import {
 import { type Mapping, mappingFile, readMapping } from './authzen-mapping.ts'
 import { parseExactJson } from './exact-json.ts'
 import { invalid, invalidText, requireParsed } from './invalid-policies.ts'
+import { type Obliges, obligesOf, requireRoom } from './policy-obligations.ts'
 
 export const schemaFile = 'schema.cedarschema'
 const entitiesFile = 'entities.json'
@@ -23,6 +24,8 @@ export interface Policy {
   text: string
   /** Cedar's own JSON form: effect, scope, conditions, annotations. */
   json: PolicyJson
+  /** What it asks of enforcement points; undefined: nothing. */
+  obliges?: Obliges | undefined
 }
 
 /** A policy set that parses. Whether it also validates is `validatePolicySet`'s to say. */
@@ -56,7 +59,8 @@ export function loadPolicySet(files: PolicyFiles): PolicySet {
 
 /**
  * Parses the files of a set. Throws `config_invalid`, naming the file and why, for anything that does not parse, a template, a
- * duplicate id, and entities that do not fit the schema: a set that cannot be read is not a set that allows.
+ * duplicate id, an obligation that nobody could do, and entities that do not fit the schema: a set that cannot be read is not a
+ * set that allows.
  */
 export function parsePolicySet(files: PolicyFiles): PolicySet {
   const schema = textOf(files, schemaFile)
@@ -73,6 +77,7 @@ export function parsePolicySet(files: PolicyFiles): PolicySet {
       policies.set(policy.id, policy)
     }
   }
+  inWords('the set', () => requireRoom(Array.from(policies.values()).flatMap(({ obliges }) => obliges ?? [])))
   const mapping = readMapping(textOf(files, mappingFile))
   return { hash: policySetOf(files).hash, schema, policies, entities: entitiesOf(files, schema), mapping }
 }
@@ -112,9 +117,21 @@ function policiesOf(file: string, text: string): Policy[] {
   return inSourceOrder(parts.policies).map((policy, n) => {
     const parsed = policyToJson(policy)
     if (parsed.type === 'failure') throw invalid(file, parsed.errors[0]?.message)
-    const id: unknown = parsed.json.annotations?.id
-    return { id: typeof id === 'string' ? id : `${file}#${n}`, file, text: policy, json: parsed.json }
+    const named: unknown = parsed.json.annotations?.id
+    const id = typeof named === 'string' ? named : `${file}#${n}`
+    const obliges = inWords(file, () => obligesOf(parsed.json), id)
+    return { id, file, text: policy, json: parsed.json, ...(obliges === undefined ? {} : { obliges }) }
   })
+}
+
+/** What is wrong, as `config_invalid`, where it is. */
+function inWords<T>(file: string, read: () => T, id?: string): T {
+  try {
+    return read()
+  } catch (error) {
+    const why = error instanceof Error ? error.message : undefined
+    throw invalid(file, id === undefined ? why : `${id}: ${why}`)
+  }
 }
 
 /** Cedar numbers policies as they stand in the text, and gives them sorted by that name: `policy10` before `policy2`. */

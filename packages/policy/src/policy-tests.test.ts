@@ -10,6 +10,8 @@ action a appliesTo { principal: U, resource: R, context: { ok: Bool, price?: dec
 namespace Far { action b appliesTo { principal: U, resource: R, context: {} }; }`
 const policies = `@id("all") permit (principal, action, resource);
 @id("not-ok") forbid (principal, action == Action::"a", resource) when { !context.ok };
+@id("seen") @redact("iban") @limit("9") @report_outcome_by("5") permit (principal, action == Action::"a", resource) when { context has friend };
+@id("watched") @notify("sec") forbid (principal, action == Action::"a", resource) when { context.ok && principal.n == -1 };
 @id("dear") @step_up("ask") forbid (principal, action == Action::"a", resource)
 when { context has price && context.price.greaterThan(decimal("9.50")) };
 @id("sum") forbid (principal, action, resource) when { principal.n + 9223372036854775807 < 0 };`
@@ -55,7 +57,11 @@ describe('a test', () => {
     [request('{ok: true}', 1), '{decision: deny, reasons: [policy_error, sum]}'],
     [request('{}'), '{decision: deny, reasons: [request_invalid]}'],
     [request('{ok: "yes"}'), '{decision: deny, reasons: [request_invalid]}'],
-    [request('{ok: true, friend: {type: U, id: v}}'), '{decision: allow}'],
+    [
+      request('{ok: true, friend: {type: U, id: v}}'),
+      '{decision: allow, obligations: [redact, {id: limit}, report_outcome_by]}',
+    ],
+    [request('{ok: true}', -1), '{decision: deny, reasons: [watched], obligations: [notify]}'],
     [request('{}', 0, 'b'), '{decision: allow}'],
     // A double would make it one more, and no policy would err.
     [request('{ok: true}', 0).replace('n: 0', 'n: -9223372036854775807'), '{decision: allow}'],

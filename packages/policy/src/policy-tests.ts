@@ -14,7 +14,7 @@ const testSchema = z.strictObject({
     decision: z.union([z.boolean(), z.enum(['allow', 'deny'])]).transform((said) => said === true || said === 'allow'),
     /** Reason codes and ids of policies. Ids, if any, are all that decided. */
     reasons: z.array(z.string()).optional(),
-    /** All of them, by id. */
+    /** All of them, by name: `redact`, `limit`, `report_outcome_by`, `notify`, `step_up`. */
     obligations: z.array(z.union([z.string(), z.looseObject({ id: z.string() }).transform(({ id }) => id)])).optional(),
   }),
 })
@@ -61,13 +61,13 @@ function resultOf(set: PolicySet, test: PolicyTest, answer: TrialAnswer): TestRe
   const isAsExpected =
     (answer.outcome === 'allow') === decision &&
     (reasons === undefined || hasReasons(set, answer, reasons)) &&
-    (obligations === undefined || sameSet(obligationsOf(answer), obligations))
+    (obligations === undefined || sameSet(answer.obligations, obligations))
   if (isAsExpected) return { test }
   const expected = said(decision ? 'allow' : 'deny', reasons, obligations)
   const got = said(
     answer.outcome === 'allow' ? 'allow' : 'deny',
     [...codesOf(answer), ...answer.policies],
-    obligationsOf(answer),
+    answer.obligations,
   )
   return { test, failure: { expected, got: [got, ...answer.messages].join('; ') } }
 }
@@ -88,9 +88,6 @@ function hasReasons({ policies }: PolicySet, answer: TrialAnswer, wanted: readon
   const ids = wanted.filter((reason) => policies.has(reason))
   return wanted.every((reason) => given.has(reason)) && (ids.length === 0 || sameSet(answer.policies, ids))
 }
-
-/** What a policy can ask for: a human's word. */
-const obligationsOf = ({ outcome }: TrialAnswer) => (outcome === 'step_up' ? ['step_up'] : [])
 
 function sameSet(a: readonly string[], b: readonly string[]): boolean {
   return new Set(a).size === new Set(b).size && a.every((each) => b.includes(each))

@@ -2,6 +2,7 @@ import { askCedar, type CedarAnswer, judge } from './ask-cedar.ts'
 import { AuthZenPolicies, type PlainRequest, PolicySlot } from './authzen-policies.ts'
 import { isStepUp } from './cedar-engine.ts'
 import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import { dutiesOf } from './policy-obligations.ts'
 import type { PolicySet } from './policy-set.ts'
 import { type Preparsed, preparse } from './preparse.ts'
 
@@ -10,6 +11,8 @@ export interface TrialAnswer {
   outcome: PolicyAnswer['outcome']
   /** Who decided; of `error`, who erred. */
   policies: string[]
+  /** Names of what is obliged to: `redact`, `limit`, `report_outcome_by`, `notify`, `step_up`. */
+  obligations: string[]
   /** Cedar's words on errors, and on a request that does not fit the schema. */
   messages: string[]
 }
@@ -24,10 +27,12 @@ export class PolicyTrial {
   /** The same set without the policies that want a human's word. */
   readonly #waived: Preparsed
   readonly #hasStepUps: boolean
+  readonly #policies: PolicySet['policies']
 
   constructor(set: PolicySet) {
     this.#mapping = new AuthZenPolicies(set, new PolicySlot(slot))
     this.#names = preparse(set, slot)
+    this.#policies = set.policies
     const others = new Map([...set.policies].filter(([, policy]) => !isStepUp(policy)))
     this.#hasStepUps = others.size < set.policies.size
     this.#waived = preparse({ ...set, policies: others }, waived)
@@ -46,19 +51,34 @@ export class PolicyTrial {
 
   #judge(asked: PolicyRequest): TrialAnswer {
     const answer = judged(askCedar(this.#names, asked))
-    if (answer.outcome !== 'deny' || !this.#hasStepUps) return answer
-    const { outcome } = judge(askCedar(this.#waived, asked))
-    return outcome === 'allow' ? { ...answer, outcome: 'step_up' } : answer
+    const isStepUp =
+      answer.outcome === 'deny' && this.#hasStepUps && judge(askCedar(this.#waived, asked)).outcome === 'allow'
+    const { redact, limitBytes, reportSeconds, notify } = dutiesOf(this.#policies, answer.policies)
+    const asksFor: [string, boolean][] = [
+      ['redact', redact.length > 0],
+      ['limit', limitBytes !== undefined],
+      ['report_outcome_by', reportSeconds !== undefined],
+      ['notify', notify.length > 0],
+      ['step_up', isStepUp],
+    ]
+    const obligations = answer.outcome === 'error' ? [] : asksFor.flatMap(([name, is]) => (is ? [name] : []))
+    return { ...answer, obligations, outcome: isStepUp ? 'step_up' : answer.outcome }
   }
 }
 
 const mistyped: TrialAnswer = {
   outcome: 'invalid',
   policies: [],
+  obligations: [],
   messages: ['a value is not of its declared type, or the action is not one'],
 }
 
 function judged(said: CedarAnswer): TrialAnswer {
   const { outcome, policies } = { policies: [], ...judge(said) }
-  return { outcome, policies, messages: said.ok ? said.errors.map(({ message }) => message) : [said.error] }
+  return {
+    outcome,
+    policies,
+    obligations: [],
+    messages: said.ok ? said.errors.map(({ message }) => message) : [said.error],
+  }
 }

@@ -25,6 +25,8 @@ function outweighs(a: Policy, b: Policy): boolean {
   if (a.json.effect === 'permit' && b.json.effect === 'forbid') return false
   // What a human's word takes away still leaves what nothing does.
   if (isStepUp(a) && !isStepUp(b)) return false
+  // What it obliges to, nobody else may.
+  if (b.obliges !== undefined) return false
   const { principal, action, resource, conditions } = a.json
   return (
     includes(principal, b.json.principal) &&

@@ -234,7 +234,9 @@ it('holds what its ALLOWs reserved less what was given back, whatever a stolen P
         }
         const back = before ? nothing : gives[step.type]
         expect(back.calls <= own.calls && back.egress_bytes <= own.egress_bytes && euros(back) <= euros(own)).toBe(true)
-        ;[calls, bytes, cost] = [calls - BigInt(back.calls), bytes - BigInt(back.egress_bytes), cost - euros(back)]
+        // Bytes come back by what an outcome says was sent, and these say nothing.
+        const unsent = step.type === 'decision.abandoned' ? back.egress_bytes : 0
+        ;[calls, bytes, cost] = [calls - BigInt(back.calls), bytes - BigInt(unsent), cost - euros(back)]
       }
       const tree = state.trees.get(root) ?? emptySpend()
       expect(tree.taken.calls).toBe(calls)
@@ -327,7 +329,10 @@ describe("a human's yes to one action (V10)", () => {
 })
 
 describe('what was done under delegations', () => {
-  const under = (n: number, chain: number[]): Step => ({ type: 'decision.allowed', n, chain, amounts: amounts(1, '3') })
+  const under = (n: number, chain: number[], bytes = 0): Step => ({
+    ...{ type: 'decision.allowed', n, chain },
+    amounts: amounts(1, '3', bytes),
+  })
   const of = (state: DecisionState, n: number) => state.trees.get(root)?.links.get(dlg(n))
 
   it('is taken of the tree once and of each link that it was under, and comes back to all of them (V9)', () => {
@@ -369,6 +374,25 @@ describe('what was done under delegations', () => {
     }
     for (const each of [state.trees.get(root), of(state, 1)])
       expect(each).toMatchObject({ ...expected, taken: { egressBytes: sent } })
+  })
+
+  it.each<[string, Step[], string | undefined, bigint]>([
+    ['what its outcome says was sent', [], outcome('succeeded', 7), 7n],
+    ['all of it, when the outcome does not say', [], outcome('succeeded'), 10n],
+    ['nothing of it, when nothing happened', [], outcome('not_executed'), 0n],
+    ['all of it, when no outcome came', [{ type: 'outcome.missing', n: 1 }], undefined, 10n],
+    ['all of it, whatever a late outcome says', [{ type: 'outcome.missing', n: 1 }], outcome('succeeded', 7), 10n],
+    ['what was sent beyond it', [], outcome('succeeded', 12), 12n],
+    ['what was sent beyond it, late', [{ type: 'outcome.missing', n: 1 }], outcome('succeeded', 12), 12n],
+    ['nothing of it, when it was taken back', [{ type: 'decision.abandoned', n: 1 }], undefined, 0n],
+  ])('of the bytes that were reserved is charged %s, as each link is (V9)', (_, steps, signed, sent) => {
+    const state = fold([under(1, [1], 10), under(2, [1], 5), ...steps])
+    if (signed !== undefined) {
+      const reported = event({ type: 'outcome.reported', n: 1, version: 3 + steps.length })
+      expect(state.apply({ ...reported, data: { ...reported.data, outcome: signed } } as never)).toBe('counts')
+    }
+    for (const each of [state.trees.get(root), of(state, 1)])
+      expect(each).toMatchObject({ unmeasured: 0, taken: { egressBytes: sent + 5n } })
   })
 
   it('is history of every agent that had a part in it', () => {

@@ -49,5 +49,6 @@ export {
   spellAmounts,
   type TreeSpend,
   tentative,
+  unsentOf,
 } from './tree-spend.ts'
 export { type Fact, isNext, type Verdict } from './verdict.ts'

@@ -42,9 +42,9 @@ export interface Spent {
   taken: { calls: bigint; egressBytes: bigint; cost: Map<string, bigint> }
   /** Uses by index of the permission. */
   uses: Map<number, number>
-  /** Calls without an outcome yet: what they send is known afterwards. */
+  /** Calls without an outcome yet. */
   open: number
-  /** Calls of which nobody said how much they sent: no outcome came, or it does not say. */
+  /** Calls for which no bytes were reserved, and of which nobody said how much they sent. */
   unmeasured: number
 }
 
@@ -238,13 +238,23 @@ function settle(
   const links = record.chain?.map(({ id, permission }) => ({ spent: tree.links.get(id), permission })) ?? []
   for (const { spent, permission } of [{ spent: tree, permission: record.permission }, ...links]) {
     if (spent === undefined) continue
-    if (late) spent.unmeasured--
-    else spent.open--
-    if (sent === undefined) spent.unmeasured++
-    else spent.taken.egressBytes += BigInt(sent)
+    const isMeasured = record.reserved.egress_bytes > 0
+    if (!late) spent.open--
+    else if (!isMeasured) spent.unmeasured--
+    if (sent === undefined && !isMeasured) spent.unmeasured++
+    spent.taken.egressBytes -= BigInt(unsentOf(record.reserved, sent, late))
     if (back) giveBack(spent, permission, back)
   }
   return true
+}
+
+/**
+ * What an outcome leaves of the bytes that were reserved; less than 0 where more was sent than that. What nobody says was sent in
+ * full; what comes late gives nothing back.
+ */
+export function unsentOf({ egress_bytes }: BudgetAmounts, sent: number | undefined, late: boolean): number {
+  if (sent === undefined) return 0
+  return late ? Math.min(0, egress_bytes - sent) : egress_bytes - sent
 }
 
 interface Settlement {
@@ -264,8 +274,9 @@ function charge(spent: Spent, permission: number, amounts: BudgetAmounts): void 
   take(spent, amounts, 1n)
 }
 
+/** Bytes come back by what was sent. */
 function giveBack(spent: Spent, permission: number, amounts: BudgetAmounts): void {
-  take(spent, amounts, -1n)
+  take(spent, { ...amounts, egress_bytes: 0 }, -1n)
   if (amounts.calls > 0) spent.uses.set(permission, (spent.uses.get(permission) ?? 1) - 1)
 }
 

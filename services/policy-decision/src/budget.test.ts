@@ -2,7 +2,7 @@ import { type Authority, parseAuthority, parseMicros } from '@bailiwick/authorit
 import { emptySpend } from '@bailiwick/projection'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { mostUnmeasured, reserve, storeAmounts, treeStateOf } from './budget.ts'
+import { reserve, storeAmounts, treeStateOf } from './budget.ts'
 
 function authority(budget: object, permissions: object[] = [{}]): Authority {
   const resource = { type: 'tool', id: 'invoices/adjust' }
@@ -60,23 +60,77 @@ it('charges the first covering permission that has uses left, at its own price',
   expect(reserve([level])).toMatchObject({ permissions: [1], reserved: { cost: { USD: '2' } } })
 })
 
-it('bytes are a budget too: denied once they are sent, or once nobody knows, and held while too many calls are open (V9)', () => {
-  const of = (more: object) => ({
-    authority: authority({ egress_bytes: 10 }),
+describe('bytes', () => {
+  const of = (more: object, limit = 80) => ({
+    authority: authority({ egress_bytes: limit }),
     covering: [{ index: 0 }],
     spent: { ...emptySpend(), ...more },
   })
-  const sent = (egressBytes: bigint) => ({ taken: { calls: 1n, egressBytes, cost: new Map() } })
+  const taken = (egressBytes: number) => ({ taken: { calls: 1n, egressBytes: BigInt(egressBytes), cost: new Map() } })
   const free = { ...of({}), authority: authority({}) }
-  expect(reserve([of(sent(9n))])).toMatchObject({ ok: true })
-  for (const more of [sent(10n), { unmeasured: 1 }]) {
-    expect(reserve([of(more)])).toEqual({ ok: false, reason: 'budget_exhausted' })
-    expect(reserve([free, of(more)])).toEqual({ ok: false, reason: 'budget_exhausted' })
-    expect(reserve([{ ...free, spent: of(more).spent }])).toMatchObject({ ok: true })
-  }
-  expect(reserve([of({ open: mostUnmeasured - 1 })])).toMatchObject({ ok: true })
-  expect(reserve([of({ open: mostUnmeasured })])).toEqual({ ok: false, reason: 'budget_held' })
-  expect(reserve([free, of({ open: mostUnmeasured })])).toEqual({ ok: false, reason: 'budget_held' })
+  const bytes = (reserved: ReturnType<typeof reserve>) =>
+    reserved.ok ? reserved.reserved.egress_bytes : reserved.reason
+  const asked = (n: number | undefined, most?: number) => ({ asked: n, most })
+
+  it('are reserved: a share of the least limit, or what is asked for, and never more than policy lets out', () => {
+    expect(bytes(reserve([free]))).toBe(0)
+    expect(bytes(reserve([of({})]))).toBe(10)
+    expect(bytes(reserve([of({}), free, of({}, 41)]))).toBe(6)
+    expect(bytes(reserve([of({})], asked(70)))).toBe(70)
+    expect(bytes(reserve([of({})], asked(undefined, 4)))).toBe(4)
+    expect(bytes(reserve([of({})], asked(70, 30)))).toBe(30)
+    expect(bytes(reserve([free], asked(70, 30)))).toBe(0)
+  })
+
+  it('wait for the calls under way where less is left, and then are what is left (V9)', () => {
+    for (const chain of [
+      (level: ReturnType<typeof of>) => [level] as const,
+      (level: ReturnType<typeof of>) => [free, level] as const,
+    ]) {
+      expect(bytes(reserve(chain(of({ ...taken(71), open: 1 }))))).toBe('budget_held')
+      expect(bytes(reserve(chain(of({ ...taken(80), open: 1 }))))).toBe('budget_held')
+      expect(bytes(reserve(chain(of({ ...taken(70), open: 1 }))))).toBe(10)
+      expect(bytes(reserve(chain(of(taken(71)))))).toBe(9)
+      expect(bytes(reserve(chain(of(taken(1))), asked(80)))).toBe(79)
+      expect(bytes(reserve(chain(of(taken(80)))))).toBe('budget_exhausted')
+    }
+  })
+
+  it('that were sent beyond what was reserved leave none, nor do those that nobody measured (V9)', () => {
+    expect(bytes(reserve([of(taken(90))]))).toBe('budget_exhausted')
+    expect(bytes(reserve([of({ unmeasured: 1 })]))).toBe('budget_exhausted')
+    expect(bytes(reserve([{ ...free, spent: of({ unmeasured: 1 }).spent }]))).toBe(0)
+  })
+
+  it('never come to more than the limit, whatever is asked for and sent, in any order (V9)', () => {
+    const calls = fc.array(
+      fc.record({
+        asked: fc.option(fc.integer({ min: 1, max: 60 }), { nil: undefined }),
+        sent: fc.nat(60),
+        ends: fc.boolean(),
+      }),
+    )
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 100 }), calls, (limit, all) => {
+        const level = of({}, limit)
+        const open: number[] = []
+        for (const { asked: wanted, sent, ends } of all) {
+          const reservation = reserve([level], asked(wanted))
+          if (reservation.ok) {
+            open.push(reservation.reserved.egress_bytes)
+            level.spent.open++
+            level.spent.taken.egressBytes += BigInt(reservation.reserved.egress_bytes)
+          }
+          const first = ends ? open.shift() : undefined
+          if (first !== undefined) {
+            level.spent.open--
+            level.spent.taken.egressBytes -= BigInt(Math.max(0, first - sent))
+          }
+          expect(level.spent.taken.egressBytes).toBeLessThanOrEqual(BigInt(limit))
+        }
+      }),
+    )
+  })
 })
 
 describe('under a delegation', () => {

@@ -37,19 +37,23 @@ export interface Budgeted {
   spent: Taken
 }
 
-/**
- * What a call sends is known only afterwards. So where bytes are limited, no more calls than this wait for their outcomes at
- * once: by what these send, and by no more, can a limit be exceeded.
- */
-export const mostUnmeasured = 8
+/** What an answer may have, in bytes: as the enforcement point asks, and as policy limits it; undefined: neither says. */
+export interface AnswerBytes {
+  asked: number | undefined
+  most: number | undefined
+}
+
+/** Of a limit of bytes, what one call is given that does not say how much it needs: so many can be under way at once. */
+const shares = 8
 
 /**
  * DESIGN §7.4 step 7: what this call takes from the tree and from each link on the way to who acts, the same of all (V9). In
  * the narrowest authority, which comes last, the first covering permission with uses left is charged, and its cost counts;
  * above it, one that costs the same: else a link that must pay could act by a permission above it that is free. A permission's
- * uses, the calls and the cost are each an exact integer; nothing is ever a float.
+ * uses, the calls and the cost are each an exact integer; nothing is ever a float. Bytes are reserved too, and the enforcement point
+ * lets no more leave.
  */
-export function reserve(levels: readonly [Budgeted, ...Budgeted[]]): Reservation {
+export function reserve(levels: readonly [Budgeted, ...Budgeted[]], answer?: AnswerBytes): Reservation {
   const narrowest = levels.at(-1) ?? levels[0]
   for (const { cost, index } of narrowest.covering.filter((each) => hasUses(narrowest, each))) {
     const chosen = levels.map((level) =>
@@ -60,8 +64,9 @@ export function reserve(levels: readonly [Budgeted, ...Budgeted[]]): Reservation
     const [first, ...others] = chosen.filter((each) => each !== undefined)
     if (first === undefined || others.length + 1 < levels.length) continue
     if (!levels.every((level) => hasBudget(level, cost))) return { ok: false, reason: 'budget_exhausted' }
-    if (levels.some(isHeld)) return { ok: false, reason: 'budget_held' }
-    const reserved = { calls: 1, egress_bytes: 0, cost: cost ? { [cost.currency]: formatMicros(cost.micros) } : {} }
+    const bytes = bytesOf(levels, answer)
+    if (bytes === undefined) return { ok: false, reason: 'budget_held' }
+    const reserved = { calls: 1, egress_bytes: bytes, cost: cost ? { [cost.currency]: formatMicros(cost.micros) } : {} }
     return { ok: true, permissions: [first, ...others], reserved, amounts: storeAmounts(reserved, first, 1n) }
   }
   return { ok: false, reason: 'uses_exhausted' }
@@ -77,18 +82,33 @@ function sameCost(a: Cost | undefined, b: Cost | undefined): boolean {
 }
 
 function hasBudget({ authority: { budget }, spent }: Budgeted, cost: Cost | undefined): boolean {
-  const { taken, unmeasured } = spent
+  const { taken, open, unmeasured } = spent
   if (budget.calls !== undefined && taken.calls + 1n > BigInt(budget.calls)) return false
-  // Who does not say how much it sent has sent all that was left.
   const { egress_bytes } = budget
-  if (egress_bytes !== undefined && (unmeasured > 0 || taken.egressBytes >= BigInt(egress_bytes))) return false
+  // What nothing was reserved for, and nobody measured, was all that was left. What is reserved may yet come back.
+  const isSpent = egress_bytes !== undefined && taken.egressBytes >= BigInt(egress_bytes) && open === 0
+  if (isSpent || (egress_bytes !== undefined && unmeasured > 0)) return false
   if (!cost) return true
   const limit = parseMicros(budget.cost?.[cost.currency] ?? '0') ?? 0n
   return (taken.cost.get(cost.currency) ?? 0n) + cost.micros <= limit
 }
 
-const isHeld = ({ authority: { budget }, spent: { open } }: Budgeted) =>
-  budget.egress_bytes !== undefined && open >= mostUnmeasured
+/**
+ * The bytes that this call may send: as many as it asks for, or its share of the least limit. 0: none are limited. Where less is left
+ * it waits for the calls under way, which may give some back (undefined); once there are none it gets what is left.
+ */
+function bytesOf(levels: readonly Budgeted[], answer: AnswerBytes | undefined): number | undefined {
+  const limited = levels.flatMap(({ authority: { budget }, spent: { taken, open } }) =>
+    budget.egress_bytes === undefined
+      ? []
+      : [{ limit: budget.egress_bytes, left: budget.egress_bytes - Number(taken.egressBytes), open }],
+  )
+  if (limited.length === 0) return 0
+  const share = Math.ceil(Math.min(...limited.map(({ limit }) => limit)) / shares)
+  const wanted = Math.min(answer?.asked ?? share, answer?.most ?? Number.MAX_SAFE_INTEGER)
+  if (limited.some(({ left, open }) => left < wanted && open > 0)) return undefined
+  return Math.min(wanted, ...limited.map(({ left }) => left))
+}
 
 /** A reservation in the grant store's terms. `uses` is the sign of one use: taken, or given back. */
 export function storeAmounts(amounts: BudgetAmounts, permission: number, uses: bigint): StoreAmounts {

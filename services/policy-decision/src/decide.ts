@@ -1,8 +1,9 @@
 import { lookup } from '@bailiwick/authority'
-import type { BudgetAmounts, EnforcementPoint } from '@bailiwick/contracts'
+import type { BudgetAmounts, EnforcementPoint, Obligation } from '@bailiwick/contracts'
 import { type AccessToken, signPermit } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
-import type { Draft, SpendView } from '@bailiwick/projection'
+import type { Duties } from '@bailiwick/policy'
+import { actingAgent, type Draft, type SpendView } from '@bailiwick/projection'
 import { newId, withDeadline } from '@bailiwick/service-kit'
 import { isCaughtUp } from './catch-up.ts'
 import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
@@ -10,6 +11,7 @@ import type { Pdp } from './context.ts'
 import { type EvaluationRequest, isNameable } from './evaluation-request.ts'
 import { judgeCover, judgeSpend } from './judge.ts'
 import { deadReason, findStanding, type Standing, waitsForHuman } from './life.ts'
+import { least, spellObligations } from './obligations.ts'
 import type { StepUp } from './step-ups.ts'
 import type { Planned, TreeQueues, Work } from './tree-queue.ts'
 import type { Turn } from './turns.ts'
@@ -24,6 +26,8 @@ export interface Allowed {
   /** ms since the epoch */
   permitEndsAt: number
   outcomeDue: string
+  /** As they stand in the permit, signed. */
+  obligations: readonly Obligation[]
 }
 
 export interface Denied {
@@ -37,6 +41,8 @@ export interface Denied {
   policies?: readonly string[]
   /** The living grant that lacks only a human's word for this action (step-up); its binding token names it. */
   grant?: string
+  /** What is to be done although nothing happens. */
+  duties?: Duties
   /** Of a step-up: the arguments that the authority names. */
   arguments?: Record<string, Scalar>
 }
@@ -138,6 +144,11 @@ interface Question {
   levels: Levels
 }
 
+interface Because {
+  policies?: readonly string[] | undefined
+  duties?: Duties
+}
+
 /** Steps 5 to 8, in the tree's order. */
 class Decision implements Work {
   readonly #pdp: Pdp
@@ -145,6 +156,7 @@ class Decision implements Work {
   readonly #question: Question
   readonly #answer: (answer: Answer) => void
   #outcomeDue = ''
+  #obligations: readonly Obligation[] = []
   #stepUp: StepUp | undefined
   #answered = false
 
@@ -160,9 +172,10 @@ class Decision implements Work {
     const { decisionId, callId } = this.#question
     if (view.byCall.has(callId)) return this.#deny('call_elsewhere')
     const verdict = judgeSpend(this.#pdp, this.#question, view)
-    if ('reason' in verdict) return this.#deny(verdict.reason, verdict.policies)
-    const { judged, reservation } = verdict
+    if ('reason' in verdict) return this.#deny(verdict.reason, verdict)
+    const { judged, reservation, duties } = verdict
     this.#stepUp = verdict.stepUp
+    this.#oblige(duties)
     const { reserved, permissions, amounts } = reservation
     const draft = this.#draft({
       reserved,
@@ -172,6 +185,15 @@ class Decision implements Work {
       policySet: judged.policySet,
     })
     return { draft, take: { takeId: decisionId, amounts, labels: judged.labels } }
+  }
+
+  #oblige(duties: Duties): void {
+    const { decisionId, claim, request } = this.#question
+    const { action, resource } = request
+    const about = { subject: actingAgent(claim.token), action: action.name, resource, decision: true, decisionId }
+    this.#obligations = spellObligations(duties, about)
+    const seconds = least(this.#pdp.outcomeSeconds, duties.reportSeconds) ?? 0
+    this.#outcomeDue = new Date(this.#pdp.clock.now() + seconds * 1000).toISOString()
   }
 
   #draft(judged: {
@@ -184,7 +206,6 @@ class Decision implements Work {
     const { decisionId, callId, point, request, claim, standing, levels } = this.#question
     const { grant } = standing.tree
     const [permission, ...below] = judged.permissions
-    this.#outcomeDue = new Date(this.#pdp.clock.now() + this.#pdp.outcomeSeconds * 1000).toISOString()
     return {
       type: 'decision.allowed',
       subject: decisionId,
@@ -213,6 +234,7 @@ class Decision implements Work {
         labels: judged.labels,
         policy_set: judged.policySet,
         policies: judged.policies,
+        ...this.#obliged(),
         ...(this.#stepUp === undefined ? {} : { step_up: this.#stepUp.requestId }),
         outcome_due: this.#outcomeDue,
         as_of: this.#pdp.projection.ledger.revocations.sequence,
@@ -240,11 +262,17 @@ class Decision implements Work {
         exp: iat + permitSeconds,
         action_digest: claim.digest,
         grant: standing.tree.grant.id,
+        ...this.#obliged(),
       },
       this.#pdp.permitKey,
     )
     const permitEndsAt = (iat + permitSeconds) * 1000
-    this.#settle({ decision: true, decisionId, callId, permit, permitEndsAt, outcomeDue: this.#outcomeDue })
+    const [outcomeDue, obligations] = [this.#outcomeDue, this.#obligations]
+    this.#settle({ decision: true, decisionId, callId, permit, permitEndsAt, outcomeDue, obligations })
+  }
+
+  #obliged(): { obligations?: Obligation[] } {
+    return this.#obligations.length === 0 ? {} : { obligations: [...this.#obligations] }
   }
 
   /** While the decision became durable, the yes that it stands on was taken back, or was of somebody who was revoked (V7). */
@@ -278,9 +306,10 @@ class Decision implements Work {
     this.#queues.abandonOnce(standing.tree.id, decisionId, callId)
   }
 
-  #deny(reason: DenialReason, policies?: readonly string[]): undefined {
+  #deny(reason: DenialReason, { policies, duties }: Because = {}): undefined {
     const { decisionId, callId } = this.#question
-    this.#settle({ decision: false, decisionId, callId, reason, ...(policies ? { policies } : {}) })
+    const because = { ...(policies ? { policies } : {}), ...(duties ? { duties } : {}) }
+    this.#settle({ decision: false, decisionId, callId, reason, ...because })
     return undefined
   }
 

@@ -13,7 +13,12 @@ const observedSchema = z.object({
   /** The digest of what the enforcement point will execute; computed again here. */
   action_digest: sha256Schema.optional(),
   call_id: callIdSchema.optional(),
+  /** How long the answer may become, in bytes: as much is reserved where the task's are limited. */
+  answer_bytes: z.int().min(1).optional(),
 })
+
+/** What the enforcement point can do (AuthZEN obligations profile, "Negotiation"). */
+const supportedSchema = z.array(z.string().max(256)).max(64).optional()
 
 export interface EvaluationRequest {
   subject: { type: string; id: string }
@@ -22,6 +27,8 @@ export interface EvaluationRequest {
   observed: z.infer<typeof observedSchema>
   /** Whether it says which approval it comes with (access request profile, "Approval and Re-evaluation"). */
   withApproval: boolean
+  /** Types of obligations that the enforcement point can do; undefined: it does not say. */
+  supported?: readonly string[] | undefined
   /** The digest of the action, computed here; undefined when its arguments have no canonical form. */
   digest: string | undefined
 }
@@ -30,6 +37,8 @@ export interface EvaluationRequest {
 export function evaluationRequest({ subject, action, resource, context }: AuthZenEvaluation): EvaluationRequest {
   const observed = observedSchema.safeParse(context?.bailiwick ?? {})
   if (!observed.success) throw malformed(observed.error, 'context.bailiwick.')
+  const supported = supportedSchema.safeParse(context?.supported_obligations)
+  if (!supported.success) throw malformed(supported.error, 'context.supported_obligations.')
   const asked = { name: action.name, properties: action.properties ?? {} }
   const on = { type: resource.type, id: resource.id }
   return {
@@ -38,6 +47,7 @@ export function evaluationRequest({ subject, action, resource, context }: AuthZe
     resource: on,
     observed: observed.data,
     withApproval: context?.approval !== undefined,
+    supported: supported.data,
     digest: digestOf({ ...asked, resource: on }),
   }
 }

@@ -1,5 +1,6 @@
 import { toolServerOf } from '@bailiwick/approval-statement'
 import type { DenialReason } from '@bailiwick/errors'
+import type { Duties } from '@bailiwick/policy'
 import type { SpendView } from '@bailiwick/projection'
 import type { Levels } from './chain.ts'
 import type { Pdp } from './context.ts'
@@ -9,9 +10,9 @@ import type { Standing } from './life.ts'
 import type { Claim } from './verify-credential.ts'
 
 export type PolicyVerdict =
-  /** `stepUp`: only policies that want a human's word stand in the way. */
-  | { labels: string[]; policies: string[]; policySet: string; stepUp: boolean }
-  | { reason: DenialReason; policies?: string[] }
+  /** `stepUp`: only policies that want a human's word stand in the way; `wanting`: what these oblige to until there is one. */
+  | { labels: string[]; policies: string[]; policySet: string; stepUp: boolean; duties: Duties; wanting: Duties }
+  | { reason: DenialReason; policies?: string[]; duties?: Duties }
 
 /**
  * DESIGN §7.4 steps 5 and 6: what the active policies say of this action now, with each agent of the chain as the principal in turn. All must
@@ -56,7 +57,8 @@ export function judgePolicies(
   }
   const soFar = { decisions, root: standing.tree.id, tree: view, depth: levels.length - 1, now }
   const named = new Set<string>()
-  let stepUp = false
+  /** Who permits, and who wants a human's word, for each agent of the chain. */
+  const [permits, wanting] = [new Set<string>(), new Set<string>()]
   for (const { holder } of levels) {
     const agent = registry.instance(holder.agent)?.agent
     if (!agent) return { reason: 'agent_revoked' }
@@ -71,11 +73,21 @@ export function judgePolicies(
       return { reason: 'request_invalid' }
     }
     if (answer.outcome === 'error') return { reason: 'policy_error', policies: answer.policies }
-    if (answer.outcome === 'deny') return { reason: 'policy_denied', policies: answer.policies }
-    if (answer.outcome === 'step_up') stepUp = true
+    if (answer.outcome === 'deny')
+      return { reason: 'policy_denied', policies: answer.policies, duties: active.dutiesOf(answer.policies) }
+    const isStepUp = answer.outcome === 'step_up'
     for (const policy of answer.policies) named.add(policy)
+    for (const policy of isStepUp ? answer.permits : answer.policies) permits.add(policy)
+    for (const policy of isStepUp ? answer.policies : []) wanting.add(policy)
   }
-  return { labels, policies: [...named].slice(0, mostPolicies), policySet: active.hash, stepUp }
+  return {
+    labels,
+    policies: [...named].slice(0, mostPolicies),
+    policySet: active.hash,
+    stepUp: wanting.size > 0,
+    duties: active.dutiesOf(permits),
+    wanting: active.dutiesOf(wanting),
+  }
 }
 
 /** What an event holds. */

@@ -1,5 +1,6 @@
 import type { Grant } from '@bailiwick/contracts'
 import type { DenialReason } from '@bailiwick/errors'
+import type { Duties } from '@bailiwick/policy'
 import type { SpendView } from '@bailiwick/projection'
 import { type Reservation, reserve } from './budget.ts'
 import { budgeted, coverEach, holdersOf, type Levels } from './chain.ts'
@@ -7,6 +8,7 @@ import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { judgePolicies, type PolicyVerdict } from './judge-policies.ts'
 import { deadReason, findStanding, isRecorded, type Standing, waitsForHuman } from './life.ts'
+import { isSupported, least } from './obligations.ts'
 import type { StepUp } from './step-ups.ts'
 import type { Turn } from './turns.ts'
 import type { Claim } from './verify-credential.ts'
@@ -45,8 +47,8 @@ type Approved = Extract<PolicyVerdict, { labels: string[] }>
 type Reserved = Extract<Reservation, { ok: true }>
 
 export type SpendVerdict =
-  | { reason: DenialReason; policies?: readonly string[] | undefined }
-  | { judged: Approved; reservation: Reserved; stepUp: StepUp | undefined }
+  | { reason: DenialReason; policies?: readonly string[] | undefined; duties?: Duties }
+  | { judged: Approved; reservation: Reserved; stepUp: StepUp | undefined; duties: Duties }
 
 /** DESIGN §7.4 steps 3 and 5 to 7 on the tree as it is now: what the action would take, and under which human's word. */
 export function judgeSpend(
@@ -63,11 +65,27 @@ export function judgeSpend(
   // Used where there is one, needed or not: humans said yes to this action once, and it happens once.
   const stepUp = pdp.stepUps.find(standing, claim.digest, view, now)
   if (!stepUp && (judged.stepUp || waitsForHuman(pdp, standing, claim, now)))
-    return { reason: 'step_up_required', policies: judged.policies }
+    return { reason: 'step_up_required', policies: judged.policies, duties: judged.wanting }
   // One approval, one action, once: what was taken and not taken back is that once.
   if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n) return { reason: 'uses_exhausted' }
-  const reservation = reserve(budgeted(levels, view))
-  return reservation.ok ? { judged, reservation, stepUp } : reservation
+  const bytes = { asked: request.observed.answer_bytes, most: judged.duties.limitBytes }
+  const reservation = reserve(budgeted(levels, view), bytes)
+  if (!reservation.ok) return reservation
+  const duties = withLimits(judged.duties, reservation, standing.tree.grant)
+  if (!isSupported(duties, request.supported)) return { reason: 'obligation_unsupported', policies: judged.policies }
+  return { judged, reservation, stepUp, duties }
+}
+
+/** What the grant's own limits oblige to, beside what policies do: no more bytes than were reserved, an outcome in time. */
+function withLimits(duties: Duties, { reserved }: Reserved, { mode, statement }: Grant): Duties {
+  const limitBytes = reserved.egress_bytes > 0 ? reserved.egress_bytes : duties.limitBytes
+  const own = mode === 'continuous' ? statement.continuous?.outcome_seconds : undefined
+  const reportSeconds = least(duties.reportSeconds, own)
+  return {
+    ...duties,
+    ...(limitBytes === undefined ? {} : { limitBytes }),
+    ...(reportSeconds === undefined ? {} : { reportSeconds }),
+  }
 }
 
 /** `per_action`: the humans approved one exact action, by its digest. */

@@ -10,6 +10,7 @@ const transient: ReadonlySet<DenialReason> = new Set<DenialReason>([
   'credential_unrecorded',
   'credential_revoked',
   'grant_not_started',
+  'budget_held',
   'call_elsewhere',
   'state_contended',
   'evidence_unavailable',

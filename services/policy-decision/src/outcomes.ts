@@ -1,7 +1,7 @@
 import type { BudgetAmounts, EnforcementPoint } from '@bailiwick/contracts'
-import { verifyingKey, verifyOutcome } from '@bailiwick/credentials'
+import { claimedEgress, verifyingKey, verifyOutcome } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { AllowRecord } from '@bailiwick/projection'
+import { type AllowRecord, unsentOf } from '@bailiwick/projection'
 import { storeAmounts } from './budget.ts'
 import type { Pdp } from './context.ts'
 import type { TreeQueues } from './tree-queue.ts'
@@ -33,6 +33,7 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
   let released: BudgetAmounts = nothing
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   let version = 0
+  let isOpen = false
   queues.add(root, {
     plan(view) {
       const standing = view.allows.get(decision_id)?.standing
@@ -42,7 +43,8 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
         return undefined
       }
       version = view.version + 1
-      released = standing === 'open' ? releasable : nothing
+      isOpen = standing === 'open'
+      released = isOpen ? releasable : nothing
       return {
         draft: {
           type: 'outcome.reported',
@@ -60,7 +62,11 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
       }
     },
     recorded() {
-      const giveBack = released === nothing ? {} : storeAmounts(released, record.permission, 1n)
+      const unsent = isOpen ? Math.max(0, unsentOf(record.reserved, claimedEgress(jws), false)) : 0
+      const giveBack = {
+        ...(released === nothing ? {} : storeAmounts(released, record.permission, 1n)),
+        egress_bytes: BigInt(unsent),
+      }
       pdp.grantStore.settle(root, { takeId: decision_id, to: version, giveBack }).catch(() => undefined)
       resolve()
     },

@@ -1,10 +1,12 @@
-import type { EnforcementPoint } from '@bailiwick/contracts'
+import type { EnforcementPoint, Obligation } from '@bailiwick/contracts'
 import { denialReasons } from '@bailiwick/errors'
+import { actingAgent } from '@bailiwick/projection'
 import { accessRequestOffer } from './access-request-offer.ts'
 import type { AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession, JsonObject } from './authzen.ts'
 import type { Answer, Denied } from './decide.ts'
 import { type EvaluationRequest, evaluationRequest } from './evaluation-request.ts'
 import { nextAction } from './next-action.ts'
+import { spellObligations, stepUpObligation } from './obligations.ts'
 import type { PolicyDecision } from './policy-decision.ts'
 import { Turns } from './turns.ts'
 
@@ -33,8 +35,9 @@ function pipelineSession(service: PolicyDecision, point: EnforcementPoint): Auth
     // One identifier in the words of both: ours, and the access request profile's ("Evaluation Identifier").
     const named = { decision_id: answer.decisionId, evaluation_id: answer.decisionId }
     if (answer.decision) {
-      const { permit, outcomeDue: outcome_due } = answer
-      return { decision: true, context: { ...named, permit, outcome_due } }
+      const { permit, outcomeDue: outcome_due, obligations } = answer
+      const obliged = obligations.length === 0 ? {} : { obligations }
+      return { decision: true, context: { ...named, permit, outcome_due, ...obliged } }
     }
     return { decision: false, context: { ...named, ...denialContext(evaluation, answer) } }
   }
@@ -43,13 +46,26 @@ function pipelineSession(service: PolicyDecision, point: EnforcementPoint): Auth
   function denialContext(evaluation: EvaluationRequest, denied: Denied): JsonObject {
     const { reason } = denied
     const offer = accessRequestOffer(pdp, evaluation, denied)
+    const obligations = obligationsOf(evaluation, denied)
     return {
       evaluated_at: new Date(pdp.clock.now()).toISOString(),
       reason,
       reason_user: { en: denialReasons[reason] },
       ...(reason === 'proof_nonce_required' ? { dpop_nonce: pdp.proofs.nonce() } : {}),
       ...(offer === undefined ? {} : { access_request: offer }),
+      ...(obligations.length === 0 ? {} : { obligations }),
       ...(evaluation.withApproval ? nextAction(reason) : {}),
     }
   }
+}
+
+/** AuthZEN obligations profile, "Obligations on DENY Decisions". */
+function obligationsOf({ action, resource }: EvaluationRequest, denied: Denied): Obligation[] {
+  const { token, duties, decisionId, reason } = denied
+  const subject = token === undefined ? 'nobody' : actingAgent(token)
+  const about = { subject, action: action.name, resource, decision: false, decisionId }
+  return [
+    ...(duties === undefined ? [] : spellObligations(duties, about)),
+    ...(reason === 'step_up_required' ? [stepUpObligation] : []),
+  ]
 }

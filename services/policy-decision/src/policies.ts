@@ -1,5 +1,13 @@
 import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
-import { cedarEngine, contextReads, type PolicyEngine, parsePolicySet, shapesOf } from '@bailiwick/policy'
+import {
+  cedarEngine,
+  contextReads,
+  type Duties,
+  dutiesOf,
+  type PolicyEngine,
+  parsePolicySet,
+  shapesOf,
+} from '@bailiwick/policy'
 import type { RegistryState } from '@bailiwick/projection'
 import type { Logger } from '@bailiwick/service-kit'
 import { requireKnownHistory } from './history.ts'
@@ -7,6 +15,8 @@ import { requireKnownHistory } from './history.ts'
 export interface ActiveSet {
   hash: string
   engine: PolicyEngine
+  /** What these of its policies oblige enforcement points to. */
+  dutiesOf(policies: Iterable<string>): Duties
   /** Whether a policy may look at what the agent did in other tasks, which other instances may be deciding. */
   readsAgentHistory: boolean
 }
@@ -36,7 +46,8 @@ function load(data: string, hash: string, logger: Logger): ActiveSet | undefined
     const engine = cedarEngine(files)
     const { schema = '', policies } = parsePolicySet(files)
     requireKnownHistory(shapesOf(schema))
-    return { hash, engine, readsAgentHistory: contextReads(policies.values())(['history', 'agent']) }
+    const readsAgentHistory = contextReads(policies.values())(['history', 'agent'])
+    return { hash, engine, dutiesOf: (ids) => dutiesOf(policies, ids), readsAgentHistory }
   } catch (err) {
     logger.error({ err, policy_set: hash }, 'the active policy set cannot be loaded')
     return undefined

@@ -41,7 +41,10 @@ const decided = {
   invalid: 'Denied: the request does not fit the schema',
 } as const
 
-function inWords({ policies }: PolicySet, { outcome, policies: by, messages, wouldChange }: Explanation): string[] {
+function inWords(
+  { policies }: PolicySet,
+  { outcome, policies: by, obligations, messages, wouldChange }: Explanation,
+): string[] {
   if (outcome === 'invalid') return [`${decided.invalid}: ${messages.join('; ')}`]
   const first = outcome === 'deny' && by.length === 0 ? ['Denied: no policy permits it.'] : [`${decided[outcome]}:`]
   const change = outcome === 'allow' ? 'deny' : 'allow'
@@ -49,6 +52,7 @@ function inWords({ policies }: PolicySet, { outcome, policies: by, messages, wou
     ...first,
     ...by.map((id) => `  ${id} (${policies.get(id)?.file ?? 'unknown file'})`),
     ...messages.map((message) => `  ${message}`),
+    ...(obligations.length === 0 ? [] : [`It comes with obligations: ${obligations.join(', ')}.`]),
     wouldChange.length === 0
       ? `No attribute of the request could alone ${change} it.`
       : `Each of these, being otherwise, could alone ${change} it:`,

@@ -53,7 +53,9 @@ const allowed = {
   labels: ['external'],
   policy_set: sha256('policy-set'),
   policies: ['allow-approved-tools'],
-  obligations: [{ id: 'mask', fields: ['/iban'] }],
+  obligations: [
+    { id: 'redact', type: 'custom', properties: { vendor: 'bailiwick', action: 'redact', fields: ['iban'] } },
+  ],
   outcome_due: at(5),
   as_of: 7,
 }

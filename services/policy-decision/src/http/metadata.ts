@@ -1,3 +1,4 @@
+import { customObligations, obligationTypes } from '@bailiwick/contracts'
 import { jwkSet } from '@bailiwick/credentials'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { Pdp } from '../context.ts'
@@ -8,6 +9,12 @@ const published: ReadonlySet<string> = new Set(['permit', 'binding-token'])
 /** Every endpoint that there is (AuthZEN 1.0 §9.1.1): one that is left out is one that nobody may ask. */
 export const authZenEndpoints = (publicUrl: string) =>
   Object.fromEntries(Object.entries(authZenPaths).map(([parameter, path]) => [parameter, `${publicUrl}${path}`]))
+
+/** AuthZEN obligations profile, "PDP Metadata Extension"; of type `custom` we say besides which `properties.action` there are. */
+export const obligationsGiven = (types: readonly (typeof obligationTypes)[number][]) => ({
+  supported_obligations: [...types],
+  bailiwick_obligations: [...customObligations],
+})
 
 /**
  * AuthZEN metadata (1.0 §9), the keys of permits and of binding tokens. Each key carries the root's certificate, so that an enforcement point trusts
@@ -21,6 +28,7 @@ export function metadataRoutes(http: HttpServer, pdp: Pdp): void {
       ...authZenEndpoints(pdp.publicUrl),
       access_request_endpoint: `${pdp.trust.public_url}/access/v1/requests`,
       jwks_uri: `${pdp.publicUrl}/access/v1/jwks`,
+      ...obligationsGiven(obligationTypes),
       capabilities: ['urn:openid:authzen:capability:access-request'],
     }
   })

@@ -1,6 +1,7 @@
 import { type DenialReason, ServiceError } from '@bailiwick/errors'
 import type { AuthZenPolicies, PolicyAnswer } from '@bailiwick/policy'
-import type { AuthZenDecider, AuthZenDecision, AuthZenSession } from '../authzen.ts'
+import type { AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession } from '../authzen.ts'
+import { isSupported, spellObligations } from '../obligations.ts'
 import { isBearer } from './caller-token.ts'
 
 /** `token`: what callers must show; without, the listener has to be one that only this machine reaches. */
@@ -8,7 +9,7 @@ export function plainDecider(policies: { current(): AuthZenPolicies }, token: st
   const session: AuthZenSession = {
     async evaluate(evaluation) {
       const active = policies.current()
-      return decisionOf(active.evaluate(evaluation), active.hash)
+      return decisionOf(active, evaluation)
     },
     async search(search) {
       const active = policies.current()
@@ -24,15 +25,32 @@ export function plainDecider(policies: { current(): AuthZenPolicies }, token: st
 }
 
 /** Nothing in it is of this moment: the same request gives the same body. */
-function decisionOf(answer: PolicyAnswer, policy_set: string): AuthZenDecision {
+function decisionOf(active: AuthZenPolicies, evaluation: AuthZenEvaluation): AuthZenDecision {
+  const answer = active.evaluate(evaluation)
   const policies = answer.outcome === 'invalid' ? [] : answer.policies
-  if (answer.outcome === 'allow') return { decision: true, context: { policies, policy_set } }
-  return { decision: false, context: { reason: reasons[answer.outcome], policies, policy_set } }
+  const isAllowed = answer.outcome === 'allow'
+  const duties = active.dutiesOf(answer.outcome === 'error' ? [] : policies)
+  const { subject, action, resource, context } = evaluation
+  const about = { subject: `${subject.type} ${subject.id}`, action: action.name, resource, decision: isAllowed }
+  const obligations = spellObligations(duties, about)
+  const more = { policies, policy_set: active.hash }
+  if (isAllowed && !isSupported(duties, declaredIn(context)))
+    return { decision: false, context: { reason: 'obligation_unsupported', ...more } }
+  const obliged = obligations.length === 0 ? more : { ...more, obligations }
+  return answer.outcome === 'allow'
+    ? { decision: true, context: obliged }
+    : { decision: false, context: { reason: reasons[answer.outcome], ...obliged } }
 }
 
-const reasons: Record<Exclude<PolicyAnswer['outcome'], 'allow'>, DenialReason> = {
+/** What an enforcement point declares that it can do; what is no list of names may be some policy's own context. */
+function declaredIn(context: AuthZenEvaluation['context']): readonly string[] | undefined {
+  const declared = context?.supported_obligations
+  return Array.isArray(declared) && declared.every((type) => typeof type === 'string') ? declared : undefined
+}
+
+const reasons = {
   deny: 'policy_denied',
   step_up: 'policy_denied',
   error: 'policy_error',
   invalid: 'request_invalid',
-}
+} as const satisfies Record<Exclude<PolicyAnswer['outcome'], 'allow'>, DenialReason>

@@ -120,6 +120,39 @@ describe('a plain decision point', () => {
     expect(metadata).not.toHaveProperty('access_request_endpoint')
   })
 
+  it('gives what policies oblige to, and denies a caller that says it cannot do it', async () => {
+    const read = '@id("adults") @redact("iban") @notify("ops") permit (principal, action == Action::"read", resource);'
+    const write = '@id("no") @notify("sec") forbid (principal, action == Action::"write", resource);'
+    await using pdp = await running({ ...set, 'a.cedar': read, 'b.cedar': write })
+    const decided = async (name: string, supported?: unknown) => {
+      const context = supported === undefined ? {} : { supported_obligations: supported }
+      return JSON.parse((await pdp.post(evaluation, { ...ask('anna'), action: { name }, context })).text)
+    }
+    const body = 'Allowed: User anna: read on Doc plan'
+    const obligations = [
+      { id: 'redact', type: 'custom', properties: { vendor: 'bailiwick', action: 'redact', fields: ['iban'] } },
+      { id: 'notification-1', type: 'notification', properties: { to: 'ops', topic: 'policy adults', body } },
+    ]
+    expect(await decided('read')).toMatchObject({ decision: true, context: { obligations } })
+    expect(await decided('read', ['notification', 'custom'])).toMatchObject({
+      decision: true,
+      context: { obligations },
+    })
+    expect(await decided('read', ['custom'])).toMatchObject({
+      decision: false,
+      context: { reason: 'obligation_unsupported' },
+    })
+    expect(await decided('write', [])).toMatchObject({
+      decision: false,
+      context: { reason: 'policy_denied', obligations: [{ type: 'notification', properties: { to: 'sec' } }] },
+    })
+    const metadata = await (await fetch(`${pdp.plain.url}/.well-known/authzen-configuration`)).json()
+    expect(metadata).toMatchObject({
+      supported_obligations: ['notification', 'custom'],
+      bailiwick_obligations: ['redact', 'limit', 'report_outcome_by'],
+    })
+  })
+
   it('keeps 64 bits of what a body says', async () => {
     const policies = 'permit (principal, action, resource) when { context has n && context.n == 9007199254740993 };'
     await using pdp = await running({ ...set, 'a.cedar': policies })

@@ -15,7 +15,7 @@ import {
   readTls,
 } from '@bailiwick/service-kit'
 import { authZenRoutes } from '../http/authzen.ts'
-import { authZenEndpoints } from '../http/metadata.ts'
+import { authZenEndpoints, obligationsGiven } from '../http/metadata.ts'
 import { PageTokens } from '../http/page-tokens.ts'
 import { ActivePlainPolicies } from './active-plain-policies.ts'
 import { readCallerToken } from './caller-token.ts'
@@ -70,7 +70,8 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
   authZenRoutes(http, plainDecider(policies, token || undefined), { publicUrl, pageTokens, clock: adapters.clock })
   http.get('/.well-known/authzen-configuration', async (_, reply) => {
     reply.header('cache-control', 'public, max-age=300')
-    return { policy_decision_point: publicUrl, ...authZenEndpoints(publicUrl) }
+    const given = obligationsGiven(['notification', 'custom'])
+    return { policy_decision_point: publicUrl, ...authZenEndpoints(publicUrl), ...given }
   })
   reloadRoute(operator, policies, logger)
   if (local) reloadRoute(http, policies, logger)

@@ -1,0 +1,126 @@
+import type { ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { errorKinds } from '@bailiwick/errors'
+import type { FastifyReply } from 'fastify'
+import { type Owed, redactBytes, withheld, withholding } from './answer.ts'
+
+/**
+ * Stands between a handler's answer and the wire. A whole answer is held to what is owed before it leaves, and is withheld rather
+ * than cut; a stream is cut off at its limit, with its connection, so that nobody takes what came for all of it. What goes past
+ * fastify (`reply.raw`) meets the same limit, and where fields must be hidden does not leave.
+ */
+export class AnswerGate {
+  readonly #raw: ServerResponse
+  readonly #owed: Owed
+  #isShown: boolean
+  /** The answer is our own, which says that there is none. */
+  #isWithheld = false
+  #isPassing = false
+  #sent = 0
+  /** The handler's, of an answer that was withheld. */
+  #status: number | undefined
+
+  /** What the handler answered, whatever left. */
+  get status(): number {
+    return this.#status ?? this.#raw.statusCode
+  }
+
+  /** Of the body, in bytes. */
+  get sent(): number {
+    return this.#sent
+  }
+
+  constructor({ raw }: FastifyReply, owed: Owed) {
+    this.#raw = raw
+    this.#owed = owed
+    this.#isShown = owed.redact.length === 0
+    const [write, end] = [raw.write.bind(raw), raw.end.bind(raw)] as unknown as Send[]
+    raw.write = this.#through(write as Send) as unknown as typeof raw.write
+    raw.end = this.#through(end as Send) as unknown as typeof raw.end
+  }
+
+  /** Resolves once the last byte was handed over, or the connection is gone. */
+  async over(): Promise<void> {
+    await finished(this.#raw, { readable: false }).catch(() => undefined)
+  }
+
+  /** Fastify's onSend: what it would send, or a problem document in its place. */
+  hold(reply: FastifyReply, payload: unknown): unknown {
+    if (this.#isWithheld) return payload
+    try {
+      const shown = withholding(() => this.#show(reply, payload))
+      const bytes = lengthOf(shown) ?? announced(reply)
+      if (bytes !== undefined && this.#isOver(bytes)) throw withheld('longer than its limit')
+      if (shown !== payload) reply.removeHeader('content-length').removeHeader('etag')
+      this.#isShown = true
+      return shown
+    } catch {
+      if (payload instanceof Readable) payload.destroy()
+      return this.#withhold(reply)
+    }
+  }
+
+  #show(reply: FastifyReply, payload: unknown): unknown {
+    const { redact } = this.#owed
+    if (redact.length === 0 || payload === null || payload === undefined || payload === '') return payload
+    const isText = typeof payload === 'string' || payload instanceof Uint8Array
+    const encoding = reply.getHeader('content-encoding')
+    if (!isText || !isJson(reply.getHeader('content-type')) || encoding !== undefined) throw withheld('no plain JSON')
+    return redactBytes(payload, redact)
+  }
+
+  #withhold(reply: FastifyReply): string {
+    this.#isWithheld = true
+    this.#status = reply.statusCode
+    // What the handler said of an answer that is none: a header can carry as much as a body.
+    for (const name of Object.keys(reply.getHeaders())) if (name !== 'bailiwick-decision-id') reply.removeHeader(name)
+    const { status, title } = errorKinds.answer_withheld
+    reply.code(status).type('application/problem+json').header('cache-control', 'no-store')
+    const code = 'answer_withheld'
+    return JSON.stringify({ type: `urn:bailiwick:error:${code}`, title, status, code, executed: true })
+  }
+
+  #isOver = (bytes: number) => this.#owed.mostBytes !== undefined && this.#sent + bytes > this.#owed.mostBytes
+
+  #through(send: Send): Send {
+    return (...args) => {
+      // HTTP/2 ends by writing.
+      if (this.#isPassing) return send(...args)
+      const [chunk, encoding] = args
+      const bytes = chunk === undefined || chunk === null || typeof chunk === 'function' ? 0 : sizeOf(chunk, encoding)
+      if (!this.#isWithheld && bytes > 0 && (!this.#isShown || this.#isOver(bytes))) {
+        this.#raw.destroy()
+        return false
+      }
+      if (!this.#isWithheld) this.#sent += bytes
+      this.#isPassing = true
+      try {
+        return send(...args)
+      } finally {
+        this.#isPassing = false
+      }
+    }
+  }
+}
+
+type Send = (...args: unknown[]) => unknown
+
+const isJson = (type: unknown) => /^application\/([a-z0-9.-]+\+)?json\s*(;|$)/i.test(String(type))
+
+/** Of what is no text and no bytes nobody knows it before it came. */
+const lengthOf = (payload: unknown) =>
+  payload === null || payload === undefined ? 0 : isWhole(payload) ? sizeOf(payload) : undefined
+
+/** Of a stream, what its headers promise. */
+function announced(reply: FastifyReply): number | undefined {
+  const bytes = Number(reply.getHeader('content-length') ?? Number.NaN)
+  return Number.isNaN(bytes) ? undefined : bytes
+}
+
+const isWhole = (payload: unknown) => typeof payload === 'string' || payload instanceof Uint8Array
+
+function sizeOf(chunk: unknown, encoding?: unknown): number {
+  if (typeof chunk !== 'string') return (chunk as Uint8Array).byteLength
+  return Buffer.byteLength(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
+}

@@ -1,0 +1,52 @@
+import { parseStrictJson } from '@bailiwick/contracts'
+
+/** What stands in place of a value that may not leave. */
+export const redacted = '[redacted]'
+
+/**
+ * A copy of a JSON value in which the values of these fields (`answerFieldSchema`) are replaced, wherever they stand: at any
+ * depth, in arrays, and in JSON that is the text of a string. Throws where nobody could tell whether they are all hidden: a text
+ * that names a field and is not JSON, or that two readers would read differently.
+ */
+export function redact(value: unknown, fields: readonly string[]): unknown {
+  return shown(value, [], fields.map(namesOf))
+}
+
+function shown(value: unknown, place: readonly string[], fields: readonly string[][]): unknown {
+  if (typeof value === 'string') return shownText(value, place, fields)
+  if (typeof value !== 'object' || value === null) return value
+  // An array is its elements: whoever wraps a field into one hides nothing from us.
+  if (Array.isArray(value)) return value.map((item) => shown(item, place, fields))
+  const members = Object.entries(value).map(([name, member]): [string, unknown] => {
+    const at = [...place, name]
+    return [name, fields.some((field) => endsWith(at, field)) ? redacted : shown(member, at, fields)]
+  })
+  return Object.fromEntries(members)
+}
+
+/** Tools that speak MCP put their JSON into a text. */
+function shownText(text: string, place: readonly string[], fields: readonly string[][]): string {
+  const trimmed = text.trim()
+  if (!/^["[{]/.test(trimmed)) return isSilent(text, fields)
+  try {
+    JSON.parse(trimmed)
+  } catch {
+    return isSilent(text, fields)
+  }
+  const value = parseStrictJson(trimmed)
+  const copy = shown(value, place, fields)
+  const [before, after] = [JSON.stringify(value), JSON.stringify(copy)]
+  return before === after ? text : after
+}
+
+/** Lines of JSON, JSON in a fence, one that is cut off: it cannot be read for certain, so it must not name a field. */
+function isSilent(text: string, fields: readonly string[][]): string {
+  const quoted = fields.map((field) => `${JSON.stringify(field.at(-1) ?? '').slice(0, -1)}`)
+  if (quoted.some((name) => text.includes(name))) throw new Error('a text names a field that must be hidden')
+  return text
+}
+
+const endsWith = (place: readonly string[], field: readonly string[]) =>
+  field.every((name, n) => place[place.length - field.length + n] === name)
+
+const namesOf = (field: string) => field.split('/').map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))

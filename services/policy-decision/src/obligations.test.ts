@@ -1,0 +1,56 @@
+import { obligationSchema } from '@bailiwick/contracts'
+import type { Duties } from '@bailiwick/policy'
+import { expect, it } from 'vitest'
+import { type About, isSupported, spellObligations, stepUpObligation } from './obligations.ts'
+
+const about: About = { subject: 'a', action: 'n', resource: { type: 'tool', id: 't' }, decision: true, decisionId: 'd' }
+const none: Duties = { redact: [], notify: [] }
+const all: Duties = {
+  redact: ['iban', 'owner/name'],
+  limitBytes: 9,
+  reportSeconds: 30,
+  notify: [
+    { to: 'ops', policies: ['p', 'q'] },
+    { to: 'sec', policies: ['p'] },
+  ],
+}
+
+it('are spelled as the profile has them: id, type and properties, each id once', () => {
+  expect(spellObligations(none, about)).toEqual([])
+  const vendor = 'bailiwick'
+  const spelled = spellObligations(all, about)
+  expect(spelled).toEqual([
+    { id: 'redact', type: 'custom', properties: { vendor, action: 'redact', fields: ['iban', 'owner/name'] } },
+    { id: 'limit', type: 'custom', properties: { vendor, action: 'limit', bytes: 9 } },
+    { id: 'report-outcome-by', type: 'custom', properties: { vendor, action: 'report_outcome_by', seconds: 30 } },
+    {
+      ...{ id: 'notification-1', type: 'notification' },
+      properties: { to: 'ops', topic: 'policy p, q', body: 'Allowed: a: n on tool t (d)' },
+    },
+    {
+      ...{ id: 'notification-2', type: 'notification' },
+      properties: { to: 'sec', topic: 'policy p', body: 'Allowed: a: n on tool t (d)' },
+    },
+  ])
+  for (const each of [...spelled, stepUpObligation]) expect(obligationSchema.safeParse(each).success).toBe(true)
+})
+
+it('stay small, however long the names are', () => {
+  const long = 'x'.repeat(2048)
+  const recipients = Array.from({ length: 8 }, (_, n) => ({ to: `${n}`.padEnd(256, 'r'), policies: [long, long] }))
+  const spelled = spellObligations(
+    { ...all, notify: recipients },
+    { ...about, subject: long, resource: { type: long, id: long }, decision: false },
+  )
+  expect(JSON.stringify(spelled).length).toBeLessThan(16_000)
+  for (const each of spelled) expect(obligationSchema.safeParse(each).success).toBe(true)
+})
+
+it('are supported where an enforcement point says nothing, or says that it does all of them', () => {
+  expect(isSupported(all, undefined)).toBe(true)
+  expect(isSupported(none, [])).toBe(true)
+  expect(isSupported(all, ['custom', 'notification', 'of somebody'])).toBe(true)
+  expect(isSupported(all, ['custom', 'step-up'])).toBe(false)
+  expect(isSupported(all, ['notification', 'redact', 'limit'])).toBe(false)
+  expect(isSupported({ ...none, limitBytes: 1 }, ['notification'])).toBe(false)
+})

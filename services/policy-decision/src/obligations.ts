@@ -1,0 +1,63 @@
+import type { Obligation, obligationTypes } from '@bailiwick/contracts'
+import type { Duties } from '@bailiwick/policy'
+
+/** What a notification says it is about. No arguments: what they hold is nobody's whom a policy tells. */
+export interface About {
+  subject: string
+  action: string
+  resource: { type: string; id: string }
+  decision: boolean
+  decisionId?: string
+}
+
+/** Spelled as the AuthZEN Profile for Obligations, Draft 1, has it. The same duties are always spelled alike. */
+export function spellObligations(duties: Duties, about: About): Obligation[] {
+  const { redact, limitBytes, reportSeconds, notify } = duties
+  const vendor = 'bailiwick'
+  const custom = (properties: Extract<Obligation, { type: 'custom' }>['properties']) =>
+    ({ id: properties.action.replaceAll('_', '-'), type: 'custom', properties }) as Obligation
+  return [
+    ...(redact.length === 0 ? [] : [custom({ vendor, action: 'redact', fields: [...redact] })]),
+    ...(limitBytes === undefined ? [] : [custom({ vendor, action: 'limit', bytes: limitBytes })]),
+    ...(reportSeconds === undefined ? [] : [custom({ vendor, action: 'report_outcome_by', seconds: reportSeconds })]),
+    ...notify.map(({ to, policies }, n): Obligation => {
+      const topic = `policy ${policies.join(', ')}`.slice(0, 512)
+      return { id: `notification-${n + 1}`, type: 'notification', properties: { to, topic, body: inWords(about) } }
+    }),
+  ]
+}
+
+/** What `step_up_required` asks for: enough of the people who may approve the grant, each with a passkey, for this very action. */
+export const stepUpObligation: Obligation = {
+  id: 'step-up',
+  type: 'step-up',
+  properties: { acr_value: 'urn:bailiwick:acr:approvers' },
+}
+
+/**
+ * Whether the enforcement point declares that it can do all of it ("Negotiation"). One that declares nothing says nothing; a type
+ * that nobody here gives is as if it were not there.
+ */
+export function isSupported(
+  { redact, limitBytes, reportSeconds, notify }: Duties,
+  declared: readonly string[] | undefined,
+) {
+  if (declared === undefined) return true
+  const can = (type: (typeof obligationTypes)[number]) => declared.includes(type)
+  const isCustom = redact.length > 0 || limitBytes !== undefined || reportSeconds !== undefined
+  return (!isCustom || can('custom')) && (notify.length === 0 || can('notification'))
+}
+
+/** The lower of two limits. */
+export const least = (...limits: (number | undefined)[]): number | undefined => {
+  const given = limits.filter((limit) => limit !== undefined)
+  return given.length === 0 ? undefined : Math.min(...given)
+}
+
+function inWords({ subject, action, resource, decision, decisionId }: About): string {
+  const call = `${cut(subject)}: ${cut(action)} on ${cut(resource.type)} ${cut(resource.id)}`
+  return `${decision ? 'Allowed' : 'Denied'}: ${call}${decisionId === undefined ? '' : ` (${decisionId})`}`
+}
+
+/** Whoever is told reads a name, not a document; the decision has it whole. */
+const cut = (name: string) => (name.length > 200 ? `${name.slice(0, 200)}…` : name)
