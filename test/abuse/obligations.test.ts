@@ -2,11 +2,19 @@ import { Readable } from 'node:stream'
 import { type Notification, parseStrictJson } from '@bailiwick/contracts'
 import { paths } from '@bailiwick/installation'
 import { bailiwickPep, type EnforcementPoint, memoryOutcomeStore, openEnforcementPoint } from '@bailiwick/pep'
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import {
+  Health,
+  type HttpReply,
+  type HttpServer,
+  httpServer,
+  logger,
+  metrics,
+  systemClock,
+  systemRandom,
+} from '@bailiwick/service-kit'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type System, startSystem } from '@bailiwick/testkit'
-import { type FastifyReply, fastify } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
 import { eventually } from './scene.ts'
@@ -24,12 +32,12 @@ forbid (principal, action == Action::"tools/call", resource is tool) when { reso
 
 const most = 4000
 /** Bytes of the body that the tool answers, and what it says. */
-type Answering = (reply: FastifyReply) => unknown
+type Answering = (reply: HttpReply) => unknown
 
 let system: System
 let approver: Approver
 let point: EnforcementPoint
-let api: ReturnType<typeof fastify>
+let api: HttpServer
 const sent: Notification[] = []
 let answering: Answering = () => ({})
 /** Between the enforcement point and the decision point. */
@@ -55,7 +63,13 @@ beforeAll(async () => {
       return Response.json({ ...body, context: between(body.context) }, { status: response.status })
     },
   })
-  api = fastify()
+  api = await httpServer({
+    logger: logger({ service: 'api', level: 'silent' }),
+    clock: systemClock,
+    health: new Health(),
+    metrics: metrics({ service: 'api', processMetrics: false }),
+    random: systemRandom,
+  })
   const guarded = bailiwickPep(api, {
     point,
     baseUrl: invoicesUrl,
@@ -84,7 +98,9 @@ afterAll(async () => {
 let asks = 0
 async function granted(egress_bytes: number | undefined = most): Promise<string> {
   const agent = sampleAgent(system.host, 'reconciler')
-  const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, calls: 200, egress_bytes } }
+  const deleting = { actions: ['tools/call'], resource: { type: 'tool', id: `${sample.toolServer}/delete` } }
+  const permissions = [...sampleAuthority.permissions, deleting]
+  const authority = { ...sampleAuthority, permissions, budget: { ...sampleAuthority.budget, calls: 200, egress_bytes } }
   const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 3000 + ++asks } as never)
   const { grant_id } = await approver.approve((await agent.request(signed)).requestId)
   if (grant_id === undefined) throw new Error('there is no grant')
@@ -130,7 +146,7 @@ const settled = async (grantId: string) => {
   const { decisions } = system.services.policyDecision.pdp.projection.ledger
   await eventually('its outcomes count', () => (decisions.trees.get(grantId)?.open === 0 ? true : undefined))
 }
-const json = (value: object) => (reply: FastifyReply) => reply.type('application/json').send(JSON.stringify(value))
+const json = (value: object) => (reply: HttpReply) => reply.type('application/json').send(JSON.stringify(value))
 
 describe('an answer that is larger than what was reserved', () => {
   it.each<[string, Answering, string]>([
@@ -220,6 +236,19 @@ describe('what is told', () => {
       },
     ])
     expect(JSON.stringify(sent)).not.toContain('EUR') // nobody's arguments
+    sent.length = 0
+    const before = effects
+    expect((await call(grantId, undefined, 'delete', { invoice: 'INV-1' })).code).toBe('policy_denied')
+    expect([effects, sent]).toEqual([
+      before,
+      [
+        {
+          to: 'security',
+          topic: 'policy never',
+          body: expect.stringMatching(new RegExp(`^Denied: ${agent}: tools/call on tool invoices/delete \\(dec_`)),
+        },
+      ],
+    ])
   })
 })
 
