@@ -22,7 +22,10 @@ export interface WitnessReply {
 }
 
 /** Says something else than an honest witness would; undefined: what that says. `'hang'` never answers. */
-export type Misbehaviour = (request: { body: Buffer; honest: WitnessReply }) => WitnessReply | 'hang' | undefined
+export type Misbehaviour = (request: {
+  body: Buffer
+  honest: WitnessReply
+}) => WitnessReply | 'hang' | undefined | Promise<undefined>
 
 export const witnessKeyOf = (n: number) =>
   new SignerKey(`witness.example/${n}`, new Uint8Array(32).fill(100 + n), SIGNATURE_TYPE.COSIGNATURE)
@@ -50,7 +53,7 @@ export async function aWitness(n: number, misbehave: Misbehaviour = () => undefi
     if (request.method !== 'POST' || request.url !== '/w/add-checkpoint') return void response.writeHead(405).end()
     const before = last
     const right = honest(body)
-    const wrong = misbehave({ body, honest: right })
+    const wrong = await misbehave({ body, honest: right })
     if (wrong !== undefined) last = before
     if (wrong === 'hang') return
     const { status, type = 'text/plain', body: text = '' } = wrong ?? right
