@@ -5,11 +5,15 @@ import { embeddedBus } from '@bailiwick/bus/embedded'
 import { type DecodedEvent, topicNamed } from '@bailiwick/contracts'
 import { generateKey, sha256, signEvent } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/service-kit'
-import { leafHash, openCheckpoint, openTlogProof } from '@bailiwick/tlog'
+import { encodeVkey, leafHash, openCheckpoint, openTlogProof } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { diskLogStorage } from './disk/disk-log-storage.ts'
 import { Installed } from './evidence.fixture.ts'
 import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
+import { logKey } from './log.fixture.ts'
+import { aWitness, witnessKeyOf } from './witnesses/witness.fixture.ts'
+
+const OTHER_LOG = encodeVkey(logKey.verifier)
 
 const openBus = (installed: Installed): Promise<Bus> =>
   embeddedBus({
@@ -305,6 +309,51 @@ it('serves the log as C2SP tlog-tiles says: what is under the checkpoint, unchan
   const proof = await get(`/log/proof/${id}`)
   expect(openTlogProof(proof.body, leafHash(entry), { log: installed.log })).toMatchObject({ ok: true, index })
   expect((await get('/log/proof/evt_00000000000000000000000000')).statusCode).toBe(404)
+})
+
+it('shows and announces checkpoints that its witnesses cosigned, and puts them into receipts', async () => {
+  using installed = new Installed()
+  await using first = await aWitness(1, undefined, installed.log)
+  await using second = await aWitness(2, undefined, installed.log)
+  const parties = [first, second].map(({ party: { key, url } }, n) => `witness w${n} ${encodeVkey(key)} ${url}\n`)
+  const witnessPolicy = join(installed.data, 'witnesses')
+  writeFileSync(witnessPolicy, `log ${encodeVkey(installed.log)}\n${parties.join('')}group g all w0 w1\nquorum g\n`)
+  await using bus = await openBus(installed)
+  await using _issuer = await installed.registered(bus)
+  await using pdp = await installed.participant(bus, 'policy-decision')
+  await using evidence = await installed.evidence(bus, { witnessPolicy })
+  const [denied] = await pdp.producer.publish('decisions.v1', denials(0, 1))
+  const index = await evidence.integrated(denied?.id ?? '', 20_000)
+  const witnesses = [first, second].map(({ party }) => party.key)
+  const cosigned = (note: string) => {
+    const opened = openCheckpoint(note, { log: installed.log, witnesses })
+    return opened.ok && opened.checkpoint.size > index && opened.witnesses.length === 2
+  }
+  const get = async (url: string) => (await evidence.http.inject({ method: 'GET', url })).body
+  await expect.poll(async () => cosigned(await get('/log/checkpoint')), { timeout: 20_000 }).toBe(true)
+  const entry = Buffer.from((await installed.verified()).entries[index] ?? '')
+  const proof = openTlogProof(await get(`/log/proof/${denied?.id}`), leafHash(entry), { log: installed.log, witnesses })
+  expect(proof).toMatchObject({ ok: true, index })
+  expect(proof.ok && proof.witnesses).toHaveLength(2)
+  let announced = ''
+  await using _follower = await bus.follow(['checkpoints.v1'], 'start', async (batch) => {
+    for (const { bytes } of batch)
+      announced = (parse(Buffer.from(bytes).toString()) as DecodedEvent<'checkpoints.v1'>).data.checkpoint
+  })
+  await expect.poll(() => cosigned(announced), { timeout: 20_000 }).toBe(true)
+})
+
+it.each([
+  ['is missing', undefined],
+  ['is about another log', (witness: string) => `log ${OTHER_LOG}\n${witness} http://127.0.0.1:1\nquorum w\n`],
+  ['says not where a witness is', (witness: string) => `${witness}\nquorum w\n`],
+  ['is malformed', (witness: string) => `${witness} http://127.0.0.1:1\nquorum nobody\n`],
+])('does not start with a policy that %s', async (_, policy) => {
+  using installed = new Installed()
+  await using bus = await openBus(installed)
+  const witnessPolicy = join(installed.data, 'witnesses')
+  if (policy !== undefined) writeFileSync(witnessPolicy, policy(`witness w ${encodeVkey(witnessKeyOf(1).verifier)}`))
+  await expect(installed.evidence(bus, { witnessPolicy })).rejects.toMatchObject({ code: 'config_invalid' })
 })
 
 it('shows strangers no more than key and checkpoint unless the log is public', async () => {

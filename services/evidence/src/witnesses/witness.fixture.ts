@@ -31,14 +31,14 @@ export const witnessKeyOf = (n: number) =>
   new SignerKey(`witness.example/${n}`, new Uint8Array(32).fill(100 + n), SIGNATURE_TYPE.COSIGNATURE)
 
 /** A witness of the test log on a port of its own, as the standard has it, unless told to misbehave. */
-export async function aWitness(n: number, misbehave: Misbehaviour = () => undefined) {
+export async function aWitness(n: number, misbehave: Misbehaviour = () => undefined, log = logKey.verifier) {
   const key = witnessKeyOf(n)
   const bodies: Buffer[] = []
   let last: TreeHead = { size: 0, root: emptyRoot() }
 
   function honest(body: Buffer): WitnessReply {
     const request = parseAddCheckpoint(body)
-    const opened = request && openCheckpoint(request.checkpoint, { log: logKey.verifier })
+    const opened = request && openCheckpoint(request.checkpoint, { log })
     if (request === undefined || !opened?.ok) return { status: 403 }
     if (request.oldSize !== last.size) return { status: 409, type: 'text/x.tlog.size', body: `${last.size}\n` }
     if (!verifyConsistency(request.proof, last, opened.checkpoint)) return { status: 422 }
