@@ -53,7 +53,8 @@ const kafka: Measures = {
 
 const usage = `bailiwick bench [MEASURE…] [--kafka] [--quick] [--json] [--write] [--dir DIR] [--only MEASURE]
 
-Measures this machine and Bailiwick on it, as ratios in one run. Reports; asserts nothing.
+Measures this machine and Bailiwick on it, as ratios in one run. Reports; asserts nothing. \`bailiwick bench log\` writes a log and
+leaves it to be checked (\`bailiwick bench log --help\`).
   --kafka         on a real Kafka, of one broker and of three, and a real Redis, with a process for each service; they are
                   started for it
   --quick         a smoke count: shows that the bench works

@@ -13,3 +13,6 @@ export const defaultPolicies = join(repository, 'policies')
 export const auditor = join(repository, 'test/audit.ts')
 
 export const bench = join(repository, 'test/bench/main.ts')
+
+/** `bench log`: by itself, since it needs little of what the others do. */
+export const benchLog = join(repository, 'test/bench/log-main.ts')

@@ -59,6 +59,17 @@ export function verifyOutcome(options: {
   return verified
 }
 
+const pointSchema = z.object({ enforcement_point: outcomeSchema.shape.enforcement_point })
+
+/** Which enforcement point an outcome says it is from, before its key is known; undefined when it does not say. */
+export function claimedPoint(outcome: string): string | undefined {
+  try {
+    return pointSchema.parse(parseStrictJson(parseCompact(outcome)?.payload ?? '')).enforcement_point
+  } catch {
+    return undefined
+  }
+}
+
 const sentSchema = z.object({ status: z.string(), egress_bytes: outcomeSchema.shape.egress_bytes })
 
 /**

@@ -175,6 +175,11 @@ export const errorKinds = {
     retryable: false,
     title: 'What the witness remembers is missing, or not what it wrote: it must not cosign without',
   },
+  clock_behind: {
+    status: 503,
+    retryable: true,
+    title: 'The clock is behind what was already recorded',
+  },
   queue_full: { status: 429, retryable: true, title: 'Too much is waiting: try again later' },
   rate_limited: { status: 429, retryable: true, title: 'Too many requests: try again later' },
   trust_invalid: { status: 500, retryable: false, title: 'The trust anchor is missing or does not verify' },

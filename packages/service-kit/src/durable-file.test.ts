@@ -28,6 +28,7 @@ function tracedFs(breaks?: string, shortWrites = false): { fs: DurableFs; steps:
         write: (bytes, offset, length) =>
           step('write', () => handle.write(bytes, offset, shortWrites ? Math.min(3, length) : length)),
         sync: () => step(`sync ${what}`, () => handle.sync()),
+        datasync: () => step(`datasync ${what}`, () => handle.datasync()),
         close: () => handle.close(),
       }
     },

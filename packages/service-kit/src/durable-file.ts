@@ -5,9 +5,11 @@ import { type RandomSource, systemRandom } from './random.ts'
 
 /** An open file, as far as durability needs it. */
 export interface DurableHandle {
-  /** May write fewer bytes than asked: a disk that fills up does so before it says ENOSPC. */
-  write(bytes: Uint8Array, offset: number, length: number): Promise<{ bytesWritten: number }>
+  /** May write fewer bytes than asked: a disk that fills up does so before it says ENOSPC. At `position`, else at the end. */
+  write(bytes: Uint8Array, offset: number, length: number, position?: number): Promise<{ bytesWritten: number }>
   sync(): Promise<void>
+  /** As `sync`, but for the times of the file: overwriting what is there costs no change of the folder's records. */
+  datasync(): Promise<void>
   close(): Promise<void>
 }
 
@@ -36,6 +38,15 @@ export interface WriteOptions {
  * changed; `outcome_unknown` that the new content is there but may not last. Two writers of one path: the last one wins.
  */
 export async function writeFileDurably(path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
+  await replaceFile(path, bytes, options)
+  await syncDirectory(dirname(path), options.fs)
+}
+
+/**
+ * `writeFileDurably` without its last step: a reader finds all of the old content or all of the new, but until
+ * `syncDirectory` of the folder a power cut may bring the old content back. A rejection means that nothing changed.
+ */
+export async function replaceFile(path: string, bytes: Uint8Array, options: WriteOptions = {}): Promise<void> {
   const { mode = 0o600, fs = systemFs, random = systemRandom } = options
   // Beside the target, since a rename does not cross file systems; with a name nobody can have put a link at.
   const temporary = join(dirname(path), `.${basename(path)}.${Buffer.from(random(8)).toString('hex')}.tmp`)
@@ -46,17 +57,12 @@ export async function writeFileDurably(path: string, bytes: Uint8Array, options:
     await fs.unlink(temporary).catch(() => undefined) // what a crash leaves behind is never read either
     throw error
   }
-  await syncDirectory(dirname(path), fs)
 }
 
 async function writeNew(path: string, bytes: Uint8Array, mode: number, fs: DurableFs): Promise<void> {
   const file = await fs.open(path, 'wx', mode)
   try {
-    for (let written = 0; written < bytes.length; ) {
-      const { bytesWritten } = await file.write(bytes, written, bytes.length - written)
-      if (bytesWritten <= 0) throw new Error('the file system took nothing of a write')
-      written += bytesWritten
-    }
+    await writeWhole(file, bytes)
     // Never repeated: after a failed fsync the kernel may have dropped the pages, and a second one would succeed.
     await file.sync()
   } catch (error) {
@@ -66,7 +72,18 @@ async function writeNew(path: string, bytes: Uint8Array, mode: number, fs: Durab
   await file.close()
 }
 
-async function syncDirectory(path: string, fs: DurableFs): Promise<void> {
+/** Writes every byte, at `position` when given, else at the end; nothing of it is durable yet. */
+export async function writeWhole(file: DurableHandle, bytes: Uint8Array, position?: number): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    const at = position === undefined ? [] : ([position + written] as const)
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, ...at)
+    if (bytesWritten <= 0) throw new Error('the file system took nothing of a write')
+    written += bytesWritten
+  }
+}
+
+/** Makes the names in a directory durable; rejects with `outcome_unknown`. */
+export async function syncDirectory(path: string, fs: DurableFs = systemFs): Promise<void> {
   try {
     const directory = await fs.open(path, 'r')
     try {

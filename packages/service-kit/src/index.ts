@@ -7,9 +7,12 @@ export {
   type DurableHandle,
   ensureDir,
   readFileIfExists,
+  replaceFile,
+  syncDirectory,
   systemFs,
   type WriteOptions,
   writeFileDurably,
+  writeWhole,
 } from './durable-file.ts'
 export { type Form, type FormLimits, formLimits, parseForm } from './form.ts'
 export { type Check, type Failing, Health } from './health.ts'

@@ -32,8 +32,8 @@ export interface TreeTiles {
 }
 
 /**
- * Reads the tree of `size` leaves. Where the tree's own tile is partial, the full tile of a log that has grown since is
- * preferred, since a log may delete a partial tile once the full one exists (C2SP tlog-tiles, Partial Tiles).
+ * Reads the tree of `size` leaves. Where the tree's own partial tile is gone, the full tile of a log that has grown since
+ * stands for it: a log may delete a partial tile once the full one exists (C2SP tlog-tiles, Partial Tiles).
  */
 export function treeReader(read: TileReader, size: number): TreeTiles {
   if (!isIndex(size)) throw new RangeError('there is no tree of this size')
@@ -42,13 +42,14 @@ export function treeReader(read: TileReader, size: number): TreeTiles {
   async function readTile(level: number, index: number): Promise<Uint8Array[]> {
     const width = widthIn(size, level, index)
     if (width === 0) throw new RangeError('the tree has no such tile')
-    const fullPath = tilePath({ level, index, width: TILE_WIDTH })
-    const full = await read(fullPath)
-    if (full !== undefined) return decoded(full, TILE_WIDTH, fullPath).slice(0, width)
+    // In this order nothing slips through: a log deletes a partial tile only once the full one is there.
     const path = tilePath({ level, index, width })
-    const partial = width === TILE_WIDTH ? undefined : await read(path)
-    if (partial === undefined) throw new TileUnreadable(path, 'missing')
-    return decoded(partial, width, path)
+    const own = await read(path)
+    if (own !== undefined) return decoded(own, width, path)
+    const fullPath = tilePath({ level, index, width: TILE_WIDTH })
+    const full = width === TILE_WIDTH ? undefined : await read(fullPath)
+    if (full === undefined) throw new TileUnreadable(path, 'missing')
+    return decoded(full, TILE_WIDTH, fullPath).slice(0, width)
   }
 
   function tile(level: number, index: number): Promise<Uint8Array[]> {

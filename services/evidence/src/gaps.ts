@@ -1,5 +1,6 @@
 import { type DecodedEvent, formatSequence } from '@bailiwick/contracts'
 import type { Chain } from './leaf-index.ts'
+import type { Consumed } from './tree-head.ts'
 
 /** A range of a producer's numbers that should be in the log and is not. */
 export interface Gap {
@@ -11,25 +12,38 @@ export interface Gap {
   headTime: string
 }
 
-/** How long a number may be missing after evidence has read all that the bus had, ms. */
-const patienceMs = 60_000
-/** Producers are new with each start: the oldest are forgotten. */
-const remembered = 1000
+/** Where the partitions of each topic end: the offset that the next message will have. */
+export type Ends = Readonly<Record<string, readonly number[]>>
 
-interface Expected {
+/** How long a number may be missing after evidence has read past a head that names it, ms. */
+const patienceMs = 60_000
+/** Producers are new with each start: those that were not heard of for longest are forgotten. */
+const remembered = 1000
+/** Readings that evidence has not come to the end of: enough for one a second, for as long as a number is waited for. */
+const unfinishedAtMost = 60
+
+interface Named {
   service: string
   sequence: number
   time: string
-  /** Since when numbers are missing although the bus was read to its end, by the monotonic clock. */
-  missingSince: number | undefined
+}
+
+/** What heads had named when it was looked up where the bus ends: up to there stands all that they name. */
+interface Reading {
+  named: ReadonlyMap<string, Named>
+  ends: Ends
+  /** When the log had all of it, by the monotonic clock. */
+  finishedAt: number | undefined
 }
 
 /**
- * Compares each producer's newest signed head with what the log has of its chain: no event is lost unseen, the last one
- * included (V15). A bus that is down, or is still being read, is no gap.
+ * Compares what producers' signed heads have named with what the log has of their chains: no event is lost unseen, the last
+ * one included (V15). A head names what its producer has published, so whoever has read on to where the bus ended after that
+ * head has met all of it: only then, and a minute later, is a number missing. A bus that is down, or is still being read, is no gap.
  */
 export class Gaps {
-  readonly #expected = new Map<string, Expected>()
+  readonly #heads = new Map<string, Named>()
+  #readings: Reading[] = []
   readonly #chainOf: (source: string) => Chain
   readonly #monotonic: () => number
 
@@ -40,25 +54,42 @@ export class Gaps {
 
   /** A signed head: the producer has numbered its events up to `sequence`. */
   head({ data: { producer, service, sequence }, time }: DecodedEvent<'heads.v1'>): void {
-    const known = this.#expected.get(producer)
-    if (known !== undefined && known.sequence >= sequence) return
-    this.#expected.set(producer, { service, sequence, time, missingSince: known?.missingSince })
-    const [oldest] = this.#expected.keys()
-    if (this.#expected.size > remembered && oldest !== undefined) this.#expected.delete(oldest)
+    const known = this.#heads.get(producer)
+    this.#heads.delete(producer)
+    this.#heads.set(producer, known !== undefined && known.sequence >= sequence ? known : { service, sequence, time })
+    const [oldest] = this.#heads.keys()
+    if (this.#heads.size > remembered && oldest !== undefined) this.#heads.delete(oldest)
   }
 
-  /** To be called now and then. `caughtUp`: the log has all that the bus has. Gives a gap again until it is closed. */
-  due(caughtUp: boolean): Gap[] {
-    const now = this.#monotonic()
-    return [...this.#expected].flatMap(([producer, expected]) => {
-      const { service, sequence, time: headTime } = expected
-      const missing = missingOf(this.#chainOf(producer), sequence)
-      if (missing.length === 0) expected.missingSince = undefined
-      else if (caughtUp) expected.missingSince ??= now
-      if (expected.missingSince === undefined || now - expected.missingSince < patienceMs) return []
-      return missing.map(([from, to]) => ({ producer, service, from, to, headTime }))
-    })
+  /** To be called before it is looked up where the bus ends; what it gives takes the answer. */
+  reading(): (ends: Ends) => void {
+    const named = new Map(this.#heads)
+    return (ends) => {
+      const unfinished = this.#readings.filter(({ finishedAt }) => finishedAt === undefined)
+      if (unfinished.length < unfinishedAtMost) this.#readings.push({ named, ends, finishedAt: undefined })
+    }
   }
+
+  /** To be called now and then with what the log has of the bus. Gives a gap again until it is closed. */
+  due(consumed: Consumed): Gap[] {
+    const now = this.#monotonic()
+    for (const reading of this.#readings) if (covers(consumed, reading.ends)) reading.finishedAt ??= now
+    const newest = this.#readings.findLast(
+      ({ finishedAt }) => finishedAt !== undefined && now - finishedAt >= patienceMs,
+    )
+    if (newest === undefined) return []
+    this.#readings = this.#readings.slice(this.#readings.indexOf(newest))
+    return [...newest.named].flatMap(([producer, { service, sequence, time: headTime }]) =>
+      missingOf(this.#chainOf(producer), sequence).map(([from, to]) => ({ producer, service, from, to, headTime })),
+    )
+  }
+}
+
+/** Whether the log has all that the bus had when it ended there. */
+export function covers(consumed: Consumed, ends: Ends): boolean {
+  return Object.entries(ends).every(([topic, partitions]) =>
+    partitions.every((end, partition) => (consumed[topic]?.[partition] ?? -1) >= end - 1),
+  )
 }
 
 /** The ranges of numbers up to `end` that the chain lacks. */

@@ -8,11 +8,13 @@ import { CheckpointAnnouncer } from './announce.ts'
 import { assertBusKept } from './assert-bus-kept.ts'
 import { startIngest } from './ingest.ts'
 import { Lag } from './lag.ts'
-import { LeafIndex } from './leaf-index.ts'
-import { Log, type Published } from './log.ts'
+import type { LeafIndex } from './leaf-index.ts'
+import type { Published } from './log.ts'
 import { type LogReader, logReader } from './log-reader.ts'
 import type { LogStorage } from './log-storage.ts'
-import { Sequencer } from './sequencer.ts'
+import { openLogWriter } from './log-writer.ts'
+import type { Sequencer } from './sequencer.ts'
+import { ToldOutcomes } from './told-outcomes.ts'
 import { leafTopics } from './topics.ts'
 import { startWatch } from './watch.ts'
 import { watchPolicies } from './watch-policies.ts'
@@ -27,6 +29,7 @@ export interface KeptLog extends AsyncDisposable {
   index: LeafIndex
   reader: LogReader
   sequencer: Sequencer
+  told: ToldOutcomes
 }
 
 /**
@@ -39,7 +42,7 @@ export async function keepLog(
   voice: Voice,
   adapters: Adapters & { policy?: Policy | undefined },
 ): Promise<KeptLog> {
-  const { bus, data, clock, logger, metrics, policy, onFatal } = adapters
+  const { bus, trust, data, clock, logger, metrics, policy, onFatal } = adapters
   await using started = new AsyncDisposableStack()
   const announcer = started.use(
     new CheckpointAnnouncer(voice.producer, key.verifier.name, (error) =>
@@ -48,24 +51,27 @@ export async function keepLog(
   )
   const announce = (published: Published) => announcer.announce(published)
   const witnessed = policy && started.use(witnessedBy({ ...adapters, policy, storage, key, onPublished: announce }))
-  const log = await Log.open(witnessed?.storage ?? storage, key)
+  const writer = started.use(
+    await openLogWriter({
+      storage: witnessed?.storage ?? storage,
+      key,
+      clock,
+      index: join(paths(data).evidence, 'index'),
+      onFatal,
+      onPublished(published, leaves) {
+        if (witnessed === undefined) announce(published)
+        watch.published(leaves)
+      },
+    }),
+  )
+  const { log, index, sequencer } = writer
   await assertBusKept(bus, log.consumed)
   witnessed?.begin(log.checkpoint)
   const checkpoint = () => witnessed?.published ?? log.checkpoint
-  const index = started.use(await LeafIndex.open(join(paths(data).evidence, 'index'), storage, log.checkpoint))
-  const sequencer: Sequencer = new Sequencer({
-    log,
-    index,
-    monotonic: () => clock.monotonic(),
-    onFatal,
-    onPublished(published, leaves) {
-      if (witnessed === undefined) announce(published)
-      watch.published(leaves)
-    },
-  })
   const lag = started.use(new Lag(bus, leafTopics, () => sequencer.consumed))
   const watch = started.use(startWatch({ ...adapters, participant: voice, index, checkpoint, lag }))
-  started.use(sequencer)
+  // Before the watch goes, which is told of what is written.
+  started.defer(() => sequencer[Symbol.asyncDispose]())
   started.use(watchPolicies({ data, participant: voice, index, logger }))
   const parked = metrics.counter('evidence_parked_total', 'Messages that could not become leaves', ['topic'])
   // A series that appears with 1 has not increased, to Prometheus: the first one would go unnoticed.
@@ -80,15 +86,37 @@ export async function keepLog(
     logger.error({ type }, 'A CHANGE OF THE REGISTRY THAT NOBODY AUTHORISED')
   }
   started.use(inBackground(startIngest({ bus, participant: voice, sequencer, index, onParked, onRefused }), onFatal))
+  const reader = logReader(storage, index, checkpoint, () => witnessed?.witnessed)
+  const told = started.use(
+    new ToldOutcomes({
+      dir: join(paths(data).evidence, 'told'),
+      trust,
+      participant: voice,
+      reported: (decisionId) => reportedOf(decisionId, index, reader),
+      isTold: (name) => index.isTold(name),
+      lag,
+      clock,
+      logger,
+      metrics,
+    }),
+  )
   // Services stop one after the other, evidence last: what they said at the end still becomes evidence now.
   started.defer(() => caughtUp(lag, sequencer))
   const owned = started.move()
   return {
     index,
-    reader: logReader(storage, index, checkpoint, () => witnessed?.witnessed),
+    reader,
     sequencer,
+    told,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** What the decision point reported of a decision: one outcome, or more when it answers wrongly. */
+async function reportedOf(decisionId: string, index: LeafIndex, reader: LogReader): Promise<Uint8Array[]> {
+  const mentions = [...index.newestMentions(decisionId, 100)].filter(({ type }) => type === 'outcome.reported')
+  const leaves = await Promise.all(mentions.map((mention) => reader.leaf(mention.index)))
+  return leaves.filter((leaf) => leaf !== undefined)
 }
 
 /** Resolves when the log has all that the bus has, or has had its time: the rest waits on the bus for the next start. */

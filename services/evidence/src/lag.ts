@@ -1,4 +1,5 @@
 import type { Bus } from '@bailiwick/bus'
+import type { Ends } from './gaps.ts'
 import type { Consumed } from './tree-head.ts'
 
 /** How many messages may wait before evidence says that it is not ready: no retention is near, but something is wrong. */
@@ -11,6 +12,7 @@ export class Lag implements Disposable {
   readonly #topics: readonly string[]
   readonly #consumed: () => Consumed
   readonly #timer: NodeJS.Timeout
+  readonly #readings = new Set<() => (ends: Ends) => void>()
   #messages: number | undefined
 
   constructor(bus: Bus, topics: readonly string[], consumed: () => Consumed) {
@@ -27,6 +29,17 @@ export class Lag implements Disposable {
     return this.#messages
   }
 
+  /** `begins` is called before it is looked up where the bus ends, and what it gives gets the answer. Gives what stops it. */
+  onReading(begins: () => (ends: Ends) => void): () => void {
+    this.#readings.add(begins)
+    return () => void this.#readings.delete(begins)
+  }
+
+  /** What the log has of the bus. */
+  get consumed(): Consumed {
+    return this.#consumed()
+  }
+
   /** A readiness check (V13: what cannot be measured is not well). */
   readonly check = (): string | undefined => {
     if (this.#messages === undefined) return 'how far the log is behind is not known'
@@ -35,12 +48,14 @@ export class Lag implements Disposable {
 
   /** Looks now. Rejects when the bus does not answer. */
   async measure(): Promise<number> {
+    const answered = [...this.#readings].map((begins) => begins())
+    const ends: Record<string, readonly number[]> = {}
+    for (const topic of this.#topics) ends[topic] = await this.#bus.ends(topic)
+    for (const answer of answered) answer(ends)
     let behind = 0
-    for (const topic of this.#topics) {
-      const ends = await this.#bus.ends(topic)
-      for (const [partition, end] of ends.entries())
+    for (const [topic, partitions] of Object.entries(ends))
+      for (const [partition, end] of partitions.entries())
         behind += Math.max(0, end - 1 - (this.#consumed()[topic]?.[partition] ?? -1))
-    }
     this.#messages = behind
     return behind
   }

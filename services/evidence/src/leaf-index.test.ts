@@ -1,11 +1,13 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { systemClock } from '@bailiwick/service-kit'
 import { leafHash } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { LeafIndex } from './leaf-index.ts'
 import { LogFolder, logKey } from './log.fixture.ts'
 import { Log } from './log.ts'
 
+const now = () => systemClock.now()
 const event = (n: number, data: object = {}, sequence?: number) =>
   Buffer.from(
     JSON.stringify({
@@ -20,7 +22,7 @@ const event = (n: number, data: object = {}, sequence?: number) =>
 
 async function withIndex<T>(folder: LogFolder, add: readonly Buffer[], use: (index: LeafIndex) => T): Promise<T> {
   await using storage = await folder.open()
-  const log = await Log.open(storage, logKey)
+  const log = await Log.open(storage, logKey, now)
   await using index = await LeafIndex.open(join(folder.dir, 'index'), storage, log.checkpoint)
   if (add.length > 0) await index.add(add, await log.append(add, {}))
   return use(index)
@@ -58,7 +60,7 @@ it('is made again from the log when it is lost, behind, or of another log', asyn
   await withIndex(folder, [event(0), event(1)], () => undefined)
   {
     await using storage = await folder.open()
-    await (await Log.open(storage, logKey)).append([event(2)], {})
+    await (await Log.open(storage, logKey, now)).append([event(2)], {})
   }
   expect(await withIndex(folder, [], (index) => [index.size, index.indexOfEvent('evt_2')])).toEqual([3, 2])
   rmSync(join(folder.dir, 'index'), { recursive: true })
@@ -67,7 +69,7 @@ it('is made again from the log when it is lost, behind, or of another log', asyn
   for (const name of ['log', 'tree-head.json']) rmSync(join(folder.dir, name), { recursive: true })
   {
     await using storage = await folder.open()
-    await (await Log.open(storage, logKey)).append(
+    await (await Log.open(storage, logKey, now)).append(
       [5, 6, 7, 8].map((n) => event(n)),
       {},
     )

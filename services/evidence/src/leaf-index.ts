@@ -25,7 +25,13 @@ type Key =
   | [kind: 'meta']
 
 /** By what evidence tells of what is no leaf, or is missing; each names it as its subject. */
-const telling: ReadonlySet<string> = new Set(['event.parked', 'event.refused', 'gap.detected', 'policy-files.changed'])
+const telling: ReadonlySet<string> = new Set([
+  'event.parked',
+  'event.refused',
+  'gap.detected',
+  'outcome.unrelayed',
+  'policy-files.changed',
+])
 
 /** Leaves of one transaction while the index catches up. */
 const caughtUpAtOnce = 4096
@@ -45,7 +51,8 @@ export class LeafIndex implements AsyncDisposable {
 
   /** Opens the index in `dir` and brings it up to `head`. */
   static async open(dir: string, storage: Pick<LogStorage, 'read'>, head: TreeHead): Promise<LeafIndex> {
-    const db = open<Value, Key>({ path: dir, overlappingSync: false })
+    // A commit is whole at once, and durable soon: what a power cut takes back is made again.
+    const db = open<Value, Key>({ path: dir, overlappingSync: true })
     const index = new LeafIndex(db, 0)
     if (!(await index.#fits(storage, head))) await db.clearAsync()
     index.#size = index.#meta()?.size ?? 0

@@ -45,8 +45,12 @@ export function logReader(
     const bundle = Math.floor(at / TILE_WIDTH)
     const width = widthIn(checkpoint().size, 0, bundle)
     if (at - bundle * TILE_WIDTH >= width) return undefined
-    const bytes = await storage.read(tilePath({ level: 'entries', index: bundle, width }))
-    return bytes && decodeEntryBundle(bytes, width)?.[at - bundle * TILE_WIDTH]
+    // Meanwhile the log may have grown, and let the full bundle stand for the partial one.
+    for (const each of new Set([width, TILE_WIDTH])) {
+      const bytes = await storage.read(tilePath({ level: 'entries', index: bundle, width: each }))
+      if (bytes !== undefined) return decodeEntryBundle(bytes, each)?.[at - bundle * TILE_WIDTH]
+    }
+    return undefined
   }
 
   return {

@@ -85,6 +85,18 @@ export function logStorageContract(aPlace: () => StoragePlace): void {
     expect(text(await storage.readCheckpoint())).toBe('two')
   })
 
+  it('takes away the partial tiles of one place, and nothing else', async () => {
+    using place = aPlace()
+    await using storage = await place.open()
+    const gone = ['tile/0/001.p/3', 'tile/0/001.p/255']
+    const kept = ['tile/0/001', 'tile/0/000.p/3', 'tile/entries/001.p/3', 'tile/1/001.p/3']
+    await storage.write([...gone, ...kept].map((path) => ({ path, bytes: bytes(path) })))
+    await storage.discardPartial({ level: 0, index: 1 })
+    await storage.discardPartial({ level: 'entries', index: 77 })
+    for (const path of gone) expect(await storage.read(path)).toBe(undefined)
+    for (const path of kept) expect(text(await storage.read(path))).toBe(path)
+  })
+
   it('takes away what reaches beyond a tree, and nothing else', async () => {
     using place = aPlace()
     await using storage = await place.open()

@@ -1,3 +1,5 @@
+import type { Tile } from '@bailiwick/tlog'
+
 /** A file of the log, by its path under the log's prefix: `tile/0/000`. */
 export interface LogFile {
   readonly path: string
@@ -13,7 +15,10 @@ export interface LogStorage extends AsyncDisposable {
   /** The bytes of a tile or entry bundle, undefined when it is not there. Rejects for a path that names none. */
   read(path: string): Promise<Uint8Array | undefined>
 
-  /** Puts every file in place, each whole or not at all, in any order. What is there already is replaced. */
+  /**
+   * Puts every file in place, in any order. What is there already is replaced. A full tile is whole or not there, at any
+   * moment; a partial one may be torn until this resolves, since no checkpoint has its width before.
+   */
   write(files: readonly LogFile[]): Promise<void>
 
   /**
@@ -21,6 +26,9 @@ export interface LogStorage extends AsyncDisposable {
    * became part of the log. Readers prefer full tiles (C2SP tlog-tiles), so such a one would belie a smaller tree.
    */
   discardBeyond(size: number): Promise<void>
+
+  /** Takes away the partial tiles of a place whose full tile a published checkpoint covers; need not survive a power cut. */
+  discardPartial(tile: Pick<Tile, 'level' | 'index'>): Promise<void>
 
   /** What the lock holds: the newest tree head; undefined before the first. It is kept away from the log's own files. */
   readHead(): Promise<Uint8Array | undefined>
@@ -34,6 +42,9 @@ export interface LogStorage extends AsyncDisposable {
   /** The signed note that readers see; undefined before the first. */
   readCheckpoint(): Promise<Uint8Array | undefined>
 
-  /** Replaces the checkpoint at once, so that a reader gets the old one or the new one. */
+  /**
+   * Replaces the checkpoint at once, so that a reader gets the old one or the new one. After a power cut it may be the old
+   * one again: the tree head is the newer word, and the next start signs the same again.
+   */
   publishCheckpoint(note: Uint8Array): Promise<void>
 }

@@ -2,19 +2,20 @@ import { hash } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type DurableFs, systemFs } from '@bailiwick/service-kit'
 import { fsck, openCheckpoint, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
 import { diskLogStorage } from './disk/disk-log-storage.ts'
+import { type LogFs, systemLogFs } from './disk/log-fs.ts'
 import type { LogStorage } from './log-storage.ts'
 
 export const logKey = new SignerKey('log.example/1', new Uint8Array(32).fill(7), SIGNATURE_TYPE.ED25519)
 
 /** No test here cuts the power; that everything is synced is the storage's own test to see. */
-const unsynced: DurableFs = {
-  ...systemFs,
+export const unsynced: LogFs = {
+  ...systemLogFs,
   open: async (path, flags, mode) => {
-    const handle = await systemFs.open(path, flags, mode)
-    return { write: (...args) => handle.write(...args), sync: async () => undefined, close: () => handle.close() }
+    const handle = await systemLogFs.open(path, flags, mode)
+    const nothing = async () => undefined
+    return { write: (...args) => handle.write(...args), sync: nothing, datasync: nothing, close: () => handle.close() }
   },
 }
 
@@ -23,8 +24,8 @@ export class LogFolder implements Disposable {
   readonly dir = mkdtempSync(join(tmpdir(), 'evidence-log-'))
   readonly log = join(this.dir, 'log')
 
-  open(): Promise<LogStorage> {
-    return diskLogStorage({ log: this.log, dir: this.dir, fs: unsynced })
+  open(fs: LogFs = unsynced): Promise<LogStorage> {
+    return diskLogStorage({ log: this.log, dir: this.dir, fs })
   }
 
   readonly read = async (path: string): Promise<Uint8Array | undefined> => {

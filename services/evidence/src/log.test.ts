@@ -1,19 +1,21 @@
 import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { signCheckpoint } from '@bailiwick/tlog'
+import { systemClock } from '@bailiwick/service-kit'
+import { fsck, signCheckpoint, type TreeHead } from '@bailiwick/tlog'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
 import { LogFolder, logKey, naiveFiles } from './log.fixture.ts'
 import { Log } from './log.ts'
 
+const now = () => systemClock.now()
 const entry = (n: number | string) => Buffer.from(`entry ${n}`)
 const entries = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => entry(from + n))
 const texts = (from: number, to: number) => entries(from, to).map(String)
 
 async function grow(folder: LogFolder, ...batches: Uint8Array[][]): Promise<void> {
   await using storage = await folder.open()
-  const log = await Log.open(storage, logKey)
+  const log = await Log.open(storage, logKey, now)
   for (const batch of batches) await log.append(batch, {})
 }
 
@@ -30,13 +32,57 @@ it.each([1, 255, 256, 257, 70_000])(
   },
 )
 
-it('keeps the partial tiles of every published size, and each size has one root (V14)', async () => {
+it('keeps the partial tiles of every published size until the full tile is published, and each size has one root (V14)', async () => {
   using folder = new LogFolder()
-  const sizes = [3, 200, 256, 300]
-  await grow(folder, ...sizes.map((size, n) => entries(sizes[n - 1] ?? 0, size)))
-  const files = folder.files()
-  for (const size of sizes)
-    for (const [path, bytes] of naiveFiles(entries(0, size))) expect(files.get(path)?.equals(bytes), path).toBe(true)
+  const sizes = [3, 200, 256, 300, 301]
+  const batches = sizes.map((size, n) => entries(sizes[n - 1] ?? 0, size))
+  for (const [n, batch] of batches.entries()) {
+    await grow(folder, batch)
+    const files = folder.files()
+    const published = sizes.slice(0, n + 1)
+    for (const size of published) {
+      for (const [path, bytes] of naiveFiles(entries(0, size))) {
+        const full = naiveFiles(entries(0, sizes[n] as number)).has(path.replace(/\.p\/.*/, ''))
+        if (!full) expect(files.get(path)?.equals(bytes), `${path} at ${sizes[n]}`).toBe(true)
+      }
+    }
+  }
+})
+
+it('lets full tiles stand for the partial ones of smaller sizes, in which older checkpoints still verify (V14)', async () => {
+  using folder = new LogFolder()
+  const older: TreeHead[] = []
+  await using storage = await folder.open()
+  const log = await Log.open(storage, logKey, now)
+  for (let n = 0; n < 65_536; n += 8_191) older.push(await log.append(entries(n, n + 8_191), {}))
+  await log.append(entries(log.size, log.size + 300), {})
+  await log.append(entries(log.size, log.size + 1), {})
+  const partial = [...folder.files().keys()].filter((path) => path.includes('.p/'))
+  const places = new Set(partial.map((path) => path.replace(/\/[0-9]+$/, '')))
+  // One place a level, and one of entries: where the log now ends.
+  expect(places.size).toBe(4)
+  const checked = await fsck({ read: folder.read, checkpoint: log.checkpoint, older })
+  expect(checked).toMatchObject({ ok: true })
+})
+
+it('stops when time does not progress, and is opened again only when it does (V14)', async () => {
+  using folder = new LogFolder()
+  let time = 1_000_000
+  {
+    await using storage = await folder.open()
+    const log = await Log.open(storage, logKey, () => time)
+    time += 10
+    await log.append(entries(0, 3), {})
+    await expect(log.append(entries(3, 4), {})).rejects.toMatchObject({ code: 'clock_behind' })
+    time -= 5000
+    await expect(log.append(entries(3, 4), {})).rejects.toMatchObject({ code: 'clock_behind' })
+  }
+  await using storage = await folder.open()
+  await expect(Log.open(storage, logKey, () => time)).rejects.toMatchObject({ code: 'clock_behind' })
+  time += 5000
+  const log = await Log.open(storage, logKey, () => time++)
+  await log.append(entries(3, 4), {})
+  expect(await folder.check()).toMatchObject({ ok: true, size: 4 })
 })
 
 it('has a signed checkpoint from the start', async () => {
@@ -57,13 +103,13 @@ it('writes a full tile once', async () => {
     },
     [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
   }
-  const log = await Log.open(storage, logKey)
+  const log = await Log.open(storage, logKey, now)
   for (let n = 0; n < 600; n += 50) await log.append(entries(n, n + 50), {})
   expect(written.length).toBe(new Set(written).size)
 })
 
-const everyBreak = (['write', 'swapHead', 'publishCheckpoint'] as const).flatMap((method) =>
-  (['before', 'partly', 'after'] as const).map((where): [StorageWrite['method'], Break] => [method, where]),
+const everyBreak = (['write', 'discardBeyond', 'discardPartial', 'swapHead', 'publishCheckpoint'] as const).flatMap(
+  (method) => (['before', 'partly', 'after'] as const).map((where): [StorageWrite['method'], Break] => [method, where]),
 )
 it.each(everyBreak)(
   'loses and doubles nothing when %s breaks %s its effect, at any size (V2, V14)',
@@ -74,16 +120,16 @@ it.each(everyBreak)(
       {
         const plan = (write: StorageWrite) => (write.method === method && write.n === n ? where : undefined)
         await using storage = faultyLogStorage(await folder.open(), plan)
-        const log = await Log.open(storage, logKey).catch(() => undefined)
-        // 60 a batch: the fifth completes a tile.
-        for (; log !== undefined; before += 60) {
+        const log = await Log.open(storage, logKey, now).catch(() => undefined)
+        // 60 a batch: the fifth completes a tile. Some breaks are further than it ever gets.
+        for (; log !== undefined && before < 600; before += 60) {
           const failed = await log.append(entries(before, before + 60), {}).catch(() => 'failed')
           if (failed === 'failed') break
         }
       }
       // Other entries than those of the broken batch come first now: nothing of it may show through.
       await using storage = await folder.open()
-      const log = await Log.open(storage, logKey)
+      const log = await Log.open(storage, logKey, now)
       const { size } = log
       expect([before, before + 60]).toContain(size)
       expect(await folder.check()).toMatchObject({ ok: true, size })
@@ -98,7 +144,7 @@ it.each(everyBreak)(
 it('is the same log however it is cut into batches and broken in between (V14)', async () => {
   const anyStep = fc.record({
     batch: fc.integer({ min: 1, max: 300 }),
-    method: fc.constantFrom('write', 'swapHead', 'publishCheckpoint'),
+    method: fc.constantFrom('write', 'discardBeyond', 'discardPartial', 'swapHead', 'publishCheckpoint'),
     where: fc.constantFrom<Break | undefined>(undefined, undefined, 'before', 'partly', 'after'),
   })
   await fc.assert(
@@ -110,7 +156,7 @@ it('is the same log however it is cut into batches and broken in between (V14)',
         await using storage = faultyLogStorage(await folder.open(), (write) =>
           write.method === method && write.n === 0 ? where : undefined,
         )
-        const log = await Log.open(storage, logKey).catch(() => undefined)
+        const log = await Log.open(storage, logKey, now).catch(() => undefined)
         if (log === undefined) continue
         size = log.size
         await log.append(entries(size, size + batch), {}).catch(() => undefined)
@@ -136,7 +182,7 @@ it('signs nothing over entries that are not stored as they were hashed (V14)', a
     },
     [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
   }
-  const log = await Log.open(storage, logKey)
+  const log = await Log.open(storage, logKey, now)
   await expect(log.append(entries(0, 3), {})).rejects.toMatchObject({ code: 'log_inconsistent' })
   expect(await folder.check()).toMatchObject({ ok: true, size: 0 })
 })
@@ -181,7 +227,7 @@ it('signs nothing at its start over what was changed since it was written (V14)'
   {
     const breaks = ({ method }: StorageWrite) => (method === 'publishCheckpoint' ? 'before' : undefined)
     await using storage = faultyLogStorage(await folder.open(), breaks)
-    const log = await Log.open(storage, logKey)
+    const log = await Log.open(storage, logKey, now)
     await expect(log.append(entries(200, 300), {})).rejects.toThrow('broken')
   }
   flip(join(folder.log, 'tile/entries/001.p/44'), 9)

@@ -1,4 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
+import { after } from '@bailiwick/service-kit'
 import {
   bundlesToWrite,
   type Checkpoint,
@@ -6,6 +7,7 @@ import {
   decodeTile,
   emptyRoot,
   encodeEntryBundle,
+  hashesAtLevel,
   leafHash,
   openCheckpoint,
   RightEdge,
@@ -14,8 +16,10 @@ import {
   sameHash,
   signCheckpoint,
   TILE_WIDTH,
+  type Tile,
   TileUnreadable,
   type TreeHead,
+  tileLevels,
   tilePath,
 } from '@bailiwick/tlog'
 import type { LogFile, LogStorage } from './log-storage.ts'
@@ -26,25 +30,32 @@ export interface Published extends TreeHead {
   readonly note: string
 }
 
+/** How far behind the last head the clock may be for a batch to wait for it, ms: it is often in the same one. */
+const clockWaitMs = 1000
+
 /**
  * The log as its one writer has it. The order of an append is the whole of its safety (V14): tiles and entries durable and
  * read back → the tree head swapped in → the checkpoint signed and published. Whatever dies in between, the lock says what
  * is part of the log: tiles beyond it are nothing, and a checkpoint behind it is signed at the next start. A rejected write
- * ends this object: open another one.
+ * ends this object, and so does a clock that stands or goes back: open another one.
  */
 export class Log {
   readonly #storage: LogStorage
   readonly #key: SignerKey
+  readonly #now: () => number
   #edge: RightEdge
   /** The entries of the last bundle while it is partial. */
   #tail: Uint8Array[]
   #head: LockedHead
   #headBytes: Uint8Array
   #published: Published
+  /** Places whose partial tiles nobody needs any more: their full tiles are published. */
+  #outgrown: Pick<Tile, 'level' | 'index'>[] = []
 
   private constructor(fields: {
     storage: LogStorage
     key: SignerKey
+    now: () => number
     edge: RightEdge
     tail: Uint8Array[]
     head: LockedHead
@@ -53,6 +64,7 @@ export class Log {
   }) {
     this.#storage = fields.storage
     this.#key = fields.key
+    this.#now = fields.now
     this.#edge = fields.edge
     this.#tail = fields.tail
     this.#head = fields.head
@@ -62,19 +74,21 @@ export class Log {
 
   /**
    * Opens the log, or begins an empty one. Throws `log_inconsistent` when lock, tiles and checkpoint do not agree: somebody
-   * changed files, or put a copy in their place, and to go on would sign a second history.
+   * changed files, or put a copy in their place, and to go on would sign a second history. Throws `clock_behind` when the
+   * newest head was made later than `now` (ms since the epoch) says.
    */
-  static async open(storage: LogStorage, key: SignerKey): Promise<Log> {
+  static async open(storage: LogStorage, key: SignerKey, now: () => number): Promise<Log> {
     const origin = key.verifier.name
     const note = await storage.readCheckpoint()
     let headBytes = await storage.readHead()
     if (headBytes === undefined) {
       if (note !== undefined) throw inconsistent('there is a checkpoint but no tree head')
-      headBytes = encodeTreeHead({ origin, size: 0, root: emptyRoot(), consumed: {} })
+      headBytes = encodeTreeHead({ origin, time: now(), size: 0, root: emptyRoot(), consumed: {} })
       await storage.swapHead(undefined, headBytes)
     }
     const head = parseTreeHead(headBytes)
     if (head.origin !== origin) throw inconsistent('the tree head is of another log')
+    if (head.time > now()) throw new ServiceError('clock_behind', 'the newest tree head is of a later time')
     const last = note === undefined ? undefined : opened(note, key)
     if (last !== undefined && last.size > head.size) throw inconsistent('the checkpoint is ahead of the tree head')
     try {
@@ -86,7 +100,7 @@ export class Log {
       const edge = await RightEdge.read(storage.read, head.size)
       const tail = await tailOf(storage, head.size)
       const published = last === undefined || last.size < head.size ? await publish(storage, key, head) : last
-      return new Log({ storage, key, edge, tail, head, headBytes, published })
+      return new Log({ storage, key, now, edge, tail, head, headBytes, published })
     } catch (error) {
       throw error instanceof TileUnreadable ? inconsistent(error.message) : error
     }
@@ -107,10 +121,12 @@ export class Log {
   /** Resolves once all entries are part of the log and a checkpoint over them is published. One call at a time. */
   async append(entries: readonly Uint8Array[], consumed: Consumed): Promise<Published> {
     const from = this.#edge.size
+    const time = await this.#nextTime()
     for (const entry of entries) this.#edge.append(leafHash(entry))
-    const head = { origin: this.#head.origin, size: this.#edge.size, root: this.#edge.root(), consumed }
+    const head = { origin: this.#head.origin, time, size: this.#edge.size, root: this.#edge.root(), consumed }
     const bundles = bundlesOf(this.#tail, entries, from)
-    await this.#storage.write([...bundles, ...this.#edge.take()])
+    const outgrown = this.#outgrown.map((place) => this.#storage.discardPartial(place))
+    await Promise.all([this.#storage.write([...bundles, ...this.#edge.take()]), ...outgrown])
     await checkStored(this.#storage, from, head)
     const headBytes = encodeTreeHead(head)
     await this.#storage.swapHead(this.#headBytes, headBytes)
@@ -119,7 +135,16 @@ export class Log {
     this.#headBytes = headBytes
     const all = [...this.#tail, ...entries]
     this.#tail = all.slice(all.length - (head.size % TILE_WIDTH))
+    this.#outgrown = outgrownBetween(from, head.size)
     return this.#published
+  }
+
+  async #nextTime(): Promise<number> {
+    const behind = this.#head.time + 1 - this.#now()
+    if (behind > 0 && behind <= clockWaitMs) await after(behind)
+    const time = this.#now()
+    if (time > this.#head.time) return time
+    throw new ServiceError('clock_behind', 'the clock stands, or was set back, since the last tree head')
   }
 }
 
@@ -147,9 +172,9 @@ async function publish(storage: LogStorage, key: SignerKey, { size, root }: Tree
 /** What is signed is what is stored: leaf hashes anew from the stored entries, the root anew from the stored tiles. */
 async function checkStored(storage: LogStorage, from: number, head: TreeHead): Promise<void> {
   for (const bundle of bundlesToWrite(from, head.size)) {
-    const entries = await readBundle(storage, bundle)
     const path = tilePath({ ...bundle, level: 0 })
-    const hashes = decodeTile((await storage.read(path)) ?? new Uint8Array(), bundle.width)
+    const [entries, tile] = await Promise.all([readBundle(storage, bundle), storage.read(path)])
+    const hashes = decodeTile(tile ?? new Uint8Array(), bundle.width)
     if (hashes === undefined) throw inconsistent(`${path} is missing or malformed`)
     for (const [at, entry] of entries.entries())
       if (!sameHash(leafHash(entry), hashes[at] as Uint8Array))
@@ -170,6 +195,16 @@ async function readBundle(storage: Pick<LogStorage, 'read'>, bundle: ReturnType<
   const entries = decodeEntryBundle((await storage.read(path)) ?? new Uint8Array(), bundle.width)
   if (entries === undefined) throw inconsistent(`${path} is missing or malformed`)
   return entries
+}
+
+/** Where a tile was partial in a tree of `from` leaves and is full in one of `to`. */
+function outgrownBetween(from: number, to: number): Pick<Tile, 'level' | 'index'>[] {
+  return Array.from({ length: tileLevels(from) }, (_, level) => level).flatMap((level) => {
+    const [before, now] = [hashesAtLevel(from, level), hashesAtLevel(to, level)]
+    const index = Math.floor(before / TILE_WIDTH)
+    if (before % TILE_WIDTH === 0 || now < (index + 1) * TILE_WIDTH) return []
+    return level === 0 ? [{ level: 'entries', index } as const, { level, index }] : [{ level, index }]
+  })
 }
 
 function bundlesOf(tail: readonly Uint8Array[], entries: readonly Uint8Array[], from: number): LogFile[] {

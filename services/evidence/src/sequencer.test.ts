@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { systemClock } from '@bailiwick/service-kit'
+import { after, systemClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
 import { LeafIndex } from './leaf-index.ts'
@@ -14,11 +14,11 @@ const place = (offset: number) => ({ topic: 'grants.v1', partition: 0, offset })
 async function aSequencer(
   folder: LogFolder,
   { plan, ...options }: Partial<SequencerOptions> & { plan?: (write: StorageWrite) => Break | undefined } = {},
-  pace: Pick<SequencerOptions, 'gatherMs' | 'paceMs'> = { gatherMs: 1, paceMs: 20 },
+  pace: Pick<SequencerOptions, 'paceMs'> = { paceMs: 20 },
 ) {
   const disk = await folder.open()
   const storage = faultyLogStorage(disk, plan ?? (() => undefined))
-  const log = await Log.open(storage, logKey)
+  const log = await Log.open(storage, logKey, () => systemClock.now())
   const index = await LeafIndex.open(join(folder.dir, 'index'), storage, log.checkpoint)
   const fatal = Promise.withResolvers<unknown>()
   const monotonic = () => systemClock.monotonic()
@@ -61,7 +61,7 @@ it('gives a leaf of its own to other bytes under a known id (V2)', async () => {
   await using it = await aSequencer(folder)
   expect(await it.sequencer.add(event(0), place(0))).toBe(0)
   expect(await it.sequencer.add(event(0, 'other'), place(1))).toBe(1)
-  expect(it.index.indexOfEvent('evt_0')).toBe(0)
+  expect(await it.sequencer.integrated('evt_0', 2000)).toBe(0)
 })
 
 it('answers only when a published checkpoint covers the leaf (V2)', async () => {
@@ -92,10 +92,33 @@ it('publishes checkpoints at most a second apart under load, and at once after a
   expect(Math.max(...apart)).toBeLessThan(1000)
 })
 
+it('writes at once while nothing comes but answers to answers, and paces what streams in', async () => {
+  using folder = new LogFolder()
+  await using it = await aSequencer(folder, {}, { paceMs: 60_000 })
+  // Each writer sends its next leaf when the last one is in: nobody else is waited for.
+  const batches = new Set<number>()
+  const writer = async (w: number) => {
+    for (let n = 0; n < 5; n++) {
+      await it.sequencer.add(event(100 * w + n), place(100 * w + n))
+      batches.add(it.log.size)
+    }
+  }
+  await Promise.all([0, 1, 2].map(writer))
+  expect([...batches]).toEqual([3, 6, 9, 12, 15])
+  const first = it.sequencer.add(event(1000), place(1000))
+  await new Promise(setImmediate)
+  await new Promise(setImmediate)
+  const second = it.sequencer.add(event(1001), place(1001))
+  await first
+  const third = it.sequencer.add(event(1002), place(1002))
+  const which = await Promise.race([second, third, after(100).then(() => 'waits')])
+  expect(which).toBe('waits')
+})
+
 it('writes all that was added before it ends', async () => {
   using folder = new LogFolder()
   {
-    await using it = await aSequencer(folder, { gatherMs: 60_000, paceMs: 60_000 })
+    await using it = await aSequencer(folder, { paceMs: 60_000 })
     for (let n = 0; n < 300; n++) void it.sequencer.add(event(n), place(n))
   }
   expect(await folder.check()).toMatchObject({ ok: true, size: 300 })
@@ -139,7 +162,7 @@ it('stops for good when a write fails: nothing more is answered, and the process
 
 it('refuses more than it can hold, and takes it later', async () => {
   using folder = new LogFolder()
-  await using it = await aSequencer(folder, { maxWaiting: 2, gatherMs: 10 })
+  await using it = await aSequencer(folder, { maxWaiting: 2 })
   const added = [0, 1].map((n) => it.sequencer.add(event(n), place(n)))
   await expect(it.sequencer.add(event(2), place(2))).rejects.toMatchObject({ code: 'queue_full' })
   expect(await it.sequencer.add(event(1), place(3))).toBe(1)

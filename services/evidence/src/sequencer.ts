@@ -21,21 +21,23 @@ export interface SequencerOptions {
   /** The log can no longer be written: the process must stop, and recover at its start. */
   onFatal: (error: unknown) => void
   onPublished?: (checkpoint: Published, leaves: number) => void
-  /** How long the first leaf of a batch waits for company, ms. */
-  gatherMs?: number
-  /** How far apart two batches, and so two checkpoints, begin under load, ms; at most 1,000. */
+  /** How far apart two batches, and so two checkpoints, begin while more keeps coming, ms; at most 1,000. */
   paceMs?: number
   /** Leaves that may wait, over all partitions. */
   maxWaiting?: number
 }
 
-const defaults = { gatherMs: 20, paceMs: 200, maxWaiting: 32_768 }
+const defaults = { paceMs: 200, maxWaiting: 32_768 }
 
 interface Waiting {
   bytes: Uint8Array
+  key: string
   place: Place
   index: PromiseWithResolvers<number>
 }
+
+/** Of the event loop: all who were answered at once are heard before the next batch is cut. */
+const aTurn = () => new Promise(setImmediate)
 
 /** One batch: bounds what a start after a crash may have to take away, and how long a checkpoint takes. */
 const batchLeaves = 8192
@@ -44,7 +46,9 @@ const maxWaitingBytes = 128 * 1024 * 1024
 
 /**
  * Gives each distinct event exactly one leaf (V2): one that is in the log or on its way gets the index that it has, however
- * often it is delivered. Leaves are written in batches, each with its own checkpoint.
+ * often it is delivered. Leaves are written in batches, each with its own checkpoint. What finds the log at rest is written
+ * at once. While more comes than whoever waits for an answer sends, batches are paced: each costs the disk the same few
+ * flushes and the last bundle anew, whatever it holds, and others need that disk.
  */
 export class Sequencer implements AsyncDisposable {
   readonly #options: SequencerOptions & typeof defaults
@@ -58,6 +62,10 @@ export class Sequencer implements AsyncDisposable {
   #running: Promise<void> | undefined
   #failure: ServiceError | undefined
   #lastBegan = Number.NEGATIVE_INFINITY
+  /** Whether something came while the last batch was written: then it did not come because of an answer. */
+  #streaming = false
+  /** The batch before, on its way into the index; its leaves are known as under way until then. */
+  #indexing: Promise<void> = Promise.resolve()
 
   constructor(options: SequencerOptions) {
     this.#options = { ...defaults, ...options }
@@ -90,13 +98,12 @@ export class Sequencer implements AsyncDisposable {
     }
     if (this.#waiting.length >= this.#options.maxWaiting || this.#waitingBytes + bytes.length > maxWaitingBytes)
       throw new ServiceError('queue_full', 'leaves')
-    const waiting = { bytes, place, index: Promise.withResolvers<number>() }
+    const waiting = { bytes, key, place, index: Promise.withResolvers<number>() }
     this.#waiting.push(waiting)
     this.#waitingBytes += bytes.length
     const { promise } = waiting.index
     this.#underway.set(key, promise)
-    const forget = () => void this.#underway.delete(key)
-    promise.then(forget, forget)
+    promise.catch(() => this.#underway.delete(key))
     this.#running ??= this.#run()
     return promise
   }
@@ -137,13 +144,16 @@ export class Sequencer implements AsyncDisposable {
     this.#stopping = true
     this.#hurry.abort()
     await this.#running
+    await this.#indexing.catch(() => undefined)
   }
 
   async #run(): Promise<void> {
     try {
+      await aTurn()
       while (this.#waiting.length > 0) {
         await this.#pace()
         await this.#writeBatch()
+        await aTurn()
       }
     } catch (error) {
       this.#fail(error)
@@ -153,14 +163,13 @@ export class Sequencer implements AsyncDisposable {
   }
 
   async #pace(): Promise<void> {
-    const { monotonic, gatherMs, paceMs } = this.#options
-    if (this.#stopping || this.#waiting.length >= batchLeaves) return
-    const rest = this.#lastBegan + paceMs - monotonic()
-    await after(Math.max(gatherMs, rest), this.#hurry.signal).catch(() => undefined)
+    const { monotonic, paceMs } = this.#options
+    if (!this.#streaming || this.#stopping || this.#waiting.length >= batchLeaves) return
+    await after(this.#lastBegan + paceMs - monotonic(), this.#hurry.signal).catch(() => undefined)
   }
 
   async #writeBatch(): Promise<void> {
-    const { log, index, monotonic, onPublished } = this.#options
+    const { log, monotonic, onPublished } = this.#options
     this.#lastBegan = monotonic()
     const batch = this.#waiting.splice(0, batchLeaves)
     const leaves = batch.map(({ bytes }) => bytes)
@@ -169,17 +178,27 @@ export class Sequencer implements AsyncDisposable {
     try {
       for (const { place } of batch) this.cover(place)
       const published = await log.append(leaves, structuredClone(this.#consumed))
-      await index.add(leaves, published)
+      await this.#indexing
+      this.#streaming = this.#waiting.length > 0
       for (const [at, waiting] of batch.entries()) waiting.index.resolve(first + at)
       onPublished?.(published, leaves.length)
-      for (const watch of this.#watchers) watch()
+      this.#indexing = this.#intoIndex(batch, published)
+      this.#indexing.catch((error: unknown) => this.#fail(error))
     } catch (error) {
       this.#waiting = [...batch, ...this.#waiting]
       throw error
     }
   }
 
+  async #intoIndex(batch: readonly Waiting[], published: Published): Promise<void> {
+    const leaves = batch.map(({ bytes }) => bytes)
+    await this.#options.index.add(leaves, published)
+    for (const { key } of batch) this.#underway.delete(key)
+    for (const watch of this.#watchers) watch()
+  }
+
   #fail(error: unknown): void {
+    if (this.#failure !== undefined) return
     this.#failure = new ServiceError('outcome_unknown', 'the log cannot be written', { cause: error })
     for (const { index } of this.#waiting) index.reject(this.#failure)
     this.#waiting = []

@@ -8,6 +8,7 @@ import { encodeVkey, parseSkey, type SignerKey } from '@bailiwick/tlog'
 import type { EvidenceConfig } from './config.ts'
 import { diskLogStorage } from './disk/disk-log-storage.ts'
 import { checkpointRoutes, tileRoutes } from './http/log.ts'
+import { outcomesRoute } from './http/outcomes.ts'
 import { traceRoute } from './http/trace.ts'
 import { type KeptLog, keepLog } from './keep-log.ts'
 import type { LogStorage } from './log-storage.ts'
@@ -78,6 +79,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     tileRoutes(server, reader)
     traceRoute(server, { ...successor, log, trust })
   }
+  outcomesRoute(http, () => log().told)
   gate(successor.standby)
   observeProjection('evidence', successor.projection, { metrics, clock })
   await successor.standBy(async () => {

@@ -10,26 +10,32 @@ export type Consumed = Record<string, Record<string, number>>
 /** What the lock holds: how far this log goes, and what of the bus that covers. */
 export interface LockedHead extends TreeHead {
   readonly origin: string
+  /** When it was made, ms since the epoch: each head's is later than the one before. */
+  readonly time: number
   readonly consumed: Consumed
 }
 
 const schema = z.strictObject({
-  v: z.literal(1),
+  v: z.literal(2),
+  time: z.int().min(0),
   origin: z.string().min(1),
   size: z.int().min(0),
   root: sha256Schema,
   consumed: z.record(z.string(), z.record(z.string(), z.int().min(0))),
 })
 
-export function encodeTreeHead({ origin, size, root, consumed }: LockedHead): Uint8Array {
-  return Buffer.from(`${JSON.stringify({ v: 1, origin, size, root: encodeBase64url(root), consumed })}\n`)
+/** Written before heads had a time: any time is later. */
+const untimed = schema.omit({ time: true }).extend({ v: z.literal(1) })
+
+export function encodeTreeHead({ origin, time, size, root, consumed }: LockedHead): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ v: 2, origin, time, size, root: encodeBase64url(root), consumed })}\n`)
 }
 
 /** Throws `log_inconsistent` for anything that `encodeTreeHead` did not write: then nobody knows what the log is. */
 export function parseTreeHead(bytes: Uint8Array): LockedHead {
   try {
-    const { root, ...head } = schema.parse(parseStrictJson(bytes))
-    return { ...head, root: decodeBase64url(root) as Uint8Array }
+    const { root, v: _, ...head } = z.union([schema, untimed]).parse(parseStrictJson(bytes))
+    return { time: 0, ...head, root: decodeBase64url(root) as Uint8Array }
   } catch (cause) {
     throw new ServiceError('log_inconsistent', 'tree-head.json cannot be read', { cause })
   }

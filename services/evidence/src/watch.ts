@@ -10,7 +10,7 @@ export interface WatchOptions {
   participant: Pick<Voice, 'projection' | 'producer'>
   index: Pick<LeafIndex, 'chainOf' | 'isTold'>
   checkpoint: () => Published
-  lag: Pick<Lag, 'messages' | 'check'>
+  lag: Pick<Lag, 'messages' | 'check' | 'consumed' | 'onReading'>
   clock: Clock
   logger: Logger
   health: Health
@@ -38,11 +38,12 @@ export function startWatch(options: WatchOptions): AsyncDisposable & { published
   const stopListening = participant.projection.onFact(({ topic, event }) => {
     if (topic === 'heads.v1') gaps.head(event as DecodedEvent<'heads.v1'>)
   })
+  const stopReading = lag.onReading(() => gaps.reading())
 
   async function look(): Promise<void> {
     age.set((clock.monotonic() - publishedAt) / 1000)
     if (lag.messages !== undefined) behind.set(lag.messages)
-    for (const gap of gaps.due(lag.messages === 0)) {
+    for (const gap of gaps.due(lag.consumed)) {
       // What was told stands in the log, also for the next start.
       if (index.isTold(gapName(gap))) continue
       missing.inc()
@@ -66,6 +67,7 @@ export function startWatch(options: WatchOptions): AsyncDisposable & { published
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
       stopListening()
+      stopReading()
       unhealthy()
       await looking
     },

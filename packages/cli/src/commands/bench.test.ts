@@ -2,11 +2,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
-import { bench } from '../repository.ts'
+import { bench, benchLog } from '../repository.ts'
 import { serve } from './serve.ts'
 
 it('knows where the bench is, and passes its options and its exit code on', async () => {
-  expect(existsSync(bench)).toBe(true)
+  for (const each of [bench, benchLog]) expect(existsSync(each)).toBe(true)
   using folder = temporaryFolder()
   const main = folder.at('main.mjs')
   const seen = folder.at('seen')

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
-import { bench } from '../repository.ts'
+import { bench, benchLog } from '../repository.ts'
 import { serve } from './serve.ts'
 
 /** Its options are the bench's own: what stands behind `bench` is passed on as it is. */
@@ -14,6 +14,12 @@ export function benchCommand(program: Command, io: Io, done: (code: ExitCode) =>
     )
     .helpOption(false)
     .allowUnknownOption()
-    .argument('[options...]', 'MEASURE (pdp, …), --quick, --json, --write, --dir DIR; --help tells more')
-    .action(async (options: string[]) => done(await serve(bench, { ...io.env }, io.clock, options)))
+    .argument(
+      '[options...]',
+      'log …: write one and leave it to be checked; MEASURE (pdp, …), --quick, --json, --write, --dir DIR; --help tells more',
+    )
+    .action(async ([first, ...rest]: string[]) => {
+      const [main, options] = first === 'log' ? [benchLog, rest] : [bench, first === undefined ? [] : [first, ...rest]]
+      done(await serve(main, { ...io.env }, io.clock, options))
+    })
 }

@@ -222,7 +222,7 @@ it('stops when it cannot know whether it wrote, and goes by what is there afterw
       const handle = await systemFs.open(path, flags, mode)
       if (path !== folder.dir) return handle
       const sync = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }))
-      return { write: handle.write.bind(handle), sync, close: () => handle.close() }
+      return { write: handle.write.bind(handle), sync, datasync: sync, close: () => handle.close() }
     },
   }
   {

@@ -1,12 +1,12 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type DurableFs, systemFs } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { logStorageContract } from '../log-storage.contract.ts'
 import { diskLogStorage } from './disk-log-storage.ts'
+import { type LogFs, systemLogFs } from './log-fs.ts'
 
-function aPlace(fs?: DurableFs) {
+function aPlace(fs?: LogFs) {
   const dir = mkdtempSync(join(tmpdir(), 'evidence-disk-'))
   const log = join(dir, 'log')
   return {
@@ -31,52 +31,109 @@ it('keeps the log alone in its folder, in the layout of C2SP tlog-tiles', async 
   expect(existsSync(join(place.dir, 'tree-head.json'))).toBe(true)
 })
 
-it('syncs each file and its folder before a write resolves', async () => {
-  const synced: string[] = []
-  const fs: DurableFs = {
-    ...systemFs,
+/** The real file system, which notes what was made durable, in order. */
+function notingFs(synced: string[]): LogFs {
+  return {
+    ...systemLogFs,
     open: async (path, flags, mode) => {
-      const handle = await systemFs.open(path, flags, mode)
-      const sync = async () => {
-        await handle.sync()
+      const handle = await systemLogFs.open(path, flags, mode)
+      const noting = (sync: () => Promise<void>) => async () => {
+        await sync()
         synced.push(path)
       }
-      return { write: (...args) => handle.write(...args), sync, close: () => handle.close() }
+      return {
+        write: (...args) => handle.write(...args),
+        sync: noting(() => handle.sync()),
+        datasync: noting(() => handle.datasync()),
+        close: () => handle.close(),
+      }
     },
     rename: async (from, to) => {
-      await systemFs.rename(from, to)
+      await systemLogFs.rename(from, to)
       synced.push(`renamed ${to}`)
     },
   }
-  using place = aPlace(fs)
+}
+
+it('syncs each file and its folder before a write resolves, a full tile before it has its name', async () => {
+  const synced: string[] = []
+  using place = aPlace(notingFs(synced))
   await using storage = await place.open()
   synced.length = 0
-  const path = join(place.log, 'tile/0/000.p/1')
-  await storage.write([{ path: 'tile/0/000.p/1', bytes: Buffer.from('x') }])
-  const folder = join(place.log, 'tile/0/000.p')
-  expect(synced.filter((name) => name.includes('.tmp') || name === `renamed ${path}` || name === folder)).toEqual([
-    expect.stringContaining('.tmp'),
-    `renamed ${path}`,
-    folder,
+  await storage.write([
+    { path: 'tile/0/000.p/1', bytes: Buffer.from('x') },
+    { path: 'tile/0/001', bytes: Buffer.from('y') },
   ])
-  // A folder that a power cut takes away takes the file along: each new one is in its parent before the file is.
+  const full = join(place.log, 'tile/0/001')
+  expect(synced.filter((name) => name.includes('.tmp') || name === `renamed ${full}`)).toEqual([
+    expect.stringContaining('.tmp'),
+    `renamed ${full}`,
+  ])
+  expect(synced.lastIndexOf(join(place.log, 'tile/0'))).toBeGreaterThan(synced.indexOf(`renamed ${full}`))
+  for (const name of ['tile/0/000.p/1', 'tile/0/000.p']) expect(synced).toContain(join(place.log, name))
+  // A folder that a power cut takes away takes the file along: each is in its parent before the file is.
   for (const parent of ['.', 'tile', 'tile/0']) expect(synced).toContain(join(place.log, parent))
+})
+
+it('syncs the folders again that a process before it may have made and not synced', async () => {
+  using place = aPlace()
+  {
+    await using storage = await place.open()
+    await storage.write([{ path: 'tile/0/000.p/1', bytes: Buffer.from('x') }])
+  }
+  const synced: string[] = []
+  await using storage = await diskLogStorage({ log: place.log, dir: place.dir, fs: notingFs(synced) })
+  await storage.write([{ path: 'tile/0/000.p/2', bytes: Buffer.from('x') }])
+  for (const folder of ['..', '.', 'tile', 'tile/0', 'tile/0/000.p']) expect(synced).toContain(join(place.log, folder))
+})
+
+it('changes the tree head in place with one flush, in the half that the newest is not in', async () => {
+  const synced: string[] = []
+  using place = aPlace(notingFs(synced))
+  const file = join(place.dir, 'tree-head.json')
+  await using storage = await place.open()
+  await storage.swapHead(undefined, Buffer.from('one'))
+  await storage.swapHead(Buffer.from('one'), Buffer.from('two'))
+  synced.length = 0
+  await storage.swapHead(Buffer.from('two'), Buffer.from('three'))
+  expect(synced).toEqual([file])
+  const whole = readFileSync(file)
+  // Torn where it was written last: the one before counts.
+  const at = whole.indexOf('three')
+  writeFileSync(file, Buffer.concat([whole.subarray(0, at), Buffer.from('thr\0\0'), whole.subarray(at + 5)]))
+  expect(String(await storage.readHead())).toBe('two')
+  await storage.swapHead(Buffer.from('two'), Buffer.from('four'))
+  expect(String(await storage.readHead())).toBe('four')
+})
+
+it('reads the tree head of before there were two halves', async () => {
+  using place = aPlace()
+  await using storage = await place.open()
+  writeFileSync(join(place.dir, 'tree-head.json'), '{"v":1}\n')
+  expect(String(await storage.readHead())).toBe('{"v":1}\n')
+  await storage.swapHead(Buffer.from('{"v":1}\n'), Buffer.from('next'))
+  expect(String(await storage.readHead())).toBe('next')
 })
 
 it('says that a write failed when any of its files could not be synced, once none is under way', async () => {
   let underway = 0
-  const fs: DurableFs = {
-    ...systemFs,
+  const fs: LogFs = {
+    ...systemLogFs,
     open: async (path, flags, mode) => {
-      const handle = await systemFs.open(path, flags, mode)
-      const fails = path.includes('.2.')
+      const handle = await systemLogFs.open(path, flags, mode)
+      const fails = path.endsWith('.p/2')
       const sync = async () => {
         underway++
         await handle.sync()
         underway--
         if (fails) throw Object.assign(new Error('EIO'), { code: 'EIO' })
       }
-      return { write: (...args) => handle.write(...args), sync, close: () => handle.close() }
+      return {
+        write: (...args) => handle.write(...args),
+        sync,
+        datasync: () => handle.datasync(),
+        close: () => handle.close(),
+      }
     },
   }
   using place = aPlace(fs)

@@ -1,65 +1,103 @@
 import { dirname, join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import {
-  type DurableFs,
+  type DurableHandle,
   ensureDir,
   lockFile,
   readFileIfExists,
-  systemFs,
-  writeFileDurably,
+  replaceFile,
+  syncDirectory,
+  writeWhole,
 } from '@bailiwick/service-kit'
-import { parseTilePath } from '@bailiwick/tlog'
+import { parseTilePath, TILE_WIDTH, tilePath } from '@bailiwick/tlog'
 import type { LogFile, LogStorage } from '../log-storage.ts'
-import { discardBeyond } from './discard-beyond.ts'
+import { discardBeyond, discardPartial } from './discard.ts'
+import { headFile } from './head-file.ts'
+import { type LogFs, systemLogFs } from './log-fs.ts'
 
 export interface DiskLogStorageOptions {
   /** The log's own folder, which anybody may be given: C2SP tlog-tiles' layout and nothing else. */
   log: string
   /** Keeps the lock and the tree head: outside `log`, so that a copy of the log put in its place is noticed. */
   dir: string
-  fs?: DurableFs
+  fs?: LogFs
 }
 
 /** Open files are scarce, and one disk syncs no faster for more of them. */
-const writesAtOnce = 32
+const filesAtOnce = 64
 /** The log holds nothing that its readers may not see; who may enter the folder is the data directory's to say. */
 const readable = { mode: 0o644 }
 
 /** A log on this machine's disk. One process at a time: a second one gets `log_locked`. */
-export async function diskLogStorage({ log, dir, fs = systemFs }: DiskLogStorageOptions): Promise<LogStorage> {
+export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStorageOptions): Promise<LogStorage> {
   await ensureDir(dir, 0o700, fs)
   await ensureDir(log, 0o755, fs)
+  await syncDirectory(dirname(log), fs)
   const lock = lockFile(join(dir, 'log.lock'), 'log_locked')
-  const headPath = join(dir, 'tree-head.json')
+  const head = headFile(join(dir, 'tree-head.json'), fs)
   const checkpointPath = join(log, 'checkpoint')
-  const folders = new Set<string>()
+  /** Made and synced by this process: one that died may have made a folder and not have synced it. */
+  const folders = new Map<string, Promise<void>>([[log, Promise.resolve()]])
 
-  async function write({ path, bytes }: LogFile): Promise<void> {
-    const file = placeOf(log, path)
-    const folder = dirname(file)
-    if (!folders.has(folder)) {
-      await ensureDir(folder, 0o755, fs)
-      folders.add(folder)
+  function folderFor(folder: string): Promise<void> {
+    const made =
+      folders.get(folder) ??
+      folderFor(dirname(folder))
+        .then(() => ensureDir(folder, 0o755, fs))
+        .then(() => syncDirectory(dirname(folder), fs))
+    folders.set(folder, made)
+    return made
+  }
+
+  /** Until a checkpoint has its very width, nobody reads a partial tile: it need not appear at once. */
+  async function createPartial(file: string, bytes: Uint8Array): Promise<DurableHandle> {
+    const handle = await fs.open(file, 'w', readable.mode)
+    try {
+      await writeWhole(handle, bytes)
+    } catch (error) {
+      await handle.close().catch(() => undefined)
+      throw error
     }
-    await writeFileDurably(file, bytes, { ...readable, fs })
+    return handle
+  }
+
+  async function write(files: readonly LogFile[]): Promise<void> {
+    const places = files.map(({ path, bytes }) => ({ bytes, file: placeOf(log, path), partial: isPartial(path) }))
+    const touched = [...new Set(places.map(({ file }) => dirname(file)))]
+    await allSettled(touched.map(folderFor))
+    const whole = places.filter(({ partial }) => !partial)
+    // A reader of an older checkpoint may look for the full tile: it is durable before it has its name.
+    for (let at = 0; at < whole.length; at += filesAtOnce)
+      await allSettled(
+        whole.slice(at, at + filesAtOnce).map(({ file, bytes }) => replaceFile(file, bytes, { ...readable, fs })),
+      )
+    // At most one a level: a batch ends at one edge.
+    const open: DurableHandle[] = []
+    try {
+      await allSettled(
+        places.map(async ({ file, bytes, partial }) => {
+          if (partial) open.push(await createPartial(file, bytes))
+        }),
+      )
+      await allSettled([...open.map((handle) => handle.sync()), ...touched.map((folder) => syncDirectory(folder, fs))])
+    } finally {
+      await Promise.all(open.map((handle) => handle.close().catch(() => undefined)))
+    }
   }
 
   return {
     read: async (path) => readFileIfExists(placeOf(log, path), fs),
-    async write(files) {
-      for (let at = 0; at < files.length; at += writesAtOnce)
-        await allSettled(files.slice(at, at + writesAtOnce).map(write))
-    },
-    discardBeyond: (size) => discardBeyond(log, size),
-    readHead: () => readFileIfExists(headPath, fs),
+    write,
+    discardBeyond: (size) => discardBeyond(log, size, fs),
+    discardPartial: (tile) => discardPartial(join(log, `${tilePath({ ...tile, width: TILE_WIDTH })}.p`), fs),
+    readHead: () => head.read(),
     async swapHead(expected, next) {
-      const there = await readFileIfExists(headPath, fs)
-      if (!sameBytes(there, expected))
+      if (!sameBytes(await head.read(), expected))
         throw new ServiceError('log_locked', 'the tree head is not the one that was read')
-      await writeFileDurably(headPath, next, { fs })
+      await head.write(next)
     },
     readCheckpoint: () => readFileIfExists(checkpointPath, fs),
-    publishCheckpoint: (note) => writeFileDurably(checkpointPath, note, { ...readable, fs }),
+    publishCheckpoint: (note) => replaceFile(checkpointPath, note, { ...readable, fs }),
     async [Symbol.asyncDispose]() {
       lock[Symbol.dispose]()
     },
@@ -77,6 +115,8 @@ function placeOf(log: string, path: string): string {
   if (parseTilePath(path) === undefined) throw new RangeError('not the path of a tile')
   return join(log, path)
 }
+
+const isPartial = (path: string): boolean => (parseTilePath(path)?.width ?? 0) < TILE_WIDTH
 
 function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
   return a === undefined || b === undefined ? a === b : Buffer.compare(a, b) === 0

@@ -24,7 +24,7 @@ async function aWitnessedLog(folder: LogFolder, policy: Policy) {
     onPublished: (published) => seen.push(published),
     onFatal: (error) => fatal.push(error),
   })
-  const log = await Log.open(witnessed.storage, logKey)
+  const log = await Log.open(witnessed.storage, logKey, () => systemClock.now())
   witnessed.begin(log.checkpoint)
   const append = (count: number) =>
     log.append(

@@ -2,11 +2,14 @@ import { after, type Clock, withDeadline } from '@bailiwick/service-kit'
 import {
   addSignatures,
   encodeNote,
+  hashesAtLevel,
   isQuorumMet,
   type NoteSignature,
   openCheckpoint,
   parseNote,
   type SignerKey,
+  TILE_WIDTH,
+  type Tile,
   type VerifierKey,
 } from '@bailiwick/tlog'
 import type { Published } from '../log.ts'
@@ -44,6 +47,8 @@ export class WitnessedCheckpoints implements AsyncDisposable {
   readonly #cosigning: Cosigning
   readonly #stop = new AbortController()
   #published: Candidate | undefined
+  /** Places whose full tiles the log has, and readers see only under a checkpoint to come. */
+  #outgrown: Pick<Tile, 'level' | 'index'>[] = []
   #witnessed: Published | undefined
   #newest: Candidate | undefined
   #wanted: Candidate | undefined
@@ -66,6 +71,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
       read: (path) => storage.read(path),
       write: (files) => storage.write(files),
       discardBeyond: (size) => storage.discardBeyond(size),
+      discardPartial: async (place) => void this.#outgrown.push(place),
       readHead: () => storage.readHead(),
       swapHead: (expected, next) => storage.swapHead(expected, next),
       readCheckpoint: () => storage.readCheckpoint(),
@@ -156,11 +162,20 @@ export class WitnessedCheckpoints implements AsyncDisposable {
         this.#published = next
         if (this.#wanted === next) this.#wanted = undefined
         this.#options.onPublished(next)
+        await this.#discardOutgrown(next.size)
       }
       this.#writing = undefined
     } catch (error) {
       this.#options.onFatal(error)
     }
+  }
+
+  async #discardOutgrown(size: number): Promise<void> {
+    const isSeen = ({ level, index }: Pick<Tile, 'level' | 'index'>) =>
+      hashesAtLevel(size, level === 'entries' ? 0 : level) >= (index + 1) * TILE_WIDTH
+    const seen = this.#outgrown.filter(isSeen)
+    this.#outgrown = this.#outgrown.filter((place) => !isSeen(place))
+    for (const place of seen) await this.#options.storage.discardPartial(place)
   }
 
   /** Waits a moment for the last checkpoint's quorum, then lets readers see it as it is. */

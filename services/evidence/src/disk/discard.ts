@@ -1,6 +1,6 @@
-import { readdir, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { hashesAtLevel, parseTilePath, TILE_WIDTH, type Tile, tilePath } from '@bailiwick/tlog'
+import type { LogFs } from './log-fs.ts'
 
 /** Tiles whose indexes differ in the last three digits only share a folder. */
 const tilesInFolder = 1000
@@ -9,16 +9,16 @@ const tilesInFolder = 1000
  * Removes the files of tiles that a tree of `size` leaves does not have. It looks only from the tree's right edge on, so a
  * long log starts as fast as a short one. Not synced: what a power cut brings back, the next start removes again.
  */
-export async function discardBeyond(log: string, size: number): Promise<void> {
-  for (const level of (await namesIn(join(log, 'tile'))).map(levelOf)) {
+export async function discardBeyond(log: string, size: number, fs: LogFs): Promise<void> {
+  for (const level of (await namesIn(join(log, 'tile'), fs)).map(levelOf)) {
     if (level === undefined) continue
     const edge = Math.floor(hashesAtLevel(size, level === 'entries' ? 0 : level) / TILE_WIDTH)
     for (let index = edge - (edge % tilesInFolder); ; index += tilesInFolder) {
       const folder = dirname(tilePath({ level, index, width: TILE_WIDTH }))
-      const names = await namesIn(join(log, folder))
-      for (const path of await pathsOf(log, folder, names)) {
+      const names = await namesIn(join(log, folder), fs)
+      for (const path of await pathsOf(log, folder, names, fs)) {
         const tile = parseTilePath(path)
-        if (tile !== undefined && isBeyond(tile, size)) await rm(join(log, path))
+        if (tile !== undefined && isBeyond(tile, size)) await fs.unlink(join(log, path))
       }
       // A batch is far shorter than a folder: behind an empty one there is nothing.
       if (index > edge && names.length === 0) break
@@ -26,15 +26,23 @@ export async function discardBeyond(log: string, size: number): Promise<void> {
   }
 }
 
+/** Removes a folder of partial tiles and what is in it. Not synced: what a power cut brings back is right, and harms nobody. */
+export async function discardPartial(folder: string, fs: LogFs): Promise<void> {
+  const names = await namesIn(folder, fs)
+  if (names.length === 0) return
+  await Promise.all(names.map((name) => fs.unlink(join(folder, name))))
+  await fs.rmdir(folder)
+}
+
 function isBeyond({ level, index, width }: Tile, size: number): boolean {
   return index * TILE_WIDTH + width > hashesAtLevel(size, level === 'entries' ? 0 : level)
 }
 
-async function pathsOf(log: string, folder: string, names: readonly string[]): Promise<string[]> {
+async function pathsOf(log: string, folder: string, names: readonly string[], fs: LogFs): Promise<string[]> {
   const paths: string[] = []
   for (const name of names) {
     if (!name.endsWith('.p')) paths.push(`${folder}/${name}`)
-    else for (const width of await namesIn(join(log, folder, name))) paths.push(`${folder}/${name}/${width}`)
+    else for (const width of await namesIn(join(log, folder, name), fs)) paths.push(`${folder}/${name}/${width}`)
   }
   return paths
 }
@@ -44,9 +52,9 @@ function levelOf(name: string): Tile['level'] | undefined {
   return /^\d{1,2}$/.test(name) ? Number(name) : undefined
 }
 
-async function namesIn(folder: string): Promise<string[]> {
+async function namesIn(folder: string, fs: LogFs): Promise<string[]> {
   try {
-    return await readdir(folder)
+    return await fs.readdir(folder)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
     throw error

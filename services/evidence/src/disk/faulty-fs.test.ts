@@ -1,0 +1,60 @@
+import { systemClock } from '@bailiwick/service-kit'
+import { expect, it } from 'vitest'
+import { LogFolder, logKey, unsynced } from '../log.fixture.ts'
+import { Log } from '../log.ts'
+import { type FsWrite, faultyFs, type Side } from './faulty-fs.fixture.ts'
+
+const entries = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, n) => Buffer.from(`entry ${from + n}`))
+const now = () => systemClock.now()
+
+/** Appends until something breaks, as a process does that then ends; what it found, and how much was acknowledged. */
+async function grow(folder: LogFolder, plan: (write: FsWrite) => Side | undefined) {
+  let [found, acknowledged] = [0, 0]
+  const storage = await folder.open(faultyFs(unsynced, plan)).catch(() => undefined)
+  if (storage === undefined) return { found, acknowledged }
+  try {
+    const log = await Log.open(storage, logKey, now)
+    found = acknowledged = log.size
+    // Over the end of a tile, and on to the batch that takes its partial tiles away.
+    for (const to of [3, 255, 260, 261, 262]) {
+      if (to <= log.size) continue
+      await log.append(entries(log.size, to), {})
+      acknowledged = log.size
+    }
+  } catch {
+    // The process ends.
+  } finally {
+    await storage[Symbol.asyncDispose]()
+  }
+  return { found, acknowledged }
+}
+
+it.each<[Side]>([['before'], ['after']])(
+  'loses and doubles nothing whichever write or fsync fails, %s its effect (V2, V14)',
+  { timeout: 120_000 },
+  async (side) => {
+    const met = new Map<string, number>()
+    for (let n = 0, broke = true; broke; n++) {
+      broke = false
+      using folder = new LogFolder()
+      const { acknowledged } = await grow(folder, (write) => {
+        if (write.n !== n) return undefined
+        broke = true
+        met.set(write.call, (met.get(write.call) ?? 0) + 1)
+        return side
+      })
+      // What the next start finds, it mends by what every start does.
+      const mended = await grow(folder, () => undefined)
+      expect(mended.acknowledged, `${n}`).toBe(262)
+      expect(mended.found, `${n}`).toBeGreaterThanOrEqual(acknowledged)
+      const checked = await folder.check()
+      expect(checked, `${n}`).toMatchObject({ ok: true, size: 262 })
+      expect(checked.entries, `${n}`).toEqual(entries(0, 262).map(String))
+    }
+    // That everything was met at all.
+    for (const call of ['open', 'write', 'sync', 'rename', 'unlink', 'mkdir', 'rmdir'])
+      expect(met.get(call), call).toBeGreaterThan(0)
+    expect(met.get('sync')).toBeGreaterThan(20)
+  },
+)

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto'
+import { dirname } from 'node:path'
+import { parseStrictJson } from '@bailiwick/contracts'
+import { type DurableFs, ensureDir, readFileIfExists, writeFileDurably, writeWhole } from '@bailiwick/service-kit'
+import { z } from 'zod'
+
+/** Two places for a head, each at most this long: what is written never lies where the newest one does. */
+const placeBytes = 64 * 1024
+
+const frameSchema = z.strictObject({
+  n: z.int().min(1),
+  bytes: z.int().min(0).max(placeBytes),
+  sha256: z.string(),
+})
+
+interface Framed {
+  n: number
+  content: Uint8Array
+}
+
+/** The newest of the file's contents that was written whole. */
+export interface HeadFile {
+  read(): Promise<Uint8Array | undefined>
+  /** Resolves once `content` survives a power cut. A rejection says nothing: it may be what `read` gives next, or not. */
+  write(content: Uint8Array): Promise<void>
+}
+
+/**
+ * A small file that changes with every batch of the log. It is written in place, into the one of its two halves that is the
+ * older, so that one fdatasync makes it durable and a torn write leaves the other half. Before there were two halves the
+ * file was its content; such a file is read, and rewritten with the first change.
+ */
+export function headFile(path: string, fs: DurableFs): HeadFile {
+  async function halves(): Promise<{ newest: Framed | undefined; whole: Uint8Array | undefined }> {
+    const whole = await readFileIfExists(path, fs)
+    if (whole === undefined) return { newest: undefined, whole }
+    const [first, second] = [framedAt(whole, 0), framedAt(whole, placeBytes)]
+    const newest = (first?.n ?? 0) > (second?.n ?? 0) ? first : second
+    return { newest, whole }
+  }
+
+  return {
+    async read() {
+      const { newest, whole } = await halves()
+      return newest?.content ?? whole
+    },
+    async write(content) {
+      const { newest, whole } = await halves()
+      const n = (newest?.n ?? 0) + 1
+      const framed = frame({ n, content })
+      if (whole?.length === 2 * placeBytes && newest !== undefined) return overwrite(framed, (n % 2) * placeBytes)
+      const both = Buffer.alloc(2 * placeBytes, ' ')
+      both.set(framed, (n % 2) * placeBytes)
+      await ensureDir(dirname(path), 0o700, fs)
+      await writeFileDurably(path, both, { fs })
+    },
+  }
+
+  async function overwrite(framed: Uint8Array, position: number): Promise<void> {
+    const file = await fs.open(path, 'r+')
+    try {
+      await writeWhole(file, framed, position)
+      await file.datasync()
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+/** A line that says which one this is and what it must hash to, then the content, then a newline. */
+function frame({ n, content }: Framed): Uint8Array {
+  const head = JSON.stringify({ n, bytes: content.length, sha256: hashOf(content) })
+  const framed = Buffer.concat([Buffer.from(`${head}\n`), content, Buffer.from('\n')])
+  if (framed.length > placeBytes) throw new RangeError('a tree head that is too long')
+  return framed
+}
+
+function framedAt(file: Uint8Array, at: number): Framed | undefined {
+  const place = file.subarray(at, at + placeBytes)
+  const line = place.indexOf(0x0a)
+  if (line < 0) return undefined
+  try {
+    const { n, bytes, sha256 } = frameSchema.parse(parseStrictJson(place.subarray(0, line)))
+    const content = place.subarray(line + 1, line + 1 + bytes)
+    return content.length === bytes && hashOf(content) === sha256 ? { n, content } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('base64url')

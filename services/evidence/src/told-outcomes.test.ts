@@ -1,0 +1,156 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { generateKey, type Outcome, type SigningKey, sha256, signOutcome } from '@bailiwick/credentials'
+import { logger, metrics, testClock } from '@bailiwick/service-kit'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import type { Ends } from './gaps.ts'
+import { ToldOutcomes } from './told-outcomes.ts'
+import type { Consumed } from './tree-head.ts'
+
+let dir = ''
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'told-'))
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+  rmSync(dir, { recursive: true })
+})
+
+const installation = 'ins_example00000000000000'
+const key: SigningKey<'outcome'> = generateKey('outcome')
+const outcome = (sequence: number, by = key, more: Partial<Outcome> = {}) =>
+  signOutcome(
+    {
+      installation,
+      enforcement_point: 'erp-gateway',
+      sequence,
+      call_id: `call_00000000000${sequence}`,
+      decision_id: 'dec_adjust-invoice-47110',
+      action_digest: sha256(Buffer.from('action')),
+      status: 'succeeded',
+      at: '2026-07-01T09:04:00.000Z',
+      ...more,
+    },
+    by,
+  )
+
+/** Evidence's side of it: a log that has what the decision point reported, and a bus. */
+function aWorld() {
+  const clock = testClock()
+  const findings: object[] = []
+  const names = new Set<string>()
+  const reported: Uint8Array[] = []
+  const bus = { end: 0, consumed: {} as Consumed, answers: true }
+  const { publicJwk: outcome_jwk } = key
+  const point = { id: 'erp-gateway', outcome_jwk }
+  let reads = () => undefined as unknown
+  const open = () =>
+    new ToldOutcomes({
+      dir,
+      trust: { installation },
+      participant: {
+        projection: {
+          ledger: { registry: { enforcementPoint: (id: string) => (id === point.id ? point : undefined) } },
+        },
+        producer: {
+          publish: async (_: string, drafts: readonly { type: string; subject: string; data: object }[]) => {
+            for (const { type, subject, data } of drafts) {
+              findings.push({ type, subject, data })
+              names.add(subject)
+            }
+            return []
+          },
+        },
+      } as never,
+      reported: async () => reported,
+      isTold: (name) => names.has(name),
+      lag: {
+        get consumed() {
+          return bus.consumed
+        },
+        onReading: (begins: () => (ends: Ends) => void) => {
+          reads = () => begins()({ 'decisions.v1': [bus.end] })
+          return () => undefined
+        },
+      },
+      clock,
+      logger: logger({ service: 'evidence', level: 'silent' }),
+      metrics: metrics({ service: 'evidence', processMetrics: false }),
+    })
+  const relay = (sequence: number) =>
+    reported.push(Buffer.from(JSON.stringify({ data: { enforcement_point: 'erp-gateway', sequence } })))
+  const pass = async (seconds: number) => {
+    for (let n = 0; n < seconds; n++) {
+      if (bus.answers) reads()
+      clock.advance(1000)
+      await vi.advanceTimersByTimeAsync(1000)
+    }
+    vi.useRealTimers()
+    await new Promise((resolve) => setTimeout(resolve, 50)) // files go
+    vi.useFakeTimers()
+  }
+  return { open, relay, pass, bus, findings }
+}
+
+async function told(world: ReturnType<typeof aWorld>, ...sequences: number[]): Promise<ToldOutcomes> {
+  const outcomes = world.open()
+  for (const sequence of sequences) await outcomes.tell(outcome(sequence))
+  return outcomes
+}
+
+it('tells of an outcome that the decision point did not relay within a minute, once, and of no other', async () => {
+  const world = aWorld()
+  await using _outcomes = await told(world, 1, 2, 2)
+  world.relay(1)
+  await world.pass(59)
+  expect(world.findings).toEqual([])
+  await world.pass(5)
+  const data = { decision_id: 'dec_adjust-invoice-47110', enforcement_point: 'erp-gateway', sequence: 2 }
+  expect(world.findings).toEqual([{ type: 'outcome.unrelayed', subject: 'erp-gateway#2', data }])
+  await world.pass(60)
+  expect(world.findings).toHaveLength(1)
+  expect(readdirSync(dir)).toEqual([])
+})
+
+it('remembers over a restart what it was told', async () => {
+  const world = aWorld()
+  {
+    await using _outcomes = await told(world, 1)
+    await world.pass(30)
+  }
+  await using _again = world.open()
+  await world.pass(29)
+  expect(world.findings).toEqual([])
+  await world.pass(5)
+  expect(world.findings).toHaveLength(1)
+})
+
+it('accuses nobody while the bus is away, or not read as far as a relay may stand', async () => {
+  const world = aWorld()
+  await using _outcomes = await told(world, 1)
+  world.bus.answers = false
+  await world.pass(120)
+  expect(world.findings).toEqual([])
+  Object.assign(world.bus, { answers: true, end: 5 })
+  await world.pass(120)
+  expect(world.findings).toEqual([])
+  world.relay(1)
+  world.bus.consumed = { 'decisions.v1': { 0: 4 } }
+  await world.pass(5)
+  expect(world.findings).toEqual([])
+  expect(readdirSync(dir)).toEqual([])
+})
+
+it('takes nothing that a registered point has not signed for this installation (V12)', async () => {
+  await using outcomes = aWorld().open()
+  const refused = (jws: string) => expect(outcomes.tell(jws)).rejects
+  await refused(outcome(1, generateKey('outcome'))).toMatchObject({ code: 'signature_invalid' })
+  await refused(outcome(1, key, { enforcement_point: 'nobody' })).toMatchObject({ code: 'key_unknown' })
+  await refused(outcome(1, key, { installation: 'ins_another00000000000000' })).toMatchObject({
+    code: 'token_audience_wrong',
+  })
+  await refused('a.b.c').toMatchObject({ code: 'key_unknown' })
+  expect(readdirSync(dir)).toEqual([])
+})

@@ -1,0 +1,158 @@
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseStrictJson } from '@bailiwick/contracts'
+import { claimedPoint, type Outcome, sha256, type Trust, verifyingKey, verifyOutcome } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import type { Voice } from '@bailiwick/projection'
+import { type Clock, type Logger, type Metrics, writeFileDurably } from '@bailiwick/service-kit'
+import { z } from 'zod'
+import { covers, type Ends } from './gaps.ts'
+import type { Lag } from './lag.ts'
+
+export interface ToldOutcomesOptions {
+  /** A folder for what is not relayed yet. */
+  dir: string
+  trust: Pick<Trust, 'installation'>
+  participant: Pick<Voice, 'projection' | 'producer'>
+  /** The leaves of outcomes that the decision point reported of a decision. */
+  reported: (decisionId: string) => Promise<readonly Uint8Array[]>
+  /** Whether the log has a finding of this name. */
+  isTold: (name: string) => boolean
+  lag: Pick<Lag, 'consumed' | 'onReading'>
+  clock: Clock
+  logger: Logger
+  metrics: Metrics
+}
+
+/** How long the decision point may take to relay an outcome, ms. */
+const patienceMs = 60_000
+const everyMs = 1000
+/** What may wait to be relayed. */
+const mostWaiting = 10_000
+
+const fileSchema = z.strictObject({ told_at: z.int().min(0), outcome: z.string() })
+const reportedSchema = z.object({ data: z.object({ enforcement_point: z.string(), sequence: z.int() }) })
+
+interface Told {
+  file: string
+  outcome: Outcome
+  /** ms since the epoch. */
+  at: number
+  /** Where the bus ended once its minute was over: a relay is before that, or there is none. */
+  ends: Ends | undefined
+}
+
+/**
+ * Outcomes that enforcement points told evidence directly, each kept durably until the decision point has relayed the same one, or a
+ * minute is over and the log has read past it: then `outcome.unrelayed` says so. A decision point cannot suppress what happened.
+ */
+export class ToldOutcomes implements AsyncDisposable {
+  readonly #options: ToldOutcomesOptions
+  readonly #waiting = new Map<string, Told>()
+  readonly #unrelayed: { inc(): void }
+  readonly #timer: NodeJS.Timeout
+  readonly #stopReading: () => void
+  #looking: Promise<void> = Promise.resolve()
+
+  constructor(options: ToldOutcomesOptions) {
+    this.#options = options
+    const { dir, logger, metrics, lag } = options
+    this.#unrelayed = metrics.counter(
+      'evidence_unrelayed_outcomes_total',
+      'Outcomes that the decision point did not relay',
+    )
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    for (const name of readdirSync(dir)) if (!name.startsWith('.')) this.#load(join(dir, name))
+    this.#stopReading = lag.onReading(() => this.#reading())
+    this.#timer = setInterval(() => {
+      this.#looking = this.#looking
+        .then(() => this.#look())
+        .catch((err: unknown) => logger.error({ err }, 'told outcomes were not looked at'))
+    }, everyMs)
+  }
+
+  /**
+   * Takes what an enforcement point signed; resolves once it will be looked for. The same again changes nothing. Rejects as the
+   * decision point does for what is not an outcome by a registered point, and with `queue_full`.
+   */
+  async tell(jws: string): Promise<void> {
+    const outcome = this.#verified(jws)
+    const name = nameOf(outcome)
+    if (this.#waiting.has(name) || this.#options.isTold(name) || (await this.#isRelayed(outcome))) return
+    if (this.#waiting.size >= mostWaiting) throw new ServiceError('queue_full', 'outcomes')
+    const { clock, dir } = this.#options
+    const told = { file: join(dir, `${sha256(Buffer.from(name))}.json`), outcome, at: clock.now(), ends: undefined }
+    this.#waiting.set(name, told)
+    try {
+      await writeFileDurably(told.file, Buffer.from(JSON.stringify({ told_at: told.at, outcome: jws })))
+    } catch (error) {
+      this.#waiting.delete(name)
+      throw error
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer)
+    this.#stopReading()
+    await this.#looking
+  }
+
+  #verified(jws: string): Outcome {
+    const { trust, participant } = this.#options
+    const point = participant.projection.ledger.registry.enforcementPoint(claimedPoint(jws) ?? '')
+    const key = point && verifyingKey('outcome', point.outcome_jwk)
+    if (point === undefined || key === undefined) throw new ServiceError('key_unknown', 'no such enforcement point')
+    const { installation } = trust
+    const verified = verifyOutcome({ outcome: jws, key, installation, enforcementPoint: point.id })
+    if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
+    return verified.value
+  }
+
+  /** It was verified when it was taken; who can write here could as well take it away. */
+  #load(file: string): void {
+    const { told_at: at, outcome: jws } = fileSchema.parse(parseStrictJson(readFileSync(file)))
+    const payload = Buffer.from(jws.split('.')[1] ?? '', 'base64url')
+    const outcome = parseStrictJson(payload) as Outcome
+    this.#waiting.set(nameOf(outcome), { file, outcome, at, ends: undefined })
+  }
+
+  #reading(): (ends: Ends) => void {
+    const due = [...this.#waiting.values()].filter(({ at, ends }) => ends === undefined && this.#isDue(at))
+    return (ends) => {
+      for (const told of due) told.ends = ends
+    }
+  }
+
+  #isDue(at: number): boolean {
+    return this.#options.clock.now() - at >= patienceMs
+  }
+
+  async #look(): Promise<void> {
+    const { lag, logger, participant, isTold } = this.#options
+    for (const [name, { file, outcome, ends }] of this.#waiting) {
+      const isRelayed = await this.#isRelayed(outcome)
+      if (!isRelayed && (ends === undefined || !covers(lag.consumed, ends))) continue
+      if (!isRelayed && !isTold(name)) {
+        const { decision_id, enforcement_point, sequence } = outcome
+        this.#unrelayed.inc()
+        logger.error({ enforcement_point, sequence }, 'outcome_unrelayed')
+        const data = { decision_id, enforcement_point, sequence }
+        await participant.producer.publish('findings.v1', [{ type: 'outcome.unrelayed', subject: name, data }])
+      }
+      await unlink(file)
+      this.#waiting.delete(name)
+    }
+  }
+
+  async #isRelayed({ decision_id, enforcement_point, sequence }: Outcome): Promise<boolean> {
+    for (const leaf of await this.#options.reported(decision_id)) {
+      const { data } = reportedSchema.parse(parseStrictJson(leaf))
+      if (data.enforcement_point === enforcement_point && data.sequence === sequence) return true
+    }
+    return false
+  }
+}
+
+/** The name of its finding: what this point gave this number. */
+const nameOf = ({ enforcement_point, sequence }: Outcome): string => `${enforcement_point}#${sequence}`

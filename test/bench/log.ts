@@ -1,0 +1,200 @@
+import { randomBytes } from 'node:crypto'
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { diskLogStorage } from '@bailiwick/evidence/disk-log-storage'
+import { type LogWriter, openLogWriter } from '@bailiwick/evidence/log-writer'
+import { systemClock } from '@bailiwick/service-kit'
+import { encodeVkey, leafHash, MAX_ENTRY_BYTES, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
+import { entryMaker, shortestEntry } from './log-entries.ts'
+import { median, percentile, timed } from './measure.ts'
+import { AppendedFile } from './physical.ts'
+
+const usage = `bailiwick bench log --writers W --seconds S --size BYTES --dir DIR --acks FILE [--json]
+
+Appends to a new log as the evidence service does, by the same code and the same flushes: a writer's entry is acknowledged once
+it is durable, integrated, tiled and under a published checkpoint.
+  --writers W    each has one entry on its way (1)
+  --seconds S    how long they send; what is on its way then is waited for (10)
+  --size BYTES   of each entry, ${shortestEntry} to ${MAX_ENTRY_BYTES} (1000)
+  --dir DIR      the log: must not exist, and is a finished C2SP tlog-tiles log afterwards. Its lock and its tree head stand in
+                 DIR.state meanwhile
+  --acks FILE    a line for each acknowledged entry: its index, a space, its leaf hash (RFC 6962) in hexadecimal
+  --json         the last line is {"entries","seconds","entries_per_s","p50_ms","p99_ms","ack","vkey"}; the one before has what
+                 the disk does by itself, and the memory of this process`
+
+export interface LogBench {
+  writers: number
+  seconds: number
+  size: number
+  dir: string
+  acks: string
+}
+
+export interface LogBenchResult {
+  entries: number
+  seconds: number
+  entriesPerSecond: number
+  p50Ms: number
+  p99Ms: number
+  vkey: string
+  /** Median of an append of as many bytes to a plain file and an fdatasync, before and after, in the same folder, ms. */
+  fdatasyncMs: number
+  /** Resident memory of the process, by entries acknowledged. */
+  memory: { entries: number; mib: number }[]
+}
+
+/** Runs `bench log`; its exit code. */
+export async function benchLogCommand(args: string[]): Promise<number> {
+  const options = parse(args)
+  if (typeof options === 'string') {
+    console.error(`${options}\n\n${usage}`)
+    return 2
+  }
+  const result = await benchLog(options)
+  const { entries, seconds, entriesPerSecond, p50Ms, p99Ms, vkey, fdatasyncMs, memory } = result
+  if (options.json) {
+    console.log(
+      JSON.stringify({ fdatasync_per_s: round(1000 / fdatasyncMs), fdatasync_ms: round(fdatasyncMs), memory }),
+    )
+    const rates = { entries_per_s: round(entriesPerSecond), p50_ms: round(p50Ms), p99_ms: round(p99Ms) }
+    console.log(JSON.stringify({ entries, seconds: round(seconds), ...rates, ack: 'published', vkey }))
+    return 0
+  }
+  console.log(`${entries} entries in ${seconds.toFixed(2)} s: ${round(entriesPerSecond)} /s, each published`)
+  console.log(`p50 ${round(p50Ms)} ms, p99 ${round(p99Ms)} ms; a plain append and fdatasync ${round(fdatasyncMs)} ms`)
+  for (const { entries: at, mib } of memory) console.log(`memory after ${at} entries: ${mib} MiB`)
+  console.log(`vkey ${vkey}`)
+  return 0
+}
+
+/** Appends for some seconds, to a log that is there afterwards. */
+export async function benchLog({ writers, seconds, size, dir, acks }: LogBench): Promise<LogBenchResult> {
+  const state = `${resolve(dir)}.state`
+  for (const place of [dir, state]) if (existsSync(place)) throw new Error(`${place} is there already`)
+  mkdirSync(dirname(state), { recursive: true })
+  mkdirSync(state)
+  const key = new SignerKey(`bench.example/${randomBytes(4).toString('hex')}`, randomBytes(32), SIGNATURE_TYPE.ED25519)
+  const before = await fdatasyncs(state, size)
+  const failed = Promise.withResolvers<never>()
+  const clock = systemClock
+  const storage = await diskLogStorage({ log: resolve(dir), dir: state })
+  const index = `${state}/index`
+  const writer = await openLogWriter({
+    storage,
+    key,
+    index,
+    clock,
+    onFatal: failed.reject,
+    onPublished: () => undefined,
+  })
+  const told = new Acknowledged(acks, Math.max(10_000, writers))
+  const began = clock.monotonic()
+  const until = began + seconds * 1000
+  const entryOf = entryMaker(size)
+  const all = Array.from({ length: writers }, (_, w) => send(writer, w, entryOf, until, told))
+  await Promise.race([Promise.all(all), failed.promise])
+  const tookMs = clock.monotonic() - began
+  told.close()
+  await writer[Symbol.asyncDispose]()
+  await storage[Symbol.asyncDispose]()
+  const after = await fdatasyncs(state, size)
+  rmSync(state, { recursive: true })
+  return {
+    entries: told.entries,
+    seconds: tookMs / 1000,
+    entriesPerSecond: (told.entries * 1000) / tookMs,
+    p50Ms: median(told.latencies),
+    p99Ms: percentile(told.latencies, 0.99),
+    vkey: encodeVkey(key.verifier),
+    fdatasyncMs: median([...before, ...after]),
+    memory: told.memory,
+  }
+}
+
+async function send(
+  { sequencer }: LogWriter,
+  w: number,
+  entryOf: (writer: number, n: number) => Uint8Array,
+  until: number,
+  told: Acknowledged,
+): Promise<void> {
+  for (let n = 0; systemClock.monotonic() < until; n++) {
+    const entry = entryOf(w, n)
+    const sent = systemClock.monotonic()
+    const index = await sequencer.add(entry, { topic: 'bench', partition: w % 16, offset: n })
+    told.tell(index, entry, systemClock.monotonic() - sent)
+  }
+}
+
+/** Writes down what was acknowledged, a turn of the event loop at a time, and never earlier. */
+class Acknowledged {
+  entries = 0
+  readonly latencies: number[] = []
+  readonly memory: { entries: number; mib: number }[] = []
+  readonly #file: number
+  readonly #memoryEvery: number
+  #lines = ''
+
+  constructor(file: string, memoryEvery: number) {
+    this.#file = openSync(file, 'w')
+    this.#memoryEvery = memoryEvery
+  }
+
+  tell(index: number, entry: Uint8Array, ms: number): void {
+    if (this.#lines === '') setImmediate(() => this.#flush())
+    this.#lines += `${index} ${Buffer.from(leafHash(entry)).toString('hex')}\n`
+    this.latencies.push(ms)
+    if (++this.entries % this.#memoryEvery > 0) return
+    this.memory.push({ entries: this.entries, mib: Math.round(process.memoryUsage.rss() / 2 ** 20) })
+  }
+
+  close(): void {
+    this.#flush()
+    closeSync(this.#file)
+  }
+
+  #flush(): void {
+    const lines = Buffer.from(this.#lines)
+    this.#lines = ''
+    for (let at = 0; at < lines.length; ) at += writeSync(this.#file, lines, at)
+  }
+}
+
+async function fdatasyncs(dir: string, size: number): Promise<number[]> {
+  using file = new AppendedFile(dir)
+  const bytes = randomBytes(size)
+  const each: number[] = []
+  for (let n = 0; n < 200; n++) each.push(await timed(() => file.append(bytes)))
+  return each
+}
+
+function parse(args: string[]): (LogBench & { json: boolean }) | string {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        writers: { type: 'string', default: '1' },
+        seconds: { type: 'string', default: '10' },
+        size: { type: 'string', default: '1000' },
+        dir: { type: 'string' },
+        acks: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    if (values.help) return ''
+    const [writers, seconds, size] = [Number(values.writers), Number(values.seconds), Number(values.size)]
+    const { dir, acks, json } = values
+    if (!(Number.isInteger(writers) && writers > 0 && writers <= 16_384)) return `--writers ${values.writers}`
+    if (!(seconds > 0 && seconds <= 86_400)) return `--seconds ${values.seconds}`
+    if (!(Number.isInteger(size) && size >= shortestEntry && size <= MAX_ENTRY_BYTES)) return `--size ${values.size}`
+    if (dir === undefined || acks === undefined) return '--dir and --acks are needed'
+    if (existsSync(dir)) return `--dir ${dir} is there already`
+    return { writers, seconds, size, dir, acks, json }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+const round = (value: number): number => Number(value.toPrecision(6))

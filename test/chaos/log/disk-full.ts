@@ -1,0 +1,81 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { errorCode } from '@bailiwick/errors'
+import { diskLogStorage } from '@bailiwick/evidence/disk-log-storage'
+import { type LogWriter, openLogWriter } from '@bailiwick/evidence/log-writer'
+import { systemClock } from '@bailiwick/service-kit'
+import { encodeVkey, leafHash, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
+import { readLog } from '../../audit/read-log.ts'
+
+// node disk-full.ts FOLDER: a log on the small file system at FOLDER, until that is full; then there is space again.
+// Says as JSON what happened.
+
+const [, , folder = ''] = process.argv
+const key = new SignerKey('full.example/log', randomBytes(32), SIGNATURE_TYPE.ED25519)
+const ballast = join(folder, 'ballast')
+mkdirSync(folder, { recursive: true })
+writeFileSync(ballast, Buffer.alloc(2 * 2 ** 20))
+
+const acknowledged = new Map<number, string>()
+let sent = 0
+
+interface Session {
+  /** Why it did not open, or what the first refused entry was told; undefined when it had its number. */
+  refused: string | undefined
+  appended: number
+}
+
+/** A process of evidence: opens, appends up to `most` entries, and ends at the first refusal. */
+async function session(most: number): Promise<Session> {
+  let appended = 0
+  const storage = await diskLogStorage({ log: join(folder, 'log'), dir: folder }).catch((error: unknown) => error)
+  if (storage instanceof Error) return { refused: String(errorCode(storage)), appended }
+  const log = storage as Awaited<ReturnType<typeof diskLogStorage>>
+  let writer: LogWriter | undefined
+  try {
+    writer = await openLogWriter({
+      storage: log,
+      key,
+      index: join(folder, 'index'),
+      clock: systemClock,
+      onFatal: () => undefined,
+      onPublished: () => undefined,
+    })
+    while (appended < most) {
+      const n = sent++
+      const id = `evt_${n}`
+      const entry = Buffer.from(JSON.stringify({ id, data: {}, fill: randomBytes(700).toString('hex') }))
+      const index = await writer.sequencer.add(entry, { topic: 'bus', partition: 0, offset: n })
+      acknowledged.set(index, Buffer.from(leafHash(entry)).toString('hex'))
+      appended++
+    }
+    return { refused: undefined, appended }
+  } catch (error) {
+    return { refused: String(errorCode(error)), appended }
+  } finally {
+    await writer?.[Symbol.asyncDispose]()
+    await log[Symbol.asyncDispose]()
+  }
+}
+
+const until = await session(100_000)
+const stillFull = [await session(1), await session(1)]
+const { bavail, bsize } = statfsSync(folder)
+rmSync(ballast)
+const resumed = await session(300)
+const { entries, findings } = await readLog(join(folder, 'log'), encodeVkey(key.verifier))
+const hashes = entries.map((entry) => Buffer.from(leafHash(entry)).toString('hex'))
+const lost = [...acknowledged].filter(([index, hash]) => hashes[index] !== hash).length
+console.log(
+  JSON.stringify({
+    until,
+    stillFull,
+    freeBytes: bavail * bsize,
+    resumed,
+    leaves: entries.length,
+    acknowledged: acknowledged.size,
+    lost,
+    findings,
+  }),
+)
