@@ -15,9 +15,6 @@ interface DirNode {
   synced: Map<string, Node>
 }
 
-/** A step of a file system that may be the last one before the power is gone. */
-export type Step = 'open' | 'write' | 'sync' | 'rename' | 'unlink' | 'mkdir' | 'rmdir'
-
 /**
  * A disk in memory that promises no more than POSIX does: what was not synced, file or name, may be there after a power cut,
  * in part or not at all, and each by itself. It is cut at the `cutAt`-th step, before or after which nothing works any more.
