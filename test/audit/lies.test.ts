@@ -45,47 +45,6 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'an ALLOW after all bytes were sent (V9)',
-    'V9',
-    (log) => {
-      grantBudget(log).egress_bytes = 1000
-      log.outcome('read done', 'read', 2, 1, 'succeeded', { egress_bytes: 1000 })
-      move(log, 'read done', 'adjust')
-    },
-    '1000 of 1000 were sent',
-  ],
-  [
-    'an ALLOW while nobody knows what was sent (V9)',
-    'V9',
-    (log) => {
-      grantBudget(log).egress_bytes = 1000
-    },
-    'or nobody knows',
-  ],
-  [
-    'an ALLOW whose answer nothing holds to a limit (V9)',
-    'V9',
-    (log) => {
-      grantBudget(log).egress_bytes = 1000
-      const { data } = allowed(log, 'read')
-      data.reserved.egress_bytes = 10
-      data.obligations = [limitOf(11)]
-    },
-    'held to no limit',
-  ],
-  [
-    'an outcome of more bytes than were reserved (V9)',
-    'V9',
-    (log) => {
-      const { data } = allowed(log, 'read')
-      data.reserved.egress_bytes = 10
-      data.obligations = [limitOf(10)]
-      log.outcome('read done', 'read', 2, 1, 'succeeded', { egress_bytes: 11 })
-      move(log, 'read done', 'adjust')
-    },
-    '11 of 10 were sent',
-  ],
-  [
     'an outcome that gives back more than was reserved (V9)',
     'V9',
     (log) => {
@@ -463,7 +422,7 @@ function change(log: GoodLog, name: string, to: object): void {
 }
 
 function grantBudget(log: GoodLog) {
-  return grant(log).grant.authority.budget as { calls: number; egress_bytes?: number }
+  return grant(log).grant.authority.budget as { calls: number }
 }
 
 function grantUses(log: GoodLog) {
@@ -517,5 +476,3 @@ it.each(lies)('finds %s', async (_, rule, lie, detail = '') => {
   const expected = { rule, detail: expect.stringContaining(detail) }
   expect(await findingsOf(log)).toContainEqual(expect.objectContaining(expected))
 })
-
-const limitOf = (bytes: number) => ({ type: 'custom', properties: { vendor: 'bailiwick', action: 'limit', bytes } })

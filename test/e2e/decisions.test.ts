@@ -203,6 +203,23 @@ it('reserves the bytes that a call may send, and counts what its outcome reports
   expect(await call('call_eeeeeeeeeeeeeeee')).toMatchObject({ decision: false, reason: 'budget_exhausted' })
 })
 
+it('allows nothing that an enforcement point says it could not do, and takes nothing for it (V13)', async () => {
+  await using system = await granted({}, limited(1000))
+  const { point, credential } = system
+  const ask = async (supported: unknown, call_id: string) => {
+    const { body } = point.body({ credential, ...read, observed: { call_id } })
+    const context = { ...(body.context as object), supported_obligations: supported }
+    return (await point.send({ ...body, context })).json()
+  }
+  expect(await ask(['notification', 'step-up'], 'call_aaaaaaaaaaaaaaaa')).toMatchObject({
+    decision: false,
+    context: { reason: 'obligation_unsupported' },
+  })
+  expect(system.taken()).toBe(0n)
+  expect(await ask(['custom'], 'call_bbbbbbbbbbbbbbbb')).toMatchObject({ decision: true })
+  expect(await ask('custom', 'call_cccccccccccccccc')).toMatchObject({ code: 'request_malformed' })
+})
+
 it('takes an outcome that does not say how much was sent for all that was reserved (V9)', async () => {
   await using system = await granted({}, limited(1000))
   const { point, credential } = system

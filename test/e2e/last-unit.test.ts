@@ -37,6 +37,31 @@ describe('the last', () => {
 })
 
 it(
+  'no more bytes are given to 64 calls that reach four decision points at once than there are (V9)',
+  patient,
+  async () => {
+    const budget = { cost: { EUR: '9000.00' }, egress_bytes: 1001 }
+    await using system = await granted({}, { authority: { ...sampleAuthority, permissions: [costing], budget } })
+    const { world, credential } = system
+    const others = await Promise.all([1, 2, 3].map(() => world.startPdp()))
+    const points = [system.point, ...others.map(({ http }) => new Point(world, http))]
+    for (const point of points) await point.call({ credential, ...adjust('501') }) // learns the nonce
+    const answers = await Promise.all(
+      Array.from({ length: racers }, (_, n) =>
+        (points[n % points.length] as Point).call({ credential, ...adjust('10'), observed: { answer_bytes: 300 } }),
+      ),
+    )
+    const allowed = answers.filter(({ decision }) => decision)
+    // The last 101 wait for what these may give back.
+    expect(allowed).toHaveLength(3)
+    for (const { context } of allowed)
+      expect(context.obligations).toMatchObject([{ properties: { action: 'limit', bytes: 300 } }])
+    expect(answers.every(({ decision, reason }) => decision || reason !== 'budget_exhausted')).toBe(true)
+    expect(await takenOnTheLog(system)).toBe(3)
+  },
+)
+
+it(
   'no amount that is none, or of another currency, is counted: each is refused, and nothing is taken (V9, V13)',
   patient,
   async () => {

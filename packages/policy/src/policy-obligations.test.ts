@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { errorCode } from '@bailiwick/errors'
@@ -88,6 +88,13 @@ describe('obligations of policies', () => {
       redact: [],
       notify: [{ to: 'sec', policies: ['no'] }],
     })
+  })
+
+  it('are shown in docs/operations/obligations.md as ones that load', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../docs/operations/obligations.md'), 'utf8')
+    const duties = asked(/```cedar\n(.*?)```/s.exec(page)?.[1] ?? '')
+    expect(duties).toMatchObject({ redact: ['iban', 'owner/name'], limitBytes: 65_536 })
+    expect(duties.notify).toEqual([{ to: 'security@example.com', policies: ['nobody-deletes'] }])
   })
 
   it('that are other people’s annotations are left alone', () => {
