@@ -5,6 +5,7 @@ import type { EntityName } from './entity-name.ts'
 import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
 import type { PolicySet } from './policy-set.ts'
 import { PolicySlices, type SliceOptions } from './policy-slices.ts'
+import { RememberedAnswers } from './remembered-answers.ts'
 import { keyOf, type Shape, type Shapes } from './schema-shapes.ts'
 
 interface Options extends SliceOptions {
@@ -25,6 +26,7 @@ export class CedarPolicies {
   readonly #shapes: Shapes | undefined
   readonly #slices: PolicySlices
   readonly #reads: Reads
+  readonly #remembered = new RememberedAnswers()
   readonly #declared: ReadonlySet<string>
   /** Of declared actions, each made when it is first asked about. */
   readonly #views = new Map<string, View>()
@@ -45,11 +47,12 @@ export class CedarPolicies {
 
   evaluate(request: PolicyRequest): PolicyAnswer {
     const action = typeof request.action === 'string' ? { type: 'Action', id: request.action } : request.action
-    const names = this.#slices.of(request.principal, action, request.resource)
     const view = this.#viewOf(action)
-    if (view?.name === undefined) return judge(askCedar(names, request))
-    const asked = { ...request, context: seenBy(view, request.context) }
-    return judge(askCedar({ ...names, schema: view.name }, asked))
+    const asked = view?.name === undefined ? request : { ...request, context: seenBy(view, request.context) }
+    return this.#remembered.answer(asked, () => {
+      const names = this.#slices.of(request.principal, action, request.resource)
+      return judge(askCedar(view?.name === undefined ? names : { ...names, schema: view.name }, asked))
+    })
   }
 
   #viewOf(action: EntityName): View | undefined {

@@ -1,0 +1,76 @@
+import { expect, it } from 'vitest'
+import { cedarEngine } from './cedar-engine.ts'
+import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import { RememberedAnswers } from './remembered-answers.ts'
+
+const asked = (context: Record<string, unknown>, more: Partial<PolicyRequest> = {}): PolicyRequest => ({
+  principal: { type: 'U', id: 'a' },
+  action: 'go',
+  resource: { type: 'R', id: 'r' },
+  context,
+  ...more,
+})
+const allow = (): PolicyAnswer => ({ outcome: 'allow', policies: ['p'] })
+const never = (): PolicyAnswer => {
+  throw new Error('asked again')
+}
+
+it('asks the same question once', () => {
+  const remembered = new RememberedAnswers()
+  expect(remembered.answer(asked({ n: 1 }), allow)).toEqual(allow())
+  expect(remembered.answer(asked({ n: 1 }), never)).toEqual(allow())
+})
+
+it.each<[why: string, PolicyRequest]>([
+  ['context', asked({ n: 2 })],
+  ['member of the context', asked({ n: 1, m: 1 })],
+  ['type in the context', asked({ n: '1' })],
+  ['principal', asked({ n: 1 }, { principal: { type: 'U', id: 'b' } })],
+  ['attribute', asked({ n: 1 }, { principal: { type: 'U', id: 'a', attributes: { x: 1 } } })],
+  ['action', asked({ n: 1 }, { action: 'stay' })],
+  ['namespace of the action', asked({ n: 1 }, { action: { type: 'N::Action', id: 'go' } })],
+  ['resource', asked({ n: 1 }, { resource: { type: 'S', id: 'r' } })],
+  ['entity', asked({ n: 1 }, { entities: [] })],
+  ['value that JSON lacks', asked({ n: 1, m: undefined })],
+  ['number that JSON lacks', asked({ n: 1, m: Number.NaN })],
+])('takes another %s for another question (V13)', (_, other) => {
+  const remembered = new RememberedAnswers()
+  remembered.answer(asked({ n: 1 }), allow)
+  remembered.answer(asked({ n: 1, m: null }), allow)
+  expect(remembered.answer(other, () => ({ outcome: 'deny', policies: [] }))).toMatchObject({ outcome: 'deny' })
+})
+
+it.each<PolicyAnswer>([
+  { outcome: 'error', policies: ['p'] },
+  { outcome: 'invalid', why: 'no' },
+])('asks again what had no answer: $outcome', (first) => {
+  const remembered = new RememberedAnswers()
+  expect(remembered.answer(asked({}), () => first)).toEqual(first)
+  expect(remembered.answer(asked({}), allow)).toEqual(allow())
+})
+
+it('gives everybody what nobody can change, and forgets the oldest', () => {
+  const remembered = new RememberedAnswers(2)
+  const answer = remembered.answer(asked({ n: 1 }), allow) as { policies: string[] }
+  expect(() => answer.policies.push('x')).toThrow(TypeError)
+  for (const n of [2, 3]) remembered.answer(asked({ n }), allow)
+  expect(() => remembered.answer(asked({ n: 1 }), never)).toThrow('asked again')
+  expect(remembered.answer(asked({ n: 3 }), never)).toEqual(allow())
+})
+
+it('is each engine’s own (V13)', () => {
+  const schema = 'entity U, R; action go appliesTo { principal: U, resource: R, context: { n: Long } };'
+  const engineOf = (policy: string) =>
+    cedarEngine(
+      new Map([
+        ['schema.cedarschema', Buffer.from(schema)],
+        ['a.cedar', Buffer.from(`@id("p") ${policy} (principal, action, resource) when { context.n == 1 };`)],
+      ]),
+    )
+  const [one, other] = [engineOf('permit'), engineOf('forbid')]
+  for (let times = 0; times < 2; times++) {
+    expect(one?.evaluate(asked({ n: 1 }))).toMatchObject({ outcome: 'allow' })
+    expect(one?.evaluate(asked({ n: 2 }))).toMatchObject({ outcome: 'deny' })
+    expect(other?.evaluate(asked({ n: 1 }))).toMatchObject({ outcome: 'deny', policies: ['p'] })
+  }
+})
