@@ -4,6 +4,9 @@ import type { Bus, Outgoing, Position } from './bus.ts'
 const FIRST_WAIT_MS = 10
 const LONGEST_WAIT_MS = 1000
 
+/** Nobody looks at why a wait was given up: an error that says so would be made for each publish. */
+const settled = Symbol('settled')
+
 export interface RetryOptions {
   /** How long to go on, ms; without it until it is durable, or for as long as the process lives. */
   deadlineMs?: number
@@ -56,6 +59,6 @@ export async function publishUntilDurable(
       pauseMs = Math.min(pauseMs * 2, LONGEST_WAIT_MS)
     }
   } finally {
-    waits.abort()
+    waits.abort(settled)
   }
 }

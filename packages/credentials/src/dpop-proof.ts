@@ -97,7 +97,8 @@ export function verifyDpopProof(
   const { htm, htu, iat, jti, ath, nonce, action_digest } = verified.value
   if (htm !== options.htm) return refused('token_audience_wrong', 'dpopProof: htm')
   const target = normalizeHtu(options.htu)
-  if (target === undefined || normalizeHtu(htu) !== target) return refused('token_audience_wrong', 'dpopProof: htu')
+  if (target === undefined || (htu !== options.htu && normalizeHtu(htu) !== target))
+    return refused('token_audience_wrong', 'dpopProof: htu')
   const expected = options.accessToken === undefined ? undefined : sha256(options.accessToken)
   if (ath !== expected) return refused('token_audience_wrong', 'dpopProof: ath')
   if (options.nonce !== undefined && nonce !== options.nonce) return refused('token_expired', 'dpopProof: nonce')

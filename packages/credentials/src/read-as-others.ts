@@ -1,4 +1,11 @@
-import { calculateJwkThumbprint, createLocalJWKSet, decodeJwt, type JWTPayload, jwtVerify } from 'jose'
+import {
+  calculateJwkThumbprint,
+  createLocalJWKSet,
+  decodeJwt,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  jwtVerify,
+} from 'jose'
 import type { PublicJwk } from './jwk.ts'
 
 /**
@@ -11,8 +18,7 @@ export async function readAsOthersDo(
   { jwk, issuer, audience, now }: { jwk: PublicJwk; issuer: string; audience: readonly string[]; now: number },
 ): Promise<{ claims: JWTPayload; kid: string } | undefined> {
   try {
-    const kid = await calculateJwkThumbprint(jwk)
-    const keys = createLocalJWKSet({ keys: [{ ...jwk, kid }] })
+    const { kid, keys } = await keySetOf(jwk)
     const { payload } = await jwtVerify(token, keys, {
       algorithms: ['ES256'],
       typ: 'at+jwt',
@@ -25,6 +31,26 @@ export async function readAsOthersDo(
   } catch {
     return undefined
   }
+}
+
+interface KeySet {
+  kid: string
+  keys: JWTVerifyGetKey
+}
+
+/** By the key itself: naming and importing it costs more than verifying by it. Pure: a memo, no state; the oldest goes first. */
+const keySets = new Map<string, KeySet>()
+const rememberedKeySets = 16
+
+async function keySetOf(jwk: PublicJwk): Promise<KeySet> {
+  const name = JSON.stringify(jwk)
+  const known = keySets.get(name)
+  if (known) return known
+  const kid = await calculateJwkThumbprint(jwk)
+  const made = { kid, keys: createLocalJWKSet({ keys: [{ ...jwk, kid }] }) }
+  keySets.set(name, made)
+  if (keySets.size > rememberedKeySets) keySets.delete(keySets.keys().next().value ?? name)
+  return made
 }
 
 /** The claims of a JWT that was verified before, read by the same library; undefined for what is none. */

@@ -21,6 +21,7 @@ export function cedarEngine(files: PolicyFiles): PolicyEngine {
   const shapes = shapesOf(set.schema)
   const options = { shapes, groupsOf: shapes.groups, reads: contextReads(policies.values()) }
   const whole = new CedarPolicies(set, name, options)
+  whole.preheat()
   const context: PolicyEngine['context'] = (action) => whole.context({ type: 'Action', id: action })
   const stepUps = stepUpsOf(policies.values())
   if (stepUps.size === 0) return { context, evaluate: (request) => whole.evaluate(request) }

@@ -6,7 +6,7 @@ import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
 import type { PolicySet } from './policy-set.ts'
 import { PolicySlices, type SliceOptions } from './policy-slices.ts'
 import { RememberedAnswers } from './remembered-answers.ts'
-import { keyOf, type Shape, type Shapes } from './schema-shapes.ts'
+import { keyOf, type Shape, type Shapes, within } from './schema-shapes.ts'
 
 interface Options extends SliceOptions {
   /** Of the set's schema; without one nothing is typed or validated. */
@@ -19,6 +19,9 @@ interface View extends ActionView {
   /** Under which the wasm keeps its schema; undefined: that of the whole set. */
   name?: string
 }
+
+/** Combinations of action and types: a set may declare so many that nobody waits for all. */
+const mostPreheated = 64
 
 /** Asks Cedar about one set, of as few policies and by as small a schema as give the same answer. */
 export class CedarPolicies {
@@ -53,6 +56,21 @@ export class CedarPolicies {
       const names = this.#slices.of(request.principal, action, request.resource)
       return judge(askCedar(view?.name === undefined ? names : { ...names, schema: view.name }, asked))
     })
+  }
+
+  /** Makes what requests of declared actions and types need, so that the first of them does not wait for it. */
+  preheat(): void {
+    let left = mostPreheated
+    for (const [space, { actions }] of Object.entries(this.#shapes?.json ?? {}))
+      for (const [id, { appliesTo }] of Object.entries(actions)) {
+        const action = { type: within(space, 'Action'), id }
+        for (const principal of appliesTo?.principalTypes ?? [])
+          for (const resource of appliesTo?.resourceTypes ?? []) {
+            if (left-- <= 0) return
+            this.#viewOf(action)
+            this.#slices.of({ type: principal, id: '' }, action, { type: resource, id: '' })
+          }
+      }
   }
 
   #viewOf(action: EntityName): View | undefined {

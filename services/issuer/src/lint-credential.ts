@@ -97,14 +97,15 @@ const checks: Readonly<Record<string, Check>> = {
     exp * 1000 <= Date.parse(grant.statement.not_after) && links.every((link) => exp <= link.exp),
   grant: ({ grant: named }, { tree, delegationId }) => {
     const { statement } = tree.grant
+    const hash = jcsHash(statement)
     return (
       jcs(named) ===
       jcs({
-        id: `grt_${jcsHash(statement)}`,
+        id: `grt_${hash}`,
         root: tree.id,
         request: statement.request_id,
         mode: statement.mode,
-        statement_hash: jcsHash(statement),
+        statement_hash: hash,
         as_of: statement.as_of,
         ...(delegationId === undefined ? {} : { delegation: delegationId }),
       })
