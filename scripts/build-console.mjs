@@ -1,5 +1,5 @@
-// Builds the web console (packages/console) when its sources, or what it is built with, are others than last time: a hash of
-// both stands beside the result. Times of files say nothing after a checkout.
+// Builds the web console (packages/console, with packages/tlog in it) when its sources, or what it is built with, are others
+// than last time: a hash of both stands beside the result. Times of files say nothing after a checkout.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,9 @@ const folder = join(root, 'packages/console')
 const stamp = join(folder, 'dist/.built')
 
 const sources = () => {
-  const files = readdirSync(join(folder, 'src'), { recursive: true }).map((name) => join('src', name))
+  const files = ['src', '../tlog/src'].flatMap((at) =>
+    readdirSync(join(folder, at), { recursive: true }).map((name) => join(at, name)),
+  )
   const all = ['index.html', 'package.json', 'tsconfig.json', 'vite.config.ts', ...files].sort()
   const hash = createHash('sha256').update(readFileSync(join(root, 'package-lock.json')))
   for (const name of all) if (/\.\w+$/.test(name)) hash.update(name).update(readFileSync(join(folder, name)))

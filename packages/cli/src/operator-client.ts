@@ -38,7 +38,7 @@ const owners: readonly [prefix: string, service: Service][] = [
   ['/operator/join-tokens/issuer', 'issuer'],
   ['/operator/', 'approval'],
   ['/log/', 'evidence'],
-  ['/v1/trace/', 'evidence'],
+  ['/v1/', 'evidence'],
 ]
 
 export function operatorOf(data: string): Operator {

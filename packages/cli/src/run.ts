@@ -7,6 +7,7 @@ import { agentsCommand } from './commands/agents.ts'
 import { auditCommand } from './commands/audit.ts'
 import { backupCommand, restoreCommand } from './commands/backup.ts'
 import { benchCommand } from './commands/bench.ts'
+import { eventsCommand } from './commands/events.ts'
 import { initCommand } from './commands/init.ts'
 import { kafkaCommand } from './commands/kafka.ts'
 import { keysCommand } from './commands/keys.ts'
@@ -14,6 +15,7 @@ import { policyCommand } from './commands/policy.ts'
 import { receiptCommand } from './commands/receipt.ts'
 import { recoverCommand } from './commands/recover.ts'
 import { registryCommand } from './commands/registry.ts'
+import { reportCommand } from './commands/report.ts'
 import { requestCommand } from './commands/request.ts'
 import { requestsCommand } from './commands/requests.ts'
 import { revokeCommand } from './commands/revoke.ts'
@@ -42,6 +44,8 @@ const commands = [
   traceCommand,
   auditCommand,
   receiptCommand,
+  eventsCommand,
+  reportCommand,
   verifyCommand,
   witnessCommand,
   benchCommand,

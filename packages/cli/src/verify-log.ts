@@ -20,6 +20,8 @@ export interface VerifyOptions {
   /** Whose cosignatures its checkpoint must have. */
   readonly policy?: Policy | undefined
   readonly onProgress?: (entries: number, size: number) => void
+  /** Told each entry, in order, once it is proved to be in the tree. */
+  readonly onEntry?: (index: number, entry: Uint8Array) => void
 }
 
 /** The first fault: which file, and where known the index of the first entry that it concerns. */
@@ -51,7 +53,8 @@ const CHECKPOINT = 'checkpoint'
  * and every tile is what it commits to, every kept checkpoint is the beginning of this log, and the policy's quorum cosigned. Throws `config_invalid`
  * when there is no log, or a kept checkpoint is not one of this log: then nothing was found out.
  */
-export async function verifyLog({ source, vkey, older = [], policy, onProgress }: VerifyOptions): Promise<LogReport> {
+export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
+  const { source, vkey, older = [], policy, onProgress, onEntry } = options
   const kept = older.map(({ name, note }) => {
     const opened = openCheckpoint(note, { log: vkey })
     if (opened.ok) return { name, checkpoint: opened.checkpoint }
@@ -78,6 +81,7 @@ export async function verifyLog({ source, vkey, older = [], policy, onProgress }
     checkpoint,
     older: kept.map((each) => each.checkpoint),
     ...(onProgress === undefined ? {} : { onProgress }),
+    ...(onEntry === undefined ? {} : { onEntry }),
   })
   if (result.ok) {
     const names = kept.map((each) => ({ name: each.name, size: each.checkpoint.size }))

@@ -24,6 +24,11 @@ export function useRoute(): string[] {
   return path.split('/').filter((part) => part !== '' && part !== 'console')
 }
 
+/** What is asked for after the `?`. */
+export function useSearch(): string {
+  return useSyncExternalStore(subscribe, () => location.search)
+}
+
 type LinkProps = AnchorHTMLAttributes<HTMLAnchorElement> & { to: string }
 
 /** A link within the app; with a modifier key it stays the browser's. */

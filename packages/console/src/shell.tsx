@@ -2,6 +2,8 @@ import { useEffect, useRef, useState } from 'react'
 import { api } from './api.ts'
 import { useLive } from './live.ts'
 import { AgentsPage } from './pages/agents.tsx'
+import { EvidencePage } from './pages/evidence-search.tsx'
+import { TracePage } from './pages/evidence-trace.tsx'
 import { GrantsPage } from './pages/grants.tsx'
 import { InboxPage } from './pages/inbox.tsx'
 import { PeoplePage } from './pages/people.tsx'
@@ -24,6 +26,7 @@ const places = [
   ['registry', 'Registry'],
   ['rules', 'Rules'],
   ['people', 'People'],
+  ['evidence', 'Evidence'],
 ] as const
 
 /** Around every page: where this is, who is there, where else to go, and what everybody must know. */
@@ -105,6 +108,8 @@ function PageOf({ page, id, me }: { page: string; id: string | undefined; me: Me
   if (page === 'registry') return <RegistryPage />
   if (page === 'rules') return <RulesPage />
   if (page === 'people') return <PeoplePage me={me} />
+  if (page === 'evidence')
+    return id === undefined ? <EvidencePage /> : <TracePage key={id} id={decodeURIComponent(id)} />
   return <InboxPage />
 }
 

@@ -329,3 +329,66 @@ export interface Me {
   pending: number
   recoveries: Recovery[]
 }
+
+/** One line of `/evidence/events` (services/evidence/src/trace/event-view.ts). */
+export interface EventRow {
+  leaf_index: number
+  event_id: string
+  kind: string
+  type: string
+  time: string
+  subject: string
+  agent?: string
+  task?: string
+  approvers?: string[]
+  resource?: string
+  reason?: string
+  status?: string
+}
+
+export interface Events {
+  events: EventRow[]
+  next?: string
+  size: number
+}
+
+/** A step of a story, with what followed from it below; `data` is the event's own. */
+export interface TraceStep {
+  kind: string
+  leaf_index: number
+  event_id: string
+  type: string
+  time: string
+  subject: string
+  verified: boolean
+  problem?: string
+  signed_by?: string[]
+  data: Record<string, unknown>
+  steps: TraceStep[]
+}
+
+export interface Trace {
+  id: string
+  verified: boolean
+  truncated: boolean
+  next?: string
+  trees: TraceStep[]
+  steps: Omit<TraceStep, 'steps'>[]
+  size: number
+}
+
+/** How often agents were told yes and no, for each hour from `from` on. `agent` null: all the others. */
+export interface Activity {
+  from: string
+  hours: number
+  agents: { agent: string | null; allowed: number[]; denied: number[] }[]
+}
+
+/** The exact text of a leaf, and its C2SP tlog-proof. `vkey` is approval's own knowledge, not evidence's. */
+export interface Receipt {
+  event_id: string
+  leaf_index: number
+  entry: string
+  receipt: string
+  vkey: string
+}

@@ -28,6 +28,27 @@ function change<T extends EntityType>(
 }
 const named = (name: string): Entity<'approver'> => ({ ...approver, name })
 
+it('knows every passkey that somebody ever had, and none that nobody authorised', async () => {
+  const [first] = approver.credentials
+  if (first === undefined) throw new Error('no passkey')
+  const second = { ...first, credential_id: 'second' }
+  const registry = new RegistryState(async ({ version }) => version < 4)
+  const versions = [
+    change('registered', 'approver', { ...approver, credentials: [first] }, { version: 1 }),
+    change('changed', 'approver', { ...approver, credentials: [second] }, { version: 2 }),
+    change('retired', 'approver', undefined, { version: 3 }),
+    change(
+      'registered',
+      'approver',
+      { ...approver, credentials: [{ ...first, credential_id: 'forged' }] },
+      { version: 4 },
+    ),
+  ]
+  for (const event of versions) await registry.apply(event)
+  expect(registry.passkeysOf(approver.id)).toEqual([first.credential_id, 'second'])
+  expect(registry.passkeysOf('nobody')).toEqual([])
+})
+
 describe('versions', () => {
   it('go from registration on, one by one, and a retired entity may come back', async () => {
     const registry = new RegistryState(yes)

@@ -204,6 +204,13 @@ export class RegistryState {
     return this.get('policy-set', 'active')
   }
 
+  /** Every passkey that this person ever had: what was signed with one that is retired since was signed by them, too. */
+  passkeysOf(approverId: string): string[] {
+    const versions = this.#history.get(`approver ${approverId}`) ?? []
+    const values = versions.flatMap(({ value }) => (value === undefined ? [] : [value as Approver]))
+    return [...new Set(values.flatMap(({ credentials }) => credentials.map(({ credential_id }) => credential_id)))]
+  }
+
   /** Approver and passkey of a credential id. Two people never share one. */
   passkey(credentialId: string): { approver: Approver; credential: Approver['credentials'][number] } | undefined {
     for (const approver of this.approvers) {

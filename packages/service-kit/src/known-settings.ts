@@ -11,6 +11,7 @@ export type Env = Readonly<Record<string, string | undefined>>
 export const knownSettings: readonly string[] = [
   ...Object.keys(commonSettings(0)),
   'BAILIWICK_REQUEST_SECONDS',
+  'BAILIWICK_EVIDENCE_URL',
   'BAILIWICK_NOTIFY_WEBHOOK',
   'BAILIWICK_NOTIFY_FORMAT',
   'BAILIWICK_CREDENTIAL_SECONDS',

@@ -40,6 +40,7 @@ export const otherAgentId = 'spiffe://acme.example/agent/forecast'
 
 export interface World extends AsyncDisposable {
   bus: Bus
+  data: string
   trust: Trust
   http: HttpServer
   operator: HttpServer
@@ -133,6 +134,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
         ...(options.requestLifeSeconds === undefined ? {} : { requestLifeSeconds: options.requestLifeSeconds }),
       },
       {
+        data,
         bus,
         trust,
         keys: {
@@ -172,6 +174,7 @@ export async function aWorld(options: WorldOptions = {}): Promise<World> {
   const world = {
     approval,
     bus,
+    data,
     trust,
     http,
     operator,

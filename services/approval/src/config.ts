@@ -12,6 +12,8 @@ export interface ApprovalConfig {
   requestLifeSeconds?: number
   /** Where people are told of what waits; nowhere without a webhook. */
   notify?: { webhook: string | undefined; format: NotificationFormat }
+  /** Where evidence answers; on this machine unless told. */
+  evidenceUrl?: string | undefined
 }
 
 /** The environment of `bailiwick serve approval`. */
@@ -25,4 +27,9 @@ export const configSchema = z.object({
     .min(60)
     .max(8 * 3600)
     .default(3600),
+  /** Where the console's page *Evidence* reads: an evidence service on another machine, with `BAILIWICK_LOG_PUBLIC=1`. */
+  BAILIWICK_EVIDENCE_URL: z
+    .url({ protocol: /^https?$/ })
+    .transform((value) => new URL(value).origin)
+    .optional(),
 })

@@ -11,6 +11,7 @@ process.exitCode = await runService({
       {
         ...host.settings,
         requestLifeSeconds: config.BAILIWICK_REQUEST_SECONDS,
+        evidenceUrl: config.BAILIWICK_EVIDENCE_URL,
         notify: { webhook: config.BAILIWICK_NOTIFY_WEBHOOK, format: config.BAILIWICK_NOTIFY_FORMAT },
       },
       {

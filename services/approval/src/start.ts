@@ -16,10 +16,12 @@ import { Callbacks } from './callbacks.ts'
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
 import { Enrolment } from './enrol.ts'
+import { evidenceReader } from './evidence-reader.ts'
 import { expireRequests, rememberMs } from './expire-requests.ts'
 import { accessRequestRoutes } from './http/access-requests.ts'
 import { answerRoutes } from './http/answers.ts'
 import { consoleRoutes } from './http/console.ts'
+import { evidenceRoutes } from './http/evidence.ts'
 import { identityRoutes } from './http/identity.ts'
 import { notificationKeyRoutes } from './http/notification-keys.ts'
 import { operatorRoutes } from './http/operator.ts'
@@ -40,7 +42,7 @@ import { SignCounts } from './sign-counts.ts'
 import { Transient } from './transient.ts'
 import { Workloads } from './workloads.ts'
 
-export interface ApprovalAdapters extends Omit<Adapters, 'data'> {
+export interface ApprovalAdapters extends Adapters {
   keys: { event: SigningKey<'approval-event'>; notification: SigningKey<'notification'> }
   /** Tests alone lead callbacks elsewhere than to public addresses. */
   post?: SafePost
@@ -105,6 +107,8 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   answerRoutes(http, approval, sessions)
   notificationKeyRoutes(http, approval)
   started.use(consoleRoutes(http, approval, sessions))
+  const evidence = evidenceReader(adapters.data, config.evidenceUrl)
+  evidenceRoutes(http, { evidence, sessions, vkey: trust.log.vkey })
   stopRoutes(http, approval, sessions)
   operatorRoutes(operator, approval)
   await pageRoutes(http)

@@ -1,5 +1,5 @@
 import { type DecodedEvent, formatSequence } from '@bailiwick/contracts'
-import type { Chain } from './leaf-index.ts'
+import type { Chain } from './index-format.ts'
 import type { Consumed } from './tree-head.ts'
 
 /** A range of a producer's numbers that should be in the log and is not. */

@@ -14,6 +14,7 @@ import { type LogReader, logReader } from './log-reader.ts'
 import type { LogStorage } from './log-storage.ts'
 import { openLogWriter } from './log-writer.ts'
 import type { Sequencer } from './sequencer.ts'
+import { termOf } from './terms.ts'
 import { ToldOutcomes } from './told-outcomes.ts'
 import { leafTopics } from './topics.ts'
 import { startWatch } from './watch.ts'
@@ -114,8 +115,9 @@ export async function keepLog(
 
 /** What the decision point reported of a decision: one outcome, or more when it answers wrongly. */
 async function reportedOf(decisionId: string, index: LeafIndex, reader: LogReader): Promise<Uint8Array[]> {
-  const mentions = [...index.newestMentions(decisionId, 100)].filter(({ type }) => type === 'outcome.reported')
-  const leaves = await Promise.all(mentions.map((mention) => reader.leaf(mention.index)))
+  const query = { each: [[termOf('id', decisionId)], [termOf('type', 'outcome.reported')]] }
+  const found = index.find(query, 100).leaves
+  const leaves = await Promise.all(found.map((place) => reader.leaf(place.index)))
   return leaves.filter((leaf) => leaf !== undefined)
 }
 

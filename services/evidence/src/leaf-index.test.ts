@@ -1,57 +1,173 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '@bailiwick/service-kit'
-import { leafHash } from '@bailiwick/tlog'
+import { emptyRoot, leafHash } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { LeafIndex } from './leaf-index.ts'
 import { LogFolder, logKey } from './log.fixture.ts'
 import { Log } from './log.ts'
+import type { Term } from './terms.ts'
 
 const now = () => systemClock.now()
-const event = (n: number, data: object = {}, sequence?: number) =>
+const second = (n: number) => `2026-11-24T18:00:${String(n).padStart(2, '0')}.000Z`
+const event = (n: number, data: object = {}, sequence?: number, type = 'grant.expired', time = second(n)) =>
   Buffer.from(
     JSON.stringify({
       id: `evt_${n}`,
-      type: 'grant.created',
+      type,
       source: '/issuer/a',
+      time,
       subject: `subject ${n}`,
       ...(sequence === undefined ? {} : { sequence: String(sequence).padStart(16, '0') }),
       data,
     }),
   )
 
-async function withIndex<T>(folder: LogFolder, add: readonly Buffer[], use: (index: LeafIndex) => T): Promise<T> {
+async function withIndex<T>(
+  folder: LogFolder,
+  add: readonly Buffer[],
+  use: (index: LeafIndex) => T | Promise<T>,
+): Promise<T> {
   await using storage = await folder.open()
   const log = await Log.open(storage, logKey, now)
   await using index = await LeafIndex.open(join(folder.dir, 'index'), storage, log.checkpoint)
   if (add.length > 0) await index.add(add, await log.append(add, {}))
-  return use(index)
+  return await use(index)
 }
 
-const mentions = (index: LeafIndex, id: string) => [...index.mentions(id)].map((mention) => mention.index)
+/** Newest first. */
+const found = (index: LeafIndex, ...terms: Term[]) =>
+  index.find({ each: terms.map((term) => [term]) }, 100).leaves.map((place) => place.index)
 
 it('finds leaves by hash, event id and everything that they name', async () => {
   using folder = new LogFolder()
   const agent = 'spiffe://acme.example/agent/reader'
   const added = [
-    event(0, { request_id: 'req_1', authority: { task: 'q3' } }),
-    event(1, { actor: { request_id: 'req_1', agent: `${agent}/one` }, list: [{ grant_id: 'grt_1' }] }),
+    event(0, {
+      request_id: 'req_1',
+      authority: { task: 'q3', permissions: [{ resource: { type: 'tool', id: 'read' } }] },
+    }),
+    event(1, {
+      actor: { request_id: 'req_1', agent: `${agent}/one` },
+      list: [{ call_id: 'call_1' }],
+      reason: 'uses_exhausted',
+    }),
   ]
   await withIndex(folder, added, (index) => {
     expect(index.indexOf(leafHash(added[1] as Buffer))).toBe(1)
     expect(index.indexOf(leafHash(event(7)))).toBe(undefined)
     expect(index.indexOfEvent('evt_1')).toBe(1)
-    expect(mentions(index, 'req_1')).toEqual([0, 1])
-    expect(mentions(index, 'q3')).toEqual([0])
-    expect(mentions(index, 'grt_1')).toEqual([1])
-    expect(mentions(index, 'subject 0')).toEqual([0])
-    expect(mentions(index, `${agent}/one`)).toEqual([1])
-    expect(mentions(index, agent)).toEqual([1])
-    expect(mentions(index, 'nobody')).toEqual([])
-    expect([...index.newestMentions('req_1', 9)].map((mention) => mention.index)).toEqual([1, 0])
-    expect([...index.newestMentions('req_1', 1)].map((mention) => mention.index)).toEqual([1])
+    expect(found(index, 'id req_1')).toEqual([1, 0])
+    expect(found(index, 'task q3')).toEqual([0])
+    expect(found(index, 'resource read')).toEqual([0])
+    expect(found(index, 'call call_1')).toEqual([1])
+    expect(found(index, 'reason uses_exhausted')).toEqual([1])
+    expect(found(index, 'id subject 0')).toEqual([0])
+    expect(found(index, `agent ${agent}/one`)).toEqual([1])
+    expect(found(index, `agent ${agent}`)).toEqual([1])
+    expect(found(index, 'type grant.expired')).toEqual([1, 0])
+    expect(found(index, 'id req_1', 'task q3')).toEqual([0])
+    expect(found(index, 'id nobody')).toEqual([])
+    expect(found(index)).toEqual([1, 0])
+    expect(index.find({ each: [], to: Date.parse(second(0)) }, 9).leaves.map((place) => place.index)).toEqual([0])
+    expect(index.find({ each: [], from: Date.parse(second(1)) }, 9).leaves.map((place) => place.index)).toEqual([1])
     expect(index.isTold('q3')).toBe(false) // an agent's word for its task is not evidence's
-    expect([...index.mentions('grt_1')]).toEqual([{ index: 1, type: 'grant.created' }])
+  })
+})
+
+it('takes no name that an agent chose for the id of anything', async () => {
+  using folder = new LogFolder()
+  const added = [
+    event(0, { authority: { task: 'grt_of_another' } }),
+    event(1, { call_id: 'grt_of_another' }),
+    event(2, {
+      action: { resource: { type: 'tool', id: 'grt_of_another' }, arguments: { '/grant_id': 'grt_of_another' } },
+    }),
+    event(3, { grant_id: 'grt_of_another' }),
+  ]
+  await withIndex(folder, added, (index) => expect(found(index, 'id grt_of_another')).toEqual([3]))
+})
+
+const granted = {
+  grant: {
+    id: 'grt_1',
+    request_id: 'req_1',
+    agent: 'spiffe://acme.example/agent/reader/one',
+    authority: { task: 'q3' },
+    assertions: [{ credential_id: 'passkey of fiona' }],
+  },
+}
+const acted = (n: number) => [
+  event(
+    n,
+    {
+      decision_id: `dec_${n}`,
+      call_id: `call_${n}`,
+      actor: { grant_id: 'grt_1' },
+      action: { resource: { type: 'tool', id: 'pay' } },
+    },
+    undefined,
+    'decision.allowed',
+  ),
+  event(n + 1, { decision_id: `dec_${n}`, grant_id: 'grt_1' }, undefined, 'outcome.reported'),
+]
+
+it('finds what followed by what it followed from, whichever came into the log first', async () => {
+  using folder = new LogFolder()
+  const added = [...acted(1), event(0, granted, undefined, 'grant.created'), ...acted(5)]
+  await withIndex(folder, added, (index) => {
+    expect(found(index, 'approver passkey of fiona')).toEqual([4, 3, 1, 0, 2])
+    expect(found(index, 'task q3', 'type outcome.reported')).toEqual([4, 1])
+    expect(found(index, 'resource pay', 'type outcome.reported')).toEqual([4, 1])
+    expect(found(index, 'call call_5')).toEqual([4, 3])
+    expect(index.beginningOf('grt_1')).toBe(2)
+  })
+})
+
+it('lets nobody who claims a grant that there is say who approved it', async () => {
+  using folder = new LogFolder()
+  const stolen = { grant: { ...granted.grant, assertions: [{ credential_id: 'passkey of mallory' }] } }
+  const added = [
+    event(3, granted, undefined, 'grant.created'),
+    event(0, stolen, undefined, 'grant.created'), // it gives itself an earlier time
+    ...acted(5),
+  ]
+  await withIndex(folder, added, (index) => {
+    expect(index.beginningOf('grt_1')).toBe(0)
+    expect(found(index, 'approver passkey of mallory')).toEqual([1])
+    expect(found(index, 'approver passkey of fiona')).toEqual([3, 2, 0])
+  })
+})
+
+it('counts what agents were told by the hour, each leaf once', async () => {
+  using folder = new LogFolder()
+  const agent = 'spiffe://acme.example/agent/reader'
+  const told = (n: number, type: string, time: string) =>
+    event(n, { decision_id: `dec_${n}`, actor: { agent: `${agent}/i${n}` } }, undefined, type, time)
+  const many = {
+    denials: [
+      { subject: `${agent}/one`, reason: 'budget_exhausted', count: 40 },
+      { subject: 'an address', reason: 'credential_missing', count: 7 },
+    ],
+  }
+  const added = [
+    told(0, 'decision.allowed', '2026-11-24T18:00:00.000Z'),
+    told(1, 'decision.allowed', '2026-11-24T18:59:59.999Z'),
+    told(2, 'decision.denied', '2026-11-24T18:10:00.000Z'),
+    told(3, 'decision.denied', '2026-11-24T19:00:00.000Z'),
+    event(4, many, undefined, 'denials.summarised', '2026-11-24T19:30:00.000Z'),
+  ]
+  const hour = Date.parse('2026-11-24T18:00:00.000Z') / 3_600_000
+  const counts = [
+    { agent, hour: hour + 1, allowed: 0, denied: 41 },
+    { agent, hour, allowed: 2, denied: 1 },
+  ]
+  await withIndex(folder, added, async (index) => {
+    // As after a crash between what was indexed and the mark of it: the same leaves come once more.
+    await index.add(added, { size: added.length, root: emptyRoot() })
+    expect(index.activity(hour * 3_600_000, (hour + 1) * 3_600_000)).toEqual(counts)
+    expect(index.activity((hour + 1) * 3_600_000, (hour + 1) * 3_600_000)).toEqual(counts.slice(0, 1))
+    expect(index.activity((hour + 2) * 3_600_000, (hour + 9) * 3_600_000)).toEqual([])
   })
 })
 

@@ -1,28 +1,13 @@
-import { createHash } from 'node:crypto'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlog'
-import { open, type RangeOptions, type RootDatabase } from 'lmdb'
-import { type LeafFacts, leafFacts } from './leaf-ids.ts'
+import { open, type RootDatabase } from 'lmdb'
+import { countAnswers, hoursBetween } from './activity.ts'
+import { findLeaves, type LeafPlace, type LeafQuery, type LeavesFound } from './find-leaves.ts'
+import { type ActivityHour, type Chain, format, type Key, keyOf, type Meta, type Value } from './index-format.ts'
+import { type LeafFacts, leafFacts } from './leaf-facts.ts'
 import { entriesOf } from './log.ts'
 import type { LogStorage } from './log-storage.ts'
-
-/** A leaf that mentions what was asked for. */
-export interface Mention {
-  index: number
-  type: string
-}
-
-/** What the log has of a producer's numbers: all up to `whole`, and these above it. */
-export interface Chain {
-  whole: number
-  ahead: number[]
-}
-
-type Value = number | string | { size: number; root: string } | Chain
-type Key =
-  | [kind: 'leaf' | 'event' | 'chain', hash: string]
-  | [kind: 'mention', hash: string, index: number]
-  | [kind: 'meta']
+import { everyLeaf, type Term, termOf } from './terms.ts'
 
 /** By what evidence tells of what is no leaf, or is missing; each names it as its subject. */
 const telling: ReadonlySet<string> = new Set([
@@ -37,7 +22,7 @@ const telling: ReadonlySet<string> = new Set([
 const caughtUpAtOnce = 4096
 
 /**
- * Finds leaves: by their hash, by event id, by what they mention. It is made of the log and made again from the log
+ * Finds leaves: by their hash, by event id, by what they say and when. It is made of the log and made again from the log
  * whenever the two differ; what is in the log is never learned from here.
  */
 export class LeafIndex implements AsyncDisposable {
@@ -89,24 +74,27 @@ export class LeafIndex implements AsyncDisposable {
     return this.#db.get(['event', keyOf(eventId)]) as number | undefined
   }
 
-  /** The leaves that mention an id, oldest first; read as they are asked for. */
-  mentions(id: string): Iterable<Mention> {
-    const key = keyOf(id)
-    return this.#mentions({ start: ['mention', key, 0], end: ['mention', key, Number.MAX_SAFE_INTEGER] })
+  /** The leaf that brought a thing into being: the first to claim it, whatever time it gives itself. */
+  beginningOf(thing: string): number | undefined {
+    return this.#db.get(['beginning', keyOf(thing)]) as number | undefined
   }
 
-  /** The last `limit` leaves that mention an id, newest first. */
-  newestMentions(id: string, limit: number): Iterable<Mention> {
-    const key = keyOf(id)
-    const [start, end]: [Key, Key] = [
-      ['mention', key, Number.MAX_SAFE_INTEGER],
-      ['mention', key, -1],
-    ]
-    return this.#mentions({ start, end, reverse: true, limit })
+  /** The newest leaves that a query matches, by the time that their events give. */
+  find(query: LeafQuery, limit: number): LeavesFound {
+    return findLeaves((term, before, from) => this.#newestOf(term, before, from), query, limit)
   }
 
-  #mentions(range: RangeOptions): Iterable<Mention> {
-    return this.#db.getRange(range).map(({ key, value }) => ({ index: Number(key[2]), type: String(value) }))
+  #newestOf(term: Term, { at, index }: LeafPlace, from: number): LeafPlace | undefined {
+    const hash = keyOf(term)
+    const start: Key = ['term', hash, at, index - 1]
+    for (const key of this.#db.getKeys({ start, end: ['term', hash, from, -1], reverse: true, limit: 1 }))
+      return { at: Number(key[2]), index: Number(key[3]) }
+    return undefined
+  }
+
+  /** How often each agent was told yes and no, by the hour; both ends included. */
+  activity(from: number, to: number): ActivityHour[] {
+    return hoursBetween(this.#db, from, to)
   }
 
   /**
@@ -114,8 +102,14 @@ export class LeafIndex implements AsyncDisposable {
    * like the place of a forgery must not keep evidence silent about it.
    */
   isTold(name: string): boolean {
-    for (const { type } of this.mentions(name)) if (telling.has(type)) return true
+    for (const { value } of this.#leavesNaming(name)) if (telling.has(String(value))) return true
     return false
+  }
+
+  /** All leaves with this id, oldest first; read as they are asked for. */
+  #leavesNaming(id: string) {
+    const hash = keyOf(termOf('id', id))
+    return this.#db.getRange({ start: ['term', hash, 0, 0], end: ['term', hash, Number.MAX_SAFE_INTEGER, 0] })
   }
 
   /** What the log has of the events of this producer (`source`). */
@@ -135,11 +129,38 @@ export class LeafIndex implements AsyncDisposable {
     this.#size += leaves.length
   }
 
-  #put(index: number, hash: Uint8Array, { eventId, type, source, sequence, ids }: LeafFacts): void {
-    this.#first(['leaf', encodeBase64url(hash)], index)
+  #put(index: number, hash: Uint8Array, facts: LeafFacts): void {
+    const { eventId, type, source, sequence, at, terms, lineage, answers } = facts
+    const leaf: Key = ['leaf', encodeBase64url(hash)]
+    // A start after a crash may bring a leaf again that is in here.
+    if (!this.#db.doesExist(leaf)) countAnswers(this.#db, at, answers)
+    this.#first(leaf, index)
     this.#first(['event', keyOf(eventId)], index)
-    for (const id of ids) this.#db.put(['mention', keyOf(id), index], type)
+    const inherited = new Set(lineage.from.flatMap((thing) => this.#passedBy(thing)))
+    for (const term of new Set([...inherited, ...[everyLeaf, ...terms].map(keyOf)]))
+      this.#db.put(['term', term, at, index], type)
+    if (lineage.begins !== undefined) this.#first(['beginning', keyOf(lineage.begins)], index)
+    // What claims a thing that there is has no effect, here as everywhere.
+    if (lineage.begins !== undefined && this.beginningOf(lineage.begins) === index) this.#pass(facts, inherited)
     if (sequence !== undefined) this.#db.put(['chain', keyOf(source)], extended(this.chainOf(source), sequence))
+  }
+
+  #pass({ lineage: { passes } }: LeafFacts, inherited: ReadonlySet<string>): void {
+    if (passes === undefined) return
+    const more = passes.inherited ? inherited : []
+    const passed = new Set([...this.#passedBy(passes.of), ...more, ...passes.terms.map(keyOf)])
+    this.#db.put(['passed', keyOf(passes.of)], [...passed])
+    if (passes.inherited) this.#passToEarlier(passes.of, passed)
+  }
+
+  #passedBy(thing: string): string[] {
+    return (this.#db.get(['passed', keyOf(thing)]) as string[] | undefined) ?? []
+  }
+
+  /** Topics come into the log side by side: what was done under a grant may stand before the grant, which says who approved it. */
+  #passToEarlier(thing: string, passed: Iterable<string>): void {
+    for (const { key, value } of [...this.#leavesNaming(thing)])
+      for (const term of passed) this.#db.put(['term', term, Number(key[2]), Number(key[3])], value)
   }
 
   #first(key: Key, index: number): void {
@@ -147,17 +168,17 @@ export class LeafIndex implements AsyncDisposable {
   }
 
   async #mark({ size, root }: TreeHead): Promise<void> {
-    await this.#db.put(['meta'], { size, root: encodeBase64url(root) })
+    await this.#db.put(['meta'], { format, size, root: encodeBase64url(root) })
   }
 
-  #meta(): { size: number; root: string } | undefined {
-    return this.#db.get(['meta']) as { size: number; root: string } | undefined
+  #meta(): Meta | undefined {
+    return this.#db.get(['meta']) as Meta | undefined
   }
 
   /** Whether this is an index of the beginning of that very log. */
   async #fits(storage: Pick<LogStorage, 'read'>, head: TreeHead): Promise<boolean> {
     const meta = this.#meta()
-    if (meta === undefined || meta.size > head.size) return false
+    if (meta === undefined || meta.format !== format || meta.size > head.size) return false
     const root = await rootFromTiles(storage.read, meta.size).catch(() => undefined)
     return root !== undefined && sameHash(root, Buffer.from(meta.root, 'base64url'))
   }
@@ -169,9 +190,4 @@ function extended({ whole, ahead }: Chain, sequence: number): Chain {
   let end = whole
   while (above.delete(end + 1)) end++
   return { whole: end, ahead: [...above] }
-}
-
-/** Ids are up to 2,100 characters and callers choose some of them; an lmdb key has at most 1,978 bytes. */
-function keyOf(id: string): string {
-  return createHash('sha256').update(id).digest('base64url').slice(0, 22)
 }

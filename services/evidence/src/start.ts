@@ -9,7 +9,7 @@ import type { EvidenceConfig } from './config.ts'
 import { diskLogStorage } from './disk/disk-log-storage.ts'
 import { checkpointRoutes, tileRoutes } from './http/log.ts'
 import { outcomesRoute } from './http/outcomes.ts'
-import { traceRoute } from './http/trace.ts'
+import { traceRoutes } from './http/trace.ts'
 import { type KeptLog, keepLog } from './keep-log.ts'
 import type { LogStorage } from './log-storage.ts'
 import { parkedTopics } from './topics.ts'
@@ -77,7 +77,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     checkpointRoutes(server, reader, trust.log.vkey)
     if (server === http && !config.logPublic) continue
     tileRoutes(server, reader)
-    traceRoute(server, { ...successor, log, trust })
+    traceRoutes(server, { ...successor, log, trust })
   }
   outcomesRoute(http, () => log().told)
   gate(successor.standby)

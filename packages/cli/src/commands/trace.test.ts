@@ -18,6 +18,7 @@ const step = (over: object = {}) => ({
   verified: true,
   signed_by: ['invoices-api'],
   data: { a: 1 },
+  steps: [] as object[],
   ...over,
 })
 
@@ -28,8 +29,8 @@ async function trace(answer: object, ...more: string[]) {
     id: 'dec_1',
     verified: true,
     truncated: false,
-    steps: [step()],
-    trees: [],
+    steps: [],
+    trees: [step()],
     size: 50,
     checkpoint: noteOf(50),
     ...answer,
@@ -55,13 +56,13 @@ it('shows each step with its entry, who signed, and that it was verified', async
 it('gives a machine all that was told, the data of each step included', async () => {
   const { out, err } = await trace({}, '--json')
   expect(err).toMatch(/^SINGLE OPERATOR: /)
-  expect(JSON.parse(out)).toMatchObject({ verified: true, steps: [{ data: { a: 1 } }], trees: [] })
+  expect(JSON.parse(out)).toMatchObject({ verified: true, trees: [{ data: { a: 1 } }], steps: [] })
 })
 
 it.each([
   [
     'a step does not verify',
-    { steps: [step({ verified: false, problem: 'agent_unknown' })] },
+    { trees: [step({ steps: [step({ verified: false, problem: 'agent_unknown' })] })] },
     'NOT VERIFIED (agent_unknown)',
   ],
   ['the service says that not all do', { verified: false }, 'NOT all steps verified'],
@@ -78,8 +79,30 @@ it.each([
   expect(JSON.parse((await trace(answer, '--json')).out)).toMatchObject({ verified: false })
 })
 
+it('shows what followed below what it followed from, and asks for no more than was wanted', async () => {
+  const grant = step({ type: 'grant.created', kind: 'grant', steps: [step({ kind: 'decision', steps: [step()] })] })
+  const { out, calls } = await trace(
+    { trees: [grant] },
+    '--type',
+    'decision.denied',
+    '--from',
+    '2026-11-24',
+    '--limit',
+    '9',
+  )
+  expect(calls[0]?.path).toBe('/v1/trace/spiffe%3A%2F%2Fa%2Fagent%2Fb?type=decision.denied&from=2026-11-24&limit=9')
+  expect(out.split('\n').map((line) => /^ */.exec(line)?.[0].length)).toEqual([0, 4, 2, 6, 4, 8, 0, 0, 0])
+})
+
+it('lets nothing that an event says act on the terminal', async () => {
+  const { out } = await trace({ trees: [step({ subject: '\u001b[31mdec\u202e_1' })] })
+  expect(out).toContain('\\u001b[31mdec\\u202e_1')
+  expect(out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+})
+
 it('says when there is more', async () => {
-  expect((await trace({ truncated: true })).out).toContain('There is more: these are the newest.')
+  const { out } = await trace({ truncated: true, next: '17_4' })
+  expect(out).toContain('There is more: these are the newest. Go on with --cursor 17_4')
 })
 
 it('says that the log names no such thing', async () => {

@@ -7,8 +7,9 @@ import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { type SearchOptions, searchText, withSearch } from '../search-options.ts'
 
-type Options = DataOption & JsonOption
+type Options = DataOption & JsonOption & SearchOptions
 
 const stepSchema = z.object({
   kind: z.string(),
@@ -20,12 +21,17 @@ const stepSchema = z.object({
   verified: z.boolean(),
   problem: z.string().optional(),
   signed_by: z.array(z.string()).optional(),
+  /** What followed from it. */
+  get steps() {
+    return z.array(stepSchema)
+  },
 })
 const traceSchema = z.looseObject({
   id: z.string(),
   verified: z.boolean(),
   truncated: z.boolean(),
-  steps: z.array(stepSchema),
+  next: z.string().optional(),
+  trees: z.array(stepSchema),
   checkpoint: z.string(),
 })
 type Step = z.output<typeof stepSchema>
@@ -36,29 +42,34 @@ export function traceCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .summary('who let this happen: from an action back to the human and the request')
     .description(
       'Shows what the evidence log says of an action, call, decision, credential, grant, request, agent, approver or ' +
-        'task, newest first, each step with its signatures verified again: 0 when all of them hold, 1 when one does not.',
+        'task, as a tree in time: from the request and whoever signed it down to what was done, each step with its ' +
+        'signatures verified again: 0 when all of them hold, 1 when one does not.',
     )
     .argument('<id>')
-  withJson(withData(command, io)).action(async (id: string, options: Options) => done(await trace(id, options, io)))
+  withJson(withData(withSearch(command), io)).action(async (id: string, options: Options) =>
+    done(await trace(id, options, io)),
+  )
 }
 
 const singleOperator = 'SINGLE OPERATOR: one person’s passkey was enough for every approval here.'
 
-async function trace(id: string, { data, json }: Options, io: Io): Promise<ExitCode> {
+async function trace(id: string, { data, json, ...search }: Options, io: Io): Promise<ExitCode> {
   const { trust } = readInstallation(data)
-  const answer = await operatorOf(data).get(`/v1/trace/${encodeURIComponent(id)}`)
-  const { steps, truncated, checkpoint, ...told } = expectAnswer(traceSchema, answer)
+  const answer = await operatorOf(data).get(`/v1/trace/${encodeURIComponent(id)}${searchText(search)}`)
+  const { trees, truncated, next, checkpoint, ...told } = expectAnswer(traceSchema, answer)
+  const steps = [...inOrder(trees)]
   const size = signedSize(checkpoint, trust)
-  const outside = steps.filter(({ leaf_index }) => leaf_index >= (size ?? 0))
-  const verified = told.verified && steps.every((step) => step.verified) && outside.length === 0
+  const outside = steps.filter(({ step }) => step.leaf_index >= (size ?? 0))
+  const verified = told.verified && steps.every(({ step }) => step.verified) && outside.length === 0
   const loud = trust.single_operator ? [singleOperator] : []
   if (json) {
     for (const line of loud) io.err(line)
     io.out(JSON.stringify({ ...(answer as object), verified }))
   } else {
-    for (const step of steps) for (const line of linesOf(step)) io.out(line)
+    for (const { step, depth } of steps) for (const line of linesOf(step)) io.out('  '.repeat(depth) + line)
     for (const line of loud) io.out(line)
-    if (truncated) io.out('There is more: these are the newest.')
+    if (truncated)
+      io.out(`There is more: these are the newest.${next === undefined ? '' : ` Go on with --cursor ${next}`}`)
     io.out(verified ? `All ${steps.length} steps verified` : 'NOT all steps verified')
     io.out(
       size === undefined
@@ -67,6 +78,14 @@ async function trace(id: string, { data, json }: Options, io: Io): Promise<ExitC
     )
   }
   return verified ? exitCodes.ok : exitCodes.fault
+}
+
+/** What came first stands first, and what followed from it below. */
+function* inOrder(steps: readonly Step[], depth = 0): Generator<{ step: Step; depth: number }> {
+  for (const step of steps) {
+    yield { step, depth }
+    yield* inOrder(step.steps, depth + 1)
+  }
 }
 
 /** How long the log is by a checkpoint that it signed: what stands beyond is not committed to. */

@@ -8,7 +8,7 @@ import fastifyStatic from '@fastify/static'
 const root = join(import.meta.dirname, '../../../../packages/console/dist')
 
 /** The app's own addresses, so that a link to a request, or a reload, finds the app. Any other is none. */
-const places = ['inbox', 'requests/:id', 'grants', 'agents', 'registry', 'rules', 'people']
+const places = ['inbox', 'requests/:id', 'grants', 'agents', 'registry', 'rules', 'people', 'evidence', 'evidence/:id']
 const pages = ['/', '/console', '/console/', ...places.map((place) => `/console/${place}`)]
 
 /**

@@ -5,7 +5,7 @@ import type { LogReader } from '../log-reader.ts'
 
 const text = 'text/plain; charset=utf-8'
 const immutable = 'public, max-age=31536000, immutable'
-const eventIdSchema = z.strictObject({ eventId: z.string().regex(/^[0-9A-Za-z_-]{8,128}$/, 'not an event id') })
+export const eventIdSchema = z.strictObject({ eventId: z.string().regex(/^[0-9A-Za-z_-]{8,128}$/, 'not an event id') })
 const pathSchema = z.strictObject({ '*': z.string().max(200) })
 
 /** The log's key and checkpoint, which say no more than that there is a log of some size (DESIGN §8). */

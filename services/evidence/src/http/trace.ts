@@ -2,40 +2,96 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Voice } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
+import { hourMs } from '../activity.ts'
 import type { LeafIndex } from '../leaf-index.ts'
 import type { LogReader } from '../log-reader.ts'
-import { gather } from '../trace/gather.ts'
+import { activityOf } from '../trace/activity-view.ts'
+import { beginningsAmong, eventView } from '../trace/event-view.ts'
+import { gather, type LogView } from '../trace/gather.ts'
 import { flatten, traceOf } from '../trace/trace.ts'
 import type { TraceTrust } from '../trace/verify-step.ts'
+import { eventIdSchema } from './log.ts'
+import { cursorOf, searchMembers, searchOf } from './search.ts'
 
 /** Ids may be SPIFFE IDs, with slashes, percent-encoded or not. */
 const paramsSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
+const limit = (most: number, usual: number) => z.coerce.number().int().min(1).max(most).default(usual)
+/** Every step of a trace is verified anew, some by several signatures. */
+const traceQuery = z.strictObject({ ...searchMembers, limit: limit(500, 200) })
+const eventsQuery = z.strictObject({
+  id: z.string().min(1).max(2100).optional(),
+  ...searchMembers,
+  limit: limit(200, 50),
+})
+const mostDays = 31
+const activityQuery = z
+  .strictObject({ from: z.iso.datetime({ offset: true }), to: z.iso.datetime({ offset: true }) })
+  .transform(({ from, to }) => ({ from: Date.parse(from), to: Date.parse(to) }))
+  .refine(
+    ({ from, to }) => from <= to && to - from <= mostDays * 24 * hourMs,
+    `from before to, ${mostDays} days at most`,
+  )
+
+interface Asked extends Pick<Voice, 'projection' | 'keyRing'> {
+  log: () => { index: LeafIndex; reader: LogReader }
+  trust: TraceTrust['trust']
+}
 
 /**
- * `GET /v1/trace/{id}`: the story of an action, call, credential, grant, request, agent, approver or task, as trees in time
- * (`trees`) and one step after the other, newest first (`steps`). `verified` says whether every step's signatures hold.
+ * What happened, read from the log. `GET /v1/trace/{id}`: the story of an action, call, credential, grant, request, agent, approver
+ * or task, as trees in time (`trees`) and one step after the other, newest first (`steps`); `verified` says whether every step's
+ * signatures hold. `GET /v1/events`: the events that a search finds, newest first, not verified. `GET /v1/events/{event id}`: the
+ * exact text of its leaf, and its receipt (C2SP tlog-proof). `GET /v1/activity`: how often each agent was told yes and no, by
+ * the hour. Lists give `next` where there is more.
  */
-export function traceRoute(
-  server: HttpServer,
-  {
-    log,
-    keyRing,
-    projection,
-    trust,
-  }: Pick<Voice, 'projection' | 'keyRing'> & {
-    log: () => { index: LeafIndex; reader: LogReader }
-    trust: TraceTrust['trust']
-  },
-): void {
-  server.get('/v1/trace/*', { schema: { params: paramsSchema } }, async (request) => {
-    const id = request.params['*']
-    const { registry } = projection.ledger
+export function traceRoutes(server: HttpServer, { log, keyRing, projection, trust }: Asked): void {
+  const { registry } = projection.ledger
+  const view = (): LogView & { index: LeafIndex; reader: LogReader } => {
     const { index, reader } = log()
-    const { ids, leaves, truncated } = await gather(id, { index, readLeaf: reader.leaf, registry })
-    if (leaves.length === 0) throw new ServiceError('entity_unknown', 'the log names no such thing')
-    const trees = await traceOf(ids, leaves, { trust, keyRing, registry })
+    return { index, reader, readLeaf: reader.leaf, registry }
+  }
+
+  server.get('/v1/trace/*', { schema: { params: paramsSchema, querystring: traceQuery } }, async (request) => {
+    const id = request.params['*']
+    const from = view()
+    const { found, leaves, next } = await gather(searchOf({ ...request.query, id }), from, request.query.limit)
+    const isWhole = Object.keys(request.query).length === 1
+    if (found.length === 0 && next === undefined && isWhole)
+      throw new ServiceError('entity_unknown', 'the log names no such thing')
+    const trees = await traceOf(found, leaves, { trust, keyRing, registry })
     const steps = flatten(trees)
-    const { size, note } = reader.checkpoint()
-    return { id, verified: steps.every(({ verified }) => verified), truncated, steps, trees, size, checkpoint: note }
+    const { size, note } = from.reader.checkpoint()
+    return {
+      id,
+      verified: steps.every(({ verified }) => verified),
+      truncated: next !== undefined,
+      ...(next === undefined ? {} : { next: cursorOf(next) }),
+      steps,
+      trees,
+      size,
+      checkpoint: note,
+    }
   })
+
+  server.get('/v1/events', { schema: { querystring: eventsQuery } }, async (request) => {
+    const from = view()
+    const { found, leaves, next } = await gather(searchOf(request.query), from, request.query.limit)
+    const beginnings = beginningsAmong(leaves)
+    const events = found.map((leaf) => eventView(leaf, beginnings, registry))
+    const { size } = from.reader.checkpoint()
+    return { events, ...(next === undefined ? {} : { next: cursorOf(next) }), size }
+  })
+
+  server.get('/v1/events/:eventId', { schema: { params: eventIdSchema } }, async ({ params: { eventId } }) => {
+    const { reader, index } = view()
+    const at = index.indexOfEvent(eventId)
+    const entry = at === undefined ? undefined : await reader.leaf(at)
+    const receipt = entry && (await reader.proof(eventId))
+    if (receipt === undefined) throw new ServiceError('entity_unknown', 'the log has no leaf of this event yet')
+    return { event_id: eventId, leaf_index: at, entry: Buffer.from(entry as Uint8Array).toString(), receipt }
+  })
+
+  server.get('/v1/activity', { schema: { querystring: activityQuery } }, async ({ query: { from, to } }) =>
+    activityOf(log().index.activity(from, to), { from, to }),
+  )
 }

@@ -1,95 +1,54 @@
 import type { RegistryState } from '@bailiwick/projection'
-import type { LeafIndex, Mention } from '../leaf-index.ts'
-import { beginnings, placeOf } from './place.ts'
+import type { LeafPlace } from '../find-leaves.ts'
+import type { LeafIndex } from '../leaf-index.ts'
+import { placeOf } from './place.ts'
+import { queryOf, type Search } from './search.ts'
 import { type TraceLeaf, traceLeaf } from './trace-leaf.ts'
 
 export interface Gathered {
-  /** The names of what was asked about. */
-  ids: ReadonlySet<string>
+  /** What was asked for, newest first. */
+  found: readonly TraceLeaf[]
+  /** That, and what it followed from. */
   leaves: readonly TraceLeaf[]
-  /** There is more than `limit` leaves about it: these are the newest. */
-  truncated: boolean
+  /** Where the next page begins, when there is more. */
+  next?: LeafPlace
 }
 
-/**
- * Reads from the log all that is about an id, what followed from that, and what it followed from. An approver is also known
- * by passkeys: assertions name those.
- */
-export async function gather(
-  id: string,
-  from: {
-    index: Pick<LeafIndex, 'mentions' | 'newestMentions'>
-    readLeaf: (index: number) => Promise<Uint8Array | undefined>
-    registry: RegistryState
-  },
-  limit = 2000,
-): Promise<Gathered> {
-  const passkeys = from.registry.get('approver', id)?.credentials.map(({ credential_id }) => credential_id) ?? []
-  const ids = new Set([id, ...passkeys])
+export interface LogView {
+  index: Pick<LeafIndex, 'find' | 'beginningOf'>
+  readLeaf: (index: number) => Promise<Uint8Array | undefined>
+  registry: Pick<RegistryState, 'passkeysOf'>
+}
+
+/** Reads from the log the newest `limit` leaves that a search finds, and what those followed from, back to the requests. */
+export async function gather(search: Search, from: LogView, limit: number): Promise<Gathered> {
   const leaves = new Map<number, TraceLeaf>()
-  const asked = new Set<string>()
 
   async function read(index: number): Promise<TraceLeaf | undefined> {
+    const known = leaves.get(index)
+    if (known !== undefined) return known
     const bytes = await from.readLeaf(index)
     const leaf = bytes && traceLeaf(index, bytes)
     if (leaf !== undefined) leaves.set(index, leaf)
     return leaf
   }
 
-  /** What it follows from: of that the beginnings alone, not all else that came of them. */
-  async function readCauses({ event }: TraceLeaf): Promise<void> {
-    for (const cause of placeOf(event).from.map(nameOf)) {
+  const { leaves: places, next } = from.index.find(queryOf(search, from.registry), limit)
+  const found: TraceLeaf[] = []
+  for (const { index } of places) {
+    const leaf = await read(index)
+    if (leaf !== undefined) found.push(leaf)
+  }
+  const asked = new Set<string>()
+  const queue = [...found]
+  for (let leaf = queue.pop(); leaf !== undefined; leaf = queue.pop())
+    for (const cause of placeOf(leaf.event).from) {
       if (asked.has(cause)) continue
       asked.add(cause)
-      for (const index of beginningsOf(cause, from.index.mentions(cause))) {
-        const leaf = leaves.get(index) ?? (await read(index))
-        if (leaf !== undefined) await readCauses(leaf)
-      }
+      const index = from.index.beginningOf(cause)
+      if (index === undefined || leaves.has(index)) continue
+      const beginning = await read(index)
+      if (beginning !== undefined) queue.push(beginning)
     }
-  }
-
-  let truncated = false
-  const followed = new Set<string>()
-  for (const queue = [...ids]; queue.length > 0; ) {
-    const name = queue.pop() as string
-    followed.add(name)
-    // The newest first: of a long story its end is told.
-    for (const { index } of from.index.newestMentions(name, limit + 1)) {
-      if (leaves.has(index)) continue
-      truncated ||= leaves.size >= limit
-      if (truncated) break
-      const leaf = await read(index)
-      if (leaf === undefined) continue
-      const { is } = placeOf(leaf.event)
-      if (is !== undefined && !followed.has(nameOf(is))) queue.push(nameOf(is))
-    }
-  }
-  for (const leaf of [...leaves.values()]) await readCauses(leaf)
-  return { ids, leaves: [...leaves.values()], truncated }
-}
-
-/** `approval of req_…` is looked for under the request's id. */
-const nameOf = (cause: string) => cause.slice(cause.lastIndexOf(' ') + 1)
-
-/** The first event of each type that brings a thing into being; the ids of one kind stand in the events of others, too. */
-function beginningsOf(id: string, mentions: Iterable<Mention>): number[] {
-  const wanted = new Set(beginnings.filter((type) => id.startsWith(prefixOf[type] ?? ' ')))
-  const found: number[] = []
-  if (wanted.size === 0) return found
-  for (const { index, type } of mentions) {
-    if (!wanted.delete(type)) continue
-    found.push(index)
-    if (wanted.size === 0 || type.startsWith('decision.')) break
-  }
-  return found
-}
-
-const prefixOf: Readonly<Record<string, string>> = {
-  'request.received': 'req_',
-  'request.approved': 'req_',
-  'grant.created': 'grt_',
-  'delegation.redeemed': 'dlg_',
-  'credential.intended': 'crd_',
-  'decision.allowed': 'dec_',
-  'decision.denied': 'dec_',
+  return { found, leaves: [...leaves.values()], ...(next === undefined ? {} : { next }) }
 }

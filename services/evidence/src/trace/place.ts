@@ -1,4 +1,5 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
+import { approvalOf } from '../lineage.ts'
 
 export type StepKind =
   | 'request'
@@ -19,20 +20,6 @@ export interface Place {
   is?: string
   from: readonly string[]
 }
-
-/** The events that bring a thing into being: reading back from an action needs these and no other. */
-export const beginnings: readonly string[] = [
-  'request.received',
-  'request.approved',
-  'grant.created',
-  'delegation.redeemed',
-  'credential.intended',
-  'decision.allowed',
-  'decision.denied',
-]
-
-/** An approval shares its request's id; what follows from it names it by that. */
-export const approvalOf = (requestId: string) => `approval of ${requestId}`
 
 /** outcome → decision → credential → delegation → grant → approval → request. */
 export function placeOf(event: DecodedEvent): Place {

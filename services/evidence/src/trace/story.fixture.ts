@@ -1,15 +1,17 @@
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { buildApprovalStatement, grantOf, requestIdOf, statementChallenge } from '@bailiwick/approval-statement'
 import type { Bus } from '@bailiwick/bus'
-import type {
-  Agent,
-  ApprovalStatement,
-  Approver,
-  Assertion,
-  EventData,
-  Grant,
-  PublicJwk,
-  Rule,
+import { embeddedBus } from '@bailiwick/bus/embedded'
+import {
+  type Agent,
+  type ApprovalStatement,
+  type Approver,
+  type Assertion,
+  type EventData,
+  type Grant,
+  type PublicJwk,
+  type Rule,
+  topicNamed,
 } from '@bailiwick/contracts'
 import {
   generateKey,
@@ -22,7 +24,7 @@ import {
 } from '@bailiwick/credentials'
 import type { Draft } from '@bailiwick/projection'
 import { newId, systemClock, systemRandom } from '@bailiwick/service-kit'
-import { Installed } from '../evidence.fixture.ts'
+import { Installed, type Running } from '../evidence.fixture.ts'
 
 const rpId = 'localhost'
 const origin = 'http://localhost:8420'
@@ -295,6 +297,29 @@ export class Story extends Installed {
     }
     return { request_id, grant_id: grant.id, credential_id, decisions, task: authority.task, instance }
   }
+}
+
+export type Told = Awaited<ReturnType<Story['tell']>>
+
+/** Tells the story on a bus of its own, and uses an evidence service that has all of it in its log. */
+export async function told(
+  lies: Lies,
+  use: (story: Story, ids: Told, evidence: Running) => Promise<void>,
+): Promise<void> {
+  using story = new Story()
+  await using bus = await embeddedBus({
+    dir: story.at.bus,
+    partitions: (topic) => topicNamed(topic)?.partitions ?? 1,
+    retentionMs: () => undefined,
+    inMemory: (topic) => topic === 'heads.v1',
+    now: () => systemClock.now(),
+  })
+  const ids = await story.tell(bus, lies)
+  {
+    await using _evidence = await story.evidence(bus)
+  }
+  await using evidence = await story.evidence(bus)
+  await use(story, ids, evidence)
 }
 
 function publicJwk(key: { publicJwk: object }): PublicJwk {

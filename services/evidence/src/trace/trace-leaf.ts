@@ -1,5 +1,4 @@
 import { type DecodedEvent, decodeEvent, type TopicName, topicNamed } from '@bailiwick/contracts'
-import { leafFacts } from '../leaf-ids.ts'
 
 /** A leaf, read as the event that it is. */
 export interface TraceLeaf {
@@ -18,9 +17,4 @@ export function traceLeaf(index: number, bytes: Uint8Array): TraceLeaf | undefin
   const decoded = topic && decodeEvent(topic, bytes)
   if (topic === undefined || !decoded?.ok) return undefined
   return { index, topic: name as TopicName, event: decoded.event as DecodedEvent, bytes }
-}
-
-/** Whether a leaf names any of these ids. */
-export function mentionsAny(leaf: TraceLeaf, ids: ReadonlySet<string>): boolean {
-  return leafFacts(leaf.bytes).ids.some((id) => ids.has(id))
 }

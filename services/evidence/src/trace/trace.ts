@@ -1,5 +1,5 @@
 import { type Place, placeOf, type StepKind } from './place.ts'
-import { mentionsAny, type TraceLeaf } from './trace-leaf.ts'
+import type { TraceLeaf } from './trace-leaf.ts'
 import { type StepCheck, type TraceTrust, verifyStep } from './verify-step.ts'
 
 /** One step of a story; what followed from it stands below it. */
@@ -23,12 +23,11 @@ interface Node {
 }
 
 /**
- * The story of `ids` (other names of one thing), told by these leaves: trees in time, from the request at the root to
- * outcomes at the tips. Kept is what names `ids`, what followed from that, and what it followed from; nothing beside it. Every
- * step is verified anew.
+ * The story of what was found, told by these leaves: trees in time, from the request at the root to outcomes at the tips. Kept is
+ * what was found and what it followed from; nothing beside it. Every step is verified anew.
  */
 export async function traceOf(
-  ids: ReadonlySet<string>,
+  found: readonly TraceLeaf[],
   leaves: readonly TraceLeaf[],
   by: TraceTrust,
 ): Promise<TraceStep[]> {
@@ -38,11 +37,11 @@ export async function traceOf(
   for (const node of nodes)
     if (node.place.is !== undefined && !beginnings.has(node.place.is)) beginnings.set(node.place.is, node)
   for (const node of nodes) adopt(node, beginnings)
+  const wanted = new Set(found.map(({ index }) => index))
   const kept = new Set<Node>()
   for (const node of nodes) {
-    if (!mentionsAny(node.leaf, ids)) continue
-    for (let at = node.parent; at !== undefined && !kept.has(at); at = at.parent) kept.add(at)
-    keepBelow(node, kept)
+    if (!wanted.has(node.leaf.index)) continue
+    for (let at: Node | undefined = node; at !== undefined && !kept.has(at); at = at.parent) kept.add(at)
   }
   const roots = nodes.filter((node) => node.parent === undefined && kept.has(node))
   return Promise.all(roots.map((root) => stepOf(root, kept, by)))
@@ -75,11 +74,6 @@ function adopt(node: Node, beginnings: ReadonlyMap<string, Node>): void {
   for (let at = found; at !== undefined; at = at.parent) if (at === node) return
   node.parent = found
   found?.children.push(node)
-}
-
-function keepBelow(node: Node, kept: Set<Node>): void {
-  kept.add(node)
-  for (const child of node.children) if (!kept.has(child)) keepBelow(child, kept)
 }
 
 async function stepOf(node: Node, kept: ReadonlySet<Node>, by: TraceTrust): Promise<TraceStep> {

@@ -1,0 +1,58 @@
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { expectAnswer } from '../expect-answer.ts'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { operatorOf } from '../operator-client.ts'
+import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { type SearchOptions, searchText, withSearch } from '../search-options.ts'
+
+const text = z.string().optional()
+const eventsSchema = z.looseObject({
+  events: z.array(
+    z.object({
+      leaf_index: z.int(),
+      event_id: z.string(),
+      type: z.string(),
+      time: z.string(),
+      subject: z.string(),
+      agent: text,
+      task: text,
+      approvers: z.array(z.string()).optional(),
+      resource: text,
+      reason: text,
+      status: text,
+    }),
+  ),
+  next: z.string().optional(),
+})
+type Row = z.output<typeof eventsSchema>['events'][number]
+
+export function eventsCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = program
+    .command('events')
+    .summary('search the events of the evidence log')
+    .description(
+      'Finds events of the evidence log by agent, approver, task, resource, reason code and time, newest first. They are ' +
+        'not verified here: trace does that.',
+    )
+  withJson(withData(withSearch(command), io)).action(async (options: DataOption & JsonOption & SearchOptions) =>
+    done(await events(options, io)),
+  )
+}
+
+async function events({ data, json, ...search }: DataOption & JsonOption & SearchOptions, io: Io): Promise<ExitCode> {
+  const answer = await operatorOf(data).get(`/v1/events${searchText(search)}`)
+  const { events, next } = expectAnswer(eventsSchema, answer)
+  if (json) io.out(JSON.stringify(answer))
+  else {
+    for (const row of events) io.out(lineOf(row))
+    if (events.length === 0) io.out(next === undefined ? 'Nothing matches.' : 'Nothing so far.')
+    if (next !== undefined) io.out(`There is more. Go on with --cursor ${next}`)
+  }
+  return exitCodes.ok
+}
+
+function lineOf({ time, type, subject, agent, task, approvers, resource, reason, status }: Row): string {
+  const about = [reason, status, resource, task, agent, approvers && `by ${approvers.join(', ')}`]
+  return [time, type.padEnd(20), subject, ...about.filter((word) => word !== undefined)].join('  ')
+}

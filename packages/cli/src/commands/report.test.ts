@@ -1,0 +1,145 @@
+import { rmSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { installation } from '../installation.fixture.ts'
+import { bailiwick, temporaryFolder } from '../io.fixture.ts'
+import { put, writeLog } from '../log.fixture.ts'
+
+const day = '2026-11-24'
+const at = (time: string) => `${day}T${time}.000Z`
+
+/** A leaf, as far as a report reads it. */
+const leaf = (type: string, time: string, data: object) => ({ id: `evt_${type}_${time}`, type, time: at(time), data })
+const received = (id: string, time: string) => leaf('request.received', time, { request_id: id })
+const approved = (id: string, time: string) => leaf('request.approved', time, { request_id: id })
+const granted = (id: string, time: string, until = at('20:00:00')) =>
+  leaf('grant.created', time, { grant: { id, not_before: at(time), not_after: until } })
+const credential = (id: string, time: string, until: string) =>
+  leaf('credential.intended', time, {
+    credential_id: id,
+    grant_id: 'grt_1',
+    issued_at: at(time),
+    expires_at: at(until),
+  })
+const allowed = (id: string, time: string, due = '19:59:00') =>
+  leaf('decision.allowed', time, { decision_id: id, outcome_due: at(due), actor: { grant_id: 'grt_1' } })
+const denied = (reason: string, time: string) => leaf('decision.denied', time, { decision_id: 'dec_d', reason })
+const outcome = (id: string, time: string) => leaf('outcome.reported', time, { decision_id: id, grant_id: 'grt_1' })
+const revoked = (time: string, cause = 'req_1') =>
+  leaf('revocation.declared', time, { revocation_id: 'rev_1', kind: 'grant', target: 'grt_1', cause })
+
+const quiet = [
+  received('req_0', '17:00:00'),
+  approved('req_0', '17:59:00'), // before the period
+  received('req_1', '17:59:50'),
+  approved('req_1', '18:00:20'),
+  received('req_2', '18:01:00'),
+  approved('req_2', '18:01:10'),
+  leaf('request.denied', '18:02:00', { request_id: 'req_3' }),
+  granted('grt_1', '18:00:21'),
+  credential('crd_1', '18:01:00', '18:06:00'),
+  credential('crd_2', '18:02:00', '18:03:00'),
+  allowed('dec_1', '18:03:00'),
+  outcome('dec_1', '18:03:01'),
+  denied('budget_exhausted', '18:04:00'),
+  denied('budget_exhausted', '18:04:01'),
+  leaf('denials.summarised', '18:05:00', { denials: [{ subject: 'x', reason: 'grant_revoked', count: 40 }] }),
+  revoked('18:30:00'), // topics come into the log side by side: the click that it obeys stands behind it
+  leaf('request.withdrawn', '18:29:59', { request_id: 'req_1' }),
+  denied('credential_missing', '20:30:00'), // after the period
+]
+
+async function report(events: readonly object[], ...more: string[]) {
+  using folder = temporaryFolder()
+  installation(folder)
+  const entry = (index: number) => Buffer.from(JSON.stringify(events[index]))
+  writeLog(folder.at('evidence', 'log'), [events.length], { entry })
+  return await bailiwick(['report', '--data', folder.path, '--from', at('18:00:00'), '--to', at('20:00:00'), ...more])
+}
+
+type Machine = {
+  measures: { name: string; value: string; ok?: boolean }[]
+  denials: Record<string, number>
+  size: number
+}
+const numbers = ({ measures }: Machine) => Object.fromEntries(measures.map(({ name, value }) => [name, value]))
+
+it('counts from the log what a report says, and nothing of before or after its period', async () => {
+  const { code, out } = await report(quiet, '--json')
+  const told = JSON.parse(out) as Machine
+  expect(numbers(told)).toEqual({
+    Approvals: '2',
+    'Median time to approve': '10 s',
+    'Denials by reason': '42',
+    'Standing access': '0',
+    'Longest credential life': '5 min',
+    'Longest grant': '120 min',
+    'Revocation, from click to declared': '1 s',
+    'Last ALLOW after a revocation': '0 ms',
+    'Unreconciled outcomes': '0',
+    Gaps: '0',
+    'Refused or unreadable events': '0',
+  })
+  expect(told.denials).toEqual({ grant_revoked: 40, budget_exhausted: 2 })
+  expect(told.size).toBe(quiet.length)
+  expect(code).toBe(0)
+})
+
+it.each([
+  ['Standing access', granted('grt_9', '18:00:00', '2026-11-25T18:00:00.000Z'), '1'],
+  ['Standing access', leaf('grant.created', '18:00:00', { grant: { id: 'grt_9' } }), '1'],
+  ['Standing access', credential('crd_9', '18:00:00', '19:00:00'), '1'],
+  ['Last ALLOW after a revocation', allowed('dec_9', '18:30:05', '19:00:00'), '5,000 ms'],
+  ['Unreconciled outcomes', allowed('dec_9', '18:20:00', '18:21:00'), '1'],
+  ['Unreconciled outcomes', leaf('outcome.missing', '18:21:00', { decision_id: 'dec_9' }), '1'],
+  ['Gaps', leaf('gap.detected', '18:21:00', { from: 3, to: 5 }), '1'],
+  ['Refused or unreadable events', leaf('event.refused', '18:21:00', { code: 'key_unknown' }), '1'],
+  ['Refused or unreadable events', leaf('event.parked', '18:21:00', { code: 'json_malformed' }), '1'],
+])('ends with 1 and says so when it is not as it should be: %s', async (name, event, value) => {
+  const { code, out } = await report([...quiet, event], '--json')
+  const told = JSON.parse(out) as Machine
+  expect(told.measures.find((measure) => measure.name === name)).toMatchObject({ value, ok: false })
+  expect(code).toBe(1)
+  const { out: lines } = await report([...quiet, event])
+  expect(lines).toContain('NOT AS IT SHOULD BE')
+})
+
+it('counts nothing from a log that is not what its key commits to (V14)', async () => {
+  using folder = temporaryFolder()
+  installation(folder)
+  const entry = (index: number) => Buffer.from(JSON.stringify(quiet[index]))
+  writeLog(folder.at('evidence', 'log'), [quiet.length], { entry })
+  const path = `tile/entries/000.p/${quiet.length}`
+  rmSync(folder.at('evidence', 'log', path))
+  put(folder.at('evidence', 'log'), path, Buffer.alloc(9))
+  const { code, out, err } = await bailiwick(['report', '--data', folder.path])
+  expect([code, out]).toEqual([1, ''])
+  expect(err).toContain('NOT what its key commits to')
+})
+
+it('is one page that loads and runs nothing, whatever the log says', async () => {
+  const hostile = '<img src=x onerror=alert(1)>"\'&\u202e\u0007'
+  const { code, out } = await report(
+    [...quiet, denied(hostile, '18:06:00'), granted(hostile, '18:07:00', 'never')],
+    '--html',
+  )
+  expect(code).toBe(1)
+  expect(out).toMatch(/^<!doctype html>/)
+  expect(out).toContain("default-src 'none'")
+  expect(out).not.toMatch(/<(img|script|link|iframe)|<[^>]*\s(on\w+|src|href)=|url\(|@import/)
+  expect(out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+  expect(out).toContain('&#60;img src=x onerror=alert(1)&#62;')
+  expect(out).toMatch(/<svg [^>]*role="img"/)
+  expect(out.match(/<rect class="allowed"/g)?.length).toBe(1)
+})
+
+it.each([
+  [['--from', 'yesterday'], 'is no time'],
+  [['--to', '2026-13-01'], 'is no time'],
+  [['--from', at('19:00:00'), '--to', at('18:00:00')], '--from is later'],
+])('refuses a period that is none: %j', async (more, why) => {
+  using folder = temporaryFolder()
+  installation(folder)
+  const { code, err } = await bailiwick(['report', '--data', folder.path, ...more])
+  expect(code).toBe(2)
+  expect(err).toContain(why)
+})

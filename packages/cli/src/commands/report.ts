@@ -1,0 +1,94 @@
+import { ServiceError } from '@bailiwick/errors'
+import { paths, readInstallation } from '@bailiwick/installation'
+import { parseVkey, type VerifierKey } from '@bailiwick/tlog'
+import type { Command } from 'commander'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { lenienceLines } from '../lenience.ts'
+import { logSource } from '../log-source.ts'
+import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { FoldedEvents } from '../report/fold-events.ts'
+import { htmlReport, type ReportHead } from '../report/html.ts'
+import { type Measure, measuresOf } from '../report/measures.ts'
+import { verifyLog } from '../verify-log.ts'
+
+interface ReportCommand extends DataOption, JsonOption {
+  from?: string
+  to?: string
+  log?: string
+  html?: true
+}
+
+const usualDays = 30
+const dayMs = 24 * 3_600_000
+
+export function reportCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = program
+    .command('report')
+    .summary('how agents were governed, in numbers from the log, for auditors')
+    .description(
+      'Counts, from the entries of the evidence log, what auditors ask for: approvals and how long they took, denials, ' +
+        'standing access, lives of credentials, revocations, outcomes that are missing, gaps; each beside the items of ' +
+        'docs/controls.md that it serves. The log is verified first. 1 when a number is not as it should be.',
+    )
+    .option('--from <time>', 'begin of the period, RFC 3339 (default: 30 days before its end)')
+    .option('--to <time>', 'end of the period, RFC 3339 (default: now)')
+    .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
+    .option('--html', 'one self-contained page on standard output')
+  withJson(withData(command, io)).action(async (options: ReportCommand) => done(await report(options, io)))
+}
+
+async function report(options: ReportCommand, io: Io): Promise<ExitCode> {
+  const { trust } = readInstallation(options.data)
+  const to = moment('--to', options.to) ?? io.clock.now()
+  const from = moment('--from', options.from) ?? to - usualDays * dayMs
+  if (from > to) throw new ServiceError('config_invalid', '--from is later than --to')
+  const events = new FoldedEvents(from, to)
+  const source = logSource(options.log ?? paths(options.data).log)
+  const log = await verifyLog({
+    source,
+    vkey: parseVkey(trust.log.vkey) as VerifierKey,
+    onEntry: (_, entry) => events.add(entry),
+  })
+  if (!log.ok) {
+    io.err(`${source.name}: NOT what its key commits to (${log.path}: ${log.reason}): bailiwick verify tells more`)
+    return exitCodes.fault
+  }
+  const { origin, size, root } = log.checkpoint
+  const head: ReportHead = {
+    installation: trust.installation,
+    origin,
+    size,
+    root: Buffer.from(root).toString('base64'),
+    from: new Date(from).toISOString(),
+    to: new Date(to).toISOString(),
+    singleOperator: trust.single_operator,
+  }
+  const measures = measuresOf(events)
+  const denials = Object.fromEntries([...events.denials].sort((a, b) => b[1] - a[1]))
+  if (options.html) for (const line of htmlReport(head, measures, events).split('\n')) io.out(line)
+  else if (options.json) io.out(JSON.stringify({ ...head, measures, denials }))
+  else for (const line of linesOf(head, measures, denials)) io.out(line)
+  if (trust.single_operator) for (const line of lenienceLines({ single_operator: true })) io.err(line)
+  return measures.every(({ ok = true }) => ok) ? exitCodes.ok : exitCodes.fault
+}
+
+function moment(option: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined
+  const at = /^\d{4}-\d\d-\d\d(T|$)/.test(value) ? Date.parse(value) : Number.NaN
+  if (Number.isNaN(at))
+    throw new ServiceError('config_invalid', `${option}: ${value} is no time, such as 2026-11-24T18:00:00Z`)
+  return at
+}
+
+function* linesOf(head: ReportHead, measures: readonly Measure[], denials: Record<string, number>): Generator<string> {
+  yield `${head.installation}, ${head.from} to ${head.to}`
+  yield `from the log of ${head.size.toLocaleString('en-US')} entries, all verified`
+  for (const { name, value, note, ok, serves } of measures) {
+    const verdict = ok === false ? '  NOT AS IT SHOULD BE' : ''
+    yield `  ${name.padEnd(36)} ${value.padStart(12)}${verdict}`
+    if (note !== undefined) yield `      ${note}`
+    if (name === 'Denials by reason')
+      for (const [reason, count] of Object.entries(denials)) yield `      ${String(count).padStart(8)}  ${reason}`
+    yield `      serves ${serves.join(', ')}`
+  }
+}

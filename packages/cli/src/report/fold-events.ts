@@ -1,0 +1,221 @@
+/** What a report is made of, folded from the leaves of the log between two moments, ms since the epoch, both included. */
+export class FoldedEvents {
+  readonly from: number
+  readonly to: number
+  /** Per hour since the epoch. */
+  readonly hours = new Map<number, { allowed: number; denied: number }>()
+  readonly denials = new Map<string, number>()
+  readonly answers = { approved: 0, denied: 0, expired: 0, cancelled: 0 }
+  readonly approvalSeconds: number[] = []
+  readonly findings = new Map<string, number>()
+  revocations = 0
+  allowed = 0
+  missing = 0
+  gapNumbers = 0
+  credentials = 0
+  longestCredential: Life | undefined
+  longestGrant: Life | undefined
+  readonly #asked = new Map<string, number>()
+  readonly #stopsAsked = new Map<string, number>()
+  readonly #stops: { cause: string; at: number }[] = []
+  readonly #open = new Map<string, number>()
+  readonly #alive = new Map<string, number>()
+  readonly #standing = new Set<string>()
+  readonly #revokedAt = new Map<string, number>()
+  readonly #lastAllow = new Map<string, number>()
+
+  constructor(from: number, to: number) {
+    this.from = from
+    this.to = to
+  }
+
+  /** One leaf of a log that was verified: its bytes are an event that a certified service signed. */
+  add(bytes: Uint8Array): void {
+    const event = JSON.parse(Buffer.from(bytes).toString()) as Leaf
+    const at = Date.parse(event.time)
+    // What came later is not part of the period; what came before says what was open when it began.
+    if (at > this.to) return
+    const data = event.data ?? {}
+    this.#follow(event, data, at)
+    if (at >= this.from) this.#count(event, data, at)
+  }
+
+  /** Grants that were alive at the end of the period. */
+  get alive(): number {
+    return [...this.#alive.values()].filter((end) => end > this.to).length
+  }
+
+  /** Grants and credentials that outlived what any rule may allow, by their own words. */
+  get standing(): readonly string[] {
+    return [...this.#standing]
+  }
+
+  /** Decisions whose outcome was due by the end of the period, and neither came nor was told to be missing. */
+  get unreconciled(): number {
+    return [...this.#open.values()].filter((due) => due <= this.to).length
+  }
+
+  /** ms from a grant's revocation to the last ALLOW under it; 0 where there was none after it. */
+  get latestAllowAfterRevocation(): number {
+    const after = [...this.#revokedAt].map(([grant, at]) => (this.#lastAllow.get(grant) ?? 0) - at)
+    return after.reduce((most, ms) => Math.max(most, ms), 0)
+  }
+
+  /** From a person's click to the revocation; topics come into the log side by side, so the click may stand behind it. */
+  get revocationSeconds(): number[] {
+    return this.#stops.flatMap(({ cause, at }) => {
+      const asked = this.#stopsAsked.get(cause)
+      return asked === undefined ? [] : [(at - asked) / 1000]
+    })
+  }
+
+  #follow({ type }: Leaf, data: Data, at: number): void {
+    switch (type) {
+      case 'request.received':
+        this.#asked.set(data.request_id ?? '', at)
+        break
+      case 'request.withdrawn':
+      case 'request.cancelled':
+        this.#stopsAsked.set(data.request_id ?? '', at)
+        break
+      case 'revocation.requested':
+        this.#stopsAsked.set(data.revocation_id ?? '', at)
+        break
+      case 'grant.created':
+        this.#alive.set(data.grant?.id ?? '', Date.parse(data.grant?.not_after ?? ''))
+        break
+      case 'grant.completed':
+      case 'grant.expired':
+        this.#alive.delete(data.grant?.id ?? '')
+        break
+      case 'revocation.declared':
+        this.#alive.delete(data.target ?? '')
+        break
+      case 'decision.allowed':
+        this.#open.set(data.decision_id ?? '', Date.parse(data.outcome_due ?? ''))
+        this.#lastAllow.set(data.actor?.grant_id ?? '', at)
+        break
+      case 'outcome.reported':
+      case 'outcome.missing':
+      case 'decision.abandoned':
+        this.#open.delete(data.decision_id ?? '')
+        break
+    }
+  }
+
+  #count({ id, type }: Leaf, data: Data, at: number): void {
+    switch (type) {
+      case 'request.approved': {
+        this.answers.approved++
+        const asked = this.#asked.get(data.request_id ?? '')
+        if (asked !== undefined) this.approvalSeconds.push((at - asked) / 1000)
+        break
+      }
+      case 'request.denied':
+        this.answers.denied++
+        break
+      case 'request.expired':
+        this.answers.expired++
+        break
+      case 'request.cancelled':
+        this.answers.cancelled++
+        break
+      case 'grant.created':
+        this.#live('longestGrant', data.grant?.id ?? id, data.grant?.not_before, data.grant?.not_after, mostGrantMs)
+        break
+      case 'credential.intended':
+        this.credentials++
+        this.#live('longestCredential', data.credential_id ?? id, data.issued_at, data.expires_at, mostCredentialMs)
+        break
+      case 'revocation.declared': {
+        this.revocations++
+        if (data.kind === 'grant') this.#revokedAt.set(data.target ?? '', at)
+        this.#stops.push({ cause: data.cause ?? data.revocation_id ?? '', at })
+        break
+      }
+      case 'decision.allowed':
+        this.allowed++
+        this.#inHour(at).allowed++
+        break
+      case 'decision.denied':
+        this.#deny(data.reason ?? 'unknown', 1, at)
+        break
+      case 'denials.summarised':
+        for (const { reason, count } of data.denials ?? []) this.#deny(reason, count, at)
+        break
+      case 'outcome.missing':
+        this.missing++
+        break
+      case 'gap.detected':
+        this.gapNumbers += (data.to ?? 0) - (data.from ?? 0) + 1
+        this.#find(type)
+        break
+      case 'event.refused':
+      case 'event.parked':
+      case 'outcome.unrelayed':
+      case 'policy-files.changed':
+        this.#find(type)
+        break
+    }
+  }
+
+  #live(which: 'longestGrant' | 'longestCredential', id: string, from = '', to = '', most: number): void {
+    const span = Date.parse(to) - Date.parse(from)
+    // A life without an end is longer than any.
+    const ms = Number.isNaN(span) ? Number.POSITIVE_INFINITY : span
+    if (ms > most) this.#standing.add(id)
+    if (ms > (this[which]?.ms ?? -1)) this[which] = { id, ms }
+  }
+
+  #deny(reason: string, count: number, at: number): void {
+    this.denials.set(reason, (this.denials.get(reason) ?? 0) + count)
+    this.#inHour(at).denied += count
+  }
+
+  #inHour(at: number): { allowed: number; denied: number } {
+    const hour = Math.floor(at / hourMs)
+    const counts = this.hours.get(hour) ?? { allowed: 0, denied: 0 }
+    this.hours.set(hour, counts)
+    return counts
+  }
+
+  #find(type: string): void {
+    this.findings.set(type, (this.findings.get(type) ?? 0) + 1)
+  }
+}
+
+export const hourMs = 3_600_000
+/** What the schema of rules and the settings of the issuer allow at most. */
+const mostGrantMs = 8 * hourMs
+const mostCredentialMs = 10 * 60_000
+
+export interface Life {
+  id: string
+  ms: number
+}
+
+interface Leaf {
+  id: string
+  type: string
+  time: string
+  data?: Data
+}
+
+interface Data {
+  request_id?: string
+  decision_id?: string
+  credential_id?: string
+  outcome_due?: string
+  issued_at?: string
+  expires_at?: string
+  actor?: { grant_id?: string }
+  grant?: { id: string; not_before: string; not_after: string }
+  kind?: string
+  target?: string
+  cause?: string
+  revocation_id?: string
+  reason?: string
+  denials?: { reason: string; count: number }[]
+  from?: number
+  to?: number
+}

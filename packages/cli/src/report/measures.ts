@@ -1,0 +1,99 @@
+import type { FoldedEvents, Life } from './fold-events.ts'
+
+/** One number of a report. */
+export interface Measure {
+  name: string
+  value: string
+  /** What it says that is not in the number. */
+  note?: string
+  /** Set where the number has to be something: whether it is. */
+  ok?: boolean
+  /** The items of docs/controls.md that it serves. */
+  serves: readonly string[]
+}
+
+/** What each number is evidence for; docs/controls.md names the same, and a test keeps the two alike. */
+export const servedBy = {
+  Approvals: ['ASI03', 'ASI09', 'NHI5', 'GOVERN 3.2', 'PR.AA'],
+  'Median time to approve': ['ASI09', 'GOVERN 3.2'],
+  'Denials by reason': ['ASI01', 'ASI02', 'ASI10', 'MEASURE 2.7', 'DE.CM'],
+  'Standing access': ['ASI03', 'NHI1', 'NHI5', 'NHI7', 'PR.AA'],
+  'Longest credential life': ['NHI7', 'ASI03', 'PR.AA'],
+  'Longest grant': ['NHI5', 'NHI7', 'PR.AA'],
+  'Revocation, from click to declared': ['ASI10', 'NHI1', 'MANAGE 2.4', 'RS.MI'],
+  'Last ALLOW after a revocation': ['ASI08', 'ASI10', 'MANAGE 2.4', 'RS.MI'],
+  'Unreconciled outcomes': ['ASI02', 'ASI10', 'MAESTRO 5', 'MEASURE 3.1', 'DE.AE'],
+  Gaps: ['MAESTRO 5', 'MAESTRO 6', 'MEASURE 3.1', 'PR.PS', 'DE.AE'],
+  'Refused or unreadable events': ['MAESTRO 6', 'ASI07', 'DE.AE'],
+} as const satisfies Record<string, readonly string[]>
+
+type Name = keyof typeof servedBy
+
+const count = (n: number) => n.toLocaleString('en-US')
+
+/** The numbers of a period, in the order in which people read them. */
+export function measuresOf(events: FoldedEvents): Measure[] {
+  const { answers, standing, unreconciled, missing, findings } = events
+  const denied = [...events.denials.values()].reduce((sum, n) => sum + n, 0)
+  const strange = (findings.get('event.refused') ?? 0) + (findings.get('event.parked') ?? 0)
+  const after = events.latestAllowAfterRevocation
+  const measure = (name: Name, value: string, more: Pick<Measure, 'note' | 'ok'> = {}): Measure => ({
+    name,
+    value,
+    ...more,
+    serves: servedBy[name],
+  })
+  return [
+    measure('Approvals', count(answers.approved), {
+      note: `${count(answers.denied)} denied by people, ${count(answers.expired)} ran out, ${count(answers.cancelled)} taken back`,
+    }),
+    measure('Median time to approve', seconds(quantile(events.approvalSeconds, 0.5)), {
+      note: `longest ${seconds(quantile(events.approvalSeconds, 1))}`,
+    }),
+    measure('Denials by reason', count(denied), { note: `of ${count(denied + events.allowed)} decisions` }),
+    measure('Standing access', count(standing.length), {
+      ok: standing.length === 0,
+      note:
+        standing.length === 0
+          ? `${count(events.alive)} grants alive at the end, each with its end`
+          : standing.slice(0, 5).join(', '),
+    }),
+    measure('Longest credential life', lifeOf(events.longestCredential), {
+      note: `of ${count(events.credentials)} credentials; 600 s is the most that can be set`,
+    }),
+    measure('Longest grant', lifeOf(events.longestGrant), { note: '8 h is the most that a rule can allow' }),
+    measure('Revocation, from click to declared', seconds(quantile(events.revocationSeconds, 0.5)), {
+      note: `median; longest ${seconds(quantile(events.revocationSeconds, 1))}; ${count(events.revocations)} revocations`,
+    }),
+    measure('Last ALLOW after a revocation', `${count(after)} ms`, {
+      ok: after <= 2000,
+      note: 'of grants, by the times in the events; 1 s at most, 2 s where a decision point was cut off (V7)',
+    }),
+    measure('Unreconciled outcomes', count(unreconciled + missing), {
+      ok: unreconciled + missing === 0,
+      note: `${count(missing)} told to be missing, ${count(unreconciled)} overdue and not told`,
+    }),
+    measure('Gaps', count(findings.get('gap.detected') ?? 0), {
+      ok: !findings.has('gap.detected'),
+      note: `${count(events.gapNumbers)} events missing`,
+    }),
+    measure('Refused or unreadable events', count(strange), { ok: strange === 0 }),
+  ]
+}
+
+/** The value that this share of them does not exceed; undefined of none. */
+export function quantile(values: readonly number[], share: number): number | undefined {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)]
+}
+
+function lifeOf(life: Life | undefined): string {
+  if (life === undefined) return '–'
+  return life.ms === Number.POSITIVE_INFINITY ? 'without end' : seconds(life.ms / 1000)
+}
+
+function seconds(value: number | undefined): string {
+  if (value === undefined) return '–'
+  if (value < 120) return `${Number(value.toFixed(1))} s`
+  return value < 7200 ? `${Math.round(value / 60)} min` : `${Number((value / 3600).toFixed(1))} h`
+}

@@ -1,0 +1,35 @@
+import type { Command } from 'commander'
+
+/** What of the log's events is asked for, as `GET /v1/events` and `/v1/trace/{id}` take it. */
+export interface SearchOptions {
+  agent?: string
+  approver?: string
+  task?: string
+  resource?: string
+  reason?: string
+  type?: string
+  from?: string
+  to?: string
+  limit?: string
+  cursor?: string
+}
+
+export function withSearch(command: Command): Command {
+  return command
+    .option('--agent <id>', 'only what this agent, or this instance of it, asked for or did')
+    .option('--approver <id>', 'only what this person approved, and what followed from that')
+    .option('--task <name>', 'only what belongs to this task')
+    .option('--resource <id>', 'only what is about this resource')
+    .option('--reason <code>', 'only what was denied, or refused, for this reason')
+    .option('--type <type>', 'only events of this type, or of these: decision, outcome, decision.denied …')
+    .option('--from <time>', 'no earlier (RFC 3339)')
+    .option('--to <time>', 'no later (RFC 3339)')
+    .option('--limit <n>', 'so many at once')
+    .option('--cursor <cursor>', 'go on where an answer before ended')
+}
+
+/** As the part of an address behind its path. */
+export function searchText(options: SearchOptions & { id?: string }): string {
+  const text = new URLSearchParams(Object.entries(options).filter(([, value]) => value !== undefined)).toString()
+  return text === '' ? '' : `?${text}`
+}

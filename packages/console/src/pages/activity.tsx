@@ -1,0 +1,94 @@
+import { useQuery } from '@tanstack/react-query'
+import { useEffect, useMemo, useRef, useState } from 'react'
+import { api, query, serverNow } from '../api.ts'
+import { Link } from '../router.tsx'
+import type { Activity } from '../types.ts'
+import { Tabs } from '../ui/lists.tsx'
+import { Card, Failed, Loading } from '../ui/parts.tsx'
+import { Visible } from '../ui/visible.tsx'
+
+const spans = { day: '24 hours', week: '7 days', month: '30 days' } as const
+const hoursOf: Record<keyof typeof spans, number> = { day: 24, week: 7 * 24, month: 30 * 24 }
+const hourMs = 3_600_000
+const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)
+
+/** How often agents were told yes and no, by the hour: as a picture, and as a table that says the same. */
+export function ActivityCard({ agent }: { agent: string | undefined }) {
+  const [span, setSpan] = useState<keyof typeof spans>('day')
+  const { data, error, isPending } = useQuery({
+    queryKey: ['activity', span],
+    queryFn: () => {
+      const to = serverNow()
+      const from = to - (hoursOf[span] - 1) * hourMs
+      const iso = (ms: number) => new Date(ms).toISOString()
+      return api<Activity>(`/evidence/activity${query({ from: iso(from), to: iso(to) })}`)
+    },
+    refetchInterval: 60_000,
+  })
+  const shown = useMemo(
+    () => data?.agents.filter((one) => agent === undefined || isOf(agent, one.agent)) ?? [],
+    [data, agent],
+  )
+  return (
+    <Card
+      title="Decisions by the hour"
+      aside={<Tabs label="How far back" options={spans} value={span} onChange={setSpan} />}
+    >
+      {isPending ? <Loading /> : null}
+      {error ? <Failed error={error} /> : null}
+      {data ? <Picture activity={data} agents={shown} /> : null}
+      {shown.length > 0 ? (
+        <table className="activity">
+          <caption className="hidden">Decisions of each agent in the last {spans[span]}</caption>
+          <thead>
+            <tr>
+              <th scope="col">Agent</th>
+              <th scope="col">Allowed</th>
+              <th scope="col">Denied</th>
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((one) => (
+              <tr key={one.agent ?? '*'}>
+                <th scope="row">
+                  {one.agent === null ? (
+                    'All others'
+                  ) : (
+                    <Link to={`/console/evidence${query({ agent: one.agent, type: 'decision' })}`}>
+                      <Visible text={one.agent} />
+                    </Link>
+                  )}
+                </th>
+                <td>{sum(one.allowed).toLocaleString()}</td>
+                <td className={sum(one.denied) > 0 ? 'bad' : undefined}>{sum(one.denied).toLocaleString()}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      ) : data ? (
+        <p className="hint">No agent asked to act in this time.</p>
+      ) : null}
+    </Card>
+  )
+}
+
+const isOf = (wanted: string, agent: string | null) =>
+  agent !== null && (wanted === agent || wanted.startsWith(`${agent}/`))
+
+function Picture({ activity, agents }: { activity: Activity; agents: Activity['agents'] }) {
+  const place = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    const element = place.current
+    if (element === null) return
+    let gone = false
+    let chart: { destroy(): void } | undefined
+    void import('../ui/chart.ts').then(({ drawActivity }) => {
+      if (!gone) chart = drawActivity(element, activity, agents)
+    })
+    return () => {
+      gone = true
+      chart?.destroy()
+    }
+  }, [activity, agents])
+  return <div ref={place} className="chart" aria-hidden="true" />
+}

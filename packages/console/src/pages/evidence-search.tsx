@@ -1,0 +1,157 @@
+import { useInfiniteQuery } from '@tanstack/react-query'
+import type { FormEvent } from 'react'
+import { api, query } from '../api.ts'
+import { go, Link, useSearch } from '../router.tsx'
+import type { EventRow, Events } from '../types.ts'
+import { More } from '../ui/lists.tsx'
+import { Card, Empty, Failed, Loading } from '../ui/parts.tsx'
+import { When } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
+import { ActivityCard } from './activity.tsx'
+import { storyOf, toneOf, wordsOf } from './event-words.ts'
+
+const fields = [
+  ['id', 'Any id'],
+  ['agent', 'Agent'],
+  ['approver', 'Approver'],
+  ['task', 'Task'],
+  ['resource', 'Resource'],
+  ['reason', 'Reason code'],
+] as const
+
+const kinds = [
+  ['', 'Everything'],
+  ['decision', 'Decisions'],
+  ['decision.denied', 'Denials'],
+  ['outcome', 'Outcomes'],
+  ['request', 'Requests and answers'],
+  ['grant', 'Grants'],
+  ['credential', 'Credentials'],
+  ['revocation', 'Revocations'],
+] as const
+
+type Filters = Record<string, string>
+
+/** What happened: a picture of it, and a search over every event of the log. */
+export function EvidencePage() {
+  const search = useSearch()
+  const filters: Filters = Object.fromEntries(new URLSearchParams(search))
+  const list = useInfiniteQuery({
+    queryKey: ['evidence', search],
+    initialPageParam: '',
+    queryFn: ({ pageParam }) => api<Events>(`/evidence/events${query({ ...filters, cursor: pageParam })}`),
+    getNextPageParam: ({ next }) => next,
+  })
+  const rows = list.data?.pages.flatMap(({ events }) => events) ?? []
+  return (
+    <>
+      <div className="page-head">
+        <h1>Evidence</h1>
+        {list.data ? <p className="hint">{list.data.pages[0]?.size.toLocaleString()} entries in the log</p> : null}
+      </div>
+      <ActivityCard agent={filters.agent} />
+      <SearchForm key={search} filters={filters} />
+      {list.isPending ? <Loading /> : null}
+      {list.error ? <Failed error={list.error} /> : null}
+      {list.data && rows.length === 0 ? (
+        <Empty title={list.hasNextPage ? 'Nothing so far: there is more to look at.' : 'Nothing matches.'} />
+      ) : null}
+      <ol className="events" aria-label="Events, newest first">
+        {rows.map((row) => (
+          <EventLine key={row.leaf_index} row={row} />
+        ))}
+      </ol>
+      <More list={list} />
+    </>
+  )
+}
+
+function SearchForm({ filters }: { filters: Filters }) {
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    const data = new FormData(event.currentTarget)
+    const text = (name: string) => String(data.get(name) ?? '').trim()
+    const moment = (name: string) => (text(name) === '' ? '' : new Date(text(name)).toISOString())
+    const wanted = Object.fromEntries([...fields.map(([name]) => name), 'type'].map((name) => [name, text(name)]))
+    go(`/console/evidence${query({ ...wanted, from: moment('from'), to: moment('to') })}`)
+  }
+  return (
+    <Card>
+      <search>
+        <form className="filters" onSubmit={submit}>
+          {fields.map(([name, label]) => (
+            <label key={name} className="field">
+              <span>{label}</span>
+              <input type="text" name={name} defaultValue={filters[name]} maxLength={2100} autoComplete="off" />
+            </label>
+          ))}
+          <label className="field">
+            <span>What</span>
+            <select name="type" defaultValue={filters.type}>
+              {kinds.map(([value, label]) => (
+                <option key={value} value={value}>
+                  {label}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label className="field">
+            <span>From</span>
+            <input type="datetime-local" name="from" defaultValue={localTime(filters.from)} />
+          </label>
+          <label className="field">
+            <span>To</span>
+            <input type="datetime-local" name="to" defaultValue={localTime(filters.to)} />
+          </label>
+          <div className="actions">
+            <button type="submit" className="primary">
+              Search
+            </button>
+            <Link to="/console/evidence">Clear</Link>
+          </div>
+        </form>
+      </search>
+    </Card>
+  )
+}
+
+/** As the browser's own field wants it: this place's time, without saying so. */
+function localTime(iso: string | undefined): string | undefined {
+  const at = new Date(iso ?? '')
+  if (Number.isNaN(at.getTime())) return undefined
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+}
+
+function EventLine({ row }: { row: EventRow }) {
+  const { type, time, agent, task, approvers, resource, reason, status } = row
+  return (
+    <li className={`event ${toneOf(type)}`}>
+      <When iso={time} />
+      <Link to={storyOf(row)} className="event-what">
+        {wordsOf(type)}
+      </Link>
+      <span className="event-about">
+        {resource !== undefined ? <Visible text={resource} /> : null}
+        {reason !== undefined ? <Code text={reason} /> : null}
+        {status !== undefined ? <Code text={status} /> : null}
+        {task !== undefined ? <Visible text={task} /> : null}
+        {resource === undefined && task === undefined ? <Visible text={row.subject} /> : null}
+        {approvers !== undefined ? <Visible text={`by ${approvers.join(', ')}`} /> : null}
+      </span>
+      <span className="event-agent id">{agent !== undefined ? <Visible text={shortAgent(agent)} /> : null}</span>
+    </li>
+  )
+}
+
+function Code({ text }: { text: string }) {
+  return (
+    <code>
+      <Visible text={text} />
+    </code>
+  )
+}
+
+/** `<name>/<instance>`: the trust domain is the same all over the page. */
+export function shortAgent(spiffeId: string): string {
+  return spiffeId.split('/').slice(-2).join('/')
+}

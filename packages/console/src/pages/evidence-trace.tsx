@@ -1,0 +1,197 @@
+import { useInfiniteQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { api, query } from '../api.ts'
+import { Link } from '../router.tsx'
+import type { Trace, TraceStep } from '../types.ts'
+import { More, Tabs } from '../ui/lists.tsx'
+import { Card, Failed, Loading } from '../ui/parts.tsx'
+import { When } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
+import { actorOf, gistOf, toneOf, wordsOf } from './event-words.ts'
+import { shortAgent } from './evidence-search.tsx'
+import { ReceiptCheck } from './receipt-check.tsx'
+
+const views = { '': 'Everything', 'decision.denied': 'Denials', outcome: 'Outcomes', request: 'Approvals' } as const
+
+/** The story of one id: from the request and the hand that signed it down to what was done, each step verified again. */
+export function TracePage({ id }: { id: string }) {
+  const [type, setType] = useState<keyof typeof views>('')
+  const story = useInfiniteQuery({
+    queryKey: ['trace', id, type],
+    initialPageParam: '',
+    queryFn: ({ pageParam }) =>
+      api<Trace>(`/evidence/trace/${encodeURIComponent(id)}${query({ type, cursor: pageParam })}`),
+    getNextPageParam: ({ next }) => next,
+  })
+  const pages = story.data?.pages ?? []
+  const steps = pages.flatMap((page) => page.steps)
+  const trees = pages.flatMap((page) => page.trees)
+  return (
+    <>
+      <div className="page-head">
+        <h1>Evidence</h1>
+        <Link to="/console/evidence">All evidence</Link>
+      </div>
+      <p className="story-id id">
+        <Visible text={id} />
+      </p>
+      <div className="toolbar">
+        <Tabs label="What to show" options={views} value={type} onChange={setType} />
+      </div>
+      {story.isPending ? <Loading /> : null}
+      {story.error ? <Failed error={story.error} /> : null}
+      {pages.length > 0 ? <Verdict steps={steps} size={pages[0]?.size ?? 0} /> : null}
+      {trees.length > 0 ? <SubAgents trees={trees} /> : null}
+      {pages.map((page, n) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: pages have no identity, and never change place
+        <section key={n} aria-label={n === 0 ? 'What happened' : `What happened before, page ${n + 1}`}>
+          <Steps steps={page.trees} />
+        </section>
+      ))}
+      <More list={story} />
+    </>
+  )
+}
+
+function Verdict({ steps, size }: { steps: Trace['steps']; size: number }) {
+  const broken = steps.filter(({ verified }) => !verified)
+  if (steps.length === 0) return <p className="hint">Nothing of this kind.</p>
+  return broken.length === 0 ? (
+    <p className="note good">
+      <strong>All {steps.length} steps verify</strong>, as evidence says: each signature was checked again. The log has{' '}
+      {size.toLocaleString()} entries.
+    </p>
+  ) : (
+    <p className="note bad" role="alert">
+      <strong>
+        {broken.length} of {steps.length} steps do not verify.
+      </strong>{' '}
+      They are marked below.
+    </p>
+  )
+}
+
+function Steps({ steps }: { steps: TraceStep[] }) {
+  return (
+    <ol className="story">
+      {steps.map((step) => (
+        <li key={step.leaf_index}>
+          <Step step={step} />
+          {step.steps.length > 0 ? <Steps steps={step.steps} /> : null}
+        </li>
+      ))}
+    </ol>
+  )
+}
+
+function Step({ step }: { step: TraceStep }) {
+  const { type, time, verified, problem, signed_by, leaf_index, event_id, data } = step
+  const agent = actorOf(step)
+  const [open, setOpen] = useState(false)
+  return (
+    <article className={`step ${verified ? toneOf(type) : 'broken'}`} data-event={event_id}>
+      <p className="step-head">
+        <strong>{wordsOf(type)}</strong>
+        <span className="step-gist">
+          <Visible text={gistOf(step)} />
+        </span>
+        <When iso={time} />
+      </p>
+      <p className="step-foot">
+        {agent !== undefined ? (
+          <span className="id">
+            <Visible text={shortAgent(agent)} />
+          </span>
+        ) : null}
+        {signed_by !== undefined && signed_by.length > 0 ? (
+          <span>
+            signed by{' '}
+            <strong>
+              <Visible
+                text={signed_by.map((who) => (who.startsWith('spiffe://') ? shortAgent(who) : who)).join(', ')}
+              />
+            </strong>
+          </span>
+        ) : null}
+        {verified ? null : (
+          <span className="badge state-denied">
+            Not verified: <Visible text={problem ?? 'no reason given'} />
+          </span>
+        )}
+      </p>
+      <details onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
+        <summary>
+          Entry {leaf_index.toLocaleString()}
+          <span className="hidden"> of the log: {wordsOf(type)}</span>
+        </summary>
+        {open ? (
+          <>
+            <ReceiptCheck eventId={event_id} leafIndex={leaf_index} />
+            <pre className="event-data">
+              <Visible text={JSON.stringify(data, null, 2)} lines />
+            </pre>
+          </>
+        ) : null}
+      </details>
+    </article>
+  )
+}
+
+interface Hand {
+  agent: string
+  allowed: number
+  denied: number
+  below: Hand[]
+}
+
+/** Who acted for whom: the agent of each grant, and below it whom it passed a part of that on to. */
+function SubAgents({ trees }: { trees: TraceStep[] }) {
+  const hands = mergeHands(trees.flatMap((tree) => handsIn(tree, undefined)))
+  if (hands.every(({ below }) => below.length === 0)) return null
+  return (
+    <Card title="Who acted">
+      <Hands hands={hands} />
+    </Card>
+  )
+}
+
+function Hands({ hands }: { hands: Hand[] }) {
+  return (
+    <ul className="tree">
+      {hands.map(({ agent, allowed, denied, below }) => (
+        <li key={agent}>
+          <span className="id">
+            <Visible text={agent} />
+          </span>{' '}
+          <small>
+            {allowed} allowed, {denied} denied
+          </small>
+          {below.length > 0 ? <Hands hands={below} /> : null}
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+function handsIn(step: TraceStep, of: Hand | undefined): Hand[] {
+  const agent = actorOf(step)
+  if ((step.type === 'grant.created' || step.type === 'delegation.redeemed') && agent !== undefined) {
+    const hand: Hand = { agent, allowed: 0, denied: 0, below: [] }
+    of?.below.push(hand)
+    for (const below of step.steps) handsIn(below, hand)
+    return of === undefined ? [hand] : []
+  }
+  if (of !== undefined && step.type === 'decision.allowed') of.allowed++
+  if (of !== undefined && step.type === 'decision.denied') of.denied++
+  return step.steps.flatMap((below) => handsIn(below, of))
+}
+
+/** Pages tell of the same grants, and an agent may have several. */
+function mergeHands(hands: Hand[]): Hand[] {
+  return [...Map.groupBy(hands, ({ agent }) => agent)].map(([agent, same]) => ({
+    agent,
+    allowed: same.reduce((count, hand) => count + hand.allowed, 0),
+    denied: same.reduce((count, hand) => count + hand.denied, 0),
+    below: mergeHands(same.flatMap(({ below }) => below)),
+  }))
+}

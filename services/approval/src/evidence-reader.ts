@@ -1,0 +1,98 @@
+import { existsSync, globSync } from 'node:fs'
+import { type IncomingMessage, request as plain } from 'node:http'
+import { request as secure } from 'node:https'
+import { join } from 'node:path'
+import { type ErrorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { paths } from '@bailiwick/installation'
+
+/**
+ * What the evidence service says, for people at the console. It is shown and believed by nobody: what it says is signed can be
+ * verified in the page.
+ */
+export interface EvidenceReader {
+  /** The JSON at this path. Throws what evidence refuses, and `service_unreachable` when nothing answers. */
+  get(path: string): Promise<Buffer>
+}
+
+const answerMs = 10_000
+const largestAnswer = 16 * 1024 * 1024
+
+/**
+ * Evidence at its address, or on this machine: by the 0600 socket that evidence, or standalone, has in the data directory.
+ * Whoever may open that may read the log's files, too.
+ */
+export function evidenceReader(data: string, url: string | undefined): EvidenceReader {
+  return {
+    async get(path) {
+      const places: Place[] = url === undefined ? socketsIn(data).map((socketPath) => ({ socketPath })) : [{ url }]
+      let refusal: ServiceError | undefined
+      for (const place of places) {
+        const answer = await ask(place, path).catch((cause) => {
+          refusal ??= new ServiceError('service_unreachable', 'evidence does not answer', { cause })
+        })
+        if (answer === undefined) continue
+        if (answer.status === 200) return answer.body
+        refusal = refusalOf(answer)
+        // A standby: another instance may be the active one.
+        if (answer.status !== 503) break
+      }
+      throw (
+        refusal ?? new ServiceError('service_unreachable', 'evidence is not on this machine: BAILIWICK_EVIDENCE_URL')
+      )
+    },
+  }
+}
+
+type Place = { socketPath: string } | { url: string }
+
+function socketsIn(data: string): string[] {
+  const { operatorSocket } = paths(data)
+  if (existsSync(operatorSocket)) return [operatorSocket]
+  return globSync('evidence-*.sock', { cwd: data })
+    .toSorted()
+    .map((name) => join(data, name))
+}
+
+interface Answer {
+  status: number
+  body: Buffer
+}
+
+function ask(place: Place, path: string): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+  // A connection each: one that was kept may be to a process that is gone.
+  const options = { agent: false, signal: AbortSignal.timeout(answerMs) } as const
+  const take = (response: IncomingMessage) => {
+    const parts: Buffer[] = []
+    let length = 0
+    response.on('data', (part: Buffer) => {
+      parts.push(part)
+      length += part.length
+      if (length > largestAnswer) response.destroy(new Error('the answer is too long'))
+    })
+    response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts) }))
+    response.on('error', reject)
+  }
+  const call =
+    'socketPath' in place
+      ? plain({ socketPath: place.socketPath, path, ...options }, take)
+      : (place.url.startsWith('https:') ? secure : plain)(place.url + path, options, take)
+  call.on('error', reject)
+  call.end()
+  return promise
+}
+
+/** A problem document (RFC 9457) as the error that it tells of. */
+function refusalOf({ status, body }: Answer): ServiceError {
+  let problem: { code?: unknown; detail?: unknown } = {}
+  try {
+    problem = Object(JSON.parse(body.toString()))
+  } catch {}
+  const { code, detail } = problem
+  if (typeof code !== 'string' || !Object.hasOwn(errorKinds, code))
+    return new ServiceError('answer_malformed', `evidence answers ${status} without saying why`)
+  // Elsewhere it is there and hidden: what is not public is no route.
+  if (code === 'route_unknown')
+    return new ServiceError('caller_forbidden', 'evidence shows its log on its own machine alone')
+  return new ServiceError(code as ErrorCode, typeof detail === 'string' ? detail : undefined)
+}

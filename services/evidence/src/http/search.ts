@@ -1,0 +1,39 @@
+import { z } from 'zod'
+import type { LeafPlace } from '../find-leaves.ts'
+import type { Search } from '../trace/search.ts'
+
+const name = z.string().min(1).max(2100).optional()
+const moment = z.iso
+  .datetime({ offset: true })
+  .transform((text) => Date.parse(text))
+  .optional()
+/** A cursor is a place, and no more secret than the log: who makes one up begins elsewhere, and sees nothing else. */
+const cursor = z
+  .string()
+  .regex(/^\d{1,15}_\d{1,15}$/, 'not a cursor')
+  .transform((text): LeafPlace => {
+    const [at, index] = text.split('_').map(Number)
+    return { at: at ?? 0, index: index ?? 0 }
+  })
+  .optional()
+
+export const cursorOf = ({ at, index }: LeafPlace): string => `${at}_${index}`
+
+/** What every search takes; each once. A member that is not known is refused, or a misspelt filter would match everything. */
+export const searchMembers = {
+  agent: name,
+  approver: name,
+  task: name,
+  resource: name,
+  reason: name,
+  type: name,
+  from: moment,
+  to: moment,
+  cursor,
+}
+
+type Members = z.output<z.ZodObject<typeof searchMembers>>
+
+export function searchOf({ cursor: before, ...members }: Members & { id?: string | undefined }): Search {
+  return { ...members, before }
+}

@@ -1,0 +1,32 @@
+import { hash } from 'node:crypto'
+
+/** What the log has of a producer's numbers: all up to `whole`, and these above it. */
+export interface Chain {
+  whole: number
+  ahead: number[]
+}
+
+export type Meta = { format: number; size: number; root: string }
+export type Value = number | string | string[] | Meta | Chain | ActivityHour
+export type Key =
+  | [kind: 'leaf' | 'event' | 'chain' | 'beginning' | 'passed', hash: string]
+  | [kind: 'term', hash: string, at: number, index: number]
+  | [kind: 'hour', hour: number, agentHash: string]
+  | [kind: 'meta']
+
+/** What is kept, and how. An index of another format is made again. */
+export const format = 2
+
+/** What one agent, all its instances together, was told in one hour. */
+export interface ActivityHour {
+  agent: string
+  /** Hours since the epoch. */
+  hour: number
+  allowed: number
+  denied: number
+}
+
+/** Names are up to 2,100 characters and callers choose some of them; an lmdb key has at most 1,978 bytes. */
+export function keyOf(name: string): string {
+  return hash('sha256', name, 'base64url').slice(0, 22)
+}

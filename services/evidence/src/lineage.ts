@@ -1,0 +1,79 @@
+import type { Facet, Term } from './terms.ts'
+
+/**
+ * How an event hangs together with others. An outcome names its decision and its grant and no more: that it is the agent's, the
+ * task's and the approver's too it has from what it follows from.
+ */
+export interface Lineage {
+  /** The thing that it brings into being, as later events follow from it. */
+  begins?: string
+  /** What it says of a thing that holds for all that follows from that. */
+  passes?: Passes
+  /** The things that it follows from. */
+  from: readonly string[]
+}
+
+interface Passes {
+  of: string
+  terms: readonly Term[]
+  /** Whether it passes on what it has from others, too. */
+  inherited: boolean
+}
+
+/** Members that name what an event follows from. Their form is the schema's: no agent puts a name of its choice there. */
+const descending = ['request_id', 'grant_id', 'delegation_id', 'credential_id', 'decision_id', 'parent', 'target']
+const thingId = /^id (req|grt|dlg|crd|dec)_/
+
+/** An approval shares its request's id; what follows from it names it by that. */
+export const approvalOf = (requestId: string) => `approval of ${requestId}`
+
+export function lineageOf(type: string, data: unknown, terms: ReadonlySet<Term>): Lineage {
+  const [members] = objectsIn(data)
+  if (members === undefined) return { from: [] }
+  const holders = [members, ...[members.actor, members.denial].flatMap(objectsIn)]
+  const from = new Set(holders.flatMap((holder) => descending.flatMap((member) => textIn(holder, member))))
+  const [grant] = objectsIn(members.grant)
+  for (const id of [...textIn(grant, 'id'), ...textIn(grant, 'request_id')]) from.add(id)
+  const [of] = textIn(type === 'grant.created' ? grant : members, idOf[type] ?? '')
+  if (of === undefined) return { from: [...from] }
+  from.delete(of)
+  const begins = type === 'request.approved' ? approvalOf(of) : of
+  const facets = passed[type]
+  if (facets === undefined) return { begins, from: [...from] }
+  const ofFacets = (term: Term) => {
+    const facet = term.slice(0, term.indexOf(' ')) as Facet
+    return facets.includes(facet) && (facet !== 'id' || thingId.test(term))
+  }
+  // An outcome names its grant beside its decision, and has the rest from there.
+  const inherited = type !== 'decision.allowed'
+  return { begins, passes: { of, terms: [...terms].filter(ofFacets), inherited }, from: [...from] }
+}
+
+/** The events that bring a thing into being, and where each names it. */
+const idOf: Readonly<Record<string, string>> = {
+  'request.received': 'request_id',
+  'request.approved': 'request_id',
+  'grant.created': 'id',
+  'delegation.redeemed': 'delegation_id',
+  'credential.intended': 'credential_id',
+  'decision.allowed': 'decision_id',
+  'decision.denied': 'decision_id',
+}
+
+/** Which of its terms hold for what follows; `id`: the names of things, not every name. Nothing follows from a denial. */
+const passed: Readonly<Record<string, readonly Facet[]>> = {
+  'request.received': ['agent', 'task', 'id'],
+  'request.approved': ['approver'],
+  'grant.created': ['agent', 'task', 'approver', 'id'],
+  'delegation.redeemed': ['agent', 'id'],
+  'credential.intended': ['agent', 'id'],
+  'decision.allowed': ['agent', 'resource', 'call', 'id'],
+}
+
+const objectsIn = (value: unknown): Record<string, unknown>[] =>
+  typeof value === 'object' && value !== null ? [value as Record<string, unknown>] : []
+
+function textIn(object: Record<string, unknown> | undefined, member: string): string[] {
+  const value = object?.[member]
+  return typeof value === 'string' ? [value] : []
+}

@@ -1,0 +1,49 @@
+import { topics } from '@bailiwick/contracts'
+import type { RegistryState } from '@bailiwick/projection'
+import type { LeafPlace, LeafQuery } from '../find-leaves.ts'
+import { type Facet, type Term, termOf } from '../terms.ts'
+
+/** What events are asked for; all that is given must hold. */
+export interface Search {
+  /** Whatever has this name. */
+  id?: string | undefined
+  agent?: string | undefined
+  approver?: string | undefined
+  task?: string | undefined
+  resource?: string | undefined
+  reason?: string | undefined
+  /** An event type, or the first word of some: `decision`. */
+  type?: string | undefined
+  /** ms since the epoch, both included. */
+  from?: number | undefined
+  to?: number | undefined
+  before?: LeafPlace | undefined
+}
+
+const leafTypes = topics.filter(({ leaf }) => leaf).flatMap(({ events }) => Object.keys(events))
+const simple = ['agent', 'task', 'resource', 'reason'] as const
+
+/** The search as the index understands it. An approver is also known by passkeys: assertions name those. */
+export function queryOf(search: Search, registry: Pick<RegistryState, 'passkeysOf'>): LeafQuery {
+  const { id, approver, type, from, to, before } = search
+  const hand = (name: string) => [name, ...registry.passkeysOf(name)].map((each) => termOf('approver', each))
+  const each: Term[][] = []
+  if (id !== undefined)
+    each.push(facetsOf(id).flatMap((facet) => (facet === 'approver' ? hand(id) : [termOf(facet, id)])))
+  if (approver !== undefined) each.push(hand(approver))
+  for (const facet of simple) if (search[facet] !== undefined) each.push([termOf(facet, search[facet])])
+  if (type !== undefined) each.push(typesOf(type).map((name) => termOf('type', name)))
+  return { each, from, to, before }
+}
+
+/** An agent may call its task, or a call, like the grant of another: who asks for a grant does not mean those. */
+function facetsOf(name: string): readonly Facet[] {
+  if (name.startsWith('spiffe://')) return ['agent']
+  if (/^(req|grt|dlg|crd|dec|evt|rev|enr)_/.test(name)) return ['id']
+  return ['id', 'call', 'approver', 'task', 'resource']
+}
+
+function typesOf(word: string): string[] {
+  const types = leafTypes.filter((type) => type === word || type.startsWith(`${word}.`))
+  return types.length === 0 ? [word] : types
+}

@@ -1,0 +1,269 @@
+import { createAgent } from '@bailiwick/agent'
+import { sample } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { type System, startSystem } from '@bailiwick/testkit'
+import type { Browser, Locator } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
+import { passedOn, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'
+import {
+  aPerson,
+  enrolFirst,
+  expectNoSidewaysScroll,
+  launch,
+  noBrowser,
+  type Person,
+  seriousFindings,
+} from './browser.ts'
+
+const subAgents = new SubAgents(1)
+const hostile = '<img src=x onerror="document.title=1">\u202egnp.exe'
+
+let system: System
+let invoices: InvoicesApi
+let browser: Browser
+let olivia: Person
+let grantId = ''
+let requestId = ''
+
+describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
+  beforeAll(async () => {
+    system = await startSystem({ entities: subAgents.entities })
+    invoices = await startInvoicesApi(system)
+    browser = await launch()
+    olivia = await aPerson(browser)
+    await enrolFirst(olivia, system)
+    await act()
+  }, 120_000)
+  afterAll(async () => {
+    await browser.close()
+    await invoices[Symbol.asyncDispose]()
+    await system[Symbol.asyncDispose]()
+  })
+
+  /** A task that is approved, passed on in part, acted upon by both, denied, and ended by an operator with hostile words. */
+  async function act(): Promise<void> {
+    const agent = sampleAgent(system.host, 'reconciler')
+    const helper = sdk(subAgents.at(0))
+    ;({ requestId } = await agent.request({ authority: passedOn, mode: 'window', expiresInSeconds: 3600 }))
+    await olivia.page.goto(`${system.url}/console/requests/${requestId}`)
+    await olivia.press('Approve as asked…')
+    await olivia.press('Sign with passkey')
+    await olivia.page.getByText('Approved.', { exact: true }).waitFor()
+    ;({ grantId = '' } = await agent.waitForDecision(requestId))
+    const child = { ...passedOn, permissions: [passedOn.permissions[0]], budget: { calls: 2, cost: { EUR: '1.00' } } }
+    const { delegation } = await agent.delegate({
+      of: { grantId },
+      to: subAgents.at(0).id,
+      key: subAgents.at(0).key.kid,
+      authority: { ...child, max_depth: 1 },
+      expiresAt: system.host.clock.now() + 600_000,
+    })
+    for (let n = 0; n < 3; n++) await call(agent, { grantId }, 'read')
+    await call(agent, { grantId }, 'delete')
+    for (let n = 0; n < 3; n++) await call(helper, { delegation }, 'read')
+    await invoices.delivered()
+    const payload = { kind: 'grant', target: grantId, reason: hostile }
+    await system.host.operator.inject({ method: 'POST', url: '/operator/revocations', payload })
+  }
+
+  function sdk({ id, key }: SubAgent) {
+    const at = id.lastIndexOf('/')
+    const { trust, clock, random } = system.host
+    const { installation, public_url: baseUrl } = trust
+    const [agentId, instance] = [id.slice(0, at), id.slice(at + 1)]
+    return createAgent({ agentId, instance, key, installation, baseUrl, now: () => clock.now(), random })
+  }
+
+  const call = async (
+    who: ReturnType<typeof sdk>,
+    grant: { grantId: string } | { delegation: string },
+    name: string,
+  ): Promise<void> => {
+    const resource = { type: 'tool', id: `${sample.toolServer}/${name}` }
+    const ask = { grant, action: 'tools/call', resource, properties: { invoice: 'INV-4' } }
+    await who.fetch(`${invoices.url}/${name}`, { method: 'POST' }, ask)
+  }
+
+  const open = async (path: string) => {
+    await olivia.page.goto(`${system.url}/console/${path}`)
+    await olivia.page.getByRole('heading', { level: 1, name: 'Evidence' }).waitFor()
+    await expect.poll(() => olivia.page.locator('.loading').count(), { timeout: 20_000 }).toBe(0)
+  }
+  const events = (): Locator => olivia.page.locator('.event')
+  /** Evidence takes in what happened a little later. */
+  const settled = async (find: () => Promise<number>, wanted: number, path: string) => {
+    for (let tries = 0; tries < 20; tries++) {
+      await open(path)
+      if ((await find()) === wanted) return
+      await olivia.page.waitForTimeout(250)
+    }
+    expect(await find()).toBe(wanted)
+  }
+
+  it('finds denials by their reason, coloured, and leads to the story of each', async () => {
+    const { page } = olivia
+    await settled(() => events().count(), 1, 'evidence?type=decision.denied&reason=action_not_granted')
+    const denial = page.locator('.event.bad')
+    await denial.getByText('invoices/delete').waitFor()
+    const color = await page.evaluate("getComputedStyle(document.querySelector('.event.bad')).borderLeftColor")
+    expect(color).toBe('rgb(214, 69, 69)')
+    await denial.getByRole('link', { name: 'Denied' }).click()
+    await page.locator('.step.bad', { hasText: 'action_not_granted' }).waitFor()
+    await page.locator('.step', { hasText: 'signed by owner' }).waitFor()
+    await page.getByText(/^All \d+ steps verify/).waitFor()
+  }, 60_000)
+
+  it('searches by the keyboard alone, by agent, approver, task and time together', async () => {
+    const { page } = olivia
+    await open('evidence')
+    await page.getByLabel('Task', { exact: true }).focus()
+    await page.keyboard.type('reconcile-q3-invoices')
+    await page.getByLabel('Approver').focus()
+    await page.keyboard.type('owner')
+    await page.getByLabel('What').focus()
+    await page.keyboard.type('Outcomes')
+    for (let n = 0; n < 12; n++) {
+      await page.keyboard.press('Tab')
+      if ((await page.evaluate("document.activeElement?.textContent ?? ''")) === 'Search') break
+    }
+    await page.keyboard.press('Enter')
+    await expect.poll(() => events().count(), { timeout: 20_000 }).toBe(5)
+    expect(page.url()).toContain('task=reconcile-q3-invoices&type=outcome')
+    // What was asked for stands in the address: the same page for whoever gets the link.
+    await page.reload()
+    await expect.poll(() => events().count(), { timeout: 20_000 }).toBe(5)
+    expect(await page.getByLabel('Approver').inputValue()).toBe('owner')
+    await olivia.press('Search')
+    await page.getByLabel('To', { exact: true }).fill('2020-01-01T00:00')
+    await olivia.press('Search')
+    await page.getByText('Nothing matches.').waitFor()
+  }, 60_000)
+
+  it('shows a task as a tree in time, with whom it was passed on to, what they did, and how it ended', async () => {
+    const { page } = olivia
+    await settled(() => page.locator('.step', { hasText: 'Revoked' }).count(), 1, `evidence/${grantId}`)
+    const acted = page.locator('.card', { hasText: 'Who acted' })
+    await acted.locator('.tree .tree', { hasText: 'helper-0' }).getByText('2 allowed, 1 denied').waitFor()
+    await acted.getByText(/3 allowed, [12] denied/).waitFor()
+    expect(await page.locator('.story .story .story .story .step', { hasText: 'Outcome' }).count()).toBe(5)
+    await olivia.press('Denials')
+    await page.locator('.step.bad', { hasText: 'budget_exhausted' }).waitFor()
+    await page.locator('.step.bad', { hasText: 'action_not_granted' }).waitFor()
+    expect(await page.locator('.step', { hasText: 'Outcome' }).count()).toBe(0)
+  }, 60_000)
+
+  it('lets nothing that an event says be markup, or reorder what is read', async () => {
+    const { page } = olivia
+    await open(`evidence/${grantId}`)
+    const step = page.locator('.step', { hasText: 'Revoked' })
+    await step.getByText('<img src=x onerror="document.title=1">').waitFor()
+    await step.locator('.unseen', { hasText: 'U+202E' }).first().waitFor()
+    await step.locator('summary').click()
+    expect(await step.locator('.event-data .unseen').count()).toBeGreaterThan(0)
+    expect(await page.locator('main img').count()).toBe(0)
+    expect(await page.title()).not.toBe('1')
+    expect(await page.locator('main').textContent()).not.toContain('\u202e')
+  }, 60_000)
+
+  it('verifies a receipt in the page, by the log’s key, and finds one byte that is another (V14)', async () => {
+    const { page } = olivia
+    await open(`evidence/${requestId}`)
+    const step = page.locator('.step', { hasText: 'Granted' }).first()
+    await step.locator('summary').click()
+    const verify = step.getByRole('button', { name: 'Verify in this browser' })
+    await verify.click()
+    await step.getByText('Verified here.').waitFor()
+    await step.getByText(/Entry [\d,]+ of [\d,]+ in the tree that the log signed/).waitFor()
+
+    const changes: [name: string, change: (answer: Record<string, string>) => object, says: RegExp][] = [
+      ['an entry', (a) => ({ ...a, entry: a.entry?.replace('"max_depth":3', '"max_depth":4') }), /not in the tree/],
+      ['a receipt', (a) => ({ ...a, receipt: a.receipt?.replace(/^index \d+/m, 'index 0') }), /not in the tree/],
+      [
+        'a checkpoint',
+        (a) => ({ ...a, receipt: a.receipt?.replace(/\n(\d+)\n(?=.*\n\n—)/, '\n99999\n') }),
+        /did not sign/,
+      ],
+      ['a key', (a) => ({ ...a, vkey: a.vkey?.replace(/.$/, '') }), /cannot be read/],
+      ['no receipt', (a) => ({ ...a, receipt: 'hello' }), /no receipt/],
+    ]
+    for (const [name, change, says] of changes) {
+      await page.route('**/evidence/events/evt_*', async (route) => {
+        const answer = await route.fetch()
+        await route.fulfill({ json: change(await answer.json()) })
+      })
+      await verify.click()
+      await step.getByText('Not verified:').waitFor()
+      expect([name, await step.locator('.receipt').textContent()]).toEqual([name, expect.stringMatching(says)])
+      await page.unroute('**/evidence/events/evt_*')
+    }
+    // The true receipt of another event proves nothing of this one.
+    const other = await page.locator('.step', { hasText: 'Asked' }).first().getAttribute('data-event')
+    await page.route('**/evidence/events/evt_*', async (route) => {
+      const url = route
+        .request()
+        .url()
+        .replace(/evt_[^/]*$/, other ?? '')
+      await route.fulfill({ response: await route.fetch({ url }) })
+    })
+    await verify.click()
+    await step.getByText('it is the receipt of another entry').waitFor()
+    await page.unroute('**/evidence/events/evt_*')
+    await verify.click()
+    await step.getByText('Verified here.').waitFor()
+  }, 60_000)
+
+  it('draws what agents did by the hour, and says the same in a table', async () => {
+    const { page } = olivia
+    await open('evidence')
+    await page.locator('.chart canvas').waitFor()
+    const row = page.locator('table.activity tr', { hasText: 'agent/reconciler' })
+    expect(await row.locator('td').allTextContents()).toEqual(['3', expect.stringMatching(/^[12]$/)]) // its first call may have learned the nonce
+    const drawn = await page.evaluate(`(() => {
+      const canvas = document.querySelector('.chart canvas')
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+      let [red, green] = [0, 0]
+      for (let at = 0; at < data.length; at += 4) {
+        if (data[at] === 214 && data[at + 1] === 69) red++
+        if (data[at] === 47 && data[at + 1] === 158) green++
+      }
+      return red > 20 && green > 20
+    })()`)
+    expect(drawn).toBe(true)
+    await row.getByRole('link').click()
+    await expect.poll(() => page.locator('table.activity tbody tr').count(), { timeout: 20_000 }).toBe(1)
+  }, 60_000)
+
+  it.each([
+    ['light', 1100],
+    ['dark', 1100],
+    ['light', 375],
+    ['dark', 375],
+  ] as const)(
+    'axe finds nothing serious, %s, %i px wide, and nothing scrolls sideways',
+    async (colorScheme, width) => {
+      const { page } = olivia
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+      await page.setViewportSize({ width, height: 800 })
+      const findings: string[] = []
+      for (const path of ['evidence', `evidence/${grantId}`, 'evidence/nothing-of-this-name']) {
+        await open(path)
+        if (path.endsWith(grantId)) {
+          const step = page.locator('.step', { hasText: 'Granted' }).first()
+          await step.locator('summary').click()
+          await step.getByRole('button', { name: 'Verify in this browser' }).click()
+          await step.getByText('Verified here.').waitFor()
+        }
+        if (process.env.SHOTS) {
+          const name = `${path.slice(0, 18).replace('/', '-')}-${colorScheme}-${width}.png`
+          await page.screenshot({ path: `${process.env.SHOTS}/${name}`, fullPage: true })
+        }
+        await expectNoSidewaysScroll(page)
+        findings.push(...(await seriousFindings(olivia)))
+      }
+      expect(findings).toEqual([])
+      expect(olivia.complaints.filter((text) => !/status of (401|404)/.test(text))).toEqual([])
+    },
+    60_000,
+  )
+})
