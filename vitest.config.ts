@@ -74,12 +74,26 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'abuse-kafka',
-          // Those of the files whose attack goes through the bus or the grant store: what is forged on topics and said again,
-          // what races a revocation or would take it back, and what a memory of proofs must keep. The others attack HTTP,
-          // signatures or files, and meet nothing of an adapter.
-          include: ['forged-approvals', 'forged-events', 'proof-replay', 'revocation-races', 'revoked-stays-dead'].map(
-            (name) => `test/abuse/${name}.test.ts`,
-          ),
+          // Those of the files whose attack goes through the bus or the grant store: what is forged on topics, said again, taken
+          // over or read anew at a start; who is quicker, in whatever order things are said; what races a revocation or would take it
+          // back; and what a memory of proofs must keep. The others attack HTTP, signatures or files, and meet nothing of an adapter.
+          include: [
+            'ask-flood',
+            'event-id-taken',
+            'first-come',
+            'forged-approvals',
+            'forged-events',
+            'interleavings',
+            'poison',
+            'proof-replay',
+            'registry-switched-off',
+            'retired-approver',
+            'revocation-races',
+            'revoked-stays-dead',
+            'self-approval',
+            'stolen-heads',
+            'stolen-services',
+          ].map((name) => `test/abuse/${name}.test.ts`),
           globalSetup: ['test/e2e/real-parts.setup.ts'],
           setupFiles: ['test/e2e/real-parts.skip.ts'],
           sequence: { groupOrder: 1 },

@@ -4,7 +4,7 @@ import { jcsHash, readKeyFile, signInvitation } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { enrolApprover, type System, softwarePasskey, startSystem } from '@bailiwick/testkit'
+import { enrolApprover, type System, softwarePasskey } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
 import { pause, Scene } from './scene.ts'
 
@@ -21,7 +21,8 @@ async function told(system: System, path: string, payload: object, headers: Reco
 }
 
 it('before anybody is enrolled nothing but the invitation changes anything, and nobody answers (V3)', async () => {
-  await using system = await startSystem()
+  await using scene = await Scene.bare()
+  const { system } = scene
   const agent = sampleAgent(system, 'reconciler')
   const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600 })
   const { requestId } = await agent.request(signed)
@@ -36,7 +37,8 @@ it('before anybody is enrolled nothing but the invitation changes anything, and 
 })
 
 it('of many who hold the invitation at the same moment exactly one becomes the first approver (V10)', async () => {
-  await using system = await startSystem()
+  await using scene = await Scene.bare()
+  const { system } = scene
   const people = Array.from({ length: 6 }, (_, n) => enrolApprover(system, { id: `person-${n}`, name: `Person ${n}` }))
   const answers = await Promise.allSettled(people)
   expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
