@@ -1,4 +1,8 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { exportPrivateKey } from '@bailiwick/credentials'
@@ -48,7 +52,20 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
   })
   const lines: string[] = []
   const log = logger({ service: 'abuse', level: 'trace', destination: { write: (line) => void lines.push(line) } })
-  await using scene = await Scene.open({ logger: log })
+  // What evidence sends elsewhere: a collector that keeps all it gets, and a file.
+  const collected: string[] = []
+  const collector = createServer(async (request, response) => {
+    for await (const chunk of request) collected.push(String(chunk))
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
+  }).listen(0, '127.0.0.1')
+  await once(collector, 'listening')
+  const folder = mkdtempSync(join(tmpdir(), 'secrets-'))
+  const file = join(folder, 'evidence.jsonl')
+  const env = {
+    BAILIWICK_SINK_OTLP: `http://127.0.0.1:${(collector.address() as AddressInfo).port}`,
+    BAILIWICK_SINK_FILE: file,
+  }
+  await using scene = await Scene.open({ logger: log, env })
   const { data, host } = scene.system
   for (const name of ['reconciler', 'forecaster', 'point-caller', 'point-outcome'] as const)
     see(`the key of ${name}`, exportPrivateKey(sampleKey(data, name)).d)
@@ -104,7 +121,14 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
   expect([...new Set(secrets.values())].filter((what) => !what.startsWith('the key')).sort()).toEqual(
     ['a client assertion', 'a cookie', 'a credential', 'a permit', 'a proof', 'an authorization'].sort(),
   )
+  const size = scene.system.services.evidence.size()
+  await eventually('the sinks have it', async () => {
+    const lines = readFileSync(file, 'utf8').split('\n').length - 1
+    return lines >= size && collected.join('').includes(`"stringValue":"event.parked"`) ? true : undefined
+  })
   const places: [string, Buffer][] = [
+    ['what the collector got', Buffer.from(collected.join(''))],
+    ['the file for a SIEM', readFileSync(file)],
     ['the log of the services', Buffer.from(lines.join(''))],
     ['what was printed', Buffer.from(printed.join(''))],
     ['/metrics', Buffer.from(metrics)],
@@ -145,4 +169,6 @@ it('no secret stands in bus, log, grants, evidence, metrics or what is printed; 
   for (const [place, bytes] of places.filter(([place]) => !place.includes('/bus/') && !place.includes('attachments')))
     expect([place, bytes.includes('CANARY')]).toEqual([place, false])
   vi.restoreAllMocks()
+  collector.close()
+  rmSync(folder, { recursive: true })
 })

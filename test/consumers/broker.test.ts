@@ -144,6 +144,45 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
       }
     }, 180_000)
 
+    it('answer from evidence.v1 who let it happen, each event verified back to trust.json (V3)', async () => {
+      const { evidence } = system.services
+      await using bus = await kafkaBus({ connection: connect('admin'), logger })
+      for (let told = 0; told < evidence.size(); [told = 0] = await bus.ends('evidence.v1'))
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      const { lines } = await readAllDecisions(connect('admin'))
+      const { security, brokers } = kafka
+      const ask = async (user: string, ...about: string[]) =>
+        run(await pythonWithPackages(), [join(python, 'who_let_this_happen.py'), ...about], {
+          env: {
+            BAILIWICK_BUS: `kafka://${brokers.join(',')}`,
+            BAILIWICK_DATA: system.data,
+            BAILIWICK_KAFKA_CA: security?.caFile,
+            BAILIWICK_KAFKA_USER: user,
+            BAILIWICK_KAFKA_PASSWORD_FILE: security?.passwordFile(user),
+          },
+        })
+      const all = await ask('siem')
+      expect({ code: all.code, err: all.err }).toEqual({ code: 0, err: '' })
+      const rows = all.out
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split('\t'))
+      const allowed = rows.filter(([, verdict]) => verdict === 'ALLOW')
+      expect(allowed.length).toBeGreaterThan(5)
+      expect(allowed.length).toBe(lines.filter((line) => line.split('\t')[1] === 'ALLOW').length)
+      // Time, verdict, reason, outcome, agent, action, resource, approvers, owner, task, request, chain, leaf.
+      for (const row of allowed) {
+        expect(row).toHaveLength(13)
+        expect(row[7]).not.toBe('nobody')
+        expect(row[11]?.split(' > ').at(-1)).toBe(row[4])
+      }
+      const [one = []] = allowed
+      const about = await ask('siem', one[10] ?? '')
+      expect(about.out.split('\n')).toContain(one.join('\t'))
+      expect(await ask('siem', 'req_of_nobody')).toMatchObject({ code: 1, out: '' })
+      expect((await ask('agents', one[10] ?? '')).err).toContain('TOPIC_AUTHORIZATION_FAILED')
+    }, 180_000)
+
     it('show nothing to whoever may not read', async () => {
       for (const ended of await runAll('agents', 1)) {
         expect(ended).toMatchObject({ code: 2, out: '' })

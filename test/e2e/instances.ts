@@ -276,7 +276,7 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
     ),
   evidence: (host) =>
     startEvidence(
-      { ...host.settings, logPublic: true },
+      { ...host.settings, logPublic: true, sinks: { backlog: 1_000_000 } },
       {
         ...host,
         keys: {

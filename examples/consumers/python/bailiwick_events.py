@@ -49,6 +49,7 @@ TYPES = {
         "grant.created", "grant.completed", "grant.expired", "grant.suspended", "grant.resumed", "grant.rebound",
         "delegation.redeemed", "credential.intended", "credential.issued", "credential.refused",
     },
+    "evidence.v1": {"leaf.appended"},
 }  # fmt: skip
 
 

@@ -18,7 +18,11 @@ PATIENCE = 15  # seconds that a broker may take to answer
 
 
 def main() -> int:
-    options = arguments()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--from-beginning", action="store_true", help="else only what comes from now on")
+    parser.add_argument("--max", type=int, default=0, help="stop after so many lines")
+    parser.add_argument("--timeout", type=float, default=0, help="stop after so many seconds")
+    options = arguments(parser)
     ends_at = time.monotonic() + options.timeout if options.timeout else None
     with open(options.trust, "rb") as file:
         keys = KeyRing(file.read())
@@ -150,16 +154,13 @@ def report(error: KafkaError) -> None:
         print(f"kafka: {printable(error.str())}", file=sys.stderr)
 
 
-def arguments() -> argparse.Namespace:
+def arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What every reader of Kafka here is told, beside its own."""
     env = os.environ
     bus = env.get("BAILIWICK_BUS", "")
     data = env.get("BAILIWICK_DATA", ".bailiwick")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--brokers", default=bus.removeprefix("kafka://") if bus.startswith("kafka://") else None)
     parser.add_argument("--trust", default=os.path.join(data, "trust.json"), help="the anchor; default %(default)s")
-    parser.add_argument("--from-beginning", action="store_true", help="else only what comes from now on")
-    parser.add_argument("--max", type=int, default=0, help="stop after so many lines")
-    parser.add_argument("--timeout", type=float, default=0, help="stop after so many seconds")
     parser.add_argument("--ca", default=env.get("BAILIWICK_KAFKA_CA"), help="PEM file of the brokers' CA")
     parser.add_argument("--user", default=env.get("BAILIWICK_KAFKA_USER"))
     parser.add_argument("--password-file", default=env.get("BAILIWICK_KAFKA_PASSWORD_FILE"))
@@ -171,9 +172,13 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-if __name__ == "__main__":
+def run(name: str, main) -> None:
     try:
         sys.exit(main())
     except (KafkaException, OSError, RuntimeError, ValueError, Refused) as error:
-        print(f"consume: {printable(str(error))}", file=sys.stderr)
+        print(f"{name}: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    run("consume", main)

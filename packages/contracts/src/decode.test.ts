@@ -134,6 +134,7 @@ it('gives a version to the events that advance an entity or a tree, and to no ot
       'outcome.unrelayed',
       'event.refused',
       'policy-files.changed',
+      'leaves.dropped',
       'event.parked',
     ]),
   )

@@ -7,12 +7,12 @@ const utf8 = new TextEncoder()
 
 /**
  * Where an unknown member is somebody else's to judge (the authority: `authority`, with `authority_not_understood`; the
- * obligation: the enforcement point, which then denies) or means nothing (a report by an agent, an OCSF event).
+ * obligation: the enforcement point, which then denies) or means nothing (a report by an agent, an action's arguments in OCSF).
  */
 const open = [/\/authority(\/|$)/, /^\/obligations\//]
 const openTypes = new Map([
   ['access-request.submitted', /^$/],
-  ['leaf.appended', /^/],
+  ['leaf.appended', /^\/api\/request\/data$/],
 ])
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -38,15 +38,6 @@ export const checkpointPublished = z.strictObject({
   checkpoint: z.string().max(16_384),
 })
 
-/** One OCSF event for one leaf (DESIGN §7.5); the mapped classes have their own strict schemas in the evidence service. */
-export const leafAppended = z.looseObject({
-  class_uid: z.int(),
-  type_uid: z.int(),
-  time: z.int(),
-  metadata: z.looseObject({ uid: z.string(), version: z.string() }),
-  unmapped: z.looseObject({ leaf_index: z.int().min(0), leaf_hash: sha256Schema }),
-})
-
 export const gapDetected = z.strictObject({
   producer: z.string().max(128),
   service: z.string().max(64),
@@ -65,6 +56,18 @@ export const eventRefused = z.strictObject({
   event_id: z.string().max(128),
   sha256: sha256Schema,
   code: z.string().max(64),
+})
+
+/**
+ * What a sink will never get of the log: it was too far behind (`backlog`), or whoever is behind it refused it for good
+ * (`refused`). `count` of the leaves `from` to `to`.
+ */
+export const leavesDropped = z.strictObject({
+  sink: z.enum(['otlp', 'file']),
+  reason: z.enum(['backlog', 'refused']),
+  from: z.int().min(0),
+  to: z.int().min(0),
+  count: z.int().min(1),
 })
 
 /** The files of the active policy set are not what people approved; what decides is what was loaded, or nothing. */

@@ -10,6 +10,7 @@ import {
   outcomeReported,
 } from './decisions.ts'
 import { grantEvents, revocationDeclared } from './grants.ts'
+import { leafAppended } from './ocsf/classes.ts'
 import { registryEvents } from './registry.ts'
 import {
   accessRequestSubmitted,
@@ -29,7 +30,7 @@ import {
   eventRefused,
   gapDetected,
   headPublished,
-  leafAppended,
+  leavesDropped,
   outcomeUnrelayed,
   policyFilesChanged,
 } from './system.ts'
@@ -163,13 +164,14 @@ export const headsV1 = defineTopic({
   events: { 'head.published': headPublished },
 })
 
-/** For SIEMs: one OCSF event a leaf. */
+/** For SIEMs: one OCSF event a leaf. One partition: whoever reads has the order of the log. */
 export const evidenceV1 = defineTopic({
   name: 'evidence.v1',
-  about: 'One OCSF 1.9 event for each leaf, keyed by leaf index.',
+  about:
+    'One OCSF 1.9 event for each leaf, in the order of the log, keyed by leaf index. What is told twice has one id.',
   writer: 'evidence',
   readers: [],
-  partitions: 3,
+  partitions: 1,
   cleanup: { retentionDays: 30 },
   leaf: false,
   events: { 'leaf.appended': leafAppended },
@@ -191,7 +193,7 @@ export const checkpointsV1 = defineTopic({
 export const findingsV1 = defineTopic({
   name: 'findings.v1',
   about:
-    'What evidence noticed: gaps, unrelayed outcomes, events that cannot count, edited policies. Keyed by what it is about.',
+    'What evidence noticed: gaps, unrelayed outcomes, events that cannot count, edited policies, what a sink will never get. Keyed by what it is about.',
   writer: 'evidence',
   readers: ['evidence'],
   partitions: 1,
@@ -202,6 +204,7 @@ export const findingsV1 = defineTopic({
     'outcome.unrelayed': outcomeUnrelayed,
     'event.refused': eventRefused,
     'policy-files.changed': policyFilesChanged,
+    'leaves.dropped': leavesDropped,
   },
   unversioned: 'all',
 })

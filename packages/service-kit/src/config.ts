@@ -8,7 +8,7 @@ const SECRET_SETTING = /KEY|SECRET|PASS|TOKEN|CREDENTIAL|WEBHOOK/i
  * Reads a service's settings from its environment. An empty variable counts as absent; settings of other
  * processes are ignored, since several share an environment, but not a misspelt one. Throws `config_invalid` whose detail
  * has a line for each wrong setting: its name, what is wrong and, unless the name says that it is a secret, the value,
- * without user and password when it is a URL.
+ * without user, password and query when it is a URL.
  */
 export function readConfig<S extends z.ZodType>(schema: S, env: Env): z.output<S> {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''))
@@ -25,9 +25,9 @@ function line(issue: z.core.$ZodIssue, env: Env): string {
   if (value === undefined || value === '') return `${name}: ${issue.code === 'custom' ? issue.message : 'missing'}`
   // zod quotes the value in some messages; for a secret not even its form is told.
   if (isSecret(name)) return `${name}: not valid`
-  return `${name}: ${issue.message} (is ${JSON.stringify(withoutUser(value).slice(0, 200))})`
+  return `${name}: ${issue.message} (is ${JSON.stringify(withoutSecrets(value).slice(0, 200))})`
 }
 
 const isSecret = (name: string) => SECRET_SETTING.test(name) && !name.endsWith('_SECONDS')
 
-const withoutUser = (value: string) => value.replace(/\/\/[^/\s]*@/g, '//…@')
+const withoutSecrets = (value: string) => value.replace(/\/\/[^/\s]*@/g, '//…@').replace(/\?\S*/g, '?…')

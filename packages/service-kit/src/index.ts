@@ -52,6 +52,9 @@ export {
   keySettings,
   type NotificationFormat,
   notifySettings,
+  type SinksConfig,
+  sinkSettings,
+  sinksOf,
   type TlsSetting,
 } from './settings.ts'
 export { type Standing, showStanding } from './standing.ts'

@@ -1,3 +1,4 @@
+import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import { logLevels } from './logger.ts'
 
@@ -66,6 +67,25 @@ const webhook = z
     return z.NEVER
   })
 
+/** Where evidence is sent: it is sensitive, so only TLS, or this machine. Keys belong into the file of headers. */
+const otlpEndpoint = z
+  .string()
+  .max(2048)
+  .transform((value, context): string => {
+    const url = URL.parse(value)
+    const here = url !== null && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+    const way = url?.protocol === 'https:' || (url?.protocol === 'http:' && here)
+    if (url !== null && way && url.username === '' && url.password === '' && url.hash === '' && url.search === '') {
+      // OTLP/HTTP Request: the default path for logs.
+      if (url.pathname === '/') url.pathname = '/v1/logs'
+      return url.href
+    }
+    context.addIssue('an https URL, or http://localhost, without user, query and fragment')
+    return z.NEVER
+  })
+
+const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
+
 const flag = z
   .enum(['0', '1'])
   .default('0')
@@ -127,4 +147,41 @@ export const notifySettings = {
   /** Where notifications are posted: https, or http to this machine. A secret: whoever has it can write there. */
   BAILIWICK_NOTIFY_WEBHOOK: webhook.optional(),
   BAILIWICK_NOTIFY_FORMAT: z.enum(['json', 'slack']).default('json'),
+}
+
+/** Of a process in which evidence runs: where its events go besides the bus (docs/operations/siem.md). */
+export const sinkSettings = {
+  /** OTLP/HTTP endpoint for logs: https, or http to this machine; `/v1/logs` unless it has a path. */
+  BAILIWICK_SINK_OTLP: otlpEndpoint.optional(),
+  /** File of headers that it wants, such as `authorization: Bearer …`, one a line. */
+  BAILIWICK_SINK_OTLP_HEADERS_FILE: z.string().optional(),
+  /** File that gets a line of JSON for each leaf. */
+  BAILIWICK_SINK_FILE: z.string().max(4000).optional(),
+  /** Bytes of that file after which it is put aside. */
+  BAILIWICK_SINK_FILE_BYTES: whole(1024 * 1024, 2 ** 40).default(64 * 1024 * 1024),
+  /** How many files are kept that were put aside. */
+  BAILIWICK_SINK_FILE_KEEP: whole(1, 10_000).default(16),
+  /** Leaves that a sink may be behind; what is older then is dropped, counted, and a finding. */
+  BAILIWICK_SINK_BACKLOG: whole(1000, 1_000_000_000).default(1_000_000),
+}
+
+/** Where evidence goes besides the bus. */
+export interface SinksConfig {
+  otlp?: { url: string; headersFile: string | undefined }
+  file?: { path: string; maxBytes: number; keep: number }
+  /** Leaves that a sink may be behind. */
+  backlog: number
+}
+
+/** The sinks that an environment names. Throws `config_invalid` for headers of no endpoint. */
+export function sinksOf(config: z.infer<z.ZodObject<typeof sinkSettings>>): SinksConfig {
+  const { BAILIWICK_SINK_OTLP: url, BAILIWICK_SINK_OTLP_HEADERS_FILE: headersFile, BAILIWICK_SINK_FILE: path } = config
+  if (url === undefined && headersFile !== undefined)
+    throw new ServiceError('config_invalid', 'BAILIWICK_SINK_OTLP_HEADERS_FILE: there is no BAILIWICK_SINK_OTLP')
+  const [maxBytes, keep] = [config.BAILIWICK_SINK_FILE_BYTES, config.BAILIWICK_SINK_FILE_KEEP]
+  return {
+    ...(url === undefined ? {} : { otlp: { url, headersFile } }),
+    ...(path === undefined ? {} : { file: { path, maxBytes, keep } }),
+    backlog: config.BAILIWICK_SINK_BACKLOG,
+  }
 }

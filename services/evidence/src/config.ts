@@ -1,4 +1,4 @@
-import { commonSettings } from '@bailiwick/service-kit'
+import { commonSettings, type SinksConfig, sinkSettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
 /** What evidence needs to know besides its adapters. */
@@ -11,11 +11,14 @@ export interface EvidenceConfig {
   logPublic: boolean
   /** File of the policy (C2SP tlog-policy) that says which witnesses are asked, where, and how many are enough. */
   witnessPolicy?: string | undefined
+  /** Where the leaves go besides the bus. */
+  sinks: SinksConfig
 }
 
 /** The environment of `bailiwick serve evidence`. */
 export const configSchema = z.object({
   ...commonSettings(8424),
+  ...sinkSettings,
   /** `1`: tiles, proofs and traces are public; else only on the operator's socket. */
   BAILIWICK_LOG_PUBLIC: z
     .enum(['0', '1'])

@@ -90,7 +90,14 @@ export class Installed implements Disposable {
     const [http, operator] = [await server(), await server()]
     const fatal = Promise.withResolvers<unknown>()
     const evidence = await startEvidence(
-      { instance: newInstance(), publicUrl: 'http://localhost:8420', maxStalenessMs: 2000, logPublic: true, ...config },
+      {
+        instance: newInstance(),
+        publicUrl: 'http://localhost:8420',
+        maxStalenessMs: 2000,
+        logPublic: true,
+        sinks: { backlog: 1_000_000 },
+        ...config,
+      },
       {
         bus,
         trust: this.trust,

@@ -2,10 +2,11 @@ import { join } from 'node:path'
 import { paths } from '@bailiwick/installation'
 import type { Voice } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { after, inBackground } from '@bailiwick/service-kit'
+import { after, inBackground, type SinksConfig } from '@bailiwick/service-kit'
 import type { Policy, SignerKey } from '@bailiwick/tlog'
 import { CheckpointAnnouncer } from './announce.ts'
 import { assertBusKept } from './assert-bus-kept.ts'
+import { startFeeds } from './feed/start-feeds.ts'
 import { startIngest } from './ingest.ts'
 import { Lag } from './lag.ts'
 import type { LeafIndex } from './leaf-index.ts'
@@ -41,7 +42,7 @@ export async function keepLog(
   storage: LogStorage,
   key: SignerKey,
   voice: Voice,
-  adapters: Adapters & { policy?: Policy | undefined },
+  adapters: Adapters & { policy?: Policy | undefined; sinks: SinksConfig },
 ): Promise<KeptLog> {
   const { bus, trust, data, clock, logger, metrics, policy, onFatal } = adapters
   await using started = new AsyncDisposableStack()
@@ -62,6 +63,7 @@ export async function keepLog(
       onPublished(published, leaves) {
         if (witnessed === undefined) announce(published)
         watch.published(leaves)
+        feeds.wake()
       },
     }),
   )
@@ -73,6 +75,9 @@ export async function keepLog(
   const watch = started.use(startWatch({ ...adapters, participant: voice, index, checkpoint, lag }))
   // Before the watch goes, which is told of what is written.
   started.defer(() => sequencer[Symbol.asyncDispose]())
+  const reader = logReader(storage, index, checkpoint, () => witnessed?.witnessed)
+  const origin = key.verifier.name
+  const feeds = started.use(startFeeds({ ...adapters, participant: voice, origin, storage, reader, ...writer }))
   started.use(watchPolicies({ data, participant: voice, index, logger }))
   const parked = metrics.counter('evidence_parked_total', 'Messages that could not become leaves', ['topic'])
   // A series that appears with 1 has not increased, to Prometheus: the first one would go unnoticed.
@@ -87,7 +92,6 @@ export async function keepLog(
     logger.error({ type }, 'A CHANGE OF THE REGISTRY THAT NOBODY AUTHORISED')
   }
   started.use(inBackground(startIngest({ bus, participant: voice, sequencer, index, onParked, onRefused }), onFatal))
-  const reader = logReader(storage, index, checkpoint, () => witnessed?.witnessed)
   const told = started.use(
     new ToldOutcomes({
       dir: join(paths(data).evidence, 'told'),

@@ -16,6 +16,7 @@ const telling: ReadonlySet<string> = new Set([
   'gap.detected',
   'outcome.unrelayed',
   'policy-files.changed',
+  'leaves.dropped',
 ])
 
 /** Leaves of one transaction while the index catches up. */

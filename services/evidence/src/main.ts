@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { paths } from '@bailiwick/installation'
 import { runService } from '@bailiwick/service-host'
+import { sinksOf } from '@bailiwick/service-kit'
 import { configSchema } from './config.ts'
 import { startEvidence } from './start.ts'
 
@@ -14,6 +15,7 @@ process.exitCode = await runService({
         ...host.settings,
         logPublic: config.BAILIWICK_LOG_PUBLIC,
         witnessPolicy: config.BAILIWICK_WITNESS_POLICY,
+        sinks: sinksOf(config),
       },
       {
         ...host,

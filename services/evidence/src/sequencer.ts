@@ -77,6 +77,11 @@ export class Sequencer implements AsyncDisposable {
     return this.#failure !== undefined
   }
 
+  /** Whether leaves are being written, or wait to be. */
+  get busy(): boolean {
+    return this.#running !== undefined
+  }
+
   /** Offsets of the last messages that are in the log, by topic and partition. */
   get consumed(): Consumed {
     return this.#consumed

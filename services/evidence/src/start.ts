@@ -7,6 +7,7 @@ import { newId, observeProjection, showStanding } from '@bailiwick/service-kit'
 import { encodeVkey, parseSkey, type SignerKey } from '@bailiwick/tlog'
 import type { EvidenceConfig } from './config.ts'
 import { diskLogStorage } from './disk/disk-log-storage.ts'
+import { assertSinks } from './feed/sinks.ts'
 import { checkpointRoutes, tileRoutes } from './http/log.ts'
 import { outcomesRoute } from './http/outcomes.ts'
 import { traceRoutes } from './http/trace.ts'
@@ -42,6 +43,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
   const at = paths(data)
   const key = logKey(keys.log, trust)
   const policy = config.witnessPolicy === undefined ? undefined : readPolicy(config.witnessPolicy, key.verifier)
+  await assertSinks(config.sinks)
   const { onStanding, gate } = showStanding('evidence', { health, metrics, logger })
   await using started = new AsyncDisposableStack()
   let storage: LogStorage | undefined
@@ -84,7 +86,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
   observeProjection('evidence', successor.projection, { metrics, clock })
   await successor.standBy(async () => {
     if (storage === undefined) throw new ServiceError('invariant_broken', 'the active one has the lock')
-    kept = await keepLog(storage, key, successor, { ...adapters, policy })
+    kept = await keepLog(storage, key, successor, { ...adapters, policy, sinks: config.sinks })
     return kept
   })
   const owned = started.move()

@@ -1,4 +1,4 @@
-import { commonSettings, duration, keySettings, notifySettings } from '@bailiwick/service-kit'
+import { commonSettings, duration, keySettings, notifySettings, sinkSettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
 /** The environment of `bailiwick serve`: all four services in one process, on embedded adapters (DESIGN §3). */
@@ -6,6 +6,7 @@ export const configSchema = z.object({
   ...commonSettings(8420),
   ...notifySettings,
   ...keySettings,
+  ...sinkSettings,
   /** `1`: tiles and checkpoint are public; else only on the operator's socket. */
   BAILIWICK_LOG_PUBLIC: z
     .enum(['0', '1'])

@@ -6,6 +6,7 @@ import { paths, readGenesis } from '@bailiwick/installation'
 import { restoredFrom, startIssuer } from '@bailiwick/issuer/start'
 import { type PolicyDecision, type PolicyDecisionAdapters, startPolicyDecision } from '@bailiwick/policy-decision/start'
 import type { Host } from '@bailiwick/service-host'
+import { sinksOf } from '@bailiwick/service-kit'
 import type { StandaloneConfig } from './config.ts'
 
 export interface Standalone extends AsyncDisposable {
@@ -53,7 +54,12 @@ export async function startStandalone(
   )
   const evidence = started.use(
     await startEvidence(
-      { ...settings, logPublic: config.BAILIWICK_LOG_PUBLIC, witnessPolicy: config.BAILIWICK_WITNESS_POLICY },
+      {
+        ...settings,
+        logPublic: config.BAILIWICK_LOG_PUBLIC,
+        witnessPolicy: config.BAILIWICK_WITNESS_POLICY,
+        sinks: sinksOf(config),
+      },
       {
         ...host,
         keys: {

@@ -3,9 +3,10 @@ import { dataSchemaOf, producerMembers, type SourceTopicName, type Topic, topicN
 import { accessRequests, approvals } from './approvals.ts'
 import { attachmentExamples, decisions } from './decisions.ts'
 import { grants, revocations } from './grants.ts'
+import { evidence } from './ocsf.ts'
 import { registry } from './registry.ts'
 import type { ExamplesOf } from './shape.ts'
-import { checkpoints, evidence, findings, heads, parked } from './system.ts'
+import { checkpoints, findings, heads, parked } from './system.ts'
 import { at, eventJws, id, instance, sha256 } from './values.ts'
 
 /** Valid `data` for every event type there is: the compiler asks for the missing one. Hashes and signatures are made up. */

@@ -247,8 +247,13 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
   },
   'evidence.v1': {
     'leaf.appended': [
-      ['no leaf', '/data/unmapped'],
-      ['an index below zero', '/data/unmapped/leaf_index', -1],
+      ['no leaf', '/data/bailiwick/log'],
+      ['an index below zero', '/data/bailiwick/log/index', -1],
+      ['an activity that the class does not have', '/data/activity_id', 5],
+      ['another class than its members', '/data/class_uid', 3003],
+      ['an unknown member', '/data/raw_data', 'eyJ'],
+      ['nobody who proves it', '/data/attestation_list', []],
+      ['an id of its own', '/data/metadata/uid', 'evt_00000000000000000000'],
     ],
   },
   'checkpoints.v1': {
@@ -262,6 +267,10 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
     'outcome.unrelayed': [['an unknown member', '/data/severity', 'low']],
     'event.refused': [['no hash', '/data/sha256']],
     'policy-files.changed': [['no set', '/data/policy_set']],
+    'leaves.dropped': [
+      ['an unknown sink', '/data/sink', 'syslog'],
+      ['none of them', '/data/count', 0],
+    ],
   },
   'attachments.approval.v1': attachmentFaults,
   'attachments.policy-decision.v1': attachmentFaults,

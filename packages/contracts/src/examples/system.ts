@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { eventParked } from '../system.ts'
 import type { ExamplesOf } from './shape.ts'
-import { at, decisionId, id, sha256 } from './values.ts'
+import { at, decisionId, id, origin, sha256 } from './values.ts'
 
 export const heads: ExamplesOf<'heads.v1'> = {
   'head.published': {
@@ -45,20 +45,6 @@ export const heads: ExamplesOf<'heads.v1'> = {
   },
 }
 
-export const evidence: ExamplesOf<'evidence.v1'> = {
-  'leaf.appended': {
-    'a decision': {
-      class_uid: 6003,
-      type_uid: 600301,
-      time: 1_782_896_400_000,
-      metadata: { uid: id('evt', 'decision-allowed'), version: '1.9.0', product: { name: 'Bailiwick' } },
-      unmapped: { leaf_index: 4711, leaf_hash: sha256('leaf') },
-      actor: { app_name: 'spiffe://example.org/agent/reconciler/one' },
-    },
-  },
-}
-
-const origin = 'bailiwick.example/ins_EXAMPLE0001'
 export const checkpoints: ExamplesOf<'checkpoints.v1'> = {
   'checkpoint.published': {
     'a signed note': {
@@ -94,6 +80,10 @@ export const findings: ExamplesOf<'findings.v1'> = {
   'policy-files.changed': {
     'a line more': { policy_set: sha256('policies'), found: sha256('edited-policies') },
     'the folder is empty': { policy_set: sha256('policies') },
+  },
+  'leaves.dropped': {
+    'a collector that was away for too long': { sink: 'otlp', reason: 'backlog', from: 4711, to: 9710, count: 5000 },
+    'a collector that refuses some': { sink: 'otlp', reason: 'refused', from: 4711, to: 4838, count: 2 },
   },
 }
 

@@ -22,6 +22,7 @@ export const jwk = (label: string): { kty: 'EC'; crv: 'P-256'; x: string; y: str
 export const at = (minutes: number): string => `2026-07-01T09:${String(minutes).padStart(2, '0')}:00.000Z`
 
 export const installation = 'ins_EXAMPLE0001'
+export const origin = `bailiwick.example/${installation}`
 export const agent = 'spiffe://example.org/agent/reconciler'
 export const instance = `${agent}/one`
 export const instanceKey = sha256('instance-key')

@@ -125,7 +125,7 @@ export const topicsIndex = (): string =>
       ]),
     ),
     '## The envelope',
-    'CloudEvents 1.0, structured mode, UTF-8 JSON, at most 65,535 bytes. JSON is strict: no duplicate names, no `__proto__`, no lone surrogates, at most 32 levels. Unknown members of the envelope are ignored. Unknown members of `data` are refused, except in `access-request.submitted` (ignored), `leaf.appended` (OCSF’s own) and inside an authority (judged by the `authority` package). Types that are only named are explained in [types.md](types.md).',
+    'CloudEvents 1.0, structured mode, UTF-8 JSON, at most 65,535 bytes. JSON is strict: no duplicate names, no `__proto__`, no lone surrogates, at most 32 levels. Unknown members of the envelope are ignored. Unknown members of `data` are refused, except in `access-request.submitted` (ignored) and inside an authority (judged by the `authority` package). Types that are only named are explained in [types.md](types.md).',
     table(
       ['Member', 'Type', 'Required'],
       fieldsOf(envelopeJsonSchema()).map(({ path, type, required }) => [

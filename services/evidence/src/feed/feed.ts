@@ -1,0 +1,243 @@
+import { after, type Logger, type Metrics, type RandomSource } from '@bailiwick/service-kit'
+import type { Dropped, FeedPosition, Position } from './feed-position.ts'
+import type { FeedRecord, Records } from './records.ts'
+
+/**
+ * What became of a batch: so many leaves of its beginning were `taken` off our hands, of which the other side will never have
+ * `refused`. Or not now: `again` as soon as a back-off has passed, and no sooner than in so many ms.
+ */
+export type Delivered = { taken: number; refused?: number } | { again: number }
+
+export interface Destination {
+  /** Names the feed: in metrics, in findings, and as the file of its position. */
+  name: string
+  /** Leaves of one batch. */
+  batch: number
+  /** How many leaves it may be behind; what is older then is dropped. */
+  bound: number
+  /** One call at a time, in the order of the log. What it throws is an `again`. Settles soon after the signal. */
+  deliver(records: readonly FeedRecord[], signal: AbortSignal): Promise<Delivered>
+}
+
+export interface FeedOptions {
+  destination: Destination
+  records: Pick<Records, 'read' | 'size'>
+  position: Pick<FeedPosition, 'read' | 'write'>
+  /** Makes it evidence that leaves were dropped: once, however often it is asked to after a crash. */
+  tellDropped: (name: string, dropped: Dropped) => Promise<void>
+  metrics: Metrics
+  logger: Logger
+  random: RandomSource
+  monotonic: () => number
+  /** For tests: how often at most a position is written and a finding told, and the least wait after a failure. */
+  paces?: Partial<typeof paces>
+}
+
+const paces = { positionMs: 1000, tellMs: 60_000, leastWaitMs: 1000, mostWaitMs: 60_000 }
+/** How long an idle feed sleeps when nothing wakes it. */
+const idleMs = 1000
+/** Of the time that telling leaves took, so many times it rests: the log's writer has the same thread. */
+const restFactor = 3
+const longestRestMs = 100
+/** What says that leaves were dropped is not told of when it is dropped itself: that would never end. */
+const aboutFeeds = 'leaves.dropped'
+
+/**
+ * Passes the leaves on to one destination: in order, each at least once, from where it was. It never holds the log up, nor
+ * another feed: it reads what is in the log already, and what it has not passed on waits there.
+ */
+export class Feed implements AsyncDisposable {
+  readonly #options: FeedOptions
+  readonly #paces: typeof paces
+  readonly #stop = new AbortController()
+  readonly #delivered: (count: number) => void
+  readonly #failed: () => void
+  readonly #droppedCounted: (dropped: Dropped) => void
+  #wake = Promise.withResolvers<void>()
+  #begun = false
+  #next = 0
+  #dropped: Dropped[] = []
+  #written: Position | undefined
+  #writtenAt = Number.NEGATIVE_INFINITY
+  #toldAt = Number.NEGATIVE_INFINITY
+  #failures = 0
+  #unwell = false
+  readonly #running: Promise<void>
+
+  constructor(options: FeedOptions) {
+    this.#options = options
+    this.#paces = { ...paces, ...options.paces }
+    const { metrics, destination, records } = options
+    const feed = destination.name
+    const lag = metrics.gauge('evidence_feed_lag_leaves', 'Leaves that a feed has not passed on', ['feed'], (gauge) =>
+      gauge.set({ feed }, Math.max(0, records.size - this.#next)),
+    )
+    lag.set({ feed }, 0)
+    const delivered = metrics.counter('evidence_feed_delivered_total', 'Leaves that a feed has passed on', ['feed'])
+    const failures = metrics.counter('evidence_feed_failures_total', 'Attempts of a feed that failed', ['feed'])
+    const dropped = metrics.counter('evidence_feed_dropped_total', 'Leaves that a feed will never pass on', [
+      'feed',
+      'reason',
+    ])
+    delivered.inc({ feed }, 0)
+    failures.inc({ feed }, 0)
+    for (const reason of ['backlog', 'refused']) dropped.inc({ feed, reason }, 0)
+    this.#delivered = (count) => delivered.inc({ feed }, count)
+    this.#failed = () => failures.inc({ feed })
+    this.#droppedCounted = ({ reason, count }) => dropped.inc({ feed, reason }, count)
+    this.#running = this.#run()
+  }
+
+  /** There may be more in the log. */
+  wake(): void {
+    this.#wake.resolve()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
+    this.wake()
+    await this.#running
+  }
+
+  get #stopped(): boolean {
+    return this.#stop.signal.aborted
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#begun && !this.#stopped) await this.#persistently(() => this.#begin())
+    while (!this.#stopped) await this.#persistently(() => this.#step())
+    if (this.#begun) await this.#writePosition()
+  }
+
+  /** Whatever goes wrong with a feed is no end: it says so, waits, and goes on. */
+  async #persistently(act: () => Promise<number | undefined>): Promise<void> {
+    let waitMs: number | undefined
+    try {
+      waitMs = await act()
+    } catch (error) {
+      if (!this.#stopped) waitMs = this.#backOff(error)
+    }
+    if (waitMs !== undefined) await after(waitMs, this.#stop.signal).catch(() => undefined)
+  }
+
+  async #begin(): Promise<undefined> {
+    const { records, position, destination } = this.#options
+    const found = await position.read(records.size)
+    // A destination that is new gets what it may have; that the rest is not for it is no loss.
+    this.#next = found?.next ?? Math.max(0, records.size - destination.bound)
+    this.#dropped = [...(found?.dropped ?? [])]
+    this.#written = found
+    this.#begun = true
+  }
+
+  /** Gives how long to wait before the next one. */
+  async #step(): Promise<number | undefined> {
+    const { records, destination, monotonic } = this.#options
+    await this.#keepBound()
+    await this.#tell()
+    if (this.#next >= records.size) {
+      if (this.#isDue()) await this.#writePosition()
+      await this.#sleep()
+      return undefined
+    }
+    const began = monotonic()
+    const batch = await records.read(this.#next, destination.batch)
+    const tookMs = monotonic() - began
+    const answer = await destination.deliver(batch, this.#stop.signal)
+    if ('again' in answer) return this.#stopped ? undefined : this.#backOff(undefined, answer.again)
+    const taken = batch.slice(0, answer.taken)
+    const refused = Math.min(answer.refused ?? 0, taken.length)
+    await this.#passed(taken, refused)
+    // Not asked again for what it refuses; but it may be that it refuses all, and each batch is lost to it for ever.
+    if (refused === taken.length) return this.#backOff()
+    this.#recovered()
+    return this.#next < records.size ? Math.min(longestRestMs, tookMs * restFactor) : undefined
+  }
+
+  async #passed(taken: readonly FeedRecord[], refused: number): Promise<void> {
+    const [first, last] = [taken[0], taken.at(-1)]
+    if (first === undefined || last === undefined) return
+    this.#next = last.index + 1
+    this.#delivered(taken.length - refused)
+    if (refused > 0) {
+      const ours = taken.filter(({ event }) => event.metadata.event_code === aboutFeeds).length
+      await this.#drop({ reason: 'refused', from: first.index, to: last.index, count: refused }, refused > ours)
+    }
+    if (this.#isDue()) await this.#writePosition()
+  }
+
+  /** What is too far behind is dropped, so that a destination that never answers costs no more than its bound. */
+  async #keepBound(): Promise<void> {
+    const { records, destination } = this.#options
+    const first = records.size - destination.bound
+    if (this.#next >= first) return
+    const dropped = { reason: 'backlog', from: this.#next, to: first - 1, count: first - this.#next } as const
+    this.#next = first
+    await this.#drop(dropped, true)
+  }
+
+  async #drop(dropped: Dropped, isToBeTold: boolean): Promise<void> {
+    this.#droppedCounted(dropped)
+    if (!isToBeTold) return
+    const same = this.#dropped.find(({ reason }) => reason === dropped.reason)
+    this.#dropped = [
+      ...this.#dropped.filter((other) => other !== same),
+      same === undefined ? dropped : { ...same, to: dropped.to, count: same.count + dropped.count },
+    ]
+    // Before anything else: after a crash it must still be known.
+    await this.#writePosition()
+  }
+
+  async #tell(): Promise<void> {
+    const { destination, tellDropped, monotonic } = this.#options
+    if (this.#dropped.length === 0 || monotonic() - this.#toldAt < this.#paces.tellMs) return
+    this.#toldAt = monotonic()
+    for (const dropped of this.#dropped) await tellDropped(destination.name, dropped)
+    this.#dropped = []
+    await this.#writePosition()
+  }
+
+  #isDue(): boolean {
+    return this.#options.monotonic() - this.#writtenAt >= this.#paces.positionMs
+  }
+
+  /** A position that is too old makes what was passed on come again, under the same ids. */
+  async #writePosition(): Promise<void> {
+    const position = { next: this.#next, dropped: this.#dropped }
+    if (this.#written?.next === position.next && this.#written.dropped === position.dropped) return
+    this.#writtenAt = this.#options.monotonic()
+    try {
+      await this.#options.position.write(position)
+      this.#written = position
+    } catch (err) {
+      this.#failed()
+      this.#options.logger.error({ feed: this.#options.destination.name, err }, 'where a feed is was not written down')
+    }
+  }
+
+  async #sleep(): Promise<void> {
+    const late = new AbortController()
+    await Promise.race([this.#wake.promise, after(idleMs, late.signal).catch(() => undefined)])
+    late.abort()
+    this.#wake = Promise.withResolvers<void>()
+  }
+
+  /** The wait doubles with each failure, and has a random part: many that failed together do not come back together. */
+  #backOff(error?: unknown, afterMs = 0): number {
+    const { destination, logger, random } = this.#options
+    this.#failed()
+    if (!this.#unwell)
+      logger.warn({ feed: destination.name, ...(error === undefined ? {} : { err: error }) }, 'a feed waits')
+    this.#unwell = true
+    const { leastWaitMs, mostWaitMs } = this.#paces
+    const wait = Math.min(mostWaitMs, leastWaitMs * 2 ** Math.min(this.#failures++, 16))
+    const jitter = 0.5 + (random(1)[0] ?? 0) / 510
+    return Math.max(afterMs, wait * jitter)
+  }
+
+  #recovered(): void {
+    if (this.#unwell) this.#options.logger.info({ feed: this.#options.destination.name }, 'a feed goes on')
+    this.#unwell = false
+    this.#failures = 0
+  }
+}

@@ -1,0 +1,108 @@
+import type { OcsfEvent } from '@bailiwick/contracts'
+import { encodeBase64url, type Trust } from '@bailiwick/credentials'
+import { leafHash } from '@bailiwick/tlog'
+import type { Published } from '../log.ts'
+import { entriesOf } from '../log.ts'
+import type { LogStorage } from '../log-storage.ts'
+import { type OcsfLog, ocsfEvent } from '../ocsf/ocsf-event.ts'
+import type { StoryTeller } from '../ocsf/story-teller.ts'
+import type { LeafEvent } from '../ocsf/told.ts'
+import { traceLeaf } from '../trace/trace-leaf.ts'
+
+/** A leaf as feeds pass it on. */
+export interface FeedRecord {
+  index: number
+  traceparent: string | undefined
+  event: OcsfEvent
+  /** `event`, as one line of JSON. */
+  json: string
+}
+
+export interface RecordsOptions {
+  storage: Pick<LogStorage, 'read'>
+  checkpoint: () => Published
+  stories: StoryTeller
+  trust: Trust
+  origin: string
+}
+
+/** Characters of JSON that are kept for feeds that follow close behind, so that each leaf is told once for all of them. */
+const keptCharacters = 8 * 1024 * 1024
+
+/** The leaves of the log in OCSF, made when they are asked for: the log itself is what feeds are spooled in. */
+export class Records {
+  readonly #options: RecordsOptions
+  readonly #log: OcsfLog
+  readonly #kept = new Map<number, FeedRecord>()
+  #keptLength = 0
+  #turn: Promise<unknown> = Promise.resolve()
+
+  constructor(options: RecordsOptions) {
+    this.#options = options
+    const { trust, origin } = options
+    this.#log = { installation: trust.installation, origin, vkey: trust.log.vkey }
+  }
+
+  /** Leaves under the published checkpoint: what feeds may tell of. */
+  get size(): number {
+    return this.#options.checkpoint().size
+  }
+
+  /** At most `most` leaves from `from` on; one call at a time does the work. */
+  read(from: number, most: number): Promise<FeedRecord[]> {
+    const mine = this.#turn.then(() => this.#read(from, most))
+    this.#turn = mine.catch(() => undefined)
+    return mine
+  }
+
+  async #read(from: number, most: number): Promise<FeedRecord[]> {
+    const { checkpoint, stories, storage } = this.#options
+    const published = checkpoint()
+    const to = Math.min(published.size, from + most)
+    const records: FeedRecord[] = []
+    for (let known = this.#kept.get(from); known !== undefined && from < to; known = this.#kept.get(from)) {
+      records.push(known)
+      from++
+    }
+    if (from >= to) return records
+    stories.begin()
+    for await (const { index, bytes } of entriesOf(storage, from, to)) {
+      const record = await this.#tell(index, bytes, published)
+      this.#keep(record)
+      records.push(record)
+    }
+    return records
+  }
+
+  async #tell(index: number, bytes: Uint8Array, published: Published): Promise<FeedRecord> {
+    const leaf = traceLeaf(index, bytes)
+    // It was decoded before it became a leaf; a version that knew more event types wrote it.
+    if (leaf === undefined) throw new Error(`leaf ${index} cannot be read`)
+    const event = leaf.event as LeafEvent
+    const hash = encodeBase64url(leafHash(bytes))
+    const told = ocsfEvent(
+      { index, hash, topic: leaf.topic, event },
+      await this.#options.stories.of(event),
+      this.#log,
+      published,
+    )
+    return { index, traceparent: event.traceparent, event: told, json: oneLine(told) }
+  }
+
+  #keep(record: FeedRecord): void {
+    this.#keptLength += record.json.length - (this.#kept.get(record.index)?.json.length ?? 0)
+    this.#kept.set(record.index, record)
+    for (const [index, { json }] of this.#kept) {
+      if (this.#keptLength <= keptCharacters) break
+      this.#kept.delete(index)
+      this.#keptLength -= json.length
+    }
+  }
+}
+
+/** Some readers end lines where JSON does not: at U+0085, U+2028, U+2029. */
+export const oneLine = (event: OcsfEvent): string =>
+  JSON.stringify(event).replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )

@@ -1,0 +1,22 @@
+import type { Clock, SinksConfig } from '@bailiwick/service-kit'
+import type { Destination } from './feed.ts'
+import { assertFileSink, fileSink } from './file-sink.ts'
+import { readOtlpHeaders } from './otlp-headers.ts'
+import { otlpSink } from './otlp-sink.ts'
+
+/** Throws `config_invalid` for what could never work: no such folder, no such file, a line that is no header. */
+export async function assertSinks({ otlp, file }: SinksConfig): Promise<void> {
+  if (otlp?.headersFile !== undefined) await readOtlpHeaders(otlp.headersFile)
+  if (file !== undefined) await assertFileSink(file.path)
+}
+
+export function sinkDestinations(
+  { otlp, file, backlog: bound }: SinksConfig,
+  about: { installation: string; origin: string; clock: Clock },
+): Destination[] {
+  const { installation, origin, clock } = about
+  return [
+    ...(otlp === undefined ? [] : [otlpSink({ ...otlp, installation, bound, clock })]),
+    ...(file === undefined ? [] : [fileSink({ ...file, origin, bound })]),
+  ]
+}

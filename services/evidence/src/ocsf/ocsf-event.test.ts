@@ -1,0 +1,129 @@
+import {
+  decodeEvent,
+  encodeEnvelope,
+  leafAppended,
+  maxEventBytes,
+  type OcsfEvent,
+  topicNamed,
+} from '@bailiwick/contracts'
+import { eventText, exampleEvent } from '@bailiwick/contracts/examples'
+import { describe, expect, it } from 'vitest'
+import { compiled, judgedByOcsf } from './compiled.fixture.ts'
+import { agent, checkpoint, decision, grant, leaves, log, tellExample, whole } from './ocsf.fixture.ts'
+import type { Story } from './story.ts'
+
+describe.each<[string, Story]>([
+  ['with nothing known beside the leaf', {}],
+  ['with all that leads up to it', whole],
+])('%s', (_, story) => {
+  it.each(leaves)('tells $type ($desc, $topic) in our own strict schema of its class', ({ topic, event }) => {
+    const told = tellExample(topic, event, story)
+    const read = leafAppended.safeParse(JSON.parse(JSON.stringify(told)))
+    expect(read.error?.issues ?? []).toEqual([])
+    expect(read.data).toEqual(told)
+    expect(told.metadata.sequence).toBe(4711)
+    expect(told.attestation_list[0]).toMatchObject({ uid: '4711', chain_uid: log.origin })
+    expect(told.attestation_list[0]?.fingerprint.value).toBe(told.bailiwick.log.leaf_hash)
+    expect(told.metadata.original_event_uid).toBe(event.id)
+  })
+
+  it.skipIf(process.env.CI !== 'true' && compiled === undefined).each(leaves)(
+    'tells $type ($desc, $topic) as OCSF 1.9 itself demands',
+    ({ topic, event }) => {
+      if (compiled === undefined) return expect.fail('OCSF is not beside the project')
+      expect(judgedByOcsf({ ...tellExample(topic, event, story) }, compiled)).toEqual([])
+    },
+  )
+})
+
+it('is told by the judge of OCSF what is wrong', () => {
+  if (compiled === undefined) return
+  const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed'), whole)
+  const { actor: _, ...nobody } = told as Extract<OcsfEvent, { class_uid: 6003 }>
+  for (const bad of [
+    nobody,
+    { ...told, severity_id: 7 },
+    { ...told, severity: 'Fatal' },
+    { ...told, time: 'now' },
+    { ...told, type_uid: 600301 },
+    { ...told, anything: 1 },
+    { ...told, attestation_list: [{ uid: '1' }] },
+    { ...told, metadata: { ...told.metadata, profiles: ['record_integrity'] } },
+  ])
+    expect(judgedByOcsf(bad, compiled)).not.toEqual([])
+})
+
+it('is no event whose type is not of its class and its activity', () => {
+  const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed'), whole)
+  expect(leafAppended.safeParse({ ...told, type_uid: 600302 }).success).toBe(false)
+  expect(leafAppended.safeParse({ ...told, activity_id: 2, type_uid: 600302 }).success).toBe(true)
+})
+
+it('says who let it happen, on the decision itself', () => {
+  const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed'), whole)
+  expect(told).toMatchObject({
+    class_uid: 6003,
+    action: 'Allowed',
+    ai_agent: { uid: 'spiffe://example.org/agent/reconciler', instance_uid: agent, name: 'Reconciler' },
+    resources: [{ uid: 'adjustments.post', type: 'tool' }],
+    bailiwick: {
+      approvers: ['fiona', 'frank'],
+      owner: 'olga',
+      task: 'reconcile-q3-invoices',
+      decision: 'ALLOW',
+      lineage: whole.lineage,
+      policies: ['allow-approved-tools'],
+      log: { index: 4711, checkpoint: { size: 4712, note: checkpoint.note } },
+    },
+  })
+})
+
+it('names nobody as approver whose signature did not hold (V3)', () => {
+  const story = { ...whole, grant: { ...grant, approvers: [], problem: 'assertion_invalid' } }
+  const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed'), story)
+  expect(told.bailiwick).toMatchObject({ approvers: [], approval_problem: 'assertion_invalid' })
+})
+
+describe('of texts that somebody hostile chose', () => {
+  const hostile = 'a\r\n{"forged":true}\u0000\u001b[2J\u2028\u202e\u{e0001}'
+  const action = (resource: string, args: Record<string, string>) => ({
+    ...decision,
+    action: { ...decision.action, resource: { type: 'tool', id: resource }, arguments: args },
+    policies: Array.from({ length: 64 }, (_, n) => `${n}`.padEnd(256, '\u0001')),
+  })
+
+  it('keeps the exact text in its member, and none of what moves a cursor in the message', () => {
+    const event = exampleEvent('decisions.v1', 'decision.allowed', action(hostile, {}))
+    const told = tellExample('decisions.v1', event, whole)
+    expect(told).toMatchObject({ resources: [{ uid: hostile }] })
+    expect(told.message).not.toMatch(/[\p{Cc}\p{Cf}\u2028\u2029]/u)
+    expect(JSON.stringify(told)).not.toMatch(/\p{Cc}/u)
+  })
+
+  it.each([
+    ['control characters', '\u0001'],
+    ['an emoji that a cut would break', '\u{1f600}'],
+    ['letters', 'x'],
+  ])('fits %s of every length into one event of the bus, marks the cut, and stays well-formed', (_, letter) => {
+    const text = (length: number) => letter.repeat(length / letter.length)
+    const args = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`/${n}`.padEnd(256, 'k'), text(2048)]))
+    const event = exampleEvent('decisions.v1', 'decision.allowed', action(text(2048), args))
+    const story = { ...whole, lineage: Array.from({ length: 9 }, () => ({ agent: text(2048) })) }
+    const told = tellExample('decisions.v1', event, story)
+    expect(told.metadata.is_truncated).toBe(true)
+    expect(leafAppended.safeParse(told).error?.issues ?? []).toEqual([])
+    expect(JSON.stringify(told).isWellFormed()).toBe(true)
+    const enveloped = {
+      ...exampleEvent('evidence.v1', 'leaf.appended', told),
+      id: told.metadata.uid,
+      subject: '4711',
+      partitionkey: '4711',
+    }
+    const { jws: signature, ...unsigned } = enveloped
+    expect(encodeEnvelope(unsigned).length + 400).toBeLessThan(maxEventBytes)
+    expect(signature).toBeDefined()
+    const topic = topicNamed('evidence.v1') ?? expect.fail('no topic')
+    expect(decodeEvent(topic, Buffer.from(eventText(enveloped)))).toMatchObject({ ok: true })
+    if (compiled !== undefined) expect(judgedByOcsf({ ...told }, compiled)).toEqual([])
+  })
+})

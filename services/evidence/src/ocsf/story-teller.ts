@@ -1,0 +1,194 @@
+import { verifyApproval, verifyGrantContent } from '@bailiwick/approval-statement'
+import type { Grant } from '@bailiwick/contracts'
+import type { Trust } from '@bailiwick/credentials'
+import type { Voice } from '@bailiwick/projection'
+import type { LeafIndex } from '../leaf-index.ts'
+import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
+import {
+  type Causes,
+  causesOf,
+  type Decision,
+  type GrantFacts,
+  type LineageStep,
+  type Received,
+  type Story,
+} from './story.ts'
+import type { LeafEvent, LeafEventOf } from './told.ts'
+import { agentOf } from './words.ts'
+
+export interface StoryTellerOptions {
+  index: Pick<LeafIndex, 'mentions'>
+  readLeaf: (index: number) => Promise<Uint8Array | undefined>
+  projection: Pick<Voice['projection'], 'ledger' | 'readToEnds'>
+  trust: Trust
+  /** Resolves when the log has all that was on the bus before: what something follows from was there before it. */
+  caughtUp: () => Promise<void>
+}
+
+/** Leaves that are looked at for the beginning of a thing: it is the first, or close to it. */
+const mostMentions = 1000
+const remembered = 2000
+/** A chain has at most as many links (DESIGN §7.1). */
+const longestChain = 8
+const registryMs = 5000
+
+type Beginning =
+  | 'request.received'
+  | 'grant.created'
+  | 'delegation.redeemed'
+  | 'credential.intended'
+  | 'decision.allowed'
+  | 'decision.denied'
+
+/** Finds in the log what leads up to a leaf, and who signed the grant. */
+export class StoryTeller {
+  readonly #options: StoryTellerOptions
+  readonly #grants = new Map<string, GrantFacts>()
+  #fresh = false
+
+  constructor(options: StoryTellerOptions) {
+    this.#options = options
+  }
+
+  /** To be called before each batch of leaves: what was missing may be there by now. */
+  begin(): void {
+    this.#fresh = false
+  }
+
+  async of(event: LeafEvent): Promise<Story> {
+    const causes = causesOf(event)
+    const found: Story = {}
+    const decision = causes.decision === undefined ? undefined : await this.#decision(causes.decision)
+    if (decision !== undefined) found.decision = decision
+    const request = causes.request === undefined ? undefined : await this.#request(causes.request)
+    if (request !== undefined) found.request = request
+    const { grantId, delegationId } = await this.#under(causes, decision)
+    const grant = grantId === undefined ? undefined : await this.#grant(grantId)
+    if (grant !== undefined) {
+      found.grant = grant
+      found.lineage = [{ agent: grant.agent, grant_id: grant.grantId }, ...(await this.#chain(delegationId))]
+    }
+    const agent =
+      found.lineage?.at(-1)?.agent ?? agentNamed(event) ?? (request && 'agent' in request ? request.agent : undefined)
+    const registered =
+      agent === undefined ? undefined : this.#options.projection.ledger.registry.get('agent', agentOf(agent))
+    if (registered !== undefined) {
+      found.agentName = registered.name
+      found.owner = registered.owner
+    }
+    return found
+  }
+
+  /** Which grant, and which link of its chain. */
+  async #under(causes: Causes, decision: Decision | undefined) {
+    const { credential } = causes
+    const intended = credential === undefined ? undefined : await this.#find(credential, 'credential.intended')
+    const delegationId = causes.delegation ?? decision?.actor?.delegation_id ?? intended?.data.delegation_id
+    const redeemed = delegationId === undefined ? undefined : await this.#find(delegationId, 'delegation.redeemed')
+    const grantId = causes.grant ?? decision?.actor?.grant_id ?? intended?.data.grant_id ?? redeemed?.data.grant_id
+    return { grantId, delegationId }
+  }
+
+  async #decision(id: string): Promise<Decision | undefined> {
+    return (await this.#find(id, 'decision.allowed', 'decision.denied'))?.data
+  }
+
+  async #request(id: string): Promise<Received | undefined> {
+    return (await this.#find(id, 'request.received'))?.data
+  }
+
+  async #chain(last: string | undefined): Promise<LineageStep[]> {
+    const steps: LineageStep[] = []
+    for (let id = last; id !== undefined && steps.length < longestChain; ) {
+      const redeemed = await this.#find(id, 'delegation.redeemed')
+      if (redeemed === undefined) break
+      steps.unshift({ agent: redeemed.data.agent, delegation_id: id })
+      id = redeemed.data.parent
+    }
+    return steps
+  }
+
+  async #grant(id: string): Promise<GrantFacts | undefined> {
+    const known = this.#grants.get(id)
+    if (known !== undefined) return known
+    const created = await this.#find(id, 'grant.created')
+    if (created === undefined) return undefined
+    const { grant } = created.data
+    const signed = await this.#signers(grant, Date.parse(created.time))
+    const facts: GrantFacts = {
+      grantId: id,
+      requestId: grant.request_id,
+      agent: grant.agent,
+      task: grant.authority.task,
+      mode: grant.mode,
+      rule: grant.statement.rule.id,
+      authority: grant.authority,
+      notBefore: grant.not_before,
+      notAfter: grant.not_after,
+      ...signed,
+    }
+    this.#grants.set(id, facts)
+    const [oldest] = this.#grants.keys()
+    if (this.#grants.size > remembered && oldest !== undefined) this.#grants.delete(oldest)
+    return facts
+  }
+
+  /** Nobody is named whose signature was not verified here: a stolen issuer would name whom it likes (V3). */
+  async #signers(grant: Grant, at: number): Promise<Pick<GrantFacts, 'approvers' | 'problem'>> {
+    const content = verifyGrantContent(grant)
+    if (!content.ok) return { approvers: [], problem: content.code }
+    const { projection, trust } = this.#options
+    await projection.readToEnds(['registry.v1'], registryMs)
+    const registry = projection.ledger.registry.view(at)
+    const { statement, assertions } = grant
+    const verified = await verifyApproval({ statement, assertions, registry, trust, at })
+    return verified.ok ? { approvers: verified.approverIds } : { approvers: [], problem: verified.code }
+  }
+
+  async #find<T extends Beginning>(id: string, ...types: readonly T[]): Promise<LeafEventOf<T> | undefined> {
+    const found = await this.#look(id, types)
+    if (found !== undefined || this.#fresh) return found
+    // Topics come into the log side by side: a decision may stand before its grant.
+    await this.#options.caughtUp()
+    this.#fresh = true
+    return this.#look(id, types)
+  }
+
+  async #look<T extends Beginning>(id: string, types: readonly T[]): Promise<LeafEventOf<T> | undefined> {
+    let looked = 0
+    for (const { index, type } of this.#options.index.mentions(id)) {
+      if (++looked > mostMentions) return undefined
+      if (!types.some((wanted) => wanted === type)) continue
+      const bytes = await this.#options.readLeaf(index)
+      const leaf = bytes && traceLeaf(index, bytes)
+      if (leaf !== undefined && isOf(leaf, id)) return leaf.event as LeafEventOf<T>
+    }
+    return undefined
+  }
+}
+
+/** Whether this is the beginning of that very thing; others mention it too. */
+function isOf({ event }: TraceLeaf, id: string): boolean {
+  switch (event.type) {
+    case 'request.received':
+      return event.data.request_id === id
+    case 'grant.created':
+      return event.data.grant.id === id
+    case 'delegation.redeemed':
+      return event.data.delegation_id === id
+    case 'credential.intended':
+      return event.data.credential_id === id
+    case 'decision.allowed':
+    case 'decision.denied':
+      return event.data.decision_id === id
+    default:
+      return false
+  }
+}
+
+/** Of what has no grant. */
+function agentNamed(event: LeafEvent): string | undefined {
+  if (event.type === 'request.received' && event.data.kind !== 'registry') return event.data.agent
+  if (event.type === 'decision.denied') return event.data.actor?.sub_agent ?? event.data.actor?.agent
+  return event.type === 'revocation.declared' && event.data.kind === 'agent' ? event.data.target : undefined
+}

@@ -1,0 +1,82 @@
+import type { Story } from './story.ts'
+import { aiAgent } from './tell-approvals.ts'
+import type { LeafEvent, Severity, Told } from './told.ts'
+
+export type FindingEvent = Extract<
+  LeafEvent,
+  {
+    type:
+      | 'gap.detected'
+      | 'outcome.unrelayed'
+      | 'outcome.missing'
+      | 'event.refused'
+      | 'event.parked'
+      | 'policy-files.changed'
+      | 'leaves.dropped'
+  }
+>
+
+/** The compiler asks for the row of a finding that is new. */
+const findings: Record<FindingEvent['type'], [title: string, desc: string, severity: Severity]> = {
+  'gap.detected': [
+    'Events of a producer are missing',
+    'A signed head names events that are not in the log a minute after all was read: lost, or held back.',
+    5,
+  ],
+  'outcome.missing': [
+    'An action was allowed, and nobody said what became of it',
+    'The enforcement point did not report in time. The budget stays spent.',
+    4,
+  ],
+  'outcome.unrelayed': [
+    'A decision point did not pass on an outcome',
+    'An enforcement point told evidence too, and the decision point did not relay it within a minute.',
+    4,
+  ],
+  'event.refused': [
+    'An event that cannot count',
+    'It is signed by nobody who may, or changes the registry without authority: forged, or a stolen key.',
+    4,
+  ],
+  'event.parked': ['A message that nobody can read', 'It stands on its own topic; the log has its place and hash.', 3],
+  'policy-files.changed': [
+    'The files of the active policies were edited',
+    'They are not what people approved. What decides is what was loaded, or nothing.',
+    4,
+  ],
+  'leaves.dropped': [
+    'A sink will never get part of the log',
+    'It was too far behind, or whoever is behind it refused it for good. The log and evidence.v1 have all of it.',
+    3,
+  ],
+}
+
+export const isFinding = (event: LeafEvent): event is FindingEvent => Object.hasOwn(findings, event.type)
+
+export function tellFinding(event: FindingEvent, story: Story): Told<'detection_finding'> {
+  const [title, desc, severity] = findings[event.type]
+  const { decision } = story
+  const agent = decision?.actor?.sub_agent ?? decision?.actor?.agent ?? story.grant?.agent
+  const { grant_id, decision_id } = { grant_id: undefined, decision_id: undefined, ...event.data }
+  return {
+    class: 'detection_finding',
+    activity: 1,
+    severity,
+    status: { id: 1, caption: 'New' },
+    message: `${title}: ${event.subject}`,
+    body: {
+      finding_info: { uid: event.id, title, types: [event.type], created_time: Date.parse(event.time), desc },
+      evidences: [
+        { data: { ...event.data }, ...(agent === undefined ? {} : { ai_agent: aiAgent(agent, story.agentName) }) },
+      ],
+      is_alert: true,
+    },
+    says: {
+      details: { ...event.data },
+      ...(agent === undefined ? {} : { agent }),
+      ...(grant_id === undefined ? {} : { grant_id }),
+      ...(decision_id === undefined ? {} : { decision_id }),
+      ...(event.type === 'outcome.missing' ? { outcome: 'missing' } : {}),
+    },
+  }
+}

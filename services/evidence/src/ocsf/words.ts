@@ -1,0 +1,69 @@
+import type { OcsfEvent } from '@bailiwick/contracts'
+
+/** Without what would begin a new line, move a cursor, reorder or hide text on the screen of whoever reads the message. */
+export const printable = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, '\u{fffd}')
+
+/** The agent of an instance `<agent id>/<instance>`. */
+export const agentOf = (instance: string): string => {
+  const cut = instance.lastIndexOf('/')
+  return cut > 'spiffe://'.length ? instance.slice(0, cut) : instance
+}
+
+/** What an authority permits, a line for each action on each resource. It is read, not judged: nothing follows from it. */
+export function privilegesOf(authority: object | undefined): string[] {
+  const permissions = authority !== undefined && 'permissions' in authority ? authority.permissions : []
+  const lines = (Array.isArray(permissions) ? permissions : []).flatMap((permission: unknown) => {
+    const { actions, resource } = Object(permission) as { actions?: unknown; resource?: unknown }
+    const { type, id, id_prefix: prefix } = Object(resource) as Record<string, unknown>
+    const where = typeof prefix === 'string' ? `${prefix}*` : typeof id === 'string' ? id : '*'
+    return (Array.isArray(actions) ? actions : []).map((action) => `${action} ${type}:${where}`)
+  })
+  return lines.length > 0 ? lines : ['none']
+}
+
+/** Texts and lists are cut to the first of these that makes the event fit. */
+const limits = [
+  { text: 4096, items: 256 },
+  { text: 1024, items: 64 },
+  { text: 256, items: 16 },
+  { text: 128, items: 4 },
+]
+
+/**
+ * The event in at most `most` bytes of JSON, cut where it must be; what is cut is marked. The leaf is whole in the log. A
+ * checkpoint that were cut would verify no more: it is left out instead.
+ */
+export function fitted(event: OcsfEvent, most: number): OcsfEvent {
+  const size = bytesOf(event)
+  const longest = longestText(event)
+  if (size <= most && longest <= (limits[0]?.text ?? 0)) return event
+  for (const limit of limits) {
+    const { note: _, ...checkpoint } = event.bailiwick.log.checkpoint
+    const smaller = cut(event, limit) as OcsfEvent
+    smaller.metadata.is_truncated = true
+    smaller.metadata.untruncated_size = size
+    smaller.bailiwick.log = limit === limits[0] ? event.bailiwick.log : { ...event.bailiwick.log, checkpoint }
+    if (bytesOf(smaller) <= most) return smaller
+  }
+  throw new RangeError(`an event of ${size} bytes that cannot be cut`)
+}
+
+const bytesOf = (event: OcsfEvent) => Buffer.byteLength(JSON.stringify(event))
+
+function longestText(value: unknown): number {
+  if (typeof value === 'string') return value.length
+  if (typeof value !== 'object' || value === null) return 0
+  const { note: _, ...members } = value as Record<string, unknown>
+  return Math.max(0, ...Object.values(members).map(longestText))
+}
+
+function cut(value: unknown, limit: { text: number; items: number }): unknown {
+  if (typeof value === 'string') return value.length > limit.text ? value.slice(0, limit.text).toWellFormed() : value
+  if (Array.isArray(value)) return value.slice(0, limit.items).map((item) => cut(item, limit))
+  if (typeof value !== 'object' || value === null) return value
+  const members = Object.entries(value)
+  // Our own objects have less; arguments are named by whoever calls.
+  const kept = members.length > 48 ? members.slice(0, limit.items) : members
+  return Object.fromEntries(kept.map(([name, inner]) => [name, cut(inner, limit)]))
+}
