@@ -135,7 +135,7 @@ it('goes on where it was after a restart, and tells the same again, under the sa
   const position = join(story.at.evidence, 'feeds/evidence.v1.json')
   const run = async () => {
     await using evidence = await story.evidence(bus)
-    return toldAll(bus, evidence.size)
+    return await toldAll(bus, evidence.size)
   }
   const first = await run()
   expect(JSON.parse(readFileSync(position, 'utf8'))).toMatchObject({ v: 1, next: first.length, dropped: [] })
