@@ -3,7 +3,7 @@ import type { Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
 import type { Voice } from '@bailiwick/projection'
 import type { LeafIndex } from '../leaf-index.ts'
-import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
+import { traceLeaf } from '../trace/trace-leaf.ts'
 import {
   type Causes,
   causesOf,
@@ -17,7 +17,7 @@ import type { LeafEvent, LeafEventOf } from './told.ts'
 import { agentOf } from './words.ts'
 
 export interface StoryTellerOptions {
-  index: Pick<LeafIndex, 'mentions'>
+  index: Pick<LeafIndex, 'beginningOf'>
   readLeaf: (index: number) => Promise<Uint8Array | undefined>
   projection: Pick<Voice['projection'], 'ledger' | 'readToEnds'>
   trust: Trust
@@ -25,8 +25,6 @@ export interface StoryTellerOptions {
   caughtUp: () => Promise<void>
 }
 
-/** Leaves that are looked at for the beginning of a thing: it is the first, or close to it. */
-const mostMentions = 1000
 const remembered = 2000
 /** A chain has at most as many links (DESIGN §7.1). */
 const longestChain = 8
@@ -155,34 +153,10 @@ export class StoryTeller {
   }
 
   async #look<T extends Beginning>(id: string, types: readonly T[]): Promise<LeafEventOf<T> | undefined> {
-    let looked = 0
-    for (const { index, type } of this.#options.index.mentions(id)) {
-      if (++looked > mostMentions) return undefined
-      if (!types.some((wanted) => wanted === type)) continue
-      const bytes = await this.#options.readLeaf(index)
-      const leaf = bytes && traceLeaf(index, bytes)
-      if (leaf !== undefined && isOf(leaf, id)) return leaf.event as LeafEventOf<T>
-    }
-    return undefined
-  }
-}
-
-/** Whether this is the beginning of that very thing; others mention it too. */
-function isOf({ event }: TraceLeaf, id: string): boolean {
-  switch (event.type) {
-    case 'request.received':
-      return event.data.request_id === id
-    case 'grant.created':
-      return event.data.grant.id === id
-    case 'delegation.redeemed':
-      return event.data.delegation_id === id
-    case 'credential.intended':
-      return event.data.credential_id === id
-    case 'decision.allowed':
-    case 'decision.denied':
-      return event.data.decision_id === id
-    default:
-      return false
+    const index = this.#options.index.beginningOf(id)
+    const bytes = index === undefined ? undefined : await this.#options.readLeaf(index)
+    const event = index !== undefined && bytes ? traceLeaf(index, bytes)?.event : undefined
+    return types.some((type) => type === event?.type) ? (event as LeafEventOf<T>) : undefined
   }
 }
 
