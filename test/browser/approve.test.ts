@@ -124,9 +124,12 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     const purpose =
       '<img src=x onerror="document.title=`taken`"><script>document.title="taken"</script></blockquote><li>At most 1 call in all</li>\u202e5\u2066\u200bZu\u0308rich\u2800x\u0335\u0335\u0335\u0335\u0335'
     const agent = sampleAgent(system.host, 'forecaster')
-    const authority = { ...sampleAuthority, task: 'with words', max_depth: 0 }
+    const task = 'with words; at most once; Reviewed by Bailiwick: "low risk"'
+    const authority = { ...sampleAuthority, task, max_depth: 0 }
     await agent.request({ authority, mode: 'window', expiresInSeconds: 600, purpose })
     await open('with words')
+    const heading = page.getByRole('heading', { level: 1 })
+    expect(await heading.textContent()).toBe(`Cash forecaster asks: ${JSON.stringify(task)}`)
     const words = page.locator('figure.prose blockquote')
     await words.getByText('<script>').waitFor()
     expect(await words.textContent()).toContain('onerror=')

@@ -74,7 +74,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 3600 })
     const { page } = olivia
     await page.goto(`${system.url}/console/inbox`)
-    const group = page.locator('.group', { hasText: '2 requests for tidy up' })
+    const group = page.locator('.group', { hasText: '2 requests for "tidy up"' })
     await group.getByText('Part 1 of 2').waitFor()
     await group.getByText('Part 2 of 2').waitFor()
     const open = group.locator('article[data-request]', { hasText: 'invoices/adjust' })

@@ -111,7 +111,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     }
     await page.keyboard.press('Tab')
     expect(await focused()).toBe('Skip to the content')
-    await tabTo('by keyboard')
+    await tabTo('"by keyboard"')
     await page.keyboard.press('Enter')
     await page.locator('article.request').waitFor()
     await tabTo('Approve as asked…')

@@ -4,7 +4,7 @@ import { api, query } from '../api.ts'
 import { go, Link, useSearch } from '../router.tsx'
 import type { EventRow, Events } from '../types.ts'
 import { More } from '../ui/lists.tsx'
-import { Card, Empty, Failed, Loading } from '../ui/parts.tsx'
+import { Card, Empty, Failed, Loading, taskWords } from '../ui/parts.tsx'
 import { When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { ActivityCard } from './activity.tsx'
@@ -134,7 +134,7 @@ function EventLine({ row }: { row: EventRow }) {
         {resource !== undefined ? <Visible text={resource} /> : null}
         {reason !== undefined ? <Code text={reason} /> : null}
         {status !== undefined ? <Code text={status} /> : null}
-        {task !== undefined ? <Visible text={task} /> : null}
+        {task !== undefined ? <Visible text={taskWords(task)} /> : null}
         {resource === undefined && task === undefined ? <Visible text={row.subject} /> : null}
         {approvers !== undefined ? <Visible text={`by ${approvers.join(', ')}`} /> : null}
       </span>

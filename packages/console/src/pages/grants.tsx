@@ -5,7 +5,18 @@ import { Link as To } from '../router.tsx'
 import type { Grant, Page } from '../types.ts'
 import { Dialog } from '../ui/dialog.tsx'
 import { More, SearchBox, Tabs } from '../ui/lists.tsx'
-import { AgentName, Empty, Facts, Failed, Lines, Loading, modeWords, OwnerName, StateBadge } from '../ui/parts.tsx'
+import {
+  AgentName,
+  Empty,
+  Facts,
+  Failed,
+  Lines,
+  Loading,
+  modeWords,
+  OwnerName,
+  StateBadge,
+  taskWords,
+} from '../ui/parts.tsx'
 import { useSay } from '../ui/say.tsx'
 import { Ago, Countdown, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
@@ -88,7 +99,7 @@ function GrantCard({
   const { from, state, revoked } = grant
   const alive = state === 'active' || state === 'suspended'
   return (
-    <article className={`card grant ${state}`} data-grant={grant.id} aria-label={`Grant for ${grant.task}`}>
+    <article className={`card grant ${state}`} data-grant={grant.id} aria-label={`Grant for ${taskWords(grant.task)}`}>
       <div className="row-badges">
         <StateBadge state={state} />
         <span className="badge">{modeWords[grant.mode]}</span>
@@ -105,7 +116,7 @@ function GrantCard({
         </span>
       </div>
       <h2>
-        <AgentName from={from} />: <Visible text={grant.task} />
+        <AgentName from={from} />: <Visible text={taskWords(grant.task)} />
       </h2>
       {revoked ? (
         <p className="note bad">
@@ -177,7 +188,7 @@ function WithdrawDialog({ grant, onClose }: { grant: Grant; onClose(): void }) {
     <Dialog title="Withdraw" action="Withdraw it now" danger onSubmit={submit} onClose={onClose}>
       <p>
         <strong>
-          <AgentName from={grant.from} />: <Visible text={grant.task} />
+          <AgentName from={grant.from} />: <Visible text={taskWords(grant.task)} />
         </strong>
       </p>
       <p>The agent, and everything it passed on, stops at once and for good.</p>

@@ -14,6 +14,7 @@ import {
   RiskBadge,
   RiskReasons,
   StateBadge,
+  taskWords,
 } from '../ui/parts.tsx'
 import { Ago, Countdown } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
@@ -100,7 +101,8 @@ function Group({ rows }: { rows: RequestRow[] }) {
           {rows.length > 1 ? (
             <>
               {' '}
-              · {rows.length} requests for <Visible text={first.task ?? first.subject} />
+              · {rows.length} requests for{' '}
+              <Visible text={first.task === null ? first.subject : taskWords(first.task)} />
             </>
           ) : null}
         </span>
@@ -143,7 +145,7 @@ function RequestCard({ row }: { row: RequestRow }) {
       </div>
       <h3 className="row-title">
         <Link to={`/console/requests/${id}`}>
-          <Visible text={subject} />
+          <Visible text={row.kind === 'access' ? taskWords(subject) : subject} />
         </Link>
       </h3>
       <BriefLines row={row} />

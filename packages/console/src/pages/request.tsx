@@ -15,6 +15,7 @@ import {
   RiskBadge,
   RiskReasons,
   StateBadge,
+  taskWords,
   whyNotWords,
 } from '../ui/parts.tsx'
 import { Ago, Countdown, When } from '../ui/time.tsx'
@@ -126,7 +127,8 @@ function Head({ request }: { request: RequestDetail }) {
           </>
         ) : (
           <>
-            <AgentName from={request.from} /> asks: <Visible text={request.subject} />
+            <AgentName from={request.from} /> asks:{' '}
+            <Visible text={request.kind === 'access' ? taskWords(request.subject) : request.subject} />
           </>
         )}
       </h1>

@@ -56,6 +56,9 @@ export function AgentName({ from }: { from: AgentView }) {
   return <Visible text={from.name ?? 'An agent that is no longer registered'} />
 }
 
+/** The name that an agent gave its task: what is more than a name stands in quotes, or it would pass for our words. */
+export const taskWords = (task: string) => (/^[A-Za-z0-9._:/@#+-]+$/.test(task) ? task : JSON.stringify(task))
+
 /** An owner that no approver is: a group, a misspelt name, or somebody who left. No rule keeps such an owner from approving. */
 export const notEnrolled = (owner: string) => `${owner}: nobody who is enrolled`
 
