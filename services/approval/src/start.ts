@@ -108,7 +108,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   notificationKeyRoutes(http, approval)
   started.use(consoleRoutes(http, approval, sessions))
   const evidence = evidenceReader(adapters.data, config.evidenceUrl)
-  evidenceRoutes(http, { evidence, sessions, vkey: trust.log.vkey })
+  evidenceRoutes(http, { evidence, sessions, trust })
   stopRoutes(http, approval, sessions)
   operatorRoutes(operator, approval)
   await pageRoutes(http)

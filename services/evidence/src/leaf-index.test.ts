@@ -75,7 +75,7 @@ it('finds leaves by hash, event id and everything that they name', async () => {
   })
 })
 
-it('takes no name that an agent chose for the id of anything', async () => {
+it('takes no name that an agent chose for the id of anything (V3)', async () => {
   using folder = new LogFolder()
   const added = [
     event(0, { authority: { task: 'grt_of_another' } }),
@@ -124,7 +124,7 @@ it('finds what followed by what it followed from, whichever came into the log fi
   })
 })
 
-it('lets nobody who claims a grant that there is say who approved it', async () => {
+it('lets nobody who claims a grant that there is say who approved it (V3)', async () => {
   using folder = new LogFolder()
   const stolen = { grant: { ...granted.grant, assertions: [{ credential_id: 'passkey of mallory' }] } }
   const added = [

@@ -1,9 +1,10 @@
+import type { Trust } from '@bailiwick/credentials'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { EvidenceReader } from '../evidence-reader.ts'
 import type { Sessions } from '../sessions.ts'
-import { sessionCookie } from './browser.ts'
+import { notFromElsewhere, sessionCookie } from './browser.ts'
 
 const idSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
 const eventIdSchema = z.strictObject({ eventId: z.string().regex(/^[0-9A-Za-z_-]{8,128}$/, 'not an event id') })
@@ -16,29 +17,30 @@ const filtersSchema = z.record(z.string().regex(/^[a-z]{1,16}$/), z.string().max
  */
 export function evidenceRoutes(
   http: HttpServer,
-  { evidence, sessions, vkey }: { evidence: EvidenceReader; sessions: Sessions; vkey: string },
+  { evidence, sessions, trust }: { evidence: EvidenceReader; sessions: Sessions; trust: Trust },
 ): void {
   const signedIn = async (request: FastifyRequest) => void sessions.find(sessionCookie(request))
+  const onRequest = [notFromElsewhere(trust.origins), signedIn]
   const json = 'application/json; charset=utf-8'
   for (const name of ['events', 'activity'])
     http.get(
       `/console/api/evidence/${name}`,
-      { onRequest: signedIn, schema: { querystring: filtersSchema } },
+      { onRequest, schema: { querystring: filtersSchema } },
       async ({ query }, reply) => reply.type(json).send(await evidence.get(`/v1/${name}${asked(query)}`)),
     )
   http.get(
     '/console/api/evidence/trace/*',
-    { onRequest: signedIn, schema: { params: idSchema, querystring: filtersSchema } },
+    { onRequest, schema: { params: idSchema, querystring: filtersSchema } },
     async ({ params, query }, reply) =>
       reply.type(json).send(await evidence.get(`/v1/trace/${encodeURIComponent(params['*'])}${asked(query)}`)),
   )
   http.get(
     '/console/api/evidence/events/:eventId',
-    { onRequest: signedIn, schema: { params: eventIdSchema } },
+    { onRequest, schema: { params: eventIdSchema } },
     async ({ params }, reply) => {
       const receipt: object = JSON.parse((await evidence.get(`/v1/events/${params.eventId}`)).toString())
       // The key is this service's own knowledge: a receipt that brought its key would prove nothing.
-      return reply.type(json).send({ ...receipt, vkey })
+      return reply.type(json).send({ ...receipt, vkey: trust.log.vkey })
     },
   )
 }
