@@ -10,6 +10,8 @@ export const mainOf = (service: Service): string => join(repository, 'services',
 
 export const defaultPolicies = join(repository, 'policies')
 
+export const bundleVerifier = join(repository, 'services/evidence/src/prove/main.ts')
+
 export const auditor = join(repository, 'test/audit.ts')
 
 export const bench = join(repository, 'test/bench/main.ts')

@@ -12,6 +12,7 @@ import { initCommand } from './commands/init.ts'
 import { kafkaCommand } from './commands/kafka.ts'
 import { keysCommand } from './commands/keys.ts'
 import { policyCommand } from './commands/policy.ts'
+import { proveCommand } from './commands/prove.ts'
 import { receiptCommand } from './commands/receipt.ts'
 import { recoverCommand } from './commands/recover.ts'
 import { registryCommand } from './commands/registry.ts'
@@ -46,6 +47,7 @@ const commands = [
   receiptCommand,
   eventsCommand,
   reportCommand,
+  proveCommand,
   verifyCommand,
   witnessCommand,
   benchCommand,

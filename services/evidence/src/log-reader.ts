@@ -17,6 +17,8 @@ import type { LogStorage } from './log-storage.ts'
 /** The log as readers see it: nothing beyond the published checkpoint. */
 export interface LogReader {
   checkpoint(): Published
+  /** The newest checkpoint that the witnesses' quorum cosigned; without one, the newest. */
+  vouched(): Published
   /** A tile or entry bundle that the checkpoint covers, by its path; undefined for every other path. */
   tile(path: string): Promise<Uint8Array | undefined>
   /** A leaf's bytes. */
@@ -55,6 +57,7 @@ export function logReader(
 
   return {
     checkpoint,
+    vouched: () => witnessed() ?? checkpoint(),
     tile,
     leaf,
     async proof(eventId) {

@@ -8,6 +8,7 @@ import { encodeVkey, parseSkey, type SignerKey } from '@bailiwick/tlog'
 import type { EvidenceConfig } from './config.ts'
 import { diskLogStorage } from './disk/disk-log-storage.ts'
 import { assertSinks } from './feed/sinks.ts'
+import { bundleRoute } from './http/bundle.ts'
 import { checkpointRoutes, tileRoutes } from './http/log.ts'
 import { outcomesRoute } from './http/outcomes.ts'
 import { traceRoutes } from './http/trace.ts'
@@ -80,6 +81,12 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     if (server === http && !config.logPublic) continue
     tileRoutes(server, reader)
     traceRoutes(server, { ...successor, log, trust })
+    bundleRoute(server, () => {
+      const { index, reader: read } = log()
+      const { keyRing, projection } = successor
+      const { registry } = projection.ledger
+      return { index, readLeaf: read.leaf, readTile: read.tile, checkpoint: read.vouched(), trust, keyRing, registry }
+    })
   }
   outcomesRoute(http, () => log().told)
   gate(successor.standby)

@@ -1,4 +1,6 @@
+import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
+import { encodeVkey } from '@bailiwick/tlog'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
@@ -6,7 +8,9 @@ import { type LogSource, logSource } from '../log-source.ts'
 import { cosigners, LARGEST_NOTE, logKeyOf, readPolicy } from '../log-trust.ts'
 import { collect, type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { readInput } from '../read-input.ts'
+import { bundleVerifier } from '../repository.ts'
 import { type LogFault, type LogReport, verifyLog } from '../verify-log.ts'
+import { serve } from './serve.ts'
 
 interface VerifyCommand extends DataOption, JsonOption {
   log?: string
@@ -25,11 +29,14 @@ export function verifyCommand(program: Command, io: Io, done: (code: ExitCode) =
       'Checks the evidence log from its files and public key alone: the signature of its checkpoint, every tile, every ' +
         'entry, and that each checkpoint you kept is the beginning of it. Trusts nothing that runs.',
     )
+    .argument('[bundle]', 'a bundle of `prove` to verify instead of a log')
     .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
     .option('--vkey <file or text>', "the log's public key (default: the one in the data directory's trust.json)")
     .option('--witness <policy>', 'a policy file (C2SP tlog-policy): whose cosignatures the checkpoint must have')
     .option('--old <checkpoint>', 'a checkpoint that you kept; may be given more than once', collect)
-  withJson(withData(command, io)).action(async (options: VerifyCommand) => done(await verify(options, io)))
+  withJson(withData(command, io)).action(async (bundle: string | undefined, options: VerifyCommand) =>
+    done(await (bundle === undefined ? verify(options, io) : verifyBundle(bundle, options, io))),
+  )
 }
 
 async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
@@ -49,6 +56,16 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
     )
   if (older.length === 0) io.err(rollbackWarning)
   return report.ok ? exitCodes.ok : exitCodes.fault
+}
+
+/** By a process of its own: what the story means is evidence's to know. */
+async function verifyBundle(bundle: string, { log, old, ...options }: VerifyCommand, io: Io): Promise<ExitCode> {
+  if (log !== undefined || old !== undefined)
+    throw new ServiceError('config_invalid', 'a bundle is verified by itself, without --log and --old')
+  const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
+  const vkey = encodeVkey(logKeyOf(options, policy))
+  const json = options.json ? ['--json'] : []
+  return serve(bundleVerifier, io.env, io.clock, [bundle, vkey, options.witness ?? '', ...json])
 }
 
 /** The same log; each recovery that an entry of it registers is noted, retired since or not, as it passes by. */

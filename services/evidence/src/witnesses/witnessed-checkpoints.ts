@@ -183,9 +183,10 @@ export class WitnessedCheckpoints implements AsyncDisposable {
     const isMet = this.#witnessed?.size === this.#newest?.size || this.#newest?.size === 0
     if (!isMet) await withDeadline(this.#quorum.promise, lastWordMs).catch(() => undefined)
     this.#stop.abort()
+    // First, so that nothing is published behind the last word.
+    await this.#cosigning[Symbol.asyncDispose]()
     if (this.#newest !== undefined) this.#publish(this.#newest)
     await this.#writing
-    await this.#cosigning[Symbol.asyncDispose]()
   }
 }
 

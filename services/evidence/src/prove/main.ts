@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs'
+import { errorCode } from '@bailiwick/errors'
+import { parsePolicy, parseVkey } from '@bailiwick/tlog'
+import { parseBundle } from './bundle.ts'
+import { tell } from './tell.ts'
+import { type BundleReport, verifyBundle } from './verify-bundle.ts'
+
+/** Of `bailiwick verify BUNDLE`: a process of its own, which reads these files and talks to nobody. */
+async function main([file = '', vkey = '', policyFile = '', json]: readonly string[]): Promise<number> {
+  const log = parseVkey(vkey)
+  const policy = policyFile === '' ? undefined : parsePolicy(readFileSync(policyFile))
+  if (log === undefined || policy?.ok === false) throw new RangeError('no key of a log, or no policy')
+  const bundle = parseBundle(readFileSync(file))
+  const report = await verifyBundle(bundle, { log, policy: policy?.policy })
+  for (const line of json === undefined ? linesOf(file, bundle.about, report) : [JSON.stringify(machine(report))])
+    process.stdout.write(`${printable(line)}\n`)
+  return report.ok ? 0 : 1
+}
+
+function machine(report: BundleReport): object {
+  if (!report.ok) return report
+  const witnesses = report.witnesses.map(({ key, timestamp }) => ({ name: key.name, timestamp }))
+  return { ...report, witnesses }
+}
+
+function linesOf(file: string, about: string, report: BundleReport): string[] {
+  if (!report.ok)
+    return [`${file}: proves NOTHING (${report.reason}${report.index === undefined ? '' : `, entry ${report.index}`})`]
+  const by = report.witnesses.map(({ key }) => key.name).join(', ')
+  return [
+    `${file}: proved. The story of ${about}, from the log ${report.origin} of ${report.size} entries, cosigned by ${by || 'nobody that you asked for'}:`,
+    ...report.steps.map(tell),
+    'Every signature holds: of the services, the agent, the people and the enforcement point. That nothing else happened, such as a withdrawal, a bundle cannot show.',
+  ]
+}
+
+/** Names come from agents: none may act on a terminal. */
+function printable(line: string): string {
+  return line.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
+  const detail = error instanceof Error ? error.message : String(error)
+  process.stderr.write(`bailiwick: ${detail} (${errorCode(error)})\n`)
+  return 2
+})

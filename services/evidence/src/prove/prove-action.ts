@@ -1,0 +1,57 @@
+import { ServiceError } from '@bailiwick/errors'
+import { inclusionProof, leafHash, type TileReader, verifyInclusion } from '@bailiwick/tlog'
+import type { Published } from '../log.ts'
+import { termOf } from '../terms.ts'
+import { gather, type LogView } from '../trace/gather.ts'
+import { flatten, traceOf } from '../trace/trace.ts'
+import type { TraceTrust } from '../trace/verify-step.ts'
+import { type Bundle, encodeBundle, type ProvedLeaf } from './bundle.ts'
+
+export interface ProveOptions extends TraceTrust, Pick<LogView, 'index' | 'readLeaf'> {
+  readTile: TileReader
+  /** The newest checkpoint that the quorum cosigned, else the newest. */
+  checkpoint: Published
+}
+
+/** Of these every entry goes along: who was who, which key was whose, and who had to be asked. */
+/** Of one story, and of one entity. */
+const mostLeaves = 500
+const governing: ReadonlySet<string> = new Set(['service-key', 'rule', 'approver', 'recovery'])
+
+/**
+ * The bundle of an action, or of a grant, request or credential. Throws `entity_unknown` for what the log does not name, or
+ * not yet under the checkpoint, and `request_malformed` for what is too long a story to be handed to anybody.
+ */
+export async function proveAction(id: string, options: ProveOptions): Promise<string> {
+  const { index, readLeaf, registry, trust, checkpoint } = options
+  const { found, leaves, next } = await gather({ id }, { index, readLeaf, registry }, mostLeaves)
+  if (found.length === 0) throw new ServiceError('entity_unknown', 'the log names no such thing')
+  if (next !== undefined) throw new ServiceError('request_malformed', 'too much is known of this: ask for one action')
+  const steps = flatten(await traceOf(found, leaves, options))
+  const wanted = new Set(steps.map((step) => step.leaf_index))
+  const told = leaves.filter((leaf) => wanted.has(leaf.index)).map(({ bytes }) => Buffer.from(bytes).toString('utf8'))
+  for (const { type, id: entity } of registry.records())
+    if (governing.has(type) || told.some((text) => names(text, entity)))
+      for (const place of index.find({ each: [[termOf('id', `${type} ${entity}`)]] }, mostLeaves).leaves)
+        wanted.add(place.index)
+  const proved: ProvedLeaf[] = []
+  for (const at of [...wanted].sort((a, b) => a - b)) proved.push(await proveLeaf(at, options))
+  const bundle: Bundle = { about: id, trust, checkpoint: checkpoint.note, leaves: proved }
+  return encodeBundle(bundle)
+}
+
+/** Whether an event names an entity, or an instance of it. */
+function names(event: string, entity: string): boolean {
+  const spelt = JSON.stringify(entity).slice(0, -1)
+  return event.includes(`${spelt}"`) || event.includes(`${spelt}/`)
+}
+
+async function proveLeaf(at: number, { readLeaf, readTile, checkpoint }: ProveOptions): Promise<ProvedLeaf> {
+  const bytes = at < checkpoint.size ? await readLeaf(at) : undefined
+  if (bytes === undefined) throw new ServiceError('entity_unknown', 'not all of it is under a checkpoint yet')
+  const proof = await inclusionProof(readTile, at, checkpoint.size)
+  // Tiles are believed only as far as they prove what was signed.
+  if (!verifyInclusion({ leafHash: leafHash(bytes), index: at, proof }, checkpoint))
+    throw new ServiceError('log_inconsistent', `entry ${at} is not in the tree that was signed`)
+  return { index: at, proof, bytes }
+}

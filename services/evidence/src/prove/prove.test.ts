@@ -1,0 +1,104 @@
+import { generateKey } from '@bailiwick/credentials'
+import { expect, it } from 'vitest'
+import { type Lies, Story, told as tellStory } from '../trace/story.fixture.ts'
+import { policyOf, witnessKeyOf } from '../witnesses/witness.fixture.ts'
+import { type Bundle, encodeBundle, parseBundle } from './bundle.ts'
+import { tell } from './tell.ts'
+import { verifyBundle } from './verify-bundle.ts'
+
+/** The bundle of a story's first decision, as evidence gives it. */
+async function proved(lies: Lies, use: (bundle: Bundle, story: Story) => Promise<void>): Promise<void> {
+  await tellStory(lies, async (story, { decisions }, evidence) => {
+    const { statusCode, body } = await evidence.http.inject({ method: 'GET', url: `/v1/bundle/${decisions[0]}` })
+    expect(statusCode).toBe(200)
+    await use(parseBundle(Buffer.from(body)), story)
+  })
+}
+
+const textOf = ({ bytes }: Bundle['leaves'][number]) => Buffer.from(bytes).toString()
+const isOf = (type: string) => (leaf: Bundle['leaves'][number]) => textOf(leaf).includes(`"type":"${type}"`)
+
+it('proves one action from the log’s key alone, and tells it in plain words (V3)', async () => {
+  await proved({}, async (bundle, story) => {
+    const report = await verifyBundle(parseBundle(Buffer.from(encodeBundle(bundle))), { log: story.log })
+    expect(report).toMatchObject({ ok: true })
+    if (!report.ok) return
+    expect(report.steps.map(({ kind }) => kind)).toEqual([
+      'request',
+      'approval',
+      'grant',
+      'credential',
+      'decision',
+      'outcome',
+    ])
+    const told = report.steps.map(tell).join('\n')
+    expect(told).toContain('fiona approved exactly that with a passkey')
+    expect(told).toContain('ALLOWED tools/call on tool invoices.read')
+    expect(told).toContain('erp-gateway reported what came of it: succeeded')
+    // The other action of the task, and the other credential, are nobody's business.
+    expect(bundle.leaves.filter(isOf('decision.allowed'))).toHaveLength(1)
+    expect(bundle.leaves.filter(isOf('credential.intended'))).toHaveLength(1)
+  })
+})
+
+it('proves nothing once anything of it was changed, left out, or is of somebody else (V3, V14)', async () => {
+  await proved({}, async (bundle, story) => {
+    const check = (change: Partial<Bundle>, by: Parameters<typeof verifyBundle>[1] = { log: story.log }) =>
+      verifyBundle({ ...bundle, ...change }, by)
+    const without = (type: string) => ({ leaves: bundle.leaves.filter((leaf) => !isOf(type)(leaf)) })
+    const changed = (type: string, from: string, to: string) => ({
+      leaves: bundle.leaves.map((leaf) =>
+        isOf(type)(leaf) ? { ...leaf, bytes: Buffer.from(textOf(leaf).replace(from, to)) } : leaf,
+      ),
+    })
+    for (const [type, from, to] of [
+      ['decision.allowed', 'invoices.read', 'invoices.burn'],
+      ['outcome.reported', 'succeeded', 'failed'],
+      ['approver.registered', 'Fiona', 'Mallory'],
+    ] as const)
+      expect(await check(changed(type, from, to))).toMatchObject({ ok: false, reason: 'inclusion_unproved' })
+    expect(await check({ leaves: bundle.leaves.map((leaf) => ({ ...leaf, index: leaf.index + 1 })) })).toMatchObject({
+      reason: 'inclusion_unproved',
+    })
+    expect(await check({ leaves: [...bundle.leaves, ...bundle.leaves] })).toMatchObject({ ok: false })
+    for (const type of [
+      'approver.registered',
+      'agent.registered',
+      'service-key.registered',
+      'enforcement-point.registered',
+    ])
+      expect(await check(without(type)), type).toMatchObject({ ok: false })
+    for (const type of ['request.approved', 'grant.created', 'credential.intended'])
+      expect(await check(without(type)), type).toMatchObject({ ok: false })
+    expect(await check({ checkpoint: bundle.checkpoint.replace(/\n\d+\n/, '\n9999\n') })).toMatchObject({
+      reason: 'signature_invalid',
+    })
+    using other = new Story()
+    expect(await check({}, { log: other.log })).toMatchObject({ reason: 'signature_missing' })
+    expect(await check({ trust: other.trust })).toMatchObject({ reason: 'trust_invalid' })
+    const root = { ...story.trust, root: other.trust.root }
+    expect(await check({ trust: root })).toMatchObject({ ok: false })
+    const policy = policyOf(1, { party: { key: witnessKeyOf(1).verifier, url: 'http://127.0.0.1:1' } })
+    expect(await check({}, { log: story.log, policy })).toMatchObject({ reason: 'quorum_missing' })
+    expect(await check({ about: 'dec_00000000000000000000000000' })).toMatchObject({ reason: 'entity_unknown' })
+  })
+})
+
+it.each<[string, Lies, string]>([
+  ['a grant that says more than was approved', { grant: (grant) => ({ ...grant, as_of: 9 }) }, 'statement_unknown'],
+  ['an outcome that the decision point made up', { outcomeKey: generateKey('outcome') }, 'key_unknown'],
+  ['a credential without an intent (V4)', { withoutIntent: true }, 'credential_unrecorded'],
+])('does not prove %s (V3)', async (_, lies, reason) => {
+  await proved(lies, async (bundle, story) => {
+    expect(await verifyBundle(bundle, { log: story.log })).toMatchObject({ ok: false, reason })
+  })
+})
+
+it.each([
+  ['nothing', ''],
+  ['no JSON', 'hello'],
+  ['another object', '{}'],
+  ['a duplicate member', '{"v":1,"v":1}'],
+])('is no bundle: %s', (_, text) => {
+  expect(() => parseBundle(Buffer.from(text))).toThrowError(expect.objectContaining({ code: 'request_malformed' }))
+})

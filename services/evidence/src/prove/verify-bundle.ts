@@ -1,0 +1,103 @@
+import { KeyRing } from '@bailiwick/credentials'
+import { judgeByAnchor, RegistryState, signedEvent } from '@bailiwick/projection'
+import {
+  encodeVkey,
+  isQuorumMet,
+  leafHash,
+  type NoteSigner,
+  openCheckpoint,
+  type Policy,
+  type VerifierKey,
+  verifyInclusion,
+} from '@bailiwick/tlog'
+import { leafFacts } from '../leaf-facts.ts'
+import { flatten, type TraceStep, traceOf } from '../trace/trace.ts'
+import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
+import type { Bundle } from './bundle.ts'
+
+export type Step = Omit<TraceStep, 'steps'>
+
+export type BundleReport =
+  | {
+      readonly ok: true
+      readonly origin: string
+      /** Entries under the checkpoint. */
+      readonly size: number
+      readonly witnesses: readonly NoteSigner[]
+      /** Oldest first. */
+      readonly steps: readonly Step[]
+    }
+  | {
+      readonly ok: false
+      /** An error code, or what a checkpoint or a proof lacks. */
+      readonly reason: string
+      /** Of one entry: its index. */
+      readonly index?: number
+    }
+
+const no = (reason: string, index?: number): BundleReport => ({
+  ok: false,
+  reason,
+  ...(index === undefined ? {} : { index }),
+})
+
+/**
+ * Verifies a bundle from the log's key and, with a policy, its witnesses': the checkpoint is theirs, each entry is in its tree,
+ * the registry among them leads back to the anchor, and each step of the story holds: signatures of services, agent, people
+ * and enforcement point. What it cannot show is that nothing else happened.
+ */
+export async function verifyBundle(
+  bundle: Bundle,
+  { log, policy }: { log: VerifierKey; policy?: Policy | undefined },
+): Promise<BundleReport> {
+  const opened = openCheckpoint(bundle.checkpoint, { log, witnesses: policy?.witnesses.map(({ key }) => key) ?? [] })
+  if (!opened.ok) return no(opened.reason)
+  const { checkpoint, witnesses } = opened
+  const cosigners = witnesses.map(({ key }) => key)
+  if (policy !== undefined && !isQuorumMet(policy, cosigners)) return no('quorum_missing')
+  if (bundle.trust.log.vkey !== encodeVkey(log)) return no('trust_invalid')
+  const leaves: TraceLeaf[] = []
+  for (const { index, proof, bytes } of bundle.leaves) {
+    if (!verifyInclusion({ leafHash: leafHash(bytes), index, proof }, checkpoint))
+      return no('inclusion_unproved', index)
+    const leaf = traceLeaf(index, bytes)
+    if (leaf === undefined) return no('event_malformed', index)
+    if (leaves.some((other) => other.index === index)) return no('inclusion_unproved', index)
+    leaves.push(leaf)
+  }
+  const keyRing = new KeyRing(bundle.trust)
+  const registry = await registryOf(leaves, keyRing)
+  const found = leaves.filter((leaf) => isAbout(leaf, bundle.about))
+  const trees = await traceOf(found, leaves, { trust: bundle.trust, keyRing, registry })
+  const steps = flatten(trees).filter(({ kind }) => kind !== 'registry')
+  if (steps.length === 0) return no('entity_unknown')
+  const wrong = steps.find(({ verified }) => !verified)
+  if (wrong !== undefined) return no(wrong.problem ?? 'signature_invalid', wrong.leaf_index)
+  return { ok: true, origin: checkpoint.origin, size: checkpoint.size, witnesses, steps: steps.reverse() }
+}
+
+function isAbout({ bytes }: TraceLeaf, about: string): boolean {
+  return [...leafFacts(bytes).terms].some((term) => term.slice(term.indexOf(' ') + 1) === about)
+}
+
+/** The registry as these leaves make it; what the anchor does not bear out has no effect. */
+async function registryOf(leaves: readonly TraceLeaf[], keyRing: KeyRing): Promise<RegistryState> {
+  const registry = new RegistryState(judgeByAnchor(keyRing))
+  for (const { topic, event, bytes, index } of leaves.toSorted((a, b) => a.index - b.index)) {
+    if (topic !== 'registry.v1') continue
+    const message = {
+      topic,
+      key: event.partitionkey,
+      bytes,
+      partition: 0,
+      offset: index,
+      timestamp: Date.parse(event.time),
+    }
+    const signed = signedEvent(keyRing, message)
+    if (typeof signed === 'string') continue
+    const verdict = await registry.apply(signed.event as Parameters<RegistryState['apply']>[0])
+    if (verdict === 'counts' && event.type === 'service-key.retired')
+      keyRing.retire(event.data.entity.id, Date.parse(event.time))
+  }
+  return registry
+}
