@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import { generateKey, publicKeyOf, verifyPermit } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import { readPolicyFiles } from '@bailiwick/installation'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { adjust, askTokenWithNonce, type CallAnswer, credentialFor, Point, read } from './agent-side.ts'
@@ -244,6 +246,21 @@ it('says of an overdue outcome that it is missing, keeps it spent, and takes a l
   )
   expect(system.taken()).toBe(1n)
   expect(await point.report(point.outcome(allowed, callId, 'not_executed'))).toBe(204)
+  expect(system.taken()).toBe(1n)
+})
+
+it('says that an outcome is missing as soon as a policy wanted it reported (V9)', async () => {
+  const policies = readPolicyFiles(join(import.meta.dirname, '../../policies'))
+  const soon = Buffer.from('@id("soon") @report_outcome_by("2") permit (principal is agent, action, resource);')
+  await using system = await granted({ policies: new Map([...policies, ['zz.cedar', soon]]) })
+  const { point, credential, world } = system
+  const { decisionId, context } = await point.call({ credential, ...adjust('100') })
+  expect(context.obligations).toMatchObject([{ properties: { action: 'report_outcome_by', seconds: 2 } }])
+  const missing = await eventually(
+    async () => (await world.events('decisions.v1')).find(({ type }) => type === 'outcome.missing'),
+    10_000,
+  )
+  expect(missing).toMatchObject({ subject: decisionId, data: { due: context.outcome_due } })
   expect(system.taken()).toBe(1n)
 })
 

@@ -18,6 +18,8 @@ export interface Duties extends Omit<Obliges, 'notify'> {
   notify: readonly { to: string; policies: readonly string[] }[]
 }
 
+const nothing: Duties = { redact: [], notify: [] }
+
 /** What one answer, and the event of its decision, has room for. */
 const mostRecipients = 8
 const longestReportSeconds = 3600
@@ -60,6 +62,7 @@ export function dutiesOf(
     const obliges = policies.get(id)?.obliges
     return obliges === undefined ? [] : [{ id, ...obliges }]
   })
+  if (asked.length === 0) return nothing
   const least = (values: (number | undefined)[]) => {
     const given = values.filter((value) => value !== undefined)
     return given.length === 0 ? undefined : Math.min(...given)
