@@ -154,7 +154,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
       id: 'spare',
       url: 'http://localhost:9999/',
       manifest: 'A'.repeat(43),
-      tools: { look: { labels: [] } },
+      tools: { look: { labels: [] }, 'l\u043eok': { labels: [] } }, // of which one has a Cyrillic letter
     }
     const propose = (tools: object) =>
       system.host.operator.inject({
@@ -170,6 +170,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
       await page.getByRole('link', { name: 'Registry' }).click()
       await page.getByRole('link', { name: `${verb} tool-server spare` }).click()
       await page.getByText('/tools/look/labels: []').waitFor()
+      await page.getByText('/tools/l\u043eok/labels: [] (spelled /tools/l\\u043eok/labels: [])').waitFor()
       await page.getByRole('heading', { name: 'carl proposes' }).waitFor()
       await press('Approve as asked…')
       await press('Sign with passkey')

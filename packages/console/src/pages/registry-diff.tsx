@@ -26,10 +26,17 @@ function differenceOf(before: Map<string, string>, after: Map<string, string>): 
     const [then, now] = [before.get(path), after.get(path)]
     if (then === now) return []
     return [
-      ...(then === undefined ? [] : [['removed', `${path}: ${then}`] as const]),
-      ...(now === undefined ? [] : [['added', `${path}: ${now}`] as const]),
+      ...(then === undefined ? [] : [['removed', spelled(`${path}: ${then}`)] as const]),
+      ...(now === undefined ? [] : [['added', spelled(`${path}: ${now}`)] as const]),
     ]
   })
+}
+
+/** Once more with the letters that could be taken for others: a name that looks like another one is another one. */
+function spelled(text: string): string {
+  if (/^[ -~]*$/.test(text)) return text
+  const code = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return `${text} (spelled ${text.replaceAll(/[^ -~]/g, code)})`
 }
 
 /**
