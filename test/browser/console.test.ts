@@ -125,6 +125,21 @@ describe.skipIf(noBrowser)('the console, in Chromium, at a desk', () => {
     expect(stateOf(requestId)).toBe('approved')
   }, 60_000)
 
+  it('a dialog that stood open while the agent took its ask back asks for no passkey (V3)', async () => {
+    const requestId = await ask('taken back')
+    await open(olivia, requestId)
+    await olivia.press('Approve as asked…')
+    const dialog = olivia.page.getByRole('dialog')
+    await dialog.getByText('At most 200 calls in all').waitFor()
+    await sampleAgent(system.host, 'reconciler').cancel(requestId)
+    await dialog.getByRole('alert').getByText('there is nothing to sign any more').waitFor() // nothing was pressed
+    const before = olivia.sent.length
+    await olivia.press('Sign with passkey')
+    await expect.poll(() => dialog.getByRole('alert').count()).toBe(2)
+    expect(olivia.sent.slice(before).filter((sent) => sent.includes('/approve'))).toEqual([])
+    await olivia.press('Back')
+  }, 60_000)
+
   it('Escape closes a dialog, and the focus is back where it was', async () => {
     const requestId = await ask('escape')
     await open(olivia, requestId)

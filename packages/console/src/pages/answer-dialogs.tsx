@@ -45,6 +45,9 @@ const known: Record<Statement['kind'], readonly string[]> = {
   step_up: ['v', 'kind', 'installation', 'request_id', 'grant_id', 'action_digest', 'not_after', 'nonce', 'issued_at'],
 }
 
+/** Nobody is asked for a passkey in vain, of a dialog that stood open. */
+const closed = 'It was answered, or taken back, meanwhile: there is nothing to sign any more.'
+
 /** Shows exactly what the passkey signs, then signs it. */
 export function StatementDialog({
   request,
@@ -71,6 +74,7 @@ export function StatementDialog({
   })
   const submit = async () => {
     const statement = rendered.data
+    if (!request.open) throw new Error(closed)
     if (statement === undefined) throw rendered.error ?? new Error('The statement is not there yet.')
     if (!Object.keys(statement.statement).every((member) => known[statement.statement.kind]?.includes(member)))
       throw new Error('The statement says something that this console cannot explain: it was not signed.')
@@ -96,6 +100,11 @@ export function StatementDialog({
       onClose={onClose}
     >
       {rendered.error ? <Failed error={rendered.error} /> : null}
+      {request.open ? null : (
+        <p className="note bad" role="alert">
+          {closed}
+        </p>
+      )}
       {rendered.isPending ? <Loading /> : null}
       {rendered.data === undefined ? null : (
         <>

@@ -299,10 +299,10 @@ function Answers({
       {request.kind === 'registry' && request.needs_another && may_approve ? (
         <p className="note">You proposed it: it also takes the signature of somebody else.</p>
       ) : null}
-      {rule !== null && rule.quorum > 1 ? (
+      {rule !== null && (rule.quorum > 1 || signed_by.length > 0) ? (
         <p className="note">
-          It takes {rule.quorum} people of <Visible text={rule.group ?? 'the approvers'} />; {signed_by.length} signed
-          so far
+          It takes {rule.quorum === 1 ? 'one person' : `${rule.quorum} people`} of{' '}
+          <Visible text={rule.group ?? 'the approvers'} />; {signed_by.length} signed so far
           {signed_by.length > 0 ? (
             <>
               : <Visible text={signed_by.join(', ')} />
