@@ -78,13 +78,14 @@ it('counts nothing that the state of a request, a grant or a decision refuses', 
 
 it('ends with 1 as a command, and names the leaf, when something is wrong', { timeout: 20_000 }, async () => {
   using log = await goodLog()
+  const program = join(import.meta.dirname, '../audit.ts')
   const run = () =>
-    spawnSync(process.execPath, [join(import.meta.dirname, '../audit.ts'), log.data], { encoding: 'utf8' })
+    spawnSync(process.execPath, [program, log.at.logDir, log.at.trustPath, '--json'], { encoding: 'utf8' })
   log.write()
-  expect(run()).toMatchObject({ status: 0, stdout: expect.stringContaining('"ok": true') })
+  expect(run()).toMatchObject({ status: 0, stdout: expect.stringContaining('"ok":true') })
   allowed(log, 'adjust').data.permission = 0
   log.write()
-  expect(run()).toMatchObject({ status: 1, stdout: expect.stringContaining('"rule": "V3"') })
+  expect(run()).toMatchObject({ status: 1, stdout: expect.stringContaining('"rule":"V3"') })
 })
 
 /** What a log could do that was taken over: it has no service's key, but signs any tree. */
