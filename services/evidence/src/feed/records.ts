@@ -1,8 +1,7 @@
 import type { OcsfEvent } from '@bailiwick/contracts'
 import { encodeBase64url, type Trust } from '@bailiwick/credentials'
-import { leafHash } from '@bailiwick/tlog'
+import { decodeEntryBundle, leafHash, TILE_WIDTH, tilePath, widthIn } from '@bailiwick/tlog'
 import type { Published } from '../log.ts'
-import { entriesOf } from '../log.ts'
 import type { LogStorage } from '../log-storage.ts'
 import { type OcsfLog, ocsfEvent } from '../ocsf/ocsf-event.ts'
 import type { StoryTeller } from '../ocsf/story-teller.ts'
@@ -66,7 +65,7 @@ export class Records {
     }
     if (from >= to) return records
     stories.begin()
-    for await (const { index, bytes } of entriesOf(storage, from, to)) {
+    for await (const { index, bytes } of leavesOf(storage, from, to, published.size)) {
       const record = await this.#tell(index, bytes, published)
       this.#keep(record)
       records.push(record)
@@ -96,6 +95,23 @@ export class Records {
       if (this.#keptLength <= keptCharacters) break
       this.#kept.delete(index)
       this.#keptLength -= json.length
+    }
+  }
+}
+
+/** Leaves of a log of so many, from `from` up to `to`. A bundle is there as wide as that log has it, or full: it may have grown. */
+async function* leavesOf(storage: Pick<LogStorage, 'read'>, from: number, to: number, size: number) {
+  for (let bundle = Math.floor(from / TILE_WIDTH); bundle * TILE_WIDTH < to; bundle++) {
+    const read = async (width: number) => {
+      const bytes = await storage.read(tilePath({ level: 'entries', index: bundle, width }))
+      return bytes && decodeEntryBundle(bytes, width)
+    }
+    const first = bundle * TILE_WIDTH
+    const entries = (await read(widthIn(size, 0, bundle))) ?? (await read(TILE_WIDTH))
+    if (entries === undefined) throw new Error(`the entries from ${first} on cannot be read`)
+    for (let index = Math.max(from, first); index < Math.min(to, first + TILE_WIDTH); index++) {
+      const bytes = entries[index - first]
+      if (bytes !== undefined) yield { index, bytes }
     }
   }
 }
