@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { entities, holds, policiesOf, reading, schema } from './authzen-policies.fixture.ts'
+import { entities, found, holds, policiesOf, reading, schema } from './authzen-policies.fixture.ts'
 import type { PlainRequest } from './authzen-policies.ts'
 
 describe('authzen.yaml', () => {
@@ -25,11 +25,11 @@ asserted: { subject: false }
     expect(set.evaluate(request).outcome).toBe('allow')
     const { action } = request
     const { subject, resource, context } = { ...request, context: request.context ?? {} }
-    expect(set.search({ entity: 'subject', subject: { type: 'user' }, action, resource, context }).sort()).toEqual([
+    expect(found(set, { entity: 'subject', subject: { type: 'user' }, action, resource, context }).sort()).toEqual([
       'anna',
       'boss',
     ])
-    expect(set.search({ entity: 'action', subject, resource, context: { ...context, nested: { a: 1 } } })).toEqual([
+    expect(found(set, { entity: 'action', subject, resource, context: { ...context, nested: { a: 1 } } })).toEqual([
       'can_read',
       'read',
       'weird/name?',

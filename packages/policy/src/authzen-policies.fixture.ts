@@ -1,4 +1,4 @@
-import { AuthZenPolicies, type PlainRequest, PolicySlot } from './authzen-policies.ts'
+import { AuthZenPolicies, type PlainRequest, type PlainSearch, PolicySlot } from './authzen-policies.ts'
 import { loadPolicySet } from './policy-set.ts'
 
 export const schema = `namespace App {
@@ -53,3 +53,9 @@ export function holds(condition: string, request = reading(), more: Partial<Set>
   return policiesOf({ schema, entities, ...more, policies }).evaluate(request).outcome
 }
 export const bare = { schema: undefined, entities: undefined }
+
+/** What a search finds. */
+export function found(set: AuthZenPolicies, search: PlainSearch): string[] {
+  const { ids, evaluation } = set.candidates(search)
+  return ids.filter((id) => set.evaluate(evaluation(id)).outcome === 'allow')
+}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { bare, entities, holds, policiesOf, reading, schema } from './authzen-policies.fixture.ts'
+import { bare, entities, found, holds, policiesOf, reading, schema } from './authzen-policies.fixture.ts'
 import type { PlainRequest } from './authzen-policies.ts'
 
 describe('names', () => {
@@ -338,14 +338,14 @@ describe('search', () => {
   const { subject, resource, action } = reading()
 
   it('finds the stored that an evaluation permits', () => {
-    expect(set.search({ entity: 'subject', subject: { type: 'App::User' }, action, resource })).toEqual(['anna'])
-    expect(set.search({ entity: 'resource', subject, action, resource: { type: 'App::Doc' } })).toEqual(['plan'])
-    expect(set.search({ entity: 'action', subject, resource })).toEqual(['read'])
+    expect(found(set, { entity: 'subject', subject: { type: 'App::User' }, action, resource })).toEqual(['anna'])
+    expect(found(set, { entity: 'resource', subject, action, resource: { type: 'App::Doc' } })).toEqual(['plan'])
+    expect(found(set, { entity: 'action', subject, resource })).toEqual(['read'])
     const boss = { type: 'App::User', id: 'boss' }
-    expect(set.search({ entity: 'action', subject: boss, resource: subject })).toEqual(['meet'])
+    expect(found(set, { entity: 'action', subject: boss, resource: subject })).toEqual(['meet'])
     expect(
-      set.search({ entity: 'resource', subject: boss, action: { name: 'meet' }, resource: { type: 'App::User' } }),
+      found(set, { entity: 'resource', subject: boss, action: { name: 'meet' }, resource: { type: 'App::User' } }),
     ).toEqual(['anna'])
-    expect(set.search({ entity: 'subject', subject: { type: 'Nobody' }, action, resource })).toEqual([])
+    expect(found(set, { entity: 'subject', subject: { type: 'Nobody' }, action, resource })).toEqual([])
   })
 })

@@ -25,6 +25,12 @@ export type PlainSearch =
   | ({ entity: 'resource'; resource: Omit<PlainRequest['resource'], 'id'> } & Omit<PlainRequest, 'resource'>)
   | ({ entity: 'action' } & Omit<PlainRequest, 'action'>)
 
+/** Ids, of actions the names. */
+export interface Candidates {
+  ids: readonly string[]
+  evaluation(id: string): PlainRequest
+}
+
 /** A name under which the wasm keeps a set, until another is put there: it forgets nothing else. */
 export class PolicySlot {
   readonly name: string
@@ -78,30 +84,26 @@ export class AuthZenPolicies {
     return dutiesOf(this.#obliging, policies)
   }
 
-  /** The ids, of actions the names, that an evaluation of the same would permit: of stored entities, and of known actions. */
-  search(search: PlainSearch): string[] {
+  /** What a search may find, and the evaluation that says of each whether it does: of stored entities, and of known actions. */
+  candidates(search: PlainSearch): Candidates {
     switch (search.entity) {
-      case 'subject':
-        return this.#idsOf(search.subject.type).filter((id) =>
-          this.#permits({ ...search, subject: { ...search.subject, id } }),
-        )
-      case 'resource':
-        return this.#idsOf(search.resource.type).filter((id) =>
-          this.#permits({ ...search, resource: { ...search.resource, id } }),
-        )
+      case 'subject': {
+        const ids = this.#idsOf(search.subject.type)
+        return { ids, evaluation: (id) => ({ ...search, subject: { ...search.subject, id } }) }
+      }
+      case 'resource': {
+        const ids = this.#idsOf(search.resource.type)
+        return { ids, evaluation: (id) => ({ ...search, resource: { ...search.resource, id } }) }
+      }
       case 'action': {
         const names = new Set([...this.#mapping.actions.keys(), ...this.#actions.map(({ id }) => id)])
-        return [...names].filter((name) => this.#permits({ ...search, action: { name } }))
+        return { ids: [...names], evaluation: (name) => ({ ...search, action: { name } }) }
       }
     }
   }
 
   #idsOf(type: string): string[] {
     return this.#store.ofType(this.#typeOf(type)).map(({ id }) => id)
-  }
-
-  #permits(request: PlainRequest): boolean {
-    return this.evaluate(request).outcome === 'allow'
   }
 
   /**

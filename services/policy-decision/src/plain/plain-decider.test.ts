@@ -1,0 +1,51 @@
+import { AuthZenPolicies, PolicySlot, parsePolicySet } from '@bailiwick/policy'
+import { expect, it } from 'vitest'
+import { plainDecider } from './plain-decider.ts'
+
+const count = 300
+const entities = Array.from({ length: count }, (_, n) => ({
+  uid: { type: 'Doc', id: `d${n}` },
+  attrs: {},
+  parents: [],
+}))
+const setOf = (policy: string, slot: string): AuthZenPolicies => {
+  const files = { 'a.cedar': policy, 'entities.json': JSON.stringify(entities) }
+  const set = parsePolicySet(new Map(Object.entries(files).map(([name, text]) => [name, Buffer.from(text)])))
+  return new AuthZenPolicies(set, new PolicySlot(`plain-decider.test ${slot}`))
+}
+const all = setOf('permit (principal, action, resource);', 'all')
+const one = setOf('permit (principal, action, resource == Doc::"d7");', 'one')
+
+const subject = { type: 'User', id: 'anna' }
+const action = { name: 'read' }
+const search = { entity: 'resource', subject, action, resource: { type: 'Doc' } } as const
+const caller = { authorization: undefined, confidential: true }
+
+it('hears others while it searches among many (V18)', async () => {
+  const session = plainDecider({ current: () => all }, undefined).admit(caller)
+  const order: string[] = []
+  const searching = session.search(search).then(({ ids }) => order.push(`found ${ids.length}`))
+  await new Promise(setImmediate)
+  const evaluating = session.evaluate({ subject, action, resource: { type: 'Doc', id: 'd1' } })
+  await Promise.all([searching, evaluating.then(({ decision }) => order.push(`decided ${decision}`))])
+  expect(order).toEqual(['decided true', `found ${count}`])
+})
+
+it('answers a search by one set, the one that is active at its end (V13)', async () => {
+  let active = all
+  const session = plainDecider({ current: () => active }, undefined).admit(caller)
+  const searching = session.search(search)
+  await new Promise(setImmediate)
+  active = one
+  expect(await searching).toEqual({ ids: ['d7'], context: { policy_set: one.hash } })
+})
+
+it('finds what an evaluation permits and nothing else, obligations included', async () => {
+  const obliging = setOf('@id("p") @redact("secret") permit (principal, action, resource == Doc::"d3");', 'obliging')
+  const session = plainDecider({ current: () => obliging }, undefined).admit(caller)
+  const able = { supported_obligations: ['custom'] }
+  for (const context of [{}, { supported_obligations: [] }, able]) {
+    const { decision } = await session.evaluate({ subject, action, resource: { type: 'Doc', id: 'd3' }, context })
+    expect((await session.search({ ...search, context })).ids).toEqual(decision ? ['d3'] : [])
+  }
+})
