@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
-import { type ErrorCode, errorCode } from '@bailiwick/errors'
+import { errorCode } from '@bailiwick/errors'
 
 const forMs = 120_000
 /** Said before anything was done; unreachable is what only an agent says, and what it asks for twice is there twice. */
-const passing: ReadonlySet<ErrorCode> = new Set([
+export const passing: ReadonlySet<string> = new Set([
   'service_standby',
   'service_unready',
   'service_unreachable',
