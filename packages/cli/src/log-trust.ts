@@ -4,13 +4,14 @@ import { encodeVkey, type NoteSigner, type Policy, parsePolicy, parseVkey, type 
 import { readInput } from './read-input.ts'
 
 export const LARGEST_NOTE = 65_536
+const ANSWER_MS = 30_000
 const LARGEST_POLICY = 1024 * 1024
 
 export interface LogTrustOptions {
   data: string
   /** Where the log is, unless it is the data directory's. */
   log?: string
-  /** A vkey, or a file that holds one. */
+  /** A vkey, or a file or an address that holds one. */
   vkey?: string
 }
 
@@ -25,18 +26,28 @@ export function readPolicy(path: string): Policy {
  * The key that must have signed: what `--vkey` says; else the only log of the policy; else that of the installation. A policy
  * that names logs must name this one. Throws `config_invalid`.
  */
-export function logKeyOf({ log, vkey, data }: LogTrustOptions, policy?: Policy): VerifierKey {
+export async function logKeyOf({ log, vkey, data }: LogTrustOptions, policy?: Policy): Promise<VerifierKey> {
   const [only, ...more] = policy?.logs ?? []
   if (vkey === undefined && only !== undefined && more.length === 0) return only.key
   if (vkey === undefined && log !== undefined)
     throw new ServiceError('config_invalid', '--log needs --vkey: a key that lies beside the log proves nothing')
   const text = vkey ?? readInstallation(data).trust.log.vkey
-  const key = parseVkey(text.trim()) ?? parseVkey(readInput('--vkey', text, LARGEST_NOTE).toString('utf8').trim())
+  const key = parseVkey(text.trim()) ?? parseVkey(await keyTextAt(text))
   if (key === undefined) throw new ServiceError('config_invalid', `--vkey: ${text} holds no verifier key (name+id+key)`)
   const listed = policy === undefined || policy.logs.length === 0 ? [key] : policy.logs.map((each) => each.key)
   if (!listed.some((each) => encodeVkey(each) === encodeVkey(key)))
     throw new ServiceError('config_invalid', `--witness: the policy is about other logs than ${encodeVkey(key)}`)
   return key
+}
+
+/** An address is for a first look: whoever serves the log could serve another key with it. */
+async function keyTextAt(place: string): Promise<string> {
+  if (!/^https?:\/\//.test(place)) return readInput('--vkey', place, LARGEST_NOTE).toString('utf8').trim()
+  const answer = await fetch(place, { redirect: 'error', signal: AbortSignal.timeout(ANSWER_MS) }).catch((cause) => {
+    throw new ServiceError('service_unready', `--vkey: ${place} does not answer`, { cause })
+  })
+  const text = answer.status === 200 ? await answer.text() : ''
+  return text.slice(0, LARGEST_NOTE).trim()
 }
 
 /** Who cosigned, and when, for people and machines. */

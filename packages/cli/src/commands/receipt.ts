@@ -41,13 +41,13 @@ export function receiptCommand(program: Command, io: Io, done: (code: ExitCode) 
     .argument('[event-id]', 'the event; not with --check')
     .option('--check <file>', 'a receipt to verify, offline')
     .option('--entry <file>', 'with --check: the event’s exact bytes, for a receipt that does not carry them')
-    .option('--vkey <file or text>', "with --check: the log's public key (default: the one in the data directory)")
+    .option('--vkey <file, url or text>', "with --check: the log's public key (default: the one in the data directory)")
     .option('--witness <policy>', 'with --check: a policy file (C2SP tlog-policy): whose cosignatures it must have')
   withJson(withData(command, io)).action(async (eventId: string | undefined, options: Options) => {
     if ((eventId === undefined) === (options.check === undefined))
       throw new ServiceError('config_invalid', 'receipt: name an event, or a receipt to --check')
     if (eventId !== undefined) for (const line of await receiptOf(eventId, options.data)) io.out(line)
-    done(options.check === undefined ? exitCodes.ok : check(options.check, options, io))
+    done(options.check === undefined ? exitCodes.ok : await check(options.check, options, io))
   })
 }
 
@@ -68,10 +68,10 @@ async function receiptOf(eventId: string, data: string): Promise<string[]> {
     .slice(0, -1)
 }
 
-function check(file: string, options: Options, io: Io): ExitCode {
+async function check(file: string, options: Options, io: Io): Promise<ExitCode> {
   const text = readInput('--check', file, LARGEST_RECEIPT).toString('utf8')
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
-  const log = logKeyOf(options, policy)
+  const log = await logKeyOf(options, policy)
   const given = options.entry === undefined ? undefined : readInput('--entry', options.entry, LARGEST_ENTRY)
   const entry = given ?? parseTlogProof(text)?.extra
   if (entry === undefined && parseTlogProof(text) !== undefined)

@@ -273,3 +273,17 @@ it('takes the log’s key from a policy that names one log, and refuses one abou
   const wrong = await bailiwick(policy(`log ${vkey}\nquorum nobody\n`))
   expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('line 2: nobody is not defined') })
 })
+
+it('takes the key from an address, too, and says when nothing is there', async () => {
+  using log = aLog()
+  const server = createServer((request, response) =>
+    response.writeHead(request.url === '/vkey' ? 200 : 404).end(`${vkey}\n`),
+  )
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const verify = (place: string) => bailiwick(['verify', '--log', log.folder.at('log'), '--vkey', place])
+  expect((await verify(`${at}/vkey`)).code).toBe(0)
+  expect((await verify(`${at}/other`)).code).toBe(2)
+  await new Promise((closed) => server.close(closed))
+  expect(await verify(`${at}/vkey`)).toMatchObject({ code: 2, err: expect.stringContaining('does not answer') })
+})

@@ -31,7 +31,7 @@ export function verifyCommand(program: Command, io: Io, done: (code: ExitCode) =
     )
     .argument('[bundle]', 'a bundle of `prove` to verify instead of a log')
     .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
-    .option('--vkey <file or text>', "the log's public key (default: the one in the data directory's trust.json)")
+    .option('--vkey <file, url or text>', "the log's public key (default: the one in the data directory's trust.json)")
     .option('--witness <policy>', 'a policy file (C2SP tlog-policy): whose cosignatures the checkpoint must have')
     .option('--old <checkpoint>', 'a checkpoint that you kept; may be given more than once', collect)
   withJson(withData(command, io)).action(async (bundle: string | undefined, options: VerifyCommand) =>
@@ -44,7 +44,7 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
   const source = watched(logSource(options.log ?? paths(options.data).log), recoveries)
   const older = (options.old ?? []).map((name) => ({ name, note: readInput('--old', name, LARGEST_NOTE) }))
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
-  const vkey = logKeyOf(options, policy)
+  const vkey = await logKeyOf(options, policy)
   const report = await verifyLog({ source, vkey, older, policy, ...progressOf(io) })
   if (options.json) io.out(JSON.stringify(machineReport(source.name, report)))
   else for (const line of report.ok ? cleanLines(source.name, report) : faultLines(source.name, report)) io.out(line)
@@ -63,7 +63,7 @@ async function verifyBundle(bundle: string, { log, old, ...options }: VerifyComm
   if (log !== undefined || old !== undefined)
     throw new ServiceError('config_invalid', 'a bundle is verified by itself, without --log and --old')
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
-  const vkey = encodeVkey(logKeyOf(options, policy))
+  const vkey = encodeVkey(await logKeyOf(options, policy))
   const json = options.json ? ['--json'] : []
   return serve(bundleVerifier, io.env, io.clock, [bundle, vkey, options.witness ?? '', ...json])
 }
