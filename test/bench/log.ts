@@ -13,7 +13,7 @@ import { AppendedFile } from './physical.ts'
 const usage = `bailiwick bench log --writers W --seconds S --size BYTES --dir DIR --acks FILE [--json]
 
 Appends to a new log as the evidence service does, by the same code and the same flushes: a writer's entry is acknowledged once
-it is durable, integrated, tiled and under a published checkpoint.
+it is durable, tiled and integrated: under the tree head, which no crash takes back. Its checkpoint follows at once.
   --writers W    each has one entry on its way (1)
   --seconds S    how long they send; what is on its way then is waited for (10)
   --size BYTES   of each entry, ${shortestEntry} to ${MAX_ENTRY_BYTES} (1000)
@@ -58,10 +58,10 @@ export async function benchLogCommand(args: string[]): Promise<number> {
       JSON.stringify({ fdatasync_per_s: round(1000 / fdatasyncMs), fdatasync_ms: round(fdatasyncMs), memory }),
     )
     const rates = { entries_per_s: round(entriesPerSecond), p50_ms: round(p50Ms), p99_ms: round(p99Ms) }
-    console.log(JSON.stringify({ entries, seconds: round(seconds), ...rates, ack: 'published', vkey }))
+    console.log(JSON.stringify({ entries, seconds: round(seconds), ...rates, ack: 'integrated', vkey }))
     return 0
   }
-  console.log(`${entries} entries in ${seconds.toFixed(2)} s: ${round(entriesPerSecond)} /s, each published`)
+  console.log(`${entries} entries in ${seconds.toFixed(2)} s: ${round(entriesPerSecond)} /s, each integrated`)
   console.log(`p50 ${round(p50Ms)} ms, p99 ${round(p99Ms)} ms; a plain append and fdatasync ${round(fdatasyncMs)} ms`)
   for (const { entries: at, mib } of memory) console.log(`memory after ${at} entries: ${mib} MiB`)
   console.log(`vkey ${vkey}`)

@@ -32,6 +32,7 @@ export interface Published extends TreeHead {
 
 /** How far behind the last head the clock may be for a batch to wait for it, ms: it is often in the same one. */
 const clockWaitMs = 1000
+const clockTries = 5
 
 /**
  * The log as its one writer has it. The order of an append is the whole of its safety (V14): tiles and entries durable and
@@ -49,7 +50,7 @@ export class Log {
   #head: LockedHead
   #headBytes: Uint8Array
   #published: Published
-  /** Places whose partial tiles nobody needs any more: their full tiles are published. */
+  /** Places whose partial tiles nobody needs once the tree head is published: it has their full tiles. */
   #outgrown: Pick<Tile, 'level' | 'index'>[] = []
 
   private constructor(fields: {
@@ -118,30 +119,47 @@ export class Log {
     return this.#published
   }
 
-  /** Resolves once all entries are part of the log and a checkpoint over them is published. One call at a time. */
+  /** `integrate`, then `publish`. */
   async append(entries: readonly Uint8Array[], consumed: Consumed): Promise<Published> {
+    await this.integrate(entries, consumed)
+    return this.publish()
+  }
+
+  /** Resolves once all entries are part of the log, which no crash takes back: the tree head says so. One call at a time. */
+  async integrate(entries: readonly Uint8Array[], consumed: Consumed): Promise<void> {
     const from = this.#edge.size
     const time = await this.#nextTime()
     for (const entry of entries) this.#edge.append(leafHash(entry))
     const head = { origin: this.#head.origin, time, size: this.#edge.size, root: this.#edge.root(), consumed }
-    const bundles = bundlesOf(this.#tail, entries, from)
-    const outgrown = this.#outgrown.map((place) => this.#storage.discardPartial(place))
-    await Promise.all([this.#storage.write([...bundles, ...this.#edge.take()]), ...outgrown])
+    await this.#storage.write([...bundlesOf(this.#tail, entries, from), ...this.#edge.take()])
     await checkStored(this.#storage, from, head)
     const headBytes = encodeTreeHead(head)
     await this.#storage.swapHead(this.#headBytes, headBytes)
-    this.#published = await publish(this.#storage, this.#key, head)
     this.#head = head
     this.#headBytes = headBytes
     const all = [...this.#tail, ...entries]
     this.#tail = all.slice(all.length - (head.size % TILE_WIDTH))
-    this.#outgrown = outgrownBetween(from, head.size)
+    this.#outgrown.push(...outgrownBetween(from, head.size))
+  }
+
+  /**
+   * Signs and publishes the tree head as it is now; resolves once readers see it, and what it made needless is gone. One call
+   * at a time; the next batch may be integrated meanwhile.
+   */
+  async publish(): Promise<Published> {
+    const outgrown = this.#outgrown
+    this.#outgrown = []
+    this.#published = await publish(this.#storage, this.#key, this.#head)
+    await Promise.all(outgrown.map((place) => this.#storage.discardPartial(place)))
     return this.#published
   }
 
   async #nextTime(): Promise<number> {
-    const behind = this.#head.time + 1 - this.#now()
-    if (behind > 0 && behind <= clockWaitMs) await after(behind)
+    // A timer may fire a little before its time.
+    for (let tries = 0; tries < clockTries; tries++) {
+      const behind = this.#head.time + 1 - this.#now()
+      if (behind > 0 && behind <= clockWaitMs) await after(behind)
+    }
     const time = this.#now()
     if (time > this.#head.time) return time
     throw new ServiceError('clock_behind', 'the clock stands, or was set back, since the last tree head')

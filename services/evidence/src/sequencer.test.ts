@@ -64,11 +64,23 @@ it('gives a leaf of its own to other bytes under a known id (V2)', async () => {
   expect(await it.sequencer.integrated('evt_0', 2000)).toBe(0)
 })
 
-it('answers only when a published checkpoint covers the leaf (V2)', async () => {
+it('answers only when no crash can take the leaf back, and a checkpoint follows (V2)', async () => {
   using folder = new LogFolder()
-  await using it = await aSequencer(folder)
-  const index = await it.sequencer.add(event(0), place(0))
-  expect((await folder.check()).entries[index]).toBe(event(0).toString())
+  const published = Promise.withResolvers<Published>()
+  {
+    // It dies before it publishes anything.
+    await using it = await aSequencer(folder, {
+      plan: ({ method, n }) => (method === 'publishCheckpoint' && n === 1 ? 'before' : undefined),
+    })
+    expect(await it.sequencer.add(event(0), place(0))).toBe(0)
+    await it.fatal
+  }
+  expect(await folder.check()).toMatchObject({ ok: true, size: 0 })
+  await using it = await aSequencer(folder, { onPublished: published.resolve })
+  expect((await folder.check()).entries).toEqual([event(0).toString()])
+  await it.sequencer.add(event(1), place(1))
+  await published.promise
+  expect((await folder.check()).entries[1]).toBe(event(1).toString())
 })
 
 it('publishes checkpoints at most a second apart under load, and at once after a pause', async () => {
@@ -94,7 +106,12 @@ it('publishes checkpoints at most a second apart under load, and at once after a
 
 it('writes at once while nothing comes but answers to answers, and paces what streams in', async () => {
   using folder = new LogFolder()
-  await using it = await aSequencer(folder, {}, { paceMs: 60_000 })
+  let whileWriting = () => undefined as unknown
+  const plan = ({ method }: StorageWrite) => {
+    if (method === 'write') whileWriting()
+    return undefined
+  }
+  await using it = await aSequencer(folder, { plan }, { paceMs: 60_000 })
   // Each writer sends its next leaf when the last one is in: nobody else is waited for.
   const batches = new Set<number>()
   const writer = async (w: number) => {
@@ -105,14 +122,13 @@ it('writes at once while nothing comes but answers to answers, and paces what st
   }
   await Promise.all([0, 1, 2].map(writer))
   expect([...batches]).toEqual([3, 6, 9, 12, 15])
-  const first = it.sequencer.add(event(1000), place(1000))
-  await new Promise(setImmediate)
-  await new Promise(setImmediate)
-  const second = it.sequencer.add(event(1001), place(1001))
-  await first
-  const third = it.sequencer.add(event(1002), place(1002))
-  const which = await Promise.race([second, third, after(100).then(() => 'waits')])
-  expect(which).toBe('waits')
+  let streamed: Promise<number> | undefined
+  whileWriting = () => {
+    streamed ??= it.sequencer.add(event(1001), place(1001))
+  }
+  expect(await it.sequencer.add(event(1000), place(1000))).toBe(15)
+  const next = it.sequencer.add(event(1002), place(1002))
+  expect(await Promise.race([streamed, next, after(100).then(() => 'waits')])).toBe('waits')
 })
 
 it('writes all that was added before it ends', async () => {

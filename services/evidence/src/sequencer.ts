@@ -41,6 +41,8 @@ const aTurn = () => new Promise(setImmediate)
 
 /** One batch: bounds what a start after a crash may have to take away, and how long a checkpoint takes. */
 const batchLeaves = 8192
+/** What may be part of the log before readers and the index have it: then the log waits for them. */
+const mostUnpublished = 2 * batchLeaves
 /** What may wait, over all partitions. */
 const maxWaitingBytes = 128 * 1024 * 1024
 
@@ -64,8 +66,9 @@ export class Sequencer implements AsyncDisposable {
   #lastBegan = Number.NEGATIVE_INFINITY
   /** Whether something came while the last batch was written: then it did not come because of an answer. */
   #streaming = false
-  /** The batch before, on its way into the index; its leaves are known as under way until then. */
-  #indexing: Promise<void> = Promise.resolve()
+  /** Part of the log, and on the way to readers and into the index; known as under way until then. */
+  #unpublished: Waiting[] = []
+  #publishing: Promise<void> | undefined
 
   constructor(options: SequencerOptions) {
     this.#options = { ...defaults, ...options }
@@ -88,8 +91,8 @@ export class Sequencer implements AsyncDisposable {
   }
 
   /**
-   * Resolves with the leaf's index once the leaf is part of the log and under a published checkpoint. The bytes are kept as
-   * they are. Rejects with `queue_full` when too much waits, and with `outcome_unknown` when the log cannot be written.
+   * Resolves with the leaf's index once the leaf is part of the log, which no crash takes back; the checkpoint over it follows
+   * at once. The bytes are kept as they are. Rejects with `queue_full` when too much waits, and with `outcome_unknown` when the log cannot be written.
    */
   async add(bytes: Uint8Array, place: Place): Promise<number> {
     if (this.#failure !== undefined) throw this.#failure
@@ -149,7 +152,7 @@ export class Sequencer implements AsyncDisposable {
     this.#stopping = true
     this.#hurry.abort()
     await this.#running
-    await this.#indexing.catch(() => undefined)
+    await this.#publishing
   }
 
   async #run(): Promise<void> {
@@ -174,7 +177,7 @@ export class Sequencer implements AsyncDisposable {
   }
 
   async #writeBatch(): Promise<void> {
-    const { log, monotonic, onPublished } = this.#options
+    const { log, monotonic } = this.#options
     this.#lastBegan = monotonic()
     const batch = this.#waiting.splice(0, batchLeaves)
     const leaves = batch.map(({ bytes }) => bytes)
@@ -182,24 +185,37 @@ export class Sequencer implements AsyncDisposable {
     const first = log.size
     try {
       for (const { place } of batch) this.cover(place)
-      const published = await log.append(leaves, structuredClone(this.#consumed))
-      await this.#indexing
+      await log.integrate(leaves, structuredClone(this.#consumed))
       this.#streaming = this.#waiting.length > 0
       for (const [at, waiting] of batch.entries()) waiting.index.resolve(first + at)
-      onPublished?.(published, leaves.length)
-      this.#indexing = this.#intoIndex(batch, published)
-      this.#indexing.catch((error: unknown) => this.#fail(error))
+      this.#unpublished.push(...batch)
+      this.#publishing ??= this.#publish()
+      if (this.#unpublished.length > mostUnpublished) await this.#publishing
     } catch (error) {
       this.#waiting = [...batch, ...this.#waiting]
       throw error
     }
   }
 
-  async #intoIndex(batch: readonly Waiting[], published: Published): Promise<void> {
-    const leaves = batch.map(({ bytes }) => bytes)
-    await this.#options.index.add(leaves, published)
-    for (const { key } of batch) this.#underway.delete(key)
-    for (const watch of this.#watchers) watch()
+  /** Publishes what is part of the log, as often as readers and index can follow. */
+  async #publish(): Promise<void> {
+    const { log, index, onPublished } = this.#options
+    try {
+      while (this.#unpublished.length > 0) {
+        const batch = this.#unpublished
+        this.#unpublished = []
+        const published = await log.publish()
+        onPublished?.(published, batch.length)
+        const leaves = batch.map(({ bytes }) => bytes)
+        await index.add(leaves, published)
+        for (const { key } of batch) this.#underway.delete(key)
+        for (const watch of this.#watchers) watch()
+      }
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.#publishing = undefined
+    }
   }
 
   #fail(error: unknown): void {

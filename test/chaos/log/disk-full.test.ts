@@ -17,7 +17,7 @@ it('refuses when its disk is full, loses nothing, and goes on when there is spac
       '--map-root-user',
       'sh',
       '-ec',
-      'mount -t tmpfs -o size=8m none "$1" && exec "$2" "$3" "$1"',
+      'mount -t tmpfs -o size=24m none "$1" && exec "$2" "$3" "$1"',
       'sh',
       folder,
       process.execPath,

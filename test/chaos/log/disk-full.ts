@@ -15,7 +15,7 @@ const [, , folder = ''] = process.argv
 const key = new SignerKey('full.example/log', randomBytes(32), SIGNATURE_TYPE.ED25519)
 const ballast = join(folder, 'ballast')
 mkdirSync(folder, { recursive: true })
-writeFileSync(ballast, Buffer.alloc(2 * 2 ** 20))
+writeFileSync(ballast, Buffer.alloc(14 * 2 ** 20))
 
 const acknowledged = new Map<number, string>()
 let sent = 0
@@ -45,7 +45,7 @@ async function session(most: number): Promise<Session> {
     while (appended < most) {
       const n = sent++
       const id = `evt_${n}`
-      const entry = Buffer.from(JSON.stringify({ id, data: {}, fill: randomBytes(700).toString('hex') }))
+      const entry = Buffer.from(JSON.stringify({ id, data: {}, fill: randomBytes(100).toString('hex') }))
       const index = await writer.sequencer.add(entry, { topic: 'bus', partition: 0, offset: n })
       acknowledged.set(index, Buffer.from(leafHash(entry)).toString('hex'))
       appended++

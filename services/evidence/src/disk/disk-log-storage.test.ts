@@ -55,7 +55,7 @@ function notingFs(synced: string[]): LogFs {
   }
 }
 
-it('syncs each file and its folder before a write resolves, a full tile before it has its name', async () => {
+it('syncs each file and its folder before a write resolves, a full tile before it has its name (V2)', async () => {
   const synced: string[] = []
   using place = aPlace(notingFs(synced))
   await using storage = await place.open()
@@ -87,7 +87,7 @@ it('syncs the folders again that a process before it may have made and not synce
   for (const folder of ['..', '.', 'tile', 'tile/0', 'tile/0/000.p']) expect(synced).toContain(join(place.log, folder))
 })
 
-it('changes the tree head in place with one flush, in the half that the newest is not in', async () => {
+it('changes the tree head in place with one flush, in the half that the newest is not in (V14)', async () => {
   const synced: string[] = []
   using place = aPlace(notingFs(synced))
   const file = join(place.dir, 'tree-head.json')

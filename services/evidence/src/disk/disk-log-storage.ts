@@ -1,5 +1,4 @@
 import { dirname, join } from 'node:path'
-import { ServiceError } from '@bailiwick/errors'
 import {
   type DurableHandle,
   ensureDir,
@@ -36,6 +35,10 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
   const lock = lockFile(join(dir, 'log.lock'), 'log_locked')
   const head = headFile(join(dir, 'tree-head.json'), fs)
   const checkpointPath = join(log, 'checkpoint')
+  const hot = { ...fs, readFile: fs.readHot }
+  /** Of each level, the files that were written last: what is read back, and where the tree ends. */
+  const edge = new Map<string, Set<string>>()
+
   /** Made and synced by this process: one that died may have made a folder and not have synced it. */
   const folders = new Map<string, Promise<void>>([[log, Promise.resolve()]])
 
@@ -62,6 +65,8 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
   }
 
   async function write(files: readonly LogFile[]): Promise<void> {
+    for (const [level, of] of Map.groupBy(files, ({ path }) => levelOf(path)))
+      edge.set(level, new Set(of.map(({ path }) => path)))
     const places = files.map(({ path, bytes }) => ({ bytes, file: placeOf(log, path), partial: isPartial(path) }))
     const touched = [...new Set(places.map(({ file }) => dirname(file)))]
     await allSettled(touched.map(folderFor))
@@ -86,16 +91,12 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
   }
 
   return {
-    read: async (path) => readFileIfExists(placeOf(log, path), fs),
+    read: async (path) => readFileIfExists(placeOf(log, path), edge.get(levelOf(path))?.has(path) ? hot : fs),
     write,
     discardBeyond: (size) => discardBeyond(log, size, fs),
     discardPartial: (tile) => discardPartial(join(log, `${tilePath({ ...tile, width: TILE_WIDTH })}.p`), fs),
     readHead: () => head.read(),
-    async swapHead(expected, next) {
-      if (!sameBytes(await head.read(), expected))
-        throw new ServiceError('log_locked', 'the tree head is not the one that was read')
-      await head.write(next)
-    },
+    swapHead: (expected, next) => head.swap(expected, next),
     readCheckpoint: () => readFileIfExists(checkpointPath, fs),
     publishCheckpoint: (note) => replaceFile(checkpointPath, note, { ...readable, fs }),
     async [Symbol.asyncDispose]() {
@@ -116,8 +117,6 @@ function placeOf(log: string, path: string): string {
   return join(log, path)
 }
 
-const isPartial = (path: string): boolean => (parseTilePath(path)?.width ?? 0) < TILE_WIDTH
+const levelOf = (path: string): string => path.split('/', 2).join('/')
 
-function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  return a === undefined || b === undefined ? a === b : Buffer.compare(a, b) === 0
-}
+const isPartial = (path: string): boolean => (parseTilePath(path)?.width ?? 0) < TILE_WIDTH

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { dirname } from 'node:path'
 import { parseStrictJson } from '@bailiwick/contracts'
-import { type DurableFs, ensureDir, readFileIfExists, writeFileDurably, writeWhole } from '@bailiwick/service-kit'
+import { ServiceError } from '@bailiwick/errors'
+import { ensureDir, readFileIfExists, writeFileDurably, writeWhole } from '@bailiwick/service-kit'
 import { z } from 'zod'
+import type { LogFs } from './log-fs.ts'
 
 /** Two places for a head, each at most this long: what is written never lies where the newest one does. */
 const placeBytes = 64 * 1024
@@ -21,8 +23,11 @@ interface Framed {
 /** The newest of the file's contents that was written whole. */
 export interface HeadFile {
   read(): Promise<Uint8Array | undefined>
-  /** Resolves once `content` survives a power cut. A rejection says nothing: it may be what `read` gives next, or not. */
-  write(content: Uint8Array): Promise<void>
+  /**
+   * Puts `next` where `expected` is; resolves once it survives a power cut. Rejects with `log_locked`, and changes nothing,
+   * when another content is there. Any other rejection says nothing: either may be what `read` gives next.
+   */
+  swap(expected: Uint8Array | undefined, next: Uint8Array): Promise<void>
 }
 
 /**
@@ -30,24 +35,25 @@ export interface HeadFile {
  * older, so that one fdatasync makes it durable and a torn write leaves the other half. Before there were two halves the
  * file was its content; such a file is read, and rewritten with the first change.
  */
-export function headFile(path: string, fs: DurableFs): HeadFile {
-  async function halves(): Promise<{ newest: Framed | undefined; whole: Uint8Array | undefined }> {
-    const whole = await readFileIfExists(path, fs)
-    if (whole === undefined) return { newest: undefined, whole }
+export function headFile(path: string, fs: LogFs): HeadFile {
+  const hot = { ...fs, readFile: fs.readHot }
+
+  async function halves() {
+    const whole = await readFileIfExists(path, hot)
+    if (whole === undefined) return { newest: undefined, whole, content: undefined }
     const [first, second] = [framedAt(whole, 0), framedAt(whole, placeBytes)]
     const newest = (first?.n ?? 0) > (second?.n ?? 0) ? first : second
-    return { newest, whole }
+    return { newest, whole, content: newest?.content ?? whole }
   }
 
   return {
-    async read() {
-      const { newest, whole } = await halves()
-      return newest?.content ?? whole
-    },
-    async write(content) {
-      const { newest, whole } = await halves()
+    read: async () => (await halves()).content,
+    async swap(expected, next) {
+      const { newest, whole, content } = await halves()
+      if (!sameBytes(content, expected))
+        throw new ServiceError('log_locked', 'the tree head is not the one that was read')
       const n = (newest?.n ?? 0) + 1
-      const framed = frame({ n, content })
+      const framed = frame({ n, content: next })
       if (whole?.length === 2 * placeBytes && newest !== undefined) return overwrite(framed, (n % 2) * placeBytes)
       const both = Buffer.alloc(2 * placeBytes, ' ')
       both.set(framed, (n % 2) * placeBytes)
@@ -86,6 +92,10 @@ function framedAt(file: Uint8Array, at: number): Framed | undefined {
   } catch {
     return undefined
   }
+}
+
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a === undefined || b === undefined ? a === b : Buffer.compare(a, b) === 0
 }
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('base64url')

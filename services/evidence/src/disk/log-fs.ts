@@ -5,9 +5,9 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmdirSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs'
 import { promisify } from 'node:util'
@@ -15,6 +15,8 @@ import { type DurableFs, systemFs } from '@bailiwick/service-kit'
 
 /** What the log does with a file system beyond writing files: a test can break any of it. */
 export interface LogFs extends DurableFs {
+  /** As `readFile`, of what was written a moment ago: it is in memory. */
+  readHot(path: string): Promise<Uint8Array>
   readdir(path: string): Promise<string[]>
   /** Removes an empty directory. */
   rmdir(path: string): Promise<void>
@@ -23,11 +25,12 @@ export interface LogFs extends DurableFs {
 const flush = { all: promisify(fsync), data: promisify(fdatasync) }
 
 /**
- * The machine's file system, for whoever syncs many small files: only flushes and reads, which wait for the disk, go to other threads.
- * The rest ends in memory, sooner than a thread is woken.
+ * The machine's file system, for whoever syncs many small files: what waits for the disk (flushes, reads, removals) goes to
+ * other threads. The rest ends in memory, sooner than a thread is woken.
  */
 export const systemLogFs: LogFs = {
   readFile: systemFs.readFile,
+  readHot: async (path) => readFileSync(path),
   async open(path, flags, mode) {
     const file = openSync(path, flags, mode)
     return {
@@ -40,7 +43,7 @@ export const systemLogFs: LogFs = {
     }
   },
   rename: async (from, to) => renameSync(from, to),
-  unlink: async (path) => unlinkSync(path),
+  unlink: systemFs.unlink,
   mkdir: async (path, options) => mkdirSync(path, options),
   readdir: async (path) => readdirSync(path),
   rmdir: async (path) => rmdirSync(path),

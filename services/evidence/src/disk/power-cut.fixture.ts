@@ -103,6 +103,8 @@ export class PowerCutDisk implements LogFs {
     return Buffer.from(node.now)
   }
 
+  readonly readHot = (path: string): Promise<Uint8Array> => this.readFile(path)
+
   /** What is there when the power is back, put into a folder; `random` gives numbers from 0 to below 1. */
   recover(into: string, random: () => number): void {
     const put = (node: Node, path: string): void => {

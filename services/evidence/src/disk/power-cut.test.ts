@@ -25,8 +25,8 @@ async function growOn(disk: PowerCutDisk, home: string, batches: readonly number
       await log.append(entries(log.size, log.size + batch), {})
       grown.acknowledged = log.size
     }
-  } catch {
-    expect(disk.isCut).toBe(true)
+  } catch (error) {
+    if (!disk.isCut) throw error
   } finally {
     await storage[Symbol.asyncDispose]()
   }
@@ -71,6 +71,6 @@ it('has all that was acknowledged, and verifies before it is started again, afte
         })
       },
     ),
-    { numRuns: 150 },
+    { numRuns: 80 },
   )
 })
