@@ -1,8 +1,8 @@
 import { missingParts, startRedis } from '@bailiwick/native'
 import { newId } from '@bailiwick/service-kit'
 import { describe, expect, it } from 'vitest'
-import { adjust } from '../e2e/agent-side.ts'
-import { type TwoPoints, twoPoints } from '../e2e/two-points.ts'
+import { adjust, limitOf } from '../e2e/agent-side.ts'
+import { callsOnly, type TwoPoints, twoPoints } from '../e2e/two-points.ts'
 import { eventually } from '../e2e/world.ts'
 
 /** Skipped where there is no redis-server; on CI that is a failure. */
@@ -11,13 +11,20 @@ const rounds = process.env.BAILIWICK_NIGHTLY === '1' ? 500 : 20
 const budget = Math.ceil(rounds / 4)
 
 /** A call at one of the two; gives its outcome to report, or nothing if it was refused. */
-async function reserve({ system: { world, credential }, points }: TwoPoints, n: number) {
+async function reserve(two: TwoPoints, n: number) {
+  const taken = await take(two, n)
+  return taken && ((status: 'succeeded' | 'not_executed') => taken.report(status))
+}
+
+/** Besides, the bytes that it may send. */
+async function take({ system: { world, credential }, points }: TwoPoints, n: number, answer_bytes?: number) {
   const point = points[n % 2] ?? points[0]
   const call_id = newId('call', world.clock.now(), world.random)
-  const answer = await point.call({ credential, ...adjust('1'), observed: { call_id } })
-  return answer.decision
-    ? (status: 'succeeded' | 'not_executed') => point.report(point.outcome(answer, call_id, status))
-    : undefined
+  const answer = await point.call({ credential, ...adjust('1'), observed: { call_id, answer_bytes } })
+  if (!answer.decision) return undefined
+  const report = (status: 'succeeded' | 'not_executed', sent: { egress_bytes?: number } = {}) =>
+    point.report(point.outcome(answer, call_id, status, sent))
+  return { bytes: limitOf(answer) ?? 0, report }
 }
 
 describe.skipIf(skipped)('a Redis that is flushed between a reservation and its settlement', () => {
@@ -47,5 +54,35 @@ describe.skipIf(skipped)('a Redis that is flushed between a reservation and its 
     expect(allowed - released).toBe(budget)
     for (let n = 0; n < 4; n++) expect(await reserve(two, n)).toBeUndefined()
     await eventually(() => folded().every(({ calls }) => calls === BigInt(budget)) || undefined)
+  })
+
+  it(`never lets more bytes out than were approved, in ${rounds} rounds, and loses none that are left (V9)`, {
+    timeout: rounds * 5000 + 60_000,
+  }, async () => {
+    await using redis = await startRedis()
+    const limit = rounds * 40
+    const authority = { ...callsOnly(1), budget: { cost: { EUR: '9000.00' }, egress_bytes: limit } }
+    await using two = await twoPoints(redis.url, 1, { authority })
+    let sent = 0
+    for (let round = 0; round < rounds; round++) {
+      const taken = await Promise.all([0, 1, 2].map((n) => take(two, round + n, 50)))
+      const open = taken.filter((each) => each !== undefined)
+      expect(open.reduce((sum, { bytes }) => sum + bytes, sent)).toBeLessThanOrEqual(limit)
+      await redis.cli('FLUSHALL')
+      for (const [n, { bytes, report }] of open.entries()) {
+        const egress_bytes = n === 0 ? bytes : round % (bytes + 1)
+        expect(await report('succeeded', { egress_bytes })).toBeLessThan(300)
+        sent += egress_bytes
+      }
+    }
+    // Whatever is left can be had, to the last byte and no further.
+    for (let tries = 0; sent < limit && tries < 200; tries++) {
+      const one = await take(two, tries, 50)
+      if (one === undefined) continue
+      expect(await one.report('succeeded', { egress_bytes: one.bytes })).toBeLessThan(300)
+      sent += one.bytes
+    }
+    expect(sent).toBe(limit)
+    for (let n = 0; n < 4; n++) expect(await take(two, n, 50)).toBeUndefined()
   })
 })

@@ -118,6 +118,12 @@ export interface CallAnswer {
   context: Record<string, unknown>
 }
 
+/** How many bytes an ALLOW lets out of the answer; undefined: as many as there are. */
+export function limitOf({ context: { obligations = [] } }: CallAnswer): number | undefined {
+  const custom = obligations as { properties: { action?: string; bytes?: number } }[]
+  return custom.find(({ properties }) => properties.action === 'limit')?.properties.bytes
+}
+
 export const read = { tool: 'read', properties: { id: '1' } }
 export const adjust = (amount: string) => ({ tool: 'adjust', properties: { amount, currency: 'EUR' } })
 

@@ -4,7 +4,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { readPolicyFiles } from '@bailiwick/installation'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
-import { adjust, askTokenWithNonce, type CallAnswer, credentialFor, Point, read } from './agent-side.ts'
+import { adjust, askTokenWithNonce, type CallAnswer, credentialFor, limitOf, Point, read } from './agent-side.ts'
 import { granted } from './granted.ts'
 import { Thief } from './thief.ts'
 import { eventually } from './world.ts'
@@ -170,11 +170,6 @@ it('relays an outcome once, gives back what was not executed, and only that (V9,
 const limited = (egress_bytes: number) => ({
   authority: { ...sampleAuthority, budget: { ...sampleAuthority.budget, egress_bytes } },
 })
-const limitOf = ({ context }: CallAnswer) =>
-  (context.obligations as { properties: { action: string; bytes?: number } }[] | undefined)?.find(
-    ({ properties }) => properties.action === 'limit',
-  )?.properties.bytes
-
 it('reserves the bytes that a call may send, and counts what its outcome reports (V9)', async () => {
   await using system = await granted({}, limited(1000))
   const { point, credential } = system
