@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import type { Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
@@ -22,6 +24,8 @@ export function auditCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .option('--log <dir>', "the log's folder (default: the data directory's)")
     .option('--trust <file>', "the trust anchor (default: the data directory's trust.json)")
   withJson(withData(command, io)).action(async ({ data, log, trust, json }: Options) => {
+    if (!existsSync(auditor))
+      throw new ServiceError('config_invalid', 'the auditor is not part of this image: run it from the repository')
     const at = paths(data)
     done(await serve(auditor, io.env, io.clock, [log ?? at.log, trust ?? at.trust, ...(json ? ['--json'] : [])]))
   })
