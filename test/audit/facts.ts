@@ -192,6 +192,7 @@ function nextState(from: Tree['state'], type: DecodedEvent<'grants.v1'>['type'])
 function applyDecision({ decisions, calls }: Facts, { event, index, at }: Leaf<'decisions.v1'>): boolean {
   const tree = event.partitionkey
   if (event.type === 'decision.denied' || event.type === 'denials.summarised') return true
+  if (event.type === 'candidate.answered') return true // what a candidate would have said: no decision
   const key = decisionKey(tree, event.data.decision_id)
   const decision = decisions.get(key)
   if (event.type === 'decision.allowed') {

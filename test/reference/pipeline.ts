@@ -129,6 +129,7 @@ export class Pipeline {
       publicUrl,
       grantStore: { advance: away, settle: away, reset: away, refill: away },
       policies,
+      shadow: { prepare: () => undefined, ask: () => undefined },
       approvals: { of: async ({ grant }: { grant: Grant }) => ({ ok: true, approverIds: approverIds(grant) }) },
       stepUps: new StepUps(projection as never, trust),
       proofs: { accept: async () => 'accepted', readopt: async () => undefined },

@@ -21,7 +21,7 @@ export interface VerifyOptions {
   readonly policy?: Policy | undefined
   readonly onProgress?: (entries: number, size: number) => void
   /** Told each entry, in order, once it is proved to be in the tree. */
-  readonly onEntry?: (index: number, entry: Uint8Array) => void
+  readonly onEntry?: (index: number, entry: Uint8Array) => void | Promise<void>
 }
 
 /** The first fault: which file, and where known the index of the first entry that it concerns. */

@@ -144,6 +144,33 @@ export const denialsSummarised = z.strictObject({
     .max(200),
 })
 
+/** What one set of policies said. */
+const policyOutcome = z.enum(['allow', 'deny', 'step_up', 'error', 'invalid'])
+
+/**
+ * What a candidate policy set said of decisions, beside what the active set said. It counts for nothing: nobody's state changes by it,
+ * and no decision waits for it.
+ */
+export const candidateAnswered = z.strictObject({
+  /** Names the candidate's files as they were read. */
+  candidate: sha256Schema,
+  answers: z
+    .array(
+      z.strictObject({
+        decision_id: decisionIdSchema,
+        /** The set that decided. */
+        policy_set: sha256Schema,
+        active: policyOutcome,
+        /** `unanswered`: it was over before, or had too many questions to answer. */
+        candidate: z.enum([...policyOutcome.options, 'unanswered']),
+        /** The candidate's policies that decided, where it says something else. */
+        policies: z.array(z.string().max(256)).max(4).optional(),
+      }),
+    )
+    .min(1)
+    .max(40),
+})
+
 const attachmentIdSchema = idSchema('att')
 
 /** An agent's prose, or arguments, beside the event that holds their hash. */

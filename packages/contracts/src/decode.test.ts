@@ -127,6 +127,7 @@ it('gives a version to the events that advance an entity or a tree, and to no ot
   const unversioned = types.filter(({ topic, type }) => topic.leaf && !isVersioned(topic, type)).map(({ type }) => type)
   expect(new Set(unversioned)).toEqual(
     new Set([
+      'candidate.answered',
       'credential.refused',
       'decision.denied',
       'denials.summarised',

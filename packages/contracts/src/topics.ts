@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import {
   attachmentErased,
   attachmentStored,
+  candidateAnswered,
   decisionAbandoned,
   decisionAllowed,
   decisionDenied,
@@ -135,7 +136,7 @@ export const revocationsV1 = defineTopic({
 export const decisionsV1 = defineTopic({
   name: 'decisions.v1',
   about:
-    "A tree's actions: decisions and outcomes. Keyed by root grant id, else subject; `version` is the tree's, absent on denials.",
+    "A tree's actions: decisions and outcomes. Keyed by root grant id, else subject; `version` is the tree's, absent on denials and candidates' answers.",
   writer: 'policy-decision',
   readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
   partitions: 3,
@@ -148,8 +149,9 @@ export const decisionsV1 = defineTopic({
     'outcome.reported': outcomeReported,
     'outcome.missing': outcomeMissing,
     'denials.summarised': denialsSummarised,
+    'candidate.answered': candidateAnswered,
   },
-  unversioned: ['decision.denied', 'denials.summarised'],
+  unversioned: ['decision.denied', 'denials.summarised', 'candidate.answered'],
 })
 
 /** Where each instance is, each 500 ms. Signed, not numbered, not evidence. */

@@ -10,6 +10,6 @@ export {
 } from './initialise.ts'
 export { invitationAddress } from './invitation-address.ts'
 export { paths } from './paths.ts'
-export { type PolicyFiles, policySetOf, readPolicyFiles, storePolicyFiles } from './policies.ts'
+export { type PolicyFiles, policyFileNames, policySetOf, readPolicyFiles, storePolicyFiles } from './policies.ts'
 export { type Installation, isInitialised, readGenesis, readInstallation } from './read-installation.ts'
 export { recoveryAddress } from './recovery-address.ts'

@@ -9,6 +9,8 @@ export const paths = (data: string) => ({
   keys: (holder: string) => join(data, 'keys', holder),
   logKey: join(data, 'keys', 'evidence', 'log.key'),
   policies: (hash: string) => join(data, 'policies', hash),
+  /** Asked beside the active set by whoever decides here; a hash never has this name. */
+  candidate: join(data, 'policies', 'candidate'),
   bus: join(data, 'bus'),
   grants: join(data, 'grants'),
   evidence: join(data, 'evidence'),

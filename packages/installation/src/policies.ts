@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PolicySet } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
@@ -20,6 +21,12 @@ export function readPolicyFiles(directory: string): PolicyFiles {
   if (!names.some((name) => name.endsWith('.cedar')))
     throw new ServiceError('config_invalid', `there is no .cedar file in ${directory}`)
   return new Map(names.map((name) => [name, readable(name, () => readFileSync(join(directory, name)))]))
+}
+
+/** The names of a directory that `readPolicyFiles` would read; none where there is no directory. */
+export async function policyFileNames(directory: string): Promise<string[]> {
+  const names = await readdir(directory).catch(() => [])
+  return names.filter(isPolicyFile).sort()
 }
 
 function readable<T>(what: string, read: () => T): T {

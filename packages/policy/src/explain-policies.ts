@@ -59,9 +59,9 @@ function decisive(set: PolicySet, asked: PolicyRequest, { of, path, value }: Lea
   return [{ attribute, value, policies: answer.response.nontrivialResiduals.toSorted() }]
 }
 
-/** undefined: it depends on what is unknown. Whatever errs denies. */
-function certainly(
-  { policies }: PolicySet,
+/** Whether it is allowed, of Cedar's partial answer; undefined: it depends on what is unknown. Whatever errs denies. */
+export function certainly(
+  { policies }: Pick<PolicySet, 'policies'>,
   { decision, errored, satisfied, nontrivialResiduals: open }: ResidualResponse,
 ): boolean | undefined {
   const permits = (ids: readonly string[]) => ids.filter((id) => policies.get(id)?.json.effect === 'permit')

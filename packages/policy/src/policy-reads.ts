@@ -16,6 +16,19 @@ function pathsIn(expression: unknown): string[][] {
   return path ? [path] : Object.values(expression).flatMap(pathsIn)
 }
 
+/** Whether it looks at something that holds this member, and not at the member by its name. Asking whether it is there is no look. */
+export function readsWhole({ json }: Pick<Policy, 'json'>, member: readonly string[]): boolean {
+  return json.conditions.some(({ body }) => holds(body, member))
+}
+
+function holds(expression: unknown, member: readonly string[]): boolean {
+  if (typeof expression !== 'object' || expression === null) return false
+  if ('has' in expression && contextPath(expression)) return false
+  const path = contextPath(expression)
+  if (path) return path.length < member.length && path.every((name, n) => member[n] === name)
+  return Object.values(expression).some((part) => holds(part, member))
+}
+
 /** `["history", "task"]` of `context.history.task`, `context.history has task` and the like; undefined of all that is no path. */
 function contextPath(expression: object): string[] | undefined {
   if ('Var' in expression) return expression.Var === 'context' ? [] : undefined

@@ -1,57 +1,39 @@
 import { globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { readPolicyFiles } from '@bailiwick/installation'
+import { type PolicyFiles, readPolicyFiles } from '@bailiwick/installation'
 import { describe, expect, it } from 'vitest'
-import { parse } from 'yaml'
 import { cedarEngine } from './cedar-engine.ts'
-import { parsePolicySet } from './policy-set.ts'
+import { loadPolicySet, parsePolicySet } from './policy-set.ts'
+import { readPolicyTests, testPolicies } from './policy-tests.ts'
 
 const directory = join(import.meta.dirname, '../../../policies')
 const active = readPolicyFiles(directory)
 const examples = globSync('examples/*.cedar', { cwd: directory }).sort()
 
-interface Thing {
-  type: string
-  id: string
-  properties: Record<string, unknown>
-}
-interface Case {
-  name: string
-  request: { subject: Thing; action: { name: string }; resource: Thing; context: Record<string, unknown> }
-  expect: { decision: boolean; reasons: string[] }
-}
-const casesOf = (path: string): Case[] => parse(readFileSync(join(directory, path), 'utf8'), { merge: true })
-const withExample = (path: string) => new Map([...active, [basename(path), readFileSync(join(directory, path))]])
+const withExample = (path: string): PolicyFiles =>
+  new Map([...active, [basename(path), readFileSync(join(directory, path))]])
+const ofExamples = Map.groupBy(readPolicyTests(join(directory, 'examples')), ({ file }) => file)
 
-/** The files of a set, and the cases that it must decide. */
+/** The files of a set, and the tests that it must pass. */
 const sets = [
-  ...globSync('tests/*.yaml', { cwd: directory }).map((cases) => ({ cases, files: active })),
+  { name: 'the starter set', tests: readPolicyTests(directory), files: active },
   ...examples.map((path) => {
-    const cases = path.replace('examples/', 'examples/tests/').replace('.cedar', '.yaml')
-    return { cases, files: withExample(path) }
+    const name = basename(path, '.cedar')
+    return { name, tests: ofExamples.get(`tests/${name}.yaml`) ?? [], files: withExample(path) }
   }),
 ]
 
-describe.each(sets)('$cases', ({ cases, files }) => {
-  const engine = cedarEngine(files)
-  it.each(casesOf(cases))(
-    '$name',
-    ({ request: { subject, action, resource, context }, expect: { decision, reasons } }) => {
-      const answer = engine.evaluate({
-        principal: { type: subject.type, id: subject.id, attributes: subject.properties },
-        action: action.name,
-        resource: { type: resource.type, id: resource.id, attributes: resource.properties },
-        context,
-      })
-      const outcome = decision ? 'allow' : 'deny'
-      expect(answer).toMatchObject({ outcome, policies: expect.arrayContaining(reasons) })
-      expect('policies' in answer && answer.policies).toHaveLength(reasons.length)
-    },
-  )
+describe.each(sets)('$name', ({ tests, files }) => {
+  const set = loadPolicySet(files)
+  it.each(tests)('$file: $name', (test) => {
+    // Each names who decides: of a test that does not, any denial would do.
+    expect(test.expect.reasons).toBeDefined()
+    expect(testPolicies(set, [test])).toEqual([{ test }])
+  })
 })
 
-it('each starter policy and each example decides a case of its own', () => {
-  const named = new Set(sets.flatMap(({ cases }) => casesOf(cases).flatMap((each) => each.expect.reasons)))
+it('each starter policy and each example decides a test of its own', () => {
+  const named = new Set(sets.flatMap(({ tests }) => tests.flatMap((each) => each.expect.reasons ?? [])))
   const all = [active, ...examples.map(withExample)].flatMap((files) => [...parsePolicySet(files).policies.keys()])
   expect(new Set(all)).toEqual(named)
 })

@@ -1,4 +1,5 @@
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
+import { contextReads, readsWhole } from './policy-reads.ts'
 import type { Policy } from './policy-set.ts'
 
 type Exact = { rawJSON(text: string): unknown }
@@ -14,17 +15,41 @@ export function unscoped({ json, text }: Policy): PolicyJson {
     principal: all,
     action: all,
     resource: all,
-    conditions: rewritten(json.conditions, text, isContext, 'context') as PolicyJson['conditions'],
+    conditions: rewritten(json.conditions, text, contextAlone) as PolicyJson['conditions'],
   }
 }
 
-const isContext = (expression: object) => 'Var' in expression && expression.Var === 'context'
+const contextAlone: NameUnknown = (expression) =>
+  'Var' in expression && expression.Var === 'context' ? 'context' : undefined
 
 /** The policy, with what `context.grant.mode` or the like stands for unknown, wherever it says just that. */
 export function withUnknown(policy: Policy, name: string, path: readonly string[]): PolicyJson {
-  const conditions = rewritten(policy.json.conditions, policy.text, (expression) => isAccess(expression, path), name)
-  return { ...policy.json, conditions: conditions as PolicyJson['conditions'] }
+  return rewrittenPolicy(policy, (expression) => (isAccess(expression, path) ? name : undefined))
 }
+
+function rewrittenPolicy({ json, text }: Policy, nameOf: NameUnknown): PolicyJson {
+  return { ...json, conditions: rewritten(json.conditions, text, nameOf) as PolicyJson['conditions'] }
+}
+
+/**
+ * The policy with these members of the context unknown, each named from the outside in: where it looks at just that, and as a whole
+ * where it looks at something that holds one of them. Gives also which of them that is.
+ */
+export function withUnknowns(
+  policy: Policy,
+  members: readonly (readonly string[])[],
+): { json: PolicyJson; needs: string[] } {
+  const read = members.filter(contextReads([policy])).map((member) => ['context', ...member])
+  const needs = read.map((path) => path.join('.'))
+  if (read.some((path) => readsWhole(policy, path.slice(1)))) {
+    const conditions = [{ kind: 'when', body: unknown('context') }]
+    return { json: { ...policy.json, conditions: conditions as unknown as PolicyJson['conditions'] }, needs }
+  }
+  const nameOf = (expression: object) => read.find((path) => isAccess(expression, path))?.join('.')
+  return { json: rewrittenPolicy(policy, nameOf), needs }
+}
+
+const unknown = (name: string) => ({ unknown: [{ Value: name }] })
 
 function isAccess(expression: object, path: readonly string[]): boolean {
   const above = path.slice(0, -1)
@@ -33,12 +58,16 @@ function isAccess(expression: object, path: readonly string[]): boolean {
   return access !== undefined && access.attr === path.at(-1) && isAccess(access.left, above)
 }
 
-function rewritten(value: unknown, text: string, isUnknown: (expression: object) => boolean, name: string): unknown {
+/** Under which name an expression is unknown; undefined: it stays as it is. */
+type NameUnknown = (expression: object) => string | undefined
+
+function rewritten(value: unknown, text: string, nameOf: NameUnknown): unknown {
   if (typeof value === 'number' && !Number.isSafeInteger(value)) return exactly(value, text)
-  if (Array.isArray(value)) return value.map((each) => rewritten(each, text, isUnknown, name))
+  if (Array.isArray(value)) return value.map((each) => rewritten(each, text, nameOf))
   if (typeof value !== 'object' || value === null) return value
-  if (isUnknown(value)) return { unknown: [{ Value: name }] }
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, rewritten(each, text, isUnknown, name)]))
+  const name = nameOf(value)
+  if (name !== undefined) return unknown(name)
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, rewritten(each, text, nameOf)]))
 }
 
 /** Cedar's JSON comes through a double, which a Long does not fit into: the digits are those of the text. */

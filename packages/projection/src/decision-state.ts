@@ -21,6 +21,8 @@ export class DecisionState {
   }
 
   apply(event: Decision): Verdict {
+    // What a candidate would have said changes nothing: only the active set's answers count.
+    if (event.type === 'candidate.answered') return 'counts'
     if (event.type === 'decision.denied' || event.type === 'denials.summarised') {
       this.denials.apply(event)
       return 'counts'

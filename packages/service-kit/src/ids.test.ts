@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { newId } from './ids.ts'
+import { newId, timeOfId } from './ids.ts'
 import { seededRandom, systemRandom } from './random.ts'
 
 const time = fc.integer({ min: 0, max: 2 ** 48 - 1 })
@@ -53,4 +53,15 @@ it('repeats itself from a seed, and not from another', () => {
   }
   expect(bytes('a', [10, 10, 50])).toBe(bytes('a', [50, 20]))
   expect(bytes('a', [70])).not.toBe(bytes('b', [70]))
+})
+
+it('says when it was made, and nothing of an id of another make', () => {
+  fc.assert(fc.property(time, fc.string(), (ms, seed) => timeOfId(newId('dec', ms, seededRandom(seed))) === ms))
+  const others = [
+    'dec_8ZZZZZZZZZZZZZZZZZZZZZZZZZ',
+    'dec_01ARYZ6S41',
+    'dec_01aryz6s410000000000000000',
+    '01ARYZ6S410000000000000000',
+  ]
+  expect(others.map(timeOfId)).toEqual(others.map(() => undefined))
 })

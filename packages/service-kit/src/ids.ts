@@ -19,6 +19,12 @@ export function newId(prefix: IdPrefix, now: number, random: RandomSource): stri
   return `${prefix}_${time}${base32(bytes)}`
 }
 
+/** When an id was made, ms since the epoch, by whoever made it; undefined of what `newId` did not make. */
+export function timeOfId(id: string): number | undefined {
+  const [, time] = /^[a-z]+_([0-7][0-9A-HJKMNP-TV-Z]{9})[0-9A-HJKMNP-TV-Z]{16}$/.exec(id) ?? []
+  return time === undefined ? undefined : [...time].reduce((ms, digit) => ms * 32 + ALPHABET.indexOf(digit), 0)
+}
+
 function base32(bytes: Uint8Array): string {
   let text = ''
   let bits = 0

@@ -22,7 +22,7 @@ export { type HttpLimits, httpLimits, type TlsFiles } from './http-connection.ts
 export { isConfidential } from './http-privacy.ts'
 export { answerWith, problemOf, sendProblem, serviceErrorOf } from './http-problem.ts'
 export type { HttpReply, HttpRequest, HttpServer } from './http-server.ts'
-export { type IdPrefix, newId } from './ids.ts'
+export { type IdPrefix, newId, timeOfId } from './ids.ts'
 export { inBackground } from './in-background.ts'
 export { type Env, knownSettings, misspeltSettings } from './known-settings.ts'
 export { assertListenerAllowed, assertSocketPath, isLoopback, listenOperator, type Tls } from './listener.ts'

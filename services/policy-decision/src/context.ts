@@ -6,6 +6,7 @@ import type { Approvals } from './approvals.ts'
 import type { CatchUp } from './catch-up.ts'
 import type { ActivePolicies } from './policies.ts'
 import type { Proofs } from './proofs.ts'
+import type { Shadow } from './shadow.ts'
 import type { StepUps } from './step-ups.ts'
 
 /** Makes decisions durable and says which count; the bench wires one that does not. */
@@ -26,6 +27,8 @@ export interface Pdp {
   publicUrl: string
   grantStore: GrantStore
   policies: ActivePolicies
+  /** A candidate beside them, whose answers count for nothing. */
+  shadow: Pick<Shadow, 'candidate' | 'prepare' | 'ask'>
   approvals: Approvals
   stepUps: StepUps
   proofs: Proofs

@@ -12,6 +12,7 @@ import { type EvaluationRequest, isNameable } from './evaluation-request.ts'
 import { judgeCover, judgeSpend } from './judge.ts'
 import { deadReason, findStanding, type Standing, waitsForHuman } from './life.ts'
 import { least, spellObligations } from './obligations.ts'
+import type { Prepared } from './shadow.ts'
 import type { StepUp } from './step-ups.ts'
 import type { Planned, TreeQueues, Work } from './tree-queue.ts'
 import type { Turn } from './turns.ts'
@@ -39,6 +40,8 @@ export interface Denied {
   token?: AccessToken
   digest?: string
   policies?: readonly string[]
+  /** Which set it was judged by, if it came so far. */
+  policySet?: string
   /** The living grant that lacks only a human's word for this action (step-up); its binding token names it. */
   grant?: string
   /** What is to be done although nothing happens. */
@@ -158,6 +161,9 @@ class Decision implements Work {
   #outcomeDue = ''
   #obligations: readonly Obligation[] = []
   #stepUp: StepUp | undefined
+  /** What a candidate is asked once this is answered. */
+  #shadow: Prepared | undefined
+  #policySet: string | undefined
   #answered = false
 
   constructor(pdp: Pdp, queues: TreeQueues, question: Question, answer: (answer: Answer) => void) {
@@ -172,6 +178,8 @@ class Decision implements Work {
     const { decisionId, callId } = this.#question
     if (view.byCall.has(callId)) return this.#deny('call_elsewhere')
     const verdict = judgeSpend(this.#pdp, this.#question, view)
+    this.#policySet = verdict.asked?.policySet
+    this.#shadow = this.#pdp.shadow.prepare(verdict.asked)
     if ('reason' in verdict) return this.#deny(verdict.reason, verdict)
     const { judged, reservation, duties } = verdict
     this.#stepUp = verdict.stepUp
@@ -308,7 +316,9 @@ class Decision implements Work {
 
   #deny(reason: DenialReason, { policies, duties }: Because = {}): undefined {
     const { decisionId, callId } = this.#question
-    const because = { ...(policies ? { policies } : {}), ...(duties ? { duties } : {}) }
+    const policySet = this.#policySet
+    const judged = policySet === undefined ? {} : { policySet }
+    const because = { ...judged, ...(policies ? { policies } : {}), ...(duties ? { duties } : {}) }
     this.#settle({ decision: false, decisionId, callId, reason, ...because })
     return undefined
   }
@@ -317,6 +327,8 @@ class Decision implements Work {
     if (this.#answered) return
     this.#answered = true
     this.#answer(answer)
+    // Behind the answer, which nothing that a candidate says can reach.
+    this.#pdp.shadow.ask(answer.decisionId, this.#shadow)
   }
 }
 

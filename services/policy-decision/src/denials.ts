@@ -90,6 +90,7 @@ export class Denials implements AsyncDisposable {
       ...(request.digest === undefined
         ? {}
         : { action: { name: request.action.name, resource: request.resource, action_digest: request.digest } }),
+      ...policySetOf(denied.policySet ?? this.#pdp.policies.current()?.hash),
       ...(denied.policies && denied.policies.length > 0 ? { policies: denied.policies.slice(0, 64) } : {}),
       requestable: isRequestable(reason),
     }
@@ -156,3 +157,5 @@ export class Denials implements AsyncDisposable {
     await this.#draining
   }
 }
+
+const policySetOf = (hash: string | undefined) => (hash === undefined ? {} : { policy_set: hash })

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { cedarEngine, shapesOf } from '@bailiwick/policy'
+import { cedarEngine, historyIn, requireKnownHistory, shapesOf } from '@bailiwick/policy'
 import { DecisionState, emptySpend, type Touch } from '@bailiwick/projection'
 import { describe, expect, it } from 'vitest'
-import { historyIn, historyOf, requireKnownHistory } from './history.ts'
+import { historyOf } from './history.ts'
 
 const shipped = readFileSync(join(import.meta.dirname, '../../../policies/schema.cedarschema'), 'utf8')
 /** As a security team would: with two labels of its own. */

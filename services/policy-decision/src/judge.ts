@@ -9,6 +9,7 @@ import type { EvaluationRequest } from './evaluation-request.ts'
 import { judgePolicies, type PolicyVerdict } from './judge-policies.ts'
 import { deadReason, findStanding, isRecorded, type Standing, waitsForHuman } from './life.ts'
 import { isSupported, least } from './obligations.ts'
+import type { PolicyQuestion } from './policy-question.ts'
 import type { StepUp } from './step-ups.ts'
 import type { Turn } from './turns.ts'
 import type { Claim } from './verify-credential.ts'
@@ -46,9 +47,11 @@ export async function judgeCover(
 type Approved = Extract<PolicyVerdict, { labels: string[] }>
 type Reserved = Extract<Reservation, { ok: true }>
 
-export type SpendVerdict =
+/** `asked`: absent where policies had no part in it. */
+export type SpendVerdict = { asked?: PolicyQuestion | undefined } & (
   | { reason: DenialReason; policies?: readonly string[] | undefined; duties?: Duties }
   | { judged: Approved; reservation: Reserved; stepUp: StepUp | undefined; duties: Duties }
+)
 
 /** DESIGN §7.4 steps 3 and 5 to 7 on the tree as it is now: what the action would take, and under which human's word. */
 export function judgeSpend(
@@ -61,19 +64,20 @@ export function judgeSpend(
   if (dead) return { reason: dead }
   const judged = judgePolicies(pdp, question, view)
   if ('reason' in judged) return judged
+  const { asked, policies } = judged
   const now = pdp.clock.now()
   // Used where there is one, needed or not: humans said yes to this action once, and it happens once.
   const stepUp = pdp.stepUps.find(standing, claim.digest, view, now)
   if (!stepUp && (judged.stepUp || waitsForHuman(pdp, standing, claim, now)))
-    return { reason: 'step_up_required', policies: judged.policies, duties: judged.wanting }
+    return { reason: 'step_up_required', policies, duties: judged.wanting, asked }
   // One approval, one action, once: what was taken and not taken back is that once.
-  if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n) return { reason: 'uses_exhausted' }
+  if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n) return { reason: 'uses_exhausted', asked }
   const bytes = { asked: request.observed.answer_bytes, most: judged.duties.limitBytes }
   const reservation = reserve(budgeted(levels, view), bytes)
-  if (!reservation.ok) return reservation
+  if (!reservation.ok) return { ...reservation, asked }
   const duties = withLimits(judged.duties, reservation, standing.tree.grant)
-  if (!isSupported(duties, request.supported)) return { reason: 'obligation_unsupported', policies: judged.policies }
-  return { judged, reservation, stepUp, duties }
+  if (!isSupported(duties, request.supported)) return { reason: 'obligation_unsupported', policies, asked }
+  return { judged, reservation, stepUp, duties, asked }
 }
 
 /** What the grant's own limits oblige to, beside what policies do: no more bytes than were reserved, an outcome in time. */

@@ -1,16 +1,7 @@
 import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
-import {
-  cedarEngine,
-  contextReads,
-  type Duties,
-  dutiesOf,
-  type PolicyEngine,
-  parsePolicySet,
-  shapesOf,
-} from '@bailiwick/policy'
+import { contextReads, type Duties, decisionSet, dutiesOf, type PolicyEngine } from '@bailiwick/policy'
 import type { RegistryState } from '@bailiwick/projection'
 import type { Logger } from '@bailiwick/service-kit'
-import { requireKnownHistory } from './history.ts'
 
 export interface ActiveSet {
   hash: string
@@ -43,9 +34,7 @@ function load(data: string, hash: string, logger: Logger): ActiveSet | undefined
   try {
     const files = readPolicyFiles(paths(data).policies(hash))
     if (policySetOf(files).hash !== hash) throw new Error('the files are not the set that the registry names')
-    const engine = cedarEngine(files)
-    const { schema = '', policies } = parsePolicySet(files)
-    requireKnownHistory(shapesOf(schema))
+    const { engine, policies } = decisionSet(files)
     const readsAgentHistory = contextReads(policies.values())(['history', 'agent'])
     return { hash, engine, dutiesOf: (ids) => dutiesOf(policies, ids), readsAgentHistory }
   } catch (err) {

@@ -25,6 +25,7 @@ import { activePolicies } from './policies.ts'
 import type { PolicyDecision } from './policy-decision.ts'
 import { Proofs } from './proofs.ts'
 import { searchPermitted } from './search.ts'
+import { Shadow } from './shadow.ts'
 import { StepUps } from './step-ups.ts'
 import { TreeQueues } from './tree-queue.ts'
 import type { Turn } from './turns.ts'
@@ -68,10 +69,12 @@ export async function startPolicyDecision(
   const { projection, producer, keyRing } = participant
   observeProjection('policy-decision', projection, { metrics, clock, watchedTypes: ['outcome.missing'] })
   const record: RecordDecisions = (drafts) => producer.publish('decisions.v1', drafts)
+  const recordDecisions = adapters.wrapRecord?.(record) ?? record
+  const shadow = new Shadow({ data: adapters.data, record: recordDecisions, metrics, logger })
   const pdp: Pdp = {
     keyRing,
     projection,
-    record: adapters.wrapRecord?.(record) ?? record,
+    record: recordDecisions,
     catchUp: new CatchUp(() =>
       projection.readToEnds(['decisions.v1'], config.decisionDeadlineMs ?? defaults.decisionDeadlineMs),
     ),
@@ -81,6 +84,7 @@ export async function startPolicyDecision(
     bindingKey: keys.bindingToken,
     grantStore,
     policies: activePolicies(adapters.data, projection.ledger.registry, logger),
+    shadow,
     approvals: new Approvals(projection, trust),
     stepUps: new StepUps(projection, trust),
     proofs: new Proofs(grantStore, clock, random),
@@ -184,6 +188,7 @@ export async function startPolicyDecision(
     async [Symbol.asyncDispose]() {
       clearInterval(sweep)
       await denials[Symbol.asyncDispose]()
+      await shadow[Symbol.asyncDispose]()
       unsubscribe()
       await participant[Symbol.asyncDispose]()
     },

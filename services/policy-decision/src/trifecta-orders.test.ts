@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
 import { readPolicyFiles } from '@bailiwick/installation'
-import { cedarEngine, shapesOf } from '@bailiwick/policy'
+import { cedarEngine, historyIn, shapesOf } from '@bailiwick/policy'
 import { DecisionState, emptySpend } from '@bailiwick/projection'
 import { describe, expect, it } from 'vitest'
-import { historyIn, historyOf } from './history.ts'
+import { historyOf } from './history.ts'
 
 const directory = join(import.meta.dirname, '../../../policies')
 const engine = cedarEngine(readPolicyFiles(directory))

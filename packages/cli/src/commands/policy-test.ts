@@ -3,6 +3,7 @@ import { readPolicyDirectory, readPolicyTests, type TestResult, testPolicies } f
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type JsonOption, withJson } from '../options.ts'
+import { tableLines } from '../table.ts'
 
 export function policyTestCommand(policy: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = policy
@@ -40,12 +41,5 @@ function tableOf(failed: readonly TestResult[]): string[] {
     failure?.expected ?? '',
     failure?.got ?? '',
   ])
-  const table = [['failed', 'expected', 'got'], ...rows]
-  const widths = [0, 1].map((column) => Math.max(...table.map((row) => row[column]?.length ?? 0)))
-  return table.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
+  return tableLines([['failed', 'expected', 'got'], ...rows])
 }

@@ -5,16 +5,20 @@ import { inputLines } from '../input-lines.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { policyCheckCommand } from './policy-check.ts'
 import { policyExplainCommand } from './policy-explain.ts'
+import { policyReplayCommand } from './policy-replay.ts'
+import { policyShadowCommand } from './policy-shadow.ts'
 import { policyTestCommand } from './policy-test.ts'
 
 export function policyCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const policy = program
     .command('policy')
     .summary('try policies out')
-    .description('Works on directories of Cedar policies; needs nothing that runs.')
+    .description('Works on directories of Cedar policies, and on the evidence log; needs nothing that runs.')
   policyCheckCommand(policy, io, done)
   policyTestCommand(policy, io, done)
   policyExplainCommand(policy, io, done)
+  policyReplayCommand(policy, io, done)
+  policyShadowCommand(policy, io, done)
   evaluateCommand(policy, io, done)
 }
 

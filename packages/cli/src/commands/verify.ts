@@ -88,7 +88,11 @@ function watched(source: LogSource, recoveries: Map<string, string>): LogSource 
 const rollbackWarning =
   'Without --old this cannot see that the log was rolled back or replaced as a whole: keep a copy of its checkpoint elsewhere, and pass it next time.'
 
-function progressOf({ progress, clock }: Io): { onProgress?: (entries: number, size: number) => void } {
+/** How far a pass over a log is, where somebody watches. */
+export function progressOf(
+  { progress, clock }: Io,
+  doing = '',
+): { onProgress?: (entries: number, size: number) => void } {
   if (progress === undefined) return {}
   let last = clock.monotonic()
   return {
@@ -96,7 +100,7 @@ function progressOf({ progress, clock }: Io): { onProgress?: (entries: number, s
       const now = clock.monotonic()
       if (now - last < PROGRESS_EVERY_MS) return
       last = now
-      progress(`${count(entries)} of ${count(size)} entries`)
+      progress(`${doing}${count(entries)} of ${count(size)} entries`)
     },
   }
 }
@@ -129,7 +133,8 @@ function cleanLines(log: string, { checkpoint, older, witnesses }: Extract<LogRe
   ]
 }
 
-function faultLines(log: string, fault: LogFault): string[] {
+/** What is wrong with a log, for people. */
+export function faultLines(log: string, fault: LogFault): string[] {
   return [`${log}: NOT what its key commits to`, `  ${fault.path}: ${explain(fault)} (${fault.reason})`]
 }
 

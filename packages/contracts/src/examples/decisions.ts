@@ -103,6 +103,21 @@ export const decisions: ExamplesOf<'decisions.v1'> = {
       denials: [{ subject: instance, reason: 'rate_limited', count: 731 }],
     },
   },
+  'candidate.answered': {
+    'of two decisions': {
+      candidate: sha256('candidate'),
+      answers: [
+        { decision_id: decisionId, policy_set: sha256('policy-set'), active: 'allow', candidate: 'allow' },
+        {
+          decision_id: id('dec', 'another'),
+          policy_set: sha256('policy-set'),
+          active: 'allow',
+          candidate: 'deny',
+          policies: ['no-payments-at-night'],
+        },
+      ],
+    },
+  },
 }
 
 const attachmentId = id('att', 'purpose')

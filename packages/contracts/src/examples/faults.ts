@@ -236,6 +236,10 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
     ],
     'outcome.missing': [['a due time that is a number', '/data/due', 1_782_896_700_000]],
     'denials.summarised': [['a count of none', '/data/denials/0/count', 0]],
+    'candidate.answered': [
+      ['no answer of the candidate', '/data/answers/0/candidate'],
+      ['an active set that did not answer', '/data/answers/0/active', 'unanswered'],
+    ],
   },
   'heads.v1': {
     'head.published': [

@@ -10,7 +10,7 @@ import { encodeBase64url } from '@bailiwick/credentials'
 import type { Published } from '../log.ts'
 import type { Story } from './story.ts'
 import { tellEnrolment, tellRequest, tellRevocation } from './tell-approvals.ts'
-import { tellDecision, tellDenials, tellOutcome } from './tell-decisions.ts'
+import { tellCandidate, tellDecision, tellDenials, tellOutcome } from './tell-decisions.ts'
 import { isFinding, tellFinding } from './tell-findings.ts'
 import { tellCredential, tellDelegation, tellGrant } from './tell-grants.ts'
 import { tellRegistry } from './tell-registry.ts'
@@ -190,6 +190,8 @@ function tell(event: LeafEvent, story: Story): Told {
       return tellOutcome(event, story)
     case 'denials.summarised':
       return tellDenials(event)
+    case 'candidate.answered':
+      return tellCandidate(event)
     default:
       return tellRegistry(event)
   }

@@ -95,6 +95,20 @@ export function tellDenials({ data }: LeafEventOf<'denials.summarised'>): Activi
   }
 }
 
+/** What a candidate policy set would have said of decisions: nothing was decided by it. */
+export function tellCandidate({ data: { candidate, answers } }: LeafEventOf<'candidate.answered'>): Activity {
+  const told = activity(undefined, {}, { verdict: 'OBSERVED', requestUid: candidate })
+  const otherwise = answers.filter((answer) => answer.candidate !== answer.active).length
+  return {
+    ...told,
+    activityName: 'Candidate Answered',
+    status: success,
+    message: `A candidate policy set answered beside the active one, ${answers.length} decisions, ${otherwise} of them otherwise`,
+    body: { ...told.body, count: answers.length },
+    says: { details: { candidate, answers } },
+  }
+}
+
 function activity(
   decision: Decision | undefined,
   story: Story,

@@ -66,6 +66,7 @@ export function placeOf(event: DecodedEvent): Place {
     case 'outcome.missing':
       return { kind: 'outcome', from: [event.data.decision_id, event.data.grant_id] }
     case 'denials.summarised':
+    case 'candidate.answered':
       return { kind: 'decision', from: [] }
     case 'revocation.declared':
       return { kind: 'revocation', from: [event.data.target] }

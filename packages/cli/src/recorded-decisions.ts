@@ -1,0 +1,203 @@
+import { labelsOfTool, toolServerOf } from '@bailiwick/approval-statement'
+import type { Agent, DecodedEvent, EventData, ToolServer } from '@bailiwick/contracts'
+import type { Did, PolicyRequest, PolicySet, RecordedQuestion } from '@bailiwick/policy'
+import { timeOfId } from '@bailiwick/service-kit'
+import type { RecordedLog } from './recorded-log.ts'
+
+type Allowed = EventData<'decisions.v1', 'decision.allowed'>
+type Denied = EventData<'decisions.v1', 'decision.denied'>
+
+/** A decision that the log has, as far as policies go. */
+export interface RecordedDecision {
+  id: string
+  /** ms since the epoch */
+  at: number
+  agent: string
+  action: string
+  resource: string
+  /** What policies said: undefined where the record does not tell. */
+  passed: boolean | undefined
+  reason: string | undefined
+  policySet: string | undefined
+  policies: readonly string[]
+  question: Pick<RecordedQuestion, 'requests' | 'unknown' | 'saidYes'>
+  /** What is not known of it that no policy can be asked without. */
+  lacks: readonly string[]
+}
+
+/** What clocks differ by, and readers are behind, at most: what changed in so short a time before is not known. */
+const marginMs = 10_000
+/** The longest deadline of a decision. */
+const longestMs = 10_000
+/** What an event holds. */
+const mostPolicies = 64
+
+/** undefined of an event that is no decision, or none that policies had a part in: whatever they say, it stands. */
+export async function recordedDecision(
+  event: DecodedEvent<'decisions.v1'>,
+  log: RecordedLog,
+  setOf: (hash: string) => PolicySet | undefined,
+): Promise<RecordedDecision | undefined> {
+  if (event.type !== 'decision.allowed' && event.type !== 'decision.denied') return undefined
+  const { data } = event
+  const reason = event.type === 'decision.denied' ? event.data.reason : undefined
+  if (reason !== undefined && !byPolicies.has(reason)) return undefined
+  const lacks: string[] = []
+  const passed = whatPoliciesSaid(event, setOf)
+  if (passed === 'passed' && reason !== undefined) return undefined
+  if (passed === undefined)
+    lacks.push(reason === 'request_invalid' ? 'why the request was invalid' : 'the set that decided')
+  const { actor, action } = data
+  const agents = chainOf(event, log)
+  const at = Date.parse(event.time)
+  const began = timeOfId(data.decision_id) ?? Number.NaN
+  const window = { from: began, to: Math.min(at, began + longestMs) }
+  const stable = { from: began - marginMs, to: window.to }
+  const unknown: string[][] = [['history']]
+  const context = await contextOf(event, { log, window, unknown })
+  const resource = action?.resource ?? { type: '', id: '' }
+  if (action === undefined) lacks.push('the action')
+  const labels = event.type === 'decision.allowed' ? event.data.labels : labelsThen(resource, log, stable)
+  if (labels === undefined) lacks.push('resource.labels')
+  if (agents === undefined) lacks.push('who acted')
+  const requests = (agents ?? []).flatMap((instance): PolicyRequest[] => {
+    const agent = log.entity<Agent>('agent', instance.slice(0, instance.lastIndexOf('/')), stable)
+    if (agent === undefined) {
+      lacks.push(`what the registry had of ${instance}`)
+      return []
+    }
+    const { id, owner, labels: own } = agent
+    return [
+      {
+        principal: { type: 'agent', id, attributes: { instance, owner, labels: own } },
+        action: action?.name ?? '',
+        resource: { ...resource, attributes: { labels: labels ?? [], server: toolServerOf(resource) ?? '' } },
+        context,
+      },
+    ]
+  })
+  return {
+    id: data.decision_id,
+    at,
+    agent: actor?.sub_agent ?? actor?.agent ?? 'unknown',
+    action: action?.name ?? 'unknown',
+    resource: action === undefined ? 'unknown' : `${resource.type} ${resource.id}`,
+    passed: passed === undefined ? undefined : passed === 'passed',
+    reason,
+    policySet: data.policy_set,
+    policies: data.policies ?? [],
+    question: { requests, unknown, saidYes: event.type === 'decision.allowed' && event.data.step_up !== undefined },
+    lacks,
+  }
+}
+
+/** Denials of all else were decided before policies were asked, or after they had let the action pass. */
+const byPolicies: ReadonlySet<string> = new Set([
+  'policy_denied',
+  'policy_error',
+  'step_up_required',
+  'request_invalid',
+])
+
+function whatPoliciesSaid(
+  { type, data }: DecodedEvent<'decisions.v1'> & { data: Allowed | Denied },
+  setOf: (hash: string) => PolicySet | undefined,
+): 'passed' | 'refused' | undefined {
+  if (type === 'decision.allowed') return 'passed'
+  const { reason, policy_set, policies = [] } = data as Denied
+  if (reason === 'request_invalid') return undefined
+  if (reason !== 'step_up_required') return 'refused'
+  // Mode continuous wants a human's word too, whatever policies say.
+  const set = policy_set === undefined ? undefined : setOf(policy_set)
+  if (set === undefined) return undefined
+  return policies.some((id) => isForbid(set, id)) ? 'refused' : 'passed'
+}
+
+function chainOf(event: DecodedEvent<'decisions.v1'>, log: RecordedLog): string[] | undefined {
+  if (event.type === 'decision.allowed') {
+    const { actor, chain = [] } = event.data
+    return [actor.agent, ...chain.map(({ agent }) => agent)]
+  }
+  if (event.type !== 'decision.denied' || event.data.actor?.agent === undefined) return undefined
+  const { agent, delegation_id } = event.data.actor
+  const links = delegation_id === undefined ? [] : log.chain(delegation_id)
+  return links && [agent, ...links]
+}
+
+function labelsThen(resource: { type: string; id: string }, log: RecordedLog, span: { from: number; to: number }) {
+  const server = toolServerOf(resource)
+  const described = server === undefined ? undefined : log.entity<ToolServer>('tool-server', server, span)
+  const isKnown = server === undefined || described !== undefined || log.isUnheardOf('tool-server', server, span.to)
+  return isKnown ? [...labelsOfTool(resource, { get: () => described })] : undefined
+}
+
+/** As the decision point makes it; what is not known is named in `unknown`, and something stands in its place. */
+async function contextOf(
+  event: DecodedEvent<'decisions.v1'> & { data: Allowed | Denied },
+  { log, window, unknown }: { log: RecordedLog; window: { from: number; to: number }; unknown: string[][] },
+): Promise<Record<string, unknown>> {
+  const { actor } = event.data
+  const id = actor?.grant_id ?? ''
+  const grant = log.grant(id)
+  const known = <T>(member: string[], value: T | undefined, place: T): T => {
+    if (value === undefined) unknown.push(member)
+    return value ?? place
+  }
+  const same = <T>(value: (ms: number) => T): T | undefined => {
+    const first = value(window.from)
+    return Number.isFinite(window.from) && first === value(window.to) ? first : undefined
+  }
+  const left = (ms: number) => Math.floor((Date.parse(grant?.not_after ?? '') - ms) / 1000)
+  const approvers = await log.approversOf(id)
+  const proof = event.type === 'decision.allowed' ? event.data.proof : undefined
+  return {
+    grant: {
+      id,
+      task: known(['grant', 'task'], grant?.authority.task, ''),
+      mode: known(['grant', 'mode'], grant?.mode, 'window'),
+      approvers: known(['grant', 'approvers'], approvers, 1),
+      seconds_left: known(['grant', 'seconds_left'], grant && same(left), 0),
+    },
+    proof: known(['proof'], proof, 'point_asserted'),
+    time: {
+      hour: known(
+        ['time', 'hour'],
+        same((ms) => new Date(ms).getUTCHours()),
+        0,
+      ),
+      weekday: known(
+        ['time', 'weekday'],
+        same((ms) => new Date(ms).getUTCDay()),
+        0,
+      ),
+    },
+  }
+}
+
+const isForbid = (set: PolicySet, id: string) => set.policies.get(id)?.json.effect === 'forbid'
+
+/**
+ * What the record says of each policy of the set that decided: who is named decided, and of who is not it is known in the cases below
+ * that it did not apply. Where several answered for one action it is not told of which the named said it.
+ */
+export function didOf(
+  { passed, reason, policies, question: { requests } }: RecordedDecision,
+  set: PolicySet | undefined,
+): (policy: string) => Did | undefined {
+  if (set === undefined || passed === undefined) return () => undefined
+  const named = new Set(policies)
+  const isOne = requests.length === 1
+  const isCut = policies.length >= mostPolicies
+  const wasRefused = policies.some((id) => isForbid(set, id))
+  const unnamed = isCut ? undefined : 'not'
+  return (id) => {
+    if (!set.policies.has(id)) return undefined
+    if (reason === 'policy_error') return isOne && named.has(id) ? 'erred' : undefined
+    // Of one that was refused, those before and behind in its chain are not told of.
+    if (reason === 'policy_denied' && !isOne) return undefined
+    if (named.has(id)) return isOne ? 'applied' : undefined
+    if (isForbid(set, id)) return unnamed
+    // Where a forbid decides, Cedar does not say who would have permitted it.
+    return wasRefused ? undefined : unnamed
+  }
+}

@@ -1,0 +1,202 @@
+import { verifyApproval } from '@bailiwick/approval-statement'
+import { type DecodedEvent, type Grant, type TopicName, topicNamed } from '@bailiwick/contracts'
+import { KeyRing, type Trust } from '@bailiwick/credentials'
+import type { ErrorCode } from '@bailiwick/errors'
+import { judgeByAnchor, Ledger, signedEvent } from '@bailiwick/projection'
+import type { VerifierKey } from '@bailiwick/tlog'
+import type { LogSource } from './log-source.ts'
+import { type LogFault, verifyLog } from './verify-log.ts'
+
+export interface RecordedLogOptions {
+  source: LogSource
+  vkey: VerifierKey
+  trust: Trust
+  progress(pass: string): { onProgress?: (entries: number, size: number) => void }
+}
+
+/** A version of what the registry, or the issuer, said of something. */
+interface Version<T> {
+  /** ms since the epoch */
+  at: number
+  /** undefined: retired */
+  value: T | undefined
+}
+
+const day = 24 * 3600 * 1000
+
+/**
+ * An evidence log as it is read again: every entry as the checkpoint commits to it, every event signed by a key that leads back to the
+ * trust anchor, and only what counts. What cannot be verified is left out, and counted. Two passes: what decisions stand on may
+ * be in the log behind them.
+ */
+export class RecordedLog {
+  readonly #options: RecordedLogOptions
+  readonly #keyRing: KeyRing
+  readonly #ledger: Ledger
+  readonly #entities = new Map<string, Version<unknown>[]>()
+  readonly #grants = new Map<string, { first: Grant; at: number; isOneGrant: boolean }>()
+  readonly #delegations = new Map<string, { agent: string; parent: string | undefined }>()
+  readonly #approvers = new Map<string, Promise<number | undefined>>()
+  /** Entries that are no event of this installation's services. */
+  readonly refused: { index: number; code: ErrorCode }[] = []
+  fault: LogFault | undefined
+  size = 0
+
+  private constructor(options: RecordedLogOptions) {
+    this.#options = { ...options, source: keepsCheckpoint(options.source) }
+    this.#keyRing = new KeyRing(options.trust)
+    this.#ledger = new Ledger({ judge: judgeByAnchor(this.#keyRing), base: false })
+  }
+
+  /** Reads what decisions stand on. Throws `config_invalid` where there is no log; a fault of the log is in `fault`. */
+  static async open(options: RecordedLogOptions): Promise<RecordedLog> {
+    const log = new RecordedLog(options)
+    await log.#pass(['registry.v1', 'grants.v1'], 'what decisions stand on: ', (event, topic) =>
+      log.#keep(event, topic),
+    )
+    return log
+  }
+
+  /** Every event of `decisions.v1` that counts, in the log's order, which is that of each tree. */
+  async decisions(take: (event: DecodedEvent<'decisions.v1'>, index: number) => Promise<void>): Promise<void> {
+    let taken = 0
+    if (this.fault === undefined)
+      await this.#pass(['decisions.v1'], 'decisions: ', async (event, topic, index) => {
+        if ((await this.#ledger.apply(topic, event)) !== 'counts') return
+        await take(event as DecodedEvent<'decisions.v1'>, index)
+        // Nothing counts by what was decided a day ago.
+        if (++taken % 1000 === 0) this.#ledger.decisions.forget(Date.parse(event.time) - day, () => true)
+      })
+  }
+
+  /** The one value that an entity had from `from` to `to`, ms; undefined where it had several, or none. */
+  entity<T>(type: string, id: string, { from, to }: { from: number; to: number }): T | undefined {
+    const versions = this.#entities.get(`${type} ${id}`) ?? []
+    const first = versions.findLastIndex(({ at }) => at <= from)
+    const next = versions[first + 1]
+    return next !== undefined && next.at <= to ? undefined : (versions[first]?.value as T | undefined)
+  }
+
+  /** Whether nothing was said of an entity until then. */
+  isUnheardOf(type: string, id: string, to: number): boolean {
+    return (this.#entities.get(`${type} ${id}`) ?? []).every(({ at }) => at > to)
+  }
+
+  /** undefined where it is not known, or changed in more than who holds it. */
+  grant(id: string): Grant | undefined {
+    const known = this.#grants.get(id)
+    return known?.isOneGrant ? known.first : undefined
+  }
+
+  /** How many people approved it, by their signatures verified again; undefined where these do not hold. */
+  async approversOf(id: string): Promise<number | undefined> {
+    const known = this.#grants.get(id)
+    if (known === undefined) return undefined
+    const counted = this.#approvers.get(id) ?? this.#verify(known)
+    this.#approvers.set(id, counted)
+    return counted
+  }
+
+  async #verify({ first: { statement, assertions }, at }: { first: Grant; at: number }): Promise<number | undefined> {
+    const registry = this.#ledger.registry.view(at)
+    const verified = await verifyApproval({ statement, assertions, registry, trust: this.#options.trust, at })
+    return verified.ok ? verified.approverIds.length : undefined
+  }
+
+  /** Who is between the grant's agent and the end of this chain, the end included; undefined: not known. */
+  chain(delegation: string): string[] | undefined {
+    const agents: string[] = []
+    for (let id: string | undefined = delegation; id !== undefined; ) {
+      const link = this.#delegations.get(id)
+      if (link === undefined || agents.length >= longestChain) return undefined
+      agents.unshift(link.agent)
+      id = link.parent
+    }
+    return agents
+  }
+
+  async #keep(event: DecodedEvent, topic: TopicName): Promise<void> {
+    if ((await this.#ledger.apply(topic, event)) !== 'counts') return
+    const at = Date.parse(event.time)
+    if (topic === 'registry.v1') {
+      const { data } = event as DecodedEvent<'registry.v1'>
+      const key = `${data.entity.type} ${data.entity.id}`
+      const value = 'value' in data ? data.value : undefined
+      this.#entities.set(key, [...(this.#entities.get(key) ?? []), { at, value }])
+      if (event.type === 'service-key.retired') this.#keyRing.retire(data.entity.id, at)
+      return
+    }
+    const { data } = event as DecodedEvent<'grants.v1'>
+    if ('delegation' in data) this.#delegations.set(data.delegation_id, { agent: data.agent, parent: data.parent })
+    else if ('grant' in data) {
+      const { grant } = data
+      const known = this.#grants.get(grant.id)
+      const isOneGrant = known === undefined || (known.isOneGrant && isAlike(known.first, grant))
+      this.#grants.set(grant.id, { first: known?.first ?? grant, at: known?.at ?? at, isOneGrant })
+    }
+  }
+
+  async #pass(
+    wanted: readonly TopicName[],
+    doing: string,
+    take: (event: DecodedEvent, topic: TopicName, index: number) => Promise<void>,
+  ): Promise<void> {
+    const { source, vkey, progress } = this.#options
+    const report = await verifyLog({
+      source,
+      vkey,
+      ...progress(doing),
+      onEntry: (index, entry) => this.#entry(index, entry, wanted, take),
+    })
+    if (!report.ok) this.fault = report
+    else this.size = report.checkpoint.size
+  }
+
+  async #entry(
+    index: number,
+    entry: Uint8Array,
+    wanted: readonly TopicName[],
+    take: (event: DecodedEvent, topic: TopicName, index: number) => Promise<void>,
+  ): Promise<void> {
+    const bytes = Uint8Array.from(entry)
+    const place = placeOf(bytes)
+    if (place === undefined || !wanted.includes(place.topic)) return
+    const message = { ...place, bytes, partition: 0, offset: index, timestamp: place.at }
+    const read = signedEvent(this.#keyRing, message)
+    if (typeof read === 'string') this.refused.push({ index, code: read })
+    else await take(read.event, place.topic, index)
+  }
+}
+
+const longestChain = 16
+
+/** The topic stands in the signed event itself, in `dataschema`. */
+function placeOf(bytes: Uint8Array): { topic: TopicName; key: string; at: number } | undefined {
+  try {
+    const event: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
+    const { dataschema, partitionkey, time } = event as Record<string, unknown>
+    const topic = /^urn:bailiwick:schema:([^:]+):/.exec(String(dataschema))?.[1] ?? ''
+    if (topicNamed(topic) === undefined) return undefined
+    return { topic: topic as TopicName, key: String(partitionkey), at: Date.parse(String(time)) }
+  } catch {
+    return undefined
+  }
+}
+
+/** Of what policies are told. */
+function isAlike(a: Grant, b: Grant): boolean {
+  return a.mode === b.mode && a.not_after === b.not_after && a.authority.task === b.authority.task
+}
+
+/** The log as it was when it was first looked at, however it grows. */
+function keepsCheckpoint(source: LogSource): LogSource {
+  let checkpoint: Promise<Uint8Array | undefined> | undefined
+  return {
+    ...source,
+    read: (path) => {
+      if (path !== 'checkpoint') return source.read(path)
+      checkpoint ??= source.read(path)
+      return checkpoint
+    },
+  }
+}

@@ -1,0 +1,238 @@
+import { isAuthorizedPartial, type PolicyJson, type ResidualResponse } from '@cedar-policy/cedar-wasm/nodejs'
+import { askCedar } from './ask-cedar.ts'
+import { isStepUp } from './cedar-engine.ts'
+import { certainly } from './explain-policies.ts'
+import { invalid } from './invalid-policies.ts'
+import { requireKnownHistory } from './known-history.ts'
+import type { PolicyRequest } from './policy-engine.ts'
+import type { Policy, PolicySet } from './policy-set.ts'
+import { type Preparsed, preparse } from './preparse.ts'
+import { type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
+import { withUnknowns } from './unscoped.ts'
+
+/** What an old decision says that one policy did: `applied`, did `not`, or `erred`. */
+export type Did = 'applied' | 'not' | 'erred'
+
+/** An action that was decided before, as far as it is known. */
+export interface RecordedQuestion {
+  /** For each agent of the chain, the grant's first, without the history and with anything in the place of what is not known. */
+  requests: readonly PolicyRequest[]
+  /** Members of the context that are not known, each named from the outside in; of the history, those that `history` does not name. */
+  unknown: readonly (readonly string[])[]
+  /** As much of `context.history` as is known, by its shape, and which members of the context are not; absent: none of it. */
+  history?(shape: Shape): { known: Record<string, unknown>; unknown: readonly (readonly string[])[] }
+  /** A human said yes to this very action. */
+  saidYes: boolean
+  /** What the record says of a policy of the set that decided, for each of these requests; undefined: nothing. */
+  did(policy: string): Did | undefined
+  /** The set that decided, where it is here. */
+  decidedBy: PolicySet | undefined
+}
+
+/** `passes`: policies do not stand in the way. Else, which attributes it depends on. */
+export type RecordedAnswer =
+  | {
+      passes: boolean /** Who decides it; of a denial nobody, where nothing permits. */
+      policies: string[]
+      why?: 'error' | 'invalid'
+    }
+  | { needs: string[]; policies: string[] }
+
+type Open = Extract<RecordedAnswer, { needs: string[] }>
+
+/** The policies of the set where some members of the context are not known; `readers` are those that look at one. */
+interface View {
+  key: string
+  parts: ReadonlyMap<string, ReturnType<typeof withUnknowns>>
+  readers: readonly string[]
+}
+
+/** What is asked of one agent of the chain. */
+interface One {
+  request: PolicyRequest
+  view: View
+  status: ReadonlyMap<string, Did>
+  saidYes: boolean
+}
+
+/**
+ * What a set says of actions that were decided before, and of which not all is known that policies read. Cedar's partial evaluation
+ * says what holds whatever the rest was; a policy that stands unchanged in the set that decided did then what the record says, and is
+ * not asked again. It never says what is not known: `needs`. One set at a time goes by one `name`.
+ */
+export class RecordedTrial {
+  readonly #set: PolicySet
+  readonly #shapes: Shapes
+  readonly #names: Preparsed
+  readonly #waived: Preparsed
+  readonly #views = new Map<string, View>()
+  readonly #known = new Map<string, RecordedAnswer>()
+
+  /** Throws `config_invalid` for a set that a decision point would not load. */
+  constructor(set: PolicySet, name: string) {
+    if (set.schema === undefined) throw invalid('schema.cedarschema', 'missing')
+    this.#set = set
+    this.#shapes = shapesOf(set.schema)
+    requireKnownHistory(this.#shapes)
+    this.#names = preparse(set, name)
+    this.#waived = preparse({ ...set, policies: others(set.policies) }, `${name} without step-ups`)
+  }
+
+  ask(question: RecordedQuestion): RecordedAnswer {
+    const { requests, saidYes, did, decidedBy } = question
+    const { history, unknown } = this.#historyOf(question)
+    const view = this.#viewOf([...question.unknown, ...unknown])
+    const status = new Map<string, Did>()
+    // Of the others it is known what they say.
+    for (const id of decidedBy?.schema === this.#set.schema ? view.readers : []) {
+      const isUnchanged = decidedBy?.policies.get(id)?.text === this.#set.policies.get(id)?.text
+      const known = isUnchanged ? did(id) : undefined
+      if (known !== undefined) status.set(id, known)
+    }
+    const named = new Set<string>()
+    let open: Open | undefined
+    for (const { context, ...request } of requests) {
+      const answer = this.#once({ request: { ...request, context: { ...context, history } }, view, status, saidYes })
+      if ('needs' in answer) open = merged(open, answer)
+      else if (!answer.passes) return answer
+      else for (const id of answer.policies) named.add(id)
+    }
+    return open ?? { passes: true, policies: [...named] }
+  }
+
+  /** A history that the schema takes; without one the decision point says an empty one. */
+  #historyOf({ requests, history }: RecordedQuestion): {
+    history: Record<string, unknown>
+    unknown: readonly (readonly string[])[]
+  } {
+    const action = requests[0]?.action ?? ''
+    const context = this.#shapes.context(typeof action === 'string' ? { type: 'Action', id: action } : action)
+    const shape = context.kind === 'Record' ? context.members.get('history') : undefined
+    if (shape === undefined) return { history: {}, unknown: [] }
+    const anything = placeholder(shape) as Record<string, unknown>
+    const told = history?.(shape)
+    if (told === undefined) return { history: anything, unknown: [['history']] }
+    return { history: { ...anything, ...told.known }, unknown: told.unknown }
+  }
+
+  #viewOf(unknown: RecordedQuestion['unknown']): View {
+    const key = unknown.map((member) => member.join('.')).join(' ')
+    const known = this.#views.get(key)
+    if (known) return known
+    const parts = new Map([...this.#set.policies].map(([id, policy]) => [id, withUnknowns(policy, unknown)] as const))
+    const view = { key, parts, readers: [...parts].filter(([, { needs }]) => needs.length > 0).map(([id]) => id) }
+    this.#views.set(key, view)
+    return view
+  }
+
+  #once(question: One): RecordedAnswer {
+    const { request, view, status, saidYes } = question
+    const key = JSON.stringify([request, view.key, [...status], saidYes])
+    const known = this.#known.get(key)
+    if (known) return known
+    const answer = this.#evaluate(question)
+    if (this.#known.size >= mostKnown) this.#known.clear()
+    this.#known.set(key, answer)
+    return answer
+  }
+
+  #evaluate(question: One): RecordedAnswer {
+    const { request, view, saidYes } = question
+    const said = askCedar(this.#names, request)
+    if (!said.ok) return { passes: false, policies: [], why: 'invalid' }
+    if (view.readers.length === 0) return this.#exactly(request, said, saidYes)
+    const { policies } = this.#set
+    const whole = this.#partly(question, policies)
+    if (whole.errored.length > 0) return { passes: false, policies: whole.errored, why: 'error' }
+    const rest = saidYes ? this.#partly(question, others(policies)) : whole
+    const certain = certainly(this.#set, rest)
+    const open = whole.nontrivialResiduals.toSorted()
+    // Whoever said yes to an action said nothing of a policy that errs.
+    const maySpoil = saidYes && open.some((id) => isStepUp(policies.get(id) as Policy))
+    if (certain === true && !maySpoil) return { passes: true, policies: rest.satisfied.toSorted() }
+    if (certain === false)
+      return { passes: false, policies: rest.satisfied.filter((id) => isForbid(policies.get(id))).toSorted() }
+    const needs = open.flatMap((id) => view.parts.get(id)?.needs ?? [])
+    return { needs: [...new Set(needs)].sort(), policies: open }
+  }
+
+  #exactly(
+    request: PolicyRequest,
+    said: Extract<ReturnType<typeof askCedar>, { ok: true }>,
+    saidYes: boolean,
+  ): RecordedAnswer {
+    if (said.errors.length > 0)
+      return { passes: false, policies: [...new Set(said.errors.map(({ policyId }) => policyId))], why: 'error' }
+    if (said.decision === 'allow') return { passes: true, policies: said.reason }
+    const waived = saidYes ? askCedar(this.#waived, request) : undefined
+    if (waived?.ok && waived.errors.length === 0 && waived.decision === 'allow')
+      return { passes: true, policies: waived.reason }
+    return { passes: false, policies: said.reason }
+  }
+
+  #partly({ request, view, status }: One, policies: ReadonlyMap<string, Policy>): ResidualResponse {
+    const { principal, action, resource, context } = request
+    const erred = [...policies.keys()].filter((id) => status.get(id) === 'erred')
+    const asked = [...policies].flatMap(([id, policy]): [string, PolicyJson][] => {
+      const did = status.get(id)
+      if (did === 'not' || did === 'erred') return []
+      return [[id, did === 'applied' ? always(policy.json) : (view.parts.get(id)?.json ?? policy.json)]]
+    })
+    const entity = ({ type, id, attributes = {} }: PolicyRequest['resource']) => ({
+      uid: { type, id },
+      attrs: attributes as Record<string, never>,
+      parents: [],
+    })
+    const answer = isAuthorizedPartial({
+      principal: { type: principal.type, id: principal.id },
+      action: typeof action === 'string' ? { type: 'Action', id: action } : action,
+      resource: { type: resource.type, id: resource.id },
+      context: context as Record<string, never>,
+      entities: [entity(principal), entity(resource)],
+      policies: { staticPolicies: Object.fromEntries(asked) },
+      schema: this.#set.schema ?? '',
+      validateRequest: false,
+    })
+    if (answer.type === 'failure') throw invalid('partial evaluation', answer.errors[0]?.message)
+    return { ...answer.response, errored: [...answer.response.errored, ...erred] }
+  }
+}
+
+const mostKnown = 10_000
+
+const isForbid = (policy: Policy | undefined) => policy?.json.effect === 'forbid'
+
+function others(policies: ReadonlyMap<string, Policy>): ReadonlyMap<string, Policy> {
+  return new Map([...policies].filter(([, policy]) => !isStepUp(policy)))
+}
+
+function always({ effect }: PolicyJson): PolicyJson {
+  const all = { op: 'All' } as const
+  return { effect, principal: all, action: all, resource: all, conditions: [] }
+}
+
+const merged = (one: Open | undefined, { needs, policies }: Open): Open => ({
+  needs: [...new Set([...(one?.needs ?? []), ...needs])].sort(),
+  policies: [...new Set([...(one?.policies ?? []), ...policies])].sort(),
+})
+
+function placeholder(shape: Shape): unknown {
+  switch (shape.kind) {
+    case 'Long':
+      return 0
+    case 'String':
+      return ''
+    case 'Bool':
+      return false
+    case 'Set':
+      return []
+    case 'Extension':
+      return '0.0'
+    case 'Entity':
+      return undefined
+    case 'Record': {
+      const needed = [...shape.members].filter(([name]) => !shape.optional.has(name))
+      return Object.fromEntries(needed.map(([name, member]) => [name, placeholder(member)]))
+    }
+  }
+}
