@@ -94,6 +94,13 @@ it('shows what followed below what it followed from, and asks for no more than w
   expect(out.split('\n').map((line) => /^ */.exec(line)?.[0].length)).toEqual([0, 4, 2, 6, 4, 8, 0, 0, 0])
 })
 
+it('says of a denial what was denied and why', async () => {
+  const data = { action: { resource: { type: 'tool', id: 'invoices/delete' } }, reason: 'action_not_granted' }
+  expect((await trace({ trees: [step({ data })] })).out).toContain('dec_1  invoices/delete  action_not_granted')
+  for (const data of [null, 'x', 7, { action: null, reason: {} }, { action: { resource: 'x' } }])
+    expect((await trace({ trees: [step({ data })] })).code).toBe(0)
+})
+
 it('lets nothing that an event says act on the terminal', async () => {
   const { out } = await trace({ trees: [step({ subject: '\u001b[31mdec\u202e_1' })] })
   expect(out).toContain('\\u001b[31mdec\\u202e_1')

@@ -21,6 +21,7 @@ const stepSchema = z.object({
   verified: z.boolean(),
   problem: z.string().optional(),
   signed_by: z.array(z.string()).optional(),
+  data: z.unknown(),
   /** What followed from it. */
   get steps() {
     return z.array(stepSchema)
@@ -105,10 +106,17 @@ function linesOf({
   verified,
   problem,
   signed_by = [],
+  data,
 }: Step): string[] {
   const by = signed_by.length > 0 ? `, signed by ${signed_by.join(', ')}` : ''
   return [
-    `${time}  ${kind.padEnd(10)} ${type}  ${subject}`,
+    [`${time}  ${kind.padEnd(10)} ${type}`, subject, ...gistOf(data)].join('  '),
     `    entry ${leaf_index}, ${event_id}: ${verified ? `verified${by}` : `NOT VERIFIED (${problem ?? 'no reason given'})`}`,
   ]
+}
+
+/** What of a decision, an outcome or a revocation people look for first. */
+function gistOf(data: unknown): string[] {
+  const { action, reason, status } = Object(data)
+  return [Object(Object(action).resource).id, reason, status].filter((word) => typeof word === 'string')
 }

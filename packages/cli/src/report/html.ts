@@ -51,8 +51,7 @@ ${denialsChart(events.denials)}
 
 function rowOf({ name, value, note, ok, serves }: Measure): string {
   const state = ok === undefined ? '' : ok ? ' class="good"' : ' class="bad"'
-  const verdict =
-    ok === undefined ? '' : `<span class="verdict">${ok ? 'as it should be' : 'NOT as it should be'}</span>`
+  const verdict = ok === undefined ? '' : `<span class="verdict">${ok ? 'in order' : 'NOT in order'}</span>`
   return `<tr${state}><th scope="row">${text(name)}<small>${text(note ?? '')}</small></th><td>${text(value)}${verdict}</td><td>${serves.map(text).join(', ')}</td></tr>`
 }
 
@@ -108,7 +107,8 @@ h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:32px}
 table{width:100%;border-collapse:collapse}caption{text-align:left;font-weight:600;padding:6px 0}
 th,td{padding:7px 10px 7px 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;overflow-wrap:anywhere}
 th small{display:block;font-weight:400;color:var(--ink2)}
-td:nth-child(2){font-variant-numeric:tabular-nums;font-weight:600}
+td:nth-child(2){font-variant-numeric:tabular-nums;font-weight:600;white-space:nowrap}
+thead th{overflow-wrap:normal}
 td:nth-child(3){color:var(--ink2);font-size:.87rem}
 tr.good .verdict{color:var(--good)}tr.bad td:nth-child(2),tr.bad .verdict{color:var(--bad)}
 .verdict{display:block;font-size:.82rem;font-weight:400}

@@ -147,7 +147,12 @@ function GrantCard({
         <Facts
           rows={[
             ['Until', <When key="u" iso={grant.not_after} />],
-            ['Grant', <code key="g">{grant.id}</code>],
+            [
+              'Grant',
+              <To key="g" to={`/console/evidence/${grant.id}`}>
+                <code>{grant.id}</code>
+              </To>,
+            ],
             [
               'Request',
               <To key="r" to={`/console/requests/${grant.request_id}`}>
