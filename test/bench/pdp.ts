@@ -11,8 +11,10 @@ const many = 1000
 const width = 64
 /** Boxcars in flight: about as many decisions as singles. */
 const boxcars = 2
+const rounds = 5
+const pacedSeconds = 10
 /** What is signed beforehand lives a minute. */
-const lot = 2000
+const lot = 1000
 
 /** What a decision point decides a second, of what it costs to speak HTTP at all. */
 export async function measurePdp(bench: Bench): Promise<Measure> {
@@ -23,8 +25,12 @@ export async function measurePdp(bench: Bench): Promise<Measure> {
   const paced: Row[] = []
   for (const subject of subjects.all.filter(({ mode }) => mode !== 'full, no evidence')) {
     progress(`pdp: half of the peak, ${nameOf(subject)}`)
-    const half = rates.of(subject, 'single').rate / 2
-    const { each, late } = await open(subject.server, await subject.caller.singles(quick ? 50 : lot), half)
+    const half = Math.max(1, rates.of(subject, 'single').rate / 2) // where every call was late, as slowly as that
+    const { each, late } = await open(
+      subject.server,
+      await subject.caller.singles(quick ? 50 : Math.min(2 * lot, Math.ceil(half * pacedSeconds))),
+      half,
+    )
     paced.push(
       {
         name: `${nameOf(subject)}: p99 at half of the peak`,
@@ -41,7 +47,7 @@ export async function measurePdp(bench: Bench): Promise<Measure> {
     id: 'pdp',
     title: 'A decision point: plain and with grants, beside an echo',
     how:
-      `${cores.how} All processes run at once and are asked in turn, ${quick ? 'once' : 'three times'}; medians. Echo: \`node:http\` alone, which parses the ` +
+      `${cores.how} All processes run at once and are asked in turn, ${quick ? 1 : rounds} times; medians. Echo: \`node:http\` alone, which parses the ` +
       'same JSON and answers with it. Plain: `serve policy-decision --plain`, users asking about documents in folders, no two requests alike. Full: ' +
       `policy-decision with an issuer beside it, whose heads prove its state fresh; an agent under 8 grants, each call with a new proof, each ALLOW with its permit. Evidence on: signed, ` +
       `durable, read back; off: kept in memory alone, which no setting does. Singles: ${width} in flight, and one after the other; boxcars: ${boxcar} evaluations each, ${boxcars} in flight, and one after ` +
@@ -59,14 +65,14 @@ async function ratesOf({ quick, progress }: Bench, subjects: Subjects): Promise<
     const { caller, server } = subject
     const one = shape.endsWith('one at a time')
     if (shape.startsWith('single')) {
-      const requests = await caller.singles(quick ? 30 : one ? lot / 5 : lot)
+      const requests = await caller.singles(quick ? 30 : one ? lot / 4 : lot)
       return closed(server, requests, one ? 1 : width)
     }
     const requests = await caller.boxcars(quick ? 2 : lot / boxcar)
     return closed(server, requests, one ? 1 : boxcars)
   }
   for (const subject of subjects.all) await run(subject, 'single') // compiled and sliced: as it will be for hours
-  for (let round = 0; round < (quick ? 1 : 3); round++) {
+  for (let round = 0; round < (quick ? 1 : rounds); round++) {
     for (const mode of ['plain', 'full'] as const) {
       const requests = await subjects.of(mode, few).caller.singles(quick ? 50 : lot)
       rates.add(`echo of ${mode} requests`, await echoed(subjects.echo, requests, width))

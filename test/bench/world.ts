@@ -56,7 +56,7 @@ export class World implements AsyncDisposable {
   ask() {
     const budget = { ...sampleAuthority.budget, calls: 1_000_000 }
     const authority = { ...sampleAuthority, budget, max_depth: 1, max_children: 1000 }
-    return { authority, mode: 'window', expiresInSeconds: 3600 } as const
+    return { authority, mode: 'window', expiresInSeconds: 8 * 3600 } as const
   }
 
   /** A request, its approval and a credential. */
