@@ -200,6 +200,28 @@ it('reserves the bytes that a call may send, and counts what its outcome reports
   expect(await call('call_eeeeeeeeeeeeeeee')).toMatchObject({ decision: false, reason: 'budget_exhausted' })
 })
 
+it('says what to do next after a denial that came with an approval, and believes no approval (V13)', async () => {
+  await using system = await granted({}, limited(1))
+  const { point, credential } = system
+  const ask = async (call: { tool: string; properties: Record<string, unknown> }, approval?: object) => {
+    const { body } = point.body({ credential, ...call })
+    const context = { ...(body.context as object), ...(approval === undefined ? {} : { approval }) }
+    return (await point.send({ ...body, context })).json()
+  }
+  const approval = { id: 'req_aaaaaaaaaaaaaaaaaaaa', state: 'approved' }
+  expect(await ask({ tool: 'delete', properties: {} }, approval)).toMatchObject({
+    decision: false,
+    context: { reason: 'action_not_granted', next_action: 'request', access_request: expect.anything() },
+  })
+  expect(await ask(read, approval)).toMatchObject({ decision: true })
+  expect(await ask(read, approval)).toMatchObject({
+    decision: false,
+    context: { reason: 'budget_held', next_action: 'retry', retry_after: 1 },
+  })
+  const { context } = await ask(read)
+  expect([context.reason, 'next_action' in context]).toEqual(['budget_held', false])
+})
+
 it('allows nothing that an enforcement point says it could not do, and takes nothing for it (V13)', async () => {
   await using system = await granted({}, limited(1000))
   const { point, credential } = system
