@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildRegistryStatement, recoveryDelayMs, statementChallenge } from '@bailiwick/approval-statement'
+import { run } from '@bailiwick/cli'
 import type { Approver as Person, Recovery, Rule } from '@bailiwick/contracts'
 import {
   generateKey,
@@ -14,7 +15,7 @@ import {
   signSingleOperator,
 } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
-import { type Clock, systemClock } from '@bailiwick/service-kit'
+import { type Clock, systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample } from '@bailiwick/standalone/sample'
 import { enrolApprover, freePort, recoverApprover, startSystem } from '@bailiwick/testkit'
 import { expect, inject, it } from 'vitest'
@@ -138,6 +139,32 @@ it('a policy file that was edited on disk is not the active set: it decides noth
   expect(scene.ledger.registry.policySet?.hash).toBe(active)
   await scene.stillWorks() // by the set that people approved
   expect((await scene.audited()).findings).toEqual([])
+})
+
+it('policies that are proposed decide nothing before somebody signed them, and everything afterwards (V3)', async () => {
+  await using scene = await Scene.open()
+  const policySet = () => scene.ledger.registry.policySet?.hash ?? ''
+  const active = policySet()
+  const directory = mkdtempSync(join(tmpdir(), 'abuse-policies-'))
+  try {
+    cpSync(paths(scene.system.data).policies(active), directory, { recursive: true })
+    writeFileSync(join(directory, 'freeze.cedar'), '@id("freeze") forbid (principal, action, resource);')
+    const out: string[] = []
+    const say = (line: string) => void out.push(line)
+    const io = { out: say, err: () => undefined, env: {}, clock: systemClock, random: systemRandom }
+    expect(await run(['policy', 'propose', directory, '--json', '--data', scene.system.data], io)).toBe(0)
+    const { request_id, policy_set } = JSON.parse(out.join('\n')) as { request_id: string; policy_set: string }
+    expect(policySet()).toBe(active)
+    await scene.stillWorks()
+    expect(await scene.approver.approve(request_id)).toMatchObject({ status: 'approved' })
+    await eventually('the set is active', () => policySet() === policy_set || undefined)
+    const agent = scene.agent()
+    const { grantId } = await scene.granted(agent)
+    expect(await scene.tryCall(agent, grantId)).toMatch(/policy/)
+    expect((await scene.audited()).findings).toEqual([])
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
 })
 
 it('what a stolen issuer writes without people, or with what they signed for something else, is a finding (V3)', async () => {

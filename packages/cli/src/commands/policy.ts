@@ -5,6 +5,7 @@ import { inputLines } from '../input-lines.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { policyCheckCommand } from './policy-check.ts'
 import { policyExplainCommand } from './policy-explain.ts'
+import { policyProposeCommand } from './policy-propose.ts'
 import { policyReplayCommand } from './policy-replay.ts'
 import { policyShadowCommand } from './policy-shadow.ts'
 import { policyTestCommand } from './policy-test.ts'
@@ -20,6 +21,7 @@ export function policyCommand(program: Command, io: Io, done: (code: ExitCode) =
   policyReplayCommand(policy, io, done)
   policyShadowCommand(policy, io, done)
   evaluateCommand(policy, io, done)
+  policyProposeCommand(policy, io, done)
 }
 
 function evaluateCommand(policy: Command, io: Io, done: (code: ExitCode) => void): void {

@@ -1,0 +1,59 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
+import { expect, it } from 'vitest'
+import { bailiwick, temporaryFolder } from '../io.fixture.ts'
+import { operatorAt } from '../operator.fixture.ts'
+
+const approve_at = 'http://localhost:8420/console'
+const registryOf = (hash: string, files = {}) => {
+  const set = { id: 'active', hash, files }
+  return {
+    enrolled: true,
+    single_operator: true,
+    entities: [{ type: 'policy-set', id: 'active', version: 1, hash: 'x', value: set }],
+  }
+}
+
+it('checks a directory, lays it where decision points look, and proposes its hash (V3)', async () => {
+  using folder = temporaryFolder()
+  using policies = temporaryFolder()
+  writeFileSync(policies.at('a.cedar'), '@id("all") permit (principal, action, resource);')
+  const set = policySetOf(readPolicyFiles(policies.path))
+  let active = registryOf('A'.repeat(43))
+  await using operator = await operatorAt(folder.path, ({ method }) => ({
+    body: method === 'POST' ? { request_id: 'req_1', diff: [], approve_at } : active,
+  }))
+  const argv = ['policy', 'propose', policies.path, '--data', folder.path]
+  const { code, out, err } = await bailiwick([...argv, '--proposer', 'olga'])
+  expect(code).toBe(0)
+  expect(err).toMatch(/^SINGLE OPERATOR: /)
+  expect(out).toContain('~ policy-set active')
+  expect(out).toContain(`Proposed as req_1. It holds once it is approved with a passkey at ${approve_at}`)
+  expect(operator.calls.at(-1)).toEqual({
+    method: 'POST',
+    path: '/operator/registry/changes',
+    body: { proposer: 'olga', entities: [{ type: 'policy-set', id: 'active', value: set }] },
+  })
+  const stored = paths(folder.path).policies(set.hash)
+  expect(policySetOf(readPolicyFiles(stored))).toEqual(set)
+  expect(readFileSync(join(stored, 'a.cedar'), 'utf8')).toContain('permit')
+
+  active = registryOf(set.hash, set.files)
+  expect((await bailiwick(argv)).out).toBe('These policies are the active ones.')
+  expect(operator.calls.filter(({ method }) => method === 'POST')).toHaveLength(1)
+})
+
+it('proposes nothing of policies that would deny everything, and says what is wrong (V13)', async () => {
+  using folder = temporaryFolder()
+  using policies = temporaryFolder()
+  writeFileSync(
+    policies.at('a.cedar'),
+    '@id("sum") forbid (principal, action, resource) when { 9223372036854775807 + 1 > 0 };',
+  )
+  await using operator = await operatorAt(folder.path, () => ({ body: {} }))
+  const { code, err } = await bailiwick(['policy', 'propose', policies.path, '--data', folder.path])
+  expect([code, err]).toEqual([1, expect.stringContaining('a.cedar  sum: always errors')])
+  expect(operator.calls).toEqual([])
+  expect(existsSync(folder.at('policies'))).toBe(false)
+})

@@ -1,0 +1,70 @@
+import { paths, policySetOf, readPolicyFiles, storePolicyFiles } from '@bailiwick/installation'
+import { checkPolicies } from '@bailiwick/policy'
+import type { Command } from 'commander'
+import { z } from 'zod'
+import { expectAnswer } from '../expect-answer.ts'
+import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { lenienceLines } from '../lenience.ts'
+import { operatorOf } from '../operator-client.ts'
+import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { presentRegistry } from '../present-entities.ts'
+import { diffLines, diffOf } from '../registry-diff.ts'
+import { whoApproves } from '../who-approves.ts'
+
+type Options = DataOption & JsonOption & { proposer: string }
+
+export function policyProposeCommand(policy: Command, io: Io, done: (code: ExitCode) => void): void {
+  const command = policy
+    .command('propose')
+    .summary('propose a directory as the active policy set; approvers answer with their passkeys')
+    .description(
+      'Checks a policy directory, lays its files where decision points look for the set of their hash, and proposes that ' +
+        'set to the approvers. Nothing of it decides before they have signed exactly this hash with their passkeys.',
+    )
+    .argument('<dir>', 'the policy directory')
+    .option(
+      '--proposer <name>',
+      'who proposes it; someone else must approve, unless there is a single operator',
+      'operator',
+    )
+  withJson(withData(command, io)).action(async (directory: string, options: Options) =>
+    done(await propose(directory, options, io)),
+  )
+}
+
+const proposedSchema = z.object({ request_id: z.string().nullable(), approve_at: z.string() })
+
+async function propose(directory: string, { data, json, proposer }: Options, io: Io): Promise<ExitCode> {
+  const errors = checkPolicies(directory).filter(({ level }) => level === 'error')
+  for (const { file, policyId, message } of errors)
+    io.err(`error    ${file}${policyId === undefined ? '' : `  ${policyId}`}: ${message}`)
+  if (errors.length > 0) return exitCodes.fault
+  const files = readPolicyFiles(directory)
+  const set = policySetOf(files)
+  const folder = paths(data).policies(set.hash)
+  const operator = operatorOf(data)
+  const { present, lenience } = await presentRegistry(operator)
+  for (const line of lenienceLines(lenience)) io.err(line)
+  const wanted = [{ type: 'policy-set' as const, id: set.id, value: set }]
+  const diff = diffOf(wanted, (type, id) => present.find((each) => each.type === type && each.id === id)?.value)
+  if (diff.length === 0) {
+    io.out(json ? JSON.stringify({ request_id: null, policy_set: set.hash }) : 'These policies are the active ones.')
+    return exitCodes.ok
+  }
+  // Before anybody is asked: what is approved and not there would deny everything.
+  storePolicyFiles(folder, files)
+  const entities = wanted.map(({ type, id, value }) => ({ type, id, value }))
+  const answer = await operator.post('/operator/registry/changes', { proposer, entities })
+  const { request_id: id, approve_at } = expectAnswer(proposedSchema, answer)
+  const approvers = whoApproves(diff, present, { proposer, singleOperator: lenience.single_operator === true })
+  if (json) io.out(JSON.stringify({ request_id: id, policy_set: set.hash, folder, approve_at, approvers }))
+  else
+    for (const line of [
+      ...diffLines(diff),
+      `Proposed as ${id}. It holds once it is approved with a passkey at ${approve_at}`,
+      approvers,
+      `A decision point with a data directory of its own needs ${folder} there before that.`,
+    ])
+      io.out(line)
+  return exitCodes.ok
+}
