@@ -7,6 +7,7 @@ import { measureApprovals } from './approvals.ts'
 import { measureChecks } from './checks.ts'
 import { measureCredential } from './credential.ts'
 import { measureDecisions } from './decisions.ts'
+import { measureEvidence } from './evidence.ts'
 import { measureFinished } from './finished.ts'
 import { measureInbox } from './inbox.ts'
 import { measureIssuance } from './issuance.ts'
@@ -30,6 +31,7 @@ type Measures = Readonly<Record<string, (bench: KafkaBench) => Promise<Measure>>
 const embedded: Measures = {
   publish: measurePublish,
   decisions: measureDecisions,
+  evidence: measureEvidence,
   pdp: measurePdp,
   credential: measureCredential,
   withdrawal: measureWithdrawal,

@@ -42,7 +42,7 @@ it('tells of every number up to a head that is missing a minute after all was re
   expect(new Set(found.map(gapName)).size).toBe(3)
 })
 
-it('calls nothing a gap while the bus is down or still being read', () => {
+it('calls nothing a gap while the bus is down or still being read (V15)', () => {
   const { clock, chain, gaps, bus, read, due } = aGaps()
   gaps.head(head(3))
   for (let n = 0; n < 10; n++) {
@@ -82,6 +82,8 @@ it('finds a lost number under a load that never lets the log catch up, and calls
     read()
     clock.advance(1000)
     for (const gap of due()) found.add(gapName(gap))
+    // Its head came in second 10, and was read past a second later.
+    expect(found.size, `second ${second}`).toBe(second < 71 ? 0 : 1)
   }
   expect([...found]).toEqual([`${producer}#${'0'.repeat(13)}100-${'0'.repeat(13)}100`])
 })
