@@ -138,7 +138,7 @@ it('says who would be allowed by policies, and who denied it', async () => {
 })
 
 it.each([
-  ['the history', 'context.history.task.calls > 3', 'context.history'],
+  ['the history', 'context.history.agent.calls > 3', 'context.history'],
   ['what nobody described of the proof of a denial', 'context.proof == "point_asserted"', 'context.proof'],
 ])('never claims what is not known: %s', async (_, condition, needs) => {
   allow('read', 1)
@@ -160,7 +160,33 @@ it('does not believe files in the place of the set that decided', async () => {
   const { hash } = policySetOf(shipped)
   writeFileSync(join(paths(log.data).policies(hash), 'least-privilege.cedar'), '')
   log.write()
-  expect(await replay(shipped)).toMatchObject({ code: 1, untold: 1, differences: [{ why: 'needs context.history' }] })
+  expect(await replay(shipped)).toMatchObject({
+    code: 1,
+    untold: 1,
+    differences: [{ why: 'needs context.history.agent' }],
+  })
+})
+
+it('knows what a task had done before each of its ALLOWs', async () => {
+  const ids = [1, 2, 3, 4].map((version) => {
+    log.later(10_000)
+    return allow(`call ${version}`, version, version === 2 ? { labels: ['reads_untrusted'] } : {})
+  })
+  log.write()
+  const differing = async (condition: string) => {
+    const { differences } = await replay(plus(`@id("new") forbid (principal, action, resource) when { ${condition} };`))
+    return differences.map(({ kind, decision_id, why }) => [ids.indexOf(decision_id), kind, why])
+  }
+  const denied = (...which: number[]) => which.map((n) => [n, 'would_be_denied', 'by new'])
+  expect(await differing('context.history.task.calls > 1')).toEqual(denied(2, 3))
+  expect(await differing('context.history.task.labels.contains("reads_untrusted")')).toEqual(denied(2, 3))
+  expect(await differing('context.history.task.count.reads_untrusted == 0')).toEqual(denied(0, 1))
+  const last = 'context.history.task.last has reads_untrusted && context.history.task.last.reads_untrusted'
+  expect(await differing(`${last} > 15`)).toEqual(denied(3))
+  // Denials are in no order with it, and of other tasks nobody can tell when they were read.
+  const open = (what: string) => [0, 1, 2, 3].map((n) => [n, 'cannot_be_told', `needs context.history.${what}`])
+  expect(await differing('context.history.task.denials > 0')).toEqual(open('task.denials'))
+  expect(await differing('context.history.agent.calls > 0')).toEqual(open('agent'))
 })
 
 it('knows what the registry had only where it did not change meanwhile', async () => {

@@ -1,7 +1,9 @@
 import { labelsOfTool, toolServerOf } from '@bailiwick/approval-statement'
 import type { Agent, DecodedEvent, EventData, ToolServer } from '@bailiwick/contracts'
 import type { Did, PolicyRequest, PolicySet, RecordedQuestion } from '@bailiwick/policy'
+import type { SpendView } from '@bailiwick/projection'
 import { timeOfId } from '@bailiwick/service-kit'
+import { taskHistory } from './recorded-history.ts'
 import type { RecordedLog } from './recorded-log.ts'
 
 type Allowed = EventData<'decisions.v1', 'decision.allowed'>
@@ -20,7 +22,7 @@ export interface RecordedDecision {
   reason: string | undefined
   policySet: string | undefined
   policies: readonly string[]
-  question: Pick<RecordedQuestion, 'requests' | 'unknown' | 'saidYes'>
+  question: Pick<RecordedQuestion, 'requests' | 'unknown' | 'history' | 'saidYes'>
   /** What is not known of it that no policy can be asked without. */
   lacks: readonly string[]
 }
@@ -32,11 +34,12 @@ const longestMs = 10_000
 /** What an event holds. */
 const mostPolicies = 64
 
-/** undefined of an event that is no decision, or none that policies had a part in: whatever they say, it stands. */
+/** `before`: as `RecordedLog.decisions`. undefined of an event that is no decision, or none that policies had a part in: whatever they say, it stands. */
 export async function recordedDecision(
   event: DecodedEvent<'decisions.v1'>,
   log: RecordedLog,
   setOf: (hash: string) => PolicySet | undefined,
+  before: SpendView | undefined,
 ): Promise<RecordedDecision | undefined> {
   if (event.type !== 'decision.allowed' && event.type !== 'decision.denied') return undefined
   const { data } = event
@@ -53,7 +56,7 @@ export async function recordedDecision(
   const began = timeOfId(data.decision_id) ?? Number.NaN
   const window = { from: began, to: Math.min(at, began + longestMs) }
   const stable = { from: began - marginMs, to: window.to }
-  const unknown: string[][] = [['history']]
+  const unknown: string[][] = []
   const context = await contextOf(event, { log, window, unknown })
   const resource = action?.resource ?? { type: '', id: '' }
   if (action === undefined) lacks.push('the action')
@@ -86,7 +89,12 @@ export async function recordedDecision(
     reason,
     policySet: data.policy_set,
     policies: data.policies ?? [],
-    question: { requests, unknown, saidYes: event.type === 'decision.allowed' && event.data.step_up !== undefined },
+    question: {
+      requests,
+      unknown,
+      ...(before && agents ? { history: taskHistory(before, agents.length - 1, window) } : {}),
+      saidYes: event.type === 'decision.allowed' && event.data.step_up !== undefined,
+    },
     lacks,
   }
 }

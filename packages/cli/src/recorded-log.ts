@@ -2,7 +2,7 @@ import { verifyApproval } from '@bailiwick/approval-statement'
 import { type DecodedEvent, type Grant, type TopicName, topicNamed } from '@bailiwick/contracts'
 import { KeyRing, type Trust } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
-import { judgeByAnchor, Ledger, signedEvent } from '@bailiwick/projection'
+import { judgeByAnchor, Ledger, type SpendView, signedEvent, tentative } from '@bailiwick/projection'
 import type { VerifierKey } from '@bailiwick/tlog'
 import type { LogSource } from './log-source.ts'
 import { type LogFault, verifyLog } from './verify-log.ts'
@@ -57,13 +57,18 @@ export class RecordedLog {
     return log
   }
 
-  /** Every event of `decisions.v1` that counts, in the log's order, which is that of each tree. */
-  async decisions(take: (event: DecodedEvent<'decisions.v1'>, index: number) => Promise<void>): Promise<void> {
+  /**
+   * Every event of `decisions.v1` that counts, in the log's order, which is that of each tree; `before`: of an ALLOW, its tree as it was
+   * evaluated on.
+   */
+  async decisions(take: (event: DecodedEvent<'decisions.v1'>, before: SpendView | undefined) => Promise<void>) {
     let taken = 0
     if (this.fault === undefined)
-      await this.#pass(['decisions.v1'], 'decisions: ', async (event, topic, index) => {
+      await this.#pass(['decisions.v1'], 'decisions: ', async (event, topic) => {
+        const { trees } = this.#ledger.decisions
+        const before = event.type === 'decision.allowed' ? tentative(trees.get(event.partitionkey)) : undefined
         if ((await this.#ledger.apply(topic, event)) !== 'counts') return
-        await take(event as DecodedEvent<'decisions.v1'>, index)
+        await take(event as DecodedEvent<'decisions.v1'>, before)
         // Nothing counts by what was decided a day ago.
         if (++taken % 1000 === 0) this.#ledger.decisions.forget(Date.parse(event.time) - day, () => true)
       })
@@ -139,7 +144,7 @@ export class RecordedLog {
   async #pass(
     wanted: readonly TopicName[],
     doing: string,
-    take: (event: DecodedEvent, topic: TopicName, index: number) => Promise<void>,
+    take: (event: DecodedEvent, topic: TopicName) => Promise<void>,
   ): Promise<void> {
     const { source, vkey, progress } = this.#options
     const report = await verifyLog({
@@ -156,7 +161,7 @@ export class RecordedLog {
     index: number,
     entry: Uint8Array,
     wanted: readonly TopicName[],
-    take: (event: DecodedEvent, topic: TopicName, index: number) => Promise<void>,
+    take: (event: DecodedEvent, topic: TopicName) => Promise<void>,
   ): Promise<void> {
     const bytes = Uint8Array.from(entry)
     const place = placeOf(bytes)
@@ -164,7 +169,7 @@ export class RecordedLog {
     const message = { ...place, bytes, partition: 0, offset: index, timestamp: place.at }
     const read = signedEvent(this.#keyRing, message)
     if (typeof read === 'string') this.refused.push({ index, code: read })
-    else await take(read.event, place.topic, index)
+    else await take(read.event, place.topic)
   }
 }
 

@@ -121,7 +121,7 @@ describe('what is not known is never claimed (V13)', () => {
   })
 })
 
-describe('what the record says of policies that stand unchanged', () => {
+describe('what the record says of policies that stand unchanged (V13)', () => {
   const decidedBy = setOf(granted + tainted)
   it('is not asked again: each did what it did', () => {
     expect(ask(granted + tainted, { decidedBy, did: { granted: 'applied', tainted: 'not' } })).toMatchObject({

@@ -88,11 +88,11 @@ async function compare(
   const differences: Difference[] = []
   let decisions = 0
   let byPolicies = 0
-  await log.decisions(async (event) => {
+  await log.decisions(async (event, tree) => {
     if (event.type !== 'decision.allowed' && event.type !== 'decision.denied') return
     if (!isWanted(event.data.actor, event.time)) return
     decisions++
-    const decision = await recordedDecision(event, log, setOf)
+    const decision = await recordedDecision(event, log, setOf, tree)
     if (decision === undefined) return
     byPolicies++
     const difference = differenceIn(decision, { before, after, setOf })
