@@ -11,7 +11,7 @@ const owners: readonly [path: RegExp, service: ServiceName][] = [
     /^\/(access\/v1\/(evaluation|search|jwks|openapi\.json)|v1\/outcomes|\.well-known\/authzen-configuration)/,
     'policy-decision',
   ],
-  [/^\/(log\/|v1\/trace\/)/, 'evidence'],
+  [/^\/(log\/|v1\/(trace|bundle)\/|v1\/(events|activity)\b)/, 'evidence'],
   [/^\//, 'approval'],
 ]
 
