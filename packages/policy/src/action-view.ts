@@ -1,4 +1,4 @@
-import type { ActionType, AttributesOrContext, SchemaJson, Type } from '@cedar-policy/cedar-wasm/nodejs'
+import type { ApplySpec, AttributesOrContext, SchemaJson, Type } from '@cedar-policy/cedar-wasm/nodejs'
 import type { EntityName } from './entity-name.ts'
 import { keyOf, type Shape, type Shapes, within } from './schema-shapes.ts'
 
@@ -14,28 +14,26 @@ export type Reads = (member: readonly string[]) => boolean
 const history = 'history'
 
 /**
- * The schema with no action but this one and the groups that it is in, and with that context. Cedar takes a copy of the schema for each
- * question and reads the context by it: both are as small as they can be, and what is left is checked as by the whole.
+ * The schema with no context but this action's, and of that what is read. Cedar takes a copy of the schema for each question and reads the
+ * context by it: both are as small as they can be, and what is left is checked as by the whole. The other actions stay, applying to
+ * nothing: a condition may ask which group one of them is in.
  */
-export function actionView({ json, context: contextOf, groups }: Shapes, action: EntityName, reads: Reads): ActionView {
+export function actionView({ json, context: contextOf }: Shapes, action: EntityName, reads: Reads): ActionView {
   const context = withHistoryRead(contextOf(action), reads)
-  const above = new Set(groups(action).map(keyOf))
   const spaces = Object.entries(json).map(([space, { actions, ...types }]) => {
-    const left = Object.entries(actions).flatMap(([id, declared]): [string, ActionType<string>][] => {
-      const key = keyOf({ type: within(space, 'Action'), id })
-      if (key === keyOf(action)) return [[id, withContext(declared, context)]]
-      return above.has(key) ? [[id, declared]] : []
+    const viewed = Object.entries(actions).map(([id, declared]) => {
+      const isAsked = keyOf({ type: within(space, 'Action'), id }) === keyOf(action)
+      return [id, { ...declared, appliesTo: isAsked ? withContext(declared.appliesTo, context) : toNothing }]
     })
-    return [space, { ...types, actions: Object.fromEntries(left) }]
+    return [space, { ...types, actions: Object.fromEntries(viewed) }]
   })
   return { schema: Object.fromEntries(spaces), context }
 }
 
-function withContext(action: ActionType<string>, context: Shape): ActionType<string> {
-  const { appliesTo } = action
-  return appliesTo === undefined
-    ? action
-    : { ...action, appliesTo: { ...appliesTo, context: typeOf(context) as AttributesOrContext<string> } }
+const toNothing: ApplySpec<string> = { principalTypes: [], resourceTypes: [] }
+
+function withContext(appliesTo: ApplySpec<string> = toNothing, context: Shape): ApplySpec<string> {
+  return { ...appliesTo, context: typeOf(context) as AttributesOrContext<string> }
 }
 
 function withHistoryRead(context: Shape, reads: Reads): Shape {

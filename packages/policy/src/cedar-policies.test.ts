@@ -126,3 +126,21 @@ it.each([
   const broken = history === undefined ? others : { ...others, history }
   expect(engine.evaluate(asked(broken))).toMatchObject({ outcome: 'invalid' })
 })
+
+it('knows which group another action is in, as the whole schema does (V13)', () => {
+  const groups = `entity U, R; action writing; action edit in [writing]; action view in [writing] appliesTo { principal: U, resource: R, context: {} };`
+  const files = new Map([
+    ['schema.cedarschema', Buffer.from(groups)],
+    [
+      'a.cedar',
+      Buffer.from(
+        '@id("all") permit (principal, action, resource); @id("no") forbid (principal, action, resource) when { Action::"edit" in Action::"writing" };',
+      ),
+    ],
+  ])
+  const request = { principal: { type: 'U', id: 'u' }, action: 'view', resource: { type: 'R', id: 'r' }, context: {} }
+  expect(judge(askCedar(preparse(loadPolicySet(files), 'cedar-policies.test groups'), request))).toMatchObject({
+    policies: ['no'],
+  })
+  expect(cedarEngine(files).evaluate(request)).toMatchObject({ outcome: 'deny', policies: ['no'] })
+})
