@@ -14,7 +14,9 @@ export function policyCommand(program: Command, io: Io, done: (code: ExitCode) =
   const policy = program
     .command('policy')
     .summary('try policies out')
-    .description('Works on directories of Cedar policies, and on the evidence log; needs nothing that runs.')
+    .description(
+      'Works on directories of Cedar policies, and on the evidence log; only `propose` needs something that runs.',
+    )
   policyCheckCommand(policy, io, done)
   policyTestCommand(policy, io, done)
   policyExplainCommand(policy, io, done)
