@@ -76,7 +76,7 @@ const authorities: fc.Arbitrary<Authority> = fc
     permissions: fc.array(permissions, { minLength: 2, maxLength: 5 }),
     calls: fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined }),
     euros: fc.constantFrom('0', '5', '20', '100'),
-    bytes: fc.option(fc.integer({ min: 1, max: 30 }), { nil: undefined, freq: 1 }),
+    bytes: fc.option(fc.integer({ min: 1, max: 60 }), { nil: undefined, freq: 2 }),
     max_depth: fc.constantFrom(0, 1, 2, 3, 3, 3),
     max_children: fc.constantFrom(0, 1, 3, 3, 3, 3),
   })
@@ -111,7 +111,7 @@ const calls: fc.Arbitrary<Step> = fc.record({
   currency: fc.constantFrom('EUR', 'EUR', 'EUR', 'EUR', 'EUR', 'EUR', 'USD'),
   point: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 1),
   signed: fc.boolean(),
-  answerBytes: fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined, freq: 1 }),
+  answerBytes: fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined, freq: 2 }),
 })
 const credentials: fc.Arbitrary<Step> = fc.record({
   do: fc.constant('credential' as const),
@@ -308,7 +308,7 @@ const scopes: fc.Arbitrary<Scope> = fc.oneof(
 /** A permit for all, mostly without conditions, and what stands against it. */
 export const policySets: fc.Arbitrary<Policy[]> = fc
   .tuple(
-    fc.option(conditions, { nil: undefined, freq: 1 }),
+    fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, conditions),
     fc.array(
       fc.record({
         effect: fc.constantFrom('forbid' as const, 'forbid' as const, 'permit' as const),
