@@ -89,6 +89,10 @@ describe.skipIf(lacks('caddy'))('the front, as caddy runs it', () => {
     ['/.well-known/authzen-configuration', 'POLICY_DECISION_1'],
     ['/log/tile/0/000', 'EVIDENCE'],
     ['/v1/trace/evt_1', 'EVIDENCE'],
+    ['/v1/events?type=decision', 'EVIDENCE'],
+    ['/v1/activity', 'EVIDENCE'],
+    ['/v1/bundle/evt_1', 'EVIDENCE'],
+    ['/console/api/evidence/events', 'APPROVAL'],
   ])('sends %s to %s, always to an instance that is ready', async (path, name) => {
     for (let n = 0; n < 4; n++) expect(await ask(path)).toEqual({ status: 200, said: name })
   })

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '@bailiwick/service-kit'
 import { emptyRoot, leafHash } from '@bailiwick/tlog'
+import { open } from 'lmdb'
 import { expect, it } from 'vitest'
 import { LeafIndex } from './leaf-index.ts'
 import { LogFolder, logKey } from './log.fixture.ts'
@@ -195,6 +196,30 @@ it('is made again from the log when it is lost, behind, or of another log', asyn
     expect(index.indexOfEvent('evt_8')).toBe(3)
   })
 })
+
+it('is made again where it is of an older format', async () => {
+  using folder = new LogFolder()
+  await withIndex(folder, [event(0), event(1)], () => undefined)
+  {
+    await using db = new Opened(join(folder.dir, 'index'))
+    const { format: _, ...meta } = db.open.get(['meta'])
+    await db.open.clearAsync() // nothing of it is in its place …
+    await db.open.put(['meta'], meta) // … but what says that all is there
+  }
+  expect(await withIndex(folder, [], (index) => [index.size, index.indexOfEvent('evt_1')])).toEqual([2, 1])
+})
+
+class Opened implements AsyncDisposable {
+  readonly open
+
+  constructor(path: string) {
+    this.open = open({ path })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.open.close()
+  }
+}
 
 it('knows which numbers of a producer are in the log, in whatever order they came (V15)', async () => {
   using folder = new LogFolder()
