@@ -14,6 +14,7 @@ import { newId, withDeadline } from '@bailiwick/service-kit'
 import { type ActionSnapshot, snapshotAction } from './action-snapshot.ts'
 import { type Held, holdAnswer, type Owed } from './answer.ts'
 import { askPdp, type ClaimedAllow, type Observed } from './decision.ts'
+import { EvidenceClient } from './evidence-client.ts'
 import { type Duties, doneHere, isSigned, type Notify, readDuties, sendAll } from './obligations.ts'
 import type { OutcomeStore } from './outcome-store.ts'
 import { OutcomeReporter } from './outcomes.ts'
@@ -30,6 +31,8 @@ export interface EnforcementPointOptions {
   outcomeKey: SigningKey<'outcome'>
   /** The PDP's public URL, as the PDP itself knows it. */
   pdpUrl: string
+  /** Evidence's public URL: it is told of each outcome too, so that a PDP cannot keep one to itself. Unless given, it is not. */
+  evidenceUrl?: string
   store: OutcomeStore
   fetch?: typeof fetch
   /** ms since the epoch */
@@ -122,6 +125,15 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     installation: trust.installation,
     key: options.outcomeKey,
     pdp,
+    evidence:
+      options.evidenceUrl === undefined
+        ? undefined
+        : new EvidenceClient({
+            evidenceUrl: options.evidenceUrl,
+            fetch: options.fetch ?? fetch,
+            timeoutMs,
+            onProblem: options.onProblem ?? (() => undefined),
+          }),
     store: options.store,
     now,
     maxPending: options.maxPendingOutcomes ?? 1000,

@@ -1,6 +1,7 @@
 import { type Outcome, type SigningKey, signOutcome } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/service-kit'
+import type { EvidenceClient } from './evidence-client.ts'
 import type { OutcomeState, OutcomeStore } from './outcome-store.ts'
 import type { PdpClient } from './pdp-client.ts'
 
@@ -12,6 +13,8 @@ export interface OutcomeReporterOptions {
   installation: string
   key: SigningKey<'outcome'>
   pdp: PdpClient
+  /** Told of each outcome too, when it is there. */
+  evidence?: EvidenceClient | undefined
   store: OutcomeStore
   /** ms since the epoch */
   now: () => number
@@ -39,6 +42,8 @@ export class OutcomeReporter implements AsyncDisposable {
   /** The state that is durable, by its last number. */
   #savedSequence: number
   #running: Promise<void> | undefined
+  /** What evidence was told last: the first one stays the first until it is done with. */
+  #told: string | undefined
 
   private constructor(options: OutcomeReporterOptions, state: OutcomeState) {
     this.#options = options
@@ -103,6 +108,8 @@ export class OutcomeReporter implements AsyncDisposable {
     const [outcome] = this.#pending
     try {
       if (this.#savedSequence < this.#sequence) await this.#save()
+      if (outcome !== undefined && this.#told !== outcome) this.#options.evidence?.tell(outcome)
+      this.#told = outcome
       const { status, body } = await this.#options.pdp.call('POST', '/v1/outcomes', { outcome })
       const verdict = verdictOf(status, this.#options.now() - firstTriedAt)
       if (verdict === 'again') return false
@@ -132,6 +139,7 @@ export class OutcomeReporter implements AsyncDisposable {
     enough.abort()
     this.#stop.abort()
     await this.#running
+    await this.#options.evidence?.[Symbol.asyncDispose]()
   }
 }
 

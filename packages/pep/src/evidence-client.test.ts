@@ -1,0 +1,49 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, it } from 'vitest'
+import { aCall, aPoint, FakePdp } from './pdp.fixture.ts'
+
+/** Answers `POST /log/outcomes` with these statuses, the last one again and again; keeps what it was told. */
+async function anEvidence(...statuses: number[]) {
+  const told: string[] = []
+  const server = createServer(async (request, response) => {
+    const parts: Buffer[] = []
+    for await (const part of request) parts.push(part as Buffer)
+    told.push(
+      `${request.method} ${request.url} ${JSON.parse(Buffer.concat(parts).toString()).outcome.split('.').length}`,
+    )
+    response.writeHead(statuses[Math.min(told.length, statuses.length) - 1] ?? 500).end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const evidenceUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return { told, evidenceUrl, [Symbol.asyncDispose]: async () => void server.close() }
+}
+
+it('tells evidence of each outcome once, past a decision point that keeps them, and again when evidence was away', async () => {
+  await using pdp = await FakePdp.start()
+  pdp.outcome = () => ({ status: 503 })
+  await using evidence = await anEvidence(503, 204)
+  await using point = await aPoint(pdp, { evidenceUrl: evidence.evidenceUrl })
+  await point.guard(aCall(), async () => undefined)
+  await expect.poll(() => evidence.told, { timeout: 5000 }).toEqual(Array(2).fill('POST /log/outcomes 3'))
+  pdp.outcome = () => ({ status: 204 })
+  await point.delivered()
+  await point.guard(aCall(), async () => undefined)
+  await point.delivered()
+  await expect.poll(() => evidence.told.length).toBe(3)
+  expect(pdp.outcomes.map(({ sequence }) => sequence)).toEqual([1, 2])
+})
+
+it('waits for no evidence, and tells that it was not told', async () => {
+  await using pdp = await FakePdp.start()
+  await using evidence = await anEvidence(400)
+  const problems: string[] = []
+  await using point = await aPoint(pdp, {
+    evidenceUrl: evidence.evidenceUrl,
+    onProblem: ({ code }) => problems.push(code),
+  })
+  await point.guard(aCall(), async () => undefined)
+  await point.delivered()
+  await expect.poll(() => problems).toEqual(['service_unreachable'])
+  expect(evidence.told).toHaveLength(1)
+})
