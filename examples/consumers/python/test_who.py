@@ -36,7 +36,7 @@ class Who(unittest.TestCase):
             self.actions.lines("dec_1"),
             ["\t".join([
                 "1782896640007", "ALLOW", "allowed", "succeeded", AGENT, "tools/call", "tool:adjustments.post",
-                "fiona,frank", "olga", "q3", "req_1", AGENT, "leaf 7",
+                "fiona,frank", "olga", "q3", "req_1", AGENT, "dec_1", "leaf 7",
             ])],
         )  # fmt: skip
 
@@ -55,7 +55,7 @@ class Who(unittest.TestCase):
         self.actions.fold(told(9, decision="DENY", reason="no", task="a\n1\tALLOW\x1b[2J"))
         (line,) = self.actions.lines()
         self.assertEqual(len(line.splitlines()), 1)
-        self.assertEqual(line.count("\t"), 12)
+        self.assertEqual(line.count("\t"), 13)
 
     def test_what_is_signed_and_makes_no_sense_is_refused(self):
         for data in ({}, {"bailiwick": []}, {"bailiwick": None}):

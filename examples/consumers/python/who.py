@@ -55,6 +55,7 @@ class Actions:
             ours.get("task", "-"),
             ours.get("request_id", "-"),
             " > ".join(chain) or "-",
+            ours["decision_id"],
             f"leaf {ours['log']['index']}",
         ]
         return "\t".join(printable(field) for field in fields)

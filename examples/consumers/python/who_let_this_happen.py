@@ -3,12 +3,13 @@
 line for each action that has to do with ID: a decision, call, grant, request, credential, agent, approver, task or resource.
 
 Columns, by tabs: time (ms), ALLOW | DENY, reason, outcome, agent, action, resource, the approvers whose signatures hold,
-the agent's owner, task, request, chain of agents, leaf of the log.
+the agent's owner, task, request, chain of agents, decision, leaf of the log.
 Exit status: 0 all was good, 1 something was BAD or nothing was found, 2 it could not run.
 """
 
 import argparse
 import sys
+import time
 
 from bailiwick_events import KeyRing, Refused
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
@@ -53,9 +54,12 @@ def whole(consumer):
     partition = TopicPartition(TOPIC, 0, OFFSET_BEGINNING)
     first, end = consumer.get_watermark_offsets(partition, timeout=PATIENCE)
     consumer.assign([partition])
+    ends_at = time.monotonic() + PATIENCE
     while first < end:
-        records = consumer.consume(num_messages=500, timeout=PATIENCE)
-        if not records:
+        records = consumer.consume(num_messages=500, timeout=0.2)
+        if records:
+            ends_at = time.monotonic() + PATIENCE
+        elif time.monotonic() > ends_at:
             raise RuntimeError(f"{TOPIC} could not be read to its end")
         for record in records:
             if record.error():

@@ -26,7 +26,7 @@ export interface RecordsOptions {
 }
 
 /** Characters of JSON that are kept for feeds that follow close behind, so that each leaf is told once for all of them. */
-const keptCharacters = 8 * 1024 * 1024
+const keptCharacters = 2 * 1024 * 1024
 
 /** The leaves of the log in OCSF, made when they are asked for: the log itself is what feeds are spooled in. */
 export class Records {
