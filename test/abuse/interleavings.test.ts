@@ -1,13 +1,14 @@
-import { expect, it } from 'vitest'
+import { expect, inject, it } from 'vitest'
 import { generator, seed } from '../chaos/seed.ts'
 import { Interleavings, type Outcome } from './interleaving.ts'
 
 // The real use cases over a bus that is slow, breaks and says things twice, in an order that a seed chooses: a change between
 // what is shown, signed, published and acted on. BAILIWICK_SEED=… begins at the same seed again.
 
-const stories = process.env.BAILIWICK_NIGHTLY === '1' ? 10_000 : 300
+const smoke = inject('realParts') === undefined ? 150 : 60
+const stories = process.env.BAILIWICK_NIGHTLY === '1' ? 10_000 : smoke
 /** Stories of one system, whose registry grows with each. */
-const together = 50
+const together = 20
 /** Systems at once: each mostly waits for its turns. */
 const atOnce = 3
 
