@@ -1,5 +1,6 @@
 import { type PolicyFiles, policySetOf } from '@bailiwick/installation'
 import { cedarEngine } from './cedar-engine.ts'
+import { invalid } from './invalid-policies.ts'
 import { requireKnownHistory } from './known-history.ts'
 import type { PolicyEngine } from './policy-engine.ts'
 import { type Policy, parsePolicySet } from './policy-set.ts'
@@ -15,12 +16,18 @@ export interface DecisionSet {
   actions: readonly string[]
 }
 
-/** Throws `config_invalid` as `cedarEngine`, and for a schema that wants of the history what is not there. */
+/** What an event holds of an id. */
+const longestId = 256
+
+/** Throws `config_invalid` as `cedarEngine`, for a schema that wants of the history what is not there, and an id that no evidence could name. */
 export function decisionSet(files: PolicyFiles): DecisionSet {
   const engine = cedarEngine(files)
   const { schema = '', policies } = parsePolicySet(files)
   const shapes = shapesOf(schema)
   requireKnownHistory(shapes)
+  for (const { id, file } of policies.values())
+    if (id.length > longestId)
+      throw invalid(file, `an id of more than ${longestId} characters: evidence could not name it`)
   const actions = shapes.actions.flatMap(({ type, id }) => (type === 'Action' ? [id] : []))
   return { hash: policySetOf(files).hash, engine, policies, actions }
 }
