@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { logger, metrics, systemClock } from '@bailiwick/service-kit'
 import { isQuorumMet, openCheckpoint, type Policy, parseNote, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
@@ -57,6 +57,22 @@ async function aWitnessedLog(folder: LogFolder, policy: Policy) {
     },
   }
 }
+
+it('keeps the partial tiles of the checkpoint that readers see until they see the full one (V14)', async () => {
+  using folder = new LogFolder()
+  await using witness = await aWitness(1)
+  const policy = policyOf(1, witness)
+  await witness[Symbol.asyncDispose]() // nobody cosigns: readers see a checkpoint only when patience ends
+  await using system = await aWitnessedLog(folder, policy)
+  const partial = join(folder.log, 'tile/0/000.p/200')
+  await system.append(200)
+  await system.until(() => system.published().size === 200)
+  await system.append(100)
+  const kept = existsSync(partial)
+  if (system.published().size === 200) expect(kept).toBe(true)
+  await system.until(() => system.published().size === 300 && !existsSync(partial))
+  expect(await folder.check()).toMatchObject({ ok: true, size: 300 })
+})
 
 it('publishes each checkpoint with the cosignatures of its witnesses, and the log stays whole (V14)', async () => {
   using folder = new LogFolder()
