@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { diskLogStorage } from '@bailiwick/evidence/disk-log-storage'
@@ -40,7 +40,7 @@ export interface LogBenchResult {
   vkey: string
   /** Median of an append of as many bytes to a plain file and an fdatasync, before and after, in the same folder, ms. */
   fdatasyncMs: number
-  /** Resident memory of the process, by entries acknowledged. */
+  /** Memory of the process without mapped files, by entries acknowledged. */
   memory: { entries: number; mib: number }[]
 }
 
@@ -146,7 +146,7 @@ class Acknowledged {
     this.#lines += `${index} ${Buffer.from(leafHash(entry)).toString('hex')}\n`
     this.latencies.push(ms)
     if (++this.entries % this.#memoryEvery > 0) return
-    this.memory.push({ entries: this.entries, mib: Math.round(process.memoryUsage.rss() / 2 ** 20) })
+    this.memory.push({ entries: this.entries, mib: ownMemoryMiB() })
   }
 
   close(): void {
@@ -158,6 +158,20 @@ class Acknowledged {
     const lines = Buffer.from(this.#lines)
     this.#lines = ''
     for (let at = 0; at < lines.length; ) at += writeSync(this.#file, lines, at)
+  }
+}
+
+/** What the process holds itself: the pages of the index's file that are mapped are the system's to take back. */
+function ownMemoryMiB(): number {
+  const kib = /^RssAnon:\s+(\d+) kB$/m.exec(readStatus())?.[1]
+  return Math.round(kib === undefined ? process.memoryUsage.rss() / 2 ** 20 : Number(kib) / 2 ** 10)
+}
+
+function readStatus(): string {
+  try {
+    return readFileSync('/proc/self/status', 'utf8')
+  } catch {
+    return '' // no Linux
   }
 }
 
