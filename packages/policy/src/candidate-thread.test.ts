@@ -72,8 +72,13 @@ it('one that is slow to load, or to answer, ends; what waited is told that there
   await using never = await started(slow.join('\n'), { loadMs: 1 })
   expect(await never.ended).toBe('slow')
   await using late = await started(slow.join('\n'), { answerMs: 1 })
-  const answers = await Promise.all(Array.from({ length: 200 }, () => late.ask(request(-1))))
-  expect(await late.ended).toBe('slow')
+  let why: string | undefined
+  void late.ended.then((told) => (why = told))
+  const answers: (CandidateAnswer | undefined)[] = []
+  // On a busy machine an answer may lie there before this thread looks: then it was not slow.
+  for (let n = -1; why === undefined; n -= 200)
+    answers.push(...(await Promise.all(Array.from({ length: 200 }, (_, i) => late.ask(request(n - i))))))
+  expect(why).toBe('slow')
   expect(answers).toContain(undefined)
   expect(late.thread.loaded).toBeUndefined()
 })
