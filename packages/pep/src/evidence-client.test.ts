@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, it } from 'vitest'
+import { EvidenceClient } from './evidence-client.ts'
 import { aCall, aPoint, FakePdp } from './pdp.fixture.ts'
 
 /** Answers `POST /log/outcomes` with these statuses, the last one again and again; keeps what it was told. */
@@ -46,4 +47,22 @@ it('waits for no evidence, and tells that it was not told', async () => {
   await point.delivered()
   await expect.poll(() => problems).toEqual(['service_unreachable'])
   expect(evidence.told).toHaveLength(1)
+})
+
+it('holds no more connections than some to an evidence that hangs, and tells what it kept from it', async () => {
+  const problems: string[] = []
+  let asked = 0
+  const hangs = (_: unknown, { signal }: RequestInit = {}) => {
+    asked++
+    return new Promise<Response>((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+  }
+  await using client = new EvidenceClient({
+    evidenceUrl: 'http://127.0.0.1:9',
+    fetch: hangs,
+    timeoutMs: 50,
+    onProblem: ({ code }) => problems.push(code),
+  })
+  for (let n = 0; n < 300; n++) client.tell('a.b.c')
+  expect(asked).toBe(256)
+  expect(problems).toEqual(Array(44).fill('service_unreachable'))
 })

@@ -11,6 +11,8 @@ export interface EvidenceClientOptions {
 }
 
 const pausesMs = [0, 1000, 5000]
+/** Each holds a connection while evidence hangs, and calls need theirs. */
+const mostUnderway = 256
 
 /**
  * Tells evidence each outcome past the decision point, so that this one cannot keep it to itself. Behind everything else and with a
@@ -27,6 +29,10 @@ export class EvidenceClient implements AsyncDisposable {
 
   /** Throws nothing, and does not wait. */
   tell(outcome: string): void {
+    if (this.#underway.size >= mostUnderway) {
+      this.#untold(new Error('evidence has too many to take already'))
+      return
+    }
     const telling = this.#tell(outcome).finally(() => this.#underway.delete(telling))
     this.#underway.add(telling)
   }
@@ -38,7 +44,7 @@ export class EvidenceClient implements AsyncDisposable {
   }
 
   async #tell(outcome: string): Promise<void> {
-    const { evidenceUrl, fetch, timeoutMs, onProblem } = this.#options
+    const { evidenceUrl, fetch, timeoutMs } = this.#options
     let why: unknown
     for (const pauseMs of pausesMs) {
       if (pauseMs > 0) await after(pauseMs, this.#stop.signal).catch(() => undefined)
@@ -59,6 +65,10 @@ export class EvidenceClient implements AsyncDisposable {
         why = error
       }
     }
-    onProblem(new ServiceError('service_unreachable', 'evidence was not told of an outcome', { cause: why }))
+    this.#untold(why)
+  }
+
+  #untold(cause: unknown): void {
+    this.#options.onProblem(new ServiceError('service_unreachable', 'evidence was not told of an outcome', { cause }))
   }
 }

@@ -58,6 +58,13 @@ it('gives everybody what nobody can change, and forgets the oldest', () => {
   expect(remembered.answer(asked({ n: 3 }), never)).toEqual(allow())
 })
 
+it('keeps no question that is long: callers say what stands in it', () => {
+  const remembered = new RememberedAnswers()
+  const long = asked({ text: 'x'.repeat(20_000) })
+  expect(remembered.answer(long, allow)).toEqual(allow())
+  expect(() => remembered.answer(long, never)).toThrow('asked again')
+})
+
 it('is each engine’s own (V13)', () => {
   const schema = 'entity U, R; action go appliesTo { principal: U, resource: R, context: { n: Long } };'
   const engineOf = (policy: string) =>

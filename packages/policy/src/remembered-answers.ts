@@ -26,11 +26,15 @@ export class RememberedAnswers {
   }
 }
 
-/** Two questions never have one name; undefined for one that JSON has no name for. */
+/** So many questions of any size would be more than there is memory for. */
+const longestName = 16_384
+
+/** Two questions never have one name; undefined for one that JSON has no name for, or none that is short enough to keep. */
 function nameOf(request: PolicyRequest): string | undefined {
   const { principal, action, resource, context, entities } = request
   try {
-    return JSON.stringify([principal, action, resource, context, entities ?? null], exactly)
+    const name = JSON.stringify([principal, action, resource, context, entities ?? null], exactly)
+    return name.length > longestName ? undefined : name
   } catch {
     return undefined
   }

@@ -46,6 +46,15 @@ it('stay small, however long the names are', () => {
   for (const each of spelled) expect(obligationSchema.safeParse(each).success).toBe(true)
 })
 
+it('cut no character in half: half of one cannot be signed, and makes the event unreadable', () => {
+  const halved = (most: number) => `${'x'.repeat(most - 1)}😀 and more`
+  const notify = [{ to: 'ops', policies: [halved(512 - 'policy '.length)] }]
+  const spelled = spellObligations({ ...none, notify }, { ...about, resource: { type: 'tool', id: halved(200) } })
+  const texts = spelled.flatMap(({ properties }) => Object.values(properties))
+  expect(texts).toHaveLength(3)
+  for (const text of texts) expect(String(text).isWellFormed()).toBe(true)
+})
+
 it('are supported where an enforcement point says nothing, or says that it does all of them', () => {
   expect(isSupported(all, undefined)).toBe(true)
   expect(isSupported(none, [])).toBe(true)

@@ -21,7 +21,7 @@ export function spellObligations(duties: Duties, about: About): Obligation[] {
     ...(limitBytes === undefined ? [] : [custom({ vendor, action: 'limit', bytes: limitBytes })]),
     ...(reportSeconds === undefined ? [] : [custom({ vendor, action: 'report_outcome_by', seconds: reportSeconds })]),
     ...notify.map(({ to, policies }, n): Obligation => {
-      const topic = `policy ${policies.join(', ')}`.slice(0, 512)
+      const topic = upTo(512, `policy ${policies.join(', ')}`)
       return { id: `notification-${n + 1}`, type: 'notification', properties: { to, topic, body: inWords(about) } }
     }),
   ]
@@ -60,4 +60,7 @@ function inWords({ subject, action, resource, decision, decisionId }: About): st
 }
 
 /** Whoever is told reads a name, not a document; the decision has it whole. */
-const cut = (name: string) => (name.length > 200 ? `${name.slice(0, 200)}…` : name)
+const cut = (name: string) => (name.length > 200 ? `${upTo(200, name)}…` : name)
+
+/** A character that was cut in half could not be signed, and no reader would take the event that holds it. */
+const upTo = (most: number, text: string) => text.slice(0, most).toWellFormed()
