@@ -6,6 +6,8 @@ import { bailiwick, temporaryFolder } from '../io.fixture.ts'
 import { operatorAt } from '../operator.fixture.ts'
 
 const approve_at = 'http://localhost:8420/console'
+const schema =
+  'entity agent, tool; action go appliesTo { principal: agent, resource: tool, context: { history: { task: { calls: Long } } } };'
 const registryOf = (hash: string, files = {}) => {
   const set = { id: 'active', hash, files }
   return {
@@ -18,6 +20,7 @@ const registryOf = (hash: string, files = {}) => {
 it('checks a directory, lays it where decision points look, and proposes its hash (V3)', async () => {
   using folder = temporaryFolder()
   using policies = temporaryFolder()
+  writeFileSync(policies.at('schema.cedarschema'), schema)
   writeFileSync(policies.at('a.cedar'), '@id("all") permit (principal, action, resource);')
   const set = policySetOf(readPolicyFiles(policies.path))
   let active = registryOf('A'.repeat(43))
@@ -54,6 +57,23 @@ it('proposes nothing of policies that would deny everything, and says what is wr
   await using operator = await operatorAt(folder.path, () => ({ body: {} }))
   const { code, err } = await bailiwick(['policy', 'propose', policies.path, '--data', folder.path])
   expect([code, err]).toEqual([1, expect.stringContaining('a.cedar  sum: always errors')])
+  expect(operator.calls).toEqual([])
+  expect(existsSync(folder.at('policies'))).toBe(false)
+})
+
+it.each([
+  ['has no schema', 'schema.cedarschema: missing', undefined, 'all'],
+  ['wants a history that there is not', 'history.task.wishes', schema.replace('calls', 'wishes'), 'all'],
+  ['has an id that no event could hold', 'more than 256', schema, 'x'.repeat(257)],
+])('proposes nothing of a set that %s: no decision point could load it (V13)', async (_, why, declared, id) => {
+  using folder = temporaryFolder()
+  using policies = temporaryFolder()
+  if (declared !== undefined) writeFileSync(policies.at('schema.cedarschema'), declared)
+  writeFileSync(policies.at('a.cedar'), `@id("${id}") permit (principal, action, resource);`)
+  await using operator = await operatorAt(folder.path, () => ({ body: {} }))
+  const { code, err } = await bailiwick(['policy', 'propose', policies.path, '--data', folder.path])
+  expect(code).not.toBe(0)
+  expect(err).toContain(why)
   expect(operator.calls).toEqual([])
   expect(existsSync(folder.at('policies'))).toBe(false)
 })

@@ -1,5 +1,5 @@
 import { paths, policySetOf, readPolicyFiles, storePolicyFiles } from '@bailiwick/installation'
-import { checkPolicies } from '@bailiwick/policy'
+import { checkPolicies, decisionSet } from '@bailiwick/policy'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
@@ -40,6 +40,8 @@ async function propose(directory: string, { data, json, proposer }: Options, io:
     io.err(`error    ${file}${policyId === undefined ? '' : `  ${policyId}`}: ${message}`)
   if (errors.length > 0) return exitCodes.fault
   const files = readPolicyFiles(directory)
+  // As a decision point will: a set that it cannot load denies everything once it is active.
+  decisionSet(files)
   const set = policySetOf(files)
   const folder = paths(data).policies(set.hash)
   const operator = operatorOf(data)
