@@ -109,13 +109,18 @@ export class WitnessClient {
     return { status: answer.status, type: answer.headers.get('content-type'), body: Buffer.concat(parts) }
   }
 
-  /** The lines by the witness's own key, of which every one must hold; undefined when there is none. Others are ignored. */
+  /**
+   * A line by the witness's own key, of whose lines every one must hold; undefined when there is none. Others are ignored. One is
+   * enough: a note holds 100 lines, and a witness that sends as many leaves no room for those of others.
+   */
   #cosignatures(note: string, lines: Uint8Array): NoteSignature[] | undefined {
     const { key } = this.#options.party
     const whole = Buffer.concat([Buffer.from(note), lines])
     const opened = openNote(whole, [key])
     if (!opened.ok || opened.signers.some(({ timestamp }) => timestamp === 0)) return undefined
-    return parseNote(whole)?.signatures.filter(({ name, keyId }) => name === key.name && keyId === key.keyId)
+    return parseNote(whole)
+      ?.signatures.filter(({ name, keyId }) => name === key.name && keyId === key.keyId)
+      .slice(0, 1)
   }
 }
 

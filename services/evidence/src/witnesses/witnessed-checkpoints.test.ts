@@ -256,3 +256,16 @@ it('is not cosigned by a key that only has the name of a witness', async () => {
   await system.until(() => system.published().size === 3)
   expect(system.published().by).toEqual([])
 })
+
+it('has room for all witnesses when one sends its line as often as a note can hold (V14)', async () => {
+  using folder = new LogFolder()
+  const often: Misbehaviour = ({ honest }) =>
+    honest.status === 200 ? { ...honest, body: (honest.body ?? '').repeat(99) } : undefined
+  await using many = await aWitness(1, often)
+  await using one = await aWitness(2)
+  await using system = await aWitnessedLog(folder, policyOf(2, many, one))
+  await system.append(3)
+  await system.until(() => system.published().isQuorum)
+  expect(parseNote(readFileSync(join(folder.log, 'checkpoint')))?.signatures).toHaveLength(3)
+  expect(system.fatal).toEqual([])
+})
