@@ -36,6 +36,14 @@ const outcome = (sequence: number, by = key, more: Partial<Outcome> = {}) =>
     by,
   )
 
+/** What the point signed under this number: once, for evidence and for the decision point. */
+const signedOnce = new Map<number, string>()
+const signed = (sequence: number) => {
+  const jws = signedOnce.get(sequence) ?? outcome(sequence)
+  signedOnce.set(sequence, jws)
+  return jws
+}
+
 /** Evidence's side of it: a log that has what the decision point reported, and a bus. */
 function aWorld() {
   const clock = testClock()
@@ -79,8 +87,8 @@ function aWorld() {
       logger: logger({ service: 'evidence', level: 'silent' }),
       metrics: metrics({ service: 'evidence', processMetrics: false }),
     })
-  const relay = (sequence: number) =>
-    reported.push(Buffer.from(JSON.stringify({ data: { enforcement_point: 'erp-gateway', sequence } })))
+  const relay = (sequence: number, jws = signed(sequence)) =>
+    reported.push(Buffer.from(JSON.stringify({ data: { enforcement_point: 'erp-gateway', sequence, outcome: jws } })))
   const pass = async (seconds: number) => {
     for (let n = 0; n < seconds; n++) {
       if (bus.answers) reads()
@@ -95,7 +103,7 @@ function aWorld() {
 
 async function told(world: ReturnType<typeof aWorld>, ...sequences: number[]): Promise<ToldOutcomes> {
   const outcomes = world.open()
-  for (const sequence of sequences) await outcomes.tell(outcome(sequence))
+  for (const sequence of sequences) await outcomes.tell(signed(sequence))
   return outcomes
 }
 
@@ -111,6 +119,14 @@ it('tells of an outcome that the decision point did not relay within a minute, o
   await world.pass(60)
   expect(world.findings).toHaveLength(1)
   expect(readdirSync(dir)).toEqual([])
+})
+
+it('is not put off by a decision point that reports another outcome under the same number', async () => {
+  const world = aWorld()
+  await using _outcomes = await told(world, 1)
+  world.relay(1, outcome(1, key, { status: 'not_executed' }))
+  await world.pass(65)
+  expect(world.findings).toMatchObject([{ type: 'outcome.unrelayed', subject: 'erp-gateway#1' }])
 })
 
 it('remembers over a restart what it was told', async () => {

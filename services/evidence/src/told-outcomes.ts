@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
-import { unlink } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseStrictJson } from '@bailiwick/contracts'
 import { claimedPoint, type Outcome, sha256, type Trust, verifyingKey, verifyOutcome } from '@bailiwick/credentials'
@@ -32,10 +32,11 @@ const everyMs = 1000
 const mostWaiting = 10_000
 
 const fileSchema = z.strictObject({ told_at: z.int().min(0), outcome: z.string() })
-const reportedSchema = z.object({ data: z.object({ enforcement_point: z.string(), sequence: z.int() }) })
+const reportedSchema = z.object({ data: z.object({ outcome: z.string() }) })
 
 interface Told {
   file: string
+  jws: string
   outcome: Outcome
   /** ms since the epoch. */
   at: number
@@ -79,10 +80,16 @@ export class ToldOutcomes implements AsyncDisposable {
   async tell(jws: string): Promise<void> {
     const outcome = this.#verified(jws)
     const name = nameOf(outcome)
-    if (this.#waiting.has(name) || this.#options.isTold(name) || (await this.#isRelayed(outcome))) return
+    if (this.#waiting.has(name) || this.#options.isTold(name) || (await this.#isRelayed({ jws, outcome }))) return
     if (this.#waiting.size >= mostWaiting) throw new ServiceError('queue_full', 'outcomes')
     const { clock, dir } = this.#options
-    const told = { file: join(dir, `${sha256(Buffer.from(name))}.json`), outcome, at: clock.now(), ends: undefined }
+    const told = {
+      file: join(dir, `${sha256(Buffer.from(name))}.json`),
+      jws,
+      outcome,
+      at: clock.now(),
+      ends: undefined,
+    }
     this.#waiting.set(name, told)
     try {
       await writeFileDurably(told.file, Buffer.from(JSON.stringify({ told_at: told.at, outcome: jws })))
@@ -114,7 +121,7 @@ export class ToldOutcomes implements AsyncDisposable {
     const { told_at: at, outcome: jws } = fileSchema.parse(parseStrictJson(readFileSync(file)))
     const payload = Buffer.from(jws.split('.')[1] ?? '', 'base64url')
     const outcome = parseStrictJson(payload) as Outcome
-    this.#waiting.set(nameOf(outcome), { file, outcome, at, ends: undefined })
+    this.#waiting.set(nameOf(outcome), { file, jws, outcome, at, ends: undefined })
   }
 
   #reading(): (ends: Ends) => void {
@@ -130,8 +137,8 @@ export class ToldOutcomes implements AsyncDisposable {
 
   async #look(): Promise<void> {
     const { lag, logger, participant, isTold } = this.#options
-    for (const [name, { file, outcome, ends }] of this.#waiting) {
-      const isRelayed = await this.#isRelayed(outcome)
+    for (const [name, { file, jws, outcome, ends }] of this.#waiting) {
+      const isRelayed = await this.#isRelayed({ jws, outcome })
       if (!isRelayed && (ends === undefined || !covers(lag.consumed, ends))) continue
       if (!isRelayed && !isTold(name)) {
         const { decision_id, enforcement_point, sequence } = outcome
@@ -140,16 +147,15 @@ export class ToldOutcomes implements AsyncDisposable {
         const data = { decision_id, enforcement_point, sequence }
         await participant.producer.publish('findings.v1', [{ type: 'outcome.unrelayed', subject: name, data }])
       }
-      await unlink(file)
+      await rm(file, { force: true })
       this.#waiting.delete(name)
     }
   }
 
-  async #isRelayed({ decision_id, enforcement_point, sequence }: Outcome): Promise<boolean> {
-    for (const leaf of await this.#options.reported(decision_id)) {
-      const { data } = reportedSchema.parse(parseStrictJson(leaf))
-      if (data.enforcement_point === enforcement_point && data.sequence === sequence) return true
-    }
+  /** By what the point signed: what the decision point says beside that, it may make up. */
+  async #isRelayed({ jws, outcome }: Pick<Told, 'jws' | 'outcome'>): Promise<boolean> {
+    for (const leaf of await this.#options.reported(outcome.decision_id))
+      if (reportedSchema.parse(parseStrictJson(leaf)).data.outcome === jws) return true
     return false
   }
 }

@@ -59,8 +59,9 @@ it('takes outcomes by registered enforcement points, and looks for each until th
   expect(await tell({ outcome: outcome(key), more: true })).toBe(400)
   expect(existsSync(join(installed.at.evidence, 'told'))).toBe(true)
   expect(waiting()).toEqual([])
-  expect(await tell({ outcome: outcome(key) })).toBe(204)
-  expect(await tell({ outcome: outcome(key) })).toBe(204)
+  const signed = outcome(key)
+  expect(await tell({ outcome: signed })).toBe(204)
+  expect(await tell({ outcome: signed })).toBe(204)
   expect(waiting()).toHaveLength(1)
   const data = {
     decision_id,
@@ -69,7 +70,7 @@ it('takes outcomes by registered enforcement points, and looks for each until th
     sequence: 1,
     status: 'succeeded' as const,
     released: { calls: 0, egress_bytes: 0, cost: {} },
-    outcome: outcome(key),
+    outcome: signed,
   }
   await pdp.producer.publish('decisions.v1', [{ type: 'outcome.reported', subject: decision_id, version: 2, data }])
   await vi.waitFor(() => expect(waiting()).toEqual([]), { timeout: 15_000, interval: 100 })
