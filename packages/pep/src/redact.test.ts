@@ -40,6 +40,8 @@ describe('redact', () => {
     ['in a text that is cut off', '{"iban":"DE1", "n": '],
     ['in JSON in a fence', 'here:\n```json\n{"iban":"DE1"}\n```'],
     ['in escaped JSON in a text', 'he said {\\"iban\\":\\"DE1\\"}'],
+    ['in lines of JSON that spell it with escapes', '{"\\u0069ban":"DE1"}\n{"\\u0069ban":"DE2"}'],
+    ['in a dict of Python', "{'iban': 'DE1'}"],
     ['in a text that is nested too deeply', `${'['.repeat(40)}{"iban":"DE1"}${']'.repeat(40)}`],
   ])('takes no text that holds a field %s: nobody can tell who reads what (V13)', (_, text) => {
     expect(() => redact({ content: [{ text }] }, ['iban'])).toThrow()

@@ -39,10 +39,13 @@ function shownText(text: string, place: readonly string[], fields: readonly stri
   return before === after ? text : after
 }
 
-/** Lines of JSON, JSON in a fence, one that is cut off: it cannot be read for certain, so it must not name a field. */
+/** Lines of JSON, JSON in a fence, one that is cut off, Python's dict: it cannot be read for certain, so it must not name a field. */
 function isSilent(text: string, fields: readonly string[][]): string {
-  const quoted = fields.map((field) => `${JSON.stringify(field.at(-1) ?? '').slice(0, -1)}`)
-  if (quoted.some((name) => text.includes(name))) throw new Error('a text names a field that must be hidden')
+  const names = fields.map((field) => field.at(-1) ?? '')
+  const quoted = names.flatMap((name) => [JSON.stringify(name).slice(0, -1), `"${name}`, `'${name}'`])
+  const spelled = [text, text.replace(/\\+u([0-9a-f]{4})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))]
+  if (quoted.some((name) => spelled.some((each) => each.includes(name))))
+    throw new Error('a text names a field that must be hidden')
   return text
 }
 
