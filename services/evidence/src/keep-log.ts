@@ -7,6 +7,7 @@ import type { Policy, SignerKey } from '@bailiwick/tlog'
 import { CheckpointAnnouncer } from './announce.ts'
 import { assertBusKept } from './assert-bus-kept.ts'
 import { startFeeds } from './feed/start-feeds.ts'
+import { findable } from './findable.ts'
 import { startIngest } from './ingest.ts'
 import { Lag } from './lag.ts'
 import type { LeafIndex } from './leaf-index.ts'
@@ -99,6 +100,7 @@ export async function keepLog(
       participant: voice,
       reported: (decisionId) => reportedOf(decisionId, index, reader),
       isTold: (name) => index.isTold(name),
+      findable: () => findable(writer),
       lag,
       clock,
       logger,

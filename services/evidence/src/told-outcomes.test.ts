@@ -50,7 +50,7 @@ function aWorld() {
   const findings: object[] = []
   const names = new Set<string>()
   const reported: Uint8Array[] = []
-  const bus = { end: 0, consumed: {} as Consumed, answers: true }
+  const bus = { end: 0, consumed: {} as Consumed, answers: true, isFindable: true }
   const { publicJwk: outcome_jwk } = key
   const point = { id: 'erp-gateway', outcome_jwk }
   let reads = () => undefined as unknown
@@ -74,6 +74,7 @@ function aWorld() {
       } as never,
       reported: async () => reported,
       isTold: (name) => names.has(name),
+      findable: () => () => bus.isFindable,
       lag: {
         get consumed() {
           return bus.consumed
@@ -153,6 +154,19 @@ it('accuses nobody while the bus is away, or not read as far as a relay may stan
   expect(world.findings).toEqual([])
   world.relay(1)
   world.bus.consumed = { 'decisions.v1': { 0: 4 } }
+  await world.pass(5)
+  expect(world.findings).toEqual([])
+  expect(readdirSync(dir)).toEqual([])
+})
+
+it('accuses nobody while a relay may be on its way into the index', async () => {
+  const world = aWorld()
+  await using _outcomes = await told(world, 1)
+  world.bus.isFindable = false
+  await world.pass(70)
+  expect(world.findings).toEqual([])
+  world.relay(1)
+  world.bus.isFindable = true
   await world.pass(5)
   expect(world.findings).toEqual([])
   expect(readdirSync(dir)).toEqual([])

@@ -19,6 +19,8 @@ export interface ToldOutcomesOptions {
   reported: (decisionId: string) => Promise<readonly Uint8Array[]>
   /** Whether the log has a finding of this name. */
   isTold: (name: string) => boolean
+  /** Gives what says whether the index finds all that the log has consumed by now. */
+  findable: () => () => boolean
   lag: Pick<Lag, 'consumed' | 'onReading'>
   clock: Clock
   logger: Logger
@@ -42,6 +44,8 @@ interface Told {
   at: number
   /** Where the bus ended once its minute was over: a relay is before that, or there is none. */
   ends: Ends | undefined
+  /** Whether a relay before that would be found; once the log has read so far. */
+  isFindable?: () => boolean
 }
 
 /**
@@ -136,10 +140,13 @@ export class ToldOutcomes implements AsyncDisposable {
   }
 
   async #look(): Promise<void> {
-    const { lag, logger, participant, isTold } = this.#options
-    for (const [name, { file, jws, outcome, ends }] of this.#waiting) {
-      const isRelayed = await this.#isRelayed({ jws, outcome })
-      if (!isRelayed && (ends === undefined || !covers(lag.consumed, ends))) continue
+    const { logger, participant, isTold } = this.#options
+    for (const [name, told] of this.#waiting) {
+      const { file, outcome } = told
+      // Before it is looked for: what can be found by now is found then.
+      const isRead = this.#isRead(told)
+      const isRelayed = await this.#isRelayed(told)
+      if (!isRelayed && !isRead) continue
       if (!isRelayed && !isTold(name)) {
         const { decision_id, enforcement_point, sequence } = outcome
         this.#unrelayed.inc()
@@ -150,6 +157,13 @@ export class ToldOutcomes implements AsyncDisposable {
       await rm(file, { force: true })
       this.#waiting.delete(name)
     }
+  }
+
+  #isRead(told: Told): boolean {
+    const { lag, findable } = this.#options
+    if (told.ends === undefined || !covers(lag.consumed, told.ends)) return false
+    told.isFindable ??= findable()
+    return told.isFindable()
   }
 
   /** By what the point signed: what the decision point says beside that, it may make up. */

@@ -12,6 +12,7 @@ import {
   type RandomSource,
   type SinksConfig,
 } from '@bailiwick/service-kit'
+import { findable } from '../findable.ts'
 import type { LeafIndex } from '../leaf-index.ts'
 import type { Log } from '../log.ts'
 import type { LogReader } from '../log-reader.ts'
@@ -94,9 +95,7 @@ async function caughtUp({ bus, log, sequencer, index, clock }: FeedsOptions, sig
       of.every((end, partition) => (sequencer.consumed[topic]?.[partition] ?? -1) >= end - 1),
     )
   while (!isRead() && clock.monotonic() < until) await after(lookEveryMs, signal)
-  // What was read may be in the batch that is being written, or on its way into the index.
-  const { size } = log
-  const isFound = () => index.size > size || (!sequencer.busy && index.size >= log.size)
+  const isFound = findable({ log, index, sequencer })
   while (!isFound() && clock.monotonic() < until) await after(lookEveryMs, signal)
 }
 
