@@ -30,7 +30,8 @@ function linesOf(file: string, about: string, report: BundleReport): string[] {
   return [
     `${file}: proved. The story of ${about}, from the log ${report.origin} of ${report.size} entries, cosigned by ${by || 'nobody that you asked for'}:`,
     ...report.steps.map(tell),
-    'Every signature holds: of the services, the agent, the people and the enforcement point. That nothing else happened, such as a withdrawal, a bundle cannot show.',
+    `Every signature holds, and leads back to the root key ${report.root}, which the bundle brought: compare it with the one that you were given.`,
+    'That nothing else happened, such as a withdrawal, or that a person or key was retired, a bundle cannot show.',
   ]
 }
 

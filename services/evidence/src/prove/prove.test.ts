@@ -23,6 +23,7 @@ it('proves one action from the log’s key alone, and tells it in plain words (V
     const report = await verifyBundle(parseBundle(Buffer.from(encodeBundle(bundle))), { log: story.log })
     expect(report).toMatchObject({ ok: true })
     if (!report.ok) return
+    expect(report.root).toBe(story.trust.root.jwk.x)
     expect(report.steps.map(({ kind }) => kind)).toEqual([
       'request',
       'approval',

@@ -24,6 +24,8 @@ export type BundleReport =
       /** Entries under the checkpoint. */
       readonly size: number
       readonly witnesses: readonly NoteSigner[]
+      /** `x` of the root key that all signatures lead back to. The bundle brought it: who was given the key compares it. */
+      readonly root: string
       /** Oldest first. */
       readonly steps: readonly Step[]
     }
@@ -73,7 +75,8 @@ export async function verifyBundle(
   if (steps.length === 0) return no('entity_unknown')
   const wrong = steps.find(({ verified }) => !verified)
   if (wrong !== undefined) return no(wrong.problem ?? 'signature_invalid', wrong.leaf_index)
-  return { ok: true, origin: checkpoint.origin, size: checkpoint.size, witnesses, steps: steps.reverse() }
+  const { origin, size } = checkpoint
+  return { ok: true, origin, size, witnesses, root: bundle.trust.root.jwk.x, steps: steps.reverse() }
 }
 
 function isAbout({ bytes }: TraceLeaf, about: string): boolean {
