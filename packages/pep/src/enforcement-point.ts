@@ -110,6 +110,13 @@ const graceMs = 2000
 /** Opens an enforcement point: it asks for every action and acts on a verified permit alone. Everything unclear is a "no" (V13). */
 export async function openEnforcementPoint(options: EnforcementPointOptions): Promise<EnforcementPoint> {
   const { id, trust, callerKey, now, random, notify, timeoutMs = 2000 } = options
+  const onProblem = (problem: ServiceError) => {
+    try {
+      options.onProblem?.(problem)
+    } catch {
+      // What throws here has nobody left to tell, and must not become a rejection that ends the process.
+    }
+  }
   const pdpUrl = options.pdpUrl.replace(/\/+$/, '')
   const pdp = new PdpClient({
     id,
@@ -132,13 +139,13 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
             evidenceUrl: options.evidenceUrl,
             fetch: options.fetch ?? fetch,
             timeoutMs,
-            onProblem: options.onProblem ?? (() => undefined),
+            onProblem,
           }),
     store: options.store,
     now,
     maxPending: options.maxPendingOutcomes ?? 1000,
     maxPauseMs: options.maxRetryPauseMs ?? 5000,
-    onProblem: options.onProblem ?? (() => undefined),
+    onProblem,
   })
   const permitKeys = new PermitKeys(pdp, trust, now)
   const used = new SingleUse()
@@ -167,7 +174,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       return claimed.refusal
     } catch (error) {
       if (errorCode(error) === 'pdp_unavailable') return refusal('pdp_unavailable')
-      options.onProblem?.(new ServiceError('internal', 'a call could not be decided', { cause: error }))
+      onProblem(new ServiceError('internal', 'a call could not be decided', { cause: error }))
       return refusal('internal')
     } finally {
       deciding.delete(callId)
@@ -176,7 +183,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
 
   async function sendDue({ notifications }: Duties): Promise<boolean> {
     const sent = await sendAll(notifications, notify, timeoutMs)
-    if (!sent) options.onProblem?.(new ServiceError('obligation_failed', 'a notification was not sent'))
+    if (!sent) onProblem(new ServiceError('obligation_failed', 'a notification was not sent'))
     return sent
   }
 
@@ -243,7 +250,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     const tell = (effect: Effect) => report(permitted, { status: 'succeeded', ...effect })
     const undescribed = (cause: unknown) => {
       tell(measured)
-      options.onProblem?.(new ServiceError('internal', 'an effect could not be described', { cause }))
+      onProblem(new ServiceError('internal', 'an effect could not be described', { cause }))
     }
     try {
       const described = describe()

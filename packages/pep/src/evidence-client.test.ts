@@ -41,7 +41,10 @@ it('waits for no evidence, and tells that it was not told', async () => {
   const problems: string[] = []
   await using point = await aPoint(pdp, {
     evidenceUrl: evidence.evidenceUrl,
-    onProblem: ({ code }) => problems.push(code),
+    onProblem: ({ code }) => {
+      problems.push(code)
+      throw new Error('nor here') // Else a rejection that nobody handles, which fails the run.
+    },
   })
   await point.guard(aCall(), async () => undefined)
   await point.delivered()
