@@ -96,9 +96,9 @@ export function covers(consumed: Consumed, ends: Ends): boolean {
 function missingOf({ whole, ahead }: Chain, end: number): [from: number, to: number][] {
   const ranges: [number, number][] = []
   let from = whole + 1
-  for (const seen of [...ahead.filter((sequence) => sequence <= end).sort((a, b) => a - b), end + 1]) {
+  for (const [seen, to] of [...ahead.filter(([begin]) => begin <= end), [end + 1, end + 1] as const]) {
     if (from < seen) ranges.push([from, seen - 1])
-    from = seen + 1
+    from = to + 1
   }
   return ranges
 }

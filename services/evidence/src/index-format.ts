@@ -1,9 +1,12 @@
 import { hash } from 'node:crypto'
 
-/** What the log has of a producer's numbers: all up to `whole`, and these above it. */
+/**
+ * What the log has of a producer's numbers: all up to `whole`, and above it those from one to another, both included, in order. As
+ * ranges, since behind a number that never comes stands all that follows.
+ */
 export interface Chain {
   whole: number
-  ahead: number[]
+  ahead: readonly (readonly [from: number, to: number])[]
 }
 
 export type Meta = { format: number; size: number; root: string }
@@ -15,7 +18,7 @@ export type Key =
   | [kind: 'meta']
 
 /** What is kept, and how. An index of another format is made again. */
-export const format = 2
+export const format = 3
 
 /** What one agent, all its instances together, was told in one hour. */
 export interface ActivityHour {

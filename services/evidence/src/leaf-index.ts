@@ -187,8 +187,12 @@ export class LeafIndex implements AsyncDisposable {
 
 /** Topics come into the log side by side, so a producer's numbers come in any order. */
 function extended({ whole, ahead }: Chain, sequence: number): Chain {
-  const above = new Set(sequence > whole ? [...ahead, sequence] : ahead)
-  let end = whole
-  while (above.delete(end + 1)) end++
-  return { whole: end, ahead: [...above] }
+  const joined: [from: number, to: number][] = [[0, whole]]
+  for (const [from, to] of [...ahead, [sequence, sequence] as const].sort(([a], [b]) => a - b)) {
+    const last = joined.at(-1)
+    if (last !== undefined && from <= last[1] + 1) last[1] = Math.max(last[1], to)
+    else joined.push([from, to])
+  }
+  const [[, end] = [0, whole], ...above] = joined
+  return { whole: end, ahead: above }
 }

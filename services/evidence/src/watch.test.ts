@@ -71,7 +71,7 @@ function aWatch(chain: Chain) {
 }
 
 it('publishes a finding for a number that is missing a minute after the bus was read, once (V15)', async () => {
-  const { watch, told, lag, head, pass } = aWatch({ whole: 2, ahead: [4] })
+  const { watch, told, lag, head, pass } = aWatch({ whole: 2, ahead: [[4, 4]] })
   head(5)
   lag.messages = 3
   await pass(120)
