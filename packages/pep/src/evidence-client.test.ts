@@ -35,6 +35,19 @@ it('tells evidence of each outcome once, past a decision point that keeps them, 
   expect(pdp.outcomes.map(({ sequence }) => sequence)).toEqual([1, 2])
 })
 
+it('tells evidence also of those behind one that the decision point never takes', async () => {
+  await using pdp = await FakePdp.start()
+  pdp.outcome = () => ({ status: 503 })
+  await using evidence = await anEvidence(204)
+  await using point = await aPoint(pdp, { evidenceUrl: evidence.evidenceUrl })
+  for (let n = 0; n < 3; n++) await point.guard(aCall(), async () => undefined)
+  await expect.poll(() => evidence.told.length, { timeout: 5000 }).toBe(3)
+  pdp.outcome = () => ({ status: 204 })
+  await point.delivered()
+  expect(evidence.told).toHaveLength(3)
+  expect(new Set(pdp.outcomes.map(({ sequence }) => sequence))).toEqual(new Set([1, 2, 3]))
+})
+
 it('waits for no evidence, and tells that it was not told', async () => {
   await using pdp = await FakePdp.start()
   await using evidence = await anEvidence(400)

@@ -42,8 +42,8 @@ export class OutcomeReporter implements AsyncDisposable {
   /** The state that is durable, by its last number. */
   #savedSequence: number
   #running: Promise<void> | undefined
-  /** What evidence was told last: the first one stays the first until it is done with. */
-  #told: string | undefined
+  /** How many of those pending evidence was told of, from the first on. */
+  #told = 0
 
   private constructor(options: OutcomeReporterOptions, state: OutcomeState) {
     this.#options = options
@@ -108,18 +108,25 @@ export class OutcomeReporter implements AsyncDisposable {
     const [outcome] = this.#pending
     try {
       if (this.#savedSequence < this.#sequence) await this.#save()
-      if (outcome !== undefined && this.#told !== outcome) this.#options.evidence?.tell(outcome)
-      this.#told = outcome
+      this.#tellEvidence()
       const { status, body } = await this.#options.pdp.call('POST', '/v1/outcomes', { outcome })
       const verdict = verdictOf(status, this.#options.now() - firstTriedAt)
       if (verdict === 'again') return false
       if (verdict === 'refused') this.#tell(codeIn(body), 'an outcome was refused for good')
       this.#pending.shift()
+      this.#told--
       return true
     } catch (error) {
       if (errorCode(error) !== 'pdp_unavailable') this.#tell(errorCode(error), 'the outcome store', error)
       return false
     }
+  }
+
+  /** Of all whose numbers are durable: a PDP that never takes the first one must not keep those behind it from evidence. */
+  #tellEvidence(): void {
+    const durable = this.#pending.length - (this.#sequence - this.#savedSequence)
+    for (const outcome of this.#pending.slice(this.#told, durable)) this.#options.evidence?.tell(outcome)
+    this.#told = Math.max(this.#told, durable)
   }
 
   async #save(): Promise<void> {
