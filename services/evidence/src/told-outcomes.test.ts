@@ -183,3 +183,18 @@ it('takes nothing that a registered point has not signed for this installation (
   await refused('a.b.c').toMatchObject({ code: 'key_unknown' })
   expect(readdirSync(dir)).toEqual([])
 })
+
+it('has it on disk when it says so, also to who tells it again meanwhile', async () => {
+  await using outcomes = aWorld().open()
+  const first = outcomes.tell(signed(1))
+  await Promise.resolve().then(() => undefined)
+  await outcomes.tell(signed(1))
+  expect(readdirSync(dir).filter((name) => !name.startsWith('.'))).toHaveLength(1)
+  await first
+})
+
+it('keeps room for other enforcement points from one that tells too much', async () => {
+  await using outcomes = aWorld().open()
+  await Promise.all(Array.from({ length: 2000 }, (_, n) => outcomes.tell(outcome(n + 1))))
+  await expect(outcomes.tell(outcome(2001))).rejects.toMatchObject({ code: 'queue_full' })
+})

@@ -30,8 +30,9 @@ export interface ToldOutcomesOptions {
 /** How long the decision point may take to relay an outcome, ms. */
 const patienceMs = 60_000
 const everyMs = 1000
-/** What may wait to be relayed. */
+/** What may wait to be relayed, in all and of one enforcement point: none takes the room of the others. */
 const mostWaiting = 10_000
+const mostOfOnePoint = 2000
 
 const fileSchema = z.strictObject({ told_at: z.int().min(0), outcome: z.string() })
 const reportedSchema = z.object({ data: z.object({ outcome: z.string() }) })
@@ -40,6 +41,8 @@ interface Told {
   file: string
   jws: string
   outcome: Outcome
+  /** Once it is durable. */
+  kept: Promise<void>
   /** ms since the epoch. */
   at: number
   /** Where the bus ended once its minute was over: a relay is before that, or there is none. */
@@ -84,23 +87,30 @@ export class ToldOutcomes implements AsyncDisposable {
   async tell(jws: string): Promise<void> {
     const outcome = this.#verified(jws)
     const name = nameOf(outcome)
-    if (this.#waiting.has(name) || this.#options.isTold(name) || (await this.#isRelayed({ jws, outcome }))) return
-    if (this.#waiting.size >= mostWaiting) throw new ServiceError('queue_full', 'outcomes')
+    if (!this.#waiting.has(name) && (this.#options.isTold(name) || (await this.#isRelayed({ jws, outcome })))) return
+    // It may have been told again meanwhile, and is not there before it is durable, whoever told it.
+    await (this.#waiting.get(name) ?? this.#keep(name, jws, outcome)).kept
+  }
+
+  #keep(name: string, jws: string, outcome: Outcome): Told {
+    if (this.#waiting.size >= mostWaiting || this.#waitingOf(outcome.enforcement_point) >= mostOfOnePoint)
+      throw new ServiceError('queue_full', 'outcomes')
     const { clock, dir } = this.#options
-    const told = {
-      file: join(dir, `${sha256(Buffer.from(name))}.json`),
-      jws,
-      outcome,
-      at: clock.now(),
-      ends: undefined,
-    }
-    this.#waiting.set(name, told)
-    try {
-      await writeFileDurably(told.file, Buffer.from(JSON.stringify({ told_at: told.at, outcome: jws })))
-    } catch (error) {
+    const at = clock.now()
+    const file = join(dir, `${sha256(Buffer.from(name))}.json`)
+    const kept = writeFileDurably(file, Buffer.from(JSON.stringify({ told_at: at, outcome: jws }))).catch((error) => {
       this.#waiting.delete(name)
       throw error
-    }
+    })
+    const told = { file, jws, outcome, kept, at, ends: undefined }
+    this.#waiting.set(name, told)
+    return told
+  }
+
+  #waitingOf(point: string): number {
+    let count = 0
+    for (const { outcome } of this.#waiting.values()) if (outcome.enforcement_point === point) count++
+    return count
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -125,7 +135,7 @@ export class ToldOutcomes implements AsyncDisposable {
     const { told_at: at, outcome: jws } = fileSchema.parse(parseStrictJson(readFileSync(file)))
     const payload = Buffer.from(jws.split('.')[1] ?? '', 'base64url')
     const outcome = parseStrictJson(payload) as Outcome
-    this.#waiting.set(nameOf(outcome), { file, jws, outcome, at, ends: undefined })
+    this.#waiting.set(nameOf(outcome), { file, jws, outcome, kept: Promise.resolve(), at, ends: undefined })
   }
 
   #reading(): (ends: Ends) => void {
