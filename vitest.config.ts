@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
@@ -5,6 +6,7 @@ export default defineConfig({
   test: {
     testTimeout: 30_000, // a busy machine is no failure; what asserts a bound asserts it itself
     hookTimeout: 60_000, // the same for hooks, which open whole worlds
+    maxWorkers: Math.max(2, availableParallelism() - 1), // vitest's own default leaves one of two cores idle
     reporters: ['default', './test/closing-line.ts'],
     coverage: {
       provider: 'v8',
@@ -51,7 +53,7 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      { extends: true, test: { name: 'parity', include: ['test/parity/*.test.ts'], sequence: { groupOrder: 2 } } },
+      { extends: true, test: { name: 'parity', include: ['test/parity/*.test.ts'], sequence: { groupOrder: 1 } } },
       {
         extends: true,
         test: { name: 'browser', include: ['test/browser/*.test.ts'], globalSetup: ['test/browser/build.setup.ts'] },
@@ -60,12 +62,12 @@ export default defineConfig({
       {
         extends: true,
         // After all others: what it kills and holds up would be slow under their load for reasons that are not its own.
-        // One file at a time: each is a system of up to nine processes and a broker.
+        // Two files at a time: each is a system of up to nine processes and a broker, which mostly waits.
         test: {
           name: 'chaos',
           include: ['test/chaos/**/*.test.ts'],
-          maxWorkers: 1,
-          sequence: { groupOrder: 3 },
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
       { extends: true, test: { name: 'abuse', include: ['test/abuse/*.test.ts'] } },

@@ -43,8 +43,8 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
       told({ data, entries }, 'approval', approval(nth), (event) => change(event.data as never))
 
     it('finds recoveries, parts of an ask, grants that stay open and step-ups signed by the right people (V3)', async () => {
-      const { code, lines, err } = await verified(data, entries)
-      expect([code, err]).toEqual([0, expect.stringMatching(/, 5 grants; .*: 11 good, 0 void; 0 faults/)])
+      const { code, lines, bad, err } = await verified(data, entries)
+      expect([code, bad, err]).toEqual([0, [], expect.stringMatching(/, 5 grants; .*: 11 good, 0 void; 0 faults/)])
       expect(
         lines.map((line) => line.split('\t')).map(([, verdict, what, , people, of]) => [verdict, what, people, of]),
       ).toEqual([
