@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode } from '@bailiwick/errors'
 import { diskLogStorage } from '@bailiwick/evidence/disk-log-storage'
@@ -14,6 +14,7 @@ import { readLog } from '../../audit/read-log.ts'
 const [, , folder = ''] = process.argv
 const key = new SignerKey('full.example/log', randomBytes(32), SIGNATURE_TYPE.ED25519)
 const ballast = join(folder, 'ballast')
+const rest = join(folder, 'rest')
 mkdirSync(folder, { recursive: true })
 writeFileSync(ballast, Buffer.alloc(14 * 2 ** 20))
 
@@ -59,10 +60,24 @@ async function session(most: number): Promise<Session> {
   }
 }
 
+/** What the log had outgrown goes behind its appends: the room of that is taken as well. */
+function fillUp(file: string): void {
+  const fd = openSync(file, 'w')
+  try {
+    for (const block = Buffer.alloc(4096); ; ) writeSync(fd, block)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+  } finally {
+    closeSync(fd)
+  }
+}
+
 const until = await session(100_000)
+fillUp(rest)
 const stillFull = [await session(1), await session(1)]
 const { bavail, bsize } = statfsSync(folder)
 rmSync(ballast)
+rmSync(rest)
 const resumed = await session(300)
 const { entries, findings } = await readLog(join(folder, 'log'), encodeVkey(key.verifier))
 const hashes = entries.map((entry) => Buffer.from(leafHash(entry)).toString('hex'))
