@@ -79,8 +79,7 @@ export default defineConfig({
           testTimeout: 120_000, // each opens a system on a broker that it shares with others
           // Those of the files whose attack goes through the bus or the grant store: what is forged on topics, said again, taken
           // over or read anew at a start; who is quicker, in whatever order things are said; what races a revocation or would take it
-          // back; and what a memory of proofs must keep. The others attack HTTP, signatures or files, and meet nothing of an adapter;
-          // poison on a real broker is test/chaos/distributed/poison.test.ts.
+          // back; and what a memory of proofs must keep. The others attack HTTP, signatures or files, and meet nothing of an adapter.
           include: [
             'ask-flood',
             'event-id-taken',
@@ -88,6 +87,7 @@ export default defineConfig({
             'forged-approvals',
             'forged-events',
             'interleavings',
+            'poison',
             'proof-replay',
             'registry-switched-off',
             'retired-approver',

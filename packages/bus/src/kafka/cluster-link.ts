@@ -135,9 +135,17 @@ export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: num
   }
 }
 
-function ledOf(topic: string, found: readonly { partitionId: number; leader: number }[]): Led[] {
+/**
+ * Right after a topic was made a broker may tell of none of its partitions, or not of all, without an error: whoever took that for
+ * the topic would publish nowhere for ever, and take it for read to its end.
+ */
+export function ledOf(topic: string, found: readonly { partitionId: number; leader: number }[]): Led[] {
   const sorted = found.toSorted((a, b) => a.partitionId - b.partitionId)
-  return sorted.map(({ leader }, partition) => ({ topic, partition, leader }))
+  if (sorted.length === 0 || sorted.some(({ partitionId }, place) => partitionId !== place))
+    throw Object.assign(new Error(`no broker tells of all partitions of ${topic} yet`), {
+      type: 'LEADER_NOT_AVAILABLE',
+    })
+  return sorted.map(({ leader, partitionId: partition }) => ({ topic, partition, leader }))
 }
 
 async function listOffsets(

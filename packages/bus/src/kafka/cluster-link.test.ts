@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest'
+import { ledOf } from './cluster-link.ts'
+import { failureOf } from './failure.ts'
+
+it('gives the leaders of all partitions, in order', () => {
+  const found = [1, 0].map((partitionId) => ({ partitionId, leader: 7 }))
+  expect(ledOf('t', found)).toEqual([0, 1].map((partition) => ({ topic: 't', partition, leader: 7 })))
+})
+
+it.each([
+  ['none', []],
+  ['a part', [0, 2]],
+  ['all but the first', [1]],
+])('takes %s of the partitions for no answer: it is asked again', (_, ids) => {
+  let thrown: unknown
+  try {
+    ledOf(
+      't',
+      ids.map((partitionId) => ({ partitionId, leader: 7 })),
+    )
+  } catch (error) {
+    thrown = error
+  }
+  expect(failureOf(thrown)).toBe('transient')
+  expect(thrown).toMatchObject({ type: 'LEADER_NOT_AVAILABLE' })
+})
