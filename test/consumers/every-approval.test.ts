@@ -62,6 +62,12 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
       ])
     })
 
+    it('takes a step-up that stands in the log before its grant was approved: they are of two partitions (V3)', async () => {
+      const ofStepUp = (bytes: Uint8Array) => read(bytes).partitionkey === read(entries[approval(stepUp)]).partitionkey
+      const early = [...entries.filter(ofStepUp), ...entries.filter((bytes) => !ofStepUp(bytes))]
+      expect(await verified(data, early)).toMatchObject({ code: 0, bad: [] })
+    })
+
     const stepUp = 6
     const byTwo = 9
     it.each<[name: string, detail: RegExp, lie: () => Uint8Array[]]>([

@@ -12,7 +12,7 @@ from pathlib import Path
 # Keys and event signatures are verified by the same code as in examples/consumers/python.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "consumers/python"))
 
-from approvals import Approvals, Line  # noqa: E402
+from approvals import STATEMENT_OF, Approvals, Line  # noqa: E402
 from bailiwick_events import TYPES, KeyRing, Refused, strict_json  # noqa: E402
 from decisions import printable  # noqa: E402
 from evidence_log import BadLog, read_log  # noqa: E402
@@ -48,8 +48,12 @@ class Verifier:
         self.grants = 0
 
     def read(self, entries: list[bytes], topic: str) -> None:
-        """Every leaf of this topic, in the log's order. The key that signed an event must be certified for its topic."""
-        for index, entry in enumerate(entries):
+        """
+        Every leaf of this topic, in the log's order. The key that signed an event must be certified for its topic. What is about
+        a step-up comes last: its request may stand in the log before that of its grant, which is in another partition.
+        """
+        late = step_ups(entries)
+        for index, entry in sorted(enumerate(entries), key=lambda each: partition_of(each[1]) in late):
             event = None
             try:
                 event = strict_json(entry)
@@ -82,6 +86,27 @@ class Verifier:
         self.counts[line.verdict] += 1
         fields = [line.time, line.verdict, line.what, line.request, line.people, line.detail]
         print("\t".join(printable(each) for each in fields), flush=True)
+
+
+def step_ups(entries: list[bytes]) -> set[str]:
+    """The requests that ask for one action under a grant."""
+    found = set()
+    for entry in entries:
+        try:
+            event = strict_json(entry)
+            if event["type"] == "request.received" and STATEMENT_OF.get(event["data"]["kind"]) == "step_up":
+                found.add(event["partitionkey"])
+        except (AttributeError, KeyError, TypeError, ValueError, Fault, Refused):
+            pass  # Said where it is read.
+    return found
+
+
+def partition_of(entry: bytes) -> str | None:
+    try:
+        key = strict_json(entry)["partitionkey"]
+    except (AttributeError, KeyError, TypeError, ValueError, Fault, Refused):
+        return None
+    return key if isinstance(key, str) else None
 
 
 def bad(index: int, event: object, detail: str) -> Line:
