@@ -178,3 +178,32 @@ export function actionsNear({ permissions: own }: Authority): fc.Arbitrary<Actio
     })
     .map((action) => action as Action)
 }
+
+/** Where the pointers of constraints and costs lead. */
+const propertyAt: Record<string, (value: unknown) => Record<string, unknown>> = {
+  '/amount': (amount) => ({ amount }),
+  '/fee': (fee) => ({ fee }),
+  '/currency': (currency) => ({ currency }),
+  '/a~1b': (value) => ({ 'a/b': value }),
+  '/list/0': (value) => ({ list: [value] }),
+  '/deep/er': (er) => ({ deep: { er } }),
+}
+
+/** A call made to fit one permission of an authority: covered, unless the bounds of a member leave it no value. */
+export function actionsWithin({ permissions: own }: Authority): fc.Arbitrary<Action> {
+  return fc.constantFrom(...own).chain(({ actions, resource: { type, id, id_prefix }, where, cost }) => {
+    const bounded: Record<string, Constraint> = { ...where }
+    if (cost) bounded[cost.amount] ??= { min: '1' }
+    if (cost) bounded[cost.currency] ??= { eq: 'EUR' }
+    const properties = Object.entries(bounded).map(([pointer, { eq, in: list, min, max, prefix }]) =>
+      fc
+        .constantFrom<unknown[]>(...[eq ?? list ?? min ?? max ?? prefix].flat())
+        .map((value) => propertyAt[pointer]?.(value)),
+    )
+    return fc.record({
+      name: fc.constantFrom(...actions),
+      resource: fc.constant({ type, id: id ?? `${id_prefix}a` }),
+      properties: fc.tuple(...properties).map((members) => Object.assign({}, ...members) as Action['properties']),
+    })
+  })
+}
