@@ -1,6 +1,6 @@
 import { TypeMismatch, typed, untyped } from './asserted-values.ts'
 import { type Mapping, mappingFile } from './authzen-mapping.ts'
-import { CedarPolicies } from './cedar-policies.ts'
+import { CedarPolicies, type Options } from './cedar-policies.ts'
 import type { EntityName } from './entity-name.ts'
 import { type EntityStore, entityStore, isAction, namesIn } from './entity-store.ts'
 import { invalid } from './invalid-policies.ts'
@@ -44,6 +44,8 @@ export class PolicySlot {
 /** Answers AuthZEN requests from a policy set alone, by the mapping of docs/operations/plain-pdp.md. */
 export class AuthZenPolicies {
   readonly hash: string
+  /** How an engine asks of the same set. */
+  readonly options: Options
   readonly #mapping: Mapping
   readonly #shapes: Shapes | undefined
   readonly #store: EntityStore
@@ -62,11 +64,9 @@ export class AuthZenPolicies {
     if (this.#shapes) assertDeclared(this.#mapping, this.#shapes)
     this.#slot = slot
     slot.holder = undefined
-    this.#policies = new CedarPolicies(set, slot.name, {
-      shapes: this.#shapes,
-      groupsOf: this.#shapes?.groups ?? this.#store.ancestors,
-      ancestorsOf: this.#store.ancestors,
-    })
+    const { ancestors } = this.#store
+    this.options = { shapes: this.#shapes, groupsOf: this.#shapes?.groups ?? ancestors, ancestorsOf: ancestors }
+    this.#policies = new CedarPolicies(set, slot.name, this.options)
     slot.holder = this
     this.#obliging = set.policies
   }
