@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 
-// npm run nightly [-- chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | abuse | interleavings | rotations | reference | logs | mutants]
+// npm run nightly [-- chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | abuse | interleavings | rotations | reference | logs | mutants | stryker]
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md.
 
 const root = join(import.meta.dirname, '..')
@@ -157,6 +157,14 @@ const runs: Run[] = [
     about: 'Every patch in test/mutants breaks an invariant; a test that carries its number must fail.',
     command: [process.execPath, join(import.meta.dirname, 'mutants/run.ts')],
     keep: () => true,
+  },
+  {
+    name: 'stryker',
+    about:
+      'Stryker breaks each expression of the authority language, of the Cedar adapter and of the steps of a decision, one after another: tests notice at least 90 % of each of the three. What none noticed is listed.',
+    command: [process.execPath, join(import.meta.dirname, 'stryker/run.ts')],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: (line) => /^\s*\d+\.\d %|^(Survived|NoCoverage) |ERROR/.test(line),
   },
 ]
 
