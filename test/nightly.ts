@@ -163,7 +163,6 @@ const runs: Run[] = [
     about:
       'Stryker breaks each expression of the authority language, of the Cedar adapter and of the steps of a decision, one after another: tests notice at least 90 % of each of the three. What none noticed is listed.',
     command: [process.execPath, join(import.meta.dirname, 'stryker/run.ts')],
-    env: { BAILIWICK_NIGHTLY: '1' },
     keep: (line) => /^\s*\d+\.\d %|^(Survived|NoCoverage) |ERROR/.test(line),
   },
 ]
