@@ -125,9 +125,8 @@ it('proves nothing of a stranger who made all of it, root key, log and people (V
     const unchecked = run('', '--json')
     expect(unchecked).toMatchObject({ status: 0, stderr: expect.stringContaining('THE ROOT KEY WAS NOT CHECKED') })
     expect(JSON.parse(unchecked.stdout)).toMatchObject({ ok: true, root_checked: false })
-    expect(run(stranger.trust.root.jwk.x)).toMatchObject({ status: 0, stderr: '' })
   })
-})
+}, 120_000)
 
 it.each([
   ['nothing', ''],
