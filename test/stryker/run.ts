@@ -38,7 +38,7 @@ async function mutantsOf(name: string, mutate: string[]): Promise<Fate[]> {
   rmSync(lines, { force: true })
   // Few cases of the second mind: a mutant that a thousand decisions do not show, it may keep.
   process.env.BAILIWICK_SEED ??= '1'
-  Object.assign(process.env, { BAILIWICK_STRYKER: name, BAILIWICK_STRYKER_LINES: lines, BAILIWICK_CASES: '7000' })
+  Object.assign(process.env, { BAILIWICK_STRYKER: name, BAILIWICK_STRYKER_LINES: lines, BAILIWICK_CASES: '3000' })
   process.chdir(copy.dir)
   try {
     const fates = await new Stryker({

@@ -53,7 +53,7 @@ export const subjects: Record<string, Subject> = {
     tests: [
       ...testsOf(
         pdp,
-        `by-registry turns calls chain evaluation-request catch-up obligations access-request-offer continuity budget
+        `by-registry turns calls life judge chain evaluation-request catch-up obligations access-request-offer continuity budget
          trifecta-orders proofs history`,
       ),
       'test/reference/decide.test.ts',
