@@ -4,7 +4,7 @@ import { CedarPolicies, type Options } from './cedar-policies.ts'
 import type { EntityName } from './entity-name.ts'
 import { type EntityStore, entityStore, isAction, namesIn } from './entity-store.ts'
 import { invalid } from './invalid-policies.ts'
-import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import type { PolicyAnswer, PolicyRequest, Purpose } from './policy-engine.ts'
 import { type Duties, dutiesOf } from './policy-obligations.ts'
 import type { PolicySet } from './policy-set.ts'
 import { keyOf, type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
@@ -72,11 +72,11 @@ export class AuthZenPolicies {
   }
 
   /** Pure. Throws `request_malformed` alone, for a member that only Cedar may use. */
-  evaluate(request: PlainRequest): PolicyAnswer {
+  evaluate(request: PlainRequest, purpose?: Purpose): PolicyAnswer {
     const asked = this.cedarRequest(request)
     // Another set's policies over these entities are nobody's.
     if (asked === undefined || this.#slot.holder !== this) return { outcome: 'invalid' }
-    return this.#policies.evaluate(asked)
+    return this.#policies.evaluate(asked, purpose)
   }
 
   /** What those that decided oblige to. */

@@ -31,11 +31,11 @@ export function engineOf(set: PolicySet, name: string, options: Options): Policy
       ? undefined
       : new CedarPolicies({ ...set, policies: others }, `${name} without step-ups`, options)
 
-  const evaluate: PolicyEngine['evaluate'] = (request) => {
-    const answer = whole.evaluate(request)
+  const evaluate: PolicyEngine['evaluate'] = (request, purpose) => {
+    const answer = whole.evaluate(request, purpose)
     if (waived === undefined || answer.outcome !== 'deny' || answer.policies.every((id) => others.has(id)))
       return answer
-    const without = waived.evaluate(request)
+    const without = waived.evaluate(request, purpose)
     if (without.outcome !== 'allow') return answer
     return { outcome: 'step_up', policies: answer.policies, permits: without.policies }
   }
@@ -43,7 +43,7 @@ export function engineOf(set: PolicySet, name: string, options: Options): Policy
     context: (action) => whole.context({ type: 'Action', id: action }),
     evaluate,
     explain(request) {
-      const answer: { outcome: PolicyAnswer['outcome']; policies?: string[] } = evaluate(request)
+      const answer: { outcome: PolicyAnswer['outcome']; policies?: string[] } = evaluate(request, 'search')
       const { outcome, policies = [] } = answer
       const said = whole.say(request)
       const messages = said.ok ? said.errors.map(({ message }) => message) : [said.error]

@@ -2,7 +2,7 @@ import { preparseSchema } from '@cedar-policy/cedar-wasm/nodejs'
 import { type ActionView, actionView, type Reads, seenBy } from './action-view.ts'
 import { askCedar, type CedarAnswer, judge } from './ask-cedar.ts'
 import type { EntityName } from './entity-name.ts'
-import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import type { PolicyAnswer, PolicyRequest, Purpose } from './policy-engine.ts'
 import type { PolicySet } from './policy-set.ts'
 import { PolicySlices, type SliceOptions } from './policy-slices.ts'
 import { RememberedAnswers } from './remembered-answers.ts'
@@ -50,9 +50,9 @@ export class CedarPolicies {
     return this.#viewOf(action)?.context ?? this.#shapes?.context(action)
   }
 
-  evaluate(request: PolicyRequest): PolicyAnswer {
+  evaluate(request: PolicyRequest, purpose: Purpose = 'decision'): PolicyAnswer {
     const asked = this.#seen(request)
-    return this.#remembered.answer(asked, () => judge(this.#ask(asked)))
+    return this.#remembered.answer(asked, () => judge(this.#ask(asked)), purpose)
   }
 
   /** What Cedar itself says, whatever it said before. */

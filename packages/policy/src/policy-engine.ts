@@ -27,6 +27,9 @@ export type PolicyAnswer =
   | { outcome: 'error'; policies: string[] }
   | { outcome: 'invalid'; why?: string }
 
+/** A decision is likely to be asked again; of what a search asks about, most is not. */
+export type Purpose = 'decision' | 'search'
+
 /** Why policies answer as they do. */
 export interface PolicyExplanation {
   outcome: PolicyAnswer['outcome']
@@ -63,7 +66,8 @@ export interface PolicyEngine {
    * out, and is left alone if it is there. undefined: nothing is typed.
    */
   context(action: string): Shape | undefined
-  evaluate(request: PolicyRequest): PolicyAnswer
+  /** A decision unless told; the answer is the same. */
+  evaluate(request: PolicyRequest, purpose?: Purpose): PolicyAnswer
   /** Slow, for people: the same outcome as `evaluate` gives, and why. Takes nothing from those who are decided about. */
   explain(request: PolicyRequest): PolicyExplanation
 }
