@@ -34,6 +34,7 @@ import { webhookSink } from './notifications/webhook.ts'
 import { observeRequestsOf } from './observe.ts'
 import { OwnRequests } from './own-requests.ts'
 import { People } from './people.ts'
+import { policyTexts } from './policy-texts.ts'
 import { Prose } from './prose.ts'
 import { receiveFromTopic } from './receive-from-topic.ts'
 import { Registrations } from './registrations.ts'
@@ -96,6 +97,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     random,
     logger,
     prose,
+    policyText: policyTexts(adapters.data),
     workloads: new Workloads({ clock, publicUrl }),
     own: new OwnRequests(successor.projection),
     folded: new Transient<string>({ lifeMs: rememberMs, max: 100_000, clock }),
