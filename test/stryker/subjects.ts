@@ -33,8 +33,8 @@ export const subjects: Record<string, Subject> = {
   cedar: {
     mutate: sources(
       policy,
-      `exact-json asserted-values ask-cedar entity-store history-facts policy-reads known-history policy-obligations
-       policy-slices authzen-policies cedar-policies cedar-engine unscoped preparse action-view evaluate-each
+      `exact-json asserted-values ask-cedar entity-store policy-reads policy-obligations
+       policy-slices authzen-policies cedar-policies cedar-engine preparse action-view
        schema-shapes authzen-mapping policy-set remembered-answers`,
     ),
     tests: testsOf(
@@ -45,12 +45,16 @@ export const subjects: Record<string, Subject> = {
   },
   /** The steps of DESIGN §7.4, as far as tests without a whole system reach them; the rest is for test/mutants. */
   pipeline: {
-    mutate: sources(
-      pdp,
-      `judge judge-policies life chain history budget obligations continuity evaluation-request access-request-offer
+    mutate: [
+      ...sources(policy, 'evaluate-each history-facts known-history'),
+      ...sources(
+        pdp,
+        `judge judge-policies life chain history budget obligations continuity evaluation-request access-request-offer
        proofs catch-up calls by-registry turns decide tree-queue store-order outcomes step-ups verify-credential`,
-    ),
+      ),
+    ],
     tests: [
+      ...testsOf(policy, 'evaluate-each'),
       ...testsOf(
         pdp,
         `by-registry turns calls life judge chain evaluation-request catch-up obligations access-request-offer continuity budget
