@@ -1,56 +1,46 @@
-import { invitationAddress, paths, policySetOf, readPolicyFiles, storePolicyFiles } from '@bailiwick/installation'
+import { invitationAddress } from '@bailiwick/installation'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { publishSampleRequest, sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { type System, startSystem } from '@bailiwick/testkit'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { aPerson, expectNoSidewaysScroll, launch, noBrowser, type Person, seriousFindings } from './browser.ts'
-
-let system: System
-let browser: Browser
-let owner: Person
-let page: Page
+import type { Page } from 'playwright-core'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { expectNoSidewaysScroll, noBrowser, seriousFindings } from './browser.ts'
+import { atADesk } from './desk.ts'
 
 describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
-  beforeAll(async () => {
-    system = await startSystem()
-    browser = await launch()
-    owner = await aPerson(browser, { width: 375, height: 800 })
-    page = owner.page
-  }, 60_000)
-  afterAll(async () => {
-    await browser.close()
-    await system[Symbol.asyncDispose]()
+  const desk = atADesk({ viewport: { width: 375, height: 800 }, enrolled: false })
+  let page: Page
+  beforeAll(() => {
+    page = desk.olivia.page
   })
 
-  const press = (name: string) => owner.press(name)
+  const press = (name: string) => desk.olivia.press(name)
   const open = async (task: string) => {
-    await page.goto(`${system.url}/console/inbox`)
+    await page.goto(`${desk.system.url}/console/inbox`)
     await page.getByRole('link', { name: task }).first().click()
     await page.locator('article.request').waitFor()
   }
   const inboxIsEmpty = () => page.getByText('No agent waits for you.').waitFor()
 
   it('a person enrols with the invitation, which never leaves the browser (V17)', async () => {
-    const address = invitationAddress(system.data)
+    const address = invitationAddress(desk.system.data)
     const jwk = JSON.parse(Buffer.from(address.split('invitation=')[1] ?? '', 'base64url').toString())
-    await page.goto(`${system.url}/`)
+    await page.goto(`${desk.system.url}/`)
     await page.getByText('Nobody is enrolled yet').waitFor()
-    expect(await seriousFindings(owner)).toEqual([])
+    expect(await seriousFindings(desk.olivia)).toEqual([])
     await page.goto(address) // in the same tab, where only the fragment changes
     await page.getByRole('heading', { name: 'Become the first approver' }).waitFor()
-    expect(await seriousFindings(owner)).toEqual([])
-    expect(page.url()).toBe(`${system.url}/`)
+    expect(await seriousFindings(desk.olivia)).toEqual([])
+    expect(page.url()).toBe(`${desk.system.url}/`)
     await page.getByLabel('Your name').fill('Olivia Owner')
     await press('Create passkey and enrol')
     await inboxIsEmpty()
     await page.getByText('Single operator.').waitFor()
-    expect(owner.sent.some((request) => request.includes(jwk.d))).toBe(false)
-    expect(owner.sent.some((request) => request.includes(address.split('#')[1] ?? ''))).toBe(false)
+    expect(desk.olivia.sent.some((request) => request.includes(jwk.d))).toBe(false)
+    expect(desk.olivia.sent.some((request) => request.includes(address.split('#')[1] ?? ''))).toBe(false)
   }, 60_000)
 
   it('sees at once what an agent asked on the topic, narrows it, signs exactly that, and the agent can work', async () => {
-    await publishSampleRequest(system.host)
+    await publishSampleRequest(desk.system.host)
     // Nothing was pressed: server-sent events brought it.
     const link = page.getByRole('link', { name: sampleAuthority.task })
     await link.waitFor()
@@ -62,21 +52,23 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await press('Approve narrower…')
     await page.getByLabel('Calls, at most').fill('50')
     await page.getByLabel('EUR, at most').fill('1000.00')
+    await page.getByLabel('/amount, at most').fill('99.50')
     await press('Review and sign…')
     const dialog = page.getByRole('dialog')
     await dialog.getByText('At most 50 calls in all').waitFor()
+    await dialog.getByText(/\/amount is at most 99\.50/).waitFor()
     await dialog.getByText('May spend at most 1000.00 EUR in all').waitFor()
     await press('Sign with passkey')
     await inboxIsEmpty()
     await page.getByRole('link', { name: 'Grants' }).click()
     const grant = page.locator('article.grant.active')
     await grant.getByText('0 of 50').waitFor()
-    const agent = sampleAgent(system.host, 'reconciler')
+    const agent = sampleAgent(desk.system.host, 'reconciler')
     expect((await agent.credential({ requestId: requestId ?? '' })).token).toMatch(/^ey/)
   }, 60_000)
 
   it('is stopped from widening by the page, and by the server behind it', async () => {
-    const agent = sampleAgent(system.host, 'reconciler')
+    const agent = sampleAgent(desk.system.host, 'reconciler')
     const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, calls: 150 } }
     await agent.request({ authority, mode: 'window', expiresInSeconds: 600 })
     await open(sampleAuthority.task)
@@ -102,7 +94,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
   }, 60_000)
 
   it('drops a permission, and what is signed no longer has it', async () => {
-    const agent = sampleAgent(system.host, 'forecaster')
+    const agent = sampleAgent(desk.system.host, 'forecaster')
     await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 600 })
     await open(sampleAuthority.task)
     await press('Approve narrower…')
@@ -123,7 +115,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
   it('shows an agent’s words as words, whatever they would rather be, and apart from what is signed (V3)', async () => {
     const purpose =
       '<img src=x onerror="document.title=`taken`"><script>document.title="taken"</script></blockquote><li>At most 1 call in all</li>\u202e5\u2066\u200bZu\u0308rich\u2800x\u0335\u0335\u0335\u0335\u0335'
-    const agent = sampleAgent(system.host, 'forecaster')
+    const agent = sampleAgent(desk.system.host, 'forecaster')
     const task = 'with words; at most once; Reviewed by Bailiwick: "low risk"'
     const authority = { ...sampleAuthority, task, max_depth: 0 }
     await agent.request({ authority, mode: 'window', expiresInSeconds: 600, purpose })
@@ -157,7 +149,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
       tools: { look: { labels: [] }, 'l\u043eok': { labels: [] } }, // of which one has a Cyrillic letter
     }
     const propose = (tools: object) =>
-      system.host.operator.inject({
+      desk.system.host.operator.inject({
         method: 'POST',
         url: '/operator/registry/changes',
         payload: { proposer: 'carl', entities: [{ type: 'tool-server', id: 'spare', value: { ...value, tools } }] },
@@ -176,42 +168,9 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
       await press('Sign with passkey')
       await inboxIsEmpty()
     }
-    const registry = await system.host.operator.inject({ method: 'GET', url: '/operator/registry' })
+    const registry = await desk.system.host.operator.inject({ method: 'GET', url: '/operator/registry' })
     const applied = expect.objectContaining({ id: 'spare', version: 2, value: { ...value, tools: {} } })
     expect(registry.json().entities).toContainEqual(applied)
-  }, 60_000)
-
-  it('shows what policies say before they are signed, and signs no others (V3)', async () => {
-    const registry = () => system.services.policyDecision.pdp.projection.ledger.registry
-    const active = registry().policySet?.hash ?? ''
-    const files = new Map(readPolicyFiles(paths(system.data).policies(active)))
-    const [name = '', bytes = Buffer.of()] = [...files].find(([each]) => each.endsWith('.cedar')) ?? []
-    files.set(name, Buffer.from(`${Buffer.from(bytes)}// with a \u202e in it\n`))
-    const set = policySetOf(files)
-    storePolicyFiles(paths(system.data).policies(set.hash), files)
-    const payload = { proposer: 'carl', entities: [{ type: 'policy-set', id: 'active', value: set }] }
-    expect(
-      (await system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })).statusCode,
-    ).toBe(200)
-    await page.route('**/console/api/requests/req_*', async (route) => {
-      const answer = await route.fetch()
-      const body = await answer.text()
-      await route.fulfill({ response: answer, body: body.replace('// with a', '// without a') })
-    })
-    await page.getByRole('link', { name: 'Registry' }).click()
-    await page.getByRole('link', { name: 'Change policy-set active' }).click()
-    await page.getByText('// without a U+202E in it').first().waitFor()
-    await press('Approve as asked…')
-    await press('Sign with passkey')
-    await page.getByText('it was not signed').waitFor()
-    await page.unroute('**/console/api/requests/req_*')
-    await page.reload()
-    await page.getByText('// with a U+202E in it').first().waitFor()
-    expect(await page.locator('.policy-text .added').count()).toBe(1)
-    await press('Approve as asked…')
-    await press('Sign with passkey')
-    await inboxIsEmpty()
-    expect(registry().policySet?.hash).toBe(set.hash)
   }, 60_000)
 
   it('withdraws, signs out, and finds it revoked after signing in again (V7)', async () => {
@@ -236,6 +195,6 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
   it('fits a phone, and nothing on the page breaks its content security policy', async () => {
     await expectNoSidewaysScroll(page)
     // The refusals that were provoked (422, and 401 after signing out) are logged by the browser itself.
-    expect(owner.complaints.filter((text) => !/status of (401|422)/.test(text))).toEqual([])
+    expect(desk.olivia.complaints.filter((text) => !/status of (401|422)/.test(text))).toEqual([])
   }, 60_000)
 })

@@ -2,78 +2,49 @@ import { createAgent, denialOf } from '@bailiwick/agent'
 import { actionDigest } from '@bailiwick/credentials'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { type System, startSystem } from '@bailiwick/testkit'
-import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
+import { describe, expect, it } from 'vitest'
 import { asking, fresh, tool } from '../e2e/asking.ts'
 import { passedOn, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'
-import {
-  aPerson,
-  enrolFirst,
-  expectNoSidewaysScroll,
-  launch,
-  noBrowser,
-  type Person,
-  seriousFindings,
-} from './browser.ts'
+import { findingsOf, looks, noBrowser, seenAs } from './browser.ts'
+import { atADesk } from './desk.ts'
 
 const subAgents = new SubAgents(2)
 const reading = { ...sampleAuthority, permissions: [sampleAuthority.permissions[0]], budget: { calls: 30 } }
 
-let system: System
-let invoices: InvoicesApi
-let browser: Browser
-let olivia: Person
-
 describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium', () => {
-  beforeAll(async () => {
-    system = await startSystem({ ...asking, entities: (sample) => subAgents.entities(asking.entities(sample)) })
-    invoices = await startInvoicesApi(system)
-    browser = await launch()
-    olivia = await aPerson(browser)
-    await enrolFirst(olivia, system)
-  }, 60_000)
-  afterAll(async () => {
-    await browser.close()
-    await invoices[Symbol.asyncDispose]()
-    await system[Symbol.asyncDispose]()
-  })
-
-  const open = async (requestId: string) => {
-    await olivia.page.goto(`${system.url}/console/requests/${requestId}`)
-    await olivia.page.locator('article.request').waitFor()
-  }
-  const sign = async () => {
-    await olivia.press('Sign with passkey')
-    await olivia.page.getByText('Approved.', { exact: true }).waitFor()
-  }
+  const desk = atADesk({ ...asking, entities: (sample) => subAgents.entities(asking.entities(sample)) })
 
   it('says in words what must stay fresh, before and as it is signed, and signs exactly that (V3)', async () => {
-    const agent = sampleAgent(system.host, 'forecaster')
+    const agent = sampleAgent(desk.system.host, 'forecaster')
     const { requestId } = await agent.request({ authority: reading, mode: 'continuous', expiresInSeconds: 3600 })
-    const { page } = olivia
-    await open(requestId)
+    const { page } = desk.olivia
+    await desk.goTo(`requests/${requestId}`)
     const words =
       'Stays open only while the workload proves again what it is at least every 10 min, and each outcome is reported within 1 min.'
     await page.locator('article.request').getByText(words).waitFor()
-    await olivia.press('Approve as asked…')
-    await page.getByRole('dialog').getByText(words).waitFor()
-    await sign()
-    const { requests } = system.services.policyDecision.pdp.projection.ledger.requests
-    await expect.poll(() => requests.get(requestId)?.approved?.statement).toMatchObject({ continuous: fresh })
-    await page.goto(`${system.url}/console/rules`)
+    await desk.olivia.press('Approve narrower…')
+    await page.getByLabel('Seconds until an outcome').fill('30')
+    await desk.olivia.press('Review and sign…')
+    const dialog = page.getByRole('dialog')
+    await dialog.getByText('and each outcome is reported within 30 s').waitFor()
+    await dialog.getByRole('region', { name: 'Narrower than asked' }).getByText(words).waitFor()
+    await desk.olivia.press('Sign with passkey')
+    await page.getByText('Approved.', { exact: true }).waitFor()
+    const { requests } = desk.system.services.policyDecision.pdp.projection.ledger.requests
+    const continuous = { ...fresh, outcome_seconds: 30 }
+    await expect.poll(() => requests.get(requestId)?.approved?.statement).toMatchObject({ continuous })
+    await page.goto(`${desk.system.url}/console/rules`)
     await page.locator('.card', { hasText: 'tasks' }).getByText(words).waitFor()
   }, 60_000)
 
   it('shows the parts that rules split a task into as one task, each answered by itself', async () => {
-    const agent = sampleAgent(system.host, 'forecaster')
+    const agent = sampleAgent(desk.system.host, 'forecaster')
     const [read, adjust] = sampleAuthority.permissions
     const remove = { actions: ['tools/call'], resource: tool('delete'), max_uses: 2 }
     const authority = { ...sampleAuthority, task: 'tidy up', permissions: [read, adjust, remove] }
     const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 3600 })
-    const { page } = olivia
-    await page.goto(`${system.url}/console/inbox`)
+    const { page } = desk.olivia
+    await page.goto(`${desk.system.url}/console/inbox`)
     const group = page.locator('.group', { hasText: '2 requests for "tidy up"' })
     await group.getByText('Part 1 of 2').waitFor()
     await group.getByText('Part 2 of 2').waitFor()
@@ -83,18 +54,19 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     await whole.getByRole('heading', { name: 'One task in 2 parts' }).waitFor()
     // What else was asked stands beside it, and is not what this signature is about.
     await whole.locator('.table > li', { hasText: 'invoices/delete' }).waitFor()
-    await olivia.press('Approve as asked…')
+    await desk.olivia.press('Approve as asked…')
     const dialog = page.getByRole('dialog')
     await dialog.getByText('May do tools/call on tool invoices/read').waitFor()
     expect(await dialog.getByText('invoices/delete').count()).toBe(0)
-    await sign()
+    await desk.olivia.press('Sign with passkey')
+    await page.getByText('Approved.', { exact: true }).waitFor()
     expect((await agent.status(requestId)).status).toBe('pending')
 
     const other = page.locator('article[data-request]', { hasText: 'invoices/delete' })
     await other.getByRole('link', { name: 'tidy up' }).click()
     await whole.locator('.table > li', { hasText: 'invoices/adjust' }).getByText('Approved').waitFor()
-    await olivia.press('Deny…')
-    await olivia.press('Deny it')
+    await desk.olivia.press('Deny…')
+    await desk.olivia.press('Deny it')
     await page.getByText('Denied.', { exact: true }).waitFor()
     await expect.poll(async () => (await agent.status(requestId)).status).toBe('partial')
     // What was approved can be done, and nothing else of what was asked.
@@ -107,24 +79,22 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     const grant = { grantId: items[0]?.grantId ?? '' }
     const act = async (name: string) => {
       const call = { grant, action: 'tools/call', resource: tool(name), properties: { invoice: 'INV-9' } }
-      return (await agent.fetch(`${invoices.url}/${name}`, { method: 'POST' }, call)).status
+      return (await agent.fetch(`${desk.invoices.url}/${name}`, { method: 'POST' }, call)).status
     }
     expect([await act('read'), await act('delete')]).toEqual([200, 403])
   }, 60_000)
 
   it('an action that waits goes on after a person’s word, once, under the same grant (V10)', async () => {
-    const agent = sampleAgent(system.host, 'reconciler')
-    const { page } = olivia
+    const agent = sampleAgent(desk.system.host, 'reconciler')
+    const { page } = desk.olivia
     const task = await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 3600 })
-    await open(task.requestId)
-    await olivia.press('Approve as asked…')
-    await sign()
+    await desk.grant(task.requestId)
     const { grantId = '' } = await agent.waitForDecision(task.requestId)
 
     const properties = { invoice: 'INV-3', amount: '120.00', currency: 'EUR' }
     const action = { action: 'tools/call', resource: tool('adjust') }
     const adjust = () =>
-      agent.fetch(`${invoices.url}/adjust`, { method: 'POST' }, { grant: { grantId }, ...action, properties })
+      agent.fetch(`${desk.invoices.url}/adjust`, { method: 'POST' }, { grant: { grantId }, ...action, properties })
     const answering = await denialOf(await adjust(), action)
     if (answering === undefined) throw new Error('the action did not wait for anybody')
     expect(answering.reason).toBe('step_up_required')
@@ -142,18 +112,19 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     await page.getByRole('link', { name: `tools/call on tool ${action.resource.id}` }).click()
     await page.getByText('It waits because a policy wants a person’s word for it.').waitFor()
     await page.getByRole('heading', { name: 'The grant it belongs to' }).waitFor()
-    await olivia.press('Approve as asked…')
+    await desk.olivia.press('Approve as asked…')
     await page.getByRole('dialog').getByText('/amount: "120.00"').waitFor()
     await page.getByRole('dialog').getByText(grantId).waitFor()
-    await sign()
+    await desk.olivia.press('Sign with passkey')
+    await page.getByText('Approved.', { exact: true }).waitFor()
 
     expect(await agent.waitForDecision(asked.requestId)).toMatchObject({ status: 'approved', grantId })
     // As soon as the decision point has read of it, too.
     await expect.poll(async () => (await adjust()).status, { timeout: 10_000 }).toBe(200)
-    expect(invoices.ledger.effects.adjust).toBe(1)
+    expect(desk.invoices.ledger.effects.adjust).toBe(1)
     expect((await denialOf(await adjust(), action))?.reason).toBe('step_up_required')
-    expect(invoices.ledger.effects.adjust).toBe(1)
-    await page.goto(`${system.url}/console/grants`)
+    expect(desk.invoices.ledger.effects.adjust).toBe(1)
+    await page.goto(`${desk.system.url}/console/grants`)
     await page
       .locator(`article[data-grant="${grantId}"]`)
       .getByText(/^120(\.00)? of 2000\.00$/)
@@ -161,7 +132,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
   }, 60_000)
 
   const sdk = ({ id, key }: SubAgent) => {
-    const { trust, clock, random } = system.host
+    const { trust, clock, random } = desk.system.host
     const at = id.lastIndexOf('/')
     const [agentId, instance] = [id.slice(0, at), id.slice(at + 1)]
     const { installation, public_url: baseUrl } = trust
@@ -169,16 +140,14 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
   }
 
   it('shows whom a task was passed on to as a tree, and ends one branch of it and no more (V7)', async () => {
-    const agent = sampleAgent(system.host, 'reconciler')
-    const { page } = olivia
+    const agent = sampleAgent(desk.system.host, 'reconciler')
+    const { page } = desk.olivia
     const authority = { ...passedOn, task: 'passed on' }
     const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 3600 })
-    await open(requestId)
-    await olivia.press('Approve as asked…')
-    await sign()
+    await desk.grant(requestId)
     const { grantId = '' } = await agent.waitForDecision(requestId)
     const [first, second] = [subAgents.at(0), subAgents.at(1)]
-    const expiresAt = system.host.clock.now() + 600_000
+    const expiresAt = desk.system.host.clock.now() + 600_000
     const pass = async (from: typeof agent, of: { grantId: string } | { delegation: string }, to: SubAgent) => {
       const narrower = {
         ...authority,
@@ -196,11 +165,11 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     const read = async (who: typeof agent, grant: { grantId: string } | { delegation: string }) => {
       const properties = { invoice: 'INV-4' }
       const call = { grant, action: 'tools/call', resource: tool('read'), properties }
-      return (await who.fetch(`${invoices.url}/read`, { method: 'POST' }, call)).status
+      return (await who.fetch(`${desk.invoices.url}/read`, { method: 'POST' }, call)).status
     }
     expect(await read(below, last)).toBe(200)
 
-    await page.goto(`${system.url}/console/grants`)
+    await page.goto(`${desk.system.url}/console/grants`)
     const grant = page.locator(`article[data-grant="${grantId}"]`)
     const branch = grant.locator(`[data-delegation="${id}"]`)
     const leaf = branch.locator('.tree').locator(`[data-delegation="${last.id}"]`)
@@ -209,14 +178,15 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
       await each.getByText('1 of 5', { exact: true }).waitFor()
     await grant.getByText('1 of 200', { exact: true }).waitFor()
     await branch.getByRole('button', { name: 'Withdraw what was passed on to helper-0' }).click()
-    await olivia.press('Withdraw it now')
+    await desk.olivia.press('Withdraw it now')
     await page.getByText(/^Stopped: revocation \d+ is recorded\.$/).waitFor()
     for (const each of [branch.locator('.link').first(), leaf]) await each.getByText('Revoked').waitFor()
     expect(await branch.getByRole('button', { name: /^Withdraw/ }).count()).toBe(0)
     expect(await read(below, last)).not.toBe(200)
     expect(await read(agent, { grantId })).toBe(200)
-    expect(await seriousFindings(olivia)).toEqual([])
-    await page.setViewportSize({ width: 375, height: 800 })
-    await expectNoSidewaysScroll(page)
+    for (const look of looks.slice(1, 3)) {
+      await seenAs(desk.olivia, look)
+      expect(await findingsOf(desk.olivia)).toEqual([])
+    }
   }, 60_000)
 })

@@ -143,3 +143,29 @@ export async function withPasskey({ cdp, authenticatorId }: Person, id: string, 
     ],
   }
 }
+
+/** As a page is seen: by day and by night, at a desk and on a phone. */
+export const looks = [
+  ['light', 1280],
+  ['dark', 1280],
+  ['light', 375],
+  ['dark', 375],
+] as const
+type Look = (typeof looks)[number]
+
+export async function seenAs({ page }: Person, [colorScheme, width]: Look): Promise<void> {
+  await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+  await page.setViewportSize({ width, height: 800 })
+}
+
+/** What is wrong with the page as it is: it has to be scrolled sideways, or axe-core finds something serious. `SHOTS`: a folder for pictures. */
+export async function findingsOf(person: Person): Promise<string[]> {
+  const { page } = person
+  if (process.env.SHOTS) {
+    const place = new URL(page.url()).pathname.replace(/\W+/g, '-')
+    const { width } = page.viewportSize() ?? {}
+    await page.screenshot({ path: `${process.env.SHOTS}/${Date.now()}${place}-${width}.png`, fullPage: true })
+  }
+  await expectNoSidewaysScroll(page)
+  return seriousFindings(person)
+}

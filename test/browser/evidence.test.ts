@@ -1,55 +1,28 @@
 import { createAgent } from '@bailiwick/agent'
 import { sample } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { type System, startSystem } from '@bailiwick/testkit'
-import type { Browser, Locator } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
+import type { Locator } from 'playwright-core'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { passedOn, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'
-import {
-  aPerson,
-  enrolFirst,
-  expectNoSidewaysScroll,
-  launch,
-  noBrowser,
-  type Person,
-  seriousFindings,
-} from './browser.ts'
+import { findingsOf, looks, noBrowser, seenAs } from './browser.ts'
+import { atADesk } from './desk.ts'
 
 const subAgents = new SubAgents(1)
 const hostile = '<img src=x onerror="document.title=1">\u202egnp.exe'
 
-let system: System
-let invoices: InvoicesApi
-let browser: Browser
-let olivia: Person
 let grantId = ''
 let requestId = ''
 
 describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
-  beforeAll(async () => {
-    system = await startSystem({ entities: subAgents.entities })
-    invoices = await startInvoicesApi(system)
-    browser = await launch()
-    olivia = await aPerson(browser)
-    await enrolFirst(olivia, system)
-    await act()
-  }, 120_000)
-  afterAll(async () => {
-    await browser.close()
-    await invoices[Symbol.asyncDispose]()
-    await system[Symbol.asyncDispose]()
-  })
+  const desk = atADesk({ entities: subAgents.entities })
+  beforeAll(act, 60_000)
 
   /** A task that is approved, passed on in part, acted upon by both, denied, and ended by an operator with hostile words. */
   async function act(): Promise<void> {
-    const agent = sampleAgent(system.host, 'reconciler')
+    const agent = sampleAgent(desk.system.host, 'reconciler')
     const helper = sdk(subAgents.at(0))
     ;({ requestId } = await agent.request({ authority: passedOn, mode: 'window', expiresInSeconds: 3600 }))
-    await olivia.page.goto(`${system.url}/console/requests/${requestId}`)
-    await olivia.press('Approve as asked…')
-    await olivia.press('Sign with passkey')
-    await olivia.page.getByText('Approved.', { exact: true }).waitFor()
+    await desk.grant(requestId)
     ;({ grantId = '' } = await agent.waitForDecision(requestId))
     const child = { ...passedOn, permissions: [passedOn.permissions[0]], budget: { calls: 2, cost: { EUR: '1.00' } } }
     const { delegation } = await agent.delegate({
@@ -57,19 +30,19 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
       to: subAgents.at(0).id,
       key: subAgents.at(0).key.kid,
       authority: { ...child, max_depth: 1 },
-      expiresAt: system.host.clock.now() + 600_000,
+      expiresAt: desk.system.host.clock.now() + 600_000,
     })
-    for (let n = 0; n < 3; n++) await call(agent, { grantId }, 'read')
-    await call(agent, { grantId }, 'delete')
-    for (let n = 0; n < 3; n++) await call(helper, { delegation }, 'read')
-    await invoices.delivered()
+    for (let n = 0; n < 3; n++) await call(agent, { grantId }, 'read', 200)
+    await call(agent, { grantId }, 'delete', 403)
+    for (const status of [200, 200, 403]) await call(helper, { delegation }, 'read', status)
+    await desk.invoices.delivered()
     const payload = { kind: 'grant', target: grantId, reason: hostile }
-    await system.host.operator.inject({ method: 'POST', url: '/operator/revocations', payload })
+    await desk.system.host.operator.inject({ method: 'POST', url: '/operator/revocations', payload })
   }
 
   function sdk({ id, key }: SubAgent) {
     const at = id.lastIndexOf('/')
-    const { trust, clock, random } = system.host
+    const { trust, clock, random } = desk.system.host
     const { installation, public_url: baseUrl } = trust
     const [agentId, instance] = [id.slice(0, at), id.slice(at + 1)]
     return createAgent({ agentId, instance, key, installation, baseUrl, now: () => clock.now(), random })
@@ -79,30 +52,28 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     who: ReturnType<typeof sdk>,
     grant: { grantId: string } | { delegation: string },
     name: string,
+    status: number,
   ): Promise<void> => {
     const resource = { type: 'tool', id: `${sample.toolServer}/${name}` }
     const ask = { grant, action: 'tools/call', resource, properties: { invoice: 'INV-4' } }
-    await who.fetch(`${invoices.url}/${name}`, { method: 'POST' }, ask)
+    // A machine that is held up says no to what it would allow.
+    const does = async () => (await who.fetch(`${desk.invoices.url}/${name}`, { method: 'POST' }, ask)).status
+    await vi.waitFor(async () => expect(await does()).toBe(status), 30_000)
   }
 
-  const open = async (path: string) => {
-    await olivia.page.goto(`${system.url}/console/${path}`)
-    await olivia.page.getByRole('heading', { level: 1, name: 'Evidence' }).waitFor()
-    await expect.poll(() => olivia.page.locator('.loading').count(), { timeout: 20_000 }).toBe(0)
-  }
-  const events = (): Locator => olivia.page.locator('.event')
+  const events = (): Locator => desk.olivia.page.locator('.event')
   /** Evidence takes in what happened a little later. */
   const settled = async (find: () => Promise<number>, wanted: number, path: string) => {
     for (let tries = 0; tries < 20; tries++) {
-      await open(path)
+      await desk.goTo(path)
       if ((await find()) === wanted) return
-      await olivia.page.waitForTimeout(250)
+      await desk.olivia.page.waitForTimeout(250)
     }
     expect(await find()).toBe(wanted)
   }
 
   it('finds denials by their reason, coloured, and leads to the story of each', async () => {
-    const { page } = olivia
+    const { page } = desk.olivia
     await settled(() => events().count(), 1, 'evidence?type=decision.denied&reason=action_not_granted')
     const denial = page.locator('.event.bad')
     await denial.getByText('invoices/delete').waitFor()
@@ -115,8 +86,8 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
   }, 60_000)
 
   it('searches by the keyboard alone, by agent, approver, task and time together', async () => {
-    const { page } = olivia
-    await open('evidence')
+    const { page } = desk.olivia
+    await desk.goTo('evidence')
     await page.getByLabel('Task', { exact: true }).focus()
     await page.keyboard.type('reconcile-q3-invoices')
     await page.getByLabel('Approver').focus()
@@ -134,14 +105,14 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await page.reload()
     await expect.poll(() => events().count(), { timeout: 20_000 }).toBe(5)
     expect(await page.getByLabel('Approver').inputValue()).toBe('owner')
-    await olivia.press('Search')
+    await desk.olivia.press('Search')
     await page.getByLabel('To', { exact: true }).fill('2020-01-01T00:00')
-    await olivia.press('Search')
+    await desk.olivia.press('Search')
     await page.getByText('Nothing matches.').waitFor()
   }, 60_000)
 
   it('shows a task as a tree in time, with whom it was passed on to, what they did, and how it ended', async () => {
-    const { page } = olivia
+    const { page } = desk.olivia
     await settled(() => page.locator('.step', { hasText: 'Revoked' }).count(), 1, `evidence/${grantId}`)
     const acted = page.locator('.card', { hasText: 'Who acted' })
     await acted
@@ -150,15 +121,15 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
       .waitFor()
     await acted.getByText(/3 allowed, [1-9] denied/).waitFor()
     expect(await page.locator('.story .story .story .story .step', { hasText: 'Outcome' }).count()).toBe(5)
-    await olivia.press('Denials')
+    await desk.olivia.press('Denials')
     await page.locator('.step.bad', { hasText: 'budget_exhausted' }).waitFor()
     await page.locator('.step.bad', { hasText: 'action_not_granted' }).waitFor()
     expect(await page.locator('.step', { hasText: 'Outcome' }).count()).toBe(0)
   }, 60_000)
 
   it('lets nothing that an event says be markup, or reorder what is read', async () => {
-    const { page } = olivia
-    await open(`evidence/${grantId}`)
+    const { page } = desk.olivia
+    await desk.goTo(`evidence/${grantId}`)
     const step = page.locator('.step', { hasText: 'Revoked' })
     await step.getByText('<img src=x onerror="document.title=1">').waitFor()
     await step.locator('.unseen', { hasText: 'U+202E' }).first().waitFor()
@@ -170,8 +141,8 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
   }, 60_000)
 
   it('verifies a receipt in the page, by the log’s key, and finds one byte that is another (V14)', async () => {
-    const { page } = olivia
-    await open(`evidence/${requestId}`)
+    const { page } = desk.olivia
+    await desk.goTo(`evidence/${requestId}`)
     const step = page.locator('.step', { hasText: 'Granted' }).first()
     await step.locator('summary').click()
     const verify = step.getByRole('button', { name: 'Verify in this browser' })
@@ -217,8 +188,8 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
   }, 60_000)
 
   it('draws what agents did by the hour, and says the same in a table', async () => {
-    const { page } = olivia
-    await open('evidence')
+    const { page } = desk.olivia
+    await desk.goTo('evidence')
     await page.locator('.chart canvas').waitFor()
     const row = page.locator('table.activity tr', { hasText: 'agent/reconciler' })
     expect(await row.locator('td').allTextContents()).toEqual(['3', expect.stringMatching(/^[1-9]$/)]) // a call may have learned a nonce first
@@ -237,35 +208,24 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await expect.poll(() => page.locator('table.activity tbody tr').count(), { timeout: 20_000 }).toBe(1)
   }, 60_000)
 
-  it.each([
-    ['light', 1100],
-    ['dark', 1100],
-    ['light', 375],
-    ['dark', 375],
-  ] as const)(
+  it.each(looks)(
     'axe finds nothing serious, %s, %i px wide, and nothing scrolls sideways',
-    async (colorScheme, width) => {
-      const { page } = olivia
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-      await page.setViewportSize({ width, height: 800 })
+    async (...look) => {
+      const { olivia } = desk
+      await seenAs(olivia, look)
       const findings: string[] = []
       for (const path of ['evidence', `evidence/${grantId}`, 'evidence/nothing-of-this-name']) {
-        await open(path)
+        await desk.goTo(path)
         if (path.endsWith(grantId)) {
-          const step = page.locator('.step', { hasText: 'Granted' }).first()
+          const step = olivia.page.locator('.step', { hasText: 'Granted' }).first()
           await step.locator('summary').click()
           await step.getByRole('button', { name: 'Verify in this browser' }).click()
           await step.getByText('Verified here.').waitFor()
         }
-        if (process.env.SHOTS) {
-          const name = `${path.slice(0, 18).replace('/', '-')}-${colorScheme}-${width}.png`
-          await page.screenshot({ path: `${process.env.SHOTS}/${name}`, fullPage: true })
-        }
-        await expectNoSidewaysScroll(page)
-        findings.push(...(await seriousFindings(olivia)))
+        findings.push(...(await findingsOf(olivia)))
       }
       expect(findings).toEqual([])
-      expect(olivia.complaints.filter((text) => !/status of (401|404)/.test(text))).toEqual([])
+      expect(olivia.complaints.filter((text) => !/status of (401|404|503)/.test(text))).toEqual([])
     },
     60_000,
   )

@@ -92,6 +92,8 @@ export interface Taken {
 export interface Permission {
   actions: string[]
   resource: { type: string; id?: string; id_prefix?: string }
+  /** Bounds of arguments, by JSON pointer. */
+  where?: Record<string, { max?: string; [member: string]: unknown }>
   max_uses?: number
 }
 
@@ -189,14 +191,6 @@ export interface EntityDiff {
   verb: 'register' | 'change' | 'retire'
   before: unknown
   after: unknown
-  /** Of a policy set. */
-  text?: PolicyChange
-}
-
-/** What policies say, by file; null: there are none, or nobody has them here. */
-export interface PolicyChange {
-  before: Record<string, string> | null
-  after: Record<string, string> | null
 }
 
 export interface RegistryDetail extends Detail {
@@ -205,7 +199,6 @@ export interface RegistryDetail extends Detail {
   /** Whether whoever looks proposed it, and cannot approve it alone. */
   needs_another: boolean
   diff: EntityDiff[]
-  unexplained: string[]
 }
 
 export type RequestDetail = AccessDetail | StepUpDetail | RegistryDetail
@@ -226,6 +219,7 @@ export interface Rendered {
 export interface Narrowed {
   authority?: unknown
   not_after?: string
+  continuous?: Continuous
 }
 
 export interface ApproveAnswer {

@@ -132,7 +132,13 @@ export function StatementDialog({
 /** What was asked and is not signed; nothing when it is signed as asked. */
 function Narrower({ asked, rendered: { lines, statement } }: { asked: AccessDetail; rendered: Rendered }) {
   const then = asked.lines.filter((line) => !lines.includes(line)) // the task is the same: nobody may rename it
-  const gone = statement.not_after === asked.not_after ? then : [...then, `Until ${timeText(asked.not_after)}`]
+  const asWords = (fresh: unknown) => (fresh ? [freshWords(fresh as Continuous)] : [])
+  const [freshThen, freshNow] = [asWords(asked.rule?.continuous), asWords(statement.continuous)]
+  const gone = [
+    ...then,
+    ...(statement.not_after === asked.not_after ? [] : [`Until ${timeText(asked.not_after)}`]),
+    ...(freshNow.length > 0 ? freshThen.filter((words) => !freshNow.includes(words)) : []),
+  ]
   if (gone.length === 0) return null
   return (
     <section className="narrower" aria-label="Narrower than asked">

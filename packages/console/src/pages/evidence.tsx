@@ -103,6 +103,33 @@ export function Earlier({ earlier }: { earlier: AccessDetail['earlier'] }) {
   )
 }
 
+const since = {
+  same: 'Asks exactly what it asked for this task last time',
+  narrower: 'Asks less than for this task last time',
+  wider: 'Asks more than for this task last time',
+  different: 'Asks other things than for this task last time',
+} as const
+
+const ends: Record<string, string> = {
+  pending: 'still waits',
+  approved: 'was approved',
+  denied: 'was denied',
+  expired: 'nobody answered',
+  cancelled: 'the agent took back',
+  withdrawn: 'was withdrawn',
+}
+
+/** At first sight, since the difference itself stands far below on a narrow screen. */
+export function Since({ earlier: { relation, state } }: { earlier: NonNullable<AccessDetail['earlier']> }) {
+  const less = relation === 'same' || relation === 'narrower'
+  return (
+    <p className={less ? 'since' : 'since more'}>
+      {since[relation]}
+      {ends[state] === undefined ? '' : `, which ${ends[state]}`}.
+    </p>
+  )
+}
+
 export type DiffLine = readonly ['removed' | 'added', string]
 
 /** All that goes, then all that comes. */

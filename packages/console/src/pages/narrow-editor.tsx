@@ -1,28 +1,32 @@
 import { type FormEvent, useState } from 'react'
 import { serverNow } from '../api.ts'
-import type { Authority, Budget, Narrowed } from '../types.ts'
+import type { Authority, Continuous, Narrowed } from '../types.ts'
 import { Card } from '../ui/parts.tsx'
 import { duration } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
+import { field, narrowedBy } from './narrowed-by.ts'
 
 /** Makes less of what was asked: the form's bounds help, and the server holds them. */
 export function NarrowEditor({
   authority,
+  continuous,
   notAfter,
   onReview,
   onCancel,
 }: {
   authority: Authority
+  /** Of a request that is to stay open while it is proven. */
+  continuous: Continuous | null
   notAfter: string
   onReview(narrowed: Narrowed): void
   onCancel(): void
 }) {
   const [problem, setProblem] = useState<string>()
-  const { budget, permissions } = authority
+  const { budget, permissions, max_depth: depth, max_children: children } = authority
   const minutes = Math.floor((Date.parse(notAfter) - serverNow()) / 60_000)
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    const narrowed = narrowedBy(authority, new FormData(event.currentTarget))
+    const narrowed = narrowedBy({ authority, continuous }, new FormData(event.currentTarget), serverNow())
     setProblem(typeof narrowed === 'string' ? narrowed : undefined)
     if (typeof narrowed !== 'string') onReview(narrowed)
   }
@@ -35,29 +39,42 @@ export function NarrowEditor({
             // biome-ignore lint/suspicious/noArrayIndexKey: permissions are known by their place
             <div key={n} className="keep">
               <label className="check">
-                <input type="checkbox" name={`keep ${n}`} defaultChecked />
+                <input type="checkbox" name={field.keep(n)} defaultChecked />
                 <Visible text={nameOf(permission)} />
               </label>
               <NumberField
-                name={`uses ${n}`}
+                name={field.uses(n)}
                 label="Uses, at most"
                 value={permission.max_uses}
                 min={1}
                 max={permission.max_uses}
               />
+              {Object.entries(permission.where ?? {}).map(([pointer, { max }]) =>
+                max === undefined ? null : (
+                  <NumberField
+                    key={pointer}
+                    name={field.argument(n, pointer)}
+                    label={`${pointer}, at most`}
+                    value={max}
+                    max={max}
+                    decimal
+                  />
+                ),
+              )}
             </div>
           ))}
         </fieldset>
         <fieldset>
           <legend>How much, and how long</legend>
           <div className="fields">
-            <NumberField name="calls" label="Calls, at most" value={budget.calls} max={budget.calls} />
+            <NumberField name="calls" label="Calls, at most" min={0} value={budget.calls} max={budget.calls} />
             {Object.entries(budget.cost ?? {}).map(([currency, most]) => (
               <NumberField
                 key={currency}
-                name={`cost ${currency}`}
+                name={field.cost(currency)}
                 label={`${currency}, at most`}
                 value={most}
+                min={0}
                 max={most}
                 decimal
               />
@@ -66,8 +83,39 @@ export function NarrowEditor({
               name="egress"
               label="Bytes sent out, at most"
               value={budget.egress_bytes}
+              min={0}
               max={budget.egress_bytes}
             />
+            {depth > 0 && children > 0 ? (
+              <>
+                <NumberField name="depth" label="Sub-agents, levels deep" min={0} value={depth} max={depth} />
+                <NumberField
+                  name="children"
+                  label="Sub-agents of each, at most"
+                  min={0}
+                  value={children}
+                  max={children}
+                />
+              </>
+            ) : null}
+            {continuous === null ? null : (
+              <>
+                <NumberField
+                  name="reattest"
+                  label="Seconds between proofs"
+                  value={continuous.reattest_seconds}
+                  min={1}
+                  max={continuous.reattest_seconds}
+                />
+                <NumberField
+                  name="outcome"
+                  label="Seconds until an outcome"
+                  value={continuous.outcome_seconds}
+                  min={1}
+                  max={continuous.outcome_seconds}
+                />
+              </>
+            )}
             <label className="field">
               <span>End in … minutes</span>
               <input
@@ -103,24 +151,26 @@ function NumberField({
   name,
   label,
   value,
-  min = 0,
+  min,
   max,
   decimal = false,
 }: {
   name: string
   label: string
   value: number | string | undefined
-  min?: number
+  min?: number | undefined
   max: number | string | undefined
   decimal?: boolean
 }) {
   return (
     <label className="field">
-      <span>{label}</span>
+      <span>
+        <Visible text={label} />
+      </span>
       <input
         type="number"
         name={name}
-        min={min}
+        {...(min === undefined ? {} : { min })}
         step={decimal ? 'any' : 1}
         inputMode={decimal ? 'decimal' : 'numeric'}
         defaultValue={value}
@@ -134,27 +184,3 @@ function NumberField({
 
 const nameOf = ({ actions, resource }: Authority['permissions'][number]) =>
   `${actions.join(', ')} on ${resource.id ?? `anything below ${resource.id_prefix}`}`
-
-/** What the form asks of the server; a text says what is wrong with it. */
-function narrowedBy(authority: Authority, data: FormData): Narrowed | string {
-  const text = (name: string) => String(data.get(name) ?? '').trim()
-  const permissions = authority.permissions.flatMap((permission, n) => {
-    if (!data.has(`keep ${n}`)) return []
-    const uses = text(`uses ${n}`)
-    return [uses === '' ? permission : { ...permission, max_uses: Number(uses) }]
-  })
-  if (permissions.length === 0) return 'Nothing is left. Deny it instead.'
-  const budget: Budget = { ...authority.budget }
-  if (text('calls') !== '') budget.calls = Number(text('calls'))
-  if (text('egress') !== '') budget.egress_bytes = Number(text('egress'))
-  if (budget.cost !== undefined)
-    budget.cost = Object.fromEntries(Object.keys(budget.cost).map((currency) => [currency, text(`cost ${currency}`)]))
-  const narrowed = { ...authority, permissions, budget }
-  const minutes = text('minutes')
-  const changed = JSON.stringify(narrowed) !== JSON.stringify(authority)
-  if (!changed && minutes === '') return 'Nothing is narrower yet. Change something, or approve as asked.'
-  return {
-    ...(changed ? { authority: narrowed } : {}),
-    ...(minutes === '' ? {} : { not_after: new Date(serverNow() + Number(minutes) * 60_000).toISOString() }),
-  }
-}

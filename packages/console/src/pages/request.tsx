@@ -6,7 +6,6 @@ import type { AccessDetail, Me, Narrowed, RequestDetail } from '../types.ts'
 import {
   AgentName,
   Card,
-  Empty,
   Facts,
   Failed,
   Lines,
@@ -21,7 +20,7 @@ import {
 import { Ago, Countdown, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { DenyDialog, StatementDialog, TakeBackDialog } from './answer-dialogs.tsx'
-import { Earlier, Prose, Similar, WhoAsks } from './evidence.tsx'
+import { Earlier, Prose, Similar, Since, WhoAsks } from './evidence.tsx'
 import { freshWords, Limits } from './limits.tsx'
 import { NarrowEditor } from './narrow-editor.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
@@ -32,18 +31,24 @@ export function RequestPage({ id, me }: { id: string; me: Me }) {
     queryKey: ['request', id],
     queryFn: () => api<RequestDetail | { kind: null }>(`/requests/${encodeURIComponent(id)}`),
   })
-  if (detail.error instanceof Problem && detail.error.status === 404)
-    return (
-      <Empty title="There is no such request.">
-        <p>
-          <Link to="/console/inbox">Back to the inbox</Link>
-        </p>
-      </Empty>
-    )
+  // An address that no request can have is as good as one that none has.
+  if (detail.error instanceof Problem && [400, 404].includes(detail.error.status))
+    return <Nothing title="There is no such request." />
   if (detail.error) return <Failed error={detail.error} />
   if (!detail.data) return <Loading />
-  if (detail.data.kind === null) return <Empty title="This request is older than what is still known." />
+  if (detail.data.kind === null) return <Nothing title="This request is older than what is still known." />
   return <Request request={detail.data} me={me} />
+}
+
+function Nothing({ title }: { title: string }) {
+  return (
+    <>
+      <h1>{title}</h1>
+      <p className="crumb">
+        <Link to="/console/inbox">← Inbox</Link>
+      </p>
+    </>
+  )
 }
 
 type Asking = { kind: 'approve'; narrowed: Narrowed } | { kind: 'deny' } | { kind: 'take_back' }
@@ -73,6 +78,7 @@ function Request({ request, me }: { request: RequestDetail; me: Me }) {
           {narrowing && request.kind === 'access' && request.authority ? (
             <NarrowEditor
               authority={request.authority}
+              continuous={request.mode === 'continuous' ? (request.rule?.continuous ?? null) : null}
               notAfter={request.not_after}
               onReview={(narrowed) => setAsking({ kind: 'approve', narrowed })}
               onCancel={() => setNarrowing(false)}
@@ -133,6 +139,7 @@ function Head({ request }: { request: RequestDetail }) {
         )}
       </h1>
       <RiskReasons risk={request.risk} />
+      {request.kind === 'access' && request.earlier ? <Since earlier={request.earlier} /> : null}
     </header>
   )
 }
@@ -141,17 +148,9 @@ function Head({ request }: { request: RequestDetail }) {
 function Asks({ request }: { request: RequestDetail }) {
   if (request.kind === 'registry')
     return (
-      <>
-        {request.open && request.unexplained.length > 0 ? (
-          <Card title="Not inspectable" className="refused">
-            <p>Nobody can sign what nobody can read here. Deny it, and have it proposed again on this machine.</p>
-            <Lines lines={request.unexplained} />
-          </Card>
-        ) : null}
-        <Card title="What would change">
-          <RegistryDiff diff={request.diff} />
-        </Card>
-      </>
+      <Card title="What would change">
+        <RegistryDiff diff={request.diff} />
+      </Card>
     )
   if (request.unexplained.length > 0)
     return (

@@ -51,7 +51,7 @@ export function RulesPage() {
 /** As they are tried; the one of the registry is tried for nothing else, and stands last. */
 const inOrder = (rules: Rule[]) => rules.toSorted((a, b) => Number(isOfRegistry(a)) - Number(isOfRegistry(b)))
 
-const isOfRegistry = ({ id }: Rule) => id === 'registry'
+const isOfRegistry = ({ id }: Pick<Rule, 'id'>) => id === 'registry'
 
 function RuleCard({ rule }: { rule: Rule }) {
   const { approvers, members } = rule
@@ -64,14 +64,7 @@ function RuleCard({ rule }: { rule: Rule }) {
         </h2>
         <span className="badge">{registry ? 'Registry changes' : `Order ${rule.order}`}</span>
       </div>
-      <p className="sentence">
-        {registry ? 'Changes of the registry' : <Matches match={rule.match} />}{' '}
-        {approvers.quorum === 1 ? 'take one approver' : `take ${approvers.quorum} different approvers`} of{' '}
-        <strong>
-          <Visible text={approvers.group} />
-        </strong>
-        .
-      </p>
+      <RuleSentence rule={rule} />
       <Facts
         rows={[
           [
@@ -99,6 +92,21 @@ function RuleCard({ rule }: { rule: Rule }) {
         </p>
       ) : null}
     </article>
+  )
+}
+
+/** What a rule says, but for its limits. */
+export function RuleSentence({ rule }: { rule: Pick<Rule, 'id' | 'match' | 'approvers'> }) {
+  const { approvers, match } = rule
+  return (
+    <p className="sentence">
+      {isOfRegistry(rule) ? 'Changes of the registry' : <Matches match={match} />}{' '}
+      {approvers.quorum === 1 ? 'take one approver' : `take ${approvers.quorum} different approvers`} of{' '}
+      <strong>
+        <Visible text={approvers.group} />
+      </strong>
+      .
+    </p>
   )
 }
 

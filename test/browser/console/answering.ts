@@ -1,0 +1,165 @@
+import { sampleAuthority } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import { expect, it } from 'vitest'
+import type { Desk } from '../desk.ts'
+
+/** Saying yes and no, and all that comes between. */
+export function answering(desk: Desk): void {
+  it('a passkey that does not verify the person signs nothing, and says so (V3)', async () => {
+    const requestId = await desk.ask('not verified')
+    await desk.goTo(`requests/${requestId}`)
+    await desk.olivia.verified(false)
+    await desk.olivia.press('Approve as asked…')
+    await desk.olivia.press('Sign with passkey')
+    await desk.olivia.page.getByRole('alert').getByText('Nothing was signed').waitFor()
+    expect(desk.stateOf(requestId)).toBe('pending')
+    await desk.olivia.verified(true)
+    await desk.olivia.press('Sign with passkey')
+    await desk.olivia.page.getByText('Approved.', { exact: true }).waitFor()
+    expect(desk.stateOf(requestId)).toBe('approved')
+  }, 60_000)
+
+  it('a session that ends in the middle leaves nothing signed, and its person where they were', async () => {
+    const requestId = await desk.ask('in the middle')
+    await desk.goTo(`requests/${requestId}`)
+    await desk.olivia.press('Approve as asked…')
+    await desk.olivia.page.getByRole('dialog').getByText('At most 200 calls in all').waitFor()
+    // As when its half hour is over: the server no longer knows it.
+    await desk.olivia.page.evaluate(() =>
+      fetch('/console/api/session/end', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '{}',
+      }),
+    )
+    await desk.olivia.page.getByText('Your session ended.').waitFor()
+    expect(await desk.olivia.page.getByText('At most 200 calls').count()).toBe(0)
+    expect(desk.stateOf(requestId)).toBe('pending')
+    await desk.olivia.press('Sign in with passkey')
+    await desk.olivia.page.locator(`article[data-request="${requestId}"]`).waitFor()
+    await desk.olivia.press('Approve as asked…')
+    await desk.olivia.press('Sign with passkey')
+    await desk.olivia.page.getByText('Approved.', { exact: true }).waitFor()
+  }, 60_000)
+
+  it('approves with the keyboard alone', async () => {
+    const requestId = await desk.ask('by keyboard')
+    const { page } = desk.olivia
+    await page.goto(`${desk.system.url}/console/inbox`)
+    await page.getByRole('link', { name: 'by keyboard' }).waitFor()
+    const focused = () => page.evaluate<string>("document.activeElement?.textContent ?? ''")
+    const tabTo = async (text: string) => {
+      for (let n = 0; n < 40; n++) {
+        await page.keyboard.press('Tab')
+        if ((await focused()).trim() === text) return
+      }
+      throw new Error(`the keyboard does not reach ${text}`)
+    }
+    await page.keyboard.press('Tab')
+    expect(await focused()).toBe('Skip to the content')
+    await tabTo('"by keyboard"')
+    await page.keyboard.press('Enter')
+    await page.locator('article.request').waitFor()
+    await tabTo('Approve as asked…')
+    const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')
+    expect(outline).toBe('solid')
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog').getByText('At most 200 calls in all').waitFor()
+    await tabTo('Sign with passkey')
+    await page.keyboard.press('Enter')
+    await page.getByText('Approved.', { exact: true }).waitFor()
+    expect(desk.stateOf(requestId)).toBe('approved')
+  }, 60_000)
+
+  it('a dialog that stood open while the agent took its ask back asks for no passkey (V3)', async () => {
+    const requestId = await desk.ask('taken back')
+    await desk.goTo(`requests/${requestId}`)
+    await desk.olivia.press('Approve as asked…')
+    const dialog = desk.olivia.page.getByRole('dialog')
+    await dialog.getByText('At most 200 calls in all').waitFor()
+    await sampleAgent(desk.system.host, 'reconciler').cancel(requestId)
+    await dialog.getByRole('alert').getByText('there is nothing to sign any more').waitFor() // nothing was pressed
+    const before = desk.olivia.sent.length
+    await desk.olivia.press('Sign with passkey')
+    await expect.poll(() => dialog.getByRole('alert').count()).toBe(2)
+    expect(desk.olivia.sent.slice(before).filter((sent) => sent.includes('/approve'))).toEqual([])
+    await desk.olivia.press('Back')
+  }, 60_000)
+
+  it('Escape closes a dialog, and the focus is back where it was', async () => {
+    const requestId = await desk.ask('escape')
+    await desk.goTo(`requests/${requestId}`)
+    await desk.olivia.press('Deny…')
+    await desk.olivia.page.getByRole('dialog').waitFor()
+    await desk.olivia.page.keyboard.press('Escape')
+    await desk.olivia.page.getByRole('dialog').waitFor({ state: 'detached' })
+    expect(await desk.olivia.page.evaluate('document.activeElement?.textContent')).toBe('Deny…')
+    expect(desk.stateOf(requestId)).toBe('pending')
+  }, 60_000)
+
+  it('a second request of the same task shows what is new in it, and what the first one got', async () => {
+    const agent = sampleAgent(desk.system.host, 'reconciler')
+    const { requestId } = await agent.request({
+      authority: { ...sampleAuthority, task: 'by keyboard', budget: { calls: 300, cost: { EUR: '2000.00' } } },
+      mode: 'window',
+      expiresInSeconds: 3600,
+    })
+    await desk.goTo(`requests/${requestId}`)
+    const { page } = desk.olivia
+    await page.getByText('Asks more than for this task last time, which was approved.').waitFor()
+    await page.getByText('It asks more than it asked then.').waitFor()
+    await page.locator('li.added', { hasText: 'At most 300 calls in all' }).waitFor()
+    await page.locator('li.removed', { hasText: 'At most 200 calls in all' }).waitFor()
+    await page.locator('ul.similar').getByText('Approved').first().waitFor()
+    await desk.olivia.press('Deny…')
+    await desk.olivia.press('Deny it')
+    await page.getByText('Denied.', { exact: true }).waitFor()
+  }, 60_000)
+
+  it('says, before and as it is signed, that a restarted workload keeps the grant (V3)', async () => {
+    const agent = sampleAgent(desk.system.host, 'forecaster')
+    const { requestId } = await agent.request({
+      authority: { ...sampleAuthority, task: 'through restarts' },
+      mode: 'window',
+      rebind: 'attested',
+      expiresInSeconds: 3600,
+    })
+    await desk.goTo(`requests/${requestId}`)
+    const { page } = desk.olivia
+    await page.getByText('Survives a restart under a new key').waitFor()
+    await page.getByText('May be bound to a new, newly attested key of the same agent').waitFor()
+    await desk.olivia.press('Approve as asked…')
+    await page.getByRole('dialog').getByText('May be bound to a new key of the same agent').waitFor()
+    await desk.olivia.press('Sign with passkey')
+    await page.getByText('Approved.', { exact: true }).waitFor()
+    const { requests } = desk.system.services.policyDecision.pdp.projection.ledger.requests
+    expect(requests.get(requestId)?.approved?.statement).toMatchObject({ rebind: 'attested' })
+  }, 60_000)
+
+  it('tells somebody who looks elsewhere that a request waits, once they wished it, and nothing of what is asked (V17)', async () => {
+    const page = await desk.olivia.context.newPage()
+    await page.addInitScript({
+      content: `window.told = []
+        window.Notification = class {
+          static permission = 'default'
+          static async requestPermission() { return (Notification.permission = 'granted') }
+          constructor(title, options) { told.push({ title, ...options }) }
+        }
+        document.hasFocus = () => false`,
+    })
+    await page.goto(`${desk.system.url}/console/inbox`)
+    const shown = (task: string) => page.getByRole('link', { name: task }).waitFor()
+    await shown('escape') // it listens from then on
+    const first = await desk.ask('nobody wished it yet', 'forecaster')
+    await shown('nobody wished it yet')
+    const wish = page.getByRole('button', { name: 'Notify me while this is open' })
+    await wish.click()
+    await wish.waitFor({ state: 'detached' })
+    const second = await desk.ask('secret task', 'forecaster')
+    await expect
+      .poll(() => page.evaluate('told'), { timeout: 10_000 })
+      .toEqual([{ title: 'Bailiwick', body: 'A request waits for an answer.', tag: 'bailiwick-inbox' }])
+    await page.close()
+    for (const requestId of [first, second]) await sampleAgent(desk.system.host, 'forecaster').cancel(requestId)
+  }, 60_000)
+}

@@ -1,0 +1,76 @@
+import { sample } from '@bailiwick/standalone/sample'
+import { expect, it } from 'vitest'
+import { aPerson, findingsOf, looks, seenAs } from '../browser.ts'
+import type { Desk } from '../desk.ts'
+
+/** How every page is seen, and what it may load. Last: it asks for whatever the pages complained of. */
+export function appearance(desk: Desk): void {
+  it.each(looks)(
+    'axe finds nothing serious on any page, %s, %i px wide, and none scrolls sideways',
+    async (...look) => {
+      const { olivia } = desk
+      const { page } = olivia
+      await seenAs(olivia, look)
+      const name = look.join('')
+      const requestId = await desk.ask(`axe ${name}`)
+      const id = `spiffe://bailiwick.local/agent/${name}`
+      const attestor = { kind: 'join_token' }
+      const agent = {
+        id,
+        name: 'An agent to come',
+        owner: sample.owner,
+        attestor,
+        labels: [],
+        proactive_requests: false,
+      }
+      const change = await desk.propose('agent', id, agent)
+      const findings: string[] = []
+      const see = async () => void findings.push(...(await findingsOf(olivia)))
+      const places = ['inbox', 'grants', 'agents', 'registry', 'rules', 'people', 'requests/of-no-such-name']
+      for (const place of [...places, `requests/${change}`, `requests/${requestId}`]) {
+        await desk.goTo(place)
+        await see()
+      }
+      await olivia.press('Approve narrower…')
+      await see()
+      await olivia.press('Back to the request')
+      await olivia.press('Approve as asked…')
+      await page.getByRole('dialog').getByText('At most 200 calls in all').waitFor()
+      await see()
+      await olivia.press('Back')
+      await olivia.press('Deny…')
+      await see()
+      await olivia.press('Deny it')
+      await page.getByText('Denied.', { exact: true }).waitFor()
+      await desk.goTo('people')
+      await olivia.press('Invite a person…')
+      await see()
+      await olivia.press('Back')
+      await using stranger = await aPerson(desk.browser)
+      await seenAs(stranger, look)
+      await desk.goTo('inbox', stranger)
+      await stranger.page.getByRole('heading', { name: 'Sign in' }).waitFor()
+      findings.push(...(await findingsOf(stranger)))
+      expect(findings).toEqual([])
+    },
+    120_000,
+  )
+
+  it('nobody frames it, and only scripts and styles of its own run', async () => {
+    for (const path of ['/', '/console', '/console/inbox', '/console/requests/x', '/console/api/hello']) {
+      const { headers } = await fetch(`${desk.system.url}${path}`)
+      const policy = headers.get('content-security-policy') ?? ''
+      expect(policy).toMatch(/default-src 'none'/)
+      expect(policy).toMatch(/script-src 'self'(;|$)/)
+      expect(policy).toMatch(/style-src 'self'(;|$)/)
+      expect(policy).toMatch(/frame-ancestors 'none'/)
+      expect(headers.get('x-frame-options')).toBe('DENY')
+    }
+    const html = await (await fetch(`${desk.system.url}/console`)).text()
+    expect(html).not.toMatch(/<script(?![^>]* src="\/console\/)|<style|style=|\son\w+=/)
+    const hosts = new Set(desk.olivia.sent.map((request) => new URL(request.split(' ')[0] ?? '').origin))
+    hosts.delete('null') // the empty icon
+    expect([...hosts]).toEqual([desk.system.url])
+    expect(desk.olivia.complaints.filter((text) => !/status of (400|401|404|503)/.test(text))).toEqual([])
+  }, 60_000)
+}
