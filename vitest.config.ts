@@ -1,17 +1,14 @@
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
-import LongFirst from './test/long-first.ts'
+
+const nightly = process.env.BAILIWICK_NIGHTLY === '1'
 
 export default defineConfig({
   oxc: { target: 'esnext' }, // else the transform compiles `await using` away, and tests run other code than production
   test: {
     testTimeout: 30_000, // a busy machine is no failure; what asserts a bound asserts it itself
     hookTimeout: 60_000, // the same for hooks, which open whole worlds
-    maxWorkers: Math.max(3, availableParallelism() - 1), // a file waits for a third of its time: two leave cores idle
-    sequence: { sequencer: LongFirst },
-    // Of workers, and of what they start: what V8 compiled is kept from one process to the next.
-    env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') },
+    maxWorkers: Math.max(2, availableParallelism() - 1), // vitest's own default leaves one of two cores idle
     reporters: ['default', './test/closing-line.ts'],
     coverage: {
       provider: 'v8',
@@ -67,7 +64,13 @@ export default defineConfig({
       {
         extends: true,
         // After all others: what it kills and holds up would be slow under their load for reasons that are not its own.
-        test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], sequence: { groupOrder: 2 } },
+        // Two files at a time: each is a system of up to nine processes and a broker, which mostly waits.
+        test: {
+          name: 'chaos',
+          include: ['test/chaos/**/*.test.ts'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
+        },
       },
       { extends: true, test: { name: 'abuse', include: ['test/abuse/*.test.ts'] } },
       { extends: true, test: { name: 'reference', include: ['test/reference/*.test.ts'] } },
@@ -78,7 +81,7 @@ export default defineConfig({
           testTimeout: 120_000, // each opens a system on a broker that it shares with others
           // Those of the files whose attack goes through the bus or the grant store: what is forged on topics, said again, taken
           // over or read anew at a start; who is quicker, in whatever order things are said; what races a revocation or would take it
-          // back; and what a memory of proofs must keep. The others attack HTTP, signatures or files, and meet nothing of an adapter.
+          // back; and what a memory of proofs must keep. What people are attacked with besides, over HTTP, at night.
           include: [
             'ask-flood',
             'event-id-taken',
@@ -95,6 +98,7 @@ export default defineConfig({
             'self-approval',
             'stolen-heads',
             'stolen-services',
+            ...(nightly ? ['callbacks-ssrf', 'console', 'csrf-clickjacking', 'spoofing', 'webauthn-matrix'] : []),
           ].map((name) => `test/abuse/${name}.test.ts`),
           globalSetup: ['test/e2e/real-parts.setup.ts'],
           setupFiles: ['test/e2e/real-parts.skip.ts'],

@@ -1,25 +1,23 @@
 import { randomBytes } from 'node:crypto'
-import { paths } from '@bailiwick/installation'
 import { type sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { type System, startSystem } from '@bailiwick/testkit'
+import type { System } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { audit } from '../audit.ts'
 import { bytesOf, Person } from './person.ts'
-import { eventually, pause } from './scene.ts'
+import { eventually, pause, Scene } from './scene.ts'
 
+let scene: Scene
 let system: System
 let owner: Person
 beforeAll(async () => {
-  system = await startSystem()
+  scene = await Scene.bare()
+  system = scene.system
   owner = new Person(system)
   await owner.enrol()
 })
 afterAll(async () => {
-  await pause(1500)
-  const at = paths(system.data)
-  const { findings } = await audit({ logDir: at.log, trustPath: at.trust })
-  await system[Symbol.asyncDispose]()
+  const { findings } = await scene.audited()
+  await scene[Symbol.asyncDispose]()
   expect(findings).toEqual([])
 })
 

@@ -1,5 +1,4 @@
 import { request as httpRequest } from 'node:http'
-import { startSystem } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'
 import { Scene } from './scene.ts'
@@ -10,10 +9,9 @@ import { Scene } from './scene.ts'
 let scene: Scene
 let owner: Person
 beforeAll(async () => {
-  const system = await startSystem()
-  owner = new Person(system)
+  scene = await Scene.bare()
+  owner = new Person(scene.system)
   await owner.enrol()
-  scene = await Scene.of(system)
 })
 afterAll(async () => {
   const { findings } = await scene.audited()

@@ -3,6 +3,7 @@ import { readKeyFile, signInvitation } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { sample } from '@bailiwick/standalone/sample'
 import { type SoftwarePasskey, type System, softwarePasskey } from '@bailiwick/testkit'
+import { answering } from './scene.ts'
 
 export const bytesOf = (text: string) => Buffer.from(text, 'base64url')
 
@@ -43,7 +44,7 @@ export class Person {
     const { url } = this.#system
     const all = { origin: url, cookie: this.cookie, 'content-type': 'application/json', ...headers }
     const sent = Object.entries(all).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== '')
-    const response = await fetch(`${url}${path}`, {
+    const response = await answering(`${url}${path}`, {
       method,
       headers: sent,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

@@ -57,6 +57,15 @@ export async function answered<T>(ask: () => Promise<T>): Promise<T> {
   return told.value
 }
 
+/** As `answered`, for whoever speaks HTTP. */
+export const answering = (url: string, init: RequestInit): Promise<Response> =>
+  answered(async () => {
+    const response = await fetch(url, init)
+    const problem: unknown = response.status === 503 ? await response.clone().json() : undefined
+    if (heldUp.has(errorCode(problem))) throw problem
+    return response
+  })
+
 // Each for another length: what asks the same is folded, and rests after a denial.
 let asks = 0
 

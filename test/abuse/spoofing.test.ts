@@ -3,10 +3,9 @@ import { run } from '@bailiwick/cli'
 import { sha256, signAccessRequest } from '@bailiwick/credentials'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
-import { startSystem } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'
-import { eventId, eventually, Scene } from './scene.ts'
+import { answering, eventId, eventually, Scene } from './scene.ts'
 
 // Text that looks like other text: what an agent, or whoever proposes a name, writes so that a person reads something else
 // than what is signed.
@@ -14,10 +13,9 @@ import { eventId, eventually, Scene } from './scene.ts'
 let scene: Scene
 let owner: Person
 beforeAll(async () => {
-  const system = await startSystem()
-  owner = new Person(system)
+  scene = await Scene.bare()
+  owner = new Person(scene.system)
   await owner.enrol()
-  scene = await Scene.of(system)
 })
 afterAll(async () => {
   const { findings } = await scene.audited()
@@ -90,7 +88,7 @@ function firstAction(request: string): object {
 }
 
 async function submitted(bailiwick: { request: string }) {
-  const response = await fetch(`${scene.url}/access/v1/requests`, {
+  const response = await answering(`${scene.url}/access/v1/requests`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({

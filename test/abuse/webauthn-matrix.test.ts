@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import type { Assertion } from '@bailiwick/contracts'
-import { type PasskeyLies, type SoftwarePasskey, softwarePasskey, startSystem } from '@bailiwick/testkit'
+import { type PasskeyLies, type SoftwarePasskey, softwarePasskey } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bytesOf, Person, type Shown } from './person.ts'
 import { pause, Scene } from './scene.ts'
@@ -12,10 +12,9 @@ let scene: Scene
 let owner: Person
 let requestId: string
 beforeAll(async () => {
-  const system = await startSystem()
-  owner = new Person(system)
+  scene = await Scene.bare()
+  owner = new Person(scene.system)
   await owner.enrol()
-  scene = await Scene.of(system)
   requestId = await scene.asked()
 })
 afterAll(async () => {

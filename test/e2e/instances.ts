@@ -4,7 +4,6 @@ import { createAgent } from '@bailiwick/agent'
 import { startApproval } from '@bailiwick/approval/start'
 import { type Bus, type FaultyBus, faultyBus } from '@bailiwick/bus'
 import type { ServiceName } from '@bailiwick/contracts'
-import { generateKey, type SigningKey, writeKeyFile } from '@bailiwick/credentials'
 import { startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { paths, readGenesis } from '@bailiwick/installation'
@@ -67,9 +66,7 @@ export class Instances implements AsyncDisposable {
 
   static async open(): Promise<Instances> {
     await using started = new AsyncDisposableStack()
-    const auditor = generateKey('auditor')
-    const place = await preparePlace({ entities: (sample) => [...sample, consoleReader(auditor)] })
-    writeKeyFile(paths(place.data).keys('approval'), 'auditor', auditor)
+    const place = await preparePlace({})
     started.defer(() => place.leave())
     const { bus, store } = started.use(await openAdapters())
     const all: Instance[] = []
@@ -86,7 +83,7 @@ export class Instances implements AsyncDisposable {
     await front.ready(10_000)
     const instances = new Instances(place, bus, all, started.move())
     instances.approver = await enrolApprover(place)
-    instances.invoices = await startInvoicesApi(place, { evidenceUrl: place.url })
+    instances.invoices = await startInvoicesApi(place)
     instances.#owned.use(instances.invoices)
     return instances
   }
@@ -264,12 +261,6 @@ async function startInstance(
   }
 }
 
-/** The console, as evidence knows it: the two share no machine here. */
-const consoleReader = (key: SigningKey<'auditor'>) => ({
-  type: 'auditor' as const,
-  value: { id: 'console', name: 'The page Evidence of the console', jwk: key.publicJwk },
-})
-
 const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<AsyncDisposable>> = {
   issuer: (host) =>
     startIssuer(
@@ -285,7 +276,7 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
     ),
   evidence: (host) =>
     startEvidence(
-      { ...host.settings, logPublic: false, sinks: { backlog: 1_000_000 } },
+      { ...host.settings, logPublic: true, sinks: { backlog: 1_000_000 } },
       {
         ...host,
         keys: {
@@ -305,17 +296,13 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
       },
     }),
   approval: (host) =>
-    startApproval(
-      { ...host.settings, evidenceUrl: host.settings.publicUrl },
-      {
-        ...host,
-        keys: {
-          event: host.key('approval', 'event', 'approval-event'),
-          notification: host.key('approval', 'notification', 'notification'),
-          auditor: host.key('approval', 'auditor', 'auditor'),
-        },
+    startApproval(host.settings, {
+      ...host,
+      keys: {
+        event: host.key('approval', 'event', 'approval-event'),
+        notification: host.key('approval', 'notification', 'notification'),
       },
-    ),
+    }),
 }
 
 /** The same bus for several owners. */
