@@ -116,7 +116,9 @@ it('tells of an outcome that the decision point did not relay within a minute, o
   expect(world.findings).toEqual([])
   await world.pass(5)
   const data = { decision_id: 'dec_adjust-invoice-47110', enforcement_point: 'erp-gateway', sequence: 2 }
-  expect(world.findings).toEqual([{ type: 'outcome.unrelayed', subject: 'erp-gateway#2', data }])
+  expect(world.findings).toEqual([
+    { type: 'outcome.unrelayed', subject: 'dec_adjust-invoice-47110 erp-gateway#2', data },
+  ])
   await world.pass(60)
   expect(world.findings).toHaveLength(1)
   expect(readdirSync(dir)).toEqual([])
@@ -127,7 +129,21 @@ it('is not put off by a decision point that reports another outcome under the sa
   await using _outcomes = await told(world, 1)
   world.relay(1, outcome(1, key, { status: 'not_executed' }))
   await world.pass(65)
-  expect(world.findings).toMatchObject([{ type: 'outcome.unrelayed', subject: 'erp-gateway#1' }])
+  expect(world.findings).toMatchObject([
+    { type: 'outcome.unrelayed', subject: 'dec_adjust-invoice-47110 erp-gateway#1' },
+  ])
+})
+
+it('tells of each where a point lost its store and counts from 1 again (V1)', async () => {
+  const world = aWorld()
+  await using outcomes = await told(world, 1)
+  await world.pass(65)
+  await outcomes.tell(outcome(1, key, { decision_id: 'dec_adjust-invoice-47111' }))
+  await world.pass(65)
+  expect(world.findings).toMatchObject([
+    { data: { decision_id: 'dec_adjust-invoice-47110', sequence: 1 } },
+    { data: { decision_id: 'dec_adjust-invoice-47111', sequence: 1 } },
+  ])
 })
 
 it('remembers over a restart what it was told', async () => {

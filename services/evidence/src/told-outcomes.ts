@@ -184,5 +184,6 @@ export class ToldOutcomes implements AsyncDisposable {
   }
 }
 
-/** The name of its finding: what this point gave this number. */
-const nameOf = ({ enforcement_point, sequence }: Outcome): string => `${enforcement_point}#${sequence}`
+/** The name of its finding. The number alone would not do: a point whose store was lost counts from 1 again. */
+const nameOf = ({ decision_id, enforcement_point, sequence }: Outcome): string =>
+  `${decision_id} ${enforcement_point}#${sequence}`
