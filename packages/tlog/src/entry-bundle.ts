@@ -9,6 +9,11 @@ export const MAX_ENTRY_BYTES = 65_535
  */
 export function encodeEntryBundle(entries: readonly Uint8Array[]): Uint8Array {
   if (entries.length < 1 || entries.length > TILE_WIDTH) throw new RangeError('a bundle has 1 to 256 entries')
+  return encodeEntries(entries)
+}
+
+/** Any number of entries, framed as in a bundle. Throws RangeError for one over 65,535 bytes. */
+export function encodeEntries(entries: readonly Uint8Array[]): Uint8Array {
   return Buffer.concat(
     entries.flatMap((entry) => {
       if (entry.length > MAX_ENTRY_BYTES) throw new RangeError('an entry has at most 65,535 bytes')

@@ -10,7 +10,7 @@ export {
   signCheckpoint,
 } from './checkpoint.ts'
 export { type Cosignature, cosign, cosignedMessage, decodeCosignature, isCosignedBy } from './cosignature.ts'
-export { decodeEntryBundle, encodeEntryBundle, MAX_ENTRY_BYTES } from './entry-bundle.ts'
+export { decodeEntryBundle, encodeEntries, encodeEntryBundle, MAX_ENTRY_BYTES } from './entry-bundle.ts'
 export { type FsckFault, type FsckOptions, type FsckReason, type FsckResult, fsck } from './fsck.ts'
 export {
   encodeVkey,

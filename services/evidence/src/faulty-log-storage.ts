@@ -4,14 +4,14 @@ import type { LogStorage } from './log-storage.ts'
 export type Break = 'before' | 'partly' | 'after'
 
 export interface StorageWrite {
-  method: 'write' | 'discardBeyond' | 'discardPartial' | 'swapHead' | 'publishCheckpoint'
+  method: 'enter' | 'write' | 'discardBeyond' | 'discardPartial' | 'swapHead' | 'publishCheckpoint'
   /** Counts the calls of this method, from 0. */
   n: number
 }
 
 /** A storage whose writes break where `plan` says so, over a real one, which it owns. */
 export function faultyLogStorage(real: LogStorage, plan: (write: StorageWrite) => Break | undefined): LogStorage {
-  const calls = { write: 0, discardBeyond: 0, discardPartial: 0, swapHead: 0, publishCheckpoint: 0 }
+  const calls = { enter: 0, write: 0, discardBeyond: 0, discardPartial: 0, swapHead: 0, publishCheckpoint: 0 }
   async function broken(method: StorageWrite['method'], effect: () => Promise<void>, some = effect): Promise<void> {
     const where = plan({ method, n: calls[method]++ })
     if (where === 'partly') await some()
@@ -22,6 +22,8 @@ export function faultyLogStorage(real: LogStorage, plan: (write: StorageWrite) =
     read: (path) => real.read(path),
     discardBeyond: (size) => broken('discardBeyond', () => real.discardBeyond(size)),
     discardPartial: (tile) => broken('discardPartial', () => real.discardPartial(tile)),
+    readJournal: (size) => real.readJournal(size),
+    enter: (record, size) => broken('enter', () => real.enter(record, size)),
     readHead: () => real.readHead(),
     readCheckpoint: () => real.readCheckpoint(),
     write: (files) =>

@@ -23,8 +23,8 @@ const remembered = 10_000
 const restMs = 200
 
 /**
- * Takes every event of every leaf topic into the log. A message is committed on the bus only once its leaf is under a
- * published checkpoint, or what stands for it is on its parked topic; so nothing is lost, and what comes twice is one leaf.
+ * Takes every event of every leaf topic into the log. A message is committed on the bus only once its leaf has its place
+ * for good, or what stands for it is on its parked topic; so nothing is lost, and what comes twice is one leaf.
  */
 export async function startIngest(options: IngestOptions): Promise<Subscription> {
   const told = new Set<string>()

@@ -182,8 +182,8 @@ it('is made again from the log when it is lost, behind, or of another log', asyn
   expect(await withIndex(folder, [], (index) => [index.size, index.indexOfEvent('evt_2')])).toEqual([3, 2])
   rmSync(join(folder.dir, 'index'), { recursive: true })
   expect(await withIndex(folder, [], (index) => [index.size, index.indexOfEvent('evt_1')])).toEqual([3, 1])
-  // A log of other events was put in its place, with its own tree head: what was indexed is not there.
-  for (const name of ['log', 'tree-head.json']) rmSync(join(folder.dir, name), { recursive: true })
+  // A log of other events was put in its place, with all that is its own: what was indexed is not there.
+  for (const name of ['log', 'tree-head.json', 'journal.0']) rmSync(join(folder.dir, name), { recursive: true })
   {
     await using storage = await folder.open()
     await (await Log.open(storage, logKey, now)).append(

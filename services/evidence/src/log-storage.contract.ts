@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { LogStorage } from './log-storage.ts'
+import type { JournalRecord, LogStorage } from './log-storage.ts'
 
 /** A place that can be opened again, as after a crash: opening does not wait for the storage before to be disposed of. */
 export interface StoragePlace extends Disposable {
@@ -71,6 +71,27 @@ export function logStorageContract(aPlace: () => StoragePlace): void {
     }
     await using storage = await place.open()
     expect(await storage.readHead()).toBe(undefined)
+  })
+
+  it('gives back what was entered behind a tree, after a restart, and nothing of what the tree has (V2)', async () => {
+    using place = aPlace()
+    // Of many lengths: a shorter record leaves some of an older one behind it.
+    const of = (from: number, to: number) => ({ from, to, bytes: bytes(`${from}-${to} `.repeat((from % 7) + 1)) })
+    let size = 0
+    const said = (records: readonly JournalRecord[]) => records.map((each) => ({ ...each, bytes: text(each.bytes) }))
+    for (let n = 0; n < 20; n++, size += 11) {
+      const entered = [of(size, size + 3), of(size + 3, size + 4), of(size + 4, size + 9)]
+      // The tree grows by the first two while others are entered.
+      const more = [of(size + 9, size + 10), of(size + 10, size + 11)]
+      {
+        await using storage = await place.open()
+        expect(await storage.readJournal(size)).toEqual([])
+        for (const record of entered) await storage.enter(record, size)
+        for (const record of more) await storage.enter(record, size + 4)
+      }
+      await using storage = await place.open()
+      expect(said(await storage.readJournal(size + 4))).toEqual(said([...entered.slice(2), ...more]))
+    }
   })
 
   it('gives the checkpoint that was published last', async () => {

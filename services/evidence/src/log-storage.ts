@@ -6,6 +6,13 @@ export interface LogFile {
   readonly bytes: Uint8Array
 }
 
+/** Leaves `from` up to `to` of the log, in whatever form the log gives them. */
+export interface JournalRecord {
+  readonly from: number
+  readonly to: number
+  readonly bytes: Uint8Array
+}
+
 /**
  * Where one log is kept. Its owner is its only writer; readers of the files may come at any time and from anywhere. Every
  * write resolves once it survives a power cut; a rejection says nothing about what happened, so whoever gets one stops
@@ -14,6 +21,18 @@ export interface LogFile {
 export interface LogStorage extends AsyncDisposable {
   /** The bytes of a tile or entry bundle, undefined when it is not there. Rejects for a path that names none. */
   read(path: string): Promise<Uint8Array | undefined>
+
+  /**
+   * Resolves once the record survives a power cut, which takes one flush. It goes on where the last one ended; a tree of
+   * `size` leaves is durable, of which no record is needed any more. One call at a time.
+   */
+  enter(record: JournalRecord, size: number): Promise<void>
+
+  /**
+   * The records behind a tree of `size` leaves, in order. Rejects with `log_inconsistent` when one is missing that another
+   * was entered behind. To be called before anything is entered.
+   */
+  readJournal(size: number): Promise<JournalRecord[]>
 
   /**
    * Puts every file in place, in any order. What is there already is replaced. A full tile is whole or not there, at any

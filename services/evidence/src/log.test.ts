@@ -68,21 +68,58 @@ it('lets full tiles stand for the partial ones of smaller sizes, in which older 
 it('stops when time does not progress, and is opened again only when it does (V14)', async () => {
   using folder = new LogFolder()
   let time = 1_000_000
-  {
+  for (const [n, behind] of [0, 5000].entries()) {
     await using storage = await folder.open()
     const log = await Log.open(storage, logKey, () => time)
     time += 10
-    await log.append(entries(0, 3), {})
-    await expect(log.append(entries(3, 4), {})).rejects.toMatchObject({ code: 'clock_behind' })
-    time -= 5000
-    await expect(log.append(entries(3, 4), {})).rejects.toMatchObject({ code: 'clock_behind' })
+    await log.append(entries(2 * n, 2 * n + 1), {})
+    time -= behind
+    await expect(log.append(entries(2 * n + 1, 2 * n + 2), {})).rejects.toMatchObject({ code: 'clock_behind' })
+    time += behind === 0 ? 10 : 0
   }
   await using storage = await folder.open()
   await expect(Log.open(storage, logKey, () => time)).rejects.toMatchObject({ code: 'clock_behind' })
   time += 5000
   const log = await Log.open(storage, logKey, () => time++)
-  await log.append(entries(3, 4), {})
+  // What was entered is not lost by it.
   expect(await folder.check()).toMatchObject({ ok: true, size: 4 })
+  await log.append(entries(4, 5), {})
+  expect((await folder.check()).entries).toEqual(texts(0, 5))
+})
+
+it('has what was entered when it is opened again, in the same places, and what of the bus that covers (V2)', async () => {
+  using folder = new LogFolder()
+  await grow(folder, entries(0, 250))
+  {
+    await using storage = await folder.open()
+    const log = await Log.open(storage, logKey, now)
+    await log.enter(entries(250, 253), { topic: { 0: 4 } })
+    await log.enter(entries(253, 700), { topic: { 0: 9 } })
+    expect(log.size).toBe(700)
+    expect(log.checkpoint.size).toBe(250)
+  }
+  await using storage = await folder.open()
+  const log = await Log.open(storage, logKey, now)
+  expect({ size: log.size, consumed: log.consumed }).toEqual({ size: 700, consumed: { topic: { 0: 9 } } })
+  expect((await folder.check()).entries).toEqual(texts(0, 700))
+})
+
+it('refuses a journal that goes on from a larger tree (V14)', async () => {
+  using folder = new LogFolder()
+  {
+    await using storage = await folder.open()
+    const log = await Log.open(storage, logKey, now)
+    cpSync(folder.dir, `${folder.dir}-copy`, { recursive: true })
+    await log.append(entries(0, 3), {})
+    await log.enter(entries(3, 4), {})
+  }
+  for (const put of ['log', 'tree-head.json']) {
+    rmSync(join(folder.dir, put), { recursive: true })
+    cpSync(join(`${folder.dir}-copy`, put), join(folder.dir, put), { recursive: true })
+  }
+  rmSync(`${folder.dir}-copy`, { recursive: true })
+  rmSync(join(folder.dir, 'journal.0'))
+  await expect(grow(folder)).rejects.toMatchObject({ code: 'log_inconsistent' })
 })
 
 it('has a signed checkpoint from the start', async () => {
@@ -108,8 +145,10 @@ it('writes a full tile once', async () => {
   expect(written.length).toBe(new Set(written).size)
 })
 
-const everyBreak = (['write', 'discardBeyond', 'discardPartial', 'swapHead', 'publishCheckpoint'] as const).flatMap(
-  (method) => (['before', 'partly', 'after'] as const).map((where): [StorageWrite['method'], Break] => [method, where]),
+const everyBreak = (
+  ['enter', 'write', 'discardBeyond', 'discardPartial', 'swapHead', 'publishCheckpoint'] as const
+).flatMap((method) =>
+  (['before', 'partly', 'after'] as const).map((where): [StorageWrite['method'], Break] => [method, where]),
 )
 it.each(everyBreak)(
   'loses and doubles nothing when %s breaks %s its effect, at any size (V2, V14)',
@@ -144,7 +183,7 @@ it.each(everyBreak)(
 it('is the same log however it is cut into batches and broken in between (V14)', async () => {
   const anyStep = fc.record({
     batch: fc.integer({ min: 1, max: 300 }),
-    method: fc.constantFrom('write', 'discardBeyond', 'discardPartial', 'swapHead', 'publishCheckpoint'),
+    method: fc.constantFrom('enter', 'write', 'discardBeyond', 'discardPartial', 'swapHead', 'publishCheckpoint'),
     where: fc.constantFrom<Break | undefined>(undefined, undefined, 'before', 'partly', 'after'),
   })
   await fc.assert(

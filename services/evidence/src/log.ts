@@ -22,6 +22,7 @@ import {
   tileLevels,
   tilePath,
 } from '@bailiwick/tlog'
+import { decodeEntered, type Entered, encodeEntered } from './entered.ts'
 import type { LogFile, LogStorage } from './log-storage.ts'
 import { type Consumed, encodeTreeHead, type LockedHead, parseTreeHead } from './tree-head.ts'
 
@@ -30,15 +31,19 @@ export interface Published extends TreeHead {
   readonly note: string
 }
 
+/** Leaves that become part of the tree at once, or one record's: readers wait no longer for the next checkpoint. */
+const mostAtOnce = 4096
+
 /** How far behind the last head the clock may be for a batch to wait for it, ms: it is often in the same one. */
 const clockWaitMs = 1000
 const clockTries = 5
 
 /**
- * The log as its one writer has it. The order of an append is the whole of its safety (V14): tiles and entries durable and
- * read back → the tree head swapped in → the checkpoint signed and published. Whatever dies in between, the lock says what
- * is part of the log: tiles beyond it are nothing, and a checkpoint behind it is signed at the next start. A rejected write
- * ends this object, and so does a clock that stands or goes back: open another one.
+ * The log as its one writer has it. The order of an append is the whole of its safety (V14): entered in the journal, which no
+ * crash takes back → tiles and entries durable and read back → the tree head swapped in → the checkpoint signed and published.
+ * Whatever dies in between, the lock says what is part of the tree: tiles beyond it are nothing, and what the journal has
+ * beyond it becomes part of it at the next start, in the places that it had. A rejected write ends this object, and so does a
+ * clock that stands or goes back: open another one.
  */
 export class Log {
   readonly #storage: LogStorage
@@ -50,6 +55,9 @@ export class Log {
   #head: LockedHead
   #headBytes: Uint8Array
   #published: Published
+  /** What is in the journal and not in the tree. */
+  #entered: Entered[] = []
+  #size: number
   /** Places whose partial tiles nobody needs once the tree head is published: it has their full tiles. */
   #outgrown: Pick<Tile, 'level' | 'index'>[] = []
 
@@ -71,6 +79,7 @@ export class Log {
     this.#head = fields.head
     this.#headBytes = fields.headBytes
     this.#published = fields.published
+    this.#size = fields.head.size
   }
 
   /**
@@ -96,21 +105,28 @@ export class Log {
       if (last !== undefined && !sameHash(await rootFromTiles(storage.read, last.size), last.root))
         throw inconsistent('the tiles do not give the root of the checkpoint')
       await checkStored(storage, last?.size ?? 0, head)
+      const records = await storage.readJournal(head.size)
+      const entered = records.map(({ from, to, bytes }) => decodeEntered(bytes, to - from))
       // Only now: what is beyond a tree head that does not belong here may be all that is left of the log.
       await storage.discardBeyond(head.size)
       const edge = await RightEdge.read(storage.read, head.size)
       const tail = await tailOf(storage, head.size)
       const published = last === undefined || last.size < head.size ? await publish(storage, key, head) : last
-      return new Log({ storage, key, now, edge, tail, head, headBytes, published })
+      const log = new Log({ storage, key, now, edge, tail, head, headBytes, published })
+      for (const each of entered) log.#noted(each)
+      while (log.#entered.length > 0) await log.publish()
+      return log
     } catch (error) {
       throw error instanceof TileUnreadable ? inconsistent(error.message) : error
     }
   }
 
+  /** How many leaves have their places. */
   get size(): number {
-    return this.#head.size
+    return this.#size
   }
 
+  /** What of the bus the tree covers. */
   get consumed(): Consumed {
     return this.#head.consumed
   }
@@ -119,14 +135,54 @@ export class Log {
     return this.#published
   }
 
-  /** `integrate`, then `publish`. */
+  /** `enter`, then `publish`. */
   async append(entries: readonly Uint8Array[], consumed: Consumed): Promise<Published> {
-    await this.integrate(entries, consumed)
+    await this.enter(entries, consumed)
     return this.publish()
   }
 
-  /** Resolves once all entries are part of the log, which no crash takes back: the tree head says so. One call at a time. */
-  async integrate(entries: readonly Uint8Array[], consumed: Consumed): Promise<void> {
+  /** Resolves once all entries have their places for good: whatever dies now, they are part of the log. One call at a time. */
+  async enter(entries: readonly Uint8Array[], consumed: Consumed): Promise<void> {
+    const bytes = encodeEntered({ entries, consumed })
+    await this.#storage.enter({ from: this.#size, to: this.#size + entries.length, bytes }, this.#head.size)
+    this.#noted({ entries, consumed })
+  }
+
+  /**
+   * Makes what was entered part of the tree, or the oldest 4,096 leaves of it, signs the tree head and publishes it; resolves
+   * once readers see it, and what it made needless is gone. One call at a time; the next entries may be entered meanwhile.
+   */
+  async publish(): Promise<Published> {
+    const entered = this.#take()
+    const last = entered.at(-1)
+    if (last !== undefined)
+      await this.#integrate(
+        entered.flatMap(({ entries }) => entries),
+        last.consumed,
+      )
+    const outgrown = this.#outgrown
+    this.#outgrown = []
+    this.#published = await publish(this.#storage, this.#key, this.#head)
+    await Promise.all(outgrown.map((place) => this.#storage.discardPartial(place)))
+    return this.#published
+  }
+
+  /** The records that come next, oldest first. */
+  #take(): Entered[] {
+    let leaves = 0
+    const end = this.#entered.findIndex(({ entries }) => {
+      leaves += entries.length
+      return leaves >= mostAtOnce
+    })
+    return this.#entered.splice(0, end < 0 ? this.#entered.length : end + 1)
+  }
+
+  #noted(entered: Entered): void {
+    this.#entered.push(entered)
+    this.#size += entered.entries.length
+  }
+
+  async #integrate(entries: readonly Uint8Array[], consumed: Consumed): Promise<void> {
     const from = this.#edge.size
     const time = await this.#nextTime()
     for (const entry of entries) this.#edge.append(leafHash(entry))
@@ -140,18 +196,6 @@ export class Log {
     const all = [...this.#tail, ...entries]
     this.#tail = all.slice(all.length - (head.size % TILE_WIDTH))
     this.#outgrown.push(...outgrownBetween(from, head.size))
-  }
-
-  /**
-   * Signs and publishes the tree head as it is now; resolves once readers see it, and what it made needless is gone. One call
-   * at a time; the next batch may be integrated meanwhile.
-   */
-  async publish(): Promise<Published> {
-    const outgrown = this.#outgrown
-    this.#outgrown = []
-    this.#published = await publish(this.#storage, this.#key, this.#head)
-    await Promise.all(outgrown.map((place) => this.#storage.discardPartial(place)))
-    return this.#published
   }
 
   async #nextTime(): Promise<number> {

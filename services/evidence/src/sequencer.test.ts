@@ -5,6 +5,7 @@ import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-st
 import { LeafIndex } from './leaf-index.ts'
 import { LogFolder, logKey } from './log.fixture.ts'
 import { Log, type Published } from './log.ts'
+import type { LogStorage } from './log-storage.ts'
 import { Sequencer, type SequencerOptions } from './sequencer.ts'
 
 const event = (n: number, more = '') =>
@@ -13,11 +14,18 @@ const place = (offset: number) => ({ topic: 'grants.v1', partition: 0, offset })
 
 async function aSequencer(
   folder: LogFolder,
-  { plan, ...options }: Partial<SequencerOptions> & { plan?: (write: StorageWrite) => Break | undefined } = {},
+  {
+    plan,
+    wrap = (storage) => storage,
+    ...options
+  }: Partial<SequencerOptions> & {
+    plan?: (write: StorageWrite) => Break | undefined
+    wrap?: (storage: LogStorage) => LogStorage
+  } = {},
   pace: Pick<SequencerOptions, 'paceMs'> = { paceMs: 20 },
 ) {
   const disk = await folder.open()
-  const storage = faultyLogStorage(disk, plan ?? (() => undefined))
+  const storage = wrap(faultyLogStorage(disk, plan ?? (() => undefined)))
   const log = await Log.open(storage, logKey, () => systemClock.now())
   const index = await LeafIndex.open(join(folder.dir, 'index'), storage, log.checkpoint)
   const fatal = Promise.withResolvers<unknown>()
@@ -83,6 +91,51 @@ it('answers only when no crash can take the leaf back, and a checkpoint follows 
   expect((await folder.check()).entries[1]).toBe(event(1).toString())
 })
 
+it('answers while the tree cannot be written, and has it all as soon as it can (V2)', async () => {
+  using folder = new LogFolder()
+  const held = Promise.withResolvers<void>()
+  let published = 0
+  {
+    await using it = await aSequencer(folder, {
+      wrap: (storage) => ({ ...storage, write: (files) => held.promise.then(() => storage.write(files)) }),
+      onPublished: () => void published++,
+    })
+    for (let n = 0; n < 50; n++) expect(await it.sequencer.add(event(n), place(n))).toBe(n)
+    expect({ published, ...(await folder.check()) }).toMatchObject({ published: 0, ok: true, size: 0 })
+    held.resolve()
+  }
+  expect(published).toBeLessThanOrEqual(2)
+  expect((await folder.check()).entries).toEqual(Array.from({ length: 50 }, (_, n) => event(n).toString()))
+})
+
+it('leaves nobody without an answer when a second write fails after the one that ended it (V13)', async () => {
+  using folder = new LogFolder()
+  const [ended, entering] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  let fatal = 0
+  await using it = await aSequencer(folder, {
+    wrap: (storage) => ({
+      ...storage,
+      async write() {
+        await entering.promise
+        throw new Error('EIO')
+      },
+      async enter(record, size) {
+        if (record.from === 0) return storage.enter(record, size)
+        entering.resolve()
+        await ended.promise
+        throw new Error('EIO')
+      },
+    }),
+    onFatal() {
+      fatal++
+      ended.resolve()
+    },
+  })
+  expect(await it.sequencer.add(event(0), place(0))).toBe(0)
+  await expect(it.sequencer.add(event(1), place(1))).rejects.toMatchObject({ code: 'outcome_unknown' })
+  expect(fatal).toBe(1)
+})
+
 it('publishes checkpoints at most a second apart under load, and at once after a pause', async () => {
   using folder = new LogFolder()
   const times: number[] = []
@@ -108,7 +161,7 @@ it('writes at once while nothing comes but answers to answers, and paces what st
   using folder = new LogFolder()
   let whileWriting = () => undefined as unknown
   const plan = ({ method }: StorageWrite) => {
-    if (method === 'write') whileWriting()
+    if (method === 'enter') whileWriting()
     return undefined
   }
   await using it = await aSequencer(folder, { plan }, { paceMs: 60_000 })
@@ -166,7 +219,7 @@ it('stops for good when a write fails: nothing more is answered, and the process
   using folder = new LogFolder()
   let fatal = 0
   await using it = await aSequencer(folder, {
-    plan: ({ method }) => (method === 'write' ? 'after' : undefined),
+    plan: ({ method }) => (method === 'enter' ? 'after' : undefined),
     onFatal: () => void fatal++,
   })
   const added = [0, 1].map((n) => it.sequencer.add(event(n), place(n)))

@@ -21,7 +21,7 @@ export interface SequencerOptions {
   /** The log can no longer be written: the process must stop, and recover at its start. */
   onFatal: (error: unknown) => void
   onPublished?: (checkpoint: Published, leaves: number) => void
-  /** How far apart two batches, and so two checkpoints, begin while more keeps coming, ms; at most 1,000. */
+  /** How far apart two batches begin while more keeps coming, and for how long publications rest at most, ms; at most 500. */
   paceMs?: number
   /** Leaves that may wait, over all partitions. */
   maxWaiting?: number
@@ -41,16 +41,19 @@ const aTurn = () => new Promise(setImmediate)
 
 /** One batch: bounds what a start after a crash may have to take away, and how long a checkpoint takes. */
 const batchLeaves = 8192
-/** What may be part of the log before readers and the index have it: then the log waits for them. */
+/** What may be entered before the tree, readers and the index have it: then the log waits for them. */
 const mostUnpublished = 2 * batchLeaves
+/** Of the time that a publication took, so many times the next one rests, up to the pace. */
+const restFactor = 3
 /** What may wait, over all partitions. */
 const maxWaitingBytes = 128 * 1024 * 1024
 
 /**
  * Gives each distinct event exactly one leaf (V2): one that is in the log or on its way gets the index that it has, however
- * often it is delivered. Leaves are written in batches, each with its own checkpoint. What finds the log at rest is written
- * at once. While more comes than whoever waits for an answer sends, batches are paced: each costs the disk the same few
- * flushes and the last bundle anew, whatever it holds, and others need that disk.
+ * often it is delivered. Leaves are entered in batches, each of which costs one flush and is answered then; behind that,
+ * what is entered becomes part of the tree and is published, which costs a dozen, whatever it holds. What finds the log at
+ * rest is entered and published at once. Publications rest in between, since others need that disk; and while more comes than
+ * whoever waits for an answer sends, batches are paced too.
  */
 export class Sequencer implements AsyncDisposable {
   readonly #options: SequencerOptions & typeof defaults
@@ -60,13 +63,14 @@ export class Sequencer implements AsyncDisposable {
   readonly #consumed: Consumed
   readonly #watchers = new Set<() => void>()
   readonly #hurry = new AbortController()
+  #rest = new AbortController()
   #stopping = false
   #running: Promise<void> | undefined
   #failure: ServiceError | undefined
   #lastBegan = Number.NEGATIVE_INFINITY
   /** Whether something came while the last batch was written: then it did not come because of an answer. */
   #streaming = false
-  /** Part of the log, and on the way to readers and into the index; known as under way until then. */
+  /** Entered, and on the way into the tree, to readers and into the index; known as under way until then. */
   #unpublished: Waiting[] = []
   #publishing: Promise<void> | undefined
 
@@ -91,8 +95,8 @@ export class Sequencer implements AsyncDisposable {
   }
 
   /**
-   * Resolves with the leaf's index once the leaf is part of the log, which no crash takes back; the checkpoint over it follows
-   * at once. The bytes are kept as they are. Rejects with `queue_full` when too much waits, and with `outcome_unknown` when the log cannot be written.
+   * Resolves with the leaf's index once the leaf has it for good, which no crash takes back; the checkpoint over it follows
+   * by itself. The bytes are kept as they are. Rejects with `queue_full` when too much waits, and with `outcome_unknown` when the log cannot be written.
    */
   async add(bytes: Uint8Array, place: Place): Promise<number> {
     if (this.#failure !== undefined) throw this.#failure
@@ -185,11 +189,14 @@ export class Sequencer implements AsyncDisposable {
     const first = log.size
     try {
       for (const { place } of batch) this.cover(place)
-      await log.integrate(leaves, structuredClone(this.#consumed))
+      await log.enter(leaves, structuredClone(this.#consumed))
       this.#streaming = this.#waiting.length > 0
       for (const [at, waiting] of batch.entries()) waiting.index.resolve(first + at)
       this.#unpublished.push(...batch)
+      // What is entered is safe, but the tree can no longer be written.
+      if (this.#failure !== undefined) return
       this.#publishing ??= this.#publish()
+      if (this.#unpublished.length >= batchLeaves) this.#rest.abort()
       if (this.#unpublished.length > mostUnpublished) await this.#publishing
     } catch (error) {
       this.#waiting = [...batch, ...this.#waiting]
@@ -197,19 +204,20 @@ export class Sequencer implements AsyncDisposable {
     }
   }
 
-  /** Publishes what is part of the log, as often as readers and index can follow. */
+  /** Publishes what is entered, as often as disk, readers and index can follow. */
   async #publish(): Promise<void> {
-    const { log, index, onPublished } = this.#options
+    const { log, index, monotonic, onPublished } = this.#options
     try {
       while (this.#unpublished.length > 0) {
-        const batch = this.#unpublished
-        this.#unpublished = []
+        const began = monotonic()
         const published = await log.publish()
+        const batch = this.#unpublished.splice(0, published.size - index.size)
         onPublished?.(published, batch.length)
         const leaves = batch.map(({ bytes }) => bytes)
         await index.add(leaves, published)
         for (const { key } of batch) this.#underway.delete(key)
         for (const watch of this.#watchers) watch()
+        await this.#restFor(restFactor * (monotonic() - began))
       }
     } catch (error) {
       this.#fail(error)
@@ -218,11 +226,20 @@ export class Sequencer implements AsyncDisposable {
     }
   }
 
+  /** Until then, or until so much waits that there is no time for it. */
+  async #restFor(ms: number): Promise<void> {
+    if (this.#stopping || this.#unpublished.length >= batchLeaves) return
+    this.#rest = new AbortController()
+    const signal = AbortSignal.any([this.#rest.signal, this.#hurry.signal])
+    await after(Math.min(ms, this.#options.paceMs), signal).catch(() => undefined)
+  }
+
+  /** A batch that was under way when another write failed comes here with its own failure. */
   #fail(error: unknown): void {
-    if (this.#failure !== undefined) return
-    this.#failure = new ServiceError('outcome_unknown', 'the log cannot be written', { cause: error })
+    const isFirst = this.#failure === undefined
+    this.#failure ??= new ServiceError('outcome_unknown', 'the log cannot be written', { cause: error })
     for (const { index } of this.#waiting) index.reject(this.#failure)
     this.#waiting = []
-    this.#options.onFatal(error)
+    if (isFirst) this.#options.onFatal(error)
   }
 }

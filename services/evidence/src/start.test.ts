@@ -59,13 +59,13 @@ it('makes one leaf of each event, and goes on where it was after a restart (V2, 
   const first = await pdp.producer.publish('decisions.v1', denials(0, 3))
   {
     await using evidence = await installed.evidence(bus)
-    for (const { id } of first) await evidence.integrated(id, 2000)
+    for (const { id } of first) await evidence.integrated(id, 20_000)
   }
   const before = await installed.verified()
   const second = await pdp.producer.publish('decisions.v1', denials(3, 5))
   {
     await using evidence = await installed.evidence(bus)
-    for (const { id } of second) await evidence.integrated(id, 2000)
+    for (const { id } of second) await evidence.integrated(id, 20_000)
     expect(evidence.size()).toBe(before.head.size + 2)
   }
   const { entries } = await installed.verified()
@@ -123,7 +123,7 @@ it('makes one leaf of an event, and parks a message once, that the bus delivers 
   await bus.publish('grants.v1', [{ key: 'nobody', bytes: unreadable }])
   {
     await using evidence = await installed.evidence(bus)
-    for (const { id } of published) await evidence.integrated(id, 5000)
+    for (const { id } of published) await evidence.integrated(id, 20_000)
   }
   expect(lost).toBeGreaterThan(0)
   const { entries } = await installed.verified()
@@ -208,7 +208,7 @@ it('parks what nobody can read by place, hash and size, never its content, and g
   const [behind] = await pdp.producer.publish('decisions.v1', [aDenial(0)])
   {
     await using evidence = await installed.evidence(bus)
-    await evidence.integrated(behind?.id ?? '', 2000)
+    await evidence.integrated(behind?.id ?? '', 20_000)
   }
   const { entries } = await installed.verified()
   const parked = entries.map(parse).filter(({ type }) => type === 'event.parked')
@@ -273,7 +273,7 @@ it('serves the log as C2SP tlog-tiles says: what is under the checkpoint, unchan
   await using pdp = await installed.participant(bus, 'policy-decision')
   const published = await pdp.producer.publish('decisions.v1', denials(0, 300))
   await using evidence = await installed.evidence(bus)
-  for (const { id } of published) await evidence.integrated(id, 5000)
+  for (const { id } of published) await evidence.integrated(id, 20_000)
   const size = evidence.size()
   const get = (url: string) => evidence.http.inject({ method: 'GET', url })
 

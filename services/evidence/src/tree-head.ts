@@ -15,13 +15,15 @@ export interface LockedHead extends TreeHead {
   readonly consumed: Consumed
 }
 
+export const consumedSchema = z.record(z.string(), z.record(z.string(), z.int().min(0)))
+
 const schema = z.strictObject({
   v: z.literal(2),
   time: z.int().min(0),
   origin: z.string().min(1),
   size: z.int().min(0),
   root: sha256Schema,
-  consumed: z.record(z.string(), z.record(z.string(), z.int().min(0))),
+  consumed: consumedSchema,
 })
 
 /** Written before heads had a time: any time is later. */

@@ -74,7 +74,7 @@ function fillUp(file: string): void {
 
 const until = await session(100_000)
 fillUp(rest)
-const stillFull = [await session(1), await session(1)]
+const stillFull = [await session(1000), await session(1000)]
 const { bavail, bsize } = statfsSync(folder)
 rmSync(ballast)
 rmSync(rest)

@@ -12,12 +12,13 @@ import { parseTilePath, TILE_WIDTH, tilePath } from '@bailiwick/tlog'
 import type { LogFile, LogStorage } from '../log-storage.ts'
 import { discardBeyond, discardPartial } from './discard.ts'
 import { headFile } from './head-file.ts'
+import { journalIn } from './journal.ts'
 import { type LogFs, systemLogFs } from './log-fs.ts'
 
 export interface DiskLogStorageOptions {
   /** The log's own folder, which anybody may be given: C2SP tlog-tiles' layout and nothing else. */
   log: string
-  /** Keeps the lock and the tree head: outside `log`, so that a copy of the log put in its place is noticed. */
+  /** Keeps the lock, the journal and the tree head: outside `log`, so that a copy of the log put in its place is noticed. */
   dir: string
   fs?: LogFs
 }
@@ -34,6 +35,7 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
   await syncDirectory(dirname(log), fs)
   const lock = lockFile(join(dir, 'log.lock'), 'log_locked')
   const head = headFile(join(dir, 'tree-head.json'), fs)
+  const journal = journalIn(dir, fs)
   const checkpointPath = join(log, 'checkpoint')
   const hot = { ...fs, readFile: fs.readHot }
   /** Of each level, the files that were written last: what is read back, and where the tree ends. */
@@ -92,6 +94,8 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
 
   return {
     read: async (path) => readFileIfExists(placeOf(log, path), edge.get(levelOf(path))?.has(path) ? hot : fs),
+    enter: (record, size) => journal.append(record, size),
+    readJournal: (size) => journal.read(size),
     write,
     discardBeyond: (size) => discardBeyond(log, size, fs),
     discardPartial: (tile) => discardPartial(join(log, `${tilePath({ ...tile, width: TILE_WIDTH })}.p`), fs),
@@ -100,7 +104,7 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
     readCheckpoint: () => readFileIfExists(checkpointPath, fs),
     publishCheckpoint: (note) => replaceFile(checkpointPath, note, { ...readable, fs }),
     async [Symbol.asyncDispose]() {
-      lock[Symbol.dispose]()
+      await journal.close().finally(() => lock[Symbol.dispose]())
     },
   }
 }

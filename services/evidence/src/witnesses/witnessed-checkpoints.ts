@@ -69,6 +69,8 @@ export class WitnessedCheckpoints implements AsyncDisposable {
     const { storage } = this.#options
     return {
       read: (path) => storage.read(path),
+      enter: (record, before) => storage.enter(record, before),
+      readJournal: (size) => storage.readJournal(size),
       write: (files) => storage.write(files),
       discardBeyond: (size) => storage.discardBeyond(size),
       discardPartial: async (place) => void this.#outgrown.push(place),
