@@ -152,6 +152,23 @@ describe('who is at the console', () => {
     await agent.cancel(id)
   })
 
+  it('tells nobody who is an approver: a name that is nobody’s has passkeys, too (V17)', async () => {
+    const stranger = aPerson(world)
+    const passkeysOf = async (name: string) => {
+      const { body } = await stranger.post('/session/options', { approver_id: name })
+      return (body as never as { options: { allowCredentials: { id: string }[] } }).options.allowCredentials.map(
+        ({ id }) => id,
+      )
+    }
+    const mine = await passkeysOf('olga')
+    expect(mine).toEqual([olga.passkey.id])
+    const [nobodys, others] = [await passkeysOf('nobody'), await passkeysOf('nobody-else')]
+    const shape = (ids: string[]) => ids.map(({ length }) => length)
+    expect([shape(nobodys), shape(others)]).toEqual([shape(mine), shape(mine)])
+    expect(await passkeysOf('nobody')).toEqual(nobodys)
+    expect(new Set([...mine, ...nobodys, ...others]).size).toBe(3)
+  })
+
   it('gives a cookie that scripts, other sites and plain connections never see, and ends it', async () => {
     const person = aPerson(world, olga.passkey)
     const asked = await person.post('/session/options')

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Approver, Assertion } from '@bailiwick/contracts'
 import { encodeBase64url, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
@@ -30,27 +31,44 @@ export class Sessions {
   readonly #approval: Approval
   readonly #sessions: Transient<Enrolled>
   readonly #challenges: Challenges
+  readonly #nobodysKey: Uint8Array
 
   constructor(approval: Approval) {
     this.#approval = approval
     const { clock } = approval
     this.#sessions = new Transient({ lifeMs: sessionSeconds * 1000, max: 10_000, clock })
     this.#challenges = new Challenges({ lifeMs: challengeMs, clock, random: approval.random })
+    this.#nobodysKey = approval.random(32)
   }
 
   /** Begins a sign-in; `approverId`, when given, names the passkeys of somebody whose authenticator keeps no list. */
   async challenge(approverId: string | undefined) {
-    const { trust, projection } = this.#approval
+    const { trust } = this.#approval
     const { id: signInId, challenge } = this.#challenges.make('sign-in')
-    const me = approverId === undefined ? undefined : projection.ledger.registry.get('approver', approverId)
     const options = await generateAuthenticationOptions({
       rpID: trust.rp_id,
       challenge: Uint8Array.from(challenge),
       userVerification: 'required',
       timeout: challengeMs,
-      allowCredentials: (me?.credentials ?? []).map(({ credential_id }) => ({ id: credential_id })),
+      allowCredentials: approverId === undefined ? [] : this.#passkeysOf(approverId).map((id) => ({ id })),
     })
     return { sign_in_id: signInId, options }
+  }
+
+  /**
+   * Credential ids by name. Of a name that is nobody's, as many and as long ones as somebody has, the same each time while this
+   * process runs: whoever tries names must not learn which are approvers' (WebAuthn Level 3 §14.6.2).
+   */
+  #passkeysOf(approverId: string): string[] {
+    const { registry } = this.#approval.projection.ledger
+    const me = registry.get('approver', approverId)
+    if (me) return me.credentials.map(({ credential_id }) => credential_id)
+    const made = (about: string, outputLength: number) =>
+      createHash('shake256', { outputLength }).update(this.#nobodysKey).update(`${about} ${approverId}`).digest()
+    const like = registry.approvers[made('like', 4).readUInt32BE() % registry.approvers.length]
+    return (like?.credentials ?? []).map(({ credential_id }, n) =>
+      encodeBase64url(made(`passkey ${n}`, Buffer.from(credential_id, 'base64url').length)),
+    )
   }
 
   /** Signs in with a signature over the challenge, which counts once. Gives the cookie's value. */
