@@ -58,6 +58,11 @@ export interface World extends AsyncDisposable {
   log(): string
 }
 
+interface InjectBody {
+  headers?: Record<string, string>
+  payload?: object | string
+}
+
 export interface WorldOptions {
   rule?: Partial<Rule>
   /** Besides, each with its `match` and `order`. */
@@ -293,9 +298,14 @@ export function agentOf({ http, trust, keys }: World, key: SigningKey<'agent'> =
       }),
     status: (id: string, dpop = proof('GET', `/access/v1/requests/${id}`)) =>
       http.inject({ method: 'GET', url: `/access/v1/requests/${id}`, headers: { dpop } }),
-    cancel: (id: string) => {
+    cancel: (id: string, body: InjectBody = {}) => {
       const path = `/access/v1/requests/${id}/cancel`
-      return http.inject({ method: 'POST', url: path, headers: { dpop: proof('POST', path) } })
+      return http.inject({
+        method: 'POST',
+        url: path,
+        ...body,
+        headers: { ...body.headers, dpop: proof('POST', path) },
+      })
     },
   }
 }

@@ -198,7 +198,21 @@ describe('own requests', () => {
 
   it('have the profile’s errors', async () => {
     const agent = agentOf(world)
-    expect((await agent.status(`req_${'0'.repeat(43)}`)).json()).toMatchObject({ type: urn('unknown_task') })
+    for (const id of [`req_${'0'.repeat(43)}`, 'arq_01HX4Y3AJZ7Y56W2F9H8Q8C1V4', 'no-task'])
+      for (const answer of [await agent.status(id), await agent.cancel(id)])
+        expect(answer.json()).toMatchObject({ type: urn('unknown_task'), status: 404 })
+  })
+
+  it.each<[string, Parameters<ReturnType<typeof agentOf>['cancel']>[1]]>([
+    ['nothing', {}],
+    ['nothing, as JSON', { headers: { 'content-type': 'application/json' } }],
+    ['a reason and a comment', { payload: { reason: 'not_needed', comment: 'done by hand' } }],
+    ['members of others', { payload: { 'urn:example:why': 1 } }],
+  ])('are cancelled by a post of %s', async (_, body) => {
+    const agent = agentOf(world)
+    const { id } = (await agent.send(agent.sign())).json().task
+    const answer = await agent.cancel(id, body)
+    expect([answer.statusCode, answer.json()]).toMatchObject([200, { task: { id, status: 'cancelled' } }])
   })
 })
 

@@ -18,7 +18,8 @@ import { sendProfileProblem } from './profile-problem.ts'
 
 /** A JWS and a token of 32 Ki characters each, prose of 20,000 characters of up to three bytes, and what AuthZEN adds. */
 const bodyLimit = 196_608
-const paramsSchema = z.object({ id: requestIdSchema })
+/** A handle is opaque to who holds it (profile, "Task Handle Authorization"): one that no task has is unknown, whatever it looks like. */
+const paramsSchema = z.object({ id: z.string().max(256) })
 const listSchema = z.strictObject({
   agent: spiffeIdSchema,
   limit: z.coerce.number().int().min(1).max(100).default(20),
@@ -60,7 +61,9 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval): void 
     const { id: taskId } = request.params
     return shown(callersTask(approval, proofs, { ...callOf(request, 'GET', taskPath(taskId)), taskId }).parts)
   })
-  http.post(`${path}/:id/cancel`, { errorHandler, schema: { params: paramsSchema } }, async (request) => {
+  // Its body may be absent, whatever its header says, and says nothing that would keep an agent from giving back.
+  const config = { accepts: 'anything' } as const
+  http.post(`${path}/:id/cancel`, { errorHandler, config, schema: { params: paramsSchema } }, async (request) => {
     const { id: taskId } = request.params
     const call = { ...callOf(request, 'POST', `${taskPath(taskId)}/cancel`), taskId }
     const { parts, caller } = callersTask(approval, proofs, call)
