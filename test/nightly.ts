@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 
-// npm run nightly [-- chaos | redis-losses | kafka-faults | kills | distributed | abuse | interleavings | rotations | reference | logs | mutants]
+// npm run nightly [-- chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | abuse | interleavings | rotations | reference | logs | mutants | stryker]
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md.
 
 const root = join(import.meta.dirname, '..')
@@ -34,6 +34,8 @@ const runs: Run[] = [
       '--exclude',
       '**/redis-losses.test.ts',
       '--exclude',
+      '**/reserve-settle.test.ts',
+      '--exclude',
       '**/distributed/**',
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
@@ -44,6 +46,14 @@ const runs: Run[] = [
     about:
       'Two decision points share a Redis that, 20 times each under load, is flushed, started again empty, started again from an older snapshot, failed over to a replica that missed writes, and made to evict; every proof made is then shown to both again, and the log is counted.',
     command: [...vitest, '--project', 'chaos', 'test/chaos/redis-losses.test.ts'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: (line) => closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+  },
+  {
+    name: 'reserve-settle',
+    about:
+      'Two decision points share a Redis that is flushed 500 times each between what they reserve, calls and bytes, and its settlement: never more is taken than was approved, and what is left can be had to the last of it.',
+    command: [...vitest, '--project', 'chaos', 'test/chaos/reserve-settle.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: (line) => closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
@@ -147,6 +157,13 @@ const runs: Run[] = [
     about: 'Every patch in test/mutants breaks an invariant; a test that carries its number must fail.',
     command: [process.execPath, join(import.meta.dirname, 'mutants/run.ts')],
     keep: () => true,
+  },
+  {
+    name: 'stryker',
+    about:
+      'Stryker breaks each expression of the authority language, of the Cedar adapter and of the steps of a decision, one after another: tests notice at least 90 % of each of the three. What none noticed is listed.',
+    command: [process.execPath, join(import.meta.dirname, 'stryker/run.ts')],
+    keep: (line) => /^\s*\d+\.\d %|^(Survived|NoCoverage) |ERROR/.test(line),
   },
 ]
 

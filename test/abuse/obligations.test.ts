@@ -161,7 +161,9 @@ describe('an answer that is larger than what was reserved', () => {
     expect(taken(grantId)).toBe(0)
   })
 
-  it('leaves no byte more than the task may send, over many calls at once, and each byte that left is counted (V9)', async () => {
+  it('leaves no byte more than the task may send, over many calls at once, and each byte that left is counted (V9)', {
+    timeout: 120_000,
+  }, async () => {
     const grantId = await granted()
     const body = json({ a: 'a'.repeat(290) })
     let left = 0

@@ -8,11 +8,12 @@ import type { Approver as Person, Recovery, Rule } from '@bailiwick/contracts'
 import {
   generateKey,
   jcsHash,
+  parseTrust,
   readKeyFile,
   type SigningKey,
   signGenesisStatement,
   signInvitation,
-  signSingleOperator,
+  signTrust,
 } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { type Clock, systemClock, systemRandom } from '@bailiwick/service-kit'
@@ -100,7 +101,7 @@ it('a registry file, a genesis and an operator’s word change nothing that peop
   }
 })
 
-it('a trust anchor that was edited so that one person is enough starts nothing (V3)', async () => {
+it('a trust anchor that was edited so that one person is enough, or another page asks for passkeys, starts nothing (V3)', async () => {
   await using on = await projectAdapters()
   const ports = await placeOn(on)
   const data = mkdtempSync(join(tmpdir(), 'abuse-anchor-'))
@@ -110,10 +111,12 @@ it('a trust anchor that was edited so that one person is enough starts nothing (
       expect(scene.system.trust.single_operator).toBe(false)
     }
     const honest = readFileSync(paths(data).trust, 'utf8')
-    const lax = { ...JSON.parse(honest), single_operator: true }
-    const other = signSingleOperator(lax.installation, generateKey('root'))
-    for (const more of [{}, { single_operator_jws: other }]) {
-      writeFileSync(paths(data).trust, JSON.stringify({ ...lax, ...more }))
+    const trust = parseTrust(Buffer.from(honest))
+    const lax = { ...trust, single_operator: true }
+    const { jws: _, ...facts } = lax
+    const wide = { ...trust, origins: [...trust.origins, 'http://evil.localhost:8420'] }
+    for (const edited of [lax, signTrust(facts, generateKey('root')), wide]) {
+      writeFileSync(paths(data).trust, JSON.stringify(edited))
       await expect(startSystem({ data, ...ports })).rejects.toMatchObject({ code: 'trust_invalid' })
     }
     writeFileSync(paths(data).trust, honest)

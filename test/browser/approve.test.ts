@@ -1,4 +1,4 @@
-import { invitationAddress } from '@bailiwick/installation'
+import { invitationAddress, paths, policySetOf, readPolicyFiles, storePolicyFiles } from '@bailiwick/installation'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { publishSampleRequest, sampleAgent } from '@bailiwick/standalone/sample-agent'
 import type { Page } from 'playwright-core'
@@ -171,6 +171,39 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     const registry = await desk.system.host.operator.inject({ method: 'GET', url: '/operator/registry' })
     const applied = expect.objectContaining({ id: 'spare', version: 2, value: { ...value, tools: {} } })
     expect(registry.json().entities).toContainEqual(applied)
+  }, 60_000)
+
+  it('shows what policies say before they are signed, and signs no others (V3)', async () => {
+    const registry = () => system.services.policyDecision.pdp.projection.ledger.registry
+    const active = registry().policySet?.hash ?? ''
+    const files = new Map(readPolicyFiles(paths(system.data).policies(active)))
+    const [name = '', bytes = Buffer.of()] = [...files].find(([each]) => each.endsWith('.cedar')) ?? []
+    files.set(name, Buffer.from(`${Buffer.from(bytes)}// with a \u202e in it\n`))
+    const set = policySetOf(files)
+    storePolicyFiles(paths(system.data).policies(set.hash), files)
+    const payload = { proposer: 'carl', entities: [{ type: 'policy-set', id: 'active', value: set }] }
+    expect(
+      (await system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })).statusCode,
+    ).toBe(200)
+    await page.route('**/console/api/requests/req_*', async (route) => {
+      const answer = await route.fetch()
+      const body = await answer.text()
+      await route.fulfill({ response: answer, body: body.replace('// with a', '// without a') })
+    })
+    await page.getByRole('link', { name: 'Registry' }).click()
+    await page.getByRole('link', { name: 'Change policy-set active' }).click()
+    await page.getByText('// without a U+202E in it').first().waitFor()
+    await press('Approve as asked…')
+    await press('Sign with passkey')
+    await page.getByText('it was not signed').waitFor()
+    await page.unroute('**/console/api/requests/req_*')
+    await page.reload()
+    await page.getByText('// with a U+202E in it').first().waitFor()
+    expect(await page.locator('.policy-text .added').count()).toBe(1)
+    await press('Approve as asked…')
+    await press('Sign with passkey')
+    await inboxIsEmpty()
+    expect(registry().policySet?.hash).toBe(set.hash)
   }, 60_000)
 
   it('withdraws, signs out, and finds it revoked after signing in again (V7)', async () => {

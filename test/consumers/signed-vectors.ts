@@ -8,6 +8,7 @@ import {
   jcsHash,
   type SigningKey,
   signEvent,
+  signTrust,
   type Trust,
 } from '@bailiwick/credentials'
 
@@ -423,17 +424,22 @@ const flipped = (signature: string) => alphabet[alphabet.indexOf(signature.at(-1
 export function signedVectors(): SignedVectors {
   registry()
   decisions()
-  const trust = encodeTrust({
-    v: 1,
-    installation,
-    root: { jwk: jwkOf(root) },
-    log: { vkey: `log+00000000+${'A'.repeat(44)}` },
-    rp_id: 'localhost',
-    origins: ['http://localhost:8420'],
-    single_operator: false,
-    invitation: { jwk: jwkOf(generateKey('invitation')) },
-    public_url: 'http://localhost:8420',
-    created_at: at(-day),
-  })
+  const trust = encodeTrust(
+    signTrust(
+      {
+        v: 1,
+        installation,
+        root: { jwk: jwkOf(root) },
+        log: { vkey: `log+00000000+${'A'.repeat(44)}` },
+        rp_id: 'localhost',
+        origins: ['http://localhost:8420'],
+        single_operator: false,
+        invitation: { jwk: jwkOf(generateKey('invitation')) },
+        public_url: 'http://localhost:8420',
+        created_at: at(-day),
+      },
+      root,
+    ),
+  )
   return { trust, vectors }
 }

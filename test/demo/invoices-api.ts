@@ -72,6 +72,8 @@ export interface InvoicesApiOptions {
   store?: OutcomeStore
   /** The machine's, unless given. */
   clock?: Clock
+  /** Evidence's address, which is told each outcome too; nobody is unless given. */
+  evidenceUrl?: string
   /** How it reaches the PDP. */
   fetch?: typeof fetch
   /** How long it waits for an answer of the PDP. */
@@ -94,6 +96,7 @@ export async function startInvoicesApi(
     tamper,
     store = memoryOutcomeStore(),
     timeoutMs,
+    evidenceUrl,
     clock = systemClock,
     fetch: reach = fetch,
   }: InvoicesApiOptions = {},
@@ -109,6 +112,7 @@ export async function startInvoicesApi(
       callerKey: sampleKey(data, 'point-caller'),
       outcomeKey: sampleKey(data, 'point-outcome'),
       pdpUrl,
+      ...(evidenceUrl === undefined ? {} : { evidenceUrl }),
       store,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       fetch: tamper ? tamperingFetch(bodies, tamper) : reach,

@@ -216,6 +216,7 @@ const problemOf = async (response: Response) =>
 async function openInvoices(system: RunningSystem) {
   let tampering = false
   const api = await startInvoicesApi(system, {
+    evidenceUrl: system.url, // one address in front of all services
     store: fileOutcomeStore(join(system.data, 'sample', 'outcomes.json')),
     tamper: (args) => {
       if (tampering) args.invoice = 'INV-40'

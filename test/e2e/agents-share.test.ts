@@ -37,7 +37,7 @@ it('an agent that asks too often is told when to come back, with all its instanc
   for (let n = 0; n < 30 && refused.status === 200; n++) refused = await ask()
   expect(refused).toMatchObject({ status: 429, error: 'temporarily_unavailable' })
   const second = sdkOf(world, it.subs.second).credential({ grantId: grant.grantId })
-  await expect(second).rejects.toMatchObject({ code: 'service_unready' })
+  await expect(second).rejects.toMatchObject({ code: 'rate_limited' })
   expect(await sdk(0).credential({ delegation })).toMatchObject({ token: expect.any(String) })
   // What it ends is not kept waiting by what it asked for.
   await expect(parent.revokeDelegation(delegation)).resolves.toBeUndefined()

@@ -4,6 +4,7 @@ import { createAgent } from '@bailiwick/agent'
 import { startApproval } from '@bailiwick/approval/start'
 import { type Bus, type FaultyBus, faultyBus } from '@bailiwick/bus'
 import type { ServiceName } from '@bailiwick/contracts'
+import { generateKey, type SigningKey, writeKeyFile } from '@bailiwick/credentials'
 import { startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { paths, readGenesis } from '@bailiwick/installation'
@@ -66,7 +67,9 @@ export class Instances implements AsyncDisposable {
 
   static async open(): Promise<Instances> {
     await using started = new AsyncDisposableStack()
-    const place = await preparePlace({})
+    const auditor = generateKey('auditor')
+    const place = await preparePlace({ entities: (sample) => [...sample, consoleReader(auditor)] })
+    writeKeyFile(paths(place.data).keys('approval'), 'auditor', auditor)
     started.defer(() => place.leave())
     const { bus, store } = started.use(await openAdapters())
     const all: Instance[] = []
@@ -83,7 +86,7 @@ export class Instances implements AsyncDisposable {
     await front.ready(10_000)
     const instances = new Instances(place, bus, all, started.move())
     instances.approver = await enrolApprover(place)
-    instances.invoices = await startInvoicesApi(place)
+    instances.invoices = await startInvoicesApi(place, { evidenceUrl: place.url })
     instances.#owned.use(instances.invoices)
     return instances
   }
@@ -261,6 +264,12 @@ async function startInstance(
   }
 }
 
+/** The console, as evidence knows it: the two share no machine here. */
+const consoleReader = (key: SigningKey<'auditor'>) => ({
+  type: 'auditor' as const,
+  value: { id: 'console', name: 'The page Evidence of the console', jwk: key.publicJwk },
+})
+
 const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<AsyncDisposable>> = {
   issuer: (host) =>
     startIssuer(
@@ -276,7 +285,7 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
     ),
   evidence: (host) =>
     startEvidence(
-      { ...host.settings, logPublic: true, sinks: { backlog: 1_000_000 } },
+      { ...host.settings, logPublic: false, sinks: { backlog: 1_000_000 } },
       {
         ...host,
         keys: {
@@ -296,13 +305,17 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
       },
     }),
   approval: (host) =>
-    startApproval(host.settings, {
-      ...host,
-      keys: {
-        event: host.key('approval', 'event', 'approval-event'),
-        notification: host.key('approval', 'notification', 'notification'),
+    startApproval(
+      { ...host.settings, evidenceUrl: host.settings.publicUrl },
+      {
+        ...host,
+        keys: {
+          event: host.key('approval', 'event', 'approval-event'),
+          notification: host.key('approval', 'notification', 'notification'),
+          auditor: host.key('approval', 'auditor', 'auditor'),
+        },
       },
-    }),
+    ),
 }
 
 /** The same bus for several owners. */

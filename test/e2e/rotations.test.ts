@@ -24,6 +24,8 @@ const busyCodes = [
   'TimeoutError',
 ]
 const fewBusy = 0.02
+/** An instance may have 512 credentials that live, for ten minutes each. */
+const keptMs = rotations > 10 ? 2500 : 100
 const lateness = new Lateness()
 const isOfLateMachine = (said: string) => busyCodes.some((code) => said.includes(code)) && lateness.wasLate()
 const purposes = Object.keys(keyFileNames)
@@ -100,16 +102,17 @@ class Load {
       const agent = agentOf(whole, 'delegation' in grant ? 'forecaster' : 'reconciler')
       try {
         this.kid = claimedKeyId((await agent.credential(grant)).token)
-        for (let n = 0; n < 5; n++) {
+        for (const until = systemClock.monotonic() + keptMs; systemClock.monotonic() < until && !this.#stopped; ) {
           const response = await call(agent, whole, grant)
           const said = await response.text()
           this.calls++
           if (response.status !== 200) this.#refused(`${response.status} ${said}`)
+          await pause(5)
         }
       } catch (error) {
         this.#refused(String(error))
+        await pause(20)
       }
-      await pause(20)
     }
   }
 

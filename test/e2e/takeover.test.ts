@@ -19,7 +19,7 @@ async function takenOver(
   return ms
 }
 
-it('each second instance stands by, says so, and answers nothing but how it is', async () => {
+it('each second instance stands by, says so, and answers nothing but how it is; the console reads evidence elsewhere', async () => {
   await using instances = await Instances.open()
   for (const service of ofOne) {
     const { host, metrics } = instances.standby(service)
@@ -45,8 +45,33 @@ it('each second instance stands by, says so, and answers nothing but how it is',
       `bailiwick_active{role="${service}",service="${service}"} 1`,
     )
   }
-  await instances.story()
+  const { requestId } = await instances.story()
+  // The enforcement point told evidence, too, past the decision point.
+  const told = 'bailiwick_http_requests_total{method="POST",route="/log/outcomes",status="204",service="evidence"} 1'
+  await eventually(async () => (await instances.active('evidence').metrics.text()).includes(told) || undefined, 20_000)
+  // As the auditor that is registered with the key of approval; a stranger, and one whose word is for another server, read nothing.
+  interface Traced {
+    verified: boolean
+    steps: { type: string }[]
+  }
+  const { approver, place } = instances
+  const traced = await eventually(async () => {
+    const trace = await approver.get<Traced>(`/console/api/evidence/trace/${requestId}`).catch(() => undefined)
+    return trace?.steps.some(({ type }) => type === 'outcome.reported') ? trace : undefined
+  }, 20_000)
+  expect(traced.verified).toBe(true)
+  expect(await approver.get('/console/api/evidence/events?type=grant')).toMatchObject({
+    events: [{ type: 'grant.created' }],
+  })
+  for (const path of [`trace/${requestId}`, `bundle/${requestId}`, 'events', 'activity'])
+    expect((await fetch(`${place.url}/v1/${path}?${path === 'activity' ? today() : ''}`)).status, path).toBe(401)
 }, 120_000)
+
+function today(): string {
+  const now = Date.now()
+  const [from = '', to = ''] = [now - 3_600_000, now].map((at) => new Date(at).toISOString())
+  return new URLSearchParams({ from, to }).toString()
+}
 
 it('an orderly stop of all active ones hands over at once, and nothing is lost or doubled (V2, V4, V15)', async () => {
   await using instances = await Instances.open()

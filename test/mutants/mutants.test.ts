@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { subjects } from '../stryker/subjects.ts'
 import { mutants, parseMutant } from './patch.ts'
 import { Workshop } from './workshop.ts'
 
@@ -67,3 +68,11 @@ describe('the workshop', { timeout: 120_000 }, () => {
     }
   })
 })
+
+it.each(Object.entries(subjects))(
+  'what Stryker breaks of %s is there, and so are its tests',
+  (_, { mutate, tests }) => {
+    expect([...mutate, ...tests].filter((path) => !existsSync(join(import.meta.dirname, '../..', path)))).toEqual([])
+    expect(Math.min(mutate.length, tests.length)).toBeGreaterThan(10)
+  },
+)

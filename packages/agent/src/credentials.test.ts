@@ -70,6 +70,12 @@ describe('a credential', () => {
     await expect(agent.credential({ grantId })).rejects.toMatchObject({ code: 'service_unready' })
   })
 
+  it('is not asked for in vain without a word: who asks too often is told so, not that the issuer is away', async () => {
+    await using fake = await FakeInstallation.start()
+    fake.token = refuse('temporarily_unavailable', 429)
+    await expect(fake.agent().credential({ grantId })).rejects.toMatchObject({ code: 'rate_limited' })
+  })
+
   it('is forgotten once the issuer says that there will be none', async () => {
     await using fake = await FakeInstallation.start()
     const agent = fake.agent()

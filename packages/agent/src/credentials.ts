@@ -142,7 +142,12 @@ export function credentials({ http, endpoints, now, client }: CredentialOptions)
 }
 
 /** What passes by itself. */
-const waitable: ReadonlySet<ErrorCode> = new Set(['access_request_pending', 'service_unready', 'service_unreachable'])
+const waitable: ReadonlySet<ErrorCode> = new Set([
+  'access_request_pending',
+  'rate_limited',
+  'service_unready',
+  'service_unreachable',
+])
 
 const idOf = (grant: GrantName): string => {
   if ('delegation' in grant) return grant.delegation
@@ -170,10 +175,14 @@ function wanted({ resource, ...grant }: GrantName): Record<string, string> {
   return { grant_type: 'client_credentials', authorization_details, ...target }
 }
 
-/** Of an exchange `invalid_request` says that the delegation itself is not good (RFC 8693 §2.2.2). */
+/**
+ * Of an exchange `invalid_request` says that the delegation itself is not good (RFC 8693 §2.2.2). An agent that asks too often is
+ * told `temporarily_unavailable` as well, which has no better name for it: its status says that it is not the service's fault.
+ */
 function tokenFailure(answer: ServiceAnswer, exchange: boolean): ServiceError {
   const error = oauthErrorOf(answer.body)
   if (exchange && error === 'invalid_request') return new ServiceError('delegation_invalid')
+  if (answer.status === 429) return new ServiceError('rate_limited')
   const code = error === undefined ? undefined : oauthErrors[error]
   return code === undefined ? failure(answer) : new ServiceError(code)
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { impliesConstraint, satisfies } from './constraint.ts'
 import { type Action, type Coverage, covers } from './covers.ts'
 import { parseAuthority } from './parse-authority.ts'
 import type { Authority, Constraint, Permission } from './schema.ts'
@@ -120,4 +121,45 @@ it('answers, and never throws, whatever the arguments are (V13)', () => {
       expect(typeof covers(authority, { name: 'GET', resource, properties }).covered).toBe('boolean')
     }),
   )
+})
+
+it.each<[constraint: Constraint, takes: unknown[], refuses: unknown[]]>([
+  [{}, ['x', 1, true, '1'], [undefined, null, {}, [], 0.1 + 0.2]], // what is not compared satisfies nothing, not even nothing
+  [{ eq: '500' }, ['500', 500, '500.00', 5e2], ['0500', '5e2', ' 500', 501, true, null]],
+  [{ eq: 'true' }, ['true'], [true, 'True']],
+  [{ eq: true }, [true], ['true', false, 1]],
+  [{ in: ['a', '1.0', false] }, ['a', 1, '1', false], ['A', 'a ', 0, true, undefined]],
+  [{ min: '1', max: '2' }, [1, '1.5', 2, '2.00'], [0.99, '2.01', 'x', true, null]],
+  [{ prefix: 'ab' }, ['ab', 'abc'], ['a', 'xab', true, 1]],
+  [{ prefix: '1' }, ['1', '12'], [1, 12]],
+])('%j holds of some values and of no others', (constraint, takes, refuses) => {
+  expect(takes.filter((value) => !satisfies(value, constraint))).toEqual([])
+  expect(refuses.filter((value) => satisfies(value, constraint))).toEqual([])
+})
+
+it.each<[child: Constraint, parent: Constraint, implies: boolean]>([
+  [{ eq: '1' }, { eq: '1.0' }, true],
+  [{ in: ['1', '1.0'] }, { eq: '1' }, true],
+  [{ in: ['1', '2'] }, { eq: '1' }, false],
+  [{ min: '1', max: '1' }, { eq: '1' }, false], // follows from both together: refused
+  [{ eq: 'a' }, { in: ['b', 'a'] }, true],
+  [{ in: ['a', 'c'] }, { in: ['b', 'a'] }, false],
+  [{ min: '2' }, { min: '1' }, true],
+  [{ min: '2' }, { min: '2.01' }, false],
+  [{ max: '2' }, { min: '1' }, false],
+  [{ in: ['1', '2'] }, { min: '1' }, true],
+  [{ in: ['1', 'x'] }, { min: '1' }, false],
+  [{ max: '2' }, { max: '2.0' }, true],
+  [{ max: '2' }, { max: '1.99' }, false],
+  [{ eq: '2' }, { max: '2' }, true],
+  [{ eq: '2' }, { max: '1' }, false],
+  [{ prefix: 'abc' }, { prefix: 'ab' }, true],
+  [{ prefix: 'a' }, { prefix: 'ab' }, false],
+  [{ eq: 'abc' }, { prefix: 'ab' }, true],
+  [{ eq: '12' }, { prefix: '1' }, false], // the number 12 is no string
+  [{ eq: true }, { prefix: 't' }, false],
+  [{ prefix: 'a' }, {}, true],
+  [{}, { prefix: 'a' }, false],
+])('what satisfies %j satisfies %j: %s', (child, parent, implies) => {
+  expect(impliesConstraint(child, parent)).toBe(implies)
 })

@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { bothConstraints } from './constraint.ts'
 import { covers } from './covers.ts'
 import { intersect } from './intersect.ts'
 import { narrows } from './narrows.ts'
 import { parseAuthority } from './parse-authority.ts'
+import type { Constraint } from './schema.ts'
 import { authorities, everyAction, relatives } from './small-universe.ts'
 
 const pairs = authorities.chain((a) => fc.tuple(fc.constant(a), fc.oneof(authorities, relatives(a))))
@@ -96,4 +98,31 @@ it('loses only the pairs that have nothing in common', () => {
     permissions: [{ actions: ['x'], resource, where: { '/n': { eq: '2' } } }, { actions: ['y'], resource }, both],
   }
   expect(intersect(a, b)).toEqual({ ...base, permissions: [both] })
+})
+
+it.each<[a: Constraint, b: Constraint, both: Constraint | undefined]>([
+  [{ eq: '2' }, { min: '1' }, { eq: '2', min: '1' }],
+  [{ eq: '2' }, { eq: '2' }, { eq: '2' }],
+  [{ eq: '2' }, { eq: '3' }, undefined],
+  [{ eq: '0' }, { min: '1' }, undefined],
+  [{ eq: '2' }, { max: '1' }, undefined],
+  [{ eq: 'x' }, { max: '1' }, undefined],
+  [{ in: ['1', '2', '3'] }, { in: ['4', '3', '2'] }, { in: ['2', '3'] }],
+  [{ in: ['1', 'a'] }, { in: ['2'] }, undefined],
+  [{ in: ['1', '5', 'x'] }, { max: '3' }, { in: ['1'], max: '3' }],
+  [{ in: ['1', '5', true] }, { min: '3' }, { in: ['5'], min: '3' }],
+  [{ in: ['1', '2'] }, { eq: '2' }, { eq: '2', in: ['2'] }],
+  [{ in: ['1'] }, { eq: '2' }, undefined],
+  [{ min: '1' }, { min: '2' }, { min: '2' }],
+  [{ max: '1' }, { max: '2' }, { max: '1' }],
+  [{ min: '2' }, { max: '2' }, { min: '2', max: '2' }],
+  [{ min: '2.01' }, { max: '2' }, undefined],
+  [{ prefix: 'ab' }, { prefix: 'abc' }, { prefix: 'abc' }],
+  [{ prefix: 'ab' }, { prefix: 'ac' }, undefined],
+  [{ prefix: 'a' }, { eq: '1' }, { eq: '1', prefix: 'a' }], // the number 1 has no prefix to lack
+  [{ prefix: 'a' }, { in: ['b'] }, { in: ['b'], prefix: 'a' }],
+])('%j and %j have %j in common, whichever comes first', (a, b, both) => {
+  if (both?.in) expect(bothConstraints(b, a)).toEqual({ ...both, in: expect.arrayContaining([...both.in]) })
+  else expect(bothConstraints(b, a)).toEqual(both)
+  expect(bothConstraints(a, b)).toEqual(both)
 })

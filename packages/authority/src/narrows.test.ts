@@ -176,44 +176,114 @@ describe('says where a child is wider', () => {
   const { max_uses: _, ...unlimited } = adjust
   const { cost: __, ...free } = adjust
 
-  it.each<[string, string, Authority]>([
-    ['another task', '/task', { ...parent, task: 'other' }],
-    ['another resource', '/permissions/0/resource', withAdjust({ resource: { type: 'tool', id: 'x' } })],
-    ['another type', '/permissions/0/resource', withAdjust({ resource: { type: 'api', id: 'adjustments.post' } })],
+  it.each<[string, string, string, Authority]>([
+    ['another task', '/task', 'another task', { ...parent, task: 'other' }],
+    [
+      'another resource',
+      '/permissions/0/resource',
+      'no permission of the parent holds the resource',
+      withAdjust({ resource: { type: 'tool', id: 'x' } }),
+    ],
+    [
+      'another type',
+      '/permissions/0/resource',
+      'no permission of the parent holds the resource',
+      withAdjust({ resource: { type: 'api', id: 'adjustments.post' } }),
+    ],
     [
       'one more action',
       '/permissions/1/actions',
+      'an action that the parent does not have for the resource',
       withAdjust({}, { actions: ['tools/call', 'tools/list'], max_uses: 1 }),
     ],
     [
       'a higher bound',
       '/permissions/0/where',
+      'an argument is bounded less than in the parent',
       withAdjust({ where: { ...adjust.where, '/amount': { max: '500.01' } } }),
     ],
-    ['a bound left out', '/permissions/0/where', withAdjust({ where: { '/amount': { max: '1' } } })],
+    [
+      'a bound left out',
+      '/permissions/0/where',
+      'an argument is bounded less than in the parent',
+      withAdjust({ where: { '/amount': { max: '1' } } }),
+    ],
     [
       'a bound on another argument',
       '/permissions/0/where',
+      'an argument is bounded less than in the parent',
       withAdjust({ where: { '/currency': { eq: 'EUR' }, '/Amount': { max: '1' } } }),
     ],
-    ['no cost declared', '/permissions/0/cost', { ...parent, permissions: [free] }],
-    ['a cost read elsewhere', '/permissions/0/cost', withAdjust({ cost: { amount: '/fee', currency: '/currency' } })],
-    ['unlimited uses', '/permissions/0/max_uses', { ...parent, permissions: [unlimited] }],
-    ['one use more', '/permissions/0/max_uses', withAdjust({ max_uses: 11 })],
-    ['uses that only together are more', '/permissions/1/max_uses', withAdjust({ max_uses: 6 }, { max_uses: 5 })],
-    ['no limit of calls', '/budget/calls', { ...parent, budget: { cost: { EUR: '1' }, egress_bytes: 1 } }],
-    ['more bytes', '/budget/egress_bytes', { ...parent, budget: { ...parent.budget, egress_bytes: 1_000_001 } }],
+    [
+      'no cost declared',
+      '/permissions/0/cost',
+      'the cost is not declared as in the parent',
+      { ...parent, permissions: [free] },
+    ],
+    [
+      'a cost read elsewhere',
+      '/permissions/0/cost',
+      'the cost is not declared as in the parent',
+      withAdjust({ cost: { amount: '/fee', currency: '/currency' } }),
+    ],
+    [
+      'unlimited uses',
+      '/permissions/0/max_uses',
+      'no limit of uses, where the parent has one',
+      { ...parent, permissions: [unlimited] },
+    ],
+    [
+      'one use more',
+      '/permissions/0/max_uses',
+      'more uses than the parent has, over all permissions that share them',
+      withAdjust({ max_uses: 11 }),
+    ],
+    [
+      'uses that only together are more',
+      '/permissions/1/max_uses',
+      'more uses than the parent has, over all permissions that share them',
+      withAdjust({ max_uses: 6 }, { max_uses: 5 }),
+    ],
+    [
+      'no limit of calls',
+      '/budget/calls',
+      'more than the parent',
+      { ...parent, budget: { cost: { EUR: '1' }, egress_bytes: 1 } },
+    ],
+    [
+      'more bytes',
+      '/budget/egress_bytes',
+      'more than the parent',
+      { ...parent, budget: { ...parent.budget, egress_bytes: 1_000_001 } },
+    ],
     [
       'a micro more money',
       '/budget/cost/EUR',
+      'more than the parent',
       { ...parent, budget: { ...parent.budget, cost: { EUR: '2000.000001' } } },
     ],
-    ['another currency', '/budget/cost/USD', { ...parent, budget: { ...parent.budget, cost: { USD: '1' } } }],
-    ['no limit of money', '/budget/cost', { ...parent, budget: { calls: 1, egress_bytes: 1 } }],
-    ['deeper', '/max_depth', { ...parent, max_depth: 3 }],
-    ['more children', '/max_children', { ...parent, max_children: 6 }],
-  ])('%s', (_, path, child) => {
-    expect(narrows(child, parent)).toMatchObject({ narrower: false, path })
+    [
+      'another currency',
+      '/budget/cost/USD',
+      'a currency that the parent does not have',
+      { ...parent, budget: { ...parent.budget, cost: { USD: '1' } } },
+    ],
+    [
+      'no limit of money',
+      '/budget/cost',
+      'not stated, where the parent limits it',
+      { ...parent, budget: { calls: 1, egress_bytes: 1 } },
+    ],
+    ['deeper', '/max_depth', 'deeper than the parent', { ...parent, max_depth: 3 }],
+    ['more children', '/max_children', 'more than the parent', { ...parent, max_children: 6 }],
+  ])('%s', (_, path, why, child) => {
+    expect(narrows(child, parent)).toEqual({ narrower: false, path, why })
+  })
+
+  it('of a parent without permissions, that it has none', () => {
+    expect(narrows(parent, { ...parent, permissions: [] })).toEqual({
+      ...{ narrower: false, path: '/permissions/0/', why: 'the parent has no permission' },
+    })
   })
 
   it('and lets uses be shared out among permissions', () => {

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { encodeTrust, generateKey, type SigningKey, signSingleOperator, type Trust } from '@bailiwick/credentials'
+import { encodeTrust, generateKey, type SigningKey, signTrust, type Trust } from '@bailiwick/credentials'
 import { encodeVkey } from '@bailiwick/tlog'
 import type { Folder } from './io.fixture.ts'
 import { logKey } from './log.fixture.ts'
@@ -11,19 +11,19 @@ export function installation(
   root: SigningKey<'root'> = generateKey('root'),
 ): Trust {
   const installation = 'ins_0123456789abcdef0123'
-  const trust: Trust = {
-    v: 1,
+  const facts = {
+    v: 1 as const,
     installation,
     root: { jwk: root.publicJwk as Trust['root']['jwk'] },
     log: { vkey: encodeVkey(logKey().verifier) },
     rp_id: 'localhost',
     origins: [publicUrl],
     single_operator: true,
-    single_operator_jws: signSingleOperator(installation, root),
     invitation: { jwk: generateKey('invitation').publicJwk as Trust['root']['jwk'] },
     public_url: publicUrl,
     created_at: '2026-11-24T18:00:00.000Z',
   }
+  const trust = signTrust(facts, root)
   writeFileSync(folder.at('trust.json'), encodeTrust(trust))
   return trust
 }

@@ -1,5 +1,6 @@
+import { parseTrust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { readInstallation } from '@bailiwick/installation'
+import { isInitialised, readInstallation } from '@bailiwick/installation'
 import { encodeVkey, type NoteSigner, type Policy, parsePolicy, parseVkey, type VerifierKey } from '@bailiwick/tlog'
 import { readInput } from './read-input.ts'
 
@@ -38,6 +39,26 @@ export async function logKeyOf({ log, vkey, data }: LogTrustOptions, policy?: Po
   if (!listed.some((each) => encodeVkey(each) === encodeVkey(key)))
     throw new ServiceError('config_invalid', `--witness: the policy is about other logs than ${encodeVkey(key)}`)
   return key
+}
+
+/** `x` of a P-256 key. */
+const ROOT_KEY = /^[0-9A-Za-z_-]{43}$/
+
+/**
+ * The root key (`trust.root.jwk.x`) that a bundle must lead back to: what `--root` says, a key or a file of one or a `trust.json`;
+ * else the data directory's; '' where there is neither. Throws `config_invalid`.
+ */
+export function trustedRoot({ root, data }: { root?: string; data: string }): string {
+  if (root === undefined) return isInitialised(data) ? readInstallation(data).trust.root.jwk.x : ''
+  if (ROOT_KEY.test(root)) return root
+  const file = readInput('--root', root, LARGEST_POLICY)
+  const text = file.toString('utf8').trim()
+  if (ROOT_KEY.test(text)) return text
+  try {
+    return parseTrust(file).root.jwk.x
+  } catch (cause) {
+    throw new ServiceError('config_invalid', `--root: ${root} holds no root key, and is no trust.json`, { cause })
+  }
 }
 
 /** An address is for a first look: whoever serves the log could serve another key with it. */

@@ -208,14 +208,35 @@ function canonical(value: unknown): string {
   return `{${members.map((key) => `${JSON.stringify(key)}:${canonical((value as Record<string, unknown>)[key])}`).join(',')}}`
 }
 
-/** Whether the entities that were shown are those that the statement commits to. */
+/**
+ * Whether the entities that were shown, as they were and as they become, are those that the statement commits to, and the policies
+ * the ones of their hashes.
+ */
 export async function showsWhatIsSigned(diff: EntityDiff[], entities: unknown): Promise<boolean> {
-  const signed = entities as { type: string; id: string; after?: string }[]
+  const signed = entities as { type: string; id: string; before?: string; after?: string }[]
   if (signed.length !== diff.length) return false
-  const hashes = await Promise.all(
-    diff.map(({ after }) => (after === null ? undefined : sha256(canonical(after)).then(encode))),
+  const shown = await Promise.all(
+    diff.map(async ({ type, id, before, after, text }, n) => {
+      const hashes = await Promise.all([before, after].map(hashOf))
+      const named = [signed[n]?.before, signed[n]?.after]
+      if (type !== signed[n]?.type || id !== signed[n]?.id || hashes.some((hash, m) => hash !== named[m])) return false
+      // Of what was before, the text may be gone: then all of what comes is shown as new.
+      const isOld = text?.before ? await says(text.before, before) : true
+      return isOld && (type !== 'policy-set' || after === null || (await says(text?.after ?? {}, after)))
+    }),
   )
-  return signed.every(({ type, id, after }, n) => type === diff[n]?.type && id === diff[n]?.id && after === hashes[n])
+  return shown.every(Boolean)
+}
+
+const hashOf = async (entity: unknown) => (entity === null ? undefined : encode(await sha256(canonical(entity))))
+
+/** Whether a policy set names exactly these files, with these contents: what decision points load is named by its `hash`. */
+async function says(text: Record<string, string>, set: unknown): Promise<boolean> {
+  const files: Record<string, string> = {}
+  for (const [name, content] of Object.entries(text)) files[name] = encode(await sha256(content))
+  const named = set as { hash: string; files: Record<string, string> } | null
+  const hash = encode(await sha256(canonical(files)))
+  return named !== null && named.hash === hash && canonical(named.files) === canonical(files)
 }
 
 /** Signs a statement: the challenge is made here, of the statement that was shown, and of nothing the server says it is. */

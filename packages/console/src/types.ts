@@ -191,6 +191,14 @@ export interface EntityDiff {
   verb: 'register' | 'change' | 'retire'
   before: unknown
   after: unknown
+  /** Of a policy set. */
+  text?: PolicyChange
+}
+
+/** What policies say, by file; null: there are none, or nobody has them here. */
+export interface PolicyChange {
+  before: Record<string, string> | null
+  after: Record<string, string> | null
 }
 
 export interface RegistryDetail extends Detail {
@@ -199,6 +207,7 @@ export interface RegistryDetail extends Detail {
   /** Whether whoever looks proposed it, and cannot approve it alone. */
   needs_another: boolean
   diff: EntityDiff[]
+  unexplained: string[]
 }
 
 export type RequestDetail = AccessDetail | StepUpDetail | RegistryDetail

@@ -40,7 +40,7 @@ import {
   type VerifyingKey,
 } from './keys.ts'
 import type { Kind } from './kinds.ts'
-import { signSingleOperator, type Trust } from './trust.ts'
+import { signTrust, type Trust } from './trust.ts'
 import type { Verified } from './verified.ts'
 
 export const now = 1_900_000_000_000
@@ -336,7 +336,7 @@ export function sampleOf(kind: Kind): Sample {
 /** A trust anchor whose root is the shared key. */
 export function aTrust(): Trust {
   const jwk = { ...publicKey } as Trust['root']['jwk']
-  return {
+  const trust: Omit<Trust, 'jws'> = {
     v: 1,
     installation,
     root: { jwk },
@@ -344,9 +344,9 @@ export function aTrust(): Trust {
     rp_id: 'localhost',
     origins: ['http://localhost:8420'],
     single_operator: true,
-    single_operator_jws: signSingleOperator(installation, keyFor('root')),
     invitation: { jwk: { ...generateKey('invitation').publicJwk } as Trust['root']['jwk'] },
     public_url: 'http://localhost:8420',
     created_at: '2026-01-01T00:00:00.000Z',
   }
+  return signTrust(trust, keyFor('root'))
 }

@@ -2,11 +2,14 @@ import { expect, it } from 'vitest'
 import { signGenesisStatement } from './genesis-statement.ts'
 import { generateKey } from './keys.ts'
 import { aTrust, hash, installation, keyFor } from './samples.test-data.ts'
-import { anchorKey, encodeTrust, parseTrust, signSingleOperator } from './trust.ts'
+import { anchorKey, encodeTrust, parseTrust, signTrust } from './trust.ts'
 
 const trust = aTrust()
+const { jws, ...facts } = trust
 const invalid = expect.objectContaining({ code: 'trust_invalid' })
 const parse = (change: object) => parseTrust(Buffer.from(JSON.stringify({ ...trust, ...change })))
+/** Signed by the root key as it stands, so that what is refused is the content. */
+const parseSigned = (change: object) => parse(signTrust({ ...facts, ...change } as typeof facts, keyFor('root')))
 
 it('reads back what it writes', () => {
   expect(parseTrust(encodeTrust(trust))).toEqual(trust)
@@ -23,7 +26,6 @@ it.each([
   ['another version', { v: 2 }],
   ['a member that is not understood', { quorum: 1 }],
   ['a text for a truth value', { single_operator: 'false' }],
-  ['an installation that is none', { installation: 'ins' }],
   ['a root key with its private half', { root: { jwk: { ...generateKey('root').publicJwk, d: 'AAAA' } } }],
   ['a root key off the curve', { root: { jwk: { kty: 'EC', crv: 'P-256', x: 'A'.repeat(43), y: 'A'.repeat(43) } } }],
   ['an Ed25519 root key', { root: { jwk: generateKey('agent', 'EdDSA').publicJwk } }],
@@ -38,29 +40,51 @@ it.each([
   ['a log key that is none', { log: { vkey: 'log+1234' } }],
   ['a day that is none', { created_at: '2026-02-30T00:00:00.000Z' }],
 ])('refuses %s', (_, change) => {
-  expect(() => parse(change)).toThrow(invalid)
+  expect(() => parseSigned(change)).toThrow(invalid)
+})
+
+it('refuses an installation that is none', () => {
+  expect(() => parse({ installation: 'ins' })).toThrow(/trust.json: installation/)
+})
+
+const unsigned = expect.objectContaining({
+  code: 'trust_invalid',
+  message: expect.stringMatching(/root key did not sign it/),
+})
+
+it.each<[string, object]>([
+  ['another relying party', { rp_id: 'example.org', origins: ['https://example.org'] }],
+  ['one origin more', { origins: [...trust.origins, 'http://localhost:9999'] }],
+  ['another public address', { public_url: 'http://localhost:9999' }],
+  ['another invitation', { invitation: { jwk: generateKey('invitation').publicJwk } }],
+  ['another log', { log: { vkey: 'localhost/log+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW' } }],
+  ['another installation', { installation: 'ins_fedcba9876543210' }],
+  ['another day', { created_at: '2026-01-02T00:00:00.000Z' }],
+  ['nobody’s word', { single_operator: false }],
+])('takes %s by the root key’s word alone, whoever edits the file (V3)', (_, change) => {
+  expect(() => parse(change)).toThrow(unsigned)
+  expect(parseSigned(change)).toMatchObject(change)
 })
 
 it('lets one person be enough by the root key’s word alone, whoever edits the file (V3)', () => {
-  const { single_operator_jws: said, ...governed } = { ...trust, single_operator: false }
-  expect(parseTrust(Buffer.from(JSON.stringify(governed)))).toEqual(governed)
-  expect(parse({}).single_operator).toBe(true)
-  const other = { installation, entity_type: 'agent', entity_id: 'single-operator', version: 1, after: hash }
-  for (const single_operator_jws of [
-    undefined,
-    signSingleOperator(installation, generateKey('root')),
-    signSingleOperator('ins_fedcba9876543210', keyFor('root')),
+  const governed = signTrust({ ...facts, single_operator: false }, keyFor('root'))
+  expect(parseTrust(encodeTrust(governed))).toEqual(governed)
+  const lax = { ...governed, single_operator: true }
+  const other = { installation, entity_type: 'agent', entity_id: 'trust.json', version: 1, after: hash }
+  for (const said of [
+    governed.jws,
+    signTrust(facts, generateKey('root')).jws,
+    signTrust({ ...facts, installation: 'ins_fedcba9876543210' }, keyFor('root')).jws,
     signGenesisStatement(other, keyFor('root')),
-    `${said?.slice(0, -2)}AA`,
+    `${jws.slice(0, -2)}AA`,
   ])
-    expect(() => parse({ single_operator_jws })).toThrow(
-      expect.objectContaining({ code: 'trust_invalid', message: expect.stringMatching(/root key did not sign it/) }),
-    )
+    expect(() => parse({ ...lax, jws: said })).toThrow(unsigned)
+  expect(parse({ ...lax, jws }).single_operator).toBe(true)
 })
 
 it('takes origins of the relying party and below', () => {
   const origins = ['https://example.org', 'https://console.example.org:8443']
-  expect(parse({ rp_id: 'example.org', origins }).origins).toEqual(origins)
+  expect(parseSigned({ rp_id: 'example.org', origins }).origins).toEqual(origins)
 })
 
 it('refuses what is no strict JSON', () => {

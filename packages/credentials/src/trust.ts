@@ -25,12 +25,12 @@ const trustSchema = z
     origins: z.array(z.string().max(300)).min(1).max(16),
     /** One person's passkey suffices. Every page and report says so. */
     single_operator: z.boolean(),
-    /** The root key's word for it, where it is so: whoever can edit this file must not be able to make one person enough. */
-    single_operator_jws: compactJwsSchema.optional(),
     /** Makes the first approver, once. */
     invitation: keySchema,
     public_url: z.string().max(300),
     created_at: timestampSchema,
+    /** The root key's signature over all else: who can edit this file must not make one person enough, nor let in another page. */
+    jws: compactJwsSchema,
   })
   .refine((t) => isUsable('root', t.root.jwk), { path: ['root', 'jwk'] })
   .refine((t) => isUsable('invitation', t.invitation.jwk), { path: ['invitation', 'jwk'] })
@@ -51,8 +51,7 @@ export function parseTrust(bytes: Uint8Array): Trust {
   }
   const trust = trustSchema.safeParse(json)
   if (!trust.success) throw new ServiceError('trust_invalid', `trust.json: ${schemaDetail(trust.error)}`)
-  if (!isOperatedAsSigned(trust.data))
-    throw new ServiceError('trust_invalid', 'trust.json: single_operator: the root key did not sign it')
+  if (!isSigned(trust.data)) throw new ServiceError('trust_invalid', 'trust.json: the root key did not sign it')
   return trust.data
 }
 
@@ -70,25 +69,24 @@ export function anchorKey<P extends 'root' | 'invitation'>(trust: Trust, purpose
   return key
 }
 
-const singleOperator = {
-  entity_type: 'single-operator',
-  entity_id: 'single-operator',
+/** What the root key says, once, when an installation is made: every member but its signature, by their JCS hash. */
+const statementOf = (trust: Omit<Trust, 'jws'>) => ({
+  installation: trust.installation,
+  entity_type: 'trust-anchor',
+  entity_id: 'trust.json',
   version: 1,
-  after: jcsHash(true),
+  after: jcsHash(trust),
+})
+
+/** Puts the root key's signature under the anchor of an installation. */
+export function signTrust(trust: Omit<Trust, 'jws'>, root: SigningKey<'root'>): Trust {
+  return { ...trust, jws: signGenesisStatement(statementOf(trust), root) }
 }
 
-/** `single_operator_jws`: what the root key says when an installation is made for one person alone, and at no other time. */
-export function signSingleOperator(installation: string, root: SigningKey<'root'>): string {
-  return signGenesisStatement({ installation, ...singleOperator }, root)
-}
-
-function isOperatedAsSigned(trust: Trust): boolean {
-  const { installation, single_operator: isSingle, single_operator_jws: statement } = trust
-  if (!isSingle) return true
-  if (statement === undefined) return false
-  const key = anchorKey(trust, 'root')
-  const verified = verifyGenesisStatement({ statement, key, installation })
-  return verified.ok && jcsHash(verified.value) === jcsHash({ installation, ...singleOperator })
+function isSigned({ jws: statement, ...trust }: Trust): boolean {
+  const key = verifyingKey<'root'>('root', trust.root.jwk)
+  const verified = key && verifyGenesisStatement({ statement, key, installation: trust.installation })
+  return verified?.ok === true && jcsHash(verified.value) === jcsHash(statementOf(trust))
 }
 
 function isUsable(purpose: 'root' | 'invitation', jwk: unknown): boolean {

@@ -11,7 +11,7 @@ import {
   serviceOfPurpose,
   signGenesisStatement,
   signServiceKeyCertificate,
-  signSingleOperator,
+  signTrust,
   type Trust,
   writeKeyFile,
 } from '@bailiwick/credentials'
@@ -101,7 +101,7 @@ export function initialise(options: InitialiseOptions): Trust {
   } as Genesis
   writeNew(at.genesis, `${JSON.stringify(genesis, undefined, 2)}\n`, 0o644)
   const { origin, hostname } = new URL(publicUrl)
-  const trust: Trust = {
+  const facts: Omit<Trust, 'jws'> = {
     v: 1,
     installation,
     root: { jwk: publicHalf(root) },
@@ -109,11 +109,11 @@ export function initialise(options: InitialiseOptions): Trust {
     rp_id: hostname,
     origins: [origin],
     single_operator: singleOperator,
-    ...(singleOperator ? { single_operator_jws: signSingleOperator(installation, root) } : {}),
     invitation: { jwk: publicHalf(invitation) },
     public_url: publicUrl,
     created_at: new Date(now).toISOString(),
   }
+  const trust = signTrust(facts, root)
   mkdirSync(at.log, { recursive: true, mode: 0o755 })
   writeNew(at.logVkey, `${trust.log.vkey}\n`, 0o644)
   writeNew(at.trust, encodeTrust(trust), 0o644)

@@ -18,6 +18,11 @@ export class AnswerGate {
   #isWithheld = false
   #isPassing = false
   #sent = 0
+  /** The last byte was handed over: however slowly it is read, no more is sent. */
+  readonly #ended = Promise.withResolvers<void>()
+  #timer: NodeJS.Timeout | undefined
+  #isLate = false
+  #isAnswering = false
   /** The handler's, of an answer that was withheld. */
   #status: number | undefined
 
@@ -31,22 +36,43 @@ export class AnswerGate {
     return this.#sent
   }
 
-  constructor({ raw }: FastifyReply, owed: Owed) {
+  /** The permit was just given. */
+  constructor(reply: FastifyReply, owed: Owed) {
+    const { raw } = reply
     this.#raw = raw
     this.#owed = owed
     this.#isShown = owed.redact.length === 0
     const [write, end] = [raw.write.bind(raw), raw.end.bind(raw)] as unknown as Send[]
     raw.write = this.#through(write as Send) as unknown as typeof raw.write
-    raw.end = this.#through(end as Send) as unknown as typeof raw.end
+    raw.end = this.#ending(this.#through(end as Send)) as unknown as typeof raw.end
+    if (owed.withinMs !== undefined) this.#timer = setTimeout(() => this.#late(), owed.withinMs).unref()
+    // biome-ignore lint/suspicious/noThenProperty: fastify's own, by which a handler that returns `reply` would wait for the reader.
+    reply.then = (fulfilled) => void this.over().then(fulfilled)
   }
 
-  /** Resolves once the last byte was handed over, or the connection is gone. */
+  /** Resolves once the last byte was handed over, or the connection is gone; to be asked when the handler has answered. */
   async over(): Promise<void> {
-    await finished(this.#raw, { readable: false }).catch(() => undefined)
+    this.#begin()
+    const closed = finished(this.#raw, { readable: false }).catch(() => undefined)
+    await Promise.race([this.#ended.promise, closed])
+    clearTimeout(this.#timer)
+  }
+
+  /** Whoever reads so slowly that the outcome would be late is cut off; after a handler that was late itself there is a moment to read. */
+  #begin(): void {
+    if (this.#isAnswering) return
+    this.#isAnswering = true
+    if (this.#isLate) this.#timer = setTimeout(() => this.#raw.destroy(), lastMomentMs).unref()
+  }
+
+  #late(): void {
+    this.#isLate = true
+    if (this.#isAnswering) this.#raw.destroy()
   }
 
   /** Fastify's onSend: what it would send, or a problem document in its place. */
   hold(reply: FastifyReply, payload: unknown): unknown {
+    this.#begin()
     if (this.#isWithheld) return payload
     try {
       const shown = withholding(() => this.#show(reply, payload))
@@ -83,8 +109,18 @@ export class AnswerGate {
 
   #isOver = (bytes: number) => this.#owed.mostBytes !== undefined && this.#sent + bytes > this.#owed.mostBytes
 
+  #ending(end: Send): Send {
+    return (...args) => {
+      const sent = end(...args)
+      clearTimeout(this.#timer)
+      this.#ended.resolve()
+      return sent
+    }
+  }
+
   #through(send: Send): Send {
     return (...args) => {
+      this.#begin()
       // HTTP/2 ends by writing.
       if (this.#isPassing) return send(...args)
       const [chunk, encoding] = args
@@ -103,6 +139,8 @@ export class AnswerGate {
     }
   }
 }
+
+const lastMomentMs = 1000
 
 type Send = (...args: unknown[]) => unknown
 

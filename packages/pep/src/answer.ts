@@ -8,6 +8,8 @@ export interface Owed {
   readonly redact: readonly string[]
   /** In bytes; undefined: no limit. */
   readonly mostBytes: number | undefined
+  /** In ms from the permit on; what is read more slowly is cut off, so that its outcome is told in time. undefined: whenever it ends. */
+  readonly withinMs?: number | undefined
 }
 
 export interface Held<R> {

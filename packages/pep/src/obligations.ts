@@ -19,6 +19,9 @@ export interface Duties {
   reportSeconds: number | undefined
 }
 
+/** What the outcome may take on its way to the decision point. */
+const mostMsToTell = 2000
+
 /** Reads obligations (AuthZEN Profile for Obligations, Draft 1). Never throws: what cannot be read makes them incomplete. */
 export function readDuties(obligations: readonly unknown[], notify: Notify | undefined): Duties {
   const known = obligations.flatMap((each): Obligation[] => {
@@ -28,6 +31,7 @@ export function readDuties(obligations: readonly unknown[], notify: Notify | und
   const own = known.flatMap((each) => (each.type === 'custom' ? [each.properties] : []))
   const limits = own.flatMap((each) => (each.action === 'limit' ? [each.bytes] : []))
   const seconds = own.flatMap((each) => (each.action === 'report_outcome_by' ? [each.seconds] : []))
+  const reportSeconds = seconds.length === 0 ? undefined : Math.min(...seconds)
   const notifications = known.flatMap((each) => (each.type === 'notification' ? [each.properties] : []))
   const isUnique = new Set(known.map(({ id }) => id)).size === obligations.length
   return {
@@ -37,9 +41,10 @@ export function readDuties(obligations: readonly unknown[], notify: Notify | und
     owed: {
       redact: own.flatMap((each) => (each.action === 'redact' ? each.fields : [])),
       mostBytes: limits.length === 0 ? undefined : Math.min(...limits),
+      withinMs: reportSeconds && reportSeconds * 1000 - Math.min(reportSeconds * 250, mostMsToTell),
     },
     notifications,
-    reportSeconds: seconds.length === 0 ? undefined : Math.min(...seconds),
+    reportSeconds,
   }
 }
 

@@ -10,6 +10,7 @@ import {
   type SigningKey,
   signPermit,
   signServiceKeyCertificate,
+  signTrust,
   type Trust,
   verifyCallerAssertion,
   verifyOutcome,
@@ -22,18 +23,21 @@ const installation = 'ins_0123456789abcdef'
 const root = generateKey('root')
 
 type Jwk = Trust['root']['jwk']
-export const trust: Trust = {
-  v: 1,
-  installation,
-  root: { jwk: { ...root.publicJwk } as Jwk },
-  log: { vkey: 'localhost/log+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW' },
-  rp_id: 'localhost',
-  origins: ['http://localhost:8420'],
-  single_operator: true,
-  invitation: { jwk: { ...generateKey('invitation').publicJwk } as Jwk },
-  public_url: 'http://localhost:8420',
-  created_at: '2026-01-01T00:00:00.000Z',
-}
+export const trust = signTrust(
+  {
+    v: 1,
+    installation,
+    root: { jwk: { ...root.publicJwk } as Jwk },
+    log: { vkey: 'localhost/log+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW' },
+    rp_id: 'localhost',
+    origins: ['http://localhost:8420'],
+    single_operator: true,
+    invitation: { jwk: { ...generateKey('invitation').publicJwk } as Jwk },
+    public_url: 'http://localhost:8420',
+    created_at: '2026-01-01T00:00:00.000Z',
+  },
+  root,
+)
 
 export const pointId = 'invoices-api'
 const callerKey = generateKey('pep-caller')

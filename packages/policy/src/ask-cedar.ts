@@ -10,14 +10,14 @@ export type CedarAnswer =
 
 /** Never throws. `validate`: whether the request must fit the schema; its entities and context must in any case. */
 export function askCedar({ policies, schema }: Preparsed, request: PolicyRequest, validate = true): CedarAnswer {
-  const { principal, action, resource, context, entities = [] } = request
+  const { principal, action, resource, context } = request
   try {
     const answer = statefulIsAuthorized({
       principal: nameOf(principal),
       action: typeof action === 'string' ? { type: 'Action', id: action } : nameOf(action),
       resource: nameOf(resource),
       context: context as Record<string, never>,
-      entities: [...entities, ...[principal, resource].flatMap(entityOf)],
+      entities: entitiesOf(request),
       preparsedPolicySetId: policies,
       ...(schema === undefined ? {} : { preparsedSchemaName: schema, validateRequest: validate }),
     })
@@ -38,6 +38,12 @@ export function judge(answer: CedarAnswer): PolicyAnswer {
 }
 
 const nameOf = ({ type, id }: PolicyRequest['resource']) => ({ type, id })
+
+/** All that policies may look at, the principal and the resource included. */
+export const entitiesOf = ({ entities = [], principal, resource }: PolicyRequest): EntityJson[] => [
+  ...entities,
+  ...[principal, resource].flatMap(entityOf),
+]
 
 function entityOf({ type, id, attributes }: PolicyRequest['resource']): EntityJson[] {
   return attributes === undefined ? [] : [{ uid: { type, id }, attrs: attributes as EntityJson['attrs'], parents: [] }]

@@ -1,10 +1,10 @@
 import { TypeMismatch, typed, untyped } from './asserted-values.ts'
 import { type Mapping, mappingFile } from './authzen-mapping.ts'
-import { CedarPolicies } from './cedar-policies.ts'
+import { CedarPolicies, type Options } from './cedar-policies.ts'
 import type { EntityName } from './entity-name.ts'
 import { type EntityStore, entityStore, isAction, namesIn } from './entity-store.ts'
 import { invalid } from './invalid-policies.ts'
-import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import type { PolicyAnswer, PolicyRequest, Purpose } from './policy-engine.ts'
 import { type Duties, dutiesOf } from './policy-obligations.ts'
 import type { PolicySet } from './policy-set.ts'
 import { keyOf, type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
@@ -44,6 +44,8 @@ export class PolicySlot {
 /** Answers AuthZEN requests from a policy set alone, by the mapping of docs/operations/plain-pdp.md. */
 export class AuthZenPolicies {
   readonly hash: string
+  /** How an engine asks of the same set. */
+  readonly options: Options
   readonly #mapping: Mapping
   readonly #shapes: Shapes | undefined
   readonly #store: EntityStore
@@ -62,21 +64,19 @@ export class AuthZenPolicies {
     if (this.#shapes) assertDeclared(this.#mapping, this.#shapes)
     this.#slot = slot
     slot.holder = undefined
-    this.#policies = new CedarPolicies(set, slot.name, {
-      shapes: this.#shapes,
-      groupsOf: this.#shapes?.groups ?? this.#store.ancestors,
-      ancestorsOf: this.#store.ancestors,
-    })
+    const { ancestors } = this.#store
+    this.options = { shapes: this.#shapes, groupsOf: this.#shapes?.groups ?? ancestors, ancestorsOf: ancestors }
+    this.#policies = new CedarPolicies(set, slot.name, this.options)
     slot.holder = this
     this.#obliging = set.policies
   }
 
   /** Pure. Throws `request_malformed` alone, for a member that only Cedar may use. */
-  evaluate(request: PlainRequest): PolicyAnswer {
+  evaluate(request: PlainRequest, purpose?: Purpose): PolicyAnswer {
     const asked = this.cedarRequest(request)
     // Another set's policies over these entities are nobody's.
     if (asked === undefined || this.#slot.holder !== this) return { outcome: 'invalid' }
-    return this.#policies.evaluate(asked)
+    return this.#policies.evaluate(asked, purpose)
   }
 
   /** What those that decided oblige to. */

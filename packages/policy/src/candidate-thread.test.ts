@@ -42,7 +42,7 @@ const slow = Array.from({ length: 4000 }, (_, n) => `permit (principal, action, 
 
 it('answers as the set does, of all who answer for an action', async () => {
   await using candidate = await started(positive)
-  expect(candidate.thread.loaded?.history.get('tools/call')).toMatchObject({ kind: 'Record' })
+  expect(candidate.thread.loaded?.history.get('tools/call')).toMatchObject({ shape: { kind: 'Record' }, facts: 1 })
   expect(await candidate.ask(request(1))).toEqual({
     outcome: 'allow',
     policies: ['positive'],

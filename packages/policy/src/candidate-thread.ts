@@ -7,8 +7,8 @@ import type { Shape } from './schema-shapes.ts'
 export interface LoadedCandidate {
   /** Names the files as they were read. */
   hash: string
-  /** What it wants of the history, by action. */
-  history: ReadonlyMap<string, Shape | undefined>
+  /** What it wants of the history, by action, and how many facts these are. */
+  history: ReadonlyMap<string, { shape: Shape | undefined; facts: number }>
 }
 
 export type CandidateAnswer = EachAnswer
@@ -22,8 +22,10 @@ export interface CandidateLimits {
   mostWaiting: number
   /** Of all its files. */
   mostBytes: number
-  /** Members of all histories that it wants. */
+  /** Facts of the history that it wants: for one action, of one agent. */
   mostHistory: number
+  /** Facts in one question, of all who answer for the action: decisions look them up. */
+  mostFacts: number
 }
 
 export const candidateLimits: CandidateLimits = {
@@ -31,7 +33,8 @@ export const candidateLimits: CandidateLimits = {
   answerMs: 1000,
   mostWaiting: 256,
   mostBytes: 4 << 20,
-  mostHistory: 2000,
+  mostHistory: 500,
+  mostFacts: 2000,
 }
 
 interface Told {

@@ -20,9 +20,13 @@ const port = parentPort
 const files = readPolicyFiles(directory)
 if (bytesOf(files) > mostBytes) throw new Error(`larger than ${mostBytes} bytes`)
 const { hash, engine, actions } = decisionSet(files)
-const history = new Map(actions.map((id) => [id, historyIn(engine.context(id))] as const))
-if ([...history.values()].reduce((sum, shape) => sum + sizeOf(shape), 0) > mostHistory)
-  throw new Error(`it looks at more than ${mostHistory} facts of the history`)
+const wanted = (id: string) => {
+  const shape = historyIn(engine.context(id))
+  return { shape, facts: sizeOf(shape) }
+}
+const history = new Map(actions.map((id) => [id, wanted(id)] as const))
+for (const { facts } of history.values())
+  if (facts > mostHistory) throw new Error(`it looks at more than ${mostHistory} facts of the history`)
 
 port.on('message', ({ id, requests }: { id: number; requests: PolicyRequest[] }) => {
   const answer: CandidateAnswer = evaluateEach(engine, requests)

@@ -208,3 +208,30 @@ describe('a policy that wants a human’s word', () => {
     expect(answer).toMatchObject({ outcome: 'step_up', policies: ['sending-after-private-data'] })
   })
 })
+
+describe('an explanation', () => {
+  const text = `@id("all") permit (principal, action, resource) when { principal.owner != "nobody" };
+@id("ask") @step_up forbid (principal, action, resource is tool) when { resource.labels.contains("destructive") };
+@id("no") forbid (principal, action, resource) when { context.grant.mode == "per_action" };
+@id("sum") forbid (principal, action, resource) when { context.grant.approvers + 9223372036854775806 < 0 };`
+  const engine = engineOf(text)
+  const two = (request: PolicyRequest) => {
+    const grant = { ...(request.context.grant as object), approvers: 2 }
+    return { ...request, context: { ...request.context, grant } }
+  }
+
+  it.each<[outcome: string, PolicyRequest, would: string[]]>([
+    ['allow', asked(), ['context.grant.approvers', 'context.grant.mode', 'subject.owner', 'resource.labels']],
+    ['deny', asked({ mode: 'per_action' }), ['context.grant.mode']],
+    ['step_up', asked({ labels: ['destructive'] }), ['resource.labels']],
+    ['error', two(asked()), ['context.grant.approvers']],
+    ['invalid', asked({ action: 'nothing' }), []],
+  ])('gives the outcome that is decided by, and what would change it: %s', (outcome, request, would) => {
+    const { wouldChange, ...explained } = engine.explain(request)
+    const { outcome: decided, policies = [] } = engine.evaluate(request) as { outcome: string; policies?: string[] }
+    expect(explained).toMatchObject({ outcome, policies })
+    expect(decided).toBe(outcome)
+    expect(wouldChange.map(({ attribute }) => attribute).toSorted()).toEqual(would.toSorted())
+    expect(explained.messages).toHaveLength(outcome === 'error' || outcome === 'invalid' ? 1 : 0)
+  })
+})

@@ -1,18 +1,20 @@
 import { preparseSchema } from '@cedar-policy/cedar-wasm/nodejs'
 import { type ActionView, actionView, type Reads, seenBy } from './action-view.ts'
-import { askCedar, judge } from './ask-cedar.ts'
+import { askCedar, type CedarAnswer, judge } from './ask-cedar.ts'
 import type { EntityName } from './entity-name.ts'
-import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import type { PolicyAnswer, PolicyRequest, Purpose } from './policy-engine.ts'
 import type { PolicySet } from './policy-set.ts'
 import { PolicySlices, type SliceOptions } from './policy-slices.ts'
 import { RememberedAnswers } from './remembered-answers.ts'
 import { keyOf, type Shape, type Shapes, within } from './schema-shapes.ts'
 
-interface Options extends SliceOptions {
+export interface Options extends SliceOptions {
   /** Of the set's schema; without one nothing is typed or validated. */
   shapes: Shapes | undefined
   /** What the policies may look at of the context; everything unless given. Of its `history` the rest is neither wanted nor looked at. */
   reads?: Reads
+  /** Whether an engine is to be ready before its first request comes. */
+  eager?: boolean
 }
 
 interface View extends ActionView {
@@ -48,14 +50,26 @@ export class CedarPolicies {
     return this.#viewOf(action)?.context ?? this.#shapes?.context(action)
   }
 
-  evaluate(request: PolicyRequest): PolicyAnswer {
-    const action = typeof request.action === 'string' ? { type: 'Action', id: request.action } : request.action
-    const view = this.#viewOf(action)
-    const asked = view?.name === undefined ? request : { ...request, context: seenBy(view, request.context) }
-    return this.#remembered.answer(asked, () => {
-      const names = this.#slices.of(request.principal, action, request.resource)
-      return judge(askCedar(view?.name === undefined ? names : { ...names, schema: view.name }, asked))
-    })
+  evaluate(request: PolicyRequest, purpose: Purpose = 'decision'): PolicyAnswer {
+    const asked = this.#seen(request)
+    return this.#remembered.answer(asked, () => judge(this.#ask(asked)), purpose)
+  }
+
+  /** What Cedar itself says, whatever it said before. */
+  say(request: PolicyRequest): CedarAnswer {
+    return this.#ask(this.#seen(request))
+  }
+
+  #seen(request: PolicyRequest): PolicyRequest {
+    const view = this.#viewOf(actionOf(request))
+    return view?.name === undefined ? request : { ...request, context: seenBy(view, request.context) }
+  }
+
+  #ask(seen: PolicyRequest): CedarAnswer {
+    const action = actionOf(seen)
+    const names = this.#slices.of(seen.principal, action, seen.resource)
+    const schema = this.#viewOf(action)?.name
+    return askCedar(schema === undefined ? names : { ...names, schema }, seen)
   }
 
   /** Makes what requests of declared actions and types need, so that the first of them does not wait for it. */
@@ -89,3 +103,6 @@ export class CedarPolicies {
     return { ...view, context: shapes.context(action) }
   }
 }
+
+const actionOf = ({ action }: PolicyRequest): EntityName =>
+  typeof action === 'string' ? { type: 'Action', id: action } : action

@@ -1,4 +1,4 @@
-import type { PolicyEngine, PolicyRequest } from './policy-engine.ts'
+import type { PolicyEngine, PolicyRequest, Purpose } from './policy-engine.ts'
 
 /** `policies`: all who decided; `permits` and `wanting`: those of them that permit, and that want a human's word for this very action. */
 export type EachAnswer =
@@ -11,10 +11,14 @@ export type EachAnswer =
  * What policies say of an action that several answer for, asked of each in turn: the first refusal is the answer, and a human's word is
  * wanted when anybody's needs it. No request is asked for that a refusal makes needless.
  */
-export function evaluateEach(engine: PolicyEngine, requests: Iterable<PolicyRequest>): EachAnswer {
+export function evaluateEach(
+  engine: PolicyEngine,
+  requests: Iterable<PolicyRequest>,
+  purpose: Purpose = 'decision',
+): EachAnswer {
   const [policies, permits, wanting] = [new Set<string>(), new Set<string>(), new Set<string>()]
   for (const request of requests) {
-    const answer = engine.evaluate(request)
+    const answer = engine.evaluate(request, purpose)
     if (answer.outcome === 'error' || answer.outcome === 'invalid') return answer
     if (answer.outcome === 'deny') return { outcome: 'deny', policies: answer.policies }
     const isStepUp = answer.outcome === 'step_up'

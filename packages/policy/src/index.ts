@@ -16,7 +16,14 @@ export { type EachAnswer, evaluateEach } from './evaluate-each.ts'
 export { type Explanation, explainPolicies } from './explain-policies.ts'
 export { type Done, historyFacts } from './history-facts.ts'
 export { historyIn, requireKnownHistory } from './known-history.ts'
-export type { PolicyAnswer, PolicyEngine, PolicyRequest } from './policy-engine.ts'
+export type {
+  LoadPolicies,
+  PolicyAnswer,
+  PolicyEngine,
+  PolicyExplanation,
+  PolicyRequest,
+  Purpose,
+} from './policy-engine.ts'
 export { type Duties, dutiesOf } from './policy-obligations.ts'
 export { contextReads } from './policy-reads.ts'
 export {

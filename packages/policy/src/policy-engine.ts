@@ -1,3 +1,4 @@
+import type { PolicyFiles } from '@bailiwick/installation'
 import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
 import type { EntityName } from './entity-name.ts'
 import type { Shape } from './schema-shapes.ts'
@@ -26,12 +27,47 @@ export type PolicyAnswer =
   | { outcome: 'error'; policies: string[] }
   | { outcome: 'invalid'; why?: string }
 
-/** Evaluates one set of policies, which `cedarEngine` loads. Pure: the same request gives the same answer, and nothing throws. */
+/** A decision is likely to be asked again; of what a search asks about, most is not. */
+export type Purpose = 'decision' | 'search'
+
+/** Why policies answer as they do. */
+export interface PolicyExplanation {
+  outcome: PolicyAnswer['outcome']
+  /** Who decided; of `error`, who erred. */
+  policies: string[]
+  /** The evaluator's own words on errors, and on a request that does not fit the schema. */
+  messages: string[]
+  /** Attributes any of which, being otherwise, could alone change whether it is allowed; of what the request says and policies look at by name. */
+  wouldChange: Decisive[]
+}
+
+export interface Decisive {
+  /** `context.grant.mode`, `subject.labels`, `resource.labels` */
+  attribute: string
+  /** In Cedar's JSON. */
+  value: unknown
+  /** The policies that look at it. */
+  policies: string[]
+}
+
+/**
+ * Loads a set, once for all that is asked of it. Throws `config_invalid`, naming the file, for what does not parse or validate:
+ * a set that cannot be read is not a set that allows.
+ */
+export type LoadPolicies = (files: PolicyFiles) => PolicyEngine
+
+/**
+ * Evaluates one set of policies, which a `LoadPolicies` loaded: all that others know of the evaluator. Pure: the same request gives the
+ * same answer, and nothing throws.
+ */
 export interface PolicyEngine {
   /**
    * What it wants of the context of the action of this id: what the schema declares, less what no policy can look at of `history`, which may be left
    * out, and is left alone if it is there. undefined: nothing is typed.
    */
   context(action: string): Shape | undefined
-  evaluate(request: PolicyRequest): PolicyAnswer
+  /** A decision unless told; the answer is the same. */
+  evaluate(request: PolicyRequest, purpose?: Purpose): PolicyAnswer
+  /** Slow, for people: the same outcome as `evaluate` gives, and why. Takes nothing from those who are decided about. */
+  explain(request: PolicyRequest): PolicyExplanation
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { contextReads } from './policy-reads.ts'
+import { contextReads, readsWhole } from './policy-reads.ts'
 import { parsePolicySet } from './policy-set.ts'
 
 const policiesOf = (text: string) => parsePolicySet(new Map([['a.cedar', Buffer.from(text)]])).policies.values()
@@ -37,4 +37,19 @@ it('asks it of each of a set', () => {
     'permit (principal, action, resource); forbid (principal, action, resource) when { context.history.agent.calls > 3 };',
   )
   expect(contextReads(policies)(['history', 'agent'])).toBe(true)
+})
+
+it.each<[condition: string, whole: boolean]>([
+  ['when { context.history.agent.calls > 1 }', false], // by its name
+  ['when { context.history has agent }', false],
+  ['when { context has history }', false],
+  ['when { context.history.task.calls > 1 }', false], // another
+  ['', false],
+  ['when { context.history == {} }', true],
+  ['when { resource.seen == context }', true],
+  ['when { principal.x && [1, context.history.task.calls].contains({a: context.history}) }', true],
+  ['when { true } unless { context.history == principal.x }', true],
+])('tells who looks at something that holds a member, and not at it by its name: %s', (condition, whole) => {
+  const policies = [...policiesOf(`permit (principal, action, resource) ${condition};`)]
+  expect(policies.map((policy) => readsWhole(policy, ['history', 'agent']))).toEqual([whole])
 })

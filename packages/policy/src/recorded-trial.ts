@@ -1,7 +1,7 @@
 import { isAuthorizedPartial, type PolicyJson, type ResidualResponse } from '@cedar-policy/cedar-wasm/nodejs'
 import { askCedar } from './ask-cedar.ts'
 import { isStepUp } from './cedar-engine.ts'
-import { certainly } from './explain-policies.ts'
+import { certainly } from './cedar-explanation.ts'
 import { invalid } from './invalid-policies.ts'
 import { requireKnownHistory } from './known-history.ts'
 import type { PolicyRequest } from './policy-engine.ts'

@@ -17,8 +17,8 @@ const never = (): PolicyAnswer => {
 
 it('asks the same question once', () => {
   const remembered = new RememberedAnswers()
-  expect(remembered.answer(asked({ n: 1 }), allow)).toEqual(allow())
-  expect(remembered.answer(asked({ n: 1 }), never)).toEqual(allow())
+  expect(remembered.answer(asked({ n: 1 }), allow, 'decision')).toEqual(allow())
+  expect(remembered.answer(asked({ n: 1 }), never, 'decision')).toEqual(allow())
 })
 
 it.each<[why: string, PolicyRequest]>([
@@ -35,9 +35,11 @@ it.each<[why: string, PolicyRequest]>([
   ['number that JSON lacks', asked({ n: 1, m: Number.NaN })],
 ])('takes another %s for another question (V13)', (_, other) => {
   const remembered = new RememberedAnswers()
-  remembered.answer(asked({ n: 1 }), allow)
-  remembered.answer(asked({ n: 1, m: null }), allow)
-  expect(remembered.answer(other, () => ({ outcome: 'deny', policies: [] }))).toMatchObject({ outcome: 'deny' })
+  remembered.answer(asked({ n: 1 }), allow, 'decision')
+  remembered.answer(asked({ n: 1, m: null }), allow, 'decision')
+  expect(remembered.answer(other, () => ({ outcome: 'deny', policies: [] }), 'decision')).toMatchObject({
+    outcome: 'deny',
+  })
 })
 
 it.each<PolicyAnswer>([
@@ -45,24 +47,43 @@ it.each<PolicyAnswer>([
   { outcome: 'invalid', why: 'no' },
 ])('asks again what had no answer: $outcome', (first) => {
   const remembered = new RememberedAnswers()
-  expect(remembered.answer(asked({}), () => first)).toEqual(first)
-  expect(remembered.answer(asked({}), allow)).toEqual(allow())
+  expect(remembered.answer(asked({}), () => first, 'decision')).toEqual(first)
+  expect(remembered.answer(asked({}), allow, 'decision')).toEqual(allow())
+})
+
+it('loses nothing to what searches ask, however much they ask: what is asked less goes first (V18)', () => {
+  const remembered = new RememberedAnswers(2)
+  for (const n of [1, 2]) remembered.answer(asked({ n }), allow, 'decision')
+  let answered = 0
+  const searched = () => {
+    answered++
+    return allow()
+  }
+  for (let n = 3; n < 10_003; n++) expect(remembered.answer(asked({ n }), searched, 'search')).toEqual(allow())
+  expect(answered).toBe(10_000)
+  // What decisions remember is of use to searches, which do not make it younger.
+  expect(remembered.answer(asked({ n: 1 }), never, 'search')).toEqual(allow())
+  expect(remembered.answer(asked({ n: 1 }), never, 'decision')).toEqual(allow())
+  remembered.answer(asked({ n: 2 }), never, 'search')
+  remembered.answer(asked({ n: 3 }), allow, 'decision')
+  expect(remembered.answer(asked({ n: 1 }), never, 'decision')).toEqual(allow())
+  expect(() => remembered.answer(asked({ n: 2 }), never, 'decision')).toThrow('asked again')
 })
 
 it('gives everybody what nobody can change, and forgets the oldest', () => {
   const remembered = new RememberedAnswers(2)
-  const answer = remembered.answer(asked({ n: 1 }), allow) as { policies: string[] }
+  const answer = remembered.answer(asked({ n: 1 }), allow, 'decision') as { policies: string[] }
   expect(() => answer.policies.push('x')).toThrow(TypeError)
-  for (const n of [2, 3]) remembered.answer(asked({ n }), allow)
-  expect(() => remembered.answer(asked({ n: 1 }), never)).toThrow('asked again')
-  expect(remembered.answer(asked({ n: 3 }), never)).toEqual(allow())
+  for (const n of [2, 3]) remembered.answer(asked({ n }), allow, 'decision')
+  expect(() => remembered.answer(asked({ n: 1 }), never, 'decision')).toThrow('asked again')
+  expect(remembered.answer(asked({ n: 3 }), never, 'decision')).toEqual(allow())
 })
 
 it('keeps no question that is long: callers say what stands in it', () => {
   const remembered = new RememberedAnswers()
   const long = asked({ text: 'x'.repeat(20_000) })
-  expect(remembered.answer(long, allow)).toEqual(allow())
-  expect(() => remembered.answer(long, never)).toThrow('asked again')
+  expect(remembered.answer(long, allow, 'decision')).toEqual(allow())
+  expect(() => remembered.answer(long, never, 'decision')).toThrow('asked again')
 })
 
 it('is each engine’s own (V13)', () => {

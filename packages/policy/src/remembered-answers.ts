@@ -1,8 +1,8 @@
-import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
+import type { PolicyAnswer, PolicyRequest, Purpose } from './policy-engine.ts'
 
 /**
  * Answers of one set by the question, all of it as it is put to Cedar, which is pure: asked again, it would say the same. Of what one agent does with
- * one tool, only what its policies look at changes, and often that does not.
+ * one tool, only what its policies look at changes, and often that does not. The longest unused goes first.
  */
 export class RememberedAnswers {
   readonly #answers = new Map<string, PolicyAnswer>()
@@ -12,17 +12,29 @@ export class RememberedAnswers {
     this.#most = most
   }
 
-  /** As `ask` answers this request, or did. Only answers are remembered: what could not be evaluated is tried again. */
-  answer(request: PolicyRequest, ask: () => PolicyAnswer): PolicyAnswer {
+  /**
+   * As `ask` answers this request, or did. Only answers are remembered: what could not be evaluated is tried again. A search asks about
+   * whatever there is, and leaves what decisions remember as it was (V18).
+   */
+  answer(request: PolicyRequest, ask: () => PolicyAnswer, purpose: Purpose): PolicyAnswer {
     const name = nameOf(request)
     const known = name === undefined ? undefined : this.#answers.get(name)
-    if (known) return known
+    if (known && name !== undefined) {
+      if (purpose === 'decision') this.#put(name, known)
+      return known
+    }
     const answer = ask()
     if (name === undefined || answer.outcome === 'invalid' || answer.outcome === 'error') return answer
+    if (purpose === 'search') return answer
     Object.freeze(answer.policies)
-    this.#answers.set(name, Object.freeze(answer))
+    this.#put(name, Object.freeze(answer))
     if (this.#answers.size > this.#most) this.#answers.delete(this.#answers.keys().next().value ?? name)
     return answer
+  }
+
+  #put(name: string, answer: PolicyAnswer): void {
+    this.#answers.delete(name)
+    this.#answers.set(name, answer)
   }
 }
 

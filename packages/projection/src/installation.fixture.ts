@@ -21,7 +21,7 @@ import {
   type SigningKey,
   signEvent,
   signServiceKeyCertificate,
-  type Trust,
+  signTrust,
 } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
 import { at, idOf, noon } from './events.fixture.ts'
@@ -32,18 +32,21 @@ const root = generateKey('root')
 const jwkOf = <K>(key: { publicJwk: unknown }) => key.publicJwk as K
 
 /** One trust anchor, and services' keys under it. Making keys is slow, so all tests of a file share them. */
-export const trust: Trust = {
-  v: 1,
-  installation: 'ins_0123456789',
-  root: { jwk: jwkOf(root) },
-  log: { vkey: `log+00000000+${'A'.repeat(44)}` },
-  rp_id: 'localhost',
-  origins: ['http://localhost:8420'],
-  single_operator: true,
-  invitation: { jwk: jwkOf(generateKey('invitation')) },
-  public_url: 'http://localhost:8420',
-  created_at: at(0),
-}
+export const trust = signTrust(
+  {
+    v: 1,
+    installation: 'ins_0123456789',
+    root: { jwk: jwkOf(root) },
+    log: { vkey: `log+00000000+${'A'.repeat(44)}` },
+    rp_id: 'localhost',
+    origins: ['http://localhost:8420'],
+    single_operator: true,
+    invitation: { jwk: jwkOf(generateKey('invitation')) },
+    public_url: 'http://localhost:8420',
+    created_at: at(0),
+  },
+  root,
+)
 export const keys = {
   issuer: generateKey('issuer-event'),
   approval: generateKey('approval-event'),

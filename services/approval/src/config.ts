@@ -27,7 +27,7 @@ export const configSchema = z.object({
     .min(60)
     .max(8 * 3600)
     .default(3600),
-  /** Where the console's page *Evidence* reads: an evidence service on another machine, with `BAILIWICK_LOG_PUBLIC=1`. */
+  /** Where the console's page *Evidence* reads: an evidence service on another machine, as an auditor (`bailiwick keys auditor`). */
   BAILIWICK_EVIDENCE_URL: z
     .url({ protocol: /^https?$/ })
     .transform((value) => new URL(value).origin)

@@ -2,6 +2,7 @@ import type { Trust } from '@bailiwick/credentials'
 import type { Voice } from '@bailiwick/projection'
 import type { Clock, Logger, RandomSource, RateLimiter, SerialQueue } from '@bailiwick/service-kit'
 import type { OwnRequests } from './own-requests.ts'
+import type { ReadPolicyText } from './policy-texts.ts'
 import type { Prose } from './prose.ts'
 import type { SignCounts } from './sign-counts.ts'
 import type { Transient } from './transient.ts'
@@ -17,6 +18,7 @@ export interface Approval extends Voice {
   random: RandomSource
   logger: Logger
   prose: Prose
+  policyText: ReadPolicyText
   workloads: Workloads
   own: OwnRequests
   /** How often each agent asks, by HTTP and topic together (V18). */

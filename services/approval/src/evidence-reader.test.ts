@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os'
 import { expect, it } from 'vitest'
 import { evidenceReader } from './evidence-reader.ts'
 
-async function at(answer: RequestListener) {
+async function at(answer: RequestListener, authorization?: () => string | undefined) {
   const server = createServer(answer)
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   const address = server.address()
   const port = typeof address === 'object' ? address?.port : undefined
   return {
-    reader: evidenceReader(tmpdir(), `http://127.0.0.1:${port}`),
+    reader: evidenceReader(tmpdir(), `http://127.0.0.1:${port}`, authorization),
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections()
       await new Promise((closed) => server.close(closed))
@@ -38,6 +38,20 @@ it('follows nowhere, and reads no answer that does not end', async () => {
     more()
   })
   await expect(endless.reader.get('/v1/events')).rejects.toMatchObject({ code: 'service_unreachable' })
+})
+
+it('says to evidence who it is, and signs nobody out when evidence does not know it', async () => {
+  let named = 'Bearer one'
+  await using evidence = await at(
+    ({ headers }, response) =>
+      headers.authorization === 'Bearer two'
+        ? response.end('{}')
+        : response.writeHead(401).end(JSON.stringify({ code: 'caller_unauthenticated' })),
+    () => named,
+  )
+  await expect(evidence.reader.get('/v1/events')).rejects.toMatchObject({ code: 'caller_forbidden' })
+  named = 'Bearer two'
+  expect((await evidence.reader.get('/v1/events')).toString()).toBe('{}')
 })
 
 it('says that nothing answers there', async () => {

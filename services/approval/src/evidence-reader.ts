@@ -17,14 +17,24 @@ export interface EvidenceReader {
 const answerMs = 10_000
 const largestAnswer = 16 * 1024 * 1024
 
+/** Gives the `Authorization` that evidence knows this service by; undefined: none, as any stranger. */
+export type EvidenceAuthorization = () => string | undefined
+
 /**
  * Evidence at its address, or on this machine: by the 0600 socket that evidence, or standalone, has in the data directory.
  * Whoever may open that may read the log's files, too.
  */
-export function evidenceReader(data: string, url: string | undefined): EvidenceReader {
+export function evidenceReader(
+  data: string,
+  url: string | undefined,
+  authorization: EvidenceAuthorization = () => undefined,
+): EvidenceReader {
   return {
     async get(path) {
-      const places: Place[] = url === undefined ? socketsIn(data).map((socketPath) => ({ socketPath })) : [{ url }]
+      const places: Place[] =
+        url === undefined
+          ? socketsIn(data).map((socketPath) => ({ socketPath }))
+          : [{ url, authorization: authorization() }]
       let refusal: ServiceError | undefined
       for (const place of places) {
         const answer = await ask(place, path).catch((cause) => {
@@ -43,7 +53,7 @@ export function evidenceReader(data: string, url: string | undefined): EvidenceR
   }
 }
 
-type Place = { socketPath: string } | { url: string }
+type Place = { socketPath: string } | { url: string; authorization: string | undefined }
 
 function socketsIn(data: string): string[] {
   const { operatorSocket } = paths(data)
@@ -76,7 +86,11 @@ function ask(place: Place, path: string): Promise<Answer> {
   const call =
     'socketPath' in place
       ? plain({ socketPath: place.socketPath, path, ...options }, take)
-      : (place.url.startsWith('https:') ? secure : plain)(place.url + path, options, take)
+      : (place.url.startsWith('https:') ? secure : plain)(
+          place.url + path,
+          { ...options, headers: place.authorization === undefined ? {} : { authorization: place.authorization } },
+          take,
+        )
   call.on('error', reject)
   call.end()
   return promise
@@ -91,8 +105,8 @@ function refusalOf({ status, body }: Answer): ServiceError {
   const { code, detail } = problem
   if (typeof code !== 'string' || !Object.hasOwn(errorKinds, code))
     return new ServiceError('answer_malformed', `evidence answers ${status} without saying why`)
-  // Elsewhere it is there and hidden: what is not public is no route.
-  if (code === 'route_unknown')
-    return new ServiceError('caller_forbidden', 'evidence shows its log on its own machine alone')
+  // Whom evidence does not know is this service: the person at the console is signed in.
+  if (code === 'caller_unauthenticated')
+    return new ServiceError('caller_forbidden', 'evidence knows no auditor by the key of this console: keys auditor')
   return new ServiceError(code as ErrorCode, typeof detail === 'string' ? detail : undefined)
 }

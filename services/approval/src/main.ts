@@ -1,6 +1,12 @@
+import { existsSync } from 'node:fs'
+import { keyFilePath } from '@bailiwick/credentials'
+import { paths } from '@bailiwick/installation'
 import { runService } from '@bailiwick/service-host'
 import { configSchema } from './config.ts'
 import { startApproval } from './start.ts'
+
+/** As `bailiwick keys auditor` names it. */
+const auditorKeyName = 'auditor'
 
 process.exitCode = await runService({
   name: 'approval',
@@ -19,6 +25,9 @@ process.exitCode = await runService({
         keys: {
           event: host.key('approval', 'event', 'approval-event'),
           notification: host.key('approval', 'notification', 'notification'),
+          auditor: existsSync(keyFilePath(paths(host.data).keys('approval'), auditorKeyName))
+            ? host.key('approval', auditorKeyName, 'auditor')
+            : undefined,
         },
       },
     ),

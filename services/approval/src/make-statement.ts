@@ -9,6 +9,7 @@ import type { Approval } from './context.ts'
 import { unexplained } from './inspect.ts'
 import { type AnswerStatement, judgeAnswer } from './judge-answer.ts'
 import { changeConflict } from './judge-change.ts'
+import { unreadablePolicies } from './policy-texts.ts'
 import { type AccessAsk, openAsk, type Received, type RegistryAsk, requestNamed } from './requests.ts'
 import { authorityOf, ruleFor, whyNotApprove, whyNotApproveChange } from './who-may-answer.ts'
 
@@ -45,7 +46,7 @@ export async function makeStatement(
 ): Promise<Rendered> {
   const record = requestNamed(approval, requestId)
   const ask = openAsk(approval, record)
-  const [strange] = ask.kind === 'registry' ? [] : unexplained(ask)
+  const [strange] = ask.kind === 'registry' ? unreadablePolicies(approval.policyText, ask) : unexplained(ask)
   if (strange !== undefined) throw new ServiceError('request_not_inspectable', strange)
   // Nobody signs what was rendered from the past: rule, group and policy set are read from the state.
   const { projection } = approval

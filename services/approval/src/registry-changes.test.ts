@@ -1,4 +1,7 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Agent, Approver } from '@bailiwick/contracts'
+import { paths, policySetOf, storePolicyFiles } from '@bailiwick/installation'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { agentId, agentOf, aRule, aWorld, type World } from './approval.fixture.ts'
 import { aPerson, type Person } from './browser.fixture.ts'
@@ -191,7 +194,6 @@ async function askedOf() {
 
 describe('a statement that was rendered before the registry changed', () => {
   const tools = { read: { labels: ['reads_private'] } }
-  const files = { 'all.cedar': 'A'.repeat(43) }
   it.each([
     [
       'another manifest',
@@ -205,7 +207,7 @@ describe('a statement that was rendered before the registry changed', () => {
         tools,
       }),
     ],
-    ['other policies', 'policy-set', 'active', 'policy_changed', () => ({ id: 'active', hash: 'A'.repeat(43), files })],
+    ['other policies', 'policy-set', 'active', 'policy_changed', () => laid('// no more\n')],
     ['another rule', 'rule', 'tasks', 'approval_rule_mismatch', () => aRule({ modes: ['per_action'] })],
   ])('approves nothing: %s', async (_, type, id, code, value) => {
     const asked = await askedOf()
@@ -218,6 +220,64 @@ describe('a statement that was rendered before the registry changed', () => {
       code,
     })
     await asked.agent.cancel(asked.id)
+  })
+})
+
+/** Policies as `bailiwick policy propose` lays them. */
+function laid(more: string) {
+  const files = new Map([['all.cedar', Buffer.from(`permit(principal, action, resource);\n${more}`)]])
+  const set = policySetOf(files)
+  storePolicyFiles(paths(world.data).policies(set.hash), files)
+  return set
+}
+
+describe('a change of the policy set', () => {
+  it('shows what the policies say, before and after', async () => {
+    const text = 'permit(principal, action, resource);'
+    const before = registry().policySet
+    const after = laid('// \ufefffrom now on\n')
+    const proposed = await propose([{ type: 'policy-set', id: 'active', value: after }])
+    const { body } = await olga.get(`/requests/${proposed.body.request_id}`)
+    expect(body).toMatchObject({ may_approve: true, unexplained: [] })
+    const shown = (body.diff as { text: { before: object | null; after: object | null } }[])[0]?.text
+    expect(shown?.after).toEqual({ 'all.cedar': `${text}\n// \ufefffrom now on\n` })
+    if (before?.hash === policySetOf(new Map([['all.cedar', Buffer.from(text)]])).hash)
+      expect(shown?.before).toEqual({ 'all.cedar': text })
+    else expect(Object.keys(shown?.before ?? {})).toEqual(['all.cedar'])
+  })
+
+  const files = { 'all.cedar': 'A'.repeat(43) }
+  it.each<[string, () => object]>([
+    ['nobody has here', () => ({ id: 'active', hash: 'A'.repeat(43), files })],
+    ['whose list of files is of another set', () => ({ ...laid('// listed\n'), files })],
+    [
+      'that were edited where they lie',
+      () => {
+        const set = laid('// edited\n')
+        writeFileSync(join(paths(world.data).policies(set.hash), 'all.cedar'), 'forbid(principal, action, resource);')
+        return set
+      },
+    ],
+    [
+      'that are no text',
+      () => {
+        const bytes = new Map([['all.cedar', Uint8Array.of(0xff, 0xfe)]])
+        const set = policySetOf(bytes)
+        storePolicyFiles(paths(world.data).policies(set.hash), bytes)
+        return set
+      },
+    ],
+  ])('is signed by nobody for policies %s (V3)', async (_, value) => {
+    const { body } = await propose([{ type: 'policy-set', id: 'active', value: value() }])
+    const id = body.request_id as string
+    expect((await olga.get(`/requests/${id}`)).body).toMatchObject({
+      may_approve: false,
+      why_not: 'request_not_inspectable',
+      may_deny: true,
+      unexplained: [expect.stringContaining('policy-set active')],
+    })
+    expect((await olga.statement(id)).body).toMatchObject({ code: 'request_not_inspectable' })
+    expect((await olga.post(`/requests/${id}/deny`)).status).toBe(200)
   })
 })
 

@@ -16,6 +16,7 @@ import { Callbacks } from './callbacks.ts'
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
 import { Enrolment } from './enrol.ts'
+import { evidenceAuthorization } from './evidence-authorization.ts'
 import { evidenceReader } from './evidence-reader.ts'
 import { expireRequests, rememberMs } from './expire-requests.ts'
 import { accessRequestRoutes } from './http/access-requests.ts'
@@ -33,6 +34,7 @@ import { webhookSink } from './notifications/webhook.ts'
 import { observeRequestsOf } from './observe.ts'
 import { OwnRequests } from './own-requests.ts'
 import { People } from './people.ts'
+import { policyTexts } from './policy-texts.ts'
 import { Prose } from './prose.ts'
 import { receiveFromTopic } from './receive-from-topic.ts'
 import { Registrations } from './registrations.ts'
@@ -43,7 +45,12 @@ import { Transient } from './transient.ts'
 import { Workloads } from './workloads.ts'
 
 export interface ApprovalAdapters extends Adapters {
-  keys: { event: SigningKey<'approval-event'>; notification: SigningKey<'notification'> }
+  keys: {
+    event: SigningKey<'approval-event'>
+    notification: SigningKey<'notification'>
+    /** Reads an evidence service elsewhere; without it, as a stranger does. */
+    auditor?: SigningKey<'auditor'> | undefined
+  }
   /** Tests alone lead callbacks elsewhere than to public addresses. */
   post?: SafePost
 }
@@ -90,6 +97,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     random,
     logger,
     prose,
+    policyText: policyTexts(adapters.data),
     workloads: new Workloads({ clock, publicUrl }),
     own: new OwnRequests(successor.projection),
     folded: new Transient<string>({ lifeMs: rememberMs, max: 100_000, clock }),
@@ -107,7 +115,8 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   answerRoutes(http, approval, sessions)
   notificationKeyRoutes(http, approval)
   started.use(consoleRoutes(http, approval, sessions))
-  const evidence = evidenceReader(adapters.data, config.evidenceUrl)
+  const auditor = keys.auditor && evidenceAuthorization(keys.auditor, approval)
+  const evidence = evidenceReader(adapters.data, config.evidenceUrl, auditor)
   evidenceRoutes(http, { evidence, sessions, trust })
   stopRoutes(http, approval, sessions)
   operatorRoutes(operator, approval)

@@ -43,14 +43,19 @@ export function logReader(
     return storage.read(path)
   }
 
+  const recent = new RecentBundles()
+
   async function leaf(at: number): Promise<Uint8Array | undefined> {
     const bundle = Math.floor(at / TILE_WIDTH)
     const width = widthIn(checkpoint().size, 0, bundle)
     if (at - bundle * TILE_WIDTH >= width) return undefined
     // Meanwhile the log may have grown, and let the full bundle stand for the partial one.
     for (const each of new Set([width, TILE_WIDTH])) {
-      const bytes = await storage.read(tilePath({ level: 'entries', index: bundle, width: each }))
-      if (bytes !== undefined) return decodeEntryBundle(bytes, each)?.[at - bundle * TILE_WIDTH]
+      const path = tilePath({ level: 'entries', index: bundle, width: each })
+      const bytes = recent.get(path) ?? (await storage.read(path))
+      if (bytes === undefined) continue
+      recent.keep(path, bytes)
+      return decodeEntryBundle(bytes, each)?.[at - bundle * TILE_WIDTH]
     }
     return undefined
   }
@@ -74,5 +79,28 @@ export function logReader(
       if (!verifyInclusion({ leafHash: leafHash(entry), index: at, proof }, { size, root })) return undefined
       return encodeTlogProof({ index: at, proof, checkpoint: note })
     },
+  }
+}
+
+const mostKept = 16 * 1024 * 1024
+
+/** The bundles that were read last: 256 leaves stand in one, and what belongs together came in together. A path's bytes never change. */
+class RecentBundles {
+  /** In order of last use. */
+  readonly #bundles = new Map<string, Uint8Array>()
+  #bytes = 0
+
+  get(path: string): Uint8Array | undefined {
+    return this.#bundles.get(path)
+  }
+
+  keep(path: string, bytes: Uint8Array): void {
+    if (!this.#bundles.delete(path)) this.#bytes += bytes.length
+    this.#bundles.set(path, bytes)
+    for (const [oldest, { length }] of this.#bundles) {
+      if (this.#bytes <= mostKept || oldest === path) break
+      this.#bundles.delete(oldest)
+      this.#bytes -= length
+    }
   }
 }

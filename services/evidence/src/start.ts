@@ -11,6 +11,7 @@ import { assertSinks } from './feed/sinks.ts'
 import { bundleRoute } from './http/bundle.ts'
 import { checkpointRoutes, tileRoutes } from './http/log.ts'
 import { outcomesRoute } from './http/outcomes.ts'
+import { admitAll, Readers } from './http/readers.ts'
 import { traceRoutes } from './http/trace.ts'
 import { type KeptLog, keepLog } from './keep-log.ts'
 import type { LogStorage } from './log-storage.ts'
@@ -76,12 +77,18 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     return kept
   }
   const reader = () => log().reader
-  for (const server of [http, operator]) {
+  const readers = new Readers({
+    ...{ clock, audience: key.verifier.name, logPublic: config.logPublic },
+    auditorKey: (id) => successor.projection.ledger.registry.get('auditor', id)?.jwk,
+  })
+  for (const [server, admit] of [
+    [http, readers.read],
+    [operator, admitAll],
+  ] as const) {
     checkpointRoutes(server, reader, trust.log.vkey)
-    if (server === http && !config.logPublic) continue
-    tileRoutes(server, reader)
-    traceRoutes(server, { ...successor, log, trust })
-    bundleRoute(server, () => {
+    if (server === operator || config.logPublic) tileRoutes(server, reader)
+    traceRoutes(server, admit, { ...successor, log, trust })
+    bundleRoute(server, admit, () => {
       const { index, reader: read } = log()
       const { keyRing, projection } = successor
       const { registry } = projection.ledger

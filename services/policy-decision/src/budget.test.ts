@@ -60,6 +60,22 @@ it('charges the first covering permission that has uses left, at its own price',
   expect(reserve([level])).toMatchObject({ permissions: [1], reserved: { cost: { USD: '2' } } })
 })
 
+it('takes money of a currency that the budget has, up to its last millionth, and of no other', () => {
+  const level = (micros: bigint, currency = 'EUR') => ({
+    authority: authority({ cost: { EUR: '2' } }, [priced]),
+    covering: [{ index: 0, cost: { currency, micros } }],
+    spent: emptySpend(),
+  })
+  expect(reserve([level(2_000_000n)])).toMatchObject({ ok: true, reserved: { calls: 1, cost: { EUR: '2' } } })
+  expect(reserve([level(2_000_001n)])).toEqual({ ok: false, reason: 'budget_exhausted' })
+  expect(reserve([level(1n, 'USD')])).toEqual({ ok: false, reason: 'budget_exhausted' })
+  expect(reserve([{ ...level(1n), authority: authority({}, [priced]) }])).toEqual({
+    ok: false,
+    reason: 'budget_exhausted',
+  })
+  expect(reserve([{ ...level(1n), covering: [] }])).toEqual({ ok: false, reason: 'uses_exhausted' })
+})
+
 describe('bytes', () => {
   const of = (more: object, limit = 80) => ({
     authority: authority({ egress_bytes: limit }),
@@ -171,6 +187,23 @@ describe('under a delegation', () => {
     expect(reserve([grant])).toMatchObject({ permissions: [0], reserved: { cost: {} } })
   })
 
+  it('is charged as the last link, and no holder above it, names what covers the call first', () => {
+    const other = { currency: 'USD', micros: 1_000_000n }
+    const of = (first: typeof cost, second: typeof cost) => {
+      const covering = [
+        { index: 0, cost: first },
+        { index: 1, cost: second },
+      ]
+      return levelOf({ cost: { EUR: '9', USD: '9' } }, [priced, priced], covering)
+    }
+    const [above, last] = [of(other, cost), of(cost, other)]
+    expect(reserve([above, last])).toMatchObject({ permissions: [1, 0], reserved: { cost: { EUR: '2' } } })
+    expect(reserve([above, above, last])).toMatchObject({ permissions: [1, 1, 0], reserved: { cost: { EUR: '2' } } })
+    const cheaper = { ...cost, micros: 1n }
+    expect(reserve([of(cheaper, cheaper), of(cost, cost)])).toEqual({ ok: false, reason: 'uses_exhausted' })
+    expect(reserve([last, of(cheaper, cheaper), last])).toEqual({ ok: false, reason: 'uses_exhausted' })
+  })
+
   it('finds a permission with uses left at each level', () => {
     const twice = [{ index: 0 }, { index: 1 }]
     const grant = levelOf({ calls: 9 }, [{ max_uses: 1 }, { max_uses: 1 }], twice)
@@ -197,6 +230,18 @@ it('refills the store with what the log leaves, and never with more than nothing
     labels: [],
     expiresAt: 1,
   })
+  const limited = authority({ egress_bytes: 9 }, [{}])
+  expect(treeStateOf(limited, undefined, 2)).toEqual({
+    version: 0,
+    left: { egress_bytes: 9n },
+    labels: [],
+    expiresAt: 2,
+  })
+  spent.taken.egressBytes = 2n
+  spent.labels.set('reads_private', { count: 1, spent: new Map(), lastAt: 0 })
+  expect(treeStateOf(limited, spent, 2)).toMatchObject({ left: { egress_bytes: 7n }, labels: ['reads_private'] })
+  expect(treeStateOf(authority({ calls: 5 }), spent, 2).left).toEqual({ calls: 0n })
+  expect(treeStateOf(authority({ calls: 7 }), undefined, 2).left).toEqual({ calls: 7n })
   expect(storeAmounts({ calls: 1, egress_bytes: 0, cost: { EUR: '0.5' } }, 0, 1n)).toEqual({
     calls: 1n,
     egress_bytes: 0n,

@@ -1,6 +1,6 @@
 import { toolServerOf } from '@bailiwick/approval-statement'
 import type { DenialReason } from '@bailiwick/errors'
-import { type Duties, evaluateEach, historyIn } from '@bailiwick/policy'
+import { type Duties, evaluateEach, historyIn, type Purpose } from '@bailiwick/policy'
 import type { SpendView } from '@bailiwick/projection'
 import type { Levels } from './chain.ts'
 import type { Pdp } from './context.ts'
@@ -32,6 +32,8 @@ interface Question {
   claim: Claim
   standing: Standing
   levels: Levels
+  /** A decision's unless told. */
+  purpose?: Purpose
 }
 
 /**
@@ -46,7 +48,7 @@ export function judgePolicies(pdp: Pdp, question: Question, view: SpendView): Po
   const { registry } = pdp.projection.ledger
   const labels = labelsOf(registry, question.request.resource)
   const requests = requestsOf(pdp, { ...question, labels, view })
-  const answer = evaluateEach(engine, requests(historyIn(engine.context(action))))
+  const answer = evaluateEach(engine, requests(historyIn(engine.context(action))), question.purpose)
   const asked = { policySet, action, outcome: answer.outcome, requests }
   if (answer.outcome === 'invalid') {
     const why = answer.why?.slice(0, 300)

@@ -1,6 +1,6 @@
 import type { Grant } from '@bailiwick/contracts'
 import type { DenialReason } from '@bailiwick/errors'
-import type { Duties } from '@bailiwick/policy'
+import type { Duties, Purpose } from '@bailiwick/policy'
 import type { SpendView } from '@bailiwick/projection'
 import { type Reservation, reserve } from './budget.ts'
 import { budgeted, coverEach, holdersOf, type Levels } from './chain.ts'
@@ -56,7 +56,7 @@ export type SpendVerdict = { asked?: PolicyQuestion | undefined } & (
 /** DESIGN §7.4 steps 3 and 5 to 7 on the tree as it is now: what the action would take, and under which human's word. */
 export function judgeSpend(
   pdp: Pdp,
-  question: Covered & { claim: Claim; request: EvaluationRequest },
+  question: Covered & { claim: Claim; request: EvaluationRequest; purpose?: Purpose },
   view: SpendView,
 ): SpendVerdict {
   const { claim, standing, levels, request } = question

@@ -1,7 +1,7 @@
 import { obligationSchema } from '@bailiwick/contracts'
 import type { Duties } from '@bailiwick/policy'
 import { expect, it } from 'vitest'
-import { type About, isSupported, spellObligations, stepUpObligation } from './obligations.ts'
+import { type About, isSupported, least, spellObligations, stepUpObligation } from './obligations.ts'
 
 const about: About = { subject: 'a', action: 'n', resource: { type: 'tool', id: 't' }, decision: true, decisionId: 'd' }
 const none: Duties = { redact: [], notify: [] }
@@ -61,5 +61,39 @@ it('are supported where an enforcement point says nothing, or says that it does 
   expect(isSupported(all, ['custom', 'notification', 'of somebody'])).toBe(true)
   expect(isSupported(all, ['custom', 'step-up'])).toBe(false)
   expect(isSupported(all, ['notification', 'redact', 'limit'])).toBe(false)
-  expect(isSupported({ ...none, limitBytes: 1 }, ['notification'])).toBe(false)
+  for (const custom of [{ redact: ['a'] }, { limitBytes: 1 }, { reportSeconds: 1 }]) {
+    expect(isSupported({ ...none, ...custom }, ['notification'])).toBe(false)
+    expect(isSupported({ ...none, ...custom }, ['custom'])).toBe(true)
+  }
+  expect(isSupported({ ...none, notify: all.notify }, ['custom'])).toBe(false)
+  expect(isSupported({ ...none, notify: all.notify }, ['notification'])).toBe(true)
+})
+
+it('say what was decided, of which decision where there is one, and cut no name that is short', () => {
+  const body = (more: Partial<About>) => {
+    const { decisionId: _, ...denied } = { ...about, decision: false }
+    const [{ properties } = { properties: {} }] = spellObligations(
+      { ...none, notify: all.notify },
+      { ...denied, ...more },
+    )
+    return (properties as { body?: string }).body
+  }
+  expect(body({})).toBe('Denied: a: n on tool t')
+  expect(body({ decisionId: 'd' })).toBe('Denied: a: n on tool t (d)')
+  const [fits, long] = ['x'.repeat(200), 'x'.repeat(201)]
+  expect(body({ subject: fits })).toBe(`Denied: ${fits}: n on tool t`)
+  expect(body({ subject: long, action: long, resource: { type: long, id: long } })).toBe(
+    `Denied: ${fits}…: ${fits}… on ${fits}… ${fits}…`,
+  )
+  const [{ properties } = {}] = spellObligations(
+    { ...none, notify: [{ to: 'ops', policies: ['p'.repeat(600)] }] },
+    about,
+  )
+  expect(properties).toMatchObject({ topic: `policy ${'p'.repeat(505)}` })
+})
+
+it('of two limits the lower counts, and none where there is none', () => {
+  expect([least(), least(undefined, undefined), least(3, undefined), least(undefined, 0), least(2, 1)]).toEqual([
+    ...[undefined, undefined, 3, 0, 1],
+  ])
 })

@@ -55,7 +55,7 @@ async function whyNot(
   const covered = await judgeCover(pdp, claim, request, { deadlineMs })
   if (!covered.ok) return covered.reason
   const view = tentative(pdp.projection.ledger.decisions.trees.get(covered.standing.tree.id))
-  const verdict = judgeSpend(pdp, { ...covered, claim, request }, view)
+  const verdict = judgeSpend(pdp, { ...covered, claim, request, purpose: 'search' }, view)
   return 'reason' in verdict ? verdict.reason : undefined
 }
 

@@ -127,6 +127,27 @@ it('throws nothing at a decision, whatever goes wrong with what it is to be aske
   expect(beside.answers().map(({ candidate: said }) => said)).toEqual(['unanswered', 'unanswered'])
 })
 
+it('looks up so many facts for a question and no more, however long the chain is (V18)', async () => {
+  await using beside = await running({ limits: { mostFacts: 300 } })
+  let asks = 0
+  const of = (agents: number): PolicyQuestion => ({
+    ...asked,
+    *requests(wanted) {
+      expect(wanted).toBeDefined()
+      for (let n = 0; n < agents; n++) {
+        asks++
+        yield request({ task: history, agent: history })
+      }
+    },
+  })
+  beside.shadow.ask(dec(1), beside.shadow.prepare(of(1)))
+  expect(asks).toBe(1)
+  beside.shadow.ask(dec(2), beside.shadow.prepare(of(100_000)))
+  expect(asks).toBeLessThanOrEqual(1 + 301)
+  await until(() => beside.answers().length === 2)
+  expect(beside.answers().map(({ candidate: said }) => said)).toEqual(expect.arrayContaining(['deny', 'unanswered']))
+})
+
 it('tells what waits for a candidate that ended, and begins one anew whose files changed', async () => {
   await using beside = await running({ limits: { answerMs: 60_000 } })
   for (let n = 0; n < 50; n++) beside.shadow.ask(dec(n), beside.shadow.prepare(asked))

@@ -21,7 +21,8 @@ export interface Prepared {
   candidate: string
   policySet: string
   active: PolicyQuestion['outcome']
-  requests: PolicyRequest[]
+  /** undefined: more than a decision may look up for it. */
+  requests: PolicyRequest[] | undefined
 }
 
 export interface ShadowOptions {
@@ -91,12 +92,25 @@ export class Shadow implements AsyncDisposable {
     const loaded = this.#thread?.loaded
     if (asked === undefined || loaded === undefined || loaded.hash === asked.policySet) return undefined
     try {
-      const requests = [...asked.requests(loaded.history.get(asked.action))]
+      const requests = this.#requestsOf(asked, loaded)
       return { candidate: loaded.hash, policySet: asked.policySet, active: asked.outcome, requests }
     } catch (error) {
       this.#options.logger.error({ err: error, candidate: loaded.hash }, 'a candidate cannot be asked of this call')
       return undefined
     }
+  }
+
+  /** Costs decisions so many facts and no more, however long the chain is and whatever the candidate reads. */
+  #requestsOf(asked: PolicyQuestion, { history }: LoadedCandidate): PolicyRequest[] | undefined {
+    const { shape, facts = 0 } = history.get(asked.action) ?? {}
+    const most = Math.floor(this.#limits.mostFacts / Math.max(1, facts))
+    if (most === 0) return undefined
+    const requests: PolicyRequest[] = []
+    for (const request of asked.requests(shape)) {
+      requests.push(request)
+      if (requests.length > most) return undefined
+    }
+    return requests
   }
 
   /** After the decision was answered. Never throws, and gives nothing. */
@@ -105,7 +119,7 @@ export class Shadow implements AsyncDisposable {
     if (prepared === undefined) return
     const { candidate } = prepared
     const take = (answer?: CandidateAnswer) => this.#take(candidate, answerOf(decisionId, prepared, answer))
-    if (thread?.loaded?.hash !== candidate) take()
+    if (prepared.requests === undefined || thread?.loaded?.hash !== candidate) take()
     else thread.ask(prepared.requests, take)
   }
 

@@ -4,11 +4,13 @@ import {
   jcsHash,
   KeyRing,
   publicKeyOf,
+  readKeyFile,
   verifyGenesisStatement,
   writeKeyFile,
 } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { installation } from '../installation.fixture.ts'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
 import { operatorAt } from '../operator.fixture.ts'
@@ -95,4 +97,17 @@ it('lists every key, by purpose', async () => {
     ['credential', first, 'active'],
     ['permit', second, 'tainted'],
   ])
+})
+
+it('makes the key by which the console reads evidence elsewhere, once, and tells no secret (V12, V17)', async () => {
+  using folder = temporaryFolder()
+  installation(folder)
+  const { code, out } = await bailiwick(['keys', 'auditor', '--data', folder.path])
+  expect(code).toBe(0)
+  const key = readKeyFile(paths(folder.path).keys('approval'), 'auditor', 'auditor')
+  const { auditors } = parse(out) as { auditors: unknown[] }
+  expect(auditors).toEqual([{ id: 'console', name: 'The page Evidence of the console', jwk: key.publicJwk }])
+  expect(JSON.stringify(auditors)).not.toContain('"d"')
+  expect(await bailiwick(['keys', 'auditor', '--data', folder.path])).toMatchObject({ code: 2, out: '' })
+  expect(readKeyFile(paths(folder.path).keys('approval'), 'auditor', 'auditor').kid).toBe(key.kid)
 })

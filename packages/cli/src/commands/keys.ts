@@ -9,6 +9,7 @@ import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type Operator, operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { keysSecretIn, rootKeyOf } from '../root-key.ts'
+import { keysAuditorCommand } from './keys-auditor.ts'
 
 type Options = DataOption & JsonOption
 type Step = 'active' | 'tainted' | 'revoked'
@@ -61,6 +62,7 @@ export function keysCommand(program: Command, io: Io, done: (code: ExitCode) => 
     tell(await prepared(purpose, options, io), 'It is published, and signs nothing until it is activated.', options, io)
     done(exitCodes.ok)
   })
+  keysAuditorCommand(keys, io, done)
   for (const [verb, to, summary] of steps) {
     const step = keys.command(verb).summary(summary).argument('<kid>', 'which key; its first characters are enough')
     withJson(withData(step, io)).action(async (named: string, options: Options) => {

@@ -7,6 +7,7 @@ import { expect, it } from 'vitest'
 import { installation } from '../installation.fixture.ts'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
 import { entryOf, logKey, put, writeLog } from '../log.fixture.ts'
+import { trustedRoot } from '../log-trust.ts'
 
 const vkey = encodeVkey(logKey().verifier)
 const SIZES = [3, 257, 600]
@@ -286,4 +287,20 @@ it('takes the key from an address, too, and says when nothing is there', async (
   expect((await verify(`${at}/other`)).code).toBe(2)
   await new Promise((closed) => server.close(closed))
   expect(await verify(`${at}/vkey`)).toMatchObject({ code: 2, err: expect.stringContaining('does not answer') })
+})
+
+it('takes the root key of a bundle from a text, a file, a trust.json or the data directory, and from nowhere else (V3)', async () => {
+  using folder = temporaryFolder()
+  expect(trustedRoot({ data: folder.path })).toBe('')
+  const { x } = installation(folder).root.jwk
+  writeFileSync(folder.at('root'), `${x}\n`)
+  writeFileSync(folder.at('none'), '{}')
+  const elsewhere = '/nonexistent'
+  for (const root of [x, folder.at('root'), folder.at('trust.json')])
+    expect(trustedRoot({ root, data: elsewhere }), root).toBe(x)
+  expect(trustedRoot({ data: folder.path })).toBe(x)
+  const bundle = await bailiwick(['verify', folder.at('none'), '--vkey', vkey, '--root', folder.at('none')])
+  expect(bundle).toMatchObject({ code: 2, err: expect.stringContaining('holds no root key') })
+  const log = await bailiwick(['verify', '--log', folder.path, '--vkey', vkey, '--root', x])
+  expect(log).toMatchObject({ code: 2, err: expect.stringContaining('a log has no root key') })
 })

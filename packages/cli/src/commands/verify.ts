@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
 import { type LogSource, logSource } from '../log-source.ts'
-import { cosigners, LARGEST_NOTE, logKeyOf, readPolicy } from '../log-trust.ts'
+import { cosigners, LARGEST_NOTE, logKeyOf, readPolicy, trustedRoot } from '../log-trust.ts'
 import { collect, type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { readInput } from '../read-input.ts'
 import { bundleVerifier } from '../repository.ts'
@@ -17,6 +17,7 @@ interface VerifyCommand extends DataOption, JsonOption {
   vkey?: string
   old?: string[]
   witness?: string
+  root?: string
 }
 
 const PROGRESS_EVERY_MS = 100
@@ -33,6 +34,7 @@ export function verifyCommand(program: Command, io: Io, done: (code: ExitCode) =
     .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
     .option('--vkey <file, url or text>', "the log's public key (default: the one in the data directory's trust.json)")
     .option('--witness <policy>', 'a policy file (C2SP tlog-policy): whose cosignatures the checkpoint must have')
+    .option('--root <key or file>', "of a bundle: the root key, or a trust.json (default: the data directory's)")
     .option('--old <checkpoint>', 'a checkpoint that you kept; may be given more than once', collect)
   withJson(withData(command, io)).action(async (bundle: string | undefined, options: VerifyCommand) =>
     done(await (bundle === undefined ? verify(options, io) : verifyBundle(bundle, options, io))),
@@ -40,6 +42,8 @@ export function verifyCommand(program: Command, io: Io, done: (code: ExitCode) =
 }
 
 async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
+  if (options.root !== undefined)
+    throw new ServiceError('config_invalid', '--root: a log has no root key, a bundle does')
   const recoveries = new Map<string, string>()
   const source = watched(logSource(options.log ?? paths(options.data).log), recoveries)
   const older = (options.old ?? []).map((name) => ({ name, note: readInput('--old', name, LARGEST_NOTE) }))
@@ -65,7 +69,7 @@ async function verifyBundle(bundle: string, { log, old, ...options }: VerifyComm
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
   const vkey = encodeVkey(await logKeyOf(options, policy))
   const json = options.json ? ['--json'] : []
-  return serve(bundleVerifier, io.env, io.clock, [bundle, vkey, options.witness ?? '', ...json])
+  return serve(bundleVerifier, io.env, io.clock, [bundle, vkey, options.witness ?? '', trustedRoot(options), ...json])
 }
 
 /** The same log; each recovery that an entry of it registers is noted, retired since or not, as it passes by. */

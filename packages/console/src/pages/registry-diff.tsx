@@ -1,6 +1,7 @@
 import type { EntityDiff, Rule } from '../types.ts'
 import { Visible } from '../ui/visible.tsx'
 import { Difference, type DiffLine } from './evidence.tsx'
+import { PolicyText } from './policy-text.tsx'
 import { RuleSentence } from './rules.tsx'
 
 const verbs = { register: 'Register', change: 'Change', retire: 'Retire' }
@@ -9,13 +10,14 @@ const verbs = { register: 'Register', change: 'Change', retire: 'Retire' }
 export function RegistryDiff({ diff }: { diff: EntityDiff[] }) {
   return (
     <div className="entity-diffs">
-      {diff.map(({ type, id, verb, before, after }) => (
+      {diff.map(({ type, id, verb, before, after, text }) => (
         <section key={`${type} ${id}`}>
           <h3>
             {verbs[verb]} {type} <Visible text={id} />
           </h3>
           {type === 'rule' && verb !== 'retire' ? <RuleSentence rule={after as Rule} /> : null}
           <Difference lines={differenceOf(flat(before), flat(after))} />
+          {text === undefined ? null : <PolicyText text={text} />}
         </section>
       ))}
     </div>

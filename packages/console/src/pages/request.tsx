@@ -148,9 +148,17 @@ function Head({ request }: { request: RequestDetail }) {
 function Asks({ request }: { request: RequestDetail }) {
   if (request.kind === 'registry')
     return (
-      <Card title="What would change">
-        <RegistryDiff diff={request.diff} />
-      </Card>
+      <>
+        {request.open && request.unexplained.length > 0 ? (
+          <Card title="Not inspectable" className="refused">
+            <p>Nobody can sign what nobody can read here. Deny it, and have it proposed again on this machine.</p>
+            <Lines lines={request.unexplained} />
+          </Card>
+        ) : null}
+        <Card title="What would change">
+          <RegistryDiff diff={request.diff} />
+        </Card>
+      </>
     )
   if (request.unexplained.length > 0)
     return (

@@ -6,6 +6,7 @@ import { mayRefuseStepUp } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { unexplained } from '../inspect.ts'
 import { takesAnother } from '../judge-change.ts'
+import { policyTextOf, unreadablePolicies } from '../policy-texts.ts'
 import { diffOf } from '../propose-change.ts'
 import { mayTakeBack } from '../refuse.ts'
 import { type AccessAsk, requestNamed, type StepUpAsk } from '../requests.ts'
@@ -41,10 +42,22 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
     why_not: why ?? null,
   }
   if (ask.kind === 'registry') {
-    const diff = ask.entities.map((entity) => diffOf(approval, entity))
+    const { policyText } = approval
+    const diff = ask.entities.map((entity) => {
+      const each = diffOf(approval, entity)
+      return { ...each, ...policyTextOf(policyText, each) }
+    })
     const mayDeny = open && whyNotApproveChange(approval, me, ask) === undefined
     const needsAnother = ask.proposer === me.id && takesAnother(approval, ask)
-    return { ...common, kind: ask.kind, proposer: ask.proposer, diff, may_deny: mayDeny, needs_another: needsAnother }
+    return {
+      ...common,
+      kind: ask.kind,
+      proposer: ask.proposer,
+      diff,
+      unexplained: unreadablePolicies(policyText, ask),
+      may_deny: mayDeny,
+      needs_another: needsAnother,
+    }
   }
   return {
     ...common,

@@ -5,6 +5,7 @@ import { stepUpLines, stepUpRule, whyNotStepUp } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { unexplained } from '../inspect.ts'
 import { changeRule } from '../judge-change.ts'
+import { unreadablePolicies } from '../policy-texts.ts'
 import { type AccessAsk, agentIdOf, type RegistryAsk, type StepUpAsk } from '../requests.ts'
 import { authorityOf, ruleFor, whyNotApprove, whyNotApproveChange } from '../who-may-answer.ts'
 import { type Page, pageOf } from './ordered.ts'
@@ -158,7 +159,10 @@ const ruleOfAsk = (approval: Approval, ask: AccessAsk) => ruleFor(approval, ask.
 
 /** Why this person cannot approve it, as an error code. */
 export function whyNot(approval: Approval, me: Approver, ask: Ask): string | undefined {
-  if (ask.kind === 'registry') return whyNotApproveChange(approval, me, ask)
+  if (ask.kind === 'registry')
+    return unreadablePolicies(approval.policyText, ask).length > 0
+      ? 'request_not_inspectable'
+      : whyNotApproveChange(approval, me, ask)
   if (unexplained(ask).length > 0) return 'request_not_inspectable'
   if (ask.kind === 'step_up') return codeOf(() => whyNotStepUp(approval, me, ask))
   return codeOf(() => whyNotApprove(approval, me, ask, ruleOfAsk(approval, ask)))

@@ -11,6 +11,7 @@ import { gather, type LogView } from '../trace/gather.ts'
 import { flatten, traceOf } from '../trace/trace.ts'
 import type { TraceTrust } from '../trace/verify-step.ts'
 import { eventIdSchema } from './log.ts'
+import type { Admit } from './readers.ts'
 import { cursorOf, searchMembers, searchOf } from './search.ts'
 
 /** Ids may be SPIFFE IDs, with slashes, percent-encoded or not. */
@@ -44,18 +45,17 @@ interface Asked extends Pick<Voice, 'projection' | 'keyRing'> {
  * exact text of its leaf, and its receipt (C2SP tlog-proof). `GET /v1/activity`: how often each agent was told yes and no, by
  * the hour. Lists give `next` where there is more.
  */
-export function traceRoutes(server: HttpServer, { log, keyRing, projection, trust }: Asked): void {
+export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, projection, trust }: Asked): void {
   const { registry } = projection.ledger
   const view = (): LogView & { index: LeafIndex; reader: LogReader } => {
     const { index, reader } = log()
     return { index, reader, readLeaf: reader.leaf, registry }
   }
 
-  server.get('/v1/trace/*', { schema: { params: paramsSchema, querystring: traceQuery } }, async (request) => {
-    const id = request.params['*']
+  const traced = async (id: string, query: z.output<typeof traceQuery>) => {
     const from = view()
-    const { found, leaves, next } = await gather(searchOf({ ...request.query, id }), from, request.query.limit)
-    const isWhole = Object.keys(request.query).length === 1
+    const { found, leaves, next } = await gather(searchOf({ ...query, id }), from, query.limit)
+    const isWhole = Object.keys(query).length === 1
     if (found.length === 0 && next === undefined && isWhole)
       throw new ServiceError('entity_unknown', 'the log names no such thing')
     const trees = await traceOf(found, leaves, { trust, keyRing, registry })
@@ -71,27 +71,39 @@ export function traceRoutes(server: HttpServer, { log, keyRing, projection, trus
       size,
       checkpoint: note,
     }
-  })
+  }
 
-  server.get('/v1/events', { schema: { querystring: eventsQuery } }, async (request) => {
+  const searched = async (query: z.output<typeof eventsQuery>) => {
     const from = view()
-    const { found, leaves, next } = await gather(searchOf(request.query), from, request.query.limit)
+    const { found, leaves, next } = await gather(searchOf(query), from, query.limit)
     const beginnings = beginningsAmong(leaves)
     const events = found.map((leaf) => eventView(leaf, beginnings, registry))
     const { size } = from.reader.checkpoint()
     return { events, ...(next === undefined ? {} : { next: cursorOf(next) }), size }
-  })
+  }
 
-  server.get('/v1/events/:eventId', { schema: { params: eventIdSchema } }, async ({ params: { eventId } }) => {
+  const received = async (eventId: string) => {
     const { reader, index } = view()
     const at = index.indexOfEvent(eventId)
     const entry = at === undefined ? undefined : await reader.leaf(at)
     const receipt = entry && (await reader.proof(eventId))
     if (receipt === undefined) throw new ServiceError('entity_unknown', 'the log has no leaf of this event yet')
     return { event_id: eventId, leaf_index: at, entry: Buffer.from(entry as Uint8Array).toString(), receipt }
-  })
+  }
 
-  server.get('/v1/activity', { schema: { querystring: activityQuery } }, async ({ query: { from, to } }) =>
-    activityOf(log().index.activity(from, to), { from, to }),
+  server.get('/v1/trace/*', { schema: { params: paramsSchema, querystring: traceQuery } }, async (request) =>
+    admit(request, request.query.limit / 20, () => traced(request.params['*'], request.query)),
+  )
+  server.get('/v1/events', { schema: { querystring: eventsQuery } }, async (request) =>
+    admit(request, 1 + request.query.limit / 50, () => searched(request.query)),
+  )
+  server.get('/v1/events/:eventId', { schema: { params: eventIdSchema } }, async (request) =>
+    admit(request, 1, () => received(request.params.eventId)),
+  )
+  server.get('/v1/activity', { schema: { querystring: activityQuery } }, async (request) =>
+    admit(request, 5, async () => {
+      const { from, to } = request.query
+      return activityOf(log().index.activity(from, to), { from, to })
+    }),
   )
 }

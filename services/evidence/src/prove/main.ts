@@ -6,16 +6,20 @@ import { tell } from './tell.ts'
 import { type BundleReport, verifyBundle } from './verify-bundle.ts'
 
 /** Of `bailiwick verify BUNDLE`: a process of its own, which reads these files and talks to nobody. */
-async function main([file = '', vkey = '', policyFile = '', json]: readonly string[]): Promise<number> {
+async function main([file = '', vkey = '', policyFile = '', root = '', json]: readonly string[]): Promise<number> {
   const log = parseVkey(vkey)
   const policy = policyFile === '' ? undefined : parsePolicy(readFileSync(policyFile))
   if (log === undefined || policy?.ok === false) throw new RangeError('no key of a log, or no policy')
   const bundle = parseBundle(readFileSync(file))
-  const report = await verifyBundle(bundle, { log, policy: policy?.policy })
+  const report = await verifyBundle(bundle, { log, policy: policy?.policy, root: root === '' ? undefined : root })
   for (const line of json === undefined ? linesOf(file, bundle.about, report) : [JSON.stringify(machine(report))])
     process.stdout.write(`${printable(line)}\n`)
+  if (report.ok && !report.root_checked) process.stderr.write(`${notChecked(report.root)}\n`)
   return report.ok ? 0 : 1
 }
+
+const notChecked = (root: string) =>
+  `THE ROOT KEY WAS NOT CHECKED: ${root} is what the bundle brought, and a stranger's bundle brings a stranger's. Compare it with the one that you were given, or pass that as --root.`
 
 function machine(report: BundleReport): object {
   if (!report.ok) return report
@@ -30,7 +34,7 @@ function linesOf(file: string, about: string, report: BundleReport): string[] {
   return [
     `${file}: proved. The story of ${about}, from the log ${report.origin} of ${report.size} entries, cosigned by ${by || 'nobody that you asked for'}:`,
     ...report.steps.map(tell),
-    `Every signature holds, and leads back to the root key ${report.root}, which the bundle brought: compare it with the one that you were given.`,
+    `Every signature holds, and leads back to the root key ${report.root}, ${report.root_checked ? 'which is the one that you trust' : 'which only the bundle names'}.`,
     'That nothing else happened, such as a withdrawal, or that a person or key was retired, a bundle cannot show.',
   ]
 }

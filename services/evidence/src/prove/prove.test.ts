@@ -1,4 +1,9 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { generateKey } from '@bailiwick/credentials'
+import { encodeVkey } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { type Lies, Story, told as tellStory } from '../trace/story.fixture.ts'
 import { policyOf, witnessKeyOf } from '../witnesses/witness.fixture.ts'
@@ -94,6 +99,34 @@ it.each<[string, Lies, string]>([
     expect(await verifyBundle(bundle, { log: story.log })).toMatchObject({ ok: false, reason })
   })
 })
+
+it('proves nothing of a stranger who made all of it, root key, log and people (V3)', async () => {
+  await proved({}, async (bundle, stranger) => {
+    using ours = new Story()
+    const report = await verifyBundle(bundle, { log: stranger.log, root: ours.trust.root.jwk.x })
+    expect(report).toEqual({ ok: false, reason: 'root_differs' })
+    const known = await verifyBundle(bundle, { log: stranger.log, root: stranger.trust.root.jwk.x })
+    expect(known).toMatchObject({ ok: true, root_checked: true })
+    expect(await verifyBundle(bundle, { log: stranger.log })).toMatchObject({ ok: true, root_checked: false })
+
+    const folder = mkdtempSync(join(tmpdir(), 'prove-'))
+    using _gone = { [Symbol.dispose]: () => rmSync(folder, { recursive: true }) }
+    const file = join(folder, 'bundle.json')
+    writeFileSync(file, encodeBundle(bundle))
+    const run = (root: string, ...more: string[]) => {
+      const main = join(import.meta.dirname, 'main.ts')
+      const argv = [main, file, encodeVkey(stranger.log), '', root, ...more]
+      const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' })
+      return { status, stdout, stderr }
+    }
+    const told = run(ours.trust.root.jwk.x)
+    expect(told).toMatchObject({ status: 1, stdout: expect.stringContaining('proves NOTHING (root_differs)') })
+    expect(told.stdout).not.toContain('approved')
+    const unchecked = run('', '--json')
+    expect(unchecked).toMatchObject({ status: 0, stderr: expect.stringContaining('THE ROOT KEY WAS NOT CHECKED') })
+    expect(JSON.parse(unchecked.stdout)).toMatchObject({ ok: true, root_checked: false })
+  })
+}, 120_000)
 
 it.each([
   ['nothing', ''],

@@ -24,8 +24,10 @@ export type BundleReport =
       /** Entries under the checkpoint. */
       readonly size: number
       readonly witnesses: readonly NoteSigner[]
-      /** `x` of the root key that all signatures lead back to. The bundle brought it: who was given the key compares it. */
+      /** `x` of the root key that all signatures lead back to. */
       readonly root: string
+      /** Whether that is the key that the verifier was given. Else it is only what the bundle brought, which anybody can make. */
+      readonly root_checked: boolean
       /** Oldest first. */
       readonly steps: readonly Step[]
     }
@@ -43,21 +45,26 @@ const no = (reason: string, index?: number): BundleReport => ({
   ...(index === undefined ? {} : { index }),
 })
 
+export interface BundleTrust {
+  readonly log: VerifierKey
+  readonly policy?: Policy | undefined
+  /** `x` of the root key. The log's key does not sign the anchor: whoever has that key could make up another. */
+  readonly root?: string | undefined
+}
+
 /**
- * Verifies a bundle from the log's key and, with a policy, its witnesses': the checkpoint is theirs, each entry is in its tree,
- * the registry among them leads back to the anchor, and each step of the story holds: signatures of services, agent, people
- * and enforcement point. What it cannot show is that nothing else happened.
+ * Verifies a bundle from the log's key and root key and, with a policy, its witnesses': the checkpoint is theirs, each entry is
+ * in its tree, the registry among them leads back to the anchor, and each step of the story holds: signatures of services, agent,
+ * people and enforcement point. What it cannot show is that nothing else happened.
  */
-export async function verifyBundle(
-  bundle: Bundle,
-  { log, policy }: { log: VerifierKey; policy?: Policy | undefined },
-): Promise<BundleReport> {
+export async function verifyBundle(bundle: Bundle, { log, policy, root }: BundleTrust): Promise<BundleReport> {
   const opened = openCheckpoint(bundle.checkpoint, { log, witnesses: policy?.witnesses.map(({ key }) => key) ?? [] })
   if (!opened.ok) return no(opened.reason)
   const { checkpoint, witnesses } = opened
   const cosigners = witnesses.map(({ key }) => key)
   if (policy !== undefined && !isQuorumMet(policy, cosigners)) return no('quorum_missing')
   if (bundle.trust.log.vkey !== encodeVkey(log)) return no('trust_invalid')
+  if (root !== undefined && bundle.trust.root.jwk.x !== root) return no('root_differs')
   const leaves: TraceLeaf[] = []
   for (const { index, proof, bytes } of bundle.leaves) {
     if (!verifyInclusion({ leafHash: leafHash(bytes), index, proof }, checkpoint))
@@ -76,7 +83,15 @@ export async function verifyBundle(
   const wrong = steps.find(({ verified }) => !verified)
   if (wrong !== undefined) return no(wrong.problem ?? 'signature_invalid', wrong.leaf_index)
   const { origin, size } = checkpoint
-  return { ok: true, origin, size, witnesses, root: bundle.trust.root.jwk.x, steps: steps.reverse() }
+  return {
+    ok: true,
+    origin,
+    size,
+    witnesses,
+    root: bundle.trust.root.jwk.x,
+    root_checked: root !== undefined,
+    steps: steps.reverse(),
+  }
 }
 
 function isAbout({ bytes }: TraceLeaf, about: string): boolean {

@@ -20,35 +20,46 @@ export interface LogView {
   registry: Pick<RegistryState, 'passkeysOf'>
 }
 
+/** One that found more ends its page there, after one leaf at least: 500 of the largest would be 32 MB, verified and sent. */
+const mostBytes = 4 * 1024 * 1024
+
 /** Reads from the log the newest `limit` leaves that a search finds, and what those followed from, back to the requests. */
 export async function gather(search: Search, from: LogView, limit: number): Promise<Gathered> {
   const leaves = new Map<number, TraceLeaf>()
+  const asked = new Set<string>()
+  let bytesRead = 0
 
   async function read(index: number): Promise<TraceLeaf | undefined> {
     const known = leaves.get(index)
     if (known !== undefined) return known
     const bytes = await from.readLeaf(index)
+    bytesRead += bytes?.length ?? 0
     const leaf = bytes && traceLeaf(index, bytes)
     if (leaf !== undefined) leaves.set(index, leaf)
     return leaf
   }
 
+  async function readCauses(of: TraceLeaf): Promise<void> {
+    const queue = [of]
+    for (let leaf = queue.pop(); leaf !== undefined; leaf = queue.pop())
+      for (const cause of placeOf(leaf.event).from) {
+        if (asked.has(cause)) continue
+        asked.add(cause)
+        const index = from.index.beginningOf(cause)
+        if (index === undefined || leaves.has(index)) continue
+        const beginning = await read(index)
+        if (beginning !== undefined) queue.push(beginning)
+      }
+  }
+
   const { leaves: places, next } = from.index.find(queryOf(search, from.registry), limit)
   const found: TraceLeaf[] = []
-  for (const { index } of places) {
-    const leaf = await read(index)
-    if (leaf !== undefined) found.push(leaf)
+  for (const place of places) {
+    const leaf = await read(place.index)
+    if (leaf === undefined) continue
+    found.push(leaf)
+    await readCauses(leaf)
+    if (bytesRead > mostBytes && place !== places.at(-1)) return { found, leaves: [...leaves.values()], next: place }
   }
-  const asked = new Set<string>()
-  const queue = [...found]
-  for (let leaf = queue.pop(); leaf !== undefined; leaf = queue.pop())
-    for (const cause of placeOf(leaf.event).from) {
-      if (asked.has(cause)) continue
-      asked.add(cause)
-      const index = from.index.beginningOf(cause)
-      if (index === undefined || leaves.has(index)) continue
-      const beginning = await read(index)
-      if (beginning !== undefined) queue.push(beginning)
-    }
   return { found, leaves: [...leaves.values()], ...(next === undefined ? {} : { next }) }
 }

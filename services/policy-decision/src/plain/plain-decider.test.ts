@@ -49,3 +49,22 @@ it('finds what an evaluation permits and nothing else, obligations included', as
     expect((await session.search({ ...search, context })).ids).toEqual(decision ? ['d3'] : [])
   }
 })
+
+it('remembers of decisions alone: a search leaves them what they have (V18)', async () => {
+  const asked = { subject, action, resource: { type: 'Doc', id: 'd7' } }
+  const policies = setOf('permit (principal, action, resource == Doc::"d7");', 'remembering')
+  const purposes: unknown[] = []
+  const counting = new Proxy(policies, {
+    get: (of, name) =>
+      name === 'evaluate'
+        ? (...args: Parameters<typeof of.evaluate>) => {
+            purposes.push(args[1] ?? 'decision')
+            return of.evaluate(...args)
+          }
+        : ((member) => (typeof member === 'function' ? member.bind(of) : member))(Reflect.get(of, name, of)),
+  })
+  const session = plainDecider({ current: () => counting }, undefined).admit(caller)
+  await session.search(search)
+  await session.evaluate(asked)
+  expect(purposes).toEqual([...Array.from({ length: count }, () => 'search'), 'decision'])
+})

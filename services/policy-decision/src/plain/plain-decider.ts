@@ -1,5 +1,5 @@
 import { type DenialReason, ServiceError } from '@bailiwick/errors'
-import type { AuthZenPolicies, PolicyAnswer } from '@bailiwick/policy'
+import type { AuthZenPolicies, PolicyAnswer, Purpose } from '@bailiwick/policy'
 import type { AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSearch, AuthZenSession } from '../authzen.ts'
 import { isSupported, spellObligations } from '../obligations.ts'
 import { isBearer } from './caller-token.ts'
@@ -42,14 +42,14 @@ async function permittedBy(
   for (const [n, id] of ids.entries()) {
     if (n % atOnce === atOnce - 1) await new Promise(setImmediate)
     if (!goesOn()) return undefined
-    if (decisionOf(active, evaluation(id)).decision) permitted.push(id)
+    if (decisionOf(active, evaluation(id), 'search').decision) permitted.push(id)
   }
   return permitted
 }
 
 /** Nothing in it is of this moment: the same request gives the same body. */
-function decisionOf(active: AuthZenPolicies, evaluation: AuthZenEvaluation): AuthZenDecision {
-  const answer = active.evaluate(evaluation)
+function decisionOf(active: AuthZenPolicies, evaluation: AuthZenEvaluation, purpose?: Purpose): AuthZenDecision {
+  const answer = active.evaluate(evaluation, purpose)
   const policies = answer.outcome === 'invalid' ? [] : answer.policies
   const isAllowed = answer.outcome === 'allow'
   const duties = active.dutiesOf(answer.outcome === 'error' ? [] : policies)

@@ -1,0 +1,72 @@
+import { type EntityJson, isAuthorizedPartial, type ResidualResponse } from '@cedar-policy/cedar-wasm/nodejs'
+import { entitiesOf } from './ask-cedar.ts'
+import type { EntityName } from './entity-name.ts'
+import { isExactInteger } from './exact-json.ts'
+import type { Decisive, PolicyRequest } from './policy-engine.ts'
+import type { PolicySet } from './policy-set.ts'
+import { keyOf } from './schema-shapes.ts'
+import { withUnknown } from './unscoped.ts'
+
+type Explained = Pick<PolicySet, 'schema' | 'policies'>
+
+/** Each attribute of the request that could alone change whether it is `allowed`. */
+export function decisiveOf(set: Explained, asked: PolicyRequest, allowed: boolean): Decisive[] {
+  const spelled = { ...asked, entities: entitiesOf(asked) }
+  return leavesOf(spelled).flatMap((leaf) => decisive(set, spelled, leaf, allowed))
+}
+
+/** Where a value stands, from the outside in; of `context`, or of an entity of the request. */
+interface Leaf {
+  of: 'context' | 'subject' | 'resource'
+  path: string[]
+  value: unknown
+}
+
+/** Cedar's partial evaluation, with this one attribute unknown: whether the answer is still the same whatever it is. */
+function decisive(set: Explained, asked: PolicyRequest, { of, path, value }: Leaf, allowed: boolean): Decisive[] {
+  const attribute = [of, ...path].join('.')
+  const place = [of === 'subject' ? 'principal' : of, ...path]
+  const policies = Array.from(set.policies.values(), (policy) => [policy.id, withUnknown(policy, attribute, place)])
+  const { type, id } = asked.principal
+  const answer = isAuthorizedPartial({
+    principal: { type, id },
+    action: typeof asked.action === 'string' ? { type: 'Action', id: asked.action } : asked.action,
+    resource: { type: asked.resource.type, id: asked.resource.id },
+    context: asked.context as Record<string, never>,
+    entities: [...(asked.entities ?? [])],
+    policies: { staticPolicies: Object.fromEntries(policies) },
+    ...(set.schema === undefined ? {} : { schema: set.schema, validateRequest: false }),
+  })
+  if (answer.type === 'failure' || certainly(set, answer.response) === allowed) return []
+  return [{ attribute, value, policies: answer.response.nontrivialResiduals.toSorted() }]
+}
+
+/** Whether it is allowed, of Cedar's partial answer; undefined: it depends on what is unknown. Whatever errs denies. */
+export function certainly(
+  { policies }: Pick<PolicySet, 'policies'>,
+  { decision, errored, satisfied, nontrivialResiduals: open }: ResidualResponse,
+): boolean | undefined {
+  const permits = (ids: readonly string[]) => ids.filter((id) => policies.get(id)?.json.effect === 'permit')
+  if (errored.length > 0 || permits(satisfied).length < satisfied.length) return false
+  if (open.length === 0) return decision === 'allow'
+  return satisfied.length + permits(open).length === 0 ? false : undefined
+}
+
+function leavesOf({ principal, resource, context, entities = [] }: PolicyRequest): Leaf[] {
+  const attributes = (name: EntityName) => entities.find((entity) => isOf(entity, name))?.attrs ?? {}
+  return [
+    ...leaves('context', context),
+    ...leaves('subject', attributes(principal)),
+    ...leaves('resource', attributes(resource)),
+  ]
+}
+
+function leaves(of: Leaf['of'], value: unknown, path: string[] = []): Leaf[] {
+  const isRecord = typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (!isRecord || '__extn' in value || '__entity' in value || isExactInteger(value)) return [{ of, path, value }]
+  return Object.entries(value).flatMap(([name, each]) => leaves(of, each, [...path, name]))
+}
+
+function isOf({ uid }: EntityJson, name: EntityName): boolean {
+  return keyOf('__entity' in uid ? uid.__entity : uid) === keyOf(name)
+}

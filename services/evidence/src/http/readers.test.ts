@@ -1,0 +1,113 @@
+import { generateKey, type SigningKey, signClientAssertion } from '@bailiwick/credentials'
+import { testClock } from '@bailiwick/service-kit'
+import { describe, expect, it } from 'vitest'
+import { told } from '../trace/story.fixture.ts'
+import { Readers, type ReadersOptions } from './readers.ts'
+
+const audience = 'bailiwick.local/ins_0123'
+const key = generateKey('auditor')
+
+function readers(over: Partial<ReadersOptions> = {}) {
+  const clock = testClock()
+  const auditorKey = (id: string) => (id === 'console' ? key.publicJwk : undefined)
+  const all = new Readers({ clock, audience, logPublic: true, auditorKey, ...over })
+  const work = async () => 'read'
+  const from = (ip: string, cost = 10, authorization?: string) =>
+    all.read({ ip, headers: { authorization } }, cost, work).catch((error: { code: string }) => error.code)
+  return { clock, all, from }
+}
+
+function assertion(over: Partial<Parameters<typeof signClientAssertion>[0]> = {}, by: SigningKey<'auditor'> = key) {
+  const iat = testClock().now() / 1000
+  const claims = { iss: 'console', sub: 'console', aud: audience, iat, exp: iat + 60, jti: 'a'.repeat(22), ...over }
+  return `Bearer ${signClientAssertion(claims, by)}`
+}
+
+async function answered(times: number, ask: (n: number) => Promise<string>): Promise<number> {
+  const answers: string[] = []
+  for (let n = 0; n < times; n++) answers.push(await ask(n))
+  expect(new Set(answers)).toEqual(new Set(answers.includes('read') ? ['read', 'rate_limited'] : ['rate_limited']))
+  return answers.filter((answer) => answer === 'read').length
+}
+
+describe('who reads past the machine (V18)', () => {
+  it('bounds what one address may have read, and again after it rested', async () => {
+    const { clock, from } = readers()
+    expect(await answered(50, () => from('192.0.2.1'))).toBe(20)
+    expect(await from('192.0.2.2')).toBe('read')
+    clock.advance(2000)
+    expect(await answered(10, () => from('192.0.2.1'))).toBe(2)
+  })
+
+  it('bounds what all strangers together may have read, however many addresses they have', async () => {
+    const { from } = readers()
+    expect(await answered(200, (n) => from(`192.0.2.${n}`))).toBe(40)
+  })
+
+  it.each([
+    ['2001:db8:1:2::1', '2001:db8:1:2:ffff::9', true],
+    ['2001:db8:1:2::1', '2001:db8:1:3::1', false],
+    ['2001:db8::1', '2001:db8::2', true],
+    ['::ffff:192.0.2.1', '::ffff:192.0.2.2', false],
+    ['fe80::1%eth0', 'fe80::2%eth0', true],
+  ])('takes %s and %s for one caller: %s', async (one, other, same) => {
+    const { from } = readers()
+    await answered(21, () => from(one))
+    expect(await from(other)).toBe(same ? 'rate_limited' : 'read')
+  })
+
+  it('has few reads of strangers going on at once', async () => {
+    const { all } = readers()
+    const { promise, resolve } = Promise.withResolvers<string>()
+    const read = (n: number) => all.read({ ip: `192.0.2.${n}`, headers: {} }, 1, () => promise)
+    const running = Array.from({ length: 20 }, (_, n) => read(n).catch((error: { code: string }) => error.code))
+    resolve('read')
+    const answers = await Promise.all(running)
+    expect(answers.filter((answer) => answer === 'read')).toHaveLength(8)
+    expect(await read(1)).toBe('read')
+  })
+
+  it('lets an auditor read what strangers may not, and what they used up', async () => {
+    const closed = readers({ logPublic: false })
+    expect(await closed.from('192.0.2.1')).toBe('caller_unauthenticated')
+    expect(await closed.from('192.0.2.1', 10, assertion())).toBe('read')
+    const open = readers()
+    await answered(200, (n) => open.from(`192.0.2.${n}`))
+    expect(await open.from('192.0.2.1', 10, assertion())).toBe('read')
+    expect(await answered(60, () => open.from('192.0.2.1', 10, assertion()))).toBe(39)
+  })
+
+  it.each([
+    ['another key', () => assertion({}, generateKey('auditor'))],
+    ['another audience', () => assertion({ aud: 'https://issuer.example' })],
+    ['a name that nobody registered', () => assertion({ iss: 'mallory', sub: 'mallory' })],
+    [
+      'a minute that went by',
+      () => assertion({ iat: testClock().now() / 1000 - 90, exp: testClock().now() / 1000 - 30 }),
+    ],
+    ['no signature at all', () => `${assertion().split('.').slice(0, 2).join('.')}.`],
+    ['another scheme', () => assertion().replace('Bearer', 'Basic')],
+    ['more than an assertion', () => `Bearer ${'a'.repeat(10_000)}`],
+  ])('knows no reader by %s, not as a stranger either (V12)', async (_, authorization) => {
+    expect(await readers().from('192.0.2.1', 1, authorization())).toBe('caller_unauthenticated')
+    expect(await readers({ logPublic: false }).from('192.0.2.1', 1, authorization())).toBe('caller_unauthenticated')
+  })
+})
+
+it('answers a flood of traces, bundles and searches with 429 and Retry-After, and the operator all the same (V18)', async () => {
+  await told({}, async (_, { decisions, task }, evidence) => {
+    const ask = (url: string, remoteAddress: string) => evidence.http.inject({ method: 'GET', url, remoteAddress })
+    for (const [n, url] of [
+      `/v1/trace/${decisions[0]}`,
+      `/v1/bundle/${decisions[0]}`,
+      `/v1/events?task=${task}&limit=200`,
+    ].entries()) {
+      const flood = await Promise.all(Array.from({ length: 60 }, () => ask(url, `192.0.2.${n}`)))
+      const refused = flood.filter(({ statusCode }) => statusCode === 429)
+      expect(refused.length, url).toBeGreaterThan(30)
+      expect(Number(refused[0]?.headers['retry-after']), url).toBeGreaterThan(0)
+      expect(refused[0]?.json()).toMatchObject({ code: 'rate_limited' })
+      expect((await evidence.operator.inject({ method: 'GET', url })).statusCode, url).toBe(200)
+    }
+  })
+}, 120_000)

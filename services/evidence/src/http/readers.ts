@@ -1,0 +1,104 @@
+import { isIPv6 } from 'node:net'
+import { claimedIssuer, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
+import { type Clock, RateLimiter } from '@bailiwick/service-kit'
+
+export interface ReadersOptions {
+  clock: Clock
+  /** What an auditor's assertion must be for: the log's origin, which no other server goes by. */
+  audience: string
+  /** Whether strangers may read at all. */
+  logPublic: boolean
+  /** The registered auditor's public JWK. */
+  auditorKey: (id: string) => object | undefined
+}
+
+/** Of one request: where it comes from, and who it says that it is. */
+export interface Asking {
+  ip: string
+  headers: { authorization?: string | undefined }
+}
+
+/** Does `work`, or throws instead. `cost`: about 20 leaves each that `work` may read and verify. */
+export type Admit = <T>(request: Asking, cost: number, work: () => Promise<T>) => Promise<T>
+
+/** Who may open the operator's socket may read the files, too. */
+export const admitAll: Admit = (_, __, work) => work()
+
+const leewayMs = 5000
+/** What strangers wait for runs on the thread of the log's writer: all of them together get a part of it. */
+const rates = { caller: { perSecond: 10, burst: 200 }, strangers: { perSecond: 20, burst: 400 } }
+const mostAtOnce = 8
+
+/**
+ * Who reads what the log holds over the network: a registered auditor (`Authorization: Bearer` with a client assertion of RFC
+ * 7523 for this log, over and over while it lives: it only reads), and, where the log is public, strangers. Each
+ * caller has a bucket of its own, an IPv6 network of /64 being one caller; strangers share another one, so that many of them take
+ * nothing from auditors and little from the log.
+ */
+export class Readers {
+  readonly #options: ReadersOptions
+  readonly #callers: RateLimiter
+  readonly #auditors: RateLimiter
+  readonly #strangers: RateLimiter
+  #running = 0
+
+  constructor(options: ReadersOptions) {
+    const { clock } = options
+    this.#options = options
+    this.#callers = new RateLimiter({ ...rates.caller, maxKeys: 10_000, clock })
+    this.#auditors = new RateLimiter({ ...rates.strangers, maxKeys: 1000, clock })
+    this.#strangers = new RateLimiter({ ...rates.strangers, maxKeys: 1, clock })
+  }
+
+  /** Throws `caller_unauthenticated`, and `rate_limited` for who asks for too much. */
+  readonly read: Admit = async (request, cost, work) => {
+    const { authorization } = request.headers
+    if (authorization !== undefined) {
+      take(this.#auditors, this.#auditor(authorization), cost)
+      return work()
+    }
+    if (!this.#options.logPublic) throw new ServiceError('caller_unauthenticated', 'the log is not public')
+    take(this.#callers, networkOf(request.ip), cost)
+    take(this.#strangers, '', cost)
+    if (this.#running >= mostAtOnce) throw new ServiceError('rate_limited', 'too many read at once')
+    this.#running++
+    try {
+      return await work()
+    } finally {
+      this.#running--
+    }
+  }
+
+  #auditor(authorization: string): string {
+    const { clock, audience, auditorKey } = this.#options
+    const [, assertion = ''] = /^Bearer ([A-Za-z0-9._-]{1,4096})$/i.exec(authorization) ?? []
+    const id = claimedIssuer(assertion)
+    const jwk = id === undefined ? undefined : auditorKey(id)
+    const key = jwk && verifyingKey('auditor', jwk)
+    if (id === undefined || key === undefined) throw new ServiceError('caller_unauthenticated')
+    const audiences = [audience]
+    const verified = verifyClientAssertion({ assertion, key, clientId: id, audiences, now: clock.now(), leewayMs })
+    if (!verified.ok) throw new ServiceError('caller_unauthenticated')
+    return id
+  }
+}
+
+function take(bucket: RateLimiter, key: string, cost: number): void {
+  const rated = bucket.take(key, cost)
+  if (!rated.ok)
+    throw new ServiceError('rate_limited', 'more is read than this answers', {
+      retryAfterSeconds: rated.retryAfterSeconds,
+    })
+}
+
+/** Whoever has one address of an IPv6 network of /64 has all of them (RFC 4291 §2.5.4). */
+function networkOf(ip: string): string {
+  const address = ip.replace(/^::ffff:(?=\d+\.)/i, '')
+  if (!isIPv6(address)) return address
+  const [head = '', tail = ''] = address.replace(/%.*/, '').split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail === '' ? [] : tail.split(':')
+  const zeros = new Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0')
+  return [...before, ...zeros, ...after].slice(0, 4).join(':')
+}

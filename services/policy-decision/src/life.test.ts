@@ -1,0 +1,116 @@
+import { emptySpend } from '@bailiwick/projection'
+import { describe, expect, it } from 'vitest'
+import { authorityOf } from './budget.ts'
+import { chainReason, holdersOf } from './chain.ts'
+import { deadReason, findStanding, isRecorded, type Standing } from './life.ts'
+import { agent, now, spell, type World, world } from './living-call.fixture.ts'
+
+const reasonIn = ({ pdp, standing, token, call, kid }: World) =>
+  deadReason(pdp as never, standing as unknown as Standing, { token, kid } as never, call as never)
+const foundIn = ({ pdp, token, kid }: World) => findStanding(pdp as never, { token, kid } as never, 0)
+
+describe('why a call is dead, each for its own reason', () => {
+  it.each<[reason: string | undefined, change: (w: World) => unknown]>([
+    [undefined, () => undefined],
+    ['state_stale', (w) => Object.assign(w.pdp, { fresh: false })],
+    ['grant_agent_mismatch', (w) => Object.assign(w.tree, { grant: structuredClone(w.grant) })],
+    ['grant_agent_mismatch', (w) => Object.assign(w.grant, { agent: `${agent}x` })],
+    ['grant_agent_mismatch', (w) => Object.assign(w.call.subject, { id: `${agent}x` })],
+    ['grant_agent_mismatch', (w) => Object.assign(w.token.cnf, { jkt: 'another' })],
+    ['authority_not_understood', (w) => Object.assign(w.grant.authority, { type: 'another' })],
+    ['delegation_invalid', (w) => Object.assign(w.token.grant, { delegation: 'dlg_1' })],
+    ['delegation_invalid', (w) => Object.assign(w.token, { act: { sub: 'spiffe://example.org/agent/b/i1' } })],
+    ['approval_unverified', (w) => w.approvers.clear()],
+    ['credential_revoked', (w) => w.revoke('credential', 'crd_1')],
+    ['grant_revoked', (w) => w.revoke('grant', 'grt_1')],
+    ['agent_revoked', (w) => w.revoke('agent', agent)],
+    ['approver_revoked', (w) => w.revoke('approver', 'eve')],
+    ['tool_server_revoked', (w) => w.revoke('tool-server', 'erp')],
+    ['everything_revoked', (w) => w.revoke('all', 'all')],
+    ['grant_not_started', (w) => Object.assign(w.grant, { not_before: spell(now + 1) })],
+    ['grant_expired', (w) => Object.assign(w.grant, { not_after: spell(now) })],
+    ['credential_expired', (w) => Object.assign(w.token, { exp: now / 1000 })],
+    ['agent_revoked', (w) => w.instances.clear()],
+    ['grant_not_active', (w) => Object.assign(w.tree, { state: 'suspended' })],
+    ['grant_not_active', (w) => Object.assign(w.tree, { state: 'completed' })],
+    ['manifest_changed', (w) => Object.assign(w.servers, { erp: { manifest: 'm2' } })],
+    // What an agent can act on, though the grant is suspended for it.
+    [
+      'manifest_changed',
+      (w) => Object.assign(w.tree, { state: 'suspended' }) && Object.assign(w.servers, { erp: { manifest: 'm2' } }),
+    ],
+    // A server that was unknown when people signed must be unknown now.
+    [
+      'manifest_changed',
+      (w) =>
+        Object.assign(w.call, { resource: { type: 'tool', id: 'new/x' } }) &&
+        Object.assign(w.servers, { new: { manifest: 'm' } }),
+    ],
+    [undefined, (w) => Object.assign(w.call, { resource: { type: 'tool', id: 'unknown/x' } })],
+    [undefined, (w) => Object.assign(w.call, { resource: { type: 'api', id: 'erp/x' } })],
+  ])('%s', (reason, change) => {
+    const w = world()
+    change(w)
+    expect(reasonIn(w)).toBe(reason)
+  })
+
+  it('one action that was done is used up, and not merely over', () => {
+    const over = (mode: string, state: string, calls: bigint) => {
+      const w = world()
+      Object.assign(w.grant, { mode })
+      Object.assign(w.tree, { state })
+      const spend = emptySpend()
+      spend.taken.calls = calls
+      w.spends.set('grt_1', spend)
+      return reasonIn(w)
+    }
+    expect(over('per_action', 'completed', 1n)).toBe('uses_exhausted')
+    expect(over('per_action', 'completed', 0n)).toBe('grant_not_active')
+    expect(over('per_action', 'withdrawn', 1n)).toBe('grant_not_active')
+    expect(over('window', 'completed', 1n)).toBe('grant_not_active')
+  })
+})
+
+describe('what a call stands on', () => {
+  it('is the tree, the grant that was verified and who signed it', async () => {
+    const w = world()
+    expect(await foundIn(w)).toEqual({
+      ok: true,
+      standing: { tree: w.tree, grant: w.grant, approverIds: ['eve'], stepUps: [] },
+    })
+    expect(isRecorded(w.pdp as never, w as never)).toBe(true)
+  })
+
+  it.each<[reason: string, change: (w: World) => unknown]>([
+    ['grant_unknown', (w) => Object.assign(w.token.grant, { root: 'grt_2' })],
+    ['credential_unrecorded', (w) => Object.assign(w.token, { jti: 'crd_2' })],
+    ['credential_unrecorded', (w) => Object.assign(w, { kid: 'another' })],
+    ['approval_unverified', (w) => Object.assign(w.pdp.approvals, { of: async () => ({ ok: false }) })],
+  ])('there is nothing: %s', async (reason, change) => {
+    const w = world()
+    change(w)
+    expect(await foundIn(w)).toEqual({ ok: false, reason })
+  })
+
+  it('is not recorded before its intent is folded (V4)', () => {
+    const w = world()
+    w.tree.credentials.clear()
+    expect(isRecorded(w.pdp as never, w as never)).toBe(false)
+    Object.assign(w.token.grant, { root: 'grt_2' })
+    expect(isRecorded(w.pdp as never, w as never)).toBe(false)
+  })
+})
+
+it('a grant that is not understood has no authority and no holders, and says so (V13)', () => {
+  const w = world()
+  const holders = () => holdersOf(w.pdp as never, w.tree as never, w.token as never)
+  expect(holders()).toMatchObject({ ok: true, holders: [{ agent, jkt: 'jkt' }] })
+  const first = authorityOf(w.grant as never)
+  expect(first).toMatchObject({ task: 't' })
+  expect(authorityOf(w.grant as never)).toBe(first)
+  const strange = { ...w.grant, authority: { ...w.grant.authority, type: 'another' } }
+  Object.assign(w.tree, { grant: strange })
+  expect(holders()).toEqual({ ok: false, reason: 'authority_not_understood' })
+  expect(authorityOf(strange as never)).toBeUndefined()
+  expect(chainReason('unknown')).toBe('delegation_invalid')
+})

@@ -1,0 +1,66 @@
+import { globSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** What is mutated, and the tests that must notice: first those that are quick to, since a mutant dies of the first. */
+export interface Subject {
+  mutate: readonly string[]
+  tests: readonly string[]
+}
+
+const root = join(import.meta.dirname, '../..')
+const sources = (folder: string, names: string) =>
+  names
+    .trim()
+    .split(/\s+/)
+    .map((name) => `${folder}/${name}.ts`)
+const testsOf = (folder: string, names: string) => sources(folder, names).map((name) => name.replace(/ts$/, 'test.ts'))
+
+const authority = 'packages/authority/src'
+const policy = 'packages/policy/src'
+const pdp = 'services/policy-decision/src'
+
+export const subjects: Record<string, Subject> = {
+  authority: {
+    mutate: globSync(`${authority}/*.ts`, { cwd: root }).filter(
+      (name) => !/(\.test|small-universe|index)\.ts$/.test(name),
+    ),
+    tests: testsOf(
+      authority,
+      'vectors parse-authority pointer decimal resource unseen place-uses describe divide covers narrows intersect',
+    ),
+  },
+  /** What stands between an AuthZEN request and Cedar; not the commands over it (check, explain, trials, candidates). */
+  cedar: {
+    mutate: sources(
+      policy,
+      `exact-json asserted-values ask-cedar entity-store policy-reads policy-obligations
+       policy-slices authzen-policies cedar-policies cedar-engine preparse action-view
+       schema-shapes authzen-mapping policy-set remembered-answers`,
+    ),
+    tests: testsOf(
+      policy,
+      `policy-reads authzen-mapping remembered-answers policy-obligations policy-set cedar-engine check-policies
+       starter-policies authzen-policies policy-slices entity-store cedar-policies`,
+    ),
+  },
+  /** The steps of DESIGN §7.4, as far as tests without a whole system reach them; the rest is for test/mutants. */
+  pipeline: {
+    mutate: [
+      ...sources(policy, 'evaluate-each history-facts known-history'),
+      ...sources(
+        pdp,
+        `judge judge-policies life chain history budget obligations continuity evaluation-request access-request-offer
+       proofs catch-up calls by-registry turns decide tree-queue store-order outcomes step-ups verify-credential`,
+      ),
+    ],
+    tests: [
+      ...testsOf(policy, 'evaluate-each'),
+      ...testsOf(
+        pdp,
+        `by-registry turns calls life judge chain evaluation-request catch-up obligations access-request-offer continuity budget
+         trifecta-orders proofs history`,
+      ),
+      'test/reference/decide.test.ts',
+    ],
+  },
+}
