@@ -174,16 +174,17 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
   }, 60_000)
 
   it('shows what policies say before they are signed, and signs no others (V3)', async () => {
-    const registry = () => system.services.policyDecision.pdp.projection.ledger.registry
+    const registry = () => desk.system.services.policyDecision.pdp.projection.ledger.registry
     const active = registry().policySet?.hash ?? ''
-    const files = new Map(readPolicyFiles(paths(system.data).policies(active)))
+    const files = new Map(readPolicyFiles(paths(desk.system.data).policies(active)))
     const [name = '', bytes = Buffer.of()] = [...files].find(([each]) => each.endsWith('.cedar')) ?? []
     files.set(name, Buffer.from(`${Buffer.from(bytes)}// with a \u202e in it\n`))
     const set = policySetOf(files)
-    storePolicyFiles(paths(system.data).policies(set.hash), files)
+    storePolicyFiles(paths(desk.system.data).policies(set.hash), files)
     const payload = { proposer: 'carl', entities: [{ type: 'policy-set', id: 'active', value: set }] }
     expect(
-      (await system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })).statusCode,
+      (await desk.system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload }))
+        .statusCode,
     ).toBe(200)
     await page.route('**/console/api/requests/req_*', async (route) => {
       const answer = await route.fetch()
