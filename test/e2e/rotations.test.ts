@@ -18,6 +18,7 @@ const boundMs = 1000
 const busyCodes = [
   'state_stale',
   'deadline_exceeded',
+  'queue_full',
   'service_standby',
   'service_unready',
   'service_unreachable',
