@@ -28,6 +28,8 @@ export function exprText(expr: Expr): string {
       return typeof expr.value === 'string' ? quoted(expr.value) : `(${expr.value})`
     case 'uid':
       return uidText(expr.uid)
+    case 'decimal':
+      return `decimal("${decimalText(expr.places)}")`
     case 'variable':
       return expr.name
     case 'set':
@@ -53,11 +55,15 @@ export function exprText(expr: Expr): string {
     case 'contains':
     case 'containsAll':
     case 'containsAny':
+    case 'lessThan':
+    case 'greaterThanOrEqual':
       return `(${exprText(expr.left)}).${expr.is}(${exprText(expr.right)})`
     default:
       return `((${exprText(expr.left)}) ${expr.is} (${exprText(expr.right)}))`
   }
 }
+
+const decimalText = (places: bigint) => `${places / 10_000n}.${String(places % 10_000n).padStart(4, '0')}`
 
 const inPattern = (part: string) => quoted(part).slice(1, -1).replaceAll('*', '\\*')
 
@@ -65,6 +71,7 @@ export function valueJson(value: Value): unknown {
   if (Array.isArray(value)) return value.map(valueJson)
   if (typeof value === 'bigint') return Number(value)
   if (typeof value !== 'object') return value
+  if ('decimal' in value) return { __extn: { fn: 'decimal', arg: decimalText(value.decimal) } }
   return 'members' in value ? membersJson(value.members) : { __entity: value }
 }
 

@@ -9,6 +9,8 @@ export interface Uid {
 export type Expr =
   | { is: 'literal'; value: boolean | bigint | string }
   | { is: 'uid'; uid: Uid }
+  /** In ten thousandths. */
+  | { is: 'decimal'; places: bigint }
   | { is: 'variable'; name: 'principal' | 'action' | 'resource' | 'context' }
   | { is: 'set'; items: Expr[] }
   | { is: 'record'; members: [string, Expr][] }
@@ -23,6 +25,7 @@ export type Expr =
 export type Binary =
   | ('==' | '!=' | '<' | '<=' | '>' | '>=' | 'in' | '+' | '-' | '*' | '&&' | '||')
   | ('contains' | 'containsAll' | 'containsAny')
+  | ('lessThan' | 'greaterThanOrEqual')
 
 export type Scope = { eq?: Uid; in?: Uid | Uid[]; type?: string }
 
@@ -35,7 +38,7 @@ export interface Policy {
   conditions: { kind: 'when' | 'unless'; body: Expr }[]
 }
 
-export type Value = boolean | bigint | string | Value[] | Uid | { members: Map<string, Value> }
+export type Value = boolean | bigint | string | Value[] | Uid | { decimal: bigint } | { members: Map<string, Value> }
 
 export interface Entity {
   uid: Uid
@@ -110,6 +113,8 @@ function evaluated(expr: Expr, request: Request): Value {
       return expr.value
     case 'uid':
       return expr.uid
+    case 'decimal':
+      return { decimal: expr.places }
     case 'variable':
       return expr.name === 'context' ? { members: request.context } : request[expr.name]
     case 'set':
@@ -166,6 +171,10 @@ function operate(operator: Exclude<Binary, '&&' | '||'>, left: Value, right: Val
       return longOf(left) > longOf(right)
     case '>=':
       return longOf(left) >= longOf(right)
+    case 'lessThan':
+      return decimalOf(left) < decimalOf(right)
+    case 'greaterThanOrEqual':
+      return decimalOf(left) >= decimalOf(right)
     case '+':
       return inRange(longOf(left) + longOf(right))
     case '-':
@@ -217,9 +226,11 @@ function isSame(a: Value, b: Value): boolean {
       return counterpart !== undefined && isSame(member, counterpart)
     })
   }
+  if (isDecimal(a) || isDecimal(b)) return isDecimal(a) && isDecimal(b) && a.decimal === b.decimal
   return typeof a === 'object' && typeof b === 'object' ? isUid(a, b) : a === b
 }
 
+const isDecimal = (value: Value): value is { decimal: bigint } => typeof value === 'object' && 'decimal' in value
 const isRecord = (value: Value): value is { members: Map<string, Value> } =>
   typeof value === 'object' && 'members' in value
 
@@ -248,12 +259,18 @@ function longOf(value: Value): bigint {
   return value
 }
 
+function decimalOf(value: Value): bigint {
+  if (!isDecimal(value)) throw new CedarError('no decimal')
+  return value.decimal
+}
+
 function setOf(value: Value): Value[] {
   if (!Array.isArray(value)) throw new CedarError('no set')
   return value
 }
 
 function uidOf(value: Value): Uid {
-  if (typeof value !== 'object' || Array.isArray(value) || isRecord(value)) throw new CedarError('no entity')
+  if (typeof value !== 'object' || Array.isArray(value) || isRecord(value) || isDecimal(value))
+    throw new CedarError('no entity')
   return value
 }

@@ -10,13 +10,18 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { casesOf, seed, timeout } from './cases.ts'
 import type { Policy } from './cedar.ts'
 import { policyText } from './cedar-text.ts'
+import { historiesOf } from './histories.ts'
+import { facts } from './history.ts'
+import { forbidding, type Whose } from './history-policies.ts'
 import { Played } from './played.ts'
-import { policySets, schema, stories } from './stories.ts'
+import { policySets, type Step, schema, stories } from './stories.ts'
 
 const utf8 = new TextEncoder()
 const silent = logger({ service: 'test', level: 'silent' })
 const perStory = 25 // decisions, about
-const count = Math.round(casesOf(0.15) / perStory)
+const count = Math.round(casesOf(0.1) / perStory)
+/** Of each fact of the history. */
+const storiesEach = Math.ceil(casesOf(0.05) / perStory / (facts.length * 2))
 
 let data: string
 beforeAll(() => {
@@ -24,31 +29,41 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(data, { recursive: true, force: true }))
 
-/** Sets as people bring them, loaded by the decision point itself; some dozens, since Cedar keeps each for ever. */
-function loaded(): { policies: Policy[]; active: ActivePolicies }[] {
-  return fc.sample(policySets, { numRuns: Math.min(200, Math.ceil(count / 4)), seed }).map((policies) => {
-    const files = new Map([
-      ['policies.cedar', utf8.encode(policies.map(policyText).join('\n'))],
-      ['schema.cedarschema', utf8.encode(schema)],
-    ])
-    const policySet = policySetOf(files)
-    storePolicyFiles(paths(data).policies(policySet.hash), files)
-    return { policies, active: activePolicies(data, { policySet } as RegistryState, silent) }
-  })
+interface Loaded {
+  policies: Policy[]
+  active: ActivePolicies
+}
+
+/** A set as people bring it, loaded by the decision point itself. */
+function loaded(policies: Policy[]): Loaded {
+  const files = new Map([
+    ['policies.cedar', utf8.encode(policies.map(policyText).join('\n'))],
+    ['schema.cedarschema', utf8.encode(schema)],
+  ])
+  const policySet = policySetOf(files)
+  storePolicyFiles(paths(data).policies(policySet.hash), files)
+  const active = activePolicies(data, { policySet } as RegistryState, silent)
+  expect(active.current()).toBeDefined()
+  return { policies, active }
+}
+
+/** Plays a story, in which both must say the same. */
+async function agreed(steps: readonly Step[], { policies, active }: Loaded): Promise<Played> {
+  const played = await Played.story(steps, policies, active)
+  const real = played.said.map(({ about, real: answer }) => `${answer}: ${about}`)
+  const reference = played.said.map(({ about, reference: answer }) => `${answer}: ${about}`)
+  expect(real, policies.map(policyText).join('')).toEqual(reference)
+  return played
 }
 
 it('decides whole histories as a second mind does (V5, V7, V8, V9, V10, V13)', { timeout }, async () => {
-  const sets = loaded()
-  for (const { active } of sets) expect(active.current()).toBeDefined()
+  // Some dozens, since Cedar keeps each for ever.
+  const sets = fc.sample(policySets, { numRuns: Math.min(200, Math.ceil(count / 4)), seed }).map(loaded)
   const seen = new Map<string, number>()
   await fc.assert(
     fc.asyncProperty(stories, fc.nat(sets.length - 1), async (steps, n) => {
-      const { policies, active } = sets[n] as (typeof sets)[number]
-      const said = await Played.story(steps, policies, active)
+      const { said } = await agreed(steps, sets[n] as Loaded)
       for (const { reference } of said) seen.set(reference, (seen.get(reference) ?? 0) + 1)
-      const real = said.map(({ about, real: answer }) => `${answer}: ${about}`)
-      const reference = said.map(({ about, reference: answer }) => `${answer}: ${about}`)
-      expect(real, policies.map(policyText).join('')).toEqual(reference)
     }),
     { numRuns: count, seed },
   )
@@ -58,4 +73,24 @@ it('decides whole histories as a second mind does (V5, V7, V8, V9, V10, V13)', {
     `reference: ${total} decisions and outcomes in ${count} histories, no difference; seed ${seed}; ${kinds.join(', ')}`,
   )
   expect(total).toBeGreaterThan(count * perStory)
+})
+
+it.each(
+  (['task', 'agent'] as const).flatMap((whose) => facts.map((fact): [Whose, (typeof facts)[number]] => [whose, fact])),
+)('reads of the history of the %s its %s as a second mind does', { timeout }, async (whose, fact) => {
+  const sets = [1, 2].map((often) => ({ often, ...loaded(forbidding(whose, fact, often)) }))
+  let decided = 0
+  let total = 0
+  for (const { often, ...set } of sets)
+    await fc.assert(
+      fc.asyncProperty(historiesOf(whose, fact, often), async (steps) => {
+        const { world, said } = await agreed(steps, set)
+        const times = world.decided.get(`${whose}.${fact}`) ?? 0
+        expect(times, 'decided nothing, though the story begins so').toBeGreaterThan(0)
+        decided += times
+        total += said.length
+      }),
+      { numRuns: Math.max(1, Math.round(storiesEach / sets.length)), seed },
+    )
+  console.log(`reference: history.${whose}.${fact} decided ${decided} of ${total} decisions and outcomes; seed ${seed}`)
 })

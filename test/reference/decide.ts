@@ -1,6 +1,7 @@
 import type { Authority } from '@bailiwick/authority'
 import { type Charge, type Cover, coverOf, isNarrower } from './authority.ts'
 import { authorize, decisionOf, type Policy, type Value } from './cedar.ts'
+import { facts, forgotten, historyOf, isCounted } from './history.ts'
 import { millionths } from './numbers.ts'
 
 // One decision, by DESIGN §7.4 and by nothing else: small and slow. Whatever it needs to know of what was, it counts anew each time
@@ -105,6 +106,9 @@ export class World {
   readonly grants = new Map<string, Grant>()
   readonly links: Link[] = []
   readonly allowed: Allowed[] = []
+  readonly refused: { grant: string; agents: string[]; at: number }[] = []
+  /** How often each fact of the history decided: whoever did not know it would have been told otherwise by the policies. */
+  readonly decided = new Map<string, number>()
   readonly revocations: { kind: string; target: string; version: number }[] = []
   readonly agents = new Map<string, { owner: string; labels: string[] }>()
   readonly manifests = new Map<string, string>()
@@ -129,11 +133,13 @@ export class World {
       covers.push(cover)
     }
     if (grant.mode === 'per_action' && grant.action !== spelled(call)) return deny('action_not_granted')
-    for (const holder of holders) {
-      const verdict = authorize(this.policies, this.#request(grant, holder, call))
-      if (verdict.errors.length > 0) return deny('policy_error')
-      if (decisionOf(verdict) === 'deny') return deny('policy_denied')
-    }
+    const said = this.#asked(grant, holders, call)
+    for (const whose of ['task', 'agent'] as const)
+      for (const fact of facts) {
+        const name = `${whose}.${fact}`
+        if (this.#asked(grant, holders, call, name) !== said) this.decided.set(name, (this.decided.get(name) ?? 0) + 1)
+      }
+    if (said !== undefined) return deny(said)
     const charged = this.#reserve(grant, holders, covers)
     if (typeof charged === 'string') return deny(charged)
     const bytes = this.#bytes(holders, call.answerBytes)
@@ -153,6 +159,15 @@ export class World {
       bytes,
     })
     return { allow: true, permissions: charged.map(({ index }) => index), bytes }
+  }
+
+  /** What was said of it, once it is known which of several reasons it was. */
+  refuse({ credential }: Call, reason: string): void {
+    const grant = this.grants.get(credential.grant)
+    const holders = grant && this.#holders(grant, credential.link)
+    if (!grant || !holders || !isCounted(reason)) return
+    const agents = holders.map(({ agent }) => agentOf(agent))
+    this.refused.push({ grant: grant.id, agents, at: this.now })
   }
 
   /** DESIGN §7.3: each link is made by the holder before it, with that holder's key, of a part of what that holder has. */
@@ -217,16 +232,41 @@ export class World {
     return this.tools.get(id)?.labels ?? ['unlabelled']
   }
 
+  /** What policies say of it, asked of each agent of the chain. `without`: of the history this fact is not known. */
+  #asked(grant: Grant, holders: Holder[], call: Call, without?: string): string | undefined {
+    for (const holder of holders) {
+      const verdict = authorize(this.policies, this.#request(grant, holder, call, holders.length - 1, without))
+      if (verdict.errors.length > 0) return 'policy_error'
+      if (decisionOf(verdict) === 'deny') return 'policy_denied'
+    }
+    return undefined
+  }
+
   /** Steps 5 and 6: what policies are asked, with one agent of the chain as the principal. */
-  #request(grant: Grant, holder: Holder, { name, resource, agentSigned }: Call) {
-    const { now, allowed } = this
+  #request(
+    grant: Grant,
+    holder: Holder,
+    { name, resource, agentSigned }: Call,
+    depth: number,
+    without: string | undefined,
+  ) {
+    const { now, allowed, refused } = this
     const principal = { type: 'agent', id: agentOf(holder.agent) }
     const { owner, labels } = this.agents.get(principal.id) ?? { owner: '', labels: [] }
+    const since = (at: number) => at >= now - 8 * hours
     const task = allowed.filter(({ grant: root }) => root === grant.id)
-    const lately = allowed.filter(({ agents, at }) => agents.includes(principal.id) && at >= now - 8 * hours)
+    const lately = allowed.filter(({ agents, at }) => agents.includes(principal.id) && since(at))
     const record = (members: Record<string, Value>): Value => ({ members: new Map(Object.entries(members)) })
-    const touched = (calls: Allowed[], count: number) =>
-      record({ labels: calls.flatMap((call) => call.labels), calls: BigInt(count) })
+    const known = (whose: string, calls: Allowed[], denials: number) => {
+      const deeds = calls.map((call) => ({ ...call, depth: call.levels.length - 1 }))
+      const history = Object.entries(historyOf(deeds, denials, depth, now))
+      const told = ([fact, value]: [string, Value]) => (`${whose}.${fact}` === without ? forgotten(fact, value) : value)
+      return record(Object.fromEntries(history.map((entry) => [entry[0], told(entry)])))
+    }
+    const refusals = {
+      task: refused.filter(({ grant: root }) => root === grant.id).length,
+      agent: refused.filter(({ agents, at }) => agents.includes(principal.id) && since(at)).length,
+    }
     const date = new Date(now)
     const tool = { labels: this.#labels(resource), server: resource.id.slice(0, resource.id.indexOf('/')) }
     return {
@@ -248,7 +288,7 @@ export class World {
         ['time', record({ hour: BigInt(date.getUTCHours()), weekday: BigInt(date.getUTCDay()) })],
         [
           'history',
-          record({ task: touched(task, this.#counted(grant.id).length), agent: touched(lately, lately.length) }),
+          record({ task: known('task', task, refusals.task), agent: known('agent', lately, refusals.agent) }),
         ],
       ]),
       entities: [

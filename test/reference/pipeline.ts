@@ -16,6 +16,7 @@ import {
 import {
   type ActivePolicies,
   type Answer,
+  Denials,
   decide,
   type Pdp,
   reportOutcome,
@@ -98,6 +99,8 @@ export class Pipeline {
   readonly ledger = new Ledger({ judge: async () => true, base: false })
   readonly #pdp: Pdp
   readonly #queues: TreeQueues
+  readonly #denials: Denials
+  #asked = 0
   #now = start
   #events = 0
   fresh = true
@@ -135,11 +138,13 @@ export class Pipeline {
       proofs: { accept: async () => 'accepted', readopt: async () => undefined },
       decisionDeadlineMs: 600_000,
       outcomeSeconds: 60,
-      clock: { now: () => this.#now, monotonic: () => 0 },
+      // No two calls in one second: what is a flood of denials is tried elsewhere.
+      clock: { now: () => this.#now, monotonic: () => this.#asked * 1000 },
       random: systemRandom,
       logger: silent,
     } as unknown as Pdp
     this.#queues = new TreeQueues(this.#pdp)
+    this.#denials = new Denials(this.#pdp, () => undefined)
   }
 
   #eventId(): string {
@@ -188,15 +193,21 @@ export class Pipeline {
     const digest = actionDigest({ name, properties, resource })
     const call = { htm: 'POST', htu: `${base}call`, jti: this.#eventId(), now: this.#now, accessToken: credential }
     const proof = makeDpopProof({ ...call, actionDigest: signed ? digest : undefined }, key)
-    const answer: Answer = await decide(this.#pdp, this.#queues, point, {
+    const request = {
       subject: { type: 'agent', id: token.sub },
       action: { name, properties },
       resource,
       observed: { credential, proof, htm: call.htm, htu: call.htu, action_digest: digest, answer_bytes: answerBytes },
       withApproval: false,
       digest,
-    })
-    if (!answer.decision) return { decision: false, reason: answer.reason }
+    }
+    this.#asked++
+    const answer: Answer = await decide(this.#pdp, this.#queues, point, request)
+    if (!answer.decision) {
+      this.#denials.add(point, request, answer)
+      await new Promise(setImmediate) // it is on the log before the next call is made
+      return { decision: false, reason: answer.reason }
+    }
     const { decisionId, callId } = answer
     const { permission, chain = [], reserved } = this.#allowed ?? { permission: -1 }
     return {
@@ -236,6 +247,10 @@ export class Pipeline {
     this.#now += ms
     sweepMissing(this.#pdp, this.#queues)
     await new Promise(setImmediate) // what is missing is said by then: nothing here waits for more than a turn
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#denials[Symbol.asyncDispose]()
   }
 
   token(claims: Omit<AccessToken, 'iss' | 'aud'>): AccessToken {

@@ -78,11 +78,12 @@ export class Played {
     this.#pipeline = new Pipeline(active, ({ id }) => this.world.grants.get(id)?.approvers ?? [])
   }
 
-  static async story(steps: readonly Step[], policies: readonly Policy[], active: ActivePolicies): Promise<Said[]> {
+  static async story(steps: readonly Step[], policies: readonly Policy[], active: ActivePolicies): Promise<Played> {
     const played = new Played(policies, active)
     await played.#begin()
     for (const step of steps) await played.#take(step)
-    return played.said
+    await played.#pipeline[Symbol.asyncDispose]()
+    return played
   }
 
   async #begin(): Promise<void> {
@@ -333,6 +334,7 @@ export class Played {
     const name = real.decision ? real.decisionId : `call ${++this.#ids}`
     const expected = this.world.decide(call, name)
     if (real.decision) this.#allowed.push({ id: name, real })
+    else this.world.refuse(call, real.reason)
     const told = real.decision ? `allow ${real.bytes} bytes by ${real.permissions}` : real.reason
     const reference = expected.allow
       ? `allow ${expected.bytes} bytes by ${expected.permissions}`

@@ -1,6 +1,7 @@
 import type { Authority, Permission } from '@bailiwick/authority'
 import fc from 'fast-check'
 import type { Expr, Policy, Scope } from './cedar.ts'
+import { conditionsOnHistory, touchedType } from './history-policies.ts'
 
 // Whole histories: what happens to a few grants over some hours, and what is asked meanwhile. Steps name things by number, of those that
 // are there by then; so any step can be left out of a story, and what fails shrinks.
@@ -207,7 +208,7 @@ export const stories: fc.Arbitrary<Step[]> = fc
 export const schema = `
 entity agent = { instance: String, owner: String, labels: Set<String> };
 entity tool = { labels: Set<String>, server: String };
-type Touched = { labels: Set<String>, calls: Long };
+type Touched = ${touchedType};
 type Call = {
   grant: { id: String, task: String, mode: String, approvers: Long, seconds_left: Long },
   proof: String,
@@ -255,6 +256,7 @@ const numbers: fc.Arbitrary<Expr> = fc.oneof(
 )
 const limits = fc.constantFrom(0n, 1n, 2n, 3n, 5n, 9n, 12n, 600n).map(literal)
 const atoms: fc.Arbitrary<Expr> = fc.oneof(
+  { weight: 4, arbitrary: conditionsOnHistory },
   {
     weight: 5,
     arbitrary: fc.record({ is: fc.constant('contains' as const), left: setsOfLabels, right: labels.map(literal) }),

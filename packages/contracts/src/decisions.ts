@@ -101,6 +101,8 @@ export const decisionDenied = z.strictObject({
   reason: z.string().regex(/^[a-z]+(_[a-z]+)*$/),
   enforcement_point: nameSchema.optional(),
   actor: actorSchema.partial().optional(),
+  /** Those through whom it came from `actor.agent` to `actor.sub_agent`; absent where nobody is between them. */
+  between: z.array(spiffeIdSchema).min(1).max(16).optional(),
   action: actionSchema.optional(),
   policy_set: sha256Schema.optional(),
   policies: z.array(z.string().max(256)).max(64).optional(),

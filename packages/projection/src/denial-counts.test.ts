@@ -31,6 +31,13 @@ describe('denials as history', () => {
     })
   })
 
+  it('count for those too through whom it came to who acted, once for each agent', () => {
+    const actor = { agent: `${agent}/i1`, sub_agent: `${agent}/i2`, delegation_id: idOf('dlg', 1), grant_id: root }
+    const passedOn = denied('policy_denied', actor)
+    const event = { ...passedOn, data: { ...passedOn.data, between: [`${child}/i1`, `${child}/i2`] } }
+    expect(seen(event as typeof passedOn)).toEqual({ task: 1, agent: 1, child: 1 })
+  })
+
   it.each(['state_stale', 'evidence_unavailable', 'deadline_exceeded', 'proof_invalid', 'step_up_required'])(
     'are not those for which who asks can do nothing, or which a found credential gives: %s (V18)',
     (reason) => expect(seen(denied(reason))).toEqual({ task: 0, agent: 0, child: 0 }),

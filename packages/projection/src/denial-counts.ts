@@ -38,12 +38,13 @@ export class DenialCounts {
           this.#history.addDenials(agentOf(subject), count, at)
       return
     }
-    const { reason, actor } = event.data
+    const { reason, actor, between = [] } = event.data
     if (!counted.has(reason) || actor?.agent === undefined) return
     const root = event.partitionkey
     const known = this.#trees.get(root) ?? { count: 0, lastAt: at }
     this.#trees.set(root, { count: known.count + 1, lastAt: Math.max(known.lastAt, at) })
-    const agents = [actor.agent, ...(actor.sub_agent === undefined ? [] : [actor.sub_agent])].map(agentOf)
+    // As of an ALLOW: who passes on what is then refused had a part in it.
+    const agents = [actor.agent, ...between, ...(actor.sub_agent === undefined ? [] : [actor.sub_agent])].map(agentOf)
     for (const agent of new Set(agents)) this.#history.addDenials(agent, 1, at)
   }
 

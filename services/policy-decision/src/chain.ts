@@ -29,6 +29,13 @@ export function actedAs({ act, grant }: AccessToken): { delegation_id?: string; 
     : { delegation_id: grant.delegation, sub_agent: act.sub }
 }
 
+/** Between the agent whose grant it is and who acts: in the credential who acts is outermost (RFC 8693 §4.1). */
+export function actedBetween({ act }: AccessToken): { between?: string[] } {
+  const between: string[] = []
+  for (let above = act?.act; above !== undefined; above = above.act) between.unshift(above.sub)
+  return between.length === 0 ? {} : { between }
+}
+
 /** What one holder's authority has for an action. */
 export interface Level {
   holder: Holder

@@ -3,7 +3,7 @@ import type { DenialReason } from '@bailiwick/errors'
 import type { Draft } from '@bailiwick/projection'
 
 import { actingAgent } from '@bailiwick/projection'
-import { actedAs } from './chain.ts'
+import { actedAs, actedBetween } from './chain.ts'
 import type { Pdp } from './context.ts'
 import type { Denied } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -87,6 +87,7 @@ export class Denials implements AsyncDisposable {
             },
           }
         : {}),
+      ...(token ? actedBetween(token) : {}),
       ...(request.digest === undefined
         ? {}
         : { action: { name: request.action.name, resource: request.resource, action_digest: request.digest } }),

@@ -4,6 +4,7 @@
  */
 export type { Pdp } from './context.ts'
 export { type Answer, decide } from './decide.ts'
+export { Denials } from './denials.ts'
 export { reportOutcome, sweepMissing } from './outcomes.ts'
 export { type ActivePolicies, activePolicies } from './policies.ts'
 export { StepUps } from './step-ups.ts'

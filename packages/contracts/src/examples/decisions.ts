@@ -81,6 +81,13 @@ export const decisions: ExamplesOf<'decisions.v1'> = {
       policies: [],
       requestable: true,
     },
+    'a call by a sub-agent of a sub-agent': {
+      decision_id: decisionId,
+      reason: 'policy_denied',
+      actor: { ...actor, delegation_id: delegationId, sub_agent: subAgent },
+      between: [`${subAgent}x`],
+      requestable: false,
+    },
     'a call without a credential': {
       decision_id: decisionId,
       reason: 'credential_missing',
