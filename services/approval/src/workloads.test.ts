@@ -4,6 +4,7 @@ import { systemClock } from '@bailiwick/service-kit'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { agentOf, anAsk, authority, aWorld, type World } from './approval.fixture.ts'
 import { Spire } from './authority.fixture.ts'
+import { Workloads } from './workloads.ts'
 
 const podAgent = 'spiffe://acme.example/agent/pods'
 const otherPodAgent = 'spiffe://acme.example/agent/other-pods'
@@ -52,6 +53,17 @@ describe('a workload without a registered key', () => {
     })
     expect(JSON.stringify(ask)).not.toContain(token)
     expect(world.log()).not.toContain(token)
+  })
+
+  it('is bound by no authority that its agent attests to no longer (V12)', async () => {
+    const workloads = new Workloads({ clock: systemClock, publicUrl: 'http://localhost:8421' })
+    const agent = spire.agent(podAgent)
+    const { publicJwk: jwk } = generateKey('agent')
+    await workloads.attest(agent, `${podAgent}/one`, jwk, { token: spire.svid(`${podAgent}/one`), jwk })
+    const bound = (as: typeof agent) => workloads.boundKey(as, `${podAgent}/one`, thumbprint(jwk))
+    expect(bound({ ...agent, name: 'renamed' })?.jwk).toEqual(jwk)
+    using other = new Spire()
+    expect(bound(other.agent(podAgent))).toBeUndefined()
   })
 
   it('two instances of one agent are told apart', async () => {

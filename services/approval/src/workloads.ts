@@ -1,5 +1,5 @@
 import type { Agent, Attestation, PublicJwk } from '@bailiwick/contracts'
-import { parsePublicJwk, thumbprint } from '@bailiwick/credentials'
+import { jcsHash, parsePublicJwk, thumbprint } from '@bailiwick/credentials'
 import { Attestors, audiencesOf } from '@bailiwick/credentials/attestation'
 import { ServiceError } from '@bailiwick/errors'
 import type { Clock } from '@bailiwick/service-kit'
@@ -96,5 +96,5 @@ export class Workloads {
   }
 }
 
-/** The attestor's kind is a part: who changes how an agent attests ends what was bound before. */
-const nameOf = ({ attestor }: Agent, instance: string, key: string) => `${attestor.kind} ${instance} ${key}`
+/** The attestor is a part: who changes how an agent attests, or to whom, ends what was bound before. */
+const nameOf = ({ attestor }: Agent, instance: string, key: string) => `${jcsHash(attestor)} ${instance} ${key}`
