@@ -19,7 +19,7 @@ export interface OtlpSinkOptions {
 }
 
 const batch = 128
-/** Of one request. Half of what OTLP recommends as a server's limit (20 MiB), less what is between them. */
+/** Of one request, about, bytes: a fifth of what OTLP recommends as a server's limit (20 MiB), since some have a smaller one. */
 const longestRequest = 4 * 1024 * 1024
 const longestAnswer = 65_536
 /** Whoever asks to be left alone for longer is asked again all the same. */

@@ -20,7 +20,7 @@ export interface FeedRecord {
 export interface RecordsOptions {
   storage: Pick<LogStorage, 'read'>
   checkpoint: () => Published
-  stories: StoryTeller
+  stories: Pick<StoryTeller, 'begin' | 'of'>
   trust: Trust
   origin: string
 }

@@ -150,10 +150,11 @@ export class WitnessedCheckpoints implements AsyncDisposable {
 
   /** Only forward: a larger tree, or the same one with more cosignatures. */
   #publish(candidate: Candidate): void {
+    // Whether it is this one or a later one, readers see these: who waits for them would wait for ever.
+    this.#waiting = this.#waiting.filter(({ size }) => size > candidate.size)
     const before = this.#wanted ?? this.#published
     if (before !== undefined && !isAfter(candidate, before)) return
     this.#wanted = candidate
-    this.#waiting = this.#waiting.filter(({ size }) => size > candidate.size)
     this.#writing ??= this.#write()
   }
 
