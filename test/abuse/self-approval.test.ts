@@ -114,6 +114,24 @@ it('the owner of an agent approves nothing of it where the rule wants somebody e
   expect(await changed(anna, 'owner', rule({ owner_may_approve: true }))).toBe('applied')
 })
 
+it('what was approved is taken back by the owner, who may approve nothing of it, and by who signed it and has left (V7)', async () => {
+  const leave = (id: string) => approver(id, { groups: ['visitors'] })
+  const comeBack = (id: string) => approver(id, { groups: [sample.group] })
+  const taken = async (by: Person, id: string) => {
+    expect(await by.post(`requests/${id}/withdraw`)).toMatchObject({ status: 200, body: { status: 'withdrawn' } })
+    const [tree] = grantsOf(id)
+    expect(scene.ledger.revocations.find('grant', tree?.id ?? '')).toBeDefined()
+  }
+  const [owned, signed] = [await ask(), await ask()]
+  for (const id of [owned, signed]) expect(await answered(anna, id)).toBe('active')
+  expect(await changed(anna, 'carl', leave('owner'))).toBe('applied')
+  await taken(owner, owned)
+  expect(await changed(anna, 'carl', comeBack('owner'))).toBe('applied')
+  expect(await changed(owner, 'carl', leave('anna'))).toBe('applied')
+  await taken(anna, signed)
+  expect(await changed(owner, 'carl', comeBack('anna'))).toBe('applied')
+})
+
 it('one person with two passkeys is one person, in one statement or in two (V10)', async () => {
   const more = await anna.newPasskey()
   const { credentials } = registry().get('approver', 'anna') as Approver
