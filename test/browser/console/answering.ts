@@ -106,7 +106,7 @@ export function answering(desk: Desk): void {
     })
     await desk.goTo(`requests/${requestId}`)
     const { page } = desk.olivia
-    await page.getByText('Asks more than for this task last time, which was approved.').waitFor()
+    await page.getByText('Asks more than last time; that was approved.').waitFor()
     await page.getByText('It asks more than it asked then.').waitFor()
     await page.locator('li.added', { hasText: 'At most 300 calls in all' }).waitFor()
     await page.locator('li.removed', { hasText: 'At most 200 calls in all' }).waitFor()

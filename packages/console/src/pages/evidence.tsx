@@ -104,18 +104,18 @@ export function Earlier({ earlier }: { earlier: AccessDetail['earlier'] }) {
 }
 
 const since = {
-  same: 'Asks exactly what it asked for this task last time',
-  narrower: 'Asks less than for this task last time',
-  wider: 'Asks more than for this task last time',
-  different: 'Asks other things than for this task last time',
+  same: 'Asks exactly what it asked last time',
+  narrower: 'Asks less than last time',
+  wider: 'Asks more than last time',
+  different: 'Asks other things than last time',
 } as const
 
 const ends: Record<string, string> = {
   pending: 'still waits',
   approved: 'was approved',
   denied: 'was denied',
-  expired: 'nobody answered',
-  cancelled: 'the agent took back',
+  expired: 'expired unanswered',
+  cancelled: 'was taken back by the agent',
   withdrawn: 'was withdrawn',
 }
 
@@ -125,7 +125,7 @@ export function Since({ earlier: { relation, state } }: { earlier: NonNullable<A
   return (
     <p className={less ? 'since' : 'since more'}>
       {since[relation]}
-      {ends[state] === undefined ? '' : `, which ${ends[state]}`}.
+      {ends[state] === undefined ? '' : `; that ${ends[state]}`}.
     </p>
   )
 }
