@@ -1,6 +1,6 @@
 import { parseAuthority } from '@bailiwick/authority'
 import { accessRequestsV1, encodeEnvelope, type Mode, timestampSchema } from '@bailiwick/contracts'
-import { encodeBase64url, type SigningKey, sha256, signAccessRequest } from '@bailiwick/credentials'
+import { encodeBase64url, type SigningKey, saltedHash, sha256, signAccessRequest } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Denial } from './denial.ts'
 
@@ -57,6 +57,7 @@ export function signRequest({ id, key, installation, now, random }: Signing, ask
   const authority = parseAuthority(ask.authority)
   if (!authority.ok) throw new ServiceError(authority.code, authority.detail)
   const purpose = ask.purpose === undefined ? undefined : { salt: encodeBase64url(random(16)), text: ask.purpose }
+  const purposeHash = purpose && saltedHash(purpose)
   const denials = ask.answering === undefined ? [] : [ask.answering].flat()
   const { callback } = ask
   const iat = Math.floor(now() / 1000)
@@ -78,7 +79,7 @@ export function signRequest({ id, key, installation, now, random }: Signing, ask
       ...(ask.grantId === undefined ? {} : { grant_id: ask.grantId }),
       ...(denials.length === 0 ? {} : { binding_token_hash: hashOf(denials) }),
       ...(callback === undefined ? {} : { callback: callback.endpoint }),
-      ...(purpose ? { purpose: { salted_sha256: saltedHash(purpose) } } : {}),
+      ...(purposeHash ? { purpose: { salted_sha256: purposeHash } } : {}),
     },
     key,
   )
@@ -93,11 +94,6 @@ export function signRequest({ id, key, installation, now, random }: Signing, ask
 /** Of their tokens, joined by what no token contains: who signs it shows that these were given to him. */
 function hashOf(denials: readonly Denial[]): string {
   return sha256(denials.map(({ bindingToken }) => bindingToken).join())
-}
-
-/** The salt's 16 bytes, then the text in UTF-8 (DESIGN §4). */
-function saltedHash({ salt, text }: { salt: string; text: string }): string {
-  return sha256(Buffer.concat([Buffer.from(salt, 'base64url'), Buffer.from(text)]))
 }
 
 /** The request's id, which topic and HTTP derive alike: sent both ways, it is one request. */

@@ -7,6 +7,7 @@ import { agentsCommand } from './commands/agents.ts'
 import { auditCommand } from './commands/audit.ts'
 import { backupCommand, restoreCommand } from './commands/backup.ts'
 import { benchCommand } from './commands/bench.ts'
+import { eraseCommand } from './commands/erase.ts'
 import { eventsCommand } from './commands/events.ts'
 import { initCommand } from './commands/init.ts'
 import { kafkaCommand } from './commands/kafka.ts'
@@ -48,6 +49,7 @@ const commands = [
   eventsCommand,
   reportCommand,
   proveCommand,
+  eraseCommand,
   verifyCommand,
   witnessCommand,
   benchCommand,

@@ -132,6 +132,9 @@ interface Detail {
   why_not: string | null
 }
 
+/** Somebody's own words, or why there are none to be shown. */
+export type Prose = { text: string; cut: boolean } | { gone: 'erased' | 'not_kept' }
+
 interface Asked extends Detail {
   from: AgentView
   instance_key: string
@@ -139,7 +142,7 @@ interface Asked extends Detail {
   received_by: 'topic' | 'http'
   callback: string | null
   denial: { decision_id: string; reason?: string } | null
-  prose: { text: string; cut: boolean } | null
+  prose: Prose | null
   unexplained: string[]
 }
 

@@ -183,4 +183,15 @@ export const attachmentStored = z.strictObject({
   text: z.string().max(20_000),
   ...saltedHashSchema.shape,
 })
-export const attachmentErased = z.strictObject({ attachment_id: attachmentIdSchema, about: z.string().max(128) })
+/** Why a value was erased. A code, since a text would be one more value that stands in the log for ever. */
+export const erasureReasonSchema = z
+  .enum(['data_subject_request', 'personal_data', 'secret', 'retention', 'other'])
+  .meta({ id: 'erasure-reason' })
+
+/** The value goes wherever this topic took it; under its id it never comes back. */
+export const attachmentErased = z.strictObject({
+  attachment_id: attachmentIdSchema,
+  about: z.string().max(128),
+  by: nameSchema,
+  reason: erasureReasonSchema,
+})

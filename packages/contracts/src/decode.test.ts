@@ -136,6 +136,7 @@ it('gives a version to the events that advance an entity or a tree, and to no ot
       'event.refused',
       'policy-files.changed',
       'leaves.dropped',
+      'value.erased',
       'event.parked',
     ]),
   )

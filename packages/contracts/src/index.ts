@@ -1,3 +1,4 @@
+export * from './commitments.ts'
 export * from './decisions.ts'
 export * from './decode.ts'
 export * from './entities.ts'

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { attachmentErased } from './decisions.ts'
 import { previousSchema } from './envelope.ts'
 import { sha256Schema, timestampSchema } from './primitives.ts'
 
@@ -68,6 +69,14 @@ export const leavesDropped = z.strictObject({
   from: z.int().min(0),
   to: z.int().min(0),
   count: z.int().min(1),
+})
+
+/** A value that events hold as a salted hash was erased. The hash stays where it stands, and so does every proof. */
+export const valueErased = z.strictObject({
+  ...attachmentErased.shape,
+  /** Of the attachments that told evidence to. */
+  topic: z.string().max(255),
+  salted_sha256: sha256Schema,
 })
 
 /** The files of the active policy set are not what people approved; what decides is what was loaded, or nothing. */

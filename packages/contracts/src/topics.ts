@@ -34,6 +34,7 @@ import {
   leavesDropped,
   outcomeUnrelayed,
   policyFilesChanged,
+  valueErased,
 } from './system.ts'
 
 export const services = ['approval', 'issuer', 'policy-decision', 'evidence'] as const
@@ -47,6 +48,8 @@ export interface Topic {
   readers: readonly ServiceName[]
   partitions: number
   cleanup: { retentionDays: number } | 'for ever' | 'compact'
+  /** An event takes the earlier one of its key away: on the embedded adapter at once and from the disk, on Kafka with its retention. */
+  erasable?: true
   /** Each event becomes a leaf of the log, and is numbered and chained by its producer. */
   leaf: boolean
   events: Readonly<Record<string, z.ZodType>>
@@ -195,7 +198,7 @@ export const checkpointsV1 = defineTopic({
 export const findingsV1 = defineTopic({
   name: 'findings.v1',
   about:
-    'What evidence noticed: gaps, unrelayed outcomes, events that cannot count, edited policies, what a sink will never get. Keyed by what it is about.',
+    'What evidence noticed: gaps, unrelayed outcomes, events that cannot count, edited policies, what a sink will never get, values that were erased. Keyed by what it is about.',
   writer: 'evidence',
   readers: ['evidence'],
   partitions: 1,
@@ -207,6 +210,7 @@ export const findingsV1 = defineTopic({
     'event.refused': eventRefused,
     'policy-files.changed': policyFilesChanged,
     'leaves.dropped': leavesDropped,
+    'value.erased': valueErased,
   },
   unversioned: 'all',
 })
@@ -219,6 +223,7 @@ const attachments = <W extends 'approval' | 'policy-decision'>(writer: W) =>
     readers: ['approval', 'evidence'],
     partitions: 1,
     cleanup: { retentionDays: 7 },
+    erasable: true,
     leaf: false,
     events: { 'attachment.stored': attachmentStored, 'attachment.erased': attachmentErased },
   })

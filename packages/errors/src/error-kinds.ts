@@ -168,6 +168,8 @@ export const errorKinds = {
   bus_unavailable: { status: 503, retryable: true, title: 'The bus does not answer' },
   bus_locked: { status: 503, retryable: false, title: 'Another process holds the embedded bus' },
   log_locked: { status: 503, retryable: false, title: 'Another process writes this log' },
+  value_altered: { status: 500, retryable: false, title: 'A kept value is not the one that its event committed to' },
+  value_gone: { status: 410, retryable: false, title: 'The value was erased, or was never kept here' },
   log_inconsistent: { status: 500, retryable: false, title: 'The log does not agree with itself' },
   witness_locked: { status: 503, retryable: false, title: 'Another process is this witness' },
   witness_state_invalid: {

@@ -1,9 +1,8 @@
 import type { Item } from '@bailiwick/approval-statement'
 import type { Authority } from '@bailiwick/authority'
 import type { Agent, Attestation } from '@bailiwick/contracts'
-import type { AccessRequest } from '@bailiwick/credentials'
+import type { AccessRequest, SaltedText } from '@bailiwick/credentials'
 import type { PresentedItem } from './binding.ts'
-import type { SaltedText } from './prose.ts'
 import type { ShownAttestation } from './workloads.ts'
 
 /** What an agent sent, none of it verified. */

@@ -1,7 +1,9 @@
+import { saltedHash, sha256 } from '@bailiwick/credentials'
+import { systemRandom } from '@bailiwick/service-kit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { agentOf, aWorld, type World } from './approval.fixture.ts'
 import { aPerson } from './browser.fixture.ts'
-import { Prose, saltedHash } from './prose.ts'
+import { Prose } from './prose.ts'
 
 let world: World
 beforeAll(async () => {
@@ -10,6 +12,13 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]())
 
 const said = (text: string) => ({ salt: Buffer.alloc(16, text.length).toString('base64url'), text })
+
+const erasure = (hash: string) => ({
+  attachment_id: `att_${hash}`,
+  about: 'req',
+  by: 'operator',
+  reason: 'personal_data' as const,
+})
 
 async function read(): Promise<Prose> {
   const prose = new Prose()
@@ -54,15 +63,30 @@ it('is believed from approval alone, under its own hash, until it is erased', as
   expect((await read()).text(kept)).toBe(other.text)
   const lie = { ...stored, ...said('another text'), attachment_id: `att_${kept}`, salted_sha256: kept }
   await world.approval.publish('attachments.approval.v1', [
-    { type: 'attachment.stored', subject: lie.attachment_id, data: lie },
+    { type: 'attachment.stored', subject: lie.attachment_id, key: 'lie', data: lie },
   ])
   expect((await read()).text(kept)).toBe(other.text)
-  await world.approval.publish('attachments.approval.v1', [
-    {
-      type: 'attachment.erased',
-      subject: `att_${kept}`,
-      data: { attachment_id: `att_${kept}`, about: 'req' },
-    },
+  await world.issuer.producer.publish('attachments.approval.v1', [
+    { type: 'attachment.erased', subject: `att_${kept}`, key: 'issuer', data: erasure(kept) },
   ])
+  expect((await read()).text(kept)).toBe(other.text)
+  await prose.erase(world.approval, erasure(kept))
+  for (const after of [prose, await read()]) {
+    expect(after.text(kept)).toBeUndefined()
+    expect(after.isErased(kept)).toBe(true)
+  }
+  // Whoever sends it again does not bring it back.
+  expect(await prose.keep(world.approval, 'req', other)).toEqual({ salted_sha256: kept })
+  expect(prose.text(kept)).toBeUndefined()
   expect((await read()).text(kept)).toBeUndefined()
+})
+
+it('cannot be guessed from what stands in events: the same word is another hash each time (V17)', async () => {
+  const prose = await read()
+  const said = async () => (await prose.keepFresh(world.approval, systemRandom, 'req', 'no')).salted_sha256
+  const hashes = [await said(), await said(), await said()]
+  expect(new Set(hashes).size).toBe(3)
+  // What somebody would try who has the log and a list of words: no salt, an empty one, that of another text.
+  const salts = [Buffer.alloc(0), Buffer.alloc(16), Buffer.alloc(16, 0xff)]
+  for (const salt of salts) expect(hashes).not.toContain(sha256(Buffer.concat([salt, Buffer.from('no')])))
 })

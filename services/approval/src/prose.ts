@@ -1,23 +1,12 @@
 import type { Bus, FollowSubscription, Message } from '@bailiwick/bus'
-import { attachmentsApprovalV1, type DecodedEvent, decodeEvent } from '@bailiwick/contracts'
-import { decodeBase64url, encodeBase64url, type KeyRing, sha256 } from '@bailiwick/credentials'
+import { attachmentsApprovalV1, type DecodedEvent, decodeEvent, type EventData } from '@bailiwick/contracts'
+import { encodeBase64url, type KeyRing, type SaltedText, saltedHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Producer } from '@bailiwick/projection'
 import type { RandomSource } from '@bailiwick/service-kit'
 
-export interface SaltedText {
-  salt: string
-  text: string
-}
-
 const topic = 'attachments.approval.v1'
 const lookbackMs = 9 * 3600 * 1000
-
-/** SHA-256 of the 16-byte salt followed by the text in UTF-8: what stands for the text in events and signatures. */
-export function saltedHash({ salt, text }: SaltedText): string | undefined {
-  const bytes = decodeBase64url(salt)
-  return bytes?.length === 16 ? sha256(Buffer.concat([bytes, Buffer.from(text)])) : undefined
-}
 
 /**
  * What people and agents wrote in their own words, by salted hash. It travels beside the log, so that it can be erased
@@ -25,6 +14,7 @@ export function saltedHash({ salt, text }: SaltedText): string | undefined {
  */
 export class Prose implements AsyncDisposable {
   readonly #texts = new Map<string, string>()
+  readonly #erased = new Set<string>()
   #subscription: FollowSubscription | undefined
 
   /** Reads what there is, so that a restart shows the same words. */
@@ -46,9 +36,24 @@ export class Prose implements AsyncDisposable {
     if (!decoded.ok) return
     const event = decoded.event as DecodedEvent<typeof topic>
     if (!keyRing.verifyEvent(message.bytes, topic, Date.parse(event.time)).ok) return
-    if (event.type === 'attachment.erased') this.#texts.delete(event.data.attachment_id.slice('att_'.length))
+    if (event.type === 'attachment.erased') this.#forget(event.data.attachment_id)
     else if (saltedHash(event.data) === event.data.salted_sha256)
-      this.#texts.set(event.data.salted_sha256, event.data.text)
+      this.#remember(event.data.salted_sha256, event.data.text)
+  }
+
+  #remember(hash: string, text: string): void {
+    if (!this.#erased.has(hash)) this.#texts.set(hash, text)
+  }
+
+  #forget(attachmentId: string): void {
+    const hash = attachmentId.slice('att_'.length)
+    this.#erased.add(hash)
+    this.#texts.delete(hash)
+  }
+
+  /** Whether what stands for it was erased, rather than never known or no longer needed. */
+  isErased(hash: string): boolean {
+    return this.#erased.has(hash)
   }
 
   text(hash: string | undefined): string | undefined {
@@ -59,19 +64,31 @@ export class Prose implements AsyncDisposable {
   async keep(producer: Producer, about: string, prose: SaltedText): Promise<{ salted_sha256: string }> {
     const hash = saltedHash(prose)
     if (hash === undefined) throw new ServiceError('request_malformed', 'salt: not 16 bytes')
+    // Sent again it would come back.
+    if (this.#erased.has(hash)) return { salted_sha256: hash }
     const attachmentId = `att_${hash}`
     await producer.publishOne(topic, {
       type: 'attachment.stored',
       subject: attachmentId,
       data: { attachment_id: attachmentId, about, ...prose, salted_sha256: hash },
     })
-    this.#texts.set(hash, prose.text)
+    this.#remember(hash, prose.text)
     return { salted_sha256: hash }
   }
 
   /** Keeps a text of a person, with a salt of ours. */
   keepFresh(producer: Producer, random: RandomSource, about: string, text: string): Promise<{ salted_sha256: string }> {
     return this.keep(producer, about, { salt: encodeBase64url(random(16)), text })
+  }
+
+  /**
+   * Takes a text away for good: on the embedded bus from the disk, at evidence, and here. Resolves when that is durably said; evidence
+   * then does it and says so in the log.
+   */
+  async erase(producer: Producer, erasure: EventData<typeof topic, 'attachment.erased'>): Promise<void> {
+    const { attachment_id } = erasure
+    await producer.publishOne(topic, { type: 'attachment.erased', subject: attachment_id, data: erasure })
+    this.#forget(attachment_id)
   }
 
   /** Forgets what nothing refers to any more. */

@@ -1,9 +1,8 @@
 import { encodeEnvelope } from '@bailiwick/contracts'
-import { generateKey, signAccessRequest } from '@bailiwick/credentials'
+import { generateKey, saltedHash, signAccessRequest } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/service-kit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { agentId, agentOf, anAsk, authority, aWorld, otherAgentId, type World } from './approval.fixture.ts'
-import { saltedHash } from './prose.ts'
 
 let world: World
 beforeAll(async () => {

@@ -6,6 +6,8 @@ import {
   claimedKeyId,
   decodeBase64url,
   jcsHash,
+  type SaltedText,
+  saltedHash,
   thumbprint,
   verifyAccessRequest,
   verifyingKey,
@@ -17,7 +19,6 @@ import { type BoundDenial, boundDenial } from './binding.ts'
 import { refuseCallback } from './callback-target.ts'
 import type { Approval } from './context.ts'
 import { duplicateOf, refuseCoolingDown } from './duplicates.ts'
-import { type SaltedText, saltedHash } from './prose.ts'
 import { type AccessAsk, type StepUpAsk, taskIdOf } from './requests.ts'
 import { stepUpAsk } from './step-up.ts'
 

@@ -18,7 +18,7 @@ export type Key =
   | [kind: 'meta']
 
 /** What is kept, and how. An index of another format is made again. */
-export const format = 3
+export const format = 4
 
 /** What one agent, all its instances together, was told in one hour. */
 export interface ActivityHour {

@@ -18,7 +18,9 @@ import { openLogWriter } from './log-writer.ts'
 import type { Sequencer } from './sequencer.ts'
 import { termOf } from './terms.ts'
 import { ToldOutcomes } from './told-outcomes.ts'
-import { leafTopics } from './topics.ts'
+import { attachmentTopics, leafTopics } from './topics.ts'
+import { takeValues } from './values/take-values.ts'
+import { ValueStore } from './values/value-store.ts'
 import { startWatch } from './watch.ts'
 import { watchPolicies } from './watch-policies.ts'
 import { witnessedBy } from './witnesses/witnessed-by.ts'
@@ -33,6 +35,7 @@ export interface KeptLog extends AsyncDisposable {
   reader: LogReader
   sequencer: Sequencer
   told: ToldOutcomes
+  values: ValueStore
 }
 
 /**
@@ -93,6 +96,8 @@ export async function keepLog(
     logger.error({ type }, 'A CHANGE OF THE REGISTRY THAT NOBODY AUTHORISED')
   }
   started.use(inBackground(startIngest({ bus, participant: voice, sequencer, index, onParked, onRefused }), onFatal))
+  const values = new ValueStore(join(paths(data).evidence, 'values'), attachmentTopics)
+  started.use(inBackground(takeValues({ bus, participant: voice, values, index }), onFatal))
   const told = started.use(
     new ToldOutcomes({
       dir: join(paths(data).evidence, 'told'),
@@ -115,6 +120,7 @@ export async function keepLog(
     reader,
     sequencer,
     told,
+    values,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

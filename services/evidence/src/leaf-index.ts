@@ -17,6 +17,7 @@ const telling: ReadonlySet<string> = new Set([
   'outcome.unrelayed',
   'policy-files.changed',
   'leaves.dropped',
+  'value.erased',
 ])
 
 /** Leaves of one transaction while the index catches up. */

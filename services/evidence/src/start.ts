@@ -13,6 +13,7 @@ import { checkpointRoutes, tileRoutes } from './http/log.ts'
 import { outcomesRoute } from './http/outcomes.ts'
 import { admitAll, Readers } from './http/readers.ts'
 import { traceRoutes } from './http/trace.ts'
+import { valuesRoute } from './http/values.ts'
 import { type KeptLog, keepLog } from './keep-log.ts'
 import type { LogStorage } from './log-storage.ts'
 import { parkedTopics } from './topics.ts'
@@ -77,6 +78,10 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     return kept
   }
   const reader = () => log().reader
+  const view = () => {
+    const { index, reader: read } = log()
+    return { index, readLeaf: read.leaf, registry: successor.projection.ledger.registry }
+  }
   const readers = new Readers({
     ...{ clock, audience: key.verifier.name, logPublic: config.logPublic },
     auditorKey: (id) => successor.projection.ledger.registry.get('auditor', id)?.jwk,
@@ -87,14 +92,16 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
   ] as const) {
     checkpointRoutes(server, reader, trust.log.vkey)
     if (server === operator || config.logPublic) tileRoutes(server, reader)
-    traceRoutes(server, admit, { ...successor, log, trust })
+    // Strangers and auditors read the log. What it holds as salted hashes is for whoever has the operator's socket.
+    const values = () => (server === operator ? log().values : undefined)
+    traceRoutes(server, admit, { ...successor, log, trust, values })
     bundleRoute(server, admit, () => {
-      const { index, reader: read } = log()
-      const { keyRing, projection } = successor
-      const { registry } = projection.ledger
-      return { index, readLeaf: read.leaf, readTile: read.tile, checkpoint: read.vouched(), trust, keyRing, registry }
+      const { keyRing } = successor
+      const { reader: read } = log()
+      return { ...view(), readTile: read.tile, checkpoint: read.vouched(), trust, keyRing, values: values() }
     })
   }
+  valuesRoute(operator, () => ({ log: view(), values: log().values }))
   outcomesRoute(http, () => log().told)
   gate(successor.standby)
   observeProjection('evidence', successor.projection, { metrics, clock })

@@ -2,6 +2,8 @@ import { ServiceError } from '@bailiwick/errors'
 
 /** What one caller wants durable. */
 export interface Write {
+  /** What must be durable before the transaction, if anything must. */
+  prepare?(): Promise<unknown>
   /** Called inside the transaction. */
   put(): void
   /** Called once it is durable, in the order in which writes were added, before any later write is committed. */
@@ -118,9 +120,15 @@ export class CommitQueue {
     const late = Promise.withResolvers<never>()
     const timer = setTimeout(() => late.reject(new Error('the commit did not answer')), this.#limits.commitMs)
     try {
-      const committed = this.#commit(() => {
-        for (const write of batch) write.put()
-      })
+      const commit = async () => {
+        const prepared = batch.flatMap(({ prepare }) => (prepare ? [prepare()] : []))
+        if (prepared.length > 0) await Promise.all(prepared)
+        return this.#commit(() => {
+          for (const write of batch) write.put()
+        })
+      }
+      const committed = commit()
+      committed.catch(() => {}) // it may fail when it was given up
       if (!(await Promise.race([committed, late.promise]))) throw new Error('the commit was refused')
     } finally {
       clearTimeout(timer)

@@ -2,13 +2,17 @@ import type { Buffer } from 'node:buffer'
 import { ServiceError } from '@bailiwick/errors'
 import type { Database, Key } from 'lmdb'
 import type { Message } from '../bus.ts'
-import { decodeMessage, encodeMessage, timestampOf } from './message-codec.ts'
+import type { BodyFiles } from './body-files.ts'
+import { decodeMessage, encodeMessage, isElsewhere, keyOf, timestampOf } from './message-codec.ts'
 import { firstAtOrAfter, type PartitionLog } from './partition-log.ts'
 
 /** A message that has its place but is not written yet. */
 export interface Staged {
   offset: number
+  key: string
   value: Buffer
+  /** Of an erasable topic: what goes into a file of its own. */
+  body: Uint8Array | undefined
   partition: DurablePartition
 }
 
@@ -25,6 +29,10 @@ export class DurablePartition implements PartitionLog {
   readonly partition: number
   readonly listeners = new Set<() => void>()
   readonly #stores: Stores
+  /** Of an erasable topic. */
+  readonly #bodies: BodyFiles | undefined
+  /** Of an erasable topic: where the newest event of each key is. */
+  readonly #newest = new Map<string, number>()
   #first: number
   #end: number
   /** Runs ahead of `end` by what is staged. */
@@ -33,10 +41,11 @@ export class DurablePartition implements PartitionLog {
   /** Runs behind `first` by what is expired and not yet deleted. */
   #oldestStored: number
 
-  constructor(stores: Stores, topic: string, partition: number) {
+  constructor(stores: Stores, topic: string, partition: number, bodies?: BodyFiles) {
     this.topic = topic
     this.partition = partition
     this.#stores = stores
+    this.#bodies = bodies
     const floor = stores.floors.get([topic, partition]) ?? 0
     const newestFirst = {
       start: [topic, partition, Number.MAX_SAFE_INTEGER],
@@ -50,6 +59,7 @@ export class DurablePartition implements PartitionLog {
     this.#end = newest === undefined ? floor : offsetOf(newest.key) + 1
     this.#next = this.#end
     this.#lastTimestamp = newest === undefined ? 0 : timestampOf(newest.value)
+    for (const offset of bodies?.offsets() ?? []) this.#found(offset)
   }
 
   get first(): number {
@@ -65,11 +75,25 @@ export class DurablePartition implements PartitionLog {
     const offset = this.#next
     this.#next += 1
     this.#lastTimestamp = Math.max(now, this.#lastTimestamp)
-    return { offset, value: encodeMessage(this.#lastTimestamp, key, bytes), partition: this }
+    const value = encodeMessage(this.#lastTimestamp, key, this.#bodies ? undefined : bytes)
+    return { offset, key, value, body: this.#bodies && new Uint8Array(bytes), partition: this }
+  }
+
+  /** What must be durable before the transaction that names it. */
+  async prepare({ offset, body }: Staged): Promise<void> {
+    if (body !== undefined) await this.#bodies?.write(offset, body)
   }
 
   put({ offset, value }: Staged): void {
     this.#stores.messages.put([this.topic, this.partition, offset], value)
+  }
+
+  /** Of an erasable topic: takes what its key said before away, for good. To be called once it is durable. */
+  supersede({ offset, key }: Pick<Staged, 'offset' | 'key'>): void {
+    if (this.#bodies === undefined) return
+    const before = this.#newest.get(key)
+    if (before !== undefined) this.#bodies.remove(before)
+    this.#newest.set(key, offset)
   }
 
   /** Shows the readers everything up to `offset`. */
@@ -84,19 +108,38 @@ export class DurablePartition implements PartitionLog {
     if (from >= this.#end) return read
     let size = 0
     // Up to `end`, not to what lmdb shows: a commit is visible there for a moment before it is durable.
+    let at = from
     for (const { key, value } of this.#stores.messages.getRange({
       start: [this.topic, this.partition, from],
       end: [this.topic, this.partition, this.#end],
-      limit: messages,
+      // What was taken away is passed over, and the newest of all is always there.
+      ...(this.#bodies === undefined ? { limit: messages } : {}),
     })) {
-      const at = from + read.length
       if (offsetOf(key) !== at) throw this.#gap(at)
-      read.push(decodeMessage({ topic: this.topic, partition: this.partition, offset: at }, value))
-      size += value.length
-      if (size >= bytes) break
+      const message = this.#message(at++, value)
+      if (message === undefined) continue
+      read.push(message)
+      size += message.bytes.length
+      if (size >= bytes || read.length === messages) break
     }
     if (read.length === 0) throw this.#gap(from)
     return read
+  }
+
+  /** undefined for what a later event of its key took away. */
+  #message(offset: number, value: Buffer): Message | undefined {
+    const message = decodeMessage({ topic: this.topic, partition: this.partition, offset }, value)
+    if (!isElsewhere(value)) return message
+    if (this.#bodies === undefined) throw new ServiceError('invariant_broken', `${this.topic} was erasable once`)
+    const bytes = this.#bodies.read(offset)
+    return bytes && { ...message, bytes }
+  }
+
+  /** A file that was there at the start: what no transaction named, what expired and what was superseded goes. */
+  #found(offset: number): void {
+    const value = this.#stores.messages.get([this.topic, this.partition, offset])
+    if (value !== undefined) this.supersede({ offset, key: keyOf(value) })
+    else this.#bodies?.remove(offset)
   }
 
   seek(time: number): number {
@@ -121,6 +164,7 @@ export class DurablePartition implements PartitionLog {
     const to = Math.min(this.#first, this.#oldestStored + count)
     for (let offset = this.#oldestStored; offset < to; offset += 1) {
       this.#stores.messages.remove([this.topic, this.partition, offset])
+      this.#bodies?.remove(offset)
     }
     this.#stores.floors.put([this.topic, this.partition], to)
     this.#oldestStored = to

@@ -25,6 +25,8 @@ export interface EmbeddedBusOptions {
   now: () => number
   /** Topics that never touch the disk and keep only their newest messages: they are empty after a start. */
   inMemory?: (topic: string) => boolean
+  /** Topics in which an event takes the earlier one of its key away for good, also from the disk. */
+  erasable?: (topic: string) => boolean
 }
 
 /**
@@ -53,10 +55,11 @@ class EmbeddedBus implements Bus {
   #closing: Promise<void> | undefined
   #closed = false
 
-  constructor(storage: Storage, { partitions, retentionMs, now, inMemory = () => false }: EmbeddedBusOptions) {
+  constructor(storage: Storage, options: EmbeddedBusOptions) {
+    const { partitions, retentionMs, now, inMemory = () => false, erasable = () => false } = options
     this.#storage = storage
     this.#now = now
-    this.#topics = new Topics(storage, partitions, inMemory)
+    this.#topics = new Topics(storage, partitions, { inMemory, erasable })
     this.#queue = new CommitQueue((puts) => storage.commit(puts))
     const topics = this.#topics
     this.#retention = new Retention(this.#queue, function* cuts() {
@@ -95,11 +98,13 @@ class EmbeddedBus implements Bus {
     const isFirst = !topic.recorded
     topic.recorded = true
     await this.#queue.add({
+      ...(topic.isErasable && { prepare: () => Promise.all(staged.map((one) => one.partition.prepare(one))) }),
       put: () => {
         if (isFirst) this.#topics.putCount(topic)
         for (const one of staged) one.partition.put(one)
       },
       durable: () => {
+        for (const one of staged) one.partition.supersede(one)
         for (const [log, offset] of new Map(staged.map((one) => [one.partition, one.offset]))) log.durable(offset)
       },
       events: events.length,

@@ -34,7 +34,7 @@ it('stores any well-formed key, bytes and time, and gives them back', () => {
 
 it('refuses a stored message in another format (V13)', () => {
   const position = { topic: 'topic', partition: 0, offset: 0 }
-  for (const value of [Buffer.of(), Buffer.of(1), Buffer.alloc(20, 2)]) {
+  for (const value of [Buffer.of(), Buffer.of(1), Buffer.alloc(20, 3)]) {
     expect(() => decodeMessage(position, value)).toThrow(/invariant_broken/)
   }
 })

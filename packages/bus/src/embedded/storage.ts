@@ -31,6 +31,7 @@ export function openStorage(dir: string): Storage {
       floors: root.openDB<number, Key>({ name: 'floors' }),
       counts: root.openDB<number, Key>({ name: 'counts' }),
       positions: root.openDB<number, Key>({ name: 'positions' }),
+      erasable: join(dir, 'erasable'),
       commit: (puts) => {
         const committed = root.batch(puts)
         committed.catch(({ commitError }: { commitError?: Promise<unknown> }) => {

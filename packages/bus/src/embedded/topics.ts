@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import type { Database, Key } from 'lmdb'
+import { BodyFiles } from './body-files.ts'
 import { DurablePartition, type Stores } from './durable-partition.ts'
 import { MemoryPartition } from './memory-partition.ts'
 import type { PartitionLog } from './partition-log.ts'
@@ -9,11 +11,19 @@ const TOPIC_NAME = /^[A-Za-z0-9._-]{1,249}$/
 
 export type Topic =
   | { name: string; inMemory: true; partitions: readonly MemoryPartition[] }
-  | { name: string; inMemory: false; partitions: readonly DurablePartition[]; recorded: boolean }
+  | { name: string; inMemory: false; isErasable: boolean; partitions: readonly DurablePartition[]; recorded: boolean }
 
 export interface TopicStores extends Stores {
   /** Topic → its number of partitions. */
   counts: Database<number, Key>
+  /** The folder for the events of erasable topics. */
+  erasable: string
+}
+
+/** What kinds of topic there are besides the usual one. */
+interface Kinds {
+  inMemory: (topic: string) => boolean
+  erasable: (topic: string) => boolean
 }
 
 /**
@@ -23,13 +33,13 @@ export interface TopicStores extends Stores {
 export class Topics {
   readonly #stores: TopicStores
   readonly #partitions: (topic: string) => number
-  readonly #inMemory: (topic: string) => boolean
+  readonly #kinds: Kinds
   readonly #open = new Map<string, Topic>()
 
-  constructor(stores: TopicStores, partitions: (topic: string) => number, inMemory: (topic: string) => boolean) {
+  constructor(stores: TopicStores, partitions: (topic: string) => number, kinds: Kinds) {
     this.#stores = stores
     this.#partitions = partitions
-    this.#inMemory = inMemory
+    this.#kinds = kinds
     for (const name of stores.counts.getKeys()) this.get(String(name))
   }
 
@@ -58,10 +68,14 @@ export class Topics {
     const count = stored ?? this.#partitions(name)
     if (!Number.isInteger(count) || count < 1) throw new ServiceError('config_invalid', `${name}: ${count} partitions`)
     const numbers = Array.from({ length: count }, (_, n) => n)
-    if (this.#inMemory(name)) {
+    if (this.#kinds.inMemory(name)) {
       return { name, inMemory: true, partitions: numbers.map((n) => new MemoryPartition(name, n)) }
     }
-    const partitions = numbers.map((n) => new DurablePartition(this.#stores, name, n))
-    return { name, inMemory: false, partitions, recorded: stored !== undefined }
+    const isErasable = this.#kinds.erasable(name)
+    const partitions = numbers.map((n) => {
+      const bodies = isErasable ? new BodyFiles(join(this.#stores.erasable, name, String(n))) : undefined
+      return new DurablePartition(this.#stores, name, n, bodies)
+    })
+    return { name, inMemory: false, isErasable, partitions, recorded: stored !== undefined }
   }
 }

@@ -22,6 +22,19 @@ const stepSchema = z.object({
   problem: z.string().optional(),
   signed_by: z.array(z.string()).optional(),
   data: z.unknown(),
+  /** What these data hold as salted hashes. */
+  values: z
+    .array(
+      z.object({
+        at: z.string(),
+        state: z.string(),
+        text: z.string().optional(),
+        erased_at: z.string().optional(),
+        by: z.string().optional(),
+        reason: z.string().optional(),
+      }),
+    )
+    .default([]),
   /** What followed from it. */
   get steps() {
     return z.array(stepSchema)
@@ -52,6 +65,7 @@ export function traceCommand(program: Command, io: Io, done: (code: ExitCode) =>
   )
 }
 
+const longestWords = 500
 const singleOperator = 'SINGLE OPERATOR: one person’s passkey was enough for every approval here.'
 
 async function trace(id: string, { data, json, ...search }: Options, io: Io): Promise<ExitCode> {
@@ -107,12 +121,24 @@ function linesOf({
   problem,
   signed_by = [],
   data,
+  values,
 }: Step): string[] {
   const by = signed_by.length > 0 ? `, signed by ${signed_by.join(', ')}` : ''
   return [
     [`${time}  ${kind.padEnd(10)} ${type}`, subject, ...gistOf(data)].join('  '),
     `    entry ${leaf_index}, ${event_id}: ${verified ? `verified${by}` : `NOT VERIFIED (${problem ?? 'no reason given'})`}`,
+    ...values.map((value) => `    ${value.at.slice(1)}: ${wordsOf(value)}`),
   ]
+}
+
+/** Somebody's own words, in quotation marks and cut; or why there are none. */
+function wordsOf({ state, text, erased_at, by, reason }: Step['values'][number]): string {
+  if (state === 'held' && text !== undefined)
+    return (
+      JSON.stringify([...text].slice(0, longestWords).join('')) + ([...text].length > longestWords ? ' … (cut)' : '')
+    )
+  if (state === 'erased') return `erased ${erased_at} by ${by} (${reason})`
+  return state === 'altered' ? 'NOT SHOWN: what is kept is not what was committed to' : 'not kept here'
 }
 
 /** What of a decision, an outcome or a revocation people look for first. */

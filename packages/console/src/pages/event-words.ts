@@ -33,6 +33,7 @@ const known: Record<string, readonly [words: string, tone: Tone]> = {
   'event.parked': ['Unreadable event', 'bad'],
   'outcome.unrelayed': ['Outcome not relayed', 'bad'],
   'policy-files.changed': ['Policy files changed', 'bad'],
+  'value.erased': ['Words erased', 'warn'],
 }
 
 /** What people call an event of this type, and whether it is bad news. */

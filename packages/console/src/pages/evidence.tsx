@@ -1,5 +1,5 @@
 import { Link } from '../router.tsx'
-import type { AccessDetail, RegistryDetail, RequestDetail } from '../types.ts'
+import type { AccessDetail, RegistryDetail, RequestDetail, Prose as Words } from '../types.ts'
 import { AgentName, attestorWords, Card, Facts, OwnerName, StateBadge } from '../ui/parts.tsx'
 import { Ago, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
@@ -59,8 +59,16 @@ function WhoProposes({ request }: { request: RegistryDetail }) {
 }
 
 /** The agent's own words, boxed: they are not what is signed, and must not look like it. */
-export function Prose({ prose }: { prose: { text: string; cut: boolean } | null }) {
+export function Prose({ prose }: { prose: Words | null }) {
   if (prose === null) return null
+  if ('gone' in prose)
+    return (
+      <p className="hint">
+        {prose.gone === 'erased'
+          ? 'The agent’s own words were erased. What is signed is not changed by that.'
+          : 'The agent’s own words are no longer kept here. What is signed is not changed by that.'}
+      </p>
+    )
   return (
     <figure className="prose">
       <figcaption>In the agent’s own words. Nobody checked them, and you do not sign them.</figcaption>

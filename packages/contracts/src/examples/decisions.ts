@@ -139,5 +139,12 @@ const stored = {
 export const attachmentExamples: ExamplesOf<'attachments.approval.v1'> & ExamplesOf<'attachments.policy-decision.v1'> =
   {
     'attachment.stored': { prose: stored },
-    'attachment.erased': { 'at the wish of a person': { attachment_id: attachmentId, about: requestId } },
+    'attachment.erased': {
+      'at the wish of a person': {
+        attachment_id: attachmentId,
+        about: requestId,
+        by: 'operator',
+        reason: 'data_subject_request',
+      },
+    },
   }

@@ -80,7 +80,10 @@ const attachmentFaults: FaultsOf<'attachments.approval.v1'> & FaultsOf<'attachme
     ['no hash to be compared with', '/data/salted_sha256'],
     ['a place in the chain', '/sequence', '0000000000000001'],
   ],
-  'attachment.erased': [['the text once more', '/data/text', 'Reconcile the invoices.']],
+  'attachment.erased': [
+    ['the text once more', '/data/text', 'Reconcile the invoices.'],
+    ['a reason in words', '/data/reason', 'Fiona asked for it'],
+  ],
 }
 
 /** For every event type what its schema must not let pass. */
@@ -271,6 +274,7 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
     'outcome.unrelayed': [['an unknown member', '/data/severity', 'low']],
     'event.refused': [['no hash', '/data/sha256']],
     'policy-files.changed': [['no set', '/data/policy_set']],
+    'value.erased': [['the text once more', '/data/text', 'Reconcile the invoices.']],
     'leaves.dropped': [
       ['an unknown sink', '/data/sink', 'syslog'],
       ['none of them', '/data/count', 0],

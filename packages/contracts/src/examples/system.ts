@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { eventParked } from '../system.ts'
 import type { ExamplesOf } from './shape.ts'
-import { at, decisionId, id, origin, sha256 } from './values.ts'
+import { at, decisionId, id, origin, requestId, sha256 } from './values.ts'
 
 export const heads: ExamplesOf<'heads.v1'> = {
   'head.published': {
@@ -84,6 +84,16 @@ export const findings: ExamplesOf<'findings.v1'> = {
   'leaves.dropped': {
     'a collector that was away for too long': { sink: 'otlp', reason: 'backlog', from: 4711, to: 9710, count: 5000 },
     'a collector that refuses some': { sink: 'otlp', reason: 'refused', from: 4711, to: 4838, count: 2 },
+  },
+  'value.erased': {
+    'at the wish of a person': {
+      topic: 'attachments.approval.v1',
+      attachment_id: `att_${sha256('purpose')}`,
+      salted_sha256: sha256('purpose'),
+      about: requestId,
+      by: 'operator',
+      reason: 'data_subject_request',
+    },
   },
 }
 

@@ -7,10 +7,11 @@ const longestProse = 500
 
 export const spelled = (ms: number | undefined): string => new Date(ms ?? 0).toISOString()
 
-/** The agent's, or a person's, own words: data to be shown as somebody else's, never more than a glance of them. */
+/** The agent's, or a person's, own words: data to be shown as somebody else's, never more than a glance of them; or why there are none to be shown. */
 export function proseOf({ prose }: Approval, hashed: { salted_sha256: string } | undefined) {
-  const text = prose.text(hashed?.salted_sha256)
-  if (text === undefined) return null
+  if (hashed === undefined) return null
+  const text = prose.text(hashed.salted_sha256)
+  if (text === undefined) return { gone: prose.isErased(hashed.salted_sha256) ? 'erased' : 'not_kept' }
   const characters = [...text]
   return { text: characters.slice(0, longestProse).join(''), cut: characters.length > longestProse }
 }

@@ -1,4 +1,11 @@
-import { type EntityType, entitySchemas, nameSchema, requestIdSchema } from '@bailiwick/contracts'
+import {
+  attachmentErased,
+  type EntityType,
+  entitySchemas,
+  erasureReasonSchema,
+  nameSchema,
+  requestIdSchema,
+} from '@bailiwick/contracts'
 import { joinTokenOrderSchema } from '@bailiwick/credentials/attestation'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
@@ -17,7 +24,15 @@ const changeSchema = z.strictObject({
     .max(64),
 })
 
-/** For the CLI on this machine, over the operator's socket: it proposes and looks; it can approve nothing. */
+const erasureSchema = z.strictObject({
+  reason: erasureReasonSchema,
+  values: z
+    .array(attachmentErased.pick({ attachment_id: true, about: true }))
+    .min(1)
+    .max(200),
+})
+
+/** For the CLI on this machine, over the operator's socket: it proposes, looks and erases words; it can approve nothing. */
 export function operatorRoutes(operator: HttpServer, approval: Approval): void {
   const { ledger } = approval.projection
   operator.post('/operator/registry/changes', { schema: { body: changeSchema } }, async ({ body }) => {
@@ -41,6 +56,11 @@ export function operatorRoutes(operator: HttpServer, approval: Approval): void {
     const agent = ledger.registry.get('agent', agentIdOf(body.instance))
     const until = approval.workloads.attestors.joinTokens.offer(agent, body, approval.clock.now())
     return { instance: body.instance, expires_at: new Date(until).toISOString() }
+  })
+  operator.post('/operator/values/erase', { schema: { body: erasureSchema } }, async ({ body }) => {
+    const { reason, values } = body
+    for (const value of values) await approval.prose.erase(approval.producer, { ...value, by: 'operator', reason })
+    return { erased: values.map(({ attachment_id }) => attachment_id) }
   })
   operator.get('/operator/requests', async () => ({
     ...lenience(),

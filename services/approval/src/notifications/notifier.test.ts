@@ -1,8 +1,8 @@
+import { saltedHash } from '@bailiwick/credentials'
 import { testClock } from '@bailiwick/service-kit'
 import { describe, expect, it, vi } from 'vitest'
 import { agentId, agentOf, answering, aWorld, type World } from '../approval.fixture.ts'
 import { aPerson } from '../browser.fixture.ts'
-import { saltedHash } from '../prose.ts'
 import { aWebhook, type Webhook } from './webhook.fixture.ts'
 
 const told = (hook: Webhook) => hook.received.map(({ body }) => JSON.parse(body))

@@ -3,15 +3,27 @@ import { z } from 'zod'
 import { type ProveOptions, proveAction } from '../prove/prove-action.ts'
 import type { Admit } from './readers.ts'
 
+/** Names, separated by commas. */
+const names = z
+  .string()
+  .max(2000)
+  .regex(/^[\w-]+(,[\w-]+)*$/, 'not names with commas between')
+  .transform((text) => text.split(','))
+  .default([])
+const querySchema = z.strictObject({ reveal: names, withhold: names })
 const paramsSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
 
 /** A whole story, and every entry about who was who. */
 const bundleCost = 25
 
-/** `GET /v1/bundle/{id}`: all entries that an action rests on, each proved to be in the log, for an outsider to verify. */
+/**
+ * `GET /v1/bundle/{id}`: all entries that an action rests on, each proved to be in the log, for an outsider to verify. What they hold
+ * as salted hashes is withheld unless `reveal` names it.
+ */
 export function bundleRoute(server: HttpServer, admit: Admit, options: () => ProveOptions): void {
-  server.get('/v1/bundle/*', { schema: { params: paramsSchema } }, async (request, reply) => {
-    const bundle = await admit(request, bundleCost, () => proveAction(request.params['*'], options()))
+  server.get('/v1/bundle/*', { schema: { params: paramsSchema, querystring: querySchema } }, async (request, reply) => {
+    const { params, query } = request
+    const bundle = await admit(request, bundleCost, () => proveAction(params['*'], options(), query))
     return reply.type('application/json').send(bundle)
   })
 }

@@ -13,6 +13,7 @@ export type FindingEvent = Extract<
       | 'event.parked'
       | 'policy-files.changed'
       | 'leaves.dropped'
+      | 'value.erased'
   }
 >
 
@@ -48,6 +49,11 @@ const findings: Record<FindingEvent['type'], [title: string, desc: string, sever
     'A sink will never get part of the log',
     'It was too far behind, or whoever is behind it refused it for good. The log and evidence.v1 have all of it.',
     3,
+  ],
+  'value.erased': [
+    'A value was erased',
+    'Events hold its salted hash, which stays, and so does every proof. The words are gone.',
+    2,
   ],
 }
 

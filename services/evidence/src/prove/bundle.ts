@@ -1,5 +1,5 @@
 import { parseStrictJson } from '@bailiwick/contracts'
-import { encodeTrust, parseTrust, type Trust } from '@bailiwick/credentials'
+import { encodeTrust, parseTrust, type SaltedText, type Trust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 
@@ -23,6 +23,8 @@ export interface Bundle {
   /** A signed note, with the cosignatures that there are. */
   readonly checkpoint: string
   readonly leaves: readonly ProvedLeaf[]
+  /** Revealed: each is the value of a salted hash in one of the leaves. All others are withheld. */
+  readonly values: readonly SaltedText[]
 }
 
 const KIND = 'bailiwick-bundle'
@@ -36,9 +38,13 @@ const schema = z.strictObject({
   leaves: z
     .array(z.strictObject({ index: z.int().min(0), proof: z.array(base64).max(63), event: z.string().max(65_535) }))
     .max(10_000),
+  values: z
+    .array(z.strictObject({ salt: z.string().length(22), text: z.string().max(20_000) }))
+    .max(10_000)
+    .default([]),
 })
 
-export function encodeBundle({ about, trust, checkpoint, leaves }: Bundle): string {
+export function encodeBundle({ about, trust, checkpoint, leaves, values }: Bundle): string {
   return JSON.stringify({
     v: 1,
     kind: KIND,
@@ -50,18 +56,20 @@ export function encodeBundle({ about, trust, checkpoint, leaves }: Bundle): stri
       proof: proof.map((hash) => Buffer.from(hash).toString('base64')),
       event: Buffer.from(bytes).toString('utf8'),
     })),
+    ...(values.length > 0 ? { values } : {}),
   })
 }
 
 /** Takes a bundle apart, strictly. Throws `request_malformed` for what is none. */
 export function parseBundle(file: Uint8Array): Bundle {
   try {
-    const { about, trust, checkpoint, leaves } = schema.parse(parseStrictJson(file))
+    const { about, trust, checkpoint, leaves, values } = schema.parse(parseStrictJson(file))
     return {
       about,
       trust: parseTrust(Buffer.from(JSON.stringify(trust))),
       checkpoint,
       leaves: leaves.map(({ index, proof, event }) => ({ index, proof, bytes: Buffer.from(event) })),
+      values,
     }
   } catch (cause) {
     throw new ServiceError('request_malformed', 'not a bundle', { cause })

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { errorCode } from '@bailiwick/errors'
 import { parsePolicy, parseVkey } from '@bailiwick/tlog'
 import { parseBundle } from './bundle.ts'
-import { tell } from './tell.ts'
+import { tell, tellValues } from './tell.ts'
 import { type BundleReport, verifyBundle } from './verify-bundle.ts'
 
 /** Of `bailiwick verify BUNDLE`: a process of its own, which reads these files and talks to nobody. */
@@ -33,7 +33,7 @@ function linesOf(file: string, about: string, report: BundleReport): string[] {
   const by = report.witnesses.map(({ key }) => key.name).join(', ')
   return [
     `${file}: proved. The story of ${about}, from the log ${report.origin} of ${report.size} entries, cosigned by ${by || 'nobody that you asked for'}:`,
-    ...report.steps.map(tell),
+    ...report.steps.flatMap((step) => [tell(step), ...tellValues(step)]),
     `Every signature holds, and leads back to the root key ${report.root}, ${report.root_checked ? 'which is the one that you trust' : 'which only the bundle names'}.`,
     'That nothing else happened, such as a withdrawal, or that a person or key was retired, a bundle cannot show.',
   ]

@@ -1,3 +1,5 @@
+import { type Commitment, commitmentsIn } from '@bailiwick/contracts'
+import type { SaltedText } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { inclusionProof, leafHash, type TileReader, verifyInclusion } from '@bailiwick/tlog'
 import type { Published } from '../log.ts'
@@ -5,12 +7,22 @@ import { termOf } from '../terms.ts'
 import { gather, type LogView } from '../trace/gather.ts'
 import { flatten, traceOf } from '../trace/trace.ts'
 import type { TraceTrust } from '../trace/verify-step.ts'
+import type { ValueStore } from '../values/value-store.ts'
 import { type Bundle, encodeBundle, type ProvedLeaf } from './bundle.ts'
 
 export interface ProveOptions extends TraceTrust, Pick<LogView, 'index' | 'readLeaf'> {
   readTile: TileReader
   /** The newest checkpoint that the quorum cosigned, else the newest. */
   checkpoint: Published
+  /** undefined where nobody may see them. */
+  values?: Pick<ValueStore, 'find'> | undefined
+}
+
+/** Which values go along: by the name under which an event holds them, by their salted hash, or `all`. Unless told, none. */
+export interface Revealing {
+  readonly reveal: readonly string[]
+  /** Stronger than `reveal`. */
+  readonly withhold: readonly string[]
 }
 
 /** Of these every entry goes along: who was who, which key was whose, and who had to be asked. */
@@ -22,7 +34,7 @@ const governing: ReadonlySet<string> = new Set(['service-key', 'rule', 'approver
  * The bundle of an action, or of a grant, request or credential. Throws `entity_unknown` for what the log does not name, or
  * not yet under the checkpoint, and `request_malformed` for what is too long a story to be handed to anybody.
  */
-export async function proveAction(id: string, options: ProveOptions): Promise<string> {
+export async function proveAction(id: string, options: ProveOptions, revealing: Revealing): Promise<string> {
   const { index, readLeaf, registry, trust, checkpoint } = options
   const { found, leaves, next } = await gather({ id }, { index, readLeaf, registry }, mostLeaves)
   if (found.length === 0) throw new ServiceError('entity_unknown', 'the log names no such thing')
@@ -36,8 +48,42 @@ export async function proveAction(id: string, options: ProveOptions): Promise<st
         wanted.add(place.index)
   const proved: ProvedLeaf[] = []
   for (const at of [...wanted].sort((a, b) => a - b)) proved.push(await proveLeaf(at, options))
-  const bundle: Bundle = { about: id, trust, checkpoint: checkpoint.note, leaves: proved }
+  const values = await revealed(
+    steps.flatMap(({ data }) => commitmentsIn(data)),
+    revealing,
+    options.values,
+  )
+  const bundle: Bundle = { about: id, trust, checkpoint: checkpoint.note, leaves: proved, values }
   return encodeBundle(bundle)
+}
+
+/** What is asked for and cannot be had is refused: nobody must believe that he shows what he does not. */
+async function revealed(
+  commitments: readonly Commitment[],
+  { reveal, withhold }: Revealing,
+  values: ProveOptions['values'],
+): Promise<SaltedText[]> {
+  if (reveal.length === 0) return []
+  if (values === undefined) throw new ServiceError('caller_forbidden', 'values are revealed on the operator’s socket')
+  for (const name of [...reveal, ...withhold])
+    if (name !== 'all' && !commitments.some((commitment) => isNamed(commitment, name)))
+      throw new ServiceError('request_malformed', `nothing here is held as a salted hash under the name ${name}`)
+  const shown = new Map<string, SaltedText>()
+  for (const commitment of commitments) {
+    const isNamedBy = (names: readonly string[]) => names.some((name) => isNamed(commitment, name))
+    if (!isNamedBy(reveal) || isNamedBy(withhold)) continue
+    const { at, salted_sha256: hash } = commitment
+    const kept = await values.find(hash)
+    if (kept.state === 'held') shown.set(hash, { salt: kept.salt, text: kept.text })
+    else if (kept.state === 'altered') throw new ServiceError('value_altered', `${at} ${hash}`)
+    // Whoever wants all gets what there is; whoever names one wants that.
+    else if (!reveal.includes('all')) throw new ServiceError('value_gone', `${at} ${hash}: ${kept.state}`)
+  }
+  return [...shown.values()]
+}
+
+function isNamed({ at, salted_sha256 }: Commitment, name: string): boolean {
+  return name === 'all' || name === salted_sha256 || name === at.slice(at.lastIndexOf('/') + 1)
 }
 
 /** Whether an event names an entity, or an instance of it. */

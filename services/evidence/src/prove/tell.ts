@@ -6,6 +6,15 @@ export function tell(step: Step): string {
   return `${step.time}  ${whatHappened(step)} (entry ${step.leaf_index})`
 }
 
+/** The words that an event holds as salted hashes: somebody's own, so in quotation marks. */
+export function tellValues({ values = [] }: Step): string[] {
+  return values.map(({ at, text }) =>
+    text === undefined
+      ? `    ${at.slice(1)}: withheld, or erased; the log has its salted hash`
+      : `    ${at.slice(1)}, as it was written: ${JSON.stringify(text)}`,
+  )
+}
+
 function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
   const event = { type, data } as DecodedEvent
   const by = signed_by.join(', ')

@@ -1,4 +1,5 @@
-import { KeyRing } from '@bailiwick/credentials'
+import { type Commitment, commitmentsIn } from '@bailiwick/contracts'
+import { KeyRing, saltedHash } from '@bailiwick/credentials'
 import { judgeByAnchor, RegistryState, signedEvent } from '@bailiwick/projection'
 import {
   encodeVkey,
@@ -15,7 +16,10 @@ import { flatten, type TraceStep, traceOf } from '../trace/trace.ts'
 import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
 import type { Bundle } from './bundle.ts'
 
-export type Step = Omit<TraceStep, 'steps'>
+/** One that an event holds as a salted hash; without its text it is withheld, or was erased. */
+export type ProvedValue = Commitment & { readonly text?: string }
+
+export type Step = Omit<TraceStep, 'steps' | 'values'> & { readonly values?: readonly ProvedValue[] }
 
 export type BundleReport =
   | {
@@ -80,6 +84,12 @@ export async function verifyBundle(bundle: Bundle, { log, policy, root }: Bundle
   const trees = await traceOf(found, leaves, { trust: bundle.trust, keyRing, registry })
   const steps = flatten(trees).filter(({ kind }) => kind !== 'registry')
   if (steps.length === 0) return no('entity_unknown')
+  const values = new Map<string | undefined, string>()
+  for (const value of bundle.values) values.set(saltedHash(value), value.text)
+  const told = steps.map((step): Step => ({ ...step, ...valuesOf(step.data, values) }))
+  // A text that no event committed to would be told beside a story that is proved.
+  const proved = new Set(told.flatMap((step) => step.values ?? []).map(({ salted_sha256 }) => salted_sha256))
+  if ([...values.keys()].some((hash) => hash === undefined || !proved.has(hash))) return no('value_unproved')
   const wrong = steps.find(({ verified }) => !verified)
   if (wrong !== undefined) return no(wrong.problem ?? 'signature_invalid', wrong.leaf_index)
   const { origin, size } = checkpoint
@@ -90,8 +100,16 @@ export async function verifyBundle(bundle: Bundle, { log, policy, root }: Bundle
     witnesses,
     root: bundle.trust.root.jwk.x,
     root_checked: root !== undefined,
-    steps: steps.reverse(),
+    steps: told.reverse(),
   }
+}
+
+function valuesOf(data: unknown, texts: ReadonlyMap<string | undefined, string>): { values?: ProvedValue[] } {
+  const values = commitmentsIn(data).map((commitment): ProvedValue => {
+    const text = texts.get(commitment.salted_sha256)
+    return text === undefined ? commitment : { ...commitment, text }
+  })
+  return values.length > 0 ? { values } : {}
 }
 
 function isAbout({ bytes }: TraceLeaf, about: string): boolean {

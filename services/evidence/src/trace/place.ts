@@ -70,6 +70,8 @@ export function placeOf(event: DecodedEvent): Place {
       return { kind: 'decision', from: [] }
     case 'revocation.declared':
       return { kind: 'revocation', from: [event.data.target] }
+    case 'value.erased':
+      return { kind: 'finding', from: [event.data.about] }
     case 'enrolment.offered':
       return { kind: 'registry', from: [] }
     default:

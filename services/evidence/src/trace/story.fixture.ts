@@ -17,6 +17,7 @@ import {
   generateKey,
   jcsHash,
   readKeyFile,
+  saltedHash,
   sha256,
   signAccessRequest,
   signInvitation,
@@ -77,6 +78,8 @@ export class Story extends Installed {
   readonly agent: Agent
   readonly approver: Approver
   readonly rule: Rule
+  /** Why the agent asks, in its own words. */
+  readonly purpose = { salt: randomBytes(16).toString('base64url'), text: 'Reconcile, says OUR-AGENTS-WORDS' }
 
   constructor() {
     const agentKey = generateKey('agent')
@@ -141,6 +144,17 @@ export class Story extends Installed {
     return { type: 'approver.registered', subject: `approver ${id}`, version: 1, data }
   }
 
+  get purposeHash(): string {
+    return saltedHash(this.purpose) ?? ''
+  }
+
+  /** The agent's words as approval hands them over. */
+  attachment(about: string): Draft<'attachments.approval.v1'> {
+    const attachment_id = `att_${this.purposeHash}`
+    const data = { attachment_id, about, ...this.purpose, salted_sha256: this.purposeHash }
+    return { type: 'attachment.stored', subject: attachment_id, data }
+  }
+
   /** Publishes the whole story; gives the ids of what it is about. */
   async tell(bus: Bus, lies: Lies = {}) {
     await using issuer = await this.registered(bus)
@@ -166,6 +180,7 @@ export class Story extends Installed {
       authority,
       mode: 'window' as const,
       expires_in_seconds: 3600,
+      purpose: { salted_sha256: this.purposeHash },
     }
     const request = signAccessRequest(asked, this.agentKey)
     const request_id = requestIdOf(request)
@@ -181,6 +196,7 @@ export class Story extends Installed {
       rebind: 'none' as const,
       not_before: at(0),
       not_after: at(3600),
+      purpose: asked.purpose,
       received_by: 'topic' as const,
       expires_at: at(900),
     }
@@ -205,6 +221,7 @@ export class Story extends Installed {
     })
     const assertion = this.passkey.answer(statement)
     const assertions = [lies.assertion?.(assertion) ?? assertion]
+    await approval.producer.publish('attachments.approval.v1', [this.attachment(request_id)])
     await approval.producer.publish('approvals.v1', [
       {
         type: 'request.received',
@@ -304,7 +321,7 @@ export type Told = Awaited<ReturnType<Story['tell']>>
 /** Tells the story on a bus of its own, and uses an evidence service that has all of it in its log. */
 export async function told(
   lies: Lies,
-  use: (story: Story, ids: Told, evidence: Running) => Promise<void>,
+  use: (story: Story, ids: Told, evidence: Running, bus: Bus) => Promise<void>,
 ): Promise<void> {
   using story = new Story()
   await using bus = await embeddedBus({
@@ -312,6 +329,7 @@ export async function told(
     partitions: (topic) => topicNamed(topic)?.partitions ?? 1,
     retentionMs: () => undefined,
     inMemory: (topic) => topic === 'heads.v1',
+    erasable: (topic) => topicNamed(topic)?.erasable === true,
     now: () => systemClock.now(),
   })
   const ids = await story.tell(bus, lies)
@@ -319,7 +337,7 @@ export async function told(
     await using _evidence = await story.evidence(bus)
   }
   await using evidence = await story.evidence(bus)
-  await use(story, ids, evidence)
+  await use(story, ids, evidence, bus)
 }
 
 function publicJwk(key: { publicJwk: object }): PublicJwk {

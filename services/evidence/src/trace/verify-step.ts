@@ -65,7 +65,7 @@ export async function verifyStep(leaf: TraceLeaf, causes: readonly TraceLeaf[], 
   }
 }
 
-/** The agent asked for exactly this. */
+/** The agent asked for exactly this, and these are its words. */
 function verifyRequest({ data }: EventOf<'request.received'>, at: number, { trust, registry }: TraceTrust): StepCheck {
   if (data.kind === 'registry') return { verified: true } // proposed over the operator's socket: a proposer signs nothing
   const agent = registry.instance(data.agent)?.agent
@@ -80,7 +80,9 @@ function verifyRequest({ data }: EventOf<'request.received'>, at: number, { trus
   const now = data.kind === 'access' && data.reopened !== undefined ? askedAt(request) : at
   const verified = verifyAccessRequest({ request, key, subject, installation, now, leewayMs })
   if (!verified.ok) return no(verified.code)
-  const isSame = jcsHash(verified.value) === data.request_hash
+  const isSame =
+    jcsHash(verified.value) === data.request_hash &&
+    verified.value.purpose?.salted_sha256 === data.purpose?.salted_sha256
   return isSame ? { verified: true, signed_by: [subject] } : no('access_request_conflict')
 }
 

@@ -1,0 +1,62 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
+
+const name = /^\d{1,15}$/
+
+/**
+ * The events of one partition of an erasable topic, each in a file of its own, named by its offset. What is removed from lmdb
+ * stays in its file until the page is used again; what is removed here is gone from the disk, as far as the file system lets go.
+ */
+export class BodyFiles {
+  readonly #dir: string
+
+  constructor(dir: string) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    this.#dir = dir
+  }
+
+  /** What lies here, oldest first: also what a crash left behind that was never committed. */
+  offsets(): number[] {
+    return readdirSync(this.#dir)
+      .filter((file) => name.test(file))
+      .map(Number)
+      .sort((a, b) => a - b)
+  }
+
+  /** Resolves once it is durable. What a crash left at this offset was nobody's, and is overwritten. */
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    const file = await open(this.#path(offset), 'w', 0o600)
+    try {
+      await file.writeFile(bytes)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    const directory = openSync(this.#dir, 'r')
+    try {
+      fsyncSync(directory)
+    } finally {
+      closeSync(directory)
+    }
+  }
+
+  /** undefined when it was removed. */
+  read(offset: number): Uint8Array | undefined {
+    try {
+      return new Uint8Array(readFileSync(this.#path(offset)))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  /** A removal that a power cut takes back is repeated when the partition is opened. */
+  remove(offset: number): void {
+    rmSync(this.#path(offset), { force: true })
+  }
+
+  #path(offset: number): string {
+    return join(this.#dir, String(offset))
+  }
+}

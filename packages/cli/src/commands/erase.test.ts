@@ -1,0 +1,103 @@
+import { expect, it } from 'vitest'
+import { installation } from '../installation.fixture.ts'
+import { bailiwick, temporaryFolder } from '../io.fixture.ts'
+import { operatorAt } from '../operator.fixture.ts'
+
+const hash = (letter: string) => letter.repeat(43)
+const value = (salted_sha256: string, over: object = {}) => ({
+  leaf_index: 7,
+  event_id: 'evt_1',
+  type: 'request.received',
+  time: '2026-11-27T08:00:00.000Z',
+  subject: 'req_1',
+  at: '/purpose',
+  salted_sha256,
+  state: 'held',
+  ...over,
+})
+
+/** A running system that has these values, and erases as it is told, or not. */
+async function erase(argv: readonly string[], has: object[][], { answer = 'ERASE\n', obeys = true } = {}) {
+  using folder = temporaryFolder()
+  installation(folder)
+  const erased = new Set<string>()
+  const state = (each: object) => {
+    const { salted_sha256, ...rest } = each as ReturnType<typeof value>
+    return { ...rest, salted_sha256, ...(erased.has(salted_sha256) ? { state: 'erased' } : {}) }
+  }
+  let monotonic = 0
+  const clock = { now: () => 0, monotonic: () => (monotonic += 10_000) }
+  await using operator = await operatorAt(folder.path, ({ path, body }) => {
+    if (path === '/operator/values/erase') {
+      const { values } = body as { values: { attachment_id: string }[] }
+      if (obeys) for (const { attachment_id } of values) erased.add(attachment_id.slice(4))
+      return { body: { erased: [] } }
+    }
+    const page = Number(/cursor=(\d)/.exec(path)?.[1] ?? 0)
+    const next = page + 1 < has.length ? { next: String(page + 1) } : {}
+    return { body: { values: (has[page] ?? []).map(state), ...next } }
+  })
+  const input = (async function* typed() {
+    yield Buffer.from(answer)
+  })()
+  const said = await bailiwick(['erase', ...argv, '--data', folder.path], { input, clock })
+  const orders = operator.calls.filter(({ method }) => method === 'POST').map(({ body }) => body)
+  return { ...said, orders }
+}
+
+const reason = ['--reason', 'personal_data'] as const
+
+it('erases all that there is once somebody typed it, each value once', async () => {
+  const has = [
+    [value(hash('a')), value(hash('a'), { type: 'request.denied' })],
+    [value(hash('b'), { at: '/reason' }), value(hash('c'), { state: 'erased' })],
+  ]
+  const { code, out, err, orders } = await erase(['req_1', ...reason], has)
+  expect(orders).toEqual([
+    {
+      reason: 'personal_data',
+      values: ['a', 'b'].map((letter) => ({ attachment_id: `att_${hash(letter)}`, about: 'req_1' })),
+    },
+  ])
+  expect(err).toContain('Type ERASE to delete these 2')
+  expect(out).toBe('Erased 2 of 2; the log says so (value.erased). Proofs hold as before.')
+  expect(code).toBe(0)
+})
+
+it.each(['', 'erase\n', 'y\n', 'ERASE all\n'])('erases nothing at the word %j', async (answer) => {
+  const { code, out, err, orders } = await erase(['req_1', ...reason], [[value(hash('a'))]], { answer })
+  expect({ code, out, orders }).toEqual({ code: 1, out: '', orders: [] })
+  expect(err).toContain('Nothing was erased.')
+})
+
+it('takes one value by its hash, and nothing else that is found under that name', async () => {
+  const has = [[value(hash('a')), value(hash('b'))]]
+  for (const name of [hash('b'), `att_${hash('b')}`]) {
+    const { orders } = await erase([name, ...reason, '--yes'], has, { answer: '' })
+    expect(orders).toMatchObject([{ values: [{ attachment_id: `att_${hash('b')}` }] }])
+  }
+})
+
+it('says what evidence has not done yet, and ends with 1', async () => {
+  const { code, out, err } = await erase(['req_1', ...reason, '--yes', '--json'], [[value(hash('a'))]], { obeys: false })
+  expect(code).toBe(1)
+  expect(JSON.parse(out)).toEqual({ reason: 'personal_data', erased: [], pending: [hash('a')] })
+  expect(err).toContain('evidence has not erased it yet')
+})
+
+it.each([
+  ['nothing is held there', ['req_1', ...reason], [[]], 'no event there holds a salted hash (entity_unknown)'],
+  [
+    'all of it is gone',
+    ['req_1', ...reason],
+    [[value(hash('a'), { state: 'erased' })]],
+    'everything there is erased already (entity_unknown)',
+  ],
+  ['the reason is a text', ['req_1', '--reason', 'Fiona asked for it'], [[]], 'Allowed choices are'],
+  ['there is no reason', ['req_1'], [[]], "required option '--reason <code>'"],
+])('ends with 2 when %s', async (_, argv, has, message) => {
+  const { code, err, orders } = await erase(argv, has)
+  expect(code).toBe(2)
+  expect(err).toContain(message)
+  expect(orders).toEqual([])
+})

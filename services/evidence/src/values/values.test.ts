@@ -1,0 +1,172 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Bus } from '@bailiwick/bus'
+import { expect, it, vi } from 'vitest'
+import type { Running } from '../evidence.fixture.ts'
+import { parseBundle } from '../prove/bundle.ts'
+import { tell, tellValues } from '../prove/tell.ts'
+import { verifyBundle } from '../prove/verify-bundle.ts'
+import { type Story, type Told, told } from '../trace/story.fixture.ts'
+
+const words = 'OUR-AGENTS-WORDS'
+
+const get = async (server: Running['operator'], url: string) => {
+  const { statusCode, body } = await server.inject({ method: 'GET', url })
+  return { status: statusCode, text: body, body: JSON.parse(body) }
+}
+
+/** Uses a story whose words evidence has. */
+function kept(use: (story: Story, ids: Told, evidence: Running, bus: Bus) => Promise<void>): Promise<void> {
+  return told({}, async (story, ids, evidence, bus) => {
+    await vi.waitFor(async () => expect(await stateOf(evidence, ids)).toBe('held'), { timeout: 20_000 })
+    await use(story, ids, evidence, bus)
+  })
+}
+
+async function stateOf({ operator }: Running, { request_id }: Told): Promise<string> {
+  const { body } = await get(operator, `/v1/values/${request_id}`)
+  return body.values.find(({ at }: { at: string }) => at === '/purpose')?.state
+}
+
+/** Every file of the data directory that holds these words. */
+function holding(story: Story, text: string): string[] {
+  return readdirSync(story.data, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => readFileSync(file).includes(text))
+}
+
+const erasure = (story: Story, about: string) => ({
+  attachment_id: `att_${story.purposeHash}`,
+  about,
+  by: 'operator',
+  reason: 'data_subject_request' as const,
+})
+
+it('withholds words unless they are asked for, and proves those that are revealed (V3, V17)', async () => {
+  await kept(async (story, { decisions, request_id }, { operator, http }) => {
+    const bundleOf = async (query: string) => (await get(operator, `/v1/bundle/${decisions[0]}${query}`)).text
+    for (const query of ['', '?reveal=all&withhold=purpose', `?reveal=purpose&withhold=${story.purposeHash}`]) {
+      const withheld = await bundleOf(query)
+      expect(withheld).not.toContain(words)
+      const report = await verifyBundle(parseBundle(Buffer.from(withheld)), { log: story.log })
+      if (!report.ok) expect.fail(report.reason)
+      expect(report.steps.flatMap(tellValues)).toEqual(['    purpose: withheld, or erased; the log has its salted hash'])
+    }
+    for (const name of ['all', 'purpose', story.purposeHash]) {
+      const bundle = parseBundle(Buffer.from(await bundleOf(`?reveal=${name}`)))
+      const report = await verifyBundle(bundle, { log: story.log })
+      if (!report.ok) expect.fail(report.reason)
+      expect(report.steps.flatMap((step) => [tell(step), ...tellValues(step)]).join('\n')).toContain(
+        `and signed that with its own key (entry ${report.steps[0]?.leaf_index})\n    purpose, as it was written: "Reconcile, says ${words}"`,
+      )
+      for (const value of [
+        { ...story.purpose, text: 'Pay Mallory' },
+        { ...story.purpose, salt: Buffer.alloc(16).toString('base64url') },
+        { ...story.purpose, salt: 'no salt of sixteen....' },
+      ])
+        for (const values of [[value], [story.purpose, value]])
+          expect(await verifyBundle({ ...bundle, values }, { log: story.log })).toEqual({
+            ok: false,
+            reason: 'value_unproved',
+          })
+    }
+    // Where the log is public, the words are not.
+    expect((await get(http, `/v1/trace/${request_id}`)).text).not.toContain(words)
+    expect((await get(operator, `/v1/trace/${request_id}`)).body.trees[0].values).toMatchObject([{ state: 'held' }])
+    expect(await get(http, `/v1/values/${request_id}`)).toMatchObject({ status: 404 })
+    expect(await get(http, `/v1/bundle/${decisions[0]}?reveal=all`)).toMatchObject({
+      status: 403,
+      body: { code: 'caller_forbidden' },
+    })
+    expect(await get(operator, `/v1/bundle/${decisions[0]}?reveal=reasons`)).toMatchObject({
+      body: { code: 'request_malformed' },
+    })
+  })
+})
+
+it('shows no value that is not the one that its event committed to (V3)', async () => {
+  await kept(async (story, ids, evidence) => {
+    const file = join(story.at.evidence, 'values/attachments.approval.v1', story.purposeHash)
+    const genuine = readFileSync(file)
+    for (const swapped of [JSON.stringify({ ...story.purpose, text: 'Pay Mallory' }), '{}', 'no JSON', '']) {
+      writeFileSync(file, swapped)
+      expect(await stateOf(evidence, ids)).toBe('altered')
+      const { text } = await get(evidence.operator, `/v1/trace/${ids.request_id}`)
+      expect(text).not.toContain('Mallory')
+      expect(await get(evidence.operator, `/v1/bundle/${ids.decisions[0]}?reveal=all`)).toMatchObject({
+        body: { code: 'value_altered' },
+      })
+    }
+    writeFileSync(file, genuine)
+    expect(await stateOf(evidence, ids)).toBe('held')
+  })
+})
+
+it('erases at the word of the service that wrote it alone, everywhere, and every proof still holds (V14, V17)', async () => {
+  await kept(async (story, ids, evidence, bus) => {
+    const { request_id, decisions } = ids
+    expect(holding(story, words).length).toBeGreaterThan(1)
+    await using issuer = await story.participant(bus, 'issuer')
+    await using pdp = await story.participant(bus, 'policy-decision')
+    await using approval = await story.participant(bus, 'approval')
+    const data = erasure(story, request_id)
+    const erased = { type: 'attachment.erased' as const, subject: data.attachment_id, data }
+    const erasedBy = (key: string) => ({ ...erased, key })
+    // Keyed otherwise, the bus itself takes nothing away.
+    await issuer.producer.publish('attachments.approval.v1', [erasedBy('issuer')])
+    await pdp.producer.publish('attachments.approval.v1', [erasedBy('pdp')])
+    await pdp.producer.publish('attachments.policy-decision.v1', [erased])
+    const finding = await leafOf(evidence, 'value.erased')
+    expect(finding.subject).toBe(`attachments.policy-decision.v1 ${data.attachment_id}`)
+    expect(await stateOf(evidence, ids)).toBe('held')
+
+    await approval.producer.publish('attachments.approval.v1', [erased])
+    await vi.waitFor(async () => expect(await stateOf(evidence, ids)).toBe('erased'), { timeout: 20_000 })
+    expect(holding(story, words)).toEqual([])
+    expect(holding(story, story.purpose.salt)).toEqual([])
+    const isApprovals = ({ subject }: Found) => subject.startsWith('attachments.approval.v1 ')
+    const { event_id } = await leafOf(evidence, 'value.erased', isApprovals)
+    const { body } = await get(evidence.operator, `/v1/events/${event_id}`)
+    expect(JSON.parse(body.entry).data).toEqual({
+      ...data,
+      topic: 'attachments.approval.v1',
+      salted_sha256: story.purposeHash,
+    })
+
+    // Nobody brings it back by sending it again.
+    await approval.producer.publish('attachments.approval.v1', [story.attachment(request_id)])
+    await approval.producer.publish('attachments.approval.v1', [erased])
+    const { text, body: trace } = await get(evidence.operator, `/v1/trace/${request_id}`)
+    expect(text).not.toContain(words)
+    expect(trace.verified).toBe(true)
+    expect(trace.trees[0].values).toMatchObject([{ state: 'erased', by: 'operator', reason: 'data_subject_request' }])
+    const bundle = await get(evidence.operator, `/v1/bundle/${decisions[0]}?reveal=all`)
+    expect(await verifyBundle(parseBundle(Buffer.from(bundle.text)), { log: story.log })).toMatchObject({ ok: true })
+    expect(await get(evidence.operator, `/v1/bundle/${decisions[0]}?reveal=purpose`)).toMatchObject({
+      status: 410,
+      body: { code: 'value_gone' },
+    })
+    const received = await leafOf(evidence, 'request.received')
+    const receipt = await evidence.http.inject({ method: 'GET', url: `/log/proof/${received.event_id}` })
+    expect(receipt.statusCode).toBe(200)
+    expect((await story.verified()).entries.length).toBeGreaterThan(10)
+    await vi.waitFor(() => expect(holding(story, words)).toEqual([]), { timeout: 20_000 })
+  })
+})
+
+interface Found {
+  event_id: string
+  subject: string
+}
+
+/** The first leaf of a type, once the log has it. */
+function leafOf({ operator }: Running, type: string, fits: (event: Found) => boolean = () => true): Promise<Found> {
+  return vi.waitFor(
+    async () => {
+      const { body } = await get(operator, `/v1/events?type=${type}`)
+      return body.events.find(fits) ?? expect.fail(`no ${type} yet`)
+    },
+    { timeout: 20_000 },
+  )
+}
