@@ -79,7 +79,9 @@ it('takes one value by its hash, and nothing else that is found under that name'
 })
 
 it('says what evidence has not done yet, and ends with 1', async () => {
-  const { code, out, err } = await erase(['req_1', ...reason, '--yes', '--json'], [[value(hash('a'))]], { obeys: false })
+  const { code, out, err } = await erase(['req_1', ...reason, '--yes', '--json'], [[value(hash('a'))]], {
+    obeys: false,
+  })
   expect(code).toBe(1)
   expect(JSON.parse(out)).toEqual({ reason: 'personal_data', erased: [], pending: [hash('a')] })
   expect(err).toContain('evidence has not erased it yet')

@@ -84,15 +84,15 @@ export async function verifyBundle(bundle: Bundle, { log, policy, root }: Bundle
   const trees = await traceOf(found, leaves, { trust: bundle.trust, keyRing, registry })
   const steps = flatten(trees).filter(({ kind }) => kind !== 'registry')
   if (steps.length === 0) return no('entity_unknown')
+  const wrong = steps.find(({ verified }) => !verified)
+  if (wrong !== undefined) return no(wrong.problem ?? 'signature_invalid', wrong.leaf_index)
+  const { origin, size } = checkpoint
   const values = new Map<string | undefined, string>()
   for (const value of bundle.values) values.set(saltedHash(value), value.text)
   const told = steps.map((step): Step => ({ ...step, ...valuesOf(step.data, values) }))
   // A text that no event committed to would be told beside a story that is proved.
   const proved = new Set(told.flatMap((step) => step.values ?? []).map(({ salted_sha256 }) => salted_sha256))
   if ([...values.keys()].some((hash) => hash === undefined || !proved.has(hash))) return no('value_unproved')
-  const wrong = steps.find(({ verified }) => !verified)
-  if (wrong !== undefined) return no(wrong.problem ?? 'signature_invalid', wrong.leaf_index)
-  const { origin, size } = checkpoint
   return {
     ok: true,
     origin,

@@ -51,7 +51,9 @@ it('withholds words unless they are asked for, and proves those that are reveale
       expect(withheld).not.toContain(words)
       const report = await verifyBundle(parseBundle(Buffer.from(withheld)), { log: story.log })
       if (!report.ok) expect.fail(report.reason)
-      expect(report.steps.flatMap(tellValues)).toEqual(['    purpose: withheld, or erased; the log has its salted hash'])
+      expect(report.steps.flatMap(tellValues)).toEqual([
+        '    purpose: withheld, or erased; the log has its salted hash',
+      ])
     }
     for (const name of ['all', 'purpose', story.purposeHash]) {
       const bundle = parseBundle(Buffer.from(await bundleOf(`?reveal=${name}`)))
