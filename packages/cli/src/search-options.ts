@@ -29,7 +29,7 @@ export function withSearch(command: Command): Command {
 }
 
 /** As the part of an address behind its path. */
-export function searchText(options: SearchOptions & { id?: string }): string {
+export function searchText(options: SearchOptions & { id?: string; causes?: 'true' }): string {
   const text = new URLSearchParams(Object.entries(options).filter(([, value]) => value !== undefined)).toString()
   return text === '' ? '' : `?${text}`
 }

@@ -92,9 +92,9 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
   ] as const) {
     checkpointRoutes(server, reader, trust.log.vkey)
     if (server === operator || config.logPublic) tileRoutes(server, reader)
+    traceRoutes(server, admit, { ...successor, log, trust })
     // Strangers and auditors read the log. What it holds as salted hashes is for whoever has the operator's socket.
     const values = () => (server === operator ? log().values : undefined)
-    traceRoutes(server, admit, { ...successor, log, trust, values })
     bundleRoute(server, admit, () => {
       const { keyRing } = successor
       const { reader: read } = log()

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -33,11 +33,11 @@ export class BodyFiles {
     } finally {
       await file.close()
     }
-    const directory = openSync(this.#dir, 'r')
+    const directory = await open(this.#dir, 'r')
     try {
-      fsyncSync(directory)
+      await directory.sync()
     } finally {
-      closeSync(directory)
+      await directory.close()
     }
   }
 

@@ -38,11 +38,11 @@ export function eraseCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .command('erase')
     .summary('delete words that the log holds only as salted hashes')
     .description(
-      'Deletes what people and agents wrote in their own words about a request, grant, action, agent or task, or one value by ' +
-        'its salted hash, wherever Bailiwick keeps it. The log keeps the hashes, so every proof still holds, and an event that ' +
+      'Deletes what people and agents wrote in their own words about a request, agent or task, or one value by its salted ' +
+        'hash, wherever Bailiwick keeps it. The log keeps the hashes, so every proof still holds, and an event that ' +
         'says what was erased. Not to be undone. docs/operations/erasure.md says what it does not reach.',
     )
-    .argument('<id>', 'a request, grant, decision, event, agent or task; or the salted hash (att_…) of one value')
+    .argument('<id>', 'a request, event, agent or task; or the salted hash (att_…) of one value')
     .addOption(
       new Option('--reason <code>', 'why; it stays in the log')
         .choices(erasureReasonSchema.options)

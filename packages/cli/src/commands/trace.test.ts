@@ -23,6 +23,10 @@ const step = (over: object = {}) => ({
 })
 
 async function trace(answer: object, ...more: string[]) {
+  return traceWith([], answer, ...more)
+}
+
+async function traceWith(values: object[], answer: object, ...more: string[]) {
   using folder = temporaryFolder()
   installation(folder)
   const body = {
@@ -35,7 +39,9 @@ async function trace(answer: object, ...more: string[]) {
     checkpoint: noteOf(50),
     ...answer,
   }
-  await using operator = await operatorAt(folder.path, () => ({ body }))
+  await using operator = await operatorAt(folder.path, ({ path }) => ({
+    body: path.startsWith('/v1/values/') ? { values } : body,
+  }))
   const said = await bailiwick(['trace', 'spiffe://a/agent/b', '--data', folder.path, ...more])
   return { ...said, calls: operator.calls }
 }
@@ -43,7 +49,10 @@ async function trace(answer: object, ...more: string[]) {
 it('shows each step with its entry, who signed, and that it was verified', async () => {
   const { code, out, calls } = await trace({})
   expect(code).toBe(0)
-  expect(calls).toEqual([{ method: 'GET', path: '/v1/trace/spiffe%3A%2F%2Fa%2Fagent%2Fb', body: undefined }])
+  expect(calls.map(({ method, path }) => `${method} ${path}`)).toEqual([
+    'GET /v1/trace/spiffe%3A%2F%2Fa%2Fagent%2Fb',
+    'GET /v1/values/spiffe%3A%2F%2Fa%2Fagent%2Fb?causes=true',
+  ])
   expect(out.split('\n')).toEqual([
     '2026-11-24T18:00:00.000Z  outcome    outcome.reported  dec_1',
     '    entry 41, evt_1: verified, signed by invoices-api',
@@ -105,6 +114,29 @@ it('lets nothing that an event says act on the terminal', async () => {
   const { out } = await trace({ trees: [step({ subject: '\u001b[31mdec\u202e_1' })] })
   expect(out).toContain('\\u001b[31mdec\\u202e_1')
   expect(out.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+})
+
+it('shows what was said in somebody’s own words below its event, cut and in quotation marks, or why not', async () => {
+  const value = (over: object) => ({ event_id: 'evt_1', at: '/purpose', state: 'held', ...over })
+  const { out } = await traceWith(
+    [
+      value({ text: 'a "b"\n\u202e' }),
+      value({ text: '€'.repeat(501) }),
+      value({ at: '/reason', state: 'erased', erased_at: '2026-11-27', by: 'operator', reason: 'other' }),
+      value({ state: 'absent' }),
+      value({ state: 'altered' }),
+      value({ event_id: 'evt_2', text: 'of another event' }),
+    ],
+    {},
+  )
+  expect(out.split('\n').slice(2, 7)).toEqual([
+    '    purpose: "a \\"b\\"\\n\\u202e"',
+    `    purpose: "${'€'.repeat(500)}" … (cut)`,
+    '    reason: erased 2026-11-27 by operator (other)',
+    '    purpose: not kept here',
+    '    purpose: NOT SHOWN: what is kept is not what was committed to',
+  ])
+  expect(out).not.toContain('another event')
 })
 
 it('says when there is more', async () => {

@@ -22,19 +22,6 @@ const stepSchema = z.object({
   problem: z.string().optional(),
   signed_by: z.array(z.string()).optional(),
   data: z.unknown(),
-  /** What these data hold as salted hashes. */
-  values: z
-    .array(
-      z.object({
-        at: z.string(),
-        state: z.string(),
-        text: z.string().optional(),
-        erased_at: z.string().optional(),
-        by: z.string().optional(),
-        reason: z.string().optional(),
-      }),
-    )
-    .default([]),
   /** What followed from it. */
   get steps() {
     return z.array(stepSchema)
@@ -49,6 +36,17 @@ const traceSchema = z.looseObject({
   checkpoint: z.string(),
 })
 type Step = z.output<typeof stepSchema>
+const valueSchema = z.object({
+  event_id: z.string(),
+  at: z.string(),
+  state: z.string(),
+  text: z.string().optional(),
+  erased_at: z.string().optional(),
+  by: z.string().optional(),
+  reason: z.string().optional(),
+})
+type Value = z.output<typeof valueSchema>
+const valuesSchema = z.object({ values: z.array(valueSchema) })
 
 export function traceCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = program
@@ -70,7 +68,8 @@ const singleOperator = 'SINGLE OPERATOR: one person’s passkey was enough for e
 
 async function trace(id: string, { data, json, ...search }: Options, io: Io): Promise<ExitCode> {
   const { trust } = readInstallation(data)
-  const answer = await operatorOf(data).get(`/v1/trace/${encodeURIComponent(id)}${searchText(search)}`)
+  const operator = operatorOf(data)
+  const answer = await operator.get(`/v1/trace/${encodeURIComponent(id)}${searchText(search)}`)
   const { trees, truncated, next, checkpoint, ...told } = expectAnswer(traceSchema, answer)
   const steps = [...inOrder(trees)]
   const size = signedSize(checkpoint, trust)
@@ -81,7 +80,12 @@ async function trace(id: string, { data, json, ...search }: Options, io: Io): Pr
     for (const line of loud) io.err(line)
     io.out(JSON.stringify({ ...(answer as object), verified }))
   } else {
-    for (const { step, depth } of steps) for (const line of linesOf(step)) io.out('  '.repeat(depth) + line)
+    const asked = searchText({ ...search, causes: 'true' })
+    const kept = expectAnswer(valuesSchema, await operator.get(`/v1/values/${encodeURIComponent(id)}${asked}`)).values
+    const words = Map.groupBy(kept, ({ event_id }) => event_id)
+    for (const { step, depth } of steps)
+      for (const line of [...linesOf(step), ...(words.get(step.event_id) ?? []).map(wordsOf)])
+        io.out('  '.repeat(depth) + line)
     for (const line of loud) io.out(line)
     if (truncated)
       io.out(`There is more: these are the newest.${next === undefined ? '' : ` Go on with --cursor ${next}`}`)
@@ -121,24 +125,26 @@ function linesOf({
   problem,
   signed_by = [],
   data,
-  values,
 }: Step): string[] {
   const by = signed_by.length > 0 ? `, signed by ${signed_by.join(', ')}` : ''
   return [
     [`${time}  ${kind.padEnd(10)} ${type}`, subject, ...gistOf(data)].join('  '),
     `    entry ${leaf_index}, ${event_id}: ${verified ? `verified${by}` : `NOT VERIFIED (${problem ?? 'no reason given'})`}`,
-    ...values.map((value) => `    ${value.at.slice(1)}: ${wordsOf(value)}`),
   ]
 }
 
 /** Somebody's own words, in quotation marks and cut; or why there are none. */
-function wordsOf({ state, text, erased_at, by, reason }: Step['values'][number]): string {
-  if (state === 'held' && text !== undefined)
-    return (
-      JSON.stringify([...text].slice(0, longestWords).join('')) + ([...text].length > longestWords ? ' … (cut)' : '')
-    )
+function wordsOf({ at, ...value }: Value): string {
+  return `    ${at.slice(1)}: ${said(value)}`
+}
+
+function said({ state, text, erased_at, by, reason }: Omit<Value, 'at'>): string {
   if (state === 'erased') return `erased ${erased_at} by ${by} (${reason})`
-  return state === 'altered' ? 'NOT SHOWN: what is kept is not what was committed to' : 'not kept here'
+  if (state === 'altered') return 'NOT SHOWN: what is kept is not what was committed to'
+  if (text === undefined) return 'not kept here'
+  const characters = [...text]
+  const shown = JSON.stringify(characters.slice(0, longestWords).join(''))
+  return characters.length > longestWords ? `${shown} … (cut)` : shown
 }
 
 /** What of a decision, an outcome or a revocation people look for first. */

@@ -10,7 +10,6 @@ import { beginningsAmong, eventView } from '../trace/event-view.ts'
 import { gather, type LogView } from '../trace/gather.ts'
 import { flatten, traceOf } from '../trace/trace.ts'
 import type { TraceTrust } from '../trace/verify-step.ts'
-import type { ValueStore } from '../values/value-store.ts'
 import { eventIdSchema } from './log.ts'
 import type { Admit } from './readers.ts'
 import { cursorOf, searchMembers, searchOf } from './search.ts'
@@ -37,22 +36,16 @@ const activityQuery = z
 interface Asked extends Pick<Voice, 'projection' | 'keyRing'> {
   log: () => { index: LeafIndex; reader: LogReader }
   trust: TraceTrust['trust']
-  /** undefined where nobody may see them. */
-  values: () => Pick<ValueStore, 'find'> | undefined
 }
 
 /**
  * What happened, read from the log. `GET /v1/trace/{id}`: the story of an action, call, credential, grant, request, agent, approver
  * or task, as trees in time (`trees`) and one step after the other, newest first (`steps`); `verified` says whether every step's
- * signatures hold; where they may be seen, `values` are what its data hold as salted hashes. `GET /v1/events`: the events that a search finds, newest first, not verified. `GET /v1/events/{event id}`: the
+ * signatures hold. `GET /v1/events`: the events that a search finds, newest first, not verified. `GET /v1/events/{event id}`: the
  * exact text of its leaf, and its receipt (C2SP tlog-proof). `GET /v1/activity`: how often each agent was told yes and no, by
  * the hour. Lists give `next` where there is more.
  */
-export function traceRoutes(
-  server: HttpServer,
-  admit: Admit,
-  { log, keyRing, projection, trust, values }: Asked,
-): void {
+export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, projection, trust }: Asked): void {
   const { registry } = projection.ledger
   const view = (): LogView & { index: LeafIndex; reader: LogReader } => {
     const { index, reader } = log()
@@ -65,7 +58,7 @@ export function traceRoutes(
     const isWhole = Object.keys(query).length === 1
     if (found.length === 0 && next === undefined && isWhole)
       throw new ServiceError('entity_unknown', 'the log names no such thing')
-    const trees = await traceOf(found, leaves, { trust, keyRing, registry, values: values() })
+    const trees = await traceOf(found, leaves, { trust, keyRing, registry })
     const steps = flatten(trees)
     const { size, note } = from.reader.checkpoint()
     return {

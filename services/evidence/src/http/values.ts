@@ -6,20 +6,25 @@ import type { ValueStore } from '../values/value-store.ts'
 import { cursorOf, searchMembers, searchOf } from './search.ts'
 
 const paramsSchema = z.strictObject({ '*': z.string().min(1).max(2100) })
-const query = z.strictObject({ ...searchMembers, limit: z.coerce.number().int().min(1).max(500).default(200) })
+const query = z.strictObject({
+  ...searchMembers,
+  causes: z.literal('true').optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(200),
+})
 
 /**
  * `GET /v1/values/{id}`: what the events of a request, action, agent or task, one event, or one attachment, hold as salted hashes, and
- * whether the words can still be had. For the operator's socket alone: what is public is the log.
+ * whether the words can still be had; with `causes=true` also those that these followed from. For the operator's socket alone: what is public is the log.
  */
 export function valuesRoute(operator: HttpServer, from: () => { log: LogView; values: ValueStore }): void {
   operator.get('/v1/values/*', { schema: { params: paramsSchema, querystring: query } }, async (request) => {
     const { log, values } = from()
     // An attachment is named by the hash that events hold.
     const id = request.params['*'].replace(/^att_(?=[\w-]{43}$)/, '')
-    const { found, next } = await gather(searchOf({ ...request.query, id }), log, request.query.limit)
+    const { causes, limit, ...search } = request.query
+    const { found, leaves, next } = await gather(searchOf({ ...search, id }), log, limit)
     const shown = await Promise.all(
-      found.map(async ({ index, event }) => {
+      (causes ? leaves : found).map(async ({ index, event }) => {
         const { id: event_id, type, time, subject } = event
         const each = await shownValues(event.data, values)
         return each.map((value) => ({ leaf_index: index, event_id, type, time, subject, ...value }))

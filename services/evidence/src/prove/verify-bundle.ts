@@ -19,7 +19,7 @@ import type { Bundle } from './bundle.ts'
 /** One that an event holds as a salted hash; without its text it is withheld, or was erased. */
 export type ProvedValue = Commitment & { readonly text?: string }
 
-export type Step = Omit<TraceStep, 'steps' | 'values'> & { readonly values?: readonly ProvedValue[] }
+export type Step = Omit<TraceStep, 'steps'> & { readonly values?: readonly ProvedValue[] }
 
 export type BundleReport =
   | {

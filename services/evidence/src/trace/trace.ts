@@ -1,13 +1,6 @@
-import { type ShownValue, shownValues } from '../values/shown-values.ts'
-import type { ValueStore } from '../values/value-store.ts'
 import { type Place, placeOf, type StepKind } from './place.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
 import { type StepCheck, type TraceTrust, verifyStep } from './verify-step.ts'
-
-/** By what a trace is told; without values it shows none. */
-export interface TraceBy extends TraceTrust {
-  values?: Pick<ValueStore, 'find'> | undefined
-}
 
 /** One step of a story; what followed from it stands below it. */
 export interface TraceStep extends StepCheck {
@@ -19,8 +12,6 @@ export interface TraceStep extends StepCheck {
   subject: string
   /** The event's own data, signatures included, so that a reader can verify them too. */
   data: unknown
-  /** What these data hold as salted hashes, where that may be seen. */
-  values?: readonly ShownValue[]
   steps: TraceStep[]
 }
 
@@ -38,7 +29,7 @@ interface Node {
 export async function traceOf(
   found: readonly TraceLeaf[],
   leaves: readonly TraceLeaf[],
-  by: TraceBy,
+  by: TraceTrust,
 ): Promise<TraceStep[]> {
   const nodes = [...leaves].sort((a, b) => a.index - b.index).map(nodeOf)
   const beginnings = new Map<string, Node>()
@@ -85,10 +76,9 @@ function adopt(node: Node, beginnings: ReadonlyMap<string, Node>): void {
   found?.children.push(node)
 }
 
-async function stepOf(node: Node, kept: ReadonlySet<Node>, by: TraceBy): Promise<TraceStep> {
+async function stepOf(node: Node, kept: ReadonlySet<Node>, by: TraceTrust): Promise<TraceStep> {
   const { event, index } = node.leaf
   const check = await verifyStep(node.leaf, causesOf(node), by)
-  const values = by.values && (await shownValues(event.data, by.values))
   const below = node.children.filter((child) => kept.has(child))
   return {
     kind: node.place.kind,
@@ -99,7 +89,6 @@ async function stepOf(node: Node, kept: ReadonlySet<Node>, by: TraceBy): Promise
     subject: event.subject,
     ...check,
     data: event.data,
-    ...(values && values.length > 0 ? { values } : {}),
     steps: await Promise.all(below.map((child) => stepOf(child, kept, by))),
   }
 }

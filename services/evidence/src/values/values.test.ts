@@ -75,7 +75,11 @@ it('withholds words unless they are asked for, and proves those that are reveale
     }
     // Where the log is public, the words are not.
     expect((await get(http, `/v1/trace/${request_id}`)).text).not.toContain(words)
-    expect((await get(operator, `/v1/trace/${request_id}`)).body.trees[0].values).toMatchObject([{ state: 'held' }])
+    const { body: before } = await get(operator, `/v1/values/${decisions[0]}?causes=true`)
+    expect(before.values).toMatchObject([{ type: 'request.received', at: '/purpose', state: 'held' }])
+    expect((await get(operator, `/v1/values/${decisions[0]}`)).body.values).toEqual([])
+    // Whoever is signed in at the console reads traces too.
+    expect((await get(operator, `/v1/trace/${request_id}`)).text).not.toContain(words)
     expect(await get(http, `/v1/values/${request_id}`)).toMatchObject({ status: 404 })
     expect(await get(http, `/v1/bundle/${decisions[0]}?reveal=all`)).toMatchObject({
       status: 403,
@@ -94,7 +98,7 @@ it('shows no value that is not the one that its event committed to (V3)', async 
     for (const swapped of [JSON.stringify({ ...story.purpose, text: 'Pay Mallory' }), '{}', 'no JSON', '']) {
       writeFileSync(file, swapped)
       expect(await stateOf(evidence, ids)).toBe('altered')
-      const { text } = await get(evidence.operator, `/v1/trace/${ids.request_id}`)
+      const { text } = await get(evidence.operator, `/v1/values/${ids.request_id}`)
       expect(text).not.toContain('Mallory')
       expect(await get(evidence.operator, `/v1/bundle/${ids.decisions[0]}?reveal=all`)).toMatchObject({
         body: { code: 'value_altered' },
@@ -139,10 +143,10 @@ it('erases at the word of the service that wrote it alone, everywhere, and every
     // Nobody brings it back by sending it again.
     await approval.producer.publish('attachments.approval.v1', [story.attachment(request_id)])
     await approval.producer.publish('attachments.approval.v1', [erased])
-    const { text, body: trace } = await get(evidence.operator, `/v1/trace/${request_id}`)
+    expect((await get(evidence.operator, `/v1/trace/${request_id}`)).body.verified).toBe(true)
+    const { text, body: after } = await get(evidence.operator, `/v1/values/${request_id}`)
     expect(text).not.toContain(words)
-    expect(trace.verified).toBe(true)
-    expect(trace.trees[0].values).toMatchObject([{ state: 'erased', by: 'operator', reason: 'data_subject_request' }])
+    expect(after.values).toMatchObject([{ state: 'erased', by: 'operator', reason: 'data_subject_request' }])
     const bundle = await get(evidence.operator, `/v1/bundle/${decisions[0]}?reveal=all`)
     expect(await verifyBundle(parseBundle(Buffer.from(bundle.text)), { log: story.log })).toMatchObject({ ok: true })
     expect(await get(evidence.operator, `/v1/bundle/${decisions[0]}?reveal=purpose`)).toMatchObject({
