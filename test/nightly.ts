@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 
-// npm run nightly [-- chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | abuse | interleavings | rotations | reference | logs | mutants | stryker]
+// npm run nightly [-- chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | abuse | interleavings | rotations | reference | logs | canaries | mutants | stryker]
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md.
 
 const root = join(import.meta.dirname, '..')
@@ -104,6 +104,8 @@ const runs: Run[] = [
       'abuse-kafka',
       '--exclude',
       '**/interleavings.test.ts',
+      '--exclude',
+      '**/canaries.test.ts',
       'test/abuse',
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
@@ -154,6 +156,14 @@ const runs: Run[] = [
       /^(log kills|disk full|clean logs|log mutants|stalled sink): /.test(line) ||
       closing.test(line) ||
       /^\s*(✓|×|→|AssertionError)/.test(line),
+  },
+  {
+    name: 'canaries',
+    about:
+      '10,000 requests, right and wrong, with secrets where they belong and where they do not: credentials, proofs, permits, client assertions, cookies, sign-ins, private keys, arguments, the addresses and tokens of webhook and collector. No piece of 16 characters of any stands in the log, the evidence stream and its sinks, any topic but where it was put, what services write, metrics, or an answer that says no.',
+    command: [...vitest, '--project', 'abuse', 'test/abuse/canaries.test.ts'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: (line) => line.startsWith('canaries: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
   {
     name: 'mutants',
