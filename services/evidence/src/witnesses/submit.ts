@@ -106,7 +106,9 @@ export class WitnessClient {
       if (length > longestAnswer) throw new RangeError('the answer is too long')
       parts.push(part)
     }
-    return { status: answer.status, type: answer.headers.get('content-type'), body: Buffer.concat(parts) }
+    // Without its parameters, which some servers put behind every text (RFC 9110 §8.3.1: case does not matter either).
+    const [type = ''] = (answer.headers.get('content-type') ?? '').split(';')
+    return { status: answer.status, type: type.trim().toLowerCase(), body: Buffer.concat(parts) }
   }
 
   /**

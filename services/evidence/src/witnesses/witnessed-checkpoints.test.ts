@@ -95,6 +95,19 @@ it('publishes each checkpoint with the cosignatures of its witnesses, and the lo
     }
 })
 
+it('learns the size from a witness that says more of its type than it must', async () => {
+  using folder = new LogFolder()
+  await using witness = await aWitness(1, ({ honest }) =>
+    honest.status === 409 ? { ...honest, type: 'Text/X.tlog.size; charset=utf-8' } : undefined,
+  )
+  for (const size of [3, 5]) {
+    await using system = await aWitnessedLog(folder, policyOf(1, witness))
+    await system.append(size - system.log.size)
+    await system.until(() => system.published().size === size && system.published().isQuorum)
+  }
+  expect(witness.last().size).toBe(5)
+})
+
 const misbehaviours: [what: string, outcome: string, Misbehaviour][] = [
   ['hangs', '', () => 'hang'],
   [
