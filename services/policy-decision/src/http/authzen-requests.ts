@@ -81,7 +81,8 @@ export interface BoxcarLimits {
  */
 export function readEvaluations(body: unknown, limits: BoxcarLimits): EvaluationsRequest {
   const { evaluations = [], options, ...defaults } = parse(evaluationsSchema, body)
-  refuseCedarEscapes(defaults)
+  const { evaluations: _, ...around } = body as Record<string, unknown>
+  refuseCedarEscapes(around)
   if (evaluations.length === 0) return { single: parse(evaluationSchema, defaults) }
   if (evaluations.length > limits.items)
     throw new ServiceError('request_malformed', `evaluations: at most ${limits.items} are decided together`)
@@ -100,7 +101,7 @@ function readItem(item: unknown, defaults: Parts): AuthZenEvaluation | ServiceEr
   if (!subject || !action || !resource)
     return new ServiceError('request_malformed', `${!subject ? 'subject' : !action ? 'action' : 'resource'}: missing`)
   try {
-    refuseCedarEscapes(own.data)
+    refuseCedarEscapes(item)
   } catch (error) {
     return serviceErrorOf(error)
   }
@@ -121,7 +122,7 @@ export function readSearch(
 
 function read<T extends z.ZodType>(schema: T, body: unknown): z.infer<T> {
   const value = parse(schema, body)
-  refuseCedarEscapes(value)
+  refuseCedarEscapes(body)
   return value
 }
 
@@ -136,7 +137,7 @@ function malformed(error: z.ZodError): ServiceError {
   return new ServiceError('request_malformed', `${issue?.path.join('.') || 'it'}: ${issue?.code}`)
 }
 
-/** Cedar reads these keys as references and extension values: in anything that a caller sends they are an attack. */
+/** Cedar reads these keys as references and extension values: in anything that a caller sends they are an attack, also where nobody reads it. */
 function refuseCedarEscapes(value: unknown): void {
   if (typeof value !== 'object' || value === null) return
   for (const [key, member] of Object.entries(value)) {

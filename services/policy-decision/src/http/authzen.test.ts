@@ -110,6 +110,7 @@ describe('an evaluation (§6)', () => {
     ['a context that is text', { subject, action, resource, context: 'x' }],
     ['null for a context', { subject, action, resource, context: null }],
     ['an entity reference', { subject, action, resource, context: { a: [{ __entity: {} }] } }],
+    ['an entity reference where nobody reads it', { subject, action, resource, note: [{ __entity: {} }] }],
     ['an extension value', { subject: { ...subject, properties: { __extn: {} } }, action, resource }],
     ['two keys that are equal', '{"subject":{"type":"a","id":"b"},"subject":{"type":"a","id":"c"}}'],
     ['two keys that are equal unescaped', '{"subject":1,"s\\u0075bject":2}'],
@@ -281,6 +282,7 @@ describe('evaluations (§7)', () => {
     ['a semantic in a list', { evaluations: [{}], options: { evaluations_semantic: ['execute_all'] } }],
     ['a default of a wrong type', { subject: 'alice', evaluations: [{}] }],
     ['a default that lacks a member', { subject: { type: 'user' }, evaluations: [{ subject }] }],
+    ['an option with an entity reference', { evaluations: [{}], options: { x: { __entity: {} } } }],
     ['a default with an entity reference', { context: { __expr: '' }, evaluations: [{}] }],
   ])('are 400 as a whole: %s', async (_, body) => {
     expect((await post('evaluations', { subject, action, resource, ...body })).statusCode).toBe(400)

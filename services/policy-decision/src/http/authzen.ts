@@ -58,8 +58,7 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
       const session = sessions.get(request)
       if (!session) throw new ServiceError('caller_unauthenticated')
       const given = await answer(session, request.body)
-      // Bytes: of a string fastify says a charset, which RFC 8259 §11 does not know.
-      return reply.type('application/json').send(Buffer.from(JSON.stringify(given)))
+      return sendJson(reply, given)
     })
 
   route(authZenPaths.access_evaluation_endpoint, (session, body) => session.evaluate(readEvaluation(body)))
@@ -127,6 +126,10 @@ function failed(error: unknown): AuthZenDecision {
   const { status, code, title, detail } = toProblem(serviceErrorOf(error))
   return { decision: false, context: { error: { status, code, message: detail ?? title } } }
 }
+
+/** Bytes: of a string fastify says a charset, which RFC 8259 §11 does not know. */
+export const sendJson = (reply: HttpReply, value: object) =>
+  reply.type('application/json').send(Buffer.from(JSON.stringify(value)))
 
 /** What a request says of who sends it. */
 export const callerOf = (request: HttpRequest): AuthZenCaller => ({

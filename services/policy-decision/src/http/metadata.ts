@@ -2,7 +2,7 @@ import { customObligations, obligationTypes } from '@bailiwick/contracts'
 import { jwkSet } from '@bailiwick/credentials'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { Pdp } from '../context.ts'
-import { authZenPaths } from './authzen.ts'
+import { authZenPaths, sendJson } from './authzen.ts'
 
 const published: ReadonlySet<string> = new Set(['permit', 'binding-token'])
 
@@ -23,14 +23,14 @@ export const obligationsGiven = (types: readonly (typeof obligationTypes)[number
 export function metadataRoutes(http: HttpServer, pdp: Pdp): void {
   http.get('/.well-known/authzen-configuration', async (_, reply) => {
     reply.header('cache-control', 'public, max-age=300')
-    return {
+    return sendJson(reply, {
       policy_decision_point: pdp.publicUrl,
       ...authZenEndpoints(pdp.publicUrl),
       access_request_endpoint: `${pdp.trust.public_url}/access/v1/requests`,
       jwks_uri: `${pdp.publicUrl}/access/v1/jwks`,
       ...obligationsGiven(obligationTypes),
       capabilities: ['urn:openid:authzen:capability:access-request'],
-    }
+    })
   })
   http.get('/access/v1/jwks', async (_, reply) => {
     const { registry } = pdp.projection.ledger

@@ -112,7 +112,9 @@ describe('a plain decision point', () => {
     expect(await twice('/access/v1/search/action', { subject, resource })).toMatchObject({
       results: [{ name: 'read' }],
     })
-    const metadata = await (await fetch(`${pdp.plain.url}/.well-known/authzen-configuration`)).json()
+    const answer = await fetch(`${pdp.plain.url}/.well-known/authzen-configuration`)
+    expect(answer.headers.get('content-type')).toBe('application/json')
+    const metadata = await answer.json()
     expect(metadata).toMatchObject({
       policy_decision_point: pdp.plain.url,
       search_action_endpoint: `${pdp.plain.url}/access/v1/search/action`,

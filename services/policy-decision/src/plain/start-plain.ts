@@ -14,7 +14,7 @@ import {
   type RandomSource,
   readTls,
 } from '@bailiwick/service-kit'
-import { authZenRoutes } from '../http/authzen.ts'
+import { authZenRoutes, sendJson } from '../http/authzen.ts'
 import { authZenEndpoints, obligationsGiven } from '../http/metadata.ts'
 import { PageTokens } from '../http/page-tokens.ts'
 import { ActivePlainPolicies } from './active-plain-policies.ts'
@@ -71,7 +71,7 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
   http.get('/.well-known/authzen-configuration', async (_, reply) => {
     reply.header('cache-control', 'public, max-age=300')
     const given = obligationsGiven(['notification', 'custom'])
-    return { policy_decision_point: publicUrl, ...authZenEndpoints(publicUrl), ...given }
+    return sendJson(reply, { policy_decision_point: publicUrl, ...authZenEndpoints(publicUrl), ...given })
   })
   reloadRoute(operator, policies, logger)
   if (local) reloadRoute(http, policies, logger)
