@@ -52,12 +52,19 @@ it(
       if (n % 40 === 0) ({ grantId } = await scene.granted(agent))
       await world.act(agent, grantId, random() < 0.2 ? 'delete' : 'read')
       await world.misplace(random)
+      if (n % 20 === 5) await world.poison()
     }
     await scene.invoices.delivered()
     await world.delivered()
-    const report = await scene.audited()
+    const report = await eventually(
+      'what was put on the bus is parked',
+      async () => {
+        const audited = await scene.audited()
+        return audited.counted['event.parked'] ? audited : undefined
+      },
+      120_000,
+    )
     expect(report.findings).toEqual([])
-    expect(report.counted['event.parked']).toBeGreaterThan(0)
     const held = await world.places()
     console.log(`canaries: ${world.requests()} requests, ${JSON.stringify(secrets.kinds)}`)
     expect(world.allowed()).toBeGreaterThan(wanted / 20)
@@ -219,9 +226,10 @@ async function aWorld(secrets: Secrets) {
         () => post('/console/api/session', JSON.stringify({ sign_in_id: one, assertion: { signature: one } })),
       ]
       await (await (ways[Math.floor(random() * ways.length)] as () => Promise<Response>)()).text()
-      if (random() < 0.02)
-        for (const topic of ['grants.v1', 'approvals.v1', 'access-requests.v1'])
-          await scene.put(topic, 'k', Buffer.from(random() < 0.5 ? one : `{"token":"${one}"}`))
+    },
+    async poison(): Promise<void> {
+      for (const topic of ['grants.v1', 'approvals.v1', 'access-requests.v1'])
+        for (const one of [seen.credential, `{"token":"${seen.proof}"}`]) await scene.put(topic, 'k', Buffer.from(one))
     },
     delivered: () => point.delivered(),
     async places(): Promise<[string, Buffer][]> {
