@@ -120,9 +120,14 @@ export class Scene implements AsyncDisposable {
     return Scene.#open(Scene.#started(options))
   }
 
-  /** As `bare`, with the owner enrolled. */
+  /** As `bare`, with the owner enrolled, and the decision point knowing it. */
   static open(options: SystemOptions = {}): Promise<Scene> {
-    return Scene.#open(Scene.#started(options), enrolApprover)
+    return Scene.#open(Scene.#started(options), async (system) => {
+      const approver = await enrolApprover(system)
+      const { registry } = system.services.policyDecision.pdp.projection.ledger
+      await eventually('the decision point knows the owner', () => registry.get('approver', 'owner'))
+      return approver
+    })
   }
 
   /** The same installation started again, on the same adapters; nobody signs in. */
