@@ -112,14 +112,22 @@ it('the operator of this machine is heard on the socket alone, and can say no an
   const tokens = ['/operator/join-tokens/approval', '/operator/join-tokens/issuer']
   const revocations = ['/operator/revocations', '/operator/revocations/preview']
   const keys = ['/operator/keys', '/operator/keys/state']
-  const writes = ['/operator/registry/changes', ...revocations, '/operator/recoveries', ...tokens, ...keys]
+  const writes = [
+    '/operator/registry/changes',
+    ...revocations,
+    '/operator/recoveries',
+    ...tokens,
+    ...keys,
+    '/operator/values/erase',
+  ]
   for (const path of [...writes, '/operator/registry', '/operator/requests'])
     for (const method of ['GET', 'POST'] as const) {
       const answer = await fetch(`${scene.url}${path}`, { method, ...(method === 'POST' ? { body: '{}' } : {}) })
       expect([path, answer.status]).toEqual([path, 404])
     }
   // A proposal is answered by people; a revocation is final; a recovery takes the root key, and a day; a service's key its
-  // certificate; a join token serves an agent whose registration, which people approved, says so. A route that is added here has to be thought about.
+  // certificate; a join token serves an agent whose registration, which people approved, says so; an erasure takes words away, and
+  // nothing that was decided, and stands in the log. A route that is added here has to be thought about.
   const posts = operator
     .printRoutes({ commonPrefix: false })
     .split('\n')

@@ -31,7 +31,7 @@ it.each([
     const result = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')
     const members = ['entries', 'seconds', 'entries_per_s', 'p50_ms', 'p99_ms', 'ack', 'vkey']
     expect(Object.keys(result)).toEqual(members)
-    expect(result.ack).toBe('integrated')
+    expect(result.ack).toBe('durable')
     const { entries, findings } = await readLog(dir, result.vkey)
     expect(findings).toEqual([])
     const lines = readFileSync(acks, 'utf8').trimEnd().split('\n')

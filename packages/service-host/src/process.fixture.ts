@@ -1,4 +1,4 @@
-// A process of one service that does nothing, for tests to stop: `node process.fixture.ts DIR [SLOW_MS]`.
+// A process of one service that does nothing, for tests to stop: `node process.fixture.ts DIR [SLOW_MS] [open]`; `open` leaves something open.
 import { randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
 import { initialise } from '@bailiwick/installation'
@@ -6,7 +6,8 @@ import { commonSettings, systemClock } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { runService } from './run-service.ts'
 
-const [data = '', slowMs = '0'] = process.argv.slice(2)
+const [data = '', slowMs = '0', left] = process.argv.slice(2)
+if (left === 'open') setInterval(() => undefined, 1000)
 
 process.exitCode = await runService({
   name: 'issuer',

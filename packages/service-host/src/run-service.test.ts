@@ -122,9 +122,9 @@ describe('what cannot work is refused before anything is written', () => {
 })
 
 describe('an orderly stop', () => {
-  async function stopped(slowMs: number, signals: readonly [NodeJS.Signals, number][]) {
+  async function stopped(slowMs: number, signals: readonly [NodeJS.Signals, number][], ...more: string[]) {
     const script = fileURLToPath(new URL('./process.fixture.ts', import.meta.url))
-    const child = spawn(process.execPath, [script, join(data, 'd'), String(slowMs)], {
+    const child = spawn(process.execPath, [script, join(data, 'd'), String(slowMs), ...more], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let output = ''
@@ -153,6 +153,12 @@ describe('an orderly stop', () => {
       ['SIGINT', 30],
     ])
     expect(said).toEqual(['info: stopping SIGTERM', 'info: stopped'])
+    expect(code).toBe(0)
+  })
+
+  it('ends the process, whatever a library left open', async () => {
+    const { code, said } = await stopped(0, [['SIGTERM', 0]], 'open')
+    expect(said).toEqual(['info: stopping SIGTERM', 'info: stopped', 'warn: leaving what is still open'])
     expect(code).toBe(0)
   })
 

@@ -28,6 +28,9 @@ export interface Process<C extends CommonConfig> {
   complain: (line: string) => void
 }
 
+/** How long a process that has stopped stays for what something of it left open, ms. */
+const lingerMs = 1000
+
 /**
  * A process from its environment to its stop signal. Gives the exit code: 0 after an orderly stop, 1 when it could not start
  * or stop. What cannot work is refused before anything is written.
@@ -40,6 +43,12 @@ export function runService<C extends CommonConfig>(options: Process<C>): Promise
       await assertStartable(config, name, socketOf(name, config))
       options.prepare?.(config)
       await serveUntilStopped(options, config, logger, stopping)
+      // kafkajs may connect once more while it is told to end, and then stays connected.
+      const leave = () => {
+        logger.warn({ open: process.getActiveResourcesInfo() }, 'leaving what is still open')
+        process.exit()
+      }
+      setTimeout(leave, lingerMs).unref()
     },
   })
 }

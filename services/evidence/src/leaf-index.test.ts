@@ -32,7 +32,7 @@ async function withIndex<T>(
   await using storage = await folder.open()
   const log = await Log.open(storage, logKey, now)
   await using index = await LeafIndex.open(join(folder.dir, 'index'), storage, log.checkpoint)
-  if (add.length > 0) await index.add(add, await log.append(add, {}))
+  if (add.length > 0) index.add(add, await log.append(add, {}))
   return await use(index)
 }
 
@@ -165,7 +165,7 @@ it('counts what agents were told by the hour, each leaf once', async () => {
   ]
   await withIndex(folder, added, async (index) => {
     // As after a crash between what was indexed and the mark of it: the same leaves come once more.
-    await index.add(added, { size: added.length, root: emptyRoot() })
+    index.add(added, { size: added.length, root: emptyRoot() })
     expect(index.activity(hour * 3_600_000, (hour + 1) * 3_600_000)).toEqual(counts)
     expect(index.activity((hour + 1) * 3_600_000, (hour + 1) * 3_600_000)).toEqual(counts.slice(0, 1))
     expect(index.activity((hour + 2) * 3_600_000, (hour + 9) * 3_600_000)).toEqual([])

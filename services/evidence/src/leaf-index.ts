@@ -41,24 +41,22 @@ export class LeafIndex implements AsyncDisposable {
     // A commit is whole at once, and durable soon: what a power cut takes back is made again.
     const db = open<Value, Key>({ path: dir, overlappingSync: true })
     const index = new LeafIndex(db, 0)
-    if (!(await index.#fits(storage, head))) await db.clearAsync()
+    if (!(await index.#fits(storage, head))) db.clearSync()
     index.#size = index.#meta()?.size ?? 0
     let leaves: Uint8Array[] = []
     for await (const { bytes } of entriesOf(storage, index.#size, head.size)) {
       leaves.push(bytes)
       if (leaves.length < caughtUpAtOnce) continue
-      await index.#apply(leaves)
+      index.#apply(leaves)
       leaves = []
     }
-    await index.#apply(leaves)
-    await index.#mark(head)
+    index.add(leaves, head)
     return index
   }
 
-  /** The newest leaves, in order. Resolves once they are findable. */
-  async add(leaves: readonly Uint8Array[], head: TreeHead): Promise<void> {
-    await this.#apply(leaves)
-    await this.#mark(head)
+  /** The newest leaves, in order: findable when this returns. Throws when they cannot be written. */
+  add(leaves: readonly Uint8Array[], head: TreeHead): void {
+    this.#apply(leaves, head)
   }
 
   /** How many leaves can be found. */
@@ -123,10 +121,12 @@ export class LeafIndex implements AsyncDisposable {
     await this.#db.close()
   }
 
-  async #apply(leaves: readonly Uint8Array[]): Promise<void> {
+  /** Of a commit that fails only a synchronous transaction tells: lmdb leaves the promise of another pending, and ends the process. */
+  #apply(leaves: readonly Uint8Array[], head?: TreeHead): void {
     const begin = this.#size
-    await this.#db.transaction(() => {
+    this.#db.transactionSync(() => {
       for (const [at, bytes] of leaves.entries()) this.#put(begin + at, leafHash(bytes), leafFacts(bytes))
+      if (head) this.#mark(head)
     })
     this.#size += leaves.length
   }
@@ -169,8 +169,8 @@ export class LeafIndex implements AsyncDisposable {
     if (!this.#db.doesExist(key)) this.#db.put(key, index)
   }
 
-  async #mark({ size, root }: TreeHead): Promise<void> {
-    await this.#db.put(['meta'], { format, size, root: encodeBase64url(root) })
+  #mark({ size, root }: TreeHead): void {
+    this.#db.put(['meta'], { format, size, root: encodeBase64url(root) })
   }
 
   #meta(): Meta | undefined {

@@ -94,7 +94,7 @@ it('says what evidence refused, and never passes on what is no answer', async ()
   }
   const problem = { code: 'request_malformed', detail: 'cursor: not a cursor' }
   expect(await refuse({ status: 400, body: problem })).toEqual({ status: 400, ...problem })
-  expect(await refuse({ status: 404, body: { code: 'route_unknown' } })).toMatchObject({
+  expect(await refuse({ status: 401, body: { code: 'caller_unauthenticated' } })).toMatchObject({
     status: 403,
     code: 'caller_forbidden',
   })
