@@ -5,7 +5,7 @@ import { Interleavings, type Outcome } from './interleaving.ts'
 // The real use cases over a bus that is slow, breaks and says things twice, in an order that a seed chooses: a change between
 // what is shown, signed, published and acted on. BAILIWICK_SEED=… begins at the same seed again.
 
-const [smoke, many] = inject('realParts') === undefined ? [150, 10_000] : [60, 1000]
+const [smoke, many] = inject('realParts') === undefined ? [240, 10_000] : [60, 1000]
 const stories = process.env.BAILIWICK_NIGHTLY === '1' ? many : smoke
 /** Stories of one system, whose registry grows with each. */
 const together = 20

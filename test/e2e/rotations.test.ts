@@ -197,7 +197,11 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
       const before = (await standings(whole)).filter(({ state }) => state === 'active')
       expect(before.map(({ purpose }) => purpose).sort()).toEqual([...purposes].sort())
       const prepared = await Promise.all(purposes.map((purpose) => keys(whole, 'prepare', purpose)))
-      const jwks = await (await fetch(`${whole.system.url}/oauth/jwks`)).json()
+      const jwks = await patiently(async () => {
+        const answer = await fetch(`${whole.system.url}/oauth/jwks`)
+        if (answer.status !== 200) throw new Error(await answer.text())
+        return answer.json()
+      })
       const next = prepared.find(({ purpose }) => purpose === 'credential')?.kid
       expect((jwks as { keys: { kid: string }[] }).keys.map(({ kid }) => kid)).toContain(next)
       // An enforcement point that meets an unknown key asks again a second after it asked last.
