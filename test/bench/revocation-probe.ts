@@ -51,8 +51,13 @@ const over: ReadonlySet<string | undefined> = new Set([
 ])
 export const isOver = (reason: string | undefined) => over.has(reason)
 
-/** What a busy machine makes of a decision. */
-const late: ReadonlySet<string | undefined> = new Set(['deadline_exceeded', 'state_stale', 'evidence_unavailable'])
+/** What a busy machine makes of a decision, and a tree of which two decision points decide at once. */
+const late: ReadonlySet<string | undefined> = new Set([
+  'deadline_exceeded',
+  'state_stale',
+  'evidence_unavailable',
+  'state_contended',
+])
 
 /** Revokes again and again, under load, and keeps when each that was to end was last allowed. */
 export class RevocationProbe {
