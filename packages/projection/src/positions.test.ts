@@ -2,29 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { embeddedBus } from '@bailiwick/bus/embedded'
-import { generateKey, KeyRing, signTrust, type Trust } from '@bailiwick/credentials'
+import { KeyRing } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
+import { trust } from './installation.fixture.ts'
 import { judgeByAnchor } from './judge.ts'
 import { Projection } from './projection.ts'
 
 const lastKey = 'key 5'
-const root = generateKey('root')
-const publicJwk = (key: { publicJwk: unknown }) => key.publicJwk as Trust['root']['jwk']
-const trust = signTrust(
-  {
-    v: 1,
-    installation: 'ins_0123456789',
-    root: { jwk: publicJwk(root) },
-    log: { vkey: `log+00000000+${'A'.repeat(44)}` },
-    rp_id: 'localhost',
-    origins: ['http://localhost:8420'],
-    single_operator: true,
-    invitation: { jwk: publicJwk(generateKey('invitation')) },
-    public_url: 'http://localhost:8420',
-    created_at: '2026-11-24T12:00:00.000Z',
-  },
-  root,
-)
 
 it('names every partition up to the last that it read, so that a head can always be made (V8)', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'positions-test-'))
