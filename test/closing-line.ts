@@ -3,12 +3,18 @@ import type { Reporter, SerializedError, TestModule } from 'vitest/node'
 
 /**
  * Ends the run with the line CI reads. What broke outside a test (a file that does not load, a hook that throws, a rejection
- * nobody awaited) counts as failed.
+ * nobody awaited) counts as failed. What passed at its second try only is named, with what went wrong at the first (decision 37).
  */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
-    const tests = modules.flatMap((module) => [...module.children.allTests()]).map((test) => test.result().state)
-    const count = (state: string) => tests.filter((s) => s === state).length
+    const tests = modules.flatMap((module) => [...module.children.allTests()])
+    const count = (state: string) => tests.filter((test) => test.result().state === state).length
+    const again = tests
+      .filter((test) => test.diagnostic()?.flaky)
+      .map((test) => {
+        const why = test.result().errors?.[0]?.message.split('\n')[0]
+        return `AGAIN ${test.project.name} ${test.module.relativeModuleId} > ${test.fullName}: ${why}`
+      })
     const suites = modules.flatMap((module) => [module, ...module.children.allSuites()])
     const broken = unhandled.length + suites.reduce((sum, suite) => sum + suite.errors().length, 0)
     const skipped = count('skipped') + count('pending')
@@ -16,7 +22,7 @@ export default class ClosingLine implements Reporter {
     const inCi = process.env.CI === 'true'
     if (inCi && missing.length > 0) process.exitCode = 1
     const totals = { passed: count('passed'), failed: count('failed') + broken, skipped }
-    process.once('exit', () => console.log(closingLines(totals, missing, inCi).join('\n')))
+    process.once('exit', () => console.log([...again, ...closingLines(totals, missing, inCi)].join('\n')))
   }
 }
 
