@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
 import { createServer } from 'node:net'
 import { ServiceError } from '@bailiwick/errors'
 
@@ -10,15 +11,29 @@ const HIGHEST = 32_767
 /** Gives so many ports. */
 export type PortSource = (count: number) => Promise<number[]>
 
-/** Different ports on the loopback that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
+/**
+ * Different ports on the loopback that nobody listens on, and that nobody else who asks here, in whatever process, is given while
+ * this process lives: a service that is given one takes seconds until it listens, and may be killed and started again.
+ */
+export async function freePorts(count: number, draw = () => randomInt(LOWEST, HIGHEST + 1)): Promise<number[]> {
   const found = new Set<number>()
   for (let tries = 0; found.size < count; tries++) {
     if (tries > 1000) throw new ServiceError('service_unready', 'there is no free port on 127.0.0.1')
-    const port = randomInt(LOWEST, HIGHEST + 1)
-    if (await isFree(port)) found.add(port)
+    const port = draw()
+    const mark = await markOf(port)
+    if (mark && (await isFree(port))) found.add(port)
+    else mark?.close()
   }
   return [...found]
+}
+
+/** The UDP port of the same number, which nobody uses, held until this process ends; undefined when another has it. */
+function markOf(port: number): Promise<{ close(): void } | undefined> {
+  const { promise, resolve } = Promise.withResolvers<{ close(): void } | undefined>()
+  const socket = createSocket('udp4')
+  socket.once('error', () => resolve(undefined))
+  socket.bind({ port, address: '127.0.0.1', exclusive: true }, () => resolve(socket.unref()))
+  return promise
 }
 
 function isFree(port: number): Promise<boolean> {

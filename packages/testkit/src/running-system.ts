@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
@@ -13,6 +12,7 @@ import {
   readInstallation,
   readPolicyFiles,
 } from '@bailiwick/installation'
+import { freePorts } from '@bailiwick/native'
 import { type Clock, type Logger, type RandomSource, systemClock } from '@bailiwick/service-kit'
 import { sampleEntities } from '@bailiwick/standalone/sample'
 
@@ -89,16 +89,8 @@ export async function preparePlace(options: PlaceOptions): Promise<Place> {
   }
 }
 
-/** A port that was free a moment ago. */
+/** A port that is nobody's, and stays so while this process lives. */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  const { promise, resolve } = Promise.withResolvers<void>()
-  server.listen(0, '127.0.0.1', resolve)
-  await promise
-  const address = server.address()
-  const closed = Promise.withResolvers<void>()
-  server.close(() => closed.resolve())
-  await closed.promise
-  if (typeof address !== 'object' || address === null) throw new Error('no port')
-  return address.port
+  const [port = 0] = await freePorts(1)
+  return port
 }

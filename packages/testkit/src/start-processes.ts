@@ -118,6 +118,8 @@ export async function startProcesses(options: ProcessesOptions = {}): Promise<Pr
     }
   }
   await ready()
+  // What answered for one that ended is not the one that was started.
+  for (const process of Object.values(processes).flat()) if (!process.running) throw new Error(process.output)
   const owned = started.move()
   const { url, data, trust, invoicesUrl } = place
   return {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { ledOf } from './cluster-link.ts'
+import { kafkaClient } from './client.ts'
+import { clusterLink, ledOf } from './cluster-link.ts'
 import { failureOf } from './failure.ts'
 
 it('gives the leaders of all partitions, in order', () => {
@@ -23,4 +24,20 @@ it.each([
   }
   expect(failureOf(thrown)).toBe('transient')
   expect(thrown).toMatchObject({ type: 'LEADER_NOT_AVAILABLE' })
+})
+
+it('closes once what it was asked has ended, and takes nothing more: kafkajs would connect again for it', async () => {
+  const connection = { brokers: ['127.0.0.1:1'], clientId: 'link' } // nobody is there
+  const link = clusterLink(
+    kafkaClient(connection, () => {}),
+    connection,
+    0,
+  )
+  const order: string[] = []
+  const asked = link.leaders(['t']).catch(() => void order.push('answered'))
+  await link.close()
+  order.push('closed')
+  await asked
+  expect(order).toEqual(['answered', 'closed'])
+  await expect(link.leaders(['t'])).rejects.toThrow('the link is closed')
 })

@@ -46,7 +46,7 @@ export interface Link {
   offsets(partitions: readonly Led[], point: Point): Promise<(number | undefined)[]>
   /** One long poll at the broker that leads all of these. The order says who may fill the answer first. */
   fetch(partitions: readonly Wanted[]): Promise<Fetched>
-  /** Waits at most for the request in flight. */
+  /** Takes no more calls, and resolves once those in flight have ended and the connections are closed. */
   close(): Promise<void>
 }
 
@@ -120,18 +120,31 @@ export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: num
     isolationLevel: READ_UNCOMMITTED,
   })
   const known = new Set<string>()
+  const running = new Set<Promise<unknown>>()
+  let closing: Promise<void> | undefined
+  // A call that is under way while kafkajs disconnects makes it connect once more, which nobody would ever close.
+  const during = async <T>(call: () => Promise<T>): Promise<T> => {
+    if (closing) throw new Error('the link is closed')
+    const answer = call()
+    running.add(answer)
+    return await answer.finally(() => running.delete(answer))
+  }
+  const leaders = async (topics: readonly string[]) => {
+    await cluster.connect()
+    // Adding asks by itself, and takes back a topic that does not exist or that we may not see.
+    if (topics.every((topic) => known.has(topic))) await cluster.refreshMetadata()
+    else await cluster.addMultipleTargetTopics(topics)
+    for (const topic of topics) known.add(topic)
+    return topics.flatMap((topic) => ledOf(topic, cluster.findTopicPartitionMetadata(topic)))
+  }
   return {
-    async leaders(topics) {
-      await cluster.connect()
-      // Adding asks by itself, and takes back a topic that does not exist or that we may not see.
-      if (topics.every((topic) => known.has(topic))) await cluster.refreshMetadata()
-      else await cluster.addMultipleTargetTopics(topics)
-      for (const topic of topics) known.add(topic)
-      return topics.flatMap((topic) => ledOf(topic, cluster.findTopicPartitionMetadata(topic)))
+    leaders: (topics) => during(() => leaders(topics)),
+    offsets: (partitions, point) => during(() => listOffsets(cluster, partitions, point)),
+    fetch: (partitions) => during(() => fetchFrom(cluster, partitions)),
+    close() {
+      closing ??= Promise.allSettled(running).then(() => cluster.disconnect())
+      return closing
     },
-    offsets: (partitions, point) => listOffsets(cluster, partitions, point),
-    fetch: (partitions) => fetchFrom(cluster, partitions),
-    close: () => cluster.disconnect(),
   }
 }
 

@@ -119,6 +119,7 @@ class Adapter implements KafkaBus {
     if (this.#closing) throw closed()
     const distinct = [...new Set(topics)]
     await this.#exist(distinct)
+    if (this.#closing) throw closed()
     const follower = new Follower({
       topics: distinct,
       since,
@@ -127,11 +128,7 @@ class Adapter implements KafkaBus {
       onTrouble: (reason) => this.#say('follow', reason),
     })
     this.#followers.add(follower)
-    const released = follower.released().finally(() => {
-      this.#followers.delete(follower)
-      this.#releasing.delete(released)
-    })
-    this.#releasing.add(released)
+    this.#release(follower.released().finally(() => this.#followers.delete(follower)))
     try {
       if (!(await within(ASK_MS, follower.started))) throw new ServiceError('bus_unavailable', 'no broker answered')
     } catch (error) {
@@ -208,7 +205,7 @@ class Adapter implements KafkaBus {
         return await question(link)
       } catch (error) {
         if (this.#control === link) this.#control = undefined
-        void link.close().catch(() => {})
+        this.#release(link.close().catch(() => {}))
         const failure = failureOf(error)
         if (failure === 'forbidden') {
           throw new ServiceError('bus_unavailable', `${topic}: ${reasonOf(error)}`, { cause: error })
@@ -220,6 +217,12 @@ class Adapter implements KafkaBus {
         this.#say('ask', reasonOf(error))
       }
     }
+  }
+
+  /** What the end of the bus waits for, for a while. */
+  #release(connections: Promise<void>): void {
+    const released = connections.finally(() => this.#releasing.delete(released))
+    this.#releasing.add(released)
   }
 
   #client() {
