@@ -13,6 +13,8 @@ declare module 'fastify' {
      * that names no type: the bytes are in `rawBody`, whatever the header says of them, and there is no `body`.
      */
     accepts?: readonly MediaType[] | 'anything'
+    /** What a body of another type is answered with, for a standard that says so; `content_type_unsupported` (415) unless told. */
+    otherTypesAre?: 'request_malformed'
   }
   interface FastifyRequest {
     /** The body's bytes as they came, for digests and signatures; undefined when there was none. */
@@ -47,7 +49,8 @@ export function readBodies(app: FastifyInstance, { bigIntegers = false }: { bigI
   // Before a byte of the body is read.
   app.addHook('preParsing', async (request) => {
     if (request.is404) return
-    const accepted = request.routeOptions.config.accepts ?? ['application/json']
+    const { accepts: accepted = ['application/json'], otherTypesAre = 'content_type_unsupported' } =
+      request.routeOptions.config
     // Go's http.Post("") sends the field without a value, which fastify refuses before it looks for a reader.
     if (accepted === 'anything') request.raw.headers['content-type'] = 'application/octet-stream'
     if (!hasBody(request)) return
@@ -59,7 +62,7 @@ export function readBodies(app: FastifyInstance, { bigIntegers = false }: { bigI
     const given = mediaTypeOf(request.headers['content-type'])
     if (!accepted.some((mediaType) => mediaType === given)) {
       const taken = accepted.length === 0 ? 'no body' : accepted.join(', ')
-      throw new ServiceError('content_type_unsupported', `this route takes ${taken}`)
+      throw new ServiceError(otherTypesAre, `this route takes ${taken}`)
     }
   })
 }

@@ -150,7 +150,7 @@ describe('the binding (§10.1)', () => {
         await post('evaluation', good, { 'content-type': 'application/json', 'x-request-id': id }),
         await post('evaluation', good, { ...json, 'content-type': 'text/plain', 'x-request-id': id }),
       ]
-      expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 400, 401, 415])
+      expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 400, 401, 400])
       for (const { headers } of answers) expect(headers['x-request-id']).toBe(id)
     },
   )
@@ -158,10 +158,12 @@ describe('the binding (§10.1)', () => {
   it.each([
     ['application/json; charset=utf-8', 200],
     ['Application/JSON;charset="UTF-8"', 200],
-    ['application/json; charset=iso-8859-1', 415],
-    ['application/json; charset=utf-16', 415],
-    ['text/json', 415],
-    ['application/x-www-form-urlencoded', 415],
+    ['application/json; charset=iso-8859-1', 400],
+    ['application/json; charset=utf-16', 400],
+    ['text/json', 400],
+    ['application/x-www-form-urlencoded', 400],
+    ['text/plain', 400],
+    ['application/json, application/json', 400],
   ])('takes JSON in UTF-8: %s', async (type, status) => {
     expect((await post('evaluation', good, { ...json, 'content-type': type })).statusCode).toBe(status)
   })
@@ -281,7 +283,7 @@ describe('evaluations (§7)', () => {
     ['a semantic that nobody knows', { evaluations: [{}], options: { evaluations_semantic: 'first' } }],
     ['a semantic in a list', { evaluations: [{}], options: { evaluations_semantic: ['execute_all'] } }],
     ['a default of a wrong type', { subject: 'alice', evaluations: [{}] }],
-    ['a default that lacks a member', { subject: { type: 'user' }, evaluations: [{ subject }] }],
+    ['a member of a default of a wrong type', { subject: { type: 7 }, evaluations: [{ subject }] }],
     ['an option with an entity reference', { evaluations: [{}], options: { x: { __entity: {} } } }],
     ['a default with an entity reference', { context: { __expr: '' }, evaluations: [{}] }],
   ])('are 400 as a whole: %s', async (_, body) => {
@@ -317,6 +319,40 @@ describe('evaluations (§7)', () => {
       { decision: true },
       { decision: false, context: { error: { status: 400, code: 'request_malformed', message: 'resource: missing' } } },
     ])
+  })
+
+  it('a default that lacks a member is completed by an item, and fails no other (certification 3.2.7)', async () => {
+    const part = { type: 'doc', properties: { a: 1 } }
+    const evaluations = [
+      { resource: { id: '1' } },
+      { resource: { type: 'paper', id: '3', properties: { b: 1 } } },
+      {},
+      { resource: { properties: { id: '5' } } },
+      { resource: null },
+      doc('5'),
+    ]
+    const answer = await post('evaluations', { subject, action, resource: part, evaluations })
+    expect(answer.statusCode).toBe(200)
+    expect(answer.json().evaluations.map(({ decision }: { decision: boolean }) => decision)).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      true,
+    ])
+    expect(asked.map(({ resource }) => resource)).toEqual([
+      { type: 'doc', id: '1' },
+      { type: 'paper', id: '3', properties: { b: 1 } },
+      { type: 'doc', id: '5' },
+    ])
+  })
+
+  it('a default that lacks nothing completes nothing (V13)', async () => {
+    const whole = { subject, action: { name: 'read', properties: {} }, resource: { type: 'doc', id: '1' } }
+    const evaluations = [{ resource: { type: 'doc' } }, { subject: { id: 'bob' } }, { action: { properties: {} } }]
+    expect(await decisionsOf({ ...whole, evaluations })).toEqual([false, false, false])
+    expect(asked).toEqual([])
   })
 
   it('an error is a denial to deny_on_first_deny', async () => {

@@ -52,9 +52,11 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
       throw error
     }
   }
+  // §10.1.2 has no 415; the certification scenario, 2.4.3, wants 400.
+  const config = { otherTypesAre: 'request_malformed' } as const
   type Answer = (session: AuthZenSession, body: unknown) => Promise<object>
   const route = (path: string, answer: Answer, more: { bodyLimit?: number } = {}) =>
-    http.post(path, { onRequest: admit, ...more }, async (request, reply) => {
+    http.post(path, { onRequest: admit, config, ...more }, async (request, reply) => {
       const session = sessions.get(request)
       if (!session) throw new ServiceError('caller_unauthenticated')
       const given = await answer(session, request.body)

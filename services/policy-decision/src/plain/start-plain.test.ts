@@ -2,6 +2,7 @@ import { existsSync, mkdtempDisposableSync, rmSync, statSync, writeFileSync } fr
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
 import { logger, metrics, seededRandom, testClock } from '@bailiwick/service-kit'
 import { describe, expect, it } from 'vitest'
 import { configSchema } from './config.ts'
@@ -120,6 +121,26 @@ describe('a plain decision point', () => {
       search_action_endpoint: `${pdp.plain.url}/access/v1/search/action`,
     })
     expect(metadata).not.toHaveProperty('access_request_endpoint')
+  })
+
+  it('says in its metadata the name of this machine that it was asked by, and no name of another (§9.2.3)', async () => {
+    await using pdp = await running(set)
+    const { port } = new URL(pdp.plain.url)
+    const told = async (host: string) => {
+      const { promise, resolve } = Promise.withResolvers<Record<string, string>>()
+      request({ port, host: '127.0.0.1', path: '/.well-known/authzen-configuration', headers: { host } }, (answer) => {
+        void json(answer).then((value) => resolve(value as Record<string, string>))
+      }).end()
+      const { policy_decision_point, access_evaluation_endpoint } = await promise
+      return [policy_decision_point, access_evaluation_endpoint]
+    }
+    for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`])
+      expect(await told(host)).toEqual([`http://${host}`, `http://${host}${evaluation}`])
+    for (const host of ['pdp.example', `localhost.example:${port}`, '127.0.0.1.example', 'a b', 'x@127.0.0.1/x'])
+      expect(await told(host)).toEqual([pdp.plain.url, `${pdp.plain.url}${evaluation}`])
+    await using named = await running(set, { BAILIWICK_PUBLIC_URL: 'https://pdp.example' })
+    const answer = await fetch(`${named.plain.url}/.well-known/authzen-configuration`)
+    expect(await answer.json()).toMatchObject({ policy_decision_point: 'https://pdp.example' })
   })
 
   it('gives what policies oblige to, and denies a caller that says it cannot do it', async () => {

@@ -68,10 +68,12 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
   // Nothing but where to go on is in a token, and a random key would give the same request another body.
   const pageTokens = new PageTokens({ key: Buffer.alloc(32), now: adapters.clock.now })
   authZenRoutes(http, plainDecider(policies, token || undefined), { publicUrl, pageTokens, clock: adapters.clock })
-  http.get('/.well-known/authzen-configuration', async (_, reply) => {
+  http.get('/.well-known/authzen-configuration', async ({ headers }, reply) => {
     reply.header('cache-control', 'public, max-age=300')
     const given = obligationsGiven(['notification', 'custom'])
-    return sendJson(reply, { policy_decision_point: publicUrl, ...authZenEndpoints(publicUrl), ...given })
+    const unnamed = config.BAILIWICK_PUBLIC_URL === undefined && local
+    const identifier = (unnamed && loopbackOrigin(headers.host, publicUrl)) || publicUrl
+    return sendJson(reply, { policy_decision_point: identifier, ...authZenEndpoints(identifier), ...given })
   })
   reloadRoute(operator, policies, logger)
   if (local) reloadRoute(http, policies, logger)
@@ -80,6 +82,14 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
   if (existsSync(data)) await listenOperator(operator, paths(data).serviceSocket('plain', Number(new URL(url).port)))
   const open = started.move()
   return { url, policies, [Symbol.asyncDispose]: () => open.disposeAsync() }
+}
+
+/** §9.2.3: metadata that names another address than it was asked at MUST NOT be used, and this machine has several names for itself. */
+function loopbackOrigin(host: string | undefined, publicUrl: string): string | undefined {
+  const { protocol } = new URL(publicUrl)
+  const asked = host && URL.canParse(`${protocol}//${host}`) ? new URL(`${protocol}//${host}`) : undefined
+  if (asked?.host !== host?.toLowerCase()) return undefined
+  return asked && isLoopback(asked.hostname.replace(/^\[(.*)\]$/, '$1')) ? asked.origin : undefined
 }
 
 /**
