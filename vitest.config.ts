@@ -103,6 +103,7 @@ export default defineConfig({
           // back; and what a memory of proofs must keep. What people are attacked with besides, over HTTP, at night.
           include: [
             'ask-flood',
+            'erasure',
             'event-id-taken',
             'first-come',
             'forged-approvals',

@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { run } from '@bailiwick/cli'
 import { sha256, signAccessRequest } from '@bailiwick/credentials'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
@@ -242,54 +240,6 @@ it('prose stands in no event, whoever wrote it (V17)', async () => {
   const topics = ['access-requests.v1', 'approvals.v1', 'grants.v1', 'registry.v1', 'revocations.v1', 'evidence.v1']
   for (const topic of topics)
     for (const { text } of await scene.read(topic)) expect([topic, text.includes('CANARY-6a')]).toEqual([topic, false])
-})
-
-it('words are erased at the operator’s word alone, from all that is kept, and every proof holds as before (V14, V17)', async () => {
-  const { data, url } = scene.system
-  const words = 'CANARY-8c'
-  const { id } = await submitted(
-    signed(named({ budget: { ...sampleAuthority.budget, calls: 9 } }), `${words} of the agent`),
-  )
-  expect((await owner.post(`requests/${id}/deny`, { reason: `${words} of the owner` })).status).toBe(200)
-  const cli = async (...argv: string[]) => {
-    const out: string[] = []
-    const say = (line: string) => void out.push(line)
-    const code = await run([...argv, '--data', data], { ...{ out: say, err: say, env: {} }, ...io })
-    return { code, out: out.join('\n') }
-  }
-  const held = await eventually('evidence has both', async () => {
-    const { out } = await cli('trace', id)
-    return out.includes(`${words} of the agent`) && out.includes(`${words} of the owner`) ? out : undefined
-  })
-  expect(held).toContain('steps verified')
-  const [receipt, bundle] = [await cli('events', '--type', 'request.denied'), await cli('prove', id, '--reveal', 'all')]
-  expect(bundle.out).toContain(words)
-
-  // Neither a stranger nor somebody who is signed in: there is no such path.
-  const order = { reason: 'other', values: [{ attachment_id: `att_${'A'.repeat(43)}`, about: id }] }
-  for (const path of ['/operator/values/erase', '/console/api/values/erase', '/v1/values/erase'])
-    expect([path, (await owner.send('POST', path, order)).status]).toEqual([path, 404])
-  expect((await fetch(`${url}/v1/values/${id}`)).status).toBe(404)
-  expect((await cli('erase', id, '--reason', 'personal_data')).code).toBe(1) // nobody typed it
-
-  expect(await cli('erase', id, '--reason', 'personal_data', '--yes')).toMatchObject({
-    code: 0,
-    out: expect.stringContaining('Erased 2 of 2'),
-  })
-  const files = readdirSync(data, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  expect(files.length).toBeGreaterThan(20)
-  const holding = files
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => readFileSync(file).includes(words))
-  expect(holding).toEqual([])
-  const { code, out } = await cli('trace', id)
-  expect(code).toBe(0)
-  expect(out).not.toContain(words)
-  expect(out.match(/: erased \S+ by operator \(personal_data\)/g)).toHaveLength(2)
-  expect((await cli('events', '--type', 'request.denied')).out).toBe(receipt.out)
-  for (const argv of [['verify'], ['audit'], ['prove', id]])
-    expect([argv[0], (await cli(...argv)).code]).toEqual([argv[0], 0])
-  expect((await cli('prove', id, '--reveal', 'purpose')).out).toContain('value_gone')
 })
 
 it.each(Object.entries(unseen))('nothing in the registry has a name with a %s (V3)', async (_, char) => {

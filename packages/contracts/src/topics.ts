@@ -48,8 +48,11 @@ export interface Topic {
   readers: readonly ServiceName[]
   partitions: number
   cleanup: { retentionDays: number } | 'for ever' | 'compact'
-  /** An event takes the earlier one of its key away: on the embedded adapter at once and from the disk, on Kafka with its retention. */
-  erasable?: true
+  /**
+   * What goes at once and from the disk on the embedded adapter, and on Kafka with its retention: `by_key`, what an event says under a
+   * key that said something before; `once_handled`, what the one service that reads it has handled.
+   */
+  erasable?: 'by_key' | 'once_handled'
   /** Each event becomes a leaf of the log, and is numbered and chained by its producer. */
   leaf: boolean
   events: Readonly<Record<string, z.ZodType>>
@@ -68,6 +71,7 @@ export const accessRequestsV1 = defineTopic({
   readers: ['approval'],
   partitions: 3,
   cleanup: { retentionDays: 7 },
+  erasable: 'once_handled', // it holds an agent's words in the clear
   leaf: false,
   events: { 'access-request.submitted': accessRequestSubmitted },
 })
@@ -223,7 +227,7 @@ const attachments = <W extends 'approval' | 'policy-decision'>(writer: W) =>
     readers: ['approval', 'evidence'],
     partitions: 1,
     cleanup: { retentionDays: 7 },
-    erasable: true,
+    erasable: 'by_key',
     leaf: false,
     events: { 'attachment.stored': attachmentStored, 'attachment.erased': attachmentErased },
   })

@@ -9,7 +9,7 @@ export const topicSettings = {
     const cleanup = topicNamed(name)?.cleanup
     return typeof cleanup === 'object' ? cleanup.retentionDays * dayMs : undefined
   },
-  erasable: (name: string) => topicNamed(name)?.erasable === true,
+  erasable: (name: string) => topicNamed(name)?.erasable,
   /** A head is worth nothing after two seconds: it never touches the disk. */
   inMemory: (name: string) => name === 'heads.v1',
 }

@@ -24,6 +24,9 @@ export interface Stores {
   floors: Database<number, Key>
 }
 
+/** What goes of an erasable topic: what a later event of its key replaces, or what the one group that reads it has handled. */
+export type Erasable = 'by_key' | 'once_handled'
+
 export class DurablePartition implements PartitionLog {
   readonly topic: string
   readonly partition: number
@@ -31,7 +34,8 @@ export class DurablePartition implements PartitionLog {
   readonly #stores: Stores
   /** Of an erasable topic. */
   readonly #bodies: BodyFiles | undefined
-  /** Of an erasable topic: where the newest event of each key is. */
+  readonly #goes: Erasable | undefined
+  /** Of a topic that is erasable by key: where the newest event of each key is. */
   readonly #newest = new Map<string, number>()
   #first: number
   #end: number
@@ -41,11 +45,12 @@ export class DurablePartition implements PartitionLog {
   /** Runs behind `first` by what is expired and not yet deleted. */
   #oldestStored: number
 
-  constructor(stores: Stores, topic: string, partition: number, bodies?: BodyFiles) {
+  constructor(stores: Stores, topic: string, partition: number, erasable?: { bodies: BodyFiles; goes: Erasable }) {
     this.topic = topic
     this.partition = partition
     this.#stores = stores
-    this.#bodies = bodies
+    this.#bodies = erasable?.bodies
+    this.#goes = erasable?.goes
     const floor = stores.floors.get([topic, partition]) ?? 0
     const newestFirst = {
       start: [topic, partition, Number.MAX_SAFE_INTEGER],
@@ -59,7 +64,7 @@ export class DurablePartition implements PartitionLog {
     this.#end = newest === undefined ? floor : offsetOf(newest.key) + 1
     this.#next = this.#end
     this.#lastTimestamp = newest === undefined ? 0 : timestampOf(newest.value)
-    for (const offset of bodies?.offsets() ?? []) this.#found(offset)
+    for (const offset of this.#bodies?.offsets() ?? []) this.#found(offset)
   }
 
   get first(): number {
@@ -88,12 +93,18 @@ export class DurablePartition implements PartitionLog {
     this.#stores.messages.put([this.topic, this.partition, offset], value)
   }
 
-  /** Of an erasable topic: takes what its key said before away, for good. To be called once it is durable. */
+  /** Of a topic erasable by key: takes what its key said before away, for good. To be called once it is durable. */
   supersede({ offset, key }: Pick<Staged, 'offset' | 'key'>): void {
-    if (this.#bodies === undefined) return
+    if (this.#goes !== 'by_key') return
     const before = this.#newest.get(key)
-    if (before !== undefined) this.#bodies.remove(before)
+    if (before !== undefined) this.#bodies?.remove(before)
     this.#newest.set(key, offset)
+  }
+
+  /** Of a topic erasable once handled: takes what is before `offset` away, for good. To be called once that is durable. */
+  handled(offset: number): void {
+    if (this.#goes !== 'once_handled') return
+    for (; this.#first < Math.min(offset, this.#end); this.#first += 1) this.#bodies?.remove(this.#first)
   }
 
   /** Shows the readers everything up to `offset`. */

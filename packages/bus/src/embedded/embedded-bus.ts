@@ -3,6 +3,7 @@ import type { Bus, FollowSubscription, Handled, Message, Outgoing, Position, Sin
 import { checkOutgoing } from '../limits.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { ConsumerGroup, type Positions } from './consumer-group.ts'
+import { DurablePartition, type Erasable } from './durable-partition.ts'
 import { Follower } from './follower.ts'
 import { MemoryPartition } from './memory-partition.ts'
 import type { PartitionLog } from './partition-log.ts'
@@ -25,8 +26,8 @@ export interface EmbeddedBusOptions {
   now: () => number
   /** Topics that never touch the disk and keep only their newest messages: they are empty after a start. */
   inMemory?: (topic: string) => boolean
-  /** Topics in which an event takes the earlier one of its key away for good, also from the disk. */
-  erasable?: (topic: string) => boolean
+  /** Topics whose events go for good, also from the disk, before their retention is over; `undefined`: all others. */
+  erasable?: (topic: string) => Erasable | undefined
 }
 
 /**
@@ -51,12 +52,14 @@ class EmbeddedBus implements Bus {
   readonly #queue: CommitQueue
   readonly #retention: Retention
   readonly #groups = new Map<string, ConsumerGroup>()
+  /** Which group takes what goes once it is handled: another would miss what it took. */
+  readonly #takers = new Map<string, string>()
   readonly #followers = new Set<Follower>()
   #closing: Promise<void> | undefined
   #closed = false
 
   constructor(storage: Storage, options: EmbeddedBusOptions) {
-    const { partitions, retentionMs, now, inMemory = () => false, erasable = () => false } = options
+    const { partitions, retentionMs, now, inMemory = () => false, erasable = () => undefined } = options
     this.#storage = storage
     this.#now = now
     this.#topics = new Topics(storage, partitions, { inMemory, erasable })
@@ -98,7 +101,7 @@ class EmbeddedBus implements Bus {
     const isFirst = !topic.recorded
     topic.recorded = true
     await this.#queue.add({
-      ...(topic.isErasable && { prepare: () => Promise.all(staged.map((one) => one.partition.prepare(one))) }),
+      ...(topic.erasable && { prepare: () => Promise.all(staged.map((one) => one.partition.prepare(one))) }),
       put: () => {
         if (isFirst) this.#topics.putCount(topic)
         for (const one of staged) one.partition.put(one)
@@ -120,6 +123,8 @@ class EmbeddedBus implements Bus {
   ): Promise<Subscription> {
     if (this.#closing) throw closed()
     const logs = this.#logs(topics)
+    this.#takeAlone(topics, group)
+    this.#forgetHandled(logs, group)
     let members = this.#groups.get(group)
     if (members === undefined) {
       members = new ConsumerGroup(this.#positions(group))
@@ -168,6 +173,22 @@ class EmbeddedBus implements Bus {
     return [...new Set(topics)].flatMap((topic): readonly PartitionLog[] => this.#topics.get(topic).partitions)
   }
 
+  #takeAlone(topics: readonly string[], group: string): void {
+    for (const name of topics) {
+      const topic = this.#topics.get(name)
+      if (topic.inMemory || topic.erasable !== 'once_handled') continue
+      const taker = this.#takers.getOrInsert(name, group)
+      if (taker !== group)
+        throw new ServiceError('config_invalid', `${name}: ${taker} takes it, and ${group} would miss some`)
+    }
+  }
+
+  /** What a crash left of what was handled before it. */
+  #forgetHandled(logs: readonly PartitionLog[], group: string): void {
+    const positions = this.#positions(group)
+    for (const log of logs) if (log instanceof DurablePartition) log.handled(positions.get(log))
+  }
+
   #positions(group: string): Positions {
     // What lives in memory starts at 0 with each process, so a position that outlived it would skip what is new.
     const inMemory = new Map<PartitionLog, number>()
@@ -178,7 +199,8 @@ class EmbeddedBus implements Bus {
         if (log instanceof MemoryPartition) inMemory.set(log, offset)
         else {
           const put = () => void this.#storage.positions.put(key(log), offset)
-          await this.#queue.add({ put, durable: () => {}, events: 0, bytes: 0 })
+          const durable = () => log instanceof DurablePartition && log.handled(offset)
+          await this.#queue.add({ put, durable, events: 0, bytes: 0 })
         }
       },
     }

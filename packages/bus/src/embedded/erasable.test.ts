@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { Bus } from '../bus.ts'
+import type { Bus, Handled } from '../bus.ts'
 import { embeddedBus } from './embedded-bus.ts'
 
 let dir: string
@@ -18,14 +18,32 @@ const open = (retention?: number) =>
     partitions: () => 1,
     retentionMs: () => retention,
     now: () => now,
-    erasable: (topic) => topic === 'values',
+    erasable: (topic) => (topic === 'values' ? 'by_key' : topic === 'asks' ? 'once_handled' : undefined),
   })
 
 const event = (key: string, text: string) => ({ key, bytes: Buffer.from(text) })
 
-async function read(bus: Bus): Promise<[number, string][]> {
+/** Takes asks until one of them holds `last`; says `again` to what holds that word, for as long as this group lives. */
+async function take(bus: Bus, last: string): Promise<string[]> {
+  const taken: string[] = []
+  const done = Promise.withResolvers<void>()
+  await using _ = await bus.consume(['asks'], 'taker', async (batch) => {
+    const answers: Handled[] = []
+    for (const { bytes } of batch) {
+      const text = Buffer.from(bytes).toString()
+      taken.push(text)
+      if (text.includes(last)) done.resolve()
+      answers.push(text.includes('again') ? { again: 60_000 } : text.includes('nonsense') ? 'refused' : 'done')
+    }
+    return answers
+  })
+  await done.promise
+  return taken
+}
+
+async function read(bus: Bus, topic = 'values'): Promise<[number, string][]> {
   const found: [number, string][] = []
-  await using follower = await bus.follow(['values'], 'start', async (batch) => {
+  await using follower = await bus.follow([topic], 'start', async (batch) => {
     for (const { offset, bytes } of batch) found.push([offset, Buffer.from(bytes).toString()])
   })
   await follower.caughtUp
@@ -111,4 +129,39 @@ it('removes the files of what is no longer kept', async () => {
     expect(await read(bus)).toEqual([[1, 'new']])
   }
   expect(holding('too old')).toEqual([])
+})
+
+it('takes what its reader handled away from the disk, and nothing else (V17)', async () => {
+  await using bus = await open()
+  await bus.publish('asks', [event('a', 'first words'), event('a', 'nonsense words'), event('b', 'words again')])
+  expect(holding('words')).toHaveLength(3)
+  // The subscription is over once what was handled is committed.
+  expect(await take(bus, 'again')).toEqual(['first words', 'nonsense words', 'words again'])
+  expect(holding('first words')).toEqual([])
+  expect(holding('nonsense words')).toEqual([])
+  expect(await read(bus, 'asks')).toEqual([[2, 'words again']])
+  await expect(bus.consume(['values', 'asks'], 'another', async () => [])).rejects.toMatchObject({
+    code: 'config_invalid',
+  })
+})
+
+it('gives its reader each once over restarts, and clears away what a crash left of those that were handled', async () => {
+  const folder = join(dir, 'erasable/asks/0')
+  {
+    await using bus = await open()
+    await bus.publish('asks', [event('a', 'one'), event('a', 'two')])
+    expect(await take(bus, 'two')).toEqual(['one', 'two'])
+    expect(await read(bus, 'asks')).toEqual([])
+    await bus.publish('asks', [event('a', 'three')])
+  }
+  writeFileSync(join(folder, '1'), 'two')
+  {
+    await using bus = await open()
+    expect(await take(bus, 'three')).toEqual(['three'])
+    expect(readdirSync(folder)).toEqual([])
+  }
+  await using bus = await open()
+  await bus.publish('asks', [event('a', 'four')])
+  expect(await take(bus, 'four')).toEqual(['four'])
+  expect(await bus.ends('asks')).toEqual([4])
 })

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import type { Database, Key } from 'lmdb'
 import { BodyFiles } from './body-files.ts'
-import { DurablePartition, type Stores } from './durable-partition.ts'
+import { DurablePartition, type Erasable, type Stores } from './durable-partition.ts'
 import { MemoryPartition } from './memory-partition.ts'
 import type { PartitionLog } from './partition-log.ts'
 
@@ -11,7 +11,13 @@ const TOPIC_NAME = /^[A-Za-z0-9._-]{1,249}$/
 
 export type Topic =
   | { name: string; inMemory: true; partitions: readonly MemoryPartition[] }
-  | { name: string; inMemory: false; isErasable: boolean; partitions: readonly DurablePartition[]; recorded: boolean }
+  | {
+      name: string
+      inMemory: false
+      erasable: Erasable | undefined
+      partitions: readonly DurablePartition[]
+      recorded: boolean
+    }
 
 export interface TopicStores extends Stores {
   /** Topic → its number of partitions. */
@@ -23,7 +29,7 @@ export interface TopicStores extends Stores {
 /** What kinds of topic there are besides the usual one. */
 interface Kinds {
   inMemory: (topic: string) => boolean
-  erasable: (topic: string) => boolean
+  erasable: (topic: string) => Erasable | undefined
 }
 
 /**
@@ -71,11 +77,11 @@ export class Topics {
     if (this.#kinds.inMemory(name)) {
       return { name, inMemory: true, partitions: numbers.map((n) => new MemoryPartition(name, n)) }
     }
-    const isErasable = this.#kinds.erasable(name)
+    const erasable = this.#kinds.erasable(name)
     const partitions = numbers.map((n) => {
-      const bodies = isErasable ? new BodyFiles(join(this.#stores.erasable, name, String(n))) : undefined
-      return new DurablePartition(this.#stores, name, n, bodies)
+      const bodies = erasable && new BodyFiles(join(this.#stores.erasable, name, String(n)))
+      return new DurablePartition(this.#stores, name, n, bodies && { bodies, goes: erasable })
     })
-    return { name, inMemory: false, isErasable, partitions, recorded: stored !== undefined }
+    return { name, inMemory: false, erasable, partitions, recorded: stored !== undefined }
   }
 }

@@ -329,7 +329,7 @@ export async function told(
     partitions: (topic) => topicNamed(topic)?.partitions ?? 1,
     retentionMs: () => undefined,
     inMemory: (topic) => topic === 'heads.v1',
-    erasable: (topic) => topicNamed(topic)?.erasable === true,
+    erasable: (topic) => topicNamed(topic)?.erasable,
     now: () => systemClock.now(),
   })
   const ids = await story.tell(bus, lies)

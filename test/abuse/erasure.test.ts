@@ -1,0 +1,76 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from '@bailiwick/cli'
+import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { sampleAuthority } from '@bailiwick/standalone/sample'
+import { expect, it } from 'vitest'
+import { eventually, Scene } from './scene.ts'
+
+const patienceMs = 60_000
+
+/** Asks for a task of its own, by the topic or over HTTP, and says why. */
+async function asked(scene: Scene, by: 'topic' | 'http', purpose: string): Promise<string> {
+  const agent = scene.agent()
+  const expiresInSeconds = by === 'http' ? 600 : 700 // what asks the same as what was denied is not asked
+  const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds, purpose } as never)
+  if (by === 'http') return (await agent.request(signed)).requestId
+  const { key, bytes } = agent.accessRequestEvent(signed)
+  await scene.put('access-requests.v1', key, bytes)
+  return key
+}
+
+/** The files of the data directory that hold these words, wherever in them. */
+function holding(data: string, words: string): string[] {
+  const files = readdirSync(data, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  expect(files.length).toBeGreaterThan(20)
+  return files.map((entry) => join(entry.parentPath, entry.name)).filter((file) => readFileSync(file).includes(words))
+}
+
+it('words are erased at the operator’s word alone, from all that is kept, and every proof holds as before (V14, V17)', async () => {
+  await using scene = await Scene.open()
+  const { data, url } = scene.system
+  const words = 'CANARY-8c'
+  const cli = async (...argv: string[]) => {
+    const out: string[] = []
+    const say = (line: string) => void out.push(line)
+    const io = { out: say, err: say, env: {}, clock: systemClock, random: systemRandom }
+    const code = await run([...argv, '--data', data], io)
+    return { code, out: out.join('\n') }
+  }
+  for (const by of ['http', 'topic'] as const) {
+    const id = await asked(scene, by, `${words} of the agent`)
+    await eventually('it is received', () => scene.ledger.requests.requests.get(id)?.state === 'pending', patienceMs)
+    await scene.approver.deny(id, `${words} of the owner`)
+    const find = async () => {
+      const { out } = await cli('trace', id)
+      return out.includes(`${words} of the agent`) && out.includes(`${words} of the owner`) ? out : undefined
+    }
+    expect(await eventually('evidence has both', find, patienceMs)).toContain('steps verified')
+    const receipt = await cli('events', '--type', 'request.denied')
+    expect((await cli('prove', id, '--reveal', 'all')).out).toContain(words)
+
+    // Neither a stranger nor somebody who is signed in: there is no such path.
+    const order = { reason: 'other', values: [{ attachment_id: `att_${'A'.repeat(43)}`, about: id }] }
+    for (const path of ['/operator/values/erase', '/console/api/values/erase', '/v1/values/erase']) {
+      const headers = { 'content-type': 'application/json', origin: url }
+      const { status } = await fetch(`${url}${path}`, { method: 'POST', headers, body: JSON.stringify(order) })
+      expect([path, status]).toEqual([path, 404])
+    }
+    expect((await fetch(`${url}/v1/values/${id}`)).status).toBe(404)
+    expect((await cli('erase', id, '--reason', 'personal_data')).code).toBe(1) // nobody typed it
+    expect(holding(data, words)).not.toEqual([])
+
+    const erased = () => cli('erase', id, '--reason', 'personal_data', '--yes')
+    expect(await erased()).toMatchObject({ code: 0, out: expect.stringContaining('Erased 2 of 2') })
+    expect(holding(data, words)).toEqual([])
+    const { code, out } = await cli('trace', id)
+    expect(code).toBe(0)
+    expect(out).not.toContain(words)
+    expect(out.match(/: erased \S+ by operator \(personal_data\)/g)).toHaveLength(2)
+    expect((await cli('events', '--type', 'request.denied')).out).toBe(receipt.out)
+    for (const argv of [['verify'], ['audit'], ['prove', id]])
+      expect([argv[0], (await cli(...argv)).code]).toEqual([argv[0], 0])
+    expect((await cli('prove', id, '--reveal', 'purpose')).out).toContain('value_gone')
+  }
+  expect((await scene.audited()).findings).toEqual([])
+}, 300_000)
