@@ -62,7 +62,7 @@ it('knows the console’s routes', () => {
 })
 
 it('nothing of the console is done for a page of another origin, or for a form (V3)', async () => {
-  const before = scene.counted()
+  const before = await scene.counted()
   const { cookie } = owner
   const writes = consoleRoutes().flatMap(({ path, methods }) =>
     methods
@@ -97,7 +97,7 @@ it('nothing of the console is done for a page of another origin, or for a form (
     }
   }
   expect(owner.cookie).toBe(cookie)
-  expect(scene.counted()).toBe(before)
+  expect(await scene.counted()).toBe(before)
   expect((await owner.send('GET', '/console/api/state')).status).toBe(200)
 })
 

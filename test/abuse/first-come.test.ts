@@ -6,18 +6,17 @@ import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { enrolApprover, type System, softwarePasskey } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
-import { pause, Scene } from './scene.ts'
+import { answering, Scene } from './scene.ts'
 
 const registryOf = ({ services }: System) => services.policyDecision.pdp.projection.ledger.registry
 
 async function told(system: System, path: string, payload: object, headers: Record<string, string> = {}) {
-  const answer = await system.host.http.inject({
+  const answer = await answering(`${system.url}${path}`, {
     method: 'POST',
-    url: path,
-    headers: { origin: system.url, ...headers },
-    payload,
+    headers: { origin: system.url, 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(payload),
   })
-  return `${answer.statusCode} ${answer.json().code}`
+  return `${answer.status} ${((await answer.json()) as { code: string }).code}`
 }
 
 it('before anybody is enrolled nothing but the invitation changes anything, and nobody answers (V3)', async () => {
@@ -67,7 +66,7 @@ it('an invitation that leaks after it was used makes nobody an approver, not eve
   expect(await told(system, '/console/api/enrolment/options', { approver_id: 'thief', name: 'Thief' })).toBe(
     '403 invitation_invalid',
   )
-  const before = scene.counted()
+  const before = await scene.counted()
   const enrolmentId = `enr_${'x'.repeat(32)}`
   await scene.forge(
     'approvals.v1',
@@ -97,10 +96,10 @@ it('an invitation that leaks after it was used makes nobody an approver, not eve
     },
     scene.stolenKey('issuer'),
   )
-  await pause(500) // the issuer has had its time to act on the offer
+  await scene.readToEnds()
+  await scene.stillWorks() // the issuer answers in turn: it has had its say on the offer
   expect(registryOf(system).get('approver', 'thief')).toBeUndefined()
-  expect(JSON.parse(before)[0]).toEqual(JSON.parse(scene.counted())[0])
-  await scene.stillWorks()
+  expect(JSON.parse(before)[0]).toEqual(JSON.parse(await scene.counted())[0])
   expect((await scene.audited()).void).toBeGreaterThanOrEqual(1)
 })
 

@@ -10,7 +10,7 @@ const leafTopics = topics.filter(({ leaf }) => leaf)
 it('what nobody, a stranger or another service signed counts for no reader, whatever its topic and type (V12)', async () => {
   await using scene = await Scene.open()
   await scene.granted()
-  const before = scene.counted()
+  const before = await scene.counted()
   const stranger = generateKey('issuer-event') as SigningKey<EventPurpose>
   const positions: Position[] = []
   for (const topic of leafTopics) {
@@ -30,7 +30,7 @@ it('what nobody, a stranger or another service signed counts for no reader, what
       positions.push(...(await Promise.all(placed)))
     }
   }
-  expect(scene.counted()).toBe(before)
+  expect(await scene.counted()).toBe(before)
   await scene.parked(positions)
   await scene.stillWorks()
   const report = await scene.audited()

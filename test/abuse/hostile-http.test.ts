@@ -113,7 +113,7 @@ it('answers whatever is sent to any route with a refusal by name, changes nothin
   const routes = routesOf(scene.system.host.http.printRoutes({ commonPrefix: false }))
   expect(routes.length).toBeGreaterThan(30)
   expect(routes.map(({ path }) => path)).toContain('/console/api/requests/:id/approve')
-  const before = scene.counted()
+  const before = await scene.counted()
   const wrong: string[] = []
   const judge = (what: string, answer: Answer, oauth: boolean) => {
     const problem = unlikeRefusal(answer, oauth)
@@ -157,7 +157,7 @@ it('answers whatever is sent to any route with a refusal by name, changes nothin
   ])
     judge(`GET ${path.slice(0, 60)}`, await send(url, { method: 'GET', path }), false)
   expect(wrong).toEqual([])
-  expect(scene.counted()).toBe(before)
+  expect(await scene.counted()).toBe(before)
   expect((await fetch(`${url}/healthz`)).status).toBe(200)
   await scene.stillWorks()
   expect((await scene.audited()).findings).toEqual([])

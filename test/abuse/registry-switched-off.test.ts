@@ -38,7 +38,7 @@ const propose = (scene: Scene, type: string, id: string, value: unknown, propose
 const lax = (scene: Scene): Rule => ({ ...(scene.ledger.registry.get('rule', 'tasks') as Rule), match: {}, order: 1 })
 
 /** The registry as every reader has it. */
-const registryOf = (scene: Scene) => JSON.parse(scene.counted())[0]
+const registryOf = async (scene: Scene) => JSON.parse(await scene.counted())[0]
 
 /** An attacker writes to registry.v1 with the issuer's own key. Resolves once evidence has told of it. */
 async function forgeChange(
@@ -78,7 +78,7 @@ it('a registry file, a genesis and an operator’s word change nothing that peop
   try {
     {
       await using scene = await Scene.open({ data: home, ...ports })
-      registry = registryOf(scene)
+      registry = await registryOf(scene)
       const proposed = await propose(scene, 'rule', 'tasks', lax(scene))
       expect(proposed.request_id).toMatch(/^req_/)
       for (const value of [{ ...lax(scene), id: 'other' }, 'x']) await propose(scene, 'rule', 'tasks', value)
@@ -87,7 +87,7 @@ it('a registry file, a genesis and an operator’s word change nothing that peop
       const jws = rootSigned(scene, recovery, generateKey('root'))
       expect((await told(scene, '/operator/recoveries', { value: recovery, jws })).code).toMatch(/^signature|^key/)
       await scene.approver.deny(proposed.request_id)
-      expect(registryOf(scene)).toEqual(registry)
+      expect(await registryOf(scene)).toEqual(registry)
     }
     const genesis = readFileSync(paths(home).genesis, 'utf8')
     writeFileSync(
@@ -95,7 +95,7 @@ it('a registry file, a genesis and an operator’s word change nothing that peop
       genesis.replaceAll('"quorum": 1', '"quorum": 2').replace(/"id": "tasks"/, '"id": "more"'),
     )
     await using scene = (await Scene.reopen({ data: home, ...ports })) as Scene
-    expect(registryOf(scene)).toEqual(registry)
+    expect(await registryOf(scene)).toEqual(registry)
   } finally {
     rmSync(home, { recursive: true, force: true })
   }
@@ -172,7 +172,7 @@ it('policies that are proposed decide nothing before somebody signed them, and e
 
 it('what a stolen issuer writes without people, or with what they signed for something else, is a finding (V3)', async () => {
   await using scene = await Scene.open()
-  const before = registryOf(scene)
+  const before = await registryOf(scene)
   const stood = await scene.events('registry.v1')
   const authorization = (kind: string) =>
     (stood as unknown as { data: { authorization: { kind: string } } }[]).find(
@@ -188,7 +188,7 @@ it('what a stolen issuer writes without people, or with what they signed for som
     version: 9,
     authorization: authorization('root'),
   })
-  expect(registryOf(scene)).toEqual(before)
+  expect(await registryOf(scene)).toEqual(before)
   await scene.stillWorks()
   await onlyTheForgeries(scene, attempts.length + 2)
 })
@@ -199,14 +199,14 @@ it('with two enrolled nobody changes anything alone, not even by a stolen issuer
   expect(await scene.approver.approve(requestId)).toMatchObject({ status: 'approved' })
   await eventually('the second is enrolled', () => scene.ledger.registry.get('approver', 'paul'))
   await invited.signIn()
-  const before = registryOf(scene)
+  const before = await registryOf(scene)
   const { request_id } = await propose(scene, 'rule', 'tasks', lax(scene), 'owner')
   expect(await scene.approver.approve(request_id)).toMatchObject({ status: 'endorsed' })
   const endorsed = (await scene.events('approvals.v1')).findLast(({ type }) => type === 'request.endorsed')
   const { statement, assertion } = (endorsed?.data ?? {}) as unknown as { statement: object; assertion: object }
   const authorization = { kind: 'approvers', statement, assertions: [assertion] }
   await forgeChange(scene, 'changed', ['rule', 'tasks'], { value: lax(scene), authorization })
-  expect(registryOf(scene)).toEqual(before)
+  expect(await registryOf(scene)).toEqual(before)
   await onlyTheForgeries(scene, 1)
   // The other one's answer is all that was missing.
   expect(await invited.approve(request_id)).toMatchObject({ status: 'approved' })
@@ -215,7 +215,7 @@ it('with two enrolled nobody changes anything alone, not even by a stolen issuer
 
 it('the last approver stays, also where that one signs and a stolen issuer writes it (V3)', async () => {
   await using scene = await Scene.open()
-  const before = registryOf(scene)
+  const before = await registryOf(scene)
   const refused = { code: 'registry_change_refused' }
   expect(await propose(scene, 'approver', 'owner', null, 'owner')).toMatchObject(refused)
   const { hash } = scene.ledger.registry.record('approver', 'owner') ?? {}
@@ -232,7 +232,7 @@ it('the last approver stays, also where that one signs and a stolen issuer write
   await forgeChange(scene, 'retired', ['approver', 'owner'], {
     authorization: { kind: 'approvers', statement, assertions },
   })
-  expect(registryOf(scene)).toEqual(before)
+  expect(await registryOf(scene)).toEqual(before)
   await scene.stillWorks()
   await onlyTheForgeries(scene, 1)
 })

@@ -9,6 +9,7 @@ import {
   formatSequence,
   type Topic,
   topicNamed,
+  topics,
 } from '@bailiwick/contracts'
 import { type EventPurpose, type SigningKey, signEvent } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
@@ -23,8 +24,11 @@ import { openAdapters } from '../e2e/adapters-under-test.ts'
 
 export { pause }
 
+/** How long what is said to come may take: a busy machine is no failure. Ends as soon as it is there. */
+const patienceMs = 60_000
+
 /** Asks again until there is an answer. */
-export async function eventually<T>(what: string, find: () => Promise<T | undefined> | T | undefined, ms = 10_000) {
+export async function eventually<T>(what: string, find: () => Promise<T | undefined> | T | undefined, ms = patienceMs) {
   for (const end = performance.now() + ms; ; await pause(20)) {
     const found = await find()
     if (found !== undefined && found !== false) return found
@@ -271,12 +275,20 @@ export class Scene implements AsyncDisposable {
   async place(topic: string, key: string, bytes: Uint8Array): Promise<Position> {
     const [position] = await this.put(topic, key, bytes)
     if (position === undefined) throw new Error('it was not published')
-    if (this.pdp.projection.follows(topic)) await this.pdp.projection.waitFor(position, 10_000)
+    if (this.pdp.projection.follows(topic)) await this.pdp.projection.waitFor(position, patienceMs)
     return position
   }
 
-  /** What counts, for every reader. */
-  counted(): string {
+  /** Resolves once the decision point, and the issuer, have read all that stands on their topics now. */
+  async readToEnds(): Promise<void> {
+    const { issuer, policyDecision } = this.system.services
+    const facts = topics.flatMap(({ name, leaf }) => (leaf ? [name] : []))
+    await Promise.all([issuer, policyDecision.pdp].map(({ projection }) => projection.readToEnds(facts, patienceMs)))
+  }
+
+  /** What counts, for every reader, of all that stands on the topics now. */
+  async counted(): Promise<string> {
+    await this.readToEnds()
     const { registry, requests, grants, revocations, decisions } = this.ledger
     return JSON.stringify([
       registry.records().map(({ type, id, version, hash }) => [type, id, version, hash]),

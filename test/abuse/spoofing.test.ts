@@ -117,7 +117,7 @@ async function shownOf(bailiwick: { request: string }) {
 }
 
 it.each(Object.entries(unseen))('nobody is asked to sign for an authority with a %s in it (V3)', async (_, char) => {
-  const before = scene.counted()
+  const before = await scene.counted()
   const hidden = [
     comparing({ '/customer': { eq: `ACME${char}` } }),
     comparing({ '/customer': { in: ['ACME', `A${char}CME`] } }),
@@ -134,7 +134,7 @@ it.each(Object.entries(unseen))('nobody is asked to sign for an authority with a
     named({ budget: { cost: { [`EUR${char}`]: '1' } } }),
   ]
   for (const authority of worded) expect((await submitted(signed(authority))).code).toBe('authority_malformed')
-  expect(scene.counted()).toBe(before)
+  expect(await scene.counted()).toBe(before)
 })
 
 it('what is asked on the topic is refused for the same text, and the rest flows (V3)', async () => {
@@ -200,7 +200,7 @@ it('what an agent compares with stays inside its quotes, on its line, and is nob
 })
 
 it('padding hides nothing: what is too long to be read is refused whole (V3)', async () => {
-  const before = scene.counted()
+  const before = await scene.counted()
   const padding = ' '.repeat(50_000)
   expect((await submitted(signed(comparing({ '/customer': { eq: ' '.repeat(3000) } })))).code).toBe(
     'authority_malformed',
@@ -210,7 +210,7 @@ it('padding hides nothing: what is too long to be read is refused whole (V3)', a
   const { request } = signed(named())
   expect((await submitted({ request: `${request.split('.')[0]}.${'A'.repeat(50_000)}.x` })).status).toBe(400)
   expect((await submitted(signed(named(), padding))).status).toBe(400)
-  expect(scene.counted()).toBe(before)
+  expect(await scene.counted()).toBe(before)
   const { prose } = await shownOf(signed(named(), `${' '.repeat(600)}and delete everything`))
   expect(prose).toEqual({ text: ' '.repeat(500), cut: true })
 })

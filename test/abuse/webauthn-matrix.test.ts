@@ -194,7 +194,7 @@ async function signInWith(assertionOf: (challenge: Buffer) => object) {
 
 /** Refused with a code of ours, and for every reader it is as if nothing had been said. */
 async function refusesBoth(assertionOf: (passkey: SoftwarePasskey, challenge: Buffer) => object, codes: RegExp) {
-  const before = scene.counted()
+  const before = await scene.counted()
   const said = await scene.read('approvals.v1')
   const shown = await owner.rendered(requestId)
   const { cookie } = owner
@@ -207,7 +207,7 @@ async function refusesBoth(assertionOf: (passkey: SoftwarePasskey, challenge: Bu
   }
   expect(owner.cookie).toBe(cookie)
   expect(await scene.read('approvals.v1')).toEqual(said)
-  expect(scene.counted()).toBe(before)
+  expect(await scene.counted()).toBe(before)
 }
 
 it.each(lies)('no passkey says yes, or who is there, when %s (V3, V12)', async (_, lie) => {
@@ -240,7 +240,7 @@ it('a challenge is for one request, in one session, once, and not for long (V3, 
   const counting = owner.passkey.raw({ signCount: 10_000 })
   const other = await scene.asked(scene.agent('forecaster'))
   const [mine, theirs] = [await owner.rendered(requestId), await owner.rendered(other)]
-  const before = scene.counted()
+  const before = await scene.counted()
   const elsewhere = new Person(scene.system, owner.passkey)
   expect((await elsewhere.signIn(counting)).status).toBe(200)
   const next = owner.passkey.raw({ signCount: 10_001 })
@@ -259,10 +259,11 @@ it('a challenge is for one request, in one session, once, and not for long (V3, 
     'assertion_invalid',
   )
   // A statement that ends while its signer looks for the key.
-  const brief = await owner.rendered(requestId, { not_after: new Date(Date.now() + 600).toISOString() })
-  await pause(700)
+  const end = Date.now() + 5000 // else it may be over before it is shown
+  const brief = await owner.rendered(requestId, { not_after: new Date(end).toISOString() })
+  await pause(end + 100 - Date.now())
   expect((await owner.approve(requestId, brief, next)).code).toMatch(/^(statement_unknown|access_request_expired)$/)
-  expect(scene.counted()).toBe(before)
+  expect(await scene.counted()).toBe(before)
   // A sign-in that was heard is not repeated.
   const assertion = owner.passkey.raw({ signCount: 10_002 }).sign(bytesOf(offer.options.challenge))
   expect((await owner.post('session', { sign_in_id: offer.sign_in_id, assertion })).status).toBe(200)
@@ -284,6 +285,7 @@ it('the honest signature is taken after all of that, exactly once (V3, V10)', as
   const answer = await owner.approve(requestId, shown, passkey)
   expect([answer.code, answer.status]).toEqual([undefined, 200])
   expect((await owner.approve(requestId, shown, passkey)).code).toBe('statement_unknown')
+  await scene.readToEnds()
   const grants = [...scene.ledger.grants.trees.values()].filter(({ grant }) => grant.request_id === requestId)
   expect(grants).toHaveLength(1)
 })

@@ -37,7 +37,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await page.getByText('Single operator.').waitFor()
     expect(desk.olivia.sent.some((request) => request.includes(jwk.d))).toBe(false)
     expect(desk.olivia.sent.some((request) => request.includes(address.split('#')[1] ?? ''))).toBe(false)
-  }, 60_000)
+  })
 
   it('sees at once what an agent asked on the topic, narrows it, signs exactly that, and the agent can work', async () => {
     await publishSampleRequest(desk.system.host)
@@ -65,7 +65,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await grant.getByText('0 of 50').waitFor()
     const agent = sampleAgent(desk.system.host, 'reconciler')
     expect((await agent.credential({ requestId: requestId ?? '' })).token).toMatch(/^ey/)
-  }, 60_000)
+  })
 
   it('is stopped from widening by the page, and by the server behind it', async () => {
     const agent = sampleAgent(desk.system.host, 'reconciler')
@@ -91,7 +91,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await page.getByRole('dialog').getByLabel('Reason').fill('once is enough')
     await press('Deny it')
     await inboxIsEmpty()
-  }, 60_000)
+  })
 
   it('drops a permission, and what is signed no longer has it', async () => {
     const agent = sampleAgent(desk.system.host, 'forecaster')
@@ -110,7 +110,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await instead.getByText('May do tools/call on tool invoices/adjust').waitFor()
     await press('Sign with passkey')
     await inboxIsEmpty()
-  }, 60_000)
+  })
 
   it('shows an agent’s words as words, whatever they would rather be, and apart from what is signed (V3)', async () => {
     const purpose =
@@ -139,7 +139,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await press('Deny…')
     await press('Deny it')
     await inboxIsEmpty()
-  }, 60_000)
+  })
 
   it('shows what a registry change takes away and adds, and applies it after a signature', async () => {
     const value = {
@@ -171,7 +171,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     const registry = await desk.system.host.operator.inject({ method: 'GET', url: '/operator/registry' })
     const applied = expect.objectContaining({ id: 'spare', version: 2, value: { ...value, tools: {} } })
     expect(registry.json().entities).toContainEqual(applied)
-  }, 60_000)
+  })
 
   it('shows what policies say before they are signed, and signs no others (V3)', async () => {
     const registry = () => desk.system.services.policyDecision.pdp.projection.ledger.registry
@@ -205,7 +205,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await press('Sign with passkey')
     await inboxIsEmpty()
     expect(registry().policySet?.hash).toBe(set.hash)
-  }, 60_000)
+  })
 
   it('withdraws, signs out, and finds it revoked after signing in again (V7)', async () => {
     await page.getByRole('link', { name: 'Grants' }).click()
@@ -224,11 +224,11 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await revoked.waitFor()
     const cookies = await page.context().cookies()
     expect(cookies).toMatchObject([{ name: '__Host-bailiwick', secure: true, httpOnly: true, sameSite: 'Strict' }])
-  }, 60_000)
+  })
 
   it('fits a phone, and nothing on the page breaks its content security policy', async () => {
     await expectNoSidewaysScroll(page)
     // The refusals that were provoked (422, and 401 after signing out) are logged by the browser itself.
     expect(desk.olivia.complaints.filter((text) => !/status of (401|422)/.test(text))).toEqual([])
-  }, 60_000)
+  })
 })

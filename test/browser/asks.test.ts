@@ -35,7 +35,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     await expect.poll(() => requests.get(requestId)?.approved?.statement).toMatchObject({ continuous })
     await page.goto(`${desk.system.url}/console/rules`)
     await page.locator('.card', { hasText: 'tasks' }).getByText(words).waitFor()
-  }, 60_000)
+  })
 
   it('shows the parts that rules split a task into as one task, each answered by itself', async () => {
     const agent = sampleAgent(desk.system.host, 'forecaster')
@@ -82,7 +82,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
       return (await agent.fetch(`${desk.invoices.url}/${name}`, { method: 'POST' }, call)).status
     }
     expect([await act('read'), await act('delete')]).toEqual([200, 403])
-  }, 60_000)
+  })
 
   it('an action that waits goes on after a person’s word, once, under the same grant (V10)', async () => {
     const agent = sampleAgent(desk.system.host, 'reconciler')
@@ -129,7 +129,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
       .locator(`article[data-grant="${grantId}"]`)
       .getByText(/^120(\.00)? of 2000\.00$/)
       .waitFor()
-  }, 60_000)
+  })
 
   const sdk = ({ id, key }: SubAgent) => {
     const { trust, clock, random } = desk.system.host
@@ -188,5 +188,5 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
       await seenAs(desk.olivia, look)
       expect(await findingsOf(desk.olivia)).toEqual([])
     }
-  }, 60_000)
+  })
 })

@@ -16,6 +16,9 @@ export const noBrowser = executablePath === undefined && process.env.CI !== 'tru
 export const launch = (): Promise<Browser> =>
   chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox'] })
 
+/** How long a page may take to show what it will show: a wait ends as soon as it does. */
+export const patienceMs = 60_000
+
 /** A person at a browser of their own, with a platform authenticator. */
 export interface Person extends AsyncDisposable {
   page: Page
@@ -35,7 +38,7 @@ export interface Person extends AsyncDisposable {
 export async function aPerson(browser: Browser, viewport = { width: 1100, height: 900 }): Promise<Person> {
   const context = await browser.newContext({ viewport })
   const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(patienceMs)
   const sent: string[] = []
   const complaints: string[] = []
   page.on('request', (request) => sent.push(`${request.url()} ${request.postData() ?? ''}`))

@@ -83,7 +83,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await page.locator('.step.bad', { hasText: 'action_not_granted' }).waitFor()
     await page.locator('.step', { hasText: 'signed by owner' }).waitFor()
     await page.getByText(/^All \d+ steps verify/).waitFor()
-  }, 60_000)
+  })
 
   it('searches by the keyboard alone, by agent, approver, task and time together', async () => {
     const { page } = desk.olivia
@@ -109,7 +109,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await page.getByLabel('To', { exact: true }).fill('2020-01-01T00:00')
     await desk.olivia.press('Search')
     await page.getByText('Nothing matches.').waitFor()
-  }, 60_000)
+  })
 
   it('shows a task as a tree in time, with whom it was passed on to, what they did, and how it ended', async () => {
     const { page } = desk.olivia
@@ -125,7 +125,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await page.locator('.step.bad', { hasText: 'budget_exhausted' }).waitFor()
     await page.locator('.step.bad', { hasText: 'action_not_granted' }).waitFor()
     expect(await page.locator('.step', { hasText: 'Outcome' }).count()).toBe(0)
-  }, 60_000)
+  })
 
   it('lets nothing that an event says be markup, or reorder what is read', async () => {
     const { page } = desk.olivia
@@ -134,11 +134,11 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await step.getByText('<img src=x onerror="document.title=1">').waitFor()
     await step.locator('.unseen', { hasText: 'U+202E' }).first().waitFor()
     await step.locator('summary').click()
-    expect(await step.locator('.event-data .unseen').count()).toBeGreaterThan(0)
+    await step.locator('.event-data .unseen').first().waitFor() // the page hears a little later that it was opened
     expect(await page.locator('main img').count()).toBe(0)
     expect(await page.title()).not.toBe('1')
     expect(await page.locator('main').textContent()).not.toContain('\u202e')
-  }, 60_000)
+  })
 
   it('verifies a receipt in the page, by the log’s key, and finds one byte that is another (V14)', async () => {
     const { page } = desk.olivia
@@ -185,7 +185,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await page.unroute('**/evidence/events/evt_*')
     await verify.click()
     await step.getByText('Verified here.').waitFor()
-  }, 60_000)
+  })
 
   it('draws what agents did by the hour, and says the same in a table', async () => {
     const { page } = desk.olivia
@@ -206,7 +206,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     expect(drawn).toBe(true)
     await row.getByRole('link').click()
     await expect.poll(() => page.locator('table.activity tbody tr').count(), { timeout: 20_000 }).toBe(1)
-  }, 60_000)
+  })
 
   it.each(looks)(
     'axe finds nothing serious, %s, %i px wide, and nothing scrolls sideways',

@@ -52,7 +52,7 @@ describe.skipIf(noBrowser)('recovery, in Chromium', () => {
     ports = { port: await freePort(), invoicesPort: await freePort() }
     browser = await launch()
     olivia = await aPerson(browser)
-  }, 60_000)
+  })
   afterAll(async () => {
     await browser.close()
     rmSync(data, { recursive: true, force: true })
@@ -85,7 +85,7 @@ describe.skipIf(noBrowser)('recovery, in Chromium', () => {
     await refused(early, /the recovery can be used from (?!\d{4}-)/) // a time as people read it
     await early.press('Not now')
     await early.page.getByRole('heading', { name: 'Sign in' }).waitFor()
-  }, 60_000)
+  })
 
   it('makes one passkey after the day, once, in place of those that were lost (V3, V10)', async () => {
     await using system = await startSystem({ data, ...ports })
@@ -104,5 +104,5 @@ describe.skipIf(noBrowser)('recovery, in Chromium', () => {
     await olivia.page.goto(`${system.url}/console`)
     await olivia.press('Sign in with passkey')
     await refused(olivia, 'The approver is not enrolled')
-  }, 60_000)
+  })
 })

@@ -3,13 +3,14 @@ import { startApproval } from '@bailiwick/approval/start'
 import { startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { paths, readGenesis } from '@bailiwick/installation'
-import { restoredFrom, startIssuer } from '@bailiwick/issuer/start'
+import { restoredFrom, type StartedIssuer, startIssuer } from '@bailiwick/issuer/start'
 import { type PolicyDecision, type PolicyDecisionAdapters, startPolicyDecision } from '@bailiwick/policy-decision/start'
 import type { Host } from '@bailiwick/service-host'
 import { sinksOf } from '@bailiwick/service-kit'
 import type { StandaloneConfig } from './config.ts'
 
 export interface Standalone extends AsyncDisposable {
+  issuer: StartedIssuer
   evidence: Awaited<ReturnType<typeof startEvidence>>
   policyDecision: PolicyDecision
 }
@@ -33,7 +34,7 @@ export async function startStandalone(
   const notify = { webhook: config.BAILIWICK_NOTIFY_WEBHOOK, format: config.BAILIWICK_NOTIFY_FORMAT }
   await using started = new AsyncDisposableStack()
   // The issuer first: it publishes the genesis, and its heads make the others fresh.
-  started.use(
+  const issuer = started.use(
     await startIssuer(
       {
         ...settings,
@@ -94,5 +95,5 @@ export async function startStandalone(
     ),
   )
   const owned = started.move()
-  return { evidence, policyDecision, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { issuer, evidence, policyDecision, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }

@@ -17,7 +17,7 @@ export function answering(desk: Desk): void {
     await desk.olivia.press('Sign with passkey')
     await desk.olivia.page.getByText('Approved.', { exact: true }).waitFor()
     expect(desk.stateOf(requestId)).toBe('approved')
-  }, 60_000)
+  })
 
   it('a session that ends in the middle leaves nothing signed, and its person where they were', async () => {
     const requestId = await desk.ask('in the middle')
@@ -40,7 +40,7 @@ export function answering(desk: Desk): void {
     await desk.olivia.press('Approve as asked…')
     await desk.olivia.press('Sign with passkey')
     await desk.olivia.page.getByText('Approved.', { exact: true }).waitFor()
-  }, 60_000)
+  })
 
   it('approves with the keyboard alone', async () => {
     const requestId = await desk.ask('by keyboard')
@@ -69,7 +69,7 @@ export function answering(desk: Desk): void {
     await page.keyboard.press('Enter')
     await page.getByText('Approved.', { exact: true }).waitFor()
     expect(desk.stateOf(requestId)).toBe('approved')
-  }, 60_000)
+  })
 
   it('a dialog that stood open while the agent took its ask back asks for no passkey (V3)', async () => {
     const requestId = await desk.ask('taken back')
@@ -84,7 +84,7 @@ export function answering(desk: Desk): void {
     await expect.poll(() => dialog.getByRole('alert').count()).toBe(2)
     expect(desk.olivia.sent.slice(before).filter((sent) => sent.includes('/approve'))).toEqual([])
     await desk.olivia.press('Back')
-  }, 60_000)
+  })
 
   it('Escape closes a dialog, and the focus is back where it was', async () => {
     const requestId = await desk.ask('escape')
@@ -95,7 +95,7 @@ export function answering(desk: Desk): void {
     await desk.olivia.page.getByRole('dialog').waitFor({ state: 'detached' })
     expect(await desk.olivia.page.evaluate('document.activeElement?.textContent')).toBe('Deny…')
     expect(desk.stateOf(requestId)).toBe('pending')
-  }, 60_000)
+  })
 
   it('a second request of the same task shows what is new in it, and what the first one got', async () => {
     const agent = sampleAgent(desk.system.host, 'reconciler')
@@ -114,7 +114,7 @@ export function answering(desk: Desk): void {
     await desk.olivia.press('Deny…')
     await desk.olivia.press('Deny it')
     await page.getByText('Denied.', { exact: true }).waitFor()
-  }, 60_000)
+  })
 
   it('says, before and as it is signed, that a restarted workload keeps the grant (V3)', async () => {
     const agent = sampleAgent(desk.system.host, 'forecaster')
@@ -134,7 +134,7 @@ export function answering(desk: Desk): void {
     await page.getByText('Approved.', { exact: true }).waitFor()
     const { requests } = desk.system.services.policyDecision.pdp.projection.ledger.requests
     expect(requests.get(requestId)?.approved?.statement).toMatchObject({ rebind: 'attested' })
-  }, 60_000)
+  })
 
   it('tells somebody who looks elsewhere that a request waits, once they wished it, and nothing of what is asked (V17)', async () => {
     const page = await desk.olivia.context.newPage()
@@ -161,5 +161,5 @@ export function answering(desk: Desk): void {
       .toEqual([{ title: 'Bailiwick', body: 'A request waits for an answer.', tag: 'bailiwick-inbox' }])
     await page.close()
     for (const requestId of [first, second]) await sampleAgent(desk.system.host, 'forecaster').cancel(requestId)
-  }, 60_000)
+  })
 }

@@ -72,5 +72,5 @@ export function appearance(desk: Desk): void {
     hosts.delete('null') // the empty icon
     expect([...hosts]).toEqual([desk.system.url])
     expect(desk.olivia.complaints.filter((text) => !/status of (400|401|404|503)/.test(text))).toEqual([])
-  }, 60_000)
+  })
 }

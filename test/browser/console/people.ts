@@ -38,7 +38,7 @@ export function people(desk: Desk): void {
     expect(desk.stateOf(requestId)).toBe('approved')
     // The other one's page hears of it.
     await desk.olivia.page.getByText('Answered by owner, bob').waitFor()
-  }, 60_000)
+  })
 
   it('a colleague joins by a link, and counts once the change is signed (V3)', async () => {
     const { page } = desk.olivia
@@ -72,7 +72,7 @@ export function people(desk: Desk): void {
     const thief = await aPerson(desk.browser)
     await thief.page.goto(link)
     await thief.page.getByRole('heading', { name: 'This link does not work' }).waitFor()
-  }, 60_000)
+  })
 
   it('adds a passkey of one’s own and retires it, each by a change that is signed', async () => {
     const { page, cdp } = desk.olivia
@@ -113,7 +113,7 @@ export function people(desk: Desk): void {
     await desk.olivia.press('Propose to retire it')
     await sign()
     await passkeys(1)
-  }, 60_000)
+  })
 
   it('stops an agent, and then everything, after it was said twice (V7)', async () => {
     const { page } = desk.olivia
@@ -137,5 +137,5 @@ export function people(desk: Desk): void {
     await page.getByText(/^Stopped: revocation \d+ is recorded\.$/).waitFor()
     await desk.olivia.press('Active')
     await page.getByText('Nothing is granted now.').waitFor()
-  }, 60_000)
+  })
 }
