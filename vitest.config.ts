@@ -16,8 +16,10 @@ const realParts = { retry: process.env.CI === 'true' && !nightly ? 1 : 0 }
 export default defineConfig({
   oxc: { target: 'esnext' }, // else the transform compiles `await using` away, and tests run other code than production
   test: {
-    testTimeout: 30_000, // a busy machine is no failure; what asserts a bound asserts it itself
-    hookTimeout: 60_000, // the same for hooks, which open whole worlds
+    // A busy machine is no failure: a wait ends as soon as what it waits for is there, and these are for what never comes.
+    testTimeout: 180_000,
+    hookTimeout: 300_000, // hooks open whole worlds, and the first Kafka of a machine is fetched
+    expect: { poll: { timeout: 60_000 } },
     maxWorkers: Math.max(3, availableParallelism() - 1), // a file waits for a third of its time: two leave cores idle
     sequence: { sequencer: LongFirst },
     // Of workers, and of what they start: what V8 compiled is kept from one process to the next.
@@ -45,8 +47,6 @@ export default defineConfig({
           name: 'int',
           ...realParts,
           include: ['{packages,services,infra}/*/src/**/*.int.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 300_000, // the first Kafka of a machine is fetched
           sequence: { groupOrder: 1 },
         },
       },
@@ -97,7 +97,6 @@ export default defineConfig({
         test: {
           name: 'abuse-kafka',
           ...realParts,
-          testTimeout: 120_000, // each opens a system on a broker that it shares with others
           // Those of the files whose attack goes through the bus or the grant store: what is forged on topics, said again, taken
           // over or read anew at a start; who is quicker, in whatever order things are said; what races a revocation or would take it
           // back; and what a memory of proofs must keep. What people are attacked with besides, over HTTP, at night.

@@ -322,4 +322,4 @@ if (inject('realParts') === undefined)
     } finally {
       rmSync(home, { recursive: true, force: true })
     }
-  }, 30_000)
+  })

@@ -120,7 +120,7 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
 
     expect(await agent.waitForDecision(asked.requestId)).toMatchObject({ status: 'approved', grantId })
     // As soon as the decision point has read of it, too.
-    await expect.poll(async () => (await adjust()).status, { timeout: 10_000 }).toBe(200)
+    await expect.poll(async () => (await adjust()).status).toBe(200)
     expect(desk.invoices.ledger.effects.adjust).toBe(1)
     expect((await denialOf(await adjust(), action))?.reason).toBe('step_up_required')
     expect(desk.invoices.ledger.effects.adjust).toBe(1)

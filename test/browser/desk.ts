@@ -81,7 +81,7 @@ export class Desk implements AsyncDisposable {
 /** For the tests of the block that asks: opened before them, closed after them. */
 export function atADesk(options: DeskOptions = {}): Desk {
   const desk = new Desk()
-  beforeAll(() => desk.open(options), 120_000)
+  beforeAll(() => desk.open(options))
   afterAll(() => desk[Symbol.asyncDispose]())
   return desk
 }

@@ -4,7 +4,7 @@ import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import type { Locator } from 'playwright-core'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { passedOn, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'
-import { findingsOf, looks, noBrowser, seenAs } from './browser.ts'
+import { findingsOf, looks, noBrowser, patienceMs, seenAs } from './browser.ts'
 import { atADesk } from './desk.ts'
 
 const subAgents = new SubAgents(1)
@@ -15,7 +15,7 @@ let requestId = ''
 
 describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
   const desk = atADesk({ entities: subAgents.entities })
-  beforeAll(act, 60_000)
+  beforeAll(act)
 
   /** A task that is approved, passed on in part, acted upon by both, denied, and ended by an operator with hostile words. */
   async function act(): Promise<void> {
@@ -58,7 +58,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     const ask = { grant, action: 'tools/call', resource, properties: { invoice: 'INV-4' } }
     // A machine that is held up says no to what it would allow.
     const does = async () => (await who.fetch(`${desk.invoices.url}/${name}`, { method: 'POST' }, ask)).status
-    await vi.waitFor(async () => expect(await does()).toBe(status), 30_000)
+    await vi.waitFor(async () => expect(await does()).toBe(status), patienceMs)
   }
 
   const events = (): Locator => desk.olivia.page.locator('.event')
@@ -99,11 +99,11 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
       if ((await page.evaluate("document.activeElement?.textContent ?? ''")) === 'Search') break
     }
     await page.keyboard.press('Enter')
-    await expect.poll(() => events().count(), { timeout: 20_000 }).toBe(5)
+    await expect.poll(() => events().count()).toBe(5)
     expect(page.url()).toContain('task=reconcile-q3-invoices&type=outcome')
     // What was asked for stands in the address: the same page for whoever gets the link.
     await page.reload()
-    await expect.poll(() => events().count(), { timeout: 20_000 }).toBe(5)
+    await expect.poll(() => events().count()).toBe(5)
     expect(await page.getByLabel('Approver').inputValue()).toBe('owner')
     await desk.olivia.press('Search')
     await page.getByLabel('To', { exact: true }).fill('2020-01-01T00:00')
@@ -205,28 +205,24 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     })()`)
     expect(drawn).toBe(true)
     await row.getByRole('link').click()
-    await expect.poll(() => page.locator('table.activity tbody tr').count(), { timeout: 20_000 }).toBe(1)
+    await expect.poll(() => page.locator('table.activity tbody tr').count()).toBe(1)
   })
 
-  it.each(looks)(
-    'axe finds nothing serious, %s, %i px wide, and nothing scrolls sideways',
-    async (...look) => {
-      const { olivia } = desk
-      await seenAs(olivia, look)
-      const findings: string[] = []
-      for (const path of ['evidence', `evidence/${grantId}`, 'evidence/nothing-of-this-name']) {
-        await desk.goTo(path)
-        if (path.endsWith(grantId)) {
-          const step = olivia.page.locator('.step', { hasText: 'Granted' }).first()
-          await step.locator('summary').click()
-          await step.getByRole('button', { name: 'Verify in this browser' }).click()
-          await step.getByText('Verified here.').waitFor()
-        }
-        findings.push(...(await findingsOf(olivia)))
+  it.each(looks)('axe finds nothing serious, %s, %i px wide, and nothing scrolls sideways', async (...look) => {
+    const { olivia } = desk
+    await seenAs(olivia, look)
+    const findings: string[] = []
+    for (const path of ['evidence', `evidence/${grantId}`, 'evidence/nothing-of-this-name']) {
+      await desk.goTo(path)
+      if (path.endsWith(grantId)) {
+        const step = olivia.page.locator('.step', { hasText: 'Granted' }).first()
+        await step.locator('summary').click()
+        await step.getByRole('button', { name: 'Verify in this browser' }).click()
+        await step.getByText('Verified here.').waitFor()
       }
-      expect(findings).toEqual([])
-      expect(olivia.complaints.filter((text) => !/status of (401|404|503)/.test(text))).toEqual([])
-    },
-    60_000,
-  )
+      findings.push(...(await findingsOf(olivia)))
+    }
+    expect(findings).toEqual([])
+    expect(olivia.complaints.filter((text) => !/status of (401|404|503)/.test(text))).toEqual([])
+  })
 })

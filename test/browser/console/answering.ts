@@ -157,7 +157,7 @@ export function answering(desk: Desk): void {
     await wish.waitFor({ state: 'detached' })
     const second = await desk.ask('secret task', 'forecaster')
     await expect
-      .poll(() => page.evaluate('told'), { timeout: 10_000 })
+      .poll(() => page.evaluate('told'))
       .toEqual([{ title: 'Bailiwick', body: 'A request waits for an answer.', tag: 'bailiwick-inbox' }])
     await page.close()
     for (const requestId of [first, second]) await sampleAgent(desk.system.host, 'forecaster').cancel(requestId)

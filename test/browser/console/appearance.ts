@@ -53,7 +53,6 @@ export function appearance(desk: Desk): void {
       findings.push(...(await findingsOf(stranger)))
       expect(findings).toEqual([])
     },
-    120_000,
   )
 
   it('nobody frames it, and only scripts and styles of its own run', async () => {
