@@ -13,5 +13,12 @@ export { type Narrowing, narrows } from './narrows.ts'
 export { type ParsedAuthority, parseAuthority } from './parse-authority.ts'
 export { lookup } from './pointer.ts'
 export { type ResourceScope, withinResource } from './resource.ts'
-export { type Authority, authoritySchema, type Budget, type Constraint, type Permission } from './schema.ts'
+export {
+  type Authority,
+  authoritySchema,
+  type Budget,
+  type Constraint,
+  longestChain,
+  type Permission,
+} from './schema.ts'
 export { unseenIn } from './unseen.ts'

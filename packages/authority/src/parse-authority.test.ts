@@ -155,7 +155,7 @@ describe('refuses as malformed', () => {
     ['budget cost EUR', '1'.repeat(22)],
     ['budget cost eur', '1'],
     ['budget cost EURO', '1'],
-    ['max_depth', 17],
+    ['max_depth', 9],
     ['max_depth', -1],
     ['max_children', 1001],
   ])('%s: %j', (path, value) => {

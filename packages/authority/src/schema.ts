@@ -70,6 +70,9 @@ const budgetSchema = z.strictObject({
   egress_bytes: z.exactOptional(z.int().min(0)),
 })
 
+/** How many delegations may follow one another at most, whatever was approved. */
+export const longestChain = 8
+
 /**
  * What may be done, by DESIGN §7.1; as RFC 9396 `authorization_details`, `type` is `bailiwick_task`. Strict at every depth, bounded
  * in every size; what was left out stands in the output with its default (an empty budget; no delegation). For types and
@@ -81,7 +84,7 @@ export const authoritySchema = z.strictObject({
   permissions: z.array(permissionSchema).min(1).max(64),
   budget: budgetSchema.default({}),
   /** How many delegations may follow one another below the grant. */
-  max_depth: z.int().min(0).max(16).default(0),
+  max_depth: z.int().min(0).max(longestChain).default(0),
   /** How many delegations each holder may make. */
   max_children: z.int().min(0).max(1000).default(0),
 })

@@ -2,7 +2,7 @@ import { verifyApproval } from '@bailiwick/approval-statement'
 import { type DecodedEvent, type Grant, type TopicName, topicNamed } from '@bailiwick/contracts'
 import { KeyRing, type Trust } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
-import { judgeByAnchor, Ledger, type SpendView, signedEvent, tentative } from '@bailiwick/projection'
+import { judgeByAnchor, Ledger, longestChain, type SpendView, signedEvent, tentative } from '@bailiwick/projection'
 import type { VerifierKey } from '@bailiwick/tlog'
 import type { LogSource } from './log-source.ts'
 import { type LogFault, verifyLog } from './verify-log.ts'
@@ -172,8 +172,6 @@ export class RecordedLog {
     else await take(read.event, place.topic)
   }
 }
-
-const longestChain = 16
 
 /** The topic stands in the signed event itself, in `dataschema`. */
 function placeOf(bytes: Uint8Array): { topic: TopicName; key: string; at: number } | undefined {

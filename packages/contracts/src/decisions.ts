@@ -78,7 +78,7 @@ export const decisionAllowed = z.strictObject({
   action: actionSchema,
   /** Index of the permission that covers the action, in the grant's authority. */
   permission: z.int().min(0),
-  /** From the grant's own delegation to that of who acts; absent where the agent of the grant acts itself. */
+  /** From the grant's own delegation to that of who acts; absent where the agent of the grant acts itself. 8 is the longest. */
   chain: z.array(chainLinkSchema).min(1).max(8).optional(),
   proof: z.enum(['agent_signed', 'point_asserted']),
   reserved: amountsSchema,

@@ -1,8 +1,10 @@
+import { longestChain } from '@bailiwick/authority'
+import { decisionsV1 } from '@bailiwick/contracts'
 import { type Delegation, delegationId, signDelegation } from '@bailiwick/credentials'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { claimsOf, installation, link, type Party, parentAuthority, party, redeemed, treeOf } from './chain.fixture.ts'
-import { type ChainFault, chainOf, childrenOf, longestChain } from './delegation-chain.ts'
+import { type ChainFault, chainOf, childrenOf } from './delegation-chain.ts'
 import type { Tree } from './grant-state.ts'
 
 const [ada, ben, cleo, dan] = ['ada', 'ben', 'cleo', 'dan'].map(party) as [Party, Party, Party, Party]
@@ -153,16 +155,27 @@ it('is as deep as each holder said, at most eight, and as wide (V5)', () => {
     undefined,
     'children',
   ])
-  const deep = treeOf(ada, { authority: { ...parentAuthority, max_depth: 16 } })
+  const deep = treeOf(ada, { authority: { ...parentAuthority, max_depth: longestChain } })
   let [maker, above]: [Party, string | undefined] = [ada, undefined]
   const many = Array.from({ length: 9 }, (_, n) => {
     const to = party(`deeper-${n}`)
-    above = link(deep, maker, to, above, narrower({ max_depth: 16 }))
+    above = link(deep, maker, to, above, narrower({ max_depth: longestChain }))
     maker = to
     return faultOf(deep, above)
   })
   expect(many.filter((fault) => fault === undefined)).toHaveLength(longestChain)
   expect(many.at(-1)).toBe('depth')
+})
+
+it('is never longer than an ALLOW can tell of', () => {
+  const { chain } = decisionsV1.events['decision.allowed'].shape
+  const links = Array.from({ length: longestChain + 1 }, (_, permission) => ({
+    delegation_id: `dlg_${'a'.repeat(43)}`,
+    agent: ben.agent,
+    permission,
+  }))
+  expect(chain.safeParse(links.slice(1)).success).toBe(true)
+  expect(chain.safeParse(links).success).toBe(false)
 })
 
 it('ends with the key that signed it: a grant that moved takes no link of the old key with it (V6)', () => {

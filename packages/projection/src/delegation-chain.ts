@@ -1,10 +1,7 @@
-import { type Authority, narrows, parseAuthority } from '@bailiwick/authority'
+import { type Authority, longestChain, narrows, parseAuthority } from '@bailiwick/authority'
 import type { EventData, Grant } from '@bailiwick/contracts'
 import { type Delegation, delegationHash, jcs, verifyDelegation } from '@bailiwick/credentials'
 import type { Tree } from './grant-state.ts'
-
-/** However deep a grant says that it may be passed on (DESIGN §7.3). */
-export const longestChain = 8
 
 /** Whoever may act under a grant: its own agent, or a sub-agent by the delegation that it redeemed. */
 export interface Holder {

@@ -1,3 +1,4 @@
+export { longestChain } from '@bailiwick/authority'
 export { type ChainEnd, Chains } from './chains.ts'
 export { DecisionState } from './decision-state.ts'
 export {
@@ -9,7 +10,6 @@ export {
   type JudgedChain,
   type JudgedLink,
   judgeLink,
-  longestChain,
 } from './delegation-chain.ts'
 export type { OnKeyMissing } from './follow-keys.ts'
 export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'

@@ -1,7 +1,7 @@
 import { verifyApproval, verifyGrantContent } from '@bailiwick/approval-statement'
 import type { Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
-import type { Voice } from '@bailiwick/projection'
+import { longestChain, type Voice } from '@bailiwick/projection'
 import type { LeafIndex } from '../leaf-index.ts'
 import { traceLeaf } from '../trace/trace-leaf.ts'
 import {
@@ -26,8 +26,6 @@ export interface StoryTellerOptions {
 }
 
 const remembered = 2000
-/** A chain has at most as many links (DESIGN §7.1). */
-const longestChain = 8
 const registryMs = 5000
 
 type Beginning =
