@@ -3,8 +3,9 @@ import { appendFileSync, readFileSync, renameSync } from 'node:fs'
 import { ServerResponse } from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
 
-// Loaded before a service that is to be killed between two steps of minting (`node --import`). It changes nothing of the service; it looks on at
-// what the service signs and answers, and at the step that it was told makes the process stand still, until it is killed.
+// Loaded before a service that is to be killed between two steps of minting, or of a decision and its settlement (`node --import`).
+// It changes nothing of the service; it looks on at what the service signs and answers, and at the step that it was told makes the
+// process stand still, until it is killed.
 
 /** A step, and which side of it: `after` a delay, as well, in ms, so that whatever the step began is under way. */
 export interface Place {
@@ -12,7 +13,8 @@ export interface Place {
   side: 'before' | 'after'
   delayMs?: number
 }
-export type Step = 'credential.intended' | 'sign' | 'credential.issued' | 'answer'
+export type Step = EventStep | 'sign' | 'answer'
+type EventStep = 'credential.intended' | 'credential.issued' | 'decision.allowed' | 'outcome.reported'
 
 /** Files of the folder by which the test and the process speak. */
 export const files = { armed: 'armed.json', reached: 'reached.json', signatures: 'signatures.txt' } as const
@@ -52,7 +54,8 @@ function stepOf(signed: string): Step | undefined {
   const [head = '', body = ''] = signed.split('.')
   const headed = decoded(head)
   if (headed.includes('"typ":"at+jwt"')) return 'sign'
-  const [, type] = /"type":"(credential\.(?:intended|issued))"/.exec(decoded(body)) ?? []
+  const [, type] =
+    /"type":"(credential\.(?:intended|issued)|decision\.allowed|outcome\.reported)"/.exec(decoded(body)) ?? []
   return type as Step | undefined
 }
 

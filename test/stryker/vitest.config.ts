@@ -4,7 +4,8 @@ import { subjects } from './subjects.ts'
 
 // Read by each of Stryker's workers.
 
-const tests = subjects[process.env.BAILIWICK_STRYKER ?? '']?.tests ?? []
+const { BAILIWICK_STRYKER: subject = '', BAILIWICK_STRYKER_TESTS: own } = process.env
+const tests = own?.split(' ') ?? subjects[subject]?.tests ?? []
 
 class AsListed extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

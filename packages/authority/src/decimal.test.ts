@@ -92,7 +92,22 @@ it('reads the exponent of a JSON number exactly, or not at all', () => {
   expect(text('-0')).toBe('0')
   expect(text('-0.0e5')).toBe('0')
   expect(text('1e37')).toBe(`1${'0'.repeat(37)}`)
-  for (const refused of ['1e38', '0e39', '1e400', '1E999', '1e-39', '1e9999', '1e', 'e5', 'NaN', '-Infinity', '']) {
+  expect(text('1e-37')).toBe(`0.${'0'.repeat(36)}1`)
+  expect(text('0e38')).toBe('0')
+  for (const refused of [
+    '1e38',
+    '0e39',
+    '1e400',
+    '1E999',
+    '1e-38',
+    '0.1e-38',
+    '1e9999',
+    '1e',
+    'e5',
+    'NaN',
+    '-Infinity',
+    '',
+  ]) {
     expect(text(refused), refused).toBeUndefined()
   }
 })
@@ -106,6 +121,7 @@ it('takes a double only where no other text of its length reads as it', () => {
     0.1 + 0.2,
     1 / 3,
     2 ** 51 + 0.5,
+    5e-324,
     Number.NaN,
     Number.POSITIVE_INFINITY,
   ]) {
@@ -113,7 +129,7 @@ it('takes a double only where no other text of its length reads as it', () => {
   }
   expect(decimalOf(-0)).toEqual({ units: 0n, scale: 0 })
   expect(decimalOf(1e-7)).toEqual({ units: 1n, scale: 7 })
-  for (const other of [undefined, null, true, 5n, {}, [], ['1'], { valueOf: () => 1 }])
+  for (const other of [undefined, null, true, 5n, {}, [], ['1'], [1.5], { valueOf: () => 1 }])
     expect(decimalOf(other)).toBeUndefined()
 })
 

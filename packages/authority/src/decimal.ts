@@ -14,7 +14,7 @@ const numberText = /^(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}))
  * `NaN`, white space, other digits than ASCII) gives undefined.
  */
 export function parseDecimal(text: string): Decimal | undefined {
-  return text.length > maxDigits + 2 ? undefined : read(decimalText.exec(text))
+  return read(decimalText.exec(text))
 }
 
 /**
@@ -22,7 +22,7 @@ export function parseDecimal(text: string): Decimal | undefined {
  * it needs more than 38 digits to be written without an exponent.
  */
 export function parseNumberText(text: string): Decimal | undefined {
-  return text.length > maxDigits + 8 ? undefined : read(numberText.exec(text))
+  return read(numberText.exec(text))
 }
 
 /**
@@ -32,7 +32,7 @@ export function parseNumberText(text: string): Decimal | undefined {
  */
 export function decimalOf(value: unknown): Decimal | undefined {
   if (typeof value === 'string') return parseDecimal(value)
-  if (typeof value !== 'number' || !Number.isFinite(value)) return undefined
+  if (typeof value !== 'number') return undefined
   if (Number.isInteger(value)) return Number.isSafeInteger(value) ? { units: BigInt(value), scale: 0 } : undefined
   const decimal = parseNumberText(String(value))
   return decimal === undefined || magnitude(decimal.units) >= 10n ** 15n ? undefined : decimal
@@ -85,5 +85,5 @@ function read(match: RegExpExecArray | null): Decimal | undefined {
   if (whole.length + fraction.length > maxDigits || Math.abs(shift) > maxDigits) return undefined
   const scale = Math.max(0, fraction.length - shift)
   const units = BigInt(`${sign}${whole}${fraction}`) * 10n ** BigInt(Math.max(0, shift - fraction.length))
-  return scale > maxDigits || magnitude(units) >= 10n ** BigInt(maxDigits) ? undefined : { units, scale }
+  return scale >= maxDigits || magnitude(units) >= 10n ** BigInt(maxDigits) ? undefined : { units, scale }
 }

@@ -120,6 +120,10 @@ it('holds what plainly lies below, and nothing of a neighbour', () => {
     expect(isBelow(id), id).toBe(false)
   }
   expect(holdsResource(scope, { type: 'tool', id: `${prefix}1` })).toBe(false)
+  const longest = prefix.padEnd(2048, 'a')
+  expect([isBelow(longest), isBelow(`${longest}a`)]).toEqual([true, false])
+  // What says both is none of the two.
+  expect(holdsResource({ ...scope, id: `${prefix}1` }, { type: 'api', id: `${prefix}1` })).toBe(false)
 })
 
 it('takes as a prefix only a whole origin and whole segments', () => {

@@ -1,0 +1,202 @@
+import { setImmediate } from 'node:timers/promises'
+import { generateKey, signOutcome } from '@bailiwick/credentials'
+import { newId, systemRandom } from '@bailiwick/service-kit'
+import { describe, expect, it } from 'vitest'
+import { now, spell } from './living-call.fixture.ts'
+import { reportOutcome, sweepMissing } from './outcomes.ts'
+import { anAllow, reservedOf, treeOrder } from './tree-order.fixture.ts'
+import { TreeQueues } from './tree-queue.ts'
+
+const key = generateKey('outcome')
+const digest = 'A'.repeat(43)
+const [decisionId, callId] = [newId('dec', now, systemRandom), newId('call', now, systemRandom)]
+const point = { id: 'https://pep.example/', may_release: true, outcome_jwk: key.publicJwk as never }
+type Point = typeof point
+
+/** An ALLOW that counts, and its point, which reports. */
+async function allowed(data: object = {}) {
+  const world = treeOrder()
+  const queues = new TreeQueues(world.pdp)
+  const action = { name: 'tools/call', resource: { type: 'tool', id: 'erp/read' }, action_digest: digest }
+  queues.add('grt_1', anAllow(decisionId, { data: { call_id: callId, action, ...data } }).work)
+  await setImmediate()
+  const claims = {
+    installation: 'ins_00000000000001',
+    enforcement_point: point.id,
+    sequence: 7,
+    call_id: callId,
+    decision_id: decisionId,
+    action_digest: digest,
+    status: 'succeeded' as const,
+    at: spell(now),
+  }
+  const report = (over: object = {}, by: Point = point, signer = key) =>
+    reportOutcome(world.pdp, queues, by as never, signOutcome({ ...claims, ...over }, signer))
+  return {
+    ...world,
+    queues,
+    report,
+    record: () => world.trees.get('grt_1')?.allows.get(decisionId),
+    taken: () => world.trees.get('grt_1')?.taken,
+    outcomes: () => world.writes.flat().filter(({ type }) => type === 'outcome.reported'),
+  }
+}
+const nothing = { calls: 0, egress_bytes: 0, cost: {} }
+const code = (code: string) => expect.objectContaining({ code })
+
+describe('what an enforcement point signed', () => {
+  it('is relayed, once: it settles in full, and the same again changes nothing (V10)', async () => {
+    const w = await allowed()
+    await w.report()
+    await w.report()
+    expect(w.outcomes()).toMatchObject([
+      {
+        ...{ key: 'grt_1', version: 2, subject: decisionId },
+        data: {
+          ...{ decision_id: decisionId, grant_id: 'grt_1', enforcement_point: point.id, sequence: 7 },
+          ...{ status: 'succeeded', released: nothing, outcome: expect.stringMatching(/^ey/), after: 'evt_1' },
+        },
+      },
+    ])
+    expect([w.record()?.standing, w.taken()?.calls]).toEqual(['settled', 1n])
+    expect(w.store.settled).toEqual([{ takeId: decisionId, to: 2, giveBack: { egress_bytes: 0n } }])
+    expect(w.order.waits).toEqual([1000, 1000])
+  })
+
+  it('gives back, where it may release and nothing was executed, what was reserved, once (V9)', async () => {
+    const w = await allowed()
+    await w.report({ status: 'not_executed' })
+    await w.report({ status: 'not_executed' })
+    expect(w.outcomes()).toMatchObject([{ data: { status: 'not_executed', released: reservedOf } }])
+    expect([w.taken()?.calls, w.taken()?.cost.get('EUR')]).toEqual([0n, 0n])
+    const giveBack = { calls: 1n, 'cost:EUR': 2_500_000n, 'uses:0': 1n, egress_bytes: 0n }
+    expect(w.store.settled).toEqual([{ takeId: decisionId, to: 2, giveBack }])
+  })
+
+  it.each<[why: string, by: Partial<Point>, status: string, mode: string]>([
+    ['something happened', {}, 'failed', 'window'],
+    ['nobody knows', {}, 'unknown', 'window'],
+    ['the point may not release', { may_release: false }, 'not_executed', 'window'],
+    ['one action was approved, and is used by its ALLOW', {}, 'not_executed', 'per_action'],
+  ])('gives nothing back where %s (V9)', async (_, by, status, mode) => {
+    const w = await allowed()
+    w.grant.mode = mode
+    await w.report({ status }, { ...point, ...by })
+    expect(w.outcomes()).toMatchObject([{ data: { status, released: nothing } }])
+    expect(w.taken()?.calls).toBe(1n)
+    expect(w.store.settled).toMatchObject([{ giveBack: { egress_bytes: 0n } }])
+    expect(w.store.settled[0]?.giveBack).not.toHaveProperty('calls')
+  })
+
+  it.each([
+    [30, 70n],
+    [100, 0n],
+    [130, 0n],
+    [undefined, 0n],
+  ])('leaves of 100 bytes that were reserved what was not sent: %s sent, %s left', async (egress_bytes, left) => {
+    const w = await allowed({ reserved: { ...reservedOf, egress_bytes: 100 } })
+    await w.report({ ...(egress_bytes === undefined ? {} : { egress_bytes }) })
+    expect(w.store.settled).toMatchObject([{ giveBack: { egress_bytes: left } }])
+  })
+
+  it('is a fact too when it comes late, and gives nothing back', async () => {
+    const w = await allowed({ reserved: { ...reservedOf, egress_bytes: 100 } })
+    Object.assign(w.record() ?? {}, { standing: 'missing' })
+    await w.report({ status: 'not_executed', egress_bytes: 0 })
+    expect(w.outcomes()).toMatchObject([{ data: { released: nothing } }])
+    expect([w.record()?.standing, w.taken()?.calls]).toEqual(['settled', 1n])
+    expect(w.store.settled).toMatchObject([{ giveBack: { egress_bytes: 0n } }])
+  })
+
+  it('counts although the grant store is away', async () => {
+    const w = await allowed()
+    const { grantStore } = w.pdp as { grantStore: object }
+    Object.assign(grantStore, { settle: async () => Promise.reject(new Error('away')) })
+    await w.report()
+    expect(w.record()?.standing).toBe('settled')
+  })
+})
+
+describe('what is none', () => {
+  const stranger = generateKey('outcome')
+  it.each<[what: string, why: string, over: object, by?: Partial<Point>, signer?: typeof key]>([
+    ['of a decision that nobody took', 'decision_unknown', { decision_id: newId('dec', now, systemRandom) }],
+    ['of another call', 'outcome_mismatch', { call_id: newId('call', now, systemRandom) }],
+    ['of another action', 'outcome_mismatch', { action_digest: `${'B'.repeat(42)}A` }],
+    ["of another point's decision", 'outcome_mismatch', { enforcement_point: 'p2' }, { id: 'p2' }],
+    ["signed as another's", 'key_unknown', { enforcement_point: 'p2' }],
+    ['of another installation', 'token_audience_wrong', { installation: 'ins_00000000000002' }],
+    ['of a point whose key is none', 'key_unknown', {}, { outcome_jwk: {} as never }],
+    ['of a key that is not its own', 'key_unknown', {}, {}, stranger],
+  ])('is refused and changes nothing: %s', async (_, why, over, by, signer) => {
+    const w = await allowed()
+    await expect(w.report(over, { ...point, ...by }, signer)).rejects.toEqual(code(why))
+    expect([w.writes.length, w.record()?.standing]).toEqual([1, 'open'])
+  })
+
+  it('of an ALLOW that was taken back', async () => {
+    const w = await allowed()
+    w.queues.abandonOnce('grt_1', decisionId, callId)
+    // Both wait for the same write: whoever comes second finds what the first made of it.
+    await expect(w.report()).rejects.toEqual(code('outcome_mismatch'))
+    expect(w.outcomes()).toEqual([])
+    await expect(w.report()).rejects.toEqual(code('outcome_mismatch'))
+  })
+
+  it('and of two that are told at once one is written, both are answered (V10)', async () => {
+    const w = await allowed()
+    await Promise.all([w.report(), w.report({ status: 'not_executed' })])
+    expect(w.outcomes()).toMatchObject([{ data: { status: 'succeeded' } }])
+    expect(w.taken()?.calls).toBe(1n)
+  })
+
+  it('is not said to count when that is unknown, or when others were first three times', async () => {
+    const w = await allowed()
+    const away = new Error('away')
+    w.order.before = async () => Promise.reject(away)
+    await expect(w.report()).rejects.toBe(away)
+    w.order.before = async () => undefined
+    w.order.overtaken = 3
+    await expect(w.report()).rejects.toEqual(code('state_contended'))
+    expect(w.store.settled).toEqual([])
+  })
+})
+
+describe('an outcome that is overdue', () => {
+  const missing = { type: 'outcome.missing', subject: decisionId }
+  it('is said to be missing, once, and stays spent in full (V9)', async () => {
+    const w = await allowed()
+    w.order.now = now + 999
+    sweepMissing(w.pdp, w.queues)
+    await setImmediate()
+    expect(w.writes).toHaveLength(1)
+    w.order.now = now + 1000
+    sweepMissing(w.pdp, w.queues)
+    sweepMissing(w.pdp, w.queues)
+    await setImmediate()
+    const data = { decision_id: decisionId, grant_id: 'grt_1', due: spell(now + 1000) }
+    expect(w.writes[1]).toMatchObject([{ ...missing, data }])
+    expect(w.writes[1]).toHaveLength(1)
+    expect([w.record()?.standing, w.taken()?.calls]).toEqual(['missing', 1n])
+    sweepMissing(w.pdp, w.queues)
+    await setImmediate()
+    expect(w.writes).toHaveLength(2)
+  })
+
+  it('is looked at again where it could not be said', async () => {
+    const w = await allowed()
+    w.order.now = now + 1000
+    w.order.before = async () => Promise.reject(new Error('away'))
+    sweepMissing(w.pdp, w.queues)
+    await setImmediate()
+    w.order.before = async () => undefined
+    w.order.overtaken = 3
+    sweepMissing(w.pdp, w.queues)
+    await setImmediate()
+    expect(w.record()?.standing).toBe('open')
+    expect(w.told).toEqual([])
+    sweepMissing(w.pdp, w.queues)
+    await setImmediate()
+    expect(w.record()?.standing).toBe('missing')
+  })
+})

@@ -1,0 +1,147 @@
+import type { AdvanceOutcome, Settlement, Take, TreeState } from '@bailiwick/grant-store'
+import { change, type DecisionFacts, type Draft, emptySpend, type TreeSpend } from '@bailiwick/projection'
+import { now, spell } from './living-call.fixture.ts'
+import type { Work } from './tree-queue.ts'
+
+type Drafted = Draft<'decisions.v1'> & { id: string; key: string; version: number }
+
+export const reservedOf = { calls: 1, egress_bytes: 0, cost: { EUR: '2.5' } }
+
+/** What orders the events of one tree: its log and its grant store, of which each test says how they answer. */
+export function treeOrder() {
+  const trees = new Map<string, TreeSpend>()
+  /** Each durable write, as its events came. */
+  const writes: Drafted[][] = []
+  const told: string[] = []
+  const store = {
+    advances: [] as Take[],
+    refills: [] as TreeState[],
+    resets: [] as TreeState[],
+    settled: [] as Settlement[],
+    /** How it answers next; then it takes. */
+    answers: [] as (AdvanceOutcome | Error)[],
+    resetFails: false,
+  }
+  const grant = {
+    id: 'grt_1',
+    not_after: spell(now + 60_000),
+    mode: 'window',
+    authority: {
+      type: 'bailiwick_task',
+      task: 't',
+      permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: 'erp/read' }, max_uses: 5 }],
+      budget: { calls: 9, cost: { EUR: '100' } },
+    },
+  }
+  const order = {
+    now,
+    /** What other instances were first with: as many events of the next writes as this are void. */
+    overtaken: 0,
+    /** Before a write is durable. */
+    before: async (): Promise<unknown> => undefined,
+    readopted: 0,
+    waits: [] as number[],
+    events: 0,
+  }
+  function fold(draft: Drafted): 'counts' | 'void' {
+    const spend = trees.get(draft.key) ?? emptySpend()
+    trees.set(draft.key, spend)
+    if (order.overtaken > 0) {
+      order.overtaken--
+      spend.version++
+      spend.head = 'evt_others'
+      return 'void'
+    }
+    const { after = '' } = draft.data as { after?: string }
+    if (draft.version !== spend.version + 1 || after !== spend.head) return 'void'
+    const { type, data } = draft
+    if (!change(spend, { type, data, time: spell(order.now) } as DecisionFacts)) return 'void'
+    Object.assign(spend, { version: draft.version, head: draft.id })
+    return 'counts'
+  }
+  const pdp = {
+    trust: { installation: 'ins_00000000000001' },
+    clock: { now: () => order.now },
+    newEventId: () => `evt_${++order.events}`,
+    record: async (drafts: Drafted[]) => {
+      writes.push(drafts)
+      await order.before()
+      return drafts.map((draft) => ({ verdict: fold(draft) }))
+    },
+    logger: {
+      error: (_: object, what: string) => told.push(what),
+      warn: (_: object, what: string) => told.push(what),
+    },
+    proofs: { readopt: async () => void order.readopted++ },
+    grantStore: {
+      advance: async (_: string, take: Take) => {
+        store.advances.push(take)
+        const answer = store.answers.shift() ?? { outcome: 'advanced' }
+        if (answer instanceof Error) throw answer
+        return answer
+      },
+      refill: async (_: string, state: TreeState) => store.refills.push(state),
+      reset: async (_: string, state: TreeState) => {
+        if (store.resetFails) throw new Error('away')
+        store.resets.push(state)
+      },
+      settle: async (_: string, settled: Settlement) => store.settled.push(settled),
+    },
+    projection: {
+      until: async (find: () => unknown, ms: number) => {
+        order.waits.push(ms)
+        return find()
+      },
+      ledger: {
+        grants: { trees: new Map([['grt_1', { grant }]]) },
+        decisions: {
+          trees,
+          rootOf: (id: string) => [...trees.keys()].find((root) => trees.get(root)?.allows.has(id)),
+          overdue: (at: number) =>
+            [...trees].flatMap(([root, { allows }]) =>
+              [...allows.values()].filter(({ outcomeDue }) => outcomeDue <= at).map((record) => ({ root, record })),
+            ),
+        },
+      },
+    },
+  }
+  return { pdp: pdp as never, order, trees, writes, told, store, grant }
+}
+
+export function allowedDraft(id: string, more: object = {}): Draft<'decisions.v1'> {
+  const action = { name: 'tools/call', resource: { type: 'tool', id: 'erp/read' }, action_digest: 'digest' }
+  return {
+    type: 'decision.allowed',
+    subject: id,
+    data: {
+      decision_id: id,
+      call_id: `call_${id}`,
+      enforcement_point: 'https://pep.example/',
+      actor: { agent: 'spiffe://example.org/agent/a', grant_id: 'grt_1', task: 't' },
+      action,
+      permission: 0,
+      reserved: reservedOf,
+      labels: ['l'],
+      outcome_due: spell(now + 1000),
+      ...more,
+    },
+  } as never
+}
+
+/** An ALLOW that wants its place, and what became of it. */
+export function anAllow(id: string, more: Partial<Work> & { data?: object } = {}) {
+  const heard: unknown[] = []
+  const { data, ...over } = more
+  const work: Work = {
+    plan(view) {
+      heard.push(view.version)
+      const amounts = { calls: 1n, 'cost:EUR': 2_500_000n, 'uses:0': 1n }
+      return { draft: allowedDraft(id, data), take: { takeId: id, amounts, labels: ['l'] } }
+    },
+    recorded: () => heard.push('recorded'),
+    refused: (reason) => heard.push(reason),
+    unsure: (error) => heard.push(error),
+    ...over,
+  }
+  return { work, heard }
+}
