@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
+import { after } from '@bailiwick/service-kit'
 import { MAX_ENTRY_BYTES, TILE_WIDTH, type TileReader } from '@bailiwick/tlog'
 
 /** Where a log's files are: a folder, or an address that serves them (C2SP tlog-tiles). Nothing that it gives is believed. */
@@ -14,6 +15,8 @@ export interface LogSource {
 /** A full bundle of the longest entries; nothing in a log is larger. */
 const LARGEST_FILE = TILE_WIDTH * (MAX_ENTRY_BYTES + 2)
 const ANSWER_MS = 30_000
+/** How long a log may have somebody wait for one file, in all. */
+const LONGEST_WAIT_SECONDS = 300
 
 export function logSource(place: string): LogSource {
   return /^https?:\/\//.test(place) ? logAt(place) : logIn(place)
@@ -48,10 +51,7 @@ function logAt(address: string): LogSource {
   return {
     name: address,
     async read(path) {
-      const answer = await fetch(new URL(path, prefix), {
-        redirect: 'error',
-        signal: AbortSignal.timeout(ANSWER_MS),
-      }).catch((cause) => unreachable(address, 'no answer', cause))
+      const answer = await patientFetch(address, new URL(path, prefix))
       if (answer.status === 404 || answer.status === 410) return undefined
       if (answer.status !== 200) return unreachable(address, `it answers ${answer.status} to ${path}`)
       const parts: Uint8Array[] = []
@@ -65,6 +65,31 @@ function logAt(address: string): LogSource {
     },
     hasTiles: async () => false,
   }
+}
+
+/** Asks again after `Retry-After` (RFC 9110 §10.2.3) while the log has too much to do. */
+async function patientFetch(address: string, url: URL): Promise<Response> {
+  for (let waited = 0; ; ) {
+    const answer = await fetch(url, {
+      redirect: 'error',
+      signal: AbortSignal.timeout(ANSWER_MS),
+      headers: { 'accept-encoding': 'gzip, identity' },
+    }).catch((cause) => unreachable(address, 'no answer', cause))
+    const wait = answer.status === 429 || answer.status === 503 ? retryAfter(answer.headers) : undefined
+    if (wait === undefined || waited + wait > LONGEST_WAIT_SECONDS) return answer
+    await answer.body?.cancel()
+    await after(wait * 1000)
+    waited += wait
+  }
+}
+
+/** Seconds, at least one; a date counts from the answer's own, whatever the clocks. Undefined when it says neither. */
+function retryAfter(headers: Headers): number | undefined {
+  const text = headers.get('retry-after') ?? ''
+  const seconds = /^\d{1,9}$/.test(text)
+    ? Number(text)
+    : Math.ceil((Date.parse(text) - Date.parse(headers.get('date') ?? '')) / 1000)
+  return Number.isNaN(seconds) ? undefined : Math.max(1, seconds)
 }
 
 function nothingThere(error: NodeJS.ErrnoException): undefined {

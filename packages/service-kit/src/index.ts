@@ -35,6 +35,7 @@ export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'
 export { type RandomSource, seededRandom, systemRandom } from './random.ts'
 export { type Rated, RateLimiter, type RateLimits } from './rate.ts'
 export { readTls } from './read-tls.ts'
+export { type Remembered, ReplayMemory } from './replay-memory.ts'
 export {
   type Lookup,
   type Post,

@@ -21,7 +21,8 @@ export function faultyLogStorage(real: LogStorage, plan: (write: StorageWrite) =
   return {
     read: (path) => real.read(path),
     discardBeyond: (size) => broken('discardBeyond', () => real.discardBeyond(size)),
-    discardPartial: (tile) => broken('discardPartial', () => real.discardPartial(tile)),
+    outgrown: (size) => real.outgrown(size),
+    discardPartial: (place) => broken('discardPartial', () => real.discardPartial(place)),
     readJournal: (size) => real.readJournal(size),
     enter: (record, size) => broken('enter', () => real.enter(record, size)),
     readHead: () => real.readHead(),

@@ -118,6 +118,18 @@ export function logStorageContract(aPlace: () => StoragePlace): void {
     for (const path of kept) expect(text(await storage.read(path))).toBe(path)
   })
 
+  it('names the full tiles of a tree that have partial ones beside them, across the folders of a thousand', async () => {
+    using place = aPlace()
+    await using storage = await place.open()
+    const outgrown = ['tile/0/998.p/3', 'tile/0/998.p/255', 'tile/entries/998.p/3', 'tile/0/x001/000.p/7']
+    const full = ['tile/0/998', 'tile/entries/998', 'tile/0/x001/000', 'tile/1/002', 'tile/0/x001/001']
+    // One whose full tile is missing, one of the edge, and one that is full in a larger tree alone.
+    const needed = ['tile/0/999.p/3', 'tile/1/003.p/234', 'tile/0/x001/001.p/9']
+    await storage.write([...outgrown, ...full, ...needed].map((path) => ({ path, bytes: bytes(path) })))
+    const found = (await storage.outgrown(1001 * 256 + 9)).map(({ level, index }) => `${level} ${index}`)
+    expect(found.sort()).toEqual(['0 1000', '0 998', 'entries 998'])
+  })
+
   it('takes away what reaches beyond a tree, and nothing else', async () => {
     using place = aPlace()
     await using storage = await place.open()

@@ -6,6 +6,9 @@ export interface LogFile {
   readonly bytes: Uint8Array
 }
 
+/** Where a tile or bundle is, whatever its width. */
+export type Place = Pick<Tile, 'level' | 'index'>
+
 /** Leaves `from` up to `to` of the log, in whatever form the log gives them. */
 export interface JournalRecord {
   readonly from: number
@@ -46,8 +49,14 @@ export interface LogStorage extends AsyncDisposable {
    */
   discardBeyond(size: number): Promise<void>
 
+  /**
+   * Where a tree of `size` leaves has a full tile and partial ones of it are still there, as a crash may leave them. Looks only
+   * near its end: a long log opens as fast as a short one.
+   */
+  outgrown(size: number): Promise<Place[]>
+
   /** Takes away the partial tiles of a place whose full tile a published checkpoint covers; need not survive a power cut. */
-  discardPartial(tile: Pick<Tile, 'level' | 'index'>): Promise<void>
+  discardPartial(place: Place): Promise<void>
 
   /** What the lock holds: the newest tree head; undefined before the first. It is kept away from the log's own files. */
   readHead(): Promise<Uint8Array | undefined>

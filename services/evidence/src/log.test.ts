@@ -176,6 +176,9 @@ it.each(everyBreak)(
       const checked = await folder.check()
       expect(checked).toMatchObject({ ok: true, size: size + 2 })
       expect(checked.entries).toEqual([...texts(0, size), 'entry other', 'entry another'])
+      // What the broken one would have taken away has gone all the same.
+      const files = [...folder.files().keys()]
+      expect(files.filter((path) => files.includes(path.replace(/\.p\/.*/, '')) && path.includes('.p/'))).toEqual([])
     }
   },
 )

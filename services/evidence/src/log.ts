@@ -16,14 +16,13 @@ import {
   sameHash,
   signCheckpoint,
   TILE_WIDTH,
-  type Tile,
   TileUnreadable,
   type TreeHead,
   tileLevels,
   tilePath,
 } from '@bailiwick/tlog'
 import { decodeEntered, type Entered, encodeEntered } from './entered.ts'
-import type { LogFile, LogStorage } from './log-storage.ts'
+import type { LogFile, LogStorage, Place } from './log-storage.ts'
 import { type Consumed, encodeTreeHead, type LockedHead, parseTreeHead } from './tree-head.ts'
 
 /** A published checkpoint: the tree head, and the note that readers get. */
@@ -59,7 +58,7 @@ export class Log {
   #entered: Entered[] = []
   #size: number
   /** Places whose partial tiles nobody needs once the tree head is published: it has their full tiles. */
-  #outgrown: Pick<Tile, 'level' | 'index'>[] = []
+  #outgrown: Place[] = []
 
   private constructor(fields: {
     storage: LogStorage
@@ -112,6 +111,7 @@ export class Log {
       const edge = await RightEdge.read(storage.read, head.size)
       const tail = await tailOf(storage, head.size)
       const published = last === undefined || last.size < head.size ? await publish(storage, key, head) : last
+      for (const place of await storage.outgrown(published.size)) await storage.discardPartial(place)
       const log = new Log({ storage, key, now, edge, tail, head, headBytes, published })
       for (const each of entered) log.#noted(each)
       while (log.#entered.length > 0) await log.publish()
@@ -260,7 +260,7 @@ async function readBundle(storage: Pick<LogStorage, 'read'>, bundle: ReturnType<
 }
 
 /** Where a tile was partial in a tree of `from` leaves and is full in one of `to`. */
-function outgrownBetween(from: number, to: number): Pick<Tile, 'level' | 'index'>[] {
+function outgrownBetween(from: number, to: number): Place[] {
   return Array.from({ length: tileLevels(from) }, (_, level) => level).flatMap((level) => {
     const [before, now] = [hashesAtLevel(from, level), hashesAtLevel(to, level)]
     const index = Math.floor(before / TILE_WIDTH)

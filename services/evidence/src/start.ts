@@ -11,6 +11,7 @@ import { assertSinks } from './feed/sinks.ts'
 import { bundleRoute } from './http/bundle.ts'
 import { checkpointRoutes, tileRoutes } from './http/log.ts'
 import { outcomesRoute } from './http/outcomes.ts'
+import { admitAnyCall, fileRate, outcomeRate } from './http/rates.ts'
 import { admitAll, Readers } from './http/readers.ts'
 import { traceRoutes } from './http/trace.ts'
 import { valuesRoute } from './http/values.ts'
@@ -86,12 +87,12 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     ...{ clock, audience: key.verifier.name, logPublic: config.logPublic },
     auditorKey: (id) => successor.projection.ledger.registry.get('auditor', id)?.jwk,
   })
-  for (const [server, admit] of [
-    [http, readers.read],
-    [operator, admitAll],
+  for (const [server, admit, file] of [
+    [http, readers.read, fileRate(clock)],
+    [operator, admitAll, admitAnyCall],
   ] as const) {
     checkpointRoutes(server, reader, trust.log.vkey)
-    if (server === operator || config.logPublic) tileRoutes(server, reader)
+    if (server === operator || config.logPublic) tileRoutes(server, reader, { file, read: admit })
     traceRoutes(server, admit, { ...successor, log, trust })
     // Strangers and auditors read the log. What it holds as salted hashes is for whoever has the operator's socket.
     const values = () => (server === operator ? log().values : undefined)
@@ -102,7 +103,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     })
   }
   valuesRoute(operator, () => ({ log: view(), values: log().values }))
-  outcomesRoute(http, () => log().told)
+  outcomesRoute(http, () => log().told, outcomeRate(clock))
   gate(successor.standby)
   observeProjection('evidence', successor.projection, { metrics, clock })
   await successor.standBy(async () => {

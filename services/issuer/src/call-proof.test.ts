@@ -1,9 +1,9 @@
 import { generateKey, makeDpopProof } from '@bailiwick/credentials'
+import { ReplayMemory } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { countProof, type ProofJudge, readProof } from './call-proof.ts'
 import { countAssertion } from './client-call.ts'
 import { dpopNonces } from './dpop-nonces.ts'
-import { ReplayMemory } from './replay-memory.ts'
 
 function judgeAt(start: number): ProofJudge & { at: number } {
   const clock = { now: () => judge.at, monotonic: () => judge.at }

@@ -1,8 +1,8 @@
 import { type DpopProof, verifyDpopProof } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import type { Remembered, ReplayMemory } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
 import type { dpopNonces } from './dpop-nonces.ts'
-import type { Remembered, ReplayMemory } from './replay-memory.ts'
 
 const maxAgeMs = 60_000
 const leewayMs = 5000

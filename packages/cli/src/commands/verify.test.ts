@@ -1,6 +1,7 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { seededRandom } from '@bailiwick/service-kit'
 import { addSignatures, cosign, encodeVkey, parseNote, SignerKey } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
@@ -212,6 +213,33 @@ it('verifies over HTTP as from files, and names what the server withholds', asyn
   const broken = await bailiwick(['verify', '--log', `${address}/broken`, '--vkey', vkey])
   expect(broken).toMatchObject({ code: 2, out: '' })
   expect(broken.err).toContain('it answers 500 to checkpoint')
+})
+
+it('waits as long as the log says, takes compressed bundles, and gives up on a log that says for ever', async () => {
+  using log = aLog()
+  const refused = new Set<string>()
+  let wait: string | undefined
+  const server = createServer((request, response) => {
+    const path = request.url?.replace('/log/', '') ?? ''
+    const again = wait ?? (path === 'tile/0/000' ? '1' : new Date(Date.now() + 1000).toUTCString())
+    if (wait !== undefined || (['tile/0/000', 'tile/entries/001'].includes(path) && !refused.has(path))) {
+      refused.add(path)
+      return response.writeHead(path === 'tile/0/000' ? 429 : 503, { 'retry-after': again }).end()
+    }
+    if (!existsSync(log.folder.at('log', path))) return response.writeHead(404).end()
+    const bytes = readFileSync(log.folder.at('log', path))
+    const squeezed = path.includes('entries') && String(request.headers['accept-encoding']).includes('gzip')
+    response.writeHead(200, squeezed ? { 'content-encoding': 'gzip' } : {}).end(squeezed ? gzipSync(bytes) : bytes)
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  await using _closed = { [Symbol.asyncDispose]: async () => void server.close() }
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/log`
+  expect(await bailiwick(['verify', '--log', address, '--vkey', vkey])).toMatchObject({ code: 0 })
+  expect([...refused]).toEqual(['tile/0/000', 'tile/entries/001'])
+  wait = '301'
+  const never = await bailiwick(['verify', '--log', address, '--vkey', vkey])
+  expect(never).toMatchObject({ code: 2, out: '' })
+  expect(never.err).toContain('it answers 503 to checkpoint')
 })
 
 it('says loudly that somebody may come in by a recovery, and that one person governs (V3)', async () => {

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path'
 import { hashesAtLevel, parseTilePath, TILE_WIDTH, type Tile, tilePath } from '@bailiwick/tlog'
+import type { Place } from '../log-storage.ts'
 import type { LogFs } from './log-fs.ts'
 
 /** Tiles whose indexes differ in the last three digits only share a folder. */
@@ -24,6 +25,26 @@ export async function discardBeyond(log: string, size: number, fs: LogFs): Promi
       if (index > edge && names.length === 0) break
     }
   }
+}
+
+/** Where a full tile of a tree of `size` leaves has partial ones beside it, in the last folder of each level and the one before. */
+export async function outgrownIn(log: string, size: number, fs: LogFs): Promise<Place[]> {
+  const places: Place[] = []
+  for (const level of (await namesIn(join(log, 'tile'), fs)).map(levelOf)) {
+    if (level === undefined) continue
+    const full = Math.floor(hashesAtLevel(size, level === 'entries' ? 0 : level) / TILE_WIDTH)
+    // A batch is far shorter than a folder.
+    for (const index of [full - tilesInFolder, full].filter((at) => at >= 0)) {
+      const folder = dirname(tilePath({ level, index, width: TILE_WIDTH }))
+      const names = new Set(await namesIn(join(log, folder), fs))
+      for (const name of names) {
+        const tile = parseTilePath(`${folder}/${name.replace(/\.p$/, '')}`)
+        if (name.endsWith('.p') && tile !== undefined && tile.index < full && names.has(name.slice(0, -2)))
+          places.push({ level, index: tile.index })
+      }
+    }
+  }
+  return places
 }
 
 /** Removes a folder of partial tiles and what is in it. Not synced: what a power cut brings back is right, and harms nobody. */

@@ -10,7 +10,7 @@ import {
 } from '@bailiwick/service-kit'
 import { parseTilePath, TILE_WIDTH, tilePath } from '@bailiwick/tlog'
 import type { LogFile, LogStorage } from '../log-storage.ts'
-import { discardBeyond, discardPartial } from './discard.ts'
+import { discardBeyond, discardPartial, outgrownIn } from './discard.ts'
 import { headFile } from './head-file.ts'
 import { journalIn } from './journal.ts'
 import { type LogFs, systemLogFs } from './log-fs.ts'
@@ -98,7 +98,8 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
     readJournal: (size) => journal.read(size),
     write,
     discardBeyond: (size) => discardBeyond(log, size, fs),
-    discardPartial: (tile) => discardPartial(join(log, `${tilePath({ ...tile, width: TILE_WIDTH })}.p`), fs),
+    outgrown: (size) => outgrownIn(log, size, fs),
+    discardPartial: (place) => discardPartial(join(log, `${tilePath({ ...place, width: TILE_WIDTH })}.p`), fs),
     readHead: () => head.read(),
     swapHead: (expected, next) => head.swap(expected, next),
     readCheckpoint: () => readFileIfExists(checkpointPath, fs),

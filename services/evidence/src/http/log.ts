@@ -1,7 +1,11 @@
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { LogReader } from '../log-reader.ts'
+import type { AdmitCall } from './rates.ts'
+import type { Admit } from './readers.ts'
 
 const text = 'text/plain; charset=utf-8'
 const immutable = 'public, max-age=31536000, immutable'
@@ -21,17 +25,54 @@ export function checkpointRoutes(server: HttpServer, reader: () => LogReader, vk
 }
 
 /** Tiles and entry bundles (C2SP tlog-tiles), and receipts (C2SP tlog-proof): all that was logged. */
-export function tileRoutes(server: HttpServer, reader: () => LogReader): void {
+export function tileRoutes(server: HttpServer, reader: () => LogReader, rates: { file: AdmitCall; read: Admit }): void {
+  const compressed = bundleCompressor()
   server.get('/log/tile/*', { schema: { params: pathSchema } }, async (request, reply) => {
-    const bytes = await reader().tile(`tile/${request.params['*']}`)
+    rates.file(request)
+    const path = `tile/${request.params['*']}`
+    const bytes = await reader().tile(path)
     if (bytes === undefined) throw new ServiceError('entity_unknown', 'the log has no such tile')
     reply.header('cache-control', immutable).type('application/octet-stream')
-    return Buffer.from(bytes)
+    // Hashes do not compress.
+    if (!path.startsWith('tile/entries/')) return Buffer.from(bytes)
+    reply.header('vary', 'accept-encoding')
+    const smaller = takesGzip(request.headers['accept-encoding']) ? await compressed(bytes) : undefined
+    if (smaller !== undefined) reply.header('content-encoding', 'gzip')
+    return Buffer.from(smaller ?? bytes)
   })
   server.get('/log/proof/:eventId', { schema: { params: eventIdSchema } }, async (request, reply) => {
-    const proof = await reader().proof(request.params.eventId)
+    const proof = await rates.read(request, 1, () => reader().proof(request.params.eventId))
     if (proof === undefined) throw new ServiceError('entity_unknown', 'the log has no leaf of this event yet')
     reply.header('cache-control', 'no-cache').type(text)
     return proof
   })
+}
+
+const squeeze = promisify(gzip)
+
+/**
+ * Compresses one bundle at a time, and gives undefined meanwhile: whoever asks then gets it as it is. The log's flushes wait for
+ * the same threads.
+ */
+function bundleCompressor(): (bytes: Uint8Array) => Promise<Uint8Array | undefined> {
+  let busy = false
+  return async (bytes) => {
+    if (busy) return undefined
+    busy = true
+    try {
+      return await squeeze(bytes, { level: 1 })
+    } finally {
+      busy = false
+    }
+  }
+}
+
+/** RFC 9110 §12.5.3: `gzip` is listed, with no weight of 0. */
+function takesGzip(accepted: string | string[] | undefined): boolean {
+  const gzipped = String(accepted ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((coding) => coding.split(';').map((part) => part.trim()))
+    .find(([name]) => name === 'gzip')
+  return gzipped !== undefined && !gzipped.some((part) => /^q=0(\.0*)?$/.test(part))
 }

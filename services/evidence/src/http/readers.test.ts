@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { generateKey, type SigningKey, signClientAssertion } from '@bailiwick/credentials'
 import { testClock } from '@bailiwick/service-kit'
 import { describe, expect, it } from 'vitest'
@@ -19,8 +20,13 @@ function readers(over: Partial<ReadersOptions> = {}) {
 
 function assertion(over: Partial<Parameters<typeof signClientAssertion>[0]> = {}, by: SigningKey<'auditor'> = key) {
   const iat = testClock().now() / 1000
-  const claims = { iss: 'console', sub: 'console', aud: audience, iat, exp: iat + 60, jti: 'a'.repeat(22), ...over }
+  const jti = randomBytes(16).toString('base64url')
+  const claims = { iss: 'console', sub: 'console', aud: audience, iat, exp: iat + 60, jti, ...over }
   return `Bearer ${signClientAssertion(claims, by)}`
+}
+
+async function replayed(times: number, ask: () => Promise<string>): Promise<{ answers: Set<string> }> {
+  return { answers: new Set(await Promise.all(Array.from({ length: times }, ask))) }
 }
 
 async function answered(times: number, ask: (n: number) => Promise<string>): Promise<number> {
@@ -75,6 +81,29 @@ describe('who reads past the machine (V18)', () => {
     await answered(200, (n) => open.from(`192.0.2.${n}`))
     expect(await open.from('192.0.2.1', 10, assertion())).toBe('read')
     expect(await answered(60, () => open.from('192.0.2.1', 10, assertion()))).toBe(39)
+  })
+
+  it('takes an assertion once: who saw it reads nothing by it, and uses up nothing of the auditor (V10)', async () => {
+    const { clock, from } = readers({ logPublic: false })
+    const seen = assertion()
+    expect(await from('192.0.2.1', 10, seen)).toBe('read')
+    const { answers } = await replayed(70, () => from('192.0.2.66', 10, seen))
+    expect(answers).toEqual(new Set(['token_replayed']))
+    // To the last ms in which it would be taken.
+    clock.advance(64_999)
+    expect(await from('192.0.2.66', 10, seen)).toBe('token_replayed')
+    clock.advance(2)
+    expect(await from('192.0.2.66', 10, seen)).toBe('caller_unauthenticated')
+    const iat = clock.now() / 1000
+    const now = { iat: Math.floor(iat), exp: Math.floor(iat) + 60 }
+    expect(await answered(60, () => from('192.0.2.1', 10, assertion(now)))).toBe(40)
+  })
+
+  it('takes none that was made before it started: nobody remembers whether that was used (V10)', async () => {
+    const { clock, from } = readers()
+    const iat = clock.now() / 1000
+    expect(await from('192.0.2.1', 1, assertion({ iat: iat - 1 }))).toBe('caller_unauthenticated')
+    expect(await from('192.0.2.1', 1, assertion({ iat }))).toBe('read')
   })
 
   it.each([

@@ -1,7 +1,7 @@
-import { isIPv6 } from 'node:net'
 import { claimedIssuer, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { type Clock, RateLimiter } from '@bailiwick/service-kit'
+import { type Clock, RateLimiter, ReplayMemory } from '@bailiwick/service-kit'
+import { networkOf, take } from './rates.ts'
 
 export interface ReadersOptions {
   clock: Clock
@@ -32,7 +32,7 @@ const mostAtOnce = 8
 
 /**
  * Who reads what the log holds over the network: a registered auditor (`Authorization: Bearer` with a client assertion of RFC
- * 7523 for this log, over and over while it lives: it only reads), and, where the log is public, strangers. Each
+ * 7523 for this log, another one for each request), and, where the log is public, strangers. Each
  * caller has a bucket of its own, an IPv6 network of /64 being one caller; strangers share another one, so that many of them take
  * nothing from auditors and little from the log.
  */
@@ -41,17 +41,21 @@ export class Readers {
   readonly #callers: RateLimiter
   readonly #auditors: RateLimiter
   readonly #strangers: RateLimiter
+  readonly #replay = new ReplayMemory()
+  readonly #startedAt: number
   #running = 0
 
   constructor(options: ReadersOptions) {
     const { clock } = options
     this.#options = options
+    // To the second, as an assertion says when it was made.
+    this.#startedAt = Math.floor(clock.now() / 1000)
     this.#callers = new RateLimiter({ ...rates.caller, maxKeys: 10_000, clock })
     this.#auditors = new RateLimiter({ ...rates.strangers, maxKeys: 1000, clock })
     this.#strangers = new RateLimiter({ ...rates.strangers, maxKeys: 1, clock })
   }
 
-  /** Throws `caller_unauthenticated`, and `rate_limited` for who asks for too much. */
+  /** Throws `caller_unauthenticated`, `token_replayed`, and `rate_limited` for who asks for too much. */
   readonly read: Admit = async (request, cost, work) => {
     const { authorization } = request.headers
     if (authorization !== undefined) {
@@ -80,25 +84,14 @@ export class Readers {
     const audiences = [audience]
     const verified = verifyClientAssertion({ assertion, key, clientId: id, audiences, now: clock.now(), leewayMs })
     if (!verified.ok) throw new ServiceError('caller_unauthenticated')
+    const { jti, exp, iat } = verified.value
+    // What the process before this one had counted nobody remembers.
+    if (iat !== undefined && iat < this.#startedAt) throw new ServiceError('caller_unauthenticated', 'made too early')
+    // Before it costs the auditor anything: who stole it must not use up the rate either.
+    const counted = this.#replay.remember(id, jti, exp * 1000 + leewayMs + 1, clock.now())
+    if (counted === 'seen')
+      throw new ServiceError('token_replayed', 'the assertion was used before: make one for each request')
+    if (counted === 'full') throw new ServiceError('rate_limited', 'too many assertions are alive')
     return id
   }
-}
-
-function take(bucket: RateLimiter, key: string, cost: number): void {
-  const rated = bucket.take(key, cost)
-  if (!rated.ok)
-    throw new ServiceError('rate_limited', 'more is read than this answers', {
-      retryAfterSeconds: rated.retryAfterSeconds,
-    })
-}
-
-/** Whoever has one address of an IPv6 network of /64 has all of them (RFC 4291 §2.5.4). */
-function networkOf(ip: string): string {
-  const address = ip.replace(/^::ffff:(?=\d+\.)/i, '')
-  if (!isIPv6(address)) return address
-  const [head = '', tail = ''] = address.replace(/%.*/, '').split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === '' ? [] : tail.split(':')
-  const zeros = new Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0')
-  return [...before, ...zeros, ...after].slice(0, 4).join(':')
 }

@@ -9,11 +9,10 @@ import {
   parseNote,
   type SignerKey,
   TILE_WIDTH,
-  type Tile,
   type VerifierKey,
 } from '@bailiwick/tlog'
 import type { Published } from '../log.ts'
-import type { LogStorage } from '../log-storage.ts'
+import type { LogStorage, Place } from '../log-storage.ts'
 import { Cosigning, type CosigningOptions, type Round } from './cosigning.ts'
 
 export interface WitnessedOptions extends Pick<CosigningOptions, 'policy' | 'witnesses' | 'onSubmitted'> {
@@ -48,7 +47,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
   readonly #stop = new AbortController()
   #published: Candidate | undefined
   /** Places whose full tiles the log has, and readers see only under a checkpoint to come. */
-  #outgrown: Pick<Tile, 'level' | 'index'>[] = []
+  #outgrown: Place[] = []
   #witnessed: Published | undefined
   #newest: Candidate | undefined
   #wanted: Candidate | undefined
@@ -73,6 +72,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
       readJournal: (size) => storage.readJournal(size),
       write: (files) => storage.write(files),
       discardBeyond: (size) => storage.discardBeyond(size),
+      outgrown: (size) => storage.outgrown(size),
       discardPartial: async (place) => void this.#outgrown.push(place),
       readHead: () => storage.readHead(),
       swapHead: (expected, next) => storage.swapHead(expected, next),
@@ -174,7 +174,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
   }
 
   async #discardOutgrown(size: number): Promise<void> {
-    const isSeen = ({ level, index }: Pick<Tile, 'level' | 'index'>) =>
+    const isSeen = ({ level, index }: Place) =>
       hashesAtLevel(size, level === 'entries' ? 0 : level) >= (index + 1) * TILE_WIDTH
     const seen = this.#outgrown.filter(isSeen)
     this.#outgrown = this.#outgrown.filter((place) => !isSeen(place))
