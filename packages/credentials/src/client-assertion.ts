@@ -57,3 +57,17 @@ export function verifyClientAssertion(
     return refused('token_malformed', 'clientAssertion: exp is over 5 minutes away')
   return { ok: true, value: { clientId: iss, jti, exp, iat } }
 }
+
+/**
+ * Whether a server that remembers used assertions since `countsSince` (ms since the epoch) may have taken this one before, when nobody
+ * remembers it. One that does not say when it was made was not before the longest life ago.
+ */
+export function mayHaveCounted(
+  { exp, iat }: { exp: number; iat: number | undefined },
+  countsSince: number,
+  leewayMs: number,
+): boolean {
+  return !(iat === undefined
+    ? exp * 1000 > countsSince + longestLifeSeconds * 1000 + leewayMs
+    : iat * 1000 >= countsSince)
+}

@@ -1,4 +1,4 @@
-import { claimedIssuer, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
+import { claimedIssuer, mayHaveCounted, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
 import { clientAssertionIn, countAssertion, type FormCall, type OAuthEndpoint } from './client-call.ts'
 import type { Issuer } from './context.ts'
 import { OAuthError, unavailable } from './oauth-error.ts'
@@ -10,7 +10,6 @@ export interface Reader {
 }
 
 const leewayMs = 5000
-const longestLifeMs = 300_000
 
 /**
  * Authenticates an enforcement point, by its caller key, or an auditor: `private_key_jwt` (RFC 7523 §2.2) for this endpoint. An
@@ -26,8 +25,9 @@ export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Rea
     if (key === undefined || !type.endsWith(':jwt-bearer')) continue
     const verified = verifyClientAssertion({ assertion, key, clientId: reader.id, audiences, now, leewayMs })
     if (!verified.ok) continue
-    const { jti, exp, iat } = verified.value
-    if (mayHaveCounted(endpoint, { exp, iat }))
+    const { jti, exp } = verified.value
+    // There is no nonce here that would tell.
+    if (mayHaveCounted(verified.value, endpoint.countsSince, leewayMs))
       throw unavailable(
         'This issuer may have taken the client assertion before it started. Sign another one, with iat.',
       )
@@ -39,17 +39,6 @@ export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Rea
     'The client assertion does not verify for an enforcement point or an auditor.',
     { status: 401 },
   )
-}
-
-/**
- * Whether another start of the issuer, whose memory is gone, may have taken it: there is no nonce here that would tell. One that does not say
- * when it was made was not before the longest life ago.
- */
-function mayHaveCounted(
-  { countsSince }: OAuthEndpoint,
-  { exp, iat }: { exp: number; iat: number | undefined },
-): boolean {
-  return !(iat === undefined ? exp * 1000 > countsSince + longestLifeMs + leewayMs : iat * 1000 >= countsSince)
 }
 
 /** Two kinds of reader may have the same name, and then each has its own key. */

@@ -102,7 +102,8 @@ describe('who reads past the machine (V18)', () => {
   it('takes none that was made before it started: nobody remembers whether that was used (V10)', async () => {
     const { clock, from } = readers()
     const iat = clock.now() / 1000
-    expect(await from('192.0.2.1', 1, assertion({ iat: iat - 1 }))).toBe('caller_unauthenticated')
+    expect(await from('192.0.2.1', 1, assertion({ iat: iat - 1 }))).toBe('service_unready')
+    expect(await from('192.0.2.1', 1, assertion({ iat: undefined }))).toBe('service_unready')
     expect(await from('192.0.2.1', 1, assertion({ iat }))).toBe('read')
   })
 

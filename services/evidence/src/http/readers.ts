@@ -1,4 +1,4 @@
-import { claimedIssuer, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
+import { claimedIssuer, mayHaveCounted, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { type Clock, RateLimiter, ReplayMemory } from '@bailiwick/service-kit'
 import { networkOf, take } from './rates.ts'
@@ -42,20 +42,20 @@ export class Readers {
   readonly #auditors: RateLimiter
   readonly #strangers: RateLimiter
   readonly #replay = new ReplayMemory()
-  readonly #startedAt: number
+  readonly #countsSince: number
   #running = 0
 
   constructor(options: ReadersOptions) {
     const { clock } = options
     this.#options = options
-    // To the second, as an assertion says when it was made.
-    this.#startedAt = Math.floor(clock.now() / 1000)
+    // The second in which it starts: no process reads, dies and starts again within one.
+    this.#countsSince = Math.floor(clock.now() / 1000) * 1000
     this.#callers = new RateLimiter({ ...rates.caller, maxKeys: 10_000, clock })
     this.#auditors = new RateLimiter({ ...rates.strangers, maxKeys: 1000, clock })
     this.#strangers = new RateLimiter({ ...rates.strangers, maxKeys: 1, clock })
   }
 
-  /** Throws `caller_unauthenticated`, `token_replayed`, and `rate_limited` for who asks for too much. */
+  /** Throws `caller_unauthenticated`, `token_replayed`, `service_unready` for what may have been used before the start, and `rate_limited` for who asks for too much. */
   readonly read: Admit = async (request, cost, work) => {
     const { authorization } = request.headers
     if (authorization !== undefined) {
@@ -84,9 +84,15 @@ export class Readers {
     const audiences = [audience]
     const verified = verifyClientAssertion({ assertion, key, clientId: id, audiences, now: clock.now(), leewayMs })
     if (!verified.ok) throw new ServiceError('caller_unauthenticated')
-    const { jti, exp, iat } = verified.value
-    // What the process before this one had counted nobody remembers.
-    if (iat !== undefined && iat < this.#startedAt) throw new ServiceError('caller_unauthenticated', 'made too early')
+    const { jti, exp } = verified.value
+    if (mayHaveCounted(verified.value, this.#countsSince, leewayMs))
+      throw new ServiceError(
+        'service_unready',
+        'this may have been used before the start: sign another one, with iat',
+        {
+          retryAfterSeconds: 1,
+        },
+      )
     // Before it costs the auditor anything: who stole it must not use up the rate either.
     const counted = this.#replay.remember(id, jti, exp * 1000 + leewayMs + 1, clock.now())
     if (counted === 'seen')
