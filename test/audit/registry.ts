@@ -1,4 +1,4 @@
-import { type GovernedView, type RegistryView, verifyAuthorization } from '@bailiwick/approval-statement'
+import { type GovernedView, type RegistryView, statementHash, verifyAuthorization } from '@bailiwick/approval-statement'
 import type { Entity, EntityType } from '@bailiwick/contracts'
 import { anchorKey, jcsHash, type Trust } from '@bailiwick/credentials'
 import { Governance } from './governance.ts'
@@ -14,6 +14,7 @@ interface Version {
 export class Registry {
   readonly #versions = new Map<string, Version[]>()
   readonly #governance: Governance
+  readonly #begun = new Set<string>()
   readonly findings: Finding[] = []
   /** Indexes of the leaves without effect. */
   readonly void = new Set<number>()
@@ -56,11 +57,12 @@ export class Registry {
       value,
       after: 'hash' in event.data ? event.data.hash : undefined,
       at,
-      registry: { ...before, enrolled: this.#enrolled(), recoveries },
+      registry: { ...before, enrolled: this.#enrolled(), recoveries, begun: this.#begun },
       anchor: { trust, root: anchorKey(trust, 'root'), invitation: anchorKey(trust, 'invitation') },
     })
     if (!authorised.ok) return refuse(`${authorised.code}: ${authorised.detail}`)
     this.#versions.set(key, [...versions, { version, value, at }])
+    if (authorization.kind === 'approvers') this.#begun.add(statementHash(authorization.statement))
     this.#governance.apply(leaf)
   }
 

@@ -17,6 +17,8 @@ export interface GovernedView extends Pick<RegistryView, 'approvers' | 'rules'> 
   readonly enrolled: boolean
   /** By id, without those that were retired. */
   readonly recoveries: ReadonlyMap<string, TakenRecovery>
+  /** The hashes of the registry statements of several entities, of which one counts already. */
+  readonly begun: ReadonlySet<string>
   /** By kid, without those that were revoked. */
   readonly serviceKeys: ReadonlyMap<string, ServiceKey>
 }

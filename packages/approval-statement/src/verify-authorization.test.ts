@@ -13,6 +13,7 @@ import { expect, it } from 'vitest'
 import type { AuthorizationCheck, TakenRecovery } from './authorization-check.ts'
 import { buildRegistryStatement, type RegistryFacts } from './build-statement.ts'
 import { agent, anApprover, aPasskey, aRule, byId, iso, now, type TestPasskey, trust } from './samples.test-data.ts'
+import { statementHash } from './statement-hash.ts'
 import { verifyAuthorization } from './verify-authorization.ts'
 
 const root = generateKey('root')
@@ -38,8 +39,9 @@ const ben = anApprover('ben', ['registry', 'finance'], keys.ben)
 const carl = anApprover('carl', ['finance'], keys.carl)
 const recoveries: ReadonlyMap<string, TakenRecovery> = new Map()
 const serviceKeys: ReadonlyMap<string, ServiceKey> = new Map()
-const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false, recoveries, serviceKeys }
-const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true, recoveries, serviceKeys }
+const nothing = { recoveries, serviceKeys, begun: new Set<string>() }
+const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false, ...nothing }
+const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true, ...nothing }
 const governed = {
   ...living,
   rules: byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 1 } })),
@@ -277,6 +279,20 @@ it.each<[string, Authorization, string]>([
   ],
 ])('refuses a change when %s (V3)', async (_, authorization, code) => {
   expect(await verify(rule, authorization)).toMatchObject({ ok: false, code })
+})
+
+it('lets a change of several entities that was begun in time be ended after its time, for 9 h, and no other (V3)', async () => {
+  const both = byApprovers([rule, change('agent', agent)], [keys.anna], { not_after: iso(now) })
+  const begun = (by: typeof both) => ({ ...living, begun: new Set([statementHash(by.statement)]) })
+  const expired = { ok: false, code: 'statement_unknown', detail: 'expired' }
+  const late = now + 9 * 3_600_000
+  expect(await verify(rule, both)).toEqual(expired)
+  expect(await verify(rule, both, { registry: begun(both), at: late - 1 })).toEqual(ok)
+  expect(await verify(rule, both, { registry: begun(both), at: late })).toEqual(expired)
+  const again = byApprovers([rule, change('agent', agent)], [keys.anna], { not_after: iso(now), nonce: 'B'.repeat(22) })
+  expect(await verify(rule, again, { registry: begun(both) })).toEqual(expired)
+  const left = { ...begun(both), approvers: byId(ben, carl) }
+  expect(await verify(rule, both, { registry: left })).toMatchObject({ code: 'approver_unknown' })
 })
 
 it('lets the proposer count beside another person, and alone where one person runs everything', async () => {

@@ -141,6 +141,23 @@ describe('what it was', () => {
     expect(registry.view(noon).enrolled).toBe(true)
   })
 
+  it('of a time, and all that came of it since, with its end', async () => {
+    const registry = new RegistryState(yes)
+    await registry.apply(change('registered', 'approver', named('A'), { time: 1000 }))
+    await registry.apply(change('changed', 'approver', named('B'), { version: 2, time: 2000 }))
+    await registry.apply(change('retired', 'approver', undefined, { version: 3, time: 3000 }))
+    const namesSince = (ms: number) => registry.since('approver', approver.id, noon + ms).map((value) => value?.name)
+    expect([999, 1000, 1999, 2000, 3000, 4000].map(namesSince)).toEqual([
+      ['A', 'B', undefined],
+      ['A', 'B', undefined],
+      ['A', 'B', undefined],
+      ['B', undefined],
+      [undefined],
+      [undefined],
+    ])
+    expect(registry.since('approver', 'nobody', noon)).toEqual([])
+  })
+
   it('a view keeps rules and approvers apart', async () => {
     const registry = new RegistryState(yes)
     await registry.apply(change('registered', 'approver', { ...approver, id: 'same' }))

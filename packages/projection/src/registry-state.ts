@@ -1,4 +1,4 @@
-import type { GovernedView, RegistryView, TakenRecovery } from '@bailiwick/approval-statement'
+import { type GovernedView, type RegistryView, statementHash, type TakenRecovery } from '@bailiwick/approval-statement'
 import type {
   Agent,
   Approver,
@@ -53,6 +53,7 @@ export class RegistryState {
   /** Every version of every entity, oldest first: an approval is judged by the registry of its time. */
   readonly #history = new Map<string, EntityRecord[]>()
   readonly #recoveries = new Map<string, TakenRecovery>()
+  readonly #begun = new Set<string>()
   readonly serviceKeyOrder = new ServiceKeyOrder()
   /** When each change was made, in the order in which they were taken here. */
   readonly #changes: number[] = []
@@ -84,6 +85,8 @@ export class RegistryState {
     if (entity.type === 'approver') this.#enrolled = true
     if (entity.type === 'service-key') this.serviceKeyOrder.apply(id, value as ServiceKey | undefined)
     if (entity.type === 'recovery') this.#keepRecovery(value as Recovery | undefined, id, Math.max(at, takenAt ?? at))
+    if (authorization?.kind === 'approvers' && authorization.statement.entities.length > 1)
+      this.#begun.add(statementHash(authorization.statement))
     if (authorization?.kind === 'recovery') this.#useRecovery(authorization.recovery)
     return 'counts'
   }
@@ -99,7 +102,7 @@ export class RegistryState {
     if (known) this.#recoveries.set(id, { ...known, used: true })
   }
 
-  /** What approvals are judged by, as it is or as it was at `ms`; by now, whether anybody was ever enrolled, and recoveries. */
+  /** What approvals are judged by, as it is or as it was at `ms`; by now, whether anybody was ever enrolled, recoveries, and what was begun. */
   view(ms = Number.POSITIVE_INFINITY): RegistryView & GovernedView {
     const at = <T extends EntityType>(type: T) => this.#at(type, ms)
     return {
@@ -107,6 +110,7 @@ export class RegistryState {
       rules: at('rule'),
       enrolled: this.#enrolled,
       recoveries: this.#recoveries,
+      begun: this.#begun,
       // Each registry event is judged by a view, and few look at these: they are found when somebody does.
       get agents() {
         return at('agent')
@@ -148,6 +152,13 @@ export class RegistryState {
       if (value) found.set(value.id, value as Entity<T>)
     }
     return found
+  }
+
+  /** What an entity was at `ms`, and all that it has been since, oldest first; undefined: retired. */
+  since<T extends EntityType>(type: T, id: string, ms: number): (Entity<T> | undefined)[] {
+    const versions = this.#history.get(`${type} ${id}`) ?? []
+    const then = versions.findLastIndex(({ changedAt }) => changedAt <= ms)
+    return versions.slice(Math.max(then, 0)).map(({ value }) => value as Entity<T> | undefined)
   }
 
   record<T extends EntityType>(type: T, id: string): EntityRecord<T> | undefined {

@@ -1,5 +1,5 @@
-import type { Agent } from '@bailiwick/contracts'
-import { thumbprint, verifyDpopProof } from '@bailiwick/credentials'
+import type { Agent, Attestation } from '@bailiwick/contracts'
+import { jcsHash, thumbprint, verifyDpopProof } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
@@ -73,14 +73,19 @@ function callerOf(approval: Approval, proofs: Transient<true>, { jkt, jti }: Pro
   return caller
 }
 
-/** The instance of the agent that has this key: registered, or attested with an ask of this agent. */
-function instanceWith({ own }: Approval, { id, attestor }: Agent, jkt: string): string | undefined {
+/** The instance of the agent that has this key: registered, or attested with an ask of this agent, to whom it attests now. */
+function instanceWith({ own, projection }: Approval, { id, attestor }: Agent, jkt: string): string | undefined {
   if (attestor.kind === 'registered_key') {
     const key = attestor.keys.find(({ jwk }) => thumbprint(jwk) === jkt)
     return key && `${id}/${key.instance}`
   }
+  const now = jcsHash(attestor)
+  const stillCounts = ({ attested_at }: Attestation) =>
+    projection.ledger.registry
+      .since('agent', id, Date.parse(attested_at))
+      .every((then) => then !== undefined && jcsHash(then.attestor) === now)
   for (const { received } of own.of(id))
-    if (received !== undefined && received.kind !== 'registry')
-      if (received.attestation?.kind === attestor.kind && received.instance_key === jkt) return received.agent
+    if (received !== undefined && received.kind !== 'registry' && received.instance_key === jkt)
+      if (received.attestation !== undefined && stillCounts(received.attestation)) return received.agent
   return undefined
 }

@@ -81,6 +81,21 @@ it('is believed from approval alone, under its own hash, until it is erased', as
   expect((await read()).text(kept)).toBeUndefined()
 })
 
+it('is there when what refers to it counts, however often what nothing refers to is forgotten before', async () => {
+  const prose = await read()
+  const purpose = said('swept between the text and its request')
+  const hash = saltedHash(purpose) ?? ''
+  const sweep = () => prose.forgetAllBut(new Set())
+  await prose.keepFor(world.approval, 'req', purpose, async () => sweep())
+  expect(prose.text(hash)).toBe(purpose.text)
+  sweep()
+  expect(prose.text(hash)).toBeUndefined()
+  const failed = prose.keepFor(world.approval, 'req', purpose, () => Promise.reject(new Error('not published')))
+  await expect(failed).rejects.toThrow('not published')
+  sweep()
+  expect(prose.text(hash)).toBeUndefined()
+})
+
 it('cannot be guessed from what stands in events: the same word is another hash each time (V17)', async () => {
   const prose = await read()
   const said = async () => (await prose.keepFresh(world.approval, systemRandom, 'req', 'no')).salted_sha256

@@ -15,6 +15,8 @@ const lookbackMs = 9 * 3600 * 1000
 export class Prose implements AsyncDisposable {
   readonly #texts = new Map<string, string>()
   readonly #erased = new Set<string>()
+  /** Of what is about to be referred to. */
+  readonly #awaited = new Set<string>()
   #subscription: FollowSubscription | undefined
 
   /** Reads what there is, so that a restart shows the same words. */
@@ -76,6 +78,18 @@ export class Prose implements AsyncDisposable {
     return { salted_sha256: hash }
   }
 
+  /** Keeps a text for what `refer` publishes: nothing needs it until that counts, and it is not forgotten meanwhile. */
+  async keepFor(producer: Producer, about: string, prose: SaltedText, refer: () => Promise<void>): Promise<void> {
+    const hash = saltedHash(prose) ?? ''
+    this.#awaited.add(hash)
+    try {
+      await this.keep(producer, about, prose)
+      await refer()
+    } finally {
+      this.#awaited.delete(hash)
+    }
+  }
+
   /** Keeps a text of a person, with a salt of ours. */
   keepFresh(producer: Producer, random: RandomSource, about: string, text: string): Promise<{ salted_sha256: string }> {
     return this.keep(producer, about, { salt: encodeBase64url(random(16)), text })
@@ -93,7 +107,7 @@ export class Prose implements AsyncDisposable {
 
   /** Forgets what nothing refers to any more. */
   forgetAllBut(needed: ReadonlySet<string>): void {
-    for (const hash of this.#texts.keys()) if (!needed.has(hash)) this.#texts.delete(hash)
+    for (const hash of this.#texts.keys()) if (!needed.has(hash) && !this.#awaited.has(hash)) this.#texts.delete(hash)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

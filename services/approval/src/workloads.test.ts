@@ -1,9 +1,10 @@
-import { encodeEnvelope } from '@bailiwick/contracts'
+import { type Agent, encodeEnvelope } from '@bailiwick/contracts'
 import { generateKey, sha256, signAccessRequest, thumbprint } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/service-kit'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { agentOf, anAsk, authority, aWorld, type World } from './approval.fixture.ts'
 import { Spire } from './authority.fixture.ts'
+import { aPerson } from './browser.fixture.ts'
 import { Workloads } from './workloads.ts'
 
 const podAgent = 'spiffe://acme.example/agent/pods'
@@ -64,6 +65,39 @@ describe('a workload without a registered key', () => {
     expect(bound({ ...agent, name: 'renamed' })?.jwk).toEqual(jwk)
     using other = new Spire()
     expect(bound(other.agent(podAgent))).toBeUndefined()
+  })
+
+  it('sees and takes back nothing any more by a key of an authority that its agent attests to no longer (V12)', async () => {
+    const moving = 'spiffe://acme.example/agent/moving'
+    using next = new Spire()
+    const until = spire.agent(moving)
+    await using world = await aWorld({ agents: [until] })
+    const [olga, sub] = [aPerson(world), `${moving}/one`]
+    await olga.enrol()
+    const registered = async (value: Agent) => {
+      const payload = { proposer: 'carl', entities: [{ type: 'agent', id: moving, value }] }
+      const said = await world.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
+      expect((await olga.approve(said.json().request_id)).body).toMatchObject({ applied: true })
+    }
+    const asks = async (by: Spire) => {
+      const key = generateKey('agent')
+      const pod = agentOf(world, key, sub)
+      const answer = await pod.submit(pod.sign(), { attestation: { token: by.svid(sub), jwk: key.publicJwk } })
+      return { pod, id: String(answer.json().task?.id) }
+    }
+    const { pod: old, id } = await asks(spire)
+    await registered({ ...until, name: 'renamed' })
+    expect((await old.status(id)).statusCode).toBe(200)
+    await registered(next.agent(moving))
+    const refused = { type: 'urn:openid:authzen:access-request:error:unknown_task', code: 'access_request_unknown' }
+    for (const answer of [await old.status(id), await old.cancel(id), await old.list()])
+      expect([answer.statusCode, answer.json()]).toEqual([404, expect.objectContaining(refused)])
+    // The agent's own are seen by whom it attests to now.
+    const { pod } = await asks(next)
+    expect((await pod.cancel(id)).json()).toMatchObject({ task: { status: 'cancelled' } })
+    // A key that left stays out, also where its authority comes back.
+    await registered(until)
+    expect((await old.status(id)).statusCode).toBe(404)
   })
 
   it('two instances of one agent are told apart', async () => {

@@ -1,6 +1,7 @@
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { expect, it } from 'vitest'
+import { findingsOf, looks, seenAs } from '../browser.ts'
 import type { Desk } from '../desk.ts'
 
 /** Saying yes and no, and all that comes between. */
@@ -115,6 +116,31 @@ export function answering(desk: Desk): void {
     await desk.olivia.press('Deny it')
     await page.getByText('Denied.', { exact: true }).waitFor()
   })
+
+  it('what is longer than anybody reads can be denied and nothing else, and the page says so (V3)', async () => {
+    const long = (n: number) => ({
+      actions: ['tools/call'],
+      resource: { type: 'tool', id: `invoices/${n}-${'x'.repeat(200)}` },
+    })
+    const permissions = Array.from({ length: 30 }, (_, n) => long(n))
+    const agent = sampleAgent(desk.system.host, 'forecaster')
+    const authority = { ...sampleAuthority, task: 'a wall of text', permissions }
+    const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 600 })
+    const { page } = desk.olivia
+    const card = page.locator('.card.refused')
+    for (const look of [looks[1], looks[2], looks[0]]) {
+      await seenAs(desk.olivia, look)
+      await desk.goTo(`requests/${requestId}`)
+      await card.getByRole('heading', { name: 'Not inspectable' }).waitFor()
+      await card.getByText('authority: longer than anybody reads').waitFor()
+      expect(await findingsOf(desk.olivia)).toEqual([])
+    }
+    expect(await page.getByRole('button', { name: /^Approve/ }).count()).toBe(0)
+    await desk.olivia.press('Deny…')
+    await desk.olivia.press('Deny it')
+    await page.getByText('Denied.', { exact: true }).waitFor()
+    expect(desk.stateOf(requestId)).toBe('denied')
+  }, 60_000)
 
   it('says, before and as it is signed, that a restarted workload keeps the grant (V3)', async () => {
     const agent = sampleAgent(desk.system.host, 'forecaster')

@@ -163,6 +163,9 @@ export function Difference({ lines }: { lines: DiffLine[] }) {
   )
 }
 
+/** Who took it back was the agent itself, whose full name the page has elsewhere. */
+const whom = (id: string) => (id.startsWith('spiffe://') ? 'the agent' : id)
+
 export function Similar({ similar }: { similar: AccessDetail['similar'] }) {
   return (
     <Card title="What similar requests got">
@@ -178,7 +181,7 @@ export function Similar({ similar }: { similar: AccessDetail['similar'] }) {
                 <span className="similar-note">
                   {by.length > 0 ? (
                     <>
-                      by <Visible text={by.join(', ')} />,{' '}
+                      by <Visible text={by.map(whom).join(', ')} />,{' '}
                     </>
                   ) : null}
                   <Ago iso={at} />

@@ -1,3 +1,4 @@
+import { agentAlgorithms } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
 import { answerWith, problemOf } from '@bailiwick/service-kit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -18,5 +19,7 @@ export function sendProfileProblem(error: unknown, request: FastifyRequest, repl
   const problem = problemOf(request, error)
   const type = types[problem.code]
   const named = type === undefined ? problem : { ...problem, type: `urn:openid:authzen:access-request:error:${type}` }
+  // RFC 9110 §15.5.2, RFC 9449 §7.1: whatever says who calls is a DPoP proof.
+  if (problem.status === 401) reply.header('www-authenticate', `DPoP algs="${agentAlgorithms.join(' ')}"`)
   answerWith(reply, named, request.failure?.retryAfterSeconds)
 }
