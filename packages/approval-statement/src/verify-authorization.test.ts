@@ -39,9 +39,9 @@ const ben = anApprover('ben', ['registry', 'finance'], keys.ben)
 const carl = anApprover('carl', ['finance'], keys.carl)
 const recoveries: ReadonlyMap<string, TakenRecovery> = new Map()
 const serviceKeys: ReadonlyMap<string, ServiceKey> = new Map()
-const nothing = { recoveries, serviceKeys, begun: new Set<string>() }
-const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false, ...nothing }
-const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true, ...nothing }
+const bare = { recoveries, serviceKeys, begun: new Set<string>() }
+const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false, ...bare }
+const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true, ...bare }
 const governed = {
   ...living,
   rules: byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 1 } })),
