@@ -85,6 +85,18 @@ it('counts from the log what a report says, and nothing of before or after its p
 })
 
 it.each([
+  ['no ALLOW, for nobody was answered', [], '0 ms'],
+  ['an ALLOW once it has an outcome all the same', [outcome('dec_9', '18:30:07')], '5,000 ms'],
+])('takes one that was taken back for %s', async (_, more, value) => {
+  const late = [
+    allowed('dec_9', '18:30:05', '19:00:00'),
+    leaf('decision.abandoned', '18:30:06', { decision_id: 'dec_9' }),
+  ]
+  const { out } = await report([...quiet, ...late, ...more], '--json')
+  expect(numbers(JSON.parse(out))).toMatchObject({ 'Last ALLOW after a revocation': value })
+})
+
+it.each([
   ['Standing access', granted('grt_9', '18:00:00', '2026-11-25T18:00:00.000Z'), '1'],
   ['Standing access', leaf('grant.created', '18:00:00', { grant: { id: 'grt_9' } }), '1'],
   ['Standing access', credential('crd_9', '18:00:00', '19:00:00'), '1'],

@@ -18,7 +18,9 @@ export class FoldedEvents {
   readonly #asked = new Map<string, number>()
   readonly #stopsAsked = new Map<string, number>()
   readonly #stops: { cause: string; at: number }[] = []
-  readonly #open = new Map<string, number>()
+  /** By decision: those that have no outcome yet, and those that were taken back before anybody was answered. */
+  readonly #open = new Map<string, Allowed>()
+  readonly #abandoned = new Map<string, Allowed>()
   readonly #alive = new Map<string, number>()
   readonly #standing = new Set<string>()
   readonly #revokedAt = new Map<string, number>()
@@ -52,11 +54,12 @@ export class FoldedEvents {
 
   /** Decisions whose outcome was due by the end of the period, and neither came nor was told to be missing. */
   get unreconciled(): number {
-    return [...this.#open.values()].filter((due) => due <= this.to).length
+    return [...this.#open.values()].filter(({ due }) => due <= this.to).length
   }
 
-  /** ms from a grant's revocation to the last ALLOW under it; 0 where there was none after it. */
+  /** ms from a grant's revocation to the last ALLOW under it that somebody was answered; 0 where there was none after it. */
   get latestAllowAfterRevocation(): number {
+    for (const allowed of this.#open.values()) this.#answered(allowed)
     const after = [...this.#revokedAt].map(([grant, at]) => (this.#lastAllow.get(grant) ?? 0) - at)
     return after.reduce((most, ms) => Math.max(most, ms), 0)
   }
@@ -92,15 +95,33 @@ export class FoldedEvents {
         this.#alive.delete(data.target ?? '')
         break
       case 'decision.allowed':
-        this.#open.set(data.decision_id ?? '', Date.parse(data.outcome_due ?? ''))
-        this.#lastAllow.set(data.actor?.grant_id ?? '', at)
+        this.#open.set(data.decision_id ?? '', {
+          due: Date.parse(data.outcome_due ?? ''),
+          grant: data.actor?.grant_id ?? '',
+          at,
+        })
         break
       case 'outcome.reported':
       case 'outcome.missing':
+        this.#end(data.decision_id ?? '', true)
+        break
       case 'decision.abandoned':
-        this.#open.delete(data.decision_id ?? '')
+        this.#end(data.decision_id ?? '', false)
         break
     }
+  }
+
+  /** An ALLOW that was taken back and has an outcome all the same was answered, whatever the decision point says. */
+  #end(decisionId: string, wasAnswered: boolean): void {
+    const allowed = this.#open.get(decisionId) ?? this.#abandoned.get(decisionId)
+    if (allowed === undefined) return
+    this.#open.delete(decisionId)
+    if (wasAnswered) this.#answered(allowed)
+    else this.#abandoned.set(decisionId, allowed)
+  }
+
+  #answered({ grant, at }: Allowed): void {
+    this.#lastAllow.set(grant, Math.max(at, this.#lastAllow.get(grant) ?? 0))
   }
 
   #count({ id, type }: Leaf, data: Data, at: number): void {
@@ -218,4 +239,11 @@ interface Data {
   denials?: { reason: string; count: number }[]
   from?: number
   to?: number
+}
+
+interface Allowed {
+  /** ms since the epoch */
+  due: number
+  grant: string
+  at: number
 }
