@@ -4,6 +4,7 @@ import type { EntityName } from './entity-name.ts'
 import { isExactInteger } from './exact-json.ts'
 import type { Decisive, PolicyRequest } from './policy-engine.ts'
 import type { PolicySet } from './policy-set.ts'
+import { mayApply } from './residuals.ts'
 import { keyOf } from './schema-shapes.ts'
 import { withUnknown } from './unscoped.ts'
 
@@ -41,15 +42,20 @@ function decisive(set: Explained, asked: PolicyRequest, { of, path, value }: Lea
   return [{ attribute, value, policies: answer.response.nontrivialResiduals.toSorted() }]
 }
 
-/** Whether it is allowed, of Cedar's partial answer; undefined: it depends on what is unknown. Whatever errs denies. */
+/**
+ * Whether it is allowed, of Cedar's partial answer; undefined: it depends on what is unknown. Whatever errs denies. Cedar leaves
+ * `unknown && false` open, since the unknown may err: an allow does not come of it.
+ */
 export function certainly(
   { policies }: Pick<PolicySet, 'policies'>,
-  { decision, errored, satisfied, nontrivialResiduals: open }: ResidualResponse,
+  { decision, errored, satisfied, residuals, nontrivialResiduals: open }: ResidualResponse,
 ): boolean | undefined {
   const permits = (ids: readonly string[]) => ids.filter((id) => policies.get(id)?.json.effect === 'permit')
   if (errored.length > 0 || permits(satisfied).length < satisfied.length) return false
   if (open.length === 0) return decision === 'allow'
-  return satisfied.length + permits(open).length === 0 ? false : undefined
+  const openPermits = permits(open)
+  if (open.some((id) => !openPermits.includes(id) && !mayApply(residuals[id], false))) return false
+  return satisfied.length + openPermits.filter((id) => mayApply(residuals[id], true)).length === 0 ? false : undefined
 }
 
 function leavesOf({ principal, resource, context, entities = [] }: PolicyRequest): Leaf[] {

@@ -54,3 +54,39 @@ it('says it without a schema as with one', () => {
 it('has nothing to say of a request that does not fit', () => {
   expect(explain({ context: { grant: {} } })).toEqual({ outcome: 'invalid', by: [], change: [] })
 })
+
+it.each([
+  ['what another attribute keeps false', 'permit (principal, action, resource) when { CHANGED && FALSE };', []],
+  ['the same, said the other way', 'permit (principal, action, resource) unless { CHANGED || TRUE };', []],
+  ['either way', 'permit (principal, action, resource) when { if CHANGED then FALSE else FALSE };', []],
+  [
+    'what forbids all the same',
+    'permit (principal, action, resource); forbid (principal, action, resource) when { CHANGED || TRUE };',
+    [],
+  ],
+  ['one way', 'permit (principal, action, resource) when { if CHANGED then TRUE else FALSE };', ['subject.n']],
+  [
+    'what nothing else keeps',
+    'permit (principal, action, resource) when { !(CHANGED && FALSE) && CHANGED };',
+    ['subject.n'],
+  ],
+])('names no attribute that cannot change it alone, and each that can (V13): %s', (_, text, change) => {
+  const spelled = text
+    .replaceAll('CHANGED', 'principal.n == 7')
+    .replaceAll('FALSE', 'resource.labels.contains("bad")')
+    .replaceAll('TRUE', '!resource.labels.contains("bad")')
+  const set = parsePolicySet(
+    new Map([
+      ['schema.cedarschema', Buffer.from(schema)],
+      ['a.cedar', Buffer.from(spelled)],
+    ]),
+  )
+  const { outcome, wouldChange } = explainPolicies(set, {
+    subject: { type: 'U', id: 'u', properties: { n: 1 } },
+    action: { name: 'a' },
+    resource: { type: 'R', id: 'r', properties: { labels: [] } },
+    context: { grant: { mode: 'm' } },
+  })
+  expect(outcome).toBe('deny')
+  expect(wouldChange.map(({ attribute }) => attribute).filter((name) => name !== 'resource.labels')).toEqual(change)
+})
