@@ -16,7 +16,8 @@ export const denialReasons = {
   proof_replayed: 'Make a new proof for each call.',
   proof_nonce_required: 'Repeat with the nonce of the answer.',
   proof_action_mismatch: 'The proof signs another action than the one that was sent: sign what you send.',
-  action_digest_mismatch: 'The enforcement point sent another digest than its own arguments give: its operator must look.',
+  action_digest_mismatch:
+    'The enforcement point sent another digest than its own arguments give: its operator must look.',
   // 2 freshness
   state_stale: 'Wait: the decision point cannot prove that its state is fresh.',
   // 3 life
