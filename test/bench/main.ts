@@ -24,7 +24,7 @@ import type { Measure } from './measure.ts'
 import { measurePdp } from './pdp.ts'
 import { measurePublish } from './publish.ts'
 import { asMarkdown, asText, type Report } from './report.ts'
-import { measureRevocations } from './revocations.ts'
+import { kinds, measureRevocations } from './revocations.ts'
 import { measureWithdrawal } from './withdrawal.ts'
 
 type Measures = Readonly<Record<string, (bench: KafkaBench) => Promise<Measure>>>
@@ -60,6 +60,8 @@ leaves it to be checked (\`bailiwick bench log --help\`).
   --kafka         on a real Kafka, of one broker and of three, and a real Redis, with a process for each service; they are
                   started for it
   --quick         a smoke count: shows that the bench works
+  --kind KIND     what is revoked; any number of them: ${kinds.join(', ')}.
+                  All unless given; the section then says only these
   --count N       revocations of each kind (2,000); of pdp: decisions that its memory is watched over (20,000)
   --json          the report in JSON
   --write         writes what it measured into docs/benchmarks.md; other sections stay
@@ -78,6 +80,11 @@ if (count !== undefined && !(Number.isInteger(count) && count > 0)) {
   console.error(`--count ${values.count}\n\n${usage}`)
   process.exit(2)
 }
+for (const kind of values.kind ?? [])
+  if (!kinds.includes(kind)) {
+    console.error(`--kind ${kind}\n\n${usage}`)
+    process.exit(2)
+  }
 const measures = values.kafka ? kafka : embedded
 const documented = join(import.meta.dirname, '../../docs/benchmarks.md')
 
@@ -98,13 +105,16 @@ try {
   const open = (nodes: 1 | 3) => worlds.open(nodes)
   for (const name of values.only ?? [])
     if (!measures[name]) throw new Error(`--only ${name}: there is ${Object.keys(measures).join(', ')}`)
+  const keep = (measure: Measure) => {
+    report.measures = [...report.measures.filter(({ id }) => id !== measure.id), measure]
+    if (values.write) writeFileSync(documented, asMarkdown(report, readFileSync(documented, 'utf8')))
+  }
+  const { quick, kind: chosen } = values
   for (const [name, measure] of Object.entries(measures)) {
     if (values.only && !values.only.includes(name)) continue
     stage(`measuring: ${name}`)
     const own = mkdtempSync(join(dir, `${name}-`))
-    report.measures.push(await measure({ dir: own, quick: values.quick, count, progress, open }))
-    // Each at once: what takes half an hour is not lost by what fails after it.
-    if (values.write) writeFileSync(documented, asMarkdown(report, readFileSync(documented, 'utf8')))
+    keep(await measure({ dir: own, quick, count, kinds: chosen, progress, stage, keep, open }))
   }
   progress('')
   console.log(values.json ? JSON.stringify(report, undefined, 2) : asText(report))
@@ -124,6 +134,7 @@ function parse() {
         dir: { type: 'string', default: tmpdir() },
         only: { type: 'string', multiple: true },
         count: { type: 'string' },
+        kind: { type: 'string', multiple: true },
         help: { type: 'boolean', default: false },
       },
     })

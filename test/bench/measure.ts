@@ -31,7 +31,13 @@ export interface Bench {
   quick: boolean
   /** How often, for what can be measured more or less often. */
   count?: number | undefined
+  /** Of what is revoked, those kinds only; all unless given. */
+  kinds?: readonly string[] | undefined
   progress: (line: string) => void
+  /** A line that stays, also where nobody looks on. */
+  stage: (line: string) => void
+  /** Keeps what a measure has so far: what took half an hour is not lost by what fails after it. */
+  keep: (measure: Measure) => void
 }
 
 export const sumMs = (parts: readonly Part[]) => parts.reduce((sum, { count, eachMs }) => sum + count * eachMs, 0)

@@ -11,6 +11,17 @@ export const passing: ReadonlySet<string> = new Set([
   'rate_limited',
 ])
 
+/** What only prepares a measure and may be done again and again, whatever went wrong, for as long. */
+export async function persistently<T>(act: () => Promise<T>): Promise<T> {
+  for (const end = performance.now() + forMs; ; await setTimeout(500)) {
+    try {
+      return await act()
+    } catch (error) {
+      if (performance.now() > end) throw error
+    }
+  }
+}
+
 /** What only prepares a measure, asked again while a machine that others use too is late for it. */
 export async function patiently<T>(act: () => Promise<T>): Promise<T> {
   for (const end = performance.now() + forMs; ; await setTimeout(500)) {

@@ -2,9 +2,9 @@ import { operatorOf } from '@bailiwick/cli'
 import type { Measure } from '../measure.ts'
 import { patiently } from '../patience.ts'
 import type { Reach } from '../revocation-probe.ts'
-import { howOf, revocationRows } from '../revocations.ts'
+import { howOf, kindByKind } from '../revocations.ts'
 import type { Granted } from '../world.ts'
-import { isLate, type ProcessWorld } from './processes.ts'
+import type { ProcessWorld } from './processes.ts'
 import type { KafkaBench } from './worlds.ts'
 
 /** As `measureRevocations`, of processes: the operator's answer comes from the issuer, an ALLOW from either decision point. */
@@ -14,15 +14,15 @@ export async function measureKafkaRevocations(bench: KafkaBench): Promise<Measur
     const world = await bench.open(bench.quick ? 1 : 3)
     return { reach: reachOf(world), [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
   }
-  return {
+  const about = {
     id: 'kafka-revocations',
     title: 'Kafka and Redis: from an acknowledged revocation to the last ALLOW, kind by kind',
     how: howOf(
       count,
       `over HTTP at two policy-decision instances, on ${bench.quick ? 'one broker' : 'three brokers'},`,
     ),
-    rows: await revocationRows(bench, { count, open, p99: 250 }),
   }
+  return await kindByKind(bench, { about, count, open, p99: 250 })
 }
 
 function reachOf(world: ProcessWorld): Reach {
@@ -33,16 +33,13 @@ function reachOf(world: ProcessWorld): Reach {
     ...(await world.subAgents.passOn(world.system, granted.grantId)),
   })
   return {
+    points: urls.length,
     passOn,
     async prey(kind) {
       const granted = await world.grant()
       return kind === 'delegation' ? passOn(granted) : { ...granted, key: undefined, delegation: undefined }
     },
-    async ask({ token, key }, n) {
-      // In pairs: every second one goes to what is about to be revoked.
-      const called = await world.call(urls[Math.floor(n / 2) % urls.length] as string, token, key)
-      return isLate(called) ? { decision: false, reason: 'deadline_exceeded' } : called
-    },
+    ask: ({ token, key }, point) => world.call(urls[point] as string, token, key),
     async revoke(kind, target) {
       await patiently(() => operator.post('/operator/revocations', { kind, target, reason: 'bench' }))
     },
