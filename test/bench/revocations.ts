@@ -43,6 +43,8 @@ export async function measureRevocations(bench: Bench): Promise<Measure> {
 
 interface Opened extends AsyncDisposable {
   reach: Reach
+  /** How often a service had to be started again. */
+  restarts?: () => number
 }
 
 interface KindByKind {
@@ -56,7 +58,7 @@ interface KindByKind {
 /** A new system for each kind. One that fails is told, and fails the measure at the end; the others are kept. */
 export async function kindByKind(bench: Bench, { about, count, open, p99 }: KindByKind): Promise<Measure> {
   const rows: Row[] = []
-  const tally = { asked: 0, allowed: 0, late: 0, ms: 0 }
+  const tally = { asked: 0, allowed: 0, late: 0, ms: 0, restarts: 0 }
   const failures: unknown[] = []
   const soFar = (): Measure => ({ ...about, rows: [...rows, ...loadRows(tally)] })
   for (const kind of kinds) {
@@ -65,7 +67,7 @@ export async function kindByKind(bench: Bench, { about, count, open, p99 }: Kind
     const said = (line: string) =>
       bench.stage(`  ${kind}: ${line}, after ${Math.round((performance.now() - started) / 1000)} s`)
     try {
-      await using opened = await open()
+      await using opened = await persistently(open)
       if (kind === 'tree') rows.push(...(await treeRows(bench, count, opened.reach)))
       else {
         const { lags, outlived, ...met } = await new RevocationProbe(opened.reach, kind as RevocationKind).run(
@@ -80,6 +82,7 @@ export async function kindByKind(bench: Bench, { about, count, open, p99 }: Kind
         if (outlived > 0)
           rows.push({ name: `${kind}: still allowed 5 s later`, value: outlived, unit: '', target: { atMost: 0 } })
       }
+      tally.restarts += opened.restarts?.() ?? 0
       bench.keep(soFar())
       said(
         rows
@@ -96,13 +99,16 @@ export async function kindByKind(bench: Bench, { about, count, open, p99 }: Kind
   return soFar()
 }
 
-const loadRows = (tally: { asked: number; allowed: number; late: number; ms: number }): Row[] =>
+const loadRows = (tally: { asked: number; allowed: number; late: number; ms: number; restarts: number }): Row[] =>
   tally.ms === 0
     ? []
     : [
         { name: 'asked meanwhile', value: (tally.asked * 1000) / tally.ms, unit: '/s' },
         { name: 'ALLOWs meanwhile', value: (tally.allowed * 1000) / tally.ms, unit: '/s' },
         { name: 'denied for being late', value: tally.late, unit: '' },
+        ...(tally.restarts === 0
+          ? []
+          : [{ name: 'services that stopped and were started again', value: tally.restarts, unit: '' } as const]),
       ]
 
 export const howOf = (count: number, where: string) =>

@@ -1,12 +1,33 @@
 import { faultyBus } from '@bailiwick/bus'
+import { signClientAssertion } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
-import { sample, sampleAgentId } from '@bailiwick/standalone/sample'
+import { newId } from '@bailiwick/service-kit'
+import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { askTokenWithNonce, credentialFor, Point, read } from './agent-side.ts'
 import { type Granted, granted } from './granted.ts'
-import { eventually } from './world.ts'
+import { eventually, type World } from './world.ts'
 
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+
+/** What the issuer says of it to the enforcement point (RFC 7662). */
+async function isActive({ http, clock, random, url, data }: World, token: string): Promise<boolean> {
+  const iat = Math.floor(clock.now() / 1000)
+  const id = sample.enforcementPoint
+  const claims = { iss: id, sub: id, aud: url, iat, exp: iat + 60, jti: newId('call', clock.now(), random) }
+  const form = {
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion: signClientAssertion(claims, sampleKey(data, 'point-caller')),
+    token,
+  }
+  const answer = await http.inject({
+    method: 'POST',
+    url: '/oauth/introspect',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    payload: new URLSearchParams(form).toString(),
+  })
+  return answer.json().active
+}
 
 it.each<[kind: string, target: (system: Granted) => string, reason: DenialReason]>([
   ['credential', ({ credential }) => claimsOf(credential).jti, 'credential_revoked'],
@@ -20,7 +41,10 @@ it.each<[kind: string, target: (system: Granted) => string, reason: DenialReason
   await using system = await granted()
   const { world, point, credential, grant } = system
   expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
+  expect(await isActive(world, credential)).toBe(true)
   expect(await world.revoke(kind, target(system))).toBe(200)
+  // The issuer that acknowledged it has applied it.
+  expect(await isActive(world, credential)).toBe(false)
   await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined, 1000)
   const answer = await point.call({ credential, ...read })
   expect(answer).toMatchObject({ decision: false, reason })

@@ -6,6 +6,7 @@ import { systemClock } from '@bailiwick/service-kit'
 
 const keptCharacters = 20_000
 const keptErrors = 200
+const restartMs = 1000
 const repository = join(import.meta.dirname, '../../..')
 // What V8 compiled is kept from one start to the next: each costs half a second of a core instead of more than one. Written
 // soon after the start, for who is killed writes nothing at the end.
@@ -17,6 +18,8 @@ export interface ServiceProcessOptions {
   service: ServiceName | 'standalone'
   /** Its whole environment. */
   env: Readonly<Record<string, string>>
+  /** Starts it again when it ended by itself, as whoever runs it does: it stops when it does not know what is true any more. */
+  supervised?: boolean
 }
 
 /** A service as `bailiwick serve` runs it, to be killed at any moment and started again with the same settings. */
@@ -24,6 +27,7 @@ export class ServiceProcess implements AsyncDisposable {
   readonly service: ServiceName | 'standalone'
   readonly url: string
   readonly #env: Readonly<Record<string, string>>
+  readonly #supervised: boolean
   #child: ChildProcess | undefined
   #exited: Promise<unknown> = Promise.resolve()
   #expected = true
@@ -34,10 +38,11 @@ export class ServiceProcess implements AsyncDisposable {
   /** Its log lines at level error, since the first start. */
   readonly errors: string[] = []
 
-  constructor({ service, env }: ServiceProcessOptions) {
+  constructor({ service, env, supervised = false }: ServiceProcessOptions) {
     this.service = service
     this.url = `http://localhost:${env.BAILIWICK_PORT}`
     this.#env = env
+    this.#supervised = supervised
   }
 
   get pid(): number {
@@ -73,6 +78,7 @@ export class ServiceProcess implements AsyncDisposable {
           keep(Buffer.from(`\n[ended by itself: ${code ?? signal}]\n`))
           // At once: whoever waits for what it would have done may never come to show it.
           process.stderr.write(`${this.service} at ${this.url} ended by itself:\n${this.output.slice(-4000)}`)
+          if (this.#supervised) setTimeout(() => this.#expected || this.start(), restartMs)
         }
         resolve(code)
       })

@@ -17,6 +17,8 @@ export interface ProcessesOptions extends PlaceOptions {
   cuttable?: ServiceName
   /** Kafka users besides, who may read what others may be given to read. */
   readers?: readonly string[]
+  /** What ends by itself is started again. */
+  supervised?: boolean
   /** Settings of all processes, over those that the system needs. */
   env?: Readonly<Record<string, string>>
 }
@@ -39,7 +41,7 @@ export interface Processes extends RunningSystem {
 const readyWithinMs = 180_000
 
 export async function startProcesses(options: ProcessesOptions = {}): Promise<Processes> {
-  const { readers = [] } = options
+  const { readers = [], supervised = false } = options
   await using started = new AsyncDisposableStack()
   const kafka = started.use(
     await startKafka({
@@ -86,7 +88,7 @@ export async function startProcesses(options: ProcessesOptions = {}): Promise<Pr
       BAILIWICK_DEV: '1', // Redis is on the loopback, without TLS; three brokers meet what one must
       ...options.env,
     }
-    const process = started.use(new ServiceProcess({ service, env }))
+    const process = started.use(new ServiceProcess({ service, env, supervised }))
     process.start()
     return process
   }
@@ -120,7 +122,8 @@ export async function startProcesses(options: ProcessesOptions = {}): Promise<Pr
   }
   await ready()
   // What answered for one that ended is not the one that was started.
-  for (const process of Object.values(processes).flat()) if (!process.running) throw new Error(process.output)
+  for (const process of Object.values(processes).flat())
+    if (!process.running && !supervised) throw new Error(process.output)
   const owned = started.move()
   const { url, data, trust, invoicesUrl } = place
   return {

@@ -53,7 +53,7 @@ export class ProcessWorld implements AsyncDisposable {
   static async open(options: ProcessesOptions): Promise<ProcessWorld> {
     await using started = new AsyncDisposableStack()
     const subAgents = new SubAgents()
-    const system = started.use(await startProcesses({ entities: subAgents.entities, ...options }))
+    const system = started.use(await startProcesses({ entities: subAgents.entities, supervised: true, ...options }))
     const world = new ProcessWorld(system, await patiently(() => enrolApprover(system)), subAgents)
     started.move()
     return world
@@ -142,6 +142,14 @@ export class ProcessWorld implements AsyncDisposable {
     const claims = { iss, sub: iss, aud: this.system.url, iat, exp: iat + 60, jti: `bench-${iat}` }
     this.#assertion = { text: signCallerAssertion(claims, this.#callerKey), until: Date.now() + assertionMs }
     return this.#assertion.text
+  }
+
+  /** How often a service stopped, since it could not know any more what is true, and was started again. */
+  get restarts(): number {
+    const { processes } = this.system
+    return Object.values(processes)
+      .flat()
+      .reduce((sum, { crashes }) => sum + crashes, 0)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,7 +12,8 @@ export async function measureKafkaRevocations(bench: KafkaBench): Promise<Measur
   const count = bench.count ?? (bench.quick ? 2 : 2000)
   const open = async () => {
     const world = await bench.open(bench.quick ? 1 : 3)
-    return { reach: reachOf(world), [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
+    const restarts = () => world.restarts
+    return { reach: reachOf(world), restarts, [Symbol.asyncDispose]: () => world[Symbol.asyncDispose]() }
   }
   const about = {
     id: 'kafka-revocations',
