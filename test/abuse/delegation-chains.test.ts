@@ -171,8 +171,8 @@ const wider: Record<string, (authority: Authority, claims: Partial<Delegation>) 
   'more calls': (it) => Object.assign(it.budget, { calls: 201 }),
   'more money': (it) => Object.assign(it.budget, { cost: { EUR: '2000.01' } }),
   'more bytes': (it) => void delete it.budget.egress_bytes,
-  'more depth': (it) => Object.assign(it, { max_depth: 9 }),
-  'more children': (it) => Object.assign(it, { max_children: 1001 }),
+  'more depth': (it) => Object.assign(it, { max_depth: 8 }),
+  'more children': (it) => Object.assign(it, { max_children: 1000 }),
   'a longer life': (_, claims) =>
     Object.assign(claims, { exp: Math.floor(Date.parse(family.grant.not_after) / 1000) + 1 }),
   'a later as_of': (_, claims) => Object.assign(claims, { as_of: family.grant.as_of + 1 }),

@@ -18,12 +18,12 @@ import { by, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'
 import { answered, eventually, forgedEvent, Scene } from './scene.ts'
 
 export const [readOnly, adjusting] = sampleAuthority.permissions
-/** What the humans approved: as deep and as wide as it may be, so that depth and width alone refuse nothing by chance. */
+/** What the humans approved: so deep and so wide that depth and width refuse nothing by chance; one more of each can still be said. */
 export const familyAuthority = {
   ...sampleAuthority,
   budget: { ...sampleAuthority.budget, egress_bytes: 1000 },
-  max_depth: 8,
-  max_children: 1000,
+  max_depth: 7,
+  max_children: 999,
 }
 
 /** One delegation, and what a stolen issuer writes of it. */
