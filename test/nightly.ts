@@ -34,7 +34,7 @@ const runs: Run[] = [
       '--exclude',
       '**/redis-losses.test.ts',
       '--exclude',
-      '**/reserve-settle.test.ts',
+      '**/reserve-*.test.ts',
       '--exclude',
       '**/distributed/**',
     ],
@@ -52,10 +52,10 @@ const runs: Run[] = [
   {
     name: 'reserve-settle',
     about:
-      'Two decision points share a Redis that is flushed 500 times each between what they reserve, calls and bytes, and its settlement: never more is taken than was approved, and what is left can be had to the last of it.',
-    command: [...vitest, '--project', 'chaos', 'test/chaos/reserve-settle.test.ts'],
+      'Two decision points share a Redis that is flushed 500 times each between what they reserve, calls and bytes, and its settlement; and one is killed with SIGKILL 500 times in between, embedded and with a Redis: never more is taken than was approved, and what is left can be had to the last of it.',
+    command: [...vitest, '--project', 'chaos', 'test/chaos/reserve-'],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: (line) => line.startsWith('chaos: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
   {
     name: 'kafka-faults',
@@ -174,9 +174,9 @@ const runs: Run[] = [
   {
     name: 'stryker',
     about:
-      'Stryker breaks each expression of the authority language, of the Cedar adapter and of the steps of a decision, one after another: tests notice at least 90 % of each of the three. What none noticed is listed.',
-    command: [process.execPath, join(import.meta.dirname, 'stryker/run.ts')],
-    keep: (line) => /^\s*\d+\.\d %|^(Survived|NoCoverage) |ERROR/.test(line),
+      'Stryker breaks each expression of the authority language, of the Cedar adapter and of the steps of a decision, one after another: tests notice at least 90 % of each of the three. What none noticed is listed. Three hours at most: it goes on the next night, and tries again only what was changed.',
+    command: [process.execPath, join(import.meta.dirname, 'stryker/run.ts'), '--hours', '3'],
+    keep: (line) => /^\s*\d+\.\d %|^(Survived|NoCoverage|not tried) |ERROR/.test(line),
   },
 ]
 

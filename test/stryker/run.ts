@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
 import { Stryker } from '@stryker-mutator/core'
@@ -6,9 +6,11 @@ import { Workshop } from '../mutants/workshop.ts'
 import { inWords } from './lines-reporter.ts'
 import { subjects } from './subjects.ts'
 
-// node test/stryker/run.ts [authority | cedar | pipeline] [file.ts[:from-to] …] [--own]
+// node test/stryker/run.ts [authority | cedar | pipeline] [file.ts[:from-to] …] [--own | --hours N]
 // Breaks every expression of a subject once, in a copy of the sources; fails where fewer than 90 % of the mutants are noticed.
 // --own: by the test beside each file alone. Quick, and what it notices is noticed by all.
+// --hours: remembers what it found, in out/stryker, and tries again only what was changed, or what a test was changed for. Begins with
+// the file that was longest not looked at, and no other once the time is over.
 
 const least = 90
 const root = join(import.meta.dirname, '../..')
@@ -16,42 +18,86 @@ const words = process.argv.slice(2)
 const chosen = Object.entries(subjects).filter(([name]) => !words.some((w) => w in subjects) || words.includes(name))
 const files = words.filter((word) => word.includes('.ts'))
 const own = words.includes('--own')
+const hours = words.includes('--hours') ? Number(words[words.indexOf('--hours') + 1]) : undefined
+const end = performance.now() + (hours ?? Number.POSITIVE_INFINITY) * 3_600_000
 const found = join(root, 'out/stryker')
 mkdirSync(found, { recursive: true })
 
 type Fate = Awaited<ReturnType<Stryker['runMutationTest']>>[number]
 
-for (const [name, { mutate }] of chosen) {
-  const asked = mutate.flatMap((path) => {
-    const parts = files.filter((file) => path.endsWith(`/${file.replace(/:.*/, '')}`))
-    return files.length === 0 ? [path] : parts.map((file) => path.replace(/\.ts$/, file.replace(/^.*\.ts/, '.ts')))
-  })
-  if (asked.length === 0) continue
-  if (own) process.env.BAILIWICK_STRYKER_TESTS = asked.map((path) => path.replace(/\.ts.*$/, '.test.ts')).join(' ')
-  const fates = await mutantsOf(name, asked)
+const all = chosen.flatMap(([name, { mutate }]) => {
+  rmSync(linesOf(name), { force: true })
+  return mutate.flatMap((path) => partsOf(path).map((part) => ({ name, part })))
+})
+const fatesOf = new Map<string, Fate[]>()
+// Of all subjects, so that none waits for the whole of another night after night.
+if (hours !== undefined) all.sort((a, b) => lookedAt(a.part) - lookedAt(b.part))
+for (const { name, part } of all) {
+  if (performance.now() > end) {
+    console.log(`not tried any more: ${part}`)
+    continue
+  }
+  if (own && !existsSync(join(root, ownTest(part)))) {
+    console.log(`no test beside ${part}`)
+    continue
+  }
+  const fates = await mutantsOf(name, part)
+  fatesOf.set(name, [...(fatesOf.get(name) ?? []), ...fates])
+  console.log(row(fates, part))
+}
+for (const [name, fates] of fatesOf) {
   if (score(fates) < least) process.exitCode = 1
-  for (const [file, of] of Map.groupBy(fates, ({ fileName }) => fileName)) console.log(row(of, file))
-  console.log(row(fates, `${name}, as a whole`))
+  console.log(row(fates, `${name}, of what was tried`))
   for (const fate of fates.filter(isUnnoticed)) console.log(inWords(fate))
 }
 
-async function mutantsOf(name: string, mutate: string[]): Promise<Fate[]> {
+/** What of a file is asked for: all of it unless files are named. */
+function partsOf(path: string): string[] {
+  if (files.length === 0) return [path]
+  const parts = files.filter((file) => path.endsWith(`/${file.replace(/:.*/, '')}`))
+  return parts.map((file) => path.replace(/\.ts$/, file.replace(/^.*\.ts/, '.ts')))
+}
+
+function ownTest(part: string): string {
+  return part.replace(/\.ts.*$/, '.test.ts')
+}
+
+/** Each mutant's fate, a line as it is known. */
+function linesOf(name: string): string {
+  return join(found, `${name}.txt`)
+}
+
+/** What Stryker remembers of a file. */
+function memoryOf(path: string): string {
+  return join(found, `${path.replaceAll('/', '.')}.json`)
+}
+
+function lookedAt(path: string): number {
+  return statSync(memoryOf(path), { throwIfNoEntry: false })?.mtimeMs ?? 0
+}
+
+async function mutantsOf(name: string, part: string): Promise<Fate[]> {
   using copy = new Workshop()
-  const lines = join(found, `${name}.txt`)
-  rmSync(lines, { force: true })
   // Few cases of the second mind: a mutant that a thousand decisions do not show, it may keep.
   process.env.BAILIWICK_SEED ??= '1'
-  Object.assign(process.env, { BAILIWICK_STRYKER: name, BAILIWICK_STRYKER_LINES: lines, BAILIWICK_CASES: '3000' })
+  Object.assign(process.env, {
+    BAILIWICK_STRYKER: name,
+    BAILIWICK_STRYKER_LINES: linesOf(name),
+    BAILIWICK_CASES: '3000',
+    ...(own && { BAILIWICK_STRYKER_TESTS: ownTest(part) }),
+  })
   process.chdir(copy.dir)
   try {
     const fates = await new Stryker({
-      mutate,
+      mutate: [part],
       inPlace: true, // the copy is its sandbox, whose packages are its own
       testRunner: 'vitest',
       vitest: { configFile: 'test/stryker/vitest.config.ts', related: false },
       plugins: ['@stryker-mutator/vitest-runner', join(copy.dir, 'test/stryker/lines-reporter.ts')],
       tsconfigFile: 'none.json', // TypeScript 7 lacks what Stryker would read it with
       coverageAnalysis: 'perTest',
+      incremental: hours !== undefined,
+      incrementalFile: memoryOf(part),
       // What runs once, as a module is loaded, needs all tests in a new environment for each of its mutants.
       ignoreStatic: files.length > 0,
       reporters: ['lines'],
@@ -64,7 +110,6 @@ async function mutantsOf(name: string, mutate: string[]): Promise<Fate[]> {
     process.chdir(root)
   }
 }
-
 function isNoticed({ status }: Fate): boolean {
   return status === 'Killed' || status === 'Timeout'
 }

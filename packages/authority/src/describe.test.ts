@@ -38,6 +38,15 @@ it('says in words what a person approves', () => {
   ])
 })
 
+it('says of one what it says of many, and where an argument must begin', () => {
+  const [, post] = task.permissions
+  const permissions = [{ ...(post ?? expect.unreachable()), where: { '/to': { prefix: 'DE' } } }]
+  const lines = describe({ ...task, permissions, budget: { calls: 1 } })
+  expect(lines[1]).toMatch(/; only where \/to starts with "DE"; /)
+  expect(lines[2]).toBe('At most 1 call in all')
+  expect(describe({ ...task, max_children: 0 }).at(-1)).toBe('May not delegate')
+})
+
 it('says where there is no limit', () => {
   expect(describe({ ...task, budget: {}, max_depth: 0 }).slice(4)).toEqual([
     'No limit on calls',

@@ -99,7 +99,7 @@ describe('what an enforcement point signed', () => {
     expect(w.store.settled).toMatchObject([{ giveBack: { egress_bytes: left } }])
   })
 
-  it('is a fact too when it comes late, and gives nothing back', async () => {
+  it('is a fact too when it comes late, and gives nothing back (V9)', async () => {
     const w = await allowed({ reserved: { ...reservedOf, egress_bytes: 100 } })
     Object.assign(w.record() ?? {}, { standing: 'missing' })
     await w.report({ status: 'not_executed', egress_bytes: 0 })

@@ -113,6 +113,6 @@ it.each([[{ resetFails: true }, 'grt_1'] as const, [{}, 'grt_2'] as const])(
     Object.assign(w.store, how)
     w.storeOrder.forget()
     await setImmediate()
-    expect(w.told).toEqual(['the grant store could not be reset'])
+    expect(w.told).toEqual([['the grant store could not be reset', { tree: root }]])
   },
 )

@@ -12,7 +12,8 @@ export function treeOrder() {
   const trees = new Map<string, TreeSpend>()
   /** Each durable write, as its events came. */
   const writes: Drafted[][] = []
-  const told: string[] = []
+  /** What was logged, and about what. */
+  const told: [what: string, about: object][] = []
   const store = {
     advances: [] as Take[],
     refills: [] as TreeState[],
@@ -37,6 +38,8 @@ export function treeOrder() {
     now,
     /** What other instances were first with: as many events of the next writes as this are void. */
     overtaken: 0,
+    /** Decisions whose next event is void, for whatever reason. */
+    voids: new Set<string>(),
     /** Before a write is durable. */
     before: async (): Promise<unknown> => undefined,
     readopted: 0,
@@ -52,6 +55,7 @@ export function treeOrder() {
       spend.head = 'evt_others'
       return 'void'
     }
+    if (order.voids.delete(draft.subject ?? '')) return 'void'
     const { after = '' } = draft.data as { after?: string }
     if (draft.version !== spend.version + 1 || after !== spend.head) return 'void'
     const { type, data } = draft
@@ -69,8 +73,8 @@ export function treeOrder() {
       return drafts.map((draft) => ({ verdict: fold(draft) }))
     },
     logger: {
-      error: (_: object, what: string) => told.push(what),
-      warn: (_: object, what: string) => told.push(what),
+      error: (about: object, what: string) => told.push([what, about]),
+      warn: (about: object, what: string) => told.push([what, about]),
     },
     proofs: { readopt: async () => void order.readopted++ },
     grantStore: {

@@ -74,7 +74,9 @@ describe('what is asked for in one turn', () => {
     const waiting = { ...anAllow('w').work, plan: () => void heard.push('planned') }
     for (let n = 0; n < 2047; n++) w.queues.add('grt_1', waiting)
     w.queues.addIfRoom('grt_1', waiting)
-    expect(() => w.queues.add('grt_1', waiting)).toThrow(expect.objectContaining({ code: 'queue_full' }))
+    expect(() => w.queues.add('grt_1', waiting)).toThrow(
+      expect.objectContaining({ code: 'queue_full', detail: 'too many calls of this task are waiting' }),
+    )
     w.queues.addIfRoom('grt_1', waiting)
     expect(w.queues.length).toBe(2048)
     w.queues.addIfRoom('grt_2', waiting)
@@ -128,6 +130,33 @@ describe('what another instance was first with', () => {
     expect(w.told).toEqual([])
   })
 
+  it('nor is a write that was lost a try of whoever waited meanwhile', async () => {
+    const w = queued()
+    w.store.answers.push({ outcome: 'advanced' }, { outcome: 'ahead', version: 1 })
+    w.order.before = async () => {
+      Object.assign(w.order, { before: async () => undefined, overtaken: 2 })
+      throw new Error('away')
+    }
+    const [a, b] = [anAllow('a'), anAllow('b')]
+    w.add(a, b)
+    await w.idle()
+    expect(a.heard).toEqual([0, new Error('away')])
+    expect(b.heard).toEqual([1, 0, 1, 2, 'recorded'])
+  })
+
+  it('also where only a part of a write is void', async () => {
+    const w = queued()
+    w.order.voids.add('b')
+    const [a, b] = [anAllow('a'), anAllow('b')]
+    w.add(a, b)
+    await w.idle()
+    expect([a.heard, b.heard]).toEqual([
+      [0, 'recorded'],
+      [1, 1, 'recorded'],
+    ])
+    expect(w.store.resets).toMatchObject([{ version: 1 }])
+  })
+
   it('does not hold up who could be written', async () => {
     const w = queued()
     w.store.answers.push({ outcome: 'advanced' }, { outcome: 'ahead', version: 2 })
@@ -166,7 +195,7 @@ describe('whatever is wrong with one', () => {
     await w.idle()
     expect(a.heard).toEqual(['internal'])
     expect(b.heard).toEqual([0, 'recorded'])
-    expect(w.told).toEqual(['a decision could not be evaluated'])
+    expect(w.told).toEqual([['a decision could not be evaluated', { err: new Error('odd'), tree: 'grt_1' }]])
   })
 
   it('what does not fit the tree that it was planned for', async () => {
@@ -177,7 +206,7 @@ describe('whatever is wrong with one', () => {
     expect(twice.heard).toEqual([1, 'internal'])
     expect(b.heard).toEqual([1, 'recorded'])
     expect(w.writes[0]).toMatchObject([{ version: 1 }, { subject: 'b', version: 2 }])
-    expect(w.told).toEqual(['what was planned does not fit its tree'])
+    expect(w.told).toEqual([['what was planned does not fit its tree', { tree: 'grt_1', type: 'decision.allowed' }]])
   })
 
   it('who cannot tell its caller', async () => {
@@ -226,7 +255,7 @@ describe('whatever is wrong with one', () => {
     w.add(a, b)
     await w.idle()
     expect([a.heard.at(-1), b.heard]).toEqual([expect.any(Error), [expect.any(Error)]])
-    expect(w.told).toEqual(['a batch of decisions failed'])
+    expect(w.told).toEqual([['a batch of decisions failed', { err: new Error('no id'), tree: 'grt_1' }]])
     const c = anAllow('c')
     w.add(c)
     await w.idle()
@@ -287,8 +316,11 @@ describe('an ALLOW that nobody was told', () => {
     await w.idle()
     w.queues.abandonOnce('grt_1', 'a', 'call_a')
     w.queues.onFact(fact('a'))
+    w.queues.abandonOnce('grt_1', 'unheard of', 'call_x')
+    w.queues.onFact(fact('unheard of'))
     await w.idle()
     expect(w.writes).toHaveLength(1)
+    expect(w.told).toEqual([])
   })
 
   it('of 2,048 that wait for it, the oldest is forgotten', async () => {
