@@ -39,7 +39,7 @@ export const subjects: Record<string, Subject> = {
     ),
     tests: testsOf(
       policy,
-      `policy-reads authzen-mapping remembered-answers policy-obligations policy-set cedar-engine check-policies
+      `asserted-values policy-reads authzen-mapping remembered-answers policy-obligations policy-set cedar-engine check-policies
        starter-policies authzen-policies policy-slices entity-store cedar-policies`,
     ),
   },

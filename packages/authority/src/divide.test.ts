@@ -80,6 +80,30 @@ it('shares money to the millionth, among the parts that can spend it', () => {
     [2, 1],
     [2, 1],
   ])
+  expect(together(parts as [Authority])).toEqual(whole)
+  const open = { ...whole, budget: {} }
+  const unlimited = divide(open, [
+    [0, 1],
+    [2, 3],
+  ])
+  expect(unlimited.map(({ budget }) => budget)).toEqual([{}, {}])
+  expect(together(unlimited as [Authority])).toEqual(open)
+})
+
+it('adds up what several allow: what one of them leaves open is open, money as far as any states it, the deepest depth', () => {
+  const permissions = [{ actions: ['a'], resource: { type: 'tool', id: 'r' } }]
+  const one: Authority = {
+    ...{ type: 'bailiwick_task', task: 't', permissions, max_depth: 1, max_children: 2 },
+    budget: { calls: 1, egress_bytes: 10 },
+  }
+  const other = { ...one, budget: { calls: 2, egress_bytes: 30, cost: { EUR: '1.5' } }, max_depth: 3, max_children: 4 }
+  const both = { ...one, permissions: [...permissions, ...permissions], max_depth: 3, max_children: 6 }
+  const budget = { calls: 3, egress_bytes: 40, cost: { EUR: '1.5' } }
+  expect(together([one, other])).toEqual({ ...both, budget })
+  expect(together([other, one])).toEqual({ ...both, budget })
+  const open = { ...one, budget: { cost: { EUR: '2', CHF: '1' } } }
+  const sum = { ...both, budget: { cost: { EUR: '3.5', CHF: '1' } } }
+  expect([together([open, other]), together([other, open])]).toEqual([sum, sum])
 })
 
 it('sees a budget that is there twice, and one that a part left open', () => {

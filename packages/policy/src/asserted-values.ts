@@ -43,7 +43,7 @@ export function typed(value: unknown, shape: Shape, typeOf: (type: string) => st
  * reference or an extension value to Cedar: a caller may not say what type a value has.
  */
 export function untyped(value: unknown): unknown {
-  if (typeof value === 'number' || typeof value === 'bigint') return integer(value)
+  if (typeof value === 'number' || typeof value === 'bigint' || isExactInteger(value)) return integer(value)
   if (Array.isArray(value)) return value.map(untyped)
   if (!isObject(value)) return value
   const members = Object.entries(value).filter(([, member]) => member !== null)
