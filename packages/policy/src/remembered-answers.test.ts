@@ -42,6 +42,20 @@ it.each<[why: string, PolicyRequest]>([
   })
 })
 
+it('and what has no name for one that was never asked (V13)', () => {
+  const remembered = new RememberedAnswers()
+  const long = (letter: string) => asked({ n: letter.repeat(16_384) })
+  const deny = (): PolicyAnswer => ({ outcome: 'deny', policies: [] })
+  for (const [first, other] of [
+    [long('a'), long('b')],
+    [asked({ n: undefined }), asked({ n: Number.NaN })],
+    [asked({ n: () => 1 }), asked({ n: Symbol.iterator })],
+  ] as const) {
+    expect(remembered.answer(first, allow, 'decision')).toEqual(allow())
+    expect(remembered.answer(other, deny, 'decision')).toEqual(deny())
+  }
+})
+
 it.each<PolicyAnswer>([
   { outcome: 'error', policies: ['p'] },
   { outcome: 'invalid', why: 'no' },

@@ -18,13 +18,14 @@ export class RememberedAnswers {
    */
   answer(request: PolicyRequest, ask: () => PolicyAnswer, purpose: Purpose): PolicyAnswer {
     const name = nameOf(request)
-    const known = name === undefined ? undefined : this.#answers.get(name)
-    if (known && name !== undefined) {
+    if (name === undefined) return ask()
+    const known = this.#answers.get(name)
+    if (known) {
       if (purpose === 'decision') this.#put(name, known)
       return known
     }
     const answer = ask()
-    if (name === undefined || answer.outcome === 'invalid' || answer.outcome === 'error') return answer
+    if (answer.outcome === 'invalid' || answer.outcome === 'error') return answer
     if (purpose === 'search') return answer
     Object.freeze(answer.policies)
     this.#put(name, Object.freeze(answer))
