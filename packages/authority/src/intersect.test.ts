@@ -84,6 +84,13 @@ it('meets in the middle', () => {
   })
 })
 
+it('passes on no deeper and to no more than both do (V5)', () => {
+  const a = { type: 'bailiwick_task' as const, task: 't', budget: {}, max_depth: 1, max_children: 9 }
+  const permissions = [{ actions: ['GET'], resource: { type: 'tool', id: 't' } }]
+  const both = intersect({ ...a, permissions }, { ...a, permissions, max_depth: 4, max_children: 2 })
+  expect(both).toMatchObject({ max_depth: 1, max_children: 2 })
+})
+
 it('loses only the pairs that have nothing in common', () => {
   const resource = { type: 'tool', id: 't' }
   const cost = { amount: '/n', currency: '/c' }

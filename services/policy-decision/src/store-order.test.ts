@@ -89,6 +89,14 @@ it.each(['grt_1', 'grt_2'])('and where nothing comes, its writer died: %s', asyn
   expect(w.store.resets).toMatchObject(root === 'grt_1' ? [{ version: 3, left: asLogged }] : [])
 })
 
+it('also of a tree that the projection has nothing of yet', async () => {
+  const w = ordered()
+  w.trees.clear()
+  w.store.answers.push({ outcome: 'ahead', version: 4 })
+  expect(await w.take(4)).toBe('again')
+  expect(w.store.resets).toMatchObject([{ version: 0, left: { calls: 9n } }])
+})
+
 it('one that is away is asked once a batch: the log alone decides', async () => {
   const w = ordered()
   w.store.answers.push(new Error('away'))
