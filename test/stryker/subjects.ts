@@ -57,7 +57,7 @@ export const subjects: Record<string, Subject> = {
       ...testsOf(policy, 'evaluate-each'),
       ...testsOf(
         pdp,
-        `tree-queue store-order outcomes by-registry turns calls life judge chain step-ups verify-credential evaluation-request catch-up obligations access-request-offer continuity budget
+        `tree-queue store-order outcomes decide by-registry turns calls life judge chain step-ups verify-credential evaluation-request catch-up obligations access-request-offer continuity budget
          trifecta-orders proofs history`,
       ),
       'test/reference/decide.test.ts',

@@ -33,6 +33,8 @@ it.each<[why: string, PolicyRequest]>([
   ['entity', asked({ n: 1 }, { entities: [] })],
   ['value that JSON lacks', asked({ n: 1, m: undefined })],
   ['number that JSON lacks', asked({ n: 1, m: Number.NaN })],
+  ['function', asked({ n: 1, m: () => 1 })],
+  ['symbol', asked({ n: 1, m: Symbol.iterator })],
 ])('takes another %s for another question (V13)', (_, other) => {
   const remembered = new RememberedAnswers()
   remembered.answer(asked({ n: 1 }), allow, 'decision')

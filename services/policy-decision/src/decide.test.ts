@@ -1,0 +1,236 @@
+import {
+  actionDigest,
+  generateKey,
+  makeDpopProof,
+  publicKeyOf,
+  signAccessToken,
+  verifyPermit,
+} from '@bailiwick/credentials'
+import { newId, systemRandom } from '@bailiwick/service-kit'
+import { expect, it } from 'vitest'
+import { decide } from './decide.ts'
+import { agent, now, spell, world } from './living-call.fixture.ts'
+import { treeOrder } from './tree-order.fixture.ts'
+import { TreeQueues } from './tree-queue.ts'
+import { Turns } from './turns.ts'
+
+const issuer = 'https://bailiwick.example'
+const base = 'https://pep.example/'
+const [credentialKey, agentKey, permitKey] = [generateKey('credential'), generateKey('agent'), generateKey('permit')]
+const hash = 'A'.repeat(43)
+const [root, credentialId] = [`grt_${hash}`, `crd_${'1'.repeat(26)}`]
+const action = { name: 'tools/call', properties: { invoice: 'INV-1', secret: 'x', list: [1] } }
+const resource = { type: 'tool', id: 'erp/read' }
+const digest = actionDigest({ ...action, resource })
+const point = { id: base, resources: [{ type: 'tool' }], base_urls: [base] }
+
+/** The living call, in the order of its tree, with a credential and a proof. Each test changes one thing. */
+function asked() {
+  const w = world()
+  const { pdp: ordered, ...order } = treeOrder()
+  const { decisions } = (ordered as typeof w.pdp).projection.ledger
+  Object.assign(w.grant, { id: root, statement_hash: hash, request_id: 'req_1', instance_key: agentKey.kid })
+  const permission = { actions: ['tools/call'], resource, where: { '/invoice': { prefix: 'INV' } } }
+  Object.assign(w.grant.authority, { permissions: [permission] })
+  Object.assign(w.tree, { id: root, credentials: new Map([[credentialId, w.intent]]) })
+  Object.assign(w.intent, { kid: credentialKey.kid, grant_id: root, jkt: agentKey.kid, audience: [base] })
+  for (const each of w.instances.values()) Object.assign(each.agent, { owner: 'o', labels: ['trusted'] })
+  const time = { passed: 0 }
+  const said: Record<string, unknown> = { outcome: 'allow', policies: ['all'] }
+  const shadowed: unknown[][] = []
+  const active = {
+    ...{ hash: 'set', readsAgentHistory: false, dutiesOf: () => ({ redact: [], notify: [] }) },
+    engine: { context: () => undefined, evaluate: () => said },
+  }
+  const caughtUp = { now: async (): Promise<void> => undefined }
+  const proofs = { accept: async (): Promise<string> => 'accepted', readopt: async () => undefined }
+  const pdp = {
+    ...(ordered as object),
+    ...w.pdp,
+    proofs,
+    permitKey,
+    trust: { installation: 'ins_1', public_url: issuer },
+    publicUrl: issuer,
+    clock: { now: () => now, monotonic: () => time.passed },
+    random: systemRandom,
+    decisionDeadlineMs: 60_000,
+    outcomeSeconds: 30,
+    keyRing: { find: () => ({ ok: true, value: publicKeyOf(credentialKey) }) },
+    catchUp: caughtUp,
+    policies: { current: () => active },
+    shadow: { prepare: () => 'prepared', ask: (...about: unknown[]) => shadowed.push(about) },
+    stepUps: { of: async () => [], find: () => undefined, newest: async () => [], stands: () => true },
+    projection: {
+      ...w.pdp.projection,
+      ledger: { ...w.pdp.projection.ledger, grants: { trees: new Map([[root, w.tree]]) }, decisions },
+    },
+  }
+  const credential = signAccessToken(
+    {
+      ...{ iss: issuer, aud: base, sub: agent, client_id: agent, iat: now / 1000 - 1, exp: now / 1000 + 30 },
+      ...{ jti: credentialId, cnf: { jkt: agentKey.kid }, authorization_details: [{ type: 'bailiwick_task' }] },
+      grant: { id: root, root, request: `req_${'1'.repeat(26)}`, mode: 'window', statement_hash: hash, as_of: 0 },
+    } as never,
+    credentialKey,
+  )
+  const made = { htm: 'POST', htu: `${base}mcp`, jti: 'proof-1-proof-1-proof-1', now }
+  const callId = newId('call', now, systemRandom)
+  const request = {
+    ...{ subject: w.call.subject, action, resource, digest, withApproval: false },
+    observed: {
+      credential,
+      proof: makeDpopProof({ ...made, accessToken: credential, actionDigest: digest }, agentKey),
+      ...{ htm: 'POST', htu: `${base}mcp`, call_id: callId as string | undefined },
+    },
+  }
+  const queues = new TreeQueues(pdp as never)
+  const ask = (turn?: ReturnType<Turns['next']>) => decide(pdp as never, queues, point as never, request as never, turn)
+  return { ...w, ...order, pdp, queues, request, callId, said, active, shadowed, time, caughtUp, proofs, ask }
+}
+type Asked = ReturnType<typeof asked>
+
+it('says yes with a permit for this very action, once its event is durable and counts (V1, V2)', async () => {
+  const w = asked()
+  let durable = false
+  w.order.before = async () => {
+    durable = true
+  }
+  const answer = await w.ask()
+  if (!answer.decision) return expect.unreachable(answer.reason)
+  expect(durable).toBe(true)
+  const { decisionId } = answer
+  expect(answer).toMatchObject({ callId: w.callId, permitEndsAt: now + 5000, outcomeDue: spell(now + 30_000) })
+  expect(answer.obligations).toEqual([])
+  const verified = verifyPermit({
+    ...{ permit: answer.permit, key: publicKeyOf(permitKey), issuer, enforcementPoint: base },
+    ...{ actionDigest: digest, now, leewayMs: 0 },
+  })
+  expect(verified).toEqual({
+    ok: true,
+    value: {
+      ...{ iss: issuer, aud: base, jti: decisionId, iat: now / 1000, exp: now / 1000 + 5 },
+      ...{ action_digest: digest, grant: root },
+    },
+  })
+  expect(w.writes).toMatchObject([[{ key: root, version: 1, type: 'decision.allowed', subject: decisionId }]])
+  expect(w.writes[0]?.[0]?.data).toEqual({
+    ...{ decision_id: decisionId, call_id: w.callId, enforcement_point: base },
+    actor: { agent, credential_id: credentialId, grant_id: root, request_id: 'req_1', task: 't' },
+    // Of its arguments what the authority names, and no other.
+    action: { name: 'tools/call', resource, action_digest: digest, arguments: { '/invoice': 'INV-1' } },
+    ...{ permission: 0, proof: 'agent_signed', reserved: { calls: 1, egress_bytes: 0, cost: {} } },
+    ...{ labels: ['unlabelled'], policy_set: 'set', policies: ['all'], outcome_due: spell(now + 30_000), as_of: 0 },
+  })
+  expect(w.store.advances).toMatchObject([{ takeId: decisionId, amounts: { calls: 1n, 'uses:0': 1n } }])
+  expect(w.shadowed).toEqual([[decisionId, 'prepared']])
+})
+
+it.each<[reason: string, change: (w: Asked) => unknown]>([
+  ['request_invalid', (w) => Object.assign(w.request.subject, { id: '' })],
+  ['credential_missing', (w) => Object.assign(w.request.observed, { credential: undefined })],
+  ['proof_replayed', (w) => Object.assign(w.proofs, { accept: async () => 'replayed' })],
+  ['grant_unknown', (w) => w.pdp.projection.ledger.grants.trees.clear()],
+  [
+    'state_stale',
+    (w) =>
+      Object.assign(w.active, { readsAgentHistory: true }) &&
+      Object.assign(w.caughtUp, { now: () => Promise.reject(new Error('late')) }),
+  ],
+  ['policy_denied', (w) => Object.assign(w.said, { outcome: 'deny', policies: ['x'] })],
+  ['step_up_required', (w) => Object.assign(w.said, { outcome: 'step_up', policies: ['x'], permits: ['all'] })],
+  ['budget_exhausted', (w) => w.store.answers.push({ outcome: 'exhausted', resource: 'calls' })],
+])('says no, and nothing counts: %s', async (reason, change) => {
+  const w = asked()
+  change(w)
+  expect(await w.ask()).toMatchObject({ decision: false, reason, callId: w.callId })
+  expect(w.writes).toEqual([])
+})
+
+it('tells with a no what is known of who asked, and which policies and whose word it is for', async () => {
+  const w = asked()
+  Object.assign(w.said, { outcome: 'deny', policies: ['x'] })
+  expect(await w.ask()).toMatchObject({
+    ...{ token: { jti: credentialId }, digest, policies: ['x'], policySet: 'set', duties: { redact: [] } },
+  })
+  Object.assign(w.said, { outcome: 'step_up', policies: ['y'], permits: ['all'] })
+  expect(await w.ask()).toMatchObject({ grant: root, arguments: { '/invoice': 'INV-1' }, policies: ['y'] })
+  Object.assign(w.proofs, { accept: async () => 'replayed' })
+  const replayed = await w.ask()
+  expect(replayed).toMatchObject({ token: { jti: credentialId } })
+  expect(replayed).not.toHaveProperty('digest')
+})
+
+it('gives a call that has no id one, and one that had an answer none (V10)', async () => {
+  const w = asked()
+  expect(await w.ask()).toMatchObject({ decision: true })
+  expect(await w.ask()).toMatchObject({ decision: false, reason: 'call_elsewhere', callId: w.callId })
+  w.request.observed.call_id = undefined
+  expect(await w.ask()).toMatchObject({ decision: true, callId: expect.stringMatching(/^call_/) })
+  expect(w.writes).toHaveLength(2)
+})
+
+it('takes back what counts and was not to be: revoked meanwhile, or not answered in time (V7, V9)', async () => {
+  const revoked = asked()
+  revoked.order.before = async () => revoked.revoke('grant', root)
+  expect(await revoked.ask()).toMatchObject({ decision: false, reason: 'grant_revoked' })
+  const late = asked()
+  late.pdp.decisionDeadlineMs = 1
+  const told = Promise.withResolvers<void>()
+  late.order.before = () => told.promise
+  expect(await late.ask()).toMatchObject({ decision: false, reason: 'deadline_exceeded' })
+  told.resolve()
+  for (const w of [revoked, late]) {
+    await expect.poll(() => w.writes.length, { timeout: 60_000, interval: 5 }).toBe(2)
+    expect(w.writes[1]).toMatchObject([{ type: 'decision.abandoned', data: { call_id: w.callId, grant_id: root } }])
+    await expect.poll(() => w.trees.get(root)?.taken.calls, { timeout: 60_000, interval: 5 }).toBe(0n)
+  }
+})
+
+it('says no where nobody knows whether it counts, and takes it back once it does (V2, V9)', async () => {
+  const w = asked()
+  w.order.before = async () => Promise.reject(new Error('away'))
+  const answer = await w.ask()
+  expect(answer).toMatchObject({ decision: false, reason: 'evidence_unavailable' })
+  w.order.before = async () => undefined
+  const [draft] = w.writes[0] ?? []
+  const { event } = { event: { type: 'decision.allowed', data: { decision_id: answer.decisionId } } }
+  expect(draft?.subject).toBe(answer.decisionId)
+  expect(w.queues.length).toBe(0)
+  w.queues.onFact({ topic: 'decisions.v1', verdict: 'counts', event } as never)
+  expect(w.queues.length).toBe(1)
+})
+
+it('waits for its turn no longer than for its own deadline', async () => {
+  const w = asked()
+  const turns = new Turns()
+  const [mine, another] = [turns.next(), turns.next()]
+  const answer = w.ask(mine)
+  another.leave()
+  expect(await answer).toMatchObject({ decision: true })
+  const over = asked()
+  over.proofs.accept = async () => {
+    over.time.passed = 60_000
+    return 'accepted'
+  }
+  expect(await over.ask()).toMatchObject({ reason: 'deadline_exceeded', token: { jti: credentialId } })
+})
+
+it('asks a human’s yes that came meanwhile before it sends anybody for one', async () => {
+  const w = asked()
+  Object.assign(w.said, { outcome: 'step_up', policies: ['y'], permits: ['all'] })
+  const stepUp = { requestId: 'req_2', actionDigest: digest, approvedAt: now, notAfter: now + 1, approverIds: ['eve'] }
+  Object.assign(w.pdp.stepUps, {
+    newest: async () => [stepUp],
+    find: ({ stepUps }: { stepUps: unknown[] }) => stepUps[0],
+  })
+  expect(await w.ask()).toMatchObject({ decision: true })
+  expect(w.writes[0]?.[0]?.data).toMatchObject({ step_up: 'req_2' })
+  const gone = asked()
+  Object.assign(gone.said, { outcome: 'step_up', policies: ['y'], permits: ['all'] })
+  Object.assign(gone.pdp.stepUps, {
+    newest: async () => [stepUp],
+    find: ({ stepUps }: { stepUps: unknown[] }) => stepUps[0],
+    stands: () => false,
+  })
+  expect(await gone.ask()).toMatchObject({ decision: false, reason: 'step_up_required' })
+})
