@@ -91,6 +91,17 @@ it('passes on no deeper and to no more than both do (V5)', () => {
   expect(both).toMatchObject({ max_depth: 1, max_children: 2 })
 })
 
+it('keeps the uses of each that lie within the same, and 64 permissions at most', () => {
+  const a = { type: 'bailiwick_task' as const, task: 't', budget: {}, max_depth: 0, max_children: 0 }
+  const one = { actions: ['GET'], resource: { type: 'tool', id: 't' } }
+  const limited = [2, 3].map((max_uses) => ({ ...one, max_uses }))
+  expect(intersect({ ...a, permissions: limited }, { ...a, permissions: [one] })?.permissions).toEqual(limited)
+  const below = (id_prefix: string, ...actions: string[]) => ({ actions, resource: { type: 'api', id_prefix } })
+  const many = Array.from({ length: 33 }, (_, n) => below(`https://h/${n}/`, 'GET', 'PUT'))
+  const both = { ...a, permissions: [below('https://h/', 'GET'), below('https://h/', 'PUT')] }
+  expect(intersect({ ...a, permissions: many }, both)?.permissions).toHaveLength(64)
+})
+
 it('loses only the pairs that have nothing in common', () => {
   const resource = { type: 'tool', id: 't' }
   const cost = { amount: '/n', currency: '/c' }
