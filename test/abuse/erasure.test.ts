@@ -4,7 +4,8 @@ import { run } from '@bailiwick/cli'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
-import { eventually, Scene } from './scene.ts'
+import { Person } from './person.ts'
+import { answered, eventually, Scene } from './scene.ts'
 
 const patienceMs = 60_000
 
@@ -13,7 +14,7 @@ async function asked(scene: Scene, by: 'topic' | 'http', purpose: string): Promi
   const agent = scene.agent()
   const expiresInSeconds = by === 'http' ? 600 : 700 // what asks the same as what was denied is not asked
   const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds, purpose } as never)
-  if (by === 'http') return (await agent.request(signed)).requestId
+  if (by === 'http') return (await answered(() => agent.request(signed))).requestId
   const { key, bytes } = agent.accessRequestEvent(signed)
   await scene.put('access-requests.v1', key, bytes)
   return key
@@ -27,20 +28,29 @@ function holding(data: string, words: string): string[] {
 }
 
 it('words are erased at the operator’s word alone, from all that is kept, and every proof holds as before (V14, V17)', async () => {
-  await using scene = await Scene.open()
+  await using scene = await Scene.bare()
   const { data, url } = scene.system
+  const owner = new Person(scene.system)
+  await owner.enrol()
   const words = 'CANARY-8c'
-  const cli = async (...argv: string[]) => {
-    const out: string[] = []
-    const say = (line: string) => void out.push(line)
-    const io = { out: say, err: say, env: {}, clock: systemClock, random: systemRandom }
-    const code = await run([...argv, '--data', data], io)
-    return { code, out: out.join('\n') }
-  }
+  /** Asks again a process that a busy machine held up, as a person would. */
+  const cli = (...argv: string[]) =>
+    eventually(
+      `an answer to ${argv.join(' ')}`,
+      async () => {
+        const out: string[] = []
+        const say = (line: string) => void out.push(line)
+        const io = { out: say, err: say, env: {}, clock: systemClock, random: systemRandom }
+        const code = await run([...argv, '--data', data], io)
+        const isHeldUp = out.some((line) => /\((service_(standby|unready|unreachable)|request_timed_out)\)/.test(line))
+        return isHeldUp ? undefined : { code, out: out.join('\n') }
+      },
+      patienceMs,
+    )
   for (const by of ['http', 'topic'] as const) {
     const id = await asked(scene, by, `${words} of the agent`)
     await eventually('it is received', () => scene.ledger.requests.requests.get(id)?.state === 'pending', patienceMs)
-    await scene.approver.deny(id, `${words} of the owner`)
+    expect((await owner.post(`requests/${id}/deny`, { reason: `${words} of the owner` })).status).toBe(200)
     const find = async () => {
       const { out } = await cli('trace', id)
       return out.includes(`${words} of the agent`) && out.includes(`${words} of the owner`) ? out : undefined
@@ -52,16 +62,19 @@ it('words are erased at the operator’s word alone, from all that is kept, and 
     // Neither a stranger nor somebody who is signed in: there is no such path.
     const order = { reason: 'other', values: [{ attachment_id: `att_${'A'.repeat(43)}`, about: id }] }
     for (const path of ['/operator/values/erase', '/console/api/values/erase', '/v1/values/erase']) {
-      const headers = { 'content-type': 'application/json', origin: url }
-      const { status } = await fetch(`${url}${path}`, { method: 'POST', headers, body: JSON.stringify(order) })
-      expect([path, status]).toEqual([path, 404])
+      expect([path, (await owner.send('POST', path, order)).status]).toEqual([path, 404])
     }
     expect((await fetch(`${url}/v1/values/${id}`)).status).toBe(404)
     expect((await cli('erase', id, '--reason', 'personal_data')).code).toBe(1) // nobody typed it
     expect(holding(data, words)).not.toEqual([])
 
-    const erased = () => cli('erase', id, '--reason', 'personal_data', '--yes')
-    expect(await erased()).toMatchObject({ code: 0, out: expect.stringContaining('Erased 2 of 2') })
+    // Code 1: it is ordered, and evidence is still to do it.
+    const erase = () => cli('erase', id, '--reason', 'personal_data', '--yes')
+    const isDone = async () => {
+      const { code, out } = await erase()
+      return code === 0 || out.includes('everything there is erased already')
+    }
+    await eventually('both are erased', isDone, patienceMs)
     expect(holding(data, words)).toEqual([])
     const { code, out } = await cli('trace', id)
     expect(code).toBe(0)

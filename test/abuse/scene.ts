@@ -127,7 +127,7 @@ export class Scene implements AsyncDisposable {
   /** As `bare`, with the owner enrolled, and the decision point knowing it. */
   static open(options: SystemOptions = {}): Promise<Scene> {
     return Scene.#open(Scene.#started(options), async (system) => {
-      const approver = await enrolApprover(system)
+      const approver = await answered(() => enrolApprover(system))
       const { registry } = system.services.policyDecision.pdp.projection.ledger
       await eventually('the decision point knows the owner', () => registry.get('approver', 'owner'))
       return approver
