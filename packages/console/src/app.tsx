@@ -8,7 +8,7 @@ import { Welcome } from './pages/welcome.tsx'
 import { Shell } from './shell.tsx'
 import type { Hello, Me } from './types.ts'
 import { Outside } from './ui/outside.tsx'
-import { Empty, Failed, Loading } from './ui/parts.tsx'
+import { Failed, Loading } from './ui/parts.tsx'
 
 function useHello() {
   return useQuery({ queryKey: ['hello'], queryFn: () => api<Hello>('/hello') })
@@ -61,10 +61,9 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
       return <Welcome invitation={invitation} hello={hello.data} onEnrolled={entered} />
     return (
       <Outside hello={hello.data}>
-        <Empty title="Nobody is enrolled yet">
-          <p>Open the invitation’s address: whoever started Bailiwick sees it in the terminal.</p>
-          {unreadable ? <p className="note bad">The invitation in the address cannot be read.</p> : null}
-        </Empty>
+        <h1>Nobody is enrolled yet</h1>
+        <p>Open the invitation’s address: whoever started Bailiwick sees it in the terminal.</p>
+        {unreadable ? <p className="note bad">The invitation in the address cannot be read.</p> : null}
       </Outside>
     )
   }

@@ -55,7 +55,7 @@ async function stepUp(): Promise<{ id: string; grantId: string; requestId: strin
       expires_at: new Date(systemClock.now() + 600_000).toISOString(),
     },
   })
-  await expect.poll(async () => (await olga.statement(id)).status, { timeout: 5000 }).not.toBe(404)
+  await expect.poll(async () => (await olga.statement(id)).status).not.toBe(404)
   return { id, grantId, requestId }
 }
 

@@ -70,7 +70,7 @@ it('tells again what did not arrive, under the same delivery id', async () => {
   const { world, agent, posts, asked } = await telling({ outcome: 'failed', why: 'unreachable' })
   await using _ = world
   await agent.cancel(await asked())
-  await expect.poll(() => posts, { timeout: 5000 }).toHaveLength(2)
+  await expect.poll(() => posts).toHaveLength(2)
   const ids = posts.map(({ headers }) => claimsOf(headers['bailiwick-signature']).jti)
   expect(new Set(ids).size).toBe(1)
 })

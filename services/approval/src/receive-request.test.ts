@@ -143,7 +143,7 @@ it('an agent has a bucket of its own for asks, and nobody else empties it (V18)'
   expect(new Set(own)).toEqual(new Set(['approval_rule_mismatch', 'rate_limited']))
   const other = agentOf(busy, busy.keys.other, `${otherAgentId}/one`)
   // A process that was this busy may have to show first that it is not cut off.
-  await expect.poll(async () => (await other.submit(other.sign())).statusCode, { timeout: 10_000 }).toBe(202)
+  await expect.poll(async () => (await other.submit(other.sign())).statusCode).toBe(202)
 })
 
 describe('by topic', () => {

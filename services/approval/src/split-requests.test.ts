@@ -84,7 +84,7 @@ it('receives the parts that a crash left out when the ask comes again, and the r
   }
   await world.approval.publishOne('approvals.v1', { type: 'request.received', subject: request_id, version: 1, data })
   const status = async () => (await agent.status(requestIdOf(request))).json().task?.status
-  await expect.poll(status, { timeout: 5000 }).toBe('pending')
+  await expect.poll(status).toBe('pending')
   expect((await agent.submit(request)).json()).toMatchObject({ task: { status: 'pending' } })
   expect(askOf(request_id)).toEqual(data)
 })

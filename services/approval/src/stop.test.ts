@@ -92,7 +92,7 @@ describe('somebody at the console stops', () => {
     const before = revocations().sequence
     // What the issuer has folded, approval may have yet to.
     await expect
-      .poll(() => olga.post('/stops', { kind: 'delegation', target: others }), { timeout: 15_000 })
+      .poll(() => olga.post('/stops', { kind: 'delegation', target: others }))
       .toMatchObject({ status: 403, body: { code: 'approver_not_in_group' } })
     expect(revocations().sequence).toBe(before)
     for (let twice = 0; twice < 2; twice++)

@@ -120,9 +120,9 @@ export function answering(desk: Desk): void {
   it('what is longer than anybody reads can be denied and nothing else, and the page says so (V3)', async () => {
     const long = (n: number) => ({
       actions: ['tools/call'],
-      resource: { type: 'tool', id: `invoices/${n}-${'x'.repeat(200)}` },
+      resource: { type: 'tool', id: `invoices/${n}-${'x'.repeat(250)}` },
     })
-    const permissions = Array.from({ length: 30 }, (_, n) => long(n))
+    const permissions = Array.from({ length: 22 }, (_, n) => long(n))
     const agent = sampleAgent(desk.system.host, 'forecaster')
     const authority = { ...sampleAuthority, task: 'a wall of text', permissions }
     const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 600 })
