@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { go, missingPrograms, python, pythonWithPackages, run } from './programs.ts'
+import { go, logVerifier, missingPrograms, python, pythonWithPackages, run } from './programs.ts'
 
 const missing = missingPrograms()
 
@@ -22,9 +22,11 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('consumers in o
     expect(out).toMatch(/^ok\s/)
   }, 300_000)
 
-  it('the Go program is formatted and vetted', async () => {
+  it('the Go programs are formatted and vetted', async () => {
     const { out: root } = await run('go', ['env', 'GOROOT'], { cwd: go })
-    expect(await run(join(root.trim(), 'bin/gofmt'), ['-l', '.'], { cwd: go })).toMatchObject({ code: 0, out: '' })
-    expect(await run('go', ['vet', './...'], { cwd: go })).toMatchObject({ code: 0 })
+    for (const cwd of [go, logVerifier]) {
+      expect(await run(join(root.trim(), 'bin/gofmt'), ['-l', '.'], { cwd })).toMatchObject({ code: 0, out: '' })
+      expect(await run('go', ['vet', './...'], { cwd })).toMatchObject({ code: 0 })
+    }
   }, 300_000)
 })

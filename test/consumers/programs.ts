@@ -8,6 +8,7 @@ const examples = join(import.meta.dirname, '../../examples')
 export const python = join(examples, 'consumers/python')
 export const go = join(examples, 'consumers/go')
 export const verifiers = join(examples, 'verifiers/python')
+export const logVerifier = join(examples, 'verifiers/go')
 export const resourceServers = join(examples, 'resource-servers')
 
 export interface Ended {
