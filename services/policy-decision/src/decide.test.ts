@@ -8,7 +8,7 @@ import {
 } from '@bailiwick/credentials'
 import { newId, systemRandom } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
-import { decide } from './decide.ts'
+import { decide, whyNotAgain } from './decide.ts'
 import { agent, now, spell, world } from './living-call.fixture.ts'
 import { treeOrder } from './tree-order.fixture.ts'
 import { TreeQueues } from './tree-queue.ts'
@@ -51,7 +51,7 @@ function asked() {
     permitKey,
     trust: { installation: 'ins_1', public_url: issuer },
     publicUrl: issuer,
-    clock: { now: () => now, monotonic: () => time.passed },
+    clock: { now: () => now, monotonic: () => 1_000_000 + time.passed },
     random: systemRandom,
     decisionDeadlineMs: 60_000,
     outcomeSeconds: 30,
@@ -198,6 +198,17 @@ it('says no where nobody knows whether it counts, and takes it back once it does
   expect(w.queues.length).toBe(0)
   w.queues.onFact({ topic: 'decisions.v1', verdict: 'counts', event } as never)
   expect(w.queues.length).toBe(1)
+})
+
+it.each<[reason: string | undefined, change: (w: Asked) => unknown]>([
+  [undefined, (w) => Object.assign(w.proofs, { accept: async () => 'replayed' })], // the very proof counted once
+  ['credential_missing', (w) => Object.assign(w.request.observed, { credential: undefined })],
+  ['grant_unknown', (w) => w.pdp.projection.ledger.grants.trees.clear()],
+  ['grant_revoked', (w) => w.revoke('grant', root)],
+])('gives an ALLOW again to nobody who could not have it now: %s (V7, V11)', async (reason, change) => {
+  const w = asked()
+  change(w)
+  expect(await whyNotAgain(w.pdp as never, point as never, w.request as never)).toBe(reason)
 })
 
 it('waits for its turn no longer than for its own deadline', async () => {
