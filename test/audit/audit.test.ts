@@ -76,7 +76,7 @@ it('counts nothing that the state of a request, a grant or a decision refuses', 
   expect(await audit(log.at)).toMatchObject({ findings: [], void: 11, counted: { 'decision.allowed': 5 } })
 })
 
-it('ends with 1 as a command, and names the leaf, when something is wrong', { timeout: 20_000 }, async () => {
+it('ends with 1 as a command, and names the leaf, when something is wrong', async () => {
   using log = await goodLog()
   const program = join(import.meta.dirname, '../audit.ts')
   const run = () =>

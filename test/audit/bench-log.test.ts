@@ -23,7 +23,6 @@ it.each([
   [40, 20],
 ])(
   '%i writers leave a finished log with each acknowledged entry of %i bytes in it, once (V2, V14)',
-  { timeout: 60_000 },
   async (writers, size) => {
     const [dir, acks] = [join(home, 'log'), join(home, 'acks')]
     const sizes = ['--writers', String(writers), '--seconds', '1', '--size', String(size)]
@@ -46,9 +45,7 @@ it.each([
   },
 )
 
-it('writes to no folder that is there, and makes no entry longer than a bundle can hold', {
-  timeout: 60_000,
-}, async () => {
+it('writes to no folder that is there, and makes no entry longer than a bundle can hold', async () => {
   const acks = ['--acks', join(home, 'acks')]
   for (const wrong of [
     ['--dir', home],

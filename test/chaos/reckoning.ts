@@ -98,12 +98,14 @@ export async function quiet(evidenceUrl: string): Promise<void> {
       (answer) => answer.text(),
       () => '',
     )
-  let [size, since] = ['', performance.now()]
-  const deadline = since + 60_000
-  while (performance.now() < deadline && performance.now() < since + 2500) {
+  // Looked at so often, and not for so long: who did not get a turn in that time had none to say more.
+  let [size, still] = ['', 0]
+  const deadline = performance.now() + 240_000
+  while (performance.now() < deadline && still < 25) {
     const now = (await textOf('/log/checkpoint')).split('\n')[1] ?? ''
     const behind = /^bailiwick_evidence_lag_events(?:\{.*\})? (\S+)$/m.exec(await textOf('/metrics'))?.[1]
-    if (now !== size || behind !== '0') [size, since] = [now, performance.now()]
+    still = now === size && behind === '0' ? still + 1 : 0
+    size = now
     await pause(100)
   }
 }

@@ -10,6 +10,7 @@ import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/st
 import { type Approver, enrolApprover, freePort, type System, startSystem } from '@bailiwick/testkit'
 import { type AuditReport, audit } from '../audit.ts'
 import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
+import { eventually } from '../e2e/world.ts'
 
 export type Publish = (topic: string, events: readonly Outgoing[]) => Promise<void>
 
@@ -20,6 +21,8 @@ export const holds = (events: readonly Outgoing[], type: string): boolean =>
 /** The whole system, its people and its agent, with a hand on the bus: what services publish waits for, or fails with, `before`. */
 export class Stage implements AsyncDisposable {
   readonly data = mkdtempSync(join(tmpdir(), 'bailiwick-stage-'))
+  /** A head that is late on a busy machine makes nobody stale; a test about that says otherwise. */
+  env: Record<string, string> = { BAILIWICK_MAX_STALENESS: '10s' }
   /** Called with what a service publishes, before it is published. */
   before: Publish = async () => undefined
   #port = 0
@@ -28,8 +31,9 @@ export class Stage implements AsyncDisposable {
   #approver: Approver | undefined
   #invoices: InvoicesApi | undefined
 
-  static async open(): Promise<Stage> {
+  static async open(env: Record<string, string> = {}): Promise<Stage> {
     const stage = new Stage()
+    Object.assign(stage.env, env)
     stage.#port = await freePort()
     stage.#invoicesPort = await freePort()
     await stage.start()
@@ -55,6 +59,7 @@ export class Stage implements AsyncDisposable {
       port: this.#port,
       invoicesPort: this.#invoicesPort,
       wrapBus,
+      env: this.env,
     })
   }
 
@@ -133,15 +138,28 @@ export class Stage implements AsyncDisposable {
   /** Reads once successfully; on a busy machine the first decision may miss its deadline, which is a denial like any other. */
   async warm(agent: Agent, grantId: string): Promise<void> {
     let answer = ''
-    for (let tries = 0; answer !== 'allowed' && tries < 10; tries++) answer = await this.read(agent, grantId)
-    if (answer !== 'allowed') throw new Error(`not allowed: ${answer}`)
+    await eventually(async () => {
+      answer = await this.read(agent, grantId)
+      return answer === 'allowed' || undefined
+    }).catch((cause) => Promise.reject(new Error(`not allowed: ${answer}`, { cause })))
   }
 
   /** As `read`, but asks again while the answer is only that the machine is busy. */
   async judged(agent: Agent, grantId: string): Promise<string> {
-    let answer = 'deadline_exceeded'
-    for (let tries = 0; answer === 'deadline_exceeded' && tries < 10; tries++) answer = await this.read(agent, grantId)
-    return answer
+    return eventually(async () => {
+      const answer = await this.read(agent, grantId)
+      return answer === 'deadline_exceeded' ? undefined : answer
+    })
+  }
+
+  /** Every event of a topic that is durable. */
+  async events(topic: string): Promise<{ type: string; data: unknown }[]> {
+    const found: { type: string; data: unknown }[] = []
+    await using follower = await this.system.bus.follow([topic], 'start', async (batch) => {
+      for (const { bytes } of batch) found.push(JSON.parse(Buffer.from(bytes).toString()))
+    })
+    await follower.caughtUp
+    return found
   }
 
   /** Ends the play, and has its log audited. */

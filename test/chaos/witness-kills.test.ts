@@ -86,7 +86,7 @@ class WitnessProcess implements AsyncDisposable {
 }
 
 const title = `a witness that is killed ${rounds} times at any moment cosigns no two roots of one size, and forgets nothing that it cosigned (V14)`
-it(title, { timeout: rounds * 15_000 + 120_000 }, async ({ annotate }) => {
+it(title, { timeout: rounds * 30_000 + 180_000 }, async ({ annotate }) => {
   await annotate(`seed ${seed}, ${rounds} rounds`)
   const random = generator(seed)
   await using witness = new WitnessProcess()
@@ -117,6 +117,14 @@ it(title, { timeout: rounds * 15_000 + 120_000 }, async ({ annotate }) => {
       }
     }
     const submitting = Promise.all([log, fork, log, fork].map(submit))
+    let ended = false
+    submitting
+      .catch(() => undefined)
+      .finally(() => {
+        ended = true
+      })
+    // The first is killed once there is something to forget.
+    while (cosigned.size === 0 && !ended) await pause(5)
     await pause(20 + random() * 150)
     const killed = witness.kill()
     alive = false

@@ -24,7 +24,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('the independen
   beforeAll(async () => {
     python = await pythonWithPackages(verifiers)
     entries = await approvedLog(data)
-  }, 300_000)
+  })
   afterAll(() => rmSync(data, { recursive: true, force: true }))
 
   const lie = (type: string, nth: number, change: (said: Said) => void) =>
@@ -159,7 +159,7 @@ async function approvedLog(data: string): Promise<Uint8Array[]> {
   expect(rendered.status).toBe('endorsed')
   expect(await approveToo(scene, passkey, requestId)).toBe('approved')
   // Evidence reads each topic by itself: until it has all of them, a grant may stand there without its approval.
-  await vi.waitFor(async () => expect((await scene.audited()).findings).toEqual([]), 30_000)
+  await vi.waitFor(async () => expect((await scene.audited()).findings).toEqual([]), 60_000)
   return (await readLog(paths(data).log, scene.system.trust.log.vkey)).entries
 }
 

@@ -35,7 +35,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
     beforeAll(async () => {
       await pythonWithPackages(verifiers)
       entries = await everyKind(data)
-    }, 300_000)
+    })
     afterAll(() => rmSync(data, { recursive: true, force: true }))
 
     const approval = (nth: number) => placesOf(entries, 'request.approved')[nth] ?? -1
@@ -194,7 +194,7 @@ async function everyKind(data: string): Promise<Uint8Array[]> {
   // Evidence reads each topic by itself: until it has all of them, a grant may stand there without its approval.
   // Approval reads 9 h back: after a day it knows of nobody whom it succeeds, which the audit says.
   const findings = async () => (await scene.audited()).findings.filter(({ rule }) => rule !== 'V15')
-  await vi.waitFor(async () => expect(await findings()).toEqual([]), 30_000)
+  await vi.waitFor(async () => expect(await findings()).toEqual([]), 60_000)
   return (await readLog(paths(data).log, system.trust.log.vkey)).entries
 }
 

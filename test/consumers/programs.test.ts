@@ -8,7 +8,7 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('consumers in o
   let interpreter = ''
   beforeAll(async () => {
     interpreter = await pythonWithPackages()
-  }, 300_000)
+  })
 
   it('the Python reader makes of the vectors what the vectors say (V12)', async () => {
     const { code, err } = await run(interpreter, ['-m', 'unittest'], { cwd: python })

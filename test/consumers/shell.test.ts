@@ -19,4 +19,4 @@ it('the shell example asks, and shows what became of it', async () => {
   )
   expect({ code, err }).toEqual({ code: 0, err: expect.stringMatching(/^SINGLE OPERATOR: .*\n$/) })
   expect(out).toMatch(/^asked {3}req_[A-Za-z0-9_-]+\nstate {3}pending\n$/)
-}, 60_000)
+})

@@ -38,7 +38,7 @@ it('our own readers make of the vectors what the vectors say (V12)', async () =>
       next[topic] = offset + 1
       offsets.set(`${topic} ${offset}`, n)
       await bus.publish(topic, [{ key, bytes: Buffer.from(event) }])
-      await projection.waitFor({ topic, partition: 0, offset }, 5000)
+      await projection.waitFor({ topic, partition: 0, offset }, 60_000)
     }
   } finally {
     rmSync(dir, { recursive: true, force: true })

@@ -11,7 +11,7 @@ import {
 import type { DenialReason } from '@bailiwick/errors'
 import { newId } from '@bailiwick/service-kit'
 import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
-import type { World } from './world.ts'
+import { eventually, type World } from './world.ts'
 
 export const strangersKey = () => generateKey('agent')
 
@@ -90,7 +90,11 @@ export async function askTokenWithNonce(world: IssuerWorld, ask: TokenAsk = {}):
 }
 
 export async function credentialFor(world: World, grantId: string): Promise<string> {
-  const { token, body } = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grantId }] })
+  // On a busy machine the issuer may not be proved fresh for a moment: it says so, and whoever asks asks again.
+  const { token, body } = await eventually(async () => {
+    const answer = await askTokenWithNonce(world, { details: [{ type: 'bailiwick_grant', grant_id: grantId }] })
+    return answer.status === 503 ? undefined : answer
+  })
   if (token === undefined) throw new Error(JSON.stringify(body))
   return token
 }

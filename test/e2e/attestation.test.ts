@@ -235,7 +235,7 @@ it('an issuer that dies after it moved a grant leaves it with its new key, and t
   const answer = await eventually(async () => {
     const again = await askToken(dying, after, grantId, authority.svid(dying, after.id))
     return again.status === 200 ? again : undefined
-  }, 15_000)
+  })
   expect(answer.token).toBeDefined()
   expect(await rebound()).toHaveLength(1)
 })

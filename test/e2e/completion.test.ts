@@ -56,7 +56,6 @@ it('a finished task’s credentials die at once, for good, and no other’s (V7)
   expect(await complete(world, grant.grantId)).toMatchObject({ status: 200, state: 'completed' })
   await eventually(
     () => world.pdp.pdp.projection.ledger.grants.trees.get(grant.grantId)?.state === 'completed' || undefined,
-    1000,
   )
   expect(await point.call({ credential, ...read })).toMatchObject({ decision: false, reason: 'grant_not_active' })
   const details = [{ type: 'bailiwick_grant', grant_id: grant.grantId }]
@@ -107,7 +106,7 @@ it('a credential that is being minted while the task ends is dead too (V4, V7)',
   for (const { token } of await Promise.all(asked)) {
     if (token === undefined) continue
     const dead = async () => (await point.call({ credential: token, ...read })).reason === 'grant_not_active'
-    expect(await eventually(dead, 1000)).toBe(true)
+    expect(await eventually(dead)).toBe(true)
   }
 })
 
@@ -115,7 +114,7 @@ describe('a grant for one action', () => {
   const action = { name: 'tools/call', properties: read.properties, resource: { type: 'tool', id: 'invoices/read' } }
   const one: Ask = { mode: 'per_action', actionDigest: actionDigest(action) }
   const stateOf = ({ world, grant }: Granted) => world.pdp.pdp.projection.ledger.grants.trees.get(grant.grantId)?.state
-  const completed = (system: Granted) => eventually(() => stateOf(system) === 'completed' || undefined, 10_000)
+  const completed = (system: Granted) => eventually(() => stateOf(system) === 'completed' || undefined)
   const use = async ({ point, credential }: Granted, callId: string) => {
     const answer = await point.call({ credential, ...read, observed: { call_id: callId } })
     expect(answer).toMatchObject({ decision: true })
@@ -190,7 +189,7 @@ describe('a grant for one action', () => {
       observed: { call_id: 'call_3333333333333333' },
     })
     await system.point.report(system.point.outcome(done, 'call_3333333333333333', 'succeeded'))
-    await eventually(async () => (await completions(world)).length > 0, 10_000)
+    await eventually(async () => (await completions(world)).length > 0)
     expect(await completions(world)).toMatchObject([{ data: { grant: { id: last.grantId } } }])
   })
 })

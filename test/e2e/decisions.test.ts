@@ -257,10 +257,7 @@ it('says of an overdue outcome that it is missing, keeps it spent, and takes a l
   const { point, credential, world } = system
   const callId = 'call_aaaaaaaaaaaaaaaa'
   const allowed = await point.call({ credential, ...adjust('100'), observed: { call_id: callId } })
-  await eventually(
-    async () => (await world.events('decisions.v1')).find(({ type }) => type === 'outcome.missing'),
-    6000,
-  )
+  await eventually(async () => (await world.events('decisions.v1')).find(({ type }) => type === 'outcome.missing'))
   expect(system.taken()).toBe(1n)
   expect(await point.report(point.outcome(allowed, callId, 'not_executed'))).toBe(204)
   expect(system.taken()).toBe(1n)
@@ -273,9 +270,8 @@ it('says that an outcome is missing as soon as a policy wanted it reported (V9)'
   const { point, credential, world } = system
   const { decisionId, context } = await point.call({ credential, ...adjust('100') })
   expect(context.obligations).toMatchObject([{ properties: { action: 'report_outcome_by', seconds: 2 } }])
-  const missing = await eventually(
-    async () => (await world.events('decisions.v1')).find(({ type }) => type === 'outcome.missing'),
-    10_000,
+  const missing = await eventually(async () =>
+    (await world.events('decisions.v1')).find(({ type }) => type === 'outcome.missing'),
   )
   expect(missing).toMatchObject({ subject: decisionId, data: { due: context.outcome_due } })
   expect(system.taken()).toBe(1n)

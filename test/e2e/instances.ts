@@ -197,7 +197,7 @@ async function patiently<T>(act: () => Promise<T>): Promise<T> {
       last = error
       return undefined
     }
-  }, 15_000).catch(() => {
+  }).catch(() => {
     throw last
   })
   return found.value

@@ -93,7 +93,7 @@ beforeAll(async () => {
   const agents = names.map((name) => ({ type: 'agent' as const, value: signers[name].agent }))
   world = await World.open({ entities: (entities) => [...entities, ...agents] })
   people = await People.enrolled(world)
-}, 60_000)
+})
 afterAll(async () => {
   await world[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true, force: true })
@@ -105,7 +105,7 @@ describe.each(names)('the page about %s', (name) => {
   let grantId: string
   beforeAll(async () => {
     grantId = (await people.grant(askOf(pod))).grantId
-  }, 60_000)
+  })
 
   it('shows an agent that gets a credential by the token that it shows', async () => {
     const answer = await askToken(world, pod, grantId, signers[name].token(world))

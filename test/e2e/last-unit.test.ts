@@ -7,7 +7,7 @@ import { takenOnTheLog } from './taken.ts'
 const [, { where, cost, actions, resource }] = sampleAuthority.permissions
 const costing = { actions, resource, where, cost }
 const racers = 64
-const patient = { timeout: 120_000 }
+const patient = { timeout: 300_000 }
 
 const last = {
   call: { permissions: [costing], budget: { calls: 1, cost: { EUR: '9000.00' } } },

@@ -114,14 +114,14 @@ it.each<[Step, Break, intents: number, signatures: number, issued: number]>([
       },
       () => undefined,
     )
-    await eventually(() => killer.dead, 10_000)
+    await eventually(() => killer.dead)
     await world.issuer?.[Symbol.asyncDispose]()
     killer.revive()
     await world.startIssuer()
     const { token, status } = await eventually(async () => {
       const answer = await ask()
       return answer.status === 200 ? answer : undefined
-    }, 20_000)
+    })
     expect(status).toBe(200)
     expect(answered).toBeUndefined()
     const events = await world.events('grants.v1')

@@ -50,7 +50,7 @@ beforeAll(async () => {
   await listen(world)
   const found = await oauth.discoveryRequest(new URL(world.url), { algorithm: 'oauth2', ...insecure })
   server = await oauth.processDiscoveryResponse(new URL(world.url), found)
-}, 60_000)
+})
 afterAll(async () => {
   await world[Symbol.asyncDispose]()
   authority[Symbol.dispose]()

@@ -137,7 +137,7 @@ it('reads our refusals as what they are', async () => {
   const { request_id } = await people.ask()
   const waiting = JSON.stringify([{ type: 'bailiwick_grant', request_id }])
   const { projection } = world.approval
-  await projection.until(() => projection.ledger.requests.requests.get(request_id), 3000)
+  await projection.until(() => projection.ledger.requests.requests.get(request_id), 60_000)
   expect(await code({ authorization_details: grantOf('grt_x') })).toBe('invalid_authorization_details')
   expect(await code({})).toBe('invalid_request')
   expect(['authorization_pending', 'invalid_authorization_details']).toContain(

@@ -80,7 +80,7 @@ export class People {
       version: 1,
       data: { enrolment_id, ...person, ...made.passkey, invitation },
     })
-    await eventually(() => approval.projection.ledger.registry.get('approver', sample.owner), waitMs)
+    await eventually(() => approval.projection.ledger.registry.get('approver', sample.owner))
   }
 
   /** `request.received`, as approval publishes it. */
@@ -201,7 +201,7 @@ export class People {
     if (!tree) throw new Error('no grant')
     // Who is asked for a credential reads the bus by itself, and may read of its own grant later than approval.
     const issuer = this.#world.issuer?.projection
-    await issuer?.until(() => issuer.ledger.grants.trees.get(approved.grantId), 3000) // it may be no more
+    await issuer?.until(() => issuer.ledger.grants.trees.get(approved.grantId), 60_000) // it may be no more
     return approved
   }
 

@@ -45,7 +45,7 @@ it.each<[kind: string, target: (system: Granted) => string, reason: DenialReason
   expect(await world.revoke(kind, target(system))).toBe(200)
   // The issuer that acknowledged it has applied it.
   expect(await isActive(world, credential)).toBe(false)
-  await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined, 1000)
+  await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined)
   const answer = await point.call({ credential, ...read })
   expect(answer).toMatchObject({ decision: false, reason })
   expect(await system.event(answer.decisionId)).toMatchObject({ type: 'decision.denied', data: { reason } })
@@ -90,10 +90,10 @@ it('allows nothing that is answered after a revocation was acknowledged, with ca
       ;(begunAfter ? after : before)?.push(decision)
     }
   })
-  await eventually(() => before?.includes(true), 10_000)
+  await eventually(() => before?.includes(true))
   expect(await world.revoke('grant', grant.grantId)).toBe(200)
   // One process and one bus: what counts for the issuer is a moment away from the PDP, far below the second that V7 gives.
-  await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined, 1000)
+  await eventually(() => world.pdp.pdp.projection.ledger.revocations.sequence === 1 || undefined)
   acknowledged = true
   await Promise.all(callers)
   expect(before).toContain(true)
@@ -209,7 +209,7 @@ it('denies state_stale while a topic that the head names is held back, though he
     await eventually(async () => {
       const { reason } = await point.call({ credential, ...read })
       return reason
-    }, 2000),
+    }),
   ).toBe('state_stale')
   bus?.release('revocations.v1')
   expect(

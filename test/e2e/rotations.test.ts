@@ -210,7 +210,7 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
       const { token } = await patiently(() => old.credential({ grantId }))
       const { token: subToken } = await patiently(() => agentOf(whole, 'forecaster').credential({ delegation }))
       for (const { kid } of prepared) await keys(whole, 'activate', kid)
-      await expect.poll(() => loads.every(({ kid }) => kid === next), { timeout: 20_000 }).toBe(true)
+      await expect.poll(() => loads.every(({ kid }) => kid === next)).toBe(true)
       for (const { kid } of before) await keys(whole, 'taint', kid)
       const status = async () => (await call(old, whole, { grantId })).status
       const accepted = () =>
@@ -219,7 +219,7 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
           if (answer.status !== 200) throw new Error(`${answer.status} ${await answer.text()}`)
         })
       await accepted()
-      await expect.poll(() => introspected(whole, token), { timeout: 10_000 }).toBe(true)
+      await expect.poll(() => introspected(whole, token)).toBe(true)
       await Promise.all(before.map(({ kid, purpose }) => purpose !== 'credential' && keys(whole, 'revoke', kid)))
       await accepted()
       await keys(whole, 'revoke', before.find(({ purpose }) => purpose === 'credential')?.kid ?? '')
@@ -254,7 +254,7 @@ it(`rotates all keys under load ${rotations} times: nothing is refused that shou
   expect(revoked).toHaveLength(rotations * purposes.length)
   const { data, services } = whole.system
   const size = services.evidence.size()
-  await expect.poll(() => services.evidence.size(), { timeout: 10_000 }).toBeGreaterThanOrEqual(size)
+  await expect.poll(() => services.evidence.size()).toBeGreaterThanOrEqual(size)
   await pause(1500)
   const report = await audit({ logDir: paths(data).log, trustPath: paths(data).trust })
   expect(report.findings).toEqual([])

@@ -61,7 +61,7 @@ describe.skipIf(skipped)('two decision points on one Redis', () => {
       for (const point of two.points) expect((await point.send(body)).json()).toMatchObject({ decision: false })
     }
     await redis.start()
-    await eventually(() => two.stores.every((store) => store.unhealthy() === undefined), 5000)
+    await eventually(() => two.stores.every((store) => store.unhealthy() === undefined))
     for (const body of [...one.bodies, ...other.bodies]) {
       for (const point of two.points) expect((await point.send(body)).json()).toMatchObject({ decision: false })
     }

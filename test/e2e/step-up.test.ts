@@ -254,7 +254,7 @@ function reader({ world, grant, point }: Granted) {
 /** Time passes for everybody. */
 async function pass(world: World, seconds: number): Promise<void> {
   world.ahead += seconds * 1000
-  await eventually(() => world.pdp.pdp.projection.fresh() || undefined, 10_000)
+  await eventually(() => world.pdp.pdp.projection.fresh() || undefined)
 }
 
 it('a continuous grant waits for a human once its workload did not attest in time, and goes on afterwards', async () => {

@@ -32,7 +32,7 @@ async function waiting(ask: Ask) {
     if (!known) throw new Error('no tree')
     const draft = { subject: known.id, version: known.version + 1, data: { grant: { ...known.grant, ...changes } } }
     const [said] = await thief.producer.publish('grants.v1', [{ ...draft, type: 'grant.rebound' }])
-    if (said) await world.pdp.pdp.projection.waitFor(said.position, 5000)
+    if (said) await world.pdp.pdp.projection.waitFor(said.position, 60_000)
     return said?.verdict
   }
   const answers = async () => {

@@ -81,7 +81,7 @@ it('what was approved in vain can be asked and approved again, long after the ag
   }
   world.ahead += 11 * 60_000 // the agent's own signature lives ten
   const grantId = await again(3)
-  await eventually(() => projection.ledger.grants.trees.has(grantId), 10_000)
+  await eventually(() => projection.ledger.grants.trees.has(grantId))
   const second = await again(5)
   await eventually(() => projection.ledger.grants.refused.get(second) === 'access_request_conflict')
 })

@@ -274,7 +274,7 @@ it('mints nothing while its own state is not proved fresh (V8)', async () => {
   await new Promise((resolve) => setTimeout(resolve, 6200))
   const answer = await askTokenWithNonce(other, { details: [{ type: 'bailiwick_grant', grant_id: grant.grantId }] })
   expect(answer).toMatchObject({ status: 503, error: 'temporarily_unavailable' })
-}, 15_000)
+})
 
 it('a proof of before a restart is dead, and with it the memory of it is needed no more (V10)', async () => {
   await using other = await World.open()
@@ -291,7 +291,7 @@ it('a proof of before a restart is dead, and with it the memory of it is needed 
   const replayed = await eventually(async () => {
     const answer = await askToken(other, { ...asked, dpop })
     return answer.status === 503 ? undefined : answer // it has just started
-  }, 20_000)
+  })
   expect(replayed).toMatchObject({ status: 400, error: 'use_dpop_nonce' })
   expect(replayed.nonce).not.toBe(nonce)
   expect(await askTokenWithNonce(other, asked)).toMatchObject({ status: 200 })

@@ -272,7 +272,7 @@ function once(resource: AsyncDisposable): AsyncDisposable {
 }
 
 /** Asks again until it holds; the world's own deadline for what happens behind an answer. */
-export async function eventually<T>(check: () => T | undefined | Promise<T | undefined>, ms = 3000): Promise<T> {
+export async function eventually<T>(check: () => T | undefined | Promise<T | undefined>, ms = 60_000): Promise<T> {
   for (const end = systemClock.monotonic() + ms; ; ) {
     const found = await check()
     if (found !== undefined && found !== false) return found

@@ -54,7 +54,7 @@ describe('a system that runs', () => {
       run(process.execPath, [script], { env: { BAILIWICK_PORT: String(await freePort()) } }),
     ).rejects.toMatchObject({ code: 1 })
     learn(await metrics({ service: 'process' }).text())
-  }, 120_000)
+  })
 
   it('shows every metric that the alerts and the dashboard ask for', () => {
     const asked = new Set(expressions.flatMap(([, expr]) => metricsIn(expr)).map(({ name }) => name))

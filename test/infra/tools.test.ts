@@ -61,12 +61,12 @@ describe.skipIf(lacks('caddy'))('the front, as caddy runs it', () => {
     const env = { ...process.env, ...upstreams, SITE: site, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
     const args = ['run', '--config', 'infra/front/Caddyfile', '--adapter', 'caddyfile']
     caddy = spawn('caddy', args, { cwd: repository, env, stdio: 'ignore' })
-    for (const asked = AbortSignal.timeout(30_000); ; await wait(100)) {
+    for (const asked = AbortSignal.timeout(60_000); ; await wait(100)) {
       asked.throwIfAborted()
       if ((await ask('/console')).said === 'APPROVAL' && (await ask('/v1/outcomes')).said === 'POLICY_DECISION_1') break
     }
     await wait(1500) // it has asked each whether it is ready
-  }, 60_000)
+  })
   afterAll(() => {
     caddy.kill('SIGKILL')
     for (const server of servers) server.close()

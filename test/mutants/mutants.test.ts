@@ -43,7 +43,7 @@ it.each(mutants())('$name fits the sources', ({ path }) => {
   execFileSync('git', ['apply', '--check', path], { cwd: join(import.meta.dirname, '../..'), stdio: 'pipe' })
 })
 
-describe('the workshop', { timeout: 120_000 }, () => {
+describe('the workshop', () => {
   it('tells a mutant that is seen from one that is not, from one that others see, and from one that does not fit', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'audit-workshop-'))
     const path = join(folder, 'x.patch')

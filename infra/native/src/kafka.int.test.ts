@@ -62,7 +62,7 @@ describe.skipIf(lacks('kafka'))('a native Kafka of one node', () => {
         await using kafka = await startKafka({ dir })
         const [node] = kafka.nodes
         broker = node?.broker
-        id = await vi.waitUntil(() => topicId(dir))
+        id = await vi.waitUntil(() => topicId(dir), 60_000)
         await node?.kill('SIGKILL')
         await expect(connectKafka(broker ?? '')).rejects.toThrow('ECONNREFUSED')
         await node?.start()
@@ -93,12 +93,12 @@ describe.skipIf(lacks('kafka'))('a native Kafka of three nodes', () => {
     if (!first || !second || !third) throw new Error('fewer than three')
     expect(await Promise.all(kafka.nodes.map(seenBy))).toEqual(Array(3).fill([1, 2, 3]))
     await second.kill('SIGKILL')
-    await expect.poll(() => seenBy(first), { timeout: 30_000 }).toEqual([1, 3])
+    await expect.poll(() => seenBy(first)).toEqual([1, 3])
     await second.start()
     await kafka.ready()
     expect(await Promise.all(kafka.nodes.map(seenBy))).toEqual(Array(3).fill([1, 2, 3]))
     await third.kill('SIGSTOP')
-    await expect.poll(() => seenBy(first), { timeout: 30_000 }).toEqual([1, 2])
+    await expect.poll(() => seenBy(first)).toEqual([1, 2])
     await third.kill('SIGCONT')
     await kafka.ready() // not before the two that fenced it have taken it back
     expect(await Promise.all([first, second].map(seenBy))).toEqual(Array(2).fill([1, 2, 3]))

@@ -41,7 +41,7 @@ const defaults = {
   'repl-diskless-sync-delay': '0', // a replica in a test does not wait 5 s for others to come
 }
 
-const READY_SECONDS = 20
+const READY_SECONDS = 60
 const GRACE_MILLIS = 2000
 
 /** Starts a Redis by `redis-server` on the path. Resolves when it answers, and has loaded what it had. */

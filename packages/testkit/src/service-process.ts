@@ -35,6 +35,8 @@ export class ServiceProcess implements AsyncDisposable {
   output = ''
   /** How often it ended by itself: never a part of the plan. */
   crashes = 0
+  /** How often it ended since another one took over; it is started again at once, as a supervisor would, and stands by. */
+  successions = 0
   /** Its log lines at level error, since the first start. */
   readonly errors: string[] = []
 
@@ -63,7 +65,9 @@ export class ServiceProcess implements AsyncDisposable {
     })
     this.#child = child
     this.#expected = false
+    let said = ''
     const keep = (chunk: Buffer) => {
+      said = (said + chunk.toString()).slice(-keptCharacters)
       this.output = (this.output + chunk.toString()).slice(-keptCharacters)
     }
     child.stdout.on('data', keep)
@@ -72,8 +76,12 @@ export class ServiceProcess implements AsyncDisposable {
       if (/"level":"(error|fatal)"/.test(line) && this.errors.length < keptErrors) this.errors.push(line)
     })
     this.#exited = new Promise((resolve) => {
-      child.once('exit', (code, signal) => {
-        if (!this.#expected) {
+      // Not `exit`: then its last words may still be on their way.
+      child.once('close', (code, signal) => {
+        if (!this.#expected && said.includes('took over: this instance stops')) {
+          this.successions++
+          this.start()
+        } else if (!this.#expected) {
           this.crashes++
           keep(Buffer.from(`\n[ended by itself: ${code ?? signal}]\n`))
           // At once: whoever waits for what it would have done may never come to show it.
@@ -92,7 +100,7 @@ export class ServiceProcess implements AsyncDisposable {
   }
 
   /** Resolves once it says that it is ready; rejects, with its last words, when it ended or is late. */
-  async ready(ms = 30_000): Promise<void> {
+  async ready(ms = 120_000): Promise<void> {
     for (const deadline = systemClock.monotonic() + ms; systemClock.monotonic() < deadline; ) {
       const answer = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined)
       await answer?.arrayBuffer().catch(() => undefined)

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import type { ServiceName } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
 import { sample } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
@@ -83,18 +84,22 @@ export class Play implements AsyncDisposable {
       { about, seed },
       { acknowledged, effects: read + adjust, errors: this.all.flatMap(({ errors }) => errors) },
     )
-    for (const { service, crashes, output } of this.all) expect(crashes, `${service}: ${output}`).toBe(0)
+    for (const { service, crashes, successions, output } of this.all) {
+      expect(crashes, `${service}: ${output}`).toBe(0)
+      if (system.processes[service as ServiceName].length === 1) expect(successions, `${service}: ${output}`).toBe(0)
+    }
     return report
   }
 
   /** Of the instance that acts. */
   async #evidenceUrl(): Promise<string> {
     const { evidence } = this.system.processes
-    for (const { url } of evidence) {
-      const answer = await fetch(`${url}/readyz`).catch(() => undefined)
-      if (answer?.status === 200) return url
-    }
-    throw new Error('no evidence acts')
+    for (const end = performance.now() + readyWithinMs; performance.now() < end; await pause(50))
+      for (const { url } of evidence) {
+        const answer = await fetch(`${url}/readyz`).catch(() => undefined)
+        if (answer?.status === 200) return url
+      }
+    throw new Error(`no evidence acts:\n${this.#lastWords()}`)
   }
 
   /** Resolves when a call is let through that was not when it was asked; gives how long that took, in ms. */

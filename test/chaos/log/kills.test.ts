@@ -14,7 +14,7 @@ import { entryOf, said } from './writer.ts'
 const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 200 : 10))
 
 it(`a log's writer that is killed ${rounds} times at any moment loses nothing that it acknowledged, doubles nothing, and has one root a size (V2, V14)`, {
-  timeout: rounds * 10_000 + 60_000,
+  timeout: rounds * 20_000 + 180_000,
 }, async ({ annotate }) => {
   await annotate(`seed ${seed}, ${rounds} rounds`)
   const random = generator(seed)
@@ -32,8 +32,11 @@ it(`a log's writer that is killed ${rounds} times at any moment loses nothing th
     // One in four dies while it starts, when it mends what the last death left.
     if (round < rounds && random() < 0.25) await pause(100 + random() * 400)
     else {
+      const before = linesOf(join(folder, said.acknowledged)).length
       expect(await ready).toBe(true)
       began++
+      // That there is a load at all; it goes on in the pause.
+      while (linesOf(join(folder, said.acknowledged)).length < before + 20) await pause(20)
       await pause(random() * 500)
     }
     const ended = once(child, 'exit')
@@ -58,8 +61,7 @@ it(`a log's writer that is killed ${rounds} times at any moment loses nothing th
   console.log(
     `log kills: ${JSON.stringify({ seed, rounds, began, leaves: texts.length, acknowledged: acknowledged.length, checkpoints: roots.size, lost: 0, doubled: 0 })}`,
   )
-  // That there was a load at all.
-  expect(acknowledged.length).toBeGreaterThan(rounds * 20)
+  expect(acknowledged.length).toBeGreaterThanOrEqual(began * 20)
   rmSync(folder, { recursive: true })
 })
 
@@ -77,7 +79,7 @@ function isReady(child: ChildProcess): Promise<boolean> {
 }
 
 const linesOf = (file: string): string[][] =>
-  readFileSync(file, 'utf8')
+  (existsSync(file) ? readFileSync(file, 'utf8') : '')
     .split('\n')
     .slice(0, -1)
     .map((line) => line.split(' '))

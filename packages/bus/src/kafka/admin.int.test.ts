@@ -15,7 +15,7 @@ describe.skipIf(lacks('kafka'))('the kafka admin', () => {
     kafka = await startKafka()
     connection = { brokers: kafka.brokers, clientId: 'admin-test' }
     admin = await kafkaAdmin(connection)
-  }, 120_000)
+  })
   afterAll(async () => {
     await admin?.[Symbol.asyncDispose]()
     await kafka?.[Symbol.asyncDispose]()

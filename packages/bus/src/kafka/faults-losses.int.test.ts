@@ -18,7 +18,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
   let kafka: KafkaCluster
   beforeAll(async () => {
     kafka = await startKafka({ nodes: 3 })
-  }, 180_000)
+  })
   afterAll(async () => {
     await kafka?.[Symbol.asyncDispose]()
   })
@@ -89,7 +89,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
     }, partitions.length)
   })
 
-  it('B: of concurrent sends around a request that timed out, none is lost', { timeout: 120_000 }, async () => {
+  it('B: of concurrent sends around a request that timed out, none is lost', async () => {
     await losesOnce(async (topic) => {
       await using naive = await naiveProducer(kafka.brokers, { requestTimeout: 1000, idempotent: true })
       await naive.send({ topic, acks: -1, messages: [{ value: 'warm' }] })
@@ -111,9 +111,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
     expect(await present(topic)).toEqual(['adapter-0', 'adapter-1', 'adapter-2', 'adapter-3', 'warm'])
   })
 
-  it('C: after a batch that was rejected although it was written, the next one is written too', {
-    timeout: 120_000,
-  }, async () => {
+  it('C: after a batch that was rejected although it was written, the next one is written too', async () => {
     await losesOnce(async (topic) => {
       // One retry is the least that kafkajs takes. The freeze is shorter than what makes another broker the leader.
       const retry = { initialRetryTime: 100, retries: 1 }
@@ -139,9 +137,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
     expect(position?.offset).toBe(all.findIndex((message) => textOf(message) === 'next!'))
   })
 
-  it('D: of thousands that wait while a broker is gone, each is written once or refused at once', {
-    timeout: 120_000,
-  }, async () => {
+  it('D: of thousands that wait while a broker is gone, each is written once or refused at once', async () => {
     const topic = await aTopic(6)
     await using bus = await adapter()
     await bus.publish(topic, [event('warm')])
@@ -158,7 +154,7 @@ describe.skipIf(lacks('kafka'))('what kafkajs loses without a word', () => {
     expect((await present(topic)).filter((id) => id !== 'warm')).toEqual(wanted.sort())
   })
 
-  it('an answer that does not name the partition acknowledges nothing', { timeout: 60_000 }, async () => {
+  it('an answer that does not name the partition acknowledges nothing', async () => {
     const topic = await aTopic(2)
     await using naive = await naiveProducer(kafka.brokers, { requestTimeout: 5000 })
     expect(await told(naive.send({ topic, acks: -1, messages: [{ partition: 9, value: 'x' }] }))).toEqual({

@@ -10,7 +10,7 @@ let broker: BrokerUnderTest
 
 beforeAll(async () => {
   broker = await aBroker(process.env.KAFKA_BROKERS)
-}, 60_000)
+})
 afterAll(() => broker[Symbol.asyncDispose]())
 
 busContract(

@@ -11,13 +11,11 @@ import type { KafkaConnection } from './connection.ts'
 import { type KafkaBus, kafkaBus } from './kafka-bus.ts'
 import { Load } from './load.fixture.ts'
 
-const TEST = { timeout: 120_000 }
-
 let cluster: KafkaCluster
 
 beforeAll(async () => {
   cluster = await startKafka({ nodes: 1 })
-}, 120_000)
+})
 afterAll(() => cluster[Symbol.asyncDispose]())
 
 const plain = (): KafkaConnection => ({ brokers: cluster.brokers, clientId: 'faults' })
@@ -39,7 +37,7 @@ const node = () => {
 }
 
 describe('the kafka bus, when its broker fails', () => {
-  it('loses nothing, repeats nothing and keeps the order when the broker is killed and comes back', TEST, async () => {
+  it('loses nothing, repeats nothing and keeps the order when the broker is killed and comes back', async () => {
     await using bus = await open()
     const load = new Load(bus, await topicOf(), () => performance.now())
     await using follower = await load.follow()
@@ -57,7 +55,7 @@ describe('the kafka bus, when its broker fails', () => {
     await follower[Symbol.asyncDispose]()
   })
 
-  it('does so when the broker is frozen for longer than a request may take', TEST, async () => {
+  it('does so when the broker is frozen for longer than a request may take', async () => {
     await using bus = await open()
     const load = new Load(bus, await topicOf(), () => performance.now())
     await using _ = await load.follow()
@@ -71,7 +69,7 @@ describe('the kafka bus, when its broker fails', () => {
     expect((await load.audit()).duplicated).toBe(0)
   })
 
-  it('reports an unknown outcome when it gives up, and a thrown away producer writes nothing later', TEST, async () => {
+  it('reports an unknown outcome when it gives up, and a thrown away producer writes nothing later', async () => {
     await using bus = await open({ giveUpMs: 1500 })
     const topic = await topicOf(1)
     await bus.publish(topic, [event('a', 'first')])
@@ -92,7 +90,7 @@ describe('the kafka bus, when its broker fails', () => {
     expect(read.filter((one) => one.startsWith('lost'))).toEqual([])
   })
 
-  it('ends in time with an answer for every call when the broker is away, and then is still', TEST, async () => {
+  it('ends in time with an answer for every call when the broker is away, and then is still', async () => {
     let said = 0
     const count = () => {
       said += 1
@@ -119,41 +117,37 @@ describe('the kafka bus, when its broker fails', () => {
 })
 
 describe('the kafka bus, when it is cut off while it logs in', () => {
-  it(
-    'takes that for no refusal: followers, groups and publishers go on once somebody listens to them',
-    TEST,
-    async () => {
-      await using secure = await startKafka({ nodes: 1, secure: { users: [] }, sideDoors: true })
-      const { caFile, passwordFile } = secure.security as NonNullable<typeof secure.security>
-      const sasl = { username: 'admin', password: readFileSync(passwordFile('admin'), 'utf8').trim() }
-      const connection = { clientId: 'cut', tls: { ca: readFileSync(caFile, 'utf8') }, sasl }
-      const topic = freshName()
-      await makeTopics({ ...connection, brokers: secure.brokers }, [{ name: topic, partitions: 1 }])
-      const [door] = secure.sideDoors
-      if (door === undefined) throw new Error('no side door')
-      await using line = await rottenLine(door.toldPort, door.port)
-      const brokers = [`127.0.0.1:${door.toldPort}`]
-      await using bus = await kafkaBus({ connection: { ...connection, brokers }, logger: silent })
-      const heard: string[] = []
-      let failed: unknown
-      await using follower = await bus.follow([topic], 'start', async (batch) => void heard.push(...batch.map(text)))
-      follower.failed.catch((error) => {
-        failed = error
-      })
-      const consumed: string[] = []
-      await bus.consume([topic], 'cut', async (batch) => {
-        consumed.push(...batch.map(text))
-        return batch.map(() => 'done')
-      })
-      line.rot()
-      await until(() => line.cuts > 30)
-      line.mend()
-      await bus.publish(topic, [event('a', 'heard')])
-      await until(() => failed !== undefined || (heard.length > 0 && consumed.length > 0))
-      expect({ failed, heard, consumed }).toEqual({ failed: undefined, heard: ['heard'], consumed: ['heard'] })
-      expect(bus.unhealthy()).toBeUndefined()
-    },
-  )
+  it('takes that for no refusal: followers, groups and publishers go on once somebody listens to them', async () => {
+    await using secure = await startKafka({ nodes: 1, secure: { users: [] }, sideDoors: true })
+    const { caFile, passwordFile } = secure.security as NonNullable<typeof secure.security>
+    const sasl = { username: 'admin', password: readFileSync(passwordFile('admin'), 'utf8').trim() }
+    const connection = { clientId: 'cut', tls: { ca: readFileSync(caFile, 'utf8') }, sasl }
+    const topic = freshName()
+    await makeTopics({ ...connection, brokers: secure.brokers }, [{ name: topic, partitions: 1 }])
+    const [door] = secure.sideDoors
+    if (door === undefined) throw new Error('no side door')
+    await using line = await rottenLine(door.toldPort, door.port)
+    const brokers = [`127.0.0.1:${door.toldPort}`]
+    await using bus = await kafkaBus({ connection: { ...connection, brokers }, logger: silent })
+    const heard: string[] = []
+    let failed: unknown
+    await using follower = await bus.follow([topic], 'start', async (batch) => void heard.push(...batch.map(text)))
+    follower.failed.catch((error) => {
+      failed = error
+    })
+    const consumed: string[] = []
+    await bus.consume([topic], 'cut', async (batch) => {
+      consumed.push(...batch.map(text))
+      return batch.map(() => 'done')
+    })
+    line.rot()
+    await until(() => line.cuts > 30)
+    line.mend()
+    await bus.publish(topic, [event('a', 'heard')])
+    await until(() => failed !== undefined || (heard.length > 0 && consumed.length > 0))
+    expect({ failed, heard, consumed }).toEqual({ failed: undefined, heard: ['heard'], consumed: ['heard'] })
+    expect(bus.unhealthy()).toBeUndefined()
+  })
 })
 
 /** Passes everything on; while it rots, each connection is broken off after one packet more than the last one, from 1 to 12. */
@@ -199,7 +193,7 @@ async function rottenLine(from: number, to: number) {
 }
 
 describe('the kafka bus, when it may not', () => {
-  it('says so at once, and as nobody can heal by waiting: topics, groups, passwords (V13)', TEST, async () => {
+  it('says so at once, and as nobody can heal by waiting: topics, groups, passwords (V13)', async () => {
     await using secure = await startKafka({ nodes: 1, secure: { users: ['writer', 'reader'] } })
     const { caFile, passwordFile } = secure.security as NonNullable<typeof secure.security>
     const tls = { ca: readFileSync(caFile, 'utf8') }
@@ -257,7 +251,7 @@ describe('the kafka bus, when it may not', () => {
 })
 
 describe('the kafka bus, when records go', () => {
-  it('fails a follower that retention passed by, rather than skip anything (V13)', TEST, async () => {
+  it('fails a follower that retention passed by, rather than skip anything (V13)', async () => {
     await using bus = await open()
     const topic = await topicOf(1)
     await bus.publish(topic, numbered(10))
@@ -284,7 +278,7 @@ describe('the kafka bus, when records go', () => {
     await follower[Symbol.asyncDispose]()
   })
 
-  it('reads a compacted topic to its end, over every hole (rule 14)', TEST, async () => {
+  it('reads a compacted topic to its end, over every hole (rule 14)', async () => {
     await using bus = await open()
     const topic = await topicOf(1, {
       'cleanup.policy': 'compact',

@@ -16,7 +16,7 @@ describe.skipIf(lacks('secure-kafka'))('bailiwick kafka', () => {
       BAILIWICK_KAFKA_PASSWORD_FILE: kafka.security?.passwordFile('admin') ?? '',
       BAILIWICK_DEV: '1',
     }
-  }, 120_000)
+  })
   afterAll(async () => {
     await kafka?.[Symbol.asyncDispose]()
   })

@@ -154,7 +154,10 @@ describe('over https', () => {
       console.log(read)`
     const run = async (env: Record<string, string>) =>
       (
-        await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { env, timeout: 25_000 })
+        await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], {
+          env,
+          timeout: 120_000,
+        })
       ).stdout.trim()
     expect(await run({ NODE_EXTRA_CA_CERTS: server.caFile })).toBe(String(spire.set('jwt-svid').length))
     expect(await run({})).toBe('attestation_unavailable')
