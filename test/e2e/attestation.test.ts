@@ -199,7 +199,7 @@ describe('a restarted workload', () => {
     expect(await askToken(world, after, stopped, svid(after))).toMatchObject({ status: 400, error: 'access_denied' })
     const answer = await askToken(world, after, moved, svid(after))
     expect(answer.status).toBe(200)
-    expect(await world.revoke('agent', before.id)).toBe(200)
+    expect(await world.revoke('agent', before.id, 20_000)).toBe(200)
     expect(await act(after, answer.token)).toMatchObject({ decision: false, reason: 'agent_revoked' })
   })
 

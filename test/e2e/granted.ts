@@ -25,4 +25,13 @@ export async function granted(options: WorldOptions = {}, ask: Ask = {}) {
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
   }
 }
+/** A grant that ends soon, and a credential of it: once more, where a machine is so late that it had ended before. */
+export function shortLived({ world, people }: Pick<Granted, 'world' | 'people'>, ask: Ask & { seconds: number }) {
+  return eventually(async () => {
+    const grant = await people.grant(ask)
+    const credential = await credentialFor(world, grant.grantId).catch(() => undefined)
+    return credential === undefined ? undefined : { ...grant, credential }
+  })
+}
+
 export type Granted = Awaited<ReturnType<typeof granted>>

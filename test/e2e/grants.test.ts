@@ -7,7 +7,7 @@ import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample
 import { softwarePasskey } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { adjust, askTokenWithNonce, credentialFor, Point, read } from './agent-side.ts'
-import { granted } from './granted.ts'
+import { granted, shortLived } from './granted.ts'
 import { type Approved, People } from './people.ts'
 import { changeRegistry } from './registry-change.ts'
 import { Thief } from './thief.ts'
@@ -333,14 +333,18 @@ it('does not start on the registry of another installation', async () => {
 })
 
 it('says once that a grant is over when its time is, and mints nothing more for it', async () => {
-  await using system = await granted({}, { seconds: 2 })
-  const { world: own, grant, credential, point } = system
-  await eventually(async () => (await own.events('grants.v1')).find(({ type }) => type === 'grant.expired'))
+  await using system = await granted()
+  const { world: own, point } = system
+  const { credential, ...grant } = await shortLived(system, { seconds: 2 })
+  await eventually(async () =>
+    (await own.events('grants.v1')).find(({ type, subject }) => type === 'grant.expired' && subject === grant.grantId),
+  )
   const { error } = await askTokenWithNonce(own, { details: [{ type: 'bailiwick_grant', grant_id: grant.grantId }] })
   expect(error).toBe('access_denied')
   expect((await point.call({ credential, ...read })).decision).toBe(false)
   await new Promise((resolve) => setTimeout(resolve, 1200))
-  expect((await own.events('grants.v1')).filter(({ type }) => type === 'grant.expired')).toHaveLength(1)
+  const expired = (await own.events('grants.v1')).filter(({ type }) => type === 'grant.expired')
+  expect(expired.filter(({ subject }) => subject === grant.grantId)).toHaveLength(1)
 })
 
 it('creates no grant of a request that was withdrawn meanwhile, and mints for none that a second issuer ended (V7)', async () => {

@@ -1,5 +1,6 @@
 import type { ToolServer } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
+import { faultyGrantStore } from '@bailiwick/grant-store'
 import { readPolicyFiles } from '@bailiwick/installation'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
@@ -49,10 +50,19 @@ it('lets nothing leave once an agent has read private data and untrusted content
 
 it('counts what calls of the same moment touch: none slips out beside the ones that taint it', async () => {
   const gate = Promise.withResolvers<void>()
-  let first = true
+  let first = false
+  let shown = 0
   await using system = await granted(
     {
       entities: described,
+      grantStore: (real) => ({
+        ...faultyGrantStore(real, () => undefined),
+        async remember(...proof) {
+          const answer = await real.remember(...proof)
+          shown++
+          return answer
+        },
+      }),
       wrapRecord: (record) => async (drafts) => {
         if (first && drafts[0]?.type === 'decision.allowed') {
           first = false
@@ -63,14 +73,18 @@ it('counts what calls of the same moment touch: none slips out beside the ones t
     },
     { authority },
   )
+  first = true
+  shown = 0
   // The first is on its way to the log; the others gather behind it, and share a batch.
   const held = ask(system, 'send')
   const waiting: ReturnType<typeof ask>[] = []
+  await eventually(() => shown >= 1)
   for (const tool of ['read', 'fetch', 'send']) {
-    await new Promise((resolve) => setTimeout(resolve, 60))
     waiting.push(ask(system, tool))
+    // Its proof is known, and all that is left of its way there is this process's.
+    await eventually(() => shown >= 1 + waiting.length)
+    await new Promise((resolve) => setTimeout(resolve, 100))
   }
-  await new Promise((resolve) => setTimeout(resolve, 100))
   gate.resolve()
   expect((await held).decision).toBe(true)
   expect((await Promise.all(waiting)).map(({ decision }) => decision)).toEqual([true, true, false])

@@ -83,10 +83,10 @@ export class Instances implements AsyncDisposable {
         all.push(instance)
       }
     const front = started.use(await openFront(place.port, urls))
-    await front.ready(10_000)
+    await front.ready(60_000)
     const instances = new Instances(place, bus, all, started.move())
     instances.approver = await enrolApprover(place)
-    instances.invoices = await startInvoicesApi(place, { evidenceUrl: place.url })
+    instances.invoices = await startInvoicesApi(place, { evidenceUrl: place.url, timeoutMs: 12_000 })
     instances.#owned.use(instances.invoices)
     return instances
   }
@@ -228,6 +228,7 @@ async function startInstance(
   const config = readConfig(z.object(commonSettings(port)), {
     BAILIWICK_DATA: place.data,
     BAILIWICK_PORT: String(port),
+    BAILIWICK_MAX_STALENESS: '10s',
   })
   await using started = new AsyncDisposableStack()
   const host = started.use(
@@ -295,15 +296,18 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
       },
     ),
   'policy-decision': (host, grantStore) =>
-    startPolicyDecision(host.settings, {
-      ...host,
-      grantStore,
-      keys: {
-        event: host.key('policy-decision', 'event', 'pdp-event'),
-        permit: host.key('policy-decision', 'permit', 'permit'),
-        bindingToken: host.key('policy-decision', 'binding-token', 'binding-token'),
+    startPolicyDecision(
+      { ...host.settings, decisionDeadlineMs: 10_000 },
+      {
+        ...host,
+        grantStore,
+        keys: {
+          event: host.key('policy-decision', 'event', 'pdp-event'),
+          permit: host.key('policy-decision', 'permit', 'permit'),
+          bindingToken: host.key('policy-decision', 'binding-token', 'binding-token'),
+        },
       },
-    }),
+    ),
   approval: (host) =>
     startApproval(
       { ...host.settings, evidenceUrl: host.settings.publicUrl },

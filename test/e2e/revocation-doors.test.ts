@@ -79,7 +79,7 @@ it('waits for every live instance, and names the one that does not apply it (V7)
   })
   const { world } = system
   const all = { kind: 'all', target: '*', reason: 'drill' }
-  const first = await operator(world, '', { ...all, wait_ms: 5000 })
+  const first = await operator(world, '', { ...all, wait_ms: 20_000 })
   const services = (answer: Record<string, unknown>) =>
     (answer.applied as { service: string; ms: number | null }[]).toSorted((a, b) => (a.service < b.service ? -1 : 1))
   expect(services(first).map(({ service, ms }) => [service, ms !== null])).toEqual([
@@ -88,7 +88,7 @@ it('waits for every live instance, and names the one that does not apply it (V7)
     ['policy-decision', true],
   ])
   bus?.hold('revocations.v1')
-  const second = await operator(world, '', { ...all, wait_ms: 1000 })
+  const second = await operator(world, '', { ...all, wait_ms: 5000 })
   expect(services(second).map(({ service, ms }) => [service, ms !== null])).toEqual([
     ['approval', true],
     ['issuer', true],

@@ -266,12 +266,12 @@ it('tells who waits, and who asks too often, from who was denied, and tells both
 })
 
 it('mints nothing while its own state is not proved fresh (V8)', async () => {
-  await using other = await World.open()
+  await using other = await World.open({ issuer: { maxStalenessMs: 2000 } })
   const crowd = await People.enrolled(other)
   const grant = await crowd.grant()
   await other.issuer?.[Symbol.asyncDispose]()
   // Its routes still answer; its heads have stopped.
-  await new Promise((resolve) => setTimeout(resolve, 6200))
+  await new Promise((resolve) => setTimeout(resolve, 2200))
   const answer = await askTokenWithNonce(other, { details: [{ type: 'bailiwick_grant', grant_id: grant.grantId }] })
   expect(answer).toMatchObject({ status: 503, error: 'temporarily_unavailable' })
 })

@@ -21,10 +21,10 @@ export async function openWhole(
   const { bus, store } = opened.use(await openAdapters())
   const time = { ahead: 0 }
   const clock = { now: () => systemClock.now() + time.ahead, monotonic: () => systemClock.monotonic() }
-  const env = { BAILIWICK_DECISION_DEADLINE: '5s', BAILIWICK_MAX_STALENESS: '6s', ...options.env }
+  const env = { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s', ...options.env }
   const system = opened.use(await startSystem({ ...options, env, clock, adapters: { bus, grantStore: store } }))
   const approver = await enrolApprover(system)
-  const invoices = opened.use(await startInvoicesApi(system, { clock, timeoutMs: 6000 }))
+  const invoices = opened.use(await startInvoicesApi(system, { clock, timeoutMs: 12_000 }))
   const owned = opened.move()
   return { system, approver, invoices, time, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }

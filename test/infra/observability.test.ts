@@ -45,8 +45,12 @@ describe('a system that runs', () => {
     await fetch(`${system.url}/healthz`)
     // Nonsense on the topic of requests: a label appears with what it counts.
     await system.host.bus.publish('access-requests.v1', [{ key: 'x', bytes: Buffer.from('nonsense') }])
-    await new Promise((resolve) => setTimeout(resolve, 1200)) // evidence looks once a second
-    learn(await (await fetch(`${system.url}/metrics`)).text())
+    const told = async () => (await fetch(`${system.url}/metrics`)).text()
+    // Evidence looks once a second; requests are read behind that.
+    await expect.poll(told).toMatch(/^bailiwick_evidence_log_size/m)
+    await expect.poll(told).toMatch(/^bailiwick_evidence_lag_events/m)
+    await new Promise((resolve) => setTimeout(resolve, 1200))
+    learn(await told())
     const at = system.url.slice(system.url.lastIndexOf(':') + 1)
     const script = join(repository, 'infra/docker/healthy.mjs')
     await run(process.execPath, [script], { env: { BAILIWICK_PORT: at } })

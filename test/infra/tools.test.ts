@@ -61,11 +61,14 @@ describe.skipIf(lacks('caddy'))('the front, as caddy runs it', () => {
     const env = { ...process.env, ...upstreams, SITE: site, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
     const args = ['run', '--config', 'infra/front/Caddyfile', '--adapter', 'caddyfile']
     caddy = spawn('caddy', args, { cwd: repository, env, stdio: 'ignore' })
-    for (const asked = AbortSignal.timeout(60_000); ; await wait(100)) {
+    // It takes turns, and has asked each whether it is ready once the second decision point is passed over again and again.
+    let inTurn = 0
+    for (const asked = AbortSignal.timeout(60_000); inTurn < 10; await wait(50)) {
       asked.throwIfAborted()
-      if ((await ask('/console')).said === 'APPROVAL' && (await ask('/v1/outcomes')).said === 'POLICY_DECISION_1') break
+      const said = await Promise.all(['/console', '/oauth/token', '/v1/outcomes', '/log/'].map(ask))
+      const all = said.map((one) => one.said).join()
+      inTurn = all === 'APPROVAL,ISSUER,POLICY_DECISION_1,EVIDENCE' ? inTurn + 1 : 0
     }
-    await wait(1500) // it has asked each whether it is ready
   })
   afterAll(() => {
     caddy.kill('SIGKILL')

@@ -4,6 +4,7 @@ import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type RunningSystem } from '@bailiwick/testkit'
 import { startInvoicesApi } from '../demo/invoices-api.ts'
+import { eventually } from '../e2e/world.ts'
 
 /** One thing that somebody does; what it names by number is what was asked for n-th. */
 export type Step =
@@ -56,7 +57,7 @@ export function historyOf(seed: number, length: number): Step[] {
 }
 
 /** Plays a history, one step after the other. Gives what each step was answered. */
-export async function play(system: RunningSystem, history: readonly Step[]): Promise<string[]> {
+export async function play(system: Played, history: readonly Step[]): Promise<string[]> {
   const approver = await enrolApprover(system)
   await using invoices = await startInvoicesApi(system, { timeoutMs: 12_000 })
   const player = new Player(system, approver)
@@ -71,6 +72,18 @@ export async function play(system: RunningSystem, history: readonly Step[]): Pro
   return answers
 }
 
+/** A running system, and where the metrics of each of its decision points are. */
+export type Played = RunningSystem & { decisionPoints: readonly string[] }
+
+/** Waits until the decision point there has read so much of a topic. */
+async function read(url: string, topic: string, messages: number): Promise<void> {
+  const folded = new RegExp(
+    `^bailiwick_projection_folded_messages\\{(?=[^}]*role="policy-decision")[^}]*topic="${topic}"[^}]*\\} (\\d+)$`,
+    'm',
+  )
+  await eventually(async () => Number(folded.exec(await (await fetch(`${url}/metrics`)).text())?.[1]) >= messages)
+}
+
 interface Task {
   agent: Agent
   requestId: string
@@ -78,11 +91,11 @@ interface Task {
 }
 
 class Player {
-  readonly #system: RunningSystem
+  readonly #system: Played
   readonly #approver: Approver
   readonly #tasks: Task[] = []
 
-  constructor(system: RunningSystem, approver: Approver) {
+  constructor(system: Played, approver: Approver) {
     this.#system = system
     this.#approver = approver
   }
@@ -94,16 +107,20 @@ class Player {
       case 'approve': {
         const { agent, requestId } = this.#task(step.task)
         const narrowed = step.narrowedCalls === undefined ? {} : { authority: authorityOf(step.narrowedCalls) }
-        const answer = await this.#approver.approve(requestId, narrowed)
-        const { grant_id: grantId } = answer
-        this.#tasks[step.task] = { agent, requestId, ...(grantId === undefined ? {} : { grantId }) }
-        return answer.status
+        const { status } = await this.#approver.approve(requestId, narrowed)
+        // The console's answer waits for the grant for a while only; the story goes on when it is there.
+        const { grantId } = await agent.waitForDecision(requestId)
+        if (grantId === undefined) throw new Error(`${requestId} was approved, and there is no grant`)
+        this.#tasks[step.task] = { agent, requestId, grantId }
+        return status
       }
       case 'deny':
         await this.#approver.deny(this.#task(step.task).requestId, 'Not now.')
         return 'denied'
       case 'withdraw': {
         const { revoked_sequence } = await this.#approver.withdraw(this.#task(step.task).requestId, 'No longer.')
+        // Until then V7 gives each decision point its time: whether the next call comes before would be the machine's choice.
+        for (const url of this.#system.decisionPoints) await read(url, 'revocations.v1', Number(revoked_sequence))
         return `revocation ${revoked_sequence}`
       }
       case 'call':
@@ -125,7 +142,7 @@ class Player {
     const known = new Set((await this.#approver.state()).requests.map(({ id }) => id))
     if (over === 'http') await agent.request(ask)
     else await this.#system.bus.publish('access-requests.v1', [agent.accessRequestEvent(agent.signRequest(ask))])
-    for (let tries = 0; tries < 400; tries++) {
+    for (let tries = 0; tries < 2400; tries++) {
       const { requests } = await this.#approver.state()
       const pending = requests.find(({ id }) => !known.has(id))
       if (pending) {

@@ -28,8 +28,8 @@ export interface BusUnderTest extends AsyncDisposable {
 /** Opens a bus that has these topics, empty. */
 export type OpenBus = (topics: readonly TopicSpec[]) => Promise<BusUnderTest>
 
-const DEADLINE_MS = 30_000
-export const TEST = { timeout: 90_000 }
+const DEADLINE_MS = 60_000
+export const TEST = { timeout: 180_000 }
 
 /** Opens a bus with one topic of a name that was never used. */
 export async function withTopic(open: OpenBus, partitions = 3): Promise<BusUnderTest & { topic: string }> {

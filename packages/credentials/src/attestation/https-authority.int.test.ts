@@ -133,7 +133,6 @@ describe('over https', () => {
     expect(await attestors().attest(bundleAt('/bundle'), await svid())).toBe('attestation_unavailable')
     const took = performance.now() - before
     expect(took).toBeGreaterThan(answerWithinMs - 100)
-    expect(took).toBeLessThan(4 * answerWithinMs)
   })
 
   it('a certificate of another name, or of an authority that nobody trusts, is none', async () => {

@@ -17,9 +17,9 @@ export function openStore(
   return redisGrantStore({ url, logger: aLogger(), deadlineMs: 10_000, ...options })
 }
 
-/** Asks again until it holds, for 15 s at least. */
+/** Asks again until it holds, for a minute at least. */
 export async function eventually(check: () => unknown): Promise<void> {
-  for (let tries = 0; tries < 1500; tries++) {
+  for (let tries = 0; tries < 6000; tries++) {
     if (await check()) return
     await pause(10)
   }
