@@ -310,20 +310,21 @@ it('allows an action that was approved by itself once, and no other (V1, V10)', 
 it('aggregates what one agent is denied beyond ten a second (V18)', async () => {
   await using system = await granted()
   const { point, credential, world } = system
+  const began = world.clock.now()
   const answers = await Promise.all(Array.from({ length: 60 }, () => point.call({ credential, ...adjust('501') })))
+  // A busy machine takes many seconds for them, and a quiet one a part of one: so many may have touched.
+  const seconds = Math.ceil((world.clock.now() - began) / 1000) + 1
   expect(answers.every(({ reason }) => reason === 'argument_out_of_bounds')).toBe(true)
   await system.world.pdp[Symbol.asyncDispose]()
   const events = await world.events('decisions.v1')
   const single = events.filter(
     ({ type, data }) => type === 'decision.denied' && 'reason' in data && data.reason === 'argument_out_of_bounds',
   )
-  expect(single.length).toBeLessThan(40)
-  const summary = events.find(({ type }) => type === 'denials.summarised')
-  const counted =
-    summary?.type === 'denials.summarised'
-      ? summary.data.denials.find(({ reason }) => reason === 'argument_out_of_bounds')
-      : undefined
-  expect(single.length + (counted?.count ?? 0)).toBe(61) // with the one that the point learned its nonce by
+  expect(single.length).toBeLessThanOrEqual(10 * seconds + 1) // with the one that the point learned its nonce by
+  const counted = events
+    .flatMap((event) => (event.type === 'denials.summarised' ? event.data.denials : []))
+    .filter(({ reason }) => reason === 'argument_out_of_bounds')
+  expect(counted.reduce((sum, { count }) => sum + count, single.length)).toBe(61)
 })
 
 const failing = () => {

@@ -25,13 +25,19 @@ export async function granted(options: WorldOptions = {}, ask: Ask = {}) {
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
   }
 }
-/** A grant that ends soon, and a credential of it: once more, where a machine is so late that it had ended before. */
+/** A grant that ends soon, and a credential of it: one that lives twice as long, where a machine is so late that it had ended before. */
 export function shortLived({ world, people }: Pick<Granted, 'world' | 'people'>, ask: Ask & { seconds: number }) {
-  return eventually(async () => {
-    const grant = await people.grant(ask)
-    const credential = await credentialFor(world, grant.grantId).catch(() => undefined)
-    return credential === undefined ? undefined : { ...grant, credential }
-  })
+  let { seconds } = ask
+  const made = async () => {
+    const grant = await people.grant({ ...ask, seconds })
+    return { ...grant, credential: await credentialFor(world, grant.grantId) }
+  }
+  return eventually(() =>
+    made().catch(() => {
+      seconds *= 2
+      return undefined
+    }),
+  )
 }
 
 export type Granted = Awaited<ReturnType<typeof granted>>

@@ -40,8 +40,6 @@ export interface Approved {
 
 type Received = Extract<EventData<'approvals.v1', 'request.received'>, { kind: 'access' }>
 
-const waitMs = 20_000
-
 /** The people of a world, and the approval service between them and the bus. */
 export class People {
   readonly #world: World
@@ -197,8 +195,10 @@ export class People {
     const received = await this.ask(ask)
     const approved = await this.hand(received.request_id, this.statement(received))
     const { projection } = this.#world.approval
-    const tree = await projection.until(() => projection.ledger.grants.trees.get(approved.grantId), waitMs)
-    if (!tree) throw new Error('no grant')
+    const { trees, refused } = projection.ledger.grants
+    const answer = () => refused.get(approved.grantId) ?? trees.get(approved.grantId)
+    const tree = await projection.until(answer, 60_000)
+    if (typeof tree !== 'object') throw new Error(`no grant: ${tree}`)
     // Who is asked for a credential reads the bus by itself, and may read of its own grant later than approval.
     const issuer = this.#world.issuer?.projection
     await issuer?.until(() => issuer.ledger.grants.trees.get(approved.grantId), 60_000) // it may be no more

@@ -55,7 +55,7 @@ export type Seen<N extends TopicName> = {
 }[EventTypeOf<N>] & { id: string; source: string; subject: string }
 
 /** Generous, since other tests use the same machine; a test about a deadline sets its own. */
-const patient = { decisionDeadlineMs: 20_000, maxStalenessMs: 25_000 }
+const patient = { decisionDeadlineMs: 10_000, maxStalenessMs: 15_000 }
 
 const policiesOf = () => readPolicyFiles(join(import.meta.dirname, '../../policies'))
 
