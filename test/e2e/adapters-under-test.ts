@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Bus } from '@bailiwick/bus'
+import type { Bus, Message } from '@bailiwick/bus'
 import { embeddedBus } from '@bailiwick/bus/embedded'
 import { kafkaAdmin, kafkaBus } from '@bailiwick/bus/kafka'
 import { kafkaTopics } from '@bailiwick/contracts'
@@ -14,11 +14,16 @@ import { logger as makeLogger, systemClock } from '@bailiwick/service-kit'
 import { inject } from 'vitest'
 import { namespacedBus } from './namespaced-bus.ts'
 
-/** The adapters behind both ports, empty: embedded, or Kafka and Redis in the project that starts them (DESIGN §11). */
-export async function openAdapters(): Promise<{ bus: Bus; store: GrantStore } & AsyncDisposable> {
+/**
+ * The adapters behind both ports, empty: embedded, or Kafka and Redis in the project that starts them (DESIGN §11). `ahead`: ms that
+ * the clock of all who use them is ahead of the machine's, the bus's own included: heads whose time is not the bus's are no heads.
+ */
+export async function openAdapters(
+  ahead: () => number = () => 0,
+): Promise<{ bus: Bus; store: GrantStore } & AsyncDisposable> {
   await using opened = new AsyncDisposableStack()
   const parts = inject('realParts')
-  const now = () => systemClock.now()
+  const now = () => systemClock.now() + ahead()
   if (parts === undefined || parts === 'missing') {
     const dir = mkdtempSync(join(tmpdir(), 'bailiwick-world-bus-'))
     opened.defer(() => rmSync(dir, { recursive: true, force: true }))
@@ -33,8 +38,28 @@ export async function openAdapters(): Promise<{ bus: Bus; store: GrantStore } & 
   await using admin = await kafkaAdmin(connection)
   const topics = kafkaTopics({ dev: true }).map((topic) => ({ ...topic, name: `${namespace}.${topic.name}` }))
   await admin.applyTopics(topics)
-  const bus = opened.use(namespacedBus(await kafkaBus({ connection, logger }), namespace))
+  const bus = opened.use(aheadBus(namespacedBus(await kafkaBus({ connection, logger }), namespace), ahead))
   const store = opened.use(await redisGrantStore({ url: parts.redis, logger }))
   const owned = opened.move()
   return { bus, store, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+}
+
+/** A bus whose clock is ahead of its broker's from the moment when somebody publishes by such a clock. */
+function aheadBus(bus: Bus, ahead: () => number): Bus {
+  const moves = [{ since: 0, by: 0 }]
+  const taken = (message: Message): Message => {
+    const by = moves.findLast(({ since }) => since <= message.timestamp)?.by ?? 0
+    return { ...message, timestamp: message.timestamp + by }
+  }
+  return {
+    publish(topic, events) {
+      const by = ahead()
+      if (moves.at(-1)?.by !== by) moves.push({ since: systemClock.now(), by })
+      return bus.publish(topic, events)
+    },
+    consume: (topics, group, handler) => bus.consume(topics, group, (batch) => handler(batch.map(taken))),
+    follow: (topics, since, handler) => bus.follow(topics, since, (batch) => handler(batch.map(taken))),
+    ends: (topic) => bus.ends(topic),
+    [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
+  }
 }

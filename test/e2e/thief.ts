@@ -1,7 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { grantOf } from '@bailiwick/approval-statement'
 import type { ApprovalStatement, Assertion, ServiceName } from '@bailiwick/contracts'
 import { type AccessToken, signAccessToken } from '@bailiwick/credentials'
-import type { Participant } from '@bailiwick/projection'
+import { errorCode } from '@bailiwick/errors'
+import type { Draft, Participant } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
 import type { Approved } from './people.ts'
 import { eventually, type World } from './world.ts'
@@ -40,6 +42,17 @@ export class Thief {
     return tree
   }
 
+  /** Said again, a few times, where the issuer's own word came first: it is read by each when it can. */
+  async #say(tree: string, draft: (version: number) => Draft<'grants.v1'>, tries = 20): Promise<void> {
+    try {
+      await this.#speaks.producer.publishOne('grants.v1', draft(this.#tree(tree).version + 1))
+    } catch (error) {
+      if (tries === 0 || errorCode(error) !== 'state_contended') throw error
+      await pause(100)
+      await this.#say(tree, draft, tries - 1)
+    }
+  }
+
   /** A credential for the grant by the issuer's own key; nothing of it is recorded. */
   credential({ grantId, statement, requestId }: Approved, changes: Partial<AccessToken> = {}): AccessToken {
     const { clock, url, random } = this.#world
@@ -69,11 +82,11 @@ export class Thief {
   /** `credential.intended` for these claims. */
   async intend(claims: AccessToken): Promise<void> {
     const tree = await eventually(() => this.#speaks.projection.ledger.grants.trees.get(claims.grant.root))
-    await this.#speaks.producer.publishOne('grants.v1', {
+    await this.#say(tree.id, (version) => ({
       type: 'credential.intended',
       subject: claims.jti,
       key: tree.id,
-      version: tree.version + 1,
+      version,
       data: {
         credential_id: claims.jti,
         grant_id: claims.grant.id,
@@ -85,7 +98,7 @@ export class Thief {
         expires_at: new Date(claims.exp * 1000).toISOString(),
         kid: this.#world.key('issuer', 'credential', 'credential').kid,
       },
-    })
+    }))
   }
 
   /** Recorded, then signed: all that an issuer does. */
@@ -109,13 +122,7 @@ export class Thief {
 
   /** The grant's life, as its issuer tells it. */
   async tell(type: 'grant.completed' | 'grant.expired' | 'grant.suspended', grantId: string): Promise<void> {
-    const tree = this.#tree(grantId)
-    const { version, grant } = tree
-    await this.#speaks.producer.publishOne('grants.v1', {
-      type,
-      subject: grantId,
-      version: version + 1,
-      data: { grant },
-    })
+    const { grant } = this.#tree(grantId)
+    await this.#say(grantId, (version) => ({ type, subject: grantId, version, data: { grant } }))
   }
 }

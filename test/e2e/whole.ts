@@ -18,8 +18,8 @@ export async function openWhole(
   options: Omit<SystemOptions, 'adapters' | 'clock'> & { entities?: (sample: InitialEntities) => InitialEntities } = {},
 ): Promise<Whole> {
   await using opened = new AsyncDisposableStack()
-  const { bus, store } = opened.use(await openAdapters())
   const time = { ahead: 0 }
+  const { bus, store } = opened.use(await openAdapters(() => time.ahead))
   const clock = { now: () => systemClock.now() + time.ahead, monotonic: () => systemClock.monotonic() }
   const env = { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s', ...options.env }
   const system = opened.use(await startSystem({ ...options, env, clock, adapters: { bus, grantStore: store } }))

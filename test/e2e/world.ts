@@ -106,9 +106,11 @@ export class World implements AsyncDisposable {
   /** Only the bus and the store: what runs on them is the test's to start. */
   static async empty(options: WorldOptions = {}): Promise<World> {
     const url = `http://localhost:${await freePort()}`
-    const adapters = await openAdapters()
+    let ahead = () => 0
+    const adapters = await openAdapters(() => ahead())
     const { bus, store } = adapters
     const world = new World(options, { url, open: () => [bus, options.grantStore?.(store) ?? store] })
+    ahead = () => world.ahead
     world.#owned.defer(() => rmSync(world.data, { recursive: true, force: true }))
     world.#owned.use(adapters)
     world.http = await world.#server()
