@@ -308,7 +308,8 @@ it('allows an action that was approved by itself once, and no other (V1, V10)', 
 })
 
 it('aggregates what one agent is denied beyond ten a second (V18)', async () => {
-  await using system = await granted()
+  // As many at once take a busy machine as long as it likes.
+  await using system = await granted({ pdp: { decisionDeadlineMs: 60_000, maxStalenessMs: 60_000 } })
   const { point, credential, world } = system
   const began = world.clock.now()
   const answers = await Promise.all(Array.from({ length: 60 }, () => point.call({ credential, ...adjust('501') })))
