@@ -60,7 +60,7 @@ it(`of ${asks} near-identical asks an approver sees at most ${most}; the rest is
   // Nobody else is asked less of for it.
   await scene.stillWorks(scene.agent('forecaster'))
   expect((await scene.audited()).findings).toEqual([])
-}, 120_000)
+})
 
 it(`an approver who says no each time is asked ${mostDenied} times, and then the agent rests`, async () => {
   await using scene = await Scene.open()

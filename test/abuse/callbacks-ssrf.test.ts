@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Server } from 'node:net'
 import { isPublicAddress, safePost } from '@bailiwick/service-kit'
 import { sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { eventually, pause, Scene } from './scene.ts'
+import { answered, eventually, pause, Scene } from './scene.ts'
 
 /** Something inside, that no agent may reach through approval. It counts who comes. */
 let inside: Server
@@ -29,10 +29,8 @@ afterAll(async () => {
 async function register(callbacks: string[]) {
   const id = sampleAgentId('reconciler')
   const value = { ...scene.ledger.registry.get('agent', id), callbacks }
-  const payload = { proposer: 'operator', entities: [{ type: 'agent', id, value }] }
-  const { operator } = scene.system.host
-  const proposed = await operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
-  await scene.approver.approve(proposed.json().request_id)
+  const { request_id } = (await scene.propose('agent', id, value)).body
+  await scene.approver.approve(request_id)
   await eventually(
     'the registration',
     () => scene.ledger.registry.get('agent', id)?.callbacks?.length === callbacks.length,
@@ -45,9 +43,9 @@ async function ask(endpoint: string, agent = scene.agent()): Promise<string> {
     ...{ authority: sampleAuthority, mode: 'window', expiresInSeconds: ++length },
     callback: { endpoint },
   } as never)
-  return agent.request(signed).then(
+  return answered(() => agent.request(signed)).then(
     async ({ requestId }) => {
-      await agent.cancel(requestId)
+      await answered(() => agent.cancel(requestId))
       return requestId
     },
     (error: { code?: string }) => String(error.code),

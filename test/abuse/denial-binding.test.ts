@@ -11,7 +11,7 @@ import {
 } from '@bailiwick/credentials'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { eventually, Scene } from './scene.ts'
+import { answered, eventually, Scene } from './scene.ts'
 
 let scene: Scene
 let denial: Denial
@@ -63,9 +63,9 @@ async function ask(answering: Denial | Denial[], over: object = {}, agent = scen
     answering,
     ...over,
   } as never)
-  return agent.request(signed).then(
+  return answered(() => agent.request(signed)).then(
     async ({ requestId }) => {
-      await agent.cancel(requestId)
+      await answered(() => agent.cancel(requestId))
       return 'received'
     },
     (error: { code?: string }) => String(error.code),

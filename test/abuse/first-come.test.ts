@@ -28,9 +28,8 @@ it('before anybody is enrolled nothing but the invitation changes anything, and 
   const before = registryOf(system).records().length
   for (const verb of ['statement', 'approve', 'deny', 'withdraw'])
     expect(await told(system, `/console/api/requests/${requestId}/${verb}`, {})).toMatch(/^40[01] /)
-  const payload = { proposer: 'operator', entities: [{ type: 'rule', id: 'tasks', value: null }] }
-  const proposed = await system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
-  expect(proposed.json()).toMatchObject({ code: 'registry_change_refused' })
+  expect((await scene.propose('rule', 'tasks', null)).body).toMatchObject({ code: 'registry_change_refused' })
+  await scene.readToEnds()
   expect(registryOf(system).records()).toHaveLength(before)
   await expect(agent.credential({ requestId })).rejects.toMatchObject({ code: 'access_request_pending' })
 })
@@ -41,6 +40,7 @@ it('of many who hold the invitation at the same moment exactly one becomes the f
   const people = Array.from({ length: 6 }, (_, n) => enrolApprover(system, { id: `person-${n}`, name: `Person ${n}` }))
   const answers = await Promise.allSettled(people)
   expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+  await scene.readToEnds()
   expect(registryOf(system).all('approver')).toHaveLength(1)
 })
 
@@ -138,11 +138,10 @@ it('the operator of this machine is heard on the socket alone, and can say no an
     expect((await operator.inject({ method: 'POST', url, payload: {} })).statusCode).toBe(404)
   }
   const before = scene.ledger.registry.records()
-  const propose = (type: string, id: string) => {
-    const payload = { proposer: 'owner', entities: [{ type, id, value: null }] }
-    return operator.inject({ method: 'POST', url: writes[0] ?? '', payload })
-  }
-  expect((await propose('rule', 'tasks')).statusCode).toBe(200) // it waits for an answer
-  expect((await propose('approver', 'owner')).json()).toMatchObject({ code: 'registry_change_refused' })
+  expect((await scene.propose('rule', 'tasks', null, 'owner')).status).toBe(200) // it waits for an answer
+  expect((await scene.propose('approver', 'owner', null, 'owner')).body).toMatchObject({
+    code: 'registry_change_refused',
+  })
+  await scene.readToEnds()
   expect(scene.ledger.registry.records()).toEqual(before)
 })

@@ -3,7 +3,7 @@ import type { ApprovalStatement, Assertion } from '@bailiwick/contracts'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bytesOf, Person, type Shown } from './person.ts'
-import { eventually, Scene, unlikely } from './scene.ts'
+import { answered, eventually, Scene, unlikely } from './scene.ts'
 
 // What a stolen approval service can write with its own key: it may refuse and delay, and grant nothing. What other keys may
 // write on approvals.v1 is in forged-events.test.ts.
@@ -91,7 +91,7 @@ it('an approval that says more, longer or other than what was signed grants noth
     const grantId = grantIdOf(statementHash(altered))
     await eventually('the issuer refuses it', () => scene.ledger.grants.refused.has(grantId) || undefined)
     await grantedNot(requestId)
-    await scene.agent().cancel(requestId)
+    await answered(() => scene.agent().cancel(requestId))
   }
 })
 
@@ -147,10 +147,7 @@ it('what approval’s key signs once it is retired counts for nobody (V12)', asy
   const { kid } = scene.stolenKey('approval')
   const key = scene.ledger.registry.records().find(({ type, id }) => type === 'service-key' && id.includes(kid))
   expect(key).toBeDefined()
-  const payload = { proposer: 'operator', entities: [{ type: 'service-key', id: key?.id, value: null }] }
-  const { operator } = scene.system.host
-  const proposed = await operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
-  const { request_id: change } = proposed.json() as { request_id: string }
+  const { request_id: change } = (await scene.propose('service-key', key?.id, null)).body
   await owner.approve(change, await owner.rendered(change))
   await eventually(
     'it is retired',

@@ -45,7 +45,9 @@ describe('a webhook that works against us', () => {
       await at.approver.approve(requestId)
       return performance.now() - started
     }
-    expect(await took(scene)).toBeLessThan(Math.max(2000, 10 * (await took(quiet))))
+    // What else runs on the machine may slow one down; a hook that holds approvals up does so each time.
+    const asFast = async () => (await took(scene)) < Math.max(2000, 10 * (await took(quiet)))
+    expect((await asFast()) || (await asFast()) || (await asFast())).toBe(true)
   })
 
   it('redirects to the inside: nobody follows', async () => {
@@ -195,12 +197,15 @@ it('a flood of asks is at most 20 prompts an hour, and the rest comes in digests
       else await scene.approver.deny(requestId)
   }
   expect(asks).toBe(36)
-  await pause(500)
-  const prompts = hook.received.filter(({ body }) => !/Denied by|Approved by/.test(body))
+  const promptsNow = () => hook.received.filter(({ body }) => !/Denied by|Approved by/.test(body))
+  const digestedNow = async () =>
+    Number(
+      /notifications_total\{kind="request_waiting",result="digested"[^}]*} (\d+)/.exec(await scrape(scene))?.[1] ?? 0,
+    )
+  await eventually('each ask is told, or put into a digest', async () =>
+    promptsNow().length + (await digestedNow()) === asks ? true : undefined,
+  )
+  const prompts = promptsNow()
   expect(prompts.length).toBeLessThanOrEqual(20)
   expect(prompts.length).toBeGreaterThan(10)
-  const digested = new RegExp(
-    `notifications_total\\{kind="request_waiting",result="digested"[^}]*} ${asks - prompts.length}\\b`,
-  )
-  expect(await scrape(scene)).toMatch(digested)
 })

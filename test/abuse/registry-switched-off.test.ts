@@ -30,10 +30,9 @@ const placeOn = async ({ adapters }: Awaited<ReturnType<typeof projectAdapters>>
   ...{ port: await freePort(), invoicesPort: await freePort() },
   ...(adapters && { adapters }),
 })
-const told = (scene: Scene, path: string, payload: object) =>
-  scene.system.host.operator.inject({ method: 'POST', url: path, payload }).then((answer) => answer.json())
-const propose = (scene: Scene, type: string, id: string, value: unknown, proposer = 'operator') =>
-  told(scene, '/operator/registry/changes', { proposer, entities: [{ type, id, value }] })
+const propose = async (scene: Scene, ...change: Parameters<Scene['propose']>) => (await scene.propose(...change)).body
+const announce = async (scene: Scene, value: Recovery, jws: string) =>
+  (await scene.operate<{ usable_from: string; code?: string }>('recoveries', { value, jws })).body
 
 const lax = (scene: Scene): Rule => ({ ...(scene.ledger.registry.get('rule', 'tasks') as Rule), match: {}, order: 1 })
 
@@ -85,7 +84,7 @@ it('a registry file, a genesis and an operator’s word change nothing that peop
       const recovery = aRecovery(generateKey('invitation'))
       expect(await propose(scene, 'recovery', recovery.id, recovery)).toMatchObject({ code: 'registry_change_refused' })
       const jws = rootSigned(scene, recovery, generateKey('root'))
-      expect((await told(scene, '/operator/recoveries', { value: recovery, jws })).code).toMatch(/^signature|^key/)
+      expect((await announce(scene, recovery, jws)).code).toMatch(/^signature|^key/)
       await scene.approver.deny(proposed.request_id)
       expect(await registryOf(scene)).toEqual(registry)
     }
@@ -270,7 +269,7 @@ it('a recovery lets nobody in before its 24 h are over, whatever time a stolen i
   await using scene = await Scene.open()
   const key = generateKey('invitation')
   const recovery = aRecovery(key)
-  const taken = await told(scene, '/operator/recoveries', { value: recovery, jws: rootSigned(scene, recovery) })
+  const taken = await announce(scene, recovery, rootSigned(scene, recovery))
   expect(Date.parse(taken.usable_from) - Date.now()).toBeGreaterThan(recoveryDelayMs - 60_000)
   await expect(recoverApprover(scene.system, { id: recovery.id, key })).rejects.toMatchObject({
     code: 'invitation_invalid',

@@ -14,15 +14,9 @@ import { expect, it } from 'vitest'
 import { eventually, pause, Scene } from './scene.ts'
 
 async function changed(scene: Scene, value: object | undefined): Promise<void> {
-  const payload = { proposer: 'operator', entities: [{ type: 'approver', id: 'eve', value: value ?? null }] }
-  const proposed = await scene.system.host.operator.inject({
-    method: 'POST',
-    url: '/operator/registry/changes',
-    payload,
-  })
-  expect(proposed.statusCode).toBe(200)
-  const { changes } = await scene.approver.state()
-  await scene.approver.approve(changes[0]?.id ?? '')
+  const { status, body } = await scene.propose('approver', 'eve', value ?? null)
+  expect(status).toBe(200)
+  await scene.approver.approve(body.request_id)
   const there = () => scene.ledger.registry.get('approver', 'eve') !== undefined
   await eventually('the registry changed', () => there() === (value !== undefined) || undefined)
 }

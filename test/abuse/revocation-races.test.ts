@@ -38,8 +38,9 @@ it(
       const racing: Promise<unknown>[] = []
       const ask = async (token: string, own: boolean) => {
         const call = own ? { credential: token, ...read } : by(sub, token, read)
+        const asked = performance.now() // a busy machine may bring an answer of before the bound late
         const { decision } = await point.call(call)
-        if (decision && performance.now() > over) lateAllows.push(`${kind} ${own ? 'own' : 'passed on'}`)
+        if (decision && asked > over) lateAllows.push(`${kind} ${own ? 'own' : 'passed on'}`)
       }
       for (let n = 0; n < 3; n++) {
         const details = [{ type: 'bailiwick_grant', grant_id: grant.grantId }]

@@ -43,6 +43,14 @@ const heldUp: ReadonlySet<string> = new Set([
   'request_timed_out',
 ])
 
+/** What a call is told when a busy machine kept anybody from deciding. */
+const undecided: ReadonlySet<string> = new Set([
+  'deadline_exceeded',
+  'decision_unavailable',
+  'pdp_unavailable',
+  'state_stale',
+])
+
 /** Of a process that a busy machine held up so long that it thinks another one acts: then it answers nobody, for a moment. */
 export async function answered<T>(ask: () => Promise<T>): Promise<T> {
   const told = await eventually(
@@ -141,11 +149,23 @@ export class Scene implements AsyncDisposable {
     return Scene.#open(() => startSystem(options))
   }
 
-  /** As the operator of this machine. */
+  /** As the operator of this machine: what is answered, by a service that a busy machine holds up a little later. */
+  operate<T>(path: string, payload: object): Promise<{ status: number; body: T }> {
+    return answered(async () => {
+      const answer = await this.system.host.operator.inject({ method: 'POST', url: `/operator/${path}`, payload })
+      if (answer.statusCode === 503) throw answer.json()
+      return { status: answer.statusCode, body: answer.json<T>() }
+    })
+  }
+
   async revoke(kind: string, target: string): Promise<number> {
-    const payload = { kind, target, reason: 'abuse' }
-    return (await this.system.host.operator.inject({ method: 'POST', url: '/operator/revocations', payload }))
-      .statusCode
+    return (await this.operate('revocations', { kind, target, reason: 'abuse' })).status
+  }
+
+  /** A change of the registry, as this machine's operator proposes it: it waits for people. */
+  propose(type: string, id: string | undefined, value: unknown, proposer = 'operator') {
+    const entities = [{ type, id, value }]
+    return this.operate<{ request_id: string; code?: string }>('registry/changes', { proposer, entities })
   }
 
   get url(): string {
@@ -177,7 +197,7 @@ export class Scene implements AsyncDisposable {
 
   async granted(agent = this.agent()): Promise<{ requestId: string; grantId: string }> {
     const requestId = await this.asked(agent)
-    const { grant_id: grantId } = await this.approver.approve(requestId)
+    const { grant_id: grantId } = await answered(() => this.approver.approve(requestId))
     if (grantId === undefined) throw new Error('there is no grant')
     return { requestId, grantId }
   }
@@ -200,7 +220,7 @@ export class Scene implements AsyncDisposable {
     let said = ''
     for (let tries = 0; tries < 10; tries++) {
       said = await this.#callOnce(agent, grantId)
-      if (said !== 'deadline_exceeded' && said !== 'state_stale' && said !== 'decision_unavailable') break
+      if (!undecided.has(said)) break
     }
     return said
   }

@@ -46,11 +46,11 @@ const rule = (over: Partial<Rule> & { quorum?: number }): Change => {
 }
 
 async function proposed(proposer: string, ...entities: Change[]): Promise<string> {
-  const payload = { proposer, entities }
-  const { operator } = scene.system.host
-  const said = await operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
-  const { request_id, code } = said.json() as { request_id?: string; code?: string }
-  return request_id ?? code ?? ''
+  const { body } = await scene.operate<{ request_id?: string; code?: string }>('registry/changes', {
+    proposer,
+    entities,
+  })
+  return body.request_id ?? body.code ?? ''
 }
 
 /** Proposed, and approved by one person. */
@@ -62,6 +62,7 @@ async function answered(by: Person, id: string): Promise<string> {
   const shown = await by.rendered(id).catch((error: Error) => error.message)
   if (typeof shown === 'string') return shown
   const { status, code, body } = await by.approve(id, shown)
+  await scene.readToEnds() // what is asked next is asked of what counts now
   if (status !== 200) return code ?? ''
   const said = body as { status?: string; applied?: boolean; grant?: string }
   return said.applied ? 'applied' : (said.grant ?? said.status ?? '')
@@ -69,7 +70,10 @@ async function answered(by: Person, id: string): Promise<string> {
 
 let serial = 0
 const ask = () => scene.asked(scene.agent(), { ...sampleAuthority, task: `alone-${++serial}` })
-const grantsOf = (id: string) => [...scene.ledger.grants.trees.values()].filter(({ grant }) => grant.request_id === id)
+const grantsOf = async (id: string) => {
+  await scene.readToEnds()
+  return [...scene.ledger.grants.trees.values()].filter(({ grant }) => grant.request_id === id)
+}
 
 it('nobody approves alone what he proposed of the registry, however it is put (V3)', async () => {
   const before = registry().records().length
@@ -91,6 +95,7 @@ it('nobody approves alone what he proposed of the registry, however it is put (V
     expect(await answered(owner, id)).not.toBe('applied')
     await anna.post(`requests/${id}/deny`)
   }
+  await scene.readToEnds()
   expect(registry().get('approver', 'eve')).toBeUndefined()
   expect(registry().get('approver', 'anna')?.groups).toEqual([sample.group])
 })
@@ -103,7 +108,7 @@ it('the owner of an agent approves nothing of it where the rule wants somebody e
   const hers = await anna.rendered(id)
   expect((await owner.approve(id, hers)).code).toBe('statement_unknown')
   expect((await anna.approve(id, hers, owner.passkey)).code).toBe('approver_unknown')
-  expect(grantsOf(id)).toHaveLength(0)
+  expect(await grantsOf(id)).toHaveLength(0)
   // Rendered before the rule said so.
   expect(await changed(anna, 'owner', rule({ owner_may_approve: true }))).toBe('applied')
   const early = await owner.rendered(id)
@@ -119,7 +124,7 @@ it('what was approved is taken back by the owner, who may approve nothing of it,
   const comeBack = (id: string) => approver(id, { groups: [sample.group] })
   const taken = async (by: Person, id: string) => {
     expect(await by.post(`requests/${id}/withdraw`)).toMatchObject({ status: 200, body: { status: 'withdrawn' } })
-    const [tree] = grantsOf(id)
+    const [tree] = await grantsOf(id)
     expect(scene.ledger.revocations.find('grant', tree?.id ?? '')).toBeDefined()
   }
   const [owned, signed] = [await ask(), await ask()]
@@ -150,7 +155,7 @@ it('one person with two passkeys is one person, in one statement or in two (V10)
   expect(again.statement_hash).toBe(shown.statement_hash)
   const answer = await anna.approve(request, again, using(second))
   expect(answer.body).toMatchObject({ status: 'endorsed', endorsements: 1 })
-  expect(grantsOf(request)).toHaveLength(0)
+  expect(await grantsOf(request)).toHaveLength(0)
   // With a stolen approval service too, which puts both signatures into one approval.
   const challenge = Buffer.from(shown.challenge, 'base64url')
   const assertions = [newest.sign(challenge, first), newest.sign(challenge, second)]
@@ -160,7 +165,7 @@ it('one person with two passkeys is one person, in one statement or in two (V10)
   const forged = { type: 'request.approved', subject: request, version: (record?.version ?? 0) + 1, data }
   await scene.forge('approvals.v1', forged, scene.stolenKey('approval'))
   await expect.poll(() => scene.ledger.grants.refused.has(grantIdOf(statement_hash))).toBe(true)
-  expect(grantsOf(request)).toHaveLength(0)
+  expect(await grantsOf(request)).toHaveLength(0)
 })
 
 it('who comes into the group after the request was endorsed does not complete that statement (V3)', async () => {
@@ -177,7 +182,7 @@ it('who comes into the group after the request was endorsed does not complete th
   const shown = await carl.rendered(request)
   expect(shown.statement_hash).not.toBe(statement_hash)
   expect((await carl.approve(request, shown)).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
-  expect(grantsOf(request)).toHaveLength(0)
+  expect(await grantsOf(request)).toHaveLength(0)
   expect(await answered(anna, request)).toBe('active')
 })
 
@@ -189,7 +194,7 @@ it('who leaves the group between endorsement and quorum does not count any more 
   expect((await owner.approve(request, late)).code).toBe('approver_group_changed')
   expect(await answered(anna, request)).toBe('approver_not_in_group')
   expect(await answered(owner, request)).toBe('endorsed') // and it is the first of two again
-  expect(grantsOf(request)).toHaveLength(0)
+  expect(await grantsOf(request)).toHaveLength(0)
   // Retired altogether: the session ends with the person.
   expect(await changed(owner, 'carl', { type: 'approver', id: 'anna', value: null })).toBe('applied')
   expect((await anna.post(`requests/${request}/deny`)).code).toBe('caller_unauthenticated')

@@ -5,7 +5,7 @@ import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'
-import { answering, eventId, eventually, Scene } from './scene.ts'
+import { answered, answering, eventId, eventually, Scene } from './scene.ts'
 
 // Text that looks like other text: what an agent, or whoever proposes a name, writes so that a person reads something else
 // than what is signed.
@@ -109,7 +109,7 @@ async function shownOf(bailiwick: { request: string }) {
   expect(status).toBe(202)
   const shown = await owner.rendered(id)
   const all = await owner.send('GET', '/console/api/state')
-  await scene.agent().cancel(id)
+  await answered(() => scene.agent().cancel(id))
   const { requests } = all.body as unknown as {
     requests: { id: string; prose: { text: string; cut: boolean } | null }[]
   }
@@ -139,9 +139,8 @@ it.each(Object.entries(unseen))('nobody is asked to sign for an authority with a
 
 it('what is asked on the topic is refused for the same text, and the rest flows (V3)', async () => {
   const hostile = signed(comparing({ '/customer': { eq: 'A\u202eCME' } }))
-  const honest = signed(named())
   const idOf = ({ request }: { request: string }) => `req_${sha256(request)}`
-  for (const data of [hostile, honest]) {
+  const put = async (data: { request: string }) => {
     const event = {
       specversion: '1.0',
       id: eventId(),
@@ -154,12 +153,20 @@ it('what is asked on the topic is refused for the same text, and the rest flows 
       partitionkey: idOf(data),
       data,
     }
-    await scene.put('access-requests.v1', idOf(data), Buffer.from(JSON.stringify(event)))
+    const [position] = await scene.put('access-requests.v1', idOf(data), Buffer.from(JSON.stringify(event)))
+    return position?.partition
   }
   const { requests } = scene.ledger.requests
-  await eventually('the honest one is there', () => requests.get(idOf(honest)))
+  const partition = await put(hostile)
+  // Until one stands behind it: other partitions are read at another pace.
+  for (let behind = false; !behind; ) {
+    const honest = signed(named())
+    behind = (await put(honest)) === partition
+    await eventually('the honest one is there', () => requests.get(idOf(honest)))
+    await answered(() => scene.agent().cancel(idOf(honest)))
+  }
+  await scene.readToEnds()
   expect(requests.get(idOf(hostile))).toBeUndefined()
-  await scene.agent().cancel(idOf(honest))
 })
 
 it('a letter that looks like another is spelled out beside it (V3)', async () => {
@@ -225,6 +232,7 @@ it('prose that says something else changes no word of what is shown and signed (
   expect(names(withProse)).toEqual(names(without))
   expect(JSON.stringify([withProse.statement, withProse.lines])).not.toContain('CANARY-5e')
   expect(withProse.prose).toEqual({ text: lie, cut: false }) // data, for the console to box and spell
+  await told()
   for (const topic of ['approvals.v1', 'grants.v1', 'evidence.v1'])
     for (const { text } of await scene.read(topic)) expect(text).not.toContain('CANARY-5e')
   const task = await scene
@@ -234,9 +242,17 @@ it('prose that says something else changes no word of what is shown and signed (
   expect(JSON.stringify(task ?? '')).not.toContain('CANARY-5e')
 })
 
+/** Resolves once evidence has told of all that was published. */
+async function told(): Promise<void> {
+  await scene.audited()
+  const size = scene.system.services.evidence.size()
+  await eventually('evidence tells of it', async () => (await scene.read('evidence.v1')).length >= size || undefined)
+}
+
 it('prose stands in no event, whoever wrote it (V17)', async () => {
   const { id } = await submitted(signed(named(), 'CANARY-6a of the agent'))
   expect((await owner.post(`requests/${id}/deny`, { reason: 'CANARY-6a of the owner' })).status).toBe(200)
+  await told()
   const topics = ['access-requests.v1', 'approvals.v1', 'grants.v1', 'registry.v1', 'revocations.v1', 'evidence.v1']
   for (const topic of topics)
     for (const { text } of await scene.read(topic)) expect([topic, text.includes('CANARY-6a')]).toEqual([topic, false])
@@ -254,9 +270,8 @@ it.each(Object.entries(unseen))('nothing in the registry has a name with a %s (V
       value: { id: 'eve', name, groups: [sample.group], credentials: [await owner.newPasskey()] },
     },
   ]) {
-    const payload = { proposer: 'operator', entities: [entity] }
-    const said = await scene.system.host.operator.inject({ method: 'POST', url: '/operator/registry/changes', payload })
-    expect([said.statusCode, (said.json() as { code: string }).code]).toEqual([400, 'request_malformed'])
+    const { status, body } = await scene.propose(entity.type, entity.id, entity.value)
+    expect([status, body.code]).toEqual([400, 'request_malformed'])
   }
 })
 
@@ -271,10 +286,13 @@ it('the command line prints nothing that acts on a terminal or cannot be seen, a
     const say = (line: string) => void lines.push(line)
     const answer = (line: string) => void out.push(line)
     const said = { ...io, out: answer, err: say, env: {} }
-    expect(await run([...argv, '--data', scene.system.data], said)).toBe(0)
+    await eventually('it is answered', async () => {
+      out.length = 0
+      return (await run([...argv, '--data', scene.system.data], said)) === 0 || undefined
+    })
     for (const line of [...lines, ...out]) expect(line).toMatch(readable)
     expect([...lines, ...out].join()).not.toContain('CANARY-7b')
     if (argv.includes('--json')) expect(() => JSON.parse(out.join('\n'))).not.toThrow()
   }
-  await scene.agent().cancel(id)
+  await answered(() => scene.agent().cancel(id))
 })

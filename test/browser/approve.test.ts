@@ -81,6 +81,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     const calls = page.getByLabel('Calls, at most')
     await calls.fill('151')
     await press('Review and sign…')
+    expect(await calls.evaluate((input) => input.matches(':invalid'))).toBe(true)
     expect(await page.getByRole('dialog').count()).toBe(0)
     await calls.evaluate((input) => input.removeAttribute('max'))
     await press('Review and sign…')
@@ -168,9 +169,9 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
       await press('Sign with passkey')
       await inboxIsEmpty()
     }
-    const registry = await desk.system.host.operator.inject({ method: 'GET', url: '/operator/registry' })
+    const registry = () => desk.system.host.operator.inject({ method: 'GET', url: '/operator/registry' })
     const applied = expect.objectContaining({ id: 'spare', version: 2, value: { ...value, tools: {} } })
-    expect(registry.json().entities).toContainEqual(applied)
+    await expect.poll(async () => (await registry()).json().entities).toContainEqual(applied)
   })
 
   it('shows what policies say before they are signed, and signs no others (V3)', async () => {
@@ -204,7 +205,7 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
     await press('Approve as asked…')
     await press('Sign with passkey')
     await inboxIsEmpty()
-    expect(registry().policySet?.hash).toBe(set.hash)
+    await expect.poll(() => registry().policySet?.hash).toBe(set.hash)
   })
 
   it('withdraws, signs out, and finds it revoked after signing in again (V7)', async () => {

@@ -1,10 +1,11 @@
+import { topics } from '@bailiwick/contracts'
 import { type sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type System, type SystemOptions, startSystem } from '@bailiwick/testkit'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll } from 'vitest'
 import { type InvoicesApi, startInvoicesApi } from '../demo/invoices-api.ts'
-import { aPerson, enrolFirst, launch, type Person } from './browser.ts'
+import { aPerson, enrolFirst, launch, type Person, patienceMs } from './browser.ts'
 
 interface DeskOptions extends SystemOptions {
   viewport?: { width: number; height: number }
@@ -72,9 +73,17 @@ export class Desk implements AsyncDisposable {
     return (answer.json() as { request_id: string }).request_id
   }
 
+  /** What a decision point knows, once it has read all that is there now. */
+  async ledger() {
+    const { projection } = this.system.services.policyDecision.pdp
+    const facts = topics.flatMap(({ name, leaf }) => (leaf ? [name] : []))
+    await projection.readToEnds(facts, patienceMs)
+    return projection.ledger
+  }
+
   /** How the request stands for a decision point. */
-  stateOf(requestId: string) {
-    return this.system.services.policyDecision.pdp.projection.ledger.requests.requests.get(requestId)?.state
+  async stateOf(requestId: string) {
+    return (await this.ledger()).requests.requests.get(requestId)?.state
   }
 }
 

@@ -64,12 +64,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
   const events = (): Locator => desk.olivia.page.locator('.event')
   /** Evidence takes in what happened a little later. */
   const settled = async (find: () => Promise<number>, wanted: number, path: string) => {
-    for (let tries = 0; tries < 20; tries++) {
-      await desk.goTo(path)
-      if ((await find()) === wanted) return
-      await desk.olivia.page.waitForTimeout(250)
-    }
-    expect(await find()).toBe(wanted)
+    await expect.poll(() => desk.goTo(path).then(find), { interval: 250 }).toBe(wanted)
   }
 
   it('finds denials by their reason, coloured, and leads to the story of each', async () => {
@@ -122,9 +117,9 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await acted.getByText(/3 allowed, [1-9] denied/).waitFor()
     expect(await page.locator('.story .story .story .story .step', { hasText: 'Outcome' }).count()).toBe(5)
     await desk.olivia.press('Denials')
+    await expect.poll(() => page.locator('.step', { hasText: 'Outcome' }).count()).toBe(0)
     await page.locator('.step.bad', { hasText: 'budget_exhausted' }).waitFor()
     await page.locator('.step.bad', { hasText: 'action_not_granted' }).waitFor()
-    expect(await page.locator('.step', { hasText: 'Outcome' }).count()).toBe(0)
   })
 
   it('lets nothing that an event says be markup, or reorder what is read', async () => {
@@ -168,7 +163,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
       })
       await verify.click()
       await step.getByText('Not verified:').waitFor()
-      expect([name, await step.locator('.receipt').textContent()]).toEqual([name, expect.stringMatching(says)])
+      await expect.poll(() => step.locator('.receipt').textContent(), { message: name }).toMatch(says)
       await page.unroute('**/evidence/events/evt_*')
     }
     // The true receipt of another event proves nothing of this one.
@@ -192,8 +187,10 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await desk.goTo('evidence')
     await page.locator('.chart canvas').waitFor()
     const row = page.locator('table.activity tr', { hasText: 'agent/reconciler' })
-    expect(await row.locator('td').allTextContents()).toEqual(['3', expect.stringMatching(/^[1-9]$/)]) // a call may have learned a nonce first
-    const drawn = await page.evaluate(`(() => {
+    // A call may have learned a nonce first.
+    await expect.poll(() => row.locator('td').allTextContents()).toEqual(['3', expect.stringMatching(/^[1-9]$/)])
+    const drawn = () =>
+      page.evaluate(`(() => {
       const canvas = document.querySelector('.chart canvas')
       const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
       let [red, green] = [0, 0]
@@ -203,7 +200,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
       }
       return red > 20 && green > 20
     })()`)
-    expect(drawn).toBe(true)
+    await expect.poll(drawn).toBe(true)
     await row.getByRole('link').click()
     await expect.poll(() => page.locator('table.activity tbody tr').count()).toBe(1)
   })

@@ -13,11 +13,11 @@ export function answering(desk: Desk): void {
     await desk.olivia.press('Approve as asked…')
     await desk.olivia.press('Sign with passkey')
     await desk.olivia.page.getByRole('alert').getByText('Nothing was signed').waitFor()
-    expect(desk.stateOf(requestId)).toBe('pending')
+    expect(await desk.stateOf(requestId)).toBe('pending')
     await desk.olivia.verified(true)
     await desk.olivia.press('Sign with passkey')
     await desk.olivia.page.getByText('Approved.', { exact: true }).waitFor()
-    expect(desk.stateOf(requestId)).toBe('approved')
+    expect(await desk.stateOf(requestId)).toBe('approved')
   })
 
   it('a session that ends in the middle leaves nothing signed, and its person where they were', async () => {
@@ -35,7 +35,7 @@ export function answering(desk: Desk): void {
     )
     await desk.olivia.page.getByText('Your session ended.').waitFor()
     expect(await desk.olivia.page.getByText('At most 200 calls').count()).toBe(0)
-    expect(desk.stateOf(requestId)).toBe('pending')
+    expect(await desk.stateOf(requestId)).toBe('pending')
     await desk.olivia.press('Sign in with passkey')
     await desk.olivia.page.locator(`article[data-request="${requestId}"]`).waitFor()
     await desk.olivia.press('Approve as asked…')
@@ -69,7 +69,7 @@ export function answering(desk: Desk): void {
     await tabTo('Sign with passkey')
     await page.keyboard.press('Enter')
     await page.getByText('Approved.', { exact: true }).waitFor()
-    expect(desk.stateOf(requestId)).toBe('approved')
+    expect(await desk.stateOf(requestId)).toBe('approved')
   })
 
   it('a dialog that stood open while the agent took its ask back asks for no passkey (V3)', async () => {
@@ -94,8 +94,8 @@ export function answering(desk: Desk): void {
     await desk.olivia.page.getByRole('dialog').waitFor()
     await desk.olivia.page.keyboard.press('Escape')
     await desk.olivia.page.getByRole('dialog').waitFor({ state: 'detached' })
-    expect(await desk.olivia.page.evaluate('document.activeElement?.textContent')).toBe('Deny…')
-    expect(desk.stateOf(requestId)).toBe('pending')
+    await expect.poll(() => desk.olivia.page.evaluate('document.activeElement?.textContent')).toBe('Deny…')
+    expect(await desk.stateOf(requestId)).toBe('pending')
   })
 
   it('a second request of the same task shows what is new in it, and what the first one got', async () => {
@@ -158,7 +158,7 @@ export function answering(desk: Desk): void {
     await page.getByRole('dialog').getByText('May be bound to a new key of the same agent').waitFor()
     await desk.olivia.press('Sign with passkey')
     await page.getByText('Approved.', { exact: true }).waitFor()
-    const { requests } = desk.system.services.policyDecision.pdp.projection.ledger.requests
+    const { requests } = (await desk.ledger()).requests
     expect(requests.get(requestId)?.approved?.statement).toMatchObject({ rebind: 'attested' })
   })
 

@@ -23,7 +23,7 @@ export function people(desk: Desk): void {
     const requestId = await desk.ask('by two', 'forecaster')
     await desk.approve(requestId)
     await desk.olivia.page.getByText('Signed. It takes more people: 1 so far.').waitFor()
-    expect(desk.stateOf(requestId)).toBe('pending')
+    expect(await desk.stateOf(requestId)).toBe('pending')
     await desk.goTo(`requests/${requestId}`)
     await desk.olivia.page.getByText('1 signed so far: owner').waitFor()
 
@@ -35,7 +35,7 @@ export function people(desk: Desk): void {
     await bob.press('Approve as asked…')
     await bob.press('Sign with passkey')
     await bob.page.getByText('Approved.', { exact: true }).waitFor()
-    expect(desk.stateOf(requestId)).toBe('approved')
+    expect(await desk.stateOf(requestId)).toBe('approved')
     // The other one's page hears of it.
     await desk.olivia.page.getByText('Answered by owner, bob').waitFor()
   })
@@ -78,12 +78,7 @@ export function people(desk: Desk): void {
     const { page, cdp } = desk.olivia
     const passkeys = async (count: number) => {
       await page.goto(`${desk.system.url}/console/people`)
-      await page
-        .locator('.card', { hasText: 'Your passkeys' })
-        .locator('li')
-        .nth(count - 1)
-        .waitFor()
-      expect(await page.locator('.card', { hasText: 'Your passkeys' }).locator('li').count()).toBe(count)
+      await expect.poll(() => page.locator('.card', { hasText: 'Your passkeys' }).locator('li').count()).toBe(count)
     }
     const sign = async () => {
       await page.locator('article.request').waitFor()
