@@ -36,7 +36,7 @@ it.skipIf(lacks('secure-kafka', 'redis'))(
   async () => {
     const embedded = await (async () => {
       await using system = await startSystem({ env })
-      return lived({ ...system, decisionPoints: [system.url] }, system.url)
+      return await lived({ ...system, decisionPoints: [system.url] }, system.url) // before it stops
     })()
     await using system = await startProcesses({ env })
     const urls = (service: ServiceName) => system.processes[service].map(({ url }) => url)

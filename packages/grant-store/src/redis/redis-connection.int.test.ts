@@ -5,7 +5,7 @@ import { inspect } from 'node:util'
 import { missingParts, type RedisServer, startRedis } from '@bailiwick/native'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { aRoot, aTake, aTree, START } from '../contract/fixtures.ts'
-import { aLogger, eventually, openStore, pause } from './redis.fixture.ts'
+import { aLogger, eventually, openStore } from './redis.fixture.ts'
 
 /** Skipped where there is no redis-server; on CI that is a failure. */
 const skipped = missingParts('redis').length > 0 && process.env.CI !== 'true'
