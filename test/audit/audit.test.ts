@@ -42,6 +42,24 @@ it('takes a batch that lost its place to another instance for void, not for wron
   expect((await findingsOf(log, leaves)).map(({ rule }) => rule)).toEqual(['V15', 'version'])
 })
 
+it('takes what a halted service still ended after it was succeeded for no gap, and misses it where it is left out (V15)', async () => {
+  using log = await goodLog()
+  log.draft('expired').start = 1
+  log.say(
+    'late',
+    'findings.v1',
+    'gap.detected',
+    '/issuer/start-1',
+    log.draft<'findings.v1', 'gap.detected'>('finding').data,
+  )
+  log.draft('late').start = 1
+  log.write()
+  expect(await audit(log.at)).toMatchObject({ findings: [], void: 1 })
+  const leaves = log.leaves()
+  leaves.splice(at(log, 'task issued'), 1)
+  expect((await findingsOf(log, leaves)).map(({ rule }) => rule)).toContain('V15')
+})
+
 it('counts nothing that the state of a request, a grant or a decision refuses', async () => {
   using log = await goodLog()
   const received = log.draft<'approvals.v1', 'request.received'>('task received')

@@ -2,9 +2,17 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { lacks } from '@bailiwick/native'
+import type { ServiceProcess } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { counts, nightly } from './counts.ts'
 import { Play, readyWithinMs } from './play.ts'
+
+const gone = nightly ? { ms: 120_000, said: 'two minutes' } : { ms: 3000, said: 'three seconds' }
+
+/** As a supervisor would: a numbered event that cannot be made durable ends its process (DESIGN §4). */
+function restartEnded(play: Play, but?: ServiceProcess): void {
+  for (const process of play.all) if (process !== but && !process.running) process.restart()
+}
 
 describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker and a real Redis', () => {
   let play: Play
@@ -28,6 +36,28 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
       })
     },
     counts.broker * 60_000 + 120_000,
+  )
+
+  it(
+    `the broker gone for ${gone.said}, evidence killed meanwhile: it catches up by itself, and nothing is missing (V2, V15)`,
+    async () => {
+      const [node] = play.system.kafka.nodes
+      const [evidence] = play.system.processes.evidence
+      if (!node || !evidence) throw new Error('there is no broker, or no evidence')
+      await play.through(`the broker gone for ${gone.said}, evidence killed`, async () => {
+        await node.kill('SIGKILL')
+        await pause(play.random() * 1000)
+        // With what it had read and not entered.
+        await evidence.kill()
+        await pause(gone.ms)
+        await node.start()
+        restartEnded(play, evidence)
+        evidence.start()
+        await evidence.ready(readyWithinMs)
+        console.log(`broker and evidence: back, and a call allowed again after ${await play.goesOn()} ms`)
+      })
+    },
+    gone.ms + 300_000,
   )
 
   it('one decision point that is cut off from the broker denies, and comes back by itself (V7, V8)', async () => {
@@ -113,8 +143,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
         await node?.kill('SIGKILL')
         await pause(120_000)
         await node?.start()
-        // As a supervisor would: a numbered event that cannot be made durable ends its process (DESIGN §4).
-        for (const process of play.all) if (!process.running) process.restart()
+        restartEnded(play)
         console.log(`broker: gone for two minutes, a call allowed again after ${await play.goesOn()} ms`)
       })
     },
