@@ -139,7 +139,7 @@ export function answering(desk: Desk): void {
     await desk.olivia.press('Deny…')
     await desk.olivia.press('Deny it')
     await page.getByText('Denied.', { exact: true }).waitFor()
-    expect(desk.stateOf(requestId)).toBe('denied')
+    await expect.poll(() => desk.stateOf(requestId)).toBe('denied')
   }, 60_000)
 
   it('says, before and as it is signed, that a restarted workload keeps the grant (V3)', async () => {
