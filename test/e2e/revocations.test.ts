@@ -10,23 +10,25 @@ import { eventually, type World } from './world.ts'
 
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
 
-/** What the issuer says of it to the enforcement point (RFC 7662). */
-async function isActive({ http, clock, random, url, data }: World, token: string): Promise<boolean> {
-  const iat = Math.floor(clock.now() / 1000)
+/** What the issuer says of it to the enforcement point (RFC 7662); one that has just begun asks to be asked again. */
+function isActive({ http, clock, random, url, data }: World, token: string): Promise<boolean> {
   const id = sample.enforcementPoint
-  const claims = { iss: id, sub: id, aud: url, iat, exp: iat + 60, jti: newId('call', clock.now(), random) }
-  const form = {
-    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-    client_assertion: signClientAssertion(claims, sampleKey(data, 'point-caller')),
-    token,
-  }
-  const answer = await http.inject({
-    method: 'POST',
-    url: '/oauth/introspect',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    payload: new URLSearchParams(form).toString(),
-  })
-  return answer.json().active
+  return eventually(async () => {
+    const iat = Math.floor(clock.now() / 1000)
+    const claims = { iss: id, sub: id, aud: url, iat, exp: iat + 60, jti: newId('call', clock.now(), random) }
+    const form = {
+      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+      client_assertion: signClientAssertion(claims, sampleKey(data, 'point-caller')),
+      token,
+    }
+    const answer = await http.inject({
+      method: 'POST',
+      url: '/oauth/introspect',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      payload: new URLSearchParams(form).toString(),
+    })
+    return answer.statusCode === 503 ? undefined : { active: answer.json().active }
+  }).then(({ active }) => active)
 }
 
 it.each<[kind: string, target: (system: Granted) => string, reason: DenialReason]>([

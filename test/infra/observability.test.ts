@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { metrics } from '@bailiwick/service-kit'
 import { freePort, startSystem } from '@bailiwick/testkit'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { eventually } from '../e2e/world.ts'
 import { readCompose, readYaml, repository, servesOf } from './compose-file.ts'
 
 interface Alerts {
@@ -47,8 +48,8 @@ describe('a system that runs', () => {
     await system.host.bus.publish('access-requests.v1', [{ key: 'x', bytes: Buffer.from('nonsense') }])
     const told = async () => (await fetch(`${system.url}/metrics`)).text()
     // Evidence looks once a second; requests are read behind that.
-    await expect.poll(told).toMatch(/^bailiwick_evidence_log_size/m)
-    await expect.poll(told).toMatch(/^bailiwick_evidence_lag_events/m)
+    for (const name of [/^bailiwick_evidence_log_size/m, /^bailiwick_evidence_lag_events/m])
+      await eventually(async () => name.test(await told()))
     await new Promise((resolve) => setTimeout(resolve, 1200))
     learn(await told())
     const at = system.url.slice(system.url.lastIndexOf(':') + 1)
