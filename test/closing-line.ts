@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util'
 import { missingParts } from '@bailiwick/native'
 import type { Reporter, SerializedError, TestModule } from 'vitest/node'
 
@@ -12,8 +13,10 @@ export default class ClosingLine implements Reporter {
     const again = tests
       .filter((test) => test.diagnostic()?.flaky)
       .map((test) => {
-        const why = test.result().errors?.[0]?.message.split('\n')[0]
-        return `AGAIN ${test.project.name} ${test.module.relativeModuleId} > ${test.fullName}: ${why}`
+        const [first] = test.result().errors ?? []
+        const diff = stripVTControlCharacters(first?.diff ?? first?.stacks?.[0]?.file ?? '').slice(0, 2000)
+        const why = first?.message.split('\n')[0]
+        return `AGAIN ${test.project.name} ${test.module.relativeModuleId} > ${test.fullName}: ${why}\n${diff}`.trimEnd()
       })
     const suites = modules.flatMap((module) => [module, ...module.children.allSuites()])
     const broken = unhandled.length + suites.reduce((sum, suite) => sum + suite.errors().length, 0)
