@@ -9,7 +9,7 @@ import { quiet, reckon } from './reckoning.ts'
 import { generator, seed } from './seed.ts'
 import { Acknowledged, live } from './story.ts'
 
-const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 200 : 20))
+const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 200 : 12))
 
 const title = `killed ${rounds} times at any moment, loses nothing that it acknowledged, doubles nothing, and revives nothing (V2, V4, V7, V9, V10)`
 
