@@ -20,7 +20,7 @@ export async function measureKafkaRevocations(bench: KafkaBench): Promise<Measur
     title: 'Kafka and Redis: from an acknowledged revocation to the last ALLOW, kind by kind',
     how: howOf(
       count,
-      `over HTTP at two policy-decision instances, on ${bench.quick ? 'one broker' : 'three brokers'},`,
+      `over HTTP at two policy-decision instances, on ${bench.quick ? 'one broker' : 'three brokers'}`,
     ),
   }
   return await kindByKind(bench, { about, count, open, p99: 250 })
