@@ -18,10 +18,7 @@ export async function measureKafkaRevocations(bench: KafkaBench): Promise<Measur
   const about = {
     id: 'kafka-revocations',
     title: 'Kafka and Redis: from an acknowledged revocation to the last ALLOW, kind by kind',
-    how: howOf(
-      count,
-      `over HTTP at two policy-decision instances, on ${bench.quick ? 'one broker' : 'three brokers'}`,
-    ),
+    how: howOf(count, `over HTTP at two policy-decision instances, on ${bench.quick ? 'one broker' : 'three brokers'}`),
   }
   return await kindByKind(bench, { about, count, open, p99: 250 })
 }
