@@ -24,7 +24,8 @@ function masked(value: unknown): unknown {
 const byName = ([a]: [string, unknown], [b]: [string, unknown]) => (a < b ? -1 : 1)
 
 const someId = /^(req|grt|crd|dec|evt|ins|dlg|call|chg)_[A-Za-z0-9_-]{16,}$/
-const someHash = /^(?=.*\d)[A-Za-z0-9_-]{20,}(\.[A-Za-z0-9_-]{20,})*$/
+/** One hash in a thousand has no digit in it, so letters of both cases count as well. */
+const someHash = /^(?=.*(\d|[A-Z].*[a-z]|[a-z].*[A-Z]))[A-Za-z0-9_-]{20,}(\.[A-Za-z0-9_-]{20,})*$/
 
 function maskedText(text: string): string {
   if (/^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text)) return '<time>'
