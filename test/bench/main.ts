@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { removeAtEnd } from '@bailiwick/native'
 import { missingParts } from '@bailiwick/testkit'
 import { measureApprovals } from './approvals.ts'
 import { measureChecks } from './checks.ts'
@@ -99,6 +100,7 @@ const stage = (line: string) => void process.stderr.write(process.stderr.isTTY ?
 
 mkdirSync(values.dir, { recursive: true })
 const dir = mkdtempSync(join(values.dir, 'bailiwick-bench-'))
+removeAtEnd(dir) // also of one that is told to stop
 try {
   const report: Report = { at: new Date().toISOString(), quick: values.quick, machine: machineOf(dir), measures: [] }
   await using worlds = new Worlds({ shared: values.quick })

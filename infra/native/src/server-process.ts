@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ServiceError } from '@bailiwick/errors'
 import { lastLines } from './programs.ts'
-import { forget, watch } from './watchdog.ts'
+import { endWithThis } from './watchdog.ts'
 
 /** How to run one server. Its output is appended to `log`. */
 export interface ServerCommand {
@@ -31,8 +31,7 @@ export function startServer({ name, program, args, log }: ServerCommand): Server
   child.on('error', () => {}) // no such program: seen below by the missing pid
   const { pid } = child
   if (pid === undefined) throw new ServiceError('service_unready', `${name} did not start: ${program}`)
-  watch(pid)
-  child.once('exit', () => forget(pid))
+  endWithThis(child)
   child.unref()
   return {
     pid,

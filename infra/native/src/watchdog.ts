@@ -24,14 +24,12 @@ done
 
 let watchdog: ChildProcess | undefined
 
-/** From now on the process dies with this one. Call in the turn of the event loop that started it. */
-export function watch(pid: number): void {
+/** From now on it dies with this process. Call in the turn of the event loop that started it. */
+export function endWithThis(child: ChildProcess): void {
+  const { pid } = child
+  if (pid === undefined) return // it never ran
   tell(`watch ${pid}`)
-}
-
-/** The process is gone; its number may soon be another's. */
-export function forget(pid: number): void {
-  tell(`forget ${pid}`)
+  child.once('exit', () => tell(`forget ${pid}`)) // its number may soon be another's
 }
 
 /** The folder is removed when this process ends. Only for folders that nothing else uses. */

@@ -29,6 +29,7 @@ export { assertListenerAllowed, assertSocketPath, isLoopback, listenOperator, ty
 export { lockFile } from './lock-file.ts'
 export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } from './logger.ts'
 export { type Metrics, type MetricsOptions, metrics } from './metrics.ts'
+export { nodeArguments } from './node-arguments.ts'
 export { type ObservedProjection, observeProjection } from './observe-projection.ts'
 export { isPublicAddress } from './public-address.ts'
 export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'

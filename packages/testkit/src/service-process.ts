@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { ServiceName } from '@bailiwick/contracts'
-import { systemClock } from '@bailiwick/service-kit'
+import { endWithThis } from '@bailiwick/native'
+import { nodeArguments, systemClock } from '@bailiwick/service-kit'
 
 const keptCharacters = 20_000
 const keptErrors = 200
@@ -22,7 +23,10 @@ export interface ServiceProcessOptions {
   supervised?: boolean
 }
 
-/** A service as `bailiwick serve` runs it, to be killed at any moment and started again with the same settings. */
+/**
+ * A service as `bailiwick serve` runs it, to be killed at any moment and started again with the same settings. It ends with the process
+ * that started it.
+ */
 export class ServiceProcess implements AsyncDisposable {
   readonly service: ServiceName | 'standalone'
   readonly url: string
@@ -59,11 +63,12 @@ export class ServiceProcess implements AsyncDisposable {
 
   start(): void {
     const main = join(repository, 'services', this.service, 'src/main.ts')
-    const child = spawn(process.execPath, ['--import', keepCompiled, main], {
+    const child = spawn(process.execPath, [...nodeArguments(this.#env), '--import', keepCompiled, main], {
       env: this.#env,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#child = child
+    endWithThis(child)
     this.#expected = false
     let said = ''
     const keep = (chunk: Buffer) => {

@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
+import { endWithThis } from '@bailiwick/native'
+import { nodeArguments } from '@bailiwick/service-kit'
 import type { TwoCores } from './cores.ts'
 
 const keptCharacters = 4000
 const readyWithinMs = 120_000
 
-/** A process to be measured, on its core. */
+/** A process to be measured, on its core, started as `bailiwick serve` starts one. It ends with the bench, however that ends. */
 export class Server implements AsyncDisposable {
   readonly url: string
   readonly pid: number
@@ -33,10 +35,11 @@ export class Server implements AsyncDisposable {
     cores: TwoCores
   }): Promise<Server> {
     const { main, args = [], env, port, cores } = options
-    const child = spawn(process.execPath, [main, ...args], {
+    const child = spawn(process.execPath, [...nodeArguments(process.env), main, ...args], {
       env: { PATH: process.env.PATH ?? '', BAILIWICK_PORT: String(port), BAILIWICK_LOG_LEVEL: 'warn', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+    endWithThis(child)
     const server = new Server(`http://localhost:${port}`, child)
     cores.takeServer(server.pid)
     await server.#ready()

@@ -24,6 +24,19 @@ it('ends as the service ended', { timeout }, async () => {
   expect(await serve(main, {}, testClock())).toBe(137)
 })
 
+it('starts Node as a service wants it', { timeout }, async () => {
+  using folder = temporaryFolder()
+  const main = folder.at('main.mjs')
+  const said = folder.at('arguments')
+  writeFileSync(
+    main,
+    `import { writeFileSync } from 'node:fs'
+     writeFileSync(${JSON.stringify(said)}, JSON.stringify(process.execArgv))\n`,
+  )
+  expect(await serve(main, {}, testClock())).toBe(0)
+  expect(JSON.parse(readFileSync(said, 'utf8'))).toEqual(['--max-semi-space-size=64'])
+})
+
 /**
  * A service that takes `stops` signals, and says in a file when it is ready and how many it got. It ends by itself after a
  * while: it has the test run's own output, which would stay open as long as it lives.

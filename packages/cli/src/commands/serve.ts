@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { constants } from 'node:os'
 import { ServiceError } from '@bailiwick/errors'
-import type { Clock } from '@bailiwick/service-kit'
+import { type Clock, nodeArguments } from '@bailiwick/service-kit'
 import { Argument, type Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
 import { type DataOption, withData } from '../options.ts'
@@ -46,7 +46,7 @@ const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const SAME_WISH_MS = 1000
 
 /**
- * Runs `main` with these arguments on this Node until it ends, passing signals on; those of one wish once, since a signal
+ * Runs `main` with these arguments, as a service, on this Node until it ends, passing signals on; those of one wish once, since a signal
  * that meets a process in its very end kills it. Its exit code; of a signal, what a shell makes of it.
  */
 export async function serve(
@@ -55,7 +55,7 @@ export async function serve(
   clock: Clock,
   args: readonly string[] = [],
 ): Promise<ExitCode> {
-  const child = spawn(process.execPath, [main, ...args], { stdio: 'inherit', env })
+  const child = spawn(process.execPath, [...nodeArguments(env), main, ...args], { stdio: 'inherit', env })
   let last = Number.NEGATIVE_INFINITY
   const forward = (signal: NodeJS.Signals) => {
     const now = clock.monotonic()
