@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from '@bailiwick/cli'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
-import { sampleAuthority } from '@bailiwick/standalone/sample'
+import { sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { Person } from './person.ts'
 import { answered, eventually, Scene } from './scene.ts'
@@ -85,5 +85,15 @@ it('words are erased at the operator’s word alone, from all that is kept, and 
       expect([argv[0], (await cli(...argv)).code]).toEqual([argv[0], 0])
     expect((await cli('prove', id, '--reveal', 'purpose')).out).toContain('value_gone')
   }
+  // What the operator wrote, in turn: it never stood in an event either.
+  const stopped = sampleAgentId('forecaster')
+  expect((await cli('revoke', 'agent', stopped, '--reason', `${words} of the operator`)).code).toBe(0)
+  const isTold = async () => (await cli('trace', stopped)).out.includes(`${words} of the operator`) || undefined
+  await eventually('evidence has the operator’s', isTold, patienceMs)
+  expect(holding(data, words).filter((file) => !/erasable|values/.test(file))).toEqual([])
+  expect((await cli('erase', stopped, '--reason', 'secret', '--yes')).code).toBe(0)
+  expect(holding(data, words)).toEqual([])
+  for (const argv of [['verify'], ['audit'], ['trace', stopped]])
+    expect([argv[0], (await cli(...argv)).code]).toEqual([argv[0], 0])
   expect((await scene.audited()).findings).toEqual([])
 }, 300_000)

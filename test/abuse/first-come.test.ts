@@ -117,6 +117,7 @@ it('the operator of this machine is heard on the socket alone, and can say no an
     '/operator/recoveries',
     ...tokens,
     ...keys,
+    '/operator/values',
     '/operator/values/erase',
   ]
   for (const path of [...writes, '/operator/registry', '/operator/requests'])

@@ -159,7 +159,7 @@ export class Scene implements AsyncDisposable {
   }
 
   async revoke(kind: string, target: string): Promise<number> {
-    return (await this.operate('revocations', { kind, target, reason: 'abuse' })).status
+    return (await this.operate('revocations', { kind, target })).status
   }
 
   /** A change of the registry, as this machine's operator proposes it: it waits for people. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { run } from '@bailiwick/cli'
 import { sha256, signAccessRequest } from '@bailiwick/credentials'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
-import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'
 import { answered, answering, eventId, eventually, Scene } from './scene.ts'
@@ -248,10 +248,19 @@ async function told(): Promise<void> {
 it('prose stands in no event, whoever wrote it (V17)', async () => {
   const { id } = await submitted(signed(named(), 'CANARY-6a of the agent'))
   expect((await owner.post(`requests/${id}/deny`, { reason: 'CANARY-6a of the owner' })).status).toBe(200)
+  const stopped = sampleAgentId('forecaster')
+  const argv = ['revoke', 'agent', stopped, '--reason', 'CANARY-6a of the operator', '--data', scene.system.data]
+  const err: string[] = []
+  const said = { ...io, out: () => undefined, err: (line: string) => void err.push(line), env: {} }
+  await eventually('it is revoked', async () => (await run(argv, said)) === 0 || undefined)
   await told()
   const topics = ['access-requests.v1', 'approvals.v1', 'grants.v1', 'registry.v1', 'revocations.v1', 'evidence.v1']
   for (const topic of topics)
     for (const { text } of await scene.read(topic)) expect([topic, text.includes('CANARY-6a')]).toEqual([topic, false])
+  expect((await scene.read('revocations.v1')).map(({ text }) => JSON.parse(text).data.target)).toContain(stopped)
+  const kept = (await scene.read('attachments.approval.v1')).map(({ text }) => text).join()
+  for (const who of ['agent', 'owner', 'operator'])
+    expect([who, kept.includes(`CANARY-6a of the ${who}`)]).toEqual([who, true])
 })
 
 it.each(Object.entries(unseen))('nothing in the registry has a name with a %s (V3)', async (_, char) => {

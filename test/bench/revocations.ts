@@ -194,7 +194,7 @@ function reachOf(world: World): Reach {
       return answer.decision ? { decision: true } : { decision: false, reason: answer.reason }
     },
     async revoke(kind, target) {
-      const payload = { kind, target, reason: 'bench' }
+      const payload = { kind, target }
       await patiently(async () => {
         const answer = await host.operator.inject({ method: 'POST', url: '/operator/revocations', payload })
         if (answer.statusCode !== 200) throw Object.assign(new Error(`not revoked: ${answer.body}`), answer.json())

@@ -1,23 +1,34 @@
 import { createAgent } from '@bailiwick/agent'
-import { sample } from '@bailiwick/standalone/sample'
+import { actionDigest, makeDpopProof } from '@bailiwick/credentials'
+import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import type { SystemOptions } from '@bailiwick/testkit'
 import type { Locator } from 'playwright-core'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { passedOn, type SubAgent, SubAgents } from '../e2e/sub-agents.ts'
 import { findingsOf, looks, noBrowser, patienceMs, seenAs } from './browser.ts'
 import { atADesk } from './desk.ts'
 
+type InitialEntity = Parameters<NonNullable<SystemOptions['entities']>>[0][number]
+
 const subAgents = new SubAgents(1)
 const hostile = '<img src=x onerror="document.title=1">\u202egnp.exe'
+
+/** As a gateway stands before a server whose tools it does not know one by one. */
+function forWhateverIsCalled(entity: InitialEntity): InitialEntity {
+  if (entity.type !== 'enforcement-point') return entity
+  const resources = [{ type: 'tool', id_prefix: `${sample.toolServer}/` }]
+  return { ...entity, value: { ...entity.value, resources } }
+}
 
 let grantId = ''
 let requestId = ''
 
 describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
-  const desk = atADesk({ entities: subAgents.entities })
+  const desk = atADesk({ entities: (all) => subAgents.entities(all).map(forWhateverIsCalled) })
   beforeAll(act)
 
-  /** A task that is approved, passed on in part, acted upon by both, denied, and ended by an operator with hostile words. */
+  /** A task that is approved, passed on in part, acted upon by both, denied, ended by an operator, and asked for once more with hostile words. */
   async function act(): Promise<void> {
     const agent = sampleAgent(desk.system.host, 'reconciler')
     const helper = sdk(subAgents.at(0))
@@ -36,8 +47,33 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await call(agent, { grantId }, 'delete', 403)
     for (const status of [200, 200, 403]) await call(helper, { delegation }, 'read', status)
     await desk.invoices.delivered()
-    const payload = { kind: 'grant', target: grantId, reason: hostile }
+    const { token } = await agent.credential({ grantId })
+    const payload = { kind: 'grant', target: grantId, wait_ms: 20_000 }
     await desk.system.host.operator.inject({ method: 'POST', url: '/operator/revocations', payload })
+    await askHostile(token)
+  }
+
+  /** An enforcement point hands on what an agent calls a thing, as it is. */
+  async function askHostile(token: string): Promise<void> {
+    const { services, host, invoicesUrl, data } = desk.system
+    const { pdp, decide } = services.policyDecision
+    const action = { name: 'tools/call', properties: {} }
+    const resource = { type: 'tool', id: `${sample.toolServer}/${hostile}` }
+    const digest = actionDigest({ ...action, resource })
+    const [htm, htu] = ['POST', `${invoicesUrl}/read`]
+    const proof = makeDpopProof(
+      {
+        ...{ htm, htu, jti: 'hostile-000000000001', now: host.clock.now(), accessToken: token },
+        ...{ actionDigest: digest, nonce: pdp.proofs.nonce() },
+      },
+      sampleKey(data, 'reconciler'),
+    )
+    const point = pdp.projection.ledger.registry.get('enforcement-point', sample.enforcementPoint)
+    if (point === undefined) throw new Error('the sample has no enforcement point')
+    const observed = { credential: token, proof, htm, htu, action_digest: digest }
+    const subject = { type: 'agent', id: sampleAgent(host, 'reconciler').id }
+    const answer = await decide(point, { subject, action, resource, observed, digest, withApproval: false })
+    expect(answer).toMatchObject({ decision: false, reason: 'grant_revoked' })
   }
 
   function sdk({ id, key }: SubAgent) {
@@ -108,7 +144,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
 
   it('shows a task as a tree in time, with whom it was passed on to, what they did, and how it ended', async () => {
     const { page } = desk.olivia
-    await settled(() => page.locator('.step', { hasText: 'Revoked' }).count(), 1, `evidence/${grantId}`)
+    await settled(() => page.locator('.step', { hasText: /Revoked/ }).count(), 1, `evidence/${grantId}`)
     const acted = page.locator('.card', { hasText: 'Who acted' })
     await acted
       .locator('.tree .tree', { hasText: 'helper-0' })
@@ -125,7 +161,7 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
   it('lets nothing that an event says be markup, or reorder what is read', async () => {
     const { page } = desk.olivia
     await desk.goTo(`evidence/${grantId}`)
-    const step = page.locator('.step', { hasText: 'Revoked' })
+    const step = page.locator('.step', { hasText: 'grant_revoked' })
     await step.getByText('<img src=x onerror="document.title=1">').waitFor()
     await step.locator('.unseen', { hasText: 'U+202E' }).first().waitFor()
     await step.locator('summary').click()

@@ -78,7 +78,7 @@ it('waits for every live instance, and names the one that does not apply it (V7)
     },
   })
   const { world } = system
-  const all = { kind: 'all', target: '*', reason: 'drill' }
+  const all = { kind: 'all', target: '*' }
   const first = await operator(world, '', { ...all, wait_ms: 20_000 })
   const services = (answer: Record<string, unknown>) =>
     (answer.applied as { service: string; ms: number | null }[]).toSorted((a, b) => (a.service < b.service ? -1 : 1))
@@ -132,6 +132,6 @@ it('says what would end, and ends nothing; what is not there is said to be not t
     expect(await preview(kind, target)).toMatchObject({ status: 404, code: 'entity_unknown' })
   expect(await declared(world)).toEqual([])
   expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
-  await operator(world, '', { kind: 'grant', target: grant.grantId, reason: 'x' })
+  await operator(world, '', { kind: 'grant', target: grant.grantId })
   expect(await preview('all', '*')).toMatchObject({ grant_count: 1, credentials: 1 })
 })

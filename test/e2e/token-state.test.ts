@@ -129,7 +129,7 @@ it.each<[what: string, end: (grant: { grantId: string; requestId: string }) => P
       world.operator.inject({
         method: 'POST',
         url: '/operator/revocations',
-        payload: { kind: 'grant', target: grantId, reason: 'stopped' },
+        payload: { kind: 'grant', target: grantId },
       }),
   ],
 ])('a credential is inactive once its grant is %s, and so it stays (V7)', async (_, end) => {

@@ -259,7 +259,7 @@ export class World implements AsyncDisposable {
     const answer = await this.operator.inject({
       method: 'POST',
       url: '/operator/revocations',
-      payload: { kind, target, reason: 'test', ...(waitMs === undefined ? {} : { wait_ms: waitMs }) },
+      payload: { kind, target, ...(waitMs === undefined ? {} : { wait_ms: waitMs }) },
     })
     return answer.statusCode
   }

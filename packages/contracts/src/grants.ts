@@ -8,6 +8,7 @@ import {
   modeSchema,
   nameSchema,
   requestIdSchema,
+  saltedHashSchema,
   sha256Schema,
   spiffeIdSchema,
   thumbprintSchema,
@@ -113,7 +114,8 @@ export const revocationDeclared = z.strictObject({
   revocation_id: z.string().regex(/^rev_[0-9A-Za-z_-]{20,64}$/),
   kind: revocationKindSchema,
   target: z.string().min(1).max(2100),
-  reason: z.string().min(1).max(200),
+  /** A code, or what an operator wrote as a salted hash. Events of before that was so have the words themselves. */
+  reason: z.union([z.string().min(1).max(200), saltedHashSchema]),
   by: z.strictObject({
     kind: z.enum(['approver', 'operator', 'agent', 'issuer']),
     id: z.union([nameSchema, spiffeIdSchema]),

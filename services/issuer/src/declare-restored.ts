@@ -20,7 +20,7 @@ export function restoredFrom(data: string): Restored | undefined {
 export async function declareRestored(issuer: Issuer, { mark, settle }: Restored): Promise<void> {
   const { sequence } = await revoke(issuer, {
     revocation_id: `rev_${mark.backup}`,
-    ...{ kind: 'all', target: '*', reason: `restored from the backup of ${mark.made_at}` },
+    ...{ kind: 'all', target: '*', reason: 'restored_from_backup' },
     by: { kind: 'operator', id: 'restore' },
   })
   issuer.logger.warn({ backup: mark.backup, made_at: mark.made_at, sequence }, 'RESTORED: everything was revoked')

@@ -24,9 +24,9 @@ it('a stop does not wait for what agents give back, and none gives back more tha
   await expect(giveBack('rogue/i65', 'dlg_65')).rejects.toMatchObject({ code: 'rate_limited' })
   const honest = giveBack('honest/i1', 'dlg_honest')
   const by = { kind: 'operator', id: 'operator' } as const
-  const stop = revoke(issuer, { kind: 'grant', target: 'grt_1', reason: 'stop', by })
+  const stop = revoke(issuer, { kind: 'grant', target: 'grt_1', reason: 'ordered_by_operator', by })
   gate.resolve()
-  expect(await stop).toEqual({ sequence: 2 })
+  expect(await stop).toEqual({ sequence: 2, isNew: true })
   await Promise.all([...flood, honest])
   expect(declared.slice(0, 3)).toEqual(['dlg_0', 'grt_1', 'dlg_1'])
 })

@@ -8,8 +8,22 @@ import { treeOfCredential } from './revocation-targets.ts'
 import { Shares } from './shares.ts'
 
 type Declared = EventData<'revocations.v1', 'revocation.declared'>
+/** Why the issuer says that something ends. A person's own words are none of these: they stand in events as a salted hash alone (V17). */
+type ReasonCode =
+  | 'agent_retired'
+  | 'given_back'
+  | 'ordered_by_operator'
+  | 'request_cancelled'
+  | 'request_withdrawn'
+  | 'restored_from_backup'
+  | 'revoked_by_agent'
+  | 'stopped_by_approver'
+
 /** With an id of its own it is declared once, however often it is asked for. */
-export type RevocationOrder = Omit<Declared, 'revocation_id'> & { revocation_id?: string }
+export interface RevocationOrder extends Omit<Declared, 'revocation_id' | 'reason'> {
+  reason: ReasonCode | Exclude<Declared['reason'], string>
+  revocation_id?: string
+}
 
 const tries = 3
 
@@ -18,37 +32,39 @@ const lane = new SerialQueue({ maxPerKey: 10_000, max: 10_000 })
 /** Of one agent: what agents give back waits for each other, and people and the operator for none of it (V18). */
 const shares = new Shares(64, 'rate_limited')
 
+export interface Revoked {
+  sequence: number
+  /** Whether this order was declared; not, where the target was dead by name or the order had been declared before. */
+  isNew: boolean
+}
+
 /**
  * Declares a revocation. When it resolves, it is durable and counts: from then on V7's bound runs. The version is the dense
  * sequence, so two issuers at once settle by the log, and the loser tries again. What is dead by name stays so and is not
  * said twice. Throws `request_malformed` for a target that could kill nothing.
  */
-export async function revoke(issuer: Issuer, order: RevocationOrder): Promise<{ sequence: number }> {
+export async function revoke(issuer: Issuer, order: RevocationOrder): Promise<Revoked> {
   if ((order.kind === 'all') !== (order.target === '*'))
     throw new ServiceError('request_malformed', 'target: * belongs to kind all, and to it alone')
   return lane.first(issuer.producer.source, () => declare(issuer, order))
 }
 
 /** As `revoke`, for what an agent gives back or takes from another: after all that people order. Throws `rate_limited`. */
-export function revokeByAgent(
-  issuer: Issuer,
-  instance: string,
-  order: Omit<RevocationOrder, 'by'>,
-): Promise<{ sequence: number }> {
+export function revokeByAgent(issuer: Issuer, instance: string, order: Omit<RevocationOrder, 'by'>): Promise<Revoked> {
   const { source } = issuer.producer
   const agent = instance.slice(0, instance.lastIndexOf('/'))
   const by = { kind: 'agent', id: instance } as const
   return shares.within(`${source} ${agent}`, () => lane.serially(source, () => declare(issuer, { ...order, by })))
 }
 
-async function declare(issuer: Issuer, order: RevocationOrder): Promise<{ sequence: number }> {
+async function declare(issuer: Issuer, order: RevocationOrder): Promise<Revoked> {
   const { revocations } = issuer.projection.ledger
   for (let attempt = 1; ; attempt++) {
     const declared = order.revocation_id === undefined ? undefined : revocations.sequenceOf(order.revocation_id)
-    if (declared !== undefined) return { sequence: declared }
+    if (declared !== undefined) return { sequence: declared, isNew: false }
     const known = revocations.find(order.kind, order.target)
     if (known && (order.kind === 'grant' || order.kind === 'credential' || order.kind === 'delegation'))
-      return { sequence: known.version }
+      return { sequence: known.version, isNew: false }
     const sequence = revocations.sequence + 1
     try {
       await issuer.producer.publishOne('revocations.v1', {
@@ -58,7 +74,7 @@ async function declare(issuer: Issuer, order: RevocationOrder): Promise<{ sequen
         version: sequence,
         data: { revocation_id: newId('rev', issuer.clock.now(), issuer.random), ...order },
       })
-      return { sequence }
+      return { sequence, isNew: true }
     } catch (error) {
       if (errorCode(error) !== 'state_contended' || attempt === tries) throw error
     }

@@ -39,7 +39,7 @@ function reachOf(world: ProcessWorld): Reach {
     },
     ask: ({ token, key }, point) => world.call(urls[point] as string, token, key),
     async revoke(kind, target) {
-      await patiently(() => operator.post('/operator/revocations', { kind, target, reason: 'bench' }))
+      await patiently(() => operator.post('/operator/revocations', { kind, target }))
     },
   }
 }

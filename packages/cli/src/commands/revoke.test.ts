@@ -1,37 +1,70 @@
+import { type SaltedText, saltedHash } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
-import { operatorAt } from '../operator.fixture.ts'
+import { type Answering, operatorAt } from '../operator.fixture.ts'
 
 const acknowledged_at = '2026-11-24T18:00:00.000Z'
 
-it('revokes by name, with the reason, and says the number and when it was durable', async () => {
+/** What issuer and approval answer. */
+const answering =
+  (more: object): Answering =>
+  ({ path, body }) => ({
+    body:
+      path === '/operator/values' ? {} : { ...(body as object), sequence: 7, is_new: true, acknowledged_at, ...more },
+  })
+
+it('revokes by name, with the reason as a salted hash, and hands its words to approval afterwards (V17)', async () => {
   using folder = temporaryFolder()
-  await using operator = await operatorAt(folder.path, ({ body }) => ({
-    body: { ...(body as object), sequence: 7, acknowledged_at },
-  }))
+  await using operator = await operatorAt(folder.path, answering({}))
   const argv = ['revoke', 'grant', 'grt_1', '--reason', 'laptop lost', '--data', folder.path]
   const { code, out } = await bailiwick(argv)
   expect(code).toBe(0)
   expect(out).toContain(`Revoked grant grt_1: number 7, durable since ${acknowledged_at}`)
-  expect(operator.calls).toEqual([
-    { method: 'POST', path: '/operator/revocations', body: { kind: 'grant', target: 'grt_1', reason: 'laptop lost' } },
-  ])
+  const [order, words] = operator.calls.map(({ body }) => body) as [object, SaltedText]
+  expect(operator.calls.map(({ path }) => path)).toEqual(['/operator/revocations', '/operator/values'])
+  expect(order).toEqual({ kind: 'grant', target: 'grt_1', reason: { salted_sha256: saltedHash(words) } })
+  expect(words).toEqual({ about: 'grant grt_1', salt: expect.any(String), text: 'laptop lost' })
   const json = await bailiwick([...argv, '--json'])
-  expect(JSON.parse(json.out)).toEqual({ kind: 'grant', target: 'grt_1', sequence: 7, acknowledged_at })
+  expect(JSON.parse(json.out)).toEqual({ kind: 'grant', target: 'grt_1', sequence: 7, is_new: true, acknowledged_at })
+})
+
+it('revokes although nobody keeps the words, and says so', async () => {
+  using folder = temporaryFolder()
+  const refused = { status: 503, body: { code: 'service_standby' } }
+  const answer = answering({})
+  await using _ = await operatorAt(folder.path, (call) => (call.path === '/operator/values' ? refused : answer(call)))
+  const argv = ['revoke', 'grant', 'grt_1', '--reason', 'laptop lost', '--data', folder.path]
+  const { code, out, err } = await bailiwick(argv)
+  expect(code).toBe(0)
+  expect(out).toContain('Revoked grant grt_1: number 7')
+  expect(err).toBe(
+    'bailiwick: revoked, but nobody keeps the words of the reason (service_standby): the log has their salted hash alone',
+  )
+})
+
+it('keeps no words that no event stands for: what was dead before has its own reason', async () => {
+  using folder = temporaryFolder()
+  await using operator = await operatorAt(folder.path, answering({ is_new: false }))
+  const { code, out } = await bailiwick(['revoke', 'grant', 'grt_1', '--reason', 'again', '--data', folder.path])
+  expect({ code, out }).toEqual({
+    code: 0,
+    out: `grant grt_1 was revoked before, by number 7, whose reason stands
+From then on no decision point allows it later than 1 s, or 2 s where one is cut off.`,
+  })
+  expect(operator.calls).toHaveLength(1)
 })
 
 it('revokes everything without an id', async () => {
   using folder = temporaryFolder()
-  await using operator = await operatorAt(folder.path, ({ body }) => ({
-    body: { ...(body as object), sequence: 1, acknowledged_at },
-  }))
+  await using operator = await operatorAt(folder.path, answering({}))
   await bailiwick(['revoke', 'all', '--reason', 'drill', '--data', folder.path])
-  expect(operator.calls).toMatchObject([{ body: { kind: 'all', target: '*' } }])
+  expect(operator.calls).toMatchObject([{ body: { kind: 'all', target: '*' } }, { path: '/operator/values' }])
 })
 
 it.each([
   [['revoke', 'grant', 'grt_1'], "required option '--reason <text>' not specified"],
   [['revoke', 'grant', '--reason', 'x'], 'revoke grant needs an id'],
+  [['revoke', 'all', '--reason', ''], '1 to 2000 characters'],
   [['revoke', 'all', 'grt_1', '--reason', 'x'], 'takes no id'],
   [['revoke', 'everything', '--reason', 'x'], 'Allowed choices are credential, delegation, grant'],
 ])('revokes nothing when asked %j, and says what is missing', async (argv, message) => {
@@ -64,25 +97,22 @@ const applied = [
 
 it('waits until every instance applies it, and says how long each took', async () => {
   using folder = temporaryFolder()
-  await using operator = await operatorAt(folder.path, ({ body }) => ({
-    body: { ...(body as object), sequence: 7, acknowledged_at, applied },
-  }))
+  await using operator = await operatorAt(folder.path, answering({ applied }))
   const argv = ['revoke', 'agent', 'spiffe://d/agent/a', '--reason', 'x', '--data', folder.path]
   const { code, out } = await bailiwick([...argv, '--wait'])
   expect(code).toBe(0)
   expect(out.split('\n').slice(1)).toEqual(['  /issuer/one           1 ms', '  /policy-decision/two  131 ms'])
   await bailiwick([...argv, '--wait', '0.5'])
-  expect(operator.calls.map(({ body }) => (body as { wait_ms: number }).wait_ms)).toEqual([2000, 500])
+  const orders = operator.calls.filter(({ path }) => path === '/operator/revocations')
+  expect(orders.map(({ body }) => (body as { wait_ms: number }).wait_ms)).toEqual([2000, 500])
   expect((await bailiwick([...argv, '--wait', '21'])).code).toBe(2)
-  expect(operator.calls).toHaveLength(2)
+  expect(operator.calls).toHaveLength(4)
 })
 
 it('fails and names who was not heard to apply it', async () => {
   using folder = temporaryFolder()
   const late = applied.map((each, n) => (n === 0 ? { ...each, ms: null } : each))
-  await using _ = await operatorAt(folder.path, ({ body }) => ({
-    body: { ...(body as object), sequence: 7, acknowledged_at, applied: late },
-  }))
+  await using _ = await operatorAt(folder.path, answering({ applied: late }))
   const { code, out, err } = await bailiwick(['revoke', 'all', '--reason', 'x', '--wait', '--data', folder.path])
   expect(code).toBe(1)
   expect(out).toContain('/policy-decision/two  NOT APPLIED')

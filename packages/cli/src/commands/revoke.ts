@@ -1,5 +1,6 @@
 import { revocationKindSchema } from '@bailiwick/contracts'
-import { ServiceError } from '@bailiwick/errors'
+import { encodeBase64url, type SaltedText, saltedHash } from '@bailiwick/credentials'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import { Argument, type Command, InvalidArgumentError } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
@@ -22,12 +23,15 @@ interface Target {
 /** V7's bound for whoever is cut off. */
 const boundSeconds = 2
 const mostSeconds = 20
+const longestReason = 2000
 
 const appliedSchema = z.object({ service: z.string(), producer: z.string(), ms: z.number().nullable() })
 const answerSchema = z.object({
   kind: z.string(),
   target: z.string(),
   sequence: z.int(),
+  /** Not, where it was dead already: the log keeps the reason of the first. */
+  is_new: z.boolean(),
   acknowledged_at: z.string(),
   applied: z.array(appliedSchema).optional(),
 })
@@ -48,7 +52,11 @@ export function revokeCommand(program: Command, io: Io, done: (code: ExitCode) =
     )
     .addArgument(new Argument('<kind>', 'what to stop').choices(revocationKindSchema.options))
     .addArgument(new Argument('[id]', 'which one; none for `all`'))
-    .requiredOption('--reason <text>', 'why; it stays in the evidence')
+    .requiredOption(
+      '--reason <text>',
+      'why; the evidence holds its salted hash, and `erase` deletes the words',
+      reasonIn,
+    )
     .option(
       '--wait [seconds]',
       `until every live instance applies it, and how long each took; ${boundSeconds} unless told. Exit code 1 when one does not`,
@@ -68,6 +76,11 @@ export function revokeCommand(program: Command, io: Io, done: (code: ExitCode) =
   })
 }
 
+function reasonIn(text: string): string {
+  if (text !== '' && text.length <= longestReason) return text
+  throw new InvalidArgumentError(`1 to ${longestReason} characters.`)
+}
+
 function secondsIn(text: string): number {
   const seconds = Number(text)
   if (seconds > 0 && seconds <= mostSeconds) return seconds
@@ -81,25 +94,49 @@ async function revoke(
   io: Io,
 ): Promise<ExitCode> {
   const seconds = wait === true ? boundSeconds : wait
+  const words = { salt: encodeBase64url(io.random(16)), text: reason }
   const answer = await operator.post('/operator/revocations', {
     ...named,
-    reason,
+    reason: { salted_sha256: saltedHash(words) },
     ...(seconds === undefined ? {} : { wait_ms: Math.ceil(seconds * 1000) }),
   })
-  const { sequence, acknowledged_at, applied } = expectAnswer(answerSchema, answer)
+  const { sequence, is_new, acknowledged_at, applied } = expectAnswer(answerSchema, answer)
   if (seconds !== undefined && applied === undefined)
     throw new ServiceError('answer_malformed', 'nobody was waited for')
+  const lost = is_new ? await whyNotKept(operator, named, words) : undefined
   const late = applied?.filter(({ ms }) => ms === null) ?? []
-  if (json) io.out(JSON.stringify({ ...named, sequence, acknowledged_at, ...(applied ? { applied } : {}) }))
+  if (json) io.out(JSON.stringify({ ...named, sequence, is_new, acknowledged_at, ...(applied ? { applied } : {}) }))
   else {
-    io.out(`Revoked ${named.kind} ${named.target}: number ${sequence}, durable since ${acknowledged_at}`)
+    io.out(
+      is_new
+        ? `Revoked ${named.kind} ${named.target}: number ${sequence}, durable since ${acknowledged_at}`
+        : `${named.kind} ${named.target} was revoked before, by number ${sequence}, whose reason stands`,
+    )
     if (applied === undefined)
       io.out('From then on no decision point allows it later than 1 s, or 2 s where one is cut off.')
     for (const line of tableOf(applied ?? [])) io.out(line)
   }
+  if (lost !== undefined)
+    io.err(
+      `bailiwick: revoked, but nobody keeps the words of the reason (${lost}): the log has their salted hash alone`,
+    )
   for (const { producer } of late)
     io.err(`bailiwick: ${producer} was not heard to apply it within ${seconds} s; cut off, it allows nothing after 2 s`)
   return late.length === 0 ? exitCodes.ok : exitCodes.fault
+}
+
+/** Behind the stop, which waits for nothing: words that no event refers to would be left over from one that failed. */
+async function whyNotKept(
+  operator: Operator,
+  { kind, target }: Target,
+  words: SaltedText,
+): Promise<string | undefined> {
+  try {
+    await operator.post('/operator/values', { about: `${kind} ${target}`.slice(0, 128), ...words })
+    return undefined
+  } catch (error) {
+    return errorCode(error)
+  }
 }
 
 function tableOf(applied: readonly z.infer<typeof appliedSchema>[]): string[] {

@@ -213,6 +213,7 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
     'revocation.declared': [
       ['an unknown kind', '/data/kind', 'pause'],
       ['no target', '/data/target', ''],
+      ['the words beside their hash', '/data/reason', { salted_sha256: 'A'.repeat(43), text: 'laptop lost' }],
       ['nobody who declared it', '/data/by'],
       ['no version, hence no place in the order', '/version'],
     ],

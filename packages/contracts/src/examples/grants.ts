@@ -91,7 +91,7 @@ export const revocations: ExamplesOf<'revocations.v1'> = {
       revocation_id: id('rev', 'agent-compromised'),
       kind: 'agent',
       target: agent,
-      reason: 'compromised',
+      reason: { salted_sha256: sha256('operator-reason') },
       by: { kind: 'operator', id: 'operator-olga' },
     },
     'a credential, by its own agent': {
@@ -100,6 +100,13 @@ export const revocations: ExamplesOf<'revocations.v1'> = {
       target: credentialId,
       reason: 'no longer needed',
       by: { kind: 'agent', id: instance },
+    },
+    'a grant, by an operator, before words were salted hashes': {
+      revocation_id: id('rev', 'in-the-clear'),
+      kind: 'grant',
+      target: grantId,
+      reason: 'laptop lost',
+      by: { kind: 'operator', id: 'operator-olga' },
     },
     everything: {
       revocation_id: id('rev', 'everything'),

@@ -1,6 +1,14 @@
 import { type Authority, describe } from '@bailiwick/authority'
 import type { Approver } from '@bailiwick/contracts'
-import { approversOf, chainOf, lineageOf, type Spent, spellAmounts, type Tree } from '@bailiwick/projection'
+import {
+  approversOf,
+  chainOf,
+  lineageOf,
+  type Revocation,
+  type Spent,
+  spellAmounts,
+  type Tree,
+} from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
 import { agentIdOf } from '../requests.ts'
 import { mayStopDelegation } from '../stop.ts'
@@ -71,11 +79,14 @@ export function grantView(approval: Approval, me: Approver, tree: Tree) {
     chain: linksBelow(approval, me, tree, undefined),
     credentials: tree.credentials.size,
     revoked: revoked
-      ? { sequence: revoked.version, reason: revoked.reason, by: revoked.by.id, kind: revoked.kind }
+      ? { sequence: revoked.version, reason: reasonOf(revoked), by: revoked.by.id, kind: revoked.kind }
       : null,
     may_withdraw: approvers.includes(me.id) || (ask?.kind === 'access' && mayRefuse(approval, me, ask)),
   }
 }
+
+/** A code, in words; what an operator wrote is for whoever may trace it. */
+const reasonOf = ({ reason, by }: Revocation) => (typeof reason === 'string' ? reason : `ordered_by_${by.kind}`)
 
 const takenOf = (spent: Spent | undefined) => ({
   ...(spent ? spellAmounts(spent.taken) : { calls: 0, egress_bytes: 0, cost: {} }),

@@ -5,6 +5,7 @@ import {
   erasureReasonSchema,
   nameSchema,
   requestIdSchema,
+  saltedTextSchema,
 } from '@bailiwick/contracts'
 import { joinTokenOrderSchema } from '@bailiwick/credentials/attestation'
 import type { RequestRecord } from '@bailiwick/projection'
@@ -32,7 +33,10 @@ const erasureSchema = z.strictObject({
     .max(200),
 })
 
-/** For the CLI on this machine, over the operator's socket: it proposes, looks and erases words; it can approve nothing. */
+/** What the operator wrote, for an event that holds its salted hash. */
+const wordsSchema = saltedTextSchema.extend({ about: z.string().min(1).max(128), text: z.string().min(1).max(2000) })
+
+/** For the CLI on this machine, over the operator's socket: it proposes, looks, keeps and erases words; it can approve nothing. */
 export function operatorRoutes(operator: HttpServer, approval: Approval): void {
   const { ledger } = approval.projection
   operator.post('/operator/registry/changes', { schema: { body: changeSchema } }, async ({ body }) => {
@@ -57,6 +61,9 @@ export function operatorRoutes(operator: HttpServer, approval: Approval): void {
     const until = approval.workloads.attestors.joinTokens.offer(agent, body, approval.clock.now())
     return { instance: body.instance, expires_at: new Date(until).toISOString() }
   })
+  operator.post('/operator/values', { schema: { body: wordsSchema } }, async ({ body: { about, ...words } }) =>
+    approval.prose.keep(approval.producer, about, words),
+  )
   operator.post('/operator/values/erase', { schema: { body: erasureSchema } }, async ({ body }) => {
     const { reason, values } = body
     for (const value of values) await approval.prose.erase(approval.producer, { ...value, by: 'operator', reason })

@@ -114,6 +114,9 @@ export function tellEnrolment({ data }: LeafEventOf<'enrolment.offered'>): Told<
 
 const unknown = { id: 0, caption: 'Unknown', code: 'requested' } as const
 
+/** A SIEM is told codes, and of what a person wrote not even the hash. */
+const codeOf = ({ reason }: { reason: unknown }) => (typeof reason === 'string' ? { reason } : {})
+
 type Revoked = LeafEventOf<'revocation.declared'> | LeafEventOf<'revocation.requested'>
 
 /** Something is withdrawn from an agent, a person or everybody, or somebody at the console asks for it. */
@@ -127,7 +130,7 @@ export function tellRevocation(event: Revoked, story: Story): Told {
     severity: kind === 'all' ? 4 : 3,
     status: declared ? success : unknown,
     message: `${declared ? 'Revoked' : 'To be revoked'}: ${kind} ${printable(target)}, by ${printable(by)}`,
-    says: { details: { revocation_id, kind, target, ...(declared ? { reason: event.data.reason } : {}) } },
+    says: { details: { revocation_id, kind, target, ...(declared ? codeOf(event.data) : {}) } },
   } as const
   const actor = { user: isPerson ? person(by) : agentUser(by) }
   if (kind === 'tool-server' || kind === 'all') {

@@ -1,4 +1,4 @@
-import { revocationKindSchema } from '@bailiwick/contracts'
+import { revocationKindSchema, saltedHashSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
@@ -9,7 +9,8 @@ import { revoke } from '../revoke.ts'
 
 const targetSchema = z.strictObject({ kind: revocationKindSchema, target: z.string().min(1).max(2100) })
 const bodySchema = targetSchema.extend({
-  reason: z.string().min(1).max(200),
+  /** Stands for the operator's own words, which approval keeps: what would be here could not be erased. */
+  reason: saltedHashSchema.optional(),
   /** Answer when every live instance was heard to apply it, or after so many ms. */
   wait_ms: z.int().min(1).max(20_000).optional(),
 })
@@ -22,12 +23,13 @@ const mostTold = 100
  */
 export function revocationRoutes(operator: HttpServer, issuer: Issuer): void {
   operator.post('/operator/revocations', { schema: { body: bodySchema } }, async ({ body }) => {
-    const { kind, target, reason, wait_ms } = body
+    const { kind, target, reason = 'ordered_by_operator', wait_ms } = body
     refuseUnlessThere(issuer, { kind, target })
-    const { sequence } = await revoke(issuer, { kind, target, reason, by: { kind: 'operator', id: 'operator' } })
+    const by = { kind: 'operator', id: 'operator' } as const
+    const { sequence, isNew } = await revoke(issuer, { kind, target, reason, by })
     const acknowledged_at = new Date(issuer.clock.now()).toISOString()
     const applied = wait_ms === undefined ? undefined : await whenApplied(issuer, wait_ms)
-    return { kind, target, sequence, acknowledged_at, ...(applied === undefined ? {} : { applied }) }
+    return { kind, target, sequence, is_new: isNew, acknowledged_at, ...(applied === undefined ? {} : { applied }) }
   })
   operator.post('/operator/revocations/preview', { schema: { body: targetSchema } }, async ({ body }) => {
     refuseUnlessThere(issuer, body)
