@@ -87,6 +87,20 @@ export class KeyRing {
     atMs: number,
     takenAt = atMs,
   ): Verified<{ unsigned: Uint8Array; key: CertifiedKey<EventPurpose> }> {
+    const signer = this.claimedSigner(event, topic, atMs, takenAt)
+    if (!signer.ok) return signer
+    const { key } = signer.value
+    const verified = verifyEventSignature(event, key)
+    return verified.ok ? { ok: true, value: { unsigned: verified.value.unsigned, key } } : verified
+  }
+
+  /** All of `verifyEvent` but the signature itself: only for the very bytes that this process has just signed. */
+  claimedSigner(
+    event: Uint8Array,
+    topic: string,
+    atMs: number,
+    takenAt: number,
+  ): Verified<{ key: CertifiedKey<EventPurpose> }> {
     const kid = eventKeyId(event)
     if (kid === undefined) return refused('event_malformed', 'jws is missing, not last or not detached')
     const key = this.#keys.get(kid)
@@ -96,8 +110,7 @@ export class KeyRing {
     if (!isValidAt(key, atMs)) return refused('token_expired', 'the key is not valid at this time')
     if (takenAt - underWayMs >= (this.#revoked.get(kid) ?? Number.POSITIVE_INFINITY))
       return refused('token_expired', 'the key was revoked before')
-    const verified = verifyEventSignature(event, key)
-    return verified.ok ? { ok: true, value: { unsigned: verified.value.unsigned, key } } : verified
+    return { ok: true, value: { key } }
   }
 }
 

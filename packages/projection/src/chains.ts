@@ -1,5 +1,3 @@
-import { sha256 } from '@bailiwick/credentials'
-
 export interface ChainEnd {
   source: string
   sequence: number
@@ -12,10 +10,10 @@ export class Chains {
   readonly #bySource = new Map<string, ChainEnd & { at: number }>()
 
   /** `time` orders producers of one service: the one whose event is newest was last. */
-  apply(source: string, sequence: number, bytes: Uint8Array, at: number): void {
+  apply(source: string, sequence: number, hash: string, at: number): void {
     const known = this.#bySource.get(source)
     if (known && known.sequence >= sequence) return
-    this.#bySource.set(source, { source, sequence, hash: sha256(bytes), at })
+    this.#bySource.set(source, { source, sequence, hash, at })
   }
 
   of(source: string): ChainEnd | undefined {

@@ -94,7 +94,7 @@ export class Producer {
     const { durableWithinMs, readBackWithinMs } = this.#deadlines(topic)
     const events = this.#sign(topic, drafts)
     const verdicts = projection.follows(topic)
-      ? events.map(({ id }) => projection.verdictOn(topic, id, durableWithinMs + readBackWithinMs))
+      ? events.map((event) => projection.verdictOn(topic, event, durableWithinMs + readBackWithinMs))
       : events.map((): Promise<Verdict> => Promise.resolve('counts'))
     const all = Promise.all(verdicts)
     all.catch(() => undefined) // awaited below, unless publishing itself fails first

@@ -214,24 +214,53 @@ it('what a listener or a waiter does not wait for any more does not stop the fol
   expect(heard).toBe(1)
 })
 
+describe('what this process signed itself (V12)', () => {
+  it('is known by its bytes and not by its id', async () => {
+    await using installation = await Installation.open()
+    await registered(installation)
+    const { projection, refusals } = await installation.reader(['revocations.v1'])
+    const own = { ...signed(declared(1), keys.issuer), id: declared(1).id }
+    const verdict = projection.verdictOn('revocations.v1', own, 60_000)
+    const forged = Buffer.from(Buffer.from(own.bytes).toString().replace(`${grt}1`, `${grt}2`))
+    await installation.bus.publish('revocations.v1', [{ ...own, bytes: forged }, own])
+    expect(await verdict).toBe('counts')
+    expect(refusals.map(({ code }) => code)).toEqual(['signature_invalid'])
+    expect(projection.ledger.revocations.sequence).toBe(1)
+  })
+
+  it('counts by a certified key alone', async () => {
+    await using installation = await Installation.open()
+    await registered(installation)
+    const { projection, refusals } = await installation.reader(['revocations.v1'])
+    const stray = { ...signed(declared(1), generateKey('issuer-event')), id: declared(1).id }
+    const verdict = projection.verdictOn('revocations.v1', stray, 60_000).catch(() => 'none')
+    const [position] = await installation.bus.publish('revocations.v1', [stray])
+    if (position) await projection.waitFor(position, 60_000)
+    expect(refusals.map(({ code }) => code)).toEqual(['key_unknown'])
+    await projection[Symbol.asyncDispose]()
+    expect(await verdict).toBe('none')
+  })
+})
+
 it('every wait ends: at its deadline, or with the projection', async () => {
   await using installation = await Installation.open()
   const { projection } = await installation.reader(['revocations.v1'])
   const never = { topic: 'revocations.v1', partition: 0, offset: 7 }
+  const own = { id: 'evt', bytes: Buffer.from('{}') }
   expect(await projection.until(() => 'at once', 0)).toBe('at once')
   expect(await projection.until(() => undefined, 5)).toBeUndefined()
   await expect(projection.waitFor(never, 5)).rejects.toMatchObject({ code: 'deadline_exceeded' })
-  await expect(projection.verdictOn('revocations.v1', 'evt', 5)).rejects.toMatchObject({ code: 'deadline_exceeded' })
+  await expect(projection.verdictOn('revocations.v1', own, 5)).rejects.toMatchObject({ code: 'deadline_exceeded' })
   const [late, far, none] = [
     expect(projection.waitFor(never, 60_000)).rejects.toMatchObject({ code: 'deadline_exceeded' }),
-    expect(projection.verdictOn('revocations.v1', 'evt', 60_000)).rejects.toMatchObject({ code: 'deadline_exceeded' }),
+    expect(projection.verdictOn('revocations.v1', own, 60_000)).rejects.toMatchObject({ code: 'deadline_exceeded' }),
     projection.until(() => undefined, 60_000),
   ]
   await projection[Symbol.asyncDispose]()
   await Promise.all([late, far])
   expect(await none).toBeUndefined()
   expect(await projection.until(() => undefined, 60_000)).toBeUndefined()
-  await expect(projection.verdictOn('revocations.v1', 'evt', 60_000)).rejects.toMatchObject({
+  await expect(projection.verdictOn('revocations.v1', own, 60_000)).rejects.toMatchObject({
     code: 'deadline_exceeded',
   })
 })

@@ -1,6 +1,6 @@
 import type { Bus, FollowSubscription, Message, Position, Since } from '@bailiwick/bus'
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
-import type { KeyRing } from '@bailiwick/credentials'
+import { type KeyRing, sha256 } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import { Heads, hasFolded, revokedUpTo } from './heads.ts'
 import { Ledger } from './ledger.ts'
@@ -53,6 +53,8 @@ export class Projection implements AsyncDisposable {
   readonly #lastCounted = new Map<string, Map<number, { offset: number; id: string }>>()
   readonly #seen = new SeenEvents()
   readonly #waiters = new Waiters()
+  /** What this process signed and has not read back yet: its very bytes, which need no second verification. */
+  readonly #own = new Map<string, Buffer>()
   readonly #listeners = new Set<(fact: Fact) => void>()
   readonly #subscriptions: FollowSubscription[] = []
 
@@ -103,13 +105,13 @@ export class Projection implements AsyncDisposable {
     if (typeof outcome === 'string') {
       this.#options.onRefused?.(message, outcome)
     } else if (message.timestamp < this.#since && !readFromTheStart.has(topic)) {
-      this.#chain(outcome.event, message.bytes)
+      this.#chain(outcome.event, sha256(message.bytes))
     } else {
       const { event } = outcome
-      const verdict =
-        this.#seen.verdict(message, event.id, message.bytes) ?? (await this.#apply(topic, outcome, message))
-      this.#seen.remember(message, event.id, message.bytes)
-      this.#chain(event, message.bytes)
+      const hash = sha256(message.bytes)
+      const verdict = this.#seen.verdict(message, event.id, hash) ?? (await this.#apply(topic, outcome, message))
+      this.#seen.remember(message, event.id, hash)
+      this.#chain(event, hash)
       if (verdict === 'counts') this.#count(message, event.id)
       if (verdict === 'counts' && event.type === 'service-key.retired')
         this.#options.keyRing.retire(event.data.entity.id, Date.parse(event.time))
@@ -123,16 +125,17 @@ export class Projection implements AsyncDisposable {
     this.#waiters.wake()
   }
 
-  #chain({ source, sequence, time }: DecodedEvent, bytes: Uint8Array): void {
-    if (sequence !== undefined) this.ledger.chains.apply(source, Number(sequence), bytes, Date.parse(time))
+  #chain({ source, sequence, time }: DecodedEvent, hash: string): void {
+    if (sequence !== undefined) this.ledger.chains.apply(source, Number(sequence), hash, Date.parse(time))
   }
 
   async #judge(topic: TopicName, message: Message): Promise<SignedEvent | ErrorCode> {
     const { keyRing } = this.#options
-    const judged = signedEvent(keyRing, message)
+    const isOwn = (id: string) => this.#own.get(waiting(topic, id))?.equals(message.bytes) ?? false
+    const judged = signedEvent(keyRing, message, isOwn)
     if (judged !== 'key_unknown' || topic === 'registry.v1') return judged
     await this.#readRegistryToItsEnd()
-    return signedEvent(keyRing, message)
+    return signedEvent(keyRing, message, isOwn)
   }
 
   async #readRegistryToItsEnd(): Promise<void> {
@@ -236,9 +239,15 @@ export class Projection implements AsyncDisposable {
     await Promise.all(topics.filter((topic) => this.follows(topic)).map(read))
   }
 
-  /** The verdict on an event that is about to be published: call before publishing. Rejects with `deadline_exceeded`. */
-  verdictOn(topic: TopicName, eventId: string, ms: number): Promise<Verdict> {
-    return this.#waiters.verdict(waiting(topic, eventId), ms)
+  /** The verdict on an event that was signed here and is about to be published: call before that. Rejects with `deadline_exceeded`. */
+  async verdictOn(topic: TopicName, { id, bytes }: { id: string; bytes: Uint8Array }, ms: number): Promise<Verdict> {
+    const name = waiting(topic, id)
+    this.#own.set(name, Buffer.from(bytes))
+    try {
+      return await this.#waiters.verdict(name, ms)
+    } finally {
+      this.#own.delete(name)
+    }
   }
 
   /** Resolves with what `check` gives as soon as that is not undefined, asked again after each event; undefined when late. */

@@ -1,4 +1,3 @@
-import { sha256 } from '@bailiwick/credentials'
 import type { Verdict } from './verdict.ts'
 
 /** More than any bus delivers twice; a version protects what changes state even beyond. */
@@ -11,22 +10,22 @@ export interface Place {
 }
 
 /**
- * The ids of events that were folded lately: the same again is one event, other bytes under its id have no effect. An id is
+ * The ids of events that were folded lately, each with the hash of its bytes: the same again is one event, other bytes under its id have no effect. An id is
  * its topic's and key's own: readers meet topics in different orders, so a service that writes one topic could else make
  * an event of another void by putting its id on its own, for every reader that happens to read that one first.
  */
 export class SeenEvents {
   readonly #hashes = new Map<string, string>()
 
-  verdict(place: Place, id: string, bytes: Uint8Array): Verdict | undefined {
+  verdict(place: Place, id: string, hash: string): Verdict | undefined {
     const seen = this.#hashes.get(nameOf(place, id))
-    return seen === undefined ? undefined : seen === sha256(bytes) ? 'repeated' : 'void'
+    return seen === undefined ? undefined : seen === hash ? 'repeated' : 'void'
   }
 
-  remember(place: Place, id: string, bytes: Uint8Array): void {
+  remember(place: Place, id: string, hash: string): void {
     const name = nameOf(place, id)
     if (this.#hashes.has(name)) return
-    this.#hashes.set(name, sha256(bytes))
+    this.#hashes.set(name, hash)
     if (this.#hashes.size > remembered) this.#hashes.delete(this.#hashes.keys().next().value ?? name)
   }
 }

@@ -9,8 +9,15 @@ export interface SignedEvent {
   kid: string
 }
 
-/** Reads one message by itself: form, place, signature by a key that is certified for this topic, and its own service. */
-export function signedEvent(keyRing: KeyRing, { topic, key, bytes, timestamp }: Message): SignedEvent | ErrorCode {
+/**
+ * Reads one message by itself: form, place, signature by a key that is certified for this topic, and its own service. `isOwn`: whether these
+ * are the very bytes that this process has just signed under this id; then their signature is not verified once more.
+ */
+export function signedEvent(
+  keyRing: KeyRing,
+  { topic, key, bytes, timestamp }: Message,
+  isOwn: (id: string) => boolean = () => false,
+): SignedEvent | ErrorCode {
   const definition = topicNamed(topic)
   if (!definition) return 'event_type_unknown'
   const decoded = decodeEvent(definition, bytes)
@@ -21,9 +28,12 @@ export function signedEvent(keyRing: KeyRing, { topic, key, bytes, timestamp }: 
   // A service key's event carries its own certificate by the root: that is where trust in keys begins.
   if (event.type === 'service-key.registered' || event.type === 'service-key.changed')
     keyRing.certify(event.data.value.certificate)
-  const verified = keyRing.verifyEvent(bytes, topic, Date.parse(event.time), timestamp)
-  if (!verified.ok) return verified.code
-  const { service, kid } = verified.value.key
+  const at = Date.parse(event.time)
+  const signer = isOwn(event.id)
+    ? keyRing.claimedSigner(bytes, topic, at, timestamp)
+    : keyRing.verifyEvent(bytes, topic, at, timestamp)
+  if (!signer.ok) return signer.code
+  const { service, kid } = signer.value.key
   return event.source.startsWith(`/${service}/`) && speaksOfItself(event, service)
     ? { event, kid }
     : 'key_purpose_wrong'
