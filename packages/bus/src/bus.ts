@@ -53,6 +53,9 @@ export interface FollowSubscription extends AsyncDisposable {
  * disposed of, every verb rejects with `bus_unavailable`, having done nothing.
  */
 export interface Bus extends AsyncDisposable {
+  /** How long a publish may be under way before it is given up, ms; the same bytes are worth repeating until then. */
+  readonly durableWithinMs?: number | undefined
+
   /**
    * Resolves with one position an event, in order, once all of them are durable; no reader sees any before. Events of one
    * call that share a key keep their order, also relative to earlier calls that were made (not necessarily settled) before.

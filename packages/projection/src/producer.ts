@@ -53,7 +53,7 @@ export interface ProducerOptions {
   onFatal: (error: unknown) => void
   /** Why this instance may say nothing but its heads now, while others act. */
   standby?: () => string | undefined
-  /** How long a publish is repeated before that. */
+  /** How long a publish is repeated before that; unless told, as long as the bus says, else 30 s. */
   durableWithinMs?: number
   /** How long to wait for the own event to be read back. */
   readBackWithinMs?: number
@@ -67,7 +67,7 @@ export class Producer {
   #previous: string | undefined
 
   constructor(options: ProducerOptions) {
-    this.#options = { durableWithinMs: 30_000, readBackWithinMs: 5000, ...options }
+    this.#options = { durableWithinMs: options.bus.durableWithinMs ?? 30_000, readBackWithinMs: 5000, ...options }
     this.source = `/${options.service}/${options.instance}`
   }
 

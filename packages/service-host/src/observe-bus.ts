@@ -18,6 +18,7 @@ export function observedBus(bus: Bus, metrics: Metrics, monotonic: () => number)
   for (const result of ['refused', 'unknown']) published.inc({ topic: 'heads.v1', result }, 0)
   const seconds = metrics.histogram('bus_publish_seconds', 'From a publish to its being durable', ['topic'])
   return {
+    durableWithinMs: bus.durableWithinMs,
     async publish(topic, events) {
       const from = monotonic()
       try {

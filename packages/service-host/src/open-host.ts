@@ -27,6 +27,8 @@ export type CommonConfig = z.output<typeof settingsSchema>
 export type Watched<T> = T & {
   /** Why not. Of a bus: until a new process opens it. */
   unhealthy?(): string | undefined
+  /** Why not for now: it goes on by itself. */
+  late?(): string | undefined
 }
 
 export interface HostOptions {
@@ -83,6 +85,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const bus = await options.openBus(config)
   const health = new Health()
   health.check('bus', () => bus.unhealthy?.(), { liveness: true })
+  health.check('bus_late', () => bus.late?.())
   observeHealth(health, metrics)
   const tls = readTls(config.BAILIWICK_TLS)
   const metricsFor = config.BAILIWICK_METRICS

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, it } from 'vitest'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { CommitQueue, type QueueLimits } from './commit-queue.ts'
 
 /** A queue over a disk that commits when it is told to. */
@@ -91,6 +91,26 @@ it('splits what gathered into commits of bounded size, and lets a larger write g
   }
   await Promise.all(calls)
   expect(commits).toEqual([['a', 'b'], ['c'], ['d']])
+})
+
+it('answers nobody while a commit is late, and goes on by its own answer, minutes later (V2)', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const { queue, pending, seen, add, committing } = queueOnSlowDisk()
+  const calls = [add('in flight')]
+  await committing(1)
+  calls.push(add('waiting'))
+  expect(queue.late).toBe(false)
+  vi.advanceTimersByTime(240_000)
+  await nextTurn()
+  expect(queue.late).toBe(true)
+  expect(seen).toEqual([])
+  pending[0]?.resolve(true)
+  await committing(2)
+  expect(queue.late).toBe(false)
+  pending[1]?.resolve(true)
+  await Promise.all(calls)
+  expect(seen).toEqual(['in flight durable', 'in flight answered', 'waiting durable', 'waiting answered'])
 })
 
 it.each<[string, (answer: PromiseWithResolvers<boolean> | undefined) => void]>([

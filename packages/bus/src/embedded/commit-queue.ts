@@ -18,11 +18,22 @@ export interface QueueLimits {
   bytes: number
   /** What one transaction carries at most; a single larger write goes alone. */
   commitBytes: number
-  /** How long one commit may take, ms. */
+  /** How long one commit may take before it is late, ms: a disk that thrashes, and will most likely answer. */
+  lateMs: number
+  /** How long one commit may take before it is given up, ms. */
   commitMs: number
 }
 
-const defaultLimits: QueueLimits = { events: 32_768, bytes: 64 << 20, commitBytes: 8 << 20, commitMs: 30_000 }
+/** A machine that swaps takes minutes for what is a failure nowhere. */
+export const COMMIT_MS = 300_000
+
+const defaultLimits: QueueLimits = {
+  events: 32_768,
+  bytes: 64 << 20,
+  commitBytes: 8 << 20,
+  lateMs: 5000,
+  commitMs: COMMIT_MS,
+}
 
 interface Waiting extends Write {
   resolve(): void
@@ -33,8 +44,9 @@ interface Waiting extends Write {
  * Group commit: one transaction at a time, and it carries all that gathered while the one before was in flight. So a lone
  * writer waits for one commit, many share one, and no timer is involved.
  *
- * A commit that failed, or did not answer in time, ends the queue. Its outcome is unknown, and after a failed fsync the
- * kernel may have dropped the very pages that a second one would call durable: so it is never tried again.
+ * While a commit has not answered its outcome is unknown: nobody behind it is answered, and its own late answer alone says
+ * what is durable. One that failed, or was given up, ends the queue: after a failed fsync the kernel may have dropped the
+ * very pages that a second one would call durable, so it is never tried again.
  */
 export class CommitQueue {
   readonly #commit: (puts: () => void) => Promise<boolean>
@@ -45,6 +57,7 @@ export class CommitQueue {
   #waitingEvents = 0
   #waitingBytes = 0
   #running: Promise<void> | undefined
+  #late = false
 
   /** `commit` calls `puts` and resolves with true once what they put is durable, all of it or nothing. */
   constructor(commit: (puts: () => void) => Promise<boolean>, limits: Partial<QueueLimits> = {}) {
@@ -56,6 +69,11 @@ export class CommitQueue {
   /** Rejects with `outcome_unknown` when a commit failed. Never resolves. */
   get broken(): Promise<never> {
     return this.#broken.promise
+  }
+
+  /** Whether the commit in flight should have been answered by now. */
+  get late(): boolean {
+    return this.#late
   }
 
   /** Throws `queue_full`, or `outcome_unknown` once a commit failed. Ask before giving out offsets. */
@@ -117,8 +135,13 @@ export class CommitQueue {
   }
 
   async #commitInTime(batch: readonly Waiting[]): Promise<void> {
-    const late = Promise.withResolvers<never>()
-    const timer = setTimeout(() => late.reject(new Error('the commit did not answer')), this.#limits.commitMs)
+    const givenUp = Promise.withResolvers<never>()
+    const timers = [
+      setTimeout(() => {
+        this.#late = true
+      }, this.#limits.lateMs),
+      setTimeout(() => givenUp.reject(new Error('the commit did not answer')), this.#limits.commitMs),
+    ]
     try {
       const commit = async () => {
         const prepared = batch.flatMap(({ prepare }) => (prepare ? [prepare()] : []))
@@ -129,9 +152,10 @@ export class CommitQueue {
       }
       const committed = commit()
       committed.catch(() => {}) // it may fail when it was given up
-      if (!(await Promise.race([committed, late.promise]))) throw new Error('the commit was refused')
+      if (!(await Promise.race([committed, givenUp.promise]))) throw new Error('the commit was refused')
     } finally {
-      clearTimeout(timer)
+      for (const timer of timers) clearTimeout(timer)
+      this.#late = false
     }
   }
 

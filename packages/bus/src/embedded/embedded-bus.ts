@@ -1,7 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { Bus, FollowSubscription, Handled, Message, Outgoing, Position, Since, Subscription } from '../bus.ts'
 import { checkOutgoing } from '../limits.ts'
-import { CommitQueue } from './commit-queue.ts'
+import { COMMIT_MS, CommitQueue } from './commit-queue.ts'
 import { ConsumerGroup, type Positions } from './consumer-group.ts'
 import { DurablePartition, type Erasable } from './durable-partition.ts'
 import { Follower } from './follower.ts'
@@ -32,10 +32,11 @@ export interface EmbeddedBusOptions {
 
 /**
  * A bus on files of this machine, for one process at a time: a second one gets `bus_locked`, and may have it the moment
- * the first is gone, however that ended. A write that failed ends the bus: publishes reject with `outcome_unknown` from
- * then on, followers fail, consumers get nothing more; the process must be started again.
+ * the first is gone, however that ended. A commit that is late stops nobody: nothing is answered until the disk has said
+ * whether it is durable, and then all goes on. A write that failed, or is unanswered after minutes, ends the bus: publishes
+ * reject with `outcome_unknown` from then on, followers fail, consumers get nothing more; the process must be started again.
  */
-export async function embeddedBus(options: EmbeddedBusOptions): Promise<Bus> {
+export async function embeddedBus(options: EmbeddedBusOptions): Promise<EmbeddedBus> {
   const storage = openStorage(options.dir)
   try {
     return new EmbeddedBus(storage, options)
@@ -45,7 +46,9 @@ export async function embeddedBus(options: EmbeddedBusOptions): Promise<Bus> {
   }
 }
 
-class EmbeddedBus implements Bus {
+export class EmbeddedBus implements Bus {
+  /** A little more than a commit may take: who publishes gives up after the bus, and so hears why. */
+  readonly durableWithinMs = COMMIT_MS + 5000
   readonly #storage: Storage
   readonly #now: () => number
   readonly #topics: Topics
@@ -144,6 +147,11 @@ class EmbeddedBus implements Bus {
     this.#followers.add(follower)
     follower.ended.then(() => this.#followers.delete(follower))
     return follower
+  }
+
+  /** Why nothing is answered for now. */
+  late(): string | undefined {
+    return this.#queue.late ? 'the disk has not answered a commit in time' : undefined
   }
 
   async ends(topic: string): Promise<number[]> {
