@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { createReadStream, readFileSync, statSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
 
 /** Reads a file that a person named. Throws `config_invalid`, saying which option named it. */
@@ -8,9 +8,21 @@ export function readInput(option: string, path: string, maxBytes: number): Buffe
     return readFileSync(path)
   } catch (cause) {
     if (cause instanceof ServiceError) throw cause
-    throw new ServiceError('config_invalid', `${option}: cannot read ${path} (${codeOf(cause)})`, { cause })
+    throw unreadable(option, path, cause)
   }
 }
+
+/** The same of a file of any size, piece by piece. */
+export async function* streamInput(option: string, path: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* createReadStream(path)
+  } catch (cause) {
+    throw unreadable(option, path, cause)
+  }
+}
+
+const unreadable = (option: string, path: string, cause: unknown) =>
+  new ServiceError('config_invalid', `${option}: cannot read ${path} (${codeOf(cause)})`, { cause })
 
 function codeOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error'

@@ -43,10 +43,12 @@ export function readPolicyTests(directory: string): PolicyTest[] {
 function testsOf(file: string, text: string): PolicyTest[] {
   const document = parseDocument(text, { uniqueKeys: true, schema: 'core', merge: true, intAsBigInt: true })
   const [problem] = document.errors
-  if (problem) throw invalid(file, problem.message)
+  // What follows its first line is a picture of the place.
+  if (problem) throw invalid(file, problem.message.split('\n')[0]?.replace(/:$/, ''))
   const read = z.array(testSchema).safeParse(document.toJS({ maxAliasCount: 10_000 }))
   const issue = read.error?.issues[0]
-  if (!read.success) throw invalid(file, `${issue?.path.join('.')}: ${issue?.message}`)
+  if (!read.success)
+    throw invalid(file, [...(issue?.path.length ? [issue.path.join('.')] : []), issue?.message].join(': '))
   return read.data.map((test) => ({ ...test, file }))
 }
 

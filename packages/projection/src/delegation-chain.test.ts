@@ -95,7 +95,7 @@ describe('one link that is not as it must be', () => {
     ['the parent of another tree', 'parent', { parent_hash: ada.key.kid }],
     ['another installation', 'signature', { aud: 'ins_9999999999abcdef' }],
     ['another maker', 'signature', { iss: cleo.agent }],
-  ])('is refused with %s', (_, fault, change) => expect(bad(change)).toBe(fault))
+  ])('is refused with %s (V5, V6)', (_, fault, change) => expect(bad(change)).toBe(fault))
 
   it.each<[string, (record: ReturnType<typeof redeemed>) => object]>([
     ['another agent', () => ({ agent: cleo.agent })],

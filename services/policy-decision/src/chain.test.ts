@@ -33,7 +33,7 @@ it('no permission covers by an argument that no event could hold (V3)', () => {
   expect(covering(money(`1.${'0'.repeat(2047)}`), holder(priced))).not.toEqual([[0]])
 })
 
-it('the first holder whose authority does not cover it says why, from the grant down', () => {
+it('the first holder whose authority does not cover it says why, from the grant down (V5)', () => {
   const covered = (properties: object, ...holders: object[]) => {
     const answer = coverEach(holders as never as Holders, { name: 'tools/call', resource, properties })
     return answer.ok ? answer.levels.length : answer.reason

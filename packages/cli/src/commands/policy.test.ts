@@ -105,3 +105,14 @@ it('takes Cedar’s own escapes: requests are trusted', async () => {
     { decision: 'allow', cedar: { decision: 'allow', reason: ['a.cedar#0'], errors: [] }, error: null },
   ])
 })
+
+it.each([
+  ['/nonexistent/lines', 'ENOENT'],
+  ['/', 'EISDIR'],
+])('says which option named %s, which it cannot read', async (path, why) => {
+  expect(await bailiwick(['policy', 'evaluate', '--batch', path])).toEqual({
+    code: 2,
+    out: '',
+    err: `bailiwick: --batch: cannot read ${path} (${why}) (config_invalid)`,
+  })
+})

@@ -1,8 +1,8 @@
-import { createReadStream } from 'node:fs'
 import { evaluateBatchLine } from '@bailiwick/policy'
 import type { Command } from 'commander'
 import { inputLines } from '../input-lines.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { streamInput } from '../read-input.ts'
 import { policyCheckCommand } from './policy-check.ts'
 import { policyExplainCommand } from './policy-explain.ts'
 import { policyProposeCommand } from './policy-propose.ts'
@@ -37,7 +37,7 @@ function evaluateCommand(policy: Command, io: Io, done: (code: ExitCode) => void
     )
     .requiredOption('--batch <file>', 'the lines; - for standard input')
     .action(async ({ batch }: { batch: string }) => {
-      const input = batch === '-' ? (io.input ?? []) : createReadStream(batch)
+      const input = batch === '-' ? (io.input ?? []) : streamInput('--batch', batch)
       for await (const line of inputLines(input)) io.out(JSON.stringify(evaluateBatchLine(line)))
       done(exitCodes.ok)
     })
