@@ -16,6 +16,7 @@ import {
   readPolicyFiles,
 } from '@bailiwick/installation'
 import { type StartedIssuer, startIssuer } from '@bailiwick/issuer/start'
+import type { PolicyDecisionConfig } from '@bailiwick/policy-decision/config'
 import { type PolicyDecision, type PolicyDecisionAdapters, startPolicyDecision } from '@bailiwick/policy-decision/start'
 import { openParticipant, type Participant } from '@bailiwick/projection'
 import {
@@ -44,7 +45,7 @@ export interface WorldOptions {
   genesis?: (genesis: Genesis) => Genesis
   credentialKey?: (key: SigningKey<'credential'>) => SigningKey<'credential'>
   issuer?: { maxStalenessMs?: number }
-  pdp?: { outcomeSeconds?: number; decisionDeadlineMs?: number; maxStalenessMs?: number }
+  pdp?: Partial<Omit<PolicyDecisionConfig, 'instance' | 'publicUrl'>>
   agentCallsPerSecond?: number
   wrapRecord?: NonNullable<PolicyDecisionAdapters['wrapRecord']>
 }

@@ -39,6 +39,7 @@ export type { Touch, Touched } from './touched.ts'
 export {
   type AllowRecord,
   type Amounts,
+  agentOf,
   change,
   type DecisionFacts,
   type DecisionStanding,

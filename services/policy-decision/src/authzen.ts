@@ -47,7 +47,7 @@ export interface AuthZenCaller {
  * requests strictly, takes boxcars apart by their semantic, cuts pages and writes answers; a decider knows nothing of HTTP.
  */
 export interface AuthZenDecider {
-  /** Who calls, before the body is read. Throws `caller_unauthenticated`. */
+  /** Who calls, before the body is read. Throws `caller_unauthenticated`, and `queue_full` for whoever has enough under way. */
   admit(caller: AuthZenCaller): AuthZenSession
 }
 

@@ -12,9 +12,13 @@ export interface PolicyDecisionConfig {
   decisionDeadlineMs?: number
   /** How long after an ALLOW its outcome is due. */
   outcomeSeconds?: number
+  /** How many calls may be under way of one enforcement point, and of one agent over all its instances. */
+  pointCalls?: number
+  agentCalls?: number
 }
 
-export const defaults = { decisionDeadlineMs: 1000, outcomeSeconds: 60 }
+/** One agent has a whole boxcar and as much again, and never all that its point has; what is under way is decided within the deadline. */
+export const defaults = { decisionDeadlineMs: 1000, outcomeSeconds: 60, pointCalls: 1024, agentCalls: 512 }
 
 /** The environment of `bailiwick serve policy-decision`. */
 export const configSchema = z.object({

@@ -8,6 +8,7 @@ import type { ActivePolicies } from './policies.ts'
 import type { Proofs } from './proofs.ts'
 import type { Shadow } from './shadow.ts'
 import type { StepUps } from './step-ups.ts'
+import type { UnderWay } from './under-way.ts'
 
 /** Makes decisions durable and says which count; the bench wires one that does not. */
 export type RecordDecisions = (drafts: readonly Draft<'decisions.v1'>[]) => Promise<Published[]>
@@ -32,6 +33,8 @@ export interface Pdp {
   approvals: Approvals
   stepUps: StepUps
   proofs: Proofs
+  /** Calls under way, by agent without instance. */
+  agents: UnderWay
   decisionDeadlineMs: number
   outcomeSeconds: number
   clock: Clock

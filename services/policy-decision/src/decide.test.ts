@@ -13,6 +13,7 @@ import { agent, now, spell, world } from './living-call.fixture.ts'
 import { treeOrder } from './tree-order.fixture.ts'
 import { TreeQueues } from './tree-queue.ts'
 import { Turns } from './turns.ts'
+import { UnderWay } from './under-way.ts'
 
 const issuer = 'https://bailiwick.example'
 const base = 'https://pep.example/'
@@ -48,6 +49,7 @@ function asked() {
     ...(ordered as object),
     ...w.pdp,
     proofs,
+    agents: new UnderWay(2),
     permitKey,
     trust: { installation: 'ins_1', public_url: issuer },
     publicUrl: issuer,
@@ -244,4 +246,16 @@ it('asks a human’s yes that came meanwhile before it sends anybody for one', a
     stands: () => false,
   })
   expect(await gone.ask()).toMatchObject({ decision: false, reason: 'step_up_required' })
+})
+
+it('turns away what an agent asks beyond what it may have under way, and does nothing for it (V18)', async () => {
+  const w = asked()
+  const held = Promise.withResolvers<void>()
+  w.active.readsAgentHistory = true
+  w.caughtUp.now = () => held.promise
+  const first = [w.ask(), w.ask()]
+  await expect(w.ask()).rejects.toMatchObject({ code: 'queue_full' })
+  held.resolve()
+  expect((await Promise.all(first)).map(({ decision }) => decision)).toEqual([true, false])
+  expect(w.writes).toHaveLength(1)
 })

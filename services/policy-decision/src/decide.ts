@@ -3,7 +3,7 @@ import type { BudgetAmounts, EnforcementPoint, Obligation } from '@bailiwick/con
 import { type AccessToken, signPermit } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import type { Duties } from '@bailiwick/policy'
-import { actingAgent, type Draft, type SpendView } from '@bailiwick/projection'
+import { actingAgent, agentOf, type Draft, type SpendView } from '@bailiwick/projection'
 import { newId, withDeadline } from '@bailiwick/service-kit'
 import { isCaughtUp } from './catch-up.ts'
 import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
@@ -54,9 +54,12 @@ export type Answer = Allowed | Denied
 
 const permitSeconds = 5
 
+type Deny = (reason: DenialReason, more?: Partial<Denied>) => Denied
+
 /**
  * One decision, by the steps of DESIGN §7.4 in their order; the first refusal wins. ALLOW only after its event is durable and
- * counts, and after freshness and life were seen to hold once more (V2, V7, V8). Never throws for what a caller sent.
+ * counts, and after freshness and life were seen to hold once more (V2, V7, V8). Never throws for what a caller sent, but
+ * `queue_full` for an agent, or a tree, that has enough under way.
  */
 export async function decide(
   pdp: Pdp,
@@ -69,7 +72,7 @@ export async function decide(
   const left = () => Math.max(0, pdp.decisionDeadlineMs - (pdp.clock.monotonic() - started))
   const decisionId = newId('dec', pdp.clock.now(), pdp.random)
   const callId = request.observed.call_id ?? newId('call', pdp.clock.now(), pdp.random)
-  const deny = (reason: DenialReason, more: Partial<Denied> = {}): Denied => ({
+  const deny: Deny = (reason, more = {}) => ({
     decision: false,
     decisionId,
     callId,
@@ -82,6 +85,18 @@ export async function decide(
   if (left() === 0) return deny('deadline_exceeded', verified.ok ? { token: verified.claim.token } : {})
   if (!verified.ok) return deny(verified.reason, verified.token ? { token: verified.token } : {})
   const { claim } = verified
+  const call = { decisionId, callId, point, request, claim }
+  return pdp.agents.run(agentOf(actingAgent(claim.token)), () => decideClaim(pdp, queues, call, { left, deny, turn }))
+}
+
+/** Whose it is and for what is known: steps 2 to 8. */
+async function decideClaim(
+  pdp: Pdp,
+  queues: TreeQueues,
+  call: Omit<Question, 'standing' | 'levels'>,
+  { left, deny, turn }: { left: () => number; deny: Deny; turn: Turn | undefined },
+): Promise<Answer> {
+  const { claim, request } = call
   const known = { token: claim.token, digest: claim.digest }
   const covered = await judgeCover(pdp, claim, request, { deadlineMs: left(), turn })
   if (!covered.ok) return deny(covered.reason, known)
@@ -91,8 +106,7 @@ export async function decide(
   if (!(await isCaughtUp(pdp, left()))) return deny('state_stale', known)
 
   const { tree } = covered.standing
-  const judge = (standing: Standing) =>
-    inTreeOrder(pdp, queues, { decisionId, callId, point, request, claim, standing, levels }, left())
+  const judge = (standing: Standing) => inTreeOrder(pdp, queues, { ...call, standing, levels }, left())
   // Whatever holds another item up, this one has its own deadline.
   if (turn) await withDeadline(turn.come(), left()).catch(() => undefined)
   if (left() === 0) return deny('deadline_exceeded', known)

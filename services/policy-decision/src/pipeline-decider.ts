@@ -12,7 +12,7 @@ import { Turns } from './turns.ts'
 
 /** Answers AuthZEN requests by the pipeline of grants (DESIGN §7.4): each evaluation is a decision, with its own evidence. */
 export function pipelineDecider(service: PolicyDecision): AuthZenDecider {
-  return { admit: (caller) => pipelineSession(service, service.authenticate(caller)) }
+  return { admit: (caller) => pipelineSession(service, service.admit(caller)) }
 }
 
 function pipelineSession(service: PolicyDecision, point: EnforcementPoint): AuthZenSession {

@@ -10,6 +10,9 @@ export interface PolicyDecision extends AsyncDisposable {
   pdp: Pdp
   /** Throws `caller_unauthenticated`. */
   authenticate(caller: AuthZenCaller): EnforcementPoint
+  /** The same of who is about to ask. Throws `queue_full` besides, for one that has enough under way. */
+  admit(caller: AuthZenCaller): EnforcementPoint
+  /** Rejects with `queue_full` alone. */
   decide(point: EnforcementPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer>
   /** What decisions would permit now; decides and takes nothing. */
   search(point: EnforcementPoint, search: AuthZenSearch): Promise<AuthZenFound>

@@ -29,6 +29,7 @@ import { Shadow } from './shadow.ts'
 import { StepUps } from './step-ups.ts'
 import { TreeQueues } from './tree-queue.ts'
 import type { Turn } from './turns.ts'
+import { UnderWay } from './under-way.ts'
 
 export type { PolicyDecision } from './policy-decision.ts'
 
@@ -88,6 +89,7 @@ export async function startPolicyDecision(
     approvals: new Approvals(projection, trust),
     stepUps: new StepUps(projection, trust),
     proofs: new Proofs(grantStore, clock, random),
+    agents: new UnderWay(config.agentCalls ?? defaults.agentCalls),
     ...defaults,
     ...config,
     clock,
@@ -170,6 +172,9 @@ export async function startPolicyDecision(
     return deciding
   }
 
+  // What happened is told however much is asked for.
+  const pointCalls = config.pointCalls ?? defaults.pointCalls
+  const [points, outcomes] = [new UnderWay(pointCalls), new UnderWay(pointCalls)]
   // A search costs as much as it has candidates: each caller has one at a time.
   const searches = new SerialQueue({ maxPerKey: 8, max: 256 })
   const service: PolicyDecision = {
@@ -182,9 +187,14 @@ export async function startPolicyDecision(
         throw error
       }
     },
-    decide: answer,
+    admit(caller) {
+      const point = service.authenticate(caller)
+      points.requireRoom(point.id)
+      return point
+    },
+    decide: (point, request, turn) => points.run(point.id, () => answer(point, request, turn)),
     search: (point, search) => searches.serially(point.id, () => searchPermitted(pdp, point, search)),
-    reportOutcome: (point, jws) => reportOutcome(pdp, queues, point, jws),
+    reportOutcome: (point, jws) => outcomes.run(point.id, () => reportOutcome(pdp, queues, point, jws)),
     async [Symbol.asyncDispose]() {
       clearInterval(sweep)
       await denials[Symbol.asyncDispose]()
