@@ -134,6 +134,33 @@ it('is not put off by a decision point that reports another outcome under the sa
   ])
 })
 
+/** ECDSA takes (r, s) and (r, n - s) alike: what was signed, in a second text that anybody can write. */
+function twinOf(jws: string): string {
+  const n = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
+  const cut = jws.lastIndexOf('.')
+  const signature = Buffer.from(jws.slice(cut + 1), 'base64url')
+  const s = (n - BigInt(`0x${signature.toString('hex', 32)}`)).toString(16).padStart(64, '0')
+  return `${jws.slice(0, cut)}.${Buffer.concat([signature.subarray(0, 32), Buffer.from(s, 'hex')]).toString('base64url')}`
+}
+
+it('accuses nobody because a stranger spells a signature of the log in another way (V15)', async () => {
+  const world = aWorld()
+  await using outcomes = world.open()
+  world.relay(1)
+  await outcomes.tell(twinOf(signed(1)))
+  await world.pass(65)
+  expect(world.findings).toEqual([])
+  expect(readdirSync(dir)).toEqual([])
+})
+
+it('is not put off by a decision point that reports what was signed without its signature', async () => {
+  const world = aWorld()
+  await using _outcomes = await told(world, 1)
+  world.relay(1, `${signed(1).slice(0, signed(1).lastIndexOf('.'))}.${Buffer.alloc(64, 1).toString('base64url')}`)
+  await world.pass(65)
+  expect(world.findings).toHaveLength(1)
+})
+
 it('tells of each where a point lost its store and counts from 1 again (V1)', async () => {
   const world = aWorld()
   await using outcomes = await told(world, 1)

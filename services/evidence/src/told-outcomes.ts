@@ -176,13 +176,30 @@ export class ToldOutcomes implements AsyncDisposable {
     return told.isFindable()
   }
 
-  /** By what the point signed: what the decision point says beside that, it may make up. */
+  /**
+   * By what the point signed: what the decision point says beside that, it may make up. Not by the signature's text: whoever reads the
+   * log can write another one that verifies as well, and would accuse a decision point that relayed it.
+   */
   async #isRelayed({ jws, outcome }: Pick<Told, 'jws' | 'outcome'>): Promise<boolean> {
-    for (const leaf of await this.#options.reported(outcome.decision_id))
-      if (reportedSchema.parse(parseStrictJson(leaf)).data.outcome === jws) return true
+    for (const leaf of await this.#options.reported(outcome.decision_id)) {
+      const { outcome: relayed } = reportedSchema.parse(parseStrictJson(leaf)).data
+      if (relayed === jws || (signedPart(relayed) === signedPart(jws) && this.#isSigned(relayed))) return true
+    }
     return false
   }
+
+  #isSigned(jws: string): boolean {
+    try {
+      this.#verified(jws)
+      return true
+    } catch (error) {
+      if (error instanceof ServiceError) return false
+      throw error
+    }
+  }
 }
+
+const signedPart = (jws: string) => jws.slice(0, jws.lastIndexOf('.'))
 
 /** The name of its finding. The number alone would not do: a point whose store was lost counts from 1 again. */
 const nameOf = ({ decision_id, enforcement_point, sequence }: Outcome): string =>

@@ -49,6 +49,8 @@ const within = (data: unknown, ...path: string[]): string | undefined => {
   return typeof at === 'string' ? at : undefined
 }
 
+const by = (who: string | undefined) => (who === undefined ? undefined : `by ${who}`)
+
 /** The one thing about a step that people look for first. It is somebody else's text. */
 export function gistOf({ type, data, subject }: Pick<TraceStep, 'type' | 'data' | 'subject'>): string {
   const gist = ((): (string | undefined)[] => {
@@ -67,7 +69,7 @@ export function gistOf({ type, data, subject }: Pick<TraceStep, 'type' | 'data' 
       case 'outcome.reported':
         return [within(data, 'status')]
       case 'revocation.declared':
-        return [within(data, 'kind'), within(data, 'target'), within(data, 'reason')]
+        return [within(data, 'kind'), within(data, 'target'), within(data, 'reason'), by(within(data, 'by', 'id'))]
       case 'event.refused':
       case 'event.parked':
         return [within(data, 'topic'), within(data, 'code')]
