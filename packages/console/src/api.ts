@@ -36,11 +36,15 @@ export function tellSignedOut(): void {
 
 /** Without a body: GET. */
 export async function api<T>(path: string, body?: unknown): Promise<T> {
-  const response = await fetch(`/console/api${path}`, {
+  const sent = fetch(`/console/api${path}`, {
     method: body === undefined ? 'GET' : 'POST',
     ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
     credentials: 'same-origin',
     cache: 'no-store',
+  })
+  // Browsers say of every network alike that something failed to fetch.
+  const response = await sent.catch((cause) => {
+    throw new Error('The server cannot be reached.', { cause })
   })
   const answer = (await response.json().catch(() => ({}))) as T & ProblemDocument
   if (response.ok) return answer

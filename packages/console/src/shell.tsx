@@ -60,7 +60,9 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
           {me.installation}
         </p>
         <p className="who">
-          <span className={`live ${listening ? 'on' : 'off'}`}>{listening ? 'Live' : 'Not live'}</span>
+          <span className={`live ${listening && !stale ? 'on' : 'off'}`}>
+            {listening && !stale ? 'Live' : 'Not live'}
+          </span>
           <span className="who-name">
             <Visible text={me.me.name} />
           </span>
@@ -127,7 +129,12 @@ function Banners({ me, stale }: { me: Me; stale: boolean }) {
           approves.
         </p>
       ) : null}
-      {me.fresh && !stale ? null : (
+      {stale ? (
+        <p className="banner bad">
+          <strong>What you see is old.</strong> The server does not answer: nothing can be approved, denied or stopped
+          from here. On its machine <code>bailiwick revoke</code> stops an agent, or everything.
+        </p>
+      ) : me.fresh ? null : (
         <p className="banner bad">
           <strong>What you see may be old.</strong> The issuer’s word is not fresh. Approving waits; denying and
           withdrawing work.

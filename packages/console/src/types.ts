@@ -173,6 +173,8 @@ export interface AccessDetail extends Asked {
     id: string
     state: RequestState
     received_at: string
+    /** Approved for less than was asked. */
+    narrowed: boolean
     relation: 'same' | 'narrower' | 'wider' | 'different'
     added: string[]
     removed: string[]

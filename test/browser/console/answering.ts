@@ -115,6 +115,24 @@ export function answering(desk: Desk): void {
     await desk.olivia.press('Deny…')
     await desk.olivia.press('Deny it')
     await page.getByText('Denied.', { exact: true }).waitFor()
+    await desk.goTo(`requests/${requestId}`)
+    await page.getByText('Denied by owner.').waitFor()
+  })
+
+  it('a server that does not answer is said to be just that, and what is shown is no longer called live', async () => {
+    const { page, context } = desk.olivia
+    await desk.goTo('agents')
+    await page.getByText('Live', { exact: true }).waitFor()
+    await context.setOffline(true)
+    // As whoever comes back to a page that stood open.
+    await page.evaluate("dispatchEvent(new Event('visibilitychange'))")
+    await page.getByText('The server does not answer').waitFor()
+    await page.getByText('Not live', { exact: true }).waitFor()
+    await page.getByRole('link', { name: 'Evidence' }).click()
+    await page.getByText('The server cannot be reached.').first().waitFor()
+    await context.setOffline(false)
+    await page.evaluate("dispatchEvent(new Event('visibilitychange'))")
+    await page.getByText('The server does not answer').waitFor({ state: 'detached' })
   })
 
   it('what is longer than anybody reads can be denied and nothing else, and the page says so (V3)', async () => {

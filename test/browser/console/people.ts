@@ -25,7 +25,8 @@ export function people(desk: Desk): void {
     await desk.olivia.page.getByText('Signed. It takes more people: 1 so far.').waitFor()
     expect(await desk.stateOf(requestId)).toBe('pending')
     await desk.goTo(`requests/${requestId}`)
-    await desk.olivia.page.getByText('1 signed so far: owner').waitFor()
+    await desk.olivia.page.getByText('1 signed so far: owner. You are one of them').waitFor()
+    expect(await desk.olivia.page.getByRole('button', { name: 'Approve as asked…' }).count()).toBe(0)
 
     await bob.page.goto(`${desk.system.url}/console/requests/${requestId}`)
     await bob.press('Sign in with passkey')

@@ -7,6 +7,7 @@ import { go } from '../router.tsx'
 import type {
   AccessDetail,
   ApproveAnswer,
+  Authority,
   Continuous,
   Me,
   Narrowed,
@@ -20,7 +21,7 @@ import { useSay } from '../ui/say.tsx'
 import { timeText, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { Difference, goneThenNew } from './evidence.tsx'
-import { freshWords } from './limits.tsx'
+import { ExactAction, freshWords } from './limits.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
 
 // Each is shown below, or is there so that the signature counts once and here alone. Of any other, nobody knows what it means.
@@ -154,6 +155,18 @@ function outcome({ status, endorsements, grant, applied }: ApproveAnswer): [stri
   return [applied === false ? 'Approved; it is not in force yet.' : 'Approved.', 'done']
 }
 
+interface ApprovalStatement {
+  agent: string
+  authority: Authority
+  mode: keyof typeof modeWords
+  not_before: string
+  not_after: string
+  action_digest?: string
+  rebind: string
+  rule: { id: string; quorum: number; group: string }
+  continuous?: Continuous
+}
+
 /** The rest of what an approval statement says, from the statement itself. */
 function StatementFacts({ statement }: { statement: Statement }) {
   if (statement.kind === 'registry')
@@ -168,19 +181,12 @@ function StatementFacts({ statement }: { statement: Statement }) {
         ]}
       />
     )
-  const { agent, mode, not_before, not_after, action_digest, rebind, rule, continuous } = statement as unknown as {
-    agent: string
-    mode: keyof typeof modeWords
-    not_before: string
-    not_after: string
-    action_digest?: string
-    rebind: string
-    rule: { id: string; quorum: number; group: string }
-    continuous?: Continuous
-  }
+  const { agent, authority, mode, not_before, not_after, action_digest, rebind, rule, continuous } =
+    statement as unknown as ApprovalStatement
   return (
     <>
       {continuous === undefined ? null : <p className="note">{freshWords(continuous)}</p>}
+      {action_digest === undefined ? null : <ExactAction permissions={authority.permissions} />}
       <Facts
         rows={[
           ['Agent', <Visible key="a" text={agent} />],

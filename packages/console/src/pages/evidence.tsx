@@ -128,12 +128,15 @@ const ends: Record<string, string> = {
 }
 
 /** At first sight, since the difference itself stands far below on a narrow screen. */
-export function Since({ earlier: { relation, state } }: { earlier: NonNullable<AccessDetail['earlier']> }) {
+export function Since({ earlier: { relation, state, narrowed } }: { earlier: NonNullable<AccessDetail['earlier']> }) {
   const less = relation === 'same' || relation === 'narrower'
   return (
     <p className={less ? 'since' : 'since more'}>
       {since[relation]}
-      {ends[state] === undefined ? '' : `; that ${ends[state]}`}.
+      {ends[state] === undefined
+        ? ''
+        : `; that ${ends[state]}${state === 'approved' && narrowed ? ' for less than it asked' : ''}`}
+      .
     </p>
   )
 }

@@ -1,4 +1,4 @@
-import type { AccessDetail, Continuous, RowLimits } from '../types.ts'
+import type { AccessDetail, Authority, Continuous, RowLimits } from '../types.ts'
 import { Card, Facts } from '../ui/parts.tsx'
 import { duration, When } from '../ui/time.tsx'
 
@@ -34,14 +34,24 @@ export function Limits({ request }: { request: AccessDetail }) {
           rebind === 'attested' && ['New key', 'May be bound to a new, newly attested key of the same agent'],
         ]}
       />
-      {action_digest === null ? null : (
-        <p className="hint">
-          The digest fixes every argument of the one action. Where the lines above do not say which it is, ask the owner
-          before you approve.
-        </p>
-      )}
+      {action_digest !== null && request.open ? <ExactAction permissions={authority.permissions} /> : null}
       {request.rule?.continuous ? <p className="note">{freshWords(request.rule.continuous)}</p> : null}
     </Card>
+  )
+}
+
+/** Of what a digest stands for people see what the permissions say, and no more. */
+export function ExactAction({ permissions }: { permissions: Authority['permissions'] }) {
+  return permissions.some(({ where }) => where !== undefined) ? (
+    <p className="hint">
+      The digest fixes every argument of the one action. Where the lines above do not say which it is, ask the owner
+      before you approve.
+    </p>
+  ) : (
+    <p className="note warn">
+      No argument of the action is shown: the digest alone fixes them. Ask the owner which action it is before you
+      approve.
+    </p>
   )
 }
 

@@ -60,6 +60,7 @@ function Request({ request, me }: { request: RequestDetail; me: Me }) {
   const answers = (
     <Answers
       request={request}
+      signed={request.signed_by.includes(me.me.id)}
       onApprove={() => setAsking({ kind: 'approve', narrowed: {} })}
       onNarrow={() => setNarrowing(true)}
       onDeny={() => setAsking({ kind: 'deny' })}
@@ -138,7 +139,7 @@ function Head({ request }: { request: RequestDetail }) {
           </>
         )}
       </h1>
-      <RiskReasons risk={request.risk} />
+      {request.open || request.kind !== 'step_up' ? <RiskReasons risk={request.risk} /> : null}
       {request.kind === 'access' && request.earlier ? <Since earlier={request.earlier} /> : null}
     </header>
   )
@@ -249,16 +250,20 @@ function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up'
     <>
       <Card title="One action, once">
         <Lines lines={request.lines} />
-        <p className="note">
-          {grant.mode === 'continuous'
-            ? 'It waits because what must stay fresh lapsed, or because a policy wants a person’s word. '
-            : 'It waits because a policy wants a person’s word for it. '}
-          After your yes this action happens once, and the task goes on under the same grant.
-        </p>
-        <p className="hint">
-          Only arguments that the grant names are shown. The digest fixes all others too: where they matter, ask the
-          owner before you approve.
-        </p>
+        {request.open ? (
+          <>
+            <p className="note">
+              {grant.mode === 'continuous'
+                ? 'It waits because what must stay fresh lapsed, or because a policy wants a person’s word. '
+                : 'It waits because a policy wants a person’s word for it. '}
+              After your yes this action may happen once, and the task goes on under the same grant.
+            </p>
+            <p className="hint">
+              Only arguments that the grant names are shown. The digest fixes all others too: where they matter, ask the
+              owner before you approve.
+            </p>
+          </>
+        ) : null}
       </Card>
       <Card title="The grant it belongs to" aside={<StateBadge state={grant.state} />}>
         <Lines lines={grant.lines} />
@@ -269,14 +274,31 @@ function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up'
   )
 }
 
+const closings: Partial<Record<RequestDetail['state'], string>> = {
+  approved: 'Approved',
+  denied: 'Denied',
+  cancelled: 'Taken back',
+  withdrawn: 'Withdrawn',
+}
+
+/** How it ended, and by whom. */
+function closedWords({ state, closed_by: by }: RequestDetail): string {
+  const how = closings[state]
+  if (how === undefined) return 'Its time ran out: nobody answered it, and nobody can any more.'
+  return `${how}${by === null ? '' : ` by ${by.startsWith('spiffe://') ? 'the agent' : by}`}. Nobody can answer it any more.`
+}
+
 function Answers({
   request,
+  signed,
   onApprove,
   onNarrow,
   onDeny,
   onTakeBack,
 }: {
   request: RequestDetail
+  /** By whoever looks. */
+  signed: boolean
   onApprove(): void
   onNarrow(): void
   onDeny(): void
@@ -298,12 +320,12 @@ function Answers({
     return request.kind === 'access' && request.answer?.grant_id ? (
       <p className="note">
         Answered by <Visible text={request.answer.by.join(', ')} />
-        {request.answer.narrowed ? ', narrower than asked' : ''}. <Link to="/console/grants">See the grant</Link>
+        {request.answer.narrowed ? ', narrower than asked' : ''}.{' '}
+        <Link to={`/console/evidence/${request.answer.grant_id}`}>What became of it</Link>
       </p>
     ) : (
       <p className="note">
-        It is closed{request.closed_by === null ? '' : ' by '}
-        {request.closed_by === null ? '' : <Visible text={request.closed_by} />}; nobody can answer it any more.
+        <Visible text={closedWords(request)} />
       </p>
     )
   // What others have signed already is signed again word for word, or not at all.
@@ -323,13 +345,13 @@ function Answers({
               : <Visible text={signed_by.join(', ')} />
             </>
           ) : null}
-          .
+          .{signed ? ' You are one of them: it waits for somebody else.' : ''}
         </p>
       ) : null}
       <div className="actions">
         {may_approve ? (
-          <button type="button" className="primary" onClick={onApprove}>
-            Approve as asked…
+          <button type="button" className={signed ? '' : 'primary'} onClick={onApprove}>
+            {signed ? 'Sign again…' : 'Approve as asked…'}
           </button>
         ) : null}
         {mayNarrow ? (

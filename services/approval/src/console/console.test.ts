@@ -70,20 +70,25 @@ describe('what the console reads', () => {
 
   it('says what is new since the same task was asked last, and what that got', async () => {
     const task = { ...authority, task: 'again' }
-    const first = await asked({ authority: task })
+    const first = await asked({ authority: task, expires_in_seconds: 1800 })
     expect(await detail(first)).toMatchObject({ earlier: null, may_approve: true, may_deny: true })
     await olga.approve(first, { authority: { ...task, budget: { calls: 5 } } })
-    const second = await asked({ authority: { ...task, budget: { calls: 30 } } })
+    const second = await asked({ authority: { ...task, budget: { calls: 30 } }, expires_in_seconds: 3600 })
     expect(await detail(second)).toMatchObject({
       earlier: {
         id: first,
         state: 'approved',
         relation: 'wider',
-        added: ['At most 30 calls in all'],
-        removed: ['At most 20 calls in all'],
+        added: ['At most 30 calls in all', 'Within 60 min'],
+        removed: ['At most 20 calls in all', 'Within 30 min'],
+        narrowed: true,
       },
       similar: [{ id: first, state: 'approved', by: ['olga'], narrowed: true }, expect.anything(), expect.anything()],
     })
+    // What came later is nothing that it asked before, and what still waits got nothing yet.
+    const older = (await detail(first)) as { earlier: null; similar: { id: string }[] }
+    expect(older.earlier).toBeNull()
+    expect(older.similar.map(({ id }) => id)).not.toContain(second)
     await olga.post(`/requests/${second}/deny`)
     const { items } = (await olga.get('/grants')).body as never as { items: object[] }
     expect(items).toMatchObject([{ task: 'again', state: 'active', budget: { calls: 5 }, chain: [] }])

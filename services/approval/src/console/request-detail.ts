@@ -11,6 +11,7 @@ import { diffOf } from '../propose-change.ts'
 import { mayTakeBack } from '../refuse.ts'
 import { type AccessAsk, requestNamed, type StepUpAsk } from '../requests.ts'
 import { authorityOf, mayRefuse, whyNotApproveChange } from '../who-may-answer.ts'
+import { differenceOf } from './earlier.ts'
 import type { RequestIndex } from './request-index.ts'
 import { linesOf, ruleOf, subjectOf, whyNot } from './request-list.ts'
 import { labelsOf, riskOf } from './risk.ts'
@@ -94,9 +95,10 @@ function accessDetail(approval: Approval, index: RequestIndex, me: Approver, rec
     part: ask.item ? { number: ask.item.index + 1, of: ask.item.count } : null,
     parts: ask.item ? partsOf(approval, ask.item.task) : [],
     reopened: ask.reopened ?? null,
-    earlier: orNothing(() => earlierOf(index, ask)) ?? null,
+    earlier: orNothing(() => earlierOf(approval, index, record, ask)) ?? null,
     similar: index
       .ofSameKind(ask)
+      .filter(({ state }) => state !== 'pending')
       .slice(0, mostSimilar)
       .map((other) => answerOf(approval, other)),
     answer: record.approved ? answerOf(approval, record) : null,
@@ -126,21 +128,19 @@ function partsOf(approval: Approval, task: string) {
 
 const permissionsOf = (ask: AccessAsk) => orNothing(() => authorityOf(ask.authority))?.permissions ?? []
 
-/** The newest other request of this agent for this task, and what this one asks that it did not. */
-function earlierOf(index: RequestIndex, ask: AccessAsk) {
+/** The newest request of this agent for this task before this one, what it got, and what this one asks that it did not. */
+function earlierOf(approval: Approval, index: RequestIndex, { receivedAt = 0 }: RequestRecord, ask: AccessAsk) {
   // The parts of one ask are asked together, none before another.
-  const earlier = index.ofSameTask(ask).find(({ received }) => !ask.item || taskOf(received) !== ask.item.task)
+  const earlier = index
+    .ofSameTask(ask)
+    .find((other) => (other.receivedAt ?? 0) <= receivedAt && (!ask.item || taskOf(other.received) !== ask.item.task))
   if (earlier?.received?.kind !== 'access') return undefined
-  const [now, then] = [authorityOf(ask.authority), authorityOf(earlier.received.authority)]
-  const [nowLines, thenLines] = [describe(now), describe(then)]
-  const [within, around] = [narrows(now, then).narrower, narrows(then, now).narrower]
   return {
     id: earlier.id,
     state: earlier.state,
     received_at: spelled(earlier.receivedAt),
-    relation: within && around ? 'same' : within ? 'narrower' : around ? 'wider' : 'different',
-    added: nowLines.filter((line) => !thenLines.includes(line)),
-    removed: thenLines.filter((line) => !nowLines.includes(line)),
+    narrowed: earlier.approved !== undefined && answerOf(approval, earlier).narrowed,
+    ...differenceOf(ask, earlier.received),
   }
 }
 

@@ -1,0 +1,49 @@
+import { describe, narrows } from '@bailiwick/authority'
+import type { AccessAsk } from '../requests.ts'
+import { authorityOf } from '../who-may-answer.ts'
+
+/** How one ask stands to another one, and what makes it another. */
+export interface Difference {
+  relation: 'same' | 'narrower' | 'wider' | 'different'
+  added: string[]
+  removed: string[]
+}
+
+/**
+ * What an ask is beside an earlier one: in its authority, and in everything else that people would sign. The same
+ * permissions for longer, or for another exact action, are not the same ask.
+ */
+export function differenceOf(now: AccessAsk, then: AccessAsk): Difference {
+  const [lines, before] = [linesOf(now), linesOf(then)]
+  const [within, around] = [isWithin(now, then), isWithin(then, now)]
+  return {
+    relation: within && around ? 'same' : within ? 'narrower' : around ? 'wider' : 'different',
+    added: lines.filter((line) => !before.includes(line)),
+    removed: before.filter((line) => !lines.includes(line)),
+  }
+}
+
+const isWithin = (one: AccessAsk, other: AccessAsk) =>
+  narrows(authorityOf(one.authority), authorityOf(other.authority)).narrower &&
+  minutesOf(one) <= minutesOf(other) &&
+  one.mode === other.mode &&
+  one.action_digest === other.action_digest &&
+  (one.rebind === other.rebind || one.rebind === 'none')
+
+/** Clocks and rounding make no difference of seconds. */
+const minutesOf = ({ not_before, not_after }: AccessAsk) =>
+  Math.max(1, Math.round((Date.parse(not_after) - Date.parse(not_before)) / 60_000))
+
+const modes: Record<AccessAsk['mode'], string> = {
+  per_action: 'For one exact action',
+  window: 'For a time',
+  continuous: 'While it stays proven',
+}
+
+const linesOf = (ask: AccessAsk) => [
+  ...describe(authorityOf(ask.authority)),
+  `Within ${minutesOf(ask)} min`,
+  modes[ask.mode],
+  ...(ask.action_digest === undefined ? [] : [`Exactly the action with the digest ${ask.action_digest}`]),
+  ...(ask.rebind === 'attested' ? ['May be bound to a new, newly attested key of the same agent'] : []),
+]
