@@ -14,7 +14,7 @@ interface Version {
 export class Registry {
   readonly #versions = new Map<string, Version[]>()
   readonly #governance: Governance
-  readonly #begun = new Set<string>()
+  #begun: string | undefined
   readonly findings: Finding[] = []
   /** Indexes of the leaves without effect. */
   readonly void = new Set<number>()
@@ -62,7 +62,8 @@ export class Registry {
     })
     if (!authorised.ok) return refuse(`${authorised.code}: ${authorised.detail}`)
     this.#versions.set(key, [...versions, { version, value, at }])
-    if (authorization.kind === 'approvers') this.#begun.add(statementHash(authorization.statement))
+    if (authorization.kind === 'approvers') this.#begun = statementHash(authorization.statement)
+    else if (authorization.kind === 'invitation' || authorization.kind === 'recovery') this.#begun = undefined
     this.#governance.apply(leaf)
   }
 

@@ -19,41 +19,49 @@ const aRule = (id: string): Rule => ({
 })
 const made = (...ids: string[]) => ids.map((id) => ({ type: 'rule' as const, id, version: 1, value: aRule(id) }))
 
-it('a change that was begun in time is ended by an issuer that comes back after it, and one that was not is not begun (V3)', async () => {
-  await using world = await World.open()
-  const people = await People.enrolled(world)
-  const { registry } = world.pdp.pdp.projection.ledger
-  const there = (id: string) => eventually(() => registry.get('rule', id) !== undefined, waitMs)
-  await world.issuer?.[Symbol.asyncDispose]()
+it.each([
+  ['a moment', 0],
+  ['ten hours, and reads of no request that was answered before,', 10],
+])(
+  'a change that was begun in time is ended by an issuer that comes back %s after it, and one that was not is not begun (V3)',
+  async (_, hours) => {
+    await using world = await World.open()
+    const people = await People.enrolled(world)
+    const { registry } = world.pdp.pdp.projection.ledger
+    const there = (id: string) => eventually(() => registry.get('rule', id) !== undefined, waitMs)
+    await world.issuer?.[Symbol.asyncDispose]()
 
-  // All of it happens in the one millisecond in which the changes can be made.
-  const { now } = world.clock
-  const then = now()
-  world.clock.now = () => then
-  const change = (...ids: string[]) => changeRegistry({ world, people }, made(...ids), (statement) => statement, 1)
-  const { statement, assertions } = await change('first', 'second')
-  // As an issuer that died before it wrote the second one.
-  const issuer = await world.participant('issuer', 'issuer-event')
-  const value = aRule('first')
-  await issuer.producer.publishOne('registry.v1', {
-    type: 'rule.registered',
-    subject: 'rule first',
-    version: 1,
-    data: {
-      entity: { type: 'rule', id: 'first' },
-      value,
-      hash: jcsHash(value),
-      authorization: { kind: 'approvers', statement: statement as never, assertions },
-    },
-  })
-  await issuer[Symbol.asyncDispose]()
-  await there('first')
-  await change('third', 'fourth')
-  world.clock.now = now
-  await world.startIssuer()
-  await there('second')
-  // The issuer does one after the other, so that it has looked at all that came before this one.
-  await changeRegistry({ world, people }, made('last'))
-  await there('last')
-  expect([registry.get('rule', 'third'), registry.get('rule', 'fourth')]).toEqual([undefined, undefined])
-}, 120_000)
+    // All of it happens in the one millisecond in which the changes can be made.
+    const { now } = world.clock
+    const then = now()
+    world.clock.now = () => then
+    const change = (...ids: string[]) => changeRegistry({ world, people }, made(...ids), (statement) => statement, 1)
+    const { statement, assertions } = await change('first', 'second')
+    // As an issuer that died before it wrote the second one.
+    const issuer = await world.participant('issuer', 'issuer-event')
+    const value = aRule('first')
+    await issuer.producer.publishOne('registry.v1', {
+      type: 'rule.registered',
+      subject: 'rule first',
+      version: 1,
+      data: {
+        entity: { type: 'rule', id: 'first' },
+        value,
+        hash: jcsHash(value),
+        authorization: { kind: 'approvers', statement: statement as never, assertions },
+      },
+    })
+    await issuer[Symbol.asyncDispose]()
+    await there('first')
+    await change('third', 'fourth')
+    world.clock.now = now
+    world.ahead = hours * 3_600_000
+    await world.startIssuer()
+    await there('second')
+    // The issuer does one after the other, so that it has looked at all that came before this one.
+    await changeRegistry({ world, people }, made('last'))
+    await there('last')
+    expect([registry.get('rule', 'third'), registry.get('rule', 'fourth')]).toEqual([undefined, undefined])
+  },
+  120_000,
+)

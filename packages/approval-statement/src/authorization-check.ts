@@ -17,8 +17,11 @@ export interface GovernedView extends Pick<RegistryView, 'approvers' | 'rules'> 
   readonly enrolled: boolean
   /** By id, without those that were retired. */
   readonly recoveries: ReadonlyMap<string, TakenRecovery>
-  /** The hashes of the registry statements of several entities, of which one counts already. */
-  readonly begun: ReadonlySet<string>
+  /**
+   * The hash of the registry statement by which people changed the registry last; undefined: never so far. What is left of it may
+   * be made after its time, for nothing that people said came between.
+   */
+  readonly begun: string | undefined
   /** By kid, without those that were revoked. */
   readonly serviceKeys: ReadonlyMap<string, ServiceKey>
 }

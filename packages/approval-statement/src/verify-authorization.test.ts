@@ -39,7 +39,7 @@ const ben = anApprover('ben', ['registry', 'finance'], keys.ben)
 const carl = anApprover('carl', ['finance'], keys.carl)
 const recoveries: ReadonlyMap<string, TakenRecovery> = new Map()
 const serviceKeys: ReadonlyMap<string, ServiceKey> = new Map()
-const bare = { recoveries, serviceKeys, begun: new Set<string>() }
+const bare = { recoveries, serviceKeys, begun: undefined as string | undefined }
 const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false, ...bare }
 const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true, ...bare }
 const governed = {
@@ -281,14 +281,13 @@ it.each<[string, Authorization, string]>([
   expect(await verify(rule, authorization)).toMatchObject({ ok: false, code })
 })
 
-it('lets a change of several entities that was begun in time be ended after its time, for 9 h, and no other (V3)', async () => {
+it('lets a change that was begun in time be ended however late, and no other (V3)', async () => {
   const both = byApprovers([rule, change('agent', agent)], [keys.anna], { not_after: iso(now) })
-  const begun = (by: typeof both) => ({ ...living, begun: new Set([statementHash(by.statement)]) })
+  const begun = (by: typeof both) => ({ ...living, begun: statementHash(by.statement) })
   const expired = { ok: false, code: 'statement_unknown', detail: 'expired' }
-  const late = now + 9 * 3_600_000
   expect(await verify(rule, both)).toEqual(expired)
-  expect(await verify(rule, both, { registry: begun(both), at: late - 1 })).toEqual(ok)
-  expect(await verify(rule, both, { registry: begun(both), at: late })).toEqual(expired)
+  for (const late of [now, now + 30 * 24 * 3_600_000])
+    expect(await verify(rule, both, { registry: begun(both), at: late })).toEqual(ok)
   const again = byApprovers([rule, change('agent', agent)], [keys.anna], { not_after: iso(now), nonce: 'B'.repeat(22) })
   expect(await verify(rule, again, { registry: begun(both) })).toEqual(expired)
   const left = { ...begun(both), approvers: byId(ben, carl) }

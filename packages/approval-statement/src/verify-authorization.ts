@@ -9,8 +9,6 @@ import { byInvitation, byRecovery } from './verify-enrolment.ts'
 import { byIssuer, keyStateProblem } from './verify-key-state.ts'
 import { verifySigners } from './verify-signers.ts'
 
-/** How long what was begun in time may still be ended: as long as an issuer that was away reads of its approval (DESIGN §5). */
-const endWithinMs = 9 * 3600 * 1000
 /** How far the clock of whoever rendered the statement may be ahead of `at`. */
 const clockLeewayMs = 5000
 
@@ -59,9 +57,10 @@ async function byApprovers(
   const { trust } = anchor
   if (statement.installation !== trust.installation) return refused('statement_unknown', 'another installation')
   if (!(Date.parse(statement.issued_at) <= at + clockLeewayMs)) return refused('statement_unknown', 'from the future')
-  // Half a change is one that nobody signed, so what was begun in time is ended, also by an issuer that was away in the middle.
-  const grace = registry.begun.has(statementHash(statement)) ? endWithinMs : 0
-  if (!(at < Date.parse(statement.not_after) + grace)) return refused('statement_unknown', 'expired')
+  // Half a change is one that nobody signed: what was begun in time is ended however long the issuer was away in the middle. It is
+  // judged by what it was begun in, since no other word of people's changed the registry meanwhile; once one does, it is over.
+  const begun = registry.begun === statementHash(statement)
+  if (!begun && !(at < Date.parse(statement.not_after))) return refused('statement_unknown', 'expired')
   const named = statement.entities.some(
     (change) =>
       change.type === entity.type &&

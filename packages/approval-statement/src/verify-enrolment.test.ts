@@ -41,7 +41,7 @@ const withRecovery = (over: Partial<TakenRecovery> = {}) => ({
   rules: byId(aRule()),
   enrolled: true,
   serviceKeys: new Map(),
-  begun: new Set<string>(),
+  begun: undefined,
   recoveries: new Map([[recovery.id, { value: recovery, takenAt, used: false, ...over }]]),
 })
 

@@ -1,4 +1,5 @@
-import type { DecodedEvent, Entity, EntityType } from '@bailiwick/contracts'
+import { statementHash } from '@bailiwick/approval-statement'
+import type { Authorization, DecodedEvent, Entity, EntityType } from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
 import { jcsHash } from '@bailiwick/credentials'
 import { describe, expect, it } from 'vitest'
@@ -9,6 +10,7 @@ const exampleOf = <T extends EntityType>(type: T) =>
   (exampleEvent('registry.v1', `${type}.registered`).data as { value: Entity<T> }).value
 const approver = exampleOf('approver')
 const yes: JudgeChange = async () => true
+type ByApprovers = Extract<Authorization, { kind: 'approvers' }>
 
 interface Told {
   version?: number
@@ -47,6 +49,35 @@ it('knows every passkey that somebody ever had, and none that nobody authorised'
   for (const event of versions) await registry.apply(event)
   expect(registry.passkeysOf(approver.id)).toEqual([first.credential_id, 'second'])
   expect(registry.passkeysOf('nobody')).toEqual([])
+})
+
+it('knows what people signed last while parts of it are not made, and forgets it as soon as they change anything else (V3)', async () => {
+  const registry = new RegistryState(yes)
+  const [one, two] = ['one', 'two'].map((id) => ({ ...exampleOf('rule'), id })) as [Entity<'rule'>, Entity<'rule'>]
+  const both = [one, two].map((rule) => ({ type: 'rule', id: rule.id, version: 1, after: jcsHash(rule) }))
+  const signed = (nonce: string, entities: object[]) =>
+    ({ kind: 'approvers', statement: { kind: 'registry', nonce, entities }, assertions: [] }) as unknown as ByApprovers
+  const make = async (rule: Entity<'rule'>, by: ByApprovers, version = 1) => {
+    const event = change(version === 1 ? 'registered' : 'changed', 'rule', rule, { version })
+    const data = { ...event.data, authorization: by } as never
+    expect(await registry.apply({ ...event, data })).toBe('counts')
+  }
+  const half = signed('half', both)
+  expect([registry.half, registry.view().begun]).toEqual([undefined, undefined])
+  await make(one, half)
+  expect([registry.half, registry.view().begun]).toEqual([half, statementHash(half.statement)])
+  const key = exampleOf('service-key')
+  expect(await registry.apply(change('registered', 'service-key', key))).toBe('counts')
+  expect(registry.half).toEqual(half) // services' keys are nobody's word
+  const other = signed('other', [{ type: 'rule', id: 'one', version: 2 }])
+  await make({ ...one, order: 7 }, other, 2)
+  expect([registry.half, registry.view().begun]).toEqual([undefined, statementHash(other.statement)])
+  await make(two, half)
+  expect(registry.half).toBeUndefined() // all of it is there
+  const enrolled = change('registered', 'approver', approver)
+  const data = { ...enrolled.data, authorization: { kind: 'invitation', jws: '' } } as never
+  expect(await registry.apply({ ...enrolled, data })).toBe('counts')
+  expect(registry.view().begun).toBeUndefined()
 })
 
 describe('versions', () => {

@@ -18,6 +18,9 @@ import { jcsHash } from '@bailiwick/credentials'
 import { ServiceKeyOrder } from './service-key-order.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
+type ByApprovers = Extract<Authorization, { kind: 'approvers' }>
+type Named = ByApprovers['statement']['entities'][number]
+
 export interface EntityRecord<T extends EntityType = EntityType> {
   type: T
   id: string
@@ -53,7 +56,7 @@ export class RegistryState {
   /** Every version of every entity, oldest first: an approval is judged by the registry of its time. */
   readonly #history = new Map<string, EntityRecord[]>()
   readonly #recoveries = new Map<string, TakenRecovery>()
-  readonly #begun = new Set<string>()
+  #newest: { hash: string; by: ByApprovers } | undefined
   readonly serviceKeyOrder = new ServiceKeyOrder()
   /** When each change was made, in the order in which they were taken here. */
   readonly #changes: number[] = []
@@ -85,8 +88,10 @@ export class RegistryState {
     if (entity.type === 'approver') this.#enrolled = true
     if (entity.type === 'service-key') this.serviceKeyOrder.apply(id, value as ServiceKey | undefined)
     if (entity.type === 'recovery') this.#keepRecovery(value as Recovery | undefined, id, Math.max(at, takenAt ?? at))
-    if (authorization?.kind === 'approvers' && authorization.statement.entities.length > 1)
-      this.#begun.add(statementHash(authorization.statement))
+    if (authorization?.kind === 'approvers')
+      this.#newest = { hash: statementHash(authorization.statement), by: authorization }
+    // Services' keys and announced recoveries are nobody's word, and come also while a change is half made.
+    else if (authorization?.kind === 'invitation' || authorization?.kind === 'recovery') this.#newest = undefined
     if (authorization?.kind === 'recovery') this.#useRecovery(authorization.recovery)
     return 'counts'
   }
@@ -102,7 +107,7 @@ export class RegistryState {
     if (known) this.#recoveries.set(id, { ...known, used: true })
   }
 
-  /** What approvals are judged by, as it is or as it was at `ms`; by now, whether anybody was ever enrolled, recoveries, and what was begun. */
+  /** What approvals are judged by, as it is or as it was at `ms`; by now, whether anybody was ever enrolled, recoveries, and what people changed last. */
   view(ms = Number.POSITIVE_INFINITY): RegistryView & GovernedView {
     const at = <T extends EntityType>(type: T) => this.#at(type, ms)
     return {
@@ -110,7 +115,7 @@ export class RegistryState {
       rules: at('rule'),
       enrolled: this.#enrolled,
       recoveries: this.#recoveries,
-      begun: this.#begun,
+      begun: this.#newest?.hash,
       // Each registry event is judged by a view, and few look at these: they are found when somebody does.
       get agents() {
         return at('agent')
@@ -122,6 +127,15 @@ export class RegistryState {
         return at('service-key')
       },
     }
+  }
+
+  /**
+   * What approvers signed of their newest change, when parts of it are not made: whoever wrote the others died. undefined when it
+   * is whole.
+   */
+  get half(): ByApprovers | undefined {
+    const made = ({ type, id, version }: Named) => (this.#entities.get(`${type} ${id}`)?.version ?? 0) >= version
+    return this.#newest?.by.statement.entities.every(made) ? undefined : this.#newest?.by
   }
 
   /** How many changes it has taken. */

@@ -6,6 +6,7 @@ import { SerialQueue } from '@bailiwick/service-kit'
 import { applyRegistryChange, enrolApprover } from './change-registry.ts'
 import type { Issuer } from './context.ts'
 import { createGrant } from './create-grant.ts'
+import { endHalfChange } from './end-half-change.ts'
 import { expireGrants } from './expire-grants.ts'
 import { rotateOnSchedule } from './keys.ts'
 import { obeyStop, revokeRetired, revokeWithdrawn } from './revoke.ts'
@@ -47,13 +48,19 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
       again.set(name, setTimeout(retry, retryAfterMs))
     })
   }
+  /** What people signed changes a registry that is whole. */
+  const change = (what: string, task: () => Promise<void> = async () => undefined) =>
+    run('answers', what, async () => {
+      await endHalfChange(issuer, bus)
+      await task()
+    })
   const onRequest = (request: RequestRecord) => {
     if (request.state === 'withdrawn' || request.state === 'cancelled')
       run('revocations', request.id, () => revokeWithdrawn(issuer, request.id))
     const { approved, received } = request
     if (request.state !== 'approved' || !approved) return
     if (received?.kind === 'registry')
-      run('answers', request.id, () => applyRegistryChange(issuer, approved, received.entities))
+      change(request.id, () => applyRegistryChange(issuer, approved, received.entities))
     else run('answers', request.id, () => createGrant(issuer, request))
   }
   const onAgent = (record: EntityRecord<'agent'> | undefined) => {
@@ -70,7 +77,7 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
     if (topic !== 'approvals.v1') return
     const approval = event as DecodedEvent<'approvals.v1'>
     if (approval.type === 'enrolment.offered') {
-      run('answers', approval.data.enrolment_id, () => enrolApprover(issuer, approval.data))
+      change(approval.data.enrolment_id, () => enrolApprover(issuer, approval.data))
       return
     }
     if (approval.type === 'revocation.requested') {
@@ -80,12 +87,13 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
     const request = projection.ledger.requests.requests.get(approval.data.request_id)
     if (request) onRequest(request)
   }
+  change('half a change')
   const unsubscribe = projection.onFact(onFact)
   for (const record of projection.ledger.registry.records())
     if (record.type === 'agent') onAgent(record as EntityRecord<'agent'>)
   run('answers', 'manifests', () => settleManifests(issuer))
   for (const offered of projection.ledger.requests.enrolments.values())
-    run('answers', offered.enrolment_id, () => enrolApprover(issuer, offered))
+    change(offered.enrolment_id, () => enrolApprover(issuer, offered))
   for (const order of projection.ledger.requests.stopOrders.values())
     run('revocations', order.revocation_id, () => obeyStop(issuer, order))
   for (const request of projection.ledger.requests.requests.values()) onRequest(request)
