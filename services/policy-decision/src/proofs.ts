@@ -99,8 +99,9 @@ export class Proofs {
   }
 
   #isAlone(nonce: string | undefined): boolean {
+    if (!nonce?.startsWith(alonePrefix)) return false
     const window = this.#window()
-    return nonce !== undefined && (nonce === this.#aloneNonce(window) || nonce === this.#aloneNonce(window - 1))
+    return nonce === this.#aloneNonce(window) || nonce === this.#aloneNonce(window - 1)
   }
 
   /** Whole seconds: a proof of the second in which the memory was lost may be from before it. */

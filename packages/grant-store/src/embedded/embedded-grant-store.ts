@@ -51,13 +51,16 @@ export function openGrantStoreEnvironment(options: EmbeddedGrantStoreOptions): G
   }, SWEEP_EVERY_MS)
   timer.unref()
   let writes = 0
-  const swept = <T>(work: () => T): T =>
+  const write = sharing((works) =>
     environment.atomically(() => {
-      if (++writes % WRITES_PER_SWEEP === 0) sweep(environment, now(), ENTRIES_PER_SWEEP)
-      return work()
-    })
+      for (const work of works) {
+        if (++writes % WRITES_PER_SWEEP === 0) sweep(environment, now(), ENTRIES_PER_SWEEP)
+        work()
+      }
+    }),
+  )
   return {
-    connect: () => connect(environment, swept, newEpoch),
+    connect: () => connect(environment, write, newEpoch),
     sweep() {
       while (sweepUpTo(SWEEP_LIMIT));
     },
@@ -68,7 +71,41 @@ export function openGrantStoreEnvironment(options: EmbeddedGrantStoreOptions): G
   }
 }
 
-function connect(environment: Environment, write: <T>(work: () => T) => T, newEpoch: () => string): GrantStore {
+type Writes = <T>(work: () => T) => Promise<T>
+
+/**
+ * What is asked for in one turn of the event loop shares a transaction, in the order in which it was asked for: many decisions of one
+ * request cost less, and nobody waits for a timer. `run` does all of it or nothing.
+ */
+function sharing(run: (works: readonly (() => void)[]) => void): Writes {
+  let waiting: { work(): void; answer(): void; fail(error: unknown): void }[] = []
+  const flush = () => {
+    const batch = waiting
+    waiting = []
+    try {
+      run(batch.map(({ work }) => work))
+    } catch (error) {
+      for (const { fail } of batch) fail(error)
+      return
+    }
+    for (const { answer } of batch) answer()
+  }
+  return <T>(work: () => T) =>
+    new Promise<T>((resolve, fail) => {
+      let done: T
+      const one = {
+        work() {
+          done = work()
+        },
+        answer: () => resolve(done),
+        fail,
+      }
+      // After the microtasks: whoever they wake asks in the same turn.
+      if (waiting.push(one) === 1) process.nextTick(flush)
+    })
+}
+
+function connect(environment: Environment, write: Writes, newEpoch: () => string): GrantStore {
   const { meta, trees, takes, proofs, counters, expiries } = environment
   let adopted: string | undefined
 
@@ -162,7 +199,7 @@ function connect(environment: Environment, write: <T>(work: () => T) => T, newEp
       const key = digest(root)
       const takeKey: [string, string] = [key, digest(settled.takeId)]
       const giveBack = new Map(amountPairs(settled.giveBack))
-      write(() => {
+      await write(() => {
         const record = ownTree(key)
         const take = takes.get(takeKey)
         if (record === undefined || take === undefined) return
