@@ -89,8 +89,12 @@ export async function openHost(options: HostOptions): Promise<Host> {
   observeHealth(health, metrics)
   const tls = readTls(config.BAILIWICK_TLS)
   const metricsFor = config.BAILIWICK_METRICS
+  const trustedProxies = config.BAILIWICK_TRUSTED_PROXIES
   const server = () =>
-    httpServer({ logger, clock, health, metrics, metricsFor, random, ...(tls === undefined ? {} : { tls }) })
+    httpServer({
+      ...{ logger, clock, health, metrics, metricsFor, random, trustedProxies },
+      ...(tls === undefined ? {} : { tls }),
+    })
   const http = await server()
   const operator = await server()
   const close = async () => {

@@ -55,6 +55,8 @@ it.each([
   ['BAILIWICK_PUBLIC_URL', 'bailiwick.example'],
   ['BAILIWICK_PUBLIC_URL', 'https://bailiwick.example/path'],
   ['BAILIWICK_PUBLIC_URL', 'ftp://bailiwick.example'],
+  ['BAILIWICK_TRUSTED_PROXIES', '1'],
+  ['BAILIWICK_TRUSTED_PROXIES', '0.0.0.0/0'],
   ['BAILIWICK_PORT', '80a'],
   ['BAILIWICK_PORT', '65536'],
   ['BAILIWICK_PORT', '-1'],

@@ -1,3 +1,4 @@
+import type { BlockList } from 'node:net'
 import { ServiceError } from '@bailiwick/errors'
 import helmet from '@fastify/helmet'
 import { type FastifyBaseLogger, type FastifyListenOptions, fastify, LogController } from 'fastify'
@@ -5,6 +6,7 @@ import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fas
 import type { Clock } from './clock.ts'
 import type { Health } from './health.ts'
 import { readBodies } from './http-body.ts'
+import { knowCallers } from './http-caller.ts'
 import { boundedServer, type HttpLimits, httpLimits, refuseConnection } from './http-connection.ts'
 import { observeRequests } from './http-observe.ts'
 import { sendProblem } from './http-problem.ts'
@@ -24,8 +26,8 @@ export interface HttpServerOptions {
   tls?: Tls
   /** Bytes of a body, 64 KiB unless told; a route may set its own `bodyLimit`. */
   bodyLimit?: number
-  /** Whether `X-Forwarded-*` is believed: only when the proxy in front, and nobody else, can reach the listener. */
-  trustProxy?: boolean
+  /** The proxies whose `X-Forwarded-For` is believed; nobody's unless told. */
+  trustedProxies?: BlockList | undefined
   /** Who may read `/metrics`: callers on this machine unless told. */
   metricsFor?: 'loopback' | 'anyone'
   limits?: Partial<HttpLimits>
@@ -44,15 +46,7 @@ const REQUEST_ID = /^[A-Za-z0-9._~:+/=-]{1,128}$/
  * an answer without a response schema goes out as it is.
  */
 export async function httpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const {
-    logger,
-    health,
-    tls,
-    bodyLimit = 65_536,
-    trustProxy = false,
-    bigIntegers = false,
-    random = systemRandom,
-  } = options
+  const { logger, health, tls, bodyLimit = 65_536, bigIntegers = false, random = systemRandom } = options
   const limits = { ...httpLimits, ...options.limits }
   const files = tls === 'terminated' ? undefined : tls
   const loggerInstance: FastifyBaseLogger = logger
@@ -61,7 +55,6 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
-    trustProxy,
     // A passkey's id has up to 1,400 characters, a resource's more; the default of 100 would make them unknown routes.
     routerOptions: { maxParamLength: 2100 },
     handlerTimeout: limits.handlerMs,
@@ -75,6 +68,7 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     },
   }).withTypeProvider<ZodTypeProvider>()
 
+  knowCallers(app, options.trustedProxies)
   app.decorate('tlsTerminated', tls === 'terminated')
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)

@@ -1,5 +1,7 @@
+import type { BlockList } from 'node:net'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
+import { readNetworks } from './http-caller.ts'
 import { logLevels } from './logger.ts'
 
 /** Where a port's adapter is: in this process, or at these addresses. */
@@ -53,6 +55,13 @@ export const duration = (least: number, most: number) =>
     context.addIssue(`a time from ${least}ms to ${most}ms, such as 2s or 1500ms`)
     return z.NEVER
   })
+
+const networks = z.string().transform((value, context): BlockList => {
+  const read = readNetworks(value)
+  if (read !== undefined) return read
+  context.addIssue('the addresses of proxies, or their networks, but not everybody: 10.1.0.0/16,2001:db8::7')
+  return z.NEVER
+})
 
 const webhook = z
   .string()
@@ -130,6 +139,8 @@ export const commonSettings = (defaultPort: number) => ({
   /** ms. How old the last head may be (DESIGN §5): a longer one widens the window of V7 by as much. */
   BAILIWICK_MAX_STALENESS: duration(1000, 10_000).default(2000),
   BAILIWICK_TLS: tls.default('none'),
+  /** The proxies whose `X-Forwarded-For` says who asks: `CIDR[,CIDR…]`. Absent: nobody's, and all behind a proxy are one caller. */
+  BAILIWICK_TRUSTED_PROXIES: networks.optional(),
   /** Who may read /metrics: this machine, or whoever reaches the port; then a front has to keep them from the outside. */
   BAILIWICK_METRICS: z.enum(['loopback', 'anyone']).default('loopback'),
 })

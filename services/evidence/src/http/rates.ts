@@ -3,7 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { type Clock, RateLimiter } from '@bailiwick/service-kit'
 
 /** Lets one request of somebody at this address through, or throws `rate_limited` with how long to wait. */
-export type AdmitCall = (request: { ip: string }) => void
+export type AdmitCall = (request: { caller: string }) => void
 
 /** Who may open the operator's socket may read the files, too. */
 export const admitAnyCall: AdmitCall = () => undefined
@@ -18,8 +18,8 @@ const outcomes = { perSecond: 500, burst: 5000 }
 export function fileRate(clock: Clock): AdmitCall {
   const callers = new RateLimiter({ ...files.caller, maxKeys, clock })
   const all = new RateLimiter({ ...files.all, maxKeys: 1, clock })
-  return ({ ip }) => {
-    take(callers, networkOf(ip))
+  return ({ caller }) => {
+    take(callers, networkOf(caller))
     take(all, '')
   }
 }
@@ -27,7 +27,7 @@ export function fileRate(clock: Clock): AdmitCall {
 /** For whoever tells outcomes: what is no outcome costs a signature to be seen. */
 export function outcomeRate(clock: Clock): AdmitCall {
   const callers = new RateLimiter({ ...outcomes, maxKeys, clock })
-  return ({ ip }) => take(callers, networkOf(ip))
+  return ({ caller }) => take(callers, networkOf(caller))
 }
 
 /** Throws `rate_limited` when the bucket has not so much. */

@@ -14,7 +14,7 @@ function readers(over: Partial<ReadersOptions> = {}) {
   const all = new Readers({ clock, audience, logPublic: true, auditorKey, ...over })
   const work = async () => 'read'
   const from = (ip: string, cost = 10, authorization?: string) =>
-    all.read({ ip, headers: { authorization } }, cost, work).catch((error: { code: string }) => error.code)
+    all.read({ caller: ip, headers: { authorization } }, cost, work).catch((error: { code: string }) => error.code)
   return { clock, all, from }
 }
 
@@ -65,7 +65,7 @@ describe('who reads past the machine (V18)', () => {
   it('has few reads of strangers going on at once', async () => {
     const { all } = readers()
     const { promise, resolve } = Promise.withResolvers<string>()
-    const read = (n: number) => all.read({ ip: `192.0.2.${n}`, headers: {} }, 1, () => promise)
+    const read = (n: number) => all.read({ caller: `192.0.2.${n}`, headers: {} }, 1, () => promise)
     const running = Array.from({ length: 20 }, (_, n) => read(n).catch((error: { code: string }) => error.code))
     resolve('read')
     const answers = await Promise.all(running)

@@ -15,7 +15,7 @@ export interface ReadersOptions {
 
 /** Of one request: where it comes from, and who it says that it is. */
 export interface Asking {
-  ip: string
+  caller: string
   headers: { authorization?: string | undefined }
 }
 
@@ -63,7 +63,7 @@ export class Readers {
       return work()
     }
     if (!this.#options.logPublic) throw new ServiceError('caller_unauthenticated', 'the log is not public')
-    take(this.#callers, networkOf(request.ip), cost)
+    take(this.#callers, networkOf(request.caller), cost)
     take(this.#strangers, '', cost)
     if (this.#running >= mostAtOnce) throw new ServiceError('rate_limited', 'too many read at once')
     this.#running++
