@@ -1,8 +1,19 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { expect, it } from 'vitest'
 import { enrolApprover } from './approver.ts'
-import { freePort } from './running-system.ts'
 
-it('tells a console that does not answer from one that says no', async () => {
-  const url = `http://localhost:${await freePort()}`
-  await expect(enrolApprover({ url, data: '/nowhere' })).rejects.toMatchObject({ code: 'service_unreachable' })
+it('asks again while who answers stands by, and believes the first that acts', async () => {
+  const codes = ['service_standby', 'service_standby', 'enrolment_closed', 'service_standby']
+  let asked = 0
+  await using server = createServer((_, response) => {
+    response.writeHead(503, { 'content-type': 'application/problem+json' })
+    response.end(JSON.stringify({ title: 'No', code: codes[asked++] }))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  await expect(enrolApprover({ url, data: '/nowhere' })).rejects.toMatchObject({ code: 'enrolment_closed' })
+  expect(asked).toBe(3)
 })

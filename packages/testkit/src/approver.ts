@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { verifyRegistration } from '@bailiwick/approval-statement'
 import { readKeyFile, type SigningKey, signInvitation } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
@@ -152,6 +153,11 @@ function atConsole(id: string, passkey: SoftwarePasskey, browser: Browser): Appr
 
 const challengeOf = (text: string) => Buffer.from(text, 'base64url')
 
+interface Exchange<T> {
+  response: Response
+  answer: T & { title?: string; detail?: string; code?: string }
+}
+
 /** A cookie jar, and the headers that a page of this origin has. Answers that are problems are thrown, with their code. */
 class Browser {
   readonly origin: string
@@ -181,17 +187,27 @@ class Browser {
   async #send<T>(path: string, init: RequestInit): Promise<T> {
     const headers = new Headers(init.headers)
     if (this.#cookie !== '') headers.set('cookie', this.#cookie)
-    const { response, answer } = await this.#exchange<T>(path, { ...init, headers })
+    const { response, answer } = await this.#whoActs<T>(path, { ...init, headers })
     this.#cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? this.#cookie
     if (!response.ok)
       throw Object.assign(new Error(`${path}: ${answer.title} (${answer.detail ?? ''})`), { code: answer.code })
     return answer
   }
+
+  /** An instance that stands by did nothing: while another one takes over, a person tries again. */
+  async #whoActs<T>(path: string, init: RequestInit): Promise<Exchange<T>> {
+    for (let tries = 1; ; tries++) {
+      const exchange = await this.#exchange<T>(path, init)
+      if (exchange.answer.code !== 'service_standby' || tries === 240) return exchange
+      await sleep(250)
+    }
+  }
+
   /** Whoever is cut off is told so, as by every client of ours: it says nothing of whether the request was done. */
-  async #exchange<T>(path: string, init: RequestInit) {
+  async #exchange<T>(path: string, init: RequestInit): Promise<Exchange<T>> {
     try {
       const response = await fetch(`${this.origin}${path}`, { ...init, signal: AbortSignal.timeout(30_000) })
-      return { response, answer: (await response.json()) as T & { title?: string; detail?: string; code?: string } }
+      return { response, answer: (await response.json()) as Exchange<T>['answer'] }
     } catch (cause) {
       throw Object.assign(new Error(`${path}: no answer`, { cause }), { code: 'service_unreachable' })
     }
