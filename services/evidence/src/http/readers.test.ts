@@ -12,6 +12,7 @@ function readers(over: Partial<ReadersOptions> = {}) {
   const clock = testClock()
   const auditorKey = (id: string) => (id === 'console' ? key.publicJwk : undefined)
   const all = new Readers({ clock, audience, logPublic: true, auditorKey, ...over })
+  all.begin({ takesOver: false })
   const work = async () => 'read'
   const from = (ip: string, cost = 10, authorization?: string) =>
     all.read({ caller: ip, headers: { authorization } }, cost, work).catch((error: { code: string }) => error.code)
@@ -105,6 +106,27 @@ describe('who reads past the machine (V18)', () => {
     expect(await from('192.0.2.1', 1, assertion({ iat: iat - 1 }))).toBe('service_unready')
     expect(await from('192.0.2.1', 1, assertion({ iat: undefined }))).toBe('service_unready')
     expect(await from('192.0.2.1', 1, assertion({ iat }))).toBe('read')
+  })
+
+  it('takes none that the one before it may have taken, whose maker may be ahead of its clock (V10)', async () => {
+    const { clock, all, from } = readers()
+    const taken = assertion({ iat: clock.now() / 1000 + 4, jti: 'taken-by-the-one-before' })
+    clock.advance(1000)
+    all.begin({ takesOver: true })
+    expect(await from('192.0.2.66', 1, taken)).toBe('service_unready')
+    const now = () => clock.now() / 1000
+    expect(await from('192.0.2.1', 1, assertion({ iat: now(), exp: now() + 60 }))).toBe('service_unready')
+    expect(await from('192.0.2.1', 1, assertion({ iat: undefined, exp: now() + 300 }))).toBe('service_unready')
+    clock.advance(6000)
+    expect(await from('192.0.2.66', 1, taken)).toBe('service_unready')
+    expect(await from('192.0.2.1', 1, assertion({ iat: now(), exp: now() + 60 }))).toBe('read')
+  })
+
+  it('takes none while it stands by (V10)', async () => {
+    const clock = testClock()
+    const all = new Readers({ clock, audience, logPublic: true, auditorKey: () => key.publicJwk })
+    const asked = all.read({ caller: '192.0.2.1', headers: { authorization: assertion() } }, 1, async () => 'read')
+    await expect(asked).rejects.toMatchObject({ code: 'service_unready' })
   })
 
   it.each([

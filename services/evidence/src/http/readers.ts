@@ -42,20 +42,27 @@ export class Readers {
   readonly #auditors: RateLimiter
   readonly #strangers: RateLimiter
   readonly #replay = new ReplayMemory()
-  readonly #countsSince: number
+  #countsSince = Number.POSITIVE_INFINITY
   #running = 0
 
   constructor(options: ReadersOptions) {
     const { clock } = options
     this.#options = options
-    // The second in which it starts: no process reads, dies and starts again within one.
-    this.#countsSince = Math.floor(clock.now() / 1000) * 1000
     this.#callers = new RateLimiter({ ...rates.caller, maxKeys: 10_000, clock })
     this.#auditors = new RateLimiter({ ...rates.strangers, maxKeys: 1000, clock })
     this.#strangers = new RateLimiter({ ...rates.strangers, maxKeys: 1, clock })
   }
 
-  /** Throws `caller_unauthenticated`, `token_replayed`, `service_unready` for what may have been used before the start, and `rate_limited` for who asks for too much. */
+  /**
+   * From now on assertions count here. Those that another instance took nobody remembers, and who made one may be ahead of this
+   * clock by the leeway; at a start the second in which it begins is enough: no process reads, dies and starts again within one.
+   */
+  begin({ takesOver }: { takesOver: boolean }): void {
+    const now = this.#options.clock.now()
+    this.#countsSince = takesOver ? now + leewayMs + 1 : Math.floor(now / 1000) * 1000
+  }
+
+  /** Throws `caller_unauthenticated`, `token_replayed`, `service_unready` for what may have been used before it began, and `rate_limited` for who asks for too much. */
   readonly read: Admit = async (request, cost, work) => {
     const { authorization } = request.headers
     if (authorization !== undefined) {
@@ -88,7 +95,7 @@ export class Readers {
     if (mayHaveCounted(verified.value, this.#countsSince, leewayMs))
       throw new ServiceError(
         'service_unready',
-        'this may have been used before the start: sign another one, with iat',
+        'this may have been used before this instance began: sign another one, with iat',
         {
           retryAfterSeconds: 1,
         },
