@@ -57,7 +57,7 @@ async function report(events: readonly object[], ...more: string[]) {
 }
 
 type Machine = {
-  measures: { name: string; value: string; ok?: boolean }[]
+  measures: { name: string; value: string; note?: string; ok?: boolean }[]
   denials: Record<string, number>
   size: number
 }
@@ -85,15 +85,33 @@ it('counts from the log what a report says, and nothing of before or after its p
 })
 
 it.each([
-  ['no ALLOW, for nobody was answered', [], '0 ms'],
-  ['an ALLOW once it has an outcome all the same', [outcome('dec_9', '18:30:07')], '5,000 ms'],
-])('takes one that was taken back for %s', async (_, more, value) => {
+  [
+    'no ALLOW, for nobody was answered',
+    [],
+    ['0 ms', '1 decisions allowed, 1 allowed and taken back before anybody was answered'],
+  ],
+  ['an ALLOW once it has an outcome all the same', [outcome('dec_9', '18:30:07')], ['5,000 ms', '2 decisions allowed']],
+  [
+    'one that was taken back, however often that is told',
+    [leaf('decision.abandoned', '18:30:07', { decision_id: 'dec_9' })],
+    ['0 ms', '1 decisions allowed, 1 allowed and taken back before anybody was answered'],
+  ],
+])('takes one that was taken back for %s', async (_, more, [value, note]) => {
   const late = [
     allowed('dec_9', '18:30:05', '19:00:00'),
     leaf('decision.abandoned', '18:30:06', { decision_id: 'dec_9' }),
   ]
   const { out } = await report([...quiet, ...late, ...more], '--json')
-  expect(numbers(JSON.parse(out))).toMatchObject({ 'Last ALLOW after a revocation': value })
+  const told = JSON.parse(out) as Machine
+  expect(numbers(told)).toMatchObject({ 'Last ALLOW after a revocation': value, 'Denials by reason': '42' })
+  expect(told.measures.find(({ name }) => name === 'Denials by reason')?.note).toBe(note)
+})
+
+it('counts no ALLOW less for one of before its period that was taken back in it', async () => {
+  const late = [allowed('dec_0', '17:59:59'), leaf('decision.abandoned', '18:00:00', { decision_id: 'dec_0' })]
+  const { out } = await report([...quiet, ...late], '--json')
+  const { measures } = JSON.parse(out) as Machine
+  expect(measures.find(({ name }) => name === 'Denials by reason')?.note).toBe('1 decisions allowed')
 })
 
 it.each([

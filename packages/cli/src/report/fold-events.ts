@@ -2,7 +2,7 @@
 export class FoldedEvents {
   readonly from: number
   readonly to: number
-  /** Per hour since the epoch. */
+  /** Per hour since the epoch; what was taken back is neither. */
   readonly hours = new Map<number, { allowed: number; denied: number }>()
   readonly denials = new Map<string, number>()
   readonly answers = { approved: 0, denied: 0, expired: 0, cancelled: 0 }
@@ -10,6 +10,8 @@ export class FoldedEvents {
   readonly findings = new Map<string, number>()
   revocations = 0
   allowed = 0
+  /** ALLOWs of the period that were taken back before anybody was answered. */
+  takenBack = 0
   missing = 0
   gapNumbers = 0
   credentials = 0
@@ -117,7 +119,13 @@ export class FoldedEvents {
     if (allowed === undefined) return
     this.#open.delete(decisionId)
     if (wasAnswered) this.#answered(allowed)
-    else this.#abandoned.set(decisionId, allowed)
+    const wasTakenBack = this.#abandoned.delete(decisionId)
+    if (!wasAnswered) this.#abandoned.set(decisionId, allowed)
+    if (allowed.at < this.from || wasTakenBack === !wasAnswered) return
+    const back = wasAnswered ? -1 : 1
+    this.takenBack += back
+    this.allowed -= back
+    this.#inHour(allowed.at).allowed -= back
   }
 
   #answered({ grant, at }: Allowed): void {

@@ -33,7 +33,7 @@ const count = (n: number) => n.toLocaleString('en-US')
 
 /** The numbers of a period, in the order in which people read them. */
 export function measuresOf(events: FoldedEvents): Measure[] {
-  const { answers, standing, unreconciled, missing, findings } = events
+  const { answers, standing, unreconciled, missing, findings, takenBack: taken } = events
   const denied = [...events.denials.values()].reduce((sum, n) => sum + n, 0)
   const strange = (findings.get('event.refused') ?? 0) + (findings.get('event.parked') ?? 0)
   const after = events.latestAllowAfterRevocation
@@ -50,7 +50,9 @@ export function measuresOf(events: FoldedEvents): Measure[] {
     measure('Median time to approve', seconds(quantile(events.approvalSeconds, 0.5)), {
       note: `longest ${seconds(quantile(events.approvalSeconds, 1))}`,
     }),
-    measure('Denials by reason', count(denied), { note: `of ${count(denied + events.allowed)} decisions` }),
+    measure('Denials by reason', count(denied), {
+      note: `${count(events.allowed)} decisions allowed${taken === 0 ? '' : `, ${count(taken)} allowed and taken back before anybody was answered`}`,
+    }),
     measure('Standing access', count(standing.length), {
       ok: standing.length === 0,
       note:
