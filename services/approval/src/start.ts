@@ -120,7 +120,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   evidenceRoutes(http, { evidence, sessions, trust })
   stopRoutes(http, approval, sessions)
   operatorRoutes(operator, approval)
-  await pageRoutes(http)
+  pageRoutes(http)
   const { countFromTopic } = observeRequestsOf(approval, metrics)
   health.check('approval-fresh', () => (successor.projection.fresh() ? undefined : 'the state is not proved fresh'))
   gate(successor.standby)
