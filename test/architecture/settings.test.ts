@@ -17,3 +17,14 @@ it('knows every setting of every process, and no other', async () => {
   expect(files.length).toBeGreaterThanOrEqual(5)
   expect(new Set([...named, ...ofTestRuns])).toEqual(new Set(knownSettings))
 })
+
+/** Of processes that run by themselves: where the others are, and what decides without them. */
+const ofSeparateProcesses = ['BAILIWICK_EVIDENCE_URL', 'BAILIWICK_POLICIES', 'BAILIWICK_CALLER_TOKEN_FILE']
+
+it('lets every setting of a service be set where all of them run in one process', async () => {
+  const shapeOf = async (service: string): Promise<string[]> =>
+    Object.keys((await import(join(root, `services/${service}/src/config.ts`))).configSchema.shape)
+  const whole = new Set([...(await shapeOf('standalone')), ...ofSeparateProcesses])
+  for (const service of ['approval', 'evidence', 'issuer', 'policy-decision'])
+    for (const setting of await shapeOf(service)) expect([service, setting, whole.has(setting)]).toContain(true)
+})

@@ -7,6 +7,9 @@ export const requestSchema = z.object({
   state: z.string(),
   kind: z.string().nullable(),
   from: z.string().nullable(),
+  /** The task as the agent named it, the action that waits, or the change. */
+  about: z.string().nullish(),
+  mode: z.string().nullish(),
   received_at: z.string().nullable(),
   expires_at: z.string().nullable(),
   endorsements: z.int(),

@@ -47,6 +47,7 @@ export {
   safeUrl,
 } from './safe-post.ts'
 export {
+  askSettings,
   type BusSetting,
   commonSettings,
   duration,

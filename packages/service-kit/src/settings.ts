@@ -160,6 +160,12 @@ export const notifySettings = {
   BAILIWICK_NOTIFY_FORMAT: z.enum(['json', 'slack']).default('json'),
 }
 
+/** Of a process in which approval runs: how long people have. */
+export const askSettings = {
+  /** Seconds that an ask can be answered. */
+  BAILIWICK_REQUEST_SECONDS: whole(60, 8 * 3600).default(3600),
+}
+
 /** Of a process in which evidence runs: where its events go besides the bus (docs/operations/siem.md). */
 export const sinkSettings = {
   /** OTLP/HTTP endpoint for logs: https, or http to this machine; `/v1/logs` unless it has a path. */

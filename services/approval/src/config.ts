@@ -1,4 +1,4 @@
-import { commonSettings, type NotificationFormat, notifySettings } from '@bailiwick/service-kit'
+import { askSettings, commonSettings, type NotificationFormat, notifySettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
 /** What an approval service needs to know besides its adapters. */
@@ -20,13 +20,7 @@ export interface ApprovalConfig {
 export const configSchema = z.object({
   ...commonSettings(8421),
   ...notifySettings,
-  /** Seconds that an ask can be answered. */
-  BAILIWICK_REQUEST_SECONDS: z.coerce
-    .number()
-    .int()
-    .min(60)
-    .max(8 * 3600)
-    .default(3600),
+  ...askSettings,
   /** Where the console's page *Evidence* reads: an evidence service on another machine, as an auditor (`bailiwick keys auditor`). */
   BAILIWICK_EVIDENCE_URL: z
     .url({ protocol: /^https?$/ })

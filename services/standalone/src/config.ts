@@ -1,10 +1,18 @@
-import { commonSettings, duration, keySettings, notifySettings, sinkSettings } from '@bailiwick/service-kit'
+import {
+  askSettings,
+  commonSettings,
+  duration,
+  keySettings,
+  notifySettings,
+  sinkSettings,
+} from '@bailiwick/service-kit'
 import { z } from 'zod'
 
 /** The environment of `bailiwick serve`: all four services in one process, on embedded adapters (DESIGN §3). */
 export const configSchema = z.object({
   ...commonSettings(8420),
   ...notifySettings,
+  ...askSettings,
   ...keySettings,
   ...sinkSettings,
   /** `1`: tiles and checkpoint are public; else only on the operator's socket. */

@@ -84,7 +84,7 @@ export async function startStandalone(
   )
   started.use(
     await startApproval(
-      { ...settings, notify },
+      { ...settings, notify, requestLifeSeconds: config.BAILIWICK_REQUEST_SECONDS },
       {
         ...host,
         keys: {

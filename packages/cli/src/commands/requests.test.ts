@@ -9,6 +9,8 @@ const request = (id: string, state: string, expires_at = '2026-11-24T19:00:00.00
   state,
   kind: 'access',
   from: 'spiffe://bailiwick.local/agent/reconciler/i1',
+  about: 'month end',
+  mode: 'per_action',
   received_at: '2026-11-24T17:59:00.000Z',
   expires_at,
   endorsements: 1,
@@ -26,7 +28,7 @@ it('lists what can still be answered, and all of them when asked', async () => {
   expect(open.code).toBe(0)
   expect(open.out.split('\n')).toEqual([
     'req_open  pending, 1 signed',
-    '  access for spiffe://bailiwick.local/agent/reconciler/i1',
+    '  access for spiffe://bailiwick.local/agent/reconciler/i1: "month end" (per_action)',
     '  received 2026-11-24T17:59:00.000Z, to be answered by 2026-11-24T19:00:00.000Z',
   ])
   const all = await bailiwick(['requests', '--all', '--json', '--data', folder.path], { clock })
@@ -54,10 +56,13 @@ it('says that nothing waits', async () => {
 
 it('lets no name in a request act on the terminal', async () => {
   using folder = temporaryFolder()
-  const hostile = { ...request('req_1', 'pending'), from: 'olga\u001b]0;owned\u0007\nreq_2  approved' }
+  const name = 'olga\u001b]0;owned\u0007\nreq_2  approved'
+  const hostile = { ...request('req_1', 'pending'), from: name, about: `${name}\u202e` }
   await using _ = await operatorAt(folder.path, () => ({ body: { requests: [hostile] } }))
   const { out } = await bailiwick(['requests', '--data', folder.path], { clock })
   expect(out).toContain('olga\\u001b]0;owned\\u0007\\u000areq_2')
+  expect(out).toMatch(/^[ -~\n]+$/)
+  expect(out.split('\n')).toHaveLength(3)
 })
 
 it('prints JSON in which a name means what it is, and shows nothing else', async () => {

@@ -38,11 +38,23 @@ function isOpen({ state, expires_at }: RequestSummary, now: number): boolean {
   return state === 'pending' && (expires_at === null || now < Date.parse(expires_at))
 }
 
-function linesOf({ id, state, kind, from, received_at, expires_at, endorsements }: RequestSummary): string[] {
+function linesOf({
+  id,
+  state,
+  kind,
+  from,
+  about,
+  mode,
+  received_at,
+  expires_at,
+  endorsements,
+}: RequestSummary): string[] {
   const signed = endorsements > 0 ? `, ${endorsements} signed` : ''
+  // In quotes: the agent chose it.
+  const what = about ? `: ${JSON.stringify(about)}${mode ? ` (${mode})` : ''}` : ''
   return [
     `${id}  ${state}${signed}`,
-    `  ${kind === 'registry' ? 'registry change by' : 'access for'} ${from}`,
+    `  ${kind === 'registry' ? 'registry change by' : 'access for'} ${from}${what}`,
     `  received ${received_at}, to be answered by ${expires_at}`,
   ]
 }

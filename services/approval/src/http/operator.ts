@@ -11,6 +11,7 @@ import { joinTokenOrderSchema } from '@bailiwick/credentials/attestation'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
+import { subjectOf } from '../console/request-list.ts'
 import type { Approval } from '../context.ts'
 import { pendingRecoveries } from '../people.ts'
 import { proposeChange } from '../propose-change.ts'
@@ -87,6 +88,8 @@ function summary({ id, state, received, receivedAt, endorsements, approved, clos
     kind: received?.kind ?? null,
     received_at: receivedAt === undefined ? null : new Date(receivedAt).toISOString(),
     expires_at: received?.expires_at ?? null,
+    about: received === undefined ? null : subjectOf(received),
+    mode: received?.kind === 'access' ? received.mode : null,
     from: received === undefined ? null : received.kind === 'registry' ? received.proposer : received.agent,
     endorsements: endorsements.length,
     statement_hash: approved?.statement_hash ?? null,
