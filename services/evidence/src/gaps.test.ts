@@ -146,3 +146,39 @@ it('forgets those that were not heard of for longest', () => {
   clock.advance(60_000)
   expect(due()).toMatchObject([{ producer: '/issuer/old', from: 1, to: 1 }])
 })
+
+it('tells what was told no more, and of what goes missing around it that alone', () => {
+  const { clock, chain, gaps, read, due } = aGaps()
+  const found = () => due().map(({ from, to }) => [from, to])
+  const tellAll = () => {
+    for (const gap of due()) gaps.told(gap)
+  }
+  Object.assign(chain, { whole: 4, ahead: [[8, 8]] })
+  const pass = () => {
+    read()
+    due()
+    clock.advance(60_000)
+  }
+  gaps.head(head(9))
+  pass()
+  expect(found()).toEqual([
+    [5, 7],
+    [9, 9],
+  ])
+  expect(found()).toHaveLength(2)
+  tellAll()
+  expect(found()).toEqual([])
+  gaps.head(head(12))
+  pass()
+  expect(found()).toEqual([[10, 12]])
+  tellAll()
+  // Put back to before, the log lacks more: what was told stays told.
+  Object.assign(chain, { whole: 2, ahead: [] })
+  pass()
+  expect(found()).toEqual([
+    [3, 4],
+    [8, 8],
+  ])
+  tellAll()
+  expect(found()).toEqual([])
+})

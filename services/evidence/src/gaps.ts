@@ -12,6 +12,8 @@ export interface Gap {
   headTime: string
 }
 
+type Range = readonly [from: number, to: number]
+
 /** Where the partitions of each topic end: the offset that the next message will have. */
 export type Ends = Readonly<Record<string, readonly number[]>>
 
@@ -44,6 +46,11 @@ interface Reading {
 export class Gaps {
   readonly #heads = new Map<string, Named>()
   #readings: Reading[] = []
+  /**
+   * What findings have said of each producer since the start, lowest first: while more of it goes missing, only that is said. A gap that grew
+   * is said once more, whole, by the next start.
+   */
+  readonly #told = new Map<string, readonly Range[]>()
   readonly #chainOf: (source: string) => Chain
   readonly #monotonic: () => number
 
@@ -58,7 +65,9 @@ export class Gaps {
     this.#heads.delete(producer)
     this.#heads.set(producer, known !== undefined && known.sequence >= sequence ? known : { service, sequence, time })
     const [oldest] = this.#heads.keys()
-    if (this.#heads.size > remembered && oldest !== undefined) this.#heads.delete(oldest)
+    if (this.#heads.size <= remembered || oldest === undefined) return
+    this.#heads.delete(oldest)
+    this.#told.delete(oldest)
   }
 
   /** To be called before it is looked up where the bus ends; what it gives takes the answer. */
@@ -70,7 +79,12 @@ export class Gaps {
     }
   }
 
-  /** To be called now and then with what the log has of the bus. Gives a gap again until it is closed. */
+  /** To be called once the log says so, now or since before this start. */
+  told({ producer, from, to }: Gap): void {
+    this.#told.set(producer, joined([...(this.#told.get(producer) ?? []), [from, to]]))
+  }
+
+  /** To be called now and then with what the log has of the bus. Gives a gap again until it is closed or told. */
   due(consumed: Consumed): Gap[] {
     const now = this.#monotonic()
     for (const reading of this.#readings) if (covers(consumed, reading.ends)) reading.finishedAt ??= now
@@ -80,7 +94,9 @@ export class Gaps {
     if (newest === undefined) return []
     this.#readings = this.#readings.slice(this.#readings.indexOf(newest))
     return [...newest.named].flatMap(([producer, { service, sequence, time: headTime }]) =>
-      missingOf(this.#chainOf(producer), sequence).map(([from, to]) => ({ producer, service, from, to, headTime })),
+      missingOf(this.#chainOf(producer), sequence)
+        .flatMap((range) => without(range, this.#told.get(producer) ?? []))
+        .map(([from, to]) => ({ producer, service, from, to, headTime })),
     )
   }
 }
@@ -93,14 +109,37 @@ export function covers(consumed: Consumed, ends: Ends): boolean {
 }
 
 /** The ranges of numbers up to `end` that the chain lacks. */
-function missingOf({ whole, ahead }: Chain, end: number): [from: number, to: number][] {
-  const ranges: [number, number][] = []
+function missingOf({ whole, ahead }: Chain, end: number): Range[] {
+  const ranges: Range[] = []
   let from = whole + 1
   for (const [seen, to] of [...ahead.filter(([begin]) => begin <= end), [end + 1, end + 1] as const]) {
     if (from < seen) ranges.push([from, seen - 1])
     from = to + 1
   }
   return ranges
+}
+
+/** The parts of a range that these, which do not overlap and are lowest first, leave over. */
+function without([from, to]: Range, taken: readonly Range[]): Range[] {
+  const left: Range[] = []
+  let next = from
+  for (const [begin, end] of taken) {
+    if (begin > next) left.push([next, Math.min(begin - 1, to)])
+    next = Math.max(next, end + 1)
+    if (next > to) break
+  }
+  return next > to ? left : [...left, [next, to]]
+}
+
+/** The same numbers in as few ranges as there can be, lowest first. */
+function joined(ranges: readonly Range[]): Range[] {
+  const joined: Range[] = []
+  for (const [from, to] of ranges.toSorted(([a], [b]) => a - b)) {
+    const last = joined.at(-1)
+    if (last !== undefined && from <= last[1] + 1) joined[joined.length - 1] = [last[0], Math.max(last[1], to)]
+    else joined.push([from, to])
+  }
+  return joined
 }
 
 /** A gap's name: the subject of its finding, by which it is told once. */

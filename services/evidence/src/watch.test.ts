@@ -88,6 +88,23 @@ it('publishes a finding for a number that is missing a minute after the bus was 
   await watch[Symbol.asyncDispose]()
 })
 
+it('publishes each missing number once, also while a producer goes on of which nothing arrives (V15)', async () => {
+  const { watch, told, head, pass, meter } = aWatch({ whole: 2, ahead: [] })
+  head(3)
+  await pass(62)
+  expect(told).toEqual(['findings.v1 gap.detected /issuer/a#0000000000000003-0000000000000003'])
+  head(5)
+  await pass(62)
+  head(6)
+  await pass(62)
+  expect(told.slice(1)).toEqual([
+    'findings.v1 gap.detected /issuer/a#0000000000000004-0000000000000005',
+    'findings.v1 gap.detected /issuer/a#0000000000000006-0000000000000006',
+  ])
+  expect(await meter.text()).toContain('gaps_total{service="evidence"} 3')
+  await watch[Symbol.asyncDispose]()
+})
+
 it('measures itself, and is ready only while the log keeps up', async () => {
   const { watch, lag, health, meter, pass } = aWatch({ whole: 0, ahead: [] })
   expect(health.readiness()).toEqual({})

@@ -45,12 +45,16 @@ export function startWatch(options: WatchOptions): AsyncDisposable & { published
     if (lag.messages !== undefined) behind.set(lag.messages)
     for (const gap of gaps.due(lag.consumed)) {
       // What was told stands in the log, also for the next start.
-      if (index.isTold(gapName(gap))) continue
+      if (index.isTold(gapName(gap))) {
+        gaps.told(gap)
+        continue
+      }
       missing.inc()
       logger.error({ producer: gap.producer, from: gap.from, to: gap.to }, 'gap_detected')
       const { producer, service, from, to, headTime: head_time } = gap
       const data = { producer, service, from, to, head_time }
       await participant.producer.publish('findings.v1', [{ type: 'gap.detected', subject: gapName(gap), data }])
+      gaps.told(gap)
     }
   }
   let looking: Promise<void> = Promise.resolve()
