@@ -1,4 +1,4 @@
-import { residentMiB } from './kafka/resident.ts'
+import { ownMiB } from './kafka/resident.ts'
 import { type Bench, type Measure, median, percentile, type Row } from './measure.ts'
 import { boxcar } from './pdp/callers.ts'
 import { TwoCores } from './pdp/cores.ts'
@@ -51,7 +51,8 @@ export async function measurePdp(bench: Bench): Promise<Measure> {
       'same JSON and answers with it. Plain: `serve policy-decision --plain`, users asking about documents in folders, no two requests alike. Full: ' +
       `policy-decision with an issuer beside it, whose heads prove its state fresh; an agent under 8 grants, each call with a new proof, each ALLOW with its permit. Evidence on: signed, ` +
       `durable, read back; off: kept in memory alone, which no setting does. Singles: ${width} in flight, and one after the other; boxcars: ${boxcar} evaluations each, ${boxcars} in flight, and one after ` +
-      `the other. Rates are ALLOWs a second; of a core: by the CPU time (user and system) of the server. ${mixture}`,
+      `the other. Rates are ALLOWs a second; of a core: by the CPU time (user and system) of the server. Memory: what is in RAM and the process’s own (RssAnon); ` +
+      `the embedded bus maps its file besides, which grows with the log, and of which the kernel keeps in RAM what it has room for. ${mixture}`,
     rows: [...rates.rows(), ...paced, ...memory],
   }
 }
@@ -146,7 +147,7 @@ const ratio = (name: string, value: number, target?: Row['target']): Row => ({
 const shown = (count: number) => count.toLocaleString('en-US')
 const nameOf = ({ mode, policies }: Pick<Subject, 'mode' | 'policies'>) => `${mode}, ${shown(policies)} policies`
 
-/** Resident memory as decisions go by, of whichever are already warm. */
+/** Memory of its own as decisions go by, of whichever are already warm. */
 async function memoryOf({ quick, count = quick ? 400 : 20_000, progress }: Bench, subject: Subject): Promise<Row[]> {
   const { server, caller, mode } = subject
   const decide = async (decisions: number) => {
@@ -154,7 +155,7 @@ async function memoryOf({ quick, count = quick ? 400 : 20_000, progress }: Bench
       progress(`pdp: memory, ${mode}, ${left} to go`)
       await closed(server, await caller.singles(Math.min(lot, left)), width)
     }
-    return residentMiB(server.pid)
+    return ownMiB(server.pid)
   }
   const first = await decide(Math.ceil(count / 10))
   const half = await decide(Math.ceil(count * 0.4))

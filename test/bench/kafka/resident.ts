@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs'
 
 /** Memory of a process that is in RAM, in MiB. Linux only. */
-export function residentMiB(pid: number): number {
-  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Number(kib) / 1024
+export const residentMiB = (pid: number): number => statusMiB(pid, 'VmRSS')
+
+/** Of that, what is its own: without the pages of its files, which the kernel keeps at hand and takes back as it likes. */
+export const ownMiB = (pid: number): number => statusMiB(pid, 'RssAnon')
+
+function statusMiB(pid: number, field: 'VmRSS' | 'RssAnon'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024
 }
