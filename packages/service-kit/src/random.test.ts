@@ -1,0 +1,15 @@
+import { expect, it } from 'vitest'
+import { systemRandom } from './random.ts'
+
+it('gives as many bytes as asked for, however much of what was drawn is left', () => {
+  for (let round = 0; round < 100; round++)
+    for (const n of [0, 1, 10, 16, 17, 32, 5000]) expect(systemRandom(n)).toHaveLength(n)
+})
+
+it('gives nothing twice, and to nobody what is another’s', () => {
+  const given = Array.from({ length: 2000 }, (_, n) => systemRandom(n % 2 ? 10 : 16))
+  expect(new Set(given.map((bytes) => Buffer.from(bytes).toString('hex'))).size).toBe(given.length)
+  // No zeros left of what was given out before: 10 of them by chance come once in 2^80.
+  for (const bytes of given) expect(bytes.every((byte) => byte === 0)).toBe(false)
+  for (const { buffer, byteLength } of given) expect(buffer.byteLength).toBe(byteLength)
+})
