@@ -21,7 +21,7 @@ async function renew({ system }: TwoPoints, round: number): Promise<void> {
   if (round % 10 === 0) system.credential = await credentialFor(system.world, system.grant.grantId)
 }
 
-/** Said again, as every enforcement point does, while the answer is that it may not be durable yet. */
+/** The same said again, as every enforcement point does, while the answer is that it may not be durable yet. */
 const settled = (report: () => Promise<number>) =>
   eventually(async () => {
     const status = await report()
@@ -34,8 +34,10 @@ async function take({ system: { world, credential }, points }: TwoPoints, n: num
   const call_id = newId('call', world.clock.now(), world.random)
   const answer = await point.call({ credential, ...adjust('1'), observed: { call_id, answer_bytes } })
   if (!answer.decision) return undefined
-  const report = (status: 'succeeded' | 'not_executed', sent: { egress_bytes?: number } = {}) =>
-    settled(() => point.report(point.outcome(answer, call_id, status, sent)))
+  const report = (status: 'succeeded' | 'not_executed', sent: { egress_bytes?: number } = {}) => {
+    const outcome = point.outcome(answer, call_id, status, sent)
+    return settled(() => point.report(outcome))
+  }
   return { bytes: limitOf(answer) ?? 0, report }
 }
 

@@ -162,6 +162,7 @@ it('relays an outcome once, gives back what was not executed, and only that (V9,
   expect(system.taken()).toBe(1n)
   // Of another call, of another action, of a decision that nobody made.
   expect(await point.report(point.outcome(second, a, 'not_executed'))).toBe(409)
+  expect(await point.report(point.outcome(second, b, 'not_executed'))).toBe(409)
   expect(await point.report(point.outcome({ ...second, digest: 'A'.repeat(43) }, b, 'not_executed'))).toBe(409)
   const reported = (await system.world.events('decisions.v1')).filter(({ type }) => type === 'outcome.reported')
   expect(reported.map(({ subject }) => subject)).toEqual([first.decisionId, second.decisionId])

@@ -35,6 +35,8 @@ export interface AllowRecord {
   stepUp?: string
   /** ms since the epoch of its outcome's event; absent until then. */
   reportedAt?: number
+  /** Which outcome that is, by its point's own count, and what it says. */
+  outcome?: Pick<EventData<'decisions.v1', 'outcome.reported'>, 'sequence' | 'status'>
 }
 
 /** Spent and reserved together. */
@@ -164,7 +166,7 @@ export function change(tree: SpendView, event: DecisionFacts): boolean {
     case 'outcome.reported':
       return settle(tree, event.data.decision_id, 'settled', {
         released: () => event.data.released,
-        reportedAt: Date.parse(event.time),
+        reported: { at: Date.parse(event.time), sequence: event.data.sequence, status: event.data.status },
         sent: claimedEgress(event.data.outcome),
       })
     case 'outcome.missing':
@@ -221,7 +223,7 @@ function settle(
   tree: SpendView,
   decisionId: string,
   to: Exclude<DecisionStanding, 'open'>,
-  { released, reportedAt, sent }: Settlement,
+  { released, reported, sent }: Settlement,
 ): boolean {
   const record = tree.allows.get(decisionId)
   // An outcome that arrives after it was missed is still a fact, and still gives nothing back.
@@ -234,7 +236,10 @@ function settle(
     record.released = back
     giveBackTouch(tree.labels, record, back)
   }
-  if (reportedAt !== undefined) record.reportedAt = reportedAt
+  if (reported !== undefined) {
+    record.reportedAt = reported.at
+    record.outcome = { sequence: reported.sequence, status: reported.status }
+  }
   const links = record.chain?.map(({ id, permission }) => ({ spent: tree.links.get(id), permission })) ?? []
   for (const { spent, permission } of [{ spent: tree, permission: record.permission }, ...links]) {
     if (spent === undefined) continue
@@ -259,8 +264,8 @@ export function unsentOf({ egress_bytes }: BudgetAmounts, sent: number | undefin
 
 interface Settlement {
   released?: (record: AllowRecord) => BudgetAmounts
-  /** ms since the epoch. */
-  reportedAt?: number
+  /** `at`: ms since the epoch. */
+  reported?: { at: number } & NonNullable<AllowRecord['outcome']>
   /** Bytes that went out; undefined: nobody says. */
   sent: number | undefined
 }

@@ -143,10 +143,24 @@ describe('what is none', () => {
     await expect(w.report()).rejects.toEqual(code('outcome_mismatch'))
   })
 
-  it('and of two that are told at once one is written, both are answered (V10)', async () => {
+  it('but the same that is told twice at once is written once, and both are answered (V10)', async () => {
     const w = await allowed()
-    await Promise.all([w.report(), w.report({ status: 'not_executed' })])
+    await Promise.all([w.report(), w.report()])
     expect(w.outcomes()).toMatchObject([{ data: { status: 'succeeded' } }])
+    expect(w.taken()?.calls).toBe(1n)
+  })
+
+  it.each([
+    ['another status', { status: 'not_executed' }],
+    ['another number', { sequence: 8 }],
+  ])('the second of two of one decision, with %s: at once, and later (V10)', async (_, over) => {
+    const w = await allowed()
+    const both = [w.report(), w.report(over)]
+    await expect(both[1]).rejects.toEqual(code('outcome_mismatch'))
+    await both[0]
+    await expect(w.report(over)).rejects.toEqual(code('outcome_mismatch'))
+    await w.report()
+    expect(w.outcomes()).toMatchObject([{ data: { status: 'succeeded', sequence: 7 } }])
     expect(w.taken()?.calls).toBe(1n)
   })
 

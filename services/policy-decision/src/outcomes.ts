@@ -12,7 +12,7 @@ const foldWaitMs = 1000
 /**
  * Relays what an enforcement point signed: one outcome a decision, once (V10). Gives back the reservation only for a signed
  * `not_executed` of a point that is registered as one that may release (DESIGN §7.4 step 7). Resolves when it counts; the
- * same outcome again is answered alike and changes nothing.
+ * same outcome again is answered alike and changes nothing; another one of the same decision is `outcome_mismatch`.
  */
 export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: EnforcementPoint, jws: string): Promise<void> {
   const key = verifyingKey('outcome', point.outcome_jwk)
@@ -21,12 +21,21 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
   const verified = verifyOutcome({ outcome: jws, key, installation, enforcementPoint: point.id })
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
   const { decision_id, call_id, action_digest, status, sequence } = verified.value
+  /** What does not go on the log must not be said to count: who contradicts itself is told so. */
+  const another = (known: AllowRecord['outcome']) =>
+    known?.sequence === sequence && known.status === status
+      ? undefined
+      : new ServiceError('outcome_mismatch', 'the decision has another outcome')
   const found = await pdp.projection.until(() => findAllow(pdp, decision_id), foldWaitMs)
   if (!found) throw new ServiceError('decision_unknown')
   const { root, record } = found
   if (record.enforcementPoint !== point.id || record.callId !== call_id || record.actionDigest !== action_digest)
     throw new ServiceError('outcome_mismatch', 'the decision is another one')
-  if (record.standing === 'settled') return
+  if (record.standing === 'settled') {
+    const contradicted = another(record.outcome)
+    if (contradicted) throw contradicted
+    return
+  }
   // What was approved as one action is used by its ALLOW: it is never given back.
   const perAction = pdp.projection.ledger.grants.trees.get(root)?.grant.mode === 'per_action'
   const releasable = status === 'not_executed' && point.may_release && !perAction ? record.reserved : nothing
@@ -36,10 +45,15 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
   let isOpen = false
   queues.add(root, {
     plan(view) {
-      const standing = view.allows.get(decision_id)?.standing
+      const known = view.allows.get(decision_id)
+      const standing = known?.standing
       if (standing !== 'open' && standing !== 'missing') {
-        if (standing === 'settled') resolve()
-        else reject(new ServiceError('outcome_mismatch', 'the decision was taken back'))
+        const contradicted =
+          standing === 'settled'
+            ? another(known?.outcome)
+            : new ServiceError('outcome_mismatch', 'the decision was taken back')
+        if (contradicted) reject(contradicted)
+        else resolve()
         return undefined
       }
       version = view.version + 1

@@ -6,7 +6,7 @@ import { callerOf } from './authzen.ts'
 
 const bodySchema = z.strictObject({ outcome: compactJwsSchema })
 
-/** `POST /v1/outcomes`: what an enforcement point signed of an effect. 204 once it is recorded and counts. */
+/** `POST /v1/outcomes`: what an enforcement point signed of an effect. 204 once it, and no other of its decision, is recorded and counts. */
 export function outcomesRoute(http: HttpServer, service: PolicyDecision): void {
   http.post('/v1/outcomes', { schema: { body: bodySchema } }, async (request, reply) => {
     const point = service.authenticate(callerOf(request))
