@@ -95,6 +95,12 @@ export const decisionAllowed = z.strictObject({
   after: afterSchema,
 })
 
+/**
+ * How many may stand between an agent and who acts for it. No chain that is kept to has more than 7, but a denial also tells by
+ * whom one came that is not; a credential that names more is none (`token_malformed`), so that every denial finds room.
+ */
+export const mostBetween = 16
+
 export const decisionDenied = z.strictObject({
   decision_id: decisionIdSchema,
   call_id: callIdSchema.optional(),
@@ -102,7 +108,7 @@ export const decisionDenied = z.strictObject({
   enforcement_point: nameSchema.optional(),
   actor: actorSchema.partial().optional(),
   /** Those through whom it came from `actor.agent` to `actor.sub_agent`; absent where nobody is between them. */
-  between: z.array(spiffeIdSchema).min(1).max(16).optional(),
+  between: z.array(spiffeIdSchema).min(1).max(mostBetween).optional(),
   action: actionSchema.optional(),
   policy_set: sha256Schema.optional(),
   policies: z.array(z.string().max(256)).max(64).optional(),

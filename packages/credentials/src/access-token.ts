@@ -3,6 +3,7 @@ import {
   delegationIdSchema,
   grantIdSchema,
   modeSchema,
+  mostBetween,
   requestIdSchema,
   sha256Schema,
   spiffeIdSchema,
@@ -34,6 +35,8 @@ const actorSchema: z.ZodType<Actor> = z.strictObject({
   },
 })
 
+const actorsOf = (act: Actor | undefined): number => (act === undefined ? 0 : 1 + actorsOf(act.act))
+
 const accessTokenSchema = z
   .strictObject({
     iss: z.string().min(1).max(2048),
@@ -60,6 +63,7 @@ const accessTokenSchema = z
     }),
     act: actorSchema.optional(),
   })
+  .refine(({ act }) => actorsOf(act) <= mostBetween + 1, { path: ['act'] })
   .refine(livesAtMost(longestCredentialSeconds), { path: ['exp'] })
 
 /** The claims of a credential: RFC 9068 with RFC 9396, bound to a key (RFC 9449 §6.1). Never a bearer token. */
