@@ -10,7 +10,13 @@ const windowMs = 5 * 60 * 1000
  */
 export function dpopNonces(clock: Clock, random: RandomSource): { current(): string; accepts(nonce: string): boolean } {
   const secret = random(32)
-  const at = (window: number) => createHmac('sha256', secret).update(`dpop ${window}`).digest('base64url')
+  const make = (window: number) => createHmac('sha256', secret).update(`dpop ${window}`).digest('base64url')
+  /** Every answer carries one, and to make it costs a good part of a credential. */
+  const made = new Map<number, string>()
+  const at = (window: number): string => {
+    for (const old of made.keys()) if (old < window - 1) made.delete(old)
+    return made.getOrInsertComputed(window, make)
+  }
   const window = () => Math.floor(clock.monotonic() / windowMs)
   return {
     current: () => at(window()),
