@@ -16,7 +16,10 @@ export function refresh(client: QueryClient): Promise<void> {
 /** What changed most often is asked for again once a second at most. */
 const calmMs = 1000
 
-/** Asks again for what is shown when the server says that it changed. Gives whether the server is listened to. */
+/** How often it is asked for while nobody listens. */
+const pollMs = 15_000
+
+/** Asks again for what is shown when the server says that it changed, or every so often where it cannot say. Gives whether the server is listened to. */
 export function useLive(): boolean {
   const client = useQueryClient()
   const [listening, setListening] = useState(false)
@@ -52,6 +55,11 @@ export function useLive(): boolean {
       source.close()
     }
   }, [client])
+  useEffect(() => {
+    if (listening) return
+    const timer = setInterval(() => void refresh(client), pollMs)
+    return () => clearInterval(timer)
+  }, [client, listening])
   return listening
 }
 

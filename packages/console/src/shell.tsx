@@ -77,7 +77,7 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
             {title}
             {name === 'inbox' && me.pending > 0 ? (
               <span className="count">
-                {me.pending}
+                {me.pending.toLocaleString()}
                 <span className="hidden"> waiting</span>
               </span>
             ) : null}

@@ -119,20 +119,46 @@ export function answering(desk: Desk): void {
     await page.getByText('Denied by owner.').waitFor()
   })
 
-  it('a server that does not answer is said to be just that, and what is shown is no longer called live', async () => {
-    const { page, context } = desk.olivia
-    await desk.goTo('agents')
-    await page.getByText('Live', { exact: true }).waitFor()
-    await context.setOffline(true)
-    // As whoever comes back to a page that stood open.
-    await page.evaluate("dispatchEvent(new Event('visibilitychange'))")
-    await page.getByText('The server does not answer').waitFor()
+  it('where the server cannot say that something changed, the page asks by itself', async () => {
+    const page = await desk.olivia.context.newPage()
+    await page.clock.install()
+    await page.route('**/console/api/events', (route) => route.fulfill({ status: 204 }))
+    await page.goto(`${desk.system.url}/console/inbox`)
     await page.getByText('Not live', { exact: true }).waitFor()
-    await page.getByRole('link', { name: 'Evidence' }).click()
-    await page.getByText('The server cannot be reached.').first().waitFor()
-    await context.setOffline(false)
-    await page.evaluate("dispatchEvent(new Event('visibilitychange'))")
-    await page.getByText('The server does not answer').waitFor({ state: 'detached' })
+    await page.locator('.toolbar').waitFor()
+    const requestId = await desk.ask('nobody tells', 'forecaster')
+    await desk.ledger()
+    await expect
+      .poll(async () => {
+        await page.clock.fastForward(15_000)
+        return page.getByRole('link', { name: 'nobody tells' }).count()
+      })
+      .toBe(1)
+    await page.close()
+    await sampleAgent(desk.system.host, 'forecaster').cancel(requestId)
+  })
+
+  it('a server that does not answer is said to be just that, and what is shown is no longer called live', async () => {
+    const page = await desk.olivia.context.newPage()
+    await page.clock.install()
+    await page.goto(`${desk.system.url}/console/agents`)
+    await page.getByText('Live', { exact: true }).waitFor()
+    const later = (shown: () => Promise<number>) =>
+      expect
+        .poll(async () => {
+          await page.clock.fastForward(15_000)
+          return shown()
+        })
+        .toBe(1)
+    const silence = page.getByText('The server does not answer')
+    await page.route('**/console/api/**', (route) => route.abort())
+    await later(() => silence.count())
+    await page.getByText('Not live', { exact: true }).waitFor()
+    await page.getByRole('link', { name: 'Rules' }).click()
+    await later(() => page.getByText('The server cannot be reached.').count())
+    await page.unroute('**/console/api/**')
+    await later(async () => ((await silence.count()) === 0 ? 1 : 0))
+    await page.close()
   })
 
   it('what is longer than anybody reads can be denied and nothing else, and the page says so (V3)', async () => {

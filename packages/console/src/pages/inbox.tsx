@@ -61,7 +61,7 @@ export function InboxPage() {
         </Empty>
       ) : null}
       {grouped(rows).map((group) => (
-        <Group key={group[0]?.id} rows={group} />
+        <Group key={group[0]?.id} rows={group} more={list.hasNextPage} />
       ))}
       <More list={list} />
     </>
@@ -80,7 +80,8 @@ function grouped(rows: RequestRow[]): RequestRow[][] {
   return [...groups.values()]
 }
 
-function Group({ rows }: { rows: RequestRow[] }) {
+/** `more`: there are requests that are not loaded, and some of them may be of this group. */
+function Group({ rows, more }: { rows: RequestRow[]; more: boolean }) {
   const [first] = rows
   if (first === undefined) return null
   return (
@@ -101,7 +102,7 @@ function Group({ rows }: { rows: RequestRow[] }) {
           {rows.length > 1 ? (
             <>
               {' '}
-              · {rows.length} requests for{' '}
+              · {rows.length} {more ? 'or more ' : ''}requests for{' '}
               <Visible text={first.task === null ? first.subject : taskWords(first.task)} />
             </>
           ) : null}
