@@ -171,17 +171,20 @@ it('gives a call that has no id one, and one that had an answer none (V10)', asy
   expect(w.writes).toHaveLength(2)
 })
 
-it('takes back what counts and was not to be: revoked meanwhile, or not answered in time (V7, V9)', async () => {
+it('takes back what counts and was not to be: revoked or gone stale meanwhile, or not answered in time (V7, V8, V9)', async () => {
   const revoked = asked()
   revoked.order.before = async () => revoked.revoke('grant', root)
   expect(await revoked.ask()).toMatchObject({ decision: false, reason: 'grant_revoked' })
+  const stale = asked()
+  stale.order.before = async () => Object.assign(stale.pdp.projection, { fresh: () => false })
+  expect(await stale.ask()).toMatchObject({ decision: false, reason: 'state_stale' })
   const late = asked()
   late.pdp.decisionDeadlineMs = 1
   const told = Promise.withResolvers<void>()
   late.order.before = () => told.promise
   expect(await late.ask()).toMatchObject({ decision: false, reason: 'deadline_exceeded' })
   told.resolve()
-  for (const w of [revoked, late]) {
+  for (const w of [revoked, stale, late]) {
     await expect.poll(() => w.writes.length, { timeout: 60_000, interval: 5 }).toBe(2)
     expect(w.writes[1]).toMatchObject([{ type: 'decision.abandoned', data: { call_id: w.callId, grant_id: root } }])
     await expect.poll(() => w.trees.get(root)?.taken.calls, { timeout: 60_000, interval: 5 }).toBe(0n)

@@ -88,7 +88,7 @@ describe('what is asked for in one turn', () => {
 })
 
 describe('what another instance was first with', () => {
-  it('is evaluated again on the new state, and the store told what the log has', async () => {
+  it('is evaluated again on the new state, and the store told what the log has (V2, V9)', async () => {
     const w = queued()
     w.order.overtaken = 1
     const [a, b] = [anAllow('a'), anAllow('b')]
