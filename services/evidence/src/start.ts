@@ -13,6 +13,7 @@ import { checkpointRoutes, tileRoutes } from './http/log.ts'
 import { outcomesRoute } from './http/outcomes.ts'
 import { admitAnyCall, fileRate, outcomeRate } from './http/rates.ts'
 import { admitAll, Readers } from './http/readers.ts'
+import { everything, Sending } from './http/sending.ts'
 import { traceRoutes } from './http/trace.ts'
 import { valuesRoute } from './http/values.ts'
 import { type KeptLog, keepLog } from './keep-log.ts'
@@ -87,12 +88,12 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     ...{ clock, audience: key.verifier.name, logPublic: config.logPublic },
     auditorKey: (id) => successor.projection.ledger.registry.get('auditor', id)?.jwk,
   })
-  for (const [server, admit, file] of [
-    [http, readers.read, fileRate(clock)],
-    [operator, admitAll, admitAnyCall],
+  for (const [server, admit, file, sending] of [
+    [http, readers.read, fileRate(clock), new Sending()],
+    [operator, admitAll, admitAnyCall, new Sending(everything)],
   ] as const) {
     checkpointRoutes(server, reader, trust.log.vkey)
-    if (server === operator || config.logPublic) tileRoutes(server, reader, { file, read: admit })
+    if (server === operator || config.logPublic) tileRoutes(server, reader, { file, read: admit, sending })
     traceRoutes(server, admit, { ...successor, log, trust })
     // Strangers and auditors read the log. What it holds as salted hashes is for whoever has the operator's socket.
     const values = () => (server === operator ? log().values : undefined)

@@ -8,6 +8,7 @@ import { tileRoutes } from './log.ts'
 import { outcomesRoute } from './outcomes.ts'
 import { fileRate, outcomeRate } from './rates.ts'
 import { admitAll } from './readers.ts'
+import { Sending } from './sending.ts'
 
 const bundle = Buffer.from('an event, '.repeat(1000))
 const tile = randomBytes(8192)
@@ -24,7 +25,7 @@ async function aLog() {
   })
   const files: Record<string, Buffer> = { 'tile/entries/000': bundle, 'tile/0/000': tile }
   const reader = { tile: async (path: string) => files[path] } as unknown as LogReader
-  tileRoutes(server, () => reader, { file: fileRate(clock), read: admitAll })
+  tileRoutes(server, () => reader, { file: fileRate(clock), read: admitAll, sending: new Sending() })
   outcomesRoute(server, () => ({ tell: async () => undefined }), outcomeRate(clock))
   const get = (path: string, accepted?: string, remoteAddress = '192.0.2.1') =>
     server.inject({

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { LogReader } from '../log-reader.ts'
 import type { AdmitCall } from './rates.ts'
 import type { Admit } from './readers.ts'
+import type { Sending } from './sending.ts'
 
 const text = 'text/plain; charset=utf-8'
 const immutable = 'public, max-age=31536000, immutable'
@@ -25,12 +26,16 @@ export function checkpointRoutes(server: HttpServer, reader: () => LogReader, vk
 }
 
 /** Tiles and entry bundles (C2SP tlog-tiles), and receipts (C2SP tlog-proof): all that was logged. */
-export function tileRoutes(server: HttpServer, reader: () => LogReader, rates: { file: AdmitCall; read: Admit }): void {
+export function tileRoutes(
+  server: HttpServer,
+  reader: () => LogReader,
+  rates: { file: AdmitCall; read: Admit; sending: Sending },
+): void {
   const compressed = bundleCompressor()
   server.get('/log/tile/*', { schema: { params: pathSchema } }, async (request, reply) => {
     rates.file(request)
     const path = `tile/${request.params['*']}`
-    const bytes = await reader().tile(path)
+    const bytes = await rates.sending.read(request.caller, reply.raw, () => reader().tile(path))
     if (bytes === undefined) throw new ServiceError('entity_unknown', 'the log has no such tile')
     reply.header('cache-control', immutable).type('application/octet-stream')
     // Hashes do not compress.

@@ -1,0 +1,71 @@
+import type { ServerResponse } from 'node:http'
+import { ServiceError } from '@bailiwick/errors'
+import { Semaphore } from '@bailiwick/service-kit'
+import { networkOf } from './rates.ts'
+
+/** Bytes that may be on their way at once. */
+export interface SendingLimits {
+  caller: number
+  all: number
+}
+
+/** A bundle of 256 entries has up to 16 MiB, which stay in memory until the slowest reader has them. */
+const strangers: SendingLimits = { caller: 16 << 20, all: 64 << 20 }
+/** Who may open the operator's socket may read the files, too. */
+export const everything: SendingLimits = { caller: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY }
+const atOnce = 2
+const mostWaiting = 1000
+
+/**
+ * Bounds what is kept in memory for whoever reads slowly, for each caller and for all of them (V18). One file is always let through to
+ * who has none under way, however large it is.
+ */
+export class Sending {
+  readonly #limits: SendingLimits
+  readonly #reads = new Semaphore(atOnce, mostWaiting)
+  readonly #byCaller = new Map<string, number>()
+  #all = 0
+
+  constructor(limits: SendingLimits = strangers) {
+    this.#limits = limits
+  }
+
+  /** What `read` gives, counted until `response` is over. Throws `rate_limited`. */
+  async read(
+    caller: string,
+    response: Pick<ServerResponse, 'once'>,
+    read: () => Promise<Uint8Array | undefined>,
+  ): Promise<Uint8Array | undefined> {
+    let release = () => {}
+    let over = false
+    // Before anything is waited for: who hangs up meanwhile holds nothing.
+    response.once('close', () => {
+      over = true
+      release()
+    })
+    return this.#reads.run(async () => {
+      this.#assertRoom(caller, 1)
+      const bytes = await read()
+      if (bytes === undefined || over) return bytes
+      this.#assertRoom(caller, bytes.length)
+      this.#add(caller, bytes.length)
+      release = () => this.#add(caller, -bytes.length)
+      return bytes
+    })
+  }
+
+  #assertRoom(caller: string, bytes: number): void {
+    const own = this.#byCaller.get(networkOf(caller)) ?? 0
+    const fits = (has: number, most: number) => has === 0 || has + bytes <= most
+    if (fits(own, this.#limits.caller) && fits(this.#all, this.#limits.all)) return
+    throw new ServiceError('rate_limited', 'what was asked for before is not read yet', { retryAfterSeconds: 1 })
+  }
+
+  #add(caller: string, bytes: number): void {
+    const network = networkOf(caller)
+    const own = (this.#byCaller.get(network) ?? 0) + bytes
+    if (own === 0) this.#byCaller.delete(network)
+    else this.#byCaller.set(network, own)
+    this.#all += bytes
+  }
+}
