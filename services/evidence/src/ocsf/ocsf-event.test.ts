@@ -78,6 +78,16 @@ it('says who let it happen, on the decision itself', () => {
   })
 })
 
+it('tells the code of a revocation, and of what an operator wrote not even the hash (V17)', () => {
+  const event = exampleEvent('revocations.v1', 'revocation.declared')
+  const reasonIn = (reason: unknown) => {
+    const data = { ...(event.data as object), reason }
+    return tellExample('revocations.v1', { ...event, data }, whole).bailiwick.details
+  }
+  expect(reasonIn('agent_retired')).toMatchObject({ reason: 'agent_retired' })
+  expect(reasonIn({ salted_sha256: 'A'.repeat(43) })).not.toHaveProperty('reason')
+})
+
 it('names nobody as approver whose signature did not hold (V3)', () => {
   const story = { ...whole, grant: { ...grant, approvers: [], problem: 'assertion_invalid' } }
   const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed'), story)
