@@ -63,35 +63,29 @@ const networks = z.string().transform((value, context): BlockList => {
   return z.NEVER
 })
 
-const webhook = z
-  .string()
-  .max(2048)
-  .transform((value, context): string => {
-    const url = URL.parse(value)
-    const here = url !== null && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
-    const way = url?.protocol === 'https:' || (url?.protocol === 'http:' && here)
-    // A user would stand in the logs of others, and a fragment is never sent.
-    if (url !== null && way && url.username === '' && url.password === '' && url.hash === '') return url.href
-    context.addIssue('an https URL, or http://localhost, without user and fragment')
-    return z.NEVER
-  })
+/** Where something confidential is sent: only over TLS, or to this machine. A user would stand in the logs of others, and a fragment is never sent. */
+const receiver = (without: string, fits: (url: URL) => boolean = () => true) =>
+  z
+    .string()
+    .max(2048)
+    .transform((value, context): URL => {
+      const url = URL.parse(value)
+      const here = url !== null && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+      const way = url?.protocol === 'https:' || (url?.protocol === 'http:' && here)
+      const plain = url !== null && url.username === '' && url.password === '' && url.hash === ''
+      if (way && plain && fits(url)) return url
+      context.addIssue(`an https URL, or http://localhost, without ${without}`)
+      return z.NEVER
+    })
 
-/** Where evidence is sent: it is sensitive, so only TLS, or this machine. Keys belong into the file of headers. */
-const otlpEndpoint = z
-  .string()
-  .max(2048)
-  .transform((value, context): string => {
-    const url = URL.parse(value)
-    const here = url !== null && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
-    const way = url?.protocol === 'https:' || (url?.protocol === 'http:' && here)
-    if (url !== null && way && url.username === '' && url.password === '' && url.hash === '' && url.search === '') {
-      // OTLP/HTTP Request: the default path for logs.
-      if (url.pathname === '/') url.pathname = '/v1/logs'
-      return url.href
-    }
-    context.addIssue('an https URL, or http://localhost, without user, query and fragment')
-    return z.NEVER
-  })
+const webhook = receiver('user and fragment').transform(({ href }) => href)
+
+/** Keys belong into the file of headers. */
+const otlpEndpoint = receiver('user, query and fragment', ({ search }) => search === '').transform((url) => {
+  // OTLP/HTTP Request: the default path for logs.
+  if (url.pathname === '/') url.pathname = '/v1/logs'
+  return url.href
+})
 
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most)
 
