@@ -357,11 +357,11 @@ export class World {
   #under = (id: string) => this.allowed.filter(({ levels }) => levels.some((level) => level.id === id))
   #counted = (id: string) => this.#under(id).filter(({ released }) => !released)
 
-  /** An outcome, once; a late one, whose call was missed, gives nothing back. False: it is not taken. */
+  /** An outcome, once, each with a number of its own; a late one, whose call was missed, gives nothing back. False: it is not taken. */
   report(id: string, point: Point, { status, bytes }: { status: string; bytes: number | undefined }): boolean {
     const call = this.allowed.find((each) => each.id === id)
     if (!call || call.point !== point) return false
-    if (call.standing === 'settled') return true
+    if (call.standing === 'settled') return false
     const perAction = this.grants.get(call.grant)?.mode === 'per_action'
     call.released = call.standing === 'open' && status === 'not_executed' && point.mayRelease && !perAction
     const sent = bytes ?? (status === 'not_executed' ? 0 : call.mayBytes)

@@ -23,6 +23,7 @@ import {
   StepUps,
   sweepMissing,
   TreeQueues,
+  UnderWay,
 } from '@bailiwick/policy-decision/pipeline'
 import { Ledger, type Published } from '@bailiwick/projection'
 import { logger, systemRandom } from '@bailiwick/service-kit'
@@ -125,6 +126,7 @@ export class Pipeline {
       projection,
       record: (drafts: Parameters<Pdp['record']>[0]) => this.#record(drafts),
       catchUp: { now: async () => undefined },
+      agents: new UnderWay(512),
       newEventId: () => this.#eventId(),
       trust,
       permitKey,
