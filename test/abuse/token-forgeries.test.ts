@@ -462,7 +462,7 @@ it('an outcome counts once, from the point that acted, about what was decided (V
     sequence: 1,
     call_id: 'call_0000000000000777',
     decision_id: decisionId,
-    action_digest: body.context.bailiwick.action_digest as string,
+    action_digest: scene.ledger.decisions.trees.get(grantId)?.allows.get(decisionId)?.actionHash ?? '',
     status: 'not_executed' as const,
     at: new Date().toISOString(),
   }

@@ -57,7 +57,9 @@ class Story {
 
   allow(name: string, over: Partial<EventData<'decisions.v1', 'decision.allowed'>> = {}): this {
     this.log.allow(name, 'kept', ++this.#decisions)
-    Object.assign(allowed(this.log, name).data, over)
+    const { data } = allowed(this.log, name)
+    Object.assign(data, over)
+    if (over.step_up !== undefined) data.action = this.log.digested(data.action)
     return this
   }
 

@@ -1,5 +1,5 @@
 import { type Authority, covers, formatMicros, parseAuthority, parseMicros } from '@bailiwick/authority'
-import type { BudgetAmounts, EventData, Grant } from '@bailiwick/contracts'
+import { actionHash, type BudgetAmounts, type EventData, type Grant } from '@bailiwick/contracts'
 import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
 import { chainTo, type Holder, isAmong } from './delegations.ts'
 import { type Decision, decisionKey, type Tree } from './facts.ts'
@@ -127,7 +127,7 @@ function isHeldBy(tree: Tree, intent: EventData<'grants.v1', 'credential.intende
 /** A grant of one action allows that action once: an ALLOW that was taken back leaves it unused. */
 function isOnlyAction({ facts }: Meaning, digest: string | undefined, tree: string, data: Allowed): boolean {
   const first = [...facts.decisions.values()].find((each) => each.tree === tree && each.standing !== 'abandoned')
-  return digest === data.action.action_digest && (first === undefined || first.data.decision_id === data.decision_id)
+  return digest === actionHash(data.action) && (first === undefined || first.data.decision_id === data.decision_id)
 }
 
 /** By the arguments that stand in the event, which are all that the permission names; and at the price that it states. */
@@ -330,7 +330,7 @@ function isAbout(
     said.enforcement_point === allowed.enforcement_point &&
     said.decision_id === data.decision_id &&
     said.call_id === allowed.call_id &&
-    said.action_digest === allowed.action.action_digest &&
+    said.action_digest === actionHash(allowed.action) &&
     said.status === data.status &&
     said.sequence === data.sequence
   )

@@ -15,14 +15,17 @@ import {
 } from '@bailiwick/approval-statement'
 import { parseAuthority } from '@bailiwick/authority'
 import type { Assertion, EventData, EventTypeOf, ServiceName, TopicName } from '@bailiwick/contracts'
-import { encodeEnvelope, formatSequence, topicNamed } from '@bailiwick/contracts'
+import { actionHash, encodeEnvelope, formatSequence, topicNamed } from '@bailiwick/contracts'
 import {
   type AccessRequest,
+  type Action,
   actionDigest,
+  actionText,
   type EventPurpose,
   jcsHash,
   readKeyFile,
   type SigningKey,
+  saltedHash,
   sha256,
   signAccessRequest,
   signEvent,
@@ -35,6 +38,8 @@ import { type InitialEntities, initialise, keyFileNames, paths, readGenesis } fr
 import { sample, sampleAgentId, sampleAuthority, sampleEntities, sampleKey } from '@bailiwick/standalone/sample'
 import { softwarePasskey } from '@bailiwick/testkit'
 import { writeLog } from './write-log.ts'
+
+type AllowedAction = EventData<'decisions.v1', 'decision.allowed'>['action']
 
 /** What one service says; number, chain and signature come when it is written. A forger changes it before. */
 export interface Draft<N extends TopicName = TopicName, E extends EventTypeOf<N> = EventTypeOf<N>> {
@@ -77,6 +82,8 @@ export class GoodLog implements Disposable {
   readonly agent = `${sampleAgentId(sample.agents[0])}/${sample.instance}`
   #now = Date.parse('2026-11-24T12:00:00.000Z')
   #start = 1
+  /** What a call's salted hash stands for, which nobody but the agent and the enforcement point knows. */
+  readonly #digests = new Map<string, string>()
   readonly #passkey
 
   /** `prepare`: what else is in the first registry. */
@@ -296,7 +303,7 @@ export class GoodLog implements Disposable {
     return grant.id
   }
 
-  /** An ALLOW of the grant `of`: a read without an amount, else an adjustment. */
+  /** An ALLOW of the grant `of`: a read without an amount, else an adjustment. Its event holds the call under a salt. */
   allow(name: string, of: string, version: number, amount?: string): void {
     const { grant } = this.draft<'grants.v1', 'grant.created'>(`${of} grant`).data
     const resource = { type: 'tool', id: `${sample.toolServer}/${amount === undefined ? 'read' : 'adjust'}` }
@@ -316,7 +323,7 @@ export class GoodLog implements Disposable {
       action: {
         name: 'tools/call',
         resource,
-        action_digest: actionDigest({ name: 'tools/call', resource, properties }),
+        call: this.#salted({ name: 'tools/call', resource, properties }),
         ...(amount === undefined ? {} : { arguments: { '/amount': amount, '/currency': 'EUR' } }),
       },
       permission: amount === undefined ? 0 : 1,
@@ -331,10 +338,24 @@ export class GoodLog implements Disposable {
     this.say(name, 'decisions.v1', 'decision.allowed', decisionId, allowed, { key: grant.id, version })
   }
 
+  #salted(action: Action): { salted_sha256: string } {
+    const salt = randomBytes(16).toString('base64url')
+    const salted_sha256 = saltedHash({ salt, text: actionText(action) }) ?? ''
+    this.#digests.set(salted_sha256, actionDigest(action))
+    return { salted_sha256 }
+  }
+
+  /** As it stands in an ALLOW that humans said yes to by its digest. */
+  digested(action: AllowedAction) {
+    const { name, resource, arguments: named } = action
+    const action_digest = this.#digests.get(actionHash(action)) ?? actionHash(action)
+    return { name, resource, action_digest, ...(named === undefined ? {} : { arguments: named }) }
+  }
+
   /** The agent asks for one more action of the grant `of`, and a person says yes. Gives the id of the request. */
-  stepUp(name: string, of: string, action: EventData<'decisions.v1', 'decision.allowed'>['action']): string {
+  stepUp(name: string, of: string, action: AllowedAction): string {
     const { grant } = this.draft<'grants.v1', 'grant.created'>(`${of} grant`).data
-    const { name: what, resource, action_digest } = action
+    const { name: what, resource, action_digest } = this.digested(action)
     const asked = {
       aud: this.trust.installation,
       sub: grant.agent,
@@ -396,7 +417,7 @@ export class GoodLog implements Disposable {
         sequence,
         call_id,
         decision_id,
-        action_digest: action.action_digest,
+        action_digest: actionHash(action),
         status,
         at: this.iso(),
         ...sent,

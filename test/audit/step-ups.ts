@@ -1,5 +1,5 @@
 import { verifyStepUp } from '@bailiwick/approval-statement'
-import type { EventData } from '@bailiwick/contracts'
+import { actionHash, type EventData } from '@bailiwick/contracts'
 import { grantAt, type Meaning, slackMs } from './approvals.ts'
 import type { Decision, Fact, Tree } from './facts.ts'
 import type { Finding } from './leaf.ts'
@@ -24,7 +24,7 @@ async function problemOf(meaning: Meaning, { data, tree: id, at }: Decision) {
   if (approved === undefined || statement?.kind !== 'step_up' || tree === undefined)
     return 'nobody approved its step-up'
   if (statement.request_id !== data.step_up) return 'its step-up is of another request'
-  if (statement.action_digest !== data.action.action_digest) return 'its step-up is for another action'
+  if (statement.action_digest !== actionHash(data.action)) return 'its step-up is for another action'
   if (!(approved.at - slackMs <= at && at - slackMs < Date.parse(statement.not_after)))
     return 'its step-up is out of time'
   return stepUpProblem(meaning, tree, approved)

@@ -1,8 +1,11 @@
 import {
   type Action,
   actionDigest,
+  actionText,
   generateKey,
   makeDpopProof,
+  type Permit,
+  permittedHash,
   type SigningKey,
   signCallerAssertion,
   signClientAssertion,
@@ -118,6 +121,8 @@ export interface CallAnswer {
   reason?: DenialReason
   decisionId: string
   digest: string
+  /** What its outcome names the action by. */
+  actionHash: string
   permit?: string
   context: Record<string, unknown>
 }
@@ -133,6 +138,8 @@ export const adjust = (amount: string) => ({ tool: 'adjust', properties: { amoun
 
 /** What of a world an enforcement point needs: any running system has as much. */
 export type PointsWorld = Pick<World, 'clock' | 'random' | 'url' | 'data' | 'trust' | 'http'>
+
+const claimsOf = (permit: string): Permit => JSON.parse(Buffer.from(permit.split('.')[1] ?? '', 'base64url').toString())
 
 /** An enforcement point in front of the sample tools, as it asks the PDP. */
 export class Point {
@@ -155,7 +162,7 @@ export class Point {
   }
 
   /** What is sent; the same body may be sent again. */
-  body(ask: CallAsk): { body: Record<string, unknown>; digest: string } {
+  body(ask: CallAsk): { body: Record<string, unknown>; digest: string; text: string } {
     const { clock, random, data } = this.#world
     const action = {
       name: ask.name ?? 'tools/call',
@@ -181,7 +188,7 @@ export class Point {
       resource: action.resource,
       context: { bailiwick: observed },
     }
-    return { body, digest }
+    return { body, digest, text: actionText(action) }
   }
 
   async send(body: Record<string, unknown>, caller = this.assertion(), path = 'evaluation') {
@@ -195,7 +202,7 @@ export class Point {
 
   /** Asks as is: a nonce that is wanted is not given. */
   async once(ask: CallAsk): Promise<CallAnswer> {
-    const { body, digest } = this.body(ask)
+    const { body, digest, text } = this.body(ask)
     const answer = (await this.send(body, ask.caller)).json() as {
       decision: boolean
       context?: { decision_id: string; permit?: string; reason?: DenialReason; dpop_nonce?: string }
@@ -205,6 +212,7 @@ export class Point {
     if (dpop_nonce !== undefined) this.#nonce = dpop_nonce
     return {
       ...{ decision: answer.decision, decisionId, digest, context: answer.context },
+      actionHash: permit === undefined ? digest : permittedHash(claimsOf(permit), text),
       ...(permit === undefined ? {} : { permit }),
       ...(reason === undefined ? {} : { reason }),
     }
@@ -230,7 +238,7 @@ export class Point {
         sequence: ++this.#sequence,
         call_id: callId,
         decision_id: of.decisionId,
-        action_digest: of.digest,
+        action_digest: of.actionHash,
         status,
         at: new Date(clock.now()).toISOString(),
         ...sent,

@@ -30,6 +30,35 @@ it('allows what was approved, with a permit of at most 5 s for exactly that acti
   expect(allowed).toMatchObject({ subject: answer.decisionId, version: 1 })
 })
 
+it.each([false, true])(
+  'names a call in events and outcomes by what nobody can guess from; kept: %s (V17)',
+  async (keepCalls) => {
+    await using system = await granted({ pdp: { keepCalls } })
+    const { world, credential, point } = system
+    const observed = { call_id: 'call_aaaaaaaaaaaaaaaa' }
+    const answer = await point.call({ credential, ...adjust('100'), observed })
+    expect(await point.report(point.outcome(answer, observed.call_id, 'succeeded'))).toBe(204)
+    const { text } = point.body({ credential, ...adjust('100') })
+    const events = await world.events('decisions.v1')
+    const allowed = events.find(({ type }) => type === 'decision.allowed')
+    expect(allowed?.data).toMatchObject({ action: { call: { salted_sha256: answer.actionHash } } })
+    expect(JSON.stringify(events)).not.toContain(answer.digest)
+    const signed = events.map(({ data }) => Buffer.from(String(Object(data).outcome).split('.')[1] ?? '', 'base64url'))
+    expect(Buffer.concat(signed).toString()).toContain(answer.actionHash)
+    expect(Buffer.concat(signed).toString()).not.toContain(answer.digest)
+    const attachments = () => world.events('attachments.policy-decision.v1')
+    expect(Object(allowed?.data).call_kept).toBe(keepCalls ? true : undefined)
+    if (!keepCalls) return expect(await attachments()).toEqual([])
+    const attachment_id = `att_${answer.actionHash}`
+    const stored = await eventually(async () => (await attachments()).find(({ subject }) => subject === attachment_id))
+    expect(stored).toMatchObject({ type: 'attachment.stored', data: { about: answer.decisionId, text } })
+    const order = { reason: 'secret', values: [{ attachment_id, about: answer.decisionId }] }
+    const { statusCode } = await world.operator.inject({ method: 'POST', url: '/operator/calls/erase', payload: order })
+    expect(statusCode).toBe(200)
+    await eventually(async () => ((await attachments()).at(-1)?.type === 'attachment.erased' ? true : undefined))
+  },
+)
+
 it('gives no permit before its decision is durable and read back (V1, V2)', async () => {
   const gate = Promise.withResolvers<void>()
   let recorded = false
@@ -163,7 +192,7 @@ it('relays an outcome once, gives back what was not executed, and only that (V9,
   // Of another call, of another action, of a decision that nobody made.
   expect(await point.report(point.outcome(second, a, 'not_executed'))).toBe(409)
   expect(await point.report(point.outcome(second, b, 'not_executed'))).toBe(409)
-  expect(await point.report(point.outcome({ ...second, digest: 'A'.repeat(43) }, b, 'not_executed'))).toBe(409)
+  expect(await point.report(point.outcome({ ...second, actionHash: 'A'.repeat(43) }, b, 'not_executed'))).toBe(409)
   const reported = (await system.world.events('decisions.v1')).filter(({ type }) => type === 'outcome.reported')
   expect(reported.map(({ subject }) => subject)).toEqual([first.decisionId, second.decisionId])
 })

@@ -203,11 +203,11 @@ export class World implements AsyncDisposable {
     bus: Bus = this.options.pdpBus?.(this.bus) ?? this.bus,
     grantStore: GrantStore = this.store,
   ): Promise<PolicyDecision & { http: HttpServer }> {
-    const http = this.pdp ? await this.#server() : this.http
+    const [http, operator] = this.pdp ? [await this.#server(), await this.#server()] : [this.http, this.operator]
     const started = await startPolicyDecision(
       { instance: this.#instance(), publicUrl: this.url, ...patient, ...this.options.pdp },
       {
-        ...this.#adapters(http, this.operator),
+        ...this.#adapters(http, operator),
         bus,
         grantStore,
         keys: {

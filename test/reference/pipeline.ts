@@ -1,4 +1,12 @@
-import type { DecodedEvent, EnforcementPoint, EventData, EventTypeOf, Grant, TopicName } from '@bailiwick/contracts'
+import {
+  actionHash,
+  type DecodedEvent,
+  type EnforcementPoint,
+  type EventData,
+  type EventTypeOf,
+  type Grant,
+  type TopicName,
+} from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
 import {
   type AccessToken,
@@ -211,12 +219,12 @@ export class Pipeline {
       return { decision: false, reason: answer.reason }
     }
     const { decisionId, callId } = answer
-    const { permission, chain = [], reserved } = this.#allowed ?? { permission: -1 }
+    const { permission, chain = [], reserved, action } = this.#allowed ?? { permission: -1 }
     return {
       decision: true,
       decisionId,
       callId,
-      digest,
+      digest: action === undefined ? digest : actionHash(action),
       permissions: [permission, ...chain.map((link) => link.permission)],
       bytes: reserved?.egress_bytes ?? 0,
     }

@@ -36,6 +36,7 @@ const owners: readonly [prefix: string, service: Service][] = [
   ['/operator/recoveries', 'issuer'],
   ['/operator/keys', 'issuer'],
   ['/operator/join-tokens/issuer', 'issuer'],
+  ['/operator/calls/', 'policy-decision'],
   ['/operator/', 'approval'],
   ['/log/', 'evidence'],
   ['/v1/', 'evidence'],

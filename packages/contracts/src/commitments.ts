@@ -5,6 +5,9 @@ export interface Commitment {
   readonly salted_sha256: string
 }
 
+/** Where a decision holds its call. */
+export const callAt = '/action/call'
+
 /** What these data commit to without saying it (DESIGN §4). */
 export function commitmentsIn(data: unknown, at = ''): Commitment[] {
   if (typeof data !== 'object' || data === null) return []

@@ -39,6 +39,19 @@ export const actionSchema = z
   })
   .meta({ id: 'action' })
 
+/**
+ * An action as an ALLOW names it: by its digest where a human signed that very digest (`per_action`, step-up); else by a salted hash
+ * of what the digest is the hash of, so that few possible arguments cannot be tried.
+ */
+const allowedActionSchema = z
+  .union([actionSchema, actionSchema.omit({ action_digest: true }).extend({ call: saltedHashSchema })])
+  .meta({ id: 'allowed-action' })
+
+/** What an ALLOW names its action by, and its outcome too: whoever compares them sees that they are of the same. */
+export function actionHash(action: z.infer<typeof allowedActionSchema>): string {
+  return 'call' in action ? action.call.salted_sha256 : action.action_digest
+}
+
 /** Who acted, under what. */
 const actorSchema = z
   .strictObject({
@@ -75,7 +88,9 @@ export const decisionAllowed = z.strictObject({
   call_id: callIdSchema,
   enforcement_point: nameSchema,
   actor: actorSchema,
-  action: actionSchema,
+  action: allowedActionSchema,
+  /** Its call and the salt are handed to evidence, which keeps them until they are erased. Else the enforcement point alone has the salt. */
+  call_kept: z.literal(true).optional(),
   /** Index of the permission that covers the action, in the grant's authority. */
   permission: z.int().min(0),
   /** From the grant's own delegation to that of who acts; absent where the agent of the grant acts itself. 8 is the longest. */
@@ -109,7 +124,7 @@ export const decisionDenied = z.strictObject({
   actor: actorSchema.partial().optional(),
   /** Those through whom it came from `actor.agent` to `actor.sub_agent`; absent where nobody is between them. */
   between: z.array(spiffeIdSchema).min(1).max(mostBetween).optional(),
-  action: actionSchema.optional(),
+  action: actionSchema.partial({ action_digest: true }).meta({ id: 'denied-action' }).optional(),
   policy_set: sha256Schema.optional(),
   policies: z.array(z.string().max(256)).max(64).optional(),
   requestable: z.boolean(),
@@ -200,4 +215,13 @@ export const attachmentErased = z.strictObject({
   about: z.string().max(128),
   by: nameSchema,
   reason: erasureReasonSchema,
+})
+
+/** What an operator tells the service that wrote these values: to erase them. */
+export const erasureOrderSchema = z.strictObject({
+  reason: erasureReasonSchema,
+  values: z
+    .array(attachmentErased.pick({ attachment_id: true, about: true }))
+    .min(1)
+    .max(200),
 })

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
+import { sha256 } from './base64url.ts'
 
 /** RFC 8785. Parse with a schema first: `undefined` members vanish, NaN, BigInt and lone surrogates throw. */
 export function jcs(value: unknown): string {
@@ -24,6 +25,11 @@ export interface Action {
  * Names exactly one action (DESIGN §7.4): base64url SHA-256 of JCS `{ action: { name, properties }, resource: { type, id } }`.
  * Vectors: test/vectors/action-digest.json.
  */
-export function actionDigest({ name, properties, resource }: Action): string {
-  return jcsHash({ action: { name, properties }, resource: { type: resource.type, id: resource.id } })
+export function actionDigest(action: Action): string {
+  return sha256(actionText(action))
+}
+
+/** What the digest of an action is the hash of; with a salt, what stands for the call in a decision's event. */
+export function actionText({ name, properties, resource }: Action): string {
+  return jcs({ action: { name, properties }, resource: { type: resource.type, id: resource.id } })
 }

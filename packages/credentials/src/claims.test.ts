@@ -2,6 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { signAccessToken } from './access-token.ts'
 import { encodeBase64url } from './base64url.ts'
+import { permittedHash } from './permit.ts'
+import { saltedHash } from './salted-text.ts'
 import { accessTokenClaims, forge, keyFor, sampleOf, samples } from './samples.test-data.ts'
 
 // An event's payload is for `contracts` to read, strictly, after its signature; all other claims are read here.
@@ -82,6 +84,22 @@ describe.each(ours)('$kind, which only we make', ({ claims, header, verify }) =>
   it('is refused with a claim that is not understood', () => {
     expect(verify(forge(header, { ...claims, admin: true }))).toMatchObject({ ok: false, code: 'token_malformed' })
   })
+})
+
+it('a permit’s salt is 16 bytes of one spelling, or the permit is none: nothing else may name a call in an outcome (V1, V17)', () => {
+  const { claims, header, verify } = sampleOf('permit')
+  const permit = { ...claims, action_digest: 'A'.repeat(43) }
+  const salt = Buffer.alloc(16, 7).toString('base64url')
+  expect(verify(forge(header, { ...claims, action_salt: salt }))).toMatchObject({ ok: true })
+  for (const action_salt of ['', 'AAAA', `${'A'.repeat(21)}B`, `${'A'.repeat(21)}=`, 'A'.repeat(43), 7, null]) {
+    expect(verify(forge(header, { ...claims, action_salt }))).toMatchObject({ ok: false, code: 'token_malformed' })
+    if (typeof action_salt !== 'string') continue
+    expect(() => permittedHash({ ...permit, action_salt }, 'the call')).toThrow(
+      expect.objectContaining({ code: 'invariant_broken' }),
+    )
+  }
+  expect(permittedHash({ ...permit, action_salt: salt }, 'the call')).toBe(saltedHash({ salt, text: 'the call' }))
+  expect(permittedHash(permit, 'the call')).toBe(permit.action_digest)
 })
 
 it('holds a JWS to 32,768 characters, on both sides', () => {

@@ -19,6 +19,7 @@ const outcomeSchema = z.strictObject({
   sequence: z.int().min(1),
   call_id: callIdSchema,
   decision_id: decisionIdSchema,
+  /** As the ALLOW's event names the action: the salted hash of its text, where the permit holds a salt; else its digest. */
   action_digest: sha256Schema,
   status: z.enum(['succeeded', 'failed', 'not_executed', 'unknown']),
   at: timestampSchema,

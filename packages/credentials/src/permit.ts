@@ -1,8 +1,10 @@
 import { decisionIdSchema, grantIdSchema, nameSchema, sha256Schema } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import { signCompact, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
 import { type Clocked, lifetimeProblem, livesAtMost, numericDateSchema } from './lifetime.ts'
+import { saltedHash } from './salted-text.ts'
 import { refused, type Verified } from './verified.ts'
 
 /** A permit's longest life, in seconds (DESIGN §7.4). */
@@ -19,6 +21,11 @@ const permitSchema = z
     iat: numericDateSchema,
     exp: numericDateSchema,
     action_digest: sha256Schema,
+    /** 16 bytes, of one spelling: event and outcome name the action by the hash of this and its text. Absent: by its digest. */
+    action_salt: z
+      .string()
+      .regex(/^[\w-]{21}[AQgw]$/)
+      .optional(),
     grant: grantIdSchema,
     obligations: z.array(z.unknown()).max(16).optional(),
   })
@@ -26,6 +33,19 @@ const permitSchema = z
 
 /** An ALLOW that an enforcement point can prove: for one action, once, within seconds. */
 export type Permit = z.infer<typeof permitSchema>
+
+/**
+ * What names a permitted action in the decision's event, and must in its outcome; `text` is the action's (`actionText`). Throws
+ * `invariant_broken` for a salt that is none: the digest, which can be guessed from, must not stand in for it.
+ */
+export function permittedHash(
+  { action_digest, action_salt: salt }: Pick<Permit, 'action_digest' | 'action_salt'>,
+  text: string,
+): string {
+  const hash = salt === undefined ? action_digest : saltedHash({ salt, text })
+  if (hash === undefined) throw new ServiceError('invariant_broken', 'a salt is not 16 bytes')
+  return hash
+}
 
 /** Throws `invariant_broken` when the permit does not fit its schema, a life over 5 s included. */
 export function signPermit(permit: Permit, key: SigningKey<'permit'>): string {

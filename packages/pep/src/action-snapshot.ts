@@ -1,18 +1,20 @@
-import { type Action, actionDigest, jcs } from '@bailiwick/credentials'
+import { type Action, actionText, jcs, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 
-/** An action that can no longer change, and its digest: what is decided is what is executed. */
+/** An action that can no longer change, its canonical text, and the hash of that: what is decided is what is executed. */
 export interface ActionSnapshot {
   readonly action: Action
+  readonly text: string
   readonly digest: string
 }
 
 /** Copies and freezes all of it. Throws `request_malformed` for arguments without a canonical form (RFC 8785). */
 export function snapshotAction({ name, properties, resource }: Action): ActionSnapshot {
   try {
-    const text = jcs({ name, properties, resource: { type: resource.type, id: resource.id } })
-    const action = deepFreeze(JSON.parse(text) as Action)
-    return { action, digest: actionDigest(action) }
+    const copied = jcs({ name, properties, resource: { type: resource.type, id: resource.id } })
+    const action = deepFreeze(JSON.parse(copied) as Action)
+    const text = actionText(action)
+    return { action, text, digest: sha256(text) }
   } catch (error) {
     throw new ServiceError('request_malformed', 'the arguments have no canonical form', { cause: error })
   }

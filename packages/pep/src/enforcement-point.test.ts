@@ -1,4 +1,4 @@
-import { type Action, generateKey } from '@bailiwick/credentials'
+import { type Action, actionDigest, actionText, generateKey, saltedHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { systemClock } from '@bailiwick/service-kit'
 import { describe, expect, it } from 'vitest'
@@ -44,6 +44,19 @@ describe('guard', () => {
         action_digest: evaluation?.context.bailiwick.action_digest,
       },
     ])
+  })
+
+  it('signs its outcome over the call that it saw, under the salt that the permit holds (V1, V17)', async () => {
+    await using pdp = await FakePdp.start()
+    await using point = await aPoint(pdp)
+    const salt = Buffer.alloc(16, 7).toString('base64url')
+    pdp.answer = (evaluation) => pdp.allow(evaluation, { action_salt: salt })
+    const hash = saltedHash({ salt, text: actionText(anAction()) })
+    await point.guard(aCall(), async ({ actionHash }) => expect(actionHash).toBe(hash))
+    await point.guard(aCall(), async () => Promise.reject(new Error('no effect'))).catch(() => undefined)
+    await point.delivered()
+    expect(pdp.outcomes.map(({ action_digest }) => action_digest)).toEqual([hash, hash])
+    expect(JSON.stringify(pdp.outcomes)).not.toContain(actionDigest(anAction()))
   })
 
   it('gives the effect arguments that nobody can change any more (V1)', async () => {

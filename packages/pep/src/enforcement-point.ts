@@ -5,6 +5,7 @@ import {
   longestPermitSeconds,
   type Outcome,
   type Permit,
+  permittedHash,
   type SigningKey,
   type Trust,
   verifyPermit,
@@ -66,6 +67,8 @@ export interface Call extends Observed {
 export interface Permitted {
   readonly action: Action
   readonly actionDigest: string
+  /** What the decision's event names the action by, and the outcome: the digest, or a salted hash whose salt the permit holds. */
+  readonly actionHash: string
   readonly decisionId: string
   readonly callId: string
   readonly permit: Permit
@@ -210,11 +213,12 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     // Nothing is reported: it may name the decision of another call, or be the old permit of one whose effect has happened.
     if (!verified.ok || verified.value.jti !== decisionId) return refusal('permit_invalid', { decisionId })
     if (!used.take(decisionId, now() + permitMs, now())) return refusal('permit_used', { decisionId })
+    const permit = verified.value
+    const actionHash = permittedHash(permit, snapshot.text)
     const notExecuted = (reason: Refusal['reason']) => {
-      report({ decisionId, callId, actionDigest: snapshot.digest }, { status: 'not_executed' })
+      report({ decisionId, callId, actionHash }, { status: 'not_executed' })
       return refusal(reason, { decisionId })
     }
-    const permit = verified.value
     const { obligations = [] } = permit
     const duties = readDuties(obligations, notify)
     const sent = await sendDue(duties)
@@ -228,6 +232,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       permit,
       action: snapshot.action,
       actionDigest: snapshot.digest,
+      actionHash,
       owed: duties.owed,
     }
   }
@@ -239,10 +244,10 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   }
 
   function report(
-    { decisionId, callId, actionDigest }: Pick<Permitted, 'decisionId' | 'callId' | 'actionDigest'>,
+    { decisionId, callId, actionHash }: Pick<Permitted, 'decisionId' | 'callId' | 'actionHash'>,
     effect: Omit<Effect, 'status'> & { status: Outcome['status'] },
   ): void {
-    outcomes.report({ ...effect, decision_id: decisionId, call_id: callId, action_digest: actionDigest })
+    outcomes.report({ ...effect, decision_id: decisionId, call_id: callId, action_digest: actionHash })
   }
 
   /** The effect has happened: a description that fails, or says what no outcome can, must not hide that. */

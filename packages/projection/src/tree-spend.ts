@@ -1,5 +1,5 @@
 import { formatMicros, parseMicros } from '@bailiwick/authority'
-import type { BudgetAmounts, DecodedEvent, EventData } from '@bailiwick/contracts'
+import { actionHash, type BudgetAmounts, type DecodedEvent, type EventData } from '@bailiwick/contracts'
 import { claimedEgress } from '@bailiwick/credentials'
 import { addCost, giveBackTouch, type Touch, touch } from './touched.ts'
 
@@ -21,7 +21,8 @@ export interface AllowRecord {
   at: number
   outcomeDue: number
   enforcementPoint: string
-  actionDigest: string
+  /** The digest or the salted hash that its event names the action by. */
+  actionHash: string
   permission: number
   reserved: BudgetAmounts
   /** What it gave back, if its outcome or its abandonment gave anything back. */
@@ -192,7 +193,7 @@ function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowe
     at,
     outcomeDue: Date.parse(data.outcome_due),
     enforcementPoint: data.enforcement_point,
-    actionDigest: data.action.action_digest,
+    actionHash: actionHash(data.action),
     permission: data.permission,
     reserved: data.reserved,
     labels: data.labels,

@@ -36,7 +36,6 @@ const naming: Readonly<Record<string, Facet>> = {
   event_id: 'id',
   attachment_id: 'id',
   about: 'id',
-  salted_sha256: 'id',
   enforcement_point: 'id',
   proposer: 'id',
   target: 'id',
@@ -102,6 +101,8 @@ function facetOf(member: string, beside: Record<string, unknown>, holder: string
   switch (member) {
     case 'credential_id': // of assertions it names a passkey, and so whose hand it was
       return String(beside.credential_id).startsWith('crd_') ? 'id' : 'approver'
+    case 'salted_sha256': // few calls are kept, and those have their decision's name: a million hashes that nobody looks for are none
+      return holder === 'call' ? undefined : 'id'
     case 'task': // the task of an item is the request that it is a part of
       return holder === 'item' ? 'id' : 'task'
     case 'subject':

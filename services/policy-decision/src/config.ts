@@ -15,6 +15,8 @@ export interface PolicyDecisionConfig {
   /** How many calls may be under way of one enforcement point, and of one agent over all its instances. */
   pointCalls?: number
   agentCalls?: number
+  /** Whether calls go to evidence, which keeps them until they are erased. */
+  keepCalls?: boolean
 }
 
 /** One agent has a whole boxcar and as much again, and never all that its point has; what is under way is decided within the deadline. */
@@ -25,4 +27,9 @@ export const configSchema = z.object({
   ...commonSettings(8423),
   /** For one decision, evidence included; an enforcement point must wait longer. */
   BAILIWICK_DECISION_DEADLINE: duration(100, 10_000).default(defaults.decisionDeadlineMs),
+  /** `1`: the arguments of allowed calls are kept beside the log until they are erased (docs/operations/erasure.md). */
+  BAILIWICK_KEEP_CALLS: z
+    .enum(['0', '1'])
+    .default('0')
+    .transform((value) => value === '1'),
 })

@@ -4,6 +4,7 @@ import type { Draft, Participant, Projection, Published } from '@bailiwick/proje
 import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 import type { Approvals } from './approvals.ts'
 import type { CatchUp } from './catch-up.ts'
+import type { KeptCalls } from './kept-calls.ts'
 import type { ActivePolicies } from './policies.ts'
 import type { Proofs } from './proofs.ts'
 import type { Shadow } from './shadow.ts'
@@ -32,6 +33,8 @@ export interface Pdp {
   shadow: Pick<Shadow, 'candidate' | 'prepare' | 'ask'>
   approvals: Approvals
   stepUps: StepUps
+  /** Where the installation wants calls kept. */
+  keptCalls?: Pick<KeptCalls, 'takes' | 'keep'> | undefined
   proofs: Proofs
   /** Calls under way, by agent without instance. */
   agents: UnderWay

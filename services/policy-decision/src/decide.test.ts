@@ -1,14 +1,17 @@
 import {
   actionDigest,
+  actionText,
   generateKey,
   makeDpopProof,
+  type Permit,
+  permittedHash,
   publicKeyOf,
   signAccessToken,
   verifyPermit,
 } from '@bailiwick/credentials'
 import { newId, systemRandom } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
-import { decide, whyNotAgain } from './decide.ts'
+import { type Answer, decide, whyNotAgain } from './decide.ts'
 import { agent, now, spell, world } from './living-call.fixture.ts'
 import { treeOrder } from './tree-order.fixture.ts'
 import { TreeQueues } from './tree-queue.ts'
@@ -111,20 +114,67 @@ it('says yes with a permit for this very action, once its event is durable and c
     ok: true,
     value: {
       ...{ iss: issuer, aud: base, jti: decisionId, iat: now / 1000, exp: now / 1000 + 5 },
-      ...{ action_digest: digest, grant: root },
+      ...{ action_digest: digest, action_salt: expect.any(String), grant: root },
     },
   })
+  if (!verified.ok) return
+  const call = { salted_sha256: permittedHash(verified.value, actionText({ ...action, resource })) }
   expect(w.writes).toMatchObject([[{ key: root, version: 1, type: 'decision.allowed', subject: decisionId }]])
   expect(w.writes[0]?.[0]?.data).toEqual({
     ...{ decision_id: decisionId, call_id: w.callId, enforcement_point: base },
     actor: { agent, credential_id: credentialId, grant_id: root, request_id: 'req_1', task: 't' },
     // Of its arguments what the authority names, and no other.
-    action: { name: 'tools/call', resource, action_digest: digest, arguments: { '/invoice': 'INV-1' } },
+    action: { name: 'tools/call', resource, call, arguments: { '/invoice': 'INV-1' } },
     ...{ permission: 0, proof: 'agent_signed', reserved: { calls: 1, egress_bytes: 0, cost: {} } },
     ...{ labels: ['unlabelled'], policy_set: 'set', policies: ['all'], outcome_due: spell(now + 30_000), as_of: 0 },
   })
   expect(w.store.advances).toMatchObject([{ takeId: decisionId, amounts: { calls: 1n, 'uses:0': 1n } }])
   expect(w.shadowed).toEqual([[decisionId, 'prepared']])
+})
+
+const permitOf = (answer: Answer): Permit =>
+  answer.decision
+    ? JSON.parse(Buffer.from(answer.permit.split('.')[1] ?? '', 'base64url').toString())
+    : expect.unreachable(answer.reason)
+
+it('records nothing that the arguments of a call could be guessed from: each salt is new, and in the permit alone (V17)', async () => {
+  const salts = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      const w = asked()
+      const { action_digest, action_salt = '' } = permitOf(await w.ask())
+      expect(action_digest).toBe(digest)
+      const written = JSON.stringify(w.writes)
+      for (const text of [digest, action_salt, 'secret']) expect(written).not.toContain(text)
+      return action_salt
+    }),
+  )
+  for (const salt of salts) expect(Buffer.from(salt, 'base64url')).toHaveLength(16)
+  expect(new Set(salts).size).toBe(20)
+})
+
+it.each<[string, (w: Asked) => unknown]>([
+  [
+    'by its grant',
+    (w) =>
+      Object.assign(w.tree.grant, {
+        mode: 'per_action',
+        statement: { ...w.tree.grant.statement, action_digest: digest },
+      }),
+  ],
+  [
+    'by a step-up',
+    (w) => {
+      Object.assign(w.said, { outcome: 'step_up', policies: ['x'], permits: ['all'] })
+      const yes = { requestId: 'req_2', actionDigest: digest, approvedAt: now, notAfter: now + 1, approverIds: ['eve'] }
+      Object.assign(w.pdp.stepUps, { find: () => yes })
+    },
+  ],
+])('records the digest that humans signed, %s, so that whoever audits can compare the two (V3)', async (_, change) => {
+  const w = asked()
+  change(w)
+  expect(permitOf(await w.ask())).not.toHaveProperty('action_salt')
+  const { action } = (w.writes[0]?.[0]?.data ?? {}) as { action?: object }
+  expect(action).toEqual({ name: 'tools/call', resource, action_digest: digest, arguments: { '/invoice': 'INV-1' } })
 })
 
 it.each<[reason: string, change: (w: Asked) => unknown]>([

@@ -1,6 +1,13 @@
 import { lookup } from '@bailiwick/authority'
-import type { BudgetAmounts, EnforcementPoint, Obligation } from '@bailiwick/contracts'
-import { type AccessToken, signPermit } from '@bailiwick/credentials'
+import type { BudgetAmounts, EnforcementPoint, Mode, Obligation } from '@bailiwick/contracts'
+import {
+  type AccessToken,
+  actionText,
+  encodeBase64url,
+  permittedHash,
+  type SaltedText,
+  signPermit,
+} from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import type { Duties } from '@bailiwick/policy'
 import { actingAgent, agentOf, type Draft, type SpendView } from '@bailiwick/projection'
@@ -173,6 +180,9 @@ class Decision implements Work {
   readonly #question: Question
   readonly #answer: (answer: Answer) => void
   #outcomeDue = ''
+  /** What the event of an ALLOW holds as a salted hash; the salt leaves in the permit, and with the call where calls are kept. */
+  #call: SaltedText | undefined
+  #isKept = false
   #obligations: readonly Obligation[] = []
   #stepUp: StepUp | undefined
   /** What a candidate is asked once this is answered. */
@@ -246,9 +256,10 @@ class Decision implements Work {
         action: {
           name: request.action.name,
           resource: request.resource,
-          action_digest: claim.digest,
+          ...this.#named(grant.mode),
           ...namedArguments(levels, judged.permissions, request),
         },
+        ...(this.#isKept ? { call_kept: true as const } : {}),
         permission,
         ...chained(levels, below),
         proof: claim.proof,
@@ -283,6 +294,7 @@ class Decision implements Work {
         iat,
         exp: iat + permitSeconds,
         action_digest: claim.digest,
+        ...(this.#call === undefined ? {} : { action_salt: this.#call.salt }),
         grant: standing.tree.grant.id,
         ...this.#obliged(),
       },
@@ -290,7 +302,24 @@ class Decision implements Work {
     )
     const permitEndsAt = (iat + permitSeconds) * 1000
     const [outcomeDue, obligations] = [this.#outcomeDue, this.#obligations]
+    if (this.#isKept && this.#call !== undefined) this.#pdp.keptCalls?.keep(decisionId, this.#call)
     this.#settle({ decision: true, decisionId, callId, permit, permitEndsAt, outcomeDue, obligations })
+  }
+
+  /**
+   * What the event names the action by. The digest has no salt, so that few possible arguments can be tried; it stands there only where
+   * a human signed it, and whoever audits must compare the two.
+   */
+  #named(mode: Mode): { action_digest: string } | { call: { salted_sha256: string } } {
+    const { claim, request } = this.#question
+    this.#call = undefined
+    this.#isKept = false
+    if (mode === 'per_action' || this.#stepUp !== undefined) return { action_digest: claim.digest }
+    const salt = encodeBase64url(this.#pdp.random(16))
+    const text = actionText({ ...request.action, resource: request.resource })
+    this.#call = { salt, text }
+    this.#isKept = this.#pdp.keptCalls?.takes(text) ?? false
+    return { call: { salted_sha256: permittedHash({ action_digest: claim.digest, action_salt: salt }, text) } }
   }
 
   #obliged(): { obligations?: Obligation[] } {

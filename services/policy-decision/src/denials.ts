@@ -88,9 +88,7 @@ export class Denials implements AsyncDisposable {
           }
         : {}),
       ...(token ? actedBetween(token) : {}),
-      ...(request.digest === undefined
-        ? {}
-        : { action: { name: request.action.name, resource: request.resource, action_digest: request.digest } }),
+      ...(request.digest === undefined ? {} : { action: { name: request.action.name, resource: request.resource } }),
       ...policySetOf(denied.policySet ?? this.#pdp.policies.current()?.hash),
       ...(denied.policies && denied.policies.length > 0 ? { policies: denied.policies.slice(0, 64) } : {}),
       requestable: isRequestable(reason),

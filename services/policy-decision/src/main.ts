@@ -14,7 +14,11 @@ const service: Process<z.output<typeof configSchema>> = {
     const grantStore = started.use(await openGrantStore(config, host))
     started.use(
       await startPolicyDecision(
-        { ...host.settings, decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE },
+        {
+          ...host.settings,
+          decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE,
+          keepCalls: config.BAILIWICK_KEEP_CALLS,
+        },
         {
           ...host,
           grantStore,

@@ -29,7 +29,7 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
   const found = await pdp.projection.until(() => findAllow(pdp, decision_id), foldWaitMs)
   if (!found) throw new ServiceError('decision_unknown')
   const { root, record } = found
-  if (record.enforcementPoint !== point.id || record.callId !== call_id || record.actionDigest !== action_digest)
+  if (record.enforcementPoint !== point.id || record.callId !== call_id || record.actionHash !== action_digest)
     throw new ServiceError('outcome_mismatch', 'the decision is another one')
   if (record.standing === 'settled') {
     const contradicted = another(record.outcome)

@@ -17,8 +17,10 @@ import { Denials } from './denials.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { authZenRoutes } from './http/authzen.ts'
 import { metadataRoutes } from './http/metadata.ts'
+import { operatorRoutes } from './http/operator.ts'
 import { outcomesRoute } from './http/outcomes.ts'
 import { PageTokens } from './http/page-tokens.ts'
+import { KeptCalls } from './kept-calls.ts'
 import { reportOutcome, sweepMissing } from './outcomes.ts'
 import { pipelineDecider } from './pipeline-decider.ts'
 import { activePolicies } from './policies.ts'
@@ -33,7 +35,7 @@ import { UnderWay } from './under-way.ts'
 
 export type { PolicyDecision } from './policy-decision.ts'
 
-export interface PolicyDecisionAdapters extends Omit<Adapters, 'operator'> {
+export interface PolicyDecisionAdapters extends Adapters {
   grantStore: Watched<GrantStore>
   keys: { event: SigningKey<'pdp-event'>; permit: SigningKey<'permit'>; bindingToken: SigningKey<'binding-token'> }
   /** The bench alone replaces how decisions are recorded, to measure what evidence costs. */
@@ -49,7 +51,7 @@ export async function startPolicyDecision(
   config: PolicyDecisionConfig,
   adapters: PolicyDecisionAdapters,
 ): Promise<PolicyDecision> {
-  const { bus, trust, keys, clock, random, logger, health, metrics, http, onFatal } = adapters
+  const { bus, trust, keys, clock, random, logger, health, metrics, http, operator, onFatal } = adapters
   const newEventId = () => newId('evt', clock.now(), random)
   const grantStore = boundedGrantStore(adapters.grantStore)
   const participant = await openParticipant({
@@ -71,6 +73,7 @@ export async function startPolicyDecision(
   observeProjection('policy-decision', projection, { metrics, clock, watchedTypes: ['outcome.missing'] })
   const record: RecordDecisions = (drafts) => producer.publish('decisions.v1', drafts)
   const recordDecisions = adapters.wrapRecord?.(record) ?? record
+  const keptCalls = new KeptCalls(producer)
   const shadow = new Shadow({ data: adapters.data, record: recordDecisions, metrics, logger })
   const pdp: Pdp = {
     keyRing,
@@ -86,6 +89,7 @@ export async function startPolicyDecision(
     grantStore,
     policies: activePolicies(adapters.data, projection.ledger.registry, logger),
     shadow,
+    keptCalls: config.keepCalls === true ? keptCalls : undefined,
     approvals: new Approvals(projection, trust),
     stepUps: new StepUps(projection, trust),
     proofs: new Proofs(grantStore, clock, random),
@@ -199,6 +203,7 @@ export async function startPolicyDecision(
       clearInterval(sweep)
       await denials[Symbol.asyncDispose]()
       await shadow[Symbol.asyncDispose]()
+      await keptCalls[Symbol.asyncDispose]()
       unsubscribe()
       await participant[Symbol.asyncDispose]()
     },
@@ -210,6 +215,7 @@ export async function startPolicyDecision(
   const pageTokens = new PageTokens({ key: random(32), now: clock.now, lifeMs: pageTokenLifeMs })
   authZenRoutes(http, pipelineDecider(service), { publicUrl: config.publicUrl, pageTokens, clock })
   outcomesRoute(http, service)
+  operatorRoutes(operator, keptCalls)
   metadataRoutes(http, pdp)
   health.check('pdp-fresh', () => (projection.fresh() ? undefined : 'the state is not proved fresh'))
   health.check('pdp-policies', () => (pdp.policies.current() ? undefined : 'the active policy set is not here'))

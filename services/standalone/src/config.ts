@@ -28,6 +28,11 @@ export const configSchema = z.object({
   BAILIWICK_AGENT_CALLS_PER_SECOND: z.coerce.number().int().min(1).max(1_000_000).default(100),
   /** For one decision, evidence included. */
   BAILIWICK_DECISION_DEADLINE: duration(100, 10_000).default(1000),
+  /** `1`: the arguments of allowed calls are kept beside the log until they are erased (docs/operations/erasure.md). */
+  BAILIWICK_KEEP_CALLS: z
+    .enum(['0', '1'])
+    .default('0')
+    .transform((value) => value === '1'),
 })
 
 export type StandaloneConfig = z.infer<typeof configSchema>

@@ -30,7 +30,11 @@ export async function startStandalone(
   { grantStore, wrapRecord }: StandaloneAdapters,
 ): Promise<Standalone> {
   const { data, settings } = host
-  const decisionSettings = { ...settings, decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE }
+  const decisionSettings = {
+    ...settings,
+    decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE,
+    keepCalls: config.BAILIWICK_KEEP_CALLS,
+  }
   const notify = { webhook: config.BAILIWICK_NOTIFY_WEBHOOK, format: config.BAILIWICK_NOTIFY_FORMAT }
   await using started = new AsyncDisposableStack()
   // The issuer first: it publishes the genesis, and its heads make the others fresh.

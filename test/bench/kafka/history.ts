@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import type { Bus, Message } from '@bailiwick/bus'
-import { type DecodedEvent, decodeEvent, encodeEnvelope, formatSequence, topicNamed } from '@bailiwick/contracts'
+import {
+  actionHash,
+  type DecodedEvent,
+  decodeEvent,
+  encodeEnvelope,
+  formatSequence,
+  topicNamed,
+} from '@bailiwick/contracts'
 import { readKeyFile, type SigningKey, sha256, signEvent, signOutcome } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { newId } from '@bailiwick/service-kit'
@@ -101,7 +108,7 @@ export async function writeHistory(options: {
         sequence: number,
         call_id,
         decision_id,
-        action_digest: template.action.action_digest,
+        action_digest: actionHash(template.action),
         status: 'succeeded',
         at: new Date(now).toISOString(),
       },

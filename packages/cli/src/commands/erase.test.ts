@@ -28,7 +28,7 @@ async function erase(argv: readonly string[], has: object[][], { answer = 'ERASE
   let monotonic = 0
   const clock = { now: () => 0, monotonic: () => (monotonic += 10_000) }
   await using operator = await operatorAt(folder.path, ({ path, body }) => {
-    if (path === '/operator/values/erase') {
+    if (path === '/operator/values/erase' || path === '/operator/calls/erase') {
       const { values } = body as { values: { attachment_id: string }[] }
       if (obeys) for (const { attachment_id } of values) erased.add(attachment_id.slice(4))
       return { body: { erased: [] } }
@@ -41,8 +41,8 @@ async function erase(argv: readonly string[], has: object[][], { answer = 'ERASE
     yield Buffer.from(answer)
   })()
   const said = await bailiwick(['erase', ...argv, '--data', folder.path], { input, clock })
-  const orders = operator.calls.filter(({ method }) => method === 'POST').map(({ body }) => body)
-  return { ...said, orders }
+  const posted = operator.calls.filter(({ method }) => method === 'POST')
+  return { ...said, orders: posted.map(({ body }) => body), paths: posted.map(({ path }) => path) }
 }
 
 const reason = ['--reason', 'personal_data'] as const
@@ -62,6 +62,20 @@ it('erases all that there is once somebody typed it, each value once', async () 
   expect(err).toContain('Type ERASE to delete these 2')
   expect(out).toBe('Erased 2 of 2; the log says so (value.erased). Proofs hold as before.')
   expect(code).toBe(0)
+})
+
+it('tells the service that wrote each value, and leaves what nobody kept', async () => {
+  const call = { type: 'decision.allowed', subject: 'dec_1', at: '/action/call' }
+  const has = [[value(hash('a')), value(hash('b'), call), value(hash('c'), { ...call, state: 'unkept' })]]
+  const { code, orders, paths } = await erase(['req_1', ...reason, '--yes'], has)
+  expect(paths).toEqual(['/operator/values/erase', '/operator/calls/erase'])
+  expect(orders).toMatchObject([
+    { values: [{ attachment_id: `att_${hash('a')}` }] },
+    { values: [{ attachment_id: `att_${hash('b')}`, about: 'dec_1' }] },
+  ])
+  expect(code).toBe(0)
+  const unkept = await erase(['dec_2', ...reason, '--yes'], [[value(hash('c'), { ...call, state: 'unkept' })]])
+  expect(unkept).toMatchObject({ code: 2, orders: [], err: expect.stringContaining('kept by nobody here') })
 })
 
 it.each(['', 'erase\n', 'y\n', 'ERASE all\n'])('erases nothing at the word %j', async (answer) => {

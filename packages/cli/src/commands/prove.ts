@@ -23,10 +23,14 @@ export function proveCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .description(
       'Prints a bundle: every entry of the log that the action rests on (request, approval, registry, grant, credential, ' +
         'decision, outcome), each with its proof under one checkpoint with the cosignatures that there are. What people and ' +
-        'agents wrote in their own words is withheld: the entries hold its salted hash, and --reveal puts the words beside it.',
+        'agents wrote in their own words, and calls with their arguments, are withheld: the entries hold salted hashes, and --reveal puts the text beside them.',
     )
     .argument('<id>', 'a decision, call, credential, grant or request')
-    .option('--reveal <name>', '`purpose`, `reason`, a salted hash, or `all`; may be given more than once', collect)
+    .option(
+      '--reveal <name>',
+      '`purpose`, `reason`, `call`, a salted hash, or `all`; may be given more than once',
+      collect,
+    )
     .option('--withhold <name>', 'though --reveal names it', collect)
   withData(command, io).action(async (id: string, { data, reveal = [], withhold = [] }: ProveCommand) => {
     const query = new URLSearchParams()
@@ -47,7 +51,7 @@ function withheldLines(bundle: string): string[] {
   const all = leaves.flatMap(({ event }) => commitmentsIn(Object(parseStrictJson(Buffer.from(event))).data))
   const count = all.length - values.length
   if (count <= 0) return []
-  const names = [...new Set(all.map(({ at }) => at.slice(1)))].join(', ')
+  const names = [...new Set(all.map(({ at }) => at.slice(at.lastIndexOf('/') + 1)))].join(', ')
   return [
     `Withheld: ${count} of ${all.length} texts (${names}). The bundle has their salted hashes; --reveal NAME shows more.`,
   ]

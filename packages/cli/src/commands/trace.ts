@@ -140,6 +140,7 @@ function wordsOf({ at, ...value }: Value): string {
 
 function said({ state, text, erased_at, by, reason }: Omit<Value, 'at'>): string {
   if (state === 'erased') return `erased ${erased_at} by ${by} (${reason})`
+  if (state === 'unkept') return 'kept by nobody here: its salt went to the enforcement point alone'
   if (state === 'altered') return 'NOT SHOWN: what is kept is not what was committed to'
   if (text === undefined) return 'not kept here'
   const characters = [...text]

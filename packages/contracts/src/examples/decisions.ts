@@ -26,9 +26,12 @@ const actor = {
 const action = {
   name: 'tools/call',
   resource: { type: 'tool', id: 'adjustments.post' },
-  action_digest: actionDigest,
+  call: salted('call'),
   arguments: { '/amount': '120.50', '/currency': 'EUR' },
 }
+/** As it stands where a human signed its digest. */
+const { call: _, ...named } = action
+const digested = { ...named, action_digest: actionDigest }
 const reserved = { calls: 1, cost: { EUR: '120.50' }, egress_bytes: 0 }
 const nothing = { calls: 0, cost: {}, egress_bytes: 0 }
 const outcome = {
@@ -63,6 +66,7 @@ const allowed = {
 export const decisions: ExamplesOf<'decisions.v1'> = {
   'decision.allowed': {
     'an adjustment': allowed,
+    'of the action that a human signed': { ...allowed, action: digested },
     'by a sub-agent': {
       ...allowed,
       actor: { ...actor, delegation_id: delegationId, sub_agent: subAgent },
@@ -76,7 +80,7 @@ export const decisions: ExamplesOf<'decisions.v1'> = {
       reason: 'argument_out_of_bounds',
       enforcement_point: 'erp-gateway',
       actor,
-      action: { ...action, arguments: { '/amount': 900, '/currency': 'EUR' } },
+      action: { ...named, arguments: { '/amount': 900, '/currency': 'EUR' } },
       policy_set: sha256('policy-set'),
       policies: [],
       requestable: true,

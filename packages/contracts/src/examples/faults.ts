@@ -226,6 +226,8 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
       ['a reservation below zero', '/data/reserved/calls', -1],
       ['an argument that is an object', '/data/action/arguments/~1address', { street: '…' }],
       ['an unknown kind of proof', '/data/proof', 'none'],
+      ['an action that nothing names', '/data/action/call'],
+      ['an action that two things name', '/data/action/action_digest', sha256('action-digest')],
       ['no version', '/version'],
     ],
     'decision.denied': [

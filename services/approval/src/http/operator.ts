@@ -1,8 +1,7 @@
 import {
-  attachmentErased,
   type EntityType,
   entitySchemas,
-  erasureReasonSchema,
+  erasureOrderSchema,
   nameSchema,
   requestIdSchema,
   saltedTextSchema,
@@ -24,14 +23,6 @@ const changeSchema = z.strictObject({
     .array(z.strictObject({ type: z.enum(types), id: z.string().min(1).max(2100), value: z.unknown() }))
     .min(1)
     .max(64),
-})
-
-const erasureSchema = z.strictObject({
-  reason: erasureReasonSchema,
-  values: z
-    .array(attachmentErased.pick({ attachment_id: true, about: true }))
-    .min(1)
-    .max(200),
 })
 
 /** What the operator wrote, for an event that holds its salted hash. */
@@ -65,7 +56,7 @@ export function operatorRoutes(operator: HttpServer, approval: Approval): void {
   operator.post('/operator/values', { schema: { body: wordsSchema } }, async ({ body: { about, ...words } }) =>
     approval.prose.keep(approval.producer, about, words),
   )
-  operator.post('/operator/values/erase', { schema: { body: erasureSchema } }, async ({ body }) => {
+  operator.post('/operator/values/erase', { schema: { body: erasureOrderSchema } }, async ({ body }) => {
     const { reason, values } = body
     for (const value of values) await approval.prose.erase(approval.producer, { ...value, by: 'operator', reason })
     return { erased: values.map(({ attachment_id }) => attachment_id) }

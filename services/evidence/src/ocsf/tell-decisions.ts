@@ -190,7 +190,7 @@ function saysOf(decision: Decision | undefined): Activity['says'] {
     ...some('grant_id', actor?.grant_id),
     ...some('credential_id', actor?.credential_id),
     ...some('enforcement_point', decision.enforcement_point),
-    ...some('action_digest', action?.action_digest),
+    ...some('action_digest', action && 'action_digest' in action ? action.action_digest : undefined),
     ...some('policy_set', decision.policy_set),
     ...some('policies', policies),
   }

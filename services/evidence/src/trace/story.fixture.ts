@@ -14,6 +14,7 @@ import {
   topicNamed,
 } from '@bailiwick/contracts'
 import {
+  actionText,
   generateKey,
   jcsHash,
   readKeyFile,
@@ -59,6 +60,12 @@ function aPasskey() {
   return { credential, answer }
 }
 
+const tool = { type: 'tool', id: 'invoices.read' }
+const aCall = (who: string) => ({
+  salt: randomBytes(16).toString('base64url'),
+  text: actionText({ name: 'tools/call', properties: { invoice: 'INV-1', of: `CUSTOMER-${who}` }, resource: tool }),
+})
+
 /** What a service that was taken over says instead. */
 export interface Lies {
   received?: (data: Extract<EventData<'approvals.v1', 'request.received'>, { kind: 'access' }>) => object
@@ -68,6 +75,8 @@ export interface Lies {
   /** What the outcomes are signed about. */
   outcomeAbout?: { action_digest: string }
   withoutIntent?: boolean
+  /** What the decisions say that the calls were about. */
+  invoice?: string
 }
 
 /** One agent, one approver, one enforcement point; and a task from the request to two outcomes, as the services tell it. */
@@ -80,6 +89,9 @@ export class Story extends Installed {
   readonly rule: Rule
   /** Why the agent asks, in its own words. */
   readonly purpose = { salt: randomBytes(16).toString('base64url'), text: 'Reconcile, says OUR-AGENTS-WORDS' }
+
+  /** What it does in the first and the second action; the second is one that the decision point hands over. */
+  readonly calls = [aCall('ONE'), aCall('TWO')] as const
 
   constructor() {
     const agentKey = generateKey('agent')
@@ -153,6 +165,14 @@ export class Story extends Installed {
     const attachment_id = `att_${this.purposeHash}`
     const data = { attachment_id, about, ...this.purpose, salted_sha256: this.purposeHash }
     return { type: 'attachment.stored', subject: attachment_id, data }
+  }
+
+  /** The second call as the decision point hands it over. */
+  callAttachment(about: string): Draft<'attachments.policy-decision.v1'> {
+    const [, call] = this.calls
+    const salted_sha256 = saltedHash(call) ?? ''
+    const attachment_id = `att_${salted_sha256}`
+    return { type: 'attachment.stored', subject: attachment_id, data: { attachment_id, about, ...call, salted_sha256 } }
   }
 
   /** Publishes the whole story; gives the ids of what it is about. */
@@ -264,12 +284,19 @@ export class Story extends Installed {
 
     const actor = { agent: instance, credential_id, grant_id: grant.id, request_id, task: authority.task }
     const decisions = [0, 1].map(() => newId('dec', now, systemRandom))
-    const action_digest = sha256('the action')
     for (const [n, decision_id] of decisions.entries()) {
       const call_id = newId('call', now, systemRandom)
+      const call = { salted_sha256: saltedHash(this.calls[n as 0 | 1]) ?? '' }
       const said = { installation: this.trust.installation, enforcement_point: 'erp-gateway', sequence: n + 1, call_id }
       const outcome = signOutcome(
-        { ...said, decision_id, action_digest, status: 'succeeded', at: at(1), ...lies.outcomeAbout },
+        {
+          ...said,
+          decision_id,
+          action_digest: call.salted_sha256,
+          status: 'succeeded',
+          at: at(1),
+          ...lies.outcomeAbout,
+        },
         lies.outcomeKey ?? this.pointKey,
       )
       const nothing = { calls: 0, cost: {}, egress_bytes: 0 }
@@ -284,7 +311,8 @@ export class Story extends Installed {
             call_id,
             enforcement_point: 'erp-gateway',
             actor,
-            action: { name: 'tools/call', resource: { type: 'tool', id: 'invoices.read' }, action_digest },
+            action: { name: 'tools/call', resource: tool, call, arguments: { '/invoice': lies.invoice ?? 'INV-1' } },
+            ...(n === 1 ? { call_kept: true as const } : {}),
             permission: 0,
             proof: 'agent_signed',
             reserved: { calls: 1, cost: {}, egress_bytes: 0 },

@@ -5,7 +5,7 @@ import {
   verifySigners,
   verifyStepUp,
 } from '@bailiwick/approval-statement'
-import type { DecodedEvent, Grant } from '@bailiwick/contracts'
+import { actionHash, type DecodedEvent, type Grant } from '@bailiwick/contracts'
 import {
   jcsHash,
   type KeyRing,
@@ -148,9 +148,13 @@ function verifyReport(
   const { outcome, enforcement_point: enforcementPoint, decision_id } = data
   const verified = verifyOutcome({ outcome, key, installation, enforcementPoint })
   if (!verified.ok) return no(verified.code)
-  const decision = causes.find(({ event }) => event.type === 'decision.allowed')?.event as EventOf<'decision.allowed'>
+  const decision = causes.find(({ event }) => event.type === 'decision.allowed')?.event as
+    | EventOf<'decision.allowed'>
+    | undefined
   const isAbout =
-    verified.value.decision_id === decision_id && verified.value.action_digest === decision?.data.action.action_digest
+    verified.value.decision_id === decision_id &&
+    decision !== undefined &&
+    verified.value.action_digest === actionHash(decision.data.action)
   return isAbout ? { verified: true, signed_by: [enforcementPoint] } : no('action_digest_mismatch')
 }
 

@@ -1,12 +1,13 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
+import { saltedHash, sha256 } from '@bailiwick/credentials'
 import { expect, it, vi } from 'vitest'
 import type { Running } from '../evidence.fixture.ts'
 import { parseBundle } from '../prove/bundle.ts'
 import { tell, tellValues } from '../prove/tell.ts'
 import { verifyBundle } from '../prove/verify-bundle.ts'
-import { type Story, type Told, told } from '../trace/story.fixture.ts'
+import { type Lies, type Story, type Told, told } from '../trace/story.fixture.ts'
 
 const words = 'OUR-AGENTS-WORDS'
 
@@ -53,6 +54,7 @@ it('withholds words unless they are asked for, and proves those that are reveale
       if (!report.ok) expect.fail(report.reason)
       expect(report.steps.flatMap(tellValues)).toEqual([
         '    purpose: withheld, or erased; the log has its salted hash',
+        '    action/call: withheld, or erased; the log has its salted hash',
       ])
     }
     for (const name of ['all', 'purpose', story.purposeHash]) {
@@ -76,8 +78,12 @@ it('withholds words unless they are asked for, and proves those that are reveale
     // Where the log is public, the words are not.
     expect((await get(http, `/v1/trace/${request_id}`)).text).not.toContain(words)
     const { body: before } = await get(operator, `/v1/values/${decisions[0]}?causes=true`)
-    expect(before.values).toMatchObject([{ type: 'request.received', at: '/purpose', state: 'held' }])
-    expect((await get(operator, `/v1/values/${decisions[0]}`)).body.values).toEqual([])
+    expect(before.values.filter(({ at }: { at: string }) => at !== '/action/call')).toMatchObject([
+      { type: 'request.received', at: '/purpose', state: 'held' },
+    ])
+    expect((await get(operator, `/v1/values/${decisions[0]}`)).body.values).toMatchObject([
+      { type: 'decision.allowed', at: '/action/call', state: 'unkept' },
+    ])
     // Whoever is signed in at the console reads traces too.
     expect((await get(operator, `/v1/trace/${request_id}`)).text).not.toContain(words)
     expect(await get(http, `/v1/values/${request_id}`)).toMatchObject({ status: 404 })
@@ -146,7 +152,9 @@ it('erases at the word of the service that wrote it alone, everywhere, and every
     expect((await get(evidence.operator, `/v1/trace/${request_id}`)).body.verified).toBe(true)
     const { text, body: after } = await get(evidence.operator, `/v1/values/${request_id}`)
     expect(text).not.toContain(words)
-    expect(after.values).toMatchObject([{ state: 'erased', by: 'operator', reason: 'data_subject_request' }])
+    expect(after.values.filter(({ at }: { at: string }) => at === '/purpose')).toMatchObject([
+      { state: 'erased', by: 'operator', reason: 'data_subject_request' },
+    ])
     const bundle = await get(evidence.operator, `/v1/bundle/${decisions[0]}?reveal=all`)
     expect(await verifyBundle(parseBundle(Buffer.from(bundle.text)), { log: story.log })).toMatchObject({ ok: true })
     expect(await get(evidence.operator, `/v1/bundle/${decisions[0]}?reveal=purpose`)).toMatchObject({
@@ -176,3 +184,77 @@ function leafOf({ operator }: Running, type: string, fits: (event: Found) => boo
     { timeout: 20_000 },
   )
 }
+
+const customer = 'CUSTOMER-TWO'
+
+/** Uses a story whose second call the decision point handed over. */
+function keptCall(lies: Lies, use: (story: Story, ids: Told, evidence: Running, pdp: Handing) => Promise<void>) {
+  return told(lies, async (story, ids, evidence, bus) => {
+    await using pdp = await story.participant(bus, 'policy-decision')
+    await pdp.producer.publish('attachments.policy-decision.v1', [story.callAttachment(ids.decisions[1] ?? '')])
+    await vi.waitFor(async () => expect(await callState(evidence, ids)).toBe('held'), { timeout: 60_000 })
+    await use(story, ids, evidence, pdp.producer)
+  })
+}
+type Handing = Awaited<ReturnType<Story['participant']>>['producer']
+
+async function callState({ operator }: Running, { decisions }: Told): Promise<string> {
+  const { body } = await get(operator, `/v1/values/${decisions[1]}`)
+  return body.values[0]?.state
+}
+
+it('withholds a call with its arguments unless it is asked for, proves what is revealed, and erases it for good (V3, V14, V17)', async () => {
+  await keptCall({}, async (story, ids, evidence, pdp) => {
+    const { operator } = evidence
+    const [first, second] = ids.decisions
+    const verified = async (query: string) => {
+      const { text } = await get(operator, `/v1/bundle/${second}${query}`)
+      return { text, report: await verifyBundle(parseBundle(Buffer.from(text)), { log: story.log }) }
+    }
+    const withheld = await verified('')
+    expect(withheld.text).not.toContain(customer)
+    const { text, report } = await verified('?reveal=call')
+    if (!report.ok) expect.fail(report.reason)
+    expect(report.steps.flatMap(tellValues)).toContain(
+      `    action/call, as it was written: ${JSON.stringify(story.calls[1].text)}`,
+    )
+    expect(text).not.toContain(words)
+    const bundle = parseBundle(Buffer.from(text))
+    const [, call] = story.calls
+    for (const value of [
+      { ...call, text: call.text.replace('TWO', 'ONE') },
+      { ...call, salt: story.calls[0].salt },
+    ])
+      expect(await verifyBundle({ ...bundle, values: [value] }, { log: story.log })).toEqual({
+        ok: false,
+        reason: 'value_unproved',
+      })
+    // Of a call that nobody kept there is nothing to reveal, and nothing in the log to guess from.
+    expect(await get(operator, `/v1/bundle/${first}?reveal=call`)).toMatchObject({ status: 410 })
+    const entries = (await story.verified()).entries.join('\n')
+    for (const { text: each, salt } of story.calls)
+      for (const guessed of [each, salt, sha256(each)]) expect(entries).not.toContain(guessed)
+
+    const attachment_id = `att_${saltedHash(call)}`
+    const data = { attachment_id, about: second ?? '', by: 'operator', reason: 'personal_data' as const }
+    await pdp.publish('attachments.policy-decision.v1', [{ type: 'attachment.erased', subject: attachment_id, data }])
+    await vi.waitFor(async () => expect(await callState(evidence, ids)).toBe('erased'), { timeout: 60_000 })
+    await vi.waitFor(() => expect(holding(story, customer)).toEqual([]), { timeout: 60_000 })
+    expect(holding(story, call.salt)).toEqual([])
+    expect(await get(operator, `/v1/bundle/${second}?reveal=call`)).toMatchObject({ body: { code: 'value_gone' } })
+    expect((await get(operator, `/v1/trace/${second}`)).body.verified).toBe(true)
+    expect((await verified('?reveal=all')).report).toMatchObject({ ok: true })
+    // What was given away before still verifies.
+    expect(await verifyBundle(bundle, { log: story.log })).toMatchObject({ ok: true })
+  })
+})
+
+it('does not tell of a call that is another one than its decision says, though it hashes (V3)', async () => {
+  await keptCall({ invoice: 'INV-2' }, async (story, { decisions }, { operator }) => {
+    const { text } = await get(operator, `/v1/bundle/${decisions[1]}?reveal=call`)
+    expect(await verifyBundle(parseBundle(Buffer.from(text)), { log: story.log })).toMatchObject({
+      ok: false,
+      reason: 'value_contradicted',
+    })
+  })
+})
