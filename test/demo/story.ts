@@ -181,7 +181,8 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
     const response = await fetch(`${url}/v1/trace/${actionId}`)
     must(response.status === 200, `the trace answered ${response.status}`)
     const trace = (await response.json()) as Trace
-    must(trace.verified === true, 'a signature on the way does not verify')
+    const doubtful = trace.steps.filter((one) => !one.verified).map(({ type, problem }) => `${type}: ${problem}`)
+    must(trace.verified === true, `a signature on the way does not verify: ${doubtful.join(', ')}`)
     const types = trace.steps.map(({ type }) => type)
     const order = [
       'outcome.reported',
@@ -207,7 +208,7 @@ const credentialIdOf = (token: string): string =>
 
 interface Trace {
   verified: boolean
-  steps: { type: string; leaf_index: number; time: string; verified: boolean; signed_by?: string[] }[]
+  steps: { type: string; leaf_index: number; time: string; verified: boolean; problem?: string; signed_by?: string[] }[]
 }
 
 const problemOf = async (response: Response) =>

@@ -182,6 +182,8 @@ class Decision implements Work {
   #outcomeDue = ''
   /** What the event of an ALLOW holds as a salted hash; the salt leaves in the permit, and with the call where calls are kept. */
   #call: SaltedText | undefined
+  /** One for a decision, also where it is evaluated again: its event that is void and the one that counts name the call alike. */
+  #salt: string | undefined
   #isKept = false
   #obligations: readonly Obligation[] = []
   #stepUp: StepUp | undefined
@@ -315,11 +317,11 @@ class Decision implements Work {
     this.#call = undefined
     this.#isKept = false
     if (mode === 'per_action' || this.#stepUp !== undefined) return { action_digest: claim.digest }
-    const salt = encodeBase64url(this.#pdp.random(16))
+    this.#salt ??= encodeBase64url(this.#pdp.random(16))
     const text = actionText({ ...request.action, resource: request.resource })
-    this.#call = { salt, text }
+    this.#call = { salt: this.#salt, text }
     this.#isKept = this.#pdp.keptCalls?.takes(text) ?? false
-    return { call: { salted_sha256: permittedHash({ action_digest: claim.digest, action_salt: salt }, text) } }
+    return { call: { salted_sha256: permittedHash({ action_digest: claim.digest, action_salt: this.#salt }, text) } }
   }
 
   #obliged(): { obligations?: Obligation[] } {
