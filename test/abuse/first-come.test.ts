@@ -119,6 +119,7 @@ it('the operator of this machine is heard on the socket alone, and can say no an
     ...keys,
     '/operator/values',
     '/operator/values/erase',
+    '/operator/calls/erase',
   ]
   for (const path of [...writes, '/operator/registry', '/operator/requests'])
     for (const method of ['GET', 'POST'] as const) {
@@ -126,8 +127,8 @@ it('the operator of this machine is heard on the socket alone, and can say no an
       expect([path, answer.status]).toEqual([path, 404])
     }
   // A proposal is answered by people; a revocation is final; a recovery takes the root key, and a day; a service's key its
-  // certificate; a join token serves an agent whose registration, which people approved, says so; an erasure takes words away, and
-  // nothing that was decided, and stands in the log. A route that is added here has to be thought about.
+  // certificate; a join token serves an agent whose registration, which people approved, says so; an erasure takes words and
+  // arguments away, and nothing that was decided, and stands in the log. A route that is added here has to be thought about.
   const posts = operator
     .printRoutes({ commonPrefix: false })
     .split('\n')
