@@ -21,10 +21,7 @@ export interface Action {
   resource: { type: string; id: string }
 }
 
-/**
- * Names exactly one action (DESIGN §7.4): base64url SHA-256 of JCS `{ action: { name, properties }, resource: { type, id } }`.
- * Vectors: test/vectors/action-digest.json.
- */
+/** Names exactly one action (DESIGN §7.4): base64url SHA-256 of JCS `{ action: { name, properties }, resource: { type, id } }`. */
 export function actionDigest(action: Action): string {
   return sha256(actionText(action))
 }

@@ -9,8 +9,9 @@ import type { Issuer } from './context.ts'
 const proposedWithinMs = 9 * 3600 * 1000
 
 /**
- * Makes the rest of a change that was left half made, before people change anything else, and however long ago that was: the registry itself says what was signed, and `approvals.v1`, of which no more than hours are read otherwise, what it says in
- * full. Readers judge it as ever; they take it as long as no other word of people's came between.
+ * Makes the rest of a change that was left half made, before people change anything else, and however long ago that was: the registry
+ * itself says what was signed, and `approvals.v1`, of which no more than hours are read otherwise, what it says in full. Readers judge
+ * it as ever; they take it as long as no other word of people's came between.
  */
 export async function endHalfChange(issuer: Issuer, bus: Bus): Promise<void> {
   const { half } = issuer.projection.ledger.registry
