@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { lacks } from '@bailiwick/native'
 import type { ServiceProcess } from '@bailiwick/testkit'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { counts, nightly } from './counts.ts'
-import { Play, readyWithinMs } from './play.ts'
+import { type Play, readyWithinMs, usePlay } from './play.ts'
 
 const gone = nightly ? { ms: 120_000, said: 'two minutes' } : { ms: 3000, said: 'three seconds' }
 
@@ -16,10 +16,9 @@ function restartEnded(play: Play, but?: ServiceProcess): void {
 
 describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker and a real Redis', () => {
   let play: Play
-  beforeAll(async () => {
-    play = await Play.open({ cuttable: 'policy-decision' })
+  usePlay({ cuttable: 'policy-decision' }, (opened) => {
+    play = opened
   })
-  afterAll(() => play?.[Symbol.asyncDispose]())
 
   it(
     `the broker killed ${counts.broker} times and back: the same, and all go on by themselves (V2, V7, V9, V10)`,

@@ -11,7 +11,7 @@ import {
   type ServiceProcess,
   startProcesses,
 } from '@bailiwick/testkit'
-import { expect } from 'vitest'
+import { afterAll, afterEach, beforeEach, expect } from 'vitest'
 import type { AuditReport } from '../../audit.ts'
 import { type InvoicesApi, startInvoicesApi } from '../../demo/invoices-api.ts'
 import { quiet, reckon } from '../reckoning.ts'
@@ -123,6 +123,26 @@ export class Play implements AsyncDisposable {
     await this.#invoices[Symbol.asyncDispose]()
     await this.system[Symbol.asyncDispose]()
   }
+}
+
+/**
+ * One play for the tests of a file, handed to `give` before each; after a test that failed another one: a second try (decision 37)
+ * would begin with what the first left, and fail for that.
+ */
+export function usePlay(options: ProcessesOptions, give: (play: Play) => void): void {
+  let play: Play | undefined
+  const end = async () => {
+    await play?.[Symbol.asyncDispose]()
+    play = undefined
+  }
+  beforeEach(async () => {
+    play ??= await Play.open(options)
+    give(play)
+  })
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') await end()
+  })
+  afterAll(end)
 }
 
 /** What it was shown is remembered by the one that acted then; where another one took over at the start, it begins again, as a person would. */

@@ -5,9 +5,9 @@ import { services, topicNamed, topics, writersOf } from '@bailiwick/contracts'
 import { readKeyFile } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { lacks } from '@bailiwick/native'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { forgedEvent } from '../../abuse/scene.ts'
-import { Play } from './play.ts'
+import { type Play, usePlay } from './play.ts'
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 const poisons: Record<string, Uint8Array> = {
@@ -20,10 +20,9 @@ const poisons: Record<string, Uint8Array> = {
 
 describe.skipIf(lacks('secure-kafka', 'redis'))('poison on a real broker', () => {
   let play: Play
-  beforeAll(async () => {
-    play = await Play.open()
+  usePlay({}, (opened) => {
+    play = opened
   })
-  afterAll(() => play?.[Symbol.asyncDispose]())
 
   it('by the admin, and by whoever may write a topic: refused or parked, and nothing stops for it (V12, V13, V17)', async () => {
     const { system } = play

@@ -2,9 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { ServiceName } from '@bailiwick/contracts'
 import { lacks } from '@bailiwick/native'
 import type { ServiceProcess } from '@bailiwick/testkit'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { counts } from './counts.ts'
-import { Play, readyWithinMs } from './play.ts'
+import { type Play, readyWithinMs, usePlay } from './play.ts'
 
 const ofOne = ['issuer', 'approval', 'evidence'] as const satisfies readonly ServiceName[]
 
@@ -17,10 +17,9 @@ async function acts({ service, url }: ServiceProcess): Promise<boolean> {
 
 describe.skipIf(lacks('secure-kafka', 'redis'))('a second process of each service of which one acts', () => {
   let play: Play
-  beforeAll(async () => {
-    play = await Play.open({ instances: { issuer: 2, approval: 2, evidence: 2, 'policy-decision': 1 } })
+  usePlay({ instances: { issuer: 2, approval: 2, evidence: 2, 'policy-decision': 1 } }, (opened) => {
+    play = opened
   })
-  afterAll(() => play?.[Symbol.asyncDispose]())
 
   async function roles(service: ServiceName): Promise<{ active: ServiceProcess; standby: ServiceProcess }> {
     for (const deadline = performance.now() + readyWithinMs; performance.now() < deadline; await pause(50)) {

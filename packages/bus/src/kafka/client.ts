@@ -14,8 +14,8 @@ export const settings = {
   requestTimeout: 5000,
   /** Of one connection attempt; who waits for the broker repeats it, each time beginning with another broker. */
   connectRetry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 2 },
-  /** Of one `send`. */
-  sendRetry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 60 },
+  /** Of one `send`; the lane repeats it, and hears of what goes wrong. */
+  sendRetry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 2 },
   metadataMaxAge: 3000,
 }
 

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { expect, it } from 'vitest'
 import { kafkaClient } from './client.ts'
 import { clusterLink, ledOf } from './cluster-link.ts'
@@ -41,3 +43,30 @@ it('closes once what it was asked has ended, and takes nothing more: kafkajs wou
   expect(order).toEqual(['answered', 'closed'])
   await expect(link.leaders(['t'])).rejects.toThrow('the link is closed')
 })
+
+it('waits no longer than a call may take, also where a broker answers nothing for ever', async () => {
+  await using silent = await openSilent()
+  const connection = { brokers: [`127.0.0.1:${silent.port}`], clientId: 'link' }
+  const link = clusterLink(
+    kafkaClient(connection, () => {}),
+    connection,
+    0,
+    50,
+  )
+  await expect(link.leaders(['t'])).rejects.toThrow('no answer came')
+})
+
+/** Takes connections, and says nothing. */
+async function openSilent(): Promise<{ port: number } & AsyncDisposable> {
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => void sockets.add(socket)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}

@@ -36,7 +36,7 @@ export interface Fetched {
 export type Point = 'earliest' | 'latest' | { time: number }
 
 /**
- * Reading without a group (KAFKA.md rule 13), as little of it as we need. Every call ends within kafkajs's timeouts. After
+ * Reading without a group (KAFKA.md rule 13), as little of it as we need. Every call ends within 15 s. After
  * an error a link is done for: close it and open another.
  */
 export interface Link {
@@ -50,6 +50,8 @@ export interface Link {
   close(): Promise<void>
 }
 
+/** More than kafkajs's own timeouts for one call, a login included; whoever is held up for longer begins anew, ms. */
+const CALL_MS = 15_000
 /** One poll waits this long for something to come, ms (KAFKA.md rule 15). It delays nothing but an end. */
 const MAX_WAIT_MS = 300
 /** What one answer carries at most, apart from a single larger batch; so a follower holds no more than that a broker. */
@@ -108,7 +110,7 @@ function internals(): Internals {
 }
 
 /** Nothing is connected before the first call. `turn` says with which of the brokers it begins: give each link another. */
-export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: number): Link {
+export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: number, callMs = CALL_MS): Link {
   const { Cluster, socketFactory } = internals()
   const logger: Logger = kafka.logger()
   const cluster = new Cluster({
@@ -122,12 +124,19 @@ export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: num
   const known = new Set<string>()
   const running = new Set<Promise<unknown>>()
   let closing: Promise<void> | undefined
+  // kafkajs may wait for ever on a connection that it takes for alive.
+  const inTime = async <T>(answer: Promise<T>): Promise<T> => {
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(new Error('no answer came')), callMs)
+    return await Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
+  }
   // A call that is under way while kafkajs disconnects makes it connect once more, which nobody would ever close.
   const during = async <T>(call: () => Promise<T>): Promise<T> => {
     if (closing) throw new Error('the link is closed')
     const answer = call()
     running.add(answer)
-    return await answer.finally(() => running.delete(answer))
+    answer.finally(() => running.delete(answer)).catch(() => {})
+    return await inTime(answer)
   }
   const leaders = async (topics: readonly string[]) => {
     await cluster.connect()

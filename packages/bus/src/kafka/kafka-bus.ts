@@ -32,6 +32,8 @@ export interface KafkaBusOptions {
   onUnhealthy?: (reason: string) => void
   /** How long one batch is repeated before its outcome is reported as unknown, ms. */
   giveUpMs?: number
+  /** How long one producer may fail with a batch before another one repeats it, ms. */
+  patienceMs?: number
 }
 
 export interface KafkaBus extends Bus {
@@ -52,6 +54,7 @@ class Adapter implements KafkaBus {
   readonly #logger: BusLogger
   readonly #noise: Noise
   readonly #giveUpMs: number
+  readonly #patienceMs: number | undefined
   readonly #onUnhealthy: (reason: string) => void
   readonly #topics = new Map<string, TopicWriter>()
   readonly #members = new Set<GroupMember>()
@@ -63,12 +66,13 @@ class Adapter implements KafkaBus {
   #closing: Promise<void> | undefined
   #closed = false
 
-  constructor({ connection, logger, onUnhealthy, giveUpMs }: KafkaBusOptions) {
+  constructor({ connection, logger, onUnhealthy, giveUpMs, patienceMs }: KafkaBusOptions) {
     this.#connection = connection
     this.#logger = logger
     this.#noise = noise(logger)
     this.#onUnhealthy = onUnhealthy ?? (() => {})
     this.#giveUpMs = giveUpMs ?? 60_000
+    this.#patienceMs = patienceMs
   }
 
   unhealthy(): string | undefined {
@@ -184,6 +188,8 @@ class Adapter implements KafkaBus {
     return new Lane({
       openSender: () => openSender(this.#client(), topic, partition),
       giveUpMs: this.#giveUpMs,
+      ...(this.#patienceMs === undefined ? {} : { patienceMs: this.#patienceMs }),
+      onStuck: (reason) => this.#say('lane', `${place}: another producer takes over: ${reason}`),
       onTrouble: (reason) => this.#setReason(place, reason),
     })
   }

@@ -93,10 +93,18 @@ function parcel(text: string, outcomes: Outcome[], abandoned = false): Parcel {
   }
 }
 
-function laneTo(partition: FakePartition, giveUpMs = 10_000): { lane: Lane; troubles: (string | undefined)[] } {
+function laneTo(partition: FakePartition, giveUpMs = 10_000, patienceMs = 10_000) {
   const troubles: (string | undefined)[] = []
-  const onTrouble = (reason: string | undefined) => void troubles.push(reason)
-  return { lane: new Lane({ openSender: partition.open, giveUpMs, firstPauseMs: 1, onTrouble }), troubles }
+  const stuck: string[] = []
+  const lane = new Lane({
+    openSender: partition.open,
+    giveUpMs,
+    patienceMs,
+    firstPauseMs: 1,
+    onTrouble: (reason) => void troubles.push(reason),
+    onStuck: (reason) => void stuck.push(reason),
+  })
+  return { lane, troubles, stuck }
 }
 
 const texts = (count: number) => Array.from({ length: count }, (_, n) => `text-${n}`)
@@ -159,6 +167,59 @@ describe('a lane', () => {
     ])
     expect(partition.log).toEqual(['a', 'b'])
     expect(partition.producers).toBe(2)
+  })
+
+  it('has another producer repeat a batch to which no answer comes, long before it gives up', async () => {
+    const partition = new FakePartition(['silent', 'silent'])
+    const { lane, stuck } = laneTo(partition, 60_000, 20)
+    const outcomes: Outcome[] = []
+    lane.add([parcel('a', outcomes)])
+    await new Promise(setImmediate)
+    lane.add([parcel('b', outcomes)])
+    await lane.idle()
+    expect(outcomes.map(({ text, code }) => ({ text, code }))).toEqual([{ text: 'a' }, { text: 'b' }])
+    // Readers fold by event id. A machine that stands still may make it one more.
+    expect([...new Set(partition.log)]).toEqual(['a', 'b'])
+    expect(partition.log.indexOf('b')).toBeGreaterThanOrEqual(3)
+    expect(stuck.slice(0, 2)).toEqual(['no answer came', 'no answer came'])
+  })
+
+  it('does so when one producer only ever fails, as on a connection that is dead and counts as alive', async () => {
+    const partition = new FakePartition()
+    let opened = 0
+    const openSender = async () => {
+      const sender = await partition.open()
+      opened += 1
+      return opened === 1 ? { ...sender, send: async () => Promise.reject(new Error('request timed out')) } : sender
+    }
+    const stuck: string[] = []
+    const lane = new Lane({
+      openSender,
+      giveUpMs: 60_000,
+      patienceMs: 20,
+      firstPauseMs: 1,
+      onTrouble: () => {},
+      onStuck: (reason) => void stuck.push(reason),
+    })
+    const outcomes: Outcome[] = []
+    lane.add([parcel('a', outcomes)])
+    await lane.idle()
+    expect(outcomes).toMatchObject([{ text: 'a', offset: expect.any(Number) }])
+    expect(stuck[0]).toBe('request timed out')
+  })
+
+  it('does so when a producer does not even open', async () => {
+    const partition = new FakePartition()
+    let asked = 0
+    const openSender = async () => {
+      asked += 1
+      return asked === 1 ? await new Promise<Sender>(() => {}) : await partition.open()
+    }
+    const lane = new Lane({ openSender, giveUpMs: 60_000, patienceMs: 20, onTrouble: () => {} })
+    const outcomes: Outcome[] = []
+    lane.add([parcel('a', outcomes)])
+    await lane.idle()
+    expect(outcomes).toMatchObject([{ text: 'a', offset: expect.any(Number) }])
   })
 
   it('takes a new producer for the same batch when its numbering is no longer the broker’s', async () => {
@@ -264,10 +325,11 @@ describe('a lane', () => {
       'too_large',
     )
     const bursts = fc.array(fc.nat(4), { minLength: 1, maxLength: 8 })
+    const patience = fc.constantFrom(3, 10_000)
     await fc.assert(
-      fc.asyncProperty(fc.array(fault, { maxLength: 12 }), bursts, async (faults, sizes) => {
+      fc.asyncProperty(fc.array(fault, { maxLength: 12 }), bursts, patience, async (faults, sizes, patienceMs) => {
         const partition = new FakePartition(faults)
-        const { lane } = laneTo(partition, 10)
+        const { lane } = laneTo(partition, 10, patienceMs)
         const outcomes: Outcome[] = []
         let next = 0
         for (const size of sizes) {
@@ -287,7 +349,8 @@ describe('a lane', () => {
           acknowledged.map(({ offset }) => offset ?? 0).toSorted((a, b) => a - b),
         )
         const copies = partition.log.length - new Set(partition.log).size
-        if (!faults.includes('fenced') && !faults.includes('too_large')) expect(copies).toBe(0)
+        const trusted = patienceMs > 10 && !faults.includes('fenced') && !faults.includes('too_large')
+        if (trusted) expect(copies).toBe(0)
       }),
       { numRuns: 150 },
     )

@@ -34,6 +34,10 @@ export interface LaneOptions {
   openSender: () => Promise<Sender>
   /** How long one batch is repeated, ms. */
   giveUpMs: number
+  /** How long one producer may fail with it before a new one takes its place, ms. */
+  patienceMs?: number
+  /** Told of each producer that was thrown away for that, with what was its last answer. */
+  onStuck?: (reason: string) => void
   /** The first wait between two tries, ms; the next are longer, up to a second. */
   firstPauseMs?: number
   /** Told when the broker forbids it, or an answer makes no sense, and with undefined when it goes well again. */
@@ -41,12 +45,18 @@ export interface LaneOptions {
 }
 
 const late = Symbol('late')
+const stuck = Symbol('stuck')
+
+/** Longer than one request and the login before it may take, and short enough for a third producer within 30 s. */
+const PATIENCE_MS = 10_000
 
 /**
  * The way into one partition (KAFKA.md rule 1): one request in flight, and it carries what gathered during the one before
  * (rule 5). A batch that was rejected is repeated as it is through the same producer until it is acknowledged (rule 3): any
- * other batch could get its sequence number, and the broker would drop it as a repeat. When that takes too long the producer
- * is thrown away and its batch reported as `outcome_unknown`. Each lane has a producer of its own: kafkajs lets one producer
+ * other batch could get its sequence number, and the broker would drop it as a repeat. A producer that fails with it for long is
+ * thrown away all the same, and a new one repeats the batch: kafkajs may hold on to a connection on which nothing ever comes, long
+ * after the broker is back. The batch may then be there twice, and readers fold by event id. When it all takes too long the batch
+ * is reported as `outcome_unknown`. Each lane has a producer of its own: kafkajs lets one producer
  * send to a broker one request at a time, so lanes would wait for each other, and one lane's giving up would take away all
  * others' numbering.
  */
@@ -132,19 +142,28 @@ export class Lane {
   /** The same batch until it is acknowledged, refused for good, or late. */
   async #repeat(batch: readonly Parcel[], deadline: Promise<typeof late>): Promise<void> {
     this.#pause.reset()
-    for (let tried = false; ; ) {
-      let error: unknown = late
+    using patience = new Patience(this.#options.patienceMs ?? PATIENCE_MS)
+    for (let tried = false, error: unknown; ; ) {
+      if (patience.isOver) {
+        this.#options.onStuck?.(error === stuck ? 'no answer came' : reasonOf(error))
+        this.#discard()
+        patience.renew()
+      }
       try {
-        const sender = this.#sender ?? (await this.#open(deadline))
-        if (sender !== late) {
+        const end = Promise.race([deadline, patience.over])
+        const sender = this.#sender ?? (await this.#open(end))
+        if (typeof sender === 'symbol') error = sender
+        else {
           tried = true
-          const base = await Promise.race([sender.send(batch), deadline])
-          if (base !== late) return this.#acknowledge(batch, base)
+          const base = await Promise.race([sender.send(batch), end])
+          if (typeof base === 'number') return this.#acknowledge(batch, base)
+          error = base
         }
       } catch (thrown) {
         error = thrown
       }
       if (error === late) return this.#refuse(batch, unknownOutcome('not acknowledged in time'))
+      if (error === stuck) continue
       const failure = failureOf(error)
       if (failure === 'fenced')
         this.#discard() // rule 9: a new producer, the same batch; perhaps it is there twice
@@ -156,15 +175,15 @@ export class Lane {
     }
   }
 
-  async #open(deadline: Promise<typeof late>): Promise<Sender | typeof late> {
+  async #open<End extends symbol>(end: Promise<End>): Promise<Sender | End> {
     const opening = this.#options.openSender()
-    const sender = await Promise.race([opening, deadline])
-    if (sender === late) {
+    const sender = await Promise.race([opening, end])
+    if (typeof sender === 'symbol') {
       opening.then(
         (opened) => opened.discard(),
         () => {},
       )
-      return late
+      return sender
     }
     this.#sender = sender
     this.#newest = -1
@@ -217,6 +236,33 @@ export class Lane {
     if (reason === undefined && !this.#troubled) return
     this.#troubled = reason !== undefined
     this.#options.onTrouble(reason)
+  }
+}
+
+/** How long one producer is trusted with one batch. */
+class Patience implements Disposable {
+  readonly #ms: number
+  #timer: NodeJS.Timeout | undefined
+  isOver = false
+  over!: Promise<typeof stuck>
+
+  constructor(ms: number) {
+    this.#ms = ms
+    this.renew()
+  }
+
+  renew(): void {
+    const { promise, resolve } = Promise.withResolvers<typeof stuck>()
+    this.over = promise
+    this.isOver = false
+    this.#timer = setTimeout(() => {
+      this.isOver = true
+      resolve(stuck)
+    }, this.#ms)
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
   }
 }
 
