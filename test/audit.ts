@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { parseTrust } from '@bailiwick/credentials'
+import { toProblem } from '@bailiwick/errors'
 import { grantFindings, type Meaning } from './audit/approvals.ts'
 import { chainFindings } from './audit/chains.ts'
 import { continuityFindings } from './audit/continuity.ts'
@@ -100,7 +101,8 @@ async function main([logDir = '', trustPath = '', json]: readonly string[]): Pro
   const { counting: _, ...report } = await audit({ logDir, trustPath })
   if (json !== undefined) console.log(JSON.stringify(report))
   else {
-    for (const { leaf, rule, detail } of report.findings) console.log(`leaf ${leaf}: ${rule}: ${detail}`)
+    for (const { leaf, rule, detail } of report.findings)
+      console.log(`${leaf < 0 ? 'the log' : `leaf ${leaf}`}: ${rule}: ${detail}`)
     for (const [type, count] of Object.entries(report.counted).sort())
       console.log(`${String(count).padStart(8)} ${type}`)
     const found = report.ok ? 'every one is as it must be' : `${report.findings.length} are NOT as they must be`
@@ -111,7 +113,8 @@ async function main([logDir = '', trustPath = '', json]: readonly string[]): Pro
 
 if (import.meta.main) {
   process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
-    console.error(`bailiwick: ${error instanceof Error ? error.message : String(error)}`)
+    const { code, title, detail = title } = toProblem(error)
+    console.error(`bailiwick: ${code === 'internal' ? String(error) : detail} (${code})`)
     return 2
   })
 }

@@ -77,16 +77,11 @@ if (values.help) {
 }
 
 const count = values.count === undefined ? undefined : Number(values.count)
-if (count !== undefined && !(Number.isInteger(count) && count > 0)) {
-  console.error(`--count ${values.count}\n\n${usage}`)
-  process.exit(2)
-}
-for (const kind of values.kind ?? [])
-  if (!kinds.includes(kind)) {
-    console.error(`--kind ${kind}\n\n${usage}`)
-    process.exit(2)
-  }
 const measures = values.kafka ? kafka : embedded
+if (count !== undefined && !(Number.isInteger(count) && count > 0)) refuse(`--count ${values.count}: 1 or more`)
+for (const kind of values.kind ?? []) if (!kinds.includes(kind)) refuse(`--kind ${kind}: there is ${kinds.join(', ')}`)
+for (const name of values.only ?? [])
+  if (!Object.hasOwn(measures, name)) refuse(`${name}: there is ${Object.keys(measures).join(', ')}`)
 const documented = join(import.meta.dirname, '../../docs/benchmarks.md')
 
 if (values.kafka) {
@@ -105,8 +100,6 @@ try {
   const report: Report = { at: new Date().toISOString(), quick: values.quick, machine: machineOf(dir), measures: [] }
   await using worlds = new Worlds({ shared: values.quick })
   const open = (nodes: 1 | 3) => worlds.open(nodes)
-  for (const name of values.only ?? [])
-    if (!measures[name]) throw new Error(`--only ${name}: there is ${Object.keys(measures).join(', ')}`)
   const keep = (measure: Measure) => {
     report.measures = [...report.measures.filter(({ id }) => id !== measure.id), measure]
     if (values.write) writeFileSync(documented, asMarkdown(report, readFileSync(documented, 'utf8')))
@@ -143,7 +136,11 @@ function parse() {
     const only = [...(values.only ?? []), ...positionals]
     return { ...values, only: only.length === 0 ? undefined : only }
   } catch (error) {
-    console.error(`${error instanceof Error ? error.message : error}\n\n${usage}`)
-    process.exit(2)
+    return refuse(error instanceof Error ? error.message : String(error))
   }
+}
+
+function refuse(why: string): never {
+  console.error(`bailiwick: ${why} (bailiwick bench --help tells more)`)
+  process.exit(2)
 }

@@ -22,6 +22,12 @@ export function logSource(place: string): LogSource {
   return /^https?:\/\//.test(place) ? logAt(place) : logIn(place)
 }
 
+/** Throws `config_invalid` where there is nothing of a log: a wrong place is not a log that lost its checkpoint. */
+export async function somethingAt(source: LogSource): Promise<void> {
+  if ((await source.read('checkpoint')) !== undefined || (await source.hasTiles())) return
+  throw new ServiceError('config_invalid', `there is no log at ${source.name}: it has no checkpoint`)
+}
+
 /** One byte over the limit is read, so that what is too long is malformed rather than cut to fit. */
 function logIn(folder: string): LogSource {
   return {

@@ -10,7 +10,7 @@ import {
   type Policy,
   type VerifierKey,
 } from '@bailiwick/tlog'
-import type { LogSource } from './log-source.ts'
+import { type LogSource, somethingAt } from './log-source.ts'
 
 export interface VerifyOptions {
   readonly source: LogSource
@@ -60,11 +60,9 @@ export async function verifyLog(options: VerifyOptions): Promise<LogReport> {
     if (opened.ok) return { name, checkpoint: opened.checkpoint }
     throw new ServiceError('config_invalid', `--old ${name} is no checkpoint signed by ${vkey.name} (${opened.reason})`)
   })
+  await somethingAt(source)
   const note = await source.read(CHECKPOINT)
-  if (note === undefined) {
-    if (await source.hasTiles()) return { ok: false, path: CHECKPOINT, reason: 'missing' }
-    throw new ServiceError('config_invalid', `there is no log at ${source.name}: it has no checkpoint`)
-  }
+  if (note === undefined) return { ok: false, path: CHECKPOINT, reason: 'missing' }
   const opened = openCheckpoint(note, { log: vkey, witnesses: policy?.witnesses.map(({ key }) => key) ?? [] })
   if (!opened.ok) return { ok: false, path: CHECKPOINT, reason: opened.reason }
   const { checkpoint, witnesses } = opened

@@ -369,7 +369,7 @@ it('shows strangers no more than key and checkpoint unless the log is public', a
   for (const [url, status] of [
     ['/log/vkey', 200],
     ['/log/checkpoint', 200],
-    [`/log/tile/0/000.p/${evidence.size()}`, 404],
+    [`/log/tile/0/000.p/${evidence.size()}`, 401],
     [`/v1/trace/${id}`, 401],
   ] as const) {
     expect((await evidence.http.inject({ method: 'GET', url })).statusCode, url).toBe(status)

@@ -9,7 +9,7 @@ import type { EvidenceConfig } from './config.ts'
 import { diskLogStorage } from './disk/disk-log-storage.ts'
 import { assertSinks } from './feed/sinks.ts'
 import { bundleRoute } from './http/bundle.ts'
-import { checkpointRoutes, tileRoutes } from './http/log.ts'
+import { checkpointRoutes, closedTileRoutes, tileRoutes } from './http/log.ts'
 import { outcomesRoute } from './http/outcomes.ts'
 import { admitAnyCall, fileRate, outcomeRate } from './http/rates.ts'
 import { admitAll, Readers } from './http/readers.ts'
@@ -94,6 +94,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
   ] as const) {
     checkpointRoutes(server, reader, trust.log.vkey)
     if (server === operator || config.logPublic) tileRoutes(server, reader, { file, read: admit, sending })
+    else closedTileRoutes(server)
     traceRoutes(server, admit, { ...successor, log, trust })
     // Strangers and auditors read the log. What it holds as salted hashes is for whoever has the operator's socket.
     const values = () => (server === operator ? log().values : undefined)

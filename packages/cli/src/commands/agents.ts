@@ -16,10 +16,15 @@ interface JoinTokenCommand extends DataOption, JsonOption {
 const answerSchema = z.object({ instance: z.string(), expires_at: z.string() })
 
 export function agentsCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
-  const agents = program.command('agents').summary('lets an instance of an agent join').description('Agents.')
+  const agents = program
+    .command('agents')
+    .summary('let an instance of an agent join')
+    .description(
+      'Lets instances of agents that are registered join. Agents themselves are registered by `registry apply`.',
+    )
   const command = agents
     .command('join-token')
-    .summary('makes a token by which one instance joins, once')
+    .summary('make a token by which one instance joins, once')
     .description(
       'Makes a join token, for development: whoever has it first is that instance of the agent, with a key of its own. ' +
         'The agent must be registered with the attestor `join_token`. It is kept nowhere but in what is printed here.',

@@ -3,9 +3,13 @@ import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import type { Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
+import { logSource, somethingAt } from '../log-source.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { readInput } from '../read-input.ts'
 import { auditor } from '../repository.ts'
 import { serve } from './serve.ts'
+
+const LARGEST_TRUST = 65_536
 
 interface Options extends DataOption, JsonOption {
   log?: string
@@ -27,6 +31,9 @@ export function auditCommand(program: Command, io: Io, done: (code: ExitCode) =>
     if (!existsSync(auditor))
       throw new ServiceError('config_invalid', 'the auditor is not part of this image: run it from the repository')
     const at = paths(data)
-    done(await serve(auditor, io.env, io.clock, [log ?? at.log, trust ?? at.trust, ...(json ? ['--json'] : [])]))
+    const [logDir, trustPath] = [log ?? at.log, trust ?? at.trust]
+    readInput('--trust', trustPath, LARGEST_TRUST)
+    await somethingAt(logSource(logDir))
+    done(await serve(auditor, io.env, io.clock, [logDir, trustPath, ...(json ? ['--json'] : [])]))
   })
 }

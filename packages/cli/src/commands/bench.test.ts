@@ -20,6 +20,9 @@ it('knows where the bench is, and passes its options and its exit code on', asyn
   expect(JSON.parse(readFileSync(seen, 'utf8'))).toEqual(['--quick', '--only', 'publish'])
 })
 
-it('leaves options that it does not know to the bench, which refuses them', async () => {
-  expect((await bailiwick(['bench', '--no-such-option'], { env: { ...process.env } })).code).toBe(2)
-})
+it.each([[['--no-such-option']], [['no-such-measure']]])(
+  'leaves what it does not know to the bench, which refuses it: %j',
+  async (options) => {
+    expect((await bailiwick(['bench', ...options], { env: { ...process.env } })).code).toBe(2)
+  },
+)

@@ -25,7 +25,12 @@ interface AclsCommand extends JsonOption {
 }
 
 export function kafkaCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
-  const kafka = program.command('kafka').summary("make and check what Kafka must have: topics, users' rights")
+  const kafka = program
+    .command('kafka')
+    .summary("make and check what Kafka must have: topics, users' rights")
+    .description(
+      `Makes and checks the topics and the users' rights, as what each service declares wants them. ${about}`,
+    )
   const topics = kafka.command('topics').summary('every topic, with the settings that it is declared with')
   const acls = kafka.command('acls').summary('who may read and write which topic')
 

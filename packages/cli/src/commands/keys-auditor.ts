@@ -2,8 +2,8 @@ import { generateKey, keyFilePath, writeKeyFile } from '@bailiwick/credentials'
 import { paths, readInstallation } from '@bailiwick/installation'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { keysSecretIn } from '../key-files.ts'
 import { type DataOption, withData } from '../options.ts'
-import { keysSecretIn } from '../root-key.ts'
 
 /** `keys auditor`: the key by which the console reads an evidence service elsewhere. It counts once people approved the entry. */
 export function keysAuditorCommand(keys: Command, io: Io, done: (code: ExitCode) => void): void {

@@ -6,9 +6,9 @@ import { Argument, type Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { keysSecretIn, rootKeyOf } from '../key-files.ts'
 import { type Operator, operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
-import { keysSecretIn, rootKeyOf } from '../root-key.ts'
 import { keysAuditorCommand } from './keys-auditor.ts'
 
 type Options = DataOption & JsonOption

@@ -27,7 +27,13 @@ interface ApplyCommand extends Options {
 const types = Object.keys(entitySchemas) as EntityType[]
 
 export function registryCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
-  const registry = program.command('registry').summary('see and change who and what exists')
+  const registry = program
+    .command('registry')
+    .summary('see and change who and what exists')
+    .description(
+      'Shows agents, approvers, rules, tool servers, enforcement points and keys, and proposes changes of them, which hold ' +
+        'once approvers have signed them on the console.',
+    )
   withJson(withData(registry.command('list').summary('what is registered'), io))
     .addArgument(new Argument('[type]', 'of this type only').choices(types))
     .action(async (type: EntityType | undefined, options: Options) => done(await list(type, options, io)))

@@ -1,4 +1,4 @@
-import { statSync, writeFileSync } from 'node:fs'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import {
@@ -186,3 +186,19 @@ it.each([
   expect(err).toContain(message)
   expect(approval.asked).toEqual([])
 })
+
+it.each([[[]], [['--attestor', 'oidc', '--token-env', 'TOKEN']]])(
+  'reads, and makes, no other key file than the one that is named: %j',
+  async (attested) => {
+    using folder = temporaryFolder()
+    installation(folder)
+    const named = folder.at('agent')
+    const { argv } = agentsFiles(folder)
+    const at = argv.indexOf('--key') + 1
+    const { code, err } = await bailiwick([...argv.with(at, named), '--data', folder.path, ...attested], {
+      env: { TOKEN: 'x' },
+    })
+    expect([code, err]).toEqual([2, `bailiwick: --key: ${named} is no key file (.json) (config_invalid)`])
+    expect(existsSync(`${named}.json`)).toBe(false)
+  },
+)

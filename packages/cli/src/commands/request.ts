@@ -1,4 +1,3 @@
-import { basename, dirname } from 'node:path'
 import {
   type AccessTask,
   createAgent,
@@ -13,6 +12,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { keyFileAt } from '../key-files.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { readInput } from '../read-input.ts'
 
@@ -71,13 +71,12 @@ async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
   const trust = parseTrust(readInput('--trust', options.trust ?? paths(options.data).trust, LARGEST_INPUT))
   const cut = options.agent.lastIndexOf('/')
   const attestation = attestationOf(options, io)
+  const keyFile = keyFileAt('--key', options.key)
   const agent = createAgent({
     agentId: options.agent.slice(0, cut),
     instance: options.agent.slice(cut + 1),
     // Nobody makes a registered key by mistyping its name.
-    key: attestation
-      ? workloadKey(options.key)
-      : readKeyFile(dirname(options.key), basename(options.key, '.json'), 'agent'),
+    key: attestation ? workloadKey(options.key) : readKeyFile(...keyFile, 'agent'),
     ...(attestation ? { attestation } : {}),
     installation: trust.installation,
     baseUrl: options.url ?? trust.public_url,

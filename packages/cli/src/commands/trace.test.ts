@@ -88,6 +88,17 @@ it.each([
   expect(JSON.parse((await trace(answer, '--json')).out)).toMatchObject({ verified: false })
 })
 
+it.each([
+  [{ trees: [] }, 'Nothing matches.'],
+  [{ trees: [], truncated: true, next: '1_1' }, 'Nothing so far.'],
+])('takes nothing for no proof', async (answer, said) => {
+  const { code, out } = await trace(answer, '--type', 'decision')
+  expect(code).toBe(1)
+  expect(out.split('\n')).toContain(said)
+  expect(out).not.toContain('verified')
+  expect(JSON.parse((await trace(answer, '--json')).out)).toMatchObject({ verified: false })
+})
+
 it('shows what followed below what it followed from, and asks for no more than was wanted', async () => {
   const grant = step({ type: 'grant.created', kind: 'grant', steps: [step({ kind: 'decision', steps: [step()] })] })
   const { out, calls } = await trace(

@@ -55,7 +55,7 @@ export function traceCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .description(
       'Shows what the evidence log says of an action, call, decision, credential, grant, request, agent, approver or ' +
         'task, as a tree in time: from the request and whoever signed it down to what was done, each step with its ' +
-        'signatures verified again: 0 when all of them hold, 1 when one does not.',
+        'signatures verified again: 0 when all of them hold, 1 when one does not, or nothing matches.',
     )
     .argument('<id>')
   withJson(withData(withSearch(command), io)).action(async (id: string, options: Options) =>
@@ -74,7 +74,8 @@ async function trace(id: string, { data, json, ...search }: Options, io: Io): Pr
   const steps = [...inOrder(trees)]
   const size = signedSize(checkpoint, trust)
   const outside = steps.filter(({ step }) => step.leaf_index >= (size ?? 0))
-  const verified = told.verified && steps.every(({ step }) => step.verified) && outside.length === 0
+  // Of nothing everything holds: a filter that hides all of it, or an id that nothing has, must not look like a proof.
+  const verified = steps.length > 0 && told.verified && steps.every(({ step }) => step.verified) && outside.length === 0
   const loud = trust.single_operator ? [singleOperator] : []
   if (json) {
     for (const line of loud) io.err(line)
@@ -89,7 +90,8 @@ async function trace(id: string, { data, json, ...search }: Options, io: Io): Pr
     for (const line of loud) io.out(line)
     if (truncated)
       io.out(`There is more: these are the newest.${next === undefined ? '' : ` Go on with --cursor ${next}`}`)
-    io.out(verified ? `All ${steps.length} steps verified` : 'NOT all steps verified')
+    if (steps.length === 0) io.out(next === undefined ? 'Nothing matches.' : 'Nothing so far.')
+    else io.out(verified ? `All ${steps.length} steps verified` : 'NOT all steps verified')
     io.out(
       size === undefined
         ? 'its checkpoint is NOT signed by this log'

@@ -332,3 +332,9 @@ it('takes the root key of a bundle from a text, a file, a trust.json or the data
   const log = await bailiwick(['verify', '--log', folder.path, '--vkey', vkey, '--root', x])
   expect(log).toMatchObject({ code: 2, err: expect.stringContaining('a log has no root key') })
 })
+
+it('says that the bundle cannot be read, before it asks for anything else', async () => {
+  using folder = temporaryFolder()
+  const { code, err } = await bailiwick(['verify', folder.at('no-bundle'), '--data', folder.path])
+  expect([code, err]).toEqual([2, `bailiwick: bundle: cannot read ${folder.at('no-bundle')} (ENOENT) (config_invalid)`])
+})

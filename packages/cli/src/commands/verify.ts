@@ -21,6 +21,7 @@ interface VerifyCommand extends DataOption, JsonOption {
 }
 
 const PROGRESS_EVERY_MS = 100
+const LARGEST_BUNDLE = 256 * 1024 * 1024
 
 export function verifyCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = program
@@ -66,6 +67,7 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
 async function verifyBundle(bundle: string, { log, old, ...options }: VerifyCommand, io: Io): Promise<ExitCode> {
   if (log !== undefined || old !== undefined)
     throw new ServiceError('config_invalid', 'a bundle is verified by itself, without --log and --old')
+  readInput('bundle', bundle, LARGEST_BUNDLE)
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
   const vkey = encodeVkey(await logKeyOf(options, policy))
   const json = options.json ? ['--json'] : []

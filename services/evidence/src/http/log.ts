@@ -53,6 +53,14 @@ export function tileRoutes(
   })
 }
 
+/** Of a log that is not public: who may not read must not take it for one whose tiles are lost. */
+export function closedTileRoutes(server: HttpServer): void {
+  for (const path of ['/log/tile/*', '/log/proof/*'])
+    server.get(path, () => {
+      throw new ServiceError('caller_unauthenticated', 'the log is not public')
+    })
+}
+
 const squeeze = promisify(gzip)
 
 /**

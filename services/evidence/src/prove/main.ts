@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { errorCode } from '@bailiwick/errors'
+import { toProblem } from '@bailiwick/errors'
 import { parsePolicy, parseVkey } from '@bailiwick/tlog'
 import { parseBundle } from './bundle.ts'
 import { tell, tellValues } from './tell.ts'
@@ -45,7 +45,7 @@ function printable(line: string): string {
 }
 
 process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
-  const detail = error instanceof Error ? error.message : String(error)
-  process.stderr.write(`bailiwick: ${detail} (${errorCode(error)})\n`)
+  const { code, title, detail = title } = toProblem(error)
+  process.stderr.write(`bailiwick: ${code === 'internal' ? String(error) : detail} (${code})\n`)
   return 2
 })

@@ -10,6 +10,12 @@ export function keysSecretIn({ env }: Pick<Io, 'env'>): string | undefined {
   return file === undefined ? undefined : readKeysSecret(file)
 }
 
+/** The folder and name of a key file that a person named. Throws `config_invalid` for what cannot be one: another file would be read. */
+export function keyFileAt(option: string, file: string): [folder: string, name: string] {
+  if (!file.endsWith('.json')) throw new ServiceError('config_invalid', `${option}: ${file} is no key file (.json)`)
+  return [dirname(file), basename(file, '.json')]
+}
+
 /** The root key of this installation, from its data directory or from where it is kept. Throws `config_invalid` for any other. */
 export function rootKeyOf(
   { data, trust }: Installation,
@@ -17,8 +23,7 @@ export function rootKeyOf(
   secret: string | undefined,
 ): SigningKey<'root'> {
   const file = given ?? join(paths(data).keys('root'), 'root.json')
-  if (!file.endsWith('.json')) throw new ServiceError('config_invalid', `--root-key: ${file} is no key file (.json)`)
-  const root = readKeyFile(dirname(file), basename(file, '.json'), 'root', secret)
+  const root = readKeyFile(...keyFileAt('--root-key', file), 'root', secret)
   if (root.kid !== thumbprint(trust.root.jwk))
     throw new ServiceError('config_invalid', '--root-key: it is not the root key of this installation')
   return root
