@@ -60,9 +60,10 @@ export function gistOf({ type, data, subject }: Pick<TraceStep, 'type' | 'data' 
       case 'grant.created':
         return [within(data, 'grant', 'authority', 'task')]
       case 'delegation.redeemed':
+        return [within(data, 'agent')]
       case 'credential.intended':
       case 'credential.refused':
-        return [within(data, 'agent'), within(data, 'reason')]
+        return [within(data, 'credential_id') ?? subject, within(data, 'reason')]
       case 'decision.allowed':
       case 'decision.denied':
         return [within(data, 'action', 'name'), within(data, 'action', 'resource', 'id'), within(data, 'reason')]

@@ -53,6 +53,10 @@ function stateOf(approval: Approval, tree: Tree) {
   return { state: revoked ? 'revoked' : over ? 'expired' : tree.state, approvers: [...new Set(approvers)], revoked }
 }
 
+/** Whether it can still be used: an end by time, and a revocation of whatever it hangs on, change no tree. */
+export const isActive = (approval: Approval, tree: Tree): boolean =>
+  tree.state === 'active' && stateOf(approval, tree).state === 'active'
+
 export function grantView(approval: Approval, me: Approver, tree: Tree) {
   const { decisions, requests } = approval.projection.ledger
   const { grant } = tree

@@ -51,12 +51,18 @@ it('lists grants page by page, the newest first, each once, by state, agent and 
   const times = (await all('state=active')).map(({ created_at }) => created_at)
   expect(times).toEqual(times.toSorted().toReversed())
   expect(await ids('state=ended')).toEqual([])
+  const active = async (id: string) => {
+    const { items } = (await olga.get('/agents')).body as unknown as { items: { id: string; active: number }[] }
+    return items.find((agent) => agent.id === id)?.active
+  }
+  expect(await active(otherAgentId)).toBe(count / 3)
   expect(await ids('state=all&q=TASK:77.')).toEqual([made[77]])
   expect(await ids(`state=all&q=${made[5]}`)).toEqual([made[5]])
   expect(await ids(`state=all&agent=${encodeURIComponent(otherAgentId)}`)).toHaveLength(count / 3)
   const target = otherAgentId
   expect((await olga.post('/stops', { kind: 'agent', target })).status).toBe(200)
   expect(await ids('state=ended')).toHaveLength(count / 3)
+  expect([await active(otherAgentId), await active(agentId)]).toEqual([0, (count / 3) * 2])
   expect((await all('state=ended&q=task:99.')).map(({ state }) => state)).toEqual(['revoked'])
 })
 

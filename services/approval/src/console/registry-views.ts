@@ -1,13 +1,14 @@
 import type { Approval } from '../context.ts'
 import { agentIdOf } from '../requests.ts'
+import { isActive } from './grant-views.ts'
 import type { RequestIndex } from './request-index.ts'
 import { says, spelled } from './words.ts'
 
 const mostShown = 500
 
 /** Agents by name, with what they hold and wait for. */
-export function listAgents({ projection }: Approval, { q }: { q?: string | undefined }) {
-  const { registry, grants, requests } = projection.ledger
+export function listAgents(approval: Approval, { q }: { q?: string | undefined }) {
+  const { registry, grants, requests } = approval.projection.ledger
   const count = (ids: Iterable<string>) => {
     const counted = new Map<string, number>()
     for (const id of ids) counted.set(id, (counted.get(id) ?? 0) + 1)
@@ -19,7 +20,7 @@ export function listAgents({ projection }: Approval, { q }: { q?: string | undef
     ),
   )
   const active = count(
-    [...grants.trees.values()].flatMap(({ state, grant }) => (state === 'active' ? [agentIdOf(grant.agent)] : [])),
+    [...grants.trees.values()].flatMap((tree) => (isActive(approval, tree) ? [agentIdOf(tree.grant.agent)] : [])),
   )
   const agents = registry
     .all('agent')

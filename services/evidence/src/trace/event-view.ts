@@ -50,15 +50,15 @@ function saidOf(
   beginnings: ReadonlyMap<string, TraceLeaf>,
   registry: Pick<RegistryState, 'passkey'>,
 ): Said {
-  const own = ownWords(event, registry)
-  if (own.agent !== undefined && own.task !== undefined) return own
+  let said = ownWords(event, registry)
   for (const cause of placeOf(event).from) {
+    if (said.agent !== undefined && said.task !== undefined) break
     const leaf = beginnings.get(cause)
     if (leaf === undefined || leaf.event === event) continue
     const { agent, task, resource } = ownWords(leaf.event, registry)
-    return { ...defined({ agent, task, resource }), ...own }
+    said = { ...defined({ agent, task, resource }), ...said }
   }
-  return own
+  return said
 }
 
 function ownWords({ type, data }: DecodedEvent, registry: Pick<RegistryState, 'passkey'>): Said {
