@@ -1,4 +1,6 @@
 import type { ServiceName } from '@bailiwick/contracts'
+import { signClientAssertion } from '@bailiwick/credentials'
+import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { Instances } from './instances.ts'
 import { eventually } from './world.ts'
@@ -73,13 +75,37 @@ function today(): string {
   return new URLSearchParams({ from, to }).toString()
 }
 
-it('an orderly stop of all active ones hands over at once, and nothing is lost or doubled (V2, V4, V15)', async () => {
+/** Asks the active issuer, each time with the same assertion, which says to be of so many seconds from now. */
+function introspectionBy(instances: Instances, ahead: number): () => Promise<number> {
+  const { place } = instances
+  const iat = Math.floor(Date.now() / 1000) + ahead
+  const names = { iss: sample.enforcementPoint, sub: sample.enforcementPoint, aud: place.trust.public_url }
+  const payload = new URLSearchParams({
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion: signClientAssertion(
+      { ...names, iat, exp: iat + 60, jti: 'introspects-once' },
+      sampleKey(place.data, 'point-caller'),
+    ),
+    token: 'none',
+  }).toString()
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+  return async () => {
+    const { http } = instances.active('issuer').host
+    return (await http.inject({ method: 'POST', url: '/oauth/introspect', headers, payload })).statusCode
+  }
+}
+
+it('an orderly stop of all active ones hands over at once, and nothing is lost, doubled or taken again (V2, V4, V10, V15)', async () => {
   await using instances = await Instances.open()
   const first = await instances.story()
+  // By a point whose clock is ahead as far as it may be.
+  const introspection = introspectionBy(instances, 4)
+  expect(await introspection()).toBe(200)
   for (const service of ofOne) {
     const next = instances.standby(service)
     await instances.active(service).stop()
     await takenOver(instances, service, next)
+    if (service === 'issuer') expect(await introspection()).not.toBe(200)
   }
   expect(await eventually(async () => ((await first.call()) === 'ok' ? true : undefined))).toBe(true)
   await instances.story()

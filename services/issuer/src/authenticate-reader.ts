@@ -1,4 +1,4 @@
-import { claimedIssuer, mayHaveCounted, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
+import { claimedIssuer, countsFrom, mayHaveCounted, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
 import { clientAssertionIn, countAssertion, type FormCall, type OAuthEndpoint } from './client-call.ts'
 import type { Issuer } from './context.ts'
 import { OAuthError, unavailable } from './oauth-error.ts'
@@ -10,6 +10,11 @@ export interface Reader {
 }
 
 const leewayMs = 5000
+
+/** From now on readers' assertions count here. */
+export function countReaders(endpoint: OAuthEndpoint, { takesOver }: { takesOver: boolean }): void {
+  endpoint.countsSince = countsFrom(endpoint.issuer.clock.now(), { takesOver, leewayMs })
+}
 
 /**
  * Authenticates an enforcement point, by its caller key, or an auditor: `private_key_jwt` (RFC 7523 §2.2) for this endpoint. An
@@ -28,9 +33,7 @@ export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Rea
     const { jti, exp } = verified.value
     // There is no nonce here that would tell.
     if (mayHaveCounted(verified.value, endpoint.countsSince, leewayMs))
-      throw unavailable(
-        'This issuer may have taken the client assertion before it started. Sign another one, with iat.',
-      )
+      throw unavailable('The client assertion may have been used before this issuer began. Sign another one, with iat.')
     countAssertion(endpoint, `${key.purpose} ${reader.id}`, jti, exp * 1000 + leewayMs)
     return reader
   }

@@ -27,7 +27,7 @@ export interface OAuthEndpoint extends ProofJudge {
   rate: RateLimiter
   /** How often clients ask for what nobody has decided yet. */
   polls: Polls
-  /** Since when this instance counts what it is shown: ms since the epoch; never before it acts. */
+  /** Since when this instance counts readers' assertions: ms since the epoch; never before it acts. */
   countsSince: number
   tokenUrl: string
   introspectionUrl: string

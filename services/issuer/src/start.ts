@@ -4,6 +4,7 @@ import type { Genesis } from '@bailiwick/installation'
 import { openSuccessor, type Projection } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
 import { newId, observeProjection, RateLimiter, ReplayMemory, showStanding } from '@bailiwick/service-kit'
+import { countReaders } from './authenticate-reader.ts'
 import type { OAuthEndpoint } from './client-call.ts'
 import type { IssuerConfig } from './config.ts'
 import type { Issuer } from './context.ts'
@@ -106,12 +107,14 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   gate(successor.standby)
   observeProjection('issuer', successor.projection, { metrics, clock })
   certifyGenesis(successor, genesis)
+  let takesOver = false
   await successor.standBy(async () => {
-    endpoint.countsSince = clock.now()
+    countReaders(endpoint, { takesOver })
     await publishGenesis(bus, successor, genesis)
     if (adapters.restored) await declareRestored(issuer, adapters.restored)
     return react(issuer, bus)
   })
+  takesOver = true
   const owned = started.move()
   return { projection: successor.projection, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }

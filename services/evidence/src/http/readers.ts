@@ -1,4 +1,4 @@
-import { claimedIssuer, mayHaveCounted, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
+import { claimedIssuer, countsFrom, mayHaveCounted, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { type Clock, RateLimiter, ReplayMemory } from '@bailiwick/service-kit'
 import { networkOf, take } from './rates.ts'
@@ -53,13 +53,9 @@ export class Readers {
     this.#strangers = new RateLimiter({ ...rates.strangers, maxKeys: 1, clock })
   }
 
-  /**
-   * From now on assertions count here. Those that another instance took nobody remembers, and who made one may be ahead of this
-   * clock by the leeway; at a start the second in which it begins is enough: no process reads, dies and starts again within one.
-   */
+  /** From now on assertions count here. */
   begin({ takesOver }: { takesOver: boolean }): void {
-    const now = this.#options.clock.now()
-    this.#countsSince = takesOver ? now + leewayMs + 1 : Math.floor(now / 1000) * 1000
+    this.#countsSince = countsFrom(this.#options.clock.now(), { takesOver, leewayMs })
   }
 
   /** Throws `caller_unauthenticated`, `token_replayed`, `service_unready` for what may have been used before it began, and `rate_limited` for who asks for too much. */
