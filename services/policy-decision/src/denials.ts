@@ -1,5 +1,5 @@
 import type { EnforcementPoint } from '@bailiwick/contracts'
-import type { DenialReason } from '@bailiwick/errors'
+import { type DenialReason, errorCode } from '@bailiwick/errors'
 import type { Draft } from '@bailiwick/projection'
 
 import { actingAgent } from '@bailiwick/projection'
@@ -33,14 +33,20 @@ const requestable: ReadonlySet<DenialReason> = new Set<DenialReason>([
 ])
 export const isRequestable = (reason: DenialReason): boolean => requestable.has(reason)
 
+interface Queued {
+  draft: Draft<'decisions.v1'>
+  /** What is said of it in a sum, where it cannot be an event of its own. */
+  counted?: { subject: string; reason: string }
+}
+
 /**
  * Denials as evidence: answered at once, published behind. What was never authenticated cannot fill the log: it is counted and
- * summarised once a minute. The queue is bounded; what falls out of it is counted too.
+ * summarised once a minute, as is what no event has room for. The queue is bounded; what falls out of it is counted too.
  */
 export class Denials implements AsyncDisposable {
   readonly #pdp: Pdp
   readonly #dropped: () => void
-  readonly #queue: Draft<'decisions.v1'>[] = []
+  readonly #queue: Queued[] = []
   readonly #counts = new Map<string, { subject: string; reason: string; count: number }>()
   readonly #bySubject = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
@@ -94,7 +100,8 @@ export class Denials implements AsyncDisposable {
       requestable: isRequestable(reason),
     }
     const key = token?.grant.root ?? point.id
-    this.#put({ type: 'decision.denied', subject: denied.decisionId, key, data })
+    const draft = { type: 'decision.denied' as const, subject: denied.decisionId, key, data }
+    this.#put({ draft, counted: { subject: caller, reason } })
   }
 
   #isFlood(subject: string): boolean {
@@ -127,15 +134,15 @@ export class Denials implements AsyncDisposable {
     if (denials.length === 0) return
     this.#counts.clear()
     const to = new Date(this.#since).toISOString()
-    this.#put({ type: 'denials.summarised', subject: 'denials', data: { from, to, denials } })
+    this.#put(summaryOf({ from, to, denials }))
   }
 
-  #put(draft: Draft<'decisions.v1'>): void {
+  #put(queued: Queued): void {
     if (this.#queue.length >= longestQueue) {
       this.#dropped()
       return
     }
-    this.#queue.push(draft)
+    this.#queue.push(queued)
     this.#draining ??= this.#drain().finally(() => {
       this.#draining = undefined
     })
@@ -143,18 +150,50 @@ export class Denials implements AsyncDisposable {
 
   async #drain(): Promise<void> {
     await undefined
-    while (this.#queue.length > 0) {
-      const drafts = this.#queue.splice(0, batch)
+    while (this.#queue.length > 0) await this.#publish(this.#queue.splice(0, batch))
+  }
+
+  async #publish(queued: readonly Queued[]): Promise<void> {
+    try {
+      await this.#pdp.record(queued.map(({ draft }) => draft))
+    } catch (error) {
       // A publish that cannot be made durable stops the process by itself; one that is not read back in time is durable.
-      await this.#pdp.record(drafts).catch(() => undefined)
+      if (errorCode(error) !== 'event_too_large') return
+      // Nothing of it was published: whoever makes one too large takes no other denial along.
+      for (const part of queued.length > 1 ? halvesOf(queued) : []) await this.#publish(part)
+      if (queued.length === 1) await this.#tooLarge(queued[0] as Queued)
     }
+  }
+
+  async #tooLarge({ draft, counted }: Queued): Promise<void> {
+    if (draft.type === 'denials.summarised' && draft.data.denials.length > 1) {
+      for (const denials of halvesOf(draft.data.denials)) await this.#publish([summaryOf({ ...draft.data, denials })])
+      return
+    }
+    this.#pdp.logger.error(
+      { error_code: 'event_too_large', subject: draft.subject, ...counted },
+      'a denial is no event',
+    )
+    if (counted) this.#count(counted.subject, counted.reason)
+    else this.#dropped()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
+    // Before the last sum: what turns out to be too large stands in it.
+    await this.#draining
     this.#summarise()
     await this.#draining
   }
+}
+
+type Summary = Extract<Draft<'decisions.v1'>, { type: 'denials.summarised' }>['data']
+
+const summaryOf = (data: Summary): Queued => ({ draft: { type: 'denials.summarised', subject: 'denials', data } })
+
+function halvesOf<T>(all: readonly T[]): [T[], T[]] {
+  const middle = Math.ceil(all.length / 2)
+  return [all.slice(0, middle), all.slice(middle)]
 }
 
 const policySetOf = (hash: string | undefined) => (hash === undefined ? {} : { policy_set: hash })
