@@ -12,15 +12,18 @@ const head = (sequence: number) =>
 function aGaps() {
   const clock = testClock()
   const chain: Chain = { whole: 0, ahead: [] }
-  const gaps = new Gaps(
-    () => chain,
-    () => clock.monotonic(),
-  )
+  const chains = new Map<string, Chain>()
+  const crowded: string[] = []
+  const gaps = new Gaps({
+    chainOf: (source) => chains.get(source) ?? chain,
+    monotonic: () => clock.monotonic(),
+    onCrowded: (service) => void crowded.push(service),
+  })
   /** What the bus has, and what of it the log has. */
   const bus = { end: 0, had: 0 }
   const read = () => gaps.reading()({ 'grants.v1': [bus.end] })
   const due = () => gaps.due(bus.had === 0 ? {} : { 'grants.v1': { 0: bus.had - 1 } })
-  return { clock, chain, gaps, bus, read, due }
+  return { clock, chain, chains, crowded, gaps, bus, read, due }
 }
 
 it('tells of every number up to a head that is missing a minute after all was read, the last one included (V15)', () => {
@@ -132,19 +135,58 @@ it('is led back by no older head, and asks nothing of a producer that said nothi
   expect(due()).toEqual([])
 })
 
-it('forgets those that were not heard of for longest', () => {
-  const { clock, gaps, read, due } = aGaps()
-  const of = (name: string, sequence: number) =>
-    ({ time, data: { producer: name, service: 'issuer', sequence } }) as DecodedEvent<'heads.v1'>
-  gaps.head(of('/issuer/old', 1))
-  for (let n = 0; n < 1500; n++) {
-    gaps.head(of(`/issuer/${n}`, 0))
-    gaps.head(of('/issuer/old', 1))
+const headOf = (name: string, sequence: number, service = 'policy-decision') =>
+  ({ time, data: { producer: name, service, sequence } }) as DecodedEvent<'heads.v1'>
+
+it('forgets no producer that lacks a number, however many come after it that lack none (V15)', () => {
+  const { clock, chains, crowded, gaps, read, due } = aGaps()
+  gaps.head(headOf('/policy-decision/victim', 1))
+  for (let n = 0; n < 10_000; n++) {
+    chains.set(`/policy-decision/${n}`, { whole: 1, ahead: [] })
+    gaps.head(headOf(`/policy-decision/${n}`, 1))
   }
   read()
   due()
   clock.advance(60_000)
-  expect(due()).toMatchObject([{ producer: '/issuer/old', from: 1, to: 1 }])
+  expect(due()).toMatchObject([{ producer: '/policy-decision/victim', from: 1, to: 1 }])
+  expect(crowded).toEqual([])
+})
+
+it('forgets no producer before all that it lacks is told, and tells it once; then makes room (V15)', () => {
+  const { clock, chains, crowded, gaps, read, due } = aGaps()
+  gaps.head(headOf('/policy-decision/victim', 1))
+  const found: string[] = []
+  for (let round = 0; round < 5; round++) {
+    for (let n = 0; n < 900; n++) gaps.head(headOf(`/policy-decision/${round}-${n}`, 1))
+    read()
+    due()
+    clock.advance(60_000)
+    for (const gap of due()) {
+      found.push(gap.producer)
+      gaps.told(gap)
+    }
+    expect(due()).toEqual([])
+  }
+  expect(found[0]).toBe('/policy-decision/victim')
+  expect(new Set(found).size).toBe(found.length)
+  expect(found).toHaveLength(4501)
+  expect(crowded).toEqual([])
+  for (const name of found) chains.set(name, { whole: 1, ahead: [] })
+  read()
+  expect(due()).toEqual([])
+})
+
+it('says when more producers of a service lack numbers than it waits for: they crowd out nobody else’s (V15)', () => {
+  const { clock, crowded, gaps, read, due } = aGaps()
+  for (let n = 0; n < 5000; n++) gaps.head(headOf(`/policy-decision/${n}`, 1))
+  expect(crowded).toEqual(Array.from({ length: 3000 }, () => 'policy-decision'))
+  gaps.head(headOf('/issuer/a', 1, 'issuer'))
+  read()
+  due()
+  clock.advance(60_000)
+  const found = due().map(({ producer: name }) => name)
+  expect(found).toHaveLength(2001)
+  expect(found).toContain('/issuer/a')
 })
 
 it('tells what was told no more, and of what goes missing around it that alone', () => {

@@ -19,10 +19,23 @@ export type Ends = Readonly<Record<string, readonly number[]>>
 
 /** How long a number may be missing after evidence has read past a head that names it, ms. */
 const patienceMs = 60_000
-/** Producers are new with each start: those that were not heard of for longest are forgotten. */
+/** Producers are new with each start, and some lack a number for ever: beyond so many, those of which all is told are forgotten. */
 const remembered = 1000
+/**
+ * Of each service, producers of which something is waited for. Whoever has a service's key can name as many as he likes: he crowds
+ * out those of that service alone, and that is told.
+ */
+const waitedForAtMost = 2000
 /** Readings that evidence has not come to the end of: enough for one a second, for as long as a number is waited for. */
 const unfinishedAtMost = 60
+
+export interface GapsOptions {
+  /** What the log has of a producer's numbers. */
+  chainOf: (source: string) => Chain
+  monotonic: () => number
+  /** More producers of a service lack something than are waited for: the gap of one that comes now may stay unseen. */
+  onCrowded: (service: string) => void
+}
 
 interface Named {
   service: string
@@ -32,7 +45,7 @@ interface Named {
 
 /** What heads had named when it was looked up where the bus ends: up to there stands all that they name. */
 interface Reading {
-  named: ReadonlyMap<string, Named>
+  named: Map<string, Named>
   ends: Ends
   /** When the log had all of it, by the monotonic clock. */
   finishedAt: number | undefined
@@ -44,39 +57,54 @@ interface Reading {
  * head has met all of it: only then, and a minute later, is a number missing. A bus that is down, or is still being read, is no gap.
  */
 export class Gaps {
+  /** The newest head of each producer whose chain the log did not have up to there when it was last looked at. */
   readonly #heads = new Map<string, Named>()
+  readonly #waitedFor = new Map<string, number>()
   #readings: Reading[] = []
   /**
    * What findings have said of each producer since the start, lowest first: while more of it goes missing, only that is said. A gap that grew
    * is said once more, whole, by the next start.
    */
   readonly #told = new Map<string, readonly Range[]>()
-  readonly #chainOf: (source: string) => Chain
-  readonly #monotonic: () => number
+  readonly #options: GapsOptions
 
-  constructor(chainOf: (source: string) => Chain, monotonic: () => number) {
-    this.#chainOf = chainOf
-    this.#monotonic = monotonic
+  constructor(options: GapsOptions) {
+    this.#options = options
   }
 
   /** A signed head: the producer has numbered its events up to `sequence`. */
   head({ data: { producer, service, sequence }, time }: DecodedEvent<'heads.v1'>): void {
     const known = this.#heads.get(producer)
-    this.#heads.delete(producer)
-    this.#heads.set(producer, known !== undefined && known.sequence >= sequence ? known : { service, sequence, time })
-    const [oldest] = this.#heads.keys()
-    if (this.#heads.size <= remembered || oldest === undefined) return
-    this.#heads.delete(oldest)
-    this.#told.delete(oldest)
+    if (known === undefined ? this.#isWhole(producer, sequence) : known.sequence >= sequence) return
+    const waitedFor = this.#waitedFor.get(service) ?? 0
+    if (known === undefined && waitedFor >= waitedForAtMost) {
+      this.#options.onCrowded(service)
+      return
+    }
+    if (known === undefined) this.#waitedFor.set(service, waitedFor + 1)
+    this.#heads.set(producer, { service, sequence, time })
   }
 
   /** To be called before it is looked up where the bus ends; what it gives takes the answer. */
   reading(): (ends: Ends) => void {
+    for (const [producer, { sequence }] of this.#heads) if (this.#isWhole(producer, sequence)) this.#forget(producer)
     const named = new Map(this.#heads)
     return (ends) => {
       const unfinished = this.#readings.filter(({ finishedAt }) => finishedAt === undefined)
       if (unfinished.length < unfinishedAtMost) this.#readings.push({ named, ends, finishedAt: undefined })
     }
+  }
+
+  #isWhole(producer: string, sequence: number): boolean {
+    return missingOf(this.#options.chainOf(producer), sequence).length === 0
+  }
+
+  #forget(producer: string): void {
+    const { service = '' } = this.#heads.get(producer) ?? {}
+    this.#waitedFor.set(service, (this.#waitedFor.get(service) ?? 1) - 1)
+    this.#heads.delete(producer)
+    this.#told.delete(producer)
+    for (const { named } of this.#readings) named.delete(producer)
   }
 
   /** To be called once the log says so, now or since before this start. */
@@ -86,7 +114,8 @@ export class Gaps {
 
   /** To be called now and then with what the log has of the bus. Gives a gap again until it is closed or told. */
   due(consumed: Consumed): Gap[] {
-    const now = this.#monotonic()
+    this.#forgetTold()
+    const now = this.#options.monotonic()
     for (const reading of this.#readings) if (covers(consumed, reading.ends)) reading.finishedAt ??= now
     const newest = this.#readings.findLast(
       ({ finishedAt }) => finishedAt !== undefined && now - finishedAt >= patienceMs,
@@ -94,10 +123,21 @@ export class Gaps {
     if (newest === undefined) return []
     this.#readings = this.#readings.slice(this.#readings.indexOf(newest))
     return [...newest.named].flatMap(([producer, { service, sequence, time: headTime }]) =>
-      missingOf(this.#chainOf(producer), sequence)
-        .flatMap((range) => without(range, this.#told.get(producer) ?? []))
-        .map(([from, to]) => ({ producer, service, from, to, headTime })),
+      this.#untold(producer, sequence).map(([from, to]) => ({ producer, service, from, to, headTime })),
     )
+  }
+
+  #untold(producer: string, sequence: number): Range[] {
+    return missingOf(this.#options.chainOf(producer), sequence).flatMap((range) =>
+      without(range, this.#told.get(producer) ?? []),
+    )
+  }
+
+  #forgetTold(): void {
+    for (const [producer, { sequence }] of this.#heads) {
+      if (this.#heads.size <= remembered) break
+      if (this.#untold(producer, sequence).length === 0) this.#forget(producer)
+    }
   }
 }
 

@@ -28,10 +28,17 @@ export function startWatch(options: WatchOptions): AsyncDisposable & { published
   const behind = metrics.gauge('evidence_lag_events', 'Events on the bus that are not in the log')
   const missing = metrics.counter('evidence_gaps_total', 'Gaps found in producers’ chains')
   const unhealthy = health.check('evidence-lag', lag.check)
-  const gaps = new Gaps(
-    (source) => index.chainOf(source),
-    () => clock.monotonic(),
-  )
+  const unseen = metrics.counter('evidence_heads_crowded_total', 'Heads past which no gap is looked for: too many wait')
+  unseen.inc(0)
+  const crowded = new Set<string>()
+  const gaps = new Gaps({
+    chainOf: (source) => index.chainOf(source),
+    monotonic: () => clock.monotonic(),
+    onCrowded(service) {
+      unseen.inc()
+      crowded.add(service)
+    },
+  })
   let publishedAt = clock.monotonic()
   size.set(checkpoint().size)
 
@@ -43,6 +50,9 @@ export function startWatch(options: WatchOptions): AsyncDisposable & { published
   async function look(): Promise<void> {
     age.set((clock.monotonic() - publishedAt) / 1000)
     if (lag.messages !== undefined) behind.set(lag.messages)
+    for (const service of crowded)
+      logger.error({ of: service }, 'TOO MANY PRODUCERS LACK EVENTS: A GAP MAY STAY UNSEEN')
+    crowded.clear()
     for (const gap of gaps.due(lag.consumed)) {
       // What was told stands in the log, also for the next start.
       if (index.isTold(gapName(gap))) {
