@@ -1,8 +1,10 @@
 import { get } from 'node:https'
+import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { after } from './deadline.ts'
 import { aServer, listening, speak } from './http.fixture.ts'
+import type { HttpLimits } from './http-connection.ts'
 import { testTls } from './tls.fixture.ts'
 
 it('answers what is no HTTP with a problem document', async () => {
@@ -55,6 +57,41 @@ it('gives up an answer that stands still half way', async () => {
   const started = performance.now()
   expect(await speak(await listening(fixture), 'GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n')).toContain('half')
   expect(performance.now() - started).toBeLessThan(2000)
+})
+
+/** More than the sockets of any machine hold. */
+const large = Buffer.alloc(64 << 20, 'a')
+
+/** Whether the server had handed over all of a large answer when it was done with it; `read` gets what reads it. */
+async function handedOver(limits: Partial<HttpLimits>, read: (socket: Socket) => void): Promise<boolean> {
+  await using fixture = await aServer({ limits: { graceMs: 50, ...limits } })
+  const done = Promise.withResolvers<boolean>()
+  fixture.server.get('/large', async (_, reply) => {
+    reply.raw.once('close', () => done.resolve(reply.raw.writableFinished))
+    return large
+  })
+  const socket = connect(await listening(fixture), '127.0.0.1').pause()
+  socket.on('error', () => undefined)
+  socket.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n')
+  read(socket)
+  try {
+    return await done.promise
+  } finally {
+    socket.destroy()
+  }
+}
+
+it('does not keep a large answer for who reads it drop by drop (V18)', async () => {
+  let drip: NodeJS.Timeout | undefined
+  const all = await handedOver({ answerMs: 200, answerBytesPerSecond: 1 << 30, silenceMs: 60_000 }, (socket) => {
+    drip = setInterval(() => socket.read(1), 20)
+  })
+  clearInterval(drip)
+  expect(all).toBe(false)
+})
+
+it('keeps a large answer for who reads it', async () => {
+  expect(await handedOver({ answerMs: 60_000 }, (socket) => void socket.resume())).toBe(true)
 })
 
 it('takes no more connections than it may', async () => {

@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { ServiceError, toProblem } from '@bailiwick/errors'
@@ -15,6 +15,10 @@ export interface HttpLimits {
   keepAliveMs: number
   /** How long a connection may be silent, also while an answer is being sent. */
   silenceMs: number
+  /** How long the reader of a whole answer may take, beside the time for its bytes: until it has them, they stay in memory. */
+  answerMs: number
+  /** How many bytes a second it must take at least. */
+  answerBytesPerSecond: number
   /** Connections at once; one more is closed before it can say anything. */
   maxConnections: number
   /** How long `close` waits for requests that are being answered. */
@@ -27,6 +31,8 @@ export const httpLimits: HttpLimits = {
   handlerMs: 30_000,
   keepAliveMs: 15_000,
   silenceMs: 120_000,
+  answerMs: 30_000,
+  answerBytesPerSecond: 131_072,
   maxConnections: 4096,
   graceMs: 10_000,
 }
@@ -54,6 +60,17 @@ export function boundedServer(handler: RequestListener, limits: HttpLimits, tls:
   server.maxConnections = limits.maxConnections
   server.setTimeout(limits.silenceMs)
   return server
+}
+
+/** What the sockets of any machine hold themselves. */
+const heldBySockets = 65_536
+
+/** Cuts off whoever takes too long to read a whole answer: who reads a byte now and then is never silent, and would hold it for ever. */
+export function boundAnswer(response: ServerResponse, bytes: number, limits: HttpLimits): void {
+  if (bytes <= heldBySockets) return
+  const ms = limits.answerMs + (bytes / limits.answerBytesPerSecond) * 1000
+  const cut = setTimeout(() => response.destroy(), ms)
+  response.once('close', () => clearTimeout(cut))
 }
 
 /** Answers what is not HTTP, too slow or too large before there is a request: the same documents, by hand. */

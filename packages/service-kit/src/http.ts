@@ -7,7 +7,7 @@ import type { Clock } from './clock.ts'
 import type { Health } from './health.ts'
 import { readBodies } from './http-body.ts'
 import { knowCallers } from './http-caller.ts'
-import { boundedServer, type HttpLimits, httpLimits, refuseConnection } from './http-connection.ts'
+import { boundAnswer, boundedServer, type HttpLimits, httpLimits, refuseConnection } from './http-connection.ts'
 import { observeRequests } from './http-observe.ts'
 import { sendProblem } from './http-problem.ts'
 import { answerUnknownRoutes } from './http-routes.ts'
@@ -81,8 +81,11 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     reply.header('x-request-id', request.id)
   })
   await app.register(helmet, securityHeaders(tls !== undefined))
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', async (_request, reply, payload) => {
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+    // A stream stays where it is until it is read.
+    const bytes = typeof payload === 'string' || payload instanceof Uint8Array ? Buffer.byteLength(payload) : 0
+    boundAnswer(reply.raw, bytes, limits)
   })
   keepGate(app, health)
   readBodies(app, { bigIntegers })

@@ -9,7 +9,7 @@ export interface SendingLimits {
   all: number
 }
 
-/** A bundle of 256 entries has up to 16 MiB, which stay in memory until the slowest reader has them. */
+/** A bundle of 256 entries has up to 16 MiB, which stay in memory until its reader has them, or is cut off because it takes too long. */
 const strangers: SendingLimits = { caller: 16 << 20, all: 64 << 20 }
 /** Who may open the operator's socket may read the files, too. */
 export const everything: SendingLimits = { caller: Number.POSITIVE_INFINITY, all: Number.POSITIVE_INFINITY }
