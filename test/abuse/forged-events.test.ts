@@ -1,7 +1,7 @@
 import type { Position } from '@bailiwick/bus'
 import { encodeEnvelope, topics } from '@bailiwick/contracts'
 import { exampleEvent } from '@bailiwick/contracts/examples'
-import { type EventPurpose, generateKey, type SigningKey, signEvent } from '@bailiwick/credentials'
+import { type EventPurpose, generateKey, otherSpellingOf, type SigningKey, signEvent } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
 import { Scene } from './scene.ts'
 
@@ -36,6 +36,22 @@ it('what nobody, a stranger or another service signed counts for no reader, what
   const report = await scene.audited()
   expect(report.findings).toEqual([])
   expect(report.counted['event.refused']).toBeGreaterThan(leafTopics.length)
+})
+
+it('what a stranger copies with the other spelling of its signature is no second leaf, and accuses nobody (V2)', async () => {
+  await using scene = await Scene.open()
+  await scene.granted()
+  const before = await scene.counted()
+  const report = await scene.audited()
+  for (const { name } of leafTopics)
+    for (const { key, bytes } of await scene.read(name))
+      await scene.place(name, key, otherSpellingOf(bytes) ?? expect.fail('it has no other'))
+  expect(await scene.counted()).toBe(before)
+  await scene.stillWorks()
+  const after = await scene.audited()
+  expect(after.findings).toEqual([])
+  expect(after.void).toBe(report.void)
+  expect([after.counted['event.refused'], after.counted['event.parked']]).toEqual([undefined, undefined])
 })
 
 it('evidence tells of a forgery although an agent named its task after the place where it will stand (V15)', async () => {

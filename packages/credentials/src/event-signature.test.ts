@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { flattenedVerify, importJWK } from 'jose'
 import { expect, it } from 'vitest'
 import { encodeBase64url } from './base64url.ts'
-import { eventKeyId, signEvent, splitEvent, verifyEventSignature } from './event-signature.ts'
+import { eventKeyId, otherSpellingOf, signEvent, splitEvent, verifyEventSignature } from './event-signature.ts'
 import { generateKey, publicKeyOf } from './keys.ts'
 
 const key = generateKey('issuer-event')
@@ -36,6 +36,20 @@ it('gives back the bytes of any event that it signed', () => {
       expect(back).toEqual({ ok: true, value: { unsigned: bytes } })
     }),
   )
+})
+
+it('knows the other signature that verifies alike, and from that one the first', () => {
+  for (let n = 0; n < 50; n++) {
+    const event = signEvent(Buffer.from(JSON.stringify({ n })), key)
+    const other = otherSpellingOf(event) ?? expect.fail('it has none')
+    expect(Buffer.from(other).equals(event)).toBe(false)
+    expect(verifyEventSignature(other, open)).toMatchObject({ ok: true })
+    expect(otherSpellingOf(other)).toEqual(Buffer.from(event))
+  }
+  expect(otherSpellingOf(unsigned)).toBeUndefined()
+  expect(otherSpellingOf(Buffer.alloc(0))).toBeUndefined()
+  const none = (fill: string) => Buffer.from(text.replace(/\.\.[\w-]{86}/, `..${fill.repeat(86)}`))
+  expect([otherSpellingOf(none('A')), otherSpellingOf(none('_'))]).toEqual([undefined, undefined])
 })
 
 it('fails after every flip of a single bit (V12)', () => {

@@ -69,9 +69,35 @@ export function verifyEventSignature(
   return { ok: true, value: { unsigned: match.unsigned } }
 }
 
-function matchTail(event: Uint8Array): { unsigned: Uint8Array; header: string; signature: string } | undefined {
+/** The order of P-256, whose signatures are all that events have. */
+const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+
+/**
+ * The same event with the other signature that verifies: of ECDSA's (r, s) it is (r, n - s), and whoever has one can write the other.
+ * Two such texts are one event, said once. undefined for what has no signature like that.
+ */
+export function otherSpellingOf(event: Uint8Array): Uint8Array | undefined {
+  const signature = decodeBase64url(tailOf(event)?.[2] ?? '')
+  const s = signature?.length === 64 ? BigInt(`0x${Buffer.from(signature).toString('hex', 32)}`) : 0n
+  if (signature === undefined || s === 0n || s >= order) return undefined
+  const other = Buffer.from((order - s).toString(16).padStart(64, '0'), 'hex')
+  const text = encodeBase64url(Buffer.concat([signature.subarray(0, 32), other]))
+  return Buffer.concat([
+    event.subarray(0, event.length - text.length - closingTail.length),
+    Buffer.from(text),
+    closingTail,
+  ])
+}
+
+const closingTail = Buffer.from('"}')
+
+function tailOf(event: Uint8Array): RegExpExecArray | null {
   const end = Buffer.from(event.buffer, event.byteOffset, event.byteLength).subarray(-longestTail)
-  const [text, header, signature] = tail.exec(end.toString('latin1')) ?? []
+  return tail.exec(end.toString('latin1'))
+}
+
+function matchTail(event: Uint8Array): { unsigned: Uint8Array; header: string; signature: string } | undefined {
+  const [text, header, signature] = tailOf(event) ?? []
   if (text === undefined || header === undefined || signature === undefined) return undefined
   const unsigned = Buffer.concat([event.subarray(0, event.length - text.length), closing])
   return isObject(unsigned) ? { unsigned, header, signature } : undefined

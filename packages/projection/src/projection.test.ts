@@ -1,5 +1,5 @@
 import { faultyBus } from '@bailiwick/bus'
-import { generateKey } from '@bailiwick/credentials'
+import { generateKey, otherSpellingOf } from '@bailiwick/credentials'
 import { describe, expect, it } from 'vitest'
 import { anEvent, at, idOf } from './events.fixture.ts'
 import { certified, Installation, keyDraft, keys, revocation, signed } from './installation.fixture.ts'
@@ -158,15 +158,17 @@ it('an id said again is one event; with other bytes it has no effect, there or a
     reused,
     signed(declared(2), keys.issuer),
     one,
+    // Anybody can spell the signature in its other way.
+    { ...one, bytes: otherSpellingOf(one.bytes) ?? expect.fail('it has none') },
   ])
-  await projection.waitFor(positions[4] as never, 5000)
-  expect(verdicts).toEqual(['1 counts', '1 repeated', '2 void', '2 counts', '1 repeated'])
+  await projection.waitFor(positions[5] as never, 5000)
+  expect(verdicts).toEqual(['1 counts', '1 repeated', '2 void', '2 counts', '1 repeated', '1 repeated'])
   expect(projection.ledger.revocations.sequence).toBe(2)
   expect(projection.counted(['revocations.v1', 'grants.v1'])).toEqual({
     'revocations.v1': { 0: { offset: positions[3]?.offset, id: idOf('evt', 'revocation-2') } },
     'grants.v1': {},
   })
-  expect(projection.positions()['revocations.v1']).toEqual({ 0: positions[4]?.offset })
+  expect(projection.positions()['revocations.v1']).toEqual({ 0: positions[5]?.offset })
 })
 
 it('who starts again reads the same state, and revocations however old: their sequence goes on (V7)', async () => {

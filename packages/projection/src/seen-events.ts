@@ -1,3 +1,4 @@
+import { otherSpellingOf, sha256 } from '@bailiwick/credentials'
 import type { Verdict } from './verdict.ts'
 
 /** More than any bus delivers twice; a version protects what changes state even beyond. */
@@ -10,16 +11,19 @@ export interface Place {
 }
 
 /**
- * The ids of events that were folded lately, each with the hash of its bytes: the same again is one event, other bytes under its id have no effect. An id is
+ * The ids of events that were folded lately, each with the hash of its bytes: the same again, also with the other spelling of its
+ * signature, is one event; other bytes under its id have no effect. An id is
  * its topic's and key's own: readers meet topics in different orders, so a service that writes one topic could else make
  * an event of another void by putting its id on its own, for every reader that happens to read that one first.
  */
 export class SeenEvents {
   readonly #hashes = new Map<string, string>()
 
-  verdict(place: Place, id: string, hash: string): Verdict | undefined {
+  verdict(place: Place & { bytes: Uint8Array }, id: string, hash: string): Verdict | undefined {
     const seen = this.#hashes.get(nameOf(place, id))
-    return seen === undefined ? undefined : seen === hash ? 'repeated' : 'void'
+    if (seen === undefined || seen === hash) return seen && 'repeated'
+    const other = otherSpellingOf(place.bytes)
+    return other !== undefined && seen === sha256(other) ? 'repeated' : 'void'
   }
 
   remember(place: Place, id: string, hash: string): void {

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { generateKey, otherSpellingOf, signEvent } from '@bailiwick/credentials'
 import { after, systemClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { type Break, faultyLogStorage, type StorageWrite } from './faulty-log-storage.ts'
@@ -50,6 +51,25 @@ async function aSequencer(
     },
   }
 }
+
+it('gives no leaf of its own to the other spelling of a signature, at once, later and after a restart (V2)', async () => {
+  using folder = new LogFolder()
+  const key = generateKey('issuer-event')
+  const signed = [0, 1].map((n) => signEvent(event(n), key))
+  const others = signed.map((bytes) => otherSpellingOf(bytes) ?? expect.fail('it has none'))
+  {
+    await using it = await aSequencer(folder)
+    const all = [...signed, ...others].map((bytes, offset) => it.sequencer.add(bytes, place(offset)))
+    expect(await Promise.all(all)).toEqual([0, 1, 0, 1])
+    await it.sequencer.integrated('evt_1', 60_000)
+    expect(await it.sequencer.add(others[1] as Uint8Array, place(4))).toBe(1)
+    expect(it.sequencer.consumed).toEqual({ 'grants.v1': { 0: 4 } })
+  }
+  await using it = await aSequencer(folder)
+  expect(await it.sequencer.add(others[0] as Uint8Array, place(5))).toBe(0)
+  expect(await it.sequencer.add(signed[0] as Uint8Array, place(6))).toBe(0)
+  expect(it.log.size).toBe(2)
+})
 
 it('gives one leaf to what is delivered many times, at once, later and after a restart (V2)', async () => {
   using folder = new LogFolder()

@@ -1,4 +1,4 @@
-import { encodeBase64url } from '@bailiwick/credentials'
+import { encodeBase64url, otherSpellingOf } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/service-kit'
 import { leafHash } from '@bailiwick/tlog'
@@ -50,7 +50,7 @@ const maxWaitingBytes = 128 * 1024 * 1024
 
 /**
  * Gives each distinct event exactly one leaf (V2): one that is in the log or on its way gets the index that it has, however
- * often it is delivered. Leaves are entered in batches, each of which costs one flush and is answered then; behind that,
+ * often it is delivered, and however its signature is spelled. Leaves are entered in batches, each of which costs one flush and is answered then; behind that,
  * what is entered becomes part of the tree and is published, which costs a dozen, whatever it holds. What finds the log at
  * rest is entered and published at once. Publications rest in between, since others need that disk; and while more comes than
  * whoever waits for an answer sends, batches are paced too.
@@ -102,7 +102,7 @@ export class Sequencer implements AsyncDisposable {
     if (this.#failure !== undefined) throw this.#failure
     const hash = leafHash(bytes)
     const key = encodeBase64url(hash)
-    const known = this.#underway.get(key) ?? this.#options.index.indexOf(hash)
+    const known = this.#indexOf(hash, key) ?? this.#indexOfOther(bytes)
     if (known !== undefined) {
       const index = await known
       this.cover(place)
@@ -118,6 +118,16 @@ export class Sequencer implements AsyncDisposable {
     promise.catch(() => this.#underway.delete(key))
     this.#running ??= this.#run()
     return promise
+  }
+
+  #indexOf(hash: Uint8Array, key = encodeBase64url(hash)): Promise<number> | number | undefined {
+    return this.#underway.get(key) ?? this.#options.index.indexOf(hash)
+  }
+
+  /** Anybody can spell a signature of ECDSA in its other way: the event is the same, and has its leaf. */
+  #indexOfOther(bytes: Uint8Array): Promise<number> | number | undefined {
+    const other = otherSpellingOf(bytes)
+    return other && this.#indexOf(leafHash(other))
   }
 
   /** Notes a message that needs no further leaf. The lock says so with the next batch. */
