@@ -112,7 +112,7 @@ function PageOf({ page, id, me }: { page: string; id: string | undefined; me: Me
   if (page === 'people') return <PeoplePage me={me} />
   if (page === 'evidence')
     return id === undefined ? <EvidencePage /> : <TracePage key={id} id={decodeURIComponent(id)} />
-  return <InboxPage />
+  return <InboxPage me={me} />
 }
 
 function Banners({ me, stale }: { me: Me; stale: boolean }) {

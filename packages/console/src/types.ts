@@ -212,6 +212,8 @@ export interface RegistryDetail extends Detail {
   /** Whether whoever looks proposed it, and cannot approve it alone. */
   needs_another: boolean
   diff: EntityDiff[]
+  /** Rules under which nothing could be approved any more, since their group would have too few people. */
+  starved: { rule: string; group: string; quorum: number; members: string[] }[]
   unexplained: string[]
 }
 

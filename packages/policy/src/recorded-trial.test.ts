@@ -21,6 +21,7 @@ const setOf = (text: string, of = schema) =>
   )
 
 interface Ask {
+  schema?: string
   hour?: number
   labels?: string[]
   agents?: string[][]
@@ -32,7 +33,7 @@ interface Ask {
 let names = 0
 function ask(
   policies: string,
-  { hour = 12, labels = [], agents = [[]], unknown = [], saidYes = false, decidedBy, did = {} }: Ask = {},
+  { schema: of = schema, hour = 12, labels = [], agents = [[]], unknown = [], saidYes = false, decidedBy, did = {} }: Ask = {},
 ) {
   const requests = agents.map((own, n) => ({
     principal: { type: 'agent', id: `a${n}`, attributes: { labels: own } },
@@ -41,7 +42,7 @@ function ask(
     context: { grant: { mode: 'window', seconds_left: 60 }, time: { hour, weekday: 1 } },
   }))
   const question = { requests, unknown, saidYes, decidedBy, did: (id: string) => did[id] }
-  return new RecordedTrial(setOf(policies), `recorded-trial-test ${names++}`).ask(question)
+  return new RecordedTrial(setOf(policies, of), `recorded-trial-test ${names++}`).ask(question)
 }
 
 describe('what does not depend on what is not known', () => {
@@ -66,6 +67,15 @@ describe('what does not depend on what is not known', () => {
       '@id("errs") forbid (principal, action, resource) when { 9223372036854775807 + context.time.weekday > 0 };'
     expect(ask(granted + errs)).toEqual({ passes: false, policies: ['errs'], why: 'error' })
     expect(ask(granted + errs + tainted)).toEqual({ passes: false, policies: ['errs'], why: 'error' })
+  })
+
+  it('there are no arguments, as at the decision point: who must have them denies, who may do without finds none (V13)', () => {
+    const large = '@id("large") forbid (principal, action, resource) when { context.arguments.amount > 100 };'
+    const guarded = large.replace('when {', 'when { context has arguments &&')
+    const of = (policies: string, member: string) =>
+      ask(policies, { schema: schema.replace('time: {', `${member}: { amount: Long }, time: {`) })
+    expect(of(granted + large, 'arguments')).toEqual({ passes: false, policies: [], why: 'invalid' })
+    expect(of(granted + guarded, 'arguments?')).toEqual({ passes: true, policies: ['granted'] })
   })
 
   it('so does a request that does not fit the schema', () => {

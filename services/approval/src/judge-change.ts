@@ -159,11 +159,37 @@ function become<T>(entities: Map<string, T>, id: string, value: EntityChange['va
  * it is so already, nothing is made worse.
  */
 function locksOut(approval: Approval, entities: readonly EntityChange[], approvers: ReadonlyMap<string, Approver>) {
-  const isShort = (people: Iterable<Approver>, { group, quorum }: { group: string | undefined; quorum: number }) =>
-    [...people].filter(({ groups }) => group === undefined || groups.includes(group)).length < quorum
   const now = registryRule(approval)
   const change = entities.find(({ type, id }) => type === 'rule' && id === registryRuleId)
   const then = change === undefined ? now : ((change.value as Rule | undefined)?.approvers ?? anyOne)
   if (approvers.size < 2 || !isShort(approvers.values(), then)) return false
   return !isShort(approval.projection.ledger.registry.approvers, now)
+}
+
+type Asked = { group: string | undefined; quorum: number }
+
+const among = (people: Iterable<Approver>, group: string | undefined) =>
+  [...people].filter(({ groups }) => group === undefined || groups.includes(group))
+const isShort = (people: Iterable<Approver>, { group, quorum }: Asked) => among(people, group).length < quorum
+
+/**
+ * The rules that this change would leave, or makes, with fewer people than they take: nothing that they match could be approved any more.
+ * It may be meant, before the people come; so it is said to whoever signs, and not refused.
+ */
+export function starvedRules({ projection }: Approval, { entities }: Pick<RegistryAsk, 'entities'>) {
+  const { registry } = projection.ledger
+  const approvers = new Map(registry.view().approvers)
+  const rules = new Map(registry.rules.map((rule) => [rule.id, rule]))
+  for (const { type, id, value } of entities) {
+    if (type === 'approver') become(approvers, id, value)
+    if (type === 'rule') become(rules, id, value)
+  }
+  const named = new Set(entities.flatMap(({ type, id }) => (type === 'rule' ? [id] : [])))
+  return [...rules.values()]
+    .filter(({ id, approvers: asked }) => named.has(id) || !isShort(registry.approvers, asked))
+    .filter(({ approvers: asked }) => isShort(approvers.values(), asked))
+    .map(({ id: rule, approvers: { group, quorum } }) => {
+      const members = among(approvers.values(), group).map(({ id }) => id)
+      return { rule, group, quorum, members }
+    })
 }

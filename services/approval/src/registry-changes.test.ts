@@ -106,6 +106,27 @@ it('does not let the registry’s own rule take more people than there are, whic
   expect((await propose(both.slice(0, 1))).status).toBe(200)
 })
 
+it('says to whoever signs which rules would have too few people to approve anything', async () => {
+  const starvedBy = async (...entities: object[]) => {
+    const { body } = await propose(entities)
+    return (await olga.get(`/requests/${body.request_id}`)).body.starved
+  }
+  const rule = (approvers: object) => ({ type: 'rule', id: 'late', value: aRule({ id: 'late', approvers } as never) })
+  const paulIn = (...groups: string[]) => {
+    return { type: 'approver', id: 'paul', value: { ...registry().get('approver', 'paul'), groups } }
+  }
+  const late = { rule: 'late', group: 'nobodys', quorum: 1, members: [] }
+  expect(await starvedBy(rule({ group: 'nobodys', quorum: 1 }))).toEqual([late])
+  expect(await starvedBy(rule({ group: 'nobodys', quorum: 1 }), paulIn('owners', 'nobodys'))).toEqual([])
+  expect(await starvedBy(rule({ group: 'owners', quorum: 2 }))).toEqual([])
+  const short = { group: 'owners', quorum: 2, members: ['olga'] }
+  const left = await starvedBy(paulIn())
+  expect(left).toEqual(
+    registry().rules.flatMap(({ id, approvers }) => (approvers.quorum === 2 ? [{ ...short, rule: id }] : [])),
+  )
+  expect(left.length).toBeGreaterThan(0)
+})
+
 it('takes no agent whose owner is nobody who could be kept from approving (V3)', async () => {
   const { callbacks: _, ...known } = registry().get('agent', agentId) as Agent
   const id = 'spiffe://acme.example/agent/new'

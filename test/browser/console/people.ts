@@ -6,8 +6,6 @@ import type { Desk } from '../desk.ts'
 /** More people than one, their passkeys, and what any of them may stop. */
 export function people(desk: Desk): void {
   it('of a quorum of two, one signature grants nothing, and two different people’s do (V3, V10)', async () => {
-    const bob = await aPerson(desk.browser)
-    await desk.grant(await desk.propose('approver', 'bob', await withPasskey(bob, 'bob')))
     const rule = {
       id: 'pairs',
       order: 1,
@@ -18,12 +16,20 @@ export function people(desk: Desk): void {
       max_window_seconds: 3600,
       narrowing: true,
     }
-    await desk.grant(await desk.propose('rule', 'pairs', rule))
+    const proposed = await desk.propose('rule', 'pairs', rule)
+    await desk.goTo(`requests/${proposed}`)
+    await desk.olivia.page.getByText(`2 of ${sample.group}, which would have owner: nothing that it matches`).waitFor()
+    await desk.grant(proposed)
+    const bob = await aPerson(desk.browser)
+    await desk.grant(await desk.propose('approver', 'bob', await withPasskey(bob, 'bob')))
 
     const requestId = await desk.ask('by two', 'forecaster')
     await desk.approve(requestId)
     await desk.olivia.page.getByText('Signed. It takes more people: 1 so far.').waitFor()
     expect(await desk.stateOf(requestId)).toBe('pending')
+    await desk.goTo('inbox')
+    const row = desk.olivia.page.locator(`article[data-request="${requestId}"]`)
+    await row.getByText('You signed', { exact: true }).waitFor()
     await desk.goTo(`requests/${requestId}`)
     await desk.olivia.page.getByText('1 signed so far: owner. You are one of them').waitFor()
     expect(await desk.olivia.page.getByRole('button', { name: 'Approve as asked…' }).count()).toBe(0)

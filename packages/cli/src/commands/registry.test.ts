@@ -197,6 +197,19 @@ it('proposes a group as the people who come and go, and says which rules it leav
   expect(operator.calls.at(-1)?.body).toMatchObject({ entities: [{ id: 'olga' }, { id: 'paul' }, { id: 'vera' }] })
 })
 
+it('says that a rule is changed towards a group with nobody in it, before it is proposed', async () => {
+  using folder = temporaryFolder()
+  const registry = [entity(rule), approver('olga', 'owners')]
+  await using operator = await operatorAt(folder.path, answering(['pending'], registry))
+  const emptied = { ...rule, approvers: { group: 'finanse', quorum: 1 } }
+  const path = file(folder, JSON.stringify({ rules: [emptied] }))
+  const { err } = await bailiwick(['registry', 'apply', path, '--dry-run', '--data', folder.path])
+  expect(err).toBe(
+    'TOO FEW PEOPLE: rule tasks takes 1 of group finanse, which has nobody: nothing can be approved under it.',
+  )
+  expect(operator.calls.every(({ method }) => method === 'GET')).toBe(true)
+})
+
 it('shows the groups with their people and the rules that ask them', async () => {
   using folder = temporaryFolder()
   const registry = [entity(rule), approver('olga', 'finance', 'owners'), approver('paul', 'finance')]

@@ -2,7 +2,7 @@ import { useInfiniteQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, query } from '../api.ts'
 import { Link } from '../router.tsx'
-import type { Page, RequestRow } from '../types.ts'
+import type { Me, Page, RequestRow } from '../types.ts'
 import { More, SearchBox, Tabs } from '../ui/lists.tsx'
 import {
   AgentName,
@@ -24,7 +24,7 @@ const states = { pending: 'Waiting', answered: 'Answered' } as const
 const mostLines = 3
 
 /** What waits for an answer, the riskiest and newest first, grouped by agent and task. */
-export function InboxPage() {
+export function InboxPage({ me }: { me: Me }) {
   const [state, setState] = useState<keyof typeof states>('pending')
   const [q, setQ] = useState('')
   const list = useInfiniteQuery({
@@ -61,7 +61,7 @@ export function InboxPage() {
         </Empty>
       ) : null}
       {grouped(rows).map((group) => (
-        <Group key={group[0]?.id} rows={group} more={list.hasNextPage} />
+        <Group key={group[0]?.id} rows={group} more={list.hasNextPage} me={me} />
       ))}
       <More list={list} />
     </>
@@ -81,7 +81,7 @@ function grouped(rows: RequestRow[]): RequestRow[][] {
 }
 
 /** `more`: there are requests that are not loaded, and some of them may be of this group. */
-function Group({ rows, more }: { rows: RequestRow[]; more: boolean }) {
+function Group({ rows, more, me }: { rows: RequestRow[]; more: boolean; me: Me }) {
   const [first] = rows
   if (first === undefined) return null
   return (
@@ -111,7 +111,7 @@ function Group({ rows, more }: { rows: RequestRow[]; more: boolean }) {
       <ul className="rows">
         {rows.map((row) => (
           <li key={row.id}>
-            <RequestCard row={row} />
+            <RequestCard row={row} signed={row.signed_by.includes(me.me.id)} />
           </li>
         ))}
       </ul>
@@ -119,7 +119,8 @@ function Group({ rows, more }: { rows: RequestRow[]; more: boolean }) {
   )
 }
 
-function RequestCard({ row }: { row: RequestRow }) {
+/** `signed`: by whoever looks, while it waits for somebody else. */
+function RequestCard({ row, signed }: { row: RequestRow; signed: boolean }) {
   const { id, state, subject, risk, mode, limits } = row
   const waiting = state === 'pending'
   return (
@@ -134,6 +135,7 @@ function RequestCard({ row }: { row: RequestRow }) {
           </span>
         ) : null}
         {row.reopened ? <span className="badge risk-medium">Asked again</span> : null}
+        {waiting && signed ? <span className="badge">You signed</span> : null}
         <span className="row-time">
           {waiting ? (
             <>

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, Problem } from '../api.ts'
 import { Link } from '../router.tsx'
-import type { AccessDetail, Me, Narrowed, RequestDetail } from '../types.ts'
+import type { AccessDetail, Me, Narrowed, RegistryDetail, RequestDetail } from '../types.ts'
 import {
   AgentName,
   Card,
@@ -156,6 +156,7 @@ function Asks({ request }: { request: RequestDetail }) {
             <Lines lines={request.unexplained} />
           </Card>
         ) : null}
+        {request.open ? <Starved rules={request.starved} /> : null}
         <Card title="What would change">
           <RegistryDiff diff={request.diff} />
         </Card>
@@ -187,6 +188,15 @@ function Asks({ request }: { request: RequestDetail }) {
       <Parts request={request} />
     </>
   )
+}
+
+function Starved({ rules }: { rules: RegistryDetail['starved'] }) {
+  return rules.map(({ rule, group, quorum, members }) => (
+    <p key={rule} className="note warn">
+      The rule <Visible text={rule} /> would take {quorum} of <Visible text={group} />, which would have{' '}
+      <Visible text={members.join(', ') || 'nobody'} />: nothing that it matches could be approved any more.
+    </p>
+  ))
 }
 
 function PermissionLines({ request: { lines, authority, labels } }: { request: AccessDetail }) {

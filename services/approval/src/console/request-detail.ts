@@ -5,7 +5,7 @@ import type { RequestRecord } from '@bailiwick/projection'
 import { mayRefuseStepUp } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { unexplained } from '../inspect.ts'
-import { takesAnother } from '../judge-change.ts'
+import { starvedRules, takesAnother } from '../judge-change.ts'
 import { policyTextOf, unreadablePolicies } from '../policy-texts.ts'
 import { diffOf } from '../propose-change.ts'
 import { mayTakeBack } from '../refuse.ts'
@@ -55,6 +55,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
       kind: ask.kind,
       proposer: ask.proposer,
       diff,
+      starved: starvedRules(approval, ask),
       unexplained: unreadablePolicies(policyText, ask),
       may_deny: mayDeny,
       needs_another: needsAnother,
