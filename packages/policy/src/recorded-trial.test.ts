@@ -33,7 +33,16 @@ interface Ask {
 let names = 0
 function ask(
   policies: string,
-  { schema: of = schema, hour = 12, labels = [], agents = [[]], unknown = [], saidYes = false, decidedBy, did = {} }: Ask = {},
+  {
+    schema: of = schema,
+    hour = 12,
+    labels = [],
+    agents = [[]],
+    unknown = [],
+    saidYes = false,
+    decidedBy,
+    did = {},
+  }: Ask = {},
 ) {
   const requests = agents.map((own, n) => ({
     principal: { type: 'agent', id: `a${n}`, attributes: { labels: own } },

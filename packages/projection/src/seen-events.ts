@@ -21,7 +21,8 @@ export class SeenEvents {
 
   verdict(place: Place & { bytes: Uint8Array }, id: string, hash: string): Verdict | undefined {
     const seen = this.#hashes.get(nameOf(place, id))
-    if (seen === undefined || seen === hash) return seen && 'repeated'
+    if (seen === undefined) return undefined
+    if (seen === hash) return 'repeated'
     const other = otherSpellingOf(place.bytes)
     return other !== undefined && seen === sha256(other) ? 'repeated' : 'void'
   }

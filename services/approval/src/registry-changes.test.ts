@@ -109,7 +109,7 @@ it('does not let the registry’s own rule take more people than there are, whic
 it('says to whoever signs which rules would have too few people to approve anything', async () => {
   const starvedBy = async (...entities: object[]) => {
     const { body } = await propose(entities)
-    return (await olga.get(`/requests/${body.request_id}`)).body.starved
+    return (await olga.get(`/requests/${body.request_id}`)).body.starved as object[]
   }
   const rule = (approvers: object) => ({ type: 'rule', id: 'late', value: aRule({ id: 'late', approvers } as never) })
   const paulIn = (...groups: string[]) => {
