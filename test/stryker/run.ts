@@ -8,7 +8,7 @@ import { subjects } from './subjects.ts'
 
 // node test/stryker/run.ts [authority | cedar | pipeline] [file.ts[:from-to] …] [--own | --hours N]
 // Breaks every expression of a subject once, in a copy of the sources; fails where fewer than 90 % of the mutants are noticed.
-// --own: by the test beside each file alone. Quick, and what it notices is noticed by all.
+// --own: by the test beside each file alone, where there is one. Quick, and what it notices is noticed by all.
 // --hours: remembers what it found, in out/stryker, and tries again only what was changed, or what a test was changed for. Begins with
 // the file that was longest not looked at, and no other once the time is over.
 
@@ -25,25 +25,29 @@ mkdirSync(found, { recursive: true })
 
 type Fate = Awaited<ReturnType<Stryker['runMutationTest']>>[number]
 
-const all = chosen.flatMap(([name, { mutate }]) => {
+/** Tried in one go: of a subject all at once, or a file each where Stryker is to remember what it found so far. */
+interface Lot {
+  name: string
+  parts: string[]
+}
+
+const lots = chosen.flatMap(([name, { mutate }]): Lot[] => {
   rmSync(linesOf(name), { force: true })
-  return mutate.flatMap((path) => partsOf(path).map((part) => ({ name, part })))
+  const parts = mutate.flatMap(partsOf)
+  return hours === undefined ? [{ name, parts }] : parts.map((part) => ({ name, parts: [part] }))
 })
 const fatesOf = new Map<string, Fate[]>()
 // Of all subjects, so that none waits for the whole of another night after night.
-if (hours !== undefined) all.sort((a, b) => lookedAt(a.part) - lookedAt(b.part))
-for (const { name, part } of all) {
+if (hours !== undefined) lots.sort((a, b) => lookedAt(a) - lookedAt(b))
+for (const { name, parts } of lots) {
+  if (parts.length === 0) continue
   if (performance.now() > end) {
-    console.log(`not tried any more: ${part}`)
+    console.log(`not tried any more: ${parts.join(' ')}`)
     continue
   }
-  if (own && !existsSync(join(root, ownTest(part)))) {
-    console.log(`no test beside ${part}`)
-    continue
-  }
-  const fates = await mutantsOf(name, part)
+  const fates = await mutantsOf(name, parts)
   fatesOf.set(name, [...(fatesOf.get(name) ?? []), ...fates])
-  console.log(row(fates, part))
+  for (const [file, of] of Map.groupBy(fates, ({ fileName }) => fileName)) console.log(row(of, file))
 }
 for (const [name, fates] of fatesOf) {
   if (score(fates) < least) process.exitCode = 1
@@ -58,8 +62,10 @@ function partsOf(path: string): string[] {
   return parts.map((file) => path.replace(/\.ts$/, file.replace(/^.*\.ts/, '.ts')))
 }
 
-function ownTest(part: string): string {
-  return part.replace(/\.ts.*$/, '.test.ts')
+/** Those beside the files; all of the subject where one file has none. */
+function ownTests(name: string, parts: readonly string[]): readonly string[] {
+  const tests = parts.map((part) => part.replace(/\.ts.*$/, '.test.ts'))
+  return tests.every((test) => existsSync(join(root, test))) ? tests : (subjects[name]?.tests ?? [])
 }
 
 /** Each mutant's fate, a line as it is known. */
@@ -67,16 +73,16 @@ function linesOf(name: string): string {
   return join(found, `${name}.txt`)
 }
 
-/** What Stryker remembers of a file. */
-function memoryOf(path: string): string {
-  return join(found, `${path.replaceAll('/', '.')}.json`)
+/** What Stryker remembers. */
+function memoryOf(parts: readonly string[]): string {
+  return join(found, `${parts.join(' ').replaceAll('/', '.')}.json`)
 }
 
-function lookedAt(path: string): number {
-  return statSync(memoryOf(path), { throwIfNoEntry: false })?.mtimeMs ?? 0
+function lookedAt({ parts }: Lot): number {
+  return statSync(memoryOf(parts), { throwIfNoEntry: false })?.mtimeMs ?? 0
 }
 
-async function mutantsOf(name: string, part: string): Promise<Fate[]> {
+async function mutantsOf(name: string, parts: string[]): Promise<Fate[]> {
   using copy = new Workshop()
   // Few cases of the second mind: a mutant that a thousand decisions do not show, it may keep.
   process.env.BAILIWICK_SEED ??= '1'
@@ -84,25 +90,24 @@ async function mutantsOf(name: string, part: string): Promise<Fate[]> {
     BAILIWICK_STRYKER: name,
     BAILIWICK_STRYKER_LINES: linesOf(name),
     BAILIWICK_CASES: '3000',
-    ...(own && { BAILIWICK_STRYKER_TESTS: ownTest(part) }),
+    ...(own && { BAILIWICK_STRYKER_OWN: ownTests(name, parts).join(' ') }),
   })
   process.chdir(copy.dir)
   try {
     const fates = await new Stryker({
-      mutate: [part],
+      mutate: parts,
       inPlace: true, // the copy is its sandbox, whose packages are its own
-      testRunner: 'vitest',
-      vitest: { configFile: 'test/stryker/vitest.config.ts', related: false },
-      plugins: ['@stryker-mutator/vitest-runner', join(copy.dir, 'test/stryker/lines-reporter.ts')],
+      testRunner: 'in-process',
+      plugins: ['in-process-runner.ts', 'lines-reporter.ts'].map((name) => join(copy.dir, 'test/stryker', name)),
       tsconfigFile: 'none.json', // TypeScript 7 lacks what Stryker would read it with
       coverageAnalysis: 'perTest',
       incremental: hours !== undefined,
-      incrementalFile: memoryOf(part),
+      incrementalFile: memoryOf(parts),
       // What runs once, as a module is loaded, needs all tests in a new environment for each of its mutants.
       ignoreStatic: files.length > 0,
       reporters: ['lines'],
       concurrency: Number(process.env.BAILIWICK_STRYKER_WORKERS ?? availableParallelism()),
-      timeoutMS: 60_000, // a busy machine notices nothing by being slow
+      timeoutMS: 20_000, // of tests that took milliseconds: a busy machine notices nothing by being slow
       allowConsoleColors: false,
     } as ConstructorParameters<typeof Stryker>[0]).runMutationTest()
     return fates.map((fate) => ({ ...fate, fileName: relative(copy.dir, fate.fileName) }))

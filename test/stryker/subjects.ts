@@ -39,8 +39,9 @@ export const subjects: Record<string, Subject> = {
     ),
     tests: testsOf(
       policy,
-      `asserted-values policy-reads authzen-mapping remembered-answers policy-obligations policy-set cedar-engine check-policies
-       starter-policies authzen-policies policy-slices entity-store cedar-policies`,
+      `exact-json preparse action-view schema-shapes asserted-values policy-reads authzen-mapping remembered-answers
+       policy-obligations policy-set cedar-engine check-policies starter-policies authzen-policies policy-slices entity-store
+       cedar-policies`,
     ),
   },
   /** The steps of DESIGN §7.4, as far as tests without a whole system reach them; the rest is for test/mutants. */
@@ -54,7 +55,7 @@ export const subjects: Record<string, Subject> = {
       ),
     ],
     tests: [
-      ...testsOf(policy, 'evaluate-each'),
+      ...testsOf(policy, 'evaluate-each history-facts known-history'),
       ...testsOf(
         pdp,
         `tree-queue store-order outcomes decide by-registry turns calls life judge chain step-ups verify-credential evaluation-request catch-up obligations access-request-offer continuity budget

@@ -114,6 +114,20 @@ it('names every permission that covers, in order, each with its own cost', () =>
   })
 })
 
+it('takes a text alone for a currency, not what would read as one (V9)', () => {
+  const resource = { type: 'tool', id: 'erp.pay' }
+  const permission = { actions: ['tools/call'], resource, cost: { amount: '/amount', currency: '/currency' } }
+  const authority: Authority = {
+    ...{ type: 'bailiwick_task', task: 't', permissions: [permission], max_depth: 0, max_children: 0 },
+    budget: { cost: { EUR: '10' } },
+  }
+  for (const currency of [['EUR'], { toString: () => 'EUR' }, null, undefined])
+    expect(covers(authority, { name: 'tools/call', resource, properties: { amount: 1, currency } })).toEqual({
+      covered: false,
+      reason: 'cost_invalid',
+    })
+})
+
 it('answers, and never throws, whatever the arguments are (V13)', () => {
   fc.assert(
     fc.property(authorities, fc.anything(), (authority, properties) => {

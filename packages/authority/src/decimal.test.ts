@@ -33,6 +33,7 @@ it('compares decimals exactly, whatever their spelling', () => {
       expect(compareDecimals(read(a), read(b))).toBe(x < y ? -1 : x > y ? 1 : 0)
     }),
   )
+  expect(compareDecimals(read('1'), read('1.0'))).toBe(0)
 })
 
 it('gives one text to each value', () => {
@@ -101,6 +102,7 @@ it('reads the exponent of a JSON number exactly, or not at all', () => {
     '1E999',
     '1e-38',
     '0.1e-38',
+    `0.${'0'.repeat(37)}1e9`, // 39 digits, though fewer would do
     '1e9999',
     '1e',
     'e5',
@@ -127,6 +129,7 @@ it('takes a double only where no other text of its length reads as it', () => {
   ]) {
     expect(decimalOf(lost), String(lost)).toBeUndefined()
   }
+  expect(decimalOf('2.50')).toEqual({ units: 250n, scale: 2 })
   expect(decimalOf(-0)).toEqual({ units: 0n, scale: 0 })
   expect(decimalOf(1e-7)).toEqual({ units: 1n, scale: 7 })
   for (const other of [undefined, null, true, 5n, {}, [], ['1'], [1.5], { valueOf: () => 1 }])

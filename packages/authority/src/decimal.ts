@@ -19,7 +19,7 @@ export function parseDecimal(text: string): Decimal | undefined {
 
 /**
  * Reads the source text of a JSON number (RFC 8259 §6), exponent included, exactly; undefined when it is none, or when
- * it needs more than 38 digits to be written without an exponent.
+ * it has, or without an exponent would need, more than 38 digits.
  */
 export function parseNumberText(text: string): Decimal | undefined {
   return read(numberText.exec(text))

@@ -86,8 +86,8 @@ it('shares money to the millionth, among the parts that can spend it', () => {
     [0, 1],
     [2, 3],
   ])
-  expect(unlimited.map(({ budget }) => budget)).toEqual([{}, {}])
-  expect(together(unlimited as [Authority])).toEqual(open)
+  expect(unlimited.map(({ budget }) => budget)).toStrictEqual([{}, {}])
+  expect(together(unlimited as [Authority])).toStrictEqual(open)
 })
 
 it('adds up what several allow: what one of them leaves open is open, money as far as any states it, the deepest depth', () => {

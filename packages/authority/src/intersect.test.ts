@@ -91,6 +91,28 @@ it('passes on no deeper and to no more than both do (V5)', () => {
   expect(both).toMatchObject({ max_depth: 1, max_children: 2 })
 })
 
+it('keeps a budget for money that one of them states, in either order, and 32 bounds at most', () => {
+  const a = { type: 'bailiwick_task' as const, task: 't', budget: {}, max_depth: 0, max_children: 0 }
+  const permission = { actions: ['GET'], resource: { type: 'tool', id: 't' } }
+  const free = { ...a, permissions: [permission] }
+  const none = { ...free, budget: { cost: {} } }
+  const paid = { ...free, budget: { cost: { EUR: '1' } } }
+  expect([intersect(free, none)?.budget, intersect(none, free)?.budget]).toStrictEqual([{ cost: {} }, { cost: {} }])
+  expect([intersect(paid, none)?.budget, intersect(free, free)?.budget]).toStrictEqual([{ cost: {} }, {}])
+  const bounded = (from: number, to: number) => ({
+    ...a,
+    permissions: [
+      {
+        ...permission,
+        where: Object.fromEntries(Array.from({ length: to - from }, (_, n) => [`/${from + n}`, { min: '1' }])),
+      },
+    ],
+  })
+  const where = intersect(bounded(0, 16), bounded(16, 32))?.permissions[0]?.where
+  expect(Object.keys(where ?? {})).toHaveLength(32)
+  expect(intersect(bounded(0, 16), bounded(16, 33))).toBeUndefined()
+})
+
 it('keeps the uses of each that lie within the same, and 64 permissions at most', () => {
   const a = { type: 'bailiwick_task' as const, task: 't', budget: {}, max_depth: 0, max_children: 0 }
   const one = { actions: ['GET'], resource: { type: 'tool', id: 't' } }

@@ -1,0 +1,119 @@
+import { format } from 'node:util'
+import { expect as real } from 'vitest'
+
+// What tests take from vitest, as far as those do that Stryker runs: collected once, and run as often as there are mutants.
+
+type Body = (...args: unknown[]) => unknown
+
+/** A `describe`, or a file, which is the outermost. */
+interface Scope {
+  name: string
+  within: Scope | undefined
+  beforeAll: Body[]
+  afterAll: Body[]
+  beforeEach: Body[]
+  afterEach: Body[]
+}
+
+export interface Test {
+  id: string
+  /** With those of what it stands in. */
+  title: string
+  /** One test's alone. */
+  name: string
+  fileName: string
+  /** Of its `it`, from 0. */
+  startPosition: { line: number; column: number }
+  run: Body
+  scope: Scope
+}
+
+export const collected: Test[] = []
+let scope = scopeOf('', undefined)
+let file = ''
+
+/** What is collected from now on stands there. */
+export function beginFile(path: string): void {
+  file = path
+  scope = scopeOf('', undefined)
+}
+
+function scopeOf(name: string, within: Scope | undefined): Scope {
+  return { name, within, beforeAll: [], afterAll: [], beforeEach: [], afterEach: [] }
+}
+
+/** From the file inwards. */
+export function scopesOf(innermost: Scope): Scope[] {
+  return innermost.within === undefined ? [innermost] : [...scopesOf(innermost.within), innermost]
+}
+
+export const beforeAll = (hook: Body) => scope.beforeAll.push(hook)
+export const afterAll = (hook: Body) => scope.afterAll.push(hook)
+export const beforeEach = (hook: Body) => scope.beforeEach.push(hook)
+export const afterEach = (hook: Body) => scope.afterEach.push(hook)
+
+/** Options and the body, in either order. */
+type Given = unknown[]
+type Declare = (name: string, ...given: Given) => void
+const bodyOf = (given: Given) => given.find((each) => typeof each === 'function') as Body
+
+const test: Declare = (own, ...given) => {
+  const names = [...scopesOf(scope).map(({ name }) => name), own].filter((each) => each !== '')
+  const title = names.join(' > ')
+  // Several may have one name.
+  const same = collected.filter((each) => each.fileName === file && each.title === title).length
+  const name = same === 0 ? title : `${title} #${same}`
+  const startPosition = whereCalled()
+  collected.push({ id: `${file}#${name}`, title, name, fileName: file, startPosition, run: bodyOf(given), scope })
+}
+
+/** By it Stryker sees which tests were changed. */
+function whereCalled(): Test['startPosition'] {
+  const { stack = '' } = new Error()
+  const [, line = 1, column = 1] = stack.match(new RegExp(`${RegExp.escape(file)}:(\\d+):(\\d+)`)) ?? []
+  return { line: Number(line) - 1, column: Number(column) - 1 }
+}
+
+const suite: Declare = (name, ...given) => {
+  scope = scopeOf(name, scope)
+  bodyOf(given)()
+  scope = scope.within ?? scope
+}
+
+const eachOf =
+  (declare: Declare) =>
+  (rows: readonly unknown[]) =>
+  (title: string, ...given: Given) => {
+    for (const row of rows) {
+      const args = Array.isArray(row) ? row : [row]
+      const named = args.slice(0, title.match(/%[a-z]/gi)?.length ?? 0)
+      declare(format(title, ...named), () => bodyOf(given)(...args))
+    }
+  }
+
+export const it = Object.assign(test, { each: eachOf(test) })
+export const describe = Object.assign(suite, { each: eachOf(suite) })
+
+/** vitest's own wants a test of vitest's. */
+const poll = (read: () => unknown, { timeout = 1000, interval = 50 } = {}) => {
+  const until = async (matcher: string, args: unknown[]) => {
+    for (const end = performance.now() + timeout; ; await new Promise((done) => setTimeout(done, interval)))
+      try {
+        return (real(await read()) as unknown as Record<string, Body>)[matcher]?.(...args)
+      } catch (error) {
+        if (performance.now() > end) throw error
+      }
+  }
+  return new Proxy(
+    {},
+    {
+      get:
+        (_, matcher: string) =>
+        (...args: unknown[]) =>
+          until(matcher, args),
+    },
+  )
+}
+export const expect = new Proxy(real, {
+  get: (of, name, receiver) => (name === 'poll' ? poll : Reflect.get(of, name, receiver)),
+})
