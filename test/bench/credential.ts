@@ -14,7 +14,7 @@ export async function measureCredential({ dir, quick, progress }: Bench): Promis
   await using world = await World.open(dir, { wrapBus: (bus) => countingCommits(bus, commits) })
   using file = new AppendedFile(dir)
   const agent = world.agent()
-  for (let n = 0; n < (quick ? 1 : 5); n++) await world.grant(agent)
+  for (let n = 0; n < (quick ? 1 : 5); n++) await world.grant({ agent })
 
   const whole: number[] = []
   const steps = { request: [] as number[], approve: [] as number[], issue: [] as number[] }

@@ -8,6 +8,8 @@ export interface Machine {
   disk: string
   kernel: string
   node: string
+  /** What was measured; with a `+` where files had been changed. */
+  commit: string
   /** Runnable tasks in the minute before: above the number of cores, others were measured along. */
   load: number
 }
@@ -21,6 +23,7 @@ export function machineOf(dir: string): Machine {
     disk: diskOf(dir),
     kernel: `${type()} ${release()} ${arch()}`,
     node: process.version,
+    commit: commitOf(import.meta.dirname),
     load: loadavg()[0] ?? 0,
   }
 }
@@ -30,4 +33,10 @@ function diskOf(dir: string): string {
   const asked = spawnSync('df', ['--output=source,fstype', dir], { encoding: 'utf8' })
   const [source = 'unknown', fileSystem = 'unknown'] = asked.stdout?.trim().split('\n').at(-1)?.split(/\s+/) ?? []
   return `${source.replace('/dev/', '')}, ${fileSystem}`
+}
+
+function commitOf(dir: string): string {
+  const git = (...args: string[]) => spawnSync('git', args, { cwd: dir, encoding: 'utf8' }).stdout?.trim() ?? ''
+  const changed = git('status', '--porcelain', '--untracked-files=no', '--', ':!/docs') !== ''
+  return `${git('rev-parse', '--short=7', 'HEAD') || 'unknown'}${changed ? '+' : ''}`
 }

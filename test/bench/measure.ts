@@ -4,6 +4,8 @@ export interface Row {
   value: number
   unit: 's' | 'ms' | 'µs' | '×' | '/s' | 'bytes' | 'MiB' | ''
   target?: { atMost: number } | { atLeast: number }
+  /** How often what it is about was done, where each kind has a run of its own. */
+  count?: number
 }
 
 export interface Measure {
@@ -12,6 +14,11 @@ export interface Measure {
   /** What was done, so that a reader can judge the numbers. */
   how: string
   rows: Row[]
+  /**
+   * These kinds, in this order, are measured each by itself: rows are named `kind: …`, each says of what run it is, and where a kind was
+   * not measured now, the page keeps what it has of it.
+   */
+  byKind?: readonly string[]
   /** Where a sum comes from. */
   parts?: Part[]
 }

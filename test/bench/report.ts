@@ -27,7 +27,8 @@ const introduction = [
  */
 export function asMarkdown(report: Report, page: string): string {
   const sections = new Map(sectionsOf(page))
-  for (const measure of report.measures) sections.set(measure.title, section(measure, report))
+  for (const measure of report.measures)
+    sections.set(measure.title, section(measure, report, sections.get(measure.title) ?? ''))
   return `${[introduction.join('\n'), ...sections.values()].join('\n\n')}\n`
 }
 
@@ -38,8 +39,12 @@ function sectionsOf(page: string): [title: string, text: string][] {
     .map((text) => [/^## (.*)$/m.exec(text)?.[1] ?? '', text.trimEnd()])
 }
 
-function section({ title, how, rows, parts }: Measure, { at, quick, machine }: Report): string {
+function section(measure: Measure, report: Report, before: string): string {
+  const { title, how, parts } = measure
+  const { at, quick, machine } = report
   const { cpu, cores, memory, disk, kernel, node, load } = machine
+  const rows = measure.byKind ? rowsByKind(measure.byKind, measure, report, before) : measure.rows.map(cellsOf)
+  const loads = measure.byKind ? rows.map((row) => Number(/load before ([0-9.]+)/.exec(row)?.[1])) : [load]
   return [
     `## ${title}`,
     '',
@@ -47,11 +52,11 @@ function section({ title, how, rows, parts }: Measure, { at, quick, machine }: R
     '',
     `*${cpu}, ${cores} cores · ${memory} · ${disk} · ${kernel} · Node ${node} · load before ${load.toFixed(1)} · ${at}*`,
     ...(quick ? ['', '**A smoke count (`--quick`): the numbers mean little.**'] : []),
-    ...(load > cores ? ['', crowded] : []),
+    ...(loads.some((each) => each > cores) ? ['', crowded] : []),
     '',
-    '| | | target |',
-    '|---|--:|---|',
-    ...rows.map((row) => `| ${row.name} | ${shown(row)} | ${targetOf(row)} |`),
+    `| | | target |${measure.byKind ? ' run |' : ''}`,
+    `|---|--:|---|${measure.byKind ? '---|' : ''}`,
+    ...rows,
     ...(parts
       ? [
           '',
@@ -65,6 +70,18 @@ function section({ title, how, rows, parts }: Measure, { at, quick, machine }: R
         ]
       : []),
   ].join('\n')
+}
+
+const cellsOf = (row: Row) => `| ${row.name} | ${shown(row)} | ${targetOf(row)} |`
+
+function rowsByKind(kinds: readonly string[], { rows }: Measure, { at, machine }: Report, before: string): string[] {
+  const run = `${machine.commit} · ${at.slice(0, 16)}Z · load before ${machine.load.toFixed(1)}`
+  const now = rows.map((row) => `${cellsOf(row)} ${row.count?.toLocaleString('en-US') ?? ''} · ${run} |`)
+  const known = before.split('\n')
+  return kinds.flatMap((kind) => {
+    const ofKind = (line: string) => line.startsWith(`| ${kind}: `)
+    return now.some(ofKind) ? now.filter(ofKind) : known.filter(ofKind)
+  })
 }
 
 /** For a terminal. */

@@ -1,6 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
 import { expect, it } from 'vitest'
 import { type Prey, type Probed, type Reach, RevocationProbe } from './revocation-probe.ts'
+import type { Granted } from './world.ts'
 
 const token = `x.${Buffer.from(JSON.stringify({ jti: 'crd_1', exp: 0 })).toString('base64url')}.x`
 const allow: Probed = { decision: true }
@@ -9,6 +10,8 @@ const deny = (reason: string): Probed => ({ decision: false, reason })
 /** Two decision points; `answer` says what one says of a grant, by how often it was asked of it before and since it was revoked. */
 class Points implements Reach {
   readonly points = 2
+  readonly atOnce = 2
+  readonly ahead = 2
   readonly answer: (asked: { grantId: string; before: number; since: number; point: number }) => Probed
   /** Of each that was revoked, how often it had been allowed. */
   readonly allowedBefore: number[] = []
@@ -19,15 +22,15 @@ class Points implements Reach {
     this.answer = answer
   }
 
-  async prey(): Promise<Prey> {
+  async prey(_kind?: string, _lane?: number): Promise<Prey> {
     const grantId = `grt_${++this.#made}`
     this.#asked.set(grantId, { allowed: 0, before: 0, since: [0, 0], revoked: false })
-    return { requestId: 'req_1', grantId, token, key: undefined, delegation: undefined }
+    return { requestId: 'req_1', grantId, token, target: grantId }
   }
 
-  passOn = () => this.prey()
+  other = () => this.prey()
 
-  async ask({ grantId }: Prey, point: number): Promise<Probed> {
+  async ask({ grantId }: Granted, point: number): Promise<Probed> {
     const asked = this.#of(grantId)
     const since = asked.revoked ? (asked.since[point] ?? 0) + 1 : 0
     asked.since[point] = since
@@ -37,10 +40,12 @@ class Points implements Reach {
     return answered
   }
 
-  async revoke(_: string, grantId: string): Promise<void> {
-    const asked = this.#of(grantId)
-    this.allowedBefore.push(asked.allowed)
-    asked.revoked = true
+  async revoke(kind: string, grantId: string): Promise<void> {
+    const ended = kind === 'all' ? [...this.#asked.values()].filter(({ revoked }) => !revoked) : [this.#of(grantId)]
+    for (const asked of ended) {
+      this.allowedBefore.push(asked.allowed)
+      asked.revoked = true
+    }
   }
 
   #of(grantId: string) {
@@ -84,4 +89,39 @@ it('takes another where one is dead at birth, and fails for what must not be', a
   const reach = new Points(({ grantId, since }) => (since > 0 || dead.has(grantId) ? deny('grant_revoked') : allow))
   expect((await probed(reach)).lags).toEqual([0, 0, 0])
   await expect(probed(new Points(() => deny('policy_denied')))).rejects.toThrow('denied: policy_denied')
+})
+
+it('revokes several at once, each in a lane of its own', async () => {
+  const reach = new Points(({ since }) => (since > 0 ? deny('grant_revoked') : allow))
+  const { prey, revoke } = reach
+  const lanes = new Set<number | undefined>()
+  reach.prey = (_, lane) => {
+    lanes.add(lane)
+    return prey.call(reach)
+  }
+  reach.other = () => prey.call(reach)
+  const targets: string[] = []
+  const under = { now: 0, most: 0 }
+  const second = Promise.withResolvers<void>()
+  reach.revoke = async (kind, target) => {
+    targets.push(target)
+    under.most = Math.max(under.most, ++under.now)
+    if (under.now > 1) second.resolve()
+    await second.promise
+    await revoke.call(reach, kind, target)
+    under.now--
+  }
+  const { lags } = await new RevocationProbe(reach, 'grant').run(8, () => {})
+  expect(lags).toEqual(Array(8).fill(0))
+  expect([...lanes].sort()).toEqual([0, 1, 2, 3])
+  expect(under.most).toBe(2)
+  expect(new Set(targets).size).toBe(8)
+})
+
+it('ends two by a revocation of everything, and makes none before its answer that would be dead at birth', async () => {
+  const reach = new Points(({ since }) => (since > 0 ? deny('everything_revoked') : allow))
+  const { lags } = await new RevocationProbe(reach, 'all').run(3, () => {})
+  expect(lags).toEqual(Array(6).fill(0))
+  expect(reach.allowedBefore).toHaveLength(6)
+  for (const allowed of reach.allowedBefore) expect(allowed).toBeGreaterThan(0)
 })

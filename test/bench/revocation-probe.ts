@@ -1,8 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { RevocationKind } from '@bailiwick/contracts'
-import type { SigningKey } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
-import { sample, sampleAgentId } from '@bailiwick/standalone/sample'
+import { Semaphore } from '@bailiwick/service-kit'
 import { passing, persistently } from './patience.ts'
 import type { Granted } from './world.ts'
 
@@ -16,13 +15,12 @@ const outlivedMs = 5000
 /** How long a machine that others use too may take to say anything at all. */
 const saidWithinMs = 120_000
 /** A machine that is too slow for the rate is not asked for more than that at once. */
-const unanswered = 500
+const unanswered = 32
 
 /** What is about to be revoked. */
 export interface Prey extends Granted {
-  /** Of whoever acts, where that is not the agent whose grant it is. */
-  key: SigningKey<'agent'> | undefined
-  delegation: string | undefined
+  /** What a revocation of its kind has to name. */
+  target: string
 }
 
 export interface Probed {
@@ -34,17 +32,24 @@ export interface Probed {
 export interface Reach {
   /** How many decision points there are. */
   points: number
-  prey(kind: RevocationKind): Promise<Prey>
-  /** To a sub-agent of whose grant this is. */
-  passOn(granted: Granted): Promise<Prey>
+  /** How many revocations are under way at once, each with its own prober; `all` ends everything, so of it there is one. */
+  atOnce: number
+  /** How many are prepared besides. */
+  ahead: number
+  /** What no revocation of another lane (from 0 on) ends, unless it is one of `all`. */
+  prey(kind: RevocationKind, lane: number): Promise<Prey>
+  /** What no revocation ends, unless it is one of `all`. */
+  other(): Promise<Granted>
   /** `point`: from 0 on. */
-  ask(prey: Prey, point: number): Promise<Probed>
+  ask(granted: Granted, point: number): Promise<Probed>
   /** Resolves when it is acknowledged. */
   revoke(kind: RevocationKind, target: string): Promise<void>
 }
 
-interface Watched extends Prey {
+interface Watched extends Granted {
   madeAt: number
+  /** How often it was asked for: decision points take turns. */
+  asked: number
   acknowledgedAt: number
   lastAllow: number
   /** It was denied for being over, whenever. */
@@ -79,9 +84,9 @@ const late: ReadonlySet<string | undefined> = new Set([
 export const isLate = (reason: string | undefined) => late.has(reason)
 
 /** As `ask`; what is answered instead of a decision, or not at all, on a busy machine is late too. */
-export async function askOf(reach: Reach, prey: Prey, point: number): Promise<Probed> {
+export async function askOf(reach: Pick<Reach, 'ask'>, granted: Granted, point: number): Promise<Probed> {
   try {
-    return await reach.ask(prey, point)
+    return await reach.ask(granted, point)
   } catch (error) {
     if (!passing.has(errorCode(error))) throw error
     return { decision: false, reason: errorCode(error) }
@@ -108,42 +113,78 @@ export class RevocationProbe {
   readonly #kind: RevocationKind
   readonly #tally = { asked: 0, allowed: 0, late: 0 }
   readonly #failures: unknown[] = []
-  #prey: Watched | undefined
+  /** Those that are about to end, or were just ended, each asked for as often as the others. */
+  readonly #probed = new Set<Watched>()
+  readonly #watched: Watched[] = []
+  readonly #revoking: Semaphore
   #other: Watched | undefined
 
   constructor(reach: Reach, kind: RevocationKind) {
     this.#reach = reach
     this.#kind = kind
+    this.#revoking = new Semaphore(kind === 'all' ? 1 : reach.atOnce, Number.POSITIVE_INFINITY)
   }
 
   async run(count: number, progress: (done: number) => void): Promise<Probe> {
-    const watched: Watched[] = []
-    const killsMany = !['credential', 'delegation', 'grant'].includes(this.#kind)
+    const { atOnce, ahead } = this.#reach
+    // Of those that are ended together none can be prepared ahead; but while one is asked for to its end, the next may be made.
+    const lanes = this.#kind === 'all' ? 2 : atOnce + ahead
     const started = performance.now()
     const load = this.#load()
+    let begun = 0
     try {
-      for (let n = 0; n < count; n++) {
-        progress(n)
-        if (!this.#other || performance.now() - this.#other.madeAt > renewedMs)
-          this.#other = await this.#living((made) => (this.#other = made))
-        const prey = await this.#living((made) => (this.#prey = made))
-        const ended = killsMany ? [prey, this.#other] : [prey]
-        await setTimeout(beforeMs)
-        await this.#reach.revoke(this.#kind, this.#targetOf(prey))
-        for (const each of ended) each.acknowledgedAt = performance.now()
-        watched.push(...ended)
-        await setTimeout(afterMs)
-        await this.#until(() => ended.every((each) => this.#seen(each)))
-        this.#prey = undefined
-        if (killsMany) this.#other = undefined
-      }
+      if (this.#kind !== 'all') await this.#renewOther()
+      const working = Array.from({ length: Math.min(lanes, count) }, async (_, lane) => {
+        while (begun < count && this.#failures.length === 0) {
+          progress(begun++)
+          await this.#one(lane)
+        }
+      })
+      await Promise.all(working.map((lane) => lane.catch((error: unknown) => void this.#failures.push(error))))
     } finally {
       await load.stop()
     }
     if (this.#failures.length > 0) throw this.#failures[0]
-    const lags = watched.map(({ lastAllow, acknowledgedAt }) => Math.max(0, lastAllow - acknowledgedAt))
+    const lags = this.#watched.map(({ lastAllow, acknowledgedAt }) => Math.max(0, lastAllow - acknowledgedAt))
     const outlived = lags.filter((lag) => lag > outlivedMs).length
     return { lags, outlived, ...this.#tally, ms: performance.now() - started }
+  }
+
+  async #one(lane: number): Promise<void> {
+    if (this.#kind === 'all') return await this.#everything()
+    const first = await this.#make(lane)
+    const ended = await this.#revoking.run(async () => {
+      await this.#renewOther()
+      const prey = await this.#living(() => this.#make(lane), first)
+      await this.#revoke(prey.target, [prey])
+      await this.#untilOver([prey])
+      return [prey]
+    })
+    for (const each of ended) this.#probed.delete(each)
+  }
+
+  /** What is asked for meanwhile dies too, and is watched as well. What is made before the answer would be dead at birth. */
+  async #everything(): Promise<void> {
+    const ended = await this.#revoking.run(async () => {
+      const made = await Promise.all([0, 1].map((n) => this.#living(() => this.#make(n))))
+      await this.#revoke('*', made)
+      return made
+    })
+    this.#other = ended[0]
+    await this.#untilOver(ended)
+    for (const each of ended) this.#probed.delete(each)
+  }
+
+  async #revoke(target: string, ended: readonly Watched[]): Promise<void> {
+    await this.#reach.revoke(this.#kind, target)
+    const acknowledgedAt = performance.now()
+    for (const each of ended) each.acknowledgedAt = acknowledgedAt
+    this.#watched.push(...ended)
+  }
+
+  async #untilOver(ended: readonly Watched[]): Promise<void> {
+    await setTimeout(afterMs)
+    await this.#until(() => ended.every((each) => this.#seen(each)))
   }
 
   /** Every decision point says that it is over, or it never will be. */
@@ -151,13 +192,17 @@ export class RevocationProbe {
     return deniedBy.size === this.#reach.points || lastAllow - acknowledgedAt > outlivedMs
   }
 
-  /** One that was allowed. Made anew while the console has not heard of what was revoked before, under which it is dead at birth. */
-  async #living(aim: (made: Watched) => void): Promise<Watched> {
-    for (;;) {
-      const made = await persistently(() => this.#make())
-      aim(made)
+  /**
+   * One that was allowed, and that nobody has said to be over: what something else had ended would look like a quick end. Made anew while
+   * the console has not heard of what was revoked before, under which it is dead at birth.
+   */
+  async #living<W extends Watched>(make: () => Promise<W>, first?: W): Promise<W> {
+    for (let made = first ?? (await make()); ; made = await make()) {
+      this.#probed.add(made)
       await this.#until(() => made.lastAllow > 0 || made.ended)
-      if (made.lastAllow > 0) return made
+      if (!made.ended) await setTimeout(beforeMs)
+      if (!made.ended) return made
+      this.#probed.delete(made)
     }
   }
 
@@ -176,10 +221,11 @@ export class RevocationProbe {
     const started = performance.now()
     const asking = (async () => {
       for (let n = 0; running; n++) {
-        const prey = n % 2 === 0 ? (this.#prey ?? this.#other) : this.#other
-        if (prey && pending.size < unanswered) {
-          // In pairs: every second one goes to what is about to be revoked.
-          const asked = this.#ask(prey, Math.floor(n / 2) % this.#reach.points)
+        const turns = [...this.#probed]
+        if (turns.length < 2 && this.#other) turns.push(this.#other)
+        const next = turns[n % turns.length]
+        if (next && pending.size < unanswered) {
+          const asked = this.#ask(next, next.asked++ % this.#reach.points)
             .catch((error: unknown) => void this.#failures.push(error))
             .finally(() => pending.delete(asked))
           pending.add(asked)
@@ -196,52 +242,39 @@ export class RevocationProbe {
     }
   }
 
-  async #ask(prey: Watched, point: number): Promise<void> {
+  async #ask(watched: Watched, point: number): Promise<void> {
     this.#tally.asked += 1
     const askedAt = performance.now()
-    const { decision, reason } = await askOf(this.#reach, prey, point)
+    const { decision, reason } = await askOf(this.#reach, watched, point)
     if (decision) {
       this.#tally.allowed += 1
-      prey.lastAllow = performance.now()
+      watched.lastAllow = performance.now()
     } else if (isOver(reason)) {
-      prey.ended = true
-      if (askedAt >= prey.acknowledgedAt) prey.deniedBy.add(point)
+      watched.ended = true
+      if (askedAt >= watched.acknowledgedAt) watched.deniedBy.add(point)
     } else if (isLate(reason)) this.#tally.late += 1
     else throw new Error(`denied: ${reason}`)
   }
 
-  async #make(): Promise<Watched> {
-    const prey = await this.#reach.prey(this.#kind)
-    const madeAt = performance.now()
-    return {
-      ...prey,
-      madeAt,
-      acknowledgedAt: Number.POSITIVE_INFINITY,
-      lastAllow: 0,
-      ended: false,
-      deniedBy: new Set(),
-    }
+  async #make(lane: number): Promise<Watched & Prey> {
+    return watch(await persistently(() => this.#reach.prey(this.#kind, lane)))
   }
 
-  #targetOf(prey: Prey): string {
-    switch (this.#kind) {
-      case 'credential':
-        return claimsOf(prey.token).jti
-      case 'delegation':
-        return prey.delegation ?? ''
-      case 'grant':
-        return prey.grantId
-      case 'agent':
-        return sampleAgentId('reconciler')
-      case 'approver':
-        return sample.owner
-      case 'tool-server':
-        return sample.toolServer
-      case 'all':
-        return '*'
-    }
+  async #renewOther(): Promise<void> {
+    if (this.#other && performance.now() - this.#other.madeAt < renewedMs) return
+    this.#other = watch(await persistently(() => this.#reach.other()))
   }
 }
+
+const watch = <G extends Granted>(granted: G): Watched & G => ({
+  ...granted,
+  madeAt: performance.now(),
+  asked: 0,
+  acknowledgedAt: Number.POSITIVE_INFINITY,
+  lastAllow: 0,
+  ended: false,
+  deniedBy: new Set(),
+})
 
 export const claimsOf = (token: string): { jti: string; exp: number } =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())

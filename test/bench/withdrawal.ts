@@ -15,7 +15,7 @@ export async function measureWithdrawal({ dir, quick, progress }: Bench): Promis
   const grants: Granted[] = []
   while (grants.length < count) {
     progress(`withdrawal: grant ${grants.length} of ${count}`)
-    grants.push(await world.grant(agent))
+    grants.push(await world.grant({ agent }))
   }
   const lastAllow = new Map<string, number>()
   const askedAt = new Map<string, number>()

@@ -1,10 +1,14 @@
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Agent } from '@bailiwick/agent'
 import type { EnforcementPoint } from '@bailiwick/contracts'
-import { type Action, actionDigest, makeDpopProof, type SigningKey } from '@bailiwick/credentials'
+import { makeDpopProof, type SigningKey } from '@bailiwick/credentials'
+import type { InitialEntities } from '@bailiwick/installation'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type System, type SystemOptions, startSystem } from '@bailiwick/testkit'
+import { Cast, type Part } from './cast.ts'
+import { invoiceCall } from './invoice-call.ts'
 import { patiently } from './patience.ts'
 import { SubAgents } from './sub-agents.ts'
 
@@ -12,13 +16,31 @@ export interface Granted {
   requestId: string
   grantId: string
   token: string
+  /** Unless it is the sample agent, at the sample tool server. */
+  actor?: Actor
+}
+
+/** Whose credential it is, and where it is to be used. */
+export interface Actor {
+  key?: SigningKey<'agent'>
+  /** The instance whose grant it is. */
+  subject?: string
+  toolServer?: string
+}
+
+/** What the agent asks for: as the sample, with room for a bench. `n`: what is asked for in the same words is the same request. */
+export function roomyAsk(n: number, toolServer: string = sample.toolServer) {
+  const [reading, adjusting] = sampleAuthority.permissions
+  const permissions =
+    toolServer === sample.toolServer
+      ? [reading, adjusting]
+      : [{ ...reading, resource: { ...reading.resource, id: invoiceCall(toolServer).resource.id } }]
+  const budget = { ...sampleAuthority.budget, calls: 1_000_000 + n }
+  const authority = { ...sampleAuthority, permissions, budget, max_depth: 1, max_children: 1000 }
+  return { authority, mode: 'window', expiresInSeconds: 8 * 3600 } as const
 }
 
 export type Evaluation = Parameters<System['services']['policyDecision']['decide']>[1]
-
-const action = { name: 'tools/call', properties: { invoice: 'INV-1' } }
-const resource = { type: 'tool', id: `${sample.toolServer}/read` }
-const digest = actionDigest({ ...action, resource } satisfies Action)
 
 /** A running system with an approver and an agent that asks for a lot. */
 export class World implements AsyncDisposable {
@@ -26,51 +48,66 @@ export class World implements AsyncDisposable {
   readonly approver: Approver
   readonly point: EnforcementPoint
   readonly subAgents: SubAgents
+  readonly cast: Cast
   readonly #agentKey: SigningKey<'agent'>
   #proofs = 0
+  #asked = 0
 
-  private constructor(system: System, approver: Approver, point: EnforcementPoint, subAgents: SubAgents) {
+  private constructor(
+    system: System,
+    approver: Approver,
+    point: EnforcementPoint,
+    { subAgents, cast }: { subAgents: SubAgents; cast: Cast },
+  ) {
     this.system = system
     this.approver = approver
     this.point = point
     this.subAgents = subAgents
+    this.cast = cast
     this.#agentKey = sampleKey(system.data, 'reconciler')
   }
 
   static async open(dir: string, options: Omit<SystemOptions, 'data'> = {}): Promise<World> {
     const subAgents = new SubAgents()
-    const { entities } = subAgents
+    const cast = new Cast()
+    const entities = (sample: InitialEntities) => cast.entities(subAgents.entities(sample))
     const system = await startSystem({ entities, ...options, data: mkdtempSync(join(dir, 'system-')) })
     const approver = await patiently(() => enrolApprover(system))
     const { registry } = system.services.policyDecision.pdp.projection.ledger
     const point = registry.get('enforcement-point', sample.enforcementPoint)
     if (!point) throw new Error('the sample has no enforcement point')
-    return new World(system, approver, point, subAgents)
+    return new World(system, approver, point, { subAgents, cast })
   }
 
   agent() {
     return sampleAgent(this.system.host, 'reconciler')
   }
 
-  /** What the agent asks for: as the sample, with room for a bench. */
   ask() {
-    const budget = { ...sampleAuthority.budget, calls: 1_000_000 }
-    const authority = { ...sampleAuthority, budget, max_depth: 1, max_children: 1000 }
-    return { authority, mode: 'window', expiresInSeconds: 8 * 3600 } as const
+    return roomyAsk(0)
   }
 
-  /** A request, its approval and a credential. */
-  async grant(agent = this.agent()): Promise<Granted> {
-    const { requestId } = await patiently(() => agent.request(this.ask()))
-    const answer = await patiently(() => this.approver.approve(requestId))
+  /** A request, its approval and a credential; of the sample agent, unless somebody else is to play. */
+  async grant({ agent = this.agent(), part }: { agent?: Agent; part?: Part } = {}): Promise<Granted> {
+    const acting = part?.agent ?? agent
+    const ask = roomyAsk(++this.#asked, part?.toolServer)
+    const { requestId } = await patiently(() => acting.request(ask))
+    const answer = await patiently(() => (part?.approver ?? this.approver).approve(requestId))
     if (answer.grant_id === undefined) throw new Error(`the request is ${answer.status}, without a grant`)
     const grant = { grantId: answer.grant_id }
-    const { token } = await patiently(() => agent.credential(grant))
-    return { requestId, grantId: answer.grant_id, token }
+    const { token } = await patiently(() => acting.credential(grant))
+    return { requestId, grantId: answer.grant_id, token, ...(part && { actor: part }) }
   }
 
-  /** A call as an enforcement point puts it, parsed, with a fresh proof by the agent, or by the sub-agent that has this key. */
-  evaluation({ token }: Granted, key = this.#agentKey): Evaluation {
+  /** Another credential for this grant. */
+  async token(grantId: string): Promise<string> {
+    return (await patiently(() => this.agent().credential({ grantId }))).token
+  }
+
+  /** A call as an enforcement point puts it, parsed, with a fresh proof. */
+  evaluation({ token, actor = {} }: Granted): Evaluation {
+    const { key = this.#agentKey, subject = this.agentId, toolServer } = actor
+    const { action, resource, digest } = invoiceCall(toolServer)
     const { host, services, invoicesUrl } = this.system
     const htu = `${invoicesUrl}/read`
     // The nonce: proofs that are made within seconds of a start count only with one.
@@ -87,7 +124,7 @@ export class World implements AsyncDisposable {
       key,
     )
     return {
-      subject: { type: 'agent', id: this.agentId },
+      subject: { type: 'agent', id: subject },
       action,
       resource,
       observed: { credential: token, proof, htm: 'POST', htu, action_digest: digest },

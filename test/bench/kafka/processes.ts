@@ -1,15 +1,15 @@
-import { type Action, actionDigest, makeDpopProof, type SigningKey, signCallerAssertion } from '@bailiwick/credentials'
+import { makeDpopProof, type SigningKey, signCallerAssertion } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import type { InitialEntities } from '@bailiwick/installation'
+import { sample, sampleKey } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type Processes, type ProcessesOptions, startProcesses } from '@bailiwick/testkit'
+import { Cast, type Part } from '../cast.ts'
+import { invoiceCall } from '../invoice-call.ts'
 import { patiently } from '../patience.ts'
 import { SubAgents } from '../sub-agents.ts'
-import type { Granted } from '../world.ts'
+import { type Actor, type Granted, roomyAsk } from '../world.ts'
 
-const action = { name: 'tools/call', properties: { invoice: 'INV-1' } }
-const resource = { type: 'tool', id: `${sample.toolServer}/read` }
-const digest = actionDigest({ ...action, resource } satisfies Action)
 const assertionMs = 30_000
 /** A machine that others use too is late. */
 const grantWithinMs = 120_000
@@ -36,41 +36,50 @@ export class ProcessWorld implements AsyncDisposable {
   readonly system: Processes
   readonly approver: Approver
   readonly subAgents: SubAgents
+  readonly cast: Cast
   readonly #agentKey: SigningKey<'agent'>
+  readonly #subject: string
   readonly #callerKey: SigningKey<'pep-caller'>
   #assertion = { text: '', until: 0 }
   readonly #nonces = new Map<string, string>()
   #proofs = 0
+  #asked = 0
 
-  private constructor(system: Processes, approver: Approver, subAgents: SubAgents) {
+  private constructor(
+    system: Processes,
+    approver: Approver,
+    { subAgents, cast }: { subAgents: SubAgents; cast: Cast },
+  ) {
     this.system = system
     this.approver = approver
     this.subAgents = subAgents
+    this.cast = cast
     this.#agentKey = sampleKey(system.data, 'reconciler')
+    this.#subject = sampleAgent(system, 'reconciler').id
     this.#callerKey = sampleKey(system.data, 'point-caller')
   }
 
   static async open(options: ProcessesOptions): Promise<ProcessWorld> {
     await using started = new AsyncDisposableStack()
     const subAgents = new SubAgents()
-    const system = started.use(await startProcesses({ entities: subAgents.entities, supervised: true, ...options }))
-    const world = new ProcessWorld(system, await patiently(() => enrolApprover(system)), subAgents)
+    const cast = new Cast()
+    const entities = (sample: InitialEntities) => cast.entities(subAgents.entities(sample))
+    const system = started.use(await startProcesses({ entities, supervised: true, ...options }))
+    const world = new ProcessWorld(system, await patiently(() => enrolApprover(system)), { subAgents, cast })
     started.move()
     return world
   }
 
-  /** A request, its approval and a credential. */
-  async grant(): Promise<Granted> {
-    const agent = sampleAgent(this.system, 'reconciler')
-    const budget = { ...sampleAuthority.budget, calls: 10_000_000 }
-    const authority = { ...sampleAuthority, budget, max_depth: 1, max_children: 1000 }
-    const ask = { authority, mode: 'window', expiresInSeconds: 8 * 3600 } as const
+  /** A request, its approval and a credential; of the sample agent, unless somebody else is to play. */
+  async grant(part?: Part): Promise<Granted> {
+    const agent = part?.agent ?? sampleAgent(this.system, 'reconciler')
+    const ask = roomyAsk(++this.#asked, part?.toolServer)
     const { requestId } = await patiently(() => agent.request(ask))
-    const { grant_id, status } = await patiently(() => this.approver.approve(requestId))
+    const { grant_id, status } = await patiently(() => (part?.approver ?? this.approver).approve(requestId))
     if (grant_id === undefined) throw new Error(`the request is ${status}, without a grant`)
     // Asked by request: on a machine that is busy the console may answer before the issuer has acted.
     const { token } = await agent.credential({ requestId }, { wait: AbortSignal.timeout(grantWithinMs) })
-    return { requestId, grantId: grant_id, token }
+    return { requestId, grantId: grant_id, token, ...(part && { actor: part }) }
   }
 
   async token(grantId: string): Promise<string> {
@@ -85,10 +94,10 @@ export class ProcessWorld implements AsyncDisposable {
     return made
   }
 
-  /** Asks a policy-decision instance as an enforcement point does, and again with the nonce that it wants. `key`: of who acts. */
-  async call(url: string, token: string, key = this.#agentKey): Promise<Called> {
-    const first = await this.#ask(url, token, key)
-    return first.reason === 'proof_nonce_required' ? this.#ask(url, token, key) : first
+  /** Asks a policy-decision instance as an enforcement point does, and again with the nonce that it wants. */
+  async call(url: string, token: string, actor: Actor = {}): Promise<Called> {
+    const first = await this.#ask(url, token, actor)
+    return first.reason === 'proof_nonce_required' ? this.#ask(url, token, actor) : first
   }
 
   /** As `call`; 1 when it was denied for being late on a busy machine. Throws for any other denial. */
@@ -99,7 +108,9 @@ export class ProcessWorld implements AsyncDisposable {
     return 1
   }
 
-  async #ask(url: string, credential: string, key: SigningKey<'agent'>): Promise<Called> {
+  async #ask(url: string, credential: string, actor: Actor): Promise<Called> {
+    const { key = this.#agentKey, subject: id = this.#subject, toolServer } = actor
+    const { action, resource, digest } = invoiceCall(toolServer)
     const htu = `${this.system.invoicesUrl}/read`
     const nonce = this.#nonces.get(url)
     const proof = makeDpopProof(
@@ -115,7 +126,7 @@ export class ProcessWorld implements AsyncDisposable {
       key,
     )
     const observed = { credential, proof, htm: 'POST', htu, action_digest: digest }
-    const subject = { type: 'agent', id: `${sampleAgent(this.system, 'reconciler').id}` }
+    const subject = { type: 'agent', id }
     const response = await fetch(`${url}/access/v1/evaluation`, {
       method: 'POST',
       headers: { authorization: `Bearer ${this.#caller()}`, 'content-type': 'application/json' },

@@ -1,9 +1,8 @@
 import { operatorOf } from '@bailiwick/cli'
 import type { Measure } from '../measure.ts'
 import { patiently } from '../patience.ts'
-import type { Reach } from '../revocation-probe.ts'
-import { howOf, kindByKind } from '../revocations.ts'
-import type { Granted } from '../world.ts'
+import { Preys } from '../preys.ts'
+import { howOf, kindByKind, kinds, type TreeReach } from '../revocations.ts'
 import type { ProcessWorld } from './processes.ts'
 import type { KafkaBench } from './worlds.ts'
 
@@ -18,26 +17,25 @@ export async function measureKafkaRevocations(bench: KafkaBench): Promise<Measur
   const about = {
     id: 'kafka-revocations',
     title: 'Kafka and Redis: from an acknowledged revocation to the last ALLOW, kind by kind',
-    how: howOf(count, `over HTTP at two policy-decision instances, on ${bench.quick ? 'one broker' : 'three brokers'}`),
+    how: howOf(`over HTTP at two policy-decision instances, on ${bench.quick ? 'one broker' : 'three brokers'}`),
+    byKind: kinds,
   }
   return await kindByKind(bench, { about, count, open, p99: 250 })
 }
 
-function reachOf(world: ProcessWorld): Reach {
-  const operator = operatorOf(world.system.data)
-  const urls = world.system.processes['policy-decision'].map(({ url }) => url)
-  const passOn = async (granted: Granted) => ({
-    ...granted,
-    ...(await world.subAgents.passOn(world.system, granted.grantId)),
-  })
+function reachOf(world: ProcessWorld): TreeReach {
+  const { system } = world
+  const operator = operatorOf(system.data)
+  const urls = system.processes['policy-decision'].map(({ url }) => url)
+  const preys = new Preys(system, world)
   return {
     points: urls.length,
-    passOn,
-    async prey(kind) {
-      const granted = await world.grant()
-      return kind === 'delegation' ? passOn(granted) : { ...granted, key: undefined, delegation: undefined }
-    },
-    ask: ({ token, key }, point) => world.call(urls[point] as string, token, key),
+    atOnce: 4,
+    ahead: 4,
+    passOn: (granted) => preys.passOn(granted),
+    prey: (kind, lane) => preys.make(kind, lane),
+    other: () => world.grant(),
+    ask: ({ token, actor }, point) => world.call(urls[point] as string, token, actor),
     async revoke(kind, target) {
       await patiently(() => operator.post('/operator/revocations', { kind, target }))
     },

@@ -1,0 +1,10 @@
+import { type Action, actionDigest } from '@bailiwick/credentials'
+import { sample } from '@bailiwick/standalone/sample'
+
+const action = { name: 'tools/call', properties: { invoice: 'INV-1' } }
+
+/** The call that measures make: an invoice is read. */
+export function invoiceCall(toolServer: string = sample.toolServer) {
+  const resource = { type: 'tool', id: `${toolServer}/read` }
+  return { action, resource, digest: actionDigest({ ...action, resource } satisfies Action) }
+}

@@ -1,0 +1,47 @@
+import { expect, it } from 'vitest'
+import type { Machine } from './machine.ts'
+import type { Row } from './measure.ts'
+import { asMarkdown, type Report } from './report.ts'
+
+const quiet: Machine = {
+  ...{ cpu: 'CPU', cores: 2, memory: '1 GiB', disk: 'vda', kernel: 'Linux', node: 'v26', commit: 'abc1234', load: 0.5 },
+}
+const row = (name: string, value: number): Row => ({ name, value, unit: 'ms', target: { atMost: 20 }, count: 2000 })
+
+function reported(rows: Row[], { load = 0.5, commit = 'abc1234', at = '2026-11-27T10:00:00.000Z' } = {}): Report {
+  const byKind = ['credential', 'grant', 'tree']
+  const measures = [{ id: 'revocations', title: 'Revocations', how: 'So.', byKind, rows }]
+  return { at, quick: false, machine: { ...quiet, load, commit }, measures }
+}
+const rowsOf = (page: string) => page.split('\n').filter((line) => /^\| [a-z]/.test(line))
+
+it('keeps of each kind what was measured last, in the order of kinds, with the run that it is of', () => {
+  const first = asMarkdown(reported([row('grant: p99', 1), row('grant: old', 2), row('tree: all', 3)]), '')
+  const at = '2026-11-28T11:30:00.000Z'
+  const second = asMarkdown(
+    reported([row('credential: p99', 4), row('grant: p99', 25)], { commit: 'def5678', at }),
+    first,
+  )
+  expect(rowsOf(second)).toEqual([
+    '| credential: p99 | 4.00 ms | ≤ 20 ms, met | 2,000 · def5678 · 2026-11-28T11:30Z · load before 0.5 |',
+    '| grant: p99 | 25.0 ms | ≤ 20 ms, missed | 2,000 · def5678 · 2026-11-28T11:30Z · load before 0.5 |',
+    '| tree: all | 3.00 ms | ≤ 20 ms, met | 2,000 · abc1234 · 2026-11-27T10:00Z · load before 0.5 |',
+  ])
+  expect(second.match(/^## /gm)).toHaveLength(1)
+})
+
+it('says that others competed as long as a row is there of which it is true', () => {
+  const crowded = asMarkdown(reported([row('grant: p99', 1)], { load: 9 }), '')
+  expect(crowded).toContain('Other work competed')
+  const both = asMarkdown(reported([row('tree: all', 1)]), crowded)
+  expect(both).toContain('Other work competed')
+  expect(asMarkdown(reported([row('grant: p99', 1)]), both)).not.toContain('Other work competed')
+})
+
+it('takes the place of a section that is not by kind, and of no other', () => {
+  const whole = (title: string, value: number) => ({ id: title, title, how: 'So.', rows: [row('p50', value)] })
+  const base = reported([])
+  const page = asMarkdown({ ...base, measures: [whole('One', 1), whole('Two', 2)] }, '')
+  const again = asMarkdown({ ...base, measures: [whole('Two', 3)] }, page)
+  expect(rowsOf(again)).toEqual(['| p50 | 1.00 ms | ≤ 20 ms, met |', '| p50 | 3.00 ms | ≤ 20 ms, met |'])
+})
