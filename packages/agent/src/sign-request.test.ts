@@ -1,5 +1,9 @@
+import { generateKeyPairSync, sign } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseAuthority } from '@bailiwick/authority'
 import { accessRequestsV1, decodeEvent } from '@bailiwick/contracts'
-import { sha256 } from '@bailiwick/credentials'
+import { sha256, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
 import { describe, expect, it } from 'vitest'
 import { authority, FakeInstallation } from './installation.fixture.ts'
 
@@ -49,4 +53,28 @@ describe('an access request', () => {
     await using fake = await FakeInstallation.start()
     expect(() => fake.agent().signRequest({ ...ask, authority: wrong })).toThrow(expect.objectContaining({ code }))
   })
+})
+
+it('is shown in docs/operations/asking.md as one that is taken, whoever makes it', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/operations/asking.md'), 'utf8')
+  const shown = (what: string) =>
+    JSON.parse(new RegExp(`^\`\`\`json ${what}\\n(.*?)^\`\`\``, 'ms').exec(page)?.[1] ?? '')
+  const claims = shown('claims')
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const key = verifyingKey('agent', publicKey.export({ format: 'jwk' }))
+  if (key === undefined) throw new Error('no key of an agent')
+  const input = [{ ...shown('header'), kid: key.kid }, claims].map((part) =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  )
+  const signature = sign('sha256', Buffer.from(input.join('.')), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+  const verified = verifyAccessRequest({
+    request: [...input, signature.toString('base64url')].join('.'),
+    key,
+    subject: claims.sub,
+    installation: claims.aud,
+    now: claims.iat * 1000,
+    leewayMs: 0,
+  })
+  expect(verified).toMatchObject({ ok: true, value: claims })
+  expect(parseAuthority(claims.authority)).toMatchObject({ ok: true })
 })

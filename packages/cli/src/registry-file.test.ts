@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { generateKey } from '@bailiwick/credentials'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
@@ -227,4 +229,17 @@ it('throws nothing but config_invalid, whatever the text', () => {
     ),
     { numRuns: 300 },
   )
+})
+
+it.each([
+  ['authzen.md', 'enforcement-point'],
+  ['tokens.md', 'auditor'],
+])('takes the entry that docs/operations/%s shows', (name, type) => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/operations', name), 'utf8')
+  const shown = /^```yaml\n(# bailiwick registry apply .*?)^```/ms.exec(page)?.[1] ?? ''
+  const withKeys = shown.replaceAll('x: …, y: …', () => {
+    const { x, y } = jwk() as { x: string; y: string }
+    return `x: ${x}, y: ${y}`
+  })
+  expect(parseRegistry(withKeys, 'registry.yaml').entities).toMatchObject([{ type }])
 })
