@@ -14,7 +14,7 @@ const tools = {
   fetch: { labels: ['reads_untrusted'] },
   send: { labels: ['external_send'] },
 }
-const names = [...Object.keys(tools), 'mystery', 'puzzle']
+const names = [...Object.keys(tools), 'mystery']
 const authority = {
   ...sampleAuthority,
   permissions: names.map((name) => ({
@@ -22,7 +22,7 @@ const authority = {
     resource: { type: 'tool', id: `${sample.toolServer}/${name}` },
   })),
 }
-/** The sample world with tools that read, fetch and send, and two that nobody described. */
+/** The sample world with tools that read, fetch and send, and one that nobody described. */
 const described: NonNullable<WorldOptions['entities']> = (entities) =>
   entities.map((entity) => {
     if (entity.type === 'tool-server')
@@ -90,11 +90,25 @@ it('counts what calls of the same moment touch: none slips out beside the ones t
   expect((await Promise.all(waiting)).map(({ decision }) => decision)).toEqual([true, true, false])
 })
 
-it('treats a tool that nobody described as reading, untrusted and sending at once', async () => {
+it('treats a tool that nobody described as reading, untrusted and sending at once, in its first call as well', async () => {
   await using system = await granted({ entities: described }, { authority })
+  const refused = await ask(system, 'mystery')
+  expect(refused).toMatchObject({ decision: false, reason: 'policy_denied' })
+  expect(await system.event(refused.decisionId)).toMatchObject({ data: { policies: ['described-tools-only'] } })
+  // Nothing was called: nothing was touched.
+  expect(await ask(system, 'send')).toMatchObject({ decision: true })
+})
+
+it('lets nothing leave after a tool that nobody described, where other policies let it be called', async () => {
+  const policies = new Map(readPolicyFiles(new URL('../../policies', import.meta.url).pathname))
+  const starter = Buffer.from(policies.get('starter.cedar') ?? '').toString()
+  const laxer = starter.replace('resource.labels.contains("unlabelled")', 'false')
+  expect(laxer).not.toBe(starter)
+  policies.set('starter.cedar', Buffer.from(laxer))
+  await using system = await granted({ entities: described, policies }, { authority })
   expect(await ask(system, 'mystery')).toMatchObject({ decision: true })
-  expect(await ask(system, 'puzzle')).toMatchObject({ reason: 'policy_denied' })
-  expect(await ask(system, 'send')).toMatchObject({ reason: 'policy_denied' })
+  const refused = await ask(system, 'send')
+  expect(await system.event(refused.decisionId)).toMatchObject({ data: { policies: ['no-exfiltration'] } })
   expect(await ask(system, 'read')).toMatchObject({ decision: true })
 })
 

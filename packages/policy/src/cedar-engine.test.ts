@@ -73,13 +73,7 @@ describe('the starter policies', () => {
       'granted',
       { labels: ['reads_private'], touched: ['reads_private', 'reads_untrusted'] },
     ],
-    ['a first tool that nobody described', 'allow', 'granted', { labels: ['unlabelled'] }],
-    [
-      'a second tool that nobody described',
-      'deny',
-      'no-exfiltration',
-      { labels: ['unlabelled'], touched: ['unlabelled'] },
-    ],
+    ['a first tool that nobody described', 'deny', 'described-tools-only', { labels: ['unlabelled'] }],
     [
       'sending, after a tool that nobody described',
       'deny',
