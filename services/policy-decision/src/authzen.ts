@@ -40,6 +40,8 @@ export interface AuthZenCaller {
   authorization: string | undefined
   /** Whether nobody on a network can have read it. */
   confidential: boolean
+  /** The address of whoever asks; '' on a Unix socket. */
+  address: string
 }
 
 /**

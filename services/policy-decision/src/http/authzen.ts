@@ -137,6 +137,7 @@ export const sendJson = (reply: HttpReply, value: object) =>
 export const callerOf = (request: HttpRequest): AuthZenCaller => ({
   authorization: request.headers.authorization,
   confidential: isConfidential(request),
+  address: request.caller,
 })
 
 /** §10.1.3: the identifier as it came, an arbitrary string; the log has one of ours where it could break a line. */

@@ -1,14 +1,11 @@
 import { AuthZenPolicies, PolicySlot, parsePolicySet } from '@bailiwick/policy'
 import { expect, it } from 'vitest'
-import { plainDecider } from './plain-decider.ts'
+import { mostSearches, plainDecider } from './plain-decider.ts'
 
 const count = 300
-const entities = Array.from({ length: count }, (_, n) => ({
-  uid: { type: 'Doc', id: `d${n}` },
-  attrs: {},
-  parents: [],
-}))
-const setOf = (policy: string, slot: string): AuthZenPolicies => {
+const setOf = (policy: string, slot: string, docs = count): AuthZenPolicies => {
+  const uids = Array.from({ length: docs }, (_, n) => ({ type: 'Doc', id: `d${n}` }))
+  const entities = uids.map((uid) => ({ uid, attrs: {}, parents: [] }))
   const files = { 'a.cedar': policy, 'entities.json': JSON.stringify(entities) }
   const set = parsePolicySet(new Map(Object.entries(files).map(([name, text]) => [name, Buffer.from(text)])))
   return new AuthZenPolicies(set, new PolicySlot(`plain-decider.test ${slot}`))
@@ -19,7 +16,7 @@ const one = setOf('permit (principal, action, resource == Doc::"d7");', 'one')
 const subject = { type: 'User', id: 'anna' }
 const action = { name: 'read' }
 const search = { entity: 'resource', subject, action, resource: { type: 'Doc' } } as const
-const caller = { authorization: undefined, confidential: true }
+const caller = { authorization: undefined, confidential: true, address: '192.0.2.1' }
 
 it('hears others while it searches among many (V18)', async () => {
   const session = plainDecider({ current: () => all }, undefined).admit(caller)
@@ -29,6 +26,29 @@ it('hears others while it searches among many (V18)', async () => {
   const evaluating = session.evaluate({ subject, action, resource: { type: 'Doc', id: 'd1' } })
   await Promise.all([searching, evaluating.then(({ decision }) => order.push(`decided ${decision}`))])
   expect(order).toEqual(['decided true', `found ${count}`])
+})
+
+it('has one search of each caller under way and a bounded queue of them, and tells who asks for more so (V18)', async () => {
+  const few = setOf('permit (principal, action, resource);', 'few', 33) // no search is over before others were heard
+  const decider = plainDecider({ current: () => few }, undefined)
+  const session = decider.admit(caller)
+  const full = expect.objectContaining({ code: 'queue_full' })
+  let found = 0
+  const flood = Array.from({ length: 2 * mostSearches.maxPerKey }, () =>
+    session.search(search).then(
+      () => ++found,
+      (refused) => refused,
+    ),
+  )
+  await expect(session.search(search)).rejects.toEqual(full)
+  // Its evaluations, and whoever asks from elsewhere, do not wait behind that.
+  const asked = { subject, action, resource: { type: 'Doc', id: 'd1' } }
+  expect((await session.evaluate(asked)).decision).toBe(true)
+  expect((await decider.admit({ ...caller, address: '192.0.2.2' }).search(search)).ids).toHaveLength(33)
+  expect(found).toBeLessThan(mostSearches.maxPerKey)
+  const refused = (await Promise.all(flood)).filter((each) => typeof each !== 'number')
+  expect(refused).toEqual(Array.from({ length: mostSearches.maxPerKey }, () => full))
+  expect((await session.search(search)).ids).toHaveLength(33)
 })
 
 it('answers a search by one set, the one that is active at its end (V13)', async () => {

@@ -1,29 +1,43 @@
 import { type DenialReason, ServiceError } from '@bailiwick/errors'
 import type { AuthZenPolicies, PolicyAnswer, Purpose } from '@bailiwick/policy'
-import type { AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSearch, AuthZenSession } from '../authzen.ts'
+import { SerialQueue } from '@bailiwick/service-kit'
+import type {
+  AuthZenDecider,
+  AuthZenDecision,
+  AuthZenEvaluation,
+  AuthZenFound,
+  AuthZenSearch,
+  AuthZenSession,
+} from '../authzen.ts'
 import { isSupported, spellObligations } from '../obligations.ts'
 import { isBearer } from './caller-token.ts'
 
+/** An evaluation is over before the next one is heard; searches wait, and for so many of them. */
+export const mostSearches = { maxPerKey: 256, max: 1024 }
+
 /** `token`: what callers must show; without, the listener has to be one that only this machine reaches. */
 export function plainDecider(policies: { current(): AuthZenPolicies }, token: string | undefined): AuthZenDecider {
-  const session: AuthZenSession = {
+  // By address: all who have the token have the same one.
+  const searches = new SerialQueue(mostSearches)
+  const sessionOf = (address: string): AuthZenSession => ({
     async evaluate(evaluation) {
       const active = policies.current()
       return decisionOf(active, evaluation)
     },
-    async search(search) {
-      for (;;) {
-        const active = policies.current()
-        const ids = await permittedBy(active, search, () => policies.current() === active)
-        // Another set became active meanwhile: of two sets an answer would be neither's.
-        if (ids) return { ids, context: { policy_set: active.hash } }
-      }
-    },
+    search: (search) => searches.serially(address, () => found(search)),
+  })
+  const found = async (search: AuthZenSearch): Promise<AuthZenFound> => {
+    for (;;) {
+      const active = policies.current()
+      const ids = await permittedBy(active, search, () => policies.current() === active)
+      // Another set became active meanwhile: of two sets an answer would be neither's.
+      if (ids) return { ids, context: { policy_set: active.hash } }
+    }
   }
   return {
-    admit({ authorization }) {
+    admit({ authorization, address }) {
       if (token !== undefined && !isBearer(authorization, token)) throw new ServiceError('caller_unauthenticated')
-      return session
+      return sessionOf(address)
     },
   }
 }
