@@ -62,7 +62,8 @@ leaves it to be checked (\`bailiwick bench log --help\`).
                   started for it
   --quick         a smoke count: shows that the bench works
   --kind KIND     what is revoked; any number of them: ${kinds.join(', ')}.
-                  All unless given; the section then says only these
+                  All unless given; of others the page keeps what it has
+  --seconds N     begins no revocation of a kind after so many, however few there were; the page says how many
   --count N       revocations of each kind (2,000); of pdp: decisions that its memory is watched over (20,000)
   --json          the report in JSON
   --write         writes what it measured into docs/benchmarks.md; other sections stay
@@ -76,9 +77,9 @@ if (values.help) {
   process.exit(0)
 }
 
-const count = values.count === undefined ? undefined : Number(values.count)
 const measures = values.kafka ? kafka : embedded
-if (count !== undefined && !(Number.isInteger(count) && count > 0)) refuse(`--count ${values.count}: 1 or more`)
+const count = positive('count')
+const seconds = positive('seconds')
 for (const kind of values.kind ?? []) if (!kinds.includes(kind)) refuse(`--kind ${kind}: there is ${kinds.join(', ')}`)
 for (const name of values.only ?? [])
   if (!Object.hasOwn(measures, name)) refuse(`${name}: there is ${Object.keys(measures).join(', ')}`)
@@ -109,12 +110,19 @@ try {
     if (values.only && !values.only.includes(name)) continue
     stage(`measuring: ${name}`)
     const own = mkdtempSync(join(dir, `${name}-`))
-    keep(await measure({ dir: own, quick, count, kinds: chosen, progress, stage, keep, open }))
+    keep(await measure({ dir: own, quick, count, seconds, kinds: chosen, progress, stage, keep, open }))
   }
   progress('')
   console.log(values.json ? JSON.stringify(report, undefined, 2) : asText(report))
 } finally {
   rmSync(dir, { recursive: true, force: true })
+}
+
+function positive(name: 'count' | 'seconds'): number | undefined {
+  const given = values[name]
+  if (given === undefined) return undefined
+  const number = Number(given)
+  return Number.isInteger(number) && number > 0 ? number : refuse(`--${name} ${given}: 1 or more`)
 }
 
 function parse() {
@@ -129,6 +137,7 @@ function parse() {
         dir: { type: 'string', default: tmpdir() },
         only: { type: 'string', multiple: true },
         count: { type: 'string' },
+        seconds: { type: 'string' },
         kind: { type: 'string', multiple: true },
         help: { type: 'boolean', default: false },
       },

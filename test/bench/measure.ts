@@ -38,6 +38,8 @@ export interface Bench {
   quick: boolean
   /** How often, for what can be measured more or less often. */
   count?: number | undefined
+  /** After so many no further revocation of a kind is begun. */
+  seconds?: number | undefined
   /** Of what is revoked, those kinds only; all unless given. */
   kinds?: readonly string[] | undefined
   progress: (line: string) => void

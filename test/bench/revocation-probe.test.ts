@@ -125,3 +125,10 @@ it('ends two by a revocation of everything, and makes none before its answer tha
   expect(reach.allowedBefore).toHaveLength(6)
   for (const allowed of reach.allowedBefore) expect(allowed).toBeGreaterThan(0)
 })
+
+it('begins none when its time is over, and says how many there were', async () => {
+  const reach = new Points(({ since }) => (since > 0 ? deny('grant_revoked') : allow))
+  const { revoked, lags } = await new RevocationProbe(reach, 'grant').run(1_000_000, () => {}, 0.5)
+  expect(revoked).toBeGreaterThan(0)
+  expect(lags).toHaveLength(revoked)
+})

@@ -94,6 +94,8 @@ export async function askOf(reach: Pick<Reach, 'ask'>, granted: Granted, point: 
 }
 
 export interface Probe {
+  /** How many revocations there were. */
+  revoked: number
   /** ms from the answer to the last ALLOW, of each that was to end; 0 where there was none. */
   lags: number[]
   /** Those that were still allowed 5 s after the answer. */
@@ -125,7 +127,8 @@ export class RevocationProbe {
     this.#revoking = new Semaphore(kind === 'all' ? 1 : reach.atOnce, Number.POSITIVE_INFINITY)
   }
 
-  async run(count: number, progress: (done: number) => void): Promise<Probe> {
+  /** None is begun after `seconds`. */
+  async run(count: number, progress: (done: number) => void, seconds = Number.POSITIVE_INFINITY): Promise<Probe> {
     const { atOnce, ahead } = this.#reach
     // Of those that are ended together none can be prepared ahead; but while one is asked for to its end, the next may be made.
     const lanes = this.#kind === 'all' ? 2 : atOnce + ahead
@@ -135,7 +138,7 @@ export class RevocationProbe {
     try {
       if (this.#kind !== 'all') await this.#renewOther()
       const working = Array.from({ length: Math.min(lanes, count) }, async (_, lane) => {
-        while (begun < count && this.#failures.length === 0) {
+        while (begun < count && this.#failures.length === 0 && performance.now() - started < seconds * 1000) {
           progress(begun++)
           await this.#one(lane)
         }
@@ -147,7 +150,7 @@ export class RevocationProbe {
     if (this.#failures.length > 0) throw this.#failures[0]
     const lags = this.#watched.map(({ lastAllow, acknowledgedAt }) => Math.max(0, lastAllow - acknowledgedAt))
     const outlived = lags.filter((lag) => lag > outlivedMs).length
-    return { lags, outlived, ...this.#tally, ms: performance.now() - started }
+    return { revoked: begun, lags, outlived, ...this.#tally, ms: performance.now() - started }
   }
 
   async #one(lane: number): Promise<void> {

@@ -91,9 +91,11 @@ interface OneKind {
   p99: number
 }
 
-async function kindRows({ progress }: Bench, { kind, count, reach, p99 }: OneKind): Promise<Row[]> {
-  const { lags, outlived, asked, allowed, late, ms } = await new RevocationProbe(reach, kind).run(count, (done) =>
-    progress(`revocations: ${kind} ${done} of ${count}`),
+async function kindRows({ progress, seconds }: Bench, { kind, count, reach, p99 }: OneKind): Promise<Row[]> {
+  const { revoked, lags, outlived, asked, allowed, late, ms } = await new RevocationProbe(reach, kind).run(
+    count,
+    (done) => progress(`revocations: ${kind} ${done} of ${count}`),
+    seconds,
   )
   const rows: Row[] = [
     { name: 'p99', value: percentile(lags, 0.99), unit: 'ms', target: { atMost: p99 } },
@@ -103,7 +105,7 @@ async function kindRows({ progress }: Bench, { kind, count, reach, p99 }: OneKin
     { name: 'denied for being late', value: late, unit: '' },
   ]
   if (outlived > 0) rows.push({ name: 'still allowed 5 s later', value: outlived, unit: '', target: { atMost: 0 } })
-  return rows.map((row) => ({ ...row, count }))
+  return rows.map((row) => ({ ...row, count: revoked }))
 }
 
 export const howOf = (where: string) =>
