@@ -84,8 +84,10 @@ const eachOf =
   (declare: Declare) =>
   (rows: readonly unknown[]) =>
   (title: string, ...given: Given) => {
+    // As vitest has it: spread only where every row is a list.
+    const areLists = rows.every((row) => Array.isArray(row))
     for (const row of rows) {
-      const args = Array.isArray(row) ? row : [row]
+      const args = areLists ? (row as unknown[]) : [row]
       const named = args.slice(0, title.match(/%[a-z]/gi)?.length ?? 0)
       declare(format(title, ...named), () => bodyOf(given)(...args))
     }

@@ -227,6 +227,12 @@ describe('says where a child is wider', () => {
       withAdjust({ cost: { amount: '/fee', currency: '/currency' } }),
     ],
     [
+      'a cost in another currency',
+      '/permissions/0/cost',
+      'the cost is not declared as in the parent',
+      withAdjust({ cost: { amount: '/amount', currency: '/money' } }),
+    ],
+    [
       'unlimited uses',
       '/permissions/0/max_uses',
       'no limit of uses, where the parent has one',
@@ -278,6 +284,25 @@ describe('says where a child is wider', () => {
     ['more children', '/max_children', 'more than the parent', { ...parent, max_children: 6 }],
   ])('%s', (_, path, why, child) => {
     expect(narrows(child, parent)).toEqual({ narrower: false, path, why })
+  })
+
+  it('of several permissions by the one that comes closest, wherever it stands', () => {
+    const [read, post] = parent.permissions as [Authority['permissions'][number], Authority['permissions'][number]]
+    const child = withAdjust({ where: {} })
+    for (const permissions of [
+      [read, post],
+      [post, read],
+    ])
+      expect(narrows(child, { ...parent, permissions })).toMatchObject({ path: '/permissions/0/where' })
+  })
+
+  it('and no limit of uses where any permission of the parent has none', () => {
+    const [read] = parent.permissions as [Authority['permissions'][number]]
+    for (const permissions of [
+      [read, { ...read, max_uses: 1 }],
+      [{ ...read, max_uses: 1 }, read],
+    ])
+      expect(narrows({ ...parent, permissions: [read] }, { ...parent, permissions })).toEqual({ narrower: true })
   })
 
   it('of a parent without permissions, that it has none', () => {

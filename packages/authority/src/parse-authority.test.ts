@@ -193,6 +193,46 @@ describe('refuses as malformed', () => {
   })
 })
 
+it('says where it is wrong and how, by a pointer of at most 100 characters', () => {
+  const notUnderstood = (detail: string) => ({ ok: false, code: 'authority_not_understood', detail })
+  const malformed = (detail: string) => ({ ok: false, code: 'authority_malformed', detail })
+  expect(parseAuthority(edited('permissions 0 extra', 1))).toEqual(notUnderstood('/permissions/0: unknown member'))
+  expect(parseAuthority(edited('type', 'other'))).toEqual(notUnderstood('/type: unknown type'))
+  expect(parseAuthority(JSON.parse('{"__proto__":1}'))).toEqual(notUnderstood('/: unknown member __proto__'))
+  expect(parseAuthority(edited('max_depth', 9))).toEqual(malformed('/max_depth: too_big'))
+  expect(parseAuthority(edited('task', ''))).toEqual(malformed('/task: not 1 to 200 characters of printable ASCII'))
+  expect(parseAuthority(edited('permissions 0 resource id', 'a/../b'))).toEqual(
+    malformed('/permissions/0/resource/id: not a resource id in normal form'),
+  )
+  const where = (pointer: string) => edited(`permissions 1 where ${pointer}`, { max: '1e2' })
+  expect(parseAuthority(where('/a~0b'))).toEqual(malformed('/permissions/1/where/~1a~00b/max: not a decimal string'))
+  expect(parseAuthority(where(`/${'a'.repeat(200)}`))).toEqual(
+    malformed(`/permissions/1/where/~1${'a'.repeat(77)}: not a decimal string`),
+  )
+  expect(parseAuthority(where(`/${'a'.repeat(76)}\u{1f600}`))).toEqual(
+    malformed(`/permissions/1/where/~1${'a'.repeat(76)}\ufffd: not a decimal string`),
+  )
+})
+
+it('takes as much as it may be, and no more', () => {
+  const looked = { code: 'authority_malformed', detail: '/: invalid_type' }
+  const texts = (count: number, length: number) => Array.from({ length: count }, () => 'x'.repeat(length))
+  expect(parseAuthority(texts(4096, 0))).toMatchObject(looked)
+  expect(parseAuthority(texts(4097, 0))).toMatchObject({ code: 'authority_malformed', detail: 'more than 4096 values' })
+  expect(parseAuthority(texts(8, 2048))).toMatchObject(looked) // places in a list are no characters
+  expect(parseAuthority([...texts(8, 2048), 'x'])).toMatchObject({ detail: 'more than 16384 characters' })
+  expect(parseAuthority({ ['k'.repeat(16_384)]: 1 })).toMatchObject({ detail: '/: unknown member' })
+  expect(parseAuthority({ ['k'.repeat(16_385)]: 1 })).toMatchObject({ detail: 'more than 16384 characters' })
+  const least = edited('permissions 1 where /amount', { in: [...texts(3, 2048), ''] })
+  const padded = (length: number) =>
+    edited('permissions 1 where /amount', { in: [...texts(3, 2048), 'x'.repeat(length)] })
+  const room = 8192 - JSON.stringify(least).length
+  expect(parseAuthority(padded(room))).toMatchObject({ ok: true })
+  expect(parseAuthority(padded(room + 1))).toEqual({
+    ...{ ok: false, code: 'authority_malformed', detail: 'more than 8192 bytes of JSON' },
+  })
+})
+
 it('gives an answer to anything, and repeats no value in it (V13, V17)', () => {
   fc.assert(
     fc.property(fc.anything(), (input) => {

@@ -215,6 +215,15 @@ it('refuses an id that would deceive its reader', () => {
   }
 })
 
+it('holds no scope of another type, whatever lies below what', () => {
+  const [outer, inner] = ['https://h/', 'https://h/a/'].map((id_prefix) => ({ type: 'x', id_prefix })) as [
+    ResourceScope,
+    ResourceScope,
+  ]
+  expect(withinResource(inner, outer)).toBe(true)
+  expect(withinResource({ ...inner, type: 'y' }, outer)).toBe(false)
+})
+
 it('knows one scope within another exactly as the ids say (V5)', () => {
   const ids = [
     't',

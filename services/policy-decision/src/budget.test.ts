@@ -76,6 +76,17 @@ it('takes money of a currency that the budget has, up to its last millionth, and
   expect(reserve([{ ...level(1n), covering: [] }])).toEqual({ ok: false, reason: 'uses_exhausted' })
 })
 
+it('takes a call as long as there is one, of the tree and of each link', () => {
+  const level = (calls: bigint) => {
+    const spent = emptySpend()
+    spent.taken.calls = calls
+    return { authority: authority({ calls: 2 }), covering: [{ index: 0 }], spent }
+  }
+  expect(reserve([level(1n)])).toMatchObject({ ok: true, reserved: { calls: 1 } })
+  expect(reserve([level(2n)])).toEqual({ ok: false, reason: 'budget_exhausted' })
+  expect(reserve([level(1n), level(2n)])).toEqual({ ok: false, reason: 'budget_exhausted' })
+})
+
 describe('bytes', () => {
   const of = (more: object, limit = 80) => ({
     authority: authority({ egress_bytes: limit }),
@@ -102,6 +113,7 @@ describe('bytes', () => {
     for (const chain of [
       (level: ReturnType<typeof of>) => [level] as const,
       (level: ReturnType<typeof of>) => [free, level] as const,
+      (level: ReturnType<typeof of>) => [of({}, 800), level] as const,
     ]) {
       expect(bytes(reserve(chain(of({ ...taken(71), open: 1 }))))).toBe('budget_held')
       expect(bytes(reserve(chain(of({ ...taken(80), open: 1 }))))).toBe('budget_held')

@@ -1,7 +1,7 @@
 import { parseAuthority } from '@bailiwick/authority'
 import { emptySpend, type Holders } from '@bailiwick/projection'
 import { expect, it } from 'vitest'
-import { actedAs, budgeted, coverEach, isScalar, namedBy } from './chain.ts'
+import { actedAs, actedBetween, budgeted, coverEach, isScalar, namedBy } from './chain.ts'
 
 const resource = { type: 'tool', id: 'invoices/read' }
 function holder(...permissions: object[]) {
@@ -65,6 +65,13 @@ it('who acts under a delegation is named by both, or not at all', () => {
   expect(acting({ sub: 'sub' }, 'dlg_1')).toEqual({ delegation_id: 'dlg_1', sub_agent: 'sub' })
   expect(acting(undefined, 'dlg_1')).toEqual({})
   expect(acting({ sub: 'sub' }, undefined)).toEqual({})
+})
+
+it('between the agent whose grant it is and who acts stands everybody but these two, the first above first', () => {
+  const between = (act?: object) => actedBetween({ ...(act ? { act } : {}) } as never)
+  expect(between()).toStrictEqual({})
+  expect(between({ sub: 'who acts' })).toStrictEqual({})
+  expect(between({ sub: 'who acts', act: { sub: 'b', act: { sub: 'a' } } })).toStrictEqual({ between: ['a', 'b'] })
 })
 
 it('each link is held to what was taken at it and below it, the grant to what the whole tree took (V9)', () => {

@@ -67,6 +67,7 @@ describe('outcomes', () => {
     ['missed', 50, allow(5, undefined, 'missing'), true],
     ['of what nobody was told', 50, allow(5, undefined, 'abandoned'), false],
     ['of before humans said yes', 50, allow(-5), false],
+    ['of the moment when humans said yes', 50, allow(0), true],
     ['of a time that is none', 50, { at: Number.NaN, standing: 'open' }, true],
   ])('%s', (_, now, record, expected) => {
     expect(lapsed(now, { allows: [record] })).toBe(expected)

@@ -22,7 +22,7 @@ export function hasLapsed({ reattest_seconds, outcome_seconds }: Continuous, sig
   const moments = [since, ...attestedAt.filter((at) => !(at < since)), now]
   const sorted = moments.toSorted((a, b) => a - b)
   const attested = sorted.every((at, n) => n === 0 || within(sorted[n - 1] ?? Number.NaN, at, reattest_seconds))
-  if (!attested || moments.some(Number.isNaN)) return true
+  if (!attested) return true
   for (const { at, standing, reportedAt = now } of allows)
     if (!(at < since) && standing !== 'abandoned' && !within(at, reportedAt, outcome_seconds)) return true
   return false

@@ -1,5 +1,6 @@
+import { actionDigest } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
-import { evaluationRequest } from './evaluation-request.ts'
+import { evaluationRequest, isNameable } from './evaluation-request.ts'
 
 const asked = (context: object) =>
   evaluationRequest({
@@ -8,6 +9,66 @@ const asked = (context: object) =>
     resource: { type: 'tool', id: 't' },
     context: context as Record<string, unknown>,
   })
+
+it('is read of an evaluation: who, what, on what, what was observed, and the digest of it (V3)', () => {
+  const action = { name: 'n', properties: { a: 1 } }
+  const resource = { type: 'tool', id: 't' }
+  const plain = evaluationRequest({ subject: { type: 'agent', id: 'a' }, action, resource })
+  expect(plain).toStrictEqual({
+    subject: { type: 'agent', id: 'a' },
+    action,
+    resource,
+    observed: {},
+    withApproval: false,
+    supported: undefined,
+    digest: actionDigest({ ...action, resource }),
+  })
+  expect(asked({})).toMatchObject({ action: { name: 'n', properties: {} }, withApproval: false })
+  expect(asked({ approval: null }).withApproval).toBe(true)
+  expect(asked({ bailiwick: { htm: 'GET' } }).observed).toStrictEqual({ htm: 'GET' })
+  const named = { ...resource, properties: { x: 1 } } // the resource that is compared is its type and id alone
+  expect(evaluationRequest({ subject: { type: 'agent', id: 'a' }, action, resource: named } as never)).toStrictEqual(
+    plain,
+  )
+})
+
+it('has no digest where arguments have no canonical form', () => {
+  const properties = { text: '\ud800' }
+  const request = evaluationRequest({
+    subject: { type: 'agent', id: 'a' },
+    action: { name: 'n', properties },
+    resource: { type: 'tool', id: 't' },
+  })
+  expect(request).toMatchObject({ action: { properties }, digest: undefined })
+})
+
+it('says which member is malformed, and how', () => {
+  const detailOf = (context: object) => {
+    try {
+      return asked(context)
+    } catch (error) {
+      return error
+    }
+  }
+  expect(detailOf({ bailiwick: { htm: '' } })).toMatchObject({
+    ...{ code: 'request_malformed', detail: 'context.bailiwick.htm: too_small' },
+  })
+  expect(detailOf({ supported_obligations: ['x', 1] })).toMatchObject({
+    ...{ code: 'request_malformed', detail: 'context.supported_obligations.1: invalid_type' },
+  })
+})
+
+it('can be named by events, as far as they have room for names', () => {
+  const nameable = (subject: string, name: string, type: string, id: string) =>
+    isNameable({ subject: { type: 'agent', id: subject }, action: { name }, resource: { type, id } } as never)
+  const most = ['s'.repeat(2100), 'n'.repeat(200), 't'.repeat(100), 'i'.repeat(2048)] as const
+  expect(nameable('s', 'n', 't', 'i')).toBe(true)
+  expect(nameable(...most)).toBe(true)
+  for (const at of most.keys()) {
+    expect(nameable(...(most.with(at, '') as unknown as typeof most))).toBe(false)
+    expect(nameable(...(most.with(at, `${most[at]}x`) as unknown as typeof most))).toBe(false)
+  }
+})
 
 it('takes a number of bytes that an answer may have, and nothing else for one (V9)', () => {
   expect(asked({ bailiwick: { answer_bytes: 9 } }).observed.answer_bytes).toBe(9)

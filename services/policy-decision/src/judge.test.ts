@@ -84,6 +84,24 @@ describe('what a call is covered by', () => {
     expect(await cover(w)).toEqual({ ok: false, reason: 'action_not_granted' })
   })
 
+  it('of state that is stale waits for nothing', async () => {
+    const w = asked()
+    w.tree.credentials.clear()
+    Object.assign(w.pdp, { fresh: false })
+    expect(await cover(w)).toEqual({ ok: false, reason: 'state_stale' })
+    expect(w.turns).toBe(0)
+  })
+
+  it('needs no turn', async () => {
+    const w = asked()
+    const covered = await judgeCover(w.pdp as never, w.claim as never, w.request as never, { deadlineMs: 0 })
+    expect(covered).toMatchObject({ ok: true })
+    w.tree.credentials.clear()
+    expect(await judgeCover(w.pdp as never, w.claim as never, w.request as never, { deadlineMs: 0 })).toEqual({
+      ...{ ok: false, reason: 'credential_unrecorded' },
+    })
+  })
+
   it('who must wait for the log leaves its turn to others (V18)', async () => {
     const w = asked()
     w.tree.credentials.clear()
@@ -118,8 +136,7 @@ describe('what an action would take', () => {
       duties: { redact: [], notify: [] },
       asked: { policySet: 'set', action: 'tools/call', outcome: 'allow' },
     })
-    expect(spend(w)).not.toHaveProperty('duties.limitBytes')
-    expect(spend(w)).not.toHaveProperty('duties.reportSeconds')
+    expect((spend(w) as { duties: object }).duties).toStrictEqual({ redact: [], notify: [] })
   })
 
   it.each<[reason: string, policies: string[], change: (w: Asked) => unknown]>([

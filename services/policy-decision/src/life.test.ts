@@ -39,6 +39,22 @@ describe('why a call is dead, each for its own reason', () => {
       'manifest_changed',
       (w) => Object.assign(w.tree, { state: 'suspended' }) && Object.assign(w.servers, { erp: { manifest: 'm2' } }),
     ],
+    // Of any server whose manifest people signed, whatever is called.
+    [
+      'manifest_changed',
+      (w) =>
+        Object.assign(w.tree, { state: 'suspended' }) &&
+        Object.assign(w.grant.statement.manifests, { crm: 'm1' }) &&
+        Object.assign(w.servers, { crm: { manifest: 'm2' } }) &&
+        Object.assign(w.call, { resource: { type: 'api', id: 'https://h/' } }),
+    ],
+    [
+      'manifest_changed',
+      (w) =>
+        Object.assign(w.tree, { state: 'suspended' }) &&
+        Object.assign(w.grant.statement.manifests, { gone: 'm1' }) &&
+        Object.assign(w.call, { resource: { type: 'api', id: 'https://h/' } }),
+    ],
     // A server that was unknown when people signed must be unknown now.
     [
       'manifest_changed',

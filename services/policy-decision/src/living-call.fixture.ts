@@ -74,7 +74,7 @@ export function world() {
         registry: {
           view: () => ({ approvers }),
           instance: (id: string) => instances.get(id),
-          get: (_: string, id: string) => servers[id],
+          get: (kind: string, id: string) => (kind === 'tool-server' ? servers[id] : undefined),
         },
       },
     },
