@@ -43,7 +43,23 @@ it('signs what was denied, to whom, and until when it can be answered', () => {
       action: { name: 'tools/call', resource: { type: 'tool', id: 'invoices/read' }, action_digest: evaluation.digest },
     },
   })
+  expect(offer?.endpoint).toBe('http://localhost:8421/access/v1/requests')
   if (verified.ok) expect(offer?.expires_at).toBe(new Date(verified.value.exp * 1000).toISOString())
+})
+
+it('is for who acts where more is wanted, and for whose grant it is where humans are asked once more', () => {
+  const [own, by] = ['ledger', 'sub'].map((name) => `spiffe://acme.example/agent/${name}/one`)
+  const token = { sub: own, act: { sub: by } } as AccessToken
+  const named = { invoice: 'INV-1' }
+  const said = (over: Partial<Denied>) => {
+    const verified = read(accessRequestOffer(pdp, evaluation, denied({ token, ...over }))?.binding_token ?? '')
+    return verified.ok ? verified.value : verified
+  }
+  expect(said({})).toMatchObject({ sub: by })
+  expect(said({})).not.toHaveProperty('grant')
+  expect(said({})).not.toHaveProperty('action.arguments')
+  expect(said({ grant: `grt_${'A'.repeat(43)}` })).toMatchObject({ sub: own })
+  expect(said({ arguments: named })).toMatchObject({ action: { arguments: named } })
 })
 
 it('names nobody where nobody was authenticated, and no action that could not be read', () => {

@@ -1,10 +1,13 @@
 import { expect, it } from 'vitest'
 import { Calls } from './calls.ts'
-import type { Allowed } from './decide.ts'
+import type { Allowed, Answer } from './decide.ts'
+
+const request = (call_id: string, over: object = {}, observed: object = {}) =>
+  ({ digest: 'd', observed: { call_id, credential: 'c', ...observed }, ...over }) as never
+const no = (reason: string) => ({ decision: false, decisionId: 'dec_2', callId: 'two', reason }) as Answer
 
 it('forgets an ALLOW when its permit is over, and no denial (V7)', async () => {
   const calls = new Calls()
-  const request = (call_id: string) => ({ digest: 'd', observed: { call_id, credential: 'c' } }) as never
   const allowed = { decision: true, decisionId: 'dec_1', callId: 'one', permit: 'p', permitEndsAt: 5000 } as Allowed
   const denied = { decision: false, decisionId: 'dec_2', callId: 'two', reason: 'grant_expired' } as const
   calls.remember('point', request('one'), Promise.resolve(allowed))
@@ -14,4 +17,40 @@ it('forgets an ALLOW when its permit is over, and no denial (V7)', async () => {
   expect(calls.find('point', request('one'), 5000)).toBeUndefined()
   expect(calls.find('point', request('one'), 4999)).toBeUndefined()
   expect(await calls.find('point', request('two'), 1_000_000)).toBe(denied)
+})
+
+it('gives an answer to the same call of the same point alone, and to no other credential or action (V10)', async () => {
+  const calls = new Calls()
+  const answer = Promise.withResolvers<Answer>()
+  calls.remember('point', request('one'), answer.promise)
+  const again = calls.find('point', request('one'), 0) // also while there is no answer yet
+  const denied = no('grant_expired')
+  answer.resolve(denied)
+  expect(await again).toBe(denied)
+  expect(calls.find('point', request('one', { digest: 'another' }), 0)).toBe('conflict')
+  expect(calls.find('point', request('one', {}, { credential: 'another' }), 0)).toBe('conflict')
+  expect(calls.find('point', request('one', {}, { credential: undefined }), 0)).toBe('conflict')
+  expect(calls.find('another point', request('one'), 0)).toBeUndefined()
+  expect(calls.find('point', request('two'), 0)).toBeUndefined()
+})
+
+it('keeps no question and no failure: the same call may come again', async () => {
+  const calls = new Calls()
+  calls.remember('point', request('asked'), Promise.resolve(no('proof_nonce_required')))
+  const failed = Promise.reject(new Error('turned away'))
+  calls.remember('point', request('failed'), failed)
+  await expect(failed).rejects.toThrow()
+  await Promise.resolve()
+  expect(calls.find('point', request('asked'), 0)).toBeUndefined()
+  expect(calls.find('point', request('failed'), 0)).toBeUndefined()
+})
+
+it('remembers the last 50,000', async () => {
+  const calls = new Calls()
+  const denied = Promise.resolve(no('grant_expired'))
+  for (let n = 0; n < 50_000; n++) calls.remember('point', request(`${n}`), denied)
+  expect(calls.find('point', request('0'), 0)).toBe(denied)
+  calls.remember('point', request('50000'), denied)
+  expect(calls.find('point', request('0'), 0)).toBeUndefined()
+  expect([calls.find('point', request('1'), 0), calls.find('point', request('50000'), 0)]).toEqual([denied, denied])
 })

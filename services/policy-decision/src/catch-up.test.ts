@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { CatchUp } from './catch-up.ts'
+import { CatchUp, isCaughtUp } from './catch-up.ts'
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -32,4 +32,22 @@ it('rejects what cannot be read, or not in time, and reads again for the next', 
   await expect(catchUp.now(5000)).resolves.toBeUndefined()
   const stuck = new CatchUp(() => new Promise(() => undefined))
   await expect(stuck.now(5)).rejects.toThrow('in time')
+})
+
+it('is asked for only where policies look at what an agent did elsewhere, and no where it cannot be read (V2)', async () => {
+  let asked = 0
+  const caughtUp = (current: object | undefined, read: () => Promise<void>) => {
+    const catchUp = new CatchUp(() => {
+      asked++
+      return read()
+    })
+    return isCaughtUp({ policies: { current: () => current } as never, catchUp }, 5000)
+  }
+  const away = () => Promise.reject(new Error('the bus is away'))
+  expect(await caughtUp(undefined, away)).toBe(true)
+  expect(await caughtUp({ readsAgentHistory: false }, away)).toBe(true)
+  expect(asked).toBe(0)
+  expect(await caughtUp({ readsAgentHistory: true }, away)).toBe(false)
+  expect(await caughtUp({ readsAgentHistory: true }, () => Promise.resolve())).toBe(true)
+  expect(asked).toBe(2)
 })

@@ -42,7 +42,8 @@ async function allowed(data: object = {}) {
   }
 }
 const nothing = { calls: 0, egress_bytes: 0, cost: {} }
-const code = (code: string) => expect.objectContaining({ code })
+const code = (code: string, detail?: string) =>
+  expect.objectContaining({ code, ...(detail === undefined ? {} : { detail }) })
 
 describe('what an enforcement point signed', () => {
   it('is relayed, once: it settles in full, and the same again changes nothing (V10)', async () => {
@@ -119,6 +120,18 @@ describe('what an enforcement point signed', () => {
 
 describe('what is none', () => {
   const stranger = generateKey('outcome')
+  it('and says which', async () => {
+    const w = await allowed()
+    const call_id = newId('call', now, systemRandom)
+    await expect(w.report({ call_id })).rejects.toEqual(code('outcome_mismatch', 'the decision is another one'))
+    const keyless = { ...point, outcome_jwk: {} as never }
+    await expect(w.report({}, keyless)).rejects.toEqual(code('key_unknown', 'the outcome key is none'))
+    await w.report()
+    await expect(w.report({ sequence: 8 })).rejects.toEqual(
+      code('outcome_mismatch', 'the decision has another outcome'),
+    )
+  })
+
   it.each<[what: string, why: string, over: object, by?: Partial<Point>, signer?: typeof key]>([
     ['of a decision that nobody took', 'decision_unknown', { decision_id: newId('dec', now, systemRandom) }],
     ['of another call', 'outcome_mismatch', { call_id: newId('call', now, systemRandom) }],
@@ -138,9 +151,9 @@ describe('what is none', () => {
     const w = await allowed()
     w.queues.abandonOnce('grt_1', decisionId, callId)
     // Both wait for the same write: whoever comes second finds what the first made of it.
-    await expect(w.report()).rejects.toEqual(code('outcome_mismatch'))
+    await expect(w.report()).rejects.toEqual(code('outcome_mismatch', 'the decision was taken back'))
     expect(w.outcomes()).toEqual([])
-    await expect(w.report()).rejects.toEqual(code('outcome_mismatch'))
+    await expect(w.report()).rejects.toEqual(code('outcome_mismatch', 'the decision was taken back'))
   })
 
   it('but the same that is told twice at once is written once, and both are answered (V10)', async () => {

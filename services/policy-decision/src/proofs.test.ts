@@ -64,6 +64,11 @@ const startedAt = Date.UTC(2100, 0, 1)
 /** Past the seconds in which an instance that has just adopted asks everybody for a nonce. */
 const settledMs = proofLeewayMs + 1000
 
+/** As long as a nonce names. */
+const windowMs = 5 * 60 * 1000
+const opened = (memory: Memory, clock: Clock, line: (asked: Asked) => Line = () => 'whole', seed = 1) =>
+  new Proofs(memory.connect(line), clock, seededRandom(seed))
+
 async function instances(count: number, limit?: number) {
   const clock = testClock(startedAt)
   const memory = new Memory()
@@ -223,6 +228,110 @@ describe('a proof', () => {
     const nonce = a.nonce()
     await a.readopt()
     expect(a.nonce()).toBe(nonce)
+  })
+})
+
+describe('a nonce', () => {
+  const old = 0 // made long ago: asks for a nonce, whatever happens
+
+  it('of all instances is good in its window and in those beside it, since clocks differ, and in no other', async () => {
+    const memory = new Memory()
+    const clocks = [-2, -1, 0, 1, 2].map((windows) => testClock(startedAt + windows * windowMs))
+    const proofs = clocks.map((clock, n) => opened(memory, clock, undefined, n))
+    for (const one of proofs) await one.adopt()
+    const here = proofs[2] as Proofs
+    const verdicts: ProofVerdict[] = []
+    for (const [n, one] of proofs.entries()) verdicts.push(await here.accept(`proof ${n}`, old, one.nonce()))
+    expect(verdicts).toEqual(['nonce_required', 'accepted', 'accepted', 'accepted', 'nonce_required'])
+  })
+
+  it('of one instance alone says so, and is good in its window and in the next', async () => {
+    const { clock, lines, a } = await instances(1)
+    expect(a.nonce()).toMatch(/^[\w-]{43}$/)
+    lines[0] = 'cut'
+    expect(await a.accept('zero', seconds(clock), undefined)).toBe('nonce_required')
+    const nonce = a.nonce()
+    expect(nonce).toMatch(/^alone\.[\w-]{43}$/)
+    expect(await a.accept('one', old, nonce)).toBe('accepted')
+    clock.advance(windowMs)
+    expect(await a.accept('two', old, nonce)).toBe('accepted')
+    expect(a.nonce()).not.toBe(nonce)
+    clock.advance(windowMs)
+    expect(await a.accept('three', old, nonce)).toBe('nonce_required')
+  })
+
+  it('is for all until the store was away, alone while it is, also while it is taken anew, and for all again', async () => {
+    const [clock, memory, gate] = [testClock(startedAt), new Memory(), Promise.withResolvers<void>()]
+    let line: Line = 'whole'
+    let delay = Promise.resolve()
+    const store = memory.connect(
+      () => line,
+      () => delay,
+    )
+    const proofs = new Proofs(store, clock, seededRandom(1))
+    expect(proofs.nonce()).not.toMatch(/^alone/)
+    delay = gate.promise
+    const adopting = proofs.adopt()
+    expect(proofs.nonce()).toMatch(/^alone/)
+    gate.resolve()
+    await adopting
+    const shared = proofs.nonce()
+    expect(shared).not.toMatch(/^alone/)
+    line = 'cut'
+    expect(await proofs.accept('one', old, undefined)).toBe('nonce_required')
+    expect(proofs.nonce()).toMatch(/^alone/)
+    line = 'whole'
+    expect(await proofs.accept('two', old, shared)).toBe('accepted')
+    expect(proofs.nonce()).toBe(shared)
+  })
+
+  it('is asked for of a proof of the last millisecond that may have been lost, and of none after', async () => {
+    const [clock, memory] = [testClock(startedAt), new Memory()]
+    const asked: Asked[] = []
+    const proofs = opened(memory, clock, (what) => {
+      asked.push(what)
+      return 'whole'
+    })
+    await proofs.adopt()
+    expect(await proofs.accept('one', startedAt + proofLeewayMs, undefined)).toBe('nonce_required')
+    // A refusal counts nothing.
+    expect(await proofs.accept('one', startedAt + proofLeewayMs, proofs.nonce())).toBe('accepted')
+    expect(await proofs.accept('two', startedAt + proofLeewayMs + 1, undefined)).toBe('accepted')
+    expect(asked).toEqual(['adopt', 'epoch', 'remember', 'remember'])
+    clock.advance(settledMs)
+    await proofs.readopt() // nothing was lost: nothing becomes old
+    expect(await proofs.accept('three', seconds(clock), undefined)).toBe('accepted')
+  })
+})
+
+describe('what an instance remembers', () => {
+  const life = proofMaxAgeMs + 2 * proofLeewayMs + 1
+
+  it('it knows as long as a proof could be taken, and not a millisecond longer', async () => {
+    const { clock, a } = await instances(1)
+    const madeAt = clock.now() + 1_000_000 // whose age others judge
+    expect(await a.accept('one', madeAt, undefined)).toBe('accepted')
+    clock.advance(life - 1)
+    expect(await a.accept('one', madeAt, undefined)).toBe('replayed')
+    clock.advance(1)
+    expect(await a.accept('one', madeAt, undefined)).toBe('accepted')
+  })
+
+  it('makes room by what is over, and where nothing is, by forgetting all, with the nonce that went with it', async () => {
+    const { clock, lines, a } = await instances(1, 3)
+    lines[0] = 'cut'
+    await a.accept('zero', seconds(clock), undefined)
+    const show = (id: string, nonce = a.nonce()) => a.accept(id, seconds(clock), nonce)
+    clock.advance(1000)
+    const nonce = a.nonce()
+    expect([await show('one'), await show('two')]).toEqual(['accepted', 'accepted'])
+    clock.advance(life - 1000)
+    // `zero` is over, `one` and `two` are not.
+    expect([await show('three'), await show('one'), await show('two')]).toEqual(['accepted', 'replayed', 'replayed'])
+    expect(a.nonce()).toBe(nonce)
+    expect(await show('four')).toBe('nonce_required')
+    expect(a.nonce()).not.toBe(nonce)
+    expect([await show('four', nonce), await show('four')]).toEqual(['nonce_required', 'accepted'])
   })
 })
 
