@@ -1,4 +1,4 @@
-import type { ApprovalStatement, Assertion, Grant } from '@bailiwick/contracts'
+import { type ApprovalStatement, type Assertion, agentIdOf, type Grant } from '@bailiwick/contracts'
 import { jcs, type Refused } from '@bailiwick/credentials'
 import { refused } from './refused.ts'
 import { grantIdOf, statementHash } from './statement-hash.ts'
@@ -18,7 +18,7 @@ export function grantOf(statement: ApprovalStatement, assertions: readonly Asser
  */
 export function verifyGrantContent(grant: Grant): { ok: true } | Refused {
   const { statement, assertions, agent, instance_key } = grant
-  const mayMove = statement.rebind === 'attested' && agentOf(agent) === agentOf(statement.agent)
+  const mayMove = statement.rebind === 'attested' && agentIdOf(agent) === agentIdOf(statement.agent)
   const rebound = mayMove ? { agent, instance_key } : {}
   try {
     if (jcs({ ...grantOf(statement, assertions), ...rebound }) === jcs(grant)) return { ok: true }
@@ -27,6 +27,3 @@ export function verifyGrantContent(grant: Grant): { ok: true } | Refused {
   }
   return refused('statement_unknown', 'the grant is not what the statement says')
 }
-
-/** An instance's agent: `<agent id>/<instance>`. */
-const agentOf = (instance: string): string => instance.slice(0, instance.lastIndexOf('/'))

@@ -1,5 +1,5 @@
 import { type Authority, type Permission, parseMicros, withinResource } from '@bailiwick/authority'
-import type { Agent, Rule, ToolServer } from '@bailiwick/contracts'
+import { type Agent, agentIdOf, type Rule, type ToolServer } from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
 import { refused } from './refused.ts'
 import { countsCost, labelsWithin } from './tool-labels.ts'
@@ -33,7 +33,7 @@ export function matchRule(
   view: RuleView,
   { agent, authority }: { agent: string; authority: Authority },
 ): { ok: true; rule: Rule } | Refused {
-  const known = view.agents.get(agentOf(agent))
+  const known = view.agents.get(agentIdOf(agent))
   if (known === undefined) return refused('agent_unknown', 'rules hold for agents that are registered')
   const inOrder = [...view.rules.values()]
     .filter(({ id }) => id !== registryRuleId)
@@ -67,11 +67,6 @@ function reachOf({ resource }: Permission, { toolServers }: RuleView): Reaching[
     found ??= labelsWithin(resource, toolServers)
     return found
   }
-}
-
-/** An instance is a path below its agent: `<id>/<instance>`. */
-export function agentOf(instance: string): string {
-  return instance.slice(0, instance.lastIndexOf('/'))
 }
 
 /** An agent's id stands for each of its instances, `<id>/<instance>`. */

@@ -1,8 +1,16 @@
 import { parseAuthority } from '@bailiwick/authority'
-import type { Agent, ApprovalStatement, Approver, Assertion, Rule, ToolServer } from '@bailiwick/contracts'
+import {
+  type Agent,
+  type ApprovalStatement,
+  type Approver,
+  type Assertion,
+  agentIdOf,
+  type Rule,
+  type ToolServer,
+} from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
 import { modeProblem } from './build-statement.ts'
-import { agentOf, matchRule, type RuleView } from './match-rule.ts'
+import { matchRule, type RuleView } from './match-rule.ts'
 import { refused } from './refused.ts'
 import { groupHash } from './statement-hash.ts'
 import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
@@ -41,7 +49,7 @@ export async function verifyApproval(check: ApprovalCheck): Promise<{ ok: true; 
   const matched = matchRule(registry, { agent: statement.agent, authority: authority.authority })
   if (!matched.ok) return matched
   const { rule } = matched
-  const agent = registry.agents.get(agentOf(statement.agent))
+  const agent = registry.agents.get(agentIdOf(statement.agent))
   if (agent === undefined) return refused('agent_unknown', 'the statement names another agent')
   if (statement.installation !== trust.installation) return refused('statement_unknown', 'another installation')
   const problem = timeProblem(check, rule) ?? ruleProblem(check, rule)

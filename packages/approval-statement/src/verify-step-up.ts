@@ -1,7 +1,7 @@
 import { parseAuthority } from '@bailiwick/authority'
-import type { Assertion, Grant, Rule, StepUpStatement } from '@bailiwick/contracts'
+import { type Assertion, agentIdOf, type Grant, type Rule, type StepUpStatement } from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
-import { agentOf, matchRule } from './match-rule.ts'
+import { matchRule } from './match-rule.ts'
 import { refused } from './refused.ts'
 import { peopleProblem, type RegistryView } from './verify-approval.ts'
 import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
@@ -33,7 +33,7 @@ export async function verifyStepUp(check: StepUpCheck): Promise<{ ok: true; appr
   if (problem !== undefined) return problem
   const matched = ruleOfGrant(registry, check.grant)
   if (!matched.ok) return matched
-  const agent = registry.agents.get(agentOf(check.grant.agent))
+  const agent = registry.agents.get(agentIdOf(check.grant.agent))
   if (agent === undefined) return refused('agent_unknown', 'the grant is of another agent')
   const signed = await verifySigners({ statement, assertions, approvers: registry.approvers, trust })
   if (!signed.ok) return signed

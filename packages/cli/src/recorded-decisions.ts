@@ -1,5 +1,5 @@
 import { labelsOfTool, toolServerOf } from '@bailiwick/approval-statement'
-import type { Agent, DecodedEvent, EventData, ToolServer } from '@bailiwick/contracts'
+import { type Agent, agentIdOf, type DecodedEvent, type EventData, type ToolServer } from '@bailiwick/contracts'
 import type { Did, PolicyRequest, PolicySet, RecordedQuestion } from '@bailiwick/policy'
 import type { SpendView } from '@bailiwick/projection'
 import { timeOfId } from '@bailiwick/service-kit'
@@ -64,7 +64,7 @@ export async function recordedDecision(
   if (labels === undefined) lacks.push('resource.labels')
   if (agents === undefined) lacks.push('who acted')
   const requests = (agents ?? []).flatMap((instance): PolicyRequest[] => {
-    const agent = log.entity<Agent>('agent', instance.slice(0, instance.lastIndexOf('/')), stable)
+    const agent = log.entity<Agent>('agent', agentIdOf(instance), stable)
     if (agent === undefined) {
       lacks.push(`what the registry had of ${instance}`)
       return []

@@ -35,6 +35,9 @@ export const spiffeIdSchema = z
   .regex(/^spiffe:\/\/[a-z0-9._-]{1,255}(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)+$/, 'not a SPIFFE ID')
   .describe('SPIFFE ID')
 
+/** The agent of an instance, which is a path below it: `<agent id>/<instance>`. */
+export const agentIdOf = (instance: string): string => instance.slice(0, instance.lastIndexOf('/'))
+
 /** A name in the registry, as people write it: no white space, nothing invisible. */
 export const nameSchema = z
   .string()

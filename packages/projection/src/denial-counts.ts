@@ -1,7 +1,6 @@
-import type { DecodedEvent } from '@bailiwick/contracts'
+import { agentIdOf, type DecodedEvent } from '@bailiwick/contracts'
 import type { DenialReason } from '@bailiwick/errors'
 import type { AgentHistory } from './agent-history.ts'
-import { agentOf } from './tree-spend.ts'
 
 type Denial = Extract<DecodedEvent<'decisions.v1'>, { type: 'decision.denied' | 'denials.summarised' }>
 
@@ -35,7 +34,7 @@ export class DenialCounts {
     if (event.type === 'denials.summarised') {
       for (const { subject, reason, count } of event.data.denials)
         if (counted.has(reason) && subject.startsWith('spiffe://'))
-          this.#history.addDenials(agentOf(subject), count, at)
+          this.#history.addDenials(agentIdOf(subject), count, at)
       return
     }
     const { reason, actor, between = [] } = event.data
@@ -44,7 +43,7 @@ export class DenialCounts {
     const known = this.#trees.get(root) ?? { count: 0, lastAt: at }
     this.#trees.set(root, { count: known.count + 1, lastAt: Math.max(known.lastAt, at) })
     // As of an ALLOW: who passes on what is then refused had a part in it.
-    const agents = [actor.agent, ...between, ...(actor.sub_agent === undefined ? [] : [actor.sub_agent])].map(agentOf)
+    const agents = [actor.agent, ...between, ...(actor.sub_agent === undefined ? [] : [actor.sub_agent])].map(agentIdOf)
     for (const agent of new Set(agents)) this.#history.addDenials(agent, 1, at)
   }
 

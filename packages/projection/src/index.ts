@@ -39,7 +39,6 @@ export type { Touch, Touched } from './touched.ts'
 export {
   type AllowRecord,
   type Amounts,
-  agentOf,
   change,
   type DecisionFacts,
   type DecisionStanding,

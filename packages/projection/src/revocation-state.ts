@@ -1,4 +1,4 @@
-import type { DecodedEvent, EventData, Grant, RevocationKind } from '@bailiwick/contracts'
+import { agentIdOf, type DecodedEvent, type EventData, type Grant, type RevocationKind } from '@bailiwick/contracts'
 import type { Holder } from './delegation-chain.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
@@ -113,10 +113,7 @@ const killsByName = (kind: RevocationKind) => kind === 'credential' || kind === 
 const nameOf = (kind: RevocationKind, target: string) => (kind === 'all' ? kind : `${kind} ${target}`)
 
 /** An agent's id and its instance's: revoking `spiffe://d/agent/x` ends `spiffe://d/agent/x/instance-1` too. */
-function pathsOf(spiffeId: string): string[] {
-  const parent = spiffeId.slice(0, spiffeId.lastIndexOf('/'))
-  return [spiffeId, parent]
-}
+const pathsOf = (spiffeId: string): string[] => [spiffeId, agentIdOf(spiffeId)]
 
 function first<T, R>(items: readonly T[], find: (item: T) => R | undefined): R | undefined {
   for (const item of items) {

@@ -1,5 +1,5 @@
 import { formatMicros, parseMicros } from '@bailiwick/authority'
-import { actionHash, type BudgetAmounts, type DecodedEvent, type EventData } from '@bailiwick/contracts'
+import { actionHash, agentIdOf, type BudgetAmounts, type DecodedEvent, type EventData } from '@bailiwick/contracts'
 import { claimedEgress } from '@bailiwick/credentials'
 import { addCost, giveBackTouch, type Touch, touch } from './touched.ts'
 
@@ -129,11 +129,8 @@ function layered<V>(below: ReadonlyMap<string, V>, copy: (value: V) => V): Looku
 
 /** Whoever had a part in it: what a sub-agent touched, its maker learnt of, and its own next task follows on. */
 function agentsOf({ actor, chain = [] }: EventData<'decisions.v1', 'decision.allowed'>): Set<string> {
-  return new Set([actor.agent, ...chain.map(({ agent }) => agent)].map(agentOf))
+  return new Set([actor.agent, ...chain.map(({ agent }) => agent)].map(agentIdOf))
 }
-
-/** Of an instance. */
-export const agentOf = (instance: string): string => instance.slice(0, instance.lastIndexOf('/'))
 
 const nothingSpent = (): Spent => ({
   taken: { calls: 0n, egressBytes: 0n, cost: new Map() },

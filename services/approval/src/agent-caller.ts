@@ -1,9 +1,8 @@
-import type { Agent, Attestation } from '@bailiwick/contracts'
+import { type Agent, type Attestation, agentIdOf } from '@bailiwick/contracts'
 import { jcsHash, thumbprint, verifyDpopProof } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
-import { agentIdOf } from './requests.ts'
 import type { Transient } from './transient.ts'
 
 export interface AgentCall {

@@ -6,13 +6,13 @@ import {
   verifyStepUp,
 } from '@bailiwick/approval-statement'
 import { taskLine } from '@bailiwick/authority'
-import type { Approver, Assertion, Rule, StepUpStatement } from '@bailiwick/contracts'
+import { type Approver, type Assertion, agentIdOf, type Rule, type StepUpStatement } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import { approversOf, lineageOf, type Tree } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 import type { Judged } from './judge-change.ts'
-import { agentIdOf, type StepUpAsk } from './requests.ts'
+import type { StepUpAsk } from './requests.ts'
 import { whyNotApprove } from './who-may-answer.ts'
 
 /** The statement of one more action: short, since it is about this moment, and never beyond the ask or the grant. */

@@ -1,12 +1,12 @@
 import { describe } from '@bailiwick/authority'
-import type { Approver } from '@bailiwick/contracts'
+import { type Approver, agentIdOf } from '@bailiwick/contracts'
 import type { RequestRecord } from '@bailiwick/projection'
 import { grantView } from './console/grant-views.ts'
 import { orNothing, proseOf, signersOf } from './console/words.ts'
 import type { Approval } from './context.ts'
 import { changeRule } from './judge-change.ts'
 import { diffOf } from './propose-change.ts'
-import { type AccessAsk, agentIdOf, type RegistryAsk } from './requests.ts'
+import type { AccessAsk, RegistryAsk } from './requests.ts'
 import { authorityOf, mayRefuse, ruleFor, whyNotApprove, whyNotApproveChange } from './who-may-answer.ts'
 
 const showEndedMs = 3600 * 1000

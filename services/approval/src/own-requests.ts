@@ -1,6 +1,5 @@
-import type { DecodedEvent } from '@bailiwick/contracts'
+import { agentIdOf, type DecodedEvent } from '@bailiwick/contracts'
 import type { Projection, RequestRecord } from '@bailiwick/projection'
-import { agentIdOf } from './agent-id.ts'
 
 /**
  * Which of the requests that are remembered are whose: found by the agent, so that what one agent has asked costs no other

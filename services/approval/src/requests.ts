@@ -3,8 +3,6 @@ import { ServiceError } from '@bailiwick/errors'
 import { itemOf, type RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 
-export { agentIdOf } from './agent-id.ts'
-
 /** What is asked, of whichever kind. */
 export type Received = EventData<'approvals.v1', 'request.received'>
 export type AccessAsk = Extract<Received, { kind: 'access' }>

@@ -1,10 +1,9 @@
-import type { Approver, Rule } from '@bailiwick/contracts'
+import { type Approver, agentIdOf, type Rule } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { approversOf, chainOf, type Tree } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
 import type { Approval } from './context.ts'
 import { keptReason } from './refuse.ts'
-import { agentIdOf } from './requests.ts'
 
 export const stoppable = ['delegation', 'agent', 'approver', 'tool-server', 'all'] as const
 

@@ -1,6 +1,6 @@
 import { requestIdOf } from '@bailiwick/approval-statement'
 import { parseAuthority, withinResource } from '@bailiwick/authority'
-import { compactJwsSchema, publicJwkSchema, saltedTextSchema } from '@bailiwick/contracts'
+import { agentIdOf, compactJwsSchema, publicJwkSchema, saltedTextSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import { z } from 'zod'
@@ -9,7 +9,7 @@ import type { Approval } from './context.ts'
 import { claimsOf } from './duplicates.ts'
 import type { Idempotency } from './idempotency.ts'
 import { receiveRequest } from './receive-request.ts'
-import { agentIdOf, taskIdOf } from './requests.ts'
+import { taskIdOf } from './requests.ts'
 import { pairsIn } from './task.ts'
 
 const textSchema = z.string().min(1).max(2048)

@@ -1,9 +1,9 @@
 import { matchRule, onlyObjects, registryRuleId } from '@bailiwick/approval-statement'
 import { type Authority, parseAuthority } from '@bailiwick/authority'
-import type { Approver, Rule } from '@bailiwick/contracts'
+import { type Approver, agentIdOf, type Rule } from '@bailiwick/contracts'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import type { Approval } from './context.ts'
-import { type AccessAsk, agentIdOf, type RegistryAsk } from './requests.ts'
+import type { AccessAsk, RegistryAsk } from './requests.ts'
 
 /** The authority of an event, which was parsed when it was received. Throws if it no longer can be. */
 export function authorityOf(value: unknown): Authority {

@@ -1,4 +1,4 @@
-import type { Grant } from '@bailiwick/contracts'
+import { agentIdOf, type Grant } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { approversOf, lineageOf, type Tree } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
@@ -11,8 +11,7 @@ import type { Issuer } from './context.ts'
  */
 export async function rebind(issuer: Issuer, tree: Tree, to: { agent: string; jkt: string }): Promise<void> {
   const { grant } = tree
-  const agentOf = (instance: string) => instance.slice(0, instance.lastIndexOf('/'))
-  if (grant.statement.rebind !== 'attested' || agentOf(grant.agent) !== agentOf(to.agent))
+  if (grant.statement.rebind !== 'attested' || agentIdOf(grant.agent) !== agentIdOf(to.agent))
     throw new ServiceError('caller_forbidden', 'the grant belongs to another agent, instance or key')
   const rebound: Grant = { ...grant, agent: to.agent, instance_key: to.jkt }
   const { registry, revocations } = issuer.projection.ledger

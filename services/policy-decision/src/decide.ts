@@ -1,5 +1,5 @@
 import { lookup } from '@bailiwick/authority'
-import type { BudgetAmounts, EnforcementPoint, Mode, Obligation } from '@bailiwick/contracts'
+import { agentIdOf, type BudgetAmounts, type EnforcementPoint, type Mode, type Obligation } from '@bailiwick/contracts'
 import {
   type AccessToken,
   actionText,
@@ -10,7 +10,7 @@ import {
 } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import type { Duties } from '@bailiwick/policy'
-import { actingAgent, agentOf, type Draft, type SpendView } from '@bailiwick/projection'
+import { actingAgent, type Draft, type SpendView } from '@bailiwick/projection'
 import { newId, withDeadline } from '@bailiwick/service-kit'
 import { isCaughtUp } from './catch-up.ts'
 import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
@@ -93,7 +93,7 @@ export async function decide(
   if (!verified.ok) return deny(verified.reason, verified.token ? { token: verified.token } : {})
   const { claim } = verified
   const call = { decisionId, callId, point, request, claim }
-  return pdp.agents.run(agentOf(actingAgent(claim.token)), () => decideClaim(pdp, queues, call, { left, deny, turn }))
+  return pdp.agents.run(agentIdOf(actingAgent(claim.token)), () => decideClaim(pdp, queues, call, { left, deny, turn }))
 }
 
 /** Whose it is and for what is known: steps 2 to 8. */

@@ -1,5 +1,5 @@
 import { type Authority, describe } from '@bailiwick/authority'
-import type { Approver } from '@bailiwick/contracts'
+import { type Approver, agentIdOf } from '@bailiwick/contracts'
 import {
   approversOf,
   chainOf,
@@ -10,7 +10,6 @@ import {
   type Tree,
 } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
-import { agentIdOf } from '../requests.ts'
 import { mayStopDelegation } from '../stop.ts'
 import { authorityOf, mayRefuse } from '../who-may-answer.ts'
 import type { GrantIndex } from './grant-index.ts'

@@ -1,5 +1,5 @@
+import { agentIdOf } from '@bailiwick/contracts'
 import type { Approval } from '../context.ts'
-import { agentIdOf } from '../requests.ts'
 import { isActive } from './grant-views.ts'
 import type { RequestIndex } from './request-index.ts'
 import { says, spelled } from './words.ts'

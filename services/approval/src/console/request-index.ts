@@ -1,7 +1,8 @@
 import { type Authority, parseAuthority } from '@bailiwick/authority'
+import { agentIdOf } from '@bailiwick/contracts'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
-import { type AccessAsk, agentIdOf } from '../requests.ts'
+import type { AccessAsk } from '../requests.ts'
 import { Ordered, type Place } from './ordered.ts'
 import { riskOf } from './risk.ts'
 

@@ -1,7 +1,7 @@
+import { agentIdOf } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
-import { agentIdOf } from '../requests.ts'
 
 const longestProse = 500
 

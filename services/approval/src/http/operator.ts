@@ -1,4 +1,5 @@
 import {
+  agentIdOf,
   type EntityType,
   entitySchemas,
   erasureOrderSchema,
@@ -14,7 +15,7 @@ import { subjectOf } from '../console/request-list.ts'
 import type { Approval } from '../context.ts'
 import { pendingRecoveries } from '../people.ts'
 import { proposeChange } from '../propose-change.ts'
-import { agentIdOf, requestNamed } from '../requests.ts'
+import { requestNamed } from '../requests.ts'
 
 const types = Object.keys(entitySchemas) as [EntityType, ...EntityType[]]
 const changeSchema = z.strictObject({

@@ -1,9 +1,9 @@
 import { onlyObjects } from '@bailiwick/approval-statement'
-import type { Approver } from '@bailiwick/contracts'
+import { type Approver, agentIdOf } from '@bailiwick/contracts'
 import { stepUpRule } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { changeRule } from '../judge-change.ts'
-import { type AccessAsk, agentIdOf, type RegistryAsk, type StepUpAsk } from '../requests.ts'
+import type { AccessAsk, RegistryAsk, StepUpAsk } from '../requests.ts'
 import { authorityOf, ruleFor, whyNotApprove } from '../who-may-answer.ts'
 
 export type Ask = AccessAsk | RegistryAsk | StepUpAsk
