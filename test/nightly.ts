@@ -181,8 +181,12 @@ const runs: Run[] = [
 ]
 
 const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => runs.every((run) => run.name !== name))
+if (unknown.length > 0) {
+  console.error(`${unknown.join(', ')}: there are ${runs.map(({ name }) => name).join(', ')}`)
+  process.exit(2)
+}
 const chosen = runs.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
-if (chosen.length === 0) throw new Error(`there are ${runs.map(({ name }) => name).join(', ')}`)
 
 const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
 

@@ -57,7 +57,8 @@ From then on no decision point allows it later than 1 s, or 2 s where one is cut
 it('revokes everything without an id', async () => {
   using folder = temporaryFolder()
   await using operator = await operatorAt(folder.path, answering({}))
-  await bailiwick(['revoke', 'all', '--reason', 'drill', '--data', folder.path])
+  const { out } = await bailiwick(['revoke', 'all', '--reason', 'drill', '--data', folder.path])
+  expect(out).toContain('Revoked everything: number 7')
   expect(operator.calls).toMatchObject([{ body: { kind: 'all', target: '*' } }, { path: '/operator/values' }])
 })
 

@@ -107,10 +107,11 @@ async function revoke(
   const late = applied?.filter(({ ms }) => ms === null) ?? []
   if (json) io.out(JSON.stringify({ ...named, sequence, is_new, acknowledged_at, ...(applied ? { applied } : {}) }))
   else {
+    const what = named.kind === 'all' ? 'everything' : `${named.kind} ${named.target}`
     io.out(
       is_new
-        ? `Revoked ${named.kind} ${named.target}: number ${sequence}, durable since ${acknowledged_at}`
-        : `${named.kind} ${named.target} was revoked before, by number ${sequence}, whose reason stands`,
+        ? `Revoked ${what}: number ${sequence}, durable since ${acknowledged_at}`
+        : `${what} was revoked before, by number ${sequence}, whose reason stands`,
     )
     if (applied === undefined)
       io.out('From then on no decision point allows it later than 1 s, or 2 s where one is cut off.')
