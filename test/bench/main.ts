@@ -100,7 +100,7 @@ removeAtEnd(dir) // also of one that is told to stop
 try {
   const report: Report = { at: new Date().toISOString(), quick: values.quick, machine: machineOf(dir), measures: [] }
   await using worlds = new Worlds({ shared: values.quick })
-  const open = (nodes: 1 | 3) => worlds.open(nodes)
+  const open: KafkaBench['open'] = (nodes, env) => worlds.open(nodes, env)
   const keep = (measure: Measure) => {
     report.measures = [...report.measures.filter(({ id }) => id !== measure.id), measure]
     if (values.write) writeFileSync(documented, asMarkdown(report, readFileSync(documented, 'utf8')))

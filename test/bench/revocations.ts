@@ -120,7 +120,7 @@ export const howOf = (where: string) =>
 async function treeRows({ quick, progress }: Bench, count: number, reach: TreeReach): Promise<Row[]> {
   const root = await persistently(() => reach.prey('grant', 0))
   const made: Granted[] = []
-  await inFlight(4, quick ? 20 : Math.min(1000, Math.max(20, count)), async () => {
+  await inFlight(8, quick ? 20 : Math.min(1000, Math.max(20, count)), async () => {
     made.push(await persistently(() => reach.passOn(root)))
     progress(`revocations: delegation ${made.length}`)
   })

@@ -1,10 +1,11 @@
+import type { ProcessesOptions } from '@bailiwick/testkit'
 import type { Bench } from '../measure.ts'
 import { ProcessWorld } from './processes.ts'
 
 /** What measures on Kafka are given besides. */
 export interface KafkaBench extends Bench {
-  /** A system of as many brokers, with two policy-decision instances. */
-  open(nodes: 1 | 3): Promise<LentWorld>
+  /** A system of as many brokers, with two policy-decision instances; with these settings of all processes, unless it is shared. */
+  open(nodes: 1 | 3, env?: ProcessesOptions['env']): Promise<LentWorld>
 }
 
 type LentWorld = ProcessWorld & AsyncDisposable
@@ -18,8 +19,8 @@ export class Worlds implements AsyncDisposable {
     this.#shared = shared
   }
 
-  async open(nodes: 1 | 3): Promise<LentWorld> {
-    if (!this.#shared) return await ProcessWorld.open({ nodes })
+  async open(nodes: 1 | 3, env: ProcessesOptions['env'] = {}): Promise<LentWorld> {
+    if (!this.#shared) return await ProcessWorld.open({ nodes, env })
     this.#kept ??= await ProcessWorld.open({ nodes })
     return new Proxy(this.#kept, lent)
   }
