@@ -1,5 +1,18 @@
+import { buildStepUpStatement } from '@bailiwick/approval-statement'
+import {
+  anApprover,
+  aPasskey,
+  aRule,
+  authority,
+  byId,
+  iso,
+  agent as ledger,
+  now as signedAt,
+  trust,
+} from '@bailiwick/approval-statement/samples'
+import { jcsHash } from '@bailiwick/credentials'
 import { emptySpend } from '@bailiwick/projection'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { now, world } from './living-call.fixture.ts'
 import { type StepUp, StepUps } from './step-ups.ts'
 
@@ -45,4 +58,90 @@ it('serves once, and again where what it served was taken back before anybody wa
   expect(found({ standing: 'open' })).toBeUndefined()
   expect(found({ standing: 'settled' })).toBeUndefined()
   expect(found({ standing: 'abandoned' })).toBe(yes)
+})
+
+describe('whose yes this PDP verified itself (V3)', () => {
+  const anna = aPasskey()
+  const grant = {
+    id: `grt_${'g'.repeat(43)}`,
+    agent: `${ledger.id}/one`,
+    authority: { ...authority, max_depth: 0, max_children: 0 },
+  }
+  const id = 'req_01234567890123456789'
+  const notAfter = signedAt + 600_000
+  const statement = buildStepUpStatement({
+    installation: trust.installation,
+    request_id: id,
+    grant_id: grant.id,
+    action_digest: jcsHash('action'),
+    not_after: iso(notAfter),
+    nonce: 'AAAAAAAAAAAAAAAAAAAAAA',
+    now: signedAt,
+  })
+  const approved = { statement, statement_hash: jcsHash(statement), assertions: [anna.sign(statement)] }
+  const record = { id, approvedAt: signedAt + 1000, approved }
+
+  function world(...records: object[]) {
+    const asked = { views: [] as number[], ends: [] as unknown[] }
+    const view = {
+      approvers: byId(anApprover('anna', ['finance'], anna)),
+      rules: byId(aRule()),
+      agents: byId(ledger),
+      toolServers: byId(),
+    }
+    const registry = { taken: 0, changedSince: () => false, view: (at: number) => asked.views.push(at) && view }
+    const requests = { stepUpsOf: (root: string) => (root === grant.id ? records : []) }
+    let reading: Promise<void> = Promise.resolve()
+    const projection = {
+      ledger: { registry, requests },
+      readToEnds: (...what: unknown[]) => {
+        asked.ends.push(what)
+        return reading
+      },
+    }
+    const stepUps = new StepUps(projection as never, trust as never)
+    const tree = { id: grant.id, grant } as never
+    return { asked, stepUps, tree, breaks: () => (reading = Promise.reject(new Error('the bus is away'))) }
+  }
+  const verified = {
+    requestId: id,
+    actionDigest: jcsHash('action'),
+    approvedAt: signedAt + 1000,
+    notAfter,
+    approverIds: ['anna'],
+  }
+
+  it('counts, with who said it, judged once, by the registry of when it was approved', async () => {
+    const { asked, stepUps, tree } = world(record)
+    expect(await stepUps.of(tree)).toStrictEqual([verified])
+    expect(await stepUps.of(tree)).toStrictEqual([verified])
+    expect(asked.views).toEqual([signedAt + 1000])
+    expect(await stepUps.of({ id: 'grt_other', grant } as never)).toEqual([])
+  })
+
+  it.each<[why: string, over: object]>([
+    ['nobody approved it yet', { approved: undefined }],
+    ['the statement is another request', { id: 'req_99999999999999999999' }],
+    ['the statement is not what the hash says', { approved: { ...approved, statement_hash: jcsHash('other') } }],
+    ['it is an approval of another kind', { approved: { ...approved, statement: { ...statement, kind: 'approval' } } }],
+    ['nobody signed it', { approved: { ...approved, assertions: [] } }],
+    ['another passkey signed it', { approved: { ...approved, assertions: [aPasskey().sign(statement)] } }],
+    ['it was over when it was approved', { approvedAt: notAfter }],
+    ['nobody knows when it was approved', { approvedAt: undefined }],
+    ['it cannot be read', { approved: { ...approved, assertions: undefined } }],
+  ])('and no other does: %s', async (_, over) => {
+    const { stepUps, tree } = world({ ...record, approved: { ...approved }, ...over }, record)
+    expect(await stepUps.of(tree)).toStrictEqual([verified])
+  })
+
+  it('is looked for again in what the topic has now, and where that cannot be read, in what is here', async () => {
+    const { asked, stepUps, tree, breaks } = world(record)
+    expect(await stepUps.newest(tree, 5)).toStrictEqual([verified])
+    breaks()
+    expect(await stepUps.newest(tree, 5)).toStrictEqual([verified])
+    expect(asked.ends).toEqual([
+      [['approvals.v1'], 5],
+      [['approvals.v1'], 5],
+    ])
+  })
 })
