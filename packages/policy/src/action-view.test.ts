@@ -71,6 +71,44 @@ it('leaves the other actions in their groups, applying to nothing', () => {
   expect(schema.Pay?.entityTypes).toEqual(shapes.json.Pay?.entityTypes)
 })
 
+it('spells every type that a schema has as Cedar does', () => {
+  const every = shapesOf(`
+    entity A;
+    action a appliesTo { principal: A, resource: A, context: {
+      flag: Bool, text: String, who: A, at?: datetime, many: Set<Set<A>>, history: { task: { calls: Long } },
+    } };`)
+  const view = actionView(every, { type: 'Action', id: 'a' }, () => true)
+  expect(view.schema['']?.actions.a?.appliesTo?.context).toEqual({
+    type: 'Record',
+    attributes: {
+      flag: { type: 'Boolean', required: true },
+      text: { type: 'String', required: true },
+      who: { type: 'Entity', name: 'A', required: true },
+      at: { type: 'Extension', name: 'datetime', required: false },
+      many: { type: 'Set', element: { type: 'Set', element: { type: 'Entity', name: 'A' } }, required: true },
+      history: {
+        type: 'Record',
+        required: true,
+        attributes: {
+          task: { type: 'Record', required: true, attributes: { calls: { type: 'Long', required: true } } },
+        },
+      },
+    },
+  })
+})
+
+it.each([null, 'x', 5, [1], undefined])('leaves a history that is none to Cedar, which refuses it: %j', (history) => {
+  for (const members of [history, { task: history }]) {
+    const said = { note: 'n', history: members }
+    expect(
+      seenBy(
+        actionView(shapes, pay, () => true),
+        said,
+      ),
+    ).toEqual(said)
+  }
+})
+
 it('hands on a context without a history as it is', () => {
   const read = actionView(shapes, { type: 'Pay::Action', id: 'read' }, () => false)
   expect(seenBy(read, { why: 'w', history: 1 })).toEqual({ why: 'w', history: 1 })

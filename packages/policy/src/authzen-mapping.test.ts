@@ -43,9 +43,10 @@ asserted: { subject: false }
   })
 
   it.each<[why: string, mapping: string, says: string]>([
-    ['another member', 'type: {}', 'authzen.yaml'],
-    ['no YAML', '{', 'authzen.yaml'],
-    ['a key twice', 'types: {}\ntypes: {}', 'authzen.yaml'],
+    ['another member', 'type: {}', 'authzen.yaml: : Unrecognized key'],
+    ['what is no type', 'types: { user: 5 }', 'authzen.yaml: types.user: Invalid input'],
+    ['no YAML', '{', 'authzen.yaml: '],
+    ['a key twice', 'types: {}\ntypes: {}', 'authzen.yaml: Map keys must be unique'],
     ['a type that the schema lacks', 'types: { user: Robot }', 'Robot'],
     ['an action that the schema lacks', 'actions: { r: { type: Action, id: read } }', 'Action::"read"'],
     ['a list', '[]', 'authzen.yaml'],

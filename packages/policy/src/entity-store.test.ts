@@ -2,7 +2,7 @@ import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { askCedar } from './ask-cedar.ts'
-import { entityStore } from './entity-store.ts'
+import { entityStore, isAction, namesIn } from './entity-store.ts'
 import { loadPolicySet } from './policy-set.ts'
 import { preparse } from './preparse.ts'
 
@@ -97,4 +97,88 @@ it('leaves out what nothing leads to', () => {
 it('takes no entity that says two names', () => {
   const entity = { uid: { type: 'E', id: '0', __entity: { type: 'E', id: '1' } }, attrs: {}, parents: [] } as EntityJson
   expect(() => entityStore([entity], [], true)).toThrow('entities.json')
+})
+
+const entity = (type: string, id: string, more: object = {}) =>
+  ({ uid: { type, id }, attrs: {}, parents: [], ...more }) as unknown as EntityJson
+
+it('finds what is stored by name, by type, and above it at any distance, stored or not', () => {
+  const [a, b, c] = ['a', 'b', 'c'].map((id) => ({ type: 'E', id }))
+  const all = [entity('E', 'b', { parents: [c] }), entity('F', 'x'), entity('E', 'a', { parents: [b] })]
+  const store = entityStore(all, [], true)
+  expect(store.get({ type: 'E', id: 'a' })).toBe(all[2])
+  expect(store.get({ type: 'E', id: 'c' })).toBeUndefined()
+  expect([store.ofType('E'), store.ofType('F'), store.ofType('G')]).toEqual([[b, a], [{ type: 'F', id: 'x' }], []])
+  expect([a, b, c].map((name) => store.ancestors(name as { type: string; id: string }))).toEqual([[b, c], [c], []])
+})
+
+it('hands Cedar actions only where no schema does, and lists them always', () => {
+  const names = [
+    { type: 'Action', id: 'a' },
+    { type: 'N::Action', id: 'b' },
+  ]
+  const all = [...names, { type: 'MyAction', id: 'c' }, { type: 'Action::N', id: 'd' }]
+  const stored = (actionsStored: boolean) => {
+    const store = entityStore(
+      all.map(({ type, id }) => entity(type, id)),
+      [],
+      actionsStored,
+    )
+    expect(store.actions).toEqual(names)
+    return all.filter((name) => store.get(name) !== undefined).map(({ id }) => id)
+  }
+  expect([stored(true), stored(false)]).toEqual([
+    ['a', 'b', 'c', 'd'],
+    ['c', 'd'],
+  ])
+  expect(all.map(isAction)).toEqual([true, true, false, false])
+})
+
+it('reaches everything once, by parents, attributes and tags, also where they go in a circle', () => {
+  const all = [
+    entity('E', '0', { parents: [{ type: 'E', id: '1' }] }),
+    entity('E', '1', { attrs: { next: [{ __entity: { type: 'E', id: '2' } }] } }),
+    entity('E', '2', { tags: { last: { __entity: { type: 'E', id: '3' } } } }),
+    entity('E', '3', { attrs: { first: { __entity: { type: 'E', id: '0' } } } }),
+    entity('E', '4'),
+  ]
+  const store = entityStore(all, [], true)
+  expect([...store.reachable([{ a: { type: 'E', id: '0' } }]).keys()].sort()).toEqual(['E 0', 'E 1', 'E 2', 'E 3'])
+  expect([...store.reachable([{ type: 'E', id: '5' }]).keys()]).toEqual([])
+})
+
+it('takes for a name whatever may be one, and nothing else', () => {
+  const name = { type: 'E', id: '0' }
+  expect(namesIn([{ ...name, in: [{ x: { type: 'F', id: '1' } }] }])).toEqual([name, { type: 'F', id: '1' }])
+  for (const none of [
+    null,
+    undefined,
+    1,
+    'E',
+    { type: 'E' },
+    { id: '0' },
+    { type: 1, id: '0' },
+    { type: 'E', id: 0 },
+    [null],
+  ])
+    expect(namesIn(none)).toEqual([])
+})
+
+it.each([
+  [{ uid: { type: 'E', id: '0', also: { type: 'E', id: '1' } } }],
+  [{ uid: 'E' }],
+  [
+    {
+      uid: {
+        __entity: [
+          { type: 'E', id: '0' },
+          { type: 'E', id: '1' },
+        ],
+      },
+    },
+  ],
+])('refuses an entity whose uid is not one name: %j (V13)', (over) => {
+  expect(() => entityStore([entity('E', '0', over)], [], true)).toThrow(
+    'entities.json: an entity whose uid is not one type and id',
+  )
 })

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { mostAnswerFields } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
 import { describe, expect, it } from 'vitest'
 import { checkPolicies } from './check-policies.ts'
@@ -32,6 +33,19 @@ describe('obligations of policies', () => {
     })
     expect(dutiesOf(set.policies, ['b'])).toEqual({ redact: ['iban'], notify: [] })
     expect(dutiesOf(set.policies, ['c', 'nobody'])).toEqual({ redact: [], notify: [] })
+  })
+
+  it('are as many, as long and as large as one answer has room for', () => {
+    const listed = (count: number) => Array.from({ length: count }, (_, n) => `f${n}`)
+    const longest = 'a'.repeat(256)
+    const duties = asked(
+      `@redact("${listed(mostAnswerFields).join()}") @notify("${[...listed(7), longest].join()}") permit ${all}`,
+      `@redact("f0") @limit("9007199254740991") @report_outcome_by("3600") @notify("f0") permit ${all}`,
+    )
+    expect(duties.redact).toHaveLength(mostAnswerFields)
+    expect(duties.notify.map(({ to }) => to)).toEqual([...listed(7), longest])
+    expect(duties).toMatchObject({ limitBytes: Number.MAX_SAFE_INTEGER, reportSeconds: 3600 })
+    expect(asked(`@redact("a") permit ${all}`)).toStrictEqual({ redact: ['a'], notify: [] })
   })
 
   it('add up: what permits without an obligation lifts none, and of two limits the lower one counts (V13)', () => {
@@ -69,6 +83,7 @@ describe('obligations of policies', () => {
     '@report_outcome_by("soon")',
     '@notify("")',
     '@notify("a b")',
+    '@notify("a, b c")',
     '@notify("a\\nb")',
     `@notify("${'a'.repeat(257)}")`,
     `@redact("${Array.from({ length: 129 }, (_, n) => `f${n}`).join()}")`,

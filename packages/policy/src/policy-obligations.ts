@@ -84,16 +84,14 @@ export function dutiesOf(
 const readers = {
   redact: (text: string) => {
     const fields = listOf(text)
-    return fields.length > 0 && fields.every((field) => answerFieldSchema.safeParse(field).success)
-      ? { redact: fields }
-      : undefined
+    return fields.every((field) => answerFieldSchema.safeParse(field).success) ? { redact: fields } : undefined
   },
   limit: (text: string) => numbered(text, Number.MAX_SAFE_INTEGER, 'limitBytes'),
   report_outcome_by: (text: string) => numbered(text, longestReportSeconds, 'reportSeconds'),
   notify: (text: string) => {
     const notify = listOf(text)
     const isName = (name: string) => name.length <= 256 && /^[\x21-\x7e]+$/.test(name)
-    return notify.length > 0 && notify.every(isName) ? { notify } : undefined
+    return notify.every(isName) ? { notify } : undefined
   },
 } satisfies Record<string, (text: string) => Partial<Obliges> | undefined>
 
@@ -104,6 +102,7 @@ const spellings: Record<keyof typeof readers, string> = {
   notify: 'names whom to tell, with commas between: "security@example.com"',
 }
 
+/** At least one, which may be empty. */
 const listOf = (text: string) => text.split(',').map((each) => each.trim())
 
 function numbered<K extends 'limitBytes' | 'reportSeconds'>(text: string, most: number, name: K) {

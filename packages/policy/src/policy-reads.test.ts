@@ -45,6 +45,9 @@ it.each<[condition: string, whole: boolean]>([
   ['when { context has history }', false],
   ['when { context.history.task.calls > 1 }', false], // another
   ['', false],
+  ['when { context.history.agent == {} }', false],
+  ['when { context.grant == {} }', false],
+  ['when { context.grant.agent == {} }', false],
   ['when { context.history == {} }', true],
   ['when { resource.seen == context }', true],
   ['when { principal.x && [1, context.history.task.calls].contains({a: context.history}) }', true],
