@@ -1,5 +1,6 @@
-import { compactJwsSchema } from '@bailiwick/contracts'
-import type { HttpServer } from '@bailiwick/service-kit'
+import { compactJwsSchema, type EnforcementPoint } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
+import type { HttpRequest, HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { PolicyDecision } from '../policy-decision.ts'
 import { callerOf } from './authzen.ts'
@@ -7,10 +8,16 @@ import { callerOf } from './authzen.ts'
 const bodySchema = z.strictObject({ outcome: compactJwsSchema })
 
 /** `POST /v1/outcomes`: what an enforcement point signed of an effect. 204 once it, and no other of its decision, is recorded and counts. */
-export function outcomesRoute(http: HttpServer, service: PolicyDecision): void {
-  http.post('/v1/outcomes', { schema: { body: bodySchema } }, async (request, reply) => {
-    const point = service.authenticate(callerOf(request))
-    await service.reportOutcome(point, bodySchema.parse(request.body).outcome)
+export function outcomesRoute(http: HttpServer, service: Pick<PolicyDecision, 'authenticate' | 'reportOutcome'>): void {
+  const points = new WeakMap<HttpRequest, EnforcementPoint>()
+  /** Before a byte of the body is read: strangers are told so and not listened to. */
+  const onRequest = async (request: HttpRequest) => {
+    points.set(request, service.authenticate(callerOf(request)))
+  }
+  http.post('/v1/outcomes', { onRequest, schema: { body: bodySchema } }, async (request, reply) => {
+    const point = points.get(request)
+    if (!point) throw new ServiceError('caller_unauthenticated')
+    await service.reportOutcome(point, request.body.outcome)
     return reply.status(204).send()
   })
 }
