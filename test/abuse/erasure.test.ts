@@ -1,9 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { run } from '@bailiwick/cli'
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
+import { holding, operatorAt } from './operator.ts'
 import { Person } from './person.ts'
 import { answered, eventually, Scene } from './scene.ts'
 
@@ -20,33 +17,13 @@ async function asked(scene: Scene, by: 'topic' | 'http', purpose: string): Promi
   return key
 }
 
-/** The files of the data directory that hold these words, wherever in them. */
-function holding(data: string, words: string): string[] {
-  const files = readdirSync(data, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  expect(files.length).toBeGreaterThan(20)
-  return files.map((entry) => join(entry.parentPath, entry.name)).filter((file) => readFileSync(file).includes(words))
-}
-
 it('words are erased at the operator’s word alone, from all that is kept, and every proof holds as before (V14, V17)', async () => {
   await using scene = await Scene.bare()
   const { data, url } = scene.system
   const owner = new Person(scene.system)
   await owner.enrol()
   const words = 'CANARY-8c'
-  /** Asks again a process that a busy machine held up, as a person would. */
-  const cli = (...argv: string[]) =>
-    eventually(
-      `an answer to ${argv.join(' ')}`,
-      async () => {
-        const out: string[] = []
-        const say = (line: string) => void out.push(line)
-        const io = { out: say, err: say, env: {}, clock: systemClock, random: systemRandom }
-        const code = await run([...argv, '--data', data], io)
-        const isHeldUp = out.some((line) => /\((service_(standby|unready|unreachable)|request_timed_out)\)/.test(line))
-        return isHeldUp ? undefined : { code, out: out.join('\n') }
-      },
-      patienceMs,
-    )
+  const cli = operatorAt(data)
   for (const by of ['http', 'topic'] as const) {
     const id = await asked(scene, by, `${words} of the agent`)
     await eventually('it is received', () => scene.ledger.requests.requests.get(id)?.state === 'pending', patienceMs)

@@ -169,6 +169,7 @@ export const errorKinds = {
   bus_locked: { status: 503, retryable: false, title: 'Another process holds the embedded bus' },
   log_locked: { status: 503, retryable: false, title: 'Another process writes this log' },
   value_altered: { status: 500, retryable: false, title: 'A kept value is not the one that its event committed to' },
+  value_contradicted: { status: 409, retryable: false, title: 'A kept call is not the one that its event tells of' },
   value_gone: { status: 410, retryable: false, title: 'The value was erased, or was never kept here' },
   log_inconsistent: { status: 500, retryable: false, title: 'The log does not agree with itself' },
   witness_locked: { status: 503, retryable: false, title: 'Another process is this witness' },

@@ -92,6 +92,10 @@ describe('over HTTP', () => {
       code: 'request_malformed',
     })
     expect((await agent.submit(agent.sign(), { purpose })).json()).toMatchObject({ code: 'request_malformed' })
+    // The log shows the hash of others' words: under it they would be shown as this agent's, and erased with what it said.
+    expect((await agent.submit(agent.sign(signed))).json()).toMatchObject({ code: 'request_malformed' })
+    const salt = 'no salt of sixteen bytes'
+    expect((await agent.submit(agent.sign(), { purpose: { salt, text: '' } })).statusCode).toBe(400)
     const taken = await agent.submit(agent.sign(signed), { purpose })
     expect(taken.statusCode).toBe(202)
     const leaves = await eventsOf('approvals.v1')

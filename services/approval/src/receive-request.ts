@@ -151,9 +151,13 @@ function refuseMode({ mode, action_digest }: AccessRequest, rule: Rule): void {
     throw new ServiceError('request_malformed', 'action_digest: belongs to mode per_action alone')
 }
 
-/** What the prose says was signed, as a hash; without it nobody can know whose words these are. */
+/**
+ * What the prose says was signed, as a hash; without it nobody can know whose words these are. Nor is there a hash without its words: the log
+ * shows the hashes of others' words, which would be shown, and erased, as this agent's.
+ */
 function signedProse(asked: AccessRequest, purpose: SaltedText | undefined): SaltedText | undefined {
-  if (purpose && saltedHash(purpose) !== asked.purpose?.salted_sha256)
+  const hash = purpose && saltedHash(purpose)
+  if ((purpose && hash === undefined) || hash !== asked.purpose?.salted_sha256)
     throw new ServiceError('request_malformed', 'purpose: not the text that was signed')
   return purpose
 }

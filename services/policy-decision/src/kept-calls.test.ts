@@ -54,6 +54,27 @@ it('erases behind what waits to be handed over, so that nothing comes back after
   expect(published[1]).toEqual([{ type: 'attachment.erased', subject: attachment_id, data: erasure }])
 })
 
+it('hands over no call that was erased before its decision was answered (V17)', async () => {
+  const { published, gates, calls } = handing()
+  const erasure = {
+    attachment_id: `att_${saltedHash(call(1))}`,
+    about: 'dec_1',
+    by: 'operator',
+    reason: 'secret' as const,
+  }
+  const erased = calls.erase([erasure])
+  // The event stands in the log as soon as it is durable; the answer, and with it the call, comes a little later.
+  calls.keep('dec_1', call(1))
+  calls.keep('dec_2', call(2))
+  await expect.poll(() => gates.length, { timeout: 60_000 }).toBe(2)
+  for (const gate of gates) gate.resolve()
+  await erased
+  calls.keep('dec_1', call(1))
+  await calls[Symbol.asyncDispose]()
+  const stored = published.flat().filter(({ type }) => type === 'attachment.stored')
+  expect(stored.map(({ data }) => data)).toMatchObject([{ about: 'dec_2' }])
+})
+
 it('takes no call that an attachment cannot hold, and none when a thousand wait (V18)', async () => {
   const { gates, published, calls } = handing()
   expect([calls.takes('x'.repeat(20_000)), calls.takes('x'.repeat(20_001))]).toEqual([true, false])

@@ -7,6 +7,8 @@ type Attachments = typeof topic
 
 const longestQueue = 1000
 const batch = 64
+/** Erased before they were handed over: more than an operator can name within the second that a decision may take to end. */
+const mostErased = 10_000
 /** Characters: what an attachment may hold (docs/events). A longer call stands in the log as its salted hash alone. */
 const longestText = 20_000
 
@@ -17,6 +19,7 @@ const longestText = 20_000
 export class KeptCalls implements AsyncDisposable {
   readonly #producer: Pick<Producer, 'publish'>
   readonly #queue: Draft<Attachments>[] = []
+  readonly #erased = new Set<string>()
   #draining: Promise<void> | undefined
 
   constructor(producer: Pick<Producer, 'publish'>) {
@@ -31,6 +34,7 @@ export class KeptCalls implements AsyncDisposable {
     const hash = saltedHash(prose)
     if (hash === undefined) return
     const attachment_id = `att_${hash}`
+    if (this.#erased.has(attachment_id)) return
     const data = { attachment_id, about, ...prose, salted_sha256: hash }
     this.#queue.push({ type: 'attachment.stored', subject: attachment_id, data })
     this.#draining ??= this.#drain().finally(() => {
@@ -40,7 +44,11 @@ export class KeptCalls implements AsyncDisposable {
 
   /** Resolves when it is durably said; evidence then does it, and says so in the log. */
   async erase(erasures: readonly EventData<Attachments, 'attachment.erased'>[]): Promise<void> {
-    // What waits here would come after its own erasure, and take its place on the bus.
+    // What waits here, or comes only now since its decision is not answered yet, would come after its own erasure, and take its place on
+    // the bus.
+    for (const { attachment_id } of erasures) this.#erased.add(attachment_id)
+    for (const oldest of this.#erased.values().take(Math.max(0, this.#erased.size - mostErased)))
+      this.#erased.delete(oldest)
     await this.#draining
     await this.#producer.publish(
       topic,

@@ -21,7 +21,7 @@ const valueSchema = z.object({
   subject: z.string(),
   at: z.string(),
   salted_sha256: z.string(),
-  state: z.enum(['held', 'erased', 'altered', 'absent', 'unkept']),
+  state: z.enum(['held', 'erased', 'altered', 'contradicted', 'absent', 'unkept']),
 })
 const pageSchema = z.object({ values: z.array(valueSchema), next: z.string().optional() })
 type Value = z.output<typeof valueSchema>

@@ -136,16 +136,18 @@ it('shows what was said in somebody’s own words below its event, cut and in qu
       value({ at: '/reason', state: 'erased', erased_at: '2026-11-27', by: 'operator', reason: 'other' }),
       value({ state: 'absent' }),
       value({ state: 'altered' }),
+      value({ at: '/action/call', state: 'contradicted' }),
       value({ event_id: 'evt_2', text: 'of another event' }),
     ],
     {},
   )
-  expect(out.split('\n').slice(2, 7)).toEqual([
+  expect(out.split('\n').slice(2, 8)).toEqual([
     '    purpose: "a \\"b\\"\\n\\u202e"',
     `    purpose: "${'€'.repeat(500)}" … (cut)`,
     '    reason: erased 2026-11-27 by operator (other)',
     '    purpose: not kept here',
     '    purpose: NOT SHOWN: what is kept is not what was committed to',
+    '    action/call: NOT SHOWN: it is another call than the event says',
   ])
   expect(out).not.toContain('another event')
 })

@@ -144,6 +144,7 @@ function said({ state, text, erased_at, by, reason }: Omit<Value, 'at'>): string
   if (state === 'erased') return `erased ${erased_at} by ${by} (${reason})`
   if (state === 'unkept') return 'kept by nobody here: its salt went to the enforcement point alone'
   if (state === 'altered') return 'NOT SHOWN: what is kept is not what was committed to'
+  if (state === 'contradicted') return 'NOT SHOWN: it is another call than the event says'
   if (text === undefined) return 'not kept here'
   const characters = [...text]
   const shown = JSON.stringify(characters.slice(0, longestWords).join(''))

@@ -1,4 +1,4 @@
-import { type Commitment, commitmentsIn } from '@bailiwick/contracts'
+import { attachmentTopicOf, type Commitment, commitmentsIn } from '@bailiwick/contracts'
 import type { SaltedText } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { inclusionProof, leafHash, type TileReader, verifyInclusion } from '@bailiwick/tlog'
@@ -7,6 +7,7 @@ import { termOf } from '../terms.ts'
 import { gather, type LogView } from '../trace/gather.ts'
 import { flatten, traceOf } from '../trace/trace.ts'
 import type { TraceTrust } from '../trace/verify-step.ts'
+import { isAnotherCall } from '../values/another-call.ts'
 import type { ValueStore } from '../values/value-store.ts'
 import { type Bundle, encodeBundle, type ProvedLeaf } from './bundle.ts'
 
@@ -49,7 +50,7 @@ export async function proveAction(id: string, options: ProveOptions, revealing: 
   const proved: ProvedLeaf[] = []
   for (const at of [...wanted].sort((a, b) => a - b)) proved.push(await proveLeaf(at, options))
   const values = await revealed(
-    steps.flatMap(({ data }) => commitmentsIn(data)),
+    steps.flatMap(({ data }) => commitmentsIn(data).map((commitment) => ({ ...commitment, data }))),
     revealing,
     options.values,
   )
@@ -59,7 +60,7 @@ export async function proveAction(id: string, options: ProveOptions, revealing: 
 
 /** What is asked for and cannot be had is refused: nobody must believe that he shows what he does not. */
 async function revealed(
-  commitments: readonly Commitment[],
+  commitments: readonly (Commitment & { data: unknown })[],
   { reveal, withhold }: Revealing,
   values: ProveOptions['values'],
 ): Promise<SaltedText[]> {
@@ -72,8 +73,11 @@ async function revealed(
   for (const commitment of commitments) {
     const isNamedBy = (names: readonly string[]) => names.some((name) => isNamed(commitment, name))
     if (!isNamedBy(reveal) || isNamedBy(withhold)) continue
-    const { at, salted_sha256: hash } = commitment
-    const kept = await values.find(hash)
+    const { at, salted_sha256: hash, data } = commitment
+    const kept = await values.find(attachmentTopicOf(commitment), hash)
+    // A verifier would refuse the bundle; whoever reads it has seen the text by then.
+    if (kept.state === 'held' && isAnotherCall(commitment, kept.text, data))
+      throw new ServiceError('value_contradicted', `${at} ${hash}`)
     if (kept.state === 'held') shown.set(hash, { salt: kept.salt, text: kept.text })
     else if (kept.state === 'altered') throw new ServiceError('value_altered', `${at} ${hash}`)
     // Whoever wants all gets what there is; whoever names one wants that.

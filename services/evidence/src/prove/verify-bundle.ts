@@ -1,6 +1,5 @@
-import { lookup } from '@bailiwick/authority'
-import { type Commitment, callAt, commitmentsIn, parseStrictJson } from '@bailiwick/contracts'
-import { jcs, KeyRing, saltedHash } from '@bailiwick/credentials'
+import { type Commitment, commitmentsIn } from '@bailiwick/contracts'
+import { KeyRing, saltedHash } from '@bailiwick/credentials'
 import { judgeByAnchor, RegistryState, signedEvent } from '@bailiwick/projection'
 import {
   encodeVkey,
@@ -15,6 +14,7 @@ import {
 import { leafFacts } from '../leaf-facts.ts'
 import { flatten, type TraceStep, traceOf } from '../trace/trace.ts'
 import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
+import { isAnotherCall } from '../values/another-call.ts'
 import type { Bundle } from './bundle.ts'
 
 /** One that an event holds as a salted hash; without its text it is withheld, or was erased. */
@@ -94,7 +94,9 @@ export async function verifyBundle(bundle: Bundle, { log, policy, root }: Bundle
   // A text that no event committed to would be told beside a story that is proved.
   const proved = new Set(told.flatMap((step) => step.values ?? []).map(({ salted_sha256 }) => salted_sha256))
   if ([...values.keys()].some((hash) => hash === undefined || !proved.has(hash))) return no('value_unproved')
-  const contradicted = told.find(({ data, values: shown = [] }) => shown.some((value) => isAnotherCall(value, data)))
+  const contradicted = told.find(({ data, values: shown = [] }) =>
+    shown.some((value) => value.text !== undefined && isAnotherCall(value, value.text, data)),
+  )
   if (contradicted !== undefined) return no('value_contradicted', contradicted.leaf_index)
   return {
     ok: true,
@@ -104,20 +106,6 @@ export async function verifyBundle(bundle: Bundle, { log, policy, root }: Bundle
     root: bundle.trust.root.jwk.x,
     root_checked: root !== undefined,
     steps: told.reverse(),
-  }
-}
-
-/** Whether a revealed call is of another action than its event, or has other arguments where the event says some: a lying decision point's. */
-function isAnotherCall({ at, text }: ProvedValue, data: unknown): boolean {
-  if (at !== callAt || text === undefined) return false
-  const { name, resource, arguments: said = {} } = Object(Object(data).action)
-  try {
-    const call = Object(parseStrictJson(Buffer.from(text)))
-    const called = { name: Object(call.action).name, resource: call.resource }
-    const isOther = ([pointer, value]: [string, unknown]) => lookup(Object(call.action).properties, pointer) !== value
-    return jcs(called) !== jcs({ name, resource }) || Object.entries(said).some(isOther)
-  } catch {
-    return true
   }
 }
 

@@ -53,15 +53,9 @@ export class ValueStore {
     if (state !== 'erased') await this.#write(topic, hash, { erased_at, by, reason })
   }
 
-  /** Looks in every topic: the hash alone says what is meant. A value that is held under its hash is what was committed to. */
-  async find(hash: string): Promise<KeptValue> {
-    let found: KeptValue = { state: 'absent' }
-    for (const topic of this.#folders.keys()) {
-      const kept = await this.#read(topic, hash)
-      if (kept.state === 'held') return kept
-      if (found.state !== 'erased' && kept.state !== 'absent') found = kept
-    }
-    return found
+  /** What the service brought that wrote it. Another's word for the same hash, or a copy of it, is neither an erasure nor a way back. */
+  find(topic: string, hash: string): Promise<KeptValue> {
+    return this.#read(topic, hash)
   }
 
   async #read(topic: string, hash: string): Promise<KeptValue> {

@@ -188,12 +188,16 @@ function leafOf({ operator }: Running, type: string, fits: (event: Found) => boo
 const customer = 'CUSTOMER-TWO'
 
 /** Uses a story whose second call the decision point handed over. */
-function keptCall(lies: Lies, use: (story: Story, ids: Told, evidence: Running, pdp: Handing) => Promise<void>) {
+function keptCall(
+  lies: Lies,
+  use: (story: Story, ids: Told, evidence: Running, pdp: Handing, bus: Bus) => Promise<void>,
+) {
   return told(lies, async (story, ids, evidence, bus) => {
     await using pdp = await story.participant(bus, 'policy-decision')
     await pdp.producer.publish('attachments.policy-decision.v1', [story.callAttachment(ids.decisions[1] ?? '')])
-    await vi.waitFor(async () => expect(await callState(evidence, ids)).toBe('held'), { timeout: 60_000 })
-    await use(story, ids, evidence, pdp.producer)
+    const state = lies.invoice === undefined ? 'held' : 'contradicted'
+    await vi.waitFor(async () => expect(await callState(evidence, ids)).toBe(state), { timeout: 60_000 })
+    await use(story, ids, evidence, pdp.producer, bus)
   })
 }
 type Handing = Awaited<ReturnType<Story['participant']>>['producer']
@@ -204,7 +208,7 @@ async function callState({ operator }: Running, { decisions }: Told): Promise<st
 }
 
 it('withholds a call with its arguments unless it is asked for, proves what is revealed, and erases it for good (V3, V14, V17)', async () => {
-  await keptCall({}, async (story, ids, evidence, pdp) => {
+  await keptCall({}, async (story, ids, evidence, pdp, bus) => {
     const { operator } = evidence
     const [first, second] = ids.decisions
     const verified = async (query: string) => {
@@ -246,13 +250,30 @@ it('withholds a call with its arguments unless it is asked for, proves what is r
     expect((await verified('?reveal=all')).report).toMatchObject({ ok: true })
     // What was given away before still verifies.
     expect(await verifyBundle(bundle, { log: story.log })).toMatchObject({ ok: true })
+
+    // Sent again by another instance whose queue held it, it stays erased; a copy that another service has is no way back.
+    await pdp.publish('attachments.policy-decision.v1', [story.callAttachment(second ?? '')])
+    await using approval = await story.participant(bus, 'approval')
+    const copy = { attachment_id, about: 'a copy', ...call, salted_sha256: saltedHash(call) ?? '' }
+    const stored = { type: 'attachment.stored' as const, subject: attachment_id, data: copy }
+    await approval.producer.publish('attachments.approval.v1', [stored])
+    const folder = join(story.at.evidence, 'values')
+    const isThere = () => readdirSync(join(folder, 'attachments.approval.v1')).includes(saltedHash(call) ?? '')
+    await vi.waitFor(() => expect(isThere()).toBe(true), { timeout: 60_000 })
+    expect(await callState(evidence, ids)).toBe('erased')
+    expect(await get(operator, `/v1/bundle/${second}?reveal=call`)).toMatchObject({ body: { code: 'value_gone' } })
   })
 })
 
 it('does not tell of a call that is another one than its decision says, though it hashes (V3)', async () => {
   await keptCall({ invoice: 'INV-2' }, async (story, { decisions }, { operator }) => {
-    const { text } = await get(operator, `/v1/bundle/${decisions[1]}?reveal=call`)
-    expect(await verifyBundle(parseBundle(Buffer.from(text)), { log: story.log })).toMatchObject({
+    for (const name of ['call', 'all'])
+      expect(await get(operator, `/v1/bundle/${decisions[1]}?reveal=${name}`)).toMatchObject({
+        body: { code: 'value_contradicted' },
+      })
+    const { text } = await get(operator, `/v1/bundle/${decisions[1]}`)
+    const bundle = { ...parseBundle(Buffer.from(text)), values: [story.calls[1]] }
+    expect(await verifyBundle(bundle, { log: story.log })).toMatchObject({
       ok: false,
       reason: 'value_contradicted',
     })

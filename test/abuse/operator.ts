@@ -1,0 +1,26 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from '@bailiwick/cli'
+import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { expect } from 'vitest'
+import { eventually } from './scene.ts'
+
+/** The CLI as this machine's operator types it: its exit code, and all that it says. A process that a busy machine held up is asked again. */
+export function operatorAt(data: string) {
+  return (...argv: string[]): Promise<{ code: number; out: string }> =>
+    eventually(`an answer to ${argv.join(' ')}`, async () => {
+      const out: string[] = []
+      const say = (line: string) => void out.push(line)
+      const io = { out: say, err: say, env: {}, clock: systemClock, random: systemRandom }
+      const code = await run([...argv, '--data', data], io)
+      const isHeldUp = out.some((line) => /\((service_(standby|unready|unreachable)|request_timed_out)\)/.test(line))
+      return isHeldUp ? undefined : { code, out: out.join('\n') }
+    })
+}
+
+/** The files of the data directory that hold these words, wherever in them. */
+export function holding(data: string, words: string): string[] {
+  const files = readdirSync(data, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  expect(files.length).toBeGreaterThan(20)
+  return files.map((entry) => join(entry.parentPath, entry.name)).filter((file) => readFileSync(file).includes(words))
+}
