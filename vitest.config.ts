@@ -111,6 +111,7 @@ export default defineConfig({
             'forged-approvals',
             'forged-events',
             'interleavings',
+            'kept-calls',
             'poison',
             'proof-replay',
             'registry-switched-off',
