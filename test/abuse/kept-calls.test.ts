@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { topics } from '@bailiwick/contracts'
 import {
   actionText,
   encodeBase64url,
@@ -110,7 +111,7 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
     expect(said.length).toBeGreaterThan(100)
     expect(said).not.toContain(canary)
   }
-  for (const { topic } of await topicsHolding(scene, canary)) expect(topic).toBe(attachments)
+  expect(await topicsHolding(scene, canary)).toEqual([attachments])
   for (const file of holding(data, canary)) expect(file).toMatch(/\/bus\/erasable\/|\/evidence\/values\//)
   for (const path of [`/v1/values/${one.decision_id}`, `/v1/bundle/${one.decision_id}?reveal=call`])
     expect(await (await fetch(`${url}${path}`)).text()).not.toContain(canary)
@@ -250,18 +251,10 @@ function judged(file: string, { log, root }: Trust): Promise<string> {
 /** The JSON among what `prove` says. */
 const bundleIn = (out: string) => out.slice(out.indexOf('{'))
 
-/** Every message of every topic that holds these words. */
-async function topicsHolding(scene: Scene, words: string) {
-  const found: { topic: string }[] = []
-  for (const topic of [
-    'decisions.v1',
-    'findings.v1',
-    'evidence.v1',
-    'approvals.v1',
-    'grants.v1',
-    attachments,
-    `${attachments}.parked`,
-  ])
-    for (const { text: each } of await scene.read(topic)) if (each.includes(words)) found.push({ topic })
-  return found
+/** The topics of which a message holds these words. */
+async function topicsHolding(scene: Scene, words: string): Promise<string[]> {
+  const read = topics.map(async ({ name }) => ({ name, messages: await scene.read(name) }))
+  return (await Promise.all(read)).flatMap(({ name, messages }) =>
+    messages.some(({ text }) => text.includes(words)) ? [name] : [],
+  )
 }
