@@ -71,7 +71,7 @@ function digestOf(action: Action): string | undefined {
   }
 }
 
-function malformed(error: z.ZodError, prefix = ''): ServiceError {
+function malformed(error: z.ZodError, prefix: string): ServiceError {
   const issue = error.issues[0]
   return new ServiceError('request_malformed', `${prefix}${issue?.path.join('.')}: ${issue?.code}`)
 }

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { cedarEngine, historyIn, requireKnownHistory, shapesOf } from '@bailiwick/policy'
+import { cedarEngine, historyIn, requireKnownHistory, type Shape, shapesOf } from '@bailiwick/policy'
 import { DecisionState, emptySpend, type Touch } from '@bailiwick/projection'
 import { describe, expect, it } from 'vitest'
-import { historyOf } from './history.ts'
+import { historyOf, labelsOf } from './history.ts'
 
 const shipped = readFileSync(join(import.meta.dirname, '../../../policies/schema.cedarschema'), 'utf8')
 /** As a security team would: with two labels of its own. */
@@ -58,6 +58,42 @@ const pays = 'resource.labels.contains("pays")'
 const forbid = (condition: string) =>
   `@id("rule") forbid (principal, action == Action::"tools/call", resource) when { ${pays} && ${condition} };`
 const spent = 'context.history.task.spent'
+
+const record = (members: Record<string, Shape>): Shape => ({
+  kind: 'Record',
+  members: new Map(Object.entries(members)),
+  optional: new Set(),
+})
+
+it('tells of the task what the tree took and was denied, and of the agent what it did anywhere, with what is ahead', () => {
+  const facts = record({ calls: { kind: 'Long' }, denials: { kind: 'Long' } })
+  const asked: unknown[][] = []
+  const elsewhere = { calls: 7, denials: 5, depth: 0, spent: new Map(), labels: new Map() }
+  const decisions = {
+    history: { of: (...what: unknown[]) => asked.push(what) && elsewhere },
+    denials: { of: (root: string) => (root === 'grt_1' ? 2 : 0) },
+  } as unknown as DecisionState
+  const tree = emptySpend()
+  tree.taken.calls = 3n
+  const said = historyOf(record({ task: facts, agent: facts }), {
+    ...{ decisions, root: 'grt_1', tree, agent: 'a', depth: 0, now },
+  })
+  expect(said).toEqual({ task: { calls: 3, denials: 2 }, agent: { calls: 7, denials: 5 } })
+  expect(asked).toEqual([['a', now, tree.ahead]])
+})
+
+it('takes what a tool does from its server in the registry', () => {
+  const tools = { pay: { labels: ['pays'] } }
+  const registry = {
+    get: (kind: string, id: string) => (kind === 'tool-server' && id === 'bank' ? { tools } : undefined),
+  }
+  const of = (type: string, id: string) => labelsOf(registry as never, { type, id })
+  expect([of('tool', 'bank/pay'), of('tool', 'other/pay'), of('api', 'bank/pay')]).toEqual([
+    ['pays'],
+    ['unlabelled'],
+    [],
+  ])
+})
 
 describe('rules over history are plain Cedar', () => {
   it.each<[what: string, policy: string, allowed: Past, denied: Past]>([

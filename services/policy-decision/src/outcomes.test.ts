@@ -30,8 +30,8 @@ async function allowed(data: object = {}) {
     status: 'succeeded' as const,
     at: spell(now),
   }
-  const report = (over: object = {}, by: Point = point, signer = key) =>
-    reportOutcome(world.pdp, queues, by as never, signOutcome({ ...claims, ...over }, signer))
+  const report = (over: object = {}, by: Point = point, signer = key, through = queues) =>
+    reportOutcome(world.pdp, through, by as never, signOutcome({ ...claims, ...over }, signer))
   return {
     ...world,
     queues,
@@ -62,6 +62,14 @@ describe('what an enforcement point signed', () => {
     expect([w.record()?.standing, w.taken()?.calls]).toEqual(['settled', 1n])
     expect(w.store.settled).toEqual([{ takeId: decisionId, to: 2, giveBack: { egress_bytes: 0n } }])
     expect(w.order.waits).toEqual([1000, 1000])
+  })
+
+  it('that settled already needs no turn to be told again', async () => {
+    const w = await allowed()
+    await w.report()
+    const closed = { add: () => expect.unreachable() } as unknown as TreeQueues
+    await w.report({}, point, key, closed)
+    await expect(w.report({ sequence: 8 }, point, key, closed)).rejects.toEqual(code('outcome_mismatch'))
   })
 
   it('gives back, where it may release and nothing was executed, what was reserved, once (V9)', async () => {
