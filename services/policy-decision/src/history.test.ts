@@ -73,13 +73,14 @@ it('tells of the task what the tree took and was denied, and of the agent what i
     history: { of: (...what: unknown[]) => asked.push(what) && elsewhere },
     denials: { of: (root: string) => (root === 'grt_1' ? 2 : 0) },
   } as unknown as DecisionState
-  const tree = emptySpend()
+  const tree = { ...emptySpend(), ahead: [] }
   tree.taken.calls = 3n
   const said = historyOf(record({ task: facts, agent: facts }), {
     ...{ decisions, root: 'grt_1', tree, agent: 'a', depth: 0, now },
   })
   expect(said).toEqual({ task: { calls: 3, denials: 2 }, agent: { calls: 7, denials: 5 } })
   expect(asked).toEqual([['a', now, tree.ahead]])
+  expect(asked[0]?.[2]).toBe(tree.ahead)
 })
 
 it('takes what a tool does from its server in the registry', () => {
