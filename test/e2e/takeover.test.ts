@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { ServiceName } from '@bailiwick/contracts'
 import { signClientAssertion } from '@bailiwick/credentials'
 import { sample, sampleKey } from '@bailiwick/standalone/sample'
@@ -83,24 +84,29 @@ function introspectionBy(instances: Instances, ahead: number): () => Promise<num
   const payload = new URLSearchParams({
     client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
     client_assertion: signClientAssertion(
-      { ...names, iat, exp: iat + 60, jti: 'introspects-once' },
+      { ...names, iat, exp: iat + 60, jti: randomUUID() },
       sampleKey(place.data, 'point-caller'),
     ),
     token: 'none',
   }).toString()
   const headers = { 'content-type': 'application/x-www-form-urlencoded' }
   return async () => {
-    const { http } = instances.active('issuer').host
-    return (await http.inject({ method: 'POST', url: '/oauth/introspect', headers, payload })).statusCode
+    // On a busy machine nobody may act for a moment.
+    const http = instances.of('issuer').find((instance) => instance.acts())?.host.http
+    return http === undefined
+      ? 503
+      : (await http.inject({ method: 'POST', url: '/oauth/introspect', headers, payload })).statusCode
   }
 }
 
 it('an orderly stop of all active ones hands over at once, and nothing is lost, doubled or taken again (V2, V4, V10, V15)', async () => {
   await using instances = await Instances.open()
   const first = await instances.story()
-  // By a point whose clock is ahead as far as it may be.
-  const introspection = introspectionBy(instances, 4)
-  expect(await introspection()).toBe(200)
+  // By a point whose clock is ahead as far as it may be. On a busy machine the issuer may not be proved fresh for a moment.
+  const introspection = await eventually(async () => {
+    const ask = introspectionBy(instances, 4)
+    return (await ask()) === 200 ? ask : undefined
+  })
   for (const service of ofOne) {
     const next = instances.standby(service)
     await instances.active(service).stop()
