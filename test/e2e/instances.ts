@@ -1,15 +1,14 @@
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createAgent } from '@bailiwick/agent'
-import { startApproval } from '@bailiwick/approval/start'
+import { approvalKeys, startApproval } from '@bailiwick/approval/start'
 import { type Bus, type FaultyBus, faultyBus } from '@bailiwick/bus'
 import type { ServiceName } from '@bailiwick/contracts'
 import { generateKey, type SigningKey, writeKeyFile } from '@bailiwick/credentials'
-import { startEvidence } from '@bailiwick/evidence/start'
+import { evidenceKeys, startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { paths, readGenesis } from '@bailiwick/installation'
-import { startIssuer } from '@bailiwick/issuer/start'
-import { startPolicyDecision } from '@bailiwick/policy-decision/start'
+import { issuerKeys, startIssuer } from '@bailiwick/issuer/start'
+import { policyDecisionKeys, startPolicyDecision } from '@bailiwick/policy-decision/start'
 import { type Host, openHost } from '@bailiwick/service-host'
 import {
   commonSettings,
@@ -278,10 +277,7 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
       {
         ...host,
         genesis: readGenesis(host.data),
-        keys: {
-          event: host.key('issuer', 'event', 'issuer-event'),
-          credential: host.key('issuer', 'credential', 'credential'),
-        },
+        keys: issuerKeys(host),
       },
     ),
   evidence: (host) =>
@@ -289,10 +285,7 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
       { ...host.settings, logPublic: false, sinks: { backlog: 1_000_000 } },
       {
         ...host,
-        keys: {
-          event: host.key('evidence', 'event', 'evidence-event'),
-          log: readFileSync(paths(host.data).logKey, 'utf8').trim(),
-        },
+        keys: evidenceKeys(host),
       },
     ),
   'policy-decision': (host, grantStore) =>
@@ -301,11 +294,7 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
       {
         ...host,
         grantStore,
-        keys: {
-          event: host.key('policy-decision', 'event', 'pdp-event'),
-          permit: host.key('policy-decision', 'permit', 'permit'),
-          bindingToken: host.key('policy-decision', 'binding-token', 'binding-token'),
-        },
+        keys: policyDecisionKeys(host),
       },
     ),
   approval: (host) =>
@@ -314,8 +303,7 @@ const services: Record<ServiceName, (host: Host, store: GrantStore) => Promise<A
       {
         ...host,
         keys: {
-          event: host.key('approval', 'event', 'approval-event'),
-          notification: host.key('approval', 'notification', 'notification'),
+          ...approvalKeys(host),
           auditor: host.key('approval', 'auditor', 'auditor'),
         },
       },

@@ -3,7 +3,7 @@ import { keyFilePath } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { runService } from '@bailiwick/service-host'
 import { configSchema } from './config.ts'
-import { startApproval } from './start.ts'
+import { approvalKeys, startApproval } from './start.ts'
 
 /** As `bailiwick keys auditor` names it. */
 const auditorKeyName = 'auditor'
@@ -23,8 +23,7 @@ process.exitCode = await runService({
       {
         ...host,
         keys: {
-          event: host.key('approval', 'event', 'approval-event'),
-          notification: host.key('approval', 'notification', 'notification'),
+          ...approvalKeys(host),
           auditor: existsSync(keyFilePath(paths(host.data).keys('approval'), auditorKeyName))
             ? host.key('approval', auditorKeyName, 'auditor')
             : undefined,

@@ -1,6 +1,6 @@
 import type { SigningKey } from '@bailiwick/credentials'
 import { openSuccessor } from '@bailiwick/projection'
-import type { Adapters } from '@bailiwick/service-host'
+import type { Adapters, Host } from '@bailiwick/service-host'
 import {
   inBackground,
   type NotificationFormat,
@@ -54,6 +54,12 @@ export interface ApprovalAdapters extends Adapters {
   /** Tests alone lead callbacks elsewhere than to public addresses. */
   post?: SafePost
 }
+
+/** Its keys, from its folder of the data directory; the auditor's is made by hand, where evidence is elsewhere. */
+export const approvalKeys = ({ key }: Pick<Host, 'key'>): ApprovalAdapters['keys'] => ({
+  event: key('approval', 'event', 'approval-event'),
+  notification: key('approval', 'notification', 'notification'),
+})
 
 const sweepEveryMs = 1000
 /** Asks of one agent: what a person could ever answer is far less. */

@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { paths } from '@bailiwick/installation'
 import { runService } from '@bailiwick/service-host'
 import { sinksOf } from '@bailiwick/service-kit'
 import { configSchema } from './config.ts'
-import { startEvidence } from './start.ts'
+import { evidenceKeys, startEvidence } from './start.ts'
 
 process.exitCode = await runService({
   name: 'evidence',
@@ -19,10 +17,7 @@ process.exitCode = await runService({
       },
       {
         ...host,
-        keys: {
-          event: host.key('evidence', 'event', 'evidence-event'),
-          log: readFileSync(paths(host.data).logKey, 'utf8'),
-        },
+        keys: evidenceKeys(host),
       },
     ),
   complain: (line) => console.error(line),

@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs'
 import type { SigningKey, Trust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/projection'
-import type { Adapters } from '@bailiwick/service-host'
+import type { Adapters, Host } from '@bailiwick/service-host'
 import { newId, observeProjection, showStanding } from '@bailiwick/service-kit'
 import { encodeVkey, parseSkey, type SignerKey } from '@bailiwick/tlog'
 import type { EvidenceConfig } from './config.ts'
@@ -27,6 +28,12 @@ export interface EvidenceAdapters extends Adapters {
   /** Wraps the log's storage before anything uses it: faults in tests. */
   wrapStorage?: (storage: LogStorage) => LogStorage
 }
+
+/** Its keys, from the data directory. */
+export const evidenceKeys = ({ key, data }: Pick<Host, 'key' | 'data'>): EvidenceAdapters['keys'] => ({
+  event: key('evidence', 'event', 'evidence-event'),
+  log: readFileSync(paths(data).logKey, 'utf8'),
+})
 
 export interface Evidence extends AsyncDisposable {
   /** Leaves under the published checkpoint. Throws `service_standby` while another instance writes the log. */

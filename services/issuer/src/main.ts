@@ -2,7 +2,7 @@ import { readGenesis } from '@bailiwick/installation'
 import { runService } from '@bailiwick/service-host'
 import { configSchema } from './config.ts'
 import { restoredFrom } from './declare-restored.ts'
-import { startIssuer } from './start.ts'
+import { issuerKeys, startIssuer } from './start.ts'
 
 process.exitCode = await runService({
   name: 'issuer',
@@ -20,10 +20,7 @@ process.exitCode = await runService({
         ...host,
         genesis: readGenesis(host.data),
         restored: restoredFrom(host.data),
-        keys: {
-          event: host.key('issuer', 'event', 'issuer-event'),
-          credential: host.key('issuer', 'credential', 'credential'),
-        },
+        keys: issuerKeys(host),
       },
     ),
   complain: (line) => console.error(line),

@@ -2,7 +2,7 @@ import { currentKey, fileSigner, type RotatingKey, type SigningKey } from '@bail
 import { Attestors } from '@bailiwick/credentials/attestation'
 import type { Genesis } from '@bailiwick/installation'
 import { openSuccessor, type Projection } from '@bailiwick/projection'
-import type { Adapters } from '@bailiwick/service-host'
+import type { Adapters, Host } from '@bailiwick/service-host'
 import { newId, observeProjection, RateLimiter, ReplayMemory, showStanding } from '@bailiwick/service-kit'
 import { countReaders } from './authenticate-reader.ts'
 import type { OAuthEndpoint } from './client-call.ts'
@@ -35,6 +35,12 @@ export interface IssuerAdapters extends Omit<Adapters, 'data'> {
     credential: SigningKey<'credential'> | RotatingKey<'credential'>
   }
 }
+
+/** Its keys, from its folder of the data directory. */
+export const issuerKeys = ({ key }: Pick<Host, 'key'>): IssuerAdapters['keys'] => ({
+  event: key('issuer', 'event', 'issuer-event'),
+  credential: key('issuer', 'credential', 'credential'),
+})
 
 export interface StartedIssuer extends AsyncDisposable {
   /** What it has read. */

@@ -2,7 +2,7 @@ import { openGrantStore, type Process, runService } from '@bailiwick/service-hos
 import type { z } from 'zod'
 import { configSchema } from './config.ts'
 import { runPlain } from './plain/run-plain.ts'
-import { startPolicyDecision } from './start.ts'
+import { policyDecisionKeys, startPolicyDecision } from './start.ts'
 
 const complain = (line: string) => console.error(line)
 const service: Process<z.output<typeof configSchema>> = {
@@ -22,11 +22,7 @@ const service: Process<z.output<typeof configSchema>> = {
         {
           ...host,
           grantStore,
-          keys: {
-            event: host.key('policy-decision', 'event', 'pdp-event'),
-            permit: host.key('policy-decision', 'permit', 'permit'),
-            bindingToken: host.key('policy-decision', 'binding-token', 'binding-token'),
-          },
+          keys: policyDecisionKeys(host),
         },
       ),
     )

@@ -3,7 +3,7 @@ import type { SigningKey } from '@bailiwick/credentials'
 import { type DenialReason, errorCode } from '@bailiwick/errors'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { openParticipant } from '@bailiwick/projection'
-import type { Adapters, Watched } from '@bailiwick/service-host'
+import type { Adapters, Host, Watched } from '@bailiwick/service-host'
 import { newId, observeProjection, SerialQueue } from '@bailiwick/service-kit'
 import { Approvals } from './approvals.ts'
 import { boundedGrantStore } from './bounded-grant-store.ts'
@@ -41,6 +41,13 @@ export interface PolicyDecisionAdapters extends Adapters {
   /** The bench alone replaces how decisions are recorded, to measure what evidence costs. */
   wrapRecord?: (record: RecordDecisions) => RecordDecisions
 }
+
+/** Its keys, from its folder of the data directory. */
+export const policyDecisionKeys = ({ key }: Pick<Host, 'key'>): PolicyDecisionAdapters['keys'] => ({
+  event: key('policy-decision', 'event', 'pdp-event'),
+  permit: key('policy-decision', 'permit', 'permit'),
+  bindingToken: key('policy-decision', 'binding-token', 'binding-token'),
+})
 
 const sweepEveryMs = 1000
 const hourMs = 3600 * 1000

@@ -1,10 +1,14 @@
-import { readFileSync } from 'node:fs'
-import { startApproval } from '@bailiwick/approval/start'
-import { startEvidence } from '@bailiwick/evidence/start'
+import { approvalKeys, startApproval } from '@bailiwick/approval/start'
+import { evidenceKeys, startEvidence } from '@bailiwick/evidence/start'
 import type { GrantStore } from '@bailiwick/grant-store'
-import { paths, readGenesis } from '@bailiwick/installation'
-import { restoredFrom, type StartedIssuer, startIssuer } from '@bailiwick/issuer/start'
-import { type PolicyDecision, type PolicyDecisionAdapters, startPolicyDecision } from '@bailiwick/policy-decision/start'
+import { readGenesis } from '@bailiwick/installation'
+import { issuerKeys, restoredFrom, type StartedIssuer, startIssuer } from '@bailiwick/issuer/start'
+import {
+  type PolicyDecision,
+  type PolicyDecisionAdapters,
+  policyDecisionKeys,
+  startPolicyDecision,
+} from '@bailiwick/policy-decision/start'
 import type { Host } from '@bailiwick/service-host'
 import { sinksOf } from '@bailiwick/service-kit'
 import type { StandaloneConfig } from './config.ts'
@@ -50,10 +54,7 @@ export async function startStandalone(
         ...host,
         genesis: readGenesis(data),
         restored: restoredFrom(data),
-        keys: {
-          event: host.key('issuer', 'event', 'issuer-event'),
-          credential: host.key('issuer', 'credential', 'credential'),
-        },
+        keys: issuerKeys(host),
       },
     ),
   )
@@ -67,10 +68,7 @@ export async function startStandalone(
       },
       {
         ...host,
-        keys: {
-          event: host.key('evidence', 'event', 'evidence-event'),
-          log: readFileSync(paths(data).logKey, 'utf8').trim(),
-        },
+        keys: evidenceKeys(host),
       },
     ),
   )
@@ -78,11 +76,7 @@ export async function startStandalone(
     await startPolicyDecision(decisionSettings, {
       ...host,
       grantStore,
-      keys: {
-        event: host.key('policy-decision', 'event', 'pdp-event'),
-        permit: host.key('policy-decision', 'permit', 'permit'),
-        bindingToken: host.key('policy-decision', 'binding-token', 'binding-token'),
-      },
+      keys: policyDecisionKeys(host),
       ...(wrapRecord ? { wrapRecord } : {}),
     }),
   )
@@ -91,10 +85,7 @@ export async function startStandalone(
       { ...settings, notify, requestLifeSeconds: config.BAILIWICK_REQUEST_SECONDS },
       {
         ...host,
-        keys: {
-          event: host.key('approval', 'event', 'approval-event'),
-          notification: host.key('approval', 'notification', 'notification'),
-        },
+        keys: approvalKeys(host),
       },
     ),
   )

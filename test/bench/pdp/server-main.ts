@@ -2,8 +2,8 @@ import { createServer } from 'node:http'
 import { embeddedBus } from '@bailiwick/bus/embedded'
 import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
 import { paths, readGenesis } from '@bailiwick/installation'
-import { restoredFrom, startIssuer } from '@bailiwick/issuer/start'
-import { startPolicyDecision } from '@bailiwick/policy-decision/start'
+import { issuerKeys, restoredFrom, startIssuer } from '@bailiwick/issuer/start'
+import { policyDecisionKeys, startPolicyDecision } from '@bailiwick/policy-decision/start'
 import { openHost, topicSettings } from '@bailiwick/service-host'
 import { logger as makeLogger, metrics, readConfig, systemClock, systemRandom } from '@bailiwick/service-kit'
 import { configSchema } from '@bailiwick/standalone/config'
@@ -55,10 +55,7 @@ async function decide(evidence: boolean): Promise<void> {
       ...host,
       genesis: readGenesis(data),
       restored: restoredFrom(data),
-      keys: {
-        event: host.key('issuer', 'event', 'issuer-event'),
-        credential: host.key('issuer', 'credential', 'credential'),
-      },
+      keys: issuerKeys(host),
     },
   )
   const memory = recordInMemory()
@@ -67,11 +64,7 @@ async function decide(evidence: boolean): Promise<void> {
     {
       ...host,
       grantStore: embeddedGrantStore({ dir: paths(data).grants, now }),
-      keys: {
-        event: host.key('policy-decision', 'event', 'pdp-event'),
-        permit: host.key('policy-decision', 'permit', 'permit'),
-        bindingToken: host.key('policy-decision', 'binding-token', 'binding-token'),
-      },
+      keys: policyDecisionKeys(host),
       ...(evidence ? {} : { wrapRecord: memory.wrapRecord }),
     },
   )

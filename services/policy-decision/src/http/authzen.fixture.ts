@@ -1,0 +1,62 @@
+import { ServiceError } from '@bailiwick/errors'
+import { Health, type HttpServer, httpServer, logger, metrics, testClock } from '@bailiwick/service-kit'
+import { afterAll, beforeEach } from 'vitest'
+import type { AuthZenDecider, AuthZenEvaluation, AuthZenSearch } from '../authzen.ts'
+import { authZenRoutes } from './authzen.ts'
+import { PageTokens } from './page-tokens.ts'
+
+export const clock = testClock(1_800_000_000_000)
+export const json = { authorization: 'Bearer friend', 'content-type': 'application/json' }
+export const subject = { type: 'user', id: 'alice' }
+export const action = { name: 'read' }
+export const resource = { type: 'doc', id: '1' }
+
+/** What the decider was asked in this test. */
+export const asked: AuthZenEvaluation[] = []
+export const searched: AuthZenSearch[] = []
+/** Documents with an odd id may be read; of the id 13 nobody can say. */
+const decider: AuthZenDecider = {
+  admit({ authorization, confidential }) {
+    if (authorization !== 'Bearer friend' || !confidential) throw new ServiceError('caller_unauthenticated')
+    return {
+      async evaluate(evaluation) {
+        asked.push(evaluation)
+        if (evaluation.resource.id === '13') throw new Error('secret inside')
+        if (evaluation.resource.id === '12') throw new ServiceError('queue_full')
+        return { decision: Number(evaluation.resource.id) % 2 === 1 }
+      },
+      async search(search) {
+        searched.push(search)
+        return { ids: ['d', 'b', 'a', 'c', 'b', 'e'] }
+      },
+    }
+  },
+}
+const pageTokens = new PageTokens({ key: new Uint8Array(32).fill(7), now: clock.now, lifeMs: 60_000 })
+/** The binding alone, before a decider that the tests can see through. */
+export const http: HttpServer = await httpServer({
+  logger: logger({ service: 'test', level: 'silent' }),
+  clock,
+  health: new Health(),
+  metrics: metrics({ service: 'test', processMetrics: false }),
+})
+authZenRoutes(http, decider, {
+  publicUrl: 'https://pdp.example',
+  pageTokens,
+  clock,
+  mostItems: 64,
+  boxcarBytes: 100_000,
+})
+afterAll(() => http.close())
+beforeEach(() => {
+  asked.length = 0
+  searched.length = 0
+})
+
+export const post = (path: string, body: unknown, headers: Record<string, string> = json) =>
+  http.inject({
+    method: 'POST',
+    url: `/access/v1/${path}`,
+    headers,
+    payload: typeof body === 'string' ? body : JSON.stringify(body),
+  })
