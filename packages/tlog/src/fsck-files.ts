@@ -1,7 +1,5 @@
-import { decodeEntryBundle } from './entry-bundle.ts'
+import { type Contents, readCopy, type TileReader } from './tile-contents.ts'
 import { TILE_WIDTH, type Tile, tilePath } from './tile-path.ts'
-import type { TileReader } from './tile-reader.ts'
-import { decodeTile } from './tiles.ts'
 import { leafHash, sameHash } from './tree.ts'
 
 /**
@@ -25,21 +23,6 @@ export interface FsckFault {
   readonly index?: number
   /** Of `checkpoint_inconsistent`: the older checkpoint's size. */
   readonly size?: number
-}
-
-/** What a file holds, and which file it was. */
-export interface Contents {
-  readonly path: string
-  readonly items: readonly Uint8Array[]
-}
-
-/** The hashes of a tile or the entries of a bundle; of a partial one, failing that, the first of the full one. */
-export async function readContents(read: TileReader, tile: Tile): Promise<Contents | FsckFault> {
-  for (const width of new Set([tile.width, TILE_WIDTH])) {
-    const contents = await readCopy(read, { ...tile, width })
-    if (contents !== undefined) return 'items' in contents ? firstOf(contents, tile.width) : contents
-  }
-  return { ok: false, path: tilePath(tile), reason: 'missing' }
 }
 
 /**
@@ -84,17 +67,4 @@ export function compareCopy(tile: Tile, copy: Contents, hashes: readonly Uint8Ar
 /** The index of the first leaf under the hash, or of the entry, at this position of a tile or bundle. */
 export function firstLeaf({ level, index }: Tile, at: number): number {
   return (index * TILE_WIDTH + at) * (level === 'entries' ? 1 : TILE_WIDTH ** level)
-}
-
-async function readCopy(read: TileReader, tile: Tile): Promise<Contents | FsckFault | undefined> {
-  const path = tilePath(tile)
-  const bytes = await read(path)
-  if (bytes === undefined) return undefined
-  const decode = tile.level === 'entries' ? decodeEntryBundle : decodeTile
-  const items = decode(bytes, tile.width)
-  return items === undefined ? { ok: false, path, reason: 'malformed' } : { path, items }
-}
-
-function firstOf({ path, items }: Contents, width: number): Contents {
-  return { path, items: items.slice(0, width) }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { TileReader } from './tile-reader.ts'
+import type { TileReader } from './tile-contents.ts'
 
 /**
  * The oracle of this package's tests: RFC 6962 and C2SP tlog-tiles written down as their texts define them, recursive,

@@ -1,5 +1,6 @@
 import { consistencyRanges, inclusionRanges, perfectSubtrees, type Range } from './subtrees.ts'
-import { type TileReader, treeReader } from './tile-reader.ts'
+import type { TileReader } from './tile-contents.ts'
+import { treeReader } from './tile-reader.ts'
 import { nodeHash, rootOf } from './tree.ts'
 
 /**

@@ -1,6 +1,7 @@
 import { perfectSubtrees } from './subtrees.ts'
+import type { TileReader } from './tile-contents.ts'
 import { TILE_WIDTH, tilePath } from './tile-path.ts'
-import { type TileReader, treeReader } from './tile-reader.ts'
+import { treeReader } from './tile-reader.ts'
 import { encodeTile, hashesAtLevel, partialTiles, tilesToWrite } from './tiles.ts'
 import { Frontier } from './tree.ts'
 

@@ -1,21 +1,16 @@
 import type { Subtree } from './subtrees.ts'
-import { TILE_WIDTH, tilePath } from './tile-path.ts'
-import { decodeTile, widthIn } from './tiles.ts'
+import { readContents, type TileReader, type Unreadable } from './tile-contents.ts'
+import { TILE_WIDTH } from './tile-path.ts'
+import { widthIn } from './tiles.ts'
 import { isIndex, rootOf } from './tree.ts'
-
-/**
- * Gives the bytes at a path under the log's prefix (`tile/…`), undefined when nothing is there. It rejects only when
- * it cannot know; that rejection goes through to whoever asked. It bounds what it reads: a full tile has 8,192 bytes.
- */
-export type TileReader = (path: string) => Promise<Uint8Array | undefined>
 
 /** A tile that the tree must have is missing, or has the wrong length. */
 export class TileUnreadable extends Error {
   readonly code = 'log_inconsistent'
   readonly path: string
-  readonly reason: 'missing' | 'malformed'
+  readonly reason: Unreadable['reason']
 
-  constructor(path: string, reason: 'missing' | 'malformed') {
+  constructor({ path, reason }: Unreadable) {
     super(`${path} is ${reason}`)
     this.name = 'TileUnreadable'
     this.path = path
@@ -31,10 +26,7 @@ export interface TreeTiles {
   node(subtree: Subtree): Promise<Uint8Array>
 }
 
-/**
- * Reads the tree of `size` leaves. Where the tree's own partial tile is gone, the full tile of a log that has grown since
- * stands for it: a log may delete a partial tile once the full one exists (C2SP tlog-tiles, Partial Tiles).
- */
+/** Reads the tree of `size` leaves; of a log that has grown since, the full tiles stand for partial ones that are gone. */
 export function treeReader(read: TileReader, size: number): TreeTiles {
   if (!isIndex(size)) throw new RangeError('there is no tree of this size')
   const tiles = new Map<string, Promise<Uint8Array[]>>()
@@ -42,14 +34,9 @@ export function treeReader(read: TileReader, size: number): TreeTiles {
   async function readTile(level: number, index: number): Promise<Uint8Array[]> {
     const width = widthIn(size, level, index)
     if (width === 0) throw new RangeError('the tree has no such tile')
-    // In this order nothing slips through: a log deletes a partial tile only once the full one is there.
-    const path = tilePath({ level, index, width })
-    const own = await read(path)
-    if (own !== undefined) return decoded(own, width, path)
-    const fullPath = tilePath({ level, index, width: TILE_WIDTH })
-    const full = width === TILE_WIDTH ? undefined : await read(fullPath)
-    if (full === undefined) throw new TileUnreadable(path, 'missing')
-    return decoded(full, TILE_WIDTH, fullPath).slice(0, width)
+    const found = await readContents(read, { level, index, width })
+    if (!('items' in found)) throw new TileUnreadable(found)
+    return [...found.items]
   }
 
   function tile(level: number, index: number): Promise<Uint8Array[]> {
@@ -72,10 +59,4 @@ export function treeReader(read: TileReader, size: number): TreeTiles {
       return rootOf(hashes.slice(begin, begin + span))
     },
   }
-}
-
-function decoded(bytes: Uint8Array, width: number, path: string): Uint8Array[] {
-  const hashes = decodeTile(bytes, width)
-  if (hashes === undefined) throw new TileUnreadable(path, 'malformed')
-  return hashes
 }

@@ -1,12 +1,11 @@
 import {
-  decodeEntryBundle,
   encodeTlogProof,
   hashesAtLevel,
   inclusionProof,
   leafHash,
   parseTilePath,
+  readContents,
   TILE_WIDTH,
-  tilePath,
   verifyInclusion,
   widthIn,
 } from '@bailiwick/tlog'
@@ -44,20 +43,18 @@ export function logReader(
   }
 
   const recent = new RecentBundles()
+  async function readBundle(path: string): Promise<Uint8Array | undefined> {
+    const bytes = recent.get(path) ?? (await storage.read(path))
+    if (bytes !== undefined) recent.keep(path, bytes)
+    return bytes
+  }
 
   async function leaf(at: number): Promise<Uint8Array | undefined> {
     const bundle = Math.floor(at / TILE_WIDTH)
     const width = widthIn(checkpoint().size, 0, bundle)
     if (at - bundle * TILE_WIDTH >= width) return undefined
-    // Meanwhile the log may have grown, and let the full bundle stand for the partial one.
-    for (const each of new Set([width, TILE_WIDTH])) {
-      const path = tilePath({ level: 'entries', index: bundle, width: each })
-      const bytes = recent.get(path) ?? (await storage.read(path))
-      if (bytes === undefined) continue
-      recent.keep(path, bytes)
-      return decodeEntryBundle(bytes, each)?.[at - bundle * TILE_WIDTH]
-    }
-    return undefined
+    const found = await readContents(readBundle, { level: 'entries', index: bundle, width })
+    return 'items' in found ? found.items[at - bundle * TILE_WIDTH] : undefined
   }
 
   return {
