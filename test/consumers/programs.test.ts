@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { go, logVerifier, missingPrograms, python, pythonWithPackages, run } from './programs.ts'
+import { go, logVerifier, missingPrograms, python, pythonWithPackages, run, verifiers } from './programs.ts'
 
 const missing = missingPrograms()
 
@@ -13,6 +13,12 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)('consumers in o
   it('the Python reader makes of the vectors what the vectors say (V12)', async () => {
     const { code, err } = await run(interpreter, ['-m', 'unittest'], { cwd: python })
     expect(err).toMatch(/^Ran \d+ tests/m)
+    expect([code, err.trim().split('\n').at(-1)]).toEqual([0, 'OK'])
+  })
+
+  it('the Python verifier names each action as the vectors do (V1)', async () => {
+    const { code, err } = await run(interpreter, ['-m', 'unittest'], { cwd: verifiers })
+    expect(err).toMatch(/^Ran 2 tests/m)
     expect([code, err.trim().split('\n').at(-1)]).toEqual([0, 'OK'])
   })
 
