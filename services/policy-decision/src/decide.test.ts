@@ -13,6 +13,7 @@ import { newId, systemRandom } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { type Answer, decide, whyNotAgain } from './decide.ts'
 import { agent, now, spell, world } from './living-call.fixture.ts'
+import { spellObligations } from './obligations.ts'
 import { treeOrder } from './tree-order.fixture.ts'
 import { TreeQueues } from './tree-queue.ts'
 import { Turns } from './turns.ts'
@@ -245,6 +246,7 @@ it('takes back what counts and was not to be: revoked or gone stale meanwhile, o
     await expect.poll(() => w.writes.length, { timeout: 60_000, interval: 5 }).toBe(2)
     expect(w.writes[1]).toMatchObject([{ type: 'decision.abandoned', data: { call_id: w.callId, grant_id: root } }])
     await expect.poll(() => w.trees.get(root)?.taken.calls, { timeout: 60_000, interval: 5 }).toBe(0n)
+    expect(w.shadowed).toHaveLength(1) // one answer, whatever comes after it
   }
 })
 
@@ -285,7 +287,83 @@ it('waits for its turn no longer than for its own deadline', async () => {
     over.time.passed = 60_000
     return 'accepted'
   }
-  expect(await over.ask()).toMatchObject({ reason: 'deadline_exceeded', token: { jti: credentialId } })
+  const late = await over.ask()
+  expect(late).toMatchObject({ reason: 'deadline_exceeded', token: { jti: credentialId } })
+  expect(late).not.toHaveProperty('digest')
+})
+
+it('obliges alike in the answer, in the permit and in the event', async () => {
+  const w = asked()
+  const duties = { redact: ['iban'], limitBytes: 9, notify: [{ to: 'ops', policies: ['all'] }] }
+  Object.assign(w.active, { dutiesOf: () => duties })
+  const answer = await w.ask()
+  if (!answer.decision) return expect.unreachable(answer.reason)
+  const about = {
+    ...{ subject: agent, action: 'tools/call', resource },
+    ...{ decision: true, decisionId: answer.decisionId },
+  }
+  const obligations = spellObligations(duties, about)
+  expect(obligations).toHaveLength(3)
+  expect(answer.obligations).toEqual(obligations)
+  expect(permitOf(answer)).toMatchObject({ obligations })
+  expect(w.writes[0]?.[0]?.data).toMatchObject({ obligations })
+})
+
+it('keeps a call where the installation wants it kept, with the salt of its hash, and no other', async () => {
+  const called = async (takes: boolean, mode = 'window') => {
+    const w = asked()
+    Object.assign(w.standing.grant, { mode })
+    Object.assign(w.standing.grant.statement, { action_digest: digest })
+    const kept: unknown[][] = []
+    const keptCalls = { takes: () => takes, keep: (...what: unknown[]) => kept.push(what) }
+    Object.assign(w.pdp, { keptCalls })
+    const answer = await w.ask()
+    return { answer, kept, isKept: Object.hasOwn(w.writes[0]?.[0]?.data ?? {}, 'call_kept') }
+  }
+  const { answer, kept, isKept } = await called(true)
+  const salt = permitOf(answer).action_salt
+  expect(kept).toEqual([[answer.decisionId, { salt, text: actionText({ ...action, resource }) }]])
+  expect(isKept).toBe(true)
+  expect(await called(false)).toMatchObject({ answer: { decision: true }, kept: [], isKept: false })
+  // What a human signed by its digest needs none.
+  expect(await called(true, 'per_action')).toMatchObject({ answer: { decision: true }, kept: [], isKept: false })
+})
+
+it('names no arguments where the authority names none', async () => {
+  const w = asked()
+  Object.assign(w.standing.grant.authority, { permissions: [{ actions: ['tools/call'], resource }] })
+  expect(await w.ask()).toMatchObject({ decision: true })
+  expect(w.writes[0]?.[0]?.data).toMatchObject({ action: { name: 'tools/call' } })
+  expect(w.writes[0]?.[0]?.data).not.toHaveProperty('action.arguments')
+})
+
+it('looks at no credential of a request that no event could name', async () => {
+  const w = asked()
+  let shown = 0
+  w.proofs.accept = async () => `accepted ${shown++}`
+  Object.assign(w.request, { action: { ...action, name: '' } })
+  const answer = await w.ask()
+  expect(answer).toMatchObject({ decision: false, reason: 'request_invalid' })
+  expect(answer).not.toHaveProperty('token')
+  expect(shown).toBe(0)
+})
+
+it('tells who must ask a human for what: the grant, and the arguments that it names; of any other no, neither', async () => {
+  const answered = async (said: object) => {
+    const w = asked()
+    let judged = 0
+    Object.assign(w.active.engine, { evaluate: () => ++judged && { ...w.said, ...said } })
+    return { answer: await w.ask(), judged }
+  }
+  const stepUp = await answered({ outcome: 'step_up', policies: ['y'], permits: ['all'] })
+  expect(stepUp.answer).toMatchObject({
+    ...{ decision: false, reason: 'step_up_required', grant: root, arguments: { '/invoice': 'INV-1' } },
+    ...{ token: { jti: credentialId }, digest, policies: ['y'], policySet: 'set' },
+  })
+  expect(stepUp.judged).toBe(1) // nobody said yes meanwhile: nothing to judge again
+  const denied = await answered({ outcome: 'deny', policies: ['n'] })
+  expect(denied.answer).toMatchObject({ reason: 'policy_denied', token: { jti: credentialId }, digest })
+  for (const member of ['grant', 'arguments']) expect(denied.answer).not.toHaveProperty(member)
 })
 
 it('asks a human’s yes that came meanwhile before it sends anybody for one', async () => {
