@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Authority } from './schema.ts'
-import { unseenIn } from './unseen.ts'
+import { spellForeign, spellUnseen, unseenIn } from './unseen.ts'
 
 const comparing = (where: Authority['permissions'][number]['where']): Authority => ({
   type: 'bailiwick_task',
@@ -26,4 +26,10 @@ it('tells where something stands that nobody can see, in a name as in a value', 
   }
   expect(unseenIn(comparing({ '/Straße': { in: ['Zürich', '東京', 'ACME "Ltd" <x>'], min: '1' } }))).toBeUndefined()
   expect(unseenIn(comparing(undefined))).toBeUndefined()
+})
+
+it('spells what nobody can see, and what is no printable ASCII, as JSON does, unit by unit', () => {
+  expect(spellUnseen('a\u202eb\n\u{e0041}é東')).toBe('a\\u202eb\\u000a\\udb40\\udc41é東')
+  expect(spellForeign('aé\u200b~ \u{1f600}')).toBe('a\\u00e9\\u200b~ \\ud83d\\ude00')
+  expect([spellUnseen('Straße 1'), spellForeign('Strasse 1')]).toEqual(['Straße 1', 'Strasse 1'])
 })

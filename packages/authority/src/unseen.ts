@@ -31,8 +31,7 @@ export function unseenIn({ permissions }: Authority): string | undefined {
   return at === -1 ? undefined : `/permissions/${at}/where`
 }
 
-function textsIn(value: unknown): string[] {
+function textsIn(value: NonNullable<unknown>): string[] {
   if (typeof value === 'string') return [value]
-  if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([key, inside]) => [key, ...textsIn(inside)])
 }
