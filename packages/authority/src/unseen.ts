@@ -31,7 +31,7 @@ export function unseenIn({ permissions }: Authority): string | undefined {
   return at === -1 ? undefined : `/permissions/${at}/where`
 }
 
-function textsIn(value: NonNullable<unknown>): string[] {
+function textsIn(value: unknown): string[] {
   if (typeof value === 'string') return [value]
-  return Object.entries(value).flatMap(([key, inside]) => [key, ...textsIn(inside)])
+  return Object.entries(value ?? {}).flatMap(([key, inside]) => [key, ...textsIn(inside)])
 }
