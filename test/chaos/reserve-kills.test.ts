@@ -13,9 +13,10 @@ import { enrolApprover, preparePlace, ServiceProcess } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
 import { type Leaf, onTopic, readLeaf } from '../audit/leaf.ts'
 import { readLog } from '../audit/read-log.ts'
-import { adjust, type CallAnswer, Point, type PointsWorld } from '../e2e/agent-side.ts'
+import { adjust, type CallAnswer, Point } from '../e2e/agent-side.ts'
 import { callsOnly } from '../e2e/two-points.ts'
 import { files, type Place } from './die-at.ts'
+import { overTheWire } from './over-the-wire.ts'
 import { quiet, reckon } from './reckoning.ts'
 import { generator, seed } from './seed.ts'
 import { Acknowledged } from './story.ts'
@@ -167,17 +168,6 @@ it.skipIf(lacks('redis')).each(stores)(title, { timeout: rounds * 60_000 + 120_0
   rmSync(folder, { recursive: true })
   place.leave()
 })
-
-/** What an enforcement point says, as a process hears it. */
-function overTheWire(url: string): PointsWorld['http'] {
-  const inject = async (sent: { method: string; url: string; headers: Record<string, string>; payload: string }) => {
-    const { method, headers, payload: body } = sent
-    const answer = await fetch(`${url}${sent.url}`, { method, headers, body })
-    const text = await answer.text()
-    return { statusCode: answer.status, json: () => JSON.parse(text) }
-  }
-  return { inject } as never
-}
 
 /** As whoever was not answered asks, until there is an answer. */
 async function again<T>(ask: () => Promise<T>): Promise<T> {

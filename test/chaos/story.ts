@@ -91,7 +91,12 @@ async function task({ agent, approver, invoicesUrl, acknowledged, random, stoppe
 }
 
 /** An answer that was lost may have been a yes: then the agent, who asks, is told so. */
-async function approved(approver: Approver, agent: Agent, requestId: string, { approvals }: Acknowledged) {
+export async function approved(
+  approver: Approver,
+  agent: Agent,
+  requestId: string,
+  { approvals }: Acknowledged,
+): Promise<string> {
   const known = await agent.status(requestId)
   if (known.status === 'approved' && known.grantId !== undefined) return known.grantId
   const answer = await inSession(approver, () => approver.approve(requestId))

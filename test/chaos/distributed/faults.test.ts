@@ -5,6 +5,7 @@ import { lacks } from '@bailiwick/native'
 import type { ServiceProcess } from '@bailiwick/testkit'
 import { describe, expect, it } from 'vitest'
 import { counts, nightly } from './counts.ts'
+import { answers, Leakers } from './leakers.ts'
 import { type Play, readyWithinMs, usePlay } from './play.ts'
 
 const gone = nightly ? { ms: 120_000, said: 'two minutes' } : { ms: 3000, said: 'three seconds' }
@@ -16,9 +17,32 @@ function restartEnded(play: Play, but?: ServiceProcess): void {
 
 describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker and a real Redis', () => {
   let play: Play
-  usePlay({ cuttable: 'policy-decision' }, (opened) => {
+  // As many again for a second try.
+  const leakers = new Leakers(2 * counts.taints)
+  usePlay({ cuttable: 'policy-decision', entities: leakers.entities }, (opened) => {
     play = opened
   })
+
+  // First: what its decisions left in the log is audited with that of all others.
+  it(
+    `the decision point that let agents be tainted killed right after, ${counts.taints} times: neither the other one nor its successor lets anything leave, in whatever order and task (V2, V8)`,
+    async () => {
+      for (let n = 0; n < counts.taints; n++) {
+        const points = play.system.processes['policy-decision']
+        const [dying, other] = n % 2 === 0 ? points : points.toReversed()
+        if (!dying || !other) throw new Error('there are no two decision points')
+        const all = await leakers.next(play)
+        expect(await answers(all, (each) => each.begin(other))).toEqual(['allowed'])
+        expect(await answers(all, (each) => each.taint(dying))).toEqual(['allowed'])
+        await dying.kill()
+        expect(await answers(all, (each) => each.send(other))).toEqual(['policy_denied'])
+        dying.start()
+        await dying.ready(readyWithinMs)
+        expect(await answers(all, (each) => each.send(dying))).toEqual(['policy_denied'])
+      }
+    },
+    counts.taints * 120_000 + 300_000,
+  )
 
   it(
     `the broker killed ${counts.broker} times and back: the same, and all go on by themselves (V2, V7, V9, V10)`,

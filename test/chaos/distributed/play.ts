@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Agent } from '@bailiwick/agent'
 import type { ServiceName } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
 import { sample } from '@bailiwick/standalone/sample'
@@ -14,9 +15,10 @@ import {
 import { afterAll, afterEach, beforeEach, expect } from 'vitest'
 import type { AuditReport } from '../../audit.ts'
 import { type InvoicesApi, startInvoicesApi } from '../../demo/invoices-api.ts'
+import { eventually } from '../../e2e/world.ts'
 import { quiet, reckon } from '../reckoning.ts'
 import { generator, seed } from '../seed.ts'
-import { Acknowledged, live } from '../story.ts'
+import { Acknowledged, approved, live } from '../story.ts'
 
 /** A busy machine is no failure. */
 export const readyWithinMs = 90_000
@@ -89,6 +91,15 @@ export class Play implements AsyncDisposable {
       if (system.processes[service as ServiceName].length === 1) expect(successions, `${service}: ${output}`).toBe(0)
     }
     return report
+  }
+
+  /** What an agent that does not live here asks for, approved: the id of its grant. */
+  async granted(agent: Agent, authority: unknown): Promise<string> {
+    const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 3600 })
+    return eventually(async () => {
+      const asked = await agent.request(signed).catch(() => undefined)
+      return asked && approved(this.#approver, agent, asked.requestId, this.acknowledged).catch(() => undefined)
+    })
   }
 
   /** Of the instance that acts. */
