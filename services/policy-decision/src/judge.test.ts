@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { cedarEngine, type Duties, dutiesOf, type PolicyEngine, parsePolicySet } from '@bailiwick/policy'
+import { cedarEngine, type Duties, dutiesOf, type PolicyEngine, parsePolicySet, type Shape } from '@bailiwick/policy'
 import { emptySpend } from '@bailiwick/projection'
 import { describe, expect, it } from 'vitest'
 import { type Covered, judgeCover, judgeSpend, type SpendVerdict } from './judge.ts'
@@ -213,6 +213,33 @@ describe('what an action would take', () => {
     Object.assign(w.request, { resource: { type: 'api', id: 'https://erp.example/v1/a' } })
     const [api] = [...(spend(w).asked?.requests(undefined) ?? [])]
     expect(api?.resource.attributes).toEqual({ labels: [], server: '' })
+  })
+
+  it('shows policies what was done before, and how deep it was passed on', () => {
+    const w = asked()
+    Object.assign(w.pdp.projection.ledger.decisions, { denials: { of: (root: string) => (root === 'grt_1' ? 4 : 0) } })
+    w.instances.set(sub, { agent: { id: 'spiffe://example.org/agent/b', owner: 'o', labels: [] } as never })
+    const record = (members: object): Shape => ({
+      ...{ kind: 'Record', members: new Map(Object.entries(members)), optional: new Set() },
+    })
+    const task = record({ depth: { kind: 'Long' }, denials: { kind: 'Long' } })
+    const depths = (...agents: string[]) => {
+      const asked = spend(w, emptySpend(), agents).asked?.requests(record({ task })) ?? []
+      return [...asked].map(({ context }) => context)
+    }
+    expect(depths(agent)).toMatchObject([{ history: { task: { depth: 0, denials: 4 } } }])
+    const under = { history: { task: { depth: 1, denials: 4 } } }
+    expect(depths(agent, sub)).toMatchObject([under, under])
+  })
+
+  it('says of many policies as many as an event has room for', () => {
+    const w = asked()
+    const policies = Array.from({ length: 65 }, (_, n) => `p${n}`)
+    Object.assign(w.active, {
+      engine: { context: () => undefined, evaluate: () => ({ outcome: 'allow', policies }) },
+      dutiesOf: () => ({ redact: [], notify: [] }),
+    })
+    expect(spend(w)).toMatchObject({ judged: { policies: policies.slice(0, 64) } })
   })
 
   it('that policies want a human for is allowed once there is one (V10)', () => {
