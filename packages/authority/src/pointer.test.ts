@@ -56,3 +56,10 @@ it('finds each member by its escaped name, in any JSON, and never throws', () =>
   )
   fc.assert(fc.property(fc.anything(), fc.string(), (document, text) => void lookup(document, `/${text}`)))
 })
+
+it('takes a pointer whole, and of a list every place by its number', () => {
+  expect(['/', '/a', '/a~0~1/b', '//'].map(isPointer)).toEqual([true, true, true, true])
+  expect(['', 'a', 'a/b', '/a~', '/a~2', '/a~/b'].map(isPointer)).toEqual([false, false, false, false, false, false])
+  const list = Array.from({ length: 11 }, (_, n) => `at ${n}`)
+  expect(['/0', '/1', '/9', '/10'].map((at) => lookup(list, at))).toEqual(['at 0', 'at 1', 'at 9', 'at 10'])
+})
