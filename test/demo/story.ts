@@ -95,7 +95,7 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
     await invoices.api.delivered()
     must(invoices.api.ledger.effects.read === 20, `${invoices.api.ledger.effects.read} effects`)
     const left = Math.round((credential.expiresAt - system.clock.now()) / 1000)
-    return `${credentialIdOf(credential.token)}: 20 of 20 allowed, 20 effects, 20 signed outcomes; the decision point verified the assertion before the first; the credential lives another ${left} s`
+    return `${credentialIdOf(credential.token)}: 20 of 20 allowed, 20 effects, 20 signed outcomes; the decision point had itself verified the approver's passkey before the first; the credential lives another ${left} s`
   })
 
   await step('Valid-token denials, each with its own reason and no effect', async () => {
