@@ -154,12 +154,13 @@ class Player {
     throw new Error('the request was not received')
   }
 
-  /** An instance that cannot reach Redis for a moment asks for a nonce of its own: asked again until it is about the action. */
+  /** An instance that does not reach Redis yet asks for a nonce of its own each time: asked again until it is about the action. */
   async #called(step: Extract<Step, { does: 'call' }>): Promise<string> {
-    let answer = ''
-    for (let tries = 0; tries === 0 || (tries < 10 && answer.endsWith('proof_nonce_required')); tries++)
-      answer = await this.#call(step)
-    return answer
+    for (let tries = 1; ; tries++) {
+      const answer = await this.#call(step)
+      if (tries === 100 || !answer.endsWith('proof_nonce_required')) return answer
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
   }
 
   async #call({ task, tool, amount, without }: Extract<Step, { does: 'call' }>): Promise<string> {

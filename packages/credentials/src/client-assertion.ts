@@ -74,8 +74,7 @@ export function mayHaveCounted(
 
 /**
  * Since when a server counts assertions that begins to at `now` (both ms since the epoch). Those that an instance before it took
- * nobody remembers, and who made one may be ahead of this clock by the leeway; at a start the second in which it begins is enough:
- * no process reads, dies and starts again within one.
+ * nobody remembers, and who made one may be ahead of this clock by the leeway.
  */
 export const countsFrom = (now: number, { takesOver, leewayMs }: { takesOver: boolean; leewayMs: number }): number =>
-  takesOver ? now + leewayMs + 1 : Math.floor(now / 1000) * 1000
+  takesOver ? now + leewayMs + 1 : now

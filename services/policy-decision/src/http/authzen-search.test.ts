@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { action, clock, post, resource, searched, subject } from './authzen.fixture.ts'
+import { action, clock, post, resource, searched, serve, subject } from './authzen.fixture.ts'
 import { PageTokens } from './page-tokens.ts'
+
+serve()
 
 describe('searches (§8)', () => {
   const find = async (

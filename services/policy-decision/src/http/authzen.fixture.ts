@@ -1,6 +1,6 @@
 import { ServiceError } from '@bailiwick/errors'
 import { Health, type HttpServer, httpServer, logger, metrics, testClock } from '@bailiwick/service-kit'
-import { afterAll, beforeEach } from 'vitest'
+import { afterAll, beforeAll, beforeEach } from 'vitest'
 import type { AuthZenDecider, AuthZenEvaluation, AuthZenSearch } from '../authzen.ts'
 import { authZenRoutes } from './authzen.ts'
 import { PageTokens } from './page-tokens.ts'
@@ -34,24 +34,31 @@ const decider: AuthZenDecider = {
 }
 const pageTokens = new PageTokens({ key: new Uint8Array(32).fill(7), now: clock.now, lifeMs: 60_000 })
 /** The binding alone, before a decider that the tests can see through. */
-export const http: HttpServer = await httpServer({
-  logger: logger({ service: 'test', level: 'silent' }),
-  clock,
-  health: new Health(),
-  metrics: metrics({ service: 'test', processMetrics: false }),
-})
-authZenRoutes(http, decider, {
-  publicUrl: 'https://pdp.example',
-  pageTokens,
-  clock,
-  mostItems: 64,
-  boxcarBytes: 100_000,
-})
-afterAll(() => http.close())
-beforeEach(() => {
-  asked.length = 0
-  searched.length = 0
-})
+export let http: HttpServer
+
+/** Serves for the tests of a file: what modules hold is there for several. */
+export function serve(): void {
+  beforeAll(async () => {
+    http = await httpServer({
+      logger: logger({ service: 'test', level: 'silent' }),
+      clock,
+      health: new Health(),
+      metrics: metrics({ service: 'test', processMetrics: false }),
+    })
+    authZenRoutes(http, decider, {
+      publicUrl: 'https://pdp.example',
+      pageTokens,
+      clock,
+      mostItems: 64,
+      boxcarBytes: 100_000,
+    })
+  })
+  afterAll(() => http.close())
+  beforeEach(() => {
+    asked.length = 0
+    searched.length = 0
+  })
+}
 
 export const post = (path: string, body: unknown, headers: Record<string, string> = json) =>
   http.inject({

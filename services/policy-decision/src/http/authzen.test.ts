@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { action, asked, http, json, post, resource, subject } from './authzen.fixture.ts'
+import { action, asked, http, json, post, resource, serve, subject } from './authzen.fixture.ts'
 import { authZenPaths } from './authzen.ts'
+
+serve()
 
 const doc = (id: string) => ({ resource: { type: 'doc', id } })
 const decisionsOf = async (body: object): Promise<boolean[]> => {
