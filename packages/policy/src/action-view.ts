@@ -18,8 +18,9 @@ const history = 'history'
  * context by it: both are as small as they can be, and what is left is checked as by the whole. The other actions stay, applying to
  * nothing: a condition may ask which group one of them is in.
  */
-export function actionView({ json, context: contextOf }: Shapes, action: EntityName, reads: Reads): ActionView {
-  const context = withHistoryRead(contextOf(action), reads)
+export function actionView(shapes: Shapes, action: EntityName, reads: Reads): ActionView {
+  const { json } = shapes
+  const context = contextSeen(shapes, action, reads)
   const spaces = Object.entries(json).map(([space, { actions, ...types }]) => {
     const viewed = Object.entries(actions).map(([id, declared]) => {
       const isAsked = keyOf({ type: within(space, 'Action'), id }) === keyOf(action)
@@ -29,6 +30,10 @@ export function actionView({ json, context: contextOf }: Shapes, action: EntityN
   })
   return { schema: Object.fromEntries(spaces), context }
 }
+
+/** Its context by itself. */
+export const contextSeen = ({ context }: Shapes, action: EntityName, reads: Reads): Shape =>
+  withHistoryRead(context(action), reads)
 
 const toNothing: ApplySpec<string> = { principalTypes: [], resourceTypes: [] }
 
@@ -72,7 +77,10 @@ function typeOf(shape: Shape): Type<string> {
 }
 
 /** A context without the members of its history that the view does not have. */
-export function seenBy({ context: shape }: ActionView, context: Record<string, unknown>): Record<string, unknown> {
+export function seenBy(
+  { context: shape }: Pick<ActionView, 'context'>,
+  context: Record<string, unknown>,
+): Record<string, unknown> {
   const seen = shape.kind === 'Record' ? shape.members.get(history) : undefined
   return seen === undefined || !Object.hasOwn(context, history)
     ? context

@@ -1,4 +1,5 @@
-import { type EntityJson, statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs'
+import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
+import { statefulIsAuthorized } from './cedar.ts'
 import type { PolicyAnswer, PolicyRequest } from './policy-engine.ts'
 import { type Finding, findingsOf } from './policy-set.ts'
 import type { Preparsed } from './preparse.ts'

@@ -1,5 +1,5 @@
 import { ServiceError } from '@bailiwick/errors'
-import { type ExactInteger, exactInteger, isExactInteger } from './exact-json.ts'
+import { type ExactInteger, exactInteger } from './exact-json.ts'
 import type { Shape } from './schema-shapes.ts'
 
 /** A value that is not of its declared type: the request is denied. */
@@ -43,7 +43,7 @@ export function typed(value: unknown, shape: Shape, typeOf: (type: string) => st
  * reference or an extension value to Cedar: a caller may not say what type a value has.
  */
 export function untyped(value: unknown): unknown {
-  if (typeof value === 'number' || typeof value === 'bigint' || isExactInteger(value)) return integer(value)
+  if (typeof value === 'number' || typeof value === 'bigint') return integer(value)
   if (Array.isArray(value)) return value.map(untyped)
   if (!isObject(value)) return value
   const members = Object.entries(value).filter(([, member]) => member !== null)
@@ -56,7 +56,6 @@ export function untyped(value: unknown): unknown {
 function integer(value: unknown): number | ExactInteger {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value
   if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) return exactInteger(value)
-  if (isExactInteger(value)) return value
   return mismatch()
 }
 

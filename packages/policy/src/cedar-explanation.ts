@@ -1,5 +1,6 @@
-import { type EntityJson, isAuthorizedPartial, type ResidualResponse } from '@cedar-policy/cedar-wasm/nodejs'
+import type { EntityJson, PolicyJson, ResidualResponse } from '@cedar-policy/cedar-wasm/nodejs'
 import { entitiesOf } from './ask-cedar.ts'
+import { isAuthorizedPartial } from './cedar.ts'
 import type { EntityName } from './entity-name.ts'
 import { isExactInteger } from './exact-json.ts'
 import type { Decisive, PolicyRequest } from './policy-engine.ts'
@@ -27,7 +28,12 @@ interface Leaf {
 function decisive(set: Explained, asked: PolicyRequest, { of, path, value }: Leaf, allowed: boolean): Decisive[] {
   const attribute = [of, ...path].join('.')
   const place = [of === 'subject' ? 'principal' : of, ...path]
-  const policies = Array.from(set.policies.values(), (policy) => [policy.id, withUnknown(policy, attribute, place)])
+  const policies: [string, PolicyJson | string][] = []
+  for (const policy of set.policies.values()) {
+    const open = withUnknown(policy, attribute, place)
+    if (open === undefined) return []
+    policies.push([policy.id, open])
+  }
   const { type, id } = asked.principal
   const answer = isAuthorizedPartial({
     principal: { type, id },

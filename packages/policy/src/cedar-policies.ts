@@ -1,6 +1,6 @@
-import { preparseSchema } from '@cedar-policy/cedar-wasm/nodejs'
-import { type ActionView, actionView, type Reads, seenBy } from './action-view.ts'
+import { actionView, contextSeen, type Reads, seenBy } from './action-view.ts'
 import { askCedar, type CedarAnswer, judge } from './ask-cedar.ts'
+import { preparseSchema } from './cedar.ts'
 import type { EntityName } from './entity-name.ts'
 import type { PolicyAnswer, PolicyRequest, Purpose } from './policy-engine.ts'
 import type { PolicySet } from './policy-set.ts'
@@ -17,7 +17,9 @@ export interface Options extends SliceOptions {
   eager?: boolean
 }
 
-interface View extends ActionView {
+interface View {
+  /** What is seen of the action's context. */
+  context: Shape
   /** Under which the wasm keeps its schema; undefined: that of the whole set. */
   name?: string
 }
@@ -97,10 +99,11 @@ export class CedarPolicies {
   }
 
   #viewMade(shapes: Shapes, action: EntityName): View {
-    const view = actionView(shapes, action, this.#reads)
     const name = `${this.#name} ${keyOf(action)}`
-    if (preparseSchema(name, view.schema).type === 'success') return { ...view, name }
-    return { ...view, context: shapes.context(action) }
+    const reads = this.#reads
+    if (preparseSchema(name, () => actionView(shapes, action, reads).schema).type === 'success')
+      return { context: contextSeen(shapes, action, reads), name }
+    return { context: shapes.context(action) }
   }
 }
 

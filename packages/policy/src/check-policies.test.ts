@@ -49,6 +49,20 @@ it('finds what the schema does not validate, and says when there is none', () =>
   expect(said(`@id("p") permit ${all};`, {})).toEqual([expect.stringMatching(/^warning undefined: there is none/)])
 })
 
+it('goes on where conditions are too deep for what it asks of them', () => {
+  const any = (of: string, terms: number) => Array(terms).fill(of).join(' || ')
+  const rest = '@id("q") permit (principal is U, action, resource) when { false && true };'
+  const found = ['warning q: unreachable: the policy expression evaluates to false for all valid requests']
+  for (const terms of [57, 58, 100, 290]) {
+    expect(
+      said(`@id("p") permit (principal is U, action, resource) when { ${any('context has x', terms)} };${rest}`),
+    ).toEqual(found)
+    expect(
+      said(`@id("p") permit (principal is U, action, resource) when { ${any('principal.n == 1', terms)} };${rest}`),
+    ).toEqual(found)
+  }
+})
+
 it.each([
   ['overflows', 'when { 9223372036854775807 + 1 > 0 }'],
   ['overflows, behind what is always true', 'when { 1 < 2 && 9223372036854775807 + 1 > 0 }'],

@@ -1,7 +1,8 @@
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { type PolicyFiles, readPolicyFiles } from '@bailiwick/installation'
-import { isAuthorizedPartial } from '@cedar-policy/cedar-wasm/nodejs'
+import { isAuthorizedPartial } from './cedar.ts'
 import { isStepUp } from './cedar-engine.ts'
+import { canBeAskedPartly } from './nesting.ts'
 import { type Policy, type PolicySet, parsePolicySet, schemaFile, validatePolicySet } from './policy-set.ts'
 import { shadowOf } from './shadowing.ts'
 import { unscoped } from './unscoped.ts'
@@ -93,6 +94,7 @@ function findingsOf(policy: Policy, set: PolicySet): PolicyFinding[] {
 
 /** What Cedar's partial evaluation finds of the conditions when all of the request is unknown. */
 function whateverIsAsked(policy: Policy, { entities, schema }: PolicySet): 'errs' | 'never' | 'depends' {
+  if (!canBeAskedPartly(policy.json)) return 'depends'
   const answer = isAuthorizedPartial({
     principal: null,
     action: null,

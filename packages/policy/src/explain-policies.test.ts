@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
+import type { PlainRequest } from './authzen-policies.ts'
 import { explainPolicies } from './explain-policies.ts'
 import { parsePolicySet } from './policy-set.ts'
+import { readRequest } from './trial-request.ts'
 
 const schema = `entity U { n: Long }; entity R { labels: Set<String> };
 action a appliesTo { principal: U, resource: R, context: { grant: { mode: String }, price?: decimal } };`
@@ -42,6 +44,36 @@ it('says it of an allow too, a value that would err included', () => {
   expect(outcome).toBe('allow')
   expect(change).toEqual(['context.price: dear', 'subject.n: all,sum', 'resource.labels: own-word'])
 })
+
+it('explains a long policy too, though not which attribute of it could change that', () => {
+  const long = `@id("long") permit (principal, action, resource) when { ${Array(100).fill('principal.n == 7').join(' || ')} };`
+  const guard = '@id("guard") forbid (principal, action, resource) when { context.grant.mode == "m" };'
+  const set = parsePolicySet(new Map([['a.cedar', Buffer.from(long + guard)]]))
+  const {
+    outcome,
+    policies: by,
+    wouldChange,
+  } = explainPolicies(set, {
+    subject: { type: 'U', id: 'u', properties: { n: 7 } },
+    action: { name: 'a' },
+    resource: { type: 'R', id: 'r' },
+    context: { grant: { mode: 'm' } },
+  })
+  expect([outcome, by]).toEqual(['deny', ['guard']])
+  expect(wouldChange.map(({ attribute }) => attribute)).toEqual(['context.grant.mode'])
+})
+
+it.each(['1.0', '1e0', '0.99999999999999999999', '-0.0'])(
+  'reads a request as the decision point reads it: %s is no integer',
+  (n) => {
+    const set = parsePolicySet(new Map([['a.cedar', Buffer.from('permit (principal, action, resource);')]]))
+    const text = (value: string) =>
+      `{"subject":{"type":"U","id":"u","properties":{"n":${value}}},"action":{"name":"a"},"resource":{"type":"R","id":"r"}}`
+    const outcome = (value: string) => explainPolicies(set, readRequest(text(value)) as PlainRequest).outcome
+    expect([outcome('1'), outcome('-0'), outcome('9223372036854775807')]).toEqual(['allow', 'allow', 'allow'])
+    expect(outcome(n)).toBe('invalid')
+  },
+)
 
 it('says which policy errs', () => {
   expect(explain({ n: 9 })).toEqual({ outcome: 'error', by: ['sum'], change: ['subject.n: all,sum'] })

@@ -44,6 +44,23 @@ describe('a policy’s id', () => {
   })
 })
 
+it('refuses conditions that Cedar would load and not get to the end of, and names the policy (V13)', () => {
+  const any = (terms: number) => Array(terms).fill('context.n == 1').join(' || ')
+  const when = (conditions: string) => `permit (principal, action, resource) when { ${conditions} };`
+  expect(idsOf({ 'a.cedar': when(any(290)) })).toEqual(['a.cedar#0'])
+  const refused = (text: string) => {
+    expect(() => read({ 'a.cedar': `@id("deep") ${text}` }), text.slice(0, 60)).toThrow(
+      expect.objectContaining({ code: 'config_invalid', detail: expect.stringMatching(/a\.cedar: .*nested/) }),
+    )
+    expect(idsOf({ 'a.cedar': all })).toEqual(['a.cedar#0'])
+  }
+  refused(when(any(320)))
+  refused(when(any(5000)))
+  refused(`permit (principal, action, resource)${' when { true }'.repeat(320)};`)
+  refused(when(`context${'.a'.repeat(400)}`))
+  refused(when(`${'('.repeat(400)}true${')'.repeat(400)}`))
+})
+
 it('reads the top level alone, and nothing but a set’s files', () => {
   using folder = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-plain-'))
   const put = (name: string, text: string) => writeFileSync(join(folder.path, name), text)

@@ -1,16 +1,10 @@
 import { type PolicyFiles, policySetOf, readPolicyFiles } from '@bailiwick/installation'
-import {
-  checkParseEntities,
-  checkParseSchema,
-  type EntityJson,
-  type PolicyJson,
-  policySetTextToParts,
-  policyToJson,
-  validate,
-} from '@cedar-policy/cedar-wasm/nodejs'
+import type { EntityJson, PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { type Mapping, mappingFile, readMapping } from './authzen-mapping.ts'
+import { checkParseEntities, checkParseSchema, policySetTextToParts, policyToJson, validate } from './cedar.ts'
 import { parseExactJson } from './exact-json.ts'
 import { invalid, invalidText, requireParsed } from './invalid-policies.ts'
+import { canBeAsked, mostLevels } from './nesting.ts'
 import { type Obliges, obligesOf, requireRoom } from './policy-obligations.ts'
 
 export const schemaFile = 'schema.cedarschema'
@@ -65,7 +59,7 @@ export function loadPolicySet(files: PolicyFiles): PolicySet {
 export function parsePolicySet(files: PolicyFiles): PolicySet {
   const schema = textOf(files, schemaFile)
   if (schema !== undefined) {
-    const parsed = checkParseSchema(schema)
+    const parsed = inWords(schemaFile, () => checkParseSchema(schema))
     if (parsed.type === 'failure') throw invalidText(schemaFile, schema, parsed.errors)
   }
   const policies = new Map<string, Policy>()
@@ -91,7 +85,8 @@ export interface Finding {
 /** Cedar's strict validation; without a schema there is nothing to validate against, and nothing is found. */
 export function validatePolicySet({ schema, policies }: PolicySet): { errors: Finding[]; warnings: Finding[] } {
   if (schema === undefined) return { errors: [], warnings: [] }
-  const answer = validate({ schema, policies: { staticPolicies: textsOf(policies.values()) } })
+  const staticPolicies = textsOf(policies.values())
+  const answer = inWords('the set', () => validate({ schema, policies: { staticPolicies } }))
   if (answer.type === 'failure') throw invalid(schemaFile, answer.errors[0]?.message)
   // The answer says `success` even with validation errors inside.
   const { validationErrors, validationWarnings } = answer
@@ -111,14 +106,19 @@ export function textsOf(policies: Iterable<Policy>): Record<string, string> {
 }
 
 function policiesOf(file: string, text: string): Policy[] {
-  const parts = policySetTextToParts(text)
+  const parts = inWords(file, () => policySetTextToParts(text))
   if (parts.type === 'failure') throw invalidText(file, text, parts.errors)
   if (parts.policy_templates.length > 0) throw invalid(file, 'a template: only static policies are taken')
   return inSourceOrder(parts.policies).map((policy, n) => {
-    const parsed = policyToJson(policy)
+    const parsed = inWords(file, () => policyToJson(policy))
     if (parsed.type === 'failure') throw invalid(file, parsed.errors[0]?.message)
     const named: unknown = parsed.json.annotations?.id
     const id = typeof named === 'string' ? named : `${file}#${n}`
+    if (!canBeAsked(parsed.json))
+      throw invalid(
+        file,
+        `${id}: nested more than ${mostLevels} deep, as by so many \`||\`: a set that contains() is not`,
+      )
     const obliges = inWords(file, () => obligesOf(parsed.json), id)
     return { id, file, text: policy, json: parsed.json, ...(obliges === undefined ? {} : { obliges }) }
   })
@@ -147,7 +147,8 @@ function entitiesOf(files: PolicyFiles, schema: string | undefined): EntityJson[
   if (text === undefined) return []
   const entities = parseExactJson(text)
   if (!Array.isArray(entities)) throw invalid(entitiesFile, 'not a JSON array of entities with each key once')
-  requireParsed(entitiesFile, checkParseEntities({ entities, schema: schema ?? null }))
+  const parsed = inWords(entitiesFile, () => checkParseEntities({ entities, schema: schema ?? null }))
+  requireParsed(entitiesFile, parsed)
   return entities
 }
 

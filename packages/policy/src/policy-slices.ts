@@ -1,4 +1,4 @@
-import { preparsePolicySet } from '@cedar-policy/cedar-wasm/nodejs'
+import { preparsePolicySet } from './cedar.ts'
 import type { EntityName } from './entity-name.ts'
 import { namesIn } from './entity-store.ts'
 import { type Policy, type PolicySet, textsOf } from './policy-set.ts'
@@ -77,8 +77,8 @@ export class PolicySlices {
     if (!this.#isWorth(size)) return this.#hold(undefined, 1)
     this.#makeRoom(size)
     const name = this.#free.pop() ?? `${this.#name} ${++this.#names}`
-    const staticPolicies = textsOf(fitting.map(({ policy }) => policy))
-    if (preparsePolicySet(name, { staticPolicies }).type === 'success') return this.#hold(name, size)
+    const made = () => ({ staticPolicies: textsOf(fitting.map(({ policy }) => policy)) })
+    if (preparsePolicySet(name, made).type === 'success') return this.#hold(name, size)
     this.#free.push(name)
     return this.#hold(undefined, 1)
   }

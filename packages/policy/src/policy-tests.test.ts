@@ -56,6 +56,8 @@ describe('a test', () => {
     ],
     [request('{ok: true}', 1), '{decision: deny, reasons: [policy_error, sum]}'],
     [request('{}'), '{decision: deny, reasons: [request_invalid]}'],
+    [request('{ok: true}').replace('n: 0', 'n: 0.0'), '{decision: deny, reasons: [request_invalid]}'],
+    [request('{ok: true}').replace('n: 0', 'n: 1e3'), '{decision: deny, reasons: [request_invalid]}'],
     [request('{ok: "yes"}'), '{decision: deny, reasons: [request_invalid]}'],
     [
       request('{ok: true, friend: {type: U, id: v}}'),

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseDocument } from 'yaml'
+import { type Document, parseDocument, visit } from 'yaml'
 import { z } from 'zod'
 import { invalid } from './invalid-policies.ts'
 import type { PolicySet } from './policy-set.ts'
@@ -45,11 +45,21 @@ function testsOf(file: string, text: string): PolicyTest[] {
   const [problem] = document.errors
   // What follows its first line is a picture of the place.
   if (problem) throw invalid(file, problem.message.split('\n')[0]?.replace(/:$/, ''))
+  keepFractions(document)
   const read = z.array(testSchema).safeParse(document.toJS({ maxAliasCount: 10_000 }))
   const issue = read.error?.issues[0]
   if (!read.success)
     throw invalid(file, [...(issue?.path.length ? [issue.path.join('.')] : []), issue?.message].join(': '))
   return read.data.map((test) => ({ ...test, file }))
+}
+
+/** What is written with a fraction or an exponent is no integer, `1.0` neither: as the plain decision point reads a body. */
+function keepFractions(document: Document): void {
+  visit(document, {
+    Scalar(_, node) {
+      if (typeof node.value === 'number' && Number.isSafeInteger(node.value)) node.value = Number.NaN
+    },
+  })
 }
 
 /** Throws `config_invalid` for a set that cannot be loaded. */

@@ -1,5 +1,5 @@
-import { statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs'
 import { expect, it } from 'vitest'
+import { statefulIsAuthorized } from './cedar.ts'
 import type { PolicySet } from './policy-set.ts'
 import { preparse } from './preparse.ts'
 

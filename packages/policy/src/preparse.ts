@@ -1,4 +1,4 @@
-import { preparsePolicySet, preparseSchema } from '@cedar-policy/cedar-wasm/nodejs'
+import { preparsePolicySet, preparseSchema } from './cedar.ts'
 import { requireParsed } from './invalid-policies.ts'
 import { type PolicySet, textsOf } from './policy-set.ts'
 
@@ -14,7 +14,14 @@ export interface Preparsed {
  * and again gives a name again once nobody asks by it.
  */
 export function preparse({ schema, policies }: Pick<PolicySet, 'schema' | 'policies'>, name: string): Preparsed {
-  if (schema !== undefined) requireParsed('schema.cedarschema', preparseSchema(name, schema))
-  requireParsed('the set', preparsePolicySet(name, { staticPolicies: textsOf(policies.values()) }))
+  if (schema !== undefined)
+    requireParsed(
+      'schema.cedarschema',
+      preparseSchema(name, () => schema),
+    )
+  requireParsed(
+    'the set',
+    preparsePolicySet(name, () => ({ staticPolicies: textsOf(policies.values()) })),
+  )
   return { policies: name, schema: schema === undefined ? undefined : name }
 }

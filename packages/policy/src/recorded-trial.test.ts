@@ -71,6 +71,20 @@ describe('what does not depend on what is not known', () => {
     expect(ask(granted + both, { labels: ['bad'] })).toMatchObject({ needs: ['context.history'], policies: ['both'] })
   })
 
+  it('is told of a long policy as of a short one, unless it looks at what is not known', () => {
+    const any = (of: string) => Array(100).fill(of).join(' || ')
+    const long = (of: string) => `@id("long") forbid (principal, action, resource) when { ${any(of)} };`
+    expect(ask(granted + tainted + long('context.time.hour == 12'))).toMatchObject({
+      passes: false,
+      policies: ['long'],
+    })
+    expect(ask(granted + long('context.time.hour == 11'))).toMatchObject({ passes: true })
+    expect(ask(granted + long('context.history.task.calls > 3'))).toEqual({
+      needs: ['context.history'],
+      policies: ['long'],
+    })
+  })
+
   it('an error denies, as at the decision point (V13)', () => {
     const errs =
       '@id("errs") forbid (principal, action, resource) when { 9223372036854775807 + context.time.weekday > 0 };'

@@ -1,5 +1,6 @@
-import { isAuthorizedPartial, type PolicyJson, type ResidualResponse } from '@cedar-policy/cedar-wasm/nodejs'
+import type { PolicyJson, ResidualResponse } from '@cedar-policy/cedar-wasm/nodejs'
 import { askCedar } from './ask-cedar.ts'
+import { isAuthorizedPartial } from './cedar.ts'
 import { isStepUp } from './cedar-engine.ts'
 import { certainly } from './cedar-explanation.ts'
 import { invalid } from './invalid-policies.ts'
@@ -173,10 +174,10 @@ export class RecordedTrial {
   #partly({ request, view, status }: One, policies: ReadonlyMap<string, Policy>): ResidualResponse {
     const { principal, action, resource, context } = request
     const erred = [...policies.keys()].filter((id) => status.get(id) === 'erred')
-    const asked = [...policies].flatMap(([id, policy]): [string, PolicyJson][] => {
+    const asked = [...policies].flatMap(([id, policy]): [string, PolicyJson | string][] => {
       const did = status.get(id)
       if (did === 'not' || did === 'erred') return []
-      return [[id, did === 'applied' ? always(policy.json) : (view.parts.get(id)?.json ?? policy.json)]]
+      return [[id, did === 'applied' ? always(policy.json) : (view.parts.get(id)?.spelled ?? policy.text)]]
     })
     const entity = ({ type, id, attributes = {} }: PolicyRequest['resource']) => ({
       uid: { type, id },

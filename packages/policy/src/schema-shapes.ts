@@ -1,5 +1,6 @@
-import { type SchemaJson, schemaToJsonWithResolvedTypes } from '@cedar-policy/cedar-wasm/nodejs'
+import type { SchemaJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { z } from 'zod'
+import { schemaToJsonWithResolvedTypes } from './cedar.ts'
 import type { EntityName } from './entity-name.ts'
 import { invalid } from './invalid-policies.ts'
 

@@ -1,6 +1,6 @@
+import { parseStrictJsonText } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { PlainRequest } from './authzen-policies.ts'
-import { parseExactJson } from './exact-json.ts'
 
 const properties = z.record(z.string(), z.unknown()).exactOptional()
 const entitySchema = z.strictObject({ type: z.string(), id: z.string(), properties })
@@ -13,7 +13,10 @@ export const requestSchema = z.strictObject({
   context: properties,
 })
 
-/** From JSON; undefined when it is none. */
+const maxBytes = 1 << 20
+
+/** From JSON, read as the plain decision point reads a body; undefined when it is none. */
 export function readRequest(text: string): PlainRequest | undefined {
-  return requestSchema.safeParse(parseExactJson(text)).data
+  const body = parseStrictJsonText(text, { maxBytes, bigIntegers: true })
+  return body.ok ? requestSchema.safeParse(body.value).data : undefined
 }

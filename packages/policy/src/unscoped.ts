@@ -1,4 +1,5 @@
 import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
+import { canBeAskedPartly } from './nesting.ts'
 import { contextReads, readsWhole } from './policy-reads.ts'
 import type { Policy } from './policy-set.ts'
 
@@ -22,9 +23,19 @@ export function unscoped({ json, text }: Policy): PolicyJson {
 const contextAlone: NameUnknown = (expression) =>
   'Var' in expression && expression.Var === 'context' ? 'context' : undefined
 
-/** The policy, with what `context.grant.mode` or the like stands for unknown, wherever it says just that. */
-export function withUnknown(policy: Policy, name: string, path: readonly string[]): PolicyJson {
-  return rewrittenPolicy(policy, (expression) => (isAccess(expression, path) ? name : undefined))
+/**
+ * The policy, with what `context.grant.mode` or the like stands for unknown, wherever it says just that; as its text where it does not.
+ * undefined: it does, and is nested too deeply to be asked so.
+ */
+export function withUnknown(policy: Policy, name: string, path: readonly string[]): PolicyJson | string | undefined {
+  let says = false
+  const json = rewrittenPolicy(policy, (expression) => {
+    if (!isAccess(expression, path)) return undefined
+    says = true
+    return name
+  })
+  if (!says) return policy.text
+  return canBeAskedPartly(policy.json) ? json : undefined
 }
 
 function rewrittenPolicy({ json, text }: Policy, nameOf: NameUnknown): PolicyJson {
@@ -33,20 +44,21 @@ function rewrittenPolicy({ json, text }: Policy, nameOf: NameUnknown): PolicyJso
 
 /**
  * The policy with these members of the context unknown, each named from the outside in: where it looks at just that, and as a whole
- * where it looks at something that holds one of them. Gives also which of them that is.
+ * where it looks at something that holds one of them, or is nested too deeply to be asked so. Gives also which of them that is.
  */
 export function withUnknowns(
   policy: Policy,
   members: readonly (readonly string[])[],
-): { json: PolicyJson; needs: string[] } {
+): { spelled: PolicyJson | string; needs: string[] } {
   const read = members.filter(contextReads([policy])).map((member) => ['context', ...member])
   const needs = read.map((path) => path.join('.'))
-  if (read.some((path) => readsWhole(policy, path.slice(1)))) {
+  if (read.length === 0) return { spelled: policy.text, needs }
+  if (read.some((path) => readsWhole(policy, path.slice(1))) || !canBeAskedPartly(policy.json)) {
     const conditions = [{ kind: 'when', body: unknown('context') }]
-    return { json: { ...policy.json, conditions: conditions as unknown as PolicyJson['conditions'] }, needs }
+    return { spelled: { ...policy.json, conditions: conditions as unknown as PolicyJson['conditions'] }, needs }
   }
   const nameOf = (expression: object) => read.find((path) => isAccess(expression, path))?.join('.')
-  return { json: rewrittenPolicy(policy, nameOf), needs }
+  return { spelled: rewrittenPolicy(policy, nameOf), needs }
 }
 
 const unknown = (name: string) => ({ unknown: [{ Value: name }] })

@@ -268,6 +268,16 @@ it.each<[json: string, value: unknown]>([
   ['{"a": 18446744073709551616, "b": 1}', { a: 18446744073709551616n, b: 1 }],
   ['[0.30000000000000004, 1e300, 123456789012345678901]', [0.30000000000000004, 1e300, 123456789012345680000]],
   ['["9007199254740993"]', ['9007199254740993']],
+  ['[1.5, -0.1, 1e-3, 2]', [1.5, -0.1, 1e-3, 2]],
 ])('keeps integers beyond 53 bits as bigint, where that is asked for: %s', (json, value) => {
   expect(parseStrictJsonText(json, { maxBytes: 1000, bigIntegers: true })).toEqual({ ok: true, value })
 })
+
+it.each(['1.0', '-0.0', '1e3', '10e-1', '0.99999999999999999999', '1.00000000000000000001', '4503599627370497.2'])(
+  'makes no integer of what is not written as one: %s',
+  (number) => {
+    const read = (text: string) => parseStrictJsonText(text, { maxBytes: 1000, bigIntegers: true })
+    expect(read(number)).toEqual({ ok: true, value: Number.NaN })
+    expect(read(`{"a":[${number},1],"b":"${number}"}`)).toEqual({ ok: true, value: { a: [Number.NaN, 1], b: number } })
+  },
+)

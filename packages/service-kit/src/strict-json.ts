@@ -15,8 +15,9 @@ export interface StrictJsonOptions {
    */
   exactNumbers?: boolean
   /**
-   * Integers beyond ±(2^53 - 1), of up to 20 characters, become bigint, digit for digit, instead of being refused; other numbers
-   * may be rounded. For values that are judged and not passed on.
+   * Integers beyond ±(2^53 - 1), of up to 20 characters, become bigint, digit for digit, instead of being refused. What is written
+   * with a fraction or an exponent is never an integer: it becomes NaN where a double would make it one, `1.0` and
+   * `0.99999999999999999999` alike. Other numbers may be rounded. For values that are judged and not passed on.
    */
   bigIntegers?: boolean
 }
@@ -56,33 +57,42 @@ export function parseStrictJsonText(text: string, options: StrictJsonOptions): S
 function parse(text: string, options: StrictJsonOptions): StrictJson {
   const { maxDepth = 32, bigIntegers = false, exactNumbers = !bigIntegers } = options
   if (text.charCodeAt(0) === 0xfeff) return malformed('a byte order mark')
-  const members = scan(text, maxDepth, exactNumbers)
-  if (typeof members === 'string') return malformed(members)
+  const scanned = scan(text, maxDepth, exactNumbers)
+  if (typeof scanned === 'string') return malformed(scanned)
   let value: unknown
   try {
-    value = bigIntegers && /\d{16}/.test(text) ? JSON.parse(text, bigInteger as never) : JSON.parse(text)
+    value = bigIntegers && !scanned.areSmall ? JSON.parse(text, wholeAsWritten as never) : JSON.parse(text)
   } catch {
     return malformed('not JSON') // the message of a SyntaxError quotes the text
   }
   const kept = count(value, text.includes('\\u'))
   if (typeof kept === 'string') return malformed(kept)
   // JSON.parse keeps one of several equal keys: then fewer members are in the value than in the text.
-  return kept === members ? { ok: true, value } : malformed('a key that appears twice in one object')
+  return kept === scanned.members ? { ok: true, value } : malformed('a key that appears twice in one object')
 }
 
 /** A reviver, with its source text as ECMAScript has it and TypeScript's library does not yet. */
-function bigInteger(_: string, value: unknown, { source = '' }: { source?: string }): unknown {
-  if (typeof value !== 'number' || Number.isSafeInteger(value)) return value
-  return /^-?\d{1,20}$/.test(source) ? BigInt(source) : value
+function wholeAsWritten(_: string, value: unknown, { source = '' }: { source?: string }): unknown {
+  if (typeof value !== 'number') return value
+  if (!/^-?\d+$/.test(source)) return Number.isSafeInteger(value) ? Number.NaN : value
+  return Number.isSafeInteger(value) || source.length > 20 ? value : BigInt(source)
+}
+
+interface Scanned {
+  /** Colons outside strings. */
+  members: number
+  /** Whether every number is an integer of so few digits that a double holds it as it is written. */
+  areSmall: boolean
 }
 
 /**
- * One pass over the text: the number of its members (colons outside strings), or why it is refused. Only needs to be right
- * about JSON: whatever else the text may be, JSON.parse refuses it afterwards.
+ * One pass over the text: what is in it, or why it is refused. Only needs to be right about JSON: whatever else the text may be,
+ * JSON.parse refuses it afterwards.
  */
-function scan(text: string, maxDepth: number, exactNumbers: boolean): number | string {
+function scan(text: string, maxDepth: number, exactNumbers: boolean): Scanned | string {
   let members = 0
   let depth = 0
+  let areSmall = true
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at)
     if (char === 0x22) {
@@ -97,10 +107,12 @@ function scan(text: string, maxDepth: number, exactNumbers: boolean): number | s
     } else if (char === 0x2d || (char >= 0x30 && char <= 0x39)) {
       const start = at
       while (isNumberPart(text.charCodeAt(at + 1))) at++
-      if (exactNumbers && !isExact(text.slice(start, at + 1))) return `a number that is not exact at character ${start}`
+      const token = text.slice(start, at + 1)
+      if (exactNumbers && !isExact(token)) return `a number that is not exact at character ${start}`
+      areSmall &&= /^-?\d{1,15}$/.test(token)
     }
   }
-  return members
+  return { members, areSmall }
 }
 
 /** Where the closing quote is, or -1. A quote closes the string unless an odd number of backslashes stands before it. */

@@ -93,6 +93,25 @@ it('answers line by line, in order, and stops at none', async () => {
   expect(answers).toHaveLength(10)
 })
 
+it('stops at no line that Cedar gives up at: the next ones are answered as before (V13)', async () => {
+  using folder = folderOf({ 'schema.cedarschema': schema, 'a.cedar': policies, 'entities.json': entities })
+  const deep = (conditions: string) =>
+    folderOf({ 'a.cedar': `permit (principal, action, resource) when { ${conditions} };` })
+  using nested = deep(`${'('.repeat(500)}true${')'.repeat(500)}`)
+  using chained = deep(Array(1000).fill('context.x == 1').join(' || '))
+  const line = (path: string) =>
+    `{"id": 1, "policies": ${JSON.stringify(path)}, "requests": [{${request}, "context": {"x": 1}}]}`
+  const answers = await batch([folder, nested, folder, chained, folder].map(({ path }) => line(path)))
+  const [first, second, third, fourth, fifth] = answers
+  expect(first).toMatchObject({ load: { ok: true }, results: [{ decision: 'allow' }] })
+  for (const refused of [second, fourth])
+    expect(refused).toMatchObject({
+      load: { ok: false, error: expect.stringMatching(/a\.cedar: .*nested/) },
+      results: [{ decision: 'deny', cedar: null }],
+    })
+  expect([third, fifth]).toEqual([first, first])
+})
+
 it('takes Cedar’s own escapes: requests are trusted', async () => {
   using folder = folderOf({
     'a.cedar': 'permit (principal, action, resource) when { context.ip.isLoopback() && context.who == principal };',

@@ -184,6 +184,12 @@ describe('a plain decision point', () => {
     expect(await decided('9007199254740993')).toBe(true)
     expect(await decided('9007199254740992')).toBe(false)
     expect(await decided('9007199254740994')).toBe(false)
+    // A double would make each of them the one integer that is permitted.
+    pdp.put({ 'a.cedar': policies.replace('9007199254740993', '1') })
+    expect((await pdp.post('/admin/reload')).status).toBe(200)
+    expect(await decided('1')).toBe(true)
+    for (const n of ['1.0', '1e0', '0.99999999999999999999', '1.00000000000000000001'])
+      expect(await decided(n), n).toBe(false)
   })
 
   it.each(['__entity', '__extn', '__expr'])('refuses %s of a caller with 400', async (name) => {
@@ -212,6 +218,22 @@ describe('a plain decision point', () => {
     expect((await as('Bearer a-token-of-many-characters')).status).toBe(200)
   })
 
+  it('takes no token that came in the clear, or that a proxy says nothing good of (V11)', async () => {
+    using secrets = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-plain-'))
+    const file = join(secrets.path, 'token')
+    writeFileSync(file, 'a-token-of-many-characters')
+    const authorization = 'Bearer a-token-of-many-characters'
+    const told = async (env: Record<string, string>, headers: Record<string, string>) => {
+      await using pdp = await running(set, { BAILIWICK_CALLER_TOKEN_FILE: file, ...env })
+      return (await pdp.post(evaluation, ask('anna'), { authorization, ...headers })).status
+    }
+    const behindProxy = { BAILIWICK_TLS: 'terminated' }
+    expect(await told(behindProxy, { 'x-forwarded-proto': 'https' })).toBe(200)
+    expect(await told(behindProxy, { 'x-forwarded-proto': 'http' })).toBe(401)
+    expect(await told({}, {})).toBe(200)
+    expect(await told({}, { 'x-forwarded-for': '203.0.113.1' })).toBe(401)
+  })
+
   it('starts with nothing that is wrong', async () => {
     await expect(running({ ...set, 'a.cedar': broken })).rejects.toThrow(/a\.cedar.*agee/)
     await expect(running(set, { BAILIWICK_CALLER_TOKEN_FILE: '/nowhere/token' })).rejects.toThrow('/nowhere/token')
@@ -229,6 +251,11 @@ describe('POST /admin/reload', () => {
     ['what does not validate', { 'a.cedar': broken }],
     ['a template', { 'a.cedar': 'permit (principal == ?principal, action, resource);' }],
     ['an id twice', { 'a.cedar': adults + adults }],
+    ['what Cedar gives up at', { 'a.cedar': `${adults.slice(0, -3)} && ${'('.repeat(500)}true${')'.repeat(500)} };` }],
+    [
+      'what it would give up at once it is asked',
+      { 'a.cedar': `${adults.slice(0, -3)}${' || context has n'.repeat(1000)} };` },
+    ],
     ['entities that do not fit', { 'entities.json': entities.replace('30', '"30"') }],
     ['a schema that is none', { 'schema.cedarschema': 'entity User in [Gone];' }],
     ['a wrong mapping', { 'authzen.yaml': 'types: { user: Nobody }' }],
@@ -288,10 +315,26 @@ describe('POST /admin/reload', () => {
     expect(hashes.size).toBe(2)
   })
 
+  it.each<[type: string, body: string]>([
+    ['application/json', ''],
+    ['application/json', '{}'],
+    ['application/x-www-form-urlencoded', ''],
+    ['application/x-www-form-urlencoded', 'now'],
+    ['text/plain', 'please'],
+    ['', ''],
+  ])('takes whatever clients send along: %j with %j', async (type, body) => {
+    await using pdp = await running(set)
+    expect((await pdp.post('/admin/reload', body, { 'content-type': type })).status).toBe(200)
+    pdp.put({ 'a.cedar': broken })
+    expect((await pdp.post('/admin/reload', body, { 'content-type': type })).status).toBe(422)
+  })
+
   it('is for this machine alone, and not for a page in its browser', async () => {
     await using pdp = await running(set)
     expect((await pdp.post('/admin/reload')).status).toBe(200)
     expect((await pdp.post('/admin/reload', undefined, { origin: 'https://evil.example' })).status).toBe(403)
+    for (const name of ['x-forwarded-for', 'x-forwarded-proto', 'forwarded'])
+      expect((await pdp.post('/admin/reload', undefined, { [name]: '203.0.113.1' })).status).toBe(403)
     using secrets = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-plain-'))
     const file = join(secrets.path, 'token')
     writeFileSync(file, 'a-token-of-many-characters')

@@ -7,6 +7,7 @@ import {
   Health,
   type HttpServer,
   httpServer,
+  isLocal,
   isLoopback,
   type Logger,
   listenOperator,
@@ -97,9 +98,10 @@ function loopbackOrigin(host: string | undefined, publicUrl: string): string | u
  * the set before stays, whole. On the operator's socket, and to callers of a listener that only this machine reaches.
  */
 function reloadRoute(server: HttpServer, policies: ActivePlainPolicies, logger: Logger): void {
-  server.post('/admin/reload', { config: { accepts: ['application/json'] } }, async ({ headers }) => {
-    // A page in a browser on this machine is not its operator; browsers always say where a POST comes from.
-    if (headers.origin !== undefined) throw new ServiceError('caller_forbidden')
+  // Whatever a client sends along says nothing: curl calls an empty body a form, and others call it JSON.
+  server.post('/admin/reload', { config: { accepts: 'anything' } }, async (request) => {
+    // A page in a browser on this machine is not its operator, nor is whoever a proxy speaks for; browsers always say where a POST comes from.
+    if (request.headers.origin !== undefined || !isLocal(request)) throw new ServiceError('caller_forbidden')
     try {
       const policy_set = policies.reload()
       logger.info({ policy_set }, 'the policy directory was loaded again')

@@ -1,0 +1,77 @@
+import { createRequire } from 'node:module'
+import type * as Wasm from '@cedar-policy/cedar-wasm/nodejs'
+import type { CheckParseAnswer, PolicySet, Schema } from '@cedar-policy/cedar-wasm/nodejs'
+
+/*
+ * Cedar, as everybody here calls it. What is nested too deeply for the stack of its wasm traps, and an instance that trapped once answers
+ * nobody any more: one policy would take all others along, of whichever set. It is replaced at once, and the new one is given what
+ * the old one kept under names when it is asked by them.
+ */
+
+type Cedar = typeof Wasm
+
+const require = createRequire(import.meta.url)
+const file = require.resolve('@cedar-policy/cedar-wasm/nodejs')
+let instance = require(file) as Cedar
+
+/** Throws what Cedar throws; of a trap a sentence. */
+function ask<T>(call: (cedar: Cedar) => T): T {
+  try {
+    return call(instance)
+  } catch (cause) {
+    if (!(cause instanceof Error) || !traps.has(cause.name)) throw cause
+    delete require.cache[file]
+    instance = require(file) as Cedar
+    throw new Error('Cedar gave up, as it does on what is nested too deeply', { cause })
+  }
+}
+
+/** Of WebAssembly, and of the stack below it. */
+const traps: ReadonlySet<string> = new Set(['RuntimeError', 'RangeError'])
+
+export const checkParseEntities: Cedar['checkParseEntities'] = (call) => ask((cedar) => cedar.checkParseEntities(call))
+export const checkParseSchema: Cedar['checkParseSchema'] = (schema) => ask((cedar) => cedar.checkParseSchema(schema))
+export const isAuthorizedPartial: Cedar['isAuthorizedPartial'] = (call) =>
+  ask((cedar) => cedar.isAuthorizedPartial(call))
+export const policySetTextToParts: Cedar['policySetTextToParts'] = (text) =>
+  ask((cedar) => cedar.policySetTextToParts(text))
+export const policyToJson: Cedar['policyToJson'] = (policy) => ask((cedar) => cedar.policyToJson(policy))
+export const schemaToJsonWithResolvedTypes: Cedar['schemaToJsonWithResolvedTypes'] = (schema) =>
+  ask((cedar) => cedar.schemaToJsonWithResolvedTypes(schema))
+export const validate: Cedar['validate'] = (call) => ask((cedar) => cedar.validate(call))
+
+/** What has a name, how it is made, and which instance has it. */
+class Kept<T> {
+  readonly #put: (cedar: Cedar, name: string, made: T) => CheckParseAnswer
+  readonly #named = new Map<string, { make: () => T; in: Cedar }>()
+
+  constructor(put: (cedar: Cedar, name: string, made: T) => CheckParseAnswer) {
+    this.#put = put
+  }
+
+  put(name: string, make: () => T): CheckParseAnswer {
+    const answer = ask((cedar) => this.#put(cedar, name, make()))
+    if (answer.type === 'success') this.#named.set(name, { make, in: instance })
+    return answer
+  }
+
+  /** Where the instance that had it was replaced. */
+  putBack(name: string): void {
+    const known = this.#named.get(name)
+    if (known !== undefined && known.in !== instance) this.put(name, known.make)
+  }
+}
+
+const policySets = new Kept<PolicySet>((cedar, name, made) => cedar.preparsePolicySet(name, made))
+const schemas = new Kept<Schema>((cedar, name, made) => cedar.preparseSchema(name, made))
+
+/** `make` is called again when the instance was replaced: it gives the same each time. */
+export const preparsePolicySet = (name: string, make: () => PolicySet): CheckParseAnswer => policySets.put(name, make)
+/** As `preparsePolicySet`. */
+export const preparseSchema = (name: string, make: () => Schema): CheckParseAnswer => schemas.put(name, make)
+
+export const statefulIsAuthorized: Cedar['statefulIsAuthorized'] = (call) => {
+  policySets.putBack(call.preparsedPolicySetId)
+  if (typeof call.preparsedSchemaName === 'string') schemas.putBack(call.preparsedSchemaName)
+  return ask((cedar) => cedar.statefulIsAuthorized(call))
+}

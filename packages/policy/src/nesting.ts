@@ -1,0 +1,24 @@
+import type { PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
+
+/**
+ * Cedar evaluates conditions by recursion, `a || b || c` as two levels, on a stack that some 370 exhaust: with more, a policy would load and
+ * fail each time it is asked.
+ */
+export const mostLevels = 300
+
+/** Of Cedar's JSON form, which partial evaluation is asked in: what is deeper it does not read. */
+const mostPartialLevels = 60
+
+export const canBeAsked = (policy: Pick<PolicyJson, 'conditions'>): boolean => isWithin(policy, mostLevels)
+export const canBeAskedPartly = (policy: Pick<PolicyJson, 'conditions'>): boolean => isWithin(policy, mostPartialLevels)
+
+/** Several conditions are joined, one level each; an operator is two levels of JSON: its name, and what it is of. */
+function isWithin({ conditions }: Pick<PolicyJson, 'conditions'>, levels: number): boolean {
+  const left = levels - conditions.length
+  return left >= 0 && conditions.every(({ body }) => !isDeeper(body, 2 * left))
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels <= 0 || Object.values(value).some((each) => isDeeper(each, levels - 1))
+}
