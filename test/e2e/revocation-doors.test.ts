@@ -60,7 +60,10 @@ it('a changed manifest suspends what was granted under another one, and resumes 
   await stateIs('suspended')
   expect(await point.call({ credential, ...read })).toMatchObject({ decision: false, reason: 'manifest_changed' })
   const details = [{ type: 'bailiwick_grant', grant_id: grant.grantId }]
-  expect((await askTokenWithNonce(world, { details })).error).toBe('access_denied')
+  expect((await askTokenWithNonce(world, { details })).body).toEqual({
+    error: 'access_denied',
+    error_description: 'No credential is given for this grant: suspended.',
+  })
   await world.issuer?.[Symbol.asyncDispose]()
   await world.startIssuer()
   await next(system, 'tool-server', server.id, server)

@@ -205,6 +205,8 @@ it.each([
   })
   expect(answer.statusCode).toBe(status)
   expect(answer.json()).toMatchObject({ error: 'invalid_request', error_description: expect.stringMatching(sentence) })
+  if (what.includes('twice'))
+    expect(answer.json().error_description).toMatch(/: (grant_type|x): given more than once\.$/)
   expect(answer.headers['cache-control']).toBe('no-store')
 })
 

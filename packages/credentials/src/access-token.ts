@@ -79,6 +79,7 @@ export function signAccessTokenBy(claims: AccessToken, signer: Signer<'credentia
   return signCompactBy('accessToken', accessTokenSchema, claims, signer)
 }
 
+/** `leewayMs`: how far the issuer's clock may be ahead, so that what it has just signed is not yet to come. `exp` is exact. */
 type Verification = { token: string; key: VerifyingKey<'credential'>; issuer: string } & Clocked
 
 /**
@@ -101,7 +102,9 @@ export function readOwnAccessToken(options: Verification): Verified<AccessToken>
   const verified = verifyOnce(options.token, options.key)
   if (!verified.ok) return verified
   if (verified.value.iss !== options.issuer) return refused('token_audience_wrong', 'accessToken: iss')
-  return lifetimeProblem(verified.value, options) ?? verified
+  const { now } = options
+  const { exp } = verified.value
+  return lifetimeProblem(verified.value, options) ?? lifetimeProblem({ exp }, { now, leewayMs: 0 }) ?? verified
 }
 
 /**

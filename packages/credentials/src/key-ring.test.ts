@@ -111,6 +111,17 @@ describe('a certificate for a key that is known', () => {
     expect(ring.verifyEvent(signed, 'grants.v1', now + 1000)).toMatchObject({ ok: false, code: 'token_expired' })
   })
 
+  it('ends at once what is judged by now alone, however far ahead the clock is of who revoked it (V7)', () => {
+    const credential = generateKey('credential')
+    const jwk = { ...credential.publicJwk } as ServiceKeyCertificate['jwk']
+    ring.certify(aCertificate({ kid: credential.kid, jwk, purpose: 'credential', topics: [] }))
+    ring.retire(credential.kid, now + 900, now)
+    ring.retire(issuerKey.kid, now + 900, now)
+    expect(ring.find(credential.kid, 'credential', now)).toMatchObject({ ok: false, code: 'token_expired' })
+    // Events are judged by the time that they state, which all readers must read alike.
+    expect(ring.verifyEvent(signed, 'grants.v1', now + 899)).toMatchObject({ ok: true })
+  })
+
   it('takes nothing by a revoked key that the bus took later, whatever time it states (V12)', () => {
     ring.retire(issuerKey.kid, now + 1000)
     expect(ring.verifyEvent(signed, 'grants.v1', now + 999, now + 60_999)).toMatchObject({ ok: true })

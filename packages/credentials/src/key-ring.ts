@@ -54,11 +54,15 @@ export class KeyRing {
     return { ok: true, value: key }
   }
 
-  /** Ends a key's validity at this time, if it does not end before. What it signed earlier stays signed. */
-  retire(kid: string, atMs: number): void {
+  /**
+   * Ends a key's validity at this time, if it does not end before. What it signed earlier stays signed: events are history. What is
+   * judged by `now` alone ends at once, though the clock of whoever revoked it may be ahead of this one (V7).
+   */
+  retire(kid: string, atMs: number, now = atMs): void {
     const key = this.#keys.get(kid)
     if (key === undefined) return
-    this.#keys.set(kid, { ...key, notAfter: Math.min(key.notAfter, atMs) })
+    const endsAt = signsEvents(key) ? atMs : Math.min(atMs, now)
+    this.#keys.set(kid, { ...key, notAfter: Math.min(key.notAfter, endsAt) })
     this.#revoked.set(kid, Math.min(this.#revoked.get(kid) ?? atMs, atMs))
   }
 

@@ -101,6 +101,12 @@ export const errorKinds = {
     title: 'The active policy set changed since the statement was shown',
   },
   manifest_changed: { status: 409, retryable: false, title: 'A tool manifest changed since the statement was shown' },
+  revoked_since_shown: {
+    status: 409,
+    retryable: false,
+    title: 'What the statement would grant was revoked since it was shown: render it again',
+  },
+  approver_revoked: { status: 403, retryable: false, title: 'The approver was revoked since the grant was made' },
   registry_change_conflict: {
     status: 409,
     retryable: true,

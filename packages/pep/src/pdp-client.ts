@@ -20,7 +20,8 @@ export interface PdpClientOptions {
 const assertionSeconds = 60
 /** An assertion is used again while it has at least this long to live, so that the PDP verifies one and not hundreds. */
 const assertionMarginMs = 15_000
-const longestAnswerBytes = 262_144
+/** The keys of permits are the longest, a kilobyte each with its certificate. */
+const longestAnswerBytes = 1_048_576
 
 /** An answer of the PDP, read strictly; `body` is undefined when there was none. */
 export interface PdpAnswer {

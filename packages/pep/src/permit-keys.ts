@@ -16,7 +16,8 @@ interface PermitKey {
   notAfter: number
 }
 
-const jwksSchema = z.object({ keys: z.array(z.object({ certificate: z.string().max(32_768).optional() })).max(64) })
+/** As many as fit an answer: a year's keys may be prepared at once. */
+const jwksSchema = z.object({ keys: z.array(z.object({ certificate: z.string().max(32_768).optional() })) })
 const timeOf = (timestamp: string) => Date.parse(timestampSchema.parse(timestamp))
 
 /** A key that the PDP no longer names stops counting within this time. */

@@ -14,7 +14,15 @@ export {
 export type { OnKeyMissing } from './follow-keys.ts'
 export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'
 export { type HeadPublisher, publishHeads } from './head-publisher.ts'
-export { Heads, hasFolded, type Leader, type ReceivedHead, revokedUpTo, takeoverMs } from './heads.ts'
+export {
+  Heads,
+  hasFolded,
+  type Leader,
+  maxHeadSkewMs,
+  type ReceivedHead,
+  revokedUpTo,
+  takeoverMs,
+} from './heads.ts'
 export { judgeByAnchor } from './judge.ts'
 export { Ledger } from './ledger.ts'
 export { approversOf, type End, endOf, judgeLife, type LifeQuestion } from './life.ts'
@@ -28,6 +36,7 @@ export {
 } from './participant.ts'
 export { type Draft, Producer, type ProducerOptions, type Published } from './producer.ts'
 export { Projection, type ProjectionOptions, type Time } from './projection.ts'
+export { publishedKeys } from './published-keys.ts'
 export { actingAgent, claimsOnRecord, matchesIntent, namesChain } from './recorded-credential.ts'
 export { type EntityRecord, type JudgeChange, type RegistryChange, RegistryState } from './registry-state.ts'
 export { type VoidedBy, voidedBy } from './reopening.ts'

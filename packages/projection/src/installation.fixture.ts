@@ -18,6 +18,7 @@ import {
   generateKey,
   jcsHash,
   KeyRing,
+  type ServicePurpose,
   type SigningKey,
   signEvent,
   signServiceKeyCertificate,
@@ -55,13 +56,14 @@ export const keys = {
 } as const satisfies Record<ServiceName, SigningKey<EventPurpose>>
 
 /** A certified key as the registry holds it. */
-export function certified(service: ServiceName, key: SigningKey<EventPurpose> = keys[service]) {
+export function certified(service: ServiceName, key: SigningKey<ServicePurpose> = keys[service]) {
+  const written = topics.filter((topic) => writersOf(topic).includes(service)).map(({ name }) => name)
   const claims = {
     kid: key.kid,
     jwk: jwkOf<ServiceKey['jwk'] & { kty: 'EC' }>(key),
     purpose: key.purpose,
     service,
-    topics: topics.filter((topic) => writersOf(topic).includes(service)).map(({ name }) => name),
+    topics: key.purpose.endsWith('-event') ? written : [],
     not_before: at(-3_600_000),
     not_after: at(3_600_000 * 24),
   }
@@ -71,7 +73,7 @@ export function certified(service: ServiceName, key: SigningKey<EventPurpose> = 
 }
 
 /** A registry event that makes a service key known. */
-export function keyDraft(service: ServiceName, key: SigningKey<EventPurpose> = keys[service]): Draft<'registry.v1'> {
+export function keyDraft(service: ServiceName, key: SigningKey<ServicePurpose> = keys[service]): Draft<'registry.v1'> {
   const value = certified(service, key)
   return {
     type: 'service-key.registered',

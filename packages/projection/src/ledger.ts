@@ -7,6 +7,9 @@ import { RequestState } from './request-state.ts'
 import { RevocationState } from './revocation-state.ts'
 import type { Verdict } from './verdict.ts'
 
+/** What is granted lives for 8 h at most, from when it was shown; readers look back an hour further. */
+const longestLifeMs = 9 * 3600 * 1000
+
 /**
  * All state there is, folded from the topics: the log is the arbiter (DESIGN §5). Every reader that folds the same
  * partitions in order reaches the same state, because what counts depends on the topic alone.
@@ -38,7 +41,7 @@ export class Ledger {
       case 'grants.v1':
         return this.grants.apply(event as DecodedEvent<'grants.v1'>, takenAt)
       case 'revocations.v1':
-        return this.revocations.apply(event as DecodedEvent<'revocations.v1'>)
+        return this.revocations.apply(event as DecodedEvent<'revocations.v1'>, takenAt)
       case 'decisions.v1':
         return this.decisions.apply(event as DecodedEvent<'decisions.v1'>)
       default:
@@ -49,6 +52,10 @@ export class Ledger {
   /** Forgets what ended before `ms` and can never act again, so that memory follows what is alive. */
   forgetEndedBefore(ms: number): void {
     this.grants.forgetEndedBefore(ms)
+    const { trees } = this.grants
+    this.revocations.forgetNamedBefore(ms - longestLifeMs, (kind, target) =>
+      kind === 'grant' ? trees.has(target) : kind === 'delegation' && this.grants.ofDelegation(target) !== undefined,
+    )
     this.requests.forgetClosedBefore(ms)
     this.decisions.forget(ms, (root) => !this.grants.trees.has(root))
     this.chains.forgetBefore(ms)

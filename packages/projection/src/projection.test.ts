@@ -119,6 +119,26 @@ describe('what can never count (V12)', () => {
   })
 })
 
+it('what a revoked credential key signed is nothing once that is read, where the clock is behind too (V7)', async () => {
+  await using installation = await Installation.open()
+  const issuer = await registered(installation)
+  const key = generateKey('credential')
+  const draft = keyDraft('issuer', key)
+  await issuer.publish('registry.v1', [draft])
+  const time = { now: () => installation.time.now() - 900, monotonic: installation.time.monotonic }
+  const { projection, keyRing } = await installation.reader([], { time })
+  expect(keyRing.find(key.kid, 'credential', time.now())).toMatchObject({ ok: true })
+  const { authorization } = draft.data
+  const { position } = await issuer.publishOne('registry.v1', {
+    type: 'service-key.retired',
+    subject: draft.subject,
+    version: 2,
+    data: { entity: { type: 'service-key', id: key.kid }, authorization },
+  })
+  await projection.waitFor(position, 5000)
+  expect(keyRing.find(key.kid, 'credential', time.now())).toMatchObject({ ok: false, code: 'token_expired' })
+})
+
 it('an event of a key that is on its way waits for the registry', async () => {
   await using installation = await Installation.open()
   await registered(installation)

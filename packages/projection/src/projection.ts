@@ -114,7 +114,7 @@ export class Projection implements AsyncDisposable {
       this.#chain(event, hash)
       if (verdict === 'counts') this.#count(message, event.id)
       if (verdict === 'counts' && event.type === 'service-key.retired')
-        this.#options.keyRing.retire(event.data.entity.id, Date.parse(event.time))
+        this.#options.keyRing.retire(event.data.entity.id, Date.parse(event.time), this.#options.time.now())
       // Before the waiters: whoever is told of an event finds the position that it has.
       this.#handle(message)
       const fact: Fact = { topic, position: message, event, verdict, bytes: message.bytes }

@@ -25,7 +25,7 @@ export type Revocation = EventData<'revocations.v1', 'revocation.declared'> & { 
 export class RevocationState {
   readonly #base: boolean
   #version: number | undefined
-  readonly #byName = new Map<string, Revocation>()
+  readonly #byName = new Map<string, { revocation: Revocation; at: number }>()
   /** By the id that whoever ordered it gave it. */
   readonly #sequences = new Map<string, number>()
 
@@ -38,31 +38,47 @@ export class RevocationState {
     return this.#version ?? 0
   }
 
-  apply(event: DecodedEvent<'revocations.v1'>): Verdict {
+  /** `takenAt`: when the bus took it, ms since the epoch. */
+  apply(event: DecodedEvent<'revocations.v1'>, takenAt = 0): Verdict {
     if (!isNext(event.version, this.#version, this.#base)) return 'void'
     const version = event.version as number
     this.#version = version
     this.#sequences.set(event.data.revocation_id, version)
-    this.#keep({ ...event.data, version })
+    this.#keep({ ...event.data, version }, Math.max(Date.parse(event.time), takenAt))
     return 'counts'
   }
 
   /** As if this one had been declared, and no other: to see what it would kill. */
   static supposing(revocation: Revocation): RevocationState {
     const supposed = new RevocationState({ base: true })
-    supposed.#keep(revocation)
+    supposed.#keep(revocation, 0)
     return supposed
   }
 
-  #keep(revocation: Revocation): void {
+  #keep(revocation: Revocation, at: number): void {
     const { kind, target } = revocation
     const name = nameOf(kind, target)
     // By name: the first is for good. By match: the newest reaches furthest.
-    if (!killsByName(kind) || !this.#byName.has(name)) this.#byName.set(name, revocation)
+    if (!killsByName(kind) || !this.#byName.has(name)) this.#byName.set(name, { revocation, at })
+  }
+
+  /**
+   * Forgets what killed by name before `ms`, unless who bore the name is known: agents give back what they have used as a matter of course,
+   * and memory follows what is alive. The log keeps all of it. The caller leaves more time than anything that has a name may live.
+   */
+  forgetNamedBefore(ms: number, isKnown: (kind: RevocationKind, target: string) => boolean): void {
+    for (const [name, { revocation, at }] of this.#byName) {
+      const { kind, target, revocation_id } = revocation
+      if (!killsByName(kind)) continue
+      if (at >= ms) return // the others came later
+      if (isKnown(kind, target)) continue
+      this.#byName.delete(name)
+      this.#sequences.delete(revocation_id)
+    }
   }
 
   find(kind: RevocationKind, target: string): Revocation | undefined {
-    return this.#byName.get(nameOf(kind, target))
+    return this.#byName.get(nameOf(kind, target))?.revocation
   }
 
   /** The place of a revocation in the sequence, once it was declared. */

@@ -107,6 +107,35 @@ it('is asked of nobody once the grant is withdrawn (V7)', async () => {
   expect((await olga.statement(id)).body).toMatchObject({ code: 'grant_not_active' })
 })
 
+/** Another of the owners, whom olga lets in. */
+async function paulIn(): Promise<Person> {
+  const paul = aPerson(world)
+  const { body } = await olga.post('/invitations', { approver_id: 'paul', name: 'Paul', groups: ['owners'] })
+  const { code } = body as { code: string }
+  const offered = (await paul.post('/enrolment/options', { code })).body as never as {
+    enrolment_id: string
+    options: { challenge: string }
+  }
+  const response = paul.passkey.register(offered.options.challenge)
+  const accepted = await paul.post('/enrolment', { enrolment_id: offered.enrolment_id, response, code })
+  expect((await olga.approve(String(accepted.body.request_id))).body).toMatchObject({ applied: true })
+  expect((await paul.signIn()).status).toBe(200)
+  return paul
+}
+
+it('takes no yes of somebody who was revoked since the grant was made, since no decision point would (V7)', async () => {
+  const { id } = await stepUp()
+  const paul = await paulIn()
+  const { status, body } = await paul.statement(id)
+  expect(status).toBe(200)
+  expect((await olga.post('/stops', { kind: 'approver', target: 'paul' })).status).toBe(200)
+  expect((await paul.statement(id)).body).toMatchObject({ code: 'approver_revoked' })
+  const assertion = paul.passkey.sign(String(body.challenge))
+  const late = await paul.post(`/requests/${id}/approve`, { statement_hash: body.statement_hash, assertion })
+  expect(late.body).toMatchObject({ code: 'approver_revoked' })
+  expect((await olga.approve(id)).body).toMatchObject({ status: 'approved' })
+})
+
 it('a continuous window says what must stay fresh: the rule’s, or stricter', async () => {
   const id = await asked()
   expect((await olga.statement(id)).body).toMatchObject({ statement: { mode: 'continuous', continuous: fresh } })

@@ -9,7 +9,7 @@ import { taskLine } from '@bailiwick/authority'
 import { type Approver, type Assertion, agentIdOf, type Rule, type StepUpStatement } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
-import { approversOf, lineageOf, type Tree } from '@bailiwick/projection'
+import { approversOf, lineageOf, type RegistryState, type Tree } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
 import type { Judged } from './judge-change.ts'
 import type { StepUpAsk } from './requests.ts'
@@ -44,6 +44,8 @@ export function judgeStepUp(
   if (statement.request_id !== ask.request_id || statement.action_digest !== ask.action.action_digest)
     return Promise.resolve({ ok: false, code: 'access_request_conflict' })
   const { grant } = livingTree(approval, ask)
+  if (hasRevoked(approval, ask, signersOf(registry, assertions)))
+    return Promise.resolve({ ok: false, code: 'approver_revoked' })
   const check: StepUpCheck = { statement, assertions, grant, registry: registry.view(), trust, at: clock.now() }
   return verifyStepUp(check)
 }
@@ -60,8 +62,20 @@ export function stepUpRule({ projection }: Approval, { grant_id }: StepUpAsk): R
 
 /** As `whyNotApprove`. Throws what `stepUpRule` throws. */
 export function whyNotStepUp(approval: Approval, me: Approver, ask: StepUpAsk): ErrorCode | undefined {
+  if (hasRevoked(approval, ask, [me.id])) return 'approver_revoked'
   return whyNotApprove(approval, me, ask, stepUpRule(approval, ask))
 }
+
+/** Of somebody who was revoked since the grant was made, no decision point takes a yes under it (V7). */
+function hasRevoked({ projection }: Approval, { grant_id }: StepUpAsk, people: readonly string[]): boolean {
+  const { grants, revocations } = projection.ledger
+  const tree = grants.trees.get(grant_id)
+  return tree !== undefined && revocations.kills(lineageOf(tree, people))?.kind === 'approver'
+}
+
+/** Whose passkeys these are, as far as they are somebody's; whether they signed is not asked here. */
+export const signersOf = (registry: RegistryState, assertions: readonly Assertion[]): string[] =>
+  assertions.flatMap(({ credential_id }) => registry.passkey(credential_id)?.approver.id ?? [])
 
 /** Who may say yes may say no, and so may the agent's owner; without a rule, or a grant, anybody may clear the ask away. */
 export function mayRefuseStepUp(approval: Approval, me: Approver, ask: StepUpAsk): boolean {

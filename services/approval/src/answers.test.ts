@@ -1,7 +1,7 @@
 import { verifyApproval } from '@bailiwick/approval-statement'
 import { testClock } from '@bailiwick/service-kit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { agentOf, answering, authority, aWorld, type World } from './approval.fixture.ts'
+import { agentId, agentOf, answering, authority, aWorld, type World } from './approval.fixture.ts'
 import { aPerson, type Person } from './browser.fixture.ts'
 
 let world: World
@@ -79,6 +79,25 @@ describe('approving', () => {
       'access_request_not_pending',
     ])
   })
+
+  it.each([
+    ['all', '*'],
+    ['agent', agentId],
+    ['approver', 'olga'],
+    ['tool-server', 'invoices'],
+  ])(
+    'publishes nothing that was revoked since it was shown, %s %s, and takes what is shown anew (V7)',
+    async (kind, target) => {
+      const { id } = await asked()
+      const { body } = await olga.statement(id)
+      expect((await olga.post('/stops', { kind, target })).status).toBe(200)
+      const assertion = olga.passkey.sign(String(body.challenge))
+      const late = await olga.post(`/requests/${id}/approve`, { statement_hash: body.statement_hash, assertion })
+      expect([late.status, late.body.code]).toEqual([409, 'revoked_since_shown'])
+      expect(stateOf(id)?.state).toBe('pending')
+      expect((await olga.approve(id)).body).toMatchObject({ status: 'approved', grant: 'active' })
+    },
+  )
 
   it('takes a statement once, from the session that was shown it, for its own request (V10)', async () => {
     const [first, second] = [await asked(), await asked()]

@@ -1,7 +1,8 @@
-import { verifyApproval } from '@bailiwick/approval-statement'
+import { grantOf, verifyApproval } from '@bailiwick/approval-statement'
 import { narrows } from '@bailiwick/authority'
 import type { ApprovalStatement, Assertion, Statement } from '@bailiwick/contracts'
-import { judgeStepUp } from './answer-step-up.ts'
+import { lineageOf } from '@bailiwick/projection'
+import { judgeStepUp, signersOf } from './answer-step-up.ts'
 import type { Approval } from './context.ts'
 import { type Judged, judgeChange } from './judge-change.ts'
 import type { AccessAsk, Received } from './requests.ts'
@@ -31,11 +32,14 @@ async function judgeApproval(
   statement: ApprovalStatement,
   assertions: readonly Assertion[],
 ): Promise<Judged> {
-  const { registry } = projection.ledger
+  const { registry, revocations } = projection.ledger
   if (statement.request_hash !== ask.request_hash) return { ok: false, code: 'access_request_conflict' }
   if (statement.policy_set !== registry.policySet?.hash) return { ok: false, code: 'policy_changed' }
   for (const [server, manifest] of Object.entries(statement.manifests))
     if (registry.get('tool-server', server)?.manifest !== manifest) return { ok: false, code: 'manifest_changed' }
+  // What was revoked since it was rendered is dead with everything before that, and the issuer would refuse it for good (V7).
+  const lineage = lineageOf({ grant: grantOf(statement, assertions), heldBefore: [] }, signersOf(registry, assertions))
+  if (revocations.kills(lineage)) return { ok: false, code: 'revoked_since_shown' }
   const narrowing = narrows(authorityOf(statement.authority), authorityOf(ask.authority))
   if (!narrowing.narrower) return { ok: false, code: 'approval_not_narrower', detail: narrowing.path }
   return verifyApproval({ statement, assertions, registry: registry.view(), trust, at: clock.now() })

@@ -24,4 +24,7 @@ export function refuseDead({ projection, clock }: Issuer, tree: Tree, holders: H
 const refusalOf = (end: End) =>
   end.why === 'chain'
     ? new ServiceError('delegation_invalid', end.fault)
-    : new ServiceError('grant_not_active', end.why)
+    : new ServiceError(
+        'grant_not_active',
+        end.why === 'revoked' ? `${end.by.kind} revoked` : end.why.replaceAll('_', ' '),
+      )

@@ -1,5 +1,5 @@
 import { type AccessToken, claimedKeyId, jcs, readOwnAccessToken } from '@bailiwick/credentials'
-import { claimsOnRecord, judgeLife, matchesIntent, type Tree } from '@bailiwick/projection'
+import { claimsOnRecord, judgeLife, matchesIntent, maxHeadSkewMs, type Tree } from '@bailiwick/projection'
 import { z } from 'zod'
 import { authenticateReader, type Reader } from './authenticate-reader.ts'
 import { type FormCall, type OAuthEndpoint, parameters } from './client-call.ts'
@@ -43,7 +43,8 @@ export function readToken({ keyRing, issuerUrl, clock }: Issuer, token: string):
   const now = clock.now()
   const key = keyRing.find(claimedKeyId(token) ?? '', 'credential', now)
   if (!key.ok) return undefined
-  const read = readOwnAccessToken({ token, key: key.value, issuer: issuerUrl, now, leewayMs: 0 })
+  // The instance that it took over from may have been ahead by so much.
+  const read = readOwnAccessToken({ token, key: key.value, issuer: issuerUrl, now, leewayMs: maxHeadSkewMs })
   return read.ok ? { claims: read.value, kid: key.value.kid } : undefined
 }
 

@@ -62,6 +62,8 @@ function findGrant({ issuer, polls }: OAuthEndpoint, details: GrantDetails, clie
   // What was approved is a grant in a moment.
   if (request?.state === 'approved' && !refusedToCreate(issuer, request))
     throw new OAuthError('authorization_pending', 'The request is approved, and its grant is about to be there.')
+  if (request?.state === 'approved')
+    throw new OAuthError('access_denied', 'The request was approved, and no grant could be made of it: ask anew.')
   throw new OAuthError('access_denied', `The request is ${request?.state}.`)
 }
 

@@ -1,6 +1,6 @@
 import type { ServiceKey } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
-import { ServiceError } from '@bailiwick/errors'
+import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import type { EntityRecord } from '@bailiwick/projection'
 import { writeEntity } from './change-registry.ts'
 import type { Issuer } from './context.ts'
@@ -87,10 +87,19 @@ async function followed({ clock }: Issuer, { changedAt }: EntityRecord): Promise
 
 const isEventKey = ({ purpose }: ServiceKey) => purpose.endsWith('-event')
 
-/** What the schedule says, done. */
+/** What the schedule says, done. A key that cannot be moved keeps no other from it; rejects with why, once all were tried. */
 export async function rotateOnSchedule(issuer: Issuer): Promise<void> {
-  const { registry } = issuer.projection.ledger
-  for (const { kid, to } of stepsDue(registry, issuer.clock.now(), issuer.keyRotationMs)) await moveKey(issuer, kid, to)
+  const { projection, clock, keyRotationMs, logger } = issuer
+  const failed: unknown[] = []
+  for (const { kid, to } of stepsDue(projection.ledger.registry, clock.now(), keyRotationMs)) {
+    try {
+      await moveKey(issuer, kid, to)
+    } catch (error) {
+      failed.push(error)
+      logger.error({ error_code: errorCode(error), kid, state: to }, 'A KEY COULD NOT BE MOVED ON')
+    }
+  }
+  if (failed.length > 0) throw failed.find((error) => errorKinds[errorCode(error)].retryable) ?? failed[0]
 }
 
 /** Every key of the services that there is or was. */

@@ -36,3 +36,10 @@ it.each<[ErrorCode, error: string, status: number, waitSeconds: number | undefin
 ])('says of %s, which no step of the endpoint threw, %s', (code, error, status, waitSeconds) => {
   expect(oauthErrorOf(toProblem(new ServiceError(code)), 7)).toMatchObject({ error, status, waitSeconds })
 })
+
+it('says which parameter is wrong, and tells nobody what is wrong inside', () => {
+  const said = (code: ErrorCode) =>
+    oauthErrorOf(toProblem(new ServiceError(code, 'resource: given more than once'))).message
+  expect(said('request_malformed')).toBe(`${errorKinds.request_malformed.title}: resource: given more than once.`)
+  expect(said('service_standby')).toBe(`${errorKinds.service_standby.title}.`)
+})

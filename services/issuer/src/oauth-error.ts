@@ -20,8 +20,9 @@ export const unavailable = (why: string) =>
   new OAuthError('temporarily_unavailable', why, { status: 503, waitSeconds: 1 })
 
 /** What no step of the endpoint threw: the request could not be read, the instance stands by, it is no use now or not at all. */
-export function oauthErrorOf({ code, status, retryable }: Problem, waitSeconds = 1): OAuthError {
-  const why = sentence(code)
+export function oauthErrorOf({ code, status, retryable, detail }: Problem, waitSeconds = 1): OAuthError {
+  // Which parameter is wrong, and how: whoever writes a client has nothing else to go by.
+  const why = status < 500 && detail !== undefined ? `${errorKinds[code].title}: ${detail}.` : sentence(code)
   if (retryable && (status === 429 || status === 503))
     return new OAuthError('temporarily_unavailable', why, { status, waitSeconds })
   return new OAuthError(status < 500 ? 'invalid_request' : 'server_error', why, { status })
@@ -46,7 +47,10 @@ export function asOAuthError(error: unknown): unknown {
         waitSeconds: 10,
       })
     case 'grant_not_active':
-      return new OAuthError('access_denied', 'The grant is not active.')
+      return new OAuthError(
+        'access_denied',
+        `No credential is given for this grant: ${toProblem(error).detail ?? 'not active'}.`,
+      )
     case 'delegation_invalid':
       return new OAuthError(
         'invalid_request',

@@ -117,6 +117,9 @@ it.each<[reason: string, call: Call]>([
   ['credential_audience_wrong', { token: { aud: 'https://another.example/' } }],
   ['credential_audience_wrong', { token: { iss: 'https://another.example' } }],
   ['credential_expired', { token: { exp: now / 1000 } }],
+  // The issuer's clock may be ahead by as much as its heads may, and what it has just signed is good at once.
+  ['agent_signed', { token: { iat: now / 1000 + 1 } }],
+  ['credential_expired', { token: { iat: now / 1000 + 2 } }],
   ['proof_missing', { observed: { proof: undefined } }],
   ['proof_missing', { observed: { htm: undefined } }],
   ['proof_missing', { observed: { htu: undefined } }],

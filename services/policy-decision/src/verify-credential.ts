@@ -8,6 +8,7 @@ import {
   verifyDpopProof,
 } from '@bailiwick/credentials'
 import type { DenialReason, ErrorCode } from '@bailiwick/errors'
+import { maxHeadSkewMs } from '@bailiwick/projection'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { proofLeewayMs, proofMaxAgeMs } from './proofs.ts'
@@ -113,7 +114,8 @@ export function readToken(
   if (kid === undefined) return 'credential_malformed'
   const key = pdp.keyRing.find(kid, 'credential', now)
   if (!key.ok) return 'credential_invalid'
-  const options = { token: credential, key: key.value, issuer: pdp.trust.public_url, now, leewayMs: 0 }
+  // An issuer whose clock is further ahead is not heard at all, and nothing is fresh.
+  const options = { token: credential, key: key.value, issuer: pdp.trust.public_url, now, leewayMs: maxHeadSkewMs }
   let code: ErrorCode = 'token_audience_wrong'
   for (const audience of [pdp.trust.public_url, ...point.base_urls]) {
     const verified = verifyAccessToken({ ...options, audience })

@@ -111,3 +111,18 @@ it('makes the key by which the console reads evidence elsewhere, once, and tells
   expect(await bailiwick(['keys', 'auditor', '--data', folder.path])).toMatchObject({ code: 2, out: '' })
   expect(readKeyFile(paths(folder.path).keys('approval'), 'auditor', 'auditor').kid).toBe(key.kid)
 })
+
+it('says of a revoked permit key until when enforcement points may take permits by it', async () => {
+  using folder = temporaryFolder()
+  installation(folder)
+  const key = generateKey('permit').kid
+  await using operator = await operatorAt(folder.path, ({ method }) =>
+    method === 'GET'
+      ? { body: { keys: [standing(key, 'tainted', 'permit')] } }
+      : { body: standing(key, 'revoked', 'permit') },
+  )
+  const { out } = await bailiwick(['keys', 'revoke', key, '--data', folder.path])
+  expect(out).toContain('later than a minute from now')
+  expect(out).not.toContain('1 s')
+  expect(operator.calls.at(-1)).toMatchObject({ body: { kid: key, state: 'revoked' } })
+})

@@ -31,6 +31,10 @@ const meaning: Record<Step, string> = {
   revoked: 'Nothing that it signed is accepted later than 1 s from now, or 2 s where an instance is cut off.',
 }
 
+/** An enforcement point reads the keys of permits once a minute, and a permit lives for 5 s. */
+const permitsEnd =
+  'No decision point signs permits with it any more. Enforcement points take none later than a minute from now.'
+
 const steps: readonly [verb: string, to: Step, summary: string][] = [
   ['activate', 'active', 'a prepared key signs from now on'],
   ['taint', 'tainted', 'a key signs no more; what it signed verifies until it expires'],
@@ -67,8 +71,9 @@ export function keysCommand(program: Command, io: Io, done: (code: ExitCode) => 
     const step = keys.command(verb).summary(summary).argument('<kid>', 'which key; its first characters are enough')
     withJson(withData(step, io)).action(async (named: string, options: Options) => {
       const operator = operatorOf(options.data)
-      const { kid } = keyNamed(named, await listed(operator))
-      tell(await operator.post('/operator/keys/state', { kid, state: to }), meaning[to], options, io)
+      const { kid, purpose } = keyNamed(named, await listed(operator))
+      const means = to === 'revoked' && purpose === 'permit' ? permitsEnd : meaning[to]
+      tell(await operator.post('/operator/keys/state', { kid, state: to }), means, options, io)
       done(exitCodes.ok)
     })
   }

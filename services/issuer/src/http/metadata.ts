@@ -1,9 +1,12 @@
-import { agentAlgorithms, jwkSet } from '@bailiwick/credentials'
+import { agentAlgorithms, jwkSet, type ServicePurpose } from '@bailiwick/credentials'
 import { authorityAlgorithms } from '@bailiwick/credentials/attestation'
+import { publishedKeys } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { assertionTypes } from '../authenticate-client.ts'
 import type { OAuthEndpoint } from '../client-call.ts'
 import { grantTypes } from '../token-endpoint.ts'
+
+const published: ReadonlySet<ServicePurpose> = new Set(['credential'])
 
 /** Of assertions: by an agent's own key, or by the authority that vouches for a workload. */
 const assertionAlgorithms = [...new Set([...agentAlgorithms, ...authorityAlgorithms])]
@@ -48,8 +51,8 @@ export function metadataRoutes(http: HttpServer, endpoint: OAuthEndpoint): void 
     return metadata
   })
   http.get('/oauth/jwks', async (_, reply) => {
-    const now = issuer.clock.now()
-    const keys = issuer.keyRing.keys().filter((key) => key.purpose === 'credential' && now < key.notAfter)
+    const { projection, keyRing, clock } = issuer
+    const keys = publishedKeys(projection.ledger, keyRing, published, clock.now())
     reply.header('cache-control', 'public, max-age=60').type('application/jwk-set+json')
     return jwkSet(keys)
   })

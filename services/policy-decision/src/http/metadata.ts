@@ -1,10 +1,11 @@
 import { customObligations, obligationTypes } from '@bailiwick/contracts'
-import { jwkSet } from '@bailiwick/credentials'
+import { jwkSet, type ServicePurpose } from '@bailiwick/credentials'
+import { publishedKeys } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { Pdp } from '../context.ts'
 import { authZenPaths, sendJson } from './authzen.ts'
 
-const published: ReadonlySet<string> = new Set(['permit', 'binding-token'])
+const published: ReadonlySet<ServicePurpose> = new Set(['permit', 'binding-token'])
 
 /** Every endpoint that there is (AuthZEN 1.0 §9.1.1): one that is left out is one that nobody may ask. */
 export const authZenEndpoints = (publicUrl: string) =>
@@ -33,14 +34,13 @@ export function metadataRoutes(http: HttpServer, pdp: Pdp): void {
     })
   })
   http.get('/access/v1/jwks', async (_, reply) => {
-    const { registry } = pdp.projection.ledger
-    const now = pdp.clock.now()
-    const keys = pdp.keyRing.keys().filter(({ purpose, notAfter }) => published.has(purpose) && now < notAfter)
+    const { ledger } = pdp.projection
+    const keys = publishedKeys(ledger, pdp.keyRing, published, pdp.clock.now())
     reply.header('cache-control', 'public, max-age=60').type('application/jwk-set+json')
     return {
       keys: jwkSet(keys).keys.map((key) => ({
         ...key,
-        certificate: registry.get('service-key', key.kid)?.certificate,
+        certificate: ledger.registry.get('service-key', key.kid)?.certificate,
       })),
     }
   })
