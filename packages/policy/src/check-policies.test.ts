@@ -134,6 +134,12 @@ it.each<[policy: string, beside: string]>([
   expect(said(`@id("p") ${policy};\n@id("q") ${beside};`).filter((line) => line.startsWith('warning p'))).toEqual([])
 })
 
+it('does not say that nothing changes without what may err, and so deny', () => {
+  const ofSecond = (conditions: string) => said(`@id("p") permit ${all};\n@id("q") permit ${all}${conditions};`)[0]
+  expect(ofSecond('')).toMatch(/: nothing changes without it$/)
+  expect(ofSecond(' when { principal.n + 1 > 0 }')).toMatch(/: nothing changes without it, unless it errs$/)
+})
+
 it('refuses a step-up that is no forbid', () => {
   expect(said(`@id("p") @step_up("") permit ${all};`)).toEqual([expect.stringMatching(/^error p: @step_up/)])
 })

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import { type PolicyFiles, readPolicyFiles } from '@bailiwick/installation'
 import { isAuthorizedPartial } from './cedar.ts'
@@ -82,7 +83,10 @@ function findingsOf(policy: Policy, set: PolicySet): PolicyFinding[] {
     return [{ level: 'warning', ...where, message: 'unreachable: its conditions are false for every request' }]
   const shadow = shadowOf(policy, set.policies.values())
   if (!shadow) return []
-  const so = shadow.json.effect === policy.json.effect ? 'nothing changes without it' : 'it never permits anything'
+  // What it asks beside may err, which denies: then something changes.
+  const unless = isDeepStrictEqual(shadow.json.conditions, policy.json.conditions) ? '' : ', unless it errs'
+  const so =
+    shadow.json.effect === policy.json.effect ? `nothing changes without it${unless}` : 'it never permits anything'
   return [
     {
       level: 'warning',

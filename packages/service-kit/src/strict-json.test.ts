@@ -274,7 +274,7 @@ it.each<[json: string, value: unknown]>([
 })
 
 it.each(['1.0', '-0.0', '1e3', '10e-1', '0.99999999999999999999', '1.00000000000000000001', '4503599627370497.2'])(
-  'makes no integer of what is not written as one: %s',
+  'makes no integer of what is not written as one (V13): %s',
   (number) => {
     const read = (text: string) => parseStrictJsonText(text, { maxBytes: 1000, bigIntegers: true })
     expect(read(number)).toEqual({ ok: true, value: Number.NaN })
