@@ -4,12 +4,13 @@ import { toProblem } from '@bailiwick/errors'
 import { grantFindings, type Meaning } from './audit/approvals.ts'
 import { chainFindings } from './audit/chains.ts'
 import { continuityFindings } from './audit/continuity.ts'
-import { credentialFindings } from './audit/credentials.ts'
+import { credentialFindings, issuedFindings } from './audit/credentials.ts'
 import { allowFindings, budgetFindings, outcomeFindings } from './audit/decisions.ts'
 import { delegationFindings } from './audit/delegations.ts'
 import { readFacts } from './audit/facts.ts'
 import { type Finding, type Leaf, readLeaf, sha256 } from './audit/leaf.ts'
 import { readLog } from './audit/read-log.ts'
+import { reconciledFindings } from './audit/reconciled.ts'
 import { Registry } from './audit/registry.ts'
 import { secretFindings } from './audit/secrets.ts'
 import { ServiceKeys } from './audit/service-keys.ts'
@@ -56,9 +57,11 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     ...(await continuityFindings(meaning)),
     ...delegationFindings(meaning),
     ...credentialFindings(meaning),
+    ...issuedFindings(meaning),
     ...allowFindings(meaning),
     ...budgetFindings(meaning),
     ...outcomeFindings(meaning),
+    ...reconciledFindings(meaning, once),
   )
   const counting = once.filter((leaf) => !facts.void.has(leaf.index) && !registry.void.has(leaf.index))
   const byType = Map.groupBy(counting, ({ event }) => event.type)

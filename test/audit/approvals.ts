@@ -19,6 +19,9 @@ export interface Meaning {
 /** How far apart two services' clocks may be, and how long a reader may need to hear of something (V7), ms. */
 export const slackMs = 1000
 
+/** How far an agent's clock may be ahead when it signs, ms. */
+const agentSlackMs = 5000
+
 /** What was granted is what the humans signed and what the agent had asked for (V3), once for each approval (V10). */
 export async function grantFindings(meaning: Meaning): Promise<Finding[]> {
   const findings: Finding[] = []
@@ -145,11 +148,31 @@ function askProblems(
   if (asked.request_id !== `req_${ownId}` || (item && item.task !== `req_${sha256(asked.request)}`))
     problems.push('the request has the id of another')
   if (grant.statement.request_hash !== sha256(canonical(claims))) problems.push('the statement names another request')
+  if (!isSameKind(claims, grant)) problems.push('it grants another kind of thing than was asked')
+  if (!isWithinTime(claims, grant)) problems.push('it grants for another time than was asked')
   const wanted = parseAuthority(claims.authority)
   const given = parseAuthority(grant.authority)
   if (!wanted.ok || !given.ok) problems.push('an authority that cannot be read')
   else if (!narrows(given.authority, wanted.authority).narrower) problems.push('it grants more than was asked')
   return problems
+}
+
+/** People narrow authority and time; what kind of thing it is, they do not change. */
+function isSameKind(claims: Record<string, unknown>, { mode, statement }: Grant): boolean {
+  const { rebind, action_digest } = statement
+  const isRebound = rebind === 'none' || claims.rebind === 'attested'
+  return claims.mode === mode && claims.action_digest === action_digest && claims.grant_id === undefined && isRebound
+}
+
+function isWithinTime(
+  { iat, not_before, not_after, expires_in_seconds }: Record<string, unknown>,
+  grant: Grant,
+): boolean {
+  const [from, until] = [Date.parse(grant.not_before), Date.parse(grant.not_after)]
+  const earliest = not_before === undefined ? Number(iat) * 1000 - agentSlackMs : Date.parse(String(not_before))
+  const latest = not_after === undefined ? Number.POSITIVE_INFINITY : Date.parse(String(not_after))
+  const length = expires_in_seconds === undefined ? Number.POSITIVE_INFINITY : Number(expires_in_seconds) * 1000
+  return earliest <= from && until <= latest && until - from <= length
 }
 
 /** A tree's grant as it was then. */

@@ -140,7 +140,7 @@ it.each<[name: string, detail: string, lie: (story: Story) => void]>([
   ])
 })
 
-const moves: GrantLie = { statement: { rebind: 'attested' } }
+const moves: GrantLie = { asked: { rebind: 'attested' }, statement: { rebind: 'attested' } }
 const second = { agent: instances.second.id, instance_key: instances.second.key.kid }
 const theirs = { agent: second.agent, jkt: second.instance_key }
 const lastCredential = (story: Story) => {

@@ -5,7 +5,16 @@ import type { Fact } from './facts.ts'
 import type { Finding, Rule } from './leaf.ts'
 import { killerOf } from './revocations.ts'
 
-/** No credential without an intent for this very grant, agent and key, by a certified key, while the grant lived (V4, V7). */
+/** No credential was issued without an earlier intent for it in its tree: one that is void has no effect, and was signed all the same (V4). */
+export function issuedFindings({ facts }: Meaning): Finding[] {
+  return facts.issued.flatMap(({ tree, index, data: { credential_id } }) => {
+    const intent = facts.trees.get(tree)?.intents.get(credential_id)
+    if (intent !== undefined && intent.index < index) return []
+    return [{ leaf: index, rule: 'V4', detail: `${credential_id}: issued without an earlier intent that counts` }]
+  })
+}
+
+/** Each intent is for this very grant, agent and key, by a certified key, while the grant lived (V4, V7). */
 export function credentialFindings(meaning: Meaning): Finding[] {
   const { facts, keys } = meaning
   return [...facts.trees].flatMap(([id, tree]) =>

@@ -43,11 +43,18 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decisi
   const lineage = { credential: actor.credential_id, links }
   const killer = killerOf(meaning, tree, at - slackMs, lineage)
   const known = killerOf(meaning, tree, Number.POSITIVE_INFINITY, lineage)
-  const over = tree.life.find((each) => each.state !== 'active' && each.at < at - slackMs)
-  const resumed = over && tree.life.some((each) => each.state === 'active' && each.index > over.index)
+  const last = tree.life.findLast((each) => each.at < at - slackMs)
+  const over = last?.state === 'active' ? undefined : last
+  // Who decides may hear of it before the clock of who says so has come that far.
+  const resumed =
+    over && tree.life.some((each) => each.state === 'active' && each.index > over.index && each.at <= at + slackMs)
   // Nobody was answered: that it knew of no revocation yet was seen in time. An outcome of it would be a finding of its own.
   const takenBack = standing === 'abandoned'
   const point = registry.get('enforcement-point', data.enforcement_point, at)
+  const then = [at, at - slackMs]
+  const isRegistered = (agent: string) => then.some((ms) => registry.instance(agent, ms) !== undefined)
+  const isUnchanged = ([server, manifest]: [string, unknown]) =>
+    then.some((ms) => registry.get('tool-server', server, ms)?.manifest === manifest)
   const inScope = point?.resources.some(
     (scope) =>
       scope.type === action.resource.type &&
@@ -69,6 +76,12 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decisi
     ['V7', killer === undefined || takenBack, `allowed after revocation ${killer?.version}`],
     ['V7', known === undefined || known.version > data.as_of, `allowed knowing of revocation ${known?.version}`],
     ['V7', over === undefined || resumed === true || takenBack, 'allowed after the grant had ended'],
+    [
+      'V7',
+      [grant.agent, ...links.map(({ agent }) => agent)].every(isRegistered) || takenBack,
+      'for an agent that is not registered',
+    ],
+    ['V3', Object.entries(grant.statement.manifests).every(isUnchanged) || takenBack, 'with a tool that was changed'],
     ['V6', chain !== undefined || takenBack, 'under a chain that does not hold'],
     ['V6', chain === undefined || saysChain(data, links), 'it names another chain than its credential has'],
     ['V5', links.every((link, n) => isCoveredBy(link, data, n)), 'not covered by a link of its chain'],

@@ -38,6 +38,8 @@ export interface Facts {
   /** What takes from, or gives back to, a tree, in its order. */
   charges: (Leaf<'decisions.v1'> & { counts: boolean })[]
   revocations: Revocation[]
+  /** Every credential that is said to be issued, whether that counts or not, and in which tree. */
+  issued: (Fact<EventData<'grants.v1', 'credential.issued'>> & { tree: string })[]
   /** Indexes of the leaves without effect. */
   void: Set<number>
   findings: Finding[]
@@ -52,6 +54,7 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
     calls: new Set(),
     charges: [],
     revocations: [],
+    issued: [],
     void: new Set(),
     findings: [],
   }
@@ -79,9 +82,12 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
   }
   for (const leaf of onTopic(leaves, 'approvals.v1'))
     fold(leaf, `${leaf.topic} ${leaf.event.subject}`, (each) => applyApproval(facts, each))
-  for (const leaf of onTopic(leaves, 'grants.v1'))
-    if (leaf.event.version !== undefined)
-      fold(leaf, `${leaf.topic} ${leaf.event.partitionkey}`, (each) => applyGrant(facts, each))
+  for (const leaf of onTopic(leaves, 'grants.v1')) {
+    const { event, index, at } = leaf
+    if (event.type === 'credential.issued') facts.issued.push({ index, at, data: event.data, tree: event.partitionkey })
+    if (event.version !== undefined)
+      fold(leaf, `${leaf.topic} ${event.partitionkey}`, (each) => applyGrant(facts, each))
+  }
   for (const leaf of onTopic(leaves, 'revocations.v1'))
     fold(leaf, leaf.topic, ({ event, index, at }) => {
       facts.revocations.push({ index, at, data: event.data, version: event.version ?? 0 })

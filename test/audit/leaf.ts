@@ -6,6 +6,7 @@ export type Rule =
   | 'leaf'
   | 'version'
   | 'registry'
+  | 'outcome'
   | 'V1'
   | 'V2'
   | 'V3'

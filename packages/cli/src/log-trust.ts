@@ -1,7 +1,15 @@
 import { parseTrust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { isInitialised, readInstallation } from '@bailiwick/installation'
-import { encodeVkey, type NoteSigner, type Policy, parsePolicy, parseVkey, type VerifierKey } from '@bailiwick/tlog'
+import {
+  encodeVkey,
+  type NoteSigner,
+  type Policy,
+  parsePolicy,
+  parseVkey,
+  SIGNATURE_TYPE,
+  type VerifierKey,
+} from '@bailiwick/tlog'
 import { readInput } from './read-input.ts'
 
 export const LARGEST_NOTE = 65_536
@@ -35,6 +43,8 @@ export async function logKeyOf({ log, vkey, data }: LogTrustOptions, policy?: Po
   const text = vkey ?? readInstallation(data).trust.log.vkey
   const key = parseVkey(text.trim()) ?? parseVkey(await keyTextAt(text))
   if (key === undefined) throw new ServiceError('config_invalid', `--vkey: ${text} holds no verifier key (name+id+key)`)
+  if (key.type !== SIGNATURE_TYPE.ED25519)
+    throw new ServiceError('config_invalid', `--vkey: ${encodeVkey(key)} is the key of a witness, not of a log`)
   const listed = policy === undefined || policy.logs.length === 0 ? [key] : policy.logs.map((each) => each.key)
   if (!listed.some((each) => encodeVkey(each) === encodeVkey(key)))
     throw new ServiceError('config_invalid', `--witness: the policy is about other logs than ${encodeVkey(key)}`)

@@ -363,6 +363,8 @@ export interface EventRow {
   resource?: string
   reason?: string
   status?: string
+  /** Another writer's took its place: it has no effect. */
+  void?: true
 }
 
 export interface Events {
@@ -382,6 +384,7 @@ export interface TraceStep {
   verified: boolean
   problem?: string
   signed_by?: string[]
+  void?: true
   data: Record<string, unknown>
   steps: TraceStep[]
 }

@@ -36,19 +36,21 @@ export async function checkCopies(
   hashes: readonly Uint8Array[],
   olderWidths: Iterable<number> = [],
 ): Promise<FsckFault | undefined> {
-  const full = tile.width < TILE_WIDTH ? await readCopy(read, { ...tile, width: TILE_WIDTH }) : undefined
-  if (full !== undefined) {
-    const fault = 'items' in full ? compareCopy(tile, full, hashes) : full
-    if (fault !== undefined) return fault
+  let hasFull = tile.width === TILE_WIDTH
+  const checkFull = async (): Promise<FsckFault | undefined> => {
+    const full = hasFull ? undefined : await readCopy(read, { ...tile, width: TILE_WIDTH })
+    hasFull ||= full !== undefined
+    return full === undefined || !('items' in full) ? full : compareCopy(tile, full, hashes)
   }
-  const hasFull = tile.width === TILE_WIDTH || full !== undefined
+  const fault = await checkFull()
+  if (fault !== undefined) return fault
   for (const width of olderWidths) {
     if (width === tile.width) continue
     const copy = await readCopy(read, { ...tile, width })
-    if (copy === undefined && hasFull) continue
-    if (copy === undefined) return { ok: false, path: tilePath({ ...tile, width }), reason: 'missing' }
-    const fault = 'items' in copy ? compareCopy(tile, copy, hashes) : copy
-    if (fault !== undefined) return fault
+    // While a log grows, the full one may have come, and taken the partial ones away, since it was looked for.
+    const wrong = copy === undefined ? await checkFull() : 'items' in copy ? compareCopy(tile, copy, hashes) : copy
+    if (wrong !== undefined) return wrong
+    if (copy === undefined && !hasFull) return { ok: false, path: tilePath({ ...tile, width }), reason: 'missing' }
   }
   return undefined
 }

@@ -25,6 +25,23 @@ it('passes a whole log of any size, with all its older checkpoints (V14)', async
   }
 })
 
+it('finds nothing wrong with a log that grows while it is read', async () => {
+  const { files, head, heads } = sized(500, [400, 500])
+  const grown = sized(700).files
+  const read = async (path: string) => {
+    const bytes = files.get(path)
+    const later = grown.get(path)
+    // The full file comes right after it was looked for, and the partial ones go.
+    if (bytes === undefined && later !== undefined) {
+      files.set(path, later)
+      for (const other of [...files.keys()]) if (other.startsWith(`${path}.p/`)) files.delete(other)
+    }
+    return bytes
+  }
+  expect(await fsck({ read, checkpoint: head, older: heads })).toEqual({ ok: true, ...head })
+  expect([...files.keys()].filter((path) => path.includes('001.p'))).toEqual([])
+})
+
 it('gives every entry once, in order, and only entries that are proved', async () => {
   const { files, head } = sized(700)
   const seen: string[] = []

@@ -1,4 +1,5 @@
 import { parseStrictJson } from '@bailiwick/contracts'
+import { type Claim, claimOf } from '@bailiwick/projection'
 import { type Lineage, lineageOf } from './lineage.ts'
 import { type Facet, type Term, termOf } from './terms.ts'
 
@@ -13,6 +14,8 @@ export interface LeafFacts {
   /** Everything that the event says itself, each once. */
   terms: ReadonlySet<Term>
   lineage: Lineage
+  /** Whose versions it counts with, if anybody's. */
+  claim: Claim | undefined
   /** Agents that were told yes or no, with how often. */
   answers: readonly Answer[]
 }
@@ -63,6 +66,7 @@ export function leafFacts(bytes: Uint8Array): LeafFacts {
     at: Number.isFinite(at) ? at : 0,
     terms,
     lineage: lineageOf(String(type), event.data, terms),
+    claim: claimOf(event),
     answers: answersIn(String(type), event.data),
   }
 }

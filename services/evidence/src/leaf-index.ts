@@ -1,4 +1,5 @@
 import { encodeBase64url } from '@bailiwick/credentials'
+import { type Claim, type Order, race } from '@bailiwick/projection'
 import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlog'
 import { open, type RootDatabase } from 'lmdb'
 import { countAnswers, hoursBetween } from './activity.ts'
@@ -79,6 +80,11 @@ export class LeafIndex implements AsyncDisposable {
     return this.#db.get(['beginning', keyOf(thing)]) as number | undefined
   }
 
+  /** Whether it lost its place to another writer's: it is there, and has no effect for anybody (DESIGN §5). */
+  isVoid(index: number): boolean {
+    return this.#db.doesExist(['void', index])
+  }
+
   /** The newest leaves that a query matches, by the time that their events give. */
   find(query: LeafQuery, limit: number): LeavesFound {
     return findLeaves((term, before, from) => this.#newestOf(term, before, from), query, limit)
@@ -132,19 +138,29 @@ export class LeafIndex implements AsyncDisposable {
   }
 
   #put(index: number, hash: Uint8Array, facts: LeafFacts): void {
-    const { eventId, type, source, sequence, at, terms, lineage, answers } = facts
+    const { eventId, type, source, sequence, at, terms, lineage, claim, answers } = facts
     const leaf: Key = ['leaf', encodeBase64url(hash)]
     // A start after a crash may bring a leaf again that is in here.
-    if (!this.#db.doesExist(leaf)) countAnswers(this.#db, at, answers)
+    if (!this.#db.doesExist(leaf)) {
+      if (claim !== undefined) this.#race(index, claim)
+      if (!this.isVoid(index)) countAnswers(this.#db, at, answers)
+    }
     this.#first(leaf, index)
     this.#first(['event', keyOf(eventId)], index)
     const inherited = new Set(lineage.from.flatMap((thing) => this.#passedBy(thing)))
     for (const term of new Set([...inherited, ...[everyLeaf, ...terms].map(keyOf)]))
       this.#db.put(['term', term, at, index], type)
-    if (lineage.begins !== undefined) this.#first(['beginning', keyOf(lineage.begins)], index)
+    if (lineage.begins !== undefined && !this.isVoid(index)) this.#first(['beginning', keyOf(lineage.begins)], index)
     // What claims a thing that there is has no effect, here as everywhere.
     if (lineage.begins !== undefined && this.beginningOf(lineage.begins) === index) this.#pass(facts, inherited)
     if (sequence !== undefined) this.#db.put(['chain', keyOf(source)], extended(this.chainOf(source), sequence))
+  }
+
+  #race(index: number, claim: Claim): void {
+    const key: Key = ['order', keyOf(claim.name)]
+    const { isLost, order } = race(claim, this.#db.get(key) as Order | undefined)
+    if (order !== undefined) this.#db.put(key, order)
+    if (isLost) this.#db.put(['void', index], 1)
   }
 
   #pass({ lineage: { passes } }: LeafFacts, inherited: ReadonlySet<string>): void {

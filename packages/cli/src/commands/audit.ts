@@ -32,6 +32,8 @@ export function auditCommand(program: Command, io: Io, done: (code: ExitCode) =>
       throw new ServiceError('config_invalid', 'the auditor is not part of this image: run it from the repository')
     const at = paths(data)
     const [logDir, trustPath] = [log ?? at.log, trust ?? at.trust]
+    if (/^https?:/.test(logDir))
+      throw new ServiceError('config_invalid', '--log: audit reads a folder: copy the log first')
     readInput('--trust', trustPath, LARGEST_TRUST)
     await somethingAt(logSource(logDir))
     done(await serve(auditor, io.env, io.clock, [logDir, trustPath, ...(json ? ['--json'] : [])]))

@@ -21,6 +21,7 @@ const eventsSchema = z.looseObject({
       resource: text,
       reason: text,
       status: text,
+      void: z.literal(true).optional(),
     }),
   ),
   next: z.string().optional(),
@@ -52,7 +53,15 @@ async function events({ data, json, ...search }: DataOption & JsonOption & Searc
   return exitCodes.ok
 }
 
-function lineOf({ time, type, subject, agent, task, approvers, resource, reason, status }: Row): string {
-  const about = [reason, status, resource, task, agent, approvers && `by ${approvers.join(', ')}`]
+function lineOf({ time, type, subject, agent, task, approvers, resource, reason, status, void: isVoid }: Row): string {
+  const about = [
+    isVoid && 'WITHOUT EFFECT, another was first',
+    reason,
+    status,
+    resource,
+    task,
+    agent,
+    approvers && `by ${approvers.join(', ')}`,
+  ]
   return [time, type.padEnd(20), subject, ...about.filter((word) => word !== undefined)].join('  ')
 }

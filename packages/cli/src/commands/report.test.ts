@@ -133,6 +133,106 @@ it.each([
   expect(lines).toContain('NOT AS IT SHOULD BE')
 })
 
+/** As two decision points say it of one tree: versions and predecessors decide whose word counts. */
+const raced = (id: string, version: number, after: string | undefined, event: { type: string; data: object }) => ({
+  ...{ id, time: at('18:10:00'), type: event.type, version, partitionkey: 'grt_1' },
+  dataschema: `urn:bailiwick:schema:decisions.v1:${event.type}`,
+  data: { ...event.data, ...(after === undefined ? {} : { after }) },
+})
+
+it('counts nothing that lost its place to another decision point (V2)', async () => {
+  const soon = (id: string) => allowed(id, '18:10:00', '18:11:00')
+  const told = [
+    raced('evt_a1', 1, undefined, soon('dec_a')),
+    raced('evt_b1', 1, undefined, soon('dec_b')), // denied once it was evaluated again
+    raced('evt_b2', 2, 'evt_b1', soon('dec_c')),
+    denied('budget_exhausted', '18:10:01'),
+    raced('evt_a2', 2, 'evt_a1', outcome('dec_a', '18:10:02')),
+    raced('evt_c3', 3, 'evt_a2', soon('dec_c')), // and this one was allowed
+    raced('evt_c4', 4, 'evt_c3', outcome('dec_c', '18:10:03')),
+  ]
+  const { code, out } = await report([...quiet, ...told], '--json')
+  const { measures, ...machine } = JSON.parse(out) as Machine
+  expect(numbers({ measures, ...machine })).toMatchObject({ 'Unreconciled outcomes': '0', 'Denials by reason': '43' })
+  expect(measures.find(({ name }) => name === 'Denials by reason')?.note).toBe('3 decisions allowed')
+  expect(code).toBe(0)
+})
+
+it('finds an ALLOW of its period after a revocation of before it, and none of before it (V7)', async () => {
+  const before = [
+    granted('grt_0', '16:00:00'),
+    leaf('revocation.declared', '17:00:00', { revocation_id: 'rev_0', kind: 'grant', target: 'grt_0' }),
+  ]
+  const act = (time: string) =>
+    leaf('decision.allowed', time, { decision_id: `dec_${time}`, actor: { grant_id: 'grt_0' } })
+  const { out: none } = await report([...quiet, ...before, act('17:30:00')], '--json')
+  expect(numbers(JSON.parse(none))).toMatchObject({ 'Last ALLOW after a revocation': '0 ms' })
+  const { code, out } = await report([...quiet, ...before, act('18:00:05')], '--json')
+  expect(numbers(JSON.parse(out))).toMatchObject({ 'Last ALLOW after a revocation': '3,605,000 ms' })
+  expect(code).toBe(1)
+})
+
+it.each([
+  ['all', '*', 0],
+  ['agent', 'spiffe://x/agent/a', 0],
+  ['agent', 'spiffe://x/agent/a/one', 0],
+  ['agent', 'spiffe://x/agent', 0],
+  ['agent', 'spiffe://x/agent/ab', 1],
+  ['approver', 'fiona', 0],
+  ['approver', 'olga', 1],
+  ['tool-server', 'erp', 0],
+  ['tool-server', 'crm', 1],
+  ['grant', 'grt_9', 0],
+  ['delegation', 'grt_9', 1],
+])('calls no grant alive that was revoked by kind %s, %s', async (kind, target, alive) => {
+  const grant = {
+    ...{
+      id: 'grt_9',
+      not_before: at('18:00:00'),
+      not_after: at('20:30:00'),
+      agent: 'spiffe://x/agent/a/one',
+      as_of: 4,
+    },
+    ...{ statement: { manifests: { erp: 'hash' } }, assertions: [{ credential_id: 'passkey' }] },
+  }
+  const revocation = (version: number) => ({
+    ...leaf('revocation.declared', '18:40:00', { revocation_id: `rev_${version}`, kind, target }),
+    version,
+  })
+  const registered = leaf('approver.registered', '12:00:00', {
+    entity: { type: 'approver', id: 'fiona' },
+    value: { credentials: [{ credential_id: 'passkey' }] },
+  })
+  const told = (version: number) => [registered, revocation(version), leaf('grant.created', '18:00:00', { grant })]
+  const noteOf = async (version: number) => {
+    const { out } = await report(told(version), '--json')
+    const { measures } = JSON.parse(out) as Machine
+    return measures.find(({ name }) => name === 'Standing access')?.note
+  }
+  expect(await noteOf(5)).toBe(`${alive} grants alive at the end, each with its end`)
+  // Approved in the knowledge of it.
+  if (kind !== 'grant') expect(await noteOf(4)).toBe('1 grants alive at the end, each with its end')
+})
+
+it('takes a date for that whole day in UTC, wherever it runs', async () => {
+  const days = async (from: string, to: string) => {
+    using folder = temporaryFolder()
+    installation(folder)
+    writeLog(folder.at('evidence', 'log'), [1], {
+      entry: () => Buffer.from(JSON.stringify(approved('req_1', '23:59:59'))),
+    })
+    const { out } = await bailiwick(['report', '--data', folder.path, '--from', from, '--to', to, '--json'])
+    const { from: begin, to: end, ...told } = JSON.parse(out) as Machine & { from: string; to: string }
+    return [begin, end, numbers(told).Approvals]
+  }
+  expect(await days(day, day)).toEqual([at('00:00:00'), `${day}T23:59:59.999Z`, '1'])
+  expect(await days(`${day}T21:00:00-02:00`, '2026-11-25T00:59:59.5+01:00')).toEqual([
+    at('23:00:00'),
+    `${day}T23:59:59.500Z`,
+    '1',
+  ])
+})
+
 it('counts nothing from a log that is not what its key commits to (V14)', async () => {
   using folder = temporaryFolder()
   installation(folder)
@@ -165,6 +265,9 @@ it('is one page that loads and runs nothing, whatever the log says', async () =>
 it.each([
   [['--from', 'yesterday'], 'is no time'],
   [['--to', '2026-13-01'], 'is no time'],
+  [['--from', '2026-02-30'], 'is no time'],
+  [['--from', `${day}T18:00:00`], 'is no time with its zone'], // it would be another period on each machine
+  [['--to', `${day}T18:00`], 'is no time with its zone'],
   [['--from', at('19:00:00'), '--to', at('18:00:00')], '--from is later'],
 ])('refuses a period that is none: %j', async (more, why) => {
   using folder = temporaryFolder()

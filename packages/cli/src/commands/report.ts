@@ -2,6 +2,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
 import { parseVkey, type VerifierKey } from '@bailiwick/tlog'
 import type { Command } from 'commander'
+import { z } from 'zod'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
 import { logSource } from '../log-source.ts'
@@ -30,8 +31,8 @@ export function reportCommand(program: Command, io: Io, done: (code: ExitCode) =
         'standing access, lives of credentials, revocations, outcomes that are missing, gaps; each beside the items of ' +
         'docs/controls.md that it serves. The log is verified first. 1 when a number is not as it should be.',
     )
-    .option('--from <time>', 'begin of the period, RFC 3339 (default: 30 days before its end)')
-    .option('--to <time>', 'end of the period, RFC 3339 (default: now)')
+    .option('--from <time>', 'begin of the period: RFC 3339, or a date in UTC (default: 30 days before its end)')
+    .option('--to <time>', 'end of the period, or its last day (default: now)')
     .option('--log <dir or url>', "the log's folder or address (default: the data directory's)")
     .option('--html', 'one self-contained page on standard output')
   withJson(withData(command, io)).action(async (options: ReportCommand) => done(await report(options, io)))
@@ -39,8 +40,8 @@ export function reportCommand(program: Command, io: Io, done: (code: ExitCode) =
 
 async function report(options: ReportCommand, io: Io): Promise<ExitCode> {
   const { trust } = readInstallation(options.data)
-  const to = moment('--to', options.to) ?? io.clock.now()
-  const from = moment('--from', options.from) ?? to - usualDays * dayMs
+  const to = moment('--to', options.to, dayMs - 1) ?? io.clock.now()
+  const from = moment('--from', options.from, 0) ?? to - usualDays * dayMs
   if (from > to) throw new ServiceError('config_invalid', '--from is later than --to')
   const events = new FoldedEvents(from, to)
   const source = logSource(options.log ?? paths(options.data).log)
@@ -72,12 +73,18 @@ async function report(options: ReportCommand, io: Io): Promise<ExitCode> {
   return measures.every(({ ok = true }) => ok) ? exitCodes.ok : exitCodes.fault
 }
 
-function moment(option: string, value: string | undefined): number | undefined {
+const timeSchema = z.iso.datetime({ offset: true })
+const dateSchema = z.iso.date()
+
+/** `ofDay`: which moment of a day that is named alone is meant, ms. A time without a zone is refused: it would be another period on each machine. */
+function moment(option: string, value: string | undefined, ofDay: number): number | undefined {
   if (value === undefined) return undefined
-  const at = /^\d{4}-\d\d-\d\d(T|$)/.test(value) ? Date.parse(value) : Number.NaN
-  if (Number.isNaN(at))
-    throw new ServiceError('config_invalid', `${option}: ${value} is no time, such as 2026-11-24T18:00:00Z`)
-  return at
+  if (dateSchema.safeParse(value).success) return Date.parse(value) + ofDay
+  if (timeSchema.safeParse(value).success) return Date.parse(value)
+  throw new ServiceError(
+    'config_invalid',
+    `${option}: ${value} is no time with its zone, such as 2026-11-24T18:00:00Z, and no date`,
+  )
 }
 
 function* linesOf(head: ReportHead, measures: readonly Measure[], denials: Record<string, number>): Generator<string> {

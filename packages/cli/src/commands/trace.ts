@@ -21,6 +21,7 @@ const stepSchema = z.object({
   verified: z.boolean(),
   problem: z.string().optional(),
   signed_by: z.array(z.string()).optional(),
+  void: z.literal(true).optional(),
   data: z.unknown(),
   /** What followed from it. */
   get steps() {
@@ -126,10 +127,12 @@ function linesOf({
   verified,
   problem,
   signed_by = [],
+  void: isVoid,
   data,
 }: Step): string[] {
   const by = signed_by.length > 0 ? `, signed by ${signed_by.join(', ')}` : ''
   return [
+    ...(isVoid ? ['WITHOUT EFFECT, another was first:'] : []),
     [`${time}  ${kind.padEnd(10)} ${type}`, subject, ...gistOf(data)].join('  '),
     `    entry ${leaf_index}, ${event_id}: ${verified ? `verified${by}` : `NOT VERIFIED (${problem ?? 'no reason given'})`}`,
   ]

@@ -141,6 +141,16 @@ it('takes no checkpoint of another key for this log', async () => {
 it.each([
   ['a folder without a log', ['--log', '/nonexistent/log', '--vkey', vkey], 'there is no log at /nonexistent/log'],
   ['no key', ['--log', '/nonexistent/log'], '--log needs --vkey'],
+  [
+    'the key of a witness',
+    [
+      '--log',
+      '/nonexistent/log',
+      '--vkey',
+      encodeVkey(new SignerKey('witness.example/w', seededRandom(1)(32), 4).verifier),
+    ],
+    'is the key of a witness, not of a log',
+  ],
   ['a key that is none', ['--log', '/nonexistent/log', '--vkey', '/nonexistent/vkey'], '--vkey: cannot read'],
   ['no installation', ['--data', '/nonexistent'], 'there is no installation in /nonexistent: run bailiwick init'],
   ['a kept checkpoint that is not there', ['--old', '/nonexistent/old'], '--old: cannot read /nonexistent/old'],

@@ -1,3 +1,5 @@
+import { type Claim, claimOf, type Order, race } from '@bailiwick/projection'
+
 /** What a report is made of, folded from the leaves of the log between two moments, ms since the epoch, both included. */
 export class FoldedEvents {
   readonly from: number
@@ -23,7 +25,11 @@ export class FoldedEvents {
   /** By decision: those that have no outcome yet, and those that were taken back before anybody was answered. */
   readonly #open = new Map<string, Allowed>()
   readonly #abandoned = new Map<string, Allowed>()
-  readonly #alive = new Map<string, number>()
+  readonly #orders = new Map<string, Order>()
+  readonly #alive = new Map<string, Grant>()
+  readonly #revoked: { kind: string; target: string; version: number }[] = []
+  /** By passkey. */
+  readonly #approvers = new Map<string, string>()
   readonly #standing = new Set<string>()
   readonly #revokedAt = new Map<string, number>()
   readonly #lastAllow = new Map<string, number>()
@@ -38,7 +44,7 @@ export class FoldedEvents {
     const event = JSON.parse(Buffer.from(bytes).toString()) as Leaf
     const at = Date.parse(event.time)
     // What came later is not part of the period; what came before says what was open when it began.
-    if (at > this.to) return
+    if (at > this.to || this.#isLost(claimOf({ ...event }))) return
     const data = event.data ?? {}
     this.#follow(event, data, at)
     if (at >= this.from) this.#count(event, data, at)
@@ -46,7 +52,8 @@ export class FoldedEvents {
 
   /** Grants that were alive at the end of the period. */
   get alive(): number {
-    return [...this.#alive.values()].filter((end) => end > this.to).length
+    const isAlive = (grant: Grant) => Date.parse(grant.not_after) > this.to && !this.#isRevoked(grant)
+    return [...this.#alive.values()].filter(isAlive).length
   }
 
   /** Grants and credentials that outlived what any rule may allow, by their own words. */
@@ -74,7 +81,28 @@ export class FoldedEvents {
     })
   }
 
-  #follow({ type }: Leaf, data: Data, at: number): void {
+  /** What lost its place to another writer's has no effect for any reader. */
+  #isLost(claim: Claim | undefined): boolean {
+    if (claim === undefined) return false
+    const { isLost, order } = race(claim, this.#orders.get(claim.name))
+    if (order !== undefined) this.#orders.set(claim.name, order)
+    return isLost
+  }
+
+  /** By name for good; by kind what was approved before it (DESIGN §7.3). It may stand in the log before the grant. */
+  #isRevoked({ id, agent = '', as_of = 0, statement, assertions = [] }: Grant): boolean {
+    const approvers = assertions.map(({ credential_id }) => this.#approvers.get(credential_id))
+    return this.#revoked.some(({ kind, target, version }) => {
+      if (kind === 'grant') return id === target
+      if (version <= as_of) return false
+      if (kind === 'agent') return agent === target || agent.startsWith(`${target}/`)
+      if (kind === 'approver') return approvers.includes(target)
+      if (kind === 'tool-server') return Object.hasOwn(statement?.manifests ?? {}, target)
+      return kind === 'all'
+    })
+  }
+
+  #follow({ type, version = 0 }: Leaf, data: Data, at: number): void {
     switch (type) {
       case 'request.received':
         this.#asked.set(data.request_id ?? '', at)
@@ -87,14 +115,20 @@ export class FoldedEvents {
         this.#stopsAsked.set(data.revocation_id ?? '', at)
         break
       case 'grant.created':
-        this.#alive.set(data.grant?.id ?? '', Date.parse(data.grant?.not_after ?? ''))
+        if (data.grant !== undefined) this.#alive.set(data.grant.id, data.grant)
+        break
+      case 'approver.registered':
+      case 'approver.changed':
+        for (const { credential_id } of data.value?.credentials ?? [])
+          this.#approvers.set(credential_id, data.entity?.id ?? '')
         break
       case 'grant.completed':
       case 'grant.expired':
         this.#alive.delete(data.grant?.id ?? '')
         break
       case 'revocation.declared':
-        this.#alive.delete(data.target ?? '')
+        this.#revoked.push({ kind: data.kind ?? '', target: data.target ?? '', version })
+        if (data.kind === 'grant' && !this.#revokedAt.has(data.target ?? '')) this.#revokedAt.set(data.target ?? '', at)
         break
       case 'decision.allowed':
         this.#open.set(data.decision_id ?? '', {
@@ -129,6 +163,7 @@ export class FoldedEvents {
   }
 
   #answered({ grant, at }: Allowed): void {
+    if (at < this.from) return
     this.#lastAllow.set(grant, Math.max(at, this.#lastAllow.get(grant) ?? 0))
   }
 
@@ -158,7 +193,6 @@ export class FoldedEvents {
         break
       case 'revocation.declared': {
         this.revocations++
-        if (data.kind === 'grant') this.#revokedAt.set(data.target ?? '', at)
         this.#stops.push({ cause: data.cause ?? data.revocation_id ?? '', at })
         break
       }
@@ -227,7 +261,18 @@ interface Leaf {
   id: string
   type: string
   time: string
+  version?: number
   data?: Data
+}
+
+interface Grant {
+  id: string
+  not_before: string
+  not_after: string
+  agent?: string
+  as_of?: number
+  statement?: { manifests?: object }
+  assertions?: { credential_id: string }[]
 }
 
 interface Data {
@@ -238,7 +283,9 @@ interface Data {
   issued_at?: string
   expires_at?: string
   actor?: { grant_id?: string }
-  grant?: { id: string; not_before: string; not_after: string }
+  grant?: Grant
+  entity?: { id: string }
+  value?: { credentials?: { credential_id: string }[] }
   kind?: string
   target?: string
   cause?: string

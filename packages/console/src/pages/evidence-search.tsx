@@ -123,15 +123,16 @@ function localTime(iso: string | undefined): string | undefined {
 }
 
 function EventLine({ row }: { row: EventRow }) {
-  const { type, time, agent, task, approvers, resource, reason, status } = row
+  const { type, time, agent, task, approvers, resource, reason, status, void: isVoid } = row
   return (
-    <li className={`event ${toneOf(type)}`}>
+    <li className={`event ${toneOf(isVoid ? '' : type)}`}>
       <When iso={time} />
       <Link to={storyOf(row)} className="event-what">
         {wordsOf(type)}
       </Link>
       <span className="event-about">
         {resource !== undefined ? <Visible text={resource} /> : null}
+        {isVoid ? <NoEffect /> : null}
         {reason !== undefined ? <Code text={reason} /> : null}
         {status !== undefined ? <Code text={status} /> : null}
         {task !== undefined ? <Visible text={taskWords(task)} /> : null}
@@ -150,6 +151,13 @@ function Code({ text }: { text: string }) {
     </code>
   )
 }
+
+/** Several decision points may answer for one task at once: the log's order says whose answer counts. */
+export const NoEffect = () => (
+  <span className="badge" title="Another one was first: nobody got this answer, and nothing follows from it.">
+    No effect
+  </span>
+)
 
 /** `<name>/<instance>`: the trust domain is the same all over the page. */
 export function shortAgent(spiffeId: string): string {

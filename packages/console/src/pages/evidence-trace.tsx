@@ -8,7 +8,7 @@ import { Card, Failed, Loading } from '../ui/parts.tsx'
 import { When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { actorOf, gistOf, toneOf, wordsOf } from './event-words.ts'
-import { shortAgent } from './evidence-search.tsx'
+import { NoEffect, shortAgent } from './evidence-search.tsx'
 import { ReceiptCheck } from './receipt-check.tsx'
 
 const views = { '': 'Everything', 'decision.denied': 'Denials', outcome: 'Outcomes', request: 'Approvals' } as const
@@ -85,11 +85,11 @@ function Steps({ steps }: { steps: TraceStep[] }) {
 }
 
 function Step({ step }: { step: TraceStep }) {
-  const { type, time, verified, problem, signed_by, leaf_index, event_id, data } = step
+  const { type, time, verified, problem, signed_by, void: isVoid, leaf_index, event_id, data } = step
   const agent = actorOf(step)
   const [open, setOpen] = useState(false)
   return (
-    <article className={`step ${verified ? toneOf(type) : 'broken'}`} data-event={event_id}>
+    <article className={`step ${verified ? toneOf(isVoid ? '' : type) : 'broken'}`} data-event={event_id}>
       <p className="step-head">
         <strong>{wordsOf(type)}</strong>
         <span className="step-gist">
@@ -113,6 +113,7 @@ function Step({ step }: { step: TraceStep }) {
             </strong>
           </span>
         ) : null}
+        {isVoid ? <NoEffect /> : null}
         {verified ? null : (
           <span className="badge state-denied">
             Not verified: <Visible text={problem ?? 'no reason given'} />
@@ -181,7 +182,7 @@ function handsIn(step: TraceStep, of: Hand | undefined): Hand[] {
     for (const below of step.steps) handsIn(below, hand)
     return of === undefined ? [hand] : []
   }
-  if (of !== undefined && step.type === 'decision.allowed') of.allowed++
+  if (of !== undefined && step.type === 'decision.allowed' && !step.void) of.allowed++
   if (of !== undefined && step.type === 'decision.denied') of.denied++
   return step.steps.flatMap((below) => handsIn(below, of))
 }

@@ -43,7 +43,8 @@ export const ocsfExtensionSchema = z
     decision_id: textSchema.optional(),
     action_digest: sha256Schema.optional(),
     enforcement_point: textSchema.optional(),
-    decision: z.enum(['ALLOW', 'DENY', 'ABANDONED']).optional(),
+    /** `VOID`: the answer of a decision point that another one was ahead of; nobody got it. */
+    decision: z.enum(['ALLOW', 'DENY', 'ABANDONED', 'VOID']).optional(),
     reason: textSchema.optional(),
     outcome: z.enum(['succeeded', 'failed', 'not_executed', 'unknown', 'missing']).optional(),
     policy_set: sha256Schema.optional(),

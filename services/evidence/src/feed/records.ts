@@ -1,6 +1,7 @@
 import type { OcsfEvent } from '@bailiwick/contracts'
 import { encodeBase64url, type Trust } from '@bailiwick/credentials'
 import { decodeEntryBundle, leafHash, TILE_WIDTH, tilePath, widthIn } from '@bailiwick/tlog'
+import type { LeafIndex } from '../leaf-index.ts'
 import type { Published } from '../log.ts'
 import type { LogStorage } from '../log-storage.ts'
 import { type OcsfLog, ocsfEvent } from '../ocsf/ocsf-event.ts'
@@ -21,6 +22,7 @@ export interface RecordsOptions {
   storage: Pick<LogStorage, 'read'>
   checkpoint: () => Published
   stories: Pick<StoryTeller, 'begin' | 'of'>
+  index: Pick<LeafIndex, 'isVoid' | 'size'>
   trust: Trust
   origin: string
 }
@@ -42,9 +44,9 @@ export class Records {
     this.#log = { installation: trust.installation, origin, vkey: trust.log.vkey }
   }
 
-  /** Leaves under the published checkpoint: what feeds may tell of. */
+  /** Leaves under the published checkpoint of which it is known whether they have effect: what feeds may tell of. */
   get size(): number {
-    return this.#options.checkpoint().size
+    return Math.min(this.#options.checkpoint().size, this.#options.index.size)
   }
 
   /** At most `most` leaves from `from` on; one call at a time does the work. */
@@ -57,7 +59,7 @@ export class Records {
   async #read(from: number, most: number): Promise<FeedRecord[]> {
     const { checkpoint, stories, storage } = this.#options
     const published = checkpoint()
-    const to = Math.min(published.size, from + most)
+    const to = Math.min(this.size, from + most)
     const records: FeedRecord[] = []
     for (let known = this.#kept.get(from); known !== undefined && from < to; known = this.#kept.get(from)) {
       records.push(known)
@@ -80,7 +82,7 @@ export class Records {
     const event = leaf.event as LeafEvent
     const hash = encodeBase64url(leafHash(bytes))
     const told = ocsfEvent(
-      { index, hash, topic: leaf.topic, event },
+      { index, hash, topic: leaf.topic, event, isVoid: this.#options.index.isVoid(index) },
       await this.#options.stories.of(event),
       this.#log,
       published,

@@ -76,6 +76,7 @@ function aLog(size: () => number) {
     },
     checkpoint: () => ({ size: size(), root: new Uint8Array(32), note: 'note' }),
     stories: { begin: () => undefined, of: async () => ({}) },
+    index: { isVoid: () => false, size: Number.POSITIVE_INFINITY },
     trust,
     origin: 'log.example/1',
   })

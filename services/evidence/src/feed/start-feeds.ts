@@ -60,7 +60,7 @@ export function startFeeds(options: FeedsOptions): AsyncDisposable & { wake(): v
     trust,
     caughtUp: () => caughtUp(options, stop.signal),
   })
-  const records = new Records({ storage, checkpoint: reader.checkpoint, stories, trust, origin })
+  const records = new Records({ storage, checkpoint: reader.checkpoint, stories, index, trust, origin })
   const folder = join(paths(data).evidence, 'feeds')
   const start = (destination: Destination) =>
     new Feed({

@@ -36,6 +36,23 @@ describe.each<[string, Story]>([
   )
 })
 
+describe('of what lost its place to another writer', () => {
+  const lost = leaves.filter(({ topic }) =>
+    ['approvals.v1', 'grants.v1', 'decisions.v1', 'revocations.v1'].includes(topic),
+  )
+
+  it.each(lost)('tells $type ($desc) as what had no effect (V2)', ({ topic, event }) => {
+    const told = tellExample(topic, event, whole, true)
+    expect(leafAppended.safeParse(JSON.parse(JSON.stringify(told))).error?.issues ?? []).toEqual([])
+    expect(told).toMatchObject({ status_id: 99, status: 'Void', severity_id: 1 })
+    expect(told.message).toMatch(/^Without effect/)
+    const { decision, outcome } = told.bailiwick
+    expect([decision ?? 'VOID', outcome]).toEqual(['VOID', undefined])
+    expect(JSON.stringify(told)).not.toMatch(/"action":"(Allowed|Denied)"|"decision":"(ALLOW|DENY)"/)
+    if (compiled !== undefined) expect(judgedByOcsf({ ...told }, compiled)).toEqual([])
+  })
+})
+
 it('is told by the judge of OCSF what is wrong', () => {
   if (compiled === undefined) return
   const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed'), whole)

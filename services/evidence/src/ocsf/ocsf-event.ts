@@ -15,6 +15,7 @@ import { isFinding, tellFinding } from './tell-findings.ts'
 import { tellCredential, tellDelegation, tellGrant } from './tell-grants.ts'
 import { tellRegistry } from './tell-registry.ts'
 import type { LeafEvent, Told } from './told.ts'
+import { withoutEffect } from './without-effect.ts'
 import { fitted, printable } from './words.ts'
 
 /** A leaf and where it stands. */
@@ -24,6 +25,8 @@ export interface OcsfLeaf {
   hash: string
   topic: TopicName
   event: LeafEvent
+  /** Another writer's took its place (DESIGN §5). */
+  isVoid?: boolean
 }
 
 /** The log that it stands in, as far as its events name that. */
@@ -44,7 +47,7 @@ export const ocsfId = (hash: string): string => `evt_${hash}`
 /** The leaf in OCSF 1.9. Pure: the same leaf, story and checkpoint give the same event. */
 export function ocsfEvent(leaf: OcsfLeaf, story: Story, log: OcsfLog, checkpoint: Published): OcsfEvent {
   const { event, index, hash } = leaf
-  const told = tell(event, story)
+  const told = leaf.isVoid ? withoutEffect(tell(event, story)) : tell(event, story)
   const { uid, name, category } = ocsfClasses[told.class]
   const caption: string = (ocsfActivities[told.class] as Record<number, string>)[told.activity] ?? 'Other'
   const { status } = told

@@ -12,9 +12,9 @@ export const log = {
 }
 export const checkpoint = { size: 4712, root: Buffer.alloc(32, 7), note: 'bailiwick.example/log\n4712\n…\n' }
 
-export const tellExample = (topic: string, event: unknown, story: Story = {}): OcsfEvent =>
+export const tellExample = (topic: string, event: unknown, story: Story = {}, isVoid = false): OcsfEvent =>
   ocsfEvent(
-    { index: 4711, hash: sha256(JSON.stringify(event)), topic: topic as TopicName, event: event as LeafEvent },
+    { index: 4711, hash: sha256(JSON.stringify(event)), topic: topic as TopicName, event: event as LeafEvent, isVoid },
     story,
     log,
     checkpoint,

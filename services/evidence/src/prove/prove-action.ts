@@ -37,7 +37,9 @@ const governing: ReadonlySet<string> = new Set(['service-key', 'rule', 'approver
  */
 export async function proveAction(id: string, options: ProveOptions, revealing: Revealing): Promise<string> {
   const { index, readLeaf, registry, trust, checkpoint } = options
-  const { found, leaves, next } = await gather({ id }, { index, readLeaf, registry }, mostLeaves)
+  const { found: named, leaves, next } = await gather({ id }, { index, readLeaf, registry }, mostLeaves)
+  // Whoever verifies a bundle has not the other entries of the tree, and could not see that these lost their places.
+  const found = named.filter((leaf) => !leaf.void)
   if (found.length === 0) throw new ServiceError('entity_unknown', 'the log names no such thing')
   if (next !== undefined) throw new ServiceError('request_malformed', 'too much is known of this: ask for one action')
   const steps = flatten(await traceOf(found, leaves, options))

@@ -38,7 +38,9 @@ it('proves one action from the log’s key alone, and tells it in plain words (V
       'outcome',
     ])
     const told = report.steps.map(tell).join('\n')
-    expect(told).toContain('fiona approved exactly that with a passkey')
+    expect(told).toMatch(
+      /fiona approved, with a passkey, exactly this: task reconcile-q3: \[.*invoices\.read.*\], from 2/,
+    )
     expect(told).toContain('ALLOWED tools/call on tool invoices.read')
     expect(told).toContain('erp-gateway reported what came of it: succeeded')
     // The other action of the task, and the other credential, are nobody's business.

@@ -1,4 +1,4 @@
-import type { DecodedEvent } from '@bailiwick/contracts'
+import type { DecodedEvent, EventData } from '@bailiwick/contracts'
 import type { Step } from './verify-bundle.ts'
 
 /** One step of a verified story in plain words, for somebody who has never heard of Bailiwick. */
@@ -20,11 +20,15 @@ function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
   const by = signed_by.join(', ')
   switch (event.type) {
     case 'request.received':
-      return event.data.kind === 'access'
-        ? `${event.data.agent} asked for ${authority(event.data.authority)}, and signed that with its own key`
-        : `a change was proposed: ${event.data.request_id}`
+      return asked(event.data)
     case 'request.approved':
-      return `${by} approved exactly that with a passkey`
+      return `${by} approved, with a passkey, exactly this: ${approved(event.data.statement)}`
+    case 'request.denied':
+      return `${event.data.by} said no`
+    case 'request.withdrawn':
+      return `${event.data.by} took the approval back`
+    case 'decision.abandoned':
+      return 'the decision was taken back before anybody was answered'
     case 'grant.created':
       return `the grant was recorded, valid from ${event.data.grant.not_before} to ${event.data.grant.not_after}`
     case 'delegation.redeemed':
@@ -46,6 +50,19 @@ function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
     default:
       return `${type} ${subject}`
   }
+}
+
+function asked(data: EventData<'approvals.v1', 'request.received'>): string {
+  if (data.kind === 'registry') return `a change was proposed: ${data.request_id}`
+  const what = data.kind === 'access' ? authority(data.authority) : `a yes to one more action, ${action(data.action)}`
+  return `${data.agent} asked for ${what}, and signed that with its own key`
+}
+
+/** In the statement's words and not in the ask's: people may narrow what they are asked for. */
+function approved(statement: EventData<'approvals.v1', 'request.approved'>['statement']): string {
+  if (statement.kind === 'step_up') return `one more action under ${statement.grant_id}`
+  if (statement.kind === 'registry') return `the change ${statement.change_id}`
+  return `${authority(statement.authority)}, from ${statement.not_before} to ${statement.not_after}`
 }
 
 function action({ name, resource }: { name: string; resource: { type: string; id: string } }): string {

@@ -1,6 +1,6 @@
 import type { Assertion, DecodedEvent } from '@bailiwick/contracts'
 import type { RegistryState } from '@bailiwick/projection'
-import { placeOf, type StepKind } from './place.ts'
+import { effectOf, placeOf, type StepKind } from './place.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
 
 /** One line of a list of events. What the event does not say itself is what it followed from, or absent. */
@@ -20,6 +20,8 @@ export interface EventView {
   reason?: string
   /** Of an outcome: what the enforcement point says. */
   status?: string
+  /** Another writer's took its place: it has no effect. */
+  void?: true
 }
 
 type Said = Pick<EventView, 'agent' | 'task' | 'approvers' | 'resource' | 'reason' | 'status'>
@@ -28,7 +30,7 @@ type Said = Pick<EventView, 'agent' | 'task' | 'approvers' | 'resource' | 'reaso
 export function beginningsAmong(leaves: readonly TraceLeaf[]): Map<string, TraceLeaf> {
   const beginnings = new Map<string, TraceLeaf>()
   for (const leaf of [...leaves].sort((a, b) => a.index - b.index)) {
-    const { is } = placeOf(leaf.event)
+    const { is } = effectOf(leaf)
     if (is !== undefined && !beginnings.has(is)) beginnings.set(is, leaf)
   }
   return beginnings
@@ -36,13 +38,22 @@ export function beginningsAmong(leaves: readonly TraceLeaf[]): Map<string, Trace
 
 /** `beginnings`: what it followed from among them. */
 export function eventView(
-  { index, event }: TraceLeaf,
+  { index, event, void: isVoid }: TraceLeaf,
   beginnings: ReadonlyMap<string, TraceLeaf>,
   registry: Pick<RegistryState, 'passkey'>,
 ): EventView {
   const { kind } = placeOf(event)
   const { id: event_id, type, time, subject } = event
-  return { leaf_index: index, event_id, kind, type, time, subject, ...saidOf(event, beginnings, registry) }
+  return {
+    leaf_index: index,
+    event_id,
+    kind,
+    type,
+    time,
+    subject,
+    ...saidOf(event, beginnings, registry),
+    ...(isVoid ? { void: true } : {}),
+  }
 }
 
 function saidOf(

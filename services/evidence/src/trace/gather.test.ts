@@ -17,6 +17,7 @@ it('ends a page where it holds enough, whatever was asked for, and the next one 
         return rest.length > limit && last !== undefined ? { leaves, next: last } : { leaves }
       },
       beginningOf: () => undefined,
+      isVoid: () => false,
     },
     async readLeaf() {
       reads++

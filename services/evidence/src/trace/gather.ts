@@ -15,7 +15,7 @@ export interface Gathered {
 }
 
 export interface LogView {
-  index: Pick<LeafIndex, 'find' | 'beginningOf'>
+  index: Pick<LeafIndex, 'find' | 'beginningOf' | 'isVoid'>
   readLeaf: (index: number) => Promise<Uint8Array | undefined>
   registry: Pick<RegistryState, 'passkeysOf'>
 }
@@ -35,6 +35,7 @@ export async function gather(search: Search, from: LogView, limit: number): Prom
     const bytes = await from.readLeaf(index)
     bytesRead += bytes?.length ?? 0
     const leaf = bytes && traceLeaf(index, bytes)
+    if (leaf !== undefined && from.index.isVoid(index)) leaf.void = true
     if (leaf !== undefined) leaves.set(index, leaf)
     return leaf
   }

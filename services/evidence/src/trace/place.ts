@@ -1,5 +1,6 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { approvalOf } from '../lineage.ts'
+import type { TraceLeaf } from './trace-leaf.ts'
 
 export type StepKind =
   | 'request'
@@ -77,6 +78,12 @@ export function placeOf(event: DecodedEvent): Place {
     default:
       return { kind: 'entity' in Object(event.data) ? 'registry' : 'finding', from: [] }
   }
+}
+
+/** Nothing follows from what lost its place: what bears the same name is another writer's. */
+export function effectOf({ event, void: isVoid }: TraceLeaf): Place {
+  const { is, ...place } = placeOf(event)
+  return is === undefined || isVoid ? place : { ...place, is }
 }
 
 /** A step-up asks for one more action of a grant that there is. */

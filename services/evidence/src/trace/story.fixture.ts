@@ -260,11 +260,11 @@ export class Story extends Installed {
     const genuine = grantOf(statement, assertions)
     const grant = lies.grant?.(genuine) ?? genuine
     const [credential_id, other_credential] = [newId('crd', now, systemRandom), newId('crd', now, systemRandom)]
-    const intended = (id: string) => ({
+    const intended = (id: string, version: number) => ({
       type: 'credential.intended' as const,
       subject: id,
       key: grant.id,
-      version: 2,
+      version,
       data: {
         credential_id: id,
         grant_id: grant.id,
@@ -278,8 +278,8 @@ export class Story extends Installed {
     })
     await issuer.producer.publish('grants.v1', [
       { type: 'grant.created', subject: grant.id, version: 1, data: { grant } },
-      ...(lies.withoutIntent ? [] : [intended(credential_id)]),
-      intended(other_credential),
+      ...(lies.withoutIntent ? [] : [intended(credential_id, 2)]),
+      intended(other_credential, lies.withoutIntent ? 2 : 3),
     ])
 
     const actor = { agent: instance, credential_id, grant_id: grant.id, request_id, task: authority.task }

@@ -6,6 +6,8 @@ export interface TraceLeaf {
   topic: TopicName
   event: DecodedEvent
   bytes: Uint8Array
+  /** It lost its place to another writer's, and has no effect. */
+  void?: true
 }
 
 const dataSchema = /"dataschema":"urn:bailiwick:schema:([^":]+):[^"]+"/

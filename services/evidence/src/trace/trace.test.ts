@@ -105,6 +105,18 @@ it.each<[string, Lies, TraceStep['kind'], string]>([
     'request',
     'access_request_conflict',
   ],
+  [
+    'an approval service that says that the agent asked for more than it did',
+    { received: ({ authority }) => ({ authority: { ...authority, budget: { calls: 999 } } }) },
+    'request',
+    'access_request_conflict',
+  ],
+  [
+    'an approval service that says that the agent asked for one action',
+    { received: () => ({ mode: 'per_action', action_digest: 'A'.repeat(43) }) },
+    'request',
+    'access_request_conflict',
+  ],
   ['an issuer that grants more', { grant: (grant) => ({ ...grant, as_of: 9 }) }, 'grant', 'statement_unknown'],
   [
     'an issuer that grants what nobody approved',

@@ -1,4 +1,4 @@
-import { type Place, placeOf, type StepKind } from './place.ts'
+import { effectOf, type Place, type StepKind } from './place.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
 import { type StepCheck, type TraceTrust, verifyStep } from './verify-step.ts'
 
@@ -12,6 +12,8 @@ export interface TraceStep extends StepCheck {
   subject: string
   /** The event's own data, signatures included, so that a reader can verify them too. */
   data: unknown
+  /** Its place was another writer's: it happened in nobody's eyes. */
+  void?: true
   steps: TraceStep[]
 }
 
@@ -65,7 +67,7 @@ export function flatten(steps: readonly TraceStep[]): Omit<TraceStep, 'steps'>[]
 }
 
 function nodeOf(leaf: TraceLeaf): Node {
-  return { leaf, place: placeOf(leaf.event), parent: undefined, children: [] }
+  return { leaf, place: effectOf(leaf), parent: undefined, children: [] }
 }
 
 function adopt(node: Node, beginnings: ReadonlyMap<string, Node>): void {
@@ -89,6 +91,7 @@ async function stepOf(node: Node, kept: ReadonlySet<Node>, by: TraceTrust): Prom
     subject: event.subject,
     ...check,
     data: event.data,
+    ...(node.leaf.void ? { void: true } : {}),
     steps: await Promise.all(below.map((child) => stepOf(child, kept, by))),
   }
 }

@@ -1,12 +1,16 @@
 import {
   askingKey,
+  itemIdOf,
+  requestIdOf,
   verifyApproval,
   verifyGrantContent,
   verifySigners,
   verifyStepUp,
 } from '@bailiwick/approval-statement'
+import { narrows, parseAuthority } from '@bailiwick/authority'
 import { actionHash, type DecodedEvent, type Grant } from '@bailiwick/contracts'
 import {
+  type AccessRequest,
   jcsHash,
   type KeyRing,
   type Trust,
@@ -80,10 +84,26 @@ function verifyRequest({ data }: EventOf<'request.received'>, at: number, { trus
   const now = data.kind === 'access' && data.reopened !== undefined ? askedAt(request) : at
   const verified = verifyAccessRequest({ request, key, subject, installation, now, leewayMs })
   if (!verified.ok) return no(verified.code)
-  const isSame =
-    jcsHash(verified.value) === data.request_hash &&
-    verified.value.purpose?.salted_sha256 === data.purpose?.salted_sha256
-  return isSame ? { verified: true, signed_by: [subject] } : no('access_request_conflict')
+  return isAsked(data, verified.value) ? { verified: true, signed_by: [subject] } : no('access_request_conflict')
+}
+
+/** What approval says of an ask is what the agent signed, or a part of it where rules split it: readers are told approval's words. */
+function isAsked(
+  told: Exclude<EventOf<'request.received'>['data'], { kind: 'registry' }>,
+  asked: AccessRequest,
+): boolean {
+  if (jcsHash(asked) !== told.request_hash || asked.purpose?.salted_sha256 !== told.purpose?.salted_sha256) return false
+  const { request_id, request } = told
+  if (told.kind === 'step_up') {
+    const isOfIt = asked.grant_id === told.grant_id && asked.action_digest === told.action.action_digest
+    return isOfIt && request_id === requestIdOf(request)
+  }
+  const { item, mode, action_digest } = told
+  const [part, whole] = [parseAuthority(told.authority), parseAuthority(asked.authority)]
+  if (!part.ok || !whole.ok || asked.mode !== mode || asked.action_digest !== action_digest) return false
+  return item === undefined
+    ? request_id === requestIdOf(request) && jcsHash(part.authority) === jcsHash(whole.authority)
+    : request_id === itemIdOf(request, item.index) && narrows(part.authority, whole.authority).narrower
 }
 
 /** When an agent says that it signed; NaN for what says nothing of the kind. */

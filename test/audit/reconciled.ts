@@ -1,0 +1,26 @@
+import type { Meaning } from './approvals.ts'
+import { type Finding, type Leaf, onTopic } from './leaf.ts'
+
+/** How long a decision point that runs may take to tell of an outcome that did not come, ms. */
+const patienceMs = 60_000
+
+/**
+ * Every ALLOW that counts was taken back, or has its outcome, or it was told that there is none. Decision points tell it once it is due:
+ * as long as one ran, from its first word to its last, it had the time.
+ */
+export function reconciledFindings({ facts }: Meaning, leaves: readonly Leaf[]): Finding[] {
+  const spoke = Map.groupBy(onTopic(leaves, 'decisions.v1'), ({ event }) => event.source)
+  const runs = [...spoke.values()]
+    .map((all) => all.map(({ at }) => at))
+    .map((at) => [at.reduce(min), at.reduce(max)] as const)
+  return [...facts.decisions.values()].flatMap(({ standing, data, index }) => {
+    if (standing !== 'open') return []
+    const due = Date.parse(data.outcome_due)
+    const ranMs = runs.reduce((sum, [from, to]) => sum + Math.max(0, to - Math.max(from, due)), 0)
+    const detail = `${data.decision_id}: neither an outcome nor that it is missing`
+    return ranMs > patienceMs ? [{ leaf: index, rule: 'outcome' as const, detail }] : []
+  })
+}
+
+const min = (a: number, b: number) => Math.min(a, b)
+const max = (a: number, b: number) => Math.max(a, b)

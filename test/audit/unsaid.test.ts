@@ -1,0 +1,158 @@
+import { sample } from '@bailiwick/standalone/sample'
+import { expect, it } from 'vitest'
+import { allowed, findingsOf, move } from './forge.ts'
+import { type GoodLog, goodLog } from './good-log.ts'
+import type { Rule } from './leaf.ts'
+
+// What a service that was taken over leaves unsaid: intents before credentials, and what came of what it allowed.
+
+const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, detail: string][] = [
+  [
+    'a credential that was issued without an intent (V4)',
+    'V4',
+    (log) => {
+      log.drafts.delete('task intended')
+      log.draft('task issued').version = 2
+      log.draft('expired').version = 3
+    },
+    'issued without an earlier intent',
+  ],
+  [
+    'a credential that was issued before its intent (V4)',
+    'V4',
+    (log) => {
+      move(log, 'task issued', 'task intended')
+      log.draft('task issued').version = 2
+      log.draft('task intended').version = 2
+      log.draft('expired').version = 3
+    },
+    'issued without an earlier intent',
+  ],
+  [
+    'a credential of another tree, issued in this one (V4)',
+    'V4',
+    (log) => {
+      log.grant('other')
+      log.draft('other issued').key = log.draft('task grant').subject
+      log.draft('other issued').version = 4
+      log.draft('expired').version = 5
+    },
+    'issued without an earlier intent',
+  ],
+  [
+    'an ALLOW for an agent that is not registered (V7)',
+    'V7',
+    (log) => {
+      log.draft(`agent ${log.agent.slice(0, log.agent.lastIndexOf('/'))}`).at = allowed(log, 'read').at + 1001
+    },
+    'for an agent that is not registered',
+  ],
+  [
+    'an ALLOW with a tool that is not the one that was approved (V3)',
+    'V3',
+    (log) => {
+      log.grant('other', { statement: { manifests: { [sample.toolServer]: 'A'.repeat(43) } } })
+      log.allow('other read', 'other', 1)
+    },
+    'with a tool that was changed',
+  ],
+  [
+    'a grant for longer than was asked, which a human signed (V3)',
+    'V3',
+    (log) => void log.grant('other', { asked: { expires_in_seconds: 3599 } }),
+    'for another time than was asked',
+  ],
+  [
+    'a grant that begins before it was asked, which a human signed (V3)',
+    'V3',
+    (log) => void log.grant('other', { asked: { not_before: log.iso(1000) } }),
+    'for another time than was asked',
+  ],
+  [
+    'a grant of one action, where a window was asked, which a human signed (V3)',
+    'V3',
+    (log) => void log.grant('other', { asked: { mode: 'per_action', action_digest: 'A'.repeat(43) } }),
+    'another kind of thing than was asked',
+  ],
+  [
+    'a grant that may move to another key, which nobody asked and a human signed (V3)',
+    'V3',
+    (log) => void log.grant('other', { statement: { rebind: 'attested' } }),
+    'another kind of thing than was asked',
+  ],
+  [
+    'an ALLOW of which nobody ever said what came of it',
+    'outcome',
+    (log) => {
+      log.drafts.delete('missing')
+      speakLater(log, 60_001)
+    },
+    'neither an outcome nor that it is missing',
+  ],
+]
+
+it.each(lies)('finds %s', async (_, rule, lie, detail) => {
+  using log = await goodLog()
+  lie(log)
+  const expected = { rule, detail: expect.stringContaining(detail) }
+  expect(await findingsOf(log)).toContainEqual(expect.objectContaining(expected))
+})
+
+/** Suspended before the last ALLOW, and what the issuer said of the grant then, each so long before that ALLOW or after it, ms. */
+function suspended(log: GoodLog, ...then: readonly (readonly ['resumed' | 'completed', number])[]): void {
+  const { grant } = log.draft<'grants.v1', 'grant.created'>('task grant').data
+  const { at } = allowed(log, 'last read')
+  const said = [['suspended', -9000], ...then] as const
+  for (const [n, [what, ms]] of said.entries())
+    log.say(what, 'grants.v1', `grant.${what}`, grant.id, { grant }, { version: 4 + n, at: at + ms })
+  const expired = log.draft('expired')
+  log.drafts.delete('expired')
+  log.drafts.set('expired', { ...expired, version: 4 + said.length })
+}
+
+it.each([
+  ['while its grant was suspended, which was resumed later', [['resumed', 5000]]],
+  [
+    'after its grant was completed, which had been suspended once',
+    [
+      ['resumed', -8000],
+      ['completed', -3000],
+    ],
+  ],
+] as const)('finds an ALLOW %s (V7)', async (_, then) => {
+  using log = await goodLog()
+  suspended(log, ...then)
+  const detail = expect.stringContaining('after the grant had ended')
+  expect(await findingsOf(log)).toContainEqual(expect.objectContaining({ rule: 'V7', detail }))
+})
+
+it('takes an ALLOW of a grant that was resumed before it for what it is', async () => {
+  using log = await goodLog()
+  suspended(log, ['resumed', -3000])
+  expect(await findingsOf(log)).toEqual([])
+})
+
+it('leaves a decision point the time to tell of an outcome that did not come', async () => {
+  using log = await goodLog()
+  log.drafts.delete('missing')
+  speakLater(log, 59_000)
+  expect(await findingsOf(log)).toEqual([])
+})
+
+it('asks no decision point for what it could not tell while none ran', async () => {
+  using log = await goodLog()
+  log.drafts.delete('missing')
+  log.restart()
+  speakLater(log, 3600_000)
+  expect(await findingsOf(log)).toEqual([])
+})
+
+/** A decision point denies something, so long after the last outcome was due. */
+function speakLater(log: GoodLog, ms: number): void {
+  const { outcome_due } = allowed(log, 'last read').data
+  const denied = { decision_id: `dec_${'l'.repeat(20)}`, reason: 'grant_revoked', requestable: false }
+  log.say('denied late', 'decisions.v1', 'decision.denied', denied.decision_id, denied, {
+    key: log.draft('denied').key ?? '',
+    at: Date.parse(outcome_due) + ms,
+  })
+}
