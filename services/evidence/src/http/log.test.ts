@@ -34,8 +34,14 @@ async function aLog() {
       remoteAddress,
       headers: accepted === undefined ? {} : { 'accept-encoding': accepted },
     })
-  const tell = (remoteAddress: string) =>
-    server.inject({ method: 'POST', url: '/log/outcomes', remoteAddress, payload: { outcome: 'a.b.c' } })
+  const tell = (remoteAddress: string, payload: object | string = { outcome: 'a.b.c' }) =>
+    server.inject({
+      method: 'POST',
+      url: '/log/outcomes',
+      remoteAddress,
+      headers: { 'content-type': 'application/json' },
+      payload,
+    })
   return { clock, get, tell, [Symbol.asyncDispose]: () => server.close() }
 }
 
@@ -100,7 +106,12 @@ it('bounds what one network tells of outcomes, and all that strangers fetch (V18
   const files = fileRate(log.clock)
   for (let n = 0; n < 40_000; n++) files({ caller: `192.0.2.${n % 250}` })
   expect(() => files({ caller: '198.51.100.1' })).toThrow(expect.objectContaining({ code: 'rate_limited' }))
-  for (let n = 0; n < 5000; n += 50) await Promise.all(Array.from({ length: 50 }, () => log.tell('192.0.2.1')))
-  expect((await log.tell('192.0.2.1')).statusCode).toBe(429)
+  // Also what is no outcome, and no JSON.
+  for (let n = 0; n < 5000; n += 50)
+    await Promise.all(
+      Array.from({ length: 50 }, (_, m) => log.tell('192.0.2.1', ['{', {}, { outcome: 'a.b.c' }][m % 3])),
+    )
+  for (const payload of ['{', {}, { outcome: 'a.b.c' }, `"${'a'.repeat(70_000)}"`])
+    expect((await log.tell('192.0.2.1', payload)).statusCode).toBe(429)
   expect((await log.tell('192.0.2.2')).statusCode).toBe(204)
 }, 120_000)

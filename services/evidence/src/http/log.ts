@@ -1,7 +1,7 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { ServiceError } from '@bailiwick/errors'
-import type { HttpServer } from '@bailiwick/service-kit'
+import type { HttpRequest, HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { LogReader } from '../log-reader.ts'
 import type { AdmitCall } from './rates.ts'
@@ -32,8 +32,8 @@ export function tileRoutes(
   rates: { file: AdmitCall; read: Admit; sending: Sending },
 ): void {
   const compressed = bundleCompressor()
-  server.get('/log/tile/*', { schema: { params: pathSchema } }, async (request, reply) => {
-    rates.file(request)
+  const onRequest = async (request: HttpRequest) => rates.file(request)
+  server.get('/log/tile/*', { onRequest, schema: { params: pathSchema } }, async (request, reply) => {
     const path = `tile/${request.params['*']}`
     const bytes = await rates.sending.read(request.caller, reply.raw, () => reader().tile(path))
     if (bytes === undefined) throw new ServiceError('entity_unknown', 'the log has no such tile')
