@@ -57,6 +57,7 @@ export const denialReasons = {
   // 8 evidence and deadlines
   call_elsewhere: 'This call id was decided by another instance: use a new id.',
   call_conflict: 'This call id was used for another action: use a new id.',
+  request_too_large: 'What the evidence must hold of this action has no room in one event: send smaller arguments.',
   state_contended: 'Repeat: the task changed three times meanwhile.',
   evidence_unavailable: 'Wait: decisions cannot be recorded now.',
   deadline_exceeded: 'Repeat later.',

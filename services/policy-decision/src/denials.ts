@@ -7,6 +7,7 @@ import { actedAs, actedBetween } from './chain.ts'
 import type { Pdp } from './context.ts'
 import type { Denied } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
+import { halvesOf } from './halves.ts'
 
 const longestQueue = 10_000
 const batch = 64
@@ -190,10 +191,5 @@ export class Denials implements AsyncDisposable {
 type Summary = Extract<Draft<'decisions.v1'>, { type: 'denials.summarised' }>['data']
 
 const summaryOf = (data: Summary): Queued => ({ draft: { type: 'denials.summarised', subject: 'denials', data } })
-
-function halvesOf<T>(all: readonly T[]): [T[], T[]] {
-  const middle = Math.ceil(all.length / 2)
-  return [all.slice(0, middle), all.slice(middle)]
-}
 
 const policySetOf = (hash: string | undefined) => (hash === undefined ? {} : { policy_set: hash })

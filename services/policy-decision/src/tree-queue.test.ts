@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import { ServiceError } from '@bailiwick/errors'
 import { describe, expect, it } from 'vitest'
 import { allowedDraft, anAllow, treeOrder } from './tree-order.fixture.ts'
 import { TreeQueues } from './tree-queue.ts'
@@ -196,6 +197,27 @@ describe('whatever is wrong with one', () => {
     expect(a.heard).toEqual(['internal'])
     expect(b.heard).toEqual([0, 'recorded'])
     expect(w.told).toEqual([['a decision could not be evaluated', { err: new Error('odd'), tree: 'grt_1' }]])
+  })
+
+  it('what has no room in an event, wherever it stands: it alone is denied, and takes nothing (V9, V18)', async () => {
+    for (const at of [0, 3, 6]) {
+      const w = queued()
+      const large = Array.from({ length: 7 }, (_, n) => `n${n}`)[at]
+      w.order.before = async () => {
+        if (w.writes.at(-1)?.some(({ subject }) => subject === large)) throw new ServiceError('event_too_large')
+      }
+      const works = Array.from({ length: 7 }, (_, n) => anAllow(`n${n}`))
+      w.add(...works)
+      await w.idle()
+      expect(works.map(({ heard }) => heard.at(-1))).toEqual(
+        works.map((_, n) => (n === at ? 'request_too_large' : 'recorded')),
+      )
+      expect(w.trees.get('grt_1')?.version).toBe(6)
+      // Whatever the store took for what was not written, it was told to forget.
+      const [last] = w.store.resets.slice(-1)
+      expect(last?.left.calls).toBe(9n - BigInt(at))
+      expect(w.told).toEqual([])
+    }
   })
 
   it('what does not fit the tree that it was planned for', async () => {

@@ -1,7 +1,8 @@
 import type { DenialReason } from '@bailiwick/errors'
-import { ServiceError } from '@bailiwick/errors'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import { change, type DecisionFacts, type Draft, type Fact, type SpendView, tentative } from '@bailiwick/projection'
 import type { Pdp } from './context.ts'
+import { halvesOf } from './halves.ts'
 import { StoreOrder, type Wanted } from './store-order.ts'
 
 /** One event that wants a place in a tree's order: a decision, an outcome, an abandonment. */
@@ -10,7 +11,7 @@ export interface Work {
   plan(view: SpendView): Planned | undefined
   /** It counts. */
   recorded(): void
-  /** It was refused after planning, by the grant store or because the tree changed three times. Nothing counts. */
+  /** It was refused after planning: by the grant store, as too large for an event, or because the tree changed three times. Nothing counts. */
   refused(reason: DenialReason): void
   /** It may or may not count. */
   unsure(error: unknown): void
@@ -139,7 +140,12 @@ export class TreeQueues {
     }
     if (planned.length === 0) return { again, contended: false }
     const verdicts = await this.#record(planned)
-    if (!verdicts) return { again, contended: false }
+    if (verdicts === 'unsure') return { again, contended: false }
+    if (verdicts === 'too large') {
+      order.forget()
+      await this.#apart(root, planned)
+      return { again, contended: false }
+    }
     for (const [n, { work }] of planned.entries()) {
       if (verdicts[n] === 'counts') tellSafely(work)
       else again.push(work)
@@ -147,6 +153,17 @@ export class TreeQueues {
     const contended = planned.some((_, n) => verdicts[n] !== 'counts')
     if (contended) order.forget()
     return { again, contended }
+  }
+
+  /** Nothing of it was published: whoever makes an event too large takes no other of its batch along. */
+  async #apart(root: string, planned: readonly { work: Work }[]): Promise<void> {
+    if (planned.length === 1) planned[0]?.work.refused('request_too_large')
+    else
+      for (const half of halvesOf(planned))
+        await this.#batch(
+          root,
+          half.map(({ work }) => work),
+        )
   }
 
   #planSafely(root: string, work: Work, view: SpendView): Planned | undefined {
@@ -159,13 +176,16 @@ export class TreeQueues {
     }
   }
 
-  async #record(planned: readonly { work: Work; draft: Draft<'decisions.v1'> }[]): Promise<string[] | undefined> {
+  async #record(
+    planned: readonly { work: Work; draft: Draft<'decisions.v1'> }[],
+  ): Promise<string[] | 'unsure' | 'too large'> {
     try {
       const published = await this.#pdp.record(planned.map(({ draft }) => draft))
       return published.map(({ verdict }) => verdict)
     } catch (error) {
+      if (errorCode(error) === 'event_too_large') return 'too large'
       for (const { work } of planned) work.unsure(error)
-      return undefined
+      return 'unsure'
     }
   }
 }
