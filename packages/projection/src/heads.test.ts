@@ -167,6 +167,43 @@ describe('who is the active one', () => {
   })
 })
 
+describe('more instances of a service than are told apart', () => {
+  const crowd = (heads: Heads, ms: number, from: number, to: number) => {
+    for (let n = from; n < to; n++) say(heads, ms, `/policy-decision/${n}`, { service: 'policy-decision' })
+  }
+
+  it('are not remembered, and that is told; nobody who is alive is forgotten for them, of any service (V7, V18)', () => {
+    const heads = new Heads()
+    say(heads, 0, '/approval/real', { service: 'approval' })
+    say(heads, 0, '/policy-decision/real', { service: 'policy-decision' })
+    crowd(heads, 0, 0, 999)
+    expect(heads.crowded(0)).toEqual([])
+    crowd(heads, 1, 999, 5000)
+    expect(heads.all()).toHaveLength(1001)
+    expect(heads.crowded(3000)).toEqual(['policy-decision'])
+    expect(heads.crowded(3001)).toEqual([])
+    say(heads, 2, '/policy-decision/real', { service: 'policy-decision', stopping: true })
+    expect(heads.of('/policy-decision/real')).toMatchObject({ stopping: true, receivedAt: 2 })
+    expect(heads.of('/approval/real')).toMatchObject({ service: 'approval' })
+    expect(heads.of('/policy-decision/4999')).toBeUndefined()
+    expect(heads.active('policy-decision')?.head.producer).toBe('/policy-decision/4999')
+  })
+
+  it('have room again once others were not heard for 3 s', () => {
+    const heads = new Heads()
+    crowd(heads, 0, 0, 1000)
+    say(heads, 2000, '/policy-decision/0', { service: 'policy-decision' })
+    crowd(heads, 2999, 1000, 1001)
+    expect(heads.crowded(2999)).toEqual(['policy-decision'])
+    crowd(heads, 3000, 1001, 2001)
+    expect(heads.all()).toHaveLength(1000)
+    expect(heads.of('/policy-decision/0')).toMatchObject({ receivedAt: 2000 })
+    expect(heads.of('/policy-decision/1')).toBeUndefined()
+    expect(heads.of('/policy-decision/1999')).toBeDefined()
+    expect(heads.of('/policy-decision/2000')).toBeUndefined()
+  })
+})
+
 it('is folded when every partition that the head names is, of the topics that are read (V8)', () => {
   const { data } = active('/issuer/one', {
     counted: {

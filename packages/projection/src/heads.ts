@@ -5,12 +5,30 @@ export const maxHeadSkewMs = 1000
 /** So long the active instance must have been silent on the topic before another one may follow it. */
 export const takeoverMs = 3000
 
+/**
+ * So many instances of a service are told apart. Whoever has a service's key can name as many as he likes: he crowds out those
+ * of that service alone, and that is told.
+ */
+const rememberedAtMost = 1000
+
 /** Of these one instance acts and others stand by; of the rest every instance acts (DESIGN §3). */
 const actsAlone: ReadonlySet<ServiceName> = new Set(['approval', 'issuer', 'evidence'])
 
 export interface ReceivedHead {
   head: Head
   /** Monotonic ms at receipt, less what it was under way: what it says is as old as its `time` is. */
+  receivedAt: number
+}
+
+/** One instance of a service, by its newest head. */
+export interface Instance {
+  service: ServiceName
+  /** `/<service>/<instance>` */
+  producer: string
+  stopping: boolean
+  /** The offset of the last revocation that counts for it; -1 before the first. */
+  revokedUpTo: number
+  /** As of a `ReceivedHead`. */
   receivedAt: number
 }
 
@@ -40,13 +58,16 @@ export interface Hearing {
 }
 
 /**
- * The newest head of each producer, and which instance of a service is the active one. That is decided by the topic alone, as
+ * The newest head of each instance, and which instance of a service is the active one. That is decided by the topic alone, as
  * everything is (DESIGN §5): its one partition, the order of heads in it and the bus's times of them. So all readers agree on
  * it, instances that stand by included, and at no place of the topic are there two: a claim made while the active one is
  * still heard is void, and so is everything that one says that was succeeded.
  */
 export class Heads {
-  readonly #byProducer = new Map<string, ReceivedHead>()
+  /** By service and producer, the one that was heard last at the end. */
+  readonly #instances = new Map<ServiceName, Map<string, Instance>>()
+  /** When one more of a service was heard than are remembered, monotonic ms. */
+  readonly #crowdedAt = new Map<ServiceName, number>()
   readonly #active = new Map<string, ReceivedHead>()
   readonly #leaders = new Map<string, Leader>()
 
@@ -58,9 +79,25 @@ export class Heads {
       return false
     if (Math.abs(time - now) > maxHeadSkewMs) return false
     const received = { head: data, receivedAt: monotonic - Math.max(0, now - time) }
-    this.#byProducer.set(data.producer, received)
+    this.#remember(received, monotonic)
     if (data.active && !data.stopping) this.#active.set(data.service, received)
     return true
+  }
+
+  /** Who was not heard for so long that he is taken for gone makes room; who is alive is never forgotten for another one. */
+  #remember({ head, receivedAt }: ReceivedHead, monotonic: number): void {
+    const { service, producer, stopping } = head
+    const instances = this.#instances.get(service) ?? new Map<string, Instance>()
+    this.#instances.set(service, instances)
+    const isKnown = instances.delete(producer)
+    for (const oldest of instances.values()) {
+      if (instances.size < rememberedAtMost || monotonic - oldest.receivedAt < takeoverMs) break
+      instances.delete(oldest.producer)
+    }
+    // Not the whole head, which may be as large as an event.
+    if (isKnown || instances.size < rememberedAtMost)
+      instances.set(producer, { service, producer, stopping, revokedUpTo: revokedUpTo(head), receivedAt })
+    else this.#crowdedAt.set(service, monotonic)
   }
 
   /** Folds who leads. Nothing here depends on when or where it is read. */
@@ -83,8 +120,8 @@ export class Heads {
     return true
   }
 
-  of(producer: string): ReceivedHead | undefined {
-    return this.#byProducer.get(producer)
+  of(producer: string): Instance | undefined {
+    return this.all().find((instance) => instance.producer === producer)
   }
 
   /** The active instance's newest head. */
@@ -97,8 +134,13 @@ export class Heads {
     return this.#leaders.get(service)
   }
 
-  all(): readonly ReceivedHead[] {
-    return [...this.#byProducer.values()]
+  all(): readonly Instance[] {
+    return [...this.#instances.values()].flatMap((instances) => [...instances.values()])
+  }
+
+  /** The services of which, as of `monotonic` ms, more instances may be alive than `all` gives: nobody knows what those have read. */
+  crowded(monotonic: number): ServiceName[] {
+    return [...this.#crowdedAt].flatMap(([service, at]) => (monotonic - at < takeoverMs ? [service] : []))
   }
 }
 

@@ -1,11 +1,11 @@
 import type { ServiceName } from '@bailiwick/contracts'
-import { revokedUpTo, takeoverMs } from '@bailiwick/projection'
+import { takeoverMs } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
 
-/** One service instance that judges by revocations, and how it was heard to apply one. */
+/** A service instance that judges by revocations, and how it was heard to apply one. */
 export interface Applied {
   service: ServiceName
-  /** `/<service>/<instance>` */
+  /** `/<service>/<instance>`; `/<service>/*` for those that are more than are told apart. */
   producer: string
   /** ms from the acknowledgement until its signed head was here; null: it was not heard to apply it in time. */
   ms: number | null
@@ -17,26 +17,32 @@ const judges: ReadonlySet<ServiceName> = new Set(['approval', 'issuer', 'policy-
 /**
  * Resolves when every live instance's head says that the last revocation of now counts for it, as it does here, or after `withinMs`. Live is who was heard
  * within the last 3 s: who was not can prove nothing fresh any more, and denies. One that says that it stops is no longer waited for.
+ * Where more are alive than are told apart, nobody was heard to apply it for the rest of them.
  */
 export async function whenApplied({ projection, clock }: Issuer, withinMs: number): Promise<Applied[]> {
-  const offset = projection.revokedUpTo
+  const { heads, revokedUpTo: offset } = projection
   const since = clock.monotonic()
-  const live = projection.heads
+  const live = heads
     .all()
-    .filter(({ head, receivedAt }) => judges.has(head.service) && !head.stopping && since - receivedAt < takeoverMs)
-    .map(({ head: { service, producer } }): Applied => ({ service, producer, ms: null }))
+    .filter(({ service, stopping, receivedAt }) => judges.has(service) && !stopping && since - receivedAt < takeoverMs)
+    .map(({ service, producer }): Applied => ({ service, producer, ms: null }))
   const waiting = new Set(live)
   const look = () => {
+    const now = new Map(heads.all().map((instance) => [instance.producer, instance]))
     for (const instance of waiting) {
-      const head = projection.heads.of(instance.producer)?.head
-      if (head?.stopping) waiting.delete(instance)
-      else if (head && revokedUpTo(head) >= offset) {
+      const heard = now.get(instance.producer)
+      if (heard?.stopping) waiting.delete(instance)
+      else if (heard && heard.revokedUpTo >= offset) {
         instance.ms = clock.monotonic() - since
         waiting.delete(instance)
       }
     }
     return waiting.size === 0 ? true : undefined
   }
+  const others = heads
+    .crowded(since)
+    .filter((service) => judges.has(service))
+    .map((service): Applied => ({ service, producer: `/${service}/*`, ms: null }))
   await projection.until(look, withinMs)
-  return live.filter(({ producer, ms }) => ms !== null || !projection.heads.of(producer)?.head.stopping)
+  return [...live.filter(({ producer, ms }) => ms !== null || !heads.of(producer)?.stopping), ...others]
 }
