@@ -318,7 +318,9 @@ it('who was revoked stays so at every door when the passkey that signed then lea
 
 it('an assertion of a reader counts once, also when the issuer started in between (V10)', async () => {
   const jti = newId('call', world.clock.now(), world.random)
-  const assertion = { jti, iat: Math.floor(world.clock.now() / 1000), exp: Math.floor(world.clock.now() / 1000) + 300 }
+  // By a clock that is ahead as far as it may be.
+  const now = Math.floor(world.clock.now() / 1000)
+  const assertion = { jti, iat: now + 4, exp: now + 300 }
   expect((await ask('x', auditor(), { assertion })).status).toBe(200)
   await world.issuer?.[Symbol.asyncDispose]()
   await world.startIssuer()
@@ -326,5 +328,4 @@ it('an assertion of a reader counts once, also when the issuer started in betwee
   // Nor one that does not say when it was made, while it may be as old.
   const untold = { ...assertion, jti: `${jti}2`, iat: undefined }
   expect((await ask('x', auditor(), { assertion: untold })).status).toBe(503)
-  await eventually(async () => (await ask('x', auditor())).status === 200 || undefined)
 })

@@ -74,7 +74,7 @@ export function mayHaveCounted(
 
 /**
  * Since when a server counts assertions that begins to at `now` (both ms since the epoch). Those that an instance before it took
- * nobody remembers, and who made one may be ahead of this clock by the leeway.
+ * nobody remembers, however that one ended, and who made one may be ahead of this clock by the leeway. `isFirst`: there was none.
  */
-export const countsFrom = (now: number, { takesOver, leewayMs }: { takesOver: boolean; leewayMs: number }): number =>
-  takesOver ? now + leewayMs + 1 : now
+export const countsFrom = (now: number, { isFirst, leewayMs }: { isFirst: boolean; leewayMs: number }): number =>
+  isFirst ? 0 : now + leewayMs + 1

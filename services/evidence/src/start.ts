@@ -115,14 +115,12 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
   outcomesRoute(http, () => log().told, outcomeRate(clock))
   gate(successor.standby)
   observeProjection('evidence', successor.projection, { metrics, clock })
-  let takesOver = false
   await successor.standBy(async () => {
-    readers.begin({ takesOver })
     if (storage === undefined) throw new ServiceError('invariant_broken', 'the active one has the lock')
+    readers.begin({ isFirst: (await storage.readHead()) === undefined })
     kept = await keepLog(storage, key, successor, { ...adapters, policy, sinks: config.sinks })
     return kept
   })
-  takesOver = true
   const owned = started.move()
   return {
     size: () => log().reader.checkpoint().size,

@@ -12,8 +12,11 @@ export interface Reader {
 const leewayMs = 5000
 
 /** From now on readers' assertions count here. */
-export function countReaders(endpoint: OAuthEndpoint, { takesOver }: { takesOver: boolean }): void {
-  endpoint.countsSince = countsFrom(endpoint.issuer.clock.now(), { takesOver, leewayMs })
+export function countReaders(endpoint: OAuthEndpoint): void {
+  const { clock, projection } = endpoint.issuer
+  // While nothing is registered nobody is a reader: no issuer before this one can have taken anything.
+  const isFirst = projection.ledger.registry.records().length === 0
+  endpoint.countsSince = countsFrom(clock.now(), { isFirst, leewayMs })
 }
 
 /**

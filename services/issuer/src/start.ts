@@ -113,14 +113,12 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   gate(successor.standby)
   observeProjection('issuer', successor.projection, { metrics, clock })
   certifyGenesis(successor, genesis)
-  let takesOver = false
   await successor.standBy(async () => {
-    countReaders(endpoint, { takesOver })
+    countReaders(endpoint)
     await publishGenesis(bus, successor, genesis)
     if (adapters.restored) await declareRestored(issuer, adapters.restored)
     return react(issuer, bus)
   })
-  takesOver = true
   const owned = started.move()
   return { projection: successor.projection, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }

@@ -53,10 +53,9 @@ export class Readers {
     this.#strangers = new RateLimiter({ ...rates.strangers, maxKeys: 1, clock })
   }
 
-  /** From now on assertions count here, those of the second in which it begins too: no process reads, dies and starts again within one. */
-  begin({ takesOver }: { takesOver: boolean }): void {
-    const second = Math.floor(this.#options.clock.now() / 1000) * 1000
-    this.#countsSince = countsFrom(second, { takesOver, leewayMs })
+  /** From now on assertions count here. `isFirst`: no instance before this one ever had the log. */
+  begin({ isFirst }: { isFirst: boolean }): void {
+    this.#countsSince = countsFrom(this.#options.clock.now(), { isFirst, leewayMs })
   }
 
   /** Throws `caller_unauthenticated`, `token_replayed`, `service_unready` for what may have been used before it began, and `rate_limited` for who asks for too much. */
