@@ -5,11 +5,11 @@ import { ServiceError } from '@bailiwick/errors'
 import { type Clock, nodeArguments } from '@bailiwick/service-kit'
 import { Argument, type Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
-import { type DataOption, withData } from '../options.ts'
+import { type DataOption, port as portIn, withData } from '../options.ts'
 import { mainOf, type Service, services } from '../repository.ts'
 
 interface ServeOptions extends DataOption {
-  port?: string
+  port?: number
   policies?: string
   plain?: true
 }
@@ -23,7 +23,7 @@ export function serveCommand(program: Command, io: Io, done: (code: ExitCode) =>
         '(BAILIWICK_…); a wrong one is named. The embedded bus belongs to one process: several need Kafka.',
     )
     .addArgument(new Argument('[service]', 'all four unless given').choices(services))
-    .option('--port <port>', 'where it listens; BAILIWICK_PORT unless given')
+    .option('--port <port>', 'where it listens; BAILIWICK_PORT unless given', portIn)
     .option('--plain', 'policy-decision alone: answers AuthZEN requests from a policy directory, without grants')
     .option('--policies <dir>', 'with --plain: the policy directory; BAILIWICK_POLICIES unless given')
   withData(command, io).action(async (service: Service | undefined, { data, port, policies, plain }: ServeOptions) => {
@@ -33,7 +33,7 @@ export function serveCommand(program: Command, io: Io, done: (code: ExitCode) =>
       throw new ServiceError('config_invalid', '--policies: with --plain alone; else the registry names the policy set')
     const given = {
       BAILIWICK_DATA: data,
-      ...(port === undefined ? {} : { BAILIWICK_PORT: port }),
+      ...(port === undefined ? {} : { BAILIWICK_PORT: String(port) }),
       ...(policies === undefined ? {} : { BAILIWICK_POLICIES: policies }),
     }
     done(await serve(mainOf(service ?? 'standalone'), { ...io.env, ...given }, io.clock, plain ? ['--plain'] : []))
@@ -42,12 +42,19 @@ export function serveCommand(program: Command, io: Io, done: (code: ExitCode) =>
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
+/**
+ * Tells the service to stop when this process is gone, SIGKILL included: the kernel then closes the channel between them. Else it
+ * would go on by itself, and keep the port and the data directory from the next one.
+ */
+const stopWithoutUs =
+  "data:text/javascript,process.once('disconnect',()=>process.kill(process.pid,'SIGTERM'));process.channel?.unref()"
+
 /** npm passes a terminal's Ctrl-C on, so one wish to stop comes as several signals. */
 const SAME_WISH_MS = 1000
 
 /**
  * Runs `main` with these arguments, as a service, on this Node until it ends, passing signals on; those of one wish once, since a signal
- * that meets a process in its very end kills it. Its exit code; of a signal, what a shell makes of it.
+ * that meets a process in its very end kills it. It stops when this process is killed. Its exit code; of a signal, what a shell makes of it.
  */
 export async function serve(
   main: string,
@@ -55,7 +62,10 @@ export async function serve(
   clock: Clock,
   args: readonly string[] = [],
 ): Promise<ExitCode> {
-  const child = spawn(process.execPath, [...nodeArguments(env), main, ...args], { stdio: 'inherit', env })
+  const child = spawn(process.execPath, [...nodeArguments(env), '--import', stopWithoutUs, main, ...args], {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    env,
+  })
   let last = Number.NEGATIVE_INFINITY
   const forward = (signal: NodeJS.Signals) => {
     const now = clock.monotonic()
