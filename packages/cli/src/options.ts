@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { Io } from './io.ts'
 
 export interface DataOption {
@@ -17,6 +17,17 @@ export function withData(command: Command, io: Io): Command {
 export function withJson(command: Command): Command {
   return command.option('--json', 'answer in JSON, for a machine')
 }
+
+/** Reads an option that is a whole number within these bounds; any other is answered with them. */
+export const wholeNumber =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text)
+    if (/^\d{1,9}$/.test(text) && value >= least && value <= most) return value
+    throw new InvalidArgumentError(`A whole number from ${least} to ${most}.`)
+  }
+
+export const port = wholeNumber(0, 65_535)
 
 /** For an option that may be given more than once. */
 export const collect = (value: string, before: readonly string[] = []): string[] => [...before, value]

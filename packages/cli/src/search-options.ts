@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { wholeNumber } from './options.ts'
 
 /** What of the log's events is asked for, as `GET /v1/events` and `/v1/trace/{id}` take it. */
 export interface SearchOptions {
@@ -10,11 +11,12 @@ export interface SearchOptions {
   type?: string
   from?: string
   to?: string
-  limit?: string
+  limit?: number
   cursor?: string
 }
 
-export function withSearch(command: Command): Command {
+/** `most`: what one answer can hold. */
+export function withSearch(command: Command, most: number): Command {
   return command
     .option('--agent <id>', 'only what this agent, or this instance of it, asked for or did')
     .option('--approver <id>', 'only what this person approved, and what followed from that')
@@ -24,12 +26,13 @@ export function withSearch(command: Command): Command {
     .option('--type <type>', 'only events of this type, or of these: decision, outcome, decision.denied …')
     .option('--from <time>', 'no earlier (RFC 3339)')
     .option('--to <time>', 'no later (RFC 3339)')
-    .option('--limit <n>', 'so many at once')
+    .option('--limit <n>', `so many at once, at most ${most}`, wholeNumber(1, most))
     .option('--cursor <cursor>', 'go on where an answer before ended')
 }
 
 /** As the part of an address behind its path. */
 export function searchText(options: SearchOptions & { id?: string; causes?: 'true' }): string {
-  const text = new URLSearchParams(Object.entries(options).filter(([, value]) => value !== undefined)).toString()
+  const given = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
+  const text = new URLSearchParams(given).toString()
   return text === '' ? '' : `?${text}`
 }

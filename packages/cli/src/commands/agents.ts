@@ -1,16 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { sha256 } from '@bailiwick/credentials'
-import { ServiceError } from '@bailiwick/errors'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { operatorOf } from '../operator-client.ts'
-import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { type DataOption, type JsonOption, wholeNumber, withData, withJson } from '../options.ts'
 
 interface JoinTokenCommand extends DataOption, JsonOption {
   instance: string
-  minutes: string
+  minutes: number
 }
 
 const answerSchema = z.object({ instance: z.string(), expires_at: z.string() })
@@ -31,7 +30,7 @@ export function agentsCommand(program: Command, io: Io, done: (code: ExitCode) =
     )
     .argument('<agent>', 'the SPIFFE ID of the agent')
     .requiredOption('--instance <name>', 'the name of the instance')
-    .option('--minutes <n>', 'how long it can be redeemed', '10')
+    .option('--minutes <n>', 'how long it can be redeemed, at most 60', wholeNumber(1, 60), 10)
   withJson(withData(command, io)).action(async (agent: string, options: JoinTokenCommand) =>
     done(await joinToken(agent, options, io)),
   )
@@ -39,14 +38,11 @@ export function agentsCommand(program: Command, io: Io, done: (code: ExitCode) =
 
 /** Two secrets in one: approval and the issuer are each told the hash of their own, so that neither can use the other's. */
 async function joinToken(agent: string, options: JoinTokenCommand, io: Io): Promise<ExitCode> {
-  const minutes = Number(options.minutes)
-  if (!Number.isInteger(minutes) || minutes < 1 || minutes > 60)
-    throw new ServiceError('config_invalid', '--minutes: 1 to 60')
   const [forApproval, forIssuer] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')]
   const instance = `${agent}/${options.instance}`
   const operator = operatorOf(options.data)
   const offer = async (service: 'approval' | 'issuer', secret: string) => {
-    const order = { instance, token_hash: sha256(secret), minutes }
+    const order = { instance, token_hash: sha256(secret), minutes: options.minutes }
     return expectAnswer(answerSchema, await operator.post(`/operator/join-tokens/${service}`, order))
   }
   await offer('issuer', forIssuer)

@@ -49,3 +49,13 @@ it('says what the service refused', async () => {
   const { code, err } = await events({ status: 400, body }, '--cursor', 'x')
   expect([code, err]).toEqual([2, 'bailiwick: cursor: not a cursor (request_malformed)'])
 })
+
+it.each(['abc', '', '0', '201', '1.5', '1e2', '0x10'])(
+  'says what --limit takes, and asks nobody for %j',
+  async (limit) => {
+    const { code, err, paths } = await events({ body: { events: [row] } }, '--limit', limit)
+    expect(code).toBe(2)
+    expect(err).toContain(`option '--limit <n>' argument '${limit}' is invalid. A whole number from 1 to 200.`)
+    expect(paths).toEqual([])
+  },
+)

@@ -36,7 +36,7 @@ export function eventsCommand(program: Command, io: Io, done: (code: ExitCode) =
       'Finds events of the evidence log by agent, approver, task, resource, reason code and time, newest first. They are ' +
         'not verified here: trace does that.',
     )
-  withJson(withData(withSearch(command), io)).action(async (options: DataOption & JsonOption & SearchOptions) =>
+  withJson(withData(withSearch(command, 200), io)).action(async (options: DataOption & JsonOption & SearchOptions) =>
     done(await events(options, io)),
   )
 }

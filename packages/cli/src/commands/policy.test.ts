@@ -16,12 +16,12 @@ function folderOf(files: Record<string, string>) {
   for (const [name, text] of Object.entries(files)) writeFileSync(folder.at(name), text)
   return folder
 }
-const batch = async (lines: (string | Uint8Array)[]) => {
+const batch = async (lines: (string | Uint8Array)[], said = '') => {
   const bytes = Buffer.concat(lines.flatMap((line) => [Buffer.from(line), Buffer.from('\n')]))
   // In chunks that end anywhere, in the middle of a character too.
   const chunks = Array.from({ length: Math.ceil(bytes.length / 7) }, (_, n) => bytes.subarray(n * 7, n * 7 + 7))
   const { code, out, err } = await bailiwick(['policy', 'evaluate', '--batch', '-'], { input: Readable.from(chunks) })
-  expect([code, err]).toEqual([0, ''])
+  expect([code, err]).toEqual([0, said])
   return out.split('\n').map((line) => JSON.parse(line))
 }
 
@@ -34,7 +34,7 @@ it('answers line by line, in order, and stops at none', async () => {
   using broken = folderOf({ 'a.cedar': 'permit' })
   const line = (id: string, path: string, requests: string) =>
     `{"id": ${id}, "policies": ${JSON.stringify(path)}, "requests": [${requests}]}`
-  const answers = await batch([
+  const lines = [
     line(
       '1',
       folder.path,
@@ -58,7 +58,8 @@ it('answers line by line, in order, and stops at none', async () => {
         `{${request.replace('"U"', '"R"')}, "validateRequest": false}`,
       ].join(),
     ),
-  ])
+  ]
+  const answers = await batch(lines, 'bailiwick: 7 of 10 lines were not evaluated: their answers say why')
   const ok = { load: { ok: true, error: null }, validation: { ok: true, errors: [], warnings: [] } }
   const allowed = { decision: 'allow', cedar: { decision: 'allow', reason: ['all'], errors: [] }, error: null }
   expect(answers[0]).toMatchObject({ id: 1, ...ok, results: [allowed, allowed, { decision: 'deny', error: null }] })

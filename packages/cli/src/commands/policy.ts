@@ -33,12 +33,20 @@ function evaluateCommand(policy: Command, io: Io, done: (code: ExitCode) => void
     .description(
       'Reads a JSON object a line, {"id", "policies": DIR, "requests": [{"principal", "action", "resource", "context", ' +
         '"validateRequest"}]}, and answers each with one, in order; a line that is wrong is answered so. Requests are ' +
-        'Cedar JSON, and trusted.',
+        'Cedar JSON, and trusted. 0 once every line has its answer, whatever it says.',
     )
     .requiredOption('--batch <file>', 'the lines; - for standard input')
     .action(async ({ batch }: { batch: string }) => {
       const input = batch === '-' ? (io.input ?? []) : streamInput('--batch', batch)
-      for await (const line of inputLines(input)) io.out(JSON.stringify(evaluateBatchLine(line)))
+      let [lines, unread] = [0, 0]
+      for await (const line of inputLines(input)) {
+        const answer = evaluateBatchLine(line)
+        lines++
+        if (!answer.load.ok) unread++
+        io.out(JSON.stringify(answer))
+      }
+      // Each line has its answer: whoever reads these finds what was wrong with one there.
+      if (unread > 0) io.err(`bailiwick: ${unread} of ${lines} lines were not evaluated: their answers say why`)
       done(exitCodes.ok)
     })
 }

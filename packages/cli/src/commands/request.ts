@@ -10,10 +10,10 @@ import { parseStrictJson } from '@bailiwick/contracts'
 import { parseTrust, readKeyFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { keyFileAt } from '../key-files.ts'
-import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { type DataOption, type JsonOption, wholeNumber, withData, withJson } from '../options.ts'
 import { readInput } from '../read-input.ts'
 
 interface RequestCommand extends DataOption, JsonOption {
@@ -51,7 +51,7 @@ export function requestCommand(program: Command, io: Io, done: (code: ExitCode) 
         .default('window'),
     )
     .option('--action-digest <digest>', 'the one action, of mode per_action')
-    .option('--expires <seconds>', 'how long it shall hold, at most 28800', seconds, 3600)
+    .option('--expires <seconds>', 'how long it shall hold, at most 28800', wholeNumber(1, 28_800), 3600)
     .option('--purpose <text>', "why, in the agent's own words")
     .addOption(
       new Option(
@@ -125,10 +125,4 @@ function authorityIn(file: string): unknown {
     const why = cause instanceof Error ? cause.message : 'not JSON'
     throw new ServiceError('config_invalid', `--authority: ${file}: ${why}`, { cause })
   }
-}
-
-function seconds(text: string): number {
-  const value = Number(text)
-  if (/^\d{1,5}$/.test(text) && value >= 1 && value <= 8 * 3600) return value
-  throw new InvalidArgumentError('1 to 28800')
 }

@@ -59,7 +59,7 @@ export function traceCommand(program: Command, io: Io, done: (code: ExitCode) =>
         'signatures verified again: 0 when all of them hold, 1 when one does not, or nothing matches.',
     )
     .argument('<id>')
-  withJson(withData(withSearch(command), io)).action(async (id: string, options: Options) =>
+  withJson(withData(withSearch(command, 500), io)).action(async (id: string, options: Options) =>
     done(await trace(id, options, io)),
   )
 }

@@ -14,6 +14,7 @@ import { encodeVkey, isKeyName, parseSkey, SIGNATURE_TYPE, SignerKey } from '@ba
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
+import { port as portIn } from '../options.ts'
 import { readInput } from '../read-input.ts'
 import { parseLogs } from '../witness/logs-file.ts'
 import { startWitness } from '../witness/start-witness.ts'
@@ -26,7 +27,7 @@ interface StateOption {
 interface RunOptions extends StateOption {
   logs?: string
   host?: string
-  port?: string
+  port?: number
 }
 
 const DEFAULT_PORT = 8426
@@ -53,7 +54,7 @@ export function witnessCommand(program: Command, io: Io, done: (code: ExitCode) 
     )
     .option('--logs <file>', "a log's vkey a line (default: `logs` in the state folder)")
     .option('--host <address>', 'where it listens; BAILIWICK_HOST, then 127.0.0.1, unless given')
-    .option('--port <port>', `BAILIWICK_PORT, then ${DEFAULT_PORT}, unless given`)
+    .option('--port <port>', `BAILIWICK_PORT, then ${DEFAULT_PORT}, unless given`, portIn)
   withState(witness).action(async (options: RunOptions) => done(await serveWitness(options, io)))
   const init = witness
     .command('init')
@@ -96,7 +97,7 @@ async function serveWitness(options: RunOptions, io: Io): Promise<ExitCode> {
   const config = readConfig(configSchema, {
     ...io.env,
     ...(host === undefined ? {} : { BAILIWICK_HOST: host }),
-    ...(port === undefined ? {} : { BAILIWICK_PORT: port }),
+    ...(port === undefined ? {} : { BAILIWICK_PORT: String(port) }),
   })
   const key = keyIn(dir)
   const logs = parseLogs(readInput('--logs', options.logs ?? join(dir, 'logs'), LARGEST_LOGS).toString('utf8'))
