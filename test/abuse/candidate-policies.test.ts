@@ -31,7 +31,7 @@ async function put({ world }: Granted, files: PolicyFiles): Promise<string> {
   storePolicyFiles(`${candidate}-next`, files)
   rmSync(candidate, { recursive: true, force: true })
   renameSync(`${candidate}-next`, candidate)
-  await eventually(() => world.pdp.pdp.shadow.candidate === hash || undefined, 20_000)
+  await eventually(() => world.pdp.pdp.shadow.candidate === hash || undefined)
   return hash
 }
 const call = ({ point, credential }: Granted) => point.call({ credential, ...read })
@@ -45,7 +45,7 @@ async function answerOn({ world }: Granted, decisionId: string) {
       if (answer) return { hash: event.data.candidate, ...answer }
     }
     return undefined
-  }, 10_000)
+  })
 }
 
 it('a candidate that allows everything allows nothing that the active set denies; what it says is evidence (V3)', async () => {
@@ -95,7 +95,7 @@ it('a candidate that is changed meanwhile is named by the files that were asked'
   // Edited where it lies, not put there anew.
   storePolicyFiles(paths(system.world.data).candidate, allowsAll)
   const second = policySetOf(allowsAll).hash
-  await eventually(() => system.world.pdp.pdp.shadow.candidate === second || undefined, 20_000)
+  await eventually(() => system.world.pdp.pdp.shadow.candidate === second || undefined)
   const two = await call(system)
   expect(await answerOn(system, two.decisionId)).toMatchObject({ hash: second, candidate: 'allow' })
 })

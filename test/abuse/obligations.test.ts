@@ -17,7 +17,7 @@ import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { type Approver, enrolApprover, type System, startSystem } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
-import { eventually } from './scene.ts'
+import { answered, eventually } from './scene.ts'
 
 // What a decision obliges to, against answers, agents and networks that would have it otherwise.
 
@@ -45,8 +45,11 @@ let between: (context: Record<string, unknown>) => Record<string, unknown> = (co
 let effects = 0
 
 beforeAll(async () => {
-  system = await startSystem({ policies: (starter) => new Map([...starter, ['zz.cedar', Buffer.from(policies)]]) })
-  approver = await enrolApprover(system)
+  system = await startSystem({
+    env: { BAILIWICK_DECISION_DEADLINE: '10s', BAILIWICK_MAX_STALENESS: '10s' }, // a busy machine is no failure
+    policies: (starter) => new Map([...starter, ['zz.cedar', Buffer.from(policies)]]),
+  })
+  approver = await answered(() => enrolApprover(system))
   const { data, trust, url: pdpUrl, invoicesUrl } = system
   point = await openEnforcementPoint({
     ...{ id: sample.enforcementPoint, trust, pdpUrl, store: memoryOutcomeStore() },
@@ -54,7 +57,7 @@ beforeAll(async () => {
     outcomeKey: sampleKey(data, 'point-outcome'),
     now: systemClock.now,
     random: systemRandom,
-    timeoutMs: 10_000,
+    timeoutMs: 12_000,
     notify: async (notification) => void sent.push(notification),
     fetch: async (input, init) => {
       const response = await fetch(input, init)
@@ -102,7 +105,8 @@ async function granted(egress_bytes: number | undefined = most): Promise<string>
   const permissions = [...sampleAuthority.permissions, deleting]
   const authority = { ...sampleAuthority, permissions, budget: { ...sampleAuthority.budget, calls: 200, egress_bytes } }
   const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 3000 + ++asks } as never)
-  const { grant_id } = await approver.approve((await agent.request(signed)).requestId)
+  const { requestId } = await answered(() => agent.request(signed))
+  const { grant_id } = await answered(() => approver.approve(requestId))
   if (grant_id === undefined) throw new Error('there is no grant')
   return grant_id
 }

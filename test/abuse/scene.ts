@@ -110,7 +110,7 @@ export class Scene implements AsyncDisposable {
   ): Promise<Scene> {
     await using opening = new AsyncDisposableStack()
     const system = opening.use(await start(opening))
-    const invoices = opening.use(await startInvoicesApi(system, { clock: system.clock }))
+    const invoices = opening.use(await startInvoicesApi(system, { clock: system.clock, timeoutMs: 12_000 }))
     const approver = (await enrol?.(system)) as Approver
     return new Scene(system, approver, invoices, opening.move())
   }

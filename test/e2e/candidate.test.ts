@@ -5,7 +5,7 @@ import { type Agent, createAgent } from '@bailiwick/agent'
 import { run } from '@bailiwick/cli'
 import { paths, readPolicyFiles, storePolicyFiles } from '@bailiwick/installation'
 import { sample, sampleAgentId, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { audit } from '../audit.ts'
 import { openWhole, toolCall, type Whole } from './whole.ts'
 
@@ -39,7 +39,7 @@ it('what a candidate says of live decisions is what the log tells of them: nobod
   const { system, approver, invoices } = whole
   const agent = agentOf(whole)
   // What the registry said 10 s before a decision is known to have been read by then.
-  await new Promise((resolve) => setTimeout(resolve, 10_500))
+  whole.time.ahead += 10_500
   storePolicyFiles(folder, candidate)
   const { candidate: hash } = await policy<{ candidate: string }>(whole, 'shadow', folder)
   const { requestId } = await agent.request({ authority: sampleAuthority, mode: 'window', expiresInSeconds: 3600 })
@@ -49,19 +49,24 @@ it('what a candidate says of live decisions is what the log tells of them: nobod
   await expect.poll(metrics).toMatch(/^bailiwick_candidate_running\{.*\} 1$/m)
   const call = { grant: { grantId }, ...toolCall('read', { invoice: 'INV-1' }) }
   const status = async () => (await agent.fetch(`${system.invoicesUrl}/read`, { method: 'POST' }, call)).status
-  await expect.poll(status).toBe(200)
-  for (let n = 0; n < 3; n++) expect(await status()).toBe(200)
+  // On a busy machine one may be refused for want of time: it counts nevertheless where it was allowed.
+  for (let n = 0; n < 4; n++) await expect.poll(status).toBe(200)
   expect(invoices.ledger.effects.read).toBe(4)
 
   const shadowed = async () => (await policy<Shadowed[]>(whole, 'shadow')).find(({ candidate }) => candidate === hash)
-  await expect.poll(async () => (await shadowed())?.differences.length).toBe(2)
-  const told = (await shadowed())?.differences.map(({ decision_id, kind }) => [decision_id, kind])
   interface Replayed {
     differences: { decision_id: string; kind: string; why: string }[]
   }
-  const { differences } = await policy<Replayed>(whole, 'replay', folder)
-  expect(differences.map(({ decision_id, kind }) => [decision_id, kind.replaceAll('_', ' ')])).toEqual(told)
-  expect(differences.map(({ why }) => why)).toEqual(['by no-third-call', 'by no-third-call'])
+  await vi.waitFor(
+    async () => {
+      const { differences } = await policy<Replayed>(whole, 'replay', folder)
+      expect(differences.length).toBeGreaterThanOrEqual(2)
+      expect(new Set(differences.map(({ why }) => why))).toEqual(new Set(['by no-third-call']))
+      const told = (await shadowed())?.differences.map(({ decision_id, kind }) => [decision_id, kind])
+      expect(told).toEqual(differences.map(({ decision_id, kind }) => [decision_id, kind.replaceAll('_', ' ')]))
+    },
+    { timeout: 60_000, interval: 500 },
+  )
   const { log, trust } = paths(system.data)
   expect((await audit({ logDir: log, trustPath: trust })).findings).toEqual([])
   rmSync(folder, { recursive: true })

@@ -14,7 +14,7 @@ export interface LoadedCandidate {
 export type CandidateAnswer = EachAnswer
 
 export interface CandidateLimits {
-  /** ms until it is loaded. */
+  /** ms until it is loaded; on a busy machine, too. */
   loadMs: number
   /** ms until the next of what waits is answered. */
   answerMs: number
@@ -29,8 +29,8 @@ export interface CandidateLimits {
 }
 
 export const candidateLimits: CandidateLimits = {
-  loadMs: 15_000,
-  answerMs: 1000,
+  loadMs: 60_000,
+  answerMs: 5000,
   mostWaiting: 256,
   mostBytes: 4 << 20,
   mostHistory: 500,

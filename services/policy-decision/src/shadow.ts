@@ -221,8 +221,8 @@ export class Shadow implements AsyncDisposable {
   }
 }
 
-/** How many looks one that ended by itself is left alone, unless its files change. */
-const restLooks = 30
+/** How many looks one that ended by itself is left alone, unless its files change: a slow one has a tenth of a core. */
+const restLooks = 60
 const unreadable = 'unreadable'
 
 function answersCounter(metrics: Metrics) {
