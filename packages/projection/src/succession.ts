@@ -80,7 +80,7 @@ export class Succession implements AsyncDisposable {
     if (!this.mayPublish) return this.#reason
     const { time, heads } = this.#options
     if (time.monotonic() - heads.provedAt() <= leaseMs) return undefined
-    return 'its heads do not come through: another instance may have taken over'
+    return `no head of its own came back from the bus for ${leaseMs / 1000} s: it waits for one`
   }
 
   /** Why it may not answer now; undefined while it may. Ask before each act. */
