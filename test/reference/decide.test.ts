@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { paths, policySetOf, storePolicyFiles } from '@bailiwick/installation'
 import { type ActivePolicies, activePolicies } from '@bailiwick/policy-decision/pipeline'
 import type { RegistryState } from '@bailiwick/projection'
-import { logger } from '@bailiwick/service-kit'
+import { logger, systemClock } from '@bailiwick/service-kit'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { casesOf, seed, timeout } from './cases.ts'
@@ -42,7 +42,7 @@ function loaded(policies: Policy[]): Loaded {
   ])
   const policySet = policySetOf(files)
   storePolicyFiles(paths(data).policies(policySet.hash), files)
-  const active = activePolicies(data, { policySet } as RegistryState, silent)
+  const active = activePolicies(data, { policySet } as RegistryState, silent, systemClock)
   expect(active.current()).toBeDefined()
   return { policies, active }
 }

@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
 import type { RegistryState } from '@bailiwick/projection'
-import { logger } from '@bailiwick/service-kit'
+import { logger, testClock } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { activePolicies } from './policies.ts'
 
 const source = join(import.meta.dirname, '../../../policies')
 const silent = logger({ service: 'test', level: 'silent' })
+const clock = testClock()
 const set = policySetOf(readPolicyFiles(source))
 const named = (policySet: RegistryState['policySet']) => ({ policySet }) as RegistryState
 
@@ -21,23 +22,56 @@ beforeEach(() => {
 afterEach(() => rmSync(data, { recursive: true, force: true }))
 
 it('loads the set that the registry names by its hash', () => {
-  expect(activePolicies(data, named(set), silent).current()?.hash).toBe(set.hash)
+  expect(activePolicies(data, named(set), silent, clock).current()?.hash).toBe(set.hash)
 })
 
 it('loads nothing that differs from what was approved by one byte (V13)', () => {
   appendFileSync(join(paths(data).policies(set.hash), 'starter.cedar'), '\n')
-  expect(activePolicies(data, named(set), silent).current()).toBeUndefined()
+  expect(activePolicies(data, named(set), silent, clock).current()).toBeUndefined()
 })
 
 it('loads nothing while the registry names no set, or one that is not here (V13)', () => {
-  expect(activePolicies(data, named(undefined), silent).current()).toBeUndefined()
-  expect(activePolicies(data, named({ ...set, hash: 'A'.repeat(43) }), silent).current()).toBeUndefined()
+  expect(activePolicies(data, named(undefined), silent, clock).current()).toBeUndefined()
+  expect(activePolicies(data, named({ ...set, hash: 'A'.repeat(43) }), silent, clock).current()).toBeUndefined()
 })
 
 it('goes to the next set with the registry, and never back by itself', () => {
   const registry = { policySet: set } as { policySet: RegistryState['policySet'] }
-  const policies = activePolicies(data, registry as RegistryState, silent)
+  const policies = activePolicies(data, registry as RegistryState, silent, clock)
   expect(policies.current()?.hash).toBe(set.hash)
   registry.policySet = { ...set, hash: 'A'.repeat(43) }
   expect(policies.current()).toBeUndefined()
+})
+
+it('finds the files that come after the registry, once they are whole, and nothing else in their place', () => {
+  const folder = paths(data).policies(set.hash)
+  rmSync(folder, { recursive: true })
+  const policies = activePolicies(data, named(set), silent, clock)
+  const after = (ms: number) => {
+    clock.advance(ms)
+    return policies.current()?.hash
+  }
+  expect([after(0), after(1000)]).toEqual([undefined, undefined])
+  cpSync(source, folder, { recursive: true })
+  rmSync(join(folder, 'starter.cedar'))
+  expect(after(1000)).toBeUndefined()
+  cpSync(join(source, 'starter.cedar'), join(folder, 'starter.cedar'))
+  expect([after(999), after(1)]).toEqual([undefined, set.hash])
+  rmSync(folder, { recursive: true })
+  expect(after(10_000)).toBe(set.hash)
+})
+
+it('does not try again what can never be loaded', () => {
+  const folder = paths(data).policies(set.hash)
+  appendFileSync(join(folder, 'starter.cedar'), 'no policy')
+  const broken = policySetOf(readPolicyFiles(folder))
+  cpSync(folder, paths(data).policies(broken.hash), { recursive: true })
+  const told: unknown[] = []
+  const telling = { ...silent, error: (said: unknown) => told.push(said) } as unknown as typeof silent
+  const policies = activePolicies(data, named(broken), telling, clock)
+  for (let n = 0; n < 3; n++) {
+    expect(policies.current()).toBeUndefined()
+    clock.advance(5000)
+  }
+  expect(told).toHaveLength(1)
 })

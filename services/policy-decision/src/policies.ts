@@ -1,7 +1,7 @@
-import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
+import { type PolicyFiles, paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
 import { contextReads, type Duties, decisionSet, dutiesOf, type PolicyEngine } from '@bailiwick/policy'
 import type { RegistryState } from '@bailiwick/projection'
-import type { Logger } from '@bailiwick/service-kit'
+import type { Clock, Logger } from '@bailiwick/service-kit'
 
 export interface ActiveSet {
   hash: string
@@ -18,27 +18,55 @@ export interface ActivePolicies {
   current(): ActiveSet | undefined
 }
 
-export function activePolicies(data: string, registry: RegistryState, logger: Logger): ActivePolicies {
-  let loaded: { hash: string; set: ActiveSet | undefined } | undefined
+/** Files that are not there, or not whole, are looked for again: who copies them may come after the registry. */
+const againAfterMs = 1000
+
+export function activePolicies(
+  data: string,
+  registry: RegistryState,
+  logger: Logger,
+  { monotonic }: Pick<Clock, 'monotonic'>,
+): ActivePolicies {
+  let loaded: { hash: string; set: ActiveSet | undefined; againAt: number } | undefined
+  const look = (hash: string) => {
+    const isAgain = loaded?.hash === hash
+    // Told once, however often it is looked for.
+    const tell = (err: unknown) =>
+      isAgain || logger.error({ err, policy_set: hash }, 'the active policy set cannot be loaded')
+    const files = attempt(() => filesOf(data, hash), tell)
+    // The very files that were approved are the same the next time.
+    const againAt = files === undefined ? monotonic() + againAfterMs : Number.POSITIVE_INFINITY
+    const set = files && attempt(() => load(files), tell)
+    if (isAgain && set) logger.info({ policy_set: hash }, 'the active policy set is here now')
+    return { hash, set, againAt }
+  }
   return {
     current() {
       const hash = registry.policySet?.hash
       if (hash === undefined) return undefined
-      if (loaded?.hash !== hash) loaded = { hash, set: load(data, hash, logger) }
+      if (loaded?.hash !== hash || monotonic() >= loaded.againAt) loaded = look(hash)
       return loaded.set
     },
   }
 }
 
-function load(data: string, hash: string, logger: Logger): ActiveSet | undefined {
+function attempt<T>(what: () => T, failed: (error: unknown) => void): T | undefined {
   try {
-    const files = readPolicyFiles(paths(data).policies(hash))
-    if (policySetOf(files).hash !== hash) throw new Error('the files are not the set that the registry names')
-    const { engine, policies } = decisionSet(files)
-    const readsAgentHistory = contextReads(policies.values())(['history', 'agent'])
-    return { hash, engine, dutiesOf: (ids) => dutiesOf(policies, ids), readsAgentHistory }
-  } catch (err) {
-    logger.error({ err, policy_set: hash }, 'the active policy set cannot be loaded')
+    return what()
+  } catch (error) {
+    failed(error)
     return undefined
   }
+}
+
+function filesOf(data: string, hash: string): PolicyFiles {
+  const files = readPolicyFiles(paths(data).policies(hash))
+  if (policySetOf(files).hash !== hash) throw new Error('the files are not the set that the registry names')
+  return files
+}
+
+function load(files: PolicyFiles): ActiveSet {
+  const { hash, engine, policies } = decisionSet(files)
+  const readsAgentHistory = contextReads(policies.values())(['history', 'agent'])
+  return { hash, engine, dutiesOf: (ids) => dutiesOf(policies, ids), readsAgentHistory }
 }

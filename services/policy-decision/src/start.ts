@@ -94,7 +94,7 @@ export async function startPolicyDecision(
     permitKey: keys.permit,
     bindingKey: keys.bindingToken,
     grantStore,
-    policies: activePolicies(adapters.data, projection.ledger.registry, logger),
+    policies: activePolicies(adapters.data, projection.ledger.registry, logger, clock),
     shadow,
     keptCalls: config.keepCalls === true ? keptCalls : undefined,
     approvals: new Approvals(projection, trust),
