@@ -84,7 +84,7 @@ export default defineConfig({
           globalSetup: ['test/browser/build.setup.ts'],
         },
       },
-      { extends: true, test: { name: 'audit', include: ['test/{audit,bench,mutants}/*.test.ts'] } },
+      { extends: true, test: { name: 'audit', include: ['test/{audit,bench,mutants,stryker}/*.test.ts'] } },
       {
         extends: true,
         // After all others: what it kills and holds up would be slow under their load for reasons that are not its own.

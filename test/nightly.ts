@@ -1,11 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 
-// npm run nightly [-- chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | broker-gone | abuse | interleavings | rotations | reference | logs | canaries | mutants | stryker]
-// The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md.
+// npm run nightly [-- chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | broker-gone | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
+// The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
 const root = join(import.meta.dirname, '..')
 const seed = Number(process.env.BAILIWICK_SEED ?? randomBytes(4).readUInt32BE())
@@ -139,6 +139,14 @@ const runs: Run[] = [
     keep: (line) => line.startsWith('rotations: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
   {
+    name: 'trifecta',
+    about:
+      'Private data, untrusted content and a send, in all 6 orders, split over tasks, sub-agents, instances and decision points, and 10,000 calls of the agent between what taints and the send: the last of the three is denied each time, and the history is no larger for the calls.',
+    command: [...vitest, '--project', 'e2e', 'test/e2e/trifecta.test.ts'],
+    env: { BAILIWICK_NIGHTLY: '1' },
+    keep: (line) => line.startsWith('trifecta: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+  },
+  {
     name: 'reference',
     about:
       'A million generated cases, decided by Bailiwick and by a second mind that was written from the design and from the documentation of Cedar alone (test/reference): no difference.',
@@ -185,7 +193,7 @@ const runs: Run[] = [
   {
     name: 'stryker',
     about:
-      'Stryker breaks each expression of the authority language, of the Cedar adapter and of the steps of a decision, one after another: tests notice at least 90 % of each of the three. What none noticed is listed. Three hours at most: it goes on the next night, and tries again only what was changed.',
+      'Stryker breaks each expression of the authority language, of the Cedar adapter and of the steps of a decision, one after another: tests notice at least 90 % of each of the three. What none noticed is listed. Three hours at most: it goes on the next night, tries again only what was changed, and tells what is known of every file, with the day on which it was looked at.',
     command: [process.execPath, join(import.meta.dirname, 'stryker/run.ts'), '--hours', '3'],
     keep: (line) => /^\s*\d+\.\d %|^(Survived|NoCoverage|not tried) |ERROR/.test(line),
   },
@@ -209,8 +217,8 @@ for (const run of chosen) {
     .split('\n')
     .map(plain)
     .filter((line) => line.trim() !== '' && run.keep(line))
-  const path = join(root, 'docs/runs', `${began.toISOString().slice(0, 10)}-${run.name}.md`)
   mkdirSync(join(root, 'docs/runs'), { recursive: true })
+  const path = freePath(join(root, 'docs/runs', `${began.toISOString().slice(0, 10)}-${run.name}`))
   writeFileSync(path, page(run, { began, commit, code, kept }))
   console.log(`${run.name}: ${code === 0 ? 'held' : 'FAILED'}; ${path}`)
   if (code !== 0) process.exitCode = 1
@@ -231,6 +239,12 @@ async function execute({ command: [program = '', ...args], env }: Run): Promise<
   child.stderr.on('data', take)
   const code = await new Promise((resolve) => child.once('close', resolve))
   return { code, output }
+}
+
+/** The first page of its name that is not written yet: no run overwrites what another found. */
+function freePath(name: string, n = 1): string {
+  const path = `${name}${n === 1 ? '' : `-${n}`}.md`
+  return existsSync(path) ? freePath(name, n + 1) : path
 }
 
 function commitNow(): string {

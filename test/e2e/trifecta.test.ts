@@ -163,6 +163,9 @@ it('is shut however many other calls of the agent come between, and its history 
   }
   const credential = await credentialFor(world, it.grant.grantId)
   expect(await call('send', credential)).toMatchObject({ reason: 'policy_denied' })
+  console.log(
+    `trifecta: ${fillers} calls, each let through, done and told, between what taints and a send, which is denied`,
+  )
   expect(history.of(agent, world.clock.now()).calls).toBeGreaterThanOrEqual(2 + fillers)
   // What a policy reads of it, and a decision carries along, is as large after all of them as after the first.
   expect(memory.at(-1)).toBeLessThan((memory[0] ?? 0) + 64)

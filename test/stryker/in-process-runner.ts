@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { subjects } from './subjects.ts'
-import { beginFile, collected, scopesOf, type Test } from './vitest-in-process.ts'
+import { beginFile, scopesOf, type Test } from './vitest-in-process.ts'
 
 /** What Stryker asks of a runner, as `@stryker-mutator/api` declares it, as far as it is used here. */
 interface MutantRun {
@@ -28,7 +28,7 @@ interface Namespace {
   currentTestId?: string | undefined
   hitCount?: number
   hitLimit?: number | undefined
-  mutantCoverage?: object
+  mutantCoverage?: { static?: object; perTest?: Record<string, object> }
 }
 const holder = globalThis as { __stryker__?: Namespace }
 holder.__stryker__ ??= {}
@@ -39,44 +39,61 @@ const [passed, failed] = [0, 1]
 const timesFile = 'stryker-test-times.json'
 /** A test that takes longer is a property of something pure: it leaves nothing behind, and trying it again costs more than it shows. */
 const quickMs = 100
-/** What `--own` leaves to the runs without. */
+/** What those beside a file leave to all tests of its subject. */
 const slowMs = 1000
+/** Loaded anew so often, modules have taken half a gigabyte, which nobody gives back. */
+const mostGraphs = 25
 
 /**
  * Runs tests as what they are: functions, loaded once by a worker, the quickest first. A mutant costs what its tests cost, of
- * which the beginning and the end of a run of vitest would be most.
+ * which the beginning and the end of a run of vitest would be most. Of what runs as a module is loaded, each mutant has all
+ * modules loaded anew, with the tests that look at them: first those beside its file.
  */
 class InProcessRunner {
+  readonly #own = (process.env.BAILIWICK_STRYKER_OWN ?? '').split(' ').filter((name) => name !== '')
+  readonly #files = this.#own.length > 0 ? this.#own : (subjects[process.env.BAILIWICK_STRYKER ?? '']?.tests ?? [])
   #tests: Promise<readonly Test[]> | undefined
   #times: Record<string, number> = {}
   #mutants = 0
+  #graphs = 0
   #isSpoilt = false
 
-  /** Stryker starts another process for what runs once, as a module is loaded. */
   capabilities() {
-    return { reloadEnvironment: false }
+    return { reloadEnvironment: true }
+  }
+
+  async init(): Promise<void> {
+    if (existsSync(timesFile)) this.#times = JSON.parse(readFileSync(timesFile, 'utf8'))
+    hookModules()
+    await import('./end-on-failure.ts')
   }
 
   async dryRun() {
-    const tests: object[] = []
     const run = new Run()
+    const failures = new Map<Test, unknown>()
     for (const test of await this.#loaded()) {
       namespace.currentTestId = test.id
       const began = performance.now()
-      const failure = await run.of(test)
+      failures.set(test, await run.of(test))
       this.#times[test.id] = performance.now() - began
-      const { id, name, fileName, startPosition } = test
-      const about = { id, name, fileName, startPosition, timeSpentMs: this.#times[id] }
-      tests.push(
-        failure === undefined
-          ? { ...about, status: passed }
-          : { ...about, status: failed, failureMessage: String(failure) },
-      )
     }
     await run.end()
     namespace.currentTestId = undefined
     writeFileSync(timesFile, JSON.stringify(this.#times))
-    return { status: 'complete', tests, mutantCoverage: namespace.mutantCoverage ?? { static: {}, perTest: {} } }
+    const wanted = this.#wanted([...failures.keys()])
+    const { static: once = {}, perTest = {} } = namespace.mutantCoverage ?? {}
+    return {
+      status: 'complete',
+      tests: wanted.map((test) => {
+        const { id, name, fileName, startPosition } = test
+        const about = { id, name, fileName, startPosition, timeSpentMs: this.#times[id] }
+        const failure = failures.get(test)
+        return failure === undefined
+          ? { ...about, status: passed }
+          : { ...about, status: failed, failureMessage: String(failure) }
+      }),
+      mutantCoverage: { static: once, perTest: Object.fromEntries(wanted.map(({ id }) => [id, perTest[id] ?? {}])) },
+    }
   }
 
   async mutantRun({
@@ -86,22 +103,24 @@ class InProcessRunner {
     mutantActivation,
     sandboxFileName,
   }: MutantRun): Promise<Outcome> {
-    if (this.#isSpoilt) process.exit(1) // Stryker tries it again in a new process
+    const isStatic = mutantActivation === 'static'
+    // Stryker tries it again in a new process.
+    if (this.#isSpoilt || this.#graphs >= mostGraphs || (this.#graphs > 0 && !isStatic)) process.exit(1)
     const isFirst = this.#mutants++ === 0
-    if (mutantActivation === 'static') namespace.activeMutant = activeMutant.id
-    const all = await this.#loaded()
+    const tests = isStatic ? this.#anew(sandboxFileName) : await this.#loaded()
     Object.assign(namespace, { activeMutant: activeMutant.id, hitCount: 0, hitLimit })
     const run = new Run()
     let nrOfTests = 0
-    for (const test of this.#testsFor(sandboxFileName, all, testFilter)) {
+    for await (const test of tests) {
+      if (testFilter?.includes(test.id) === false) continue
       nrOfTests++
-      const failure = await run.of(test)
+      const failure = 'unloadable' in test ? test.unloadable : await run.of(test)
       const isEndless = hitLimit !== undefined && (namespace.hitCount ?? 0) > hitLimit
       if (failure === undefined && !isEndless) continue
       await run.end()
       namespace.activeMutant = undefined
       // What fails by what an earlier mutant left behind was not noticed.
-      this.#isSpoilt = mutantActivation === 'runtime' && (await this.#failsAlone(test))
+      this.#isSpoilt = !isStatic && 'run' in test && (await this.#failsAlone(test))
       if (this.#isSpoilt && !isFirst) process.exit(1)
       if (isEndless) return { status: 'timeout', reason: 'ran too often' }
       return { status: 'killed', nrOfTests, killedBy: [test.id], failureMessage: String(failure).slice(0, 200) }
@@ -111,13 +130,26 @@ class InProcessRunner {
     return { status: 'survived', nrOfTests }
   }
 
-  /** Of the tests that run a mutant: all, or with `--own` the quick ones beside its file where there are any. */
-  #testsFor(path: string, all: readonly Test[], ids?: readonly string[]): readonly Test[] {
-    const tests = ids === undefined ? all : all.filter(({ id }) => ids.includes(id))
-    if (process.env.BAILIWICK_STRYKER_OWN === undefined) return tests
-    const isOwn = ({ id, fileName }: Test) =>
-      fileName === path.replace(/\.ts$/, '.test.ts') && (this.#times[id] ?? 0) < slowMs
-    return tests.some(isOwn) ? tests.filter(isOwn) : tests
+  /** The quickest first, all with the same few modules; in place of those of a file that does not load, why. */
+  async *#anew(path: string): AsyncGenerator<Test | Unloadable> {
+    const graph = ++this.#graphs
+    const beside = relative(process.cwd(), path).replace(/\.ts$/, '.test.ts')
+    const idsOf = (name: string) =>
+      Object.keys(this.#times).filter((id) => id.startsWith(`${join(process.cwd(), name)}#`))
+    const cost = (name: string) =>
+      name === beside ? -1 : Math.max(0, ...idsOf(name).map((id) => this.#times[id] ?? 0))
+    for (const name of this.#files.toSorted((a, b) => cost(a) - cost(b)))
+      try {
+        yield* this.#wanted(this.#quickestFirst(await load(name, graph)))
+      } catch (unloadable) {
+        yield { id: idsOf(name)[0] ?? name, unloadable }
+      }
+  }
+
+  /** Beside a file: none that is slow, if there are others. */
+  #wanted(tests: readonly Test[]): readonly Test[] {
+    const quick = this.#own.length === 0 ? [] : tests.filter(({ id }) => (this.#times[id] ?? 0) < slowMs)
+    return quick.length === 0 ? tests : quick
   }
 
   async #failsAlone(test: Test): Promise<boolean> {
@@ -129,12 +161,21 @@ class InProcessRunner {
   }
 
   #loaded(): Promise<readonly Test[]> {
-    if (existsSync(timesFile)) this.#times = JSON.parse(readFileSync(timesFile, 'utf8'))
-    this.#tests ??= load().then((tests) =>
-      tests.toSorted((a, b) => (this.#times[a.id] ?? 0) - (this.#times[b.id] ?? 0)),
+    this.#tests ??= Array.fromAsync(this.#files, (name) => load(name)).then((tests) =>
+      this.#quickestFirst(tests.flat()),
     )
     return this.#tests
   }
+
+  #quickestFirst(tests: readonly Test[]): readonly Test[] {
+    return tests.toSorted((a, b) => (this.#times[a.id] ?? 0) - (this.#times[b.id] ?? 0))
+  }
+}
+
+/** A file of tests that a mutant keeps from being loaded, which is noticed as any of them would. */
+interface Unloadable {
+  id: string
+  unloadable: unknown
 }
 
 /** Of tests one after another: each `beforeAll` once, before the first test that it is for. */
@@ -169,22 +210,27 @@ class Run {
   }
 }
 
-async function load(): Promise<readonly Test[]> {
+/** `graph`: with modules of ours that are loaded for it alone. */
+async function load(name: string, graph?: number): Promise<readonly Test[]> {
+  const path = join(process.cwd(), name)
+  const tests = beginFile(path)
+  await import(`${pathToFileURL(path).href}${graph === undefined ? '' : `?graph=${graph}`}`)
+  return tests
+}
+
+/** Tests take our own vitest, and what one graph imports belongs to it, as far as it is of our sources. */
+function hookModules(): void {
   const shim = pathToFileURL(join(import.meta.dirname, 'vitest-in-process.ts')).href
+  const ours = pathToFileURL(`${process.cwd()}/`).href
+  const isOurs = (url: string) => url.startsWith(ours) && !/\/node_modules\/|\/test\/stryker\//.test(url)
   registerHooks({
-    resolve: (specifier, context, next) =>
-      specifier === 'vitest' && context.parentURL !== shim
-        ? { url: shim, shortCircuit: true }
-        : next(specifier, context),
+    resolve(specifier, context, next) {
+      if (specifier === 'vitest' && context.parentURL !== shim) return { url: shim, shortCircuit: true }
+      const found = next(specifier, context)
+      const [, graph] = /\?graph=(\d+)$/.exec(context.parentURL ?? '') ?? []
+      return graph === undefined || !isOurs(found.url) ? found : { ...found, url: `${found.url}?graph=${graph}` }
+    },
   })
-  await import('./end-on-failure.ts')
-  const { BAILIWICK_STRYKER: subject = '', BAILIWICK_STRYKER_OWN: own } = process.env
-  for (const name of own?.split(' ') ?? subjects[subject]?.tests ?? []) {
-    const path = join(process.cwd(), name)
-    beginFile(path)
-    await import(pathToFileURL(path).href)
-  }
-  return collected
 }
 
 export const strykerPlugins = [{ kind: 'TestRunner', name: 'in-process', injectableClass: InProcessRunner }]

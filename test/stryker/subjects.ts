@@ -26,7 +26,7 @@ export const subjects: Record<string, Subject> = {
     ),
     tests: testsOf(
       authority,
-      'vectors parse-authority pointer decimal resource unseen place-uses describe divide covers narrows intersect',
+      'vectors schema parse-authority pointer decimal resource unseen place-uses describe divide covers narrows intersect',
     ),
   },
   /** What stands between an AuthZEN request and Cedar; not the commands over it (check, explain, trials, candidates). */
@@ -39,7 +39,7 @@ export const subjects: Record<string, Subject> = {
     ),
     tests: testsOf(
       policy,
-      `exact-json preparse action-view schema-shapes asserted-values policy-reads authzen-mapping remembered-answers
+      `exact-json preparse ask-cedar action-view schema-shapes asserted-values policy-reads authzen-mapping remembered-answers
        policy-obligations policy-set cedar-engine check-policies starter-policies authzen-policies policy-slices entity-store
        cedar-policies`,
     ),

@@ -28,14 +28,16 @@ export interface Test {
   scope: Scope
 }
 
-export const collected: Test[] = []
+let collected: Test[] = []
 let scope = scopeOf('', undefined)
 let file = ''
 
-/** What is collected from now on stands there. */
-export function beginFile(path: string): void {
+/** What is declared from now on stands in this file, and in the list that this gives. */
+export function beginFile(path: string): readonly Test[] {
   file = path
   scope = scopeOf('', undefined)
+  collected = []
+  return collected
 }
 
 function scopeOf(name: string, within: Scope | undefined): Scope {
@@ -61,7 +63,7 @@ const test: Declare = (own, ...given) => {
   const names = [...scopesOf(scope).map(({ name }) => name), own].filter((each) => each !== '')
   const title = names.join(' > ')
   // Several may have one name.
-  const same = collected.filter((each) => each.fileName === file && each.title === title).length
+  const same = collected.filter((each) => each.title === title).length
   const name = same === 0 ? title : `${title} #${same}`
   const startPosition = whereCalled()
   collected.push({ id: `${file}#${name}`, title, name, fileName: file, startPosition, run: bodyOf(given), scope })

@@ -27,7 +27,7 @@ export function askCedar({ policies, schema }: Preparsed, request: PolicyRequest
     // Cedar gives both in whatever order its tables have today: the same request is to have the same answer.
     return { ok: true, decision, reason: diagnostics.reason.toSorted(), errors: findingsOf(diagnostics.errors) }
   } catch (error) {
-    return { ok: false, error: error instanceof Error ? error.message : String(error) }
+    return { ok: false, error: String(error) }
   }
 }
 

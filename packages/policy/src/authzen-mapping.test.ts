@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { readMapping } from './authzen-mapping.ts'
 import { entities, found, holds, policiesOf, reading, schema } from './authzen-policies.fixture.ts'
 import type { PlainRequest } from './authzen-policies.ts'
 
@@ -52,6 +53,20 @@ asserted: { subject: false }
     ['a list', '[]', 'authzen.yaml'],
   ])('is refused with %s', (_, mapping, says) => {
     expect(() => policiesOf({ schema, entities, mapping, policies: '' })).toThrow(says)
+  })
+
+  it('has a default for whatever it does not say', () => {
+    const none = { types: new Map(), actions: new Map(), actionProperties: 'action' }
+    const asserted = (subject: boolean, resource: boolean) => ({ ...none, asserted: { subject, resource } })
+    for (const text of [undefined, '', '{}', 'asserted: {}']) expect(readMapping(text)).toEqual(asserted(true, true))
+    expect(readMapping('asserted: { subject: false }')).toEqual(asserted(false, true))
+    expect(readMapping('asserted: { resource: false }')).toEqual(asserted(true, false))
+    expect(readMapping('types: { a: B }\nactions: { c: { type: D, id: e } }\naction_properties: f')).toEqual({
+      ...{ types: new Map([['a', 'B']]), actions: new Map([['c', { type: 'D', id: 'e' }]]) },
+      ...{ actionProperties: 'f', asserted: { subject: true, resource: true } },
+    })
+    const more = ['asserted: { who: true }', 'actions: { r: { type: A, id: b, c: d } }', 'actions: { r: { type: A } }']
+    for (const text of more) expect(() => readMapping(text)).toThrow('authzen.yaml: ')
   })
 
   it('may be empty', () => {

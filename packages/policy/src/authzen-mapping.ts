@@ -46,7 +46,7 @@ function mappingOf(text: string | undefined): z.infer<typeof mappingSchema> {
 
 function yamlOf(text: string): unknown {
   try {
-    return parse(text, { strict: true, uniqueKeys: true })
+    return parse(text, { uniqueKeys: true })
   } catch (error) {
     throw invalid(mappingFile, error instanceof Error ? error.message : undefined)
   }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { bare, entities, found, holds, policiesOf, reading, schema } from './authzen-policies.fixture.ts'
-import type { PlainRequest } from './authzen-policies.ts'
+import { AuthZenPolicies, type PlainRequest, PolicySlot } from './authzen-policies.ts'
+import { dutiesOf } from './policy-obligations.ts'
+import { loadPolicySet } from './policy-set.ts'
 
 describe('names', () => {
   it.each([
@@ -347,5 +349,46 @@ describe('search', () => {
       found(set, { entity: 'resource', subject: boss, action: { name: 'meet' }, resource: { type: 'App::User' } }),
     ).toEqual(['anna'])
     expect(found(set, { entity: 'subject', subject: { type: 'Nobody' }, action, resource })).toEqual([])
+  })
+})
+
+it('takes for an action without a schema what is one alone, however often it is named', () => {
+  const policies = `permit (principal, action, resource) when { principal != App::User::"read" && action is Action };
+    forbid (principal, action == App::Action::"write", resource); forbid (principal, action == App::Action::"write", resource is Doc);`
+  const set = policiesOf({ policies })
+  const { subject, resource } = reading()
+  expect(set.candidates({ entity: 'action', subject, resource }).ids).toEqual(['write'])
+  expect(set.evaluate(reading()).outcome).toBe('allow')
+  expect(set.evaluate(reading({ action: { name: 'write' } })).outcome).toBe('deny')
+})
+
+describe('a slot', () => {
+  const setOf = (id: string, mapping = '') =>
+    loadPolicySet(
+      new Map([
+        ['a.cedar', Buffer.from(`@id("${id}") @redact("${id}") permit (principal, action, resource);`)],
+        ['authzen.yaml', Buffer.from(mapping)],
+        ['schema.cedarschema', Buffer.from(schema)],
+      ]),
+    )
+
+  it('holds one set: what stood there before denies from then on (V13)', () => {
+    const slot = new PolicySlot('authzen-policies.test slot')
+    const answers = (...sets: AuthZenPolicies[]) => sets.map((set) => set.evaluate(reading()))
+    const first = new AuthZenPolicies(setOf('one'), slot)
+    expect(answers(first)).toEqual([{ outcome: 'allow', policies: ['one'] }])
+    const second = new AuthZenPolicies(setOf('two'), slot)
+    expect(answers(first, second)).toEqual([{ outcome: 'invalid' }, { outcome: 'allow', policies: ['two'] }])
+    // What is refused takes nobody's place.
+    expect(() => new AuthZenPolicies(setOf('three', 'types: { user: Robot }'), slot)).toThrow('Robot')
+    expect(answers(first, second)).toEqual([{ outcome: 'invalid' }, { outcome: 'allow', policies: ['two'] }])
+  })
+
+  it('names what those oblige to that decided', () => {
+    const set = new AuthZenPolicies(setOf('iban'), new PolicySlot('authzen-policies.test duties'))
+    expect(set.dutiesOf(['iban'])).toEqual(dutiesOf(setOf('iban').policies, ['iban']))
+    expect(JSON.stringify(set.dutiesOf(['iban']))).toContain('iban')
+    expect(set.dutiesOf([])).toEqual(dutiesOf(setOf('iban').policies, []))
+    expect(set.hash).toBe(setOf('iban').hash)
   })
 })

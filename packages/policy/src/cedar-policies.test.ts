@@ -4,9 +4,10 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { askCedar, judge } from './ask-cedar.ts'
 import { cedarEngine } from './cedar-engine.ts'
+import { CedarPolicies } from './cedar-policies.ts'
 import { loadPolicySet } from './policy-set.ts'
 import { preparse } from './preparse.ts'
-import type { Shape } from './schema-shapes.ts'
+import { type Shape, shapesOf } from './schema-shapes.ts'
 
 const schema = readFileSync(join(import.meta.dirname, '../../../policies/schema.cedarschema'))
 const filesOf = (texts: readonly string[]) =>
@@ -143,4 +144,37 @@ it('knows which group another action is in, as the whole schema does (V13)', () 
     policies: ['no'],
   })
   expect(cedarEngine(files).evaluate(request)).toMatchObject({ outcome: 'deny', policies: ['no'] })
+})
+
+it('is ready for what its schema declares before it is asked, however much that is', () => {
+  const numbers = Array.from({ length: 9 }, (_, n) => n)
+  const types = (name: string) => numbers.map((n) => `${name}${n}`)
+  const texts = numbers.flatMap((p) =>
+    numbers.map((r) => `permit (principal is App::P${p}, action, resource is App::R${r});`),
+  )
+  const text = `namespace App { entity ${types('P')}, ${types('R')}; action other; action use appliesTo { principal: [${types('P')}], resource: [${types('R')}] }; }`
+  const set = loadPolicySet(
+    new Map([
+      ['a.cedar', Buffer.from(texts.join('\n'))],
+      ['schema.cedarschema', Buffer.from(text)],
+    ]),
+  )
+  const shapes = shapesOf(text)
+  const name = 'cedar-policies.test preheated'
+  const policies = new CedarPolicies(set, name, { shapes, groupsOf: shapes.groups })
+  const view = `${name} App::Action use`
+  const asked = (principal: string, resource: string) => ({
+    ...{ principal: { type: `App::${principal}`, id: '' }, resource: { type: `App::${resource}`, id: '' } },
+    ...{ action: { type: 'App::Action', id: 'use' }, context: {} },
+  })
+  const answered = (slice: string, schema: string | undefined) =>
+    askCedar({ policies: `${name}${slice}`, schema }, asked('P0', 'R0')).ok
+  expect([answered('', undefined), answered('', view), answered(' 1', undefined)]).toEqual([true, false, false])
+  policies.preheat()
+  expect([answered('', view), answered(' 1', view), answered(' 64', view), answered(' 65', view)]).toEqual([
+    ...[true, true, true, false],
+  ])
+  expect(answered('', `${name} App::Action other`)).toBe(false) // it applies to nothing
+  expect(policies.evaluate(asked('P8', 'R8'))).toEqual({ outcome: 'allow', policies: ['a.cedar#80'] })
+  expect(answered(' 65', view)).toBe(true)
 })

@@ -33,6 +33,14 @@ it.each([
   )
 })
 
+it('says why it refuses a history, in words', () => {
+  const refused = (history: string, why: string) =>
+    expect(() => requireKnownHistory(withHistory(history))).toThrow(new RegExp(`: .*${why}`))
+  refused('{ team: { calls: Long } }', 'task and agent')
+  refused('{ task: { call: Long } }', 'not a fact of the history')
+  refused('{ task: { last: { x: Long } } }', 'must be optional')
+})
+
 it('finds the history in a context', () => {
   const shapes = withHistory('{ task: { calls: Long } }')
   expect(historyIn(shapes.context({ type: 'Action', id: 'a' }))?.kind).toBe('Record')

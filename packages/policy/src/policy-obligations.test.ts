@@ -94,6 +94,16 @@ describe('obligations of policies', () => {
     expect(codeOf(load)).toBe('config_invalid')
   })
 
+  it.each(['redact', 'limit', 'report_outcome_by', 'notify'])(
+    'say how one is spelled that does not parse, with an example that does: @%s',
+    (name) => {
+      const refused = () => setOf(`@${name}("") permit ${all}`)
+      expect(refused).toThrow(new RegExp(`@${name} \\w+ .*: ".+"$`))
+      const [, example] = /: "([^"]+)"$/.exec(thrown(refused)) ?? []
+      expect(asked(`@${name}("${example}") permit ${all}`)).not.toEqual({ redact: [], notify: [] })
+    },
+  )
+
   it.each(['@redact("a")', '@limit("1")', '@report_outcome_by("1")'])('%s belongs to a permit', (annotation) => {
     expect(() => setOf(`${annotation} forbid ${all}`)).toThrow('belongs to a permit')
   })
@@ -134,6 +144,14 @@ describe('obligations of policies', () => {
     }
   })
 })
+
+function thrown(run: () => unknown): string {
+  try {
+    return String(run())
+  } catch (error) {
+    return String((error as Error).message)
+  }
+}
 
 function codeOf(run: () => unknown): string {
   try {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readPolicyDirectory, validatePolicySet } from './policy-set.ts'
+import { findingsOf, readPolicyDirectory, validatePolicySet } from './policy-set.ts'
 
 const schema = `entity User in [Team] { age: Long, home?: ipaddr };
 entity Team;
@@ -181,4 +181,30 @@ describe('refused, with the file and why', () => {
     mkdirSync(join(folder.path, 'a.cedar'))
     expect(() => readPolicyDirectory(folder.path)).toThrow(/a\.cedar cannot be read: EISDIR/)
   })
+})
+
+it('says what was found in the order of ids, then of words', () => {
+  const found = ['b 1', 'a 2', 'b 0', 'a 1', 'a 3'].map((both) => {
+    const [policyId = '', message = ''] = both.split(' ')
+    return { policyId, error: { message } }
+  })
+  const words = findingsOf(found).map(({ policyId, message }) => `${policyId} ${message}`)
+  expect(words).toEqual(['a 1', 'a 2', 'a 3', 'b 0', 'b 1'])
+})
+
+it('warns of what validates and can never apply', () => {
+  const set = read({
+    'schema.cedarschema': schema,
+    'a.cedar': `${all}\npermit (principal, action, resource) when { false };`,
+  })
+  expect(validatePolicySet(set)).toEqual({
+    errors: [],
+    warnings: [{ policyId: 'a.cedar#1', message: expect.stringContaining('impossible') }],
+  })
+})
+
+it('has the obligations of a policy beside it, and nothing of one that has none', () => {
+  const { policies } = read({ 'a.cedar': `${all}\n@redact("iban") ${all}` })
+  expect(policies.get('a.cedar#0')).not.toHaveProperty('obliges')
+  expect(policies.get('a.cedar#1')).toMatchObject({ obliges: expect.anything() })
 })

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { askCedar } from './ask-cedar.ts'
 import type { EntityName } from './entity-name.ts'
 import { loadPolicySet } from './policy-set.ts'
@@ -76,6 +76,46 @@ it('answers by slices as by the whole set, however few it may keep (V13)', () =>
   expect(sliced).toBeGreaterThan(100)
 })
 
+/** Of `principal`: what a scope may ask for, that U::"1" is, and another of its kind that it is not. */
+const asking: [is: string, isNot: string][] = [
+  ['principal is U', 'principal is V'],
+  ['principal == U::"1"', 'principal == U::"2"'],
+  ['principal == U::"1"', 'principal == V::"1"'],
+  ['principal in U::"1"', 'principal in U::"2"'],
+  ['principal in G::"g"', 'principal in G::"other"'],
+  ['principal in G::"top"', 'principal in G::"other"'],
+  ['principal is U in G::"g"', 'principal is V in G::"g"'],
+  ['principal is U in G::"g"', 'principal is U in G::"other"'],
+]
+const scopes = (of: string) =>
+  `permit (${of.startsWith('principal') ? of : 'principal'}, ${of.startsWith('action') ? of : 'action'}, ${of.startsWith('resource') ? of : 'resource'});`
+
+it.each([
+  ...asking,
+  ...asking.map((both) => both.map((each) => each.replace('principal', 'resource')) as [string, string]),
+  ['action == Action::"a"', 'action == Action::"b"'],
+  ['action in Action::"h"', 'action in Action::"b"'],
+  ['action in [Action::"g", Action::"b"]', 'action in [Action::"c", Action::"d"]'],
+] as [string, string][])(
+  'leaves out what its scope says it is not about, and nothing else: %s, not %s (V13)',
+  (is, isNot) => {
+    const one = { type: 'U', id: '1' }
+    const set = setOf([scopes(is), scopes(isNot)])
+    const answered = (above?: typeof ancestorsOf) => {
+      const name = `policy-slices.test ${is} ${above ? 'within' : ''}`
+      const slices = new PolicySlices(set, name, { groupsOf, ...(above ? { ancestorsOf: above } : {}) })
+      const names = slices.of(one, action('a'), one)
+      const answer = askCedar(names, { principal: one, action: action('a'), resource: one, context: {}, entities })
+      expect(answer).toMatchObject({ reason: ['a.cedar#0'] })
+      return names.policies === name ? 'the whole' : 'a slice'
+    }
+    expect(answered(ancestorsOf)).toBe('a slice')
+    // Nobody knows what it is in: of types and names alone it may be told.
+    const isAboutGroups = / in /.test(isNot) && !/^action/.test(isNot) && !isNot.includes(' is V')
+    expect(answered()).toBe(isAboutGroups ? 'the whole' : 'a slice')
+  },
+)
+
 it('makes no slice for each of the names that nobody knows', () => {
   const texts = [
     'permit (principal is U, action == Action::"a", resource);',
@@ -110,4 +150,58 @@ it('asks of few policies where most are about others, however many principals an
   expect(names).not.toContain('policy-slices.test many')
   // What the wasm keeps is bounded: names are given again.
   expect(names.size).toBeLessThan(200)
+})
+
+describe('what is kept of slices', () => {
+  let sets = 0
+  /** Of `count` policies, each about a user of its own: what a set answers by about the user of a number; undefined: the whole. */
+  function keeping(count: number, room: number) {
+    const name = `policy-slices.test kept ${sets++}`
+    const texts = Array.from({ length: count }, (_, n) => `permit (principal == U::"${n}", action, resource);`)
+    const slices = new PolicySlices(setOf(texts), name, { groupsOf: () => [], sets: room / count })
+    return (n: number) => {
+      const { policies, schema } = slices.of({ type: 'U', id: String(n) }, action('a'), { type: 'R', id: 'r' })
+      expect(schema).toBeUndefined()
+      return policies === name ? undefined : policies.slice(name.length + 1)
+    }
+  }
+
+  it('is a slice of at most half of the policies', () => {
+    const [one, two, three] = [keeping(1, 16), keeping(2, 32), keeping(3, 48)]
+    expect([one(0), one(9)]).toEqual([undefined, '1']) // nobody's is a slice of none
+    expect([two(0), two(1), two(0)]).toEqual(['1', '2', '1'])
+    expect(three(0)).toBe('1')
+  })
+
+  it('is as much as there is room for, and of it what was asked for last', () => {
+    const ofFour = keeping(4, 4)
+    expect([ofFour(0), ofFour(1), ofFour(0)]).toEqual(['1', '2', '1'])
+    // There is no room for a third: the whole answers, and that it does is remembered in place of what was longest unused.
+    expect([ofFour(2), ofFour(0), ofFour(1)]).toEqual([undefined, '1', undefined])
+  })
+
+  it('makes room where a slice is small, and gives names again', () => {
+    const small = keeping(64, 4)
+    expect([small(0), small(1), small(0), small(2), small(0), small(1)]).toEqual(['1', '2', '1', '2', '1', '2'])
+    const large = keeping(63, 4)
+    expect([large(0), large(1), large(2), large(1)]).toEqual(['1', '2', undefined, '2'])
+  })
+
+  it('is nothing where there is room for none', () => {
+    expect([0, 1, 9].map(keeping(64, 0))).toEqual([undefined, undefined, undefined])
+    expect([0, 1].map(keeping(64, 1))).toEqual([undefined, undefined])
+    expect([0, 1].map(keeping(64, 2))).toEqual(['1', '1'])
+  })
+
+  it('is by the resource alone where a policy names the principal too', () => {
+    const texts = ['U::"a"', 'U::"b"', 'U::"c"'].map(
+      (who, n) => `permit (principal == ${who}, action, resource == R::"${n}");`,
+    )
+    const slices = new PolicySlices(setOf(texts), 'policy-slices.test both', { groupsOf: () => [] })
+    const by = (who: string, n: number) =>
+      slices.of({ type: 'U', id: who }, action('a'), { type: 'R', id: String(n) }).policies
+    expect([by('a', 0), by('b', 0), by('nobody', 0), by('a', 1)]).toEqual(
+      [1, 1, 1, 2].map((n) => `policy-slices.test both ${n}`),
+    )
+  })
 })

@@ -96,3 +96,23 @@ it('takes a list of what an enforcement point can do, and nothing else for one',
   for (const wrong of ['custom', null, {}, [1], [['custom']]])
     expect(() => asked({ supported_obligations: wrong })).toThrow('supported_obligations')
 })
+
+it.each<[member: string, least: number, most: number]>([
+  ['credential', 0, 16_384],
+  ['proof', 0, 8192],
+  ['htm', 1, 32],
+  ['htu', 1, 8192],
+])('takes of what an enforcement point saw no longer text than it may be: %s', (member, least, most) => {
+  const read = (value: unknown) => asked({ bailiwick: { [member]: value, other: 1 } }).observed
+  for (const length of [least, most]) expect(read('x'.repeat(length))).toEqual({ [member]: 'x'.repeat(length) })
+  for (const wrong of ['x'.repeat(most + 1), 1, null, ...(least === 0 ? [] : [''])])
+    expect(() => read(wrong)).toThrow(`context.bailiwick.${member}: `)
+})
+
+it('takes of what an enforcement point can do as much as it may be, and no more', () => {
+  const listing = (count: number, length: number) =>
+    asked({ supported_obligations: Array.from({ length: count }, () => 'x'.repeat(length)) }).supported
+  expect([listing(0, 0), listing(64, 256)?.length]).toEqual([[], 64])
+  expect(() => listing(65, 1)).toThrow('supported_obligations.: too_big')
+  expect(() => listing(1, 257)).toThrow('supported_obligations.0: too_big')
+})

@@ -32,6 +32,9 @@ it('are spelled as the profile has them: id, type and properties, each id once',
       properties: { to: 'sec', topic: 'policy p', body: 'Allowed: a: n on tool t (d)' },
     },
   ])
+  expect(stepUpObligation).toEqual({
+    ...{ id: 'step-up', type: 'step-up', properties: { acr_value: 'urn:bailiwick:acr:approvers' } },
+  })
   for (const each of [...spelled, stepUpObligation]) expect(obligationSchema.safeParse(each).success).toBe(true)
 })
 

@@ -1,0 +1,47 @@
+import { mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { forgetUnnoticed, memoryOf, remembered } from './memory.ts'
+
+const root = join(import.meta.dirname, '../..')
+const path = 'test/stryker/memory.ts'
+const test = 'test/stryker/memory.test.ts'
+const textOf = (name: string) => readFileSync(join(root, name), 'utf8')
+const location = { start: { line: 1, column: 1 } }
+const mutants = [
+  { id: '0', status: 'Killed', static: true },
+  { id: '1', status: 'Survived', static: true },
+  { id: '2', status: 'Survived' },
+].map((mutant) => ({ ...mutant, mutatorName: 'm', replacement: '', location }))
+
+/** A folder in which it is remembered that the file had these mutants, and what became of them by the test as it was. */
+function remembering(source: string, tested: string) {
+  const folder = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-stryker-'))
+  const report = { files: { [path]: { source, mutants } }, testFiles: { [test]: { source: tested } } }
+  writeFileSync(memoryOf(folder.path, path), JSON.stringify(report))
+  return folder
+}
+const ids = (folder: string) =>
+  remembered(folder, path)?.mutants.map((mutant) => (mutant as unknown as { id: string }).id)
+
+it('tells what became of a file’s mutants, and whether the file is another since', () => {
+  using same = remembering(textOf(path), '')
+  expect(remembered(same.path, path)).toMatchObject({ isChanged: false, mutants: { length: 3 } })
+  expect(remembered(same.path, path)?.mutants[0]).toMatchObject({ fileName: path, status: 'Killed' })
+  using other = remembering('another', '')
+  expect(remembered(other.path, path)).toMatchObject({ isChanged: true })
+  expect(remembered(other.path, test)).toBeUndefined()
+})
+
+it('forgets what runs once and no test noticed, once a test is another', () => {
+  using same = remembering('', textOf(test))
+  forgetUnnoticed(same.path, path, [test])
+  expect(ids(same.path)).toEqual(['0', '1', '2'])
+  forgetUnnoticed(same.path, path, [test, path]) // one more
+  expect(ids(same.path)).toEqual(['0', '2'])
+  using other = remembering('', 'another')
+  forgetUnnoticed(other.path, path, [test])
+  expect(ids(other.path)).toEqual(['0', '2'])
+  forgetUnnoticed(other.path, test, [test]) // of which nothing is known
+})
