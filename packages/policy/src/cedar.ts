@@ -10,9 +10,15 @@ import type { CheckParseAnswer, PolicySet, Schema } from '@cedar-policy/cedar-wa
 
 type Cedar = typeof Wasm
 
-const require = createRequire(import.meta.url)
-const file = require.resolve('@cedar-policy/cedar-wasm/nodejs')
-let instance = require(file) as Cedar
+let instance = load()
+
+function load(): Cedar {
+  // One for each: what was required by it, it keeps.
+  const require = createRequire(import.meta.url)
+  const file = require.resolve('@cedar-policy/cedar-wasm/nodejs')
+  delete require.cache[file]
+  return require(file) as Cedar
+}
 
 /** Throws what Cedar throws; of a trap a sentence. */
 function ask<T>(call: (cedar: Cedar) => T): T {
@@ -20,8 +26,7 @@ function ask<T>(call: (cedar: Cedar) => T): T {
     return call(instance)
   } catch (cause) {
     if (!(cause instanceof Error) || !traps.has(cause.name)) throw cause
-    delete require.cache[file]
-    instance = require(file) as Cedar
+    instance = load()
     throw new Error('Cedar gave up, as it does on what is nested too deeply', { cause })
   }
 }
