@@ -160,16 +160,17 @@ const microsOf = ({ cost }: BudgetAmounts) =>
     .map(([currency, amount]) => `${currency} ${parseMicros(amount)}`)
     .sort()
 
-/** The document in which these JSON pointers find these values. */
+/** The document in which these JSON pointers find these values. Who made the event up may point into a text, or at every object's prototype. */
 function document(values: Readonly<Record<string, unknown>>): object {
-  const root: Record<string, unknown> = {}
+  const root: Record<string, unknown> = Object.create(null)
   for (const [pointer, value] of Object.entries(values)) {
     const tokens = pointer.slice(1).split('/')
     const names = tokens.map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
     let at = root
     for (const name of names.slice(0, -1)) {
-      at[name] ??= {}
-      at = at[name] as Record<string, unknown>
+      const inner = at[name]
+      at = at[name] =
+        typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>) : Object.create(null)
     }
     at[names.at(-1) ?? ''] = value
   }

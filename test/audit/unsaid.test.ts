@@ -132,6 +132,13 @@ it('takes an ALLOW of a grant that was resumed before it for what it is', async 
   expect(await findingsOf(log)).toEqual([])
 })
 
+it('reads what a forger says of arguments, into a text and at every prototype, and goes on', async () => {
+  using log = await goodLog()
+  allowed(log, 'read').data.action.arguments = { '/a': 'text', '/a/b': '1', '/__proto__/forged': '1' }
+  expect(await findingsOf(log)).toEqual([])
+  expect(Object.hasOwn(Object.prototype, 'forged')).toBe(false)
+})
+
 it('leaves a decision point the time to tell of an outcome that did not come', async () => {
   using log = await goodLog()
   log.drafts.delete('missing')

@@ -76,7 +76,7 @@ it('proves nothing once anything of it was changed, left out, or is of somebody 
       'enforcement-point.registered',
     ])
       expect(await check(without(type)), type).toMatchObject({ ok: false })
-    for (const type of ['request.approved', 'grant.created', 'credential.intended'])
+    for (const type of ['request.received', 'request.approved', 'grant.created', 'credential.intended'])
       expect(await check(without(type)), type).toMatchObject({ ok: false })
     expect(await check({ checkpoint: bundle.checkpoint.replace(/\n\d+\n/, '\n9999\n') })).toMatchObject({
       reason: 'signature_invalid',

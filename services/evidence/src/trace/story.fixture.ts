@@ -70,11 +70,17 @@ const aCall = (who: string) => ({
 export interface Lies {
   received?: (data: Extract<EventData<'approvals.v1', 'request.received'>, { kind: 'access' }>) => object
   assertion?: (assertion: Assertion) => Assertion
+  /** The hash of the ask that the statement names. */
+  answerTo?: string
+  /** Bounds of arguments in what is asked for. */
+  bound?: Record<string, { max: string }>
   grant?: (grant: Grant) => Grant
   outcomeKey?: ReturnType<typeof generateKey<'outcome'>>
   /** What the outcomes are signed about. */
   outcomeAbout?: { action_digest: string }
   withoutIntent?: boolean
+  /** What the decision point says of an ALLOW instead. */
+  allowed?: (data: EventData<'decisions.v1', 'decision.allowed'>) => object
   /** What the decisions say that the calls were about. */
   invoice?: string
 }
@@ -187,7 +193,12 @@ export class Story extends Installed {
     const authority = {
       type: 'bailiwick_task' as const,
       task: 'reconcile-q3',
-      permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: 'invoices.read' } }],
+      permissions: [
+        {
+          ...{ actions: ['tools/call'], resource: { type: 'tool', id: 'invoices.read' } },
+          ...(lies.bound === undefined ? {} : { where: lies.bound }),
+        },
+      ],
       budget: { calls: 20 },
     }
 
@@ -223,7 +234,7 @@ export class Story extends Installed {
     const statement = buildApprovalStatement({
       installation: this.trust.installation,
       request_id,
-      request_hash: received.request_hash,
+      request_hash: lies.answerTo ?? received.request_hash,
       agent: instance,
       instance_key: this.agentKey.kid,
       rebind: 'none',
@@ -300,28 +311,29 @@ export class Story extends Installed {
         lies.outcomeKey ?? this.pointKey,
       )
       const nothing = { calls: 0, cost: {}, egress_bytes: 0 }
+      const allow: EventData<'decisions.v1', 'decision.allowed'> = {
+        decision_id,
+        call_id,
+        enforcement_point: 'erp-gateway',
+        actor,
+        action: { name: 'tools/call', resource: tool, call, arguments: { '/invoice': lies.invoice ?? 'INV-1' } },
+        ...(n === 1 ? { call_kept: true as const } : {}),
+        permission: 0,
+        proof: 'agent_signed',
+        reserved: { calls: 1, cost: {}, egress_bytes: 0 },
+        labels: [],
+        policy_set: sha256('policies'),
+        policies: [],
+        outcome_due: at(60),
+        as_of: 0,
+      }
       await pdp.producer.publish('decisions.v1', [
         {
           type: 'decision.allowed',
           subject: decision_id,
           key: grant.id,
           version: 2 * n + 1,
-          data: {
-            decision_id,
-            call_id,
-            enforcement_point: 'erp-gateway',
-            actor,
-            action: { name: 'tools/call', resource: tool, call, arguments: { '/invoice': lies.invoice ?? 'INV-1' } },
-            ...(n === 1 ? { call_kept: true as const } : {}),
-            permission: 0,
-            proof: 'agent_signed',
-            reserved: { calls: 1, cost: {}, egress_bytes: 0 },
-            labels: [],
-            policy_set: sha256('policies'),
-            policies: [],
-            outcome_due: at(60),
-            as_of: 0,
-          },
+          data: { ...allow, ...lies.allowed?.(allow) },
         },
         {
           type: 'outcome.reported',

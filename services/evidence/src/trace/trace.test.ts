@@ -131,6 +131,30 @@ it.each<[string, Lies, TraceStep['kind'], string]>([
     'outcome',
     'action_digest_mismatch',
   ],
+  [
+    'a decision point that allows what nobody granted',
+    { allowed: ({ action }) => ({ action: { ...action, resource: { type: 'tool', id: 'invoices.burn' } } }) },
+    'decision',
+    'action_not_granted',
+  ],
+  [
+    'a decision point that allows beyond a bound, and says so in more than one way',
+    {
+      bound: { '/amount': { max: '500' } },
+      allowed: ({ action }) => ({
+        action: { ...action, arguments: { '/amount': '9', '/amount/0': '1', '/__proto__/amount': '9' } },
+      }),
+    },
+    'decision',
+    'argument_out_of_bounds',
+  ],
+  [
+    'a decision point that names the grant of another credential',
+    { allowed: ({ actor }) => ({ actor: { ...actor, grant_id: `grt_${'A'.repeat(43)}` } }) },
+    'decision',
+    'grant_unknown',
+  ],
+  ['people who signed the answer to another ask', { answerTo: 'A'.repeat(43) }, 'approval', 'access_request_unknown'],
   ['a credential without an intent (V4)', { withoutIntent: true }, 'decision', 'credential_unrecorded'],
 ])('says which step does not hold: %s (V3)', async (_, lies, kind, problem) => {
   await told(lies, async (_story, { decisions }, evidence) => {

@@ -1,6 +1,7 @@
 import { effectOf, type Place, type StepKind } from './place.ts'
+import type { StepCheck, TraceTrust } from './step-check.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
-import { type StepCheck, type TraceTrust, verifyStep } from './verify-step.ts'
+import { verifyStep } from './verify-step.ts'
 
 /** One step of a story; what followed from it stands below it. */
 export interface TraceStep extends StepCheck {
