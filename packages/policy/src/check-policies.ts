@@ -3,6 +3,7 @@ import { errorCode, ServiceError } from '@bailiwick/errors'
 import { type PolicyFiles, readPolicyFiles } from '@bailiwick/installation'
 import { isAuthorizedPartial } from './cedar.ts'
 import { isStepUp } from './cedar-engine.ts'
+import { type EntityStore, entityStore, namesIn } from './entity-store.ts'
 import { canBeAskedPartly } from './nesting.ts'
 import { type Policy, type PolicySet, parsePolicySet, schemaFile, validatePolicySet } from './policy-set.ts'
 import { shadowOf } from './shadowing.ts'
@@ -26,7 +27,8 @@ export function checkPolicies(directory: string): PolicyFinding[] {
   const found = validity(set)
   const told = new Set(found.map(({ policyId }) => policyId))
   const others = Array.from(set.policies.values()).filter(({ id }) => !told.has(id))
-  return [...found, ...others.flatMap((policy) => findingsOf(policy, set))]
+  const store = entityStore(set.entities, [], set.schema === undefined)
+  return [...found, ...others.flatMap((policy) => findingsOf(policy, set, store))]
 }
 
 /** Each file by itself, with the schema, so that one that does not parse hides no other; then all of them together. */
@@ -66,7 +68,7 @@ function validity(set: PolicySet): PolicyFinding[] {
   return [...errors.map(finding('error')), ...warnings.map(finding('warning'))]
 }
 
-function findingsOf(policy: Policy, set: PolicySet): PolicyFinding[] {
+function findingsOf(policy: Policy, set: PolicySet, store: EntityStore): PolicyFinding[] {
   const where = { file: policy.file, policyId: policy.id }
   if (isStepUp(policy) && policy.json.effect === 'permit')
     return [
@@ -76,7 +78,7 @@ function findingsOf(policy: Policy, set: PolicySet): PolicyFinding[] {
         message: '@step_up belongs to a forbid: what a human must add to would permit without',
       },
     ]
-  const always = whateverIsAsked(policy, set)
+  const always = whateverIsAsked(policy, set, store)
   if (always === 'errs')
     return [{ level: 'error', ...where, message: 'always errors, and so denies every request that it applies to' }]
   if (always === 'never')
@@ -96,15 +98,15 @@ function findingsOf(policy: Policy, set: PolicySet): PolicyFinding[] {
   ]
 }
 
-/** What Cedar's partial evaluation finds of the conditions when all of the request is unknown. */
-function whateverIsAsked(policy: Policy, { entities, schema }: PolicySet): 'errs' | 'never' | 'depends' {
+/** What Cedar's partial evaluation finds of the conditions when all of the request is unknown: then they look at what they name alone. */
+function whateverIsAsked(policy: Policy, { schema }: PolicySet, store: EntityStore): 'errs' | 'never' | 'depends' {
   if (!canBeAskedPartly(policy.json)) return 'depends'
   const answer = isAuthorizedPartial({
     principal: null,
     action: null,
     resource: null,
     context: {},
-    entities: [...entities],
+    entities: [...store.reachable(namesIn(policy.json.conditions)).values()],
     policies: { staticPolicies: { policy: unscoped(policy) } },
     ...(schema === undefined ? {} : { schema, validateRequest: false }),
   })

@@ -22,6 +22,7 @@ const entities = fc
           reference,
           fc.integer({ min: 0, max: 3 }),
           fc.array(reference, { maxLength: 2 }),
+          fc.array(fc.record({ a: reference }), { maxLength: 2 }),
           fc.record({ a: reference }),
         ),
       ),
@@ -49,6 +50,9 @@ const value = fc
 const condition = fc.oneof(
   fc.tuple(value, ids).map(([of, id]) => `${of} in E::"${id}"`),
   fc.tuple(value, value).map(([a, b]) => `${a} == ${b}`),
+  fc.tuple(value, value).map(([a, b]) => `${a} in ${b}`),
+  fc.tuple(value, value).map(([a, b]) => `${a}.contains(${b})`),
+  fc.tuple(value, value).map(([a, b]) => `${a} in [${b}, principal]`),
   fc.tuple(value, fc.constantFrom('a', 'b', 'n')).map(([of, name]) => `${of} has ${name}`),
   value.map((of) => `${of} > 1`),
 )
@@ -137,7 +141,7 @@ it('hands Cedar actions only where no schema does, and lists them always', () =>
 it('reaches everything once, by parents, attributes and tags, also where they go in a circle', () => {
   const all = [
     entity('E', '0', { parents: [{ type: 'E', id: '1' }] }),
-    entity('E', '1', { attrs: { next: [{ __entity: { type: 'E', id: '2' } }] } }),
+    entity('E', '1', { attrs: { next: { is: { __entity: { type: 'E', id: '2' } } } } }),
     entity('E', '2', { tags: { last: { __entity: { type: 'E', id: '3' } } } }),
     entity('E', '3', { attrs: { first: { __entity: { type: 'E', id: '0' } } } }),
     entity('E', '4'),
@@ -145,6 +149,21 @@ it('reaches everything once, by parents, attributes and tags, also where they go
   const store = entityStore(all, [], true)
   expect([...store.reachable([{ a: { type: 'E', id: '0' } }]).keys()].sort()).toEqual(['E 0', 'E 1', 'E 2', 'E 3'])
   expect([...store.reachable([{ type: 'E', id: '5' }]).keys()]).toEqual([])
+})
+
+it('leaves what is in sets, which Cedar cannot take out of them: a list of a thousand readers is a list', () => {
+  const readers = [{ __entity: { type: 'E', id: '1' } }, { who: { type: 'E', id: '2' } }]
+  const all = [
+    entity('E', '0', {
+      attrs: { readers, all: { of: readers } },
+      tags: { more: readers },
+      parents: [{ type: 'E', id: '3' }],
+    }),
+    ...['1', '2', '3'].map((id) => entity('E', id)),
+  ]
+  const store = entityStore(all, [], true)
+  expect([...store.reachable([{ type: 'E', id: '0' }]).keys()]).toEqual(['E 0', 'E 3'])
+  expect([...store.reachable([{ context: readers }]).keys()]).toEqual([])
 })
 
 it('takes for a name whatever may be one, and nothing else', () => {

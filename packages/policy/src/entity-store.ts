@@ -15,7 +15,8 @@ export interface EntityStore {
   ancestors(name: EntityName): readonly EntityName[]
   /**
    * Every stored entity that can be reached from these values, by parents, attributes or tags, and from what conditions of
-   * policies name. Cedar looks at no other, and parsing entities is most of what a decision costs.
+   * policies name. Cedar looks at no other, and parsing entities is most of what a decision costs. What is in a set cannot be reached:
+   * Cedar asks whether it is there, and has no way to take it out.
    */
   reachable(from: readonly unknown[]): Map<string, EntityJson>
 }
@@ -36,19 +37,16 @@ export function entityStore(
   const close = (from: readonly unknown[], found: Map<string, EntityJson>) => {
     const left: unknown[] = [...from]
     while (left.length > 0) {
-      for (const name of namesIn(left.pop())) {
+      for (const name of namesOutside(left.pop())) {
         const entity = byKey.get(keyOf(name))
         if (entity === undefined || found.has(keyOf(name))) continue
         found.set(keyOf(name), entity)
-        left.push(entity.parents, entity.attrs, entity.tags)
+        left.push(...entity.parents, entity.attrs, entity.tags)
       }
     }
     return found
   }
-  const always = close(
-    Array.from(policies, ({ json }) => json.conditions),
-    new Map(),
-  )
+  const always = close(namesIn(Array.from(policies, ({ json }) => json.conditions)), new Map())
   return {
     get: (name) => byKey.get(keyOf(name)),
     ofType: (type) => byType.get(type) ?? [],
@@ -69,9 +67,14 @@ function uidOf({ uid }: EntityJson): EntityName {
 export const isAction = ({ type }: EntityName): boolean => type === 'Action' || type.endsWith('::Action')
 
 /** Whatever may be an entity's name in here: a record that merely looks like one costs an entity too many. */
-export function namesIn(value: unknown): EntityName[] {
-  if (typeof value !== 'object' || value === null) return []
-  const inside = Object.values(value).flatMap(namesIn)
+export const namesIn = (value: unknown): EntityName[] => namesOf(value, true)
+
+/** The same, but for what is in sets. */
+const namesOutside = (value: unknown): EntityName[] => namesOf(value, false)
+
+function namesOf(value: unknown, withSets: boolean): EntityName[] {
+  if (typeof value !== 'object' || value === null || (!withSets && Array.isArray(value))) return []
+  const inside = Object.values(value).flatMap((each) => namesOf(each, withSets))
   const { type, id } = value as Partial<Record<'type' | 'id', unknown>>
   return typeof type === 'string' && typeof id === 'string' ? [{ type, id }, ...inside] : inside
 }
