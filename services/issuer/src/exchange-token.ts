@@ -1,5 +1,6 @@
 import { claimedPlace } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import type { Holder } from '@bailiwick/projection'
 import { z } from 'zod'
 import { refuseUnlessAlive } from './alive.ts'
 import { audienceOf } from './audience.ts'
@@ -37,11 +38,16 @@ export async function exchangeToken(endpoint: OAuthEndpoint, given: FormCall['fo
   const tree = issuer.projection.ledger.grants.trees.get(claimedPlace(delegation)?.grant ?? '')
   // RFC 8693 §2.2.2. A grant that does not exist looks like one that this delegation is not of.
   if (!tree) throw new ServiceError('delegation_invalid', 'signature')
-  const delegationId = await redeemDelegation(issuer, { tree, delegation, client })
-  const { resources } = refuseUnlessAlive(issuer, tree, delegationId).at(-1) ?? {}
-  const asked = form.resource === undefined ? resources : [form.resource]
-  if (resources && !asked?.every((each) => resources.includes(each)))
-    throw new OAuthError('invalid_target', 'The delegation is not for this API.')
-  const audience = (asked ?? [undefined]).map((each) => audienceOf(issuer, each))
+  const { resource } = form
+  const audienceFor = ({ resources }: Pick<Holder, 'resources'>) => {
+    if (resource !== undefined && resources?.includes(resource) === false)
+      throw new OAuthError('invalid_target', 'The delegation is not for this API.')
+    const asked = resource === undefined ? resources : [resource]
+    return (asked ?? [undefined]).map((each) => audienceOf(issuer, each))
+  }
+  // What is refused redeems nothing: it would count among its maker's children.
+  const delegationId = await redeemDelegation(issuer, { tree, delegation, client, judge: audienceFor })
+  const holders = refuseUnlessAlive(issuer, tree, delegationId)
+  const audience = audienceFor(holders.at(-1) ?? holders[0])
   return { ...(await mint(issuer, { tree, client, audience, delegationId })), issuedTokenType: accessTokenType }
 }

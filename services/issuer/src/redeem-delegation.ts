@@ -1,6 +1,6 @@
 import { claimedPlace, delegationId } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { childrenOf, judgeLink, type Tree } from '@bailiwick/projection'
+import { childrenOf, type Holder, judgeLink, type Tree } from '@bailiwick/projection'
 import { refuseDead, refuseUnlessAlive } from './alive.ts'
 import type { Client } from './authenticate-client.ts'
 import type { Issuer } from './context.ts'
@@ -17,6 +17,8 @@ export interface Redemption {
   delegation: string
   /** The sub-agent that proved itself, and the key that it proved. */
   client: Client
+  /** Throws what keeps it from being redeemed by what is asked for beside it. */
+  judge: (holder: Holder) => unknown
 }
 
 /**
@@ -55,7 +57,7 @@ export async function redeemDelegation(issuer: Issuer, redemption: Redemption): 
   return inTreeLane(issuer, tree.id, redeem, client.agent)
 }
 
-function judge(issuer: Issuer, { tree, delegation, client }: Redemption) {
+function judge(issuer: Issuer, { tree, delegation, client, judge: judgeAsk }: Redemption) {
   const id = delegationId(delegation)
   const place = claimedPlace(delegation)
   if (id === undefined || place?.grant !== tree.id) throw new ServiceError('delegation_invalid', 'signature')
@@ -72,6 +74,7 @@ function judge(issuer: Issuer, { tree, delegation, client }: Redemption) {
   if (!link.ok) throw new ServiceError('delegation_invalid', link.fault)
   const { holder } = link
   refuseOther(holder, client)
+  judgeAsk(holder)
   if (!(link.delegation.iat * 1000 <= issuer.clock.now() + leewayMs))
     throw new ServiceError('delegation_invalid', 'not valid yet')
   refuseDead(issuer, tree, [...holders, holder])
