@@ -33,13 +33,13 @@ export const subjects: Record<string, Subject> = {
   cedar: {
     mutate: sources(
       policy,
-      `exact-json asserted-values ask-cedar entity-store policy-reads policy-obligations
+      `cedar exact-json asserted-values ask-cedar entity-store policy-reads policy-obligations
        policy-slices authzen-policies cedar-policies cedar-engine preparse action-view
        schema-shapes authzen-mapping policy-set remembered-answers`,
     ),
     tests: testsOf(
       policy,
-      `exact-json preparse ask-cedar action-view schema-shapes asserted-values policy-reads authzen-mapping remembered-answers
+      `cedar exact-json preparse ask-cedar action-view schema-shapes asserted-values policy-reads authzen-mapping remembered-answers
        policy-obligations policy-set cedar-engine check-policies starter-policies authzen-policies policy-slices entity-store
        cedar-policies`,
     ),

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest'
 import { askCedar, judge } from './ask-cedar.ts'
 import { cedarEngine } from './cedar-engine.ts'
 import { CedarPolicies } from './cedar-policies.ts'
+import type { PolicyRequest } from './policy-engine.ts'
 import { loadPolicySet } from './policy-set.ts'
 import { preparse } from './preparse.ts'
 import { type Shape, shapesOf } from './schema-shapes.ts'
@@ -178,3 +179,61 @@ it('is ready for what its schema declares before it is asked, however much that 
   expect(policies.evaluate(asked('P8', 'R8'))).toEqual({ outcome: 'allow', policies: ['a.cedar#80'] })
   expect(answered(' 65', view)).toBe(true)
 })
+
+it('asks without a schema about any action and any context, and has nothing to make before', () => {
+  const texts = ['Action::"use"', 'App::Action::"use"'].map(
+    (name) =>
+      `@id("${name.replaceAll('"', '')}") permit (principal, action == ${name}, resource) when { context.history.n == 1 };`,
+  )
+  const set = loadPolicySet(new Map([['a.cedar', Buffer.from(texts.join('\n'))]]))
+  const policies = new CedarPolicies(set, 'cedar-policies.test plain', { shapes: undefined, groupsOf: () => [] })
+  policies.preheat()
+  const about = (action: PolicyRequest['action']) => {
+    const one = { type: 'U', id: 'u' }
+    return { principal: one, action, resource: one, context: { history: { n: 1 } } }
+  }
+  expect(policies.context({ type: 'Action', id: 'use' })).toBeUndefined()
+  expect(policies.evaluate(about('use'))).toEqual({ outcome: 'allow', policies: ['Action::use'] })
+  expect(policies.evaluate(about({ type: 'App::Action', id: 'use' }))).toMatchObject({ policies: ['App::Action::use'] })
+  expect(policies.say(about('use'))).toMatchObject({ ok: true, reason: ['Action::use'] })
+  expect(policies.evaluate(about('other'))).toEqual({ outcome: 'deny', policies: [] })
+})
+
+it('wants, and looks at, all of a history unless it is told what is read, and of an action that is not declared nothing', () => {
+  const text =
+    'entity U; action use appliesTo { principal: U, resource: U, context: { history: { n: Long, m: Long } } };'
+  const set = loadPolicySet(
+    new Map([
+      ['a.cedar', Buffer.from('permit (principal, action, resource) when { context.history.n == 1 };')],
+      ['schema.cedarschema', Buffer.from(text)],
+    ]),
+  )
+  const shapes = shapesOf(text)
+  const of = (name: string, reads?: (member: readonly string[]) => boolean) =>
+    new CedarPolicies(set, `cedar-policies.test ${name}`, { shapes, groupsOf: () => [], ...(reads ? { reads } : {}) })
+  const asked = (history: object, action = 'use') => {
+    const one = { type: 'U', id: 'u' }
+    return { principal: one, action, resource: one, context: { history } as Record<string, unknown> }
+  }
+  const [use, other] = ['use', 'other'].map((id) => ({ type: 'Action', id }))
+  if (!use || !other) return expect.unreachable()
+  const [all, some] = [of('all'), of('some', (member) => member.join('.') !== 'history.m')]
+  expect(all.context(use)).toEqual(shapes.context(use))
+  expect(JSON.stringify(memberNames(some.context(use)))).toBe('["n"]')
+  expect(all.context(other)).toEqual(shapes.context(other))
+  expect(all.evaluate(asked({ n: 1, m: 2 })).outcome).toBe('allow')
+  expect(some.evaluate(asked({ n: 1, m: 'text' })).outcome).toBe('allow')
+  expect(some.say(asked({ n: 1, m: 'text' }))).toMatchObject({ ok: true })
+  for (const wrong of [
+    all.evaluate(asked({ n: 1, m: 'text' })),
+    all.evaluate(asked({ n: 1 })),
+    all.evaluate(asked({ n: 1, m: 2 }, 'other')),
+  ])
+    expect(wrong.outcome).toBe('invalid')
+})
+
+/** Of the history of a context. */
+function memberNames(context: Shape | undefined): string[] {
+  const history = context?.kind === 'Record' ? context.members.get('history') : undefined
+  return history?.kind === 'Record' ? [...history.members.keys()] : []
+}
