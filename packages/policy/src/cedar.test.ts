@@ -70,3 +70,21 @@ it('one that trapped over a question answers the next one (V13)', () => {
   })
   expect(partial.type).toBe('residuals')
 })
+
+it('what it cannot read is thrown as it is, and replaces nothing; of a trap the sentence names what it was', () => {
+  let made = 0
+  const none = () => ({ staticPolicies: { p: `forbid (principal, action, resource) when { ${++made} == 0 };` } })
+  expect(preparsePolicySet('cedar.test none', none).type).toBe('success')
+  expect(preparsePolicySet('cedar.test none', () => ({ staticPolicies: { p: 'permit' } })).type).toBe('failure')
+  const circle: Record<string, never> = {}
+  circle.self = circle as never
+  const request = { principal: name('U', 'u'), action: name('Action', 'a'), resource: name('U', 'r'), entities: [] }
+  const unread = () => statefulIsAuthorized({ ...request, context: circle, preparsedPolicySetId: 'cedar.test none' })
+  expect(unread).toThrow(expect.not.objectContaining({ message: expect.stringContaining('nested too deeply') }))
+  expect([decided('cedar.test none'), made]).toEqual(['deny', 1])
+  expect(() => policySetTextToParts(nested(2000))).toThrow(
+    expect.objectContaining({ cause: expect.objectContaining({ name: expect.stringMatching(/^R\w+Error$/) }) }),
+  )
+  // What was refused took the place of nothing.
+  expect([decided('cedar.test none'), made]).toEqual(['deny', 2])
+})

@@ -38,3 +38,11 @@ it.each([
 ])('reads %j as nothing: it means one thing to us and another to Cedar', (text) => {
   expect(parseExactJson(text)).toBeUndefined()
 })
+
+it('reads a text of megabytes, and one that is nested as deep as anybody would', () => {
+  const long = 'x'.repeat(2_000_000)
+  expect(parseExactJson(`{"long":"${long}"}`)).toEqual({ long })
+  const nested = (levels: number) => parseExactJson(`${'['.repeat(levels)}${']'.repeat(levels)}`)
+  expect(nested(100)).toBeDefined()
+  expect(nested(1000)).toBeUndefined()
+})

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempDisposableSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { findingsOf, readPolicyDirectory, validatePolicySet } from './policy-set.ts'
+import { findingsOf, parsePolicySet, readPolicyDirectory, validatePolicySet } from './policy-set.ts'
 
 const schema = `entity User in [Team] { age: Long, home?: ipaddr };
 entity Team;
@@ -126,8 +126,18 @@ describe('refused, with the file and why', () => {
       /b\.cedar: .*id b\.cedar#0/,
     ],
     ['a text that is no UTF-8', { 'a.cedar': Uint8Array.of(0xff) }, /a\.cedar: not UTF-8/],
-    ['entities that are no JSON', { 'a.cedar': all, 'entities.json': '[' }, /entities\.json: .+/],
-    ['entities that are no list', { 'a.cedar': all, 'entities.json': '{}' }, /entities\.json: .+/],
+    ['entities that are no JSON', { 'a.cedar': all, 'entities.json': '[' }, /entities\.json: not a JSON array/],
+    ['entities that are no list', { 'a.cedar': all, 'entities.json': '{}' }, /entities\.json: not a JSON array/],
+    [
+      'an obligation that does not parse',
+      { 'a.cedar': `@id("p") @limit("all") ${all}` },
+      /a\.cedar: p: @limit is a whole number/,
+    ],
+    [
+      'more obligations than there is room for',
+      { 'a.cedar': `@notify("${Array.from({ length: 9 }, (_, n) => n).join()}") ${all}` },
+      /the set: @notify: more than 8/,
+    ],
     [
       'an attribute twice',
       { 'a.cedar': all, 'entities.json': `[${user('{"age": 1, "age": 2}')}]` },
@@ -190,6 +200,18 @@ it('says what was found in the order of ids, then of words', () => {
   })
   const words = findingsOf(found).map(({ policyId, message }) => `${policyId} ${message}`)
   expect(words).toEqual(['a 1', 'a 2', 'a 3', 'b 0', 'b 1'])
+})
+
+it('parses a schema before anything looks at it, and says where it is wrong', () => {
+  const parse = (text: string) =>
+    parsePolicySet(
+      new Map(
+        Object.entries({ 'a.cedar': all, 'schema.cedarschema': text }).map(([name, text]) => [name, Buffer.from(text)]),
+      ),
+    )
+  expect(() => parse('entity A;\nentity')).toThrow(/schema\.cedarschema: line 2: /)
+  expect(() => parse('entity A in [B];')).toThrow(/schema\.cedarschema: .*B/)
+  expect(parse('entity A;').schema).toBe('entity A;')
 })
 
 it('warns of what validates and can never apply', () => {

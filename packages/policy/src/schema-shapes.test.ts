@@ -83,5 +83,10 @@ it('says names from outside a namespace', () => {
 })
 
 it('takes no schema that Cedar does not (V13)', () => {
-  expect(() => shapesOf('entity A { b: Unknown };')).toThrow(expect.objectContaining({ code: 'config_invalid' }))
+  expect(() => shapesOf('entity A { b: Unknown };')).toThrow(
+    expect.objectContaining({
+      code: 'config_invalid',
+      detail: expect.stringMatching(/schema\.cedarschema: .*Unknown/),
+    }),
+  )
 })
