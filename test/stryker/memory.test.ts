@@ -2,7 +2,7 @@ import { mkdtempDisposableSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { forgetUnnoticed, memoryOf, remembered } from './memory.ts'
+import { forgetUnnoticed, gather, memoryOf, remembered, scatter } from './memory.ts'
 
 const root = join(import.meta.dirname, '../..')
 const path = 'test/stryker/memory.ts'
@@ -10,7 +10,7 @@ const test = 'test/stryker/memory.test.ts'
 const textOf = (name: string) => readFileSync(join(root, name), 'utf8')
 const location = { start: { line: 1, column: 1 } }
 const mutants = [
-  { id: '0', status: 'Killed', static: true },
+  { id: '0', status: 'Killed', static: true, killedBy: ['0'], coveredBy: ['0'] },
   { id: '1', status: 'Survived', static: true },
   { id: '2', status: 'Survived' },
 ].map((mutant) => ({ ...mutant, mutatorName: 'm', replacement: '', location }))
@@ -18,7 +18,8 @@ const mutants = [
 /** A folder in which it is remembered that the file had these mutants, and what became of them by the test as it was. */
 function remembering(source: string, tested: string) {
   const folder = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-stryker-'))
-  const report = { files: { [path]: { source, mutants } }, testFiles: { [test]: { source: tested } } }
+  const tests = [{ id: '0', name: 'notices' }]
+  const report = { files: { [path]: { source, mutants } }, testFiles: { [test]: { source: tested, tests } }, x: 1 }
   writeFileSync(memoryOf(folder.path, path), JSON.stringify(report))
   return folder
 }
@@ -44,4 +45,23 @@ it('forgets what runs once and no test noticed, once a test is another', () => {
   forgetUnnoticed(other.path, path, [test])
   expect(ids(other.path)).toEqual(['0', '2'])
   forgetUnnoticed(other.path, test, [test]) // of which nothing is known
+})
+
+it('is gathered for a run over several files, and given back to each: what a test noticed that is another now is not', () => {
+  using folder = remembering('', textOf(test))
+  const report = { files: { other: { source: 'o', mutants: [] } }, testFiles: { [test]: { source: 'old', tests: [] } } }
+  writeFileSync(memoryOf(folder.path, 'other'), JSON.stringify(report))
+  const all = join(folder.path, 'all.tmp')
+  const read = (name: string) => JSON.parse(readFileSync(name, 'utf8'))
+  gather(folder.path, [path, 'other', 'none'], all)
+  const id = `${path} 0`
+  expect(read(all)).toMatchObject({
+    files: { [path]: { mutants: [{ killedBy: [id], coveredBy: [id] }, {}, {}] }, other: { source: 'o' } },
+    testFiles: { [test]: { source: textOf(test), tests: [{ id, name: 'notices' }] } },
+    x: 1,
+  })
+  scatter(folder.path, all)
+  expect(ids(folder.path)).toEqual(['0', '1', '2'])
+  expect(Object.keys(read(memoryOf(folder.path, 'other')).files)).toEqual(['other'])
+  expect(() => read(all)).toThrow('ENOENT')
 })

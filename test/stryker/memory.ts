@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Tested } from './lines-reporter.ts'
 
@@ -8,8 +8,14 @@ const root = join(import.meta.dirname, '../..')
 
 /** As far as it is read here (mutation-testing-report-schema 2.0). */
 interface Report {
-  files: Record<string, { source: string; mutants: (Omit<Tested, 'fileName'> & { static?: boolean })[] }>
-  testFiles?: Record<string, { source?: string }>
+  files: Record<string, { source: string; mutants: Mutant[] }>
+  testFiles?: Record<string, { source?: string; tests: { id: string }[] }>
+}
+interface Mutant extends Omit<Tested, 'fileName'> {
+  static?: boolean
+  /** Of tests. */
+  killedBy?: string[]
+  coveredBy?: string[]
 }
 
 /** What became of a file's mutants when it was last looked at. */
@@ -34,7 +40,7 @@ export function remembered(folder: string, path: string): Remembered | undefined
   return {
     mutants: mutants.map((mutant) => ({ ...mutant, fileName: path })),
     at: statSync(memory).mtimeMs,
-    isChanged: source !== readFileSync(join(root, path), 'utf8'),
+    isChanged: source !== textOf(path),
   }
 }
 
@@ -46,11 +52,48 @@ export function forgetUnnoticed(folder: string, path: string, tests: readonly st
   const memory = memoryOf(folder, path)
   if (!existsSync(memory)) return
   const report = read(memory)
-  const isAsItWas = (test: string) => report.testFiles?.[test]?.source === readFileSync(join(root, test), 'utf8')
-  if (tests.every(isAsItWas)) return
+  if (tests.every((test) => report.testFiles?.[test]?.source === textOf(test))) return
   for (const file of Object.values(report.files))
     file.mutants = file.mutants.filter((mutant) => mutant.static !== true || mutant.status !== 'Survived')
   writeFileSync(memory, JSON.stringify(report))
+}
+
+/**
+ * What is remembered of several files, in the one file of JSON that a run over all of them wants. Reports number their tests, each its own
+ * way; of a test file that is another now, nothing that it noticed counts.
+ */
+export function gather(folder: string, paths: readonly string[], into: string): void {
+  const all: Required<Report> = { files: {}, testFiles: {} }
+  for (const path of paths.filter((each) => existsSync(memoryOf(folder, each)))) {
+    const { files, testFiles = {}, ...rest } = read(memoryOf(folder, path))
+    const named = (id: string) => `${path} ${id}`
+    for (const [name, { source, mutants }] of Object.entries(files))
+      all.files[name] = {
+        source,
+        mutants: mutants.map(({ killedBy = [], coveredBy = [], ...mutant }) => ({
+          ...{ ...mutant, killedBy: killedBy.map(named), coveredBy: coveredBy.map(named) },
+        })),
+      }
+    for (const [name, { source = '', tests }] of Object.entries(testFiles)) {
+      if (!existsSync(join(root, name)) || source !== textOf(name)) continue
+      const known = all.testFiles[name]?.tests ?? []
+      all.testFiles[name] = { source, tests: [...known, ...tests.map((test) => ({ ...test, id: named(test.id) }))] }
+    }
+    Object.assign(all, rest)
+  }
+  writeFileSync(into, JSON.stringify(all))
+}
+
+/** And back: to each file its own. */
+export function scatter(folder: string, from: string): void {
+  const { files, ...rest } = read(from)
+  for (const [path, file] of Object.entries(files))
+    writeFileSync(memoryOf(folder, path), JSON.stringify({ ...rest, files: { [path]: file } }))
+  rmSync(from)
+}
+
+function textOf(path: string): string {
+  return readFileSync(join(root, path), 'utf8')
 }
 
 function read(memory: string): Report {

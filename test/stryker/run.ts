@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { Stryker } from '@stryker-mutator/core'
 import { Workshop } from '../mutants/workshop.ts'
 import { inWords, type Tested } from './lines-reporter.ts'
-import { forgetUnnoticed, memoryOf, type Remembered, remembered } from './memory.ts'
+import { forgetUnnoticed, gather, memoryOf, remembered, scatter } from './memory.ts'
 import { subjects } from './subjects.ts'
 
 // node test/stryker/run.ts [authority | cedar | pipeline] [file.ts[:from-to] …] [--own] [--hours N]
-// Breaks every expression once, in a copy of the sources, a file at a time: by the quick tests beside the file, and what these do not notice
-// by all tests of its subject. Remembers in out/stryker what it found, and tries again only what was changed, or what a test was
+// Breaks every expression once, in a copy of the sources: a file at a time by the quick tests beside it, and what these do not notice, all
+// at once, by all tests of its subject. Remembers in out/stryker what it found, and tries again only what was changed, or what a test was
 // changed for; then tells of each subject what is known of all its files, and fails where fewer than 90 % of the mutants are noticed.
-// --own: leaves it at the quick tests. --hours: begins with the file that was longest not looked at, and none once the time is over.
+// --own: leaves it at the quick tests. --hours: begins with the file that was longest not looked at, and begins nothing once the time is over.
 
 const least = 90
 const root = join(import.meta.dirname, '../..')
@@ -38,11 +38,29 @@ const lots = chosen
 {
   using copy = new Workshop()
   for (const lot of lots) {
-    if (performance.now() > end) break
     const own = ownTests(lot.path)
-    const known = own && (await knownAfter(copy, lot, own))
-    if (known === undefined || (!ownAlone && known.mutants.some(isUnnoticed))) await knownAfter(copy, lot)
+    if (own.length === 0 || performance.now() > end) continue
+    forgetUnnoticed(found, lot.path, own)
+    await run(copy, lot.subject, lot.parts, memoryOf(found, lot.path), own)
     console.log(`tried: ${rowOf(lot.path)}`)
+  }
+  for (const [subject, all] of Map.groupBy(lots, (lot) => lot.subject)) {
+    const left = all.filter(({ path }) => isLeft(path))
+    if (left.length === 0 || performance.now() > end) continue
+    const memory = join(found, `${subject}.tmp`)
+    for (const { path } of left) forgetUnnoticed(found, path, subjects[subject]?.tests ?? [])
+    gather(
+      found,
+      left.map(({ path }) => path),
+      memory,
+    )
+    await run(
+      copy,
+      subject,
+      left.flatMap(({ parts }) => parts),
+      memory,
+    )
+    scatter(found, memory)
   }
 }
 for (const [name, { mutate }] of chosen) {
@@ -59,22 +77,29 @@ function partsOf(path: string): string[] {
   return parts.map((file) => path.replace(/\.ts$/, file.replace(/^.*\.ts/, '.ts')))
 }
 
-/** Those beside the file; undefined: there are none. */
-function ownTests(path: string): string[] | undefined {
-  const test = path.replace(/\.ts$/, '.test.ts')
-  return existsSync(join(root, test)) ? [test] : undefined
+/** Those beside the file. */
+function ownTests(path: string): string[] {
+  return [path.replace(/\.ts$/, '.test.ts')].filter((test) => existsSync(join(root, test)))
+}
+
+/** For all tests of its subject: what those beside the file do not notice, and with `--own` only what has none there. */
+function isLeft(path: string): boolean {
+  if (ownAlone) return ownTests(path).length === 0
+  return remembered(found, path)?.mutants.some(isUnnoticed) ?? true
 }
 
 function lookedAt({ path }: Lot): number {
   return remembered(found, path)?.at ?? 0
 }
 
-/** What is known of a file once its mutants were tried: by the quick of these tests, or else by all of its subject. */
-async function knownAfter(
+/** Tries mutants by the quick of these tests, or else by all of the subject, and has it remembered. */
+async function run(
   copy: Workshop,
-  { subject, path, parts }: Lot,
-  own?: string[],
-): Promise<Remembered | undefined> {
+  subject: string,
+  mutate: string[],
+  memory: string,
+  own: string[] = [],
+): Promise<void> {
   const lines = join(found, `${subject}.txt`)
   rmSync(lines, { force: true })
   // Few cases of the second mind: a mutant that a thousand decisions do not show, it may keep.
@@ -83,20 +108,19 @@ async function knownAfter(
     BAILIWICK_STRYKER: subject,
     BAILIWICK_STRYKER_LINES: lines,
     BAILIWICK_CASES: '3000',
-    BAILIWICK_STRYKER_OWN: own?.join(' ') ?? '',
+    BAILIWICK_STRYKER_OWN: own.join(' '),
   })
-  forgetUnnoticed(found, path, own ?? subjects[subject]?.tests ?? [])
   process.chdir(copy.dir)
   try {
     await new Stryker({
-      mutate: parts,
+      mutate,
       inPlace: true, // the copy is its sandbox, whose packages are its own
       testRunner: 'in-process',
       plugins: ['in-process-runner.ts', 'lines-reporter.ts'].map((name) => join(copy.dir, 'test/stryker', name)),
       tsconfigFile: 'none.json', // TypeScript 7 lacks what Stryker would read it with
       coverageAnalysis: 'perTest',
       incremental: true,
-      incrementalFile: memoryOf(found, path),
+      incrementalFile: memory,
       reporters: ['lines'],
       concurrency: Number(process.env.BAILIWICK_STRYKER_WORKERS ?? availableParallelism()),
       timeoutMS: 20_000, // of tests that took milliseconds: a busy machine notices nothing by being slow
@@ -105,7 +129,6 @@ async function knownAfter(
   } finally {
     process.chdir(root)
   }
-  return remembered(found, path)
 }
 
 function isNoticed({ status }: Tested): boolean {
