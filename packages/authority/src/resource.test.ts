@@ -149,6 +149,8 @@ it('takes as a prefix only a whole origin and whole segments', () => {
       'https://erp.example/v1',
     ],
     ...[
+      'Https://erp.example/',
+      ' https://erp.example/',
       'https://u@erp.example/',
       'https://u:p@erp.example/',
       'https://erp.example:/',

@@ -2,8 +2,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PolicyFiles } from '@bailiwick/installation'
 import { describe, expect, it } from 'vitest'
-import { cedarEngine } from './cedar-engine.ts'
+import { askCedar } from './ask-cedar.ts'
+import { cedarEngine, engineOf as plainEngineOf } from './cedar-engine.ts'
 import type { PolicyRequest } from './policy-engine.ts'
+import { loadPolicySet } from './policy-set.ts'
+import { shapesOf } from './schema-shapes.ts'
 
 const policies = join(import.meta.dirname, '../../../policies')
 const schema = readFileSync(join(policies, 'schema.cedarschema'))
@@ -112,7 +115,7 @@ it('allows nothing by an empty set', () => {
 })
 
 it.each<[why: string, files: Record<string, string | Uint8Array>, where: string]>([
-  ['no schema', { 'a.cedar': 'permit (principal, action, resource);' }, 'schema.cedarschema'],
+  ['no schema', { 'a.cedar': 'permit (principal, action, resource);' }, 'schema.cedarschema: missing'],
   ['a schema that is none', { 'schema.cedarschema': 'entity', 'a.cedar': '' }, 'policies'],
   ['a policy that is none', { 'schema.cedarschema': schema, 'a.cedar': 'permit all;' }, 'a.cedar'],
   [
@@ -149,6 +152,28 @@ it('answers with its own policies, whatever else was loaded since', () => {
   expect(answers).toEqual(texts.map((_, n) => ({ outcome: 'allow', policies: [`policy-${n}`] })))
 })
 
+it('is ready before it is asked where it is to be, and where it is not, once it is', () => {
+  const set = loadPolicySet(
+    filesOf({ 'schema.cedarschema': schema, 'test.cedar': 'permit (principal, action, resource);' }),
+  )
+  const shapes = shapesOf(set.schema ?? '')
+  const { principal, resource, context } = asked()
+  const knows = (name: string) =>
+    askCedar(
+      { policies: name, schema: `${name} Action tools/call` },
+      { principal, resource, context, action: 'tools/call' },
+    ).ok
+  for (const eager of [true, false, undefined]) {
+    const name = `cedar-engine.test ${eager}`
+    const options = { shapes, groupsOf: shapes.groups, ...(eager === undefined ? {} : { eager }) }
+    const engine = plainEngineOf(set, name, options)
+    expect(knows(name)).toBe(eager === true)
+    expect(engine.evaluate(asked())).toMatchObject({ outcome: 'allow' })
+    expect(knows(name)).toBe(true)
+    expect(engine.context('tools/call')).toEqual(shapes.context({ type: 'Action', id: 'tools/call' }))
+  }
+})
+
 describe('a policy that wants a human’s word', () => {
   const all = '@id("all") permit (principal, action, resource);'
   const destructive = 'when { resource.labels.contains("destructive") }'
@@ -171,6 +196,12 @@ describe('a policy that wants a human’s word', () => {
     const obliging = '@id("obliging") @redact("iban") permit (principal, action, resource);'
     const answer = of(all, stepUp, obliging).evaluate(dangerous)
     expect(answer).toEqual({ outcome: 'step_up', policies: ['ask'], permits: ['all', 'obliging'] })
+  })
+
+  it('is asked of its own set, whatever else was loaded since (V13)', () => {
+    const [first, second] = [of(all, stepUp), of('@id("other") permit (principal, action, resource);', stepUp)]
+    const permits = [first, second].map((engine) => engine.evaluate(dangerous))
+    expect(permits).toEqual(['all', 'other'].map((id) => ({ outcome: 'step_up', policies: ['ask'], permits: [id] })))
   })
 
   it('waives nothing where nobody permits', () => {
