@@ -255,7 +255,7 @@ export class Pipeline {
 
   async pass(ms: number): Promise<void> {
     this.#now += ms
-    sweepMissing(this.#pdp, this.#queues)
+    await sweepMissing(this.#pdp, this.#queues)
     await new Promise(setImmediate) // what is missing is said by then: nothing here waits for more than a turn
   }
 

@@ -1,7 +1,8 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { AgentHistory } from './agent-history.ts'
 import { DenialCounts } from './denial-counts.ts'
-import { type AllowRecord, change, emptySpend, type TreeSpend } from './tree-spend.ts'
+import { type OpenAllow, OpenAllows } from './open-allows.ts'
+import { change, emptySpend, type TreeSpend } from './tree-spend.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
 type Decision = DecodedEvent<'decisions.v1'>
@@ -12,8 +13,9 @@ export class DecisionState {
   readonly trees = new Map<string, TreeSpend>()
   readonly history = new AgentHistory()
   readonly denials = new DenialCounts(this.history)
-  /** The tree of each ALLOW that is open, so that its outcome finds it and a missed one is noticed. */
-  readonly #open = new Map<string, string>()
+  /** So that a missed outcome is noticed. */
+  readonly #open = new OpenAllows()
+  /** The tree of each ALLOW, so that its outcome finds it. */
   readonly #roots = new Map<string, string>()
 
   constructor(options: { base: boolean }) {
@@ -39,11 +41,13 @@ export class DecisionState {
     const { decision_id } = event.data
     const record = tree.allows.get(decision_id)
     if (event.type === 'decision.allowed') {
-      if (record) this.history.add(record)
+      if (record) {
+        this.history.add(record)
+        this.#open.add({ root, record })
+      }
       this.#roots.set(decision_id, root)
-      this.#open.set(decision_id, root)
     } else {
-      this.#open.delete(decision_id)
+      if (record) this.#open.delete(record)
       // What was missed gave nothing back, and its late outcome gives nothing either: this is told once.
       if (record?.released) this.history.giveBack(record, record.released)
     }
@@ -55,23 +59,15 @@ export class DecisionState {
     return this.#roots.get(decisionId)
   }
 
-  /**
-   * ALLOWs that are open past the time when their outcome was due. Looks at all that are open: by whoever sets a date far
-   * off first, none of the later ones must be hidden.
-   */
-  overdue(now: number): { root: string; record: AllowRecord }[] {
-    const found: { root: string; record: AllowRecord }[] = []
-    for (const [id, root] of this.#open) {
-      const record = this.trees.get(root)?.allows.get(id)
-      if (record && record.outcomeDue <= now) found.push({ root, record })
-    }
-    return found
+  /** ALLOWs that are open past the time when their outcome was due. */
+  overdue(now: number): OpenAllow[] {
+    return this.#open.overdue(now)
   }
 
   #forgetTree(root: string): void {
-    for (const id of this.trees.get(root)?.allows.keys() ?? []) {
+    for (const [id, record] of this.trees.get(root)?.allows ?? []) {
       this.#roots.delete(id)
-      this.#open.delete(id)
+      this.#open.delete(record)
     }
     this.trees.delete(root)
   }

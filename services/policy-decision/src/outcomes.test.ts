@@ -202,18 +202,18 @@ describe('an outcome that is overdue', () => {
   it('is said to be missing, once, and stays spent in full (V9)', async () => {
     const w = await allowed()
     w.order.now = now + 999
-    sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues)
     await setImmediate()
     expect(w.writes).toHaveLength(1)
     w.order.now = now + 1000
-    sweepMissing(w.pdp, w.queues)
-    sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues)
     await setImmediate()
     const data = { decision_id: decisionId, grant_id: 'grt_1', due: spell(now + 1000) }
     expect(w.writes[1]).toMatchObject([{ ...missing, data }])
     expect(w.writes[1]).toHaveLength(1)
     expect([w.record()?.standing, w.taken()?.calls]).toEqual(['missing', 1n])
-    sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues)
     await setImmediate()
     expect(w.writes).toHaveLength(2)
   })
@@ -222,16 +222,28 @@ describe('an outcome that is overdue', () => {
     const w = await allowed()
     w.order.now = now + 1000
     w.order.before = async () => Promise.reject(new Error('away'))
-    sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues)
     await setImmediate()
     w.order.before = async () => undefined
     w.order.overtaken = 3
-    sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues)
     await setImmediate()
     expect(w.record()?.standing).toBe('open')
     expect(w.told).toEqual([])
-    sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues)
     await setImmediate()
     expect(w.record()?.standing).toBe('missing')
+  })
+
+  it('is said among others a few at a time: nobody waits behind a thousand (V18)', async () => {
+    const record = (n: number) => ({ id: `dec_${n}`, outcomeDue: now })
+    const due = Array.from({ length: 150 }, (_, n) => ({ root: 'grt_1', record: record(n) }))
+    const ledger = { decisions: { overdue: () => due } }
+    let waiting = 0
+    const queues = { addIfRoom: () => waiting++ } as unknown as TreeQueues
+    const swept = sweepMissing({ clock: { now: () => now }, projection: { ledger } } as never, queues)
+    expect(waiting).toBe(32)
+    await swept
+    expect(waiting).toBe(150)
   })
 })

@@ -208,6 +208,7 @@ export async function startPolicyDecision(
     reportOutcome: (point, jws) => outcomes.run(point.id, () => reportOutcome(pdp, queues, point, jws)),
     async [Symbol.asyncDispose]() {
       clearInterval(sweep)
+      await sweeping
       await denials[Symbol.asyncDispose]()
       await shadow[Symbol.asyncDispose]()
       await keptCalls[Symbol.asyncDispose]()
@@ -215,8 +216,11 @@ export async function startPolicyDecision(
       await participant[Symbol.asyncDispose]()
     },
   }
+  let sweeping: Promise<void> | undefined
   const sweep = setInterval(() => {
-    sweepMissing(pdp, queues)
+    sweeping ??= sweepMissing(pdp, queues).finally(() => {
+      sweeping = undefined
+    })
     projection.ledger.forgetEndedBefore(clock.now() - hourMs)
   }, sweepEveryMs)
   const pageTokens = new PageTokens({ key: random(32), now: clock.now, lifeMs: pageTokenLifeMs })
