@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import { type Bus, type Position, publishUntilDurable } from '@bailiwick/bus'
 import {
   type EventData,
@@ -15,7 +14,16 @@ import { maxHeadSkewMs } from './heads.ts'
 import type { Projection, Time } from './projection.ts'
 import type { Verdict } from './verdict.ts'
 
-const wait = (ms: number, signal: AbortSignal) => setTimeout(ms, undefined, { signal })
+/** Over early without an error: for each publish one would be made that nobody sees. */
+const wait = (ms: number, signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    const end = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+    signal.addEventListener('abort', end, { once: true })
+  })
 
 /** What a service has to say; the producer adds who, when and the place in its chain. */
 export type Draft<N extends TopicName = TopicName> = {

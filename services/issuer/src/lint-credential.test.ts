@@ -33,11 +33,11 @@ const authorityOf = (permission: object, calls: number) =>
   }) as const as unknown as Grant['authority']
 
 /** A grant, a delegation under it, the intent, and what is right to be signed for the sub-agent. */
-function situation() {
+function situation(granted = authorityOf(all, 10)) {
   const { grant: example } = exampleEvent('grants.v1', 'grant.created').data as { grant: Grant }
   const statement = {
     ...example.statement,
-    authority: authorityOf(all, 10),
+    authority: granted,
     not_before: iso(iat - 60),
     not_after: iso(iat + 400),
     instance_key: parentKey.kid,
@@ -106,7 +106,26 @@ function situation() {
   const approved = { tree, client: { instance: sub, jkt: subKey.kid }, audience: [issuer], delegationId: id }
   return { tree, intent, claims, approved, id }
 }
-type Situation = ReturnType<typeof situation>
+type Situation = Pick<ReturnType<typeof situation>, 'tree' | 'intent' | 'claims'> & {
+  approved: Parameters<typeof lintCredential>[2]
+}
+
+/** The same for the agent whose grant it is, which may say all of what was approved. */
+function ownSituation(granted?: Grant['authority']): Situation {
+  const { tree, intent, claims, approved } = situation(granted)
+  const { agent, instance_key: jkt } = tree.grant.statement
+  const { delegation: _, ...grant } = claims.grant
+  const { act: __, ...said } = claims
+  Object.assign(intent, { agent, jkt, delegation_id: undefined })
+  return {
+    ...{ tree, intent },
+    claims: {
+      ...{ ...said, client_id: agent, cnf: { jkt }, grant },
+      authorization_details: [structuredClone(tree.grant.statement.authority)],
+    },
+    approved: { ...approved, client: { instance: agent, jkt }, delegationId: undefined },
+  }
+}
 
 const lint = ({ claims, approved }: Situation, by: SigningKey<'credential'> = key) =>
   lintCredential(signAccessToken(claims, by), { jwk: key.publicJwk as never, issuer, now }, approved)
@@ -174,6 +193,22 @@ it.each<[what: string, fault: string, spoil: (it: Situation) => void]>([
     code: 'invariant_broken',
     detail: expect.stringMatching(`: ${fault}$`),
   })
+})
+
+it('lets out the whole of what was approved, and what is less, and no more (V4, V5)', async () => {
+  const saying = (authority: Grant['authority']) => {
+    const own = ownSituation()
+    own.claims.authorization_details = [authority]
+    return lint(own)
+  }
+  await expect(lint(ownSituation())).resolves.toBeUndefined()
+  await expect(saying(authorityOf(read, 10))).resolves.toBeUndefined()
+  await expect(saying(authorityOf(all, 11))).rejects.toMatchObject({ detail: expect.stringMatching(/: authority$/) })
+})
+
+it('keeps back the very words that were approved where nobody understands them (V4)', async () => {
+  const own = ownSituation({ ...authorityOf(all, 10), only_on: 'sundays' })
+  await expect(lint(own)).rejects.toMatchObject({ detail: expect.stringMatching(/: authority$/) })
 })
 
 it('keeps back what another key signed than the registry has (V12)', async () => {

@@ -1,6 +1,7 @@
+import { isDeepStrictEqual } from 'node:util'
 import { narrows, parseAuthority } from '@bailiwick/authority'
 import type { PublicJwk } from '@bailiwick/contracts'
-import { claimsAsOthersDo, jcs, jcsHash, longestCredentialSeconds, readAsOthersDo } from '@bailiwick/credentials'
+import { claimsAsOthersDo, jcsHash, longestCredentialSeconds, readAsOthersDo } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Tree } from '@bailiwick/projection'
 import { z } from 'zod'
@@ -59,9 +60,9 @@ export async function lintCredential(
   reading: { jwk: PublicJwk; issuer: string; now: number },
   approved: Approved,
 ): Promise<void> {
-  const signed = await readAsOthersDo(token, { ...reading, audience: approved.audience })
-  const read = readSchema.safeParse(signed?.claims)
-  const wrong = signed && read.success ? faultOf({ ...read.data, kid: signed.kid }, approved) : 'form'
+  const verified = await readAsOthersDo(token, { ...reading, audience: approved.audience })
+  const read = readSchema.safeParse(verified?.claims)
+  const wrong = verified && read.success ? faultOf({ ...read.data, kid: verified.kid }, approved) : 'form'
   if (wrong !== undefined)
     throw new ServiceError('invariant_broken', `a credential that does not say what was approved: ${wrong}`)
 }
@@ -80,7 +81,7 @@ const checks: Readonly<Record<string, Check>> = {
       intent.agent === client_id &&
       intent.jkt === cnf.jkt &&
       intent.delegation_id === delegationId &&
-      jcs(intent.audience) === jcs([aud].flat()) &&
+      isDeepStrictEqual(intent.audience, [aud].flat()) &&
       Date.parse(intent.issued_at) === iat * 1000 &&
       Date.parse(intent.expires_at) === exp * 1000
     )
@@ -90,33 +91,49 @@ const checks: Readonly<Record<string, Check>> = {
     client_id === client.instance && client_id === (links.at(-1)?.sub ?? tree.grant.agent),
   key: ({ cnf }, { client }) => cnf.jkt === client.jkt,
   audience: ({ aud }, { audience }, links) =>
-    jcs([aud].flat()) === jcs([...audience]) &&
+    isDeepStrictEqual([aud].flat(), [...audience]) &&
     links.every(({ resources }) => [aud].flat().every((each) => resources?.includes(each) ?? true)),
   life: ({ iat, exp }) => iat < exp && exp - iat <= longestCredentialSeconds,
   expiry: ({ exp }, { tree: { grant } }, links) =>
     exp * 1000 <= Date.parse(grant.statement.not_after) && links.every((link) => exp <= link.exp),
   grant: ({ grant: named }, { tree, delegationId }) => {
     const { statement } = tree.grant
-    const hash = jcsHash(statement)
-    return (
-      jcs(named) ===
-      jcs({
-        id: `grt_${hash}`,
-        root: tree.id,
-        request: statement.request_id,
-        mode: statement.mode,
-        statement_hash: hash,
-        as_of: statement.as_of,
-        ...(delegationId === undefined ? {} : { delegation: delegationId }),
-      })
-    )
+    const { hash } = signedIn(statement)
+    return isDeepStrictEqual(named, {
+      id: `grt_${hash}`,
+      root: tree.id,
+      request: statement.request_id,
+      mode: statement.mode,
+      statement_hash: hash,
+      as_of: statement.as_of,
+      ...(delegationId === undefined ? {} : { delegation: delegationId }),
+    })
   },
   authority: ({ authorization_details: [said] }, { tree: { grant } }, links) =>
-    [grant.statement.authority, ...links.map((link) => link.authorization_details[0])].every((above) =>
-      isWithin(said, above),
-    ),
-  act: ({ act }, _, links) => jcs(actorsOf(act)) === jcs(links.map(({ sub }) => sub).reverse()),
+    isOfStatement(said, grant.statement) && links.every((link) => isWithin(said, link.authorization_details[0])),
+  act: ({ act }, _, links) => isDeepStrictEqual(actorsOf(act), links.map(({ sub }) => sub).reverse()),
 }
+
+/** Nearly always it says the whole of what people signed, word for word. */
+function isOfStatement(said: unknown, statement: Statement): boolean {
+  const { authority } = statement
+  return (signedIn(statement).isAuthority && isDeepStrictEqual(said, authority)) || isWithin(said, authority)
+}
+
+/** What people signed does not change: its hash, and whether its authority is one. Found out once. */
+function signedIn(statement: Statement): Signed {
+  const known = signed.get(statement)
+  if (known) return known
+  const found = { hash: jcsHash(statement), isAuthority: parseAuthority(statement.authority).ok }
+  signed.set(statement, found)
+  return found
+}
+type Statement = Tree['grant']['statement']
+interface Signed {
+  hash: string
+  isAuthority: boolean
+}
+const signed = new WeakMap<Statement, Signed>()
 
 function faultOf(read: Read, approved: Approved): string | undefined {
   const links = linksOf(approved)

@@ -50,6 +50,7 @@ export function mint(issuer: Issuer, order: MintOrder): Promise<Minted> {
 
 /** Every reader keeps them until they expire: an instance that has so many needs no more (V18). */
 function refuseMore({ grant, credentials }: Tree, instance: string, now: number): void {
+  if (credentials.size < mostOfInstance) return
   let [own, all] = [0, 0]
   const at = new Date(now).toISOString() // as events spell every time: hundreds need not be parsed for each new one
   for (const { agent, expires_at } of credentials.values()) {
