@@ -51,7 +51,8 @@ export async function measurePdp(bench: Bench): Promise<Measure> {
       'same JSON and answers with it. Plain: `serve policy-decision --plain`, users asking about documents in folders, no two requests alike. Full: ' +
       `policy-decision with an issuer beside it, whose heads prove its state fresh; an agent under 8 grants, each call with a new proof, each ALLOW with its permit. Evidence on: signed, ` +
       `durable, read back; off: kept in memory alone, which no setting does. Singles: ${width} in flight, and one after the other; boxcars: ${boxcar} evaluations each, ${boxcars} in flight, and one after ` +
-      `the other. Rates are ALLOWs a second; of a core: by the CPU time (user and system) of the server. Memory: what is in RAM and the process’s own (RssAnon); ` +
+      'the other. A boxcar saves what a request costs beside its decisions, and nothing of these: with many in flight, 4 × needs requests that cost three times as ' +
+      `much as decisions do. Rates are ALLOWs a second; of a core: by the CPU time (user and system) of the server. Memory: what is in RAM and the process’s own (RssAnon); ` +
       `the embedded bus maps its file besides, which grows with the log, and of which the kernel keeps in RAM what it has room for. ${mixture}`,
     rows: [...rates.rows(), ...paced, ...memory],
   }
