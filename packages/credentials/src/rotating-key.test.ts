@@ -3,7 +3,8 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { generateKey, publicKeyOf } from './keys.ts'
+import { encodeKeyFile } from './key-file.ts'
+import { generateKey, publicKeyOf, type SigningKey } from './keys.ts'
 import { keyFilePath, readKeyFile, readKeysSecret, writeKeyFile } from './keys-folder.ts'
 import { currentKey, keepLaterKey, openRotatingKey } from './rotating-key.ts'
 import { fileSigner } from './signer.ts'
@@ -91,4 +92,32 @@ it('opens the file of the key that is wanted, and no other; what lies under its 
   writeKeyFile(folder, `credential-${hex}`, generateKey('credential'), secret)
   expect(key.choose([wanted.kid, later.kid])).toBe(later.kid)
   expect(key.holds(wanted.kid)).toBe(false)
+})
+
+it.each<[string, (path: string, key: SigningKey) => void, RegExp]>([
+  ['is open to others, as copies often are', (path) => chmodSync(path, 0o644), /mode must be 0600/],
+  ['was copied in part', (path) => writeFileSync(path, '{"purpose":"cred'), /not JSON/],
+  ['is empty', (path) => writeFileSync(path, ''), /not JSON/],
+  [
+    'is of another purpose',
+    (path) => writeFileSync(path, encodeKeyFile(generateKey('permit'), secret)),
+    /not a credential/,
+  ],
+  ['is in plain text', (path, key) => writeFileSync(path, encodeKeyFile(key)), /not encrypted/],
+])('a key whose file %s is none, and says why: its service goes on with the one before', (_, spoil, why) => {
+  const [first, later] = [generateKey('credential'), generateKey('credential')]
+  writeKeyFile(folder, 'credential', first, secret)
+  const key = openRotatingKey(place())
+  keepLaterKey(place(), later)
+  const path = keyFilePath(folder, `credential-${Buffer.from(later.kid, 'base64url').toString('hex').slice(0, 24)}`)
+  spoil(path, later)
+  const told: [string, string][] = []
+  expect(key.choose([later.kid, first.kid], (kid, problem) => told.push([kid, problem]))).toBe(first.kid)
+  expect(told).toEqual([[later.kid, expect.stringMatching(why)]])
+  expect(key.kid).toBe(first.kid)
+  // Whoever is asked to activate it is told.
+  expect(() => key.holds(later.kid)).toThrow(why)
+  rmSync(path)
+  keepLaterKey(place(), later)
+  expect(key.choose([later.kid, first.kid])).toBe(later.kid)
 })

@@ -12,10 +12,11 @@ export interface RotatingKey<P extends KeyPurpose = KeyPurpose> extends SigningK
   readonly current: SigningKey<P>
   /**
    * From now on the first of these that is in the folder signs; none of them: nothing does. Gives its kid. A key that the
-   * registry wants first, and that is not here, is the reason to look at what was copied.
+   * registry wants first, and that is not here, is the reason to look at what was copied. One whose file cannot be used is none, and
+   * `onUnusable` is told why: its service goes on, since all instances of it would be chosen for at the same moment.
    */
-  choose(kids: readonly string[]): string | undefined
-  /** Whether the key of this kid is in the folder. */
+  choose(kids: readonly string[], onUnusable?: (kid: string, why: string) => void): string | undefined
+  /** Whether the key of this kid is in the folder. Throws as `readKeyFile` does for a file that cannot be used. */
   holds(kid: string): boolean
 }
 
@@ -58,8 +59,16 @@ export function openRotatingKey<P extends KeyPurpose>(place: KeyPlace<P>): Rotat
     },
     sign: (data) => now().sign(data),
     holds,
-    choose(kids) {
-      const chosen = kids.find(holds)
+    choose(kids, onUnusable) {
+      const isHere = (kid: string) => {
+        try {
+          return holds(kid)
+        } catch (error) {
+          onUnusable?.(kid, error instanceof Error ? error.message : 'its file cannot be read')
+          return false
+        }
+      }
+      const chosen = kids.find(isHere)
       current = chosen === undefined ? undefined : held.get(chosen)
       return chosen
     },

@@ -2,8 +2,16 @@ import type { DecodedEvent } from '@bailiwick/contracts'
 import type { RotatingKey, SigningKey } from '@bailiwick/credentials'
 import type { Projection } from './projection.ts'
 
-/** Told when another key signs than the registry wants: its file is not here. `signs`: what does instead, if anything. */
-export type OnKeyMissing = (missing: { purpose: string; wanted: string; signs: string | undefined }) => void
+/**
+ * Told when another key signs than the registry wants: its file is not here, or cannot be used, and then `why` says what is wrong with
+ * it. `signs`: what does instead, if anything.
+ */
+export type OnKeyMissing = (missing: {
+  purpose: string
+  wanted: string
+  signs: string | undefined
+  why: string | undefined
+}) => void
 
 /** From now on these sign as the registry says, each event of it at once. A key that cannot change is left as it is. */
 export function followKeys(
@@ -16,9 +24,11 @@ export function followKeys(
   const choose = (key: RotatingKey) => {
     if (!serviceKeyOrder.knows(key.purpose)) return
     const kids = serviceKeyOrder.signers(key.purpose).map(({ id }) => id)
-    const signs = key.choose(kids)
+    const problems = new Map<string, string>()
+    const signs = key.choose(kids, (kid, why) => problems.set(kid, why))
     const [wanted] = kids
-    if (wanted !== undefined && wanted !== signs) onMissing?.({ purpose: key.purpose, wanted, signs })
+    if (wanted !== undefined && wanted !== signs)
+      onMissing?.({ purpose: key.purpose, wanted, signs, why: problems.get(wanted) })
   }
   for (const key of rotating) choose(key)
   projection.onFact(({ topic, verdict, event }) => {
