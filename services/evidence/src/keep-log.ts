@@ -19,6 +19,8 @@ import type { Sequencer } from './sequencer.ts'
 import { termOf } from './terms.ts'
 import { ToldOutcomes } from './told-outcomes.ts'
 import { attachmentTopics, leafTopics } from './topics.ts'
+import { eraseAllTold, eraseAsTold } from './values/erase-as-told.ts'
+import { sweepValues } from './values/sweep-values.ts'
 import { takeValues } from './values/take-values.ts'
 import { ValueStore } from './values/value-store.ts'
 import { startWatch } from './watch.ts'
@@ -95,9 +97,12 @@ export async function keepLog(
     refused.inc()
     logger.error({ type }, 'A CHANGE OF THE REGISTRY THAT NOBODY AUTHORISED')
   }
+  const values = await ValueStore.open(join(paths(data).evidence, 'values'), attachmentTopics)
+  await eraseAllTold(index, reader.leaf, values)
+  started.use(inBackground(eraseAsTold({ bus, participant: voice, values, onFatal }), onFatal))
   started.use(inBackground(startIngest({ bus, participant: voice, sequencer, index, onParked, onRefused }), onFatal))
-  const values = new ValueStore(join(paths(data).evidence, 'values'), attachmentTopics)
   started.use(inBackground(takeValues({ bus, participant: voice, values, index }), onFatal))
+  started.use(sweepValues({ values, index, lag, findable: () => findable(writer), clock, logger }))
   const told = started.use(
     new ToldOutcomes({
       dir: join(paths(data).evidence, 'told'),

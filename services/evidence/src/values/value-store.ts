@@ -1,9 +1,10 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { parseStrictJson } from '@bailiwick/contracts'
 import { type SaltedText, saltedHash } from '@bailiwick/credentials'
-import { readFileIfExists, writeFileDurably } from '@bailiwick/service-kit'
+import { ensureDir, readFileIfExists, syncDirectory, writeFileDurably } from '@bailiwick/service-kit'
 import { z } from 'zod'
+import { type LogFs, systemLogFs } from '../disk/log-fs.ts'
 
 /** What is known of a value that an event holds as a salted hash. `altered`: what lies here is not what was committed to. */
 export type KeptValue =
@@ -29,28 +30,62 @@ const fileSchema = z.union([
  */
 export class ValueStore {
   readonly #folders: ReadonlyMap<string, string>
+  readonly #fs: LogFs
+
+  private constructor(folders: ReadonlyMap<string, string>, fs: LogFs) {
+    this.#folders = folders
+    this.#fs = fs
+  }
 
   /** `topics`: of attachments. What a crash left half-written goes: it may be a value that nobody finds to erase it. */
-  constructor(dir: string, topics: readonly string[]) {
-    this.#folders = new Map(topics.map((topic) => [topic, join(dir, topic)]))
-    for (const folder of this.#folders.values()) {
-      mkdirSync(folder, { recursive: true, mode: 0o700 })
-      for (const name of readdirSync(folder)) if (name.startsWith('.')) rmSync(join(folder, name))
+  static async open(dir: string, topics: readonly string[], fs: LogFs = systemLogFs): Promise<ValueStore> {
+    const folders = new Map(topics.map((topic) => [topic, join(dir, topic)]))
+    for (const folder of folders.values()) {
+      await ensureDir(folder, 0o700, fs)
+      // One that is there may have been made by a process that died before it was durable.
+      for (const parent of [dir, dirname(dir)]) await syncDirectory(parent, fs)
+      for (const name of await fs.readdir(folder)) if (name.startsWith('.')) await fs.unlink(join(folder, name))
     }
+    return new ValueStore(folders, fs)
   }
 
   /** Resolves once it is durable; what was erased stays erased. False for what is not of this hash. */
   async keep(topic: string, hash: string, { salt, text }: SaltedText): Promise<boolean> {
     if (saltedHash({ salt, text }) !== hash) return false
     const { state } = await this.#read(topic, hash)
-    if (state === 'absent' || state === 'altered') await this.#write(topic, hash, { salt, text })
+    // Also where it is there: whoever wrote it may have died before it was durable.
+    if (state !== 'erased') await this.#write(topic, hash, { salt, text })
     return true
   }
 
   /** Resolves once the value is gone and its mark durable. Erased twice, the first word stays. */
-  async erase(topic: string, hash: string, { erased_at, by, reason }: Erasure): Promise<void> {
-    const { state } = await this.#read(topic, hash)
-    if (state !== 'erased') await this.#write(topic, hash, { erased_at, by, reason })
+  async erase(topic: string, hash: string, erasure: Erasure): Promise<void> {
+    const there = await this.#read(topic, hash)
+    const { erased_at, by, reason } = there.state === 'erased' ? there : erasure
+    await this.#write(topic, hash, { erased_at, by, reason })
+  }
+
+  /** Whether this store has values of such a topic, by such a hash. */
+  has(topic: string, hash: string): boolean {
+    return this.#folders.has(topic) && isHash(hash)
+  }
+
+  /**
+   * Deletes the values of a topic that were brought before `before` (ms since the epoch) and that nothing needs; gives how many. Marks
+   * stay.
+   */
+  async sweep(topic: string, before: number, isNeeded: (hash: string) => boolean): Promise<number> {
+    const folder = this.#folders.get(topic) ?? ''
+    let swept = 0
+    for (const hash of await this.#fs.readdir(folder)) {
+      if (!isHash(hash) || isNeeded(hash)) continue
+      const { mtimeMs } = await stat(join(folder, hash))
+      if (mtimeMs >= before || (await this.#read(topic, hash)).state === 'erased') continue
+      await this.#fs.unlink(join(folder, hash))
+      swept++
+    }
+    if (swept > 0) await syncDirectory(folder, this.#fs)
+    return swept
   }
 
   /** What the service brought that wrote it. Another's word for the same hash, or a copy of it, is neither an erasure nor a way back. */
@@ -59,7 +94,7 @@ export class ValueStore {
   }
 
   async #read(topic: string, hash: string): Promise<KeptValue> {
-    const bytes = await readFileIfExists(this.#path(topic, hash))
+    const bytes = await readFileIfExists(this.#path(topic, hash), this.#fs)
     if (bytes === undefined) return { state: 'absent' }
     const file = fileSchema.safeParse(orUndefined(() => parseStrictJson(bytes))).data
     if (file === undefined) return { state: 'altered' }
@@ -68,16 +103,17 @@ export class ValueStore {
   }
 
   async #write(topic: string, hash: string, content: SaltedText | Erasure): Promise<void> {
-    await writeFileDurably(this.#path(topic, hash), Buffer.from(JSON.stringify(content)))
+    await writeFileDurably(this.#path(topic, hash), Buffer.from(JSON.stringify(content)), { fs: this.#fs })
   }
 
   #path(topic: string, hash: string): string {
     const folder = this.#folders.get(topic)
-    if (folder === undefined || !/^[\w-]{43}$/.test(hash))
-      throw new RangeError('not a topic of attachments, or no hash')
+    if (folder === undefined || !isHash(hash)) throw new RangeError('not a topic of attachments, or no hash')
     return join(folder, hash)
   }
 }
+
+const isHash = (name: string) => /^[\w-]{43}$/.test(name)
 
 function orUndefined(give: () => unknown): unknown {
   try {

@@ -149,6 +149,13 @@ it('erases at the word of the service that wrote it alone, everywhere, and every
     // Nobody brings it back by sending it again.
     await approval.producer.publish('attachments.approval.v1', [story.attachment(request_id)])
     await approval.producer.publish('attachments.approval.v1', [erased])
+    const another = `att_${'A'.repeat(43)}`
+    const behind = { ...erased, subject: another, data: { ...data, attachment_id: another } }
+    await approval.producer.publish('attachments.approval.v1', [behind])
+    await leafOf(evidence, 'value.erased', ({ subject }) => subject.endsWith(another))
+    // It is not told again either: that one stands behind it on its topic, and is told after it.
+    const { body: told } = await get(evidence.operator, '/v1/events?type=value.erased')
+    expect(told.events.filter(isApprovals)).toHaveLength(2)
     expect((await get(evidence.operator, `/v1/trace/${request_id}`)).body.verified).toBe(true)
     const { text, body: after } = await get(evidence.operator, `/v1/values/${request_id}`)
     expect(text).not.toContain(words)

@@ -1,0 +1,66 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Bus } from '@bailiwick/bus'
+import { expect, it, vi } from 'vitest'
+import type { Running } from '../evidence.fixture.ts'
+import { type Story, type Told, told } from '../trace/story.fixture.ts'
+
+const words = 'OUR-AGENTS-WORDS'
+const patience = { timeout: 60_000 }
+
+async function stateOf({ operator }: Running, { request_id }: Told): Promise<string> {
+  const { payload } = await operator.inject({ method: 'GET', url: `/v1/values/${request_id}` })
+  return JSON.parse(payload).values.find(({ at }: { at: string }) => at === '/purpose')?.state
+}
+
+const fileOf = (story: Story) => join(story.at.evidence, 'values/attachments.approval.v1', story.purposeHash)
+
+/** Erases the agent's words, and resolves once the log says so. */
+async function erased(story: Story, ids: Told, evidence: Running, bus: Bus): Promise<void> {
+  await using approval = await story.participant(bus, 'approval')
+  const attachment_id = `att_${story.purposeHash}`
+  const data = { attachment_id, about: ids.request_id, by: 'operator', reason: 'personal_data' as const }
+  await approval.producer.publish('attachments.approval.v1', [
+    { type: 'attachment.erased', subject: attachment_id, data },
+  ])
+  await vi.waitFor(async () => {
+    const url = '/v1/events?type=value.erased'
+    const { payload } = await evidence.operator.inject({ method: 'GET', url })
+    expect(JSON.parse(payload).events).toHaveLength(1)
+  }, patience)
+  expect(await stateOf(evidence, ids)).toBe('erased')
+}
+
+it('what the log says was erased stays so where an older copy of the words is put beside it (V17)', async () => {
+  await told({}, async (story, ids, evidence, bus) => {
+    await vi.waitFor(async () => expect(await stateOf(evidence, ids)).toBe('held'), patience)
+    const older = readFileSync(fileOf(story))
+    expect(older.toString()).toContain(words)
+    await erased(story, ids, evidence, bus)
+    await evidence[Symbol.asyncDispose]()
+    writeFileSync(fileOf(story), older)
+    await using again = await story.evidence(bus)
+    expect(await stateOf(again, ids)).toBe('erased')
+    expect(readFileSync(fileOf(story), 'utf8')).not.toContain(words)
+    expect(JSON.parse(readFileSync(fileOf(story), 'utf8'))).toMatchObject({ by: 'operator', reason: 'personal_data' })
+  })
+})
+
+it('an older folder of evidence erases what its bus says was erased since (V17)', async () => {
+  await told({}, async (story, ids, evidence, bus) => {
+    await vi.waitFor(async () => expect(await stateOf(evidence, ids)).toBe('held'), patience)
+    await evidence[Symbol.asyncDispose]()
+    const backup = join(story.data, 'older')
+    cpSync(story.at.evidence, backup, { recursive: true })
+    {
+      await using newer = await story.evidence(bus)
+      await erased(story, ids, newer, bus)
+    }
+    rmSync(story.at.evidence, { recursive: true })
+    cpSync(backup, story.at.evidence, { recursive: true })
+    expect(readFileSync(fileOf(story), 'utf8')).toContain(words)
+    await using again = await story.evidence(bus)
+    await vi.waitFor(async () => expect(await stateOf(again, ids)).toBe('erased'), patience)
+    expect(readFileSync(fileOf(story), 'utf8')).not.toContain(words)
+  })
+})

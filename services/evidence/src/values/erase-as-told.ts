@@ -1,0 +1,69 @@
+import type { Bus, FollowSubscription } from '@bailiwick/bus'
+import { type DecodedEvent, parseStrictJson } from '@bailiwick/contracts'
+import { errorCode } from '@bailiwick/errors'
+import type { Voice } from '@bailiwick/projection'
+import type { LeafPlace } from '../find-leaves.ts'
+import { judgeLeaf } from '../judge-leaf.ts'
+import type { LeafIndex } from '../leaf-index.ts'
+import type { LogReader } from '../log-reader.ts'
+import { termOf } from '../terms.ts'
+import type { ValueStore } from './value-store.ts'
+
+type Finding = DecodedEvent<'findings.v1'>
+type Values = Pick<ValueStore, 'has' | 'find' | 'erase'>
+
+const atOnce = 500
+
+/** Erases what the log says was erased and lies here all the same: an older copy of the folder was put beside a newer log. */
+export async function eraseAllTold(
+  index: Pick<LeafIndex, 'find'>,
+  leafAt: LogReader['leaf'],
+  values: Values,
+): Promise<void> {
+  const each = [[termOf('type', 'value.erased')]]
+  for (let before: LeafPlace | undefined, more = true; more; ) {
+    const { leaves, next } = index.find({ each, before }, atOnce)
+    for (const place of leaves) {
+      const bytes = await leafAt(place.index)
+      if (bytes !== undefined) await eraseTold(parseStrictJson(bytes) as Finding, values)
+    }
+    before = next
+    more = next !== undefined
+  }
+}
+
+/** The same by the bus, which goes back for as long as its topic keeps findings: the log may be the older copy. */
+export async function eraseAsTold(options: {
+  bus: Bus
+  participant: Voice
+  values: Values
+  onFatal: (error: unknown) => void
+}): Promise<FollowSubscription> {
+  const { bus, participant, values, onFatal } = options
+  const registryEnd = async () => (await bus.ends('registry.v1'))[0] ?? 0
+  const subscription = await bus.follow(['findings.v1'], 'start', async (batch) => {
+    for (const message of batch) {
+      const verdict = await patiently(() => judgeLeaf(message, participant, registryEnd))
+      if (verdict.kind === 'leaf') await eraseTold(verdict.event as Finding, values)
+    }
+  })
+  subscription.failed.catch(onFatal)
+  return subscription
+}
+
+/** A registry that cannot be read yet is asked for again, a minute long. */
+async function patiently<T>(judge: () => Promise<T>, triesLeft = 12): Promise<T> {
+  try {
+    return await judge()
+  } catch (error) {
+    if (errorCode(error) !== 'deadline_exceeded' || triesLeft === 0) throw error
+    return patiently(judge, triesLeft - 1)
+  }
+}
+
+async function eraseTold(event: Finding, values: Values): Promise<void> {
+  if (event.type !== 'value.erased') return
+  const { topic, salted_sha256: hash, by, reason } = event.data
+  if (!values.has(topic, hash) || (await values.find(topic, hash)).state === 'erased') return
+  await values.erase(topic, hash, { erased_at: event.time, by, reason })
+}

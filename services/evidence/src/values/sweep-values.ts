@@ -1,0 +1,61 @@
+import type { Clock, Logger } from '@bailiwick/service-kit'
+import { covers, type Ends } from '../gaps.ts'
+import type { Lag } from '../lag.ts'
+import type { LeafIndex } from '../leaf-index.ts'
+import { termOf } from '../terms.ts'
+import type { ValueStore } from './value-store.ts'
+
+export interface SweepValuesOptions {
+  values: Pick<ValueStore, 'sweep'>
+  index: Pick<LeafIndex, 'find'>
+  lag: Pick<Lag, 'consumed' | 'onReading'>
+  /** Gives what says whether the index finds all that is consumed when it is asked for. */
+  findable: () => () => boolean
+  clock: Clock
+  logger: Logger
+}
+
+const everyMs = 10_000
+const dayMs = 24 * 60 * 60 * 1000
+/** Longer than words wait for their event, and than their topic keeps them. */
+const keptMs = 8 * dayMs
+/** Words alone. A call comes behind its decision, and the index does not know it by its hash. */
+const topic = 'attachments.approval.v1'
+
+/**
+ * Deletes words that no event commits to, so that nobody would find them to erase them: of a stop that failed, say. Looks once the log
+ * has all that stood on the bus at the start, and then once a day.
+ */
+export function sweepValues({ values, index, lag, findable, clock, logger }: SweepValuesOptions): AsyncDisposable {
+  let dueAt = 0
+  let ends: Ends | undefined
+  let isFindable: (() => boolean) | undefined
+  const isCommitted = (hash: string) => index.find({ each: [[termOf('id', hash)]] }, 1).leaves.length > 0
+
+  async function look(): Promise<void> {
+    if (ends === undefined || !covers(lag.consumed, ends)) return
+    isFindable ??= findable()
+    if (!isFindable()) return
+    ends = isFindable = undefined
+    dueAt = clock.now() + dayMs
+    const swept = await values.sweep(topic, clock.now() - keptMs, isCommitted)
+    if (swept > 0) logger.warn({ swept }, 'words that no event commits to are deleted')
+  }
+
+  const stopReading = lag.onReading(() => (read) => {
+    if (clock.now() >= dueAt) ends ??= read
+  })
+  let looking: Promise<void> = Promise.resolve()
+  const timer = setInterval(() => {
+    looking = looking
+      .then(look)
+      .catch((err: unknown) => logger.error({ err }, 'words that no event commits to were not looked for'))
+  }, everyMs)
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      stopReading()
+      await looking
+    },
+  }
+}
