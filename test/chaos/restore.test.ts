@@ -1,11 +1,16 @@
-import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '@bailiwick/cli'
 import { paths } from '@bailiwick/installation'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
+import { holding } from '../abuse/operator.ts'
+import { eventually } from '../e2e/world.ts'
 import { Stage } from './stage.ts'
+
+const words = 'CANARY-9e of the agent'
 
 async function bailiwick(...argv: string[]): Promise<{ code: number; said: string }> {
   const lines: string[] = []
@@ -18,15 +23,20 @@ async function bailiwick(...argv: string[]): Promise<{ code: number; said: strin
 const declared = async (stage: Stage) => (await stage.events('revocations.v1')).map(({ data }) => data)
 
 it.each(['by `restore`', 'by hand'])(
-  'what comes back from a backup, %s, revokes everything before it serves, once (V7)',
+  'what comes back from a backup, %s, revokes everything before it serves, once; words that were erased since are erased again by a list (V7, V17)',
   async (way) => {
     const folder = mkdtempSync(join(tmpdir(), 'bailiwick-restore-'))
     const backup = join(folder, 'backup')
     try {
       await using stage = await Stage.open()
+      const at = ['--data', stage.data]
       const agent = stage.agent()
       const { grantId } = await stage.grant(agent)
       await stage.warm(agent, grantId)
+      const why = { authority: sampleAuthority, mode: 'window', expiresInSeconds: 700, purpose: words } as never
+      const { requestId } = await agent.request(why)
+      const values = () => holding(stage.data, words).filter((file) => file.includes('/evidence/values/'))
+      await eventually(() => values().length > 0 || undefined)
       expect(await bailiwick('backup', backup, '--data', stage.data)).toMatchObject({
         code: 2,
         said: expect.stringContaining('must stop first'),
@@ -36,18 +46,35 @@ it.each(['by `restore`', 'by hand'])(
       await stage.start()
       const lost = ['revoke', 'grant', grantId, '--reason', 'lost with the disk', '--data', stage.data]
       expect(await bailiwick(...lost)).toMatchObject({ code: 0 })
+      const list = join(folder, 'erasures.jsonl')
+      const { said } = await bailiwick('erase', requestId, '--reason', 'personal_data', '--yes', '--json', ...at)
+      writeFileSync(list, /^{.*}$/m.exec(said)?.[0] ?? said)
+      await eventually(() => holding(stage.data, words).length === 0 || undefined)
       await stage.stop()
       // What was withdrawn since is lost with the disk.
       renameSync(stage.data, join(folder, 'lost'))
       if (way === 'by hand') cpSync(backup, stage.data, { recursive: true })
-      else expect(await bailiwick('restore', backup, '--data', stage.data)).toMatchObject({ code: 0 })
+      else
+        expect(await bailiwick('restore', backup, ...at)).toMatchObject({
+          code: 0,
+          said: expect.stringContaining('erase --again'),
+        })
       await stage.start()
       const all = { kind: 'all', by: { id: 'restore' } }
       expect(await declared(stage)).toMatchObject([all])
       expect(existsSync(paths(stage.data).backup)).toBe(false)
+      // The older log knows of no erasure. Who kept the list does.
+      expect(values()).not.toEqual([])
+      await eventually(async () => {
+        const { said } = await bailiwick('erase', '--again', list, '--yes', ...at)
+        return said.includes('Nothing of these 1 is here') || undefined
+      })
+      expect(holding(stage.data, words)).toEqual([])
+      expect((await bailiwick('trace', requestId, ...at)).said).toMatch(/: erased \S+ by operator \(personal_data\)/)
       expect(await stage.judged(agent, grantId)).toBe('everything_revoked')
       await stage.restart()
       expect(await declared(stage)).toMatchObject([all])
+      expect(holding(stage.data, words)).toEqual([])
       await stage.approver.signIn()
       const { grantId: anew } = await stage.grant(agent)
       await stage.warm(agent, anew)

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { installation } from '../installation.fixture.ts'
 import { bailiwick, temporaryFolder } from '../io.fixture.ts'
@@ -17,8 +18,14 @@ const value = (salted_sha256: string, over: object = {}) => ({
 })
 
 /** A running system that has these values, and erases as it is told, or not. */
-async function erase(argv: readonly string[], has: object[][], { answer = 'ERASE\n', obeys = true } = {}) {
+async function erase(
+  argv: readonly string[],
+  has: object[][],
+  { answer = 'ERASE\n', obeys = true, list = [] as readonly unknown[] } = {},
+) {
   using folder = temporaryFolder()
+  const file = folder.at('erasures.jsonl')
+  writeFileSync(file, list.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`).join(''))
   installation(folder)
   const erased = new Set<string>()
   const state = (each: object) => {
@@ -40,7 +47,10 @@ async function erase(argv: readonly string[], has: object[][], { answer = 'ERASE
   const input = (async function* typed() {
     yield Buffer.from(answer)
   })()
-  const said = await bailiwick(['erase', ...argv, '--data', folder.path], { input, clock })
+  const said = await bailiwick(['erase', ...argv.map((word) => word.replace('LIST', file)), '--data', folder.path], {
+    input,
+    clock,
+  })
   const posted = operator.calls.filter(({ method }) => method === 'POST')
   return { ...said, orders: posted.map(({ body }) => body), paths: posted.map(({ path }) => path) }
 }
@@ -97,7 +107,7 @@ it('says what evidence has not done yet, and ends with 1', async () => {
     obeys: false,
   })
   expect(code).toBe(1)
-  expect(JSON.parse(out)).toEqual({ reason: 'personal_data', erased: [], pending: [hash('a')] })
+  expect(JSON.parse(out)).toEqual({ reason: 'personal_data', erased: [], pending: [hash('a')], events: ['evt_1'] })
   expect(err).toContain('evidence has not erased it yet')
 })
 
@@ -111,9 +121,50 @@ it.each([
   ],
   ['the reason is a text', ['req_1', '--reason', 'Fiona asked for it'], [[]], 'Allowed choices are'],
   ['there is no reason', ['req_1'], [[]], "required option '--reason <code>'"],
+  ['there is no id', [...reason], [[]], "missing required argument 'id'"],
+  ['both are said', ['req_1', '--again', 'LIST'], [[]], '--again takes no id'],
+  ['two reasons are said', [...reason, '--again', 'LIST'], [[]], '--again takes no id'],
+  ['there is no list', ['--again', '/nowhere'], [[]], '--again: cannot read /nowhere'],
 ])('ends with 2 when %s', async (_, argv, has, message) => {
   const { code, err, orders } = await erase(argv, has)
   expect(code).toBe(2)
   expect(err).toContain(message)
   expect(orders).toEqual([])
+})
+
+it('erases again what a list says that was erased, for the reasons of then, and what is here of it alone (V17)', async () => {
+  const call = { type: 'decision.allowed', subject: 'dec_1', at: '/action/call' }
+  const has = [[value(hash('a')), value(hash('b'), call), value(hash('c'), { state: 'erased' }), value(hash('d'))]]
+  const list = [
+    { reason: 'secret', erased: [hash('b'), hash('c')], pending: [hash('e')], events: ['evt_1', 'evt_2'] },
+    '',
+    { reason: 'retention', erased: [hash('a')], pending: [], events: ['evt_1'] },
+    { reason: 'other', erased: [hash('a')], pending: [], events: ['evt_1'] },
+  ]
+  const { code, out, orders, paths } = await erase(['--again', 'LIST', '--json'], has, { list })
+  expect(paths).toEqual(['/operator/values/erase', '/operator/calls/erase'])
+  expect(orders).toEqual([
+    { reason: 'retention', values: [{ attachment_id: `att_${hash('a')}`, about: 'req_1' }] },
+    { reason: 'secret', values: [{ attachment_id: `att_${hash('b')}`, about: 'dec_1' }] },
+  ])
+  expect(out.split('\n').map((line) => JSON.parse(line))).toEqual([
+    { reason: 'retention', erased: [hash('a')], pending: [], events: ['evt_1'] },
+    { reason: 'secret', erased: [hash('b')], pending: [], events: ['evt_1'] },
+  ])
+  expect(code).toBe(0)
+  const gone = await erase(['--again', 'LIST', '--yes'], [[value(hash('d'))]], { list })
+  expect(gone).toMatchObject({ code: 0, orders: [], err: expect.stringContaining('Nothing of these 4 is here') })
+})
+
+it.each([
+  ['no JSON', 'erased: all'],
+  ['cut off', `{"reason":"secret","erased":["${hash('a')}"`],
+  ['no reason of ours', { reason: 'they asked', erased: [hash('a')], pending: [], events: ['evt_1'] }],
+  ['no hash', { reason: 'secret', erased: ['req_1'], pending: [], events: ['evt_1'] }],
+  ['of no event', { reason: 'secret', erased: [hash('a')], pending: [] }],
+])('erases nothing of a list of which a line is not one: %s (V17)', async (_, line) => {
+  const list = [{ reason: 'secret', erased: [hash('a')], pending: [], events: ['evt_1'] }, line]
+  const { code, err, orders } = await erase(['--again', 'LIST', '--yes'], [[value(hash('a'))]], { list })
+  expect({ code, orders }).toEqual({ code: 2, orders: [] })
+  expect(err).toContain('line 2 of')
 })

@@ -1,37 +1,25 @@
-import { callAt, erasureReasonSchema } from '@bailiwick/contracts'
+import { erasureReasonSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { after } from '@bailiwick/service-kit'
 import { type Command, Option } from 'commander'
-import { z } from 'zod'
-import { expectAnswer } from '../expect-answer.ts'
+import { readErasureList } from '../erasure-list.ts'
+import { type ErasureReason, erasable, notYetErased, orderErasure, type Value, valuesOf } from '../erasures.ts'
 import { inputLines } from '../input-lines.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type Operator, operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 
-interface EraseCommand extends DataOption, JsonOption {
-  reason: string
+interface EraseOptions extends DataOption, JsonOption {
+  reason?: ErasureReason
+  again?: string
   yes?: true
 }
 
-const valueSchema = z.object({
-  event_id: z.string(),
-  type: z.string(),
-  time: z.string(),
-  subject: z.string(),
-  at: z.string(),
-  salted_sha256: z.string(),
-  state: z.enum(['held', 'erased', 'altered', 'contradicted', 'absent', 'unkept']),
-})
-const pageSchema = z.object({ values: z.array(valueSchema), next: z.string().optional() })
-type Value = z.output<typeof valueSchema>
+/** What is to be erased for one reason. */
+interface Order {
+  reason: ErasureReason
+  values: Value[]
+}
 
-/** What one call takes. */
-const mostAtOnce = 200
-/** How long evidence may take to do it and to say so, ms. */
-const erasedWithinMs = 15_000
-const lookEveryMs = 200
-const isCall = ({ at }: Value) => at === callAt
 const isHash = (name: string) => /^[\w-]{43}$/.test(name)
 
 export function eraseCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
@@ -41,30 +29,34 @@ export function eraseCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .description(
       'Deletes what people and agents wrote in their own words, and calls with their arguments that were kept, about a request, decision, agent or task, or one text by its salted ' +
         'hash, wherever Bailiwick keeps it. The log keeps the hashes, so every proof still holds, and an event that ' +
-        'says what was erased. Not to be undone. docs/operations/erasure.md says what it does not reach.',
+        'says what was erased. Not to be undone; a backup from before has them still: --again erases what came back with it. docs/operations/erasure.md says what it does not reach.',
     )
-    .argument('<id>', 'a request, event, agent or task; or the salted hash (att_…) of one value')
-    .addOption(
-      new Option('--reason <code>', 'why; it stays in the log')
-        .choices(erasureReasonSchema.options)
-        .makeOptionMandatory(),
+    .argument('[id]', 'a request, event, agent or task; or the salted hash (att_…) of one value')
+    .addOption(new Option('--reason <code>', 'why; it stays in the log').choices(erasureReasonSchema.options))
+    .option(
+      '--again <file>',
+      'all that was erased before, for its reasons: lines that this command printed with --json',
     )
     .option('--yes', 'do not ask first')
-  withJson(withData(command, io)).action(async (id: string, options: EraseCommand) =>
-    done(await erase(id, options, io)),
-  )
+  withJson(withData(command, io)).action(async (id: string | undefined, options: EraseOptions) => {
+    const { reason, again } = options
+    if (again !== undefined) {
+      if (id !== undefined || reason !== undefined) command.error('error: --again takes no id and no --reason')
+      return done(await eraseAgain(again, options, io))
+    }
+    if (id === undefined) return command.error("error: missing required argument 'id'")
+    if (reason === undefined) return command.error("error: required option '--reason <code>' not specified")
+    done(await erase(id, { ...options, reason }, io))
+  })
 }
 
-async function erase(id: string, { data, reason, yes, json }: EraseCommand, io: Io): Promise<ExitCode> {
-  const operator = operatorOf(data)
+async function erase(id: string, options: EraseOptions & { reason: ErasureReason }, io: Io): Promise<ExitCode> {
+  const operator = operatorOf(options.data)
   const hash = id.replace(/^att_/, '')
   const found = await valuesOf(operator, id)
   const named = isHash(hash) ? found.filter(({ salted_sha256 }) => salted_sha256 === hash) : found
-  // Absent at evidence is not gone: it may still be on its way there. What is altered is a copy of something.
-  const wanted = [...new Map(named.map((value) => [value.salted_sha256, value])).values()].filter(
-    ({ state }) => state !== 'erased' && state !== 'unkept',
-  )
-  if (wanted.length === 0) {
+  const values = erasable(named)
+  if (values.length === 0) {
     const isUnkept = named.length > 0 && named.every(({ state }) => state === 'unkept')
     const why = isUnkept
       ? 'its call was kept by nobody here'
@@ -73,64 +65,54 @@ async function erase(id: string, { data, reason, yes, json }: EraseCommand, io: 
         : 'no event there holds a salted hash'
     throw new ServiceError('entity_unknown', `nothing to erase: ${why}`)
   }
+  return carryOut(operator, [{ reason: options.reason, values }], options, io)
+}
+
+/** What came back with a backup. What no event here holds did not. */
+async function eraseAgain(file: string, options: EraseOptions, io: Io): Promise<ExitCode> {
+  const { reasons, events } = await readErasureList('--again', file)
+  const operator = operatorOf(options.data)
+  const found: Value[] = []
+  for (const event of events) found.push(...(await valuesOf(operator, event)))
+  const reasonOf = ({ salted_sha256 }: Value) => reasons.get(salted_sha256)
+  const orders: Order[] = []
+  for (const [reason, values] of Map.groupBy(erasable(found), reasonOf))
+    if (reason !== undefined) orders.push({ reason, values })
+  if (orders.length > 0) return carryOut(operator, orders, options, io)
+  io.err(`Nothing of these ${reasons.size} is here: erased already, or never in this log.`)
+  return exitCodes.ok
+}
+
+async function carryOut(
+  operator: Operator,
+  orders: readonly Order[],
+  { yes, json }: EraseOptions,
+  io: Io,
+): Promise<ExitCode> {
+  const wanted = orders.flatMap(({ values }) => values)
   for (const value of wanted) io.err(lineOf(value))
   if (!yes && !(await isConfirmed(wanted.length, io))) {
     io.err('Nothing was erased.')
     return exitCodes.fault
   }
-  const calls = wanted.filter(isCall)
-  await order(
-    operator,
-    '/operator/values/erase',
-    reason,
-    wanted.filter((value) => !isCall(value)),
-  )
-  await order(operator, '/operator/calls/erase', reason, calls)
-  const missing = await notYetErased(operator, wanted, io)
-  const erased = wanted.filter((value) => !missing.includes(value)).map(({ salted_sha256 }) => salted_sha256)
-  if (json) io.out(JSON.stringify({ reason, erased, pending: missing.map(({ salted_sha256 }) => salted_sha256) }))
-  else io.out(`Erased ${erased.length} of ${wanted.length}; the log says so (value.erased). Proofs hold as before.`)
+  for (const { reason, values } of orders) await orderErasure(operator, reason, values)
+  const missing = new Set(await notYetErased(operator, wanted, io))
+  if (json) for (const order of orders) io.out(jsonLineOf(order, missing))
+  else {
+    const erased = wanted.length - missing.size
+    io.out(`Erased ${erased} of ${wanted.length}; the log says so (value.erased). Proofs hold as before.`)
+  }
   for (const { salted_sha256 } of missing)
     io.err(`bailiwick: ${salted_sha256} is ordered, and evidence has not erased it yet: run this again to see`)
-  return missing.length === 0 ? exitCodes.ok : exitCodes.fault
+  return missing.size === 0 ? exitCodes.ok : exitCodes.fault
 }
 
-/** Who wrote a value erases it. */
-async function order(operator: Operator, path: string, reason: string, wanted: readonly Value[]): Promise<void> {
-  for (let from = 0; from < wanted.length; from += mostAtOnce) {
-    const values = wanted
-      .slice(from, from + mostAtOnce)
-      .map(({ salted_sha256, subject }) => ({ attachment_id: `att_${salted_sha256}`, about: subject.slice(0, 128) }))
-    await operator.post(path, { reason, values })
-  }
-}
-
-async function valuesOf(operator: Operator, id: string): Promise<Value[]> {
-  const found: Value[] = []
-  for (let cursor: string | undefined = ''; cursor !== undefined; ) {
-    const at = `/v1/values/${encodeURIComponent(id)}?limit=500${cursor === '' ? '' : `&cursor=${cursor}`}`
-    const page: z.output<typeof pageSchema> = expectAnswer(pageSchema, await operator.get(at))
-    found.push(...page.values)
-    cursor = page.next
-  }
-  return found
-}
-
-async function notYetErased(operator: Operator, wanted: readonly Value[], { clock }: Io): Promise<Value[]> {
-  const until = clock.monotonic() + erasedWithinMs
-  let missing = [...wanted]
-  for (;;) {
-    const still: Value[] = []
-    for (const value of missing) {
-      const now = await valuesOf(operator, value.event_id)
-      // The log's own word, too: it comes after the words are gone.
-      const isGone = now.some((each) => each.salted_sha256 === value.salted_sha256 && each.state === 'erased')
-      if (!isGone) still.push(value)
-    }
-    missing = still
-    if (missing.length === 0 || clock.monotonic() >= until) return missing
-    await after(lookEveryMs)
-  }
+/** Whoever keeps these lines with the backups can erase again what one of those brings back. */
+function jsonLineOf({ reason, values }: Order, missing: ReadonlySet<Value>): string {
+  const hashesOf = (isMissing: boolean) =>
+    values.filter((value) => missing.has(value) === isMissing).map(({ salted_sha256 }) => salted_sha256)
+  const events = [...new Set(values.map(({ event_id }) => event_id))]
+  return JSON.stringify({ reason, erased: hashesOf(false), pending: hashesOf(true), events })
 }
 
 async function isConfirmed(count: number, io: Io): Promise<boolean> {

@@ -1,0 +1,81 @@
+import { callAt, type erasureReasonSchema } from '@bailiwick/contracts'
+import { after } from '@bailiwick/service-kit'
+import { z } from 'zod'
+import { expectAnswer } from './expect-answer.ts'
+import type { Io } from './io.ts'
+import type { Operator } from './operator-client.ts'
+
+const valueSchema = z.object({
+  event_id: z.string(),
+  type: z.string(),
+  time: z.string(),
+  subject: z.string(),
+  at: z.string(),
+  salted_sha256: z.string(),
+  state: z.enum(['held', 'erased', 'altered', 'contradicted', 'absent', 'unkept']),
+})
+const pageSchema = z.object({ values: z.array(valueSchema), next: z.string().optional() })
+/** What an event holds as a salted hash, and whether evidence has it. */
+export type Value = z.output<typeof valueSchema>
+export type ErasureReason = z.output<typeof erasureReasonSchema>
+
+/** What one call takes. */
+const mostAtOnce = 200
+/** How long evidence may take to do it and to say so, ms. */
+const erasedWithinMs = 15_000
+const lookEveryMs = 200
+const isCall = ({ at }: Value) => at === callAt
+
+/** The values that the events hold which are found under this name. */
+export async function valuesOf(operator: Operator, id: string): Promise<Value[]> {
+  const found: Value[] = []
+  for (let cursor: string | undefined = ''; cursor !== undefined; ) {
+    const at = `/v1/values/${encodeURIComponent(id)}?limit=500${cursor === '' ? '' : `&cursor=${cursor}`}`
+    const page: z.output<typeof pageSchema> = expectAnswer(pageSchema, await operator.get(at))
+    found.push(...page.values)
+    cursor = page.next
+  }
+  return found
+}
+
+/**
+ * What there is to erase of these, each once. Absent at evidence is not gone: it may still be on its way there. What is altered is a
+ * copy of something.
+ */
+export const erasable = (found: readonly Value[]): Value[] =>
+  [...new Map(found.map((value) => [value.salted_sha256, value])).values()].filter(
+    ({ state }) => state !== 'erased' && state !== 'unkept',
+  )
+
+/** Who wrote a value erases it. */
+export async function orderErasure(operator: Operator, reason: ErasureReason, wanted: readonly Value[]): Promise<void> {
+  const words = wanted.filter((value) => !isCall(value))
+  for (const [path, of] of [
+    ['/operator/values/erase', words],
+    ['/operator/calls/erase', wanted.filter(isCall)],
+  ] as const)
+    for (let from = 0; from < of.length; from += mostAtOnce) {
+      const values = of
+        .slice(from, from + mostAtOnce)
+        .map(({ salted_sha256, subject }) => ({ attachment_id: `att_${salted_sha256}`, about: subject.slice(0, 128) }))
+      await operator.post(path, { reason, values })
+    }
+}
+
+/** Waits for evidence to have erased them; gives those that it has not. */
+export async function notYetErased(operator: Operator, wanted: readonly Value[], { clock }: Io): Promise<Value[]> {
+  const until = clock.monotonic() + erasedWithinMs
+  let missing = [...wanted]
+  for (;;) {
+    const still: Value[] = []
+    for (const value of missing) {
+      const now = await valuesOf(operator, value.event_id)
+      // The log's own word, too: it comes after the words are gone.
+      const isGone = now.some((each) => each.salted_sha256 === value.salted_sha256 && each.state === 'erased')
+      if (!isGone) still.push(value)
+    }
+    missing = still
+    if (missing.length === 0 || clock.monotonic() >= until) return missing
+    await after(lookEveryMs)
+  }
+}
