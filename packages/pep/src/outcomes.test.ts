@@ -80,14 +80,16 @@ describe('outcomes', () => {
   it('that the PDP refuses for good do not hold up the others, and somebody is told', async () => {
     await using pdp = await FakePdp.start()
     pdp.outcome = ({ sequence }) =>
-      sequence === 1 ? { status: 409, body: { code: 'outcome_mismatch' } } : { status: 204 }
+      sequence === 1
+        ? { status: 409, body: { code: 'outcome_mismatch', detail: 'the action has a salt' } }
+        : { status: 204 }
     const problems: string[] = []
-    await using point = await aPoint(pdp, { onProblem: ({ code }) => problems.push(code) })
+    await using point = await aPoint(pdp, { onProblem: ({ message }) => problems.push(message) })
     await act(point)
     await act(point)
     await point.delivered()
     expect(pdp.outcomes.map((o) => o.sequence)).toEqual([2])
-    expect(problems).toEqual(['outcome_mismatch'])
+    expect(problems).toEqual(['outcome_mismatch: an outcome was refused for good: the action has a salt'])
   })
 
   it('of a decision that the PDP does not know are tried for a minute and then given up', async () => {

@@ -112,7 +112,7 @@ export class OutcomeReporter implements AsyncDisposable {
       const { status, body } = await this.#options.pdp.call('POST', '/v1/outcomes', { outcome })
       const verdict = verdictOf(status, this.#options.now() - firstTriedAt)
       if (verdict === 'again') return false
-      if (verdict === 'refused') this.#tell(codeIn(body), 'an outcome was refused for good')
+      if (verdict === 'refused') this.#tell(codeIn(body), refusedDetail(body))
       this.#pending.shift()
       this.#told--
       return true
@@ -155,6 +155,12 @@ function verdictOf(status: number, triedForMs: number): 'done' | 'again' | 'refu
   if (status >= 200 && status < 300) return 'done'
   if (status === 404) return triedForMs < unknownForMs ? 'again' : 'refused'
   return [400, 409, 413, 415, 422].includes(status) ? 'refused' : 'again'
+}
+
+/** With what the PDP says of it: who runs this point must see whether it was updated too late. */
+function refusedDetail(problem: unknown): string {
+  const detail: unknown = Object(problem).detail
+  return `an outcome was refused for good${typeof detail === 'string' ? `: ${detail.slice(0, 200)}` : ''}`
 }
 
 function codeIn(problem: unknown): ErrorCode {

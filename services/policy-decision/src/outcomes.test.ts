@@ -132,6 +132,10 @@ describe('what is none', () => {
     const w = await allowed()
     const call_id = newId('call', now, systemRandom)
     await expect(w.report({ call_id })).rejects.toEqual(code('outcome_mismatch', 'the decision is another one'))
+    // So does one that knows of no salts: who runs it must see why.
+    await expect(w.report({ action_digest: `${'B'.repeat(42)}A` })).rejects.toEqual(
+      code('outcome_mismatch', 'the action is not named by the salted hash that its permit gives'),
+    )
     const keyless = { ...point, outcome_jwk: {} as never }
     await expect(w.report({}, keyless)).rejects.toEqual(code('key_unknown', 'the outcome key is none'))
     await w.report()

@@ -30,8 +30,11 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
   const found = await pdp.projection.until(() => findAllow(pdp, decision_id), foldWaitMs)
   if (!found) throw new ServiceError('decision_unknown')
   const { root, record } = found
-  if (record.enforcementPoint !== point.id || record.callId !== call_id || record.actionHash !== action_digest)
+  if (record.enforcementPoint !== point.id || record.callId !== call_id)
     throw new ServiceError('outcome_mismatch', 'the decision is another one')
+  // So does every outcome of an enforcement point that does not know of salts: who runs it must be able to see it.
+  if (record.actionHash !== action_digest)
+    throw new ServiceError('outcome_mismatch', 'the action is not named by the salted hash that its permit gives')
   if (record.standing === 'settled') {
     const contradicted = another(record.outcome)
     if (contradicted) throw contradicted
