@@ -16,7 +16,7 @@ async function call(port: number): Promise<{ socket: Socket; heard(): string }> 
   return { socket, heard: () => heard }
 }
 
-it('passes all on; cut, it passes nothing and breaks nothing off; mended, what waited comes', async () => {
+it('passes all on; held, it answers nobody new; cut, it passes nothing and breaks nothing off; mended, what waited comes', async () => {
   await using echo = createServer((socket) => socket.on('error', () => undefined).pipe(socket)).listen(0, '127.0.0.1')
   await once(echo, 'listening')
   const from = await freePort()
@@ -25,19 +25,26 @@ it('passes all on; cut, it passes nothing and breaks nothing off; mended, what w
   old.socket.write('one ')
   await expect.poll(() => old.heard()).toBe('one ')
 
+  line.hold()
+  const held = await call(from)
+  held.socket.write('held')
+  old.socket.write('and ')
+  await expect.poll(() => old.heard()).toBe('one and ')
+  expect([held.heard(), held.socket.closed]).toEqual(['', false])
+
   line.cut()
   old.socket.write('two ')
   const young = await call(from)
   young.socket.write('three')
   await pause(200)
-  expect([old.heard(), young.heard()]).toEqual(['one ', ''])
+  expect([old.heard(), young.heard()]).toEqual(['one and ', ''])
   expect([old.socket.closed, young.socket.closed]).toEqual([false, false])
 
   line.mend()
-  await expect.poll(() => [old.heard(), young.heard()]).toEqual(['one two ', 'three'])
+  await expect.poll(() => [old.heard(), young.heard(), held.heard()]).toEqual(['one and two ', 'three', 'held'])
   // More than any buffer on the way.
   const much = 'x'.repeat(8_000_000)
   young.socket.write(much)
   await expect.poll(() => young.heard().length, { timeout: 5000 }).toBe('three'.length + much.length)
-  for (const { socket } of [old, young]) socket.destroy()
+  for (const { socket } of [old, young, held]) socket.destroy()
 })

@@ -8,6 +8,8 @@ export interface Line extends AsyncDisposable {
    * when a network drops packets, and unlike a process that ends.
    */
   cut(): void
+  /** From now on whoever calls is heard by nobody, and what is connected goes on. */
+  hold(): void
   /** What waited passes on. */
   mend(): void
 }
@@ -17,6 +19,7 @@ export async function openLine(from: number, to: number): Promise<Line> {
   const sockets = new Set<Socket>()
   const waiting = new Set<Socket>()
   let whole = true
+  let answers = true
   const keep = (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
@@ -37,18 +40,21 @@ export async function openLine(from: number, to: number): Promise<Line> {
   }
   const server = createServer((caller) => {
     keep(caller)
-    if (whole) passOn(caller)
+    if (answers) passOn(caller)
     else waiting.add(caller)
   })
   server.listen(from, '127.0.0.1')
   await once(server, 'listening')
   return {
     cut() {
-      whole = false
+      whole = answers = false
       for (const socket of sockets) socket.pause()
     },
+    hold() {
+      answers = false
+    },
     mend() {
-      whole = true
+      whole = answers = true
       for (const socket of sockets) socket.resume()
       for (const caller of waiting) passOn(caller)
       waiting.clear()

@@ -59,7 +59,7 @@ export class KeptCalls implements AsyncDisposable {
   async #drain(): Promise<void> {
     await undefined
     while (this.#queue.length > 0)
-      // A publish that cannot be made durable stops the process by itself.
+      // What cannot be made durable in time is given up: a call that is said to be kept, and that evidence never had.
       await this.#producer.publish(topic, this.#queue.splice(0, batch)).catch(() => undefined)
   }
 

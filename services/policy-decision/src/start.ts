@@ -226,7 +226,7 @@ export async function startPolicyDecision(
   const pageTokens = new PageTokens({ key: random(32), now: clock.now, lifeMs: pageTokenLifeMs })
   authZenRoutes(http, pipelineDecider(service), { publicUrl: config.publicUrl, pageTokens, clock })
   outcomesRoute(http, service)
-  operatorRoutes(operator, keptCalls)
+  operatorRoutes(operator, keptCalls, () => projection.fresh())
   metadataRoutes(http, pdp)
   health.check('pdp-fresh', () => (projection.fresh() ? undefined : 'the state is not proved fresh'))
   health.check('pdp-policies', () => (pdp.policies.current() ? undefined : 'the active policy set is not here'))

@@ -4,7 +4,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { lacks } from '@bailiwick/native'
 import type { ServiceProcess } from '@bailiwick/testkit'
 import { describe, expect, it } from 'vitest'
+import { holding } from '../../abuse/operator.ts'
 import { counts, nightly } from './counts.ts'
+import { LateHandOver } from './late-hand-over.ts'
 import { answers, Leakers } from './leakers.ts'
 import { type Play, readyWithinMs, usePlay } from './play.ts'
 
@@ -19,7 +21,12 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
   let play: Play
   // As many again for a second try.
   const leakers = new Leakers(2 * counts.taints)
-  usePlay({ cuttable: 'policy-decision', entities: leakers.entities }, (opened) => {
+  const options = {
+    cuttable: 'policy-decision',
+    entities: leakers.entities,
+    env: { BAILIWICK_KEEP_CALLS: '1' },
+  } as const
+  usePlay(options, (opened) => {
     play = opened
   })
 
@@ -100,6 +107,44 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
       console.log(`mended: ready after ${Math.round(performance.now() - mended)} ms`)
     })
   })
+
+  it('a call that is erased while its decision point is cut off stays so when that hands it over afterwards (V14, V17)', async () => {
+    const { line, processes, data } = play.system
+    const [other, late] = processes['policy-decision']
+    if (!line || !other || !late) throw new Error('there are no two decision points, or no line to cut')
+    const hand = new LateHandOver(play, late)
+    const { cli } = hand
+    const provedCall = async (id: string) =>
+      /value_gone|INV-\w+-\d/.exec((await cli('prove', id, '--reveal', 'call')).out)?.[0]
+    // What a decision point cannot hand over for half a minute it gives up: on a machine that is so busy, once more.
+    for (let tries = 1, said: string[] = []; said.at(-1) !== 'attachment.stored'; tries++) {
+      expect(tries, `handed over: ${said}`).toBeLessThanOrEqual(5)
+      const invoice = `INV-LATE-${tries}`
+      const id = await hand.held(invoice)
+      expect(await hand.said(id)).toEqual([])
+      // By the other one: who is cut off cannot say that something is to be erased.
+      const erase = () => cli('erase', id, '--reason', 'personal_data', '--yes')
+      const isErased = async () => {
+        const { code, out } = await erase()
+        return code === 0 || out.includes('everything there is erased already')
+      }
+      await expect.poll(isErased, { timeout: 60_000 }).toBe(true)
+      line.mend()
+      await late.ready(readyWithinMs)
+      // One partition: what comes behind was read behind it, and what it could not hand over it has given up by then.
+      const behind = await hand.allowed(late, `INV-BEHIND-${tries}`)
+      await expect.poll(() => provedCall(behind)).toBe(`INV-BEHIND-${tries}`)
+      said = await hand.said(id)
+      expect(said[0]).toBe('attachment.erased')
+      expect(await provedCall(id)).toBe('value_gone')
+      const traced = await cli('trace', id)
+      expect(traced).toMatchObject({
+        code: 0,
+        out: expect.stringMatching(/: erased \S+ by operator \(personal_data\)/),
+      })
+      expect(holding(data, invoice)).toEqual([])
+    }
+  }, 400_000)
 
   it('a dead issuer: actions stop within 2 s, nothing is lost, and all goes on when it is back (V7, V8)', async () => {
     const [issuer] = play.system.processes.issuer
