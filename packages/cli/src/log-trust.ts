@@ -2,6 +2,7 @@ import { parseTrust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { isInitialised, readInstallation } from '@bailiwick/installation'
 import {
+  distinctName,
   encodeVkey,
   type NoteSigner,
   type Policy,
@@ -84,7 +85,10 @@ async function keyTextAt(place: string): Promise<string> {
 /** Who cosigned, and when, for people and machines. */
 export function cosigners(witnesses: readonly NoteSigner[]): { name: string; time: string }[] {
   return witnesses.map(({ key, timestamp = 0 }) => ({
-    name: key.name,
+    name: distinctName(
+      key,
+      witnesses.map((each) => each.key),
+    ),
     time: timestamp * 1000 > LAST_DATE ? `${timestamp}` : new Date(timestamp * 1000).toISOString(),
   }))
 }

@@ -13,6 +13,7 @@ export { type Cosignature, cosign, cosignedMessage, decodeCosignature, isCosigne
 export { decodeEntryBundle, encodeEntries, encodeEntryBundle, MAX_ENTRY_BYTES } from './entry-bundle.ts'
 export { type FsckFault, type FsckOptions, type FsckReason, type FsckResult, fsck } from './fsck.ts'
 export {
+  distinctName,
   encodeVkey,
   isKeyName,
   keyId,

@@ -47,6 +47,15 @@ export function encodeVkey(key: VerifierKey): string {
   return `${key.name}+${hexId(key.keyId)}+${encodeBase64(Buffer.concat([Uint8Array.of(key.type), key.publicKey]))}`
 }
 
+/**
+ * What to call each of these keys: its name, and behind it the key id where several have that name, as while a witness moves from
+ * one key to the next. Names alone are not what tells keys apart (C2SP signed-note, Signatures).
+ */
+export function distinctName({ name, keyId }: VerifierKey, among: readonly VerifierKey[]): string {
+  const isOnly = among.filter((key) => key.name === name).length < 2
+  return isOnly ? name : `${name}+${hexId(keyId)}`
+}
+
 /** The key that a vkey encodes; undefined when malformed, of a type not listed here, or with an id that is not its own. */
 export function parseVkey(vkey: string): VerifierKey | undefined {
   const parts = keyParts(vkey)

@@ -294,6 +294,16 @@ it('asks for the cosignatures of a policy, and says whose it found', async () =>
   })
   writeFileSync(path, addSignatures(note, ...lines))
   expect((await log.verify(...policy(2))).code).toBe(0)
+  // A witness may have two keys under one name, while it moves from one to the next.
+  const c = new SignerKey('witness.example/1', seededRandom(9)(32), 4)
+  writeFileSync(
+    log.folder.at('both'),
+    `witness w0 ${encodeVkey(a.verifier)}\nwitness w1 ${encodeVkey(c.verifier)}\ngroup g all w0 w1\nquorum g\n`,
+  )
+  writeFileSync(path, addSignatures(note, first, cosign(parseNote(note)?.text ?? '', c, 1_767_225_600)))
+  const { out: named } = await log.verify('--witness', log.folder.at('both'))
+  for (const { verifier } of [a, c])
+    expect(named).toContain(`by ${encodeVkey(verifier).split('+').slice(0, 2).join('+')}`)
   // A cosignature that does not hold spoils the whole, whatever the quorum.
   writeFileSync(path, addSignatures(note, first, cosign(parseNote(note)?.text.replace('600', '601') ?? '', b, 1)))
   expect(await log.verify(...policy(1))).toMatchObject({ code: 1, out: expect.stringContaining('signature_invalid') })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { toProblem } from '@bailiwick/errors'
-import { parsePolicy, parseVkey } from '@bailiwick/tlog'
+import { distinctName, parsePolicy, parseVkey } from '@bailiwick/tlog'
 import { parseBundle } from './bundle.ts'
 import { tell, tellValues } from './tell.ts'
 import { type BundleReport, verifyBundle } from './verify-bundle.ts'
@@ -23,14 +23,20 @@ const notChecked = (root: string) =>
 
 function machine(report: BundleReport): object {
   if (!report.ok) return report
-  const witnesses = report.witnesses.map(({ key, timestamp }) => ({ name: key.name, timestamp }))
+  const names = namesOf(report)
+  const witnesses = report.witnesses.map(({ timestamp }, n) => ({ name: names[n], timestamp }))
   return { ...report, witnesses }
+}
+
+function namesOf({ witnesses }: Extract<BundleReport, { ok: true }>): string[] {
+  const keys = witnesses.map(({ key }) => key)
+  return keys.map((key) => distinctName(key, keys))
 }
 
 function linesOf(file: string, about: string, report: BundleReport): string[] {
   if (!report.ok)
     return [`${file}: proves NOTHING (${report.reason}${report.index === undefined ? '' : `, entry ${report.index}`})`]
-  const by = report.witnesses.map(({ key }) => key.name).join(', ')
+  const by = namesOf(report).join(', ')
   return [
     `${file}: proved. The story of ${about}, from the log ${report.origin} of ${report.size} entries, cosigned by ${by || 'nobody that you asked for'}:`,
     ...report.steps.flatMap((step) => [tell(step), ...tellValues(step)]),
@@ -44,6 +50,8 @@ function printable(line: string): string {
   return line.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
 }
 
+// Whoever reads no further, such as `head`, has what he wanted.
+process.stdout.on('error', () => undefined)
 process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
   const { code, title, detail = title } = toProblem(error)
   process.stderr.write(`bailiwick: ${code === 'internal' ? String(error) : detail} (${code})\n`)

@@ -23,6 +23,8 @@ export type Submitted =
 
 export interface WitnessOptions {
   party: PolicyParty & { readonly url: string }
+  /** What it is called where its key's name is not its own alone. */
+  name?: string
   /** The log's tiles. */
   read: TileReader
   deadlineMs?: number
@@ -46,7 +48,7 @@ export class WitnessClient {
   }
 
   get name(): string {
-    return this.#options.party.key.name
+    return this.#options.name ?? this.#options.party.key.name
   }
 
   /** Asks for a cosignature of a checkpoint that the log signed and nobody else. Never rejects, and ends by its deadline. */

@@ -31,8 +31,12 @@ export const witnessKeyOf = (n: number) =>
   new SignerKey(`witness.example/${n}`, new Uint8Array(32).fill(100 + n), SIGNATURE_TYPE.COSIGNATURE)
 
 /** A witness of the test log on a port of its own, as the standard has it, unless told to misbehave. */
-export async function aWitness(n: number, misbehave: Misbehaviour = () => undefined, log = logKey.verifier) {
-  const key = witnessKeyOf(n)
+export async function aWitness(
+  n: number,
+  misbehave: Misbehaviour = () => undefined,
+  log = logKey.verifier,
+  key = witnessKeyOf(n),
+) {
   const bodies: Buffer[] = []
   let last: TreeHead = { size: 0, root: emptyRoot() }
 

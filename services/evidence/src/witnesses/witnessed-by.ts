@@ -1,5 +1,5 @@
 import type { Clock, Logger, Metrics } from '@bailiwick/service-kit'
-import type { Policy, PolicyParty, SignerKey } from '@bailiwick/tlog'
+import { distinctName, type Policy, type PolicyParty, type SignerKey } from '@bailiwick/tlog'
 import type { Published } from '../log.ts'
 import type { LogStorage } from '../log-storage.ts'
 import { type Submitted, WitnessClient } from './submit.ts'
@@ -26,6 +26,8 @@ export function witnessedBy(options: WitnessedByOptions): WitnessedCheckpoints {
   const size = metrics.gauge('evidence_witness_size', 'Leaves under the last checkpoint that a witness cosigned', [
     'witness',
   ])
+  const keys = policy.witnesses.map(({ key }) => key)
+  const nameOf = ({ key }: PolicyParty) => distinctName(key, keys)
   const silent = new Map<string, string>()
 
   /** Each change once: a witness that is gone for a day is no news every half minute. */
@@ -45,7 +47,7 @@ export function witnessedBy(options: WitnessedByOptions): WitnessedCheckpoints {
     witnesses: new Map(
       policy.witnesses
         .filter(isReachable)
-        .map((party) => [party.key, new WitnessClient({ party, read: storage.read })]),
+        .map((party) => [party.key, new WitnessClient({ party, name: nameOf(party), read: storage.read })]),
     ),
     onSubmitted(witness, submitted, checkpoint) {
       submissions.inc({ witness, outcome: submitted.outcome })

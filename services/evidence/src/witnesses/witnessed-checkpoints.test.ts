@@ -1,7 +1,15 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { logger, metrics, systemClock } from '@bailiwick/service-kit'
-import { isQuorumMet, openCheckpoint, type Policy, parseNote, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
+import {
+  encodeVkey,
+  isQuorumMet,
+  openCheckpoint,
+  type Policy,
+  parseNote,
+  SIGNATURE_TYPE,
+  SignerKey,
+} from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { LogFolder, logKey } from '../log.fixture.ts'
 import { Log, type Published } from '../log.ts'
@@ -72,6 +80,23 @@ it('keeps the partial tiles of the checkpoint that readers see until they see th
   if (system.published().size === 200) expect(kept).toBe(true)
   await system.until(() => system.published().size === 300 && !existsSync(partial))
   expect(await folder.check()).toMatchObject({ ok: true, size: 300 })
+})
+
+it('tells two witnesses of one name apart, such as one that moves to its next key', async () => {
+  using folder = new LogFolder()
+  const [old, next] = [1, 2].map((n) => new SignerKey('witness.example/w', new Uint8Array(32).fill(n), 4)) as [
+    SignerKey,
+    SignerKey,
+  ]
+  await using first = await aWitness(1, () => ({ status: 403 }), undefined, old)
+  await using second = await aWitness(2, undefined, undefined, next)
+  await using system = await aWitnessedLog(folder, policyOf(1, first, second))
+  await system.append(3)
+  const [refusing, cosigning] = [old, next].map(({ verifier }) => encodeVkey(verifier).split('+').slice(0, 2).join('+'))
+  await system.until(() => [refusing, cosigning].every((name) => system.lines().includes(`"witness":"${name}"`)))
+  const said = system.lines().split('\n')
+  expect(said.find((line) => line.includes(`"${refusing}"`))).toContain('A WITNESS REFUSES THIS LOG')
+  expect(said.find((line) => line.includes(`"${cosigning}"`))).toContain('a witness cosigns')
 })
 
 it('publishes each checkpoint with the cosignatures of its witnesses, and the log stays whole (V14)', async () => {
