@@ -67,6 +67,7 @@ asserted: { subject: false }
     })
     const more = ['asserted: { who: true }', 'actions: { r: { type: A, id: b, c: d } }', 'actions: { r: { type: A } }']
     for (const text of more) expect(() => readMapping(text)).toThrow('authzen.yaml: ')
+    expect(() => readMapping('more: 1')).toThrow('authzen.yaml: Unrecognized key')
   })
 
   it('may be empty', () => {

@@ -1,6 +1,7 @@
 import { parse } from 'yaml'
 import { z } from 'zod'
 import type { EntityName } from './entity-name.ts'
+import { firstIssue } from './first-issue.ts'
 import { invalid } from './invalid-policies.ts'
 
 export const mappingFile = 'authzen.yaml'
@@ -40,8 +41,7 @@ export function readMapping(text: string | undefined): Mapping {
 function mappingOf(text: string | undefined): z.infer<typeof mappingSchema> {
   const parsed = mappingSchema.safeParse(text === undefined ? {} : (yamlOf(text) ?? {}))
   if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]
-  throw invalid(mappingFile, `${issue?.path.join('.')}: ${issue?.message}`)
+  throw invalid(mappingFile, firstIssue(parsed.error))
 }
 
 function yamlOf(text: string): unknown {

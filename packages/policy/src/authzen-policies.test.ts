@@ -216,6 +216,9 @@ describe('entities', () => {
     expect(holds(condition, meeting({ age: 5 }, { home: '::1' }))).toBe('allow')
     expect(holds(condition, meeting({ age: 5 }, { age: 5, home: '::1' }))).toBe('allow')
     expect(holds('true', meeting({ age: 5 }, { age: 6 }))).toBe('invalid')
+    const same = (a: unknown, b: unknown) => holds('true', meeting({ age: 5, x: a }, { age: 5, x: b }), bare)
+    expect(same({ a: 1, b: [1, 2] }, { b: [2, 1, 2], a: 1 })).toBe('allow')
+    expect([same({ a: 1 }, { a: 2 }), same([1], [1, 2]), same({ a: [] }, { a: {} })]).toEqual(Array(3).fill('invalid'))
     expect(holds('true', meeting({ age: 5 }, { age: 6 }, 'other'))).toBe('allow')
   })
 

@@ -175,9 +175,16 @@ export class AuthZenPolicies {
 /** The properties of one entity that was sent twice: as subject, and as resource. Two values of one attribute are none. */
 function joined(subject: Record<string, unknown>, resource: Record<string, unknown>): Record<string, unknown> {
   for (const [name, value] of Object.entries(resource))
-    if (Object.hasOwn(subject, name) && JSON.stringify(subject[name]) !== JSON.stringify(value))
-      throw new TypeMismatch()
+    if (Object.hasOwn(subject, name) && spelled(subject[name]) !== spelled(value)) throw new TypeMismatch()
   return { ...subject, ...resource }
+}
+
+/** Alike for what Cedar takes for one value: neither sets nor records have an order. */
+function spelled(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  if (Array.isArray(value)) return `[${[...new Set(value.map(spelled))].sort().join()}]`
+  const members = Object.entries(value).map(([name, member]) => `${JSON.stringify(name)}:${spelled(member)}`)
+  return `{${members.sort().join()}}`
 }
 
 /** Without a schema, those that the entities and the policies name. */

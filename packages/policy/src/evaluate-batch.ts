@@ -6,6 +6,7 @@ import { askCedar, type CedarAnswer, judge } from './ask-cedar.ts'
 import type { EntityName } from './entity-name.ts'
 import { type EntityStore, entityStore } from './entity-store.ts'
 import { parseExactJson } from './exact-json.ts'
+import { firstIssue } from './first-issue.ts'
 import { type Finding, type PolicySet, parsePolicySet, validatePolicySet } from './policy-set.ts'
 import { type Preparsed, preparse } from './preparse.ts'
 
@@ -52,9 +53,7 @@ export function evaluateBatchLine(line: Uint8Array): BatchAnswer {
   const id = read.id ?? null
   const asked = lineSchema.safeParse(read.value)
   if (!asked.success) {
-    const issue = asked.error.issues[0]
-    const error =
-      read.value === undefined ? 'the line is not strict JSON' : `${issue?.path.join('.')}: ${issue?.message}`
+    const error = read.value === undefined ? 'the line is not strict JSON' : firstIssue(asked.error)
     return { id, load: { ok: false, error }, validation: notValidated, results: [] }
   }
   const { policies, requests } = asked.data
@@ -98,10 +97,7 @@ function load(set: PolicySet): Loaded {
 
 function evaluate({ names, store }: Loaded, asked: unknown): BatchResult {
   const request = requestSchema.safeParse(asked)
-  if (!request.success) {
-    const issue = request.error.issues[0]
-    return denied(`${issue?.path.join('.')}: ${issue?.message}`)
-  }
+  if (!request.success) return denied(firstIssue(request.error))
   const { validateRequest, ...call } = request.data
   const entities = [...store.reachable(Object.values(call)).values()]
   return resultOf(askCedar(names, { ...call, entities }, validateRequest))

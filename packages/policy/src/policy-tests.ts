@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Document, parseDocument, visit } from 'yaml'
 import { z } from 'zod'
+import { firstIssue } from './first-issue.ts'
 import { invalid } from './invalid-policies.ts'
 import type { PolicySet } from './policy-set.ts'
 import { PolicyTrial, type TrialAnswer } from './policy-trial.ts'
@@ -47,9 +48,7 @@ function testsOf(file: string, text: string): PolicyTest[] {
   if (problem) throw invalid(file, problem.message.split('\n')[0]?.replace(/:$/, ''))
   keepFractions(document)
   const read = z.array(testSchema).safeParse(document.toJS({ maxAliasCount: 10_000 }))
-  const issue = read.error?.issues[0]
-  if (!read.success)
-    throw invalid(file, [...(issue?.path.length ? [issue.path.join('.')] : []), issue?.message].join(': '))
+  if (!read.success) throw invalid(file, firstIssue(read.error))
   return read.data.map((test) => ({ ...test, file }))
 }
 
