@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { run } from '@bailiwick/cli'
@@ -6,7 +6,7 @@ import { paths } from '@bailiwick/installation'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
-import { holding } from '../abuse/operator.ts'
+import { holding, operatorAt } from '../abuse/operator.ts'
 import { eventually } from '../e2e/world.ts'
 import { Stage } from './stage.ts'
 
@@ -23,18 +23,24 @@ async function bailiwick(...argv: string[]): Promise<{ code: number; said: strin
 const declared = async (stage: Stage) => (await stage.events('revocations.v1')).map(({ data }) => data)
 
 it.each(['by `restore`', 'by hand'])(
-  'what comes back from a backup, %s, revokes everything before it serves, once; words that were erased since are erased again by a list (V7, V17)',
+  'what comes back from a backup, %s, revokes everything before it serves, once; what was erased since is erased again by a list (V7, V17)',
   async (way) => {
     const folder = mkdtempSync(join(tmpdir(), 'bailiwick-restore-'))
     const backup = join(folder, 'backup')
     try {
-      await using stage = await Stage.open()
+      await using stage = await Stage.open({ BAILIWICK_KEEP_CALLS: '1' })
       const at = ['--data', stage.data]
       const agent = stage.agent()
       const { grantId } = await stage.grant(agent)
       await stage.warm(agent, grantId)
       const why = { authority: sampleAuthority, mode: 'window', expiresInSeconds: 700, purpose: words } as never
       const { requestId } = await agent.request(why)
+      const allowed = (await stage.events('decisions.v1')).find(({ type }) => type === 'decision.allowed')
+      const { decision_id } = Object(allowed?.data) as { decision_id: string }
+      const cli = operatorAt(stage.data)
+      const provedCall = async () =>
+        /value_gone|(?<=\\")INV-1(?=\\")/.exec((await cli('prove', decision_id, '--reveal', 'call')).out)?.[0]
+      await expect.poll(provedCall, { timeout: 60_000 }).toBe('INV-1')
       const values = () => holding(stage.data, words).filter((file) => file.includes('/evidence/values/'))
       await eventually(() => values().length > 0 || undefined)
       expect(await bailiwick('backup', backup, '--data', stage.data)).toMatchObject({
@@ -47,9 +53,12 @@ it.each(['by `restore`', 'by hand'])(
       const lost = ['revoke', 'grant', grantId, '--reason', 'lost with the disk', '--data', stage.data]
       expect(await bailiwick(...lost)).toMatchObject({ code: 0 })
       const list = join(folder, 'erasures.jsonl')
-      const { said } = await bailiwick('erase', requestId, '--reason', 'personal_data', '--yes', '--json', ...at)
-      writeFileSync(list, /^{.*}$/m.exec(said)?.[0] ?? said)
+      for (const id of [requestId, decision_id]) {
+        const { out } = await cli('erase', id, '--reason', 'personal_data', '--yes', '--json')
+        appendFileSync(list, `${/^{.*}$/m.exec(out)?.[0] ?? out}\n`)
+      }
       await eventually(() => holding(stage.data, words).length === 0 || undefined)
+      await expect.poll(provedCall, { timeout: 60_000 }).toBe('value_gone')
       await stage.stop()
       // What was withdrawn since is lost with the disk.
       renameSync(stage.data, join(folder, 'lost'))
@@ -65,12 +74,14 @@ it.each(['by `restore`', 'by hand'])(
       expect(existsSync(paths(stage.data).backup)).toBe(false)
       // The older log knows of no erasure. Who kept the list does.
       expect(values()).not.toEqual([])
+      await expect.poll(provedCall, { timeout: 60_000 }).toBe('INV-1')
       await eventually(async () => {
-        const { said } = await bailiwick('erase', '--again', list, '--yes', ...at)
-        return said.includes('Nothing of these 1 is here') || undefined
+        const { out } = await cli('erase', '--again', list, '--yes')
+        return out.includes('Nothing of these 2 is here') || undefined
       })
       expect(holding(stage.data, words)).toEqual([])
-      expect((await bailiwick('trace', requestId, ...at)).said).toMatch(/: erased \S+ by operator \(personal_data\)/)
+      expect(await provedCall()).toBe('value_gone')
+      expect((await cli('trace', requestId)).out).toMatch(/: erased \S+ by operator \(personal_data\)/)
       expect(await stage.judged(agent, grantId)).toBe('everything_revoked')
       await stage.restart()
       expect(await declared(stage)).toMatchObject([all])

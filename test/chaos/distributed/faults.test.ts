@@ -115,7 +115,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
     const hand = new LateHandOver(play, late)
     const { cli } = hand
     const provedCall = async (id: string) =>
-      /value_gone|INV-\w+-\d/.exec((await cli('prove', id, '--reveal', 'call')).out)?.[0]
+      /value_gone|(?<=\\")INV-\w+-\d(?=\\")/.exec((await cli('prove', id, '--reveal', 'call')).out)?.[0]
     // What a decision point cannot hand over for half a minute it gives up: on a machine that is so busy, once more.
     for (let tries = 1, said: string[] = []; said.at(-1) !== 'attachment.stored'; tries++) {
       expect(tries, `handed over: ${said}`).toBeLessThanOrEqual(5)
