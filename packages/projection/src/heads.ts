@@ -30,6 +30,8 @@ export interface Instance {
   revokedUpTo: number
   /** As of a `ReceivedHead`. */
   receivedAt: number
+  /** Of the key that signed it. */
+  kid: string
 }
 
 /** The one instance of a service that acts. */
@@ -79,13 +81,13 @@ export class Heads {
       return false
     if (Math.abs(time - now) > maxHeadSkewMs) return false
     const received = { head: data, receivedAt: monotonic - Math.max(0, now - time) }
-    this.#remember(received, monotonic)
+    this.#remember(received, kid, monotonic)
     if (data.active && !data.stopping) this.#active.set(data.service, received)
     return true
   }
 
   /** Who was not heard for so long that he is taken for gone makes room; who is alive is never forgotten for another one. */
-  #remember({ head, receivedAt }: ReceivedHead, monotonic: number): void {
+  #remember({ head, receivedAt }: ReceivedHead, kid: string, monotonic: number): void {
     const { service, producer, stopping } = head
     const instances = this.#instances.get(service) ?? new Map<string, Instance>()
     this.#instances.set(service, instances)
@@ -96,7 +98,7 @@ export class Heads {
     }
     // Not the whole head, which may be as large as an event.
     if (isKnown || instances.size < rememberedAtMost)
-      instances.set(producer, { service, producer, stopping, revokedUpTo: revokedUpTo(head), receivedAt })
+      instances.set(producer, { service, producer, stopping, revokedUpTo: revokedUpTo(head), receivedAt, kid })
     else this.#crowdedAt.set(service, monotonic)
   }
 

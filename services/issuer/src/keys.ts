@@ -1,7 +1,7 @@
 import type { ServiceKey } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
 import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
-import type { EntityRecord } from '@bailiwick/projection'
+import { type EntityRecord, takeoverMs } from '@bailiwick/projection'
 import { writeEntity } from './change-registry.ts'
 import type { Issuer } from './context.ts'
 import { type KeyStep, stateOf, stepsDue } from './key-schedule.ts'
@@ -87,11 +87,16 @@ async function followed({ clock }: Issuer, { changedAt }: EntityRecord): Promise
 
 const isEventKey = ({ purpose }: ServiceKey) => purpose.endsWith('-event')
 
-/** What the schedule says, done. A key that cannot be moved keeps no other from it; rejects with why, once all were tried. */
+/**
+ * What the schedule says, done, but that a key is tainted only once its service is heard to have come along: it would be silent else, by
+ * nobody's order. A key that cannot be moved keeps no other from it; rejects with why, once all were tried.
+ */
 export async function rotateOnSchedule(issuer: Issuer): Promise<void> {
   const { projection, clock, keyRotationMs, logger } = issuer
+  const { registry } = projection.ledger
   const failed: unknown[] = []
-  for (const { kid, to } of stepsDue(projection.ledger.registry, clock.now(), keyRotationMs)) {
+  for (const { kid, to } of stepsDue(registry, clock.now(), keyRotationMs)) {
+    if (to === 'tainted' && !followsKeys(issuer, registry.get('service-key', kid)?.service)) continue
     try {
       await moveKey(issuer, kid, to)
     } catch (error) {
@@ -100,6 +105,22 @@ export async function rotateOnSchedule(issuer: Issuer): Promise<void> {
     }
   }
   if (failed.length > 0) throw failed.find((error) => errorKinds[errorCode(error)].retryable) ?? failed[0]
+}
+
+/**
+ * Whether the instances of a service that are heard, at least one, sign their heads with the event key that should sign. One that does not lacks
+ * files of its keys. Of its other keys nobody hears.
+ */
+function followsKeys({ projection, clock, logger }: Issuer, service: ServiceKey['service'] | undefined): boolean {
+  const { heads, ledger } = projection
+  const since = clock.monotonic() - takeoverMs
+  const heard = heads.all().filter((each) => each.service === service && !each.stopping && each.receivedAt >= since)
+  const behind = heard.filter(({ kid }) => {
+    const purpose = ledger.registry.get('service-key', kid)?.purpose
+    return purpose === undefined || signerOf(ledger.registry, purpose) !== kid
+  })
+  for (const { kid, producer } of behind) logger.error({ kid, producer }, 'A KEY IS MISSING THERE')
+  return heard.length > 0 && behind.length === 0
 }
 
 /** Every key of the services that there is or was. */

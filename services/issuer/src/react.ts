@@ -15,6 +15,7 @@ import { completeUsedGrants } from './used-grants.ts'
 
 const expiryEveryMs = 1000
 const scheduleEveryMs = 60_000
+const heardAfterMs = 2000
 const retryAfterMs = 500
 
 /**
@@ -101,11 +102,14 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
   const timer = setInterval(() => run('answers', 'expiry', () => expireGrants(issuer)), expiryEveryMs)
   const rotate = () => run('answers', 'keys', () => rotateOnSchedule(issuer))
   rotate()
+  // Once who is there has been heard.
+  const heard = setTimeout(rotate, heardAfterMs)
   const schedule = setInterval(rotate, scheduleEveryMs)
   return {
     async [Symbol.asyncDispose]() {
       stopping = true
       clearInterval(timer)
+      clearTimeout(heard)
       clearInterval(schedule)
       for (const waiting of again.values()) clearTimeout(waiting)
       unsubscribe()
