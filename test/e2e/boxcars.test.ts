@@ -90,6 +90,23 @@ it('an item that has to wait for the log holds up none that comes after (V18)', 
   expect(said(items)).toEqual(['credential_unrecorded', true, true])
 })
 
+it('an item that no event has room for is denied alone, and takes nothing (V9, V18)', async () => {
+  const [reading] = sampleAuthority.permissions
+  const notes = Array.from({ length: 32 }, (_, n) => `note-${n}`)
+  const where = Object.fromEntries(notes.map((note) => [`/${note}`, { prefix: 'n' }]))
+  await using system = await granted(
+    {},
+    { authority: { ...sampleAuthority, permissions: [{ ...reading, where }] } as typeof sampleAuthority },
+  )
+  const noted = (length: number): CallAsk => ({
+    ...read,
+    properties: Object.fromEntries(notes.map((note) => [note, 'n'.repeat(length)])),
+  })
+  const items = await boxcar(system, [noted(1), noted(2048), noted(1), noted(1)])
+  expect(said(items)).toEqual([true, 'request_too_large', true, true])
+  expect(system.taken()).toBe(3n)
+})
+
 it('shares durable writes: many items of one task are few batches', async () => {
   let batches = 0
   await using system = await granted({
