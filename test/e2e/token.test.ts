@@ -298,3 +298,8 @@ it('a proof of before a restart is dead, and with it the memory of it is needed 
   expect(replayed.nonce).not.toBe(nonce)
   expect(await askTokenWithNonce(other, asked)).toMatchObject({ status: 200 })
 })
+
+it('an issuer at another address than its installation’s does not start: nobody would take what it mints', async () => {
+  await using other = await World.empty({ issuer: { publicUrl: 'http://localhost:1' } })
+  await expect(other.startIssuer()).rejects.toMatchObject({ code: 'config_invalid' })
+})

@@ -44,7 +44,7 @@ export interface WorldOptions {
   grantStore?: (store: GrantStore) => GrantStore
   genesis?: (genesis: Genesis) => Genesis
   credentialKey?: (key: SigningKey<'credential'>) => SigningKey<'credential'>
-  issuer?: { maxStalenessMs?: number; keyRotationDays?: number }
+  issuer?: { maxStalenessMs?: number; keyRotationDays?: number; publicUrl?: string }
   pdp?: Partial<Omit<PolicyDecisionConfig, 'instance' | 'publicUrl'>>
   agentCallsPerSecond?: number
   wrapRecord?: NonNullable<PolicyDecisionAdapters['wrapRecord']>

@@ -1,5 +1,6 @@
 import { currentKey, fileSigner, type RotatingKey, type SigningKey } from '@bailiwick/credentials'
 import { Attestors } from '@bailiwick/credentials/attestation'
+import { ServiceError } from '@bailiwick/errors'
 import type { Genesis } from '@bailiwick/installation'
 import { openSuccessor, type Projection } from '@bailiwick/projection'
 import type { Adapters, Host } from '@bailiwick/service-host'
@@ -52,10 +53,16 @@ const agentRate = (perSecond = 100) => ({ perSecond, burst: 10 * perSecond, maxK
 
 /**
  * Starts the issuer: sole writer of registry, grants and revocations; mints credentials. One instance acts, which is this one
- * when it resolves unless another one does; a second one follows everything and stands by.
+ * when it resolves unless another one does; a second one follows everything and stands by. Throws `config_invalid` at another address than
+ * the installation's: decision points would refuse whatever it mints.
  */
 export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters): Promise<StartedIssuer> {
   const { bus, trust, keys, genesis, clock, random, logger, health, metrics, http, operator, onFatal } = adapters
+  if (config.publicUrl !== trust.public_url)
+    throw new ServiceError(
+      'config_invalid',
+      `BAILIWICK_PUBLIC_URL: readers take credentials of ${trust.public_url} alone, and none of ${config.publicUrl}`,
+    )
   const { onStanding, gate } = showStanding('issuer', { health, metrics, logger })
   await using started = new AsyncDisposableStack()
   const successor = started.use(
