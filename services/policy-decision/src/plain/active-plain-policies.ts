@@ -1,36 +1,71 @@
 import { AuthZenPolicies, PolicySlot, readPolicyDirectory } from '@bailiwick/policy'
 
+/** A set that is asked for a while, whatever is loaded meanwhile. */
+export interface HeldPolicies {
+  policies: AuthZenPolicies
+  /** Once. */
+  release(): void
+}
+
+interface Loaded {
+  policies: AuthZenPolicies
+  slot: PolicySlot
+  holders: number
+}
+
 /** The set that is active, of a directory that may be loaded again. */
 export class ActivePlainPolicies {
   readonly #directory: string
-  /** Cedar forgets nothing but what is written over: a set is loaded beside the active one, never over it. */
-  #spare: PolicySlot
-  #used: PolicySlot
-  #active: AuthZenPolicies
+  readonly #name: string
+  /** Cedar forgets nothing but what is written over: a set is loaded where none is asked, and these are the places where none is. */
+  readonly #free: PolicySlot[] = []
+  #slots = 0
+  #active: Loaded
 
   /** `name`: of this instance alone. Throws `config_invalid`, as does `reload`. */
   constructor(directory: string, name: string) {
     this.#directory = directory
-    this.#used = new PolicySlot(`${name} a`)
-    this.#spare = new PolicySlot(`${name} b`)
-    this.#active = this.#load(this.#used)
+    this.#name = name
+    this.#active = this.#load()
   }
 
   /** To be asked at once and not kept: after two reloads it denies everything. */
   current(): AuthZenPolicies {
-    return this.#active
+    return this.#active.policies
+  }
+
+  /** The active set, which nothing is written over before it is released. */
+  hold(): HeldPolicies {
+    const held = this.#active
+    held.holders++
+    return {
+      policies: held.policies,
+      release: () => {
+        held.holders--
+        this.#leave(held)
+      },
+    }
   }
 
   /** Everything or nothing: when it throws, the set before is active as it was. Gives the hash of the new one. */
   reload(): string {
-    this.#active = this.#load(this.#spare)
-    const used = this.#used
-    this.#used = this.#spare
-    this.#spare = used
-    return this.#active.hash
+    const before = this.#active
+    this.#active = this.#load()
+    this.#leave(before)
+    return this.#active.policies.hash
   }
 
-  #load(slot: PolicySlot): AuthZenPolicies {
-    return new AuthZenPolicies(readPolicyDirectory(this.#directory), slot)
+  #load(): Loaded {
+    const slot = this.#free.pop() ?? new PolicySlot(`${this.#name} ${++this.#slots}`)
+    try {
+      return { policies: new AuthZenPolicies(readPolicyDirectory(this.#directory), slot), slot, holders: 0 }
+    } catch (error) {
+      this.#free.push(slot)
+      throw error
+    }
+  }
+
+  #leave(loaded: Loaded): void {
+    if (loaded !== this.#active && loaded.holders === 0) this.#free.push(loaded.slot)
   }
 }

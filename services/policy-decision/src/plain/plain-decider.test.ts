@@ -1,4 +1,5 @@
 import { AuthZenPolicies, PolicySlot, parsePolicySet } from '@bailiwick/policy'
+import { testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { mostSearches, plainDecider } from './plain-decider.ts'
 
@@ -13,13 +14,16 @@ const setOf = (policy: string, slot: string, docs = count): AuthZenPolicies => {
 const all = setOf('permit (principal, action, resource);', 'all')
 const one = setOf('permit (principal, action, resource == Doc::"d7");', 'one')
 
+const clock = testClock()
+const deciderOf = (current: () => AuthZenPolicies) =>
+  plainDecider({ current, hold: () => ({ policies: current(), release: () => undefined }) }, undefined, clock)
 const subject = { type: 'User', id: 'anna' }
 const action = { name: 'read' }
 const search = { entity: 'resource', subject, action, resource: { type: 'Doc' } } as const
 const caller = { authorization: undefined, confidential: true, address: '192.0.2.1' }
 
 it('hears others while it searches among many (V18)', async () => {
-  const session = plainDecider({ current: () => all }, undefined).admit(caller)
+  const session = deciderOf(() => all).admit(caller)
   const order: string[] = []
   const searching = session.search(search).then(({ ids }) => order.push(`found ${ids.length}`))
   await new Promise(setImmediate)
@@ -30,7 +34,7 @@ it('hears others while it searches among many (V18)', async () => {
 
 it('has one search of each caller under way and a bounded queue of them, and tells who asks for more so (V18)', async () => {
   const few = setOf('permit (principal, action, resource);', 'few', 33) // no search is over before others were heard
-  const decider = plainDecider({ current: () => few }, undefined)
+  const decider = deciderOf(() => few)
   const session = decider.admit(caller)
   const full = expect.objectContaining({ code: 'queue_full' })
   let found = 0
@@ -53,7 +57,7 @@ it('has one search of each caller under way and a bounded queue of them, and tel
 
 it('answers a search by one set, the one that is active at its end (V13)', async () => {
   let active = all
-  const session = plainDecider({ current: () => active }, undefined).admit(caller)
+  const session = deciderOf(() => active).admit(caller)
   const searching = session.search(search)
   await new Promise(setImmediate)
   active = one
@@ -62,7 +66,7 @@ it('answers a search by one set, the one that is active at its end (V13)', async
 
 it('finds what an evaluation permits and nothing else, obligations included', async () => {
   const obliging = setOf('@id("p") @redact("secret") permit (principal, action, resource == Doc::"d3");', 'obliging')
-  const session = plainDecider({ current: () => obliging }, undefined).admit(caller)
+  const session = deciderOf(() => obliging).admit(caller)
   const able = { supported_obligations: ['custom'] }
   for (const context of [{}, { supported_obligations: [] }, able]) {
     const { decision } = await session.evaluate({ subject, action, resource: { type: 'Doc', id: 'd3' }, context })
@@ -83,8 +87,39 @@ it('remembers of decisions alone: a search leaves them what they have (V18)', as
           }
         : ((member) => (typeof member === 'function' ? member.bind(of) : member))(Reflect.get(of, name, of)),
   })
-  const session = plainDecider({ current: () => counting }, undefined).admit(caller)
+  const session = deciderOf(() => counting).admit(caller)
   await session.search(search)
   await session.evaluate(asked)
   expect(purposes).toEqual([...Array.from({ length: count }, () => 'search'), 'decision'])
+})
+
+/** Each evaluation takes so long. */
+const slow = (policies: AuthZenPolicies, ms: number) =>
+  new Proxy(policies, {
+    get: (of, name) =>
+      name === 'evaluate'
+        ? (...args: Parameters<typeof of.evaluate>) => {
+            clock.advance(ms)
+            return of.evaluate(...args)
+          }
+        : ((member) => (typeof member === 'function' ? member.bind(of) : member))(Reflect.get(of, name, of)),
+  })
+
+it('hears others between the slow evaluations of a boxcar, and between the slow candidates of a search (V18)', async () => {
+  const few = slow(setOf('permit (principal, action, resource);', 'slow', 9), 20)
+  const decider = deciderOf(() => few)
+  const asked = { subject, action, resource: { type: 'Doc', id: 'd1' } }
+  const boxcar = decider.admit(caller)
+  const order: string[] = []
+  const items = Array.from({ length: 9 }, () => boxcar.evaluate(asked).then(() => order.push('item')))
+  const searching = decider
+    .admit(caller)
+    .search(search)
+    .then(({ ids }) => order.push(`found ${ids.length}`))
+  await new Promise(setImmediate)
+  const other = decider.admit(caller).evaluate(asked)
+  await Promise.all([...items, searching, other.then(() => order.push('other'))])
+  expect(order).toHaveLength(11)
+  expect(order.indexOf('other')).toBeLessThan(8)
+  expect(order.indexOf('found 9')).toBeGreaterThan(order.indexOf('other'))
 })

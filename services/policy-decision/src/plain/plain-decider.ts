@@ -1,6 +1,6 @@
 import { type DenialReason, ServiceError } from '@bailiwick/errors'
 import type { AuthZenPolicies, PolicyAnswer, Purpose } from '@bailiwick/policy'
-import { SerialQueue } from '@bailiwick/service-kit'
+import { type Clock, SerialQueue } from '@bailiwick/service-kit'
 import type {
   AuthZenDecider,
   AuthZenDecision,
@@ -10,26 +10,28 @@ import type {
   AuthZenSession,
 } from '../authzen.ts'
 import { isSupported, spellObligations } from '../obligations.ts'
+import type { ActivePlainPolicies, HeldPolicies } from './active-plain-policies.ts'
 import { isBearer } from './caller-token.ts'
 
 /** An evaluation is over before the next one is heard; searches wait, and for so many of them. */
 export const mostSearches = { maxPerKey: 256, max: 1024 }
 
 /** `token`: what callers must show; without, the listener has to be one that only this machine reaches. */
-export function plainDecider(policies: { current(): AuthZenPolicies }, token: string | undefined): AuthZenDecider {
+export function plainDecider(
+  policies: Pick<ActivePlainPolicies, 'current' | 'hold'>,
+  token: string | undefined,
+  clock: Pick<Clock, 'monotonic'>,
+): AuthZenDecider {
   // By address: all who have the token have the same one.
   const searches = new SerialQueue(mostSearches)
   const sessionOf = (address: string): AuthZenSession => ({
-    async evaluate(evaluation) {
-      const active = policies.current()
-      return decisionOf(active, evaluation)
-    },
+    evaluate: inTurn(policies, new Pace(clock)),
     search: (search) => searches.serially(address, () => found(search)),
   })
   const found = async (search: AuthZenSearch): Promise<AuthZenFound> => {
     for (;;) {
       const active = policies.current()
-      const ids = await permittedBy(active, search, () => policies.current() === active)
+      const ids = await permittedBy(active, search, new Pace(clock), () => policies.current() === active)
       // Another set became active meanwhile: of two sets an answer would be neither's.
       if (ids) return { ids, context: { policy_set: active.hash } }
     }
@@ -44,6 +46,50 @@ export function plainDecider(policies: { current(): AuthZenPolicies }, token: st
   }
 }
 
+/** The evaluations of one request: by one set, one after the other, and others are heard between them (V18). */
+function inTurn(policies: Pick<ActivePlainPolicies, 'hold'>, pace: Pace): AuthZenSession['evaluate'] {
+  let held: HeldPolicies | undefined
+  let left = 0
+  let last = Promise.resolve()
+  const release = () => {
+    if (left > 0) return
+    held?.release()
+    held = undefined
+  }
+  return async (evaluation) => {
+    left++
+    held ??= policies.hold()
+    const { policies: active } = held
+    last = last.then(() => pace.rest())
+    try {
+      await last
+      return decisionOf(active, evaluation)
+    } finally {
+      // Whoever asks one after the other asks the next before that.
+      if (--left === 0) setImmediate(release)
+    }
+  }
+}
+
+/** For so many ms one request holds everybody up at most, and as long as its longest evaluation. */
+const pauseAfterMs = 10
+
+class Pace {
+  readonly #clock: Pick<Clock, 'monotonic'>
+  #since: number
+
+  constructor(clock: Pick<Clock, 'monotonic'>) {
+    this.#clock = clock
+    this.#since = clock.monotonic()
+  }
+
+  async rest(): Promise<void> {
+    if (this.#clock.monotonic() - this.#since < pauseAfterMs) return
+    await new Promise(setImmediate)
+    this.#since = this.#clock.monotonic()
+  }
+}
+
 /** Between this many candidates others are heard (V18). */
 const atOnce = 32
 
@@ -51,12 +97,14 @@ const atOnce = 32
 async function permittedBy(
   active: AuthZenPolicies,
   search: AuthZenSearch,
+  pace: Pace,
   goesOn: () => boolean,
 ): Promise<string[] | undefined> {
   const { ids, evaluation } = active.candidates(search)
   const permitted: string[] = []
   for (const [n, id] of ids.entries()) {
     if (n % atOnce === atOnce - 1) await new Promise(setImmediate)
+    await pace.rest()
     if (!goesOn()) return undefined
     if (decisionOf(active, evaluation(id), 'search').decision) permitted.push(id)
   }

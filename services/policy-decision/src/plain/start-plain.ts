@@ -68,7 +68,8 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
   let publicUrl = config.BAILIWICK_PUBLIC_URL ?? `http${typeof tls === 'object' ? 's' : ''}://localhost:${port}`
   // Nothing but where to go on is in a token, and a random key would give the same request another body.
   const pageTokens = new PageTokens({ key: Buffer.alloc(32), now: adapters.clock.now })
-  authZenRoutes(http, plainDecider(policies, token || undefined), { publicUrl, pageTokens, clock: adapters.clock })
+  const { clock } = adapters
+  authZenRoutes(http, plainDecider(policies, token || undefined, clock), { publicUrl, pageTokens, clock })
   http.get('/.well-known/authzen-configuration', async ({ headers }, reply) => {
     reply.header('cache-control', 'public, max-age=300')
     const given = obligationsGiven(['notification', 'custom'])
