@@ -4,7 +4,7 @@ import type { EventData, Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
 import { canonical } from './canonical.ts'
 import type { Fact, Facts, Request, Tree } from './facts.ts'
-import { openCompact, verifiedClaims } from './jws.ts'
+import { objectIn, openCompact, verifiedClaims } from './jws.ts'
 import { type Finding, type Rule, sha256 } from './leaf.ts'
 import type { Registry } from './registry.ts'
 import type { ServiceKeys } from './service-keys.ts'
@@ -64,7 +64,7 @@ function sharingProblems(request: string, grants: readonly Grant[], { requests }
 
 /** Not verified here: that is each grant's own finding. */
 function claimsOf(jws: string): Record<string, unknown> {
-  return JSON.parse(Buffer.from(openCompact(jws)?.payload ?? '{}').toString('utf8'))
+  return objectIn(openCompact(jws)?.payload ?? new Uint8Array()) ?? {}
 }
 
 function authorityIn(value: unknown): Authority | undefined {

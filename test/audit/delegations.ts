@@ -72,7 +72,10 @@ function nextHolder(
   const hash = sha256(data.delegation.slice(0, data.delegation.lastIndexOf('.')))
   const [details, ...others] = [said.authorization_details].flat()
   const child = parseAuthority(details)
-  const agreed = (said.cnf as { jkt?: unknown }).jkt
+  const agreed = Object(said.cnf).jkt
+  // What its maker signed may be no time at all.
+  const until = new Date(Number(said.exp) * 1000)
+  if (Number.isNaN(until.getTime())) return { rule: 'V6', problem: 'it says no time at which it ends' }
   const made = {
     delegation_id: `dlg_${hash}`,
     grant_id: said.grant,
@@ -81,7 +84,7 @@ function nextHolder(
     agent: said.sub,
     instance_key: agreed,
     authority: details,
-    not_after: new Date(Number(said.exp) * 1000).toISOString(),
+    not_after: until.toISOString(),
   }
   const { authority, resources } = { authority: child.ok ? child.authority : undefined, resources: said.resources }
   const earlier = [...tree.delegations.values()].filter(

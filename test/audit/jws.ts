@@ -10,23 +10,30 @@ export interface Signed {
 }
 
 function checkSignature(jwk: Jwk, signed: string, signature: string): boolean {
-  const key = createPublicKey({ key: { ...jwk }, format: 'jwk' })
-  const hash = key.asymmetricKeyType === 'ec' ? 'sha256' : null
-  return verify(hash, Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'))
+  try {
+    const key = createPublicKey({ key: { ...jwk }, format: 'jwk' })
+    const hash = key.asymmetricKeyType === 'ec' ? 'sha256' : null
+    return verify(hash, Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url'))
+  } catch {
+    return false // a key that is none signed nothing
+  }
+}
+
+/** Whoever writes events that nobody checked first must not stop the audit: undefined for all that is no JSON object. */
+export function objectIn(json: Uint8Array): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(json).toString('utf8'))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Takes a compact JWS apart, unverified; undefined when it is none. */
 export function openCompact(jws: string): Signed | undefined {
-  const [header = '', payload = '', ...rest] = jws.split('.')
-  if (rest.length !== 1) return undefined
-  try {
-    return {
-      header: JSON.parse(Buffer.from(header, 'base64url').toString('utf8')),
-      payload: Buffer.from(payload, 'base64url'),
-    }
-  } catch {
-    return undefined
-  }
+  const [first = '', payload = '', ...rest] = jws.split('.')
+  const header = objectIn(Buffer.from(first, 'base64url'))
+  return rest.length === 1 && header ? { header, payload: Buffer.from(payload, 'base64url') } : undefined
 }
 
 /** The JSON that was signed by this key as a JWS of this `typ`; undefined when it was not. */
@@ -35,7 +42,7 @@ export function verifiedClaims(jws: string, jwk: Jwk, typ: string): Record<strin
   if (opened?.header.typ !== typ) return undefined
   const cut = jws.lastIndexOf('.')
   if (!checkSignature(jwk, jws.slice(0, cut), jws.slice(cut + 1))) return undefined
-  return JSON.parse(Buffer.from(opened.payload).toString('utf8'))
+  return objectIn(opened.payload)
 }
 
 const separator = Buffer.from(',"jws":"')

@@ -139,6 +139,36 @@ it('reads what a forger says of arguments, into a text and at every prototype, a
   expect(Object.hasOwn(Object.prototype, 'forged')).toBe(false)
 })
 
+const jws = (header: string, payload: string) =>
+  [header, payload, 'A'.repeat(64)].map((part, n) => (n < 2 ? Buffer.from(part).toString('base64url') : part)).join('.')
+const request = '{"alg":"ES256","typ":"bailiwick-request+jws"}'
+
+it.each([
+  [
+    'an outcome whose header is null',
+    'read done',
+    'outcome',
+    jws('null', '{}'),
+    'its enforcement point did not sign it',
+  ],
+  [
+    'a request whose header is a list',
+    'task received',
+    'request',
+    jws('[]', '{}'),
+    'its agent did not sign the request',
+  ],
+  ['one of two parts of a request that is null', 'part1 received', 'request', jws(request, 'null'), 'did not sign'],
+  ['one of two parts of a request that is no JSON', 'part1 received', 'request', jws(request, 'no'), 'did not sign'],
+])('goes on behind %s, and names it', async (_, name, member, value, detail) => {
+  using log = await goodLog()
+  const iat = Math.floor(Date.parse(log.iso()) / 1000)
+  const asked = { jti: 'shared', iat, exp: iat + 600 }
+  if (name.startsWith('part')) for (const item of [0, 1]) log.grant(`part${item}`, { item, asked })
+  Object.assign(log.draft(name).data, { [member]: value })
+  expect(await findingsOf(log)).toContainEqual(expect.objectContaining({ detail: expect.stringContaining(detail) }))
+})
+
 it('leaves a decision point the time to tell of an outcome that did not come', async () => {
   using log = await goodLog()
   log.drafts.delete('missing')
