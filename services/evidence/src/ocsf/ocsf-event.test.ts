@@ -53,6 +53,33 @@ describe('of what lost its place to another writer', () => {
   })
 })
 
+/** Where in an event's data a text stands. */
+function texts(value: unknown, at: readonly string[] = []): (readonly string[])[] {
+  if (typeof value === 'string') return [at]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, inner]) => texts(inner, [...at, name]))
+}
+
+it.each(['', '0001-01-01T00:00:00.000Z'])(
+  'is an event of OCSF wherever a leaf that is one says %j (V15)',
+  { timeout: 60_000 },
+  (text) => {
+    let valid = 0
+    for (const { topic, event } of leaves)
+      for (const path of texts(event.data)) {
+        const changed = structuredClone(event)
+        const holder = path.slice(0, -1).reduce<unknown>((at, name) => Object(at)[name], changed.data)
+        Object.assign(Object(holder), { [path.at(-1) ?? '']: text })
+        const decoded = decodeEvent(topicNamed(topic) ?? expect.fail(topic), Buffer.from(JSON.stringify(changed)))
+        if (!decoded.ok) continue
+        valid++
+        const told = JSON.parse(JSON.stringify(tellExample(topic, decoded.event, whole)))
+        expect([event.type, path, leafAppended.safeParse(told).error?.issues ?? []]).toEqual([event.type, path, []])
+      }
+    expect(valid).toBeGreaterThan(20)
+  },
+)
+
 it('is told by the judge of OCSF what is wrong', () => {
   if (compiled === undefined) return
   const told = tellExample('decisions.v1', exampleEvent('decisions.v1', 'decision.allowed'), whole)

@@ -16,7 +16,7 @@ import { tellCredential, tellDelegation, tellGrant } from './tell-grants.ts'
 import { tellRegistry } from './tell-registry.ts'
 import type { LeafEvent, Told } from './told.ts'
 import { withoutEffect } from './without-effect.ts'
-import { fitted, printable } from './words.ts'
+import { fitted, printable, stated } from './words.ts'
 
 /** A leaf and where it stands. */
 export interface OcsfLeaf {
@@ -47,11 +47,11 @@ export const ocsfId = (hash: string): string => `evt_${hash}`
 /** The leaf in OCSF 1.9. Pure: the same leaf, story and checkpoint give the same event. */
 export function ocsfEvent(leaf: OcsfLeaf, story: Story, log: OcsfLog, checkpoint: Published): OcsfEvent {
   const { event, index, hash } = leaf
-  const told = leaf.isVoid ? withoutEffect(tell(event, story)) : tell(event, story)
+  const told = stated(leaf.isVoid ? withoutEffect(tell(event, story)) : tell(event, story))
   const { uid, name, category } = ocsfClasses[told.class]
   const caption: string = (ocsfActivities[told.class] as Record<number, string>)[told.activity] ?? 'Other'
   const { status } = told
-  const extension = { ...leadingTo(story), ...told.says }
+  const extension = stated({ ...leadingTo(story), ...told.says })
   const correlation = extension.grant_id ?? extension.request_id
   const fingerprint = {
     algorithm_id: 3,

@@ -22,6 +22,21 @@ export function privilegesOf(authority: object | undefined): string[] {
   return lines.length > 0 ? lines : ['none']
 }
 
+/** What callers named: in their own words, and of any form. */
+const theirs: ReadonlySet<string> = new Set(['data', 'details'])
+
+/**
+ * Without texts that say nothing and times of before 1970, which OCSF has no place for: whoever writes the events may say such things, and
+ * a reader that is strict would refuse all of it.
+ */
+export function stated<T>(value: T): T {
+  if (Array.isArray(value)) return value.filter((item) => item !== '').map(stated) as T
+  if (typeof value !== 'object' || value === null) return value
+  const isStated = ([name, inner]: [string, unknown]) => inner !== '' && !(name.endsWith('_time') && Number(inner) < 0)
+  const members = Object.entries(value).filter(isStated)
+  return Object.fromEntries(members.map(([name, inner]) => [name, theirs.has(name) ? inner : stated(inner)])) as T
+}
+
 /** Texts and lists are cut to the first of these that makes the event fit. */
 const limits = [
   { text: 4096, items: 256 },
