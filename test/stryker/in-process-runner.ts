@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -35,8 +35,8 @@ holder.__stryker__ ??= {}
 const namespace = holder.__stryker__
 
 const [passed, failed] = [0, 1]
-/** How long each test takes, by id, from the worker that ran them all to the others. */
-const timesFile = 'stryker-test-times.json'
+/** How long each test takes at the least, by id: what a busy machine once made slow is not left out for it. */
+const timesFile = process.env.BAILIWICK_STRYKER_TIMES ?? 'stryker-test-times.json'
 /** A test that takes longer is a property of something pure: it leaves nothing behind, and trying it again costs more than it shows. */
 const quickMs = 100
 /** What those beside a file leave to all tests of its subject. */
@@ -75,11 +75,12 @@ class InProcessRunner {
       namespace.currentTestId = test.id
       const began = performance.now()
       failures.set(test, await run.of(test))
-      this.#times[test.id] = performance.now() - began
+      this.#times[test.id] = Math.min(performance.now() - began, this.#times[test.id] ?? Number.POSITIVE_INFINITY)
     }
     await run.end()
     namespace.currentTestId = undefined
-    writeFileSync(timesFile, JSON.stringify(this.#times))
+    writeFileSync(`${timesFile}.tmp`, JSON.stringify(this.#times))
+    renameSync(`${timesFile}.tmp`, timesFile)
     const wanted = this.#wanted([...failures.keys()])
     const { static: once = {}, perTest = {} } = namespace.mutantCoverage ?? {}
     return {
@@ -134,8 +135,7 @@ class InProcessRunner {
   async *#anew(path: string): AsyncGenerator<Test | Unloadable> {
     const graph = ++this.#graphs
     const beside = relative(process.cwd(), path).replace(/\.ts$/, '.test.ts')
-    const idsOf = (name: string) =>
-      Object.keys(this.#times).filter((id) => id.startsWith(`${join(process.cwd(), name)}#`))
+    const idsOf = (name: string) => Object.keys(this.#times).filter((id) => id.startsWith(`${name}#`))
     const cost = (name: string) =>
       name === beside ? -1 : Math.max(0, ...idsOf(name).map((id) => this.#times[id] ?? 0))
     for (const name of this.#files.toSorted((a, b) => cost(a) - cost(b)))

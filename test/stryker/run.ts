@@ -107,6 +107,7 @@ async function run(
   Object.assign(process.env, {
     BAILIWICK_STRYKER: subject,
     BAILIWICK_STRYKER_LINES: lines,
+    BAILIWICK_STRYKER_TIMES: join(found, 'times.json'),
     BAILIWICK_CASES: '3000',
     BAILIWICK_STRYKER_OWN: own.join(' '),
   })

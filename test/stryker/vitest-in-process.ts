@@ -1,3 +1,4 @@
+import { relative } from 'node:path'
 import { format } from 'node:util'
 import { expect as real } from 'vitest'
 
@@ -66,7 +67,15 @@ const test: Declare = (own, ...given) => {
   const same = collected.filter((each) => each.title === title).length
   const name = same === 0 ? title : `${title} #${same}`
   const startPosition = whereCalled()
-  collected.push({ id: `${file}#${name}`, title, name, fileName: file, startPosition, run: bodyOf(given), scope })
+  collected.push({
+    id: `${relative(process.cwd(), file)}#${name}`,
+    title,
+    name,
+    fileName: file,
+    startPosition,
+    run: bodyOf(given),
+    scope,
+  })
 }
 
 /** By it Stryker sees which tests were changed. */
