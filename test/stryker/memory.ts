@@ -45,8 +45,8 @@ export function remembered(folder: string, path: string): Remembered | undefined
 }
 
 /**
- * Stryker does not know which tests run what runs once, as a module is loaded: what none of them noticed it would keep for good.
- * It is forgotten once one of the tests is another.
+ * What was not noticed is forgotten once one of the tests is another: Stryker sees neither that the rows of a test changed, or what it
+ * calls, nor which tests run what runs once, as a module is loaded.
  */
 export function forgetUnnoticed(folder: string, path: string, tests: readonly string[]): void {
   const memory = memoryOf(folder, path)
@@ -54,7 +54,7 @@ export function forgetUnnoticed(folder: string, path: string, tests: readonly st
   const report = read(memory)
   if (tests.every((test) => report.testFiles?.[test]?.source === textOf(test))) return
   for (const file of Object.values(report.files))
-    file.mutants = file.mutants.filter((mutant) => mutant.static !== true || mutant.status !== 'Survived')
+    file.mutants = file.mutants.filter(({ status }) => status !== 'Survived' && status !== 'NoCoverage')
   writeFileSync(memory, JSON.stringify(report))
 }
 
