@@ -46,8 +46,8 @@ const errors = [
   'deadline_exceeded',
 ] as const satisfies readonly ErrorCode[]
 
-/** OpenAPI 3.1 of the AuthZEN endpoints, by the very schemas that requests are read by. */
-export function authZenOpenApi(publicUrl: string): object {
+/** OpenAPI 3.1 of the AuthZEN endpoints, by the very schemas that requests are read by. `open`: callers need no credential. */
+export function authZenOpenApi(publicUrl: string, open: boolean): object {
   const refused = Object.fromEntries(
     errors.map((code) => {
       const { status, title } = errorKinds[code]
@@ -70,7 +70,7 @@ export function authZenOpenApi(publicUrl: string): object {
     openapi: '3.1.0',
     info: { title: 'AuthZEN Authorization API 1.0', version: '1.0' },
     servers: [{ url: publicUrl }],
-    security: [{ caller: [] }],
+    security: open ? [] : [{ caller: [] }],
     paths: Object.fromEntries(paths),
     components: {
       schemas: { Problem: schemaOf(problem) },

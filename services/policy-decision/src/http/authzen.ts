@@ -22,6 +22,8 @@ export interface AuthZenOptions {
   mostItems?: number
   /** Bytes of a boxcar. */
   boxcarBytes?: number
+  /** Whether callers need no credential, for the description; the decider admits them. */
+  open?: boolean
 }
 
 /** After this no item of a boxcar is begun: whoever asked may have gone, and what is decided is spent. */
@@ -38,7 +40,7 @@ export const authZenPaths = {
 
 /** The HTTPS JSON binding of AuthZEN Authorization API 1.0 (§10.1): 200 for every decision, 4xx and 5xx for what is none. */
 export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options: AuthZenOptions): void {
-  const { publicUrl, pageTokens, clock, mostItems = 256, boxcarBytes = 1_048_576 } = options
+  const { publicUrl, pageTokens, clock, mostItems = 256, boxcarBytes = 1_048_576, open = false } = options
   const sessions = new WeakMap<HttpRequest, AuthZenSession>()
 
   /** Before a byte of the body is read: strangers are told so and not listened to. */
@@ -74,7 +76,7 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
     },
     { bodyLimit: boxcarBytes },
   )
-  const description = authZenOpenApi(publicUrl)
+  const description = authZenOpenApi(publicUrl, open)
   http.get('/access/v1/openapi.json', async (_, reply) => {
     reply.header('cache-control', 'public, max-age=300')
     return description

@@ -216,6 +216,12 @@ describe('a plain decision point', () => {
     expect((await as('Bearer a-token-of-many-character')).status).toBe(401)
     expect((await as('Basic a-token-of-many-characters')).status).toBe(401)
     expect((await as('Bearer a-token-of-many-characters')).status).toBe(200)
+    await using open = await running(set)
+    const described = async ({ url }: Plain) => {
+      const description = await (await fetch(`${url}/access/v1/openapi.json`)).json()
+      return (description as { security: unknown }).security
+    }
+    expect([await described(pdp.plain), await described(open.plain)]).toEqual([[{ caller: [] }], []])
   })
 
   it('takes no token that came in the clear, or that a proxy says nothing good of (V11)', async () => {

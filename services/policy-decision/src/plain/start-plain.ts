@@ -69,7 +69,8 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
   // Nothing but where to go on is in a token, and a random key would give the same request another body.
   const pageTokens = new PageTokens({ key: Buffer.alloc(32), now: adapters.clock.now })
   const { clock } = adapters
-  authZenRoutes(http, plainDecider(policies, token || undefined, clock), { publicUrl, pageTokens, clock })
+  const decider = plainDecider(policies, token || undefined, clock)
+  authZenRoutes(http, decider, { publicUrl, pageTokens, clock, open: !token })
   http.get('/.well-known/authzen-configuration', async ({ headers }, reply) => {
     reply.header('cache-control', 'public, max-age=300')
     const given = obligationsGiven(['notification', 'custom'])
