@@ -121,3 +121,16 @@ it.each<[string, (path: string, key: SigningKey) => void, RegExp]>([
   keepLaterKey(place(), later)
   expect(key.choose([later.kid, first.kid])).toBe(later.kid)
 })
+
+it('opens without its first key once that is revoked and its file deleted, and signs nothing until it is told by which', () => {
+  const [first, later] = [generateKey('credential'), generateKey('credential')]
+  expect(() => openRotatingKey(place())).toThrow(coded('config_invalid'))
+  keepLaterKey(place(), later)
+  const key = openRotatingKey(place())
+  expect(() => key.kid).toThrow(coded('service_unready'))
+  expect(key.choose([later.kid])).toBe(later.kid)
+  expect(key.kid).toBe(later.kid)
+  // One that is there and cannot be used may be the one that signs.
+  writeKeyFile(folder, 'credential', first)
+  expect(() => openRotatingKey(place())).toThrow(coded('config_invalid'))
+})

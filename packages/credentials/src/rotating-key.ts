@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
 import type { KeyPurpose, SigningKey } from './keys.ts'
 import { keyFilePath, readKeyFile, writeKeyFile } from './keys-folder.ts'
@@ -28,12 +28,15 @@ export interface KeyPlace<P extends KeyPurpose> {
   secret?: string | undefined
 }
 
-/** Opens a service's keys of one purpose; until it is told otherwise the first one signs. Throws as `readKeyFile` does. */
+/**
+ * Opens a service's keys of one purpose; until it is told otherwise the first one signs. Its file may be gone, as that of a key that was revoked should
+ * be, where there are later ones. Throws as `readKeyFile` does.
+ */
 export function openRotatingKey<P extends KeyPurpose>(place: KeyPlace<P>): RotatingKey<P> {
   const { folder, name, purpose, secret } = place
   const held = new Map<string, SigningKey<P>>()
-  let current: SigningKey<P> | undefined = readKeyFile(folder, name, purpose, secret)
-  held.set(current.kid, current)
+  let current = isDeleted(place) ? undefined : readKeyFile(folder, name, purpose, secret)
+  if (current !== undefined) held.set(current.kid, current)
   const holds = (kid: string) => {
     const later = held.has(kid) ? undefined : laterKey(place, kid)
     if (later !== undefined) held.set(kid, later)
@@ -86,6 +89,12 @@ function laterKey<P extends KeyPurpose>({ folder, name, purpose, secret }: KeyPl
   if (!existsSync(keyFilePath(folder, file))) return undefined
   const key = readKeyFile(folder, file, purpose, secret)
   return key.kid === kid ? key : undefined
+}
+
+/** Whether the first key's file is not there any more, and those of later ones are. */
+function isDeleted({ folder, name }: KeyPlace<KeyPurpose>): boolean {
+  if (existsSync(keyFilePath(folder, name)) || !existsSync(folder)) return false
+  return readdirSync(folder).some((file) => file.startsWith(`${name}-`) && /-[0-9a-f]{24}\.json$/.test(file))
 }
 
 const laterName = (name: string, kid: string) => `${name}-${Buffer.from(kid, 'base64url').toString('hex').slice(0, 24)}`

@@ -112,17 +112,21 @@ it('makes the key by which the console reads evidence elsewhere, once, and tells
   expect(readKeyFile(paths(folder.path).keys('approval'), 'auditor', 'auditor').kid).toBe(key.kid)
 })
 
-it('says of a revoked permit key until when enforcement points may take permits by it', async () => {
+it.each([
+  ['permit', 'Enforcement points take none later than a minute from now.'],
+  ['notification', 'once they read the key set again.'],
+  ['issuer-event', 'What it signed until now stays history.'],
+] as const)('says of a revoked %s key what becomes of what it signed', async (purpose, means) => {
   using folder = temporaryFolder()
   installation(folder)
-  const key = generateKey('permit').kid
+  const key = generateKey(purpose).kid
   await using operator = await operatorAt(folder.path, ({ method }) =>
     method === 'GET'
-      ? { body: { keys: [standing(key, 'tainted', 'permit')] } }
-      : { body: standing(key, 'revoked', 'permit') },
+      ? { body: { keys: [standing(key, 'tainted', purpose)] } }
+      : { body: standing(key, 'revoked', purpose) },
   )
   const { out } = await bailiwick(['keys', 'revoke', key, '--data', folder.path])
-  expect(out).toContain('later than a minute from now')
+  expect(out).toContain(means)
   expect(out).not.toContain('1 s')
   expect(operator.calls.at(-1)).toMatchObject({ body: { kid: key, state: 'revoked' } })
 })

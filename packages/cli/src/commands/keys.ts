@@ -31,9 +31,18 @@ const meaning: Record<Step, string> = {
   revoked: 'Nothing that it signed is accepted later than 1 s from now, or 2 s where an instance is cut off.',
 }
 
-/** An enforcement point reads the keys of permits once a minute, and a permit lives for 5 s. */
-const permitsEnd =
-  'No decision point signs permits with it any more. Enforcement points take none later than a minute from now.'
+/** What a revocation means where it is not that. An enforcement point reads the keys of permits once a minute; events are history. */
+const ended: Readonly<Record<string, string>> = {
+  permit:
+    'No decision point signs permits with it any more. Enforcement points take none later than a minute from now.',
+  notification:
+    'No notification is signed with it any more. Receivers take none by it once they read the key set again.',
+  event:
+    'What it signed until now stays history. Nothing that states a later time is an event, nor what the bus takes later than a minute from now.',
+}
+
+const meansOf = (to: Step, purpose: string): string =>
+  (to === 'revoked' ? ended[purpose.endsWith('-event') ? 'event' : purpose] : undefined) ?? meaning[to]
 
 const steps: readonly [verb: string, to: Step, summary: string][] = [
   ['activate', 'active', 'a prepared key signs from now on'],
@@ -72,8 +81,7 @@ export function keysCommand(program: Command, io: Io, done: (code: ExitCode) => 
     withJson(withData(step, io)).action(async (named: string, options: Options) => {
       const operator = operatorOf(options.data)
       const { kid, purpose } = keyNamed(named, await listed(operator))
-      const means = to === 'revoked' && purpose === 'permit' ? permitsEnd : meaning[to]
-      tell(await operator.post('/operator/keys/state', { kid, state: to }), means, options, io)
+      tell(await operator.post('/operator/keys/state', { kid, state: to }), meansOf(to, purpose), options, io)
       done(exitCodes.ok)
     })
   }
