@@ -2,6 +2,14 @@ import { createServer, type RequestListener, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { ServiceError, toProblem } from '@bailiwick/errors'
+import type { FastifyInstance } from 'fastify'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** How long the route's handler may take, in ms, where that is not the server's `handlerMs`. */
+    handlerMs?: number
+  }
+}
 
 /** Bounds of connections and requests; every wait ends (DESIGN §9). All times in ms. */
 export interface HttpLimits {
@@ -9,7 +17,7 @@ export interface HttpLimits {
   headersMs: number
   /** To the end of its body. */
   requestMs: number
-  /** From there to the answer; a route may set its own `handlerTimeout`. */
+  /** From there to the answer; a route may set its own, `config.handlerMs`. */
   handlerMs: number
   /** How long a connection without a request is kept. */
   keepAliveMs: number
@@ -60,6 +68,23 @@ export function boundedServer(handler: RequestListener, limits: HttpLimits, tls:
   server.maxConnections = limits.maxConnections
   server.setTimeout(limits.silenceMs)
   return server
+}
+
+/**
+ * Whoever asked is answered in time, if with `deadline_exceeded`; an answer that has begun is cut off. What the handler does
+ * is not stopped. Not fastify's `handlerTimeout` (5.12): it ends when node closes the request, which is once its body was read.
+ */
+export function boundHandlers(app: FastifyInstance, { handlerMs }: HttpLimits): void {
+  app.addHook('preHandler', (request, reply, done) => {
+    const late = () => {
+      if (reply.sent) return // whole; how long its reader may take is `boundAnswer`'s to say
+      if (reply.raw.headersSent) reply.raw.destroy()
+      else reply.send(new ServiceError('deadline_exceeded'))
+    }
+    const timer = setTimeout(late, request.routeOptions.config.handlerMs ?? handlerMs).unref()
+    reply.raw.once('close', () => clearTimeout(timer))
+    done()
+  })
 }
 
 /** What the sockets of any machine hold themselves. */

@@ -13,7 +13,6 @@ declare module 'fastify' {
 const frameworkErrors: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'content_type_unsupported',
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
-  FST_ERR_HANDLER_TIMEOUT: 'deadline_exceeded',
   FST_ERR_NOT_FOUND: 'route_unknown',
 }
 

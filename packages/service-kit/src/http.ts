@@ -7,7 +7,14 @@ import type { Clock } from './clock.ts'
 import type { Health } from './health.ts'
 import { readBodies } from './http-body.ts'
 import { knowCallers } from './http-caller.ts'
-import { boundAnswer, boundedServer, type HttpLimits, httpLimits, refuseConnection } from './http-connection.ts'
+import {
+  boundAnswer,
+  boundedServer,
+  boundHandlers,
+  type HttpLimits,
+  httpLimits,
+  refuseConnection,
+} from './http-connection.ts'
 import { observeRequests } from './http-observe.ts'
 import { sendProblem } from './http-problem.ts'
 import { answerUnknownRoutes } from './http-routes.ts'
@@ -59,7 +66,6 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     bodyLimit,
     // A passkey's id has up to 1,400 characters, a resource's more; the default of 100 would make them unknown routes.
     routerOptions: { maxParamLength: 2100 },
-    handlerTimeout: limits.handlerMs,
     return503OnClosing: false, // its answer is no problem document: `drain` does it
     genReqId: (request) => requestId(request.headers['x-request-id'], random),
     serverFactory: (handler) => boundedServer(handler, limits, files),
@@ -92,6 +98,7 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     boundAnswer(reply.raw, bytes, limits)
   })
   keepGate(app, health)
+  boundHandlers(app, limits)
   readBodies(app, { bigIntegers })
   return app
 }

@@ -81,7 +81,7 @@ export function consoleRoutes(http: HttpServer, approval: Approval, sessions: Se
   })
   // The answer is as long as the session at most; then the page must sign in again to go on listening.
   const onRequest = notFromElsewhere(approval.trust.origins)
-  http.get('/console/api/events', { onRequest, handlerTimeout: sessionSeconds * 1000 }, async (request, reply) =>
+  http.get('/console/api/events', { onRequest, config: { handlerMs: sessionSeconds * 1000 } }, async (request, reply) =>
     reply.header('content-type', 'text/event-stream').send(live.open(sessionCookie(request))),
   )
   http.addHook('onResponse', async (request) => {
