@@ -118,14 +118,19 @@ it('speaks TLS with the files it was given', async () => {
 it('finishes what it is answering before it closes, takes nothing new, and says so', async () => {
   const fixture = await aServer()
   const gate = Promise.withResolvers<string>()
-  fixture.server.get('/slow', () => gate.promise)
+  const begun = Promise.withResolvers<void>()
+  fixture.server.get('/slow', () => {
+    begun.resolve()
+    return gate.promise
+  })
   const port = await listening(fixture)
   const running = speak(port, 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n')
-  await after(50)
+  await begun.promise
   const closed = fixture.server.close()
-  await after(10)
-  expect(fixture.health.readiness()).toEqual({ process: 'stopping' })
-  expect(await speak(port, 'GET /items/1 HTTP/1.1\r\nHost: x\r\n\r\n').catch(() => 'refused')).toMatch(/refused|^$/)
+  const patiently = { timeout: 60_000 }
+  await expect.poll(() => fixture.health.readiness(), patiently).toEqual({ process: 'stopping' })
+  const another = () => speak(port, 'GET /items/1 HTTP/1.1\r\nHost: x\r\n\r\n').catch(() => 'refused')
+  await expect.poll(another, patiently).toMatch(/refused|^$/)
   gate.resolve('done')
   expect(await running).toMatch(/^HTTP\/1\.1 200 [\s\S]*done$/)
   await closed
