@@ -142,6 +142,7 @@ it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
   ],
   ['the grant of another agent', 400, 'invalid_authorization_details', () => ({ agent: 'forecaster' })],
   ['a scope', 400, 'invalid_scope', () => ({ form: { scope: 'all' } })],
+  ['an audience', 400, 'invalid_request', () => ({ form: { audience: sample.invoicesUrl } })],
   ['a secret', 400, 'invalid_request', () => ({ form: { client_secret: 'hunter2' } })],
   ['a secret alone', 401, 'invalid_client', () => ({ form: { client_secret: 'x', client_assertion: undefined } })],
   ['a resource with a fragment', 400, 'invalid_target', () => ({ form: { resource: `${sample.invoicesUrl}#x` } })],

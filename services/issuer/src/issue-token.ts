@@ -12,6 +12,7 @@ const formSchema = z.object({
   authorization_details: z.string().max(2048),
   resource: z.string().max(2048).optional(),
   scope: z.string().optional(),
+  audience: z.string().optional(),
 })
 
 const detailsSchema = z.tuple([
@@ -27,6 +28,9 @@ export async function issueToken(endpoint: OAuthEndpoint, given: FormCall['form'
   // Ignoring one would need a `scope` in the answer that says which is granted (RFC 6749 §3.3), and there are none.
   if (form.scope !== undefined)
     throw new OAuthError('invalid_scope', 'There are no scopes here: leave the parameter out.')
+  // Of other servers' clients; whoever means to narrow by it must not get what is good everywhere.
+  if (form.audience !== undefined)
+    throw new OAuthError('invalid_request', 'Name the API by resource (RFC 8707), not by audience.')
   const details = parseDetails(form.authorization_details)
   await endpoint.issuer.projection.until(() => isFolded(endpoint, details) || undefined, foldedWithinMs)
   const tree = findGrant(endpoint, details, client)
