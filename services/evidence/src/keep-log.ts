@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { paths } from '@bailiwick/installation'
 import type { Voice } from '@bailiwick/projection'
 import type { Adapters } from '@bailiwick/service-host'
-import { after, inBackground, type SinksConfig } from '@bailiwick/service-kit'
+import { after, ensureDir, inBackground, type SinksConfig } from '@bailiwick/service-kit'
 import type { Policy, SignerKey } from '@bailiwick/tlog'
 import { CheckpointAnnouncer } from './announce.ts'
 import { assertBusKept } from './assert-bus-kept.ts'
@@ -103,9 +103,11 @@ export async function keepLog(
   started.use(inBackground(startIngest({ bus, participant: voice, sequencer, index, onParked, onRefused }), onFatal))
   started.use(inBackground(takeValues({ bus, participant: voice, values, index }), onFatal))
   started.use(sweepValues({ values, index, lag, findable: () => findable(writer), clock, logger }))
+  const toldDir = join(paths(data).evidence, 'told')
+  await ensureDir(toldDir)
   const told = started.use(
     new ToldOutcomes({
-      dir: join(paths(data).evidence, 'told'),
+      dir: toldDir,
       trust,
       participant: voice,
       reported: (decisionId) => reportedOf(decisionId, index, reader),

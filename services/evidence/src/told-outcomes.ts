@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseStrictJson } from '@bailiwick/contracts'
@@ -11,7 +11,7 @@ import { covers, type Ends } from './gaps.ts'
 import type { Lag } from './lag.ts'
 
 export interface ToldOutcomesOptions {
-  /** A folder for what is not relayed yet. */
+  /** A folder for what is not relayed yet, there and durable. */
   dir: string
   trust: Pick<Trust, 'installation'>
   participant: Pick<Voice, 'projection' | 'producer'>
@@ -70,7 +70,6 @@ export class ToldOutcomes implements AsyncDisposable {
       'evidence_unrelayed_outcomes_total',
       'Outcomes that the decision point did not relay',
     )
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
     for (const name of readdirSync(dir)) if (!name.startsWith('.')) this.#load(join(dir, name))
     this.#stopReading = lag.onReading(() => this.#reading())
     this.#timer = setInterval(() => {
