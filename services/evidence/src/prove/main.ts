@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { toProblem } from '@bailiwick/errors'
 import { distinctName, parsePolicy, parseVkey } from '@bailiwick/tlog'
 import { parseBundle } from './bundle.ts'
-import { tell, tellValues } from './tell.ts'
+import { tell, tellMissing, tellValues } from './tell.ts'
 import { type BundleReport, verifyBundle } from './verify-bundle.ts'
 
 /** Of `bailiwick verify BUNDLE`: a process of its own, which reads these files and talks to nobody. */
@@ -40,6 +40,7 @@ function linesOf(file: string, about: string, report: BundleReport): string[] {
   return [
     `${file}: proved. The story of ${about}, from the log ${report.origin} of ${report.size} entries, cosigned by ${by || 'nobody that you asked for'}:`,
     ...report.steps.flatMap((step) => [tell(step), ...tellValues(step)]),
+    ...tellMissing(report.steps),
     `Every signature holds, and leads back to the root key ${report.root}, ${report.root_checked ? 'which is the one that you trust' : 'which only the bundle names'}.`,
     'That nothing else happened, such as a withdrawal, or that a person or key was retired, a bundle cannot show.',
   ]

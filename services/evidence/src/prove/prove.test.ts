@@ -8,7 +8,7 @@ import { expect, it } from 'vitest'
 import { type Lies, Story, told as tellStory } from '../trace/story.fixture.ts'
 import { policyOf, witnessKeyOf } from '../witnesses/witness.fixture.ts'
 import { type Bundle, encodeBundle, parseBundle } from './bundle.ts'
-import { tell } from './tell.ts'
+import { tell, tellMissing } from './tell.ts'
 import { verifyBundle } from './verify-bundle.ts'
 
 /** The bundle of a story's first decision, as evidence gives it. */
@@ -46,6 +46,19 @@ it('proves one action from the log’s key alone, and tells it in plain words (V
     // The other action of the task, and the other credential, are nobody's business.
     expect(bundle.leaves.filter(isOf('decision.allowed'))).toHaveLength(1)
     expect(bundle.leaves.filter(isOf('credential.intended'))).toHaveLength(1)
+  })
+})
+
+it('says so when what came of the action is not in the bundle', async () => {
+  await proved({}, async (bundle, story) => {
+    const leaves = bundle.leaves.filter((leaf) => !isOf('outcome.reported')(leaf))
+    const [whole, less] = [
+      await verifyBundle(bundle, { log: story.log }),
+      await verifyBundle({ ...bundle, leaves }, { log: story.log }),
+    ]
+    if (!whole.ok || !less.ok) return expect.fail('both are proved')
+    expect(tellMissing(whole.steps)).toEqual([])
+    expect(tellMissing(less.steps)).toEqual([expect.stringMatching(/^What came of dec_\w+ is NOT in this bundle/)])
   })
 })
 

@@ -15,6 +15,18 @@ export function tellValues({ values = [] }: Step): string[] {
   )
 }
 
+/** What came of an ALLOW can be left out of a bundle unseen, since nothing follows from it: whoever reads it is told that it is not there. */
+export function tellMissing(steps: readonly Step[]): string[] {
+  const endings = new Set(['outcome.reported', 'outcome.missing', 'decision.abandoned'])
+  const ended = new Set(steps.filter(({ type }) => endings.has(type)).map(({ subject }) => subject))
+  return steps
+    .filter(({ type, subject }) => type === 'decision.allowed' && !ended.has(subject))
+    .map(
+      ({ subject }) =>
+        `What came of ${subject} is NOT in this bundle: it may not have been known yet, or was left out.`,
+    )
+}
+
 function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
   const event = { type, data } as DecodedEvent
   const by = signed_by.join(', ')
