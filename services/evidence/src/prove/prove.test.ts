@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { exampleEvent } from '@bailiwick/contracts/examples'
 import { generateKey } from '@bailiwick/credentials'
 import { encodeVkey } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
@@ -9,7 +10,7 @@ import { type Lies, Story, told as tellStory } from '../trace/story.fixture.ts'
 import { policyOf, witnessKeyOf } from '../witnesses/witness.fixture.ts'
 import { type Bundle, encodeBundle, parseBundle } from './bundle.ts'
 import { tell, tellMissing } from './tell.ts'
-import { verifyBundle } from './verify-bundle.ts'
+import { type Step, verifyBundle } from './verify-bundle.ts'
 
 /** The bundle of a story's first decision, as evidence gives it. */
 async function proved(lies: Lies, use: (bundle: Bundle, story: Story) => Promise<void>): Promise<void> {
@@ -47,6 +48,12 @@ it('proves one action from the log’s key alone, and tells it in plain words (V
     expect(bundle.leaves.filter(isOf('decision.allowed'))).toHaveLength(1)
     expect(bundle.leaves.filter(isOf('credential.intended'))).toHaveLength(1)
   })
+})
+
+it('tells what was denied, and why', () => {
+  const { data } = exampleEvent('decisions.v1', 'decision.denied')
+  const told = tell({ type: 'decision.denied', time: '', subject: '', leaf_index: 7, data } as unknown as Step)
+  expect(told).toMatch(new RegExp(`DENIED .+: ${Object(data).reason} \\(entry 7\\)$`))
 })
 
 it('says so when what came of the action is not in the bundle', async () => {

@@ -52,7 +52,7 @@ function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
     case 'decision.allowed':
       return `the decision point ALLOWED ${action(event.data.action)}, which ${event.data.enforcement_point} had asked for ${event.data.actor.agent}`
     case 'decision.denied':
-      return `the decision point DENIED it: ${subject}`
+      return `the decision point DENIED ${event.data.action === undefined ? 'it' : action(event.data.action)}: ${event.data.reason}`
     case 'outcome.reported':
       return `${by} reported what came of it: ${event.data.status}`
     case 'outcome.missing':
