@@ -56,7 +56,7 @@ export function traceCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .description(
       'Shows what the evidence log says of an action, call, decision, credential, grant, request, agent, approver or ' +
         'task, as a tree in time: from the request and whoever signed it down to what was done, each step with its ' +
-        'signatures verified again: 0 when all of them hold, 1 when one does not, or nothing matches.',
+        'signatures verified again: 0 when all of them hold, 1 when one does not, or nothing matches the filters; 2 for an id that the log does not have.',
     )
     .argument('<id>')
   withJson(withData(withSearch(command, 500), io)).action(async (id: string, options: Options) =>
