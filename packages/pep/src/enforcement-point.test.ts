@@ -90,7 +90,7 @@ describe('guard', () => {
     [
       'answers without end',
       'pdp_unavailable',
-      (pdp, e) => ({ body: { ...(pdp.allow(e).body as object), more: 'a'.repeat(300_000) } }),
+      (pdp, e) => ({ body: { ...(pdp.allow(e).body as object), more: 'a'.repeat(1_100_000) } }),
     ],
     [
       'says both: the second of two equal keys allows',
