@@ -5,6 +5,7 @@ import { grantFindings, type Meaning } from './audit/approvals.ts'
 import { chainFindings } from './audit/chains.ts'
 import { continuityFindings } from './audit/continuity.ts'
 import { credentialFindings, issuedFindings } from './audit/credentials.ts'
+import { dateFindings } from './audit/dates.ts'
 import { allowFindings, budgetFindings, outcomeFindings } from './audit/decisions.ts'
 import { delegationFindings } from './audit/delegations.ts'
 import { readFacts } from './audit/facts.ts'
@@ -44,7 +45,7 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     if (problem !== undefined) findings.push({ leaf: leaf.index, rule: 'V12', detail: problem })
     return problem === undefined
   })
-  findings.push(...chainFindings(signed))
+  findings.push(...chainFindings(signed), ...dateFindings(signed))
   const once = firstOfEachId(signed)
   const registry = await Registry.read(once, trust)
   const facts = readFacts(once)

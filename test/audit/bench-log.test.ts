@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -53,4 +53,12 @@ it('writes to no folder that is there, and makes no entry longer than a bundle c
   ])
     await expect(bench(...wrong, ...acks)).rejects.toMatchObject({ code: 2 })
   expect(existsSync(join(home, 'log'))).toBe(false)
+})
+
+it('says in a line what it cannot write, and leaves nothing behind', async () => {
+  const [dir, acks] = [join(home, 'log'), join(home, 'none', 'acks')]
+  const { code, stdout, stderr } = await bench('--dir', dir, '--acks', acks).catch((error) => error)
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toMatch(/^bailiwick bench log: [^\n]*none\/acks[^\n]*\n$/)
+  expect(readdirSync(home)).toEqual([])
 })

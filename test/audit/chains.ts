@@ -1,4 +1,4 @@
-import { type Finding, type Leaf, sha256 } from './leaf.ts'
+import { type Finding, type Leaf, sequenceOf, sha256 } from './leaf.ts'
 
 /**
  * Each producer's chain is whole (V15): its events are numbered 1 … n, each names the hash of the one before, and the first
@@ -39,7 +39,6 @@ export function chainFindings(leaves: readonly Leaf[]): Finding[] {
   return findings
 }
 
-const sequenceOf = ({ event }: Leaf) => Number(event.sequence)
 const serviceOf = (source: string) => source.split('/')[1]
 const manyAtOnce = (source: string) => serviceOf(source) === 'policy-decision'
 const nameOf = (source: string, { event, bytes }: Leaf) => `${source}#${event.sequence}:${sha256(bytes)}`

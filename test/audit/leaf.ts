@@ -44,6 +44,9 @@ export function onTopic<N extends TopicName>(leaves: readonly Leaf[], topic: N):
   return leaves.filter((leaf) => leaf.topic === topic) as unknown as Leaf<N>[]
 }
 
+/** Its number among what its producer said. */
+export const sequenceOf = ({ event }: Leaf): number => Number(event.sequence)
+
 export const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('base64url')
 
 /** Reads an entry as the event that it claims to be; else says why it is none. */

@@ -48,6 +48,23 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'for an agent that is not registered',
   ],
   [
+    'an ALLOW that is dated before a revocation that it came after (V7)',
+    'V7',
+    (log) => {
+      const draft = allowed(log, 'adjust again')
+      draft.at = allowed(log, 'adjust').at - 1500
+    },
+    'dated before what /policy-decision/start-1 had said already',
+  ],
+  [
+    'an intent that is dated before what the issuer had said already (V7)',
+    'V7',
+    (log) => {
+      log.draft('task intended').at = log.draft('task grant').at - 1500
+    },
+    'dated before what /issuer/start-1 had said already',
+  ],
+  [
     'an ALLOW with a tool that is not the one that was approved (V3)',
     'V3',
     (log) => {

@@ -50,21 +50,34 @@ export interface LogBenchResult {
   memory: { entries: number; mib: number }[]
 }
 
-/** Runs `bench log`; its exit code. */
+/** Runs `bench log`; its exit code: 2 when it could not run, or not to its end. */
 export async function benchLogCommand(args: string[]): Promise<number> {
   const options = parse(args)
+  if (options === '') {
+    console.log(usage)
+    return 0
+  }
   if (typeof options === 'string') {
     console.error(`${options}\n\n${usage}`)
     return 2
   }
-  const result = await benchLog(options)
+  try {
+    tell(await benchLog(options), options.json)
+    return 0
+  } catch (error) {
+    console.error(`bailiwick bench log: ${error instanceof Error ? error.message : String(error)}`)
+    return 2
+  }
+}
+
+function tell(result: LogBenchResult, json: boolean): void {
   const { entries, seconds, entriesPerSecond, p50Ms, p99Ms, vkey, fdatasyncMs, flushes, memory } = result
-  if (options.json) {
+  if (json) {
     const disk = { fdatasync_per_s: round(1000 / fdatasyncMs), fdatasync_ms: round(fdatasyncMs) }
     console.log(JSON.stringify({ ...disk, flushes_per_entry: round(flushes), memory }))
     const rates = { entries_per_s: round(entriesPerSecond), p50_ms: round(p50Ms), p99_ms: round(p99Ms) }
     console.log(JSON.stringify({ entries, seconds: round(seconds), ...rates, ack: 'durable', vkey }))
-    return 0
+    return
   }
   console.log(
     `${entries} entries in ${seconds.toFixed(2)} s: ${round(entriesPerSecond)} /s, all under a checkpoint; each acknowledged when durable`,
@@ -74,13 +87,14 @@ export async function benchLogCommand(args: string[]): Promise<number> {
   )
   for (const { entries: at, mib } of memory) console.log(`memory after ${at} entries: ${mib} MiB`)
   console.log(`vkey ${vkey}`)
-  return 0
 }
 
 /** Appends for some seconds, to a log that is there afterwards. */
 export async function benchLog({ writers, seconds, entries, size, dir, acks }: LogBench): Promise<LogBenchResult> {
   const state = `${resolve(dir)}.state`
   for (const place of [dir, state]) if (existsSync(place)) throw new Error(`${place} is there already`)
+  // Before anything is made that would have to be taken away again.
+  const told = new Acknowledged(acks, entries)
   mkdirSync(dirname(state), { recursive: true })
   mkdirSync(state)
   const key = new SignerKey(`bench.example/${randomBytes(4).toString('hex')}`, randomBytes(32), SIGNATURE_TYPE.ED25519)
@@ -98,7 +112,6 @@ export async function benchLog({ writers, seconds, entries, size, dir, acks }: L
     onFatal: failed.reject,
     onPublished: () => undefined,
   })
-  const told = new Acknowledged(acks, entries)
   const began = clock.monotonic()
   const until = began + seconds * 1000
   const entryOf = entryMaker(size)
@@ -215,6 +228,7 @@ async function fdatasyncs(dir: string, size: number): Promise<number[]> {
   return each
 }
 
+/** What is wrong with them, where they are no options; nothing is, where they ask for help. */
 function parse(args: string[]): (LogBench & { json: boolean }) | string {
   try {
     const { values } = parseArgs({

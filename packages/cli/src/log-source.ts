@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
@@ -28,28 +29,32 @@ export async function somethingAt(source: LogSource): Promise<void> {
   throw new ServiceError('config_invalid', `there is no log at ${source.name}: it has no checkpoint`)
 }
 
-/** One byte over the limit is read, so that what is too long is malformed rather than cut to fit. */
 function logIn(folder: string): LogSource {
   return {
     name: folder,
-    async read(path) {
-      const file = await open(join(folder, path)).catch(nothingThere)
-      if (file === undefined) return undefined
-      await using _closed = file
-      const { size } = await file.stat()
-      const bytes = Buffer.alloc(Math.min(size, LARGEST_FILE) + 1)
-      let length = 0
-      while (length < bytes.length) {
-        const { bytesRead } = await file.read(bytes, length)
-        if (bytesRead === 0) break
-        length += bytesRead
-      }
-      return bytes.subarray(0, length)
-    },
+    read: (path) => readLogFile(join(folder, path)).catch((error) => nothingThere(error, path)),
     async hasTiles() {
-      return (await stat(join(folder, 'tile')).catch(nothingThere)) !== undefined
+      return (await stat(join(folder, 'tile')).catch((error) => nothingThere(error, 'tile'))) !== undefined
     },
   }
+}
+
+/**
+ * One byte over the limit is read, so that what is too long is malformed rather than cut to fit. What is no file is not there: the
+ * folder may come from somebody who put a pipe in it, which would hold up whoever opens it.
+ */
+async function readLogFile(path: string): Promise<Uint8Array | undefined> {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  const found = await file.stat()
+  if (!found.isFile()) return undefined
+  const bytes = Buffer.alloc(Math.min(found.size, LARGEST_FILE) + 1)
+  let length = 0
+  while (length < bytes.length) {
+    const { bytesRead } = await file.read(bytes, length)
+    if (bytesRead === 0) break
+    length += bytesRead
+  }
+  return bytes.subarray(0, length)
 }
 
 function logAt(address: string): LogSource {
@@ -60,24 +65,31 @@ function logAt(address: string): LogSource {
       const answer = await patientFetch(address, new URL(path, prefix))
       if (answer.status === 404 || answer.status === 410) return undefined
       if (answer.status !== 200) return unreachable(address, `it answers ${answer.status} to ${path}`)
-      const parts: Uint8Array[] = []
-      let length = 0
-      for await (const part of answer.body ?? []) {
-        parts.push(part)
-        length += part.length
-        if (length > LARGEST_FILE) break
-      }
-      return Buffer.concat(parts)
+      return bodyOf(answer, LARGEST_FILE).catch((cause) =>
+        unreachable(address, `its answer to ${path} breaks off, or takes too long`, cause),
+      )
     },
     hasTiles: async () => false,
   }
+}
+
+/** What an answer holds, read no further than beyond `mostBytes`: what is too long is malformed rather than cut to fit. Rejects as it breaks off. */
+export async function bodyOf(answer: Response, mostBytes: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let length = 0
+  for await (const part of answer.body ?? []) {
+    parts.push(part)
+    length += part.length
+    if (length > mostBytes) break
+  }
+  return Buffer.concat(parts)
 }
 
 /** Asks again after `Retry-After` (RFC 9110 §10.2.3) while the log has too much to do. */
 async function patientFetch(address: string, url: URL): Promise<Response> {
   for (let waited = 0; ; ) {
     const answer = await fetch(url, {
-      redirect: 'error',
+      redirect: 'manual',
       signal: AbortSignal.timeout(ANSWER_MS),
       headers: { 'accept-encoding': 'gzip, identity' },
     }).catch((cause) => unreachable(address, 'no answer', cause))
@@ -98,9 +110,11 @@ function retryAfter(headers: Headers): number | undefined {
   return Number.isNaN(seconds) ? undefined : Math.max(1, seconds)
 }
 
-function nothingThere(error: NodeJS.ErrnoException): undefined {
+function nothingThere(error: NodeJS.ErrnoException, path: string): undefined {
   if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
-  throw new ServiceError('config_invalid', `the log cannot be read: ${error.code ?? 'unknown error'}`, { cause: error })
+  throw new ServiceError('config_invalid', `${path} of the log cannot be read: ${error.code ?? 'unknown error'}`, {
+    cause: error,
+  })
 }
 
 function unreachable(address: string, why: string, cause?: unknown): never {

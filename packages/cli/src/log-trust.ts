@@ -11,6 +11,7 @@ import {
   SIGNATURE_TYPE,
   type VerifierKey,
 } from '@bailiwick/tlog'
+import { bodyOf } from './log-source.ts'
 import { readInput } from './read-input.ts'
 
 export const LARGEST_NOTE = 65_536
@@ -75,11 +76,13 @@ export function trustedRoot({ root, data }: { root?: string; data: string }): st
 /** An address is for a first look: whoever serves the log could serve another key with it. */
 async function keyTextAt(place: string): Promise<string> {
   if (!/^https?:\/\//.test(place)) return readInput('--vkey', place, LARGEST_NOTE).toString('utf8').trim()
-  const answer = await fetch(place, { redirect: 'error', signal: AbortSignal.timeout(ANSWER_MS) }).catch((cause) => {
+  try {
+    const answer = await fetch(place, { redirect: 'manual', signal: AbortSignal.timeout(ANSWER_MS) })
+    const text = answer.status === 200 ? await bodyOf(answer, LARGEST_NOTE) : ''
+    return Buffer.from(text).toString('utf8').trim()
+  } catch (cause) {
     throw new ServiceError('service_unready', `--vkey: ${place} does not answer`, { cause })
-  })
-  const text = answer.status === 200 ? await answer.text() : ''
-  return text.slice(0, LARGEST_NOTE).trim()
+  }
 }
 
 /** Who cosigned, and when, for people and machines. */

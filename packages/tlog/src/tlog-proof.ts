@@ -1,7 +1,7 @@
 import { type Checkpoint, type CheckpointRefusal, type LogTrust, openCheckpoint } from './checkpoint.ts'
 import { parseNote } from './note.ts'
 import type { NoteSigner } from './open-note.ts'
-import { decodeBase64, decodeDecimal, encodeBase64 } from './text.ts'
+import { decodeBase64, decodeDecimal, decodeUtf8, encodeBase64 } from './text.ts'
 import { isHash } from './tree.ts'
 import { verifyInclusion } from './verify-proofs.ts'
 
@@ -37,8 +37,10 @@ export function encodeTlogProof({ index, proof, checkpoint, extra }: TlogProof):
   return text
 }
 
-/** Takes a receipt apart, strictly; undefined when it is not one. */
-export function parseTlogProof(text: string): TlogProof | undefined {
+/** Takes a receipt apart, strictly; undefined when it is not one. As bytes it must be UTF-8, since the note in it must (C2SP signed-note). */
+export function parseTlogProof(receipt: string | Uint8Array): TlogProof | undefined {
+  const text = typeof receipt === 'string' ? receipt : decodeUtf8(receipt)
+  if (text === undefined) return undefined
   // The first empty line ends the proof; the checkpoint behind it has one of its own.
   const separator = text.indexOf('\n\n')
   if (separator < 0) return undefined
@@ -58,8 +60,8 @@ export function parseTlogProof(text: string): TlogProof | undefined {
  * Verifies a receipt offline: the log signed the checkpoint, and the tree that it names holds the leaf of this hash
  * (`leafHash` of the entry's exact bytes) at the receipt's index. Never throws.
  */
-export function openTlogProof(text: string, leafHash: Uint8Array, trust: LogTrust): OpenedTlogProof {
-  const parsed = parseTlogProof(text)
+export function openTlogProof(receipt: string | Uint8Array, leafHash: Uint8Array, trust: LogTrust): OpenedTlogProof {
+  const parsed = parseTlogProof(receipt)
   if (parsed === undefined) return { ok: false, reason: 'proof_malformed' }
   const opened = openCheckpoint(parsed.checkpoint, trust)
   if (!opened.ok) return opened

@@ -20,6 +20,7 @@ export function faultyLogStorage(real: LogStorage, plan: (write: StorageWrite) =
   }
   return {
     read: (path) => real.read(path),
+    hasTiles: () => real.hasTiles(),
     discardBeyond: (size) => broken('discardBeyond', () => real.discardBeyond(size)),
     outgrown: (size) => real.outgrown(size),
     discardPartial: (place) => broken('discardPartial', () => real.discardPartial(place)),

@@ -39,6 +39,18 @@ export function logStorageContract(aPlace: () => StoragePlace): void {
     expect(text(await storage.read('tile/0/000.p/2'))).toBe('other')
   })
 
+  it('knows whether there are any tiles, after a restart too (V14)', async () => {
+    using place = aPlace()
+    {
+      await using storage = await place.open()
+      expect(await storage.hasTiles()).toBe(false)
+      await storage.write([{ path: 'tile/entries/000.p/3', bytes: bytes('three') }])
+      expect(await storage.hasTiles()).toBe(true)
+    }
+    await using storage = await place.open()
+    expect(await storage.hasTiles()).toBe(true)
+  })
+
   it('reads and writes nothing but tiles', async () => {
     using place = aPlace()
     await using storage = await place.open()

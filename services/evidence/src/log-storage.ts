@@ -25,6 +25,9 @@ export interface LogStorage extends AsyncDisposable {
   /** The bytes of a tile or entry bundle, undefined when it is not there. Rejects for a path that names none. */
   read(path: string): Promise<Uint8Array | undefined>
 
+  /** Whether there are tiles or bundles: then there is a tree head, unless somebody took it away. */
+  hasTiles(): Promise<boolean>
+
   /**
    * Resolves once the record survives a power cut, which takes one flush. It goes on where the last one ended; a tree of
    * `size` leaves is durable, of which no record is needed any more. One call at a time.

@@ -232,6 +232,10 @@ it('signs nothing over entries that are not stored as they were hashed (V14)', a
 it('refuses to go on from a log that does not agree with itself, and leaves it as it is (V14)', async () => {
   const harm: Record<string, (folder: LogFolder) => void> = {
     'the tree head is gone': ({ dir }) => rmSync(join(dir, 'tree-head.json')),
+    'the tree head is gone, and the checkpoint': ({ dir, log }) => {
+      rmSync(join(dir, 'tree-head.json'))
+      rmSync(join(log, 'checkpoint'))
+    },
     'the tree head is torn': ({ dir }) => writeFileSync(join(dir, 'tree-head.json'), '{"v":1'),
     'a tile of the edge is gone': ({ log }) => rmSync(join(log, 'tile/0/001.p/44')),
     'a tile of the edge was changed': ({ log }) => flip(join(log, 'tile/0/001.p/44'), 5),

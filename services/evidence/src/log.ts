@@ -83,7 +83,7 @@ export class Log {
 
   /**
    * Opens the log, or begins an empty one. Throws `log_inconsistent` when lock, tiles and checkpoint do not agree: somebody
-   * changed files, or put a copy in their place, and to go on would sign a second history. Throws `clock_behind` when the
+   * changed files, took some away, or put a copy in their place, and to go on would sign a second history. Throws `clock_behind` when the
    * newest head was made later than `now` (ms since the epoch) says.
    */
   static async open(storage: LogStorage, key: SignerKey, now: () => number): Promise<Log> {
@@ -91,7 +91,7 @@ export class Log {
     const note = await storage.readCheckpoint()
     let headBytes = await storage.readHead()
     if (headBytes === undefined) {
-      if (note !== undefined) throw inconsistent('there is a checkpoint but no tree head')
+      if (note !== undefined || (await storage.hasTiles())) throw inconsistent('there is a log but no tree head')
       headBytes = encodeTreeHead({ origin, time: now(), size: 0, root: emptyRoot(), consumed: {} })
       await storage.swapHead(undefined, headBytes)
     }

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { seededRandom } from '@bailiwick/service-kit'
 import {
@@ -55,11 +55,29 @@ it('prints a receipt that carries its event, and verifies it offline from the ke
   expect(checked.out).toContain(Buffer.from(entryOf(300)).toString())
 })
 
+it('finds the event of a receipt whose checkpoint the log has grown far beyond', async () => {
+  using folder = temporaryFolder()
+  installation(folder)
+  const [vouched = ''] = writeLog(folder.at('log'), [300, 600])
+  const proof = await inclusionProof(async (path) => readIfThere(folder.at('log', path)), 280, 300)
+  const receipt = encodeTlogProof({ index: 280, proof, checkpoint: vouched })
+  // It may have gone with the full bundle (C2SP tlog-tiles, Partial Tiles).
+  rmSync(folder.at('log/tile/entries/001.p'), { recursive: true })
+  await using _operator = await operatorAt(folder.path, ({ path }) => {
+    if (path.startsWith('/log/proof/')) return { body: receipt }
+    const body = readIfThere(join(folder.at('log'), path.replace('/log/', '')))
+    return body === undefined ? { status: 404, body: { code: 'entity_unknown' } } : { body }
+  })
+  const { code, out } = await bailiwick(['receipt', 'evt_of-this', '--data', folder.path])
+  expect(code).toBe(0)
+  expect(parseTlogProof(`${out}\n`)?.extra).toEqual(Buffer.from(entryOf(280)))
+})
+
 it('refuses a receipt whose event, place, proof, log or witnesses are not as it says', async () => {
   using folder = temporaryFolder()
   const proof = parseTlogProof(await receiptOf(folder, true))
   if (proof === undefined) throw new Error('no proof')
-  const check = (text: string, ...more: string[]) => {
+  const check = (text: string | Uint8Array, ...more: string[]) => {
     writeFileSync(folder.at('receipt'), text)
     return bailiwick([
       'receipt',
@@ -82,7 +100,7 @@ it('refuses a receipt whose event, place, proof, log or witnesses are not as it 
     size: 600,
     witnesses: [{ name: 'witness.example/w' }],
   })
-  const refused = async (reason: string, text: string, ...more: string[]) => {
+  const refused = async (reason: string, text: string | Uint8Array, ...more: string[]) => {
     const { code, out } = await check(text, ...more)
     expect({ code, ...JSON.parse(out) }).toEqual({ code: 1, ok: false, reason })
   }
@@ -92,6 +110,10 @@ it('refuses a receipt whose event, place, proof, log or witnesses are not as it 
   await refused('signature_missing', good, '--vkey', encodeVkey(logKey('log.example/cli', 2).verifier))
   await refused('quorum_missing', good, ...policy(new SignerKey('witness.example/v', seededRandom(4)(32), 4)))
   await refused('proof_malformed', 'nothing')
+  // A note is UTF-8, also where a line of a stranger is not.
+  const stranger = Buffer.concat([Buffer.from(`${good}— `), Uint8Array.of(0xff), Buffer.from(' AAAAAAA=\n')])
+  await refused('proof_malformed', stranger)
+  expect((await check(`${good}— stranger AAAAAAA=\n`)).code).toBe(0)
   writeFileSync(folder.at('entry'), entryOf(300))
   expect((await check(encodeTlogProof(proof), '--entry', folder.at('entry'))).code).toBe(0)
   const bare = await check(encodeTlogProof(proof))

@@ -1,6 +1,5 @@
-import { ServiceError } from '@bailiwick/errors'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import {
-  decodeEntryBundle,
   encodeTlogProof,
   isQuorumMet,
   leafHash,
@@ -8,8 +7,8 @@ import {
   parseCheckpoint,
   parseNote,
   parseTlogProof,
+  readContents,
   TILE_WIDTH,
-  tilePath,
   widthIn,
 } from '@bailiwick/tlog'
 import type { Command } from 'commander'
@@ -58,26 +57,32 @@ async function receiptOf(eventId: string, data: string): Promise<string[]> {
   const note = proof === undefined ? undefined : parseNote(proof.checkpoint)
   const size = note === undefined ? undefined : parseCheckpoint(note.text)?.size
   if (proof === undefined || size === undefined) throw new ServiceError('answer_malformed', 'the log gave no proof')
-  const bundle = Math.floor(proof.index / TILE_WIDTH)
-  const width = widthIn(size, 0, bundle)
-  const bytes = await operator.bytes(`/log/${tilePath({ level: 'entries', index: bundle, width })}`)
-  const extra = decodeEntryBundle(bytes, width)?.[proof.index % TILE_WIDTH]
+  const index = Math.floor(proof.index / TILE_WIDTH)
+  const tile = (path: string) => operator.bytes(`/log/${path}`).catch(nothingThere)
+  // The log may be far beyond the checkpoint that its witnesses vouched for, and has the full bundle alone.
+  const bundle = await readContents(tile, { level: 'entries', index, width: widthIn(size, 0, index) })
+  const extra = 'items' in bundle ? bundle.items[proof.index % TILE_WIDTH] : undefined
   if (extra === undefined) throw new ServiceError('answer_malformed', 'the log gave no entry')
   return encodeTlogProof({ ...proof, extra })
     .split('\n')
     .slice(0, -1)
 }
 
+function nothingThere(error: unknown): undefined {
+  if (errorCode(error) !== 'entity_unknown') throw error
+}
+
 async function check(file: string, options: Options, io: Io): Promise<ExitCode> {
-  const text = readInput('--check', file, LARGEST_RECEIPT).toString('utf8')
+  const receipt = readInput('--check', file, LARGEST_RECEIPT)
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
   const log = await logKeyOf(options, policy)
   const given = options.entry === undefined ? undefined : readInput('--entry', options.entry, LARGEST_ENTRY)
-  const entry = given ?? parseTlogProof(text)?.extra
-  if (entry === undefined && parseTlogProof(text) !== undefined)
+  const parsed = parseTlogProof(receipt)
+  const entry = given ?? parsed?.extra
+  if (entry === undefined && parsed !== undefined)
     throw new ServiceError('config_invalid', `${file} does not carry the event: give its bytes with --entry`)
   const witnesses = policy?.witnesses.map(({ key }) => key) ?? []
-  const opened = openTlogProof(text, leafHash(entry ?? new Uint8Array()), { log, witnesses })
+  const opened = openTlogProof(receipt, leafHash(entry ?? new Uint8Array()), { log, witnesses })
   const met =
     opened.ok &&
     (policy === undefined ||

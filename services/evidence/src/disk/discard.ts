@@ -73,7 +73,8 @@ function levelOf(name: string): Tile['level'] | undefined {
   return /^\d{1,2}$/.test(name) ? Number(name) : undefined
 }
 
-async function namesIn(folder: string, fs: LogFs): Promise<string[]> {
+/** What a folder holds; nothing where there is none. */
+export async function namesIn(folder: string, fs: LogFs): Promise<string[]> {
   try {
     return await fs.readdir(folder)
   } catch (error) {

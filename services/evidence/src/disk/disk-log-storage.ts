@@ -10,7 +10,7 @@ import {
 } from '@bailiwick/service-kit'
 import { parseTilePath, TILE_WIDTH, tilePath } from '@bailiwick/tlog'
 import type { LogFile, LogStorage } from '../log-storage.ts'
-import { discardBeyond, discardPartial, outgrownIn } from './discard.ts'
+import { discardBeyond, discardPartial, namesIn, outgrownIn } from './discard.ts'
 import { headFile } from './head-file.ts'
 import { journalIn } from './journal.ts'
 import { type LogFs, systemLogFs } from './log-fs.ts'
@@ -94,6 +94,7 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
 
   return {
     read: async (path) => readFileIfExists(placeOf(log, path), edge.get(levelOf(path))?.has(path) ? hot : fs),
+    hasTiles: async () => (await namesIn(join(log, 'tile'), fs)).length > 0,
     enter: (record, size) => journal.append(record, size),
     readJournal: (size) => journal.read(size),
     write,

@@ -68,6 +68,7 @@ export class WitnessedCheckpoints implements AsyncDisposable {
     const { storage } = this.#options
     return {
       read: (path) => storage.read(path),
+      hasTiles: () => storage.hasTiles(),
       enter: (record, before) => storage.enter(record, before),
       readJournal: (size) => storage.readJournal(size),
       write: (files) => storage.write(files),

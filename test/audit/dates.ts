@@ -1,0 +1,22 @@
+import { slackMs } from './approvals.ts'
+import { type Finding, type Leaf, sequenceOf } from './leaf.ts'
+
+/** What revocations are compared with, by the date that it bears. */
+const dated: ReadonlySet<string> = new Set(['decision.allowed', 'credential.intended'])
+
+/**
+ * A producer dates its events as it numbers them: one that is dated before what it had said already was put before something, such as
+ * the revocation that it came after (V7).
+ */
+export function dateFindings(leaves: readonly Leaf[]): Finding[] {
+  const findings: Finding[] = []
+  for (const [source, said] of Map.groupBy(leaves, ({ event }) => event.source)) {
+    let newest = Number.NEGATIVE_INFINITY
+    for (const leaf of said.sort((a, b) => sequenceOf(a) - sequenceOf(b))) {
+      if (dated.has(leaf.event.type) && leaf.at < newest - slackMs)
+        findings.push({ leaf: leaf.index, rule: 'V7', detail: `dated before what ${source} had said already` })
+      newest = Math.max(newest, leaf.at)
+    }
+  }
+  return findings
+}
