@@ -129,6 +129,17 @@ it('denies what a policy wants a human’s word for, and lets it happen once aft
   expect(await point.call({ credential, ...ten })).toMatchObject(stepUpRequired)
 })
 
+it('hears the same call again once a human said yes, under the call id that it was denied by (V10)', async () => {
+  await using system = await granted(waits)
+  const { point, credential } = system
+  const call = { credential, ...ten, observed: { call_id: 'call_0123456789abcdef' } }
+  expect(await point.call({ credential, ...read })).toMatchObject({ decision: true })
+  expect(await point.call(call)).toMatchObject(stepUpRequired)
+  await sayYes(system, action(ten))
+  expect(await point.call(call)).toMatchObject({ decision: true })
+  expect(await point.call({ credential, ...ten })).toMatchObject(stepUpRequired)
+})
+
 it('lets happen what a human said yes to with what policies oblige to, as without that word (V13)', async () => {
   const obliging = '@id("obliging") @redact("iban") permit (principal is agent, action, resource);'
   const policies = new Map([...(waits.policies ?? []), ['zz.cedar', Buffer.from(obliging)]])

@@ -43,11 +43,15 @@ function shownText(text: string, place: readonly string[], fields: readonly stri
 function isSilent(text: string, fields: readonly string[][]): string {
   const names = fields.map((field) => field.at(-1) ?? '')
   const quoted = names.flatMap((name) => [JSON.stringify(name).slice(0, -1), `"${name}`, `'${name}'`])
-  const spelled = [text, text.replace(/\\+u([0-9a-f]{4})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))]
+  const spelled = [text, text.replace(escaped, (_, hex?: string) => (hex ? fromHex(hex) : '/'))]
   if (quoted.some((name) => spelled.some((each) => each.includes(name))))
     throw new Error('a text names a field that must be hidden')
   return text
 }
+
+/** However often the text was quoted. From the first backslash of a run alone: else a long run is looked through once for each of its own. */
+const escaped = /(?<!\\)\\+(?:u([0-9a-f]{4})|\/)/gi
+const fromHex = (hex: string) => String.fromCharCode(Number.parseInt(hex, 16))
 
 const endsWith = (place: readonly string[], field: readonly string[]) =>
   field.every((name, n) => place[place.length - field.length + n] === name)

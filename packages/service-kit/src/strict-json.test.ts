@@ -217,6 +217,16 @@ describe('numbers', () => {
     expect(parseStrictJsonText(number, { ...limits, exactNumbers: false })).toEqual({ ok: true, value: Number(number) })
   })
 
+  // A walk over the rest for each zero takes half a minute of the whole process: anybody could ask for it, before anybody knows who asks.
+  it.each([
+    ['behind the point', `1.${'0'.repeat(250_000)}1`],
+    ['behind the digits that count', `1.5${'0'.repeat(250_000)}`],
+    ['in front', `0.${'0'.repeat(250_000)}1`],
+  ])('of a quarter of a million zeros %s is read through once (V18)', { timeout: 10_000 }, (where, number) => {
+    const read = parseStrictJsonText(`[${number}]`, { maxBytes: 1e6 })
+    expect(read.ok).toBe(where === 'behind the digits that count')
+  })
+
   it('takes every safe number as JavaScript writes it', () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, noDefaultInfinity: true }), (value) => {

@@ -34,14 +34,26 @@ it('gives an answer to the same call of the same point alone, and to no other cr
   expect(calls.find('point', request('two'), 0)).toBeUndefined()
 })
 
-it('keeps no question and no failure: the same call may come again', async () => {
+it.each(['proof_nonce_required', 'step_up_required', 'budget_held', 'state_stale', 'deadline_exceeded'])(
+  'keeps no %s, which says to repeat the call, and says so to all who asked before it was answered (V10)',
+  async (reason) => {
+    const calls = new Calls()
+    const denied = no(reason)
+    const answer = Promise.withResolvers<Answer>()
+    calls.remember('point', request('one'), answer.promise)
+    const again = calls.find('point', request('one'), 0)
+    answer.resolve(denied)
+    expect(await again).toBe(denied)
+    expect(calls.find('point', request('one'), 0)).toBeUndefined()
+  },
+)
+
+it('keeps no failure: the same call may come again', async () => {
   const calls = new Calls()
-  calls.remember('point', request('asked'), Promise.resolve(no('proof_nonce_required')))
   const failed = Promise.reject(new Error('turned away'))
   calls.remember('point', request('failed'), failed)
   await expect(failed).rejects.toThrow()
   await Promise.resolve()
-  expect(calls.find('point', request('asked'), 0)).toBeUndefined()
   expect(calls.find('point', request('failed'), 0)).toBeUndefined()
 })
 

@@ -1,6 +1,7 @@
 import { sha256 } from '@bailiwick/credentials'
 import type { Answer } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
+import { isToRepeat } from './next-action.ts'
 
 const remembered = 50_000
 
@@ -23,7 +24,7 @@ export class Calls {
     return known.asked === askedBy(request) ? known.answer : 'conflict'
   }
 
-  /** What was never answered, because the call was turned away unheard, may be asked as if it were new. */
+  /** What was never answered, because the call was turned away unheard, and what was denied for now, may be asked as if it were new. */
   remember(point: string, request: EvaluationRequest, answer: Promise<Answer>): void {
     const name = nameOf(point, request)
     const entry: { asked: string; answer: Promise<Answer>; endsAt?: number } = { asked: askedBy(request), answer }
@@ -31,8 +32,8 @@ export class Calls {
     answer.then(
       (given) => {
         if (given.decision) entry.endsAt = given.permitEndsAt
-        // Not an answer, but a question: the same call comes back with the nonce.
-        else if (given.reason === 'proof_nonce_required') this.#answers.delete(name)
+        // No answer to keep: the same call comes back with the nonce, with a human's word, or a moment later.
+        else if (isToRepeat(given.reason)) this.#answers.delete(name)
       },
       () => this.#answers.delete(name),
     )

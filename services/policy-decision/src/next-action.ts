@@ -22,3 +22,6 @@ export function nextAction(reason: DenialReason): { next_action: 'request' | 're
   if (isRequestable(reason)) return { next_action: 'request' }
   return transient.has(reason) ? { next_action: 'retry', retry_after: 1 } : { next_action: 'none' }
 }
+
+/** Whether a denial says to repeat the call, at once or once something has happened: the next answer may be another one. */
+export const isToRepeat = (reason: DenialReason): boolean => transient.has(reason) || reason === 'step_up_required'
