@@ -61,12 +61,33 @@ asserted: { subject: false }
     for (const text of [undefined, '', '{}', 'asserted: {}']) expect(readMapping(text)).toEqual(asserted(true, true))
     expect(readMapping('asserted: { subject: false }')).toEqual(asserted(false, true))
     expect(readMapping('asserted: { resource: false }')).toEqual(asserted(true, false))
-    expect(readMapping('types: { a: B }\nactions: { c: { type: D, id: e } }\naction_properties: f')).toEqual({
-      ...{ types: new Map([['a', 'B']]), actions: new Map([['c', { type: 'D', id: 'e' }]]) },
+    expect(readMapping('types: { a: B }\nactions: { c: { type: D::Action, id: e } }\naction_properties: f')).toEqual({
+      ...{ types: new Map([['a', 'B']]), actions: new Map([['c', { type: 'D::Action', id: 'e' }]]) },
       ...{ actionProperties: 'f', asserted: { subject: true, resource: true } },
     })
     const more = ['asserted: { who: true }', 'actions: { r: { type: A, id: b, c: d } }', 'actions: { r: { type: A } }']
     for (const text of more) expect(() => readMapping(text)).toThrow('authzen.yaml: ')
+  })
+
+  it.each<[why: string, mapping: string, says: string]>([
+    ['a type that is no name', 'types: { user: "no such type" }', 'types.user: "no such type"'],
+    ['a type with a space', 'types: { user: "App :: User" }', 'types.user'],
+    ['an empty type', 'types: { user: "" }', 'types.user'],
+    ['a word of Cedar’s for a type', 'types: { user: if }', 'types.user'],
+    ['a policy for a type', 'types: { user: "U, action, resource); permit (principal" }', 'types.user'],
+    ['an action of a type that is no name', 'actions: { r: { type: "A b::Action", id: x } }', 'actions.r'],
+    ['an action that is none', 'actions: { r: { type: User, id: x } }', 'actions.r: "User"'],
+  ])('is refused without a schema, too, with %s', (_, mapping, says) => {
+    expect(() => policiesOf({ policies: '', mapping })).toThrow(
+      expect.objectContaining({ code: 'config_invalid', detail: expect.stringContaining(`authzen.yaml: ${says}`) }),
+    )
+  })
+
+  it('names any type and action that there could be, without a schema', () => {
+    const mapping = 'types: { user: "A::b::User_1" }\nactions: { r: { type: "A::Action", id: "any id?" } }'
+    const policies = 'permit (principal is A::b::User_1, action == A::Action::"any id?", resource);'
+    const request = { subject: { type: 'user', id: 'x' }, action: { name: 'r' }, resource: { type: 'R', id: 'r' } }
+    expect(policiesOf({ policies, mapping }).evaluate(request).outcome).toBe('allow')
   })
 
   it('may be empty', () => {

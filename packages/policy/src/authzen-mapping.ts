@@ -1,8 +1,11 @@
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { checkParseEntities } from './cedar.ts'
 import type { EntityName } from './entity-name.ts'
+import { isAction } from './entity-store.ts'
 import { firstIssue } from './first-issue.ts'
 import { invalid } from './invalid-policies.ts'
+import { keyOf, shapesOf } from './schema-shapes.ts'
 
 export const mappingFile = 'authzen.yaml'
 
@@ -27,16 +30,43 @@ export interface Mapping {
   asserted: { subject: boolean; resource: boolean }
 }
 
-/** Throws `config_invalid` for a text that is no such mapping. undefined: the defaults. */
-export function readMapping(text: string | undefined): Mapping {
+/**
+ * Throws `config_invalid` for a text that is no such mapping, and for a name that the schema does not declare or, without one, that
+ * none could have. undefined: the defaults.
+ */
+export function readMapping(text: string | undefined, schema?: string): Mapping {
   const { types, actions, action_properties, asserted } = mappingOf(text)
-  return {
+  const mapping = {
     types: new Map(Object.entries(types)),
     actions: new Map(Object.entries(actions)),
     actionProperties: action_properties,
     asserted,
   }
+  if (text !== undefined) requireNames(mapping, schema)
+  return mapping
 }
+
+/** A mapping onto what cannot be there would deny for ever, and nobody would know why. */
+function requireNames({ types, actions }: Mapping, schema: string | undefined): void {
+  const shapes = schema === undefined ? undefined : shapesOf(schema)
+  for (const [name, type] of types) {
+    if (shapes && !shapes.hasType(type)) throw invalid(mappingFile, `types: the schema has no entity type ${type}`)
+    if (!isTypeName(type))
+      throw invalid(mappingFile, `types.${name}: ${JSON.stringify(type)} is no name of a Cedar type`)
+  }
+  const declared = new Set(shapes?.actions.map(keyOf))
+  for (const [name, action] of actions) {
+    const { type, id } = action
+    if (shapes && !declared.has(keyOf(action)))
+      throw invalid(mappingFile, `actions: the schema has no ${type}::${JSON.stringify(id)}`)
+    if (!isAction(action) || !isTypeName(type))
+      throw invalid(mappingFile, `actions.${name}: ${JSON.stringify(type)} is no type of Cedar actions`)
+  }
+}
+
+/** Cedar's word, of an entity of that type. */
+const isTypeName = (type: string): boolean =>
+  checkParseEntities({ entities: [{ uid: { type, id: '' }, attrs: {}, parents: [] }], schema: null }).type === 'success'
 
 function mappingOf(text: string | undefined): z.infer<typeof mappingSchema> {
   const parsed = mappingSchema.safeParse(text === undefined ? {} : (yamlOf(text) ?? {}))

@@ -353,6 +353,27 @@ describe('search', () => {
     ).toEqual(['anna'])
     expect(found(set, { entity: 'subject', subject: { type: 'Nobody' }, action, resource })).toEqual([])
   })
+
+  it('finds what policies name and a schema lists, stored or not, each once', () => {
+    const named = `permit (principal == U::"anna", action, resource == D::"plan"); permit (principal in U::"team", action, resource);
+      permit (principal, action, resource) when { principal == U::"tim" || [D::"set"].contains(resource) };`
+    const stored = ['anna', 'eve'].map((id) => ({ uid: { type: 'U', id }, attrs: {}, parents: [] }))
+    const who = (set: AuthZenPolicies, id: string) =>
+      found(set, { entity: 'subject', subject: { type: 'U' }, action: { name: 'a' }, resource: { type: 'D', id } })
+    const bare = policiesOf({ policies: named, entities: stored })
+    expect(who(bare, 'plan').sort()).toEqual(['anna', 'team', 'tim'])
+    const what = (set: AuthZenPolicies, type: string, id: string) =>
+      found(set, { entity: 'resource', subject: { type: 'U', id }, action: { name: 'a' }, resource: { type } })
+    expect([what(bare, 'D', 'anna').sort(), what(bare, 'D', 'eve')]).toEqual([['plan', 'set'], ['set']])
+    const schema = `namespace N { entity U enum ["anna", "tim"]; entity Color enum ["red", "blue"]; action a appliesTo { principal: U, resource: Color }; }`
+    const listed = policiesOf({
+      schema,
+      policies: 'permit (principal, action, resource) unless { resource == N::Color::"red" };',
+    })
+    const subject = { type: 'N::U', id: 'tim' }
+    const resource = { type: 'N::Color' }
+    expect(found(listed, { entity: 'resource', subject, action: { name: 'a' }, resource })).toEqual(['blue'])
+  })
 })
 
 it('takes for an action without a schema what is one alone, however often it is named', () => {

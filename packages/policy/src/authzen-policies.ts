@@ -1,13 +1,12 @@
 import { TypeMismatch, typed, untyped } from './asserted-values.ts'
-import { type Mapping, mappingFile } from './authzen-mapping.ts'
+import type { Mapping } from './authzen-mapping.ts'
 import { CedarPolicies, type Options } from './cedar-policies.ts'
 import type { EntityName } from './entity-name.ts'
 import { type EntityStore, entityStore, isAction, namesIn } from './entity-store.ts'
-import { invalid } from './invalid-policies.ts'
 import type { PolicyAnswer, PolicyRequest, Purpose } from './policy-engine.ts'
 import { type Duties, dutiesOf } from './policy-obligations.ts'
 import type { PolicySet } from './policy-set.ts'
-import { keyOf, type Shape, type Shapes, shapesOf } from './schema-shapes.ts'
+import { keyOf, type Shape, type Shapes, shapesOf, within } from './schema-shapes.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -50,6 +49,8 @@ export class AuthZenPolicies {
   readonly #shapes: Shapes | undefined
   readonly #store: EntityStore
   readonly #actions: readonly EntityName[]
+  /** Of each type, what policies name and the schema lists. */
+  readonly #named: ReadonlyMap<string, readonly EntityName[]>
   readonly #slot: PolicySlot
   readonly #policies: CedarPolicies
   readonly #obliging: PolicySet['policies']
@@ -60,8 +61,9 @@ export class AuthZenPolicies {
     this.#mapping = set.mapping
     this.#shapes = set.schema === undefined ? undefined : shapesOf(set.schema)
     this.#store = entityStore(set.entities, set.policies.values(), set.schema === undefined)
-    this.#actions = this.#shapes?.actions ?? actionsOf(set, this.#store)
-    if (this.#shapes) assertDeclared(this.#mapping, this.#shapes)
+    const named = namesIn(Array.from(set.policies.values(), ({ json }) => json))
+    this.#actions = this.#shapes?.actions ?? actionsOf(named, this.#store)
+    this.#named = Map.groupBy([...named, ...enumerated(this.#shapes)], ({ type }) => type)
     this.#slot = slot
     slot.holder = undefined
     const { ancestors } = this.#store
@@ -84,7 +86,7 @@ export class AuthZenPolicies {
     return dutiesOf(this.#obliging, policies)
   }
 
-  /** What a search may find, and the evaluation that says of each whether it does: of stored entities, and of known actions. */
+  /** What a search may find, and the evaluation that says of each whether it does: of what the set names. */
   candidates(search: PlainSearch): Candidates {
     switch (search.entity) {
       case 'subject': {
@@ -103,7 +105,9 @@ export class AuthZenPolicies {
   }
 
   #idsOf(type: string): string[] {
-    return this.#store.ofType(this.#typeOf(type)).map(({ id }) => id)
+    const asked = this.#typeOf(type)
+    const names = [...this.#store.ofType(asked), ...(this.#named.get(asked) ?? [])]
+    return [...new Set(names.map(({ id }) => id))]
   }
 
   /**
@@ -188,17 +192,16 @@ function spelled(value: unknown): string {
 }
 
 /** Without a schema, those that the entities and the policies name. */
-function actionsOf({ policies }: PolicySet, store: EntityStore): EntityName[] {
-  const named = [...store.actions, ...namesIn(Array.from(policies.values(), ({ json }) => json)).filter(isAction)]
-  return [...new Map(named.map((name) => [keyOf(name), { type: name.type, id: name.id }])).values()]
+function actionsOf(named: readonly EntityName[], store: EntityStore): EntityName[] {
+  const actions = [...store.actions, ...named.filter(isAction)]
+  return [...new Map(actions.map((name) => [keyOf(name), { type: name.type, id: name.id }])).values()]
 }
 
-/** A mapping onto what is not there would deny for ever, and nobody would know why. */
-function assertDeclared({ types, actions }: Mapping, shapes: Shapes): void {
-  for (const type of types.values())
-    if (!shapes.hasType(type)) throw invalid(mappingFile, `types: the schema has no entity type ${type}`)
-  const declared = new Set(shapes.actions.map(keyOf))
-  for (const action of actions.values())
-    if (!declared.has(keyOf(action)))
-      throw invalid(mappingFile, `actions: the schema has no ${action.type}::${JSON.stringify(action.id)}`)
+/** The entities of types that have no others. */
+function enumerated(shapes: Shapes | undefined): EntityName[] {
+  return Object.entries(shapes?.json ?? {}).flatMap(([space, { entityTypes }]) =>
+    Object.entries(entityTypes).flatMap(([name, declared]) =>
+      'enum' in declared ? declared.enum.map((id) => ({ type: within(space, name), id })) : [],
+    ),
+  )
 }

@@ -35,6 +35,7 @@ export {
   readPolicyDirectory,
   validatePolicySet,
 } from './policy-set.ts'
+export { readPolicyDirectoryAside } from './policy-set-thread.ts'
 export { type PolicyTest, readPolicyTests, type TestResult, testPolicies } from './policy-tests.ts'
 export { type Preparsed, preparse } from './preparse.ts'
 export { type Did, type RecordedAnswer, type RecordedQuestion, RecordedTrial } from './recorded-trial.ts'

@@ -72,7 +72,7 @@ export function parsePolicySet(files: PolicyFiles): PolicySet {
     }
   }
   inWords('the set', () => requireRoom(Array.from(policies.values()).flatMap(({ obliges }) => obliges ?? [])))
-  const mapping = readMapping(textOf(files, mappingFile))
+  const mapping = readMapping(textOf(files, mappingFile), schema)
   return { hash: policySetOf(files).hash, schema, policies, entities: entitiesOf(files, schema), mapping }
 }
 

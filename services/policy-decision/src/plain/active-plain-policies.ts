@@ -1,4 +1,10 @@
-import { AuthZenPolicies, PolicySlot, readPolicyDirectory } from '@bailiwick/policy'
+import {
+  AuthZenPolicies,
+  type PolicySet,
+  PolicySlot,
+  readPolicyDirectory,
+  readPolicyDirectoryAside,
+} from '@bailiwick/policy'
 
 /** A set that is asked for a while, whatever is loaded meanwhile. */
 export interface HeldPolicies {
@@ -21,12 +27,15 @@ export class ActivePlainPolicies {
   readonly #free: PolicySlot[] = []
   #slots = 0
   #active: Loaded
+  /** Settled once the last reload that began is over. */
+  #reloading: Promise<unknown> = Promise.resolve()
+  #next: Promise<string> | undefined
 
-  /** `name`: of this instance alone. Throws `config_invalid`, as does `reload`. */
+  /** `name`: of this instance alone. Throws `config_invalid`. */
   constructor(directory: string, name: string) {
     this.#directory = directory
     this.#name = name
-    this.#active = this.#load()
+    this.#active = this.#load(readPolicyDirectory(directory))
   }
 
   /** To be asked at once and not kept: after two reloads it denies everything. */
@@ -47,18 +56,31 @@ export class ActivePlainPolicies {
     }
   }
 
-  /** Everything or nothing: when it throws, the set before is active as it was. Gives the hash of the new one. */
-  reload(): string {
+  /**
+   * Everything or nothing: when it rejects (`config_invalid`), the set before is active as it was. Gives the hash of the new one. One at a
+   * time, and whoever asks while one is under way is answered by the next, which reads what is there then.
+   */
+  reload(): Promise<string> {
+    this.#next ??= this.#reloading.then(() => {
+      this.#next = undefined
+      return this.#loadAgain()
+    })
+    this.#reloading = this.#next.catch(() => undefined)
+    return this.#next
+  }
+
+  async #loadAgain(): Promise<string> {
+    const set = await readPolicyDirectoryAside(this.#directory)
     const before = this.#active
-    this.#active = this.#load()
+    this.#active = this.#load(set)
     this.#leave(before)
     return this.#active.policies.hash
   }
 
-  #load(): Loaded {
+  #load(set: PolicySet): Loaded {
     const slot = this.#free.pop() ?? new PolicySlot(`${this.#name} ${++this.#slots}`)
     try {
-      return { policies: new AuthZenPolicies(readPolicyDirectory(this.#directory), slot), slot, holders: 0 }
+      return { policies: new AuthZenPolicies(set, slot), slot, holders: 0 }
     } catch (error) {
       this.#free.push(slot)
       throw error

@@ -1,7 +1,7 @@
 import { AuthZenPolicies, PolicySlot, parsePolicySet } from '@bailiwick/policy'
 import { testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
-import { mostSearches, plainDecider } from './plain-decider.ts'
+import { mostEvaluations, mostSearches, plainDecider } from './plain-decider.ts'
 
 const count = 300
 const setOf = (policy: string, slot: string, docs = count): AuthZenPolicies => {
@@ -122,4 +122,35 @@ it('hears others between the slow evaluations of a boxcar, and between the slow 
   expect(order).toHaveLength(11)
   expect(order.indexOf('other')).toBeLessThan(8)
   expect(order.indexOf('found 9')).toBeGreaterThan(order.indexOf('other'))
+})
+
+it('takes a bounded number of requests of one address, tells who asks for more so, and others have their turn beside (V18)', async () => {
+  const { maxPerKey } = mostEvaluations
+  const busy = slow(setOf('permit (principal, action, resource);', 'busy', 1), 20)
+  const decider = deciderOf(() => busy)
+  const asked = { subject, action, resource: { type: 'Doc', id: 'd0' } }
+  const order: string[] = []
+  const flood = Array.from({ length: maxPerKey + 9 }, () =>
+    decider
+      .admit(caller)
+      .evaluate(asked)
+      .then(({ decision }) => order.push(`flood ${decision}`))
+      .catch((refused) => order.push(refused.code)),
+  )
+  const other = decider.admit({ ...caller, address: '192.0.2.2' }).evaluate(asked)
+  await other.then(({ decision }) => order.push(`other ${decision}`))
+  // One turn each, whoever has how many waiting: that of the address which came first, and of the other one.
+  expect(order.filter((each) => each === 'flood true').length).toBeLessThan(5)
+  await Promise.all(flood)
+  expect(order.filter((each) => each === 'queue_full')).toHaveLength(9)
+  expect(order.filter((each) => each === 'flood true')).toHaveLength(maxPerKey)
+  expect((await decider.admit(caller).evaluate(asked)).decision).toBe(true)
+})
+
+it('counts a boxcar as one request, however many evaluations it has', async () => {
+  const decider = deciderOf(() => all)
+  const { evaluate } = decider.admit(caller)
+  const asked = { subject, action, resource: { type: 'Doc', id: 'd1' } }
+  const boxcar = Array.from({ length: 2 * mostEvaluations.maxPerKey }, () => evaluate(asked))
+  expect(new Set((await Promise.all(boxcar)).map(({ decision }) => decision))).toEqual(new Set([true]))
 })

@@ -13,8 +13,10 @@ import { isSupported, spellObligations } from '../obligations.ts'
 import type { ActivePlainPolicies, HeldPolicies } from './active-plain-policies.ts'
 import { isBearer } from './caller-token.ts'
 
-/** An evaluation is over before the next one is heard; searches wait, and for so many of them. */
+/** Of one address, and of all: how many searches run or wait. */
 export const mostSearches = { maxPerKey: 256, max: 1024 }
+/** The same of requests for evaluations, of each of which one evaluation runs or waits: no more than a server has connections. */
+export const mostEvaluations = { maxPerKey: 1024, max: 4096 }
 
 /** `token`: what callers must show; without, the listener has to be one that only this machine reaches. */
 export function plainDecider(
@@ -24,8 +26,15 @@ export function plainDecider(
 ): AuthZenDecider {
   // By address: all who have the token have the same one.
   const searches = new SerialQueue(mostSearches)
+  const evaluations = new SerialQueue(mostEvaluations)
+  const pace = new Pace(clock)
   const sessionOf = (address: string): AuthZenSession => ({
-    evaluate: inTurn(policies, new Pace(clock)),
+    evaluate: inTurn(policies, (decide) =>
+      evaluations.serially(address, async () => {
+        await pace.rest()
+        return decide()
+      }),
+    ),
     search: (search) => searches.serially(address, () => found(search)),
   })
   const found = async (search: AuthZenSearch): Promise<AuthZenFound> => {
@@ -46,11 +55,14 @@ export function plainDecider(
   }
 }
 
-/** The evaluations of one request: by one set, one after the other, and others are heard between them (V18). */
-function inTurn(policies: Pick<ActivePlainPolicies, 'hold'>, pace: Pace): AuthZenSession['evaluate'] {
+/** The evaluations of one request: by one set, one after the other, and others have their turns between them (V18). */
+function inTurn(
+  policies: Pick<ActivePlainPolicies, 'hold'>,
+  turn: (decide: () => AuthZenDecision) => Promise<AuthZenDecision>,
+): AuthZenSession['evaluate'] {
   let held: HeldPolicies | undefined
   let left = 0
-  let last = Promise.resolve()
+  let last: Promise<unknown> = Promise.resolve()
   const release = () => {
     if (left > 0) return
     held?.release()
@@ -60,10 +72,10 @@ function inTurn(policies: Pick<ActivePlainPolicies, 'hold'>, pace: Pace): AuthZe
     left++
     held ??= policies.hold()
     const { policies: active } = held
-    last = last.then(() => pace.rest())
+    const decided = last.then(() => turn(() => decisionOf(active, evaluation)))
+    last = decided.catch(() => undefined)
     try {
-      await last
-      return decisionOf(active, evaluation)
+      return await decided
     } finally {
       // Whoever asks one after the other asks the next before that.
       if (--left === 0) setImmediate(release)
@@ -71,7 +83,7 @@ function inTurn(policies: Pick<ActivePlainPolicies, 'hold'>, pace: Pace): AuthZe
   }
 }
 
-/** For so many ms one request holds everybody up at most, and as long as its longest evaluation. */
+/** For so many ms everybody is held up at most, and as long as the longest evaluation. */
 const pauseAfterMs = 10
 
 class Pace {

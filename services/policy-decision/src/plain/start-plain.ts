@@ -95,17 +95,20 @@ function loopbackOrigin(host: string | undefined, publicUrl: string): string | u
   return asked && isLoopback(asked.hostname.replace(/^\[(.*)\]$/, '$1')) ? asked.origin : undefined
 }
 
+/** A large directory is read for that long, and whoever asks meanwhile is answered by the next. */
+const reloadMs = 300_000
+
 /**
  * `POST /admin/reload`: reads the directory again. 200: it is active, for all of what is asked from then on; 422: it was refused, and
  * the set before stays, whole. On the operator's socket, and to callers of a listener that only this machine reaches.
  */
 function reloadRoute(server: HttpServer, policies: ActivePlainPolicies, logger: Logger): void {
   // Whatever a client sends along says nothing: curl calls an empty body a form, and others call it JSON.
-  server.post('/admin/reload', { config: { accepts: 'anything' } }, async (request) => {
+  server.post('/admin/reload', { config: { accepts: 'anything', handlerMs: reloadMs } }, async (request) => {
     // A page in a browser on this machine is not its operator, nor is whoever a proxy speaks for; browsers always say where a POST comes from.
     if (request.headers.origin !== undefined || !isLocal(request)) throw new ServiceError('caller_forbidden')
     try {
-      const policy_set = policies.reload()
+      const policy_set = await policies.reload()
       logger.info({ policy_set }, 'the policy directory was loaded again')
       return { policy_set }
     } catch (cause) {
