@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { checkPolicies } from './check-policies.ts'
 
-const schema = `entity Team; entity U in [Team] { n: Long, boss?: U }; entity R;
-action a, b appliesTo { principal: U, resource: R, context: { x?: Long } };`
+const schema = `entity Team in [Team]; entity U in [Team] { n: Long, boss?: U }; entity R; action all;
+action a, b in [all] appliesTo { principal: U, resource: R, context: { x?: Long } };`
 
 function check(files: Record<string, string>) {
   const directory = mkdtempSync(join(tmpdir(), 'policycli-'))
@@ -116,6 +116,41 @@ it.each<[shadowed: string, by: string]>([
 ])('finds a policy that another leaves nothing to say: %s, by %s', (shadowed, by) => {
   const found = said(`@id("p") ${shadowed};\n@id("q") ${by};`)
   expect(found).toEqual([expect.stringMatching(/^warning p: shadowed by q \(a\.cedar\)/)])
+})
+
+/** u is in t, which is in top. */
+const teams = JSON.stringify([
+  { uid: { type: 'U', id: 'u' }, attrs: { n: 1 }, parents: [{ type: 'Team', id: 't' }] },
+  { uid: { type: 'Team', id: 't' }, attrs: {}, parents: [{ type: 'Team', id: 'top' }] },
+])
+
+it.each<[shadowed: string, by: string]>([
+  ['principal == U::"u", action', 'principal is U, action'],
+  ['principal == U::"u", action', 'principal in Team::"top", action'],
+  ['principal == U::"u", action', 'principal is U in Team::"t", action'],
+  ['principal is U in Team::"t", action', 'principal is U in Team::"top", action'],
+  ['principal is U in Team::"t", action', 'principal in Team::"top", action'],
+  ['principal, action == Action::"a"', 'principal, action in Action::"all"'],
+  ['principal, action in [Action::"a", Action::"b"]', 'principal, action in [Action::"all"]'],
+])('finds a policy whose scope lies within that of another, by type and group: %s, within %s', (shadowed, by) => {
+  const files = { 'schema.cedarschema': schema, 'entities.json': teams }
+  expect(said(`@id("p") permit (${shadowed}, resource);\n@id("q") permit (${by}, resource);`, files)).toEqual([
+    expect.stringMatching(/^warning p: shadowed by q \(a\.cedar\)/),
+  ])
+})
+
+it.each<[scope: string, beside: string]>([
+  ['principal == U::"other", action', 'principal in Team::"top", action'],
+  ['principal == U::"other", action', 'principal is U in Team::"t", action'],
+  ['principal == Team::"t", action', 'principal is U, action'],
+  ['principal in Team::"t", action', 'principal is U in Team::"top", action'],
+  ['principal is U, action', 'principal is U in Team::"top", action'],
+  ['principal is U in Team::"top", action', 'principal is U in Team::"t", action'],
+  ['principal, action in Action::"all"', 'principal, action in [Action::"a", Action::"b"]'],
+])('a scope that only overlaps another is not within it: %s, beside %s', (scope, beside) => {
+  const files = { 'schema.cedarschema': schema, 'entities.json': teams }
+  const found = said(`@id("p") permit (${scope}, resource);\n@id("q") permit (${beside}, resource);`, files)
+  expect(found.filter((line) => line.startsWith('warning p: shadowed'))).toEqual([])
 })
 
 it('of two that say the same, the second is the one too many', () => {

@@ -3,9 +3,11 @@ import { errorCode, ServiceError } from '@bailiwick/errors'
 import { type PolicyFiles, readPolicyFiles } from '@bailiwick/installation'
 import { isAuthorizedPartial } from './cedar.ts'
 import { isStepUp } from './cedar-engine.ts'
+import { type EntityName, isAction } from './entity-name.ts'
 import { type EntityStore, entityStore, namesIn } from './entity-store.ts'
 import { canBeAskedPartly } from './nesting.ts'
 import { type Policy, type PolicySet, parsePolicySet, schemaFile, validatePolicySet } from './policy-set.ts'
+import { shapesOf } from './schema-shapes.ts'
 import { shadowOf } from './shadowing.ts'
 import { unscoped } from './unscoped.ts'
 
@@ -28,7 +30,10 @@ export function checkPolicies(directory: string): PolicyFinding[] {
   const told = new Set(found.map(({ policyId }) => policyId))
   const others = Array.from(set.policies.values()).filter(({ id }) => !told.has(id))
   const store = entityStore(set.entities, [], set.schema === undefined)
-  return [...found, ...others.flatMap((policy) => findingsOf(policy, set, store))]
+  const shapes = set.schema === undefined ? undefined : shapesOf(set.schema)
+  const above = (name: EntityName) => (shapes && isAction(name) ? shapes.groups(name) : store.ancestors(name))
+  const shadowing = (policy: Policy) => shadowOf(policy, set.policies.values(), above)
+  return [...found, ...others.flatMap((policy) => findingsOf(policy, set, store, shadowing))]
 }
 
 /** Each file by itself, with the schema, so that one that does not parse hides no other; then all of them together. */
@@ -68,7 +73,12 @@ function validity(set: PolicySet): PolicyFinding[] {
   return [...errors.map(finding('error')), ...warnings.map(finding('warning'))]
 }
 
-function findingsOf(policy: Policy, set: PolicySet, store: EntityStore): PolicyFinding[] {
+function findingsOf(
+  policy: Policy,
+  set: PolicySet,
+  store: EntityStore,
+  shadowing: (policy: Policy) => Policy | undefined,
+): PolicyFinding[] {
   const where = { file: policy.file, policyId: policy.id }
   if (isStepUp(policy) && policy.json.effect === 'permit')
     return [
@@ -83,7 +93,7 @@ function findingsOf(policy: Policy, set: PolicySet, store: EntityStore): PolicyF
     return [{ level: 'error', ...where, message: 'always errors, and so denies every request that it applies to' }]
   if (always === 'never')
     return [{ level: 'warning', ...where, message: 'unreachable: its conditions are false for every request' }]
-  const shadow = shadowOf(policy, set.policies.values())
+  const shadow = shadowing(policy)
   if (!shadow) return []
   // What it asks beside may err, which denies: then something changes.
   const unless = isDeepStrictEqual(shadow.json.conditions, policy.json.conditions) ? '' : ', unless it errs'

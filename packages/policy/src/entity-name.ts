@@ -3,3 +3,5 @@ export interface EntityName {
   type: string
   id: string
 }
+
+export const isAction = ({ type }: EntityName): boolean => type === 'Action' || type.endsWith('::Action')

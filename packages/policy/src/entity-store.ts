@@ -1,5 +1,5 @@
 import type { EntityJson } from '@cedar-policy/cedar-wasm/nodejs'
-import type { EntityName } from './entity-name.ts'
+import { type EntityName, isAction } from './entity-name.ts'
 import { invalid } from './invalid-policies.ts'
 import type { Policy } from './policy-set.ts'
 import { ancestors, keyOf } from './schema-shapes.ts'
@@ -63,8 +63,6 @@ function uidOf({ uid }: EntityJson): EntityName {
     throw invalid('entities.json', 'an entity whose uid is not one type and id')
   return name
 }
-
-export const isAction = ({ type }: EntityName): boolean => type === 'Action' || type.endsWith('::Action')
 
 /** Whatever may be an entity's name in here: a record that merely looks like one costs an entity too many. */
 export const namesIn = (value: unknown): EntityName[] => namesOf(value, true)
