@@ -55,6 +55,20 @@ asserted: { subject: false }
     expect(() => policiesOf({ schema, entities, mapping, policies: '' })).toThrow(says)
   })
 
+  it('is refused in one line', () => {
+    const told = (mapping: string, stored: unknown = []) => {
+      try {
+        return policiesOf({ policies: '', mapping, entities: stored }) && 'nothing'
+      } catch (error) {
+        return (error as { detail: string }).detail
+      }
+    }
+    expect(told('{')).toMatch(/^policies: authzen\.yaml: .+$/)
+    expect(told('', [{ uid: { type: 'no name', id: 'x' }, attrs: {}, parents: [] }])).toMatch(
+      /^policies: entities\.json: .+$/,
+    )
+  })
+
   it('has a default for whatever it does not say', () => {
     const none = { types: new Map(), actions: new Map(), actionProperties: 'action' }
     const asserted = (subject: boolean, resource: boolean) => ({ ...none, asserted: { subject, resource } })

@@ -1,9 +1,9 @@
 import { ServiceError } from '@bailiwick/errors'
 import type { CheckParseAnswer, DetailedError } from '@cedar-policy/cedar-wasm/nodejs'
 
-/** `config_invalid`, naming the file and why. */
+/** `config_invalid`, naming the file and why, in one line. */
 export function invalid(where: string, why = 'not valid'): ServiceError {
-  return new ServiceError('config_invalid', `policies: ${where}: ${why.slice(0, 300)}`)
+  return new ServiceError('config_invalid', `policies: ${where}: ${why.replace(/\s+/g, ' ').slice(0, 300).trim()}`)
 }
 
 /** Cedar's first error, with its line; places are bytes of `text`. */
