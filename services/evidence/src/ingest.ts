@@ -5,6 +5,7 @@ import { judgeLeaf, type LeafVerdict } from './judge-leaf.ts'
 import type { LeafIndex } from './leaf-index.ts'
 import { park, parkedId, tellRefused } from './park.ts'
 import type { Sequencer } from './sequencer.ts'
+import { assertNoneSkipped } from './skipped.ts'
 import { leafTopics } from './topics.ts'
 
 export interface IngestOptions {
@@ -15,6 +16,8 @@ export interface IngestOptions {
   onParked: (topic: string) => void
   /** Told of each change of the registry that nobody authorised. */
   onRefused: (type: string) => void
+  /** This log must not go on: it lacks what it had. */
+  onFatal: (error: unknown) => void
 }
 
 /** More than the bus delivers twice before the log has it. */
@@ -27,14 +30,15 @@ const restMs = 200
  * for good, or what stands for it is on its parked topic; so nothing is lost, and what comes twice is one leaf.
  */
 export async function startIngest(options: IngestOptions): Promise<Subscription> {
-  const told = new Set<string>()
-  return options.bus.consume(leafTopics, 'evidence', (batch) => takeBatch(batch, { ...options, told }))
+  const ingest = { ...options, told: new Set<string>(), begun: new Set<string>() }
+  return options.bus.consume(leafTopics, 'evidence', (batch) => takeBatch(batch, ingest))
 }
 
-/** `told`: what this process told of, of which the log may not know yet. */
-type Ingest = IngestOptions & { told: Set<string> }
+/** `told`: what this process told of, of which the log may not know yet. `begun`: partitions that it reads from where the log ends. */
+type Ingest = IngestOptions & { told: Set<string>; begun: Set<string> }
 
 async function takeBatch(batch: readonly Message[], options: Ingest): Promise<readonly Handled[]> {
+  await begin(batch[0], options)
   const taken: Promise<Handled>[] = []
   for (const message of batch) {
     const verdict = await judge(message, options)
@@ -46,9 +50,26 @@ async function takeBatch(batch: readonly Message[], options: Ingest): Promise<re
   return batch.map((_, n) => answers[n] ?? { again: restMs })
 }
 
-async function judge(message: Message, { bus, participant }: IngestOptions): Promise<LeafVerdict | undefined> {
+/** Where a partition begins, for the bus, must be where it ends, for the log. Only once: from then on this process moves both. */
+async function begin(first: Message | undefined, options: Ingest): Promise<void> {
+  const { bus, sequencer, begun, onFatal } = options
+  const partition = `${first?.topic}/${first?.partition}`
+  if (first === undefined || begun.has(partition)) return
   try {
-    return await judgeLeaf(message, participant, async () => (await bus.ends('registry.v1'))[0] ?? 0)
+    await assertNoneSkipped({ bus, sequencer, judge: (message) => judgeOf(message, options) }, first)
+  } catch (error) {
+    if (errorCode(error) === 'log_inconsistent') onFatal(error)
+    throw error
+  }
+  begun.add(partition)
+}
+
+const judgeOf = (message: Message, { bus, participant }: IngestOptions): Promise<LeafVerdict> =>
+  judgeLeaf(message, participant, async () => (await bus.ends('registry.v1'))[0] ?? 0)
+
+async function judge(message: Message, options: IngestOptions): Promise<LeafVerdict | undefined> {
+  try {
+    return await judgeOf(message, options)
   } catch (error) {
     if (errorCode(error) === 'deadline_exceeded') return undefined
     throw error

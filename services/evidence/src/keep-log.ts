@@ -6,6 +6,7 @@ import { after, ensureDir, inBackground, type SinksConfig } from '@bailiwick/ser
 import type { Policy, SignerKey } from '@bailiwick/tlog'
 import { CheckpointAnnouncer } from './announce.ts'
 import { assertBusKept } from './assert-bus-kept.ts'
+import { assertLogKept } from './assert-log-kept.ts'
 import { startFeeds } from './feed/start-feeds.ts'
 import { findable } from './findable.ts'
 import { startIngest } from './ingest.ts'
@@ -75,6 +76,7 @@ export async function keepLog(
   )
   const { log, index, sequencer } = writer
   await assertBusKept(bus, log.consumed)
+  await assertLogKept({ bus, storage, key: key.verifier, now: clock.now() }, log.checkpoint)
   witnessed?.begin(log.checkpoint)
   const checkpoint = () => witnessed?.published ?? log.checkpoint
   const lag = started.use(new Lag(bus, leafTopics, () => sequencer.consumed))
@@ -100,7 +102,8 @@ export async function keepLog(
   const values = await ValueStore.open(join(paths(data).evidence, 'values'), attachmentTopics)
   await eraseAllTold(index, reader.leaf, values)
   started.use(inBackground(eraseAsTold({ bus, participant: voice, values, onFatal }), onFatal))
-  started.use(inBackground(startIngest({ bus, participant: voice, sequencer, index, onParked, onRefused }), onFatal))
+  const ingest = startIngest({ bus, participant: voice, sequencer, index, onParked, onRefused, onFatal })
+  started.use(inBackground(ingest, onFatal))
   started.use(inBackground(takeValues({ bus, participant: voice, values, index }), onFatal))
   started.use(sweepValues({ values, index, lag, findable: () => findable(writer), clock, logger }))
   const toldDir = join(paths(data).evidence, 'told')

@@ -120,6 +120,11 @@ export class Sequencer implements AsyncDisposable {
     return promise
   }
 
+  /** Whether the log has this event's leaf, or will at once. */
+  has(bytes: Uint8Array): boolean {
+    return (this.#indexOf(leafHash(bytes)) ?? this.#indexOfOther(bytes)) !== undefined
+  }
+
   #indexOf(hash: Uint8Array, key = encodeBase64url(hash)): Promise<number> | number | undefined {
     return this.#underway.get(key) ?? this.#options.index.indexOf(hash)
   }

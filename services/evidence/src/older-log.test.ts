@@ -1,0 +1,209 @@
+import { cpSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Bus, Message } from '@bailiwick/bus'
+import { embeddedBus } from '@bailiwick/bus/embedded'
+import { type DecodedEvent, topicNamed } from '@bailiwick/contracts'
+import { eventText, exampleEvent } from '@bailiwick/contracts/examples'
+import { systemClock } from '@bailiwick/service-kit'
+import { SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
+import { expect, it } from 'vitest'
+import { assertLogKept } from './assert-log-kept.ts'
+import { Installed, type Verified } from './evidence.fixture.ts'
+import { LogFolder, logKey } from './log.fixture.ts'
+import { Log } from './log.ts'
+import { assertNoneSkipped } from './skipped.ts'
+
+const otherKey = new SignerKey(logKey.verifier.name, new Uint8Array(32).fill(8), SIGNATURE_TYPE.ED25519)
+
+const openBus = (installed: Installed): Promise<Bus> =>
+  embeddedBus({
+    dir: installed.at.bus,
+    partitions: (topic) => topicNamed(topic)?.partitions ?? 1,
+    retentionMs: () => undefined,
+    inMemory: (topic) => topic === 'heads.v1',
+    now: () => systemClock.now(),
+  })
+
+const aDenial = {
+  type: 'denials.summarised' as const,
+  subject: 'agent 1',
+  data: {
+    from: '2026-01-01T00:00:00.000Z',
+    to: '2026-01-01T00:01:00.000Z',
+    denials: [{ subject: 'agent 1', reason: 'credential_missing', count: 1 }],
+  },
+}
+
+interface World {
+  installed: Installed
+  bus: Bus
+  /** The log as it was before the older copy took its place. */
+  newer: Verified
+  /** Publishes an event, and gives its id. */
+  deny: () => Promise<string>
+}
+
+/** `during` finds a folder of evidence that is a copy from before the log's last leaf. */
+async function olderCopy(during: (world: World) => Promise<void>): Promise<void> {
+  using installed = new Installed()
+  await using bus = await openBus(installed)
+  await using _issuer = await installed.registered(bus)
+  await using pdp = await installed.participant(bus, 'policy-decision')
+  const deny = async () => {
+    const [event] = await pdp.producer.publish('decisions.v1', [aDenial])
+    return event?.id ?? expect.fail('nothing published')
+  }
+  const older = join(installed.data, 'older')
+  {
+    await using evidence = await installed.evidence(bus)
+    await evidence.integrated(await deny(), 60_000)
+  }
+  cpSync(installed.at.evidence, older, { recursive: true })
+  {
+    await using evidence = await installed.evidence(bus)
+    await evidence.integrated(await deny(), 60_000)
+  }
+  const newer = await installed.verified()
+  rmSync(installed.at.evidence, { recursive: true })
+  cpSync(older, installed.at.evidence, { recursive: true })
+  await during({ installed, bus, newer, deny })
+}
+
+/** The bus with no checkpoint announced, as after `kafka-delete-records`; and with evidence's group at its beginning. */
+const forgetful = (bus: Bus, group = (name: string) => name): Bus => ({
+  publish: (topic, events) => bus.publish(topic, events),
+  ends: (topic) => bus.ends(topic),
+  consume: (topics, name, handler) => bus.consume(topics, group(name), handler),
+  follow: (topics, since, handler) =>
+    bus.follow(topics, since, (batch) => handler(batch.filter(({ topic }) => topic !== 'checkpoints.v1'))),
+  [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
+})
+
+it('refuses an older copy of all of evidence: its next checkpoint would be another of a size that had one (V14)', async () => {
+  await olderCopy(async ({ installed, bus, newer }) => {
+    const older = await installed.verified()
+    expect(older.head.size).toBeLessThan(newer.head.size)
+    await expect(installed.evidence(bus)).rejects.toMatchObject({
+      code: 'log_inconsistent',
+      message: expect.stringContaining(`announced a checkpoint of ${newer.head.size}`),
+    })
+    expect(await installed.verified()).toEqual(older)
+    // Nor does it begin again from nothing.
+    rmSync(join(installed.at.evidence, 'log'), { recursive: true })
+    for (const file of ['tree-head.json', 'journal.0', 'journal.1'])
+      rmSync(join(installed.at.evidence, file), { force: true })
+    await expect(installed.evidence(bus)).rejects.toMatchObject({ code: 'log_inconsistent' })
+  })
+})
+
+it('stops where the bus goes on behind leaves that the log lacks, though nothing was announced of them (V2)', async () => {
+  await olderCopy(async ({ installed, bus, deny }) => {
+    await using evidence = await installed.evidence(forgetful(bus))
+    const id = await deny()
+    expect(await evidence.fatal).toMatchObject({
+      code: 'log_inconsistent',
+      message: expect.stringMatching(/lacks [a-z]+\.v1/),
+    })
+    expect((await installed.verified()).entries.map((entry) => JSON.parse(entry).id)).not.toContain(id)
+  })
+})
+
+it('has each event once that the bus still has where its administrator let an older copy read it again (V2)', async () => {
+  await olderCopy(async ({ installed, bus, newer, deny }) => {
+    {
+      await using evidence = await installed.evidence(forgetful(bus, (name) => `${name}-again`))
+      await evidence.integrated(await deny(), 60_000)
+    }
+    const { entries } = await installed.verified()
+    expect(new Set(entries).size).toBe(entries.length)
+    expect(entries).toEqual(expect.arrayContaining(newer.entries))
+  })
+})
+
+it('goes on behind what was committed and needed no leaf of its own (V2)', async () => {
+  using installed = new Installed()
+  await using bus = await openBus(installed)
+  await using _issuer = await installed.registered(bus)
+  await using pdp = await installed.participant(bus, 'policy-decision')
+  const deny = async () => (await pdp.producer.publish('decisions.v1', [aDenial]))[0]?.id ?? ''
+  {
+    await using evidence = await installed.evidence(bus)
+    await evidence.integrated(await deny(), 60_000)
+  }
+  const { entries } = await installed.verified()
+  const again = entries.find((entry) => JSON.parse(entry).type === 'denials.summarised') ?? ''
+  await bus.publish('decisions.v1', [{ key: JSON.parse(again).partitionkey, bytes: Buffer.from(again) }])
+  {
+    // Commits the second delivery, and has nothing else to write down.
+    await using _evidence = await installed.evidence(bus)
+  }
+  const next = await deny()
+  await using evidence = await installed.evidence(bus)
+  await Promise.race([evidence.integrated(next, 60_000), evidence.fatal.then((error) => Promise.reject(error))])
+})
+
+/** A bus that has these messages on one topic, and never more. */
+const having = (messages: readonly Message[]): Pick<Bus, 'follow'> => ({
+  follow: async (_topics, _since, handler) => ({
+    caughtUp: handler(messages),
+    failed: new Promise<never>(() => undefined),
+    [Symbol.asyncDispose]: async () => undefined,
+  }),
+})
+
+const aMessage = (offset: number, bytes: string, partition = 0): Message => ({
+  ...{ topic: 'decisions.v1', partition, offset, key: 'k', timestamp: 0 },
+  bytes: Buffer.from(bytes),
+})
+
+it.each([
+  ['all before it are leaves', ['leaf', 'leaf'], undefined],
+  ['one before it was parked', ['leaf', 'junk'], undefined],
+  ['one before it is no leaf, and was to be', ['event', 'leaf'], 'decisions.v1/0/3'],
+  ['all between are gone from the bus', [], undefined],
+])('takes what the bus delivers first where %s, and nothing else (V2)', async (_, between, lacking) => {
+  const messages = [aMessage(2, 'event'), ...between.map((text, n) => aMessage(3 + n, text)), aMessage(9, 'event', 1)]
+  const asserted = assertNoneSkipped(
+    {
+      bus: having([...messages, aMessage(5, 'event')]),
+      sequencer: {
+        consumed: { 'decisions.v1': { 0: 2 } },
+        has: (bytes) => Buffer.from(bytes).toString() === 'leaf',
+      },
+      judge: async ({ bytes }) =>
+        Buffer.from(bytes).toString() === 'junk'
+          ? { kind: 'unreadable', code: 'json_malformed' }
+          : { kind: 'leaf', event: exampleEvent('decisions.v1', 'denials.summarised') as DecodedEvent },
+    },
+    { topic: 'decisions.v1', partition: 0, offset: 5 },
+  )
+  if (lacking === undefined) await asserted
+  else await expect(asserted).rejects.toMatchObject({ code: 'log_inconsistent', message: expect.stringContaining(lacking) })
+})
+
+it.each([
+  ['as it announced', ['a', 'b'], logKey, undefined],
+  ['that has grown since', ['a'], logKey, undefined],
+  ['with another leaf', ['a', 'c'], logKey, 'log_inconsistent'],
+  ['with another first leaf', ['c'], logKey, 'log_inconsistent'],
+  ['that lost a leaf', ['a', 'b', 'c'], logKey, 'log_inconsistent'],
+  ['of which others announced something', ['a', 'b', 'c'], otherKey, undefined],
+] as const)('knows a log %s by its newest checkpoint on the bus (V14)', async (_, announced, signer, code) => {
+  using other = new LogFolder()
+  using folder = new LogFolder()
+  const note = await grown(other, announced, signer)
+  await grown(folder, ['a', 'b'], logKey)
+  const example = exampleEvent('checkpoints.v1', 'checkpoint.published')
+  const data = { ...Object(example.data), checkpoint: note }
+  const bus = having([aMessage(0, 'junk'), aMessage(1, eventText({ ...example, data }))])
+  const kept = assertLogKept({ bus, storage: { read: folder.read }, key: logKey.verifier, now: 0 }, { size: 2 })
+  if (code === undefined) await kept
+  else await expect(kept).rejects.toMatchObject({ code })
+})
+
+/** The checkpoint over these leaves. */
+async function grown(folder: LogFolder, leaves: readonly string[], key: SignerKey): Promise<string> {
+  await using storage = await folder.open()
+  const log = await Log.open(storage, key, () => systemClock.now())
+  return (await log.append(leaves.map((leaf) => Buffer.from(leaf)), {})).note
+}

@@ -1,0 +1,33 @@
+import type { Bus, Message, Position } from '@bailiwick/bus'
+import { lost } from './assert-log-kept.ts'
+import type { LeafVerdict } from './judge-leaf.ts'
+import type { Sequencer } from './sequencer.ts'
+
+export interface SkippedOptions {
+  bus: Pick<Bus, 'follow'>
+  sequencer: Pick<Sequencer, 'consumed' | 'has'>
+  judge: (message: Message) => Promise<LeafVerdict>
+}
+
+/**
+ * Refuses (`log_inconsistent`) to go on where the bus does, when events before that place are no leaves of this log: they were, since they
+ * were committed, so the log's files are an older copy (V2). Not so of what needed no leaf (parked, or delivered twice): the files learn of
+ * such a place with the next leaf. Nor of what the bus keeps no longer: nobody can tell that from what nobody read in time, which heads tell of (V15).
+ */
+export async function assertNoneSkipped({ bus, sequencer, judge }: SkippedOptions, next: Position): Promise<void> {
+  const { topic, partition, offset: to } = next
+  const from = (sequencer.consumed[topic]?.[partition] ?? -1) + 1
+  if (to <= from) return
+  let lacking: Message | undefined
+  const isLacking = async (message: Message): Promise<boolean> =>
+    message.partition === partition &&
+    message.offset >= from &&
+    message.offset < to &&
+    !sequencer.has(message.bytes) &&
+    (await judge(message)).kind === 'leaf'
+  await using follower = await bus.follow([topic], 'start', async (batch) => {
+    for (const message of batch) if (lacking === undefined && (await isLacking(message))) lacking = message
+  })
+  await Promise.race([follower.caughtUp, follower.failed])
+  if (lacking !== undefined) throw lost(`it lacks ${topic}/${partition}/${lacking.offset}, which it has read`)
+}
