@@ -6,6 +6,7 @@ import type { Published } from '../log.ts'
 import type { LogStorage } from '../log-storage.ts'
 import { type OcsfLog, ocsfEvent } from '../ocsf/ocsf-event.ts'
 import type { StoryTeller } from '../ocsf/story-teller.ts'
+import { unreadEvent } from '../ocsf/tell-unread.ts'
 import type { LeafEvent } from '../ocsf/told.ts'
 import { traceLeaf } from '../trace/trace-leaf.ts'
 
@@ -77,17 +78,15 @@ export class Records {
 
   async #tell(index: number, bytes: Uint8Array, published: Published): Promise<FeedRecord> {
     const leaf = traceLeaf(index, bytes)
-    // It was decoded before it became a leaf; a version that knew more event types wrote it.
-    if (leaf === undefined) throw new Error(`leaf ${index} cannot be read`)
-    const event = leaf.event as LeafEvent
+    const event = leaf === undefined ? unreadEvent(bytes) : (leaf.event as LeafEvent)
     const hash = encodeBase64url(leafHash(bytes))
     const told = ocsfEvent(
-      { index, hash, topic: leaf.topic, event, isVoid: this.#options.index.isVoid(index) },
-      await this.#options.stories.of(event),
+      { index, hash, topic: leaf?.topic ?? 'unknown', event, isVoid: this.#options.index.isVoid(index) },
+      'data' in event ? await this.#options.stories.of(event) : {},
       this.#log,
       published,
     )
-    return { index, traceparent: event.traceparent, event: told, json: oneLine(told) }
+    return { index, traceparent: leaf?.event.traceparent, event: told, json: oneLine(told) }
   }
 
   #keep(record: FeedRecord): void {

@@ -41,9 +41,9 @@ interface Asked extends Pick<Voice, 'projection' | 'keyRing'> {
 /**
  * What happened, read from the log. `GET /v1/trace/{id}`: the story of an action, call, credential, grant, request, agent, approver
  * or task, as trees in time (`trees`) and one step after the other, newest first (`steps`); `verified` says whether every step's
- * signatures hold. `GET /v1/events`: the events that a search finds, newest first, not verified. `GET /v1/events/{event id}`: the
+ * signatures hold, and all of it could be read. `GET /v1/events`: the events that a search finds, newest first, not verified. `GET /v1/events/{event id}`: the
  * exact text of its leaf, and its receipt (C2SP tlog-proof). `GET /v1/activity`: how often each agent was told yes and no, by
- * the hour. Lists give `next` where there is more.
+ * the hour. Lists give `next` where there is more, and in `unread` the indices of leaves that a newer version wrote and this one cannot read.
  */
 export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, projection, trust }: Asked): void {
   const { registry } = projection.ledger
@@ -54,18 +54,19 @@ export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, pr
 
   const traced = async (id: string, query: z.output<typeof traceQuery>) => {
     const from = view()
-    const { found, leaves, next } = await gather(searchOf({ ...query, id }), from, query.limit)
+    const { found, leaves, unread, next } = await gather(searchOf({ ...query, id }), from, query.limit)
     const isWhole = Object.keys(query).length === 1
-    if (found.length === 0 && next === undefined && isWhole)
+    if (found.length + unread.length === 0 && next === undefined && isWhole)
       throw new ServiceError('entity_unknown', 'the log names no such thing')
     const trees = await traceOf(found, leaves, { trust, keyRing, registry })
     const steps = flatten(trees)
     const { size, note } = from.reader.checkpoint()
     return {
       id,
-      verified: steps.every(({ verified }) => verified),
+      verified: unread.length === 0 && steps.every(({ verified }) => verified),
       truncated: next !== undefined,
       ...(next === undefined ? {} : { next: cursorOf(next) }),
+      ...unreadIn(unread),
       steps,
       trees,
       size,
@@ -75,11 +76,11 @@ export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, pr
 
   const searched = async (query: z.output<typeof eventsQuery>) => {
     const from = view()
-    const { found, leaves, next } = await gather(searchOf(query), from, query.limit)
+    const { found, leaves, unread, next } = await gather(searchOf(query), from, query.limit)
     const beginnings = beginningsAmong(leaves)
     const events = found.map((leaf) => eventView(leaf, beginnings, registry))
     const { size } = from.reader.checkpoint()
-    return { events, ...(next === undefined ? {} : { next: cursorOf(next) }), size }
+    return { events, ...unreadIn(unread), ...(next === undefined ? {} : { next: cursorOf(next) }), size }
   }
 
   const received = async (eventId: string) => {
@@ -107,3 +108,5 @@ export function traceRoutes(server: HttpServer, admit: Admit, { log, keyRing, pr
     }),
   )
 }
+
+const unreadIn = (unread: readonly number[]) => (unread.length === 0 ? {} : { unread })

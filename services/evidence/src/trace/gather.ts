@@ -10,6 +10,8 @@ export interface Gathered {
   found: readonly TraceLeaf[]
   /** That, and what it followed from. */
   leaves: readonly TraceLeaf[]
+  /** Leaves that were found too, and that this version cannot read: a newer one wrote them. */
+  unread: readonly number[]
   /** Where the next page begins, when there is more. */
   next?: LeafPlace
 }
@@ -27,6 +29,7 @@ const mostBytes = 4 * 1024 * 1024
 export async function gather(search: Search, from: LogView, limit: number): Promise<Gathered> {
   const leaves = new Map<number, TraceLeaf>()
   const asked = new Set<string>()
+  const unread = new Set<number>()
   let bytesRead = 0
 
   async function read(index: number): Promise<TraceLeaf | undefined> {
@@ -35,6 +38,7 @@ export async function gather(search: Search, from: LogView, limit: number): Prom
     const bytes = await from.readLeaf(index)
     bytesRead += bytes?.length ?? 0
     const leaf = bytes && traceLeaf(index, bytes)
+    if (bytes && leaf === undefined) unread.add(index)
     if (leaf !== undefined && from.index.isVoid(index)) leaf.void = true
     if (leaf !== undefined) leaves.set(index, leaf)
     return leaf
@@ -55,12 +59,16 @@ export async function gather(search: Search, from: LogView, limit: number): Prom
 
   const { leaves: places, next } = from.index.find(queryOf(search, from.registry), limit)
   const found: TraceLeaf[] = []
+  const gathered = (further?: LeafPlace): Gathered => ({
+    ...{ found, leaves: [...leaves.values()], unread: [...unread] },
+    ...(further === undefined ? {} : { next: further }),
+  })
   for (const place of places) {
     const leaf = await read(place.index)
     if (leaf === undefined) continue
     found.push(leaf)
     await readCauses(leaf)
-    if (bytesRead > mostBytes && place !== places.at(-1)) return { found, leaves: [...leaves.values()], next: place }
+    if (bytesRead > mostBytes && place !== places.at(-1)) return gathered(place)
   }
-  return { found, leaves: [...leaves.values()], ...(next === undefined ? {} : { next }) }
+  return gathered(next)
 }

@@ -1,0 +1,46 @@
+import { parseStrictJson } from '@bailiwick/contracts'
+import type { LeafEvent, Told } from './told.ts'
+
+/** What every event says of itself, whoever wrote it: enough to find its leaf and its producer. */
+export type UnreadEvent = Pick<LeafEvent, 'id' | 'source' | 'subject' | 'time'> & { type: string; dataschema: string }
+
+/** The envelope of a leaf whose event this version does not know. It was decoded once, so it is JSON: nothing else of it is believed. */
+export function unreadEvent(bytes: Uint8Array): UnreadEvent {
+  const members = parseStrictJson(bytes) as Record<string, unknown>
+  const text = (member: string) => {
+    const value = members[member]
+    return typeof value === 'string' && value !== '' ? value : 'unknown'
+  }
+  const time = text('time')
+  return {
+    id: text('id'),
+    source: text('source'),
+    subject: text('subject'),
+    type: text('type'),
+    dataschema: text('dataschema'),
+    time: Number.isFinite(Date.parse(time)) ? time : new Date(0).toISOString(),
+  }
+}
+
+/**
+ * A leaf of a type, or of a form, that this version does not know: a newer one wrote it, and an older one took its place. That it is
+ * there is told, since a stream that stops at it, or passes over it, would hide all that follows, or this. What it says is not guessed.
+ */
+export function tellUnread({ id, type, subject, time, dataschema }: UnreadEvent): Told<'detection_finding'> {
+  const title = 'A leaf that this version cannot read'
+  const desc = 'A newer version wrote it. The log has it whole, and so has whoever reads it with that version.'
+  const said = { type, subject, dataschema }
+  return {
+    class: 'detection_finding',
+    activity: 1,
+    severity: 3,
+    status: { id: 1, caption: 'New' },
+    message: `${title}: ${type}`,
+    body: {
+      finding_info: { uid: id, title, types: [type], created_time: Date.parse(time), desc },
+      evidences: [{ data: said }],
+      is_alert: true,
+    },
+    says: { details: said },
+  }
+}
