@@ -1,13 +1,14 @@
 import { expect, it } from 'vitest'
-import { type Claim, claimOf, type Order, race } from './lost-races.ts'
+import { type Claim, claimOf, type Order, race, type Standing } from './lost-races.ts'
 
 const say = (eventId: string, version: number, after?: string): Claim => ({ name: 'tree', eventId, version, after })
 
 /** Those that lost their place. */
 function lost(...claims: readonly Claim[]): string[] {
   let order: Order | undefined
+  const standings = new Map<string, Standing>()
   return claims.flatMap((claim) => {
-    const judged = race(claim, order)
+    const judged = race(claim, order, standings)
     order = judged.order
     return judged.isLost ? [claim.eventId] : []
   })
@@ -33,9 +34,48 @@ it('asks whoever writes a tree, a request or a revocation, and nobody else', () 
   const event = { id: 'evt_1', version: 2, partitionkey: 'grt_1', data: { after: 'evt_0' } }
   const of = (dataschema: string, more: object = {}) => claimOf({ ...event, dataschema, ...more })
   expect(of('urn:bailiwick:schema:decisions.v1:decision.allowed')).toEqual({
-    ...{ name: 'decisions.v1 grt_1', eventId: 'evt_1', version: 2, after: 'evt_0' },
+    ...{ name: 'decisions.v1 grt_1', eventId: 'evt_1', version: 2, after: 'evt_0', step: undefined },
   })
   expect(of('urn:bailiwick:schema:revocations.v1:revocation.declared')?.name).toBe('revocations.v1')
   expect(of('urn:bailiwick:schema:registry.v1:rule.changed')).toBe(undefined)
   expect(of('urn:bailiwick:schema:decisions.v1:decision.denied', { version: undefined })).toBe(undefined)
+})
+
+const amounts = (calls: number) => ({ calls, cost: { EUR: '1' }, egress_bytes: 0 })
+
+/** An event of a tree of decisions, as it stands in a leaf. */
+function decided(id: string, version: number, type: string, data: object): Claim {
+  const dataschema = `urn:bailiwick:schema:decisions.v1:${type}`
+  return claimOf({ id, version, type, dataschema, partitionkey: 'grt_1', data }) ?? expect.fail('no claim')
+}
+const allow = (id: string, version: number, n: number, more: object = {}) =>
+  decided(id, version, 'decision.allowed', {
+    ...{ decision_id: `dec_${n}`, call_id: `call_${n}`, reserved: amounts(1), ...more },
+  })
+const outcome = (id: string, version: number, n: number, calls = 0) =>
+  decided(id, version, 'outcome.reported', { decision_id: `dec_${n}`, released: amounts(calls) })
+const end = (id: string, version: number, type: string, n: number) => decided(id, version, type, { decision_id: `dec_${n}` })
+
+it.each([
+  ['an outcome of nothing', [], outcome('lie', 1, 7)],
+  ['an outcome of an action that has one', [allow('a1', 1, 1), outcome('o1', 2, 1)], outcome('lie', 3, 1)],
+  ['an outcome that gives back more than was taken', [allow('a1', 1, 1)], outcome('lie', 2, 1, 2)],
+  ['a second end of what was taken back', [allow('a1', 1, 1), end('b1', 2, 'decision.abandoned', 1)], outcome('lie', 3, 1)],
+  ['a miss of what was missed', [allow('a1', 1, 1), end('m1', 2, 'outcome.missing', 1)], end('lie', 3, 'outcome.missing', 1)],
+  ['a decision that there is', [allow('a1', 1, 1)], allow('lie', 2, 1, { call_id: 'call_9' })],
+  ['a call that there is', [allow('a1', 1, 1)], allow('lie', 2, 9, { call_id: 'call_1' })],
+  ['a step-up that was used', [allow('a1', 1, 1, { step_up: 'req_1' })], allow('lie', 2, 9, { step_up: 'req_1' })],
+])('lets nobody take the place of the next event with %s (V2)', (_, before, lie) => {
+  const honest = [allow('honest', lie.version, 2), outcome('then', lie.version + 1, 2)]
+  expect(lost(...before, lie, ...honest)).toEqual([])
+  // Once the place is taken, it is taken.
+  expect(lost(...before, lie, ...honest, allow('late', lie.version, 3))).toEqual(['late'])
+})
+
+it('lets what a tree allows take its place: a step-up that was taken back, an outcome that comes late (V2)', () => {
+  const stepUp = { step_up: 'req_1' }
+  const before = [allow('a1', 1, 1, stepUp), end('b1', 2, 'decision.abandoned', 1), allow('a2', 3, 2, stepUp)]
+  expect(lost(...before, allow('late', 3, 4))).toEqual(['late'])
+  const missed = [allow('a1', 1, 1), end('m1', 2, 'outcome.missing', 1), outcome('o1', 3, 1, 9)]
+  expect(lost(...missed, allow('late', 3, 4))).toEqual(['late'])
 })

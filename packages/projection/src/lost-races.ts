@@ -1,3 +1,6 @@
+import { amountsSchema, type BudgetAmounts } from '@bailiwick/contracts'
+import { type DecisionStanding, within } from './tree-spend.ts'
+
 /** Where an event wants to stand: `name` is of the tree, request or topic whose versions it counts with. */
 export interface Claim {
   name: string
@@ -5,6 +8,22 @@ export interface Claim {
   version: number
   /** The event that it was evaluated after, where it says so (decision 11). */
   after: string | undefined
+  /** What it does to a decision of its tree: the state of that may refuse it. */
+  step?: Step | undefined
+}
+
+/** A call's name serves once in a tree, and a step-up's until its ALLOW is taken back. */
+type Step =
+  | { opens: string; reserved: BudgetAmounts; call: string; stepUp: string | undefined }
+  | { ends: string; as: Exclude<DecisionStanding, 'open'>; released: BudgetAmounts | undefined }
+
+/** What a tree knows of a decision, and which decision has a name that serves once. */
+export type Standing = { is: DecisionStanding; reserved: BudgetAmounts } | { by: string }
+
+/** Standings by name, as far as events that count have made them; kept by whoever judges. */
+export interface Standings {
+  get(name: string): Standing | undefined
+  set(name: string, standing: Standing): unknown
 }
 
 /** One order so far: its newest event that counts, and who lost a place behind it. */
@@ -24,21 +43,80 @@ export function claimOf(event: Readonly<Record<string, unknown>>): Claim | undef
   if (topic === undefined || topic === 'registry.v1' || !Number.isSafeInteger(version)) return undefined
   const name = topic === 'revocations.v1' ? topic : `${topic} ${partitionkey}`
   const after: unknown = Object(data).after
-  return { name, eventId: String(id), version: version as number, after: typeof after === 'string' ? after : undefined }
+  return {
+    ...{ name, eventId: String(id), version: version as number, after: typeof after === 'string' ? after : undefined },
+    step: topic === 'decisions.v1' ? stepOf(String(event.type), Object(data)) : undefined,
+  }
+}
+
+const endings: Readonly<Record<string, Exclude<DecisionStanding, 'open'>>> = {
+  'decision.abandoned': 'abandoned',
+  'outcome.reported': 'settled',
+  'outcome.missing': 'missing',
+}
+
+function stepOf(type: string, data: Readonly<Record<string, unknown>>): Step | undefined {
+  const { decision_id, call_id: call, step_up, reserved, released } = data
+  if (typeof decision_id !== 'string') return undefined
+  const as = endings[type]
+  if (as !== undefined)
+    return { ends: decision_id, as, released: as === 'settled' ? amountsSchema.safeParse(released).data : undefined }
+  const taken = amountsSchema.safeParse(reserved).data
+  if (type !== 'decision.allowed' || typeof call !== 'string' || taken === undefined) return undefined
+  return { opens: decision_id, reserved: taken, call, stepUp: typeof step_up === 'string' ? step_up : undefined }
 }
 
 /**
- * Whether an event lost its place to another writer (DESIGN §5: void for every reader), by versions alone, for readers that have every
- * event of an order and not its state; and the order that the next one is judged by. Where somebody left an event out, or made one up,
- * nothing is taken for lost: what happened must not be hidden behind that.
+ * Whether an event lost its place to another writer (DESIGN §5: void for every reader), by versions, and on `decisions.v1` by what became
+ * of its decision, for readers that have every event of an order and not its state; and the order that the next one is judged by. Where
+ * somebody left an event out, or made one up, nothing is taken for lost: what happened must not be hidden behind that. So what the state of
+ * its decision refuses takes no place: else whoever stole a decision point's key could have the next honest event told as void.
  */
-export function race(claim: Claim, order: Order | undefined): { isLost: boolean; order: Order | undefined } {
+export function race(
+  claim: Claim,
+  order: Order | undefined,
+  standings: Standings,
+): { isLost: boolean; order: Order | undefined } {
   const { eventId: id, version, after } = claim
-  if (order === undefined) return { isLost: false, order: version === 1 ? { version, head: id, lost: [] } : undefined }
+  if (order === undefined) {
+    if (version !== 1 || !step(claim, standings)) return { isLost: false, order: undefined }
+    return { isLost: false, order: { version, head: id, lost: [] } }
+  }
   const isLost = version <= order.version || order.lost.some((each) => each.id === after)
   if (isLost) return { isLost, order: { ...order, lost: [...order.lost, { id, version }].slice(-mostLost) } }
   const isNext = version === order.version + 1 && (after === undefined || after === order.head)
   // Behind one that lost an older place, nothing comes that is not lost by its own version.
   const lost = order.lost.filter((each) => each.version >= version)
-  return { isLost, order: isNext ? { version, head: id, lost } : order }
+  return { isLost, order: isNext && step(claim, standings) ? { version, head: id, lost } : order }
+}
+
+/** Takes the step where the tree's state allows it, by the rules of `change`; false: refused, and nothing is changed. */
+function step({ name, step }: Claim, standings: Standings): boolean {
+  if (step === undefined) return true
+  const of = (what: string, id: string) => `${name} ${what} ${id}`
+  const decision = of('decision', 'opens' in step ? step.opens : step.ends)
+  const known = standings.get(decision)
+  if ('opens' in step) {
+    const { reserved, stepUp } = step
+    const call = of('call', step.call)
+    if (known !== undefined || standings.get(call) !== undefined) return false
+    if (stepUp !== undefined && isUsed(of('step-up', stepUp), standings)) return false
+    standings.set(decision, { is: 'open', reserved })
+    standings.set(call, { by: decision })
+    if (stepUp !== undefined) standings.set(of('step-up', stepUp), { by: decision })
+    return true
+  }
+  if (known === undefined || !('is' in known)) return false
+  const { as, released } = step
+  const isLate = known.is === 'missing' && as === 'settled'
+  if (known.is !== 'open' && !isLate) return false
+  if (released !== undefined && !isLate && !within(released, known.reserved)) return false
+  standings.set(decision, { ...known, is: as })
+  return true
+}
+
+function isUsed(name: string, standings: Standings): boolean {
+  const used = standings.get(name)
+  const by = used !== undefined && 'by' in used ? standings.get(used.by) : undefined
+  return by !== undefined && 'is' in by && by.is !== 'abandoned'
 }

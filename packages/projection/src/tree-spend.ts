@@ -289,7 +289,8 @@ function take(tree: Spent, amounts: BudgetAmounts, sign: bigint): void {
   addCost(tree.taken.cost, amounts.cost, sign)
 }
 
-function within(part: BudgetAmounts, whole: BudgetAmounts): boolean {
+/** Whether a part is no more than the whole, in every amount. */
+export function within(part: BudgetAmounts, whole: BudgetAmounts): boolean {
   const enough = (amount: string, of: string | undefined) =>
     (parseMicros(amount) ?? 0n) <= (parseMicros(of ?? '0') ?? 0n)
   return (

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { Order } from '@bailiwick/projection'
+import type { Order, Standing } from '@bailiwick/projection'
 
 /**
  * What the log has of a producer's numbers: all up to `whole`, and above it those from one to another, both included, in order. As
@@ -11,16 +11,16 @@ export interface Chain {
 }
 
 export type Meta = { format: number; size: number; root: string }
-export type Value = number | string | string[] | Meta | Chain | Order | ActivityHour
+export type Value = number | string | string[] | Meta | Chain | Order | Standing | ActivityHour
 export type Key =
-  | [kind: 'leaf' | 'event' | 'chain' | 'beginning' | 'passed' | 'order', hash: string]
+  | [kind: 'leaf' | 'event' | 'chain' | 'beginning' | 'passed' | 'order' | 'standing', hash: string]
   | [kind: 'void', index: number]
   | [kind: 'term', hash: string, at: number, index: number]
   | [kind: 'hour', hour: number, agentHash: string]
   | [kind: 'meta']
 
 /** What is kept, and how. An index of another format is made again. */
-export const format = 5
+export const format = 6
 
 /** What one agent, all its instances together, was told in one hour. */
 export interface ActivityHour {

@@ -1,5 +1,5 @@
 import { encodeBase64url } from '@bailiwick/credentials'
-import { type Claim, type Order, race } from '@bailiwick/projection'
+import { type Claim, type Order, race, type Standing, type Standings } from '@bailiwick/projection'
 import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlog'
 import { open, type RootDatabase } from 'lmdb'
 import { countAnswers, hoursBetween } from './activity.ts'
@@ -30,11 +30,16 @@ const caughtUpAtOnce = 4096
  */
 export class LeafIndex implements AsyncDisposable {
   readonly #db: RootDatabase<Value, Key>
+  readonly #standings: Standings
   #size: number
 
   private constructor(db: RootDatabase<Value, Key>, size: number) {
     this.#db = db
     this.#size = size
+    this.#standings = {
+      get: (name) => db.get(['standing', keyOf(name)]) as Standing | undefined,
+      set: (name, standing) => db.put(['standing', keyOf(name)], standing),
+    }
   }
 
   /** Opens the index in `dir` and brings it up to `head`. */
@@ -158,7 +163,7 @@ export class LeafIndex implements AsyncDisposable {
 
   #race(index: number, claim: Claim): void {
     const key: Key = ['order', keyOf(claim.name)]
-    const { isLost, order } = race(claim, this.#db.get(key) as Order | undefined)
+    const { isLost, order } = race(claim, this.#db.get(key) as Order | undefined, this.#standings)
     if (order !== undefined) this.#db.put(key, order)
     if (isLost) this.#db.put(['void', index], 1)
   }

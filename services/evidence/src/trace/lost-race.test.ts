@@ -126,3 +126,33 @@ it('lets what came of a decision follow from the ALLOW that counts, and not from
     expect(walk(trees).every(({ verified }) => verified)).toBe(true)
   })
 })
+
+it('tells an honest ALLOW as what it is though a stolen decision point wrote its version before it (V2)', async () => {
+  await told({}, async (story, ids, evidence, bus) => {
+    const allow = await firstAllow(story, ids)
+    await using thief = await story.participant(bus, 'policy-decision')
+    await using honest = await story.participant(bus, 'policy-decision')
+    const { entries } = await story.verified()
+    const events = entries.map((entry) => JSON.parse(entry) as { type: string; data: { decision_id?: string } })
+    const reported = events.find(({ type, data }) => type === 'outcome.reported' && data.decision_id === ids.decisions[0])
+    const [decision_id, call_id] = [
+      newId('dec', systemClock.now(), systemRandom),
+      newId('call', systemClock.now(), systemRandom),
+    ]
+    const place = { key: ids.grant_id, version: 5 }
+    const data = reported?.data as EventData<'decisions.v1', 'outcome.reported'>
+    // No reader takes a second outcome of an action: version 5 is still to be had.
+    const lies = await thief.producer.publish('decisions.v1', [
+      { type: 'outcome.reported', subject: data.decision_id, ...place, data },
+    ])
+    const said = await honest.producer.publish('decisions.v1', [
+      { type: 'decision.allowed', subject: decision_id, ...place, data: { ...allow, decision_id, call_id } },
+    ])
+    for (const { id } of [...lies, ...said]) await evidence.integrated(id, 60_000)
+    const { events: found } = await get<{ events: { type: string; void?: true }[] }>(
+      evidence,
+      `/v1/events?id=${decision_id}`,
+    )
+    expect(found.map((event) => [event.type, event.void])).toEqual([['decision.allowed', undefined]])
+  })
+})
