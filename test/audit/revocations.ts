@@ -25,7 +25,9 @@ export function killerOf(
     if (kind === 'credential') return target === credential
     if (kind === 'grant') return target === grant.id
     if (kind === 'delegation') return links.some(({ id }) => id === target)
-    if (grant.as_of >= version) return false
+    // What people were shown before everything was stopped knew nothing of it, whatever it says.
+    const isShownBefore = kind === 'all' && Date.parse(grant.statement.issued_at) + 5000 < at
+    if (grant.as_of >= version && !isShownBefore) return false
     if (kind === 'agent') return agents.some((agent) => target === agent || agent.startsWith(`${target}/`))
     if (kind === 'approver') return approvers.includes(target)
     if (kind === 'tool-server') return Object.hasOwn(grant.statement.manifests, target)

@@ -196,7 +196,8 @@ export class Played {
       as_of: known.asOf,
     }
     const digest = perAction ? { action_digest: actionDigest({ ...asked, properties }) } : {}
-    const statement = { ...example.statement, ...said, ...digest, manifests: known.manifests }
+    const shown = { issued_at: spell(world.now), manifests: known.manifests }
+    const statement = { ...example.statement, ...said, ...digest, ...shown }
     const assertions = known.approvers.map((name) => ({ ...example.assertions[0], credential_id: passkeyOf(name) }))
     const grant = { ...example, id, ...said, statement, statement_hash: sha256(id), assertions } as WholeGrant
     await this.#pipeline.tell('grants.v1', 'grant.created', id, { grant })

@@ -72,6 +72,18 @@ describe('kinds that kill what matches (V7)', () => {
     expect(state.kills({ ...lineage, asOf: 3 })).toBeUndefined()
   })
 
+  it('all kills what was shown before it, though that claims to know of it: it is of a history that was lost', () => {
+    const state = revoked(['all', '*'])
+    const { declaredAt = Number.NaN } = state.find('all', '*') ?? {}
+    const shown = (shownAt: number) => state.kills({ ...lineage, asOf: 1, shownAt })
+    expect(shown(declaredAt - 60_000)).toMatchObject({ kind: 'all', version: 1 })
+    expect(state.kills({ ...lineage, asOf: 9, shownAt: declaredAt - 3_600_000 })).toMatchObject({ kind: 'all' })
+    expect(shown(declaredAt - 1000)).toBeUndefined() // clocks differ by as much
+    expect(shown(declaredAt)).toBeUndefined()
+    const others = revoked(['agent', agent], ['approver', 'fiona'])
+    expect(others.kills({ ...lineage, asOf: 2, shownAt: declaredAt - 3_600_000 })).toBeUndefined()
+  })
+
   it.each([`${agent}/two`, 'spiffe://d/agent', 'spiffe://d/agent/xx', `${agent}/one/deeper`, `${agent}/`])(
     '%s is not the agent, and not its instance',
     (target) => {

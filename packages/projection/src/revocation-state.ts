@@ -14,13 +14,20 @@ export interface Lineage {
   toolServers: readonly string[]
   /** The grant's: what the humans knew of. */
   asOf: number
+  /** When the humans were shown what they signed, ms since the epoch, as they signed it. */
+  shownAt?: number
 }
 
-export type Revocation = EventData<'revocations.v1', 'revocation.declared'> & { version: number }
+/** `declaredAt`: ms since the epoch, as the issuer signed it. */
+export type Revocation = EventData<'revocations.v1', 'revocation.declared'> & { version: number; declaredAt?: number }
+
+/** Who shows statements and who revokes differ by less, or neither is fresh for the other (DESIGN §5). */
+const clocksDifferMs = 5000
 
 /**
  * What is dead (V7). Nothing is ever taken back: kinds credential, delegation and grant kill by name, for good; the others
- * kill everything that matches and was approved before (`as_of` below the revocation's version).
+ * kill everything that matches and was approved before (`as_of` below the revocation's version). Kind all kills what was shown before it,
+ * too, whatever that claims to know of: after a restore, the numbers of a history that was lost are given out again.
  */
 export class RevocationState {
   readonly #base: boolean
@@ -44,7 +51,7 @@ export class RevocationState {
     const version = event.version as number
     this.#version = version
     this.#sequences.set(event.data.revocation_id, version)
-    this.#keep({ ...event.data, version }, Math.max(Date.parse(event.time), takenAt))
+    this.#keep({ ...event.data, version, declaredAt: Date.parse(event.time) }, Math.max(Date.parse(event.time), takenAt))
     return 'counts'
   }
 
@@ -95,8 +102,9 @@ export class RevocationState {
     if (byName) return byName
     const alive = (revocation: Revocation | undefined) =>
       revocation !== undefined && lineage.asOf < revocation.version ? revocation : undefined
+    const all = this.find('all', '*')
     return (
-      alive(this.find('all', '*')) ??
+      (isShownBefore(lineage, all) ? all : alive(all)) ??
       first(lineage.agents, (agent) => first(pathsOf(agent), (id) => alive(this.find('agent', id)))) ??
       first(lineage.approvers, (id) => alive(this.find('approver', id))) ??
       first(lineage.toolServers, (id) => alive(this.find('tool-server', id)))
@@ -121,8 +129,12 @@ export function lineageOf(
     approvers,
     toolServers: Object.keys(grant.statement.manifests),
     asOf: grant.as_of,
+    shownAt: Date.parse(grant.statement.issued_at),
   }
 }
+
+const isShownBefore = ({ shownAt }: Lineage, all: Revocation | undefined): boolean =>
+  shownAt !== undefined && all?.declaredAt !== undefined && shownAt + clocksDifferMs < all.declaredAt
 
 const killsByName = (kind: RevocationKind) => kind === 'credential' || kind === 'delegation' || kind === 'grant'
 /** There is one `all`, whatever its target says: a stop that misses would be the worst of misspellings. */
