@@ -2,7 +2,7 @@ import type { DecodedEvent } from '@bailiwick/contracts'
 import { testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { Gaps, gapName } from './gaps.ts'
-import type { Chain } from './index-format.ts'
+import type { Chain } from './chain.ts'
 
 const producer = '/issuer/a'
 const time = '2026-11-24T12:00:00.000Z'
@@ -223,4 +223,41 @@ it('tells what was told no more, and of what goes missing around it that alone',
   ])
   tellAll()
   expect(found()).toEqual([])
+})
+
+it('asks for the last event of a producer that died before its head, by the head of the one that succeeded it (V15)', () => {
+  const { clock, chains, gaps, read, due } = aGaps()
+  const hash = 'h'.repeat(43)
+  const named = (sequence: number, previous: string) =>
+    ({
+      time,
+      data: { producer: '/issuer/b', service: 'issuer', sequence, hash: previous },
+    }) as DecodedEvent<'heads.v1'>
+  chains.set('/issuer/a', { whole: 6, end: 'another', ahead: [] })
+  gaps.head(named(0, `/issuer/a#0000000000000007:${hash}`))
+  // Nobody speaks of another service's events.
+  gaps.head(named(0, `/approval/a#0000000000000009:${hash}`))
+  gaps.head(named(0, 'none'))
+  read()
+  due()
+  clock.advance(60_000)
+  expect(due().map(gapName)).toEqual(['/issuer/a#0000000000000007-0000000000000007'])
+  // There, but not the one that was named.
+  chains.set('/issuer/a', { whole: 7, end: 'another', ahead: [] })
+  expect(due().map(gapName)).toEqual(['/issuer/a#0000000000000007-0000000000000007'])
+  chains.set('/issuer/a', { whole: 7, end: hash, ahead: [] })
+  expect(due()).toEqual([])
+})
+
+it('asks for the event that a head names under a number, not for any of that number (V15)', () => {
+  const { clock, chain, gaps, read, due } = aGaps()
+  const { data, ...envelope } = head(3)
+  gaps.head({ ...envelope, data: { ...data, hash: 'own 3' } } as DecodedEvent<'heads.v1'>)
+  Object.assign(chain, { whole: 3, end: 'another 3' })
+  read()
+  due()
+  clock.advance(60_000)
+  expect(due().map(gapName)).toEqual(['/issuer/a#0000000000000003-0000000000000003'])
+  Object.assign(chain, { end: 'own 3' })
+  expect(due()).toEqual([])
 })

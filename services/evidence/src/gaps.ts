@@ -1,5 +1,5 @@
 import { type DecodedEvent, formatSequence } from '@bailiwick/contracts'
-import type { Chain } from './index-format.ts'
+import { type Chain, missingOf } from './chain.ts'
 import type { Consumed } from './tree-head.ts'
 
 /** A range of a producer's numbers that should be in the log and is not. */
@@ -29,6 +29,9 @@ const waitedForAtMost = 2000
 /** Readings that evidence has not come to the end of: enough for one a second, for as long as a number is waited for. */
 const unfinishedAtMost = 60
 
+/** `<source>#<sequence>:<hash>`: the last event that was known of whoever acted before. */
+const predecessor = /^(.+)#(\d{16}):([\w-]{43})$/
+
 export interface GapsOptions {
   /** What the log has of a producer's numbers. */
   chainOf: (source: string) => Chain
@@ -40,6 +43,8 @@ export interface GapsOptions {
 interface Named {
   service: string
   sequence: number
+  /** Of the event of that number. */
+  hash: string
   time: string
 }
 
@@ -72,22 +77,28 @@ export class Gaps {
     this.#options = options
   }
 
-  /** A signed head: the producer has numbered its events up to `sequence`. */
-  head({ data: { producer, service, sequence }, time }: DecodedEvent<'heads.v1'>): void {
+  /** A signed head: the producer has numbered its events up to `sequence`; before its first it names its predecessor's last. */
+  head({ data: { producer, service, sequence, hash }, time }: DecodedEvent<'heads.v1'>): void {
+    this.#name(producer, { service, sequence, hash, time })
+    const [, before = '', last = '', of = ''] = (sequence === 0 && predecessor.exec(hash)) || []
+    if (before.startsWith(`/${service}/`)) this.#name(before, { service, sequence: Number(last), hash: of, time })
+  }
+
+  #name(producer: string, { service, sequence, hash, time }: Named): void {
     const known = this.#heads.get(producer)
-    if (known === undefined ? this.#isWhole(producer, sequence) : known.sequence >= sequence) return
+    if (known === undefined ? this.#isWhole(producer, { sequence, hash }) : known.sequence >= sequence) return
     const waitedFor = this.#waitedFor.get(service) ?? 0
     if (known === undefined && waitedFor >= waitedForAtMost) {
       this.#options.onCrowded(service)
       return
     }
     if (known === undefined) this.#waitedFor.set(service, waitedFor + 1)
-    this.#heads.set(producer, { service, sequence, time })
+    this.#heads.set(producer, { service, sequence, hash, time })
   }
 
   /** To be called before it is looked up where the bus ends; what it gives takes the answer. */
   reading(): (ends: Ends) => void {
-    for (const [producer, { sequence }] of this.#heads) if (this.#isWhole(producer, sequence)) this.#forget(producer)
+    for (const [producer, named] of this.#heads) if (this.#isWhole(producer, named)) this.#forget(producer)
     const named = new Map(this.#heads)
     return (ends) => {
       const unfinished = this.#readings.filter(({ finishedAt }) => finishedAt === undefined)
@@ -95,8 +106,12 @@ export class Gaps {
     }
   }
 
-  #isWhole(producer: string, sequence: number): boolean {
-    return missingOf(this.#options.chainOf(producer), sequence).length === 0
+  #isWhole(producer: string, named: Pick<Named, 'sequence' | 'hash'>): boolean {
+    return this.#missing(producer, named).length === 0
+  }
+
+  #missing(producer: string, { sequence, hash }: Pick<Named, 'sequence' | 'hash'>): Range[] {
+    return missingOf(this.#options.chainOf(producer), sequence, hash)
   }
 
   #forget(producer: string): void {
@@ -122,21 +137,20 @@ export class Gaps {
     )
     if (newest === undefined) return []
     this.#readings = this.#readings.slice(this.#readings.indexOf(newest))
-    return [...newest.named].flatMap(([producer, { service, sequence, time: headTime }]) =>
-      this.#untold(producer, sequence).map(([from, to]) => ({ producer, service, from, to, headTime })),
-    )
+    return [...newest.named].flatMap(([producer, named]) => {
+      const { service, time: headTime } = named
+      return this.#untold(producer, named).map(([from, to]) => ({ producer, service, from, to, headTime }))
+    })
   }
 
-  #untold(producer: string, sequence: number): Range[] {
-    return missingOf(this.#options.chainOf(producer), sequence).flatMap((range) =>
-      without(range, this.#told.get(producer) ?? []),
-    )
+  #untold(producer: string, named: Named): Range[] {
+    return this.#missing(producer, named).flatMap((range) => without(range, this.#told.get(producer) ?? []))
   }
 
   #forgetTold(): void {
-    for (const [producer, { sequence }] of this.#heads) {
+    for (const [producer, named] of this.#heads) {
       if (this.#heads.size <= remembered) break
-      if (this.#untold(producer, sequence).length === 0) this.#forget(producer)
+      if (this.#untold(producer, named).length === 0) this.#forget(producer)
     }
   }
 }
@@ -146,17 +160,6 @@ export function covers(consumed: Consumed, ends: Ends): boolean {
   return Object.entries(ends).every(([topic, partitions]) =>
     partitions.every((end, partition) => (consumed[topic]?.[partition] ?? -1) >= end - 1),
   )
-}
-
-/** The ranges of numbers up to `end` that the chain lacks. */
-function missingOf({ whole, ahead }: Chain, end: number): Range[] {
-  const ranges: Range[] = []
-  let from = whole + 1
-  for (const [seen, to] of [...ahead.filter(([begin]) => begin <= end), [end + 1, end + 1] as const]) {
-    if (from < seen) ranges.push([from, seen - 1])
-    from = to + 1
-  }
-  return ranges
 }
 
 /** The parts of a range that these, which do not overlap and are lowest first, leave over. */

@@ -1,19 +1,11 @@
 import { hash } from 'node:crypto'
 import type { Order, Standing } from '@bailiwick/projection'
-
-/**
- * What the log has of a producer's numbers: all up to `whole`, and above it those from one to another, both included, in order. As
- * ranges, since behind a number that never comes stands all that follows.
- */
-export interface Chain {
-  whole: number
-  ahead: readonly (readonly [from: number, to: number])[]
-}
+import type { Chain } from './chain.ts'
 
 export type Meta = { format: number; size: number; root: string }
 export type Value = number | string | string[] | Meta | Chain | Order | Standing | ActivityHour
 export type Key =
-  | [kind: 'leaf' | 'event' | 'chain' | 'beginning' | 'passed' | 'order' | 'standing', hash: string]
+  | [kind: 'leaf' | 'event' | 'chain' | 'beginning' | 'passed' | 'order' | 'standing' | 'told', hash: string]
   | [kind: 'void', index: number]
   | [kind: 'term', hash: string, at: number, index: number]
   | [kind: 'hour', hour: number, agentHash: string]

@@ -1,5 +1,7 @@
 import { parseStrictJson } from '@bailiwick/contracts'
+import { sha256 } from '@bailiwick/credentials'
 import { type Claim, claimOf } from '@bailiwick/projection'
+import type { Numbered } from './chain.ts'
 import { type Lineage, lineageOf } from './lineage.ts'
 import { type Facet, type Term, termOf } from './terms.ts'
 
@@ -8,7 +10,10 @@ export interface LeafFacts {
   eventId: string
   type: string
   source: string
-  sequence: number | undefined
+  /** Its place among its producer's events. */
+  numbered: Numbered | undefined
+  /** By what name evidence tells in it of what is no leaf, or is missing. */
+  tells: string | undefined
   /** ms since the epoch, as its producer signed it. */
   at: number
   /** Everything that the event says itself, each once. */
@@ -50,22 +55,40 @@ const naming: Readonly<Record<string, Facet>> = {
   task: 'task',
 }
 const longestName = 2100
+
+/** By what evidence tells of what is no leaf, or is missing; each names it as its subject, and who told of nothing yet asks for that. */
+const telling: ReadonlySet<string> = new Set([
+  'event.parked',
+  'event.refused',
+  'gap.detected',
+  'outcome.unrelayed',
+  'policy-files.changed',
+  'leaves.dropped',
+  'value.erased',
+])
 const reasonCode = /^[a-z]+(_[a-z]+)*$/
 
 /** The facts of a leaf; its bytes were decoded before they became one. */
 export function leafFacts(bytes: Uint8Array): LeafFacts {
   const event = parseStrictJson(bytes) as Record<string, unknown>
   const terms = termsOf(event)
-  const { id: eventId, type, source, sequence, time } = event
+  const { id: eventId, type, source, sequence, previous, time } = event
   const at = Date.parse(String(time))
   return {
     eventId: String(eventId),
     type: String(type),
     source: String(source),
-    sequence: sequence === undefined ? undefined : Number(sequence),
+    numbered:
+      sequence === undefined
+        ? undefined
+        : {
+            ...{ sequence: Number(sequence), hash: sha256(bytes) },
+            previous: typeof previous === 'string' ? previous : undefined,
+          },
     at: Number.isFinite(at) ? at : 0,
     terms,
     lineage: lineageOf(String(type), event.data, terms),
+    tells: telling.has(String(type)) ? String(event.subject) : undefined,
     claim: claimOf(event),
     answers: answersIn(String(type), event.data),
   }

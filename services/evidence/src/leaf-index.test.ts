@@ -7,7 +7,7 @@ import { expect, it } from 'vitest'
 import { LeafIndex } from './leaf-index.ts'
 import { LogFolder, logKey } from './log.fixture.ts'
 import { Log } from './log.ts'
-import type { Term } from './terms.ts'
+import { type Term, termOf } from './terms.ts'
 
 const now = () => systemClock.now()
 const second = (n: number) => `2026-11-24T18:00:${String(n).padStart(2, '0')}.000Z`
@@ -73,6 +73,21 @@ it('finds leaves by hash, event id and everything that they name', async () => {
     expect(index.find({ each: [], to: Date.parse(second(0)) }, 9).leaves.map((place) => place.index)).toEqual([0])
     expect(index.find({ each: [], from: Date.parse(second(1)) }, 9).leaves.map((place) => place.index)).toEqual([1])
     expect(index.isTold('q3')).toBe(false) // an agent's word for its task is not evidence's
+  })
+})
+
+it('keeps evidence silent about nothing that others only mention, in its own findings too (V15)', async () => {
+  using folder = new LogFolder()
+  const [gap, forgery] = ['/policy-decision/a#0000000000000005-0000000000000005', 'decisions.v1/0/7']
+  // Whoever has a service's key says what an erasure, and a forged event, is about.
+  const added = [
+    event(0, { about: gap, by: forgery }, undefined, 'value.erased'),
+    event(1, { event_id: gap, topic: forgery }, undefined, 'event.refused'),
+  ]
+  await withIndex(folder, added, (index) => {
+    expect([index.isTold(gap), index.isTold(forgery)]).toEqual([false, false])
+    expect([index.isTold('subject 0'), index.isTold('subject 1')]).toEqual([true, true])
+    expect(found(index, termOf('id', gap))).toEqual([1, 0])
   })
 })
 
@@ -229,7 +244,7 @@ it('knows which numbers of a producer are in the log, in whatever order they cam
     numbers.map((sequence, n) => event(n, {}, sequence)),
     (index) => {
       expect(index.chainOf('/issuer/a').whole).toBe(2)
-      expect(index.chainOf('/issuer/a').ahead).toEqual([
+      expect(index.chainOf('/issuer/a').ahead.map(([from, to]) => [from, to])).toEqual([
         [4, 7],
         [9, 9],
       ])

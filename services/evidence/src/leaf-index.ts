@@ -3,23 +3,13 @@ import { type Claim, type Order, race, type Standing, type Standings } from '@ba
 import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlog'
 import { open, type RootDatabase } from 'lmdb'
 import { countAnswers, hoursBetween } from './activity.ts'
+import { type Chain, extended } from './chain.ts'
 import { findLeaves, type LeafPlace, type LeafQuery, type LeavesFound } from './find-leaves.ts'
-import { type ActivityHour, type Chain, format, type Key, keyOf, type Meta, type Value } from './index-format.ts'
+import { type ActivityHour, format, type Key, keyOf, type Meta, type Value } from './index-format.ts'
 import { type LeafFacts, leafFacts } from './leaf-facts.ts'
 import { entriesOf } from './log.ts'
 import type { LogStorage } from './log-storage.ts'
 import { everyLeaf, type Term, termOf } from './terms.ts'
-
-/** By what evidence tells of what is no leaf, or is missing; each names it as its subject. */
-const telling: ReadonlySet<string> = new Set([
-  'event.parked',
-  'event.refused',
-  'gap.detected',
-  'outcome.unrelayed',
-  'policy-files.changed',
-  'leaves.dropped',
-  'value.erased',
-])
 
 /** Leaves of one transaction while the index catches up. */
 const caughtUpAtOnce = 4096
@@ -109,12 +99,12 @@ export class LeafIndex implements AsyncDisposable {
   }
 
   /**
-   * Whether evidence itself has told of what has this name. Others mention whatever they like: an agent that calls its task
-   * like the place of a forgery must not keep evidence silent about it.
+   * Whether evidence itself has told of what has this name, as the subject of its finding. Others mention whatever they like, in what a finding
+   * repeats of them too: an agent that calls its task like the place of a forgery, or a stolen service that erases a value "about" a gap,
+   * must not keep evidence silent about it.
    */
   isTold(name: string): boolean {
-    for (const { value } of this.#leavesNaming(name)) if (telling.has(String(value))) return true
-    return false
+    return this.#db.doesExist(['told', keyOf(name)])
   }
 
   /** All leaves with this id, oldest first; read as they are asked for. */
@@ -143,22 +133,23 @@ export class LeafIndex implements AsyncDisposable {
   }
 
   #put(index: number, hash: Uint8Array, facts: LeafFacts): void {
-    const { eventId, type, source, sequence, at, terms, lineage, claim, answers } = facts
+    const { eventId, type, source, numbered, tells, at, terms, lineage, claim, answers } = facts
     const leaf: Key = ['leaf', encodeBase64url(hash)]
     // A start after a crash may bring a leaf again that is in here.
     if (!this.#db.doesExist(leaf)) {
       if (claim !== undefined) this.#race(index, claim)
       if (!this.isVoid(index)) countAnswers(this.#db, at, answers)
+      if (numbered !== undefined) this.#db.put(['chain', keyOf(source)], extended(this.chainOf(source), numbered))
     }
     this.#first(leaf, index)
     this.#first(['event', keyOf(eventId)], index)
+    if (tells !== undefined) this.#first(['told', keyOf(tells)], index)
     const inherited = new Set(lineage.from.flatMap((thing) => this.#passedBy(thing)))
     for (const term of new Set([...inherited, ...[everyLeaf, ...terms].map(keyOf)]))
       this.#db.put(['term', term, at, index], type)
     if (lineage.begins !== undefined && !this.isVoid(index)) this.#first(['beginning', keyOf(lineage.begins)], index)
     // What claims a thing that there is has no effect, here as everywhere.
     if (lineage.begins !== undefined && this.beginningOf(lineage.begins) === index) this.#pass(facts, inherited)
-    if (sequence !== undefined) this.#db.put(['chain', keyOf(source)], extended(this.chainOf(source), sequence))
   }
 
   #race(index: number, claim: Claim): void {
@@ -205,16 +196,4 @@ export class LeafIndex implements AsyncDisposable {
     const root = await rootFromTiles(storage.read, meta.size).catch(() => undefined)
     return root !== undefined && sameHash(root, Buffer.from(meta.root, 'base64url'))
   }
-}
-
-/** Topics come into the log side by side, so a producer's numbers come in any order. */
-function extended({ whole, ahead }: Chain, sequence: number): Chain {
-  const joined: [from: number, to: number][] = [[0, whole]]
-  for (const [from, to] of [...ahead, [sequence, sequence] as const].sort(([a], [b]) => a - b)) {
-    const last = joined.at(-1)
-    if (last !== undefined && from <= last[1] + 1) last[1] = Math.max(last[1], to)
-    else joined.push([from, to])
-  }
-  const [[, end] = [0, whole], ...above] = joined
-  return { whole: end, ahead: above }
 }

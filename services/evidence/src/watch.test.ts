@@ -3,7 +3,7 @@ import type { Fact, Participant } from '@bailiwick/projection'
 import { Health, logger, metrics, testClock } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { Ends } from './gaps.ts'
-import type { Chain } from './index-format.ts'
+import type { Chain } from './chain.ts'
 import type { Consumed } from './tree-head.ts'
 import { startWatch } from './watch.ts'
 

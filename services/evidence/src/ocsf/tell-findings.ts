@@ -21,7 +21,7 @@ export type FindingEvent = Extract<
 const findings: Record<FindingEvent['type'], [title: string, desc: string, severity: Severity]> = {
   'gap.detected': [
     'Events of a producer are missing',
-    'A signed head names events that are not in the log a minute after all was read: lost, or held back.',
+    'Its signed head, or its next event, names some that are not in the log a minute after all was read: lost, held back, or replaced.',
     5,
   ],
   'outcome.missing': [
