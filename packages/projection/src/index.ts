@@ -26,7 +26,7 @@ export {
 export { judgeByAnchor } from './judge.ts'
 export { Ledger } from './ledger.ts'
 export { approversOf, type End, endOf, judgeLife, type LifeQuestion } from './life.ts'
-export { type Claim, claimOf, type Order, race, type Standing, type Standings } from './lost-races.ts'
+export { type Claim, claimOf, type Order, race, type TreeFact, type TreeFacts } from './lost-races.ts'
 export {
   openParticipant,
   openSuccessor,

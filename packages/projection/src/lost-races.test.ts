@@ -1,14 +1,14 @@
 import { expect, it } from 'vitest'
-import { type Claim, claimOf, type Order, race, type Standing } from './lost-races.ts'
+import { type Claim, claimOf, type Order, race, type TreeFact } from './lost-races.ts'
 
 const say = (eventId: string, version: number, after?: string): Claim => ({ name: 'tree', eventId, version, after })
 
 /** Those that lost their place. */
 function lost(...claims: readonly Claim[]): string[] {
   let order: Order | undefined
-  const standings = new Map<string, Standing>()
+  const facts = new Map<string, TreeFact>()
   return claims.flatMap((claim) => {
-    const judged = race(claim, order, standings)
+    const judged = race(claim, order, facts)
     order = judged.order
     return judged.isLost ? [claim.eventId] : []
   })
@@ -54,14 +54,23 @@ const allow = (id: string, version: number, n: number, more: object = {}) =>
   })
 const outcome = (id: string, version: number, n: number, calls = 0) =>
   decided(id, version, 'outcome.reported', { decision_id: `dec_${n}`, released: amounts(calls) })
-const end = (id: string, version: number, type: string, n: number) => decided(id, version, type, { decision_id: `dec_${n}` })
+const end = (id: string, version: number, type: string, n: number) =>
+  decided(id, version, type, { decision_id: `dec_${n}` })
 
 it.each([
   ['an outcome of nothing', [], outcome('lie', 1, 7)],
   ['an outcome of an action that has one', [allow('a1', 1, 1), outcome('o1', 2, 1)], outcome('lie', 3, 1)],
   ['an outcome that gives back more than was taken', [allow('a1', 1, 1)], outcome('lie', 2, 1, 2)],
-  ['a second end of what was taken back', [allow('a1', 1, 1), end('b1', 2, 'decision.abandoned', 1)], outcome('lie', 3, 1)],
-  ['a miss of what was missed', [allow('a1', 1, 1), end('m1', 2, 'outcome.missing', 1)], end('lie', 3, 'outcome.missing', 1)],
+  [
+    'a second end of what was taken back',
+    [allow('a1', 1, 1), end('b1', 2, 'decision.abandoned', 1)],
+    outcome('lie', 3, 1),
+  ],
+  [
+    'a miss of what was missed',
+    [allow('a1', 1, 1), end('m1', 2, 'outcome.missing', 1)],
+    end('lie', 3, 'outcome.missing', 1),
+  ],
   ['a decision that there is', [allow('a1', 1, 1)], allow('lie', 2, 1, { call_id: 'call_9' })],
   ['a call that there is', [allow('a1', 1, 1)], allow('lie', 2, 9, { call_id: 'call_1' })],
   ['a step-up that was used', [allow('a1', 1, 1, { step_up: 'req_1' })], allow('lie', 2, 9, { step_up: 'req_1' })],

@@ -18,12 +18,12 @@ type Step =
   | { ends: string; as: Exclude<DecisionStanding, 'open'>; released: BudgetAmounts | undefined }
 
 /** What a tree knows of a decision, and which decision has a name that serves once. */
-export type Standing = { is: DecisionStanding; reserved: BudgetAmounts } | { by: string }
+export type TreeFact = { is: DecisionStanding; reserved: BudgetAmounts } | { by: string }
 
-/** Standings by name, as far as events that count have made them; kept by whoever judges. */
-export interface Standings {
-  get(name: string): Standing | undefined
-  set(name: string, standing: Standing): unknown
+/** What is known of a tree, by name, as far as events that count have made them; kept by whoever judges. */
+export interface TreeFacts {
+  get(name: string): TreeFact | undefined
+  set(name: string, fact: TreeFact): unknown
 }
 
 /** One order so far: its newest event that counts, and who lost a place behind it. */
@@ -75,11 +75,11 @@ function stepOf(type: string, data: Readonly<Record<string, unknown>>): Step | u
 export function race(
   claim: Claim,
   order: Order | undefined,
-  standings: Standings,
+  facts: TreeFacts,
 ): { isLost: boolean; order: Order | undefined } {
   const { eventId: id, version, after } = claim
   if (order === undefined) {
-    if (version !== 1 || !step(claim, standings)) return { isLost: false, order: undefined }
+    if (version !== 1 || !step(claim, facts)) return { isLost: false, order: undefined }
     return { isLost: false, order: { version, head: id, lost: [] } }
   }
   const isLost = version <= order.version || order.lost.some((each) => each.id === after)
@@ -87,23 +87,23 @@ export function race(
   const isNext = version === order.version + 1 && (after === undefined || after === order.head)
   // Behind one that lost an older place, nothing comes that is not lost by its own version.
   const lost = order.lost.filter((each) => each.version >= version)
-  return { isLost, order: isNext && step(claim, standings) ? { version, head: id, lost } : order }
+  return { isLost, order: isNext && step(claim, facts) ? { version, head: id, lost } : order }
 }
 
 /** Takes the step where the tree's state allows it, by the rules of `change`; false: refused, and nothing is changed. */
-function step({ name, step }: Claim, standings: Standings): boolean {
+function step({ name, step }: Claim, facts: TreeFacts): boolean {
   if (step === undefined) return true
   const of = (what: string, id: string) => `${name} ${what} ${id}`
   const decision = of('decision', 'opens' in step ? step.opens : step.ends)
-  const known = standings.get(decision)
+  const known = facts.get(decision)
   if ('opens' in step) {
     const { reserved, stepUp } = step
     const call = of('call', step.call)
-    if (known !== undefined || standings.get(call) !== undefined) return false
-    if (stepUp !== undefined && isUsed(of('step-up', stepUp), standings)) return false
-    standings.set(decision, { is: 'open', reserved })
-    standings.set(call, { by: decision })
-    if (stepUp !== undefined) standings.set(of('step-up', stepUp), { by: decision })
+    if (known !== undefined || facts.get(call) !== undefined) return false
+    if (stepUp !== undefined && isUsed(of('step-up', stepUp), facts)) return false
+    facts.set(decision, { is: 'open', reserved })
+    facts.set(call, { by: decision })
+    if (stepUp !== undefined) facts.set(of('step-up', stepUp), { by: decision })
     return true
   }
   if (known === undefined || !('is' in known)) return false
@@ -111,12 +111,12 @@ function step({ name, step }: Claim, standings: Standings): boolean {
   const isLate = known.is === 'missing' && as === 'settled'
   if (known.is !== 'open' && !isLate) return false
   if (released !== undefined && !isLate && !within(released, known.reserved)) return false
-  standings.set(decision, { ...known, is: as })
+  facts.set(decision, { ...known, is: as })
   return true
 }
 
-function isUsed(name: string, standings: Standings): boolean {
-  const used = standings.get(name)
-  const by = used !== undefined && 'by' in used ? standings.get(used.by) : undefined
+function isUsed(name: string, facts: TreeFacts): boolean {
+  const used = facts.get(name)
+  const by = used !== undefined && 'by' in used ? facts.get(used.by) : undefined
   return by !== undefined && 'is' in by && by.is !== 'abandoned'
 }

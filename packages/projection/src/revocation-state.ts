@@ -51,7 +51,10 @@ export class RevocationState {
     const version = event.version as number
     this.#version = version
     this.#sequences.set(event.data.revocation_id, version)
-    this.#keep({ ...event.data, version, declaredAt: Date.parse(event.time) }, Math.max(Date.parse(event.time), takenAt))
+    this.#keep(
+      { ...event.data, version, declaredAt: Date.parse(event.time) },
+      Math.max(Date.parse(event.time), takenAt),
+    )
     return 'counts'
   }
 

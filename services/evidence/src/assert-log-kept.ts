@@ -1,7 +1,7 @@
 import type { Bus } from '@bailiwick/bus'
 import { checkpointsV1, type DecodedEvent, decodeEvent } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
-import { openCheckpoint, rootFromTiles, sameHash, type TreeHead, type VerifierKey } from '@bailiwick/tlog'
+import { consistencyProof, openCheckpoint, type TreeHead, type VerifierKey, verifyConsistency } from '@bailiwick/tlog'
 import type { LogStorage } from './log-storage.ts'
 
 export interface KeptSource {
@@ -17,10 +17,12 @@ export interface KeptSource {
  * copy, or an older copy went on already. Its next checkpoint would be a second history under the same name (V14), and since the bus
  * does not deliver again what was committed, it would lack leaves for good (V2). A checkpoint of an older size says the same of what is before it.
  */
-export async function assertLogKept({ bus, storage, key, now }: KeptSource, { size }: Pick<TreeHead, 'size'>): Promise<void> {
+export async function assertLogKept({ bus, storage, key, now }: KeptSource, head: TreeHead): Promise<void> {
   for (const announced of await lastAnnounced(bus, key, now)) {
-    if (announced.size > size) throw lost(`it has ${size} leaves, and announced a checkpoint of ${announced.size}`)
-    if (!sameHash(await rootFromTiles(storage.read, announced.size), announced.root))
+    if (announced.size > head.size)
+      throw lost(`it has ${head.size} leaves, and announced a checkpoint of ${announced.size}`)
+    const proof = await consistencyProof(storage.read, announced.size, head.size)
+    if (!verifyConsistency(proof, announced, head))
       throw lost(`its first ${announced.size} leaves are not those that it announced a checkpoint of`)
   }
 }

@@ -18,7 +18,10 @@ it('lacks nothing where every event is the one that the next names, in whatever 
       fc.integer({ min: 1, max: 12 }).chain((end) =>
         fc.record({
           end: fc.constant(end),
-          order: fc.shuffledSubarray(Array.from({ length: end }, (_, n) => n + 1), { minLength: end }),
+          order: fc.shuffledSubarray(
+            Array.from({ length: end }, (_, n) => n + 1),
+            { minLength: end },
+          ),
           again: fc.array(fc.integer({ min: 1, max: end }), { maxLength: 5 }),
         }),
       ),
@@ -75,7 +78,10 @@ it('lacks no number twice, and asks for none above the head (V15)', () => {
 })
 
 it('stays small, whatever whoever has the key writes (V18)', () => {
-  const many = Array.from({ length: 1000 }, (_, n) => [event(n + 1, `a${n}`, 'own'), event(n + 1, `b${n}`, 'own')]).flat()
+  const many = Array.from({ length: 1000 }, (_, n) => [
+    event(n + 1, `a${n}`, 'own'),
+    event(n + 1, `b${n}`, 'own'),
+  ]).flat()
   const { broken = [], more = [], ahead } = chainOf(many)
   expect([broken.length <= 100, more.length <= 100, ahead]).toEqual([true, true, []])
 })

@@ -1,8 +1,8 @@
 import type { DecodedEvent } from '@bailiwick/contracts'
 import { testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
-import { Gaps, gapName } from './gaps.ts'
 import type { Chain } from './chain.ts'
+import { Gaps, gapName } from './gaps.ts'
 
 const producer = '/issuer/a'
 const time = '2026-11-24T12:00:00.000Z'

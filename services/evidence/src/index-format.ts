@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto'
-import type { Order, Standing } from '@bailiwick/projection'
+import type { Order, TreeFact } from '@bailiwick/projection'
 import type { Chain } from './chain.ts'
 
 export type Meta = { format: number; size: number; root: string }
-export type Value = number | string | string[] | Meta | Chain | Order | Standing | ActivityHour
+export type Value = number | string | string[] | Meta | Chain | Order | TreeFact | ActivityHour
 export type Key =
-  | [kind: 'leaf' | 'event' | 'chain' | 'beginning' | 'passed' | 'order' | 'standing' | 'told', hash: string]
+  | [kind: 'leaf' | 'event' | 'chain' | 'beginning' | 'passed' | 'order' | 'fact' | 'told', hash: string]
   | [kind: 'void', index: number]
   | [kind: 'term', hash: string, at: number, index: number]
   | [kind: 'hour', hour: number, agentHash: string]

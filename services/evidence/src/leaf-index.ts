@@ -1,5 +1,5 @@
 import { encodeBase64url } from '@bailiwick/credentials'
-import { type Claim, type Order, race, type Standing, type Standings } from '@bailiwick/projection'
+import { type Claim, type Order, race, type TreeFact, type TreeFacts } from '@bailiwick/projection'
 import { leafHash, rootFromTiles, sameHash, type TreeHead } from '@bailiwick/tlog'
 import { open, type RootDatabase } from 'lmdb'
 import { countAnswers, hoursBetween } from './activity.ts'
@@ -20,15 +20,15 @@ const caughtUpAtOnce = 4096
  */
 export class LeafIndex implements AsyncDisposable {
   readonly #db: RootDatabase<Value, Key>
-  readonly #standings: Standings
+  readonly #facts: TreeFacts
   #size: number
 
   private constructor(db: RootDatabase<Value, Key>, size: number) {
     this.#db = db
     this.#size = size
-    this.#standings = {
-      get: (name) => db.get(['standing', keyOf(name)]) as Standing | undefined,
-      set: (name, standing) => db.put(['standing', keyOf(name)], standing),
+    this.#facts = {
+      get: (name) => db.get(['fact', keyOf(name)]) as TreeFact | undefined,
+      set: (name, fact) => db.put(['fact', keyOf(name)], fact),
     }
   }
 
@@ -154,7 +154,7 @@ export class LeafIndex implements AsyncDisposable {
 
   #race(index: number, claim: Claim): void {
     const key: Key = ['order', keyOf(claim.name)]
-    const { isLost, order } = race(claim, this.#db.get(key) as Order | undefined, this.#standings)
+    const { isLost, order } = race(claim, this.#db.get(key) as Order | undefined, this.#facts)
     if (order !== undefined) this.#db.put(key, order)
     if (isLost) this.#db.put(['void', index], 1)
   }

@@ -10,7 +10,7 @@ import { expect, it } from 'vitest'
 import { assertLogKept } from './assert-log-kept.ts'
 import { Installed, type Verified } from './evidence.fixture.ts'
 import { LogFolder, logKey } from './log.fixture.ts'
-import { Log } from './log.ts'
+import { Log, type Published } from './log.ts'
 import { assertNoneSkipped } from './skipped.ts'
 
 const otherKey = new SignerKey(logKey.verifier.name, new Uint8Array(32).fill(8), SIGNATURE_TYPE.ED25519)
@@ -178,7 +178,11 @@ it.each([
     { topic: 'decisions.v1', partition: 0, offset: 5 },
   )
   if (lacking === undefined) await asserted
-  else await expect(asserted).rejects.toMatchObject({ code: 'log_inconsistent', message: expect.stringContaining(lacking) })
+  else
+    await expect(asserted).rejects.toMatchObject({
+      code: 'log_inconsistent',
+      message: expect.stringContaining(lacking),
+    })
 })
 
 it.each([
@@ -191,19 +195,20 @@ it.each([
 ] as const)('knows a log %s by its newest checkpoint on the bus (V14)', async (_, announced, signer, code) => {
   using other = new LogFolder()
   using folder = new LogFolder()
-  const note = await grown(other, announced, signer)
-  await grown(folder, ['a', 'b'], logKey)
+  const { note } = await grown(other, announced, signer)
+  const head = await grown(folder, ['a', 'b'], logKey)
   const example = exampleEvent('checkpoints.v1', 'checkpoint.published')
   const data = { ...Object(example.data), checkpoint: note }
   const bus = having([aMessage(0, 'junk'), aMessage(1, eventText({ ...example, data }))])
-  const kept = assertLogKept({ bus, storage: { read: folder.read }, key: logKey.verifier, now: 0 }, { size: 2 })
+  const kept = assertLogKept({ bus, storage: { read: folder.read }, key: logKey.verifier, now: 0 }, head)
   if (code === undefined) await kept
   else await expect(kept).rejects.toMatchObject({ code })
 })
 
-/** The checkpoint over these leaves. */
-async function grown(folder: LogFolder, leaves: readonly string[], key: SignerKey): Promise<string> {
+/** A log of these leaves. */
+async function grown(folder: LogFolder, leaves: readonly string[], key: SignerKey): Promise<Published> {
   await using storage = await folder.open()
   const log = await Log.open(storage, key, () => systemClock.now())
-  return (await log.append(leaves.map((leaf) => Buffer.from(leaf)), {})).note
+  const entries = leaves.map((leaf) => Buffer.from(leaf))
+  return log.append(entries, {})
 }

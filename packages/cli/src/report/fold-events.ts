@@ -1,4 +1,4 @@
-import { type Claim, claimOf, type Order, race, type Standing } from '@bailiwick/projection'
+import { type Claim, claimOf, type Order, race, type TreeFact } from '@bailiwick/projection'
 
 /** What a report is made of, folded from the leaves of the log between two moments, ms since the epoch, both included. */
 export class FoldedEvents {
@@ -26,7 +26,7 @@ export class FoldedEvents {
   readonly #open = new Map<string, Allowed>()
   readonly #abandoned = new Map<string, Allowed>()
   readonly #orders = new Map<string, Order>()
-  readonly #standings = new Map<string, Standing>()
+  readonly #facts = new Map<string, TreeFact>()
   readonly #alive = new Map<string, Grant>()
   readonly #revoked: { kind: string; target: string; version: number }[] = []
   /** By passkey. */
@@ -85,7 +85,7 @@ export class FoldedEvents {
   /** What lost its place to another writer's has no effect for any reader. */
   #isLost(claim: Claim | undefined): boolean {
     if (claim === undefined) return false
-    const { isLost, order } = race(claim, this.#orders.get(claim.name), this.#standings)
+    const { isLost, order } = race(claim, this.#orders.get(claim.name), this.#facts)
     if (order !== undefined) this.#orders.set(claim.name, order)
     return isLost
   }

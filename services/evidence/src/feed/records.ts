@@ -6,7 +6,7 @@ import type { Published } from '../log.ts'
 import type { LogStorage } from '../log-storage.ts'
 import { type OcsfLog, ocsfEvent } from '../ocsf/ocsf-event.ts'
 import type { StoryTeller } from '../ocsf/story-teller.ts'
-import { unreadEvent } from '../ocsf/tell-unread.ts'
+import { isUnread, unreadEvent } from '../ocsf/tell-unread.ts'
 import type { LeafEvent } from '../ocsf/told.ts'
 import { traceLeaf } from '../trace/trace-leaf.ts'
 
@@ -82,7 +82,7 @@ export class Records {
     const hash = encodeBase64url(leafHash(bytes))
     const told = ocsfEvent(
       { index, hash, topic: leaf?.topic ?? 'unknown', event, isVoid: this.#options.index.isVoid(index) },
-      'data' in event ? await this.#options.stories.of(event) : {},
+      isUnread(event) ? {} : await this.#options.stories.of(event),
       this.#log,
       published,
     )

@@ -14,7 +14,7 @@ import { tellCandidate, tellDecision, tellDenials, tellOutcome } from './tell-de
 import { isFinding, tellFinding } from './tell-findings.ts'
 import { tellCredential, tellDelegation, tellGrant } from './tell-grants.ts'
 import { tellRegistry } from './tell-registry.ts'
-import { tellUnread, type UnreadEvent } from './tell-unread.ts'
+import { isUnread, tellUnread, type UnreadEvent } from './tell-unread.ts'
 import type { LeafEvent, Told } from './told.ts'
 import { withoutEffect } from './without-effect.ts'
 import { fitted, printable, stated } from './words.ts'
@@ -49,7 +49,7 @@ export const ocsfId = (hash: string): string => `evt_${hash}`
 /** The leaf in OCSF 1.9. Pure: the same leaf, story and checkpoint give the same event. */
 export function ocsfEvent(leaf: OcsfLeaf, story: Story, log: OcsfLog, checkpoint: Published): OcsfEvent {
   const { event, index, hash } = leaf
-  const read = 'data' in event ? tell(event, story) : tellUnread(event)
+  const read = isUnread(event) ? tellUnread(event) : tell(event, story)
   const told = stated(leaf.isVoid ? withoutEffect(read) : read)
   const { uid, name, category } = ocsfClasses[told.class]
   const caption: string = (ocsfActivities[told.class] as Record<number, string>)[told.activity] ?? 'Other'

@@ -4,6 +4,8 @@ import type { LeafEvent, Told } from './told.ts'
 /** What every event says of itself, whoever wrote it: enough to find its leaf and its producer. */
 export type UnreadEvent = Pick<LeafEvent, 'id' | 'source' | 'subject' | 'time'> & { type: string; dataschema: string }
 
+export const isUnread = (event: LeafEvent | UnreadEvent): event is UnreadEvent => !('data' in event)
+
 /** The envelope of a leaf whose event this version does not know. It was decoded once, so it is JSON: nothing else of it is believed. */
 export function unreadEvent(bytes: Uint8Array): UnreadEvent {
   const members = parseStrictJson(bytes) as Record<string, unknown>

@@ -134,7 +134,9 @@ it('tells an honest ALLOW as what it is though a stolen decision point wrote its
     await using honest = await story.participant(bus, 'policy-decision')
     const { entries } = await story.verified()
     const events = entries.map((entry) => JSON.parse(entry) as { type: string; data: { decision_id?: string } })
-    const reported = events.find(({ type, data }) => type === 'outcome.reported' && data.decision_id === ids.decisions[0])
+    const reported = events.find(
+      ({ type, data }) => type === 'outcome.reported' && data.decision_id === ids.decisions[0],
+    )
     const [decision_id, call_id] = [
       newId('dec', systemClock.now(), systemRandom),
       newId('call', systemClock.now(), systemRandom),

@@ -65,7 +65,12 @@ it('an older folder of evidence erases what its bus says was erased since (V17)'
     // The log would not start; where an administrator of the bus lets it, this goes on behind the start.
     const values = await ValueStore.open(join(story.at.evidence, 'values'), attachmentTopics)
     await using participant = await story.participant(bus, 'approval')
-    await using _erasing = await eraseAsTold({ bus, participant, values, onFatal: (error) => expect.fail(String(error)) })
+    await using _erasing = await eraseAsTold({
+      bus,
+      participant,
+      values,
+      onFatal: (error) => expect.fail(String(error)),
+    })
     await vi.waitFor(() => expect(readFileSync(fileOf(story), 'utf8')).not.toContain(words), patience)
     expect(JSON.parse(readFileSync(fileOf(story), 'utf8'))).toMatchObject({ by: 'operator', reason: 'personal_data' })
   })
