@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { parseStrictJson } from './strict-json.ts'
 
@@ -37,4 +38,46 @@ it.each<[string, Uint8Array]>([
 
 it('takes 32 levels', () => {
   expect(parseStrictJson('['.repeat(32) + ']'.repeat(32))).toBeDefined()
+})
+
+interface Written {
+  text: string
+  /** Whether some object in it has one key twice. */
+  twice: boolean
+}
+
+const word = fc.constantFrom('', 'a', 'b', '\\', '"', ':', 'a":', '\\"', '{', ']', 'é', '😀')
+const escaped = (text: string) =>
+  `"${Array.from({ length: text.length }, (_, n) => `\\u${text.charCodeAt(n).toString(16).padStart(4, '0')}`).join('')}"`
+const { written } = fc.letrec<{ written: Written }>((tie) => ({
+  written: fc.oneof(
+    { maxDepth: 4 },
+    word.map((text) => ({ text: JSON.stringify(text), twice: false })),
+    fc.array(tie('written'), { maxLength: 3 }).map((items) => ({
+      text: `[${items.map(({ text }) => text).join()}]`,
+      twice: items.some(({ twice }) => twice),
+    })),
+    fc.array(fc.tuple(word, fc.boolean(), tie('written')), { maxLength: 4 }).map((members) => ({
+      text: `{${members.map(([key, escape, { text }]) => `${escape ? escaped(key) : JSON.stringify(key)} :${text}`).join()}}`,
+      twice: new Set(members.map(([key]) => key)).size < members.length || members.some(([, , { twice }]) => twice),
+    })),
+  ),
+}))
+
+it('refuses equal keys at any depth and in any spelling, and nothing else (V13)', () => {
+  fc.assert(
+    fc.property(written, ({ text, twice }) => {
+      for (const input of [text, new TextEncoder().encode(text)]) {
+        const parse = () => parseStrictJson(input)
+        if (twice) expect(parse).toThrowError(expect.objectContaining({ code: 'json_malformed' }))
+        else expect(parse()).toEqual(JSON.parse(text))
+      }
+    }),
+    { examples: [[{ text: '{"a":{"b":1,"b":1}}', twice: true }], [{ text: '{"\\"":":","\\":":"\\":"}', twice: false }]] },
+  )
+})
+
+it('refuses a lone surrogate in a text as in bytes', () => {
+  for (const text of ['"\ud800"', '{"\udc00":1}', '[{"a":["\ud800\ud800"]}]'])
+    expect(() => parseStrictJson(text)).toThrowError(expect.objectContaining({ code: 'json_malformed' }))
 })

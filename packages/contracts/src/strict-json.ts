@@ -19,53 +19,51 @@ export function parseStrictJson(input: Uint8Array | string, maxDepth = 32): unkn
   } catch {
     throw new JsonMalformed('not JSON in UTF-8')
   }
-  scan(text, maxDepth)
+  // In UTF-8 only an escape can spell half of a pair.
+  const mayBeHalved = typeof input === 'string' || text.includes('\\u')
+  // JSON.parse keeps one of several equal keys: then fewer members are in the value than in the text.
+  if (membersOf(value, maxDepth, mayBeHalved) !== keysIn(text)) throw new JsonMalformed('a duplicate key')
   return value
 }
 
-/** Walks a text that JSON.parse took, so only what JSON.parse lets pass has to be looked for. */
-function scan(text: string, maxDepth: number): void {
-  const open: (Set<string> | undefined)[] = []
+/** The number of members at all depths; also looks at what of the value the parser lets pass. */
+function membersOf(value: unknown, depthLeft: number, mayBeHalved: boolean): number {
+  if (typeof value === 'string') {
+    if (mayBeHalved && !value.isWellFormed()) throw new JsonMalformed('a lone surrogate')
+    return 0
+  }
+  if (typeof value !== 'object' || value === null) return 0
+  if (depthLeft === 0) throw new JsonMalformed('nested too deeply')
+  let sum = 0
+  if (Array.isArray(value)) {
+    for (const item of value) sum += membersOf(item, depthLeft - 1, mayBeHalved)
+    return sum
+  }
+  const object = value as Record<string, unknown>
+  for (const key of Object.keys(object)) {
+    if (key === '__proto__') throw new JsonMalformed('a key named __proto__')
+    if (mayBeHalved && !key.isWellFormed()) throw new JsonMalformed('a lone surrogate')
+    sum += 1 + membersOf(object[key], depthLeft - 1, mayBeHalved)
+  }
+  return sum
+}
+
+/** Colons outside strings, of a text that JSON.parse took: each stands behind a key. */
+function keysIn(text: string): number {
+  let keys = 0
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at)
-    if (char === 0x7b || char === 0x5b) {
-      if (open.push(char === 0x7b ? new Set() : undefined) > maxDepth) throw new JsonMalformed('nested too deeply')
-    } else if (char === 0x7d || char === 0x5d) {
-      open.pop()
-    } else if (char === 0x22) {
-      const end = endOfString(text, at)
-      const string = stringAt(text, at, end)
-      at = end
-      const keys = open.at(-1)
-      if (keys !== undefined && isKey(text, end)) {
-        if (string === '__proto__') throw new JsonMalformed('a key named __proto__')
-        if (keys.has(string)) throw new JsonMalformed('a duplicate key')
-        keys.add(string)
-      }
-    }
+    if (char === 0x22) at = endOfString(text, at)
+    else if (char === 0x3a) keys++
   }
+  return keys
 }
 
-function endOfString(text: string, start: number): number {
-  for (let at = start + 1; ; at++) {
-    const char = text.charCodeAt(at)
-    if (char === 0x5c) at++
-    else if (char === 0x22) return at
+/** A quote closes the string unless an odd number of backslashes stands before it. */
+function endOfString(text: string, open: number): number {
+  for (let quote = text.indexOf('"', open + 1); ; quote = text.indexOf('"', quote + 1)) {
+    let before = quote - 1
+    while (text.charCodeAt(before) === 0x5c) before--
+    if ((quote - before) % 2 === 1) return quote
   }
-}
-
-function stringAt(text: string, start: number, end: number): string {
-  const raw = text.slice(start + 1, end)
-  const string: string = raw.includes('\\') ? JSON.parse(`"${raw}"`) : raw
-  if (!string.isWellFormed()) throw new JsonMalformed('a lone surrogate')
-  return string
-}
-
-function isKey(text: string, endOfString: number): boolean {
-  for (let at = endOfString + 1; at < text.length; at++) {
-    const char = text.charCodeAt(at)
-    if (char === 0x3a) return true
-    if (char !== 0x20 && char !== 0x0a && char !== 0x0d && char !== 0x09) return false
-  }
-  return false
 }

@@ -10,6 +10,7 @@ import {
   thumbprintSchema,
 } from '@bailiwick/contracts'
 import { z } from 'zod'
+import { frozen } from './frozen.ts'
 import { signCompact, signCompactBy, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
 import { mayBeSignedFor } from './kinds.ts'
@@ -127,11 +128,4 @@ function verifyOnce(token: string, key: VerifyingKey<'credential'>): Verified<Ac
   verifiedTokens.set(name, { ok: true, value: frozen(verified.value) })
   if (verifiedTokens.size > rememberedTokens) verifiedTokens.delete(verifiedTokens.keys().next().value ?? name)
   return verified
-}
-
-/** What everybody is given, nobody changes. */
-function frozen<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) return value
-  for (const member of Object.values(value)) frozen(member)
-  return Object.freeze(value)
 }

@@ -23,7 +23,7 @@ export interface SplitEvent {
  */
 export function signEvent(unsigned: Uint8Array, key: SigningKey<EventPurpose>): Uint8Array {
   requirePurpose('event', key)
-  if (!isObject(unsigned))
+  if (!opensObject(unsigned, unsigned.length - 1) || unsigned.at(-1) !== 0x7d)
     throw new ServiceError('invariant_broken', 'an event to sign is not a JSON object with members')
   const header = encodeBase64url(JSON.stringify({ alg: key.alg, kid: key.kid, typ: kinds.event.typ }))
   const signature = encodeBase64url(key.sign(signingInput(header, unsigned)))
@@ -45,7 +45,9 @@ export function splitEvent(event: Uint8Array): SplitEvent | undefined {
 
 /** The `kid` that an event claims: good for finding the key to verify with, and for nothing else. */
 export function eventKeyId(event: Uint8Array): string | undefined {
-  const kid = parseHeader(matchTail(event)?.header ?? '')?.kid
+  const [text, header = ''] = tailOf(event) ?? []
+  if (text === undefined || !opensObject(event, event.length - text.length)) return undefined
+  const kid = parseHeader(header)?.kid
   return typeof kid === 'string' ? kid : undefined
 }
 
@@ -99,15 +101,16 @@ function tailOf(event: Uint8Array): RegExpExecArray | null {
 function matchTail(event: Uint8Array): { unsigned: Uint8Array; header: string; signature: string } | undefined {
   const [text, header, signature] = tailOf(event) ?? []
   if (text === undefined || header === undefined || signature === undefined) return undefined
+  if (!opensObject(event, event.length - text.length)) return undefined
   const unsigned = Buffer.concat([event.subarray(0, event.length - text.length), closing])
-  return isObject(unsigned) ? { unsigned, header, signature } : undefined
+  return { unsigned, header, signature }
 }
 
 const closing = Buffer.from('}')
 
-/** Looks at the ends alone: `{`, a member, `}`. */
-function isObject(bytes: Uint8Array): boolean {
-  return bytes.length > 2 && bytes[0] === 0x7b && bytes[1] === 0x22 && bytes.at(-1) === 0x7d
+/** Whether its first `length` bytes open an object and a member in it. */
+function opensObject(bytes: Uint8Array, length: number): boolean {
+  return length > 1 && bytes[0] === 0x7b && bytes[1] === 0x22
 }
 
 function signingInput(header: string, payload: Uint8Array): Uint8Array {

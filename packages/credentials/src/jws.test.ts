@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { encodeBase64url } from './base64url.ts'
-import { claimedIssuer, claimedKeyId } from './jws.ts'
+import { claimedIssuer, claimedKeyId, parseHeader } from './jws.ts'
 import { exportPrivateKey, generateKey, publicKeyOf } from './keys.ts'
 import { kinds } from './kinds.ts'
 import { forge, keyFor, publicKey, publicPem, type Sample, sampleOf, samples } from './samples.test-data.ts'
@@ -116,6 +116,17 @@ it('finds the key and the issuer that a token claims, and nothing in what is no 
     expect(claimedKeyId(text)).toBeUndefined()
     expect(claimedIssuer(text)).toBeUndefined()
   }
+})
+
+it('reads a header by its every character, however often, and gives it to nobody to change (V12)', () => {
+  const segmentOf = (n: number) => encodeBase64url(JSON.stringify({ alg: 'ES256', jwk: { x: 'x' }, n }))
+  const segment = segmentOf(0)
+  const read = parseHeader(segment)
+  expect(read).toEqual({ alg: 'ES256', jwk: { x: 'x' }, n: 0 })
+  expect([read, read?.jwk].map(Object.isFrozen)).toEqual([true, true])
+  for (const other of [`${segment}=`, ` ${segment}`, segment.slice(0, -4), '']) expect(parseHeader(other)).toBeUndefined()
+  for (let n = 0; n < 5000; n++) expect(parseHeader(segmentOf(n))?.n).toBe(n)
+  expect(parseHeader(segment)).toEqual(read)
 })
 
 it('keeps private halves out of every signed thing (V17)', () => {

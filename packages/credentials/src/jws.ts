@@ -2,6 +2,7 @@ import { parseStrictJson } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { z } from 'zod'
 import { decodeBase64url, encodeBase64url } from './base64url.ts'
+import { frozen } from './frozen.ts'
 import { statedAlgorithms } from './jwk.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
 import { type Kind, kinds, mayBeSignedFor, type PurposeOf } from './kinds.ts'
@@ -35,11 +36,25 @@ export function parseCompact(jws: string): CompactJws | undefined {
   return { header, payload, signed: Buffer.from(`${first}.${second}`, 'latin1'), signature }
 }
 
-/** The header's segment as an object; undefined unless it is strict base64url of one strict JSON object. */
+/**
+ * The header's segment as an object; undefined unless it is strict base64url of one strict JSON object. All that a key signs has
+ * the same header, so each is read once. Named by its every character; the oldest goes first. Pure: a memo, no state.
+ */
 export function parseHeader(segment: string): Readonly<Record<string, unknown>> | undefined {
+  const known = readHeaders.get(segment)
+  if (known !== undefined) return known
   const bytes = decodeBase64url(segment)
-  return bytes && parseObject(bytes)
+  const header = bytes && parseObject(bytes)
+  if (header === undefined || segment.length > longestRemembered) return header
+  readHeaders.set(segment, frozen(header))
+  if (readHeaders.size > rememberedHeaders) readHeaders.delete(readHeaders.keys().next().value ?? segment)
+  return header
 }
+
+const readHeaders = new Map<string, Readonly<Record<string, unknown>>>()
+const rememberedHeaders = 4096
+/** Characters. A header has a key in it at most; whoever sends longer ones must not fill the memory with them. */
+const longestRemembered = 512
 
 /** Strict JSON that is an object, else undefined. */
 function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
