@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { generateKey, signOutcome } from '@bailiwick/credentials'
 import { newId, systemRandom } from '@bailiwick/service-kit'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { now, spell } from './living-call.fixture.ts'
 import { reportOutcome, sweepMissing } from './outcomes.ts'
 import { anAllow, reservedOf, treeOrder } from './tree-order.fixture.ts'
@@ -239,15 +239,26 @@ describe('an outcome that is overdue', () => {
     expect(w.record()?.standing).toBe('missing')
   })
 
-  it('is said among others a few at a time: nobody waits behind a thousand (V18)', async () => {
+  it.each([
+    { overdue: 50, atOnce: 1 },
+    { overdue: 1000, atOnce: 13 },
+    { overdue: 4000, atOnce: 32 },
+  ])('is said among others, $atOnce of $overdue at a time: nobody waits behind all of them (V18)', async (few) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
     const record = (n: number) => ({ id: `dec_${n}`, outcomeDue: now })
-    const due = Array.from({ length: 150 }, (_, n) => ({ root: 'grt_1', record: record(n) }))
+    const due = Array.from({ length: few.overdue }, (_, n) => ({ root: 'grt_1', record: record(n) }))
     const ledger = { decisions: { overdue: () => due } }
     let waiting = 0
     const queues = { addIfRoom: () => waiting++ } as unknown as TreeQueues
     const swept = sweepMissing({ clock: { now: () => now }, projection: { ledger } } as never, queues)
-    expect(waiting).toBe(32)
+    expect(waiting).toBe(few.atOnce)
+    await vi.advanceTimersByTimeAsync(9)
+    expect(waiting).toBe(few.atOnce)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(waiting).toBe(2 * few.atOnce)
+    await vi.advanceTimersByTimeAsync(1250)
     await swept
-    expect(waiting).toBe(150)
+    expect(waiting).toBe(few.overdue)
   })
 })

@@ -101,15 +101,18 @@ function findAllow(pdp: Pdp, decisionId: string): { root: string; record: AllowR
   return root !== undefined && record ? { root, record } : undefined
 }
 
-/** A thousand ALLOWs of one second are overdue in one second: said all at once, they would be 0.1 s in which nobody is heard. */
-const saidAtOnce = 32
-const pauseMs = 10
+/** What fell due in one second is said over most of the next: said faster, it would be what decisions wait for, and late is late already. */
+const [pauseMs, pauses] = [10, 80]
+/** However much fell due while nobody looked. */
+const mostAtOnce = 32
 
 /** Says of each ALLOW whose outcome is overdue that it is missing; it stays spent in full. Resolves when all wait in their trees' queues. */
 export async function sweepMissing(pdp: Pdp, queues: TreeQueues): Promise<void> {
   const now = pdp.clock.now()
-  for (const [n, { root, record }] of pdp.projection.ledger.decisions.overdue(now).entries()) {
-    if (n > 0 && n % saidAtOnce === 0) await after(pauseMs)
+  const overdue = pdp.projection.ledger.decisions.overdue(now)
+  const atOnce = Math.min(mostAtOnce, Math.ceil(overdue.length / pauses))
+  for (const [n, { root, record }] of overdue.entries()) {
+    if (n > 0 && n % atOnce === 0) await after(pauseMs)
     const due = new Date(record.outcomeDue).toISOString()
     // A full queue is no reason to stop: what is overdue stays so, and is looked at again.
     queues.addIfRoom(root, {
