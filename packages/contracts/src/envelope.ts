@@ -64,30 +64,16 @@ export const envelopeSchema = z.object({
 })
 export type Envelope = z.infer<typeof envelopeSchema>
 
-/** The order in which members are written. `jws` is put behind all of them, by the signer, over these very bytes. */
-const memberOrder = [
-  'specversion',
-  'id',
-  'source',
-  'type',
-  'time',
-  'subject',
-  'datacontenttype',
-  'dataschema',
-  'traceparent',
-  'partitionkey',
-  'version',
-  'sequence',
-  'previous',
-  'data',
-] as const satisfies readonly (keyof Envelope)[]
-
-/** The bytes of an event without its `jws`; what is signed, and (with `jws`) stored, hashed and published unchanged. */
+/**
+ * The bytes of an event without its `jws`; what is signed, and (with `jws`) stored, hashed and published unchanged. Members stand in
+ * this order, and those that are absent do not stand there. `jws` is put behind all of them, by the signer, over these very bytes.
+ */
 export function encodeEnvelope(envelope: Omit<Envelope, 'jws'>): Uint8Array {
+  const { specversion, id, source, type, time, subject, datacontenttype, dataschema } = envelope
+  const { traceparent, partitionkey, version, sequence, previous, data } = envelope
+  const head = { specversion, id, source, type, time, subject, datacontenttype, dataschema }
   return new TextEncoder().encode(
-    JSON.stringify(
-      Object.fromEntries(memberOrder.filter((m) => envelope[m] !== undefined).map((m) => [m, envelope[m]])),
-    ),
+    JSON.stringify({ ...head, traceparent, partitionkey, version, sequence, previous, data }),
   )
 }
 
