@@ -41,10 +41,10 @@ export const actionSchema = z
 
 /**
  * An action as an ALLOW names it: by its digest where a human signed that very digest (`per_action`, step-up); else by a salted hash
- * of what the digest is the hash of, so that few possible arguments cannot be tried.
+ * of what the digest is the hash of, so that few possible arguments cannot be tried. Nearly all are of the latter, which is looked for first.
  */
 const allowedActionSchema = z
-  .union([actionSchema, actionSchema.omit({ action_digest: true }).extend({ call: saltedHashSchema })])
+  .union([actionSchema.omit({ action_digest: true }).extend({ call: saltedHashSchema }), actionSchema])
   .meta({ id: 'allowed-action' })
 
 /** What an ALLOW names its action by, and its outcome too: whoever compares them sees that they are of the same. */
