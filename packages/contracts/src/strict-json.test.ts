@@ -47,7 +47,7 @@ interface Written {
 }
 
 const word = fc.constantFrom('', 'a', 'b', '\\', '"', ':', 'a":', '\\"', '{', ']', 'é', '😀')
-const escaped = (text: string) =>
+const inEscapes = (text: string) =>
   `"${Array.from({ length: text.length }, (_, n) => `\\u${text.charCodeAt(n).toString(16).padStart(4, '0')}`).join('')}"`
 const { written } = fc.letrec<{ written: Written }>((tie) => ({
   written: fc.oneof(
@@ -58,7 +58,7 @@ const { written } = fc.letrec<{ written: Written }>((tie) => ({
       twice: items.some(({ twice }) => twice),
     })),
     fc.array(fc.tuple(word, fc.boolean(), tie('written')), { maxLength: 4 }).map((members) => ({
-      text: `{${members.map(([key, escape, { text }]) => `${escape ? escaped(key) : JSON.stringify(key)} :${text}`).join()}}`,
+      text: `{${members.map(([key, escape, { text }]) => `${escape ? inEscapes(key) : JSON.stringify(key)} :${text}`).join()}}`,
       twice: new Set(members.map(([key]) => key)).size < members.length || members.some(([, , { twice }]) => twice),
     })),
   ),
@@ -73,7 +73,9 @@ it('refuses equal keys at any depth and in any spelling, and nothing else (V13)'
         else expect(parse()).toEqual(JSON.parse(text))
       }
     }),
-    { examples: [[{ text: '{"a":{"b":1,"b":1}}', twice: true }], [{ text: '{"\\"":":","\\":":"\\":"}', twice: false }]] },
+    {
+      examples: [[{ text: '{"a":{"b":1,"b":1}}', twice: true }], [{ text: '{"\\"":":","\\":":"\\":"}', twice: false }]],
+    },
   )
 })
 
