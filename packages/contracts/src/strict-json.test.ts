@@ -58,7 +58,7 @@ const { written } = fc.letrec<{ written: Written }>((tie) => ({
       twice: items.some(({ twice }) => twice),
     })),
     fc.array(fc.tuple(word, fc.boolean(), tie('written')), { maxLength: 4 }).map((members) => ({
-      text: `{${members.map(([key, escape, { text }]) => `${escape ? inEscapes(key) : JSON.stringify(key)} :${text}`).join()}}`,
+      text: `{${members.map(([key, isEscaped, { text }]) => `${isEscaped ? inEscapes(key) : JSON.stringify(key)} :${text}`).join()}}`,
       twice: new Set(members.map(([key]) => key)).size < members.length || members.some(([, , { twice }]) => twice),
     })),
   ),
