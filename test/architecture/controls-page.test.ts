@@ -21,6 +21,11 @@ const lists: readonly [heading: string, items: readonly string[]][] = [
   ['NIST AI RMF 1.0', ['GOVERN', 'MAP', 'MEASURE', 'MANAGE']],
   ['NIST CSF 2.0', ['GV', 'ID', 'PR', 'DE', 'RS', 'RC']],
 ]
+/** NIST CSWP 29, Appendix A: the 22 categories. */
+const csf2 =
+  'GV.OC GV.RM GV.RR GV.PO GV.OV GV.SC ID.AM ID.RA ID.IM PR.AA PR.AT PR.DS PR.PS PR.IR DE.CM DE.AE RS.MA RS.AN RS.CO RS.MI RC.RP RC.CO'.split(
+    ' ',
+  )
 const items = lists.flatMap(([heading]) => rows(heading))
 const tests = rows('The tests')
 /** `GOVERN 3.2`, `PR.AA`, `MAESTRO 5`, `ASI03`. */
@@ -47,6 +52,14 @@ it.each(lists)(
     }
   },
 )
+
+it('claims something of each category of CSF 2.0, or says that it does not', () => {
+  const claimed = rows('NIST CSF 2.0').map(([item = '']) => idOf(item))
+  const [, not = ''] = /nothing here is claimed of them: ([A-Z., \n]+)\n?[^A-Z]/.exec(page) ?? []
+  expect([...claimed, ...(not.match(/[A-Z]{2}\.[A-Z]{2}/g) ?? [])].toSorted()).toEqual(csf2.toSorted())
+  const subcategories = rows('NIST AI RMF 1.0').length
+  expect(page).toContain(`other subcategories of the AI RMF, ${72 - subcategories} of 72`)
+})
 
 it('names tests that there are, each in its file and under its name', () => {
   expect(tests.length).toBeGreaterThan(20)

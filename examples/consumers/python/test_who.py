@@ -40,6 +40,12 @@ class Who(unittest.TestCase):
             ])],
         )  # fmt: skip
 
+    def test_who_said_yes_to_this_one_action_is_named_beside_who_approved_the_task(self):
+        yes = {"request_id": "req_2", "approvers": ["anna"]}
+        self.actions.fold(told(9, decision="ALLOW", reason="allowed", approvers=["fiona"], step_up=yes))
+        (line,) = self.actions.lines("anna")
+        self.assertEqual(line.split("\t")[7], "fiona,anna (step-up)")
+
     def test_what_is_told_twice_is_one_action(self):
         for _ in range(3):
             self.actions.fold(self.allowed)

@@ -50,7 +50,7 @@ class Actions:
             ours.get("agent", "-"),
             said["api"]["operation"],
             f"{resource['type']}:{resource['uid']}" if resource else "-",
-            ",".join(ours.get("approvers", [])) or "nobody",
+            ",".join([*ours.get("approvers", []), *(f"{name} (step-up)" for name in step_up(ours))]) or "nobody",
             ours.get("owner", "-"),
             ours.get("task", "-"),
             ours.get("request_id", "-"),
@@ -61,6 +61,11 @@ class Actions:
         return "\t".join(printable(field) for field in fields)
 
 
+def step_up(ours: dict) -> list[str]:
+    """Those who said yes to this one action besides, and whose signatures hold."""
+    return ours.get("step_up", {}).get("approvers", [])
+
+
 def names_of(said: dict) -> set[str]:
     """Everything by which somebody may ask about an action."""
     ours = said["bailiwick"]
@@ -68,6 +73,7 @@ def names_of(said: dict) -> set[str]:
     return {
         *(ours[name] for name in ids if name in ours),
         *ours.get("approvers", []),
+        *step_up(ours),
         *(step["agent"] for step in ours.get("lineage", [])),
         *(resource["uid"] for resource in said.get("resources", [])),
         said["api"]["request"]["uid"],

@@ -2,8 +2,8 @@
 """Who let this happen? Reads evidence.v1 from Kafka to its end, verifies every event back to trust.json, and prints one
 line for each action that has to do with ID: a decision, call, grant, request, credential, agent, approver, task or resource.
 
-Columns, by tabs: time (ms), ALLOW | DENY, reason, outcome, agent, action, resource, the approvers whose signatures hold,
-the agent's owner, task, request, chain of agents, decision, leaf of the log.
+Columns, by tabs: time (ms), ALLOW | DENY, reason, outcome, agent, action, resource, the approvers whose signatures hold
+(and who said yes to this one action), the agent's owner, task, request, chain of agents, decision, leaf of the log.
 Exit status: 0 all was good, 1 something was BAD or nothing was found, 2 it could not run.
 """
 

@@ -43,12 +43,15 @@ export type JudgedChain = { ok: true; holders: Holders } | { ok: false; fault: C
 
 type Redeemed = EventData<'grants.v1', 'delegation.redeemed'>
 
+/** What of a tree its chains hang on. */
+export type Passing = Pick<Tree, 'id' | 'grant' | 'delegations' | 'heldBefore' | 'movedAt'>
+
 /**
  * The whole chain to a delegation that was redeemed, or to the grant itself, each link verified from what its maker signed (V5, V6).
  * Nothing that the issuer says of a link counts for more than what is signed in it. What may change meanwhile (times, revocations, the agents' registrations) is
  * the caller's to ask; a grant that moved to another key is another `tree.grant`, and ends every link that the old one signed.
  */
-export function chainOf(tree: Tree, delegationId: string | undefined, installation: string): JudgedChain {
+export function chainOf(tree: Passing, delegationId: string | undefined, installation: string): JudgedChain {
   const known = judged.get(tree.grant) ?? new Map<string, Holders>()
   judged.set(tree.grant, known)
   const name = delegationId ?? tree.id
@@ -61,7 +64,7 @@ export function chainOf(tree: Tree, delegationId: string | undefined, installati
 /** What was found good stays so: a tree's delegations are never taken out, nor others put before them. */
 const judged = new WeakMap<Grant, Map<string, Holders>>()
 
-function judgeFromTheTop(tree: Tree, delegationId: string | undefined, installation: string): JudgedChain {
+function judgeFromTheTop(tree: Passing, delegationId: string | undefined, installation: string): JudgedChain {
   const root = rootHolder(tree.grant)
   if (!root) return { ok: false, fault: 'grant' }
   const records: Redeemed[] = []
@@ -91,7 +94,7 @@ export type JudgedLink = { ok: true; holder: Holder; delegation: Delegation } | 
  * included. Total, whatever `delegation` is.
  */
 export function judgeLink(
-  tree: Tree,
+  tree: Passing,
   {
     holders,
     siblings,
@@ -130,12 +133,12 @@ export function judgeLink(
  * Whether it was signed before the grant came back to the key that signed it: what that key had passed on ended when the grant moved
  * away. `iat` is its maker's word, and whoever has the key may sign anew; nobody else can make it younger.
  */
-function hadEnded({ grant, heldBefore, movedAt }: Tree, { iat }: Delegation): boolean {
+function hadEnded({ grant, heldBefore, movedAt }: Passing, { iat }: Delegation): boolean {
   return heldBefore.some(({ jkt }) => jkt === grant.instance_key) && !(iat * 1000 >= movedAt)
 }
 
 /** Of the same maker, redeemed before it; undefined when its maker itself was not. */
-function siblingsBefore(tree: Tree, record: Redeemed): number | undefined {
+function siblingsBefore(tree: Passing, record: Redeemed): number | undefined {
   let siblings = 0
   let hasMaker = record.parent === undefined
   for (const [id, other] of tree.delegations) {

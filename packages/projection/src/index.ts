@@ -10,6 +10,7 @@ export {
   type JudgedChain,
   type JudgedLink,
   judgeLink,
+  type Passing,
 } from './delegation-chain.ts'
 export type { OnKeyMissing } from './follow-keys.ts'
 export { type CredentialRecord, GrantState, type GrantStateName, grantTransitions, type Tree } from './grant-state.ts'

@@ -21,7 +21,16 @@ interface Passes {
 }
 
 /** Members that name what an event follows from. Their form is the schema's: no agent puts a name of its choice there. */
-const descending = ['request_id', 'grant_id', 'delegation_id', 'credential_id', 'decision_id', 'parent', 'target']
+const descending = [
+  'request_id',
+  'grant_id',
+  'delegation_id',
+  'credential_id',
+  'decision_id',
+  'step_up',
+  'parent',
+  'target',
+]
 const thingId = /^id (req|grt|dlg|crd|dec)_/
 
 /** An approval shares its request's id; what follows from it names it by that. */
@@ -44,8 +53,8 @@ export function lineageOf(type: string, data: unknown, terms: ReadonlySet<Term>)
     const facet = term.slice(0, term.indexOf(' ')) as Facet
     return facets.includes(facet) && (facet !== 'id' || thingId.test(term))
   }
-  // An outcome names its grant beside its decision, and has the rest from there.
-  const inherited = type !== 'decision.allowed'
+  // An outcome names its grant beside its decision, and has the rest from there; but for who said yes to that one action.
+  const inherited = type !== 'decision.allowed' || members.step_up !== undefined
   return { begins, passes: { of, terms: [...terms].filter(ofFacets), inherited }, from: [...from] }
 }
 

@@ -76,6 +76,7 @@ it('counts from the log what a report says, and nothing of before or after its p
     'Revocation, from click to declared': '1 s',
     'Last ALLOW after a revocation': '0 ms',
     'Unreconciled outcomes': '0',
+    'Policy files changed on disk': '0',
     Gaps: '0',
     'Refused or unreadable events': '0',
   })
@@ -121,6 +122,8 @@ it.each([
   ['Last ALLOW after a revocation', allowed('dec_9', '18:30:05', '19:00:00'), '5,000 ms'],
   ['Unreconciled outcomes', allowed('dec_9', '18:20:00', '18:21:00'), '1'],
   ['Unreconciled outcomes', leaf('outcome.missing', '18:21:00', { decision_id: 'dec_9' }), '1'],
+  ['Unreconciled outcomes', leaf('outcome.unrelayed', '18:21:00', { decision_id: 'dec_9' }), '1'],
+  ['Policy files changed on disk', leaf('policy-files.changed', '18:21:00', { active: 'A' }), '1'],
   ['Gaps', leaf('gap.detected', '18:21:00', { from: 3, to: 5 }), '1'],
   ['Refused or unreadable events', leaf('event.refused', '18:21:00', { code: 'key_unknown' }), '1'],
   ['Refused or unreadable events', leaf('event.parked', '18:21:00', { code: 'json_malformed' }), '1'],

@@ -23,6 +23,7 @@ export const servedBy = {
   'Revocation, from click to declared': ['ASI10', 'NHI1', 'MANAGE 2.4', 'RS.MI'],
   'Last ALLOW after a revocation': ['ASI08', 'ASI10', 'MANAGE 2.4', 'RS.MI'],
   'Unreconciled outcomes': ['ASI02', 'ASI10', 'MAESTRO 5', 'MEASURE 3.1', 'DE.AE'],
+  'Policy files changed on disk': ['ASI02', 'MAESTRO 6', 'PR.PS', 'DE.AE'],
   Gaps: ['MAESTRO 5', 'MAESTRO 6', 'MEASURE 3.1', 'PR.PS', 'DE.AE'],
   'Refused or unreadable events': ['MAESTRO 6', 'ASI07', 'DE.AE'],
 } as const satisfies Record<string, readonly string[]>
@@ -36,6 +37,8 @@ export function measuresOf(events: FoldedEvents): Measure[] {
   const { answers, standing, unreconciled, missing, findings, takenBack: taken } = events
   const denied = [...events.denials.values()].reduce((sum, n) => sum + n, 0)
   const strange = (findings.get('event.refused') ?? 0) + (findings.get('event.parked') ?? 0)
+  const unrelayed = findings.get('outcome.unrelayed') ?? 0
+  const files = findings.get('policy-files.changed') ?? 0
   const after = events.latestAllowAfterRevocation
   const measure = (name: Name, value: string, more: Pick<Measure, 'note' | 'ok'> = {}): Measure => ({
     name,
@@ -71,10 +74,11 @@ export function measuresOf(events: FoldedEvents): Measure[] {
       ok: after <= 2000,
       note: 'of grants, by the times in the events; 1 s at most, 2 s where a decision point was cut off (V7)',
     }),
-    measure('Unreconciled outcomes', count(unreconciled + missing), {
-      ok: unreconciled + missing === 0,
-      note: `${count(missing)} told to be missing, ${count(unreconciled)} overdue and not told`,
+    measure('Unreconciled outcomes', count(unreconciled + missing + unrelayed), {
+      ok: unreconciled + missing + unrelayed === 0,
+      note: `${count(missing)} told to be missing, ${count(unreconciled)} overdue and not told, ${count(unrelayed)} that a decision point kept to itself`,
     }),
+    measure('Policy files changed on disk', count(files), { ok: files === 0 }),
     measure('Gaps', count(findings.get('gap.detected') ?? 0), {
       ok: !findings.has('gap.detected'),
       note: `${count(events.gapNumbers)} events missing`,

@@ -36,6 +36,10 @@ export const ocsfExtensionSchema = z
     approvers: z.array(textSchema).optional(),
     /** Nobody's signature over the grant held: an error code. */
     approval_problem: textSchema.optional(),
+    /** Who said yes to this one action besides (step-up), verified again too; nobody, with the error code, where that failed. */
+    step_up: z
+      .strictObject({ request_id: textSchema, approvers: z.array(textSchema), problem: textSchema.optional() })
+      .optional(),
     rule: textSchema.optional(),
     /** From the agent of the grant to who acted. */
     lineage: z.array(lineageStepSchema).optional(),

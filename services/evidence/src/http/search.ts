@@ -1,3 +1,4 @@
+import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import type { LeafPlace } from '../find-leaves.ts'
 import type { Search } from '../trace/search.ts'
@@ -35,5 +36,9 @@ export const searchMembers = {
 type Members = z.output<z.ZodObject<typeof searchMembers>>
 
 export function searchOf({ cursor: before, ...members }: Members & { id?: string | undefined }): Search {
+  const { from, to } = members
+  // Nothing would be found, as if nothing had happened.
+  if (from !== undefined && to !== undefined && from > to)
+    throw new ServiceError('request_malformed', 'from is later than to')
   return { ...members, before }
 }

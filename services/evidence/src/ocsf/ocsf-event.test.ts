@@ -112,6 +112,7 @@ it('says who let it happen, on the decision itself', () => {
     resources: [{ uid: 'adjustments.post', type: 'tool' }],
     bailiwick: {
       approvers: ['fiona', 'frank'],
+      step_up: { request_id: 'req_00000000000000000001', approvers: ['anna'] },
       owner: 'olga',
       task: 'reconcile-q3-invoices',
       decision: 'ALLOW',

@@ -8,7 +8,7 @@ import {
 } from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
 import type { Published } from '../log.ts'
-import type { Story } from './story.ts'
+import type { Story, YesFacts } from './story.ts'
 import { tellEnrolment, tellRequest, tellRevocation } from './tell-approvals.ts'
 import { tellCandidate, tellDecision, tellDenials, tellOutcome } from './tell-decisions.ts'
 import { isFinding, tellFinding } from './tell-findings.ts'
@@ -139,7 +139,7 @@ function profilesOf(told: Told): OcsfEvent['metadata']['profiles'] {
     : ['ai_operation', 'record_integrity']
 }
 
-function leadingTo({ grant, lineage, owner, request }: Story): Partial<OcsfExtension> {
+function leadingTo({ grant, lineage, owner, request, yes }: Story): Partial<OcsfExtension> {
   return {
     ...(request?.kind === 'access' ? { task: request.authority.task } : {}),
     ...(grant === undefined
@@ -154,10 +154,17 @@ function leadingTo({ grant, lineage, owner, request }: Story): Partial<OcsfExten
           approvers: [...grant.approvers],
           ...(grant.problem === undefined ? {} : { approval_problem: grant.problem }),
         }),
+    ...(yes === undefined ? {} : { step_up: stepUpOf(yes) }),
     ...(lineage === undefined ? {} : { lineage: [...lineage] }),
     ...(owner === undefined ? {} : { owner }),
   }
 }
+
+const stepUpOf = ({ requestId, approvers, problem }: YesFacts): OcsfExtension['step_up'] => ({
+  request_id: requestId,
+  approvers: [...approvers],
+  ...(problem === undefined ? {} : { problem }),
+})
 
 function tell(event: LeafEvent, story: Story): Told {
   if (isFinding(event)) return tellFinding(event, story)

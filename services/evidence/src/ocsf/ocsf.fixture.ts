@@ -38,6 +38,7 @@ export const decision = exampleEvent('decisions.v1', 'decision.allowed').data as
 export const whole: Story = {
   grant,
   decision,
+  yes: { requestId: 'req_00000000000000000001', approvers: ['anna'] },
   lineage: [
     { agent, grant_id: grant.grantId },
     { agent: 'spiffe://example.org/agent/reader/one', delegation_id: 'dlg_00000000000000000000' },

@@ -1,8 +1,9 @@
-import { verifyApproval, verifyGrantContent } from '@bailiwick/approval-statement'
+import { verifyApproval, verifyGrantContent, verifyStepUp } from '@bailiwick/approval-statement'
 import type { Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
 import { longestChain, type Voice } from '@bailiwick/projection'
 import type { LeafIndex } from '../leaf-index.ts'
+import { approvalOf } from '../lineage.ts'
 import { traceLeaf } from '../trace/trace-leaf.ts'
 import {
   type Causes,
@@ -12,6 +13,7 @@ import {
   type LineageStep,
   type Received,
   type Story,
+  type YesFacts,
 } from './story.ts'
 import type { LeafEvent, LeafEventOf } from './told.ts'
 import { agentOf } from './words.ts'
@@ -30,6 +32,7 @@ const registryMs = 5000
 
 type Beginning =
   | 'request.received'
+  | 'request.approved'
   | 'grant.created'
   | 'delegation.redeemed'
   | 'credential.intended'
@@ -64,6 +67,8 @@ export class StoryTeller {
       found.grant = grant
       found.lineage = [{ agent: grant.agent, grant_id: grant.grantId }, ...(await this.#chain(delegationId))]
     }
+    const stepUp = stepUpOf(event.type === 'decision.allowed' ? event.data : decision)
+    if (stepUp !== undefined) found.yes = await this.#yes(stepUp, grant)
     const agent =
       found.lineage?.at(-1)?.agent ?? agentNamed(event) ?? (request && 'agent' in request ? request.agent : undefined)
     const registered =
@@ -141,6 +146,24 @@ export class StoryTeller {
     return verified.ok ? { approvers: verified.approverIds } : { approvers: [], problem: verified.code }
   }
 
+  /** As for a grant: nobody is named whose signature was not verified here (V3). */
+  async #yes(requestId: string, grant: GrantFacts | undefined): Promise<YesFacts> {
+    const nobody = (problem: string): YesFacts => ({ requestId, approvers: [], problem })
+    const approved = await this.#find(approvalOf(requestId), 'request.approved')
+    if (approved === undefined) return nobody('access_request_unknown')
+    if (grant === undefined) return nobody('grant_unknown')
+    const { statement, assertions } = approved.data
+    if (statement.kind !== 'step_up' || statement.request_id !== requestId) return nobody('statement_unknown')
+    const { projection, trust } = this.#options
+    await projection.readToEnds(['registry.v1'], registryMs)
+    const at = Date.parse(approved.time)
+    const { grantId: id, agent, authority } = grant
+    const of = { id, agent, authority: authority as Grant['authority'] }
+    const registry = projection.ledger.registry.view(at)
+    const verified = await verifyStepUp({ statement, assertions, grant: of, registry, trust, at })
+    return verified.ok ? { requestId, approvers: verified.approverIds } : nobody(verified.code)
+  }
+
   async #find<T extends Beginning>(id: string, ...types: readonly T[]): Promise<LeafEventOf<T> | undefined> {
     const found = await this.#look(id, types)
     if (found !== undefined || this.#fresh) return found
@@ -157,6 +180,9 @@ export class StoryTeller {
     return types.some((type) => type === event?.type) ? (event as LeafEventOf<T>) : undefined
   }
 }
+
+const stepUpOf = (decision: Decision | undefined): string | undefined =>
+  decision !== undefined && 'step_up' in decision ? decision.step_up : undefined
 
 /** Of what has no grant. */
 function agentNamed(event: LeafEvent): string | undefined {

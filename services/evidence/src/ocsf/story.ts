@@ -20,6 +20,13 @@ export interface GrantFacts {
   problem?: string
 }
 
+/** That people said yes to one action besides (step-up): those whose signatures hold; empty with `problem`. */
+export interface YesFacts {
+  requestId: string
+  approvers: readonly string[]
+  problem?: string
+}
+
 export interface LineageStep {
   agent: string
   grant_id?: string
@@ -30,6 +37,7 @@ export interface LineageStep {
 export interface Story {
   grant?: GrantFacts
   decision?: Decision
+  yes?: YesFacts
   /** The request that an answer is about. */
   request?: Received
   /** From the agent of the grant to who acted. */

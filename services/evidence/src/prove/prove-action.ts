@@ -26,9 +26,9 @@ export interface Revealing {
   readonly withhold: readonly string[]
 }
 
-/** Of these every entry goes along: who was who, which key was whose, and who had to be asked. */
 /** Of one story, and of one entity. */
 const mostLeaves = 500
+/** Of these every entry goes along: who was who, which key was whose, and who had to be asked. */
 const governing: ReadonlySet<string> = new Set(['service-key', 'rule', 'approver', 'recovery'])
 
 /**
@@ -40,6 +40,8 @@ export async function proveAction(id: string, options: ProveOptions, revealing: 
   const { found: named, leaves, next } = await gather({ id }, { index, readLeaf, registry }, mostLeaves)
   // Whoever verifies a bundle has not the other entries of the tree, and could not see that these lost their places.
   const found = named.filter((leaf) => !leaf.void)
+  if (found.length === 0 && named.length > 0)
+    throw new ServiceError('entity_unknown', 'it has no effect: another decision point was first. `trace` tells of it')
   if (found.length === 0) throw new ServiceError('entity_unknown', 'the log names no such thing')
   if (next !== undefined) throw new ServiceError('request_malformed', 'too much is known of this: ask for one action')
   const steps = flatten(await traceOf(found, leaves, options))

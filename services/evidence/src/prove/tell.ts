@@ -44,15 +44,17 @@ function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
     case 'grant.created':
       return `the grant was recorded, valid from ${event.data.grant.not_before} to ${event.data.grant.not_after}`
     case 'delegation.redeemed':
-      return `a part of it was passed on: ${event.data.delegation_id}`
+      return `${by} passed a part of it on to ${event.data.agent}, and signed that with its own key: ${authority(event.data.authority)}, until ${event.data.not_after}`
+    case 'grant.rebound':
+      return `the grant moved to ${event.data.grant.agent}, another instance of the same agent`
     case 'credential.intended':
       return `the issuer recorded that it would give ${event.data.agent} a credential until ${event.data.expires_at}`
     case 'credential.issued':
       return 'the credential was issued'
     case 'decision.allowed':
-      return `the decision point ALLOWED ${action(event.data.action)}, which ${event.data.enforcement_point} had asked for ${event.data.actor.agent}`
+      return `the decision point ALLOWED ${action(event.data.action)}, which ${event.data.enforcement_point} had asked for ${acting(event.data.actor)}${event.data.step_up === undefined ? '' : '; people had said yes to this very action'}`
     case 'decision.denied':
-      return `the decision point DENIED ${event.data.action === undefined ? 'it' : action(event.data.action)}: ${event.data.reason}`
+      return `the decision point DENIED ${event.data.action === undefined ? 'it' : action(event.data.action)}${event.data.actor?.agent === undefined ? '' : `, asked for ${acting(event.data.actor)}`}: ${event.data.reason}`
     case 'outcome.reported':
       return `${by} reported what came of it: ${event.data.status}`
     case 'outcome.missing':
@@ -62,6 +64,11 @@ function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
     default:
       return `${type} ${subject}`
   }
+}
+
+/** Who did it, and whose grant it is where that is somebody else. */
+function acting({ agent, sub_agent }: { agent?: string; sub_agent?: string }): string {
+  return sub_agent === undefined ? String(agent) : `${sub_agent}, to whom ${agent} had passed it on`
 }
 
 function asked(data: EventData<'approvals.v1', 'request.received'>): string {

@@ -1,7 +1,8 @@
 import type { RegistryState } from '@bailiwick/projection'
 import type { LeafPlace } from '../find-leaves.ts'
 import type { LeafIndex } from '../leaf-index.ts'
-import { placeOf } from './place.ts'
+import { termOf } from '../terms.ts'
+import { grantHeldBy, placeOf } from './place.ts'
 import { queryOf, type Search } from './search.ts'
 import { type TraceLeaf, traceLeaf } from './trace-leaf.ts'
 
@@ -25,6 +26,9 @@ export interface LogView {
 /** One that found more ends its page there, after one leaf at least: 500 of the largest would be 32 MB, verified and sent. */
 const mostBytes = 4 * 1024 * 1024
 
+/** Of one grant. */
+const mostMoves = 500
+
 /** Reads from the log the newest `limit` leaves that a search finds, and what those followed from, back to the requests. */
 export async function gather(search: Search, from: LogView, limit: number): Promise<Gathered> {
   const leaves = new Map<number, TraceLeaf>()
@@ -46,8 +50,10 @@ export async function gather(search: Search, from: LogView, limit: number): Prom
 
   async function readCauses(of: TraceLeaf): Promise<void> {
     const queue = [of]
-    for (let leaf = queue.pop(); leaf !== undefined; leaf = queue.pop())
-      for (const cause of placeOf(leaf.event).from) {
+    for (let leaf = queue.pop(); leaf !== undefined; leaf = queue.pop()) {
+      await readMoves(grantHeldBy(leaf.event))
+      const { from: causes, beside = [] } = placeOf(leaf.event)
+      for (const cause of [...causes, ...beside]) {
         if (asked.has(cause)) continue
         asked.add(cause)
         const index = from.index.beginningOf(cause)
@@ -55,6 +61,15 @@ export async function gather(search: Search, from: LogView, limit: number): Prom
         const beginning = await read(index)
         if (beginning !== undefined) queue.push(beginning)
       }
+    }
+  }
+
+  /** A grant that moved to another key was held by another: whoever acted then is found by that. */
+  async function readMoves(grant: string | undefined): Promise<void> {
+    if (grant === undefined || asked.has(`moves of ${grant}`)) return
+    asked.add(`moves of ${grant}`)
+    const moves = { each: [[termOf('id', grant)], [termOf('type', 'grant.rebound')]] }
+    for (const { index } of from.index.find(moves, mostMoves).leaves) await read(index)
   }
 
   const { leaves: places, next } = from.index.find(queryOf(search, from.registry), limit)

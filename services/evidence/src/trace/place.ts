@@ -20,6 +20,8 @@ export interface Place {
   /** The thing that this event brings into being, as others name it. */
   is?: string
   from: readonly string[]
+  /** What it rests on besides: other things, which did not lead to it. */
+  beside?: readonly string[]
 }
 
 /** outcome → decision → credential → delegation → grant → approval → request. */
@@ -59,7 +61,8 @@ export function placeOf(event: DecodedEvent): Place {
     case 'decision.denied': {
       const { actor, decision_id } = event.data
       const from = [...some(actor?.credential_id), ...some(actor?.grant_id), ...some(actor?.request_id)]
-      return { kind: 'decision', is: decision_id, from }
+      const yes = 'step_up' in event.data ? some(event.data.step_up) : []
+      return { kind: 'decision', is: decision_id, from, beside: yes.map(approvalOf) }
     }
     case 'decision.abandoned':
       return { kind: 'decision', from: [event.data.decision_id, event.data.grant_id] }
@@ -84,6 +87,12 @@ export function placeOf(event: DecodedEvent): Place {
 export function effectOf({ event, void: isVoid }: TraceLeaf): Place {
   const { is, ...place } = placeOf(event)
   return is === undefined || isVoid ? place : { ...place, is }
+}
+
+/** The grant that an event is under, whoever holds it: that it moved to another key tells who that was. */
+export function grantHeldBy(event: DecodedEvent): string | undefined {
+  if (event.type === 'decision.allowed') return event.data.actor.grant_id
+  return event.type === 'credential.intended' || event.type === 'delegation.redeemed' ? event.data.grant_id : undefined
 }
 
 /** A step-up asks for one more action of a grant that there is. */

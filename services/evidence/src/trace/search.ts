@@ -1,4 +1,5 @@
 import { topics } from '@bailiwick/contracts'
+import { ServiceError } from '@bailiwick/errors'
 import type { RegistryState } from '@bailiwick/projection'
 import type { LeafPlace, LeafQuery } from '../find-leaves.ts'
 import { type Facet, type Term, termOf } from '../terms.ts'
@@ -45,5 +46,7 @@ function facetsOf(name: string): readonly Facet[] {
 
 function typesOf(word: string): string[] {
   const types = leafTypes.filter((type) => type === word || type.startsWith(`${word}.`))
-  return types.length === 0 ? [word] : types
+  // Misspelt it would find nothing, as if nothing had happened.
+  if (types.length === 0) throw new ServiceError('request_malformed', `type: there are no events of the type ${word}`)
+  return types
 }

@@ -4,13 +4,14 @@ import type { Bus } from '@bailiwick/bus'
 import { embeddedBus } from '@bailiwick/bus/embedded'
 import {
   type Agent,
-  type ApprovalStatement,
   type Approver,
   type Assertion,
+  type EnforcementPoint,
   type EventData,
   type Grant,
   type PublicJwk,
   type Rule,
+  type Statement,
   topicNamed,
 } from '@bailiwick/contracts'
 import {
@@ -44,7 +45,7 @@ function aPasskey() {
     sign_count: 0,
     registered_at: new Date(systemClock.now()).toISOString(),
   }
-  const answer = (statement: ApprovalStatement): Assertion => {
+  const answer = (statement: Statement): Assertion => {
     const challenge = Buffer.from(statementChallenge(statement)).toString('base64url')
     const clientData = Buffer.from(JSON.stringify({ type: 'webauthn.get', challenge, origin, crossOrigin: false }))
     const hash = (data: string | Buffer) => createHash('sha256').update(data).digest()
@@ -74,6 +75,9 @@ export interface Lies {
   answerTo?: string
   /** Bounds of arguments in what is asked for. */
   bound?: Record<string, { max: string }>
+  /** More of what is asked for: how often it may be passed on, other permissions. */
+  authority?: object
+  rebind?: 'attested'
   grant?: (grant: Grant) => Grant
   outcomeKey?: ReturnType<typeof generateKey<'outcome'>>
   /** What the outcomes are signed about. */
@@ -93,6 +97,7 @@ export class Story extends Installed {
   readonly agent: Agent
   readonly approver: Approver
   readonly rule: Rule
+  readonly point: EnforcementPoint
   /** Why the agent asks, in its own words. */
   readonly purpose = { salt: randomBytes(16).toString('base64url'), text: 'Reconcile, says OUR-AGENTS-WORDS' }
 
@@ -122,20 +127,18 @@ export class Story extends Installed {
       max_window_seconds: 8 * 3600,
       narrowing: true,
     }
+    const point: EnforcementPoint = {
+      id: 'erp-gateway',
+      caller_jwk: publicJwk(generateKey('agent')),
+      outcome_jwk: publicJwk(pointKey),
+      resources: [{ type: 'tool' }],
+      base_urls: [],
+      may_release: false,
+    }
     super([
       { type: 'agent', value: agent },
       { type: 'rule', value: rule },
-      {
-        type: 'enforcement-point',
-        value: {
-          id: 'erp-gateway',
-          caller_jwk: publicJwk(generateKey('agent')),
-          outcome_jwk: publicJwk(pointKey),
-          resources: [{ type: 'tool' }],
-          base_urls: [],
-          may_release: false,
-        },
-      },
+      { type: 'enforcement-point', value: point },
     ])
     this.agentKey = agentKey
     this.pointKey = pointKey
@@ -143,6 +146,7 @@ export class Story extends Installed {
     this.agent = agent
     this.approver = approver
     this.rule = rule
+    this.point = point
   }
 
   /** The first approver comes by the invitation. */
@@ -200,6 +204,7 @@ export class Story extends Installed {
         },
       ],
       budget: { calls: 20 },
+      ...lies.authority,
     }
 
     const asked = {
@@ -224,7 +229,7 @@ export class Story extends Installed {
       instance_key: this.agentKey.kid,
       authority,
       mode: 'window' as const,
-      rebind: 'none' as const,
+      rebind: lies.rebind ?? ('none' as const),
       not_before: at(0),
       not_after: at(3600),
       purpose: asked.purpose,
@@ -237,7 +242,7 @@ export class Story extends Installed {
       request_hash: lies.answerTo ?? received.request_hash,
       agent: instance,
       instance_key: this.agentKey.kid,
-      rebind: 'none',
+      rebind: lies.rebind ?? 'none',
       authority,
       mode: 'window',
       not_before: at(0),
@@ -352,7 +357,7 @@ export class Story extends Installed {
         },
       ])
     }
-    return { request_id, grant_id: grant.id, credential_id, decisions, task: authority.task, instance }
+    return { request_id, grant, grant_id: grant.id, credential_id, decisions, task: authority.task, instance }
   }
 }
 

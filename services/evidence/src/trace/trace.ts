@@ -1,5 +1,5 @@
-import { effectOf, type Place, type StepKind } from './place.ts'
-import type { StepCheck, TraceTrust } from './step-check.ts'
+import { effectOf, grantHeldBy, type Place, type StepKind } from './place.ts'
+import { leewayMs, type StepCheck, type TraceTrust } from './step-check.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
 import { verifyStep } from './verify-step.ts'
 
@@ -23,6 +23,8 @@ interface Node {
   place: Place
   parent: Node | undefined
   children: Node[]
+  /** What it rests on, and does not follow from. */
+  beside: readonly Node[]
 }
 
 /**
@@ -40,11 +42,15 @@ export async function traceOf(
   for (const node of nodes)
     if (node.place.is !== undefined && !beginnings.has(node.place.is)) beginnings.set(node.place.is, node)
   for (const node of nodes) adopt(node, beginnings)
+  const moves = nodes.filter(({ leaf }) => leaf.event.type === 'grant.rebound' && !leaf.void)
+  for (const node of nodes) node.beside = besideOf(node, beginnings, moves)
   const wanted = new Set(found.map(({ index }) => index))
   const kept = new Set<Node>()
-  for (const node of nodes) {
-    if (!wanted.has(node.leaf.index)) continue
-    for (let at: Node | undefined = node; at !== undefined && !kept.has(at); at = at.parent) kept.add(at)
+  const queue = nodes.filter(({ leaf }) => wanted.has(leaf.index))
+  for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
+    if (kept.has(node)) continue
+    kept.add(node)
+    queue.push(...node.beside, ...(node.parent === undefined ? [] : [node.parent]))
   }
   const roots = nodes.filter((node) => node.parent === undefined && kept.has(node))
   return Promise.all(roots.map((root) => stepOf(root, kept, by)))
@@ -68,7 +74,7 @@ export function flatten(steps: readonly TraceStep[]): Omit<TraceStep, 'steps'>[]
 }
 
 function nodeOf(leaf: TraceLeaf): Node {
-  return { leaf, place: effectOf(leaf), parent: undefined, children: [] }
+  return { leaf, place: effectOf(leaf), parent: undefined, children: [], beside: [] }
 }
 
 function adopt(node: Node, beginnings: ReadonlyMap<string, Node>): void {
@@ -77,6 +83,18 @@ function adopt(node: Node, beginnings: ReadonlyMap<string, Node>): void {
   for (let at = found; at !== undefined; at = at.parent) if (at === node) return
   node.parent = found
   found?.children.push(node)
+}
+
+/** The yes to one more action, and each move of the grant to another key before it. */
+function besideOf({ leaf, place }: Node, beginnings: ReadonlyMap<string, Node>, moves: readonly Node[]): Node[] {
+  const named = (place.beside ?? []).flatMap((name) => beginnings.get(name) ?? [])
+  const grant = grantHeldBy(leaf.event)
+  if (grant === undefined) return named
+  const at = Date.parse(leaf.event.time) + leewayMs
+  const before = moves.filter(({ leaf: { event } }) => {
+    return event.type === 'grant.rebound' && event.data.grant.id === grant && Date.parse(event.time) <= at
+  })
+  return [...named, ...before]
 }
 
 async function stepOf(node: Node, kept: ReadonlySet<Node>, by: TraceTrust): Promise<TraceStep> {
@@ -97,8 +115,9 @@ async function stepOf(node: Node, kept: ReadonlySet<Node>, by: TraceTrust): Prom
   }
 }
 
+/** What it follows from, nearest first; behind that what else it rests on. */
 function causesOf(node: Node): TraceLeaf[] {
   const causes: TraceLeaf[] = []
   for (let at = node.parent; at !== undefined; at = at.parent) causes.push(at.leaf)
-  return causes
+  return [...causes, ...node.beside.map(({ leaf }) => leaf)]
 }

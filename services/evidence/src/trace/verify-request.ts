@@ -1,18 +1,24 @@
 import { askingKey, itemIdOf, requestIdOf } from '@bailiwick/approval-statement'
 import { narrows, parseAuthority } from '@bailiwick/authority'
-import type { EventData } from '@bailiwick/contracts'
+import { type Agent, agentIdOf, type EventData } from '@bailiwick/contracts'
 import { type AccessRequest, jcsHash, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
-import { no, type StepCheck, type TraceTrust } from './step-check.ts'
+import { asItWas, leewayMs, no, type StepCheck, type TraceTrust } from './step-check.ts'
 
 type Received = EventData<'approvals.v1', 'request.received'>
 
-const leewayMs = 5000
-
 /** The agent asked for exactly this, and these are its words. */
-export function verifyRequest(data: Received, at: number, { trust, registry }: TraceTrust): StepCheck {
+export function verifyRequest(data: Received, at: number, by: TraceTrust): StepCheck {
   if (data.kind === 'registry') return { verified: true } // proposed over the operator's socket: a proposer signs nothing
-  const agent = registry.instance(data.agent)?.agent
-  if (agent === undefined) return no('agent_unknown')
+  const checks = asItWas(by.registry, 'agent', agentIdOf(data.agent), at).map((agent) => verifyAsk(data, agent, at, by))
+  return checks.find(({ verified }) => verified) ?? checks[0] ?? no('agent_unknown')
+}
+
+function verifyAsk(
+  data: Exclude<Received, { kind: 'registry' }>,
+  agent: Agent,
+  at: number,
+  { trust }: TraceTrust,
+): StepCheck {
   const asking = askingKey(agent, data)
   if (!asking.ok) return no(asking.code)
   const key = verifyingKey('agent', asking.jwk)

@@ -1,13 +1,12 @@
-import { verifyApproval, verifyGrantContent, verifySigners, verifyStepUp } from '@bailiwick/approval-statement'
-import { covers, parseAuthority } from '@bailiwick/authority'
+import { verifyApproval, verifySigners, verifyStepUp } from '@bailiwick/approval-statement'
 import { actionHash, type DecodedEvent, type Statement } from '@bailiwick/contracts'
 import { jcsHash, verifyingKey, verifyOutcome } from '@bailiwick/credentials'
-import { statedArguments } from './stated-arguments.ts'
-import { no, type StepCheck, type TraceTrust } from './step-check.ts'
+import { causeOf, type EventOf } from './causes.ts'
+import { asItWas, no, type StepCheck, type TraceTrust } from './step-check.ts'
 import type { TraceLeaf } from './trace-leaf.ts'
+import { verifyAllow } from './verify-allow.ts'
+import { verifyGrant, verifyIntent, verifyMove, verifyPassedOn } from './verify-grants.ts'
 import { verifyRequest } from './verify-request.ts'
-
-type EventOf<T extends DecodedEvent['type']> = Extract<DecodedEvent, { type: T }>
 
 /**
  * Verifies a step again, from its bytes: the service's signature, and then that of whoever is behind it. `causes` are the
@@ -25,14 +24,18 @@ export async function verifyStep(leaf: TraceLeaf, causes: readonly TraceLeaf[], 
       return verifyHumans(event, at, causes, by)
     case 'grant.created':
       return verifyGrant(event, causes)
+    case 'grant.rebound':
+      return verifyMove(event, causes)
+    case 'delegation.redeemed':
+      return verifyPassedOn(leaf, causes, by)
     case 'credential.intended':
-      return needs('grant.created', causes, 'grant_unknown')
+      return verifyIntent(event, causes, by)
     case 'decision.allowed':
-      return verifyAllow(event, causes)
+      return verifyAllow(event, causes, by)
     case 'outcome.reported':
       return verifyReport(event, causes, by)
     default:
-      return { verified: true }
+      return verifyChange(event, by)
   }
 }
 
@@ -63,11 +66,6 @@ async function verifyHumans(
   return verified.ok ? { verified: true, signed_by: verified.approverIds } : no(verified.code)
 }
 
-/** The nearest of a type that a step follows from. */
-function causeOf<T extends DecodedEvent['type']>(type: T, causes: readonly TraceLeaf[]): EventOf<T> | undefined {
-  return causes.find(({ event }) => event.type === type)?.event as EventOf<T> | undefined
-}
-
 /** What people signed names the ask that it stands behind. */
 function isAnswerTo(
   asked: EventOf<'request.received'>['data'],
@@ -79,40 +77,20 @@ function isAnswerTo(
   return asked.kind === 'access' && asked.request_hash === statement.request_hash
 }
 
-/** By a credential of this grant, which holds the action: by the arguments that stand in the event, all that a permission names. */
-function verifyAllow({ data }: EventOf<'decision.allowed'>, causes: readonly TraceLeaf[]): StepCheck {
-  const { actor, action } = data
-  const intent = causeOf('credential.intended', causes)?.data
-  if (intent?.credential_id !== actor.credential_id) return no('credential_unrecorded')
-  const grant = causeOf('grant.created', causes)?.data.grant
-  if (grant?.id !== actor.grant_id || intent.grant_id !== grant.id) return no('grant_unknown')
-  const authority = parseAuthority(grant.authority)
-  if (!authority.ok) return no(authority.code)
-  const { name, resource } = action
-  const coverage = covers(authority.authority, { name, resource, properties: statedArguments(action.arguments ?? {}) })
-  return coverage.covered ? { verified: true } : no(coverage.reason)
-}
-
-/** The grant is what those people approved, and nothing more. */
-function verifyGrant({ data: { grant } }: EventOf<'grant.created'>, causes: readonly TraceLeaf[]): StepCheck {
-  const content = verifyGrantContent(grant)
-  if (!content.ok) return no(content.code)
-  const approval = causeOf('request.approved', causes)
-  return approval?.data.statement_hash === grant.statement_hash ? { verified: true } : no('statement_unknown')
-}
-
 /** The enforcement point said so, about this decision. */
 function verifyReport(
-  { data }: EventOf<'outcome.reported'>,
+  { data, time }: EventOf<'outcome.reported'>,
   causes: readonly TraceLeaf[],
   { trust, registry }: TraceTrust,
 ): StepCheck {
-  const point = registry.enforcementPoint(data.enforcement_point)
-  const key = verifyingKey('outcome', point?.outcome_jwk)
-  if (key === undefined) return no('entity_unknown')
   const { installation } = trust
   const { outcome, enforcement_point: enforcementPoint, decision_id } = data
-  const verified = verifyOutcome({ outcome, key, installation, enforcementPoint })
+  const checks = asItWas(registry, 'enforcement-point', enforcementPoint, Date.parse(time)).flatMap((point) => {
+    const key = verifyingKey('outcome', point.outcome_jwk)
+    return key === undefined ? [] : [verifyOutcome({ outcome, key, installation, enforcementPoint })]
+  })
+  const verified = checks.find(({ ok }) => ok) ?? checks[0]
+  if (verified === undefined) return no('entity_unknown')
   if (!verified.ok) return no(verified.code)
   const decision = causeOf('decision.allowed', causes)
   const isAbout =
@@ -122,6 +100,8 @@ function verifyReport(
   return isAbout ? { verified: true, signed_by: [enforcementPoint] } : no('action_digest_mismatch')
 }
 
-function needs(type: DecodedEvent['type'], causes: readonly TraceLeaf[], problem: string): StepCheck {
-  return causes.some(({ event }) => event.type === type) ? { verified: true } : no(problem)
+/** Of the registry: whether it was changed so. What its people, or the root key, did not authorise is void for every reader (V3). */
+function verifyChange(event: DecodedEvent, { registry }: TraceTrust): StepCheck {
+  if (!('entity' in event.data) || typeof event.data.entity === 'string') return { verified: true }
+  return registry.stands(event.data, event.version ?? 0) ? { verified: true } : no('registry_change_refused')
 }
