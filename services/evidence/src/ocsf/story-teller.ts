@@ -1,5 +1,5 @@
 import { verifyApproval, verifyGrantContent, verifyStepUp } from '@bailiwick/approval-statement'
-import type { Grant } from '@bailiwick/contracts'
+import { actionHash, type Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
 import { longestChain, type Voice } from '@bailiwick/projection'
 import type { LeafIndex } from '../leaf-index.ts'
@@ -67,8 +67,9 @@ export class StoryTeller {
       found.grant = grant
       found.lineage = [{ agent: grant.agent, grant_id: grant.grantId }, ...(await this.#chain(delegationId))]
     }
-    const stepUp = stepUpOf(event.type === 'decision.allowed' ? event.data : decision)
-    if (stepUp !== undefined) found.yes = await this.#yes(stepUp, grant)
+    const allowed = event.type === 'decision.allowed' ? event.data : decision
+    if (allowed !== undefined && 'step_up' in allowed && allowed.step_up !== undefined)
+      found.yes = await this.#yes(allowed.step_up, actionHash(allowed.action), grant)
     const agent =
       found.lineage?.at(-1)?.agent ?? agentNamed(event) ?? (request && 'agent' in request ? request.agent : undefined)
     const registered =
@@ -147,13 +148,14 @@ export class StoryTeller {
   }
 
   /** As for a grant: nobody is named whose signature was not verified here (V3). */
-  async #yes(requestId: string, grant: GrantFacts | undefined): Promise<YesFacts> {
+  async #yes(requestId: string, digest: string, grant: GrantFacts | undefined): Promise<YesFacts> {
     const nobody = (problem: string): YesFacts => ({ requestId, approvers: [], problem })
     const approved = await this.#find(approvalOf(requestId), 'request.approved')
     if (approved === undefined) return nobody('access_request_unknown')
     if (grant === undefined) return nobody('grant_unknown')
     const { statement, assertions } = approved.data
     if (statement.kind !== 'step_up' || statement.request_id !== requestId) return nobody('statement_unknown')
+    if (statement.action_digest !== digest) return nobody('action_digest_mismatch')
     const { projection, trust } = this.#options
     await projection.readToEnds(['registry.v1'], registryMs)
     const at = Date.parse(approved.time)
@@ -180,9 +182,6 @@ export class StoryTeller {
     return types.some((type) => type === event?.type) ? (event as LeafEventOf<T>) : undefined
   }
 }
-
-const stepUpOf = (decision: Decision | undefined): string | undefined =>
-  decision !== undefined && 'step_up' in decision ? decision.step_up : undefined
 
 /** Of what has no grant. */
 function agentNamed(event: LeafEvent): string | undefined {

@@ -50,6 +50,16 @@ it('proves one action from the log’s key alone, and tells it in plain words (V
   })
 })
 
+it('tells of a request all that followed from it, also what does not name it', async () => {
+  await tellStory({}, async (story, { request_id }, evidence) => {
+    const { body } = await evidence.operator.inject({ method: 'GET', url: `/v1/bundle/${request_id}` })
+    const report = await verifyBundle(parseBundle(Buffer.from(body)), { log: story.log })
+    if (!report.ok) return expect.fail(report.reason)
+    expect(report.steps.map(({ kind }) => kind).filter((kind) => kind === 'outcome')).toHaveLength(2)
+    expect(tellMissing(report.steps)).toEqual([])
+  })
+})
+
 it('tells what was denied, and why', () => {
   const { data } = exampleEvent('decisions.v1', 'decision.denied')
   const told = tell({ type: 'decision.denied', time: '', subject: '', leaf_index: 7, data } as unknown as Step)

@@ -67,7 +67,7 @@ function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
 }
 
 /** Who did it, and whose grant it is where that is somebody else. */
-function acting({ agent, sub_agent }: { agent?: string; sub_agent?: string }): string {
+function acting({ agent, sub_agent }: { agent?: string | undefined; sub_agent?: string | undefined }): string {
   return sub_agent === undefined ? String(agent) : `${sub_agent}, to whom ${agent} had passed it on`
 }
 

@@ -12,6 +12,7 @@ import {
   verifyInclusion,
 } from '@bailiwick/tlog'
 import { leafFacts } from '../leaf-facts.ts'
+import { placeOf } from '../trace/place.ts'
 import { flatten, type TraceStep, traceOf } from '../trace/trace.ts'
 import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
 import { isAnotherCall } from '../values/another-call.ts'
@@ -81,7 +82,7 @@ export async function verifyBundle(bundle: Bundle, { log, policy, root }: Bundle
   }
   const keyRing = new KeyRing(bundle.trust)
   const registry = await registryOf(leaves, keyRing)
-  const found = leaves.filter((leaf) => isAbout(leaf, bundle.about))
+  const found = storyOf(bundle.about, leaves)
   const trees = await traceOf(found, leaves, { trust: bundle.trust, keyRing, registry })
   const steps = flatten(trees).filter(({ kind }) => kind !== 'registry')
   if (steps.length === 0) return no('entity_unknown')
@@ -115,6 +116,21 @@ function valuesOf(data: unknown, texts: ReadonlyMap<string | undefined, string>)
     return text === undefined ? commitment : { ...commitment, text }
   })
   return values.length > 0 ? { values } : {}
+}
+
+/** What names it, and what followed from that: an outcome names its decision and its grant, and no request. */
+function storyOf(about: string, leaves: readonly TraceLeaf[]): TraceLeaf[] {
+  const found = new Set(leaves.filter((leaf) => isAbout(leaf, about)))
+  const begun = new Set<string>()
+  for (let before = -1; before !== found.size + begun.size; ) {
+    before = found.size + begun.size
+    for (const leaf of leaves) {
+      const { is, from, beside = [] } = placeOf(leaf.event)
+      if ([...from, ...beside].some((cause) => begun.has(cause))) found.add(leaf)
+      if (is !== undefined && found.has(leaf)) begun.add(is)
+    }
+  }
+  return [...found]
 }
 
 function isAbout({ bytes }: TraceLeaf, about: string): boolean {

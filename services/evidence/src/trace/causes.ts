@@ -6,10 +6,7 @@ import type { TraceLeaf } from './trace-leaf.ts'
 export type EventOf<T extends DecodedEvent['type']> = Extract<DecodedEvent, { type: T }>
 
 /** The nearest of a type that a step follows from. */
-export function causeOf<T extends DecodedEvent['type']>(
-  type: T,
-  causes: readonly TraceLeaf[],
-): EventOf<T> | undefined {
+export function causeOf<T extends DecodedEvent['type']>(type: T, causes: readonly TraceLeaf[]): EventOf<T> | undefined {
   return causes.find(({ event }) => event.type === type)?.event as EventOf<T> | undefined
 }
 

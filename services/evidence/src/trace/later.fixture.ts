@@ -85,7 +85,13 @@ export class Later {
     }
     const { delegation_id } = data
     const type = 'delegation.redeemed'
-    await this.#say('issuer', 'grants.v1', { type, subject: delegation_id, key: grant.id, version: ++this.#grants, data })
+    await this.#say('issuer', 'grants.v1', {
+      type,
+      subject: delegation_id,
+      key: grant.id,
+      version: ++this.#grants,
+      data,
+    })
     return delegation_id
   }
 
@@ -97,7 +103,12 @@ export class Later {
   }
 
   /** Somebody gets a credential, and acts by it; gives the decision's id. */
-  async acts(by: Helper, intends: Partial<Intended> = {}, says: Partial<Allowed> = {}): Promise<string> {
+  async acts(
+    by: Helper,
+    intends: Partial<Intended> = {},
+    says: Partial<Allowed> = {},
+    inTheNameOf?: string,
+  ): Promise<string> {
     const { grant } = this
     const [credential_id, decision_id] = [id('crd'), id('dec')]
     const intended: Intended = {
@@ -106,25 +117,38 @@ export class Later {
       ...intends,
     }
     const { delegation_id } = intended
-    const acting = delegation_id === undefined ? { agent: by.id } : { agent: grant.agent, sub_agent: by.id, delegation_id }
+    const ofSub = delegation_id === undefined ? {} : { sub_agent: by.id, delegation_id }
+    const byItself = { agent: delegation_id === undefined ? by.id : grant.agent, ...ofSub }
+    const acting = inTheNameOf === undefined ? byItself : { agent: inTheNameOf }
     const { request_id } = grant
     const allowed: Allowed = {
       ...{ decision_id, call_id: id('call'), enforcement_point: 'erp-gateway', permission: 0, proof: 'agent_signed' },
       actor: { ...acting, credential_id, grant_id: grant.id, request_id, task: 'reconcile-q3' },
       action: { name: 'tools/call', resource: tool('invoices.read'), call: { salted_sha256: sha256(decision_id) } },
-      ...{ reserved: { calls: 1, cost: {}, egress_bytes: 0 }, labels: [], policies: [], policy_set: sha256('policies') },
+      ...{
+        reserved: { calls: 1, cost: {}, egress_bytes: 0 },
+        labels: [],
+        policies: [],
+        policy_set: sha256('policies'),
+      },
       ...{ outcome_due: iso(60_000), as_of: 0, ...says },
     }
     const key = grant.id
     const type = 'credential.intended'
-    await this.#say('issuer', 'grants.v1', { type, subject: credential_id, key, version: ++this.#grants, data: intended })
+    await this.#say('issuer', 'grants.v1', {
+      type,
+      subject: credential_id,
+      key,
+      version: ++this.#grants,
+      data: intended,
+    })
     const decided = { type: 'decision.allowed' as const, subject: decision_id, key, version: ++this.#decisions }
     await this.#say('policy-decision', 'decisions.v1', { ...decided, data: allowed })
     return decision_id
   }
 
   /** The agent asks for one more action of its grant, and the approver says yes to it; gives the request's id. */
-  async saysYes(action_digest: string, signedAbout = action_digest): Promise<string> {
+  async saysYes(action_digest: string, signedAbout = action_digest, passkey?: string): Promise<string> {
     const { grant } = this
     const { installation } = this.#story.trust
     const now = systemClock.now()
@@ -144,7 +168,8 @@ export class Later {
     const nonce = randomBytes(16).toString('base64url')
     const facts = { installation, request_id, grant_id: grant.id, action_digest: signedAbout }
     const statement = buildStepUpStatement({ ...facts, not_after: iso(300_000), nonce, now })
-    const assertions = [this.#story.passkey.answer(statement)]
+    const answer = this.#story.passkey.answer(statement)
+    const assertions = [{ ...answer, credential_id: passkey ?? answer.credential_id }]
     const approved = { request_id, statement, statement_hash: jcsHash(statement), assertions }
     await this.#say(
       'approval',

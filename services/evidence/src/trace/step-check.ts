@@ -1,5 +1,5 @@
-import type { KeyRing, Trust } from '@bailiwick/credentials'
 import type { Entity, EntityType } from '@bailiwick/contracts'
+import type { KeyRing, Trust } from '@bailiwick/credentials'
 import type { RegistryState } from '@bailiwick/projection'
 
 /** What a trace is judged by: the anchor, the keys that it certifies, and the registry that leads back to it. */

@@ -35,7 +35,7 @@ export async function verifyStep(leaf: TraceLeaf, causes: readonly TraceLeaf[], 
     case 'outcome.reported':
       return verifyReport(event, causes, by)
     default:
-      return verifyChange(event, by)
+      return topic === 'registry.v1' ? verifyChange(event as DecodedEvent<'registry.v1'>, by) : { verified: true }
   }
 }
 
@@ -100,8 +100,7 @@ function verifyReport(
   return isAbout ? { verified: true, signed_by: [enforcementPoint] } : no('action_digest_mismatch')
 }
 
-/** Of the registry: whether it was changed so. What its people, or the root key, did not authorise is void for every reader (V3). */
-function verifyChange(event: DecodedEvent, { registry }: TraceTrust): StepCheck {
-  if (!('entity' in event.data) || typeof event.data.entity === 'string') return { verified: true }
+/** Whether the registry was changed so: what its people, or the root key, did not authorise is void for every reader (V3). */
+function verifyChange(event: DecodedEvent<'registry.v1'>, { registry }: TraceTrust): StepCheck {
   return registry.stands(event.data, event.version ?? 0) ? { verified: true } : no('registry_change_refused')
 }
