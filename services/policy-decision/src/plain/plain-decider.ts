@@ -28,15 +28,19 @@ export function plainDecider(
   const searches = new SerialQueue(mostSearches)
   const evaluations = new SerialQueue(mostEvaluations)
   const pace = new Pace(clock)
-  const sessionOf = (address: string): AuthZenSession => ({
-    evaluate: inTurn(policies, (decide) =>
-      evaluations.serially(address, async () => {
-        await pace.rest()
+  const sessionOf = (address: string): AuthZenSession => {
+    let own: Pace | undefined
+    const turn = (decide: () => AuthZenDecision) => {
+      own ??= new Pace(clock)
+      const { isLong } = own
+      return evaluations.serially(address, async () => {
+        // A request that is short is over at once: however many come together, none waits for another.
+        if (isLong()) await pace.rest()
         return decide()
-      }),
-    ),
-    search: (search) => searches.serially(address, () => found(search)),
-  })
+      })
+    }
+    return { evaluate: inTurn(policies, turn), search: (search) => searches.serially(address, () => found(search)) }
+  }
   const found = async (search: AuthZenSearch): Promise<AuthZenFound> => {
     for (;;) {
       const active = policies.current()
@@ -95,8 +99,11 @@ class Pace {
     this.#since = clock.monotonic()
   }
 
+  /** Whether it has gone on for so long without a rest. */
+  readonly isLong = (): boolean => this.#clock.monotonic() - this.#since >= pauseAfterMs
+
   async rest(): Promise<void> {
-    if (this.#clock.monotonic() - this.#since < pauseAfterMs) return
+    if (!this.isLong()) return
     await new Promise(setImmediate)
     this.#since = this.#clock.monotonic()
   }
