@@ -155,7 +155,7 @@ it('counts a boxcar as one request, however many evaluations it has', async () =
   expect(new Set((await Promise.all(boxcar)).map(({ decision }) => decision))).toEqual(new Set([true]))
 })
 
-it('answers a short request at once, however long it took to arrive', async () => {
+it('answers a short request at once, however long it took to arrive (V18)', async () => {
   const { evaluate } = deciderOf(() => all).admit(caller)
   clock.advance(1000)
   let decided = false
