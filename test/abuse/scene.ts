@@ -44,7 +44,7 @@ const heldUp: ReadonlySet<string> = new Set([
 ])
 
 /** What a call is told when a busy machine kept anybody from deciding. */
-const undecided: ReadonlySet<string> = new Set([
+export const undecided: ReadonlySet<string> = new Set([
   'deadline_exceeded',
   'decision_unavailable',
   'pdp_unavailable',

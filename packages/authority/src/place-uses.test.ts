@@ -36,6 +36,7 @@ it('names the first demand that is too much', () => {
   expect(unplacedDemand([demand(2, 0), demand(3, 0, 1), demand(1, 1)], [3, 3])).toBeUndefined()
   expect(unplacedDemand([demand(2, 0), demand(3, 0, 1), demand(2, 1)], [3, 3])).toBe(2)
   expect(unplacedDemand([demand(3, 0, 1), demand(3, 0)], [3, 3])).toBeUndefined()
+  expect(unplacedDemand([demand(4, 0), demand(1, 1)], [3, 3])).toBe(0)
 })
 
 it('takes no longer for large numbers', () => {

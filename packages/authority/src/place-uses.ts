@@ -4,70 +4,72 @@ export interface UseDemand {
   readonly homes: readonly number[]
 }
 
+interface Home {
+  free: number
+  readonly taken: Map<Demand, number>
+}
+
+interface Demand {
+  readonly uses: number
+  readonly homes: readonly Home[]
+}
+
+/** `demand` takes uses from `to`: for the first time, or instead of from the home that the step before it needs. */
+interface Step {
+  readonly demand: Demand
+  readonly to: Home
+  readonly before: Step | undefined
+}
+
 /**
  * Whether all demands can be met at once without taking more than its capacity from any home. Gives the index of the first
  * demand that cannot, else undefined. A maximum flow by shortest augmenting paths (Edmonds and Karp), so the answer depends
  * neither on the order of the homes nor on which demand came first, and narrowing stays transitive.
  */
 export function unplacedDemand(demands: readonly UseDemand[], capacities: readonly number[]): number | undefined {
-  const free = [...capacities]
-  const placed = demands.map(() => capacities.map(() => 0))
-  for (const [index, { uses }] of demands.entries()) {
-    for (let missing = uses; missing > 0; ) {
-      const moves = pathToFreeHome(demands, placed, free, index)
-      const last = moves?.at(-1)
-      if (moves === undefined || last === undefined) return index
-      const movable = moves.map(({ demand, from }) => (from === undefined ? missing : at(placed, demand, from)))
-      const amount = Math.min(free[last.to] ?? 0, ...movable)
-      for (const { demand, from, to } of moves) {
-        move(placed, demand, to, amount)
-        if (from !== undefined) move(placed, demand, from, -amount)
-      }
-      free[last.to] = (free[last.to] ?? 0) - amount
-      missing -= amount
-    }
+  const homes = capacities.map((free): Home => ({ free, taken: new Map() }))
+  for (const [index, demand] of demands.entries()) {
+    const own = homes.filter((_, home) => demand.homes.includes(home))
+    if (!place({ uses: demand.uses, homes: own })) return index
   }
   return undefined
 }
 
-/** One demand takes uses from `to` instead of `from`, or for the first time. */
-interface Move {
-  readonly demand: number
-  readonly from: number | undefined
-  readonly to: number
+function place(demand: Demand): boolean {
+  for (let missing = demand.uses; missing > 0; ) {
+    const last = pathToFreeHome(demand)
+    if (last === undefined) return false
+    const steps = stepsTo(last)
+    const movable = steps.map(({ demand: mover, before }) => (before ? takenBy(mover, before.to) : missing))
+    const amount = Math.min(last.to.free, ...movable)
+    for (const { demand: mover, to, before } of steps) {
+      to.taken.set(mover, takenBy(mover, to) + amount)
+      before?.to.taken.set(mover, takenBy(mover, before.to) - amount)
+    }
+    last.to.free -= amount
+    missing -= amount
+  }
+  return true
 }
 
-/** The shortest chain of moves that gives `demand` a use and ends in a home with one to spare. */
-function pathToFreeHome(
-  demands: readonly UseDemand[],
-  placed: readonly number[][],
-  free: readonly number[],
-  demand: number,
-): Move[] | undefined {
-  const reached = new Set<number>()
-  const paths: Move[][] = []
-  const reach = (path: Move[], mover: number, from: number | undefined): void => {
-    for (const to of demands[mover]?.homes ?? []) {
-      if (!reached.has(to)) paths.push([...path, { demand: mover, from, to }])
+/** The last step of the shortest way that gives `demand` a use, and ends in a home with one to spare. */
+function pathToFreeHome(demand: Demand): Step | undefined {
+  const reached = new Set<Home>()
+  const steps: Step[] = []
+  const reach = (mover: Demand, before?: Step): void => {
+    for (const to of mover.homes) {
+      if (!reached.has(to)) steps.push({ demand: mover, to, before })
       reached.add(to)
     }
   }
-  reach([], demand, undefined)
-  for (const path of paths) {
-    const home = path.at(-1)?.to ?? 0
-    if ((free[home] ?? 0) > 0) return path
-    for (const other of demands.keys()) {
-      if (at(placed, other, home) > 0) reach(path, other, home)
-    }
+  reach(demand)
+  for (const step of steps) {
+    if (step.to.free > 0) return step
+    for (const [other, uses] of step.to.taken) if (uses > 0) reach(other, step)
   }
   return undefined
 }
 
-function at(placed: readonly number[][], demand: number, home: number): number {
-  return placed[demand]?.[home] ?? 0
-}
+const stepsTo = (last: Step): Step[] => (last.before ? [...stepsTo(last.before), last] : [last])
 
-function move(placed: number[][], demand: number, home: number, amount: number): void {
-  const row = placed[demand]
-  if (row !== undefined) row[home] = at(placed, demand, home) + amount
-}
+const takenBy = (demand: Demand, home: Home): number => home.taken.get(demand) ?? 0

@@ -259,4 +259,17 @@ describe('an explanation', () => {
     expect(wouldChange.map(({ attribute }) => attribute).toSorted()).toEqual(would.toSorted())
     expect(explained.messages).toHaveLength(outcome === 'error' || outcome === 'invalid' ? 1 : 0)
   })
+
+  it('says in Cedar’s words what went wrong', () => {
+    expect(engine.explain(two(asked())).messages).toEqual([expect.stringContaining('overflow')])
+    expect(engine.explain(asked({ action: 'nothing' })).messages).toEqual([expect.stringContaining('nothing')])
+  })
+
+  it.each<[why: string, PolicyRequest]>([
+    ['lacks a member', { ...asked(), context: {} }],
+    ['has one of another type', { ...asked(), context: { ...asked().context, proof: 1 } }],
+    ['is no value', { ...asked(), context: { ...asked().context, proof: undefined } }],
+  ])('names nothing that would change it of a request whose context %s', (_, request) => {
+    expect(engine.explain(request)).toMatchObject({ outcome: 'invalid', wouldChange: [] })
+  })
 })

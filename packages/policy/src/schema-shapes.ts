@@ -1,5 +1,4 @@
 import type { SchemaJson } from '@cedar-policy/cedar-wasm/nodejs'
-import { z } from 'zod'
 import { schemaToJsonWithResolvedTypes } from './cedar.ts'
 import type { EntityName } from './entity-name.ts'
 import { invalid } from './invalid-policies.ts'
@@ -36,44 +35,26 @@ const constructors: Readonly<Record<string, string>> = {
   duration: 'duration',
 }
 
-const typeSchema = z.looseObject({
-  type: z.string(),
-  name: z.string().optional(),
-  required: z.boolean().optional(),
-  get element() {
-    return typeSchema.optional()
-  },
-  get attributes() {
-    return z.record(z.string(), typeSchema).optional()
-  },
-})
-type TypeJson = z.infer<typeof typeSchema>
-
-const schemaSchema = z.record(
-  z.string(),
-  z.looseObject({
-    commonTypes: z.record(z.string(), typeSchema).default({}),
-    entityTypes: z.record(z.string(), z.looseObject({ shape: typeSchema.optional() })),
-    actions: z.record(
-      z.string(),
-      z.looseObject({
-        appliesTo: z.looseObject({ context: typeSchema.optional() }).optional(),
-        memberOf: z.array(z.looseObject({ type: z.string().default('Action'), id: z.string() })).default([]),
-      }),
-    ),
-  }),
-)
+/** A type in Cedar's JSON form, whatever its kind: Cedar itself made it of the text, in this process. */
+interface TypeJson {
+  type: string
+  name?: string
+  required?: boolean
+  element?: TypeJson
+  attributes?: Readonly<Record<string, TypeJson>>
+}
 
 const nothing: Shape = { kind: 'Record', members: new Map(), optional: new Set() }
 
 /** Of Cedar's schema text. Throws `config_invalid` for a type that it does not know: what cannot be typed is not taken. */
 export function shapesOf(schema: string): Shapes {
   const answer = schemaToJsonWithResolvedTypes(schema)
-  if (answer.type === 'failure') throw invalid('schema.cedarschema', answer.errors[0]?.message)
-  const namespaces = schemaSchema.parse(answer.json)
+  if (answer.type === 'failure')
+    throw invalid('schema.cedarschema', answer.errors.map(({ message }) => message).join('; '))
+  const namespaces = answer.json
   const common = new Map<string, TypeJson>()
   for (const [space, { commonTypes }] of Object.entries(namespaces))
-    for (const [name, type] of Object.entries(commonTypes)) common.set(within(space, name), type)
+    for (const [name, type] of Object.entries(commonTypes ?? {})) common.set(within(space, name), type)
   const shape = shaper(common)
   const attributes = new Map<string, Shape>()
   const contexts = new Map<string, Shape>()
@@ -81,11 +62,14 @@ export function shapesOf(schema: string): Shapes {
   const parents = new Map<string, EntityName[]>()
   for (const [space, { entityTypes, actions: declared }] of Object.entries(namespaces)) {
     for (const [name, entity] of Object.entries(entityTypes))
-      attributes.set(within(space, name), entity.shape === undefined ? nothing : shape(entity.shape))
+      attributes.set(within(space, name), 'shape' in entity && entity.shape ? shape(entity.shape) : nothing)
     for (const [id, { appliesTo, memberOf }] of Object.entries(declared)) {
       const action = { type: within(space, 'Action'), id }
       actions.push(action)
-      parents.set(keyOf(action), memberOf)
+      parents.set(
+        keyOf(action),
+        (memberOf ?? []).map(({ type = 'Action', id: group }) => ({ type, id: group })),
+      )
       if (appliesTo?.context !== undefined) contexts.set(keyOf(action), shape(appliesTo.context))
     }
   }
@@ -122,7 +106,7 @@ function shaper(common: ReadonlyMap<string, TypeJson>): (type: TypeJson) => Shap
     // A common type may have the name of one that Cedar brings, which `__cedar::` then names.
     const named = common.get(type)
     if (named) return shape(named)
-    const kind = type.replace(/^__cedar::/, '')
+    const kind = type.replace('__cedar::', '')
     if (kind === 'Long' || kind === 'String' || kind === 'Bool') return { kind }
     if (kind === 'Set' && element) return { kind, element: shape(element) }
     if (kind === 'Entity' && name !== undefined) return { kind, type: name }

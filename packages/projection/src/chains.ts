@@ -5,33 +5,23 @@ export interface ChainEnd {
   hash: string
 }
 
-/** The newest event of each producer, by service: what a producer that starts names as its predecessor (DESIGN §4). */
+/**
+ * The newest event of each service: what a producer that starts names as its predecessor (DESIGN §4). No other producer is kept: whoever
+ * has a service's key can name as many as he likes (V18). None is forgotten, however long a service was silent (V15).
+ */
 export class Chains {
-  readonly #bySource = new Map<string, ChainEnd & { at: number }>()
+  readonly #newest = new Map<string, ChainEnd & { at: number }>()
 
-  /** `time` orders producers of one service: the one whose event is newest was last. */
+  /** `at`, ms since the epoch, orders producers of one service: the one whose event is newest was last. Each orders its own by number. */
   apply(source: string, sequence: number, hash: string, at: number): void {
-    const known = this.#bySource.get(source)
-    if (known && known.sequence >= sequence) return
-    this.#bySource.set(source, { source, sequence, hash, at })
-  }
-
-  of(source: string): ChainEnd | undefined {
-    return this.#bySource.get(source)
+    const service = serviceOf(source)
+    const known = this.#newest.get(service)
+    if (known && (known.source === source ? known.sequence >= sequence : known.at >= at)) return
+    this.#newest.set(service, { source, sequence, hash, at })
   }
 
   newestOf(service: string): ChainEnd | undefined {
-    let newest: (ChainEnd & { at: number }) | undefined
-    for (const end of this.#bySource.values())
-      if (end.source.startsWith(`/${service}/`) && (!newest || end.at > newest.at)) newest = end
-    return newest
-  }
-
-  /** Forgets producers that said nothing since `ms`, but never the newest of a service: whoever starts next names it (V15). */
-  forgetBefore(ms: number): void {
-    for (const [source, { at }] of this.#bySource) {
-      if (at < ms && this.newestOf(serviceOf(source))?.source !== source) this.#bySource.delete(source)
-    }
+    return this.#newest.get(service)
   }
 }
 

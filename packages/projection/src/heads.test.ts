@@ -11,6 +11,9 @@ const active = (producer: string, more: Partial<Head> = {}, time = at(0)) =>
 const succeeds = (kid: string, former: string) => kid === 'key-2' && former === 'key-1'
 const heard = (monotonic: number) => ({ kid: 'key', takenAt: noon, now: noon, monotonic, succeeds })
 
+/** An instance by its name, as long as it is told apart. */
+const of = (heads: Heads, name: string) => heads.all().find(({ producer }) => producer === name)
+
 /** The head of an issuer as the bus took it `ms` after noon; read at once. */
 const say = (heads: Heads, ms: number, producer: string, more: Partial<Head> = {}, kid = 'key') =>
   heads.apply(active(producer, more, at(ms)), { kid, takenAt: noon + ms, now: noon + ms, monotonic: ms, succeeds })
@@ -48,7 +51,7 @@ it('only the active instance speaks for its service, and not as it stops (V8)', 
   heads.apply(active('/issuer/standby', { active: false }), heard(4))
   heads.apply(active('/issuer/one', { stopping: true }), heard(5))
   expect(heads.active('issuer')).toMatchObject({ receivedAt: 3, head: { producer: '/issuer/one' } })
-  expect(heads.of('/issuer/standby')?.receivedAt).toBe(4)
+  expect(of(heads, '/issuer/standby')?.receivedAt).toBe(4)
   expect(heads.active('approval')).toBeUndefined()
 })
 
@@ -72,7 +75,7 @@ describe('who is the active one', () => {
       expect(heads.active('issuer')?.head.producer).toBe('/issuer/two')
       say(heads, ms, '/issuer/two')
     }
-    expect(heads.of('/issuer/one')?.receivedAt).toBe(0)
+    expect(of(heads, '/issuer/one')?.receivedAt).toBe(0)
   })
 
   it.each<[string, Partial<Head>]>([
@@ -183,9 +186,9 @@ describe('more instances of a service than are told apart', () => {
     expect(heads.crowded(3000)).toEqual(['policy-decision'])
     expect(heads.crowded(3001)).toEqual([])
     say(heads, 2, '/policy-decision/real', { service: 'policy-decision', stopping: true })
-    expect(heads.of('/policy-decision/real')).toMatchObject({ stopping: true, receivedAt: 2 })
-    expect(heads.of('/approval/real')).toMatchObject({ service: 'approval' })
-    expect(heads.of('/policy-decision/4999')).toBeUndefined()
+    expect(of(heads, '/policy-decision/real')).toMatchObject({ stopping: true, receivedAt: 2 })
+    expect(of(heads, '/approval/real')).toMatchObject({ service: 'approval' })
+    expect(of(heads, '/policy-decision/4999')).toBeUndefined()
     expect(heads.active('policy-decision')?.head.producer).toBe('/policy-decision/4999')
   })
 
@@ -197,10 +200,10 @@ describe('more instances of a service than are told apart', () => {
     expect(heads.crowded(2999)).toEqual(['policy-decision'])
     crowd(heads, 3000, 1001, 2001)
     expect(heads.all()).toHaveLength(1000)
-    expect(heads.of('/policy-decision/0')).toMatchObject({ receivedAt: 2000 })
-    expect(heads.of('/policy-decision/1')).toBeUndefined()
-    expect(heads.of('/policy-decision/1999')).toBeDefined()
-    expect(heads.of('/policy-decision/2000')).toBeUndefined()
+    expect(of(heads, '/policy-decision/0')).toMatchObject({ receivedAt: 2000 })
+    expect(of(heads, '/policy-decision/1')).toBeUndefined()
+    expect(of(heads, '/policy-decision/1999')).toBeDefined()
+    expect(of(heads, '/policy-decision/2000')).toBeUndefined()
   })
 })
 

@@ -122,10 +122,6 @@ export class Heads {
     return true
   }
 
-  of(producer: string): Instance | undefined {
-    return this.all().find((instance) => instance.producer === producer)
-  }
-
   /** The active instance's newest head. */
   active(service: ServiceName): ReceivedHead | undefined {
     return this.#active.get(service)

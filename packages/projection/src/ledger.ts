@@ -58,6 +58,5 @@ export class Ledger {
     )
     this.requests.forgetClosedBefore(ms)
     this.decisions.forget(ms, (root) => !this.grants.trees.has(root))
-    this.chains.forgetBefore(ms)
   }
 }

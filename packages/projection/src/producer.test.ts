@@ -253,7 +253,8 @@ describe('what cannot be made durable', () => {
     })
     await heads[Symbol.asyncDispose]()
     // At a stop nobody waits for the last head longer than a second; on a busy machine it comes behind that.
-    const stopped = () => projection.heads.of(producer.source)?.stopping || undefined
+    const stopped = () =>
+      projection.heads.all().find((each) => each.producer === producer.source)?.stopping || undefined
     expect(await projection.until(stopped, 60_000)).toBe(true)
     expect(projection.heads.active('issuer')?.head.stopping).toBe(false)
   })

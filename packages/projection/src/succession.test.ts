@@ -51,7 +51,11 @@ class Scene implements AsyncDisposable {
     return scene
   }
 
-  async instance(more: Partial<ParticipantOptions & SuccessionOptions> = {}): Promise<Instance> {
+  /** `begin`: the first part of its work. */
+  async instance(
+    more: Partial<ParticipantOptions & SuccessionOptions> = {},
+    begin: (successor: Successor) => Promise<unknown> = async () => undefined,
+  ): Promise<Instance> {
     const name = `${++this.#count}`
     const [fatal, told, did]: [Instance['fatal'], Standing[], string[]] = [[], [], []]
     const successor = await openSuccessor({
@@ -68,24 +72,29 @@ class Scene implements AsyncDisposable {
       onStanding: (standing) => void told.push(standing),
       ...more,
     })
-    await successor.standBy(async () => {
+    const work = async () => {
+      await begin(successor)
       did.push('began')
       return { [Symbol.asyncDispose]: async () => void did.push('ended') }
+    }
+    await successor.standBy(work).catch(async (error) => {
+      await successor[Symbol.asyncDispose]()
+      throw error
     })
     const acts = () => successor.standby() === undefined
     const dispose = () => successor[Symbol.asyncDispose]()
     return { name: `/issuer/${name}`, successor, fatal, told, did, acts, [Symbol.asyncDispose]: dispose }
   }
 
-  /** One that can be cut off from the bus: it neither says nor hears anything then. */
-  async cuttable(): Promise<Instance & { cut(): void; mend(): void }> {
+  /** From which one can be cut off: it neither says nor hears anything then. */
+  line(): { bus: Bus; cut(): void; mend(): void } {
     let off = false
     const bus = faultyBus(kept(this.installation.bus), ({ method }) =>
       off && (method === 'publish' || method === 'ends') ? 'before' : undefined,
     )
     const topics = ['heads.v1', 'revocations.v1', 'registry.v1']
-    const instance = await this.instance({ bus })
-    return Object.assign(instance, {
+    return {
+      bus,
       cut() {
         off = true
         for (const topic of topics) bus.hold(topic)
@@ -94,7 +103,12 @@ class Scene implements AsyncDisposable {
         off = false
         for (const topic of topics) bus.release(topic)
       },
-    })
+    }
+  }
+
+  async cuttable(): Promise<Instance & { cut(): void; mend(): void }> {
+    const { bus, cut, mend } = this.line()
+    return Object.assign(await this.instance({ bus }), { cut, mend })
   }
 
   async heads(): Promise<{ head: Head; source: string }[]> {
@@ -226,6 +240,61 @@ describe.concurrent('one instance acts', () => {
     expect(await one.successor.producer.publishOne('revocations.v1', revocation(1))).toMatchObject({
       verdict: 'counts',
     })
+  })
+
+  it('that is not heard while it begins answers nobody, does not end, and begins once it is heard (V8, V13)', async () => {
+    await using scene = await Scene.open()
+    const { bus, cut, mend } = scene.line()
+    const [fatal, told]: [unknown[], Standing[]] = [[], []]
+    let tries = 0
+    const standbys: (string | undefined)[] = []
+    const starting = scene.instance({ bus, onFatal: (e) => fatal.push(e), onStanding: (s) => told.push(s) }, (own) => {
+      if (tries++ === 0) {
+        cut()
+        scene.installation.time.pass(2501)
+      }
+      standbys.push(own.standby())
+      return own.producer.publishOne('revocations.v1', revocation(1))
+    })
+    const says = (why: string) => ({ active: false, reason: `it is taking over, and tries again: ${why}` })
+    await eventually('it says why, and tries again', () => told.length > 1, 60_000)
+    expect(told.slice(0, 2)).toEqual([
+      says('service_standby: no head of its own came back from the bus for 2.5 s: it waits for one'),
+      says('bus_unavailable: broken'),
+    ])
+    mend()
+    await using one = await starting
+    expect(one.acts()).toBe(true)
+    expect(standbys.filter((reason) => reason === undefined)).toEqual([])
+    expect(fatal).toEqual([])
+    expect(one.did).toEqual(['began'])
+    expect(await standing(scene.installation.bus, 'revocations.v1', 1)).toHaveLength(1)
+    expect(told.at(-1)).toEqual({ active: true, succeeds: undefined })
+  })
+
+  it('that was succeeded while it began ends, and never acts (V8)', async () => {
+    await using scene = await Scene.open()
+    const { bus, cut, mend } = scene.line()
+    const fatal: unknown[] = []
+    let tries = 0
+    const starting = scene.instance({ bus, onFatal: (e) => fatal.push(e) }, (own) => {
+      if (tries++ === 0) {
+        cut()
+        scene.installation.time.pass(2501)
+      }
+      return own.producer.publishOne('revocations.v1', revocation(1))
+    })
+    const ended = starting.then(
+      () => 'it acts',
+      ({ code }: { code?: string }) => code,
+    )
+    await eventually('it begins', () => tries > 0)
+    await using two = await scene.instance()
+    await eventually('the second takes over', two.acts, 60_000)
+    mend()
+    expect(await ended).toBe('service_standby')
+    expect(fatal).toMatchObject([{ code: 'service_standby', detail: expect.stringMatching('^/issuer/2 took over') }])
+    expect(two.fatal).toEqual([])
   })
 
   it('who hears nothing, not even itself, does not take the silence for the end of another one', async () => {

@@ -1,5 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { DecodedEvent, ServiceName } from '@bailiwick/contracts'
-import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { type ErrorCode, errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import type { HeadPublisher } from './head-publisher.ts'
 import { takeoverMs } from './heads.ts'
 import type { Projection, Time } from './projection.ts'
@@ -36,6 +37,8 @@ const deafMs = 1500
 const lookEveryMs = 100
 const againAfterMs = 300
 const readWithinMs = 5000
+/** What a slow machine or bus makes of its first work; it passes, and is no reason to end. */
+const lapses: ReadonlySet<ErrorCode> = new Set(['service_standby', 'deadline_exceeded', 'bus_unavailable'])
 
 /**
  * Whether this instance is the active one of its service, and when it becomes that (docs/decisions/0012). Disposing ends the
@@ -54,6 +57,9 @@ export class Succession implements AsyncDisposable {
   /** Since when the active one is silent, monotonic ms. */
   #silentSince: number
   #shown: string | undefined = 'nothing yet'
+  /** Why the work of the active one could not begin yet. */
+  #lapse: string | undefined
+  #closed = false
   #stop: () => void = () => undefined
 
   /** `work`: what the active one does, begun once this is the active one and knows all that its predecessors wrote. */
@@ -85,7 +91,7 @@ export class Succession implements AsyncDisposable {
 
   /** Why it may not answer now; undefined while it may. Ask before each act. */
   standby(): string | undefined {
-    return this.#state === 'taking over' ? 'it is taking over' : this.silenced()
+    return this.#state === 'taking over' ? (this.#lapse ?? 'it is taking over') : this.silenced()
   }
 
   /** Begins to watch. When nobody else is the active one, this one is when it resolves; what is wrong with it then rejects. */
@@ -143,8 +149,7 @@ export class Succession implements AsyncDisposable {
     this.#attempt ??= this.#claim()
       .catch((error: unknown) => {
         if (this.#state !== 'standby' || !passes(error)) return failed(error)
-        const what = error instanceof Error ? error.message : errorCode(error)
-        this.#obstacle = `it cannot become the active one yet: ${what}`
+        this.#obstacle = `it cannot become the active one yet: ${messageOf(error)}`
       })
       .finally(() => {
         this.#attempt = undefined
@@ -168,14 +173,32 @@ export class Succession implements AsyncDisposable {
     this.#state = projection.heads.leader(service)?.producer === producer ? 'taking over' : 'standby'
     if (this.#state === 'standby') return
     this.#owned.use(taken.move())
-    // What the one before still wrote while this one claimed its place.
-    await projection.readToEnds(writes, readWithinMs)
-    const work = await this.#work()
+    const work = await this.#begin()
     if (work) this.#owned.use(work)
-    if (!this.mayPublish) return
+    if (!this.mayPublish || this.#closed) return
     this.#state = 'active'
     this.#shown = undefined
     onStanding?.({ active: true, succeeds: before === producer ? undefined : before })
+  }
+
+  /**
+   * Begins the work, with what the one before still wrote while this one claimed its place; again while it was only not heard for
+   * too long. It answers nobody meanwhile, and whoever claims its place in such a lapse ends it, as later.
+   */
+  async #begin(): Promise<AsyncDisposable | undefined> {
+    const { projection, writes } = this.#options
+    for (;;) {
+      try {
+        await projection.readToEnds(writes, readWithinMs)
+        return await this.#work()
+      } catch (error) {
+        if (this.#closed) return undefined
+        if (!this.mayPublish || !lapses.has(errorCode(error))) throw error
+        this.#lapse = `it is taking over, and tries again: ${messageOf(error)}`
+        this.#show()
+        await pause(againAfterMs)
+      }
+    }
   }
 
   /** What it knows may be the past of a story that goes on without it; a new start reads all of it, and stands by. */
@@ -189,7 +212,7 @@ export class Succession implements AsyncDisposable {
   #show(): void {
     const { projection, service, producer, onStanding } = this.#options
     const leader = projection.heads.leader(service)?.producer
-    if (this.#state === 'taking over' || this.#state === 'claiming') return
+    if (this.#state === 'claiming' || (this.#state === 'taking over' && this.#lapse === undefined)) return
     if (this.#state === 'standby' && this.#obstacle !== undefined) this.#reason = this.#obstacle
     else if (this.#state === 'standby' && leader !== undefined && leader !== producer)
       this.#reason = `${leader} is the active one`
@@ -200,11 +223,14 @@ export class Succession implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
     this.#stop()
     await this.#attempt
     await this.#owned.disposeAsync()
   }
 }
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : errorCode(error))
 
 /** Whether it passes by itself, or with whoever is in the way; anything else is wrong with this instance. */
 function passes(error: unknown): boolean {

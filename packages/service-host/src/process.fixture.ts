@@ -1,6 +1,8 @@
-// A process of one service that does nothing, for tests to stop: `node process.fixture.ts DIR [SLOW_MS] [open]`; `open` leaves something open.
+// A process of one service that does nothing, for tests to stop: `node process.fixture.ts DIR [SLOW_MS] [open | fatal]`; `open` leaves something open.
+// `fatal`: it cannot go on, once it is ready.
 import { randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
+import { ServiceError } from '@bailiwick/errors'
 import { initialise } from '@bailiwick/installation'
 import { commonSettings, systemClock } from '@bailiwick/service-kit'
 import { z } from 'zod'
@@ -24,5 +26,8 @@ process.exitCode = await runService({
       entities: [],
     }),
   start: async () => ({ [Symbol.asyncDispose]: () => setTimeout(Number(slowMs)) }),
+  ready: async (_, host) => {
+    if (left === 'fatal') host.onFatal(new ServiceError('service_standby', '/issuer/two took over'))
+  },
   complain: (line) => process.stderr.write(`${line}\n`),
 })

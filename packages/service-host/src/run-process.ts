@@ -12,7 +12,13 @@ export interface ProcessRun<C extends { BAILIWICK_LOG_LEVEL: LogLevel }> {
   complain: (line: string) => void
 }
 
-type Tried = 'start' | 'stop'
+type Tried = 'start' | 'run' | 'stop'
+
+const failures: Record<Tried, string> = {
+  start: 'cannot start',
+  run: 'cannot go on, and ends',
+  stop: 'did not stop in order',
+}
 
 /** Gives the exit code: 0 after an orderly stop, 1 when it could not start or stop, with the reason on standard error. */
 export async function runProcess<C extends { BAILIWICK_LOG_LEVEL: LogLevel }>(options: ProcessRun<C>): Promise<number> {
@@ -33,9 +39,9 @@ export async function runProcess<C extends { BAILIWICK_LOG_LEVEL: LogLevel }>(op
 }
 
 /** Says what is wrong and names the setting; our own errors have that in their detail. */
-function explain(name: string, tried: Tried, error: unknown): string {
+export function explain(name: string, tried: Tried, error: unknown): string {
   const code = errorCode(error)
-  const failed = tried === 'start' ? `${name} cannot start` : `${name} did not stop in order`
+  const failed = `${name} ${failures[tried]}`
   if (isPortTaken(error))
     return `${failed}: BAILIWICK_PORT: another process listens on ${error.port}: stop it, or choose another port`
   if (!(error instanceof ServiceError)) return `${failed}: ${error instanceof Error ? error.message : String(error)}`

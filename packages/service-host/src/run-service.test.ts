@@ -121,6 +121,20 @@ describe('what cannot work is refused before anything is written', () => {
   })
 })
 
+it('that cannot go on ends with exit code 1, and says why in words', async () => {
+  const script = fileURLToPath(new URL('./process.fixture.ts', import.meta.url))
+  const child = spawn(process.execPath, [script, join(data, 'd'), '0', 'fatal'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let said = ''
+  child.stderr.on('data', (chunk) => {
+    said += chunk
+  })
+  expect(await once(child, 'close')).toEqual([1, null])
+  const why = 'issuer cannot go on, and ends: This instance stands by (service_standby): /issuer/two took over'
+  expect(said.trim().split('\n').at(-1)).toBe(why)
+})
+
 describe('an orderly stop', () => {
   async function stopped(slowMs: number, signals: readonly [NodeJS.Signals, number][], ...more: string[]) {
     const script = fileURLToPath(new URL('./process.fixture.ts', import.meta.url))

@@ -12,7 +12,7 @@ import type { z } from 'zod'
 import { openBus } from './adapters.ts'
 import { assertStartable } from './assert-startable.ts'
 import { type CommonConfig, type Host, openHost } from './open-host.ts'
-import { runProcess } from './run-process.ts'
+import { explain, runProcess } from './run-process.ts'
 
 export interface Process<C extends CommonConfig> {
   name: string
@@ -69,6 +69,7 @@ async function serveUntilStopped<C extends CommonConfig>(
     metrics: makeMetrics({ service: options.name }),
     onFatal: (error) => {
       logger.fatal({ err: error, error_code: errorCode(error) }, 'stopping at once: the state is no longer known')
+      options.complain(explain(options.name, 'run', error))
       process.exit(1)
     },
   })

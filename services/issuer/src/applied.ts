@@ -27,12 +27,15 @@ export async function whenApplied({ projection, clock }: Issuer, withinMs: numbe
     .filter(({ service, stopping, receivedAt }) => judges.has(service) && !stopping && since - receivedAt < takeoverMs)
     .map(({ service, producer }): Applied => ({ service, producer, ms: null }))
   const waiting = new Set(live)
+  const gone = new Set<Applied>()
   const look = () => {
     const now = new Map(heads.all().map((instance) => [instance.producer, instance]))
     for (const instance of waiting) {
       const heard = now.get(instance.producer)
-      if (heard?.stopping) waiting.delete(instance)
-      else if (heard && heard.revokedUpTo >= offset) {
+      if (heard?.stopping) {
+        gone.add(instance)
+        waiting.delete(instance)
+      } else if (heard && heard.revokedUpTo >= offset) {
         instance.ms = clock.monotonic() - since
         waiting.delete(instance)
       }
@@ -44,5 +47,5 @@ export async function whenApplied({ projection, clock }: Issuer, withinMs: numbe
     .filter((service) => judges.has(service))
     .map((service): Applied => ({ service, producer: `/${service}/*`, ms: null }))
   await projection.until(look, withinMs)
-  return [...live.filter(({ producer, ms }) => ms !== null || !heads.of(producer)?.stopping), ...others]
+  return [...live.filter((instance) => !gone.has(instance)), ...others]
 }

@@ -88,6 +88,8 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
     const request = projection.ledger.requests.requests.get(approval.data.request_id)
     if (request) onRequest(request)
   }
+  // First, since it alone can fail: then nothing else has begun, and all of this is tried again.
+  const used = await completeUsedGrants(issuer, bus, (complete) => run('answers', 'used grants', complete))
   change('half a change')
   const unsubscribe = projection.onFact(onFact)
   for (const record of projection.ledger.registry.records())
@@ -98,7 +100,6 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
   for (const order of projection.ledger.requests.stopOrders.values())
     run('revocations', order.revocation_id, () => obeyStop(issuer, order))
   for (const request of projection.ledger.requests.requests.values()) onRequest(request)
-  const used = await completeUsedGrants(issuer, bus, (complete) => run('answers', 'used grants', complete))
   const timer = setInterval(() => run('answers', 'expiry', () => expireGrants(issuer)), expiryEveryMs)
   const rotate = () => run('answers', 'keys', () => rotateOnSchedule(issuer))
   rotate()

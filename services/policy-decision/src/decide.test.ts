@@ -1,99 +1,37 @@
 import {
-  actionDigest,
   actionText,
+  delegationId,
   generateKey,
   makeDpopProof,
   type Permit,
   permittedHash,
   publicKeyOf,
   signAccessToken,
+  signDelegation,
   verifyPermit,
 } from '@bailiwick/credentials'
 import { newId, systemRandom } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
-import { type Answer, decide, whyNotAgain } from './decide.ts'
-import { agent, now, spell, world } from './living-call.fixture.ts'
+import {
+  type Asked,
+  action,
+  agentKey,
+  asked,
+  base,
+  credentialId,
+  credentialKey,
+  digest,
+  hash,
+  issuer,
+  permitKey,
+  point,
+  resource,
+  root,
+} from './decide.fixture.ts'
+import { type Answer, whyNotAgain } from './decide.ts'
+import { agent, now, spell } from './living-call.fixture.ts'
 import { spellObligations } from './obligations.ts'
-import { treeOrder } from './tree-order.fixture.ts'
-import { TreeQueues } from './tree-queue.ts'
 import { Turns } from './turns.ts'
-import { UnderWay } from './under-way.ts'
-
-const issuer = 'https://bailiwick.example'
-const base = 'https://pep.example/'
-const [credentialKey, agentKey, permitKey] = [generateKey('credential'), generateKey('agent'), generateKey('permit')]
-const hash = 'A'.repeat(43)
-const [root, credentialId] = [`grt_${hash}`, `crd_${'1'.repeat(26)}`]
-const action = { name: 'tools/call', properties: { invoice: 'INV-1', secret: 'x', list: [1] } }
-const resource = { type: 'tool', id: 'erp/read' }
-const digest = actionDigest({ ...action, resource })
-const point = { id: base, resources: [{ type: 'tool' }], base_urls: [base] }
-
-/** The living call, in the order of its tree, with a credential and a proof. Each test changes one thing. */
-function asked() {
-  const w = world()
-  const { pdp: ordered, ...order } = treeOrder()
-  const { decisions } = (ordered as typeof w.pdp).projection.ledger
-  Object.assign(w.grant, { id: root, statement_hash: hash, request_id: 'req_1', instance_key: agentKey.kid })
-  const permission = { actions: ['tools/call'], resource, where: { '/invoice': { prefix: 'INV' } } }
-  Object.assign(w.grant.authority, { permissions: [permission] })
-  Object.assign(w.tree, { id: root, credentials: new Map([[credentialId, w.intent]]) })
-  Object.assign(w.intent, { kid: credentialKey.kid, grant_id: root, jkt: agentKey.kid, audience: [base] })
-  for (const each of w.instances.values()) Object.assign(each.agent, { owner: 'o', labels: ['trusted'] })
-  const time = { passed: 0 }
-  const said: Record<string, unknown> = { outcome: 'allow', policies: ['all'] }
-  const shadowed: unknown[][] = []
-  const active = {
-    ...{ hash: 'set', readsAgentHistory: false, dutiesOf: () => ({ redact: [], notify: [] }) },
-    engine: { context: () => undefined, evaluate: () => said },
-  }
-  const caughtUp = { now: async (): Promise<void> => undefined }
-  const proofs = { accept: async (): Promise<string> => 'accepted', readopt: async () => undefined }
-  const pdp = {
-    ...(ordered as object),
-    ...w.pdp,
-    proofs,
-    agents: new UnderWay(2),
-    permitKey,
-    trust: { installation: 'ins_1', public_url: issuer },
-    publicUrl: issuer,
-    clock: { now: () => now, monotonic: () => 1_000_000 + time.passed },
-    random: systemRandom,
-    decisionDeadlineMs: 60_000,
-    outcomeSeconds: 30,
-    keyRing: { find: () => ({ ok: true, value: publicKeyOf(credentialKey) }) },
-    catchUp: caughtUp,
-    policies: { current: () => active },
-    shadow: { prepare: () => 'prepared', ask: (...about: unknown[]) => shadowed.push(about) },
-    stepUps: { of: async () => [], find: () => undefined, newest: async () => [], stands: () => true },
-    projection: {
-      ...w.pdp.projection,
-      ledger: { ...w.pdp.projection.ledger, grants: { trees: new Map([[root, w.tree]]) }, decisions },
-    },
-  }
-  const credential = signAccessToken(
-    {
-      ...{ iss: issuer, aud: base, sub: agent, client_id: agent, iat: now / 1000 - 1, exp: now / 1000 + 30 },
-      ...{ jti: credentialId, cnf: { jkt: agentKey.kid }, authorization_details: [{ type: 'bailiwick_task' }] },
-      grant: { id: root, root, request: `req_${'1'.repeat(26)}`, mode: 'window', statement_hash: hash, as_of: 0 },
-    } as never,
-    credentialKey,
-  )
-  const made = { htm: 'POST', htu: `${base}mcp`, jti: 'proof-1-proof-1-proof-1', now }
-  const callId = newId('call', now, systemRandom)
-  const request = {
-    ...{ subject: w.call.subject, action, resource, digest, withApproval: false },
-    observed: {
-      credential,
-      proof: makeDpopProof({ ...made, accessToken: credential, actionDigest: digest }, agentKey),
-      ...{ htm: 'POST', htu: `${base}mcp`, call_id: callId as string | undefined },
-    },
-  }
-  const queues = new TreeQueues(pdp as never)
-  const ask = (turn?: ReturnType<Turns['next']>) => decide(pdp as never, queues, point as never, request as never, turn)
-  return { ...w, ...order, pdp, queues, request, callId, said, active, shadowed, time, caughtUp, proofs, ask }
-}
-type Asked = ReturnType<typeof asked>
 
 it('says yes with a permit for this very action, once its event is durable and counts (V1, V2)', async () => {
   const w = asked()
@@ -290,6 +228,113 @@ it('waits for its turn no longer than for its own deadline', async () => {
   const late = await over.ask()
   expect(late).toMatchObject({ reason: 'deadline_exceeded', token: { jti: credentialId } })
   expect(late).not.toHaveProperty('digest')
+})
+
+it('is not decided before its turn, and not at all when that comes too late (V13)', async () => {
+  const turned = async (passed: number) => {
+    const w = asked()
+    const turns = new Turns()
+    const [before, mine] = [turns.next(), turns.next()]
+    // The last that is waited for before its turn.
+    w.active.readsAgentHistory = true
+    const waits = Promise.withResolvers<void>()
+    w.caughtUp.now = async () => waits.resolve()
+    const answer = w.ask(mine)
+    await waits.promise
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(w.writes).toEqual([])
+    w.time.passed = passed
+    before.leave()
+    return { w, answer: await answer }
+  }
+  const inTime = await turned(0)
+  expect(inTime.answer).toMatchObject({ decision: true })
+  const late = await turned(60_000)
+  expect(late.answer).toMatchObject({ reason: 'deadline_exceeded', token: { jti: credentialId }, digest })
+  expect(late.w.writes).toEqual([])
+})
+
+it('writes nothing for whom the no was told while it waited in the order of its tree', async () => {
+  const w = asked()
+  const [held, begun] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  w.order.before = () => {
+    begun.resolve()
+    return held.promise
+  }
+  const first = w.ask()
+  await begun.promise
+  w.pdp.decisionDeadlineMs = 1
+  w.request.observed.call_id = newId('call', now, systemRandom)
+  expect(await w.ask()).toMatchObject({ decision: false, reason: 'deadline_exceeded' })
+  held.resolve()
+  expect(await first).toMatchObject({ decision: true })
+  await expect.poll(() => w.queues.length, { timeout: 60_000, interval: 5 }).toBe(0)
+  expect(w.writes).toHaveLength(1)
+})
+
+it('names each link of a chain in the event, with its own permission that is charged, and the arguments of all (V3, V5)', async () => {
+  const w = asked()
+  const [sub, key] = ['spiffe://example.org/agent/b/i1', generateKey('agent')]
+  Object.assign(w.standing.grant.authority, { max_depth: 1, max_children: 1 })
+  const bounds = [{ '/invoice': { eq: 'INV-2' } }, { '/invoice': { eq: 'INV-1' }, '/secret': { eq: 'x' } }]
+  const permissions = bounds.map((where) => ({ actions: ['tools/call'], resource, where }))
+  const authority = { type: 'bailiwick_task' as const, task: 't', permissions }
+  const [iat, exp] = [now / 1000 - 1, now / 1000 + 30]
+  const claims = {
+    iss: agent,
+    sub,
+    aud: 'ins_0123456789abcdef',
+    iat,
+    exp,
+    jti: 'passed-on-passed-on',
+    cnf: { jkt: key.kid },
+  }
+  const links = { grant: root, as_of: 0, parent_hash: hash, authorization_details: [authority] }
+  const delegation = signDelegation({ ...claims, ...links } as never, agentKey)
+  const id = delegationId(delegation) ?? ''
+  const record = { delegation_id: id, grant_id: root, delegation, agent: sub, instance_key: key.kid, authority }
+  w.tree.delegations.set(id, { ...record, not_after: spell(exp * 1000) })
+  Object.assign(w.intent, { jkt: key.kid, agent: sub, delegation_id: id })
+  w.instances.set(sub, { agent: { id: 'spiffe://example.org/agent/b', owner: 'o', labels: [] } } as never)
+  const credential = signAccessToken(
+    {
+      ...{ iss: issuer, aud: base, sub: agent, client_id: sub, act: { sub }, iat, exp, jti: credentialId },
+      ...{ cnf: { jkt: key.kid }, authorization_details: [authority] },
+      grant: {
+        id: root,
+        root,
+        request: `req_${'1'.repeat(26)}`,
+        mode: 'window',
+        statement_hash: hash,
+        as_of: 0,
+        delegation: id,
+      },
+    } as never,
+    credentialKey,
+  )
+  const made = { htm: 'POST', htu: `${base}mcp`, jti: 'proof-1-proof-1-proof-1', now }
+  const proof = makeDpopProof({ ...made, accessToken: credential, actionDigest: digest }, key)
+  Object.assign(w.request.observed, { credential, proof })
+  const answer = await w.ask()
+  expect(answer.decision || answer.reason).toBe(true)
+  expect(w.writes[0]?.[0]?.data).toMatchObject({
+    actor: { agent, delegation_id: id, sub_agent: sub },
+    action: { arguments: { '/invoice': 'INV-1', '/secret': 'x' } },
+    permission: 0,
+    chain: [{ delegation_id: id, agent: sub, permission: 1 }],
+  })
+})
+
+it('waits for what is not folded yet no longer than for its own deadline', async () => {
+  const w = asked()
+  const waits: number[] = []
+  const until = async (find: () => unknown, ms: number) => {
+    waits.push(ms)
+    return find()
+  }
+  Object.assign(w.pdp.projection, { until })
+  expect(await w.ask()).toMatchObject({ decision: true })
+  expect(new Set(waits)).toEqual(new Set([60_000]))
 })
 
 it('obliges alike in the answer, in the permit and in the event', async () => {

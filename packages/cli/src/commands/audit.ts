@@ -36,6 +36,6 @@ export function auditCommand(program: Command, io: Io, done: (code: ExitCode) =>
       throw new ServiceError('config_invalid', '--log: audit reads a folder: copy the log first')
     readInput('--trust', trustPath, LARGEST_TRUST)
     await somethingAt(logSource(logDir))
-    done(await serve(auditor, io.env, io.clock, [logDir, trustPath, ...(json ? ['--json'] : [])]))
+    done(await serve(auditor, io.env, { ...io, args: [logDir, trustPath, ...(json ? ['--json'] : [])] }))
   })
 }

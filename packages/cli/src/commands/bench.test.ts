@@ -16,7 +16,9 @@ it('knows where the bench is, and passes its options and its exit code on', asyn
      writeFileSync(${JSON.stringify(seen)}, JSON.stringify(process.argv.slice(2)))
      process.exitCode = 4\n`,
   )
-  expect(await serve(main, {}, testClock(), ['--quick', '--only', 'publish'])).toBe(4)
+  expect(
+    await serve(main, {}, { clock: testClock(), err: () => undefined, args: ['--quick', '--only', 'publish'] }),
+  ).toBe(4)
   expect(JSON.parse(readFileSync(seen, 'utf8'))).toEqual(['--quick', '--only', 'publish'])
 })
 

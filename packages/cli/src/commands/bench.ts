@@ -20,6 +20,6 @@ export function benchCommand(program: Command, io: Io, done: (code: ExitCode) =>
     )
     .action(async ([first, ...rest]: string[]) => {
       const [main, options] = first === 'log' ? [benchLog, rest] : [bench, first === undefined ? [] : [first, ...rest]]
-      done(await serve(main, { ...io.env }, io.clock, options))
+      done(await serve(main, { ...io.env }, { ...io, args: options }))
     })
 }

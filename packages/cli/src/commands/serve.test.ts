@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { testClock } from '@bailiwick/service-kit'
@@ -7,6 +7,12 @@ import { expect, it } from 'vitest'
 import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
 import { mainOf, services } from '../repository.ts'
 import { serve } from './serve.ts'
+
+/** Whoever is told to stop: not this process, whose other tests go on. */
+function host() {
+  const [clock, told, said] = [testClock(), new EventEmitter(), [] as string[]]
+  return { clock, told, said, err: (line: string) => void said.push(line) }
+}
 
 /** Starting a Node takes its time on a busy machine. */
 const timeout = 60_000
@@ -17,13 +23,16 @@ it('knows where each service is', () => {
   expect(existsSync(mainOf('standalone'))).toBe(true)
 })
 
-it('ends as the service ended', { timeout }, async () => {
+it('ends as the service ended, and says what that one cannot say itself', { timeout }, async () => {
   using folder = temporaryFolder()
   const main = folder.at('main.mjs')
+  const { said, ...io } = host()
   writeFileSync(main, "process.exitCode = process.env.BAILIWICK_DATA === 'here' ? 7 : 1\n")
-  expect(await serve(main, { BAILIWICK_DATA: 'here' }, testClock())).toBe(7)
+  expect(await serve(main, { BAILIWICK_DATA: 'here' }, io)).toBe(7)
+  expect(said).toEqual([]) // it has said why
   writeFileSync(main, "process.kill(process.pid, 'SIGKILL')\n")
-  expect(await serve(main, {}, testClock())).toBe(137)
+  expect(await serve(main, {}, io)).toBe(137)
+  expect(said).toEqual([expect.stringContaining('its process was ended by SIGKILL')])
 })
 
 it('starts Node as a service wants it', { timeout }, async () => {
@@ -35,7 +44,7 @@ it('starts Node as a service wants it', { timeout }, async () => {
     `import { writeFileSync } from 'node:fs'
      writeFileSync(${JSON.stringify(said)}, JSON.stringify(process.execArgv))\n`,
   )
-  expect(await serve(main, {}, testClock())).toBe(0)
+  expect(await serve(main, {}, host())).toBe(0)
   expect(JSON.parse(readFileSync(said, 'utf8'))).toContain('--max-semi-space-size=64')
 })
 
@@ -66,12 +75,13 @@ function patientService(folder: Folder, stops: number) {
 it('passes a stop signal on, and lets the service end by itself', { timeout }, async () => {
   using folder = temporaryFolder()
   const { main, got } = patientService(folder, 1)
-  const listening = process.listenerCount('SIGHUP') // other tests of this process may have theirs
-  const ended = serve(main, {}, testClock())
+  const { told, said, ...io } = host()
+  const ended = serve(main, {}, { ...io, told })
   await got(0)
-  process.emit('SIGTERM')
+  told.emit('SIGTERM', 'SIGTERM')
   expect(await ended).toBe(3)
-  expect(process.listenerCount('SIGHUP')).toBe(listening)
+  expect(told.eventNames()).toEqual([])
+  expect(said).toEqual([])
 })
 
 it('passes on once what npm and a terminal send twice, and once more what a person sends again', {
@@ -79,17 +89,17 @@ it('passes on once what npm and a terminal send twice, and once more what a pers
 }, async () => {
   using folder = temporaryFolder()
   const { main, got } = patientService(folder, 2)
-  const clock = testClock()
-  const ended = serve(main, {}, clock)
+  const { clock, told, err } = host()
+  const ended = serve(main, {}, { clock, told, err })
   await got(0)
-  process.emit('SIGTERM')
+  told.emit('SIGTERM', 'SIGTERM')
   await got(1)
   clock.advance(999)
-  process.emit('SIGTERM')
+  told.emit('SIGTERM', 'SIGTERM')
   await wait(50)
   await got(1)
   clock.advance(1)
-  process.emit('SIGTERM')
+  told.emit('SIGTERM', 'SIGTERM')
   expect(await ended).toBe(3)
 })
 
@@ -102,7 +112,7 @@ it.each(['SIGKILL', 'SIGTERM'] as const)(
     using folder = temporaryFolder()
     const { main, got } = patientService(folder, 1)
     const script = `import { serve } from ${JSON.stringify(import.meta.resolve('./serve.ts'))}
-    process.exitCode = await serve(${JSON.stringify(main)}, process.env, { monotonic: () => performance.now() })`
+    process.exitCode = await serve(${JSON.stringify(main)}, process.env, { clock: { monotonic: () => performance.now() }, err: console.error })`
     const starter = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' })
     const ended = once(starter, 'exit')
     await got(0)

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import { constants } from 'node:os'
 import { ServiceError } from '@bailiwick/errors'
-import { type Clock, nodeArguments } from '@bailiwick/service-kit'
+import { nodeArguments } from '@bailiwick/service-kit'
 import { Argument, type Command } from 'commander'
 import type { ExitCode, Io } from '../io.ts'
 import { type DataOption, port as portIn, withData } from '../options.ts'
@@ -36,7 +36,8 @@ export function serveCommand(program: Command, io: Io, done: (code: ExitCode) =>
       ...(port === undefined ? {} : { BAILIWICK_PORT: String(port) }),
       ...(policies === undefined ? {} : { BAILIWICK_POLICIES: policies }),
     }
-    done(await serve(mainOf(service ?? 'standalone'), { ...io.env, ...given }, io.clock, plain ? ['--plain'] : []))
+    const env = { ...io.env, ...given }
+    done(await serve(mainOf(service ?? 'standalone'), env, { ...io, args: plain ? ['--plain'] : [] }))
   })
 }
 
@@ -52,34 +53,42 @@ const stopWithoutUs =
 /** npm passes a terminal's Ctrl-C on, so one wish to stop comes as several signals. */
 const SAME_WISH_MS = 1000
 
+export interface ServeHost extends Pick<Io, 'clock' | 'err'> {
+  args?: readonly string[]
+  /** Who is told to stop: this process unless given. */
+  told?: Pick<EventEmitter, 'on' | 'off'>
+}
+
 /**
- * Runs `main` with these arguments, as a service, on this Node until it ends, passing signals on; those of one wish once, since a signal
- * that meets a process in its very end kills it. It stops when this process is killed. Its exit code; of a signal, what a shell makes of it.
+ * Runs `main`, a service, on this Node until it ends, passing signals on; those of one wish once, since a signal that meets a process
+ * in its very end kills it. It stops when this process is killed. Its exit code; of a signal, what a shell makes of it: one that
+ * nobody sent through here is told, since who dies of it says nothing himself.
  */
 export async function serve(
   main: string,
   env: NodeJS.ProcessEnv,
-  clock: Clock,
-  args: readonly string[] = [],
+  { clock, err, args = [], told = process }: ServeHost,
 ): Promise<ExitCode> {
   const child = spawn(process.execPath, [...nodeArguments(env), '--import', stopWithoutUs, main, ...args], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env,
   })
-  let last = Number.NEGATIVE_INFINITY
+  let last: number | undefined
   const forward = (signal: NodeJS.Signals) => {
     const now = clock.monotonic()
-    if (now - last < SAME_WISH_MS) return
+    if (last !== undefined && now - last < SAME_WISH_MS) return
     last = now
     child.kill(signal)
   }
-  for (const signal of forwarded) process.on(signal, forward)
+  for (const signal of forwarded) told.on(signal, forward)
   try {
     const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
+    if (signal !== null && last === undefined)
+      err(`bailiwick: its process was ended by ${signal}, by somebody else or for want of memory: start it again`)
     return code ?? 128 + (signal === null ? 0 : constants.signals[signal])
   } catch (cause) {
     throw new ServiceError('config_invalid', `${main} could not be started`, { cause })
   } finally {
-    for (const signal of forwarded) process.off(signal, forward)
+    for (const signal of forwarded) told.off(signal, forward)
   }
 }

@@ -71,7 +71,8 @@ async function verifyBundle(bundle: string, { log, old, ...options }: VerifyComm
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
   const vkey = encodeVkey(await logKeyOf(options, policy))
   const json = options.json ? ['--json'] : []
-  return serve(bundleVerifier, io.env, io.clock, [bundle, vkey, options.witness ?? '', trustedRoot(options), ...json])
+  const args = [bundle, vkey, options.witness ?? '', trustedRoot(options), ...json]
+  return serve(bundleVerifier, io.env, { ...io, args })
 }
 
 /** The same log; each recovery that an entry of it registers is noted, retired since or not, as it passes by. */

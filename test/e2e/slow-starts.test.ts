@@ -1,0 +1,54 @@
+import { Writable } from 'node:stream'
+import { faultyBus } from '@bailiwick/bus'
+import { readGenesis } from '@bailiwick/installation'
+import { logger as makeLogger, systemClock } from '@bailiwick/service-kit'
+import { startSystem } from '@bailiwick/testkit'
+import { expect, it } from 'vitest'
+import { openAdapters } from './adapters-under-test.ts'
+import { eventually } from './world.ts'
+
+// Of a machine, or a bus, that is so slow that an issuer hears no head of its own while it writes the first registry.
+it('an issuer whose heads come late as it starts says so, goes on where it was, and does not end (V8, V13)', async () => {
+  let late = 0
+  let registered = 0
+  let said = ''
+  const fatal: unknown[] = []
+  let mend = () => undefined as void
+  const destination = new Writable({
+    write(chunk, _, done) {
+      said += chunk
+      if (said.includes('tries again')) mend()
+      done()
+    },
+  })
+  await using adapters = await openAdapters()
+  await using system = await startSystem({
+    adapters: { bus: adapters.bus, grantStore: adapters.store },
+    clock: { now: () => systemClock.now(), monotonic: () => systemClock.monotonic() + late },
+    logger: makeLogger({ service: 'slow', level: 'warn', destination }),
+    onFatal: (error) => void fatal.push(error),
+    wrapBus(bus) {
+      const slow = faultyBus(bus, () => undefined)
+      const publish: typeof slow.publish = async (topic, events) => {
+        const positions = await slow.publish(topic, events)
+        if (topic === 'registry.v1' && ++registered === 3) {
+          slow.hold('heads.v1')
+          late = 2501
+          mend = () => slow.release('heads.v1')
+        }
+        return positions
+      }
+      return { ...slow, publish }
+    },
+  })
+  expect(said).toContain('it is taking over, and tries again: service_standby: no head of its own came back')
+  expect(fatal).toEqual([])
+  await eventually(async () => (await fetch(`${system.url}/readyz`)).status === 200 || undefined)
+  // Nothing was left out, and nothing said twice.
+  const written: string[] = []
+  await using follower = await system.bus.follow(['registry.v1'], 'start', async (batch) => {
+    for (const { bytes } of batch) written.push(JSON.parse(Buffer.from(bytes).toString()).subject)
+  })
+  await follower.caughtUp
+  expect(written).toEqual(readGenesis(system.data).entities.map(({ type, id }) => `${type} ${id}`))
+})
