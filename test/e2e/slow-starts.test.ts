@@ -13,7 +13,7 @@ it('an issuer whose heads come late as it starts says so, goes on where it was, 
   let registered = 0
   let said = ''
   const fatal: unknown[] = []
-  let mend = () => undefined as void
+  let mend: () => void = () => undefined
   const destination = new Writable({
     write(chunk, _, done) {
       said += chunk
