@@ -155,6 +155,23 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
+    'an ALLOW under what people were shown before everything was stopped, and that claims to know of that (V7)',
+    'V7',
+    (log) => {
+      log.grant('other', { statement: { as_of: 9 } })
+      log.allow('other read', 'other', 1)
+      move(log, 'revoked', 'other read')
+      const { at } = allowed(log, 'other read')
+      Object.assign(log.draft('revoked'), { at: at + 8500 }).data = {
+        ...Object(log.draft('revoked').data),
+        kind: 'all',
+        target: '*',
+      }
+      allowed(log, 'other read').at = at + 10_000
+    },
+    'allowed after revocation 1',
+  ],
+  [
     'an ALLOW that knew of the revocation (V7)',
     'V7',
     (log) => {
