@@ -162,11 +162,9 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
       log.allow('other read', 'other', 1)
       move(log, 'revoked', 'other read')
       const { at } = allowed(log, 'other read')
-      Object.assign(log.draft('revoked'), { at: at + 8500 }).data = {
-        ...Object(log.draft('revoked').data),
-        kind: 'all',
-        target: '*',
-      }
+      const revoked = log.draft<'revocations.v1', 'revocation.declared'>('revoked')
+      revoked.at = at + 8500
+      Object.assign(revoked.data, { kind: 'all', target: '*' })
       allowed(log, 'other read').at = at + 10_000
     },
     'allowed after revocation 1',
