@@ -1,4 +1,4 @@
-import { BlockList, isIP, isIPv4 } from 'node:net'
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
 import type { HttpServer } from './http-server.ts'
 
 /** Gives each request its `caller`. Nothing else of `X-Forwarded-*` is believed of anybody. */
@@ -43,9 +43,21 @@ export function readNetworks(value: string): BlockList | undefined {
   return networks
 }
 
-const isIn = (networks: BlockList, address: string) => isIP(address) !== 0 && networks.check(address, familyOf(address))
+/** Whoever has one address of an IPv6 network of /64 has all of them (RFC 4291 §2.5.4). */
+export function networkOf(ip: string): string {
+  const address = plain(ip)
+  if (!isIPv6(address)) return address
+  const [head = '', tail = ''] = address.replace(/%.*/, '').split('::')
+  const before = head === '' ? [] : head.split(':')
+  const after = tail === '' ? [] : tail.split(':')
+  const zeros = new Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0')
+  return [...before, ...zeros, ...after].slice(0, 4).join(':')
+}
+
+export const isIn = (networks: BlockList, address: string) =>
+  isIP(address) !== 0 && networks.check(address, familyOf(address))
 
 const familyOf = (address: string) => (isIPv4(address) ? 'ipv4' : 'ipv6')
 
 /** A socket that takes both has IPv4 peers in the form of IPv6. */
-const plain = (address: string) => address.replace(/^::ffff:(?=\d+\.)/i, '')
+export const plain = (address: string) => address.replace(/^::ffff:(?=\d+\.)/i, '')

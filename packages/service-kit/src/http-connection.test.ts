@@ -1,10 +1,13 @@
+import { once } from 'node:events'
+import { get as getPlain } from 'node:http'
 import { get } from 'node:https'
 import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
 import { after } from './deadline.ts'
 import { aServer, listening, speak } from './http.fixture.ts'
-import type { HttpLimits } from './http-connection.ts'
+import { readNetworks } from './http-caller.ts'
+import type { HttpLimits, TlsFiles } from './http-connection.ts'
 import { testTls } from './tls.fixture.ts'
 
 it('answers what is no HTTP with a problem document', async () => {
@@ -103,6 +106,50 @@ it('takes no more connections than it may', async () => {
   expect(await speak(port, slow, '\r\n')).toBe('')
   for (const answer of await Promise.all(held)) expect(answer).toMatch(/^HTTP\/1\.1 200 /)
   expect(await speak(port, slow, '\r\n')).toMatch(/^HTTP\/1\.1 200 /)
+})
+
+/** A connection that says nothing. */
+async function silent(port: number): Promise<Socket & Disposable> {
+  const socket = connect(port, '127.0.0.1').resume()
+  await once(socket, 'connect')
+  return Object.assign(socket, { [Symbol.dispose]: () => void socket.destroy() })
+}
+
+/** Of a whole request on a connection of its own, from some address of this machine; undefined: it was closed. */
+function statusOf(port: number, tls: TlsFiles | undefined, localAddress = '127.0.0.1'): Promise<number | undefined> {
+  const { promise, resolve } = Promise.withResolvers<number | undefined>()
+  const at = { host: '127.0.0.1', port, path: '/items/1', agent: false, localAddress, rejectUnauthorized: false }
+  const asked = (tls === undefined ? getPlain : get)(at, (answer) => {
+    answer.resume().on('close', () => resolve(answer.statusCode))
+  })
+  asked.on('error', () => resolve(undefined))
+  return promise
+}
+
+// Other systems have one loopback address.
+it.skipIf(process.platform !== 'linux').each([undefined, testTls])(
+  'nobody who holds all the connections that one network may keeps another out (V18)',
+  async (tls) => {
+    await using fixture = await aServer({ limits: { maxConnections: 8, maxConnectionsOfOne: 2 }, tls })
+    const port = await listening(fixture)
+    using first = await silent(port)
+    using second = await silent(port)
+    using third = await silent(port)
+    await expect.poll(() => third.closed, { timeout: 30_000 }).toBe(true)
+    expect(await statusOf(port, tls)).toBeUndefined()
+    expect(await statusOf(port, tls, '127.0.0.2')).toBe(200)
+    for (const socket of [first, second]) socket.destroy()
+    // What was closed counts no more, as often as that happens.
+    for (let n = 0; n < 4; n++) await expect.poll(() => statusOf(port, tls)).toBe(200)
+  },
+)
+
+it('a trusted proxy holds connections for all who are behind it', async () => {
+  const trustedProxies = readNetworks('127.0.0.1')
+  await using fixture = await aServer({ limits: { maxConnectionsOfOne: 1 }, trustedProxies })
+  const port = await listening(fixture)
+  using _ = await silent(port)
+  expect(await statusOf(port, undefined)).toBe(200)
 })
 
 it('speaks TLS with the files it was given', async () => {

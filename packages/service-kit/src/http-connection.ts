@@ -1,8 +1,9 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { Socket } from 'node:net'
+import { BlockList, type Socket } from 'node:net'
 import { ServiceError, toProblem } from '@bailiwick/errors'
 import type { FastifyInstance } from 'fastify'
+import { isIn, networkOf, plain } from './http-caller.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -29,6 +30,8 @@ export interface HttpLimits {
   answerBytesPerSecond: number
   /** Connections at once; one more is closed before it can say anything. */
   maxConnections: number
+  /** As many of them as one network may hold that is no trusted proxy, which stands for many (V18). */
+  maxConnectionsOfOne: number
   /** How long `close` waits for requests that are being answered. */
   graceMs: number
 }
@@ -42,6 +45,7 @@ export const httpLimits: HttpLimits = {
   answerMs: 30_000,
   answerBytesPerSecond: 131_072,
   maxConnections: 4096,
+  maxConnectionsOfOne: 2048,
   graceMs: 10_000,
 }
 
@@ -52,7 +56,11 @@ export interface TlsFiles {
 }
 
 /** A server of node's within the limits, for `httpServer`. */
-export function boundedServer(handler: RequestListener, limits: HttpLimits, tls: TlsFiles | undefined): Server {
+export function boundedServer(
+  handler: RequestListener,
+  limits: HttpLimits,
+  { tls, trusted = new BlockList() }: { tls: TlsFiles | undefined; trusted?: BlockList | undefined },
+): Server {
   const bounds = {
     headersTimeout: limits.headersMs,
     requestTimeout: limits.requestMs,
@@ -67,7 +75,26 @@ export function boundedServer(handler: RequestListener, limits: HttpLimits, tls:
       : createTlsServer({ ...bounds, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' }, handler)
   server.maxConnections = limits.maxConnections
   server.setTimeout(limits.silenceMs)
+  shareConnections(server, limits.maxConnectionsOfOne, trusted)
   return server
+}
+
+/** Whoever opens as many as there are, and says nothing, keeps nobody else out. One that is too many is closed at once. */
+function shareConnections(server: Server, most: number, trusted: BlockList): void {
+  const held = new Map<string, number>()
+  server.on('connection', (socket: Socket) => {
+    const peer = plain(socket.remoteAddress ?? '')
+    if (isIn(trusted, peer)) return
+    const network = networkOf(peer)
+    const own = held.get(network) ?? 0
+    if (own >= most) return void socket.destroy()
+    held.set(network, own + 1)
+    socket.once('close', () => {
+      const left = (held.get(network) ?? 0) - 1
+      if (left > 0) held.set(network, left)
+      else held.delete(network)
+    })
+  })
 }
 
 /**

@@ -68,7 +68,7 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     routerOptions: { maxParamLength: 2100 },
     return503OnClosing: false, // its answer is no problem document: `drain` does it
     genReqId: (request) => requestId(request.headers['x-request-id'], random),
-    serverFactory: (handler) => boundedServer(handler, limits, files),
+    serverFactory: (handler) => boundedServer(handler, limits, { tls: files, trusted: options.trustedProxies }),
     clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => {
       // No hook runs for what is no path.

@@ -1,6 +1,5 @@
-import { isIPv6 } from 'node:net'
 import { ServiceError } from '@bailiwick/errors'
-import { type Clock, RateLimiter } from '@bailiwick/service-kit'
+import { type Clock, networkOf, RateLimiter } from '@bailiwick/service-kit'
 
 /** Lets one request of somebody at this address through, or throws `rate_limited` with how long to wait. */
 export type AdmitCall = (request: { caller: string }) => void
@@ -37,15 +36,4 @@ export function take(bucket: RateLimiter, key: string, cost = 1): void {
     throw new ServiceError('rate_limited', 'this caller asks for too much', {
       retryAfterSeconds: rated.retryAfterSeconds,
     })
-}
-
-/** Whoever has one address of an IPv6 network of /64 has all of them (RFC 4291 §2.5.4). */
-export function networkOf(ip: string): string {
-  const address = ip.replace(/^::ffff:(?=\d+\.)/i, '')
-  if (!isIPv6(address)) return address
-  const [head = '', tail = ''] = address.replace(/%.*/, '').split('::')
-  const before = head === '' ? [] : head.split(':')
-  const after = tail === '' ? [] : tail.split(':')
-  const zeros = new Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0')
-  return [...before, ...zeros, ...after].slice(0, 4).join(':')
 }

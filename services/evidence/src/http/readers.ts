@@ -1,7 +1,7 @@
 import { claimedIssuer, countsFrom, mayHaveCounted, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { type Clock, RateLimiter, ReplayMemory } from '@bailiwick/service-kit'
-import { networkOf, take } from './rates.ts'
+import { type Clock, networkOf, RateLimiter, ReplayMemory } from '@bailiwick/service-kit'
+import { take } from './rates.ts'
 
 export interface ReadersOptions {
   clock: Clock

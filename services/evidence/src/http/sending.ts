@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { ServiceError } from '@bailiwick/errors'
-import { Semaphore } from '@bailiwick/service-kit'
-import { networkOf } from './rates.ts'
+import { networkOf, Semaphore } from '@bailiwick/service-kit'
 
 /** Bytes that may be on their way at once. */
 export interface SendingLimits {
