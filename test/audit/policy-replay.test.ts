@@ -214,8 +214,15 @@ it('reads a task or a day of it', async () => {
   const { actor } = allowed(log, 'read').data
   expect(await replay(shipped, '--task', actor.grant_id)).toMatchObject({ decisions: 2 })
   expect(await replay(shipped, '--task', actor.task)).toMatchObject({ decisions: 1 })
-  const { code, err } = await bailiwick('policy', 'replay', directoryOf(shipped), '--day', 'today')
-  expect([code, err[0]]).toEqual([2, expect.stringContaining('--day')])
+  // Nothing that would change, of nothing that was asked, is no answer.
+  for (const [option, value] of [
+    ['--day', 'today'],
+    ['--day', '2026-02-30'],
+    ['--task', 'no-such-task'],
+  ] as const) {
+    const { code, err } = await bailiwick('policy', 'replay', directoryOf(shipped), option, value)
+    expect([value, code, err.join('\n')]).toEqual([value, 2, expect.stringContaining(option)])
+  }
 })
 
 it('compares two sets over the same decisions', async () => {

@@ -102,6 +102,9 @@ async function compare(
     for (const line of faultLines(source.name, log.fault)) io.out(line)
     return exitCodes.fault
   }
+  // A name that is misspelt would else be a change that changes nothing.
+  if (options.task !== undefined && decisions === 0 && options.day === undefined)
+    throw new ServiceError('config_invalid', `--task: no decision of ${options.task} is in the log`)
   const counts = { decisions, byPolicies, ...countsOf(differences, byPolicies), refused: log.refused.length }
   if (options.json)
     io.out(JSON.stringify({ log: source.name, ...counts, differences: differences.map(machineDifference) }))
@@ -112,11 +115,16 @@ async function compare(
 }
 
 function filterOf({ task, day }: ReplayOptions) {
-  if (day !== undefined && !/^\d{4}-\d{2}-\d{2}$/.test(day))
+  if (day !== undefined && !isDate(day))
     throw new ServiceError('config_invalid', `--day: ${day} is no date, as 2026-07-01`)
   return (actor: { task?: string | undefined; grant_id?: string | undefined } | undefined, time: string) =>
     (task === undefined || actor?.task === task || actor?.grant_id === task) &&
     (day === undefined || time.startsWith(day))
+}
+
+function isDate(text: string): boolean {
+  const at = new Date(`${text}T00:00:00Z`)
+  return /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(at.getTime()) && at.toISOString().startsWith(text)
 }
 
 /** The sets that decided, as far as their files are in the data directory and are what their hash says. */
