@@ -2,8 +2,21 @@ import { ServiceError } from '@bailiwick/errors'
 import { type ExactInteger, exactInteger } from './exact-json.ts'
 import type { Shape } from './schema-shapes.ts'
 
-/** A value that is not of its declared type: the request is denied. */
-export class TypeMismatch extends Error {}
+/** A value that is not of its declared type: the request is denied. The message says what it is not. */
+export class TypeMismatch extends Error {
+  /** Where it stands, from the outside in. */
+  readonly path: string[] = []
+}
+
+/** Reads what stands there. */
+export function at<T>(name: string | number, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof TypeMismatch) error.path.unshift(String(name))
+    throw error
+  }
+}
 
 const escapes: ReadonlySet<string> = new Set(['__entity', '__extn', '__expr'])
 
@@ -17,21 +30,24 @@ export function typed(value: unknown, shape: Shape, typeOf: (type: string) => st
       return integer(value)
     case 'String':
     case 'Bool':
-      return typeof value === (shape.kind === 'String' ? 'string' : 'boolean') ? value : mismatch()
+      return typeof value === (shape.kind === 'String' ? 'string' : 'boolean') ? value : mismatch(shape)
     case 'Extension':
-      return typeof value === 'string' ? { __extn: { fn: shape.construct, arg: value } } : mismatch()
+      return typeof value === 'string' ? { __extn: { fn: shape.construct, arg: value } } : mismatch(shape)
     case 'Entity': {
-      const { type, id } = isObject(value) ? value : mismatch()
-      if (typeof type !== 'string' || typeof id !== 'string' || typeOf(type) !== shape.type) return mismatch()
+      const { type, id } = isObject(value) ? value : mismatch(shape)
+      if (typeof type !== 'string' || typeof id !== 'string' || typeOf(type) !== shape.type) return mismatch(shape)
       return { __entity: { type: shape.type, id } }
     }
     case 'Set':
-      return Array.isArray(value) ? value.map((element) => typed(element, shape.element, typeOf)) : mismatch()
+      if (!Array.isArray(value)) return mismatch(shape)
+      return value.map((element, n) => at(n, () => typed(element, shape.element, typeOf)))
     case 'Record': {
-      if (!isObject(value)) return mismatch()
+      if (!isObject(value)) return mismatch(shape)
       const members = Object.entries(value).flatMap(([name, member]): [string, unknown][] => {
         const declared = shape.members.get(name)
-        return declared === undefined || member === null ? [] : [[name, typed(member, declared, typeOf)]]
+        return declared === undefined || member === null
+          ? []
+          : [[name, at(name, () => typed(member, declared, typeOf))]]
       })
       return Object.fromEntries(members)
     }
@@ -44,24 +60,24 @@ export function typed(value: unknown, shape: Shape, typeOf: (type: string) => st
  */
 export function untyped(value: unknown): unknown {
   if (typeof value === 'number' || typeof value === 'bigint') return integer(value)
-  if (Array.isArray(value)) return value.map(untyped)
+  if (Array.isArray(value)) return value.map((element, n) => at(n, () => untyped(element)))
   if (!isObject(value)) return value
   const members = Object.entries(value).filter(([, member]) => member !== null)
   const forged = members.find(([name]) => escapes.has(name))
   if (forged) throw new ServiceError('request_malformed', `a member named ${forged[0]}`)
-  return Object.fromEntries(members.map(([name, member]) => [name, untyped(member)]))
+  return Object.fromEntries(members.map(([name, member]) => [name, at(name, () => untyped(member))]))
 }
 
 /** A Long. Cedar has no fractions; beyond 53 bits only what kept its digits is what the caller sent. */
 function integer(value: unknown): number | ExactInteger {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value
   if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) return exactInteger(value)
-  return mismatch()
+  return mismatch({ kind: 'Long' })
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-function mismatch(): never {
-  throw new TypeMismatch()
+function mismatch(shape: Shape): never {
+  throw new TypeMismatch(`no ${shape.kind === 'Extension' || shape.kind === 'Entity' ? shape.type : shape.kind}`)
 }

@@ -1,4 +1,4 @@
-import { TypeMismatch, typed, untyped } from './asserted-values.ts'
+import { at, TypeMismatch, typed, untyped } from './asserted-values.ts'
 import type { Mapping } from './authzen-mapping.ts'
 import { CedarPolicies, type Options } from './cedar-policies.ts'
 import { type EntityName, isAction } from './entity-name.ts'
@@ -114,45 +114,61 @@ export class AuthZenPolicies {
    * What Cedar is asked. undefined: it says what the schema has otherwise, or names no action. Throws `request_malformed` for a
    * member that only Cedar may use.
    */
-  cedarRequest({
-    subject,
-    action,
-    resource,
-    context,
-  }: PlainRequest): (PolicyRequest & { action: EntityName }) | undefined {
-    const called = this.#actionOf(action.name)
-    if (called === undefined) return undefined
-    const principal = { type: this.#typeOf(subject.type), id: subject.id }
-    const on = { type: this.#typeOf(resource.type), id: resource.id }
-    const { asserted, actionProperties } = this.#mapping
+  cedarRequest(request: PlainRequest): (PolicyRequest & { action: EntityName }) | undefined {
     try {
-      const said = { ...context, ...(action.properties ? { [actionProperties]: action.properties } : {}) }
-      const around = this.#read(said, this.#shapes?.context(called))
-      const own = {
-        subject: this.#attributes(principal, asserted.subject ? subject.properties : undefined),
-        resource: this.#attributes(on, asserted.resource ? resource.properties : undefined),
-      }
-      const entities = this.#store.reachable([principal, called, on, around, own])
-      if (keyOf(principal) === keyOf(on)) this.#add(entities, on, joined(own.subject, own.resource))
-      else {
-        this.#add(entities, principal, own.subject)
-        this.#add(entities, on, own.resource)
-      }
-      return { principal, action: called, resource: on, context: around, entities: [...entities.values()] }
+      return this.#asked(request)
     } catch (error) {
       if (error instanceof TypeMismatch) return undefined
       throw error
     }
   }
 
-  /** `Action::"name"`, else the only one of that id in any namespace; undefined: one of several. */
-  #actionOf(name: string): EntityName | undefined {
+  /** Why Cedar is not asked, where `cedarRequest` says undefined. */
+  whyNotAsked(request: PlainRequest): string {
+    try {
+      this.#asked(request)
+    } catch (error) {
+      if (error instanceof TypeMismatch) return `${error.path.join('.')}: ${error.message}`
+      throw error
+    }
+    return ''
+  }
+
+  /** Throws `TypeMismatch`, and as `cedarRequest`. */
+  #asked({ subject, action, resource, context }: PlainRequest): PolicyRequest & { action: EntityName } {
+    const called = at('action', () => at('name', () => this.#actionOf(action.name)))
+    const principal = { type: this.#typeOf(subject.type), id: subject.id }
+    const on = { type: this.#typeOf(resource.type), id: resource.id }
+    const { asserted, actionProperties } = this.#mapping
+    const said = { ...context, ...(action.properties ? { [actionProperties]: action.properties } : {}) }
+    const around = at('context', () => this.#read(said, this.#shapes?.context(called)))
+    const attributes = (of: EntityName, { properties }: PlainRequest['subject'], mayAssert: boolean) =>
+      at('properties', () => this.#attributes(of, mayAssert ? properties : undefined))
+    const own = {
+      subject: at('subject', () => attributes(principal, subject, asserted.subject)),
+      resource: at('resource', () => attributes(on, resource, asserted.resource)),
+    }
+    const entities = this.#store.reachable([principal, called, on, around, own])
+    if (keyOf(principal) === keyOf(on)) {
+      const both = at('subject', () => at('properties', () => joined(own.subject, own.resource)))
+      this.#add(entities, on, both)
+    } else {
+      this.#add(entities, principal, own.subject)
+      this.#add(entities, on, own.resource)
+    }
+    return { principal, action: called, resource: on, context: around, entities: [...entities.values()] }
+  }
+
+  /** `Action::"name"`, else the only one of that id in any namespace. Throws `TypeMismatch` for one of several. */
+  #actionOf(name: string): EntityName {
     const mapped = this.#mapping.actions.get(name)
     if (mapped) return mapped
     const named = this.#actions.filter(({ id }) => id === name)
     const plain = { type: 'Action', id: name }
     if (named.length === 0 || named.some(({ type }) => type === 'Action')) return plain
-    return named.length === 1 ? named[0] : undefined
+    const [only, ...others] = named
+    if (only === undefined || others.length > 0) throw new TypeMismatch('several actions have this id')
+    return only
   }
 
   #typeOf = (type: string): string => this.#mapping.types.get(type) ?? type
@@ -179,7 +195,10 @@ export class AuthZenPolicies {
 /** The properties of one entity that was sent twice: as subject, and as resource. Two values of one attribute are none. */
 function joined(subject: Record<string, unknown>, resource: Record<string, unknown>): Record<string, unknown> {
   for (const [name, value] of Object.entries(resource))
-    if (Object.hasOwn(subject, name) && spelled(subject[name]) !== spelled(value)) throw new TypeMismatch()
+    at(name, () => {
+      if (Object.hasOwn(subject, name) && spelled(subject[name]) !== spelled(value))
+        throw new TypeMismatch('not what the resource, the same entity, has')
+    })
   return { ...subject, ...resource }
 }
 

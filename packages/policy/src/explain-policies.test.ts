@@ -6,6 +6,9 @@ import { readRequest } from './trial-request.ts'
 
 const schema = `entity U { n: Long }; entity R { labels: Set<String> };
 action a appliesTo { principal: U, resource: R, context: { grant: { mode: String }, price?: decimal } };`
+const spaces = ['M', 'N'].map(
+  (name) => `namespace ${name} { entity E; action b appliesTo { principal: E, resource: E }; }`,
+)
 const policies = `@id("all") permit (principal, action, resource) when { principal.n < 10 };
 @id("own-word") forbid (principal, action, resource) when { resource.labels.contains("bad") && context.grant.mode != "once" };
 @id("dear") forbid (principal, action, resource) when { context has price && context.price.greaterThan(decimal("9.50")) };
@@ -121,4 +124,33 @@ it.each([
   })
   expect(outcome).toBe('deny')
   expect(wouldChange.map(({ attribute }) => attribute).filter((name) => name !== 'resource.labels')).toEqual(change)
+})
+
+it.each<[says: string, more: Partial<PlainRequest>]>([
+  ['context.grant.mode: no String', { context: { grant: { mode: 5 } } }],
+  ['context.price: no decimal', { context: { grant: { mode: 'm' }, price: 9.5 } }],
+  ['subject.properties.n: no Long', { subject: { type: 'U', id: 'u', properties: { n: '1' } } }],
+  [
+    'resource.properties.labels.1: no String',
+    { resource: { type: 'R', id: 'r', properties: { labels: ['a', null] } } },
+  ],
+  ['context.grant: no Record', { context: { grant: [] } }],
+  ['action.name: several actions have this id', { action: { name: 'b' } }],
+  [
+    'subject.properties.n: not what the resource, the same entity, has',
+    {
+      subject: { type: 'U', id: 'u', properties: { n: 1 } },
+      resource: { type: 'U', id: 'u', properties: { n: 2 } },
+    },
+  ],
+])('says what of a request does not fit: %s', (says, more) => {
+  const files = { 'schema.cedarschema': [schema, ...spaces].join('\n'), 'a.cedar': policies }
+  const set = parsePolicySet(new Map(Object.entries(files).map(([name, text]) => [name, Buffer.from(text)])))
+  const { outcome, messages } = explainPolicies(set, {
+    subject: { type: 'U', id: 'u' },
+    action: { name: 'a' },
+    resource: { type: 'R', id: 'r' },
+    ...more,
+  })
+  expect([outcome, messages]).toEqual(['invalid', [says]])
 })

@@ -25,7 +25,7 @@ export class PolicyTrial {
   /** Throws `request_malformed` for a member that only Cedar may use. */
   ask(request: PlainRequest): TrialAnswer {
     const asked = this.#mapping.cedarRequest(request)
-    if (asked === undefined) return mistyped
+    if (asked === undefined) return this.#mistyped(request)
     const answer = this.#engine.evaluate(asked)
     // What went wrong is told in words, which only an explanation has.
     if (answer.outcome === 'error' || answer.outcome === 'invalid') return this.#obliged(this.#engine.explain(asked))
@@ -35,7 +35,13 @@ export class PolicyTrial {
   /** As `ask`, and why. */
   explain(request: PlainRequest): TrialAnswer & PolicyExplanation {
     const asked = this.#mapping.cedarRequest(request)
-    return asked === undefined ? { ...mistyped, wouldChange: [] } : this.#obliged(this.#engine.explain(asked))
+    return asked === undefined
+      ? { ...this.#mistyped(request), wouldChange: [] }
+      : this.#obliged(this.#engine.explain(asked))
+  }
+
+  #mistyped(request: PlainRequest): TrialAnswer {
+    return { outcome: 'invalid', policies: [], obligations: [], messages: [this.#mapping.whyNotAsked(request)] }
   }
 
   #obliged<A extends Omit<PolicyExplanation, 'wouldChange'>>(answer: A): A & TrialAnswer {
@@ -50,11 +56,4 @@ export class PolicyTrial {
     const obligations = answer.outcome === 'error' ? [] : asksFor.flatMap(([name, is]) => (is ? [name] : []))
     return { ...answer, obligations }
   }
-}
-
-const mistyped: TrialAnswer = {
-  outcome: 'invalid',
-  policies: [],
-  obligations: [],
-  messages: ['a value is not of its declared type, or the action is not one'],
 }
