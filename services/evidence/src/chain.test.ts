@@ -77,6 +77,14 @@ it('lacks no number twice, and asks for none above the head (V15)', () => {
   expect(missing(events, 1)).toEqual([])
 })
 
+it('is moved by no number that there is not (V15)', () => {
+  for (const sequence of [0, 1e16]) {
+    const chain = chainOf([...own(1, 2, 3), { ...event(3), sequence }, ...own(4)])
+    expect(chain.whole).toBe(4)
+    expect(missingOf(chain, 4, hashOf(4))).toEqual([])
+  }
+})
+
 it('stays small, whatever whoever has the key writes (V18)', () => {
   const many = Array.from({ length: 1000 }, (_, n) => [
     event(n + 1, `a${n}`, 'own'),

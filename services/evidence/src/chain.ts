@@ -34,7 +34,9 @@ const mostLinks = 100
 export function extended(chain: Chain, { sequence, previous, hash }: Numbered): Chain {
   const { whole, end, ahead, broken = [], more = [] } = chain
   const stretches: Stretch[] = [[0, whole, undefined, end], ...ahead]
-  if (stretches.some(([from, to]) => from <= sequence && sequence <= to && sequence > 0))
+  // There is no number 0: who has the key may write it all the same.
+  if (sequence < 1) return chain
+  if (stretches.some(([from, to]) => from <= sequence && sequence <= to))
     return { ...chain, ...further(chain, [sequence, hash]) }
   const joined: Stretch[] = []
   const missing: Link[] = [...broken]
