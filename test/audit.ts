@@ -11,7 +11,7 @@ import { delegationFindings } from './audit/delegations.ts'
 import { readFacts } from './audit/facts.ts'
 import { type Finding, type Leaf, readLeaf, sha256 } from './audit/leaf.ts'
 import { readLog } from './audit/read-log.ts'
-import { reconciledFindings } from './audit/reconciled.ts'
+import { hastyFindings, reconciledFindings } from './audit/reconciled.ts'
 import { Registry } from './audit/registry.ts'
 import { secretFindings } from './audit/secrets.ts'
 import { ServiceKeys } from './audit/service-keys.ts'
@@ -63,6 +63,7 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     ...budgetFindings(meaning),
     ...outcomeFindings(meaning),
     ...reconciledFindings(meaning, once),
+    ...hastyFindings(meaning),
   )
   const counting = once.filter((leaf) => !facts.void.has(leaf.index) && !registry.void.has(leaf.index))
   const byType = Map.groupBy(counting, ({ event }) => event.type)

@@ -1,4 +1,5 @@
-import type { Meaning } from './approvals.ts'
+import { type Meaning, slackMs } from './approvals.ts'
+import { decisionKey } from './facts.ts'
 import { type Finding, type Leaf, onTopic } from './leaf.ts'
 
 /** How long a decision point that runs may take to tell of an outcome that did not come, ms. */
@@ -19,6 +20,17 @@ export function reconciledFindings({ facts }: Meaning, leaves: readonly Leaf[]):
     const ranMs = runs.reduce((sum, [from, to]) => sum + Math.max(0, to - Math.max(from, due)), 0)
     const detail = `${data.decision_id}: neither an outcome nor that it is missing`
     return ranMs > patienceMs ? [{ leaf: index, rule: 'outcome' as const, detail }] : []
+  })
+}
+
+/** No outcome is told to be missing while there was still time for it. */
+export function hastyFindings({ facts }: Meaning): Finding[] {
+  return facts.charges.flatMap(({ event, index, at, counts }) => {
+    if (!counts || event.type !== 'outcome.missing') return []
+    const { decision_id } = event.data
+    const due = facts.decisions.get(decisionKey(event.partitionkey, decision_id))?.data.outcome_due
+    if (due === undefined || at >= Date.parse(due) - slackMs) return []
+    return [{ leaf: index, rule: 'outcome' as const, detail: `${decision_id}: told to be missing before it was due` }]
   })
 }
 

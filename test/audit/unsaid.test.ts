@@ -98,6 +98,14 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'another kind of thing than was asked',
   ],
   [
+    'an outcome that is told to be missing before it was due',
+    'outcome',
+    (log) => {
+      log.draft('missing').at = allowed(log, 'last read').at + 10
+    },
+    'told to be missing before it was due',
+  ],
+  [
     'an ALLOW of which nobody ever said what came of it',
     'outcome',
     (log) => {

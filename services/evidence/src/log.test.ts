@@ -239,6 +239,7 @@ it('refuses to go on from a log that does not agree with itself, and leaves it a
     'the tree head is torn': ({ dir }) => writeFileSync(join(dir, 'tree-head.json'), '{"v":1'),
     'a tile of the edge is gone': ({ log }) => rmSync(join(log, 'tile/0/001.p/44')),
     'a tile of the edge was changed': ({ log }) => flip(join(log, 'tile/0/001.p/44'), 5),
+    'an entry of the edge was changed': ({ log }) => flip(join(log, 'tile/entries/001.p/44'), 9),
     'the checkpoint is of another key': ({ log }) => writeFileSync(join(log, 'checkpoint'), 'log.example/1\n0\n\n'),
     'a checkpoint over other entries was put in its place': ({ log }) => {
       const { size, root } = { size: 300, root: new Uint8Array(32) }

@@ -103,7 +103,9 @@ export class Log {
     try {
       if (last !== undefined && !sameHash(await rootFromTiles(storage.read, last.size), last.root))
         throw inconsistent('the tiles do not give the root of the checkpoint')
-      await checkStored(storage, last?.size ?? 0, head)
+      // The last bundle too, while it is partial: the next one is made of it.
+      const lastBundle = head.size - (head.size % TILE_WIDTH)
+      await checkStored(storage, Math.min(last?.size ?? 0, lastBundle), head)
       const records = await storage.readJournal(head.size)
       const entered = records.map(({ from, to, bytes }) => decodeEntered(bytes, to - from))
       // Only now: what is beyond a tree head that does not belong here may be all that is left of the log.
