@@ -353,6 +353,16 @@ it('takes the root key of a bundle from a text, a file, a trust.json or the data
   expect(log).toMatchObject({ code: 2, err: expect.stringContaining('a log has no root key') })
 })
 
+it('tells a stranger that a bundle needs the key of its log, and not to make an installation', async () => {
+  using folder = temporaryFolder()
+  writeFileSync(folder.at('bundle.json'), '{}')
+  const { code, err } = await bailiwick(['verify', folder.at('bundle.json'), '--data', folder.at('none')])
+  expect([code, err]).toEqual([
+    2,
+    'bailiwick: a bundle needs --vkey: the key of the log, from whoever runs it (config_invalid)',
+  ])
+})
+
 it('says that the bundle cannot be read, before it asks for anything else', async () => {
   using folder = temporaryFolder()
   const { code, err } = await bailiwick(['verify', folder.at('no-bundle'), '--data', folder.path])

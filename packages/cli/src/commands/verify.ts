@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
 import { encodeVkey } from '@bailiwick/tlog'
@@ -69,6 +70,8 @@ async function verifyBundle(bundle: string, { log, old, ...options }: VerifyComm
     throw new ServiceError('config_invalid', 'a bundle is verified by itself, without --log and --old')
   readInput('bundle', bundle, LARGEST_BUNDLE)
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
+  if (options.vkey === undefined && policy === undefined && !existsSync(paths(options.data).trust))
+    throw new ServiceError('config_invalid', 'a bundle needs --vkey: the key of the log, from whoever runs it')
   const vkey = encodeVkey(await logKeyOf(options, policy))
   const json = options.json ? ['--json'] : []
   const args = [bundle, vkey, options.witness ?? '', trustedRoot(options), ...json]
