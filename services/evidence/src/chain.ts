@@ -34,8 +34,7 @@ const mostLinks = 100
 export function extended(chain: Chain, { sequence, previous, hash }: Numbered): Chain {
   const { whole, end, ahead, broken = [], more = [] } = chain
   const stretches: Stretch[] = [[0, whole, undefined, end], ...ahead]
-  // There is no number 0: who has the key may write it all the same.
-  if (sequence < 1) return chain
+  // Number 0 too, which there is not: who has the key may write it all the same, and it moves nothing.
   if (stretches.some(([from, to]) => from <= sequence && sequence <= to))
     return { ...chain, ...further(chain, [sequence, hash]) }
   const joined: Stretch[] = []
