@@ -16,6 +16,9 @@ export interface Staged {
   partition: DurablePartition
 }
 
+/** Messages that are looked up one by one. */
+const few = 8
+
 /** What all partitions share: one lmdb environment, so that one transaction covers several of them. */
 export interface Stores {
   /** [topic, partition, offset] → message. */
@@ -118,16 +121,8 @@ export class DurablePartition implements PartitionLog {
     const read: Message[] = []
     if (from >= this.#end) return read
     let size = 0
-    // Up to `end`, not to what lmdb shows: a commit is visible there for a moment before it is durable.
-    let at = from
-    for (const { key, value } of this.#stores.messages.getRange({
-      start: [this.topic, this.partition, from],
-      end: [this.topic, this.partition, this.#end],
-      // What was taken away is passed over, and the newest of all is always there.
-      ...(this.#bodies === undefined ? { limit: messages } : {}),
-    })) {
-      if (offsetOf(key) !== at) throw this.#gap(at)
-      const message = this.#message(at++, value)
+    for (const [offset, value] of this.#stored(from, messages)) {
+      const message = this.#message(offset, value)
       if (message === undefined) continue
       read.push(message)
       size += message.bytes.length
@@ -135,6 +130,30 @@ export class DurablePartition implements PartitionLog {
     }
     if (read.length === 0) throw this.#gap(from)
     return read
+  }
+
+  /** Up to `end`, not to what lmdb shows: a commit is visible there for a moment before it is durable. */
+  *#stored(from: number, messages: number): Generator<[offset: number, value: Buffer]> {
+    const at = (offset: number) => [this.topic, this.partition, offset]
+    // A walk costs as much to begin as a few single looks, and whoever follows is mostly no more behind than that.
+    if (this.#end - from <= few) {
+      for (let offset = from; offset < this.#end; offset += 1) {
+        const value = this.#stores.messages.get(at(offset))
+        if (value === undefined) throw this.#gap(offset)
+        yield [offset, value]
+      }
+      return
+    }
+    let offset = from
+    for (const { key, value } of this.#stores.messages.getRange({
+      start: at(from),
+      end: at(this.#end),
+      // What was taken away is passed over, and the newest of all is always there.
+      ...(this.#bodies === undefined ? { limit: messages } : {}),
+    })) {
+      if (offsetOf(key) !== offset) throw this.#gap(offset)
+      yield [offset++, value]
+    }
   }
 
   /** undefined for what a later event of its key took away. */

@@ -72,6 +72,19 @@ describe('the embedded grant store', () => {
     expect(await store.remember('jti', START, START + 1_000)).toBe(false)
   })
 
+  it('counts a proof once among all that comes in one turn, whatever of it cannot wait (V10)', async () => {
+    await using subject = await underTest()
+    const store = await subject.connect()
+    await store.adopt()
+    await store.refill('grt_1', aTree())
+    const remember = () => store.remember('jti', START, START + 1_000)
+    const before = [remember(), remember()]
+    const taken = store.advance('grt_1', aTake())
+    const after = [remember(), new Promise(setImmediate).then(remember)]
+    expect(await taken).toEqual({ outcome: 'advanced' })
+    expect(await Promise.all([...before, ...after])).toEqual([true, false, false, false])
+  })
+
   it('starts empty on a folder that was emptied, or written before the machine started (V10)', async () => {
     using folder = aFolder()
     for (const spoil of [

@@ -71,17 +71,19 @@ export function openGrantStoreEnvironment(options: EmbeddedGrantStoreOptions): G
   }
 }
 
-type Writes = <T>(work: () => T) => Promise<T>
+/** `at once`: one after the other waits for it, as the calls of one task do. `this turn`: once all is here that came with this turn. */
+type Writes = <T>(work: () => T, when?: 'at once' | 'this turn') => Promise<T>
 
 /**
- * What is asked for in one turn of the event loop shares a transaction, in the order in which it was asked for: many decisions of one
- * request cost less, and nobody waits for a timer. `run` does all of it or nothing.
+ * What is asked for in one turn of the event loop shares a transaction, in the order in which it was asked for: many decisions cost
+ * less, and nobody waits for a timer. `run` does all of it or nothing.
  */
 function sharing(run: (works: readonly (() => void)[]) => void): Writes {
   let waiting: { work(): void; answer(): void; fail(error: unknown): void }[] = []
   const flush = () => {
     const batch = waiting
     waiting = []
+    if (batch.length === 0) return // taken along by what could not wait
     try {
       run(batch.map(({ work }) => work))
     } catch (error) {
@@ -90,18 +92,20 @@ function sharing(run: (works: readonly (() => void)[]) => void): Writes {
     }
     for (const { answer } of batch) answer()
   }
-  return <T>(work: () => T) =>
+  return <T>(work: () => T, when: 'at once' | 'this turn' = 'at once') =>
     new Promise<T>((resolve, fail) => {
       let done: T
-      const one = {
+      waiting.push({
         work() {
           done = work()
         },
         answer: () => resolve(done),
         fail,
-      }
-      // After the microtasks: whoever they wake asks in the same turn.
-      if (waiting.push(one) === 1) process.nextTick(flush)
+      })
+      // After the microtasks: whoever they wake asks before that.
+      if (when === 'at once') process.nextTick(flush)
+      // Requests are read one by one, each with microtasks of its own.
+      else if (waiting.length === 1) setImmediate(flush)
     })
 }
 
@@ -225,7 +229,7 @@ function connect(environment: Environment, write: Writes, newEpoch: () => string
         proofs.putSync(key, expiresAt)
         expiries.putSync([expiresAt, 'proof', key], true)
         return true
-      })
+      }, 'this turn')
     },
 
     async count(subject, windowMs, now) {
