@@ -54,7 +54,7 @@ export class Projection implements AsyncDisposable {
   readonly #seen = new SeenEvents()
   readonly #waiters = new Waiters()
   /** What this process signed and has not read back yet: its very bytes, which need no second verification. */
-  readonly #own = new Map<string, Buffer>()
+  readonly #own = new Map<string, Uint8Array>()
   readonly #listeners = new Set<(fact: Fact) => void>()
   readonly #subscriptions: FollowSubscription[] = []
 
@@ -131,7 +131,10 @@ export class Projection implements AsyncDisposable {
 
   async #judge(topic: TopicName, message: Message): Promise<SignedEvent | ErrorCode> {
     const { keyRing } = this.#options
-    const isOwn = (id: string) => this.#own.get(waiting(topic, id))?.equals(message.bytes) ?? false
+    const isOwn = (id: string) => {
+      const own = this.#own.get(waiting(topic, id))
+      return own !== undefined && Buffer.compare(own, message.bytes) === 0
+    }
     const judged = signedEvent(keyRing, message, isOwn)
     if (judged !== 'key_unknown' || topic === 'registry.v1') return judged
     await this.#readRegistryToItsEnd()
@@ -239,10 +242,13 @@ export class Projection implements AsyncDisposable {
     await Promise.all(topics.filter((topic) => this.follows(topic)).map(read))
   }
 
-  /** The verdict on an event that was signed here and is about to be published: call before that. Rejects with `deadline_exceeded`. */
+  /**
+   * The verdict on an event that was signed here and is about to be published: call before that, and leave its bytes as they are. Rejects
+   * with `deadline_exceeded`.
+   */
   async verdictOn(topic: TopicName, { id, bytes }: { id: string; bytes: Uint8Array }, ms: number): Promise<Verdict> {
     const name = waiting(topic, id)
-    this.#own.set(name, Buffer.from(bytes))
+    this.#own.set(name, bytes)
     try {
       return await this.#waiters.verdict(name, ms)
     } finally {

@@ -55,6 +55,15 @@ it('carries in one commit all that was added in one turn, by callers that answer
   expect(commits).toEqual([['a', 'b', 'c']])
 })
 
+it('carries in one commit all that was added in one turn, by callbacks that follow one another', async () => {
+  const { commits, pending, add, committing } = queueOnSlowDisk()
+  const calls = ['a', 'b', 'c'].map((name) => new Promise((resolve) => setImmediate(() => resolve(add(name)))))
+  await committing(1)
+  pending[0]?.resolve(true)
+  await Promise.all(calls)
+  expect(commits).toEqual([['a', 'b', 'c']])
+})
+
 it('answers nobody before the commit is durable, and shows it before it answers (V2)', async () => {
   const { pending, seen, add, committing } = queueOnSlowDisk()
   const calls = [add('a'), add('b')]

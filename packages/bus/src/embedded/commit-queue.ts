@@ -103,8 +103,8 @@ export class CommitQueue {
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0 && this.#error === undefined) {
-      // After every microtask: all callers that the last commit woke are back with their next write by then.
-      await new Promise<void>((resolve) => process.nextTick(resolve))
+      // All callers that the last commit woke are back with their next write by then, and all is here that came with this turn.
+      await new Promise<void>((resolve) => setImmediate(resolve))
       const batch = this.#take()
       try {
         await this.#commitInTime(batch)
