@@ -144,6 +144,18 @@ it.skipIf(process.platform !== 'linux').each([undefined, testTls])(
   },
 )
 
+it('does not wait for a TLS handshake that never comes (V18)', async () => {
+  await using fixture = await aServer({ tls: testTls, limits: { headersMs: 100 } })
+  using stranger = await silent(await listening(fixture))
+  await expect.poll(() => stranger.closed, { timeout: 30_000 }).toBe(true)
+})
+
+it('does not wait for it when it closes, either (V18)', { timeout: 20_000 }, async () => {
+  await using fixture = await aServer({ tls: testTls, limits: { headersMs: 30_000, graceMs: 100 } })
+  using _ = await silent(await listening(fixture))
+  await fixture.server.close()
+})
+
 it('a trusted proxy holds connections for all who are behind it', async () => {
   const trustedProxies = readNetworks('127.0.0.1')
   await using fixture = await aServer({ limits: { maxConnectionsOfOne: 1 }, trustedProxies })

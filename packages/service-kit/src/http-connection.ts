@@ -72,7 +72,14 @@ export function boundedServer(
   const server =
     tls === undefined
       ? createServer(bounds, handler)
-      : createTlsServer({ ...bounds, cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' }, handler)
+      : createTlsServer(
+          {
+            ...bounds,
+            handshakeTimeout: limits.headersMs,
+            ...{ cert: tls.certificate, key: tls.key, minVersion: 'TLSv1.2' },
+          },
+          handler,
+        )
   server.maxConnections = limits.maxConnections
   server.setTimeout(limits.silenceMs)
   shareConnections(server, limits.maxConnectionsOfOne, trusted)
@@ -82,7 +89,11 @@ export function boundedServer(
 /** Whoever opens as many as there are, and says nothing, keeps nobody else out. One that is too many is closed at once. */
 function shareConnections(server: Server, most: number, trusted: BlockList): void {
   const held = new Map<string, number>()
+  const all = new Set<Socket>()
+  open.set(server, all)
   server.on('connection', (socket: Socket) => {
+    all.add(socket)
+    socket.once('close', () => all.delete(socket))
     const peer = plain(socket.remoteAddress ?? '')
     if (isIn(trusted, peer)) return
     const network = networkOf(peer)
@@ -95,6 +106,13 @@ function shareConnections(server: Server, most: number, trusted: BlockList): voi
       else held.delete(network)
     })
   })
+}
+
+const open = new WeakMap<Server, Set<Socket>>()
+
+/** Those too whose TLS handshake is not over: node does not count them as its own, and a close would wait for them. */
+export function cutConnections(server: Server): void {
+  for (const socket of open.get(server) ?? []) socket.destroy()
 }
 
 /**
@@ -127,7 +145,9 @@ export function boundAnswer(response: ServerResponse, bytes: number, limits: Htt
 
 /** Answers what is not HTTP, too slow or too large before there is a request: the same documents, by hand. */
 export function refuseConnection(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy()
+  // Without a handshake nothing that is written ever leaves, and what waits for that would hold the connection for good.
+  const isMute = /^ERR_(TLS|SSL)_/.test(error.code ?? '')
+  if (isMute || error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy()
   const problem = toProblem(new ServiceError(refusalCode(error.code)))
   const body = JSON.stringify(problem)
   const head = [

@@ -11,6 +11,7 @@ import {
   boundAnswer,
   boundedServer,
   boundHandlers,
+  cutConnections,
   type HttpLimits,
   httpLimits,
   refuseConnection,
@@ -160,7 +161,7 @@ function drain(app: HttpServer, health: Health, graceMs: number): void {
   app.addHook('preClose', async () => {
     stopping = true
     health.stopping()
-    cut = setTimeout(() => app.server.closeAllConnections(), graceMs)
+    cut = setTimeout(() => cutConnections(app.server), graceMs)
   })
   app.addHook('onClose', async () => clearTimeout(cut))
   app.addHook('onRequest', async () => {
