@@ -31,7 +31,8 @@ export function checkPolicies(directory: string): PolicyFinding[] {
   const others = Array.from(set.policies.values()).filter(({ id }) => !told.has(id))
   const store = entityStore(set.entities, [], set.schema === undefined)
   const shapes = set.schema === undefined ? undefined : shapesOf(set.schema)
-  const above = (name: EntityName) => (shapes && isAction(name) ? shapes.groups(name) : store.ancestors(name))
+  // With a schema it may be a set for decisions over tasks, of which entities are no part.
+  const above = (name: EntityName) => (shapes ? (isAction(name) ? shapes.groups(name) : []) : store.ancestors(name))
   const shadowing = (policy: Policy) => shadowOf(policy, set.policies.values(), above)
   return [...found, ...others.flatMap((policy) => findingsOf(policy, set, store, shadowing))]
 }
