@@ -49,8 +49,8 @@ export class AuthZenPolicies {
   readonly #shapes: Shapes | undefined
   readonly #store: EntityStore
   readonly #actions: readonly EntityName[]
-  /** Of each type, what policies name and the schema lists. */
-  readonly #named: ReadonlyMap<string, readonly EntityName[]>
+  /** What the schema lists, by type (`enum`). */
+  readonly #listed: ReadonlyMap<string, readonly EntityName[]>
   readonly #slot: PolicySlot
   readonly #policies: CedarPolicies
   readonly #obliging: PolicySet['policies']
@@ -61,9 +61,8 @@ export class AuthZenPolicies {
     this.#mapping = set.mapping
     this.#shapes = set.schema === undefined ? undefined : shapesOf(set.schema)
     this.#store = entityStore(set.entities, set.policies.values(), set.schema === undefined)
-    const named = namesIn(Array.from(set.policies.values(), ({ json }) => json))
-    this.#actions = this.#shapes?.actions ?? actionsOf(named, this.#store)
-    this.#named = Map.groupBy([...named, ...enumerated(this.#shapes)], ({ type }) => type)
+    this.#actions = this.#shapes?.actions ?? actionsOf(set, this.#store)
+    this.#listed = Map.groupBy(enumerated(this.#shapes), ({ type }) => type)
     this.#slot = slot
     slot.holder = undefined
     const { ancestors } = this.#store
@@ -86,7 +85,7 @@ export class AuthZenPolicies {
     return dutiesOf(this.#obliging, policies)
   }
 
-  /** What a search may find, and the evaluation that says of each whether it does: of what the set names. */
+  /** What a search may find, and the evaluation that says of each whether it does: of stored entities, those that a schema lists, and known actions. */
   candidates(search: PlainSearch): Candidates {
     switch (search.entity) {
       case 'subject': {
@@ -106,7 +105,7 @@ export class AuthZenPolicies {
 
   #idsOf(type: string): string[] {
     const asked = this.#typeOf(type)
-    const names = [...this.#store.ofType(asked), ...(this.#named.get(asked) ?? [])]
+    const names = [...this.#store.ofType(asked), ...(this.#listed.get(asked) ?? [])]
     return [...new Set(names.map(({ id }) => id))]
   }
 
@@ -211,9 +210,9 @@ function spelled(value: unknown): string {
 }
 
 /** Without a schema, those that the entities and the policies name. */
-function actionsOf(named: readonly EntityName[], store: EntityStore): EntityName[] {
-  const actions = [...store.actions, ...named.filter(isAction)]
-  return [...new Map(actions.map((name) => [keyOf(name), { type: name.type, id: name.id }])).values()]
+function actionsOf({ policies }: PolicySet, store: EntityStore): EntityName[] {
+  const named = [...store.actions, ...namesIn(Array.from(policies.values(), ({ json }) => json)).filter(isAction)]
+  return [...new Map(named.map((name) => [keyOf(name), { type: name.type, id: name.id }])).values()]
 }
 
 /** The entities of types that have no others. */
