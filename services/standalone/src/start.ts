@@ -24,6 +24,9 @@ export interface StandaloneAdapters {
   wrapRecord?: NonNullable<PolicyDecisionAdapters['wrapRecord']>
 }
 
+/** Longer than any machine takes; then the rest begins without it, and stands by. */
+const genesisWithinMs = 60_000
+
 /**
  * All four services in one process, on one bus and one pair of servers. One trust domain: whoever takes over this process has
  * everything (DESIGN §3).
@@ -41,6 +44,7 @@ export async function startStandalone(
   }
   const notify = { webhook: config.BAILIWICK_NOTIFY_WEBHOOK, format: config.BAILIWICK_NOTIFY_FORMAT }
   await using started = new AsyncDisposableStack()
+  const genesis = readGenesis(data)
   // The issuer first: it publishes the genesis, and its heads make the others fresh.
   const issuer = started.use(
     await startIssuer(
@@ -52,12 +56,16 @@ export async function startStandalone(
       },
       {
         ...host,
-        genesis: readGenesis(data),
+        genesis,
         restored: restoredFrom(data),
         keys: issuerKeys(host),
       },
     ),
   )
+  // On a slow machine it may stand by for a moment, and what is told at the start is read from the registry.
+  const { registry } = issuer.projection.ledger
+  const isThere = () => genesis.entities.every(({ type, id }) => registry.record(type, id)) || undefined
+  await issuer.projection.until(isThere, genesisWithinMs)
   const evidence = started.use(
     await startEvidence(
       {
