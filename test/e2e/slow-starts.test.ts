@@ -11,14 +11,17 @@ import { eventually } from './world.ts'
 it('an issuer whose heads come late as it starts says so, goes on where it was, and does not end (V8, V13)', async () => {
   let late = 0
   let registered = 0
+  /** How much of the genesis there was as each service began to read it. */
+  const found: number[] = []
   let said = ''
   const fatal: unknown[] = []
   let mend: () => void = () => undefined
-  let mendsOnce = 'a head could not be published'
+  // The claim is the first of them, and void then.
+  let isEnough = () => said.split('a head could not be published').length > 2
   const destination = new Writable({
     write(chunk, _, done) {
       said += chunk
-      if (said.includes(mendsOnce)) mend()
+      if (isEnough()) mend()
       done()
     },
   })
@@ -31,24 +34,32 @@ it('an issuer whose heads come late as it starts says so, goes on where it was, 
     wrapBus(bus) {
       const slow = faultyBus(bus, () => undefined)
       mend = () => slow.release('heads.v1')
-      slow.hold('heads.v1')
+      let claimed = false
       const publish: typeof slow.publish = async (topic, events) => {
+        if (!claimed && events.some(({ bytes }) => Buffer.from(bytes).includes('"active":true'))) {
+          claimed = true
+          slow.hold('heads.v1')
+        }
         const positions = await slow.publish(topic, events)
         if (topic === 'registry.v1' && ++registered === 3) {
           slow.hold('heads.v1')
           late = 2501
-          mendsOnce = 'tries again'
+          isEnough = () => said.includes('tries again')
         }
         return positions
       }
-      return { ...slow, publish }
+      const follow: typeof slow.follow = (topics, ...rest) => {
+        if (topics.includes('registry.v1')) found.push(registered)
+        return slow.follow(topics, ...rest)
+      }
+      return { ...slow, publish, follow }
     },
   })
   expect(said).toContain('it is taking over, and tries again: service_standby: no head of its own came back')
   expect(fatal).toEqual([])
   const genesis = readGenesis(system.data).entities.map(({ type, id }) => `${type} ${id}`)
-  const known = system.services.issuer.projection.ledger.registry.records()
-  expect(known.map(({ type, id }) => `${type} ${id}`).toSorted()).toEqual(genesis.toSorted())
+  const [all, nothing] = [genesis.length, 0]
+  expect(found.slice(0, 4)).toEqual([nothing, all, all, all])
   await eventually(async () => (await fetch(`${system.url}/readyz`)).status === 200 || undefined)
   // Nothing was left out, and nothing said twice.
   const written: string[] = []
