@@ -30,6 +30,10 @@ export function withSearch(command: Command, most: number): Command {
     .option('--cursor <cursor>', 'go on where an answer before ended')
 }
 
+/** What an answer says of leaves that a newer version wrote: they are there, and this one cannot read them. */
+export const unreadOf = (unread: readonly number[] = []): string[] =>
+  unread.length === 0 ? [] : [`NOT READ: a newer version wrote entries ${unread.join(', ')}`]
+
 /** As the part of an address behind its path. */
 export function searchText(options: SearchOptions & { id?: string; causes?: 'true' }): string {
   const given = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))

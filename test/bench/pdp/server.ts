@@ -56,6 +56,17 @@ export class Server implements AsyncDisposable {
     throw new Error(`a server does not get ready:\n${this.#output}`)
   }
 
+  /** Stops it where it is, so that nothing of its own takes any of the core. */
+  hold(): void {
+    process.kill(this.pid, 'SIGSTOP')
+  }
+
+  /** Lets it go on, and resolves once it is ready again: what it knew is not fresh any more (V8). */
+  async release(): Promise<void> {
+    process.kill(this.pid, 'SIGCONT')
+    await this.#ready()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     this.#child.kill('SIGKILL')

@@ -44,6 +44,12 @@ it('says when nothing matches, and when it is not known yet', async () => {
   expect((await events({ body: { events: [], next: '1_1' } })).out).toContain('There is more.')
 })
 
+it('says which entries it cannot read', async () => {
+  expect((await events({ body: { events: [row], unread: [7, 9] } })).out).toContain(
+    '\nNOT READ: a newer version wrote entries 7, 9',
+  )
+})
+
 it('says what the service refused', async () => {
   const body = { code: 'request_malformed', detail: 'cursor: not a cursor' }
   const { code, err } = await events({ status: 400, body }, '--cursor', 'x')

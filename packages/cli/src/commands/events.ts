@@ -4,7 +4,7 @@ import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
-import { type SearchOptions, searchText, withSearch } from '../search-options.ts'
+import { type SearchOptions, searchText, unreadOf, withSearch } from '../search-options.ts'
 
 const text = z.string().optional()
 const eventsSchema = z.looseObject({
@@ -24,6 +24,7 @@ const eventsSchema = z.looseObject({
       void: z.literal(true).optional(),
     }),
   ),
+  unread: z.array(z.int()).optional(),
   next: z.string().optional(),
 })
 type Row = z.output<typeof eventsSchema>['events'][number]
@@ -43,10 +44,10 @@ export function eventsCommand(program: Command, io: Io, done: (code: ExitCode) =
 
 async function events({ data, json, ...search }: DataOption & JsonOption & SearchOptions, io: Io): Promise<ExitCode> {
   const answer = await operatorOf(data).get(`/v1/events${searchText(search)}`)
-  const { events, next } = expectAnswer(eventsSchema, answer)
+  const { events, unread, next } = expectAnswer(eventsSchema, answer)
   if (json) io.out(JSON.stringify(answer))
   else {
-    for (const row of events) io.out(lineOf(row))
+    for (const line of [...events.map(lineOf), ...unreadOf(unread)]) io.out(line)
     if (events.length === 0) io.out(next === undefined ? 'Nothing matches.' : 'Nothing so far.')
     if (next !== undefined) io.out(`There is more. Go on with --cursor ${next}`)
   }

@@ -157,6 +157,13 @@ it('says when there is more', async () => {
   expect(out).toContain('There is more: these are the newest. Go on with --cursor 17_4')
 })
 
+it('says which entries a newer version wrote, and calls nothing verified that may be among them', async () => {
+  const { out, code } = await trace({ verified: false, unread: [7, 9] })
+  expect(out.split('\n')).toContain('NOT READ: a newer version wrote entries 7, 9')
+  expect(out).toContain('NOT all steps verified')
+  expect(code).toBe(1)
+})
+
 it('says that the log names no such thing', async () => {
   using folder = temporaryFolder()
   installation(folder)

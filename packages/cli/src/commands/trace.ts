@@ -7,7 +7,7 @@ import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
-import { type SearchOptions, searchText, withSearch } from '../search-options.ts'
+import { type SearchOptions, searchText, unreadOf, withSearch } from '../search-options.ts'
 
 type Options = DataOption & JsonOption & SearchOptions
 
@@ -32,6 +32,7 @@ const traceSchema = z.looseObject({
   id: z.string(),
   verified: z.boolean(),
   truncated: z.boolean(),
+  unread: z.array(z.int()).optional(),
   next: z.string().optional(),
   trees: z.array(stepSchema),
   checkpoint: z.string(),
@@ -88,7 +89,7 @@ async function trace(id: string, { data, json, ...search }: Options, io: Io): Pr
     for (const { step, depth } of steps)
       for (const line of [...linesOf(step), ...(words.get(step.event_id) ?? []).map(wordsOf)])
         io.out('  '.repeat(depth) + line)
-    for (const line of loud) io.out(line)
+    for (const line of [...loud, ...unreadOf(told.unread)]) io.out(line)
     if (truncated)
       io.out(`There is more: these are the newest.${next === undefined ? '' : ` Go on with --cursor ${next}`}`)
     if (steps.length === 0) io.out(next === undefined ? 'Nothing matches.' : 'Nothing so far.')

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
+import { syncDirectory } from '@bailiwick/service-kit'
 import type { Delivered, Destination } from './feed.ts'
 import type { FeedRecord } from './records.ts'
 
@@ -38,6 +39,8 @@ export function fileSink({ path, maxBytes, keep, origin, bound }: FileSinkOption
         written += bytesWritten
       }
       await file.datasync()
+      // The name of a new file, and that of the one that was put aside for it.
+      if (from === 0) await syncDirectory(dirname(path))
     } catch (error) {
       whole = undefined
       await file.truncate(from).catch(() => undefined) // else the next one does
