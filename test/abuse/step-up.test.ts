@@ -111,7 +111,12 @@ it('a continuous grant that lapsed waits for a human, and goes on under the same
     status: 'approved',
     grant_id: grantId,
     action_digest: digestOf('INV-1'),
-    statement: { kind: 'step_up', grant_id: grantId, action_digest: digestOf('INV-1') },
+    statement: {
+      kind: 'step_up',
+      grant_id: grantId,
+      action_digest: digestOf('INV-1'),
+      effect: { kind: 'task', until: scene.ledger.grants.trees.get(grantId)?.grant.not_after },
+    },
   })
   expect(await answered(() => agent.status(requestId))).toMatchObject({ status: 'approved', grantId })
   expect((await call(agent, grantId)).status).toBe(200)
@@ -135,6 +140,20 @@ it('a continuous grant that lapsed waits for a human, and goes on under the same
   expect((await call(agent, grantId, 'INV-2')).status).toBe(200) // humans looked a moment ago
   expect(await stepUps()).toHaveLength(1)
   await pass()
+  expect((await denied(await call(agent, grantId))).reason).toBe('step_up_required')
+})
+
+it('a person can let one action of a lapsed task through, and the task waits on (V3)', async () => {
+  const agent = scene.agent()
+  const grantId = await lapsed(agent)
+  const requestId = await requested(agent, stepUpAsk(grantId, await denied(await call(agent, grantId))))
+  const { statement } = await scene.approver.approve(requestId, { effect: 'action' })
+  expect(statement).toMatchObject({ kind: 'step_up', effect: { kind: 'action' } })
+  const others = ['INV-2', 'INV-3', 'INV-4'].map(
+    async (invoice) => (await denied(await call(agent, grantId, invoice))).reason,
+  )
+  expect(await Promise.all(others)).toEqual(['step_up_required', 'step_up_required', 'step_up_required'])
+  expect((await call(agent, grantId)).status).toBe(200)
   expect((await denied(await call(agent, grantId))).reason).toBe('step_up_required')
 })
 

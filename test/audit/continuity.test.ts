@@ -1,4 +1,4 @@
-import type { EventData, Rule } from '@bailiwick/contracts'
+import type { EventData, Rule, StepUpEffect } from '@bailiwick/contracts'
 import { expect, it } from 'vitest'
 import { SubAgents } from '../e2e/sub-agents.ts'
 import { allowed, findingsOf } from './forge.ts'
@@ -68,9 +68,10 @@ class Story {
     return this
   }
 
-  /** A person says yes to the action of `name` once more. Gives the id of that. */
-  yes(name: string, to: string): string {
-    return this.log.stepUp(name, 'kept', allowed(this.log, to).data.action)
+  /** A person says yes to the action of `to` once more, and to nothing else unless `effect` says so. Gives the id of that. */
+  yes(name: string, to: string, effect?: StepUpEffect): string {
+    const { action } = allowed(this.log, to).data
+    return this.log.stepUp(name, 'kept', action, effect === undefined ? undefined : () => effect)
   }
 
   /** The grant moves to this instance and key. */
@@ -91,12 +92,32 @@ it('takes what was done while it was proven, and after a human’s word, for wha
   const story = await proven()
   using log = story.log
   story.pass(61)
-  story.allow('third', { step_up: story.yes('once more', 'first') }).report('third')
+  const until = story.log.iso(200_000)
+  story.allow('third', { step_up: story.yes('goes on', 'first', { kind: 'task', until }) }).report('third')
   story.allow('fourth').report('fourth').pass(50).attest().pass(50).allow('fifth')
+  story.pass(61)
+  story.allow('sixth', { step_up: story.yes('this alone', 'first') }).report('sixth')
   expect(await findingsOf(log)).toEqual([])
 })
 
 it.each<[name: string, detail: string, lie: (story: Story) => void]>([
+  [
+    'after a yes to one other action alone',
+    'had not attested',
+    (story) => {
+      story.pass(62).yes('this alone', 'first')
+      story.allow('late')
+    },
+  ],
+  [
+    'after the time until which a yes let it go on',
+    'had not attested',
+    (story) => {
+      const until = story.log.iso(62_000 + 10_000)
+      story.pass(62).yes('goes on', 'first', { kind: 'task', until })
+      story.pass(12).allow('late')
+    },
+  ],
   ['with a workload that did not attest in time', 'had not attested', (story) => void story.pass(62).allow('late')],
   [
     'with one that attests when it is too late',

@@ -26,13 +26,14 @@ export async function continuityFindings(meaning: Meaning): Promise<Finding[]> {
   return findings
 }
 
-/** When humans last said yes to this grant: to all of it, or to one action that waited for them. */
+/** When humans last said that this grant goes on: by its approval, or by a step-up whose statement says so until some later time. */
 async function lastYes(meaning: Meaning, tree: Tree, { at }: Decision): Promise<number> {
   const [created] = tree.life
   let last = Math.max(created?.at ?? 0, Date.parse(created?.data.grant.not_before ?? ''))
   for (const { approved } of meaning.facts.requests.values()) {
     const statement = approved?.data.statement
     if (approved === undefined || statement?.kind !== 'step_up' || approved.at > at + slackMs) continue
+    if (statement.effect?.kind !== 'task' || !(at - slackMs < Date.parse(statement.effect.until))) continue
     const isOfThis = statement.grant_id === created?.data.grant.id
     if (isOfThis && (await stepUpProblem(meaning, tree, approved)) === undefined) last = Math.max(last, approved.at)
   }

@@ -14,7 +14,15 @@ import {
   verifyRegistration,
 } from '@bailiwick/approval-statement'
 import { parseAuthority } from '@bailiwick/authority'
-import type { Assertion, EventData, EventTypeOf, ServiceName, TopicName } from '@bailiwick/contracts'
+import type {
+  Assertion,
+  EventData,
+  EventTypeOf,
+  Grant,
+  ServiceName,
+  StepUpEffect,
+  TopicName,
+} from '@bailiwick/contracts'
 import { actionHash, encodeEnvelope, formatSequence, topicNamed } from '@bailiwick/contracts'
 import {
   type AccessRequest,
@@ -353,7 +361,12 @@ export class GoodLog implements Disposable {
   }
 
   /** The agent asks for one more action of the grant `of`, and a person says yes. Gives the id of the request. */
-  stepUp(name: string, of: string, action: AllowedAction): string {
+  stepUp(
+    name: string,
+    of: string,
+    action: AllowedAction,
+    effect: (grant: Grant) => StepUpEffect = () => ({ kind: 'action' }),
+  ): string {
     const { grant } = this.draft<'grants.v1', 'grant.created'>(`${of} grant`).data
     const { name: what, resource, action_digest } = this.digested(action)
     const asked = {
@@ -389,6 +402,7 @@ export class GoodLog implements Disposable {
       request_id,
       grant_id: grant.id,
       action_digest,
+      effect: effect(grant),
       not_after: this.iso(300_000),
       nonce: randomBytes(16).toString('base64url'),
       now: this.#now,

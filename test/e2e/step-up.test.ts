@@ -88,6 +88,7 @@ async function sayYes({ world, people, grant }: Granted, digest: string, lie: Li
     request_id,
     grant_id: grant.grantId,
     action_digest: digest,
+    effect: { kind: 'action' },
     not_after: new Date(now + 300_000).toISOString(),
     nonce: randomBytes(16).toString('base64url'),
     now,
@@ -116,6 +117,7 @@ it('denies what a policy wants a human’s word for, and lets it happen once aft
   expect(denied.context.obligations).toEqual([{ id: 'step-up', type: 'step-up', properties }])
   expect(bindingOf(world, denied)).toMatchObject({
     grant: grant.grantId,
+    needs: 'action',
     reason: 'step_up_required',
     sub: agentId(),
     action: { action_digest: action(ten), arguments: { '/amount': '10', '/currency': 'EUR' } },
@@ -252,10 +254,10 @@ it('does nothing once the person who said it is revoked (V7)', async () => {
 function reader({ world, grant, point }: Granted) {
   let last: { answer: Awaited<ReturnType<Point['call']>>; callId: string } | undefined
   return {
-    async call() {
+    async call(what: { tool: string; properties: Record<string, unknown> } = read) {
       const credential = await credentialFor(world, grant.grantId)
       const callId = newId('call', world.clock.now(), world.random)
-      const answer = await point.call({ credential, ...read, observed: { call_id: callId } })
+      const answer = await point.call({ credential, ...what, observed: { call_id: callId } })
       if (answer.decision) last = { answer, callId }
       return answer
     },
@@ -285,13 +287,35 @@ it('a continuous grant waits for a human once its workload did not attest in tim
   await pass(world, 61)
   const denied = await call()
   expect(denied).toMatchObject(stepUpRequired)
-  expect(bindingOf(world, denied)).toMatchObject({ grant: grant.grantId })
-  const stepUp = await sayYes(system, action(read))
+  expect(bindingOf(world, denied)).toMatchObject({ grant: grant.grantId, needs: 'task' })
+  const until = new Date(world.clock.now() + 40_000).toISOString()
+  const stepUp = await sayYes(system, action(read), { facts: { effect: { kind: 'task', until } } })
   const allowed = await call()
   expect(allowed).toMatchObject({ decision: true })
   expect(await system.event(allowed.decisionId)).toMatchObject({ data: { step_up: stepUp } })
   await report()
   expect(await call()).toMatchObject({ decision: true })
+  await report()
+  await pass(world, 41) // the yes said until when
+  expect(await call()).toMatchObject(stepUpRequired)
+})
+
+it('a yes to one action of a grant that lapsed lets that action through, and reopens nothing (V3)', async () => {
+  await using system = await granted(continuous, { mode: 'continuous' })
+  const { world } = system
+  const { call, report } = reader(system)
+  expect(await call()).toMatchObject({ decision: true })
+  await report()
+  await pass(world, 61)
+  expect(await call()).toMatchObject(stepUpRequired)
+  const stepUp = await sayYes(system, action(ten))
+  expect(await call()).toMatchObject(stepUpRequired) // another action than the one that was signed
+  const allowed = await call(ten)
+  expect(allowed).toMatchObject({ decision: true })
+  expect(await system.event(allowed.decisionId)).toMatchObject({ data: { step_up: stepUp } })
+  await report()
+  expect(await call(ten)).toMatchObject(stepUpRequired)
+  expect(await call()).toMatchObject(stepUpRequired)
 })
 
 it('a continuous grant waits for a human once an outcome did not come in time', async () => {

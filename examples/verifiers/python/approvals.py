@@ -144,12 +144,23 @@ class Approvals:
             granted = self.granted.get(statement["grant_id"], {}).get("statement")
             if granted is None:
                 raise Fault("a step-up of a grant that nobody approved")
+            self._effect(statement.get("effect"), granted, at)
         instance, authority = granted["agent"], granted["authority"]
         rules, servers = self.registry.at("rule", at), self.registry.at("tool-server", at)
         rule = first_rule(rules, self._agent(instance, at), instance, authority, servers)
         if statement["kind"] == "approval":
             self._fits_rule(statement, rule, at)
         return self._enough(rule, people, instance, kind, at)
+
+    @staticmethod
+    def _effect(effect: dict | None, granted: dict, at: int) -> None:
+        """What the yes does. A statement from before this member existed lets the one action through and nothing else."""
+        if effect is None or effect == {"kind": "action"}:
+            return
+        if effect["kind"] != "task" or granted["mode"] != "continuous":
+            raise Fault("the yes says that a task goes on which cannot lapse")
+        if not at < ms(effect["until"]) <= ms(granted["not_after"]):
+            raise Fault("the yes says that the task goes on beyond its end")
 
     def _enough(self, rule: dict, people: dict, instance: str, kind: str, at: int) -> str:
         group, quorum = rule["approvers"]["group"], rule["approvers"]["quorum"]

@@ -5,6 +5,7 @@ import {
   type RegistryStatement,
   type Rule,
   registryStatementSchema,
+  type StepUpEffect,
   type StepUpStatement,
   stepUpStatementSchema,
 } from '@bailiwick/contracts'
@@ -51,7 +52,10 @@ export function buildRegistryStatement({ now, ...facts }: RegistryFacts): Regist
 }
 
 /** What a step-up statement says, but for what is derived. `now` is ms since the epoch; `nonce` at least 128 random bits. */
-export type StepUpFacts = Omit<StepUpStatement, 'v' | 'kind' | 'issued_at'> & { now: number }
+export type StepUpFacts = Omit<StepUpStatement, 'v' | 'kind' | 'effect' | 'issued_at'> & {
+  effect: StepUpEffect
+  now: number
+}
 
 /** The statement that approvers of one more action of a living grant sign (DESIGN §7.2). Pure. Throws `request_malformed`. */
 export function buildStepUpStatement({ now, ...facts }: StepUpFacts): StepUpStatement {

@@ -27,6 +27,8 @@ const grant = {
   id: `grt_${'g'.repeat(43)}`,
   agent: `${agent.id}/one`,
   authority: { ...authority, max_depth: 0, max_children: 0 },
+  mode: 'continuous' as const,
+  not_after: iso(now + 3_600_000),
 }
 const registryOf = (enrolled: Approver[], ...rules: Rule[]) => ({
   approvers: byId(...enrolled),
@@ -41,6 +43,7 @@ function aStatement(over: Partial<StepUpStatement> = {}): StepUpStatement {
     request_id: 'req_01234567890123456789',
     grant_id: grant.id,
     action_digest: jcsHash('action'),
+    effect: { kind: 'action' as const },
     not_after: iso(now + 600_000),
     nonce: 'AAAAAAAAAAAAAAAAAAAAAA',
     now,
@@ -59,10 +62,12 @@ function verify({ facts, rule = aRule(), by = [keys.anna], ...over }: Over = {})
   const registry = registryOf(approvers, rule)
   return verifyStepUp({ statement, assertions, grant, registry, trust, at: now + 1000, ...over })
 }
+const goesOn = (ms: number) => ({ effect: { kind: 'task' as const, until: iso(now + ms) } })
 const two = aRule({ approvers: { group: 'finance', quorum: 2 } })
 
 it('counts the people who said yes once more (V3)', async () => {
   expect(await verify()).toEqual({ ok: true, approverIds: ['anna'] })
+  expect(await verify({ facts: goesOn(3_600_000) })).toEqual({ ok: true, approverIds: ['anna'] })
   expect(await verify({ rule: two, by: [keys.ben, keys.anna] })).toEqual({ ok: true, approverIds: ['anna', 'ben'] })
 })
 
@@ -73,6 +78,14 @@ it.each<[string, Over, string]>([
   ['it is not rendered yet', { at: now - 5001 }, 'statement_unknown'],
   ['it would last an hour', { facts: { not_after: iso(now + 3600_000) } }, 'statement_unknown'],
   ['its end is no time', { facts: { not_after: 'x' } }, 'statement_unknown'],
+  [
+    'it reopens a grant that cannot lapse',
+    { facts: goesOn(3_600_000), grant: { ...grant, mode: 'window' } },
+    'statement_unknown',
+  ],
+  ['it reopens beyond the end of the grant', { facts: goesOn(3_600_001) }, 'statement_unknown'],
+  ['it reopened until now', { facts: goesOn(1000) }, 'statement_unknown'],
+  ['it reopens until no time', { facts: { effect: { kind: 'task', until: 'x' } } }, 'statement_unknown'],
   ['its time is none', { at: Number.NaN }, 'statement_unknown'],
   ['there are too few', { rule: two }, 'approval_quorum_missing'],
   ['there is nobody', { by: [] }, 'approval_quorum_missing'],

@@ -1,5 +1,12 @@
 import { parseAuthority } from '@bailiwick/authority'
-import { type Assertion, agentIdOf, type Grant, type Rule, type StepUpStatement } from '@bailiwick/contracts'
+import {
+  type Assertion,
+  agentIdOf,
+  type Grant,
+  type Rule,
+  type StepUpEffect,
+  type StepUpStatement,
+} from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
 import { matchRule } from './match-rule.ts'
 import { refused } from './refused.ts'
@@ -10,7 +17,7 @@ export interface StepUpCheck {
   statement: StepUpStatement
   assertions: readonly Assertion[]
   /** The grant that the statement must name, whose own approval is `verifyApproval`'s to judge. */
-  grant: Pick<Grant, 'id' | 'agent' | 'authority'>
+  grant: Pick<Grant, 'id' | 'agent' | 'authority' | 'mode' | 'not_after'>
   registry: RegistryView
   trust: ApprovalTrust
   /** When it was approved, ms since the epoch. */
@@ -64,5 +71,21 @@ function statementProblem({ statement, grant, trust, at }: StepUpCheck): Refused
   if (statement.grant_id !== grant.id) return no('another grant')
   if (!(issued <= at + clockLeewayMs)) return no('issued_at: in the future')
   if (!(at < until)) return no('not_after: expired')
-  return until - issued <= longestStepUpMs ? undefined : no('not_after: later than 15 minutes')
+  if (!(until - issued <= longestStepUpMs)) return no('not_after: later than 15 minutes')
+  return effectProblem(effectOf(statement), grant, at)
+}
+
+/** What a yes to this statement does. One made before statements said so does the least. */
+export function effectOf({ effect }: Pick<StepUpStatement, 'effect'>): StepUpEffect {
+  return effect ?? { kind: 'action' }
+}
+
+/** Only a grant that can lapse goes on by a yes, and not beyond its end. */
+function effectProblem(effect: StepUpEffect, grant: StepUpCheck['grant'], at: number): Refused | undefined {
+  if (effect.kind === 'action') return undefined
+  if (grant.mode !== 'continuous') return refused('statement_unknown', 'effect: the grant is not of mode continuous')
+  const until = Date.parse(effect.until)
+  return at < until && until <= Date.parse(grant.not_after)
+    ? undefined
+    : refused('statement_unknown', 'effect: until is over, or after the end of the grant')
 }

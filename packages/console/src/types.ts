@@ -185,6 +185,8 @@ export interface AccessDetail extends Asked {
 
 export interface StepUpDetail extends Asked {
   kind: 'step_up'
+  /** What the decision point found missing; what a yes does stands in the statement. */
+  needs: 'action' | 'task'
   /** It was approved, and this person may take that back. */
   may_take_back: boolean
   grant: { id: string; state: string; mode: Mode | null; not_after: string | null; lines: string[] }
@@ -236,6 +238,8 @@ export interface Narrowed {
   authority?: unknown
   not_after?: string
   continuous?: Continuous
+  /** Of a step-up: this action alone, although the task lapsed. */
+  effect?: 'action'
 }
 
 export interface ApproveAnswer {

@@ -88,6 +88,11 @@ const stepUpRequest = z.strictObject({
   /** As the decision point described it in its binding token. */
   action: actionSchema,
   denial: z.strictObject({ decision_id: decisionIdSchema, reason: z.string().regex(/^[a-z]+(_[a-z]+)*$/) }),
+  /**
+   * What the decision point found missing: a yes to this action, or to the lapsed task going on. Absent: to this action. What a
+   * yes does is for the signed statement to say.
+   */
+  needs: z.enum(['action', 'task']).optional(),
   purpose: saltedHashSchema.optional(),
   received_by: z.enum(['topic', 'http']),
   attestation: attestationSchema.optional(),

@@ -75,6 +75,16 @@ export const registryStatementSchema = z
   .meta({ id: 'registry-statement' })
 export type RegistryStatement = z.infer<typeof registryStatementSchema>
 
+/**
+ * What a yes to a step-up does. `action`: this action may happen once, and nothing else changes. `task`: besides that, a lapsed
+ * grant of mode continuous goes on until `until`, at the latest the grant's end.
+ */
+export const stepUpEffectSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('action') }),
+  z.strictObject({ kind: z.literal('task'), until: timestampSchema }),
+])
+export type StepUpEffect = z.infer<typeof stepUpEffectSchema>
+
 /** What an approver of one more action of a living grant signs. */
 export const stepUpStatementSchema = z
   .strictObject({
@@ -84,6 +94,8 @@ export const stepUpStatementSchema = z
     request_id: requestIdSchema,
     grant_id: grantIdSchema,
     action_digest: sha256Schema,
+    /** Absent in statements made before this member existed. They mean `action`: nobody was shown that the task would go on. */
+    effect: stepUpEffectSchema.optional(),
     not_after: timestampSchema,
     nonce: nonceSchema,
     issued_at: timestampSchema,

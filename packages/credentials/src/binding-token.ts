@@ -26,6 +26,8 @@ const bindingTokenSchema = z
     action: actionSchema.optional(),
     /** The living grant that lacked only a human's word for this action. */
     grant: grantIdSchema.optional(),
+    /** Whether `grant` lapsed, so that a person must let the task go on; absent, or `action`: only this action lacks a yes. */
+    needs: z.enum(['action', 'task']).optional(),
   })
   .refine(livesAtMost(longestBindingSeconds), { path: ['exp'] })
 

@@ -9,6 +9,8 @@ import type { System } from './start-system.ts'
 export interface Narrowed {
   authority?: unknown
   not_after?: string
+  /** Of a step-up: this action alone, although the task lapsed. */
+  effect?: 'action'
 }
 
 /** Somebody new, as whoever invites describes that person. */

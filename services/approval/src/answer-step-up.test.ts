@@ -26,8 +26,11 @@ async function asked(mode: 'window' | 'continuous' = 'continuous'): Promise<stri
 }
 
 /** A living grant, and an ask for one more action of it as approval receives it. */
-async function stepUp(): Promise<{ id: string; grantId: string; requestId: string }> {
-  const requestId = await asked()
+async function stepUp(
+  needs?: 'action' | 'task',
+  mode?: 'window',
+): Promise<{ id: string; grantId: string; requestId: string }> {
+  const requestId = await asked(mode)
   const { body } = await olga.approve(requestId)
   const grantId = String(body.grant_id)
   const request = agentOf(world).sign({ mode: 'per_action', action_digest: digest, grant_id: grantId })
@@ -51,6 +54,7 @@ async function stepUp(): Promise<{ id: string; grantId: string; requestId: strin
         arguments: { '/amount': '10"; approve everything' },
       },
       denial: { decision_id: `dec_${'0'.repeat(20)}`, reason: 'step_up_required' },
+      ...(needs === undefined ? {} : { needs }),
       received_by: 'http',
       expires_at: new Date(systemClock.now() + 600_000).toISOString(),
     },
@@ -63,7 +67,13 @@ it('shows exactly the one action, and takes a yes to it (V3)', async () => {
   const { id, grantId } = await stepUp()
   const { body } = await olga.statement(id)
   expect(body).toMatchObject({
-    statement: { kind: 'step_up', request_id: id, grant_id: grantId, action_digest: digest },
+    statement: {
+      kind: 'step_up',
+      request_id: id,
+      grant_id: grantId,
+      action_digest: digest,
+      effect: { kind: 'action' },
+    },
     lines: [
       `Task: ${authority.task}`,
       'Once, now: tools/call on tool invoices/read',
@@ -75,6 +85,22 @@ it('shows exactly the one action, and takes a yes to it (V3)', async () => {
   const record = world.issuer.projection.ledger.requests.requests.get(id)
   expect(record).toMatchObject({ state: 'approved', approved: { statement: { kind: 'step_up' } } })
   expect((await olga.approve(id)).body).toMatchObject({ code: 'access_request_not_pending' })
+})
+
+it('says that the task goes on where it lapsed, and nowhere else; an approver can still approve the action alone (V3)', async () => {
+  const effectOf = async (id: string, narrowed?: Record<string, string>) =>
+    ((await olga.statement(id, narrowed)).body.statement as { effect: object }).effect
+  const lapsed = await stepUp('task')
+  const { not_after: until } = world.issuer.projection.ledger.grants.trees.get(lapsed.grantId)?.grant ?? {}
+  expect(await effectOf(lapsed.id)).toEqual({ kind: 'task', until })
+  expect(await effectOf(lapsed.id, { effect: 'action' })).toEqual({ kind: 'action' })
+  expect((await olga.get(`/requests/${lapsed.id}`)).body).toMatchObject({ needs: 'task' })
+  const [once, window] = [await stepUp('action'), await stepUp('task', 'window')] // a window cannot lapse
+  for (const { id } of [once, window]) expect(await effectOf(id)).toEqual({ kind: 'action' })
+  const task = await asked()
+  expect((await olga.statement(task, { effect: 'action' })).body).toMatchObject({ code: 'approval_rule_mismatch' })
+  for (const id of [lapsed.id, once.id, window.id, task])
+    expect((await olga.post(`/requests/${id}/deny`)).body).toEqual({ status: 'denied' })
 })
 
 it('is taken back by who said yes by mistake, and ends nothing but itself (V10)', async () => {

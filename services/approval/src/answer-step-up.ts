@@ -6,7 +6,14 @@ import {
   verifyStepUp,
 } from '@bailiwick/approval-statement'
 import { taskLine } from '@bailiwick/authority'
-import { type Approver, type Assertion, agentIdOf, type Rule, type StepUpStatement } from '@bailiwick/contracts'
+import {
+  type Approver,
+  type Assertion,
+  agentIdOf,
+  type Grant,
+  type Rule,
+  type StepUpStatement,
+} from '@bailiwick/contracts'
 import { encodeBase64url } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import { approversOf, lineageOf, type RegistryState, type Tree } from '@bailiwick/projection'
@@ -15,8 +22,11 @@ import type { Judged } from './judge-change.ts'
 import type { StepUpAsk } from './requests.ts'
 import { whyNotApprove } from './who-may-answer.ts'
 
-/** The statement of one more action: short, since it is about this moment, and never beyond the ask or the grant. */
-export function stepUpStatement(approval: Approval, ask: StepUpAsk): StepUpStatement {
+/**
+ * The statement of one more action: short, since it is about this moment, and never beyond the ask or the grant. It says that the task
+ * goes on only where the decision point found that it lapsed; an approver may let through `only` the action all the same.
+ */
+export function stepUpStatement(approval: Approval, ask: StepUpAsk, only?: 'action'): StepUpStatement {
   const { trust, clock, random } = approval
   const { grant } = livingTree(approval, ask)
   const now = clock.now()
@@ -26,11 +36,14 @@ export function stepUpStatement(approval: Approval, ask: StepUpAsk): StepUpState
     request_id: ask.request_id,
     grant_id: grant.id,
     action_digest: ask.action.action_digest,
+    effect: only === undefined && goesOn(ask, grant) ? { kind: 'task', until: grant.not_after } : { kind: 'action' },
     not_after: new Date(until).toISOString(),
     nonce: encodeBase64url(random(16)),
     now,
   })
 }
+
+const goesOn = ({ needs }: StepUpAsk, { mode }: Grant) => needs === 'task' && mode === 'continuous'
 
 /** As every decision point will judge it; what those would not take is not published. */
 export function judgeStepUp(

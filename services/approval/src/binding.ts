@@ -33,6 +33,8 @@ export interface BoundDenial {
   reason: string
   action: NonNullable<BindingToken['action']>
   grant: string | undefined
+  /** Of a step-up: what a person's yes must do. */
+  needs: BindingToken['needs']
 }
 
 export interface BindingAsk {
@@ -75,7 +77,7 @@ export function boundDenial(
 function boundItem(approval: Approval, { asked, authority, task }: BindingAsk, item: PresentedItem): BoundDenial {
   const denial = item.denial ?? {}
   const token = verifiedToken(approval, denial.binding_token ?? '')
-  const { sub, action, jti, reason, grant, exp } = token
+  const { sub, action, jti, reason, grant, needs, exp } = token
   if (sub !== undefined && sub !== asked.sub) throw invalid('the denial of another instance')
   if (denial.evaluation_id !== undefined && denial.evaluation_id !== jti) throw invalid('evaluation_id')
   if (denial.reason !== undefined && denial.reason !== reason) throw invalid('reason')
@@ -89,7 +91,7 @@ function boundItem(approval: Approval, { asked, authority, task }: BindingAsk, i
   if (!asksFor(authority, action)) throw invalid('the signed ask does not hold the denied action')
   const answered = approval.own.answering(jti)
   if (answered && taskIdOf(answered) !== task) throw invalid('the denial is answered by another request')
-  return { decision_id: jti, reason, action, grant }
+  return { decision_id: jti, reason, action, grant, needs }
 }
 
 function verifiedToken({ keyRing, trust, clock }: Approval, token: string): BindingToken {

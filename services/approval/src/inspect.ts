@@ -38,6 +38,7 @@ const shownOfStepUp: Record<keyof StepUpAsk, true> = {
   grant_id: true,
   action: true,
   denial: true,
+  needs: true,
   purpose: true,
   received_by: true,
   attestation: true,

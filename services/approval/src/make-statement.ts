@@ -20,6 +20,8 @@ export interface Narrowed {
   not_after?: string | undefined
   /** Of mode continuous: what must stay fresh, stricter than the rule asks for. */
   continuous?: Continuous | undefined
+  /** Of a step-up of a task that lapsed: let through this action alone. */
+  effect?: 'action' | undefined
 }
 
 const isNarrowed = (narrowed: Narrowed) => Object.values(narrowed).some((member) => member !== undefined)
@@ -65,9 +67,12 @@ function whyNot(approval: Approval, me: Approver, ask: Received): ErrorCode | un
 }
 
 function newStatement(approval: Approval, ask: Received, narrowed: Narrowed): AnswerStatement {
-  if (ask.kind === 'access') return approvalStatement(approval, ask, narrowed)
-  if (isNarrowed(narrowed)) throw new ServiceError('approval_rule_mismatch', 'of this nothing can be narrowed')
-  return ask.kind === 'registry' ? changeStatement(approval, ask) : stepUpStatement(approval, ask)
+  const { effect, ...more } = narrowed
+  if (ask.kind === 'access' && effect === undefined) return approvalStatement(approval, ask, more)
+  if (ask.kind === 'step_up' && !isNarrowed(more)) return stepUpStatement(approval, ask, effect)
+  if (ask.kind !== 'registry' || isNarrowed(narrowed))
+    throw new ServiceError('approval_rule_mismatch', 'of this nothing can be narrowed')
+  return changeStatement(approval, ask)
 }
 
 function linesOf(approval: Approval, ask: Received, statement: AnswerStatement): string[] {

@@ -36,6 +36,7 @@ export function stepUpAsk(
     grant_id: grantId,
     action: denial.action,
     denial: { decision_id: denial.decision_id, reason: denial.reason },
+    needs: denial.needs ?? 'action',
     ...(purpose === undefined ? {} : { purpose }),
     received_by: receivedBy,
     attestation,

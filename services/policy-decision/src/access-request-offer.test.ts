@@ -59,6 +59,8 @@ it('is for who acts where more is wanted, and for whose grant it is where humans
   expect(said({})).not.toHaveProperty('grant')
   expect(said({})).not.toHaveProperty('action.arguments')
   expect(said({ grant: `grt_${'A'.repeat(43)}` })).toMatchObject({ sub: own })
+  expect(said({ grant: `grt_${'A'.repeat(43)}`, needs: 'task' })).toMatchObject({ needs: 'task' })
+  expect(said({ needs: 'task' })).not.toHaveProperty('needs')
   expect(said({ arguments: named })).toMatchObject({ action: { arguments: named } })
 })
 

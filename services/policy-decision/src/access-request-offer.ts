@@ -20,7 +20,7 @@ export interface AccessRequestOffer {
 export function accessRequestOffer(
   { clock, trust, publicUrl, bindingKey }: Pick<Pdp, 'clock' | 'trust' | 'publicUrl' | 'bindingKey'>,
   request: EvaluationRequest,
-  { decisionId, reason, token, grant, arguments: named }: Denied,
+  { decisionId, reason, token, grant, needs, arguments: named }: Denied,
 ): AccessRequestOffer | undefined {
   if (!isRequestable(reason)) return undefined
   const iat = Math.floor(clock.now() / 1000)
@@ -40,6 +40,7 @@ export function accessRequestOffer(
         ? {}
         : { action: { name: action.name, resource, action_digest: digest, ...(named ? { arguments: named } : {}) } }),
       ...(grant === undefined ? {} : { grant }),
+      ...(grant === undefined || needs === undefined ? {} : { needs }),
     },
     bindingKey,
   )

@@ -91,7 +91,7 @@ describe('whether a grant waits for a human', () => {
   const grantId = 'grt_1'
   const sub = { delegation_id: 'dlg_1' }
   const intent = (seconds: number, more: object = {}) => ({ issued_at: new Date(s(seconds)).toISOString(), ...more })
-  const stepUp = { requestId: 'req_2', approvedAt: s(140), approverIds: ['eve'] }
+  const stepUp = { requestId: 'req_2', approvedAt: s(140), approverIds: ['eve'], taskUntil: s(161) }
   /** At 160 s of a grant that was made at 0, once something happened. */
   function waits(intents: object[], over: { by?: string; stepUps?: object[]; revoked?: string; state?: string } = {}) {
     const revocations = new RevocationState({ base: true })
@@ -128,6 +128,13 @@ describe('whether a grant waits for a human', () => {
     expect(waits([...own, intent(30, sub), intent(150, sub)], { by: 'dlg_1' })).toBe(true)
     expect(waits([...own, intent(30, sub), intent(150, sub)])).toBe(false)
     expect(waits(own, { by: 'dlg_1' })).toBe(true)
+  })
+
+  it('a yes to one action heals nothing, nor does one whose time is over (V3)', () => {
+    const { taskUntil: _, ...once } = stepUp
+    expect(waits([intent(1)], { stepUps: [once] })).toBe(true)
+    expect(waits([intent(1)], { stepUps: [{ ...stepUp, taskUntil: s(160) }] })).toBe(true)
+    expect(waits([intent(1)], { stepUps: [once, stepUp] })).toBe(false)
   })
 
   it('a yes of somebody who was revoked since, or one that was taken back, heals nothing (V7)', () => {

@@ -2,7 +2,7 @@ import type { Continuous } from '@bailiwick/contracts'
 import type { AllowRecord, Tree } from '@bailiwick/projection'
 
 export interface Signs {
-  /** When humans last said yes to it: its creation or start, or its last step-up; ms since the epoch, as all here. */
+  /** When humans last said that it goes on: its creation or start, or the last step-up that says so; ms since the epoch, as all here. */
   since: number
   /** When one workload showed which instance it is, in any order. */
   attestedAt: readonly number[]

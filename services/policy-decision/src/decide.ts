@@ -16,7 +16,7 @@ import { isCaughtUp } from './catch-up.ts'
 import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
 import type { Pdp } from './context.ts'
 import { type EvaluationRequest, isNameable } from './evaluation-request.ts'
-import { judgeCover, judgeSpend } from './judge.ts'
+import { judgeCover, judgeSpend, type StepUpNeeds } from './judge.ts'
 import { deadReason, findStanding, type Standing, waitsForHuman } from './life.ts'
 import { least, spellObligations } from './obligations.ts'
 import type { Prepared } from './shadow.ts'
@@ -51,6 +51,8 @@ export interface Denied {
   policySet?: string
   /** The living grant that lacks only a human's word for this action (step-up); its binding token names it. */
   grant?: string
+  /** Of a step-up: what the human's word must do. */
+  needs?: StepUpNeeds
   /** What is to be done although nothing happens. */
   duties?: Duties
   /** Of a step-up: the arguments that the authority names. */
@@ -171,6 +173,7 @@ interface Question {
 interface Because {
   policies?: readonly string[] | undefined
   duties?: Duties
+  needs?: StepUpNeeds
 }
 
 /** Steps 5 to 8, in the tree's order. */
@@ -283,7 +286,8 @@ class Decision implements Work {
       ? 'deadline_exceeded'
       : (deadReason(this.#pdp, standing, claim, request) ?? this.#humanGone())
     if (dead) {
-      this.#deny(dead)
+      // Without a step-up it was the task that lapsed meanwhile.
+      this.#deny(dead, this.#stepUp === undefined ? { needs: 'task' } : {})
       this.#abandon()
       return
     }
@@ -359,11 +363,16 @@ class Decision implements Work {
     this.#queues.abandonOnce(standing.tree.id, decisionId, callId)
   }
 
-  #deny(reason: DenialReason, { policies, duties }: Because = {}): undefined {
+  #deny(reason: DenialReason, { policies, duties, needs }: Because = {}): undefined {
     const { decisionId, callId } = this.#question
     const policySet = this.#policySet
     const judged = policySet === undefined ? {} : { policySet }
-    const because = { ...judged, ...(policies ? { policies } : {}), ...(duties ? { duties } : {}) }
+    const because = {
+      ...judged,
+      ...(policies ? { policies } : {}),
+      ...(duties ? { duties } : {}),
+      ...(needs ? { needs } : {}),
+    }
     this.#settle({ decision: false, decisionId, callId, reason, ...because })
     return undefined
   }

@@ -248,6 +248,7 @@ describe('what an action would take', () => {
       reason: 'step_up_required',
       policies: ['x'],
       duties: { notify: [{ to: 'ops' }] },
+      needs: 'action',
     })
     const stepUp = { requestId: 'req_1', approvedAt: now, approverIds: [] } as unknown as StepUp
     w.found.push(stepUp)
@@ -276,7 +277,7 @@ describe('what an action would take', () => {
     expect(due(20)).toBe(20)
     expect(due(40)).toBe(30)
     Object.assign(w.grant.statement, { continuous: { reattest_seconds: 1, outcome_seconds: 1 } })
-    expect(reasonOf(spend(w))).toBe('step_up_required')
+    expect(spend(w)).toMatchObject({ reason: 'step_up_required', needs: 'task' })
     Object.assign(w.grant.statement, { continuous: undefined }) // nobody approves such a statement
     expect(reasonOf(spend(w))).toBe('step_up_required')
     Object.assign(w.grant, { mode: 'window' })

@@ -47,9 +47,12 @@ export async function judgeCover(
 type Approved = Extract<PolicyVerdict, { labels: string[] }>
 type Reserved = Extract<Reservation, { ok: true }>
 
+/** What a person's yes must do: let this action through, or let a lapsed task go on as well. */
+export type StepUpNeeds = 'action' | 'task'
+
 /** `asked`: absent where policies had no part in it. */
 export type SpendVerdict = { asked?: PolicyQuestion | undefined } & (
-  | { reason: DenialReason; policies?: readonly string[] | undefined; duties?: Duties }
+  | { reason: DenialReason; policies?: readonly string[] | undefined; duties?: Duties; needs?: StepUpNeeds }
   | { judged: Approved; reservation: Reserved; stepUp: StepUp | undefined; duties: Duties }
 )
 
@@ -68,8 +71,9 @@ export function judgeSpend(
   const now = pdp.clock.now()
   // Used where there is one, needed or not: humans said yes to this action once, and it happens once.
   const stepUp = pdp.stepUps.find(standing, claim.digest, view, now)
-  if (!stepUp && (judged.stepUp || waitsForHuman(pdp, standing, claim, now)))
-    return { reason: 'step_up_required', policies, duties: judged.wanting, asked }
+  const lapsed = !stepUp && waitsForHuman(pdp, standing, claim, now)
+  if (lapsed || (!stepUp && judged.stepUp))
+    return { reason: 'step_up_required', policies, duties: judged.wanting, asked, needs: lapsed ? 'task' : 'action' }
   // One approval, one action, once: what was taken and not taken back is that once.
   if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n) return { reason: 'uses_exhausted', asked }
   const bytes = { asked: request.observed.answer_bytes, most: judged.duties.limitBytes }

@@ -127,8 +127,8 @@ function manifestChanged(pdp: Pdp, { grant }: Tree, { resource }: EvaluationRequ
 }
 
 /**
- * Whether a grant of mode continuous waits for a human: what must stay fresh did not, since one last said yes whose word still
- * counts (V7). What its own agent shows and what whoever acts below it shows are two things: neither stands for the other.
+ * Whether a grant of mode continuous waits for a human: what must stay fresh did not, since one last said that the task goes on,
+ * whose word still counts (V7). What its own agent shows and what whoever acts below it shows are two things: neither stands for the other.
  */
 export function waitsForHuman(
   { projection, stepUps: judged }: Pick<Pdp, 'projection' | 'stepUps'>,
@@ -141,8 +141,8 @@ export function waitsForHuman(
   if (mode !== 'continuous') return false
   const { continuous } = statement
   if (continuous === undefined) return true // no such statement is ever approved
-  const counted = stepUps.filter((stepUp) => judged.counts(tree, stepUp))
-  const since = Math.max(createdAt, Date.parse(not_before), ...counted.map(({ approvedAt }) => approvedAt))
+  const reopening = stepUps.filter((stepUp) => judged.reopens(tree, stepUp, now))
+  const since = Math.max(createdAt, Date.parse(not_before), ...reopening.map(({ approvedAt }) => approvedAt))
   const allows = projection.ledger.decisions.trees.get(tree.id)?.allows.values() ?? []
   if (hasLapsed(continuous, { since, attestedAt: attestationsOf(tree), allows }, now)) return true
   if (named.delegation === undefined) return false

@@ -66,6 +66,8 @@ describe('whose yes this PDP verified itself (V3)', () => {
     id: `grt_${'g'.repeat(43)}`,
     agent: `${ledger.id}/one`,
     authority: { ...authority, max_depth: 0, max_children: 0 },
+    mode: 'continuous',
+    not_after: iso(signedAt + 3_600_000),
   }
   const id = 'req_01234567890123456789'
   const notAfter = signedAt + 600_000
@@ -74,6 +76,7 @@ describe('whose yes this PDP verified itself (V3)', () => {
     request_id: id,
     grant_id: grant.id,
     action_digest: jcsHash('action'),
+    effect: { kind: 'action' },
     not_after: iso(notAfter),
     nonce: 'AAAAAAAAAAAAAAAAAAAAAA',
     now: signedAt,
@@ -117,6 +120,19 @@ describe('whose yes this PDP verified itself (V3)', () => {
     expect(await stepUps.of(tree)).toStrictEqual([verified])
     expect(asked.views).toEqual([signedAt + 1000])
     expect(await stepUps.of({ id: 'grt_other', grant } as never)).toEqual([])
+  })
+
+  it('reopens a lapsed task only where the statement says so (V3)', async () => {
+    const asSigned = async (of: typeof statement) => {
+      const signed = { statement: of, statement_hash: jcsHash(of), assertions: [anna.sign(of)] }
+      const { stepUps, tree } = world({ ...record, approved: signed })
+      return stepUps.of(tree)
+    }
+    const { effect: _, ...silent } = statement // as they were before statements said it
+    expect(await asSigned(silent)).toStrictEqual([verified])
+    const until = iso(signedAt + 1_200_000)
+    const goesOn = { ...statement, effect: { kind: 'task' as const, until } }
+    expect(await asSigned(goesOn)).toStrictEqual([{ ...verified, taskUntil: Date.parse(until) }])
   })
 
   it.each<[why: string, over: object]>([

@@ -1,4 +1,4 @@
-import { verifyStepUp } from '@bailiwick/approval-statement'
+import { effectOf, verifyStepUp } from '@bailiwick/approval-statement'
 import type { Trust } from '@bailiwick/credentials'
 import { jcsHash } from '@bailiwick/credentials'
 import {
@@ -19,6 +19,8 @@ export interface StepUp {
   approvedAt: number
   notAfter: number
   approverIds: readonly string[]
+  /** Until when a lapsed task goes on by this yes, ms; absent: the yes is to the one action and to nothing else. */
+  taskUntil?: number
 }
 
 /**
@@ -66,6 +68,11 @@ export class StepUps {
     return now < stepUp.notAfter && this.counts(tree, stepUp)
   }
 
+  /** It says that a lapsed task goes on, that time is not over, and it counts. A yes to one action reopens nothing (V3). */
+  reopens(tree: Tree, stepUp: StepUp, now: number): boolean {
+    return stepUp.taskUntil !== undefined && now < stepUp.taskUntil && this.counts(tree, stepUp)
+  }
+
   /** Nobody took it back, and nobody who gave it was revoked since the grant was made: also of what it once healed (V7). */
   counts(tree: Tree, { requestId, approverIds }: Pick<StepUp, 'requestId' | 'approverIds'>): boolean {
     const { requests, revocations } = this.#projection.ledger
@@ -98,6 +105,8 @@ export class StepUps {
     if (!verified.ok) return undefined
     const { action_digest: actionDigest, not_after } = statement
     const { approverIds } = verified
-    return { requestId: id, actionDigest, approvedAt, notAfter: Date.parse(not_after), approverIds }
+    const effect = effectOf(statement)
+    const reopens = effect.kind === 'task' ? { taskUntil: Date.parse(effect.until) } : {}
+    return { requestId: id, actionDigest, approvedAt, notAfter: Date.parse(not_after), approverIds, ...reopens }
   }
 }

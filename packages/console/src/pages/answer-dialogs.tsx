@@ -23,6 +23,7 @@ import { Visible } from '../ui/visible.tsx'
 import { Difference, goneThenNew } from './evidence.tsx'
 import { ExactAction, freshWords } from './limits.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
+import { effectIn, StepUpEffect } from './step-up-effect.tsx'
 
 // Each is shown below, or is there so that the signature counts once and here alone. Of any other, nobody knows what it means.
 const known: Record<Statement['kind'], readonly string[]> = {
@@ -43,8 +44,26 @@ const known: Record<Statement['kind'], readonly string[]> = {
     'issued_at',
   ],
   registry: ['v', 'kind', 'installation', 'change_id', 'proposer', 'entities', 'not_after', 'nonce', 'issued_at'],
-  step_up: ['v', 'kind', 'installation', 'request_id', 'grant_id', 'action_digest', 'not_after', 'nonce', 'issued_at'],
+  step_up: [
+    ...[
+      'v',
+      'kind',
+      'installation',
+      'request_id',
+      'grant_id',
+      'action_digest',
+      'effect',
+      'not_after',
+      'nonce',
+      'issued_at',
+    ],
+  ],
 }
+
+/** Whether the dialog says all that the statement says. */
+const isExplained = (statement: Statement) =>
+  Object.keys(statement).every((member) => known[statement.kind]?.includes(member)) &&
+  (statement.kind !== 'step_up' || effectIn(statement) !== undefined)
 
 /** Nobody is asked for a passkey in vain, of a dialog that stood open. */
 const closed = 'It was answered, or taken back, meanwhile: there is nothing to sign any more.'
@@ -77,7 +96,7 @@ export function StatementDialog({
     const statement = rendered.data
     if (!request.open) throw new Error(closed)
     if (statement === undefined) throw rendered.error ?? new Error('The statement is not there yet.')
-    if (!Object.keys(statement.statement).every((member) => known[statement.statement.kind]?.includes(member)))
+    if (!isExplained(statement.statement))
       throw new Error('The statement says something that this console cannot explain: it was not signed.')
     if (request.kind === 'registry' && !(await showsWhatIsSigned(request.diff, statement.statement.entities)))
       throw new Error('The statement is about another change than the one that is shown: it was not signed.')
@@ -173,13 +192,16 @@ function StatementFacts({ statement }: { statement: Statement }) {
     return <Facts rows={[['Counts until', <When key="u" iso={String(statement.not_after)} />]]} />
   if (statement.kind === 'step_up')
     return (
-      <Facts
-        rows={[
-          ['Grant', <code key="g">{String(statement.grant_id)}</code>],
-          ['Exact action', <code key="d">{String(statement.action_digest)}</code>],
-          ['Counts until', <When key="u" iso={String(statement.not_after)} />],
-        ]}
-      />
+      <>
+        <StepUpEffect statement={statement} />
+        <Facts
+          rows={[
+            ['Grant', <code key="g">{String(statement.grant_id)}</code>],
+            ['Exact action', <code key="d">{String(statement.action_digest)}</code>],
+            ['Counts until', <When key="u" iso={String(statement.not_after)} />],
+          ]}
+        />
+      </>
     )
   const { agent, authority, mode, not_before, not_after, action_digest, rebind, rule, continuous } =
     statement as unknown as ApprovalStatement
@@ -230,8 +252,8 @@ export function TakeBackDialog({ request, onClose }: { request: RequestDetail; o
   return (
     <Dialog title="Take it back" action="Take it back" danger onSubmit={submit} onClose={onClose}>
       <p>
-        The action does not happen on this yes any more, unless it has already. The task goes on; to stop that, withdraw
-        its grant.
+        The action does not happen on this yes any more, unless it has already. If the yes let a lapsed task go on, the
+        task waits for a person again. To stop the task for good, withdraw its grant.
       </p>
       <ReasonField hint="Optional. It is kept beside the evidence, and can be erased." />
     </Dialog>

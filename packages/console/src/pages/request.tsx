@@ -63,6 +63,7 @@ function Request({ request, me }: { request: RequestDetail; me: Me }) {
       signed={request.signed_by.includes(me.me.id)}
       onApprove={() => setAsking({ kind: 'approve', narrowed: {} })}
       onNarrow={() => setNarrowing(true)}
+      onOnlyThis={() => setAsking({ kind: 'approve', narrowed: { effect: 'action' } })}
       onDeny={() => setAsking({ kind: 'deny' })}
       onTakeBack={() => setAsking({ kind: 'take_back' })}
     />
@@ -255,18 +256,17 @@ function Parts({ request: { id, parts, part } }: { request: AccessDetail }) {
 }
 
 function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up' }> }) {
-  const { grant, rule } = request
+  const { grant, needs, rule } = request
   return (
     <>
-      <Card title="One action, once">
+      <Card title={needs === 'task' ? 'One action, and the task' : 'One action, once'}>
         <Lines lines={request.lines} />
         {request.open ? (
           <>
             <p className="note">
-              {grant.mode === 'continuous'
-                ? 'It waits because what must stay fresh lapsed, or because a policy wants a person’s word. '
-                : 'It waits because a policy wants a person’s word for it. '}
-              After your yes this action may happen once, and the task goes on under the same grant.
+              {needs === 'task'
+                ? 'It waits because what must stay fresh lapsed. “Approve as asked” lets this action happen once and the task go on. “Approve only this action” lets this action happen once; the task still waits.'
+                : 'It waits because a policy wants a person’s word for it. After your yes this action may happen once.'}
             </p>
             <p className="hint">
               Only arguments that the grant names are shown. The digest fixes all others too: where they matter, ask the
@@ -303,6 +303,7 @@ function Answers({
   signed,
   onApprove,
   onNarrow,
+  onOnlyThis,
   onDeny,
   onTakeBack,
 }: {
@@ -311,6 +312,7 @@ function Answers({
   signed: boolean
   onApprove(): void
   onNarrow(): void
+  onOnlyThis(): void
   onDeny(): void
   onTakeBack(): void
 }) {
@@ -367,6 +369,11 @@ function Answers({
         {mayNarrow ? (
           <button type="button" onClick={onNarrow}>
             Approve narrower…
+          </button>
+        ) : null}
+        {may_approve && request.kind === 'step_up' && request.needs === 'task' ? (
+          <button type="button" onClick={onOnlyThis}>
+            Approve only this action…
           </button>
         ) : null}
         {may_deny ? (

@@ -7,6 +7,7 @@ import {
   perActionStatement,
   registryStatement,
   stepUpStatement,
+  taskStepUpStatement,
 } from './statements.ts'
 import {
   actionDigest,
@@ -96,6 +97,7 @@ export const approvals: ExamplesOf<'approvals.v1'> = {
         arguments: { '/amount': '450.00' },
       },
       denial: { decision_id: decisionId, reason: 'step_up_required' },
+      needs: 'task',
       received_by: 'http',
       expires_at: at(30),
     },
@@ -144,6 +146,12 @@ export const approvals: ExamplesOf<'approvals.v1'> = {
       request_id: requestId,
       statement: stepUpStatement,
       statement_hash: sha256('step-up-statement-hash'),
+      assertions: [assertion('finance-fiona')],
+    },
+    'a step-up after which the task goes on': {
+      request_id: requestId,
+      statement: taskStepUpStatement,
+      statement_hash: sha256('task-step-up-statement-hash'),
       assertions: [assertion('finance-fiona')],
     },
     'a change of the registry': {

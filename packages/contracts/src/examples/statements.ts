@@ -71,10 +71,13 @@ export const stepUpStatement: StepUpStatement = {
   request_id: requestId,
   grant_id: grantId,
   action_digest: actionDigest,
+  effect: { kind: 'action' },
   not_after: at(30),
   nonce: base64url('nonce-of-the-step-up-stmt'),
   issued_at: at(10),
 }
+
+export const taskStepUpStatement: StepUpStatement = { ...stepUpStatement, effect: { kind: 'task', until: at(50) } }
 
 export const assertion = (approver: string): Assertion => ({
   credential_id: base64url(`passkey-of-${approver}`),

@@ -177,6 +177,7 @@ function stepUpDetail(approval: Approval, me: Approver, record: RequestRecord, a
   return {
     kind: ask.kind,
     action: ask.action,
+    needs: ask.needs ?? 'action',
     grant: {
       id: ask.grant_id,
       state: tree?.state ?? 'absent',

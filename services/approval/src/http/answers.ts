@@ -21,6 +21,7 @@ const narrowedSchema = z.strictObject({
   authority: z.record(z.string(), z.unknown()).optional(),
   not_after: timestampSchema.optional(),
   continuous: continuousSchema.optional(),
+  effect: z.literal('action').optional(),
 })
 const approvalSchema = z.strictObject({ statement_hash: sha256Schema, assertion: sentAssertionSchema })
 const reasonSchema = z.strictObject({ reason: z.string().min(1).max(2000).optional() })

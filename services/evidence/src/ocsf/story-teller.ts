@@ -1,4 +1,4 @@
-import { verifyApproval, verifyGrantContent, verifyStepUp } from '@bailiwick/approval-statement'
+import { type StepUpCheck, verifyApproval, verifyGrantContent, verifyStepUp } from '@bailiwick/approval-statement'
 import { actionHash, type Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
 import { longestChain, type Voice } from '@bailiwick/projection'
@@ -159,8 +159,8 @@ export class StoryTeller {
     const { projection, trust } = this.#options
     await projection.readToEnds(['registry.v1'], registryMs)
     const at = Date.parse(approved.time)
-    const { grantId: id, agent, authority } = grant
-    const of = { id, agent, authority: authority as Grant['authority'] }
+    const { grantId: id, agent, authority, mode, notAfter: not_after } = grant
+    const of = { id, agent, authority, mode, not_after } as StepUpCheck['grant']
     const registry = projection.ledger.registry.view(at)
     const verified = await verifyStepUp({ statement, assertions, grant: of, registry, trust, at })
     return verified.ok ? { requestId, approvers: verified.approverIds } : nobody(verified.code)

@@ -79,7 +79,11 @@ function asked(data: EventData<'approvals.v1', 'request.received'>): string {
 
 /** In the statement's words and not in the ask's: people may narrow what they are asked for. */
 function approved(statement: EventData<'approvals.v1', 'request.approved'>['statement']): string {
-  if (statement.kind === 'step_up') return `one more action under ${statement.grant_id}`
+  if (statement.kind === 'step_up') {
+    const goesOn =
+      statement.effect?.kind === 'task' ? `, and that the task goes on until ${statement.effect.until}` : ''
+    return `one more action under ${statement.grant_id}, once${goesOn}`
+  }
   if (statement.kind === 'registry') return `the change ${statement.change_id}`
   return `${authority(statement.authority)}, from ${statement.not_before} to ${statement.not_after}`
 }

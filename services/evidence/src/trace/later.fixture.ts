@@ -166,7 +166,13 @@ export class Later {
       ...{ denial: { decision_id: id('dec'), reason: 'step_up_required' }, expires_at: iso(600_000) },
     }
     const nonce = randomBytes(16).toString('base64url')
-    const facts = { installation, request_id, grant_id: grant.id, action_digest: signedAbout }
+    const facts = {
+      installation,
+      request_id,
+      grant_id: grant.id,
+      action_digest: signedAbout,
+      effect: { kind: 'action' as const },
+    }
     const statement = buildStepUpStatement({ ...facts, not_after: iso(300_000), nonce, now })
     const answer = this.#story.passkey.answer(statement)
     const assertions = [{ ...answer, credential_id: passkey ?? answer.credential_id }]
