@@ -6,7 +6,64 @@ import fc from 'fast-check'
 
 const numbers = ['-1', '0', '0.5', '1', '1.0', '1.00', '1.000001', '2', '2.5', '10', '99999999999999999999.5']
 const words = ['', 'x', 'xy', 'X', '1e0', '01', '-', '+1', '.5', ' 1', 'é', 'e\u0301', '-0']
-const scalars = fc.constantFrom<(string | boolean)[]>(...numbers, ...words, true, false)
+/** Paths, and what different servers take for one: under the prefix `a/`, `/a/` or `f://a/`. */
+export const tails = [
+  ...[
+    '',
+    'x',
+    'x/',
+    '/x',
+    '../x',
+    '..',
+    './x',
+    '.../x',
+    '.. ',
+    '..\u00a0/x',
+    '..;x',
+    '..:x',
+    '..%20',
+    '..x',
+    'x..',
+    '.x/y',
+  ],
+  ...[
+    '%2e%2e/x',
+    '%2E',
+    'x%2fy',
+    'x%5Cy',
+    '%252e',
+    '%',
+    '%4',
+    '%41',
+    '%%32e',
+    '%c0%ae',
+    '%c3%bc',
+    '%e0%80%ae',
+    '%e0%a4%a4',
+  ],
+  ...[
+    '%f0%80%80%ae',
+    '%f0%9f%98%80',
+    '%f8',
+    'x%00',
+    'x%7f',
+    'x\0',
+    'x\ty',
+    'x\\y',
+    '\u0085',
+    '\uff0e\uff0e/x',
+    'x//y',
+    'x?y#z',
+  ],
+]
+export const pathPrefixes = ['/', 'a/', '/a/', '/a/x/', 'f://a/', 'f:///', 'f:/', '/a', '/a/x', 'f://', '/a/../', 'a//']
+const paths = fc
+  .tuple(fc.constantFrom(...pathPrefixes), fc.constantFrom(...tails))
+  .map(([prefix, tail]) => prefix + tail)
+const scalars: fc.Arbitrary<string | boolean> = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom<(string | boolean)[]>(...numbers, ...words, true, false) },
+  { weight: 1, arbitrary: paths },
+)
 const decimals = fc.constantFrom(...numbers)
 
 const constraints: fc.Arbitrary<Constraint> = fc.oneof(
@@ -14,7 +71,7 @@ const constraints: fc.Arbitrary<Constraint> = fc.oneof(
   fc.uniqueArray(scalars, { minLength: 1, maxLength: 4 }).map((list) => ({ in: list })),
   decimals.map((min) => ({ min })),
   decimals.map((max) => ({ max })),
-  fc.constantFrom('1', '1.', 'x', 'xy', '-', 'E').map((prefix) => ({ prefix })),
+  fc.constantFrom('1', '1.', 'x', 'xy', '-', 'E', ...pathPrefixes).map((prefix) => ({ prefix })),
   fc.record({ min: decimals, max: decimals }),
   fc.record({ eq: scalars, in: fc.uniqueArray(scalars, { minLength: 1, maxLength: 3 }), max: decimals }),
 )
@@ -128,21 +185,20 @@ export function childrenOf(parent: Authority): fc.Arbitrary<Authority> {
 const tidy = (permission: Permission): Permission =>
   Object.fromEntries(Object.entries(permission).filter(([, value]) => value !== undefined)) as Permission
 
+/** One permission with one bound. */
+export const bounded = (bound: Constraint): Authority => ({
+  type: 'bailiwick_task',
+  task: 't',
+  permissions: [{ actions: ['tools/call'], resource: { type: 'tool', id: 't' }, where: { '/amount': bound } }],
+  budget: {},
+  max_depth: 0,
+  max_children: 0,
+})
+
 /** Two authorities that differ in one bound alone: what follows from what is seen nowhere else as often. */
 export const bounds: fc.Arbitrary<[Authority, Authority]> = fc
   .tuple(constraints, constraints)
-  .map(([child, parent]) => {
-    const resource = { type: 'tool', id: 't' }
-    const bounded = (bound: Constraint): Authority => ({
-      type: 'bailiwick_task',
-      task: 't',
-      permissions: [{ actions: ['tools/call'], resource, where: { '/amount': bound } }],
-      budget: {},
-      max_depth: 0,
-      max_children: 0,
-    })
-    return [bounded(child), bounded(parent)]
-  })
+  .map(([child, parent]) => [bounded(child), bounded(parent)])
 
 const values = fc.oneof(
   scalars as fc.Arbitrary<unknown>,
@@ -155,7 +211,14 @@ export function actionsNear({ permissions: own }: Authority): fc.Arbitrary<Actio
   const mentioned = own.flatMap(({ where }) =>
     Object.values(where ?? {}).flatMap((constraint) => Object.values(constraint).flat() as unknown[]),
   )
-  const near = mentioned.length === 0 ? values : fc.oneof(values, fc.constantFrom(...mentioned))
+  const below = mentioned.filter((value) => typeof value === 'string' && value.includes('/'))
+  const near = fc.oneof(
+    values,
+    ...(mentioned.length === 0 ? [] : [fc.constantFrom(...mentioned)]),
+    ...(below.length === 0
+      ? []
+      : [fc.tuple(fc.constantFrom(...below), fc.constantFrom(...tails)).map(([path, tail]) => `${path}${tail}`)]),
+  )
   const ids = own.map(({ resource: { id, id_prefix } }) => id ?? `${id_prefix}a`)
   return fc
     .record({

@@ -1,7 +1,16 @@
 import { covers, narrows, parseAuthority } from '@bailiwick/authority'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { actionsNear, actionsWithin, authorities, bounds, childrenOf } from './authorities.ts'
+import {
+  actionsNear,
+  actionsWithin,
+  authorities,
+  bounded,
+  bounds,
+  childrenOf,
+  pathPrefixes,
+  tails,
+} from './authorities.ts'
 import { type Cover, coverOf, isNarrower, type Refusal } from './authority.ts'
 import { casesOf, seed, timeout } from './cases.ts'
 
@@ -26,6 +35,19 @@ it('covers what a second mind says an authority covers, at the same cost, and re
   )
   console.log(`reference: ${casesOf(0.3)} actions against authorities, no difference; seed ${seed}`)
   expect(seen.size).toBe(5) // else the two agreed on refusals alone
+})
+
+it('takes for a path inside a folder what a second mind takes for one (V5)', () => {
+  const seen = { inside: 0, outside: 0 }
+  for (const prefix of pathPrefixes)
+    for (const tail of tails) {
+      const resource = { type: 'tool', id: 't' }
+      const action = { name: 'tools/call', resource, properties: { amount: `${prefix}${tail}` } }
+      const inside = typeof coverOf(bounded({ prefix }), action) !== 'string'
+      seen[inside ? 'inside' : 'outside']++
+      expect([prefix, tail, covers(bounded({ prefix }), action).covered]).toEqual([prefix, tail, inside])
+    }
+  expect(Math.min(seen.inside, seen.outside)).toBeGreaterThan(100)
 })
 
 it('finds narrower what a second mind finds narrower, and nothing else (V5)', { timeout }, () => {

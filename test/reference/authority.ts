@@ -76,11 +76,39 @@ const comparisons = (constraint: Constraint): Comparison[] => Object.entries(con
 function fitsOne(value: unknown, [operator, bound]: Comparison): boolean {
   if (operator === 'eq') return same(value, bound)
   if (operator === 'in') return (bound as unknown[]).some((listed) => same(value, listed))
-  if (operator === 'prefix') return typeof value === 'string' && value.startsWith(bound as string)
+  if (operator === 'prefix') return typeof value === 'string' && begins(value, bound as string)
   const [number, limit] = [numberIn(value), decimalText(bound as string)]
   if (number === undefined || limit === undefined) return false
   return operator === 'min' ? number >= limit : number <= limit
 }
+
+/** A prefix that ends in a slash is that of a path, and takes plain paths alone; what the prefix says of a scheme is not judged. */
+function begins(value: string, prefix: string): boolean {
+  if (!value.startsWith(prefix)) return false
+  return (
+    !prefix.endsWith('/') || isPlainPath(value.slice(/^[a-zA-Z][a-zA-Z0-9+.-]*:\/\//.exec(prefix)?.[0].length ?? 0))
+  )
+}
+
+function isPlainPath(path: string): boolean {
+  const control = (code: number) => code < 0x20 || (code >= 0x7f && code < 0xa0)
+  if ([...path].some((char) => char === '\\' || control(char.charCodeAt(0)))) return false
+  const segments = path.split('/')
+  if (segments.slice(1, -1).includes('')) return false
+  if (segments.some((segment) => /[.\s]/.test(segment[0] ?? '') && ['', ...';?#:%'].includes(afterDots(segment))))
+    return false
+  const [, ...escaped] = path.split('%')
+  return escaped.every((text, n) => {
+    const byte = /^[0-9a-fA-F]{2}/.test(text) ? Number.parseInt(text.slice(0, 2), 16) : 0
+    const next = text.length === 2 ? Number.parseInt((escaped[n + 1] ?? '').slice(0, 2), 16) : 0
+    if (byte < 0x20 || [0x7f, 0xc0, 0xc1].includes(byte) || byte >= 0xf5) return false
+    if (['%', '.', '/', '\\'].includes(String.fromCharCode(byte))) return false
+    return !(byte === 0xe0 && next >= 0x80 && next < 0xa0) && !(byte === 0xf0 && next >= 0x80 && next < 0x90)
+  })
+}
+
+/** The first character that is neither dot nor white space; nothing where a segment has none. */
+const afterDots = (segment: string) => segment.replace(/^[.\s]+/, '')[0] ?? ''
 
 function same(value: unknown, bound: unknown): boolean {
   const [a, b] = [numberIn(value), numberIn(bound)]
@@ -153,9 +181,18 @@ function follows(child: Constraint | undefined, parent: Constraint): boolean {
   if (child === undefined) return false
   return comparisons(parent).every((wanted) =>
     comparisons(child).some(
-      (given) => !witnesses(child, parent).some((value) => fitsOne(value, given) && !fitsOne(value, wanted)),
+      (given) =>
+        !isHollow(given, wanted) &&
+        !witnesses(child, parent).some((value) => fitsOne(value, given) && !fitsOne(value, wanted)),
     ),
   )
+}
+
+/** A path prefix in which nothing lies is taken as text: nothing else follows from it, though no value could show that. */
+function isHollow([operator, prefix]: Comparison, [wanted, parent]: Comparison): boolean {
+  if (operator !== 'prefix' || fitsOne(prefix, [operator, prefix])) return false
+  const text = String(parent)
+  return wanted !== 'prefix' || !(text === prefix || (!text.endsWith('/') && String(prefix).startsWith(text)))
 }
 
 /** Values that tell constraints apart: whatever either mentions, in each spelling, and what lies right beside it. */
@@ -163,7 +200,7 @@ export function witnesses(...constraints: (Constraint | undefined)[]): unknown[]
   const mentioned = constraints.flatMap((constraint) => Object.values(constraint ?? {}).flat())
   const beside = mentioned.flatMap((value): unknown[] => {
     if (typeof value !== 'string') return [value]
-    const spelled = [value, `${value}0`, `${value}.0`, `${value}.00`, `${value}x`, value.slice(0, -1)]
+    const spelled = [value, `${value}0`, `${value}.0`, `${value}.00`, `${value}x`, `${value}/../x`, value.slice(0, -1)]
     const number = Number(value)
     const numbers = decimalText(value) === undefined ? [] : [number, number + 1, number - 1, number + 0.5, -number]
     const finer = value.includes('.') ? [`${value}1`, `${value}9`] : [`${value}.01`, `${value}.9`]

@@ -26,7 +26,7 @@ export const subjects: Record<string, Subject> = {
     ),
     tests: testsOf(
       authority,
-      'vectors schema parse-authority pointer decimal resource unseen place-uses describe divide covers narrows intersect',
+      'vectors schema parse-authority pointer decimal resource path unseen place-uses describe divide covers narrows intersect',
     ),
   },
   /** What stands between an AuthZEN request and Cedar; not the commands over it (check, explain, trials, candidates). */

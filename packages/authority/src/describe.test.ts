@@ -44,6 +44,10 @@ it('says of one what it says of many, and where an argument must begin', () => {
   const lines = describe({ ...task, permissions, budget: { calls: 1 } })
   expect(lines[1]).toMatch(/; only where \/to starts with "DE"; /)
   expect(lines[2]).toBe('At most 1 call in all')
+  const inside = (prefix: string) =>
+    describe({ ...task, permissions: permissions.map((one) => ({ ...one, where: { '/path': { prefix } } })) })[1]
+  expect(inside('/srv/reports/')).toMatch(/; only where \/path is inside \/srv\/reports\/; /)
+  expect(inside('/my files, and all else/')).toMatch(/; only where \/path is inside "\/my files, and all else\/"; /)
   expect(describe({ ...task, max_children: 0 }).at(-1)).toBe('May not delegate')
 })
 

@@ -1,3 +1,4 @@
+import { isPathPrefix } from './path.ts'
 import type { Authority, Budget, Constraint, Permission } from './schema.ts'
 import { spellForeign, spellUnseen } from './unseen.ts'
 
@@ -16,9 +17,14 @@ export function describe(authority: Authority): string[] {
   ]
 }
 
-/** Which task it is. A name that is none, but words, stands in quotes: `;` and a space would else begin a line of ours. */
+/** Which task it is. */
 export function taskLine({ task }: Pick<Authority, 'task'>): string {
-  return `Task: ${/^[A-Za-z0-9._:/@#+-]+$/.test(task) ? task : quoted(task)}`
+  return `Task: ${bare(task)}`
+}
+
+/** A text that is words, not a name, stands in quotes: `;` and a space would else begin a line of ours. */
+function bare(text: string): string {
+  return /^[A-Za-z0-9._:/@#+-]+$/.test(text) ? text : quoted(text)
 }
 
 function permissionLine({ actions, resource, where, cost, max_uses: maxUses }: Permission): string {
@@ -44,7 +50,9 @@ function constraintWords({ eq, in: values, min, max, prefix }: Constraint): stri
       ...(values === undefined ? [] : [`is one of ${values.map(quoted).join(', ')}`]),
       ...(min === undefined ? [] : [`is at least ${min}`]),
       ...(max === undefined ? [] : [`is at most ${max}`]),
-      ...(prefix === undefined ? [] : [`starts with ${quoted(prefix)}`]),
+      ...(prefix === undefined
+        ? []
+        : [isPathPrefix(prefix) ? `is inside ${bare(prefix)}` : `starts with ${quoted(prefix)}`]),
     ],
     'and',
   )

@@ -11,6 +11,7 @@ export { divide, together } from './divide.ts'
 export { intersect } from './intersect.ts'
 export { type Narrowing, narrows } from './narrows.ts'
 export { type ParsedAuthority, parseAuthority } from './parse-authority.ts'
+export { misleadingPrefix } from './path.ts'
 export { lookup } from './pointer.ts'
 export { type ResourceScope, withinResource } from './resource.ts'
 export {

@@ -22,6 +22,9 @@ const amounts = [
   '',
   'x',
   'xy',
+  'x/',
+  'x/y',
+  'x/../y',
   '0.0000001',
   true,
   null,
@@ -62,13 +65,25 @@ function someOf<T extends object>(members: { [K in keyof T]-?: fc.Arbitrary<T[K]
   return fc.record(members, { requiredKeys: [] }) as fc.Arbitrary<Partial<T>>
 }
 
-const scalars = fc.constantFrom<(string | boolean)[]>('1', '1.0', '2', '10', '-1', 'x', 'xy', '1e0', true)
+const scalars = fc.constantFrom<(string | boolean)[]>(
+  '1',
+  '1.0',
+  '2',
+  '10',
+  '-1',
+  'x',
+  'xy',
+  '1e0',
+  true,
+  'x/y',
+  'x/../y',
+)
 const comparisons = {
   eq: scalars,
   in: fc.uniqueArray(scalars, { minLength: 1, maxLength: 4 }),
   min: fc.constantFrom('-1', '0', '0.5', '1', '2'),
   max: fc.constantFrom('1', '1.00', '2', '10'),
-  prefix: fc.constantFrom('1', '1.', 'x', 'xy', '-'),
+  prefix: fc.constantFrom('1', '1.', 'x', 'xy', '-', 'x/', 'x/.'),
 }
 // Several comparisons at once mostly admit nothing, and a world in which nothing is covered proves nothing.
 const amountConstraints: fc.Arbitrary<Constraint> = fc.oneof(

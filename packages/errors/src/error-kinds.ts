@@ -21,6 +21,11 @@ export const errorKinds = {
     retryable: false,
     title: 'The authority has a member that is not understood',
   },
+  prefix_not_a_path: {
+    status: 400,
+    retryable: false,
+    title: 'A prefix in the authority looks like a path, but is no boundary for paths',
+  },
 
   // Who called
   caller_unauthenticated: { status: 401, retryable: false, title: 'The caller did not prove who it is' },

@@ -1,5 +1,5 @@
 import { type Item, itemIdOf, requestIdOf, splitByRule } from '@bailiwick/approval-statement'
-import { type Authority, parseAuthority, unseenIn } from '@bailiwick/authority'
+import { type Authority, misleadingPrefix, parseAuthority, unseenIn } from '@bailiwick/authority'
 import { parseStrictJson, type Rule } from '@bailiwick/contracts'
 import {
   type AccessRequest,
@@ -120,6 +120,8 @@ async function verifiedAsk(approval: Approval, { request, attestation: shown }: 
   if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
   const unseen = unseenIn(parsed.authority)
   if (unseen !== undefined) throw new ServiceError('request_malformed', `${unseen}: characters that nobody can see`)
+  const misleading = misleadingPrefix(parsed.authority)
+  if (misleading !== undefined) throw new ServiceError('prefix_not_a_path', misleading)
   const asked = verified.value
   const { authority } = parsed
   const attestation = await workloads.attest(agent, subject, jwk, shown)
