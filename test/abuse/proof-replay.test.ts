@@ -1,10 +1,15 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { makeDpopProof, signClientAssertion } from '@bailiwick/credentials'
+import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
 import { newId } from '@bailiwick/service-kit'
 import { sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
-import { agentId, askToken, Point, read } from '../e2e/agent-side.ts'
+import { adjust, agentId, askToken, Point, read } from '../e2e/agent-side.ts'
 import { granted } from '../e2e/granted.ts'
 import { People } from '../e2e/people.ts'
+import { callsOnly, RecordingPoint } from '../e2e/two-points.ts'
 import { eventually, World } from '../e2e/world.ts'
 import { roundsOf } from './revocation-world.ts'
 
@@ -47,8 +52,38 @@ it(
   rounds * 30_000,
 )
 
+it('a proof counts once by the log, where two decision points share no memory of proofs at all (V10)', async () => {
+  await using system = await granted({}, { authority: callsOnly(200) })
+  const { world, credential } = system
+  const dir = mkdtempSync(join(tmpdir(), 'own-grants-'))
+  await using own = new AsyncDisposableStack()
+  own.defer(() => rmSync(dir, { recursive: true, force: true }))
+  const store = own.use(embeddedGrantStore({ dir, now: () => world.clock.now() }))
+  const second = await world.startPdp(undefined, store)
+  const points = [new RecordingPoint(world), new RecordingPoint(world, second.http)] as const
+  const unasked = { credential, ...adjust('1'), proof: { nonce: undefined } }
+  // Until each takes a proof without a nonce: then nothing but the log tells one of what the other counted.
+  for (const point of points) await eventually(async () => (await point.once(unasked)).decision || undefined)
+  const said = async (point: RecordingPoint, body: Record<string, unknown>) => {
+    const { decision, context } = (await point.send(body)).json() as Answer
+    return decision ? 'allowed' : context.reason
+  }
+  for (const [one, other] of [points, points.toReversed() as [RecordingPoint, RecordingPoint]]) {
+    const { body } = one.body(unasked)
+    expect(await said(one, body)).toBe('allowed')
+    expect(await said(other, body)).toBe('proof_replayed')
+  }
+  for (let round = 0; round < rounds; round++) {
+    const { body } = points[0].body(unasked)
+    const answers = await Promise.all(points.map((point) => said(point, body)))
+    expect(answers.toSorted()).toEqual(['allowed', 'proof_replayed'])
+  }
+  await second[Symbol.asyncDispose]()
+})
+
 interface Answer {
   decision: boolean
+  context: { reason: string }
 }
 
 /** Keeps what was allowed, as it was sent. */

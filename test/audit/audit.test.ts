@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { generateKey, signEvent } from '@bailiwick/credentials'
+import { generateKey, sha256, signEvent } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { describe, expect, it } from 'vitest'
 import { audit } from '../audit.ts'
@@ -85,7 +85,7 @@ it('counts nothing that the state of a request, a grant or a decision refuses', 
     'decisions.v1',
     'decision.allowed',
     'dec',
-    { ...read, decision_id: `dec_${'n'.repeat(20)}` },
+    { ...read, decision_id: `dec_${'n'.repeat(20)}`, proof_id: sha256('another proof') },
     { key, version: 11 },
   )
   say('back', 'decisions.v1', 'decision.abandoned', 'dec', { ...once, call_id: read.call_id }, { key, version: 11 })

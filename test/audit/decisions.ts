@@ -14,14 +14,18 @@ type Check = [rule: Rule, holds: boolean, detail: string]
 export function allowFindings(meaning: Meaning): Finding[] {
   const calls = new Map<string, number>()
   const ids = new Map<string, number>()
+  // Logs from before the member exist; within one log it does not go away again.
+  let namesProofs = false
   return [...meaning.facts.decisions.values()].flatMap((decision) => {
     const { data, index } = decision
     const call = `${data.enforcement_point} ${data.call_id}`
     const checks: Check[] = [
       ['V10', !calls.has(call), `call ${data.call_id} was allowed before, in leaf ${calls.get(call)}`],
       ['V10', !ids.has(data.decision_id), `the id was used before, in leaf ${ids.get(data.decision_id)}`],
+      ['V10', data.proof_id !== undefined || !namesProofs, 'it does not name its proof'],
       ...checksOf(meaning, decision),
     ]
+    namesProofs ||= data.proof_id !== undefined
     calls.set(call, index)
     ids.set(data.decision_id, index)
     return checks

@@ -35,6 +35,8 @@ export interface Facts {
   decisions: Map<string, Decision>
   /** Tree and call id of each. */
   calls: Set<string>
+  /** Tree and proof of each ALLOW that names its proof, and the leaf where it counted. */
+  proofs: Map<string, number>
   /** What takes from, or gives back to, a tree, in its order. */
   charges: (Leaf<'decisions.v1'> & { counts: boolean })[]
   revocations: Revocation[]
@@ -52,6 +54,7 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
     trees: new Map(),
     decisions: new Map(),
     calls: new Set(),
+    proofs: new Map(),
     charges: [],
     revocations: [],
     issued: [],
@@ -195,7 +198,10 @@ function nextState(from: Tree['state'], type: DecodedEvent<'grants.v1'>['type'])
   return type === 'grant.suspended' ? 'suspended' : type === 'grant.rebound' ? 'active' : undefined
 }
 
-function applyDecision({ decisions, calls }: Facts, { event, index, at }: Leaf<'decisions.v1'>): boolean {
+function applyDecision(
+  { decisions, calls, proofs, findings }: Facts,
+  { event, index, at }: Leaf<'decisions.v1'>,
+): boolean {
   const tree = event.partitionkey
   if (event.type === 'decision.denied' || event.type === 'denials.summarised') return true
   if (event.type === 'candidate.answered') return true // what a candidate would have said: no decision
@@ -208,6 +214,16 @@ function applyDecision({ decisions, calls }: Facts, { event, index, at }: Leaf<'
     const uses = (each: Decision) =>
       each.tree === tree && each.data.step_up === step_up && each.standing !== 'abandoned'
     if (step_up !== undefined && [...decisions.values()].some(uses)) return false // a human's yes serves once
+    const { proof_id } = event.data
+    const proof = `${tree} ${proof_id}`
+    const before = proof_id === undefined ? undefined : proofs.get(proof)
+    if (before !== undefined) {
+      // No lost race: the version is the next one, so its writer had read the ALLOW that counted the proof.
+      const detail = `${event.data.decision_id}: its proof counted before, in leaf ${before}`
+      findings.push({ leaf: index, rule: 'V10', detail })
+      return false
+    }
+    if (proof_id !== undefined) proofs.set(proof, index)
     calls.add(call)
     decisions.set(key, { index, at, data: event.data, tree, standing: 'open' })
     return true

@@ -336,6 +336,7 @@ export class GoodLog implements Disposable {
       },
       permission: amount === undefined ? 0 : 1,
       proof: 'agent_signed' as const,
+      proof_id: sha256(`the proof of ${name}`),
       reserved: { calls: 1, egress_bytes: 0, cost: amount === undefined ? {} : { EUR: amount } },
       labels: [],
       policy_set: grant.statement.policy_set,

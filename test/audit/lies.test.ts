@@ -213,6 +213,24 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
+    'a second ALLOW for one proof, which counts for no reader (V10)',
+    'V10',
+    (log) => {
+      log.allow('again', 'task', 11)
+      allowed(log, 'again').data.proof_id = allowed(log, 'read').data.proof_id
+    },
+    'its proof counted before',
+  ],
+  [
+    'an ALLOW that hides its proof (V10)',
+    'V10',
+    (log) => {
+      log.allow('hidden', 'task', 11)
+      delete allowed(log, 'hidden').data.proof_id
+    },
+    'it does not name its proof',
+  ],
+  [
     'a second grant of one request (V10)',
     'V10',
     (log) => {

@@ -96,6 +96,11 @@ export const decisionAllowed = z.strictObject({
   /** From the grant's own delegation to that of who acts; absent where the agent of the grant acts itself. 8 is the longest. */
   chain: z.array(chainLinkSchema).min(1).max(8).optional(),
   proof: z.enum(['agent_signed', 'point_asserted']),
+  /**
+   * Names the DPoP proof that came with the call (`proofId` in credentials). A second ALLOW of the tree with the same one is void for every
+   * reader (V10). Absent only in logs that were written before it was introduced: such an ALLOW is compared with none.
+   */
+  proof_id: sha256Schema.optional(),
   reserved: amountsSchema,
   labels: z.array(z.string().max(64)).max(64),
   policy_set: sha256Schema,

@@ -1,7 +1,7 @@
 import { EmbeddedJWK, exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { sha256 } from './base64url.ts'
-import { makeDpopProof, verifyDpopProof } from './dpop-proof.ts'
+import { makeDpopProof, proofId, verifyDpopProof } from './dpop-proof.ts'
 import { exportPrivateKey, generateKey } from './keys.ts'
 import { forge, hash, keyFor, now, publicKey } from './samples.test-data.ts'
 
@@ -127,4 +127,16 @@ it('is not made for what is no target', () => {
   expect(() => makeDpopProof({ ...made, htu: '/invoices' }, key)).toThrow(
     expect.objectContaining({ code: 'invariant_broken' }),
   )
+})
+
+it('has one name for its key and its jti together, and no other pair has it (V10)', () => {
+  const id = proofId({ jkt: key.kid, jti: 'proof-1' })
+  expect(id).toBe(sha256(`["bailiwick-proof","${key.kid}","proof-1"]`))
+  const others = [
+    { jkt: key.kid, jti: 'proof-2' },
+    { jkt: generateKey('agent').kid, jti: 'proof-1' },
+    { jkt: key.kid, jti: 'proof-1 ' },
+    { jkt: `${key.kid}","proof`, jti: '-1' },
+  ]
+  expect(new Set([id, ...others.map(proofId)]).size).toBe(others.length + 1)
 })

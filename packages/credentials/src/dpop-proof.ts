@@ -2,6 +2,7 @@ import { sha256Schema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import { sha256 } from './base64url.ts'
+import { jcs } from './canonical.ts'
 import { normalizeHtu } from './htu.ts'
 import type { PublicJwk } from './jwk.ts'
 import { parseCompact, signUnder, verifyParsed } from './jws.ts'
@@ -107,4 +108,12 @@ export function verifyDpopProof(
   if (!(madeAt <= now + leewayMs && now <= madeAt + maxAgeMs + leewayMs))
     return refused('token_expired', 'dpopProof: iat')
   return { ok: true, value: { jkt: key.kid, jwk: key.jwk, jti, iat: madeAt, nonce, actionDigest: action_digest } }
+}
+
+/**
+ * Names a proof wherever proofs are counted: in replay memories, in the grant store and in the event of an ALLOW. SHA-256 (base64url) of the
+ * JCS array `["bailiwick-proof", jkt, jti]`, so that no two pairs share a spelling and the hash is of nothing else.
+ */
+export function proofId({ jkt, jti }: Pick<DpopProof, 'jkt' | 'jti'>): string {
+  return sha256(jcs(['bailiwick-proof', jkt, jti]))
 }

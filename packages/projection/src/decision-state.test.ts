@@ -24,6 +24,7 @@ interface Step {
   amounts?: BudgetAmounts
   call?: number
   stepUp?: number
+  proof?: number
   /** Numbers of the delegations that it was under. */
   chain?: number[]
   permission?: number
@@ -34,6 +35,7 @@ interface Step {
   time?: string
 }
 const dlg = (n: number) => idOf('dlg', n)
+const proofOf = (n: number) => String(n).padStart(43, 'p')
 const linkOf = (n: number) => ({
   delegation_id: dlg(n),
   agent: `spiffe://example.org/agent/sub-${n}/i1`,
@@ -51,6 +53,7 @@ function event(step: Step): DecodedEvent<'decisions.v1'> {
           reserved: step.amounts ?? amounts(),
           labels: ['external'],
           ...(step.stepUp === undefined ? {} : { step_up: idOf('req', step.stepUp) }),
+          proof_id: proofOf(step.proof ?? n),
           ...(step.chain === undefined || step.chain.length === 0 ? {} : { chain: step.chain.map(linkOf) }),
           outcome_due: at(step.dueAt ?? 60_000),
         }
@@ -267,6 +270,7 @@ describe('tentative', () => {
     allows: ids.map((id) => [view.allows.has(id), view.allows.get(id)]),
     byCall: calls.map((call) => [view.byCall.has(call), view.byCall.get(call)]),
     byStepUp: view.byStepUp.get(idOf('req', 1)),
+    byProof: ids.map((_, n) => [view.byProof.has(proofOf(n)), view.byProof.get(proofOf(n))]),
   })
 
   it('shows what the tree itself would become, and leaves the tree as it is (V9)', () => {
@@ -400,5 +404,44 @@ describe('what was done under delegations', () => {
     for (const name of ['sub-1', 'sub-2'])
       expect(history.of(`spiffe://example.org/agent/${name}`, noon)).toMatchObject({ calls: 1 })
     expect(history.of('spiffe://example.org/agent/sub-3', noon)).toMatchObject({ calls: 0 })
+  })
+})
+
+describe('a proof (V10)', () => {
+  const first: Step = { type: 'decision.allowed', n: 1, proof: 1 }
+  const second: Step = { type: 'decision.allowed', n: 2, proof: 1 }
+
+  it('serves one ALLOW of its tree, whatever became of that: a second is void, in a batch too', () => {
+    const ends = ['decision.abandoned', 'outcome.reported', 'outcome.missing'] as const
+    for (const past of [[], ...ends.map((type): Step[] => [{ type, n: 1 }])]) {
+      const state = fold([first, ...past])
+      const version = past.length + 2
+      expect(state.apply(event({ ...second, version }))).toBe('void')
+      expect(change(tentative(state.trees.get(root)), event(second))).toBe(false)
+      expect(state.apply(event({ ...second, version, proof: 2 }))).toBe('counts')
+    }
+    const view = tentative()
+    expect([first, second].map((step) => change(view, event(step)))).toEqual([true, false])
+  })
+
+  it('of an ALLOW that is void is as new', () => {
+    const state = fold([first])
+    expect(state.apply(event({ ...second, proof: 2, version: 1 }))).toBe('void')
+    expect(state.apply(event({ ...second, proof: 2, version: 2 }))).toBe('counts')
+  })
+
+  it('serves in each tree by itself: it is over one credential, which is of one tree', () => {
+    const other = idOf('grt', 'other')
+    expect(fold([first]).apply(event({ ...second, version: 1, tree: other }))).toBe('counts')
+  })
+
+  it('that an event of an older log does not name is compared with none', () => {
+    const unnamed = (n: number, version: number) => {
+      const { data, ...rest } = event({ type: 'decision.allowed', n, version })
+      const { proof_id: _, ...older } = data as { proof_id?: string }
+      return { ...rest, data: older } as DecodedEvent<'decisions.v1'>
+    }
+    const state = new DecisionState({ base: false })
+    expect([unnamed(1, 1), unnamed(2, 2)].map((each) => state.apply(each))).toEqual(['counts', 'counts'])
   })
 })

@@ -73,6 +73,12 @@ it.each([
   ],
   ['a decision that there is', [allow('a1', 1, 1)], allow('lie', 2, 1, { call_id: 'call_9' })],
   ['a call that there is', [allow('a1', 1, 1)], allow('lie', 2, 9, { call_id: 'call_1' })],
+  ['a proof that was used', [allow('a1', 1, 1, { proof_id: 'p1' })], allow('lie', 2, 9, { proof_id: 'p1' })],
+  [
+    'a proof of an action that was taken back',
+    [allow('a1', 1, 1, { proof_id: 'p1' }), end('b1', 2, 'decision.abandoned', 1)],
+    allow('lie', 3, 9, { proof_id: 'p1' }),
+  ],
   ['a step-up that was used', [allow('a1', 1, 1, { step_up: 'req_1' })], allow('lie', 2, 9, { step_up: 'req_1' })],
 ])('lets nobody take the place of the next event with %s (V2)', (_, before, lie) => {
   const honest = [allow('honest', lie.version, 2), outcome('then', lie.version + 1, 2)]

@@ -12,9 +12,9 @@ export interface Claim {
   step?: Step | undefined
 }
 
-/** A call's name serves once in a tree, and a step-up's until its ALLOW is taken back. */
+/** A call's name and a proof serve once in a tree, and a step-up until its ALLOW is taken back. */
 type Step =
-  | { opens: string; reserved: BudgetAmounts; call: string; stepUp: string | undefined }
+  | { opens: string; reserved: BudgetAmounts; call: string; stepUp: string | undefined; proof: string | undefined }
   | { ends: string; as: Exclude<DecisionStanding, 'open'>; released: BudgetAmounts | undefined }
 
 /** What a tree knows of a decision, and which decision has a name that serves once. */
@@ -56,15 +56,17 @@ const endings: Readonly<Record<string, Exclude<DecisionStanding, 'open'>>> = {
 }
 
 function stepOf(type: string, data: Readonly<Record<string, unknown>>): Step | undefined {
-  const { decision_id, call_id: call, step_up, reserved, released } = data
+  const { decision_id, call_id: call, step_up: stepUp, proof_id: proof, reserved, released } = data
   if (typeof decision_id !== 'string') return undefined
   const as = endings[type]
   if (as !== undefined)
     return { ends: decision_id, as, released: as === 'settled' ? amountsSchema.safeParse(released).data : undefined }
   const taken = amountsSchema.safeParse(reserved).data
   if (type !== 'decision.allowed' || typeof call !== 'string' || taken === undefined) return undefined
-  return { opens: decision_id, reserved: taken, call, stepUp: typeof step_up === 'string' ? step_up : undefined }
+  return { opens: decision_id, reserved: taken, call, stepUp: textIn(stepUp), proof: textIn(proof) }
 }
+
+const textIn = (value: unknown) => (typeof value === 'string' ? value : undefined)
 
 /**
  * Whether an event lost its place to another writer (DESIGN §5: void for every reader), by versions, and on `decisions.v1` by what became
@@ -97,13 +99,15 @@ function step({ name, step }: Claim, facts: TreeFacts): boolean {
   const decision = of('decision', 'opens' in step ? step.opens : step.ends)
   const known = facts.get(decision)
   if ('opens' in step) {
-    const { reserved, stepUp } = step
+    const { reserved, stepUp, proof } = step
     const call = of('call', step.call)
     if (known !== undefined || facts.get(call) !== undefined) return false
     if (stepUp !== undefined && isUsed(of('step-up', stepUp), facts)) return false
+    if (proof !== undefined && facts.get(of('proof', proof)) !== undefined) return false
     facts.set(decision, { is: 'open', reserved })
     facts.set(call, { by: decision })
     if (stepUp !== undefined) facts.set(of('step-up', stepUp), { by: decision })
+    if (proof !== undefined) facts.set(of('proof', proof), { by: decision })
     return true
   }
   if (known === undefined || !('is' in known)) return false

@@ -66,6 +66,8 @@ export interface TreeSpend extends Spent {
   byCall: Map<string, string>
   /** The ALLOW that used a step-up, by the step-up's request: each serves once (V10). */
   byStepUp: Map<string, string>
+  /** The ALLOW that used a proof, by `proof_id`. It stays used when the ALLOW is taken back (V10). */
+  byProof: Map<string, string>
   /** ms since the epoch of its newest event. */
   changedAt: number
 }
@@ -77,11 +79,12 @@ export type DecisionFacts = FactsOf<Decision>
 
 type Lookup<V> = Pick<Map<string, V>, 'get' | 'has' | 'set'>
 /** A tree's spend as `change` needs it: the ledger's own, or what it would be with events that are still on their way. */
-export type SpendView = Omit<TreeSpend, 'links' | 'allows' | 'byCall' | 'byStepUp'> & {
+export type SpendView = Omit<TreeSpend, 'links' | 'allows' | 'byCall' | 'byStepUp' | 'byProof'> & {
   links: Lookup<Spent>
   allows: Lookup<AllowRecord>
   byCall: Lookup<string>
   byStepUp: Lookup<string>
+  byProof: Lookup<string>
   /** ALLOWs that are on their way to the log; absent of the ledger's own. */
   ahead?: AllowRecord[]
 }
@@ -98,6 +101,7 @@ export function tentative(tree: TreeSpend = emptySpend()): SpendView {
     allows: layered(tree.allows, (record) => ({ ...record })),
     byCall: layered(tree.byCall, (id) => id),
     byStepUp: layered(tree.byStepUp, (id) => id),
+    byProof: layered(tree.byProof, (id) => id),
     changedAt: tree.changedAt,
     ahead: [],
   }
@@ -150,6 +154,7 @@ export function emptySpend(): TreeSpend {
     allows: new Map(),
     byCall: new Map(),
     byStepUp: new Map(),
+    byProof: new Map(),
     changedAt: 0,
   }
 }
@@ -183,6 +188,7 @@ export function isUsed(tree: Pick<SpendView, 'allows' | 'byStepUp'>, stepUp: str
 function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowed'>, at: number): boolean {
   if (tree.allows.has(data.decision_id) || tree.byCall.has(data.call_id)) return false
   if (data.step_up !== undefined && isUsed(tree, data.step_up)) return false
+  if (data.proof_id !== undefined && tree.byProof.has(data.proof_id)) return false
   const record: AllowRecord = {
     id: data.decision_id,
     callId: data.call_id,
@@ -201,6 +207,7 @@ function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowe
   tree.allows.set(data.decision_id, record)
   tree.ahead?.push(record)
   if (data.step_up !== undefined) tree.byStepUp.set(data.step_up, data.decision_id)
+  if (data.proof_id !== undefined) tree.byProof.set(data.proof_id, data.decision_id)
   tree.byCall.set(data.call_id, data.decision_id)
   charge(tree, data.permission, data.reserved)
   for (const { id, permission } of data.chain?.map(linkOf) ?? []) {

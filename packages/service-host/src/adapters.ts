@@ -32,11 +32,31 @@ export async function openBus(config: CommonConfig, service: string, logger: Log
   return kafkaBus({ connection, logger })
 }
 
+/** Processes that open a grant store; the others ignore the setting. */
+const usesGrantStore: ReadonlySet<string> = new Set(['policy-decision', 'standalone'])
+
+/**
+ * Refuses a grant store of this process alone on a bus that other processes share. The log would still count each proof and each unit
+ * once (V9, V10), but every race between decision points would be settled by it alone, and the memory of proofs would be the log's only.
+ */
+function assertStoreShared({
+  BAILIWICK_BUS: bus,
+  BAILIWICK_GRANT_STORE: store,
+  BAILIWICK_DEV: dev,
+}: CommonConfig): void {
+  if (bus.kind === 'embedded' || store.kind !== 'embedded' || dev) return
+  throw new ServiceError(
+    'config_invalid',
+    'BAILIWICK_GRANT_STORE: on Kafka decision points share one: rediss://host:port, unless BAILIWICK_DEV=1',
+  )
+}
+
 /** The grant store that the settings choose, of this installation. Throws `config_invalid` naming the setting. */
 export async function openGrantStore(
   config: CommonConfig,
   { trust, logger }: Pick<Host, 'trust' | 'logger'>,
 ): Promise<Watched<GrantStore>> {
+  assertStoreShared(config)
   const redis = redisOptions(config)
   if (redis === undefined) return embeddedGrantStore({ dir: paths(config.BAILIWICK_DATA).grants, now })
   const { redisGrantStore } = await import('@bailiwick/grant-store/redis')
@@ -46,6 +66,7 @@ export async function openGrantStore(
 /** Refuses (`config_invalid`) settings of adapters that cannot work, without asking anybody whether they do. */
 export async function assertAdapterSettings(config: CommonConfig, service: string): Promise<void> {
   redisOptions(config)
+  if (usesGrantStore.has(service)) assertStoreShared(config)
   const { BAILIWICK_BUS: bus } = config
   if (bus.kind === 'embedded') return
   const { kafkaConnection } = await import('@bailiwick/bus/kafka')

@@ -63,9 +63,10 @@ it('serves nothing from a backup that nobody declared (V7, V13)', async () => {
 })
 
 describe('what cannot work is refused before anything is written', () => {
-  const refused = async (env: Record<string, string>) => {
+  const refused = async (env: Record<string, string>, name = 'issuer') => {
     const prepared: unknown[] = []
     const { code, said } = await start({
+      name,
       env: { BAILIWICK_DATA: data, BAILIWICK_PORT: '0', ...env },
       prepare: (config) => prepared.push(config),
     })
@@ -108,6 +109,18 @@ describe('what cannot work is refused before anything is written', () => {
     const redis = { BAILIWICK_GRANT_STORE: 'rediss://localhost:9', BAILIWICK_REDIS_CA: ca }
     expect(await refused(redis)).toContain(`BAILIWICK_REDIS_CA: ${ca}`)
   })
+
+  it.each(['policy-decision', 'standalone'])(
+    'of %s: a grant store of its own on a bus that it shares (V10)',
+    async (name) => {
+      const kafka = { BAILIWICK_BUS: 'kafka://localhost:9' }
+      expect(await refused(kafka, name)).toContain('BAILIWICK_GRANT_STORE: on Kafka decision points share one')
+      const shared = { ...kafka, BAILIWICK_GRANT_STORE: 'rediss://localhost:9' }
+      // Goes on to the next thing that is wrong.
+      for (const env of [shared, { ...kafka, BAILIWICK_DEV: '1', BAILIWICK_HOST: '0.0.0.0' }])
+        expect(await refused(env, name)).not.toContain('BAILIWICK_GRANT_STORE')
+    },
+  )
 
   it('TLS files that are not there, or are none', async () => {
     const [cert, key] = [join(data, 'cert.pem'), join(data, 'key.pem')]

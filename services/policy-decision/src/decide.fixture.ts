@@ -73,16 +73,18 @@ export function asked() {
   )
   const made = { htm: 'POST', htu: `${base}mcp`, jti: 'proof-1-proof-1-proof-1', now }
   const callId = newId('call', now, systemRandom)
+  const proofOf = (jti: string) =>
+    makeDpopProof({ ...made, jti, accessToken: credential, actionDigest: digest }, agentKey)
   const request = {
     ...{ subject: w.call.subject, action, resource, digest, withApproval: false },
     observed: {
       credential,
-      proof: makeDpopProof({ ...made, accessToken: credential, actionDigest: digest }, agentKey),
+      proof: proofOf(made.jti),
       ...{ htm: 'POST', htu: `${base}mcp`, call_id: callId as string | undefined },
     },
   }
   const queues = new TreeQueues(pdp as never)
   const ask = (turn?: ReturnType<Turns['next']>) => decide(pdp as never, queues, point as never, request as never, turn)
-  return { ...w, ...order, pdp, queues, request, callId, said, active, shadowed, time, caughtUp, proofs, ask }
+  return { ...w, ...order, pdp, queues, request, proofOf, callId, said, active, shadowed, time, caughtUp, proofs, ask }
 }
 export type Asked = ReturnType<typeof asked>

@@ -5,6 +5,7 @@ import {
   makeDpopProof,
   type Permit,
   permittedHash,
+  proofId,
   publicKeyOf,
   signAccessToken,
   signDelegation,
@@ -60,12 +61,13 @@ it('says yes with a permit for this very action, once its event is durable and c
   if (!verified.ok) return
   const call = { salted_sha256: permittedHash(verified.value, actionText({ ...action, resource })) }
   expect(w.writes).toMatchObject([[{ key: root, version: 1, type: 'decision.allowed', subject: decisionId }]])
+  const proof_id = proofId({ jkt: agentKey.kid, jti: 'proof-1-proof-1-proof-1' })
   expect(w.writes[0]?.[0]?.data).toEqual({
     ...{ decision_id: decisionId, call_id: w.callId, enforcement_point: base },
     actor: { agent, credential_id: credentialId, grant_id: root, request_id: 'req_1', task: 't' },
     // Of its arguments what the authority names, and no other.
     action: { name: 'tools/call', resource, call, arguments: { '/invoice': 'INV-1' } },
-    ...{ permission: 0, proof: 'agent_signed', reserved: { calls: 1, egress_bytes: 0, cost: {} } },
+    ...{ permission: 0, proof: 'agent_signed', proof_id, reserved: { calls: 1, egress_bytes: 0, cost: {} } },
     ...{ labels: ['unlabelled'], policy_set: 'set', policies: ['all'], outcome_due: spell(now + 30_000), as_of: 0 },
   })
   expect(w.store.advances).toMatchObject([{ takeId: decisionId, amounts: { calls: 1n, 'uses:0': 1n } }])
@@ -162,9 +164,17 @@ it('gives a call that has no id one, and one that had an answer none (V10)', asy
   expect(await w.ask()).toMatchObject({ decision: true })
   const again = { decisionId: expect.any(String), callId: w.callId, token: expect.anything(), digest } // no policy was asked
   expect(await w.ask()).toStrictEqual({ decision: false, reason: 'call_elsewhere', ...again })
-  w.request.observed.call_id = undefined
+  Object.assign(w.request.observed, { call_id: undefined, proof: w.proofOf('proof-2') })
   expect(await w.ask()).toMatchObject({ decision: true, callId: expect.stringMatching(/^call_/) })
   expect(w.writes).toHaveLength(2)
+})
+
+it('counts a proof once by the log, where the grant store forgot it (V10)', async () => {
+  const w = asked()
+  w.request.observed.call_id = undefined
+  expect(await w.ask()).toMatchObject({ decision: true })
+  expect(await w.ask()).toMatchObject({ decision: false, reason: 'proof_replayed' })
+  expect(w.writes).toHaveLength(1)
 })
 
 it('takes back what counts and was not to be: revoked or gone stale meanwhile, or not answered in time (V7, V8, V9)', async () => {

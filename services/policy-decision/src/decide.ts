@@ -204,8 +204,10 @@ class Decision implements Work {
 
   plan(view: SpendView): Planned | undefined {
     if (this.#answered) return undefined
-    const { decisionId, callId } = this.#question
+    const { decisionId, callId, claim } = this.#question
     if (view.byCall.has(callId)) return this.#deny('call_elsewhere')
+    // Another instance may have counted it where the grant store could not say so: the log does (V10).
+    if (view.byProof.has(claim.proofId)) return this.#deny('proof_replayed')
     const verdict = judgeSpend(this.#pdp, this.#question, view)
     this.#policySet = verdict.asked?.policySet
     this.#shadow = this.#pdp.shadow.prepare(verdict.asked)
@@ -268,6 +270,7 @@ class Decision implements Work {
         permission,
         ...chained(levels, below),
         proof: claim.proof,
+        proof_id: claim.proofId,
         reserved: judged.reserved,
         labels: judged.labels,
         policy_set: judged.policySet,

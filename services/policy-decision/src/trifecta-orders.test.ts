@@ -94,6 +94,7 @@ function allowed({ tree, agents }: Actor, label: string, n: number, log: readonl
       ...example.data,
       decision_id: `dec_${String(n).padStart(20, '0')}`,
       call_id: `call-${String(n).padStart(16, '0')}`,
+      proof_id: String(n).padStart(43, 'p'),
       actor: { agent: instance(root), grant_id: tree },
       labels: [label],
       chain: below.map((name, k) => ({ delegation_id: `dlg_${k}`, agent: instance(name), permission: 0 })),

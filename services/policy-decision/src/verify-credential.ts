@@ -4,6 +4,7 @@ import {
   claimedKeyId,
   type DpopProof,
   normalizeHtu,
+  proofId,
   verifyAccessToken,
   verifyDpopProof,
 } from '@bailiwick/credentials'
@@ -22,6 +23,8 @@ export interface Claim {
   digest: string
   /** Whether the agent itself signed the digest, or the enforcement point's word is all there is. */
   proof: 'agent_signed' | 'point_asserted'
+  /** Names the proof, which counts once. */
+  proofId: string
 }
 
 interface Refused {
@@ -41,7 +44,7 @@ export async function verifyCredential(
   const read = readCredential(pdp, point, request)
   if (!read.ok) return read
   const { claim, proof } = read
-  const verdict = await pdp.proofs.accept(`${proof.jkt} ${proof.jti}`, proof.iat, proof.nonce)
+  const verdict = await pdp.proofs.accept(claim.proofId, proof.iat, proof.nonce)
   const { token } = claim
   if (verdict === 'replayed') return { ok: false, reason: 'proof_replayed', token }
   if (verdict === 'nonce_required') return { ok: false, reason: 'proof_nonce_required', token }
@@ -79,7 +82,8 @@ export function readCredential(
   const { jkt, actionDigest: proved } = proof.value
   if (jkt !== token.cnf.jkt) return { ok: false, reason: 'proof_key_mismatch', token }
   if (proved !== undefined && proved !== digest) return { ok: false, reason: 'proof_action_mismatch', token }
-  const claim = { token, kid, digest, proof: proved === undefined ? 'point_asserted' : 'agent_signed' } as const
+  const signedBy = proved === undefined ? 'point_asserted' : 'agent_signed'
+  const claim: Claim = { token, kid, digest, proof: signedBy, proofId: proofId(proof.value) }
   return { ok: true, claim, proof: proof.value }
 }
 

@@ -52,6 +52,7 @@ const allowed = {
   action,
   permission: 1,
   proof: 'agent_signed' as const,
+  proof_id: sha256('proof'),
   reserved,
   labels: ['external'],
   policy_set: sha256('policy-set'),
