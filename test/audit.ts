@@ -9,6 +9,8 @@ import { dateFindings } from './audit/dates.ts'
 import { allowFindings, budgetFindings, outcomeFindings } from './audit/decisions.ts'
 import { delegationFindings } from './audit/delegations.ts'
 import { readFacts } from './audit/facts.ts'
+
+import { genesisFindings } from './audit/genesis.ts'
 import { type Finding, type Leaf, readLeaf, sha256 } from './audit/leaf.ts'
 import { readLog } from './audit/read-log.ts'
 import { hastyFindings, reconciledFindings } from './audit/reconciled.ts'
@@ -51,6 +53,7 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
   const facts = readFacts(once)
   const meaning: Meaning = { trust, facts, registry, keys }
   findings.push(
+    ...(once.length > 0 ? genesisFindings(once, trust) : []),
     ...registry.findings,
     ...facts.findings,
     ...(await grantFindings(meaning)),

@@ -1,4 +1,10 @@
-import { type GovernedView, type RegistryView, statementHash, verifyAuthorization } from '@bailiwick/approval-statement'
+import {
+  type FirstChange,
+  type GovernedView,
+  type RegistryView,
+  statementHash,
+  verifyAuthorization,
+} from '@bailiwick/approval-statement'
 import type { Entity, EntityType } from '@bailiwick/contracts'
 import { anchorKey, jcsHash, type Trust } from '@bailiwick/credentials'
 import { Governance } from './governance.ts'
@@ -15,6 +21,7 @@ export class Registry {
   readonly #versions = new Map<string, Version[]>()
   readonly #governance: Governance
   #begun: string | undefined
+  readonly #first: FirstChange[] = []
   readonly findings: Finding[] = []
   /** Indexes of the leaves without effect. */
   readonly void = new Set<number>()
@@ -49,19 +56,21 @@ export class Registry {
     const problem = this.#governance.problemOf(leaf, before)
     if (problem !== undefined) return refuse(problem)
     const { recoveries } = this.#governance
+    const after = 'hash' in event.data ? event.data.hash : undefined
     const authorised = await verifyAuthorization({
       authorization,
       entity,
       version,
       before: known?.value === undefined ? undefined : jcsHash(known.value),
       value,
-      after: 'hash' in event.data ? event.data.hash : undefined,
+      after,
       at,
-      registry: { ...before, enrolled: this.#enrolled(), recoveries, begun: this.#begun },
+      registry: { ...before, enrolled: this.#enrolled(), recoveries, begun: this.#begun, first: this.#first },
       anchor: { trust, root: anchorKey(trust, 'root'), invitation: anchorKey(trust, 'invitation') },
     })
     if (!authorised.ok) return refuse(`${authorised.code}: ${authorised.detail}`)
     this.#versions.set(key, [...versions, { version, value, at }])
+    this.#first.push({ ...entity, version, after })
     if (authorization.kind === 'approvers') this.#begun = statementHash(authorization.statement)
     else if (authorization.kind === 'invitation' || authorization.kind === 'recovery') this.#begun = undefined
     this.#governance.apply(leaf)

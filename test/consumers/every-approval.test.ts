@@ -104,6 +104,11 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
           }),
       ],
       [
+        'a genesis without one of its rules',
+        /the genesis is not whole/,
+        () => entries.filter((_, index) => index !== placesOf(entries, 'rule.registered')[0]),
+      ],
+      [
         'a recovery that nobody announced',
         /there is no such recovery/,
         () => entries.filter((_, index) => index !== placesOf(entries, 'recovery.registered')[0]),

@@ -17,6 +17,7 @@ class Registry:
         self.changes = 0
         self._versions: dict[tuple[str, str], list[tuple[int, dict | None, int]]] = {}
         self._recovered: set[str] = set()
+        self._first: list[dict] = []  # root-signed statements, until the genesis that trust.json signs is whole
         self._begun: str | None = None  # the statement by which people changed it last
 
     def read(self, keys: KeyRing, record_key: str, entry: bytes, event: dict) -> None:
@@ -38,13 +39,28 @@ class Registry:
         if value is not None and value["id"] != entity["id"]:
             raise Fault("the value has another id")
         change = {"type": name[0], "id": name[1], "version": version, "before": before, "after": after}
-        self._authorise(said["authorization"], change, value, at)
+        statement = self._authorise(said["authorization"], change, value, at)
+        if not self.whole():
+            self._grow_genesis(statement)
         if said["authorization"]["kind"] == "approvers":
             self._begun = jcs_hash(said["authorization"]["statement"])
         elif said["authorization"]["kind"] in ("invitation", "recovery"):
             self._begun = None
         versions.append((version, value, at))
         self.changes += 1
+
+    def whole(self) -> bool:
+        """Whether all of the genesis is there. A trust.json of an earlier version does not say what it is."""
+        return len(self._first) >= self.trust.get("genesis", {"count": 0})["count"]
+
+    def _grow_genesis(self, statement: dict | None) -> None:
+        """The registry begins with exactly the list that trust.json signs, in its order: until then nothing else counts."""
+        if statement is None:
+            raise Fault("the genesis is not whole")
+        signed, grown = self.trust["genesis"], [*self._first, statement]
+        if len(grown) == signed["count"] and jcs_hash(grown) != signed["sha256"]:
+            raise Fault("not the genesis that trust.json signs")
+        self._first = grown
 
     def at(self, kind: str, time: float = NOW) -> dict[str, dict]:
         """Every entity of this type as it was then, by id."""
@@ -55,14 +71,14 @@ class Registry:
                 found[id_] = then[-1]
         return found
 
-    def _authorise(self, by: dict, change: dict, value: dict | None, at: int) -> None:
+    def _authorise(self, by: dict, change: dict, value: dict | None, at: int) -> dict | None:
         if change["type"] == "approver":
             self._somebody_is_left(change["id"], value)
         if change["type"] == "recovery" and value is not None and change["version"] != 1:
             raise Fault("a recovery is registered once")
         enrolled = any(kind == "approver" and versions for (kind, _), versions in self._versions.items())
         if by["kind"] == "root":
-            self._by_root(by["jws"], change, enrolled)
+            return self._by_root(by["jws"], change, enrolled)
         elif by["kind"] == "invitation":
             if change["type"] != "approver" or change["version"] != 1 or enrolled:
                 raise Fault("the invitation makes the first approver, once")
@@ -73,8 +89,9 @@ class Registry:
             self._by_approvers(by, change, value, at)
         else:
             raise Fault("an authorization of no known kind")
+        return None
 
-    def _by_root(self, jws: str, change: dict, enrolled: bool) -> None:
+    def _by_root(self, jws: str, change: dict, enrolled: bool) -> dict:
         said = claims(jws, self.trust["root"]["jwk"], "bailiwick-genesis+jws")
         names = {
             "installation": self.trust["installation"],
@@ -90,6 +107,7 @@ class Registry:
             change["type"] not in ("service-key", "recovery") and (enrolled or change["version"] != 1)
         ):
             raise Fault("the root may not change this any more")
+        return said
 
     def _by_recovery(self, by: dict, change: dict, value: dict | None, at: int) -> None:
         """Whoever holds the recovery's key enrols the one person that it names, a day after it was announced, once."""

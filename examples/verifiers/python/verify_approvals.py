@@ -38,7 +38,9 @@ def main() -> int:
         + (" (one person suffices here: single_operator)" if anchor["single_operator"] else ""),
         file=sys.stderr,
     )
-    return 1 if counts["BAD"] else 0
+    if not registry.whole():
+        print("its registry does not begin with the whole genesis that trust.json signs", file=sys.stderr)
+    return 1 if counts["BAD"] or not registry.whole() else 0
 
 
 class Verifier:

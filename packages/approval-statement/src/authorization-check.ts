@@ -11,6 +11,14 @@ export interface TakenRecovery {
   used: boolean
 }
 
+/** What an early change made of which entity. */
+export interface FirstChange {
+  type: EntityType
+  id: string
+  version: number
+  after: string | undefined
+}
+
 /** The registry as changes of it are judged by. */
 export interface GovernedView extends Pick<RegistryView, 'approvers' | 'rules'> {
   /** Whether an approver was ever enrolled, retired since or not. It ends genesis, and the invitation, for good. */
@@ -22,6 +30,10 @@ export interface GovernedView extends Pick<RegistryView, 'approvers' | 'rules'> 
    * be made after its time, for nothing that people said came between.
    */
   readonly begun: string | undefined
+  /**
+   * The first changes that count, in order; at least as many as the genesis that trust.json commits to, or all that there are.
+   */
+  readonly first: readonly FirstChange[]
   /** By kid, without those that were revoked. */
   readonly serviceKeys: ReadonlyMap<string, ServiceKey>
 }

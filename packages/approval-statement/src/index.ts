@@ -1,5 +1,5 @@
 export { askingKey } from './asking-key.ts'
-export type { AuthorizationCheck, GovernedView, TakenRecovery } from './authorization-check.ts'
+export type { AuthorizationCheck, FirstChange, GovernedView, TakenRecovery } from './authorization-check.ts'
 export {
   type ApprovalFacts,
   buildApprovalStatement,

@@ -1,5 +1,5 @@
 import type { Authorization } from '@bailiwick/contracts'
-import { type Refused, verifyGenesisStatement } from '@bailiwick/credentials'
+import { genesisCommitment, type Refused, verifyGenesisStatement } from '@bailiwick/credentials'
 import type { AuthorizationCheck } from './authorization-check.ts'
 import { contentProblem, enrolsSecond, no, onlyObjects, peopleNeeded } from './change-content.ts'
 import { registryRuleId } from './match-rule.ts'
@@ -17,7 +17,7 @@ const clockLeewayMs = 5000
  * else as void. Never throws; mostly `registry_change_refused`, with the step that failed.
  */
 export async function verifyAuthorization(check: AuthorizationCheck): Promise<{ ok: true } | Refused> {
-  const problem = contentProblem(check) ?? keyStateProblem(check)
+  const problem = contentProblem(check) ?? keyStateProblem(check) ?? genesisProblem(check)
   if (problem !== undefined) return problem
   switch (check.authorization.kind) {
     case 'root':
@@ -31,6 +31,24 @@ export async function verifyAuthorization(check: AuthorizationCheck): Promise<{ 
     case 'issuer':
       return byIssuer(check)
   }
+}
+
+/**
+ * Until the genesis is whole, its own entities are all that counts: a registry that lacks one of them enrols nobody, so that
+ * nothing can be approved under it. The last one counts only if all of them, in their order, are what trust.json commits to.
+ */
+function genesisProblem({ authorization, entity, version, after, registry, anchor }: AuthorizationCheck) {
+  const { genesis, installation } = anchor.trust
+  if (genesis === undefined || registry.first.length >= genesis.count) return undefined
+  if (authorization.kind !== 'root') return no('the genesis is not whole')
+  const all = [...registry.first, { ...entity, version, after }]
+  if (all.length < genesis.count) return undefined
+  const statements = all.map(({ type, id, version, after = '' }) => {
+    return { installation, entity_type: type, entity_id: id, version, after }
+  })
+  return genesisCommitment(statements).sha256 === genesis.sha256
+    ? undefined
+    : no('root: not the genesis that trust.json commits to')
 }
 
 /**

@@ -42,6 +42,7 @@ const withRecovery = (over: Partial<TakenRecovery> = {}) => ({
   enrolled: true,
   serviceKeys: new Map(),
   begun: undefined,
+  first: [],
   recoveries: new Map([[recovery.id, { value: recovery, takenAt, used: false, ...over }]]),
 })
 

@@ -174,7 +174,7 @@ export class RecordedLog {
 }
 
 /** The topic stands in the signed event itself, in `dataschema`. */
-function placeOf(bytes: Uint8Array): { topic: TopicName; key: string; at: number } | undefined {
+export function placeOf(bytes: Uint8Array): { topic: TopicName; key: string; at: number } | undefined {
   try {
     const event: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
     const { dataschema, partitionkey, time } = event as Record<string, unknown>

@@ -1,5 +1,6 @@
 import { installationSchema, sha256Schema, versionSchema } from '@bailiwick/contracts'
 import { z } from 'zod'
+import { jcsHash } from './canonical.ts'
 import { signCompact, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
 import { refused, type Verified } from './verified.ts'
@@ -11,6 +12,9 @@ const genesisSchema = z.strictObject({
   version: versionSchema,
   after: sha256Schema,
 })
+
+/** So many entities a genesis has at most. */
+export const longestGenesis = 1024
 
 /** What the root key says of an entity of the first registry: which, in which version, with which content (JCS hash). */
 export type GenesisStatement = z.infer<typeof genesisSchema>
@@ -30,4 +34,20 @@ export function verifyGenesisStatement(options: {
   if (verified.ok && verified.value.installation !== options.installation)
     return refused('token_audience_wrong', 'genesis: another installation')
   return verified
+}
+
+/** What trust.json says of the genesis as a whole. */
+export const genesisCommitmentSchema = z.strictObject({
+  count: z.int().min(1).max(longestGenesis),
+  /** SHA-256 of the JCS of all genesis statements, in the order in which the issuer publishes their entities. */
+  sha256: sha256Schema,
+})
+export type GenesisCommitment = z.infer<typeof genesisCommitmentSchema>
+
+/**
+ * Commits to a genesis: which entities, each exactly once, in this order. Each statement is signed by itself, so without this
+ * nothing would show that one of them was left out.
+ */
+export function genesisCommitment(statements: readonly GenesisStatement[]): GenesisCommitment {
+  return { count: statements.length, sha256: jcsHash(statements) }
 }

@@ -97,3 +97,12 @@ it('refuses what is no strict JSON', () => {
 it('writes nothing that it would not read', () => {
   expect(() => encodeTrust({ ...trust, origins: [] })).toThrow(invalid)
 })
+
+it('refuses a trust.json whose commitment to the genesis was taken out, or put in, by who has no root key (V3)', () => {
+  const genesis = { count: 3, sha256: 'A'.repeat(43) }
+  const committed = signTrust({ ...facts, genesis }, keyFor('root'))
+  expect(parseTrust(encodeTrust(committed))).toEqual(committed)
+  const { genesis: _, ...without } = committed
+  for (const edited of [without, { ...committed, genesis: { ...genesis, count: 2 } }, { ...trust, genesis }])
+    expect(() => parseTrust(Buffer.from(JSON.stringify(edited)))).toThrow(invalid)
+})

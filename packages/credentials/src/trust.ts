@@ -2,7 +2,7 @@ import { compactJwsSchema, installationSchema, parseStrictJson, timestampSchema 
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import { jcsHash } from './canonical.ts'
-import { signGenesisStatement, verifyGenesisStatement } from './genesis-statement.ts'
+import { genesisCommitmentSchema, signGenesisStatement, verifyGenesisStatement } from './genesis-statement.ts'
 import { type SigningKey, type VerifyingKey, verifyingKey } from './keys.ts'
 import { schemaDetail } from './verified.ts'
 
@@ -29,6 +29,11 @@ const trustSchema = z
     invitation: keySchema,
     public_url: z.string().max(300),
     created_at: timestampSchema,
+    /**
+     * The first registry, whole. Absent: made before this was said (decision 42), and nobody can tell whether a rule was left out
+     * before the first start. It cannot be taken out: the root key signs what is here, not what might be.
+     */
+    genesis: genesisCommitmentSchema.optional(),
     /** The root key's signature over all else: who can edit this file must not make one person enough, nor let in another page. */
     jws: compactJwsSchema,
   })

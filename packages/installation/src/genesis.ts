@@ -1,4 +1,5 @@
 import { type EntityType, entitySchemas, parseStrictJson } from '@bailiwick/contracts'
+import { type GenesisStatement, genesisCommitment, jcsHash, longestGenesis, type Trust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 
@@ -22,7 +23,7 @@ const genesisSchema = z.strictObject({
       ]),
     )
     .min(1)
-    .max(1024),
+    .max(longestGenesis),
 })
 
 /**
@@ -38,4 +39,31 @@ export function parseGenesis(bytes: Uint8Array): Genesis {
   } catch (cause) {
     throw new ServiceError('trust_invalid', 'genesis.json does not match its schema', { cause })
   }
+}
+
+/** What the root key signed of each entity, in order. */
+export function genesisStatements(genesis: Pick<Genesis, 'entities'>, installation: string): GenesisStatement[] {
+  return genesis.entities.map(({ type, id, value }) => ({
+    installation,
+    entity_type: type,
+    entity_id: id,
+    version: 1,
+    after: jcsHash(value),
+  }))
+}
+
+/**
+ * Whether this is the genesis that trust.json commits to: no entity left out, added, doubled, changed or moved. Throws
+ * `trust_invalid`. A trust.json that commits to none, made by an earlier version, agrees with any.
+ */
+export function assertGenesisWhole(genesis: Genesis, { installation, genesis: signed }: Trust): void {
+  if (signed === undefined) return
+  const { count, sha256 } = genesisCommitment(genesisStatements(genesis, installation))
+  if (count !== signed.count)
+    throw new ServiceError('trust_invalid', `genesis.json holds ${count} entities, trust.json signs ${signed.count}`)
+  if (sha256 !== signed.sha256)
+    throw new ServiceError(
+      'trust_invalid',
+      `genesis.json: its ${count} entities, or their order, are not what trust.json signs`,
+    )
 }

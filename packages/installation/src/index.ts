@@ -1,6 +1,6 @@
 export { type BackupMark, backUp, backupMark, restore, settleBackup } from './backup.ts'
 export { assertDataUsable } from './data-folder.ts'
-export { type Genesis, parseGenesis } from './genesis.ts'
+export { assertGenesisWhole, type Genesis, genesisStatements, parseGenesis } from './genesis.ts'
 export {
   certifiedServiceKey,
   type InitialEntities,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { anchorKey, jcsHash, KeyRing, readKeyFile, verifyGenesisStatement } from '@bailiwick/credentials'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { assertGenesisWhole } from './genesis.ts'
 import { initialise, keyFileNames } from './initialise.ts'
 import { paths } from './paths.ts'
 import { policySetOf } from './policies.ts'
@@ -44,6 +45,35 @@ it('leads every entity of the genesis back to the root key (V3)', () => {
       value: { entity_type: type, entity_id: id, version: 1, after: jcsHash(value) },
     })
   }
+})
+
+it('commits to the genesis as a whole: an entity left out, doubled, moved or changed is not what the root signed (V3)', () => {
+  const trust = make()
+  const genesis = readGenesis(data)
+  const { entities } = genesis
+  const [first, ...rest] = entities
+  if (first === undefined) return expect.fail('there is no genesis')
+  expect(trust.genesis?.count).toBe(entities.length)
+  expect(() => assertGenesisWhole(genesis, trust)).not.toThrow()
+  const refusal = (changed: typeof entities) => {
+    try {
+      return assertGenesisWhole({ v: 1, entities: changed }, trust)
+    } catch (error) {
+      return `${error}`
+    }
+  }
+  const [more, fewer] = [entities.length + 1, entities.length - 1]
+  expect(refusal(rest)).toMatch(`genesis.json holds ${fewer} entities, trust.json signs ${entities.length}`)
+  expect(refusal([...entities, first])).toMatch(`genesis.json holds ${more} entities`)
+  for (const changed of [
+    [...rest, first],
+    [...rest, ...rest.slice(-1)],
+    [...rest, { ...first, value: { ...first.value, id: 'other' } } as typeof first],
+  ])
+    expect(refusal(changed)).toMatch(/genesis\.json: its \d+ entities, or their order, are not what trust\.json signs/)
+  // One that was made earlier commits to none.
+  const { genesis: _, ...earlier } = trust
+  expect(() => assertGenesisWhole({ v: 1, entities: rest }, earlier)).not.toThrow()
 })
 
 it('certifies each service key for its own purpose and topics (V12)', () => {

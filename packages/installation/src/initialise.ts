@@ -5,6 +5,7 @@ import { type Entity, type EntityType, type ServiceKey, type ServiceName, topics
 import {
   encodeTrust,
   generateKey,
+  genesisCommitment,
   jcsHash,
   type ServicePurpose,
   type SigningKey,
@@ -18,7 +19,7 @@ import {
 import { ServiceError } from '@bailiwick/errors'
 import { encodeVkey, SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
 import { assertDataUsable } from './data-folder.ts'
-import type { Genesis } from './genesis.ts'
+import { type Genesis, genesisStatements } from './genesis.ts'
 import { paths } from './paths.ts'
 import { type PolicyFiles, policySetOf, storePolicyFiles } from './policies.ts'
 
@@ -112,6 +113,7 @@ export function initialise(options: InitialiseOptions): Trust {
     invitation: { jwk: publicHalf(invitation) },
     public_url: publicUrl,
     created_at: new Date(now).toISOString(),
+    genesis: genesisCommitment(genesisStatements(genesis, installation)),
   }
   const trust = signTrust(facts, root)
   mkdirSync(at.log, { recursive: true, mode: 0o755 })

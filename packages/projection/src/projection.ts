@@ -211,6 +211,9 @@ export class Projection implements AsyncDisposable {
 
   /** Whether the state is proved fresh (V8): the active issuer's newest head is young, and all that it names is folded. */
   fresh(): boolean {
+    const { genesis } = this.#options.keyRing.trust
+    // An issuer that left out part of the genesis is believed in nothing (V3).
+    if (genesis !== undefined && this.ledger.registry.taken < genesis.count) return false
     const newest = this.heads.active('issuer')
     if (!newest || this.#options.time.monotonic() - newest.receivedAt > this.#options.maxStalenessMs) return false
     const { head } = newest

@@ -1,4 +1,10 @@
-import { type GovernedView, type RegistryView, statementHash, type TakenRecovery } from '@bailiwick/approval-statement'
+import {
+  type FirstChange,
+  type GovernedView,
+  type RegistryView,
+  statementHash,
+  type TakenRecovery,
+} from '@bailiwick/approval-statement'
 import type {
   Agent,
   Approver,
@@ -14,7 +20,7 @@ import type {
   ServiceKey,
   ToolServer,
 } from '@bailiwick/contracts'
-import { jcsHash } from '@bailiwick/credentials'
+import { jcsHash, longestGenesis } from '@bailiwick/credentials'
 import { ServiceKeyOrder } from './service-key-order.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
@@ -55,6 +61,8 @@ export class RegistryState {
   readonly #entities = new Map<string, EntityRecord>()
   /** Every version of every entity, oldest first: an approval is judged by the registry of its time. */
   readonly #history = new Map<string, EntityRecord[]>()
+  /** The first changes that count: a genesis is no longer. */
+  readonly #first: FirstChange[] = []
   readonly #recoveries = new Map<string, TakenRecovery>()
   #newest: { hash: string; by: ByApprovers } | undefined
   readonly serviceKeyOrder = new ServiceKeyOrder()
@@ -85,6 +93,7 @@ export class RegistryState {
     this.#entities.set(key, record)
     this.#history.set(key, [...(this.#history.get(key) ?? []), record])
     this.#changes.push(at)
+    if (this.#first.length < longestGenesis) this.#first.push({ type, id, version, after })
     if (entity.type === 'approver') this.#enrolled = true
     if (entity.type === 'service-key') this.serviceKeyOrder.apply(id, value as ServiceKey | undefined)
     if (entity.type === 'recovery') this.#keepRecovery(value as Recovery | undefined, id, Math.max(at, takenAt ?? at))
@@ -116,6 +125,7 @@ export class RegistryState {
       enrolled: this.#enrolled,
       recoveries: this.#recoveries,
       begun: this.#newest?.hash,
+      first: this.#first,
       // Each registry event is judged by a view, and few look at these: they are found when somebody does.
       get agents() {
         return at('agent')

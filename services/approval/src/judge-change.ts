@@ -60,8 +60,8 @@ async function judgeOnTheWay(
   const now = projection.ledger.registry.view()
   const approvers = new Map(now.approvers)
   const rules = new Map(now.rules)
-  const { enrolled, recoveries, begun, serviceKeys } = now
-  const registry = { approvers, rules, enrolled, recoveries, begun, serviceKeys }
+  const { enrolled, recoveries, begun, first, serviceKeys } = now
+  const registry = { approvers, rules, enrolled, recoveries, begun, first, serviceKeys }
   for (const { type, id, version, before, after, value } of entities) {
     const check = { authorization, entity: { type, id }, version, before, value, after, at: clock.now() }
     const judged = await verifyAuthorization({ ...check, registry, anchor: keyRing })

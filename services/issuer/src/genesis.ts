@@ -16,11 +16,12 @@ export function certifyGenesis({ projection, keyRing }: Pick<Voice, 'projection'
 
 /**
  * Publishes what of the genesis is not in the registry yet: all of it at the first start, the rest if that start was cut
- * short. Later starts find everything there. Throws `trust_invalid` when the topic belongs to another installation.
+ * short. Later starts find everything there. Throws `trust_invalid` when the topic belongs to another installation, and where
+ * something is to be published that trust.json does not commit to: an entity that was left out of the file would not be missed.
  */
 export async function publishGenesis(
   bus: Bus,
-  { projection, producer }: Pick<Voice, 'projection' | 'producer'>,
+  { projection, producer, keyRing }: Voice,
   genesis: Genesis,
 ): Promise<void> {
   const { registry } = projection.ledger
@@ -30,6 +31,11 @@ export async function publishGenesis(
   if (registry.view().enrolled) return
   for (const { type, id, value, jws } of genesis.entities) {
     if (registry.record(type, id) !== undefined) continue
+    if (keyRing.trust.genesis === undefined)
+      throw new ServiceError(
+        'trust_invalid',
+        'trust.json was made by an earlier version and never started: it does not sign genesis.json as a whole. Run bailiwick init again, in an empty folder',
+      )
     const data = { entity: { type, id }, value, hash: jcsHash(value), authorization: { kind: 'root', jws } }
     await producer.publishOne('registry.v1', {
       type: `${type}.registered`,

@@ -1,7 +1,7 @@
 import { currentKey, fileSigner, type RotatingKey, type SigningKey } from '@bailiwick/credentials'
 import { Attestors } from '@bailiwick/credentials/attestation'
 import { ServiceError } from '@bailiwick/errors'
-import type { Genesis } from '@bailiwick/installation'
+import { assertGenesisWhole, type Genesis } from '@bailiwick/installation'
 import { openSuccessor, type Projection } from '@bailiwick/projection'
 import type { Adapters, Host } from '@bailiwick/service-host'
 import { newId, observeProjection, RateLimiter, ReplayMemory, showStanding } from '@bailiwick/service-kit'
@@ -54,7 +54,7 @@ const agentRate = (perSecond = 100) => ({ perSecond, burst: 10 * perSecond, maxK
 /**
  * Starts the issuer: sole writer of registry, grants and revocations; mints credentials. One instance acts, which is this one
  * when it resolves unless another one does; a second one follows everything and stands by. Throws `config_invalid` at another address than
- * the installation's: decision points would refuse whatever it mints.
+ * the installation's: decision points would refuse whatever it mints. Throws `trust_invalid` for a genesis that trust.json does not sign as a whole.
  */
 export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters): Promise<StartedIssuer> {
   const { bus, trust, keys, genesis, clock, random, logger, health, metrics, http, operator, onFatal } = adapters
@@ -63,6 +63,9 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
       'config_invalid',
       `BAILIWICK_PUBLIC_URL: readers take credentials of ${trust.public_url} alone, and none of ${config.publicUrl}`,
     )
+  assertGenesisWhole(genesis, trust)
+  if (trust.genesis === undefined)
+    logger.warn('TRUST.JSON OF AN EARLIER VERSION: it does not sign the genesis as a whole (docs/decisions/0042)')
   const { onStanding, gate } = showStanding('issuer', { health, metrics, logger })
   await using started = new AsyncDisposableStack()
   const successor = started.use(

@@ -3,6 +3,7 @@ import { ServiceError } from '@bailiwick/errors'
 import { paths, readInstallation } from '@bailiwick/installation'
 import { encodeVkey } from '@bailiwick/tlog'
 import type { Command } from 'commander'
+import { GenesisInLog } from '../genesis-in-log.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
 import { type LogSource, logSource } from '../log-source.ts'
@@ -51,17 +52,27 @@ async function verify(options: VerifyCommand, io: Io): Promise<ExitCode> {
   const older = (options.old ?? []).map((name) => ({ name, note: readInput('--old', name, LARGEST_NOTE) }))
   const policy = options.witness === undefined ? undefined : readPolicy(options.witness)
   const vkey = await logKeyOf(options, policy)
-  const report = await verifyLog({ source, vkey, older, policy, ...progressOf(io) })
-  if (options.json) io.out(JSON.stringify(machineReport(source.name, report)))
+  // Another log is of another installation, whose trust.json is not at hand: `audit --trust` checks that.
+  const trust =
+    options.log === undefined && options.vkey === undefined ? readInstallation(options.data).trust : undefined
+  const genesis = trust && new GenesisInLog(trust)
+  const report = await verifyLog({
+    ...{ source, vkey, older, policy, ...progressOf(io) },
+    ...(genesis && { onEntry: (index, entry) => genesis.take(index, entry) }),
+  })
+  const missing = report.ok ? genesis?.missing() : undefined
+  if (options.json) io.out(JSON.stringify(machineReport(source.name, report, missing)))
+  else if (missing !== undefined)
+    io.out(`${source.name}: unchanged, but its registry does NOT begin with the whole genesis: ${missing}`)
   else for (const line of report.ok ? cleanLines(source.name, report) : faultLines(source.name, report)) io.out(line)
-  if (options.log === undefined && options.vkey === undefined && readInstallation(options.data).trust.single_operator)
-    for (const line of lenienceLines({ single_operator: true })) io.err(line)
+  if (trust?.single_operator) for (const line of lenienceLines({ single_operator: true })) io.err(line)
+  if (trust !== undefined && trust.genesis === undefined) io.err(genesisWarning)
   for (const [id, time] of report.ok ? recoveries : [])
     io.err(
       `RECOVERY: the log has ${id} of ${time}: 24 h later the root key lets somebody in by it, unless it was retired.`,
     )
   if (older.length === 0) io.err(rollbackWarning)
-  return report.ok ? exitCodes.ok : exitCodes.fault
+  return report.ok && missing === undefined ? exitCodes.ok : exitCodes.fault
 }
 
 /** By a process of its own: what the story means is evidence's to know. */
@@ -98,6 +109,9 @@ function watched(source: LogSource, recoveries: Map<string, string>): LogSource 
 const rollbackWarning =
   'Without --old this cannot see that the log was rolled back or replaced as a whole: keep a copy of its checkpoint elsewhere, and pass it next time.'
 
+const genesisWarning =
+  'trust.json was made by an earlier version: it does not sign the genesis as a whole, so a rule that was left out before the first start would not be missed.'
+
 /** How far a pass over a log is, where somebody watches. */
 export function progressOf(
   { progress, clock }: Io,
@@ -115,12 +129,14 @@ export function progressOf(
   }
 }
 
-function machineReport(log: string, report: LogReport): unknown {
+function machineReport(log: string, report: LogReport, missing: string | undefined): unknown {
   if (!report.ok) {
     const { witnesses, ...fault } = report
     return { log, ...fault, ...(witnesses === undefined ? {} : { witnesses: cosigners(witnesses) }) }
   }
   const { origin, size, root } = report.checkpoint
+  if (missing !== undefined)
+    return { log, ok: false, path: 'trust.json', reason: 'genesis_incomplete', detail: missing }
   return {
     log,
     ok: true,

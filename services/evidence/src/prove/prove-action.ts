@@ -2,6 +2,7 @@ import { attachmentTopicOf, type Commitment, commitmentsIn } from '@bailiwick/co
 import type { SaltedText } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { inclusionProof, leafHash, type TileReader, verifyInclusion } from '@bailiwick/tlog'
+import type { LeafPlace } from '../find-leaves.ts'
 import type { Published } from '../log.ts'
 import { termOf } from '../terms.ts'
 import { gather, type LogView } from '../trace/gather.ts'
@@ -51,6 +52,9 @@ export async function proveAction(id: string, options: ProveOptions, revealing: 
     if (governing.has(type) || told.some((text) => names(text, entity)))
       for (const place of index.find({ each: [[termOf('id', `${type} ${entity}`)]] }, mostLeaves).leaves)
         wanted.add(place.index)
+  // All of it: who verifies sees that no rule of the beginning was left out, and else could believe nothing that came after it.
+  for (const { type, id: entity } of registry.view().first.slice(0, trust.genesis?.count ?? 0))
+    wanted.add(firstLeafOf(`${type} ${entity}`, index))
   const proved: ProvedLeaf[] = []
   for (const at of [...wanted].sort((a, b) => a - b)) proved.push(await proveLeaf(at, options))
   const values = await revealed(
@@ -60,6 +64,19 @@ export async function proveAction(id: string, options: ProveOptions, revealing: 
   )
   const bundle: Bundle = { about: id, trust, checkpoint: checkpoint.note, leaves: proved, values }
   return encodeBundle(bundle)
+}
+
+/** The leaf that registered an entity: of those that name it, the oldest. */
+function firstLeafOf(entity: string, index: ProveOptions['index']): number {
+  let oldest: number | undefined
+  for (let before: LeafPlace | undefined, more = true; more; ) {
+    const { leaves, next } = index.find({ each: [[termOf('id', entity)]], before }, mostLeaves)
+    oldest = leaves.at(-1)?.index ?? oldest
+    before = next
+    more = next !== undefined
+  }
+  if (oldest === undefined) throw new ServiceError('entity_unknown', 'the log does not hold the whole genesis')
+  return oldest
 }
 
 /** What is asked for and cannot be had is refused: nobody must believe that he shows what he does not. */

@@ -66,6 +66,19 @@ it('tells what was denied, and why', () => {
   expect(told).toMatch(new RegExp(`DENIED .+: ${Object(data).reason} \\(entry 7\\)$`))
 })
 
+it('brings the whole genesis, and is not believed without one of its rules: a stricter one may be what is missing (V3)', async () => {
+  await proved({}, async (bundle, story) => {
+    const rules = bundle.leaves.filter(isOf('rule.registered'))
+    expect(rules.length).toBeGreaterThan(0)
+    const trust = { log: story.log, root: story.trust.root.jwk.x }
+    expect(await verifyBundle(bundle, trust)).toMatchObject({ ok: true })
+    for (const left of [...rules, ...bundle.leaves.filter(isOf('policy-set.registered'))]) {
+      const leaves = bundle.leaves.filter((leaf) => leaf !== left)
+      expect(await verifyBundle({ ...bundle, leaves }, trust)).toMatchObject({ ok: false })
+    }
+  })
+})
+
 it('says so when what came of the action is not in the bundle', async () => {
   await proved({}, async (bundle, story) => {
     const leaves = bundle.leaves.filter((leaf) => !isOf('outcome.reported')(leaf))
