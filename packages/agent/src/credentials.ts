@@ -17,6 +17,8 @@ export interface Credential {
   /** ms since the epoch */
   readonly expiresAt: number
   readonly authorizationDetails: readonly unknown[]
+  /** When the grant, or the delegation that it is of, ends: ms since the epoch. undefined: the issuer does not say. */
+  readonly grantExpiresAt?: number | undefined
 }
 
 /** The agent's credentials, in memory only. */
@@ -44,10 +46,11 @@ const tokenSchema = z.object({
   token_type: z.string().regex(/^dpop$/i),
   expires_in: z.int().min(1).max(3600),
   authorization_details: z.array(z.unknown()).max(16).optional(),
+  grant_expires_at: z.int().min(0).optional(),
 })
-const oauthErrorSchema = z.object({ error: z.string().max(100) })
+const oauthErrorSchema = z.object({ error: z.string().max(100), error_description: z.string().max(1000).optional() })
 
-/** What an OAuth error means to an agent (RFC 6749 §5.2, RFC 8628 §3.5, RFC 9449 §5). Its description is not passed on. */
+/** What an OAuth error means to an agent (RFC 6749 §5.2, RFC 8628 §3.5, RFC 9449 §5). */
 const oauthErrors: Readonly<Record<string, ErrorCode>> = {
   authorization_pending: 'access_request_pending',
   slow_down: 'access_request_pending',
@@ -101,12 +104,12 @@ export function credentials({ http, endpoints, now, client }: CredentialOptions)
         // Sets the media type by itself. Made for each try: an assertion counts once.
         body: new URLSearchParams({ ...wanted(grant), ...parameters() }),
       }),
-      ({ status, body }) => status === 400 && oauthErrorOf(body) === 'use_dpop_nonce',
+      ({ status, body }) => status === 400 && oauthErrorOf(body)?.error === 'use_dpop_nonce',
     )
     if (answer.status !== 200) throw tokenFailure(answer, 'delegation' in grant)
     const token = tokenSchema.safeParse(answer.body)
     if (!token.success) throw new ServiceError('answer_malformed', 'no DPoP-bound token')
-    const { access_token, expires_in, authorization_details = [] } = token.data
+    const { access_token, expires_in, authorization_details = [], grant_expires_at } = token.data
     const lifeMs = expires_in * 1000
     return {
       token: access_token,
@@ -114,6 +117,7 @@ export function credentials({ http, endpoints, now, client }: CredentialOptions)
       expiresAt: askedAt + lifeMs,
       renewAt: askedAt + lifeMs - Math.min(marginMs, lifeMs / 5),
       authorizationDetails: authorization_details,
+      ...(grant_expires_at === undefined ? {} : { grantExpiresAt: grant_expires_at * 1000 }),
     }
   }
 
@@ -155,9 +159,8 @@ const idOf = (grant: GrantName): string => {
 }
 const nameOf = (grant: GrantName): string => JSON.stringify([idOf(grant), grant.resource ?? null])
 
-function oauthErrorOf(body: unknown): string | undefined {
-  const parsed = oauthErrorSchema.safeParse(body)
-  return parsed.success ? parsed.data.error : undefined
+function oauthErrorOf(body: unknown): z.infer<typeof oauthErrorSchema> | undefined {
+  return oauthErrorSchema.safeParse(body).data
 }
 
 /** `client_credentials` with RFC 9396, or the exchange of a delegation (RFC 8693 §2.1). */
@@ -180,9 +183,15 @@ function wanted({ resource, ...grant }: GrantName): Record<string, string> {
  * told `temporarily_unavailable` as well, which has no better name for it: its status says that it is not the service's fault.
  */
 function tokenFailure(answer: ServiceAnswer, exchange: boolean): ServiceError {
-  const error = oauthErrorOf(answer.body)
-  if (exchange && error === 'invalid_request') return new ServiceError('delegation_invalid')
+  const { error, error_description } = oauthErrorOf(answer.body) ?? {}
+  if (exchange && error === 'invalid_request') return new ServiceError('delegation_invalid', faultIn(error_description))
   if (answer.status === 429) return new ServiceError('rate_limited')
   const code = error === undefined ? undefined : oauthErrors[error]
   return code === undefined ? failure(answer) : new ServiceError(code)
+}
+
+/** `expiry`, of "The subject_token is no delegation that holds here: expiry." The issuer's words go no further than an error's text. */
+function faultIn(description = ''): string | undefined {
+  const [, fault = ''] = /([^:]{1,100}?)\.?$/.exec(description) ?? []
+  return fault.trim().replace(/[^\x20-\x7e]/g, '?') || undefined
 }

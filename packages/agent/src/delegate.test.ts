@@ -8,10 +8,16 @@ const hash = 'A'.repeat(43)
 const parentAuthority = { ...authority, max_depth: 1, max_children: 2 }
 
 /** Answers with a credential that says which grant it is of, and what it allows. */
-function grants(fake: FakeInstallation, grant: object = {}, details: object = parentAuthority): void {
+function grants(
+  fake: FakeInstallation,
+  grant: object = {},
+  details: object = parentAuthority,
+  more: object = {},
+): void {
   const claims = { grant: { id: grantId, statement_hash: hash, as_of: 3, ...grant } }
   const access_token = `e30.${encodeBase64url(JSON.stringify(claims))}.c2ln`
-  fake.token = () => ({ body: { access_token, token_type: 'DPoP', expires_in: 300, authorization_details: [details] } })
+  const answer = { access_token, token_type: 'DPoP', expires_in: 300, authorization_details: [details], ...more }
+  fake.token = () => ({ body: answer })
 }
 
 it('signs what it passes on, with the key of its own credential, under what that is of', async () => {
@@ -59,6 +65,19 @@ it.each<[string, object, object]>([
   await expect(fake.agent().delegate(ask)).rejects.toMatchObject({ code: 'delegation_invalid' })
 })
 
+it('signs nothing that would outlive what it is a part of', async () => {
+  await using fake = await FakeInstallation.start()
+  const ends = Math.floor(fake.now / 1000) + 600
+  grants(fake, {}, parentAuthority, { grant_expires_at: ends })
+  const agent = fake.agent()
+  const until = (expiresAt: number) => agent.delegate({ of: { grantId }, to, key: child.kid, authority, expiresAt })
+  await until(ends * 1000 + 999) // as a delegation spells it, that is the same second
+  await expect(until(ends * 1000 + 1000)).rejects.toMatchObject({
+    code: 'delegation_invalid',
+    detail: expect.stringMatching(/^expiry: it ends /),
+  })
+})
+
 it('says what of an ask no delegation could say', async () => {
   await using fake = await FakeInstallation.start()
   grants(fake)
@@ -84,7 +103,13 @@ it('redeems a delegation by token exchange, and says when it is none', async () 
     resource: 'https://api.example',
   })
   fake.token = () => ({ status: 400, body: { error: 'invalid_request' } })
-  await expect(agent.credential({ delegation: 'x' })).rejects.toMatchObject({ code: 'delegation_invalid' })
+  await expect(agent.credential({ delegation: 'x' })).rejects.toMatchObject({
+    code: 'delegation_invalid',
+    detail: undefined,
+  })
+  const error_description = 'The subject_token is no delegation that holds here: expiry.'
+  fake.token = () => ({ status: 400, body: { error: 'invalid_request', error_description } })
+  await expect(agent.credential({ delegation: 'x' })).rejects.toMatchObject({ message: 'delegation_invalid: expiry' })
   await expect(agent.credential({ grantId })).rejects.toMatchObject({ code: 'request_malformed' })
   await expect(agent.revokeDelegation('no delegation')).rejects.toMatchObject({ code: 'request_malformed' })
 })

@@ -64,13 +64,19 @@ export async function delegate(delegating: Delegating, ask: DelegationAsk): Prom
   const own = await delegating.credential.get(ask.of)
   const { grant } = claimsOf(own)
   const iat = Math.floor(now() / 1000)
+  const exp = Math.floor(ask.expiresAt / 1000)
+  if (own.grantExpiresAt !== undefined && exp * 1000 > own.grantExpiresAt)
+    throw new ServiceError(
+      'delegation_invalid',
+      `expiry: it ends ${iso(own.grantExpiresAt)}, before ${iso(exp * 1000)}`,
+    )
   const delegation = signed(
     {
       iss: id,
       sub: ask.to,
       aud: installation,
       iat,
-      exp: Math.floor(ask.expiresAt / 1000),
+      exp,
       jti: encodeBase64url(random(16)),
       cnf: { jkt: thumbprintOf(ask.key) },
       grant: grant.id,
@@ -83,6 +89,8 @@ export async function delegate(delegating: Delegating, ask: DelegationAsk): Prom
   )
   return { id: delegationId(delegation) ?? '', delegation }
 }
+
+const iso = (ms: number) => new Date(ms).toISOString()
 
 function signed(claims: Delegation, key: SigningKey<'agent'>): string {
   try {

@@ -37,6 +37,7 @@ export {
 } from './policy.ts'
 export { consistencyProof, consistencyProofOf, inclusionProof, inclusionProofOf, rootFromTiles } from './proofs.ts'
 export { RightEdge, type TileFile } from './right-edge.ts'
+export { decodeBase64 } from './text.ts'
 export { readContents, type TileReader } from './tile-contents.ts'
 export { parseTilePath, TILE_WIDTH, type Tile, tilePath } from './tile-path.ts'
 export { TileUnreadable, type TreeTiles, treeReader } from './tile-reader.ts'

@@ -26,6 +26,8 @@ export interface MintOrder {
 export interface Minted {
   token: string
   expiresInSeconds: number
+  /** When the grant, or the delegation that it was redeemed from, ends: seconds since the epoch. */
+  grantEndsAt: number
   authorizationDetails: AccessToken['authorization_details']
   /** Of an exchange (RFC 8693 §2.2.1). */
   issuedTokenType?: string
@@ -112,7 +114,8 @@ async function mintBy(issuer: Issuer, order: MintOrder, signer: Signer<'credenti
     version: tree.version + 1,
     data: { credential_id: credentialId, grant_id: grant.id, token_hash: sha256(token) },
   })
-  return { token, expiresInSeconds: exp - iat, authorizationDetails: claims.authorization_details }
+  const grantEndsAt = Math.floor(holder.expiresAt / 1000)
+  return { token, expiresInSeconds: exp - iat, grantEndsAt, authorizationDetails: claims.authorization_details }
 }
 
 const holderAmong = (holders: Holders): Holder => holders.at(-1) ?? holders[0]

@@ -1,4 +1,5 @@
-import { commitmentsIn, parseStrictJson } from '@bailiwick/contracts'
+import { callAt, commitmentsIn, parseStrictJson } from '@bailiwick/contracts'
+import { saltedHash } from '@bailiwick/credentials'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
@@ -13,7 +14,7 @@ interface ProveCommand extends DataOption {
 
 const bundleSchema = z.looseObject({
   leaves: z.array(z.looseObject({ event: z.string() })),
-  values: z.array(z.unknown()).optional(),
+  values: z.array(z.object({ salt: z.string(), text: z.string() })).optional(),
 })
 
 export function proveCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
@@ -39,20 +40,40 @@ export function proveCommand(program: Command, io: Io, done: (code: ExitCode) =>
     const bundle = await operatorOf(data).text(
       `/v1/bundle/${encodeURIComponent(id)}${query.size > 0 ? `?${query}` : ''}`,
     )
-    for (const line of withheldLines(bundle)) io.err(line)
+    for (const line of textLines(bundle, { reveal, withhold })) io.err(line)
     io.out(bundle)
     done(exitCodes.ok)
   })
 }
 
-/** What stands in the bundle as a salted hash alone: whoever gives it away should know. */
-function withheldLines(bundle: string): string[] {
+/** One line a fate: whoever gives a bundle away should know which texts it shows, and why it does not show the others. */
+function textLines(
+  bundle: string,
+  { reveal, withhold }: { reveal: readonly string[]; withhold: readonly string[] },
+): string[] {
   const { leaves, values = [] } = expectAnswer(bundleSchema, JSON.parse(bundle))
-  const all = leaves.flatMap(({ event }) => commitmentsIn(Object(parseStrictJson(Buffer.from(event))).data))
-  const count = all.length - values.length
-  if (count <= 0) return []
-  const names = [...new Set(all.map(({ at }) => at.slice(at.lastIndexOf('/') + 1)))].join(', ')
-  return [
-    `Withheld: ${count} of ${all.length} texts (${names}). The bundle has their salted hashes; --reveal NAME shows more.`,
-  ]
+  const shown = new Set(values.map(saltedHash))
+  const texts = leaves.flatMap(({ event }) => {
+    const data: unknown = Object(parseStrictJson(Buffer.from(event))).data
+    return commitmentsIn(data).map(({ at, salted_sha256: hash }) => {
+      const name = at.slice(at.lastIndexOf('/') + 1)
+      const wasKept = at !== callAt || Object(data).call_kept === true
+      const isWithheld = [name, hash, 'all'].some((one) => withhold.includes(one)) || !reveal.includes('all')
+      const fate = shown.has(hash) ? 'Shown' : !wasKept ? 'Never kept' : isWithheld ? 'Withheld' : 'Gone'
+      return { name, fate } as const
+    })
+  })
+  return (['Shown', 'Withheld', 'Never kept', 'Gone'] as const).flatMap((fate) => {
+    const of = texts.filter((text) => text.fate === fate)
+    if (of.length === 0) return []
+    const names = [...new Set(of.map(({ name }) => name))].join(', ')
+    return [`${fate}: ${of.length} of ${texts.length} texts (${names}). ${meaning[fate]}`]
+  })
+}
+
+const meaning = {
+  Shown: 'They stand in the bundle, beside their salted hashes.',
+  Withheld: 'The bundle has their salted hashes; --reveal NAME shows more.',
+  'Never kept': 'The decision point kept no calls: the salted hash is all there is.',
+  Gone: 'Evidence does not hold them any more, or not yet.',
 }

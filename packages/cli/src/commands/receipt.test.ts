@@ -55,6 +55,12 @@ it('prints a receipt that carries its event, and verifies it offline from the ke
   expect(checked.out).toContain(Buffer.from(entryOf(300)).toString())
 })
 
+it('says which id it wants when it is given another', async () => {
+  using folder = temporaryFolder()
+  const { code, err } = await bailiwick(['receipt', 'dec_01M8E8SNWKN5V72BQXYA125PHB', '--data', folder.path])
+  expect({ code, err }).toEqual({ code: 2, err: expect.stringMatching(/name an event, evt_….*prove dec_01M8/) })
+})
+
 it('finds the event of a receipt whose checkpoint the log has grown far beyond', async () => {
   using folder = temporaryFolder()
   installation(folder)
@@ -116,6 +122,8 @@ it('refuses a receipt whose event, place, proof, log or witnesses are not as it 
   expect((await check(`${good}— stranger AAAAAAA=\n`)).code).toBe(0)
   writeFileSync(folder.at('entry'), entryOf(300))
   expect((await check(encodeTlogProof(proof), '--entry', folder.at('entry'))).code).toBe(0)
+  // Each is proved by itself, and the receipt carries another event than the one whose bytes are given.
+  await refused('entry_differs', encodeTlogProof({ ...proof, extra: entryOf(301) }), '--entry', folder.at('entry'))
   const bare = await check(encodeTlogProof(proof))
   expect(bare).toMatchObject({ code: 2, err: expect.stringContaining('--entry') })
   expect((await bailiwick(['receipt'])).code).toBe(2)

@@ -45,6 +45,11 @@ export function receiptCommand(program: Command, io: Io, done: (code: ExitCode) 
   withJson(withData(command, io)).action(async (eventId: string | undefined, options: Options) => {
     if ((eventId === undefined) === (options.check === undefined))
       throw new ServiceError('config_invalid', 'receipt: name an event, or a receipt to --check')
+    if (eventId !== undefined && !eventId.startsWith('evt_'))
+      throw new ServiceError(
+        'config_invalid',
+        `receipt: name an event, evt_…: \`trace ${eventId}\` lists them, and \`prove ${eventId}\` proves all of it`,
+      )
     if (eventId !== undefined) for (const line of await receiptOf(eventId, options.data)) io.out(line)
     done(options.check === undefined ? exitCodes.ok : await check(options.check, options, io))
   })
@@ -79,6 +84,8 @@ async function check(file: string, options: Options, io: Io): Promise<ExitCode> 
   const given = options.entry === undefined ? undefined : readInput('--entry', options.entry, LARGEST_ENTRY)
   const parsed = parseTlogProof(receipt)
   const entry = given ?? parsed?.extra
+  // A receipt may be shown by itself: what it carries must be what it proves.
+  const isAnother = given !== undefined && parsed?.extra !== undefined && !Buffer.from(given).equals(parsed.extra)
   if (entry === undefined && parsed !== undefined)
     throw new ServiceError('config_invalid', `${file} does not carry the event: give its bytes with --entry`)
   const witnesses = policy?.witnesses.map(({ key }) => key) ?? []
@@ -90,8 +97,8 @@ async function check(file: string, options: Options, io: Io): Promise<ExitCode> 
         policy,
         opened.witnesses.map(({ key }) => key),
       ))
-  if (!opened.ok || !met || entry === undefined) {
-    const reason = opened.ok ? 'quorum_missing' : opened.reason
+  if (!opened.ok || !met || isAnother || entry === undefined) {
+    const reason = opened.ok ? (isAnother ? 'entry_differs' : 'quorum_missing') : opened.reason
     io.out(options.json ? JSON.stringify({ ok: false, reason }) : `${file}: proves NOTHING (${reason})`)
     return exitCodes.fault
   }

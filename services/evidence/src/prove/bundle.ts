@@ -1,6 +1,7 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import { encodeTrust, parseTrust, type SaltedText, type Trust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import { decodeBase64, HASH_BYTES } from '@bailiwick/tlog'
 import { z } from 'zod'
 
 /** One entry of the log, and the hashes that prove its place in the tree of the bundle's checkpoint (RFC 6962 §2.1.1). */
@@ -28,7 +29,13 @@ export interface Bundle {
 }
 
 const KIND = 'bailiwick-bundle'
-const base64 = z.base64().transform((text) => Buffer.from(text, 'base64'))
+/** In its one spelling: bits that no decoder reads could be changed unseen. */
+const hash = z.string().transform((text, context) => {
+  const bytes = decodeBase64(text)
+  if (bytes?.length === HASH_BYTES) return bytes
+  context.addIssue({ code: 'custom', message: `not the canonical base64 of ${HASH_BYTES} bytes` })
+  return z.NEVER
+})
 const schema = z.strictObject({
   v: z.literal(1),
   kind: z.literal(KIND),
@@ -36,7 +43,7 @@ const schema = z.strictObject({
   trust: z.unknown(),
   checkpoint: z.string().max(65_536),
   leaves: z
-    .array(z.strictObject({ index: z.int().min(0), proof: z.array(base64).max(63), event: z.string().max(65_535) }))
+    .array(z.strictObject({ index: z.int().min(0), proof: z.array(hash).max(63), event: z.string().max(65_535) }))
     .max(10_000),
   values: z
     .array(z.strictObject({ salt: z.string().length(22), text: z.string().max(20_000) }))
@@ -60,18 +67,37 @@ export function encodeBundle({ about, trust, checkpoint, leaves, values }: Bundl
   })
 }
 
-/** Takes a bundle apart, strictly. Throws `request_malformed` for what is none. */
+/**
+ * Takes a bundle apart, strictly: unknown members, and other spellings of its hashes, are refused. Throws `request_malformed`, or
+ * `trust_invalid` for its `trust`; the detail says where in the file the fault is, and which entry of the log that belongs to.
+ */
 export function parseBundle(file: Uint8Array): Bundle {
-  try {
-    const { about, trust, checkpoint, leaves, values } = schema.parse(parseStrictJson(file))
-    return {
-      about,
-      trust: parseTrust(Buffer.from(JSON.stringify(trust))),
-      checkpoint,
-      leaves: leaves.map(({ index, proof, event }) => ({ index, proof, bytes: Buffer.from(event) })),
-      values,
-    }
-  } catch (cause) {
-    throw new ServiceError('request_malformed', 'not a bundle', { cause })
+  const json = jsonOf(file)
+  const parsed = schema.safeParse(json)
+  if (!parsed.success) throw new ServiceError('request_malformed', faultIn(parsed.error, json), { cause: parsed.error })
+  const { about, trust, checkpoint, leaves, values } = parsed.data
+  return {
+    about,
+    checkpoint,
+    values,
+    trust: parseTrust(Buffer.from(JSON.stringify(trust))),
+    leaves: leaves.map(({ index, proof, event }) => ({ index, proof, bytes: Buffer.from(event) })),
   }
+}
+
+function jsonOf(file: Uint8Array): unknown {
+  try {
+    return parseStrictJson(file)
+  } catch (cause) {
+    throw new ServiceError('request_malformed', cause instanceof Error ? cause.message : undefined, { cause })
+  }
+}
+
+/** `leaves[3].proof[0] (entry 18): not the canonical base64 of 32 bytes` */
+function faultIn({ issues: [issue] }: z.ZodError, json: unknown): string {
+  const path = issue?.path ?? []
+  const where = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${String(step)}`)).join('')
+  const entry: unknown = path[0] === 'leaves' ? Object(json).leaves?.[path[1] ?? '']?.index : undefined
+  const of = Number.isSafeInteger(entry) ? ` (entry ${entry})` : ''
+  return `${where.slice(1) || 'the file'}${of}: ${issue?.message}`
 }

@@ -1,18 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { toProblem } from '@bailiwick/errors'
 import { distinctName, parsePolicy, parseVkey } from '@bailiwick/tlog'
-import { parseBundle } from './bundle.ts'
 import { tell, tellMissing, tellValues } from './tell.ts'
-import { type BundleReport, verifyBundle } from './verify-bundle.ts'
+import { type BundleReport, verifyBundleFile } from './verify-bundle.ts'
 
 /** Of `bailiwick verify BUNDLE`: a process of its own, which reads these files and talks to nobody. */
 async function main([file = '', vkey = '', policyFile = '', root = '', json]: readonly string[]): Promise<number> {
   const log = parseVkey(vkey)
   const policy = policyFile === '' ? undefined : parsePolicy(readFileSync(policyFile))
   if (log === undefined || policy?.ok === false) throw new RangeError('no key of a log, or no policy')
-  const bundle = parseBundle(readFileSync(file))
-  const report = await verifyBundle(bundle, { log, policy: policy?.policy, root: root === '' ? undefined : root })
-  for (const line of json === undefined ? linesOf(file, bundle.about, report) : [JSON.stringify(machine(report))])
+  const by = { log, policy: policy?.policy, root: root === '' ? undefined : root }
+  const { about, report } = await verifyBundleFile(readFileSync(file), by)
+  for (const line of json === undefined ? linesOf(file, about, report) : [JSON.stringify(machine(report))])
     process.stdout.write(`${printable(line)}\n`)
   if (report.ok && !report.root_checked) process.stderr.write(`${notChecked(report.root)}\n`)
   return report.ok ? 0 : 1
@@ -34,8 +33,11 @@ function namesOf({ witnesses }: Extract<BundleReport, { ok: true }>): string[] {
 }
 
 function linesOf(file: string, about: string, report: BundleReport): string[] {
-  if (!report.ok)
-    return [`${file}: proves NOTHING (${report.reason}${report.index === undefined ? '' : `, entry ${report.index}`})`]
+  if (!report.ok) {
+    const entry = report.index === undefined ? '' : `, entry ${report.index}`
+    const detail = report.detail === undefined ? [] : [`  ${report.detail}`]
+    return [`${file}: proves NOTHING (${report.reason}${entry})`, ...detail]
+  }
   const by = namesOf(report).join(', ')
   return [
     `${file}: proved. The story of ${about}, from the log ${report.origin} of ${report.size} entries, cosigned by ${by || 'nobody that you asked for'}:`,

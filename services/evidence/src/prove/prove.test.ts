@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exampleEvent } from '@bailiwick/contracts/examples'
 import { generateKey } from '@bailiwick/credentials'
+import { seededRandom } from '@bailiwick/service-kit'
 import { encodeVkey } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { type Lies, Story, told as tellStory } from '../trace/story.fixture.ts'
 import { policyOf, witnessKeyOf } from '../witnesses/witness.fixture.ts'
 import { type Bundle, encodeBundle, parseBundle } from './bundle.ts'
 import { tell, tellMissing } from './tell.ts'
-import { type Step, verifyBundle } from './verify-bundle.ts'
+import { type Step, verifyBundle, verifyBundleFile } from './verify-bundle.ts'
 
 /** The bundle of a story's first decision, as evidence gives it. */
 async function proved(lies: Lies, use: (bundle: Bundle, story: Story) => Promise<void>): Promise<void> {
@@ -174,10 +175,47 @@ it('proves nothing of a stranger who made all of it, root key, log and people (V
 }, 120_000)
 
 it.each([
-  ['nothing', ''],
-  ['no JSON', 'hello'],
-  ['another object', '{}'],
-  ['a duplicate member', '{"v":1,"v":1}'],
-])('is no bundle: %s', (_, text) => {
-  expect(() => parseBundle(Buffer.from(text))).toThrowError(expect.objectContaining({ code: 'request_malformed' }))
+  ['nothing', '', 'not JSON'],
+  ['no JSON', 'hello', 'not JSON'],
+  ['another object', '{}', 'v: '],
+  ['a duplicate member', '{"v":1,"v":1}', 'a duplicate key'],
+])('is no bundle: %s', async (_, text, why) => {
+  using story = new Story()
+  const { report } = await verifyBundleFile(Buffer.from(text), { log: story.log })
+  expect(report).toMatchObject({ ok: false, reason: 'request_malformed', detail: expect.stringContaining(why) })
+})
+
+it('names the entry whose hash is spelled in another way, which decodes to the same bytes (V14)', async () => {
+  await proved({}, async (bundle, { log }) => {
+    const text = JSON.parse(encodeBundle(bundle))
+    const at = bundle.leaves.findLastIndex(({ proof }) => proof.length > 0)
+    // 32 bytes leave two bits of the last character that no decoder reads.
+    const respelt = (hash: string) => hash.replace(/(.)=$/, (_all, last) => `${nextCharacter(last)}=`)
+    text.leaves[at].proof[0] = respelt(text.leaves[at].proof[0])
+    expect(Buffer.from(text.leaves[at].proof[0], 'base64')).toEqual(Buffer.from(bundle.leaves[at]?.proof[0] ?? []))
+    const { report } = await verifyBundleFile(Buffer.from(JSON.stringify(text)), { log })
+    const detail = `leaves[${at}].proof[0] (entry ${bundle.leaves[at]?.index}): not the canonical base64 of 32 bytes`
+    expect(report).toEqual({ ok: false, reason: 'request_malformed', detail })
+  })
+})
+
+const base64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+const nextCharacter = (character: string) => base64[base64.indexOf(character) + 1] ?? ''
+
+it('proves nothing of a file in which any one character was changed, and says why (V3, V14)', async () => {
+  await proved({}, async (bundle, { log, trust }) => {
+    const text = encodeBundle(bundle)
+    const random = seededRandom(17)
+    const pick = (below: number) => Buffer.from(random(4)).readUInt32LE() % below
+    for (let n = 0; n < 150; n++) {
+      const at = pick(text.length)
+      const put = base64[pick(base64.length)] ?? ''
+      if (put === text[at]) continue
+      const changed = text.slice(0, at) + put + text.slice(at + 1)
+      const by = { log, root: trust.root.jwk.x }
+      const { report } = await verifyBundleFile(Buffer.from(changed), by)
+      expect(report, `${text.slice(at - 30, at)}»${text[at]}«→${put}`).toMatchObject({ ok: false })
+      if (!report.ok) expect(report.reason).toMatch(/^[a-z_]+$/)
+    }
+  })
 })

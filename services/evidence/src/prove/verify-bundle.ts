@@ -1,5 +1,6 @@
 import { type Commitment, commitmentsIn } from '@bailiwick/contracts'
 import { KeyRing, saltedHash } from '@bailiwick/credentials'
+import { toProblem } from '@bailiwick/errors'
 import { judgeByAnchor, RegistryState, signedEvent } from '@bailiwick/projection'
 import {
   encodeVkey,
@@ -16,7 +17,7 @@ import { placeOf } from '../trace/place.ts'
 import { flatten, type TraceStep, traceOf } from '../trace/trace.ts'
 import { type TraceLeaf, traceLeaf } from '../trace/trace-leaf.ts'
 import { isAnotherCall } from '../values/another-call.ts'
-import type { Bundle } from './bundle.ts'
+import { type Bundle, parseBundle } from './bundle.ts'
 
 /** One that an event holds as a salted hash; without its text it is withheld, or was erased. */
 export type ProvedValue = Commitment & { readonly text?: string }
@@ -43,6 +44,8 @@ export type BundleReport =
       readonly reason: string
       /** Of one entry: its index. */
       readonly index?: number
+      /** Where in the file, and what is wrong there: of a file that is no bundle. */
+      readonly detail?: string
     }
 
 const no = (reason: string, index?: number): BundleReport => ({
@@ -108,6 +111,25 @@ export async function verifyBundle(bundle: Bundle, { log, policy, root }: Bundle
     root_checked: root !== undefined,
     steps: told.reverse(),
   }
+}
+
+/**
+ * As `verifyBundle`, of a file's bytes. A file that was changed so that it is no bundle any more proves nothing, like one whose
+ * signatures do not hold: the report names the fault (`request_malformed`, `trust_invalid`) and where it is.
+ */
+export async function verifyBundleFile(
+  file: Uint8Array,
+  by: BundleTrust,
+): Promise<{ about: string; report: BundleReport }> {
+  let bundle: Bundle
+  try {
+    bundle = parseBundle(file)
+  } catch (error) {
+    const { code: reason, detail } = toProblem(error)
+    if (reason === 'internal') throw error
+    return { about: '', report: { ok: false, reason, ...(detail === undefined ? {} : { detail }) } }
+  }
+  return { about: bundle.about, report: await verifyBundle(bundle, by) }
 }
 
 function valuesOf(data: unknown, texts: ReadonlyMap<string | undefined, string>): { values?: ProvedValue[] } {
