@@ -19,7 +19,12 @@ it('knows every setting of every process, and no other', async () => {
 })
 
 /** Of processes that run by themselves: where the others are, and what decides without them. */
-const ofSeparateProcesses = ['BAILIWICK_EVIDENCE_URL', 'BAILIWICK_POLICIES', 'BAILIWICK_CALLER_TOKEN_FILE']
+const ofSeparateProcesses = [
+  'BAILIWICK_EVIDENCE_URL',
+  'BAILIWICK_POLICIES',
+  'BAILIWICK_PERMITS_NOTHING',
+  'BAILIWICK_CALLER_TOKEN_FILE',
+]
 
 it('lets every setting of a service be set where all of them run in one process', async () => {
   const shapeOf = async (service: string): Promise<string[]> =>

@@ -9,6 +9,10 @@ export interface JsonOption {
   json?: true
 }
 
+export interface PermitsNothingOption {
+  permitsNothing?: true
+}
+
 /** `--data`: `BAILIWICK_DATA`, then `.bailiwick`, unless given; as every service reads it. */
 export function withData(command: Command, io: Io): Command {
   return command.option('--data <dir>', 'the data directory', io.env.BAILIWICK_DATA || '.bailiwick')
@@ -16,6 +20,11 @@ export function withData(command: Command, io: Io): Command {
 
 export function withJson(command: Command): Command {
   return command.option('--json', 'answer in JSON, for a machine')
+}
+
+/** Of commands that take a policy set: one that has no `permit` is refused without it. */
+export function withPermitsNothing(command: Command): Command {
+  return command.option('--permits-nothing', 'the policies are meant to deny every request')
 }
 
 /** Reads an option that is a whole number within these bounds; any other is answered with them. */

@@ -220,6 +220,8 @@ export const policySetSchema = z
     id: z.literal('active'),
     hash: sha256Schema,
     files: z.record(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/), sha256Schema),
+    /** The set denies every request, and that is meant. Without it, a set that has no `permit` is not loaded. */
+    permits_nothing: z.literal(true).optional(),
   })
   .meta({ id: 'policy-set' })
 

@@ -7,11 +7,11 @@ import { checkPolicies } from './check-policies.ts'
 const schema = `entity Team in [Team]; entity U in [Team] { n: Long, boss?: U }; entity R; action all;
 action a, b in [all] appliesTo { principal: U, resource: R, context: { x?: Long } };`
 
-function check(files: Record<string, string>) {
+function check(files: Record<string, string>, meant = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'policycli-'))
   try {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text)
-    return checkPolicies(directory)
+    return checkPolicies(directory, meant)
   } finally {
     rmSync(directory, { recursive: true })
   }
@@ -19,10 +19,23 @@ function check(files: Record<string, string>) {
 const all = '(principal, action, resource)'
 /** Of the policies p and q, in one file. */
 const said = (policies: string, more: Record<string, string> = { 'schema.cedarschema': schema }) =>
-  check({ 'a.cedar': policies, ...more }).map(({ level, policyId, message }) => `${level} ${policyId}: ${message}`)
+  check({ 'a.cedar': policies, ...more }, { permitsNothing: true }).map(
+    ({ level, policyId, message }) => `${level} ${policyId}: ${message}`,
+  )
 
 it('has nothing to say of the policies that come along', () => {
   expect(checkPolicies(join(import.meta.dirname, '../../../policies'))).toEqual([])
+})
+
+it.each([
+  ['no policy at all', ''],
+  ['forbids alone', `@id("p") forbid ${all};`],
+  ['a permit that nothing reaches', `@id("p") permit ${all} when { 1 > 2 };`],
+])('refuses a set that permits nothing, unless that is meant: %s (V13)', (_, policies) => {
+  const files = { 'a.cedar': policies, 'schema.cedarschema': schema }
+  const refused = { level: 'error', file: 'the set', message: expect.stringContaining('--permits-nothing') }
+  expect(check(files)).toContainEqual(refused)
+  expect(check(files, { permitsNothing: true })).not.toContainEqual(refused)
 })
 
 it('names every file that does not parse', () => {
@@ -47,6 +60,14 @@ it('finds an id that two files have', () => {
 it('finds what the schema does not validate, and says when there is none', () => {
   expect(said(`@id("p") permit ${all} when { principal.zz };`)).toEqual([expect.stringMatching(/^error p: .*zz/)])
   expect(said(`@id("p") permit ${all};`, {})).toEqual([expect.stringMatching(/^warning undefined: there is none/)])
+})
+
+it('finds one mistake once, whatever number of actions it is made for', () => {
+  const found = said(`@id("p") permit ${all} when { context.z == 1 && context.z == 2 };`)
+  expect(found).toEqual(['error p: attribute `z` in context for 2 actions (Action::"a", Action::"b") not found'])
+  expect(said('@id("p") permit (principal, action == Action::"a", resource) when { context.z == 1 };')).toEqual([
+    'error p: attribute `z` in context for Action::"a" not found',
+  ])
 })
 
 it('goes on where conditions are too deep for what it asks of them', () => {

@@ -6,7 +6,15 @@ import { isStepUp } from './cedar-engine.ts'
 import { type EntityName, isAction } from './entity-name.ts'
 import { type EntityStore, entityStore, namesIn } from './entity-store.ts'
 import { canBeAskedPartly } from './nesting.ts'
-import { type Policy, type PolicySet, parsePolicySet, schemaFile, validatePolicySet } from './policy-set.ts'
+import {
+  type Finding,
+  type Policy,
+  type PolicySet,
+  parsePolicySet,
+  schemaFile,
+  validatePolicySet,
+} from './policy-set.ts'
+import { hasPermit, type PermitsNothing, permitsNothingMessage } from './require-permit.ts'
 import { shapesOf } from './schema-shapes.ts'
 import { shadowOf } from './shadowing.ts'
 import { unscoped } from './unscoped.ts'
@@ -21,7 +29,7 @@ export interface PolicyFinding {
 }
 
 /** All that can be said of a policy directory without a request. Throws `config_invalid` when there is no such directory. */
-export function checkPolicies(directory: string): PolicyFinding[] {
+export function checkPolicies(directory: string, { permitsNothing = false }: PermitsNothing = {}): PolicyFinding[] {
   const files = readPolicyFiles(directory)
   const broken = unparsable(files)
   if (broken.length > 0) return broken
@@ -34,7 +42,13 @@ export function checkPolicies(directory: string): PolicyFinding[] {
   // With a schema it may be a set for decisions over tasks, of which entities are no part.
   const above = (name: EntityName) => (shapes ? (isAction(name) ? shapes.groups(name) : []) : store.ancestors(name))
   const shadowing = (policy: Policy) => shadowOf(policy, set.policies.values(), above)
-  return [...found, ...others.flatMap((policy) => findingsOf(policy, set, store, shadowing))]
+  const findings = [...found, ...others.flatMap((policy) => findingsOf(policy, set, store, shadowing))]
+  const unreachable = new Set(
+    findings.filter(({ message }) => message.startsWith('unreachable')).map(({ policyId }) => policyId),
+  )
+  const reachable = Array.from(set.policies.values()).filter(({ id }) => !unreachable.has(id))
+  if (permitsNothing || hasPermit(reachable)) return findings
+  return [{ level: 'error', file: 'the set', message: permitsNothingMessage }, ...findings]
 }
 
 /** Each file by itself, with the schema, so that one that does not parse hides no other; then all of them together. */
@@ -71,7 +85,22 @@ function validity(set: PolicySet): PolicyFinding[] {
       policyId,
       message: message.replace(`for policy \`${policyId}\`, `, '').replace(/^policy is impossible/, 'unreachable'),
     })
-  return [...errors.map(finding('error')), ...warnings.map(finding('warning'))]
+  return [...oncePerAction(errors).map(finding('error')), ...oncePerAction(warnings).map(finding('warning'))]
+}
+
+/** Cedar validates a policy against each action that it applies to: one mistake is one finding, which names the actions. */
+function oncePerAction(findings: readonly Finding[]): Finding[] {
+  const actionIn = (message: string) => / for ((?:\w+::)*Action::"(?:[^"\\]|\\.)*")/.exec(message)?.[1] ?? ''
+  const without = ({ policyId, message }: Finding) =>
+    JSON.stringify([policyId, message.replace(` for ${actionIn(message)}`, '')])
+  return [...Map.groupBy(findings, without).values()].flatMap((same) => {
+    const actions = [...new Set(same.map(({ message }) => actionIn(message)))]
+    const [first] = same
+    if (first === undefined) return []
+    const [action = ''] = actions
+    const named = actions.length === 1 ? action : `${actions.length} actions (${actions.join(', ')})`
+    return [{ ...first, message: first.message.replace(action, named) }]
+  })
 }
 
 function findingsOf(

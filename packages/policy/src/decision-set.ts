@@ -4,6 +4,7 @@ import { invalid } from './invalid-policies.ts'
 import { requireKnownHistory } from './known-history.ts'
 import type { PolicyEngine } from './policy-engine.ts'
 import { type Policy, parsePolicySet } from './policy-set.ts'
+import { type PermitsNothing, requirePermit } from './require-permit.ts'
 import { shapesOf } from './schema-shapes.ts'
 
 /** A set as decisions over tasks use it. */
@@ -19,10 +20,14 @@ export interface DecisionSet {
 /** What an event holds of an id. */
 const longestId = 256
 
-/** Throws `config_invalid` as `cedarEngine`, for a schema that wants of the history what is not there, and an id that no evidence could name. */
-export function decisionSet(files: PolicyFiles): DecisionSet {
+/**
+ * Throws `config_invalid` as `cedarEngine`; for a set that permits nothing, unless that is meant; for a schema that wants of the history
+ * what is not there; and for an id that no evidence could name.
+ */
+export function decisionSet(files: PolicyFiles, meant: PermitsNothing = {}): DecisionSet {
   const engine = cedarEngine(files)
   const { schema = '', policies } = parsePolicySet(files)
+  requirePermit(policies.values(), meant)
   const shapes = shapesOf(schema)
   requireKnownHistory(shapes)
   for (const { id, file } of policies.values())

@@ -1,7 +1,7 @@
 import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
+import { paths, policySetOf, readPolicyFiles, storePolicyFiles } from '@bailiwick/installation'
 import type { RegistryState } from '@bailiwick/projection'
 import { logger, testClock } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -40,6 +40,21 @@ it('goes to the next set with the registry, and never back by itself', () => {
   const policies = activePolicies(data, registry as RegistryState, silent, clock)
   expect(policies.current()?.hash).toBe(set.hash)
   registry.policySet = { ...set, hash: 'A'.repeat(43) }
+  expect(policies.current()).toBeUndefined()
+})
+
+it('loads a set that permits nothing only where approvers signed that it is meant (V13)', () => {
+  const files = readPolicyFiles(source)
+  const denying = new Map([...files].filter(([name]) => !name.endsWith('.cedar')))
+  denying.set('none.cedar', Buffer.from('@id("none") forbid (principal, action, resource);'))
+  const nothing = policySetOf(denying)
+  storePolicyFiles(paths(data).policies(nothing.hash), denying)
+  const registry = { policySet: nothing } as { policySet: RegistryState['policySet'] }
+  const policies = activePolicies(data, registry as RegistryState, silent, clock)
+  expect(policies.current()).toBeUndefined()
+  registry.policySet = { ...nothing, permits_nothing: true }
+  expect(policies.current()?.hash).toBe(nothing.hash)
+  registry.policySet = nothing
   expect(policies.current()).toBeUndefined()
 })
 

@@ -18,6 +18,13 @@ export interface ActivePolicies {
   current(): ActiveSet | undefined
 }
 
+/** What approvers signed of a set. */
+interface Named {
+  hash: string
+  /** A set without a `permit` is loaded only where they signed that it is meant. */
+  permitsNothing: boolean
+}
+
 /** Files that are not there, or not whole, are looked for again: who copies them may come after the registry. */
 const againAfterMs = 1000
 
@@ -27,8 +34,8 @@ export function activePolicies(
   logger: Logger,
   { monotonic }: Pick<Clock, 'monotonic'>,
 ): ActivePolicies {
-  let loaded: { hash: string; set: ActiveSet | undefined; againAt: number } | undefined
-  const look = (hash: string) => {
+  let loaded: (Named & { set: ActiveSet | undefined; againAt: number }) | undefined
+  const look = ({ hash, permitsNothing }: Named) => {
     const isAgain = loaded?.hash === hash
     // Told once, however often it is looked for.
     const tell = (err: unknown) =>
@@ -36,16 +43,18 @@ export function activePolicies(
     const files = attempt(() => filesOf(data, hash), tell)
     // The very files that were approved are the same the next time.
     const againAt = files === undefined ? monotonic() + againAfterMs : Number.POSITIVE_INFINITY
-    const set = files && attempt(() => load(files), tell)
+    const set = files && attempt(() => load(files, permitsNothing), tell)
     if (isAgain && set) logger.info({ policy_set: hash }, 'the active policy set is here now')
-    return { hash, set, againAt }
+    return { hash, permitsNothing, set, againAt }
   }
   return {
     current() {
-      const hash = registry.policySet?.hash
-      if (hash === undefined) return undefined
-      if (loaded?.hash !== hash || monotonic() >= loaded.againAt) loaded = look(hash)
-      return loaded.set
+      const named = registry.policySet
+      if (named === undefined) return undefined
+      const { hash, permits_nothing: permitsNothing = false } = named
+      const isLoaded = loaded?.hash === hash && loaded.permitsNothing === permitsNothing
+      if (!isLoaded || monotonic() >= (loaded?.againAt ?? 0)) loaded = look({ hash, permitsNothing })
+      return loaded?.set
     },
   }
 }
@@ -65,8 +74,8 @@ function filesOf(data: string, hash: string): PolicyFiles {
   return files
 }
 
-function load(files: PolicyFiles): ActiveSet {
-  const { hash, engine, policies } = decisionSet(files)
+function load(files: PolicyFiles, permitsNothing: boolean): ActiveSet {
+  const { hash, engine, policies } = decisionSet(files, { permitsNothing })
   const readsAgentHistory = contextReads(policies.values())(['history', 'agent'])
   return { hash, engine, dutiesOf: (ids) => dutiesOf(policies, ids), readsAgentHistory }
 }

@@ -1,7 +1,7 @@
 import { checkPolicies } from '@bailiwick/policy'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
-import { type JsonOption, withJson } from '../options.ts'
+import { type JsonOption, type PermitsNothingOption, withJson, withPermitsNothing } from '../options.ts'
 
 export function policyCheckCommand(policy: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = policy
@@ -12,11 +12,13 @@ export function policyCheckCommand(policy: Command, io: Io, done: (code: ExitCod
         'beside another: 1 when there is an error, which denies or keeps the set from loading; warnings alone are 0.',
     )
     .argument('<dir>', 'the policy directory')
-  withJson(command).action((directory: string, { json }: JsonOption) => done(check(directory, json === true, io)))
+  withJson(withPermitsNothing(command)).action((directory: string, options: JsonOption & PermitsNothingOption) =>
+    done(check(directory, options, io)),
+  )
 }
 
-function check(directory: string, json: boolean, io: Io): ExitCode {
-  const findings = checkPolicies(directory)
+function check(directory: string, { json, permitsNothing }: JsonOption & PermitsNothingOption, io: Io): ExitCode {
+  const findings = checkPolicies(directory, { permitsNothing: permitsNothing === true })
   const errors = findings.filter(({ level }) => level === 'error').length
   if (json) io.out(JSON.stringify({ ok: errors === 0, findings }))
   else {

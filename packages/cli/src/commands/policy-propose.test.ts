@@ -47,6 +47,32 @@ it('checks a directory, lays it where decision points look, and proposes its has
   expect(operator.calls.filter(({ method }) => method === 'POST')).toHaveLength(1)
 })
 
+it('proposes a set that permits nothing where that is meant, and has approvers sign that it is (V3, V13)', async () => {
+  using folder = temporaryFolder()
+  using policies = temporaryFolder()
+  writeFileSync(policies.at('schema.cedarschema'), schema)
+  writeFileSync(policies.at('a.cedar'), '@id("none") forbid (principal, action, resource);')
+  const set = policySetOf(readPolicyFiles(policies.path))
+  await using operator = await operatorAt(folder.path, ({ method }) => ({
+    body: method === 'POST' ? { request_id: 'req_1', diff: [], approve_at } : registryOf('A'.repeat(43)),
+  }))
+  const argv = ['policy', 'propose', policies.path, '--data', folder.path]
+  const refused = await bailiwick(argv)
+  expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('denies every request: --permits-nothing')])
+  expect(operator.calls).toEqual([])
+  expect((await bailiwick([...argv, '--permits-nothing'])).code).toBe(0)
+  const value = { ...set, permits_nothing: true }
+  expect(operator.calls.at(-1)?.body).toEqual({
+    proposer: 'operator',
+    entities: [{ type: 'policy-set', id: 'active', value }],
+  })
+  writeFileSync(policies.at('b.cedar'), '@id("some") permit (principal, action, resource);')
+  expect(await bailiwick([...argv, '--permits-nothing'])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('the set has a permit'),
+  })
+})
+
 it('proposes nothing of policies that would deny everything, and says what is wrong (V13)', async () => {
   using folder = temporaryFolder()
   using policies = temporaryFolder()

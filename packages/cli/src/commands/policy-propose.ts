@@ -1,17 +1,25 @@
+import { ServiceError } from '@bailiwick/errors'
 import { paths, policySetOf, readPolicyFiles, storePolicyFiles } from '@bailiwick/installation'
-import { checkPolicies, decisionSet } from '@bailiwick/policy'
+import { checkPolicies, decisionSet, hasPermit } from '@bailiwick/policy'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines } from '../lenience.ts'
 import { operatorOf } from '../operator-client.ts'
-import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import {
+  type DataOption,
+  type JsonOption,
+  type PermitsNothingOption,
+  withData,
+  withJson,
+  withPermitsNothing,
+} from '../options.ts'
 import { presentRegistry } from '../present-entities.ts'
 import { diffLines, diffOf } from '../registry-diff.ts'
 import { whoApproves } from '../who-approves.ts'
 
-type Options = DataOption & JsonOption & { proposer: string }
+type Options = DataOption & JsonOption & PermitsNothingOption & { proposer: string }
 
 export function policyProposeCommand(policy: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = policy
@@ -27,22 +35,25 @@ export function policyProposeCommand(policy: Command, io: Io, done: (code: ExitC
       'who proposes it; someone else must approve, unless there is a single operator',
       'operator',
     )
-  withJson(withData(command, io)).action(async (directory: string, options: Options) =>
+  withJson(withData(withPermitsNothing(command), io)).action(async (directory: string, options: Options) =>
     done(await propose(directory, options, io)),
   )
 }
 
 const proposedSchema = z.object({ request_id: z.string().nullable(), approve_at: z.string() })
 
-async function propose(directory: string, { data, json, proposer }: Options, io: Io): Promise<ExitCode> {
-  const errors = checkPolicies(directory).filter(({ level }) => level === 'error')
+async function propose(directory: string, { data, json, proposer, ...options }: Options, io: Io): Promise<ExitCode> {
+  const permitsNothing = options.permitsNothing === true
+  const errors = checkPolicies(directory, { permitsNothing }).filter(({ level }) => level === 'error')
   for (const { file, policyId, message } of errors)
     io.err(`error    ${file}${policyId === undefined ? '' : `  ${policyId}`}: ${message}`)
   if (errors.length > 0) return exitCodes.fault
   const files = readPolicyFiles(directory)
   // As a decision point will: a set that it cannot load denies everything once it is active.
-  decisionSet(files)
-  const set = policySetOf(files)
+  const { policies } = decisionSet(files, { permitsNothing })
+  if (permitsNothing && hasPermit(policies.values()))
+    throw new ServiceError('config_invalid', '--permits-nothing: the set has a permit; leave the option out')
+  const set = { ...policySetOf(files), ...(permitsNothing ? { permits_nothing: true as const } : {}) }
   const folder = paths(data).policies(set.hash)
   const operator = operatorOf(data)
   const { present, lenience } = await presentRegistry(operator)

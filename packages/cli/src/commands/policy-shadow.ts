@@ -38,7 +38,7 @@ export function policyShadowCommand(policy: Command, io: Io, done: (code: ExitCo
 function put(directory: string, { data, json }: ShadowOptions, io: Io): ExitCode {
   readInstallation(data) // else it would lie where nobody looks
   const files = readPolicyFiles(directory)
-  const { hash } = decisionSet(files)
+  const { hash } = decisionSet(files, { permitsNothing: true })
   const { candidate } = paths(data)
   // Beside it first: whoever looks meanwhile finds a whole set, or none.
   rmSync(`${candidate}-next`, { recursive: true, force: true })

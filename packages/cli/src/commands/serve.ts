@@ -12,6 +12,7 @@ interface ServeOptions extends DataOption {
   port?: number
   policies?: string
   plain?: true
+  permitsNothing?: true
 }
 
 export function serveCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
@@ -25,16 +26,21 @@ export function serveCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .addArgument(new Argument('[service]', 'all four unless given').choices(services))
     .option('--port <port>', 'where it listens; BAILIWICK_PORT unless given', portIn)
     .option('--plain', 'policy-decision alone: answers AuthZEN requests from a policy directory, without grants')
+    .option('--permits-nothing', 'with --plain: the policies are meant to deny every request')
     .option('--policies <dir>', 'with --plain: the policy directory; BAILIWICK_POLICIES unless given')
-  withData(command, io).action(async (service: Service | undefined, { data, port, policies, plain }: ServeOptions) => {
+  withData(command, io).action(async (service: Service | undefined, options: ServeOptions) => {
+    const { data, port, policies, plain, permitsNothing } = options
     if (plain && service !== 'policy-decision')
       throw new ServiceError('config_invalid', '--plain: say serve policy-decision --plain')
     if (policies !== undefined && !plain)
       throw new ServiceError('config_invalid', '--policies: with --plain alone; else the registry names the policy set')
+    if (permitsNothing && !plain)
+      throw new ServiceError('config_invalid', '--permits-nothing: with --plain alone; else approvers sign it')
     const given = {
       BAILIWICK_DATA: data,
       ...(port === undefined ? {} : { BAILIWICK_PORT: String(port) }),
       ...(policies === undefined ? {} : { BAILIWICK_POLICIES: policies }),
+      ...(permitsNothing ? { BAILIWICK_PERMITS_NOTHING: '1' } : {}),
     }
     const env = { ...io.env, ...given }
     done(await serve(mainOf(service ?? 'standalone'), env, { ...io, args: plain ? ['--plain'] : [] }))

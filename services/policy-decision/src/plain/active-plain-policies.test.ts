@@ -11,7 +11,7 @@ it('a set that is held answers as it did, however often the directory is loaded 
   const put = (effect: string, n: number) =>
     writeFileSync(join(folder.path, 'a.cedar'), `@id("${n}") ${effect} (principal, action, resource);`)
   put('permit', 0)
-  const active = new ActivePlainPolicies(folder.path, 'active-plain-policies.test')
+  const active = new ActivePlainPolicies(folder.path, 'active-plain-policies.test', { permitsNothing: true })
   const before = active.hold()
   const again = active.hold()
   const said = (policies = active.current()) => policies.evaluate(request)
@@ -40,7 +40,7 @@ it('reads a large directory beside what is asked, and whoever asks for it meanwh
       `// ${'x'.repeat(40_000)}\n@id("${id}") forbid (principal, action, resource);`,
     )
   put('0')
-  const active = new ActivePlainPolicies(folder.path, 'active-plain-policies.test large')
+  const active = new ActivePlainPolicies(folder.path, 'active-plain-policies.test large', { permitsNothing: true })
   const said = () => active.current().evaluate(request)
   put('1')
   const first = active.reload()

@@ -1,9 +1,11 @@
 import {
   AuthZenPolicies,
+  type PermitsNothing,
   type PolicySet,
   PolicySlot,
   readPolicyDirectory,
   readPolicyDirectoryAside,
+  requirePermit,
 } from '@bailiwick/policy'
 
 /** A set that is asked for a while, whatever is loaded meanwhile. */
@@ -23,6 +25,7 @@ interface Loaded {
 export class ActivePlainPolicies {
   readonly #directory: string
   readonly #name: string
+  readonly #meant: PermitsNothing
   /** Cedar forgets nothing but what is written over: a set is loaded where none is asked, and these are the places where none is. */
   readonly #free: PolicySlot[] = []
   #slots = 0
@@ -32,9 +35,10 @@ export class ActivePlainPolicies {
   #next: Promise<string> | undefined
 
   /** `name`: of this instance alone. Throws `config_invalid`. */
-  constructor(directory: string, name: string) {
+  constructor(directory: string, name: string, meant: PermitsNothing = {}) {
     this.#directory = directory
     this.#name = name
+    this.#meant = meant
     this.#active = this.#load(readPolicyDirectory(directory))
   }
 
@@ -78,6 +82,7 @@ export class ActivePlainPolicies {
   }
 
   #load(set: PolicySet): Loaded {
+    requirePermit(set.policies.values(), this.#meant)
     const slot = this.#free.pop() ?? new PolicySlot(`${this.#name} ${++this.#slots}`)
     try {
       return { policies: new AuthZenPolicies(set, slot), slot, holders: 0 }

@@ -23,6 +23,11 @@ export const configSchema = z.object({
   BAILIWICK_METRICS,
   /** The policy directory. */
   BAILIWICK_POLICIES: z.string().min(1),
+  /** `1`: a set that has no `permit`, and so denies every request, is meant. */
+  BAILIWICK_PERMITS_NOTHING: z
+    .literal('1')
+    .optional()
+    .transform((value) => value !== undefined),
   /** A file that holds the bearer token of callers and nothing else; without, callers on this machine need none. */
   BAILIWICK_CALLER_TOKEN_FILE: z.string().optional(),
 })

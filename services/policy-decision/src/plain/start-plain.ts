@@ -52,7 +52,9 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
       'config_invalid',
       'BAILIWICK_CALLER_TOKEN_FILE: callers from other machines need a token: name a file that holds it',
     )
-  const policies = new ActivePlainPolicies(config.BAILIWICK_POLICIES, Buffer.from(random(12)).toString('base64url'))
+  const policies = new ActivePlainPolicies(config.BAILIWICK_POLICIES, Buffer.from(random(12)).toString('base64url'), {
+    permitsNothing: config.BAILIWICK_PERMITS_NOTHING,
+  })
   const metricsFor = config.BAILIWICK_METRICS
   const server = () =>
     httpServer({
