@@ -29,8 +29,8 @@ async function pass(): Promise<void> {
   await eventually('heads of that time', () => (heads.active('issuer')?.receivedAt ?? 0) > then || undefined)
 }
 const action = { action: 'tools/call', resource: { type: 'tool', id: `${sample.toolServer}/read` } }
-const digestOf = (invoice: string) =>
-  actionDigest({ name: action.action, resource: action.resource, properties: { invoice } })
+const actionOf = (invoice: string) => ({ name: action.action, resource: action.resource, properties: { invoice } })
+const digestOf = (invoice: string) => actionDigest(actionOf(invoice))
 
 let scene: Scene
 let data: string
@@ -92,11 +92,11 @@ async function denied(response: Response) {
   if (denial === undefined) throw new Error(`${response.status}: ${await response.text()}`)
   return denial
 }
-const stepUpAsk = (grantId: string, answering: Awaited<ReturnType<typeof denied>>, digest = digestOf('INV-1')) => ({
+const stepUpAsk = (grantId: string, answering: Awaited<ReturnType<typeof denied>>, invoice = 'INV-1') => ({
   authority: sampleAuthority,
   mode: 'per_action' as const,
   expiresInSeconds: 600,
-  actionDigest: digest,
+  action: actionOf(invoice),
   grantId,
   answering,
 })
@@ -168,7 +168,7 @@ it('nobody but the instance that was denied asks for it, and for nothing but wha
     )
   const thief = scene.agent('forecaster')
   expect(await tried(thief, stepUpAsk(grantId, denial))).not.toBe('received')
-  expect(await tried(agent, stepUpAsk(grantId, denial, digestOf('INV-9')))).not.toBe('received')
+  expect(await tried(agent, stepUpAsk(grantId, denial, 'INV-9'))).not.toBe('received')
   const other = await scene.granted(agent)
   expect(await tried(agent, stepUpAsk(other.grantId, denial))).not.toBe('received')
   const { answering: _, ...unasked } = stepUpAsk(grantId, denial)
@@ -183,7 +183,7 @@ it('no is no, and a grant that was withdrawn meanwhile gives nobody anything to 
   expect(await answered(() => agent.status(requestId))).toMatchObject({ status: 'denied' })
   const again = await denied(await call(agent, grantId, 'INV-2'))
   expect(again.reason).toBe('step_up_required')
-  const second = await requested(agent, stepUpAsk(grantId, again, digestOf('INV-2')))
+  const second = await requested(agent, stepUpAsk(grantId, again, 'INV-2'))
   const { request_id } = scene.ledger.grants.trees.get(grantId)?.grant ?? {}
   await scene.approver.withdraw(request_id ?? '')
   await expect(scene.approver.approve(second)).rejects.toMatchObject({ code: 'grant_not_active' })

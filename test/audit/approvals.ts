@@ -148,6 +148,8 @@ function askProblems(
   if (asked.request_id !== `req_${ownId}` || (item && item.task !== `req_${sha256(asked.request)}`))
     problems.push('the request has the id of another')
   if (grant.statement.request_hash !== sha256(canonical(claims))) problems.push('the statement names another request')
+  if (canonical(claims.arguments ?? null) !== canonical(asked.arguments ?? null))
+    problems.push('other arguments were kept than its agent handed over')
   if (!isSameKind(claims, grant)) problems.push('it grants another kind of thing than was asked')
   if (!isWithinTime(claims, grant)) problems.push('it grants for another time than was asked')
   const wanted = parseAuthority(claims.authority)
@@ -161,7 +163,9 @@ function askProblems(
 function isSameKind(claims: Record<string, unknown>, { mode, statement }: Grant): boolean {
   const { rebind, action_digest } = statement
   const isRebound = rebind === 'none' || claims.rebind === 'attested'
-  return claims.mode === mode && claims.action_digest === action_digest && claims.grant_id === undefined && isRebound
+  const isShown = (statement.arguments === 'shown') === (claims.arguments !== undefined)
+  const isOfIt = claims.mode === mode && claims.action_digest === action_digest && claims.grant_id === undefined
+  return isOfIt && isRebound && isShown
 }
 
 function isWithinTime(

@@ -370,6 +370,7 @@ export class GoodLog implements Disposable {
   ): string {
     const { grant } = this.draft<'grants.v1', 'grant.created'>(`${of} grant`).data
     const { name: what, resource, action_digest } = this.digested(action)
+    const words = { salted_sha256: sha256('its words') }
     const asked = {
       aud: this.trust.installation,
       sub: grant.agent,
@@ -380,6 +381,7 @@ export class GoodLog implements Disposable {
       mode: 'per_action' as const,
       expires_in_seconds: 60,
       action_digest,
+      arguments: words,
       grant_id: grant.id,
     }
     const request = signAccessRequest(asked, sampleKey(this.data, 'reconciler'))
@@ -393,6 +395,7 @@ export class GoodLog implements Disposable {
       instance_key: grant.instance_key,
       grant_id: grant.id,
       action: { name: what, resource, action_digest },
+      arguments: words,
       denial: { decision_id: `dec_${'w'.repeat(20)}`, reason: 'step_up_required' },
       received_by: 'http' as const,
       expires_at: this.iso(600_000),
@@ -403,6 +406,7 @@ export class GoodLog implements Disposable {
       request_id,
       grant_id: grant.id,
       action_digest,
+      arguments: 'shown',
       effect: effect(grant),
       not_after: this.iso(300_000),
       nonce: randomBytes(16).toString('base64url'),

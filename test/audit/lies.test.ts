@@ -290,6 +290,18 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     (log) => void log.grant('other', { statement: { request_hash: hash } }),
   ],
   [
+    'one action whose people saw its digest alone, which they signed (V3)',
+    'V3',
+    (log) => void log.grant('other', { asked: oneAction, statement: oneAction }),
+    'arguments_required',
+  ],
+  [
+    'one action of which people were shown what nobody handed over (V3)',
+    'V3',
+    (log) => void log.grant('other', { asked: oneAction, statement: { ...oneAction, arguments: 'shown' } }),
+    'another kind of thing',
+  ],
+  [
     'an ALLOW by a step-up that nobody approved (V3)',
     'V3',
     (log) => {
@@ -446,6 +458,7 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
 ]
 
 const hash = sha256('something else')
+const oneAction = { mode: 'per_action' as const, action_digest: hash }
 const stranger = (log: GoodLog) => log.agent.replace('reconciler', 'forecaster')
 
 /** Another grant than the one that was created, in a later event. */

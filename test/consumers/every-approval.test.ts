@@ -3,14 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Agent, denialOf } from '@bailiwick/agent'
 import { recoveryDelayMs } from '@bailiwick/approval-statement'
-import {
-  actionDigest,
-  generateKey,
-  jcsHash,
-  readKeyFile,
-  type SigningKey,
-  signGenesisStatement,
-} from '@bailiwick/credentials'
+import { generateKey, jcsHash, readKeyFile, type SigningKey, signGenesisStatement } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import { type Clock, systemClock } from '@bailiwick/service-kit'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
@@ -254,8 +247,8 @@ async function waits(
     const denial = await denialOf(await scene.call(agent, grantId, name, properties), action)
     return denial?.reason === 'step_up_required' ? denial : undefined
   })
-  const digest = actionDigest({ name: action.action, resource: action.resource, properties: { ...properties } })
-  const ask = { authority: sampleAuthority, mode: 'per_action' as const, expiresInSeconds: 600, actionDigest: digest }
+  const one = { name: action.action, resource: action.resource, properties: { ...properties } }
+  const ask = { authority: sampleAuthority, mode: 'per_action' as const, expiresInSeconds: 600, action: one }
   return (await agent.request({ ...ask, grantId, answering })).requestId
 }
 

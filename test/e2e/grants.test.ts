@@ -60,6 +60,30 @@ it.each<[why: string, reason: ErrorCode | string, forge: () => Promise<Approved>
     },
   ],
   [
+    'one action of which people saw the digest alone',
+    'arguments_required',
+    async () => {
+      const received = await people.ask({ mode: 'per_action', actionDigest: 'A'.repeat(43), arguments: 'kept back' })
+      return people.hand(received.request_id, people.statement(received))
+    },
+  ],
+  [
+    'one action of which people saw what its agent never handed over',
+    'access_request_conflict',
+    async () => {
+      const received = await people.ask({ mode: 'per_action', actionDigest: 'A'.repeat(43), arguments: 'kept back' })
+      return people.hand(received.request_id, people.statement(received, { arguments: 'shown' }))
+    },
+  ],
+  [
+    'one action of which people saw other words than its agent handed over',
+    'access_request_conflict',
+    async () => {
+      const received = await people.ask({ mode: 'per_action', actionDigest: 'A'.repeat(43), arguments: 'others' })
+      return people.hand(received.request_id, people.statement(received))
+    },
+  ],
+  [
     'another action than was asked for',
     'approval_not_narrower',
     async () => {

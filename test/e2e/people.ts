@@ -10,7 +10,14 @@ import {
 } from '@bailiwick/approval-statement'
 import { parseAuthority } from '@bailiwick/authority'
 import type { ApprovalStatement, Assertion, Attestation, EventData } from '@bailiwick/contracts'
-import { jcsHash, readKeyFile, type SigningKey, signAccessRequest, signInvitation } from '@bailiwick/credentials'
+import {
+  jcsHash,
+  readKeyFile,
+  type SigningKey,
+  sha256,
+  signAccessRequest,
+  signInvitation,
+} from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
 import type { Draft } from '@bailiwick/projection'
 import { newId } from '@bailiwick/service-kit'
@@ -25,6 +32,8 @@ export interface Ask {
   authority?: unknown
   mode?: 'per_action' | 'window' | 'continuous'
   actionDigest?: string
+  /** What a lying service makes of its arguments: none, or others than the agent signed. */
+  arguments?: 'kept back' | 'others'
   seconds?: number
   rebind?: 'none' | 'attested'
   /** Asks instead of a sample agent, by `key`. */
@@ -37,6 +46,9 @@ export interface Approved {
   statement: ApprovalStatement
   assertions: Assertion[]
 }
+
+/** What stands for the arguments of an action: issuer and decision points see no more of them. */
+export const handedOver = { salted_sha256: sha256('its arguments') }
 
 type Received = Extract<EventData<'approvals.v1', 'request.received'>, { kind: 'access' }>
 
@@ -101,6 +113,7 @@ export class People {
       expires_in_seconds: seconds,
       rebind: ask.rebind ?? 'none',
       ...(ask.actionDigest === undefined ? {} : { action_digest: ask.actionDigest }),
+      ...(ask.actionDigest === undefined || ask.arguments === 'kept back' ? {} : { arguments: handedOver }),
     } as Parameters<typeof signAccessRequest>[0]
     const jws = signAccessRequest(request, ask.key ?? key)
     const not_after = new Date(now + seconds * 1000).toISOString()
@@ -116,6 +129,9 @@ export class People {
       rebind: ask.rebind ?? 'none',
       ...(ask.workload ? { attestation: ask.workload.attestation } : {}),
       ...(ask.actionDigest === undefined ? {} : { action_digest: ask.actionDigest }),
+      ...(ask.actionDigest === undefined || ask.arguments === 'kept back'
+        ? {}
+        : { arguments: ask.arguments === 'others' ? { salted_sha256: sha256('others') } : handedOver }),
       not_before: new Date(now).toISOString(),
       not_after,
       received_by: 'topic',
@@ -143,6 +159,7 @@ export class People {
     const statement = buildApprovalStatement({
       ...{ request_id, request_hash, agent, instance_key, rebind, authority, mode, not_before, not_after },
       ...(action_digest === undefined ? {} : { action_digest }),
+      ...(received.arguments === undefined ? {} : { arguments: 'shown' as const }),
       ...(mode === 'continuous' && rule.rule.continuous ? { continuous: rule.rule.continuous } : {}),
       installation: trust.installation,
       policy_set: registry.policySet?.hash ?? '',

@@ -17,6 +17,7 @@ import { expect, it } from 'vitest'
 import { adjust, agentId, credentialFor, Point, read } from './agent-side.ts'
 import { asksForWrites } from './asking.ts'
 import { type Granted, granted } from './granted.ts'
+import { handedOver } from './people.ts'
 import { eventually, type World, type WorldOptions } from './world.ts'
 
 const waits: WorldOptions = { policies: asksForWrites(readPolicyFiles(join(import.meta.dirname, '../../policies'))) }
@@ -40,6 +41,8 @@ const ten = adjust('10')
 const twenty = adjust('20')
 
 interface Lie {
+  /** Nobody handed over its arguments. */
+  keptBack?: true
   facts?: Partial<StepUpFacts>
   sign?: (challenge: Uint8Array) => Assertion[]
 }
@@ -59,6 +62,7 @@ async function sayYes({ world, people, grant }: Granted, digest: string, lie: Li
     mode: 'per_action' as const,
     expires_in_seconds: 60,
     action_digest: digest,
+    arguments: handedOver,
     grant_id: grant.grantId,
   }
   const key = sampleKey(data, 'reconciler')
@@ -78,6 +82,7 @@ async function sayYes({ world, people, grant }: Granted, digest: string, lie: Li
       instance_key: key.kid,
       grant_id: grant.grantId,
       action: { name: 'tools/call', resource, action_digest: digest },
+      ...(lie.keptBack ? {} : { arguments: handedOver }),
       denial: { decision_id: newId('dec', now, random), reason: 'step_up_required' },
       received_by: 'http',
       expires_at: new Date(now + 600_000).toISOString(),
@@ -88,6 +93,7 @@ async function sayYes({ world, people, grant }: Granted, digest: string, lie: Li
     request_id,
     grant_id: grant.grantId,
     action_digest: digest,
+    arguments: 'shown',
     effect: { kind: 'action' },
     not_after: new Date(now + 300_000).toISOString(),
     nonce: randomBytes(16).toString('base64url'),
@@ -180,6 +186,18 @@ it.each<[why: string, (system: Granted) => Promise<unknown>]>([
   [
     'of which the statement names another request',
     (system) => sayYes(system, action(ten), { facts: { request_id: `req_${'x'.repeat(43)}` } }),
+  ],
+  [
+    'of somebody who was shown the digest alone',
+    (system) => sayYes(system, action(ten), { keptBack: true, facts: { arguments: undefined } }),
+  ],
+  [
+    'that keeps quiet about the arguments that were handed over',
+    (system) => sayYes(system, action(ten), { facts: { arguments: undefined } }),
+  ],
+  [
+    'that says that arguments were shown which nobody handed over',
+    (system) => sayYes(system, action(ten), { keptBack: true }),
   ],
   [
     'that would last for hours',

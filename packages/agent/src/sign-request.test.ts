@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseAuthority } from '@bailiwick/authority'
 import { accessRequestsV1, decodeEvent } from '@bailiwick/contracts'
-import { sha256, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
+import { saltedHash, sha256, verifyAccessRequest, verifyingKey } from '@bailiwick/credentials'
 import { describe, expect, it } from 'vitest'
 import { authority, FakeInstallation } from './installation.fixture.ts'
 
@@ -38,6 +38,30 @@ describe('an access request', () => {
     })
     expect(key).toBe(`req_${sha256(signed.jws)}`)
     expect(agent.accessRequestEvent(signed)).toEqual({ key, bytes })
+  })
+
+  it('for one action carries all of it, under a salted hash; the digest is the hash of the very same text (V3)', async () => {
+    await using fake = await FakeInstallation.start()
+    const agent = fake.agent()
+    const action = { name: 'tools/call', properties: { b: 1, a: 'INV-40' }, resource: { type: 'tool', id: 'x/y' } }
+    const one = { ...ask, mode: 'per_action', action } as const
+    const signed = agent.signRequest(one)
+    const shown = signed.arguments ?? { salt: '', text: '' }
+    expect(shown.text).toBe(
+      '{"action":{"name":"tools/call","properties":{"a":"INV-40","b":1}},"resource":{"id":"x/y","type":"tool"}}',
+    )
+    expect(fake.verifyRequest(signed.jws)).toMatchObject({
+      value: { action_digest: sha256(shown.text), arguments: { salted_sha256: saltedHash(shown) } },
+    })
+    expect(Buffer.from(signed.jws.split('.')[1] ?? '', 'base64url').toString()).not.toContain('INV-40')
+    expect(decodeEvent(accessRequestsV1, agent.accessRequestEvent(signed).bytes)).toMatchObject({
+      event: { data: { arguments: shown } },
+    })
+    const refused = (over: object, code: string) =>
+      expect(() => agent.signRequest({ ...one, ...over })).toThrow(expect.objectContaining({ code }))
+    refused({ actionDigest: sha256('another') }, 'arguments_mismatch')
+    refused({ action: { ...action, properties: { a: 'x'.repeat(20_000) } } }, 'arguments_too_long')
+    refused({ action: { ...action, properties: { a: '\ud800' } } }, 'request_malformed')
   })
 
   it('for two equal wishes is two requests', async () => {

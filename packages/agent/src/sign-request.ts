@@ -1,6 +1,15 @@
 import { misleadingPrefix, parseAuthority } from '@bailiwick/authority'
-import { accessRequestsV1, encodeEnvelope, type Mode, timestampSchema } from '@bailiwick/contracts'
-import { encodeBase64url, type SigningKey, saltedHash, sha256, signAccessRequest } from '@bailiwick/credentials'
+import { accessRequestsV1, encodeEnvelope, longestText, type Mode, timestampSchema } from '@bailiwick/contracts'
+import {
+  type Action,
+  actionText,
+  encodeBase64url,
+  type SaltedText,
+  type SigningKey,
+  saltedHash,
+  sha256,
+  signAccessRequest,
+} from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Denial } from './denial.ts'
 
@@ -11,7 +20,9 @@ export interface AccessAsk {
   mode: Mode
   /** How long the grant shall live; at most 8 h. */
   expiresInSeconds: number
-  /** `per_action`: the digest of the one action. */
+  /** `per_action`, and a step-up: the one action, all of whose arguments people are shown before they sign. */
+  action?: Action
+  /** In its place its digest alone, where the rule says `arguments: digest_only`: people then see no more. */
   actionDigest?: string
   /** When the grant shall begin: ms since the epoch; at once unless told. */
   notBefore?: number
@@ -21,7 +32,7 @@ export interface AccessAsk {
   purpose?: string
   /** The denials that it answers, in the order of what is asked; a single one may be of part of a larger ask. */
   answering?: Denial | readonly Denial[]
-  /** Step-up: one more action of this living grant, the one of `actionDigest`, whose denial is answered. */
+  /** Step-up: one more action of this living grant, `action`, whose denial is answered. */
   grantId?: string
   /** Where the end of it is told; the agent's registration says where it may be. */
   callback?: Callback
@@ -32,7 +43,8 @@ export interface AccessAsk {
 /** An ask, signed; with the words that the signed hash stands for. */
 export interface SignedRequest {
   jws: string
-  purpose?: { salt: string; text: string }
+  purpose?: SaltedText
+  arguments?: SaltedText
   denials?: readonly Denial[]
   callback?: Callback
 }
@@ -58,8 +70,13 @@ export function signRequest({ id, key, installation, now, random }: Signing, ask
   if (!authority.ok) throw new ServiceError(authority.code, authority.detail)
   const misleading = misleadingPrefix(authority.authority)
   if (misleading !== undefined) throw new ServiceError('prefix_not_a_path', misleading)
-  const purpose = ask.purpose === undefined ? undefined : { salt: encodeBase64url(random(16)), text: ask.purpose }
-  const purposeHash = purpose && saltedHash(purpose)
+  const salted = (text: string | undefined) =>
+    text === undefined ? undefined : { salt: encodeBase64url(random(16)), text }
+  const purpose = salted(ask.purpose)
+  const shown = salted(ask.action && textOf(ask.action))
+  const digest = shown ? sha256(shown.text) : ask.actionDigest
+  if (ask.actionDigest !== undefined && ask.actionDigest !== digest)
+    throw new ServiceError('arguments_mismatch', 'actionDigest: of another action than `action`')
   const denials = ask.answering === undefined ? [] : [ask.answering].flat()
   const { callback } = ask
   const iat = Math.floor(now() / 1000)
@@ -77,21 +94,40 @@ export function signRequest({ id, key, installation, now, random }: Signing, ask
         ? {}
         : { not_before: timestampSchema.parse(new Date(ask.notBefore).toISOString()) }),
       ...(ask.rebind ? { rebind: ask.rebind } : {}),
-      ...(ask.actionDigest === undefined ? {} : { action_digest: ask.actionDigest }),
+      ...(digest === undefined ? {} : { action_digest: digest }),
+      ...(shown ? { arguments: hashed(shown) } : {}),
       ...(ask.grantId === undefined ? {} : { grant_id: ask.grantId }),
       ...(denials.length === 0 ? {} : { binding_token_hash: hashOf(denials) }),
       ...(callback === undefined ? {} : { callback: callback.endpoint }),
-      ...(purposeHash ? { purpose: { salted_sha256: purposeHash } } : {}),
+      ...(purpose ? { purpose: hashed(purpose) } : {}),
     },
     key,
   )
   return {
     jws,
     ...(purpose ? { purpose } : {}),
+    ...(shown ? { arguments: shown } : {}),
     ...(denials.length === 0 ? {} : { denials }),
     ...(callback === undefined ? {} : { callback }),
   }
 }
+
+/** The canonical text of the action, which people are shown. Throws `arguments_too_long`, `request_malformed`. */
+function textOf(action: Action): string {
+  let text: string
+  try {
+    text = actionText(action)
+  } catch (error) {
+    throw new ServiceError('request_malformed', 'the arguments have no canonical form', { cause: error })
+  }
+  if (text.length <= longestText) return text
+  throw new ServiceError(
+    'arguments_too_long',
+    `the action is ${text.length} characters, and ${longestText} is the most`,
+  )
+}
+
+const hashed = (text: SaltedText) => ({ salted_sha256: saltedHash(text) ?? '' })
 
 /** Of their tokens, joined by what no token contains: who signs it shows that these were given to him. */
 function hashOf(denials: readonly Denial[]): string {
@@ -102,6 +138,12 @@ function hashOf(denials: readonly Denial[]): string {
 export function requestIdOf({ jws }: SignedRequest): string {
   return `req_${sha256(jws)}`
 }
+
+/** What goes beside the signature: what its salted hashes stand for. */
+export const wordsOf = ({ purpose, arguments: shown }: SignedRequest) => ({
+  ...(purpose ? { purpose } : {}),
+  ...(shown ? { arguments: shown } : {}),
+})
 
 /** The event for `access-requests.v1`: keyed by the request, unsigned and unnumbered, since the ask inside is what counts. */
 export function requestEvent({ id, now }: Signing, signed: SignedRequest): { key: string; bytes: Uint8Array } {
@@ -117,7 +159,7 @@ export function requestEvent({ id, now }: Signing, signed: SignedRequest): { key
     datacontenttype: 'application/json',
     dataschema: `urn:bailiwick:schema:${accessRequestsV1.name}:${type}`,
     partitionkey: key,
-    data: { request: signed.jws, ...(signed.purpose ? { purpose: signed.purpose } : {}) },
+    data: { request: signed.jws, ...wordsOf(signed) },
   })
   return { key, bytes }
 }

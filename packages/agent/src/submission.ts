@@ -1,7 +1,7 @@
 import type { Authority } from '@bailiwick/authority'
 import type { PublicJwk } from '@bailiwick/credentials'
 import type { Denial } from './denial.ts'
-import type { SignedRequest } from './sign-request.ts'
+import { type SignedRequest, wordsOf } from './sign-request.ts'
 
 const mostItems = 64
 
@@ -18,16 +18,13 @@ export interface ShownAttestation {
 }
 
 /** A signed ask as the access request profile has it: what is asked and denied stands around it in the profile's own words. */
-export function submissionOf(
-  id: string,
-  { jws, purpose, callback, denials = [] }: SignedRequest,
-  attestation?: ShownAttestation,
-): object {
+export function submissionOf(id: string, signed: SignedRequest, attestation?: ShownAttestation): object {
+  const { jws, callback, denials = [] } = signed
   return {
     subject: { type: 'agent', id },
     ...namedBy(pairsIn(jws), denials),
     ...(callback === undefined ? {} : { callback }),
-    bailiwick: { request: jws, ...(purpose ? { purpose } : {}), ...(attestation ? { attestation } : {}) },
+    bailiwick: { request: jws, ...wordsOf(signed), ...(attestation ? { attestation } : {}) },
   }
 }
 

@@ -63,8 +63,10 @@ export function buildStepUpStatement({ now, ...facts }: StepUpFacts): StepUpStat
 }
 
 /** Each mode has its own member, and none of another's: a window with a digest would be read as an approval of one action. */
-export function modeProblem({ mode, action_digest, continuous }: ApprovalStatement): string | undefined {
+export function modeProblem(statement: ApprovalStatement): string | undefined {
+  const { mode, action_digest, continuous } = statement
   if ((mode === 'per_action') !== (action_digest !== undefined)) return 'action_digest: belongs to per_action alone'
+  if (mode !== 'per_action' && statement.arguments !== undefined) return 'arguments: belongs to per_action alone'
   if ((mode === 'continuous') !== (continuous !== undefined)) return 'continuous: belongs to continuous alone'
   return undefined
 }

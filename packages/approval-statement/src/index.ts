@@ -12,6 +12,7 @@ export { type ChangeContent, contentProblem, enrolsSecond, onlyObjects, peopleNe
 export { passkeyAlgorithms } from './cose-key.ts'
 export { grantOf, verifyGrantContent } from './grant-of.ts'
 export { matchRule, type RuleView, registryRuleId } from './match-rule.ts'
+export { mustShowArguments, ofOlderLogs } from './must-show.ts'
 export { type Item, splitByRule, staysWithin } from './split-by-rule.ts'
 export {
   changeRequestId,

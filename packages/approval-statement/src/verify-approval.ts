@@ -11,6 +11,7 @@ import {
 import type { Refused } from '@bailiwick/credentials'
 import { modeProblem } from './build-statement.ts'
 import { matchRule, type RuleView } from './match-rule.ts'
+import { blindProblem, type RuleSilence } from './must-show.ts'
 import { refused } from './refused.ts'
 import { groupHash } from './statement-hash.ts'
 import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
@@ -22,7 +23,7 @@ export interface RegistryView extends RuleView {
   readonly toolServers: ReadonlyMap<string, ToolServer>
 }
 
-export interface ApprovalCheck {
+export interface ApprovalCheck extends RuleSilence {
   statement: ApprovalStatement
   assertions: readonly Assertion[]
   registry: RegistryView
@@ -78,7 +79,8 @@ function timeProblem({ statement, at }: ApprovalCheck, rule: Rule): Refused | un
   return undefined
 }
 
-function ruleProblem({ statement, registry }: ApprovalCheck, rule: Rule): Refused | undefined {
+function ruleProblem(check: ApprovalCheck, rule: Rule): Refused | undefined {
+  const { statement, registry } = check
   const { group, quorum } = rule.approvers
   const misfit = (detail: string) => refused('approval_rule_mismatch', detail)
   if (statement.rule.id !== rule.id) return misfit('rule.id: another rule holds')
@@ -87,7 +89,8 @@ function ruleProblem({ statement, registry }: ApprovalCheck, rule: Rule): Refuse
     return refused('approver_group_changed', 'rule.group_hash')
   if (!rule.modes.includes(statement.mode)) return misfit('mode: not one that the rule allows')
   const problem = modeProblem(statement) ?? freshnessProblem(statement, rule)
-  return problem === undefined ? undefined : misfit(problem)
+  if (problem !== undefined) return misfit(problem)
+  return statement.mode === 'per_action' ? blindProblem(check, rule) : undefined
 }
 
 /** What must stay fresh is the rule's; a statement may ask for more of it, never for less. */

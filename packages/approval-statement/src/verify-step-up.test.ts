@@ -43,6 +43,7 @@ function aStatement(over: Partial<StepUpStatement> = {}): StepUpStatement {
     request_id: 'req_01234567890123456789',
     grant_id: grant.id,
     action_digest: jcsHash('action'),
+    arguments: 'shown' as const,
     effect: { kind: 'action' as const },
     not_after: iso(now + 600_000),
     nonce: 'AAAAAAAAAAAAAAAAAAAAAA',

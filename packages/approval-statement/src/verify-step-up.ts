@@ -9,11 +9,12 @@ import {
 } from '@bailiwick/contracts'
 import type { Refused } from '@bailiwick/credentials'
 import { matchRule } from './match-rule.ts'
+import { blindProblem, type RuleSilence } from './must-show.ts'
 import { refused } from './refused.ts'
 import { peopleProblem, type RegistryView } from './verify-approval.ts'
 import { type ApprovalTrust, verifySigners } from './verify-signers.ts'
 
-export interface StepUpCheck {
+export interface StepUpCheck extends RuleSilence {
   statement: StepUpStatement
   assertions: readonly Assertion[]
   /** The grant that the statement must name, whose own approval is `verifyApproval`'s to judge. */
@@ -40,6 +41,8 @@ export async function verifyStepUp(check: StepUpCheck): Promise<{ ok: true; appr
   if (problem !== undefined) return problem
   const matched = ruleOfGrant(registry, check.grant)
   if (!matched.ok) return matched
+  const blind = blindProblem(check, matched.rule)
+  if (blind !== undefined) return blind
   const agent = registry.agents.get(agentIdOf(check.grant.agent))
   if (agent === undefined) return refused('agent_unknown', 'the grant is of another agent')
   const signed = await verifySigners({ statement, assertions, approvers: registry.approvers, trust })

@@ -1,4 +1,4 @@
-import { verifyApproval } from '@bailiwick/approval-statement'
+import { ofOlderLogs, verifyApproval } from '@bailiwick/approval-statement'
 import { type DecodedEvent, type Grant, type TopicName, topicNamed } from '@bailiwick/contracts'
 import { KeyRing, type Trust } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
@@ -104,7 +104,14 @@ export class RecordedLog {
 
   async #verify({ first: { statement, assertions }, at }: { first: Grant; at: number }): Promise<number | undefined> {
     const registry = this.#ledger.registry.view(at)
-    const verified = await verifyApproval({ statement, assertions, registry, trust: this.#options.trust, at })
+    const verified = await verifyApproval({
+      statement,
+      assertions,
+      registry,
+      trust: this.#options.trust,
+      at,
+      ...ofOlderLogs,
+    })
     return verified.ok ? verified.approverIds.length : undefined
   }
 

@@ -200,8 +200,11 @@ export async function signIn(approverId: string): Promise<void> {
   await api('/session', { sign_in_id, assertion })
 }
 
-/** RFC 8785 for what statements and entities hold: strings, integers, booleans, lists and objects. */
-function canonical(value: unknown): string {
+/** base64url SHA-256 of a text, as digests are spelt. */
+export const hashed = async (text: string) => encode(await sha256(text))
+
+/** RFC 8785 for what JSON holds; `undefined` members and lone surrogates are the caller's to refuse. */
+export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
   const members = Object.keys(value).sort()

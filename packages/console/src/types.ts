@@ -135,6 +135,9 @@ interface Detail {
 /** Somebody's own words, or why there are none to be shown. */
 export type Prose = { text: string; cut: boolean } | { gone: 'erased' | 'not_kept' }
 
+/** Of one exact action: the text that its digest is the hash of, or why there is none to be shown. */
+export type Arguments = { text: string } | { gone: 'erased' | 'not_kept' }
+
 interface Asked extends Detail {
   from: AgentView
   instance_key: string
@@ -143,6 +146,8 @@ interface Asked extends Detail {
   callback: string | null
   denial: { decision_id: string; reason?: string } | null
   prose: Prose | null
+  /** null: nothing but its digest was handed over. */
+  arguments: Arguments | null
   unexplained: string[]
 }
 
@@ -187,6 +192,7 @@ export interface StepUpDetail extends Asked {
   kind: 'step_up'
   /** What the decision point found missing; what a yes does stands in the statement. */
   needs: 'action' | 'task'
+  action: { action_digest: string }
   /** It was approved, and this person may take that back. */
   may_take_back: boolean
   grant: { id: string; state: string; mode: Mode | null; not_after: string | null; lines: string[] }
@@ -232,6 +238,8 @@ export interface Rendered {
   rp_id: string
   allow_credentials: { id: string; type: 'public-key' }[]
   lines: string[]
+  /** Of one exact action: the text that its digest is the hash of; null: the digest alone was handed over. */
+  arguments: string | null
 }
 
 export interface Narrowed {

@@ -3,6 +3,9 @@ import { saltedHashSchema } from './primitives.ts'
 /** Where a decision holds its call. */
 export const callAt = '/action/call'
 
+/** Where an ask holds its one action with all arguments. */
+export const argumentsAt = '/arguments'
+
 /**
  * Where in their data events hold a value as a salted hash alone (DESIGN §4), as JSON pointers, and where the service that wrote
  * it hands it over. Nowhere else is a hash a commitment: agents choose some of what events hold, and hashes are no secret.
@@ -10,6 +13,7 @@ export const callAt = '/action/call'
 const handedOverOn = {
   '/purpose': 'attachments.approval.v1',
   '/reason': 'attachments.approval.v1',
+  [argumentsAt]: 'attachments.approval.v1',
   [callAt]: 'attachments.policy-decision.v1',
 } as const
 

@@ -167,6 +167,11 @@ export const ruleSchema = z
     narrowing: z.boolean(),
     /** What must stay fresh in mode continuous; without it the rule does not allow that mode. */
     continuous: continuousSchema.optional(),
+    /**
+     * What people must be shown of one exact action (`per_action`, a step-up) before they sign its digest: all its arguments, or the
+     * digest alone. Absent, as in rules of before: `required`.
+     */
+    arguments: z.enum(['required', 'digest_only']).optional(),
   })
   .meta({ id: 'rule' })
 

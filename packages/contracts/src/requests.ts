@@ -20,11 +20,25 @@ import {
 } from './primitives.ts'
 import { assertionSchema, statementSchema } from './statements.ts'
 
+/** Characters of a text that stands beside the log (docs/events): a longer one is refused, never cut. */
+export const longestText = 20_000
+
 /** A text with its salt, beside the signed hash that stands for it; never in a leaf. */
-export const saltedTextSchema = z.strictObject({ salt: base64urlSchema.length(22), text: z.string().max(20_000) })
+export const saltedTextSchema = z.strictObject({ salt: base64urlSchema.length(22), text: z.string().max(longestText) })
+
+/**
+ * The one action that is asked for, with all its arguments, as the agent signed it: the salted hash of the canonical text that
+ * `action_digest` is the unsalted hash of. Approval takes no other text under it. Absent where the rule says `digest_only`, and in
+ * events of before: people saw no more than the digest.
+ */
+const argumentsSchema = saltedHashSchema.optional()
 
 /** What an agent publishes: untrusted until approval has verified the JWS inside. */
-export const accessRequestSubmitted = z.object({ request: compactJwsSchema, purpose: saltedTextSchema.optional() })
+export const accessRequestSubmitted = z.object({
+  request: compactJwsSchema,
+  purpose: saltedTextSchema.optional(),
+  arguments: saltedTextSchema.optional(),
+})
 
 /** How the workload showed which instance it is. The token itself never stands in an event. */
 export const attestationSchema = z
@@ -59,6 +73,7 @@ const accessRequest = z.strictObject({
   authority: authoritySchema,
   mode: modeSchema,
   action_digest: sha256Schema.optional(),
+  arguments: argumentsSchema,
   rebind: z.enum(['none', 'attested']),
   not_before: timestampSchema,
   not_after: timestampSchema,
@@ -87,6 +102,7 @@ const stepUpRequest = z.strictObject({
   grant_id: grantIdSchema,
   /** As the decision point described it in its binding token. */
   action: actionSchema,
+  arguments: argumentsSchema,
   denial: z.strictObject({ decision_id: decisionIdSchema, reason: z.string().regex(/^[a-z]+(_[a-z]+)*$/) }),
   /**
    * What the decision point found missing: a yes to this action, or to the lapsed task going on. Absent: to this action. What a

@@ -16,6 +16,12 @@ import {
 
 const nonceSchema = base64urlSchema.min(22).max(64)
 
+/**
+ * The text that `action_digest` is the hash of was shown to who signs: action, resource and all arguments. Absent: the digest alone
+ * was, which readers refuse unless the rule says `digest_only`. No hash of the text stands here, since the digest is one.
+ */
+const argumentsShownSchema = z.literal('shown').optional()
+
 /** What an approver of an access request signs (DESIGN §7.2): the passkey's challenge is SHA-256(JCS(statement)). */
 export const approvalStatementSchema = z
   .strictObject({
@@ -30,6 +36,7 @@ export const approvalStatementSchema = z
     authority: authoritySchema,
     mode: modeSchema,
     action_digest: sha256Schema.optional(),
+    arguments: argumentsShownSchema,
     continuous: continuousSchema.optional(),
     not_before: timestampSchema,
     not_after: timestampSchema,
@@ -94,6 +101,7 @@ export const stepUpStatementSchema = z
     request_id: requestIdSchema,
     grant_id: grantIdSchema,
     action_digest: sha256Schema,
+    arguments: argumentsShownSchema,
     /** Absent in statements made before this member existed. They mean `action`: nobody was shown that the task would go on. */
     effect: stepUpEffectSchema.optional(),
     not_after: timestampSchema,

@@ -35,6 +35,8 @@ const accessRequestSchema = z
     not_after: timestampSchema.optional(),
     rebind: z.enum(['none', 'attested']).optional(),
     action_digest: sha256Schema.optional(),
+    /** Stands for the text that `action_digest` is the hash of (`actionText`), which is handed over beside it. */
+    arguments: saltedHashSchema.optional(),
     /** Asks for one more action of this living grant (step-up), the one of `action_digest`. */
     grant_id: grantIdSchema.optional(),
     /** The requestable denial that is answered, as the decision point signed it: nobody else can present it as theirs. */

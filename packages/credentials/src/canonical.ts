@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { parseStrictJson } from '@bailiwick/contracts'
 import canonicalize from 'canonicalize'
 import { sha256 } from './base64url.ts'
 
@@ -25,6 +26,21 @@ export interface Action {
 export function actionDigest(action: Action): string {
   return sha256(actionText(action))
 }
+
+/** The action that such a text says; undefined for any other text, one that says more, or the same in another form. */
+export function readActionText(text: string): Action | undefined {
+  try {
+    const { action, resource } = Object(parseStrictJson(Buffer.from(text)))
+    const read: Action = { name: Object(action).name, properties: Object(action).properties, resource }
+    const { type, id } = Object(resource)
+    const isAction = [read.name, type, id].every((each) => typeof each === 'string') && isRecord(read.properties)
+    return isAction && actionText(read) === text ? read : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const isRecord = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** What the digest of an action is the hash of; with a salt, what stands for the call in a decision's event. */
 export function actionText({ name, properties, resource }: Action): string {

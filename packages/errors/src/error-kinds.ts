@@ -70,6 +70,22 @@ export const errorKinds = {
     retryable: false,
     title: 'What is written around the signed ask contradicts it',
   },
+  arguments_required: {
+    status: 400,
+    retryable: false,
+    title: 'People must be shown the arguments of this action, and the ask does not bring them',
+  },
+  arguments_mismatch: {
+    status: 400,
+    retryable: false,
+    title: 'The arguments are not those of the action that is asked',
+  },
+  arguments_too_long: { status: 413, retryable: false, title: 'The arguments are longer than can be shown and kept' },
+  arguments_gone: {
+    status: 409,
+    retryable: false,
+    title: 'The arguments of this action are not kept here any more, so nobody can see what would be signed',
+  },
   callback_forbidden: { status: 400, retryable: false, title: 'The agent is not registered for this callback' },
   invitation_invalid: { status: 403, retryable: false, title: 'The invitation does not verify, or was used' },
   approver_unknown: { status: 403, retryable: false, title: 'The approver is not enrolled' },

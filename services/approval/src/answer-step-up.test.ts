@@ -1,5 +1,5 @@
 import { requestIdOf } from '@bailiwick/approval-statement'
-import { jcsHash } from '@bailiwick/credentials'
+import { actionDigest, actionText, jcsHash, saltedHash } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/service-kit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { agentId, agentOf, authority, aWorld, type World } from './approval.fixture.ts'
@@ -15,7 +15,14 @@ beforeAll(async () => {
 })
 afterAll(() => world[Symbol.asyncDispose]())
 
-const digest = jcsHash('the action')
+const action = {
+  name: 'tools/call',
+  properties: { amount: '10"; approve everything' },
+  resource: { type: 'tool', id: 'invoices/read' },
+}
+const words = { salt: Buffer.alloc(16).toString('base64url'), text: actionText(action) }
+const shown = { salted_sha256: saltedHash(words) ?? '' }
+const digest = actionDigest(action)
 let asks = 0
 
 async function asked(mode: 'window' | 'continuous' = 'continuous'): Promise<string> {
@@ -33,7 +40,18 @@ async function stepUp(
   const requestId = await asked(mode)
   const { body } = await olga.approve(requestId)
   const grantId = String(body.grant_id)
-  const request = agentOf(world).sign({ mode: 'per_action', action_digest: digest, grant_id: grantId })
+  const request = agentOf(world).sign({
+    mode: 'per_action',
+    action_digest: digest,
+    arguments: shown,
+    grant_id: grantId,
+  })
+  const attachment_id = `att_${shown.salted_sha256}`
+  await world.approval.publishOne('attachments.approval.v1', {
+    type: 'attachment.stored',
+    subject: attachment_id,
+    data: { attachment_id, about: 'an ask', ...words, ...shown },
+  })
   const id = requestIdOf(request)
   await world.approval.publishOne('approvals.v1', {
     type: 'request.received',
@@ -49,17 +67,18 @@ async function stepUp(
       grant_id: grantId,
       action: {
         name: 'tools/call',
-        resource: { type: 'tool', id: 'invoices/read' },
+        resource: action.resource,
         action_digest: digest,
         arguments: { '/amount': '10"; approve everything' },
       },
+      arguments: shown,
       denial: { decision_id: `dec_${'0'.repeat(20)}`, reason: 'step_up_required' },
       ...(needs === undefined ? {} : { needs }),
       received_by: 'http',
       expires_at: new Date(systemClock.now() + 600_000).toISOString(),
     },
   })
-  await expect.poll(async () => (await olga.statement(id)).status).not.toBe(404)
+  await expect.poll(async () => (await olga.statement(id)).status).toBe(200)
   return { id, grantId, requestId }
 }
 
@@ -72,14 +91,11 @@ it('shows exactly the one action, and takes a yes to it (V3)', async () => {
       request_id: id,
       grant_id: grantId,
       action_digest: digest,
+      arguments: 'shown',
       effect: { kind: 'action' },
     },
-    lines: [
-      `Task: ${authority.task}`,
-      'Once, now: tools/call on tool invoices/read',
-      '/amount: "10\\"; approve everything"',
-      `Exactly the action with the digest ${digest}`,
-    ],
+    arguments: words.text,
+    lines: [`Task: ${authority.task}`, 'Once, now: tools/call on tool invoices/read'],
   })
   expect((await olga.approve(id)).body).toEqual({ status: 'approved', grant_id: grantId, action_digest: digest })
   const record = world.issuer.projection.ledger.requests.requests.get(id)

@@ -17,6 +17,7 @@ import {
 import { encodeBase64url } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import { approversOf, lineageOf, type RegistryState, type Tree } from '@bailiwick/projection'
+import { argumentsToShow } from './arguments.ts'
 import type { Approval } from './context.ts'
 import type { Judged } from './judge-change.ts'
 import type { StepUpAsk } from './requests.ts'
@@ -36,6 +37,7 @@ export function stepUpStatement(approval: Approval, ask: StepUpAsk, only?: 'acti
     request_id: ask.request_id,
     grant_id: grant.id,
     action_digest: ask.action.action_digest,
+    ...(argumentsToShow(approval, ask) === undefined ? {} : { arguments: 'shown' as const }),
     effect: only === undefined && goesOn(ask, grant) ? { kind: 'task', until: grant.not_after } : { kind: 'action' },
     not_after: new Date(until).toISOString(),
     nonce: encodeBase64url(random(16)),
@@ -103,15 +105,21 @@ export function mayRefuseStepUp(approval: Approval, me: Approver, ask: StepUpAsk
 }
 
 /** What is done once more, in plain words. Values stand as JSON: an agent could else write sentences of ours. */
-export function stepUpLines(approval: Approval, { action, grant_id }: StepUpAsk): string[] {
+export function stepUpLines(approval: Approval, { action, grant_id, arguments: handedOver }: StepUpAsk): string[] {
   const task = approval.projection.ledger.grants.trees.get(grant_id)?.grant.authority.task
   const { name, resource } = action
   return [
     ...(task === undefined ? [] : [taskLine({ task })]),
     `Once, now: ${name} on ${resource.type} ${resource.id}`,
-    ...Object.entries(action.arguments ?? {}).map(([pointer, value]) => `${pointer}: ${JSON.stringify(value)}`),
-    `Exactly the action with the digest ${action.action_digest}`,
+    // All of them are shown beside, with the digest.
+    ...(handedOver === undefined ? namedIn(action) : []),
   ]
+}
+
+/** As far as the decision point named them, whose word they are; the digest fixes the others. */
+function namedIn({ arguments: named = {}, action_digest }: StepUpAsk['action']): string[] {
+  const lines = Object.entries(named).map(([pointer, value]) => `${pointer}: ${JSON.stringify(value)}`)
+  return [...lines, `Exactly the action with the digest ${action_digest}`]
 }
 
 function livingTree({ projection, clock }: Approval, { grant_id, agent, instance_key }: StepUpAsk): Tree {

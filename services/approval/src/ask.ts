@@ -10,6 +10,7 @@ export interface Submission {
   /** The agent's compact JWS, unverified. */
   request: string
   purpose?: SaltedText | undefined
+  arguments?: SaltedText | undefined
   receivedBy: 'topic' | 'http'
   /** What a workload without a registered key sends besides, over HTTP alone: it must never stand on a topic. */
   attestation?: ShownAttestation | undefined

@@ -19,7 +19,9 @@ export async function expireRequests(approval: Approval): Promise<void> {
   ledger.forgetEndedBefore(clock.now() - rememberMs)
   approval.own.forget()
   const needed = [...ledger.requests.requests.values()].flatMap(({ received }) =>
-    received && 'purpose' in received && received.purpose ? [received.purpose.salted_sha256] : [],
+    received === undefined || received.kind === 'registry'
+      ? []
+      : [received.purpose, received.arguments].flatMap((each) => each?.salted_sha256 ?? []),
   )
   prose.forgetAllBut(new Set(needed))
 }

@@ -5,6 +5,7 @@ import { encodeBase64url } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import { stepUpLines, stepUpStatement, whyNotStepUp } from './answer-step-up.ts'
+import { argumentsToShow } from './arguments.ts'
 import type { Approval } from './context.ts'
 import { unexplained } from './inspect.ts'
 import { type AnswerStatement, judgeAnswer } from './judge-answer.ts'
@@ -32,6 +33,8 @@ export interface Rendered {
   statementHash: string
   /** The canonical fields in plain words; of a registry change, its diff is what is shown. */
   lines: string[]
+  /** Of one exact action: the text that its digest is the hash of. undefined: the digest alone was handed over. */
+  argumentsText?: string | undefined
 }
 
 const freshWithinMs = 2000
@@ -57,7 +60,14 @@ export async function makeStatement(
   const problem = whyNot(approval, me, ask)
   if (problem !== undefined) throw new ServiceError(problem)
   const statement = (await signedByOthers(approval, record, ask, narrowed)) ?? newStatement(approval, ask, narrowed)
-  return { requestId, statement, statementHash: statementHash(statement), lines: linesOf(approval, ask, statement) }
+  return {
+    requestId,
+    statement,
+    statementHash: statementHash(statement),
+    lines: linesOf(approval, ask, statement),
+    // Asked again also where others signed already: who signs next must be able to see it, too.
+    argumentsText: ask.kind === 'registry' ? undefined : argumentsToShow(approval, ask),
+  }
 }
 
 function whyNot(approval: Approval, me: Approver, ask: Received): ErrorCode | undefined {
@@ -118,6 +128,7 @@ function approvalStatement(approval: Approval, ask: AccessAsk, narrowed: Narrowe
     authority,
     mode: ask.mode,
     ...(ask.action_digest === undefined ? {} : { action_digest: ask.action_digest }),
+    ...(argumentsToShow(approval, ask) === undefined ? {} : { arguments: 'shown' as const }),
     ...freshnessFor(ask, rule, narrowed),
     not_before: ask.not_before,
     not_after: notAfter,

@@ -86,11 +86,11 @@ it('is there when what refers to it counts, however often what nothing refers to
   const purpose = said('swept between the text and its request')
   const hash = saltedHash(purpose) ?? ''
   const sweep = () => prose.forgetAllBut(new Set())
-  await prose.keepFor(world.approval, 'req', purpose, async () => sweep())
+  await prose.keepFor(world.approval, 'req', [purpose], async () => sweep())
   expect(prose.text(hash)).toBe(purpose.text)
   sweep()
   expect(prose.text(hash)).toBeUndefined()
-  const failed = prose.keepFor(world.approval, 'req', purpose, () => Promise.reject(new Error('not published')))
+  const failed = prose.keepFor(world.approval, 'req', [purpose], () => Promise.reject(new Error('not published')))
   await expect(failed).rejects.toThrow('not published')
   sweep()
   expect(prose.text(hash)).toBeUndefined()

@@ -78,15 +78,20 @@ export class Prose implements AsyncDisposable {
     return { salted_sha256: hash }
   }
 
-  /** Keeps a text for what `refer` publishes: nothing needs it until that counts, and it is not forgotten meanwhile. */
-  async keepFor(producer: Producer, about: string, prose: SaltedText, refer: () => Promise<void>): Promise<void> {
-    const hash = saltedHash(prose) ?? ''
-    this.#awaited.add(hash)
+  /** Keeps texts for what `refer` publishes: nothing needs them until that counts, and they are not forgotten meanwhile. */
+  async keepFor(
+    producer: Producer,
+    about: string,
+    texts: readonly SaltedText[],
+    refer: () => Promise<void>,
+  ): Promise<void> {
+    const hashes = texts.map((each) => saltedHash(each) ?? '')
+    for (const hash of hashes) this.#awaited.add(hash)
     try {
-      await this.keep(producer, about, prose)
+      for (const each of texts) await this.keep(producer, about, each)
       await refer()
     } finally {
-      this.#awaited.delete(hash)
+      for (const hash of hashes) this.#awaited.delete(hash)
     }
   }
 

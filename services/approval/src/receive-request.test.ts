@@ -81,7 +81,7 @@ describe('over HTTP', () => {
     const bailiwick = JSON.stringify({ request: agent.sign() })
     const twice = `{"subject":{"type":"agent","id":"${agentId}"},"bailiwick":${bailiwick},"bailiwick":${bailiwick}}`
     expect((await send(twice)).json()).toMatchObject({ code: 'json_malformed' })
-    expect((await send(`{"a":"${'x'.repeat(200_000)}"}`)).json()).toMatchObject({ code: 'body_too_large' })
+    expect((await send(`{"a":"${'x'.repeat(300_000)}"}`)).json()).toMatchObject({ code: 'body_too_large' })
     expect((await send('{"bailiwick":{}}')).json()).toMatchObject({ code: 'request_malformed' })
   })
 

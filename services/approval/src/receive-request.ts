@@ -14,6 +14,7 @@ import {
 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
+import { refuseBlind, refuseOtherArguments, standsFor } from './arguments.ts'
 import type { Ask, Submission } from './ask.ts'
 import { type BoundDenial, boundDenial } from './binding.ts'
 import { refuseCallback } from './callback-target.ts'
@@ -39,7 +40,7 @@ export async function receiveRequest(approval: Approval, submission: Submission)
   const known = wholeTask(approval, task)
   if (known) return known
   const ask = await verifiedAsk(approval, submission)
-  const purpose = signedProse(ask.asked, submission.purpose)
+  const words = signedWords(ask, submission)
   return approval.lanes.serially(`agent ${ask.agent.id}`, async () => {
     const meanwhile = wholeTask(approval, task) ?? wholeTask(approval, submission.once?.find(ask.agent.id) ?? '')
     if (meanwhile) return meanwhile
@@ -55,7 +56,7 @@ export async function receiveRequest(approval: Approval, submission: Submission)
     }
     const asks = asReceived(approval, ask, { ...submission, task }, denial)
     const publish = () => publishMissing(approval, asks)
-    await (purpose ? approval.prose.keepFor(approval.producer, task, purpose, publish) : publish())
+    await approval.prose.keepFor(approval.producer, task, words, publish)
     const record = wholeTask(approval, task)
     if (!record) throw new ServiceError('invariant_broken', 'a request that counts is not there')
     submission.once?.keep(ask.agent.id, task)
@@ -142,6 +143,7 @@ function itemsByRule({ projection }: Approval, asked: AccessRequest, authority: 
   // Each part would be a grant that allows the one action, so the parts would allow it several times (V10).
   if (asked.mode === 'per_action' && items.length > 1)
     throw new ServiceError('approval_rule_missing', 'one action is asked, and rules would split it: ask for it alone')
+  if (asked.mode === 'per_action') for (const { rule } of items) refuseBlind(asked, rule)
   return items
 }
 
@@ -154,14 +156,15 @@ function refuseMode({ mode, action_digest }: AccessRequest, rule: Rule): void {
 }
 
 /**
- * What the prose says was signed, as a hash; without it nobody can know whose words these are. Nor is there a hash without its words: the log
- * shows the hashes of others' words, which would be shown, and erased, as this agent's.
+ * What the prose and the arguments say was signed, as hashes; without that nobody can know whose words these are. Nor is there a hash without
+ * its words: the log shows the hashes of others' words, which would be shown, and erased, as this agent's.
  */
-function signedProse(asked: AccessRequest, purpose: SaltedText | undefined): SaltedText | undefined {
-  const hash = purpose && saltedHash(purpose)
-  if ((purpose && hash === undefined) || hash !== asked.purpose?.salted_sha256)
+function signedWords(ask: Ask, { purpose, arguments: said }: Submission): SaltedText[] {
+  const { asked } = ask
+  if (!standsFor(asked.purpose, purpose))
     throw new ServiceError('request_malformed', 'purpose: not the text that was signed')
-  return purpose
+  refuseOtherArguments(ask, said)
+  return [purpose, said].filter((each) => each !== undefined)
 }
 
 function refuseTooMany({ own, clock }: Approval, agentId: string): void {
@@ -210,6 +213,7 @@ function asReceived(
       authority,
       mode: asked.mode,
       ...(asked.action_digest === undefined ? {} : { action_digest: asked.action_digest }),
+      ...(asked.arguments === undefined ? {} : { arguments: asked.arguments }),
       rebind: asked.rebind ?? 'none',
       not_before: new Date(from).toISOString(),
       not_after: new Date(until).toISOString(),

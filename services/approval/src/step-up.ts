@@ -1,5 +1,7 @@
+import { ruleOfGrant } from '@bailiwick/approval-statement'
 import { jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import { refuseBlind } from './arguments.ts'
 import type { Ask, Submission } from './ask.ts'
 import type { BoundDenial } from './binding.ts'
 import type { Approval } from './context.ts'
@@ -11,11 +13,12 @@ import type { StepUpAsk } from './requests.ts'
  * this instance's, `grant_not_active` for one that is over.
  */
 export function stepUpAsk(
-  { projection, clock, requestLifeMs }: Approval,
+  approval: Approval,
   { instanceKey, attestation, asked }: Ask,
   { id, request, receivedBy }: Pick<Submission, 'request' | 'receivedBy'> & { id: string },
   denial: BoundDenial | undefined,
 ): StepUpAsk {
+  const { projection, clock, requestLifeMs } = approval
   const { grant_id: grantId = '', mode, action_digest, callback, purpose } = asked
   if (denial === undefined) throw new ServiceError('denial_binding_invalid', 'a step-up answers a denial')
   if (mode !== 'per_action' || action_digest === undefined)
@@ -26,6 +29,8 @@ export function stepUpAsk(
   const now = clock.now()
   const until = Date.parse(tree.grant.not_after)
   if (tree.state !== 'active' || !(now < until)) throw new ServiceError('grant_not_active')
+  const matched = ruleOfGrant(projection.ledger.registry.view(), tree.grant)
+  if (matched.ok) refuseBlind(asked, matched.rule)
   return {
     kind: 'step_up',
     request_id: id,
@@ -35,6 +40,7 @@ export function stepUpAsk(
     instance_key: instanceKey,
     grant_id: grantId,
     action: denial.action,
+    ...(asked.arguments === undefined ? {} : { arguments: asked.arguments }),
     denial: { decision_id: denial.decision_id, reason: denial.reason },
     needs: denial.needs ?? 'action',
     ...(purpose === undefined ? {} : { purpose }),

@@ -50,6 +50,8 @@ export const submissionSchema = z
     bailiwick: z.strictObject({
       request: compactJwsSchema,
       purpose: saltedTextSchema.optional(),
+      /** As long as the body lets it be: what is too long is said to be (`arguments_too_long`). */
+      arguments: saltedTextSchema.extend({ text: z.string() }).optional(),
       /** How a workload without a registered key shows which instance it is; the token goes no further than this process. */
       attestation: z.strictObject({ token: z.string().min(1).max(32_768), jwk: publicJwkSchema }).optional(),
     }),
@@ -74,9 +76,9 @@ export async function submit(
 ): Promise<Submitted> {
   const items = itemsOf(body)
   refuseContradictions(body, items)
-  const { request, purpose, attestation } = body.bailiwick
+  const { request, attestation, ...words } = body.bailiwick
   // A workload that asks again shows whatever token it has by then: that says who asks, not what.
-  const asked = { key, body: { ...body, bailiwick: { request, purpose } } }
+  const asked = { key, body: { ...body, bailiwick: { request, ...words } } }
   const once = key && {
     find: (agentId: string) => idempotency.find(agentId, { ...asked, key }),
     keep: (agentId: string, task: string) => idempotency.keep(agentId, { ...asked, key }, task),
@@ -89,7 +91,7 @@ export async function submit(
     once.find(agentId)
     once.keep(agentId, taskIdOf(known))
   }
-  const submission = { request, purpose, attestation, receivedBy: 'http' as const, items }
+  const submission = { request, ...words, attestation, receivedBy: 'http' as const, items }
   const record = await receiveRequest(approval, once ? { ...submission, once } : submission)
   // Of what is asked for the first time: what is sent again, or folded, changes nothing.
   if (body.callback && known === undefined && taskIdOf(record) === id) approval.callbackWishes.put(id, body.callback)

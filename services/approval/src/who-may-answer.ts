@@ -2,8 +2,9 @@ import { matchRule, onlyObjects, registryRuleId } from '@bailiwick/approval-stat
 import { type Authority, parseAuthority } from '@bailiwick/authority'
 import { type Approver, agentIdOf, type Rule } from '@bailiwick/contracts'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
+import { whyBlind } from './arguments.ts'
 import type { Approval } from './context.ts'
-import type { AccessAsk, RegistryAsk } from './requests.ts'
+import type { AccessAsk, RegistryAsk, StepUpAsk } from './requests.ts'
 
 /** The authority of an event, which was parsed when it was received. Throws if it no longer can be. */
 export function authorityOf(value: unknown): Authority {
@@ -21,11 +22,15 @@ export function ruleFor({ projection }: Approval, agent: string, authority: Auth
 
 /** Why this person may not approve under this rule, so that nobody signs in vain; issuer and PDP judge it again. */
 export function whyNotApprove(
-  { projection, trust }: Approval,
+  approval: Approval,
   me: Approver,
-  { agent }: Pick<AccessAsk, 'agent'>,
+  ask: AccessAsk | StepUpAsk,
   rule: Rule,
 ): ErrorCode | undefined {
+  const { projection, trust } = approval
+  const { agent } = ask
+  const blind = whyBlind(approval, ask, rule)
+  if (blind !== undefined) return blind
   if (!me.groups.includes(rule.approvers.group)) return 'approver_not_in_group'
   const owner = projection.ledger.registry.get('agent', agentIdOf(agent))?.owner
   return me.id === owner && !rule.owner_may_approve && !trust.single_operator ? 'approver_is_owner' : undefined

@@ -27,6 +27,7 @@ export function outsideAsk(
   const wider = parseAuthority(asked.authority)
   if (!narrower.ok) return narrower.code
   if (!wider.ok || !narrows(narrower.authority, wider.authority).narrower) return 'approval_not_narrower'
+  if (!areSameArguments({ received, asked }, statement)) return 'access_request_conflict'
   if (!isSameKind(asked, statement) || !isWithinTime(asked, statement)) return 'approval_not_narrower'
   const before = grantedOf(projection, statement.request_hash)
   // One action that was approved twice could be done twice.
@@ -52,6 +53,18 @@ function isSameKind(asked: AccessRequest, { mode, action_digest, rebind }: Appro
     (rebind === 'none' || asked.rebind === 'attested') &&
     asked.grant_id === undefined // asks for one more action of a grant that there is, not for a grant
   )
+}
+
+/**
+ * What was shown is what the agent handed over under its own signature, or nothing was. Whether that text is the one that the digest is the
+ * hash of is for who has it to see: approval, the page that signs, and evidence.
+ */
+function areSameArguments(
+  { received, asked }: { received: Received; asked: AccessRequest },
+  statement: ApprovalStatement,
+) {
+  const isTheAgents = received.arguments?.salted_sha256 === asked.arguments?.salted_sha256
+  return isTheAgents && (statement.arguments === 'shown') === (asked.arguments !== undefined)
 }
 
 function isWithinTime(asked: AccessRequest, { not_before, not_after }: ApprovalStatement): boolean {

@@ -76,13 +76,15 @@ describe('whose yes this PDP verified itself (V3)', () => {
     request_id: id,
     grant_id: grant.id,
     action_digest: jcsHash('action'),
+    arguments: 'shown',
     effect: { kind: 'action' },
     not_after: iso(notAfter),
     nonce: 'AAAAAAAAAAAAAAAAAAAAAA',
     now: signedAt,
   })
   const approved = { statement, statement_hash: jcsHash(statement), assertions: [anna.sign(statement)] }
-  const record = { id, approvedAt: signedAt + 1000, approved }
+  const received = { kind: 'step_up', arguments: { salted_sha256: jcsHash('words') } }
+  const record = { id, received, approvedAt: signedAt + 1000, approved }
 
   function world(...records: object[]) {
     const asked = { views: [] as number[], ends: [] as unknown[] }

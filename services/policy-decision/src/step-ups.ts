@@ -88,10 +88,16 @@ export class StepUps {
     return this.#verified.of(approved, approvedAt, () => this.#verify(tree, record).catch(() => undefined))
   }
 
-  async #verify({ grant }: Tree, { id, approved, approvedAt = 0 }: RequestRecord): Promise<StepUp | undefined> {
+  async #verify(
+    { grant }: Tree,
+    { id, received, approved, approvedAt = 0 }: RequestRecord,
+  ): Promise<StepUp | undefined> {
     if (approved?.statement.kind !== 'step_up') return undefined
     const { statement, statement_hash, assertions } = approved
     if (statement.request_id !== id || jcsHash(statement) !== statement_hash) return undefined
+    // Shown is what was handed over, no less and no more.
+    const isHandedOver = received?.kind === 'step_up' && received.arguments !== undefined
+    if ((statement.arguments === 'shown') !== isHandedOver) return undefined
     const { registry } = this.#projection.ledger
     const view = registry.view(approvedAt)
     const verified = await verifyStepUp({

@@ -90,6 +90,7 @@ export function sampleEntities(data: string, invoicesUrl: string = sample.invoic
         modes: ['per_action', 'window'],
         max_window_seconds: 8 * 3600,
         narrowing: true,
+        arguments: 'required',
       },
     },
     {

@@ -29,7 +29,7 @@ export function proveCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .argument('<id>', 'a decision, call, credential, grant or request')
     .option(
       '--reveal <name>',
-      '`purpose`, `reason`, `call`, a salted hash, or `all`; may be given more than once',
+      '`purpose`, `reason`, `arguments`, `call`, a salted hash, or `all`; may be given more than once',
       collect,
     )
     .option('--withhold <name>', 'though --reveal names it', collect)

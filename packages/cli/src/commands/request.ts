@@ -7,10 +7,11 @@ import {
   workloadKey,
 } from '@bailiwick/agent'
 import { parseStrictJson } from '@bailiwick/contracts'
-import { parseTrust, readKeyFile } from '@bailiwick/credentials'
+import { type Action, parseTrust, readKeyFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import { type Command, Option } from 'commander'
+import { z } from 'zod'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { keyFileAt } from '../key-files.ts'
 import { type DataOption, type JsonOption, wholeNumber, withData, withJson } from '../options.ts'
@@ -21,6 +22,7 @@ interface RequestCommand extends DataOption, JsonOption {
   agent: string
   authority: string
   mode: 'window' | 'per_action'
+  action?: string
   actionDigest?: string
   expires: number
   purpose?: string
@@ -50,7 +52,11 @@ export function requestCommand(program: Command, io: Io, done: (code: ExitCode) 
         .choices(['window', 'per_action'])
         .default('window'),
     )
-    .option('--action-digest <digest>', 'the one action, of mode per_action')
+    .option(
+      '--action <file>',
+      'the one action, of mode per_action: {name, properties, resource} in JSON; people are shown all of it',
+    )
+    .option('--action-digest <digest>', 'its digest alone, where the rule says `arguments: digest_only`')
     .option('--expires <seconds>', 'how long it shall hold, at most 28800', wholeNumber(1, 28_800), 3600)
     .option('--purpose <text>', "why, in the agent's own words")
     .addOption(
@@ -84,9 +90,10 @@ async function request(options: RequestCommand, io: Io): Promise<ExitCode> {
     random: io.random,
   })
   const asked = await agent.request({
-    authority: authorityIn(options.authority),
+    authority: jsonIn('--authority', options.authority),
     mode: options.mode,
     expiresInSeconds: options.expires,
+    ...(options.action === undefined ? {} : { action: actionIn(options.action) }),
     ...(options.actionDigest === undefined ? {} : { actionDigest: options.actionDigest }),
     ...(options.purpose === undefined ? {} : { purpose: options.purpose }),
   })
@@ -117,12 +124,24 @@ function machineTask({ requestId, status, grantId, expiresAt }: AccessTask): unk
   return { request_id: requestId, status, grant_id: grantId, expires_at: expiresAt }
 }
 
-function authorityIn(file: string): unknown {
-  const bytes = readInput('--authority', file, LARGEST_INPUT)
+const actionSchema = z.strictObject({
+  name: z.string(),
+  properties: z.record(z.string(), z.unknown()),
+  resource: z.strictObject({ type: z.string(), id: z.string() }),
+})
+
+function actionIn(file: string): Action {
+  const read = actionSchema.safeParse(jsonIn('--action', file))
+  if (read.success) return read.data
+  throw new ServiceError('config_invalid', `--action: ${file}: not {name, properties, resource: {type, id}}`)
+}
+
+function jsonIn(option: string, file: string): unknown {
+  const bytes = readInput(option, file, LARGEST_INPUT)
   try {
     return parseStrictJson(bytes)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : 'not JSON'
-    throw new ServiceError('config_invalid', `--authority: ${file}: ${why}`, { cause })
+    throw new ServiceError('config_invalid', `${option}: ${file}: ${why}`, { cause })
   }
 }

@@ -7,7 +7,6 @@ import { go } from '../router.tsx'
 import type {
   AccessDetail,
   ApproveAnswer,
-  Authority,
   Continuous,
   Me,
   Narrowed,
@@ -21,7 +20,8 @@ import { useSay } from '../ui/say.tsx'
 import { timeText, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { Difference, goneThenNew } from './evidence.tsx'
-import { ExactAction, freshWords } from './limits.tsx'
+import { ExactArguments, useExactAction } from './exact-arguments.tsx'
+import { freshWords } from './limits.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
 import { effectIn, StepUpEffect } from './step-up-effect.tsx'
 
@@ -40,7 +40,18 @@ const known: Record<Statement['kind'], readonly string[]> = {
       'authority',
       'mode',
     ],
-    ...['action_digest', 'continuous', 'not_before', 'not_after', 'rule', 'policy_set', 'manifests', 'as_of', 'nonce'],
+    ...[
+      'action_digest',
+      'arguments',
+      'continuous',
+      'not_before',
+      'not_after',
+      'rule',
+      'policy_set',
+      'manifests',
+      'as_of',
+      'nonce',
+    ],
     'issued_at',
   ],
   registry: ['v', 'kind', 'installation', 'change_id', 'proposer', 'entities', 'not_after', 'nonce', 'issued_at'],
@@ -52,6 +63,7 @@ const known: Record<Statement['kind'], readonly string[]> = {
       'request_id',
       'grant_id',
       'action_digest',
+      'arguments',
       'effect',
       'not_after',
       'nonce',
@@ -92,6 +104,7 @@ export function StatementDialog({
     refetchOnWindowFocus: false,
     refetchOnReconnect: false,
   })
+  const blocked = useBlocked(rendered.data)
   const submit = async () => {
     const statement = rendered.data
     if (!request.open) throw new Error(closed)
@@ -100,6 +113,7 @@ export function StatementDialog({
       throw new Error('The statement says something that this console cannot explain: it was not signed.')
     if (request.kind === 'registry' && !(await showsWhatIsSigned(request.diff, statement.statement.entities)))
       throw new Error('The statement is about another change than the one that is shown: it was not signed.')
+    if (blocked !== undefined) throw new Error(blocked)
     try {
       say(...outcome(await sign(request.id, statement)))
     } catch (error) {
@@ -116,6 +130,7 @@ export function StatementDialog({
       title={change ? 'You sign this change' : 'You sign exactly this'}
       busyAction="Waiting for your passkey …"
       action="Sign with passkey"
+      blocked={blocked !== undefined}
       onSubmit={submit}
       onClose={onClose}
     >
@@ -128,6 +143,12 @@ export function StatementDialog({
       {rendered.isPending ? <Loading /> : null}
       {rendered.data === undefined ? null : (
         <>
+          <Shown rendered={rendered.data} />
+          {blocked === undefined ? null : (
+            <p className="note bad" role="alert">
+              {blocked}
+            </p>
+          )}
           {request.kind === 'registry' ? (
             <RegistryDiff diff={request.diff} />
           ) : (
@@ -147,6 +168,27 @@ export function StatementDialog({
       )}
     </Dialog>
   )
+}
+
+/** What the statement's digest stands for, as this page found it. */
+function Shown({ rendered: { statement, arguments: text } }: { rendered: Rendered }) {
+  if (typeof statement.action_digest !== 'string') return null
+  const handed = statement.arguments === undefined ? null : { text: text ?? '' }
+  return <ExactArguments digest={statement.action_digest} handed={handed} />
+}
+
+/** Why nobody signs this here: it says that arguments were shown, and this page cannot show the ones that the digest stands for. */
+function useBlocked(rendered: Rendered | undefined): string | undefined {
+  const { statement, arguments: text } = rendered ?? {}
+  const digest = statement?.action_digest
+  const isShown = statement?.arguments !== undefined
+  const checked = useExactAction(isShown ? (text ?? '') : undefined, typeof digest === 'string' ? digest : undefined)
+  if (!isShown || checked?.ok === true) return undefined
+  if (statement?.arguments !== 'shown' || typeof digest !== 'string')
+    return 'The statement says of its arguments what this console cannot explain.'
+  return checked === undefined
+    ? 'The arguments are still being checked.'
+    : 'Nothing can be signed: the statement says that its arguments were shown, and they cannot be.'
 }
 
 /** What was asked and is not signed; nothing when it is signed as asked. */
@@ -176,11 +218,9 @@ function outcome({ status, endorsements, grant, applied }: ApproveAnswer): [stri
 
 interface ApprovalStatement {
   agent: string
-  authority: Authority
   mode: keyof typeof modeWords
   not_before: string
   not_after: string
-  action_digest?: string
   rebind: string
   rule: { id: string; quorum: number; group: string }
   continuous?: Continuous
@@ -197,25 +237,21 @@ function StatementFacts({ statement }: { statement: Statement }) {
         <Facts
           rows={[
             ['Grant', <code key="g">{String(statement.grant_id)}</code>],
-            ['Exact action', <code key="d">{String(statement.action_digest)}</code>],
             ['Counts until', <When key="u" iso={String(statement.not_after)} />],
           ]}
         />
       </>
     )
-  const { agent, authority, mode, not_before, not_after, action_digest, rebind, rule, continuous } =
-    statement as unknown as ApprovalStatement
+  const { agent, mode, not_before, not_after, rebind, rule, continuous } = statement as unknown as ApprovalStatement
   return (
     <>
       {continuous === undefined ? null : <p className="note">{freshWords(continuous)}</p>}
-      {action_digest === undefined ? null : <ExactAction permissions={authority.permissions} />}
       <Facts
         rows={[
           ['Agent', <Visible key="a" text={agent} />],
           ['Mode', modeWords[mode]],
           ['From', <When key="f" iso={not_before} />],
           ['Until', <When key="u" iso={not_after} />],
-          action_digest !== undefined && ['Exact action', <code key="d">{action_digest}</code>],
           rebind === 'attested' && ['New key', 'May be bound to a new key of the same agent'],
           ['Rule', <Visible key="r" text={`${rule.id}: ${rule.quorum} of ${rule.group}`} />],
         ]}

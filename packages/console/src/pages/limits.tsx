@@ -1,10 +1,10 @@
-import type { AccessDetail, Authority, Continuous, RowLimits } from '../types.ts'
+import type { AccessDetail, Continuous, RowLimits } from '../types.ts'
 import { Card, Facts } from '../ui/parts.tsx'
 import { duration, When } from '../ui/time.tsx'
 
 /** How much, how long, and with what in its hand: always all of it, also where there is no limit. */
 export function Limits({ request }: { request: AccessDetail }) {
-  const { authority, not_before, not_after, action_digest, rebind } = request
+  const { authority, not_before, not_after, rebind } = request
   if (authority === null) return null
   const { budget, max_depth: depth, max_children: children } = authority
   const money = Object.entries(budget.cost ?? {})
@@ -30,28 +30,11 @@ export function Limits({ request }: { request: AccessDetail }) {
         rows={[
           ['Valid from', <When key="f" iso={not_before} />],
           ['Valid until', <When key="u" iso={not_after} />],
-          action_digest !== null && ['Exact action', <code key="d">{action_digest}</code>],
           rebind === 'attested' && ['New key', 'May be bound to a new, newly attested key of the same agent'],
         ]}
       />
-      {action_digest !== null && request.open ? <ExactAction permissions={authority.permissions} /> : null}
       {request.rule?.continuous ? <p className="note">{freshWords(request.rule.continuous)}</p> : null}
     </Card>
-  )
-}
-
-/** Of what a digest stands for people see what the permissions say, and no more. */
-export function ExactAction({ permissions }: { permissions: Authority['permissions'] }) {
-  return permissions.some(({ where }) => where !== undefined) ? (
-    <p className="hint">
-      The digest fixes every argument of the one action. Where the lines above do not say which it is, ask the owner
-      before you approve.
-    </p>
-  ) : (
-    <p className="note warn">
-      No argument of the action is shown: the digest alone fixes them. Ask the owner which action it is before you
-      approve.
-    </p>
   )
 }
 

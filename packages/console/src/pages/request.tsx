@@ -21,6 +21,7 @@ import { Ago, Countdown, When } from '../ui/time.tsx'
 import { Visible } from '../ui/visible.tsx'
 import { DenyDialog, StatementDialog, TakeBackDialog } from './answer-dialogs.tsx'
 import { Earlier, Prose, Similar, Since, WhoAsks } from './evidence.tsx'
+import { ExactArguments } from './exact-arguments.tsx'
 import { freshWords, Limits } from './limits.tsx'
 import { NarrowEditor } from './narrow-editor.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
@@ -182,6 +183,11 @@ function Asks({ request }: { request: RequestDetail }) {
           the grant was made. The earlier signatures count for nothing: look again.
         </p>
       ) : null}
+      {request.action_digest === null ? null : (
+        <Card title="The exact action, once">
+          <ExactArguments digest={request.action_digest} handed={request.arguments} />
+        </Card>
+      )}
       <Card title={request.parts.length > 1 ? 'What this part asks to do' : 'What it asks to do'}>
         <PermissionLines request={request} />
       </Card>
@@ -260,17 +266,14 @@ function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up'
   return (
     <>
       <Card title={needs === 'task' ? 'One action, and the task' : 'One action, once'}>
-        <Lines lines={request.lines} />
+        {request.arguments === null ? <Lines lines={request.lines} /> : null}
+        <ExactArguments digest={request.action.action_digest} handed={request.arguments} />
         {request.open ? (
           <>
             <p className="note">
               {needs === 'task'
                 ? 'It waits because what must stay fresh lapsed. “Approve as asked” lets this action happen once and the task go on. “Approve only this action” lets this action happen once; the task still waits.'
                 : 'It waits because a policy wants a person’s word for it. After your yes this action may happen once.'}
-            </p>
-            <p className="hint">
-              Only arguments that the grant names are shown. The digest fixes all others too: where they matter, ask the
-              owner before you approve.
             </p>
           </>
         ) : null}

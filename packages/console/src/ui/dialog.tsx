@@ -7,6 +7,8 @@ interface DialogProps {
   /** What the button says while it is done. */
   busyAction?: string
   danger?: boolean
+  /** Nothing can be done in it but read, and go back. */
+  blocked?: boolean
   /** Closes when it resolves, unless with `stay`; what it throws is shown, and the dialog stays. */
   onSubmit(data: FormData): unknown
   onClose(): void
@@ -19,6 +21,7 @@ export function Dialog({
   action,
   busyAction = action,
   danger = false,
+  blocked = false,
   onSubmit,
   onClose,
 }: DialogProps) {
@@ -56,7 +59,7 @@ export function Dialog({
           <button type="button" onClick={() => ref.current?.close()}>
             Back
           </button>
-          <button type="submit" className={danger ? 'danger' : 'primary'} disabled={busy}>
+          <button type="submit" className={danger ? 'danger' : 'primary'} disabled={busy || blocked}>
             {busy ? busyAction : action}
           </button>
         </div>

@@ -153,5 +153,8 @@ export const whyNotWords: Record<string, string> = {
   grant_not_active: 'The grant is over: there is nothing to go on with.',
   grant_unknown: 'The grant is no longer known.',
   approver_is_owner: 'You own this agent; somebody else must answer.',
+  arguments_required:
+    'The rule wants you to see the arguments of this action, and the ask does not bring them. Deny it, and have it asked again with its arguments.',
+  arguments_gone: 'Its arguments are gone, so nobody can see what would be signed. Deny it, and have it asked again.',
   request_not_inspectable: 'It can only be denied.',
 }

@@ -40,6 +40,7 @@ export const perActionStatement: ApprovalStatement = {
   rebind: 'attested',
   mode: 'per_action',
   action_digest: actionDigest,
+  arguments: 'shown',
 }
 
 export const continuousStatement: ApprovalStatement = {
@@ -71,6 +72,7 @@ export const stepUpStatement: StepUpStatement = {
   request_id: requestId,
   grant_id: grantId,
   action_digest: actionDigest,
+  arguments: 'shown',
   effect: { kind: 'action' },
   not_after: at(30),
   nonce: base64url('nonce-of-the-step-up-stmt'),

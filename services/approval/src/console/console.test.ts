@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { requestIdOf } from '@bailiwick/approval-statement'
-import { jcsHash, sha256, signAccessRequest } from '@bailiwick/credentials'
+import { actionText, jcsHash, sha256, signAccessRequest } from '@bailiwick/credentials'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { agentId, agentOf, anAsk, aRule, authority, aWorld, otherAgentId, type World } from '../approval.fixture.ts'
 import { aPerson, type Person } from '../browser.fixture.ts'
@@ -136,7 +136,11 @@ describe('what the console reads', () => {
     const task = { ...authority, task: 'stepping up' }
     const { body: approved } = await olga.approve(await asked({ authority: task }))
     const grant_id = String(approved.grant_id)
-    const action_digest = sha256('an action')
+    const resource = { type: 'tool', id: 'invoices/read' }
+    const text = actionText({ name: 'tools/call', properties: { invoice: 'INV-1' }, resource })
+    const action_digest = sha256(text)
+    const words = { about: 'an ask', salt: Buffer.alloc(16).toString('base64url'), text }
+    const kept = await world.operator.inject({ method: 'POST', url: '/operator/values', payload: words })
     const ask = anAsk(world.trust, { authority: task, mode: 'per_action', action_digest, grant_id })
     const request = signAccessRequest(ask, world.keys.one)
     const id = requestIdOf(request)
@@ -152,7 +156,8 @@ describe('what the console reads', () => {
         agent: `${agentId}/one`,
         instance_key: world.keys.one.kid,
         grant_id,
-        action: { name: 'tools/call', resource: { type: 'tool', id: 'invoices/read' }, action_digest },
+        action: { name: 'tools/call', resource, action_digest },
+        arguments: kept.json(),
         denial: { decision_id: `dec_${'0'.repeat(26)}`, reason: 'step_up_required' },
         received_by: 'http',
         expires_at: new Date(Date.now() + 600_000).toISOString(),
@@ -171,6 +176,7 @@ describe('what the console reads', () => {
       rule: { id: 'tasks', quorum: 1, narrowing: false },
       may_approve: true,
       may_deny: true,
+      arguments: { text },
       unexplained: [],
     })
     expect((await olga.approve(id)).body).toMatchObject({ status: 'approved' })

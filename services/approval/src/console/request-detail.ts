@@ -15,7 +15,7 @@ import { differenceOf } from './earlier.ts'
 import type { RequestIndex } from './request-index.ts'
 import { linesOf, ruleOf, subjectOf, whyNot } from './request-list.ts'
 import { labelsOf, riskOf } from './risk.ts'
-import { agentView, orNothing, proseOf, signersOf, spelled } from './words.ts'
+import { agentView, argumentsOf, orNothing, proseOf, signersOf, spelled } from './words.ts'
 
 const mostSimilar = 5
 
@@ -70,6 +70,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
     callback: ask.callback ?? null,
     denial: ask.denial ?? null,
     prose: proseOf(approval, ask.purpose),
+    arguments: argumentsOf(approval, ask.arguments),
     unexplained: unexplained(ask),
     ...(ask.kind === 'access'
       ? accessDetail(approval, index, me, record, ask)

@@ -16,6 +16,13 @@ export function proseOf({ prose }: Approval, hashed: { salted_sha256: string } |
   return { text: characters.slice(0, longestProse).join(''), cut: characters.length > longestProse }
 }
 
+/** The text of the one action that is asked, whole, or why there is none to be shown; null: nothing but its digest was handed over. */
+export function argumentsOf({ prose }: Approval, hashed: { salted_sha256: string } | undefined) {
+  if (hashed === undefined) return null
+  const text = prose.text(hashed.salted_sha256)
+  return text === undefined ? { gone: prose.isErased(hashed.salted_sha256) ? 'erased' : 'not_kept' } : { text }
+}
+
 /** Who signed the newest statement so far. */
 export function signersOf({ projection }: Approval, { endorsements }: RequestRecord): string[] {
   const { registry } = projection.ledger

@@ -16,8 +16,8 @@ import { isForgotten, type Task, taskOf, taskPath } from '../task.ts'
 import { Transient } from '../transient.ts'
 import { sendProfileProblem } from './profile-problem.ts'
 
-/** A JWS and a token of 32 Ki characters each, prose of 20,000 characters of up to three bytes, and what AuthZEN adds. */
-const bodyLimit = 196_608
+/** A JWS and a token of 32 Ki characters each, prose and arguments of 20,000 characters of up to three bytes, and what AuthZEN adds. */
+const bodyLimit = 262_144
 /** A handle is opaque to who holds it (profile, "Task Handle Authorization"): one that no task has is unknown, whatever it looks like. */
 const paramsSchema = z.object({ id: z.string().max(256) })
 const listSchema = z.strictObject({

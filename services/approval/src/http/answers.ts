@@ -41,7 +41,7 @@ export function answerRoutes(http: HttpServer, approval: Approval, sessions: Ses
     async (request) => {
       const { id, me } = session(request)
       const rendered = await makeStatement(approval, me, request.params.id, request.body)
-      const { statement, statementHash, lines } = rendered
+      const { statement, statementHash, lines, argumentsText } = rendered
       // Only what this session was shown can be signed in it, and once.
       shown.put(`${id} ${statementHash}`, rendered)
       return {
@@ -51,6 +51,7 @@ export function answerRoutes(http: HttpServer, approval: Approval, sessions: Ses
         rp_id: trust.rp_id,
         allow_credentials: me.credentials.map(({ credential_id }) => ({ type: 'public-key', id: credential_id })),
         lines,
+        arguments: argumentsText ?? null,
       }
     },
   )

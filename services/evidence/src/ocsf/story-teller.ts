@@ -1,4 +1,10 @@
-import { type StepUpCheck, verifyApproval, verifyGrantContent, verifyStepUp } from '@bailiwick/approval-statement'
+import {
+  ofOlderLogs,
+  type StepUpCheck,
+  verifyApproval,
+  verifyGrantContent,
+  verifyStepUp,
+} from '@bailiwick/approval-statement'
 import { actionHash, type Grant } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
 import { longestChain, type Voice } from '@bailiwick/projection'
@@ -143,7 +149,7 @@ export class StoryTeller {
     await projection.readToEnds(['registry.v1'], registryMs)
     const registry = projection.ledger.registry.view(at)
     const { statement, assertions } = grant
-    const verified = await verifyApproval({ statement, assertions, registry, trust, at })
+    const verified = await verifyApproval({ statement, assertions, registry, trust, at, ...ofOlderLogs })
     return verified.ok ? { approvers: verified.approverIds } : { approvers: [], problem: verified.code }
   }
 
@@ -162,7 +168,7 @@ export class StoryTeller {
     const { grantId: id, agent, authority, mode, notAfter: not_after } = grant
     const of = { id, agent, authority, mode, not_after } as StepUpCheck['grant']
     const registry = projection.ledger.registry.view(at)
-    const verified = await verifyStepUp({ statement, assertions, grant: of, registry, trust, at })
+    const verified = await verifyStepUp({ statement, assertions, grant: of, registry, trust, at, ...ofOlderLogs })
     return verified.ok ? { requestId, approvers: verified.approverIds } : nobody(verified.code)
   }
 

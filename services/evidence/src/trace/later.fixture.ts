@@ -152,17 +152,18 @@ export class Later {
     const { grant } = this
     const { installation } = this.#story.trust
     const now = systemClock.now()
+    const words = { salted_sha256: sha256('its words') }
     const asked = {
       ...{ aud: installation, sub: grant.agent, iat: Math.floor(now / 1000), exp: Math.floor(now / 1000) + 60 },
       ...{ jti: id('evt'), authority: grant.authority, mode: 'per_action' as const, expires_in_seconds: 60 },
-      ...{ action_digest, grant_id: grant.id },
+      ...{ action_digest, arguments: words, grant_id: grant.id },
     }
     const request = signAccessRequest(asked, this.#story.agentKey)
     const request_id = requestIdOf(request)
     const action = { name: 'tools/call', resource: tool('invoices.read'), action_digest }
     const received = {
       ...{ kind: 'step_up' as const, request_id, request, request_hash: jcsHash(asked), agent: asked.sub, action },
-      ...{ instance_key: this.#story.agentKey.kid, grant_id: grant.id, received_by: 'http' as const },
+      ...{ instance_key: this.#story.agentKey.kid, arguments: words, grant_id: grant.id, received_by: 'http' as const },
       ...{ denial: { decision_id: id('dec'), reason: 'step_up_required' }, expires_at: iso(600_000) },
     }
     const nonce = randomBytes(16).toString('base64url')
@@ -171,6 +172,7 @@ export class Later {
       request_id,
       grant_id: grant.id,
       action_digest: signedAbout,
+      arguments: 'shown' as const,
       effect: { kind: 'action' as const },
     }
     const statement = buildStepUpStatement({ ...facts, not_after: iso(300_000), nonce, now })

@@ -35,6 +35,7 @@ function verifyAsk(
 /** What approval says of an ask is what the agent signed, or a part of it where rules split it: readers are told approval's words. */
 function isAsked(told: Exclude<Received, { kind: 'registry' }>, asked: AccessRequest): boolean {
   if (jcsHash(asked) !== told.request_hash || asked.purpose?.salted_sha256 !== told.purpose?.salted_sha256) return false
+  if (asked.arguments?.salted_sha256 !== told.arguments?.salted_sha256) return false
   const { request_id, request } = told
   if (told.kind === 'step_up') {
     const isOfIt = asked.grant_id === told.grant_id && asked.action_digest === told.action.action_digest

@@ -1,4 +1,4 @@
-import { verifyApproval, verifySigners, verifyStepUp } from '@bailiwick/approval-statement'
+import { ofOlderLogs, verifyApproval, verifySigners, verifyStepUp } from '@bailiwick/approval-statement'
 import { actionHash, type DecodedEvent, type Statement } from '@bailiwick/contracts'
 import { jcsHash, verifyingKey, verifyOutcome } from '@bailiwick/credentials'
 import { causeOf, type EventOf } from './causes.ts'
@@ -55,14 +55,14 @@ async function verifyHumans(
   if (statement.kind === 'step_up') {
     const grant = causeOf('grant.created', causes)?.data.grant
     if (grant === undefined) return no('grant_unknown')
-    const verified = await verifyStepUp({ statement, assertions, grant, registry: view, trust, at })
+    const verified = await verifyStepUp({ statement, assertions, grant, registry: view, trust, at, ...ofOlderLogs })
     return verified.ok ? { verified: true, signed_by: verified.approverIds } : no(verified.code)
   }
   if (statement.kind === 'registry') {
     const signed = await verifySigners({ statement, assertions, approvers: view.approvers, trust })
     return signed.ok ? { verified: true, signed_by: [...signed.signers.keys()].sort() } : no(signed.code)
   }
-  const verified = await verifyApproval({ statement, assertions, registry: view, trust, at })
+  const verified = await verifyApproval({ statement, assertions, registry: view, trust, at, ...ofOlderLogs })
   return verified.ok ? { verified: true, signed_by: verified.approverIds } : no(verified.code)
 }
 
@@ -71,7 +71,9 @@ function isAnswerTo(
   asked: EventOf<'request.received'>['data'],
   statement: Exclude<Statement, { kind: 'registry' }>,
 ): boolean {
-  if (asked.request_id !== statement.request_id) return false
+  if (asked.request_id !== statement.request_id || asked.kind === 'registry') return false
+  // Shown is what was handed over, no less and no more; before there were arguments, neither.
+  if ((statement.arguments === 'shown') !== (asked.arguments !== undefined)) return false
   if (statement.kind === 'step_up')
     return asked.kind === 'step_up' && asked.action.action_digest === statement.action_digest
   return asked.kind === 'access' && asked.request_hash === statement.request_hash

@@ -1,4 +1,4 @@
-import { actionText } from '@bailiwick/credentials'
+import { actionDigest, actionText, sha256 } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
 import { isAnotherCall } from './another-call.ts'
 
@@ -30,4 +30,21 @@ it('takes for the call of a decision only what its event says, and nothing besid
     expect(isAnotherCall({ at }, other, event), other).toBe(true)
   expect(isAnotherCall({ at }, text, {})).toBe(true)
   expect(isAnotherCall({ at: '/purpose' }, 'words', event)).toBe(false)
+})
+
+it('takes for the arguments of an ask nothing but the very text that its digest is the hash of (V3)', () => {
+  const at = '/arguments' as const
+  const action_digest = actionDigest(call)
+  const named = { name: call.name, resource, action_digest, arguments: { '/invoice': 'INV-1' } }
+  const stepUp = { kind: 'step_up', action: named }
+  for (const data of [{ kind: 'access', action_digest }, stepUp]) {
+    expect(isAnotherCall({ at }, text, data)).toBe(false)
+    const other = actionText({ ...call, properties: { invoice: 'INV-40' } })
+    for (const each of [other, ` ${text}`, text.replace('{', '{"a":1,'), 'words', ''])
+      expect(isAnotherCall({ at }, each, data), each).toBe(true)
+    expect(isAnotherCall({ at }, text, {})).toBe(true)
+  }
+  // The digest of no action, and a denial that names another one than its digest.
+  expect(isAnotherCall({ at }, 'words', { action_digest: sha256('words') })).toBe(true)
+  expect(isAnotherCall({ at }, text, { action: { ...named, arguments: { '/invoice': 'INV-40' } } })).toBe(true)
 })

@@ -1,0 +1,65 @@
+import { mustShowArguments } from '@bailiwick/approval-statement'
+import { longestText, type Rule } from '@bailiwick/contracts'
+import { type AccessRequest, readActionText, type SaltedText, saltedHash, sha256 } from '@bailiwick/credentials'
+import { type ErrorCode, ServiceError } from '@bailiwick/errors'
+import type { Ask } from './ask.ts'
+import { asksFor } from './binding.ts'
+import type { Approval } from './context.ts'
+import type { AccessAsk, StepUpAsk } from './requests.ts'
+
+const remedy =
+  'sign `arguments`, the salted hash of the text that action_digest is the hash of, and send salt and text beside the ask (the SDK: `action` ' +
+  'in place of `actionDigest`); or a rule says `arguments: digest_only`'
+
+/** Throws `arguments_required` where people must be shown what they sign, and the ask brings a digest alone. */
+export function refuseBlind(asked: Pick<AccessRequest, 'arguments'>, rule: Rule): void {
+  if (asked.arguments === undefined && mustShowArguments(rule))
+    throw new ServiceError('arguments_required', `rule ${rule.id}: ${remedy}`)
+}
+
+/**
+ * Throws unless the text is the one that was signed, and the very text that the digest is the hash of: what is shown is then what
+ * happens, or nothing does. Nothing is cut.
+ */
+export function refuseOtherArguments(
+  { asked, authority }: Pick<Ask, 'asked' | 'authority'>,
+  said: SaltedText | undefined,
+): void {
+  if (said !== undefined && said.text.length > longestText)
+    throw new ServiceError('arguments_too_long', `${said.text.length} characters, and ${longestText} is the most`)
+  if (!standsFor(asked.arguments, said)) throw new ServiceError('arguments_mismatch', 'not the text that was signed')
+  if (said === undefined) return
+  if (asked.mode !== 'per_action')
+    throw new ServiceError('request_malformed', 'arguments: belong to mode per_action alone')
+  const action = readActionText(said.text)
+  if (action === undefined || sha256(said.text) !== asked.action_digest)
+    throw new ServiceError('arguments_mismatch', 'not the text that action_digest is the hash of')
+  if (!asksFor(authority, action)) throw new ServiceError('arguments_mismatch', 'an action that is not asked for')
+}
+
+/** Whether what was sent is what the signed hash stands for; neither without the other. */
+export function standsFor(signed: { salted_sha256: string } | undefined, text: SaltedText | undefined): boolean {
+  const hash = text && saltedHash(text)
+  return (text === undefined || hash !== undefined) && hash === signed?.salted_sha256
+}
+
+/** Why whoever signs this would see less than the rule wants: asked before the rule was as it is, or erased since. */
+export function whyBlind(
+  { prose }: Pick<Approval, 'prose'>,
+  ask: AccessAsk | StepUpAsk,
+  rule: Rule,
+): ErrorCode | undefined {
+  const hash = ask.arguments?.salted_sha256
+  if (hash !== undefined) return prose.text(hash) === undefined ? 'arguments_gone' : undefined
+  const isOneAction = ask.kind === 'step_up' || ask.mode === 'per_action'
+  return isOneAction && mustShowArguments(rule) ? 'arguments_required' : undefined
+}
+
+/** The text of the one action that is asked, for whoever is to sign; undefined: nothing but the digest was handed over. Throws `arguments_gone`. */
+export function argumentsToShow({ prose }: Pick<Approval, 'prose'>, ask: AccessAsk | StepUpAsk): string | undefined {
+  const hash = ask.arguments?.salted_sha256
+  if (hash === undefined) return undefined
+  const text = prose.text(hash)
+  if (text === undefined) throw new ServiceError('arguments_gone', prose.isErased(hash) ? 'erased' : 'not kept')
+  return text
+}
