@@ -1,6 +1,7 @@
 import type { Approver, Rule, ToolServer } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
+import { ofOlderLogs } from './must-show.ts'
 import {
   agent,
   anApprover,
@@ -190,4 +191,21 @@ it('judges separation of duties by who owned the agent in the registry that it i
   expect(await verify({ by: [keys.anna], ...ownedBy('olga') })).toMatchObject({ ok: true })
   expect(await verify({ by: [keys.anna], ...ownedBy('anna') })).toMatchObject({ code: 'approver_is_owner' })
   expect(await verify({ by: [keys.olga], ...ownedBy('anna') })).toMatchObject({ ok: true })
+})
+
+it('takes no approval of a digest alone, unless the rule says that it is enough (V3)', async () => {
+  const one = { mode: 'per_action' as const, action_digest: jcsHash('action') }
+  const of = (said: Partial<Rule>, facts: object = one, over: object = {}) =>
+    verify({ rule: aRule({ modes: ['per_action', 'window'], ...said }), facts, ...over })
+  expect(await of({})).toMatchObject({ ok: false, code: 'arguments_required' })
+  expect(await of({ arguments: 'required' })).toMatchObject({ code: 'arguments_required' })
+  expect(await of({ arguments: 'digest_only' })).toMatchObject({ ok: true })
+  for (const said of [{}, { arguments: 'digest_only' as const }])
+    expect(await of(said, { ...one, arguments: 'shown' })).toMatchObject({ ok: true })
+  expect(await of({}, {})).toMatchObject({ ok: true }) // of a window nothing is exact
+  expect(await of({}, one, ofOlderLogs)).toMatchObject({ ok: true })
+  expect(await of({ arguments: 'required' }, one, ofOlderLogs)).toMatchObject({ code: 'arguments_required' })
+  const window = { ...aStatement({ approvers }), arguments: 'shown' as const }
+  const signed = { statement: window, assertions: [keys.anna.sign(window)] }
+  expect(await verify(signed)).toMatchObject({ code: 'approval_rule_mismatch' })
 })

@@ -2,6 +2,7 @@ import type { Approver, Rule, StepUpStatement, ToolServer } from '@bailiwick/con
 import { jcsHash } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
 import { buildStepUpStatement } from './build-statement.ts'
+import { ofOlderLogs } from './must-show.ts'
 import {
   agent,
   anApprover,
@@ -111,4 +112,17 @@ it('takes no signature over another action, or another statement of it (V3)', as
   expect(await verify({ assertions: [other] })).toMatchObject({ code: 'assertion_invalid' })
   const again = keys.anna.sign(aStatement({ nonce: 'BAAAAAAAAAAAAAAAAAAAAA' }))
   expect(await verify({ assertions: [again] })).toMatchObject({ code: 'assertion_invalid' })
+})
+
+it('takes no yes to a digest alone, unless the rule says that it is enough (V3)', async () => {
+  const blind = { arguments: undefined }
+  expect(await verify({ facts: blind })).toMatchObject({ ok: false, code: 'arguments_required' })
+  const required = aRule({ arguments: 'required' })
+  const digestOnly = aRule({ arguments: 'digest_only' })
+  expect(await verify({ rule: required, facts: blind })).toMatchObject({ code: 'arguments_required' })
+  expect(await verify({ rule: digestOnly, facts: blind })).toMatchObject({ ok: true })
+  for (const rule of [aRule(), required, digestOnly]) expect(await verify({ rule })).toMatchObject({ ok: true })
+  // Who only tells what happened believes a rule of before the member; one that says it is kept to.
+  expect(await verify({ facts: blind, ...ofOlderLogs })).toMatchObject({ ok: true })
+  expect(await verify({ rule: required, facts: blind, ...ofOlderLogs })).toMatchObject({ code: 'arguments_required' })
 })

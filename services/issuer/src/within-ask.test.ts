@@ -29,6 +29,7 @@ interface Situation {
   request_id?: string
   item?: { task: string; index: number; count: number } | undefined
   statement?: object
+  received?: object
   asked?: object
   /** What was granted before: authority and hash of the ask. */
   granted?: [Authority, string?][]
@@ -57,13 +58,33 @@ function outside({ given = whole, granted = [], narrowing = true, ...over }: Sit
   return outsideAsk(
     { projection: { ledger } } as unknown as Parameters<typeof outsideAsk>[0],
     {
-      received: { ...received, ...(over.item === undefined ? {} : { item: over.item }) } as never,
+      received: { ...received, ...over.received, ...(over.item === undefined ? {} : { item: over.item }) } as never,
       asked: { ...asked, ...over.asked } as unknown as AccessRequest,
     },
     { ...statement, ...over.statement } as unknown as ApprovalStatement,
   )
 }
 const itemOf = (index: number) => ({ request_id: itemIdOf(jws, index), item: { task, index, count: 2 } })
+
+it('lets through only what people were shown as its agent handed it over, no more and no less (V3)', () => {
+  const one = { mode: 'per_action', action_digest: 'd' }
+  const handed = { arguments: { salted_sha256: 'a' } }
+  const free = authorityOf({}, tool('erp/read'))
+  const of = (asked: object, received: object, statement: object) =>
+    outside({
+      given: free,
+      asked: { authority: free, ...one, ...asked },
+      statement: { ...one, ...statement },
+      received,
+    })
+  const shown = { arguments: 'shown' as const }
+  expect(of(handed, handed, shown)).toBeUndefined()
+  expect(of(handed, handed, {})).toBe('access_request_conflict')
+  expect(of({}, {}, shown)).toBe('access_request_conflict')
+  expect(of(handed, {}, shown)).toBe('access_request_conflict')
+  expect(of({}, handed, shown)).toBe('access_request_conflict')
+  expect(of(handed, { arguments: { salted_sha256: 'b' } }, shown)).toBe('access_request_conflict')
+})
 
 it('lets through what was asked, and less', () => {
   expect(outside()).toBeUndefined()
