@@ -7,7 +7,6 @@ import {
   decodeBase64url,
   jcsHash,
   type SaltedText,
-  saltedHash,
   thumbprint,
   verifyAccessRequest,
   verifyingKey,
