@@ -57,18 +57,26 @@ it.each<[kind: string, target: (system: Granted) => string, reason: DenialReason
   expect(again.error).toBe(kind === 'credential' ? undefined : 'access_denied')
 })
 
-it('lets a new approval act after a revocation of everything earlier, and the old one never again (V7)', async () => {
-  await using system = await granted()
-  const { world, people, point, credential } = system
-  expect(await world.revoke('all', '*')).toBe(200)
-  for (const { projection } of [world.approval, world.pdp.pdp])
-    await eventually(() => projection.ledger.revocations.sequence === 1 || undefined)
-  const renewed = await people.grant()
-  expect(await point.call({ credential: await credentialFor(world, renewed.grantId), ...read })).toMatchObject({
-    decision: true,
-  })
-  expect(await point.call({ credential, ...read })).toMatchObject({ reason: 'everything_revoked' })
-})
+// What the reason tells an agent to do helps: to ask again.
+it.each<[kind: string, target: string, reason: DenialReason]>([
+  ['all', '*', 'everything_revoked'],
+  ['agent', sampleAgentId('reconciler'), 'agent_revoked'],
+  ['tool-server', sample.toolServer, 'tool_server_revoked'],
+])(
+  'lets a new approval act after a revocation of kind %s, and the old one never again (V7)',
+  async (kind, target, reason) => {
+    await using system = await granted()
+    const { world, people, point, credential } = system
+    expect(await world.revoke(kind, target)).toBe(200)
+    for (const { projection } of [world.approval, world.pdp.pdp])
+      await eventually(() => projection.ledger.revocations.sequence === 1 || undefined)
+    const renewed = await people.grant()
+    expect(await point.call({ credential: await credentialFor(world, renewed.grantId), ...read })).toMatchObject({
+      decision: true,
+    })
+    expect(await point.call({ credential, ...read })).toMatchObject({ reason })
+  },
+)
 
 it.each([
   ['all', 'everything'],

@@ -133,6 +133,8 @@ export class World {
       covers.push(cover)
     }
     if (grant.mode === 'per_action' && grant.action !== spelled(call)) return deny('action_not_granted')
+    const server = resource.id.slice(0, resource.id.indexOf('/'))
+    if (this.manifests.get(server) !== grant.manifests[server]) return deny('manifest_changed')
     const said = this.#asked(grant, holders, call)
     for (const whose of ['task', 'agent'] as const)
       for (const fact of facts) {
@@ -195,9 +197,8 @@ export class World {
   }
 
   /** Step 3: everything by which it is dead. The design puts no order among these: one of them is the reason. */
-  #ends(grant: Grant, holders: Holder[], { credential, resource }: Call): string[] {
+  #ends(grant: Grant, holders: Holder[], { credential }: Call): string[] {
     const { now, manifests } = this
-    const server = resource.id.slice(0, resource.id.indexOf('/'))
     const changed = Object.entries(grant.manifests).some(([id, hash]) => manifests.get(id) !== hash)
     const used = this.#counted(grant.id).length > 0
     const ends: [boolean, string][] = [
@@ -207,7 +208,7 @@ export class World {
       [grant.state === 'completed', grant.mode === 'per_action' && used ? 'uses_exhausted' : 'grant_not_active'],
       [holders.some(({ expiresAt }) => now >= expiresAt), 'delegation_expired'],
       [holders.some(({ agent }) => !this.agents.has(agentOf(agent))), 'agent_revoked'],
-      [changed || manifests.get(server) !== grant.manifests[server], 'manifest_changed'],
+      [changed, 'manifest_changed'],
     ]
     const revoked = this.revocations.filter((each) => this.#kills(each, grant, holders, credential.id))
     return [...ends.flatMap(([is, reason]) => (is ? [reason] : [])), ...revoked.map(({ kind }) => revokedAs(kind))]

@@ -33,9 +33,11 @@ export const denialReasons = {
   delegation_invalid: 'The delegation chain does not verify, or a rebound grant ended it: ask the delegating agent.',
   delegation_expired: 'A delegation of the chain has expired: ask the delegating agent for another.',
   delegation_revoked: 'A delegation of the chain was revoked: ask the delegating agent.',
-  agent_revoked: 'The agent was revoked: its owner must restore it.',
+  agent_revoked:
+    'All that the agent was granted before is revoked: ask again, since a new approval counts. An agent that the registry no longer has must be registered first.',
   approver_revoked: 'What this approver approved was revoked: ask again.',
-  tool_server_revoked: 'The tool server was revoked: do without it, or ask its operator.',
+  tool_server_revoked:
+    'All that was granted of this tool server before is revoked: do without it, or ask again, since a new approval counts.',
   everything_revoked: 'Everything granted earlier was revoked: ask again.',
   manifest_changed: 'The tool changed since it was approved: ask again.',
   // 4 authority

@@ -17,7 +17,7 @@ import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts
 import type { Pdp } from './context.ts'
 import { type EvaluationRequest, isNameable } from './evaluation-request.ts'
 import { judgeCover, judgeSpend, type StepUpNeeds } from './judge.ts'
-import { deadReason, findStanding, type Standing, waitsForHuman } from './life.ts'
+import { coveredDeadReason, findStanding, type Standing, waitsForHuman } from './life.ts'
 import { least, spellObligations } from './obligations.ts'
 import type { Prepared } from './shadow.ts'
 import type { StepUp } from './step-ups.ts'
@@ -143,7 +143,7 @@ export async function whyNotAgain(
   const read = readCredential(pdp, point, request)
   if (!read.ok) return read.reason
   const life = await findStanding(pdp, read.claim, pdp.decisionDeadlineMs)
-  return life.ok ? deadReason(pdp, life.standing, read.claim, request) : life.reason
+  return life.ok ? coveredDeadReason(pdp, life.standing, read.claim, request) : life.reason
 }
 
 const isStepUpMissing = (answer: Answer) => !answer.decision && answer.reason === 'step_up_required'
@@ -287,7 +287,7 @@ class Decision implements Work {
     const { claim, standing, request, decisionId, callId, point } = this.#question
     const dead = this.#answered
       ? 'deadline_exceeded'
-      : (deadReason(this.#pdp, standing, claim, request) ?? this.#humanGone())
+      : (coveredDeadReason(this.#pdp, standing, claim, request) ?? this.#humanGone())
     if (dead) {
       // Without a step-up it was the task that lapsed meanwhile.
       this.#deny(dead, this.#stepUp === undefined ? { needs: 'task' } : {})

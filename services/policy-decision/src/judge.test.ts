@@ -69,6 +69,16 @@ describe('what a call is covered by', () => {
     ['grant_expired', (w) => Object.assign(w.grant, { not_after: spell(now) })],
     ['action_not_granted', (w) => Object.assign(w.request.action, { name: 'other' })],
     ['action_not_granted', (w) => Object.assign(w.grant, { mode: 'per_action' })],
+    // A registered server that nobody granted anything of.
+    [
+      'action_not_granted',
+      (w) =>
+        Object.assign(w.servers, { new: { manifest: 'm' } }) &&
+        Object.assign(w.request, { resource: { type: 'tool', id: 'new/x' } }),
+    ],
+    // Granted while its server was unknown: what it is now nobody has seen.
+    ['manifest_changed', (w) => Object.assign(w.grant.statement, { manifests: {} })],
+    ['manifest_changed', (w) => Object.assign(w.servers, { erp: { manifest: 'm2' } })],
   ])('or there is none: %s', async (reason, change) => {
     const w = asked()
     change(w)

@@ -7,7 +7,15 @@ import { budgeted, coverEach, holdersOf, type Levels } from './chain.ts'
 import type { Pdp } from './context.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { judgePolicies, type PolicyVerdict } from './judge-policies.ts'
-import { deadReason, findStanding, isRecorded, type Standing, waitsForHuman } from './life.ts'
+import {
+  coveredDeadReason,
+  deadReason,
+  findStanding,
+  isRecorded,
+  isToolUnapproved,
+  type Standing,
+  waitsForHuman,
+} from './life.ts'
 import { isSupported, least } from './obligations.ts'
 import type { PolicyQuestion } from './policy-question.ts'
 import type { StepUp } from './step-ups.ts'
@@ -41,6 +49,7 @@ export async function judgeCover(
   const covered = coverEach(chain.holders, { ...request.action, resource: request.resource })
   if (!covered.ok) return covered
   if (!isApprovedAction(standing.tree.grant, claim)) return refuse('action_not_granted')
+  if (isToolUnapproved(pdp, standing, request)) return refuse('manifest_changed')
   return { ok: true, standing, levels: covered.levels }
 }
 
@@ -63,7 +72,7 @@ export function judgeSpend(
   view: SpendView,
 ): SpendVerdict {
   const { claim, standing, levels, request } = question
-  const dead = deadReason(pdp, standing, claim, request)
+  const dead = coveredDeadReason(pdp, standing, claim, request)
   if (dead) return { reason: dead }
   const judged = judgePolicies(pdp, question, view)
   if ('reason' in judged) return judged

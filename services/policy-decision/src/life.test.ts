@@ -2,11 +2,11 @@ import { emptySpend } from '@bailiwick/projection'
 import { describe, expect, it } from 'vitest'
 import { authorityOf } from './budget.ts'
 import { chainReason, holdersOf } from './chain.ts'
-import { deadReason, findStanding, isRecorded, type Standing } from './life.ts'
+import { coveredDeadReason, deadReason, findStanding, isRecorded, type Standing } from './life.ts'
 import { agent, now, spell, type World, world } from './living-call.fixture.ts'
 
-const reasonIn = ({ pdp, standing, token, call, kid }: World) =>
-  deadReason(pdp as never, standing as unknown as Standing, { token, kid } as never, call as never)
+const reasonIn = ({ pdp, standing, token, call, kid }: World, reasonOf = coveredDeadReason) =>
+  reasonOf(pdp as never, standing as unknown as Standing, { token, kid } as never, call as never)
 const foundIn = ({ pdp, token, kid }: World) => findStanding(pdp as never, { token, kid } as never, 0)
 
 describe('why a call is dead, each for its own reason', () => {
@@ -68,6 +68,14 @@ describe('why a call is dead, each for its own reason', () => {
     const w = world()
     change(w)
     expect(reasonIn(w)).toBe(reason)
+  })
+
+  it('a tool that nobody granted has not changed: that is for the authority to say', () => {
+    const w = world()
+    Object.assign(w.call, { resource: { type: 'tool', id: 'new/x' } })
+    Object.assign(w.servers, { new: { manifest: 'm' } })
+    expect(reasonIn(w, deadReason)).toBeUndefined()
+    expect(reasonIn(w)).toBe('manifest_changed')
   })
 
   it('one action that was done is used up, and not merely over', () => {

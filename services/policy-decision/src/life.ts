@@ -69,11 +69,24 @@ export function deadReason(
     installation: pdp.trust.installation,
     now: pdp.clock.now(),
   })
-  if (!life.ok) return reasonOf(pdp, tree, life.end, request)
-  return manifestChanged(pdp, tree, request) ? 'manifest_changed' : undefined
+  return life.ok ? undefined : reasonOf(pdp, tree, life.end)
 }
 
-function reasonOf(pdp: Pdp, tree: Tree, end: End, request: EvaluationRequest): DenialReason {
+/**
+ * The same of an action that the authority covers: then its tool is also the one that people meant. A server that was unknown when they
+ * signed must be unknown now. Not asked of other actions, whose reason is that nobody granted them.
+ */
+export function coveredDeadReason(
+  pdp: Pdp,
+  standing: Standing,
+  claim: Claim,
+  request: EvaluationRequest,
+): DenialReason | undefined {
+  const dead = deadReason(pdp, standing, claim, request)
+  return dead ?? (isToolUnapproved(pdp, standing, request) ? 'manifest_changed' : undefined)
+}
+
+function reasonOf(pdp: Pdp, tree: Tree, end: End): DenialReason {
   switch (end.why) {
     case 'chain':
       return chainReason(end.fault)
@@ -81,7 +94,7 @@ function reasonOf(pdp: Pdp, tree: Tree, end: End, request: EvaluationRequest): D
       return revocationReasons[end.by.kind]
     case 'suspended':
       // For its manifest, if it is: that is what an agent can act on.
-      return manifestChanged(pdp, tree, request) ? 'manifest_changed' : 'grant_not_active'
+      return isManifestChanged(pdp, tree.grant) ? 'manifest_changed' : 'grant_not_active'
     case 'over':
       return isUsedUp(pdp, tree) ? 'uses_exhausted' : 'grant_not_active'
     default:
@@ -117,13 +130,18 @@ const revocationReasons = {
   all: 'everything_revoked',
 } as const satisfies Record<string, DenialReason>
 
-/** A tool is what its server's manifest said when it was approved; a server that was unknown then must be unknown now. */
-function manifestChanged(pdp: Pdp, { grant }: Tree, { resource }: EvaluationRequest): boolean {
-  const { registry } = pdp.projection.ledger
-  const { manifests } = grant.statement
+/** A tool is what its server's manifest said when it was approved. */
+function isManifestChanged({ projection }: Pdp, { statement }: Grant): boolean {
+  const { registry } = projection.ledger
+  const named = Object.entries(statement.manifests)
+  return named.some(([id, hash]) => registry.get('tool-server', id)?.manifest !== hash)
+}
+
+/** Whether the server of the tool has another manifest than people signed; one that they signed none of must have none. */
+export function isToolUnapproved({ projection }: Pdp, { grant }: Standing, { resource }: EvaluationRequest): boolean {
   const server = toolServerOf(resource)
-  const named = Object.entries(manifests).some(([id, hash]) => registry.get('tool-server', id)?.manifest !== hash)
-  return named || (server !== undefined && registry.get('tool-server', server)?.manifest !== manifests[server])
+  if (server === undefined) return false
+  return projection.ledger.registry.get('tool-server', server)?.manifest !== grant.statement.manifests[server]
 }
 
 /**
