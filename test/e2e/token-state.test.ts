@@ -230,6 +230,28 @@ it.each<[who: string, reader: () => Reader, more?: () => Parameters<typeof ask>[
   expect(answer.headers['cache-control']).toBe('no-store')
 })
 
+it('takes the URL of the endpoint as the audience, beside the issuer and the token endpoint (RFC 7523 §3)', async () => {
+  const { grantId } = await people.grant()
+  const audiences = (own: string) => ['', '/oauth/token', own].map((path) => ({ assertion: { aud: world.url + path } }))
+  for (const named of audiences('/oauth/introspect'))
+    expect(await ask('x', auditor(), named)).toMatchObject({ status: 200, body: { active: false } })
+  for (const named of audiences('/oauth/revoke')) {
+    const token = await credentialFor(world, grantId)
+    expect(await giveBack(token, named)).toMatchObject({ status: 200 })
+    expect(await isActive(token)).toBe(false)
+  }
+  const exchanged = [
+    ask('x', auditor(), audiences('/oauth/revoke')[2]),
+    giveBack('x', audiences('/oauth/introspect')[2]),
+  ]
+  for (const answer of await Promise.all(exchanged)) expect(answer).toMatchObject({ status: 401 })
+})
+
+it('says to a reader how long its assertion may live', async () => {
+  const assertion = { exp: Math.floor(world.clock.now() / 1000) + 3600 }
+  expect((await ask('x', auditor(), { assertion })).body.error_description).toMatch(/at most 300 seconds from now/)
+})
+
 it('takes an assertion once, and says what a form lacks (RFC 6749 §5.2)', async () => {
   const jti = newId('call', world.clock.now(), world.random)
   expect(await ask('x', auditor(), { assertion: { jti } })).toMatchObject({ status: 200, body: { active: false } })

@@ -172,6 +172,15 @@ it.each<[why: string, status: number, error: string, ask: () => TokenAsk]>([
   expect(await minted()).toBe(before)
 })
 
+it('says of an assertion that lives too long how long it may live, to its signer alone', async () => {
+  const exp = now() + 3600
+  const told = async (ask: TokenAsk) => (await askTokenWithNonce(world, { details, ...ask })).body.error_description
+  expect(await told({ assertion: { exp } })).toBe(
+    'The client assertion lives too long: its exp may be at most 300 seconds from now. Sign another one.',
+  )
+  expect(await told({ assertion: { exp }, assertionKey: sampleKey(world.data, 'forecaster') })).not.toMatch(/too long/)
+})
+
 it('takes a proof once, and an assertion once (V10)', async () => {
   const { nonce } = await askToken(world, { details })
   const jti = 'call_0123456789abcdefghij'

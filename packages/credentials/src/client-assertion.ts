@@ -6,7 +6,8 @@ import type { PurposeOf } from './kinds.ts'
 import { type Clocked, jtiSchema, lifetimeProblem, numericDateSchema } from './lifetime.ts'
 import { refused, type Verified } from './verified.ts'
 
-const longestLifeSeconds = 300
+/** How far ahead the `exp` of a client assertion may be. */
+export const longestAssertionSeconds = 300
 
 /** The SPIFFE ID of an agent's instance, or the registry's name of who may ask what a credential is worth. */
 const clientIdSchema = z.union([spiffeIdSchema, nameSchema])
@@ -53,8 +54,8 @@ export function verifyClientAssertion(
   if (!options.audiences.includes(audience)) return refused('token_audience_wrong', 'clientAssertion: aud')
   const problem = lifetimeProblem(verified.value, options)
   if (problem !== undefined) return problem
-  if (!(exp * 1000 <= options.now + longestLifeSeconds * 1000 + options.leewayMs))
-    return refused('token_malformed', 'clientAssertion: exp is over 5 minutes away')
+  if (!(exp * 1000 <= options.now + longestAssertionSeconds * 1000 + options.leewayMs))
+    return refused('token_life_too_long', `clientAssertion: exp is over ${longestAssertionSeconds} s away`)
   return { ok: true, value: { clientId: iss, jti, exp, iat } }
 }
 
@@ -68,7 +69,7 @@ export function mayHaveCounted(
   leewayMs: number,
 ): boolean {
   return !(iat === undefined
-    ? exp * 1000 > countsSince + longestLifeSeconds * 1000 + leewayMs
+    ? exp * 1000 > countsSince + longestAssertionSeconds * 1000 + leewayMs
     : iat * 1000 >= countsSince)
 }
 

@@ -84,7 +84,7 @@ describe("a client assertion by other people's software", () => {
     ['another subject', { sub: 'spiffe://example.org/agent/other/1' }, 'key_unknown'],
     ['no jti', { jti: undefined }, 'token_malformed'],
     ['no exp', { exp: undefined }, 'token_malformed'],
-    ['a long life', { exp: now / 1000 + 301 }, 'token_malformed'],
+    ['a long life', { exp: now / 1000 + 301 }, 'token_life_too_long'],
     ['an nbf to come', { nbf: now / 1000 + 1 }, 'token_expired'],
     ['an iat to come', { iat: now / 1000 + 1 }, 'token_expired'],
   ])('is refused with %s', async (_, change, code) => {

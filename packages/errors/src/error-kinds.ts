@@ -36,6 +36,7 @@ export const errorKinds = {
   key_purpose_wrong: { status: 401, retryable: false, title: 'The key is not certified for this purpose' },
   token_malformed: { status: 401, retryable: false, title: 'The token is not well formed' },
   token_expired: { status: 401, retryable: false, title: 'The token is not valid at this time' },
+  token_life_too_long: { status: 401, retryable: false, title: 'The token expires later than is accepted here' },
   token_audience_wrong: { status: 401, retryable: false, title: 'The token is meant for somebody else' },
   attestation_unavailable: {
     status: 503,

@@ -1,5 +1,11 @@
 import { spiffeIdSchema } from '@bailiwick/contracts'
-import { claimedIssuer, claimedSubject, type DpopProof, thumbprint } from '@bailiwick/credentials'
+import {
+  claimedIssuer,
+  claimedSubject,
+  type DpopProof,
+  longestAssertionSeconds,
+  thumbprint,
+} from '@bailiwick/credentials'
 import { type Attested, audiencesOf, registeredKey } from '@bailiwick/credentials/attestation'
 import { errorKinds } from '@bailiwick/errors'
 import type { Issuer } from './context.ts'
@@ -34,15 +40,25 @@ const refuse = () =>
     status: 401,
   })
 
+/** Said only of an assertion that verifies: its maker alone learns it. */
+export const livesTooLong = (longest: string) =>
+  new OAuthError(
+    'invalid_client',
+    `The client assertion lives too long: its exp may be at most ${longest} from now. Sign another one.`,
+    { status: 401 },
+  )
+export const longestAssertion = `${longestAssertionSeconds} seconds`
+
 /**
  * Authenticates an instance of an agent, by the attestor that its registration names and no other. A registered key proves itself;
  * with any other attestor the assertion is a text that travels, and `proof` is the key that it counts for: throws
- * what is wrong with the proof, then, before the assertion is looked at.
+ * what is wrong with the proof, then, before the assertion is looked at. `endpointUrl` is the endpoint that was called.
  */
 export async function authenticateClient(
   { projection, attestors, issuerUrl, clock, logger }: Issuer,
   { client_assertion_type: type, client_assertion: assertion, client_id }: ClientAssertion,
   proof: () => DpopProof,
+  endpointUrl: string,
 ): Promise<Client> {
   const claimed = client_id ?? claimedIdIn(type, assertion)
   const agent = claimed === undefined ? undefined : projection.ledger.registry.instance(claimed)?.agent
@@ -51,11 +67,13 @@ export async function authenticateClient(
   if (!assertionTypes[type].some((each) => each === kind)) throw refuse()
   const registered = registeredKey(agent, claimed)
   const jkt = registered === undefined ? proof().jkt : thumbprint(registered)
-  const audiences = audiencesOf(agent, issuerUrl, 'token')
+  const audiences = audiencesOf(agent, issuerUrl, 'token', endpointUrl)
   const attested = await attestors.attest(assertion, { agent, audiences, now: clock.now(), key: jkt })
   if (!attested.ok) {
     logger.info({ error_code: attested.code, agent: agent.id, kind }, 'a workload was not attested')
     if (errorKinds[attested.code].status === 503) throw unavailable('The authority of the workload does not answer.')
+    if (attested.code === 'token_life_too_long')
+      throw livesTooLong(kind === 'registered_key' ? longestAssertion : '24 hours')
     throw refuse()
   }
   if (attested.instance !== claimed) throw refuse()

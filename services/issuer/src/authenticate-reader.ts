@@ -1,4 +1,5 @@
 import { claimedIssuer, countsFrom, mayHaveCounted, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
+import { livesTooLong, longestAssertion } from './authenticate-client.ts'
 import { clientAssertionIn, countAssertion, type FormCall, type OAuthEndpoint } from './client-call.ts'
 import type { Issuer } from './context.ts'
 import { OAuthError, unavailable } from './oauth-error.ts'
@@ -24,15 +25,18 @@ export function countReaders(endpoint: OAuthEndpoint): void {
  * agent is no reader: what it holds it can use, and what others hold is none of its business.
  */
 export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Reader {
-  const { issuer, introspectionUrl } = endpoint
+  const { issuer, introspectionUrl, tokenUrl } = endpoint
   const { client_assertion_type: type, client_assertion: assertion, client_id } = clientAssertionIn(call)
   const id = client_id ?? claimedIssuer(assertion)
   const now = issuer.clock.now()
-  const audiences = [issuer.issuerUrl, introspectionUrl]
+  const audiences = [issuer.issuerUrl, introspectionUrl, tokenUrl]
   for (const { key, reader } of id === undefined ? [] : readersOf(issuer, id)) {
     if (key === undefined || !type.endsWith(':jwt-bearer')) continue
     const verified = verifyClientAssertion({ assertion, key, clientId: reader.id, audiences, now, leewayMs })
-    if (!verified.ok) continue
+    if (!verified.ok) {
+      if (verified.code === 'token_life_too_long') throw livesTooLong(longestAssertion)
+      continue
+    }
     const { jti, exp } = verified.value
     // There is no nonce here that would tell.
     if (mayHaveCounted(verified.value, endpoint.countsSince, leewayMs))

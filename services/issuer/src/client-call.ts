@@ -79,7 +79,7 @@ export async function authenticateCall(
     verified ??= verifiedProof(endpoint, url, call.dpop)
     return verified
   }
-  const client = await authenticateClient(endpoint.issuer, assertion, proof)
+  const client = await authenticateClient(endpoint.issuer, assertion, proof, url)
   const rated = endpoint.rate.take(`asks ${client.agent}`)
   if (!rated.ok) throw tooMany(rated.retryAfterSeconds)
   if (need === 'demanded' || call.dpop !== undefined) rememberProof(endpoint, proof(), client)

@@ -68,7 +68,7 @@ function problemOf(
   if (!(since - leewayMs <= now)) return refused('token_expired', 'workload token: not valid yet')
   if (!(now < claims.exp * 1000)) return refused('token_expired', 'workload token: expired')
   if (!(claims.exp * 1000 <= now + longestMs))
-    return refused('token_malformed', 'workload token: exp is over a day away')
+    return refused('token_life_too_long', 'workload token: exp is over a day away')
   return undefined
 }
 

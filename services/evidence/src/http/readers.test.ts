@@ -143,6 +143,11 @@ describe('who reads past the machine (V18)', () => {
     expect(await readers().from('192.0.2.1', 1, authorization())).toBe('caller_unauthenticated')
     expect(await readers({ logPublic: false }).from('192.0.2.1', 1, authorization())).toBe('caller_unauthenticated')
   })
+
+  it('says to an auditor that its assertion expires too late', async () => {
+    const late = assertion({ exp: Math.floor(testClock().now() / 1000) + 400 })
+    expect(await readers().from('192.0.2.1', 1, late)).toBe('token_life_too_long')
+  })
 })
 
 it('answers a flood of traces, bundles and searches with 429 and Retry-After, and the operator all the same (V18)', async () => {

@@ -1,4 +1,11 @@
-import { claimedIssuer, countsFrom, mayHaveCounted, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
+import {
+  claimedIssuer,
+  countsFrom,
+  longestAssertionSeconds,
+  mayHaveCounted,
+  verifyClientAssertion,
+  verifyingKey,
+} from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { type Clock, networkOf, RateLimiter, ReplayMemory } from '@bailiwick/service-kit'
 import { take } from './rates.ts'
@@ -58,7 +65,7 @@ export class Readers {
     this.#countsSince = countsFrom(this.#options.clock.now(), { isFirst, leewayMs })
   }
 
-  /** Throws `caller_unauthenticated`, `token_replayed`, `service_unready` for what may have been used before it began, and `rate_limited` for who asks for too much. */
+  /** Throws `caller_unauthenticated`, `token_life_too_long`, `token_replayed`, `service_unready` for what may have been used before it began, and `rate_limited` for who asks for too much. */
   readonly read: Admit = async (request, cost, work) => {
     const { authorization } = request.headers
     if (authorization !== undefined) {
@@ -86,7 +93,10 @@ export class Readers {
     if (id === undefined || key === undefined) throw new ServiceError('caller_unauthenticated')
     const audiences = [audience]
     const verified = verifyClientAssertion({ assertion, key, clientId: id, audiences, now: clock.now(), leewayMs })
-    if (!verified.ok) throw new ServiceError('caller_unauthenticated')
+    if (!verified.ok) {
+      if (verified.code !== 'token_life_too_long') throw new ServiceError('caller_unauthenticated')
+      throw new ServiceError(verified.code, `exp may be at most ${longestAssertionSeconds} s from now`)
+    }
     const { jti, exp } = verified.value
     if (mayHaveCounted(verified.value, this.#countsSince, leewayMs))
       throw new ServiceError(
