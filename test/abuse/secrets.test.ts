@@ -1,9 +1,9 @@
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { exportPrivateKey } from '@bailiwick/credentials'
 import { paths } from '@bailiwick/installation'
@@ -24,6 +24,26 @@ function* filesBelow(dir: string): Generator<[string, Buffer]> {
     else if (stat.isFile()) yield [path, readFileSync(path)]
   }
 }
+
+/** What another user of this machine reads below, closed folders and all that is in them left out. */
+function* openBelow(dir: string): Generator<string> {
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    const path = join(dir, entry.name)
+    if ((statSync(path).mode & 0o077) === 0) continue
+    if (entry.isDirectory()) yield* openBelow(path)
+    else yield path
+  }
+}
+
+it('another user of the machine reads public keys alone, also where the data directory was open to all (V17)', async () => {
+  await using scene = await Scene.open()
+  const { data } = scene.system
+  chmodSync(data, 0o755)
+  await eventually('evidence has leaves', async () => scene.system.services.evidence.size() > 0 || undefined)
+  const open = [...openBelow(data)].map((path) => relative(data, path)).sort()
+  // The registry that an installation begins with, as its verifiers read it, and what verifies it.
+  expect(open).toEqual(['genesis.json', 'trust.json'])
+})
 
 it('no secret stands in bus, log, grants, evidence, metrics or what is printed; prose only in attachments (V17)', async () => {
   const printed: string[] = []

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { anchorKey, jcsHash, KeyRing, readKeyFile, verifyGenesisStatement } from '@bailiwick/credentials'
@@ -94,6 +94,12 @@ it('keeps keys and folders from everybody else (V17)', () => {
     const mode = statSync(join(entry.parentPath, entry.name)).mode & 0o777
     expect(mode & 0o077, entry.name).toBe(0)
   }
+})
+
+it('keeps the log from other users of the machine, also below a folder that all may read', () => {
+  chmodSync(data, 0o755)
+  make()
+  for (const folder of [paths(data).evidence, paths(data).log]) expect(statSync(folder).mode & 0o777).toBe(0o700)
 })
 
 it('makes an installation once, and starts over when one was cut short', () => {

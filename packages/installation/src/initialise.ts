@@ -116,7 +116,7 @@ export function initialise(options: InitialiseOptions): Trust {
     genesis: genesisCommitment(genesisStatements(genesis, installation)),
   }
   const trust = signTrust(facts, root)
-  mkdirSync(at.log, { recursive: true, mode: 0o755 })
+  mkdirSync(at.log, { recursive: true, mode: 0o700 })
   writeNew(at.logVkey, `${trust.log.vkey}\n`, 0o644)
   writeNew(at.trust, encodeTrust(trust), 0o644)
   return trust

@@ -1,4 +1,14 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
@@ -29,6 +39,33 @@ it('keeps the log alone in its folder, in the layout of C2SP tlog-tiles', async 
   expect(statSync(join(place.log, 'tile/0/011.p')).isDirectory()).toBe(true)
   expect(readFileSync(join(place.log, 'tile/0/011.p/184'), 'utf8')).toBe('x')
   expect(existsSync(join(place.dir, 'tree-head.json'))).toBe(true)
+})
+
+it.each([
+  ['that was made for it', () => undefined],
+  [
+    'that an earlier version made, open to others',
+    (dir: string) => {
+      mkdirSync(join(dir, 'evidence/log'), { recursive: true })
+      for (const name of ['', 'evidence', 'evidence/log']) chmodSync(join(dir, name), 0o755)
+    },
+  ],
+])('is read by no other user of the machine, in a folder %s (V17)', async (_, prepare) => {
+  using place = aPlace()
+  prepare(place.dir)
+  const dir = join(place.dir, 'evidence')
+  const log = join(dir, 'log')
+  await using storage = await diskLogStorage({ log, dir })
+  await storage.write([
+    { path: 'tile/0/000.p/1', bytes: Buffer.from('x') },
+    { path: 'tile/0/001', bytes: Buffer.from('y') },
+  ])
+  await storage.swapHead(undefined, Buffer.from('head'))
+  await storage.publishCheckpoint(Buffer.from('note'))
+  const modeOf = (name: string) => statSync(join(log, name)).mode & 0o777
+  expect(statSync(dir).mode & 0o777).toBe(0o700)
+  for (const name of ['tile', 'tile/0', 'tile/0/000.p']) expect([name, modeOf(name)]).toEqual([name, 0o700])
+  for (const name of ['checkpoint', 'tile/0/001', 'tile/0/000.p/1']) expect([name, modeOf(name)]).toEqual([name, 0o600])
 })
 
 /** The real file system, which notes what was made durable, in order. */

@@ -1,3 +1,4 @@
+import { chmod } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import {
   type DurableHandle,
@@ -16,7 +17,7 @@ import { journalIn } from './journal.ts'
 import { type LogFs, systemLogFs } from './log-fs.ts'
 
 export interface DiskLogStorageOptions {
-  /** The log's own folder, which anybody may be given: C2SP tlog-tiles' layout and nothing else. */
+  /** The log's own folder, of which anybody may be given a copy: C2SP tlog-tiles' layout and nothing else. */
   log: string
   /** Keeps the lock, the journal and the tree head: outside `log`, so that a copy of the log put in its place is noticed. */
   dir: string
@@ -25,13 +26,15 @@ export interface DiskLogStorageOptions {
 
 /** Open files are scarce, and one disk syncs no faster for more of them. */
 const filesAtOnce = 64
-/** The log holds nothing that its readers may not see; who may enter the folder is the data directory's to say. */
-const readable = { mode: 0o644 }
+/** Evidence serves the log, and decides to whom: no other user of this machine reads it past that, whatever the data directory's mode is. */
+const modes = { folder: 0o700, file: 0o600 }
 
 /** A log on this machine's disk. One process at a time: a second one gets `log_locked`. */
 export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStorageOptions): Promise<LogStorage> {
-  await ensureDir(dir, 0o700, fs)
-  await ensureDir(log, 0o755, fs)
+  await ensureDir(dir, modes.folder, fs)
+  // Made by an earlier version, it was open to others, and so was all of the log below it.
+  await chmod(dir, modes.folder)
+  await ensureDir(log, modes.folder, fs)
   await syncDirectory(dirname(log), fs)
   const lock = lockFile(join(dir, 'log.lock'), 'log_locked')
   const head = headFile(join(dir, 'tree-head.json'), fs)
@@ -48,7 +51,7 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
     const made =
       folders.get(folder) ??
       folderFor(dirname(folder))
-        .then(() => ensureDir(folder, 0o755, fs))
+        .then(() => ensureDir(folder, modes.folder, fs))
         .then(() => syncDirectory(dirname(folder), fs))
     folders.set(folder, made)
     return made
@@ -56,7 +59,7 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
 
   /** Until a checkpoint has its very width, nobody reads a partial tile: it need not appear at once. */
   async function createPartial(file: string, bytes: Uint8Array): Promise<DurableHandle> {
-    const handle = await fs.open(file, 'w', readable.mode)
+    const handle = await fs.open(file, 'w', modes.file)
     try {
       await writeWhole(handle, bytes)
     } catch (error) {
@@ -76,7 +79,7 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
     // A reader of an older checkpoint may look for the full tile: it is durable before it has its name.
     for (let at = 0; at < whole.length; at += filesAtOnce)
       await allSettled(
-        whole.slice(at, at + filesAtOnce).map(({ file, bytes }) => replaceFile(file, bytes, { ...readable, fs })),
+        whole.slice(at, at + filesAtOnce).map(({ file, bytes }) => replaceFile(file, bytes, { mode: modes.file, fs })),
       )
     // At most one a level: a batch ends at one edge.
     const open: DurableHandle[] = []
@@ -104,7 +107,7 @@ export async function diskLogStorage({ log, dir, fs = systemLogFs }: DiskLogStor
     readHead: () => head.read(),
     swapHead: (expected, next) => head.swap(expected, next),
     readCheckpoint: () => readFileIfExists(checkpointPath, fs),
-    publishCheckpoint: (note) => replaceFile(checkpointPath, note, { ...readable, fs }),
+    publishCheckpoint: (note) => replaceFile(checkpointPath, note, { mode: modes.file, fs }),
     async [Symbol.asyncDispose]() {
       await journal.close().finally(() => lock[Symbol.dispose]())
     },
