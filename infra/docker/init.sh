@@ -8,9 +8,9 @@ installation=$volumes/installation
 mkdir -p "$installation" "$volumes/kafka-users"
 
 if [ ! -e "$installation/trust.json" ]; then
-  # The invitation is a secret: it goes into a file, not into the container's log.
+  # The invitation is a secret: it goes into a file, invitation.txt, which is named in the container's log.
   bailiwick init --data "$installation" --public-url "$BAILIWICK_PUBLIC_URL" ${SINGLE_OPERATOR:+--single-operator} \
-    ${REGISTRY:+--registry "$REGISTRY"} >"$installation/invitation.txt"
+    ${REGISTRY:+--registry "$REGISTRY"}
 fi
 
 # Kafka's users, each with a random password; a service gets its own.

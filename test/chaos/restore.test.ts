@@ -47,6 +47,14 @@ it.each(['by `restore`', 'by hand'])(
         code: 2,
         said: expect.stringContaining('must stop first'),
       })
+      // Nor by an installation whose socket is gone: the lock of its bus is not.
+      const { operatorSocket } = paths(stage.data)
+      renameSync(operatorSocket, join(folder, 'socket'))
+      expect(await bailiwick('backup', backup, '--data', stage.data)).toMatchObject({
+        code: 2,
+        said: expect.stringContaining('must stop first'),
+      })
+      renameSync(join(folder, 'socket'), operatorSocket)
       await stage.stop()
       expect(await bailiwick('backup', backup, '--data', stage.data)).toMatchObject({ code: 0 })
       await stage.start()

@@ -4,6 +4,8 @@ import type { Clock, RandomSource } from '@bailiwick/service-kit'
 export interface Io {
   /** A line of what was asked for. */
   out(line: string): void
+  /** Whether a person reads `out` on a terminal, and nothing keeps it: only there is a secret printed. */
+  readonly terminal?: boolean
   /** A line about how it went. */
   err(line: string): void
   /** Replaces the line before it; absent where nobody watches. */

@@ -2,10 +2,11 @@
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { run } from './run.ts'
 
-const { stderr } = process
+const { stdout, stderr } = process
 
 process.exitCode = await run(process.argv.slice(2), {
   out: (line) => console.log(line),
+  terminal: stdout.isTTY,
   err: (line) => console.error(line),
   progress: stderr.isTTY ? (line) => void stderr.write(`\r${line}\u001b[K`) : undefined,
   input: process.stdin,

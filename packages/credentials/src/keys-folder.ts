@@ -1,12 +1,10 @@
 import {
   closeSync,
   constants,
-  fstatSync,
   fsyncSync,
   linkSync,
   mkdirSync,
   openSync,
-  readFileSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
@@ -14,6 +12,7 @@ import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import { decodeKeyFile, encodeKeyFile } from './key-file.ts'
 import type { KeyPurpose, SigningKey } from './keys.ts'
+import { readSecretFile } from './secret-file.ts'
 
 /** Where `name`'s key stands in the folder. Throws `config_invalid` for a name that could leave it. */
 export function keyFilePath(folder: string, name: string): string {
@@ -57,12 +56,12 @@ export function readKeyFile<P extends KeyPurpose>(
   purpose: P,
   secret?: string,
 ): SigningKey<P> {
-  return decodeKeyFile(readSecretFile(keyFilePath(folder, name)), purpose, secret)
+  return decodeKeyFile(readSecretFile(keyFilePath(folder, name)).toString(), purpose, secret)
 }
 
 /** The secret that key files are encrypted with, a passphrase or random: the file's text, without the end of its line. */
 export function readKeysSecret(path: string): string {
-  const secret = readSecretFile(path).trim()
+  const secret = readSecretFile(path, { setting: 'BAILIWICK_KEYS_SECRET_FILE' }).toString().trim()
   // PBES2 as node:crypto makes it counts to 2,048 only: what a person can remember would soon be guessed.
   if (secret.length < shortestSecret)
     throw new ServiceError('config_invalid', `${path}: the secret has fewer than ${shortestSecret} characters`)
@@ -71,31 +70,12 @@ export function readKeysSecret(path: string): string {
 
 const shortestSecret = 32
 
-/** Throws `config_invalid` when anybody but its owner may read it. */
-function readSecretFile(path: string): string {
-  return withFile(path, constants.O_RDONLY, (file) => {
-    const { mode } = fstatSync(file)
-    if ((mode & 0o177) !== 0)
-      throw new ServiceError('config_invalid', `${path} is open to others: its mode must be 0600`)
-    return readFileSync(file, 'utf8')
-  })
-}
-
 function withFile<T>(path: string, flags: number, use: (file: number) => T): T {
-  const file = open(path, flags)
+  const file = openSync(path, flags, 0o600)
   try {
     return use(file)
   } finally {
     closeSync(file)
-  }
-}
-
-function open(path: string, flags: number): number {
-  try {
-    return openSync(path, flags, 0o600)
-  } catch (cause) {
-    if (codeOf(cause) !== 'ENOENT') throw cause
-    throw new ServiceError('config_invalid', `${path} is missing`)
   }
 }
 

@@ -29,7 +29,7 @@ const markSchema = z.strictObject({
 export type BackupMark = z.infer<typeof markSchema>
 
 /**
- * Copies a data directory, of which nothing runs, into a folder that is not there yet. The copy carries its mark, `backup.json`,
+ * Copies a data directory, of which nothing runs (the caller holds its locks), into a folder that is not there yet. The copy carries its mark, `backup.json`,
  * from the start: however it comes back, by `restore` or by hand, nothing serves from it before everything was revoked.
  */
 export function backUp(options: {
@@ -69,7 +69,11 @@ export function restore({ source, data }: { source: string; data: string }): Bac
   refuseThere(data)
   mkdirSync(data, { recursive: true, mode: 0o700 })
   copyFileSync(paths(source).backup, paths(data).backup)
-  copyFiles(Object.keys(mark.files), source, data)
+  copyFiles(
+    Object.keys(mark.files).filter((name) => !isLock(name)),
+    source,
+    data,
+  )
   checkFiles(data, mark)
   return mark
 }
@@ -103,9 +107,12 @@ function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
-    .filter((name) => name !== 'backup.json' && name !== settledName)
+    .filter((name) => name !== 'backup.json' && name !== settledName && !isLock(name))
     .sort()
 }
+
+/** Empty, and of the process that holds it. Who backs up does: POSIX ends a process's lock once it closes the file anywhere, as after a copy. */
+const isLock = (name: string) => [paths('').busLock, paths('').logLock].includes(name)
 
 function copyFiles(names: readonly string[], from: string, to: string): void {
   for (const name of names) {
@@ -125,7 +132,7 @@ function makeFolders(name: string, from: string, to: string): void {
 function checkFiles(folder: string, { files }: BackupMark): void {
   const there = new Set(filesIn(folder))
   const wrong =
-    Object.keys(files).find((name) => !there.has(name) || hashOf(join(folder, name)) !== files[name]) ??
+    Object.keys(files).find((name) => !isLock(name) && (!there.has(name) || hashOf(join(folder, name)) !== files[name])) ??
     [...there].find((name) => !Object.hasOwn(files, name))
   if (wrong !== undefined) throw new ServiceError('config_invalid', `${join(folder, wrong)} is not as it was backed up`)
 }

@@ -8,7 +8,7 @@ export {
   initialise,
   keyFileNames,
 } from './initialise.ts'
-export { invitationAddress } from './invitation-address.ts'
+export { invitationAddress, invitationFor } from './invitation-address.ts'
 export { paths } from './paths.ts'
 export { type PolicyFiles, policyFileNames, policySetOf, readPolicyFiles, storePolicyFiles } from './policies.ts'
 export { type Installation, isInitialised, readGenesis, readInstallation } from './read-installation.ts'

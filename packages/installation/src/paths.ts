@@ -4,6 +4,8 @@ import { join } from 'node:path'
 export const paths = (data: string) => ({
   trust: join(data, 'trust.json'),
   genesis: join(data, 'genesis.json'),
+  /** Holds the address of the invitation (0600), where no terminal was there to print it on. */
+  invitation: join(data, 'invitation.txt'),
   /** Marks a copy of a data directory. */
   backup: join(data, 'backup.json'),
   keys: (holder: string) => join(data, 'keys', holder),
@@ -12,9 +14,13 @@ export const paths = (data: string) => ({
   /** Asked beside the active set by whoever decides here; a hash never has this name. */
   candidate: join(data, 'policies', 'candidate'),
   bus: join(data, 'bus'),
+  /** Held by the process whose embedded bus it is. */
+  busLock: join(data, 'bus', 'process.lock'),
   grants: join(data, 'grants'),
   evidence: join(data, 'evidence'),
   log: join(data, 'evidence', 'log'),
+  /** Held by the process that writes the log. */
+  logLock: join(data, 'evidence', 'log.lock'),
   logVkey: join(data, 'evidence', 'log.vkey'),
   /** Of standalone, which serves every operator route. */
   operatorSocket: join(data, 'operator.sock'),

@@ -127,7 +127,7 @@ describe('what cannot work is refused before anything is written', () => {
     expect(await refused({ BAILIWICK_TLS: `${cert},${key}` })).toContain(
       `BAILIWICK_TLS: ${cert} cannot be read (ENOENT)`,
     )
-    for (const file of [cert, key]) writeFileSync(file, 'hunter2')
+    for (const file of [cert, key]) writeFileSync(file, 'hunter2', { mode: 0o600 })
     const said = await refused({ BAILIWICK_TLS: `${cert},${key}` })
     expect(said).toContain('BAILIWICK_TLS: the files are not a certificate and its private key')
     expect(said).not.toContain('hunter2')

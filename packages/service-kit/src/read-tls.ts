@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
+import { readSecretFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Tls } from './listener.ts'
 import type { TlsSetting } from './settings.ts'
@@ -8,7 +9,7 @@ import type { TlsSetting } from './settings.ts'
 export function readTls(tls: TlsSetting): Tls {
   if (tls === 'none') return undefined
   if (tls === 'terminated') return tls
-  const files = { certificate: readPem(tls.certificateFile), key: readPem(tls.keyFile) }
+  const files = { certificate: readPem(tls.certificateFile), key: readSecretFile(tls.keyFile, { setting: 'BAILIWICK_TLS' }) }
   try {
     createSecureContext({ cert: files.certificate, key: files.key })
   } catch {

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import type { SigningKey, Trust } from '@bailiwick/credentials'
+import { readSecretFile, type SigningKey, type Trust } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { paths } from '@bailiwick/installation'
 import { openSuccessor } from '@bailiwick/projection'
@@ -32,7 +31,7 @@ export interface EvidenceAdapters extends Adapters {
 /** Its keys, from the data directory. */
 export const evidenceKeys = ({ key, data }: Pick<Host, 'key' | 'data'>): EvidenceAdapters['keys'] => ({
   event: key('evidence', 'event', 'evidence-event'),
-  log: readFileSync(paths(data).logKey, 'utf8'),
+  log: readSecretFile(paths(data).logKey).toString(),
 })
 
 export interface Evidence extends AsyncDisposable {

@@ -58,7 +58,8 @@ process.exitCode = await runService({
   },
   async ready(config, host) {
     if (asksForSample) await publishSampleRequest(host)
-    console.log(welcome(config.BAILIWICK_DATA, host.trust, { enrolled, sample }))
+    const terminal = process.stdout.isTTY
+    console.log(welcome(config.BAILIWICK_DATA, host.trust, { enrolled, sample, terminal }))
   },
   complain: console.error,
 })

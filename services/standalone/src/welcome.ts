@@ -1,18 +1,29 @@
 import type { Trust } from '@bailiwick/credentials'
-import { invitationAddress } from '@bailiwick/installation'
+import { invitationFor } from '@bailiwick/installation'
 
-/** What a newcomer reads: where to go, and what to do next. */
+/**
+ * What a newcomer reads: where to go, and what to do next. `terminal`: whether a person reads it there, and no log keeps it; only then does it
+ * hold the invitation.
+ */
 export function welcome(
   data: string,
   trust: Trust,
-  { enrolled, sample }: { enrolled: boolean; sample: boolean },
+  { enrolled, sample, terminal }: { enrolled: boolean; sample: boolean; terminal: boolean },
 ): string {
+  const invitation = () => {
+    const where = invitationFor(data, { terminal })
+    return 'file' in where
+      ? [`  1. Open the address in ${where.file} in a browser; it makes you the first approver.`]
+      : [
+          '  1. Open this invitation in a browser on this machine; it makes you the first approver:',
+          `     ${where.address}`,
+        ]
+  }
   const next = enrolled
     ? [`Open ${trust.public_url}/ and sign in with your passkey to answer requests.`]
     : [
         'Nobody is enrolled yet. Next:',
-        '  1. Open this invitation in a browser on this machine; it makes you the first approver:',
-        `     ${invitationAddress(data)}`,
+        ...invitation(),
         sample
           ? '  2. Register a passkey, then answer the sample request that is waiting.'
           : '  2. Register a passkey; then add agents and rules: npx bailiwick registry apply FILE',

@@ -10,8 +10,8 @@ const at = (name: string) => join(folder, name)
 const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n'
 beforeAll(() => {
   writeFileSync(at('ca.pem'), pem)
-  writeFileSync(at('password'), 'with = and space \n')
-  writeFileSync(at('empty'), '\n')
+  writeFileSync(at('password'), 'with = and space \n', { mode: 0o600 })
+  writeFileSync(at('empty'), '\n', { mode: 0o600 })
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { getCACertificates } from 'node:tls'
+import { readSecretFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { KafkaConnection } from './connection.ts'
 
@@ -8,7 +9,7 @@ export interface KafkaSettings {
   /** PEM file, or `system` for the machine's own authorities. */
   readonly BAILIWICK_KAFKA_CA?: string | undefined
   readonly BAILIWICK_KAFKA_USER?: string | undefined
-  /** File that holds the password, and perhaps a line break at its end. */
+  /** File (0600) that holds the password, and perhaps a line break at its end. */
   readonly BAILIWICK_KAFKA_PASSWORD_FILE?: string | undefined
   readonly BAILIWICK_DEV: boolean
 }
@@ -48,7 +49,7 @@ function authorities(ca: string): string {
 }
 
 function passwordIn(file: string): string {
-  const password = read('BAILIWICK_KAFKA_PASSWORD_FILE', file).replace(/\r?\n$/, '')
+  const password = readSecretFile(file, { setting: 'BAILIWICK_KAFKA_PASSWORD_FILE' }).toString().replace(/\r?\n$/, '')
   if (password === '') throw wrong('BAILIWICK_KAFKA_PASSWORD_FILE', `${file} is empty`)
   return password
 }

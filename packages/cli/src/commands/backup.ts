@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { errorCode, ServiceError } from '@bailiwick/errors'
-import { backUp, restore } from '@bailiwick/installation'
+import { backUp, paths, restore } from '@bailiwick/installation'
+import { lockFile } from '@bailiwick/service-kit'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { operatorOf } from '../operator-client.ts'
@@ -16,6 +19,7 @@ export function backupCommand(program: Command, io: Io, done: (code: ExitCode) =
     .argument('<folder>', 'where to')
   withData(command, io).action(async (target: string, { data }: DataOption) => {
     await refuseRunning(data)
+    using _ = holdLocks(data)
     const { made_at, files } = backUp({ data, target, now: io.clock.now(), random: (n) => io.random(n) })
     io.out(
       `Backed up ${Object.keys(files).length} files to ${target}, as of ${made_at}. It holds private keys: keep it like them.`,
@@ -53,6 +57,26 @@ async function refuseRunning(data: string): Promise<void> {
       (failing) => failing.length === 0 || !failing.every((line) => line.endsWith(': service_unready')),
       (error) => errorCode(error) !== 'service_unready',
     )
-  if (answers)
-    throw new ServiceError('config_invalid', `what runs on ${data} must stop first: a copy of it now would be torn`)
+  if (answers) throw mustStop(data)
 }
+
+/**
+ * Takes what an embedded bus and the writer of a log hold while they run: one whose socket is gone or does not answer is seen by it, and none
+ * starts while the copy is made.
+ */
+function holdLocks(data: string): Disposable {
+  using held = new DisposableStack()
+  for (const file of [paths(data).busLock, paths(data).logLock]) {
+    // Without its folder there is nothing to lock.
+    if (!existsSync(dirname(file))) continue
+    try {
+      held.use(lockFile(file, 'bus_locked'))
+    } catch (error) {
+      throw errorCode(error) === 'bus_locked' ? mustStop(data, { cause: error }) : error
+    }
+  }
+  return held.move()
+}
+
+const mustStop = (data: string, options?: ErrorOptions) =>
+  new ServiceError('config_invalid', `what runs on ${data} must stop first: a copy of it now would be torn`, options)

@@ -1,6 +1,6 @@
-import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { decodeKeyFile, thumbprint } from '@bailiwick/credentials'
-import { readGenesis, readInstallation } from '@bailiwick/installation'
+import { invitationAddress, readGenesis, readInstallation } from '@bailiwick/installation'
 import { expect, it } from 'vitest'
 import { bailiwick, type Folder, temporaryFolder } from '../io.fixture.ts'
 import { put } from '../log.fixture.ts'
@@ -13,9 +13,10 @@ function policies(folder: Folder): string {
 const init = (folder: Folder, ...more: string[]) =>
   bailiwick(['init', '--data', folder.at('data'), '--policies', policies(folder), ...more])
 
-it('makes an installation, says where the root key is, and prints an invitation that its trust anchor knows', async () => {
+it('makes an installation, says where the root key is, and prints an invitation on a terminal that its trust anchor knows', async () => {
   using folder = temporaryFolder()
-  const { code, out, err } = await init(folder, '--public-url', 'https://bailiwick.example/')
+  const argv = ['init', '--data', folder.at('data'), '--policies', policies(folder)]
+  const { code, out, err } = await bailiwick([...argv, '--public-url', 'https://bailiwick.example/'], { terminal: true })
   expect({ code, err }).toEqual({ code: 0, err: '' })
   const { trust } = readInstallation(folder.at('data'))
   expect(trust).toMatchObject({
@@ -29,6 +30,22 @@ it('makes an installation, says where the root key is, and prints an invitation 
   const jwk = JSON.parse(Buffer.from(fragment, 'base64url').toString())
   const key = decodeKeyFile(JSON.stringify({ purpose: 'invitation', jwk }), 'invitation')
   expect(key.kid).toBe(thumbprint(trust.invitation.jwk))
+})
+
+it.each([
+  ['text', [], false],
+  ['JSON', ['--json'], false],
+  ['JSON on a terminal', ['--json'], true],
+])('keeps the invitation out of what may be kept, and names its file, in %s (V17)', async (_, more, terminal) => {
+  using folder = temporaryFolder()
+  const argv = ['init', '--data', folder.at('data'), '--policies', policies(folder), ...more]
+  const { out, err } = await bailiwick(argv, { terminal })
+  const file = folder.at('data/invitation.txt')
+  expect(out).toContain(file)
+  const address = readFileSync(file, 'utf8').trim()
+  expect(address).toBe(invitationAddress(folder.at('data')))
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  expect(out + err).not.toContain('#invitation=')
 })
 
 it.each([
@@ -51,7 +68,7 @@ it('tells a machine the same in JSON', async () => {
     trust: folder.at('data/trust.json'),
     root_key: folder.at('data/keys/root/root.json'),
     single_operator: true,
-    invitation: expect.stringContaining('http://localhost:8420/#invitation='),
+    invitation_file: folder.at('data/invitation.txt'),
   })
   expect(statSync(JSON.parse(out).root_key).mode & 0o777).toBe(0o600)
 })

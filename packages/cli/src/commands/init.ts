@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { keyFilePath } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { type InitialEntities, initialise, invitationAddress, paths, readPolicyFiles } from '@bailiwick/installation'
+import { type InitialEntities, initialise, invitationFor, paths, readPolicyFiles } from '@bailiwick/installation'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
@@ -21,7 +21,8 @@ export function initCommand(program: Command, io: Io, done: (code: ExitCode) => 
     .summary('make an installation, once')
     .description(
       'Makes an installation, once: keys with one purpose each, the trust anchor (trust.json), and the first registry, ' +
-        'signed by the root key. Nobody is enrolled by it: it prints an invitation for the first approver.',
+        'signed by the root key. Nobody is enrolled by it: it prints an invitation for the first approver on a terminal, ' +
+        'else the name of the file that holds it.',
     )
     .option(
       '--public-url <url>',
@@ -46,11 +47,12 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
     entities: registry === undefined ? [] : entitiesIn(registry),
   })
   const rootKey = keyFilePath(paths(data).keys('root'), 'root')
-  const invitation = invitationAddress(data)
+  // JSON is for programs, whose output is kept.
+  const invitation = invitationFor(data, { terminal: io.terminal === true && !json })
   if (json) {
     const { installation, single_operator } = trust
     io.out(
-      JSON.stringify({ installation, data, trust: paths(data).trust, root_key: rootKey, single_operator, invitation }),
+      JSON.stringify({ installation, data, trust: paths(data).trust, root_key: rootKey, single_operator, ...named(invitation) }),
     )
     return exitCodes.ok
   }
@@ -63,8 +65,8 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
       ? ['  SINGLE OPERATOR: one passkey suffices; trust.json, the page and bailiwick status say so']
       : []),
     '',
-    `Next: ${portOf(origin)}npx bailiwick serve${data === '.bailiwick' ? '' : ` --data ${data}`}, then open this address to enrol the first approver. It is a secret, and works once:`,
-    `  ${invitation}`,
+    `Next: ${portOf(origin)}npx bailiwick serve${data === '.bailiwick' ? '' : ` --data ${data}`}, then open ${'file' in invitation ? 'the address in this file' : 'this address'} to enrol the first approver. It is a secret, and works once:`,
+    `  ${'file' in invitation ? invitation.file : invitation.address}`,
     ...(registry === undefined
       ? [
           '',
@@ -75,6 +77,9 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
     io.out(line)
   return exitCodes.ok
 }
+
+const named = (invitation: ReturnType<typeof invitationFor>) =>
+  'file' in invitation ? { invitation_file: invitation.file } : {}
 
 /** What standalone must be told to be at an address of this machine that is not its own. */
 function portOf(origin: string): string {

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { readSecretFile } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import {
   commonSettings,
@@ -138,7 +139,7 @@ function keyIn(dir: string): SignerKey {
       'witness_state_invalid',
       `${resolve(path)} is missing: make a witness with bailiwick witness init NAME --state ${dir}`,
     )
-  const key = parseSkey(readFileSync(path, 'utf8').trim())
+  const key = parseSkey(readSecretFile(path).toString().trim())
   if (key?.verifier.type !== SIGNATURE_TYPE.COSIGNATURE)
     throw new ServiceError('witness_state_invalid', `${path} is not the key of a witness`)
   return key

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readSecretFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 
 const setting = 'BAILIWICK_SINK_OTLP_HEADERS_FILE'
@@ -24,13 +24,7 @@ const mostHeaders = 16
  * of what stands in it. Read anew for each request, so that a token may be replaced.
  */
 export async function readOtlpHeaders(path: string): Promise<Record<string, string>> {
-  let text: string
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-    throw new ServiceError('config_invalid', `${setting}: ${path} cannot be read (${code})`)
-  }
+  const text = readSecretFile(path, { setting }).toString()
   const headers: Record<string, string> = {}
   for (const [n, line] of text.split(/\r?\n/).entries()) {
     if (line.trim() === '') continue

@@ -226,7 +226,7 @@ describe('headers', () => {
   it('go along, and are read anew for each request', async () => {
     await using collector = await aCollector(status(200))
     for (const token of ['first', 'second']) {
-      writeFileSync(path, `Authorization: Bearer ${token}\r\n\nx-scope: audit\n`)
+      writeFileSync(path, `Authorization: Bearer ${token}\r\n\nx-scope: audit\n`, { mode: 0o600 })
       await deliver(collector.url, records(0, 1), { headersFile: path })
     }
     expect(collector.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer first', 'Bearer second'])
@@ -244,7 +244,7 @@ describe('headers', () => {
     'x: 1\nx: CANARY',
     'x: grün-CANARY',
   ])('are refused with the line and nothing of it: %j', async (text) => {
-    writeFileSync(path, `ok: 1\n${text}`)
+    writeFileSync(path, `ok: 1\n${text}`, { mode: 0o600 })
     const refused = deliver('http://127.0.0.1:1/', records(0, 1), { headersFile: path })
     await expect(refused).rejects.toMatchObject({
       code: 'config_invalid',

@@ -203,7 +203,7 @@ describe('settings', () => {
     [
       'headers that are none',
       () => {
-        writeFileSync(join(folder, 'headers'), 'CANARY')
+        writeFileSync(join(folder, 'headers'), 'CANARY', { mode: 0o600 })
         return { headers: join(folder, 'headers') }
       },
       /HEADERS_FILE: line 1 /,

@@ -1,10 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readSecretFile } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 
 /** The bearer token in a file, without the line feed at its end. Throws `config_invalid`. */
 export function readCallerToken(file: string): string {
-  const token = readText(file).replace(/\r?\n$/, '')
+  const token = readSecretFile(file, { setting: 'BAILIWICK_CALLER_TOKEN_FILE' }).toString().replace(/\r?\n$/, '')
   // RFC 6750 §2.1
   if (/^[A-Za-z0-9._~+/-]{16,4096}=*$/.test(token)) return token
   throw new ServiceError(
@@ -20,11 +20,3 @@ export function isBearer(authorization: string | undefined, token: string): bool
 }
 
 const hash = (text: string) => createHash('sha256').update(text).digest()
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new ServiceError('config_invalid', `BAILIWICK_CALLER_TOKEN_FILE: ${file} cannot be read`, { cause })
-  }
-}

@@ -209,7 +209,7 @@ describe('a plain decision point', () => {
   it('asks callers for the token, where one is configured, and elsewhere on this machine for none', async () => {
     using secrets = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-plain-'))
     const file = join(secrets.path, 'token')
-    writeFileSync(file, 'a-token-of-many-characters\n')
+    writeFileSync(file, 'a-token-of-many-characters\n', { mode: 0o600 })
     await using pdp = await running(set, { BAILIWICK_CALLER_TOKEN_FILE: file })
     const as = (authorization: string) => pdp.post(evaluation, ask('anna'), { authorization })
     expect((await pdp.post(evaluation, ask('anna'))).status).toBe(401)
@@ -227,7 +227,7 @@ describe('a plain decision point', () => {
   it('takes no token that came in the clear, or that a proxy says nothing good of (V11)', async () => {
     using secrets = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-plain-'))
     const file = join(secrets.path, 'token')
-    writeFileSync(file, 'a-token-of-many-characters')
+    writeFileSync(file, 'a-token-of-many-characters', { mode: 0o600 })
     const authorization = 'Bearer a-token-of-many-characters'
     const told = async (env: Record<string, string>, headers: Record<string, string>) => {
       await using pdp = await running(set, { BAILIWICK_CALLER_TOKEN_FILE: file, ...env })
@@ -343,7 +343,7 @@ describe('POST /admin/reload', () => {
       expect((await pdp.post('/admin/reload', undefined, { [name]: '203.0.113.1' })).status).toBe(403)
     using secrets = mkdtempDisposableSync(join(tmpdir(), 'bailiwick-plain-'))
     const file = join(secrets.path, 'token')
-    writeFileSync(file, 'a-token-of-many-characters')
+    writeFileSync(file, 'a-token-of-many-characters', { mode: 0o600 })
     await using front = await running(set, {
       BAILIWICK_CALLER_TOKEN_FILE: file,
       BAILIWICK_TLS: 'terminated',
