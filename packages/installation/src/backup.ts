@@ -132,8 +132,9 @@ function makeFolders(name: string, from: string, to: string): void {
 function checkFiles(folder: string, { files }: BackupMark): void {
   const there = new Set(filesIn(folder))
   const wrong =
-    Object.keys(files).find((name) => !isLock(name) && (!there.has(name) || hashOf(join(folder, name)) !== files[name])) ??
-    [...there].find((name) => !Object.hasOwn(files, name))
+    Object.keys(files).find(
+      (name) => !isLock(name) && (!there.has(name) || hashOf(join(folder, name)) !== files[name]),
+    ) ?? [...there].find((name) => !Object.hasOwn(files, name))
   if (wrong !== undefined) throw new ServiceError('config_invalid', `${join(folder, wrong)} is not as it was backed up`)
 }
 

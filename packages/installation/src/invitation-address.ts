@@ -17,7 +17,10 @@ export function invitationAddress(data: string): string {
  * Where a person finds the invitation. On a terminal it is shown; every other output may be kept, as a container's log is, and others may read
  * that: then the address goes into a file for its owner alone, and that is named.
  */
-export function invitationFor(data: string, { terminal }: { terminal: boolean }): { address: string } | { file: string } {
+export function invitationFor(
+  data: string,
+  { terminal }: { terminal: boolean },
+): { address: string } | { file: string } {
   const address = invitationAddress(data)
   if (terminal) return { address }
   const file = paths(data).invitation

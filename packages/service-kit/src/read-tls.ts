@@ -9,7 +9,10 @@ import type { TlsSetting } from './settings.ts'
 export function readTls(tls: TlsSetting): Tls {
   if (tls === 'none') return undefined
   if (tls === 'terminated') return tls
-  const files = { certificate: readPem(tls.certificateFile), key: readSecretFile(tls.keyFile, { setting: 'BAILIWICK_TLS' }) }
+  const files = {
+    certificate: readPem(tls.certificateFile),
+    key: readSecretFile(tls.keyFile, { setting: 'BAILIWICK_TLS' }),
+  }
   try {
     createSecureContext({ cert: files.certificate, key: files.key })
   } catch {

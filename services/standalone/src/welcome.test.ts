@@ -11,7 +11,13 @@ let greet: (how: { enrolled?: boolean; terminal: boolean }) => string
 beforeAll(() => {
   const trust = initialise({
     data,
-    ...{ publicUrl: 'http://localhost:8420', singleOperator: true, now: Date.parse('2026-11-26T12:00:00.000Z'), randomBytes, entities: [] },
+    ...{
+      publicUrl: 'http://localhost:8420',
+      singleOperator: true,
+      now: Date.parse('2026-11-26T12:00:00.000Z'),
+      randomBytes,
+      entities: [],
+    },
     policies: new Map([['starter.cedar', Buffer.from('permit(principal, action, resource);')]]),
   })
   greet = (how) => welcome(data, trust, { enrolled: false, sample: true, ...how })

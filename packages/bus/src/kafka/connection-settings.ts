@@ -49,7 +49,9 @@ function authorities(ca: string): string {
 }
 
 function passwordIn(file: string): string {
-  const password = readSecretFile(file, { setting: 'BAILIWICK_KAFKA_PASSWORD_FILE' }).toString().replace(/\r?\n$/, '')
+  const password = readSecretFile(file, { setting: 'BAILIWICK_KAFKA_PASSWORD_FILE' })
+    .toString()
+    .replace(/\r?\n$/, '')
   if (password === '') throw wrong('BAILIWICK_KAFKA_PASSWORD_FILE', `${file} is empty`)
   return password
 }

@@ -49,7 +49,9 @@ it('holds the lock while it copies: nothing starts meanwhile', async () => {
     starts ??= bus(paths(folder.path).bus)
     return randomBytes(bytes)
   }
-  expect(await bailiwick(['backup', elsewhere.at('backup'), '--data', folder.path], { random })).toMatchObject({ code: 0 })
+  expect(await bailiwick(['backup', elsewhere.at('backup'), '--data', folder.path], { random })).toMatchObject({
+    code: 0,
+  })
   await expect(starts).rejects.toMatchObject({ code: 'bus_locked' })
 })
 

@@ -16,7 +16,9 @@ const init = (folder: Folder, ...more: string[]) =>
 it('makes an installation, says where the root key is, and prints an invitation on a terminal that its trust anchor knows', async () => {
   using folder = temporaryFolder()
   const argv = ['init', '--data', folder.at('data'), '--policies', policies(folder)]
-  const { code, out, err } = await bailiwick([...argv, '--public-url', 'https://bailiwick.example/'], { terminal: true })
+  const { code, out, err } = await bailiwick([...argv, '--public-url', 'https://bailiwick.example/'], {
+    terminal: true,
+  })
   expect({ code, err }).toEqual({ code: 0, err: '' })
   const { trust } = readInstallation(folder.at('data'))
   expect(trust).toMatchObject({

@@ -52,7 +52,14 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
   if (json) {
     const { installation, single_operator } = trust
     io.out(
-      JSON.stringify({ installation, data, trust: paths(data).trust, root_key: rootKey, single_operator, ...named(invitation) }),
+      JSON.stringify({
+        installation,
+        data,
+        trust: paths(data).trust,
+        root_key: rootKey,
+        single_operator,
+        ...named(invitation),
+      }),
     )
     return exitCodes.ok
   }

@@ -4,7 +4,9 @@ import { ServiceError } from '@bailiwick/errors'
 
 /** The bearer token in a file, without the line feed at its end. Throws `config_invalid`. */
 export function readCallerToken(file: string): string {
-  const token = readSecretFile(file, { setting: 'BAILIWICK_CALLER_TOKEN_FILE' }).toString().replace(/\r?\n$/, '')
+  const token = readSecretFile(file, { setting: 'BAILIWICK_CALLER_TOKEN_FILE' })
+    .toString()
+    .replace(/\r?\n$/, '')
   // RFC 6750 §2.1
   if (/^[A-Za-z0-9._~+/-]{16,4096}=*$/.test(token)) return token
   throw new ServiceError(
