@@ -158,6 +158,25 @@ describe.skipIf(noBrowser)('the evidence, in Chromium', () => {
     await page.locator('.step.bad', { hasText: 'action_not_granted' }).waitFor()
   })
 
+  it('calls counts totals only where every step is loaded', async () => {
+    const { page } = desk.olivia
+    const counts = page.locator('.card', { hasText: 'Who acted' }).locator('small').first()
+    const story = '**/console/api/evidence/trace/**'
+    await page.route(story, async (route) => {
+      const response = await route.fetch()
+      await route.fulfill({ response, json: { ...(await response.json()), next: '1' } })
+    })
+    await desk.goTo(`evidence/${grantId}`)
+    await counts.getByText(/^so far 3 allowed, [1-9] denied: more steps are below$/).waitFor()
+    await page.getByText(/steps shown so far verify/).waitFor()
+    await page.unroute(story)
+    await desk.goTo(`evidence/${grantId}`)
+    await counts.getByText(/^3 allowed, [1-9] denied$/).waitFor()
+    // Only denials are loaded then: nothing is known of what was allowed.
+    await desk.olivia.press('Denials')
+    await counts.getByText(/^[1-9] denied$/).waitFor()
+  })
+
   it('lets nothing that an event says be markup, or reorder what is read', async () => {
     const { page } = desk.olivia
     await desk.goTo(`evidence/${grantId}`)

@@ -10,8 +10,15 @@ import type { Hello, Me } from './types.ts'
 import { Outside } from './ui/outside.tsx'
 import { Failed, Loading } from './ui/parts.tsx'
 
+/** How often a page that has nothing to show yet asks again for it. */
+const awayMs = 3000
+
 function useHello() {
-  return useQuery({ queryKey: ['hello'], queryFn: () => api<Hello>('/hello') })
+  return useQuery({
+    queryKey: ['hello'],
+    queryFn: () => api<Hello>('/hello'),
+    refetchInterval: ({ state }) => (state.status === 'error' ? awayMs : false),
+  })
 }
 
 function useMe(enabled: boolean) {
@@ -23,7 +30,7 @@ function useMe(enabled: boolean) {
       setServerTime(me.now)
       return me
     },
-    refetchInterval: 15_000,
+    refetchInterval: ({ state }) => (state.data === undefined && state.status === 'error' ? awayMs : 15_000),
   })
 }
 
@@ -54,8 +61,9 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
     void client.invalidateQueries()
   }
 
-  if (hello.isPending || (hello.data?.enrolled && me.isPending && !gone)) return <Loading />
-  if (hello.error) return <Failed error={hello.error} />
+  // What is known stays on the page while the server is away: the shell says that it is old.
+  if (hello.data === undefined) return hello.error ? <Away error={hello.error} /> : <Loading />
+  if (hello.data.enrolled && me.isPending && !gone) return <Loading />
   if (!hello.data.enrolled) {
     if (invitation?.kind === 'invitation')
       return <Welcome invitation={invitation} hello={hello.data} onEnrolled={entered} />
@@ -74,11 +82,24 @@ export function App({ invitation, unreadable }: { invitation: Invitation | undef
     const ended = gone && !left && me.data !== undefined
     return <Door hello={hello.data} invited={invitation?.kind === 'invitation'} ended={ended} onEntered={entered} />
   }
-  if (!me.data) return me.error ? <Failed error={me.error} /> : <Loading />
+  if (!me.data) return me.error ? <Away error={me.error} /> : <Loading />
   const leave = () => {
     setLeft(true)
     setGone(true)
     client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== 'hello' })
   }
   return <Shell me={me.data} stale={me.isError} onLeft={leave} />
+}
+
+/** Nothing is known yet, so there is no page to show; both questions are asked again by themselves. */
+function Away({ error }: { error: unknown }) {
+  return (
+    <main className="outside">
+      <div className="outside-card">
+        <h1>Bailiwick does not answer</h1>
+        <Failed error={error} />
+        <p>This page tries again by itself every few seconds. Nothing that you signed is lost.</p>
+      </div>
+    </main>
+  )
 }

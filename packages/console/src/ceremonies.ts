@@ -1,5 +1,6 @@
 import { api } from './api.ts'
 import type { ApproveAnswer, EntityDiff, Rendered } from './types.ts'
+import { askPasskey } from './ui/passkey-prompt.ts'
 
 /** A key that can sign here and cannot be read. */
 interface WordKey {
@@ -72,14 +73,14 @@ interface CreationOptions {
 
 /** Makes a passkey. Gives it as the browser has it, and as it is sent. */
 async function create(options: CreationOptions) {
-  const credential = (await navigator.credentials.create({
-    publicKey: {
-      ...options,
-      challenge: decode(options.challenge),
-      user: { ...options.user, id: decode(options.user.id) },
-      excludeCredentials: named(options.excludeCredentials),
-    },
-  })) as PublicKeyCredential
+  const publicKey = {
+    ...options,
+    challenge: decode(options.challenge),
+    user: { ...options.user, id: decode(options.user.id) },
+    excludeCredentials: named(options.excludeCredentials),
+  }
+  const made = await askPasskey((signal) => navigator.credentials.create({ publicKey, signal }))
+  const credential = made as PublicKeyCredential
   const response = credential.response as AuthenticatorAttestationResponse
   const sent = {
     id: credential.id,
@@ -159,7 +160,8 @@ function endOfCbor(data: Uint8Array, start: number): number {
 }
 
 async function getAssertion(publicKey: PublicKeyCredentialRequestOptions) {
-  const { id, rawId, type, response } = (await navigator.credentials.get({ publicKey })) as PublicKeyCredential
+  const given = await askPasskey((signal) => navigator.credentials.get({ publicKey, signal }))
+  const { id, rawId, type, response } = given as PublicKeyCredential
   const { clientDataJSON, authenticatorData, signature } = response as AuthenticatorAssertionResponse
   return {
     id,

@@ -16,6 +16,9 @@ export function refresh(client: QueryClient): Promise<void> {
 /** What changed most often is asked for again once a second at most. */
 const calmMs = 1000
 
+/** When a source that was refused is opened again. */
+const reopenMs = 5000
+
 /** How often it is asked for while nobody listens. */
 const pollMs = 15_000
 
@@ -23,7 +26,10 @@ const pollMs = 15_000
 export function useLive(): boolean {
   const client = useQueryClient()
   const [listening, setListening] = useState(false)
+  const [attempt, setAttempt] = useState(0)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each attempt opens another source
   useEffect(() => {
+    let again: ReturnType<typeof setTimeout> | undefined
     const source = new EventSource('/console/api/events')
     const due = new Set<string>()
     let timer: ReturnType<typeof setTimeout> | undefined
@@ -40,8 +46,11 @@ export function useLive(): boolean {
     })
     source.addEventListener('error', () => {
       setListening(false)
-      // A closed source was refused: the session may be over. The next question tells.
-      if (source.readyState === EventSource.CLOSED) void client.invalidateQueries({ queryKey: ['me'] })
+      if (source.readyState !== EventSource.CLOSED) return
+      // Browsers do not go back to a source that was refused. The session may be over: the next question tells. Or a proxy
+      // answered for a server that was away.
+      void client.invalidateQueries({ queryKey: ['me'] })
+      again = setTimeout(() => setAttempt((n) => n + 1), reopenMs)
     })
     source.addEventListener('ended', tellSignedOut)
     source.addEventListener('change', ({ data }) => {
@@ -52,9 +61,10 @@ export function useLive(): boolean {
     })
     return () => {
       clearTimeout(timer)
+      clearTimeout(again)
       source.close()
     }
-  }, [client])
+  }, [client, attempt])
   useEffect(() => {
     if (listening) return
     const timer = setInterval(() => void refresh(client), pollMs)

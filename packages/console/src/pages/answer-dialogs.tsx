@@ -128,7 +128,6 @@ export function StatementDialog({
   return (
     <Dialog
       title={change ? 'You sign this change' : 'You sign exactly this'}
-      busyAction="Waiting for your passkey …"
       action="Sign with passkey"
       blocked={blocked !== undefined}
       onSubmit={submit}

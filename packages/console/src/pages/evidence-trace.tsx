@@ -40,8 +40,8 @@ export function TracePage({ id }: { id: string }) {
       </div>
       {story.isPending ? <Loading /> : null}
       {story.error ? <Failed error={story.error} /> : null}
-      {pages.length > 0 ? <Verdict steps={steps} size={pages[0]?.size ?? 0} /> : null}
-      {trees.length > 0 ? <SubAgents trees={trees} /> : null}
+      {pages.length > 0 ? <Verdict steps={steps} size={pages[0]?.size ?? 0} isWhole={!story.hasNextPage} /> : null}
+      {trees.length > 0 ? <SubAgents trees={trees} counts={countsOf(type, story.hasNextPage)} /> : null}
       {pages.map((page, n) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: pages have no identity, and never change place
         <section key={n} aria-label={n === 0 ? 'What happened' : `What happened before, page ${n + 1}`}>
@@ -53,18 +53,20 @@ export function TracePage({ id }: { id: string }) {
   )
 }
 
-function Verdict({ steps, size }: { steps: Trace['steps']; size: number }) {
+function Verdict({ steps, size, isWhole }: { steps: Trace['steps']; size: number; isWhole: boolean }) {
   const broken = steps.filter(({ verified }) => !verified)
   if (steps.length === 0) return <p className="hint">Nothing of this kind.</p>
   return broken.length === 0 ? (
     <p className="note good">
-      <strong>All {steps.length} steps verify</strong>, as evidence says: each signature was checked again. The log has{' '}
-      {size.toLocaleString()} entries.
+      <strong>
+        All {steps.length} steps {isWhole ? '' : 'shown so far '}verify
+      </strong>
+      , as evidence says: each signature was checked again. The log has {size.toLocaleString()} entries.
     </p>
   ) : (
     <p className="note bad" role="alert">
       <strong>
-        {broken.length} of {steps.length} steps do not verify.
+        {broken.length} of {steps.length} steps {isWhole ? '' : 'shown so far '}do not verify.
       </strong>{' '}
       They are marked below.
     </p>
@@ -145,18 +147,29 @@ interface Hand {
   below: Hand[]
 }
 
+type Counts = (hand: Pick<Hand, 'allowed' | 'denied'>) => string
+
+/** What the steps that are loaded say of each agent: totals only where they are all there is. */
+const countsOf =
+  (type: keyof typeof views, hasMore: boolean): Counts =>
+  ({ allowed, denied }) => {
+    if (type === 'decision.denied') return hasMore ? `at least ${denied} denied` : `${denied} denied`
+    if (type !== '') return ''
+    return `${hasMore ? 'so far ' : ''}${allowed} allowed, ${denied} denied${hasMore ? ': more steps are below' : ''}`
+  }
+
 /** Who acted for whom: the agent of each grant, and below it whom it passed a part of that on to. */
-function SubAgents({ trees }: { trees: TraceStep[] }) {
+function SubAgents({ trees, counts }: { trees: TraceStep[]; counts: Counts }) {
   const hands = mergeHands(trees.flatMap((tree) => handsIn(tree, undefined)))
   if (hands.every(({ below }) => below.length === 0)) return null
   return (
     <Card title="Who acted">
-      <Hands hands={hands} />
+      <Hands hands={hands} counts={counts} />
     </Card>
   )
 }
 
-function Hands({ hands }: { hands: Hand[] }) {
+function Hands({ hands, counts }: { hands: Hand[]; counts: Counts }) {
   return (
     <ul className="tree">
       {hands.map(({ agent, allowed, denied, below }) => (
@@ -164,10 +177,8 @@ function Hands({ hands }: { hands: Hand[] }) {
           <span className="id">
             <Visible text={agent} />
           </span>{' '}
-          <small>
-            {allowed} allowed, {denied} denied
-          </small>
-          {below.length > 0 ? <Hands hands={below} /> : null}
+          <small>{counts({ allowed, denied })}</small>
+          {below.length > 0 ? <Hands hands={below} counts={counts} /> : null}
         </li>
       ))}
     </ul>

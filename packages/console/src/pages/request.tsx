@@ -24,6 +24,7 @@ import { Earlier, Prose, Similar, Since, WhoAsks } from './evidence.tsx'
 import { ExactArguments } from './exact-arguments.tsx'
 import { freshWords, Limits } from './limits.tsx'
 import { NarrowEditor } from './narrow-editor.tsx'
+import { OnlyInEvidence } from './only-in-evidence.tsx'
 import { RegistryDiff } from './registry-diff.tsx'
 
 /** One request, and the three answers to it. */
@@ -33,23 +34,10 @@ export function RequestPage({ id, me }: { id: string; me: Me }) {
     queryFn: () => api<RequestDetail | { kind: null }>(`/requests/${encodeURIComponent(id)}`),
   })
   // An address that no request can have is as good as one that none has.
-  if (detail.error instanceof Problem && [400, 404].includes(detail.error.status))
-    return <Nothing title="There is no such request." />
-  if (detail.error) return <Failed error={detail.error} />
-  if (!detail.data) return <Loading />
-  if (detail.data.kind === null) return <Nothing title="This request is older than what is still known." />
+  if (detail.error instanceof Problem && [400, 404].includes(detail.error.status)) return <OnlyInEvidence id={id} />
+  if (!detail.data) return detail.error ? <Failed error={detail.error} /> : <Loading />
+  if (detail.data.kind === null) return <OnlyInEvidence id={id} />
   return <Request request={detail.data} me={me} />
-}
-
-function Nothing({ title }: { title: string }) {
-  return (
-    <>
-      <h1>{title}</h1>
-      <p className="crumb">
-        <Link to="/console/inbox">← Inbox</Link>
-      </p>
-    </>
-  )
 }
 
 type Asking = { kind: 'approve'; narrowed: Narrowed } | { kind: 'deny' } | { kind: 'take_back' }
@@ -269,13 +257,11 @@ function StepUp({ request }: { request: Extract<RequestDetail, { kind: 'step_up'
         {request.arguments === null ? <Lines lines={request.lines} /> : null}
         <ExactArguments digest={request.action.action_digest} handed={request.arguments} />
         {request.open ? (
-          <>
-            <p className="note">
-              {needs === 'task'
-                ? 'It waits because what must stay fresh lapsed. “Approve as asked” lets this action happen once and the task go on. “Approve only this action” lets this action happen once; the task still waits.'
-                : 'It waits because a policy wants a person’s word for it. After your yes this action may happen once.'}
-            </p>
-          </>
+          <p className="note">
+            {needs === 'task'
+              ? 'It waits because what must stay fresh lapsed. “Approve as asked” lets this action happen once and the task go on. “Approve only this action” lets this action happen once; the task still waits.'
+              : 'It waits because a policy wants a person’s word for it. After your yes this action may happen once.'}
+          </p>
         ) : null}
       </Card>
       <Card title="The grant it belongs to" aside={<StateBadge state={grant.state} />}>

@@ -1,5 +1,6 @@
 import { type FormEvent, type ReactNode, useState } from 'react'
 import { problemText } from './dialog.tsx'
+import { busyWords, usePasskeyPrompt } from './passkey-prompt.ts'
 import { Visible } from './visible.tsx'
 
 interface CeremonyProps {
@@ -16,6 +17,7 @@ interface CeremonyProps {
 /** A form of which the answer is a passkey's: to enrol, to join, to recover, to sign in. */
 export function Ceremony({ title, action, children, after, onSubmit }: CeremonyProps) {
   const [busy, setBusy] = useState(false)
+  const prompted = usePasskeyPrompt()
   const [problem, setProblem] = useState<string>()
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
@@ -42,7 +44,7 @@ export function Ceremony({ title, action, children, after, onSubmit }: CeremonyP
         </p>
       )}
       <button type="submit" className="primary wide" disabled={busy}>
-        {busy ? 'Waiting for your passkey …' : action}
+        {busy ? busyWords(prompted) : action}
       </button>
       {after}
     </form>

@@ -1,11 +1,11 @@
 import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from 'react'
+import { abandonPasskey, busyWords, usePasskeyPrompt } from './passkey-prompt.ts'
+import { useSay } from './say.tsx'
 
 interface DialogProps {
   title: string
   children: ReactNode
   action: string
-  /** What the button says while it is done. */
-  busyAction?: string
   danger?: boolean
   /** Nothing can be done in it but read, and go back. */
   blocked?: boolean
@@ -14,19 +14,15 @@ interface DialogProps {
   onClose(): void
 }
 
-/** The browser's own modal dialog: it keeps the focus inside, gives it back, and closes with Escape. */
-export function Dialog({
-  title,
-  children,
-  action,
-  busyAction = action,
-  danger = false,
-  blocked = false,
-  onSubmit,
-  onClose,
-}: DialogProps) {
+/**
+ * The browser's own modal dialog: it keeps the focus inside, gives it back, and closes with Escape. While a passkey is asked for,
+ * closing ends the ceremony, and nothing is sent. What was sent cannot be called back: until the server answers, the dialog stays.
+ */
+export function Dialog({ title, children, action, danger = false, blocked = false, onSubmit, onClose }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null)
   const [busy, setBusy] = useState(false)
+  const prompted = usePasskeyPrompt()
+  const say = useSay()
   const [problem, setProblem] = useState<string>()
   const heading = useId()
   useEffect(() => {
@@ -40,13 +36,23 @@ export function Dialog({
     try {
       if ((await onSubmit(data)) !== 'stay') ref.current?.close()
     } catch (error) {
-      setProblem(problemText(error))
+      // A browser lets a person close any dialog in the end. What became of the work is said all the same.
+      if (ref.current?.open || isCancelled(error)) setProblem(problemText(error))
+      else say(problemText(error), 'failed')
     } finally {
       setBusy(false)
     }
   }
+  const mayClose = () => !busy || abandonPasskey()
   return (
-    <dialog ref={ref} aria-labelledby={heading} onClose={onClose}>
+    <dialog
+      ref={ref}
+      aria-labelledby={heading}
+      onCancel={(event) => {
+        if (!mayClose()) event.preventDefault()
+      }}
+      onClose={onClose}
+    >
       <form onSubmit={submit} aria-busy={busy}>
         <h2 id={heading}>{title}</h2>
         {children}
@@ -56,11 +62,17 @@ export function Dialog({
           </p>
         )}
         <div className="actions">
-          <button type="button" onClick={() => ref.current?.close()}>
+          <button
+            type="button"
+            disabled={busy && !prompted}
+            onClick={() => {
+              if (mayClose()) ref.current?.close()
+            }}
+          >
             Back
           </button>
           <button type="submit" className={danger ? 'danger' : 'primary'} disabled={busy || blocked}>
-            {busy ? busyAction : action}
+            {busy ? busyWords(prompted) : action}
           </button>
         </div>
       </form>
@@ -70,8 +82,11 @@ export function Dialog({
 
 /** The browser says no more than that nothing was signed: it does not tell a refusal from a key that is not there. */
 export function problemText(error: unknown): string {
-  const name = error instanceof DOMException ? error.name : ''
-  if (name === 'NotAllowedError' || name === 'AbortError')
+  if (isCancelled(error))
     return 'Nothing was signed: the passkey was refused, or did not verify that it is you. Try again.'
   return error instanceof Error ? error.message : String(error)
+}
+
+function isCancelled(error: unknown): boolean {
+  return error instanceof DOMException && ['NotAllowedError', 'AbortError'].includes(error.name)
 }

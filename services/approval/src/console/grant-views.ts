@@ -42,15 +42,20 @@ export function listGrants(approval: Approval, index: GrantIndex, me: Approver, 
 const signersOf = ({ projection }: Approval, tree: Tree): readonly string[] =>
   approversOf(projection.ledger.registry, tree) ?? ['unknown']
 
-/** What stopped a grant, or how it stands. */
+/** What ended a grant, or how it stands. A revocation that came after the grant had ended anyway stopped nothing of it. */
 function stateOf(approval: Approval, tree: Tree) {
   const { revocations } = approval.projection.ledger
-  const { grant } = tree
-  const approvers = signersOf(approval, tree)
-  const revoked = revocations.kills(lineageOf(tree, approvers))
-  const over = Date.parse(grant.not_after) <= approval.clock.now()
-  return { state: revoked ? 'revoked' : over ? 'expired' : tree.state, approvers: [...new Set(approvers)], revoked }
+  const approvers = [...new Set(signersOf(approval, tree))]
+  const endsAt = Date.parse(tree.grant.not_after)
+  if (tree.state === 'completed') return { state: tree.state, approvers }
+  const revoked = inTime(revocations.kills(lineageOf(tree, approvers)), endsAt)
+  if (revoked) return { state: 'revoked', approvers, revoked }
+  return { state: endsAt <= approval.clock.now() ? 'expired' : tree.state, approvers }
 }
+
+/** A revocation that found something alive to stop. One that is not dated counts. */
+const inTime = (revoked: Revocation | undefined, endsAt: number): Revocation | undefined =>
+  revoked?.declaredAt !== undefined && endsAt <= revoked.declaredAt ? undefined : revoked
 
 /** Whether it can still be used: an end by time, and a revocation of whatever it hangs on, change no tree. */
 export const isActive = (approval: Approval, tree: Tree): boolean =>
@@ -132,6 +137,8 @@ function linkState(approval: Approval, tree: Tree, id: string): Link['state'] {
   const chain = chainOf(tree, id, trust.installation)
   if (!chain.ok) return 'broken'
   const { holders } = chain
-  if (projection.ledger.revocations.kills(lineageOf(tree, signersOf(approval, tree), { holders }))) return 'revoked'
-  return holders.some(({ expiresAt }) => expiresAt <= clock.now()) ? 'expired' : 'active'
+  const endsAt = Math.min(...holders.map(({ expiresAt }) => expiresAt))
+  const revoked = projection.ledger.revocations.kills(lineageOf(tree, signersOf(approval, tree), { holders }))
+  if (inTime(revoked, endsAt)) return 'revoked'
+  return endsAt <= clock.now() ? 'expired' : 'active'
 }

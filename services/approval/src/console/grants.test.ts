@@ -21,11 +21,11 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]())
 
 /** A grant as far as a list can tell: every third is of another agent. */
-async function granted(n: number): Promise<string> {
+async function granted(n: number, lastsMs = 3600_000): Promise<string> {
   const id = `grt_${randomBytes(32).toString('base64url')}`
   const { grant } = exampleEvent('grants.v1', 'grant.created').data as { grant: Grant }
   const agent = `${n % 3 === 0 ? otherAgentId : agentId}/one`
-  const not_after = new Date(Date.now() + 3600_000).toISOString()
+  const not_after = new Date(Date.now() + lastsMs).toISOString()
   const data = {
     grant: { ...grant, id, agent, not_after, as_of: 0, authority: { ...grant.authority, task: `Task:${n}.` } },
   }
@@ -60,10 +60,14 @@ it('lists grants page by page, the newest first, each once, by state, agent and 
   expect(await ids(`state=all&q=${made[5]}`)).toEqual([made[5]])
   expect(await ids(`state=all&agent=${encodeURIComponent(otherAgentId)}`)).toHaveLength(count / 3)
   const target = otherAgentId
+  const over = await granted(3000, -1000)
+  await expect.poll(() => ids(`state=ended&q=${over}`)).toEqual([over])
   expect((await olga.post('/stops', { kind: 'agent', target })).status).toBe(200)
-  expect(await ids('state=ended')).toHaveLength(count / 3)
+  expect(await ids('state=ended')).toHaveLength(count / 3 + 1)
   expect([await active(otherAgentId), await active(agentId)]).toEqual([0, (count / 3) * 2])
   expect((await all('state=ended&q=task:99.')).map(({ state }) => state)).toEqual(['revoked'])
+  // It had ended by itself: nothing of it was stopped.
+  expect(await all(`state=ended&q=${over}`)).toMatchObject([{ state: 'expired', revoked: null }])
 })
 
 it.each(['?state=some', '?cursor=x', '?q=', '?limit=9', `?q=${'x'.repeat(201)}`])('refuses %s', async (query) => {

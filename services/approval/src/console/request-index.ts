@@ -12,6 +12,12 @@ export interface RequestEntry extends Place {
   alike: string[]
 }
 
+interface Asked {
+  id: string
+  /** ms since the epoch. */
+  at: number
+}
+
 /** How many earlier requests of one kind are remembered for comparison. */
 const mostAlike = 50
 
@@ -21,7 +27,8 @@ export class RequestIndex implements Disposable {
   readonly answered = new Ordered<RequestEntry>()
   readonly #approval: Approval
   readonly #entries = new Map<string, RequestEntry>()
-  readonly #alike = new Map<string, string[]>()
+  /** Oldest first, by when they were asked: the order in which this instance came to read them says nothing. */
+  readonly #alike = new Map<string, Asked[]>()
   readonly #stop: () => void
 
   constructor(approval: Approval) {
@@ -58,7 +65,7 @@ export class RequestIndex implements Disposable {
     }
     this.#entries.set(id, entry)
     this.#listOf(entry).add(entry)
-    if (!known) for (const key of entry.alike) this.#relate(key, id)
+    if (!known) for (const key of entry.alike) this.#relate(key, { id, at: record.receivedAt ?? 0 })
     // The ledger forgets what ended long ago: so does this.
     for (let { last } = this.answered; last && !requests.requests.has(last.id); last = this.answered.last)
       this.#forget(last)
@@ -68,18 +75,18 @@ export class RequestIndex implements Disposable {
     return open ? this.open : this.answered
   }
 
-  #relate(key: string, id: string): void {
-    const ids = this.#alike.get(key) ?? []
-    ids.push(id)
-    if (ids.length > mostAlike) ids.shift()
-    this.#alike.set(key, ids)
+  #relate(key: string, asked: Asked): void {
+    const all = this.#alike.get(key) ?? []
+    all.splice(all.findLastIndex(({ at }) => at <= asked.at) + 1, 0, asked)
+    if (all.length > mostAlike) all.shift()
+    this.#alike.set(key, all)
   }
 
   #forget(entry: RequestEntry): void {
     this.answered.remove(entry)
     this.#entries.delete(entry.id)
     for (const key of entry.alike) {
-      const left = this.#alike.get(key)?.filter((id) => id !== entry.id) ?? []
+      const left = this.#alike.get(key)?.filter(({ id }) => id !== entry.id) ?? []
       if (left.length === 0) this.#alike.delete(key)
       else this.#alike.set(key, left)
     }
@@ -97,8 +104,8 @@ export class RequestIndex implements Disposable {
 
   #others(ask: AccessAsk, key: 0 | 1): RequestRecord[] {
     const { requests } = this.#approval.projection.ledger.requests
-    const ids = this.#alike.get(this.#entries.get(ask.request_id)?.alike[key] ?? '') ?? []
-    return ids.toReversed().flatMap((id) => (id === ask.request_id ? [] : (requests.get(id) ?? [])))
+    const all = this.#alike.get(this.#entries.get(ask.request_id)?.alike[key] ?? '') ?? []
+    return all.toReversed().flatMap(({ id }) => (id === ask.request_id ? [] : (requests.get(id) ?? [])))
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest'
+import { noBrowser, patienceMs } from './browser.ts'
+import { atADesk } from './desk.ts'
+
+describe.skipIf(noBrowser)('what the console says while the server or the person is slow, in Chromium', () => {
+  const desk = atADesk()
+
+  it('stays until it is known what became of a signature that was sent, and then says it (V3)', async () => {
+    const requestId = await desk.ask('slow-server')
+    const { page } = desk.olivia
+    await desk.goTo(`requests/${requestId}`)
+    const arrived = Promise.withResolvers<void>()
+    const slow = Promise.withResolvers<void>()
+    await page.route('**/approve', async (route) => {
+      arrived.resolve()
+      await slow.promise
+      await route.continue()
+    })
+    await desk.olivia.press('Approve as asked…')
+    await desk.olivia.press('Sign with passkey')
+    await arrived.promise
+    const dialog = page.getByRole('dialog')
+    await dialog.getByRole('button', { name: 'Waiting for the server …' }).waitFor()
+    expect(await dialog.getByRole('button', { name: 'Back' }).isDisabled()).toBe(true)
+    await page.keyboard.press('Escape')
+    expect(await dialog.isVisible()).toBe(true)
+    // Chromium closes a dialog at the second Escape, whatever the page says.
+    await page.keyboard.press('Escape')
+    slow.resolve()
+    await page.getByText('Approved.', { exact: true }).waitFor()
+    expect(await desk.stateOf(requestId)).toBe('approved')
+    await page.unroute('**/approve')
+  })
+
+  it('ends the ceremony with Escape while it waits for the person: nothing is signed or sent (V3)', async () => {
+    const requestId = await desk.ask('slow-person')
+    const { page, cdp, authenticatorId } = desk.olivia
+    await desk.goTo(`requests/${requestId}`)
+    const present = (enabled: boolean) =>
+      cdp.send('WebAuthn.setAutomaticPresenceSimulation', { authenticatorId, enabled })
+    await present(false)
+    await desk.olivia.press('Approve as asked…')
+    await desk.olivia.press('Sign with passkey')
+    const dialog = page.getByRole('dialog')
+    await dialog.getByRole('button', { name: 'Waiting for your passkey …' }).waitFor()
+    await page.keyboard.press('Escape')
+    await dialog.waitFor({ state: 'detached' })
+    await present(true)
+    expect(desk.olivia.sent.filter((each) => each.includes(`${requestId}/approve`))).toEqual([])
+    expect(await desk.stateOf(requestId)).toBe('pending')
+    // The same page can still be used to sign it.
+    await desk.grant(requestId)
+  })
+
+  it('comes back by itself after the server was away, whether the page knew something before or not', async () => {
+    const { page } = desk.olivia
+    const away = () => page.route('**/console/api/**', (route) => route.abort())
+    const back = () => page.unroute('**/console/api/**')
+    await away()
+    await page.goto(`${desk.system.url}/console/grants`)
+    await page.getByRole('heading', { name: 'Bailiwick does not answer' }).waitFor()
+    await back()
+    await page.getByRole('heading', { name: 'Grants' }).waitFor()
+
+    await away()
+    await page.getByText('What you see is old.').waitFor()
+    expect(await page.getByRole('heading', { name: 'Grants' }).isVisible()).toBe(true)
+    await back()
+    await page.getByText('What you see is old.').waitFor({ state: 'detached', timeout: patienceMs })
+  })
+
+  it('tells the end of a request that is kept by evidence alone, and knows one that never was', async () => {
+    const requestId = await desk.ask('long-ago')
+    const { page } = desk.olivia
+    await desk.goTo(`requests/${requestId}`)
+    await desk.olivia.press('Deny…')
+    await desk.olivia.press('Deny it')
+    await page.getByText('Denied.', { exact: true }).waitFor()
+    await expect
+      .poll(async () => (await page.request.get(`${desk.system.url}/console/api/evidence/trace/${requestId}`)).status())
+      .toBe(200)
+    // As approval answers once it forgot the request.
+    const forgotten = `**/console/api/requests/${requestId}`
+    await page.route(forgotten, (route) => route.fulfill({ status: 404, json: { title: 'Unknown' } }))
+    await desk.goTo(`requests/${requestId}`)
+    await page.getByRole('heading', { name: 'This request ended a while ago.' }).waitFor()
+    await page.getByText('Denied by a person').waitFor()
+    await page.getByRole('link', { name: 'All that evidence has of it' }).waitFor()
+    await page.unroute(forgotten)
+    await desk.goTo(`requests/req_${'A'.repeat(43)}`)
+    await page.getByRole('heading', { name: 'There is no such request.' }).waitFor()
+  })
+})
