@@ -204,6 +204,7 @@ function applyDecision(
 ): boolean {
   const tree = event.partitionkey
   if (event.type === 'decision.denied' || event.type === 'denials.summarised') return true
+  if (event.type === 'outcome.refused') return true // what a point signed and nobody took: told by outcomeFindings
   if (event.type === 'candidate.answered') return true // what a candidate would have said: no decision
   const key = decisionKey(tree, event.data.decision_id)
   const decision = decisions.get(key)

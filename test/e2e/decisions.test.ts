@@ -17,6 +17,7 @@ it('allows what was approved, with a permit of at most 5 s for exactly that acti
     key: publicKeyOf(world.key('policy-decision', 'permit', 'permit')),
     issuer: world.url,
     enforcementPoint: sample.enforcementPoint,
+    instance: undefined,
     actionDigest: answer.digest,
     now: world.clock.now(),
     leewayMs: 0,

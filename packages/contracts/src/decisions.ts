@@ -10,6 +10,7 @@ import {
   grantIdSchema,
   idSchema,
   nameSchema,
+  pointInstanceSchema,
   requestIdSchema,
   saltedHashSchema,
   sha256Schema,
@@ -87,6 +88,11 @@ export const decisionAllowed = z.strictObject({
   decision_id: decisionIdSchema,
   call_id: callIdSchema,
   enforcement_point: nameSchema,
+  /**
+   * The start of that point which alone may use the permit and report the outcome. Absent: the point states none, as points of before
+   * instances do; it must be one process, and an outcome that names an instance does not belong to it.
+   */
+  instance: pointInstanceSchema.optional(),
   actor: actorSchema,
   action: allowedActionSchema,
   /** Its call and the salt are handed to evidence, which keeps them until they are erased. Else the enforcement point alone has the salt. */
@@ -155,6 +161,20 @@ export const outcomeReported = z.strictObject({
   /** What the enforcement point signed, exactly. */
   outcome: compactJwsSchema,
   after: afterSchema,
+})
+
+/**
+ * What an enforcement point signed, and the decision point did not take: the decision has another outcome, belongs to another instance or
+ * was taken back (`outcome_mismatch`), or the instance gave this number to another outcome. It changes nothing; a second outcome stands
+ * here so that no decision point swallows it.
+ */
+export const outcomeRefused = z.strictObject({
+  decision_id: decisionIdSchema,
+  grant_id: grantIdSchema,
+  enforcement_point: nameSchema,
+  code: z.enum(['outcome_mismatch', 'outcome_sequence_reused']),
+  /** What the enforcement point signed, exactly. */
+  outcome: compactJwsSchema,
 })
 
 export const outcomeMissing = z.strictObject({

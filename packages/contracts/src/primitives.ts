@@ -44,6 +44,12 @@ export const nameSchema = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}$/, 'not a registry name')
   .describe('registry name')
 
+/** The name of one start of an enforcement point's process: 16 random bytes, of one spelling. */
+export const pointInstanceSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{21}[AQgw]$/, 'not an instance of an enforcement point')
+  .describe('instance of an enforcement point')
+
 // Characters without ink, and those that reorder others: a name that holds one looks like another name.
 const unseen = /[\p{C}\p{Default_Ignorable_Code_Point}]/u
 

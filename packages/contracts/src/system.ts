@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { attachmentErased } from './decisions.ts'
 import { previousSchema } from './envelope.ts'
-import { sha256Schema, timestampSchema } from './primitives.ts'
+import { pointInstanceSchema, sha256Schema, timestampSchema } from './primitives.ts'
 
 const offsetSchema = z.int().min(-1)
 const partitionSchema = z.string().regex(/^\d{1,5}$/)
@@ -50,6 +50,24 @@ export const outcomeUnrelayed = z.strictObject({
   decision_id: z.string().max(128),
   enforcement_point: z.string().max(255),
   sequence: z.int(),
+})
+/** Numbers of an enforcement point's instance that the log lacks, or has of others than the next outcome names. */
+export const outcomeSkipped = z.strictObject({
+  enforcement_point: z.string().max(255),
+  instance: pointInstanceSchema,
+  from: z.int().min(1),
+  to: z.int().min(1),
+})
+/** An enforcement point signed two outcomes where there is one. This is the other one: the first to be relayed counts. */
+export const outcomeContradicted = z.strictObject({
+  decision_id: z.string().max(128),
+  enforcement_point: z.string().max(255),
+  instance: pointInstanceSchema.optional(),
+  sequence: z.int(),
+  /** What there is one of: outcomes of the decision, or of the instance under this number. */
+  of: z.enum(['decision', 'sequence']),
+  /** SHA-256 of what the point signed: header and payload, without the signature, which has two spellings. */
+  signed_sha256: sha256Schema,
 })
 /** An event that cannot count: forged, foreign, void where it should not be. Named by its leaf. */
 export const eventRefused = z.strictObject({

@@ -8,6 +8,7 @@ import {
   decisionDenied,
   denialsSummarised,
   outcomeMissing,
+  outcomeRefused,
   outcomeReported,
 } from './decisions.ts'
 import { grantEvents, revocationDeclared } from './grants.ts'
@@ -32,6 +33,8 @@ import {
   gapDetected,
   headPublished,
   leavesDropped,
+  outcomeContradicted,
+  outcomeSkipped,
   outcomeUnrelayed,
   policyFilesChanged,
   valueErased,
@@ -143,7 +146,7 @@ export const revocationsV1 = defineTopic({
 export const decisionsV1 = defineTopic({
   name: 'decisions.v1',
   about:
-    "A tree's actions: decisions and outcomes. Keyed by root grant id, else subject; `version` is the tree's, absent on denials and candidates' answers.",
+    "A tree's actions: decisions and outcomes. Keyed by root grant id, else subject; `version` is the tree's, absent on denials, refused outcomes and candidates' answers.",
   writer: 'policy-decision',
   readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
   partitions: 3,
@@ -155,10 +158,11 @@ export const decisionsV1 = defineTopic({
     'decision.abandoned': decisionAbandoned,
     'outcome.reported': outcomeReported,
     'outcome.missing': outcomeMissing,
+    'outcome.refused': outcomeRefused,
     'denials.summarised': denialsSummarised,
     'candidate.answered': candidateAnswered,
   },
-  unversioned: ['decision.denied', 'denials.summarised', 'candidate.answered'],
+  unversioned: ['decision.denied', 'outcome.refused', 'denials.summarised', 'candidate.answered'],
 })
 
 /** Where each instance is, each 500 ms. Signed, not numbered, not evidence. */
@@ -202,7 +206,7 @@ export const checkpointsV1 = defineTopic({
 export const findingsV1 = defineTopic({
   name: 'findings.v1',
   about:
-    'What evidence noticed: gaps, unrelayed outcomes, events that cannot count, edited policies, what a sink will never get, values that were erased. Keyed by what it is about.',
+    'What evidence noticed: gaps, outcomes that are unrelayed, skipped or contradicted, events that cannot count, edited policies, what a sink will never get, values that were erased. Keyed by what it is about.',
   writer: 'evidence',
   readers: ['evidence'],
   partitions: 1,
@@ -211,6 +215,8 @@ export const findingsV1 = defineTopic({
   events: {
     'gap.detected': gapDetected,
     'outcome.unrelayed': outcomeUnrelayed,
+    'outcome.skipped': outcomeSkipped,
+    'outcome.contradicted': outcomeContradicted,
     'event.refused': eventRefused,
     'policy-files.changed': policyFilesChanged,
     'leaves.dropped': leavesDropped,

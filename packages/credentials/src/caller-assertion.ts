@@ -1,4 +1,4 @@
-import { nameSchema } from '@bailiwick/contracts'
+import { nameSchema, pointInstanceSchema } from '@bailiwick/contracts'
 import { z } from 'zod'
 import { signCompact, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
@@ -13,6 +13,8 @@ const callerAssertionSchema = z
     iat: numericDateSchema,
     exp: numericDateSchema,
     jti: jtiSchema,
+    /** Which start of the enforcement point asks. Absent: it has no instances, and must be one process. */
+    instance: pointInstanceSchema.optional(),
   })
   .refine((c) => c.iss === c.sub, { path: ['sub'] })
   .refine(livesAtMost(60), { path: ['exp'] })

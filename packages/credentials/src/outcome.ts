@@ -4,19 +4,25 @@ import {
   installationSchema,
   nameSchema,
   parseStrictJson,
+  pointInstanceSchema,
   sha256Schema,
   timestampSchema,
 } from '@bailiwick/contracts'
 import { z } from 'zod'
+import { sha256 } from './base64url.ts'
 import { parseCompact, signCompact, verifyCompact } from './jws.ts'
 import type { SigningKey, VerifyingKey } from './keys.ts'
 import { refused, type Verified } from './verified.ts'
 
-const outcomeSchema = z.strictObject({
+const fieldsSchema = z.strictObject({
   installation: installationSchema,
   enforcement_point: nameSchema,
-  /** The enforcement point's own count, without gaps: a missing number is a suppressed outcome. */
+  /** Which start of the enforcement point signs. Absent: it has no instances, and counts for itself across starts. */
+  instance: pointInstanceSchema.optional(),
+  /** The instance's own count, from 1, without gaps: a missing number is a suppressed outcome. */
   sequence: z.int().min(1),
+  /** `outcomeHash` of the instance's outcome before this one; the first has none. */
+  previous: sha256Schema.optional(),
   call_id: callIdSchema,
   decision_id: decisionIdSchema,
   /** As the ALLOW's event names the action: the salted hash of its text, where the permit holds a salt; else its digest. */
@@ -35,6 +41,11 @@ const outcomeSchema = z.strictObject({
   /** SHA-256 of whatever the enforcement point keeps about the effect. */
   detail_hash: sha256Schema.optional(),
 })
+
+const outcomeSchema = fieldsSchema.refine(
+  ({ instance, sequence, previous }) => (previous !== undefined) === (instance !== undefined && sequence > 1),
+  { path: ['previous'] },
+)
 
 /** What an enforcement point says happened. It has no expiry: a late outcome is still the truth. */
 export type Outcome = z.infer<typeof outcomeSchema>
@@ -60,7 +71,15 @@ export function verifyOutcome(options: {
   return verified
 }
 
-const pointSchema = z.object({ enforcement_point: outcomeSchema.shape.enforcement_point })
+const pointSchema = z.object({ enforcement_point: fieldsSchema.shape.enforcement_point })
+
+/**
+ * Names an outcome by what was signed. Not by the signature too: everybody can write the other one that verifies as well, and would make
+ * two outcomes of one, or break its instance's chain.
+ */
+export function outcomeHash(outcome: string): string {
+  return sha256(outcome.slice(0, outcome.lastIndexOf('.')))
+}
 
 /** Which enforcement point an outcome says it is from, before its key is known; undefined when it does not say. */
 export function claimedPoint(outcome: string): string | undefined {
@@ -71,7 +90,7 @@ export function claimedPoint(outcome: string): string | undefined {
   }
 }
 
-const sentSchema = z.object({ status: z.string(), egress_bytes: outcomeSchema.shape.egress_bytes })
+const sentSchema = z.object({ status: z.string(), egress_bytes: fieldsSchema.shape.egress_bytes })
 
 /**
  * The bytes that an outcome claims to have sent, for whoever folds an event whose signer verified the outcome; undefined where

@@ -1,4 +1,4 @@
-import { decisionIdSchema, grantIdSchema, nameSchema, sha256Schema } from '@bailiwick/contracts'
+import { decisionIdSchema, grantIdSchema, nameSchema, pointInstanceSchema, sha256Schema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import { signCompact, verifyCompact } from './jws.ts'
@@ -16,6 +16,8 @@ const permitSchema = z
     iss: z.string().min(1).max(2048),
     /** The enforcement point that asked. */
     aud: nameSchema,
+    /** Which start of it asked: no other may use this. Absent where it stated none. */
+    instance: pointInstanceSchema.optional(),
     /** The decision. Counts once: the enforcement point remembers it. */
     jti: decisionIdSchema,
     iat: numericDateSchema,
@@ -62,14 +64,17 @@ export function verifyPermit(
     key: VerifyingKey<'permit'>
     issuer: string
     enforcementPoint: string
+    /** Whose start of this point verifies; undefined: it stated none. */
+    instance: string | undefined
     actionDigest: string
   } & Clocked,
 ): Verified<Permit> {
   const verified = verifyCompact('permit', permitSchema, options.permit, options.key)
   if (!verified.ok) return verified
-  const { iss, aud, action_digest } = verified.value
+  const { iss, aud, instance, action_digest } = verified.value
   if (iss !== options.issuer) return refused('token_audience_wrong', 'permit: iss')
   if (aud !== options.enforcementPoint) return refused('token_audience_wrong', 'permit: aud')
+  if (instance !== options.instance) return refused('token_audience_wrong', 'permit: another instance')
   if (action_digest !== options.actionDigest) return refused('token_audience_wrong', 'permit: another action')
   return lifetimeProblem(verified.value, options) ?? verified
 }

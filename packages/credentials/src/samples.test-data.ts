@@ -48,6 +48,7 @@ const seconds = now / 1000
 export const clocked = { now, leewayMs: 0 }
 export const installation = 'ins_0123456789abcdef'
 export const hash = sha256('something')
+export const pointInstance = 'one0start0of0a0point0A'
 export const agentId = 'spiffe://example.org/agent/clerk/1'
 export const issuer = 'http://localhost:8422'
 const grantId = 'grt_0123456789abcdefghij'
@@ -126,6 +127,7 @@ const permit = {
   jti: decisionId,
   iat: seconds,
   exp: seconds + 5,
+  instance: pointInstance,
   action_digest: hash,
   grant: grantId,
 }
@@ -266,10 +268,19 @@ export const samples: readonly Sample[] = [
     'callerAssertion',
     'bailiwick-caller+jwt',
     'pep-caller',
-    { iss: 'pep-1', sub: 'pep-1', aud: issuer, iat: seconds, exp: seconds + 60, jti: 'call-1' },
+    {
+      iss: 'pep-1',
+      sub: 'pep-1',
+      aud: issuer,
+      iat: seconds,
+      exp: seconds + 60,
+      jti: 'call-1',
+      instance: pointInstance,
+    },
     signCallerAssertion,
     (assertion, key, clock) =>
       verifyCallerAssertion({ assertion, key, enforcementPoint: 'pep-1', audience: issuer, ...clock }),
+    ['instance'],
   ),
   sample(
     'outcome',
@@ -278,6 +289,7 @@ export const samples: readonly Sample[] = [
     {
       installation,
       enforcement_point: 'pep-1',
+      instance: pointInstance,
       sequence: 1,
       call_id: 'call-0123456789ab',
       decision_id: decisionId,
@@ -288,10 +300,13 @@ export const samples: readonly Sample[] = [
     },
     signOutcome,
     (outcome, key) => verifyOutcome({ outcome, key, installation, enforcementPoint: 'pep-1' }),
-    ['cost'],
+    ['cost', 'instance'],
   ),
   sample('permit', 'bailiwick-permit+jwt', 'permit', permit, signPermit, (jws, key, clock) =>
-    verifyPermit({ permit: jws, key, issuer, enforcementPoint: 'pep-1', actionDigest: hash, ...clock }),
+    verifyPermit({
+      ...{ permit: jws, key, issuer, enforcementPoint: 'pep-1', instance: pointInstance, actionDigest: hash },
+      ...clock,
+    }),
   ),
   sample(
     'bindingToken',

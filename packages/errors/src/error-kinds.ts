@@ -147,6 +147,11 @@ export const errorKinds = {
   grant_version_conflict: { status: 409, retryable: true, title: 'The grant changed since it was read' },
   decision_unknown: { status: 404, retryable: true, title: 'There is no such decision' },
   outcome_mismatch: { status: 409, retryable: false, title: 'The outcome does not belong to the decision' },
+  outcome_sequence_reused: {
+    status: 409,
+    retryable: false,
+    title: 'The instance of the enforcement point gave this number to another outcome',
+  },
   permit_invalid: { status: 403, retryable: false, title: 'The permit does not verify for this action, here and now' },
   permit_used: { status: 409, retryable: false, title: 'The permit was used before' },
   permit_action_mismatch: {

@@ -110,6 +110,8 @@ describe('guard', () => {
     ],
     ['permits another action', 'permit_invalid', (pdp, e) => pdp.allow(e, { action_digest: otherDigest })],
     ['permits another enforcement point', 'permit_invalid', (pdp, e) => pdp.allow(e, { aud: 'another-point' })],
+    ['permits another instance', 'permit_invalid', (pdp, e) => pdp.allow(e, { instance: `${'B'.repeat(21)}A` })],
+    ['permits whichever instance', 'permit_invalid', (pdp, e) => pdp.allow(e, { instance: undefined } as never)],
     ['is another PDP', 'permit_invalid', (pdp, e) => pdp.allow(e, { iss: 'https://pdp.example' })],
     [
       'sends a permit that has expired',
@@ -366,20 +368,31 @@ describe('guard', () => {
     expect(effect.done).toHaveLength(1)
   })
 
-  it('asks under ids of its own while permits of the process before could live (V1)', async () => {
+  it("asks under the caller's id for a call, and under one of its own where that is none", async () => {
     await using pdp = await FakePdp.start()
-    let now = systemClock.now()
-    pdp.now = () => now
-    await using point = await aPoint(pdp, { now: () => now })
+    await using point = await aPoint(pdp)
     const callId = 'call-0123456789abcdef'
-    await point.guard({ ...aCall(), callId }, anEffect().run)
-    now += 7001
     await point.guard({ ...aCall(), callId }, anEffect().run)
     await point.guard({ ...aCall(), callId: 'no id' }, anEffect().run)
     const ids = pdp.evaluations.map((e) => e.context.bailiwick.call_id)
-    expect(ids[0]).not.toBe(callId)
-    expect(ids[1]).toBe(callId)
-    expect(ids[2]).toMatch(/^call_[0-9A-Z]{26}$/)
+    expect(ids[0]).toBe(callId)
+    expect(ids[1]).toMatch(/^call_[0-9A-Z]{26}$/)
+  })
+
+  it('of a name run no effect by a permit that another of them was given (V1, V10)', async () => {
+    await using pdp = await FakePdp.start()
+    await using first = await aPoint(pdp)
+    await using second = await aPoint(pdp)
+    let given: ReturnType<FakePdp['allow']> | undefined
+    pdp.answer = (evaluation) => {
+      given ??= pdp.allow(evaluation)
+      return given
+    }
+    const effect = anEffect()
+    const call = { ...aCall(), callId: 'call-0123456789abcdef' }
+    expect(await first.guard(call, effect.run)).toMatchObject({ allowed: true })
+    expect(await second.guard(call, effect.run)).toMatchObject({ reason: 'permit_invalid' })
+    expect(effect.done).toHaveLength(1)
   })
 
   it('reports what the effect threw as failed, or as unknown, and throws it on', async () => {

@@ -21,11 +21,12 @@ import type { OutcomeStore } from './outcome-store.ts'
 import { OutcomeReporter } from './outcomes.ts'
 import { PdpClient } from './pdp-client.ts'
 import { PermitKeys } from './permit-keys.ts'
+import { encodeRandom } from './random-text.ts'
 import { type Refusal, refusal } from './refusal.ts'
 import { SingleUse } from './single-use.ts'
 
 export interface EnforcementPointOptions {
-  /** Its name in the registry. One process a name: permits count once within it, and it numbers its outcomes alone. */
+  /** Its name in the registry. Replicas share it: each start is an instance, and a call and its permit belong to one of them. */
   id: string
   trust: Trust
   callerKey: SigningKey<'pep-caller'>
@@ -87,6 +88,8 @@ export type Guarded<R> =
 
 export interface EnforcementPoint extends AsyncDisposable {
   readonly id: string
+  /** This start of it, by a random name: it stands in permits, decisions and outcomes. */
+  readonly instance: string
   /**
    * Runs `effect` once if, and only if, the PDP allowed exactly this action and the permit that says so holds here and now (V1);
    * then reports what happened, signed. A "no" is a value and means that nothing was executed. Rejects with what `effect` threw,
@@ -120,9 +123,11 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       // What throws here has nobody left to tell, and must not become a rejection that ends the process.
     }
   }
+  const instance = encodeRandom(random)
   const pdpUrl = options.pdpUrl.replace(/\/+$/, '')
   const pdp = new PdpClient({
     id,
+    instance,
     callerKey,
     pdpUrl,
     fetch: options.fetch ?? fetch,
@@ -132,6 +137,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   })
   const outcomes = await OutcomeReporter.open({
     id,
+    instance,
     installation: trust.installation,
     key: options.outcomeKey,
     pdp,
@@ -155,15 +161,10 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   const deciding = new Set<string>()
   /** Descriptions that are still to come. */
   const describing = new Set<Promise<void>>()
-  const startedAt = now()
 
-  /**
-   * The PDP answers a repeated call id with the permit that it gave before. In the first seconds after a start that could be one
-   * which the previous process used and remembered in vain, so until it is dead only ids of our own go out.
-   */
+  /** The PDP gives a call's permit to the instance alone that asked first: no other one can have used what we are given. */
   function callIdOf(claimed: string | undefined): string {
-    const settled = now() - startedAt > permitMs
-    return settled && callIdSchema.safeParse(claimed).success ? (claimed as string) : newId('call', now(), random)
+    return callIdSchema.safeParse(claimed).success ? (claimed as string) : newId('call', now(), random)
   }
 
   /** Whoever repeats another's call id before the permit is used up would be given the answer that is meant for the other. */
@@ -206,6 +207,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
       key,
       issuer: pdpUrl,
       enforcementPoint: id,
+      instance,
       actionDigest: snapshot.digest,
       now: now(),
       leewayMs,
@@ -290,6 +292,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
 
   return {
     id,
+    instance,
     async guard(call, effect, describe = () => ({})) {
       const snapshot = snapshotAction(readAction(call))
       if (outcomes.full) return refusal('queue_full')

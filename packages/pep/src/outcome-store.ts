@@ -5,20 +5,20 @@ import { ensureDir, readFileIfExists, writeFileDurably } from '@bailiwick/servic
 import { z } from 'zod'
 
 const stateSchema = z.strictObject({
-  v: z.literal(1),
-  /** Of the last outcome that was signed. */
-  sequence: z.int().min(0),
+  v: z.literal(2),
   /** Signed and not known to be delivered, in their order. */
   pending: z.array(compactJwsSchema),
 })
 
-/** What an enforcement point must not forget: where its numbering stands, and what it has not delivered yet. */
+/** Written before each start was an instance that counts from 1: what it has not delivered is delivered as it was signed. */
+const numberedSchema = stateSchema.extend({ v: z.literal(1), sequence: z.int().min(0) })
+
+/** What an enforcement point must not forget: what it signed and has not delivered yet, of whichever instance. */
 export interface OutcomeState {
-  readonly sequence: number
   readonly pending: readonly string[]
 }
 
-/** Keeps the state of one enforcement point, for one process at a time: two that number alike deny each other's outcomes. */
+/** Keeps the state of one process: replicas of an enforcement point have one each, or a replica that dies loses what another overwrote. */
 export interface OutcomeStore {
   /** The state that was saved last; undefined: there never was one. Rejects when it cannot be read: then do not start. */
   load(): Promise<OutcomeState | undefined>
@@ -26,33 +26,33 @@ export interface OutcomeStore {
   save(state: OutcomeState): Promise<void>
 }
 
-/** In a file of its own. Whoever deletes it starts the numbering again, which evidence reports as a repetition. */
+/** In a file of its own. Deleting it loses the outcomes that were not delivered, and nothing else. */
 export function fileOutcomeStore(path: string): OutcomeStore {
   return {
     async load() {
       const bytes = await readFileIfExists(path)
       if (bytes === undefined) return undefined
       try {
-        const { sequence, pending } = stateSchema.parse(parseStrictJson(bytes))
-        return { sequence, pending }
+        const { pending } = z.union([stateSchema, numberedSchema]).parse(parseStrictJson(bytes))
+        return { pending }
       } catch (error) {
         throw new ServiceError('config_invalid', 'the outcome file is not readable', { cause: error })
       }
     },
-    async save({ sequence, pending }) {
+    async save({ pending }) {
       await ensureDir(dirname(path))
-      await writeFileDurably(path, Buffer.from(JSON.stringify({ v: 1, sequence, pending })))
+      await writeFileDurably(path, Buffer.from(JSON.stringify({ v: 2, pending })))
     },
   }
 }
 
-/** For tests, and for points that live as long as their process: a new one has a new id. */
+/** For tests, and where what a process did not deliver may be lost with it. */
 export function memoryOutcomeStore(state?: OutcomeState): OutcomeStore {
   let saved = state
   return {
     load: async () => saved,
     save: async (next) => {
-      saved = { sequence: next.sequence, pending: [...next.pending] }
+      saved = { pending: [...next.pending] }
     },
   }
 }

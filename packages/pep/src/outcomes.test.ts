@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { outcomeHash, signOutcome } from '@bailiwick/credentials'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { EnforcementPoint } from './enforcement-point.ts'
 import { fileOutcomeStore, memoryOutcomeStore, type OutcomeStore } from './outcome-store.ts'
-import { aCall, aPoint, FakePdp } from './pdp.fixture.ts'
+import { aCall, anOutcome, aPoint, FakePdp, outcomeKey } from './pdp.fixture.ts'
 
 let folder = ''
 beforeAll(() => {
@@ -25,7 +26,7 @@ describe('outcomes', () => {
     expect(pdp.outcomes.map((o) => o.sequence)).toEqual([1, 2, 3, 4, 5, 6])
   })
 
-  it('that were not delivered are delivered by the next process, which goes on numbering', async () => {
+  it('that were not delivered are delivered by the next process as they were signed; it counts from 1 itself', async () => {
     await using pdp = await FakePdp.start()
     const path = join(folder, 'new', 'outcomes.json')
     pdp.outcome = () => ({ status: 503 })
@@ -33,27 +34,56 @@ describe('outcomes', () => {
     await act(before)
     await act(before)
     await before[Symbol.asyncDispose]()
+    const kept = await fileOutcomeStore(path).load()
     expect(pdp.outcomes).toHaveLength(0)
     pdp.outcome = () => ({ status: 204 })
     await using point = await aPoint(pdp, { store: fileOutcomeStore(path) })
     await act(point)
     await point.delivered()
-    expect(pdp.outcomes.map((o) => o.sequence)).toEqual([1, 2, 3])
+    expect(point.instance).not.toBe(before.instance)
+    expect(pdp.outcomes.map((o) => [o.instance, o.sequence])).toEqual([
+      [before.instance, 1],
+      [before.instance, 2],
+      [point.instance, 1],
+    ])
+    expect(pdp.signed.slice(0, 2)).toEqual(kept?.pending)
   }, 10_000)
 
-  it('have a number that is durable before anybody sees it, so that no restart gives it away again', async () => {
+  it('that a version before instances left are delivered as they were signed', async () => {
+    await using pdp = await FakePdp.start()
+    const path = join(folder, 'numbered.json')
+    const old = { ...anOutcome, sequence: 41 }
+    writeFileSync(path, JSON.stringify({ v: 1, sequence: 41, pending: [signOutcome(old, outcomeKey)] }))
+    await using point = await aPoint(pdp, { store: fileOutcomeStore(path) })
+    await act(point)
+    await point.delivered()
+    expect(pdp.outcomes.map((o) => [o.instance, o.sequence])).toEqual([
+      [undefined, 41],
+      [point.instance, 1],
+    ])
+  })
+
+  it('name the one before, of their instance, by what it signed (V10)', async () => {
+    await using pdp = await FakePdp.start()
+    await using point = await aPoint(pdp)
+    for (let n = 0; n < 3; n++) await act(point)
+    await point.delivered()
+    const [first = '', second = ''] = pdp.signed
+    expect(pdp.outcomes.map((o) => o.previous)).toEqual([undefined, outcomeHash(first), outcomeHash(second)])
+  })
+
+  it('are durable before anybody sees them, so that no crash loses what was told', async () => {
     await using pdp = await FakePdp.start()
     const store = memoryOutcomeStore()
-    const seen: [number, number | undefined][] = []
-    pdp.outcome = ({ sequence }) => {
-      store.load().then((state) => seen.push([sequence, state?.sequence]))
+    const durable: boolean[] = []
+    pdp.outcome = (_, jws) => {
+      store.load().then((state) => durable.push(state?.pending.includes(jws) ?? false))
       return { status: 204 }
     }
     await using point = await aPoint(pdp, { store })
     for (let n = 0; n < 3; n++) await act(point)
     await point.delivered()
-    expect(seen.map(([sequence]) => sequence)).toEqual([1, 2, 3])
-    for (const [sequence, durable] of seen) expect(durable).toBeGreaterThanOrEqual(sequence)
+    expect(durable).toEqual([true, true, true])
   })
 
   it('stay here while the store cannot be written, and go out when it can', async () => {
@@ -129,16 +159,16 @@ describe('the outcome file', () => {
   it('keeps what was saved last', async () => {
     const store = fileOutcomeStore(join(folder, 'state.json'))
     expect(await store.load()).toBeUndefined()
-    await store.save({ sequence: 1, pending: ['a.b.c'] })
-    await store.save({ sequence: 2, pending: [] })
-    expect(await store.load()).toEqual({ sequence: 2, pending: [] })
+    await store.save({ pending: ['a.b.c'] })
+    await store.save({ pending: ['d.e.f'] })
+    expect(await store.load()).toEqual({ pending: ['d.e.f'] })
   })
 
   it.each([
     ['garbage', 'x'],
     ['another form', '{"sequence":1}'],
     ['an unknown member', '{"v":1,"sequence":1,"pending":[],"x":1}'],
-  ])('stops the start when it holds %s, which would begin the numbering again', async (_, text) => {
+  ])('stops the start when it holds %s, since outcomes would be lost', async (_, text) => {
     await using pdp = await FakePdp.start()
     const path = join(folder, 'broken.json')
     writeFileSync(path, text)

@@ -1,15 +1,17 @@
-import { type Outcome, type SigningKey, signOutcome } from '@bailiwick/credentials'
+import { type Outcome, outcomeHash, type SigningKey, signOutcome } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/service-kit'
 import type { EvidenceClient } from './evidence-client.ts'
 import type { OutcomeState, OutcomeStore } from './outcome-store.ts'
 import type { PdpClient } from './pdp-client.ts'
 
-/** What an enforcement point says of one decision; the reporter adds who says it, when and the number. */
-export type Report = Omit<Outcome, 'installation' | 'enforcement_point' | 'sequence' | 'at'>
+/** What an enforcement point says of one decision; the reporter adds who says it, when, and its place in the instance's chain. */
+export type Report = Omit<Outcome, 'installation' | 'enforcement_point' | 'instance' | 'sequence' | 'previous' | 'at'>
 
 export interface OutcomeReporterOptions {
   id: string
+  /** This start: it counts from 1. */
+  instance: string
   installation: string
   key: SigningKey<'outcome'>
   pdp: PdpClient
@@ -31,30 +33,30 @@ const unknownForMs = 60_000
 const graceMs = 2000
 
 /**
- * Numbers and signs outcomes without gaps and delivers them in their order, however long the PDP is away. A number leaves this
- * process only after it is durable, so that no restart gives it to another outcome.
+ * Numbers, chains and signs the outcomes of one instance without gaps and delivers them in their order, however long the PDP is away. One
+ * leaves this process only after it is durable. What an earlier instance left is delivered first, as that one signed it.
  */
 export class OutcomeReporter implements AsyncDisposable {
   readonly #options: OutcomeReporterOptions
   readonly #pending: string[]
   readonly #stop = new AbortController()
-  #sequence: number
+  #sequence = 0
   /** The state that is durable, by its last number. */
-  #savedSequence: number
+  #savedSequence = 0
+  /** Of the last outcome that this instance signed. */
+  #previous: string | undefined
   #running: Promise<void> | undefined
   /** How many of those pending evidence was told of, from the first on. */
   #told = 0
 
   private constructor(options: OutcomeReporterOptions, state: OutcomeState) {
     this.#options = options
-    this.#sequence = state.sequence
-    this.#savedSequence = state.sequence
     this.#pending = [...state.pending]
   }
 
   /** Takes up where the last process stopped. Rejects when the store cannot be read. */
   static async open(options: OutcomeReporterOptions): Promise<OutcomeReporter> {
-    const state = (await options.store.load()) ?? { sequence: 0, pending: [] }
+    const state = (await options.store.load()) ?? { pending: [] }
     const reporter = new OutcomeReporter(options, state)
     reporter.#wake()
     return reporter
@@ -67,11 +69,14 @@ export class OutcomeReporter implements AsyncDisposable {
 
   /** Signs now, in the order of the calls; delivers behind. Takes what is over the bound too: its effect has happened. */
   report(report: Report): void {
-    const { id, installation, key, now } = this.#options
+    const { id, instance, installation, key, now } = this.#options
     const sequence = this.#sequence + 1
     const at = new Date(now()).toISOString()
-    this.#pending.push(signOutcome({ ...report, installation, enforcement_point: id, sequence, at }, key))
+    const chained = this.#previous === undefined ? { sequence } : { sequence, previous: this.#previous }
+    const outcome = signOutcome({ ...report, installation, enforcement_point: id, instance, ...chained, at }, key)
+    this.#pending.push(outcome)
     this.#sequence = sequence
+    this.#previous = outcomeHash(outcome)
     this.#wake()
   }
 
@@ -130,9 +135,9 @@ export class OutcomeReporter implements AsyncDisposable {
   }
 
   async #save(): Promise<void> {
-    const state = { sequence: this.#sequence, pending: [...this.#pending] }
-    await this.#options.store.save(state)
-    this.#savedSequence = state.sequence
+    const sequence = this.#sequence
+    await this.#options.store.save({ pending: [...this.#pending] })
+    this.#savedSequence = sequence
   }
 
   #tell(code: ErrorCode, detail: string, cause?: unknown): void {

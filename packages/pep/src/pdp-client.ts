@@ -6,6 +6,8 @@ import { encodeRandom } from './random-text.ts'
 export interface PdpClientOptions {
   /** The enforcement point's id in the registry. */
   id: string
+  /** This start of it, as each assertion states. */
+  instance: string
   callerKey: SigningKey<'pep-caller'>
   /** The PDP's public URL, without a slash at the end: the audience of assertions and the issuer of permits. */
   pdpUrl: string
@@ -60,14 +62,14 @@ export class PdpClient {
   }
 
   #currentAssertion(): string {
-    const { id, callerKey, pdpUrl, now, random } = this.#options
+    const { id, instance, callerKey, pdpUrl, now, random } = this.#options
     const at = now()
     // The lower bound: a clock that was set back must not leave us with an assertion from the future.
     const issuedAt = this.#assertion.until - assertionSeconds * 1000
     if (this.#assertion.until - assertionMarginMs <= at || at < issuedAt) {
       const iat = Math.floor(at / 1000)
       const exp = iat + assertionSeconds
-      const claims = { iss: id, sub: id, aud: pdpUrl, iat, exp, jti: encodeRandom(random) }
+      const claims = { iss: id, sub: id, aud: pdpUrl, iat, exp, jti: encodeRandom(random), instance }
       this.#assertion = { text: signCallerAssertion(claims, callerKey), until: exp * 1000 }
     }
     return this.#assertion.text

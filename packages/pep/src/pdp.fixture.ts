@@ -41,7 +41,7 @@ export const trust = signTrust(
 
 export const pointId = 'invoices-api'
 const callerKey = generateKey('pep-caller')
-const outcomeKey = generateKey('outcome')
+export const outcomeKey = generateKey('outcome')
 
 /** As the root would certify a permit key; parts of it may be wrong. */
 export function certify(
@@ -83,13 +83,17 @@ export class FakePdp implements AsyncDisposable {
   readonly permitKey = generateKey('permit')
   readonly evaluations: Evaluation[] = []
   readonly outcomes: Outcome[] = []
+  /** The same, as they came. */
+  readonly signed: string[] = []
   now: () => number = systemClock.now
+  /** As the newest caller states it. */
+  #instance: string | undefined
   /** What is answered; ALLOW with a right permit unless told. */
   answer: (evaluation: Evaluation) => Reply | Promise<Reply> = (evaluation) => this.allow(evaluation)
   jwks: () => unknown = () => ({
     keys: [{ ...jwkSet([publicKeyOf(this.permitKey)]).keys[0], certificate: certify(this.permitKey) }],
   })
-  outcome: (outcome: Outcome) => Reply = () => ({ status: 204 })
+  outcome: (outcome: Outcome, jws: string) => Reply = () => ({ status: 204 })
   #count = 0
   readonly #server = createServer((request, response) => void this.#serve(request, response))
 
@@ -106,6 +110,7 @@ export class FakePdp implements AsyncDisposable {
       {
         iss: this.url,
         aud: pointId,
+        ...(this.#instance === undefined ? {} : { instance: this.#instance }),
         jti: `dec_${String(++this.#count).padStart(20, '0')}`,
         iat,
         exp: iat + 5,
@@ -144,6 +149,7 @@ export class FakePdp implements AsyncDisposable {
       leewayMs: 0,
     })
     if (!caller.ok) return { status: 401, body: { code: 'caller_unauthenticated' } }
+    this.#instance = caller.value.instance
     const body = JSON.parse(text)
     if (request.url === '/v1/outcomes') return this.#take(body.outcome)
     this.evaluations.push(body)
@@ -158,8 +164,11 @@ export class FakePdp implements AsyncDisposable {
       enforcementPoint: pointId,
     })
     if (!outcome.ok) return { status: 400, body: { code: outcome.code } }
-    const reply = this.outcome(outcome.value)
-    if (reply.status === 204) this.outcomes.push(outcome.value)
+    const reply = this.outcome(outcome.value, jws)
+    if (reply.status === 204) {
+      this.outcomes.push(outcome.value)
+      this.signed.push(jws)
+    }
     return reply
   }
 
@@ -167,6 +176,17 @@ export class FakePdp implements AsyncDisposable {
     this.#server.closeAllConnections()
     await new Promise((resolve) => this.#server.close(resolve))
   }
+}
+
+export const anOutcome: Outcome = {
+  installation,
+  enforcement_point: pointId,
+  sequence: 1,
+  call_id: 'call_0123456789abcdef',
+  decision_id: `dec_${'7'.repeat(20)}`,
+  action_digest: 'A'.repeat(43),
+  status: 'succeeded',
+  at: '2026-01-01T00:00:00.000Z',
 }
 
 /** An enforcement point of that PDP. */

@@ -2,10 +2,14 @@ import type { DecodedEvent } from '@bailiwick/contracts'
 import { AgentHistory } from './agent-history.ts'
 import { DenialCounts } from './denial-counts.ts'
 import { type OpenAllow, OpenAllows } from './open-allows.ts'
-import { change, emptySpend, type TreeSpend } from './tree-spend.ts'
+import { OutcomeNumbers } from './outcome-numbers.ts'
+import { type AllowRecord, change, emptySpend, type TreeSpend } from './tree-spend.ts'
 import { isNext, type Verdict } from './verdict.ts'
 
 type Decision = DecodedEvent<'decisions.v1'>
+
+/** Of a tree: an instance may report as late as that what it was allowed. */
+const longestLifeMs = 8 * 3600 * 1000
 
 /** Decisions and outcomes by tree, and what each agent did lately. */
 export class DecisionState {
@@ -13,6 +17,8 @@ export class DecisionState {
   readonly trees = new Map<string, TreeSpend>()
   readonly history = new AgentHistory()
   readonly denials = new DenialCounts(this.history)
+  /** By `instanceName`. */
+  readonly outcomeNumbers = new OutcomeNumbers()
   /** So that a missed outcome is noticed. */
   readonly #open = new OpenAllows()
   /** The tree of each ALLOW, so that its outcome finds it. */
@@ -23,8 +29,8 @@ export class DecisionState {
   }
 
   apply(event: Decision): Verdict {
-    // What a candidate would have said changes nothing: only the active set's answers count.
-    if (event.type === 'candidate.answered') return 'counts'
+    // What a candidate would have said changes nothing, and neither does an outcome that was not taken.
+    if (event.type === 'candidate.answered' || event.type === 'outcome.refused') return 'counts'
     if (event.type === 'decision.denied' || event.type === 'denials.summarised') {
       this.denials.apply(event)
       return 'counts'
@@ -48,6 +54,8 @@ export class DecisionState {
       this.#roots.set(decision_id, root)
     } else {
       if (record) this.#open.delete(record)
+      if (event.type === 'outcome.reported' && record?.instance !== undefined)
+        this.outcomeNumbers.add(instanceName(record), event.data.sequence, tree.changedAt)
       // What was missed gave nothing back, and its late outcome gives nothing either: this is told once.
       if (record?.released) this.history.giveBack(record, record.released)
     }
@@ -76,9 +84,16 @@ export class DecisionState {
   forget(ms: number, ended: (root: string) => boolean): void {
     for (const [root, { changedAt }] of this.trees) if (changedAt < ms && ended(root)) this.#forgetTree(root)
     this.history.forget(ms)
+    this.outcomeNumbers.forget(ms - longestLifeMs)
     this.denials.forget(ms, ended)
   }
 }
+
+/** One start of one enforcement point: whoever names an instance names its own alone. */
+export const instanceName = ({
+  enforcementPoint,
+  instance,
+}: Pick<AllowRecord, 'enforcementPoint' | 'instance'>): string => `${enforcementPoint} ${instance}`
 
 /** The first event of a tree comes after none; a reader that starts inside the topic takes its first as it is. */
 function isEvaluatedOn({ version, data }: Decision, head: string | undefined): boolean {

@@ -1,6 +1,6 @@
 export { longestChain } from '@bailiwick/authority'
 export { type ChainEnd, Chains } from './chains.ts'
-export { DecisionState } from './decision-state.ts'
+export { DecisionState, instanceName } from './decision-state.ts'
 export {
   type ChainFault,
   chainOf,

@@ -1,6 +1,6 @@
 import { formatMicros, parseMicros } from '@bailiwick/authority'
 import { actionHash, agentIdOf, type BudgetAmounts, type DecodedEvent, type EventData } from '@bailiwick/contracts'
-import { claimedEgress } from '@bailiwick/credentials'
+import { claimedEgress, outcomeHash } from '@bailiwick/credentials'
 import { addCost, giveBackTouch, type Touch, touch } from './touched.ts'
 
 /** Exact amounts: calls, bytes, and micros (10^-6) of each currency. */
@@ -21,6 +21,8 @@ export interface AllowRecord {
   at: number
   outcomeDue: number
   enforcementPoint: string
+  /** The start of that point that asked, and alone may report; absent where it stated none. */
+  instance?: string
   /** The digest or the salted hash that its event names the action by. */
   actionHash: string
   permission: number
@@ -36,8 +38,8 @@ export interface AllowRecord {
   stepUp?: string
   /** ms since the epoch of its outcome's event; absent until then. */
   reportedAt?: number
-  /** Which outcome that is, by its point's own count, and what it says. */
-  outcome?: Pick<EventData<'decisions.v1', 'outcome.reported'>, 'sequence' | 'status'>
+  /** Which outcome that is (`outcomeHash`). */
+  outcome?: string
 }
 
 /** Spent and reserved together. */
@@ -169,7 +171,7 @@ export function change(tree: SpendView, event: DecisionFacts): boolean {
     case 'outcome.reported':
       return settle(tree, event.data.decision_id, 'settled', {
         released: () => event.data.released,
-        reported: { at: Date.parse(event.time), sequence: event.data.sequence, status: event.data.status },
+        reported: { at: Date.parse(event.time), outcome: outcomeHash(event.data.outcome) },
         sent: claimedEgress(event.data.outcome),
       })
     case 'outcome.missing':
@@ -196,6 +198,7 @@ function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowe
     at,
     outcomeDue: Date.parse(data.outcome_due),
     enforcementPoint: data.enforcement_point,
+    ...(data.instance === undefined ? {} : { instance: data.instance }),
     actionHash: actionHash(data.action),
     permission: data.permission,
     reserved: data.reserved,
@@ -243,7 +246,7 @@ function settle(
   }
   if (reported !== undefined) {
     record.reportedAt = reported.at
-    record.outcome = { sequence: reported.sequence, status: reported.status }
+    record.outcome = reported.outcome
   }
   const links = record.chain?.map(({ id, permission }) => ({ spent: tree.links.get(id), permission })) ?? []
   for (const { spent, permission } of [{ spent: tree, permission: record.permission }, ...links]) {
@@ -270,7 +273,7 @@ export function unsentOf({ egress_bytes }: BudgetAmounts, sent: number | undefin
 interface Settlement {
   released?: (record: AllowRecord) => BudgetAmounts
   /** `at`: ms since the epoch. */
-  reported?: { at: number } & NonNullable<AllowRecord['outcome']>
+  reported?: { at: number; outcome: string }
   /** Bytes that went out; undefined: nobody says. */
   sent: number | undefined
 }

@@ -62,6 +62,8 @@ const telling: ReadonlySet<string> = new Set([
   'event.refused',
   'gap.detected',
   'outcome.unrelayed',
+  'outcome.skipped',
+  'outcome.contradicted',
   'policy-files.changed',
   'leaves.dropped',
   'value.erased',

@@ -5,6 +5,9 @@ import { ServiceError } from '@bailiwick/errors'
 import type { AuthZenCaller } from './authzen.ts'
 import type { Pdp } from './context.ts'
 
+/** A registered enforcement point that asks, and which start of it; undefined: it states none, and must be one process. */
+export type CallingPoint = EnforcementPoint & { readonly instance?: string | undefined }
+
 const leewayMs = 5000
 const remembered = 1000
 
@@ -14,26 +17,30 @@ const bearerSecret = /^[A-Za-z0-9_-]{43,512}$/
 /**
  * Who asks: a registered enforcement point, by an assertion of at most a minute signed with its caller key. The same assertion
  * may be sent again while it lives, so its signature is checked once; the registry is asked each time. Or, where its registration
- * has one, by its bearer secret.
+ * has one, by its bearer secret. A point that states no instance is told of, once.
  */
 export class Callers {
   readonly #pdp: Pdp
-  readonly #verified = new Map<string, { point: string; caller: string; until: number }>()
+  readonly #onSingle: (point: string) => void
+  readonly #verified = new Map<string, { point: string; caller: string; instance: string | undefined; until: number }>()
 
-  constructor(pdp: Pdp) {
+  /** `onSingle`: told of each call by a point that states no instance. */
+  constructor(pdp: Pdp, onSingle: (point: string) => void) {
     this.#pdp = pdp
+    this.#onSingle = onSingle
   }
 
   /** Throws `caller_unauthenticated`. */
-  authenticate({ authorization, confidential }: AuthZenCaller): EnforcementPoint {
+  authenticate({ authorization, confidential }: AuthZenCaller): CallingPoint {
     const token = /^Bearer ([A-Za-z0-9._-]{1,4096})$/i.exec(authorization ?? '')?.[1] ?? ''
     const point = bearerSecret.test(token) ? confidential && this.#pointOfBearer(token) : this.#pointOf(token)
     if (!point) throw new ServiceError('caller_unauthenticated')
+    if (point.instance === undefined) this.#onSingle(point.id)
     return point
   }
 
   /** All are compared, each in constant time. A secret that two points share says of neither that it is the caller. */
-  #pointOfBearer(secret: string): EnforcementPoint | undefined {
+  #pointOfBearer(secret: string): CallingPoint | undefined {
     const given = Buffer.from(sha256(secret))
     const found = this.#pdp.projection.ledger.registry
       .all('enforcement-point')
@@ -41,7 +48,7 @@ export class Callers {
     return found.length === 1 ? found[0] : undefined
   }
 
-  #pointOf(assertion: string): EnforcementPoint | undefined {
+  #pointOf(assertion: string): CallingPoint | undefined {
     const now = this.#pdp.clock.now()
     const { registry } = this.#pdp.projection.ledger
     const name = sha256(assertion)
@@ -49,7 +56,7 @@ export class Callers {
     if (known && now < known.until) {
       const point = registry.enforcementPoint(known.point)
       // A key that was replaced meanwhile ends what it signed.
-      return point && JSON.stringify(point.caller_jwk) === known.caller ? point : undefined
+      return point && JSON.stringify(point.caller_jwk) === known.caller ? instanceOf(point, known.instance) : undefined
     }
     const id = claimedIssuer(assertion)
     const point = id === undefined ? undefined : registry.enforcementPoint(id)
@@ -62,8 +69,12 @@ export class Callers {
     this.#verified.set(name, {
       point: point.id,
       caller: JSON.stringify(point.caller_jwk),
+      instance: verified.value.instance,
       until: verified.value.exp * 1000,
     })
-    return point
+    return instanceOf(point, verified.value.instance)
   }
 }
+
+const instanceOf = (point: EnforcementPoint, instance: string | undefined): CallingPoint =>
+  instance === undefined ? point : { ...point, instance }

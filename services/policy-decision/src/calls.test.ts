@@ -4,34 +4,35 @@ import type { Allowed, Answer } from './decide.ts'
 
 const request = (call_id: string, over: object = {}, observed: object = {}) =>
   ({ digest: 'd', observed: { call_id, credential: 'c', ...observed }, ...over }) as never
+const point = { id: 'point' }
 const no = (reason: string) => ({ decision: false, decisionId: 'dec_2', callId: 'two', reason }) as Answer
 
 it('forgets an ALLOW when its permit is over, and no denial (V7)', async () => {
   const calls = new Calls()
   const allowed = { decision: true, decisionId: 'dec_1', callId: 'one', permit: 'p', permitEndsAt: 5000 } as Allowed
   const denied = { decision: false, decisionId: 'dec_2', callId: 'two', reason: 'grant_expired' } as const
-  calls.remember('point', request('one'), Promise.resolve(allowed))
-  calls.remember('point', request('two'), Promise.resolve(denied))
+  calls.remember(point, request('one'), Promise.resolve(allowed))
+  calls.remember(point, request('two'), Promise.resolve(denied))
   await Promise.resolve()
-  expect(await calls.find('point', request('one'), 4999)).toBe(allowed)
-  expect(calls.find('point', request('one'), 5000)).toBeUndefined()
-  expect(calls.find('point', request('one'), 4999)).toBeUndefined()
-  expect(await calls.find('point', request('two'), 1_000_000)).toBe(denied)
+  expect(await calls.find(point, request('one'), 4999)).toBe(allowed)
+  expect(calls.find(point, request('one'), 5000)).toBeUndefined()
+  expect(calls.find(point, request('one'), 4999)).toBeUndefined()
+  expect(await calls.find(point, request('two'), 1_000_000)).toBe(denied)
 })
 
 it('gives an answer to the same call of the same point alone, and to no other credential or action (V10)', async () => {
   const calls = new Calls()
   const answer = Promise.withResolvers<Answer>()
-  calls.remember('point', request('one'), answer.promise)
-  const again = calls.find('point', request('one'), 0) // also while there is no answer yet
+  calls.remember(point, request('one'), answer.promise)
+  const again = calls.find(point, request('one'), 0) // also while there is no answer yet
   const denied = no('grant_expired')
   answer.resolve(denied)
   expect(await again).toBe(denied)
-  expect(calls.find('point', request('one', { digest: 'another' }), 0)).toBe('conflict')
-  expect(calls.find('point', request('one', {}, { credential: 'another' }), 0)).toBe('conflict')
-  expect(calls.find('point', request('one', {}, { credential: undefined }), 0)).toBe('conflict')
-  expect(calls.find('another point', request('one'), 0)).toBeUndefined()
-  expect(calls.find('point', request('two'), 0)).toBeUndefined()
+  expect(calls.find(point, request('one', { digest: 'another' }), 0)).toBe('conflict')
+  expect(calls.find(point, request('one', {}, { credential: 'another' }), 0)).toBe('conflict')
+  expect(calls.find(point, request('one', {}, { credential: undefined }), 0)).toBe('conflict')
+  expect(calls.find({ id: 'another point' }, request('one'), 0)).toBeUndefined()
+  expect(calls.find(point, request('two'), 0)).toBeUndefined()
 })
 
 it.each(['proof_nonce_required', 'step_up_required', 'budget_held', 'state_stale', 'deadline_exceeded'])(
@@ -40,29 +41,47 @@ it.each(['proof_nonce_required', 'step_up_required', 'budget_held', 'state_stale
     const calls = new Calls()
     const denied = no(reason)
     const answer = Promise.withResolvers<Answer>()
-    calls.remember('point', request('one'), answer.promise)
-    const again = calls.find('point', request('one'), 0)
+    calls.remember(point, request('one'), answer.promise)
+    const again = calls.find(point, request('one'), 0)
     answer.resolve(denied)
     expect(await again).toBe(denied)
-    expect(calls.find('point', request('one'), 0)).toBeUndefined()
+    expect(calls.find(point, request('one'), 0)).toBeUndefined()
   },
 )
 
 it('keeps no failure: the same call may come again', async () => {
   const calls = new Calls()
   const failed = Promise.reject(new Error('turned away'))
-  calls.remember('point', request('failed'), failed)
+  calls.remember(point, request('failed'), failed)
   await expect(failed).rejects.toThrow()
   await Promise.resolve()
-  expect(calls.find('point', request('failed'), 0)).toBeUndefined()
+  expect(calls.find(point, request('failed'), 0)).toBeUndefined()
 })
 
 it('remembers the last 50,000', async () => {
   const calls = new Calls()
   const denied = Promise.resolve(no('grant_expired'))
-  for (let n = 0; n < 50_000; n++) calls.remember('point', request(`${n}`), denied)
-  expect(calls.find('point', request('0'), 0)).toBe(denied)
-  calls.remember('point', request('50000'), denied)
-  expect(calls.find('point', request('0'), 0)).toBeUndefined()
-  expect([calls.find('point', request('1'), 0), calls.find('point', request('50000'), 0)]).toEqual([denied, denied])
+  for (let n = 0; n < 50_000; n++) calls.remember(point, request(`${n}`), denied)
+  expect(calls.find(point, request('0'), 0)).toBe(denied)
+  calls.remember(point, request('50000'), denied)
+  expect(calls.find(point, request('0'), 0)).toBeUndefined()
+  expect([calls.find(point, request('1'), 0), calls.find(point, request('50000'), 0)]).toEqual([denied, denied])
+})
+
+it('belongs to the instance that asked first, until it is denied (V1, V10)', async () => {
+  const calls = new Calls()
+  const [first, second] = ['one', 'two'].map((instance) => ({ id: 'point', instance }))
+  if (!first || !second) return
+  const answer = Promise.withResolvers<Answer>()
+  calls.remember(first, request('one'), answer.promise)
+  for (const other of [second, point]) expect(calls.find(other, request('one'), 0)).toBe('elsewhere')
+  const allowed = { decision: true, decisionId: 'dec_1', callId: 'one', permit: 'p', permitEndsAt: 5000 } as Allowed
+  answer.resolve(allowed)
+  expect(await calls.find(first, request('one'), 0)).toBe(allowed)
+  for (const other of [second, point]) expect(calls.find(other, request('one'), 0)).toBe('elsewhere')
+  expect(calls.find(second, request('one', { digest: 'another' }), 0)).toBe('conflict')
+  const denied = no('grant_expired')
+  calls.remember(first, request('two'), Promise.resolve(denied))
+  await Promise.resolve()
+  expect(await calls.find(second, request('two'), 0)).toBe(denied)
 })

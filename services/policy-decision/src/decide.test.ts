@@ -49,7 +49,7 @@ it('says yes with a permit for this very action, once its event is durable and c
   expect(answer.obligations).toEqual([])
   const verified = verifyPermit({
     ...{ permit: answer.permit, key: publicKeyOf(permitKey), issuer, enforcementPoint: base },
-    ...{ actionDigest: digest, now, leewayMs: 0 },
+    ...{ instance: undefined, actionDigest: digest, now, leewayMs: 0 },
   })
   expect(verified).toEqual({
     ok: true,

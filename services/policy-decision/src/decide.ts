@@ -1,5 +1,5 @@
 import { lookup } from '@bailiwick/authority'
-import { agentIdOf, type BudgetAmounts, type EnforcementPoint, type Mode, type Obligation } from '@bailiwick/contracts'
+import { agentIdOf, type BudgetAmounts, type Mode, type Obligation } from '@bailiwick/contracts'
 import {
   type AccessToken,
   actionText,
@@ -12,6 +12,7 @@ import type { DenialReason } from '@bailiwick/errors'
 import type { Duties } from '@bailiwick/policy'
 import { actingAgent, type Draft, type SpendView } from '@bailiwick/projection'
 import { newId, withDeadline } from '@bailiwick/service-kit'
+import type { CallingPoint } from './callers.ts'
 import { isCaughtUp } from './catch-up.ts'
 import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
 import type { Pdp } from './context.ts'
@@ -73,7 +74,7 @@ type Deny = (reason: DenialReason, more?: Partial<Denied>) => Denied
 export async function decide(
   pdp: Pdp,
   queues: TreeQueues,
-  point: EnforcementPoint,
+  point: CallingPoint,
   request: EvaluationRequest,
   turn?: Turn,
 ): Promise<Answer> {
@@ -137,7 +138,7 @@ async function decideClaim(
  */
 export async function whyNotAgain(
   pdp: Pdp,
-  point: EnforcementPoint,
+  point: CallingPoint,
   request: EvaluationRequest,
 ): Promise<DenialReason | undefined> {
   const read = readCredential(pdp, point, request)
@@ -163,7 +164,7 @@ async function inTreeOrder(pdp: Pdp, queues: TreeQueues, question: Question, dea
 interface Question {
   decisionId: string
   callId: string
-  point: EnforcementPoint
+  point: CallingPoint
   request: EvaluationRequest
   claim: Claim
   standing: Standing
@@ -252,6 +253,7 @@ class Decision implements Work {
         decision_id: decisionId,
         call_id: callId,
         enforcement_point: point.id,
+        ...(point.instance === undefined ? {} : { instance: point.instance }),
         actor: {
           agent: grant.agent,
           credential_id: claim.token.jti,
@@ -299,6 +301,7 @@ class Decision implements Work {
       {
         iss: this.#pdp.publicUrl,
         aud: point.id,
+        ...(point.instance === undefined ? {} : { instance: point.instance }),
         jti: decisionId,
         iat,
         exp: iat + permitSeconds,

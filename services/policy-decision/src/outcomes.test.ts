@@ -30,16 +30,33 @@ async function allowed(data: object = {}) {
     status: 'succeeded' as const,
     at: spell(now),
   }
+  const refused: object[] = []
+  const relay = (jws: string, by: Point = point, through = queues) =>
+    reportOutcome(world.pdp, through, by as never, jws, { tell: (data) => void refused.push(data) })
+  const signed = (over: object = {}, signer = key) => signOutcome({ ...claims, ...over }, signer)
   const report = (over: object = {}, by: Point = point, signer = key, through = queues) =>
-    reportOutcome(world.pdp, through, by as never, signOutcome({ ...claims, ...over }, signer))
+    relay(signed(over, signer), by, through)
   return {
     ...world,
     queues,
+    refused,
+    relay,
+    signed,
     report,
     record: () => world.trees.get('grt_1')?.allows.get(decisionId),
     taken: () => world.trees.get('grt_1')?.taken,
     outcomes: () => world.writes.flat().filter(({ type }) => type === 'outcome.reported'),
   }
+}
+
+/** The other ECDSA signature that verifies as well: s becomes n - s. */
+function respelled(signature: string): string {
+  const bytes = Buffer.from(signature, 'base64url')
+  const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+  const s = order - BigInt(`0x${bytes.subarray(32).toString('hex')}`)
+  return Buffer.concat([bytes.subarray(0, 32), Buffer.from(s.toString(16).padStart(64, '0'), 'hex')]).toString(
+    'base64url',
+  )
 }
 const nothing = { calls: 0, egress_bytes: 0, cost: {} }
 const code = (code: string, detail?: string) =>
@@ -124,6 +141,68 @@ describe('what an enforcement point signed', () => {
     await w.report()
     expect(w.record()?.standing).toBe('settled')
   })
+})
+
+describe('an instance of an enforcement point (V10)', () => {
+  const instance = `${'I'.repeat(21)}A`
+  const previous = `${'P'.repeat(42)}A`
+  const another = newId('dec', now, systemRandom)
+  /** Two ALLOWs of one instance. */
+  async function both() {
+    const w = await allowed({ instance })
+    const call_id = newId('call', now, systemRandom)
+    const action = { name: 'tools/call', resource: { type: 'tool', id: 'erp/read' }, action_digest: digest }
+    w.queues.add('grt_1', anAllow(another, { data: { call_id, action, instance } }).work)
+    await setImmediate()
+    return { ...w, second: { decision_id: another, call_id } }
+  }
+  const first = { instance, sequence: 1 }
+
+  it('alone reports what it was allowed', async () => {
+    const w = await both()
+    for (const by of [{}, { instance: `${'J'.repeat(21)}A`, sequence: 1 }])
+      await expect(w.report(by)).rejects.toEqual(
+        code('outcome_mismatch', 'the decision belongs to another instance of its enforcement point'),
+      )
+    await w.report(first)
+    expect(w.outcomes()).toHaveLength(1)
+  })
+
+  it('gives each number to one outcome, in whichever order they come; another under it goes on the log as refused', async () => {
+    const w = await both()
+    await w.report({ ...w.second, instance, sequence: 2, previous })
+    w.numbers.add(`${point.id} ${instance}`, 2, now)
+    await expect(w.report({ instance, sequence: 2, previous })).rejects.toEqual(code('outcome_sequence_reused'))
+    expect(w.refused).toMatchObject([{ decision_id: decisionId, code: 'outcome_sequence_reused' }])
+    await w.report(first)
+    expect(w.outcomes()).toHaveLength(2)
+  })
+
+  it('may have the numbers of another one', async () => {
+    const w = await both()
+    w.numbers.add(`${point.id} ${'J'.repeat(21)}A`, 1, now)
+    w.numbers.add(`another-point ${instance}`, 1, now)
+    await w.report(first)
+    expect(w.outcomes()).toHaveLength(1)
+  })
+})
+
+it('a point without instances may count from 1 again, since nobody knows its starts apart', async () => {
+  const w = await allowed()
+  w.numbers.add(`${point.id} undefined`, 7, now)
+  await w.report()
+  expect(w.outcomes()).toHaveLength(1)
+})
+
+it('a second outcome with other bytes stands on the log, and the same bytes are one in both spellings of their signature (V10)', async () => {
+  const w = await allowed()
+  const signed = w.signed()
+  await w.relay(signed)
+  const [head, body, signature = ''] = signed.split('.')
+  await w.relay([head, body, respelled(signature)].join('.'))
+  expect(w.refused).toEqual([])
+  await expect(w.report({ detail_hash: digest })).rejects.toEqual(code('outcome_mismatch'))
+  expect(w.refused).toMatchObject([{ decision_id: decisionId, grant_id: 'grt_1', code: 'outcome_mismatch' }])
 })
 
 describe('what is none', () => {

@@ -1,37 +1,50 @@
 import type { BudgetAmounts, EnforcementPoint } from '@bailiwick/contracts'
-import { claimedEgress, verifyingKey, verifyOutcome } from '@bailiwick/credentials'
+import { claimedEgress, outcomeHash, verifyingKey, verifyOutcome } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { type AllowRecord, unsentOf } from '@bailiwick/projection'
+import { type AllowRecord, instanceName, unsentOf } from '@bailiwick/projection'
 import { after } from '@bailiwick/service-kit'
 import { storeAmounts } from './budget.ts'
 import type { Pdp } from './context.ts'
+import type { RefusedOutcomes } from './refused-outcomes.ts'
 import type { TreeQueues } from './tree-queue.ts'
 
 const nothing = { calls: 0, egress_bytes: 0, cost: {} }
 const foldWaitMs = 1000
 
 /**
- * Relays what an enforcement point signed: one outcome a decision, once (V10). Gives back the reservation only for a signed
+ * Relays what an enforcement point signed: one outcome a decision, once, and of an instance one under each number (V10). Gives back the reservation only for a signed
  * `not_executed` of a point that is registered as one that may release (DESIGN §7.4 step 7). Resolves when it counts; the
- * same outcome again is answered alike and changes nothing; another one of the same decision is `outcome_mismatch`.
+ * same outcome again is answered alike and changes nothing; another one of the same decision is `outcome_mismatch`, another one under the
+ * same number `outcome_sequence_reused`, and both are told to `refused`.
  */
-export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: EnforcementPoint, jws: string): Promise<void> {
+export async function reportOutcome(
+  pdp: Pdp,
+  queues: TreeQueues,
+  point: EnforcementPoint,
+  jws: string,
+  refused?: Pick<RefusedOutcomes, 'tell'>,
+): Promise<void> {
   const key = verifyingKey('outcome', point.outcome_jwk)
   if (!key) throw new ServiceError('key_unknown', 'the outcome key is none')
   const { installation } = pdp.trust
   const verified = verifyOutcome({ outcome: jws, key, installation, enforcementPoint: point.id })
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
-  const { decision_id, call_id, action_digest, status, sequence } = verified.value
-  /** What does not go on the log must not be said to count: who contradicts itself is told so. */
-  const another = (known: AllowRecord['outcome']) =>
-    known?.sequence === sequence && known.status === status
-      ? undefined
-      : new ServiceError('outcome_mismatch', 'the decision has another outcome')
+  const { decision_id, call_id, action_digest, instance, status, sequence } = verified.value
   const found = await pdp.projection.until(() => findAllow(pdp, decision_id), foldWaitMs)
   if (!found) throw new ServiceError('decision_unknown')
   const { root, record } = found
   if (record.enforcementPoint !== point.id || record.callId !== call_id)
     throw new ServiceError('outcome_mismatch', 'the decision is another one')
+  const hash = outcomeHash(jws)
+  const contradicts = (code: 'outcome_mismatch' | 'outcome_sequence_reused', detail: string) => {
+    refused?.tell({ decision_id, grant_id: root, enforcement_point: point.id, code, outcome: jws })
+    return new ServiceError(code, detail)
+  }
+  /** What does not count must not be said to: a point that contradicts itself is told so. By what it signed, whichever signature came. */
+  const another = (known: AllowRecord['outcome']) =>
+    known === hash ? undefined : contradicts('outcome_mismatch', 'the decision has another outcome')
+  if (record.instance !== instance)
+    throw contradicts('outcome_mismatch', 'the decision belongs to another instance of its enforcement point')
   // So does every outcome of an enforcement point that does not know of salts: who runs it must be able to see it.
   if (record.actionHash !== action_digest)
     throw new ServiceError('outcome_mismatch', 'the action is not named by the salted hash that its permit gives')
@@ -40,6 +53,8 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
     if (contradicted) throw contradicted
     return
   }
+  if (instance !== undefined && pdp.projection.ledger.decisions.outcomeNumbers.has(instanceName(record), sequence))
+    throw contradicts('outcome_sequence_reused', 'the instance gave this number to another outcome')
   // What was approved as one action is used by its ALLOW: it is never given back.
   const perAction = pdp.projection.ledger.grants.trees.get(root)?.grant.mode === 'per_action'
   const releasable = status === 'not_executed' && point.may_release && !perAction ? record.reserved : nothing
@@ -55,7 +70,7 @@ export async function reportOutcome(pdp: Pdp, queues: TreeQueues, point: Enforce
         const contradicted =
           standing === 'settled'
             ? another(known?.outcome)
-            : new ServiceError('outcome_mismatch', 'the decision was taken back')
+            : contradicts('outcome_mismatch', 'the decision was taken back')
         if (contradicted) reject(contradicted)
         else resolve()
         return undefined

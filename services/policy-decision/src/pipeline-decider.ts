@@ -1,8 +1,9 @@
-import type { EnforcementPoint, Obligation } from '@bailiwick/contracts'
+import type { Obligation } from '@bailiwick/contracts'
 import { denialReasons } from '@bailiwick/errors'
 import { actingAgent } from '@bailiwick/projection'
 import { accessRequestOffer } from './access-request-offer.ts'
 import type { AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession, JsonObject } from './authzen.ts'
+import type { CallingPoint } from './callers.ts'
 import type { Answer, Denied } from './decide.ts'
 import { type EvaluationRequest, evaluationRequest } from './evaluation-request.ts'
 import { nextAction } from './next-action.ts'
@@ -15,7 +16,7 @@ export function pipelineDecider(service: PolicyDecision): AuthZenDecider {
   return { admit: (caller) => pipelineSession(service, service.admit(caller)) }
 }
 
-function pipelineSession(service: PolicyDecision, point: EnforcementPoint): AuthZenSession {
+function pipelineSession(service: PolicyDecision, point: CallingPoint): AuthZenSession {
   const { pdp } = service
   const turns = new Turns()
   return {

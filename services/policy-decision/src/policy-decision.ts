@@ -1,5 +1,5 @@
-import type { EnforcementPoint } from '@bailiwick/contracts'
 import type { AuthZenCaller, AuthZenFound, AuthZenSearch } from './authzen.ts'
+import type { CallingPoint } from './callers.ts'
 import type { Pdp } from './context.ts'
 import type { Answer } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
@@ -9,12 +9,12 @@ import type { Turn } from './turns.ts'
 export interface PolicyDecision extends AsyncDisposable {
   pdp: Pdp
   /** Throws `caller_unauthenticated`. */
-  authenticate(caller: AuthZenCaller): EnforcementPoint
+  authenticate(caller: AuthZenCaller): CallingPoint
   /** The same of who is about to ask. Throws `queue_full` besides, for one that has enough under way. */
-  admit(caller: AuthZenCaller): EnforcementPoint
+  admit(caller: AuthZenCaller): CallingPoint
   /** Rejects with `queue_full` alone. */
-  decide(point: EnforcementPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer>
+  decide(point: CallingPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer>
   /** What decisions would permit now; decides and takes nothing. */
-  search(point: EnforcementPoint, search: AuthZenSearch): Promise<AuthZenFound>
-  reportOutcome(point: EnforcementPoint, jws: string): Promise<void>
+  search(point: CallingPoint, search: AuthZenSearch): Promise<AuthZenFound>
+  reportOutcome(point: CallingPoint, jws: string): Promise<void>
 }

@@ -1,4 +1,3 @@
-import type { EnforcementPoint } from '@bailiwick/contracts'
 import type { SigningKey } from '@bailiwick/credentials'
 import { type DenialReason, errorCode } from '@bailiwick/errors'
 import type { GrantStore } from '@bailiwick/grant-store'
@@ -7,7 +6,7 @@ import type { Adapters, Host, Watched } from '@bailiwick/service-host'
 import { newId, observeProjection, SerialQueue } from '@bailiwick/service-kit'
 import { Approvals } from './approvals.ts'
 import { boundedGrantStore } from './bounded-grant-store.ts'
-import { Callers } from './callers.ts'
+import { Callers, type CallingPoint } from './callers.ts'
 import { Calls } from './calls.ts'
 import { CatchUp } from './catch-up.ts'
 import { defaults, type PolicyDecisionConfig } from './config.ts'
@@ -26,6 +25,7 @@ import { pipelineDecider } from './pipeline-decider.ts'
 import { activePolicies } from './policies.ts'
 import type { PolicyDecision } from './policy-decision.ts'
 import { Proofs } from './proofs.ts'
+import { RefusedOutcomes } from './refused-outcomes.ts'
 import { searchPermitted } from './search.ts'
 import { Shadow } from './shadow.ts'
 import { StepUps } from './step-ups.ts'
@@ -110,8 +110,20 @@ export async function startPolicyDecision(
   pdp.policies.current() // loaded now: it takes 0.1 s and more, which the first decision would spend of its deadline
   await pdp.proofs.adopt().catch(() => undefined) // a store that is away: decisions go on by the log alone
   const queues = new TreeQueues(pdp)
-  const callers = new Callers(pdp)
+  const single = metrics.counter(
+    'callers_without_instance_total',
+    'Calls of enforcement points that state no instance: each such point must be one process',
+    ['enforcement_point'],
+  )
+  const told = new Set<string>()
+  const callers = new Callers(pdp, (point) => {
+    single.inc({ enforcement_point: point })
+    if (told.has(point)) return
+    told.add(point)
+    logger.warn({ enforcement_point: point }, 'this enforcement point states no instance: run it as one process')
+  })
   const calls = new Calls()
+  const refused = new RefusedOutcomes(pdp)
   const dropped = metrics.counter('denials_dropped_total', 'Denials that fell out of the full queue to the log')
   const denials = new Denials(pdp, () => dropped.inc())
   // No check of readiness: while a Redis is away decisions go on by the log alone.
@@ -130,7 +142,7 @@ export async function startPolicyDecision(
   for (const tree of projection.ledger.grants.trees.values()) void pdp.approvals.of(tree)
 
   /** Anything thrown is a denial (V13), and every denial is evidence. */
-  const decideSafely = async (point: EnforcementPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
+  const decideSafely = async (point: CallingPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
     try {
       return await decide(pdp, queues, point, request, turn)
     } catch (error) {
@@ -146,19 +158,19 @@ export async function startPolicyDecision(
     callId: undefined,
     reason,
   })
-  const decideOnce = async (point: EnforcementPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
+  const decideOnce = async (point: CallingPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
     const stop = seconds.startTimer()
     const answered = await decideSafely(point, request, turn)
     stop()
     tell(point, request, answered)
     return answered
   }
-  const tell = (point: EnforcementPoint, request: EvaluationRequest, answered: Answer) => {
+  const tell = (point: CallingPoint, request: EvaluationRequest, answered: Answer) => {
     if (answered.decision) return decisions.inc({ decision: 'allow', reason: 'allowed' })
     decisions.inc({ decision: 'deny', reason: answered.reason })
     denials.add(point, request, answered)
   }
-  const again = async (point: EnforcementPoint, request: EvaluationRequest, first: Answer): Promise<Answer> => {
+  const again = async (point: CallingPoint, request: EvaluationRequest, first: Answer): Promise<Answer> => {
     if (!first.decision) return first
     const why = await whyNotAgain(pdp, point, request).catch((): DenialReason => 'internal')
     if (why === undefined && clock.now() < first.permitEndsAt) return first
@@ -166,20 +178,20 @@ export async function startPolicyDecision(
     tell(point, request, denied)
     return denied
   }
-  const answer = async (point: EnforcementPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
+  const answer = async (point: CallingPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
     if (request.observed.call_id === undefined) return decideOnce(point, request, turn)
-    const known = calls.find(point.id, request, clock.now())
-    if (known === 'conflict') {
-      const conflict = deny('call_conflict')
-      tell(point, request, conflict)
-      return conflict
+    const known = calls.find(point, request, clock.now())
+    if (known === 'conflict' || known === 'elsewhere') {
+      const denied = deny(known === 'conflict' ? 'call_conflict' : 'call_elsewhere')
+      tell(point, request, denied)
+      return denied
     }
     if (known) {
       turn?.leave() // the first answer may be that of another item of the same request, which would wait for this one
       return again(point, request, await known)
     }
     const deciding = decideOnce(point, request, turn)
-    calls.remember(point.id, request, deciding)
+    calls.remember(point, request, deciding)
     return deciding
   }
 
@@ -205,11 +217,12 @@ export async function startPolicyDecision(
     },
     decide: (point, request, turn) => points.run(point.id, () => answer(point, request, turn)),
     search: (point, search) => searches.serially(point.id, () => searchPermitted(pdp, point, search)),
-    reportOutcome: (point, jws) => outcomes.run(point.id, () => reportOutcome(pdp, queues, point, jws)),
+    reportOutcome: (point, jws) => outcomes.run(point.id, () => reportOutcome(pdp, queues, point, jws, refused)),
     async [Symbol.asyncDispose]() {
       clearInterval(sweep)
       await sweeping
       await denials[Symbol.asyncDispose]()
+      await refused[Symbol.asyncDispose]()
       await shadow[Symbol.asyncDispose]()
       await keptCalls[Symbol.asyncDispose]()
       unsubscribe()

@@ -1,11 +1,23 @@
 import type { AdvanceOutcome, Settlement, Take, TreeState } from '@bailiwick/grant-store'
-import { change, type DecisionFacts, type Draft, emptySpend, type TreeSpend } from '@bailiwick/projection'
+import {
+  change,
+  type DecisionFacts,
+  DecisionState,
+  type Draft,
+  emptySpend,
+  type TreeSpend,
+} from '@bailiwick/projection'
 import { now, spell } from './living-call.fixture.ts'
 import type { Work } from './tree-queue.ts'
 
 type Drafted = Draft<'decisions.v1'> & { id: string; key: string; version: number }
 
 export const reservedOf = { calls: 1, egress_bytes: 0, cost: { EUR: '2.5' } }
+
+export interface Numbers {
+  has(instance: string, number: number): boolean
+  add(instance: string, number: number, at: number): void
+}
 
 /** What orders the events of one tree: its log and its grant store, of which each test says how they answer. */
 export function treeOrder() {
@@ -46,6 +58,7 @@ export function treeOrder() {
     waits: [] as number[],
     events: 0,
   }
+  const outcomeNumbers: Numbers = new DecisionState({ base: false }).outcomeNumbers
   function fold(draft: Drafted): 'counts' | 'void' {
     const spend = trees.get(draft.key) ?? emptySpend()
     trees.set(draft.key, spend)
@@ -100,6 +113,7 @@ export function treeOrder() {
         grants: { trees: new Map([['grt_1', { grant }]]) },
         decisions: {
           trees,
+          outcomeNumbers,
           rootOf: (id: string) => [...trees.keys()].find((root) => trees.get(root)?.allows.has(id)),
           overdue: (at: number) =>
             [...trees].flatMap(([root, { allows }]) =>
@@ -109,7 +123,7 @@ export function treeOrder() {
       },
     },
   }
-  return { pdp: pdp as never, order, trees, writes, told, store, grant }
+  return { pdp: pdp as never, numbers: outcomeNumbers, order, trees, writes, told, store, grant }
 }
 
 export function allowedDraft(id: string, more: object = {}): Draft<'decisions.v1'> {

@@ -217,6 +217,8 @@ export class FoldedEvents {
       case 'event.refused':
       case 'event.parked':
       case 'outcome.unrelayed':
+      case 'outcome.skipped':
+      case 'outcome.contradicted':
       case 'policy-files.changed':
         this.#find(type)
         break

@@ -38,6 +38,7 @@ export function measuresOf(events: FoldedEvents): Measure[] {
   const denied = [...events.denials.values()].reduce((sum, n) => sum + n, 0)
   const strange = (findings.get('event.refused') ?? 0) + (findings.get('event.parked') ?? 0)
   const unrelayed = findings.get('outcome.unrelayed') ?? 0
+  const contradicted = (findings.get('outcome.contradicted') ?? 0) + (findings.get('outcome.skipped') ?? 0)
   const files = findings.get('policy-files.changed') ?? 0
   const after = events.latestAllowAfterRevocation
   const measure = (name: Name, value: string, more: Pick<Measure, 'note' | 'ok'> = {}): Measure => ({
@@ -74,9 +75,9 @@ export function measuresOf(events: FoldedEvents): Measure[] {
       ok: after <= 2000,
       note: 'of grants, by the times in the events; 1 s at most, 2 s where a decision point was cut off (V7)',
     }),
-    measure('Unreconciled outcomes', count(unreconciled + missing + unrelayed), {
-      ok: unreconciled + missing + unrelayed === 0,
-      note: `${count(missing)} told to be missing, ${count(unreconciled)} overdue and not told, ${count(unrelayed)} that a decision point kept to itself`,
+    measure('Unreconciled outcomes', count(unreconciled + missing + unrelayed + contradicted), {
+      ok: unreconciled + missing + unrelayed + contradicted === 0,
+      note: `${count(missing)} told to be missing, ${count(unreconciled)} overdue and not told, ${count(unrelayed)} that a decision point kept to itself, ${count(contradicted)} where an enforcement point contradicts itself or skips one`,
     }),
     measure('Policy files changed on disk', count(files), { ok: files === 0 }),
     measure('Gaps', count(findings.get('gap.detected') ?? 0), {

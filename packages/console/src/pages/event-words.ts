@@ -32,6 +32,9 @@ const known: Record<string, readonly [words: string, tone: Tone]> = {
   'event.refused': ['Event refused', 'bad'],
   'event.parked': ['Unreadable event', 'bad'],
   'outcome.unrelayed': ['Outcome not relayed', 'bad'],
+  'outcome.refused': ['Second outcome, not taken', 'bad'],
+  'outcome.skipped': ['Outcomes missing', 'bad'],
+  'outcome.contradicted': ['Outcome contradicted', 'bad'],
   'policy-files.changed': ['Policy files changed', 'bad'],
   'value.erased': ['Words erased', 'warn'],
 }

@@ -10,6 +10,7 @@ import {
   id,
   instance,
   jws,
+  pointInstance,
   requestId,
   salted,
   sha256,
@@ -48,6 +49,7 @@ const allowed = {
   decision_id: decisionId,
   call_id: callId,
   enforcement_point: 'erp-gateway',
+  instance: pointInstance,
   actor,
   action,
   permission: 1,
@@ -64,9 +66,12 @@ const allowed = {
   as_of: 7,
 }
 
+const { instance: __, ...withoutInstance } = allowed
+
 export const decisions: ExamplesOf<'decisions.v1'> = {
   'decision.allowed': {
     'an adjustment': allowed,
+    'at a point that states no instance': withoutInstance,
     'of the action that a human signed': { ...allowed, action: digested },
     'by a sub-agent': {
       ...allowed,
@@ -108,6 +113,15 @@ export const decisions: ExamplesOf<'decisions.v1'> = {
     'not executed, by a point that may release': { ...outcome, status: 'not_executed', released: reserved },
   },
   'outcome.missing': { 'past its due time': { decision_id: decisionId, grant_id: grantId, due: at(5) } },
+  'outcome.refused': {
+    'a second one of the decision': {
+      decision_id: decisionId,
+      grant_id: grantId,
+      enforcement_point: 'erp-gateway',
+      code: 'outcome_mismatch',
+      outcome: jws('another-outcome'),
+    },
+  },
   'denials.summarised': {
     'of one minute': {
       from: at(4),

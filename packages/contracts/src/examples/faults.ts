@@ -228,6 +228,7 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
       ['an unknown kind of proof', '/data/proof', 'none'],
       ['an action that nothing names', '/data/action/call'],
       ['an action that two things name', '/data/action/action_digest', sha256('action-digest')],
+      ['an instance of 15 bytes', '/data/instance', 'instance0erp0gateway'],
       ['no version', '/version'],
     ],
     'decision.denied': [
@@ -241,6 +242,10 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
       ['an unknown member in what is released', '/data/released/points', 1],
     ],
     'outcome.missing': [['a due time that is a number', '/data/due', 1_782_896_700_000]],
+    'outcome.refused': [
+      ['a code for something else', '/data/code', 'decision_unknown'],
+      ['a version, though it advances nothing', '/version', 4],
+    ],
     'denials.summarised': [['a count of none', '/data/denials/0/count', 0]],
     'candidate.answered': [
       ['no answer of the candidate', '/data/answers/0/candidate'],
@@ -275,6 +280,8 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
   'findings.v1': {
     'gap.detected': [['a gap before the first event', '/data/from', 0]],
     'outcome.unrelayed': [['an unknown member', '/data/severity', 'low']],
+    'outcome.skipped': [['no instance', '/data/instance']],
+    'outcome.contradicted': [['one of something else', '/data/of', 'day']],
     'event.refused': [['no hash', '/data/sha256']],
     'policy-files.changed': [['no set', '/data/policy_set']],
     'value.erased': [['the text once more', '/data/text', 'Reconcile the invoices.']],

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { eventParked } from '../system.ts'
 import type { ExamplesOf } from './shape.ts'
-import { at, decisionId, id, origin, requestId, sha256 } from './values.ts'
+import { at, decisionId, id, origin, pointInstance, requestId, sha256 } from './values.ts'
 
 export const heads: ExamplesOf<'heads.v1'> = {
   'head.published': {
@@ -68,6 +68,26 @@ export const findings: ExamplesOf<'findings.v1'> = {
   },
   'outcome.unrelayed': {
     'a minute later': { decision_id: decisionId, enforcement_point: 'erp-gateway', sequence: 42 },
+  },
+  'outcome.skipped': {
+    'two of an instance': { enforcement_point: 'erp-gateway', instance: pointInstance, from: 3, to: 4 },
+  },
+  'outcome.contradicted': {
+    'a second one of a decision': {
+      decision_id: decisionId,
+      enforcement_point: 'erp-gateway',
+      instance: pointInstance,
+      sequence: 42,
+      of: 'decision',
+      signed_sha256: sha256('another-outcome'),
+    },
+    'of a point that states no instance': {
+      decision_id: decisionId,
+      enforcement_point: 'erp-gateway',
+      sequence: 42,
+      of: 'decision',
+      signed_sha256: sha256('another-outcome'),
+    },
   },
   'event.refused': {
     'signed with a key for another topic': {

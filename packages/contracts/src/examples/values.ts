@@ -35,6 +35,8 @@ export const subAgent = 'spiffe://example.org/agent/reader/one'
 export const credentialId = id('crd', 'reconcile-q3-invoices')
 export const decisionId = id('dec', 'adjust-invoice-4711')
 export const callId = 'call-adjust-invoice-4711'
+/** A start of the enforcement point. */
+export const pointInstance = 'instance0erp0gateway0A'
 export const actionDigest = sha256('action-digest')
 
 export const authority = {

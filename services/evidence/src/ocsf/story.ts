@@ -88,8 +88,10 @@ export function causesOf(event: LeafEvent): Causes {
     case 'decision.abandoned':
     case 'outcome.reported':
     case 'outcome.missing':
+    case 'outcome.refused':
       return { grant: event.data.grant_id, decision: event.data.decision_id }
     case 'outcome.unrelayed':
+    case 'outcome.contradicted':
       return { decision: event.data.decision_id }
     case 'revocation.declared':
     case 'revocation.requested':

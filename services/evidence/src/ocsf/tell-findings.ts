@@ -8,6 +8,9 @@ export type FindingEvent = Extract<
     type:
       | 'gap.detected'
       | 'outcome.unrelayed'
+      | 'outcome.skipped'
+      | 'outcome.contradicted'
+      | 'outcome.refused'
       | 'outcome.missing'
       | 'event.refused'
       | 'event.parked'
@@ -32,6 +35,21 @@ const findings: Record<FindingEvent['type'], [title: string, desc: string, sever
   'outcome.unrelayed': [
     'A decision point did not pass on an outcome',
     'An enforcement point told evidence too, and the decision point did not relay it within a minute.',
+    4,
+  ],
+  'outcome.skipped': [
+    'Outcomes of an enforcement point are missing',
+    'An instance numbers its outcomes without gaps. The log lacks some, or has others than the next one names.',
+    4,
+  ],
+  'outcome.contradicted': [
+    'An enforcement point contradicts itself',
+    'It signed a second outcome of one decision, or under one number. The first that was relayed counts.',
+    4,
+  ],
+  'outcome.refused': [
+    'An outcome that the decision point did not take',
+    'Its enforcement point signed another one of this decision, or under this number. It changes nothing.',
     4,
   ],
   'event.refused': [

@@ -68,6 +68,7 @@ export function placeOf(event: DecodedEvent): Place {
       return { kind: 'decision', from: [event.data.decision_id, event.data.grant_id] }
     case 'outcome.reported':
     case 'outcome.missing':
+    case 'outcome.refused':
       return { kind: 'outcome', from: [event.data.decision_id, event.data.grant_id] }
     case 'denials.summarised':
     case 'candidate.answered':

@@ -1,0 +1,46 @@
+type Range = [from: number, to: number]
+
+interface Numbers {
+  /** Lowest first, none touching the next: an instance counts without gaps, so nearly always one. */
+  ranges: Range[]
+  /** ms since the epoch of its newest outcome. */
+  changedAt: number
+}
+
+/**
+ * The numbers that instances of enforcement points gave to outcomes that count. They stand on several partitions, which have no order among each
+ * other, so that no event is void by them: a decision point refuses a number that it has read before, and evidence and auditors, who
+ * read all, tell of one that two decision points took at once.
+ */
+export class OutcomeNumbers {
+  readonly #instances = new Map<string, Numbers>()
+
+  has(instance: string, number: number): boolean {
+    return this.#instances.get(instance)?.ranges.some(([from, to]) => from <= number && number <= to) ?? false
+  }
+
+  /** `at`: ms since the epoch. */
+  add(instance: string, number: number, at: number): void {
+    const numbers = this.#instances.getOrInsertComputed(instance, () => ({ ranges: [], changedAt: at }))
+    numbers.changedAt = Math.max(numbers.changedAt, at)
+    const { ranges } = numbers
+    const above = ranges.findIndex(([, to]) => to >= number - 1)
+    const next = ranges[above]
+    if (next === undefined) ranges.push([number, number])
+    else if (number < next[0] - 1) ranges.splice(above, 0, [number, number])
+    else {
+      next[0] = Math.min(next[0], number)
+      next[1] = Math.max(next[1], number)
+      const behind = ranges[above + 1]
+      if (behind !== undefined && behind[0] <= next[1] + 1) {
+        next[1] = Math.max(next[1], behind[1])
+        ranges.splice(above + 1, 1)
+      }
+    }
+  }
+
+  /** Forgets instances that reported nothing since `ms`: what they could still report is of trees that are forgotten, too. */
+  forget(ms: number): void {
+    for (const [instance, { changedAt }] of this.#instances) if (changedAt < ms) this.#instances.delete(instance)
+  }
+}

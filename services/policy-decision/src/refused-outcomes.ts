@@ -1,0 +1,42 @@
+import type { EventData } from '@bailiwick/contracts'
+import { sha256 } from '@bailiwick/credentials'
+import type { Pdp } from './context.ts'
+
+type Refused = EventData<'decisions.v1', 'outcome.refused'>
+
+/** Of each decision, what its enforcement point signed besides the outcome that counts: one is enough to accuse it. */
+const remembered = 10_000
+/** Publishing, at once: an enforcement point that signs more gets its answer all the same. */
+const mostUnderWay = 64
+
+/**
+ * Puts on the log what an enforcement point signed and the decision point did not take, behind the answer: a second outcome is swallowed
+ * by nobody. Once a decision, so that a point that goes on signing fills no log.
+ */
+export class RefusedOutcomes implements AsyncDisposable {
+  readonly #pdp: Pick<Pdp, 'record'>
+  readonly #told = new Set<string>()
+  readonly #underWay = new Set<Promise<unknown>>()
+
+  constructor(pdp: Pick<Pdp, 'record'>) {
+    this.#pdp = pdp
+  }
+
+  tell(data: Refused): void {
+    const name = sha256(`${data.decision_id} ${data.code}`)
+    if (this.#told.has(name) || this.#underWay.size >= mostUnderWay) return
+    this.#told.add(name)
+    if (this.#told.size > remembered) this.#told.delete(this.#told.values().next().value ?? name)
+    const draft = { type: 'outcome.refused' as const, subject: data.decision_id, key: data.grant_id, data }
+    // As with denials: one that is not read back in time is durable, and what cannot be made so stops the process by itself.
+    const telling = this.#pdp
+      .record([draft])
+      .catch(() => undefined)
+      .finally(() => this.#underWay.delete(telling))
+    this.#underWay.add(telling)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#underWay)
+  }
+}
