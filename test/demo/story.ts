@@ -115,6 +115,14 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
     must(JSON.stringify(invoices.api.ledger.effects) === JSON.stringify(before), 'a denial had an effect')
     const race = () => call(agent, 'adjust', adjust('10'), grantId)
     const racers = await Promise.all(Array.from({ length: 20 }, race))
+    /** Until the last of the ten has its outcome on the log, its use may yet come back. */
+    const settledRace = async () => {
+      for (let tries = 0; ; tries++) {
+        const response = await race()
+        if (tries === 60 || (await problemOf(response.clone())).code !== 'uses_reserved') return response
+        await pauseMs(500)
+      }
+    }
     const adjusted = () => invoices.api.ledger.effects.adjust
     // A busy machine may deny one because nobody decided in time. What was reserved for it is given back: to whoever asks next.
     for (let tries = 0; adjusted() < 10 && tries < 60; tries++) {
@@ -125,8 +133,9 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
     const codes = await Promise.all(refused.map(async (response) => (await problemOf(response)).code ?? 'no code'))
     const lost = [...Map.groupBy(codes, (code) => code)].map(([code, all]) => `${all.length} × ${code}`)
     must(adjusted() === 10, `${adjusted()} of ${racers.length} racers had an effect: ${lost.join(', ')}`)
-    must(racers.length - refused.length === 10 && codes.includes('uses_exhausted'), `the losers got ${lost.join(', ')}`)
+    must(racers.length - refused.length === 10, `the losers got ${lost.join(', ')}`)
     said.push(`${racers.length} race for 10 adjustments: 10 effects, ${lost.join(', ')}`)
+    said.push(await denied('one more', 'uses_exhausted', await settledRace()))
     said.push(
       await denied(
         'changed after the permit',

@@ -28,7 +28,7 @@ const times = (count: number, ask: CallAsk = read): CallAsk[] => Array.from({ le
 it('64 items against 10 calls that are left get exactly 10 ALLOWs, of the first 10 (V9)', async () => {
   await using system = await granted({}, { authority: { ...sampleAuthority, budget: { calls: 10 } } })
   const items = await boxcar(system, times(64))
-  expect(said(items)).toEqual([...Array(10).fill(true), ...Array(54).fill('budget_exhausted')])
+  expect(said(items)).toEqual([...Array(10).fill(true), ...Array(54).fill('budget_reserved')])
   expect(system.taken()).toBe(10n)
   const allowed = (await system.world.events('decisions.v1')).filter(({ type }) => type === 'decision.allowed')
   expect(allowed.map(({ subject }) => subject)).toEqual(items.slice(0, 10).map(({ context }) => context.decision_id))

@@ -217,7 +217,7 @@ it('allows an action that was approved by itself once, and no other (V1, V10)', 
   expect(await point.call({ credential, ...adjust('21') })).toMatchObject({ reason: 'action_not_granted' })
   const racers = await Promise.all(Array.from({ length: 6 }, () => point.call({ credential, ...adjust('20') })))
   expect(racers.filter(({ decision }) => decision)).toHaveLength(1)
-  expect(racers.filter(({ reason }) => reason === 'uses_exhausted')).toHaveLength(5)
+  expect(racers.filter(({ reason }) => reason === 'uses_reserved')).toHaveLength(5)
 
   // Not even what was not executed may be done again: a human said once.
   const tool = [{ actions: ['tools/call'], resource: { type: 'tool', id: `${sample.toolServer}/delete` } }]

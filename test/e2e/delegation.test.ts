@@ -86,7 +86,7 @@ it('nests who acts, and counts what is done on every level (V6, V9)', async () =
     ],
   })
   expect(await two.call()).toMatchObject({ decision: true })
-  expect(await two.call()).toMatchObject({ reason: 'budget_exhausted' })
+  expect(await two.call()).toMatchObject({ reason: 'budget_reserved' })
   expect(await one.call()).toMatchObject({ decision: true })
   expect(it.taken()).toBe(3n)
 })
@@ -108,7 +108,7 @@ it('gives the last unit to exactly one of five sub-agents that race for it (V9, 
   const racers = await Promise.all([0, 1, 2, 3, 4].map((n) => it.handOver(n, { authority })))
   const answers = await Promise.all(racers.map(({ call }) => call()))
   expect(answers.filter(({ decision }) => decision)).toHaveLength(1)
-  expect(answers.filter(({ reason }) => reason === 'budget_exhausted')).toHaveLength(4)
+  expect(answers.filter(({ reason }) => reason === 'budget_reserved')).toHaveLength(4)
 })
 
 const skipped = missingParts('redis').length > 0 && process.env.CI !== 'true'
@@ -136,7 +136,7 @@ describe.skipIf(skipped)('two decision points on one Redis', () => {
     const answers = await Promise.all(racers.flatMap((ask) => two.points.map((point) => point.call(ask))))
     expect(answers.filter(({ decision }) => decision)).toHaveLength(1)
     const reasons = new Set(answers.filter(({ decision }) => !decision).map(({ reason }) => reason))
-    expect([...reasons]).toEqual(['budget_exhausted'])
+    expect([...reasons]).toEqual(['budget_reserved'])
   })
 })
 
@@ -254,7 +254,7 @@ it('inherits the mode: of one approved action, a sub-agent may do that one, once
   const [one, other] = [await it.handOver(0), await it.handOver(1)]
   expect(await one.call({ ...read, properties: { id: '2' } })).toMatchObject({ reason: 'action_not_granted' })
   expect(await one.call()).toMatchObject({ decision: true })
-  expect(await other.call()).toMatchObject({ reason: 'uses_exhausted' })
+  expect(await other.call()).toMatchObject({ reason: 'uses_reserved' })
 })
 
 it('is what RFC 8693 says at the wire, and no parameter of it is passed over', async () => {

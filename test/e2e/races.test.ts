@@ -39,9 +39,9 @@ async function race(system: Granted, points: readonly Point[] = [system.point]):
 const allowed = (answers: readonly CallAnswer[]) => answers.filter(({ decision }) => decision)
 
 it.each<[keyof typeof authorities, DenialReason]>([
-  ['calls', 'budget_exhausted'],
-  ['cost', 'budget_exhausted'],
-  ['uses', 'uses_exhausted'],
+  ['calls', 'budget_reserved'],
+  ['cost', 'budget_reserved'],
+  ['uses', 'uses_reserved'],
 ])('gives the last of the %s to as many of 64 racers as were approved, and to no other (V9)', async (what, reason) => {
   await using system = await granted({}, { authority: authorities[what] })
   const answers = await race(system)
@@ -203,7 +203,7 @@ it('evaluates again what another writer was ahead of, and all of its batch after
   gate.resolve()
   expect(await held).toMatchObject({ decision: true })
   expect(await small.answer).toMatchObject({ decision: true })
-  expect(await large.answer).toMatchObject({ decision: false, reason: 'budget_exhausted' })
+  expect(await large.answer).toMatchObject({ decision: false, reason: 'budget_reserved' })
   expect(batches.slice(0, 2)).toEqual([1, 2])
   const spend = world.pdp.pdp.projection.ledger.decisions.trees.get(grant.grantId)
   expect(spend?.taken.cost.get('EUR')).toBe(93_000_000n)

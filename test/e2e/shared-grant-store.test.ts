@@ -20,7 +20,7 @@ describe.skipIf(skipped)('two decision points on one Redis', () => {
     const answers = await two.race(64)
     expect(allowedOf(answers)).toHaveLength(1)
     const reasons = new Set(answers.filter(({ decision }) => !decision).map(({ reason }) => reason))
-    expect([...reasons]).toEqual(['budget_exhausted'])
+    expect([...reasons]).toEqual(['budget_reserved'])
     expect(await takenOnTheLog(two.system)).toBe(1)
   })
 

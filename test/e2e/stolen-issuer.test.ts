@@ -50,7 +50,7 @@ it('a stolen issuer cannot change a grant under calls that wait in its tree’s 
   expect(await calls.rebound({ mode: 'window' })).toBe('void')
   const answers = await calls.answers()
   expect(answers.filter(({ decision }) => decision)).toHaveLength(1)
-  expect(answers.filter(({ reason }) => reason === 'uses_exhausted')).toHaveLength(3)
+  expect(answers.filter(({ reason }) => reason === 'uses_reserved')).toHaveLength(3)
 })
 
 it('a call goes on with no other grant than the one whose signatures were verified for it (V3)', async () => {

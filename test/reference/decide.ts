@@ -142,8 +142,14 @@ export class World {
         if (this.#asked(grant, holders, call, name) !== said) this.decided.set(name, (this.decided.get(name) ?? 0) + 1)
       }
     if (said !== undefined) return deny(said)
-    const charged = this.#reserve(grant, holders, covers)
-    if (typeof charged === 'string') return deny(charged)
+    if (grant.mode === 'per_action' && this.#counted(grant.id).length > 0)
+      return deny(this.#counted(grant.id).some(isOpen) ? 'uses_reserved' : 'uses_exhausted')
+    const charged = this.#reserve(holders, covers, () => true)
+    if (typeof charged === 'string') {
+      // What was taken and has no outcome may come back; what is left without it is settled.
+      const settled = this.#reserve(holders, covers, (call) => !isOpen(call))
+      return deny(typeof settled === 'string' ? settled : charged.replace('exhausted', 'reserved'))
+    }
     const bytes = this.#bytes(holders, call.answerBytes)
     if (bytes === undefined) return deny('budget_held')
     this.allowed.push({
@@ -304,9 +310,8 @@ export class World {
   }
 
   /** Step 7: the permission of each level that is charged, and what it costs. */
-  #reserve(grant: Grant, holders: Holder[], covers: Cover[][]): Cover[] | string {
-    const taken = holders.map(({ id }) => this.#counted(id))
-    if (grant.mode === 'per_action' && this.#counted(grant.id).length > 0) return 'uses_exhausted'
+  #reserve(holders: Holder[], covers: Cover[][], counts: (call: Allowed) => boolean): Cover[] | string {
+    const taken = holders.map(({ id }) => this.#counted(id).filter(counts))
     const withUses = covers.map((cover, n) =>
       cover.filter(({ index }) => {
         const used = taken[n]?.filter(({ levels }) =>
@@ -323,7 +328,7 @@ export class World {
     const chosen = choices.find((choice) => choice.every((cover) => cover !== undefined)) as Cover[] | undefined
     if (!chosen) return 'uses_exhausted'
     const cost = chosen.at(-1)?.cost
-    return holders.some((holder) => !this.#hasBudget(holder, cost)) ? 'budget_exhausted' : chosen
+    return holders.some((holder, n) => !this.#hasBudget(holder, cost, taken[n] ?? [])) ? 'budget_exhausted' : chosen
   }
 
   /** As many as are asked for, or an eighth of the least limit; all that is left, once nobody under way may give some back. */
@@ -343,8 +348,7 @@ export class World {
 
   #sent = (id: string) => this.#under(id).reduce((sum, call) => sum + call.bytes, 0)
 
-  #hasBudget({ id, authority: { budget } }: Holder, cost: Charge | undefined): boolean {
-    const counted = this.#counted(id)
+  #hasBudget({ id, authority: { budget } }: Holder, cost: Charge | undefined, counted: Allowed[]): boolean {
     if (budget.calls !== undefined && counted.length + 1 > budget.calls) return false
     const isOver = budget.egress_bytes !== undefined && this.#sent(id) >= budget.egress_bytes
     if (isOver && !this.#under(id).some(isOpen)) return false

@@ -135,6 +135,7 @@ export class Pipeline {
       record: (drafts: Parameters<Pdp['record']>[0]) => this.#record(drafts),
       catchUp: { now: async () => undefined },
       agents: new UnderWay(512),
+      intake: { enter: async () => ({ leave: () => undefined }) },
       newEventId: () => this.#eventId(),
       trust,
       permitKey,

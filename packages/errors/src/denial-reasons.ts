@@ -53,7 +53,9 @@ export const denialReasons = {
     'The enforcement point cannot do what policy asks of this action: its operator must see to it.',
   // 7 budget
   uses_exhausted: 'The number of uses that was approved is spent: ask again.',
+  uses_reserved: 'Repeat in a second: calls without an outcome hold the last uses, and may give some back.',
   budget_exhausted: 'The budget of the task is spent: ask again.',
+  budget_reserved: 'Repeat in a second: calls without an outcome hold the rest of the budget, and may give some back.',
   budget_held: 'Repeat when outcomes of the calls before have come: what these sent out is counted first.',
   cost_invalid: 'The amount or currency is not one that the budget counts: use one that was approved.',
   // 8 evidence and deadlines
@@ -67,3 +69,26 @@ export const denialReasons = {
 } as const satisfies Record<string, string>
 
 export type DenialReason = keyof typeof denialReasons
+
+const transient: ReadonlySet<DenialReason> = new Set<DenialReason>([
+  'credential_expired',
+  'proof_replayed',
+  'proof_nonce_required',
+  'state_stale',
+  'credential_unrecorded',
+  'credential_revoked',
+  'grant_not_started',
+  'uses_reserved',
+  'budget_reserved',
+  'budget_held',
+  'call_elsewhere',
+  'state_contended',
+  'evidence_unavailable',
+  'deadline_exceeded',
+])
+
+/** Whether the reason goes by itself, or once the same call is made again with a newer proof, credential or call id. */
+export const isTransient = (reason: DenialReason): boolean => transient.has(reason)
+
+/** How long to wait before the call is made again after a transient denial. */
+export const denialRetrySeconds = 1

@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AnswerGate } from './answer-gate.ts'
 import type { Effect, EnforcementPoint, Permitted } from './enforcement-point.ts'
 import { readPresented } from './presented.ts'
-import { challengeError, problemOfRefusal, type Refusal } from './refusal.ts'
+import { challengeError, problemOfRefusal, type Refusal, retryAfterOf } from './refusal.ts'
 
 export interface BailiwickPepOptions {
   point: EnforcementPoint
@@ -86,7 +86,8 @@ function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
   const { status, ...problem } = problemOfRefusal(refusal)
   if (status === 401) reply.header('www-authenticate', challenge(challengeError(refusal.reason)))
   if (refusal.dpopNonce !== undefined) reply.header('dpop-nonce', refusal.dpopNonce)
-  if (status === 429 || status === 503) reply.header('retry-after', '1')
+  const seconds = retryAfterOf(refusal.reason)
+  if (seconds !== undefined && status !== 401) reply.header('retry-after', String(seconds))
   return reply
     .code(status)
     .header('cache-control', 'no-store')

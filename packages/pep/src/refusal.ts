@@ -1,4 +1,11 @@
-import { type DenialReason, denialReasons, type ErrorCode, errorKinds } from '@bailiwick/errors'
+import {
+  type DenialReason,
+  denialReasons,
+  denialRetrySeconds,
+  type ErrorCode,
+  errorKinds,
+  isTransient,
+} from '@bailiwick/errors'
 
 /** Why this enforcement point itself refuses, whatever the PDP said or would have said. */
 export type PointReason = Extract<
@@ -65,7 +72,13 @@ const challenges: Partial<Record<Refusal['reason'], 'invalid_token' | 'invalid_d
   proof_nonce_required: 'use_dpop_nonce',
 }
 
-/** A problem document (RFC 9457) of a refusal, with where to ask as an extension member. */
+/** In how many seconds the same call may be made again with some hope; undefined: it would be refused again. */
+export function retryAfterOf(reason: Refusal['reason']): number | undefined {
+  if (!(reason in denialReasons)) return errorKinds[reason as PointReason].retryable ? denialRetrySeconds : undefined
+  return isTransient(reason as DenialReason) ? denialRetrySeconds : undefined
+}
+
+/** A problem document (RFC 9457) of a refusal. Extension members say where to ask, and when to try again. */
 export function problemOfRefusal({ reason, decisionId, accessRequest }: Refusal): {
   status: number
   [member: string]: unknown
@@ -80,5 +93,6 @@ export function problemOfRefusal({ reason, decisionId, accessRequest }: Refusal)
     detail: own ? undefined : denialReasons[reason as DenialReason],
     decision_id: decisionId,
     access_request: accessRequest,
+    retry_after: retryAfterOf(reason),
   }
 }

@@ -42,6 +42,13 @@ export interface AllowRecord {
   outcome?: string
 }
 
+/** Calls, cost, and uses by index of the permission. */
+export interface Held {
+  calls: bigint
+  cost: Map<string, bigint>
+  uses: Map<number, number>
+}
+
 /** Spent and reserved together. */
 export interface Spent {
   taken: { calls: bigint; egressBytes: bigint; cost: Map<string, bigint> }
@@ -49,6 +56,8 @@ export interface Spent {
   uses: Map<number, number>
   /** Calls without an outcome yet. */
   open: number
+  /** The part of it that calls without an outcome hold, bytes aside: it may come back. */
+  held: Held
   /** Calls for which no bytes were reserved, and of which nobody said how much they sent. */
   unmeasured: number
 }
@@ -109,8 +118,9 @@ export function tentative(tree: TreeSpend = emptySpend()): SpendView {
   }
 }
 
-const copyOf = ({ taken, uses, open, unmeasured }: Spent): Spent => ({
+const copyOf = ({ taken, uses, open, held, unmeasured }: Spent): Spent => ({
   open,
+  held: { calls: held.calls, cost: new Map(held.cost), uses: new Map(held.uses) },
   unmeasured,
   taken: { ...taken, cost: new Map(taken.cost) },
   uses: new Map(uses),
@@ -142,6 +152,7 @@ const nothingSpent = (): Spent => ({
   taken: { calls: 0n, egressBytes: 0n, cost: new Map() },
   uses: new Map(),
   open: 0,
+  held: { calls: 0n, cost: new Map(), uses: new Map() },
   unmeasured: 0,
 })
 
@@ -252,7 +263,7 @@ function settle(
   for (const { spent, permission } of [{ spent: tree, permission: record.permission }, ...links]) {
     if (spent === undefined) continue
     const isMeasured = record.reserved.egress_bytes > 0
-    if (!late) spent.open--
+    if (!late) release(spent, permission, record.reserved)
     else if (!isMeasured) spent.unmeasured--
     if (sent === undefined && !isMeasured) spent.unmeasured++
     spent.taken.egressBytes -= BigInt(unsentOf(record.reserved, sent, late))
@@ -283,8 +294,21 @@ const linkOf = ({ delegation_id: id, permission }: Chained) => ({ id, permission
 
 function charge(spent: Spent, permission: number, amounts: BudgetAmounts): void {
   spent.open++
+  hold(spent.held, permission, amounts, 1)
   spent.uses.set(permission, (spent.uses.get(permission) ?? 0) + 1)
   take(spent, amounts, 1n)
+}
+
+/** Held no longer: from now on it is spent, except what is given back. */
+function release(spent: Spent, permission: number, amounts: BudgetAmounts): void {
+  spent.open--
+  hold(spent.held, permission, amounts, -1)
+}
+
+function hold(held: Held, permission: number, { calls, cost }: BudgetAmounts, sign: 1 | -1): void {
+  held.calls += BigInt(sign * calls)
+  held.uses.set(permission, (held.uses.get(permission) ?? 0) + sign)
+  addCost(held.cost, cost, BigInt(sign))
 }
 
 /** Bytes come back by what was sent. */

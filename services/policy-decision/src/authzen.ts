@@ -42,6 +42,8 @@ export interface AuthZenCaller {
   confidential: boolean
   /** The address of whoever asks; '' on a Unix socket. */
   address: string
+  /** Whether it no longer waits for an answer. Absent: nobody can tell. */
+  isGone?: () => boolean
 }
 
 /**

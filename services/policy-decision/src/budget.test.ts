@@ -263,3 +263,44 @@ it('refills the store with what the log leaves, and never with more than nothing
     'cost:EUR': 500_000n,
   })
 })
+
+describe('what calls without an outcome hold may come back: reserved, and not exhausted', () => {
+  const level = (of: { max_uses?: number; budget?: object }, takes: { all: number; held: number }) => {
+    const spent = emptySpend()
+    const amounts = (count: number) => ({ calls: BigInt(count), cost: new Map([['EUR', BigInt(count) * 1_000_000n]]) })
+    spent.taken = { ...amounts(takes.all), egressBytes: 0n }
+    spent.uses.set(0, takes.all)
+    spent.held = { ...amounts(takes.held), uses: new Map([[0, takes.held]]) }
+    spent.open = takes.held
+    const { max_uses, budget = { cost: { EUR: '9' } } } = of
+    const permission = max_uses === undefined ? priced : { ...priced, max_uses }
+    const covering = [{ index: 0, cost: { currency: 'EUR', micros: 1_000_000n } }]
+    return { authority: authority(budget, [permission]), covering, spent }
+  }
+  const reasonOf = (...levels: [ReturnType<typeof level>, ...ReturnType<typeof level>[]]) => {
+    const reservation = reserve(levels)
+    return reservation.ok ? true : reservation.reason
+  }
+
+  it.each<[string, Parameters<typeof level>[0], string, string]>([
+    ['uses', { max_uses: 2 }, 'uses_reserved', 'uses_exhausted'],
+    ['calls', { budget: { calls: 2, cost: { EUR: '9' } } }, 'budget_reserved', 'budget_exhausted'],
+    ['cost', { budget: { cost: { EUR: '2' } } }, 'budget_reserved', 'budget_exhausted'],
+  ])('%s, of the tree and of each link', (_, of, reserved, exhausted) => {
+    const free = level({}, { all: 0, held: 0 })
+    for (const around of [
+      (one: typeof free) => [one],
+      (one: typeof free) => [free, one],
+      (one: typeof free) => [one, free],
+    ]) {
+      const at = (all: number, held: number) => reasonOf(...(around(level(of, { all, held })) as [typeof free]))
+      expect([at(1, 1), at(2, 2), at(2, 1), at(2, 0)]).toEqual([true, reserved, reserved, exhausted])
+    }
+  })
+
+  it('is exhausted where one of both is settled', () => {
+    const uses = level({ max_uses: 1 }, { all: 1, held: 1 })
+    const cost = level({ budget: { cost: { EUR: '1' } } }, { all: 1, held: 0 })
+    expect([reasonOf(uses, cost), reasonOf(cost, uses)]).toEqual(['budget_exhausted', 'budget_exhausted'])
+  })
+})

@@ -28,7 +28,7 @@ export type Reservation =
   | { ok: false; reason: DenialReason }
 
 /** What is taken of a tree, or of a link's part of it, so far: what a budget looks at. */
-export type Taken = Pick<SpendView, 'taken' | 'uses' | 'open' | 'unmeasured'>
+export type Taken = Pick<SpendView, 'taken' | 'uses' | 'open' | 'held' | 'unmeasured'>
 
 /** One authority that the call is under, the permissions of it that cover the call, and what was taken of it. */
 export interface Budgeted {
@@ -52,8 +52,30 @@ const shares = 8
  * above it, one that costs the same: else a link that must pay could act by a permission above it that is free. A permission's
  * uses, the calls and the cost are each an exact integer; nothing is ever a float. Bytes are reserved too, and the enforcement point
  * lets no more leave.
+ *
+ * `*_exhausted` only where what is settled leaves too little. Where calls without an outcome hold it, some may come back: `*_reserved`.
  */
 export function reserve(levels: readonly [Budgeted, ...Budgeted[]], answer?: AnswerBytes): Reservation {
+  const reservation = reserveNow(levels, answer)
+  if (reservation.ok || reservation.reason === 'budget_held') return reservation
+  const [grant, ...links] = levels
+  const later = reserveNow([settledOnly(grant), ...links.map(settledOnly)], answer)
+  if (!later.ok && later.reason !== 'budget_held') return later
+  return { ok: false, reason: reservation.reason === 'uses_exhausted' ? 'uses_reserved' : 'budget_reserved' }
+}
+
+/** As if every call without an outcome gave back all that it holds. */
+function settledOnly({ spent, ...level }: Budgeted): Budgeted {
+  const { held } = spent
+  const cost = [...spent.taken.cost].map(
+    ([currency, micros]) => [currency, micros - (held.cost.get(currency) ?? 0n)] as const,
+  )
+  const uses = [...spent.uses].map(([index, count]) => [index, count - (held.uses.get(index) ?? 0)] as const)
+  const taken = { ...spent.taken, calls: spent.taken.calls - held.calls, cost: new Map(cost) }
+  return { ...level, spent: { ...spent, taken, uses: new Map(uses) } }
+}
+
+function reserveNow(levels: readonly [Budgeted, ...Budgeted[]], answer: AnswerBytes | undefined): Reservation {
   const narrowest = levels.at(-1) ?? levels[0]
   for (const { cost, index } of narrowest.covering.filter((each) => hasUses(narrowest, each))) {
     const chosen = levels.map((level) =>

@@ -87,6 +87,7 @@ it('each link is held to what was taken at it and below it, the grant to what th
     taken: { calls: 0n, egressBytes: 0n, cost: new Map() },
     uses: new Map(),
     open: 0,
+    held: { calls: 0n, cost: new Map(), uses: new Map() },
     unmeasured: 0,
   })
 })

@@ -85,6 +85,7 @@ const nothing: Taken = {
   taken: { calls: 0n, egressBytes: 0n, cost: new Map() },
   uses: new Map(),
   open: 0,
+  held: { calls: 0n, cost: new Map(), uses: new Map() },
   unmeasured: 0,
 }
 

@@ -4,6 +4,7 @@ import type { Draft, Participant, Projection, Published } from '@bailiwick/proje
 import type { Clock, Logger, RandomSource } from '@bailiwick/service-kit'
 import type { Approvals } from './approvals.ts'
 import type { CatchUp } from './catch-up.ts'
+import type { Intake } from './intake.ts'
 import type { KeptCalls } from './kept-calls.ts'
 import type { ActivePolicies } from './policies.ts'
 import type { Proofs } from './proofs.ts'
@@ -36,6 +37,8 @@ export interface Pdp {
   /** Where the installation wants calls kept. */
   keptCalls?: Pick<KeptCalls, 'takes' | 'keep'> | undefined
   proofs: Proofs
+  /** Where calls wait to be begun, by credential. */
+  intake: Intake
   /** Calls under way, by agent without instance. */
   agents: UnderWay
   decisionDeadlineMs: number

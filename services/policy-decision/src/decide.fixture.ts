@@ -1,6 +1,7 @@
 import { actionDigest, generateKey, makeDpopProof, publicKeyOf, signAccessToken } from '@bailiwick/credentials'
 import { newId, systemRandom } from '@bailiwick/service-kit'
 import { decide } from './decide.ts'
+import { Intake } from './intake.ts'
 import { agent, now, world } from './living-call.fixture.ts'
 import { treeOrder } from './tree-order.fixture.ts'
 import { TreeQueues } from './tree-queue.ts'
@@ -46,6 +47,7 @@ export function asked() {
     ...w.pdp,
     proofs,
     agents: new UnderWay(2),
+    intake: new Intake({ atOnce: 64, most: 512, lateMs: 250, waitMs: 60_000, monotonic: () => 0 }),
     permitKey,
     trust: { installation: 'ins_0123456789abcdef', public_url: issuer },
     publicUrl: issuer,
@@ -84,7 +86,8 @@ export function asked() {
     },
   }
   const queues = new TreeQueues(pdp as never)
-  const ask = (turn?: ReturnType<Turns['next']>) => decide(pdp as never, queues, point as never, request as never, turn)
+  const ask = (turn?: ReturnType<Turns['next']>) =>
+    decide(pdp as never, queues, point as never, request as never, { turn })
   return { ...w, ...order, pdp, queues, request, proofOf, callId, said, active, shadowed, time, caughtUp, proofs, ask }
 }
 export type Asked = ReturnType<typeof asked>

@@ -139,7 +139,7 @@ it.each<[reason: string, change: (w: Asked) => unknown]>([
   ],
   ['policy_denied', (w) => Object.assign(w.said, { outcome: 'deny', policies: ['x'] })],
   ['step_up_required', (w) => Object.assign(w.said, { outcome: 'step_up', policies: ['x'], permits: ['all'] })],
-  ['budget_exhausted', (w) => w.store.answers.push({ outcome: 'exhausted', resource: 'calls' })],
+  ['budget_reserved', (w) => w.store.answers.push({ outcome: 'exhausted', resource: 'calls' })],
 ])('says no, and nothing counts: %s', async (reason, change) => {
   const w = asked()
   change(w)

@@ -17,12 +17,13 @@ import { isCaughtUp } from './catch-up.ts'
 import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
 import type { Pdp } from './context.ts'
 import { type EvaluationRequest, isNameable } from './evaluation-request.ts'
+import type { Place } from './intake.ts'
 import { judgeCover, judgeSpend, type StepUpNeeds } from './judge.ts'
 import { coveredDeadReason, findStanding, type Standing, waitsForHuman } from './life.ts'
 import { least, spellObligations } from './obligations.ts'
 import type { Prepared } from './shadow.ts'
 import type { StepUp } from './step-ups.ts'
-import type { Planned, TreeQueues, Work } from './tree-queue.ts'
+import type { Outbid, Planned, TreeQueues, Work } from './tree-queue.ts'
 import type { Turn } from './turns.ts'
 import { type Claim, readCredential, verifyCredential } from './verify-credential.ts'
 
@@ -64,19 +65,40 @@ export type Answer = Allowed | Denied
 
 const permitSeconds = 5
 
+/** How the call came. */
+export interface From {
+  /** Its place among those of one request. */
+  turn?: Turn | undefined
+  /** Whether its caller no longer waits for the answer: nobody can be told. */
+  isGone?: (() => boolean) | undefined
+}
+
 type Deny = (reason: DenialReason, more?: Partial<Denied>) => Denied
 
 /**
  * One decision, by the steps of DESIGN §7.4 in their order; the first refusal wins. ALLOW only after its event is durable and
- * counts, and after freshness and life were seen to hold once more (V2, V7, V8). Never throws for what a caller sent, but
- * `queue_full` for an agent, or a tree, that has enough under way.
+ * counts, and after freshness and life were seen to hold once more (V2, V7, V8). The deadline counts from when the call is begun.
+ * Never throws for what a caller sent, but `queue_full` for an agent, or a tree, that has enough under way.
  */
 export async function decide(
   pdp: Pdp,
   queues: TreeQueues,
   point: CallingPoint,
   request: EvaluationRequest,
-  turn?: Turn,
+  from: From = {},
+): Promise<Answer> {
+  const place = await pdp.intake.enter(`${point.id} ${request.observed.credential ?? ''}`, from.isGone)
+  try {
+    return await decideBegun(pdp, queues, { point, request, from, place })
+  } finally {
+    place.leave()
+  }
+}
+
+async function decideBegun(
+  pdp: Pdp,
+  queues: TreeQueues,
+  { point, request, from, place }: { point: CallingPoint; request: EvaluationRequest; from: From; place: Place },
 ): Promise<Answer> {
   const started = pdp.clock.monotonic()
   const left = () => Math.max(0, pdp.decisionDeadlineMs - (pdp.clock.monotonic() - started))
@@ -95,8 +117,9 @@ export async function decide(
   if (left() === 0) return deny('deadline_exceeded', verified.ok ? { token: verified.claim.token } : {})
   if (!verified.ok) return deny(verified.reason, verified.token ? { token: verified.token } : {})
   const { claim } = verified
-  const call = { decisionId, callId, point, request, claim }
-  return pdp.agents.run(agentIdOf(actingAgent(claim.token)), () => decideClaim(pdp, queues, call, { left, deny, turn }))
+  const call = { decisionId, callId, point, request, claim, isGone: from.isGone }
+  const agent = agentIdOf(actingAgent(claim.token))
+  return pdp.agents.run(agent, () => decideClaim(pdp, queues, call, { left, deny, turn: from.turn, place }))
 }
 
 /** Whose it is and for what is known: steps 2 to 8. */
@@ -104,7 +127,7 @@ async function decideClaim(
   pdp: Pdp,
   queues: TreeQueues,
   call: Omit<Question, 'standing' | 'levels'>,
-  { left, deny, turn }: { left: () => number; deny: Deny; turn: Turn | undefined },
+  { left, deny, turn, place }: { left: () => number; deny: Deny; turn: Turn | undefined; place: Place },
 ): Promise<Answer> {
   const { claim, request } = call
   const known = { token: claim.token, digest: claim.digest }
@@ -118,6 +141,8 @@ async function decideClaim(
   const { tree } = covered.standing
   const judge = (standing: Standing) => inTreeOrder(pdp, queues, { ...call, standing, levels }, left())
   // Whatever holds another item up, this one has its own deadline.
+  // Those that it waits for must be able to begin.
+  if (turn?.waits) place.leave()
   if (turn) await withDeadline(turn.come(), left()).catch(() => undefined)
   if (left() === 0) return deny('deadline_exceeded', known)
   let answer = await judge(covered.standing)
@@ -169,7 +194,10 @@ interface Question {
   claim: Claim
   standing: Standing
   levels: Levels
+  isGone: From['isGone']
 }
+
+const isReserved = (reason: DenialReason) => reason === 'uses_reserved' || reason === 'budget_reserved'
 
 interface Because {
   policies?: readonly string[] | undefined
@@ -203,7 +231,7 @@ class Decision implements Work {
     this.#answer = answer
   }
 
-  plan(view: SpendView): Planned | undefined {
+  plan(view: SpendView): Planned | Outbid | undefined {
     if (this.#answered) return undefined
     const { decisionId, callId, claim } = this.#question
     if (view.byCall.has(callId)) return this.#deny('call_elsewhere')
@@ -212,7 +240,8 @@ class Decision implements Work {
     const verdict = judgeSpend(this.#pdp, this.#question, view)
     this.#policySet = verdict.asked?.policySet
     this.#shadow = this.#pdp.shadow.prepare(verdict.asked)
-    if ('reason' in verdict) return this.#deny(verdict.reason, verdict)
+    if ('reason' in verdict)
+      return isReserved(verdict.reason) ? { outbid: verdict.reason } : this.#deny(verdict.reason, verdict)
     const { judged, reservation, duties } = verdict
     this.#stepUp = verdict.stepUp
     this.#oblige(duties)
@@ -287,9 +316,11 @@ class Decision implements Work {
 
   recorded(): void {
     const { claim, standing, request, decisionId, callId, point } = this.#question
-    const dead = this.#answered
-      ? 'deadline_exceeded'
-      : (coveredDeadReason(this.#pdp, standing, claim, request) ?? this.#humanGone())
+    // A caller that has gone is told nothing: what its call took is given back.
+    const dead =
+      this.#answered || this.#question.isGone?.()
+        ? 'deadline_exceeded'
+        : (coveredDeadReason(this.#pdp, standing, claim, request) ?? this.#humanGone())
     if (dead) {
       // Without a step-up it was the task that lapsed meanwhile.
       this.#deny(dead, this.#stepUp === undefined ? { needs: 'task' } : {})

@@ -272,6 +272,9 @@ describe('what an action would take', () => {
     expect(reasonOf(spend(w, view))).toBe('allow')
     Object.assign(w.grant, { mode: 'per_action' })
     expect(spend(w, view)).toMatchObject({ reason: 'uses_exhausted', asked: { outcome: 'allow' } })
+    view.held.calls = 1n
+    expect(spend(w, view)).toMatchObject({ reason: 'uses_reserved', asked: { outcome: 'allow' } })
+    view.held.calls = 0n
     view.taken.calls = 0n
     expect(reasonOf(spend(w, view))).toBe('allow')
   })

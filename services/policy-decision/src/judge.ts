@@ -84,7 +84,8 @@ export function judgeSpend(
   if (lapsed || (!stepUp && judged.stepUp))
     return { reason: 'step_up_required', policies, duties: judged.wanting, asked, needs: lapsed ? 'task' : 'action' }
   // One approval, one action, once: what was taken and not taken back is that once.
-  if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n) return { reason: 'uses_exhausted', asked }
+  if (standing.tree.grant.mode === 'per_action' && view.taken.calls > 0n)
+    return { reason: view.held.calls > 0n ? 'uses_reserved' : 'uses_exhausted', asked }
   const bytes = { asked: request.observed.answer_bytes, most: judged.duties.limitBytes }
   const reservation = reserve(budgeted(levels, view), bytes)
   if (!reservation.ok) return { ...reservation, asked }

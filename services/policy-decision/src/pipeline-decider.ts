@@ -1,8 +1,15 @@
 import type { Obligation } from '@bailiwick/contracts'
-import { denialReasons } from '@bailiwick/errors'
+import { denialReasons, denialRetrySeconds, isTransient } from '@bailiwick/errors'
 import { actingAgent } from '@bailiwick/projection'
 import { accessRequestOffer } from './access-request-offer.ts'
-import type { AuthZenDecider, AuthZenDecision, AuthZenEvaluation, AuthZenSession, JsonObject } from './authzen.ts'
+import type {
+  AuthZenCaller,
+  AuthZenDecider,
+  AuthZenDecision,
+  AuthZenEvaluation,
+  AuthZenSession,
+  JsonObject,
+} from './authzen.ts'
 import type { CallingPoint } from './callers.ts'
 import type { Answer, Denied } from './decide.ts'
 import { type EvaluationRequest, evaluationRequest } from './evaluation-request.ts'
@@ -13,10 +20,14 @@ import { Turns } from './turns.ts'
 
 /** Answers AuthZEN requests by the pipeline of grants (DESIGN §7.4): each evaluation is a decision, with its own evidence. */
 export function pipelineDecider(service: PolicyDecision): AuthZenDecider {
-  return { admit: (caller) => pipelineSession(service, service.admit(caller)) }
+  return { admit: (caller) => pipelineSession(service, service.admit(caller), caller.isGone) }
 }
 
-function pipelineSession(service: PolicyDecision, point: CallingPoint): AuthZenSession {
+function pipelineSession(
+  service: PolicyDecision,
+  point: CallingPoint,
+  isGone: AuthZenCaller['isGone'],
+): AuthZenSession {
   const { pdp } = service
   const turns = new Turns()
   return {
@@ -24,7 +35,7 @@ function pipelineSession(service: PolicyDecision, point: CallingPoint): AuthZenS
       const turn = turns.next()
       try {
         const request = evaluationRequest(evaluation)
-        return answerOf(request, await service.decide(point, request, turn))
+        return answerOf(request, await service.decide(point, request, { turn, isGone }))
       } finally {
         turn.leave()
       }
@@ -55,6 +66,7 @@ function pipelineSession(service: PolicyDecision, point: CallingPoint): AuthZenS
       ...(reason === 'proof_nonce_required' ? { dpop_nonce: pdp.proofs.nonce() } : {}),
       ...(offer === undefined ? {} : { access_request: offer }),
       ...(obligations.length === 0 ? {} : { obligations }),
+      ...(isTransient(reason) ? { retry_after: denialRetrySeconds } : {}),
       ...(evaluation.withApproval ? nextAction(reason) : {}),
     }
   }

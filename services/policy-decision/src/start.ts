@@ -11,7 +11,7 @@ import { Calls } from './calls.ts'
 import { CatchUp } from './catch-up.ts'
 import { defaults, type PolicyDecisionConfig } from './config.ts'
 import type { Pdp, RecordDecisions } from './context.ts'
-import { type Answer, decide, whyNotAgain } from './decide.ts'
+import { type Answer, decide, type From, whyNotAgain } from './decide.ts'
 import { Denials } from './denials.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { authZenRoutes } from './http/authzen.ts'
@@ -19,6 +19,7 @@ import { metadataRoutes } from './http/metadata.ts'
 import { operatorRoutes } from './http/operator.ts'
 import { outcomesRoute } from './http/outcomes.ts'
 import { PageTokens } from './http/page-tokens.ts'
+import { Intake } from './intake.ts'
 import { KeptCalls } from './kept-calls.ts'
 import { reportOutcome, sweepMissing } from './outcomes.ts'
 import { pipelineDecider } from './pipeline-decider.ts'
@@ -30,7 +31,6 @@ import { searchPermitted } from './search.ts'
 import { Shadow } from './shadow.ts'
 import { StepUps } from './step-ups.ts'
 import { TreeQueues } from './tree-queue.ts'
-import type { Turn } from './turns.ts'
 import { UnderWay } from './under-way.ts'
 
 export type { PolicyDecision } from './policy-decision.ts'
@@ -49,6 +49,10 @@ export const policyDecisionKeys = ({ key }: Pick<Host, 'key'>): PolicyDecisionAd
   bindingToken: key('policy-decision', 'binding-token', 'binding-token'),
 })
 
+/** Calls of one credential (decision 46). */
+const begunAtOnce = 64
+/** How long a call may wait to be begun. One whose enforcement point waits less, and has gone, is not begun. */
+const deadlinesInWait = 10
 const sweepEveryMs = 1000
 const hourMs = 3600 * 1000
 const pageTokenLifeMs = 5 * 60 * 1000
@@ -101,6 +105,13 @@ export async function startPolicyDecision(
     stepUps: new StepUps(projection, trust),
     proofs: new Proofs(grantStore, clock, random),
     agents: new UnderWay(config.agentCalls ?? defaults.agentCalls),
+    intake: new Intake({
+      atOnce: begunAtOnce,
+      most: config.agentCalls ?? defaults.agentCalls,
+      lateMs: (config.decisionDeadlineMs ?? defaults.decisionDeadlineMs) / 4,
+      waitMs: deadlinesInWait * (config.decisionDeadlineMs ?? defaults.decisionDeadlineMs),
+      monotonic: clock.monotonic,
+    }),
     ...defaults,
     ...config,
     clock,
@@ -142,9 +153,9 @@ export async function startPolicyDecision(
   for (const tree of projection.ledger.grants.trees.values()) void pdp.approvals.of(tree)
 
   /** Anything thrown is a denial (V13), and every denial is evidence. */
-  const decideSafely = async (point: CallingPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
+  const decideSafely = async (point: CallingPoint, request: EvaluationRequest, from: From): Promise<Answer> => {
     try {
-      return await decide(pdp, queues, point, request, turn)
+      return await decide(pdp, queues, point, request, from)
     } catch (error) {
       const code = errorCode(error)
       if (code === 'queue_full') throw error
@@ -158,9 +169,9 @@ export async function startPolicyDecision(
     callId: undefined,
     reason,
   })
-  const decideOnce = async (point: CallingPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
+  const decideOnce = async (point: CallingPoint, request: EvaluationRequest, from: From): Promise<Answer> => {
     const stop = seconds.startTimer()
-    const answered = await decideSafely(point, request, turn)
+    const answered = await decideSafely(point, request, from)
     stop()
     tell(point, request, answered)
     return answered
@@ -178,8 +189,8 @@ export async function startPolicyDecision(
     tell(point, request, denied)
     return denied
   }
-  const answer = async (point: CallingPoint, request: EvaluationRequest, turn?: Turn): Promise<Answer> => {
-    if (request.observed.call_id === undefined) return decideOnce(point, request, turn)
+  const answer = async (point: CallingPoint, request: EvaluationRequest, from: From): Promise<Answer> => {
+    if (request.observed.call_id === undefined) return decideOnce(point, request, from)
     const known = calls.find(point, request, clock.now())
     if (known === 'conflict' || known === 'elsewhere') {
       const denied = deny(known === 'conflict' ? 'call_conflict' : 'call_elsewhere')
@@ -187,10 +198,10 @@ export async function startPolicyDecision(
       return denied
     }
     if (known) {
-      turn?.leave() // the first answer may be that of another item of the same request, which would wait for this one
+      from.turn?.leave() // the first answer may be that of another item of the same request, which would wait for this one
       return again(point, request, await known)
     }
-    const deciding = decideOnce(point, request, turn)
+    const deciding = decideOnce(point, request, from)
     calls.remember(point, request, deciding)
     return deciding
   }
@@ -215,11 +226,12 @@ export async function startPolicyDecision(
       points.requireRoom(point.id)
       return point
     },
-    decide: (point, request, turn) => points.run(point.id, () => answer(point, request, turn)),
+    decide: (point, request, from = {}) => points.run(point.id, () => answer(point, request, from)),
     search: (point, search) => searches.serially(point.id, () => searchPermitted(pdp, point, search)),
     reportOutcome: (point, jws) => outcomes.run(point.id, () => reportOutcome(pdp, queues, point, jws, refused)),
     async [Symbol.asyncDispose]() {
       clearInterval(sweep)
+      pdp.intake[Symbol.dispose]()
       await sweeping
       await denials[Symbol.asyncDispose]()
       await refused[Symbol.asyncDispose]()

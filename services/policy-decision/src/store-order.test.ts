@@ -31,8 +31,8 @@ it('takes one after the other, each from where the one before left the tree', as
 })
 
 it.each([
-  [{ outcome: 'exhausted', resource: 'uses:0' }, 'uses_exhausted'],
-  [{ outcome: 'exhausted', resource: 'calls' }, 'budget_exhausted'],
+  [{ outcome: 'exhausted', resource: 'uses:0' }, 'uses_reserved'],
+  [{ outcome: 'exhausted', resource: 'calls' }, 'budget_reserved'],
   [{ outcome: 'expired' }, 'grant_expired'],
 ] as const)('what it refuses takes nothing: %j', async (answer, reason) => {
   const w = ordered()
@@ -62,7 +62,7 @@ it('a store that lost the tree is told what the log has, and what this batch too
 it('one that is behind as well, whose epoch is as it was; and its word after that counts', async () => {
   const w = ordered()
   w.store.answers.push({ outcome: 'behind', version: 2 }, { outcome: 'exhausted', resource: 'calls' })
-  expect(await w.take(4)).toBe('budget_exhausted')
+  expect(await w.take(4)).toBe('budget_reserved')
   expect([w.order.readopted, w.store.refills.length]).toEqual([0, 1])
 })
 

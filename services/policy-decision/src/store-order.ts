@@ -51,7 +51,8 @@ export class StoreOrder {
           this.#version = to
           return 'taken'
         case 'exhausted':
-          return answer.resource.startsWith('uses:') ? 'uses_exhausted' : 'budget_exhausted'
+          // By the log there is enough: another call holds it, and by the log this one is told when that is spent.
+          return answer.resource.startsWith('uses:') ? 'uses_reserved' : 'budget_reserved'
         case 'expired':
           return 'grant_expired'
         case 'ahead': {

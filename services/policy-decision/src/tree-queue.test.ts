@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { ServiceError } from '@bailiwick/errors'
 import { describe, expect, it } from 'vitest'
 import { allowedDraft, anAllow, treeOrder } from './tree-order.fixture.ts'
-import { TreeQueues } from './tree-queue.ts'
+import { TreeQueues, type Work } from './tree-queue.ts'
 
 function queued() {
   const world = treeOrder()
@@ -172,6 +172,62 @@ describe('what another instance was first with', () => {
   })
 })
 
+describe('what lost to calls of its own batch', () => {
+  /** Fits once nothing is taken. */
+  const loser = (name: string) => {
+    const allow = anAllow(name)
+    const { plan } = allow.work
+    const heard: unknown[] = []
+    const work: Work = {
+      ...allow.work,
+      plan: (view) => (view.taken.calls > 0n ? { outbid: 'uses_reserved' } : plan(view)),
+      recorded: () => heard.push('recorded'),
+      refused: (reason) => heard.push(reason),
+    }
+    return { work, heard }
+  }
+
+  it('is told once these are answered', async () => {
+    const w = queued()
+    const [a, b] = [anAllow('a'), loser('b')]
+    w.order.before = async () => expect(b.heard).toEqual([])
+    w.add(a, b)
+    await w.idle()
+    expect([a.heard, b.heard]).toEqual([[0, 'recorded'], ['uses_reserved']])
+    expect(w.written()).toEqual([['a']])
+  })
+
+  it('takes what one gives back that came too late for its caller, before what came later (V9)', async () => {
+    const w = queued()
+    const a = anAllow('a', { recorded: () => w.queues.abandonOnce('grt_1', 'a', 'call_a') })
+    const [b, c, d] = [loser('b'), loser('c'), loser('d')]
+    w.order.before = async () => {
+      w.order.before = async () => undefined
+      w.add(d)
+    }
+    w.add(a, b, c)
+    await w.idle()
+    expect(w.writes.map((drafts) => drafts.map(({ type, subject }) => `${type} ${subject}`))).toEqual([
+      ['decision.allowed a'],
+      ['decision.abandoned a'],
+      ['decision.allowed b'],
+    ])
+    expect([b.heard, c.heard, d.heard]).toEqual([['recorded'], ['uses_reserved'], ['uses_reserved']])
+    // The store is asked by what the log has: it was told nothing of what came back.
+    expect(w.store.advances.at(-1)).toMatchObject({ from: 2, to: 3 })
+  })
+
+  it('is evaluated again where these are void', async () => {
+    const w = queued()
+    w.order.voids.add('a')
+    const [a, b] = [anAllow('a'), loser('b')]
+    w.add(a, b)
+    await w.idle()
+    expect(w.written()).toEqual([['a'], ['a']])
+    expect(b.heard).toEqual(['uses_reserved'])
+  })
+})
+
 describe('whatever is wrong with one', () => {
   it('is told to it, and the others are written: what the store refuses', async () => {
     const w = queued()
@@ -179,7 +235,7 @@ describe('whatever is wrong with one', () => {
     const [a, b] = [anAllow('a'), anAllow('b')]
     w.add(a, b)
     await w.idle()
-    expect(a.heard).toEqual([0, 'budget_exhausted'])
+    expect(a.heard).toEqual([0, 'budget_reserved'])
     expect(b.heard).toEqual([0, 'recorded'])
     expect(w.writes[0]).toMatchObject([{ subject: 'b', version: 1 }])
   })

@@ -7,20 +7,30 @@ import { StoreOrder, type Wanted } from './store-order.ts'
 
 /** One event that wants a place in a tree's order: a decision, an outcome, an abandonment. */
 export interface Work {
-  /** Evaluates on the tree as it will be; gives what to publish, or settles itself and gives nothing. Synchronous. */
-  plan(view: SpendView): Planned | undefined
+  /**
+   * Evaluates on the tree as it will be; gives what to publish, or settles itself and gives nothing. Synchronous. `Outbid` is not
+   * settled yet: it is planned again where something is given back, and else refused.
+   */
+  plan(view: SpendView): Planned | Outbid | undefined
   /** It counts. */
   recorded(): void
-  /** It was refused after planning: by the grant store, as too large for an event, or because the tree changed three times. Nothing counts. */
+  /** It was refused after planning: outbid, by the grant store, as too large for an event, or because the tree changed three times. Nothing counts. */
   refused(reason: DenialReason): void
   /** It may or may not count. */
   unsure(error: unknown): void
+  /** Takes back an ALLOW that was never answered: it goes first, since others wait for what it gives back. */
+  givesBack?: true
 }
 
 export interface Planned {
   draft: Draft<'decisions.v1'>
   /** What to take in the grant store, for a decision. */
   take?: Wanted
+}
+
+/** Too little is left for a decision, since other calls hold it. */
+export interface Outbid {
+  outbid: DenialReason
 }
 
 const longestBatch = 128
@@ -46,7 +56,7 @@ export class TreeQueues {
   abandonOnce(root: string, decisionId: string, callId: string): void {
     const record = this.#pdp.projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
     if (record?.standing === 'open') {
-      this.addIfRoom(root, abandonment(decisionId, callId, root))
+      this.#addFirst(root, abandonment(decisionId, callId, root))
       return
     }
     if (this.#unanswered.size >= longestQueue) this.#unanswered.delete(this.#unanswered.keys().next().value ?? '')
@@ -59,7 +69,7 @@ export class TreeQueues {
     const unanswered = this.#unanswered.get(decision_id)
     if (!unanswered) return
     this.#unanswered.delete(decision_id)
-    this.addIfRoom(unanswered.root, abandonment(decision_id, unanswered.callId, unanswered.root))
+    this.#addFirst(unanswered.root, abandonment(decision_id, unanswered.callId, unanswered.root))
   }
 
   /** Events that wait, over all trees. */
@@ -84,10 +94,19 @@ export class TreeQueues {
     if ((this.#queues.get(root)?.length ?? 0) < longestQueue) this.add(root, work)
   }
 
+  /** One for an ALLOW at most, so no bound is needed. */
+  #addFirst(root: string, work: Work): void {
+    const queue = this.#queues.get(root)
+    if (queue) queue.unshift(work)
+    else this.add(root, work)
+  }
+
   async #drain(root: string): Promise<void> {
     await undefined // what is asked for in the same turn shares the first batch
     for (let queue = this.#queues.get(root); queue && queue.length > 0; ) {
-      const batch = queue.splice(0, longestBatch)
+      // What is given back counts before others are planned: the grant store knows it only by the log.
+      const givenBack = queue.findIndex(({ givesBack }) => !givesBack)
+      const batch = queue.splice(0, givenBack > 0 ? givenBack : longestBatch)
       // Whatever is wrong with one batch, the next is heard.
       await this.#batch(root, batch).catch((error) => {
         this.#pdp.logger.error({ err: error, tree: root }, 'a batch of decisions failed')
@@ -118,9 +137,14 @@ export class TreeQueues {
     const order = new StoreOrder(this.#pdp, root, view.version)
     const planned: { work: Work; draft: Draft<'decisions.v1'> }[] = []
     const again: Work[] = []
+    const outbid: { work: Work; reason: DenialReason }[] = []
     for (const work of batch) {
       const plan = this.#planSafely(root, work, view)
       if (!plan) continue
+      if ('outbid' in plan) {
+        outbid.push({ work, reason: plan.outbid })
+        continue
+      }
       const version = view.version + 1
       const taken = plan.take ? await order.take(plan.take, version) : 'taken'
       if (taken === 'again') again.push(work)
@@ -138,21 +162,43 @@ export class TreeQueues {
         planned.push({ work, draft })
       }
     }
-    if (planned.length === 0) return { again, contended: false }
+    const losers = () => outbid.map(({ work }) => work)
+    if (planned.length === 0) {
+      this.#refuseOutbid(root, outbid)
+      return { again, contended: false }
+    }
     const verdicts = await this.#record(planned)
-    if (verdicts === 'unsure') return { again, contended: false }
+    if (verdicts === 'unsure') {
+      this.#refuseOutbid(root, outbid)
+      return { again, contended: false }
+    }
     if (verdicts === 'too large') {
       order.forget()
       await this.#apart(root, planned)
-      return { again, contended: false }
+      return { again: [...again, ...losers()], contended: false }
     }
     for (const [n, { work }] of planned.entries()) {
       if (verdicts[n] === 'counts') tellSafely(work)
       else again.push(work)
     }
     const contended = planned.some((_, n) => verdicts[n] !== 'counts')
-    if (contended) order.forget()
-    return { again, contended }
+    if (!contended) {
+      this.#refuseOutbid(root, outbid)
+      return { again, contended }
+    }
+    order.forget()
+    return { again: [...again, ...losers()], contended }
+  }
+
+  /**
+   * What lost to calls of its own batch is told once these are answered. An ALLOW that came too late for its caller is given back: what
+   * lost to it then waits for that, and has its own deadline.
+   */
+  #refuseOutbid(root: string, outbid: readonly { work: Work; reason: DenialReason }[]): void {
+    const queue = this.#queues.get(root) ?? []
+    const givenBack = queue.findLastIndex(({ givesBack }) => givesBack)
+    if (givenBack >= 0) queue.splice(givenBack + 1, 0, ...outbid.map(({ work }) => work))
+    else for (const { work, reason } of outbid) work.refused(reason)
   }
 
   /** Nothing of it was published: whoever makes an event too large takes no other of its batch along. */
@@ -166,7 +212,7 @@ export class TreeQueues {
         )
   }
 
-  #planSafely(root: string, work: Work, view: SpendView): Planned | undefined {
+  #planSafely(root: string, work: Work, view: SpendView): Planned | Outbid | undefined {
     try {
       return work.plan(view)
     } catch (err) {
@@ -192,6 +238,7 @@ export class TreeQueues {
 
 function abandonment(decisionId: string, callId: string, root: string): Work {
   return {
+    givesBack: true,
     plan: (view) =>
       view.allows.get(decisionId)?.standing === 'open'
         ? {

@@ -2,6 +2,8 @@
 export interface Turn {
   /** Resolves once every other has come too, or has left: in the order in which places were taken. */
   come(): Promise<void>
+  /** Whether others are waited for. */
+  readonly waits: boolean
   /** Is not waited for any longer; again is no matter. */
   leave(): void
 }
@@ -19,6 +21,7 @@ export class Turns {
     this.#away++
     this.#come.push(resolve)
     let gone = false
+    const isWaiting = () => this.#away > (gone ? 0 : 1)
     const leave = () => {
       if (gone) return
       gone = true
@@ -27,6 +30,9 @@ export class Turns {
     }
     return {
       leave,
+      get waits() {
+        return isWaiting()
+      },
       come() {
         if (gone) return Promise.resolve()
         leave()

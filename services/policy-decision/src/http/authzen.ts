@@ -140,6 +140,7 @@ export const callerOf = (request: HttpRequest): AuthZenCaller => ({
   authorization: request.headers.authorization,
   confidential: isConfidential(request),
   address: request.caller,
+  isGone: () => request.raw.socket?.destroyed === true,
 })
 
 /** §10.1.3: the identifier as it came, an arbitrary string; the log has one of ours where it could break a line. */

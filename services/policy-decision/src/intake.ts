@@ -1,0 +1,123 @@
+import { ServiceError } from '@bailiwick/errors'
+
+export interface IntakeOptions {
+  /** How many calls of one lane may be begun and not over. */
+  atOnce: number
+  /** How many may be begun or wait. */
+  most: number
+  /** While a call of a lane has been under way for longer, no other of that lane is begun: a slow machine has fewer at once. */
+  lateMs: number
+  /** How long one may wait, in ms, not counting how long its first turn takes to come; at most twice as long. */
+  waitMs: number
+  /** ms */
+  monotonic: () => number
+}
+
+/** A call that was begun. */
+export interface Place {
+  /** Again is no matter. */
+  leave(): void
+}
+
+interface Waiting {
+  begin(place: Place): void
+  turnAway(): void
+  isGone(): boolean
+  /** Was there at the last sweep. */
+  isSwept: boolean
+}
+
+interface Lane {
+  /** When each was begun, the earliest first. */
+  begun: Map<Place, number>
+  waiting: Set<Waiting>
+}
+
+/**
+ * Begins calls, so that those that were begun are answered before more are: of 500 that come at once, 500 signatures verified first
+ * would leave no time for any decision. One call is begun each turn of the event loop, the lanes in turn (V18), and within a lane the
+ * first that came. A lane that is held up, such as by a broker that is away, holds up no other.
+ */
+export class Intake implements Disposable {
+  readonly #options: IntakeOptions
+  readonly #lanes = new Map<string, Lane>()
+  /** Lanes that may begin a call, in their order. */
+  readonly #ready = new Set<string>()
+  readonly #sweeper: NodeJS.Timeout
+  #turn: NodeJS.Immediate | undefined
+
+  constructor(options: IntakeOptions) {
+    this.#options = options
+    this.#sweeper = setInterval(() => this.#sweep(), options.waitMs).unref()
+  }
+
+  /**
+   * Resolves once the call may begin. Rejects with `queue_full` where too many of its lane are under way, where it waited too long, and
+   * where its caller has gone meanwhile (`isGone`): then nothing was begun.
+   */
+  async enter(key: string, isGone: () => boolean = () => false): Promise<Place> {
+    const lane = this.#lanes.get(key) ?? { begun: new Map<Place, number>(), waiting: new Set<Waiting>() }
+    if (lane.begun.size + lane.waiting.size >= this.#options.most)
+      throw new ServiceError('queue_full', 'too many calls of this credential are under way')
+    this.#lanes.set(key, lane)
+    const { promise, resolve, reject } = Promise.withResolvers<Place>()
+    const turnAway = () => reject(new ServiceError('queue_full', 'too many calls came before this one'))
+    lane.waiting.add({ begin: resolve, turnAway, isGone, isSwept: false })
+    this.#settle(key, lane)
+    return promise
+  }
+
+  /** After a change of the lane: whether it may begin a call, and whether it is kept. */
+  #settle(key: string, lane: Lane): void {
+    if (this.#mayBegin(lane)) this.#ready.add(key)
+    else this.#ready.delete(key)
+    if (lane.waiting.size === 0 && lane.begun.size === 0) this.#lanes.delete(key)
+    // Once all that came in this turn is here: reading requests is no part of a decision's time.
+    if (this.#ready.size > 0) this.#turn ??= setImmediate(() => this.#beginOne())
+  }
+
+  #mayBegin({ begun, waiting }: Lane): boolean {
+    const [earliest] = begun.values()
+    const isLate = earliest !== undefined && this.#options.monotonic() - earliest > this.#options.lateMs
+    return waiting.size > 0 && begun.size < this.#options.atOnce && !isLate
+  }
+
+  #beginOne(): void {
+    this.#turn = undefined
+    for (const key of this.#ready) {
+      this.#ready.delete(key)
+      const lane = this.#lanes.get(key)
+      const [next] = lane?.waiting ?? []
+      if (!lane || !next || !this.#mayBegin(lane)) continue
+      lane.waiting.delete(next)
+      if (!next.isGone()) {
+        const place = { leave: () => void (lane.begun.delete(place) && this.#settle(key, lane)) }
+        lane.begun.set(place, this.#options.monotonic())
+        this.#settle(key, lane)
+        next.begin(place)
+        return
+      }
+      this.#settle(key, lane)
+      next.turnAway()
+    }
+  }
+
+  /** One that was there at the last sweep has had that long: by sweeps, since while the machine is held up no turn comes either. */
+  #sweep(): void {
+    for (const [key, lane] of this.#lanes) {
+      for (const waiting of lane.waiting) {
+        if (waiting.isSwept) {
+          lane.waiting.delete(waiting)
+          waiting.turnAway()
+        }
+        waiting.isSwept = true
+      }
+      this.#settle(key, lane)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#sweeper)
+    clearImmediate(this.#turn)
+  }
+}
