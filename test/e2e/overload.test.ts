@@ -60,6 +60,8 @@ it('who asks for more than it may have under way is told 429, agent or enforceme
   // Three are under way and stay so: whichever came last is the one that is answered.
   await eventually(() => answers.length > 0 || undefined)
   expect(answers).toEqual([expect.objectContaining({ status: 429, code: 'queue_full', retry: '1' })])
+  // Another task of the agent is no way round.
+  expect(await send({ credential: elsewhere, ...read })).toMatchObject({ status: 429, code: 'queue_full', retry: '1' })
   expect(await send(other)).toMatchObject({ decision: true })
 
   answers.length = 0

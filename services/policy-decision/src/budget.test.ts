@@ -286,7 +286,7 @@ describe('what calls without an outcome hold may come back: reserved, and not ex
     ['uses', { max_uses: 2 }, 'uses_reserved', 'uses_exhausted'],
     ['calls', { budget: { calls: 2, cost: { EUR: '9' } } }, 'budget_reserved', 'budget_exhausted'],
     ['cost', { budget: { cost: { EUR: '2' } } }, 'budget_reserved', 'budget_exhausted'],
-  ])('%s, of the tree and of each link', (_, of, reserved, exhausted) => {
+  ])('%s, of the tree and of each link (V10)', (_, of, reserved, exhausted) => {
     const free = level({}, { all: 0, held: 0 })
     for (const around of [
       (one: typeof free) => [one],
