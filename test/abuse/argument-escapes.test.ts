@@ -1,16 +1,36 @@
 import { randomBytes } from 'node:crypto'
+import type { Rule } from '@bailiwick/contracts'
 import { signAccessRequest } from '@bailiwick/credentials'
 import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample'
+import type { SystemOptions } from '@bailiwick/testkit'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Point } from '../e2e/agent-side.ts'
 import { answered, answering, eventually, Scene, undecided } from './scene.ts'
 
 // An agent that is held to some arguments looks for values, and for arguments, that its permission did not mean.
 
+/** Whatever adjusts is asked for by closed permissions, and with its delegates listed. */
+const strict: Rule = {
+  id: 'adjusting',
+  order: 1,
+  match: { resources: [{ type: 'tool', id: `${sample.toolServer}/adjust` }] },
+  approvers: { group: sample.group, quorum: 1 },
+  owner_may_approve: true,
+  modes: ['window'],
+  max_window_seconds: 3600,
+  narrowing: true,
+  closed_permissions: true,
+  listed_delegates: true,
+}
+const withStrictRule: NonNullable<SystemOptions['entities']> = (entities) => [
+  ...entities,
+  { type: 'rule', value: strict },
+]
+
 let scene: Scene
 let point: Point
 beforeAll(async () => {
-  scene = await Scene.open()
+  scene = await Scene.open({ entities: withStrictRule })
   point = new Point({ ...scene.system, http: scene.system.host.http })
 }, 60_000)
 afterAll(async () => {
@@ -45,8 +65,16 @@ async function call(grantId: string, properties: Record<string, unknown>): Promi
   })
 }
 
+type Permissions = { actions: string[]; resource: object; max_uses?: number }[]
+
+/** What the profile wants to be said beside the signed ask. */
+function itemsOf({ permissions }: { permissions: Permissions }): object {
+  const [first, ...others] = permissions.map(({ actions: [name], resource }) => ({ action: { name }, resource }))
+  return others.length === 0 ? { ...first } : { items: [first, ...others] }
+}
+
 /** An ask that an agent signed by itself, without the SDK, which would refuse it; the code of the answer. */
-async function submitted(authority: object): Promise<string> {
+async function submitted(authority: Parameters<typeof itemsOf>[0]): Promise<string> {
   const iat = Math.floor(Date.now() / 1000)
   const agent = scene.agent()
   const claims = { aud: scene.system.trust.installation, sub: agent.id, iat, exp: iat + 600, authority }
@@ -59,7 +87,7 @@ async function submitted(authority: object): Promise<string> {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
       subject: { type: 'agent', id: agent.id },
-      ...{ action: { name: 'tools/call' }, resource: tool, bailiwick: { request } },
+      ...{ ...itemsOf(authority), bailiwick: { request } },
     }),
   })
   const { code, task } = (await response.json()) as { code?: string; task?: { id: string } }
@@ -79,6 +107,44 @@ it('no value leaves the folder that was approved, however it is spelled (V5)', a
       outside,
       'argument_out_of_bounds',
     ])
+})
+
+it('no argument gets in that a closed permission does not name, and no negative amount under a maximum (V5)', async () => {
+  const where = { '/amount': { max: '500' }, '/to/iban': { eq: 'DE1' } }
+  const [open, closed] = [await granted({ where }), await granted({ where, arguments: 'closed' })]
+  const meant = { amount: '10', to: { iban: 'DE1' } }
+  for (const grantId of [open, closed]) {
+    expect(await call(grantId, meant)).toBe('ok')
+    for (const amount of [-10_000, '-0.01'])
+      expect([amount, await call(grantId, { ...meant, amount })]).toEqual([amount, 'argument_out_of_bounds'])
+  }
+  for (const more of [
+    { force: true },
+    { note: null },
+    { options: {} },
+    { list: [] },
+    { '': 'x' },
+    { to: { iban: 'DE1', bic: 'X' } },
+    { 'to/iban': 'DE2' },
+  ])
+    expect([more, await call(open, { ...meant, ...more }), await call(closed, { ...meant, ...more })]).toEqual([
+      more,
+      'ok',
+      'argument_out_of_bounds',
+    ])
+})
+
+it('no person is asked for less than the rule wants, and the refusal says what to add (V3)', async () => {
+  const adjust = { actions: ['tools/call'], resource: { type: 'tool', id: `${sample.toolServer}/adjust` } }
+  const asked = (permissions: Permissions, more: object = {}) => submitted({ ...holding({}), permissions, ...more })
+  const closed = { ...adjust, where: { '/amount': { max: '5' } }, arguments: 'closed' }
+  const delegable = { max_depth: 1, max_children: 1 }
+  expect(await asked([adjust])).toBe('approval_rule_mismatch')
+  expect(await asked([closed, { ...adjust, max_uses: 1 }])).toBe('approval_rule_mismatch')
+  expect(await asked([...holding({}).permissions, adjust])).toBe('approval_rule_mismatch') // split by rules, too
+  expect(await asked([closed], delegable)).toBe('approval_rule_mismatch')
+  expect(await asked([closed])).toBe('received')
+  expect(await asked([closed], { ...delegable, delegates: [] })).toBe('received')
 })
 
 it('no person is asked for a prefix that looks like a folder and is none (V5)', async () => {

@@ -2,7 +2,7 @@ import { type Delegation, generateKey } from '@bailiwick/credentials'
 import { chainOf, judgeLink } from '@bailiwick/projection'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { generator, seed } from '../chaos/seed.ts'
-import { adjusting, type Chain, Family, idOf, type Link, readOnly } from './delegation-family.ts'
+import { adjusting, type Chain, Family, familyAuthority, idOf, type Link, readOnly } from './delegation-family.ts'
 import { roundsOf } from './revocation-world.ts'
 import { unlikely } from './scene.ts'
 
@@ -171,6 +171,10 @@ const wider: Record<string, (authority: Authority, claims: Partial<Delegation>) 
   'more calls': (it) => Object.assign(it.budget, { calls: 201 }),
   'more money': (it) => Object.assign(it.budget, { cost: { EUR: '2000.01' } }),
   'more bytes': (it) => void delete it.budget.egress_bytes,
+  'arguments that are not named': (it) => void delete it.permissions[1]?.arguments,
+  'another delegate': (it) =>
+    Object.assign(it, { delegates: [...(it.delegates ?? []), 'spiffe://example.org/agent/x'] }),
+  'any delegate': (it) => void Reflect.deleteProperty(it, 'delegates'),
   'more depth': (it) => Object.assign(it, { max_depth: 8 }),
   'more children': (it) => Object.assign(it, { max_children: 1000 }),
   'a longer life': (_, claims) =>
@@ -217,6 +221,31 @@ it(
   },
   roundsOf(120, 2000) * 2000,
 )
+
+it('nobody acts who is not listed, whoever passes it on to him, and whoever writes that he redeemed it (V5)', async () => {
+  const [first = '', second = ''] = familyAuthority.delegates
+  await family.approve({ delegates: [first, second] })
+  const [one, two, three] = [1, 2, 3].map((n) => family.member(n))
+  if (!one || !two || !three) throw new Error('there are too few members')
+  const listed = family.link(undefined, one)
+  expect(await family.redeem(listed)).toBe('issued')
+  expect(await family.redeem(family.link(undefined, three))).toBe('delegation_invalid')
+  expect(await family.redeem(family.link(listed, three))).toBe('delegation_invalid')
+  expect(await family.redeem(family.link(listed, two))).toBe('issued')
+  const stolen = [[family.link(undefined, three)], [listed, family.link(listed, three)]].map((named) => ({
+    what: 'to an agent that is not listed',
+    written: named.slice(-1),
+    named,
+    good: false,
+  }))
+  const answers = await family.ask(stolen)
+  expect(answers.map(({ decision, reason }) => [decision, reason])).toEqual([
+    [false, 'delegation_invalid'],
+    [false, 'delegation_invalid'],
+  ])
+  bad.push(...stolen.flatMap(({ written }) => written.map(idOf)))
+  good.push(idOf(listed))
+})
 
 it('the auditor names each of them, and none that is whole (V5, V6)', async () => {
   const { findings } = await family.scene.audited()

@@ -21,6 +21,8 @@ export const [readOnly, adjusting] = sampleAuthority.permissions
 /** What the humans approved: so deep and so wide that depth and width refuse nothing by chance; one more of each can still be said. */
 export const familyAuthority = {
   ...sampleAuthority,
+  permissions: [readOnly, { ...adjusting, arguments: 'closed' as const }],
+  delegates: Array.from({ length: 8 }, (_, n) => sampleAgentId(`helper-${n}`)),
   budget: { ...sampleAuthority.budget, egress_bytes: 1000 },
   max_depth: 7,
   max_children: 999,
@@ -79,9 +81,9 @@ export class Family implements AsyncDisposable {
   }
 
   /** A new task: from now on that is what links are made under. */
-  async approve(): Promise<void> {
+  async approve(change: object = {}): Promise<void> {
     const { scene } = this
-    const authority = { ...familyAuthority, task: `family-${++this.#serial}` }
+    const authority = { ...familyAuthority, ...change, task: `family-${++this.#serial}` }
     const requestId = await scene.asked(scene.agent(), authority)
     const { grant_id: grantId = '' } = await answered(() => scene.approver.approve(requestId))
     this.grantId = grantId

@@ -30,6 +30,7 @@ it.each(shown)('rules.md: %s becomes %s', (asks, rules) => {
   const permissions = [...asks.matchAll(/`(erp\/[^`]+)`/g)].map(([, id = '']) => ({
     actions: ['tools/call'],
     resource: { type: 'tool', id },
+    arguments: 'closed',
     ...(id === 'erp/payments.post' && amount !== undefined
       ? { cost: { amount: asks.includes('another argument') ? '/discount' : '/amount', currency: '/currency' } }
       : {}),

@@ -23,9 +23,9 @@ const narrow = { ...passedOn, budget: { calls: 2, cost: { EUR: '500.00' } }, max
 type Redeemed = EventData<'grants.v1', 'delegation.redeemed'>
 
 /** A good log in which the agent passes on a part, and its sub-agent acts twice. `said`: what the agent signs instead. */
-async function family(said: Partial<Delegation> = {}, by?: 'stranger'): Promise<GoodLog> {
+async function family(said: Partial<Delegation> = {}, by?: 'stranger', granted: object = passedOn): Promise<GoodLog> {
   const log = await goodLog()
-  const authority = passedOn as never
+  const authority = granted as never
   const id = log.grant('family', { asked: { authority }, statement: { authority } })
   const { grant } = log.draft<'grants.v1', 'grant.created'>('family grant').data
   const key = sampleKey(log.data, 'forecaster')
@@ -79,6 +79,21 @@ const link = (log: GoodLog) =>
 it('takes what a sub-agent did within its delegation for what it is (V5, V6)', async () => {
   using log = await family()
   expect(await findingsOf(log)).toEqual([])
+})
+
+it('finds that a delegation was redeemed by an agent that the grant does not list', async () => {
+  const details: Delegation['authorization_details'] = [{ ...narrow, delegates: [] }]
+  using listed = await family({ authorization_details: details }, undefined, {
+    ...passedOn,
+    delegates: [sampleAgentId('forecaster')],
+  })
+  expect(await findingsOf(listed)).toEqual([])
+  for (const delegates of [[sampleAgentId('reconciler')], []]) {
+    using other = await family({ authorization_details: details }, undefined, { ...passedOn, delegates })
+    expect((await findingsOf(other)).map((each) => `${each.rule} ${each.detail}`)).toContainEqual(
+      expect.stringMatching(/^V5 .*not listed/),
+    )
+  }
 })
 
 it.each<[string, Rule, Partial<Delegation>]>([

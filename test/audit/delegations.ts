@@ -103,11 +103,17 @@ function nextHolder(
     ['V5', holders.length <= deepest, 'deeper than any chain may be'],
     ['V5', holders.every((each, n) => each.authority.max_depth >= holders.length - n), 'deeper than a holder allowed'],
     ['V5', earlier.length < maker.authority.max_children, 'one more than its maker could make'],
+    ['V5', isListed(String(said.sub), maker.authority), 'to an agent that is not listed'],
   ]
   const broken = rules.find(([, holds]) => !holds)
   if (broken || authority === undefined) return { rule: broken?.[0] ?? 'V5', problem: broken?.[2] ?? 'no authority' }
   const { agent, instance_key: jkt, delegation_id: id } = data
   return { id, hash, agent, jkt, authority, until: Number(said.exp) * 1000, resources }
+}
+
+/** By its agent's id, which all its instances have before their last slash. */
+function isListed(instance: string, { delegates }: Authority): boolean {
+  return delegates === undefined || delegates.some((agent) => agent === instance.replace(/\/[^/]*$/, ''))
 }
 
 /** No list is any; a list must be within the list above it. */

@@ -117,10 +117,20 @@ const names = ['GET', 'POST', 'tools/call']
 const some = <T>(members: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record(members as { [K in keyof T]-?: fc.Arbitrary<T[K]> }, { requiredKeys: [] }) as fc.Arbitrary<Partial<T>>
 
+/** Without members that say `undefined`: an authority has none. */
+const tidied = <T>(value: object): T =>
+  Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T
+const tidy = (permission: object) => tidied<Permission>(permission)
+
 const permissions: fc.Arbitrary<Permission> = fc
   .tuple(
     fc.record({ actions: fc.uniqueArray(fc.constantFrom(...names), { minLength: 1, maxLength: 3 }), resource: scopes }),
-    some<{ where: Record<string, Constraint>; cost: Permission['cost'] & object; max_uses: number }>({
+    some<{
+      where: Record<string, Constraint>
+      arguments: 'closed'
+      cost: Permission['cost'] & object
+      max_uses: number
+    }>({
       where: fc
         .tuple(fc.subarray([...pointers]), fc.array(constraints, { minLength: 4, maxLength: 4 }), fc.option(currencies))
         .map(([chosen, given, currency]) =>
@@ -130,6 +140,7 @@ const permissions: fc.Arbitrary<Permission> = fc
           ]),
         )
         .filter((where) => Object.keys(where).length > 0),
+      arguments: fc.constant('closed' as const),
       cost: fc.constantFrom({ amount: '/amount', currency: '/currency' }, { amount: '/fee', currency: '/currency' }),
       max_uses: fc.integer({ min: 1, max: 4 }),
     }),
@@ -143,24 +154,32 @@ const budgets = some<Required<Budget>>({
   egress_bytes: fc.integer({ min: 0, max: 3 }),
 }) as fc.Arbitrary<Budget>
 
-export const authorities: fc.Arbitrary<Authority> = fc.record({
-  type: fc.constant('bailiwick_task' as const),
-  task: fc.constant('t'),
-  permissions: fc.array(permissions, { minLength: 1, maxLength: 3 }),
-  budget: budgets,
-  max_depth: fc.integer({ min: 0, max: 2 }),
-  max_children: fc.integer({ min: 0, max: 2 }),
+const delegates = fc.option(fc.subarray(['spiffe://d/agent/a', 'spiffe://d/agent/b', 'spiffe://d/agent']), {
+  nil: undefined,
+  freq: 3,
 })
+
+export const authorities: fc.Arbitrary<Authority> = fc
+  .record({
+    type: fc.constant('bailiwick_task' as const),
+    task: fc.constant('t'),
+    permissions: fc.array(permissions, { minLength: 1, maxLength: 3 }),
+    budget: budgets,
+    max_depth: fc.integer({ min: 0, max: 2 }),
+    max_children: fc.integer({ min: 0, max: 2 }),
+    delegates,
+  })
+  .map((authority) => tidied<Authority>(authority))
 
 /** What was made of a parent by edits of which some narrow, some change nothing and some widen. */
 export function childrenOf(parent: Authority): fc.Arbitrary<Authority> {
-  const members = ['actions', 'resource', 'where', 'cost', 'max_uses'] as const
+  const members = ['actions', 'resource', 'where', 'arguments', 'cost', 'max_uses'] as const
   const permission = fc
     .tuple(
       fc.constantFrom(...parent.permissions),
       permissions,
       fc.oneof(fc.constant([]), fc.subarray([...members], { maxLength: 2 })),
-      fc.constantFrom('as it is', 'one action', 'one use', 'one bound more'),
+      fc.constantFrom('as it is', 'one action', 'one use', 'one bound more', 'closed'),
       constraints,
     )
     .map(([own, other, taken, edit, constraint]): Permission => {
@@ -168,6 +187,7 @@ export function childrenOf(parent: Authority): fc.Arbitrary<Authority> {
       const { actions, where } = changed
       if (edit === 'one action') return tidy({ ...changed, actions: actions.slice(0, 1) })
       if (edit === 'one use') return tidy({ ...changed, max_uses: 1 })
+      if (edit === 'closed') return tidy({ ...changed, arguments: 'closed' })
       return tidy(edit === 'one bound more' ? { ...changed, where: { '/amount': constraint, ...where } } : changed)
     })
   return fc
@@ -177,13 +197,10 @@ export function childrenOf(parent: Authority): fc.Arbitrary<Authority> {
       budget: fc.oneof(fc.constant(parent.budget), budgets),
       max_depth: fc.constantFrom(0, parent.max_depth, parent.max_depth + 1),
       max_children: fc.constantFrom(0, parent.max_children),
+      delegates: fc.oneof({ weight: 3, arbitrary: fc.constant(parent.delegates) }, delegates),
     })
-    .map((changes) => ({ ...parent, ...changes }))
+    .map((changes) => tidied<Authority>({ ...parent, ...changes }))
 }
-
-/** Without members that say `undefined`: an authority has none. */
-const tidy = (permission: Permission): Permission =>
-  Object.fromEntries(Object.entries(permission).filter(([, value]) => value !== undefined)) as Permission
 
 /** One permission with one bound. */
 export const bounded = (bound: Constraint): Authority => ({
@@ -237,6 +254,7 @@ export function actionsNear({ permissions: own }: Authority): fc.Arbitrary<Actio
           near,
         ),
         deep: near.map((er) => ({ er })),
+        note: fc.constantFrom<unknown[]>('x', null, {}, [], { er: 1 }),
       }),
     })
     .map((action) => action as Action)

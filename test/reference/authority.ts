@@ -25,6 +25,8 @@ function judge(budget: Budget, permission: Permission, action: Action): { cost?:
     return 'action_not_granted'
   for (const [pointer, constraint] of Object.entries(permission.where ?? {}))
     if (!fits(at(action.properties, pointer), constraint)) return 'argument_out_of_bounds'
+  if (permission.arguments === 'closed' && !standsUnder(action.properties, '', namesIn(permission)))
+    return 'argument_out_of_bounds'
   if (permission.cost === undefined) return {}
   const currency = at(action.properties, permission.cost.currency)
   const micros = millionths(at(action.properties, permission.cost.amount))
@@ -42,6 +44,20 @@ export function at(document: unknown, pointer: string): unknown {
     here = members.find(([name]) => name === key)?.[1]
   }
   return here
+}
+
+/** The pointers that a permission names. */
+const namesIn = ({ where, cost }: Permission): string[] => [...Object.keys(where ?? {}), ...Object.values(cost ?? {})]
+
+/** Whether every value in a document is at or below one of these names. */
+function standsUnder(value: unknown, pointer: string, names: readonly string[]): boolean {
+  if (names.some((name) => pointer === name || pointer.startsWith(`${name}/`))) return true
+  const isArguments = pointer === '' && !Array.isArray(value)
+  const members: [string, unknown][] = value === null || typeof value !== 'object' ? [] : Object.entries(value)
+  if (members.length === 0) return isArguments && typeof value === 'object' && value !== null
+  return members.every(([name, member]) =>
+    standsUnder(member, `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`, names),
+  )
 }
 
 type Scope = Permission['resource']
@@ -71,7 +87,9 @@ function fits(value: unknown, constraint: Constraint): boolean {
 }
 
 type Comparison = [keyof Constraint, unknown]
-const comparisons = (constraint: Constraint): Comparison[] => Object.entries(constraint) as Comparison[]
+/** A maximum alone is one of amounts, which begin at nothing. */
+const comparisons = (constraint: Constraint): Comparison[] =>
+  Object.entries('max' in constraint ? { min: '0', ...constraint } : constraint) as Comparison[]
 
 function fitsOne(value: unknown, [operator, bound]: Comparison): boolean {
   if (operator === 'eq') return same(value, bound)
@@ -121,9 +139,23 @@ export function isNarrower(child: Authority, parent: Authority): boolean {
     child.task === parent.task &&
     child.max_depth <= parent.max_depth &&
     child.max_children <= parent.max_children &&
+    recipientsWithin(child, parent) &&
     budgetWithin(child.budget, parent.budget) &&
     canShareOut(child, parent)
   )
+}
+
+/** Who may be delegated to, by agent; undefined: anyone. Where no delegation can be made, it may be nobody. */
+const recipients = ({ delegates, max_depth, max_children }: Authority) =>
+  Math.min(max_depth, max_children) === 0 ? [] : delegates
+
+export function mayReceive(authority: Authority, instance: string): boolean {
+  return recipients(authority)?.some((agent) => instance.split('/').slice(0, -1).join('/') === agent) ?? true
+}
+
+function recipientsWithin(child: Authority, parent: Authority): boolean {
+  const [own, most] = [recipients(child), recipients(parent)]
+  return most === undefined || (own !== undefined && new Set([...most, ...own]).size === new Set(most).size)
 }
 
 /** What the parent limits the child must limit too, money included: leaving it out is refused, though unlisted money cannot be spent. */
@@ -167,7 +199,9 @@ function isInside(child: Permission, parent: Permission): boolean {
     scopeWithin(child.resource, parent.resource) &&
     Object.entries(parent.where ?? {}).every(([pointer, bound]) => follows(child.where?.[pointer], bound)) &&
     child.cost?.amount === parent.cost?.amount &&
-    child.cost?.currency === parent.cost?.currency
+    child.cost?.currency === parent.cost?.currency &&
+    (parent.arguments === undefined ||
+      (child.arguments !== undefined && namesIn(child).every((name) => namesIn(parent).includes(name))))
   )
 }
 

@@ -1,5 +1,5 @@
 import type { Authority } from '@bailiwick/authority'
-import { type Charge, type Cover, coverOf, isNarrower } from './authority.ts'
+import { type Charge, type Cover, coverOf, isNarrower, mayReceive } from './authority.ts'
 import { authorize, decisionOf, type Policy, type Value } from './cedar.ts'
 import { facts, forgotten, historyOf, isCounted } from './history.ts'
 import { millionths } from './numbers.ts'
@@ -197,6 +197,7 @@ export class World {
       isNarrower(link.authority, maker.authority) &&
       above.every((holder, n) => above.length - n <= holder.authority.max_depth) &&
       siblings.length < maker.authority.max_children &&
+      mayReceive(maker.authority, link.agent) &&
       link.expiresAt <= maker.expiresAt &&
       above.every((holder) => holder.agent !== link.agent && holder.key !== link.key)
     return holds ? [...above, link] : undefined

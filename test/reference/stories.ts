@@ -61,13 +61,15 @@ const permissions: fc.Arbitrary<Permission> = fc
   .record({
     tool: fc.constantFrom(...toolIds),
     where: fc.option(fc.constantFrom('1', '2.5', '10'), { nil: undefined, freq: 3 }),
+    closed: fc.nat(5).map((n) => n === 0),
     costs: fc.boolean(),
     uses: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined, freq: 3 }),
   })
-  .map(({ tool, where, costs, uses }) => ({
+  .map(({ tool, where, closed, costs, uses }) => ({
     actions: ['tools/call'],
     resource: { type: 'tool', id: tool },
     ...(where === undefined ? {} : { where: { '/amount': { max: where } } }),
+    ...(closed ? { arguments: 'closed' as const } : {}),
     ...(costs ? { cost: { amount: '/amount', currency: '/currency' } } : {}),
     ...(uses === undefined ? {} : { max_uses: uses }),
   }))
@@ -80,8 +82,12 @@ const authorities: fc.Arbitrary<Authority> = fc
     bytes: fc.option(fc.integer({ min: 1, max: 60 }), { nil: undefined, freq: 2 }),
     max_depth: fc.constantFrom(0, 1, 2, 3, 3, 3),
     max_children: fc.constantFrom(0, 1, 3, 3, 3, 3),
+    delegates: fc.oneof(
+      { weight: 4, arbitrary: fc.constant(undefined) },
+      { weight: 1, arbitrary: fc.subarray(['alpha', 'beta', 'gamma'], { minLength: 1 }) },
+    ),
   })
-  .map(({ permissions: own, calls, euros, bytes, ...limits }) => ({
+  .map(({ permissions: own, calls, euros, bytes, delegates, ...limits }) => ({
     type: 'bailiwick_task' as const,
     task: 't',
     permissions: own,
@@ -91,6 +97,7 @@ const authorities: fc.Arbitrary<Authority> = fc
       ...(bytes === undefined ? {} : { egress_bytes: bytes }),
     },
     ...limits,
+    ...(delegates === undefined ? {} : { delegates: delegates.map((name) => `spiffe://example.org/agent/${name}`) }),
   }))
 
 const some = fc.nat(20)

@@ -7,6 +7,11 @@ const to = 'spiffe://example.org/agent/reader/i1'
 const hash = 'A'.repeat(43)
 const parentAuthority = { ...authority, max_depth: 1, max_children: 2 }
 
+const closedAuthority = {
+  ...parentAuthority,
+  permissions: authority.permissions.map((permission) => ({ ...permission, arguments: 'closed' })),
+}
+
 /** Answers with a credential that says which grant it is of, and what it allows. */
 function grants(
   fake: FakeInstallation,
@@ -52,6 +57,8 @@ it('signs what it passes on, with the key of its own credential, under what that
 it.each<[string, object, object]>([
   ['more than it has', { budget: { calls: 21 } }, parentAuthority],
   ['what may not be passed on', {}, authority],
+  ['an agent that is not listed', {}, { ...parentAuthority, delegates: ['spiffe://example.org/agent/other'] }],
+  ['an open part of a closed permission', {}, closedAuthority],
 ])('signs nothing for %s', async (_, change, parent) => {
   await using fake = await FakeInstallation.start()
   grants(fake, {}, parent)

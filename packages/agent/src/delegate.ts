@@ -1,4 +1,4 @@
-import { narrows, parseAuthority } from '@bailiwick/authority'
+import { mayDelegateTo, narrows, parseAuthority } from '@bailiwick/authority'
 import { parseStrictJson } from '@bailiwick/contracts'
 import {
   type Delegation,
@@ -82,7 +82,7 @@ export async function delegate(delegating: Delegating, ask: DelegationAsk): Prom
       grant: grant.id,
       as_of: grant.as_of,
       parent_hash: grant.delegation?.slice('dlg_'.length) ?? grant.statement_hash,
-      authorization_details: [{ ...narrowed(ask.authority, own.authorizationDetails) }],
+      authorization_details: [{ ...narrowed(ask, own.authorizationDetails) }],
       ...(ask.resources === undefined ? {} : { resources: [...ask.resources] }),
     },
     key,
@@ -101,7 +101,7 @@ function signed(claims: Delegation, key: SigningKey<'agent'>): string {
   }
 }
 
-function narrowed(authority: unknown, [details]: readonly unknown[]) {
+function narrowed({ authority, to }: DelegationAsk, [details]: readonly unknown[]) {
   const child = parseAuthority(authority)
   if (!child.ok) throw new ServiceError(child.code, child.detail)
   const parent = parseAuthority(details)
@@ -110,6 +110,8 @@ function narrowed(authority: unknown, [details]: readonly unknown[]) {
   if (!narrowing.narrower) throw new ServiceError('delegation_invalid', `${narrowing.path}: ${narrowing.why}`)
   if (parent.authority.max_depth === 0 || parent.authority.max_children === 0)
     throw new ServiceError('delegation_invalid', 'what is passed on may not be passed on')
+  if (!mayDelegateTo(parent.authority, to))
+    throw new ServiceError('delegation_invalid', '/delegates: the agent is not listed in what is passed on')
   return child.authority
 }
 

@@ -65,6 +65,26 @@ it.each<[string, Rule['match'], string]>([
   expect(ruleFor([rule('r', 1, match)], read)).toBe(expected)
 })
 
+it('wants closed permissions and listed delegates where the rule does, and asks no other rule then (V3)', () => {
+  const closed = { ...read, arguments: 'closed' }
+  const strict = { ...rule('strict', 1, {}), closed_permissions: true, listed_delegates: true }
+  const rules = [strict, rule('lax', 2, {})]
+  const matched = (...permissions: object[]) =>
+    matchRule(
+      { rules: byId(...rules), agents: byId(agent), toolServers: byId(erp) },
+      { agent: instance, authority: authorityOf(...permissions) },
+    )
+  expect(matched(closed)).toMatchObject({ ok: true, rule: { id: 'strict' } })
+  expect(matched(read)).toMatchObject({ ok: false, code: 'approval_rule_mismatch' })
+  expect(ruleFor(rules, closed, pay)).toMatch(/^rule strict wants closed permissions: add "arguments": "closed"/)
+  const delegable = { ...authorityOf(closed), max_depth: 1, max_children: 1 }
+  expect(ruleOf(rules, delegable)).toMatch(/^rule strict wants delegates to be listed: add "delegates"/)
+  expect(ruleOf(rules, { ...delegable, delegates: [] })).toBe('strict')
+  expect(ruleOf(rules, { ...delegable, max_children: 0 })).toBe('strict')
+  for (const lax of [{}, { closed_permissions: false, listed_delegates: false }])
+    expect(ruleOf([{ ...rule('r', 1, {}), ...lax }], { ...delegable, permissions: [read] })).toBe('r')
+})
+
 it('holds only when every action and every resource is within its own', () => {
   const tools = rule('tools', 1, { actions: ['tools/call'], resources: [{ type: 'tool', id: 'invoices.read' }] })
   expect(ruleFor([tools], read)).toBe('tools')

@@ -26,6 +26,9 @@ export const registryRuleId = 'registry'
  * request evades a strict rule by asking for something harmless, or something broader, besides. `approval_rule_missing`
  * says which rule was in the way; `splitByRule` then finds the parts, or the operator orders a rule before it.
  *
+ * The rule that holds may want permissions to be closed, or delegates to be listed; no other rule is then asked
+ * (`approval_rule_mismatch`).
+ *
  * What a permission may reach counts, not what the agent says that it is for: a scope that holds several tools has the
  * labels of each of them, and one that may hold a tool that nobody described has `unlabelled`, too.
  */
@@ -47,11 +50,23 @@ export function matchRule(
     const { match } = rule
     if (!matchesAgent(match, agent, known.labels)) continue
     if (!permissions.some((each) => touches(match, each, authority))) continue
-    return permissions.every((each) => holds(match, each, authority))
-      ? { ok: true, rule }
-      : refused('approval_rule_missing', `rule ${rule.id} holds for a part of what is asked only`)
+    if (!permissions.every((each) => holds(match, each, authority)))
+      return refused('approval_rule_missing', `rule ${rule.id} holds for a part of what is asked only`)
+    const lacking = lackingFor(rule, authority)
+    return lacking === undefined ? { ok: true, rule } : refused('approval_rule_mismatch', lacking)
   }
   return refused('approval_rule_missing', 'no rule holds for what is asked')
+}
+
+/** What the rule wants an authority to say that it does not, and what to do. */
+function lackingFor({ id, closed_permissions, listed_delegates }: Rule, authority: Authority): string | undefined {
+  const { permissions, delegates, max_depth, max_children } = authority
+  if (closed_permissions === true && permissions.some((each) => each.arguments !== 'closed'))
+    return `rule ${id} wants closed permissions: add "arguments": "closed" to each, and name every argument in where`
+  const isDelegable = max_depth > 0 && max_children > 0
+  if (listed_delegates === true && isDelegable && delegates === undefined)
+    return `rule ${id} wants delegates to be listed: add "delegates", or "max_depth": 0`
+  return undefined
 }
 
 /** A permission, and the labels of what it may reach: one ask meets many rules, and finds those once. */

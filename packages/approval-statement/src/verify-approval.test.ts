@@ -114,6 +114,15 @@ it.each<[string, Over, string]>([
   ],
   ['the agent is another', { facts: { agent: 'spiffe://acme.example/agent/other/one' } }, 'agent_unknown'],
   ["the agent's name only begins alike", { facts: { agent: 'spiffe://acme.example/agent/ledg/one' } }, 'agent_unknown'],
+  ['the rule wants closed permissions', { rule: aRule({ closed_permissions: true }) }, 'approval_rule_mismatch'],
+  [
+    'the rule wants delegates to be listed',
+    {
+      rule: aRule({ listed_delegates: true }),
+      facts: { authority: { ...authority, max_depth: 1, max_children: 1 } },
+    },
+    'approval_rule_mismatch',
+  ],
   ['there is no rule', { registry: registryOf(approvers) }, 'approval_rule_missing'],
   [
     'the authority has an unknown member',

@@ -7,10 +7,11 @@ import type { Constraint } from './schema.ts'
  *
  * `eq` and `in`: what both read as decimals is compared as decimals, so `"500"` equals `500`, `500.0` and `"500.00"`. All
  * other strings are compared code unit by code unit, without normalising or folding case; booleans with booleans.
- * `min` and `max`, both inclusive, compare numbers and decimal strings; `prefix` compares strings, and one that ends in `/` paths.
+ * `min` and `max`, both inclusive, compare numbers and decimal strings; a `max` without a `min` begins at 0. `prefix` compares strings, and one that ends in `/` paths.
  */
 export function satisfies(value: unknown, constraint: Constraint): boolean {
-  const { eq, in: listed, min, max, prefix } = constraint
+  const { eq, in: listed, max, prefix } = constraint
+  const min = floorOf(constraint)
   const key = valueKey(value)
   return (
     key !== undefined &&
@@ -27,7 +28,8 @@ export function satisfies(value: unknown, constraint: Constraint): boolean {
  * of the child; what would follow only from several together is refused.
  */
 export function impliesConstraint(child: Constraint, parent: Constraint): boolean {
-  const { eq, in: listed, min, max, prefix } = parent
+  const { eq, in: listed, max, prefix } = parent
+  const [min, ownMin] = [floorOf(parent), floorOf(child)]
   // Either list names all that can satisfy the child, so it is enough that the parent takes one of them whole.
   const lists = [child.eq === undefined ? undefined : [child.eq], child.in].filter((list) => list !== undefined)
   const everyValue = (holds: (value: string | boolean) => boolean): boolean => lists.some((list) => list.every(holds))
@@ -35,9 +37,7 @@ export function impliesConstraint(child: Constraint, parent: Constraint): boolea
   return (
     (eq === undefined || everyValue((value) => sameValue(value, eq))) &&
     (allowed === undefined || everyValue((value) => allowed.has(valueKey(value)))) &&
-    (min === undefined ||
-      (child.min !== undefined && isAtLeast(child.min, min)) ||
-      everyValue((v) => isAtLeast(v, min))) &&
+    (min === undefined || (ownMin !== undefined && isAtLeast(ownMin, min)) || everyValue((v) => isAtLeast(v, min))) &&
     (max === undefined ||
       (child.max !== undefined && isAtMost(child.max, max)) ||
       everyValue((v) => isAtMost(v, max))) &&
@@ -52,12 +52,14 @@ export function bothConstraints(a: Constraint, b: Constraint): Constraint | unde
   if (a.eq !== undefined && b.eq !== undefined && !sameValue(a.eq, b.eq)) return undefined
   const eq = a.eq ?? b.eq
   const inBoth = a.in === undefined || b.in === undefined ? (a.in ?? b.in) : common(a.in, b.in)
-  const min = tighter(a.min, b.min, isAtLeast)
+  const floor = tighter(floorOf(a), floorOf(b), isAtLeast)
   const max = tighter(a.max, b.max, isAtMost)
+  // Where neither says that it begins at 0, a `max` says it again.
+  const min = floor === '0' && a.min !== '0' && b.min !== '0' ? undefined : floor
   const prefix = tighter(a.prefix, b.prefix, prefixWithin)
   if (prefix !== undefined && !(prefixWithin(prefix, a.prefix ?? '') && prefixWithin(prefix, b.prefix ?? '')))
     return undefined
-  if (min !== undefined && max !== undefined && !isAtLeast(max, min)) return undefined
+  if (floor !== undefined && max !== undefined && !isAtLeast(max, floor)) return undefined
   const rest: Constraint = {
     ...(min === undefined ? {} : { min }),
     ...(max === undefined ? {} : { max }),
@@ -67,6 +69,14 @@ export function bothConstraints(a: Constraint, b: Constraint): Constraint | unde
   const kept = inBoth?.filter((value) => (eq === undefined || sameValue(value, eq)) && inBounds(value, rest))
   if (kept?.length === 0 || (eq !== undefined && !inBounds(eq, rest))) return undefined
   return { ...(eq === undefined ? {} : { eq }), ...(kept === undefined ? {} : { in: kept }), ...rest }
+}
+
+/**
+ * The least number that a constraint takes. Who allows at most 500 thinks of an amount: -10,000 is none, and books money the other way
+ * round, unless a `min` says that it may.
+ */
+function floorOf({ min, max }: Constraint): string | undefined {
+  return min ?? (max === undefined ? undefined : '0')
 }
 
 /** One key for all spellings of a value; undefined for what is never equal to anything: null, objects, inexact numbers. */
@@ -113,6 +123,8 @@ function tighter(
   return a === undefined || b === undefined ? (a ?? b) : isTighter(a, b) ? a : b
 }
 
-function inBounds(value: string | boolean, { min, max }: Constraint): boolean {
+function inBounds(value: string | boolean, constraint: Constraint): boolean {
+  const { max } = constraint
+  const min = floorOf(constraint)
   return (min === undefined || isAtLeast(value, min)) && (max === undefined || isAtMost(value, max))
 }

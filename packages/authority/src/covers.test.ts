@@ -30,6 +30,9 @@ function judge(authority: Authority, permission: Permission, action: Action, pro
   for (const [pointer, constraint] of Object.entries(permission.where ?? {})) {
     if (!accepts(properties[pointer.slice(1)], constraint)) return 'argument_out_of_bounds'
   }
+  const mayBe = [...Object.keys(permission.where ?? {}), ...Object.values(permission.cost ?? {})]
+  if (permission.arguments === 'closed' && Object.keys(properties).some((name) => !mayBe.includes(`/${name}`)))
+    return 'argument_out_of_bounds'
   if (permission.cost === undefined) return {}
   const amount = properties[permission.cost.amount.slice(1)]
   const currency = properties[permission.cost.currency.slice(1)]
@@ -47,7 +50,8 @@ function accepts(value: unknown, { eq, in: listed, min, max, prefix }: Constrain
       : value === other
   if (eq !== undefined && !equals(eq)) return false
   if (listed !== undefined && !listed.some(equals)) return false
-  if (min !== undefined && !(number !== undefined && number >= Number(min))) return false
+  const least = min ?? (max === undefined ? undefined : '0')
+  if (least !== undefined && !(number !== undefined && number >= Number(least))) return false
   if (max !== undefined && !(number !== undefined && number <= Number(max))) return false
   if (prefix === undefined) return true
   // The one value of this universe that leaves its folder.
@@ -146,6 +150,9 @@ it.each<[constraint: Constraint, takes: unknown[], refuses: unknown[]]>([
   [{ eq: true }, [true], ['true', false, 1]],
   [{ in: ['a', '1.0', false] }, ['a', 1, '1', false], ['A', 'a ', 0, true, undefined]],
   [{ min: '1', max: '2' }, [1, '1.5', 2, '2.00'], [0.99, '2.01', 'x', true, null]],
+  [{ max: '2' }, [0, -0, '0', '-0', 2], [-1, '-0.000001', -1e-7, '-10000']], // a negative amount books the other way round
+  [{ min: '-1', max: '2' }, [-1, '-0.5', 2], ['-1.01', 2.1]],
+  [{ max: '-1' }, [], [-1, -2, 0]],
   [{ prefix: 'ab' }, ['ab', 'abc'], ['a', 'xab', true, 1]],
   [{ prefix: '1' }, ['1', '12'], [1, 12]],
 ])('%j holds of some values and of no others', (constraint, takes, refuses) => {
@@ -167,6 +174,13 @@ it.each<[child: Constraint, parent: Constraint, implies: boolean]>([
   [{ in: ['1', 'x'] }, { min: '1' }, false],
   [{ max: '2' }, { max: '2.0' }, true],
   [{ max: '2' }, { max: '1.99' }, false],
+  [{ max: '2', min: '-1' }, { max: '2' }, false],
+  [{ max: '2', min: '0.5' }, { max: '2' }, true],
+  [{ max: '1' }, { max: '2', min: '-5' }, true],
+  [{ max: '1' }, { min: '-5' }, true],
+  [{ max: '1' }, { min: '0.1' }, false],
+  [{ eq: '-1' }, { max: '2' }, false],
+  [{ in: ['0', '-0.0', '1'] }, { max: '2' }, true],
   [{ eq: '2' }, { max: '2' }, true],
   [{ eq: '2' }, { max: '1' }, false],
   [{ prefix: 'abc' }, { prefix: 'ab' }, true],

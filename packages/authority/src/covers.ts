@@ -1,6 +1,6 @@
 import { satisfies } from './constraint.ts'
 import { decimalOf, toMicros } from './decimal.ts'
-import { lookup } from './pointer.ts'
+import { isWithinNamed, lookup } from './pointer.ts'
 import { holdsResource } from './resource.ts'
 import type { Authority, Permission } from './schema.ts'
 
@@ -33,7 +33,8 @@ export type Coverage =
   | { covered: false; reason: 'action_not_granted' | 'argument_out_of_bounds' | 'cost_invalid' }
 
 /**
- * Whether one permission of the authority holds the action: its name, its resource, all of its arguments' bounds, and a
+ * Whether one permission of the authority holds the action: its name, its resource, all of its arguments' bounds, no argument
+ * besides if it is closed, and a
  * cost that can be counted. Total; `authority` is what `parseAuthority` gave. The reason is that of the permission that came
  * closest.
  */
@@ -42,7 +43,7 @@ export function covers(authority: Authority, action: Action): Coverage {
   let reason: 'action_not_granted' | 'argument_out_of_bounds' | 'cost_invalid' = 'action_not_granted'
   for (const [index, permission] of authority.permissions.entries()) {
     if (!permission.actions.includes(action.name) || !holdsResource(permission.resource, action.resource)) continue
-    if (!argumentsInBounds(permission, action.properties)) {
+    if (!argumentsInBounds(permission, action.properties) || !isClosedOver(permission, action.properties)) {
       if (reason === 'action_not_granted') reason = 'argument_out_of_bounds'
       continue
     }
@@ -58,6 +59,16 @@ function argumentsInBounds(permission: Permission, properties: unknown): boolean
   return Object.entries(permission.where ?? {}).every(([pointer, constraint]) =>
     satisfies(lookup(properties, pointer), constraint),
   )
+}
+
+/** The arguments that a permission names, as pointers. */
+export function namedPointers({ where, cost }: Permission): string[] {
+  return [...Object.keys(where ?? {}), ...(cost === undefined ? [] : [cost.amount, cost.currency])]
+}
+
+/** An open permission says nothing of arguments that it does not name. */
+function isClosedOver(permission: Permission, properties: unknown): boolean {
+  return permission.arguments !== 'closed' || isWithinNamed(properties, namedPointers(permission))
 }
 
 /** A currency that the budget does not list is invalid, not free: what cannot be counted cannot be bounded. */

@@ -34,7 +34,7 @@ it('says in words what a person approves', () => {
     'At most 200 calls in all',
     'May spend at most 2000.00 EUR and 1 CHF in all',
     'At most 1000000 bytes sent out in all',
-    'May delegate, at most 2 deep and to at most 5 by each holder',
+    'May delegate to any agent, at most 2 deep and to at most 5 by each holder',
   ])
 })
 
@@ -58,6 +58,18 @@ it('says where there is no limit', () => {
     'No limit on bytes sent out',
     'May not delegate',
   ])
+})
+
+it('says to whom it may be delegated, and where no other argument may be', () => {
+  const delegates = ['spiffe://d/agent/a', 'spiffe://d/agent/b']
+  expect(describe({ ...task, delegates }).at(-1)).toBe(
+    'May delegate only to spiffe://d/agent/a or spiffe://d/agent/b, at most 2 deep and to at most 5 by each holder',
+  )
+  expect(describe({ ...task, delegates: [] }).at(-1)).toBe('May not delegate')
+  const closed = task.permissions.map((permission) => ({ ...permission, arguments: 'closed' as const }))
+  const [, first, second] = describe({ ...task, permissions: closed })
+  expect(first).toBe('May do tools/call on tool invoices.read; no arguments; any number of times')
+  expect(second).toMatch(/in the currency at \/currency; no other arguments; at most 10 times$/)
 })
 
 it('keeps the name of a task from passing for our words (V3)', () => {
@@ -97,6 +109,7 @@ it('spells out what could be taken for another letter, or has no ink', () => {
 it('gives two authorities that differ two descriptions', () => {
   fc.assert(
     fc.property(authorities, authorities, (a, b) => {
+      fc.pre(a.delegates?.length !== 0 && b.delegates?.length !== 0)
       fc.pre(JSON.stringify(a) !== JSON.stringify(b) && a.max_depth * a.max_children * b.max_depth * b.max_children > 0)
       fc.pre(a.budget.cost === undefined || Object.keys(a.budget.cost).length > 0)
       fc.pre(b.budget.cost === undefined || Object.keys(b.budget.cost).length > 0)

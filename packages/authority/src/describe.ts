@@ -27,7 +27,7 @@ function bare(text: string): string {
   return /^[A-Za-z0-9._:/@#+-]+$/.test(text) ? text : quoted(text)
 }
 
-function permissionLine({ actions, resource, where, cost, max_uses: maxUses }: Permission): string {
+function permissionLine({ actions, resource, where, cost, arguments: closed, max_uses: maxUses }: Permission): string {
   const target =
     resource.id === undefined ? `any ${resource.type} below ${resource.id_prefix}` : `${resource.type} ${resource.id}`
   const bounds = Object.entries(where ?? {}).map(
@@ -39,6 +39,9 @@ function permissionLine({ actions, resource, where, cost, max_uses: maxUses }: P
     ...(cost === undefined
       ? []
       : [`costs the amount at ${named(cost.amount)} in the currency at ${named(cost.currency)}`]),
+    ...(closed === undefined
+      ? []
+      : [bounds.length === 0 && cost === undefined ? 'no arguments' : 'no other arguments']),
     maxUses === undefined ? 'any number of times' : `at most ${times(maxUses)}`,
   ].join('; ')
 }
@@ -69,9 +72,10 @@ function budgetLines({ calls, cost, egress_bytes: egress }: Budget): string[] {
   ]
 }
 
-function delegationLine({ max_depth: depth, max_children: children }: Authority): string {
-  if (depth === 0 || children === 0) return 'May not delegate'
-  return `May delegate, at most ${depth} deep and to at most ${children} by each holder`
+function delegationLine({ max_depth: depth, max_children: children, delegates }: Authority): string {
+  if (depth === 0 || children === 0 || delegates?.length === 0) return 'May not delegate'
+  const to = delegates === undefined ? 'to any agent' : `only to ${listed(delegates.map(bare), 'or')}`
+  return `May delegate ${to}, at most ${depth} deep and to at most ${children} by each holder`
 }
 
 function times(count: number): string {

@@ -52,6 +52,19 @@ it('leaves every permission in exactly one part, as it was, and loses no call, b
   )
 })
 
+it('lists together what each lists that can be delegated at all (V5)', () => {
+  const permissions = [{ actions: ['a'], resource: { type: 'tool', id: 't' } }]
+  const open = { type: 'bailiwick_task' as const, task: 't', permissions, budget: {}, max_depth: 1, max_children: 1 }
+  const [a, b] = ['spiffe://d/agent/a', 'spiffe://d/agent/b']
+  const [listsA, listsBoth] = [
+    { ...open, delegates: [a] },
+    { ...open, delegates: [b, a] },
+  ]
+  expect(together([listsA, listsBoth, { ...open, max_depth: 0 }]).delegates).toEqual([a, b])
+  expect(together([listsA, open]).delegates).toBeUndefined()
+  expect(together([{ ...open, max_children: 0 }]).delegates).toEqual([])
+})
+
 it('shares money to the millionth, among the parts that can spend it', () => {
   const pay = (id: string) => ({
     actions: ['a'],

@@ -1,4 +1,5 @@
 import { formatMicros, parseMicros } from './decimal.ts'
+import { delegatesOf } from './delegates.ts'
 import type { Authority, Budget } from './schema.ts'
 
 /**
@@ -47,12 +48,13 @@ function share(amount: bigint, parts: number, part: number): bigint {
  * the authority that they were taken from, by `narrows`; it may have more permissions than `parseAuthority` takes.
  */
 export function together(parts: readonly [Authority, ...Authority[]]): Authority {
-  const [first] = parts
+  const [{ delegates: _, ...first }] = parts
   const budgets = parts.map(({ budget }) => budget)
   const sum = (amounts: readonly (number | undefined)[]) =>
     amounts.reduce((total, amount) => (total === undefined || amount === undefined ? undefined : total + amount), 0)
   const calls = sum(budgets.map((budget) => budget.calls))
   const egress = sum(budgets.map((budget) => budget.egress_bytes))
+  const delegates = parts.map(delegatesOf)
   const cost = new Map<string, bigint>()
   for (const budget of budgets)
     for (const [currency, amount] of Object.entries(budget.cost ?? {}))
@@ -69,5 +71,6 @@ export function together(parts: readonly [Authority, ...Authority[]]): Authority
     },
     max_depth: Math.max(...parts.map(({ max_depth }) => max_depth)),
     max_children: parts.reduce((total, { max_children }) => total + max_children, 0),
+    ...(delegates.includes('any') ? {} : { delegates: [...new Set(delegates.flat())] }),
   }
 }

@@ -4,8 +4,10 @@ export {
   type Coverage,
   type CoveringPermission,
   covers,
+  namedPointers,
 } from './covers.ts'
 export { formatMicros, parseMicros } from './decimal.ts'
+export { mayDelegateTo } from './delegates.ts'
 export { describe, taskLine } from './describe.ts'
 export { divide, together } from './divide.ts'
 export { intersect } from './intersect.ts'

@@ -91,6 +91,31 @@ it('passes on no deeper and to no more than both do (V5)', () => {
   expect(both).toMatchObject({ max_depth: 1, max_children: 2 })
 })
 
+it('is closed where one of them is, and empty where that one leaves no room (V5)', () => {
+  const base = { type: 'bailiwick_task' as const, task: 't', budget: {}, max_depth: 0, max_children: 0 }
+  const one = (more: object) => ({
+    ...base,
+    permissions: [{ actions: ['GET'], resource: { type: 'tool', id: 't' }, ...more }],
+  })
+  const closed = one({ where: { '/a': { max: '1' } }, arguments: 'closed' })
+  const [permission] = closed.permissions
+  for (const other of [one({}), one({ where: { '/a': { max: '9' } } }), closed])
+    for (const both of [intersect(closed, other), intersect(other, closed)])
+      expect(both?.permissions).toEqual([permission])
+  expect(intersect(closed, one({ where: { '/b': { max: '1' } } }))).toBeUndefined()
+  expect(intersect(one({ arguments: 'closed' }), closed)).toBeUndefined()
+})
+
+it('lets be delegated to those that both list (V5)', () => {
+  const permissions = [{ actions: ['GET'], resource: { type: 'tool', id: 't' } }]
+  const open = { type: 'bailiwick_task' as const, task: 't', permissions, budget: {}, max_depth: 2, max_children: 2 }
+  const listing = (...names: string[]) => ({ ...open, delegates: names.map((name) => `spiffe://d/agent/${name}`) })
+  expect(intersect(listing('a', 'b'), listing('c', 'b'))).toEqual(listing('b'))
+  expect(intersect(listing('a'), listing('b'))).toEqual(listing())
+  expect([intersect(open, listing('a')), intersect(listing('a'), open)]).toEqual([listing('a'), listing('a')])
+  expect(intersect(open, open)).toEqual(open)
+})
+
 it('keeps a budget for money that one of them states, in either order, and 32 bounds at most', () => {
   const a = { type: 'bailiwick_task' as const, task: 't', budget: {}, max_depth: 0, max_children: 0 }
   const permission = { actions: ['GET'], resource: { type: 'tool', id: 't' } }
@@ -155,6 +180,17 @@ it.each<[a: Constraint, b: Constraint, both: Constraint | undefined]>([
   [{ in: ['1'] }, { eq: '2' }, undefined],
   [{ min: '1' }, { min: '2' }, { min: '2' }],
   [{ max: '1' }, { max: '2' }, { max: '1' }],
+  [{ max: '1' }, { min: '-2' }, { max: '1' }],
+  [{ max: '1' }, { max: '2', min: '-2' }, { max: '1' }],
+  [{ max: '1' }, { max: '2', min: '0' }, { max: '1', min: '0' }],
+  [
+    { max: '2', min: '-1' },
+    { max: '1', min: '-2' },
+    { max: '1', min: '-1' },
+  ],
+  [{ max: '1' }, { eq: '-1' }, undefined],
+  [{ max: '1' }, { in: ['-1', '1'] }, { in: ['1'], max: '1' }],
+  [{ max: '-1' }, { min: '-2' }, undefined],
   [{ min: '2' }, { max: '2' }, { min: '2', max: '2' }],
   [{ min: '2.01' }, { max: '2' }, undefined],
   [{ prefix: 'ab' }, { prefix: 'abc' }, { prefix: 'abc' }],

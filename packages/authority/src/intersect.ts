@@ -1,6 +1,7 @@
 import { bothConstraints } from './constraint.ts'
 import { compareDecimals, parseDecimal } from './decimal.ts'
-import { liesWithin, narrows, sameCost } from './narrows.ts'
+import { commonDelegates } from './delegates.ts'
+import { isAsClosed, liesWithin, narrows, sameCost } from './narrows.ts'
 import { withinResource } from './resource.ts'
 import type { Authority, Budget, Constraint, Permission } from './schema.ts'
 
@@ -20,6 +21,7 @@ export function intersect(a: Authority, b: Authority): Authority | undefined {
     budget: smallerBudget(a.budget, b.budget),
     max_depth: Math.min(a.max_depth, b.max_depth),
     max_children: Math.min(a.max_children, b.max_children),
+    ...commonDelegates(a, b),
   }
   return both.permissions.length > 0 && narrows(both, a).narrower && narrows(both, b).narrower ? both : undefined
 }
@@ -54,12 +56,16 @@ function commonPermission(a: Permission, b: Permission): Permission | undefined 
   const where = commonWhere(a.where ?? {}, b.where ?? {})
   if (actions.length === 0 || resource === undefined || where === undefined || !sameCost(a.cost, b.cost))
     return undefined
-  return {
+  const isClosed = a.arguments === 'closed' || b.arguments === 'closed'
+  const common: Permission = {
     actions,
     resource,
     ...(Object.keys(where).length === 0 ? {} : { where }),
+    ...(isClosed ? { arguments: 'closed' } : {}),
     ...(a.cost === undefined ? {} : { cost: a.cost }),
   }
+  // What one of them bounds, and so wants to be there, the other one may not let be there.
+  return isAsClosed(common, a) && isAsClosed(common, b) ? common : undefined
 }
 
 type Where = Record<string, Constraint>

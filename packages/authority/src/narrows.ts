@@ -1,5 +1,7 @@
 import { impliesConstraint } from './constraint.ts'
+import { namedPointers } from './covers.ts'
 import { parseMicros } from './decimal.ts'
+import { delegatesWithin } from './delegates.ts'
 import { unplacedDemand } from './place-uses.ts'
 import { withinResource } from './resource.ts'
 import type { Authority, Budget, Permission } from './schema.ts'
@@ -24,7 +26,8 @@ export function narrows(child: Authority, parent: Authority): Narrowing {
     permissionsWider(child, parent) ??
     budgetWider(child.budget, parent.budget) ??
     (child.max_depth <= parent.max_depth ? undefined : wider('/max_depth', 'deeper than the parent')) ??
-    (child.max_children <= parent.max_children ? undefined : wider('/max_children', 'more than the parent')) ?? {
+    (child.max_children <= parent.max_children ? undefined : wider('/max_children', 'more than the parent')) ??
+    (delegatesWithin(child, parent) ? undefined : wider('/delegates', 'an agent that the parent does not list')) ?? {
       narrower: true,
     }
   )
@@ -78,9 +81,22 @@ function misfit(child: Permission, parent: Permission): Misfit | undefined {
       return { progress: 2, member: 'where', why: 'an argument is bounded less than in the parent' }
     }
   }
-  return sameCost(child.cost, parent.cost)
+  if (!sameCost(child.cost, parent.cost))
+    return { progress: 3, member: 'cost', why: 'the cost is not declared as in the parent' }
+  return isAsClosed(child, parent)
     ? undefined
-    : { progress: 3, member: 'cost', why: 'the cost is not declared as in the parent' }
+    : {
+        progress: 4,
+        member: 'arguments',
+        why: 'an argument may be there that the parent, which is closed, does not name',
+      }
+}
+
+/** Whether a permission lets no argument be there that a closed one does not name. */
+export function isAsClosed(child: Permission, parent: Permission): boolean {
+  if (parent.arguments !== 'closed') return true
+  const named = namedPointers(parent)
+  return child.arguments === 'closed' && namedPointers(child).every((pointer) => named.includes(pointer))
 }
 
 /** Whether a permission lies within another in every dimension but its number of uses, which several permissions share. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { isPointer, lookup } from './pointer.ts'
+import { isPointer, isWithinNamed, lookup } from './pointer.ts'
 
 it('finds what RFC 6901 §5 says it finds', () => {
   const document = JSON.parse(
@@ -62,4 +62,26 @@ it('takes a pointer whole, and of a list every place by its number', () => {
   expect(['', 'a', 'a/b', '/a~', '/a~2', '/a~/b'].map(isPointer)).toEqual([false, false, false, false, false, false])
   const list = Array.from({ length: 11 }, (_, n) => `at ${n}`)
   expect(['/0', '/1', '/9', '/10'].map((at) => lookup(list, at))).toEqual(['at 0', 'at 1', 'at 9', 'at 10'])
+})
+
+it('says whether every value of a document stands at or below what is named', () => {
+  const names = ['/a', '/b/c', '/d~1e/0', '/f~0']
+  for (const within of [
+    ...[{}, { a: 1 }, { a: { x: [1, {}] } }, { b: { c: null } }, { 'd/e': ['x'] }, { 'd/e': { 0: 'x' } }, { 'f~': 1 }],
+    { a: [], b: { c: {} }, 'd/e': [[1]] },
+  ])
+    expect([within, isWithinNamed(within, names)]).toEqual([within, true])
+  for (const beyond of [
+    ...[{ x: 1 }, { b: {} }, { b: [] }, { b: 1 }, { b: { c: 1, x: 1 } }, { 'd/e': ['x', 'y'] }, { 'd/e': [] }],
+    ...[[], [1], 1, '', 'x', null, undefined, true, { '': 1 }, { d: { e: [1] } }, JSON.parse('{"__proto__":{"a":1}}')],
+  ])
+    expect([beyond, isWithinNamed(beyond, names)]).toEqual([beyond, false])
+  expect([isWithinNamed({}, []), isWithinNamed({ a: 1 }, [])]).toEqual([true, false])
+})
+
+it('looks into no more of a hostile document than the pointers lead through', () => {
+  let deep: unknown = 1
+  for (let n = 0; n < 100_000; n++) deep = { a: deep }
+  expect(isWithinNamed(deep, ['/a/a'])).toBe(true)
+  expect(isWithinNamed({ b: deep }, ['/a/a'])).toBe(false)
 })

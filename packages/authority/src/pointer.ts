@@ -17,13 +17,40 @@ export function isPointer(text: string): boolean {
 export function lookup(document: unknown, pointer: string): unknown {
   if (!isPointer(pointer)) return undefined
   let value = document
-  for (const escaped of pointer.slice(1).split('/')) {
+  for (const part of pointer.slice(1).split('/')) {
     if (typeof value !== 'object' || value === null) return undefined
     // ~1 before ~0 (RFC 6901 §4): the other way round `~01` would become `/`.
-    const token = escaped.replaceAll('~1', '/').replaceAll('~0', '~')
+    const token = part.replaceAll('~1', '/').replaceAll('~0', '~')
     if (Array.isArray(value) && !indexText.test(token)) return undefined
     if (!Object.hasOwn(value, token)) return undefined
     value = (value as Record<string, unknown>)[token]
   }
   return value
+}
+
+/**
+ * Whether every value in a document stands at or below one of these pointers. An object or array whose values all do may be there; an
+ * empty one is a value itself, but for the document: one without members has nothing in it. Never throws.
+ */
+export function isWithinNamed(document: unknown, pointers: readonly string[]): boolean {
+  const named = new Set(pointers)
+  // Nothing is looked into that no pointer leads through, so that depth and size of a hostile document cost nothing.
+  const leadThrough = new Set(pointers.flatMap(ancestorsOf))
+  const isNamed = (value: unknown, pointer: string): boolean => {
+    if (named.has(pointer)) return true
+    if (typeof value !== 'object' || value === null) return false
+    const members = Object.entries(value)
+    if (members.length === 0) return pointer === '' && !Array.isArray(value)
+    return leadThrough.has(pointer) && members.every(([name, member]) => isNamed(member, `${pointer}/${escaped(name)}`))
+  }
+  return isNamed(document, '')
+}
+
+function ancestorsOf(pointer: string): string[] {
+  const tokens = pointer.split('/')
+  return tokens.slice(0, -1).map((_, n) => tokens.slice(0, n + 1).join('/'))
+}
+
+function escaped(token: string): string {
+  return token.replaceAll('~', '~0').replaceAll('/', '~1')
 }

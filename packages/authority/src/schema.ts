@@ -49,6 +49,8 @@ const permissionSchema = z.strictObject({
       .record(pointerSchema, constraintSchema)
       .refine((where) => hasMembers(where) && Object.keys(where).length <= 32, 'needs 1 to 32 pointers'),
   ),
+  /** `closed`: only the arguments that `where` and `cost` name may be there. Without it, others may be there too. */
+  arguments: z.exactOptional(z.literal('closed')),
   /** Where the action's arguments state what it costs. Without it an action costs nothing but a call. */
   cost: z.exactOptional(z.strictObject({ amount: pointerSchema, currency: pointerSchema })),
   max_uses: z.exactOptional(z.int().min(1).max(1_000_000_000)),
@@ -69,6 +71,12 @@ const budgetSchema = z.strictObject({
   egress_bytes: z.exactOptional(z.int().min(0)),
 })
 
+/** An agent by its SPIFFE ID, which stands for all its instances. */
+const delegateSchema = z
+  .string()
+  .max(2048)
+  .regex(/^spiffe:\/\/[a-z0-9._-]{1,255}(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._-]+)+$/, 'not a SPIFFE ID')
+
 /** How many delegations may follow one another at most, whatever was approved. */
 export const longestChain = 8
 
@@ -86,6 +94,8 @@ export const authoritySchema = z.strictObject({
   max_depth: z.int().min(0).max(longestChain).default(0),
   /** How many delegations each holder may make. */
   max_children: z.int().min(0).max(1000).default(0),
+  /** The only agents to which parts may be delegated, by any holder. Without it any agent; empty: none. */
+  delegates: z.exactOptional(z.array(delegateSchema).max(64)),
 })
 
 export type Authority = z.output<typeof authoritySchema>

@@ -48,17 +48,26 @@ const resources = [
 const names = ['GET', 'POST']
 
 /** All actions of the universe. */
-export const everyAction: readonly Action[] = names.flatMap((name) =>
-  resources.flatMap((resource) =>
-    amounts.flatMap((amount) =>
-      currencies.map((currency) => ({
-        name,
-        resource,
-        properties: { ...(amount === undefined ? {} : { amount }), ...(currency === undefined ? {} : { currency }) },
-      })),
+export const everyAction: readonly Action[] = names
+  .flatMap((name) =>
+    resources.flatMap((resource) =>
+      amounts.flatMap((amount) =>
+        currencies.map((currency) => ({
+          name,
+          resource,
+          properties: { ...(amount === undefined ? {} : { amount }), ...(currency === undefined ? {} : { currency }) },
+        })),
+      ),
     ),
-  ),
-)
+  )
+  .concat(
+    // With one argument more, which no permission bounds.
+    names.flatMap((name) =>
+      resources.flatMap((resource) =>
+        [1, '2'].map((amount) => ({ name, resource, properties: { amount, currency: 'EUR', note: 'x' } })),
+      ),
+    ),
+  )
 
 /** A record with any of its members left out. */
 function someOf<T extends object>(members: { [K in keyof T]-?: fc.Arbitrary<T[K]> }): fc.Arbitrary<Partial<T>> {
@@ -123,13 +132,15 @@ const permissions: fc.Arbitrary<Permission> = fc
     actions: fc.uniqueArray(fc.constantFrom(...names), { minLength: 1, maxLength: 2 }),
     resource: scopes,
     where: wheres,
+    arguments: fc.constantFrom(undefined, undefined, 'closed' as const),
     cost: costs,
     max_uses: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined, freq: 2 }),
   })
-  .map(({ actions, resource, where, cost, max_uses }) => ({
+  .map(({ actions, resource, where, arguments: closed, cost, max_uses }) => ({
     actions,
     resource,
     ...(Object.keys(where).length === 0 ? {} : { where: where as Record<string, Constraint> }),
+    ...(closed === undefined ? {} : { arguments: closed }),
     ...(cost === undefined ? {} : { cost }),
     ...(max_uses === undefined ? {} : { max_uses }),
   }))
@@ -152,15 +163,24 @@ const budgets: fc.Arbitrary<Budget> = fc
     ...(egress_bytes === undefined ? {} : { egress_bytes }),
   }))
 
-/** Any authority of the universe. */
-export const authorities: fc.Arbitrary<Authority> = fc.record({
-  type: fc.constant('bailiwick_task' as const),
-  task: fc.constant('t'),
-  permissions: fc.array(permissions, { minLength: 1, maxLength: 3 }),
-  budget: budgets,
-  max_depth: fc.integer({ min: 0, max: 2 }),
-  max_children: fc.integer({ min: 0, max: 2 }),
+const delegates = fc.option(fc.subarray(['spiffe://d/agent/a', 'spiffe://d/agent/b', 'spiffe://d/agent']), {
+  nil: undefined,
+  freq: 2,
 })
+
+/** Any authority of the universe. */
+export const authorities: fc.Arbitrary<Authority> = fc
+  .record({
+    type: fc.constant('bailiwick_task' as const),
+    task: fc.constant('t'),
+    permissions: fc.array(permissions, { minLength: 1, maxLength: 3 }),
+    budget: budgets,
+    max_depth: fc.integer({ min: 0, max: 2 }),
+    max_children: fc.integer({ min: 0, max: 2 }),
+  })
+  .chain((authority) =>
+    delegates.map((listed) => ({ ...authority, ...(listed === undefined ? {} : { delegates: listed }) })),
+  )
 
 /** What was derived from `parent` by edits of which some narrow, some do nothing and some widen, so that both answers are common. */
 export function relatives(parent: Authority): fc.Arbitrary<Authority> {
@@ -168,7 +188,9 @@ export function relatives(parent: Authority): fc.Arbitrary<Authority> {
     .tuple(
       fc.constantFrom(...parent.permissions),
       permissions,
-      fc.uniqueArray(fc.constantFrom('actions', 'resource', 'where', 'cost', 'max_uses'), { maxLength: 2 }),
+      fc.uniqueArray(fc.constantFrom('actions', 'resource', 'where', 'arguments', 'cost', 'max_uses'), {
+        maxLength: 2,
+      }),
     )
     .map(([own, other, members]) => {
       const taken = Object.entries(other).filter(([member]) => (members as string[]).includes(member))
@@ -180,8 +202,12 @@ export function relatives(parent: Authority): fc.Arbitrary<Authority> {
       budget: fc.oneof(fc.constant(parent.budget), budgets),
       max_depth: fc.constantFrom(0, parent.max_depth),
       max_children: fc.constantFrom(0, parent.max_children),
+      delegates: fc.oneof({ weight: 2, arbitrary: fc.constant(parent.delegates) }, delegates),
     })
-    .map((members) => ({ ...parent, ...members }))
+    .map(({ delegates: listed, ...members }) => {
+      const { delegates: _, ...rest } = parent
+      return { ...rest, ...members, ...(listed === undefined ? {} : { delegates: listed }) }
+    })
 }
 
 /** What was derived from `parent` by edits that can only narrow it. */
@@ -190,7 +216,12 @@ export function narrowed(parent: Authority): fc.Arbitrary<Authority> {
     .tuple(
       fc.subarray(parent.permissions, { minLength: 1 }),
       fc.array(
-        fc.record({ onlyFirst: fc.boolean(), fewerUses: fc.boolean(), currency: fc.option(currencyConstraints) }),
+        fc.record({
+          onlyFirst: fc.boolean(),
+          fewerUses: fc.boolean(),
+          closed: fc.boolean(),
+          currency: fc.option(currencyConstraints),
+        }),
         { minLength: 3, maxLength: 3 },
       ),
       fc.boolean(),
@@ -200,15 +231,18 @@ export function narrowed(parent: Authority): fc.Arbitrary<Authority> {
       permissions: kept.map((permission, index): Permission => {
         const edit = edits[index]
         const where = permission.where ?? {}
-        const bounded = edit?.currency && where['/currency'] === undefined
+        const isNamed = permission.arguments === undefined || permission.cost !== undefined
+        const bounded = edit?.currency && where['/currency'] === undefined && isNamed
         return {
           ...permission,
           ...(edit?.onlyFirst ? { actions: permission.actions.slice(0, 1) } : {}),
           ...(edit?.fewerUses ? { max_uses: 1 } : {}),
+          ...(edit?.closed ? { arguments: 'closed' as const } : {}),
           ...(bounded ? { where: { ...where, '/currency': edit.currency as Constraint } } : {}),
         }
       }),
       budget: tighter ? { ...parent.budget, calls: 0, egress_bytes: 0 } : parent.budget,
       max_depth: tighter ? 0 : parent.max_depth,
+      ...(parent.delegates === undefined ? {} : { delegates: parent.delegates.slice(tighter ? 1 : 0) }),
     }))
 }

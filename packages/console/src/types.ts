@@ -94,6 +94,8 @@ export interface Permission {
   resource: { type: string; id?: string; id_prefix?: string }
   /** Bounds of arguments, by JSON pointer. */
   where?: Record<string, { max?: string; [member: string]: unknown }>
+  /** No argument may be there that `where` and the cost do not name. */
+  arguments?: 'closed'
   max_uses?: number
 }
 
@@ -103,6 +105,8 @@ export interface Authority {
   budget: Budget
   max_depth: number
   max_children: number
+  /** The only agents to which it may be delegated; undefined: any. */
+  delegates?: string[]
 }
 
 export interface Answer {
@@ -312,6 +316,8 @@ export interface Rule {
   max_window_seconds: number
   narrowing: boolean
   continuous?: Continuous
+  closed_permissions?: boolean
+  listed_delegates?: boolean
   members: { id: string; name: string }[]
 }
 

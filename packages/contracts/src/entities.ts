@@ -172,6 +172,10 @@ export const ruleSchema = z
      * digest alone. Absent, as in rules of before: `required`.
      */
     arguments: z.enum(['required', 'digest_only']).optional(),
+    /** Every permission must be closed: no argument that it does not name. Absent: it may be open. */
+    closed_permissions: z.boolean().optional(),
+    /** What may be delegated must list its delegates. Absent: it may be any agent. */
+    listed_delegates: z.boolean().optional(),
   })
   .meta({ id: 'rule' })
 

@@ -97,6 +97,23 @@ describe('one link that is not as it must be', () => {
     ['another maker', 'signature', { iss: cleo.agent }],
   ])('is refused with %s (V5, V6)', (_, fault, change) => expect(bad(change)).toBe(fault))
 
+  it('is refused when its agent is not listed, at any link (V5)', () => {
+    const agentOf = ({ agent }: Party) => agent.slice(0, agent.lastIndexOf('/'))
+    const listing = (...parties: Party[]) => ({ ...parentAuthority, delegates: parties.map(agentOf) })
+    const passing = (...parties: Party[]) => ({ authorization_details: [listing(...parties)] }) as Partial<Delegation>
+    const tree = () => treeOf(ada, { authority: listing(ben, cleo) })
+    const open = tree()
+    expect(faultOf(open, link(open, ada, ben, undefined, passing(ben, cleo)))).toBeUndefined()
+    expect(faultOf(open, link(open, ada, dan, undefined, passing(ben)))).toBe('delegates')
+    expect(faultOf(open, link(open, ada, cleo, undefined, passing(cleo, dan)))).toBe('wider')
+    expect(faultOf(open, link(open, ada, cleo))).toBe('wider') // to any agent, below a list
+    const deeper = tree()
+    const first = link(deeper, ada, ben, undefined, passing(ben))
+    expect(faultOf(deeper, link(deeper, ben, cleo, first, passing(ben)))).toBe('delegates')
+    const none = treeOf(ada, { authority: listing() })
+    expect(faultOf(none, link(none, ada, ben, undefined, passing()))).toBe('delegates')
+  })
+
   it.each<[string, (record: ReturnType<typeof redeemed>) => object]>([
     ['another agent', () => ({ agent: cleo.agent })],
     ['another key', () => ({ instance_key: cleo.key.kid })],

@@ -1,4 +1,4 @@
-import { type Authority, longestChain, narrows, parseAuthority } from '@bailiwick/authority'
+import { type Authority, longestChain, mayDelegateTo, narrows, parseAuthority } from '@bailiwick/authority'
 import type { EventData, Grant } from '@bailiwick/contracts'
 import { type Delegation, delegationHash, jcs, verifyDelegation } from '@bailiwick/credentials'
 import type { Tree } from './grant-state.ts'
@@ -35,6 +35,7 @@ export type ChainFault =
   | 'wider'
   | 'depth'
   | 'children'
+  | 'delegates'
   | 'expiry'
   | 'resources'
   | 'loop'
@@ -121,6 +122,7 @@ export function judgeLink(
   const tooDeep = holders.some((holder, n) => holders.length - n > holder.authority.max_depth)
   if (tooDeep || holders.length > longestChain) return refuse('depth')
   if (siblings >= maker.authority.max_children) return refuse('children')
+  if (!mayDelegateTo(maker.authority, sub)) return refuse('delegates')
   if (!(exp * 1000 <= maker.expiresAt)) return refuse('expiry')
   if (maker.resources && !resources?.every((each) => maker.resources?.includes(each))) return refuse('resources')
   if (holders.some(({ agent, jkt }) => agent === sub || jkt === cnf.jkt)) return refuse('loop')

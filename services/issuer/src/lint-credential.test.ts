@@ -195,6 +195,26 @@ it.each<[what: string, fault: string, spoil: (it: Situation) => void]>([
   })
 })
 
+it('keeps back a credential of a sub-agent that what was passed on does not list (V4, V5)', async () => {
+  const listing = (...delegates: string[]) => ({ ...authorityOf(all, 10), delegates }) as Grant['authority']
+  for (const [agents, fault] of [
+    [['spiffe://example.org/agent/helper'], 'out'],
+    [['spiffe://example.org/agent/other'], 'delegates'],
+    [[sub], 'delegates'],
+    [[], 'delegates'],
+  ] as const) {
+    const it = situation(listing(...agents))
+    const details = [{ ...authorityOf(read, 5), max_depth: 0, delegates: [] }]
+    const said = Object.assign(it.claims, { authorization_details: details })
+    expect(said.act).toEqual({ sub })
+    const told = await lint(it).then(
+      () => 'out',
+      ({ detail }) => String(detail).split(': ').at(-1),
+    )
+    expect([agents, told]).toEqual([agents, fault])
+  }
+})
+
 it('lets out the whole of what was approved, and what is less, and no more (V4, V5)', async () => {
   const saying = (authority: Grant['authority']) => {
     const own = ownSituation()

@@ -111,6 +111,10 @@ const checks: Readonly<Record<string, Check>> = {
   },
   authority: ({ authorization_details: [said] }, { tree: { grant } }, links) =>
     isOfStatement(said, grant.statement) && links.every((link) => isWithin(said, link.authorization_details[0])),
+  delegates: (_, { tree: { grant } }, links) =>
+    links.every(({ sub }, n) =>
+      isListed(sub, n === 0 ? grant.statement.authority : links[n - 1]?.authorization_details[0]),
+    ),
   act: ({ act }, _, links) => isDeepStrictEqual(actorsOf(act), links.map(({ sub }) => sub).reverse()),
 }
 
@@ -159,6 +163,12 @@ function linksOf({ tree, delegationId }: Approved): Link[] | undefined {
 function mayBe(sub: string, { agent, rebind }: Tree['grant']['statement']): boolean {
   const agentOf = (instance: string) => instance.slice(0, instance.lastIndexOf('/'))
   return sub === agent || (rebind === 'attested' && agentOf(sub) === agentOf(agent))
+}
+
+/** Read off what was signed, not by the language's own reader: whoever lists delegates lists the agent of this one. */
+function isListed(sub: string, above: unknown): boolean {
+  const { delegates } = Object(above)
+  return delegates === undefined || (Array.isArray(delegates) && delegates.includes(sub.slice(0, sub.lastIndexOf('/'))))
 }
 
 function isWithin(said: unknown, above: unknown): boolean {

@@ -1,7 +1,7 @@
-import { parseAuthority } from '@bailiwick/authority'
+import { namedPointers, parseAuthority } from '@bailiwick/authority'
 import { emptySpend, type Holders } from '@bailiwick/projection'
 import { expect, it } from 'vitest'
-import { actedAs, actedBetween, budgeted, coverEach, isScalar, namedBy } from './chain.ts'
+import { actedAs, actedBetween, budgeted, coverEach, isScalar } from './chain.ts'
 
 const resource = { type: 'tool', id: 'invoices/read' }
 function holder(...permissions: object[]) {
@@ -55,8 +55,8 @@ it('names what a permission looks at: the arguments that it bounds, and where it
     where: { '/a': { eq: true }, '/b': { eq: true } },
     cost: { amount: '/n', currency: '/c' },
   }).authority.permissions
-  expect(permission && namedBy(permission)).toEqual(['/a', '/b', '/n', '/c'])
-  expect(namedBy({ actions: ['x'], resource })).toEqual([])
+  expect(permission && namedPointers(permission)).toEqual(['/a', '/b', '/n', '/c'])
+  expect(namedPointers({ actions: ['x'], resource })).toEqual([])
 })
 
 it('who acts under a delegation is named by both, or not at all', () => {

@@ -1,4 +1,4 @@
-import { type Action, type CoveringPermission, covers, lookup, type Permission } from '@bailiwick/authority'
+import { type Action, type CoveringPermission, covers, lookup, namedPointers } from '@bailiwick/authority'
 import type { AccessToken } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import { type ChainFault, chainOf, type Holder, type Holders, type SpendView, type Tree } from '@bailiwick/projection'
@@ -58,7 +58,9 @@ export function coverEach(
     if (!coverage.covered) return { ok: false, reason: coverage.reason }
     const covering = coverage.permissions.filter(({ index }) => {
       const permission = holder.authority.permissions[index]
-      return permission !== undefined && namedBy(permission).every((at) => isScalar(lookup(action.properties, at)))
+      return (
+        permission !== undefined && namedPointers(permission).every((at) => isScalar(lookup(action.properties, at)))
+      )
     })
     if (covering.length === 0) return { ok: false, reason: 'argument_out_of_bounds' }
     levels.push({ holder, covering })
@@ -66,12 +68,6 @@ export function coverEach(
   const [grant, ...links] = levels
   return grant ? { ok: true, levels: [grant, ...links] } : { ok: false, reason: 'action_not_granted' }
 }
-
-/** The arguments that a permission is judged by, as pointers. */
-export const namedBy = ({ where, cost }: Permission): string[] => [
-  ...Object.keys(where ?? {}),
-  ...(cost ? [cost.amount, cost.currency] : []),
-]
 
 /** What an event has room for. */
 export type Scalar = string | number | boolean | null

@@ -1,4 +1,4 @@
-import { lookup } from '@bailiwick/authority'
+import { lookup, namedPointers } from '@bailiwick/authority'
 import { agentIdOf, type BudgetAmounts, type Mode, type Obligation } from '@bailiwick/contracts'
 import {
   type AccessToken,
@@ -14,7 +14,7 @@ import { actingAgent, type Draft, type SpendView } from '@bailiwick/projection'
 import { newId, withDeadline } from '@bailiwick/service-kit'
 import type { CallingPoint } from './callers.ts'
 import { isCaughtUp } from './catch-up.ts'
-import { actedAs, isScalar, type Levels, namedBy, type Scalar } from './chain.ts'
+import { actedAs, isScalar, type Levels, type Scalar } from './chain.ts'
 import type { Pdp } from './context.ts'
 import { type EvaluationRequest, isNameable } from './evaluation-request.ts'
 import type { Place } from './intake.ts'
@@ -442,7 +442,7 @@ function namedArguments(
   const pointers = new Set(
     levels.flatMap(({ holder }, n) => {
       const permission = holder.authority.permissions[permissions[n] ?? -1]
-      return permission === undefined ? [] : namedBy(permission)
+      return permission === undefined ? [] : namedPointers(permission)
     }),
   )
   const named = [...pointers].map((pointer): [string, unknown] => [pointer, lookup(action.properties, pointer)])

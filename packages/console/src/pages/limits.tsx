@@ -1,12 +1,13 @@
 import type { AccessDetail, Continuous, RowLimits } from '../types.ts'
 import { Card, Facts } from '../ui/parts.tsx'
 import { duration, When } from '../ui/time.tsx'
+import { Visible } from '../ui/visible.tsx'
 
 /** How much, how long, and with what in its hand: always all of it, also where there is no limit. */
 export function Limits({ request }: { request: AccessDetail }) {
   const { authority, not_before, not_after, rebind } = request
   if (authority === null) return null
-  const { budget, max_depth: depth, max_children: children } = authority
+  const { budget, max_depth: depth, max_children: children, delegates } = authority
   const money = Object.entries(budget.cost ?? {})
   const seconds = Math.round((Date.parse(not_after) - Date.parse(not_before)) / 1000)
   return (
@@ -23,13 +24,18 @@ export function Limits({ request }: { request: AccessDetail }) {
           {budget.egress_bytes?.toLocaleString() ?? 'no limit'}
         </Limit>
         <Limit name="Sub-agents" unlimited={false}>
-          {depth === 0 || children === 0 ? 'none' : `${children} each, ${depth} deep`}
+          {depth === 0 || children === 0 || delegates?.length === 0 ? 'none' : `${children} each, ${depth} deep`}
         </Limit>
       </div>
       <Facts
         rows={[
           ['Valid from', <When key="f" iso={not_before} />],
           ['Valid until', <When key="u" iso={not_after} />],
+          depth > 0 &&
+            children > 0 && [
+              'Sub-agents may be',
+              delegates === undefined ? 'any agent' : <Visible key="a" text={delegates.join(', ') || 'none'} />,
+            ],
           rebind === 'attested' && ['New key', 'May be bound to a new, newly attested key of the same agent'],
         ]}
       />

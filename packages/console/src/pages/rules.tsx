@@ -77,6 +77,8 @@ function RuleCard({ rule }: { rule: Rule }) {
           ],
           !registry && ['Modes', rule.modes.map((mode) => modeWords[mode]).join(', ')],
           !registry && ['Longest', duration(rule.max_window_seconds)],
+          !registry && rule.closed_permissions === true && ['Arguments', 'only those that the request names'],
+          !registry && rule.listed_delegates === true && ['Sub-agents', 'only those that the request lists'],
           !registry && ['Narrowing', rule.narrowing ? 'allowed' : 'not allowed'],
         ]}
       />
