@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildRegistryStatement, recoveryDelayMs, statementChallenge } from '@bailiwick/approval-statement'
 import { run } from '@bailiwick/cli'
-import type { Approver as Person, Recovery, Rule } from '@bailiwick/contracts'
+import type { Approver as Person, Recovery, RegistryStatement, Rule } from '@bailiwick/contracts'
 import {
   generateKey,
   jcsHash,
@@ -205,7 +205,15 @@ it('with two enrolled nobody changes anything alone, not even by a stolen issuer
   const authorization = { kind: 'approvers', statement, assertions: [assertion] }
   await forgeChange(scene, 'changed', ['rule', 'tasks'], { value: lax(scene), authorization })
   expect(await registryOf(scene)).toEqual(before)
-  await onlyTheForgeries(scene, 1)
+  // Nor by a statement of the older version, for which another name was once enough.
+  const older = { ...(statement as RegistryStatement), v: 1 as const, proposer: 'operator' }
+  const signed = { statement: older, assertions: [scene.approver.passkey.sign(statementChallenge(older))] }
+  await forgeChange(scene, 'changed', ['rule', 'tasks'], {
+    value: lax(scene),
+    authorization: { kind: 'approvers', ...signed },
+  })
+  expect(await registryOf(scene)).toEqual(before)
+  await onlyTheForgeries(scene, 2)
   // The other one's answer is all that was missing.
   expect(await invited.approve(request_id)).toMatchObject({ status: 'approved' })
   await eventually('the rule changed', () => scene.ledger.registry.get('rule', 'tasks')?.order === 1)

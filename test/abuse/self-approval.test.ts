@@ -1,5 +1,5 @@
 import { grantIdOf } from '@bailiwick/approval-statement'
-import type { Approver, Rule } from '@bailiwick/contracts'
+import type { Approver, EntityType, Rule } from '@bailiwick/contracts'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Person } from './person.ts'
@@ -10,6 +10,8 @@ import { Scene, unlikely } from './scene.ts'
 let scene: Scene
 let owner: Person
 let anna: Person
+let carl: Person
+let both: readonly Person[]
 beforeAll(async () => {
   scene = await Scene.bare({ singleOperator: false })
   owner = new Person(scene.system)
@@ -17,8 +19,9 @@ beforeAll(async () => {
   anna = new Person(scene.system)
   const credentials = [await anna.newPasskey()]
   // The first enrols the second alone, and nobody else alone from then on.
-  expect(await changed(owner, 'owner', approver('anna', { credentials }))).toBe('applied')
+  expect(await changed([owner], approver('anna', { credentials }))).toBe('applied')
   expect((await anna.signIn()).status).toBe(200)
+  both = [owner, anna]
 })
 afterAll(async () => {
   const { findings } = await scene.audited()
@@ -27,7 +30,7 @@ afterAll(async () => {
 })
 
 interface Change {
-  type: 'approver' | 'rule'
+  type: EntityType
   id: string
   value: object | null
 }
@@ -53,9 +56,12 @@ async function proposed(proposer: string, ...entities: Change[]): Promise<string
   return body.request_id ?? body.code ?? ''
 }
 
-/** Proposed, and approved by one person. */
-async function changed(by: Person, proposer: string, ...entities: Change[]): Promise<string> {
-  return answered(by, await proposed(proposer, ...entities))
+/** Proposed by the operator, and approved by these people, one after the other. Gives what the last is told. */
+async function changed(by: readonly Person[], ...entities: Change[]): Promise<string> {
+  const id = await proposed('operator', ...entities)
+  let said = ''
+  for (const person of by) said = await answered(person, id)
+  return said
 }
 
 async function answered(by: Person, id: string): Promise<string> {
@@ -100,8 +106,40 @@ it('nobody approves alone what he proposed of the registry, however it is put (V
   expect(registry().get('approver', 'anna')?.groups).toEqual([sample.group])
 })
 
+it('an operator and one passkey change nothing, whatever kind it is and whoever the operator says proposed it (V3)', async () => {
+  const before = registry()
+    .records()
+    .map(({ type, id, version }) => `${type} ${id} ${version}`)
+  const value = (type: 'agent' | 'enforcement-point' | 'tool-server' | 'policy-set', over: object): Change => {
+    const [known] = registry().all(type)
+    if (known === undefined) throw new Error(`there is no ${type}`)
+    return { type, id: known.id, value: { ...known, ...over } }
+  }
+  const changes: Change[] = [
+    { type: 'rule', id: 'tasks', value: null },
+    rule({ owner_may_approve: true, order: 7 }),
+    approver('anna', { groups: [sample.group, 'payments'] }),
+    value('enforcement-point', { may_release: true, resources: [{ type: 'tool', id_prefix: 'other/' }] }),
+    value('agent', { owner: 'anna' }),
+    value('tool-server', { tools: {} }),
+  ]
+  for (const [n, change] of changes.entries())
+    for (const proposer of n === 0 ? ['operator', 'owner', 'anna'] : ['operator']) {
+      const id = await proposed(proposer, change)
+      expect([change, await answered(owner, id)]).toEqual([change, 'endorsed'])
+      expect(await answered(owner, id)).toMatch(/^(endorsed|access_request_not_pending)$/)
+      await anna.post(`requests/${id}/deny`)
+    }
+  await scene.readToEnds()
+  expect(
+    registry()
+      .records()
+      .map(({ type, id, version }) => `${type} ${id} ${version}`),
+  ).toEqual(before)
+})
+
 it('the owner of an agent approves nothing of it where the rule wants somebody else, with any passkey (V3)', async () => {
-  expect(await changed(anna, 'owner', rule({ owner_may_approve: false }))).toBe('applied')
+  expect(await changed(both, rule({ owner_may_approve: false }))).toBe('applied')
   const id = await ask()
   expect(await answered(owner, id)).toBe('approver_is_owner')
   // Rendered for somebody else, signed by the owner; in the owner's session and in hers.
@@ -110,18 +148,18 @@ it('the owner of an agent approves nothing of it where the rule wants somebody e
   expect((await anna.approve(id, hers, owner.passkey)).code).toBe('approver_unknown')
   expect(await grantsOf(id)).toHaveLength(0)
   // Rendered before the rule said so.
-  expect(await changed(anna, 'owner', rule({ owner_may_approve: true }))).toBe('applied')
+  expect(await changed(both, rule({ owner_may_approve: true }))).toBe('applied')
   const early = await owner.rendered(id)
-  expect(await changed(anna, 'owner', rule({ owner_may_approve: false }))).toBe('applied')
+  expect(await changed(both, rule({ owner_may_approve: false }))).toBe('applied')
   expect((await owner.approve(id, early)).code).toBe('approver_is_owner')
   // The owner may always say no, and somebody else may say yes.
   expect(await answered(anna, id)).toBe('active')
-  expect(await changed(anna, 'owner', rule({ owner_may_approve: true }))).toBe('applied')
+  expect(await changed(both, rule({ owner_may_approve: true }))).toBe('applied')
 })
 
 it('what was approved is taken back by the owner, who may approve nothing of it, and by who signed it and has left (V7)', async () => {
   const leave = (id: string) => approver(id, { groups: ['visitors'] })
-  const comeBack = (id: string) => approver(id, { groups: [sample.group] })
+  const comeBack = (id: string) => approver(id, { groups: ['visitors', sample.group] })
   const taken = async (by: Person, id: string) => {
     expect(await by.post(`requests/${id}/withdraw`)).toMatchObject({ status: 200, body: { status: 'withdrawn' } })
     const [tree] = await grantsOf(id)
@@ -129,12 +167,14 @@ it('what was approved is taken back by the owner, who may approve nothing of it,
   }
   const [owned, signed] = [await ask(), await ask()]
   for (const id of [owned, signed]) expect(await answered(anna, id)).toBe('active')
-  expect(await changed(anna, 'carl', leave('owner'))).toBe('applied')
+  expect(await changed(both, leave('owner'))).toBe('applied')
   await taken(owner, owned)
-  expect(await changed(anna, 'carl', comeBack('owner'))).toBe('applied')
-  expect(await changed(owner, 'carl', leave('anna'))).toBe('applied')
+  // The only one of the group that is left may let a colleague back into it, and change nothing else alone.
+  expect(await changed([anna], rule({ order: 7 }))).toBe('endorsed')
+  expect(await changed([anna], comeBack('owner'))).toBe('applied')
+  expect(await changed(both, leave('anna'))).toBe('applied')
   await taken(anna, signed)
-  expect(await changed(owner, 'carl', comeBack('anna'))).toBe('applied')
+  expect(await changed([owner], comeBack('anna'))).toBe('applied')
 })
 
 it('one person with two passkeys is one person, in one statement or in two (V10)', async () => {
@@ -147,7 +187,7 @@ it('one person with two passkeys is one person, in one statement or in two (V10)
   const hers = await proposed('anna', approver('anna', { credentials: [...credentials, more] }))
   expect(await answered(owner, hers)).toBe('endorsed')
   expect((await anna.approve(hers, await anna.rendered(hers), using(first))).body).toMatchObject({ applied: true })
-  expect(await changed(anna, 'owner', rule({ quorum: 2 }))).toBe('applied')
+  expect(await changed(both, rule({ quorum: 2 }))).toBe('applied')
   const request = await ask()
   const shown = await anna.rendered(request)
   expect((await anna.approve(request, shown, using(first))).body).toMatchObject({ status: 'endorsed', endorsements: 1 })
@@ -172,8 +212,8 @@ it('who comes into the group after the request was endorsed does not complete th
   const request = await ask()
   expect(await answered(anna, request)).toBe('endorsed')
   const { statement_hash } = await owner.rendered(request)
-  expect(await changed(anna, 'owner', approver('owner', { groups: ['visitors', sample.group] }))).toBe('applied')
-  const carl = new Person(scene.system)
+  expect(await changed(both, approver('owner', { groups: ['others', sample.group] }))).toBe('applied')
+  carl = new Person(scene.system)
   const change = approver('carl', { name: 'Carl', credentials: [await carl.newPasskey()] })
   const third = await proposed('owner', change)
   expect([await answered(anna, third), await answered(owner, third)]).toEqual(['endorsed', 'applied'])
@@ -190,13 +230,13 @@ it('who leaves the group between endorsement and quorum does not count any more 
   const request = await ask()
   expect(await answered(anna, request)).toBe('endorsed')
   const late = await owner.rendered(request)
-  expect(await changed(owner, 'carl', approver('anna', { groups: ['visitors'] }))).toBe('applied')
+  expect(await changed([carl, owner], approver('anna', { groups: ['visitors'] }))).toBe('applied')
   expect((await owner.approve(request, late)).code).toBe('approver_group_changed')
   expect(await answered(anna, request)).toBe('approver_not_in_group')
   expect(await answered(owner, request)).toBe('endorsed') // and it is the first of two again
   expect(await grantsOf(request)).toHaveLength(0)
   // Retired altogether: the session ends with the person.
-  expect(await changed(owner, 'carl', { type: 'approver', id: 'anna', value: null })).toBe('applied')
+  expect(await changed([carl, owner], { type: 'approver', id: 'anna', value: null })).toBe('applied')
   expect((await anna.post(`requests/${request}/deny`)).code).toBe('caller_unauthenticated')
   expect((await anna.signIn()).code).toBe('approver_unknown')
 })

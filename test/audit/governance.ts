@@ -1,6 +1,7 @@
 import { registryRuleId } from '@bailiwick/approval-statement'
 import type { Approver, EventData, Recovery, Rule } from '@bailiwick/contracts'
 import type { Trust } from '@bailiwick/credentials'
+import { canonical } from './canonical.ts'
 import type { Leaf } from './leaf.ts'
 
 type Change = EventData<'registry.v1', 'approver.changed'>
@@ -14,11 +15,13 @@ interface Kept {
 const dayMs = 86_400_000
 
 /**
- * Who may govern, reckoned a second time: nobody alone once there are two, never nobody, and by the root key only after a day,
- * once. A leaf has no time of the bus; between which others it stands says when it can have come.
+ * Who may govern, reckoned a second time: two people for each change but the one that brings in the second, never nobody, and by the
+ * root key only after a day, once. A leaf has no time of the bus; between which others it stands says when it can have come.
  */
 export class Governance {
   readonly recoveries = new Map<string, Kept>()
+  /** Whether the log has a change of version 2: from there on each takes two people. */
+  takesTwo = false
   readonly #trust: Trust
   readonly #timed: readonly Leaf[]
 
@@ -50,14 +53,17 @@ export class Governance {
       [...approvers.values()].find(({ credentials }) => credentials.some((own) => own.credential_id === id)),
     )
     const people = new Set(holders.map((holder) => holder?.id))
-    const enrols = statement.entities.length === 1 && entity.type === 'approver' && !approvers.has(entity.id)
-    if (approvers.size === 1 && enrols) return undefined
+    if (statement.v === 1 && this.takesTwo) return 'a statement of the older version, after changes took two people'
+    const group = rules.get(registryRuleId)?.approvers.group
+    if (statement.entities.length === 1 && entity.type === 'approver' && value !== undefined)
+      if (secondComes(value as unknown as Approver, group, approvers)) return undefined
     // One person may object to a recovery, and to nothing else.
     if (statement.entities.every(({ type, after }) => type === 'recovery' && after === undefined)) return undefined
     const quorum = rules.get(registryRuleId)?.approvers.quorum ?? 1
     if (people.size < quorum) return 'fewer people than the rule wants'
     if (approvers.size > 1 && people.size < 2 && entity.type === 'approver' && bringsPasskey(value, approvers))
       return 'one person brought a passkey in'
+    if (statement.v === 2) return people.size < 2 ? 'one person alone changed it' : undefined
     people.delete(statement.proposer)
     return people.size === 0 ? 'nobody but its proposer approved it' : undefined
   }
@@ -69,6 +75,7 @@ export class Governance {
       const kept = this.recoveries.get(authorization.recovery)
       if (kept) kept.used = true
     }
+    if (authorization.kind === 'approvers' && authorization.statement.v === 2) this.takesTwo = true
     if (entity.type !== ('recovery' as string)) return
     const value = 'value' in event.data ? (event.data.value as unknown as Recovery) : undefined
     if (value === undefined) this.recoveries.delete(entity.id)
@@ -77,6 +84,16 @@ export class Governance {
       this.recoveries.set(entity.id, { value, takenAt: Math.max(at, ...after), used: false })
     }
   }
+}
+
+/** Somebody new beside the only approver; or, beside the only one in the group that governs, a colleague who gets that group and no more. */
+function secondComes(value: Approver, group: string | undefined, approvers: ReadonlyMap<string, Approver>): boolean {
+  const known = approvers.get(value.id)
+  if (approvers.size === 1) return known === undefined
+  const governing = [...approvers.values()].filter(({ groups }) => group !== undefined && groups.includes(group))
+  if (known === undefined || group === undefined || governing.length !== 1 || governing[0] === known) return false
+  const gains = value.groups.filter((each) => each !== group)
+  return value.groups.includes(group) && canonical({ ...value, groups: gains }) === canonical(known)
 }
 
 function bringsPasskey(value: unknown, approvers: ReadonlyMap<string, Approver>): boolean {

@@ -65,7 +65,14 @@ export class Registry {
       value,
       after,
       at,
-      registry: { ...before, enrolled: this.#enrolled(), recoveries, begun: this.#begun, first: this.#first },
+      registry: {
+        ...before,
+        enrolled: this.#enrolled(),
+        recoveries,
+        begun: this.#begun,
+        first: this.#first,
+        takesTwo: this.#governance.takesTwo,
+      },
       anchor: { trust, root: anchorKey(trust, 'root'), invitation: anchorKey(trust, 'invitation') },
     })
     if (!authorised.ok) return refuse(`${authorised.code}: ${authorised.detail}`)

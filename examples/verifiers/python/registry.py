@@ -19,6 +19,7 @@ class Registry:
         self._recovered: set[str] = set()
         self._first: list[dict] = []  # root-signed statements, until the genesis that trust.json signs is whole
         self._begun: str | None = None  # the statement by which people changed it last
+        self._takes_two = False  # since the first change of version 2
 
     def read(self, keys: KeyRing, record_key: str, entry: bytes, event: dict) -> None:
         """Folds one event. Raises Refused or Fault for one that nobody was allowed to write."""
@@ -44,6 +45,7 @@ class Registry:
             self._grow_genesis(statement)
         if said["authorization"]["kind"] == "approvers":
             self._begun = jcs_hash(said["authorization"]["statement"])
+            self._takes_two = self._takes_two or said["authorization"]["statement"]["v"] == 2
         elif said["authorization"]["kind"] in ("invitation", "recovery"):
             self._begun = None
         versions.append((version, value, at))
@@ -152,22 +154,27 @@ class Registry:
         if change["type"] == "recovery" and change["after"] is not None:
             raise Fault("a recovery is the root key's to make")
         people = signers(statement, by["assertions"], approvers, self.trust)
+        if statement["v"] == 1 and self._takes_two:
+            raise Fault("a statement of the older version, after changes took two people")
         self.judge_change(statement, [{**change, "value": value}], people, NOW)
 
     def judge_change(self, statement: dict, changes: list[dict], people: dict[str, dict], time: float) -> str:
-        """Enough people of the group for these changes of it, and not the proposer alone. Gives the quorum in words."""
+        """Enough people of the group for these changes of it: two at least, from version 2 on. Gives the quorum in words."""
         if all(entity["type"] == "recovery" and "after" not in entity for entity in statement["entities"]) and people:
             return f"{len(people)} of 1"  # anybody may object to a recovery
         rule = self.at("rule", time).get("registry")
         if rule and not all(rule["approvers"]["group"] in person["groups"] for person in people.values()):
             raise Fault("a signer is not in the group")
-        alone = self._enrols_second(statement["entities"], time)
+        alone = self._brings_second(statement["entities"], changes, time)
+        single = self.trust["single_operator"]
         quorum = rule["approvers"]["quorum"] if rule and not alone else 1
-        if any(self._brings_passkey(change, time) for change in changes):
+        two = statement["v"] == 2 and not alone and not single
+        if two or any(self._brings_passkey(change, time) for change in changes):
             quorum = max(2, quorum)
         if len(people) < quorum:
             raise Fault(f"{len(people)} of {quorum} people")
-        if set(people) <= {statement["proposer"]} and not self.trust["single_operator"] and not alone:
+        # Before changes took two people, one was enough if another name proposed it.
+        if statement["v"] == 1 and set(people) <= {statement["proposer"]} and not single and not alone:
             raise Fault("nobody but the proposer approved it")
         return f"{len(people)} of {quorum}"
 
@@ -180,11 +187,22 @@ class Registry:
         known = {passkey["public_key"] for passkey in before}
         return any(passkey["public_key"] not in known for passkey in value["credentials"])
 
-    def _enrols_second(self, entities: list, time: float) -> bool:
-        """The first person has nobody to ask, and may enrol the second alone, whatever the quorum: that, and nothing else."""
+    def _brings_second(self, entities: list, changes: list[dict], time: float) -> bool:
+        """The first person has nobody to ask, and may bring in the second alone, whatever the quorum: that, and nothing else."""
         enrolled, change = self.at("approver", time), entities[0]
-        new = change["type"] == "approver" and "after" in change and change["id"] not in enrolled
-        return len(entities) == 1 and len(enrolled) == 1 and new
+        if len(entities) != 1 or change["type"] != "approver" or "after" not in change:
+            return False
+        known, value = enrolled.get(change["id"]), changes[0].get("value")
+        if len(enrolled) == 1:
+            return known is None
+        rule = self.at("rule", time).get("registry")
+        if rule is None or known is None or value is None:
+            return False
+        # The only one of the group that governs lets a colleague into it, who gets that group and nothing else.
+        group = rule["approvers"]["group"]
+        governing = [person["id"] for person in enrolled.values() if group in person["groups"]]
+        then = {**value, "groups": [each for each in value["groups"] if each != group]}
+        return len(governing) == 1 and known["id"] not in governing and group in value["groups"] and jcs(then) == jcs(known)
 
     def _somebody_is_left(self, id_: str, value: dict | None) -> None:
         """With a passkey of his own: one passkey with two names would be two people in every quorum."""

@@ -34,6 +34,8 @@ export interface GovernedView extends Pick<RegistryView, 'approvers' | 'rules'> 
    * The first changes that count, in order; at least as many as the genesis that trust.json commits to, or all that there are.
    */
   readonly first: readonly FirstChange[]
+  /** Whether people changed the registry by a statement of version 2. From then on none of version 1 counts. */
+  readonly takesTwo: boolean
   /** By kid, without those that were revoked. */
   readonly serviceKeys: ReadonlyMap<string, ServiceKey>
 }

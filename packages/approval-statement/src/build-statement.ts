@@ -48,7 +48,7 @@ export type RegistryFacts = Omit<RegistryStatement, 'v' | 'kind' | 'issued_at'> 
  * by the registry as the ones before left it: who signs must still be there. Pure. Throws `request_malformed`.
  */
 export function buildRegistryStatement({ now, ...facts }: RegistryFacts): RegistryStatement {
-  return strict(registryStatementSchema, { v: 1, kind: 'registry', ...facts, issued_at: new Date(now).toISOString() })
+  return strict(registryStatementSchema, { v: 2, kind: 'registry', ...facts, issued_at: new Date(now).toISOString() })
 }
 
 /** What a step-up statement says, but for what is derived. `now` is ms since the epoch; `nonce` at least 128 random bits. */

@@ -50,19 +50,6 @@ function passkeysProblem(approver: Approver, enrolled: ReadonlyMap<string, Appro
 }
 
 /**
- * Whether this change does nothing but enrol the second approver: the one thing that the first may propose and approve alone,
- * whatever the registry's rule asks for. There is nobody else yet, and from then on there is.
- */
-export function enrolsSecond(
-  entities: readonly Pick<RegistryStatement['entities'][number], 'type' | 'id' | 'after'>[],
-  approvers: ReadonlyMap<string, Approver>,
-): boolean {
-  const [change, ...more] = entities
-  if (change === undefined || more.length > 0 || approvers.size !== 1) return false
-  return change.type === 'approver' && change.after !== undefined && !approvers.has(change.id)
-}
-
-/**
  * Whether this change does nothing but retire recoveries: what any one approver may do alone, the proposer too, whatever the
  * registry's rule asks for. It lets nobody in, and who would have to sign beside the one who is still there may be who is lost.
  */
@@ -70,20 +57,6 @@ export function onlyObjects(
   entities: readonly Pick<RegistryStatement['entities'][number], 'type' | 'after'>[],
 ): boolean {
   return entities.every(({ type, after }) => type === 'recovery' && after === undefined)
-}
-
-/**
- * How many people this change takes where the rule asks for `quorum`. A passkey that comes into the registry, somebody new's or one
- * more of who is there, takes two as soon as there are two: who opens a colleague's link before its person does would else sign
- * for himself, in that person's name, and be two people in every quorum from then on.
- */
-export function peopleNeeded(
-  { entity, value, registry: { approvers } }: Pick<ChangeContent, 'entity' | 'value' | 'registry'>,
-  { quorum, singleOperator }: { quorum: number; singleOperator: boolean },
-): number {
-  if (singleOperator || approvers.size < 2 || entity.type !== 'approver' || value === undefined) return quorum
-  const known = new Set(approvers.get(entity.id)?.credentials.map(({ public_key }) => public_key))
-  return (value as Approver).credentials.every(({ public_key }) => known.has(public_key)) ? quorum : Math.max(2, quorum)
 }
 
 function hashOf(value: unknown): string | undefined {

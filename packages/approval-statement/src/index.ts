@@ -8,11 +8,19 @@ export {
   type RegistryFacts,
   type StepUpFacts,
 } from './build-statement.ts'
-export { type ChangeContent, contentProblem, enrolsSecond, onlyObjects, peopleNeeded } from './change-content.ts'
+export { type ChangeContent, contentProblem, onlyObjects } from './change-content.ts'
 export { passkeyAlgorithms } from './cose-key.ts'
 export { grantOf, verifyGrantContent } from './grant-of.ts'
 export { matchRule, type RuleView, registryRuleId } from './match-rule.ts'
 export { mustShowArguments, ofOlderLogs } from './must-show.ts'
+export {
+  bringsSecond,
+  type ChangedEntity,
+  type Governors,
+  type PeopleNeeded,
+  peopleNeededFor,
+  type WhyPeople,
+} from './people-needed.ts'
 export { type Item, splitByRule, staysWithin } from './split-by-rule.ts'
 export {
   changeRequestId,

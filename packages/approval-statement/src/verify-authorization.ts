@@ -1,8 +1,9 @@
 import type { Authorization } from '@bailiwick/contracts'
 import { genesisCommitment, type Refused, verifyGenesisStatement } from '@bailiwick/credentials'
 import type { AuthorizationCheck } from './authorization-check.ts'
-import { contentProblem, enrolsSecond, no, onlyObjects, peopleNeeded } from './change-content.ts'
-import { registryRuleId } from './match-rule.ts'
+import { contentProblem, no } from './change-content.ts'
+import { byOneOfOld } from './one-person-changes.ts'
+import { peopleNeeded } from './people-needed.ts'
 import { refused } from './refused.ts'
 import { statementHash } from './statement-hash.ts'
 import { byInvitation, byRecovery } from './verify-enrolment.ts'
@@ -92,15 +93,10 @@ async function byApprovers(
   const signed = await verifySigners({ statement, assertions, approvers: registry.approvers, trust })
   if (!signed.ok) return signed
   const people = [...signed.signers.values()]
-  if (onlyObjects(statement.entities) && people.length > 0) return { ok: true }
-  const rule = registry.rules.get(registryRuleId)?.approvers
-  if (rule !== undefined && !people.every(({ groups }) => groups.includes(rule.group)))
-    return refused('approver_not_in_group', 'a signer')
-  const alone = enrolsSecond(statement.entities, registry.approvers)
+  if (statement.v === 1) return byOneOfOld(check, statement, people)
   const singleOperator = trust.single_operator
-  const quorum = alone ? 1 : peopleNeeded(check, { quorum: rule?.quorum ?? 1, singleOperator })
-  if (people.length < quorum) return refused('approval_quorum_missing', `${people.length} of ${quorum}`)
-  return alone || singleOperator || people.some(({ id }) => id !== statement.proposer)
-    ? { ok: true }
-    : no('approvers: nobody but the proposer')
+  const { group, quorum } = peopleNeeded(statement.entities, check.value, registry, { singleOperator })
+  if (group !== undefined && !people.every(({ groups }) => groups.includes(group)))
+    return refused('approver_not_in_group', 'a signer')
+  return people.length < quorum ? refused('approval_quorum_missing', `${people.length} of ${quorum}`) : { ok: true }
 }

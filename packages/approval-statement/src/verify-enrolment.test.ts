@@ -43,6 +43,7 @@ const withRecovery = (over: Partial<TakenRecovery> = {}) => ({
   serviceKeys: new Map(),
   begun: undefined,
   first: [],
+  takesTwo: false,
   recoveries: new Map([[recovery.id, { value: recovery, takenAt, used: false, ...over }]]),
 })
 

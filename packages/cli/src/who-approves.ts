@@ -1,23 +1,39 @@
-import type { Approver, Rule } from '@bailiwick/contracts'
+import { type ChangedEntity, peopleNeededFor, type WhyPeople } from '@bailiwick/approval-statement'
+import type { Approver, Entity, EntityType, Rule } from '@bailiwick/contracts'
 import type { PresentEntity } from './present-entities.ts'
 import type { EntityDiff } from './registry-diff.ts'
 
-/** Who must answer a change of the registry, in a line for people; the registry's own rule is judged elsewhere. */
+const reasons: Record<WhyPeople, string> = {
+  objection: 'Any one approver may object to a recovery.',
+  second: 'It brings in the second person who can sign, which the first may do alone.',
+  single_operator: 'SINGLE OPERATOR: one person changes everything here.',
+  rule: 'The rule registry asks for so many.',
+  two: 'Each change takes two people; the proposer counts only by signing it, since a name proves nothing.',
+}
+
+/** How many people must sign a change of the registry, which ones can, and why, in a line for people. */
 export function whoApproves(
   diff: readonly EntityDiff[],
   present: readonly PresentEntity[],
-  { proposer, singleOperator }: { proposer: string; singleOperator: boolean },
+  { singleOperator }: { singleOperator: boolean },
 ): string {
-  const rule = present.find(({ type, id }) => type === 'rule' && id === 'registry')?.value as Rule | undefined
-  const { group, quorum } = rule?.approvers ?? { group: undefined, quorum: 1 }
-  const all = present.filter(({ type }) => type === 'approver').map(({ value }) => value as Approver)
-  const able = all.filter(({ groups }) => group === undefined || groups.includes(group)).map(({ id }) => id)
-  const [first, ...more] = diff
-  if (all.length === 1 && more.length === 0 && first?.type === 'approver' && first.verb === 'register')
-    return `It enrols the second approver: ${able.join(', ') || 'nobody'} may approve it alone.`
-  if (diff.every(({ type, verb }) => type === 'recovery' && verb === 'retire'))
-    return `It takes the passkey of any one of ${all.map(({ id }) => id).join(', ') || 'NOBODY'}.`
-  const people = `${quorum} of ${able.join(', ') || 'NOBODY'}${group === undefined ? '' : ` (group ${group})`}`
-  if (singleOperator) return `It takes the passkey of ${people}. SINGLE OPERATOR: the proposer’s own counts.`
-  return `It takes the passkey of ${people}, and of somebody besides ${proposer}, who proposes it.`
+  const changes: ChangedEntity[] = diff.map(({ type, id, after }) => ({
+    type,
+    id,
+    ...(after === null || after === undefined ? {} : { value: after as Entity }),
+  }))
+  const registry = { approvers: named<Approver>(present, 'approver'), rules: named<Rule>(present, 'rule') }
+  const { quorum, group, why } = peopleNeededFor(changes, registry, { singleOperator })
+  const able = [...registry.approvers.values()].filter(({ groups }) => group === undefined || groups.includes(group))
+  const of = `${able.map(({ id }) => id).join(', ') || 'NOBODY'}${group === undefined ? '' : ` (group ${group})`}`
+  const passkeys = quorum === 1 ? 'the passkey of one' : `the passkeys of ${quorum}`
+  const short =
+    able.length < quorum
+      ? ` TOO FEW: bring in a second approver${group === undefined ? '' : ` of group ${group}`} first.`
+      : ''
+  return `It takes ${passkeys} of these: ${of}. ${reasons[why]}${short}`
+}
+
+function named<T>(present: readonly PresentEntity[], type: EntityType): Map<string, T> {
+  return new Map(present.flatMap((each) => (each.type === type ? [[each.id, each.value as T]] : [])))
 }

@@ -221,8 +221,8 @@ export interface PolicyChange {
 export interface RegistryDetail extends Detail {
   kind: 'registry'
   proposer: string
-  /** Whether whoever looks proposed it, and cannot approve it alone. */
-  needs_another: boolean
+  /** Why it takes as many people as `rule` says. */
+  why_people: 'objection' | 'second' | 'single_operator' | 'rule' | 'two'
   diff: EntityDiff[]
   /** Rules under which nothing could be approved any more, since their group would have too few people. */
   starved: { rule: string; group: string; quorum: number; members: string[] }[]

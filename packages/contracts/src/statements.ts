@@ -58,7 +58,11 @@ export type ApprovalStatement = z.infer<typeof approvalStatementSchema>
 /** What approvers of a registry change sign. `before` and `after` are JCS hashes; absent: there was, will be, nothing. */
 export const registryStatementSchema = z
   .strictObject({
-    v: z.literal(1),
+    /**
+     * 2: two people sign, whoever is named as the proposer. 1: one person was enough if another name proposed it; readers take it
+     * only where it stands before the first change of version 2.
+     */
+    v: z.literal([1, 2]),
     kind: z.literal('registry'),
     installation: installationSchema,
     change_id: requestIdSchema,

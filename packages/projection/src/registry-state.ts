@@ -69,6 +69,7 @@ export class RegistryState {
   /** When each change was made, in the order in which they were taken here. */
   readonly #changes: number[] = []
   #enrolled = false
+  #takesTwo = false
 
   constructor(judge: JudgeChange) {
     this.#judge = judge
@@ -97,6 +98,7 @@ export class RegistryState {
     if (entity.type === 'approver') this.#enrolled = true
     if (entity.type === 'service-key') this.serviceKeyOrder.apply(id, value as ServiceKey | undefined)
     if (entity.type === 'recovery') this.#keepRecovery(value as Recovery | undefined, id, Math.max(at, takenAt ?? at))
+    if (authorization?.kind === 'approvers' && authorization.statement.v === 2) this.#takesTwo = true
     if (authorization?.kind === 'approvers')
       this.#newest = { hash: statementHash(authorization.statement), by: authorization }
     // Services' keys and announced recoveries are nobody's word, and come also while a change is half made.
@@ -126,6 +128,7 @@ export class RegistryState {
       recoveries: this.#recoveries,
       begun: this.#newest?.hash,
       first: this.#first,
+      takesTwo: this.#takesTwo,
       // Each registry event is judged by a view, and few look at these: they are found when somebody does.
       get agents() {
         return at('agent')

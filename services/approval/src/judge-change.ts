@@ -1,8 +1,7 @@
 import {
   contentProblem,
-  enrolsSecond,
-  onlyObjects,
-  peopleNeeded,
+  type PeopleNeeded,
+  peopleNeededFor,
   registryRuleId,
   verifyAuthorization,
   verifySigners,
@@ -31,7 +30,9 @@ export async function judgeChange(
   assertions: readonly Assertion[],
 ): Promise<Judged> {
   const { projection, trust, clock } = approval
-  if (clock.now() >= Date.parse(statement.not_after)) return { ok: false, code: 'statement_unknown' }
+  // Version 1 says that one person may be enough: nothing is signed by it any more.
+  if (statement.v !== 2 || clock.now() >= Date.parse(statement.not_after))
+    return { ok: false, code: 'statement_unknown' }
   const conflict = changeConflict(approval, ask)
   if (conflict !== undefined) return { ok: false, code: 'registry_change_conflict', detail: conflict }
   const problem = changeProblem(approval, ask.entities)
@@ -43,8 +44,7 @@ export async function judgeChange(
   const { group, quorum } = changeRule(approval, ask)
   if (group !== undefined && !people.every(({ groups }) => groups.includes(group)))
     return { ok: false, code: 'approver_not_in_group' }
-  const another = !takesAnother(approval, ask) || people.some(({ id }) => id !== ask.proposer)
-  if (people.length < quorum || !another) return { ok: false, code: 'approval_quorum_missing' }
+  if (people.length < quorum) return { ok: false, code: 'approval_quorum_missing' }
   return judgeOnTheWay(approval, ask, { kind: 'approvers', statement, assertions: [...assertions] })
 }
 
@@ -60,8 +60,8 @@ async function judgeOnTheWay(
   const now = projection.ledger.registry.view()
   const approvers = new Map(now.approvers)
   const rules = new Map(now.rules)
-  const { enrolled, recoveries, begun, first, serviceKeys } = now
-  const registry = { approvers, rules, enrolled, recoveries, begun, first, serviceKeys }
+  const { enrolled, recoveries, begun, first, takesTwo, serviceKeys } = now
+  const registry = { approvers, rules, enrolled, recoveries, begun, first, takesTwo, serviceKeys }
   for (const { type, id, version, before, after, value } of entities) {
     const check = { authorization, entity: { type, id }, version, before, value, after, at: clock.now() }
     const judged = await verifyAuthorization({ ...check, registry, anchor: keyRing })
@@ -77,27 +77,9 @@ async function judgeOnTheWay(
   return { ok: true }
 }
 
-/** Whether somebody besides its proposer must sign it. */
-export function takesAnother({ projection, trust }: Approval, { entities }: Pick<RegistryAsk, 'entities'>): boolean {
-  const { approvers } = projection.ledger.registry.view()
-  return !(trust.single_operator || enrolsSecond(entities, approvers) || onlyObjects(entities))
-}
-
-/** The group and quorum of this change, as every reader counts: one entity after the other, and the most that one of them takes. */
-export function changeRule(approval: Approval, { entities }: Pick<RegistryAsk, 'entities'>) {
-  if (onlyObjects(entities)) return anyOne
-  const { group } = registryRule(approval)
-  let { quorum } = registryRule(approval)
-  const approvers = new Map(approval.projection.ledger.registry.view().approvers)
-  if (enrolsSecond(entities, approvers)) return { group, quorum: 1 }
-  const singleOperator = approval.trust.single_operator
-  const needed = entities.map(({ type, id, value }) => {
-    const people = peopleNeeded({ entity: { type, id }, value, registry: { approvers } }, { quorum, singleOperator })
-    if (type === 'approver') become(approvers, id, value)
-    if (type === 'rule' && id === registryRuleId) quorum = ((value as Rule | undefined)?.approvers ?? anyOne).quorum
-    return people
-  })
-  return { group, quorum: Math.max(...needed) }
+/** Who signs this change and how many, as every reader counts. */
+export function changeRule({ projection, trust }: Approval, { entities }: Pick<RegistryAsk, 'entities'>): PeopleNeeded {
+  return peopleNeededFor(entities, projection.ledger.registry.view(), { singleOperator: trust.single_operator })
 }
 
 /** The first entity that is not any more what the change was made for. */

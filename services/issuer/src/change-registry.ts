@@ -1,4 +1,4 @@
-import { enrolsSecond, recoveryDelayMs, verifyAuthorization } from '@bailiwick/approval-statement'
+import { bringsSecond, recoveryDelayMs, verifyAuthorization } from '@bailiwick/approval-statement'
 import type { Authorization, EntityChange, EventData, Recovery, RegistryStatement } from '@bailiwick/contracts'
 import { jcsHash } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
@@ -17,7 +17,7 @@ export async function applyRegistryChange(
   const { statement, assertions } = approved
   if (statement.kind !== 'registry') throw new ServiceError('registry_change_refused', 'not a registry statement')
   const authorization: Authorization = { kind: 'approvers', statement, assertions }
-  warnOfLenience(issuer, statement)
+  warnOfLenience(issuer, statement, entities)
   for (const entity of entities) await writeEntity(issuer, entity, authorization)
 }
 
@@ -66,12 +66,12 @@ export async function registerRecovery(issuer: Issuer, value: Recovery, jws: str
 function warnOfLenience(
   { trust, projection, logger }: Issuer,
   { change_id, proposer, entities }: RegistryStatement,
+  changes: readonly EntityChange[],
 ): void {
-  const { approvers } = projection.ledger.registry.view()
   const facts = { change: change_id, proposer, entities: entities.map(({ type, id }) => `${type} ${id}`) }
   if (trust.single_operator) logger.warn(facts, 'SINGLE OPERATOR: one person may change the registry alone')
-  else if (enrolsSecond(entities, approvers) && approvers.has(proposer))
-    logger.warn(facts, 'THE FIRST APPROVER ENROLS THE SECOND ALONE: from then on it takes another person')
+  else if (bringsSecond(entities, changes[0]?.value, projection.ledger.registry.view()))
+    logger.warn(facts, 'ONE APPROVER BRINGS IN THE SECOND ALONE: from then on each change takes two people')
 }
 
 /** Writes it unless it is there; refuses what readers would. */

@@ -32,7 +32,7 @@ export function policyProposeCommand(policy: Command, io: Io, done: (code: ExitC
     .argument('<dir>', 'the policy directory')
     .option(
       '--proposer <name>',
-      'who proposes it; someone else must approve, unless there is a single operator',
+      'who is named as the proposer; a name signs nothing, so that two approvers sign all the same',
       'operator',
     )
   withJson(withData(withPermitsNothing(command), io)).action(async (directory: string, options: Options) =>
@@ -69,7 +69,7 @@ async function propose(directory: string, { data, json, proposer, ...options }: 
   const entities = wanted.map(({ type, id, value }) => ({ type, id, value }))
   const answer = await operator.post('/operator/registry/changes', { proposer, entities })
   const { request_id: id, approve_at } = expectAnswer(proposedSchema, answer)
-  const approvers = whoApproves(diff, present, { proposer, singleOperator: lenience.single_operator === true })
+  const approvers = whoApproves(diff, present, { singleOperator: lenience.single_operator === true })
   if (json) io.out(JSON.stringify({ request_id: id, policy_set: set.hash, folder, approve_at, approvers }))
   else
     for (const line of [

@@ -52,7 +52,7 @@ it('shows the difference, proposes exactly that, and says where it is approved',
     '~ rule tasks',
     '    order: 100 becomes 5',
     `Proposed as req_1. It holds once it is approved with a passkey at ${approve_at}`,
-    'It takes the passkey of 1 of NOBODY, and of somebody besides olga, who proposes it.',
+    'It takes the passkeys of 2 of these: NOBODY. Each change takes two people; the proposer counts only by signing it, since a name proves nothing. TOO FEW: bring in a second approver first.',
   ])
   expect(operator.calls.at(-1)).toEqual({
     method: 'POST',
@@ -74,7 +74,7 @@ it('says who must approve, and loudly how else the registry can be changed', asy
       : { body: { enrolled: true, single_operator: true, recoveries, entities } },
   )
   const { out, err } = await bailiwick(['registry', 'apply', file(folder), '--data', folder.path])
-  expect(out).toContain('It takes the passkey of 2 of olga, paul (group owners). SINGLE OPERATOR')
+  expect(out).toContain('It takes the passkeys of 2 of these: olga, paul (group owners). SINGLE OPERATOR')
   expect(err).toMatch(/SINGLE OPERATOR: .*\nRECOVERY PENDING: rcv-1 makes Eve \(eve\) an approver/)
   for (const asked of [['list'], ['get', 'approver'], ['get', 'approver', 'olga'], ['groups']]) {
     const said = await bailiwick(['registry', ...asked, '--json', '--data', folder.path])

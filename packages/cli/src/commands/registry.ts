@@ -60,7 +60,7 @@ export function registryCommand(program: Command, io: Io, done: (code: ExitCode)
     .option('--wait', 'wait until it is applied (0) or refused (1)')
     .option(
       '--proposer <name>',
-      'who proposes it; someone else must approve, unless there is a single operator',
+      'who is named as the proposer; a name signs nothing, so that two approvers sign all the same',
       'operator',
     )
   withJson(withData(apply, io)).action(async (file: string, options: ApplyCommand) =>
@@ -137,7 +137,7 @@ async function applyFile(file: string, options: ApplyCommand, io: Io): Promise<E
   })
   const { request_id: id, approve_at } = expectAnswer(proposedSchema, answer)
   const singleOperator = lenience.single_operator === true
-  const approvers = whoApproves(diff, present, { proposer: options.proposer, singleOperator })
+  const approvers = whoApproves(diff, present, { singleOperator })
   if (!json) {
     io.out(`Proposed as ${id}. It holds once it is approved with a passkey at ${approve_at}`)
     io.out(approvers)

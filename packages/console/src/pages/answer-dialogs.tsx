@@ -75,6 +75,7 @@ const known: Record<Statement['kind'], readonly string[]> = {
 /** Whether the dialog says all that the statement says. */
 const isExplained = (statement: Statement) =>
   Object.keys(statement).every((member) => known[statement.kind]?.includes(member)) &&
+  (statement.kind !== 'registry' || statement.v === 2) &&
   (statement.kind !== 'step_up' || effectIn(statement) !== undefined)
 
 /** Nobody is asked for a passkey in vain, of a dialog that stood open. */

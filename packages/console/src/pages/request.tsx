@@ -280,6 +280,15 @@ const closings: Partial<Record<RequestDetail['state'], string>> = {
   withdrawn: 'Withdrawn',
 }
 
+/** Why a change takes as many people as it does. */
+const whyPeopleWords: Record<RegistryDetail['why_people'], string> = {
+  objection: 'Any one approver may object to a recovery.',
+  second: 'It brings in the second person who can sign. The first may do that alone; every later change takes two.',
+  single_operator: 'Single operator: one person’s passkey changes everything here.',
+  rule: 'The rule “registry” asks for so many people.',
+  two: 'Each change takes two people. The proposer counts only by signing it, since a name proves nothing.',
+}
+
 /** How it ended, and by whom. */
 function closedWords({ state, closed_by: by }: RequestDetail): string {
   const how = closings[state]
@@ -334,9 +343,6 @@ function Answers({
   return (
     <section className="answers" aria-label="Your answer">
       {why_not === null ? null : <p className="note warn">{whyNotWords[why_not] ?? why_not}</p>}
-      {request.kind === 'registry' && request.needs_another && may_approve ? (
-        <p className="note">You proposed it: it also takes the signature of somebody else.</p>
-      ) : null}
       {rule !== null && (rule.quorum > 1 || signed_by.length > 0) ? (
         <p className="note">
           It takes {rule.quorum === 1 ? 'one person' : `${rule.quorum} people`} of{' '}
@@ -349,6 +355,7 @@ function Answers({
           .{signed ? ' You are one of them: it waits for somebody else.' : ''}
         </p>
       ) : null}
+      {request.kind === 'registry' ? <p className="hint">{whyPeopleWords[request.why_people]}</p> : null}
       <div className="actions">
         {may_approve ? (
           <button type="button" className={signed ? '' : 'primary'} onClick={onApprove}>

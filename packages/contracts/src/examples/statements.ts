@@ -50,7 +50,7 @@ export const continuousStatement: ApprovalStatement = {
 }
 
 export const registryStatement: RegistryStatement = {
-  v: 1,
+  v: 2,
   kind: 'registry',
   installation,
   change_id: registryRequestId,

@@ -5,7 +5,7 @@ import type { RequestRecord } from '@bailiwick/projection'
 import { mayRefuseStepUp } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
 import { unexplained } from '../inspect.ts'
-import { starvedRules, takesAnother } from '../judge-change.ts'
+import { changeRule, starvedRules } from '../judge-change.ts'
 import { policyTextOf, unreadablePolicies } from '../policy-texts.ts'
 import { diffOf } from '../propose-change.ts'
 import { mayTakeBack } from '../refuse.ts'
@@ -49,7 +49,6 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
       return { ...each, ...policyTextOf(policyText, each) }
     })
     const mayDeny = open && whyNotApproveChange(approval, me, ask) === undefined
-    const needsAnother = ask.proposer === me.id && takesAnother(approval, ask)
     return {
       ...common,
       kind: ask.kind,
@@ -58,7 +57,7 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
       starved: starvedRules(approval, ask),
       unexplained: unreadablePolicies(policyText, ask),
       may_deny: mayDeny,
-      needs_another: needsAnother,
+      why_people: changeRule(approval, ask).why,
     }
   }
   return {

@@ -1,4 +1,3 @@
-import { onlyObjects } from '@bailiwick/approval-statement'
 import { type Approver, agentIdOf } from '@bailiwick/contracts'
 import { stepUpRule } from '../answer-step-up.ts'
 import type { Approval } from '../context.ts'
@@ -24,11 +23,8 @@ const namesOf = (people: readonly Approver[]) => people.map(({ id }) => id).sort
 
 function mayAnswer(approval: Approval, ask: Ask): (person: Approver) => boolean {
   if (ask.kind === 'registry') {
-    const { group, quorum } = changeRule(approval, ask)
-    // Of several people the proposer may be one, and of two he must.
-    const alone = approval.trust.single_operator || quorum > 1 || onlyObjects(ask.entities)
-    const others = ({ id }: Approver) => alone || id !== ask.proposer
-    return (person) => others(person) && (group === undefined || person.groups.includes(group))
+    const { group } = changeRule(approval, ask)
+    return (person) => group === undefined || person.groups.includes(group)
   }
   try {
     if (ask.kind === 'step_up') {

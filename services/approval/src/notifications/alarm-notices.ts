@@ -61,14 +61,12 @@ function governance(approval: Approval, { type, data }: DecodedEvent<'registry.v
     }
   if (type !== 'approver.registered' || authorization.kind !== 'approvers') return undefined
   const { registry } = approval.projection.ledger
-  const { statement, assertions } = authorization
-  const alone = assertions.every(
-    ({ credential_id }) => registry.passkey(credential_id)?.approver.id === statement.proposer,
-  )
-  if (!alone || approval.trust.single_operator) return undefined
+  const signers = authorization.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id)
+  const [signer = 'One person', ...others] = new Set(signers)
+  if (others.length > 0 || approval.trust.single_operator) return undefined
   return {
     kind: 'approver_enrolled_alone',
-    subject: `${statement.proposer} enrolled the second approver, ${id}, alone`,
-    lines: [`${id} (${name}) may approve from now on; nobody but ${statement.proposer} said yes to that`],
+    subject: `${signer} enrolled the second approver, ${id}, alone`,
+    lines: [`${id} (${name}) may approve from now on; nobody but ${signer} said yes to that`],
   }
 }
