@@ -40,7 +40,13 @@ const ben = anApprover('ben', ['registry', 'finance'], keys.ben)
 const carl = anApprover('carl', ['finance'], keys.carl)
 const recoveries: ReadonlyMap<string, TakenRecovery> = new Map()
 const serviceKeys: ReadonlyMap<string, ServiceKey> = new Map()
-const bare = { recoveries, serviceKeys, begun: undefined as string | undefined, first: [] as readonly FirstChange[], takesTwo: false }
+const bare = {
+  recoveries,
+  serviceKeys,
+  begun: undefined as string | undefined,
+  first: [] as readonly FirstChange[],
+  takesTwo: false,
+}
 const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false, ...bare }
 const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true, ...bare }
 const governed = {
