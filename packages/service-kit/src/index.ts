@@ -32,6 +32,7 @@ export { type Logger, type LoggerOptions, type LogLevel, logger, logLevels } fro
 export { type Metrics, type MetricsOptions, metrics } from './metrics.ts'
 export { nodeArguments } from './node-arguments.ts'
 export { type ObservedProjection, observeProjection } from './observe-projection.ts'
+export { OwnedEntries, type OwnedEntriesOptions } from './owned-entries.ts'
 export { isPublicAddress } from './public-address.ts'
 export { type QueueBounds, Semaphore, SerialQueue } from './queue.ts'
 export { type RandomSource, seededRandom, systemRandom } from './random.ts'

@@ -43,6 +43,20 @@ export function callingInstance(
   return callerOf(approval, proofs, provenCall(approval, call), call.agentId)
 }
 
+/** Whether this call proves to be by an instance of this agent. Its proof then counts, and is refused if it did before. */
+export function isCallOf(approval: Approval, proofs: Transient<true>, call: AgentCall & { agentId: string }): boolean {
+  let proof: Proof
+  try {
+    proof = provenCall(approval, call)
+  } catch {
+    return false
+  }
+  const agent = approval.projection.ledger.registry.get('agent', call.agentId)
+  if (agent === undefined || instanceWith(approval, agent, proof.jkt) === undefined) return false
+  callerOf(approval, proofs, proof, call.agentId)
+  return true
+}
+
 interface Proof {
   jkt: string
   jti: string
@@ -68,7 +82,7 @@ function callerOf(approval: Approval, proofs: Transient<true>, { jkt, jti }: Pro
   if (caller === undefined) throw new ServiceError('access_request_unknown')
   // Only now: proofs by keys that nobody registered must not crowd out those that count.
   if (proofs.get(`${jkt} ${jti}`)) throw new ServiceError('token_replayed', 'the DPoP proof was used before')
-  proofs.put(`${jkt} ${jti}`, true)
+  proofs.put(`${jkt} ${jti}`, true, agentId)
   return caller
 }
 

@@ -16,6 +16,8 @@ export interface Submission {
   attestation?: ShownAttestation | undefined
   /** What the submission names, with the denials that it answers; over HTTP alone. */
   items?: readonly PresentedItem[]
+  /** Who sends it has not proved, by this call, to be an instance of the agent that signed it. Absent: it is told nothing. */
+  isStranger?: boolean
   /** Looks up what this agent sent under its Idempotency-Key, and remembers what became of it. */
   once?: { find(agentId: string): string | undefined; keep(agentId: string, task: string): void } | undefined
 }

@@ -70,7 +70,7 @@ export class Callbacks implements AsyncDisposable {
     if (status === 'pending' || (wishes?.events && !wishes.events.includes(status))) return
     const id = `dlv_${sha256(`${taskId} ${status} ${url}`)}`
     if (this.#known.get(id)) return
-    this.#known.put(id, true)
+    this.#known.put(id, true, agentOf(first))
     const { status_endpoint } = task
     const state = wishes?.state === undefined ? {} : { state: wishes.state }
     const body = JSON.stringify({ ...state, task: { id: taskId, status, status_endpoint } })

@@ -18,13 +18,13 @@ it('finds what it made, for as long as it lives, and makes each anew', () => {
   expect(challenges.find(id)).toEqual(challenge)
   clock.advance(1)
   expect(challenges.find(id)).toBeUndefined()
-  expect(challenges.use(id)).toBe(false)
+  expect(challenges.use(id, 'olga')).toBe(false)
 })
 
 it('is used by exactly one of many (V10)', () => {
   const { challenges } = made()
   const { id } = challenges.make('')
-  expect(Array.from({ length: 5 }, () => challenges.use(id)).filter(Boolean)).toHaveLength(1)
+  expect(Array.from({ length: 5 }, () => challenges.use(id, 'olga')).filter(Boolean)).toHaveLength(1)
   expect(challenges.find(id)).toBeUndefined()
 })
 

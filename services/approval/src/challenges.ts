@@ -58,10 +58,10 @@ export class Challenges {
     )
   }
 
-  /** Uses it up; false when somebody was quicker (V10). For what has proved something: used ones are kept in memory. */
-  use(id: string): boolean {
+  /** Uses it up; false when somebody was quicker (V10). For what `owner` has proved: used ones are kept in memory. */
+  use(id: string, owner: string): boolean {
     if (this.find(id) === undefined) return false
-    this.#used.put(id, true)
+    this.#used.put(id, true, owner)
     return true
   }
 

@@ -7,30 +7,28 @@ import { Transient } from './transient.ts'
 const lifeMs = 34 * 3600 * 1000
 /** Of one agent: whoever makes up more loses its own oldest, and nobody else's (V18). */
 const keysPerAgent = 1000
+const mostKeys = 100_000
 
 /**
  * What was sent under an `Idempotency-Key`, by agent, in this process alone. A restart forgets it, and loses nothing by that:
  * the signed ask itself names its request, so that the same body is the same task with or without its key.
  */
 export class Idempotency {
-  readonly #clock: Clock
-  readonly #byAgent = new Map<string, Transient<{ bodyHash: string; task: string }>>()
+  readonly #kept: Transient<{ bodyHash: string; task: string }>
 
   constructor(clock: Clock) {
-    this.#clock = clock
+    this.#kept = new Transient({ lifeMs, max: mostKeys, maxEach: keysPerAgent, clock })
   }
 
   /** The task that this body became under this key. Throws `idempotency_key_reused` when it was another body. */
   find(agentId: string, { key, body }: { key: string; body: unknown }): string | undefined {
-    const known = this.#byAgent.get(agentId)?.get(key)
+    const known = this.#kept.get(`${agentId} ${key}`)
     if (known !== undefined && known.bodyHash !== jcsHash(body)) throw new ServiceError('idempotency_key_reused')
     return known?.task
   }
 
   keep(agentId: string, { key, body }: { key: string; body: unknown }, task: string): void {
-    const keys = this.#byAgent.get(agentId) ?? new Transient({ lifeMs, max: keysPerAgent, clock: this.#clock })
-    this.#byAgent.set(agentId, keys)
-    keys.put(key, { bodyHash: jcsHash(body), task })
+    this.#kept.put(`${agentId} ${key}`, { bodyHash: jcsHash(body), task }, agentId)
   }
 }
 

@@ -43,7 +43,7 @@ export class People {
     const { random, clock, publicUrl } = this.#approval
     this.#refuseKnown(person.approver_id)
     const code = encodeBase64url(random(32))
-    this.#invitations.put(sha256(code), { ...person, by: me.id })
+    this.#invitations.put(sha256(code), { ...person, by: me.id }, me.id)
     return {
       code,
       link: `${publicUrl}/#invite=${code}`,

@@ -37,7 +37,11 @@ const longestMs = 8 * 3600 * 1000
 export async function receiveRequest(approval: Approval, submission: Submission): Promise<RequestRecord> {
   const task = requestIdOf(submission.request)
   const known = wholeTask(approval, task)
-  if (known) return known
+  if (known) {
+    // Its bytes stand in the log: whoever sends them again, and proves nothing else, is told what a new ask with them would be told.
+    if (submission.isStranger) verifiedSignature(approval, submission)
+    return known
+  }
   const ask = await verifiedAsk(approval, submission)
   const words = signedWords(ask, submission)
   return approval.lanes.serially(`agent ${ask.agent.id}`, async () => {
@@ -48,7 +52,7 @@ export async function receiveRequest(approval: Approval, submission: Submission)
       const duplicate = duplicateOf(approval, ask)
       if (duplicate) {
         submission.once?.keep(ask.agent.id, taskIdOf(duplicate))
-        return fold(approval, duplicate, task)
+        return fold(approval, duplicate, { task, agentId: ask.agent.id })
       }
       refuseCoolingDown(approval, ask)
       refuseTooMany(approval, ask.agent.id)
@@ -64,8 +68,12 @@ export async function receiveRequest(approval: Approval, submission: Submission)
 }
 
 /** Whoever asks the same again is told of the one that waits, also when it asks by the id that its own ask would have had. */
-function fold({ folded }: Approval, duplicate: RequestRecord, task: string): RequestRecord {
-  folded.put(task, taskIdOf(duplicate))
+function fold(
+  { folded }: Approval,
+  duplicate: RequestRecord,
+  { task, agentId }: { task: string; agentId: string },
+): RequestRecord {
+  folded.put(task, taskIdOf(duplicate), agentId)
   return duplicate
 }
 
@@ -102,7 +110,29 @@ async function publishMissing(
  * the attestation: a token counts for a key only once somebody has shown that he has that key. What the registry says, and what
  * costs more than reading his own words, comes after both: until then it is a stranger with a key that he has just made.
  */
-async function verifiedAsk(approval: Approval, { request, attestation: shown }: Submission): Promise<Ask> {
+async function verifiedAsk(approval: Approval, submission: Submission): Promise<Ask> {
+  const { workloads } = approval
+  const { agent, jwk, subject, asked } = verifiedSignature(approval, submission)
+  const shown = submission.attestation
+  const parsed = parseAuthority(asked.authority)
+  if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
+  const unseen = unseenIn(parsed.authority)
+  if (unseen !== undefined) throw new ServiceError('request_malformed', `${unseen}: characters that nobody can see`)
+  const misleading = misleadingPrefix(parsed.authority)
+  if (misleading !== undefined) throw new ServiceError('prefix_not_a_path', misleading)
+  const { authority } = parsed
+  const attestation = await workloads.attest(agent, subject, jwk, shown)
+  // By whoever it is proved to be: before that, anybody could use up what is this agent's.
+  const rated = approval.asks.take(agent.id)
+  if (!rated.ok)
+    throw new ServiceError('rate_limited', 'this agent asks too often', { retryAfterSeconds: rated.retryAfterSeconds })
+  refuseCallback(agent, asked.callback)
+  const items = asked.grant_id === undefined ? itemsByRule(approval, asked, authority) : []
+  return { agent, instanceKey: thumbprint(jwk), attestation, asked, authority, items }
+}
+
+/** Who signed, with which key, and what; the signature holds now. */
+function verifiedSignature(approval: Approval, { request, attestation: shown }: Submission) {
   const { projection, trust, clock, workloads } = approval
   const { registry } = projection.ledger
   const subject = claimedSubject(request)
@@ -116,22 +146,7 @@ async function verifiedAsk(approval: Approval, { request, attestation: shown }: 
   const { installation } = trust
   const verified = verifyAccessRequest({ request, key, subject, installation, now: clock.now(), leewayMs })
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
-  const parsed = parseAuthority(verified.value.authority)
-  if (!parsed.ok) throw new ServiceError(parsed.code, parsed.detail)
-  const unseen = unseenIn(parsed.authority)
-  if (unseen !== undefined) throw new ServiceError('request_malformed', `${unseen}: characters that nobody can see`)
-  const misleading = misleadingPrefix(parsed.authority)
-  if (misleading !== undefined) throw new ServiceError('prefix_not_a_path', misleading)
-  const asked = verified.value
-  const { authority } = parsed
-  const attestation = await workloads.attest(agent, subject, jwk, shown)
-  // By whoever it is proved to be: before that, anybody could use up what is this agent's.
-  const rated = approval.asks.take(agent.id)
-  if (!rated.ok)
-    throw new ServiceError('rate_limited', 'this agent asks too often', { retryAfterSeconds: rated.retryAfterSeconds })
-  refuseCallback(agent, asked.callback)
-  const items = asked.grant_id === undefined ? itemsByRule(approval, asked, authority) : []
-  return { agent, instanceKey: thumbprint(jwk), attestation, asked, authority, items }
+  return { agent, jwk, subject, asked: verified.value }
 }
 
 function itemsByRule({ projection }: Approval, asked: AccessRequest, authority: Authority): readonly Item[] {

@@ -54,7 +54,7 @@ export class Registrations {
   async finish(enrolmentId: string, response: unknown): Promise<RegisteredPasskey> {
     const id = idOf(enrolmentId)
     const challenge = this.#challenges.find(id)
-    if (!challenge || !this.#challenges.use(id))
+    if (!challenge || !this.#challenges.use(id, 'registrations'))
       throw new ServiceError('statement_unknown', 'the challenge was used, or is too old')
     const { rp_id: rpId, origins } = this.#approval.trust
     const registered = await verifyRegistration({ response, challenge: encodeBase64url(challenge), rpId, origins })

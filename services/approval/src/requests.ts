@@ -1,4 +1,4 @@
-import type { EventData } from '@bailiwick/contracts'
+import { agentIdOf, type EventData } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { itemOf, type RequestRecord } from '@bailiwick/projection'
 import type { Approval } from './context.ts'
@@ -26,6 +26,11 @@ export function taskNamed(approval: Approval, id: string): readonly [RequestReco
 /** The task that a request belongs to: itself, unless it is a part. */
 export function taskIdOf(record: Pick<RequestRecord, 'id' | 'received'>): string {
   return itemOf(record)?.task ?? record.id
+}
+
+/** The agent that asked; of a change of the registry, the request itself. */
+export function askerOf({ id, received }: Pick<RequestRecord, 'id' | 'received'>): string {
+  return received === undefined || received.kind === 'registry' ? id : agentIdOf(received.agent)
 }
 
 /** What was asked, if somebody may still answer it. Throws `access_request_not_pending`, `access_request_expired`. */

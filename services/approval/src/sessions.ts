@@ -76,14 +76,14 @@ export class Sessions {
     const challenge = this.#challenges.find(signInId)
     if (challenge === undefined) throw unknownChallenge()
     const me = await whoSigned(this.#approval, encodeBase64url(challenge), assertion)
-    if (!this.#challenges.use(signInId)) throw unknownChallenge()
+    if (!this.#challenges.use(signInId, me.id)) throw unknownChallenge()
     return this.open({ approverId: me.id, credentialId: assertion.credential_id })
   }
 
   /** For whoever has just proved a passkey. */
   open(enrolled: Enrolled): string {
     const cookie = encodeBase64url(this.#approval.random(32))
-    this.#sessions.put(sha256(cookie), enrolled)
+    this.#sessions.put(sha256(cookie), enrolled, enrolled.approverId)
     return cookie
   }
 

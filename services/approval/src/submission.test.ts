@@ -117,6 +117,56 @@ describe('Idempotency-Key', () => {
   })
 })
 
+describe('the bytes of an ask, which stand in the log', () => {
+  it('tell nobody but their agent what became of it, and plant no Idempotency-Key (V11, V18)', async () => {
+    const clock = testClock(0)
+    await using late = await aWorld({ clock })
+    const agent = agentOf(late)
+    const olga = aPerson(late)
+    await olga.enrol()
+    const now = () => Math.floor((systemClock.now() + clock.now()) / 1000)
+    const ask = () => agent.sign({ iat: now(), exp: now() + 30 })
+    const [request, waiting, unheard] = [ask(), ask(), ask()]
+    const first = await agent.send(request)
+    expect(first.json()).toMatchObject({ task: { status: 'pending' } })
+    const { id } = first.json().task
+    const stranger = agentOf(late, late.keys.other)
+    const resend = (what: string, headers: Record<string, string> = {}) => agent.send(what, {}, headers)
+    const before = await resend(request)
+    expect((await olga.post(`/requests/${id}/deny`)).status).toBe(200)
+    const ways: Record<string, string>[] = [
+      {},
+      { dpop: 'a.b.c' },
+      { dpop: stranger.proof('POST', '/access/v1/requests') },
+      { dpop: agent.proof('GET', '/access/v1/requests') },
+      { 'idempotency-key': 'planted' },
+    ]
+    for (const headers of ways) {
+      const answer = await resend(request, headers)
+      expect([answer.statusCode, answer.json(), answer.headers.location]).toEqual([
+        202,
+        before.json(),
+        before.headers.location,
+      ])
+    }
+    const { task, ...more } = before.json()
+    expect([Object.keys(task).sort(), more]).toEqual([['id', 'items', 'links', 'status', 'status_endpoint'], {}])
+    expect(task.status).toBe('pending')
+    expect((await resend(waiting, { 'idempotency-key': 'planted' })).statusCode).toBe(202)
+    // Its own agent is told, by a proof of this very call, which counts once.
+    const dpop = agent.proof('POST', '/access/v1/requests')
+    const own = await resend(request, { dpop })
+    expect(own.json()).toMatchObject({ task: { id, status: 'denied' } })
+    expect((await resend(request, { dpop })).json()).toMatchObject({ code: 'token_replayed' })
+    // Old ones are told apart from what was never received by nobody else.
+    clock.advance(40_000)
+    await answering(late)
+    for (const old of [request, unheard]) expect((await resend(old)).json()).toMatchObject({ code: 'token_expired' })
+    const again = await resend(request, { dpop: agent.proof('POST', '/access/v1/requests') })
+    expect(again.json().task).toMatchObject({ id, status: 'denied' })
+  })
+})
+
 describe('an agent that may only answer denials', () => {
   const agent = () => agentOf(world, carefulKey, `${carefulId}/one`)
   const answer = (denial: ReturnType<typeof aDenial>, over: object = of('read'), around: object = {}) => {

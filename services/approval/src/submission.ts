@@ -9,7 +9,7 @@ import type { Approval } from './context.ts'
 import { claimsOf } from './duplicates.ts'
 import type { Idempotency } from './idempotency.ts'
 import { receiveRequest } from './receive-request.ts'
-import { taskIdOf } from './requests.ts'
+import { askerOf, taskIdOf } from './requests.ts'
 import { pairsIn } from './task.ts'
 
 const textSchema = z.string().min(1).max(2048)
@@ -65,6 +65,18 @@ export interface Submitted {
   record: RequestRecord
   /** What the submission named, to be echoed. */
   items: readonly PresentedItem[]
+  /**
+   * Whether the caller may know what became of it: it was just made, or the caller proves to be its agent. Else it is told that the ask was
+   * taken, since anybody who reads the log or the topic has the bytes of an ask.
+   */
+  mayKnow: boolean
+}
+
+export interface SubmissionCall {
+  /** The Idempotency-Key. */
+  key: string | undefined
+  /** Whether this very call proves to come from an instance of this agent; asked once. */
+  isBy: (agentId: string) => boolean
 }
 
 /** Takes a submission: what surrounds the signed ask must say the same, and one Idempotency-Key is one body. */
@@ -72,7 +84,7 @@ export async function submit(
   approval: Approval,
   idempotency: Idempotency,
   body: SubmissionBody,
-  key: string | undefined,
+  { key, isBy }: SubmissionCall,
 ): Promise<Submitted> {
   const items = itemsOf(body)
   refuseContradictions(body, items)
@@ -83,19 +95,22 @@ export async function submit(
     find: (agentId: string) => idempotency.find(agentId, { ...asked, key }),
     keep: (agentId: string, task: string) => idempotency.keep(agentId, { ...asked, key }, task),
   }
-  // Who can send these very bytes again is who sent them: no signature is looked at, since it may have expired meanwhile.
   const id = requestIdOf(body.bailiwick.request)
   const [known] = approval.projection.ledger.requests.ofTask(approval.folded.get(id) ?? id)
-  if (once && known?.received && known.received.kind !== 'registry') {
-    const agentId = agentIdOf(known.received.agent)
+  const agentId = known && askerOf(known)
+  // Of its agent no signature is looked at, since it may have expired meanwhile.
+  const isAgain = agentId !== undefined && isBy(agentId)
+  if (once && known && isAgain) {
     once.find(agentId)
     once.keep(agentId, taskIdOf(known))
   }
-  const submission = { request, ...words, attestation, receivedBy: 'http' as const, items }
+  const isStranger = known !== undefined && !isAgain
+  const submission = { request, ...words, attestation, receivedBy: 'http' as const, items, isStranger }
   const record = await receiveRequest(approval, once ? { ...submission, once } : submission)
   // Of what is asked for the first time: what is sent again, or folded, changes nothing.
-  if (body.callback && known === undefined && taskIdOf(record) === id) approval.callbackWishes.put(id, body.callback)
-  return { record, items }
+  if (body.callback && known === undefined && taskIdOf(record) === id)
+    approval.callbackWishes.put(id, body.callback, askerOf(record))
+  return { record, items, mayKnow: !isStranger }
 }
 
 /** A denial of the whole is the denial of a single item; of several it would have to cover each, which no token of ours does. */

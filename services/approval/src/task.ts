@@ -75,6 +75,15 @@ export function taskOf(
   return states.length === 1 ? { task, ...resultOf(first, task.status) } : { task }
 }
 
+/** That an ask was taken, and no more: made of what the caller sent, whatever became of the request since. */
+export function receiptOf({ publicUrl }: Approval, id: string, presented: readonly PresentedItem[]): Task {
+  const endpoint = `${publicUrl}${taskPath(id)}`
+  const items = presented.map(({ resource: { type, id }, action: { name } }): TaskItem => {
+    return { resource: { type, id }, action: { name }, status: 'pending' }
+  })
+  return { task: { id, status: 'pending', status_endpoint: endpoint, links: { cancel: `${endpoint}/cancel` }, items } }
+}
+
 /** Of all parts one word (profile, "Response Items and Aggregation"). */
 export function togetherOf(statuses: readonly ItemStatus[]): TaskStatus {
   if (statuses.includes('pending')) return 'pending'

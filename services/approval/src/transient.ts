@@ -1,27 +1,32 @@
-import type { Clock } from '@bailiwick/service-kit'
+import { type Clock, OwnedEntries } from '@bailiwick/service-kit'
+
+export interface TransientOptions {
+  lifeMs: number
+  max: number
+  /** How many one owner may have; a tenth of `max` unless told. */
+  maxEach?: number
+  clock: Clock
+}
 
 /**
- * Values that live for a while, in this process alone: challenges, statements that were shown, sessions, proofs already
- * seen. Bounded: when it is full the oldest goes, so whoever floods it takes from whoever waited longest.
+ * Values that live for a while, in this process alone: statements that were shown, sessions, asks that were folded. Bounded: an owner (an agent,
+ * a session, a person) that has too many loses its own oldest, and no other owner loses anything by that (V18).
  */
 export class Transient<T> {
-  readonly #entries = new Map<string, { value: T; until: number }>()
-  readonly #options: { lifeMs: number; max: number; clock: Clock }
+  readonly #entries: OwnedEntries<{ value: T; until: number }>
+  readonly #options: TransientOptions
 
-  constructor(options: { lifeMs: number; max: number; clock: Clock }) {
+  constructor(options: TransientOptions) {
+    const { max, maxEach = Math.ceil(max / 10), clock } = options
     this.#options = options
+    // In order of expiry, since all live equally long.
+    this.#entries = new OwnedEntries({ max, maxEach, isOver: ({ until }) => until <= clock.monotonic() })
   }
 
-  put(key: string, value: T): void {
-    const { lifeMs, max, clock } = this.#options
-    const now = clock.monotonic()
-    this.#entries.delete(key)
-    // In order of expiry, since all live equally long and a Map keeps the order of insertion.
-    for (const [oldest, { until }] of this.#entries) {
-      if (until > now && this.#entries.size < max) break
-      this.#entries.delete(oldest)
-    }
-    this.#entries.set(key, { value, until: now + lifeMs })
+  /** `owner`: whose it is, as was proved. */
+  put(key: string, value: T, owner: string): void {
+    const { lifeMs, clock } = this.#options
+    this.#entries.set(owner, key, { value, until: clock.monotonic() + lifeMs })
   }
 
   get(key: string): T | undefined {

@@ -85,7 +85,7 @@ export class Workloads {
       jwk,
       attested_at,
     }
-    this.#bound.put(nameOf(agent, instance, key), { jwk, attestation, until: attested.expiresAt })
+    this.#bound.put(nameOf(agent, instance, key), { jwk, attestation, until: attested.expiresAt }, agent.id)
     return attestation
   }
 

@@ -1,18 +1,19 @@
+import { requestIdOf } from '@bailiwick/approval-statement'
 import { requestIdSchema, spiffeIdSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { callersTask, callingInstance, proofLeewayMs, proofMaxAgeMs } from '../agent-caller.ts'
+import { callersTask, callingInstance, isCallOf, proofLeewayMs, proofMaxAgeMs } from '../agent-caller.ts'
 import type { PresentedItem } from '../binding.ts'
 import { cancel } from '../cancel.ts'
 import type { Approval } from '../context.ts'
 import { rememberMs } from '../expire-requests.ts'
 import { Idempotency, idempotencyKeyOf } from '../idempotency.ts'
-import { taskIdOf, taskNamed } from '../requests.ts'
+import { askerOf, taskIdOf, taskNamed } from '../requests.ts'
 import { submissionSchema, submit } from '../submission.ts'
-import { isForgotten, type Task, taskOf, taskPath } from '../task.ts'
+import { isForgotten, receiptOf, type Task, taskOf, taskPath } from '../task.ts'
 import { Transient } from '../transient.ts'
 import { sendProfileProblem } from './profile-problem.ts'
 
@@ -39,11 +40,17 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval): void 
     return taskOf(approval, parts, echoes.get(taskIdOf(parts[0])))
   }
 
-  http.post(path, { bodyLimit, errorHandler, schema: { body: submissionSchema } }, async ({ body, headers }, reply) => {
-    const { record, items } = await submit(approval, idempotency, body, idempotencyKeyOf(headers['idempotency-key']))
+  http.post(path, { bodyLimit, errorHandler, schema: { body: submissionSchema } }, async (request, reply) => {
+    const { body, headers } = request
+    const { record, items, mayKnow } = await submit(approval, idempotency, body, {
+      key: idempotencyKeyOf(headers['idempotency-key']),
+      isBy: (agentId) => isCallOf(approval, proofs, { ...callOf(request, 'POST', path), agentId }),
+    })
     const id = taskIdOf(record)
-    if (body.items !== undefined && echoes.get(id) === undefined) echoes.put(id, items)
-    const answer = shown(taskNamed(approval, id))
+    if (mayKnow && body.items !== undefined && echoes.get(id) === undefined) echoes.put(id, items, askerOf(record))
+    const answer = mayKnow
+      ? shown(taskNamed(approval, id))
+      : receiptOf(approval, requestIdOf(body.bailiwick.request), items)
     reply.header('location', answer.task.status_endpoint)
     return reply.status(answer.task.status === 'pending' ? 202 : 201).send(answer)
   })

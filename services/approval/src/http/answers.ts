@@ -43,7 +43,7 @@ export function answerRoutes(http: HttpServer, approval: Approval, sessions: Ses
       const rendered = await makeStatement(approval, me, request.params.id, request.body)
       const { statement, statementHash, lines, argumentsText } = rendered
       // Only what this session was shown can be signed in it, and once.
-      shown.put(`${id} ${statementHash}`, rendered)
+      shown.put(`${id} ${statementHash}`, rendered, id)
       return {
         statement,
         statement_hash: statementHash,

@@ -1,0 +1,73 @@
+export interface OwnedEntriesOptions<V> {
+  /** How many are kept together. */
+  max: number
+  /** How many one owner may have; `max` unless told. */
+  maxEach?: number
+  /** Whether a value is of no more use. An owner's values end in the order in which they came. */
+  isOver?: (value: V) => boolean
+}
+
+/**
+ * Values that a process remembers for others, each with whose it is. What is new always finds room: an owner that has its share loses its
+ * own oldest; when all is full, what is over goes, and then the oldest of the owner that has most. So an owner that fills the memory
+ * pushes out its own values and no other's (V18). `owner` must be somebody who proved who it is: a name that anybody can say is
+ * anybody's to push out.
+ */
+export class OwnedEntries<V> {
+  readonly #options: Required<OwnedEntriesOptions<V>>
+  readonly #entries = new Map<string, { owner: string; value: V }>()
+  /** Of each owner its keys, the oldest first: a Set keeps the order of insertion. */
+  readonly #keysOf = new Map<string, Set<string>>()
+
+  constructor({ max, maxEach = max, isOver = () => false }: OwnedEntriesOptions<V>) {
+    this.#options = { max, maxEach, isOver }
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  get(key: string): V | undefined {
+    return this.#entries.get(key)?.value
+  }
+
+  /** Keys are of all owners together: the value that was there goes, whosever it was. */
+  set(owner: string, key: string, value: V): void {
+    const { max, maxEach } = this.#options
+    this.delete(key)
+    this.#dropOver(owner)
+    if ((this.#keysOf.get(owner)?.size ?? 0) >= maxEach) this.#dropOldest(owner)
+    if (this.size >= max) for (const each of [...this.#keysOf.keys()]) this.#dropOver(each)
+    if (this.size >= max) this.#dropOldest(this.#largest())
+    this.#entries.set(key, { owner, value })
+    const keys = this.#keysOf.get(owner) ?? new Set()
+    this.#keysOf.set(owner, keys.add(key))
+  }
+
+  delete(key: string): void {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return
+    this.#entries.delete(key)
+    const keys = this.#keysOf.get(entry.owner)
+    keys?.delete(key)
+    if (keys?.size === 0) this.#keysOf.delete(entry.owner)
+  }
+
+  #dropOver(owner: string): void {
+    for (const key of this.#keysOf.get(owner) ?? []) {
+      const entry = this.#entries.get(key)
+      if (entry === undefined || !this.#options.isOver(entry.value)) return
+      this.delete(key)
+    }
+  }
+
+  #dropOldest(owner: string): void {
+    for (const key of this.#keysOf.get(owner) ?? []) return this.delete(key)
+  }
+
+  #largest(): string {
+    let [most, largest] = [0, '']
+    for (const [owner, { size }] of this.#keysOf) if (size > most) [most, largest] = [size, owner]
+    return largest
+  }
+}
