@@ -62,7 +62,8 @@ export class OwnedEntries<V> {
   }
 
   #dropOldest(owner: string): void {
-    for (const key of this.#keysOf.get(owner) ?? []) return this.delete(key)
+    const [oldest] = this.#keysOf.get(owner) ?? []
+    if (oldest !== undefined) this.delete(oldest)
   }
 
   #largest(): string {

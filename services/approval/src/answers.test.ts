@@ -313,7 +313,9 @@ it('answers nothing after its time, says so on the topic, and the agent hears it
   clock.advance(610_000)
   await answering(later)
   // Handed in again when the signature is too old for a new request: it is the old one still, and expired.
-  expect((await agentOf(later).submit(again)).json()).toMatchObject({ task: { id: known, status: 'expired' } })
+  const dpop = agentOf(later).proof('POST', '/access/v1/requests', 610_000)
+  const handed = await agentOf(later).send(again, {}, { dpop })
+  expect(handed.json()).toMatchObject({ task: { id: known, status: 'expired' } })
   const late = await person.post(`/requests/${id}/approve`, { statement_hash: body.statement_hash, assertion })
   expect(['access_request_expired', 'statement_unknown']).toContain(late.body.code)
   expect((await person.statement(id)).body).toMatchObject({ code: 'access_request_expired' })

@@ -271,8 +271,8 @@ export function anAsk(trust: Trust, over: Partial<AccessRequest> = {}): AccessRe
 
 /** An agent that asks over HTTP, and looks at what became of it. */
 export function agentOf({ http, trust, keys }: World, key: SigningKey<'agent'> = keys.one, sub = `${agentId}/one`) {
-  const proof = (method: string, path: string) =>
-    makeDpopProof({ htm: method, htu: `${origin}${path}`, jti: unique('proof'), now: systemClock.now() }, key)
+  const proof = (method: string, path: string, aheadMs = 0) =>
+    makeDpopProof({ htm: method, htu: `${origin}${path}`, jti: unique('proof'), now: systemClock.now() + aheadMs }, key)
   return {
     proof,
     sign: (over: Partial<AccessRequest> = {}) => signAccessRequest(anAsk(trust, { sub, ...over }), key),

@@ -99,7 +99,8 @@ describe('Idempotency-Key', () => {
     expect(again.json().task.id).toBe(first.json().task.id)
     const other = await agent.send(agent.sign(), {}, { 'idempotency-key': 'k-1' })
     expect(other.json()).toMatchObject({ type: urn('duplicate_request'), status: 409, code: 'idempotency_key_reused' })
-    const around = await agent.send(request, { context: { more: 1 } }, headers)
+    const dpop = agent.proof('POST', '/access/v1/requests')
+    const around = await agent.send(request, { context: { more: 1 } }, { ...headers, dpop })
     expect(around.json()).toMatchObject({ type: urn('duplicate_request') })
     expect((await agent.send(agent.sign(), {}, { 'idempotency-key': 'k 1' })).json()).toMatchObject({
       code: 'request_malformed',

@@ -3,7 +3,7 @@ import { Calls } from './calls.ts'
 import type { Allowed, Answer } from './decide.ts'
 
 const request = (call_id: string, over: object = {}, observed: object = {}) =>
-  ({ digest: 'd', observed: { call_id, credential: 'c', ...observed }, ...over }) as never
+  ({ subject: { id: 'agent' }, digest: 'd', observed: { call_id, credential: 'c', ...observed }, ...over }) as never
 const point = { id: 'point' }
 const no = (reason: string) => ({ decision: false, decisionId: 'dec_2', callId: 'two', reason }) as Answer
 
@@ -58,14 +58,14 @@ it('keeps no failure: the same call may come again', async () => {
   expect(calls.find(point, request('failed'), 0)).toBeUndefined()
 })
 
-it('remembers the last 50,000', async () => {
+it('remembers the last 10,000 of a point', async () => {
   const calls = new Calls()
   const denied = Promise.resolve(no('grant_expired'))
-  for (let n = 0; n < 50_000; n++) calls.remember(point, request(`${n}`), denied)
+  for (let n = 0; n < 10_000; n++) calls.remember(point, request(`${n}`), denied)
   expect(calls.find(point, request('0'), 0)).toBe(denied)
-  calls.remember(point, request('50000'), denied)
+  calls.remember(point, request('10000'), denied)
   expect(calls.find(point, request('0'), 0)).toBeUndefined()
-  expect([calls.find(point, request('1'), 0), calls.find(point, request('50000'), 0)]).toEqual([denied, denied])
+  expect([calls.find(point, request('1'), 0), calls.find(point, request('10000'), 0)]).toEqual([denied, denied])
 })
 
 it('belongs to the instance that asked first, until it is denied (V1, V10)', async () => {
@@ -84,4 +84,22 @@ it('belongs to the instance that asked first, until it is denied (V1, V10)', asy
   calls.remember(first, request('two'), Promise.resolve(denied))
   await Promise.resolve()
   expect(await calls.find(second, request('two'), 0)).toBe(denied)
+})
+
+it('keeps an ALLOW of one agent, however many calls others make, in its name too (V10, V18)', async () => {
+  const calls = new Calls()
+  const allow = (callId: string) =>
+    Promise.resolve({ decision: true, decisionId: 'dec_1', callId, permit: 'p', permitEndsAt: 5000 } as Allowed)
+  const allowed = allow('one')
+  calls.remember(point, request('one'), allowed)
+  await allowed
+  for (let n = 0; n < 20_000; n++) {
+    // What is denied may name any agent.
+    calls.remember(point, request(`denied ${n}`), Promise.resolve(no('credential_invalid')))
+    calls.remember(point, request(`loud ${n}`, { subject: { id: 'loud' } }), allow(`loud ${n}`))
+    calls.remember({ id: `point ${n % 10}` }, request(`elsewhere ${n}`), Promise.resolve(no('grant_expired')))
+  }
+  await Promise.resolve()
+  expect(calls.find(point, request('one'), 0)).toBe(allowed)
+  expect(calls.find(point, request('loud 0', { subject: { id: 'loud' } }), 0)).toBeUndefined()
 })

@@ -1,10 +1,12 @@
 import { sha256 } from '@bailiwick/credentials'
+import { OwnedEntries } from '@bailiwick/service-kit'
 import type { CallingPoint } from './callers.ts'
 import type { Answer } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { isToRepeat } from './next-action.ts'
 
-const remembered = 50_000
+/** Of an agent its ALLOWs, which a retry must find; of an enforcement point all else. */
+const remembered = { max: 50_000, maxEach: 10_000 }
 
 interface Remembered {
   asked: string
@@ -21,7 +23,7 @@ interface Remembered {
  * instance of the enforcement point: two processes that are given one permit would each use it.
  */
 export class Calls {
-  readonly #answers = new Map<string, Remembered>()
+  readonly #answers = new OwnedEntries<Remembered>(remembered)
 
   /**
    * The first answer for this id, or `conflict` when the id was used for something else, or `elsewhere` when another instance has asked,
@@ -35,8 +37,11 @@ export class Calls {
   ): Promise<Answer> | 'conflict' | 'elsewhere' | undefined {
     const name = nameOf(point, request)
     const known = this.#answers.get(name)
-    if (known?.endsAt !== undefined && !(now < known.endsAt)) this.#answers.delete(name)
-    if (!known || !this.#answers.has(name)) return undefined
+    if (known === undefined) return undefined
+    if (known.endsAt !== undefined && !(now < known.endsAt)) {
+      this.#answers.delete(name)
+      return undefined
+    }
     if (known.asked !== askedBy(request)) return 'conflict'
     return known.instance === point.instance || known.isDenied ? known.answer : 'elsewhere'
   }
@@ -45,17 +50,20 @@ export class Calls {
   remember(point: Pick<CallingPoint, 'id' | 'instance'>, request: EvaluationRequest, answer: Promise<Answer>): void {
     const name = nameOf(point, request)
     const entry: Remembered = { asked: askedBy(request), instance: point.instance, answer }
-    this.#answers.set(name, entry)
+    // Until it is allowed nobody has proved whose it is: an agent's name in it anybody can write.
+    this.#answers.set(`point ${point.id}`, name, entry)
     answer.then(
       (given) => {
-        if (given.decision) entry.endsAt = given.permitEndsAt
+        if (given.decision) {
+          entry.endsAt = given.permitEndsAt
+          this.#answers.set(`agent ${request.subject.id}`, name, entry)
+        }
         // No answer to keep: the same call comes back with the nonce, with a human's word, or a moment later.
         else if (isToRepeat(given.reason)) this.#answers.delete(name)
         else entry.isDenied = true
       },
       () => this.#answers.delete(name),
     )
-    if (this.#answers.size > remembered) this.#answers.delete(this.#answers.keys().next().value ?? '')
   }
 }
 
