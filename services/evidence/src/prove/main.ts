@@ -44,7 +44,7 @@ function linesOf(file: string, about: string, report: BundleReport): string[] {
     ...report.steps.flatMap((step) => [tell(step), ...tellValues(step)]),
     ...tellMissing(report.steps),
     `Every signature holds, and leads back to the root key ${report.root}, ${report.root_checked ? 'which is the one that you trust' : 'which only the bundle names'}.`,
-    'That nothing else happened, such as a withdrawal, or that a person or key was retired, a bundle cannot show.',
+    'A bundle cannot show that nothing else happened: a withdrawal, a stricter rule that was registered later, a person or a key that was retired.',
   ]
 }
 

@@ -146,6 +146,20 @@ it.each<[string, Lies, string]>([
   })
 })
 
+it('shows a rule of the genesis that was left out, and cannot show a stricter one that came later (V3)', async () => {
+  await proved({}, async (bundle, { log }) => {
+    const leaves = bundle.leaves.filter((leaf) => !isOf('rule.registered')(leaf))
+    expect(await verifyBundle({ ...bundle, leaves }, { log })).toMatchObject({ ok: false })
+  })
+  await proved({ stricter: true }, async (bundle, { log }) => {
+    expect(await verifyBundle(bundle, { log })).toMatchObject({ ok: false })
+    const leaves = bundle.leaves.filter((leaf) => !textOf(leaf).includes('"two-people"'))
+    expect(leaves).toHaveLength(bundle.leaves.length - 1)
+    // Only a reader of the whole log sees that one: the page and the command say so.
+    expect(await verifyBundle({ ...bundle, leaves }, { log })).toMatchObject({ ok: true })
+  })
+})
+
 it('proves nothing of a stranger who made all of it, root key, log and people (V3)', async () => {
   await proved({}, async (bundle, stranger) => {
     using ours = new Story()

@@ -22,6 +22,7 @@ import {
   saltedHash,
   sha256,
   signAccessRequest,
+  signGenesisStatement,
   signInvitation,
   signOutcome,
 } from '@bailiwick/credentials'
@@ -85,6 +86,8 @@ export interface Lies {
   withoutIntent?: boolean
   /** What the decision point says of an ALLOW instead. */
   allowed?: (data: EventData<'decisions.v1', 'decision.allowed'>) => object
+  /** A rule that wants two people was registered before the approval, which one person gave by the older rule. */
+  stricter?: true
   /** What the decisions say that the calls were about. */
   invoice?: string
 }
@@ -166,6 +169,23 @@ export class Story extends Installed {
     return { type: 'approver.registered', subject: `approver ${id}`, version: 1, data }
   }
 
+  /** Registered by the root key, after the genesis and before anybody was enrolled. */
+  #stricterRule(): Draft<'registry.v1'> {
+    const value: Rule = { ...this.rule, id: 'two-people', order: 0, approvers: { group: 'finance', quorum: 2 } }
+    const [entity_type, entity_id] = ['rule', value.id]
+    const root = readKeyFile(this.at.keys('root'), 'root', 'root')
+    const { installation } = this.trust
+    const after = jcsHash(value)
+    const jws = signGenesisStatement({ installation, entity_type, entity_id, version: 1, after }, root)
+    const data = {
+      entity: { type: 'rule' as const, id: value.id },
+      value,
+      hash: after,
+      authorization: { kind: 'root' as const, jws },
+    }
+    return { type: 'rule.registered', subject: `rule ${value.id}`, version: 1, data }
+  }
+
   get purposeHash(): string {
     return saltedHash(this.purpose) ?? ''
   }
@@ -190,6 +210,7 @@ export class Story extends Installed {
     await using issuer = await this.registered(bus)
     await using approval = await this.participant(bus, 'approval')
     await using pdp = await this.participant(bus, 'policy-decision')
+    if (lies.stricter) await issuer.producer.publish('registry.v1', [this.#stricterRule()])
     await issuer.producer.publish('registry.v1', [this.#enrolment()])
     const now = systemClock.now()
     const at = (seconds: number) => new Date(now + seconds * 1000).toISOString()
