@@ -25,7 +25,7 @@ class Story {
   readonly log: GoodLog
   #grants = 3
   #decisions = 0
-  #outcomes = 100
+  #outcomes = 3
 
   private constructor(log: GoodLog) {
     this.log = log

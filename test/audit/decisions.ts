@@ -3,7 +3,7 @@ import { actionHash, type BudgetAmounts, type EventData, type Grant } from '@bai
 import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
 import { chainTo, type Holder, isAmong } from './delegations.ts'
 import { type Decision, decisionKey, type Tree } from './facts.ts'
-import { openCompact, verifiedClaims } from './jws.ts'
+import { openCompact } from './jws.ts'
 import type { Finding, Rule } from './leaf.ts'
 import { killerOf } from './revocations.ts'
 
@@ -304,52 +304,4 @@ function takenBy({ calls, egress_bytes, cost }: BudgetAmounts, permission: numbe
     [`uses:${permission}`, calls > 0 ? 1n : 0n],
     ...Object.entries(cost).map(([c, amount]): [string, bigint] => [`cost:${c}`, parseMicros(amount) ?? 0n]),
   ]
-}
-
-/** Each outcome is the enforcement point's own word about exactly one ALLOW that stands (V1), told once (V10). */
-export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] {
-  const findings: Finding[] = []
-  const numbers = new Map<string, string>()
-  for (const { event, index, at, counts } of facts.charges) {
-    if (event.type !== 'outcome.reported') continue
-    const { data } = event
-    const bad = (rule: Rule, detail: string) =>
-      void findings.push({ leaf: index, rule, detail: `${data.decision_id}: ${detail}` })
-    const jwk = registry.get('enforcement-point', data.enforcement_point, at)?.outcome_jwk
-    const said = jwk && verifiedClaims(data.outcome, jwk, 'bailiwick-outcome+jws')
-    if (said === undefined || said.installation !== trust.installation) {
-      bad('V1', 'its enforcement point did not sign it')
-      continue
-    }
-    const number = `${data.enforcement_point} ${said.sequence}`
-    const before = numbers.get(number)
-    if (before !== undefined && before !== data.outcome) bad('V10', `${number} says two things`)
-    numbers.set(number, data.outcome)
-    const decision = facts.decisions.get(decisionKey(event.partitionkey, data.decision_id))
-    const happened = said.status !== 'not_executed'
-    if (decision === undefined || decision.standing === 'abandoned') {
-      if (happened) bad('V1', 'something happened without an ALLOW')
-      continue
-    }
-    if (counts && !isAbout(said, data, decision)) bad('V1', 'it is not about what was allowed')
-    if (!counts && !isAbout(said, data, decision)) bad('V1', 'a second outcome says something else')
-    if (happened && Date.parse(String(said.at)) < decision.at - slackMs) bad('V1', 'it happened before it was allowed')
-  }
-  return findings
-}
-
-function isAbout(
-  said: Record<string, unknown>,
-  data: EventData<'decisions.v1', 'outcome.reported'>,
-  { data: allowed }: Decision,
-): boolean {
-  return (
-    said.enforcement_point === data.enforcement_point &&
-    said.enforcement_point === allowed.enforcement_point &&
-    said.decision_id === data.decision_id &&
-    said.call_id === allowed.call_id &&
-    said.action_digest === actionHash(allowed.action) &&
-    said.status === data.status &&
-    said.sequence === data.sequence
-  )
 }

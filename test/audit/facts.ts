@@ -39,6 +39,8 @@ export interface Facts {
   proofs: Map<string, number>
   /** What takes from, or gives back to, a tree, in its order. */
   charges: (Leaf<'decisions.v1'> & { counts: boolean })[]
+  /** What enforcement points signed and no decision point took. */
+  refusedOutcomes: Leaf<'decisions.v1'>[]
   revocations: Revocation[]
   /** Every credential that is said to be issued, whether that counts or not, and in which tree. */
   issued: (Fact<EventData<'grants.v1', 'credential.issued'>> & { tree: string })[]
@@ -56,6 +58,7 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
     calls: new Set(),
     proofs: new Map(),
     charges: [],
+    refusedOutcomes: [],
     revocations: [],
     issued: [],
     void: new Set(),
@@ -97,6 +100,7 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
       return true
     })
   for (const leaf of onTopic(leaves, 'decisions.v1')) {
+    if (leaf.event.type === 'outcome.refused') facts.refusedOutcomes.push(leaf)
     if (leaf.event.version === undefined) continue
     const { data, id, partitionkey: tree } = leaf.event
     const after = 'after' in data ? data.after : undefined

@@ -31,6 +31,7 @@ import {
   actionText,
   type EventPurpose,
   jcsHash,
+  outcomeHash,
   readKeyFile,
   type SigningKey,
   saltedHash,
@@ -88,6 +89,9 @@ export class GoodLog implements Disposable {
   /** In the order of the log, by a name for the tests. */
   readonly drafts = new Map<string, Draft>()
   readonly agent = `${sampleAgentId(sample.agents[0])}/${sample.instance}`
+  /** Of the enforcement point. */
+  readonly instance = `${'I'.repeat(21)}A`
+  readonly #outcomes = new Map<number, string>()
   #now = Date.parse('2026-11-24T12:00:00.000Z')
   #start = 1
   /** What a call's salted hash stands for, which nobody but the agent and the enforcement point knows. */
@@ -321,6 +325,7 @@ export class GoodLog implements Disposable {
       decision_id: decisionId,
       call_id: `call_${name.replaceAll(' ', '-').padEnd(20, '0')}`,
       enforcement_point: sample.enforcementPoint,
+      instance: this.instance,
       actor: {
         agent: grant.agent,
         credential_id: `crd_${of.padEnd(20, '0')}`,
@@ -418,7 +423,7 @@ export class GoodLog implements Disposable {
     return request_id
   }
 
-  /** What its enforcement point says of an ALLOW. */
+  /** What its enforcement point says of an ALLOW, next to what it said under the number before. */
   outcome(
     name: string,
     of: string,
@@ -428,12 +433,15 @@ export class GoodLog implements Disposable {
     sent: { egress_bytes?: number } = {},
   ): void {
     const allow = this.draft<'decisions.v1', 'decision.allowed'>(of)
-    const { decision_id, call_id, enforcement_point, actor, action, reserved } = allow.data
+    const { decision_id, call_id, enforcement_point, instance, actor, action, reserved } = allow.data
+    const previous = this.#outcomes.get(sequence - 1)
     const outcome = signOutcome(
       {
         installation: this.trust.installation,
         enforcement_point,
+        ...(instance === undefined ? {} : { instance }),
         sequence,
+        ...(instance === undefined || sequence === 1 ? {} : { previous: previous ?? sha256('none') }),
         call_id,
         decision_id,
         action_digest: actionHash(action),
@@ -443,6 +451,7 @@ export class GoodLog implements Disposable {
       },
       sampleKey(this.data, 'point-outcome'),
     )
+    this.#outcomes.set(sequence, outcomeHash(outcome))
     const released = status === 'not_executed' ? reserved : { calls: 0, egress_bytes: 0, cost: {} }
     const { grant_id } = actor
     const data = { decision_id, grant_id, enforcement_point, sequence, status, released, outcome }

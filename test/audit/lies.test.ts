@@ -415,6 +415,63 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
       log.outcome('adjust done', 'adjust', 5, 1, 'succeeded')
     },
   ],
+  [
+    'two outcomes of one ALLOW, of which nobody took one (V10)',
+    'V10',
+    (log) => {
+      const { decision_id, grant_id, enforcement_point } = outcome(log, 'read done').data
+      const refused = { decision_id, grant_id, enforcement_point, code: 'outcome_mismatch' as const }
+      log.outcome('another', 'read', 9, 4, 'not_executed')
+      const { data } = outcome(log, 'another')
+      log.drafts.delete('another')
+      const said = { ...refused, outcome: data.outcome }
+      log.say('refused', 'decisions.v1', 'outcome.refused', decision_id, said, { key: grant_id })
+      move(log, 'refused', 'denied')
+    },
+    'what was not taken',
+  ],
+  [
+    'an outcome by another instance than was allowed (V1)',
+    'V1',
+    (log) => {
+      const allow = allowed(log, 'adjust')
+      const { instance } = allow.data
+      allow.data.instance = `${'Z'.repeat(21)}A`
+      log.outcome('adjust done', 'adjust', 5, 1, 'succeeded')
+      if (instance) allow.data.instance = instance
+    },
+    'not about what was allowed',
+  ],
+  [
+    'an outcome of no instance for an ALLOW of one (V1)',
+    'V1',
+    (log) => {
+      const allow = allowed(log, 'adjust')
+      const { instance = '' } = allow.data
+      delete allow.data.instance
+      log.outcome('adjust done', 'adjust', 5, 1, 'succeeded')
+      allow.data.instance = instance
+    },
+    'not about what was allowed',
+  ],
+  [
+    'an outcome of an instance that nobody relayed (V15)',
+    'V15',
+    (log) => {
+      log.outcome('not adjusted', 'adjust again', 6, 4, 'not_executed')
+    },
+    'the outcome before it is missing',
+  ],
+  [
+    'another outcome than the next one names (V15)',
+    'V15',
+    (log) => {
+      const { outcome: third } = outcome(log, 'not adjusted').data
+      log.outcome('adjust done', 'adjust', 5, 2, 'succeeded', { egress_bytes: 1 })
+      outcome(log, 'not adjusted').data.outcome = third
+    },
+    'is another than it names',
+  ],
   ['a version that was left out', 'version', (log) => void log.drafts.delete('read done')],
   [
     'a registry change that nobody authorised',

@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto'
+import { actionHash, type EventData } from '@bailiwick/contracts'
+import { type Meaning, slackMs } from './approvals.ts'
+import { type Decision, decisionKey } from './facts.ts'
+import { verifiedClaims } from './jws.ts'
+import type { Finding, Rule } from './leaf.ts'
+
+/** An outcome that counts, in the chain of its enforcement point's instance. */
+interface Link {
+  leaf: number
+  signed: string
+  previous: unknown
+}
+
+/** What was signed, without the signature: that has two spellings. */
+const signedIn = (jws: string) =>
+  createHash('sha256')
+    .update(jws.slice(0, jws.lastIndexOf('.')))
+    .digest('base64url')
+
+/**
+ * Each outcome is the enforcement point's own word about exactly one ALLOW that stands (V1), told once (V10), by the instance that the ALLOW
+ * names; those of one instance are numbered from 1 without gaps, and each names the one before (V15).
+ */
+export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] {
+  const findings: Finding[] = []
+  const numbers = new Map<string, string>()
+  const chains = new Map<string, Map<number, Link>>()
+  const refused = facts.refusedOutcomes.map((leaf) => ({ ...leaf, counts: false }))
+  for (const { event, index, at, counts } of [...facts.charges, ...refused]) {
+    if (event.type !== 'outcome.reported' && event.type !== 'outcome.refused') continue
+    const { data } = event
+    const bad = (rule: Rule, detail: string) =>
+      void findings.push({ leaf: index, rule, detail: `${data.decision_id}: ${detail}` })
+    const jwk = registry.get('enforcement-point', data.enforcement_point, at)?.outcome_jwk
+    const said = jwk && verifiedClaims(data.outcome, jwk, 'bailiwick-outcome+jws')
+    if (said === undefined || said.installation !== trust.installation) {
+      bad('V1', 'its enforcement point did not sign it')
+      continue
+    }
+    if (event.type === 'outcome.refused') {
+      bad('V10', `its enforcement point signed what was not taken (${event.data.code})`)
+      continue
+    }
+    const signed = signedIn(data.outcome)
+    const point = `${data.enforcement_point}${said.instance === undefined ? '' : ` ${said.instance}`}`
+    const number = `${point} ${said.sequence}`
+    const before = numbers.get(number)
+    if (before !== undefined && before !== signed) bad('V10', `${number} says two things`)
+    numbers.set(number, signed)
+    if (counts && said.instance !== undefined)
+      chains
+        .getOrInsertComputed(point, () => new Map())
+        .set(Number(said.sequence), { leaf: index, signed, previous: said.previous })
+    const decision = facts.decisions.get(decisionKey(event.partitionkey, data.decision_id))
+    const happened = said.status !== 'not_executed'
+    if (decision === undefined || decision.standing === 'abandoned') {
+      if (happened) bad('V1', 'something happened without an ALLOW')
+      continue
+    }
+    if (counts && !isAbout(said, event.data, decision)) bad('V1', 'it is not about what was allowed')
+    if (!counts && !isAbout(said, event.data, decision)) bad('V1', 'a second outcome says something else')
+    if (happened && Date.parse(String(said.at)) < decision.at - slackMs) bad('V1', 'it happened before it was allowed')
+  }
+  return [...findings, ...[...chains].flatMap(([point, chain]) => gapsIn(point, chain))]
+}
+
+/** The first outcome of an instance is 1 and names none. */
+function gapsIn(point: string, chain: ReadonlyMap<number, Link>): Finding[] {
+  return [...chain].flatMap(([sequence, { leaf, previous }]) => {
+    const before = chain.get(sequence - 1)
+    if (before === undefined ? sequence === 1 && previous === undefined : previous === before.signed) return []
+    const detail = `${point} ${sequence}: the outcome before it ${before === undefined ? 'is missing' : 'is another than it names'}`
+    return [{ leaf, rule: 'V15' as const, detail }]
+  })
+}
+
+function isAbout(
+  said: Record<string, unknown>,
+  data: EventData<'decisions.v1', 'outcome.reported'>,
+  { data: allowed }: Decision,
+): boolean {
+  return (
+    said.enforcement_point === data.enforcement_point &&
+    said.enforcement_point === allowed.enforcement_point &&
+    said.instance === allowed.instance &&
+    said.decision_id === data.decision_id &&
+    said.call_id === allowed.call_id &&
+    said.action_digest === actionHash(allowed.action) &&
+    said.status === data.status &&
+    said.sequence === data.sequence
+  )
+}
