@@ -1,4 +1,6 @@
-import { sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { sample, sampleAgentId, sampleAuthority } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
 import { holding, operatorAt } from './operator.ts'
 import { Person } from './person.ts'
@@ -6,11 +8,14 @@ import { answered, eventually, Scene } from './scene.ts'
 
 const patienceMs = 60_000
 
-/** Asks for a task of its own, by the topic or over HTTP, and says why. */
+/** Asks for one action, by the topic or over HTTP, and says why. */
 async function asked(scene: Scene, by: 'topic' | 'http', purpose: string): Promise<string> {
   const agent = scene.agent()
   const expiresInSeconds = by === 'http' ? 600 : 700 // what asks the same as what was denied is not asked
-  const signed = agent.signRequest({ authority: sampleAuthority, mode: 'window', expiresInSeconds, purpose } as never)
+  const resource = { type: 'tool', id: `${sample.toolServer}/read` }
+  const action = { name: 'tools/call', properties: { invoice: `${purpose}, of which this is the action` }, resource }
+  const ask = { authority: sampleAuthority, mode: 'per_action', expiresInSeconds, purpose, action } as const
+  const signed = agent.signRequest(ask)
   if (by === 'http') return (await answered(() => agent.request(signed))).requestId
   const { key, bytes } = agent.accessRequestEvent(signed)
   await scene.put('access-requests.v1', key, bytes)
@@ -30,11 +35,22 @@ it('words are erased at the operator’s word alone, from all that is kept, and 
     expect((await owner.post(`requests/${id}/deny`, { reason: `${words} of the owner` })).status).toBe(200)
     const find = async () => {
       const { out } = await cli('trace', id)
-      return out.includes(`${words} of the agent`) && out.includes(`${words} of the owner`) ? out : undefined
+      const all = [`${words} of the agent`, `${words} of the owner`, `${words} of the agent, of which`]
+      return all.every((each) => out.includes(each)) ? out : undefined
     }
-    expect(await eventually('evidence has both', find, patienceMs)).toContain('steps verified')
+    expect(await eventually('evidence has them', find, patienceMs)).toContain('steps verified')
     const receipt = await cli('events', '--type', 'request.denied')
+    expect(holding(data, words).filter((file) => !/erasable|values/.test(file))).toEqual([])
     expect((await cli('prove', id, '--reveal', 'all')).out).toContain(words)
+    const shown = await cli('prove', id, '--reveal', 'arguments')
+    expect([shown.out.includes('of which this is the action'), shown.out.includes('of the owner')]).toEqual([
+      true,
+      false,
+    ])
+    const file = join(data, `${by}.json`)
+    writeFileSync(file, shown.out.slice(shown.out.indexOf('{')))
+    expect((await cli('verify', file)).code).toBe(0)
+    rmSync(file)
 
     // Neither a stranger nor somebody who is signed in: there is no such path.
     const order = { reason: 'other', values: [{ attachment_id: `att_${'A'.repeat(43)}`, about: id }] }
@@ -51,16 +67,17 @@ it('words are erased at the operator’s word alone, from all that is kept, and 
       const { code, out } = await erase()
       return code === 0 || out.includes('everything there is erased already')
     }
-    await eventually('both are erased', isDone, patienceMs)
+    await eventually('all are erased', isDone, patienceMs)
     expect(holding(data, words)).toEqual([])
     const { code, out } = await cli('trace', id)
     expect(code).toBe(0)
     expect(out).not.toContain(words)
-    expect(out.match(/: erased \S+ by operator \(personal_data\)/g)).toHaveLength(2)
+    expect(out.match(/: erased \S+ by operator \(personal_data\)/g)).toHaveLength(3)
     expect((await cli('events', '--type', 'request.denied')).out).toBe(receipt.out)
     for (const argv of [['verify'], ['audit'], ['prove', id]])
       expect([argv[0], (await cli(...argv)).code]).toEqual([argv[0], 0])
     expect((await cli('prove', id, '--reveal', 'purpose')).out).toContain('value_gone')
+    expect((await cli('prove', id, '--reveal', 'arguments')).out).toContain('value_gone')
   }
   // What the operator wrote, in turn: it never stood in an event either.
   const stopped = sampleAgentId('forecaster')

@@ -149,7 +149,7 @@ function askProblems(
     problems.push('the request has the id of another')
   if (grant.statement.request_hash !== sha256(canonical(claims))) problems.push('the statement names another request')
   if (canonical(claims.arguments ?? null) !== canonical(asked.arguments ?? null))
-    problems.push('other arguments were kept than its agent handed over')
+    problems.push('its request names other arguments than its agent signed')
   if (!isSameKind(claims, grant)) problems.push('it grants another kind of thing than was asked')
   if (!isWithinTime(claims, grant)) problems.push('it grants for another time than was asked')
   const wanted = parseAuthority(claims.authority)

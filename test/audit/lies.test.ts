@@ -290,13 +290,13 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     (log) => void log.grant('other', { statement: { request_hash: hash } }),
   ],
   [
-    'one action whose people saw its digest alone, which they signed (V3)',
+    'one action whose arguments were not shown to its approver (V3)',
     'V3',
     (log) => void log.grant('other', { asked: oneAction, statement: oneAction }),
     'arguments_required',
   ],
   [
-    'one action of which people were shown what nobody handed over (V3)',
+    'one action whose arguments were shown although its agent sent none (V3)',
     'V3',
     (log) => void log.grant('other', { asked: oneAction, statement: { ...oneAction, arguments: 'shown' } }),
     'another kind of thing',

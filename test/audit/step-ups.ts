@@ -27,7 +27,7 @@ async function problemOf(meaning: Meaning, { data, tree: id, at }: Decision) {
   if (statement.action_digest !== actionHash(data.action)) return 'its step-up is for another action'
   const received = facts.requests.get(data.step_up)?.received.data
   if ((statement.arguments === 'shown') !== (received?.kind === 'step_up' && received.arguments !== undefined))
-    return 'its people were not shown what was handed over'
+    return 'its statement does not fit the arguments that its agent sent'
   if (!(approved.at - slackMs <= at && at - slackMs < Date.parse(statement.not_after)))
     return 'its step-up is out of time'
   return stepUpProblem(meaning, tree, approved)

@@ -8,7 +8,7 @@ import { atADesk } from './desk.ts'
 
 const action = (properties: Record<string, unknown>) => ({ name: 'tools/call', properties, resource: tool('delete') })
 
-describe.skipIf(noBrowser)('what one exact action is, in Chromium', () => {
+describe.skipIf(noBrowser)('one exact action, in Chromium', () => {
   const desk = atADesk(asking)
   let seconds = 600
   const ask = async (properties: Record<string, unknown>) => {
@@ -20,7 +20,7 @@ describe.skipIf(noBrowser)('what one exact action is, in Chromium', () => {
     return requestId
   }
 
-  it('shows all its arguments, whatever is in them, beside the digest that is signed (V3)', async () => {
+  it('shows all its arguments, hostile ones included, beside the digest that is signed (V3)', async () => {
     const properties = {
       ...{ invoice: 'INV-40', amount: 1e21, precise: 0.1, none: null, list: [1, 'two', { three: true }], empty: {} },
       'a key: "approve"': 'evil\u202Egnp.exe \u200Bzero',
@@ -69,7 +69,7 @@ describe.skipIf(noBrowser)('what one exact action is, in Chromium', () => {
       .toMatchObject({ action_digest: digest, arguments: 'shown' })
   })
 
-  it('signs nothing where the server hands over other arguments than the digest stands for (V3)', async () => {
+  it('disables Sign if the server sends arguments whose hash is not the digest (V3)', async () => {
     const requestId = await ask({ invoice: 'INV-41' })
     const { page } = desk.olivia
     const other = JSON.stringify(actionText(action({ invoice: 'INV-1' })))
@@ -79,10 +79,10 @@ describe.skipIf(noBrowser)('what one exact action is, in Chromium', () => {
       await route.fulfill({ response, body: (await response.text()).replaceAll(own, other) })
     })
     await desk.goTo(`requests/${requestId}`)
-    await page.locator('article.request').getByText('They are not the arguments that the digest stands for.').waitFor()
+    await page.locator('article.request').getByText('The digest is not their hash.').waitFor()
     await desk.olivia.press('Approve as asked…')
     const dialog = page.getByRole('dialog')
-    await dialog.getByText('Nothing can be signed: the statement says that its arguments were shown').waitFor()
+    await dialog.getByText('This cannot be signed: the statement says that its arguments were shown').waitFor()
     expect(await dialog.getByRole('button', { name: 'Sign with passkey' }).isDisabled()).toBe(true)
     expect(await page.getByText('"INV-1"').count()).toBe(0)
     await page.unrouteAll()

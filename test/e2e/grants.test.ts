@@ -60,7 +60,7 @@ it.each<[why: string, reason: ErrorCode | string, forge: () => Promise<Approved>
     },
   ],
   [
-    'one action of which people saw the digest alone',
+    'one action whose arguments were not shown',
     'arguments_required',
     async () => {
       const received = await people.ask({ mode: 'per_action', actionDigest: 'A'.repeat(43), arguments: 'kept back' })
@@ -68,7 +68,7 @@ it.each<[why: string, reason: ErrorCode | string, forge: () => Promise<Approved>
     },
   ],
   [
-    'one action of which people saw what its agent never handed over',
+    'one action whose arguments were shown although its agent sent none',
     'access_request_conflict',
     async () => {
       const received = await people.ask({ mode: 'per_action', actionDigest: 'A'.repeat(43), arguments: 'kept back' })
@@ -76,7 +76,7 @@ it.each<[why: string, reason: ErrorCode | string, forge: () => Promise<Approved>
     },
   ],
   [
-    'one action of which people saw other words than its agent handed over',
+    'one action with other arguments than its agent sent',
     'access_request_conflict',
     async () => {
       const received = await people.ask({ mode: 'per_action', actionDigest: 'A'.repeat(43), arguments: 'others' })

@@ -32,7 +32,7 @@ export interface Ask {
   authority?: unknown
   mode?: 'per_action' | 'window' | 'continuous'
   actionDigest?: string
-  /** What a lying service makes of its arguments: none, or others than the agent signed. */
+  /** How a lying service changes the arguments: it drops them, or names others than the agent signed. */
   arguments?: 'kept back' | 'others'
   seconds?: number
   rebind?: 'none' | 'attested'
@@ -47,7 +47,7 @@ export interface Approved {
   assertions: Assertion[]
 }
 
-/** What stands for the arguments of an action: issuer and decision points see no more of them. */
+/** Stands for the arguments of an action: issuer and decision points see only a salted hash. */
 export const handedOver = { salted_sha256: sha256('its arguments') }
 
 type Received = Extract<EventData<'approvals.v1', 'request.received'>, { kind: 'access' }>

@@ -41,7 +41,7 @@ const ten = adjust('10')
 const twenty = adjust('20')
 
 interface Lie {
-  /** Nobody handed over its arguments. */
+  /** The agent sent only the digest. */
   keptBack?: true
   facts?: Partial<StepUpFacts>
   sign?: (challenge: Uint8Array) => Assertion[]
@@ -188,15 +188,15 @@ it.each<[why: string, (system: Granted) => Promise<unknown>]>([
     (system) => sayYes(system, action(ten), { facts: { request_id: `req_${'x'.repeat(43)}` } }),
   ],
   [
-    'of somebody who was shown the digest alone',
+    'whose arguments were not shown',
     (system) => sayYes(system, action(ten), { keptBack: true, facts: { arguments: undefined } }),
   ],
   [
-    'that keeps quiet about the arguments that were handed over',
+    'that does not say that the arguments were shown',
     (system) => sayYes(system, action(ten), { facts: { arguments: undefined } }),
   ],
   [
-    'that says that arguments were shown which nobody handed over',
+    'that says that arguments were shown although the agent sent none',
     (system) => sayYes(system, action(ten), { keptBack: true }),
   ],
   [

@@ -150,6 +150,10 @@ class Approvals:
         rule = first_rule(rules, self._agent(instance, at), instance, authority, servers)
         if statement["kind"] == "approval":
             self._fits_rule(statement, rule, at)
+        one_action = statement["kind"] == "step_up" or statement["mode"] == "per_action"
+        # A rule from before this member says nothing of it: an issuer of today refuses such an approval, one of then could not.
+        if one_action and rule.get("arguments") == "required" and statement.get("arguments") != "shown":
+            raise Fault("people signed a digest, and the rule wants them to see what it stands for")
         return self._enough(rule, people, instance, kind, at)
 
     @staticmethod
@@ -206,6 +210,8 @@ class Approvals:
             raise Fault("the request is not the one that the agent signed")
         if asked["aud"] != self.registry.trust["installation"] or asked["sub"] != received["agent"]:
             raise Fault("another agent asked, or asked somebody else")
+        if received.get("arguments") != asked.get("arguments") or (statement.get("arguments") == "shown") != ("arguments" in asked):
+            raise Fault("people were shown other arguments than the agent handed over")
         same = ("grant_id",) if statement["kind"] == "step_up" else ("request_hash", "agent", "instance_key", "mode", "rebind")
         if any(statement[name] != received[name] for name in same):
             raise Fault("the statement is about something else than was asked")

@@ -40,7 +40,7 @@ describe('an access request', () => {
     expect(agent.accessRequestEvent(signed)).toEqual({ key, bytes })
   })
 
-  it('for one action carries all of it, under a salted hash; the digest is the hash of the very same text (V3)', async () => {
+  it('for one action brings all its arguments, under a salted hash, and the digest of the same text (V3)', async () => {
     await using fake = await FakeInstallation.start()
     const agent = fake.agent()
     const action = { name: 'tools/call', properties: { b: 1, a: 'INV-40' }, resource: { type: 'tool', id: 'x/y' } }

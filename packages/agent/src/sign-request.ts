@@ -20,9 +20,9 @@ export interface AccessAsk {
   mode: Mode
   /** How long the grant shall live; at most 8 h. */
   expiresInSeconds: number
-  /** `per_action`, and a step-up: the one action, all of whose arguments people are shown before they sign. */
+  /** Mode `per_action`, and a step-up: the one action. Approvers see all its arguments before they sign. */
   action?: Action
-  /** In its place its digest alone, where the rule says `arguments: digest_only`: people then see no more. */
+  /** Instead of `action`: only its digest, if the rule says `arguments: digest_only`. Approvers then see only the digest. */
   actionDigest?: string
   /** When the grant shall begin: ms since the epoch; at once unless told. */
   notBefore?: number
@@ -76,7 +76,7 @@ export function signRequest({ id, key, installation, now, random }: Signing, ask
   const shown = salted(ask.action && textOf(ask.action))
   const digest = shown ? sha256(shown.text) : ask.actionDigest
   if (ask.actionDigest !== undefined && ask.actionDigest !== digest)
-    throw new ServiceError('arguments_mismatch', 'actionDigest: of another action than `action`')
+    throw new ServiceError('arguments_mismatch', 'actionDigest: not the digest of `action`')
   const denials = ask.answering === undefined ? [] : [ask.answering].flat()
   const { callback } = ask
   const iat = Math.floor(now() / 1000)
@@ -112,7 +112,7 @@ export function signRequest({ id, key, installation, now, random }: Signing, ask
   }
 }
 
-/** The canonical text of the action, which people are shown. Throws `arguments_too_long`, `request_malformed`. */
+/** The canonical text of the action, which approvers see. Throws `arguments_too_long`, `request_malformed`. */
 function textOf(action: Action): string {
   let text: string
   try {
@@ -139,7 +139,7 @@ export function requestIdOf({ jws }: SignedRequest): string {
   return `req_${sha256(jws)}`
 }
 
-/** What goes beside the signature: what its salted hashes stand for. */
+/** The words whose salted hashes the agent signed; sent beside the signature. */
 export const wordsOf = ({ purpose, arguments: shown }: SignedRequest) => ({
   ...(purpose ? { purpose } : {}),
   ...(shown ? { arguments: shown } : {}),

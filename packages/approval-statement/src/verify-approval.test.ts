@@ -202,7 +202,7 @@ it('judges separation of duties by who owned the agent in the registry that it i
   expect(await verify({ by: [keys.olga], ...ownedBy('anna') })).toMatchObject({ ok: true })
 })
 
-it('takes no approval of a digest alone, unless the rule says that it is enough (V3)', async () => {
+it('refuses an approval whose arguments were not shown, unless the rule says digest_only (V3)', async () => {
   const one = { mode: 'per_action' as const, action_digest: jcsHash('action') }
   const of = (said: Partial<Rule>, facts: object = one, over: object = {}) =>
     verify({ rule: aRule({ modes: ['per_action', 'window'], ...said }), facts, ...over })
@@ -211,7 +211,7 @@ it('takes no approval of a digest alone, unless the rule says that it is enough 
   expect(await of({ arguments: 'digest_only' })).toMatchObject({ ok: true })
   for (const said of [{}, { arguments: 'digest_only' as const }])
     expect(await of(said, { ...one, arguments: 'shown' })).toMatchObject({ ok: true })
-  expect(await of({}, {})).toMatchObject({ ok: true }) // of a window nothing is exact
+  expect(await of({}, {})).toMatchObject({ ok: true }) // a window has no exact action
   expect(await of({}, one, ofOlderLogs)).toMatchObject({ ok: true })
   expect(await of({ arguments: 'required' }, one, ofOlderLogs)).toMatchObject({ code: 'arguments_required' })
   const window = { ...aStatement({ approvers }), arguments: 'shown' as const }

@@ -114,7 +114,7 @@ it('takes no signature over another action, or another statement of it (V3)', as
   expect(await verify({ assertions: [again] })).toMatchObject({ code: 'assertion_invalid' })
 })
 
-it('takes no yes to a digest alone, unless the rule says that it is enough (V3)', async () => {
+it('refuses a step-up whose arguments were not shown, unless the rule says digest_only (V3)', async () => {
   const blind = { arguments: undefined }
   expect(await verify({ facts: blind })).toMatchObject({ ok: false, code: 'arguments_required' })
   const required = aRule({ arguments: 'required' })
@@ -122,7 +122,7 @@ it('takes no yes to a digest alone, unless the rule says that it is enough (V3)'
   expect(await verify({ rule: required, facts: blind })).toMatchObject({ code: 'arguments_required' })
   expect(await verify({ rule: digestOnly, facts: blind })).toMatchObject({ ok: true })
   for (const rule of [aRule(), required, digestOnly]) expect(await verify({ rule })).toMatchObject({ ok: true })
-  // Who only tells what happened believes a rule of before the member; one that says it is kept to.
+  // Readers of logs accept it under a rule from before the member, but not under a rule that says `required`.
   expect(await verify({ facts: blind, ...ofOlderLogs })).toMatchObject({ ok: true })
   expect(await verify({ rule: required, facts: blind, ...ofOlderLogs })).toMatchObject({ code: 'arguments_required' })
 })

@@ -7,7 +7,7 @@ const textOf = (properties: unknown, more: object = {}) =>
   canonical({ action: { name: 'tools/call', properties, ...more }, resource })
 const checked = async (text: string, digest?: string) => exactAction(text, digest ?? (await hashed(text)))
 
-it('gives the one action of a digest, each value as it was hashed', async () => {
+it('reads the action of a digest, each value as it was hashed', async () => {
   const properties = {
     invoice: 'INV-40',
     amount: 0.1,
@@ -21,19 +21,16 @@ it('gives the one action of a digest, each value as it was hashed', async () => 
   })
   expect(await checked(textOf({ body_sha256: 'A'.repeat(43) }))).toMatchObject({ action: { isOpaque: true } })
   expect(await checked(textOf({ body_sha256: 'A', more: 1 }))).toMatchObject({ action: { isOpaque: false } })
-  // Anybody may name an argument so; it is one all the same.
+  // A valid argument name, although unusual.
   expect(await checked(textOf(JSON.parse('{"__proto__":1}')))).toMatchObject({ ok: true })
 })
 
 it.each<[string, string]>([
   ['another action', textOf({ invoice: 'INV-1' })],
-  [
-    'half a pair, which is hashed as if it were another character',
-    textOf({ invoice: '\uFFFD' }).replace('\uFFFD', '\uD800'),
-  ],
-])('believes no digest of %s (V3)', async (_, text) => {
+  ['a lone surrogate, which is hashed as another character', textOf({ invoice: '\uFFFD' }).replace('\uFFFD', '\uD800')],
+])('refuses a text that the digest is not the hash of: %s (V3)', async (_, text) => {
   const digest = await hashed(textOf({ invoice: '\uFFFD' }))
-  expect(await checked(text, digest)).toEqual({ ok: false, why: expect.stringContaining('not the arguments') })
+  expect(await checked(text, digest)).toEqual({ ok: false, why: expect.stringContaining('not their hash') })
 })
 
 const text = textOf({ amount: 1 })
@@ -49,6 +46,6 @@ it.each<[string, string]>([
   ['a name that is none', text.replace('"tools/call"', '7')],
   ['no JSON', 'pay 1 EUR'],
   ['nothing', 'null'],
-])('shows no text that could be read in two ways: %s (V3)', async (_, given) => {
+])('refuses a text that is not one action in canonical form: %s (V3)', async (_, given) => {
   expect(await checked(given)).toEqual({ ok: false, why: expect.stringContaining('canonical') })
 })

@@ -1,11 +1,11 @@
 import { canonical, hashed } from './ceremonies.ts'
 
-/** One action with all its arguments, as the text says it that its digest is the hash of. */
+/** One action with all its arguments, read from the text whose hash is its digest. */
 export interface ExactAction {
   name: string
   resource: { type: string; id: string }
   properties: Readonly<Record<string, unknown>>
-  /** Its body is not JSON: of what it says there is a hash, and no more. */
+  /** Its body is not JSON: the action holds only a hash of it. */
   isOpaque: boolean
 }
 
@@ -14,15 +14,14 @@ export type Checked = { ok: true; action: ExactAction } | { ok: false; why: stri
 const no = (why: string): Checked => ({ ok: false, why })
 
 /**
- * Checks in this page that a text is the action that the digest stands for: it hashes to the digest, and says one action in the one canonical
- * form (RFC 8785), so that nothing in it could be read in two ways. Each value is then spelt as it was hashed, numbers too.
+ * Checks in this page that the digest is the hash of the text, and that the text is one action in canonical form (RFC 8785), so that it can be
+ * read in only one way. Values are then shown exactly as they were hashed, numbers included.
  */
 export async function exactAction(text: string, digest: string): Promise<Checked> {
-  // Half a pair is hashed as another character than it is shown as.
-  if (!text.isWellFormed() || (await hashed(text)) !== digest)
-    return no('They are not the arguments that the digest stands for.')
+  // TextEncoder replaces a lone surrogate: the page would hash another text than it shows.
+  if (!text.isWellFormed() || (await hashed(text)) !== digest) return no('The digest is not their hash.')
   const parsed = parsedAs(text)
-  if (parsed === undefined) return no('What the digest stands for is not an action in its one canonical form.')
+  if (parsed === undefined) return no('They are not one action in canonical form.')
   const { name, resource, properties } = parsed
   const members = Object.keys(properties)
   const isOpaque = members.length === 1 && typeof properties.body_sha256 === 'string'

@@ -139,7 +139,7 @@ interface Detail {
 /** Somebody's own words, or why there are none to be shown. */
 export type Prose = { text: string; cut: boolean } | { gone: 'erased' | 'not_kept' }
 
-/** Of one exact action: the text that its digest is the hash of, or why there is none to be shown. */
+/** The text of one exact action, or why it cannot be shown. */
 export type Arguments = { text: string } | { gone: 'erased' | 'not_kept' }
 
 interface Asked extends Detail {
@@ -150,7 +150,7 @@ interface Asked extends Detail {
   callback: string | null
   denial: { decision_id: string; reason?: string } | null
   prose: Prose | null
-  /** null: nothing but its digest was handed over. */
+  /** null: the agent sent only its digest. */
   arguments: Arguments | null
   unexplained: string[]
 }
@@ -242,7 +242,7 @@ export interface Rendered {
   rp_id: string
   allow_credentials: { id: string; type: 'public-key' }[]
   lines: string[]
-  /** Of one exact action: the text that its digest is the hash of; null: the digest alone was handed over. */
+  /** The text of one exact action; null: the agent sent only its digest. */
   arguments: string | null
 }
 
@@ -318,6 +318,7 @@ export interface Rule {
   continuous?: Continuous
   closed_permissions?: boolean
   listed_delegates?: boolean
+  arguments?: 'required' | 'digest_only'
   members: { id: string; name: string }[]
 }
 

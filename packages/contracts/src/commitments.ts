@@ -3,7 +3,7 @@ import { saltedHashSchema } from './primitives.ts'
 /** Where a decision holds its call. */
 export const callAt = '/action/call'
 
-/** Where an ask holds its one action with all arguments. */
+/** Where an ask holds the text of its one exact action. */
 export const argumentsAt = '/arguments'
 
 /**

@@ -168,8 +168,8 @@ export const ruleSchema = z
     /** What must stay fresh in mode continuous; without it the rule does not allow that mode. */
     continuous: continuousSchema.optional(),
     /**
-     * What people must be shown of one exact action (`per_action`, a step-up) before they sign its digest: all its arguments, or the
-     * digest alone. Absent, as in rules of before: `required`.
+     * Whether approvers must be shown all arguments of one exact action (`per_action`, a step-up) before they sign its digest. Absent, as
+     * in rules from before this member: `required`.
      */
     arguments: z.enum(['required', 'digest_only']).optional(),
     /** Every permission must be closed: no argument that it does not name. Absent: it may be open. */

@@ -20,16 +20,16 @@ import {
 } from './primitives.ts'
 import { assertionSchema, statementSchema } from './statements.ts'
 
-/** Characters of a text that stands beside the log (docs/events): a longer one is refused, never cut. */
+/** The most characters of a text kept beside the log (docs/events). A longer text is refused, never shortened. */
 export const longestText = 20_000
 
 /** A text with its salt, beside the signed hash that stands for it; never in a leaf. */
 export const saltedTextSchema = z.strictObject({ salt: base64urlSchema.length(22), text: z.string().max(longestText) })
 
 /**
- * The one action that is asked for, with all its arguments, as the agent signed it: the salted hash of the canonical text that
- * `action_digest` is the unsalted hash of. Approval takes no other text under it. Absent where the rule says `digest_only`, and in
- * events of before: people saw no more than the digest.
+ * The salted hash, signed by the agent, of the canonical text whose plain hash is `action_digest`: one action with all its arguments.
+ * Approval accepts only that text under it. Absent if the agent sent only the digest, and in events from before this member: approvers
+ * then saw only the digest.
  */
 const argumentsSchema = saltedHashSchema.optional()
 

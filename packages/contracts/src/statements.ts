@@ -17,8 +17,8 @@ import {
 const nonceSchema = base64urlSchema.min(22).max(64)
 
 /**
- * The text that `action_digest` is the hash of was shown to who signs: action, resource and all arguments. Absent: the digest alone
- * was, which readers refuse unless the rule says `digest_only`. No hash of the text stands here, since the digest is one.
+ * The signer was shown the text whose hash is `action_digest`: action, resource and all arguments. Absent: only the digest was shown, which
+ * issuer and decision points refuse unless the rule says `digest_only`. The statement needs no hash of the text: the digest is one.
  */
 const argumentsShownSchema = z.literal('shown').optional()
 

@@ -35,7 +35,7 @@ const accessRequestSchema = z
     not_after: timestampSchema.optional(),
     rebind: z.enum(['none', 'attested']).optional(),
     action_digest: sha256Schema.optional(),
-    /** Stands for the text that `action_digest` is the hash of (`actionText`), which is handed over beside it. */
+    /** Salted hash of the text whose hash is `action_digest` (`actionText`); the text is sent beside the ask. */
     arguments: saltedHashSchema.optional(),
     /** Asks for one more action of this living grant (step-up), the one of `action_digest`. */
     grant_id: grantIdSchema.optional(),

@@ -27,7 +27,7 @@ export function actionDigest(action: Action): string {
   return sha256(actionText(action))
 }
 
-/** The action that such a text says; undefined for any other text, one that says more, or the same in another form. */
+/** Reads an `actionText`; undefined unless the text is exactly one action in its canonical form. */
 export function readActionText(text: string): Action | undefined {
   try {
     const { action, resource } = Object(parseStrictJson(Buffer.from(text)))

@@ -74,18 +74,18 @@ export const errorKinds = {
   arguments_required: {
     status: 400,
     retryable: false,
-    title: 'People must be shown the arguments of this action, and the ask does not bring them',
+    title: 'The rule requires the arguments of this action to be shown, and the ask does not bring them',
   },
   arguments_mismatch: {
     status: 400,
     retryable: false,
-    title: 'The arguments are not those of the action that is asked',
+    title: 'The arguments are not those of the requested action',
   },
-  arguments_too_long: { status: 413, retryable: false, title: 'The arguments are longer than can be shown and kept' },
+  arguments_too_long: { status: 413, retryable: false, title: 'The arguments are over 20,000 characters' },
   arguments_gone: {
     status: 409,
     retryable: false,
-    title: 'The arguments of this action are not kept here any more, so nobody can see what would be signed',
+    title: 'The arguments of this action are no longer kept, so an approver cannot see what would be signed',
   },
   callback_forbidden: { status: 400, retryable: false, title: 'The agent is not registered for this callback' },
   invitation_invalid: { status: 403, retryable: false, title: 'The invitation does not verify, or was used' },

@@ -111,12 +111,12 @@ export function stepUpLines(approval: Approval, { action, grant_id, arguments: h
   return [
     ...(task === undefined ? [] : [taskLine({ task })]),
     `Once, now: ${name} on ${resource.type} ${resource.id}`,
-    // All of them are shown beside, with the digest.
+    // Otherwise the page shows all arguments, with the digest.
     ...(handedOver === undefined ? namedIn(action) : []),
   ]
 }
 
-/** As far as the decision point named them, whose word they are; the digest fixes the others. */
+/** Only the arguments that the decision point named; the digest fixes the others. */
 function namedIn({ arguments: named = {}, action_digest }: StepUpAsk['action']): string[] {
   const lines = Object.entries(named).map(([pointer, value]) => `${pointer}: ${JSON.stringify(value)}`)
   return [...lines, `Exactly the action with the digest ${action_digest}`]

@@ -30,7 +30,7 @@ interface Ask {
   more?: object
 }
 
-/** Asks for one action as an agent that may lie: what it signs, what it sends and what it names need not be the same. */
+/** Asks for one action. The agent may lie: the text that it signs, the text that it sends and the digest may all differ. */
 function ask({ action = anAction(), digest = actionDigest(action), more = {}, ...said }: Ask = {}) {
   const text = 'text' in said ? said.text : actionText(action)
   const words = text === undefined ? undefined : saltedOf(text)
@@ -65,46 +65,46 @@ it.each<[string, Ask, string]>([
   ['shows an action that it does not ask for', { action: { ...anAction(), name: 'GET' } }, 'arguments_mismatch'],
   ['is longer than can be shown', { action: anAction('x'.repeat(20_000)) }, 'arguments_too_long'],
   ['belongs to a window', { more: { mode: 'window', action_digest: undefined } }, 'request_malformed'],
-])('nobody is asked to sign what %s (V3)', async (_, over, code) => {
+])('refuses an ask that %s (V3)', async (_, over, code) => {
   const before = received().size
   const answer = await ask(over)
   expect(answer.json()).toMatchObject({ code })
   expect(received().size).toBe(before)
 })
 
-it('says what helps where arguments are missing', async () => {
+it('names the rule and the remedy if arguments are missing', async () => {
   const { detail } = (await ask({ text: undefined })).json()
   expect(detail).toContain('rule tasks')
   expect(detail).toContain('sign `arguments`')
 })
 
-it('shows the very text that the digest is the hash of, and the statement says so (V3)', async () => {
+it('shows the text whose hash is the digest, and the statement says that it was shown (V3)', async () => {
   const { task } = (await ask()).json()
   const text = actionText(anAction())
   const { body: detail } = await olga.get(`/requests/${task.id}`)
   expect(detail).toMatchObject({ arguments: { text }, action_digest: sha256(text) })
   const { body } = await olga.statement(task.id)
   expect(body).toMatchObject({ arguments: text, statement: { action_digest: sha256(text), arguments: 'shown' } })
-  // The words stand in no event but as a hash.
+  // Events hold only a salted hash of the text.
   const event = received().get(task.id)?.received
   expect(event).toMatchObject({ arguments: { salted_sha256: expect.any(String) } })
   expect(JSON.stringify(event)).not.toContain('INV-40')
   expect((await olga.approve(task.id)).body).toMatchObject({ grant: 'active' })
 })
 
-it('takes a digest alone where the rule says so, and the statement says no more', async () => {
+it('accepts a digest without arguments if the rule says digest_only, and the statement does not say that they were shown', async () => {
   const { task } = (await ask({ action: anAction('INV-1', adjust), text: undefined })).json()
   const { body } = await olga.statement(task.id)
   expect(body).toMatchObject({ arguments: null, statement: { action_digest: expect.any(String) } })
   expect(body.statement).not.toHaveProperty('arguments')
   expect((await olga.get(`/requests/${task.id}`)).body).toMatchObject({ arguments: null })
   expect((await olga.approve(task.id)).body).toMatchObject({ grant: 'active' })
-  // What is handed over all the same is shown.
+  // Arguments that the agent sends anyway are shown.
   const more = (await ask({ action: anAction('INV-2', adjust) })).json()
   expect((await olga.statement(more.task.id)).body).toMatchObject({ statement: { arguments: 'shown' } })
 })
 
-it('nobody signs what was erased meanwhile', async () => {
+it('renders no statement once the arguments were erased', async () => {
   const { task } = (await ask({ action: anAction('INV-7') })).json()
   const event = received().get(task.id)?.received
   const hash = event?.kind === 'access' ? event.arguments?.salted_sha256 : ''

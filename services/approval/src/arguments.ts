@@ -8,18 +8,18 @@ import type { Approval } from './context.ts'
 import type { AccessAsk, StepUpAsk } from './requests.ts'
 
 const remedy =
-  'sign `arguments`, the salted hash of the text that action_digest is the hash of, and send salt and text beside the ask (the SDK: `action` ' +
-  'in place of `actionDigest`); or a rule says `arguments: digest_only`'
+  'sign `arguments`, the salted hash of the text whose hash is action_digest, and send salt and text as `bailiwick.arguments` (SDK: pass ' +
+  '`action` instead of `actionDigest`); or have the rule say `arguments: digest_only`'
 
-/** Throws `arguments_required` where people must be shown what they sign, and the ask brings a digest alone. */
+/** Throws `arguments_required` if the rule requires the arguments and the ask brings only a digest. */
 export function refuseBlind(asked: Pick<AccessRequest, 'arguments'>, rule: Rule): void {
   if (asked.arguments === undefined && mustShowArguments(rule))
     throw new ServiceError('arguments_required', `rule ${rule.id}: ${remedy}`)
 }
 
 /**
- * Throws unless the text is the one that was signed, and the very text that the digest is the hash of: what is shown is then what
- * happens, or nothing does. Nothing is cut.
+ * Throws unless the text is the one that the agent signed and its hash is the digest. The action that approvers see is then the only one
+ * that can happen. A text that is too long is refused, never shortened.
  */
 export function refuseOtherArguments(
   { asked, authority }: Pick<Ask, 'asked' | 'authority'>,
@@ -33,17 +33,17 @@ export function refuseOtherArguments(
     throw new ServiceError('request_malformed', 'arguments: belong to mode per_action alone')
   const action = readActionText(said.text)
   if (action === undefined || sha256(said.text) !== asked.action_digest)
-    throw new ServiceError('arguments_mismatch', 'not the text that action_digest is the hash of')
-  if (!asksFor(authority, action)) throw new ServiceError('arguments_mismatch', 'an action that is not asked for')
+    throw new ServiceError('arguments_mismatch', 'action_digest is not the hash of this text')
+  if (!asksFor(authority, action)) throw new ServiceError('arguments_mismatch', 'the ask does not ask for this action')
 }
 
-/** Whether what was sent is what the signed hash stands for; neither without the other. */
+/** Whether the signed hash is that of the text. Both must be present, or neither. */
 export function standsFor(signed: { salted_sha256: string } | undefined, text: SaltedText | undefined): boolean {
   const hash = text && saltedHash(text)
   return (text === undefined || hash !== undefined) && hash === signed?.salted_sha256
 }
 
-/** Why whoever signs this would see less than the rule wants: asked before the rule was as it is, or erased since. */
+/** Why an approver would see less than the rule requires: the ask brought no arguments, or they were erased since. */
 export function whyBlind(
   { prose }: Pick<Approval, 'prose'>,
   ask: AccessAsk | StepUpAsk,
@@ -55,7 +55,7 @@ export function whyBlind(
   return isOneAction && mustShowArguments(rule) ? 'arguments_required' : undefined
 }
 
-/** The text of the one action that is asked, for whoever is to sign; undefined: nothing but the digest was handed over. Throws `arguments_gone`. */
+/** The text of the exact action, for the approver; undefined if the ask brought only the digest. Throws `arguments_gone`. */
 export function argumentsToShow({ prose }: Pick<Approval, 'prose'>, ask: AccessAsk | StepUpAsk): string | undefined {
   const hash = ask.arguments?.salted_sha256
   if (hash === undefined) return undefined

@@ -33,7 +33,7 @@ export interface Rendered {
   statementHash: string
   /** The canonical fields in plain words; of a registry change, its diff is what is shown. */
   lines: string[]
-  /** Of one exact action: the text that its digest is the hash of. undefined: the digest alone was handed over. */
+  /** The text of the exact action; undefined if the ask brought only its digest. */
   argumentsText?: string | undefined
 }
 
@@ -65,7 +65,7 @@ export async function makeStatement(
     statement,
     statementHash: statementHash(statement),
     lines: linesOf(approval, ask, statement),
-    // Asked again also where others signed already: who signs next must be able to see it, too.
+    // Checked for every signer, not only the first: each of them must see it.
     argumentsText: ask.kind === 'registry' ? undefined : argumentsToShow(approval, ask),
   }
 }

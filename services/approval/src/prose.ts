@@ -78,7 +78,7 @@ export class Prose implements AsyncDisposable {
     return { salted_sha256: hash }
   }
 
-  /** Keeps texts for what `refer` publishes: nothing needs them until that counts, and they are not forgotten meanwhile. */
+  /** Keeps texts for the event that `refer` publishes. Until that event counts nothing refers to them; they are not forgotten meanwhile. */
   async keepFor(
     producer: Producer,
     about: string,

@@ -170,8 +170,8 @@ function refuseMode({ mode, action_digest }: AccessRequest, rule: Rule): void {
 }
 
 /**
- * What the prose and the arguments say was signed, as hashes; without that nobody can know whose words these are. Nor is there a hash without
- * its words: the log shows the hashes of others' words, which would be shown, and erased, as this agent's.
+ * Prose and arguments, each held against the hash that the agent signed. A hash without its words is refused too: the log shows the hashes of
+ * other agents' words, which would otherwise be shown, and erased, as this agent's.
  */
 function signedWords(ask: Ask, { purpose, arguments: said }: Submission): SaltedText[] {
   const { asked } = ask

@@ -50,7 +50,7 @@ export const submissionSchema = z
     bailiwick: z.strictObject({
       request: compactJwsSchema,
       purpose: saltedTextSchema.optional(),
-      /** As long as the body lets it be: what is too long is said to be (`arguments_too_long`). */
+      /** Not limited here, so that a long text gets an error of its own (`arguments_too_long`). */
       arguments: saltedTextSchema.extend({ text: z.string() }).optional(),
       /** How a workload without a registered key shows which instance it is; the token goes no further than this process. */
       attestation: z.strictObject({ token: z.string().min(1).max(32_768), jwk: publicJwkSchema }).optional(),

@@ -66,7 +66,7 @@ function outside({ given = whole, granted = [], narrowing = true, ...over }: Sit
 }
 const itemOf = (index: number) => ({ request_id: itemIdOf(jws, index), item: { task, index, count: 2 } })
 
-it('lets through only what people were shown as its agent handed it over, no more and no less (V3)', () => {
+it('requires that the statement says `shown` exactly if the agent signed arguments (V3)', () => {
   const one = { mode: 'per_action', action_digest: 'd' }
   const handed = { arguments: { salted_sha256: 'a' } }
   const free = authorityOf({}, tool('erp/read'))

@@ -27,7 +27,7 @@ export function outsideAsk(
   const wider = parseAuthority(asked.authority)
   if (!narrower.ok) return narrower.code
   if (!wider.ok || !narrows(narrower.authority, wider.authority).narrower) return 'approval_not_narrower'
-  if (!areSameArguments({ received, asked }, statement)) return 'access_request_conflict'
+  if (!fitsArguments({ received, asked }, statement)) return 'access_request_conflict'
   if (!isSameKind(asked, statement) || !isWithinTime(asked, statement)) return 'approval_not_narrower'
   const before = grantedOf(projection, statement.request_hash)
   // One action that was approved twice could be done twice.
@@ -56,10 +56,10 @@ function isSameKind(asked: AccessRequest, { mode, action_digest, rebind }: Appro
 }
 
 /**
- * What was shown is what the agent handed over under its own signature, or nothing was. Whether that text is the one that the digest is the
- * hash of is for who has it to see: approval, the page that signs, and evidence.
+ * The statement says `arguments: shown` exactly if the agent signed `arguments`, and the event repeats the agent's hash. The issuer does not
+ * read the text itself: approval, the page and evidence compare it with the digest (docs/decisions/0044).
  */
-function areSameArguments(
+function fitsArguments(
   { received, asked }: { received: Received; asked: AccessRequest },
   statement: ApprovalStatement,
 ) {

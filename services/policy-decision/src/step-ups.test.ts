@@ -138,16 +138,19 @@ describe('whose yes this PDP verified itself (V3)', () => {
   })
 
   it.each<[why: string, shown: object, handedOver: object]>([
-    ['the digest alone was signed', { arguments: undefined }, { arguments: undefined }],
-    ['what was handed over was not shown', { arguments: undefined }, {}],
-    ['what was shown nobody handed over', {}, { arguments: undefined }],
-  ])('and none does where people did not see what they signed (V3): %s', async (_, shown, handedOver) => {
-    const { arguments: __, ...rest } = { ...statement, ...shown }
-    const of = { ...rest, ...('arguments' in shown ? {} : { arguments: 'shown' as const }) }
-    const signed = { statement: of, statement_hash: jcsHash(of), assertions: [anna.sign(of)] }
-    const { stepUps, tree } = world({ ...record, approved: signed, received: { ...received, ...handedOver } })
-    expect(await stepUps.of(tree)).toEqual([])
-  })
+    ['only the digest was sent and signed', { arguments: undefined }, { arguments: undefined }],
+    ['arguments were sent and not shown', { arguments: undefined }, {}],
+    ['arguments were shown that the agent did not send', {}, { arguments: undefined }],
+  ])(
+    'and no step-up counts whose arguments were not shown as they were sent (V3): %s',
+    async (_, shown, handedOver) => {
+      const { arguments: __, ...rest } = { ...statement, ...shown }
+      const of = { ...rest, ...('arguments' in shown ? {} : { arguments: 'shown' as const }) }
+      const signed = { statement: of, statement_hash: jcsHash(of), assertions: [anna.sign(of)] }
+      const { stepUps, tree } = world({ ...record, approved: signed, received: { ...received, ...handedOver } })
+      expect(await stepUps.of(tree)).toEqual([])
+    },
+  )
 
   it.each<[why: string, over: object]>([
     ['nobody approved it yet', { approved: undefined }],

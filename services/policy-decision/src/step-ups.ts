@@ -95,9 +95,9 @@ export class StepUps {
     if (approved?.statement.kind !== 'step_up') return undefined
     const { statement, statement_hash, assertions } = approved
     if (statement.request_id !== id || jcsHash(statement) !== statement_hash) return undefined
-    // Shown is what was handed over, no less and no more.
-    const isHandedOver = received?.kind === 'step_up' && received.arguments !== undefined
-    if ((statement.arguments === 'shown') !== isHandedOver) return undefined
+    // `shown` exactly if the ask brought arguments.
+    const bringsArguments = received?.kind === 'step_up' && received.arguments !== undefined
+    if ((statement.arguments === 'shown') !== bringsArguments) return undefined
     const { registry } = this.#projection.ledger
     const view = registry.view(approvedAt)
     const verified = await verifyStepUp({

@@ -170,14 +170,14 @@ export function StatementDialog({
   )
 }
 
-/** What the statement's digest stands for, as this page found it. */
+/** The arguments whose digest the statement holds, as this page checked them. */
 function Shown({ rendered: { statement, arguments: text } }: { rendered: Rendered }) {
   if (typeof statement.action_digest !== 'string') return null
   const handed = statement.arguments === undefined ? null : { text: text ?? '' }
   return <ExactArguments digest={statement.action_digest} handed={handed} />
 }
 
-/** Why nobody signs this here: it says that arguments were shown, and this page cannot show the ones that the digest stands for. */
+/** Why *Sign* is disabled: the statement says that arguments were shown, and this page cannot show the ones whose hash is the digest. */
 function useBlocked(rendered: Rendered | undefined): string | undefined {
   const { statement, arguments: text } = rendered ?? {}
   const digest = statement?.action_digest
@@ -185,10 +185,10 @@ function useBlocked(rendered: Rendered | undefined): string | undefined {
   const checked = useExactAction(isShown ? (text ?? '') : undefined, typeof digest === 'string' ? digest : undefined)
   if (!isShown || checked?.ok === true) return undefined
   if (statement?.arguments !== 'shown' || typeof digest !== 'string')
-    return 'The statement says of its arguments what this console cannot explain.'
+    return 'This cannot be signed: the console does not understand what the statement says about arguments.'
   return checked === undefined
     ? 'The arguments are still being checked.'
-    : 'Nothing can be signed: the statement says that its arguments were shown, and they cannot be.'
+    : 'This cannot be signed: the statement says that its arguments were shown, and this page cannot show them.'
 }
 
 /** What was asked and is not signed; nothing when it is signed as asked. */

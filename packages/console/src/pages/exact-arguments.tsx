@@ -3,7 +3,7 @@ import { type Checked, type ExactAction, exactAction } from '../exact-action.ts'
 import type { Arguments } from '../types.ts'
 import { Visible } from '../ui/visible.tsx'
 
-/** What the page itself found of the text that was handed over for a digest; undefined while it looks, or where there is no text. */
+/** The page's own check of a text against a digest; undefined while it runs, or without a text. */
 export function useExactAction(text: string | undefined, digest: string | undefined): Checked | undefined {
   return useQuery({
     queryKey: ['exact action', digest, text],
@@ -14,14 +14,14 @@ export function useExactAction(text: string | undefined, digest: string | undefi
   }).data
 }
 
-/** The arguments that a signature is about, beside the digest that it holds; or that nobody can see them, and what that means. */
+/** The arguments of one exact action, beside its digest; or why they cannot be shown, and what that means. */
 export function ExactArguments({ digest, handed }: { digest: string; handed: Arguments | null }) {
   const checked = useExactAction(handed !== null && 'text' in handed ? handed.text : undefined, digest)
   if (handed === null)
     return (
       <>
         <p className="note warn">
-          The agent handed over no arguments: whoever signs this signs a digest, and cannot see what it stands for.
+          The agent sent only a digest. If you sign, you sign without seeing the arguments of this action.
         </p>
         <Digest digest={digest} />
       </>
@@ -29,8 +29,8 @@ export function ExactArguments({ digest, handed }: { digest: string; handed: Arg
   if ('gone' in handed)
     return (
       <p className="note bad">
-        {handed.gone === 'erased' ? 'The arguments were erased.' : 'The arguments are not kept here any more.'} Nobody
-        can see what would be signed.
+        {handed.gone === 'erased' ? 'The arguments were erased.' : 'The arguments are no longer kept here.'} The request
+        can only be denied.
       </p>
     )
   if (checked === undefined) return <p aria-busy="true">Checking the arguments …</p>
@@ -38,7 +38,7 @@ export function ExactArguments({ digest, handed }: { digest: string; handed: Arg
   return (
     <>
       <Action action={checked.action} />
-      <Digest digest={digest}>Checked in this page: the digest is the SHA-256 of exactly this.</Digest>
+      <Digest digest={digest}>This page checked that the digest is the SHA-256 of exactly this action.</Digest>
     </>
   )
 }
@@ -47,8 +47,8 @@ function Refused({ why, digest }: { why: string; digest: string }) {
   return (
     <>
       <p className="note bad" role="alert">
-        The arguments that the server hands over are not shown. {why} Do not sign: somebody between the agent and this
-        page changed them.
+        The arguments that the server sent are not shown. {why} Do not sign: they were changed between the agent and
+        this page.
       </p>
       <Digest digest={digest} />
     </>
@@ -77,7 +77,7 @@ function Action({ action: { name, resource, properties, isOpaque } }: { action: 
       </p>
       {isOpaque ? (
         <p className="note warn">
-          Its body is not JSON, so its content cannot be shown: the action names the body by its hash alone.
+          Its body is not JSON, so its content cannot be shown: you would sign only a hash of the body.
         </p>
       ) : null}
       {Object.keys(properties).length === 0 ? (
@@ -89,7 +89,7 @@ function Action({ action: { name, resource, properties, isOpaque } }: { action: 
   )
 }
 
-/** Any JSON value. A text stands in quotes, or, of several lines, in a frame: it cannot pass for what stands beside it. */
+/** Any JSON value. A text stands in quotes, or in a frame if it has several lines, so that it cannot pass for the page's own words. */
 function Value({ value }: { value: unknown }) {
   if (Array.isArray(value)) return <Members entries={value.map((each, n) => [`${n + 1}.`, each])} none="empty list" />
   if (typeof value === 'object' && value !== null)
@@ -125,10 +125,10 @@ function Members({ entries, none }: { entries: [string, unknown][]; none: string
   )
 }
 
-/** Stands below its key, or a few levels deep there would be no room for it. */
+/** Shown below its key rather than beside it, so that deep nesting stays readable. */
 const isNested = (value: unknown) =>
   (typeof value === 'object' && value !== null && Object.keys(value).length > 0) ||
   (typeof value === 'string' && value.includes('\n'))
 
-/** A key that is more than a name stands in quotes, or it would pass for a sentence of ours. */
+/** A key that is more than a name stands in quotes, so that it cannot pass for the page's own words. */
 const keyWords = (key: string) => (/^[A-Za-z0-9._-]+$/.test(key) ? key : JSON.stringify(key))

@@ -79,6 +79,12 @@ function RuleCard({ rule }: { rule: Rule }) {
           !registry && ['Longest', duration(rule.max_window_seconds)],
           !registry && rule.closed_permissions === true && ['Arguments', 'only those that the request names'],
           !registry && rule.listed_delegates === true && ['Sub-agents', 'only those that the request lists'],
+          !registry && [
+            'One exact action',
+            rule.arguments === 'digest_only'
+              ? 'its digest may be signed without seeing its arguments'
+              : 'approvers see all its arguments',
+          ],
           !registry && ['Narrowing', rule.narrowing ? 'allowed' : 'not allowed'],
         ]}
       />

@@ -7,7 +7,7 @@ interface DialogProps {
   children: ReactNode
   action: string
   danger?: boolean
-  /** Nothing can be done in it but read, and go back. */
+  /** Disables the action: the person can only read, and go back. */
   blocked?: boolean
   /** Closes when it resolves, unless with `stay`; what it throws is shown, and the dialog stays. */
   onSubmit(data: FormData): unknown

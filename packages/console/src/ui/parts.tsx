@@ -154,7 +154,7 @@ export const whyNotWords: Record<string, string> = {
   grant_unknown: 'The grant is no longer known.',
   approver_is_owner: 'You own this agent; somebody else must answer.',
   arguments_required:
-    'The rule wants you to see the arguments of this action, and the ask does not bring them. Deny it, and have it asked again with its arguments.',
-  arguments_gone: 'Its arguments are gone, so nobody can see what would be signed. Deny it, and have it asked again.',
+    'The rule requires that you see the arguments of this action, and the agent did not send them. It can only be denied.',
+  arguments_gone: 'The arguments of this action are no longer kept. It can only be denied.',
   request_not_inspectable: 'It can only be denied.',
 }

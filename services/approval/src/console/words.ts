@@ -16,7 +16,7 @@ export function proseOf({ prose }: Approval, hashed: { salted_sha256: string } |
   return { text: characters.slice(0, longestProse).join(''), cut: characters.length > longestProse }
 }
 
-/** The text of the one action that is asked, whole, or why there is none to be shown; null: nothing but its digest was handed over. */
+/** The whole text of the exact action, or why it cannot be shown; null if the ask brought only its digest. */
 export function argumentsOf({ prose }: Approval, hashed: { salted_sha256: string } | undefined) {
   if (hashed === undefined) return null
   const text = prose.text(hashed.salted_sha256)

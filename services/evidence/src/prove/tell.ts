@@ -82,10 +82,23 @@ function approved(statement: EventData<'approvals.v1', 'request.approved'>['stat
   if (statement.kind === 'step_up') {
     const goesOn =
       statement.effect?.kind === 'task' ? `, and that the task goes on until ${statement.effect.until}` : ''
-    return `one more action under ${statement.grant_id}, once${goesOn}`
+    return `one more action under ${statement.grant_id}, once${goesOn}${exactly(statement)}`
   }
   if (statement.kind === 'registry') return `the change ${statement.change_id}`
-  return `${authority(statement.authority)}, from ${statement.not_before} to ${statement.not_after}`
+  return `${authority(statement.authority)}, from ${statement.not_before} to ${statement.not_after}${exactly(statement)}`
+}
+
+/** What the approvers saw of the one exact action. */
+function exactly({
+  action_digest,
+  arguments: shown,
+}: {
+  action_digest?: string | undefined
+  arguments?: 'shown' | undefined
+}) {
+  if (action_digest === undefined) return ''
+  const saw = shown === 'shown' ? 'all of whose arguments they were shown' : 'of which they saw this digest alone'
+  return `; the action with the digest ${action_digest}, ${saw}`
 }
 
 function action({ name, resource }: { name: string; resource: { type: string; id: string } }): string {

@@ -72,7 +72,7 @@ function isAnswerTo(
   statement: Exclude<Statement, { kind: 'registry' }>,
 ): boolean {
   if (asked.request_id !== statement.request_id || asked.kind === 'registry') return false
-  // Shown is what was handed over, no less and no more; before there were arguments, neither.
+  // `shown` exactly if the ask brought arguments. Events from before this member have neither.
   if ((statement.arguments === 'shown') !== (asked.arguments !== undefined)) return false
   if (statement.kind === 'step_up')
     return asked.kind === 'step_up' && asked.action.action_digest === statement.action_digest

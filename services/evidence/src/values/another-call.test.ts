@@ -32,7 +32,7 @@ it('takes for the call of a decision only what its event says, and nothing besid
   expect(isAnotherCall({ at: '/purpose' }, 'words', event)).toBe(false)
 })
 
-it('takes for the arguments of an ask nothing but the very text that its digest is the hash of (V3)', () => {
+it('accepts as the arguments of an ask only the text whose hash is its digest (V3)', () => {
   const at = '/arguments' as const
   const action_digest = actionDigest(call)
   const named = { name: call.name, resource, action_digest, arguments: { '/invoice': 'INV-1' } }
@@ -44,7 +44,7 @@ it('takes for the arguments of an ask nothing but the very text that its digest 
       expect(isAnotherCall({ at }, each, data), each).toBe(true)
     expect(isAnotherCall({ at }, text, {})).toBe(true)
   }
-  // The digest of no action, and a denial that names another one than its digest.
+  // A text that is no action, and a denial that names another action than its digest.
   expect(isAnotherCall({ at }, 'words', { action_digest: sha256('words') })).toBe(true)
   expect(isAnotherCall({ at }, text, { action: { ...named, arguments: { '/invoice': 'INV-40' } } })).toBe(true)
 })
