@@ -26,7 +26,8 @@ def covers(authority: dict, name: str, resource: dict, arguments: object) -> str
         if name not in permission["actions"] or not holds(permission["resource"], resource):
             continue
         where = permission.get("where", {})
-        if not all(satisfies(lookup(arguments, pointer), bound) for pointer, bound in where.items()):
+        within = permission.get("arguments") != "closed" or all_named(arguments, "", named_by(permission))
+        if not within or not all(satisfies(lookup(arguments, pointer), bound) for pointer, bound in where.items()):
             reason = "argument_out_of_bounds" if reason == "action_not_granted" else reason
         elif not countable(authority, permission, arguments):
             reason = "cost_invalid"
@@ -59,6 +60,24 @@ def lookup(document: object, pointer: str) -> object:
         else:
             return None
     return document
+
+
+def named_by(permission: dict) -> set[str]:
+    cost = permission.get("cost", {})
+    return {*permission.get("where", {}), *(cost[name] for name in ("amount", "currency") if name in cost)}
+
+
+def all_named(value: object, at: str, names: set[str]) -> bool:
+    """Whether every value stands at or below a named place. What is empty is itself a value, but for no arguments at all."""
+    if at in names or (at == "" and value == {}):
+        return True
+    if isinstance(value, dict) and value:
+        inner = [(key.replace("~", "~0").replace("/", "~1"), each) for key, each in value.items()]
+    elif isinstance(value, list) and value:
+        inner = [(str(n), each) for n, each in enumerate(value)]
+    else:
+        return False
+    return all(all_named(each, f"{at}/{key}", names) for key, each in inner)
 
 
 def number(value: object) -> Fraction | None:
@@ -94,7 +113,8 @@ def satisfies(value: object, bound: dict) -> bool:
         ("eq" not in bound or same(value, bound["eq"]))
         and ("in" not in bound or any(same(value, each) for each in bound["in"]))
         and ("min" not in bound or (amount is not None and amount >= Fraction(bound["min"])))
-        and ("max" not in bound or (amount is not None and amount <= Fraction(bound["max"])))
+        # A max without a min begins at 0.
+        and ("max" not in bound or (amount is not None and Fraction(bound.get("min", "0")) <= amount <= Fraction(bound["max"])))
         and ("prefix" not in bound or (isinstance(value, str) and inside(value, bound["prefix"])))
     )
 
