@@ -147,7 +147,7 @@ it('no person is asked for less than the rule wants, and the refusal says what t
   expect(await asked([closed], { ...delegable, delegates: [] })).toBe('received')
 })
 
-it('no person is asked for a prefix that looks like a folder and is none (V5)', async () => {
+it('no person is asked for a prefix that looks like a folder and is none (V3, V5)', async () => {
   for (const prefix of [
     '/srv/reports',
     'reports/2025',

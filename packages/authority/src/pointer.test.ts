@@ -64,7 +64,7 @@ it('takes a pointer whole, and of a list every place by its number', () => {
   expect(['/0', '/1', '/9', '/10'].map((at) => lookup(list, at))).toEqual(['at 0', 'at 1', 'at 9', 'at 10'])
 })
 
-it('says whether every value of a document stands at or below what is named', () => {
+it('says whether every value of a document stands at or below what is named (V5)', () => {
   const names = ['/a', '/b/c', '/d~1e/0', '/f~0']
   for (const within of [
     ...[{}, { a: 1 }, { a: { x: [1, {}] } }, { b: { c: null } }, { 'd/e': ['x'] }, { 'd/e': { 0: 'x' } }, { 'f~': 1 }],

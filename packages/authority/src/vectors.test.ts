@@ -21,7 +21,7 @@ describe('parse', () => {
   })
 })
 
-describe('covers', () => {
+describe('covers (V5)', () => {
   interface Vector {
     authority: unknown
     action: Omit<Action, 'properties'>
