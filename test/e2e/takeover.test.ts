@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { ServiceName } from '@bailiwick/contracts'
-import { signClientAssertion } from '@bailiwick/credentials'
-import { sample, sampleKey } from '@bailiwick/standalone/sample'
+import { makeDpopProof, signClientAssertion } from '@bailiwick/credentials'
+import { sample, sampleAgentId, sampleKey } from '@bailiwick/standalone/sample'
 import { expect, it } from 'vitest'
+import { agentId } from './agent-side.ts'
 import { Instances } from './instances.ts'
 import { eventually } from './world.ts'
 
@@ -76,42 +77,66 @@ function today(): string {
   return new URLSearchParams({ from, to }).toString()
 }
 
+interface Sending {
+  method: 'GET' | 'POST'
+  url: string
+  headers: Record<string, string>
+  payload?: string
+}
+
+/** Sends to the active instance; 503 where a busy machine lets none act for a moment. */
+async function sent(instances: Instances, service: ServiceName, request: Sending): Promise<number> {
+  const http = instances.of(service).find((instance) => instance.acts())?.host.http
+  return http === undefined ? 503 : (await http.inject(request)).statusCode
+}
+
 /** Asks the active issuer, each time with the same assertion, which says to be of so many seconds from now. */
-function introspectionBy(instances: Instances, ahead: number): () => Promise<number> {
+function assertedBy(instances: Instances, ahead: number, by: 'point' | 'agent'): () => Promise<number> {
   const { place } = instances
   const iat = Math.floor(Date.now() / 1000) + ahead
-  const names = { iss: sample.enforcementPoint, sub: sample.enforcementPoint, aud: place.trust.public_url }
+  const name = by === 'point' ? sample.enforcementPoint : agentId()
+  const claims = { iss: name, sub: name, aud: place.trust.public_url, iat, exp: iat + 60, jti: randomUUID() }
+  const key = by === 'point' ? sampleKey(place.data, 'point-caller') : sampleKey(place.data, 'reconciler')
   const payload = new URLSearchParams({
     client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-    client_assertion: signClientAssertion(
-      { ...names, iat, exp: iat + 60, jti: randomUUID() },
-      sampleKey(place.data, 'point-caller'),
-    ),
+    client_assertion: signClientAssertion(claims, key),
     token: 'none',
   }).toString()
   const headers = { 'content-type': 'application/x-www-form-urlencoded' }
-  return async () => {
-    // On a busy machine nobody may act for a moment.
-    const http = instances.of('issuer').find((instance) => instance.acts())?.host.http
-    return http === undefined
-      ? 503
-      : (await http.inject({ method: 'POST', url: '/oauth/introspect', headers, payload })).statusCode
-  }
+  const url = by === 'point' ? '/oauth/introspect' : '/oauth/revoke'
+  return () => sent(instances, 'issuer', { method: 'POST', url, headers, payload })
+}
+
+/** Looks at the agent's asks, each time with the same proof, which says to be of so many ms from now. */
+function lookedAt(instances: Instances, aheadMs: number): () => Promise<number> {
+  const { place } = instances
+  const path = '/access/v1/requests'
+  const proof = { htm: 'GET', htu: `${place.trust.public_url}${path}`, jti: randomUUID(), now: Date.now() + aheadMs }
+  const headers = { dpop: makeDpopProof(proof, sampleKey(place.data, 'reconciler')) }
+  const url = `${path}?agent=${encodeURIComponent(sampleAgentId('reconciler'))}`
+  return () => sent(instances, 'approval', { method: 'GET', url, headers })
 }
 
 it('an orderly stop of all active ones hands over at once, and nothing is lost, doubled or taken again (V2, V4, V10, V15)', async () => {
   await using instances = await Instances.open()
   const first = await instances.story()
   // By a point whose clock is ahead as far as it may be. On a busy machine the issuer may not be proved fresh for a moment.
-  const introspection = await eventually(async () => {
-    const ask = introspectionBy(instances, 4)
-    return (await ask()) === 200 ? ask : undefined
-  })
+  const counted = (made: () => () => Promise<number>) =>
+    eventually(async () => {
+      const ask = made()
+      if ((await ask()) !== 200) return undefined
+      expect(await ask()).not.toBe(200)
+      return ask
+    })
+  const introspection = await counted(() => assertedBy(instances, 4, 'point'))
+  const withdrawal = await counted(() => assertedBy(instances, 4, 'agent'))
+  const look = await counted(() => lookedAt(instances, 4900))
   for (const service of ofOne) {
     const next = instances.standby(service)
     await instances.active(service).stop()
     await takenOver(instances, service, next)
-    if (service === 'issuer') expect(await introspection()).not.toBe(200)
+    if (service === 'issuer') expect([await introspection(), await withdrawal()]).not.toContain(200)
+    if (service === 'approval') expect(await look()).not.toBe(200)
   }
   expect(await eventually(async () => ((await first.call()) === 'ok' ? true : undefined))).toBe(true)
   await instances.story()

@@ -2,6 +2,7 @@ export { answerTo, unlessAborted } from './answer-to.ts'
 export { type Clock, systemClock, type TestClock, testClock } from './clock.ts'
 export { readConfig } from './config.ts'
 export { after, withDeadline } from './deadline.ts'
+export { type DpopNonces, dpopNonces } from './dpop-nonces.ts'
 export {
   type DurableFs,
   type DurableHandle,

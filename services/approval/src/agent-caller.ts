@@ -1,9 +1,9 @@
 import { type Agent, type Attestation, agentIdOf } from '@bailiwick/contracts'
-import { jcsHash, thumbprint, verifyDpopProof } from '@bailiwick/credentials'
+import { type DpopProof, jcsHash, thumbprint, verifyDpopProof } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { RequestRecord } from '@bailiwick/projection'
+import { type AgentProofs, proofLeewayMs, proofMaxAgeMs } from './agent-proofs.ts'
 import type { Approval } from './context.ts'
-import type { Transient } from './transient.ts'
 
 export interface AgentCall {
   /** The DPoP header; undefined unless there is exactly one. */
@@ -13,16 +13,13 @@ export interface AgentCall {
   path: string
 }
 
-export const proofMaxAgeMs = 60_000
-export const proofLeewayMs = 5000
-
 /**
  * The task that this caller may see: its own agent's, in its parts. It proves an instance key by a DPoP proof of this very call,
  * once (RFC 9449 §4.3). Throws `caller_unauthenticated` without such a proof; to everybody else's key the task does not exist.
  */
 export function callersTask(
   approval: Approval,
-  proofs: Transient<true>,
+  proofs: AgentProofs,
   call: AgentCall & { taskId: string },
 ): { parts: readonly [RequestRecord, ...RequestRecord[]]; caller: string } {
   const proof = provenCall(approval, call)
@@ -37,15 +34,15 @@ export function callersTask(
 /** The caller as an instance of this agent. As `callersTask` throws; to everybody else the agent has asked nothing. */
 export function callingInstance(
   approval: Approval,
-  proofs: Transient<true>,
+  proofs: AgentProofs,
   call: AgentCall & { agentId: string },
 ): string {
   return callerOf(approval, proofs, provenCall(approval, call), call.agentId)
 }
 
 /** Whether this call proves to be by an instance of this agent. Its proof then counts, and is refused if it did before. */
-export function isCallOf(approval: Approval, proofs: Transient<true>, call: AgentCall & { agentId: string }): boolean {
-  let proof: Proof
+export function isCallOf(approval: Approval, proofs: AgentProofs, call: AgentCall & { agentId: string }): boolean {
+  let proof: DpopProof
   try {
     proof = provenCall(approval, call)
   } catch {
@@ -57,12 +54,7 @@ export function isCallOf(approval: Approval, proofs: Transient<true>, call: Agen
   return true
 }
 
-interface Proof {
-  jkt: string
-  jti: string
-}
-
-function provenCall({ clock, publicUrl }: Approval, { proof, method, path }: AgentCall): Proof {
+function provenCall({ clock, publicUrl }: Approval, { proof, method, path }: AgentCall): DpopProof {
   if (proof === undefined) throw new ServiceError('caller_unauthenticated', 'a DPoP proof is missing')
   const verified = verifyDpopProof({
     proof,
@@ -76,13 +68,12 @@ function provenCall({ clock, publicUrl }: Approval, { proof, method, path }: Age
   return verified.value
 }
 
-function callerOf(approval: Approval, proofs: Transient<true>, { jkt, jti }: Proof, agentId: string): string {
+function callerOf(approval: Approval, proofs: AgentProofs, proof: DpopProof, agentId: string): string {
   const agent = approval.projection.ledger.registry.get('agent', agentId)
-  const caller = agent && instanceWith(approval, agent, jkt)
+  const caller = agent && instanceWith(approval, agent, proof.jkt)
   if (caller === undefined) throw new ServiceError('access_request_unknown')
   // Only now: proofs by keys that nobody registered must not crowd out those that count.
-  if (proofs.get(`${jkt} ${jti}`)) throw new ServiceError('token_replayed', 'the DPoP proof was used before')
-  proofs.put(`${jkt} ${jti}`, true, agentId)
+  proofs.count(proof, agentId)
   return caller
 }
 

@@ -313,8 +313,10 @@ it('answers nothing after its time, says so on the topic, and the agent hears it
   clock.advance(610_000)
   await answering(later)
   // Handed in again when the signature is too old for a new request: it is the old one still, and expired.
-  const dpop = agentOf(later).proof('POST', '/access/v1/requests', 610_000)
-  const handed = await agentOf(later).send(again, {}, { dpop })
+  const agent = agentOf(later)
+  await agent.list({}, 610_000) // learns the nonce
+  const dpop = agent.proof('POST', '/access/v1/requests', 610_000)
+  const handed = await agent.send(again, {}, { dpop })
   expect(handed.json()).toMatchObject({ task: { id: known, status: 'expired' } })
   const late = await person.post(`/requests/${id}/approve`, { statement_hash: body.statement_hash, assertion })
   expect(['access_request_expired', 'statement_unknown']).toContain(late.body.code)

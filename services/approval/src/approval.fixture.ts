@@ -271,8 +271,28 @@ export function anAsk(trust: Trust, over: Partial<AccessRequest> = {}): AccessRe
 
 /** An agent that asks over HTTP, and looks at what became of it. */
 export function agentOf({ http, trust, keys }: World, key: SigningKey<'agent'> = keys.one, sub = `${agentId}/one`) {
-  const proof = (method: string, path: string, aheadMs = 0) =>
-    makeDpopProof({ htm: method, htu: `${origin}${path}`, jti: unique('proof'), now: systemClock.now() + aheadMs }, key)
+  /** Of the first answer that asked for one; approval asks while a proof may be older than its memory. */
+  let nonce: string | undefined
+  const proof = (method: string, path: string, aheadMs = 0) => {
+    const now = systemClock.now() + aheadMs
+    return makeDpopProof({ htm: method, htu: `${origin}${path}`, jti: unique('proof'), now, nonce }, key)
+  }
+  /** Sends with a new proof, and once more with a nonce where one is wanted. */
+  const proved = async (
+    method: 'GET' | 'POST',
+    path: string,
+    sent: InjectBody & { query?: string; aheadMs?: number },
+  ) => {
+    const { query = '', aheadMs, headers, ...body } = sent
+    const url = `${path}${query}`
+    const send = () =>
+      http.inject({ method, url, ...body, headers: { ...headers, dpop: proof(method, path, aheadMs) } })
+    const first = await send()
+    const wanted = first.headers['dpop-nonce']
+    if (first.statusCode !== 401 || typeof wanted !== 'string') return first
+    nonce = wanted
+    return send()
+  }
   return {
     proof,
     sign: (over: Partial<AccessRequest> = {}) => signAccessRequest(anAsk(trust, { sub, ...over }), key),
@@ -290,23 +310,17 @@ export function agentOf({ http, trust, keys }: World, key: SigningKey<'agent'> =
         headers,
         payload: { subject: { type: 'agent', id: sub }, ...firstOf(request), bailiwick: { request }, ...around },
       }),
-    list: (query: Record<string, string> = {}, dpop = proof('GET', '/access/v1/requests')) =>
-      http.inject({
-        method: 'GET',
-        url: `/access/v1/requests?${new URLSearchParams({ agent: sub.slice(0, sub.lastIndexOf('/')), ...query })}`,
-        headers: { dpop },
-      }),
-    status: (id: string, dpop = proof('GET', `/access/v1/requests/${id}`)) =>
-      http.inject({ method: 'GET', url: `/access/v1/requests/${id}`, headers: { dpop } }),
-    cancel: (id: string, body: InjectBody = {}) => {
-      const path = `/access/v1/requests/${id}/cancel`
-      return http.inject({
-        method: 'POST',
-        url: path,
-        ...body,
-        headers: { ...body.headers, dpop: proof('POST', path) },
-      })
+    /** Learns the nonce that is wanted, if one is. */
+    list: (named: Record<string, string> = {}, aheadMs = 0) => {
+      const query = `?${new URLSearchParams({ agent: sub.slice(0, sub.lastIndexOf('/')), ...named })}`
+      return proved('GET', '/access/v1/requests', { query, aheadMs })
     },
+    /** With this proof as it is, or with one of its own. */
+    status: (id: string, dpop?: string) => {
+      const path = `/access/v1/requests/${id}`
+      return dpop === undefined ? proved('GET', path, {}) : http.inject({ method: 'GET', url: path, headers: { dpop } })
+    },
+    cancel: (id: string, body: InjectBody = {}) => proved('POST', `/access/v1/requests/${id}/cancel`, body),
   }
 }
 

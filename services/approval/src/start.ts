@@ -12,6 +12,7 @@ import {
   safePost,
   showStanding,
 } from '@bailiwick/service-kit'
+import { AgentProofs } from './agent-proofs.ts'
 import { Callbacks } from './callbacks.ts'
 import type { ApprovalConfig } from './config.ts'
 import type { Approval } from './context.ts'
@@ -113,7 +114,8 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
     lanes: new SerialQueue({ maxPerKey: 256, max: 10_000 }),
   }
   const sessions = new Sessions(approval)
-  accessRequestRoutes(http, approval)
+  const proofs = new AgentProofs(clock, random)
+  accessRequestRoutes(http, approval, proofs)
   const registrations = new Registrations(approval)
   const people = new People(approval, registrations)
   identityRoutes(http, approval, { sessions, people, enrolment: new Enrolment(approval, registrations) })
@@ -132,6 +134,8 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   gate(successor.standby)
   observeProjection('approval', successor.projection, { metrics, clock })
   await successor.standBy(async () => {
+    // While nothing is registered there is no agent: no approval before this one can have taken a proof.
+    proofs.begin(successor.projection.ledger.registry.records().length === 0)
     await using work = new AsyncDisposableStack()
     work.use(inBackground(receiveFromTopic(approval, bus, countFromTopic), onFatal))
     work.use(sweep(approval))

@@ -1,7 +1,7 @@
 import { generateKey, signClientAssertion } from '@bailiwick/credentials'
 import { ReplayMemory, testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
-import { authenticateReader, countReaders } from './authenticate-reader.ts'
+import { authenticateReader, countAssertions } from './authenticate-reader.ts'
 import type { OAuthEndpoint } from './client-call.ts'
 import type { OAuthError } from './oauth-error.ts'
 
@@ -44,7 +44,7 @@ function assertion(iat: number | undefined, exp: number): string {
 
 it('takes no assertion that the issuer before it may have taken, whose maker may be ahead of its clock (V10)', () => {
   const before = anIssuer()
-  countReaders(before.endpoint)
+  countAssertions(before.endpoint)
   const now = before.seconds()
   const taken = assertion(now + 4, now + 60)
   expect([before.ask(taken), before.ask(taken)]).toEqual(['siem', 'invalid_client'])
@@ -53,7 +53,7 @@ it('takes no assertion that the issuer before it may have taken, whose maker may
   const { clock, registered, endpoint, ask, seconds } = anIssuer(before.clock)
   expect(ask(assertion(seconds(), seconds() + 60))).toBe('temporarily_unavailable')
   registered.push({ type: 'auditor', id: 'siem' })
-  countReaders(endpoint)
+  countAssertions(endpoint)
   expect(ask(taken)).toBe('temporarily_unavailable')
   expect(ask(assertion(seconds(), seconds() + 60))).toBe('temporarily_unavailable')
   expect(ask(assertion(undefined, seconds() + 300))).toBe('temporarily_unavailable')
@@ -64,7 +64,7 @@ it('takes no assertion that the issuer before it may have taken, whose maker may
 
 it('takes whatever is right where nobody could read before it', () => {
   const { endpoint, ask, seconds } = anIssuer()
-  countReaders(endpoint)
+  countAssertions(endpoint)
   const now = seconds()
   for (const iat of [now - 1, undefined, now, now + 4]) expect(ask(assertion(iat, now + 60))).toBe('siem')
 })

@@ -1,8 +1,8 @@
-import { claimedIssuer, countsFrom, mayHaveCounted, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
+import { claimedIssuer, countsFrom, verifyClientAssertion, verifyingKey } from '@bailiwick/credentials'
 import { livesTooLong, longestAssertion } from './authenticate-client.ts'
-import { clientAssertionIn, countAssertion, type FormCall, type OAuthEndpoint } from './client-call.ts'
+import { clientAssertionIn, countAssertion, type FormCall, type OAuthEndpoint, refuseEarlier } from './client-call.ts'
 import type { Issuer } from './context.ts'
-import { OAuthError, unavailable } from './oauth-error.ts'
+import { OAuthError } from './oauth-error.ts'
 
 /** Who may ask what a credential is worth (RFC 7662 §2.1), and of which audiences; undefined: of all. */
 export interface Reader {
@@ -12,8 +12,8 @@ export interface Reader {
 
 const leewayMs = 5000
 
-/** From now on readers' assertions count here. */
-export function countReaders(endpoint: OAuthEndpoint): void {
+/** From now on assertions that come without a proof count here. */
+export function countAssertions(endpoint: OAuthEndpoint): void {
   const { clock, projection } = endpoint.issuer
   // While nothing is registered nobody is a reader: no issuer before this one can have taken anything.
   const isFirst = projection.ledger.registry.records().length === 0
@@ -38,9 +38,7 @@ export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Rea
       continue
     }
     const { jti, exp } = verified.value
-    // There is no nonce here that would tell.
-    if (mayHaveCounted(verified.value, endpoint.countsSince, leewayMs))
-      throw unavailable('The client assertion may have been used before this issuer began. Sign another one, with iat.')
+    refuseEarlier(endpoint, verified.value)
     countAssertion(endpoint, `${key.purpose} ${reader.id}`, jti, exp * 1000 + leewayMs)
     return reader
   }

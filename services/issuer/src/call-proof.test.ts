@@ -1,9 +1,8 @@
 import { generateKey, makeDpopProof } from '@bailiwick/credentials'
-import { ReplayMemory } from '@bailiwick/service-kit'
+import { dpopNonces, ReplayMemory } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
 import { countProof, type ProofJudge, readProof } from './call-proof.ts'
 import { countAssertion } from './client-call.ts'
-import { dpopNonces } from './dpop-nonces.ts'
 
 function judgeAt(start: number): ProofJudge & { at: number } {
   const clock = { now: () => judge.at, monotonic: () => judge.at }
@@ -19,10 +18,10 @@ it('counts a proof once, to the last millisecond of its life (V10)', () => {
   const proof = makeDpopProof(made, generateKey('agent'))
   const first = readProof(judge, htu, proof)
   if (!first.ok) throw new Error(first.why)
-  expect(countProof(judge, first.proof)).toBe('new')
+  expect(countProof(judge, first.proof, 'agent')).toBe('new')
   judge.at += 70_000
   const last = readProof(judge, htu, proof)
-  expect(last.ok && countProof(judge, last.proof)).toBe('seen')
+  expect(last.ok && countProof(judge, last.proof, 'agent')).toBe('seen')
   judge.at += 1
   expect(readProof(judge, htu, proof).ok).toBe(false)
 })

@@ -1,8 +1,7 @@
-import { type DpopProof, verifyDpopProof } from '@bailiwick/credentials'
+import { type DpopProof, proofId, verifyDpopProof } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import type { Remembered, ReplayMemory } from '@bailiwick/service-kit'
+import type { DpopNonces, Remembered, ReplayMemory } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
-import type { dpopNonces } from './dpop-nonces.ts'
 
 const maxAgeMs = 60_000
 const leewayMs = 5000
@@ -10,7 +9,7 @@ const leewayMs = 5000
 /** What judges proofs: nonces and memory count for every endpoint of the issuer. */
 export interface ProofJudge {
   issuer: Pick<Issuer, 'clock'>
-  nonces: ReturnType<typeof dpopNonces>
+  nonces: DpopNonces
   replay: ReplayMemory
 }
 
@@ -38,10 +37,10 @@ export function readProof({ issuer, nonces }: ProofJudge, htu: string, dpop: str
 export const ownerOf = (instance: string) => `agent ${instance.slice(0, instance.lastIndexOf('/'))}`
 
 /** Counts the proof (V10). Only for keys that somebody has: proofs by keys of nobody must not crowd out those that count. */
-export function countProof({ issuer, replay }: ProofJudge, { jkt, jti }: DpopProof, owner = `key ${jkt}`): Remembered {
+export function countProof({ issuer, replay }: ProofJudge, proof: DpopProof, owner: string): Remembered {
   const now = issuer.clock.now()
   // Past the last ms in which it is still taken.
-  return replay.remember(owner, `${jkt} ${jti}`, now + maxAgeMs + 2 * leewayMs + 1, now)
+  return replay.remember(owner, proofId(proof), now + maxAgeMs + 2 * leewayMs + 1, now)
 }
 
 /** As `countProof`, for an endpoint that is no OAuth endpoint. Throws `token_replayed`; `rate_limited` when there is no room. */

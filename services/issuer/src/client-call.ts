@@ -1,13 +1,14 @@
-import type { DpopProof } from '@bailiwick/credentials'
+import { type DpopProof, mayHaveCounted } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { RateLimiter } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { type AssertionType, assertionTypes, authenticateClient, type Client } from './authenticate-client.ts'
 import { countProof, ownerOf, type ProofJudge, readProof } from './call-proof.ts'
 import type { Issuer } from './context.ts'
-import { OAuthError } from './oauth-error.ts'
+import { OAuthError, unavailable } from './oauth-error.ts'
 import type { Polls } from './polls.ts'
 
+const leewayMs = 5000
 /** The longest life of an assertion, and twice how far clocks may be apart. */
 const assertionMemoryMs = 310_000
 
@@ -27,7 +28,7 @@ export interface OAuthEndpoint extends ProofJudge {
   rate: RateLimiter
   /** How often clients ask for what nobody has decided yet. */
   polls: Polls
-  /** Since when this instance counts readers' assertions: ms since the epoch; never before it acts. */
+  /** Since when this instance counts assertions that come without a proof: ms since the epoch; never before it acts. */
   countsSince: number
   tokenUrl: string
   introspectionUrl: string
@@ -82,9 +83,19 @@ export async function authenticateCall(
   const client = await authenticateClient(endpoint.issuer, assertion, proof, url)
   const rated = endpoint.rate.take(`asks ${client.agent}`)
   if (!rated.ok) throw tooMany(rated.retryAfterSeconds)
-  if (need === 'demanded' || call.dpop !== undefined) rememberProof(endpoint, proof(), client)
-  if (client.once !== undefined) countAssertion(endpoint, ownerOf(client.instance), `${client.instance} ${client.once}`)
+  const isProved = need === 'demanded' || call.dpop !== undefined
+  if (isProved) rememberProof(endpoint, proof(), client)
+  const { once, instance } = client
+  // The nonce of a proof says that no issuer before this one heard the call. Alone an assertion must say so by its own times.
+  if (!isProved && once !== undefined) refuseEarlier(endpoint, once)
+  if (once !== undefined) countAssertion(endpoint, ownerOf(instance), `${instance} ${once.jti}`)
   return client
+}
+
+/** Refuses an assertion without a proof beside it that may have counted before this instance began to (V10). */
+export function refuseEarlier({ countsSince }: OAuthEndpoint, made: { exp: number; iat: number | undefined }): void {
+  if (mayHaveCounted(made, countsSince, leewayMs))
+    throw unavailable('The client assertion may have been used before this issuer began. Sign another one, with iat.')
 }
 
 /** The key that signed this very call. */

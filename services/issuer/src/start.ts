@@ -4,13 +4,12 @@ import { ServiceError } from '@bailiwick/errors'
 import { assertGenesisWhole, type Genesis } from '@bailiwick/installation'
 import { openSuccessor, type Projection } from '@bailiwick/projection'
 import type { Adapters, Host } from '@bailiwick/service-host'
-import { newId, observeProjection, RateLimiter, ReplayMemory, showStanding } from '@bailiwick/service-kit'
-import { countReaders } from './authenticate-reader.ts'
+import { dpopNonces, newId, observeProjection, RateLimiter, ReplayMemory, showStanding } from '@bailiwick/service-kit'
+import { countAssertions } from './authenticate-reader.ts'
 import type { OAuthEndpoint } from './client-call.ts'
 import type { IssuerConfig } from './config.ts'
 import type { Issuer } from './context.ts'
 import { declareRestored, type Restored } from './declare-restored.ts'
-import { dpopNonces } from './dpop-nonces.ts'
 import { certifyGenesis, publishGenesis } from './genesis.ts'
 import { completionRoute } from './http/completion.ts'
 import { delegationRevocationRoute } from './http/delegation-revocation.ts'
@@ -124,7 +123,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   observeProjection('issuer', successor.projection, { metrics, clock })
   certifyGenesis(successor, genesis)
   await successor.standBy(async () => {
-    countReaders(endpoint)
+    countAssertions(endpoint)
     await publishGenesis(bus, successor, genesis)
     if (adapters.restored) await declareRestored(issuer, adapters.restored)
     return react(issuer, bus)

@@ -34,6 +34,8 @@ export function treeOrder() {
     /** How it answers next; then it takes. */
     answers: [] as (AdvanceOutcome | Error)[],
     resetFails: false,
+    /** What happens elsewhere while the store is asked, once. */
+    during: undefined as (() => void) | undefined,
   }
   const grant = {
     id: 'grt_1',
@@ -93,6 +95,8 @@ export function treeOrder() {
     grantStore: {
       advance: async (_: string, take: Take) => {
         store.advances.push(take)
+        store.during?.()
+        store.during = undefined
         const answer = store.answers.shift() ?? { outcome: 'advanced' }
         if (answer instanceof Error) throw answer
         return answer

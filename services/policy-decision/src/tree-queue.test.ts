@@ -1,6 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { ServiceError } from '@bailiwick/errors'
+import { change, type DecisionFacts, emptySpend } from '@bailiwick/projection'
 import { describe, expect, it } from 'vitest'
+import { now, spell } from './living-call.fixture.ts'
 import { allowedDraft, anAllow, treeOrder } from './tree-order.fixture.ts'
 import { TreeQueues, type Work } from './tree-queue.ts'
 
@@ -274,6 +276,33 @@ describe('whatever is wrong with one', () => {
       expect(last?.left.calls).toBe(9n - BigInt(at))
       expect(w.told).toEqual([])
     }
+  })
+
+  it('what another instance overtook while the store was asked: it is evaluated again (V10)', async () => {
+    const w = queued()
+    const tree = emptySpend()
+    w.trees.set('grt_1', tree)
+    const proof_id = 'p'.repeat(43)
+    // Their ALLOW for the same proof is folded between the plan and the answer of the store.
+    w.store.during = () => {
+      const { type, data } = allowedDraft('theirs', { proof_id })
+      change(tree, { type, data, time: spell(now) } as DecisionFacts)
+      Object.assign(tree, { version: 1, head: 'evt_theirs' })
+    }
+    const heard: unknown[] = []
+    const { work: own } = anAllow('ours', { data: { proof_id } })
+    const plan: Work['plan'] = (view) => {
+      heard.push(view.byProof.has(proof_id) ? 'proof_replayed' : view.version)
+      return view.byProof.has(proof_id) ? undefined : own.plan(view)
+    }
+    const b = anAllow('b')
+    w.add({ work: { ...own, plan, refused: (reason) => heard.push(reason) }, heard }, b)
+    await w.idle()
+    await w.idle()
+    expect(heard).toEqual([0, 'proof_replayed'])
+    expect(b.heard.at(-1)).toBe('recorded')
+    expect(w.told).toEqual([])
+    expect(w.store.resets.length).toBeGreaterThan(0)
   })
 
   it('what does not fit the tree that it was planned for', async () => {

@@ -138,6 +138,10 @@ export class TreeQueues {
     const planned: { work: Work; draft: Draft<'decisions.v1'> }[] = []
     const again: Work[] = []
     const outbid: { work: Work; reason: DenialReason }[] = []
+    // The view reads through to the ledger, which other instances' events move while the store is asked.
+    const isOvertaken = () => (decisions.trees.get(root)?.version ?? 0) !== begun
+    const begun = view.version
+    let overtaken = false
     for (const work of batch) {
       const plan = this.#planSafely(root, work, view)
       if (!plan) continue
@@ -153,6 +157,11 @@ export class TreeQueues {
         const draft = placed(plan.draft, { id: this.#pdp.newEventId(), key: root, version, after: view.head })
         const time = new Date(this.#pdp.clock.now()).toISOString()
         if (!change(view, { type: draft.type, data: draft.data, time } as DecisionFacts)) {
+          if (isOvertaken()) {
+            overtaken = true
+            again.push(work)
+            continue
+          }
           this.#pdp.logger.error({ tree: root, type: draft.type }, 'what was planned does not fit its tree')
           work.refused('internal')
           continue
@@ -163,7 +172,9 @@ export class TreeQueues {
       }
     }
     const losers = () => outbid.map(({ work }) => work)
+    if (overtaken) order.forget()
     if (planned.length === 0) {
+      if (overtaken) return { again: [...again, ...losers()], contended: true }
       this.#refuseOutbid(root, outbid)
       return { again, contended: false }
     }
@@ -181,7 +192,7 @@ export class TreeQueues {
       if (verdicts[n] === 'counts') tellSafely(work)
       else again.push(work)
     }
-    const contended = planned.some((_, n) => verdicts[n] !== 'counts')
+    const contended = overtaken || planned.some((_, n) => verdicts[n] !== 'counts')
     if (!contended) {
       this.#refuseOutbid(root, outbid)
       return { again, contended }

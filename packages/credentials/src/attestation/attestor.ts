@@ -25,8 +25,11 @@ export interface Attested {
   readonly tokenHash: string | undefined
   /** ms since the epoch; what rests on this alone rests on nothing after that. */
   readonly expiresAt: number
-  /** The token counts once (RFC 7523 §3): the caller remembers this until `expiresAt`. Absent where it may be shown again. */
-  readonly once: string | undefined
+  /**
+   * The token counts once (RFC 7523 §3): the caller remembers its `jti` until `expiresAt`, and its times say whether a caller before may have
+   * counted it (`mayHaveCounted`). Absent where it may be shown again.
+   */
+  readonly once: { readonly jti: string; readonly exp: number; readonly iat: number | undefined } | undefined
 }
 
 /**

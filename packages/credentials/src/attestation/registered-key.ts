@@ -36,7 +36,7 @@ export function registeredKeyAttestor(): Attestor {
       })
       if (!verified.ok) return verified
       if (thumbprint(jwk) !== key) return refused('token_replayed', 'registered key: shown with another key')
-      const { jti, exp } = verified.value
+      const { jti, exp, iat } = verified.value
       return {
         ok: true,
         agent: agent.id,
@@ -44,7 +44,7 @@ export function registeredKeyAttestor(): Attestor {
         kind: 'registered_key',
         tokenHash: undefined,
         expiresAt: exp * 1000 + leewayMs,
-        once: jti,
+        once: { jti, exp, iat },
       }
     },
   }

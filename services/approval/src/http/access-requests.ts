@@ -5,7 +5,8 @@ import type { RequestRecord } from '@bailiwick/projection'
 import type { HttpServer } from '@bailiwick/service-kit'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { callersTask, callingInstance, isCallOf, proofLeewayMs, proofMaxAgeMs } from '../agent-caller.ts'
+import { callersTask, callingInstance, isCallOf } from '../agent-caller.ts'
+import type { AgentProofs } from '../agent-proofs.ts'
 import type { PresentedItem } from '../binding.ts'
 import { cancel } from '../cancel.ts'
 import type { Approval } from '../context.ts'
@@ -29,9 +30,8 @@ const listSchema = z.strictObject({
 const path = '/access/v1/requests'
 
 /** Submission, status, list and cancellation (AuthZEN Access Request and Approval Profile, Draft 1): parse, call, answer. */
-export function accessRequestRoutes(http: HttpServer, approval: Approval): void {
+export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs: AgentProofs): void {
   const { clock } = approval
-  const proofs = new Transient<true>({ lifeMs: proofMaxAgeMs + 2 * proofLeewayMs, max: 200_000, clock })
   const echoes = new Transient<readonly PresentedItem[]>({ lifeMs: rememberMs, max: 10_000, clock })
   const idempotency = new Idempotency(clock)
   const errorHandler = sendProfileProblem

@@ -2,6 +2,7 @@ import { agentAlgorithms } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
 import { answerWith, problemOf } from '@bailiwick/service-kit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { NonceNeeded } from '../agent-proofs.ts'
 
 /** The problem types of the access request profile ("Error Responses"), by our codes. */
 const types: Partial<Record<ErrorCode, string>> = {
@@ -20,6 +21,8 @@ export function sendProfileProblem(error: unknown, request: FastifyRequest, repl
   const type = types[problem.code]
   const named = type === undefined ? problem : { ...problem, type: `urn:openid:authzen:access-request:error:${type}` }
   // RFC 9110 §15.5.2, RFC 9449 §7.1: whatever says who calls is a DPoP proof.
-  if (problem.status === 401) reply.header('www-authenticate', `DPoP algs="${agentAlgorithms.join(' ')}"`)
+  const wanted = error instanceof NonceNeeded ? 'error="use_dpop_nonce", ' : ''
+  if (problem.status === 401) reply.header('www-authenticate', `DPoP ${wanted}algs="${agentAlgorithms.join(' ')}"`)
+  if (error instanceof NonceNeeded) reply.header('dpop-nonce', error.nonce)
   answerWith(reply, named, request.failure?.retryAfterSeconds)
 }

@@ -1,6 +1,7 @@
-import { seededRandom, testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
+import { testClock } from './clock.ts'
 import { dpopNonces } from './dpop-nonces.ts'
+import { seededRandom } from './random.ts'
 
 const minuteMs = 60_000
 
