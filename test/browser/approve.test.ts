@@ -165,6 +165,10 @@ describe.skipIf(noBrowser)('the console, in Chromium, on a phone', () => {
       await page.getByText('/tools/look/labels: []').waitFor()
       await page.getByText('/tools/l\u043eok/labels: [] (spelled /tools/l\\u043eok/labels: [])').waitFor()
       await page.getByRole('heading', { name: 'carl proposes' }).waitFor()
+      await page
+        .getByText(/^After this, the tools of "spare" are what this change says; .*labelled so: "look": /)
+        .waitFor()
+      await page.getByText('Single operator: one person’s passkey changes everything here.').waitFor()
       await press('Approve as asked…')
       await press('Sign with passkey')
       await inboxIsEmpty()

@@ -116,7 +116,33 @@ describe.skipIf(noBrowser)('what agents ask besides a plain window, in Chromium'
     await page.getByRole('link', { name: `tools/call on tool ${action.resource.id}` }).click()
     await page.getByText('It waits because a policy wants a person’s word for it.').waitFor()
     await page.getByRole('heading', { name: 'The grant it belongs to' }).waitFor()
+    const dialog = page.getByRole('dialog')
+    const does = dialog.getByRole('region', { name: 'What your yes does' })
+    // The dialog tells what the statement says, whatever it says, and signs nothing that it cannot tell.
+    const lies: [effect: object, words: RegExp | undefined][] = [
+      [
+        { kind: 'task', until: '2026-12-01T10:00:00.000Z' },
+        /This action may happen, once\. And the task goes on until/,
+      ],
+      [{ kind: 'everything' }, undefined],
+    ]
+    for (const [effect, words] of lies) {
+      await page.route('**/statement', async (route) => {
+        const answer = await route.fetch()
+        const body = await answer.json()
+        await route.fulfill({ response: answer, json: { ...body, statement: { ...body.statement, effect } } })
+      })
+      await desk.olivia.press('Approve as asked…')
+      await dialog.getByText(grantId).waitFor()
+      if (words !== undefined) await does.getByText(words).waitFor()
+      if (words !== undefined) expect(await findingsOf(desk.olivia)).toEqual([])
+      if (words === undefined) await desk.olivia.press('Sign with passkey')
+      if (words === undefined) await dialog.getByText('it was not signed').waitFor()
+      await desk.olivia.press('Back')
+      await page.unroute('**/statement')
+    }
     await desk.olivia.press('Approve as asked…')
+    await does.getByText('Your yes lets this one action happen, once.').waitFor()
     await page.getByRole('dialog').getByText('"120.00"').waitFor()
     await page.getByRole('dialog').getByText(grantId).waitFor()
     await desk.olivia.press('Sign with passkey')

@@ -9,6 +9,7 @@ export {
   type StepUpFacts,
 } from './build-statement.ts'
 export { type ChangeContent, contentProblem, onlyObjects } from './change-content.ts'
+export { changeEffect, type EntityEffect } from './change-effect.ts'
 export { passkeyAlgorithms } from './cose-key.ts'
 export { grantOf, verifyGrantContent } from './grant-of.ts'
 export { matchRule, type RuleView, registryRuleId } from './match-rule.ts'

@@ -1,4 +1,5 @@
-import type { EntityType } from '@bailiwick/contracts'
+import { changeEffect, type EntityEffect } from '@bailiwick/approval-statement'
+import { type EntityType, entitySchemas } from '@bailiwick/contracts'
 
 /** What a change does to one entity. */
 export interface EntityDiff {
@@ -7,6 +8,19 @@ export interface EntityDiff {
   verb: 'register' | 'change' | 'retire'
   before: unknown
   after: unknown
+}
+
+/** What each part of a change does, in one line that a person understands. `text`: of a policy set, what its policies say. */
+export function effectLines(diff: readonly EntityDiff[], text?: EntityEffect['text']): string[] {
+  return diff.map(({ type, id, before, after }) => {
+    const read = (value: unknown) => (value === null ? null : entitySchemas[type].parse(value))
+    try {
+      return changeEffect({ type, id, before: read(before), after: read(after), text })
+    } catch {
+      // Of a service that is newer than this command.
+      return `After this, ${type} ${JSON.stringify(id)} is as above: this version cannot say what that does.`
+    }
+  })
 }
 
 const signs = { register: '+', change: '~', retire: '-' } as const

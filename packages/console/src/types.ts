@@ -208,6 +208,8 @@ export interface EntityDiff {
   verb: 'register' | 'change' | 'retire'
   before: unknown
   after: unknown
+  /** What it does, in one line. */
+  effect?: string
   /** Of a policy set. */
   text?: PolicyChange
 }

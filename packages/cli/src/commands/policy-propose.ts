@@ -1,3 +1,4 @@
+import type { PolicySet } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { paths, policySetOf, readPolicyFiles, storePolicyFiles } from '@bailiwick/installation'
 import { checkPolicies, decisionSet, hasPermit } from '@bailiwick/policy'
@@ -16,7 +17,7 @@ import {
   withPermitsNothing,
 } from '../options.ts'
 import { presentRegistry } from '../present-entities.ts'
-import { diffLines, diffOf } from '../registry-diff.ts'
+import { diffLines, diffOf, effectLines } from '../registry-diff.ts'
 import { whoApproves } from '../who-approves.ts'
 
 type Options = DataOption & JsonOption & PermitsNothingOption & { proposer: string }
@@ -64,20 +65,35 @@ async function propose(directory: string, { data, json, proposer, ...options }: 
     io.out(json ? JSON.stringify({ request_id: null, policy_set: set.hash }) : 'These policies are the active ones.')
     return exitCodes.ok
   }
+  const effects = effectLines(diff, { before: textOf(data, diff[0]?.before as PolicySet | null), after: asText(files) })
   // Before anybody is asked: what is approved and not there would deny everything.
   storePolicyFiles(folder, files)
   const entities = wanted.map(({ type, id, value }) => ({ type, id, value }))
   const answer = await operator.post('/operator/registry/changes', { proposer, entities })
   const { request_id: id, approve_at } = expectAnswer(proposedSchema, answer)
   const approvers = whoApproves(diff, present, { singleOperator: lenience.single_operator === true })
-  if (json) io.out(JSON.stringify({ request_id: id, policy_set: set.hash, folder, approve_at, approvers }))
+  if (json) io.out(JSON.stringify({ request_id: id, policy_set: set.hash, folder, effects, approve_at, approvers }))
   else
     for (const line of [
       ...diffLines(diff),
+      ...effects,
       `Proposed as ${id}. It holds once it is approved with a passkey at ${approve_at}`,
       approvers,
       `A decision point with a data directory of its own needs ${folder} there before that.`,
     ])
       io.out(line)
   return exitCodes.ok
+}
+
+const asText = (files: ReturnType<typeof readPolicyFiles>) =>
+  Object.fromEntries([...files].map(([name, bytes]) => [name, new TextDecoder().decode(bytes)]))
+
+/** What the active set says, where this machine has it. */
+function textOf(data: string, set: PolicySet | null) {
+  try {
+    const files = set === null ? undefined : readPolicyFiles(paths(data).policies(set.hash))
+    return files !== undefined && policySetOf(files).hash === set?.hash ? asText(files) : null
+  } catch {
+    return null
+  }
 }

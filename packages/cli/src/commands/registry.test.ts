@@ -51,6 +51,7 @@ it('shows the difference, proposes exactly that, and says where it is approved',
   expect(out.split('\n')).toEqual([
     '~ rule tasks',
     '    order: 100 becomes 5',
+    'After this, one person of "owners" can approve all requests; tried at place 5 (before: 100), so that other rules may hold.',
     `Proposed as req_1. It holds once it is approved with a passkey at ${approve_at}`,
     'It takes the passkeys of 2 of these: NOBODY. Each change takes two people; the proposer counts only by signing it, since a name proves nothing. TOO FEW: bring in a second approver first.',
   ])

@@ -10,7 +10,7 @@ import { lenienceLines } from '../lenience.ts'
 import { type Operator, operatorOf } from '../operator-client.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
 import { type PresentEntity, presentRegistry } from '../present-entities.ts'
-import { diffLines, diffOf, type EntityDiff } from '../registry-diff.ts'
+import { diffLines, diffOf, type EntityDiff, effectLines } from '../registry-diff.ts'
 import { readRegistryFile, type WantedEntity } from '../registry-file.ts'
 import { requestSchema } from '../request-summary.ts'
 import { withPeople } from '../wanted-people.ts'
@@ -125,9 +125,10 @@ async function applyFile(file: string, options: ApplyCommand, io: Io): Promise<E
   const diff = unmet(wanted, present)
   const starved = starvedLines(afterwards(wanted, present))
   for (const line of [...lenienceLines(lenience), ...starved]) io.err(line)
-  if (!json) for (const line of diffLines(diff)) io.out(line)
+  const effects = effectLines(diff)
+  if (!json) for (const line of [...diffLines(diff), ...effects]) io.out(line)
   if (dryRun || diff.length === 0) {
-    if (json) io.out(JSON.stringify({ request_id: null, diff }))
+    if (json) io.out(JSON.stringify({ request_id: null, diff, effects }))
     else io.out(diff.length === 0 ? 'The registry is already as the file says.' : 'Nothing was proposed (--dry-run).')
     return exitCodes.ok
   }
@@ -143,7 +144,7 @@ async function applyFile(file: string, options: ApplyCommand, io: Io): Promise<E
     io.out(approvers)
   }
   const applied = options.wait && id !== null ? await settled(operator, id, wanted) : undefined
-  if (json) io.out(JSON.stringify({ request_id: id, diff, approve_at, approvers, applied }))
+  if (json) io.out(JSON.stringify({ request_id: id, diff, effects, approve_at, approvers, applied }))
   else if (applied !== undefined)
     io.out(applied ? 'Applied.' : 'Not applied: it was refused, or nobody answered in time.')
   return applied === false ? exitCodes.fault : exitCodes.ok

@@ -10,11 +10,16 @@ const verbs = { register: 'Register', change: 'Change', retire: 'Retire' }
 export function RegistryDiff({ diff }: { diff: EntityDiff[] }) {
   return (
     <div className="entity-diffs">
-      {diff.map(({ type, id, verb, before, after, text }) => (
+      {diff.map(({ type, id, verb, before, after, effect, text }) => (
         <section key={`${type} ${id}`}>
           <h3>
             {verbs[verb]} {type} <Visible text={id} />
           </h3>
+          {effect === undefined ? null : (
+            <p className="sentence">
+              <Visible text={effect} />
+            </p>
+          )}
           {type === 'rule' && verb !== 'retire' ? <RuleSentence rule={after as Rule} /> : null}
           <Difference lines={differenceOf(flat(before), flat(after))} />
           {text === undefined ? null : <PolicyText text={text} />}

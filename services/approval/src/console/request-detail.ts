@@ -1,4 +1,4 @@
-import { grantIdOf } from '@bailiwick/approval-statement'
+import { changeEffect, grantIdOf } from '@bailiwick/approval-statement'
 import { describe, narrows } from '@bailiwick/authority'
 import type { Approver } from '@bailiwick/contracts'
 import type { RequestRecord } from '@bailiwick/projection'
@@ -46,7 +46,8 @@ export function requestDetail(approval: Approval, index: RequestIndex, me: Appro
     const { policyText } = approval
     const diff = ask.entities.map((entity) => {
       const each = diffOf(approval, entity)
-      return { ...each, ...policyTextOf(policyText, each) }
+      const text = policyTextOf(policyText, each)
+      return { ...each, ...text, effect: changeEffect({ ...each, ...text }) }
     })
     const mayDeny = open && whyNotApproveChange(approval, me, ask) === undefined
     return {

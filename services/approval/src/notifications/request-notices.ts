@@ -1,7 +1,10 @@
+import { changeEffect } from '@bailiwick/approval-statement'
 import { describe } from '@bailiwick/authority'
 import { agentIdOf, type DecodedEvent } from '@bailiwick/contracts'
 import type { RequestRecord } from '@bailiwick/projection'
 import type { Approval } from '../context.ts'
+import { policyTextOf } from '../policy-texts.ts'
+import { diffOf } from '../propose-change.ts'
 import { authorityOf } from '../who-may-answer.ts'
 import type { Ask } from './addressees.ts'
 import { type Notice, plainLine, plainLines } from './notice.ts'
@@ -15,7 +18,11 @@ export function waitingNotice(approval: Approval, event: Event, ask: Ask, to: re
     kind: 'request_waiting',
     to,
     subject,
-    lines: [...lines, `Nobody answers by waiting: at ${ask.expires_at} it expires, and nothing is approved`],
+    lines: [
+      ...lines,
+      ...effectsOf(approval, ask),
+      `Nobody answers by waiting: at ${ask.expires_at} it expires, and nothing is approved`,
+    ],
   })
 }
 
@@ -51,6 +58,15 @@ function endWords({ projection }: Approval, event: Event): string | undefined {
     default:
       return undefined
   }
+}
+
+/** What a change that waits would do, one line for each part of it. */
+function effectsOf(approval: Approval, ask: Ask): string[] {
+  if (ask.kind !== 'registry') return []
+  return ask.entities.map((entity) => {
+    const diff = diffOf(approval, entity)
+    return changeEffect({ ...diff, ...policyTextOf(approval.policyText, diff) })
+  })
 }
 
 function wordsOf(approval: Approval, ask: Ask): { subject: string; lines: string[] } {
