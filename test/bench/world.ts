@@ -71,7 +71,13 @@ export class World implements AsyncDisposable {
     const subAgents = new SubAgents()
     const cast = new Cast()
     const entities = (sample: InitialEntities) => cast.entities(subAgents.entities(sample))
-    const system = await startSystem({ entities, ...options, data: mkdtempSync(join(dir, 'system-')) })
+    // What one agent may have is not what is measured.
+    const quotas = {
+      BAILIWICK_DECISIONS_PER_MINUTE_AGENT: '10000000',
+      BAILIWICK_DECISIONS_PER_MINUTE_GRANT: '10000000',
+    }
+    const env = { ...quotas, ...options.env }
+    const system = await startSystem({ entities, ...options, env, data: mkdtempSync(join(dir, 'system-')) })
     const approver = await patiently(() => enrolApprover(system))
     const { registry } = system.services.policyDecision.pdp.projection.ledger
     const point = registry.get('enforcement-point', sample.enforcementPoint)

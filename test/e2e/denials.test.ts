@@ -84,7 +84,6 @@ async function refusedTo(ask: CallAsk): Promise<CallAnswer> {
 }
 
 it.each<Row>([
-  ['credential_missing', () => ({ credential: undefined })],
   ['proof_missing', () => ({ observed: { proof: undefined } })],
   ['proof_invalid', () => ({ proof: { htm: 'GET' } })],
   ['proof_invalid', () => ({ proof: { htu: `${sample.invoicesUrl}/other` } })],
@@ -119,8 +118,7 @@ it.each<Row>([
   const event = await system.event(answer.decisionId)
   expect(event).toMatchObject({ type: 'decision.denied', data: { reason, enforcement_point: sample.enforcementPoint } })
   expect(event.version).toBeUndefined()
-  if (reason !== 'credential_missing')
-    expect(event.data).toMatchObject({ actor: { agent: system.grant.statement.agent } })
+  expect(event.data).toMatchObject({ actor: { agent: system.grant.statement.agent } })
 })
 
 /** Intended for five minutes, signed for ten. */

@@ -82,3 +82,43 @@ it('who asks for more than it may have under way is told 429, agent or enforceme
   expect(await send(ours)).toMatchObject({ decision: true })
   expect(system.taken()).toBe(4n)
 })
+
+it('an agent, and a grant, has its decisions of a minute, and then 429 without an event of its own (V18)', async () => {
+  await using system = await granted({ pdp: { agentDecisionsPerMinute: 12, grantDecisionsPerMinute: 7 } })
+  const { world, people, point, grant } = system
+  const send = async (ask: CallAsk) => {
+    const answer = await point.send(point.body(ask).body)
+    return { ...answer.json(), status: answer.statusCode, retry: Number(answer.headers['retry-after']) }
+  }
+  const asked = async (ask: CallAsk) => {
+    const answers = []
+    for (let n = 0; n < 20; n++) answers.push(await send(ask))
+    return { decided: answers.filter(({ status }) => status === 200).length, last: answers.at(-1) }
+  }
+  const denials = async () => {
+    const ofGrant = (await world.events('decisions.v1')).filter(
+      (event) => event.type === 'decision.denied' && event.data.actor?.grant_id === grant.grantId,
+    )
+    return ofGrant.length
+  }
+  const refused = { status: 429, code: 'decision_quota_exceeded', retry: expect.any(Number) }
+  const ours = await asked({ credential: system.credential, ...read })
+  // One went to learn the nonce; some come back while these are asked.
+  expect(ours.decided).toBeGreaterThanOrEqual(6)
+  expect(ours).toMatchObject({ decided: expect.any(Number), last: refused })
+  expect(ours.decided).toBeLessThan(20)
+  const second = await credentialFor(world, (await people.grant()).grantId)
+  const more = await asked({ credential: second, ...read })
+  expect(more).toMatchObject({ last: refused })
+  // Another agent goes on.
+  const theirs = await people.grant({ agent: 'forecaster' })
+  const details = [{ type: 'bailiwick_grant', grant_id: theirs.grantId }]
+  const { token } = await eventually(async () => {
+    const answer = await askTokenWithNonce(world, { agent: 'forecaster', details })
+    return answer.token === undefined ? undefined : answer
+  })
+  const other = { proofKey: sampleKey(world.data, 'forecaster'), subject: agentId('forecaster') }
+  expect(await send({ credential: token, ...other, ...read })).toMatchObject({ decision: true })
+  // Those of before: the nonce, and 501 EUR.
+  expect(await denials()).toBeLessThanOrEqual(2)
+})

@@ -136,6 +136,7 @@ export class Pipeline {
       catchUp: { now: async () => undefined },
       agents: new UnderWay(512),
       intake: { enter: async () => ({ leave: () => undefined }) },
+      quotas: { take: () => undefined },
       newEventId: () => this.#eventId(),
       trust,
       permitKey,

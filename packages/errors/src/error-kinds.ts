@@ -218,6 +218,11 @@ export const errorKinds = {
   },
   queue_full: { status: 429, retryable: true, title: 'Too much is waiting: try again later' },
   rate_limited: { status: 429, retryable: true, title: 'Too many requests: try again later' },
+  decision_quota_exceeded: {
+    status: 429,
+    retryable: true,
+    title: 'This agent, or this grant, has had its decisions for now: try again later',
+  },
   trust_invalid: { status: 500, retryable: false, title: 'The trust anchor is missing or does not verify' },
   policies_invalid: {
     status: 422,

@@ -90,9 +90,10 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const tls = readTls(config.BAILIWICK_TLS)
   const metricsFor = config.BAILIWICK_METRICS
   const trustedProxies = config.BAILIWICK_TRUSTED_PROXIES
+  const strangers = { perSecond: config.BAILIWICK_STRANGER_REQUESTS_PER_SECOND }
   const server = () =>
     httpServer({
-      ...{ logger, clock, health, metrics, metricsFor, random, trustedProxies },
+      ...{ logger, clock, health, metrics, metricsFor, random, trustedProxies, strangers },
       ...(tls === undefined ? {} : { tls }),
     })
   const http = await server()

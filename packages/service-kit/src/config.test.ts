@@ -28,6 +28,7 @@ it('needs no setting', () => {
     BAILIWICK_GRANT_STORE: { kind: 'embedded' },
     BAILIWICK_LOG_LEVEL: 'info',
     BAILIWICK_MAX_STALENESS: 2000,
+    BAILIWICK_STRANGER_REQUESTS_PER_SECOND: 100,
     BAILIWICK_TLS: 'none',
   })
 })

@@ -20,6 +20,7 @@ import { observeRequests } from './http-observe.ts'
 import { sendProblem } from './http-problem.ts'
 import { answerUnknownRoutes } from './http-routes.ts'
 import type { HttpServer } from './http-server.ts'
+import { boundStrangers, type StrangerLimits, strangerLimits } from './http-strangers.ts'
 import { assertListenerAllowed, type Tls } from './listener.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
@@ -39,6 +40,8 @@ export interface HttpServerOptions {
   /** Who may read `/metrics`: callers on this machine unless told. */
   metricsFor?: 'loopback' | 'anyone'
   limits?: Partial<HttpLimits>
+  /** What requests without a verified caller may have. */
+  strangers?: Partial<StrangerLimits> | undefined
   /** Whether integers of a body beyond 53 bits come as bigint; else such a body is refused. */
   bigIntegers?: boolean
   random?: RandomSource
@@ -98,6 +101,7 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     const bytes = typeof payload === 'string' || payload instanceof Uint8Array ? Buffer.byteLength(payload) : 0
     boundAnswer(reply.raw, bytes, limits)
   })
+  boundStrangers(app, { ...options, limits: { ...strangerLimits, ...options.strangers } })
   keepGate(app, health)
   boundHandlers(app, limits)
   readBodies(app, { bigIntegers })

@@ -24,6 +24,7 @@ export { type HttpLimits, httpLimits, type TlsFiles } from './http-connection.ts
 export { isConfidential, isLocal } from './http-privacy.ts'
 export { answerWith, problemOf, sendProblem, serviceErrorOf } from './http-problem.ts'
 export type { HttpReply, HttpRequest, HttpServer } from './http-server.ts'
+export { StrangerBuckets, type StrangerLimits, type StrangerRate, strangerLimits } from './http-strangers.ts'
 export { type IdPrefix, newId, timeOfId } from './ids.ts'
 export { inBackground } from './in-background.ts'
 export { type Env, knownSettings, misspeltSettings } from './known-settings.ts'
@@ -53,11 +54,13 @@ export {
   askSettings,
   type BusSetting,
   commonSettings,
+  defaultQuotas,
   duration,
   type GrantStoreSetting,
   keySettings,
   type NotificationFormat,
   notifySettings,
+  quotaSettings,
   type SinksConfig,
   sinkSettings,
   sinksOf,

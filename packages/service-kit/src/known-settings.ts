@@ -1,4 +1,4 @@
-import { commonSettings } from './settings.ts'
+import { commonSettings, quotaSettings } from './settings.ts'
 
 /** An environment, such as process.env, which main.ts passes. */
 export type Env = Readonly<Record<string, string | undefined>>
@@ -10,6 +10,7 @@ export type Env = Readonly<Record<string, string | undefined>>
  */
 export const knownSettings: readonly string[] = [
   ...Object.keys(commonSettings(0)),
+  ...Object.keys(quotaSettings),
   'BAILIWICK_REQUEST_SECONDS',
   'BAILIWICK_EVIDENCE_URL',
   'BAILIWICK_NOTIFY_WEBHOOK',

@@ -14,9 +14,9 @@ export interface RateLimits {
 export type Rated = { ok: true } | { ok: false; retryAfterSeconds: number }
 
 /**
- * A token bucket for each key (an agent, an enforcement point: something authenticated, V18). Kept in memory, hence for one
+ * A token bucket for each key (an agent, an enforcement point, a network: V18). Kept in memory, hence for one
  * process and since its start. When a new key finds `maxKeys` others, the one that asked longest ago is forgotten, which
- * gives it a full bucket again: whoever wants that for himself must get `maxKeys` other keys past authentication first.
+ * gives it a full bucket again: whoever wants that for himself must have `maxKeys` other keys, past authentication or in other networks.
  */
 export class RateLimiter {
   readonly #limits: RateLimits
@@ -48,5 +48,11 @@ export class RateLimiter {
     }
     bucket.tokens -= cost
     return { ok: true }
+  }
+
+  /** Gives back what a `take` took that ought not to have counted. Of a key that was forgotten meanwhile nothing is missing. */
+  give(key: string, cost = 1): void {
+    const bucket = this.#buckets.get(key)
+    if (bucket !== undefined) bucket.tokens = Math.min(this.#limits.burst, bucket.tokens + cost)
   }
 }

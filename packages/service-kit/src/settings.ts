@@ -2,6 +2,7 @@ import type { BlockList } from 'node:net'
 import { ServiceError } from '@bailiwick/errors'
 import { z } from 'zod'
 import { readNetworks } from './http-caller.ts'
+import { strangerLimits } from './http-strangers.ts'
 import { logLevels } from './logger.ts'
 
 /** Where a port's adapter is: in this process, or at these addresses. */
@@ -135,9 +136,22 @@ export const commonSettings = (defaultPort: number) => ({
   BAILIWICK_TLS: tls.default('none'),
   /** The proxies whose `X-Forwarded-For` says who asks: `CIDR[,CIDR…]`. Absent: nobody's, and all behind a proxy are one caller. */
   BAILIWICK_TRUSTED_PROXIES: networks.optional(),
+  /** Requests without a verified caller that one network may send, a second; ten times that at once. */
+  BAILIWICK_STRANGER_REQUESTS_PER_SECOND: whole(1, 1_000_000).default(strangerLimits.perSecond),
   /** Who may read /metrics: this machine, or whoever reaches the port; then a front has to keep them from the outside. */
   BAILIWICK_METRICS: z.enum(['loopback', 'anyone']).default('loopback'),
 })
+
+/** Of one decision point; generous: an approved task is slowed by its own budget first. */
+export const defaultQuotas = { agentDecisionsPerMinute: 6000, grantDecisionsPerMinute: 3000 }
+
+/** Of a process in which policy-decision runs. */
+export const quotaSettings = {
+  /** How many decisions one agent may have here in a minute, over all its instances and tasks. */
+  BAILIWICK_DECISIONS_PER_MINUTE_AGENT: whole(1, 10_000_000).default(defaultQuotas.agentDecisionsPerMinute),
+  /** The same of one grant, with all that was passed on of it. */
+  BAILIWICK_DECISIONS_PER_MINUTE_GRANT: whole(1, 10_000_000).default(defaultQuotas.grantDecisionsPerMinute),
+}
 
 /** Of a process in which the issuer runs (docs/operations/keys.md). */
 export const keySettings = {

@@ -18,6 +18,8 @@ export interface Submission {
   items?: readonly PresentedItem[]
   /** Who sends it has not proved, by this call, to be an instance of the agent that signed it. Absent: it is told nothing. */
   isStranger?: boolean
+  /** Called as soon as the agent's signature holds. */
+  onVerified?: () => void
   /** Looks up what this agent sent under its Idempotency-Key, and remembers what became of it. */
   once?: { find(agentId: string): string | undefined; keep(agentId: string, task: string): void } | undefined
 }

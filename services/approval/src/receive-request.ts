@@ -43,6 +43,7 @@ export async function receiveRequest(approval: Approval, submission: Submission)
     return known
   }
   const ask = await verifiedAsk(approval, submission)
+  submission.onVerified?.()
   const words = signedWords(ask, submission)
   return approval.lanes.serially(`agent ${ask.agent.id}`, async () => {
     const meanwhile = wholeTask(approval, task) ?? wholeTask(approval, submission.once?.find(ask.agent.id) ?? '')

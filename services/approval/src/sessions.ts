@@ -97,6 +97,10 @@ export class Sessions {
     return { id, me }
   }
 
+  isOpen(cookie: string): boolean {
+    return this.#sessions.get(sha256(cookie)) !== undefined
+  }
+
   end(cookie: string | undefined): void {
     if (cookie !== undefined) this.#sessions.delete(sha256(cookie))
   }

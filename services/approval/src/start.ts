@@ -22,6 +22,7 @@ import { evidenceReader } from './evidence-reader.ts'
 import { expireRequests, rememberMs } from './expire-requests.ts'
 import { accessRequestRoutes } from './http/access-requests.ts'
 import { answerRoutes } from './http/answers.ts'
+import { knowPeople } from './http/browser.ts'
 import { consoleRoutes } from './http/console.ts'
 import { evidenceRoutes } from './http/evidence.ts'
 import { identityRoutes } from './http/identity.ts'
@@ -116,6 +117,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   const sessions = new Sessions(approval)
   const proofs = new AgentProofs(clock, random)
   accessRequestRoutes(http, approval, proofs)
+  knowPeople(http, sessions)
   const registrations = new Registrations(approval)
   const people = new People(approval, registrations)
   identityRoutes(http, approval, { sessions, people, enrolment: new Enrolment(approval, registrations) })

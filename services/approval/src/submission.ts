@@ -77,6 +77,8 @@ export interface SubmissionCall {
   key: string | undefined
   /** Whether this very call proves to come from an instance of this agent; asked once. */
   isBy: (agentId: string) => boolean
+  /** Called once it is proved who asks. */
+  onVerified: () => void
 }
 
 /** Takes a submission: what surrounds the signed ask must say the same, and one Idempotency-Key is one body. */
@@ -84,7 +86,7 @@ export async function submit(
   approval: Approval,
   idempotency: Idempotency,
   body: SubmissionBody,
-  { key, isBy }: SubmissionCall,
+  { key, isBy, onVerified }: SubmissionCall,
 ): Promise<Submitted> {
   const items = itemsOf(body)
   refuseContradictions(body, items)
@@ -100,12 +102,13 @@ export async function submit(
   const agentId = known && askerOf(known)
   // Of its agent no signature is looked at, since it may have expired meanwhile.
   const isAgain = agentId !== undefined && isBy(agentId)
+  if (isAgain) onVerified()
   if (once && known && isAgain) {
     once.find(agentId)
     once.keep(agentId, taskIdOf(known))
   }
   const isStranger = known !== undefined && !isAgain
-  const submission = { request, ...words, attestation, receivedBy: 'http' as const, items, isStranger }
+  const submission = { request, ...words, attestation, receivedBy: 'http' as const, items, isStranger, onVerified }
   const record = await receiveRequest(approval, once ? { ...submission, once } : submission)
   // Of what is asked for the first time: what is sent again, or folded, changes nothing.
   if (body.callback && known === undefined && taskIdOf(record) === id)

@@ -11,7 +11,6 @@ import { assertSinks } from './feed/sinks.ts'
 import { bundleRoute } from './http/bundle.ts'
 import { checkpointRoutes, closedTileRoutes, tileRoutes } from './http/log.ts'
 import { outcomesRoute } from './http/outcomes.ts'
-import { admitAnyCall, fileRate, outcomeRate } from './http/rates.ts'
 import { admitAll, Readers } from './http/readers.ts'
 import { everything, Sending } from './http/sending.ts'
 import { traceRoutes } from './http/trace.ts'
@@ -94,12 +93,12 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     ...{ clock, audience: key.verifier.name, logPublic: config.logPublic },
     auditorKey: (id) => successor.projection.ledger.registry.get('auditor', id)?.jwk,
   })
-  for (const [server, admit, file, sending] of [
-    [http, readers.read, fileRate(clock), new Sending()],
-    [operator, admitAll, admitAnyCall, new Sending(everything)],
+  for (const [server, admit, sending] of [
+    [http, readers.read, new Sending()],
+    [operator, admitAll, new Sending(everything)],
   ] as const) {
     checkpointRoutes(server, reader, trust.log.vkey)
-    if (server === operator || config.logPublic) tileRoutes(server, reader, { file, read: admit, sending })
+    if (server === operator || config.logPublic) tileRoutes(server, reader, { read: admit, sending })
     else closedTileRoutes(server)
     traceRoutes(server, admit, { ...successor, log, trust })
     // Strangers and auditors read the log. What it holds as salted hashes is for whoever has the operator's socket.
@@ -111,7 +110,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
     })
   }
   valuesRoute(operator, () => ({ log: view(), values: log().values }))
-  outcomesRoute(http, () => log().told, outcomeRate(clock))
+  outcomesRoute(http, () => log().told)
   gate(successor.standby)
   observeProjection('evidence', successor.projection, { metrics, clock })
   await successor.standBy(async () => {

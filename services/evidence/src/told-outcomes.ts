@@ -83,8 +83,9 @@ export class ToldOutcomes implements AsyncDisposable {
    * Takes what an enforcement point signed; resolves once it will be looked for. The same again changes nothing. Rejects as the
    * decision point does for what is not an outcome by a registered point, and with `queue_full`.
    */
-  async tell(jws: string): Promise<void> {
+  async tell(jws: string, onVerified: () => void = () => undefined): Promise<void> {
     const outcome = this.#verified(jws)
+    onVerified()
     const name = nameOf(outcome)
     if (!this.#waiting.has(name) && (this.#options.isTold(name) || (await this.#isRelayed({ jws, outcome })))) return
     // It may have been told again meanwhile, and is not there before it is durable, whoever told it.

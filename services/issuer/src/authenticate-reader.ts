@@ -37,6 +37,7 @@ export function authenticateReader(endpoint: OAuthEndpoint, call: FormCall): Rea
       if (verified.code === 'token_life_too_long') throw livesTooLong(longestAssertion)
       continue
     }
+    call.callerVerified()
     const { jti, exp } = verified.value
     refuseEarlier(endpoint, verified.value)
     countAssertion(endpoint, `${key.purpose} ${reader.id}`, jti, exp * 1000 + leewayMs)

@@ -19,6 +19,8 @@ export interface FormCall {
   dpop: string | undefined
   /** Whether an `Authorization` header came too. */
   authorization: boolean
+  /** To be called once it is proved who calls. */
+  callerVerified: () => void
 }
 
 /** What all OAuth endpoints of the issuer share. */
@@ -81,6 +83,7 @@ export async function authenticateCall(
     return verified
   }
   const client = await authenticateClient(endpoint.issuer, assertion, proof, url)
+  call.callerVerified()
   const rated = endpoint.rate.take(`asks ${client.agent}`)
   if (!rated.ok) throw tooMany(rated.retryAfterSeconds)
   const isProved = need === 'demanded' || call.dpop !== undefined

@@ -1,4 +1,4 @@
-import { commonSettings, duration } from '@bailiwick/service-kit'
+import { commonSettings, defaultQuotas, duration, quotaSettings } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
 /** What a PDP needs to know besides its adapters. */
@@ -15,16 +15,26 @@ export interface PolicyDecisionConfig {
   /** How many calls may be under way of one enforcement point, and of one agent over all its instances. */
   pointCalls?: number
   agentCalls?: number
+  /** How many decisions one agent, and one grant, may have here in a minute. */
+  agentDecisionsPerMinute?: number
+  grantDecisionsPerMinute?: number
   /** Whether calls go to evidence, which keeps them until they are erased. */
   keepCalls?: boolean
 }
 
 /** One agent has a whole boxcar and as much again, and never all that its point has; what is under way is decided within the deadline. */
-export const defaults = { decisionDeadlineMs: 1000, outcomeSeconds: 60, pointCalls: 1024, agentCalls: 512 }
+export const defaults = {
+  decisionDeadlineMs: 1000,
+  outcomeSeconds: 60,
+  pointCalls: 1024,
+  agentCalls: 512,
+  ...defaultQuotas,
+}
 
 /** The environment of `bailiwick serve policy-decision`. */
 export const configSchema = z.object({
   ...commonSettings(8423),
+  ...quotaSettings,
   /** For one decision, evidence included; an enforcement point must wait longer. */
   BAILIWICK_DECISION_DEADLINE: duration(100, 10_000).default(defaults.decisionDeadlineMs),
   /** `1`: the arguments of allowed calls are kept beside the log until they are erased (docs/operations/erasure.md). */

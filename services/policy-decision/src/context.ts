@@ -8,6 +8,7 @@ import type { Intake } from './intake.ts'
 import type { KeptCalls } from './kept-calls.ts'
 import type { ActivePolicies } from './policies.ts'
 import type { Proofs } from './proofs.ts'
+import type { Quotas } from './quotas.ts'
 import type { Shadow } from './shadow.ts'
 import type { StepUps } from './step-ups.ts'
 import type { UnderWay } from './under-way.ts'
@@ -41,6 +42,7 @@ export interface Pdp {
   intake: Intake
   /** Calls under way, by agent without instance. */
   agents: UnderWay
+  quotas: Pick<Quotas, 'take'>
   decisionDeadlineMs: number
   outcomeSeconds: number
   clock: Clock

@@ -47,6 +47,8 @@ export interface Denied {
   reason: DenialReason
   /** What is known of who asked; for evidence. */
   token?: AccessToken
+  /** Whoever asked did not prove to be the credential's holder. */
+  unproven?: true
   digest?: string
   policies?: readonly string[]
   /** Which set it was judged by, if it came so far. */
@@ -78,7 +80,8 @@ type Deny = (reason: DenialReason, more?: Partial<Denied>) => Denied
 /**
  * One decision, by the steps of DESIGN §7.4 in their order; the first refusal wins. ALLOW only after its event is durable and
  * counts, and after freshness and life were seen to hold once more (V2, V7, V8). The deadline counts from when the call is begun.
- * Never throws for what a caller sent, but `queue_full` for an agent, or a tree, that has enough under way.
+ * Never throws for what a caller sent, but `queue_full` for an agent, or a tree, that has enough under way, and
+ * `decision_quota_exceeded` for one that asks too much.
  */
 export async function decide(
   pdp: Pdp,
@@ -115,10 +118,12 @@ async function decideBegun(
   if (!isNameable(request)) return deny('request_invalid')
   const verified = await verifyCredential(pdp, point, request)
   if (left() === 0) return deny('deadline_exceeded', verified.ok ? { token: verified.claim.token } : {})
-  if (!verified.ok) return deny(verified.reason, verified.token ? { token: verified.token } : {})
+  if (!verified.ok) return deny(verified.reason, verified.token ? { token: verified.token, unproven: true } : {})
   const { claim } = verified
   const call = { decisionId, callId, point, request, claim, isGone: from.isGone }
   const agent = agentIdOf(actingAgent(claim.token))
+  // Only now: whoever has no key must not use up what is another's.
+  pdp.quotas.take(agent, claim.token.grant.root)
   return pdp.agents.run(agent, () => decideClaim(pdp, queues, call, { left, deny, turn: from.turn, place }))
 }
 

@@ -34,9 +34,11 @@ function world() {
       { action: { name: 'tools/call' }, resource: {} } as EvaluationRequest,
       { decisionId, reason: 'policy_denied', policies, token: tokenOf(agent) } as unknown as Denied,
     )
+  const refuse = (more: Partial<Denied>, at = point) =>
+    denials.add(at, { action: { name: 'tools/call' }, resource: {} } as EvaluationRequest, more as Denied)
   const named = (type: string) => recorded.filter((draft) => draft.type === type)
   const sums = () => recorded.flatMap((draft) => (draft.type === 'denials.summarised' ? draft.data.denials : []))
-  return { clock, denials, deny, named, sums, dropped: () => dropped }
+  return { clock, denials, deny, refuse, named, sums, dropped: () => dropped }
 }
 
 const tokenOf = (sub: string) =>
@@ -62,4 +64,38 @@ it('a sum of agents with long names stands in as many events as it needs', async
   expect(sums()).toEqual(
     Array.from({ length: 100 }, (_, n) => ({ subject: agent(n, 1900), reason: 'policy_denied', count: 1 })),
   )
+})
+
+const withoutAnybody = ['credential_missing', 'credential_malformed', 'credential_invalid', 'pep_out_of_scope'] as const
+
+it('whatever nobody in particular asks is one leaf of a minute, counted by point and reason (V18)', async () => {
+  const { denials, refuse, named, sums } = world()
+  const other = { id: 'another' } as EnforcementPoint
+  for (let n = 0; n < 5000; n++)
+    refuse({ decisionId: `dec_${n}`, reason: withoutAnybody[n % 4] as 'credential_missing' }, n % 2 ? point : other)
+  for (let n = 0; n < 1000; n++) denials.unauthenticated()
+  await denials[Symbol.asyncDispose]()
+  expect(named('decision.denied')).toEqual([])
+  expect(named('denials.summarised')).toHaveLength(1)
+  expect(sums().reduce((sum, { count }) => sum + count, 0)).toBe(6000)
+  expect(sums()).toContainEqual({ subject: 'another', reason: 'credential_missing', count: 1250 })
+})
+
+it('who has an agent’s credential and not its key is told of, and fills no log in its name (V11, V18)', async () => {
+  const { clock, denials, refuse, named, sums } = world()
+  for (let n = 0; n < 600; n++) {
+    refuse({ decisionId: `dec_${n}`, reason: 'proof_key_mismatch', unproven: true, token: tokenOf(agent(1)) })
+    clock.advance(100)
+  }
+  await denials[Symbol.asyncDispose]()
+  expect(named('decision.denied')).toHaveLength(20)
+  expect(sums()).toEqual([{ subject: 'gateway', reason: 'proof_key_mismatch', count: 580 }])
+})
+
+it('a sum that has no more room for names counts on without them', async () => {
+  const { denials, deny, sums } = world()
+  for (let n = 0; n < 300; n++) for (let time = 0; time < 11; time++) deny(agent(n), `dec_${n}_${time}`)
+  await denials[Symbol.asyncDispose]()
+  expect(sums()).toHaveLength(200)
+  expect(sums().at(-1)).toEqual({ subject: 'others', reason: 'others', count: 101 })
 })

@@ -15,6 +15,10 @@ const summaryEveryMs = 60_000
 const longestSummary = 200
 /** What one agent's denials may put on the log each second; the rest is counted (DESIGN §7.4, V18). */
 const eventsPerSecond = 10
+/** The same of a minute, for whoever has an agent's credential and not its key: that it was tried is told, not how often. */
+const unprovenPerMinute = 20
+/** Stands in a sum for what it has no more room for. */
+const others = 'others'
 
 /** What an agent can ask for after such a denial (AuthZEN access request profile): asking again may help. */
 const requestable: ReadonlySet<DenialReason> = new Set<DenialReason>([
@@ -41,17 +45,18 @@ interface Queued {
 }
 
 /**
- * Denials as evidence: answered at once, published behind. What was never authenticated cannot fill the log: it is counted and
- * summarised once a minute, as is what no event has room for. The queue is bounded; what falls out of it is counted too.
+ * Denials as evidence: answered at once, published behind. What was never authenticated cannot fill the log: it is counted by its
+ * enforcement point and reason, and summarised once a minute, as is what no event has room for (decision 43). The queue is bounded;
+ * what falls out of it is counted too.
  */
 export class Denials implements AsyncDisposable {
   readonly #pdp: Pdp
   readonly #dropped: () => void
   readonly #queue: Queued[] = []
   readonly #counts = new Map<string, { subject: string; reason: string; count: number }>()
-  readonly #bySubject = new Map<string, number>()
+  readonly #proven = new PerWindow(1000, eventsPerSecond)
+  readonly #unproven = new PerWindow(60_000, unprovenPerMinute)
   readonly #timer: NodeJS.Timeout
-  #second = 0
   #since: number
   #draining: Promise<void> | undefined
 
@@ -68,14 +73,17 @@ export class Denials implements AsyncDisposable {
 
   /** A denial of a call whose credential verified is an event of its own; any other is counted. */
   add(point: EnforcementPoint, request: EvaluationRequest, denied: Denied): void {
-    const { token, reason } = denied
-    if (!token && reason !== 'credential_missing') {
+    const { token, reason, unproven = false } = denied
+    if (!token) {
       this.#count(point.id, reason)
       return
     }
-    const caller = token ? actingAgent(token) : point.id
-    if (this.#isFlood(caller)) {
-      this.#count(caller, reason)
+    const caller = actingAgent(token)
+    const now = this.#pdp.clock.monotonic()
+    const flood = (unproven && !this.#unproven.hasRoom(caller, now)) || !this.#proven.hasRoom(caller, now)
+    if (flood) {
+      // An agent is not said to have tried what others did with its credential.
+      this.#count(unproven ? point.id : caller, reason)
       return
     }
     const data = {
@@ -83,37 +91,21 @@ export class Denials implements AsyncDisposable {
       ...(denied.callId === undefined ? {} : { call_id: denied.callId }),
       reason,
       enforcement_point: point.id,
-      ...(token
-        ? {
-            actor: {
-              agent: token.sub,
-              credential_id: token.jti,
-              grant_id: token.grant.id,
-              request_id: token.grant.request,
-              ...actedAs(token),
-            },
-          }
-        : {}),
-      ...(token ? actedBetween(token) : {}),
+      actor: {
+        agent: token.sub,
+        credential_id: token.jti,
+        grant_id: token.grant.id,
+        request_id: token.grant.request,
+        ...actedAs(token),
+      },
+      ...actedBetween(token),
       ...(request.digest === undefined ? {} : { action: { name: request.action.name, resource: request.resource } }),
       ...policySetOf(denied.policySet ?? this.#pdp.policies.current()?.hash),
       ...(denied.policies && denied.policies.length > 0 ? { policies: denied.policies.slice(0, 64) } : {}),
       requestable: isRequestable(reason),
     }
-    const key = token?.grant.root ?? point.id
-    const draft = { type: 'decision.denied' as const, subject: denied.decisionId, key, data }
+    const draft = { type: 'decision.denied' as const, subject: denied.decisionId, key: token.grant.root, data }
     this.#put({ draft, counted: { subject: caller, reason } })
-  }
-
-  #isFlood(subject: string): boolean {
-    const second = Math.floor(this.#pdp.clock.monotonic() / 1000)
-    if (second !== this.#second) {
-      this.#second = second
-      this.#bySubject.clear()
-    }
-    const count = (this.#bySubject.get(subject) ?? 0) + 1
-    this.#bySubject.set(subject, count)
-    return count > eventsPerSecond
   }
 
   /** A caller that is nobody. */
@@ -121,11 +113,20 @@ export class Denials implements AsyncDisposable {
     this.#count('unauthenticated', 'caller_unauthenticated')
   }
 
+  /** A call of an agent, or under a grant, that asks for more than it may have. */
+  overQuota(point: EnforcementPoint): void {
+    this.#count(point.id, 'decision_quota_exceeded')
+  }
+
   #count(subject: string, reason: string): void {
     const key = `${subject} ${reason}`
-    const known = this.#counts.get(key) ?? { subject, reason, count: 0 }
+    const isFull = this.#counts.size >= longestSummary - 1 && !this.#counts.has(key)
+    const known = this.#counts.get(isFull ? others : key) ?? {
+      ...(isFull ? { subject: others, reason: others } : { subject, reason }),
+      count: 0,
+    }
     known.count++
-    if (this.#counts.size < longestSummary || this.#counts.has(key)) this.#counts.set(key, known)
+    this.#counts.set(isFull ? others : key, known)
   }
 
   #summarise(): void {
@@ -185,6 +186,29 @@ export class Denials implements AsyncDisposable {
     await this.#draining
     this.#summarise()
     await this.#draining
+  }
+}
+
+/** So many of each subject in a window of time. */
+class PerWindow {
+  readonly #ms: number
+  readonly #most: number
+  readonly #counts = new Map<string, number>()
+  #window = 0
+
+  constructor(ms: number, most: number) {
+    this.#ms = ms
+    this.#most = most
+  }
+
+  /** Takes one; `now` is monotonic. */
+  hasRoom(subject: string, now: number): boolean {
+    const window = Math.floor(now / this.#ms)
+    if (window !== this.#window) this.#counts.clear()
+    this.#window = window
+    const count = (this.#counts.get(subject) ?? 0) + 1
+    this.#counts.set(subject, count)
+    return count <= this.#most
   }
 }
 

@@ -18,6 +18,8 @@ const service: Process<z.output<typeof configSchema>> = {
           ...host.settings,
           decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE,
           keepCalls: config.BAILIWICK_KEEP_CALLS,
+          agentDecisionsPerMinute: config.BAILIWICK_DECISIONS_PER_MINUTE_AGENT,
+          grantDecisionsPerMinute: config.BAILIWICK_DECISIONS_PER_MINUTE_GRANT,
         },
         {
           ...host,

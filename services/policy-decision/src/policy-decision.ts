@@ -11,7 +11,7 @@ export interface PolicyDecision extends AsyncDisposable {
   authenticate(caller: AuthZenCaller): CallingPoint
   /** The same of who is about to ask. Throws `queue_full` besides, for one that has enough under way. */
   admit(caller: AuthZenCaller): CallingPoint
-  /** Rejects with `queue_full` alone. */
+  /** Rejects with `queue_full` and `decision_quota_exceeded` alone. */
   decide(point: CallingPoint, request: EvaluationRequest, from?: From): Promise<Answer>
   /** What decisions would permit now; decides and takes nothing. */
   search(point: CallingPoint, search: AuthZenSearch): Promise<AuthZenFound>

@@ -1,5 +1,5 @@
 import type { SigningKey } from '@bailiwick/credentials'
-import { type DenialReason, errorCode } from '@bailiwick/errors'
+import { type DenialReason, type ErrorCode, errorCode } from '@bailiwick/errors'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { openParticipant } from '@bailiwick/projection'
 import type { Adapters, Host, Watched } from '@bailiwick/service-host'
@@ -26,6 +26,7 @@ import { pipelineDecider } from './pipeline-decider.ts'
 import { activePolicies } from './policies.ts'
 import type { PolicyDecision } from './policy-decision.ts'
 import { Proofs } from './proofs.ts'
+import { Quotas } from './quotas.ts'
 import { RefusedOutcomes } from './refused-outcomes.ts'
 import { searchPermitted } from './search.ts'
 import { Shadow } from './shadow.ts'
@@ -53,6 +54,8 @@ export const policyDecisionKeys = ({ key }: Pick<Host, 'key'>): PolicyDecisionAd
 const begunAtOnce = 64
 /** How long a call may wait to be begun. One whose enforcement point waits less, and has gone, is not begun. */
 const deadlinesInWait = 10
+/** What is answered 429, before anything was decided: no event of its own, else whoever asks too much would fill the log. */
+const turnedAway: ReadonlySet<ErrorCode> = new Set(['queue_full', 'decision_quota_exceeded'])
 const sweepEveryMs = 1000
 const hourMs = 3600 * 1000
 const pageTokenLifeMs = 5 * 60 * 1000
@@ -112,6 +115,7 @@ export async function startPolicyDecision(
       waitMs: deadlinesInWait * (config.decisionDeadlineMs ?? defaults.decisionDeadlineMs),
       monotonic: clock.monotonic,
     }),
+    quotas: new Quotas({ ...defaults, ...config }, clock),
     ...defaults,
     ...config,
     clock,
@@ -158,7 +162,11 @@ export async function startPolicyDecision(
       return await decide(pdp, queues, point, request, from)
     } catch (error) {
       const code = errorCode(error)
-      if (code === 'queue_full') throw error
+      if (code === 'decision_quota_exceeded') {
+        decisions.inc({ decision: 'deny', reason: code })
+        denials.overQuota(point)
+      }
+      if (turnedAway.has(code)) throw error
       logger.error({ err: error }, 'a decision failed')
       return deny('internal')
     }

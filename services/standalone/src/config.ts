@@ -4,6 +4,7 @@ import {
   duration,
   keySettings,
   notifySettings,
+  quotaSettings,
   sinkSettings,
 } from '@bailiwick/service-kit'
 import { z } from 'zod'
@@ -14,6 +15,7 @@ export const configSchema = z.object({
   ...notifySettings,
   ...askSettings,
   ...keySettings,
+  ...quotaSettings,
   ...sinkSettings,
   /** `1`: tiles and checkpoint are public; else only on the operator's socket. */
   BAILIWICK_LOG_PUBLIC: z

@@ -41,6 +41,8 @@ export async function startStandalone(
     ...settings,
     decisionDeadlineMs: config.BAILIWICK_DECISION_DEADLINE,
     keepCalls: config.BAILIWICK_KEEP_CALLS,
+    agentDecisionsPerMinute: config.BAILIWICK_DECISIONS_PER_MINUTE_AGENT,
+    grantDecisionsPerMinute: config.BAILIWICK_DECISIONS_PER_MINUTE_GRANT,
   }
   const notify = { webhook: config.BAILIWICK_NOTIFY_WEBHOOK, format: config.BAILIWICK_NOTIFY_FORMAT }
   await using started = new AsyncDisposableStack()

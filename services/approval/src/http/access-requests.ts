@@ -45,6 +45,7 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs
     const { record, items, mayKnow } = await submit(approval, idempotency, body, {
       key: idempotencyKeyOf(headers['idempotency-key']),
       isBy: (agentId) => isCallOf(approval, proofs, { ...callOf(request, 'POST', path), agentId }),
+      onVerified: () => request.callerVerified(),
     })
     const id = taskIdOf(record)
     if (mayKnow && body.items !== undefined && echoes.get(id) === undefined) echoes.put(id, items, askerOf(record))
@@ -57,6 +58,7 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs
   http.get(path, { errorHandler, schema: { querystring: listSchema } }, async (request) => {
     const { agent: agentId, limit, after } = request.query
     callingInstance(approval, proofs, { ...callOf(request, 'GET', path), agentId })
+    request.callerVerified()
     const ids = [...new Set(approval.own.of(agentId).map(taskIdOf))].reverse()
     const from = after === undefined ? 0 : ids.indexOf(after) + 1
     if (after !== undefined && from === 0) throw new ServiceError('access_request_unknown')
@@ -66,7 +68,9 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs
   })
   http.get(`${path}/:id`, { errorHandler, schema: { params: paramsSchema } }, async (request) => {
     const { id: taskId } = request.params
-    return shown(callersTask(approval, proofs, { ...callOf(request, 'GET', taskPath(taskId)), taskId }).parts)
+    const { parts } = callersTask(approval, proofs, { ...callOf(request, 'GET', taskPath(taskId)), taskId })
+    request.callerVerified()
+    return shown(parts)
   })
   // Its body may be absent, whatever its header says, and says nothing that would keep an agent from giving back.
   const config = { accepts: 'anything' } as const
@@ -74,6 +78,7 @@ export function accessRequestRoutes(http: HttpServer, approval: Approval, proofs
     const { id: taskId } = request.params
     const call = { ...callOf(request, 'POST', `${taskPath(taskId)}/cancel`), taskId }
     const { parts, caller } = callersTask(approval, proofs, call)
+    request.callerVerified()
     await cancel(approval, parts, caller)
     return shown(taskNamed(approval, taskIdOf(parts[0])))
   })

@@ -1,6 +1,7 @@
 import { ServiceError } from '@bailiwick/errors'
+import type { HttpServer } from '@bailiwick/service-kit'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { sessionSeconds } from '../sessions.ts'
+import { type Sessions, sessionSeconds } from '../sessions.ts'
 
 /** `__Host-`: no other host, path or plain connection can have set it (RFC 6265bis §4.1.3.2). */
 const cookieName = '__Host-bailiwick'
@@ -30,6 +31,14 @@ export function sessionCookie({ headers }: FastifyRequest): string | undefined {
     return name === cookieName && value !== undefined && more.length === 0 ? [value] : []
   })
   return values.length === 1 ? values[0] : undefined
+}
+
+/** Who is signed in is no stranger, whatever is asked for. */
+export function knowPeople(http: HttpServer, sessions: Sessions): void {
+  http.addHook('onRequest', async (request) => {
+    const cookie = sessionCookie(request)
+    if (cookie !== undefined && sessions.isOpen(cookie)) request.callerVerified()
+  })
 }
 
 export function setSessionCookie(reply: FastifyReply, value: string): void {

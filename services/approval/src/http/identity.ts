@@ -45,14 +45,20 @@ export function identityRoutes(
       ? enrolment.recoveryOptions(body.recovery)
       : enrolment.options(body.approver_id, body.name)
   })
-  http.post('/console/api/enrolment', { onRequest, schema: { body: enrolmentSchema } }, async ({ body }, reply) => {
+  http.post('/console/api/enrolment', { onRequest, schema: { body: enrolmentSchema } }, async (request, reply) => {
+    const { body } = request
     const { enrolment_id: id, response } = body
     // Whom a colleague invited is nobody yet: people answer the change first.
-    if ('code' in body) return people.enrolInvitee(id, response, body.code)
+    if ('code' in body) {
+      const invited = await people.enrolInvitee(id, response, body.code)
+      request.callerVerified()
+      return invited
+    }
     const enrolled =
       'recovery' in body
         ? await enrolment.recover(id, response, body.invitation, body.recovery)
         : await enrolment.enrol(id, response, body.invitation)
+    request.callerVerified()
     const cookie = sessions.open(enrolled)
     setSessionCookie(reply, cookie)
     return me(sessions.find(cookie).me)
@@ -62,8 +68,10 @@ export function identityRoutes(
     { onRequest, schema: { body: z.strictObject({ approver_id: nameSchema.optional() }) } },
     async ({ body }) => sessions.challenge(body.approver_id),
   )
-  http.post('/console/api/session', { onRequest, schema: { body: signInSchema } }, async ({ body }, reply) => {
-    const cookie = await sessions.signIn(body.sign_in_id, body.assertion)
+  http.post('/console/api/session', { onRequest, schema: { body: signInSchema } }, async (request, reply) => {
+    const { sign_in_id, assertion } = request.body
+    const cookie = await sessions.signIn(sign_in_id, assertion)
+    request.callerVerified()
     setSessionCookie(reply, cookie)
     return me(sessions.find(cookie).me)
   })

@@ -1,6 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
-import { Health, httpServer, logger, metrics, systemClock, systemRandom, testClock } from '@bailiwick/service-kit'
+import {
+  Health,
+  httpServer,
+  logger,
+  metrics,
+  networkOf,
+  StrangerBuckets,
+  type StrangerRate,
+  systemRandom,
+  testClock,
+} from '@bailiwick/service-kit'
 import { bundlesToWrite, tilesToWrite } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import type { LogReader } from '../log-reader.ts'
@@ -18,15 +28,16 @@ async function aLog() {
   const clock = testClock()
   const server = await httpServer({
     logger: logger({ service: 'evidence-test', level: 'silent' }),
-    clock: systemClock,
+    clock,
+    strangers: { holdMs: 0 },
     health: new Health(),
     metrics: metrics({ service: 'evidence', processMetrics: false }),
     random: systemRandom,
   })
   const files: Record<string, Buffer> = { 'tile/entries/000': bundle, 'tile/0/000': tile }
   const reader = { tile: async (path: string) => files[path] } as unknown as LogReader
-  tileRoutes(server, () => reader, { file: fileRate(clock), read: admitAll, sending: new Sending() })
-  outcomesRoute(server, () => ({ tell: async () => undefined }), outcomeRate(clock))
+  tileRoutes(server, () => reader, { read: admitAll, sending: new Sending() })
+  outcomesRoute(server, () => ({ tell: async () => undefined }))
   const get = (path: string, accepted?: string, remoteAddress = '192.0.2.1') =>
     server.inject({
       method: 'GET',
@@ -99,13 +110,13 @@ it('lets a monitor fetch a million leaves at once, and bounds what follows (V18)
 
 it('bounds what one network tells of outcomes, and all that strangers fetch (V18)', async () => {
   await using log = await aLog()
-  const admit = outcomeRate(log.clock)
-  for (let n = 0; n < 5000; n++) admit({ caller: '2001:db8::1' })
-  expect(() => admit({ caller: '2001:db8::2' })).toThrow(expect.objectContaining({ code: 'rate_limited' }))
-  admit({ caller: '2001:db8:1::2' })
-  const files = fileRate(log.clock)
-  for (let n = 0; n < 40_000; n++) files({ caller: `192.0.2.${n % 250}` })
-  expect(() => files({ caller: '198.51.100.1' })).toThrow(expect.objectContaining({ code: 'rate_limited' }))
+  const buckets = new StrangerBuckets(log.clock)
+  const ask = (rate: StrangerRate, caller: string) => buckets.take(rate, networkOf(caller)).ok
+  for (let n = 0; n < 5000; n++) expect(ask(outcomeRate, '2001:db8::1')).toBe(true)
+  expect(ask(outcomeRate, '2001:db8::2')).toBe(false)
+  expect(ask(outcomeRate, '2001:db8:1::2')).toBe(true)
+  for (let n = 0; n < 40_000; n++) ask(fileRate, `192.0.2.${n % 250}`)
+  expect(ask(fileRate, '198.51.100.1')).toBe(false)
   // Also what is no outcome, and no JSON.
   for (let n = 0; n < 5000; n += 50)
     await Promise.all(

@@ -1,10 +1,10 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { ServiceError } from '@bailiwick/errors'
-import type { HttpRequest, HttpServer } from '@bailiwick/service-kit'
+import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { LogReader } from '../log-reader.ts'
-import type { AdmitCall } from './rates.ts'
+import { fileRate } from './rates.ts'
 import type { Admit } from './readers.ts'
 import type { Sending } from './sending.ts'
 
@@ -29,11 +29,11 @@ export function checkpointRoutes(server: HttpServer, reader: () => LogReader, vk
 export function tileRoutes(
   server: HttpServer,
   reader: () => LogReader,
-  rates: { file: AdmitCall; read: Admit; sending: Sending },
+  rates: { read: Admit; sending: Sending },
 ): void {
   const compressed = bundleCompressor()
-  const onRequest = async (request: HttpRequest) => rates.file(request)
-  server.get('/log/tile/*', { onRequest, schema: { params: pathSchema } }, async (request, reply) => {
+  const config = { strangers: fileRate }
+  server.get('/log/tile/*', { config, schema: { params: pathSchema } }, async (request, reply) => {
     const path = `tile/${request.params['*']}`
     const bytes = await rates.sending.read(request.caller, reply.raw, () => reader().tile(path))
     if (bytes === undefined) throw new ServiceError('entity_unknown', 'the log has no such tile')

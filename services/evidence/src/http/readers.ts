@@ -24,6 +24,8 @@ export interface ReadersOptions {
 export interface Asking {
   caller: string
   headers: { authorization?: string | undefined }
+  /** Called once an auditor is known. */
+  callerVerified?: () => void
 }
 
 /** Does `work`, or throws instead. `cost`: about 20 leaves each that `work` may read and verify. */
@@ -69,7 +71,9 @@ export class Readers {
   readonly read: Admit = async (request, cost, work) => {
     const { authorization } = request.headers
     if (authorization !== undefined) {
-      take(this.#auditors, this.#auditor(authorization), cost)
+      const auditor = this.#auditor(authorization)
+      request.callerVerified?.()
+      take(this.#auditors, auditor, cost)
       return work()
     }
     if (!this.#options.logPublic) throw new ServiceError('caller_unauthenticated', 'the log is not public')

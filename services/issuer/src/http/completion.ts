@@ -26,6 +26,7 @@ export function completionRoute(http: HttpServer, endpoint: OAuthEndpoint): void
       throw new ServiceError('caller_unauthenticated', read.why)
     }
     const tree = ownTree(issuer, id, read.proof)
+    request.callerVerified()
     refuseFlood(endpoint, tree.grant.agent)
     refuseReplay(endpoint, read.proof, tree.grant.agent)
     await complete(issuer, tree.id, 'completed by the agent')

@@ -28,6 +28,7 @@ export function delegationRevocationRoute(http: HttpServer, endpoint: OAuthEndpo
       throw new ServiceError('caller_unauthenticated', read.why)
     }
     const own = ownDelegation(issuer, { id, signed: request.body.delegation }, read.proof)
+    request.callerVerified()
     refuseFlood(endpoint, own.by)
     refuseReplay(endpoint, read.proof, own.by)
     const revoked_sequence = await revokeDelegation(issuer, own)

@@ -45,7 +45,8 @@ export function oauthFormRoute(
   )
 }
 
-function formCallOf({ body, headers, url }: Request): FormCall {
+function formCallOf(request: Request): FormCall {
+  const { body, headers, url } = request
   // RFC 6749 §2.3.1 and §3.2: parameters are in the body. Two places could say two things.
   if (url.includes('?')) throw new OAuthError('invalid_request', 'Parameters belong into the body, not into the URL.')
   const { dpop, authorization } = headers
@@ -54,5 +55,6 @@ function formCallOf({ body, headers, url }: Request): FormCall {
     form: (body ?? {}) as FormCall['form'],
     dpop: typeof dpop === 'string' ? dpop : dpop?.join(','),
     authorization: authorization !== undefined,
+    callerVerified: () => request.callerVerified(),
   }
 }

@@ -48,6 +48,7 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
     echoRequestId(request, reply)
     try {
       sessions.set(request, decider.admit(callerOf(request)))
+      request.callerVerified()
     } catch (error) {
       if (serviceErrorOf(error).code === 'caller_unauthenticated')
         reply.header('www-authenticate', `Bearer realm="${publicUrl}"`)

@@ -13,6 +13,7 @@ export function outcomesRoute(http: HttpServer, service: Pick<PolicyDecision, 'a
   /** Before a byte of the body is read: strangers are told so and not listened to. */
   const onRequest = async (request: HttpRequest) => {
     points.set(request, service.authenticate(callerOf(request)))
+    request.callerVerified()
   }
   http.post('/v1/outcomes', { onRequest, schema: { body: bodySchema } }, async (request, reply) => {
     const point = points.get(request)

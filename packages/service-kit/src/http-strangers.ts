@@ -1,0 +1,165 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { ServiceError, toProblem } from '@bailiwick/errors'
+import type { Clock } from './clock.ts'
+import { networkOf } from './http-caller.ts'
+import type { HttpReply, HttpRequest, HttpServer } from './http-server.ts'
+import type { Metrics } from './metrics.ts'
+import { RateLimiter } from './rate.ts'
+
+/** A bucket of requests for each network, of one kind of route. */
+export interface StrangerRate {
+  /** Routes of one name share their buckets. */
+  name: string
+  perSecond: number
+  burst: number
+  /** What all networks together may have. */
+  together?: { perSecond: number; burst: number }
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What strangers may have of this route, where that is not the server's rate. */
+    strangers?: StrangerRate
+  }
+  interface FastifyRequest {
+    /** To be called as soon as it is proved who asks: what a verified caller asks for is not charged to its network. */
+    callerVerified(): void
+  }
+}
+
+export interface StrangerLimits {
+  /** Requests without a verified caller, a second and network; ten times that at once. */
+  perSecond: number
+  /** How long a refusal is held back: who sends the next request only once it has the answer to this one is slowed down to that. */
+  holdMs: number
+}
+
+export const strangerLimits: StrangerLimits = { perSecond: 100, holdMs: 1000 }
+
+const maxNetworks = 10_000
+/** Refusals that wait at once; one more is answered at once. */
+const mostHeld = 2048
+
+/** What a network was charged for a request, until its caller is known; `retryAfterSeconds`: it had no more. */
+type Charge = { rate: StrangerRate; network: string; retryAfterSeconds?: number }
+
+/**
+ * Charges each request to the network that it comes from (an IPv4 address, or an IPv6 /64), and gives it back once the route has
+ * verified its caller (V18, decision 43). A network that has used up its own is refused: at once where a request carries nothing by
+ * which anybody could be known, else with its answer. So callers behind one address with a flood are verified all the same, and
+ * never wait for its bucket; a signature is all that they cost, and who has none is answered 429 a second later.
+ */
+export function boundStrangers(
+  app: HttpServer,
+  { clock, metrics, limits }: { clock: Clock; metrics: Metrics; limits: StrangerLimits },
+): void {
+  const { perSecond, holdMs } = limits
+  const usual: StrangerRate = { name: 'any', perSecond, burst: 10 * perSecond }
+  // Who asks whether this instance lives is answered whatever else is asked from there.
+  const health: StrangerRate = { ...usual, name: 'health' }
+  const buckets = new StrangerBuckets(clock)
+  const charges = new WeakMap<HttpRequest, Charge>()
+  const holding = new WeakSet<object>()
+  let held = 0
+  const refused = metrics.counter(
+    'http_strangers_refused_total',
+    'Requests without a verified caller, beyond their rate',
+  )
+  refused.inc(0)
+
+  app.decorateRequest('callerVerified', function callerVerified(this: HttpRequest): void {
+    const charge = charges.get(this)
+    if (charge === undefined) return
+    charges.delete(this)
+    if (charge.retryAfterSeconds === undefined) buckets.give(charge.rate, charge.network)
+  })
+
+  /** A second request on a connection whose answer is held back is nobody's who waits for answers. */
+  const hold = async ({ raw: { socket } }: HttpRequest): Promise<void> => {
+    refused.inc()
+    if (holding.has(socket)) return void socket.destroy()
+    if (held >= mostHeld || holdMs === 0) return
+    held++
+    holding.add(socket)
+    await pause(holdMs)
+    holding.delete(socket)
+    held--
+  }
+
+  app.addHook('onRequest', async (request) => {
+    const { caller } = request
+    if (caller === '') return // the operator's socket
+    const { strangers, ungated } = request.routeOptions.config
+    const charge: Charge = { rate: strangers ?? (ungated === true ? health : usual), network: networkOf(caller) }
+    const rated = buckets.take(charge.rate, charge.network)
+    if (!rated.ok) charge.retryAfterSeconds = rated.retryAfterSeconds
+    charges.set(request, charge)
+    if (rated.ok || saysWho(request)) return
+    charges.delete(request)
+    await hold(request)
+    throw tooMany(rated.retryAfterSeconds)
+  })
+
+  app.addHook('onSend', async (request, reply, payload) => {
+    const retryAfterSeconds = charges.get(request)?.retryAfterSeconds
+    if (retryAfterSeconds === undefined) return payload
+    charges.delete(request)
+    await hold(request)
+    return refuse(reply, payload, retryAfterSeconds)
+  })
+}
+
+/** The buckets of a server, by kind and network. */
+export class StrangerBuckets {
+  readonly #clock: Clock
+  readonly #kinds = new Map<string, { each: RateLimiter; together: RateLimiter | undefined }>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  take(rate: StrangerRate, network: string): ReturnType<RateLimiter['take']> {
+    const { each, together } = this.#of(rate)
+    const own = each.take(network)
+    return own.ok && together !== undefined ? together.take('') : own
+  }
+
+  /** Gives back what `take` took. */
+  give(rate: StrangerRate, network: string): void {
+    const { each, together } = this.#of(rate)
+    each.give(network)
+    together?.give('')
+  }
+
+  #of(rate: StrangerRate): { each: RateLimiter; together: RateLimiter | undefined } {
+    const known = this.#kinds.get(rate.name)
+    if (known) return known
+    const { perSecond, burst, together } = rate
+    const kind = {
+      each: new RateLimiter({ perSecond, burst, maxKeys: maxNetworks, clock: this.#clock }),
+      together: together && new RateLimiter({ ...together, maxKeys: 1, clock: this.#clock }),
+    }
+    this.#kinds.set(rate.name, kind)
+    return kind
+  }
+}
+
+/** Whether it carries anything by which its caller could be known: in its head, or in a body that a route reads. */
+function saysWho({ method, headers }: HttpRequest): boolean {
+  const { authorization, dpop, cookie, 'content-length': length, 'transfer-encoding': encoding } = headers
+  const hasBody = method !== 'GET' && method !== 'HEAD' && (encoding !== undefined || (length ?? '0') !== '0')
+  return authorization !== undefined || dpop !== undefined || cookie !== undefined || hasBody
+}
+
+const tooMany = (retryAfterSeconds: number) =>
+  new ServiceError('rate_limited', 'too many requests from this network say not who asks', { retryAfterSeconds })
+
+/** Whatever the route would have answered a stranger. */
+function refuse(reply: HttpReply, payload: unknown, retryAfterSeconds: number): Buffer {
+  if (payload instanceof Object && 'destroy' in payload && typeof payload.destroy === 'function') payload.destroy()
+  for (const name of ['www-authenticate', 'content-encoding', 'content-length', 'set-cookie', 'etag'])
+    reply.removeHeader(name)
+  reply.code(429).type('application/problem+json')
+  reply.headers({ 'retry-after': String(retryAfterSeconds), 'cache-control': 'no-store' })
+  return Buffer.from(JSON.stringify(toProblem(tooMany(retryAfterSeconds))))
+}
