@@ -28,7 +28,12 @@ function anIssuer(clock = testClock()) {
   })
   const ask = (assertion: string) => {
     try {
-      return authenticateReader(endpoint, { form: form(assertion), dpop: undefined, authorization: false, callerVerified: () => undefined }).id
+      return authenticateReader(endpoint, {
+        form: form(assertion),
+        dpop: undefined,
+        authorization: false,
+        callerVerified: () => undefined,
+      }).id
     } catch (error) {
       return (error as OAuthError).error
     }
