@@ -1,8 +1,9 @@
 import { missingParts, type RedisServer, startRedis } from '@bailiwick/native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { agentAt } from './agent-at-two-points.ts'
 import { adjust } from './agent-side.ts'
 import { takenOnTheLog } from './taken.ts'
-import { allowedOf, twoPoints } from './two-points.ts'
+import { allowedOf, type RecordingPoint, twoPoints } from './two-points.ts'
 import { eventually } from './world.ts'
 
 /** Skipped where there is no redis-server; on CI that is a failure. */
@@ -44,6 +45,34 @@ describe.skipIf(skipped)('two decision points on one Redis', () => {
     // Redis too slow for one of them, as on a busy machine: that one asks for a nonce of its own, which is no acceptance.
     const refused = ['proof_replayed', 'proof_nonce_required']
     expect(reasons.filter((reason) => reason !== true && !refused.includes(reason ?? ''))).toEqual([])
+  })
+
+  it('let an honest agent through with one more proof after Redis lost everything, and once it is back', async () => {
+    await using two = await twoPoints(redis.url, 400)
+    const agent = agentAt(two)
+    const { credential, world } = two.system
+    const unasked = () => ({ nonce: undefined, now: world.clock.now() })
+    /** A decision point that has just adopted its store asks everybody for a nonce; after that it hears of a loss by a call alone. */
+    const settled = (point: RecordingPoint) =>
+      eventually(async () => (await point.once({ credential, ...adjust('1'), proof: unasked() })).decision || undefined)
+    const losses = {
+      flushed: async () => void (await redis.cli('FLUSHALL')),
+      away: async () => {
+        await redis.kill('SIGKILL')
+        // Each decision point is alone by now, and asks for nonces of its own.
+        for (let n = 0; n < 4; n++) await agent.call()
+        await redis.start()
+        await eventually(() => two.stores.every((store) => store.unhealthy() === undefined))
+      },
+    }
+    for (const [name, lose] of Object.entries(losses)) {
+      for (const point of two.points) await settled(point)
+      await lose()
+      for (let n = 0; n < 4; n++) {
+        const { status, proofs } = await agent.call()
+        expect({ name, n, status, enough: proofs <= 2 }).toEqual({ name, n, status: 200, enough: true })
+      }
+    }
   })
 
   it('go on by the log alone while Redis is gone, take no more than was approved, and share it again when it is back (V9, V10)', async () => {

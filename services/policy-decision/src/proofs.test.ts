@@ -154,6 +154,35 @@ describe('a proof', () => {
     expect(await a.accept('six', seconds(clock), b.nonce())).toBe('accepted')
   })
 
+  it('is asked for once after a loss, however long the instances ran, and whichever the next call reaches', async () => {
+    const { clock, memory, a, b } = await instances(2)
+    for (const [one, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      clock.advance(settledMs)
+      memory.lose()
+      expect(await one.accept(`${memory.epoch} first`, seconds(clock), other.nonce())).toBe('nonce_required')
+      const nonce = one.nonce()
+      // The other learns of the loss by this very call: the nonce is of the new epoch, so the proof is not older than that.
+      expect(await other.accept(`proof ${nonce}`, seconds(clock), nonce)).toBe('accepted')
+      expect(await one.accept(`proof ${nonce}`, seconds(clock), nonce)).toBe('replayed')
+    }
+  })
+
+  it('with a nonce of another instance alone is asked for once more when the store is back', async () => {
+    const { clock, lines, a, b } = await instances(2)
+    lines.fill('cut')
+    for (const one of [a, b]) expect(await one.accept('zero', seconds(clock), undefined)).toBe('nonce_required')
+    const alone = a.nonce()
+    expect(alone).toMatch(/^alone/)
+    lines.fill('whole')
+    expect(await b.accept('one', seconds(clock), alone)).toBe('nonce_required')
+    const nonce = b.nonce()
+    expect(nonce).not.toMatch(/^alone/)
+    expect(await a.accept('two', seconds(clock), nonce)).toBe('accepted')
+  })
+
   it('of before a loss is refused by the instance that notices, and by every other (V10)', async () => {
     const { clock, memory, a, b } = await instances(2)
     const [iat, nonce] = [seconds(clock), b.nonce()]

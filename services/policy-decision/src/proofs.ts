@@ -113,7 +113,11 @@ export class Proofs {
   async accept(id: string, madeAt: number, nonce: string | undefined): Promise<ProofVerdict> {
     const now = this.#clock.now()
     const alone = this.#isAlone(nonce)
-    if (!alone && nonce?.startsWith(alonePrefix)) return 'nonce_required'
+    if (!alone && nonce?.startsWith(alonePrefix)) {
+      // Once the store is back, the nonce that is asked for is good with all; else two instances would ask in turn, each for its own.
+      await this.#joinOthers()
+      return 'nonce_required'
+    }
     if (!alone && this.#mayBeOld(madeAt, nonce)) {
       // The nonce may be of an epoch that others made; and the one that is asked for must be good with them.
       await this.#joinOthers()
@@ -122,7 +126,7 @@ export class Proofs {
     if ((this.#here.get(id) ?? 0) > now) return 'replayed'
     const until = now + proofMaxAgeMs + 2 * proofLeewayMs + 1 // past the last ms in which it is still taken
     if (!this.#rememberHere(id, until, now)) return 'nonce_required'
-    const shared = await this.#rememberShared(id, now, until)
+    const shared = await this.#rememberShared(id, now, until, nonce)
     if (shared === 'seen') return 'replayed'
     if (alone) return 'accepted'
     // Once more: the store may have been lost and adopted since this proof was looked at.
@@ -138,10 +142,19 @@ export class Proofs {
     }
   }
 
-  async #rememberShared(id: string, now: number, until: number): Promise<'new' | 'seen' | 'unknown'> {
+  async #rememberShared(
+    id: string,
+    now: number,
+    until: number,
+    nonce: string | undefined,
+  ): Promise<'new' | 'seen' | 'unknown'> {
     try {
-      const answer = await this.#store.remember(id, now, until)
-      if (answer === undefined) await this.readopt()
+      let answer = await this.#store.remember(id, now, until)
+      if (answer === undefined) {
+        await this.readopt()
+        // A nonce of the epoch that was just adopted: the proof was made since, so this memory has lost nothing of it.
+        if (this.#isOurs(nonce)) answer = await this.#store.remember(id, now, until)
+      }
       this.#alone = false
       return answer === undefined ? 'unknown' : answer ? 'new' : 'seen'
     } catch {
