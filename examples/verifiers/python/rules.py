@@ -19,9 +19,19 @@ def first_rule(rules: dict, agent: dict, instance: str, authority: dict, servers
             continue
         if any(_fits(match, each, authority, servers, any, _overlaps) for each in asked):
             if all(_fits(match, each, authority, servers, all, _within) for each in asked):
+                _demand(rule, authority)
                 return rule
             raise Fault(f"rule {rule['id']} holds for a part of it only")
     raise Fault("there is no rule")
+
+
+def _demand(rule: dict, authority: dict) -> None:
+    """What the rule wants the authority itself to say."""
+    if rule.get("closed_permissions") and any(each.get("arguments") != "closed" for each in authority["permissions"]):
+        raise Fault(f"rule {rule['id']} wants closed permissions")
+    delegable = authority.get("max_depth", 0) > 0 and authority.get("max_children", 0) > 0
+    if rule.get("listed_delegates") and delegable and "delegates" not in authority:
+        raise Fault(f"rule {rule['id']} wants delegates to be listed")
 
 
 def _is_for(match: dict, agent: dict, instance: str) -> bool:
