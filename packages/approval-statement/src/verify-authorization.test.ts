@@ -1,7 +1,6 @@
 import type { Approver, Authorization, Entity, EntityType, Rule, ServiceKey } from '@bailiwick/contracts'
 import {
   generateKey,
-  genesisCommitment,
   type Invitation,
   jcsHash,
   publicKeyOf,
@@ -115,48 +114,6 @@ it('takes from the root what genesis holds, and nothing once an approver was enr
   expect(await verify(anyApprover, byRoot(anyApprover), { registry: genesis })).toEqual(
     no('root: approvers come by the invitation or by approvers'),
   )
-})
-
-/** The genesis of these, as trust.json commits to it, and its beginning as it came to stand in the registry. */
-function aGenesis(...all: Change[]) {
-  const statements = all.map(({ entity: { type, id }, version, after = '' }) => {
-    return { installation: trust.installation, entity_type: type, entity_id: id, version, after }
-  })
-  const committed = { ...anchor.trust, genesis: genesisCommitment(statements) }
-  const first = (...changes: Change[]) => changes.map(({ entity, version, after }) => ({ ...entity, version, after }))
-  const judge = (next: Change, before: Change[], by: Authorization = byRoot(next), over: object = genesis) =>
-    verify(next, by, {
-      registry: { ...genesis, ...over, first: first(...before) },
-      anchor: { ...anchor, trust: committed },
-    })
-  return { judge }
-}
-
-it('takes the genesis that trust.json commits to, whole and in its order, before anything else (V3)', async () => {
-  const [one, two, three] = ['one', 'two', 'three'].map((id) => change('rule', aRule({ id }))) as [
-    Change,
-    Change,
-    Change,
-  ]
-  const { judge } = aGenesis(one, two, three)
-  expect(await judge(one, [])).toEqual(ok)
-  expect(await judge(two, [one])).toEqual(ok)
-  expect(await judge(three, [one, two])).toEqual(ok)
-  const other = no('root: not the genesis that trust.json commits to')
-  expect(await judge(three, [two, one])).toEqual(other)
-  expect(await judge(two, [one, three])).toEqual(other)
-  expect(await judge(change('rule', aRule({ id: 'four' })), [one, two])).toEqual(other)
-  // Nobody is enrolled, and nobody changes anything, while a part of it is missing.
-  const invited = change('approver', anna)
-  const { credential_id = '', public_key = '' } = anna.credentials[0] ?? {}
-  const facts = { approver_id: anna.id, name: anna.name, groups: anna.groups, credential_id, public_key }
-  const jws = signInvitation({ installation: trust.installation, ...facts }, invitationKey)
-  expect(await judge(invited, [one, two], { kind: 'invitation', jws })).toEqual(no('the genesis is not whole'))
-  expect(await judge(changedRule, [one, two], byApprovers([changedRule]), living)).toEqual(
-    no('the genesis is not whole'),
-  )
-  expect(await judge(invited, [one, two, three], { kind: 'invitation', jws })).toEqual(ok)
-  expect(await judge(changedRule, [one, two, three], byApprovers([changedRule]), living)).toEqual(ok)
 })
 
 it('takes service keys from the root for ever, so that they rotate', async () => {
