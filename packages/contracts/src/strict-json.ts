@@ -1,3 +1,5 @@
+import { endOfString, parseJson } from './parse-json.ts'
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Why a text is not strict JSON; the message names no content. */
@@ -15,7 +17,7 @@ export function parseStrictJson(input: Uint8Array | string, maxDepth = 32): unkn
   let value: unknown
   try {
     text = typeof input === 'string' ? input : utf8.decode(input)
-    value = JSON.parse(text)
+    value = parseJson(text)
   } catch {
     throw new JsonMalformed('not JSON in UTF-8')
   }
@@ -57,13 +59,4 @@ function keysIn(text: string): number {
     else if (char === 0x3a) keys++
   }
   return keys
-}
-
-/** A quote closes the string unless an odd number of backslashes stands before it. */
-function endOfString(text: string, open: number): number {
-  for (let quote = text.indexOf('"', open + 1); ; quote = text.indexOf('"', quote + 1)) {
-    let before = quote - 1
-    while (text.charCodeAt(before) === 0x5c) before--
-    if ((quote - before) % 2 === 1) return quote
-  }
 }

@@ -1,3 +1,4 @@
+import { parseJson } from '@bailiwick/contracts'
 import { type Action, actionText, jcs, sha256 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 
@@ -12,7 +13,7 @@ export interface ActionSnapshot {
 export function snapshotAction({ name, properties, resource }: Action): ActionSnapshot {
   try {
     const copied = jcs({ name, properties, resource: { type: resource.type, id: resource.id } })
-    const action = deepFreeze(JSON.parse(copied) as Action)
+    const action = deepFreeze(parseJson(copied) as Action)
     const text = actionText(action)
     return { action, text, digest: sha256(text) }
   } catch (error) {

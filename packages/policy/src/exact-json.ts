@@ -1,3 +1,4 @@
+import { parseJson } from '@bailiwick/contracts'
 import { parseStrictJsonText } from '@bailiwick/service-kit'
 
 const maxBytes = 64 * 1024 * 1024
@@ -11,7 +12,6 @@ export interface ExactInteger {
 
 /** ECMAScript's "JSON.parse source text access", which TypeScript's library does not know yet. */
 interface SourceTextJson {
-  parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown
   rawJSON(text: string): ExactInteger
   isRawJSON(value: unknown): value is ExactInteger
 }
@@ -26,7 +26,7 @@ export const isExactInteger = (value: unknown): value is ExactInteger => json.is
  */
 export function parseExactJson(text: string): unknown {
   if (!parseStrictJsonText(text, { maxBytes, maxDepth, exactNumbers: false }).ok) return undefined
-  return json.parse(text, (_, value, { source }) =>
+  return parseJson(text, (_, value, { source }) =>
     typeof value === 'number' && source !== undefined && String(value) !== source ? json.rawJSON(source) : value,
   )
 }

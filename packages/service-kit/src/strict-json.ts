@@ -1,3 +1,5 @@
+import { parseJson } from '@bailiwick/contracts'
+
 /**
  * JSON as an edge must read it (DESIGN §9; RFC 8259 and, where that leaves a choice, I-JSON, RFC 7493): one text has one
  * meaning, whoever reads it. JSON.parse alone takes the last of two equal keys, lone surrogates and numbers that it
@@ -61,7 +63,7 @@ function parse(text: string, options: StrictJsonOptions): StrictJson {
   if (typeof scanned === 'string') return malformed(scanned)
   let value: unknown
   try {
-    value = bigIntegers && !scanned.areSmall ? JSON.parse(text, wholeAsWritten as never) : JSON.parse(text)
+    value = bigIntegers && !scanned.areSmall ? parseJson(text, wholeAsWritten) : parseJson(text)
   } catch {
     return malformed('not JSON') // the message of a SyntaxError quotes the text
   }
