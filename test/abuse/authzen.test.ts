@@ -173,7 +173,7 @@ it('nothing is decided on what came of a body that never ended (V13)', async () 
   const head = (...fields: string[]) =>
     [
       'POST /access/v1/evaluation HTTP/1.1',
-      'Host: x',
+      'Host: localhost',
       `Authorization: Bearer ${point.assertion()}`,
       'Content-Type: application/json',
       ...fields,

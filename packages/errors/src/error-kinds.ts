@@ -9,6 +9,7 @@ export const errorKinds = {
   content_type_unsupported: { status: 415, retryable: false, title: 'The content type is not accepted here' },
   body_too_large: { status: 413, retryable: false, title: 'The body is over the limit' },
   route_unknown: { status: 404, retryable: false, title: 'There is nothing at this path' },
+  host_unknown: { status: 421, retryable: false, title: 'The request is for another host' },
   method_not_allowed: { status: 405, retryable: false, title: 'The path does not take this method' },
   request_timed_out: { status: 408, retryable: true, title: 'The request did not arrive in time' },
   headers_too_large: { status: 431, retryable: false, title: 'The header fields are over the limit' },

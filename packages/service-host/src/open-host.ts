@@ -91,9 +91,11 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const metricsFor = config.BAILIWICK_METRICS
   const trustedProxies = config.BAILIWICK_TRUSTED_PROXIES
   const strangers = { perSecond: config.BAILIWICK_STRANGER_REQUESTS_PER_SECOND }
+  const publicUrl = config.BAILIWICK_PUBLIC_URL ?? trust.public_url
+  const hosts = [new URL(publicUrl).hostname, config.BAILIWICK_HOST, ...config.BAILIWICK_HOSTS]
   const server = () =>
     httpServer({
-      ...{ logger, clock, health, metrics, metricsFor, random, trustedProxies, strangers },
+      ...{ logger, clock, health, metrics, metricsFor, random, trustedProxies, strangers, hosts },
       ...(tls === undefined ? {} : { tls }),
     })
   const http = await server()
@@ -115,7 +117,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
     onFatal,
     settings: {
       instance: newId('evt', clock.now(), random).slice('evt_'.length),
-      publicUrl: config.BAILIWICK_PUBLIC_URL ?? trust.public_url,
+      publicUrl,
       maxStalenessMs: config.BAILIWICK_MAX_STALENESS,
     },
     key: (service, name, purpose) => openRotatingKey({ folder: paths(data).keys(service), name, purpose, secret }),

@@ -23,6 +23,7 @@ it('needs no setting', () => {
     BAILIWICK_DEV: false,
     BAILIWICK_METRICS: 'loopback',
     BAILIWICK_HOST: '127.0.0.1',
+    BAILIWICK_HOSTS: [],
     BAILIWICK_PORT: 8422,
     BAILIWICK_BUS: { kind: 'embedded' },
     BAILIWICK_GRANT_STORE: { kind: 'embedded' },
@@ -46,6 +47,7 @@ it.each<[string, string, unknown]>([
   ['BAILIWICK_LOG_LEVEL', 'debug', 'debug'],
   ['BAILIWICK_MAX_STALENESS', '1500ms', 1500],
   ['BAILIWICK_MAX_STALENESS', '3s', 3000],
+  ['BAILIWICK_HOSTS', 'Evidence, 10.1.2.3,::7', ['evidence', '10.1.2.3', '::7']],
   ['BAILIWICK_TLS', 'terminated', 'terminated'],
   ['BAILIWICK_TLS', 'c.pem,k.pem', { certificateFile: 'c.pem', keyFile: 'k.pem' }],
 ])('understands %s=%s', (name, value, understood) => {
@@ -71,6 +73,9 @@ it.each([
   ['BAILIWICK_MAX_STALENESS', '1ms'],
   ['BAILIWICK_MAX_STALENESS', '1000s'],
   ['BAILIWICK_TLS', 'yes'],
+  ['BAILIWICK_HOSTS', 'evidence:8424'],
+  ['BAILIWICK_HOSTS', 'https://evidence'],
+  ['BAILIWICK_HOSTS', 'a,,b'],
 ])('names the setting and its value: %s=%s', (name, value) => {
   const detail = refusal({ [name]: value })
   expect(detail).toMatch(new RegExp(`^${name}: .+ \\(is ${JSON.stringify(value)}\\)$`))

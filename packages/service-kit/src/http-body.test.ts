@@ -112,7 +112,7 @@ it('lets a route have its own limit', async () => {
 
 describe('on the wire', () => {
   const head = (path: string, ...fields: string[]) =>
-    `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${fields.map((field) => `${field}\r\n`).join('')}\r\n`
   const chunk = (data: string) => `${data.length.toString(16)}\r\n${data}\r\n`
 
   it('a chunked body over the limit is refused while it comes, and the connection closed', async () => {

@@ -20,7 +20,7 @@ it('answers what is no HTTP with a problem document', async () => {
 
 it('answers a head over the limit', async () => {
   await using fixture = await aServer()
-  const answer = await speak(await listening(fixture), `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)
+  const answer = await speak(await listening(fixture), `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)
   expect(answer).toMatch(/^HTTP\/1\.1 431 /)
   expect(answer).toContain('"code":"headers_too_large"')
 })
@@ -38,7 +38,7 @@ it('does not wait for a head that comes drop by drop (slowloris)', async () => {
 it('does not wait for a body that comes drop by drop', async () => {
   await using fixture = await aServer({ limits: { headersMs: 100, requestMs: 150 } })
   const port = await listening(fixture)
-  const head = 'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n'
+  const head = 'POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n'
   const answer = await speak(port, head, '{', 100, ' ', 100, ' ', 100, ' ')
   expect(answer).toMatch(/^HTTP\/1\.1 408 /)
 })
@@ -58,7 +58,7 @@ it('gives up an answer that stands still half way', async () => {
     return answer
   })
   const started = performance.now()
-  expect(await speak(await listening(fixture), 'GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n')).toContain('half')
+  expect(await speak(await listening(fixture), 'GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n')).toContain('half')
   expect(performance.now() - started).toBeLessThan(2000)
 })
 
@@ -75,7 +75,7 @@ async function handedOver(limits: Partial<HttpLimits>, read: (socket: Socket) =>
   })
   const socket = connect(await listening(fixture), '127.0.0.1').pause()
   socket.on('error', () => undefined)
-  socket.write('GET /large HTTP/1.1\r\nHost: x\r\n\r\n')
+  socket.write('GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n')
   read(socket)
   try {
     return await done.promise
@@ -100,7 +100,7 @@ it('keeps a large answer for who reads it', async () => {
 it('takes no more connections than it may', async () => {
   await using fixture = await aServer({ limits: { maxConnections: 2 } })
   const port = await listening(fixture)
-  const slow = 'GET /items/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n'
+  const slow = 'GET /items/1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n'
   const held = [speak(port, slow, 150, '\r\n'), speak(port, slow, 150, '\r\n')]
   await after(50)
   expect(await speak(port, slow, '\r\n')).toBe('')
@@ -183,12 +183,12 @@ it('finishes what it is answering before it closes, takes nothing new, and says 
     return gate.promise
   })
   const port = await listening(fixture)
-  const running = speak(port, 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n')
+  const running = speak(port, 'GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n')
   await begun.promise
   const closed = fixture.server.close()
   const patiently = { timeout: 60_000 }
   await expect.poll(() => fixture.health.readiness(), patiently).toEqual({ process: 'stopping' })
-  const another = () => speak(port, 'GET /items/1 HTTP/1.1\r\nHost: x\r\n\r\n').catch(() => 'refused')
+  const another = () => speak(port, 'GET /items/1 HTTP/1.1\r\nHost: localhost\r\n\r\n').catch(() => 'refused')
   await expect.poll(another, patiently).toMatch(/refused|^$/)
   gate.resolve('done')
   expect(await running).toMatch(/^HTTP\/1\.1 200 [\s\S]*done$/)
@@ -206,8 +206,8 @@ it('does not start a request that is sent behind a running one during the close'
   })
   fixture.server.post('/effect', async () => ++started)
   const port = await listening(fixture)
-  const behind = 'POST /effect HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n'
-  const both = speak(port, 'GET /slow HTTP/1.1\r\nHost: x\r\n\r\n', 500, behind)
+  const behind = 'POST /effect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n'
+  const both = speak(port, 'GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n', 500, behind)
   await running.promise
   const closed = fixture.server.close()
   await after(1000)
@@ -220,7 +220,7 @@ it('does not start a request that is sent behind a running one during the close'
 it('does not wait for ever for a handler that never answers', async () => {
   const fixture = await aServer({ limits: { graceMs: 50 } })
   fixture.server.get('/never', () => new Promise(() => undefined))
-  const hanging = speak(await listening(fixture), 'GET /never HTTP/1.1\r\nHost: x\r\n\r\n')
+  const hanging = speak(await listening(fixture), 'GET /never HTTP/1.1\r\nHost: localhost\r\n\r\n')
   await after(30)
   const started = performance.now()
   await fixture[Symbol.asyncDispose]()

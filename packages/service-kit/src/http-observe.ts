@@ -55,7 +55,7 @@ export function observeRequests(app: HttpServer, { clock, health, metrics, metri
     )
   })
 
-  const config = { ungated: true }
+  const config = { ungated: true, anyHost: true }
   const answer = { config, schema: { response: { 200: z.object({ status: z.string() }) } } }
   app.get('/healthz', answer, async () => {
     refuseIfFailing(health.liveness())
@@ -65,7 +65,8 @@ export function observeRequests(app: HttpServer, { clock, health, metrics, metri
     refuseIfFailing(health.readiness())
     return { status: 'ready' }
   })
-  app.get('/metrics', { config }, async (request, reply) => {
+  // Who may read them on this machine alone could be a browser, and a page in it by a name of its own.
+  app.get('/metrics', { config: { ...config, anyHost: metricsFor === 'anyone' } }, async (request, reply) => {
     if (metricsFor === 'loopback' && !isLocal(request)) throw new ServiceError('caller_forbidden')
     return reply.type(metrics.contentType).send(await metrics.text())
   })

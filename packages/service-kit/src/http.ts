@@ -16,6 +16,7 @@ import {
   httpLimits,
   refuseConnection,
 } from './http-connection.ts'
+import { refuseOtherHosts } from './http-host.ts'
 import { observeRequests } from './http-observe.ts'
 import { sendProblem } from './http-problem.ts'
 import { answerUnknownRoutes } from './http-routes.ts'
@@ -37,6 +38,8 @@ export interface HttpServerOptions {
   bodyLimit?: number
   /** The proxies whose `X-Forwarded-For` is believed; nobody's unless told. */
   trustedProxies?: BlockList | undefined
+  /** The names that this server goes by besides the loopback's: none unless told; `any`: it does not matter. */
+  hosts?: readonly string[] | 'any' | undefined
   /** Who may read `/metrics`: callers on this machine unless told. */
   metricsFor?: 'loopback' | 'anyone'
   limits?: Partial<HttpLimits>
@@ -102,6 +105,7 @@ export async function httpServer(options: HttpServerOptions): Promise<HttpServer
     boundAnswer(reply.raw, bytes, limits)
   })
   boundStrangers(app, { ...options, limits: { ...strangerLimits, ...options.strangers } })
+  refuseOtherHosts(app, options.hosts ?? [])
   keepGate(app, health)
   boundHandlers(app, limits)
   readBodies(app, { bigIntegers })

@@ -64,6 +64,14 @@ const networks = z.string().transform((value, context): BlockList => {
   return z.NEVER
 })
 
+/** Names and addresses that others call a service by, without ports. */
+const hosts = z.string().transform((value, context): string[] => {
+  const names = value.split(',').map((name) => name.trim().toLowerCase())
+  if (names.every((name) => /^(?:[a-z0-9_.-]{1,253}|[0-9a-f:.]{2,45})$/.test(name))) return names
+  context.addIssue('names without a port, as callers know this process: evidence,evidence.internal')
+  return z.NEVER
+})
+
 /** Where something confidential is sent: only over TLS, or to this machine. A user would stand in the logs of others, and a fragment is never sent. */
 const receiver = (without: string, fits: (url: URL) => boolean = () => true) =>
   z
@@ -134,6 +142,8 @@ export const commonSettings = (defaultPort: number) => ({
   /** ms. How old the last head may be (DESIGN §5): a longer one widens the window of V7 by as much. */
   BAILIWICK_MAX_STALENESS: duration(1000, 10_000).default(2000),
   BAILIWICK_TLS: tls.default('none'),
+  /** Names that this process goes by besides its public address and the loopback's: `NAME[,NAME…]`. A request for another host is refused. */
+  BAILIWICK_HOSTS: hosts.default([]),
   /** The proxies whose `X-Forwarded-For` says who asks: `CIDR[,CIDR…]`. Absent: nobody's, and all behind a proxy are one caller. */
   BAILIWICK_TRUSTED_PROXIES: networks.optional(),
   /** Requests without a verified caller that one network may send, a second; ten times that at once. */

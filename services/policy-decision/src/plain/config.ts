@@ -8,6 +8,7 @@ const {
   BAILIWICK_PORT,
   BAILIWICK_LOG_LEVEL,
   BAILIWICK_TLS,
+  BAILIWICK_HOSTS,
   BAILIWICK_METRICS,
 } = commonSettings(8423)
 
@@ -20,6 +21,7 @@ export const configSchema = z.object({
   BAILIWICK_PORT,
   BAILIWICK_LOG_LEVEL,
   BAILIWICK_TLS,
+  BAILIWICK_HOSTS,
   BAILIWICK_METRICS,
   /** The policy directory. */
   BAILIWICK_POLICIES: z.string().min(1),

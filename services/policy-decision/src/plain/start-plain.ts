@@ -56,11 +56,14 @@ export async function startPlain(config: PlainConfig, adapters: PlainAdapters): 
     permitsNothing: config.BAILIWICK_PERMITS_NOTHING,
   })
   const metricsFor = config.BAILIWICK_METRICS
+  const named = config.BAILIWICK_PUBLIC_URL === undefined ? [] : [new URL(config.BAILIWICK_PUBLIC_URL).hostname]
+  const hosts = [...named, host, ...config.BAILIWICK_HOSTS]
   const server = () =>
     httpServer({
       ...adapters,
       health: new Health(),
       metricsFor,
+      hosts,
       bigIntegers: true,
       ...(tls === undefined ? {} : { tls }),
     })
