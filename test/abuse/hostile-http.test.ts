@@ -191,3 +191,26 @@ it('what is no HTTP, or smuggles a second request, gets one refusal and the conn
   }
   expect((await fetch(`${scene.url}/healthz`)).status).toBe(200)
 })
+
+it('a page that had its own name point here is answered by no service, and nothing is done for it (V3)', async () => {
+  await using scene = await Scene.open()
+  const { url } = scene
+  const { port } = new URL(url)
+  const before = await scene.counted()
+  const paths: [string, string][] = [
+    ['POST', '/access/v1/requests'],
+    ['GET', '/console/api/state'],
+    ['GET', '/'],
+    ['POST', '/oauth/token'],
+    ['GET', '/oauth/jwks'],
+    ['POST', '/access/v1/evaluation'],
+    ['GET', '/log/checkpoint'],
+    ['GET', '/metrics'],
+  ]
+  for (const [method, path] of paths) {
+    const of = (host: string) => send(url, { method, path, headers: { ...json, host: `${host}:${port}` }, body: '{}' })
+    expect([path, (await of('evil.example')).status]).toEqual([path, 421])
+    expect([path, (await of('127.0.0.1')).status === 421]).toEqual([path, false])
+  }
+  expect(await scene.counted()).toBe(before)
+})
