@@ -20,7 +20,10 @@ it('answers what is no HTTP with a problem document', async () => {
 
 it('answers a head over the limit', async () => {
   await using fixture = await aServer()
-  const answer = await speak(await listening(fixture), `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`)
+  const answer = await speak(
+    await listening(fixture),
+    `GET / HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
+  )
   expect(answer).toMatch(/^HTTP\/1\.1 431 /)
   expect(answer).toContain('"code":"headers_too_large"')
 })
@@ -38,7 +41,8 @@ it('does not wait for a head that comes drop by drop (slowloris)', async () => {
 it('does not wait for a body that comes drop by drop', async () => {
   await using fixture = await aServer({ limits: { headersMs: 100, requestMs: 150 } })
   const port = await listening(fixture)
-  const head = 'POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n'
+  const head =
+    'POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n'
   const answer = await speak(port, head, '{', 100, ' ', 100, ' ', 100, ' ')
   expect(answer).toMatch(/^HTTP\/1\.1 408 /)
 })

@@ -218,7 +218,8 @@ describe('X-Request-ID', () => {
   it('cannot put a header or a line anywhere', async () => {
     await using fixture = await aServer()
     const port = await listening(fixture)
-    const head = (id: string) => `GET /items/7 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-ID: ${id}\r\n\r\n`
+    const head = (id: string) =>
+      `GET /items/7 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Request-ID: ${id}\r\n\r\n`
     for (const id of [
       'a%0d%0aSet-Cookie:%20x=1',
       'a\rSet-Cookie: x=1',

@@ -67,7 +67,13 @@ export async function startWitness(
   const tls = readTls(config.tls)
   // Whoever asks is told the same, and everything that it takes is signed: by what name it was found makes no difference.
   const server = started.use(
-    await httpServer({ ...adapters, health: new Health(), metricsFor, hosts: 'any', ...(tls === undefined ? {} : { tls }) }),
+    await httpServer({
+      ...adapters,
+      health: new Health(),
+      metricsFor,
+      hosts: 'any',
+      ...(tls === undefined ? {} : { tls }),
+    }),
   )
   witnessRoutes(server, { witness: observed, state, logs })
   const url = await server.listen({ host, port })
