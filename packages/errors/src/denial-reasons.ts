@@ -59,7 +59,8 @@ export const denialReasons = {
   budget_held: 'Repeat when outcomes of the calls before have come: what these sent out is counted first.',
   cost_invalid: 'The amount or currency is not one that the budget counts: use one that was approved.',
   // 8 evidence and deadlines
-  call_elsewhere: 'This call id was decided by another instance: use a new id.',
+  call_elsewhere:
+    'This call id belongs to another replica, which may have done it, or was decided by another decision point: see what happened before you use a new id.',
   call_conflict: 'This call id was used for another action: use a new id.',
   request_too_large: 'What the evidence must hold of this action has no room in one event: send smaller arguments.',
   state_contended: 'Repeat: the task changed three times meanwhile.',

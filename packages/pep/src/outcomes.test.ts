@@ -26,7 +26,7 @@ describe('outcomes', () => {
     expect(pdp.outcomes.map((o) => o.sequence)).toEqual([1, 2, 3, 4, 5, 6])
   })
 
-  it('that were not delivered are delivered by the next process as they were signed; it counts from 1 itself', async () => {
+  it('that were not delivered are delivered by the next process as they were signed; it counts from 1 itself (V10)', async () => {
     await using pdp = await FakePdp.start()
     const path = join(folder, 'new', 'outcomes.json')
     pdp.outcome = () => ({ status: 503 })

@@ -79,12 +79,13 @@ export class Gaps {
 
   /** A signed head: the producer has numbered its events up to `sequence`; before its first it names its predecessor's last. */
   head({ data: { producer, service, sequence, hash }, time }: DecodedEvent<'heads.v1'>): void {
-    this.#name(producer, { service, sequence, hash, time })
+    this.name(producer, { service, sequence, hash, time })
     const [, before = '', last = '', of = ''] = (sequence === 0 && predecessor.exec(hash)) || []
-    if (before.startsWith(`/${service}/`)) this.#name(before, { service, sequence: Number(last), hash: of, time })
+    if (before.startsWith(`/${service}/`)) this.name(before, { service, sequence: Number(last), hash: of, time })
   }
 
-  #name(producer: string, { service, sequence, hash, time }: Named): void {
+  /** Somebody numbered up to `sequence`. */
+  name(producer: string, { service, sequence, hash, time }: Named): void {
     const known = this.#heads.get(producer)
     if (known === undefined ? this.#isWhole(producer, { sequence, hash }) : known.sequence >= sequence) return
     const waitedFor = this.#waitedFor.get(service) ?? 0

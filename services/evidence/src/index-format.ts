@@ -1,18 +1,43 @@
 import { hash } from 'node:crypto'
 import type { Order, TreeFact } from '@bailiwick/projection'
 import type { Chain } from './chain.ts'
+import type { DoubledOutcome, OutcomeChain } from './outcome-links.ts'
 
 export type Meta = { format: number; size: number; root: string }
-export type Value = number | string | string[] | Meta | Chain | Order | TreeFact | ActivityHour
+export type Value =
+  | number
+  | string
+  | string[]
+  | Meta
+  | Chain
+  | Order
+  | TreeFact
+  | ActivityHour
+  | OutcomeChain
+  | DoubledOutcome
 export type Key =
-  | [kind: 'leaf' | 'event' | 'chain' | 'beginning' | 'passed' | 'order' | 'fact' | 'told', hash: string]
+  | [
+      kind:
+        | 'leaf'
+        | 'event'
+        | 'chain'
+        | 'beginning'
+        | 'passed'
+        | 'order'
+        | 'fact'
+        | 'told'
+        | 'outcomes'
+        | 'outcome'
+        | 'doubled',
+      hash: string,
+    ]
   | [kind: 'void', index: number]
   | [kind: 'term', hash: string, at: number, index: number]
   | [kind: 'hour', hour: number, agentHash: string]
   | [kind: 'meta']
 
 /** What is kept, and how. An index of another format is made again. */
-export const format = 6
+export const format = 7
 
 /** What one agent, all its instances together, was told in one hour. */
 export interface ActivityHour {

@@ -16,6 +16,8 @@ export interface IngestOptions {
   onParked: (topic: string) => void
   /** Told of each change of the registry that nobody authorised. */
   onRefused: (type: string) => void
+  /** Given what an enforcement point signed and the decision point did not take. */
+  onOutcomeRefused: (jws: string) => Promise<void>
   /** This log must not go on: it lacks what it had. */
   onFatal: (error: unknown) => void
 }
@@ -91,6 +93,8 @@ async function take(message: Message, verdict: LeafVerdict, options: Ingest): Pr
       if (errorCode(error) === 'queue_full') return { again: restMs }
       throw error
     }
+    // Before the message is committed: it comes again where this process dies in between.
+    if (event.type === 'outcome.refused') await options.onOutcomeRefused(event.data.outcome)
   } else {
     await once(message, options, async () => {
       await park(message, verdict, options.participant.producer)

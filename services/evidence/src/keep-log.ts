@@ -25,6 +25,7 @@ import { sweepValues } from './values/sweep-values.ts'
 import { takeValues } from './values/take-values.ts'
 import { ValueStore } from './values/value-store.ts'
 import { startWatch } from './watch.ts'
+import { watchOutcomes } from './watch-outcomes.ts'
 import { watchPolicies } from './watch-policies.ts'
 import { witnessedBy } from './witnesses/witnessed-by.ts'
 
@@ -81,6 +82,7 @@ export async function keepLog(
   const checkpoint = () => witnessed?.published ?? log.checkpoint
   const lag = started.use(new Lag(bus, leafTopics, () => sequencer.consumed))
   const watch = started.use(startWatch({ ...adapters, participant: voice, index, checkpoint, lag }))
+  started.use(watchOutcomes({ ...adapters, participant: voice, index, lag }))
   // Before the watch goes, which is told of what is written.
   started.defer(() => sequencer[Symbol.asyncDispose]())
   const reader = logReader(storage, index, checkpoint, () => witnessed?.witnessed)
@@ -102,10 +104,6 @@ export async function keepLog(
   const values = await ValueStore.open(join(paths(data).evidence, 'values'), attachmentTopics)
   await eraseAllTold(index, reader.leaf, values)
   started.use(inBackground(eraseAsTold({ bus, participant: voice, values, onFatal }), onFatal))
-  const ingest = startIngest({ bus, participant: voice, sequencer, index, onParked, onRefused, onFatal })
-  started.use(inBackground(ingest, onFatal))
-  started.use(inBackground(takeValues({ bus, participant: voice, values, index }), onFatal))
-  started.use(sweepValues({ values, index, lag, findable: () => findable(writer), clock, logger }))
   const toldDir = join(paths(data).evidence, 'told')
   await ensureDir(toldDir)
   const told = started.use(
@@ -114,6 +112,7 @@ export async function keepLog(
       trust,
       participant: voice,
       reported: (decisionId) => reportedOf(decisionId, index, reader),
+      outcomeUnder: (instance, sequence) => index.outcomeUnder(instance, sequence),
       isTold: (name) => index.isTold(name),
       findable: () => findable(writer),
       lag,
@@ -122,6 +121,21 @@ export async function keepLog(
       metrics,
     }),
   )
+  const onOutcomeRefused = (jws: string) =>
+    told.tell(jws).catch((err: unknown) => logger.error({ err }, 'a refused outcome was not looked at'))
+  const ingest = startIngest({
+    bus,
+    participant: voice,
+    sequencer,
+    index,
+    onParked,
+    onRefused,
+    onOutcomeRefused,
+    onFatal,
+  })
+  started.use(inBackground(ingest, onFatal))
+  started.use(inBackground(takeValues({ bus, participant: voice, values, index }), onFatal))
+  started.use(sweepValues({ values, index, lag, findable: () => findable(writer), clock, logger }))
   // Services stop one after the other, evidence last: what they said at the end still becomes evidence now.
   started.defer(() => caughtUp(lag, sequencer))
   const owned = started.move()
@@ -135,9 +149,11 @@ export async function keepLog(
   }
 }
 
-/** What the decision point reported of a decision: one outcome, or more when it answers wrongly. */
+/** What the decision point reported of a decision: one outcome, or more when it answers wrongly; and what it did not take. */
 async function reportedOf(decisionId: string, index: LeafIndex, reader: LogReader): Promise<Uint8Array[]> {
-  const query = { each: [[termOf('id', decisionId)], [termOf('type', 'outcome.reported')]] }
+  const query = {
+    each: [[termOf('id', decisionId)], [termOf('type', 'outcome.reported'), termOf('type', 'outcome.refused')]],
+  }
   const found = index.find(query, 100).leaves
   const leaves = await Promise.all(found.map((place) => reader.leaf(place.index)))
   return leaves.filter((leaf) => leaf !== undefined)

@@ -3,6 +3,7 @@ import { sha256 } from '@bailiwick/credentials'
 import { type Claim, claimOf } from '@bailiwick/projection'
 import type { Numbered } from './chain.ts'
 import { type Lineage, lineageOf } from './lineage.ts'
+import { type OutcomeLink, outcomeLink } from './outcome-links.ts'
 import { type Facet, type Term, termOf } from './terms.ts'
 
 /** What of an event the index needs, read from a leaf's bytes. */
@@ -12,6 +13,8 @@ export interface LeafFacts {
   source: string
   /** Its place among its producer's events. */
   numbered: Numbered | undefined
+  /** Its place among its enforcement point's outcomes, where it relays one. */
+  outcome: OutcomeLink | undefined
   /** By what name evidence tells in it of what is no leaf, or is missing. */
   tells: string | undefined
   /** ms since the epoch, as its producer signed it. */
@@ -87,6 +90,7 @@ export function leafFacts(bytes: Uint8Array): LeafFacts {
             ...{ sequence: Number(sequence), hash: sha256(bytes) },
             previous: typeof previous === 'string' ? previous : undefined,
           },
+    outcome: outcomeLink(String(type), event.data),
     at: Number.isFinite(at) ? at : 0,
     terms,
     lineage: lineageOf(String(type), event.data, terms),

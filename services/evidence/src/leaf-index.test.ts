@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { outcomeHash } from '@bailiwick/credentials'
 import { systemClock } from '@bailiwick/service-kit'
 import { emptyRoot, leafHash } from '@bailiwick/tlog'
 import { open } from 'lmdb'
@@ -251,4 +252,34 @@ it('knows which numbers of a producer are in the log, in whatever order they cam
       expect(index.chainOf('/issuer/b')).toEqual({ whole: 0, ahead: [] })
     },
   )
+})
+
+it('knows which outcomes of an instance are in the log, and which number has two, after a restart too (V10, V15)', async () => {
+  using folder = new LogFolder()
+  const said = (sequence: number, hash: string, previous?: string) => {
+    const payload = { enforcement_point: 'point', instance: 'one', decision_id: `dec_${hash}`, sequence, previous }
+    return `${Buffer.from(hash).toString('base64url')}.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.s`
+  }
+  const first = said(1, 'a')
+  const second = said(2, 'b', outcomeHash(first))
+  const fourth = said(4, 'd', 'c')
+  const again = said(2, 'e', outcomeHash(first))
+  const relayed = (n: number, outcome: string) => event(n, { outcome }, undefined, 'outcome.reported')
+  const leaves = [relayed(0, first), relayed(1, fourth), relayed(2, second), relayed(3, again)]
+  const seen = (index: LeafIndex) => {
+    expect([...index.unwholeOutcomes]).toMatchObject([
+      {
+        point: 'point',
+        instance: 'one',
+        whole: 2,
+        last: [4, outcomeHash(fourth)],
+        ahead: [[4, 4, 'c', outcomeHash(fourth)]],
+      },
+    ])
+    expect([...index.doubledOutcomes]).toMatchObject([{ decisionId: 'dec_e', sequence: 2, hash: outcomeHash(again) }])
+    expect(index.outcomeUnder('point one', 2)).toBe(outcomeHash(second))
+    expect(index.outcomeUnder('point two', 2)).toBeUndefined()
+  }
+  await withIndex(folder, leaves, seen)
+  await withIndex(folder, leaves, seen)
 })

@@ -9,6 +9,7 @@ import { type ActivityHour, format, type Key, keyOf, type Meta, type Value } fro
 import { type LeafFacts, leafFacts } from './leaf-facts.ts'
 import { entriesOf } from './log.ts'
 import type { LogStorage } from './log-storage.ts'
+import { chainName, type DoubledOutcome, isWhole, type OutcomeChain, type OutcomeLink } from './outcome-links.ts'
 import { everyLeaf, type Term, termOf } from './terms.ts'
 
 /** Leaves of one transaction while the index catches up. */
@@ -21,6 +22,9 @@ const caughtUpAtOnce = 4096
 export class LeafIndex implements AsyncDisposable {
   readonly #db: RootDatabase<Value, Key>
   readonly #facts: TreeFacts
+  /** Of the outcomes' chains those that lack something, by name. */
+  readonly #unwhole = new Map<string, OutcomeChain>()
+  readonly #doubled = new Map<string, DoubledOutcome>()
   #size: number
 
   private constructor(db: RootDatabase<Value, Key>, size: number) {
@@ -39,6 +43,7 @@ export class LeafIndex implements AsyncDisposable {
     const index = new LeafIndex(db, 0)
     if (!(await index.#fits(storage, head))) db.clearSync()
     index.#size = index.#meta()?.size ?? 0
+    index.#recallOutcomes()
     let leaves: Uint8Array[] = []
     for await (const { bytes } of entriesOf(storage, index.#size, head.size)) {
       leaves.push(bytes)
@@ -118,6 +123,26 @@ export class LeafIndex implements AsyncDisposable {
     return (this.#db.get(['chain', keyOf(source)]) as Chain | undefined) ?? { whole: 0, ahead: [] }
   }
 
+  /** What the log has of the outcomes of an enforcement point's instance, by `chainName`. */
+  outcomeChainOf(name: string): Chain {
+    return (this.#db.get(['outcomes', keyOf(name)]) as OutcomeChain | undefined) ?? { whole: 0, ahead: [] }
+  }
+
+  /** The chains of outcomes that lack something. */
+  get unwholeOutcomes(): Iterable<OutcomeChain> {
+    return this.#unwhole.values()
+  }
+
+  /** Numbers that an instance gave to a second outcome. */
+  get doubledOutcomes(): Iterable<DoubledOutcome> {
+    return this.#doubled.values()
+  }
+
+  /** The hash of the first outcome that the log has under this number of an instance. */
+  outcomeUnder(name: string, sequence: number): string | undefined {
+    return this.#db.get(['outcome', keyOf(`${name} ${sequence}`)]) as string | undefined
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#db.close()
   }
@@ -133,12 +158,13 @@ export class LeafIndex implements AsyncDisposable {
   }
 
   #put(index: number, hash: Uint8Array, facts: LeafFacts): void {
-    const { eventId, type, source, numbered, tells, at, terms, lineage, claim, answers } = facts
+    const { eventId, type, source, numbered, outcome, tells, at, terms, lineage, claim, answers } = facts
     const leaf: Key = ['leaf', encodeBase64url(hash)]
     // A start after a crash may bring a leaf again that is in here.
     if (!this.#db.doesExist(leaf)) {
       if (claim !== undefined) this.#race(index, claim)
       if (!this.isVoid(index)) countAnswers(this.#db, at, answers)
+      if (outcome !== undefined && !this.isVoid(index)) this.#chainOutcome(outcome)
       if (numbered !== undefined) this.#db.put(['chain', keyOf(source)], extended(this.chainOf(source), numbered))
     }
     this.#first(leaf, index)
@@ -150,6 +176,38 @@ export class LeafIndex implements AsyncDisposable {
     if (lineage.begins !== undefined && !this.isVoid(index)) this.#first(['beginning', keyOf(lineage.begins)], index)
     // What claims a thing that there is has no effect, here as everywhere.
     if (lineage.begins !== undefined && this.beginningOf(lineage.begins) === index) this.#pass(facts, inherited)
+  }
+
+  #chainOutcome({ point, instance, decisionId, numbered }: OutcomeLink): void {
+    const name = chainName({ point, instance })
+    const { sequence, hash } = numbered
+    const under = this.outcomeUnder(name, sequence)
+    if (under === hash) return
+    if (under !== undefined) {
+      const doubled = { point, instance, decisionId, sequence, hash }
+      this.#db.put(['doubled', keyOf(hash)], doubled)
+      this.#doubled.set(hash, doubled)
+    } else this.#db.put(['outcome', keyOf(`${name} ${sequence}`)], hash)
+    const before = this.outcomeChainOf(name)
+    const last: OutcomeChain['last'] =
+      'last' in before && (before as OutcomeChain).last[0] >= sequence
+        ? (before as OutcomeChain).last
+        : [sequence, hash]
+    const chain: OutcomeChain = { ...extended(before, numbered), point, instance, last }
+    this.#db.put(['outcomes', keyOf(name)], chain)
+    if (isWhole(chain)) this.#unwhole.delete(name)
+    else this.#unwhole.set(name, chain)
+  }
+
+  #recallOutcomes(): void {
+    for (const { value } of this.#db.getRange({ start: ['outcomes', ''], end: ['outcomes', '~'] })) {
+      const chain = value as OutcomeChain
+      if (!isWhole(chain)) this.#unwhole.set(chainName(chain), chain)
+    }
+    for (const { value } of this.#db.getRange({ start: ['doubled', ''], end: ['doubled', '~'] })) {
+      const doubled = value as DoubledOutcome
+      this.#doubled.set(doubled.hash, doubled)
+    }
   }
 
   #race(index: number, claim: Claim): void {

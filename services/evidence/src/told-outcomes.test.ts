@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { generateKey, type Outcome, type SigningKey, sha256, signOutcome } from '@bailiwick/credentials'
+import { generateKey, type Outcome, outcomeHash, type SigningKey, sha256, signOutcome } from '@bailiwick/credentials'
 import { logger, metrics, testClock } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { Ends } from './gaps.ts'
@@ -27,7 +27,7 @@ const outcome = (sequence: number, by = key, more: Partial<Outcome> = {}) =>
       enforcement_point: 'erp-gateway',
       sequence,
       call_id: `call_00000000000${sequence}`,
-      decision_id: 'dec_adjust-invoice-47110',
+      decision_id: `dec_adjust-invoice-4711${sequence}`,
       action_digest: sha256(Buffer.from('action')),
       status: 'succeeded',
       at: '2026-07-01T09:04:00.000Z',
@@ -50,6 +50,7 @@ function aWorld() {
   const findings: object[] = []
   const names = new Set<string>()
   const reported: Uint8Array[] = []
+  const under = new Map<string, string>()
   const bus = { end: 0, consumed: {} as Consumed, answers: true, isFindable: true }
   const { publicJwk: outcome_jwk } = key
   const point = { id: 'erp-gateway', outcome_jwk }
@@ -73,6 +74,7 @@ function aWorld() {
         },
       } as never,
       reported: async () => reported,
+      outcomeUnder: (instance, sequence) => under.get(`${instance} ${sequence}`),
       isTold: (name) => names.has(name),
       findable: () => () => bus.isFindable,
       lag: {
@@ -99,7 +101,9 @@ function aWorld() {
     }
     await new Promise((resolve) => setTimeout(resolve, 200)) // files go
   }
-  return { open, relay, pass, bus, findings }
+  const refuse = (jws: string) =>
+    reported.push(Buffer.from(JSON.stringify({ type: 'outcome.refused', data: { outcome: jws } })))
+  return { open, relay, refuse, under, pass, bus, findings }
 }
 
 async function told(world: ReturnType<typeof aWorld>, ...sequences: number[]): Promise<ToldOutcomes> {
@@ -115,23 +119,65 @@ it('tells of an outcome that the decision point did not relay within a minute, o
   await world.pass(59)
   expect(world.findings).toEqual([])
   await world.pass(5)
-  const data = { decision_id: 'dec_adjust-invoice-47110', enforcement_point: 'erp-gateway', sequence: 2 }
+  const data = { decision_id: 'dec_adjust-invoice-47112', enforcement_point: 'erp-gateway', sequence: 2 }
   expect(world.findings).toEqual([
-    { type: 'outcome.unrelayed', subject: 'dec_adjust-invoice-47110 erp-gateway#2', data },
+    { type: 'outcome.unrelayed', subject: 'dec_adjust-invoice-47112 erp-gateway#2', data },
   ])
   await world.pass(60)
   expect(world.findings).toHaveLength(1)
   expect(readdirSync(dir)).toEqual([])
 })
 
-it('is not put off by a decision point that reports another outcome under the same number', async () => {
+it('accuses an enforcement point, and no decision point, of a second outcome of one decision, once (V10)', async () => {
   const world = aWorld()
-  await using _outcomes = await told(world, 1)
+  await using outcomes = await told(world, 1)
   world.relay(1, outcome(1, key, { status: 'not_executed' }))
+  await world.pass(2)
+  const data = { decision_id: 'dec_adjust-invoice-47111', enforcement_point: 'erp-gateway', sequence: 1 }
+  const signed_sha256 = outcomeHash(signed(1))
+  const contradicted = { type: 'outcome.contradicted', data: { ...data, of: 'decision', signed_sha256 } }
+  expect(world.findings).toMatchObject([contradicted])
+  await outcomes.tell(signed(1))
   await world.pass(65)
+  expect(world.findings).toHaveLength(1)
+  expect(readdirSync(dir)).toEqual([])
+})
+
+const instance = `${'I'.repeat(21)}A`
+const previous = `${'P'.repeat(42)}A`
+
+it('accuses an instance that gives its number to a second outcome (V10)', async () => {
+  const world = aWorld()
+  await using outcomes = world.open()
+  world.under.set(`erp-gateway ${instance} 2`, 'another')
+  const second = outcome(2, key, { instance, previous })
+  world.refuse(second)
+  await outcomes.tell(second)
+  await world.pass(2)
   expect(world.findings).toMatchObject([
-    { type: 'outcome.unrelayed', subject: 'dec_adjust-invoice-47110 erp-gateway#1' },
+    { type: 'outcome.contradicted', data: { instance, sequence: 2, of: 'sequence' } },
   ])
+})
+
+it('accuses no decision point that put on the log what it did not take (V15)', async () => {
+  const world = aWorld()
+  await using outcomes = world.open()
+  const refused = outcome(2, key, { instance, previous })
+  world.refuse(refused)
+  await outcomes.tell(refused)
+  await world.pass(70)
+  expect(world.findings).toEqual([])
+  expect(readdirSync(dir)).toEqual([])
+})
+
+it('accuses nobody of what a decision point relays under another decision, or of another point (V10)', async () => {
+  const world = aWorld()
+  await using outcomes = await told(world, 1)
+  world.relay(1, outcome(1, key, { decision_id: `dec_${'9'.repeat(20)}` }))
+  world.relay(1, outcome(1, generateKey('outcome'), { status: 'failed' }))
+  await world.pass(65)
+  expect(world.findings).toMatchObject([{ type: 'outcome.unrelayed' }])
+  expect(outcomes).toBeDefined()
 })
 
 /** ECDSA takes (r, s) and (r, n - s) alike: what was signed, in a second text that anybody can write. */
@@ -165,11 +211,11 @@ it('tells of each where a point lost its store and counts from 1 again (V1)', as
   const world = aWorld()
   await using outcomes = await told(world, 1)
   await world.pass(65)
-  await outcomes.tell(outcome(1, key, { decision_id: 'dec_adjust-invoice-47111' }))
+  await outcomes.tell(outcome(1, key, { decision_id: 'dec_adjust-invoice-47119' }))
   await world.pass(65)
   expect(world.findings).toMatchObject([
-    { data: { decision_id: 'dec_adjust-invoice-47110', sequence: 1 } },
     { data: { decision_id: 'dec_adjust-invoice-47111', sequence: 1 } },
+    { data: { decision_id: 'dec_adjust-invoice-47119', sequence: 1 } },
   ])
 })
 

@@ -1,0 +1,59 @@
+import { parseStrictJson } from '@bailiwick/contracts'
+import { outcomeHash } from '@bailiwick/credentials'
+import { z } from 'zod'
+import type { Chain, Numbered } from './chain.ts'
+
+/** A relayed outcome, in the chain of its enforcement point's instance. */
+export interface OutcomeLink {
+  point: string
+  instance: string
+  decisionId: string
+  /** `outcomeHash` is its hash, and what the next one names. */
+  numbered: Numbered
+}
+
+/** What the log has of the outcomes of an instance. */
+export interface OutcomeChain extends Chain {
+  point: string
+  instance: string
+  /** The highest number, and its outcome's hash. */
+  last: readonly [sequence: number, hash: string]
+}
+
+/** A number that an instance gave to a second outcome. Both count, since their decisions are two. */
+export interface DoubledOutcome {
+  point: string
+  instance: string
+  decisionId: string
+  sequence: number
+  hash: string
+}
+
+const saidSchema = z.object({
+  enforcement_point: z.string(),
+  instance: z.string(),
+  decision_id: z.string(),
+  sequence: z.int().min(1),
+  previous: z.string().optional(),
+})
+
+/** By what the point signed, which the decision point verified. undefined where the point states no instance: it has no chain. */
+export function outcomeLink(type: string, data: unknown): OutcomeLink | undefined {
+  const jws: unknown = type === 'outcome.reported' ? Object(data).outcome : undefined
+  if (typeof jws !== 'string') return undefined
+  try {
+    const said = saidSchema.safeParse(parseStrictJson(Buffer.from(jws.split('.')[1] ?? '', 'base64url')))
+    if (!said.success) return undefined
+    const { enforcement_point: point, instance, decision_id: decisionId, sequence, previous } = said.data
+    return { point, instance, decisionId, numbered: { sequence, previous, hash: outcomeHash(jws) } }
+  } catch {
+    return undefined
+  }
+}
+
+/** Neither a point's name nor an instance has a space in it. */
+export const chainName = ({ point, instance }: Pick<OutcomeLink, 'point' | 'instance'>): string =>
+  `${point} ${instance}`
+
+/** Whether the next look has something to find there. */
+export const isWhole = ({ ahead, broken = [] }: Chain): boolean => ahead.length === 0 && broken.length === 0

@@ -1,0 +1,101 @@
+import type { EventData } from '@bailiwick/contracts'
+import type { Voice } from '@bailiwick/projection'
+import type { Clock, Logger, Metrics } from '@bailiwick/service-kit'
+import { Gaps } from './gaps.ts'
+import type { Lag } from './lag.ts'
+import type { LeafIndex } from './leaf-index.ts'
+import { chainName } from './outcome-links.ts'
+
+export interface WatchOutcomesOptions {
+  participant: { producer: Pick<Voice['producer'], 'publish'> }
+  index: Pick<LeafIndex, 'outcomeChainOf' | 'unwholeOutcomes' | 'doubledOutcomes' | 'isTold'>
+  lag: Pick<Lag, 'consumed' | 'onReading'>
+  clock: Clock
+  logger: Logger
+  metrics: Metrics
+}
+
+const everyMs = 1000
+
+/**
+ * Looks at how enforcement points number their outcomes. An instance hands over its outcomes one after the other, each once the one
+ * before is durable, so a later number on the bus says that the earlier ones were: what is missing a minute after evidence has read on
+ * to where the bus ended by then was lost, or never handed over (`outcome.skipped`). A number with two outcomes is `outcome.contradicted`.
+ */
+export function watchOutcomes(options: WatchOutcomesOptions): AsyncDisposable {
+  const { participant, index, lag, clock, logger, metrics } = options
+  const skipped = metrics.counter('evidence_outcomes_skipped_total', 'Gaps found in what instances of points reported')
+  const gaps = new Gaps({
+    chainOf: (name) => index.outcomeChainOf(name),
+    monotonic: () => clock.monotonic(),
+    onCrowded: (point) =>
+      logger.error({ enforcement_point: point }, 'TOO MANY INSTANCES LACK OUTCOMES: A GAP MAY STAY UNSEEN'),
+  })
+  const stopReading = lag.onReading(() => {
+    for (const chain of index.unwholeOutcomes) {
+      const [sequence, hash] = chain.last
+      gaps.name(chainName(chain), { service: chain.point, sequence, hash, time: '' })
+    }
+    return gaps.reading()
+  })
+
+  /** Since the start: of two outcomes under one number. */
+  const said = new Set<string>()
+
+  async function look(): Promise<void> {
+    for (const gap of gaps.due(lag.consumed)) {
+      const { producer, from, to } = gap
+      const [enforcement_point = '', instance = ''] = producer.split(' ')
+      const subject = `outcomes of ${producer}#${from}-${to}`
+      if (!index.isTold(subject)) {
+        skipped.inc()
+        logger.error({ enforcement_point, instance, from, to }, 'outcome_skipped')
+        const data = { enforcement_point, instance, from, to }
+        await participant.producer.publish('findings.v1', [{ type: 'outcome.skipped', subject, data }])
+      }
+      gaps.told(gap)
+    }
+    for (const {
+      decisionId: decision_id,
+      point: enforcement_point,
+      instance,
+      sequence,
+      hash,
+    } of index.doubledOutcomes) {
+      if (said.has(hash)) continue
+      said.add(hash)
+      const data = { decision_id, enforcement_point, instance, sequence, of: 'sequence' as const, signed_sha256: hash }
+      await tellContradicted(participant, index, data)
+    }
+  }
+  let looking: Promise<void> = Promise.resolve()
+  const timer = setInterval(() => {
+    looking = looking.then(look).catch((err: unknown) => logger.error({ err }, 'outcomes were not looked at'))
+  }, everyMs)
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      stopReading()
+      await looking
+    },
+  }
+}
+
+type Contradicted = EventData<'findings.v1', 'outcome.contradicted'>
+
+/** Once for each outcome that contradicts another. */
+export async function tellContradicted(
+  { producer }: WatchOutcomesOptions['participant'],
+  index: { isTold(name: string): boolean },
+  data: Contradicted,
+): Promise<void> {
+  const subject = contradictionName(data)
+  if (!index.isTold(subject)) await producer.publish('findings.v1', [{ type: 'outcome.contradicted', subject, data }])
+}
+
+export const contradictionName = ({
+  decision_id,
+  enforcement_point,
+  signed_sha256,
+}: Pick<Contradicted, 'decision_id' | 'enforcement_point' | 'signed_sha256'>): string =>
+  `${decision_id} ${enforcement_point} ${signed_sha256}`
