@@ -1,8 +1,9 @@
 import type { EventData, Rule, StepUpEffect } from '@bailiwick/contracts'
 import { expect, it } from 'vitest'
 import { SubAgents } from '../e2e/sub-agents.ts'
+import type { GrantLie } from './drafts.ts'
 import { allowed, findingsOf } from './forge.ts'
-import { type GoodLog, type GrantLie, goodLog } from './good-log.ts'
+import { type GoodLog, goodLog } from './good-log.ts'
 import type { Rule as Broken } from './leaf.ts'
 
 // A decision point that was taken over goes on under a grant that stays open only while it is proven, or that moved: each is a finding.

@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
-  type ApprovalFacts,
   buildApprovalStatement,
   buildStepUpStatement,
   grantOf,
@@ -25,7 +24,6 @@ import type {
 } from '@bailiwick/contracts'
 import { actionHash, encodeEnvelope, formatSequence, topicNamed } from '@bailiwick/contracts'
 import {
-  type AccessRequest,
   type Action,
   actionDigest,
   actionText,
@@ -46,34 +44,10 @@ import {
 import { type InitialEntities, initialise, keyFileNames, paths, readGenesis } from '@bailiwick/installation'
 import { sample, sampleAgentId, sampleAuthority, sampleEntities, sampleKey } from '@bailiwick/standalone/sample'
 import { softwarePasskey } from '@bailiwick/testkit'
+import type { Draft, GrantLie } from './drafts.ts'
 import { writeLog } from './write-log.ts'
 
 type AllowedAction = EventData<'decisions.v1', 'decision.allowed'>['action']
-
-/** What one service says; number, chain and signature come when it is written. A forger changes it before. */
-export interface Draft<N extends TopicName = TopicName, E extends EventTypeOf<N> = EventTypeOf<N>> {
-  topic: N
-  type: E
-  subject: string
-  key?: string
-  version?: number
-  /** ms since the epoch. */
-  at: number
-  /** Which start of its service says it. */
-  start: number
-  /** Whose key signs, where it is not the topic's writer. */
-  signer?: ServiceName
-  data: EventData<N, E>
-}
-
-/** What an approval service can make of a request before an approver signs what it shows. */
-export interface GrantLie {
-  asked?: Partial<AccessRequest>
-  requestId?: string
-  /** It is one of two parts of the ask. */
-  item?: number
-  statement?: Partial<ApprovalFacts>
-}
 
 const purposes = {
   issuer: 'issuer-event',

@@ -385,93 +385,6 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
       renumber(log)
     },
   ],
-  [
-    'an effect of an ALLOW that was taken back (V1)',
-    'V1',
-    (log) => {
-      log.outcome('done anyway', 'adjust more', 9, 4, 'succeeded')
-      move(log, 'done anyway', 'denied')
-    },
-  ],
-  [
-    'an outcome that its enforcement point did not sign (V1)',
-    'V1',
-    (log) => {
-      const { data } = outcome(log, 'read done')
-      data.outcome = `${data.outcome.slice(0, -4)}AAAA`
-    },
-  ],
-  [
-    'an outcome that is told otherwise than it was signed (V1)',
-    'V1',
-    (log) => {
-      outcome(log, 'read done').data.status = 'failed'
-    },
-  ],
-  [
-    'two outcomes under one number (V10)',
-    'V10',
-    (log) => {
-      log.outcome('adjust done', 'adjust', 5, 1, 'succeeded')
-    },
-  ],
-  [
-    'two outcomes of one ALLOW, of which nobody took one (V10)',
-    'V10',
-    (log) => {
-      const { decision_id, grant_id, enforcement_point } = outcome(log, 'read done').data
-      const refused = { decision_id, grant_id, enforcement_point, code: 'outcome_mismatch' as const }
-      log.outcome('another', 'read', 9, 4, 'not_executed')
-      const { data } = outcome(log, 'another')
-      log.drafts.delete('another')
-      const said = { ...refused, outcome: data.outcome }
-      log.say('refused', 'decisions.v1', 'outcome.refused', decision_id, said, { key: grant_id })
-      move(log, 'refused', 'denied')
-    },
-    'what was not taken',
-  ],
-  [
-    'an outcome by another instance than was allowed (V1)',
-    'V1',
-    (log) => {
-      const allow = allowed(log, 'adjust')
-      const { instance } = allow.data
-      allow.data.instance = `${'Z'.repeat(21)}A`
-      log.outcome('adjust done', 'adjust', 5, 1, 'succeeded')
-      if (instance) allow.data.instance = instance
-    },
-    'not about what was allowed',
-  ],
-  [
-    'an outcome of no instance for an ALLOW of one (V1)',
-    'V1',
-    (log) => {
-      const allow = allowed(log, 'adjust')
-      const { instance = '' } = allow.data
-      delete allow.data.instance
-      log.outcome('adjust done', 'adjust', 5, 1, 'succeeded')
-      allow.data.instance = instance
-    },
-    'not about what was allowed',
-  ],
-  [
-    'an outcome of an instance that nobody relayed (V15)',
-    'V15',
-    (log) => {
-      log.outcome('not adjusted', 'adjust again', 6, 4, 'not_executed')
-    },
-    'the outcome before it is missing',
-  ],
-  [
-    'another outcome than the next one names (V15)',
-    'V15',
-    (log) => {
-      const { outcome: third } = outcome(log, 'not adjusted').data
-      log.outcome('adjust done', 'adjust', 5, 2, 'succeeded', { egress_bytes: 1 })
-      outcome(log, 'not adjusted').data.outcome = third
-    },
-    'is another than it names',
-  ],
   ['a version that was left out', 'version', (log) => void log.drafts.delete('read done')],
   [
     'a registry change that nobody authorised',
@@ -532,7 +445,6 @@ function grantUses(log: GoodLog) {
   return (grant(log).grant.authority.permissions as { max_uses?: number }[])[1] as { max_uses?: number }
 }
 
-/** An issuer and an approval service that lie in concert: all fits, but nobody signed this statement. */
 /** Two grants of one ask, as if rules had split it. */
 function shareOut(log: GoodLog, ...budgets: object[]): void {
   const iat = Math.floor(Date.parse(log.iso()) / 1000)
@@ -550,6 +462,7 @@ it('takes two parts of one ask that share its budget for what they are', async (
   expect(await findingsOf(log)).toEqual([])
 })
 
+/** An issuer and an approval service that lie in concert: all fits, but nobody signed this statement. */
 function forgeGrant(log: GoodLog, lie: (statement: ReturnType<typeof grant>['grant']['statement']) => void): void {
   const statement = structuredClone(grant(log).grant.statement)
   lie(statement)

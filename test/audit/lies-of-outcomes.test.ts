@@ -1,0 +1,106 @@
+import { expect, it } from 'vitest'
+import { allowed, findingsOf, move } from './forge.ts'
+import { type GoodLog, goodLog } from './good-log.ts'
+import type { Rule } from './leaf.ts'
+
+// As in lies.test.ts: what could be written of outcomes, and that the oracle sees it.
+
+const outcome = (log: GoodLog, name: string) => log.draft<'decisions.v1', 'outcome.reported'>(name)
+
+/** `detail` where another finding would do as well. */
+const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, detail?: string][] = [
+  [
+    'an effect of an ALLOW that was taken back (V1)',
+    'V1',
+    (log) => {
+      log.outcome('done anyway', 'adjust more', 9, 4, 'succeeded')
+      move(log, 'done anyway', 'denied')
+    },
+  ],
+  [
+    'an outcome that its enforcement point did not sign (V1)',
+    'V1',
+    (log) => {
+      const { data } = outcome(log, 'read done')
+      data.outcome = `${data.outcome.slice(0, -4)}AAAA`
+    },
+  ],
+  [
+    'an outcome that is told otherwise than it was signed (V1)',
+    'V1',
+    (log) => {
+      outcome(log, 'read done').data.status = 'failed'
+    },
+  ],
+  [
+    'two outcomes under one number (V10)',
+    'V10',
+    (log) => {
+      log.outcome('adjust done', 'adjust', 5, 1, 'succeeded')
+    },
+  ],
+  [
+    'two outcomes of one ALLOW, of which nobody took one (V10)',
+    'V10',
+    (log) => {
+      const { decision_id, grant_id, enforcement_point } = outcome(log, 'read done').data
+      const refused = { decision_id, grant_id, enforcement_point, code: 'outcome_mismatch' as const }
+      log.outcome('another', 'read', 9, 4, 'not_executed')
+      const { data } = outcome(log, 'another')
+      log.drafts.delete('another')
+      const said = { ...refused, outcome: data.outcome }
+      log.say('refused', 'decisions.v1', 'outcome.refused', decision_id, said, { key: grant_id })
+      move(log, 'refused', 'denied')
+    },
+    'what was not taken',
+  ],
+  [
+    'an outcome by another instance than was allowed (V1)',
+    'V1',
+    (log) => {
+      const allow = allowed(log, 'adjust')
+      const { instance } = allow.data
+      allow.data.instance = `${'Z'.repeat(21)}A`
+      log.outcome('adjust done', 'adjust', 5, 1, 'succeeded')
+      if (instance) allow.data.instance = instance
+    },
+    'not about what was allowed',
+  ],
+  [
+    'an outcome of no instance for an ALLOW of one (V1)',
+    'V1',
+    (log) => {
+      const allow = allowed(log, 'adjust')
+      const { instance = '' } = allow.data
+      delete allow.data.instance
+      log.outcome('adjust done', 'adjust', 5, 1, 'succeeded')
+      allow.data.instance = instance
+    },
+    'not about what was allowed',
+  ],
+  [
+    'an outcome of an instance that nobody relayed (V15)',
+    'V15',
+    (log) => {
+      log.outcome('not adjusted', 'adjust again', 6, 4, 'not_executed')
+    },
+    'the outcome before it is missing',
+  ],
+  [
+    'another outcome than the next one names (V15)',
+    'V15',
+    (log) => {
+      const { outcome: third } = outcome(log, 'not adjusted').data
+      log.outcome('adjust done', 'adjust', 5, 2, 'succeeded', { egress_bytes: 1 })
+      outcome(log, 'not adjusted').data.outcome = third
+    },
+    'is another than it names',
+  ],
+]
+
+it.each(lies)('finds %s', async (_, rule, lie, detail = '') => {
+  using log = await goodLog()
+  lie(log)
+  const expected = { rule, detail: expect.stringContaining(detail) }
+  expect(await findingsOf(log)).toContainEqual(expect.objectContaining(expected))
+})
