@@ -29,11 +29,18 @@ class Refused(Exception):
 
 class Access:
     def __init__(self, issuer, base_url):
-        self._issuer, self._base_url = issuer, base_url
+        self._issuer, self.base_url = issuer, base_url
         self._keys = _Keys(issuer)
         self._seen = _Seen()
         # Of this start: a proof of before it is dead, and so the memory of used ones, which a start loses, protects nothing that counts.
         self.nonce = secrets.token_urlsafe(16)
+
+    def adopt(self, nonce):
+        """The decision point behind this server wants this nonce, and a proof has room for one: from now on it is ours too.
+
+        That takes nothing away from us: a proof with it that a memory of ours has lost, the decision point has counted.
+        """
+        self.nonce = nonce
 
     def claims(self, method, path, authorization, proofs):
         """The token's claims, once everything holds. `authorization`, `proofs`: every header field of that name."""
@@ -45,7 +52,7 @@ class Access:
         if scheme.lower() != "dpop":
             raise Refused("invalid_token", "a bound token under another scheme is nobody's")
         claims = self._token(token)
-        self._proof(proofs[0], method, self._base_url + path, token, claims["cnf"]["jkt"])
+        self._proof(proofs[0], method, self.base_url + path, token, claims["cnf"]["jkt"])
         return claims
 
     def _token(self, token):
@@ -59,7 +66,7 @@ class Access:
                 self._keys.find(header["kid"]),
                 algorithms=["ES256"],
                 issuer=self._issuer,
-                audience=self._base_url,
+                audience=self.base_url,
                 leeway=LEEWAY,
                 options={"require": ["iss", "aud", "sub", "client_id", "iat", "exp", "jti", "cnf", "authorization_details"]},
             )

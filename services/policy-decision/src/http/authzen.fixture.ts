@@ -14,7 +14,7 @@ export const resource = { type: 'doc', id: '1' }
 /** What the decider was asked in this test. */
 export const asked: AuthZenEvaluation[] = []
 export const searched: AuthZenSearch[] = []
-/** Documents with an odd id may be read; of the id 13 nobody can say. */
+/** Documents with an odd id may be read; of the id 13 nobody can say, and 14 wants a nonce. */
 const decider: AuthZenDecider = {
   admit({ authorization, confidential }) {
     if (authorization !== 'Bearer friend' || !confidential) throw new ServiceError('caller_unauthenticated')
@@ -22,6 +22,7 @@ const decider: AuthZenDecider = {
       async evaluate(evaluation) {
         asked.push(evaluation)
         if (evaluation.resource.id === '13') throw new Error('secret inside')
+        if (evaluation.resource.id === '14') return { decision: false, context: { dpop_nonce: 'nonce-14' } }
         if (evaluation.resource.id === '12') throw new ServiceError('queue_full')
         return { decision: Number(evaluation.resource.id) % 2 === 1 }
       },

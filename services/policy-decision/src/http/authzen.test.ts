@@ -24,6 +24,16 @@ describe('an evaluation (§6)', () => {
     }
   })
 
+  it('has the nonce that the next proof needs in DPoP-Nonce too, alone and in a boxcar (RFC 9449 §8.2)', async () => {
+    const ask = (id: string) => ({ subject, action, resource: { ...resource, id } })
+    const nonceOf = async (path: string, payload: object) =>
+      (await http.inject({ method: 'POST', url: `/access/v1/${path}`, headers: json, payload })).headers['dpop-nonce']
+    expect(await nonceOf('evaluation', ask('14'))).toBe('nonce-14')
+    expect(await nonceOf('evaluation', ask('2'))).toBeUndefined()
+    expect(await nonceOf('evaluations', { evaluations: [ask('1'), ask('14'), ask('13')] })).toBe('nonce-14')
+    expect(await nonceOf('evaluations', { evaluations: [ask('1'), ask('2')] })).toBeUndefined()
+  })
+
   it('hears its members verbatim and ignores the unknown', async () => {
     const properties = { deep: { list: [1, null, { a: ' b ' }] } }
     const sent = {

@@ -63,6 +63,8 @@ export function authZenRoutes(http: HttpServer, decider: AuthZenDecider, options
       const session = sessions.get(request)
       if (!session) throw new ServiceError('caller_unauthenticated')
       const given = await answer(session, request.body)
+      const nonce = nonceIn(given)
+      if (nonce !== undefined) reply.header('dpop-nonce', nonce)
       return sendJson(reply, given)
     })
 
@@ -130,6 +132,16 @@ async function evaluateItem(
 function failed(error: unknown): AuthZenDecision {
   const { status, code, title, detail } = toProblem(serviceErrorOf(error))
   return { decision: false, context: { error: { status, code, message: detail ?? title } } }
+}
+
+/**
+ * RFC 9449 §8.2: the nonce that the next proof needs stands in a header field too, where a server that passes answers on, and knows
+ * nothing of ours, looks for it. Of a boxcar that of the first item that wants one: all want the same.
+ */
+function nonceIn(given: object): string | undefined {
+  const answers = 'evaluations' in given && Array.isArray(given.evaluations) ? given.evaluations : [given]
+  const nonces = answers.map(({ context }: Partial<AuthZenDecision>) => context?.dpop_nonce)
+  return nonces.find((nonce) => typeof nonce === 'string')
 }
 
 /** Bytes: of a string fastify says a charset, which RFC 8259 §11 does not know. */

@@ -1,0 +1,32 @@
+"""Asks a decision point of Bailiwick about one action (AuthZEN Authorization API 1.0), with the caller's credential and proof.
+
+The decision point verifies both once more, and it alone knows revocations, policies, history and budgets. It counts each proof
+once for all servers that ask it. After a start it wants a nonce of its own, which its answer carries in `DPoP-Nonce`.
+"""
+
+import json
+import urllib.request
+
+
+class DecisionPoint:
+    def __init__(self, url, secret):
+        self._url, self._secret = url + "/access/v1/evaluation", secret
+
+    def decide(self, subject, action, resource, observed):
+        """(allowed, reason, nonce): `nonce` is not None when the next proof needs it. Whatever is no clear yes is a no."""
+        body = {
+            "subject": {"type": "agent", "id": subject},
+            "action": {"name": action},
+            "resource": resource,
+            "context": {"bailiwick": observed, "supported_obligations": []},
+        }
+        headers = {"content-type": "application/json", "authorization": f"Bearer {self._secret}"}
+        asked = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
+        try:
+            with urllib.request.urlopen(asked, timeout=5) as answer:
+                said, nonce = json.loads(answer.read(1 << 20)), answer.headers.get("dpop-nonce")
+        except (OSError, ValueError):
+            return False, "pdp_unavailable", None
+        if said.get("decision") is True:
+            return True, None, None
+        return False, said.get("context", {}).get("reason", "internal"), nonce
