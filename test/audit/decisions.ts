@@ -16,6 +16,7 @@ export function allowFindings(meaning: Meaning): Finding[] {
   const ids = new Map<string, number>()
   // Logs from before the member exist; within one log it does not go away again.
   let namesProofs = false
+  let namesOwners = false
   return [...meaning.facts.decisions.values()].flatMap((decision) => {
     const { data, index } = decision
     const call = `${data.enforcement_point} ${data.call_id}`
@@ -23,9 +24,11 @@ export function allowFindings(meaning: Meaning): Finding[] {
       ['V10', !calls.has(call), `call ${data.call_id} was allowed before, in leaf ${calls.get(call)}`],
       ['V10', !ids.has(data.decision_id), `the id was used before, in leaf ${ids.get(data.decision_id)}`],
       ['V10', data.proof_id !== undefined || !namesProofs, 'it does not name its proof'],
+      ['V3', data.owners !== undefined || !namesOwners, 'it does not name the owners that it counts for'],
       ...checksOf(meaning, decision),
     ]
     namesProofs ||= data.proof_id !== undefined
+    namesOwners ||= data.owners !== undefined
     calls.set(call, index)
     ids.set(data.decision_id, index)
     return checks
@@ -57,6 +60,10 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decisi
   const point = registry.get('enforcement-point', data.enforcement_point, at)
   const then = [at, at - slackMs]
   const isRegistered = (agent: string) => then.some((ms) => registry.instance(agent, ms) !== undefined)
+  const ownersOf = (agent: string) => then.map((ms) => registry.instance(agent, ms)?.agent.owner)
+  const isOwnedBy = (owners: readonly string[], agents: readonly string[]) =>
+    agents.every((agent) => ownersOf(agent).some((owner) => owner !== undefined && owners.includes(owner))) &&
+    owners.every((owner) => agents.some((agent) => ownersOf(agent).includes(owner)))
   const isUnchanged = ([server, manifest]: [string, unknown]) =>
     then.some((ms) => registry.get('tool-server', server, ms)?.manifest === manifest)
   const inScope = point?.resources.some(
@@ -84,6 +91,13 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decisi
       'V7',
       [grant.agent, ...links.map(({ agent }) => agent)].every(isRegistered) || takenBack,
       'for an agent that is not registered',
+    ],
+    [
+      'V3',
+      data.owners === undefined ||
+        isOwnedBy(data.owners, [grant.agent, ...links.map(({ agent }) => agent)]) ||
+        takenBack,
+      'it counts for others than the owners of its agents',
     ],
     ['V3', Object.entries(grant.statement.manifests).every(isUnchanged) || takenBack, 'with a tool that was changed'],
     ['V6', chain !== undefined || takenBack, 'under a chain that does not hold'],

@@ -318,6 +318,7 @@ export class GoodLog implements Disposable {
       proof_id: sha256(`the proof of ${name}`),
       reserved: { calls: 1, egress_bytes: 0, cost: amount === undefined ? {} : { EUR: amount } },
       labels: [],
+      owners: [sample.owner],
       policy_set: grant.statement.policy_set,
       policies: [],
       outcome_due: this.iso(60_000),

@@ -2,8 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { serialize } from 'node:v8'
 import { faultyBus } from '@bailiwick/bus'
 import { newId } from '@bailiwick/service-kit'
+import { sampleKey } from '@bailiwick/standalone/sample'
 import { describe, expect, it } from 'vitest'
-import { type CallAnswer, credentialFor, Point } from './agent-side.ts'
+import { agentId, askTokenWithNonce, type CallAnswer, credentialFor, Point } from './agent-side.ts'
 import { granted } from './granted.ts'
 import { by, passedOn, reconcilerOf, SubAgents, sdkOf } from './sub-agents.ts'
 import { trifecta, withTools } from './trifecta.ts'
@@ -17,7 +18,7 @@ const orders: Step[][] = steps.flatMap((first) =>
     .map((second) => [first, second, ...steps.filter((each) => each !== first && each !== second)]),
 )
 /** All of them nightly; else another one for each split, since each is a world of its own. All are folded in `trifecta-orders.test.ts`. */
-const ordersOf = (n: number) => (process.env.BAILIWICK_NIGHTLY === '1' ? orders : orders.slice(n, n + 1))
+const ordersOf = (n: number) => (process.env.BAILIWICK_NIGHTLY === '1' ? orders : [orders[n % orders.length] ?? []])
 /** Taint and sending are so many calls apart. */
 const fillers = process.env.BAILIWICK_NIGHTLY === '1' ? 10_000 : 300
 const together = 50
@@ -50,10 +51,21 @@ async function scene() {
     const { token } = await sdkOf(world, subs.at(n)).credential({ delegation })
     return { delegation, call: (tool: string) => point.call(by(subs.at(n), token, { tool, properties: {} })) }
   }
+  /** The forecaster is another agent of the same owner. */
+  const colleague = async () => {
+    const { grantId } = await people.grant({ agent: 'forecaster', authority })
+    const details = [{ type: 'bailiwick_grant', grant_id: grantId }]
+    const { token } = await eventually(async () => {
+      const answer = await askTokenWithNonce(world, { agent: 'forecaster', details })
+      return answer.token === undefined ? undefined : answer
+    })
+    const own = { credential: token, proofKey: sampleKey(world.data, 'forecaster'), subject: agentId('forecaster') }
+    return (tool: string, at: Point = point) => at.call({ ...own, tool, properties: {} })
+  }
   await call('other', there).catch(() => undefined) // learns the nonce
   const owned = opened.move()
   return {
-    ...{ system, world, people, subs, point, there, late, call, handOver },
+    ...{ system, world, people, subs, point, there, late, call, handOver, colleague },
     anotherTask: async () => credentialFor(world, (await people.grant({ authority })).grantId),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
@@ -73,6 +85,19 @@ const splits: Record<string, (it: Scene) => Promise<((tool: string) => Promise<C
   'three tasks of one agent': async ({ call, point, anotherTask }) => {
     const others = [await anotherTask(), await anotherTask()]
     return [(tool) => call(tool), ...others.map((credential) => (tool: string) => call(tool, point, credential))]
+  },
+  'two agents of one owner, each under its own grant': async ({ call, colleague, there }) => {
+    const theirs = await colleague()
+    return [(tool) => call(tool), theirs, (tool) => theirs(tool, there)]
+  },
+  'two agents of one owner, a delegation made before, and one made after': async ({ colleague, handOver }) => {
+    const [before, theirs] = [await handOver(0), await colleague()]
+    let after: Promise<Awaited<ReturnType<typeof handOver>>> | undefined
+    const lately = async (tool: string) => {
+      after ??= handOver(1)
+      return (await after).call(tool)
+    }
+    return [before.call, theirs, lately]
   },
   'two decision points, and tasks, of which one hears late': async ({ call, there, late, anotherTask }) => {
     const other = await anotherTask()

@@ -1,7 +1,7 @@
 import type { Authority } from '@bailiwick/authority'
 import { type Charge, type Cover, coverOf, isNarrower, mayReceive } from './authority.ts'
 import { authorize, decisionOf, type Policy, type Value } from './cedar.ts'
-import { facts, forgotten, historyOf, isCounted } from './history.ts'
+import { factsOf, forgotten, historyOf, isCounted, type Whose } from './history.ts'
 import { millionths } from './numbers.ts'
 
 // One decision, by DESIGN §7.4 and by nothing else: small and slow. Whatever it needs to know of what was, it counts anew each time
@@ -79,6 +79,8 @@ interface Allowed {
   point: Point
   at: number
   agents: string[]
+  /** Whose agents they were then. */
+  owners: string[]
   labels: string[]
   /** What it is charged to: the grant and each link, with the permission of each. */
   levels: { id: string; permission: number }[]
@@ -136,8 +138,8 @@ export class World {
     const server = resource.id.slice(0, resource.id.indexOf('/'))
     if (this.manifests.get(server) !== grant.manifests[server]) return deny('manifest_changed')
     const said = this.#asked(grant, holders, call)
-    for (const whose of ['task', 'agent'] as const)
-      for (const fact of facts) {
+    for (const whose of Object.keys(factsOf) as Whose[])
+      for (const fact of factsOf[whose]) {
         const name = `${whose}.${fact}`
         if (this.#asked(grant, holders, call, name) !== said) this.decided.set(name, (this.decided.get(name) ?? 0) + 1)
       }
@@ -158,6 +160,7 @@ export class World {
       point,
       at: this.now,
       agents: holders.map(({ agent }) => agentOf(agent)),
+      owners: holders.map(({ agent }) => this.#ownerOf(agentOf(agent))),
       labels: this.#labels(resource),
       levels: holders.map((holder, n) => ({ id: holder.id, permission: charged[n]?.index ?? -1 })),
       cost: charged.at(-1)?.cost,
@@ -264,10 +267,12 @@ export class World {
     const since = (at: number) => at >= now - 8 * hours
     const task = allowed.filter(({ grant: root }) => root === grant.id)
     const lately = allowed.filter(({ agents, at }) => agents.includes(principal.id) && since(at))
+    const ofOwner = allowed.filter(({ owners, at }) => owners.includes(owner) && since(at))
     const record = (members: Record<string, Value>): Value => ({ members: new Map(Object.entries(members)) })
-    const known = (whose: string, calls: Allowed[], denials: number) => {
+    const known = (whose: Whose, calls: Allowed[], denials: number) => {
       const deeds = calls.map((call) => ({ ...call, depth: call.levels.length - 1 }))
-      const history = Object.entries(historyOf(deeds, denials, depth, now))
+      const all = historyOf(deeds, denials, depth, now)
+      const history = factsOf[whose].map((fact): [string, Value] => [fact, all[fact]])
       const told = ([fact, value]: [string, Value]) => (`${whose}.${fact}` === without ? forgotten(fact, value) : value)
       return record(Object.fromEntries(history.map((entry) => [entry[0], told(entry)])))
     }
@@ -296,7 +301,11 @@ export class World {
         ['time', record({ hour: BigInt(date.getUTCHours()), weekday: BigInt(date.getUTCDay()) })],
         [
           'history',
-          record({ task: known('task', task, refusals.task), agent: known('agent', lately, refusals.agent) }),
+          record({
+            task: known('task', task, refusals.task),
+            agent: known('agent', lately, refusals.agent),
+            owner: known('owner', ofOwner, 0),
+          }),
         ],
       ]),
       entities: [
@@ -309,6 +318,8 @@ export class World {
       ],
     }
   }
+
+  #ownerOf = (agent: string) => this.agents.get(agent)?.owner ?? ''
 
   /** Step 7: the permission of each level that is charged, and what it costs. */
   #reserve(holders: Holder[], covers: Cover[][], counts: (call: Allowed) => boolean): Cover[] | string {

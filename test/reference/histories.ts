@@ -1,7 +1,6 @@
 import type { Authority, Permission } from '@bailiwick/authority'
 import fc from 'fast-check'
-import type { Fact } from './history.ts'
-import type { Whose } from './history-policies.ts'
+import type { Fact, Whose } from './history.ts'
 import type { GrantPlan, Step } from './stories.ts'
 
 // Stories in which the past decides: first what makes it so, by construction and not by chance, then anything that changes it.
@@ -20,8 +19,8 @@ const authority: Authority = {
   max_depth: 3,
   max_children: 5,
 }
-/** Of the agent alpha; 3 is another instance of it, 1 is beta. */
-const grant = (party: 0 | 1 | 3): Step => {
+/** Of the agent alpha; 3 is another instance of it, 1 is beta, and 2 gamma, of the same owner as beta. */
+const grant = (party: 0 | 1 | 2 | 3): Step => {
   const plan: GrantPlan = { party, authority, perAction: false, startsIn: 0, minutes: 480, behind: 0, approvers: 1 }
   return { do: 'grant', grant: plan }
 }
@@ -52,13 +51,13 @@ const delegate = (holder: number, to: number): Step => ({
 const passedOn = [grant(0), grant(1), delegate(0, 3), delegate(2, 2), credential(0), credential(1), credential(3)]
 
 /**
- * What makes the fact hold, then a call that it forbids: in the same task, or in another one of the same agent. The sub-agent of a
+ * What makes the fact hold, then a call that it forbids: in the same task, in another one of the same agent, or in one of another agent of the same owner. The sub-agent of a
  * sub-agent acts for those above it.
  */
 function deciding(whose: Whose, of: Fact, often: number): Step[] {
   const asked = call(whose === 'task' ? 0 : 1, pay)
   const deeds = (step: Step) => Array.from({ length: often }, () => step)
-  const begin = [grant(0), grant(3), credential(0), credential(1)]
+  const begin = [...(whose === 'owner' ? [grant(1), grant(2)] : [grant(0), grant(3)]), credential(0), credential(1)]
   switch (of) {
     case 'denials': {
       if (whose === 'agent' && often === 2) return [...passedOn, ...deeds(call(2, read, '11')), asked]

@@ -1,21 +1,25 @@
 import fc from 'fast-check'
 import type { Expr, Policy } from './cedar.ts'
-import { currencies, type Fact, labels } from './history.ts'
+import { currencies, type Fact, factsOf, labels, type Whose } from './history.ts'
 
 // Conditions on what was done before, one kind for each fact that policies can read.
 
 const money = `{ ${currencies.map((currency) => `${currency}: decimal`).join(', ')} }`
 const each = (type: string, mark = '') => labels.map((label) => `${label}${mark}: ${type}`).join(', ')
 
-/** As policies/schema.cedarschema declares it, less its names. */
-export const touchedType = `{
-  labels: Set<String>, calls: Long, denials: Long, depth: Long,
-  count: { ${each('Long')} },
-  spent: { ${currencies.map((currency) => `${currency}: decimal`).join(', ')}, ${each(money)} },
-  last: { ${each('Long', '?')} }
-}`
+const factTypes: Record<Fact, string> = {
+  labels: 'Set<String>',
+  calls: 'Long',
+  denials: 'Long',
+  depth: 'Long',
+  count: `{ ${each('Long')} }`,
+  spent: `{ ${currencies.map((currency) => `${currency}: decimal`).join(', ')}, ${each(money)} }`,
+  last: `{ ${each('Long', '?')} }`,
+}
 
-export type Whose = 'task' | 'agent'
+/** As policies/schema.cedarschema declares it, less its names. */
+export const touchedType = (whose: Whose) =>
+  `{ ${factsOf[whose].map((fact) => `${fact}: ${factTypes[fact]}`).join(', ')} }`
 
 const get = (of: Expr, name: string): Expr => ({ is: 'get', of, name })
 const fact = (whose: Whose, ...names: string[]): Expr =>
@@ -50,12 +54,13 @@ export function conditionOn(whose: Whose, of: Fact, often: number, label = 'writ
 /** Any of them, for sets that say other things too. */
 export const conditionsOnHistory: fc.Arbitrary<Expr> = fc
   .record({
-    whose: fc.constantFrom<Whose[]>('task', 'agent'),
+    whose: fc.constantFrom<Whose[]>('task', 'agent', 'owner'),
     of: fc.constantFrom<Fact[]>('count', 'spent', 'last', 'denials', 'depth'),
     often: fc.integer({ min: 1, max: 4 }),
     label: fc.constantFrom(...labels),
     cents: fc.constantFrom(0n, 5000n, 5001n, 25_000n, 25_001n),
   })
+  .filter(({ whose, of }) => factsOf[whose].includes(of))
   .map(({ whose, of, often, label, cents }) => {
     const condition = conditionOn(whose, of, often, label)
     if (!('right' in condition) || condition.right.is !== 'decimal') return condition

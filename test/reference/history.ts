@@ -8,6 +8,13 @@ export const labels = ['reads_private', 'writes', 'destructive', 'reads_untruste
 export const currencies = ['EUR', 'USD']
 export const facts = ['labels', 'calls', 'count', 'spent', 'last', 'denials', 'depth'] as const
 export type Fact = (typeof facts)[number]
+/** Of an owner's agents together no refusals are counted. */
+export type Whose = 'task' | 'agent' | 'owner'
+export const factsOf: Record<Whose, readonly Fact[]> = {
+  task: facts,
+  agent: facts,
+  owner: facts.filter((fact) => fact !== 'denials'),
+}
 
 /** A call that was allowed. */
 export interface Deed {

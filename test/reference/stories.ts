@@ -215,12 +215,11 @@ export const stories: fc.Arbitrary<Step[]> = fc
 export const schema = `
 entity agent = { instance: String, owner: String, labels: Set<String> };
 entity tool = { labels: Set<String>, server: String };
-type Touched = ${touchedType};
 type Call = {
   grant: { id: String, task: String, mode: String, approvers: Long, seconds_left: Long },
   proof: String,
   time: { hour: Long, weekday: Long },
-  history: { task: Touched, agent: Touched }
+  history: { task: ${touchedType('task')}, agent: ${touchedType('agent')}, owner: ${touchedType('owner')} }
 };
 action "tools/call", "tools/list" appliesTo { principal: [agent], resource: [tool], context: Call };
 `

@@ -9,13 +9,13 @@ const batchMs = 2000
 
 /**
  * `context.history` of an ALLOW, as far as the log tells it exactly: what its task had done is what stood before it in its tree, since it
- * counts only behind that. How often it had been denied is not: denials are in no order with it. Nor what its agents did in other
- * tasks. `last` is, where it was the same second from `from` to `to`, ms: when it was decided, at the earliest and at the latest.
+ * counts only behind that. How often it had been denied is not: denials are in no order with it. Nor what its agents, and others of their owners, did in
+ * other tasks. `last` is, where it was the same second from `from` to `to`, ms: when it was decided, at the earliest and at the latest.
  */
 export function taskHistory(tree: Tree, depth: number, { from, to }: { from: number; to: number }): Known {
   return (shape) => {
     const whose = membersOf(shape)
-    const unknown = whose.has('agent') ? [['history', 'agent']] : []
+    const unknown = ['agent', 'owner'].flatMap((name) => (whose.has(name) ? [['history', name]] : []))
     const facts = membersOf(whose.get('task'))
     if (facts.has('denials')) unknown.push(['history', 'task', 'denials'])
     for (const label of membersOf(facts.get('last')).keys()) {
@@ -24,7 +24,8 @@ export function taskHistory(tree: Tree, depth: number, { from, to }: { from: num
     }
     const known = historyFacts(shape, {
       task: () => ({ ...tree, calls: Number(tree.taken.calls), spent: tree.taken.cost, denials: 0 }),
-      agent: () => ({ calls: 0, spent: new Map(), labels: new Map(), denials: 0, depth: 0 }),
+      agent: () => nothing,
+      owner: () => nothing,
       depth,
       now: to,
     })
@@ -36,5 +37,8 @@ function isSameSecond(lastAt: number, from: number, to: number): boolean {
   const since = (now: number) => Math.floor((now - lastAt) / 1000)
   return lastAt < from - batchMs && since(from) === since(to)
 }
+
+/** Stands in the place of what is not known. */
+const nothing = { calls: 0, spent: new Map(), labels: new Map(), denials: 0, depth: 0 }
 
 const membersOf = (shape: Shape | undefined) => (shape?.kind === 'Record' ? shape.members : new Map<string, Shape>())

@@ -109,6 +109,11 @@ export const decisionAllowed = z.strictObject({
   proof_id: sha256Schema.optional(),
   reserved: amountsSchema,
   labels: z.array(z.string().max(64)).max(64),
+  /**
+   * The owners that the registry had of the agents that had a part in it, each once: `context.history.owner` counts it for each of them. Absent
+   * only in logs that were written before it was introduced: such an ALLOW counts for its task and its agents, and for no owner.
+   */
+  owners: z.array(nameSchema).min(1).max(9).optional(),
   policy_set: sha256Schema,
   policies: z.array(z.string().max(256)).max(64),
   obligations: z.array(z.unknown()).max(16).optional(),

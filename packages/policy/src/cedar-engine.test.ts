@@ -19,6 +19,8 @@ interface Situation {
   labels?: string[]
   mode?: string
   touched?: string[]
+  /** By agents of the same owner. */
+  others?: string[]
   action?: string
 }
 
@@ -32,7 +34,15 @@ const did = (labels: string[]) => {
   return { labels, calls: labels.length, count, spent, last: {}, denials: 0, depth: 0 }
 }
 
-function asked({ labels = [], mode = 'window', touched = [], action = 'tools/call' }: Situation = {}): PolicyRequest {
+const ofOwner = ({ denials: _, ...facts }: ReturnType<typeof did>) => facts
+
+function asked({
+  labels = [],
+  mode = 'window',
+  touched = [],
+  others = [],
+  action = 'tools/call',
+}: Situation = {}): PolicyRequest {
   return {
     principal: { type: 'agent', id: 'spiffe://d/agent/a', attributes: { instance: 'i', owner: 'owner', labels: [] } },
     action,
@@ -41,7 +51,7 @@ function asked({ labels = [], mode = 'window', touched = [], action = 'tools/cal
       grant: { id: 'grt_1', task: 'task', mode, approvers: 1, seconds_left: 60 },
       proof: 'agent_signed',
       time: { hour: 12, weekday: 2 },
-      history: { task: did([]), agent: did(touched) },
+      history: { task: did([]), agent: did(touched), owner: ofOwner(did(others)) },
     },
   }
 }
@@ -52,6 +62,18 @@ describe('the starter policies', () => {
   it.each<[why: string, outcome: 'allow' | 'deny', by: string, Situation]>([
     ['what was granted and nothing forbids', 'allow', 'granted', { labels: ['reads_private'] }],
     ['sending, before anything was read', 'allow', 'granted', { labels: ['external_send'] }],
+    [
+      'sending, after other agents of the owner did both',
+      'deny',
+      'no-exfiltration',
+      { labels: ['external_send'], others: ['reads_private', 'reads_untrusted'] },
+    ],
+    [
+      'sending, after private data and another agent of the owner untrusted content',
+      'deny',
+      'no-exfiltration',
+      { labels: ['external_send'], touched: ['reads_private'], others: ['reads_untrusted'] },
+    ],
     [
       'sending, after private data alone',
       'allow',
@@ -227,7 +249,7 @@ describe('a policy that wants a human’s word', () => {
     const page = readFileSync(join(policies, '../docs/operations/rules.md'), 'utf8')
     const engine = of(all, /```cedar\n(.*?)```/s.exec(page)?.[1] ?? '')
     const sending = asked({ labels: ['external_send'] })
-    const history = { task: did(['reads_private']), agent: did([]) }
+    const history = { task: did(['reads_private']), agent: did([]), owner: ofOwner(did([])) }
     expect(engine.evaluate(sending)).toMatchObject({ outcome: 'allow' })
     const answer = engine.evaluate({ ...sending, context: { ...sending.context, history } })
     expect(answer).toMatchObject({ outcome: 'step_up', policies: ['sending-after-private-data'] })

@@ -20,7 +20,10 @@ const asked = (history: string, over: Partial<Done> = {}, depth = 0, now = 12_00
     whose.push(name)
     return { ...done, ...over }
   }
-  const facts = historyFacts(wanted(history), { task: tell('task'), agent: tell('agent'), depth, now })
+  const facts = historyFacts(wanted(history), {
+    ...{ task: tell('task'), agent: tell('agent'), owner: tell('owner') },
+    ...{ depth, now },
+  })
   return { facts, whose }
 }
 const taskOf = (facts: Record<string, unknown>) => facts.task as Record<string, unknown>
@@ -34,7 +37,9 @@ it('says what is declared and nothing else, and asks for nobody else', () => {
   })
   expect(whose).toEqual(['task'])
   expect(asked('{ agent: { calls: Long } }')).toEqual({ facts: { agent: { calls: 5 } }, whose: ['agent'] })
-  expect(historyFacts(undefined, { task: () => done, agent: () => done, depth: 0, now: 0 })).toEqual({})
+  expect(asked('{ owner: { calls: Long } }')).toEqual({ facts: { owner: { calls: 5 } }, whose: ['owner'] })
+  const all = { task: () => done, agent: () => done, owner: () => done }
+  expect(historyFacts(undefined, { ...all, depth: 0, now: 0 })).toEqual({})
 })
 
 it('takes the deeper of what was and what is, and a touch of later for one of now', () => {

@@ -10,7 +10,7 @@ interface Label {
   lastAt: number
 }
 
-/** What a task or an agent did, in all and by label (DESIGN §7.4 step 6). */
+/** What a task, an agent or an owner's agents did, in all and by label (DESIGN §7.4 step 6). */
 export interface Done {
   calls: number
   /** Micros by currency. */
@@ -23,6 +23,8 @@ export interface Done {
 export interface HistoryFacts {
   task(): Done
   agent(): Done
+  /** Of all agents of its owner. */
+  owner(): Omit<Done, 'denials'>
   /** Delegations between the grant's agent and whoever acts now. */
   depth: number
   /** ms since the epoch */
@@ -32,16 +34,20 @@ export interface HistoryFacts {
 /** `context.history` as far as a schema declares it: of labels and currencies, those that it lists. What is not declared is not asked for. */
 export function historyFacts(
   history: Shape | undefined,
-  { task, agent, depth, now }: HistoryFacts,
+  { task, agent, owner, depth, now }: HistoryFacts,
 ): Record<string, unknown> {
-  const known: Record<string, () => Done> = { task, agent }
+  const known: Record<string, () => Omit<Done, 'denials'> & Partial<Done>> = { task, agent, owner }
   return fill(history, (whose, shape) => {
     const done = known[whose]?.()
     return done && factsOf(shape, { ...done, depth: Math.max(done.depth, depth) }, now)
   })
 }
 
-function factsOf(shape: Shape, { calls, spent, labels, denials, depth }: Done, now: number) {
+function factsOf(
+  shape: Shape,
+  { calls, spent, labels, denials, depth }: Omit<Done, 'denials'> & Partial<Done>,
+  now: number,
+) {
   const facts: Record<string, (member: Shape) => unknown> = {
     labels: () => [...labels.keys()],
     calls: () => calls,

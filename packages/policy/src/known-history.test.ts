@@ -8,7 +8,9 @@ const withHistory = (history: string) =>
 it('takes every fact that there is, each of its type', () => {
   const facts =
     '{ labels: Set<String>, calls: Long, denials: Long, depth: Long, count: { x: Long }, last: { x?: Long }, spent: { EUR: decimal, x: { EUR: decimal } } }'
-  expect(() => requireKnownHistory(withHistory(`{ task: ${facts}, agent?: ${facts} }`))).not.toThrow()
+  const ofOwner = facts.replace(' denials: Long,', '')
+  const all = withHistory(`{ task: ${facts}, agent?: ${facts}, owner: ${ofOwner} }`)
+  expect(() => requireKnownHistory(all)).not.toThrow()
   expect(() => requireKnownHistory(shapesOf('entity A; action a;'))).not.toThrow()
 })
 
@@ -19,6 +21,8 @@ it.each([
   ['{ task: { calls: String } }', 'task.calls'],
   ['{ agent: { depth: decimal } }', 'agent.depth'],
   ['{ agent: { denials: Bool } }', 'agent.denials'],
+  ['{ owner: { denials: Long } }', 'owner.denials'],
+  ['{ owner: { calls: String } }', 'owner.calls'],
   ['{ task: { labels: Set<Long> } }', 'task.labels'],
   ['{ task: { labels: String } }', 'task.labels'],
   ['{ task: { count: { x: Long, y: String } } }', 'task.count'],
@@ -36,7 +40,8 @@ it.each([
 it('says why it refuses a history, in words', () => {
   const refused = (history: string, why: string) =>
     expect(() => requireKnownHistory(withHistory(history))).toThrow(new RegExp(`: .*${why}`))
-  refused('{ team: { calls: Long } }', 'task and agent')
+  refused('{ team: { calls: Long } }', 'task, agent and owner')
+  refused('{ owner: { denials: Long } }', 'by task and by agent')
   refused('{ task: { call: Long } }', 'not a fact of the history')
   refused('{ task: { last: { x: Long } } }', 'must be optional')
 })

@@ -12,9 +12,12 @@ export function requireKnownHistory(shapes: Shapes): void {
   const wrong = (at: string, why: string) => invalid(`context.history.${at}`, why)
   for (const { id } of shapes.actions)
     for (const [whose, of] of membersOf(historyIn(shapes.context({ type: 'Action', id })))) {
-      if (whose !== 'task' && whose !== 'agent') throw wrong(whose, 'there is task and agent')
+      if (whose !== 'task' && whose !== 'agent' && whose !== 'owner')
+        throw wrong(whose, 'there is task, agent and owner')
       for (const [name, member] of membersOf(of)) {
         if (!isFact(name, member)) throw wrong(`${whose}.${name}`, 'not a fact of the history, or not of this type')
+        if (whose === 'owner' && name === 'denials')
+          throw wrong('owner.denials', 'denials are counted by task and by agent')
         if (name === 'last' && member.kind === 'Record' && member.optional.size < member.members.size)
           throw wrong(`${whose}.last`, 'each must be optional: what was never touched has no last time')
       }

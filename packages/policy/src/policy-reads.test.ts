@@ -32,6 +32,13 @@ it.each([
   expect(agents(condition)).toBe(false)
 })
 
+it('knows it of the owner in the same way, and tells the two apart', () => {
+  const reads = contextReads(
+    policiesOf('permit (principal, action, resource) when { context.history.owner.calls > 1 };'),
+  )
+  expect([reads(['history', 'owner']), reads(['history', 'agent'])]).toEqual([true, false])
+})
+
 it('asks it of each of a set', () => {
   const policies = policiesOf(
     'permit (principal, action, resource); forbid (principal, action, resource) when { context.history.agent.calls > 3 };',

@@ -9,6 +9,7 @@ const start = 1_790_000_000_000
 
 const act = (labels: readonly string[], at: number, euros = '0', agents = ['agent']) => ({
   agents,
+  owners: agents.map((agent) => `owner of ${agent}`),
   labels,
   reserved: { calls: 1, egress_bytes: 0, cost: euros === '0' ? {} : { EUR: euros } },
   at,
@@ -97,6 +98,23 @@ it('counts and adds up by label, and says when last, over minutes, agents and wh
   const more = history.of('parent', start + 91_000, ahead)
   expect([more.calls, more.spent.get('EUR'), more.labels.get('writes')?.count]).toEqual([3, 7_250_000n, 2])
   expect(said(history.of('parent', start + 91_000))).toEqual({ calls: 2, labels: new Set(['writes', 'reads_private']) })
+})
+
+it('of owners, sums up what all their agents did, one call of several agents once', () => {
+  const history = new AgentHistory('owners')
+  const [one, both] = [act(['reads_private'], start), act(['reads_untrusted'], start, '2', ['a', 'b'])]
+  one.owners = ['olga']
+  both.owners = ['olga', 'otto']
+  for (const each of [one, both]) history.add(each)
+  expect(said(history.of('olga', start))).toEqual({ calls: 2, labels: new Set(['reads_private', 'reads_untrusted']) })
+  expect(said(history.of('otto', start))).toEqual({ calls: 1, labels: new Set(['reads_untrusted']) })
+  expect(said(history.of('a', start))).toEqual({ calls: 0, labels: new Set() })
+  const ahead = [{ ...act(['writes'], start), owners: ['otto'] }]
+  expect(said(history.of('otto', start, ahead))).toEqual({ calls: 2, labels: new Set(['reads_untrusted', 'writes']) })
+  history.giveBack(both, both.reserved)
+  expect(history.of('olga', start)).toMatchObject({ calls: 1, spent: new Map([['EUR', 0n]]) })
+  history.forget(start + 2 * window)
+  expect(history.of('olga', start).calls).toBe(0)
 })
 
 it('takes back what was given back, of its own minute, and never the taint', () => {

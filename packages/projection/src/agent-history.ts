@@ -19,25 +19,31 @@ interface Agent {
   since: number
 }
 
-type Act = Pick<AllowRecord, 'agents' | 'labels' | 'reserved' | 'at' | 'chain'>
+type Act = Pick<AllowRecord, 'agents' | 'owners' | 'labels' | 'reserved' | 'at' | 'chain'>
 
 /**
- * What each agent did in the last 8 hours, by the minute: a touch is forgotten up to a minute late, never early. Asking costs
+ * What each agent, or all agents of each owner together, did in the last 8 hours, by the minute: a touch is forgotten up to a minute late, never early. Asking costs
  * the same however much the agent did, and memory follows minutes and labels, not calls: a busy agent neither pushes out what
  * it touched before nor slows every decision of its own, and with them everybody's (V18).
  */
 export class AgentHistory {
+  readonly #whose: 'agents' | 'owners'
   readonly #agents = new Map<string, Agent>()
+
+  /** `owners`: an agent is then, throughout, all agents of an owner. */
+  constructor(whose: 'agents' | 'owners' = 'agents') {
+    this.#whose = whose
+  }
 
   /** An ALLOW, for each agent that had a part in it. */
   add(act: Act): void {
-    for (const agent of act.agents) for (const bucket of this.#at(agent, act.at)) addAct(bucket, act)
+    for (const agent of act[this.#whose]) for (const bucket of this.#at(agent, act.at)) addAct(bucket, act)
   }
 
   /** Of an ALLOW that was added before. */
   giveBack(act: Act, released: BudgetAmounts): void {
     const minute = minuteOf(act.at)
-    for (const agent of act.agents) {
+    for (const agent of act[this.#whose]) {
       const known = this.#agents.get(agent)
       const bucket = known?.buckets.get(minute)
       if (!known || !bucket) continue
@@ -69,12 +75,12 @@ export class AgentHistory {
   }
 
   /**
-   * What the agent (without instance) touched in the 8 hours before `now`, and with `ahead`, ALLOWs that are still on their way
+   * What the agent (without instance), or the owner, touched in the 8 hours before `now`, and with `ahead`, ALLOWs that are still on their way
    * to the log.
    */
   of(agent: string, now: number, ahead: readonly Act[] = []): Touched {
     const sum = this.#sum(agent, now)
-    const own = ahead.filter(({ agents }) => agents.includes(agent))
+    const own = ahead.filter((act) => act[this.#whose].includes(agent))
     if (own.length === 0) return sum
     const more = emptyBucket()
     add(more, sum)

@@ -11,11 +11,12 @@ type Decision = DecodedEvent<'decisions.v1'>
 /** Of a tree: an instance may report as late as that what it was allowed. */
 const longestLifeMs = 8 * 3600 * 1000
 
-/** Decisions and outcomes by tree, and what each agent did lately. */
+/** Decisions and outcomes by tree, and what each agent, and each owner's agents, did lately. */
 export class DecisionState {
   readonly #base: boolean
   readonly trees = new Map<string, TreeSpend>()
   readonly history = new AgentHistory()
+  readonly owners = new AgentHistory('owners')
   readonly denials = new DenialCounts(this.history)
   /** By `instanceName`. */
   readonly outcomeNumbers = new OutcomeNumbers()
@@ -49,6 +50,7 @@ export class DecisionState {
     if (event.type === 'decision.allowed') {
       if (record) {
         this.history.add(record)
+        this.owners.add(record)
         this.#open.add({ root, record })
       }
       this.#roots.set(decision_id, root)
@@ -57,7 +59,7 @@ export class DecisionState {
       if (event.type === 'outcome.reported' && record?.instance !== undefined)
         this.outcomeNumbers.add(instanceName(record), event.data.sequence, tree.changedAt)
       // What was missed gave nothing back, and its late outcome gives nothing either: this is told once.
-      if (record?.released) this.history.giveBack(record, record.released)
+      if (record?.released) for (const history of [this.history, this.owners]) history.giveBack(record, record.released)
     }
     return 'counts'
   }
@@ -84,6 +86,7 @@ export class DecisionState {
   forget(ms: number, ended: (root: string) => boolean): void {
     for (const [root, { changedAt }] of this.trees) if (changedAt < ms && ended(root)) this.#forgetTree(root)
     this.history.forget(ms)
+    this.owners.forget(ms)
     this.outcomeNumbers.forget(ms - longestLifeMs)
     this.denials.forget(ms, ended)
   }

@@ -32,6 +32,8 @@ export interface AllowRecord {
   labels: readonly string[]
   /** Agents that had a part in it, without instance. */
   agents: readonly string[]
+  /** The owners of these agents, as they were then; none of an ALLOW that names none. */
+  owners: readonly string[]
   /** The delegations that it was allowed under, from the grant's down. */
   chain?: readonly { id: string; permission: number }[]
   /** The human's word once more that it used. */
@@ -215,6 +217,7 @@ function allow(tree: SpendView, data: EventData<'decisions.v1', 'decision.allowe
     reserved: data.reserved,
     labels: data.labels,
     agents: [...agentsOf(data)],
+    owners: [...new Set(data.owners)],
     ...(data.chain === undefined ? {} : { chain: data.chain.map(linkOf) }),
     ...(data.step_up === undefined ? {} : { stepUp: data.step_up }),
   }

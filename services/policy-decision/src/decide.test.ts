@@ -68,7 +68,14 @@ it('says yes with a permit for this very action, once its event is durable and c
     // Of its arguments what the authority names, and no other.
     action: { name: 'tools/call', resource, call, arguments: { '/invoice': 'INV-1' } },
     ...{ permission: 0, proof: 'agent_signed', proof_id, reserved: { calls: 1, egress_bytes: 0, cost: {} } },
-    ...{ labels: ['unlabelled'], policy_set: 'set', policies: ['all'], outcome_due: spell(now + 30_000), as_of: 0 },
+    ...{
+      labels: ['unlabelled'],
+      owners: ['o'],
+      policy_set: 'set',
+      policies: ['all'],
+      outcome_due: spell(now + 30_000),
+      as_of: 0,
+    },
   })
   expect(w.store.advances).toMatchObject([{ takeId: decisionId, amounts: { calls: 1n, 'uses:0': 1n } }])
   expect(w.shadowed).toEqual([[decisionId, 'prepared']])

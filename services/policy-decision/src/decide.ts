@@ -255,6 +255,7 @@ class Decision implements Work {
       reserved,
       permissions,
       labels: judged.labels,
+      owners: judged.owners,
       policies: judged.policies,
       policySet: judged.policySet,
     })
@@ -274,6 +275,7 @@ class Decision implements Work {
     reserved: BudgetAmounts
     permissions: readonly [number, ...number[]]
     labels: string[]
+    owners: string[]
     policies: string[]
     policySet: string
   }): Draft<'decisions.v1'> {
@@ -309,6 +311,7 @@ class Decision implements Work {
         proof_id: claim.proofId,
         reserved: judged.reserved,
         labels: judged.labels,
+        owners: judged.owners,
         policy_set: judged.policySet,
         policies: judged.policies,
         ...this.#obliged(),

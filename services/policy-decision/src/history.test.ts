@@ -35,7 +35,7 @@ function history({ task = {}, totals = 0n, taskDepth = 0, depth = 0 }: Past, of 
   tree.taken.cost.set('EUR', totals)
   tree.taken.calls = 3n
   const decisions = new DecisionState({ base: false })
-  return historyOf(shape, { decisions, root: 'grt_1', tree, agent: 'a', depth, now })
+  return historyOf(shape, { decisions, root: 'grt_1', tree, agent: 'a', owner: 'o', depth, now })
 }
 
 function judged(policy: string, past: Past, labels = ['pays']) {
@@ -65,21 +65,25 @@ const record = (members: Record<string, Shape>): Shape => ({
   optional: new Set(),
 })
 
-it('tells of the task what the tree took and was denied, and of the agent what it did anywhere, with what is ahead', () => {
+it('tells of the task what the tree took and was denied, and of the agent and its owner what was done anywhere, with what is ahead', () => {
   const facts = record({ calls: { kind: 'Long' }, denials: { kind: 'Long' } })
   const asked: unknown[][] = []
   const elsewhere = { calls: 7, denials: 5, depth: 0, spent: new Map(), labels: new Map() }
   const decisions = {
     history: { of: (...what: unknown[]) => asked.push(what) && elsewhere },
+    owners: { of: (...what: unknown[]) => asked.push(what) && { ...elsewhere, calls: 9 } },
     denials: { of: (root: string) => (root === 'grt_1' ? 2 : 0) },
   } as unknown as DecisionState
   const tree = { ...emptySpend(), ahead: [] }
   tree.taken.calls = 3n
-  const said = historyOf(record({ task: facts, agent: facts }), {
-    ...{ decisions, root: 'grt_1', tree, agent: 'a', depth: 0, now },
+  const said = historyOf(record({ task: facts, agent: facts, owner: record({ calls: { kind: 'Long' } }) }), {
+    ...{ decisions, root: 'grt_1', tree, agent: 'a', owner: 'o', depth: 0, now },
   })
-  expect(said).toEqual({ task: { calls: 3, denials: 2 }, agent: { calls: 7, denials: 5 } })
-  expect(asked).toEqual([['a', now, tree.ahead]])
+  expect(said).toEqual({ task: { calls: 3, denials: 2 }, agent: { calls: 7, denials: 5 }, owner: { calls: 9 } })
+  expect(asked).toEqual([
+    ['a', now, tree.ahead],
+    ['o', now, tree.ahead],
+  ])
   expect(asked[0]?.[2]).toBe(tree.ahead)
 })
 

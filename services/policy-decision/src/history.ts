@@ -14,6 +14,8 @@ export interface HistoryQuestion {
   tree: Pick<SpendView, 'labels' | 'taken' | 'depth' | 'ahead'>
   /** Without instance. */
   agent: string
+  /** As the registry has it now. */
+  owner: string
   /** Delegations between the grant's agent and whoever acts now. */
   depth: number
   /** ms since the epoch */
@@ -21,11 +23,11 @@ export interface HistoryQuestion {
 }
 
 /**
- * `context.history` (DESIGN §7.4 step 6): what this task (the tree), and this agent (any instance, any task) in the last 8 h,
- * has done, so far as the schema declares it: of labels and currencies, those that it lists.
+ * `context.history` (DESIGN §7.4 step 6): what this task (the tree), and in the last 8 h this agent (any instance, any task) and all agents
+ * of its owner, have done, so far as the schema declares it: of labels and currencies, those that it lists.
  */
 export function historyOf(history: Shape | undefined, question: HistoryQuestion): Record<string, unknown> {
-  const { decisions, root, tree, agent, depth, now } = question
+  const { decisions, root, tree, agent, owner, depth, now } = question
   return historyFacts(history, {
     task: () => ({
       calls: Number(tree.taken.calls),
@@ -35,6 +37,7 @@ export function historyOf(history: Shape | undefined, question: HistoryQuestion)
       depth: tree.depth,
     }),
     agent: () => decisions.history.of(agent, now, tree.ahead),
+    owner: () => decisions.owners.of(owner, now, tree.ahead),
     depth,
     now,
   })

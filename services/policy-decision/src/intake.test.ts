@@ -14,7 +14,7 @@ afterEach(() => {
 })
 
 function intake(more: Partial<ConstructorParameters<typeof Intake>[0]> = {}) {
-  const made = new Intake({ atOnce: 2, most: 8, lateMs: 250, waitMs: 1000, monotonic: () => now, ...more })
+  const made = new Intake({ atOnce: 2, most: 8, slowMs: 250, waitMs: 1000, monotonic: () => now, ...more })
   opened.push(made)
   const begun: string[] = []
   const refused: string[] = []
@@ -56,18 +56,26 @@ it('begins another of a lane once one is over, and no lane waits for another (V1
   expect(w.begun).toEqual(['a', 'x', 'b', 'c'])
 })
 
-it('begins none of a lane while one of it is late, and goes on once that is over', async () => {
-  const w = intake({ atOnce: 9 })
-  void w.enter('one', 'a')
+it('begins half as many at once of a lane whose calls are slow, and one more for each that is not (V18)', async () => {
+  const w = intake({ atOnce: 4, most: 99 })
+  const names = Array.from({ length: 30 }, (_, n) => `${n}`)
+  for (const name of names) void w.enter('one', name)
+  const begunAfter = async (leaving: readonly string[], ms: number) => {
+    now += ms
+    const before = w.begun.length
+    for (const name of leaving) w.leave(name)
+    await w.turns()
+    return w.begun.length - before
+  }
   await w.turns()
-  now = 251
-  void w.enter('one', 'b')
-  void w.enter('two', 'x')
-  await w.turns()
-  expect(w.begun).toEqual(['a', 'x'])
-  w.leave('a')
-  await w.turns()
-  expect(w.begun).toEqual(['a', 'x', 'b'])
+  expect(w.begun).toHaveLength(4)
+  // Two at once, however many of the four were slow; then one; then as many as all are in time.
+  expect(await begunAfter(['0', '1', '2', '3'], 251)).toBe(2)
+  expect(await begunAfter(['4', '5'], 251)).toBe(1)
+  expect(await begunAfter(['6'], 251)).toBe(1)
+  expect(await begunAfter(['7'], 250)).toBe(2)
+  expect(await begunAfter(['8', '9'], 0)).toBe(4)
+  expect(await begunAfter(['10', '11', '12', '13'], 0)).toBe(4)
 })
 
 it('turns away at once what is too much of one lane, and nothing of another', async () => {

@@ -1,12 +1,12 @@
 import { ServiceError } from '@bailiwick/errors'
 
 export interface IntakeOptions {
-  /** How many calls of one lane may be begun and not over. */
+  /** How many calls of one lane may be begun and not over, at most. */
   atOnce: number
   /** How many may be begun or wait. */
   most: number
-  /** While a call of a lane has been under way for longer, no other of that lane is begun: a slow machine has fewer at once. */
-  lateMs: number
+  /** A call that took longer was slow: its lane has half as many at once from then on. One that did not lets one more begin. */
+  slowMs: number
   /** How long one may wait, in ms, not counting how long its first turn takes to come; at most twice as long. */
   waitMs: number
   /** ms */
@@ -28,15 +28,23 @@ interface Waiting {
 }
 
 interface Lane {
+  /** How many may be begun at once, as things are. */
+  window: number
+  /** When it was last cut: what was begun before that does not cut it again. */
+  cutAt: number
   /** When each was begun, the earliest first. */
   begun: Map<Place, number>
   waiting: Set<Waiting>
 }
 
+/** Of a lane that nothing is known of yet. */
+const firstWindow = 16
+
 /**
  * Begins calls, so that those that were begun are answered before more are: of 500 that come at once, 500 signatures verified first
  * would leave no time for any decision. One call is begun each turn of the event loop, the lanes in turn (V18), and within a lane the
- * first that came. A lane that is held up, such as by a broker that is away, holds up no other.
+ * first that came. How many of a lane are begun at once follows from how long they take, as in TCP (additive increase, multiplicative
+ * decrease): the slower machine, store or broker, the fewer share them. A lane that is held up holds up no other.
  */
 export class Intake implements Disposable {
   readonly #options: IntakeOptions
@@ -56,8 +64,12 @@ export class Intake implements Disposable {
    * where its caller has gone meanwhile (`isGone`): then nothing was begun.
    */
   async enter(key: string, isGone: () => boolean = () => false): Promise<Place> {
-    const lane = this.#lanes.get(key) ?? { begun: new Map<Place, number>(), waiting: new Set<Waiting>() }
-    if (lane.begun.size + lane.waiting.size >= this.#options.most)
+    const { atOnce, most } = this.#options
+    const lane: Lane = this.#lanes.get(key) ?? {
+      ...{ window: Math.min(firstWindow, atOnce), cutAt: Number.NEGATIVE_INFINITY },
+      ...{ begun: new Map(), waiting: new Set() },
+    }
+    if (lane.begun.size + lane.waiting.size >= most)
       throw new ServiceError('queue_full', 'too many calls of this credential are under way')
     this.#lanes.set(key, lane)
     const { promise, resolve, reject } = Promise.withResolvers<Place>()
@@ -76,10 +88,21 @@ export class Intake implements Disposable {
     if (this.#ready.size > 0) this.#turn ??= setImmediate(() => this.#beginOne())
   }
 
-  #mayBegin({ begun, waiting }: Lane): boolean {
-    const [earliest] = begun.values()
-    const isLate = earliest !== undefined && this.#options.monotonic() - earliest > this.#options.lateMs
-    return waiting.size > 0 && begun.size < this.#options.atOnce && !isLate
+  #mayBegin({ begun, waiting, window }: Lane): boolean {
+    return waiting.size > 0 && begun.size < window
+  }
+
+  #leave(key: string, lane: Lane, place: Place): void {
+    const begunAt = lane.begun.get(place)
+    if (begunAt === undefined) return
+    lane.begun.delete(place)
+    const now = this.#options.monotonic()
+    if (now - begunAt <= this.#options.slowMs) lane.window = Math.min(lane.window + 1, this.#options.atOnce)
+    else if (begunAt >= lane.cutAt) {
+      lane.window = Math.max(1, Math.floor(lane.window / 2))
+      lane.cutAt = now
+    }
+    this.#settle(key, lane)
   }
 
   #beginOne(): void {
@@ -91,7 +114,7 @@ export class Intake implements Disposable {
       if (!lane || !next || !this.#mayBegin(lane)) continue
       lane.waiting.delete(next)
       if (!next.isGone()) {
-        const place = { leave: () => void (lane.begun.delete(place) && this.#settle(key, lane)) }
+        const place = { leave: () => this.#leave(key, lane, place) }
         lane.begun.set(place, this.#options.monotonic())
         this.#settle(key, lane)
         next.begin(place)
@@ -119,5 +142,6 @@ export class Intake implements Disposable {
   [Symbol.dispose](): void {
     clearInterval(this.#sweeper)
     clearImmediate(this.#turn)
+    for (const { waiting } of this.#lanes.values()) for (const each of waiting) each.turnAway()
   }
 }

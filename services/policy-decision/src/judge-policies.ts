@@ -18,6 +18,8 @@ export type PolicyVerdict = { asked?: PolicyQuestion } & (
 
 interface Passed {
   labels: string[]
+  /** Of the agents of the chain, each once. */
+  owners: string[]
   policies: string[]
   policySet: string
   /** Only policies that want a human's word stand in the way. */
@@ -58,9 +60,11 @@ export function judgePolicies(pdp: Pdp, question: Question, view: SpendView): Po
   const { policies } = answer
   if (answer.outcome === 'error') return { reason: 'policy_error', policies, asked }
   if (answer.outcome === 'deny') return { reason: 'policy_denied', policies, duties: dutiesOf(policies), asked }
-  if (question.levels.some(({ holder }) => !registry.instance(holder.agent))) return { reason: 'agent_revoked' }
+  const owners = question.levels.map(({ holder }) => registry.instance(holder.agent)?.agent.owner)
+  if (!owners.every((owner) => owner !== undefined)) return { reason: 'agent_revoked' }
   return {
     labels,
+    owners: [...new Set(owners)],
     policies: policies.slice(0, mostPolicies),
     policySet,
     stepUp: answer.outcome === 'step_up',
@@ -110,7 +114,7 @@ function requestsOf(
       yield {
         principal: { type: 'agent', id: agent.id, attributes },
         ...asked,
-        context: { ...context, history: historyOf(history, { ...soFar, agent: agent.id }) },
+        context: { ...context, history: historyOf(history, { ...soFar, agent: agent.id, owner: agent.owner }) },
       }
     }
   }

@@ -198,6 +198,16 @@ describe('what an action would take', () => {
     expect(reasonOf(spend(w, emptySpend(), [agent, sub]))).toBe('policy_denied')
   })
 
+  it('counts for the owner of every agent of the chain, each once (V8)', () => {
+    const w = asked()
+    const ownersOf = (owner: string) => {
+      w.instances.set(sub, { agent: { id: 'spiffe://example.org/agent/b', owner, labels: [] } as never })
+      const verdict = spend(w, emptySpend(), [agent, sub])
+      return 'judged' in verdict ? verdict.judged.owners : verdict
+    }
+    expect([ownersOf('another'), ownersOf('o')]).toEqual([['o', 'another'], ['o']])
+  })
+
   it('shows policies who acts, on what, when and under what', () => {
     const w = asked()
     Object.assign(w.grant.authority, { task: 't' })

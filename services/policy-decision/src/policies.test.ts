@@ -35,6 +35,20 @@ it('loads nothing while the registry names no set, or one that is not here (V13)
   expect(activePolicies(data, named({ ...set, hash: 'A'.repeat(43) }), silent, clock).current()).toBeUndefined()
 })
 
+it.each([
+  ['context.history.agent.calls > 1', true],
+  ['context.history.owner.labels.contains("reads_private")', true],
+  ['context.history.task.calls > 1', false],
+])('knows whether what was done in other tasks must be read first: %s (V8)', (condition, isRead) => {
+  const files = readPolicyFiles(source)
+  const reading = new Map([...files].filter(([name]) => !name.endsWith('.cedar') && !name.startsWith('tests/')))
+  const text = `@id("all") permit (principal, action, resource); @id("x") forbid (principal, action, resource) when { ${condition} };`
+  reading.set('x.cedar', Buffer.from(text))
+  const other = policySetOf(reading)
+  storePolicyFiles(paths(data).policies(other.hash), reading)
+  expect(activePolicies(data, named(other), silent, clock).current()?.readsAgentHistory).toBe(isRead)
+})
+
 it('goes to the next set with the registry, and never back by itself', () => {
   const registry = { policySet: set } as { policySet: RegistryState['policySet'] }
   const policies = activePolicies(data, registry as RegistryState, silent, clock)

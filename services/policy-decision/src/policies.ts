@@ -8,7 +8,7 @@ export interface ActiveSet {
   engine: PolicyEngine
   /** What these of its policies oblige enforcement points to. */
   dutiesOf(policies: Iterable<string>): Duties
-  /** Whether a policy may look at what the agent did in other tasks, which other instances may be deciding. */
+  /** Whether a policy may look at what the agent, or others of its owner, did in other tasks, which other instances may be deciding. */
   readsAgentHistory: boolean
 }
 
@@ -76,6 +76,7 @@ function filesOf(data: string, hash: string): PolicyFiles {
 
 function load(files: PolicyFiles, permitsNothing: boolean): ActiveSet {
   const { hash, engine, policies } = decisionSet(files, { permitsNothing })
-  const readsAgentHistory = contextReads(policies.values())(['history', 'agent'])
+  const reads = contextReads(policies.values())
+  const readsAgentHistory = reads(['history', 'agent']) || reads(['history', 'owner'])
   return { hash, engine, dutiesOf: (ids) => dutiesOf(policies, ids), readsAgentHistory }
 }

@@ -41,12 +41,14 @@ const nothing = Object.fromEntries(
 )
 const money = { EUR: '0.0', USD: '0.0' }
 const spent = { ...money, destructive: money, external_send: money, unlabelled: money, writes: money }
-const history = { labels: [], calls: 0, count: nothing, spent, last: {}, denials: 0, depth: 0 }
+const ofOwner = { labels: [], calls: 0, count: nothing, spent, last: {}, depth: 0 }
+const history = { ...ofOwner, denials: 0 }
+const histories = { task: history, agent: history, owner: ofOwner }
 const asked: PolicyQuestion = {
   policySet: policySetOf(source).hash,
   action: 'GET',
   outcome: 'allow',
-  requests: () => [request({ task: history, agent: history })],
+  requests: () => [request(histories)],
 }
 
 async function open(more: Partial<ShadowOptions> = {}) {
@@ -136,7 +138,7 @@ it('looks up so many facts for a question and no more, however long the chain is
       expect(wanted).toBeDefined()
       for (let n = 0; n < agents; n++) {
         asks++
-        yield request({ task: history, agent: history })
+        yield request(histories)
       }
     },
   })

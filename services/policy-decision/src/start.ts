@@ -111,7 +111,7 @@ export async function startPolicyDecision(
     intake: new Intake({
       atOnce: begunAtOnce,
       most: config.agentCalls ?? defaults.agentCalls,
-      lateMs: (config.decisionDeadlineMs ?? defaults.decisionDeadlineMs) / 4,
+      slowMs: (config.decisionDeadlineMs ?? defaults.decisionDeadlineMs) / 4,
       waitMs: deadlinesInWait * (config.decisionDeadlineMs ?? defaults.decisionDeadlineMs),
       monotonic: clock.monotonic,
     }),

@@ -28,6 +28,9 @@ interface Actor {
   agents: readonly [string, ...string[]]
 }
 
+/** All are one person's, except these. */
+const ownerOf = (name: string) => (name.startsWith('their') ? 'otto' : 'olga')
+
 const inOne: Actor = { tree: 'one', agents: ['a'] }
 const splits: Record<string, readonly Actor[]> = {
   'one agent': [inOne, inOne, inOne],
@@ -38,6 +41,24 @@ const splits: Record<string, readonly Actor[]> = {
     { tree: 'one', agents: ['a', 'b'] },
     { tree: 'two', agents: ['a', 'c'] },
     { tree: 'one', agents: ['a', 'd'] },
+  ],
+  'two agents of one owner, each under its own grant': [inOne, { tree: 'two', agents: ['b'] }, inOne],
+  'two agents of one owner, the second twice': [inOne, { tree: 'two', agents: ['b'] }, { tree: 'two', agents: ['b'] }],
+  'three agents of one owner': ['a', 'b', 'c'].map((name) => ({ tree: name, agents: [name] })),
+  'another agent of the owner, and a delegation made to it before or after': [
+    { tree: 'one', agents: ['a', 'b'] },
+    { tree: 'two', agents: ['c'] },
+    { tree: 'three', agents: ['d', 'b'] },
+  ],
+  'an agent of another owner, which acts for one of this owner': [
+    { tree: 'one', agents: ['a', 'theirs'] },
+    { tree: 'two', agents: ['b'] },
+    { tree: 'one', agents: ['a', 'theirs'] },
+  ],
+  'an agent of this owner, which acts for one of another': [
+    { tree: 'one', agents: ['theirs', 'a'] },
+    { tree: 'two', agents: ['b'] },
+    { tree: 'three', agents: ['c'] },
   ],
   'a sub-agent that has its own task later': [
     { tree: 'one', agents: ['a', 'b'] },
@@ -64,14 +85,18 @@ class Instance {
     const outcomes = agents.map((name) => {
       const question = { decisions: this.state, root: tree, tree: spend, depth: agents.length - 1, now }
       return engine.evaluate({
-        principal: { type: 'agent', id: agent(name), attributes: { instance: instance(name), owner: 'o', labels: [] } },
+        principal: {
+          type: 'agent',
+          id: agent(name),
+          attributes: { instance: instance(name), owner: ownerOf(name), labels: [] },
+        },
         action: 'tools/call',
         resource: { type: 'tool', id: `t/${label}`, attributes: { labels: [label], server: 't' } },
         context: {
           grant: { id: tree, task: 'task', mode: 'window', approvers: 1, seconds_left: 60 },
           proof: 'agent_signed',
           time: { hour: 12, weekday: 2 },
-          history: historyOf(shape, { ...question, agent: agent(name) }),
+          history: historyOf(shape, { ...question, agent: agent(name), owner: ownerOf(name) }),
         },
       }).outcome
     })
@@ -97,6 +122,7 @@ function allowed({ tree, agents }: Actor, label: string, n: number, log: readonl
       proof_id: String(n).padStart(43, 'p'),
       actor: { agent: instance(root), grant_id: tree },
       labels: [label],
+      owners: [...new Set(agents.map(ownerOf))],
       chain: below.map((name, k) => ({ delegation_id: `dlg_${k}`, agent: instance(name), permission: 0 })),
       step_up: undefined,
       after,
@@ -105,25 +131,49 @@ function allowed({ tree, agents }: Actor, label: string, n: number, log: readonl
 }
 
 describe('the lethal trifecta in all six orders, each step by another of two instances', () => {
-  it.each(Object.entries(splits))('%s: the third step is refused if it sends, and sending is over', (_, actors) => {
-    for (const order of orders) {
-      const log: DecodedEvent<'decisions.v1'>[] = []
-      const instances = [new Instance(), new Instance()]
-      const step = (n: number, actor: Actor, label: string) => {
-        const deciding = instances[n % 2] as Instance
-        deciding.readToEnd(log)
-        const outcome = deciding.decide(actor, label)
-        if (outcome === 'allow') log.push(allowed(actor, label, n, log))
-        return outcome
+  it.each(Object.entries(splits))(
+    '%s: the third step is refused if it sends, and sending is over (V8)',
+    (_, actors) => {
+      for (const order of orders) {
+        const log: DecodedEvent<'decisions.v1'>[] = []
+        const instances = [new Instance(), new Instance()]
+        const step = (n: number, actor: Actor, label: string) => {
+          const deciding = instances[n % 2] as Instance
+          deciding.readToEnd(log)
+          const outcome = deciding.decide(actor, label)
+          if (outcome === 'allow') log.push(allowed(actor, label, n, log))
+          return outcome
+        }
+        const outcomes = order.map((label, n) => step(n, actors[n] as Actor, label))
+        expect(outcomes, order.join()).toEqual(['allow', 'allow', order[2] === 'external_send' ? 'deny' : 'allow'])
+        // Of the one who took part in all of it; who was elsewhere meanwhile is not to blame.
+        expect(step(3, actors[2] as Actor, 'external_send')).toBe('deny')
+        // An instance that starts now reads the same.
+        const fresh = new Instance()
+        fresh.readToEnd(log)
+        expect(fresh.decide(actors[2] as Actor, 'external_send')).toBe('deny')
       }
-      const outcomes = order.map((label, n) => step(n, actors[n] as Actor, label))
-      expect(outcomes, order.join()).toEqual(['allow', 'allow', order[2] === 'external_send' ? 'deny' : 'allow'])
-      // Of the one who took part in all of it; who was elsewhere meanwhile is not to blame.
-      expect(step(3, actors[2] as Actor, 'external_send')).toBe('deny')
-      // An instance that starts now reads the same.
-      const fresh = new Instance()
-      fresh.readToEnd(log)
-      expect(fresh.decide(actors[2] as Actor, 'external_send')).toBe('deny')
+    },
+  )
+
+  it('an agent of another owner, under its own grant, sends all the same: nothing of it is known to have met', () => {
+    const log: DecodedEvent<'decisions.v1'>[] = []
+    const instance = new Instance()
+    for (const [n, label] of ['reads_private', 'reads_untrusted'].entries()) log.push(allowed(inOne, label, n, log))
+    instance.readToEnd(log)
+    expect(instance.decide({ tree: 'two', agents: ['theirs'] }, 'external_send')).toBe('allow')
+    expect(instance.decide({ tree: 'two', agents: ['theirs', 'b'] }, 'external_send')).toBe('deny')
+  })
+
+  it('an ALLOW from before owners were named counts for its agents, and for no owner', () => {
+    const log: DecodedEvent<'decisions.v1'>[] = []
+    for (const [n, label] of ['reads_private', 'reads_untrusted'].entries()) {
+      const { data, ...event } = allowed(inOne, label, n, log)
+      log.push({ ...event, data: { ...data, owners: undefined } } as unknown as DecodedEvent<'decisions.v1'>)
     }
+    const instance = new Instance()
+    instance.readToEnd(log)
+    expect(instance.decide({ tree: 'two', agents: ['a'] }, 'external_send')).toBe('deny')
+    expect(instance.decide({ tree: 'two', agents: ['b'] }, 'external_send')).toBe('allow')
   })
 })
