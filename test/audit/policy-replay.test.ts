@@ -163,7 +163,7 @@ it('does not believe files in the place of the set that decided', async () => {
   expect(await replay(shipped)).toMatchObject({
     code: 1,
     untold: 1,
-    differences: [{ why: 'needs context.history.agent' }],
+    differences: [{ why: 'needs context.history.agent, context.history.owner' }],
   })
 })
 
