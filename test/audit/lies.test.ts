@@ -45,30 +45,6 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     },
   ],
   [
-    'an ALLOW that counts for an owner of none of its agents (V3)',
-    'V3',
-    (log) => {
-      allowed(log, 'adjust').data.owners = [sample.owner, 'somebody-else']
-    },
-    'others than the owners',
-  ],
-  [
-    'an ALLOW that counts for no owner of its agent (V3)',
-    'V3',
-    (log) => {
-      allowed(log, 'adjust').data.owners = ['somebody-else']
-    },
-    'others than the owners',
-  ],
-  [
-    'an ALLOW that names no owner, after others that do (V3)',
-    'V3',
-    (log) => {
-      delete allowed(log, 'adjust').data.owners
-    },
-    'does not name the owners',
-  ],
-  [
     'an outcome that gives back more than was reserved (V9)',
     'V9',
     (log) => {

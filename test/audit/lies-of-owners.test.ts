@@ -1,0 +1,41 @@
+import { sample } from '@bailiwick/standalone/sample'
+import { expect, it } from 'vitest'
+import { allowed, findingsOf } from './forge.ts'
+import { type GoodLog, goodLog } from './good-log.ts'
+import type { Rule } from './leaf.ts'
+
+// As in lies.test.ts: for whom an ALLOW counts, beside its task and its agents.
+
+const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, detail: string][] = [
+  [
+    'an ALLOW that counts for an owner of none of its agents (V3)',
+    'V3',
+    (log) => {
+      allowed(log, 'adjust').data.owners = [sample.owner, 'somebody-else']
+    },
+    'others than the owners',
+  ],
+  [
+    'an ALLOW that counts for no owner of its agent (V3)',
+    'V3',
+    (log) => {
+      allowed(log, 'adjust').data.owners = ['somebody-else']
+    },
+    'others than the owners',
+  ],
+  [
+    'an ALLOW that names no owner, after others that do (V3)',
+    'V3',
+    (log) => {
+      delete allowed(log, 'adjust').data.owners
+    },
+    'does not name the owners',
+  ],
+]
+
+it.each(lies)('finds %s', async (_, rule, lie, detail) => {
+  using log = await goodLog()
+  lie(log)
+  const expected = { rule, detail: expect.stringContaining(detail) }
+  expect(await findingsOf(log)).toContainEqual(expect.objectContaining(expected))
+})
