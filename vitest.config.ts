@@ -118,6 +118,7 @@ export default defineConfig({
             'retired-approver',
             'revocation-races',
             'revoked-stays-dead',
+            'second-outcome',
             'self-approval',
             'spoofing',
             'stolen-heads',

@@ -250,7 +250,12 @@ export class Scene implements AsyncDisposable {
         size = this.system.services.evidence.size()
       const report = await audit({ logDir: paths(this.system.data).log, trustPath: paths(this.system.data).trust })
       // Evidence may be at different places of different topics: a gap is one that stays.
-      if (tries > 20 || !unlikely(report.findings).some(({ detail }) => /\d+ where \d+ is next$/.test(detail)))
+      if (
+        tries > 20 ||
+        !unlikely(report.findings).some(({ detail }) =>
+          /\d+ where \d+ is next$|: the outcome before it is missing$/.test(detail),
+        )
+      )
         return report
     }
   }
