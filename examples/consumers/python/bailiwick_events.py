@@ -39,7 +39,7 @@ TYPES = {
     },
     "decisions.v1": {
         "decision.allowed", "decision.denied", "decision.abandoned",
-        "outcome.reported", "outcome.missing", "denials.summarised",
+        "outcome.reported", "outcome.missing", "outcome.refused", "denials.summarised", "candidate.answered",
     },
     "approvals.v1": {
         "request.received", "request.endorsed", "request.approved", "request.denied", "request.expired",
