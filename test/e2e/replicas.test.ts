@@ -19,6 +19,8 @@ const manyCalls = { authority: { ...sampleAuthority, budget: { ...sampleAuthorit
 const callIds = (count: number, name: string) =>
   Array.from({ length: count }, (_, n) => `call-${name}-${String(n).padStart(16, '0')}`)
 
+const processes = 8
+
 /** Requests as the agent signs them, each with a proof of its own; one that is sent again has another. */
 async function signer({ world, credential }: Granted) {
   const point = new Point(world)
@@ -100,7 +102,7 @@ it('replicas that are killed in the middle, with every request at all of them, r
   const { world } = system
   await world.http.listen({ port: Number(new URL(world.url).port) })
   const effects = join(world.data, 'effects.jsonl')
-  const children = await Promise.all([0, 1, 2].map((n) => startReplica(world, n, effects)))
+  const children = await Promise.all(Array.from({ length: processes }, (_, n) => startReplica(world, n, effects)))
   try {
     const sign = await signer(system)
     const ids = callIds(24, 'kill')
