@@ -1,3 +1,4 @@
+import { sha256 } from '@bailiwick/credentials'
 import type { DenialReason } from '@bailiwick/errors'
 import { type Break, faultyGrantStore, type GrantStore } from '@bailiwick/grant-store'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
@@ -184,6 +185,7 @@ it('evaluates again what another writer was ahead of, and all of its batch after
         after: head,
         decision_id: decisionId,
         call_id: 'call_intruder00000',
+        proof_id: sha256('the proof of the intruder'),
         reserved: { ...like.data.reserved, cost: { EUR: '90' } },
       },
     })
