@@ -149,6 +149,7 @@ it('a kept call is shown to the operator alone, and of one decision; contradicte
       ...two,
       decision_id,
       call_id: `call_${eventId().slice(4, 30)}`,
+      proof_id: randomBytes(32).toString('base64url'),
       action: { ...two.action, call: { salted_sha256: saltedHash(handed) } },
       after: head?.head,
     }
