@@ -1,3 +1,4 @@
+import type { Agent } from '@bailiwick/agent'
 import { jcsHash } from '@bailiwick/credentials'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
@@ -28,36 +29,36 @@ const bodies: Record<Tool, Record<string, string>> = {
   adjust: { invoice: 'INV-1', amount: '1', currency: 'EUR' },
 }
 
-it('a SIGKILL right after a tainting step washes nothing off, in this task or in the next (V2)', {
-  timeout: 300_000,
-}, async () => {
-  const place = await preparePlace({
-    entities: (all) =>
-      all.map((entity) =>
-        entity.type === 'tool-server'
-          ? { ...entity, value: { ...entity.value, tools, manifest: jcsHash(tools) } }
-          : entity,
-      ),
-  })
-  const { data, port, url, invoicesUrl, trust } = place
-  const env = { BAILIWICK_DATA: data, BAILIWICK_PORT: String(port), BAILIWICK_LOG_LEVEL: 'warn' }
-  const system = new ServiceProcess({ service: 'standalone', env })
-  system.start()
-  await system.ready()
-  const approver = await enrolApprover({ url, data })
-  const invoices = await startInvoicesApi(place)
-  try {
-    for (const [n, taints] of (
-      [
-        ['read', 'delete'],
-        ['delete', 'read'],
-      ] as const
-    ).entries()) {
-      const agent = sampleAgent(
-        { data, trust, clock: systemClock, random: systemRandom },
-        sample.agents[n] ?? 'reconciler',
-      )
-      const task = async () => {
+// Each in an installation of its own: the agents of one owner are tainted together.
+it.each<[Tool, Tool]>([
+  ['read', 'delete'],
+  ['delete', 'read'],
+])(
+  'a SIGKILL right after a tainting step (%s, then %s) washes nothing off, in this task, in the next, or for its owner (V2)',
+  {
+    timeout: 300_000,
+  },
+  async (...taints) => {
+    const place = await preparePlace({
+      entities: (all) =>
+        all.map((entity) =>
+          entity.type === 'tool-server'
+            ? { ...entity, value: { ...entity.value, tools, manifest: jcsHash(tools) } }
+            : entity,
+        ),
+    })
+    const { data, port, url, invoicesUrl, trust } = place
+    const env = { BAILIWICK_DATA: data, BAILIWICK_PORT: String(port), BAILIWICK_LOG_LEVEL: 'warn' }
+    const system = new ServiceProcess({ service: 'standalone', env })
+    system.start()
+    await system.ready()
+    const approver = await enrolApprover({ url, data })
+    const invoices = await startInvoicesApi(place)
+    try {
+      const [agent, colleague] = sample.agents.map((name) =>
+        sampleAgent({ data, trust, clock: systemClock, random: systemRandom }, name),
+      ) as [Agent, Agent]
+      const task = async (agent: Agent) => {
         const { requestId } = await agent.request({ authority, mode: 'window', expiresInSeconds: 600 })
         // Sessions do not outlive their process.
         await approver.signIn().catch(() => undefined)
@@ -65,7 +66,7 @@ it('a SIGKILL right after a tainting step washes nothing off, in this task or in
         return grantId ?? ''
       }
       /** What was decided; what only says that the system is busy starting is asked again. */
-      const call = (grantId: string, tool: Tool) =>
+      const call = (agent: Agent, grantId: string, tool: Tool) =>
         eventually(async () => {
           const resource = { type: 'tool', id: `${sample.toolServer}/${tool}` }
           const init = {
@@ -81,21 +82,22 @@ it('a SIGKILL right after a tainting step washes nothing off, in this task or in
           if (response.ok || code === 'entity_unknown') return 'allowed'
           return code === 'policy_denied' ? code : undefined
         })
-      const grantId = await task()
-      expect(await call(grantId, 'adjust')).toBe('allowed')
+      const grantId = await task(agent)
+      expect(await call(agent, grantId, 'adjust')).toBe('allowed')
       for (const tool of taints) {
-        expect(await call(grantId, tool)).toBe('allowed')
+        expect(await call(agent, grantId, tool)).toBe('allowed')
         await system.kill()
         system.start()
         await system.ready()
       }
-      expect(await call(grantId, 'adjust')).toBe('policy_denied')
-      expect(await call(await task(), 'adjust')).toBe('policy_denied')
+      expect(await call(agent, grantId, 'adjust')).toBe('policy_denied')
+      expect(await call(agent, await task(agent), 'adjust')).toBe('policy_denied')
+      expect(await call(colleague, await task(colleague), 'adjust')).toBe('policy_denied')
+    } finally {
+      await invoices[Symbol.asyncDispose]()
+      await system.stop()
+      place.leave()
     }
-  } finally {
-    await invoices[Symbol.asyncDispose]()
-    await system.stop()
-    place.leave()
-  }
-  expect(system.crashes, system.output).toBe(0)
-})
+    expect(system.crashes, system.output).toBe(0)
+  },
+)
