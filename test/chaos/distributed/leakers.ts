@@ -54,7 +54,8 @@ export class Leakers {
       value: {
         id: sampleAgentId(name),
         name,
-        owner: sample.owner,
+        // Of one owner, they would taint one another.
+        owner: `owner-of-${name}`,
         attestor: {
           kind: 'registered_key' as const,
           keys: [{ instance: sample.instance, jwk: { ...key.publicJwk } }],
