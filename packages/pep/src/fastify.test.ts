@@ -78,6 +78,20 @@ describe('the fastify plug-in', () => {
     expect(pdp.outcomes).toMatchObject([{ status: 'failed', http_status: 409 }])
   })
 
+  it('says when to try again after a denial that may be another answer in a moment', async () => {
+    await using pdp = await FakePdp.start()
+    await using api = await anApi(pdp)
+    const answered = async (reason: string) => {
+      pdp.answer = deny(reason)
+      const response = await api.call()
+      const { code, retry_after } = (await response.json()) as { code: string; retry_after?: number }
+      return [response.status, code, response.headers.get('retry-after'), retry_after]
+    }
+    expect(await answered('uses_reserved')).toEqual([403, 'uses_reserved', '1', 1])
+    expect(await answered('budget_reserved')).toEqual([403, 'budget_reserved', '1', 1])
+    expect(await answered('uses_exhausted')).toEqual([403, 'uses_exhausted', null, undefined])
+  })
+
   it('answers a denial with 403, its reason and where to ask, and has no effect (V1)', async () => {
     await using pdp = await FakePdp.start()
     await using api = await anApi(pdp)
