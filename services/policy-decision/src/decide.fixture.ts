@@ -47,7 +47,7 @@ export function asked() {
     ...w.pdp,
     proofs,
     agents: new UnderWay(2),
-    intake: new Intake({ atOnce: 64, most: 512, slowMs: 250, waitMs: 60_000, monotonic: () => 0 }),
+    intake: new Intake({ perTurn: 1, atOnce: 64, most: 512, slowMs: 250, waitMs: 60_000, monotonic: () => 0 }),
     quotas: { take: () => undefined },
     permitKey,
     trust: { installation: 'ins_0123456789abcdef', public_url: issuer },

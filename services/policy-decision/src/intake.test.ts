@@ -14,7 +14,7 @@ afterEach(() => {
 })
 
 function intake(more: Partial<ConstructorParameters<typeof Intake>[0]> = {}) {
-  const made = new Intake({ atOnce: 2, most: 8, slowMs: 250, waitMs: 1000, monotonic: () => now, ...more })
+  const made = new Intake({ perTurn: 1, atOnce: 2, most: 8, slowMs: 250, waitMs: 1000, monotonic: () => now, ...more })
   opened.push(made)
   const begun: string[] = []
   const refused: string[] = []
@@ -42,6 +42,19 @@ it('begins none before all that came in the same turn are here, then one a turn,
   expect(w.begun).toEqual(['a'])
   await w.turns(1)
   expect(w.begun).toEqual(['a', 'b'])
+})
+
+it('begins so many a turn, the lanes in turn, and no more than may be under way', async () => {
+  const w = intake({ perTurn: 3, atOnce: 2 })
+  for (const name of ['a', 'b', 'c']) void w.enter('one', name)
+  for (const name of ['x', 'y', 'z']) void w.enter('two', name)
+  await w.turns(1)
+  expect(w.begun).toEqual(['a', 'x', 'b'])
+  await w.turns(1)
+  expect(w.begun).toEqual(['a', 'x', 'b', 'y'])
+  w.leave('b')
+  await w.turns(1)
+  expect(w.begun).toEqual(['a', 'x', 'b', 'y', 'c'])
 })
 
 it('begins another of a lane once one is over, and no lane waits for another (V18)', async () => {

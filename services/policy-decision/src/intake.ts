@@ -1,6 +1,8 @@
 import { ServiceError } from '@bailiwick/errors'
 
 export interface IntakeOptions {
+  /** How many calls are begun in one turn of the event loop, at most. */
+  perTurn: number
   /** How many calls of one lane may be begun and not over, at most. */
   atOnce: number
   /** How many may be begun or wait. */
@@ -42,9 +44,10 @@ const firstWindow = 16
 
 /**
  * Begins calls, so that those that were begun are answered before more are: of 500 that come at once, 500 signatures verified first
- * would leave no time for any decision. One call is begun each turn of the event loop, the lanes in turn (V18), and within a lane the
- * first that came. How many of a lane are begun at once follows from how long they take, as in TCP (additive increase, multiplicative
- * decrease): the slower machine, store or broker, the fewer share them. A lane that is held up holds up no other.
+ * would leave no time for any decision. A few calls are begun each turn of the event loop, so that they share a durable write: the lanes
+ * in turn (V18), and within a lane the first that came. How many of a lane are begun at once follows from how long they take, as in TCP
+ * (additive increase, multiplicative decrease): the slower machine, store or broker, the fewer share them. A lane that is held up holds
+ * up no other.
  */
 export class Intake implements Disposable {
   readonly #options: IntakeOptions
@@ -85,7 +88,7 @@ export class Intake implements Disposable {
     else this.#ready.delete(key)
     if (lane.waiting.size === 0 && lane.begun.size === 0) this.#lanes.delete(key)
     // Once all that came in this turn is here: reading requests is no part of a decision's time.
-    if (this.#ready.size > 0) this.#turn ??= setImmediate(() => this.#beginOne())
+    if (this.#ready.size > 0) this.#turn ??= setImmediate(() => this.#beginSome())
   }
 
   #mayBegin({ begun, waiting, window }: Lane): boolean {
@@ -105,8 +108,13 @@ export class Intake implements Disposable {
     this.#settle(key, lane)
   }
 
-  #beginOne(): void {
+  #beginSome(): void {
     this.#turn = undefined
+    for (let begun = 0; begun < this.#options.perTurn; begun++) if (!this.#beginOne()) return
+  }
+
+  /** Whether there was one to begin. */
+  #beginOne(): boolean {
     for (const key of this.#ready) {
       this.#ready.delete(key)
       const lane = this.#lanes.get(key)
@@ -118,11 +126,12 @@ export class Intake implements Disposable {
         lane.begun.set(place, this.#options.monotonic())
         this.#settle(key, lane)
         next.begin(place)
-        return
+        return true
       }
       this.#settle(key, lane)
       next.turnAway()
     }
+    return false
   }
 
   /** One that was there at the last sweep has had that long: by sweeps, since while the machine is held up no turn comes either. */

@@ -52,6 +52,8 @@ export const policyDecisionKeys = ({ key }: Pick<Host, 'key'>): PolicyDecisionAd
 
 /** Calls of one credential (decision 46). */
 const begunAtOnce = 64
+/** Verified in about 10 ms; more a turn share no larger durable write. */
+const begunPerTurn = 32
 /** How long a call may wait to be begun. One whose enforcement point waits less, and has gone, is not begun. */
 const deadlinesInWait = 10
 /** What is answered 429, before anything was decided: no event of its own, else whoever asks too much would fill the log. */
@@ -109,6 +111,7 @@ export async function startPolicyDecision(
     proofs: new Proofs(grantStore, clock, random),
     agents: new UnderWay(config.agentCalls ?? defaults.agentCalls),
     intake: new Intake({
+      perTurn: begunPerTurn,
       atOnce: begunAtOnce,
       most: config.agentCalls ?? defaults.agentCalls,
       slowMs: (config.decisionDeadlineMs ?? defaults.decisionDeadlineMs) / 4,
