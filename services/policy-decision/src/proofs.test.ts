@@ -69,7 +69,7 @@ const windowMs = 5 * 60 * 1000
 const opened = (memory: Memory, clock: Clock, line: (asked: Asked) => Line = () => 'whole', seed = 1) =>
   new Proofs(memory.connect(line), clock, seededRandom(seed))
 
-async function instances(count: number, limit?: number) {
+async function instances(count: number, limits: { limit?: number } = {}) {
   const clock = testClock(startedAt)
   const memory = new Memory()
   const lines: Line[] = Array.from({ length: count }, () => 'whole')
@@ -79,13 +79,25 @@ async function instances(count: number, limit?: number) {
         memory.connect(() => lines[n] ?? 'whole'),
         clock,
         seededRandom(n + 1),
-        limit,
+        limits,
       ),
   )
   for (const one of proofs) await one.adopt()
   clock.advance(settledMs)
   const [a, b] = proofs as [Proofs, Proofs]
   return { clock, memory, lines, a, b }
+}
+
+/** An instance whose store answers nothing until `gate` opens, and that has waited for it to the end. */
+async function adoptedLate(clock: Clock, memory: Memory) {
+  const gate = Promise.withResolvers<void>()
+  const store = memory.connect(
+    () => 'whole',
+    () => gate.promise,
+  )
+  const slow = new Proofs(store, clock, seededRandom(9), { adoptWithinMs: 1 })
+  await expect(slow.adopt()).rejects.toMatchObject({ code: 'outcome_unknown' })
+  return { slow, gate }
 }
 const seconds = (clock: Clock) => Math.floor(clock.now() / 1000) * 1000
 
@@ -235,8 +247,30 @@ describe('a proof', () => {
     expect(await slow.accept('one', seconds(clock), undefined)).toBe('nonce_required')
   })
 
+  it('is accepted with the nonce of either instance when the store adopts one of them after its deadline', async () => {
+    const { clock, memory, a } = await instances(1)
+    const { slow, gate } = await adoptedLate(clock, memory)
+    // Until then it cannot join the others, and asks for a nonce of its own.
+    expect(slow.nonce()).toMatch(/^alone/)
+    gate.resolve()
+    await expect.poll(() => slow.nonce()).toBe(a.nonce())
+    expect(await slow.accept('one', 0, a.nonce())).toBe('accepted')
+    expect(await a.accept('two', 0, slow.nonce())).toBe('accepted')
+  })
+
+  it('that another instance counted does not count when the store adopts this one after its deadline, and was lost meanwhile (V10)', async () => {
+    const { clock, memory, a } = await instances(1)
+    const { slow, gate } = await adoptedLate(clock, memory)
+    clock.advance(settledMs)
+    expect(await a.accept('one', seconds(clock), undefined)).toBe('accepted')
+    memory.lose()
+    gate.resolve()
+    await expect.poll(() => memory.epoch).toBe('epoch 2')
+    expect(await slow.accept('one', seconds(clock), undefined)).toBe('nonce_required')
+  })
+
   it('of an instance whose memory is full of what it accepted alone needs a new nonce (V10)', async () => {
-    const { clock, lines, a } = await instances(2, 3)
+    const { clock, lines, a } = await instances(2, { limit: 3 })
     lines[0] = 'cut'
     await a.accept('zero', seconds(clock), undefined)
     const nonce = a.nonce()
@@ -347,7 +381,7 @@ describe('what an instance remembers', () => {
   })
 
   it('makes room by what is over, and where nothing is, by forgetting all, with the nonce that went with it', async () => {
-    const { clock, lines, a } = await instances(1, 3)
+    const { clock, lines, a } = await instances(1, { limit: 3 })
     lines[0] = 'cut'
     await a.accept('zero', seconds(clock), undefined)
     const show = (id: string, nonce = a.nonce()) => a.accept(id, seconds(clock), nonce)

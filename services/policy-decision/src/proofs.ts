@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { GrantStore } from '@bailiwick/grant-store'
-import type { Clock, RandomSource } from '@bailiwick/service-kit'
+import { type Clock, type RandomSource, withDeadline } from '@bailiwick/service-kit'
+import { answerWithinMs } from './bounded-grant-store.ts'
 
 export const proofMaxAgeMs = 60_000
 export const proofLeewayMs = 5000
@@ -22,6 +23,7 @@ export class Proofs {
   readonly #clock: Clock
   readonly #random: RandomSource
   readonly #limit: number
+  readonly #adoptWithinMs: number
   readonly #here = new Map<string, number>()
   /**
    * Of the nonces that all instances accept, once the store has said that the proof is new: the store's epoch, so that what one
@@ -36,17 +38,26 @@ export class Proofs {
   #alone = false
   #adopting: Promise<void> | undefined
 
-  constructor(store: GrantStore, clock: Clock, random: RandomSource, limit = rememberedHere) {
+  constructor(
+    store: GrantStore,
+    clock: Clock,
+    random: RandomSource,
+    { limit = rememberedHere, adoptWithinMs = answerWithinMs } = {},
+  ) {
     this.#store = store
     this.#clock = clock
     this.#random = random
     this.#limit = limit
+    this.#adoptWithinMs = adoptWithinMs
     this.#secret = random(32)
     this.#aloneSecret = random(32)
     this.#lostUntil = clock.now()
   }
 
-  /** Takes the store as it is, once for all who ask at once. From then on old proofs need a nonce, and old nonces are dead. */
+  /**
+   * Takes the store as it is, once for all who ask at once. From then on old proofs need a nonce, and old nonces are dead.
+   * Rejects with `outcome_unknown` when the store has not answered by the deadline; an answer that comes later still counts.
+   */
   adopt(): Promise<void> {
     this.#adopting ??= this.#adopt().finally(() => {
       this.#adopting = undefined
@@ -63,6 +74,14 @@ export class Proofs {
     // Before: a proof may be judged as soon as the store answers again. After: others counted proofs meanwhile.
     this.#forgetOld()
     this.#alone = true
+    await withDeadline(this.#join(), this.#adoptWithinMs, 'outcome_unknown')
+  }
+
+  /**
+   * Not bounded: from the store's answer on, however late, this instance uses the store under that epoch. Without the rest it
+   * would do so with a secret that no other instance has, and count what others counted before the answer.
+   */
+  async #join(): Promise<void> {
     const epoch = await this.#store.adopt()
     this.#alone = false
     this.#forgetOld()
