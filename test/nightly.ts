@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { arch, cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 
-// npm run nightly [-- chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | broker-gone | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
+// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | broker-gone | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
 const root = join(import.meta.dirname, '..')
@@ -23,6 +24,13 @@ const vitest = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 
 const closing = /^\d+ passed, \d+ failed/
 
 const runs: Run[] = [
+  {
+    name: 'demo',
+    about:
+      'The demo on a real Kafka and a real Redis, again and again (50 times, or `--count`), beside six processes that never wait: each run starts five services anew and tells the whole story.',
+    command: [process.execPath, join(import.meta.dirname, 'demo/many.ts')],
+    keep: (line) => line.startsWith('demo: '),
+  },
   {
     name: 'chaos',
     about:
@@ -199,7 +207,11 @@ const runs: Run[] = [
   },
 ]
 
-const wanted = process.argv.slice(2)
+const { values, positionals: wanted } = parseArgs({
+  allowPositionals: true,
+  options: { count: { type: 'string' } },
+})
+if (values.count !== undefined) process.env.BAILIWICK_COUNT = values.count
 const unknown = wanted.filter((name) => runs.every((run) => run.name !== name))
 if (unknown.length > 0) {
   console.error(`${unknown.join(', ')}: there are ${runs.map(({ name }) => name).join(', ')}`)

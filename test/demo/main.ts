@@ -1,6 +1,13 @@
 import { parseArgs } from 'node:util'
 import { isInitialised } from '@bailiwick/installation'
-import { missingParts, type RunningSystem, startProcesses, startSystem } from '@bailiwick/testkit'
+import {
+  missingParts,
+  type PlaceOptions,
+  type Processes,
+  type RunningSystem,
+  startProcesses,
+  startSystem,
+} from '@bailiwick/testkit'
 import { type Step, tell } from './story.ts'
 
 const usage = `npm run demo [-- --kafka] [-- --json] [-- --data DIR]
@@ -51,12 +58,12 @@ async function step(title: string, run: () => Promise<string>): Promise<void> {
 
 try {
   const place = values.data === undefined ? {} : { data: values.data }
-  await using system: RunningSystem = values.kafka ? await startProcesses(place) : await startSystem(place)
+  await using system: RunningSystem = values.kafka ? await allReady(place) : await startSystem(place)
   say(`Bailiwick demo: installation ${system.trust.installation} at ${system.url}, one operator, software passkey`)
   if (values.kafka)
     say('Processes: issuer, approval, evidence, 2 × policy-decision; Kafka with TLS, SCRAM and ACLs; Redis')
   say('')
-  await tell(system, step)
+  await tell(system, step, values.kafka ? { withinMs: 2000 } : {})
   say('')
   say(`All ${steps.length} steps held.${values.data === undefined ? '' : ` The state is in ${values.data}.`}`)
 } catch (error) {
@@ -64,6 +71,15 @@ try {
   if (steps.every(({ ok }) => ok)) console.error(error)
 }
 if (values.json) console.log(JSON.stringify(steps))
+
+/** Resolves once each process is ready, and not only one of each service: the story goes to both decision points in turn. */
+async function allReady(place: PlaceOptions): Promise<Processes> {
+  await using started = new AsyncDisposableStack()
+  const system = started.use(await startProcesses(place))
+  await Promise.all(Object.values(system.processes).flatMap((all) => all.map((process) => process.ready())))
+  started.move()
+  return system
+}
 
 function readArguments() {
   try {

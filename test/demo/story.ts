@@ -1,7 +1,4 @@
-import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeDpopProof } from '@bailiwick/credentials'
 import { errorCode } from '@bailiwick/errors'
@@ -11,6 +8,8 @@ import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import { enrolApprover, type RunningSystem } from '@bailiwick/testkit'
 import { startInvoicesApi } from './invoices-api.ts'
+import { verify, withFlippedByte } from './log-files.ts'
+import { patientCall, patiently, repeating } from './patiently.ts'
 
 export interface Step {
   step: number
@@ -22,7 +21,6 @@ export interface Step {
 type Say = (title: string, run: () => Promise<string>) => Promise<void>
 type Agent = ReturnType<typeof sampleAgent>
 
-const bailiwick = join(import.meta.dirname, '../../packages/cli/src/main.ts')
 const pauseMs = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Throws what was expected instead, which the step then shows. */
@@ -30,19 +28,23 @@ function must(holds: boolean, otherwise: string): asserts holds {
   if (!holds) throw new Error(otherwise)
 }
 
-/** The story of DESIGN §2, step by step, against a running system; each step says what it saw. */
-export async function tell(system: RunningSystem, step: Say): Promise<void> {
+/**
+ * The story of DESIGN §2, step by step, against a running system; each step says what it saw. No call that begins
+ * `withinMs` after a withdrawal was acknowledged is allowed: 1 s, and 2 s where a decision point may be cut off (V7).
+ */
+export async function tell(system: RunningSystem, step: Say, { withinMs = 1000 } = {}): Promise<void> {
   const { data, url } = system
   const agent = sampleAgent(system, 'reconciler')
   const stranger = sampleAgent(system, 'forecaster')
-  const approver = await enrolApprover(system)
+  const approver = await patiently(() => enrolApprover(system))
   const invoices = await openInvoices(system)
   await using _ = invoices.api
   let requestId = ''
   let grantId = ''
   let actionId = ''
 
-  const call = (who: Agent, tool: string, properties: object, grant?: string, callId?: string) =>
+  /** Once, however it is answered. */
+  const callOnce = (who: Agent, tool: string, properties: object, grant?: string, callId?: string) =>
     who.fetch(
       `${system.invoicesUrl}/${tool}`,
       { method: 'POST' },
@@ -54,6 +56,8 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
         properties: { ...properties },
       },
     )
+
+  const call = (...args: Parameters<typeof callOnce>) => patientCall(() => callOnce(...args))
 
   await step('The agent calls a tool without a grant', async () => {
     const refused = await call(agent, 'read', { invoice: 'INV-1' })
@@ -71,22 +75,29 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
       expiresInSeconds: 3600,
       purpose: 'Reconcile the invoices of the third quarter and post small corrections.',
     })
-    await system.bus.publish('access-requests.v1', [agent.accessRequestEvent(signed)])
-    const pending = await eventually(async () => (await approver.state()).requests.find((r) => r.agent === agent.id))
+    await patiently(() => system.bus.publish('access-requests.v1', [agent.accessRequestEvent(signed)]))
+    const asked = () => patiently(async () => (await approver.state()).requests.find((r) => r.agent === agent.id))
+    const pending = await repeating((found) => found === undefined, asked)
+    must(pending !== undefined, 'the console never showed it')
     requestId = pending.id
     return `${requestId}: read; adjust up to 500 EUR, 10 times; 200 calls and 2000.00 EUR in all; for an hour`
   })
 
   await step('The approver narrows the budget and approves with a passkey', async () => {
     const authority = { ...sampleAuthority, budget: { ...sampleAuthority.budget, cost: { EUR: '1000.00' } } }
-    const answer = await approver.approve(requestId, { authority })
+    const answer = await patiently(async () => {
+      // An approval whose answer was lost counts: the agent hears of it.
+      const { status, grantId } = await agent.status(requestId)
+      if (grantId !== undefined) return { status, grant_id: grantId }
+      return approver.approve(requestId, { authority })
+    })
     must(answer.status === 'approved' && answer.grant_id !== undefined, `the answer was ${answer.status}`)
     grantId = answer.grant_id
     return `${grantId}; 2000.00 → 1000.00 EUR; the assertion was verified by approval and by the issuer`
   })
 
   await step('It obtains a credential bound to its key and makes 20 calls', async () => {
-    const credential = await agent.credential({ grantId }, { wait: AbortSignal.timeout(5000) })
+    const credential = await patiently(() => agent.credential({ grantId }, { wait: AbortSignal.timeout(60_000) }))
     for (let n = 1; n <= 20; n++) {
       const response = await call(agent, 'read', { invoice: `INV-${n}` }, grantId)
       must(response.status === 200, `call ${n} answered ${response.status}: ${await response.text()}`)
@@ -109,33 +120,30 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
     const said = [
       await denied('over the limit', 'argument_out_of_bounds', await call(agent, 'adjust', adjust('500.01'), grantId)),
       await denied('not approved', 'action_not_granted', await call(agent, 'delete', { invoice: 'INV-1' }, grantId)),
-      await denied('another key', 'proof_key_mismatch', await callWithForeignKey(system, agent, grantId)),
+      await denied(
+        'another key',
+        'proof_key_mismatch',
+        await patientCall(() => callWithForeignKey(system, agent, grantId)),
+      ),
       await refusedToStranger(stranger, grantId),
     ]
     must(JSON.stringify(invoices.api.ledger.effects) === JSON.stringify(before), 'a denial had an effect')
-    const race = () => call(agent, 'adjust', adjust('10'), grantId)
+    const race = () => callOnce(agent, 'adjust', adjust('10'), grantId)
     const racers = await Promise.all(Array.from({ length: 20 }, race))
-    /** Until the last of the ten has its outcome on the log, its use may yet come back. */
-    const settledRace = async () => {
-      for (let tries = 0; ; tries++) {
-        const response = await race()
-        if (tries === 60 || (await problemOf(response.clone())).code !== 'uses_reserved') return response
-        await pauseMs(500)
-      }
-    }
     const adjusted = () => invoices.api.ledger.effects.adjust
-    // A busy machine may deny one because nobody decided in time. What was reserved for it is given back: to whoever asks next.
-    for (let tries = 0; adjusted() < 10 && tries < 60; tries++) {
-      await pauseMs(500)
-      racers.push(await race())
-    }
+    // A busy machine may deny one because no decision was made in time: its use is given back, and goes to the next that asks.
+    await repeating(
+      () => adjusted() < 10,
+      async () => adjusted() < 10 && racers.push(await race()),
+    )
     const refused = racers.filter(({ status }) => status !== 200)
     const codes = await Promise.all(refused.map(async (response) => (await problemOf(response)).code ?? 'no code'))
     const lost = [...Map.groupBy(codes, (code) => code)].map(([code, all]) => `${all.length} × ${code}`)
     must(adjusted() === 10, `${adjusted()} of ${racers.length} racers had an effect: ${lost.join(', ')}`)
     must(racers.length - refused.length === 10, `the losers got ${lost.join(', ')}`)
     said.push(`${racers.length} race for 10 adjustments: 10 effects, ${lost.join(', ')}`)
-    said.push(await denied('one more', 'uses_exhausted', await settledRace()))
+    // Until the last of the ten has its outcome on the log, its use may yet come back, and `uses_reserved` says so.
+    said.push(await denied('one more', 'uses_exhausted', await patientCall(race)))
     said.push(
       await denied(
         'changed after the permit',
@@ -152,13 +160,18 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
     let running = true
     const runners = Array.from({ length: 4 }, async () => {
       while (running) {
-        const response = await call(agent, 'read', { invoice: 'INV-2' }, grantId)
-        if (response.status === 200) lastAllow = Math.max(lastAllow, performance.now())
-        await response.arrayBuffer()
+        const began = performance.now()
+        const response = await callOnce(agent, 'read', { invoice: 'INV-2' }, grantId).catch(() => undefined)
+        // Not when its answer arrived: that may wait for its turn on a busy machine, long after the decision.
+        if (response?.status === 200) lastAllow = Math.max(lastAllow, began)
+        await response?.arrayBuffer()
       }
     })
-    await pauseMs(300)
-    const answer = await approver.withdraw(requestId, 'The task is no longer needed.')
+    await repeating(
+      () => lastAllow === 0,
+      () => pauseMs(50),
+    )
+    const answer = await patiently(() => approver.withdraw(requestId, 'The task is no longer needed.'))
     const acknowledged = performance.now()
     await pauseMs(700)
     running = false
@@ -168,8 +181,8 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
     const refused = await call(agent, 'read', { invoice: 'INV-3' }, grantId)
     const { code } = await problemOf(refused)
     must(refused.status !== 200 && code === 'grant_revoked', `afterwards: ${refused.status} ${code}`)
-    must(after <= 1000, `an ALLOW ${Math.round(after)} ms after the acknowledgement`)
-    return `revocation ${answer.revoked_sequence} acknowledged; last ALLOW ${Math.abs(after).toFixed(1)} ms ${after > 0 ? 'after' : 'before'} it; then ${code}`
+    must(after <= withinMs, `a call that began ${Math.round(after)} ms after the acknowledgement was allowed`)
+    return `revocation ${answer.revoked_sequence} acknowledged; the last allowed call began ${Math.abs(after).toFixed(1)} ms ${after > 0 ? 'after' : 'before'} it; then ${code}`
   })
 
   await step('bailiwick verify checks the log from its files and public keys alone', async () => {
@@ -178,28 +191,12 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
     const { log, logVkey } = paths(data)
     const clean = await verify(log, logVkey)
     must(clean.status === 0, `it found fault with a good log: ${clean.text}`)
-    const copy = mkdtempSync(join(tmpdir(), 'bailiwick-flipped-'))
-    try {
-      cpSync(log, copy, { recursive: true })
-      const bundle = firstBundle(copy)
-      const bytes = readFileSync(join(copy, bundle))
-      bytes[100] = (bytes[100] ?? 0) ^ 1
-      writeFileSync(join(copy, bundle), bytes)
-      const flipped = await verify(copy, logVkey)
-      must(flipped.status === 1 && flipped.text.includes(bundle), `the flipped byte was not named: ${flipped.text}`)
-      return `${await leavesOf(url)} leaves verify; one byte flipped in a copy: ${lineWith(bundle, flipped.text)}`
-    } finally {
-      rmSync(copy, { recursive: true, force: true })
-    }
+    const { bundle, flipped } = await withFlippedByte(log, async (copy) => verify(copy, logVkey))
+    must(flipped.status === 1 && flipped.text.includes(bundle), `the flipped byte was not named: ${flipped.text}`)
+    return `${await leavesOf(url)} leaves verify; one byte flipped in a copy: ${lineWith(bundle, flipped.text)}`
   })
 
   await step('The trace of one action, back to the human', async () => {
-    const response = await fetch(`${url}/v1/trace/${actionId}`)
-    must(response.status === 200, `the trace answered ${response.status}`)
-    const trace = (await response.json()) as Trace
-    const doubtful = trace.steps.filter((one) => !one.verified).map(({ type, problem }) => `${type}: ${problem}`)
-    must(trace.verified === true, `a signature on the way does not verify: ${doubtful.join(', ')}`)
-    const types = trace.steps.map(({ type }) => type)
     const order = [
       'outcome.reported',
       'decision.allowed',
@@ -208,7 +205,16 @@ export async function tell(system: RunningSystem, step: Say): Promise<void> {
       'request.approved',
       'request.received',
     ]
-    for (const type of order) must(types.includes(type), `${type} is missing among ${types.join()}`)
+    const read = async () => {
+      const response = await fetch(`${url}/v1/trace/${actionId}`)
+      must(response.status === 200, `the trace answered ${response.status}`)
+      const trace = (await response.json()) as Trace
+      return { trace, missing: order.filter((type) => trace.steps.every((one) => one.type !== type)) }
+    }
+    const { trace, missing } = await repeating(({ missing }) => missing.length > 0, read)
+    must(missing.length === 0, `the trace lacks ${missing.join(', ')}`)
+    const doubtful = trace.steps.filter((one) => !one.verified).map(({ type, problem }) => `${type}: ${problem}`)
+    must(trace.verified === true, `a signature on the way does not verify: ${doubtful.join(', ')}`)
     const lines = order.map((type) => {
       const found = trace.steps.find((one) => one.type === type)
       const by = found?.verified ? `verified: ${found.signed_by?.join(', ') ?? 'the service'}` : 'NOT VERIFIED'
@@ -234,6 +240,7 @@ async function openInvoices(system: RunningSystem) {
   let tampering = false
   const api = await startInvoicesApi(system, {
     evidenceUrl: system.url, // one address in front of all services
+    timeoutMs: 30_000, // a use that was allowed, and whose answer was given up, is gone
     store: fileOutcomeStore(join(system.data, 'sample', 'outcomes.json')),
     tamper: (args) => {
       if (tampering) args.invoice = 'INV-40'
@@ -285,15 +292,6 @@ async function refusedToStranger(stranger: Agent, grantId: string): Promise<stri
   throw new Error('another agent got a credential')
 }
 
-/** Meanwhile this process goes on: embedded, it is the system as well. */
-function verify(log: string, vkey: string): Promise<{ status: unknown; text: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [bailiwick, 'verify', '--log', log, '--vkey', vkey], (error, out, err) =>
-      resolve({ status: error === null ? 0 : error.code, text: `${out}${err}` }),
-    )
-  })
-}
-
 /** C2SP tlog-checkpoint: the second line is the size. */
 async function leavesOf(url: string): Promise<string | undefined> {
   const response = await fetch(`${url}/log/checkpoint`)
@@ -306,20 +304,3 @@ const lineWith = (word: string, text: string) =>
     .split('\n')
     .find((line) => line.includes(word))
     ?.trim()
-
-/** The bundle that holds the first leaves: the full one once there are 256, until then the newest partial one. */
-function firstBundle(log: string): string {
-  const full = 'tile/entries/000'
-  if (existsSync(join(log, full))) return full
-  const widths = readdirSync(join(log, `${full}.p`)).map(Number)
-  return `${full}.p/${Math.max(...widths)}`
-}
-
-async function eventually<T>(find: () => Promise<T | undefined>): Promise<T> {
-  for (let tries = 0; tries < 200; tries++) {
-    const found = await find()
-    if (found !== undefined) return found
-    await pauseMs(25)
-  }
-  throw new Error('it did not happen within 5 s')
-}
