@@ -113,8 +113,7 @@ function isPlainPath(path: string): boolean {
   if ([...path].some((char) => char === '\\' || control(char.charCodeAt(0)))) return false
   const segments = path.split('/')
   if (segments.slice(1, -1).includes('')) return false
-  if (segments.some((segment) => /[.\s]/.test(segment[0] ?? '') && ['', ...';?#:%'].includes(afterDots(segment))))
-    return false
+  if (segments.some((segment) => segment !== '' && ['', ...';?#:%'].includes(afterDots(segment)))) return false
   const [, ...escaped] = path.split('%')
   return escaped.every((text, n) => {
     const byte = /^[0-9a-fA-F]{2}/.test(text) ? Number.parseInt(text.slice(0, 2), 16) : 0
@@ -125,8 +124,22 @@ function isPlainPath(path: string): boolean {
   })
 }
 
-/** The first character that is neither dot nor white space; nothing where a segment has none. */
-const afterDots = (segment: string) => segment.replace(/^[.\s]+/, '')[0] ?? ''
+const spaces = [...'\u0020\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff'].concat(
+  Array.from({ length: 11 }, (_, n) => String.fromCharCode(0x2000 + n)),
+)
+const blanks = ['.', '+', ...spaces, ...spaces.map((space) => encodeURIComponent(space))]
+
+/**
+ * The first character that is neither dot nor white space, which may be escaped or a plus; nothing where a segment has none. For a segment that
+ * begins with neither: a character that ends no run.
+ */
+function afterDots(segment: string): string {
+  const blankAt = (at: number) =>
+    blanks.find((blank) => segment.slice(at, at + blank.length).toUpperCase() === blank.toUpperCase())
+  let at = 0
+  for (let blank = blankAt(at); blank !== undefined; blank = blankAt(at)) at += blank.length
+  return at === 0 ? 'x' : (segment[at] ?? '')
+}
 
 function same(value: unknown, bound: unknown): boolean {
   const [a, b] = [numberIn(value), numberIn(bound)]

@@ -15,7 +15,9 @@ URL_DOTS = re.compile(r"(^|/)\.+(/|$)")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 # What a path may not hold: control characters and backslashes, dot segments, and escapes of any of these.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
-DOTS = re.compile(r"(^|/)[.\s\ufeff]+([/;?#:%]|$)")
+# Dots and white space, which may be escaped, or + as in a form's field.
+SPACES = r"[\s\ufeff+]|%(20|c2%(85|a0)|e1%9a%80|e2%80%(8[0-9a]|a[89f])|e2%81%9f|e3%80%80|ef%bb%bf)"
+DOTS = re.compile(rf"(^|/)(\.|{SPACES})+([/;?#:%]|$)", re.IGNORECASE)
 ESCAPE = re.compile(r"%(?![2-9a-f][0-9a-f])|%(2[5ef]|5c|7f|c[01]|e0%[89]|f0%8|f[5-9a-f])", re.IGNORECASE)
 
 

@@ -21,6 +21,10 @@ const servers: ((path: string) => string)[] = [
   (path) => resolved(path.replaceAll('\\', '/').replace(/[. ]+(?=\/|$)/g, (run) => run.replaceAll(' ', ''))),
   (path) => resolved(path.replace(/\/\.{3,}(?=\/|$)/g, '/../..')),
   (path) => resolved(path.replace(/:[^/]*/g, '')),
+  (path) => resolved(trimmed(path)),
+  (path) => resolved(trimmed(decoded(path))),
+  // As the value of a form's field, which many put into a query unescaped.
+  (path) => resolved(trimmed(utf8(path.replaceAll('+', ' ')))),
   // The last absolute path wins, as where parts are joined.
   (path) => resolved(path.slice(Math.max(0, path.lastIndexOf('//')))),
 ]
@@ -29,6 +33,18 @@ const decoded = (path: string) =>
   path
     .replace(/%c0%a([ef])/gi, (_, low) => (/e/i.test(low) ? '.' : '/'))
     .replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
+const trimmed = (path: string) =>
+  path
+    .split('/')
+    .map((segment) => segment.trim())
+    .join('/')
+const utf8 = (path: string) => {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path
+  }
+}
 const resolved = (path: string): string => {
   const kept: string[] = []
   for (const segment of path.split('/').slice(1)) {
@@ -60,7 +76,7 @@ const pieces = fc.constantFrom(
     '?',
     '#',
   ],
-  ...['%2e', '%2E', '%2f', '%5c', '%00', '%25', '%252e', '%', '%32e', '%c0%ae', '%c0%af', '%20', '%41', '\uff0e\uff0e'],
+  ...['%2e', '%2E', '%2f', '%5c', '%00', '%25', '%252e', '%', '%32e', '%c0%ae', '%c0%af', '%20', '%41', '%c2%a0', '%e3%80%80', '+', '\uff0e\uff0e'],
 )
 const tails = fc.array(pieces, { maxLength: 6 }).map((list) => list.join(''))
 

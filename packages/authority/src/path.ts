@@ -27,11 +27,14 @@ const scheme = /^[a-z][a-z0-9+.-]*:\/\//i
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not stand in a path
 const unsafeCharacter = /[\0-\x1f\x7f-\x9f\\]/
 
+/** White space in each spelling that a server may decode: itself, `+` as in a form's field, escaped UTF-8. */
+const space = String.raw`[\s+]|%(?:20|c2%(?:85|a0)|e1%9a%80|e2%80%(?:8[0-9a]|a[89f])|e2%81%9f|e3%80%80|ef%bb%bf)`
+
 /**
  * A segment that some server takes for `.` or `..`: dots and white space (which Windows and many readers trim), up to its end
- * or to what some server cuts off (`..;x`, `..::$DATA`) or decodes (`..%20`). Longer runs too: old Windows servers climb them.
+ * or to what some server cuts off (`..;x`, `..::$DATA`) or decodes (`..%41`). Longer runs too: old Windows servers climb them.
  */
-const dotSegment = /(?:^|\/)[.\s]+(?:[/;?#:%]|$)/
+const dotSegment = new RegExp(`(?:^|/)(?:\\.|${space})+(?:[/;?#:%]|$)`, 'i')
 
 /**
  * A percent sign that can become part of a path behind our back: one that escapes nothing (`%%32e` becomes `%2e`) or a control
