@@ -45,6 +45,16 @@ it('another user of the machine reads public keys alone, also where the data dir
   expect(open).toEqual(['genesis.json', 'trust.json'])
 })
 
+it('another user of the machine reads no event on the bus and no grant, also where their folders are mounted open to all (V17)', async () => {
+  await using scene = await Scene.open()
+  const { data } = scene.system
+  for (const folder of [paths(data).bus, paths(data).grants]) chmodSync(folder, 0o755)
+  const open = [...openBelow(paths(data).bus), ...openBelow(paths(data).grants)].map((path) => relative(data, path))
+  // Empty, or what the machine tells each of its users.
+  const harmless = ['bus/process.lock', 'bus/process.lock-journal', 'grants/boot_id']
+  expect(open.filter((path) => !harmless.includes(path))).toEqual([])
+})
+
 it('no secret stands in bus, log, grants, evidence, metrics or what is printed; prose only in attachments (V17)', async () => {
   const printed: string[] = []
   for (const stream of [process.stdout, process.stderr] as const)

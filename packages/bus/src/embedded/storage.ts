@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer'
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Database, type Key, open } from 'lmdb'
 import { lockProcess } from './process-lock.ts'
@@ -12,18 +12,25 @@ export interface Storage extends TopicStores, AsyncDisposable {
   commit(puts: () => void): Promise<boolean>
 }
 
+/** No other user of this machine reads the events, even where the folder is a mount that is open to all. A setting of lmdb that its types lack. */
+const ownerOnly: object = { permissionsMode: 0o600 }
+
 /** Opens the files for this process alone, or throws `bus_locked`. */
 export function openStorage(dir: string): Storage {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const lock = lockProcess(join(dir, 'process.lock'))
   try {
+    const path = join(dir, 'messages.mdb')
     const root = open({
-      path: join(dir, 'messages.mdb'),
+      path,
+      ...ownerOnly,
       // Else a put's promise resolves before it is durable.
       overlappingSync: false,
       // We batch by ourselves; else lmdb wraps each batch in one of its own, whose failure nobody can observe.
       eventTurnBatching: false,
     })
+    // Earlier versions made them readable.
+    for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600)
     // lmdb syncs its file, not the directories that name it.
     for (const directory of [dir, dirname(dir)]) syncDirectory(directory)
     return {

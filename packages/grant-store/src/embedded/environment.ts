@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ServiceError } from '@bailiwick/errors'
 import { type Database, open } from 'lmdb'
@@ -25,6 +25,9 @@ export interface Environment {
   close(): Promise<void>
 }
 
+/** No other user of this machine reads the grants, even where the folder is a mount that is open to all. A setting of lmdb that its types lack. */
+const ownerOnly: object = { permissionsMode: 0o600 }
+
 /**
  * Opens `dir`, and with it starts a new run: the epoch of the last one is taken away, from instances that still use it too.
  *
@@ -37,7 +40,9 @@ export function openEnvironment(dir: string): Environment {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const path = join(dir, 'grants.mdb')
   if (!isOfThisBoot(dir) || !isLmdb(path)) forget(path, dir)
-  const root = open(path, { noSubdir: true, noSync: true, overlappingSync: false, maxDbs: 8 })
+  const root = open(path, { noSubdir: true, noSync: true, overlappingSync: false, maxDbs: 8, ...ownerOnly })
+  // Earlier versions made them readable.
+  for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600)
   const environment: Environment = {
     meta: root.openDB({ name: 'meta' }),
     trees: root.openDB({ name: 'trees' }),
