@@ -4,7 +4,7 @@ import { everybody } from './addressees.ts'
 import { type Notice, plainLine, plainLines } from './notice.ts'
 import { noticeId } from './request-notices.ts'
 
-/** What everybody must hear of whoever did it: a stop, a recovery, a person let in by one alone. Not counted as a prompt. */
+/** What everybody must hear of, whoever did it: a stop, a recovery, a person let in, or into the group of the registry, by one alone. Not counted as a prompt. */
 export function alarmNotice(approval: Approval, topic: string, event: DecodedEvent): Notice | undefined {
   const words =
     topic === 'revocations.v1'
@@ -59,14 +59,19 @@ function governance(approval: Approval, { type, data }: DecodedEvent<'registry.v
       subject: `Recovery used: ${id} was enrolled by the root key's recovery`,
       lines: [`${id} (${name}) has a new passkey, by recovery ${authorization.recovery}`],
     }
-  if (type !== 'approver.registered' || authorization.kind !== 'approvers') return undefined
+  if (authorization.kind !== 'approvers') return undefined
   const { registry } = approval.projection.ledger
   const signers = authorization.assertions.map(({ credential_id }) => registry.passkey(credential_id)?.approver.id)
   const [signer = 'One person', ...others] = new Set(signers)
   if (others.length > 0 || approval.trust.single_operator) return undefined
+  const isNew = type === 'approver.registered'
   return {
     kind: 'approver_enrolled_alone',
-    subject: `${signer} enrolled the second approver, ${id}, alone`,
-    lines: [`${id} (${name}) may approve from now on; nobody but ${signer} said yes to that`],
+    subject: isNew
+      ? `${signer} enrolled the second approver, ${id}, alone`
+      : `${signer} let ${id} into the group that may change the registry, alone`,
+    lines: [
+      `${id} (${name}) may ${isNew ? 'approve' : 'change the registry'} from now on; nobody but ${signer} said yes to that`,
+    ],
   }
 }
