@@ -128,6 +128,19 @@ describe.skipIf(process.env.CI !== 'true' && missing.length > 0)(
       })
     })
 
+    it.each<[string, Lies, boolean]>([
+      ['takes a revealed call that its decision tells of', {}, true],
+      ['takes no revealed call with another argument than its decision tells of', { invoice: 'INV-2' }, false],
+    ])('%s (V3)', async (_, lies, isProved) => {
+      await told(lies, async (story, { decisions }, evidence) => {
+        const { body } = await evidence.http.inject({ method: 'GET', url: `/v1/bundle/${decisions[0]}` })
+        const shown = changed(body, (bundle) => Object.assign(bundle, { values: [story.calls[0]] }))
+        const { theirs, ours, said } = await verdicts([body, shown], story)
+        expect(theirs, said.join('\n')).toEqual([true, isProved])
+        expect(ours).toEqual([true, isProved])
+      })
+    })
+
     it('proves an action of a sub-agent, and one that people said yes to once more (V3, V6)', async () => {
       const subAgents = new SubAgents(1)
       const entities = (all: Parameters<typeof subAgents.entities>[0]) => subAgents.entities(asking.entities(all))

@@ -51,8 +51,8 @@ def normal(url: str) -> bool:
     return len(url) <= 2048 and URL.fullmatch(url) is not None and not URL_DOTS.search(url)
 
 
-def lookup(document: object, pointer: str) -> object:
-    """RFC 6901; None also where nothing stands."""
+def lookup(document: object, pointer: str, absent: object = None) -> object:
+    """RFC 6901; `absent` where nothing stands."""
     for escaped in pointer[1:].split("/"):
         token = escaped.replace("~1", "/").replace("~0", "~")
         if isinstance(document, dict) and token in document:
@@ -60,7 +60,7 @@ def lookup(document: object, pointer: str) -> object:
         elif isinstance(document, list) and re.fullmatch("0|[1-9][0-9]*", token) and int(token) < len(document):
             document = document[int(token)]
         else:
-            return None
+            return absent
     return document
 
 

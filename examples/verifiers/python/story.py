@@ -34,7 +34,7 @@ class Story:
         self.approvals = OneStory(self.registry)
         self.lines: list[tuple[str, str, str, int]] = []  # time, what, by whom, entry
         self.named: set[str] = set()
-        self.commitments: set[str] = set()
+        self.commitments: dict[str, list[tuple[tuple[str, ...], Leaf]]] = {}  # by salted hash: where in which entry
         self._grants: dict[str, dict] = {}
         self._moves: dict[str, list[tuple[int, dict]]] = {}
         self._delegations: dict[str, dict] = {}
@@ -71,7 +71,9 @@ class Story:
             who = self._request(event)
         self.lines.append((event["time"], event["type"], who, leaf.index))
         self.named |= set(texts_in(said))
-        self.commitments |= {hash_ for path in COMMITMENTS if (hash_ := committed(said, path)) is not None}
+        for path in COMMITMENTS:
+            if (hash_ := committed(said, path)) is not None:
+                self.commitments.setdefault(hash_, []).append((path, leaf))
 
     def _request(self, event: dict) -> str:
         line = self.approvals.read(event)

@@ -17,6 +17,7 @@ from bailiwick_events import Refused, base64url  # noqa: E402
 from bundle import Bundle, read_bundle  # noqa: E402
 from decisions import printable  # noqa: E402
 from jcs import jcs_hash, sha256  # noqa: E402
+from revealed import contradicts  # noqa: E402
 from signatures import Fault, claims  # noqa: E402
 from story import Story  # noqa: E402
 
@@ -58,8 +59,12 @@ def verify(bundle: Bundle, root: str) -> Story:
         raise Fault("nothing in it is about what it names")
     for value in bundle.values:
         salt = base64url(value["salt"].encode())
-        if salt is None or len(salt) != 16 or sha256(salt + value["text"].encode()) not in story.commitments:
+        places = story.commitments.get(sha256((salt or b"") + value["text"].encode()))
+        if salt is None or len(salt) != 16 or places is None:
             raise Fault("a text that no entry of the story committed to")
+        for path, leaf in places:
+            if contradicts(path, value["text"], leaf.event["data"]):
+                raise Fault(f"entry {leaf.index}: the text at /{'/'.join(path)} is of another action than the entry tells of")
     return story
 
 
