@@ -101,6 +101,7 @@ export default defineConfig({
           // over or read anew at a start; who is quicker, in whatever order things are said; what races a revocation or would take it
           // back; what a memory of proofs must keep; and what people are attacked with, whose answers go the same way.
           include: [
+            'anonymous-flood',
             'ask-flood',
             'callbacks-ssrf',
             'console',
@@ -120,6 +121,7 @@ export default defineConfig({
             'revoked-stays-dead',
             'second-outcome',
             'self-approval',
+            'shortened-genesis',
             'spoofing',
             'stolen-heads',
             'stolen-services',

@@ -10,7 +10,7 @@ import { topicSettings } from '@bailiwick/service-host'
 import { newId, systemClock, systemRandom } from '@bailiwick/service-kit'
 import { freePort, type Place, preparePlace, startSystem } from '@bailiwick/testkit'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { eventually, Scene } from './scene.ts'
+import { eventually, projectAdapters, Scene } from './scene.ts'
 
 // The root key signs each entity of the genesis by itself. An attacker who reaches the data directory before the first start
 // needs no key to leave some of them out: the rules that would have asked for two people, say.
@@ -20,14 +20,20 @@ type Entities = { type: string; id: string; jws: string }[]
 let data = ''
 let place: Place
 let ports: { port: number; invoicesPort: number }
+let parts: Awaited<ReturnType<typeof projectAdapters>>
 beforeEach(async () => {
+  parts = await projectAdapters()
   data = mkdtempSync(join(tmpdir(), 'abuse-genesis-'))
   ports = { port: await freePort(), invoicesPort: await freePort() }
   place = await preparePlace({ data, ...ports })
 })
-afterEach(() => rmSync(data, { recursive: true, force: true }))
+afterEach(async () => {
+  await parts[Symbol.asyncDispose]()
+  rmSync(data, { recursive: true, force: true })
+})
 
-const start = () => startSystem({ data, ...ports })
+const options = () => ({ data, ...ports, ...(parts.adapters && { adapters: parts.adapters }) })
+const start = () => startSystem(options())
 
 it('a genesis that was edited before the first start starts nothing, and the whole one does (V3)', async () => {
   const file = paths(data).genesis
@@ -46,7 +52,7 @@ it('a genesis that was edited before the first start starts nothing, and the who
   }
   // Nothing of the refused ones was published: the installation begins as its maker signed it.
   writeFileSync(file, honest)
-  await using scene = await Scene.open({ data, ...ports })
+  await using scene = await Scene.open(options())
   expect(scene.ledger.registry.get('rule', 'registry')).toBeDefined()
   expect((await scene.audited()).findings).toEqual([])
 })
@@ -62,7 +68,7 @@ it('an installation of an earlier version goes on if it was started then, and be
   writeFileSync(paths(data).trust, honest)
   await (await start())[Symbol.asyncDispose]()
   writeFileSync(paths(data).trust, earlier)
-  await using scene = await Scene.open({ data, ...ports })
+  await using scene = await Scene.open(options())
   await scene.stillWorks()
   // Without the root key nobody makes a trust.json an earlier one.
   const { genesis: __, ...edited } = parseTrust(honest)
@@ -70,7 +76,9 @@ it('an installation of an earlier version goes on if it was started then, and be
 })
 
 it('what a stolen issuer leaves out of the genesis lets nobody in, and no reader is fresh (V3, V8)', async () => {
-  await using bus = await embeddedBus({ dir: paths(data).bus, now: () => systemClock.now(), ...topicSettings })
+  await using own = new AsyncDisposableStack()
+  const embedded = () => embeddedBus({ dir: paths(data).bus, now: () => systemClock.now(), ...topicSettings })
+  const bus = parts.adapters?.bus ?? own.use(await embedded())
   const speaks = (service: ServiceName, purpose: EventPurpose) =>
     openParticipant({
       ...{ bus, trust: place.trust, service, instance: newId('evt', systemClock.now(), systemRandom).slice(4) },

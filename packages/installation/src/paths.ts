@@ -6,6 +6,8 @@ export const paths = (data: string) => ({
   genesis: join(data, 'genesis.json'),
   /** Holds the address of the invitation (0600), where no terminal was there to print it on. */
   invitation: join(data, 'invitation.txt'),
+  /** The same of a recovery. */
+  recovery: (id: string) => join(data, `${id}.txt`),
   /** Marks a copy of a data directory. */
   backup: join(data, 'backup.json'),
   keys: (holder: string) => join(data, 'keys', holder),

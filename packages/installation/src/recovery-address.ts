@@ -1,10 +1,18 @@
 import { exportPrivateKey, type SigningKey } from '@bailiwick/credentials'
+import { paths } from './paths.ts'
+import { readInstallation } from './read-installation.ts'
+import { type ShownAddress, showAddress } from './shown-address.ts'
 
 /**
- * The address at which the person of a recovery makes a new passkey, once its 24 h are over. It holds the recovery's private
- * key as an invitation's does, in the fragment, which a browser does not send.
+ * The address at which the person of a recovery makes a new passkey, once its 24 h are over: on a terminal; elsewhere the file that
+ * holds it. It holds the recovery's private key as an invitation's does, in the fragment, which a browser does not send.
  */
-export function recoveryAddress(publicUrl: string, id: string, key: SigningKey<'invitation'>): string {
+export function recoveryFor(
+  data: string,
+  { id, key }: { id: string; key: SigningKey<'invitation'> },
+  output: { terminal: boolean },
+): ShownAddress {
   const fragment = Buffer.from(JSON.stringify({ id, ...exportPrivateKey(key) })).toString('base64url')
-  return `${publicUrl}/#recovery=${fragment}`
+  const address = `${readInstallation(data).trust.public_url}/#recovery=${fragment}`
+  return showAddress(address, paths(data).recovery(id), output)
 }

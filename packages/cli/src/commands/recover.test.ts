@@ -1,3 +1,4 @@
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import {
   generateKey,
   importPrivateKey,
@@ -35,8 +36,9 @@ it('registers a recovery that the root key signed, says loudly from when, and gi
   await using operator = await operatorAt(folder.path, ({ body }) => ({
     body: { recovery: (body as Sent).value.id, approver_id: 'olga', usable_from },
   }))
-  const { code, out } = await bailiwick(['recover', ...person, '--data', folder.path])
+  const { code, out } = await bailiwick(['recover', ...person, '--data', folder.path], { terminal: true })
   expect(code).toBe(0)
+  expect(existsSync(paths(folder.path).recovery((operator.calls[0]?.body as Sent).value.id))).toBe(false)
   const [call] = operator.calls
   const { value, jws } = (call?.body ?? {}) as Sent
   expect(call?.path).toBe('/operator/recoveries')
@@ -53,6 +55,27 @@ it('registers a recovery that the root key signed, says loudly from when, and gi
   expect(id).toBe(value.id)
   expect(importPrivateKey('invitation', jwk)?.kid).toBe(verifyingKey('invitation', value.jwk)?.kid)
   expect(JSON.stringify(operator.calls)).not.toContain(jwk.d)
+})
+
+it.each<[string, string[], boolean]>([
+  ['what is no terminal', [], false],
+  ['JSON on a terminal', ['--json'], true],
+])('keeps the address out of what may be kept, and names its file, in %s (V17)', async (_, more, terminal) => {
+  using folder = temporaryFolder()
+  withRootKey(folder)
+  await using _operator = await operatorAt(folder.path, ({ body }) => ({
+    body: { recovery: (body as Sent).value.id, approver_id: 'olga', usable_from },
+  }))
+  const argv = ['recover', ...person, '--data', folder.path, ...more]
+  const { code, out, err } = await bailiwick(argv, { terminal })
+  expect([code, err]).toEqual([0, ''])
+  const [id = ''] = /rcv-[0-9a-f]{20}/.exec(out) ?? []
+  const file = paths(folder.path).recovery(id)
+  expect(out).toContain(file)
+  expect(out).not.toContain('#recovery=')
+  expect(statSync(file).mode & 0o777).toBe(0o600)
+  const [, fragment = ''] = /^http:\/\/localhost:8420\/#recovery=(\S+)\n$/.exec(readFileSync(file, 'utf8')) ?? []
+  expect(JSON.parse(Buffer.from(fragment, 'base64url').toString())).toMatchObject({ id, kty: 'EC' })
 })
 
 it.each<[string, string[], string]>([

@@ -1,7 +1,7 @@
 import { entitySchemas, type Recovery } from '@bailiwick/contracts'
 import { generateKey, jcsHash, signGenesisStatement } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { readInstallation, recoveryAddress } from '@bailiwick/installation'
+import { readInstallation, recoveryFor } from '@bailiwick/installation'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
@@ -22,9 +22,10 @@ export function recoverCommand(program: Command, io: Io, done: (code: ExitCode) 
     .command('recover')
     .summary('all passkeys are lost: enrol an approver on the root key’s word, after 24 h')
     .description(
-      'Registers a recovery, signed by the offline root key: whoever has the address that is printed can make one new ' +
+      'Registers a recovery, signed by the offline root key: whoever has its address can make one new ' +
         'passkey for this approver, once, from 24 h later on. Everybody who is enrolled sees it until then, on every ' +
-        'page and report, and can have it retired. The approver’s other passkeys count no longer once it was used.',
+        'page and report, and can have it retired. The approver’s other passkeys count no longer once it was used. The ' +
+        'address is printed on a terminal only; elsewhere its file is named.',
     )
     .option('--root-key <file>', 'the root key (default: root.json in the data directory’s keys/root)')
     .requiredOption('--approver <id>', 'whose passkeys are lost; or a new approver')
@@ -47,12 +48,13 @@ async function recover(options: RecoverCommand, io: Io): Promise<ExitCode> {
     name,
     groups: groups.split(',').map((group) => group.trim()),
   })
-  const { installation, public_url } = trust
+  const { installation } = trust
   const named = { entity_type: 'recovery', entity_id: value.id, version: 1, after: jcsHash(value) }
   const jws = signGenesisStatement({ installation, ...named }, root)
+  // Before it is registered: a recovery whose address is lost could only be retired.
+  const shown = recoveryFor(data, { id: value.id, key }, { terminal: io.terminal === true && !json })
   const answer = expectAnswer(answerSchema, await operatorOf(data).post('/operator/recoveries', { value, jws }))
-  const link = recoveryAddress(public_url, value.id, key)
-  if (json) io.out(JSON.stringify({ ...answer, link }))
+  if (json) io.out(JSON.stringify({ ...answer, ...('file' in shown ? { recovery_file: shown.file } : {}) }))
   else
     for (const line of [
       `RECOVERY ${value.id} is registered, for everybody to see.`,
@@ -60,8 +62,10 @@ async function recover(options: RecoverCommand, io: Io): Promise<ExitCode> {
       `  from    ${answer.usable_from}: until then it lets nobody in`,
       '  undo    registry apply a file with retire: [{ type: recovery, id: … }]; an approver signs it',
       '',
-      'From then on this address makes one new passkey for that person, once. It is a secret, and is not shown again:',
-      `  ${link}`,
+      'file' in shown
+        ? 'From then on the address in this file makes one new passkey for that person, once. It is a secret:'
+        : 'From then on this address makes one new passkey for that person, once. It is a secret, and is not shown again:',
+      `  ${'file' in shown ? shown.file : shown.address}`,
     ])
       io.out(line)
   return exitCodes.ok
