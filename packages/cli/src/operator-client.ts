@@ -37,6 +37,7 @@ const owners: readonly [prefix: string, service: Service][] = [
   ['/operator/keys', 'issuer'],
   ['/operator/join-tokens/issuer', 'issuer'],
   ['/operator/calls/', 'policy-decision'],
+  ['/operator/points', 'policy-decision'],
   ['/operator/', 'approval'],
   ['/log/', 'evidence'],
   ['/v1/', 'evidence'],

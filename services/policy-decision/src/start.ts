@@ -23,6 +23,7 @@ import { Intake } from './intake.ts'
 import { KeptCalls } from './kept-calls.ts'
 import { reportOutcome, sweepMissing } from './outcomes.ts'
 import { pipelineDecider } from './pipeline-decider.ts'
+import { pointsWithoutInstance } from './points-without-instance.ts'
 import { activePolicies } from './policies.ts'
 import type { PolicyDecision } from './policy-decision.ts'
 import { Proofs } from './proofs.ts'
@@ -262,7 +263,10 @@ export async function startPolicyDecision(
   const pageTokens = new PageTokens({ key: random(32), now: clock.now, lifeMs: pageTokenLifeMs })
   authZenRoutes(http, pipelineDecider(service), { publicUrl: config.publicUrl, pageTokens, clock })
   outcomesRoute(http, service)
-  operatorRoutes(operator, keptCalls, () => projection.fresh())
+  operatorRoutes(operator, keptCalls, {
+    isFresh: () => projection.fresh(),
+    pointsWithoutInstance: () => pointsWithoutInstance(projection, clock.now()),
+  })
   metadataRoutes(http, pdp)
   health.check('pdp-fresh', () => (projection.fresh() ? undefined : 'the state is not proved fresh'))
   health.check('pdp-policies', () => (pdp.policies.current() ? undefined : 'the active policy set is not here'))

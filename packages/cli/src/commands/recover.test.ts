@@ -38,10 +38,10 @@ it('registers a recovery that the root key signed, says loudly from when, and gi
   }))
   const { code, out } = await bailiwick(['recover', ...person, '--data', folder.path], { terminal: true })
   expect(code).toBe(0)
-  expect(existsSync(paths(folder.path).recovery((operator.calls[0]?.body as Sent).value.id))).toBe(false)
   const [call] = operator.calls
   const { value, jws } = (call?.body ?? {}) as Sent
   expect(call?.path).toBe('/operator/recoveries')
+  expect(existsSync(paths(folder.path).recovery(value.id))).toBe(false)
   expect(value).toMatchObject({ approver_id: 'olga', name: 'Olga', groups: ['owners', 'finance'] })
   const signed = verifyGenesisStatement({ statement: jws, key: publicKeyOf(root), installation: trust.installation })
   expect(signed).toMatchObject({

@@ -18,11 +18,16 @@ const requests = ['pending', 'approved', 'expired'].map((state) => ({
   endorsements: 0,
 }))
 
-async function status(ready: { status: number; body: unknown }, note: string | undefined, ...more: string[]) {
+async function status(
+  ready: { status: number; body: unknown },
+  note: string | undefined,
+  { more = [], points = [] }: { more?: string[]; points?: string[] } = {},
+) {
   using folder = temporaryFolder()
   installation(folder)
   await using _ = await operatorAt(folder.path, ({ path }) => {
     if (path === '/readyz') return ready
+    if (path === '/operator/points') return { body: { without_instance: points } }
     if (path === '/log/checkpoint') return note === undefined ? { status: 404, body: {} } : { body: note }
     return { body: path === '/operator/registry' ? { enrolled: false } : { requests } }
   })
@@ -45,13 +50,23 @@ it('says that all is well, and how long the log is', async () => {
 
 it('says with 1 what is not ready', async () => {
   const body = { code: 'service_unready', detail: 'pdp-fresh: no head; evidence-lag: 10 s' }
-  const { code, out } = await status({ status: 503, body }, undefined, '--json')
+  const { code, out } = await status({ status: 503, body }, undefined, { more: ['--json'] })
   expect(code).toBe(1)
   expect(JSON.parse(out)).toMatchObject({
     ready: false,
     failing: ['pdp-fresh: no head', 'evidence-lag: 10 s'],
     log_size: null,
+    points_without_instance: [],
   })
+})
+
+it('names the enforcement points that state no instance, each of which must be one process (V1)', async () => {
+  const points = ['erp-gateway', 'invoices-api']
+  const { code, out } = await status(ready, checkpoint(), { points })
+  expect(code).toBe(0)
+  for (const point of points) expect(out).toContain(`  point     ${point} states no instance: run it as ONE process`)
+  const { out: json } = await status(ready, checkpoint(), { more: ['--json'], points })
+  expect(JSON.parse(json)).toMatchObject({ points_without_instance: points })
 })
 
 it('does not count entries by a checkpoint that another key signed', async () => {

@@ -17,7 +17,8 @@ export function statusCommand(program: Command, io: Io, done: (code: ExitCode) =
     .command('status')
     .summary('whether what runs here is ready')
     .description(
-      'Says whether what runs here is ready, and why not; how many requests wait; how long the evidence log is.',
+      'Says whether what runs here is ready, and why not; how many requests wait; how long the evidence log is; which enforcement points ' +
+        'state no instance.',
     )
   withJson(withData(command, io)).action(async (options: Options) => done(await status(options, io)))
 }
@@ -30,12 +31,13 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
   const { requests } = expectAnswer(requestsSchema, await operator.get('/operator/requests'))
   const pending = requests.filter(({ state }) => state === 'pending').length
   const log = await logOf(operator, trust)
+  const single = await pointsWithoutInstance(operator)
   const { installation, public_url, single_operator } = trust
   const ready = failing.length === 0
   if (json) {
     const log_size = log.size ?? null
     const who = { installation, public_url, single_operator, enrolled, recoveries }
-    io.out(JSON.stringify({ ready, failing, ...who, pending, log_size }))
+    io.out(JSON.stringify({ ready, failing, ...who, pending, log_size, points_without_instance: single }))
   } else {
     for (const line of [
       `${installation} at ${public_url}${single_operator ? ' (SINGLE OPERATOR)' : ''}`,
@@ -44,6 +46,7 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
       `  enrolled  ${enrolled ? 'yes' : 'nobody yet: open the invitation'}`,
       `  requests  ${pending} pending`,
       `  evidence  ${log.says}`,
+      ...single.map((point) => `  point     ${point} states no instance: run it as ONE process, or update it`),
       ...lenienceLines({ recoveries }),
     ])
       io.out(line)
@@ -52,6 +55,14 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
 }
 
 const registrySchema = lenienceSchema.extend({ enrolled: z.boolean() })
+
+const pointsSchema = z.object({ without_instance: z.array(z.string()) })
+
+/** None where no decision point answers, which `ready` says, and where one is of a version that does not know. */
+async function pointsWithoutInstance(operator: Operator): Promise<string[]> {
+  const answer = pointsSchema.safeParse(await operator.get('/operator/points').catch(() => undefined))
+  return answer.data?.without_instance ?? []
+}
 
 /** What the log's own checkpoint says. It says it to anybody, so what is not signed by this log is told as such. */
 async function logOf(operator: Operator, trust: Trust): Promise<{ size?: number; says: string }> {

@@ -11,7 +11,11 @@ it('erases at the operator’s word, and where it is cut off says so at once, fo
   })
   const erased: unknown[] = []
   let isFresh = true
-  operatorRoutes(http, { erase: async (erasures) => void erased.push(...erasures) }, () => isFresh)
+  const pointsWithoutInstance = () => ['invoices-api']
+  const erase = async (erasures: readonly object[]) => void erased.push(...erasures)
+  operatorRoutes(http, { erase }, { isFresh: () => isFresh, pointsWithoutInstance })
+  const points = await http.inject({ method: 'GET', url: '/operator/points' })
+  expect(points.json()).toEqual({ without_instance: ['invoices-api'] })
   const value = { attachment_id: `att_${'A'.repeat(43)}`, about: 'dec_1' }
   const order = () =>
     http.inject({ method: 'POST', url: '/operator/calls/erase', payload: { reason: 'secret', values: [value] } })

@@ -1,0 +1,18 @@
+import type { Projection } from '@bailiwick/projection'
+
+const windowMs = 3600 * 1000
+
+/**
+ * Enforcement points that were allowed something in the last hour without stating an instance, sorted; by the log, so at whichever decision
+ * point they asked. Each must be one process.
+ */
+export function pointsWithoutInstance(
+  { ledger }: { ledger: { decisions: Pick<Projection['ledger']['decisions'], 'trees'> } },
+  now: number,
+): string[] {
+  const points = new Set<string>()
+  for (const { allows } of ledger.decisions.trees.values())
+    for (const { instance, at, enforcementPoint } of allows.values())
+      if (instance === undefined && now - at < windowMs) points.add(enforcementPoint)
+  return [...points].sort()
+}
