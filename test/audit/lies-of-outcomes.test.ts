@@ -87,6 +87,14 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'the outcome before it is missing',
   ],
   [
+    'an outcome that nobody relayed, though the next one says that it was answered (V15)',
+    'V15',
+    (log) => {
+      log.outcome('not adjusted', 'adjust again', 6, 4, 'not_executed', { answered: 3 })
+    },
+    'the outcome before it is missing',
+  ],
+  [
     'another outcome than the next one names (V15)',
     'V15',
     (log) => {
@@ -103,4 +111,10 @@ it.each(lies)('finds %s', async (_, rule, lie, detail = '') => {
   lie(log)
   const expected = { rule, detail: expect.stringContaining(detail) }
   expect(await findingsOf(log)).toContainEqual(expect.objectContaining(expected))
+})
+
+it('takes a number that no outcome says was answered for one that waits (V15)', async () => {
+  using log = await goodLog()
+  log.outcome('not adjusted', 'adjust again', 6, 4, 'not_executed', { answered: 2 })
+  expect((await findingsOf(log)).filter(({ rule }) => rule === 'V15')).toEqual([])
 })

@@ -10,6 +10,8 @@ interface Link {
   leaf: number
   signed: string
   previous: unknown
+  /** Up to this number no outcome of the instance waits any more. */
+  answered: number
 }
 
 /** What was signed, without the signature: that has two spellings. */
@@ -20,7 +22,7 @@ const signedIn = (jws: string) =>
 
 /**
  * Each outcome is the enforcement point's own word about exactly one ALLOW that stands (V1), told once (V10), by the instance that the ALLOW
- * names; those of one instance are numbered from 1 without gaps, and each names the one before (V15).
+ * names; those of one instance are numbered from 1 without gaps among those that were answered, and each names the one before (V15).
  */
 export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] {
   const findings: Finding[] = []
@@ -51,7 +53,10 @@ export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] 
     if (counts && said.instance !== undefined)
       chains
         .getOrInsertComputed(point, () => new Map())
-        .set(Number(said.sequence), { leaf: index, signed, previous: said.previous })
+        .set(Number(said.sequence), {
+          ...{ leaf: index, signed, previous: said.previous },
+          answered: Number(said.answered ?? Number(said.sequence) - 1),
+        })
     const decision = facts.decisions.get(decisionKey(event.partitionkey, data.decision_id))
     const happened = said.status !== 'not_executed'
     if (decision === undefined || decision.standing === 'abandoned') {
@@ -65,10 +70,12 @@ export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] 
   return [...findings, ...[...chains].flatMap(([point, chain]) => gapsIn(point, chain))]
 }
 
-/** The first outcome of an instance is 1 and names none. */
+/** The first outcome of an instance is 1 and names none. What no outcome says was answered may still wait, and is no gap. */
 function gapsIn(point: string, chain: ReadonlyMap<number, Link>): Finding[] {
+  const answered = [...chain.values()].reduce((most, link) => Math.max(most, link.answered), 0)
   return [...chain].flatMap(([sequence, { leaf, previous }]) => {
     const before = chain.get(sequence - 1)
+    if (before === undefined && sequence - 1 > answered) return []
     if (before === undefined ? sequence === 1 && previous === undefined : previous === before.signed) return []
     const detail = `${point} ${sequence}: the outcome before it ${before === undefined ? 'is missing' : 'is another than it names'}`
     return [{ leaf, rule: 'V15' as const, detail }]

@@ -23,6 +23,11 @@ const fieldsSchema = z.strictObject({
   sequence: z.int().min(1),
   /** `outcomeHash` of the instance's outcome before this one; the first has none. */
   previous: sha256Schema.optional(),
+  /**
+   * All of the instance's outcomes up to this number had their last answer of a decision point when this one was signed. What lacks above it
+   * may still wait, and is no gap. Absent: each was handed over once the one before it had its answer.
+   */
+  answered: z.int().min(0).optional(),
   call_id: callIdSchema,
   decision_id: decisionIdSchema,
   /** As the ALLOW's event names the action: the salted hash of its text, where the permit holds a salt; else its digest. */
@@ -42,10 +47,16 @@ const fieldsSchema = z.strictObject({
   detail_hash: sha256Schema.optional(),
 })
 
-const outcomeSchema = fieldsSchema.refine(
-  ({ instance, sequence, previous }) => (previous !== undefined) === (instance !== undefined && sequence > 1),
-  { path: ['previous'] },
-)
+const outcomeSchema = fieldsSchema
+  .refine(({ instance, sequence, previous }) => (previous !== undefined) === (instance !== undefined && sequence > 1), {
+    path: ['previous'],
+  })
+  .refine(
+    ({ instance, sequence, answered }) => answered === undefined || (instance !== undefined && answered < sequence),
+    {
+      path: ['answered'],
+    },
+  )
 
 /** What an enforcement point says happened. It has no expiry: a late outcome is still the truth. */
 export type Outcome = z.infer<typeof outcomeSchema>

@@ -4,48 +4,52 @@ import { expect, it } from 'vitest'
 import { EvidenceClient } from './evidence-client.ts'
 import { aCall, aPoint, FakePdp } from './pdp.fixture.ts'
 
-/** Answers `POST /log/outcomes` with these statuses, the last one again and again; keeps what it was told. */
+/** Answers `POST /log/outcomes` with these statuses, the last one again and again; keeps what it was told, and whether that waits. */
 async function anEvidence(...statuses: number[]) {
   const told: string[] = []
   const server = createServer(async (request, response) => {
     const parts: Buffer[] = []
     for await (const part of request) parts.push(part as Buffer)
-    told.push(
-      `${request.method} ${request.url} ${JSON.parse(Buffer.concat(parts).toString()).outcome.split('.').length}`,
-    )
-    response.writeHead(statuses[Math.min(told.length, statuses.length) - 1] ?? 500).end()
+    const { outcomes, answered } = JSON.parse(Buffer.concat(parts).toString())
+    for (const outcome of outcomes) told.push(`${numberOf(outcome)} ${answered ? 'answered' : 'waits'}`)
+    const status = (statuses.length > 1 ? statuses.shift() : statuses[0]) ?? 500
+    if (status !== 200) return response.writeHead(status).end()
+    return response.end(JSON.stringify({ results: outcomes.map(() => ({ status: 204 })) }))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const evidenceUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   return { told, evidenceUrl, [Symbol.asyncDispose]: async () => void server.close() }
 }
 
-it('tells evidence of each outcome once, past a decision point that keeps them, and again when evidence was away', async () => {
-  await using pdp = await FakePdp.start()
-  pdp.outcome = () => ({ status: 503 })
-  await using evidence = await anEvidence(503, 204)
-  await using point = await aPoint(pdp, { evidenceUrl: evidence.evidenceUrl })
-  await point.guard(aCall(), async () => undefined)
-  await expect.poll(() => evidence.told, { timeout: 5000 }).toEqual(Array(2).fill('POST /log/outcomes 3'))
-  pdp.outcome = () => ({ status: 204 })
-  await point.delivered()
-  await point.guard(aCall(), async () => undefined)
-  await point.delivered()
-  await expect.poll(() => evidence.told.length).toBe(3)
-  expect(pdp.outcomes.map(({ sequence }) => sequence)).toEqual([1, 2])
-})
+const numberOf = (jws: string): number =>
+  JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()).sequence
 
-it('tells evidence also of those behind one that the decision point never takes', async () => {
+it('tells evidence of each outcome once, as answered, when the decision point has answered it', async () => {
   await using pdp = await FakePdp.start()
-  pdp.outcome = () => ({ status: 503 })
-  await using evidence = await anEvidence(204)
+  pdp.outcome = ({ sequence }) =>
+    sequence === 2 ? { status: 409, body: { code: 'outcome_mismatch' } } : { status: 204 }
+  await using evidence = await anEvidence(200)
   await using point = await aPoint(pdp, { evidenceUrl: evidence.evidenceUrl })
   for (let n = 0; n < 3; n++) await point.guard(aCall(), async () => undefined)
-  await expect.poll(() => evidence.told.length, { timeout: 5000 }).toBe(3)
+  await point.delivered()
+  await expect.poll(() => evidence.told.toSorted()).toEqual(['1 answered', '2 answered', '3 answered'])
+})
+
+it('tells evidence which outcomes wait while a decision point keeps them, those behind the first too, and later that they were answered', async () => {
+  await using pdp = await FakePdp.start()
+  pdp.outcome = () => ({ status: 503 })
+  await using evidence = await anEvidence(503, 200)
+  await using point = await aPoint(pdp, { evidenceUrl: evidence.evidenceUrl })
+  for (let n = 0; n < 3; n++) await point.guard(aCall(), async () => undefined)
+  const waiting = ['1 waits', '2 waits', '3 waits']
+  await expect.poll(() => [...new Set(evidence.told)].toSorted(), { timeout: 5000 }).toEqual(waiting)
+  expect(evidence.told.filter((each) => each.endsWith('answered'))).toEqual([])
   pdp.outcome = () => ({ status: 204 })
   await point.delivered()
-  expect(evidence.told).toHaveLength(3)
-  expect(new Set(pdp.outcomes.map(({ sequence }) => sequence))).toEqual(new Set([1, 2, 3]))
+  const answered = ['1 answered', '2 answered', '3 answered']
+  await expect
+    .poll(() => evidence.told.filter((each) => each.endsWith('answered')).toSorted(), { timeout: 5000 })
+    .toEqual(answered)
 })
 
 it('waits for no evidence, and tells that it was not told', async () => {
@@ -78,7 +82,8 @@ it('holds no more connections than some to an evidence that hangs, and tells wha
     timeoutMs: 50,
     onProblem: ({ code }) => problems.push(code),
   })
-  for (let n = 0; n < 300; n++) client.tell('a.b.c')
-  expect(asked).toBe(256)
-  expect(problems).toEqual(Array(44).fill('service_unreachable'))
+  for (let n = 0; n < 70; n++) client.tell(['a.b.c'], true)
+  client.tell([], true)
+  expect(asked).toBe(64)
+  expect(problems).toEqual(Array(6).fill('service_unreachable'))
 })

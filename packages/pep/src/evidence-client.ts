@@ -1,3 +1,4 @@
+import { mostOutcomes, outcomeResultsSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/service-kit'
 
@@ -11,11 +12,11 @@ export interface EvidenceClientOptions {
 }
 
 const pausesMs = [0, 1000, 5000]
-/** Each holds a connection while evidence hangs, and calls need theirs. */
-const mostUnderway = 256
+/** Requests: each holds a connection while evidence hangs, and calls need theirs. */
+const mostUnderway = 64
 
 /**
- * Tells evidence each outcome past the decision point, so that this one cannot keep it to itself. Behind everything else and with a
+ * Tells evidence outcomes past the decision point, so that this one cannot keep them to itself. Behind everything else and with a
  * few attempts only: nothing waits for it, and what evidence misses the decision point still relays.
  */
 export class EvidenceClient implements AsyncDisposable {
@@ -27,14 +28,17 @@ export class EvidenceClient implements AsyncDisposable {
     this.#options = options
   }
 
-  /** Throws nothing, and does not wait. */
-  tell(outcome: string): void {
-    if (this.#underway.size >= mostUnderway) {
-      this.#untold(new Error('evidence has too many to take already'))
-      return
+  /** `answered`: the decision point has given its last answer of them; else they wait. Throws nothing, and does not wait. */
+  tell(outcomes: readonly string[], answered: boolean): void {
+    for (let at = 0; at < outcomes.length; at += mostOutcomes) {
+      if (this.#underway.size >= mostUnderway) {
+        this.#untold(new Error('evidence has too many to take already'))
+        return
+      }
+      const body = { outcomes: outcomes.slice(at, at + mostOutcomes), answered }
+      const telling = this.#tell(JSON.stringify(body)).finally(() => this.#underway.delete(telling))
+      this.#underway.add(telling)
     }
-    const telling = this.#tell(outcome).finally(() => this.#underway.delete(telling))
-    this.#underway.add(telling)
   }
 
   /** What is under way has its answer or its timeout; nothing is tried again. */
@@ -43,7 +47,7 @@ export class EvidenceClient implements AsyncDisposable {
     await Promise.all(this.#underway)
   }
 
-  async #tell(outcome: string): Promise<void> {
+  async #tell(body: string): Promise<void> {
     const { evidenceUrl, fetch, timeoutMs } = this.#options
     let why: unknown
     for (const pauseMs of pausesMs) {
@@ -55,12 +59,12 @@ export class EvidenceClient implements AsyncDisposable {
           redirect: 'error',
           signal: AbortSignal.timeout(timeoutMs),
           headers: { 'content-type': 'application/json' },
-          body: JSON.stringify({ outcome }),
+          body,
         })
-        await response.body?.cancel()
-        if (response.status === 204) return
-        why = new Error(`evidence answers ${response.status}`)
-        if (response.status < 500 && response.status !== 429) break
+        const status = await worstOf(response)
+        if (status < 300) return
+        why = new Error(`evidence answers ${status}`)
+        if (!isToRepeat(status)) break
       } catch (error) {
         why = error
       }
@@ -69,6 +73,19 @@ export class EvidenceClient implements AsyncDisposable {
   }
 
   #untold(cause: unknown): void {
-    this.#options.onProblem(new ServiceError('service_unreachable', 'evidence was not told of an outcome', { cause }))
+    this.#options.onProblem(new ServiceError('service_unreachable', 'evidence was not told of outcomes', { cause }))
   }
+}
+
+const isToRepeat = (status: number): boolean => status >= 500 || status === 429
+
+/** Of the request as a whole, or of one of its outcomes; what may go well later first, since all of them are told again. */
+async function worstOf(response: Response): Promise<number> {
+  if (response.status !== 200) {
+    await response.body?.cancel()
+    return response.status
+  }
+  const { results } = outcomeResultsSchema.parse(await response.json())
+  const failed = results.map(({ status }) => status).filter((status) => status >= 300)
+  return failed.find(isToRepeat) ?? failed[0] ?? 204
 }

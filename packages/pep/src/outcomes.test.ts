@@ -1,10 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { outcomeHash, signOutcome } from '@bailiwick/credentials'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { EnforcementPoint } from './enforcement-point.ts'
 import { fileOutcomeStore, memoryOutcomeStore, type OutcomeStore } from './outcome-store.ts'
+import { OutcomeReporter } from './outcomes.ts'
 import { aCall, anOutcome, aPoint, FakePdp, outcomeKey } from './pdp.fixture.ts'
 
 let folder = ''
@@ -13,17 +15,106 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
+const numberOf = (jws: string): number =>
+  JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()).sequence
 const act = (point: EnforcementPoint) => point.guard(aCall(), async () => undefined)
 
 describe('outcomes', () => {
-  it('are delivered in their order, without gaps, once a PDP that was away is back', async () => {
+  it('are all delivered, each once, while a PDP takes some and wants others again (V15)', async () => {
     await using pdp = await FakePdp.start()
     let attempts = 0
     pdp.outcome = () => ({ status: ++attempts % 3 === 0 ? 204 : 503 })
     await using point = await aPoint(pdp)
     for (let n = 0; n < 6; n++) await act(point)
     await point.delivered()
-    expect(pdp.outcomes.map((o) => o.sequence)).toEqual([1, 2, 3, 4, 5, 6])
+    expect(pdp.outcomes.map((o) => o.sequence).toSorted()).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
+  it('go in lists, in their order, with several requests in flight, and each once', async () => {
+    const lists: number[][] = []
+    let together = 0
+    const asking = new Set<() => void>()
+    const pdp = {
+      async call(_method: string, _path: string, body: { outcome?: string; outcomes?: string[] }) {
+        const outcomes = body.outcomes ?? [body.outcome ?? '']
+        lists.push(outcomes.map(numberOf))
+        const answered = Promise.withResolvers<void>()
+        asking.add(answered.resolve)
+        together = Math.max(together, asking.size)
+        await answered.promise
+        return { status: body.outcomes ? 200 : 204, body: { results: outcomes.map(() => ({ status: 204 })) } }
+      },
+    }
+    const reporter = await OutcomeReporter.open({
+      ...{ id: 'invoices-api', instance: `${'I'.repeat(21)}A`, installation: anOutcome.installation, key: outcomeKey },
+      ...{ pdp: pdp as never, store: memoryOutcomeStore(), now: () => 0, maxPending: 1000, maxPauseMs: 20 },
+      onProblem: (problem) => expect.unreachable(problem.message),
+    })
+    const { decision_id, call_id, action_digest, status } = anOutcome
+    for (let n = 0; n < 700; n++) reporter.report({ decision_id, call_id, action_digest, status })
+    const isDelivered = reporter.delivered().then(() => true)
+    for (let done = false; !done; ) {
+      await expect.poll(() => asking.size === 4 || lists.flat().length === 700).toBe(true)
+      // The newest first: answers come in any order.
+      for (const answer of [...asking].reverse()) answer()
+      asking.clear()
+      done = await Promise.race([isDelivered, setTimeout(10, false)])
+    }
+    expect(together).toBe(4)
+    expect(lists.map(({ length }) => length)).toEqual([1, 128, 128, 128, 128, 128, 59])
+    expect(lists.flat()).toEqual(Array.from({ length: 700 }, (_, n) => n + 1))
+    await reporter[Symbol.asyncDispose]()
+  })
+
+  it('state up to which number all of their instance were answered: a gap above it may still wait (V15)', async () => {
+    await using pdp = await FakePdp.start()
+    let takes = false
+    pdp.outcome = ({ sequence }) => ({ status: sequence === 2 && !takes ? 404 : 204 })
+    await using point = await aPoint(pdp)
+    const isDelivered = (n: number) => expect.poll(() => pdp.outcomes.some((o) => o.sequence === n)).toBe(true)
+    for (let n = 1; n <= 4; n++) {
+      await act(point)
+      if (n !== 2) await isDelivered(n)
+    }
+    takes = true
+    await point.delivered()
+    await act(point)
+    await point.delivered()
+    const said = new Map(pdp.outcomes.map((o) => [o.sequence, o.answered]))
+    expect([1, 2, 3, 4, 5].map((n) => said.get(n))).toEqual([0, expect.any(Number), 1, 1, 4])
+  })
+
+  it('that the PDP never takes let no further call through, once so many numbers lie above them (V18)', async () => {
+    await using pdp = await FakePdp.start()
+    pdp.outcome = ({ sequence }) => ({ status: sequence === 1 ? 404 : 204 })
+    await using point = await aPoint(pdp, { maxPendingOutcomes: 3 })
+    for (let n = 1; n <= 3; n++) {
+      expect(await act(point)).toMatchObject({ allowed: true })
+      if (n > 1) await expect.poll(() => pdp.outcomes.some((o) => o.sequence === n)).toBe(true)
+    }
+    expect(await act(point)).toMatchObject({ allowed: false, reason: 'queue_full' })
+    pdp.outcome = () => ({ status: 204 })
+    await point.delivered()
+    expect(await act(point)).toMatchObject({ allowed: true })
+  })
+
+  it.each([
+    ['refuses every list', { status: 400, body: { code: 'request_malformed' } }, 'alone'],
+    ['answers lists with too few results', { status: 200, body: { results: [{ status: 204 }] } }, 'again'],
+    ['answers lists with something else', { status: 200, body: {} }, 'again'],
+    ['has too much', { status: 429 }, 'again'],
+  ])('in a list are none answered by a PDP that %s', async (_, whole, then) => {
+    await using pdp = await FakePdp.start()
+    const first = Promise.withResolvers<void>()
+    let lists = 0
+    pdp.list = () => (++lists < 3 || then === 'alone' ? whole : undefined)
+    pdp.single = () => first.promise
+    await using point = await aPoint(pdp)
+    for (let n = 0; n < 3; n++) await act(point)
+    first.resolve()
+    await point.delivered()
+    expect(pdp.outcomes.map((o) => o.sequence)).toEqual([1, 2, 3])
+    expect(pdp.lists).toEqual(then === 'alone' ? [2] : [2, 2, 2])
   })
 
   it('that were not delivered are delivered by the next process as they were signed; it counts from 1 itself (V10)', async () => {

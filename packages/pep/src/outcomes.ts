@@ -1,12 +1,17 @@
 import { type Outcome, outcomeHash, type SigningKey, signOutcome } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/service-kit'
+import { deliverOutcomes, type OutcomeAnswer } from './deliver-outcomes.ts'
 import type { EvidenceClient } from './evidence-client.ts'
 import type { OutcomeState, OutcomeStore } from './outcome-store.ts'
 import type { PdpClient } from './pdp-client.ts'
+import { type PendingOutcome, PendingOutcomes } from './pending-outcomes.ts'
 
 /** What an enforcement point says of one decision; the reporter adds who says it, when, and its place in the instance's chain. */
-export type Report = Omit<Outcome, 'installation' | 'enforcement_point' | 'instance' | 'sequence' | 'previous' | 'at'>
+export type Report = Omit<
+  Outcome,
+  'installation' | 'enforcement_point' | 'instance' | 'sequence' | 'previous' | 'answered' | 'at'
+>
 
 export interface OutcomeReporterOptions {
   id: string
@@ -15,12 +20,12 @@ export interface OutcomeReporterOptions {
   installation: string
   key: SigningKey<'outcome'>
   pdp: PdpClient
-  /** Told of each outcome too, when it is there. */
+  /** Told of each outcome too: once the PDP has answered it, and before that where the PDP does not. */
   evidence?: EvidenceClient | undefined
   store: OutcomeStore
   /** ms since the epoch */
   now: () => number
-  /** How many undelivered outcomes may wait. */
+  /** How many numbers may lie between the newest outcome and the oldest that has no answer. */
   maxPending: number
   /** The longest pause between two attempts, in ms. */
   maxPauseMs: number
@@ -31,14 +36,18 @@ const firstPauseMs = 50
 /** A decision that the PDP does not know after this long never was one of its own, and must not hold up the others. */
 const unknownForMs = 60_000
 const graceMs = 2000
+/** Requests in flight. The second and later ones go when so many wait: until then, the next one takes all that comes meanwhile. */
+const [mostInFlight, fewest] = [4, 16]
 
 /**
- * Numbers, chains and signs the outcomes of one instance without gaps and delivers them in their order, however long the PDP is away. One
- * leaves this process only after it is durable. What an earlier instance left is delivered first, as that one signed it.
+ * Numbers, chains and signs the outcomes of one instance without gaps, and delivers them however long the PDP is away: lists of them, with
+ * several requests in flight. One leaves this process only after it is durable. Each is delivered again until it has its last answer, so
+ * that no gap is final; and each one signed states up to which number all have theirs. What an earlier instance left is delivered first, as
+ * that one signed it.
  */
 export class OutcomeReporter implements AsyncDisposable {
   readonly #options: OutcomeReporterOptions
-  readonly #pending: string[]
+  readonly #pending: PendingOutcomes
   readonly #stop = new AbortController()
   #sequence = 0
   /** The state that is durable, by its last number. */
@@ -46,12 +55,16 @@ export class OutcomeReporter implements AsyncDisposable {
   /** Of the last outcome that this instance signed. */
   #previous: string | undefined
   #running: Promise<void> | undefined
-  /** How many of those pending evidence was told of, from the first on. */
-  #told = 0
+  #inFlight = 0
+  /** While the PDP as a whole does not answer: how long the next pause is, and whether it is one now. */
+  #pauseMs = firstPauseMs
+  #isPausing = false
+  /** Resolves with the next thing that the loop must look at. */
+  #change = Promise.withResolvers<void>()
 
   private constructor(options: OutcomeReporterOptions, state: OutcomeState) {
     this.#options = options
-    this.#pending = [...state.pending]
+    this.#pending = new PendingOutcomes(state.pending)
   }
 
   /** Takes up where the last process stopped. Rejects when the store cannot be read. */
@@ -64,7 +77,13 @@ export class OutcomeReporter implements AsyncDisposable {
 
   /** Whether no further call may start: what happens could not be told. */
   get full(): boolean {
-    return this.#pending.length >= this.#options.maxPending
+    const { maxPending } = this.#options
+    return this.#pending.size >= maxPending || this.#sequence - this.#answered >= maxPending
+  }
+
+  /** All of this instance up to this number have their last answer. */
+  get #answered(): number {
+    return (this.#pending.firstNumber ?? this.#sequence + 1) - 1
   }
 
   /** Signs now, in the order of the calls; delivers behind. Takes what is over the bound too: its effect has happened. */
@@ -72,9 +91,10 @@ export class OutcomeReporter implements AsyncDisposable {
     const { id, instance, installation, key, now } = this.#options
     const sequence = this.#sequence + 1
     const at = new Date(now()).toISOString()
-    const chained = this.#previous === undefined ? { sequence } : { sequence, previous: this.#previous }
-    const outcome = signOutcome({ ...report, installation, enforcement_point: id, instance, ...chained, at }, key)
-    this.#pending.push(outcome)
+    const chained = { sequence, ...(this.#previous === undefined ? {} : { previous: this.#previous }) }
+    const place = { instance, ...chained, answered: this.#answered }
+    const outcome = signOutcome({ ...report, installation, enforcement_point: id, ...place, at }, key)
+    this.#pending.add(outcome, sequence)
     this.#sequence = sequence
     this.#previous = outcomeHash(outcome)
     this.#wake()
@@ -86,57 +106,115 @@ export class OutcomeReporter implements AsyncDisposable {
   }
 
   #wake(): void {
-    if (this.#running || this.#stop.signal.aborted || this.#pending.length === 0) return
+    this.#changed()
+    if (this.#running || this.#stop.signal.aborted || this.#pending.size === 0) return
     this.#running = this.#deliverAll().finally(() => {
       this.#running = undefined
       this.#wake()
     })
   }
 
+  #changed(): void {
+    this.#change.resolve()
+    this.#change = Promise.withResolvers()
+  }
+
   async #deliverAll(): Promise<void> {
-    let pauseMs = firstPauseMs
-    let firstTriedAt = this.#options.now()
-    while (this.#pending.length > 0 && !this.#stop.signal.aborted) {
-      if (await this.#deliverFirst(firstTriedAt)) {
-        pauseMs = firstPauseMs
-        firstTriedAt = this.#options.now()
-        continue
-      }
-      await after(pauseMs, this.#stop.signal).catch(() => undefined)
-      pauseMs = Math.min(pauseMs * 2, this.#options.maxPauseMs)
+    const stopped = this.#stop.signal
+    while (this.#inFlight > 0 || (this.#pending.size > 0 && !stopped.aborted)) {
+      if (this.#savedSequence < this.#sequence && !stopped.aborted && !(await this.#saved())) continue
+      const change = this.#change.promise
+      this.#send()
+      const isSaved = this.#savedSequence === this.#sequence || stopped.aborted
+      if (isSaved && (this.#inFlight > 0 || this.#pending.size > 0)) await change
     }
     await this.#save().catch((error) => this.#tell(errorCode(error), 'the outcome store', error))
   }
 
-  /** Whether the first one is done with: delivered, or refused for good. Throws nothing. */
-  async #deliverFirst(firstTriedAt: number): Promise<boolean> {
-    const [outcome] = this.#pending
+  /** Whether what was signed is durable; pauses when it could not be made so. */
+  async #saved(): Promise<boolean> {
     try {
-      if (this.#savedSequence < this.#sequence) await this.#save()
-      this.#tellEvidence()
-      const { status, body } = await this.#options.pdp.call('POST', '/v1/outcomes', { outcome })
-      const verdict = verdictOf(status, this.#options.now() - firstTriedAt)
-      if (verdict === 'again') return false
-      if (verdict === 'refused') this.#tell(codeIn(body), refusedDetail(body))
-      this.#pending.shift()
-      this.#told--
+      await this.#save()
       return true
     } catch (error) {
-      if (errorCode(error) !== 'pdp_unavailable') this.#tell(errorCode(error), 'the outcome store', error)
+      this.#tell(errorCode(error), 'the outcome store', error)
+      await this.#pause()
       return false
     }
   }
 
-  /** Of all whose numbers are durable: a PDP that never takes the first one must not keep those behind it from evidence. */
-  #tellEvidence(): void {
-    const durable = this.#pending.length - (this.#sequence - this.#savedSequence)
-    for (const outcome of this.#pending.slice(this.#told, durable)) this.#options.evidence?.tell(outcome)
-    this.#told = Math.max(this.#told, durable)
+  #send(): void {
+    // While the PDP does not answer, one request at a time asks whether it does again.
+    const most = this.#pauseMs > firstPauseMs ? 1 : mostInFlight
+    while (!this.#stop.signal.aborted && !this.#isPausing && this.#inFlight < most) {
+      const batch = this.#pending.take(this.#savedSequence, this.#inFlight === 0 ? 1 : fewest)
+      if (batch.length === 0) return
+      this.#inFlight++
+      void this.#deliver(batch).finally(() => {
+        this.#inFlight--
+        this.#changed()
+      })
+    }
+  }
+
+  /** Throws nothing. */
+  async #deliver(batch: readonly PendingOutcome[]): Promise<void> {
+    const { pdp, now } = this.#options
+    for (const each of batch) each.firstTriedAt ??= now()
+    const answers = await deliverOutcomes(
+      pdp,
+      batch.map(({ jws }) => jws),
+    )
+    const answered: PendingOutcome[] = []
+    for (const [n, each] of batch.entries()) if (this.#isAnswered(each, answers[n])) answered.push(each)
+    this.#options.evidence?.tell(
+      answered.map(({ jws }) => jws),
+      true,
+    )
+    if (answered.length > 0) this.#pauseMs = firstPauseMs
+    if (answered.length < batch.length) this.#tellUnanswered()
+    // The PDP itself is away or has too much: nothing more is sent to it for a while.
+    if (answers.includes(undefined)) await this.#pause()
+  }
+
+  /** Whether it is done with: recorded, or refused for good. Else it is sent again, by itself after a while. */
+  #isAnswered(each: PendingOutcome, answer: OutcomeAnswer | undefined): boolean {
+    const { now, maxPauseMs } = this.#options
+    const verdict = answer && verdictOf(answer.status, now() - (each.firstTriedAt ?? now()))
+    if (answer === undefined || verdict === 'again') {
+      const pauseMs = answer === undefined ? 0 : Math.min(each.pauseMs, maxPauseMs)
+      each.pauseMs *= 2
+      void after(pauseMs, this.#stop.signal)
+        .catch(() => undefined)
+        .then(() => {
+          each.isSent = false
+          this.#changed()
+        })
+      return false
+    }
+    if (verdict === 'refused') this.#tell(errorCode(answer.body), refusedDetail(answer.body))
+    this.#pending.delete(each)
+    return true
+  }
+
+  async #pause(): Promise<void> {
+    if (this.#isPausing) return
+    this.#isPausing = true
+    await after(this.#pauseMs, this.#stop.signal).catch(() => undefined)
+    this.#pauseMs = Math.min(this.#pauseMs * 2, this.#options.maxPauseMs)
+    this.#isPausing = false
+    this.#changed()
+  }
+
+  /** A PDP that never takes the first one must not keep those behind it from evidence. */
+  #tellUnanswered(): void {
+    const untold = this.#pending.untold(this.#savedSequence)
+    this.#options.evidence?.tell(untold, false)
   }
 
   async #save(): Promise<void> {
     const sequence = this.#sequence
-    await this.#options.store.save({ pending: [...this.#pending] })
+    await this.#options.store.save({ pending: this.#pending.signed })
     this.#savedSequence = sequence
   }
 
@@ -150,6 +228,7 @@ export class OutcomeReporter implements AsyncDisposable {
     await Promise.race([this.delivered(), after(graceMs, enough.signal).catch(() => undefined)])
     enough.abort()
     this.#stop.abort()
+    this.#changed()
     await this.#running
     await this.#options.evidence?.[Symbol.asyncDispose]()
   }
@@ -166,8 +245,4 @@ function verdictOf(status: number, triedForMs: number): 'done' | 'again' | 'refu
 function refusedDetail(problem: unknown): string {
   const detail: unknown = Object(problem).detail
   return `an outcome was refused for good${typeof detail === 'string' ? `: ${detail.slice(0, 200)}` : ''}`
-}
-
-function codeIn(problem: unknown): ErrorCode {
-  return errorCode(problem)
 }

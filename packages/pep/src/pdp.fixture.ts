@@ -94,6 +94,12 @@ export class FakePdp implements AsyncDisposable {
     keys: [{ ...jwkSet([publicKeyOf(this.permitKey)]).keys[0], certificate: certify(this.permitKey) }],
   })
   outcome: (outcome: Outcome, jws: string) => Reply = () => ({ status: 204 })
+  /** What is answered to a list as a whole; else each of it is answered by itself. */
+  list: (outcomes: readonly string[]) => Promise<Reply | undefined> | Reply | undefined = () => undefined
+  /** Before an outcome that comes by itself is answered. */
+  single: () => Promise<void> | void = () => undefined
+  /** How many outcomes each list had. */
+  readonly lists: number[] = []
   #count = 0
   readonly #server = createServer((request, response) => void this.#serve(request, response))
 
@@ -151,9 +157,21 @@ export class FakePdp implements AsyncDisposable {
     if (!caller.ok) return { status: 401, body: { code: 'caller_unauthenticated' } }
     this.#instance = caller.value.instance
     const body = JSON.parse(text)
-    if (request.url === '/v1/outcomes') return this.#take(body.outcome)
+    if (request.url === '/v1/outcomes') {
+      if (body.outcomes) return this.#takeAll(body.outcomes)
+      await this.single()
+      return this.#take(body.outcome)
+    }
     this.evaluations.push(body)
     return this.answer(body)
+  }
+
+  async #takeAll(outcomes: readonly string[]): Promise<Reply> {
+    this.lists.push(outcomes.length)
+    const whole = await this.list(outcomes)
+    if (whole !== undefined) return whole
+    const results = outcomes.map((jws) => this.#take(jws)).map(({ status, body }) => ({ ...Object(body), status }))
+    return { status: 200, body: { results } }
   }
 
   #take(jws: string): Reply {

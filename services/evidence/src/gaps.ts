@@ -43,8 +43,8 @@ export interface GapsOptions {
 interface Named {
   service: string
   sequence: number
-  /** Of the event of that number. */
-  hash: string
+  /** Of the event of that number; undefined: whoever named the number did not say. */
+  hash: string | undefined
   time: string
 }
 

@@ -37,7 +37,7 @@ export type Key =
   | [kind: 'meta']
 
 /** What is kept, and how. An index of another format is made again. */
-export const format = 7
+export const format = 8
 
 /** What one agent, all its instances together, was told in one hour. */
 export interface ActivityHour {

@@ -121,8 +121,13 @@ export async function keepLog(
       metrics,
     }),
   )
-  const onOutcomeRefused = (jws: string) =>
-    told.tell(jws).catch((err: unknown) => logger.error({ err }, 'a refused outcome was not looked at'))
+  const onOutcomeRefused = async (jws: string) => {
+    try {
+      await told.tell([jws])
+    } catch (err) {
+      logger.error({ err }, 'a refused outcome was not looked at')
+    }
+  }
   const ingest = startIngest({
     bus,
     participant: voice,

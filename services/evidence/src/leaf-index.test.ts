@@ -283,3 +283,15 @@ it('knows which outcomes of an instance are in the log, and which number has two
   await withIndex(folder, leaves, seen)
   await withIndex(folder, leaves, seen)
 })
+
+it('knows up to which number an instance says that its outcomes were answered (V15)', async () => {
+  using folder = new LogFolder()
+  const said = (sequence: number, answered?: number) => {
+    const payload = { enforcement_point: 'point', instance: 'one', decision_id: `dec_${sequence}`, sequence, answered }
+    return `${sequence}.${Buffer.from(JSON.stringify(payload)).toString('base64url')}.s`
+  }
+  const relayed = (n: number, outcome: string) => event(n, { outcome }, undefined, 'outcome.reported')
+  const leaves = [said(9, 3), said(7, 2), said(8, 4)].map((outcome, n) => relayed(n, outcome))
+  const last = (index: LeafIndex) => [...index.unwholeOutcomes].map((chain) => chain.last)
+  await withIndex(folder, leaves, (index) => expect(last(index)).toEqual([[4, undefined]]))
+})

@@ -178,7 +178,7 @@ export class LeafIndex implements AsyncDisposable {
     if (lineage.begins !== undefined && this.beginningOf(lineage.begins) === index) this.#pass(facts, inherited)
   }
 
-  #chainOutcome({ point, instance, decisionId, numbered }: OutcomeLink): void {
+  #chainOutcome({ point, instance, decisionId, numbered, answered }: OutcomeLink): void {
     const name = chainName({ point, instance })
     const { sequence, hash } = numbered
     const under = this.outcomeUnder(name, sequence)
@@ -189,10 +189,9 @@ export class LeafIndex implements AsyncDisposable {
       this.#doubled.set(hash, doubled)
     } else this.#db.put(['outcome', keyOf(`${name} ${sequence}`)], hash)
     const before = this.outcomeChainOf(name)
-    const last: OutcomeChain['last'] =
-      'last' in before && (before as OutcomeChain).last[0] >= sequence
-        ? (before as OutcomeChain).last
-        : [sequence, hash]
+    const known = 'last' in before ? (before as OutcomeChain).last : undefined
+    const own: OutcomeChain['last'] = answered === undefined ? [sequence, hash] : [answered, undefined]
+    const last = known !== undefined && known[0] >= own[0] ? known : own
     const chain: OutcomeChain = { ...extended(before, numbered), point, instance, last }
     this.#db.put(['outcomes', keyOf(name)], chain)
     if (isWhole(chain)) this.#unwhole.delete(name)

@@ -10,14 +10,16 @@ export interface OutcomeLink {
   decisionId: string
   /** `outcomeHash` is its hash, and what the next one names. */
   numbered: Numbered
+  /** All of the instance up to this number had their last answer when it was signed; undefined: all before it, since each waited for the one before. */
+  answered: number | undefined
 }
 
 /** What the log has of the outcomes of an instance. */
 export interface OutcomeChain extends Chain {
   point: string
   instance: string
-  /** The highest number, and its outcome's hash. */
-  last: readonly [sequence: number, hash: string]
+  /** The highest number up to which no outcome waits any more, and the hash of its outcome where the outcome itself says so. */
+  last: readonly [sequence: number, hash: string | undefined]
 }
 
 /** A number that an instance gave to a second outcome. Both count, since their decisions are two. */
@@ -35,6 +37,7 @@ const saidSchema = z.object({
   decision_id: z.string(),
   sequence: z.int().min(1),
   previous: z.string().optional(),
+  answered: z.int().min(0).optional(),
 })
 
 /** By what the point signed, which the decision point verified. undefined where the point states no instance: it has no chain. */
@@ -44,8 +47,8 @@ export function outcomeLink(type: string, data: unknown): OutcomeLink | undefine
   try {
     const said = saidSchema.safeParse(parseStrictJson(Buffer.from(jws.split('.')[1] ?? '', 'base64url')))
     if (!said.success) return undefined
-    const { enforcement_point: point, instance, decision_id: decisionId, sequence, previous } = said.data
-    return { point, instance, decisionId, numbered: { sequence, previous, hash: outcomeHash(jws) } }
+    const { enforcement_point: point, instance, decision_id: decisionId, sequence, previous, answered } = said.data
+    return { point, instance, decisionId, numbered: { sequence, previous, hash: outcomeHash(jws) }, answered }
   } catch {
     return undefined
   }

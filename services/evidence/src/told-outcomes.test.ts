@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateKey, type Outcome, outcomeHash, type SigningKey, sha256, signOutcome } from '@bailiwick/credentials'
@@ -55,8 +55,9 @@ function aWorld() {
   const { publicJwk: outcome_jwk } = key
   const point = { id: 'erp-gateway', outcome_jwk }
   let reads = () => undefined as unknown
-  const open = () =>
+  const open = (more: { mostOfOnePoint?: number } = {}) =>
     new ToldOutcomes({
+      ...more,
       dir,
       trust: { installation },
       participant: {
@@ -101,14 +102,25 @@ function aWorld() {
     }
     await new Promise((resolve) => setTimeout(resolve, 200)) // files go
   }
+  /** What passes at once. */
+  const jump = async (seconds: number) => {
+    clock.advance((seconds - 3) * 1000)
+    await pass(3)
+  }
   const refuse = (jws: string) =>
     reported.push(Buffer.from(JSON.stringify({ type: 'outcome.refused', data: { outcome: jws } })))
-  return { open, relay, refuse, under, pass, bus, findings }
+  return { open, relay, refuse, under, pass, jump, bus, findings }
+}
+
+/** As its enforcement point tells it once the decision point has answered. */
+async function tell(outcomes: ToldOutcomes, jws: string, answered = true): Promise<void> {
+  const [error] = await outcomes.tell([jws], { answered })
+  if (error) throw error
 }
 
 async function told(world: ReturnType<typeof aWorld>, ...sequences: number[]): Promise<ToldOutcomes> {
   const outcomes = world.open()
-  for (const sequence of sequences) await outcomes.tell(signed(sequence))
+  for (const sequence of sequences) await tell(outcomes, signed(sequence))
   return outcomes
 }
 
@@ -137,7 +149,7 @@ it('accuses an enforcement point, and no decision point, of a second outcome of 
   const signed_sha256 = outcomeHash(signed(1))
   const contradicted = { type: 'outcome.contradicted', data: { ...data, of: 'decision', signed_sha256 } }
   expect(world.findings).toMatchObject([contradicted])
-  await outcomes.tell(signed(1))
+  await tell(outcomes, signed(1))
   await world.pass(65)
   expect(world.findings).toHaveLength(1)
   expect(readdirSync(dir)).toEqual([])
@@ -152,7 +164,7 @@ it('accuses an instance that gives its number to a second outcome (V10)', async 
   world.under.set(`erp-gateway ${instance} 2`, 'another')
   const second = outcome(2, key, { instance, previous })
   world.refuse(second)
-  await outcomes.tell(second)
+  await tell(outcomes, second)
   await world.pass(2)
   expect(world.findings).toMatchObject([
     { type: 'outcome.contradicted', data: { instance, sequence: 2, of: 'sequence' } },
@@ -164,7 +176,7 @@ it('accuses no decision point that put on the log what it did not take (V15)', a
   await using outcomes = world.open()
   const refused = outcome(2, key, { instance, previous })
   world.refuse(refused)
-  await outcomes.tell(refused)
+  await tell(outcomes, refused)
   await world.pass(70)
   expect(world.findings).toEqual([])
   expect(readdirSync(dir)).toEqual([])
@@ -193,7 +205,7 @@ it('accuses nobody because a stranger spells a signature of the log in another w
   const world = aWorld()
   await using outcomes = world.open()
   world.relay(1)
-  await outcomes.tell(twinOf(signed(1)))
+  await tell(outcomes, twinOf(signed(1)))
   await world.pass(65)
   expect(world.findings).toEqual([])
   expect(readdirSync(dir)).toEqual([])
@@ -211,7 +223,7 @@ it('tells of each where a point lost its store and counts from 1 again (V1)', as
   const world = aWorld()
   await using outcomes = await told(world, 1)
   await world.pass(65)
-  await outcomes.tell(outcome(1, key, { decision_id: 'dec_adjust-invoice-47119' }))
+  await tell(outcomes, outcome(1, key, { decision_id: 'dec_adjust-invoice-47119' }))
   await world.pass(65)
   expect(world.findings).toMatchObject([
     { data: { decision_id: 'dec_adjust-invoice-47111', sequence: 1 } },
@@ -263,7 +275,7 @@ it('accuses nobody while a relay may be on its way into the index', async () => 
 
 it('takes nothing that a registered point has not signed for this installation (V12)', async () => {
   await using outcomes = aWorld().open()
-  const refused = (jws: string) => expect(outcomes.tell(jws)).rejects
+  const refused = (jws: string) => expect(tell(outcomes, jws)).rejects
   await refused(outcome(1, generateKey('outcome'))).toMatchObject({ code: 'key_unknown' })
   await refused(outcome(1, key, { enforcement_point: 'nobody' })).toMatchObject({ code: 'key_unknown' })
   await refused(outcome(1, key, { installation: 'ins_another00000000000000' })).toMatchObject({
@@ -275,15 +287,82 @@ it('takes nothing that a registered point has not signed for this installation (
 
 it('has it on disk when it says so, also to who tells it again meanwhile', async () => {
   await using outcomes = aWorld().open()
-  const first = outcomes.tell(signed(1))
+  const first = tell(outcomes, signed(1))
   await Promise.resolve().then(() => undefined)
-  await outcomes.tell(signed(1))
+  await tell(outcomes, signed(1))
   expect(readdirSync(dir).filter((name) => !name.startsWith('.'))).toHaveLength(1)
   await first
 })
 
 it('keeps room for other enforcement points from one that tells too much', async () => {
-  await using outcomes = aWorld().open()
-  await Promise.all(Array.from({ length: 2000 }, (_, n) => outcomes.tell(outcome(n + 1))))
-  await expect(outcomes.tell(outcome(2001))).rejects.toMatchObject({ code: 'queue_full' })
+  await using outcomes = aWorld().open({ mostOfOnePoint: 3 })
+  const list = [1, 2, 3, 4, 5].map((n) => outcome(n))
+  const queue_full = expect.objectContaining({ code: 'queue_full' })
+  expect(await outcomes.tell(list)).toEqual([undefined, undefined, undefined, queue_full, queue_full])
+  await expect(tell(outcomes, outcome(6))).rejects.toEqual(queue_full)
+})
+
+it('accuses nobody of an outcome that waits, however long, and its decision point a minute after it was answered (V15)', async () => {
+  const world = aWorld()
+  {
+    await using outcomes = world.open()
+    await tell(outcomes, signed(1), false)
+    await tell(outcomes, signed(2), false)
+    await world.jump(300)
+    expect(world.findings).toEqual([])
+    await tell(outcomes, signed(1))
+    await tell(outcomes, signed(1), false)
+    await world.pass(59)
+    expect(world.findings).toEqual([])
+  }
+  // What was told of it outlives the process.
+  await using _again = world.open()
+  await world.pass(5)
+  expect(world.findings).toMatchObject([{ type: 'outcome.unrelayed', data: { sequence: 1 } }])
+  world.relay(2)
+  await world.pass(2)
+  expect(readdirSync(dir)).toEqual([])
+})
+
+it('lets go of an outcome that no decision point takes for an hour, and says only that', async () => {
+  const world = aWorld()
+  await using outcomes = world.open()
+  await tell(outcomes, signed(1), false)
+  await world.jump(3590)
+  expect(readdirSync(dir)).toHaveLength(1)
+  await world.jump(20)
+  expect([readdirSync(dir), world.findings]).toEqual([[], []])
+})
+
+it('keeps a list in one file, and takes each of it by itself: only strangers are refused whole', async () => {
+  const world = aWorld()
+  await using outcomes = world.open()
+  const another = outcome(3, generateKey('outcome'))
+  expect(await outcomes.tell([signed(1), another, signed(2), signed(1)], { answered: true })).toMatchObject([
+    undefined,
+    { code: 'key_unknown' },
+    undefined,
+    undefined,
+  ])
+  expect(readdirSync(dir)).toHaveLength(1)
+  const strangers = Array.from({ length: 20 }, () => another)
+  for (const list of [strangers, [signed(1), ...strangers], [another]])
+    await expect(outcomes.tell(list)).rejects.toMatchObject({ code: 'key_unknown' })
+  world.relay(1)
+  await world.pass(2)
+  expect(readdirSync(dir)).toHaveLength(1)
+  world.relay(2)
+  await world.pass(2)
+  expect([readdirSync(dir), world.findings]).toEqual([[], []])
+})
+
+it('reads what a version kept that knew no lists: it waits, and accuses nobody', async () => {
+  const world = aWorld()
+  writeFileSync(join(dir, `${outcomeHash(signed(1))}.json`), JSON.stringify({ told_at: 0, outcome: signed(1) }))
+  await using _outcomes = world.open()
+  await world.pass(65)
+  expect(world.findings).toEqual([])
+  world.relay(1)
+  await world.pass(2)
+  expect(readdirSync(dir)).toEqual([])
 })

@@ -1,6 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { parseStrictJson } from '@bailiwick/contracts'
 import {
   claimedPoint,
@@ -12,11 +9,12 @@ import {
 } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import type { Voice } from '@bailiwick/projection'
-import { type Clock, type Logger, type Metrics, writeFileDurably } from '@bailiwick/service-kit'
+import type { Clock, Logger, Metrics } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import { covers, type Ends } from './gaps.ts'
 import type { Lag } from './lag.ts'
 import { chainName } from './outcome-links.ts'
+import { dropFrom, readTold, type ToldFile, toldFile, writeTold } from './told-files.ts'
 import { contradictionName, tellContradicted } from './watch-outcomes.ts'
 
 export interface ToldOutcomesOptions {
@@ -36,20 +34,24 @@ export interface ToldOutcomesOptions {
   clock: Clock
   logger: Logger
   metrics: Metrics
+  /** What may wait to be relayed of one enforcement point, so that none takes the room of the others: 5,000 unless told. */
+  mostOfOnePoint?: number
 }
 
-/** How long the decision point may take to relay an outcome, ms. */
+/** How long the decision point may take to relay an outcome that it has answered, ms. */
 const patienceMs = 60_000
+/** How long an outcome is kept that no decision point has answered: it waits, or its point is gone. */
+const untakenMs = 3600_000
 const everyMs = 1000
-/** What may wait to be relayed, in all and of one enforcement point: none takes the room of the others. */
-const mostWaiting = 10_000
-const mostOfOnePoint = 2000
+/** What may wait to be relayed, in all. */
+const mostWaiting = 20_000
+/** Of one list: no honest point signs what does not verify, and each costs a signature to be seen. */
+const mostUnverified = 8
 
-const fileSchema = z.strictObject({ told_at: z.int().min(0), outcome: z.string() })
 const reportedSchema = z.object({ type: z.string().optional(), data: z.object({ outcome: z.string() }) })
 
 interface Told {
-  file: string
+  files: ToldFile[]
   jws: string
   outcome: Outcome
   /** `outcomeHash`: another signature over the same is the same. */
@@ -58,6 +60,8 @@ interface Told {
   kept: Promise<void>
   /** ms since the epoch. */
   at: number
+  /** When the enforcement point said that the decision point had given its last answer, ms since the epoch; undefined: it waits. */
+  answeredAt: number | undefined
   /** Where the bus ended once its minute was over: a relay is before that, or there is none. */
   ends: Ends | undefined
   /** Whether a relay before that would be found; once the log has read so far. */
@@ -65,15 +69,19 @@ interface Told {
 }
 
 /**
- * Outcomes that enforcement points told evidence directly, each kept durably until the decision point has relayed the same one, or a
- * minute is over and the log has read past it: then `outcome.unrelayed` says so. A decision point cannot suppress what happened. Where the
+ * Outcomes that enforcement points told evidence directly, each kept durably until the decision point has relayed the same one. Where the
+ * point says that the decision point has answered it, `outcome.unrelayed` accuses that one after a minute, once the log has read past it: a
+ * decision point cannot suppress what happened. An outcome that waits for its answer accuses nobody, however long it waits. Where the
  * log has another outcome of the same decision, or under the same number of the instance, it is the enforcement point that says two
  * things: `outcome.contradicted`.
  */
 export class ToldOutcomes implements AsyncDisposable {
   readonly #options: ToldOutcomesOptions
   readonly #waiting = new Map<string, Told>()
+  /** Of each point, how many wait. */
+  readonly #waitingOf = new Map<string, number>()
   readonly #unrelayed: { inc(): void }
+  readonly #untaken: { inc(): void }
   readonly #timer: NodeJS.Timeout
   readonly #stopReading: () => void
   #looking: Promise<void> = Promise.resolve()
@@ -85,7 +93,16 @@ export class ToldOutcomes implements AsyncDisposable {
       'evidence_unrelayed_outcomes_total',
       'Outcomes that the decision point did not relay',
     )
-    for (const name of readdirSync(dir)) if (!name.startsWith('.')) this.#load(join(dir, name))
+    this.#untaken = metrics.counter(
+      'evidence_untaken_outcomes_total',
+      'Outcomes that waited an hour for a decision point to take them, and are no longer looked for',
+    )
+    metrics.gauge('evidence_outcomes_waiting', 'Outcomes told by points that are not on the log yet', [], (gauge) =>
+      gauge.set(this.#waiting.size),
+    )
+    // They were verified when they were taken; who can write here could as well take them away.
+    for (const { file, at, answered, outcomes } of readTold(dir))
+      for (const jws of outcomes) this.#add(jws, file, { at, answeredAt: answered ? at : undefined })
     this.#stopReading = lag.onReading(() => this.#reading())
     this.#timer = setInterval(() => {
       this.#looking = this.#looking
@@ -95,43 +112,111 @@ export class ToldOutcomes implements AsyncDisposable {
   }
 
   /**
-   * Takes what an enforcement point signed; resolves once it will be looked for. The same again changes nothing. Rejects as the
-   * decision point does for what is not an outcome by a registered point, and with `queue_full`.
+   * Takes what an enforcement point signed, together; resolves once all of it will be looked for, with an error for each that is none, as the
+   * decision point has it, and `queue_full` for what finds no room. The same again changes nothing, except that it may be `answered` now: the
+   * decision point has given its last answer. Rejects where so many are none that no honest point can have told them. `onVerified`: all are
+   * some point's.
    */
-  async tell(jws: string, onVerified: () => void = () => undefined): Promise<void> {
-    const outcome = this.#verified(jws)
-    onVerified()
+  async tell(
+    signed: readonly string[],
+    { answered = false, onVerified = () => undefined }: { answered?: boolean; onVerified?: () => void } = {},
+  ): Promise<(ServiceError | undefined)[]> {
+    let failed = 0
+    const outcomes = signed.map((jws) => {
+      const verified = this.#verifiedOr(jws)
+      if (verified instanceof ServiceError && (++failed === signed.length || failed > mostUnverified)) throw verified
+      return verified
+    })
+    if (failed === 0) onVerified()
+    const fresh = new Map<string, string>()
+    const errors: (ServiceError | undefined)[] = []
+    for (const [n, outcome] of outcomes.entries()) {
+      const jws = signed[n] ?? ''
+      errors.push(outcome instanceof ServiceError ? outcome : await this.#sort({ jws, outcome, answered }, fresh))
+    }
+    const keeping = fresh.size > 0 ? this.#keep(fresh, answered) : undefined
+    // What was told again meanwhile is not there before it is durable, whoever told it.
+    await Promise.all([keeping, ...signed.map((jws) => this.#waiting.get(outcomeHash(jws))?.kept)])
+    return errors
+  }
+
+  /** Into `fresh`, unless nothing is left to say of it or all was told before; gives an error where there is no room. */
+  async #sort(
+    { jws, outcome, answered }: { jws: string; outcome: Outcome; answered: boolean },
+    fresh: Map<string, string>,
+  ): Promise<ServiceError | undefined> {
     const hash = outcomeHash(jws)
-    if (!this.#waiting.has(hash) && (await this.#isSettled({ jws, hash, outcome }))) return
-    // It may have been told again meanwhile, and is not there before it is durable, whoever told it.
-    await (this.#waiting.get(hash) ?? this.#keep(hash, jws, outcome)).kept
+    if (!this.#waiting.has(hash) && (await this.#isSettled({ hash, outcome }))) return undefined
+    const known = this.#waiting.get(hash)
+    if (known && (!answered || known.answeredAt !== undefined)) return undefined
+    if (!known && !this.#hasRoom(outcome, fresh.size)) return new ServiceError('queue_full', 'outcomes')
+    fresh.set(hash, jws)
+    return undefined
   }
 
   /** Nothing is left to say of it. */
-  async #isSettled(told: Pick<Told, 'jws' | 'hash' | 'outcome'>): Promise<boolean> {
+  async #isSettled(told: Pick<Told, 'hash' | 'outcome'>): Promise<boolean> {
     const { isTold } = this.#options
     return isTold(contradictionOf(told)) || isTold(nameOf(told.outcome)) || (await this.#saidOf(told)) === 'relayed'
   }
 
-  #keep(hash: string, jws: string, outcome: Outcome): Told {
-    if (this.#waiting.size >= mostWaiting || this.#waitingOf(outcome.enforcement_point) >= mostOfOnePoint)
-      throw new ServiceError('queue_full', 'outcomes')
-    const { clock, dir } = this.#options
-    const at = clock.now()
-    const file = join(dir, `${hash}.json`)
-    const kept = writeFileDurably(file, Buffer.from(JSON.stringify({ told_at: at, outcome: jws }))).catch((error) => {
-      this.#waiting.delete(hash)
-      throw error
-    })
-    const told = { file, jws, hash, outcome, kept, at, ends: undefined }
-    this.#waiting.set(hash, told)
-    return told
+  #hasRoom({ enforcement_point: point }: Outcome, besides: number): boolean {
+    const ofPoint = this.#waitingOf.get(point) ?? 0
+    return this.#waiting.size + besides < mostWaiting && ofPoint + besides < (this.#options.mostOfOnePoint ?? 5000)
   }
 
-  #waitingOf(point: string): number {
-    let count = 0
-    for (const { outcome } of this.#waiting.values()) if (outcome.enforcement_point === point) count++
-    return count
+  #keep(fresh: ReadonlyMap<string, string>, answered: boolean): Promise<void> {
+    const { clock, dir } = this.#options
+    const at = clock.now()
+    const file = toldFile(dir, [...fresh.keys()], answered)
+    const kept = writeTold(file, { at, answered, outcomes: [...fresh.values()] }).catch(async (error) => {
+      for (const hash of fresh.keys()) await this.#undo(hash, file)
+      throw error
+    })
+    for (const jws of fresh.values()) this.#add(jws, file, { at, answeredAt: answered ? at : undefined, kept })
+    return kept
+  }
+
+  /** What another file has too goes on being looked for. */
+  async #undo(hash: string, file: ToldFile): Promise<void> {
+    const told = this.#waiting.get(hash)
+    if (told === undefined) return
+    told.files = told.files.filter((each) => each !== file)
+    told.kept = Promise.resolve()
+    if (told.files.length === 0) await this.#forget(hash)
+  }
+
+  #add(
+    jws: string,
+    file: ToldFile,
+    { at, answeredAt, kept = Promise.resolve() }: Pick<Told, 'at' | 'answeredAt'> & { kept?: Promise<void> },
+  ): void {
+    const hash = outcomeHash(jws)
+    const known = this.#waiting.get(hash)
+    if (known) {
+      known.files.push(file)
+      known.kept = Promise.all([known.kept, kept]).then(() => undefined)
+      // Its minute begins with the answer.
+      if (answeredAt !== undefined && known.answeredAt === undefined)
+        Object.assign(known, { answeredAt, ends: undefined, isFindable: undefined })
+      return
+    }
+    const outcome = parseStrictJson(Buffer.from(jws.split('.')[1] ?? '', 'base64url')) as Outcome
+    this.#waiting.set(hash, { files: [file], jws, hash, outcome, kept, at, answeredAt, ends: undefined })
+    const point = outcome.enforcement_point
+    this.#waitingOf.set(point, (this.#waitingOf.get(point) ?? 0) + 1)
+  }
+
+  /** It is looked for no longer. */
+  async #forget(hash: string): Promise<void> {
+    const told = this.#waiting.get(hash)
+    if (told === undefined) return
+    this.#waiting.delete(hash)
+    const point = told.outcome.enforcement_point
+    const left = (this.#waitingOf.get(point) ?? 1) - 1
+    if (left > 0) this.#waitingOf.set(point, left)
+    else this.#waitingOf.delete(point)
+    for (const file of told.files) await dropFrom(file, hash)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -151,24 +236,26 @@ export class ToldOutcomes implements AsyncDisposable {
     return verified.value
   }
 
-  /** It was verified when it was taken; who can write here could as well take it away. */
-  #load(file: string): void {
-    const { told_at: at, outcome: jws } = fileSchema.parse(parseStrictJson(readFileSync(file)))
-    const payload = Buffer.from(jws.split('.')[1] ?? '', 'base64url')
-    const outcome = parseStrictJson(payload) as Outcome
-    const hash = outcomeHash(jws)
-    this.#waiting.set(hash, { file, jws, hash, outcome, kept: Promise.resolve(), at, ends: undefined })
+  #verifiedOr(jws: string): Outcome | ServiceError {
+    try {
+      return this.#verified(jws)
+    } catch (error) {
+      if (error instanceof ServiceError) return error
+      throw error
+    }
   }
 
   #reading(): (ends: Ends) => void {
-    const due = [...this.#waiting.values()].filter(({ at, ends }) => ends === undefined && this.#isDue(at))
+    const due = [...this.#waiting.values()].filter(
+      ({ at, answeredAt = at, ends }) => ends === undefined && this.#isOver(answeredAt, patienceMs),
+    )
     return (ends) => {
       for (const told of due) told.ends = ends
     }
   }
 
-  #isDue(at: number): boolean {
-    return this.#options.clock.now() - at >= patienceMs
+  #isOver(since: number, ms: number): boolean {
+    return this.#options.clock.now() - since >= ms
   }
 
   async #look(): Promise<void> {
@@ -180,9 +267,11 @@ export class ToldOutcomes implements AsyncDisposable {
       if (said === 'decision' || said === 'sequence') await this.#tellContradicted(told, said)
       // What it did not take it put on the log all the same. Which outcome that contradicts may come later.
       if (said === 'refused' && !isRead) continue
-      if (said === 'unsaid') await this.#tellUnrelayed(told)
-      await rm(told.file, { force: true })
-      this.#waiting.delete(hash)
+      if (said === 'unsaid' && told.answeredAt === undefined) {
+        if (!this.#isOver(told.at, untakenMs)) continue
+        this.#tellUntaken(told)
+      } else if (said === 'unsaid') await this.#tellUnrelayed(told)
+      await this.#forget(hash)
     }
   }
 
@@ -195,6 +284,12 @@ export class ToldOutcomes implements AsyncDisposable {
     logger.error({ enforcement_point, sequence }, 'outcome_unrelayed')
     const data = { decision_id, enforcement_point, sequence }
     await participant.producer.publish('findings.v1', [{ type: 'outcome.unrelayed', subject, data }])
+  }
+
+  /** It accuses nobody: the decision point may have been away, and the enforcement point gone. Its ALLOW is missing an outcome. */
+  #tellUntaken({ outcome: { decision_id, enforcement_point, sequence } }: Told): void {
+    this.#untaken.inc()
+    this.#options.logger.warn({ decision_id, enforcement_point, sequence }, 'outcome_untaken')
   }
 
   async #tellContradicted({ outcome, hash }: Told, of: 'decision' | 'sequence'): Promise<void> {
@@ -238,13 +333,7 @@ export class ToldOutcomes implements AsyncDisposable {
   }
 
   #isSigned(jws: string): boolean {
-    try {
-      this.#verified(jws)
-      return true
-    } catch (error) {
-      if (error instanceof ServiceError) return false
-      throw error
-    }
+    return !(this.#verifiedOr(jws) instanceof ServiceError)
   }
 }
 

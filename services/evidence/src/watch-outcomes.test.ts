@@ -11,7 +11,7 @@ afterEach(() => void vi.useRealTimers())
 
 const instance = `${'I'.repeat(21)}A`
 
-function aWatch(chain: Chain, doubled: DoubledOutcome[] = []) {
+function aWatch(chain: Chain, doubled: DoubledOutcome[] = [], last: OutcomeChain['last'] = [5, 'e']) {
   const clock = testClock()
   const told: { type: string; data: object }[] = []
   const names = new Set<string>()
@@ -32,7 +32,7 @@ function aWatch(chain: Chain, doubled: DoubledOutcome[] = []) {
     index: {
       outcomeChainOf: () => bus.chain,
       get unwholeOutcomes(): OutcomeChain[] {
-        return bus.chain.ahead.length === 0 ? [] : [{ ...bus.chain, point: 'point', instance, last: [5, 'e'] }]
+        return bus.chain.ahead.length === 0 ? [] : [{ ...bus.chain, point: 'point', instance, last }]
       },
       doubledOutcomes: doubled,
       isTold: (name) => names.has(name),
@@ -89,5 +89,23 @@ it('tells of a number that two decision points took for two outcomes, once (V10)
   await pass(5)
   const data = { decision_id: 'dec_1', enforcement_point: 'point', instance, sequence: 2, of: 'sequence' }
   expect(told).toEqual([{ type: 'outcome.contradicted', data: { ...data, signed_sha256: doubled.hash } }])
+  await watch[Symbol.asyncDispose]()
+})
+
+it('tells of no number above the last that its instance says was answered: it may still wait (V15)', async () => {
+  const { watch, told, pass } = aWatch(
+    {
+      whole: 2,
+      ahead: [
+        [4, 4],
+        [7, 9],
+      ],
+    },
+    [],
+    [5, undefined],
+  )
+  await pass(130)
+  const gap = (from: number, to: number) => ({ enforcement_point: 'point', instance, from, to })
+  expect(told.map(({ data }) => data)).toEqual([gap(3, 3), gap(5, 5)])
   await watch[Symbol.asyncDispose]()
 })

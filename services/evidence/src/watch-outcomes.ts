@@ -18,9 +18,9 @@ export interface WatchOutcomesOptions {
 const everyMs = 1000
 
 /**
- * Looks at how enforcement points number their outcomes. An instance hands over its outcomes one after the other, each once the one
- * before is durable, so a later number on the bus says that the earlier ones were: what is missing a minute after evidence has read on
- * to where the bus ended by then was lost, or never handed over (`outcome.skipped`). A number with two outcomes is `outcome.contradicted`.
+ * Looks at how enforcement points number their outcomes. An instance has several on their way at once, and each states up to which number all
+ * had their last answer of a decision point. What is missing below that, a minute after evidence has read on to where the bus ended by then,
+ * was lost, or never handed over (`outcome.skipped`). What is missing above it may still wait, and is no gap. A number with two outcomes is `outcome.contradicted`.
  */
 export function watchOutcomes(options: WatchOutcomesOptions): AsyncDisposable {
   const { participant, index, lag, clock, logger, metrics } = options

@@ -4,6 +4,7 @@ import { newId, systemRandom } from '@bailiwick/service-kit'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { now, spell } from './living-call.fixture.ts'
 import { reportOutcome, sweepMissing } from './outcomes.ts'
+import { OutcomesInHand } from './outcomes-in-hand.ts'
 import { anAllow, reservedOf, treeOrder } from './tree-order.fixture.ts'
 import { TreeQueues } from './tree-queue.ts'
 
@@ -31,14 +32,16 @@ async function allowed(data: object = {}) {
     at: spell(now),
   }
   const refused: object[] = []
+  const inHand = new OutcomesInHand()
   const relay = (jws: string, by: Point = point, through = queues) =>
-    reportOutcome(world.pdp, through, by as never, jws, { tell: (data) => void refused.push(data) })
+    reportOutcome(world.pdp, through, by as never, jws, { tell: (data) => void refused.push(data) }, inHand)
   const signed = (over: object = {}, signer = key) => signOutcome({ ...claims, ...over }, signer)
   const report = (over: object = {}, by: Point = point, signer = key, through = queues) =>
     relay(signed(over, signer), by, through)
   return {
     ...world,
     queues,
+    inHand,
     refused,
     relay,
     signed,
@@ -78,7 +81,7 @@ describe('what an enforcement point signed', () => {
     ])
     expect([w.record()?.standing, w.taken()?.calls]).toEqual(['settled', 1n])
     expect(w.store.settled).toEqual([{ takeId: decisionId, to: 2, giveBack: { egress_bytes: 0n } }])
-    expect(w.order.waits).toEqual([1000, 1000])
+    expect(w.order.waits).toEqual([])
   })
 
   it('that settled already needs no turn to be told again', async () => {
@@ -176,6 +179,32 @@ describe('an instance of an enforcement point (V10)', () => {
     expect(w.refused).toMatchObject([{ decision_id: decisionId, code: 'outcome_sequence_reused' }])
     await w.report(first)
     expect(w.outcomes()).toHaveLength(2)
+  })
+
+  it('reports many at once in one durable write, in their order; a number that stands twice among them counts once', async () => {
+    const w = await both()
+    const twice = w.signed({ ...w.second, instance, sequence: 1 })
+    w.order.before = async () => void w.numbers.add(`${point.id} ${instance}`, 1, now)
+    const told = [w.signed(first), w.signed(first), twice].map((jws) => w.relay(jws))
+    expect(await Promise.allSettled(told)).toMatchObject([
+      { status: 'fulfilled' },
+      { status: 'fulfilled' },
+      { reason: code('outcome_sequence_reused') },
+    ])
+    w.order.before = async () => undefined
+    const writes = w.writes.length
+    const next = w.signed({ ...w.second, instance, sequence: 2, previous })
+    await Promise.all([next, w.signed(first)].map((jws) => w.relay(jws)))
+    expect(w.outcomes()).toHaveLength(2)
+    expect(w.writes.length).toBe(writes + 1)
+  })
+
+  it('has one durable write for a list', async () => {
+    const w = await both()
+    const before = w.writes.length
+    const second = w.signed({ ...w.second, instance, sequence: 2, previous })
+    await Promise.all([w.signed(first), second].map((jws) => w.relay(jws)))
+    expect(w.writes.slice(before).map((drafts) => drafts.map(({ data }) => Object(data).sequence))).toEqual([[1, 2]])
   })
 
   it('may have the numbers of another one', async () => {
@@ -299,6 +328,23 @@ describe('an outcome that is overdue', () => {
     await sweepMissing(w.pdp, w.queues)
     await setImmediate()
     expect(w.writes).toHaveLength(2)
+  })
+
+  it('is not said to be missing while it is in hand, however long its write takes', async () => {
+    const w = await allowed()
+    const write = Promise.withResolvers<void>()
+    w.order.before = () => write.promise
+    const reported = w.report()
+    w.order.now = now + 1000
+    await sweepMissing(w.pdp, w.queues, w.inHand)
+    write.reject(new Error('away'))
+    await expect(reported).rejects.toThrow('away')
+    w.order.before = async () => undefined
+    await setImmediate()
+    expect(w.record()?.standing).toBe('open')
+    await sweepMissing(w.pdp, w.queues, w.inHand)
+    await setImmediate()
+    expect(w.record()?.standing).toBe('missing')
   })
 
   it('is looked at again where it could not be said', async () => {

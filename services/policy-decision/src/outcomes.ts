@@ -1,10 +1,11 @@
 import type { BudgetAmounts, EnforcementPoint } from '@bailiwick/contracts'
-import { claimedEgress, outcomeHash, verifyingKey, verifyOutcome } from '@bailiwick/credentials'
+import { claimedEgress, type Outcome, outcomeHash, verifyingKey, verifyOutcome } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
 import { type AllowRecord, instanceName, unsentOf } from '@bailiwick/projection'
 import { after } from '@bailiwick/service-kit'
 import { storeAmounts } from './budget.ts'
 import type { Pdp } from './context.ts'
+import { OutcomesInHand } from './outcomes-in-hand.ts'
 import type { RefusedOutcomes } from './refused-outcomes.ts'
 import type { TreeQueues } from './tree-queue.ts'
 
@@ -23,16 +24,35 @@ export async function reportOutcome(
   point: EnforcementPoint,
   jws: string,
   refused?: Pick<RefusedOutcomes, 'tell'>,
+  inHand: OutcomesInHand = new OutcomesInHand(),
 ): Promise<void> {
   const key = verifyingKey('outcome', point.outcome_jwk)
   if (!key) throw new ServiceError('key_unknown', 'the outcome key is none')
   const { installation } = pdp.trust
   const verified = verifyOutcome({ outcome: jws, key, installation, enforcementPoint: point.id })
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
-  const { decision_id, call_id, action_digest, instance, status, sequence } = verified.value
-  const found = await pdp.projection.until(() => findAllow(pdp, decision_id), foldWaitMs)
+  const { decision_id, instance, sequence } = verified.value
+  const find = () => findAllow(pdp, decision_id)
+  // Found at once, as nearly always, it enters its queue in this turn, together with all of its list.
+  const found = find() ?? (await pdp.projection.until(find, foldWaitMs))
   if (!found) throw new ServiceError('decision_unknown')
-  const { root, record } = found
+  const names = [decision_id, ...(instance === undefined ? [] : [`${point.id} ${instance} ${sequence}`])]
+  await inHand.once(names, outcomeHash(jws), () => relay({ pdp, queues, point, refused }, jws, verified.value, found))
+}
+
+interface Relaying {
+  pdp: Pdp
+  queues: TreeQueues
+  point: EnforcementPoint
+  refused: Pick<RefusedOutcomes, 'tell'> | undefined
+}
+
+async function relay(
+  { pdp, queues, point, refused }: Relaying,
+  jws: string,
+  { decision_id, call_id, action_digest, instance, status, sequence }: Outcome,
+  { root, record }: Found,
+): Promise<void> {
   if (record.enforcementPoint !== point.id || record.callId !== call_id)
     throw new ServiceError('outcome_mismatch', 'the decision is another one')
   const hash = outcomeHash(jws)
@@ -109,7 +129,12 @@ export async function reportOutcome(
   await promise
 }
 
-function findAllow(pdp: Pdp, decisionId: string): { root: string; record: AllowRecord } | undefined {
+interface Found {
+  root: string
+  record: AllowRecord
+}
+
+function findAllow(pdp: Pdp, decisionId: string): Found | undefined {
   const root = pdp.projection.ledger.decisions.rootOf(decisionId)
   const record =
     root === undefined ? undefined : pdp.projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
@@ -121,10 +146,17 @@ const [pauseMs, pauses] = [10, 80]
 /** However much fell due while nobody looked. */
 const mostAtOnce = 32
 
-/** Says of each ALLOW whose outcome is overdue that it is missing; it stays spent in full. Resolves when all wait in their trees' queues. */
-export async function sweepMissing(pdp: Pdp, queues: TreeQueues): Promise<void> {
+/**
+ * Says of each ALLOW whose outcome is overdue that it is missing; it stays spent in full. Resolves when all wait in their trees' queues. What
+ * is in hand here is not missing: it is being recorded, however long that takes.
+ */
+export async function sweepMissing(
+  pdp: Pdp,
+  queues: TreeQueues,
+  inHand: Pick<OutcomesInHand, 'has'> = new OutcomesInHand(),
+): Promise<void> {
   const now = pdp.clock.now()
-  const overdue = pdp.projection.ledger.decisions.overdue(now)
+  const overdue = pdp.projection.ledger.decisions.overdue(now).filter(({ record }) => !inHand.has(record.id))
   const atOnce = Math.min(mostAtOnce, Math.ceil(overdue.length / pauses))
   for (const [n, { root, record }] of overdue.entries()) {
     if (n > 0 && n % atOnce === 0) await after(pauseMs)
@@ -132,7 +164,7 @@ export async function sweepMissing(pdp: Pdp, queues: TreeQueues): Promise<void> 
     // A full queue is no reason to stop: what is overdue stays so, and is looked at again.
     queues.addIfRoom(root, {
       plan: (view) =>
-        view.allows.get(record.id)?.standing === 'open'
+        view.allows.get(record.id)?.standing === 'open' && !inHand.has(record.id)
           ? {
               draft: {
                 type: 'outcome.missing',

@@ -22,6 +22,7 @@ import { PageTokens } from './http/page-tokens.ts'
 import { Intake } from './intake.ts'
 import { KeptCalls } from './kept-calls.ts'
 import { reportOutcome, sweepMissing } from './outcomes.ts'
+import { OutcomesInHand } from './outcomes-in-hand.ts'
 import { pipelineDecider } from './pipeline-decider.ts'
 import { pointsWithoutInstance } from './points-without-instance.ts'
 import { activePolicies } from './policies.ts'
@@ -143,6 +144,7 @@ export async function startPolicyDecision(
   })
   const calls = new Calls()
   const refused = new RefusedOutcomes(pdp)
+  const inHand = new OutcomesInHand()
   const dropped = metrics.counter('denials_dropped_total', 'Denials that fell out of the full queue to the log')
   const denials = new Denials(pdp, () => dropped.inc())
   // No check of readiness: while a Redis is away decisions go on by the log alone.
@@ -240,7 +242,8 @@ export async function startPolicyDecision(
     },
     decide: (point, request, from = {}) => points.run(point.id, () => answer(point, request, from)),
     search: (point, search) => searches.serially(point.id, () => searchPermitted(pdp, point, search)),
-    reportOutcome: (point, jws) => outcomes.run(point.id, () => reportOutcome(pdp, queues, point, jws, refused)),
+    reportOutcome: (point, jws) =>
+      outcomes.run(point.id, () => reportOutcome(pdp, queues, point, jws, refused, inHand)),
     async [Symbol.asyncDispose]() {
       clearInterval(sweep)
       pdp.intake[Symbol.dispose]()
@@ -255,7 +258,7 @@ export async function startPolicyDecision(
   }
   let sweeping: Promise<void> | undefined
   const sweep = setInterval(() => {
-    sweeping ??= sweepMissing(pdp, queues).finally(() => {
+    sweeping ??= sweepMissing(pdp, queues, inHand).finally(() => {
       sweeping = undefined
     })
     projection.ledger.forgetEndedBefore(clock.now() - hourMs)

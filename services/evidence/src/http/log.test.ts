@@ -37,7 +37,7 @@ async function aLog() {
   const files: Record<string, Buffer> = { 'tile/entries/000': bundle, 'tile/0/000': tile }
   const reader = { tile: async (path: string) => files[path] } as unknown as LogReader
   tileRoutes(server, () => reader, { read: admitAll, sending: new Sending() })
-  outcomesRoute(server, () => ({ tell: async () => undefined }))
+  outcomesRoute(server, () => ({ tell: async () => [] }))
   const get = (path: string, accepted?: string, remoteAddress = '192.0.2.1') =>
     server.inject({
       method: 'GET',

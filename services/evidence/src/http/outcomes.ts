@@ -1,16 +1,41 @@
-import { compactJwsSchema } from '@bailiwick/contracts'
+import {
+  compactJwsSchema,
+  mostOutcomes,
+  type OutcomeResult,
+  outcomeBodySchema,
+  outcomesBodySchema,
+  outcomesBytes,
+} from '@bailiwick/contracts'
+import { toProblem } from '@bailiwick/errors'
 import type { HttpServer } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { ToldOutcomes } from '../told-outcomes.ts'
 import { outcomeRate } from './rates.ts'
 
-const bodySchema = z.strictObject({ outcome: compactJwsSchema })
+const bodySchema = z.union([
+  outcomeBodySchema,
+  outcomesBodySchema.extend({
+    outcomes: z.array(compactJwsSchema).min(1).max(mostOutcomes),
+    answered: z.boolean().describe('whether the decision point has given its last answer of all of them'),
+  }),
+])
 
-/** `POST /log/outcomes`: what an enforcement point signed of an effect, told past the decision point. 204 once it will be looked for. */
+/**
+ * `POST /log/outcomes`: what an enforcement point signed of effects, told past the decision point. One outcome, which waits for its answer:
+ * 204 once it will be looked for. A list: 200 with a result for each.
+ */
 export function outcomesRoute(server: HttpServer, told: () => Pick<ToldOutcomes, 'tell'>): void {
-  const config = { strangers: outcomeRate }
-  server.post('/log/outcomes', { config, schema: { body: bodySchema } }, async (request, reply) => {
-    await told().tell(request.body.outcome, () => request.callerVerified())
-    return reply.status(204).send()
+  const options = { config: { strangers: outcomeRate }, bodyLimit: outcomesBytes, schema: { body: bodySchema } }
+  server.post('/log/outcomes', options, async (request, reply) => {
+    const { body } = request
+    const onVerified = () => request.callerVerified()
+    if ('outcome' in body) {
+      const [error] = await told().tell([body.outcome], { onVerified })
+      if (error) throw error
+      return reply.status(204).send()
+    }
+    const errors = await told().tell(body.outcomes, { answered: body.answered, onVerified })
+    const results = errors.map((error): OutcomeResult => (error ? toProblem(error) : { status: 204 }))
+    return { results }
   })
 }

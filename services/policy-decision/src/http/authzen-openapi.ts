@@ -1,3 +1,4 @@
+import { mostOutcomes, outcomeBodySchema, outcomeResultsSchema, outcomesBodySchema } from '@bailiwick/contracts'
 import { type ErrorCode, errorKinds } from '@bailiwick/errors'
 import { z } from 'zod'
 import { authZenRequests } from './authzen-requests.ts'
@@ -46,15 +47,32 @@ const errors = [
   'deadline_exceeded',
 ] as const satisfies readonly ErrorCode[]
 
-/** OpenAPI 3.1 of the AuthZEN endpoints, by the very schemas that requests are read by. `open`: callers need no credential. */
+const outcomeErrors = [
+  'request_malformed',
+  'caller_unauthenticated',
+  'decision_unknown',
+  'outcome_mismatch',
+  'body_too_large',
+  'content_type_unsupported',
+  'queue_full',
+  'internal',
+  'state_contended',
+] as const satisfies readonly ErrorCode[]
+
+/**
+ * OpenAPI 3.1 of the AuthZEN endpoints, by the very schemas that requests are read by. `open`: callers need no credential, and report no
+ * outcomes.
+ */
 export function authZenOpenApi(publicUrl: string, open: boolean): object {
-  const refused = Object.fromEntries(
-    errors.map((code) => {
-      const { status, title } = errorKinds[code]
-      const schema = { $ref: '#/components/schemas/Problem' }
-      return [status, { description: title, content: { 'application/problem+json': { schema } } }]
-    }),
-  )
+  const problems = (codes: readonly ErrorCode[]) =>
+    Object.fromEntries(
+      codes.map((code) => {
+        const { status, title } = errorKinds[code]
+        const schema = { $ref: '#/components/schemas/Problem' }
+        return [status, { description: title, content: { 'application/problem+json': { schema } } }]
+      }),
+    )
+  const refused = problems(errors)
   const paths = Object.entries(authZenRequests).map(([operationId, request]) => {
     const { path, summary, answer } = operations[operationId as keyof typeof authZenRequests]
     const post = {
@@ -66,12 +84,22 @@ export function authZenOpenApi(publicUrl: string, open: boolean): object {
     }
     return [`/access/v1/${path}`, { post }]
   })
+  const outcomes = {
+    operationId: 'outcomes',
+    summary: `What an enforcement point signed of effects: one, or up to ${mostOutcomes}, each with its own result`,
+    requestBody: { required: true, content: json(z.union([outcomeBodySchema, outcomesBodySchema])) },
+    responses: {
+      200: { description: 'A result for each of a list, in its order', content: json(outcomeResultsSchema) },
+      204: { description: 'The one is recorded and counts' },
+      ...problems(outcomeErrors),
+    },
+  }
   return {
     openapi: '3.1.0',
     info: { title: 'AuthZEN Authorization API 1.0', version: '1.0' },
     servers: [{ url: publicUrl }],
     security: open ? [] : [{ caller: [] }],
-    paths: Object.fromEntries(paths),
+    paths: { ...Object.fromEntries(paths), ...(open ? {} : { '/v1/outcomes': { post: outcomes } }) },
     components: {
       schemas: { Problem: schemaOf(problem) },
       securitySchemes: { caller: { type: 'http', scheme: 'bearer' } },

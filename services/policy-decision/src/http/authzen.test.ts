@@ -155,7 +155,13 @@ describe('the binding (§10.1)', () => {
 it('describes every endpoint in OpenAPI, by the schemas that requests are read by', async () => {
   const answer = await http.inject({ method: 'GET', url: '/access/v1/openapi.json' })
   expect(answer.headers['content-type']).toContain('application/json')
-  const { openapi, paths, components } = answer.json()
+  const { openapi, paths: all, components } = answer.json()
+  const { '/v1/outcomes': outcomes, ...paths } = all
+  expect(outcomes.post.requestBody.content['application/json'].schema.anyOf).toMatchObject([
+    { required: ['outcome'], additionalProperties: false },
+    { required: ['outcomes'], properties: { outcomes: { type: 'array', minItems: 1, maxItems: 128 } } },
+  ])
+  expect(Object.keys(outcomes.post.responses)).toContain('200')
   expect(openapi).toBe('3.1.0')
   expect(Object.keys(paths).sort()).toEqual(Object.values(authZenPaths).sort())
   const required = Object.fromEntries(

@@ -1,4 +1,4 @@
-import type { EnforcementPoint } from '@bailiwick/contracts'
+import { type EnforcementPoint, outcomeResultsSchema } from '@bailiwick/contracts'
 import { ServiceError } from '@bailiwick/errors'
 import { Health, httpServer, logger, metrics, testClock } from '@bailiwick/service-kit'
 import { expect, it } from 'vitest'
@@ -6,9 +6,8 @@ import { outcomesRoute } from './outcomes.ts'
 
 const outcome = `${'a'.repeat(40)}.${'b'.repeat(40)}.${'c'.repeat(86)}`
 
-it('tells a stranger so whatever is said, and reads nothing of it', async () => {
-  const said: [EnforcementPoint['id'], string][] = []
-  await using http = await httpServer({
+async function aServer(report: (point: EnforcementPoint['id'], jws: string) => Promise<void>) {
+  const http = await httpServer({
     logger: logger({ service: 'test', level: 'silent' }),
     clock: testClock(),
     health: new Health(),
@@ -19,8 +18,14 @@ it('tells a stranger so whatever is said, and reads nothing of it', async () => 
       if (authorization !== 'Bearer point') throw new ServiceError('caller_unauthenticated')
       return { id: 'point' } as EnforcementPoint
     },
-    reportOutcome: async (point, jws) => void said.push([point.id, jws]),
+    reportOutcome: (point, jws) => report(point.id, jws),
   })
+  return http
+}
+
+it('tells a stranger so whatever is said, and reads nothing of it', async () => {
+  const said: [EnforcementPoint['id'], string][] = []
+  await using http = await aServer(async (point, jws) => void said.push([point, jws]))
   const tell = async (authorization: string, payload: string) => {
     const headers = { authorization, 'content-type': 'application/json' }
     return (await http.inject({ method: 'POST', url: '/v1/outcomes', headers, payload })).statusCode
@@ -30,6 +35,46 @@ it('tells a stranger so whatever is said, and reads nothing of it', async () => 
   expect(said).toEqual([])
   const answers = []
   for (const body of bodies) answers.push(await tell('Bearer point', body))
-  expect(answers).toEqual([400, 400, 400, 413, 204])
+  expect(answers).toEqual([400, 400, 400, 400, 204])
   expect(said).toEqual([['point', outcome]])
+})
+
+it('answers each of a list by itself: one bad outcome takes no other along', async () => {
+  const at = (n: number) => `${'a'.repeat(40)}.${'b'.repeat(40)}.${String(n).padStart(86, 'c')}`
+  const said: string[] = []
+  await using http = await aServer(async (_, jws) => {
+    if (jws === at(2)) throw new ServiceError('outcome_mismatch', 'the decision has another outcome')
+    if (jws === at(3)) throw new ServiceError('queue_full')
+    if (jws === at(4)) throw new Error('secret')
+    said.push(jws)
+  })
+  const tell = async (outcomes: unknown, more = {}) => {
+    const headers = { authorization: 'Bearer point', 'content-type': 'application/json' }
+    const payload = JSON.stringify({ outcomes, ...more })
+    const { statusCode, body } = await http.inject({ method: 'POST', url: '/v1/outcomes', headers, payload })
+    return { statusCode, results: JSON.parse(body).results }
+  }
+  const long = `${'a'.repeat(40_000)}.b.c`
+  const list = [at(1), at(2), 7, null, {}, long, 'a.b', at(3), at(4), at(5), at(1)]
+  const { statusCode, results } = await tell(list)
+  expect(statusCode).toBe(200)
+  expect(outcomeResultsSchema.parse({ results }).results.map(({ status }) => status)).toEqual([
+    204, 409, 400, 400, 400, 400, 400, 429, 500, 204, 204,
+  ])
+  expect(results[1]).toEqual({
+    type: 'urn:bailiwick:error:outcome_mismatch',
+    title: expect.any(String),
+    status: 409,
+    code: 'outcome_mismatch',
+    retryable: false,
+    detail: 'the decision has another outcome',
+  })
+  expect(JSON.stringify(results)).not.toContain('secret')
+  expect(said).toEqual([at(1), at(5), at(1)])
+  // What is no list of at most so many is refused whole, before one of it is looked at.
+  const whole = [[], Array.from({ length: 129 }, (_, n) => at(n)), Array(10_000).fill('a.b.c'), 'a.b.c', { 0: at(1) }]
+  for (const each of whole) expect((await tell(each)).statusCode).toBe(400)
+  expect((await tell([at(1)], { outcome: at(1) })).statusCode).toBe(400)
+  expect((await tell(Array(10_000).fill(at(1)))).statusCode).toBe(413)
+  expect(said).toHaveLength(3)
 })

@@ -1,13 +1,23 @@
-import { compactJwsSchema, type EnforcementPoint } from '@bailiwick/contracts'
-import { ServiceError } from '@bailiwick/errors'
-import type { HttpRequest, HttpServer } from '@bailiwick/service-kit'
+import {
+  compactJwsSchema,
+  type EnforcementPoint,
+  type OutcomeResult,
+  outcomeBodySchema,
+  outcomesBodySchema,
+  outcomesBytes,
+} from '@bailiwick/contracts'
+import { errorCode, ServiceError, toProblem } from '@bailiwick/errors'
+import { type HttpRequest, type HttpServer, serviceErrorOf } from '@bailiwick/service-kit'
 import { z } from 'zod'
 import type { PolicyDecision } from '../policy-decision.ts'
 import { callerOf } from './authzen.ts'
 
-const bodySchema = z.strictObject({ outcome: compactJwsSchema })
+const bodySchema = z.union([outcomeBodySchema, outcomesBodySchema])
 
-/** `POST /v1/outcomes`: what an enforcement point signed of an effect. 204 once it, and no other of its decision, is recorded and counts. */
+/**
+ * `POST /v1/outcomes`: what an enforcement point signed of effects. One outcome: 204 once it, and no other of its decision, is recorded and
+ * counts. A list: 200 with a result for each, in the order of the list.
+ */
 export function outcomesRoute(http: HttpServer, service: Pick<PolicyDecision, 'authenticate' | 'reportOutcome'>): void {
   const points = new WeakMap<HttpRequest, EnforcementPoint>()
   /** Before a byte of the body is read: strangers are told so and not listened to. */
@@ -15,10 +25,28 @@ export function outcomesRoute(http: HttpServer, service: Pick<PolicyDecision, 'a
     points.set(request, service.authenticate(callerOf(request)))
     request.callerVerified()
   }
-  http.post('/v1/outcomes', { onRequest, schema: { body: bodySchema } }, async (request, reply) => {
+  /** Whatever is wrong with one takes no other along. */
+  const resultOf = async (point: EnforcementPoint, item: unknown): Promise<OutcomeResult> => {
+    const outcome = compactJwsSchema.safeParse(item)
+    if (!outcome.success) return toProblem(new ServiceError('request_malformed', 'not a compact JWS'))
+    try {
+      await service.reportOutcome(point, outcome.data)
+      return { status: 204 }
+    } catch (error) {
+      if (errorCode(error) === 'internal') http.log.error({ err: error }, 'an outcome was not taken')
+      return toProblem(serviceErrorOf(error))
+    }
+  }
+  const options = { onRequest, bodyLimit: outcomesBytes, schema: { body: bodySchema } }
+  http.post('/v1/outcomes', options, async (request, reply) => {
     const point = points.get(request)
     if (!point) throw new ServiceError('caller_unauthenticated')
-    await service.reportOutcome(point, request.body.outcome)
-    return reply.status(204).send()
+    const { body } = request
+    if ('outcome' in body) {
+      await service.reportOutcome(point, body.outcome)
+      return reply.status(204).send()
+    }
+    // All in this turn: those of one tree share a batch, and all of them a durable write.
+    return { results: await Promise.all(body.outcomes.map((item) => resultOf(point, item))) }
   })
 }

@@ -1,0 +1,73 @@
+import { mostOutcomes, outcomesBytes } from '@bailiwick/contracts'
+
+/** One outcome that was signed and has no last answer yet. */
+export interface PendingOutcome {
+  readonly jws: string
+  /** Of this instance; undefined: an earlier one signed it. */
+  readonly sequence: number | undefined
+  /** It is on its way, or rests before it is sent again. */
+  isSent: boolean
+  /** Evidence was told that it waits. */
+  isTold: boolean
+  /** How long it rests when the decision point wants it again later. */
+  pauseMs: number
+  /** ms since the epoch */
+  firstTriedAt?: number
+}
+
+const firstPauseMs = 50
+/** Of a list, with its brackets, quotes and commas. */
+const mostBytes = outcomesBytes - 1024
+
+/** The outcomes that an enforcement point has signed and that have no last answer, in their order. */
+export class PendingOutcomes {
+  readonly #waiting = new Set<PendingOutcome>()
+
+  constructor(left: readonly string[]) {
+    for (const jws of left) this.add(jws, undefined)
+  }
+
+  add(jws: string, sequence: number | undefined): void {
+    this.#waiting.add({ jws, sequence, isSent: false, isTold: false, pauseMs: firstPauseMs })
+  }
+
+  delete(each: PendingOutcome): void {
+    this.#waiting.delete(each)
+  }
+
+  get size(): number {
+    return this.#waiting.size
+  }
+
+  get signed(): string[] {
+    return [...this.#waiting].map(({ jws }) => jws)
+  }
+
+  /** The lowest number of this instance that has no last answer. */
+  get firstNumber(): number | undefined {
+    for (const { sequence } of this.#waiting) if (sequence !== undefined) return sequence
+    return undefined
+  }
+
+  /** The first that can be sent, as many as one list holds, of those that are durable up to `saved`; none when they are fewer than `fewest`. */
+  take(saved: number, fewest: number): PendingOutcome[] {
+    const taken: PendingOutcome[] = []
+    let bytes = 0
+    for (const each of this.#waiting) {
+      if (each.isSent || (each.sequence ?? 0) > saved) continue
+      bytes += each.jws.length + 3
+      if (taken.length === mostOutcomes || (bytes > mostBytes && taken.length > 0)) break
+      taken.push(each)
+    }
+    if (taken.length < fewest) return []
+    for (const each of taken) each.isSent = true
+    return taken
+  }
+
+  /** Of those that are durable, the ones of which evidence has not been told that they wait; from now on it has. */
+  untold(saved: number): string[] {
+    const untold = [...this.#waiting].filter(({ isTold, sequence }) => !isTold && (sequence ?? 0) <= saved)
+    for (const each of untold) each.isTold = true
+    return untold.map(({ jws }) => jws)
+  }
+}

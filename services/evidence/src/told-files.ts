@@ -1,0 +1,57 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseStrictJson } from '@bailiwick/contracts'
+import { outcomeHash, sha256 } from '@bailiwick/credentials'
+import { writeFileDurably } from '@bailiwick/service-kit'
+import { z } from 'zod'
+
+/** Outcomes that were told together, in a file of their own. */
+export interface ToldFile {
+  path: string
+  /** Hashes of those that are still looked for; with the last one the file goes. */
+  left: Set<string>
+}
+
+/** What one file holds. */
+export interface Kept {
+  file: ToldFile
+  /** ms since the epoch. */
+  at: number
+  /** The enforcement point says that the decision point has given its last answer. */
+  answered: boolean
+  outcomes: readonly string[]
+}
+
+const fileSchema = z.union([
+  z.strictObject({ told_at: z.int().min(0), answered: z.boolean(), outcomes: z.array(z.string()).min(1) }),
+  // Written before points could tell whether an outcome was answered.
+  z
+    .strictObject({ told_at: z.int().min(0), outcome: z.string() })
+    .transform(({ told_at, outcome }) => ({ told_at, answered: false, outcomes: [outcome] })),
+])
+
+/** The files of a folder, which is there and durable. Throws when one cannot be read. */
+export function readTold(dir: string): Kept[] {
+  const paths = readdirSync(dir).filter((name) => !name.startsWith('.'))
+  return paths.map((name) => {
+    const path = join(dir, name)
+    const { told_at: at, answered, outcomes } = fileSchema.parse(parseStrictJson(readFileSync(path)))
+    return { file: { path, left: new Set(outcomes.map(outcomeHash)) }, at, answered, outcomes }
+  })
+}
+
+/** Where outcomes told together are kept, by what they are: told again they have the same file. */
+export function toldFile(dir: string, hashes: readonly string[], answered: boolean): ToldFile {
+  return { path: join(dir, `${sha256(`${answered} ${hashes.join(' ')}`)}.json`), left: new Set(hashes) }
+}
+
+/** Resolves once they survive a power cut. */
+export function writeTold(file: ToldFile, { at, answered, outcomes }: Omit<Kept, 'file'>): Promise<void> {
+  return writeFileDurably(file.path, Buffer.from(JSON.stringify({ told_at: at, answered, outcomes })))
+}
+
+/** One of its outcomes is looked for no longer. */
+export async function dropFrom({ path, left }: ToldFile, hash: string): Promise<void> {
+  if (left.delete(hash) && left.size === 0) await rm(path, { force: true })
+}
