@@ -1,11 +1,12 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { arch, cpus, platform, release, totalmem } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { commitNow, freePage, machine, plain } from './run-page.ts'
 
 // npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | broker-gone | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
+// npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
 const root = join(import.meta.dirname, '..')
@@ -18,6 +19,8 @@ interface Run {
   env?: NodeJS.ProcessEnv
   /** What of its output is worth keeping. */
   keep: (line: string) => boolean
+  /** It goes on over many nights, and writes its page itself. */
+  ownPage?: true
 }
 
 const vitest = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run']
@@ -75,11 +78,10 @@ const runs: Run[] = [
   },
   {
     name: 'kills',
-    about:
-      'The story told to the services as processes, on a secure Kafka and a Redis: each process killed with SIGKILL 100 times at any moment, in lots of 20 rounds. After each lot, what people and agents were told is held against the log.',
-    command: [...vitest, '--project', 'chaos', 'test/chaos/distributed/kills.test.ts'],
-    env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => /^(chaos|kills): /.test(line) || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    about: 'A campaign of kills in slices (test/chaos/campaign.ts), which writes a page of its own.',
+    command: [process.execPath, join(import.meta.dirname, 'chaos/campaign.ts')],
+    keep: () => false,
+    ownPage: true,
   },
   {
     name: 'distributed',
@@ -207,11 +209,16 @@ const runs: Run[] = [
   },
 ]
 
+const text = { type: 'string' } as const
 const { values, positionals: wanted } = parseArgs({
   allowPositionals: true,
-  options: { count: { type: 'string' } },
+  options: { count: text, minutes: text, kinds: text, mode: text, seed: text, new: { type: 'boolean' } },
 })
 if (values.count !== undefined) process.env.BAILIWICK_COUNT = values.count
+const given = Object.entries(values).flatMap(([name, value]) => [
+  `--${name}`,
+  ...(value === true ? [] : [String(value)]),
+])
 const unknown = wanted.filter((name) => runs.every((run) => run.name !== name))
 if (unknown.length > 0) {
   console.error(`${unknown.join(', ')}: there are ${runs.map(({ name }) => name).join(', ')}`)
@@ -219,9 +226,17 @@ if (unknown.length > 0) {
 }
 const chosen = runs.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
 
-const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim()
+if (Object.keys(values).some((name) => name !== 'count') && chosen.some(({ ownPage }) => ownPage !== true)) {
+  console.error(`${given.join(' ')}: only kills takes more than --count`)
+  process.exit(2)
+}
 
 for (const run of chosen) {
+  if (run.ownPage) {
+    const { code } = await execute({ ...run, command: [...run.command, ...given] })
+    if (code !== 0) process.exitCode = 1
+    continue
+  }
   const began = new Date()
   const commit = commitNow()
   const { code, output } = await execute(run)
@@ -229,8 +244,7 @@ for (const run of chosen) {
     .split('\n')
     .map(plain)
     .filter((line) => line.trim() !== '' && run.keep(line))
-  mkdirSync(join(root, 'docs/runs'), { recursive: true })
-  const path = freePath(join(root, 'docs/runs', `${began.toISOString().slice(0, 10)}-${run.name}`))
+  const path = freePage(run.name, began)
   writeFileSync(path, page(run, { began, commit, code, kept }))
   console.log(`${run.name}: ${code === 0 ? 'held' : 'FAILED'}; ${path}`)
   if (code !== 0) process.exitCode = 1
@@ -253,22 +267,10 @@ async function execute({ command: [program = '', ...args], env }: Run): Promise<
   return { code, output }
 }
 
-/** The first page of its name that is not written yet: no run overwrites what another found. */
-function freePath(name: string, n = 1): string {
-  const path = `${name}${n === 1 ? '' : `-${n}`}.md`
-  return existsSync(path) ? freePath(name, n + 1) : path
-}
-
-function commitNow(): string {
-  const changed = git('status', '--porcelain', '--untracked-files=no') === '' ? '' : ', with uncommitted changes'
-  return `${git('rev-parse', 'HEAD')}${changed}`
-}
-
 function page(
   { name, about }: Run,
   { began, commit, code, kept }: { began: Date; commit: string; code: unknown; kept: string[] },
 ): string {
-  const [cpu] = cpus()
   // Sources run directly: what was changed meanwhile is what ran from then on.
   const moved = commit === commitNow() ? '' : `; at the end ${commitNow()}`
   return [
@@ -279,16 +281,11 @@ function page(
     `- result: **${code === 0 ? 'held' : 'failed'}**, in ${Math.round((Date.now() - began.getTime()) / 1000)} s`,
     `- seed: ${seed} (\`BAILIWICK_SEED=${seed} npm run nightly -- ${name}\`)`,
     `- commit: ${commit}${moved}`,
-    `- machine: ${cpus().length} × ${cpu?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()} ${release()}, Node ${process.version}`,
+    `- machine: ${machine()}`,
     '',
     '```text',
     ...kept,
     '```',
     '',
   ].join('\n')
-}
-
-/** Without the colours that some write even where nobody sees them. */
-function plain(line: string): string {
-  return line.replaceAll(new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g'), '').trimEnd()
 }

@@ -8,6 +8,7 @@ import { startInvoicesApi } from '../demo/invoices-api.ts'
 import { quiet, reckon } from './reckoning.ts'
 import { generator, seed } from './seed.ts'
 import { Acknowledged, live } from './story.ts'
+import { tally } from './tally.ts'
 
 const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 200 : 12))
 
@@ -51,8 +52,17 @@ it(title, { timeout: rounds * 15_000 + 480_000 }, async ({ annotate }) => {
       else {
         await system.ready()
         await pause(random() * 2000)
+        // One in ten stood still before, as on a machine that was suspended.
+        if (random() < 0.1) {
+          system.signal('SIGSTOP')
+          tally('SIGSTOP', 'standalone')
+          await pause(500 + random() * 3000)
+          system.signal('SIGCONT')
+          await pause(random() * 1000)
+        }
       }
       await system.kill()
+      tally('SIGKILL', 'standalone')
       system.start()
     }
     await system.ready()

@@ -16,8 +16,9 @@ import { files, type Place } from './die-at.ts'
 import { quiet, reckon } from './reckoning.ts'
 import { generator, seed } from './seed.ts'
 import { Acknowledged } from './story.ts'
+import { tally } from './tally.ts'
 
-const rounds = process.env.BAILIWICK_NIGHTLY === '1' ? 20 : 1
+const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 20 : 1))
 /** Of a machine on which others work too. */
 const [readyWithinMs, patienceMs] = [120_000, 60_000]
 
@@ -80,6 +81,7 @@ it(title, { timeout: rounds * steps.length * 60_000 + 120_000 }, async ({ annota
       for (const end = performance.now() + patienceMs; !reached(); await pause(5))
         if (performance.now() > end) throw new Error(`never came to ${JSON.stringify(at)}`)
       await system.kill()
+      tally('SIGKILL', 'standalone while it mints')
       await asking
       rmSync(file('reached'))
       system.start()

@@ -20,6 +20,7 @@ import { overTheWire } from './over-the-wire.ts'
 import { quiet, reckon } from './reckoning.ts'
 import { generator, seed } from './seed.ts'
 import { Acknowledged } from './story.ts'
+import { tally } from './tally.ts'
 
 const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 500 : 20))
 /** Of a machine on which others work too. */
@@ -94,6 +95,7 @@ it.skipIf(lacks('redis')).each(stores)(title, { timeout: rounds * 60_000 + 120_0
   }
   async function restart(): Promise<void> {
     await system.kill()
+    tally('SIGKILL', `standalone between reserve and settle, store ${store}`)
     system.start()
     await system.ready(readyWithinMs)
   }

@@ -7,6 +7,7 @@ import { enrolApprover, preparePlace, ServiceProcess } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
 import { startInvoicesApi } from '../demo/invoices-api.ts'
 import { eventually } from '../e2e/world.ts'
+import { tally } from './tally.ts'
 
 /** The sample API's tools, as if they were those of a leak. */
 const tools = {
@@ -87,6 +88,7 @@ it.each<[Tool, Tool]>([
       for (const tool of taints) {
         expect(await call(agent, grantId, tool)).toBe('allowed')
         await system.kill()
+        tally('SIGKILL', 'standalone after a taint')
         system.start()
         await system.ready()
       }

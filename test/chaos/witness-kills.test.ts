@@ -20,6 +20,7 @@ import {
 } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
 import { generator, seed } from './seed.ts'
+import { tally } from './tally.ts'
 
 const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 200 : 5))
 const bailiwick = join(import.meta.dirname, '../../packages/cli/src/main.ts')
@@ -129,6 +130,7 @@ it(title, { timeout: rounds * 30_000 + 180_000 }, async ({ annotate }) => {
     const killed = witness.kill()
     alive = false
     await killed
+    tally('SIGKILL', 'witness')
     await submitting
   }
   expect(cosigned.size).toBeGreaterThan(0)

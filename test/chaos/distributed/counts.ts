@@ -1,6 +1,13 @@
 export const nightly = process.env.BAILIWICK_NIGHTLY === '1'
 
-/** How often each thing happens: in CI, and at night. */
-export const counts = nightly
-  ? { kills: 100, broker: 30, redis: 20, takeovers: 10, taints: 4 }
-  : { kills: 1, broker: 1, redis: 1, takeovers: 1, taints: 1 }
+const told = process.env.BAILIWICK_CHAOS_ROUNDS
+const rounds = (atNight: number) => Number(told ?? (nightly ? atNight : 1))
+
+/** How often each thing happens: in CI, at night, or as often as the run says. */
+export const counts = {
+  kills: rounds(100),
+  broker: rounds(30),
+  redis: rounds(20),
+  takeovers: rounds(10),
+  taints: rounds(4),
+}

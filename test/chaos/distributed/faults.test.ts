@@ -5,6 +5,7 @@ import { lacks } from '@bailiwick/native'
 import type { ServiceProcess } from '@bailiwick/testkit'
 import { describe, expect, it } from 'vitest'
 import { holding } from '../../abuse/operator.ts'
+import { tally } from '../tally.ts'
 import { counts, nightly } from './counts.ts'
 import { LateHandOver } from './late-hand-over.ts'
 import { answers, Leakers } from './leakers.ts'
@@ -42,6 +43,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
         expect(await answers(all, (each) => each.begin(other))).toEqual(['allowed'])
         expect(await answers(all, (each) => each.taint(dying))).toEqual(['allowed'])
         await dying.kill()
+        tally('SIGKILL', 'policy-decision after a taint')
         expect(await answers(all, (each) => each.send(other))).toEqual(['policy_denied'])
         dying.start()
         await dying.ready(readyWithinMs)
@@ -59,6 +61,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
         for (let n = 0; n < counts.broker; n++) {
           await pause(play.random() * 1000)
           await kafka.nodes[0]?.kill('SIGKILL')
+          tally('SIGKILL', 'broker')
           await pause(play.random() * 1000)
           await kafka.nodes[0]?.start()
           console.log(`broker: back and a call allowed again after ${await play.goesOn()} ms`)
@@ -76,9 +79,11 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
       if (!node || !evidence) throw new Error('there is no broker, or no evidence')
       await play.through(`the broker gone for ${gone.said}, evidence killed`, async () => {
         await node.kill('SIGKILL')
+        tally('SIGKILL', 'broker')
         await pause(play.random() * 1000)
         // With what it had read and not entered.
         await evidence.kill()
+        tally('SIGKILL', 'evidence')
         await pause(gone.ms)
         await node.start()
         restartEnded(play, evidence)
@@ -171,6 +176,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
         flushed: async () => void (await redis.cli('FLUSHALL')),
         async empty() {
           await redis.kill('SIGKILL')
+          tally('SIGKILL', 'Redis')
           rmSync(snapshot, { force: true })
           await redis.start()
         },
@@ -178,6 +184,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
           await redis.cli('SAVE')
           await pause(500)
           await redis.kill('SIGKILL')
+          tally('SIGKILL', 'Redis')
           await redis.start()
           rmSync(snapshot, { force: true })
         },
@@ -209,6 +216,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
       const [node] = play.system.kafka.nodes
       await play.through('the broker gone for two minutes', async () => {
         await node?.kill('SIGKILL')
+        tally('SIGKILL', 'broker')
         await pause(120_000)
         await node?.start()
         restartEnded(play)

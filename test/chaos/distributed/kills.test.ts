@@ -3,6 +3,7 @@ import { services } from '@bailiwick/contracts'
 import { lacks } from '@bailiwick/native'
 import type { ServiceProcess } from '@bailiwick/testkit'
 import { describe, it } from 'vitest'
+import { tally } from '../tally.ts'
 import { counts } from './counts.ts'
 import { Play, readyWithinMs } from './play.ts'
 
@@ -15,13 +16,17 @@ const parts = Array.from({ length: Math.ceil(counts.kills / rounds) }, (_, n) =>
 
 /** Dead for a moment, or at once again; one in four dies once more while it starts, and mends what the last death left. */
 async function killed({ random }: Play, process: ServiceProcess): Promise<void> {
+  const kill = async () => {
+    await process.kill()
+    tally('SIGKILL', process.service)
+  }
   await pause(random() * 1000)
-  await process.kill()
+  await kill()
   await pause(random() < 0.5 ? 0 : random() * 1000)
   process.start()
   if (random() < 0.25) {
     await pause(random() * 1500)
-    await process.kill()
+    await kill()
     process.start()
   }
   await process.ready(readyWithinMs)

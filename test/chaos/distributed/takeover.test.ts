@@ -3,6 +3,7 @@ import type { ServiceName } from '@bailiwick/contracts'
 import { lacks } from '@bailiwick/native'
 import type { ServiceProcess } from '@bailiwick/testkit'
 import { describe, expect, it } from 'vitest'
+import { tally } from '../tally.ts'
 import { counts } from './counts.ts'
 import { type Play, readyWithinMs, usePlay } from './play.ts'
 
@@ -48,6 +49,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('a second process of each servic
           for (const service of ofOne) {
             const { active, standby } = await roles(service)
             await active.kill()
+            tally('SIGKILL', `${service} that acts`)
             await takenOver(`${service} killed`, standby)
             active.start()
             await play.goesOn()
@@ -75,6 +77,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('a second process of each servic
         const { active, standby } = await roles(service)
         const { successions } = active
         active.signal('SIGSTOP')
+        tally('SIGSTOP', service)
         await takenOver(`${service} stalled`, standby)
         await pause(1000)
         active.signal('SIGCONT')
@@ -89,6 +92,7 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('a second process of each servic
     await play.through('evidence stalled', async () => {
       const { active, standby } = await roles('evidence')
       active.signal('SIGSTOP')
+      tally('SIGSTOP', 'evidence')
       const said = async () => (await fetch(`${standby.url}/readyz`)).text()
       await expect.poll(said).toContain('log_locked')
       expect(await acts(standby)).toBe(false)

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { tally } from '../tally.ts'
 
 it('refuses when its disk is full, loses nothing, and goes on when there is space (V2, V14)', () => {
   const folder = mkdtempSync(join(tmpdir(), 'bailiwick-full-'))
@@ -27,6 +28,7 @@ it('refuses when its disk is full, loses nothing, and goes on when there is spac
   expect(ran.stderr, 'no small file system, or it fell over').toBe('')
   const { until, stillFull, freeBytes, resumed, leaves, acknowledged, lost, findings } = JSON.parse(ran.stdout)
   console.log(`disk full: ${ran.stdout.trim()}`)
+  tally('disk full', 'of the log')
   expect(until).toMatchObject({ refused: 'outcome_unknown' })
   expect(until.appended).toBeGreaterThan(100)
   expect(freeBytes).toBeLessThan(2 ** 20)

@@ -9,6 +9,7 @@ import { encodeVkey, openCheckpoint, SIGNATURE_TYPE, SignerKey } from '@bailiwic
 import { expect, it } from 'vitest'
 import { readLog } from '../../audit/read-log.ts'
 import { generator, seed } from '../seed.ts'
+import { tally } from '../tally.ts'
 import { entryOf, said } from './writer.ts'
 
 const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 200 : 10))
@@ -42,6 +43,7 @@ it(`a log's writer that is killed ${rounds} times at any moment loses nothing th
     const ended = once(child, 'exit')
     child.kill(round < rounds ? 'SIGKILL' : 'SIGTERM')
     const [code] = await ended
+    if (round < rounds) tally('SIGKILL', 'writer of the log')
     if (round === rounds) expect(code).toBe(0)
     const note = join(folder, 'log/checkpoint')
     if (!existsSync(note)) continue
