@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { parseTrust } from '@bailiwick/credentials'
 import { toProblem } from '@bailiwick/errors'
 import { grantFindings, type Meaning } from './audit/approvals.ts'
-import { chainFindings } from './audit/chains.ts'
+import { chainFindings, type Gap } from './audit/chains.ts'
 import { continuityFindings } from './audit/continuity.ts'
 import { credentialFindings, issuedFindings } from './audit/credentials.ts'
 import { dateFindings } from './audit/dates.ts'
@@ -16,6 +16,7 @@ import { outcomeFindings } from './audit/outcomes.ts'
 import { readLog } from './audit/read-log.ts'
 import { hastyFindings, reconciledFindings } from './audit/reconciled.ts'
 import { Registry } from './audit/registry.ts'
+import { acknowledgementFindings } from './audit/revocations.ts'
 import { secretFindings } from './audit/secrets.ts'
 import { ServiceKeys } from './audit/service-keys.ts'
 import { stepUpFindings } from './audit/step-ups.ts'
@@ -30,6 +31,8 @@ export interface AuditReport {
   /** Leaves without effect: the losers of races. */
   void: number
   findings: Finding[]
+  /** What killed processes took along (decision 22). Whoever audits must know that they were killed: a log could have left it out. */
+  gaps: Gap[]
 }
 
 /**
@@ -48,7 +51,8 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     if (problem !== undefined) findings.push({ leaf: leaf.index, rule: 'V12', detail: problem })
     return problem === undefined
   })
-  findings.push(...chainFindings(signed), ...dateFindings(signed))
+  const chains = chainFindings(signed)
+  findings.push(...chains.findings, ...dateFindings(signed))
   const once = firstOfEachId(signed)
   const registry = await Registry.read(once, trust)
   const facts = readFacts(once)
@@ -63,12 +67,16 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     ...delegationFindings(meaning),
     ...credentialFindings(meaning),
     ...issuedFindings(meaning),
+    ...acknowledgementFindings(meaning, lastWordOf('issuer', once)),
     ...allowFindings(meaning),
     ...budgetFindings(meaning),
     ...outcomeFindings(meaning),
     ...reconciledFindings(meaning, once),
     ...hastyFindings(meaning),
   )
+  // What comes behind a missing version was there: no killed process left it out.
+  const isTorn = facts.findings.some(({ rule }) => rule === 'version')
+  if (isTorn) findings.push(...chains.gaps.map(asFinding))
   const counting = once.filter((leaf) => !facts.void.has(leaf.index) && !registry.void.has(leaf.index))
   const byType = Map.groupBy(counting, ({ event }) => event.type)
   return {
@@ -78,7 +86,20 @@ export async function audit({ logDir, trustPath }: { logDir: string; trustPath: 
     counting: counting.map(({ index }) => index),
     void: signed.length - counting.length,
     findings: findings.sort((a, b) => a.leaf - b.leaf),
+    gaps: isTorn ? [] : chains.gaps,
   }
+}
+
+const asFinding = ({ leaf, producer, from, to }: Gap): Finding => ({
+  leaf,
+  rule: 'V15',
+  detail: `${producer}: ${from} to ${to} are missing`,
+})
+
+/** When a service said what it said last, ms since the epoch. */
+function lastWordOf(service: string, leaves: readonly Leaf[]): number {
+  const said = leaves.filter(({ event }) => event.source.startsWith(`/${service}/`))
+  return said.reduce((last, { at }) => Math.max(last, at), 0)
 }
 
 /** Every entry is an event, and no two are the same (V2). */
@@ -114,6 +135,8 @@ async function main([logDir = '', trustPath = '', json]: readonly string[]): Pro
       console.log(`${leaf < 0 ? 'the log' : `leaf ${leaf}`}: ${rule}: ${detail}`)
     for (const [type, count] of Object.entries(report.counted).sort())
       console.log(`${String(count).padStart(8)} ${type}`)
+    for (const { producer, from, to, successor } of report.gaps)
+      console.log(`${producer}: ${from} to ${to} were never durable, if it was killed: ${successor} took over`)
     const found = report.ok ? 'every one is as it must be' : `${report.findings.length} are NOT as they must be`
     console.log(`${report.leaves} leaves, ${report.void} of them without effect: ${found}`)
   }

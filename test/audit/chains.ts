@@ -1,14 +1,35 @@
 import { type Finding, type Leaf, sequenceOf, sha256 } from './leaf.ts'
 
+/** Numbers that a killed process took along (decision 22): no broken chain, and named all the same. */
+export interface Gap {
+  producer: string
+  from: number
+  to: number
+  /** The first leaf after them. */
+  leaf: number
+  /** The producer that went on. */
+  successor: string
+}
+
+/**
+ * As long as an event may be under way (DESIGN §4): of the numbers that a process gave out so shortly before its last word, one may
+ * have arrived on its partition and the one before it not.
+ */
+const underWayMs = 30_000
+
 /**
  * Each producer's chain is whole (V15): its events are numbered 1 … n, each names the hash of the one before, and the first
  * names the newest event of the producer that it succeeded. That need not have stayed the newest: who was halted in the middle of
  * a publication ends it when it goes on (decision 12), and versions decide what of it counts. Policy decision runs as many
  * instances as are wanted: several may name the same. What the newest producers said last nobody succeeded: an end that was cut off
  * there only a head can prove.
+ *
+ * A gap is one of a killed process if the numbers were given out at the very end of a producer that another one took over from. Every other gap
+ * is a finding.
  */
-export function chainFindings(leaves: readonly Leaf[]): Finding[] {
+export function chainFindings(leaves: readonly Leaf[]): { findings: Finding[]; gaps: Gap[] } {
   const findings: Finding[] = []
+  const gaps: Gap[] = []
   const bad = (leaf: Leaf, detail: string) => findings.push({ leaf: leaf.index, rule: 'V15', detail })
   const bySource = Map.groupBy(leaves, ({ event }) => event.source)
   for (const chain of bySource.values()) chain.sort((a, b) => sequenceOf(a) - sequenceOf(b))
@@ -16,14 +37,19 @@ export function chainFindings(leaves: readonly Leaf[]): Finding[] {
   const sources = new Map([...bySource].flatMap(nameable))
   const succeeded = new Map<string, string>()
   for (const [source, chain] of bySource) {
+    let next = 1
     for (const [n, leaf] of chain.entries()) {
-      if (sequenceOf(leaf) !== n + 1) {
-        bad(leaf, `${source}: number ${sequenceOf(leaf)} where ${n + 1} is next`)
-        break
-      }
-      const before = chain[n - 1]
-      if (before !== undefined && leaf.event.previous !== sha256(before.bytes))
-        bad(leaf, `${source}: ${n + 1} does not name the hash of ${n}`)
+      const sequence = sequenceOf(leaf)
+      if (sequence !== next) {
+        const successor = sequence > next ? successorOf(source, leaf, { bySource, sources }) : undefined
+        if (successor === undefined) {
+          bad(leaf, `${source}: number ${sequence} where ${next} is next`)
+          break
+        }
+        gaps.push({ producer: source, from: next, to: sequence - 1, leaf: leaf.index, successor })
+      } else if (n > 0 && leaf.event.previous !== sha256((chain[n - 1] as Leaf).bytes))
+        bad(leaf, `${source}: ${sequence} does not name the hash of ${sequence - 1}`)
+      next = sequence + 1
     }
     const [first] = chain
     if (first === undefined || sequenceOf(first) !== 1) continue
@@ -36,7 +62,27 @@ export function chainFindings(leaves: readonly Leaf[]): Finding[] {
       bad(first, `${source} and ${succeeded.get(predecessor)} succeed ${predecessor}`)
     else succeeded.set(predecessor, source)
   }
-  return findings
+  return { findings, gaps }
+}
+
+/**
+ * The producer that took over after the gap before this leaf, if the gap is one of a killed process. The take-over record is the successor's
+ * first event, which names what it had read of its predecessor. A decision point that starts names whichever instance spoke last.
+ */
+function successorOf(
+  source: string,
+  after: Leaf,
+  { bySource, sources }: { bySource: ReadonlyMap<string, readonly Leaf[]>; sources: ReadonlyMap<string, string> },
+): string | undefined {
+  const last = bySource.get(source)?.at(-1)?.at ?? 0
+  if (last - after.at > underWayMs) return undefined
+  const tookOver = ([other, chain]: readonly [string, readonly Leaf[]]) => {
+    const [first] = chain
+    if (other === source || serviceOf(other) !== serviceOf(source) || first === undefined) return false
+    if (sequenceOf(first) !== 1 || (chain.at(-1) as Leaf).at <= last) return false
+    return manyAtOnce(source) ? first.at > last : sources.get(first.event.previous ?? '') === source
+  }
+  return [...bySource].find(tookOver)?.[0]
 }
 
 const serviceOf = (source: string) => source.split('/')[1]

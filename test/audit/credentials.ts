@@ -1,9 +1,9 @@
 import type { EventData } from '@bailiwick/contracts'
 import { grantAt, type Meaning, slackMs, thumbprintOf } from './approvals.ts'
 import { chainTo, isAmong } from './delegations.ts'
-import type { Fact } from './facts.ts'
+import type { Fact, Revocation } from './facts.ts'
 import type { Finding, Rule } from './leaf.ts'
-import { killerOf } from './revocations.ts'
+import { boundOf, killerOf } from './revocations.ts'
 
 /** No credential was issued without an earlier intent for it in its tree: one that is void has no effect, and was signed all the same (V4). */
 export function issuedFindings({ facts }: Meaning): Finding[] {
@@ -29,7 +29,9 @@ export function credentialFindings(meaning: Meaning): Finding[] {
         data.delegation_id === undefined || (tree.delegations.get(data.delegation_id)?.index ?? index) < index
       const [from, until] = [Date.parse(data.issued_at), Date.parse(data.expires_at)]
       const links = 'holders' in chain ? chain.holders.slice(1) : []
-      const killer = killerOf(meaning, tree, at - slackMs, { credential: data.credential_id, links })
+      // The issuer has no other's word to wait for.
+      const holds = { by: at - slackMs, holds: (each: Revocation) => boundOf(facts, each).from <= at - slackMs }
+      const killer = killerOf(meaning, tree, holds, { credential: data.credential_id, links })
       return [
         ...say('V4', data.grant_id === id, 'of another grant'),
         ...say('V6', holder !== undefined && redeemed, 'under a chain that does not hold'),

@@ -2,10 +2,10 @@ import { type Authority, covers, formatMicros, parseAuthority, parseMicros } fro
 import { actionHash, type BudgetAmounts, type EventData, type Grant } from '@bailiwick/contracts'
 import { authorityOf, grantAt, type Meaning, slackMs } from './approvals.ts'
 import { chainTo, type Holder, isAmong } from './delegations.ts'
-import { type Decision, decisionKey, type Tree } from './facts.ts'
+import { type Decision, decisionKey, type Facts, type Revocation, type Tree } from './facts.ts'
 import { openCompact } from './jws.ts'
 import type { Finding, Rule } from './leaf.ts'
-import { killerOf } from './revocations.ts'
+import { boundOf, killerOf } from './revocations.ts'
 
 type Allowed = EventData<'decisions.v1', 'decision.allowed'>
 type Check = [rule: Rule, holds: boolean, detail: string]
@@ -37,7 +37,8 @@ export function allowFindings(meaning: Meaning): Finding[] {
   })
 }
 
-function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decision): Check[] {
+function checksOf(meaning: Meaning, decision: Decision): Check[] {
+  const { data, tree: treeId, at, standing } = decision
   const { facts, registry } = meaning
   const { actor, action } = data
   const tree = facts.trees.get(treeId)
@@ -48,8 +49,9 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decisi
   const chain = chainOf(meaning, tree, { delegation_id: intent?.data.delegation_id, at })
   const links = chain?.slice(1) ?? []
   const lineage = { credential: actor.credential_id, links }
-  const killer = killerOf(meaning, tree, at - slackMs, lineage)
-  const known = killerOf(meaning, tree, Number.POSITIVE_INFINITY, lineage)
+  const holds = (each: Revocation) => isLate(facts, decision, each)
+  const killer = killerOf(meaning, tree, { by: at - slackMs, holds }, lineage)
+  const known = killerOf(meaning, tree, { by: Number.POSITIVE_INFINITY, holds: () => true }, lineage)
   const last = tree.life.findLast((each) => each.at < at - slackMs)
   const over = last?.state === 'active' ? undefined : last
   // Who decides may hear of it before the clock of who says so has come that far.
@@ -115,6 +117,17 @@ function checksOf(meaning: Meaning, { data, tree: treeId, at, standing }: Decisi
       'not the one action, once, that was approved',
     ],
   ]
+}
+
+/**
+ * Whether an ALLOW came later than any decision point may go on without having heard of this revocation (V7): it trusts a head of the issuer for as long as
+ * is configured, and heads that are younger than the acknowledgement name the revocation. An ALLOW of which nobody reports an outcome may
+ * never have been answered: its decision point was killed before it could take it back, which takes the deadline of a decision.
+ */
+function isLate(facts: Facts, { at, standing }: Decision, revocation: Revocation): boolean {
+  const { from, staleMs } = boundOf(facts, revocation)
+  const isAnswered = standing === 'settled' || facts.acknowledgements.length === 0
+  return at - (isAnswered ? 0 : slackMs) >= from + staleMs
 }
 
 /** As it was then, or, to a reader who had not heard yet that the grant moved, a moment before. */

@@ -25,7 +25,9 @@ export interface Decision extends Fact<EventData<'decisions.v1', 'decision.allow
   standing: 'open' | 'settled' | 'abandoned' | 'missing'
 }
 
-type Revocation = Fact<EventData<'revocations.v1', 'revocation.declared'>> & { version: number }
+export type Revocation = Fact<EventData<'revocations.v1', 'revocation.declared'>> & { version: number }
+/** The issuer had read back all revocations up to its `sequence`. */
+type Acknowledgement = Fact<EventData<'revocations.v1', 'revocation.acknowledged'>>
 
 /** What the log says happened, each topic by itself: nothing that counts there depends on another topic (DESIGN §5). */
 export interface Facts {
@@ -42,6 +44,7 @@ export interface Facts {
   /** What enforcement points signed and no decision point took. */
   refusedOutcomes: Leaf<'decisions.v1'>[]
   revocations: Revocation[]
+  acknowledgements: Acknowledgement[]
   /** Every credential that is said to be issued, whether that counts or not, and in which tree. */
   issued: (Fact<EventData<'grants.v1', 'credential.issued'>> & { tree: string })[]
   /** Indexes of the leaves without effect. */
@@ -60,6 +63,7 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
     charges: [],
     refusedOutcomes: [],
     revocations: [],
+    acknowledgements: [],
     issued: [],
     void: new Set(),
     findings: [],
@@ -94,11 +98,15 @@ export function readFacts(leaves: readonly Leaf[]): Facts {
     if (event.version !== undefined)
       fold(leaf, `${leaf.topic} ${event.partitionkey}`, (each) => applyGrant(facts, each))
   }
-  for (const leaf of onTopic(leaves, 'revocations.v1'))
-    fold(leaf, leaf.topic, ({ event, index, at }) => {
-      facts.revocations.push({ index, at, data: event.data, version: event.version ?? 0 })
-      return true
-    })
+  for (const leaf of onTopic(leaves, 'revocations.v1')) {
+    const { event, index, at } = leaf
+    if (event.type === 'revocation.acknowledged') facts.acknowledgements.push({ index, at, data: event.data })
+    else
+      fold(leaf, leaf.topic, () => {
+        facts.revocations.push({ index, at, data: event.data, version: event.version ?? 0 })
+        return true
+      })
+  }
   for (const leaf of onTopic(leaves, 'decisions.v1')) {
     if (leaf.event.type === 'outcome.refused') facts.refusedOutcomes.push(leaf)
     if (leaf.event.version === undefined) continue

@@ -1,16 +1,68 @@
-import type { Facts, Tree } from './facts.ts'
+import { type Meaning, slackMs } from './approvals.ts'
+import type { Facts, Revocation, Tree } from './facts.ts'
+import type { Finding } from './leaf.ts'
 import type { Registry } from './registry.ts'
 
+/** How long an issuer that goes on may take to acknowledge what it declared, ms. */
+const patienceMs = 60_000
+
+/** From when on V7 holds of a revocation, ms since the epoch, and how much later a decision point may still not have heard of it, ms. */
+export interface Bound {
+  from: number
+  staleMs: number
+}
+
 /**
- * The revocation, declared by then, that kills what this tree does: by name for good, by kind what was approved before it
- * (DESIGN §7.3). Approvers are those whose passkeys signed the grant's statement.
+ * V7 counts from the acknowledgement, not from the `time` of the revocation, which is older by as long as that was on its way. The issuer records
+ * the acknowledgement once it has read the revocation back. The next revocation bounds it too: an issuer numbers that only after the one before counts. Of a revocation
+ * for which the log has neither, since its issuer was killed, V7 holds from the first acknowledgement by a successor. A log without any
+ * acknowledgement is older than that event: there V7 counts from the revocation's own time, and allows one second.
+ */
+export function boundOf({ revocations, acknowledgements }: Facts, { version, at }: Revocation): Bound {
+  if (acknowledgements.length === 0) return { from: at, staleMs: slackMs }
+  const all = acknowledgements.filter(({ data }) => data.sequence >= version)
+  const next = revocations.find((each) => each.version === version + 1)
+  const moments = [...all.map((each) => each.at), ...(next === undefined ? [] : [next.at])]
+  const from = moments.reduce((least, moment) => Math.min(least, moment), Number.POSITIVE_INFINITY)
+  // As configured when it was acknowledged, by the issuer's word: no decision point says for itself how late it may be.
+  const [first = acknowledgements.at(-1)] = all
+  return { from, staleMs: first?.data.max_staleness_ms ?? slackMs }
+}
+
+/** Each acknowledgement is of a revocation that is there, and each revocation is acknowledged while an issuer goes on (V7). */
+export function acknowledgementFindings({ facts }: Meaning, lastWordOfIssuer: number): Finding[] {
+  const { revocations, acknowledgements } = facts
+  if (acknowledgements.length === 0) return []
+  const known = (sequence: number, at: number) =>
+    revocations.some((each) => each.version === sequence && each.index < at)
+  const early = acknowledgements
+    .filter(({ data, index }) => !known(data.sequence, index))
+    .map(({ data, index }) => ({
+      leaf: index,
+      rule: 'V7' as const,
+      detail: `acknowledges revocation ${data.sequence}, which is not there`,
+    }))
+  const last = Math.max(...acknowledgements.map(({ data }) => data.sequence))
+  const never = revocations
+    .filter(({ version, at }) => version > last && at + patienceMs < lastWordOfIssuer)
+    .map(({ version, index }) => ({
+      leaf: index,
+      rule: 'V7' as const,
+      detail: `revocation ${version} was never acknowledged, though its issuer went on`,
+    }))
+  return [...early, ...never]
+}
+
+/**
+ * The first revocation that kills what this tree does, of those that hold for it: by name for good, by kind what was approved before it
+ * (DESIGN §7.3). Approvers are those whose passkeys signed the grant's statement. `by`: when it was done, ms since the epoch.
  */
 export function killerOf(
   { facts, registry }: { facts: Facts; registry: Registry },
   tree: Tree,
-  by: number,
+  { by, holds }: { by: number; holds: (revocation: Revocation) => boolean },
   { credential, links }: { credential: string; links: readonly { id: string; agent: string }[] },
-): Facts['revocations'][number] | undefined {
+): Revocation | undefined {
   const [created] = tree.life
   if (created === undefined) return undefined
   const { grant } = created.data
@@ -20,8 +72,7 @@ export function killerOf(
   const approvers = [...registry.viewAt(created.at).approvers.values()]
     .filter(({ credentials }) => credentials.some(({ credential_id }) => passkeys.has(credential_id)))
     .map(({ id }) => id)
-  return facts.revocations.find(({ data: { kind, target }, version, at }) => {
-    if (at > by) return false
+  const kills = ({ data: { kind, target }, version, at }: Revocation): boolean => {
     if (kind === 'credential') return target === credential
     if (kind === 'grant') return target === grant.id
     if (kind === 'delegation') return links.some(({ id }) => id === target)
@@ -32,5 +83,6 @@ export function killerOf(
     if (kind === 'approver') return approvers.includes(target)
     if (kind === 'tool-server') return Object.hasOwn(grant.statement.manifests, target)
     return true
-  })
+  }
+  return facts.revocations.find((revocation) => holds(revocation) && kills(revocation))
 }

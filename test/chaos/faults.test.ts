@@ -38,7 +38,9 @@ it('leaves a log in which nothing can be left out, doubled or put elsewhere unse
   const ends = new Set([...lastOf.values()].map(({ n }) => n))
   const rulesOf = async (leaves: readonly Uint8Array[]) => {
     writeLog(stage.data, leaves)
-    return (await audit({ logDir, trustPath })).findings.map(({ rule }) => rule)
+    const { findings, gaps } = await audit({ logDir, trustPath })
+    // What a process that was killed could have taken along is named, and is no finding.
+    return [...findings.map(({ rule }) => rule), ...gaps.map(() => 'V15')]
   }
   for (const n of entries.keys()) {
     // What a producer said last, and nobody succeeded, only its next head can miss.

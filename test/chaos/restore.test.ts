@@ -20,7 +20,8 @@ async function bailiwick(...argv: string[]): Promise<{ code: number; said: strin
 }
 
 /** All that was revoked, as the log on the bus has it. */
-const declared = async (stage: Stage) => (await stage.events('revocations.v1')).map(({ data }) => data)
+const declared = async (stage: Stage) =>
+  (await stage.events('revocations.v1')).filter(({ type }) => type === 'revocation.declared').map(({ data }) => data)
 
 it.each(['by `restore`', 'by hand'])(
   'what comes back from a backup, %s, revokes everything before it serves, once; what was erased since is erased again by a list (V7, V17)',

@@ -182,7 +182,7 @@ it('is ended by those above it and by nobody else, and before anybody redeemed i
   await caughtUp(it, 2)
   expect(await below.call()).toMatchObject({ reason: 'delegation_revoked' })
   for (const { call } of [one, other]) expect(await call()).toMatchObject({ decision: true })
-  const declared = await it.world.events('revocations.v1')
+  const declared = await it.world.revocations()
   expect(declared.map(({ data }) => [data.kind, data.target, data.by.kind])).toEqual([
     ['delegation', below.id, 'agent'],
     ['delegation', unredeemed.id, 'agent'],

@@ -263,7 +263,7 @@ it.each<[type: string, where: Break]>(
   expect(await own.revoke('grant', grant.grantId)).toBe(200)
   expect(breaks).toBe(0)
   expect(own.fatal).toEqual([])
-  const events = [...(await own.events('grants.v1')), ...(await own.events('revocations.v1'))]
+  const events = [...(await own.events('grants.v1')), ...(await own.revocations())]
   expect(new Set(events.map(({ type: each }) => each))).toEqual(
     new Set(['grant.created', 'credential.intended', 'credential.issued', 'revocation.declared']),
   )
@@ -379,9 +379,7 @@ it('creates no grant of a request that was withdrawn meanwhile, and mints for no
   const events = people.approvedAndWithdrawn(received.request_id, statement, assertions)
   await approval.producer.publish('approvals.v1', events)
   const grantId = (
-    await eventually(async () =>
-      (await world.events('revocations.v1')).find(({ data }) => data.cause === received.request_id),
-    )
+    await eventually(async () => (await world.revocations()).find(({ data }) => data.cause === received.request_id))
   ).data.target
   const { error } = await askTokenWithNonce(world, {
     details: [{ type: 'bailiwick_grant', request_id: received.request_id }],

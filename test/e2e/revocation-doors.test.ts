@@ -8,7 +8,7 @@ import { type Granted, granted } from './granted.ts'
 import { changeRegistry } from './registry-change.ts'
 import { eventually, type World } from './world.ts'
 
-const declared = async (world: World) => (await world.events('revocations.v1')).map(({ data }) => data)
+const declared = async (world: World) => (await world.revocations()).map(({ data }) => data)
 const lifeOf = async (world: World) =>
   (await world.events('grants.v1')).flatMap(({ type }) => (type.startsWith('grant.') ? [type] : []))
 

@@ -85,7 +85,7 @@ it.each([
 ])('acknowledges no revocation that could kill nothing: %s %s (V7)', async (kind, target) => {
   await using system = await granted()
   expect(await system.world.revoke(kind, target)).toBe(404)
-  expect(await system.world.events('revocations.v1')).toEqual([])
+  expect(await system.world.revocations()).toEqual([])
 })
 
 it('allows nothing that is answered after a revocation was acknowledged, with calls in flight (V7)', async () => {
@@ -181,10 +181,10 @@ it('declares a burst of revocations without gap or loss (V7)', async () => {
   const targets = Array.from({ length: 40 }, (_, n) => `dlg_${String(n).padStart(20, '0')}`)
   const statuses = await Promise.all(targets.map((target) => world.revoke('delegation', target)))
   expect(new Set(statuses)).toEqual(new Set([200]))
-  const events = await world.events('revocations.v1')
+  const events = await world.revocations()
   expect(events.map(({ version }) => version)).toEqual(targets.map((_, n) => n + 1))
   expect(await world.revoke('delegation', targets[0] ?? '')).toBe(200)
-  expect(await world.events('revocations.v1')).toHaveLength(40)
+  expect(await world.revocations()).toHaveLength(40)
 })
 
 it('declares a withdrawal once, and stops the whole task with it (V7)', async () => {
@@ -196,7 +196,7 @@ it('declares a withdrawal once, and stops the whole task with it (V7)', async ()
   await world.issuer?.[Symbol.asyncDispose]()
   await world.startIssuer() // which folds the withdrawal again
   await new Promise((resolve) => setTimeout(resolve, 300))
-  expect(await world.events('revocations.v1')).toHaveLength(1)
+  expect(await world.revocations()).toHaveLength(1)
 })
 
 it('denies state_stale once the issuer is silent, and allows again when it speaks (V8)', async () => {

@@ -20,7 +20,7 @@ async function order(world: World, data: ReturnType<typeof anOrder>): Promise<vo
   await world.approval.producer.publishOne('approvals.v1', draft)
 }
 
-const declared = async (world: World) => (await world.events('revocations.v1')).map(({ data }) => data)
+const declared = async (world: World) => (await world.revocations()).map(({ data }) => data)
 
 it('a stop that a person ordered at the console ends everything earlier, once, whoever starts again (V7)', async () => {
   await using system = await granted()

@@ -255,6 +255,11 @@ export class World implements AsyncDisposable {
     return seen
   }
 
+  /** Every revocation that was declared. When each was acknowledged stands behind it on the same topic. */
+  async revocations(): Promise<Extract<Seen<'revocations.v1'>, { type: 'revocation.declared' }>[]> {
+    return (await this.events('revocations.v1')).filter((seen) => seen.type === 'revocation.declared')
+  }
+
   /** The answer's status. With `waitMs` it comes once every live instance says that it applies it, so long at most: till then V7 gives it time. */
   async revoke(kind: string, target: string, waitMs?: number): Promise<number> {
     const answer = await this.operator.inject({

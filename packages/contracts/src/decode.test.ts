@@ -129,6 +129,7 @@ it('gives a version to the events that advance an entity or a tree, and to no ot
     new Set([
       'candidate.answered',
       'credential.refused',
+      'revocation.acknowledged',
       'decision.denied',
       'denials.summarised',
       'gap.detected',

@@ -123,3 +123,13 @@ export const revocationDeclared = z.strictObject({
   /** The event that asked for it, when there is one. */
   cause: z.string().max(128).optional(),
 })
+
+/**
+ * The issuer has read back the revocation of this `sequence`: it is durable and counts, and so do all before it. From the `time` of this event
+ * V7's bound runs. A log in which nothing is acknowledged was written before this event was introduced.
+ */
+export const revocationAcknowledged = z.strictObject({
+  sequence: z.int().min(1),
+  /** `BAILIWICK_MAX_STALENESS` of the issuer: for how long a decision point may go on without having heard of it. */
+  max_staleness_ms: z.int().min(0),
+})

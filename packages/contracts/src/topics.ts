@@ -11,7 +11,7 @@ import {
   outcomeRefused,
   outcomeReported,
 } from './decisions.ts'
-import { grantEvents, revocationDeclared } from './grants.ts'
+import { grantEvents, revocationAcknowledged, revocationDeclared } from './grants.ts'
 import { leafAppended } from './ocsf/classes.ts'
 import { registryEvents } from './registry.ts'
 import {
@@ -133,13 +133,15 @@ export const grantsV1 = defineTopic({
  */
 export const revocationsV1 = defineTopic({
   name: 'revocations.v1',
-  about: 'What was revoked, in one order; `version` is its dense sequence, which `as_of` refers to.',
+  about:
+    'What was revoked, in one order; `version` is its dense sequence, which `as_of` refers to. And from when on each was durable.',
   writer: 'issuer',
   readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
   partitions: 1,
   cleanup: 'for ever',
   leaf: true,
-  events: { 'revocation.declared': revocationDeclared },
+  events: { 'revocation.declared': revocationDeclared, 'revocation.acknowledged': revocationAcknowledged },
+  unversioned: ['revocation.acknowledged'],
 })
 
 /** A tree's actions, keyed by root grant id, else by subject. ALLOWs, abandonments and outcomes advance the tree's `version`. */

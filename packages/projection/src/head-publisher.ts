@@ -68,8 +68,8 @@ export function publishHeads(options: {
     running = publish(false).catch(onError)
     return running
   }
-  const unsubscribe = projection.onFact(({ topic, verdict }) => {
-    if (topic !== 'revocations.v1' || verdict !== 'counts') return
+  const unsubscribe = projection.onFact(({ event, verdict }) => {
+    if (event.type !== 'revocation.declared' || verdict !== 'counts') return
     soon ??= setTimeout(tick, Math.max(soonMs, begunAt + soonEveryMs - monotonic()))
   })
   tick()

@@ -184,7 +184,9 @@ export class Installation implements AsyncDisposable {
   }
 }
 
-export const revocation = (version: number, target = `grt_${version}`): Draft<'revocations.v1'> => ({
+type Declared = Extract<Draft<'revocations.v1'>, { type: 'revocation.declared' }>
+
+export const revocation = (version: number, target = `grt_${version}`): Declared => ({
   type: 'revocation.declared',
   subject: `grant ${target}`,
   key: 'revocations',

@@ -112,7 +112,8 @@ export class Projection implements AsyncDisposable {
       const verdict = this.#seen.verdict(message, event.id, hash) ?? (await this.#apply(topic, outcome, message))
       this.#seen.remember(message, event.id, hash)
       this.#chain(event, hash)
-      if (verdict === 'counts') this.#count(message, event.id)
+      // A reader from before this type refuses it: heads must not name it, or that reader would be stale for good.
+      if (verdict === 'counts' && event.type !== 'revocation.acknowledged') this.#count(message, event.id)
       if (verdict === 'counts' && event.type === 'service-key.retired')
         this.#options.keyRing.retire(event.data.entity.id, Date.parse(event.time), this.#options.time.now())
       // Before the waiters: whoever is told of an event finds the position that it has.

@@ -32,6 +32,7 @@ const clocksDifferMs = 5000
 export class RevocationState {
   readonly #base: boolean
   #version: number | undefined
+  #acknowledged = 0
   readonly #byName = new Map<string, { revocation: Revocation; at: number }>()
   /** By the id that whoever ordered it gave it. */
   readonly #sequences = new Map<string, number>()
@@ -45,8 +46,18 @@ export class RevocationState {
     return this.#version ?? 0
   }
 
+  /** The sequence up to which the issuer said that all are durable and count; 0 before it said so of any. */
+  get acknowledged(): number {
+    return this.#acknowledged
+  }
+
   /** `takenAt`: when the bus took it, ms since the epoch. */
   apply(event: DecodedEvent<'revocations.v1'>, takenAt = 0): Verdict {
+    if (event.type === 'revocation.acknowledged') {
+      if (event.data.sequence > this.sequence) return 'void'
+      this.#acknowledged = Math.max(this.#acknowledged, event.data.sequence)
+      return 'counts'
+    }
     if (!isNext(event.version, this.#version, this.#base)) return 'void'
     const version = event.version as number
     this.#version = version

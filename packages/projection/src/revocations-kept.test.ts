@@ -98,3 +98,25 @@ it('a reader for which the issuer’s last revocation does not count is not fres
   await sayLast(again.position.offset)
   expect(projection.fresh()).toBe(false)
 })
+
+it('heads name the last revocation and not its acknowledgement, which a reader from before that type refuses (V7, V8)', async () => {
+  await using installation = await Installation.open()
+  const issuer = installation.producer((await installation.reader(['revocations.v1'])).projection)
+  await issuer.publish('registry.v1', [keyDraft('issuer')])
+  const { projection } = await installation.reader(['revocations.v1'])
+  const declared = await issuer.publishOne('revocations.v1', revocation(1))
+  const acknowledge = async (sequence: number) => {
+    const data = { sequence, max_staleness_ms: 2000 }
+    const [said] = await issuer.publish('revocations.v1', [
+      { type: 'revocation.acknowledged', subject: `revocation ${sequence}`, key: 'revocations', data },
+    ])
+    if (said === undefined) throw new Error('nothing was published')
+    await projection.waitFor(said.position, 5000)
+    return said.verdict
+  }
+  expect(await acknowledge(1)).toBe('counts')
+  expect(await acknowledge(2)).toBe('void')
+  expect(projection.ledger.revocations).toMatchObject({ sequence: 1, acknowledged: 1 })
+  expect(projection.revokedUpTo).toBe(declared.position.offset)
+  expect(projection.counted(['revocations.v1'])['revocations.v1']?.['0']?.id).toBe(declared.id)
+})

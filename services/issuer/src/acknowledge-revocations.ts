@@ -2,6 +2,8 @@ import { errorCode } from '@bailiwick/errors'
 import type { Fact } from '@bailiwick/projection'
 import type { Issuer } from './context.ts'
 
+const retryAfterMs = 500
+
 /**
  * Records of each revocation, as soon as it was read back, that it is durable and counts: the moment from which V7's bound runs stands in
  * evidence. The event's own `time` cannot say that, since it is older by as long as the revocation was on its way. A successor
@@ -9,32 +11,37 @@ import type { Issuer } from './context.ts'
  */
 export function acknowledgeRevocations(issuer: Issuer): AsyncDisposable {
   const { projection, producer, maxStalenessMs, logger } = issuer
+  const { revocations } = projection.ledger
   const underWay = new Set<Promise<void>>()
+  let retry: NodeJS.Timeout | undefined
+  let stopping = false
   const acknowledge = (sequence: number) => {
-    const said = producer
-      .publish('revocations.v1', [
-        {
-          type: 'revocation.acknowledged',
-          subject: `revocation ${sequence}`,
-          key: 'revocations',
-          data: { sequence, max_staleness_ms: maxStalenessMs },
-        },
-      ])
-      .then(
-        () => undefined,
-        // Whoever acts next records it; an event that has its number and is not durable was told to `onFatal`.
-        (error) => logger.warn({ error_code: errorCode(error), sequence }, 'a revocation could not be acknowledged'),
-      )
-      .finally(() => underWay.delete(said))
+    const said = publish(sequence).finally(() => underWay.delete(said))
     underWay.add(said)
+  }
+  const publish = async (sequence: number) => {
+    try {
+      const data = { sequence, max_staleness_ms: maxStalenessMs }
+      const subject = `revocation ${sequence}`
+      await producer.publish('revocations.v1', [{ type: 'revocation.acknowledged', subject, key: 'revocations', data }])
+    } catch (error) {
+      // An issuer whose heads lapsed may go on; one that was succeeded ends, and its successor records it.
+      logger.warn({ error_code: errorCode(error), sequence }, 'a revocation could not be acknowledged yet')
+      if (!stopping) retry ??= setTimeout(acknowledgeNewest, retryAfterMs)
+    }
+  }
+  const acknowledgeNewest = () => {
+    retry = undefined
+    if (revocations.acknowledged < revocations.sequence) acknowledge(revocations.sequence)
   }
   const unsubscribe = projection.onFact(({ event, verdict }: Fact) => {
     if (event.type === 'revocation.declared' && verdict === 'counts') acknowledge(event.version ?? 0)
   })
-  const { sequence, acknowledged } = projection.ledger.revocations
-  if (acknowledged < sequence) acknowledge(sequence)
+  acknowledgeNewest()
   return {
     async [Symbol.asyncDispose]() {
+      stopping = true
+      clearTimeout(retry)
       unsubscribe()
       await Promise.all(underWay)
     },

@@ -15,6 +15,8 @@ export interface Issuer extends Voice {
   /** `iss` of what it signs: its outside address. */
   issuerUrl: string
   credentialSeconds: number
+  /** How old the state may be by which a decision point decides. */
+  maxStalenessMs: number
   /** How workloads show which instance they are. */
   attestors: Attestors
   clock: Clock

@@ -22,6 +22,7 @@ it('tries again what could not be done, at the same pace however long it lasts (
       ledger: {
         grants: { trees: new Map([['grt_1', tree]]) },
         registry: { records: () => [], get: () => undefined, serviceKeys: [] },
+        revocations: { sequence: 0, acknowledged: 0 },
         requests: { requests: new Map(), enrolments: new Map(), stopOrders: new Map() },
         forgetEndedBefore: () => undefined,
       },

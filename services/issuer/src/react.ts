@@ -3,6 +3,7 @@ import type { DecodedEvent } from '@bailiwick/contracts'
 import { errorCode, errorKinds } from '@bailiwick/errors'
 import type { EntityRecord, Fact, RequestRecord } from '@bailiwick/projection'
 import { SerialQueue } from '@bailiwick/service-kit'
+import { acknowledgeRevocations } from './acknowledge-revocations.ts'
 import { applyRegistryChange, enrolApprover } from './change-registry.ts'
 import type { Issuer } from './context.ts'
 import { createGrant } from './create-grant.ts'
@@ -90,6 +91,7 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
   }
   // First, since it alone can fail: then nothing else has begun, and all of this is tried again.
   const used = await completeUsedGrants(issuer, bus, (complete) => run('answers', 'used grants', complete))
+  const acknowledging = acknowledgeRevocations(issuer)
   change('half a change')
   const unsubscribe = projection.onFact(onFact)
   for (const record of projection.ledger.registry.records())
@@ -116,6 +118,7 @@ export async function react(issuer: Issuer, bus: Bus): Promise<AsyncDisposable> 
       unsubscribe()
       await used[Symbol.asyncDispose]()
       for (const lane of ['answers', 'revocations'] satisfies Lane[]) await queue.serially(lane, async () => undefined)
+      await acknowledging[Symbol.asyncDispose]()
     },
   }
 }

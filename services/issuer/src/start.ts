@@ -93,6 +93,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
     keyRotationMs: (config.keyRotationDays ?? 0) * 86_400_000,
     issuerUrl: config.publicUrl,
     credentialSeconds: config.credentialSeconds,
+    maxStalenessMs: config.maxStalenessMs,
     attestors: new Attestors({ clock }),
     clock,
     random,

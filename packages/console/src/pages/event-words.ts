@@ -28,6 +28,7 @@ const known: Record<string, readonly [words: string, tone: Tone]> = {
   'outcome.missing': ['Outcome missing', 'bad'],
   'revocation.requested': ['Stop asked for', 'bad'],
   'revocation.declared': ['Revoked', 'bad'],
+  'revocation.acknowledged': ['Revocation is durable', 'plain'],
   'gap.detected': ['Events missing', 'bad'],
   'event.refused': ['Event refused', 'bad'],
   'event.parked': ['Unreadable event', 'bad'],

@@ -217,6 +217,10 @@ export const faults: { readonly [N in SourceTopicName]: FaultsOf<N> } = {
       ['nobody who declared it', '/data/by'],
       ['no version, hence no place in the order', '/version'],
     ],
+    'revocation.acknowledged': [
+      ['a version, though it advances nothing', '/version', 1],
+      ['of no revocation', '/data/sequence', 0],
+    ],
   },
   'decisions.v1': {
     'decision.allowed': [

@@ -116,4 +116,5 @@ export const revocations: ExamplesOf<'revocations.v1'> = {
       by: { kind: 'approver', id: 'finance-fiona' },
     },
   },
+  'revocation.acknowledged': { 'once it was read back': { sequence: 7, max_staleness_ms: 2000 } },
 }

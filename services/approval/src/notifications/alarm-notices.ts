@@ -1,4 +1,4 @@
-import type { Approver, DecodedEvent, Recovery } from '@bailiwick/contracts'
+import type { Approver, DecodedEvent, EventData, Recovery } from '@bailiwick/contracts'
 import type { Approval } from '../context.ts'
 import { everybody } from './addressees.ts'
 import { type Notice, plainLine, plainLines } from './notice.ts'
@@ -7,8 +7,8 @@ import { noticeId } from './request-notices.ts'
 /** What everybody must hear of, whoever did it: a stop, a recovery, a person let in, or into the group of the registry, by one alone. Not counted as a prompt. */
 export function alarmNotice(approval: Approval, topic: string, event: DecodedEvent): Notice | undefined {
   const words =
-    topic === 'revocations.v1'
-      ? stopped(event as DecodedEvent<'revocations.v1'>)
+    event.type === 'revocation.declared'
+      ? stopped(event.data)
       : topic === 'registry.v1'
         ? governance(approval, event as DecodedEvent<'registry.v1'>)
         : undefined
@@ -27,8 +27,7 @@ export function alarmNotice(approval: Approval, topic: string, event: DecodedEve
 type Words = Pick<Notice, 'kind' | 'subject' | 'lines'>
 
 /** What agents give up by themselves is their own affair, and could be without end. */
-function stopped({ data }: DecodedEvent<'revocations.v1'>): Words | undefined {
-  const { kind, target, by } = data
+function stopped({ kind, target, by }: EventData<'revocations.v1', 'revocation.declared'>): Words | undefined {
   if (by.kind === 'agent' || kind === 'credential' || kind === 'delegation') return undefined
   const what = kind === 'all' ? 'everything' : `${kind} ${target}`
   return {

@@ -9,7 +9,7 @@ import {
 import { encodeBase64url } from '@bailiwick/credentials'
 import type { Published } from '../log.ts'
 import type { Story, YesFacts } from './story.ts'
-import { tellEnrolment, tellRequest, tellRevocation } from './tell-approvals.ts'
+import { tellAcknowledged, tellEnrolment, tellRequest, tellRevocation } from './tell-approvals.ts'
 import { tellCandidate, tellDecision, tellDenials, tellOutcome } from './tell-decisions.ts'
 import { isFinding, tellFinding } from './tell-findings.ts'
 import { tellCredential, tellDelegation, tellGrant } from './tell-grants.ts'
@@ -182,6 +182,8 @@ function tell(event: LeafEvent, story: Story): Told {
     case 'revocation.requested':
     case 'revocation.declared':
       return tellRevocation(event, story)
+    case 'revocation.acknowledged':
+      return tellAcknowledged(event)
     case 'grant.created':
     case 'grant.completed':
     case 'grant.expired':

@@ -149,3 +149,18 @@ export function tellRevocation(event: Revoked, story: Story): Told {
     },
   }
 }
+
+/** All revocations up to a sequence are durable. */
+export function tellAcknowledged({ data }: LeafEventOf<'revocation.acknowledged'>): Told {
+  const { sequence, max_staleness_ms } = data
+  return {
+    class: 'entity_management',
+    activity: 99,
+    activityName: 'Revocation Acknowledged',
+    severity: 1,
+    status: success,
+    message: `Revocations up to ${sequence} are durable: they hold everywhere within ${max_staleness_ms} ms`,
+    body: { entity: { uid: `revocation ${sequence}`, type_id: 99, type: 'Revocation' } },
+    says: { details: { sequence, max_staleness_ms } },
+  }
+}

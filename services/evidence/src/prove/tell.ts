@@ -61,6 +61,8 @@ function whatHappened({ type, subject, data, signed_by = [] }: Step): string {
       return 'nobody reported what came of it in time'
     case 'revocation.declared':
       return `it was WITHDRAWN: ${event.data.kind} ${event.data.target}`
+    case 'revocation.acknowledged':
+      return `the issuer had read back every revocation up to ${event.data.sequence}`
     default:
       return `${type} ${subject}`
   }

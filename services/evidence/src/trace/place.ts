@@ -75,6 +75,8 @@ export function placeOf(event: DecodedEvent): Place {
       return { kind: 'decision', from: [] }
     case 'revocation.declared':
       return { kind: 'revocation', from: [event.data.target] }
+    case 'revocation.acknowledged':
+      return { kind: 'revocation', from: [] }
     case 'value.erased':
       return { kind: 'finding', from: [event.data.about] }
     case 'enrolment.offered':
