@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { ServiceError } from '@bailiwick/errors'
 import kafkajs, { type Kafka, type LogEntry } from 'kafkajs'
 import type { KafkaConnection } from './connection.ts'
+import { beginAnewWhenLate } from './fresh-connections.ts'
 import { scram } from './scram.ts'
 
 /** The only version whose internals were read and measured (KAFKA.md rules 13, 17). */
@@ -9,9 +10,11 @@ const VERSION = '2.2.4'
 
 /** KAFKA.md rule 7: none of kafkajs's defaults, which also depend on NODE_ENV. */
 export const settings = {
+  /** The first of a connection, TLS included, and of a request or a step of a login; both grow (`fresh-connections`). */
   connectionTimeout: 1000,
-  authenticationTimeout: 5000,
   requestTimeout: 5000,
+  /** Not of a login: how long others wait for the one who connects, who ends by the time-outs above. */
+  authenticationTimeout: 60_000,
   /** Of one connection attempt; who waits for the broker repeats it, each time beginning with another broker. */
   connectRetry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 2 },
   /** Of one `send`; the lane repeats it, and hears of what goes wrong. */
@@ -34,7 +37,7 @@ let prepared = false
  * Makes kafkajs fit to be used, once a process and before any client (KAFKA.md rule 17): its request queue rearms a timer
  * about every millisecond also when nothing waits, which costs 4 % of a core in an idle process; and a consumer that ends while
  * its brokers change starts its fetchers once more, which then ask one that answers at once, without end: not one timer of
- * the process would ever fire again.
+ * the process would ever fire again; and one that was late with a login goes on with the same connection (`fresh-connections`).
  * Throws `config_invalid` when it is not the version that was measured.
  */
 function prepare(): void {
@@ -44,7 +47,8 @@ function prepare(): void {
   const { prototype: runner } = require('kafkajs/src/consumer/runner') as Runner
   const schedule = prototype.scheduleCheckPendingRequests
   const { fetch } = runner
-  if (version !== VERSION || typeof schedule !== 'function' || typeof fetch !== 'function') {
+  const fits = version === VERSION && typeof schedule === 'function' && typeof fetch === 'function'
+  if (!fits || !beginAnewWhenLate()) {
     throw new ServiceError('config_invalid', `kafkajs ${version} was never measured: only ${VERSION} is`)
   }
   prototype.scheduleCheckPendingRequests = function scheduleWhenNeeded() {
@@ -59,16 +63,16 @@ function prepare(): void {
 }
 
 /** What a client of kafkajs is made with; `turn` says with which of the brokers it begins. */
-export function clientConfig({ brokers, clientId, tls, sasl }: KafkaConnection, turn = 0) {
+export function clientConfig({ brokers, clientId, tls, sasl, timeouts = settings }: KafkaConnection, turn = 0) {
   const first = brokers.length === 0 ? 0 : turn % brokers.length
   return {
     brokers: [...brokers.slice(first), ...brokers.slice(0, first)],
     clientId,
     ...(tls === undefined ? {} : { ssl: { ca: [tls.ca] } }),
     ...(sasl === undefined ? {} : { sasl: scram(sasl) }),
-    connectionTimeout: settings.connectionTimeout,
+    connectionTimeout: timeouts.connectionTimeout,
     authenticationTimeout: settings.authenticationTimeout,
-    requestTimeout: settings.requestTimeout,
+    requestTimeout: timeouts.requestTimeout,
     enforceRequestTimeout: true,
     retry: settings.connectRetry,
   }

@@ -4,6 +4,7 @@ import { ServiceError } from '@bailiwick/errors'
 import type { Kafka, Logger } from 'kafkajs'
 import { clientConfig } from './client.ts'
 import type { KafkaConnection } from './connection.ts'
+import { slowestFactor } from './fresh-connections.ts'
 import { type FetchedBatch, readBatches } from './record-batches.ts'
 
 /** A partition and the broker that leads it. */
@@ -36,7 +37,7 @@ export interface Fetched {
 export type Point = 'earliest' | 'latest' | { time: number }
 
 /**
- * Reading without a group (KAFKA.md rule 13), as little of it as we need. Every call ends within 15 s. After
+ * Reading without a group (KAFKA.md rule 13), as little of it as we need. Every call ends within 15 s, or four times that while brokers are slow. After
  * an error a link is done for: close it and open another.
  */
 export interface Link {
@@ -127,7 +128,7 @@ export function clusterLink(kafka: Kafka, connection: KafkaConnection, turn: num
   // kafkajs may wait for ever on a connection that it takes for alive.
   const inTime = async <T>(answer: Promise<T>): Promise<T> => {
     const late = Promise.withResolvers<never>()
-    const timer = setTimeout(() => late.reject(new Error('no answer came')), callMs)
+    const timer = setTimeout(() => late.reject(new Error('no answer came')), callMs * slowestFactor())
     return await Promise.race([answer, late.promise]).finally(() => clearTimeout(timer))
   }
   // A call that is under way while kafkajs disconnects makes it connect once more, which nobody would ever close.

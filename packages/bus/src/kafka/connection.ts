@@ -7,6 +7,8 @@ export interface KafkaConnection {
   tls?: { ca: string }
   /** SCRAM-SHA-512. */
   sasl?: { username: string; password: string }
+  /** ms; those of KAFKA.md rule 7 unless given. */
+  timeouts?: { connectionTimeout: number; requestTimeout: number }
 }
 
 /** What the adapter needs of a logger; pino fits. */

@@ -1,6 +1,8 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Bus } from '@bailiwick/bus'
+import { ServiceError } from '@bailiwick/errors'
+import type { Participant } from '@bailiwick/projection'
 import { expect, it, vi } from 'vitest'
 import type { Running } from '../evidence.fixture.ts'
 import { attachmentTopics } from '../topics.ts'
@@ -59,7 +61,16 @@ it('what the log says was erased stays so where an older copy of the words is pu
   })
 })
 
-it('an older folder of evidence erases what its bus says was erased since (V17)', async () => {
+/** A participant that has not read the key of a finding for its first `tries`: each time it waited to the deadline. */
+function starved({ keyRing, projection, ...participant }: Participant, tries: number): Participant {
+  let left = tries
+  const verifyEvent: typeof keyRing.verifyEvent = (...event) =>
+    left-- > 0 ? { ok: false, code: 'key_unknown' } : keyRing.verifyEvent(...event)
+  const waitFor = () => Promise.reject(new ServiceError('deadline_exceeded'))
+  return { ...participant, keyRing: { verifyEvent }, projection: { waitFor } } as unknown as Participant
+}
+
+it('an older folder of evidence erases what its bus says was erased since, however late it reads the keys (V17)', async () => {
   await told({}, async (story, ids, evidence, bus) => {
     await vi.waitFor(async () => expect(await stateOf(evidence, ids)).toBe('held'), patience)
     await evidence[Symbol.asyncDispose]()
@@ -77,7 +88,7 @@ it('an older folder of evidence erases what its bus says was erased since (V17)'
     await using participant = await story.participant(bus, 'approval')
     await using _erasing = await eraseAsTold({
       bus,
-      participant,
+      participant: starved(participant, 20),
       values,
       onFatal: (error) => expect.fail(String(error)),
     })

@@ -1,9 +1,10 @@
-import type { Bus, FollowSubscription } from '@bailiwick/bus'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Bus, Message } from '@bailiwick/bus'
 import { type DecodedEvent, parseStrictJson } from '@bailiwick/contracts'
-import { errorCode } from '@bailiwick/errors'
+import { errorCode, errorKinds } from '@bailiwick/errors'
 import type { Voice } from '@bailiwick/projection'
 import type { LeafPlace } from '../find-leaves.ts'
-import { judgeLeaf } from '../judge-leaf.ts'
+import { judgeLeaf, type LeafVerdict } from '../judge-leaf.ts'
 import type { LeafIndex } from '../leaf-index.ts'
 import type { LogReader } from '../log-reader.ts'
 import { termOf } from '../terms.ts'
@@ -13,6 +14,7 @@ type Finding = DecodedEvent<'findings.v1'>
 type Values = Pick<ValueStore, 'has' | 'find' | 'erase'>
 
 const atOnce = 500
+const againMs = 100
 
 /** Erases what the log says was erased and lies here all the same: an older copy of the folder was put beside a newer log. */
 export async function eraseAllTold(
@@ -38,26 +40,32 @@ export async function eraseAsTold(options: {
   participant: Voice
   values: Values
   onFatal: (error: unknown) => void
-}): Promise<FollowSubscription> {
+}): Promise<AsyncDisposable> {
   const { bus, participant, values, onFatal } = options
   const registryEnd = async () => (await bus.ends('registry.v1'))[0] ?? 0
+  let ended = false
+  /** However long the registry cannot be read: a finding that was passed over would leave words here that are to be erased. */
+  const judge = async (message: Message): Promise<LeafVerdict | undefined> => {
+    for (; !ended; await pause(againMs))
+      try {
+        return await judgeLeaf(message, participant, registryEnd)
+      } catch (error) {
+        if (!errorKinds[errorCode(error)].retryable) throw error
+      }
+    return undefined
+  }
   const subscription = await bus.follow(['findings.v1'], 'start', async (batch) => {
     for (const message of batch) {
-      const verdict = await patiently(() => judgeLeaf(message, participant, registryEnd))
-      if (verdict.kind === 'leaf') await eraseTold(verdict.event as Finding, values)
+      const verdict = await judge(message)
+      if (verdict?.kind === 'leaf') await eraseTold(verdict.event as Finding, values)
     }
   })
   subscription.failed.catch(onFatal)
-  return subscription
-}
-
-/** A registry that cannot be read yet is asked for again, a minute long. */
-async function patiently<T>(judge: () => Promise<T>, triesLeft = 12): Promise<T> {
-  try {
-    return await judge()
-  } catch (error) {
-    if (errorCode(error) !== 'deadline_exceeded' || triesLeft === 0) throw error
-    return patiently(judge, triesLeft - 1)
+  return {
+    [Symbol.asyncDispose]() {
+      ended = true
+      return subscription[Symbol.asyncDispose]()
+    },
   }
 }
 

@@ -1,0 +1,156 @@
+import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
+
+interface Connection {
+  readonly broker: string
+  readonly requestTimeout: number
+  connectionTimeout: number
+  socket?: Socket
+  isConnected(): boolean
+  connect(): Promise<boolean>
+  disconnect(): Promise<boolean>
+  rejectRequests(error: unknown): void
+}
+interface Authenticator {
+  readonly connection: Connection
+  saslHandshake: (options: object) => object
+  protocolAuthentication: ((options: object) => object) | null
+  authenticate(): Promise<void>
+}
+interface Broker {
+  readonly connectionPool: { connectionTimeout: number; pool: [Connection, Connection] }
+  apiVersions(): Promise<unknown>
+}
+interface Class<T> {
+  prototype: T
+}
+
+/** How long each broker gets: twice as long after it was late, and half as long once it needs less than half of that. */
+class Patience {
+  readonly #most: number
+  /** By broker, as a factor of the time-out that is set. A process knows few brokers. */
+  readonly #factors = new Map<string, number>()
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** Runs `attempt` with its time-out. `isLate` says of its error whether it ran out of that time. */
+  async give<T>(
+    broker: string,
+    set: number,
+    attempt: (ms: number) => Promise<T>,
+    isLate: (error: unknown) => boolean,
+  ): Promise<T> {
+    const factor = this.#factors.get(broker) ?? 1
+    const ms = set * factor
+    let quick = true
+    const half = setTimeout(() => {
+      quick = false
+    }, ms / 2)
+    try {
+      const result = await attempt(ms)
+      if (quick && factor > 1) this.#factors.set(broker, factor / 2)
+      return result
+    } catch (error) {
+      if (isLate(error)) this.#factors.set(broker, Math.min(this.#most, 2 * factor))
+      throw error
+    } finally {
+      clearTimeout(half)
+    }
+  }
+
+  get slowest(): number {
+    return Math.max(1, ...this.#factors.values())
+  }
+}
+
+/** From 1 s to 8 s. */
+const toConnect = new Patience(8)
+/** From 5 s to 20 s: what a login begins with, and each request of the login itself. */
+const toAsk = new Patience(4)
+const toLogIn = new Patience(4)
+
+/** By how much the time-outs of the slowest broker have grown: what bounds them from outside must grow as well. */
+export function slowestFactor(): number {
+  return Math.max(toAsk.slowest, toLogIn.slowest)
+}
+
+/**
+ * Makes kafkajs 2.2.4 begin anew after a connection or a login that ran out of time (decision 51). By itself it keeps the
+ * connection, on which the broker waits for the rest of the first login: it answers every other one with ILLEGAL_SASL_STATE,
+ * for as long as the connection lives. And a socket that was given up may connect, speak or end later, which kafkajs takes for
+ * what its successor does. The time-outs double meanwhile: what a busy machine does not do in 5 s it never does in 5 s.
+ *
+ * Gives false when kafkajs is not as it was read.
+ */
+export function beginAnewWhenLate(): boolean {
+  const require = createRequire(import.meta.url)
+  const connections = require('kafkajs/src/network/connection') as Class<Connection>
+  const logins = require('kafkajs/src/broker/saslAuthenticator') as Class<Authenticator>
+  const brokers = require('kafkajs/src/broker') as Class<Broker>
+  const { connect, disconnect } = connections.prototype
+  const { authenticate } = logins.prototype
+  const { apiVersions } = brokers.prototype
+  if ([connect, disconnect, authenticate, apiVersions].some((one) => typeof one !== 'function')) return false
+
+  const connecting = new WeakMap<Connection, Promise<boolean>>()
+  const first = new WeakMap<Connection, number>()
+  // What the system refuses has its code; who does not answer has none.
+  const unanswered = (error: unknown) => (error as { code?: unknown }).code === undefined
+  const connectOnce = (connection: Connection): Promise<boolean> => {
+    const set = first.get(connection) ?? connection.connectionTimeout
+    first.set(connection, set)
+    // A frame that the last socket left unfinished.
+    Object.assign(connection, { chunks: [], bytesBuffered: 0, bytesNeeded: 4 })
+    const attempt = (ms: number) => {
+      connection.connectionTimeout = ms
+      return connect.call(connection)
+    }
+    return toConnect.give(connection.broker, set, attempt, unanswered)
+  }
+  // Once for all who ask at once: each call would open a socket of its own, and all of them would feed one reader.
+  connections.prototype.connect = function connectAlone() {
+    if (this.isConnected()) return Promise.resolve(true)
+    const under = connecting.get(this) ?? connectOnce(this).finally(() => connecting.delete(this))
+    connecting.set(this, under)
+    return under
+  }
+  connections.prototype.disconnect = async function disconnectForGood() {
+    const { socket } = this
+    try {
+      return await disconnect.call(this)
+    } finally {
+      socket?.destroy()
+    }
+  }
+
+  const ranOut = (error: unknown) => (error as { name?: unknown }).name === 'KafkaJSRequestTimeoutError'
+  /** A step of a login, after whose failure the broker takes no other one on this connection. */
+  const step = async <T>(to: Patience, connection: Connection, attempt: (ms: number) => Promise<T>): Promise<T> => {
+    try {
+      return await to.give(connection.broker, connection.requestTimeout, attempt, ranOut)
+    } catch (error) {
+      connection.rejectRequests(error)
+      await connection.disconnect()
+      throw error
+    }
+  }
+  logins.prototype.authenticate = function authenticateOnce() {
+    return step(toLogIn, this.connection, (requestTimeout) => {
+      const within = (make: (options: object) => object) => (options: object) => ({ ...make(options), requestTimeout })
+      this.saslHandshake = within(this.saslHandshake)
+      if (this.protocolAuthentication) this.protocolAuthentication = within(this.protocolAuthentication)
+      return authenticate.call(this)
+    })
+  }
+  brokers.prototype.apiVersions = function apiVersionsOnce() {
+    const { connectionPool } = this
+    const [connection] = connectionPool.pool
+    return step(toAsk, connection, (ms) => {
+      connectionPool.connectionTimeout = ms // what it gives this request
+      return apiVersions.call(this)
+    })
+  }
+  return true
+}
