@@ -51,6 +51,37 @@ describe('a serial queue', () => {
     expect(await next).toBe('yes')
   })
 
+  it('refuses what would wait for too long at the pace of what came before, and says when that is over', async () => {
+    const clock = { ms: 0 }
+    const wait = { mostMs: 5000, monotonic: () => clock.ms }
+    const queue = new SerialQueue({ ...roomy, wait })
+    const gates = Array.from({ length: 4 }, () => Promise.withResolvers<void>())
+    const ran: number[] = []
+    const call = (n: number) =>
+      queue.serially('tree', async () => {
+        ran.push(n)
+        await gates[n]?.promise
+      })
+    const all = [call(0), call(1), call(2), call(3)]
+    clock.ms = 2000 // the first has taken so long by now, and three wait behind it
+    await expect(call(4)).rejects.toMatchObject({ code: 'queue_full', retryAfterSeconds: 3 })
+    await queue.serially('another tree', async () => void ran.push(9))
+    gates[0]?.resolve()
+    await all[0]
+    clock.ms = 2001
+    gates[1]?.resolve()
+    await all[1]
+    const quick = call(5) // the one before took 1 ms
+    clock.ms = 6000
+    gates[2]?.resolve()
+    await all[2]
+    // What was let in and waited too long all the same is not begun.
+    await expect(all[3]).rejects.toMatchObject({ code: 'queue_full' })
+    await quick
+    expect(ran).toEqual([0, 9, 1, 2, 5])
+    await call(6)
+  })
+
   it('refuses what is over its bounds, of one key (V18) and of all', async () => {
     const queue = new SerialQueue({ maxPerKey: 2, max: 3 })
     const gate = Promise.withResolvers<void>()

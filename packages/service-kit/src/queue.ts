@@ -5,6 +5,18 @@ export interface QueueBounds {
   maxPerKey: number
   /** The same for all keys together. */
   max: number
+  /** How long a call may wait for its turn; unless given, for as long as it takes. */
+  wait?: { mostMs: number; monotonic: () => number }
+}
+
+interface QueueLane {
+  urgent: (() => void)[]
+  waiting: (() => void)[]
+  /** Calls that wait or run. */
+  length: number
+  /** When the one that runs began, and how long the one before it took, monotonic ms. */
+  began: number
+  tookMs: number
 }
 
 /**
@@ -13,7 +25,7 @@ export interface QueueBounds {
  */
 export class SerialQueue {
   readonly #bounds: QueueBounds
-  readonly #lanes = new Map<string, { urgent: (() => void)[]; waiting: (() => void)[]; length: number }>()
+  readonly #lanes = new Map<string, QueueLane>()
   #length = 0
 
   constructor(bounds: QueueBounds) {
@@ -27,13 +39,23 @@ export class SerialQueue {
 
   /**
    * Settles as `fn` does, which starts once all earlier calls of the key have settled, however. Rejects with `queue_full`
-   * when the bounds are reached, and with the signal's reason when that is aborted before the turn comes: then `fn` never
+   * when the bounds are reached, or where it would wait for too long at the pace of the calls before it (then the error says when
+   * that will be over), or did; and with the signal's reason when that is aborted before the turn comes: then `fn` never
    * runs, so a call past its deadline changes nothing later. `fn` must not wait for the same key: it would for ever.
    */
   async serially<T>(key: string, fn: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const { max, maxPerKey } = this.#bounds
     if (this.#length >= max || (this.#lanes.get(key)?.length ?? 0) >= maxPerKey) throw new ServiceError('queue_full')
-    return this.#inTurn(key, fn, { first: false, signal })
+    const lane = this.#lanes.get(key)
+    if (lane) this.#refuseLate(this.#expectedMs(lane))
+    const { wait } = this.#bounds
+    if (wait === undefined) return this.#inTurn(key, fn, { first: false, signal })
+    const queuedAt = wait.monotonic()
+    const inTime = () => {
+      this.#refuseLate(wait.monotonic() - queuedAt)
+      return fn()
+    }
+    return this.#inTurn(key, inTime, { first: false, signal })
   }
 
   /** As `serially`, before all that waits for the key and past every bound: for what may not be kept waiting, such as a stop. */
@@ -41,12 +63,34 @@ export class SerialQueue {
     return this.#inTurn(key, fn, { first: true, signal: undefined })
   }
 
+  /** As long as the one that runs has taken so far, or the one before it, whichever is more, for each. */
+  #expectedMs({ length, began, tookMs }: QueueLane): number {
+    return length * Math.max(tookMs, this.#now() - began)
+  }
+
+  #refuseLate(ms: number): void {
+    const mostMs = this.#bounds.wait?.mostMs ?? Number.POSITIVE_INFINITY
+    if (ms <= mostMs) return
+    const retryAfterSeconds = Math.ceil((ms - mostMs) / 1000)
+    throw new ServiceError('queue_full', 'what came before takes too long', { retryAfterSeconds })
+  }
+
+  #now(): number {
+    return this.#bounds.wait?.monotonic() ?? 0
+  }
+
   async #inTurn<T>(
     key: string,
     fn: () => Promise<T>,
     { first, signal }: { first: boolean; signal: AbortSignal | undefined },
   ): Promise<T> {
-    const lane = this.#lanes.get(key) ?? { urgent: [], waiting: [], length: 0 }
+    const lane: QueueLane = this.#lanes.get(key) ?? {
+      urgent: [],
+      waiting: [],
+      length: 0,
+      began: this.#now(),
+      tookMs: 0,
+    }
     this.#lanes.set(key, lane)
     const { promise: turn, resolve } = Promise.withResolvers<void>()
     if (lane.length === 0) resolve()
@@ -55,9 +99,11 @@ export class SerialQueue {
     this.#length++
     try {
       await turn
+      lane.began = this.#now()
       signal?.throwIfAborted()
       return await fn()
     } finally {
+      lane.tookMs = this.#now() - lane.began
       this.#length--
       if (--lane.length === 0) this.#lanes.delete(key)
       else (lane.urgent.shift() ?? lane.waiting.shift())?.()

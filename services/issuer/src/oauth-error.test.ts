@@ -8,13 +8,7 @@ it('puts nothing into a description that OAuth does not allow there (RFC 6749 §
 })
 
 it('says what passes by itself as unavailable, with 503, and leaves what it has no word for', () => {
-  for (const code of [
-    'state_stale',
-    'state_contended',
-    'deadline_exceeded',
-    'queue_full',
-    'outcome_unknown',
-  ] as const) {
+  for (const code of ['state_stale', 'state_contended', 'deadline_exceeded', 'outcome_unknown'] as const) {
     expect(asOAuthError(new ServiceError(code))).toMatchObject({
       error: 'temporarily_unavailable',
       status: 503,
@@ -22,6 +16,8 @@ it('says what passes by itself as unavailable, with 503, and leaves what it has 
       message: `${errorKinds[code].title}. Ask again.`,
     })
   }
+  const full = new ServiceError('queue_full', undefined, { retryAfterSeconds: 3 })
+  expect(asOAuthError(full)).toMatchObject({ error: 'temporarily_unavailable', status: 429, waitSeconds: 3 })
   const other = new ServiceError('invariant_broken')
   expect(asOAuthError(other)).toBe(other)
   expect(asOAuthError(new ServiceError('grant_not_active'))).toBeInstanceOf(OAuthError)

@@ -1,5 +1,5 @@
 import { agentAlgorithms } from '@bailiwick/credentials'
-import { type ErrorCode, errorCode, errorKinds, type Problem, toProblem } from '@bailiwick/errors'
+import { type ErrorCode, errorCode, errorKinds, type Problem, ServiceError, toProblem } from '@bailiwick/errors'
 
 /** A refusal as OAuth spells it (RFC 6749 §5.2, RFC 9449 §5, RFC 8628 §3.5): a code for programs, a sentence for whoever writes one. */
 export class OAuthError extends Error {
@@ -38,9 +38,13 @@ export function asOAuthError(error: unknown): unknown {
     case 'state_stale':
     case 'state_contended':
     case 'deadline_exceeded':
-    case 'queue_full':
     case 'outcome_unknown':
       return unavailable(`${sentence(code)} Ask again.`)
+    case 'queue_full':
+      return new OAuthError('temporarily_unavailable', `${sentence(code)} Ask again.`, {
+        status: 429,
+        waitSeconds: error instanceof ServiceError ? (error.retryAfterSeconds ?? 1) : 1,
+      })
     case 'rate_limited':
       return new OAuthError('temporarily_unavailable', 'This client asks for too much.', {
         status: 429,

@@ -137,7 +137,7 @@ class Scram {
 function onFrames(socket: Socket, take: (frame: Buffer) => void): void {
   let bytes = Buffer.alloc(0)
   socket.on('data', (chunk) => {
-    bytes = Buffer.concat([bytes, chunk])
+    bytes = Buffer.concat([bytes, Buffer.from(chunk)])
     while (bytes.length >= 4 && bytes.length >= 4 + bytes.readInt32BE(0)) {
       const end = 4 + bytes.readInt32BE(0)
       take(bytes.subarray(4, end))

@@ -65,7 +65,7 @@ it('what the log says was erased stays so where an older copy of the words is pu
 function starved({ keyRing, projection, ...participant }: Participant, tries: number): Participant {
   let left = tries
   const verifyEvent: typeof keyRing.verifyEvent = (...event) =>
-    left-- > 0 ? { ok: false, code: 'key_unknown' } : keyRing.verifyEvent(...event)
+    left-- > 0 ? { ok: false, code: 'key_unknown', detail: 'not read yet' } : keyRing.verifyEvent(...event)
   const waitFor = () => Promise.reject(new ServiceError('deadline_exceeded'))
   return { ...participant, keyRing: { verifyEvent }, projection: { waitFor } } as unknown as Participant
 }
