@@ -54,4 +54,4 @@ it('a second outcome of a decision is refused, stands on the log once, and evide
   expect((await scene.events('findings.v1')).map(({ type }) => type)).not.toContain('outcome.unrelayed')
   const { findings } = await scene.audited()
   expect(findings).toMatchObject([{ rule: 'V10', detail: expect.stringContaining('signed what was not taken') }])
-}, 120_000)
+})

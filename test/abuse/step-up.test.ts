@@ -149,6 +149,7 @@ it('a person can let one action of a lapsed task through, and the task waits on 
   const requestId = await requested(agent, stepUpAsk(grantId, await denied(await call(agent, grantId))))
   const { statement } = await scene.approver.approve(requestId, { effect: 'action' })
   expect(statement).toMatchObject({ kind: 'step_up', effect: { kind: 'action' } })
+  await eventually('it is known', () => scene.ledger.requests.requests.get(requestId)?.state === 'approved')
   const others = ['INV-2', 'INV-3', 'INV-4'].map(
     async (invoice) => (await denied(await call(agent, grantId, invoice))).reason,
   )

@@ -4,10 +4,12 @@ import { adjust } from './agent-side.ts'
 import type { TwoPoints } from './two-points.ts'
 
 /**
- * The SDK at an API whose enforcement point reaches the two decision points in turn, as behind one front. A call gives its status and how
- * many proofs it took.
+ * The SDK at an API whose enforcement point reaches the two decision points in turn, as behind one front. A call gives its status, how
+ * many proofs it took, and why it was denied.
  */
-export function agentAt({ system, points }: TwoPoints): { call(): Promise<{ status: number; proofs: number }> } {
+export function agentAt({ system, points }: TwoPoints): {
+  call(): Promise<{ status: number; proofs: number; reason: string | undefined }>
+} {
   const { world, grant } = system
   const asked = adjust('1')
   let tries = 0
@@ -50,8 +52,9 @@ export function agentAt({ system, points }: TwoPoints): { call(): Promise<{ stat
   return {
     async call() {
       const before = tries
-      const { status } = await agent.fetch(`${sample.invoicesUrl}/tools`, { method: 'POST' }, call)
-      return { status, proofs: tries - before }
+      const answer = await agent.fetch(`${sample.invoicesUrl}/tools`, { method: 'POST' }, call)
+      const { reason } = (await answer.json()) as Answer['context']
+      return { status: answer.status, proofs: tries - before, reason }
     },
   }
 }

@@ -93,7 +93,12 @@ it('an agent, and a grant, has its decisions of a minute, and then 429 without a
   const asked = async (ask: CallAsk) => {
     const answers = []
     for (let n = 0; n < 20; n++) answers.push(await send(ask))
-    return { decided: answers.filter(({ status }) => status === 200).length, last: answers.at(-1) }
+    const decided = answers.filter(({ status }) => status === 200)
+    return {
+      decided: decided.length,
+      denied: decided.filter(({ decision }) => decision === false).length,
+      refused: answers.filter(({ status }) => status !== 200),
+    }
   }
   const denials = async () => {
     const ofGrant = (await world.events('decisions.v1')).filter(
@@ -103,13 +108,13 @@ it('an agent, and a grant, has its decisions of a minute, and then 429 without a
   }
   const refused = { status: 429, code: 'decision_quota_exceeded', retry: expect.any(Number) }
   const ours = await asked({ credential: system.credential, ...read })
-  // One went to learn the nonce; some come back while these are asked.
+  // One went to learn the nonce; some come back while these are asked, on a slow machine in time for the last of them.
   expect(ours.decided).toBeGreaterThanOrEqual(6)
-  expect(ours).toMatchObject({ decided: expect.any(Number), last: refused })
-  expect(ours.decided).toBeLessThan(20)
+  expect(ours.refused[0]).toMatchObject(refused)
+  expect(new Set(ours.refused.map(({ code }) => code))).toEqual(new Set([refused.code]))
   const second = await credentialFor(world, (await people.grant()).grantId)
   const more = await asked({ credential: second, ...read })
-  expect(more).toMatchObject({ last: refused })
+  expect(more.refused[0]).toMatchObject(refused)
   // Another agent goes on.
   const theirs = await people.grant({ agent: 'forecaster' })
   const details = [{ type: 'bailiwick_grant', grant_id: theirs.grantId }]
@@ -119,6 +124,6 @@ it('an agent, and a grant, has its decisions of a minute, and then 429 without a
   })
   const other = { proofKey: sampleKey(world.data, 'forecaster'), subject: agentId('forecaster') }
   expect(await send({ credential: token, ...other, ...read })).toMatchObject({ decision: true })
-  // Those of before: the nonce, and 501 EUR.
-  expect(await denials()).toBeLessThanOrEqual(2)
+  // Before these calls: the nonce, and 501 EUR.
+  expect(await denials()).toBeLessThanOrEqual(2 + ours.denied)
 })

@@ -69,7 +69,11 @@ describe.skipIf(skipped)('two decision points on one Redis', () => {
       for (const point of two.points) await settled(point)
       await lose()
       for (let n = 0; n < 4; n++) {
-        const { status, proofs } = await agent.call()
+        // A machine that is busy may let no answer be in time.
+        const { status, proofs } = await eventually(async () => {
+          const said = await agent.call()
+          return said.reason === 'deadline_exceeded' || said.reason === 'state_stale' ? undefined : said
+        })
         expect({ name, n, status, enough: proofs <= 2 }).toEqual({ name, n, status: 200, enough: true })
       }
     }

@@ -118,7 +118,7 @@ it('whether an instance lives is answered to a network that has used up its own 
 })
 
 it('a refusal is held back, and a second request on a connection that waits for one ends it (V18)', async () => {
-  await using server = await aServer({ holdMs: 200 })
+  await using server = await aServer({ holdMs: 1000 })
   await server.app.listen({ port: 0 })
   const { port } = server.app.server.address() as { port: number }
   for (let n = 0; n < burst; n++) await (await fetch(`http://127.0.0.1:${port}/public`)).text()
