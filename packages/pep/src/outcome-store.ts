@@ -10,10 +10,10 @@ const stateSchema = z.strictObject({
   pending: z.array(compactJwsSchema),
 })
 
-/** Written before each start was an instance that counts from 1: what it has not delivered is delivered as it was signed. */
+/** From a version whose starts were no instances. Its undelivered outcomes are delivered as they were signed. */
 const numberedSchema = stateSchema.extend({ v: z.literal(1), sequence: z.int().min(0) })
 
-/** What an enforcement point must not forget: what it signed and has not delivered yet, of whichever instance. */
+/** The outcomes that an enforcement point has signed and not delivered yet, those of its earlier instances included. */
 export interface OutcomeState {
   readonly pending: readonly string[]
 }
@@ -46,7 +46,7 @@ export function fileOutcomeStore(path: string): OutcomeStore {
   }
 }
 
-/** For tests, and where what a process did not deliver may be lost with it. */
+/** For tests, and for processes whose undelivered outcomes may be lost. */
 export function memoryOutcomeStore(state?: OutcomeState): OutcomeStore {
   let saved = state
   return {

@@ -42,7 +42,7 @@ export interface AuthZenCaller {
   confidential: boolean
   /** The address of whoever asks; '' on a Unix socket. */
   address: string
-  /** Whether it no longer waits for an answer. Absent: nobody can tell. */
+  /** Whether the caller no longer waits for an answer. Absent where this is not known. */
   isGone?: () => boolean
 }
 

@@ -46,11 +46,11 @@ export class Calls {
     return known.instance === point.instance || known.isDenied ? known.answer : 'elsewhere'
   }
 
-  /** What was never answered, because the call was turned away unheard, and what was denied for now, may be asked as if it were new. */
+  /** A call that was turned away unheard, or denied for now, may be asked again as if it were new. */
   remember(point: Pick<CallingPoint, 'id' | 'instance'>, request: EvaluationRequest, answer: Promise<Answer>): void {
     const name = nameOf(point, request)
     const entry: Remembered = { asked: askedBy(request), instance: point.instance, answer }
-    // Until it is allowed nobody has proved whose it is: an agent's name in it anybody can write.
+    // The agent's name is proved only once the call is allowed: any caller can write it.
     this.#answers.set(`point ${point.id}`, name, entry)
     answer.then(
       (given) => {

@@ -47,7 +47,7 @@ export interface Denied {
   reason: DenialReason
   /** What is known of who asked; for evidence. */
   token?: AccessToken
-  /** Whoever asked did not prove to be the credential's holder. */
+  /** The caller did not prove that it holds the credential's key. */
   unproven?: true
   digest?: string
   policies?: readonly string[]
@@ -55,7 +55,7 @@ export interface Denied {
   policySet?: string
   /** The living grant that lacks only a human's word for this action (step-up); its binding token names it. */
   grant?: string
-  /** Of a step-up: what the human's word must do. */
+  /** Of a step-up: whether the approver's yes must let this action through, or reopen the task as well. */
   needs?: StepUpNeeds
   /** What is to be done although nothing happens. */
   duties?: Duties
@@ -71,7 +71,7 @@ const permitSeconds = 5
 export interface From {
   /** Its place among those of one request. */
   turn?: Turn | undefined
-  /** Whether its caller no longer waits for the answer: nobody can be told. */
+  /** Whether its caller no longer waits for the answer. */
   isGone?: (() => boolean) | undefined
 }
 
@@ -122,7 +122,7 @@ async function decideBegun(
   const { claim } = verified
   const call = { decisionId, callId, point, request, claim, isGone: from.isGone }
   const agent = agentIdOf(actingAgent(claim.token))
-  // Only now: whoever has no key must not use up what is another's.
+  // After the proof: a caller without the key must not use up the agent's quota.
   pdp.quotas.take(agent, claim.token.grant.root)
   return pdp.agents.run(agent, () => decideClaim(pdp, queues, call, { left, deny, turn: from.turn, place }))
 }
@@ -140,7 +140,7 @@ async function decideClaim(
   if (!covered.ok) return deny(covered.reason, known)
   const { levels } = covered
 
-  // Whatever was answered before this call came, in whichever task and by whichever instance, policies see (DESIGN §7.4 step 6).
+  // Policies see every answer that was given before this call came, in any task and by any instance (DESIGN §7.4 step 6).
   if (!(await isCaughtUp(pdp, left()))) return deny('state_stale', known)
 
   const { tree } = covered.standing
@@ -152,7 +152,7 @@ async function decideClaim(
   if (left() === 0) return deny('deadline_exceeded', known)
   let answer = await judge(covered.standing)
   if (isStepUpMissing(answer)) {
-    // Who comes back with a human's yes may be here before it is: nobody is asked twice for want of a moment.
+    // Read again first: the approval event may be milliseconds behind the agent that comes back with it.
     const stepUps = await pdp.stepUps.newest(tree, left())
     if (stepUps.length > covered.standing.stepUps.length) answer = await judge({ ...covered.standing, stepUps })
   }
@@ -324,7 +324,7 @@ class Decision implements Work {
 
   recorded(): void {
     const { claim, standing, request, decisionId, callId, point } = this.#question
-    // A caller that has gone is told nothing: what its call took is given back.
+    // A caller that has gone hears no answer, so the reservation of its call is given back.
     const dead =
       this.#answered || this.#question.isGone?.()
         ? 'deadline_exceeded'

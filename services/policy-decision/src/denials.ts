@@ -15,9 +15,9 @@ const summaryEveryMs = 60_000
 const longestSummary = 200
 /** What one agent's denials may put on the log each second; the rest is counted (DESIGN §7.4, V18). */
 const eventsPerSecond = 10
-/** The same of a minute, for whoever has an agent's credential and not its key: that it was tried is told, not how often. */
+/** The same for a minute, for a caller that has an agent's credential and not its key: the log tells that it tried, and not how often. */
 const unprovenPerMinute = 20
-/** Stands in a sum for what it has no more room for. */
+/** Stands in a full sum for all further subjects and reasons. */
 const others = 'others'
 
 /** What an agent can ask for after such a denial (AuthZEN access request profile): asking again may help. */
@@ -45,9 +45,9 @@ interface Queued {
 }
 
 /**
- * Denials as evidence: answered at once, published behind. What was never authenticated cannot fill the log: it is counted by its
- * enforcement point and reason, and summarised once a minute, as is what no event has room for (decision 43). The queue is bounded;
- * what falls out of it is counted too.
+ * Denials as evidence: answered at once, published behind. Calls that were never authenticated cannot fill the log: they are counted by
+ * enforcement point and reason, and summarised once a minute (decision 43). Denials beyond an agent's share, and those that no event has
+ * room for, are counted as well. The queue is bounded; a denial that finds it full is counted too.
  */
 export class Denials implements AsyncDisposable {
   readonly #pdp: Pdp
@@ -82,7 +82,7 @@ export class Denials implements AsyncDisposable {
     const now = this.#pdp.clock.monotonic()
     const flood = (unproven && !this.#unproven.hasRoom(caller, now)) || !this.#proven.hasRoom(caller, now)
     if (flood) {
-      // An agent is not said to have tried what others did with its credential.
+      // The sum names the point, not the agent: others used its credential.
       this.#count(unproven ? point.id : caller, reason)
       return
     }
@@ -161,7 +161,7 @@ export class Denials implements AsyncDisposable {
     } catch (error) {
       // A publish that cannot be made durable stops the process by itself; one that is not read back in time is durable.
       if (errorCode(error) !== 'event_too_large') return
-      // Nothing of it was published: whoever makes one too large takes no other denial along.
+      // Nothing of it was published. An oversized denial fails alone.
       for (const part of queued.length > 1 ? halvesOf(queued) : []) await this.#publish(part)
       if (queued.length === 1) await this.#tooLarge(queued[0] as Queued)
     }

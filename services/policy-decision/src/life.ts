@@ -74,7 +74,7 @@ export function deadReason(
 
 /**
  * The same of an action that the authority covers: then its tool is also the one that people meant. A server that was unknown when they
- * signed must be unknown now. Not asked of other actions, whose reason is that nobody granted them.
+ * signed must be unknown now. An action that was never granted is denied for that reason, so it is not asked about its tool.
  */
 export function coveredDeadReason(
   pdp: Pdp,

@@ -10,8 +10,8 @@ const remembered = 10_000
 const mostUnderWay = 64
 
 /**
- * Puts on the log what an enforcement point signed and the decision point did not take, behind the answer: a second outcome is swallowed
- * by nobody. Once a decision, so that a point that goes on signing fills no log.
+ * Records, behind the answer, each outcome that an enforcement point signed and the decision point refused, so that a second outcome is
+ * never swallowed. Once for each decision and code: a point that goes on signing cannot fill the log.
  */
 export class RefusedOutcomes implements AsyncDisposable {
   readonly #pdp: Pick<Pdp, 'record'>
@@ -28,7 +28,7 @@ export class RefusedOutcomes implements AsyncDisposable {
     this.#told.add(name)
     if (this.#told.size > remembered) this.#told.delete(this.#told.values().next().value ?? name)
     const draft = { type: 'outcome.refused' as const, subject: data.decision_id, key: data.grant_id, data }
-    // As with denials: one that is not read back in time is durable, and what cannot be made so stops the process by itself.
+    // As with denials: an event that is not read back in time is durable, and a failure to make one durable is the producer's to handle.
     const telling = this.#pdp
       .record([draft])
       .catch(() => undefined)

@@ -58,7 +58,7 @@ const begunAtOnce = 64
 const begunPerTurn = 32
 /** How long a call may wait to be begun. One whose enforcement point waits less, and has gone, is not begun. */
 const deadlinesInWait = 10
-/** What is answered 429, before anything was decided: no event of its own, else whoever asks too much would fill the log. */
+/** Answered 429 before anything was decided. No event: a caller that asks too much would fill the log. */
 const turnedAway: ReadonlySet<ErrorCode> = new Set(['queue_full', 'decision_quota_exceeded'])
 const sweepEveryMs = 1000
 const hourMs = 3600 * 1000
