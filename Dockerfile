@@ -32,6 +32,6 @@ ENV NODE_ENV=production BAILIWICK_DATA=/data
 USER 1000:1000
 WORKDIR /data
 EXPOSE 8420 8421 8422 8423 8424
-HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["node", "/app/infra/docker/healthy.mjs"]
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["/app/infra/docker/healthy.sh"]
 ENTRYPOINT ["bailiwick"]
 CMD ["serve"]

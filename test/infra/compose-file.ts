@@ -31,14 +31,23 @@ export interface Compose {
   networks: Record<string, { internal?: boolean } | null>
 }
 
+interface Yaml {
+  parse(text: string, options: { merge: boolean }): unknown
+  parseAllDocuments(text: string): { toJS(): unknown }[]
+}
 // The CLI's YAML parser: the root has none of its own.
-const { parse }: { parse(text: string, options: { merge: boolean }): unknown } = createRequire(
-  join(repository, 'packages/cli/package.json'),
-)('yaml')
+const { parse, parseAllDocuments }: Yaml = createRequire(join(repository, 'packages/cli/package.json'))('yaml')
 
 /** A YAML file of the repository, with merge keys merged. */
 export function readYaml<T>(path: string): T {
   return parse(readFileSync(join(repository, path), 'utf8'), { merge: true }) as T
+}
+
+/** The documents of a text, without those that hold nothing. */
+export function readYamlDocuments<T>(text: string): T[] {
+  return parseAllDocuments(text)
+    .map((document) => document.toJS())
+    .filter((each) => each !== null) as T[]
 }
 
 /** docker-compose.yml as `docker compose config` shows it: merged, variables replaced by their defaults. */

@@ -191,10 +191,9 @@ describe('the front', () => {
   })
 
   it('looks for each service where docker-compose.yml has it', () => {
-    const upstreams = [...caddyfile.matchAll(/\{\$[A-Z0-9_]+:([a-z0-9-]+):(\d+)\}/g)].map(([, name, port]) => [
-      name,
-      port,
-    ])
+    const upstreams = [...caddyfile.matchAll(/(?<=reverse_proxy \{.*[: ])([a-z0-9-]+):(\d+)/g)].map(
+      ([, name, port]) => [name, port],
+    )
     const places = serving.map(([name, { environment }]) => [name, environment?.BAILIWICK_PORT])
     expect(upstreams.toSorted()).toEqual(places.toSorted())
   })

@@ -53,11 +53,11 @@ describe('a system that runs', () => {
     await new Promise((resolve) => setTimeout(resolve, 1200))
     learn(await told())
     const at = system.url.slice(system.url.lastIndexOf(':') + 1)
-    const script = join(repository, 'infra/docker/healthy.mjs')
-    await run(process.execPath, [script], { env: { BAILIWICK_PORT: at } })
-    await expect(
-      run(process.execPath, [script], { env: { BAILIWICK_PORT: String(await freePort()) } }),
-    ).rejects.toMatchObject({ code: 1 })
+    const script = join(repository, 'infra/docker/healthy.sh')
+    await run(script, [], { env: { BAILIWICK_PORT: at } })
+    await expect(run(script, [], { env: { BAILIWICK_PORT: String(await freePort()) } })).rejects.toMatchObject({
+      code: 1,
+    })
     learn(await metrics({ service: 'process' }).text())
   })
 

@@ -57,6 +57,7 @@ describe.skipIf(lacks('caddy'))('the front, as caddy runs it', () => {
       await once(server, 'listening')
       upstreams[name] = `127.0.0.1:${(server.address() as AddressInfo).port}`
     }
+    upstreams.POLICY_DECISION = `${upstreams.POLICY_DECISION_1} ${upstreams.POLICY_DECISION_2}`
     site = `http://localhost:${await freePort()}`
     const env = { ...process.env, ...upstreams, SITE: site, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
     const args = ['run', '--config', 'infra/front/Caddyfile', '--adapter', 'caddyfile']
@@ -106,7 +107,7 @@ describe.skipIf(lacks('caddy'))('the front, as caddy runs it', () => {
 })
 
 describe.skipIf(lacks('shellcheck'))('shellcheck', () => {
-  it.each(globSync('{infra/docker,examples/consumers/shell}/*.sh', { cwd: repository }))(
+  it.each(globSync('{infra/docker,infra/helm,examples/consumers/shell}/*.sh', { cwd: repository }))(
     'finds nothing in %s',
     (file) => {
       expect(run('shellcheck', [file])).toBe('')

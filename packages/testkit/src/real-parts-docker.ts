@@ -28,10 +28,12 @@ export async function dockerEngine(environment: NodeJS.ProcessEnv): Promise<bool
 
 /** One broker in a container, PLAINTEXT. Topics are not made by asking for them. */
 export async function kafkaInDocker(): Promise<AsyncDisposable & { brokers: string[] }> {
-  const { KafkaContainer } = await import('@testcontainers/kafka')
+  const [{ KafkaContainer }, { Wait }] = await Promise.all([import('@testcontainers/kafka'), import('testcontainers')])
   const container = await new KafkaContainer(KAFKA_IMAGE)
     .withKraft()
     .withEnvironment({ KAFKA_AUTO_CREATE_TOPICS_ENABLE: 'false', KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS: '0' })
+    // Without it the library returns when the container runs, seconds before the broker listens.
+    .withWaitStrategy(Wait.forListeningPorts())
     .start()
   return {
     brokers: [`${container.getHost()}:${container.getMappedPort(KAFKA_PORT)}`],

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Prints the secrets that the chart asks for, as manifests, from folders that infra/docker/init.sh made:
+#   infra/helm/secrets.sh FOLDER [NAMESPACE] | kubectl apply -f -
+# Run it where the installation was made, which is no place in the cluster: the root key stays there.
+set -eu
+folder=$1
+namespace=${2:-default}
+
+secret() { # secret NAME KEY: its value from standard input
+  printf -- '---\napiVersion: v1\nkind: Secret\nmetadata: { name: %s, namespace: %s }\ntype: Opaque\ndata:\n  %s: ' "$1" "$namespace" "$2"
+  base64 | tr -d '\n'
+  echo
+}
+
+for service in approval issuer policy-decision evidence; do
+  from=$folder/$service
+  # init.sh makes a folder for each of two decision points; both hold the same.
+  [ "$service" = policy-decision ] && from=$folder/policy-decision-1
+  [ -e "$from/trust.json" ] || { echo "there is no installation in $from" >&2; exit 1; }
+  # Only what the service starts from: neither its log nor its sockets.
+  set -- trust.json keys policies kafka-password
+  [ "$service" = issuer ] && set -- "$@" genesis.json
+  tar -C "$from" --owner=1000 --group=1000 --mode=go= -cf - "$@" | secret "bailiwick-$service" installation.tar
+done
+tr -d '\n' <"$folder/kafka-users/admin" | secret bailiwick-kafka-admin password
