@@ -40,7 +40,10 @@ const put = (name: string, text: string) => {
 }
 for (const [name, file] of Object.entries(valueFiles())) {
   run('lint', '--strict', chart, '--values', file)
-  put(`${name}.yaml`, run('template', 'agents', chart, '--namespace', 'bailiwick', '--kube-version', kubernetes, '--values', file))
+  put(
+    `${name}.yaml`,
+    run('template', 'agents', chart, '--namespace', 'bailiwick', '--kube-version', kubernetes, '--values', file),
+  )
 }
 put('chart.sha256', `${chartHash()}\n`)
 if (check && stale > 0) process.exitCode = 1
