@@ -5,12 +5,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { commitNow, freePage, machine, plain } from './run-page.ts'
 
-<<<<<<< HEAD
-// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | broker-gone | starved | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
+// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | broker-gone | starved | helm | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
 // npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
-=======
-// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | broker-gone | helm | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
->>>>>>> 71c55715 (Add a Helm chart, and check the image's health without Node)
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
 const root = join(import.meta.dirname, '..')
@@ -121,20 +117,19 @@ const runs: Run[] = [
       /^(chaos|broker( and evidence)?): /.test(line) || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
   {
-<<<<<<< HEAD
     name: 'starved',
     about:
       'The story told to the services as processes, on a secure Kafka and a Redis, beside 26 processes that never wait (`BAILIWICK_BUSY`): each process stands still for 12 s and is killed, the broker and Redis are killed and started. Flow returns within 60 s of each fault, no process ends by itself, of the calls that are not shed early at most 5 % expire between the faults, and what people and agents were told is held against the log.',
     command: [...vitest, '--project', 'chaos', 'test/chaos/distributed/starved.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: (line) => /^(chaos|starved): /.test(line) || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
-=======
+  },
+  {
     name: 'helm',
     about:
       'Helm lints the chart, renders it with each of its value files, and the output is what lies in infra/helm/golden, which CI checks against the schemas of Kubernetes.',
     command: [process.execPath, join(root, 'test/infra/render-helm.ts'), '--check'],
     keep: (line) => /^(as before|NOT AS THERE) /.test(line),
->>>>>>> 71c55715 (Add a Helm chart, and check the image's health without Node)
   },
   {
     name: 'abuse',
