@@ -12,31 +12,32 @@ export interface RetryOptions {
   deadlineMs?: number
   /** Resolves after `ms`; earlier, or with a rejection, once the signal is aborted. */
   wait: (ms: number, signal: AbortSignal) => Promise<unknown>
+  /** Once aborted it is given up, as at the deadline. */
+  signal?: AbortSignal
 }
 
 /**
  * Publishes, and repeats the same bytes with back-off for as long as the outcome is unknown or the queue is full. An event
  * may so be in the topic more than once; readers fold by event id. Anything else that publish rejects with
- * is thrown on: repeating cannot help. At the deadline it rejects with `queue_full` when every try was refused for that,
+ * is thrown on: repeating cannot help. At the deadline, or once aborted, it rejects with `queue_full` when every try was refused for that,
  * else with `outcome_unknown`: a try that is still under way may yet succeed.
  */
 export async function publishUntilDurable(
-  bus: Bus,
+  bus: Pick<Bus, 'publish'>,
   topic: string,
   events: readonly Outgoing[],
-  { deadlineMs, wait }: RetryOptions,
+  { deadlineMs, wait, signal }: RetryOptions,
 ): Promise<Position[]> {
   // The caller may reuse its buffers while we wait; what is repeated must be what was asked for.
   const same = events.map(({ key, bytes }) => ({ key, bytes: new Uint8Array(bytes) }))
   const waits = new AbortController()
   const late = Symbol('late')
-  const deadline =
-    deadlineMs === undefined
-      ? new Promise<never>(() => {})
-      : wait(deadlineMs, waits.signal).then(
-          () => late,
-          () => late,
-        )
+  const ended = Promise.withResolvers<typeof late>()
+  const end = () => ended.resolve(late)
+  signal?.addEventListener('abort', end, { once: true })
+  if (signal?.aborted) end()
+  if (deadlineMs !== undefined) wait(deadlineMs, waits.signal).then(end, end)
+  const deadline = ended.promise
   let unknown = false
   let pauseMs = FIRST_WAIT_MS
   try {
@@ -60,5 +61,6 @@ export async function publishUntilDurable(
     }
   } finally {
     waits.abort(settled)
+    signal?.removeEventListener('abort', end)
   }
 }

@@ -30,7 +30,7 @@ export function publishHeads(options: {
   active: () => boolean
   /** ms that never go back. */
   monotonic: () => number
-  /** A head that cannot be published makes readers stale, which is the safe side; it is told and tried again. */
+  /** A head that cannot be published makes readers stale, which is the safe side: it is tried again. Told of the first after one that could. */
   onError: (error: unknown) => void
 }): HeadPublisher {
   const { producer, projection, service, writes, active, monotonic, onError } = options
@@ -56,7 +56,13 @@ export function publishHeads(options: {
         },
       },
     ])
+    isFailing = false
     if (head?.verdict === 'counts') provedAt = Math.max(provedAt, began)
+  }
+  let isFailing = false
+  const tell = (error: unknown) => {
+    if (!isFailing) onError(error)
+    isFailing = true
   }
   let running: Promise<void> = Promise.resolve()
   let begunAt = monotonic()
@@ -65,7 +71,7 @@ export function publishHeads(options: {
     clearTimeout(soon)
     soon = undefined
     begunAt = monotonic()
-    running = publish(false).catch(onError)
+    running = publish(false).catch(tell)
     return running
   }
   const unsubscribe = projection.onFact(({ event, verdict }) => {
@@ -82,7 +88,7 @@ export function publishHeads(options: {
       clearTimeout(soon)
       clearInterval(timer)
       await running
-      await publish(true).catch(onError)
+      await publish(true).catch(tell)
     },
   }
 }

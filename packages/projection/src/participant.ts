@@ -24,7 +24,7 @@ export interface ParticipantOptions {
   time: Time
   newEventId: () => string
   maxStalenessMs?: number
-  /** The process must stop: a follower failed, or a numbered event cannot be made durable. */
+  /** The process must stop: a follower failed, or the bus will never take a numbered event. */
   onFatal: (error: unknown) => void
   onRefused?: (message: Message, code: ErrorCode) => void
   /** A head could not be published: readers go stale, and somebody must know why. */
@@ -97,6 +97,7 @@ export async function openParticipant(
   try {
     await options.beforeHeads?.(voice)
   } catch (error) {
+    producer[Symbol.dispose]()
     await projection[Symbol.asyncDispose]()
     throw error
   }
@@ -107,6 +108,7 @@ export async function openParticipant(
     ...voice,
     async [Symbol.asyncDispose]() {
       await heads[Symbol.asyncDispose]()
+      producer[Symbol.dispose]()
       await projection[Symbol.asyncDispose]()
     },
   }
@@ -124,6 +126,7 @@ export async function openSuccessor(
   const writes = writesOf(service)
   const owned = new AsyncDisposableStack()
   owned.use(projection)
+  owned.use(producer)
   return {
     ...voice,
     standby: () => (succession ? succession.standby() : early),

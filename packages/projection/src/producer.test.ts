@@ -1,11 +1,12 @@
-import { type Break, type BusCall, faultyBus, type Message } from '@bailiwick/bus'
+import { type Break, type Bus, type BusCall, faultyBus, type Message } from '@bailiwick/bus'
 import { decodeEvent, type EventData, formatSequence, topicNamed } from '@bailiwick/contracts'
 import { sha256 } from '@bailiwick/credentials'
+import { type ErrorCode, ServiceError } from '@bailiwick/errors'
 import { describe, expect, it } from 'vitest'
 import { anEvent, idOf } from './events.fixture.ts'
 import { publishHeads } from './head-publisher.ts'
 import { Installation, keyDraft, revocation, standing } from './installation.fixture.ts'
-import type { Draft, Producer } from './producer.ts'
+import type { Draft, Producer, ProducerOptions } from './producer.ts'
 
 /** Numbers and links of one producer's events, whatever topic they stand on; the same bytes twice are one event. */
 function chainOf(messages: readonly Message[], source: string) {
@@ -178,11 +179,21 @@ describe('what it answers', () => {
   })
 })
 
-describe('what cannot be made durable', () => {
-  async function scene(down: () => boolean, options: { durableWithinMs?: number } = { durableWithinMs: 40 }) {
-    const installation = await Installation.open((bus) =>
-      faultyBus(bus, ({ method }) => (method === 'publish' && down() ? 'before' : undefined)),
-    )
+describe('while the bus is away (decision 49)', () => {
+  /** `where`: what becomes of each publish until `where` is undefined. */
+  async function scene(where: () => Break | ErrorCode | undefined, options: Partial<ProducerOptions> = {}) {
+    const installation = await Installation.open((bus) => {
+      const broken = faultyBus(bus, ({ method }) => {
+        const how = method === 'publish' ? where() : undefined
+        return how === 'before' || how === 'after' ? how : undefined
+      })
+      const publish: Bus['publish'] = async (topic, events) => {
+        const how = where()
+        if (how !== undefined && how !== 'before' && how !== 'after') throw new ServiceError(how)
+        return broken.publish(topic, events)
+      }
+      return { ...broken, publish }
+    })
     const { projection } = await installation.reader(['revocations.v1'])
     const fatal: unknown[] = []
     const producer = installation.producer(projection, 'issuer', {
@@ -191,17 +202,75 @@ describe('what cannot be made durable', () => {
     })
     return { installation, projection, producer, fatal }
   }
+  const settled = ({ waiting }: Producer) => waiting === undefined
 
-  it('stops the process when it was numbered: its gap nobody could explain (V15)', async () => {
-    const { installation, producer, fatal } = await scene(() => true)
+  const breaks = ['before', 'after', 'bus_unavailable'] as const
+  const lengths = [31_000, 300_000, 3_600_000]
+  it.each(lengths.flatMap((ms) => breaks.map((how) => [ms, how] as const)))(
+    'for %i ms (%s): nobody ends, nothing further is numbered, and the chain goes on whole (V15)',
+    async (ms, how) => {
+      let broken: (typeof breaks)[number] | undefined
+      const { installation, projection, producer, fatal } = await scene(() => broken, {
+        durableWithinMs: 40,
+        readBackWithinMs: 20,
+      })
+      await using _ = installation
+      await producer.publish('registry.v1', [keyDraft('issuer')])
+      broken = how
+      const unknown = producer.publish('revocations.v1', [revocation(1), revocation(2)])
+      await expect(unknown).rejects.toMatchObject({ code: 'outcome_unknown' })
+      const { end } = producer
+      expect(producer.waiting).toMatchObject({ events: 2 })
+      installation.time.pass(ms)
+      const refused = producer.publish('revocations.v1', [revocation(3)])
+      await expect(refused).rejects.toMatchObject({ code: 'bus_unavailable' })
+      expect(producer.end).toEqual(end)
+
+      broken = undefined
+      await expect.poll(() => settled(producer), { timeout: 30_000 }).toBe(true)
+      // Settled: what was unknown is there, and was read back.
+      expect(projection.ledger.revocations.sequence).toBe(2)
+      // On a busy machine it is read back later than a caller of this test waits.
+      await producer.publish('revocations.v1', [revocation(3)]).catch(() => undefined)
+      await expect.poll(() => projection.ledger.revocations.sequence, { timeout: 30_000 }).toBe(3)
+      const links = chainOf(await leaves(installation), producer.source)
+      expectWhole(links, 'none')
+      expect(links).toHaveLength(4)
+      expect(fatal).toEqual([])
+    },
+  )
+
+  it('takes further events in the first seconds, which may be a leader that moves', async () => {
+    let broken: 'before' | undefined = 'before'
+    const { installation, producer } = await scene(() => broken, { durableWithinMs: 40, readBackWithinMs: 20 })
     await using _ = installation
-    await expect(producer.publish('registry.v1', [keyDraft('issuer')])).rejects.toMatchObject({
-      code: 'outcome_unknown',
-    })
-    expect(fatal).toMatchObject([{ code: 'outcome_unknown' }])
+    const unknown = { code: 'outcome_unknown' }
+    await expect(producer.publish('registry.v1', [keyDraft('issuer')])).rejects.toMatchObject(unknown)
+    installation.time.pass(9000)
+    await expect(producer.publish('registry.v1', [keyDraft('approval')])).rejects.toMatchObject(unknown)
+    broken = undefined
+    await expect.poll(() => settled(producer), { timeout: 30_000 }).toBe(true)
+    expect(chainOf(await leaves(installation), producer.source)).toHaveLength(2)
   })
 
-  it('is tried for as long as the bus takes to know, and no longer (V15)', async () => {
+  it('a numbered event that the bus will never take stops the process: its gap nobody could explain (V15)', async () => {
+    const { installation, producer, fatal } = await scene(() => 'event_too_large')
+    await using _ = installation
+    const refused = producer.publish('registry.v1', [keyDraft('issuer')])
+    await expect(refused).rejects.toMatchObject({ code: 'event_too_large' })
+    expect(fatal).toMatchObject([{ code: 'event_too_large' }])
+  })
+
+  it('a process that stops does not wait for the bus, and says of what it had in hand that it is unknown', async () => {
+    const { installation, producer, fatal } = await scene(() => 'before')
+    await using _ = installation
+    const unknown = producer.publish('registry.v1', [keyDraft('issuer')])
+    producer[Symbol.dispose]()
+    await expect(unknown).rejects.toMatchObject({ code: 'outcome_unknown' })
+    expect(fatal).toEqual([])
+  })
+
+  it('a caller waits for as long as the bus takes to know, and no longer', async () => {
     let tries = 0
     await using installation = await Installation.open((bus) => {
       const broken = faultyBus(bus, ({ method }) => {
@@ -212,18 +281,37 @@ describe('what cannot be made durable', () => {
       return Object.assign(broken, { durableWithinMs: 40 })
     })
     const { projection } = await installation.reader(['revocations.v1'])
-    const fatal: unknown[] = []
-    const producer = installation.producer(projection, 'issuer', { onFatal: (error) => fatal.push(error) })
-    await expect(producer.publish('registry.v1', [keyDraft('issuer')])).rejects.toMatchObject({
-      code: 'outcome_unknown',
-    })
-    expect(fatal).toMatchObject([{ code: 'outcome_unknown' }])
+    const producer = installation.producer(projection)
+    const unknown = producer.publish('registry.v1', [keyDraft('issuer')])
+    await expect(unknown).rejects.toMatchObject({ code: 'outcome_unknown' })
     expect(tries).toBeLessThan(10) // in 30 s it would be 35
+    producer[Symbol.dispose]()
+  })
+
+  it('heads do not gather: the newest is not behind those that nobody needs any more (V8)', async () => {
+    let tries = 0
+    const away = Promise.withResolvers<never>()
+    await using installation = await Installation.open()
+    const { projection } = await installation.reader(['revocations.v1'])
+    const bus: Bus = {
+      ...installation.bus,
+      publish: async (topic, events) => {
+        if (topic !== 'heads.v1') return installation.bus.publish(topic, events)
+        tries++
+        return away.promise
+      },
+    }
+    const producer = installation.producer(projection, 'issuer', { bus, durableWithinMs: 5 })
+    for (let n = 0; n < 100; n++) {
+      const code = n < 4 ? 'outcome_unknown' : 'bus_unavailable'
+      await expect(producer.publish('heads.v1', [head(producer)])).rejects.toMatchObject({ code })
+    }
+    expect(tries).toBe(4)
   })
 
   it('stops nobody when it was a head: it is told, and heads go on once the bus is back (V8)', async () => {
     let down = false
-    const { installation, projection, producer, fatal } = await scene(() => down, {})
+    const { installation, projection, producer, fatal } = await scene(() => (down ? 'before' : undefined))
     await using _ = installation
     await producer.publish('registry.v1', [keyDraft('issuer')])
     down = true

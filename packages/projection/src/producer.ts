@@ -9,8 +9,9 @@ import {
   topicNamed,
 } from '@bailiwick/contracts'
 import { type EventPurpose, type SigningKey, sha256, signEvent } from '@bailiwick/credentials'
-import { ServiceError } from '@bailiwick/errors'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import { maxHeadSkewMs } from './heads.ts'
+import { InHand, type Waiting } from './in-hand.ts'
 import type { Projection, Time } from './projection.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -24,6 +25,15 @@ const wait = (ms: number, signal: AbortSignal) =>
     }
     signal.addEventListener('abort', end, { once: true })
   })
+
+/** How long a numbered event may wait for the bus before no further one is numbered: what waits then is bounded, ms. */
+const awayAfterMs = 10_000
+/** Before the next try, when the bus refuses to take an event, ms. */
+const refusedAgainMs = 500
+/** An answer that nobody waits for by the clock; the longest that a timer can be set to, ms. */
+const longestMs = 2 ** 31 - 1
+/** Heads that the bus has not answered: more would only be older ones in front of a new one. */
+const mostHeads = 4
 
 /** What a service has to say; the producer adds who, when and the place in its chain. */
 export type Draft<N extends TopicName = TopicName> = {
@@ -41,6 +51,12 @@ export type Draft<N extends TopicName = TopicName> = {
   }
 }[EventTypeOf<N>]
 
+interface Signed {
+  id: string
+  key: string
+  bytes: Uint8Array
+}
+
 export interface Published {
   id: string
   position: Position
@@ -57,20 +73,26 @@ export interface ProducerOptions {
   instance: string
   time: Time
   newEventId: () => string
-  /** A numbered event that cannot be made durable leaves a gap that nobody could explain: the process must stop. */
+  /** The bus will never take a numbered event, which leaves a gap that nobody could explain: the process must stop. */
   onFatal: (error: unknown) => void
   /** Why this instance may say nothing but its heads now, while others act. */
   standby?: () => string | undefined
-  /** How long a publish is repeated before that; unless told, as long as the bus says, else 30 s. */
+  /** How long a caller waits for its event to be durable; unless told, as long as the bus says, else 30 s. */
   durableWithinMs?: number
   /** How long to wait for the own event to be read back. */
   readBackWithinMs?: number
 }
 
-/** Signs, numbers and chains what one service instance publishes, and reads it back to see whether it counts (DESIGN §4, §5). */
+/**
+ * Signs, numbers and chains what one service instance publishes, and reads it back to see whether it counts (DESIGN §4, §5). A numbered event
+ * stays in hand until it is durable, however long the bus is away (decision 49).
+ */
 export class Producer {
   readonly source: string
   readonly #options: ProducerOptions & { durableWithinMs: number; readBackWithinMs: number }
+  readonly #inHand = new InHand()
+  readonly #closing = new AbortController()
+  #heads = 0
   #sequence = 0
   #previous: string | undefined
 
@@ -84,6 +106,11 @@ export class Producer {
     return { sequence: this.#sequence, hash: this.#previous ?? this.#predecessor() }
   }
 
+  /** The numbered events that wait for the bus; undefined when there are none. */
+  get waiting(): Waiting | undefined {
+    return this.#inHand.waiting
+  }
+
   /** The service's newest event: whoever stood by until now succeeds the one that acted last, not the one before it. */
   #predecessor(): string {
     const last = this.#options.projection.ledger.chains.newestOf(this.#options.service)
@@ -92,13 +119,17 @@ export class Producer {
 
   /**
    * Resolves when all drafts are durable and, on a followed topic, read back. Rejects before anything was numbered with
-   * `event_too_large`, and with `service_standby` while another instance acts; with `deadline_exceeded` when durable but not
-   * read back in time: then whether it counts is unknown. When a numbered event cannot be made durable, `onFatal` has been told.
+   * `event_too_large`, with `service_standby` while another instance acts, and with `bus_unavailable` while earlier events have waited for
+   * the bus for too long. Rejects with `outcome_unknown` when the caller has waited long enough: a numbered event stays in hand and is
+   * published once the bus is back. Rejects with `deadline_exceeded` when durable but not read back in time: then whether it counts
+   * is unknown.
    */
   async publish<N extends TopicName>(topic: N, drafts: readonly Draft<N>[]): Promise<Published[]> {
-    const { bus, projection, onFatal, standby } = this.#options
+    const { projection, standby } = this.#options
     const standsBy = topic === 'heads.v1' ? undefined : standby?.()
     if (standsBy !== undefined) throw new ServiceError('service_standby', standsBy)
+    const isNumbered = topicNamed(topic)?.leaf === true
+    if (isNumbered) this.#assertTaken()
     const { durableWithinMs, readBackWithinMs } = this.#deadlines(topic)
     const events = this.#sign(topic, drafts)
     const verdicts = projection.follows(topic)
@@ -106,16 +137,80 @@ export class Producer {
       : events.map((): Promise<Verdict> => Promise.resolve('counts'))
     const all = Promise.all(verdicts)
     all.catch(() => undefined) // awaited below, unless publishing itself fails first
-    let positions: Position[]
-    try {
-      positions = await publishUntilDurable(bus, topic, events, { deadlineMs: durableWithinMs, wait })
-    } catch (error) {
-      // What has no number leaves no gap: its caller tries again, and readers that miss it are stale meanwhile.
-      if (topicNamed(topic)?.leaf === true) onFatal(error)
-      throw error
-    }
+    const positions = isNumbered
+      ? await inTime(this.#keep(topic, events, all), durableWithinMs)
+      : await this.#offer(topic, events, { deadlineMs: durableWithinMs, isLast: drafts.some(isLastHead) })
     const settled = await all
     return events.map(({ id }, n) => ({ id, position: positions[n] as Position, verdict: settled[n] as Verdict }))
+  }
+
+  /** Whoever publishes while events wait would only add to them, and on a state that does not have them yet. */
+  #assertTaken(): void {
+    const { waiting } = this.#inHand
+    if (waiting === undefined) return
+    const ms = this.#options.time.monotonic() - waiting.since
+    if (ms < awayAfterMs) return
+    throw new ServiceError(
+      'bus_unavailable',
+      `${waiting.events} numbered events have waited for the bus for ${Math.floor(ms / 1000)} s`,
+    )
+  }
+
+  /** Numbered events: in hand until they are durable and, on a followed topic, the projection has read as far as they stand. */
+  #keep(topic: TopicName, events: readonly Signed[], verdicts: Promise<unknown>): Promise<Position[]> {
+    const { projection, time } = this.#options
+    const settled = this.#inHand.take(events.length, time.monotonic())
+    const durable = this.#untilDurable(topic, events)
+    const readBack = async () => {
+      const positions = await durable
+      if (!projection.follows(topic)) return
+      // Most are told their verdict; what was not read back in time, or is refused here, is at least read past.
+      await verdicts.catch(() => Promise.all(positions.map((position) => projection.waitFor(position, longestMs))))
+    }
+    readBack()
+      .catch(() => undefined) // told below, or the process ends
+      .finally(settled)
+    return durable
+  }
+
+  /** Rejects only when the bus can never take them, or this process stops. */
+  async #untilDurable(topic: TopicName, events: readonly Signed[]): Promise<Position[]> {
+    const { bus, onFatal } = this.#options
+    const { signal } = this.#closing
+    for (;;) {
+      try {
+        return await publishUntilDurable(bus, topic, events, { wait, signal })
+      } catch (error) {
+        if (signal.aborted) throw error
+        if (errorCode(error) !== 'bus_unavailable') {
+          onFatal(error)
+          throw error
+        }
+        await wait(refusedAgainMs, signal)
+      }
+    }
+  }
+
+  /** What has no number leaves no gap: it is given up when it is late, its caller tries again, and readers that miss it are stale meanwhile. */
+  async #offer(
+    topic: TopicName,
+    events: readonly Signed[],
+    { deadlineMs, isLast }: { deadlineMs: number; isLast: boolean },
+  ): Promise<Position[]> {
+    const { bus } = this.#options
+    if (topic !== 'heads.v1') return await publishUntilDurable(bus, topic, events, { deadlineMs, wait })
+    if (this.#heads >= mostHeads && !isLast)
+      throw new ServiceError('bus_unavailable', 'the bus has not answered earlier heads')
+    const publish: Bus['publish'] = (name, heads) => {
+      this.#heads++
+      return bus.publish(name, heads).finally(() => this.#heads--)
+    }
+    return await publishUntilDurable({ publish }, topic, events, { deadlineMs, wait })
+  }
+
+  /** This process stops: what is in hand is not repeated any more, and its callers get `outcome_unknown`. */
+  [Symbol.dispose](): void {
+    this.#closing.abort()
   }
 
   /** An old head is ignored by everybody: there is a newer one by then, and at a stop nobody waits for it. */
@@ -133,7 +228,7 @@ export class Producer {
   }
 
   /** Synchronous, so that numbers follow the order of calls; nothing is numbered unless all of it can be signed. */
-  #sign<N extends TopicName>(topic: N, drafts: readonly Draft<N>[]): { id: string; key: string; bytes: Uint8Array }[] {
+  #sign<N extends TopicName>(topic: N, drafts: readonly Draft<N>[]): Signed[] {
     const leaf = topicNamed(topic)?.leaf === true
     let sequence = this.#sequence
     let previous = this.#previous ?? this.#predecessor()
@@ -163,4 +258,15 @@ export class Producer {
     if (sequence > 0) this.#previous = previous
     return signed
   }
+}
+
+/** It hands over to whoever stands by, so it is published however late. */
+const isLastHead = ({ type, data }: { type: string; data: unknown }): boolean =>
+  type === 'head.published' && (data as EventData<'heads.v1', 'head.published'>).stopping
+
+/** As `durable`, or `outcome_unknown` after `ms`. */
+async function inTime<T>(durable: Promise<T>, ms: number): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new ServiceError('outcome_unknown', 'not acknowledged in time')), ms)
+  return await Promise.race([durable, late.promise]).finally(() => clearTimeout(timer))
 }

@@ -236,6 +236,24 @@ it('what a listener or a waiter does not wait for any more does not stop the fol
   expect(heard).toBe(1)
 })
 
+it('a bus that is away while the registry is read for a key is waited for: it ends no reader, and refuses no event (V13)', async () => {
+  let broken = 0
+  await using installation = await Installation.open((bus) =>
+    faultyBus(bus, ({ method }) => (method === 'ends' && broken-- > 0 ? 'before' : undefined)),
+  )
+  const { projection, refusals } = await installation.reader(['revocations.v1'])
+  const failed: unknown[] = []
+  projection.failed.catch((error) => failed.push(error))
+  broken = 2
+  const [position] = await installation.bus.publish('revocations.v1', [
+    signed(declared(1), generateKey('issuer-event')),
+  ])
+  if (position) await projection.waitFor(position, 20_000)
+  expect(broken).toBe(-1)
+  expect(failed).toEqual([])
+  expect(refusals.map(({ code }) => code)).toEqual(['key_unknown'])
+})
+
 describe('what this process signed itself (V12)', () => {
   it('is known by its bytes and not by its id', async () => {
     await using installation = await Installation.open()

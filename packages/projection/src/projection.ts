@@ -1,7 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Bus, FollowSubscription, Message, Position, Since } from '@bailiwick/bus'
 import type { DecodedEvent, TopicName } from '@bailiwick/contracts'
 import { type KeyRing, sha256 } from '@bailiwick/credentials'
-import { type ErrorCode, ServiceError } from '@bailiwick/errors'
+import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 import { Heads, hasFolded, revokedUpTo } from './heads.ts'
 import { Ledger } from './ledger.ts'
 import type { JudgeChange } from './registry-state.ts'
@@ -41,6 +42,9 @@ const readFromTheStart: ReadonlySet<string> = new Set(['registry.v1', 'revocatio
 /** How long an event of an unknown key waits for the registry to be read up to its present end. */
 const keyWaitMs = 5000
 
+/** Before a bus that is away is asked again, ms. */
+const askAgainMs = 500
+
 /** Follows topics and folds them into a `Ledger`; knows how far it is, and whether that is proved fresh. */
 export class Projection implements AsyncDisposable {
   readonly ledger: Ledger
@@ -57,6 +61,7 @@ export class Projection implements AsyncDisposable {
   readonly #own = new Map<string, Uint8Array>()
   readonly #listeners = new Set<(fact: Fact) => void>()
   readonly #subscriptions: FollowSubscription[] = []
+  #closed = false
 
   private constructor(options: ProjectionOptions) {
     this.#options = { ...defaults, ...options }
@@ -82,7 +87,7 @@ export class Projection implements AsyncDisposable {
 
   async #follow(topics: readonly string[], since: Since): Promise<void> {
     const { bus } = this.#options
-    const ends = await Promise.all(topics.map((topic) => bus.ends(topic)))
+    const ends = await Promise.all(topics.map((topic) => this.#onceAnswered(() => bus.ends(topic))))
     const subscription = await bus.follow(topics, since, async (batch) => {
       for (const message of batch) await this.#fold(message)
     })
@@ -92,6 +97,18 @@ export class Projection implements AsyncDisposable {
     for (const [n, topic] of topics.entries())
       for (const [partition, end] of (ends[n] ?? []).entries())
         if (end > 0) this.#handle({ topic, partition, offset: end - 1 })
+  }
+
+  /** Waits for a bus that is away, however long (decision 49), until this is disposed of. */
+  async #onceAnswered<T>(ask: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await ask()
+      } catch (error) {
+        if (errorCode(error) !== 'bus_unavailable' || this.#closed) throw error
+        await pause(askAgainMs)
+      }
+    }
   }
 
   /** Rejects when a follower failed: its owner must stop, for it would decide on the past. */
@@ -143,7 +160,8 @@ export class Projection implements AsyncDisposable {
   }
 
   async #readRegistryToItsEnd(): Promise<void> {
-    const [end = 0] = await this.#options.bus.ends('registry.v1')
+    // What is thrown here ends its reader: a bus that is away is waited for.
+    const [end = 0] = await this.#onceAnswered(() => this.#options.bus.ends('registry.v1'))
     await this.waitFor({ topic: 'registry.v1', partition: 0, offset: end - 1 }, keyWaitMs).catch(() => undefined)
   }
 
@@ -266,6 +284,7 @@ export class Projection implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
     this.#waiters.close()
     this.#listeners.clear()
     for (const subscription of this.#subscriptions) await subscription[Symbol.asyncDispose]()

@@ -38,7 +38,12 @@ const lookEveryMs = 100
 const againAfterMs = 300
 const readWithinMs = 5000
 /** What a slow machine or bus makes of its first work; it passes, and is no reason to end. */
-const lapses: ReadonlySet<ErrorCode> = new Set(['service_standby', 'deadline_exceeded', 'bus_unavailable'])
+const lapses: ReadonlySet<ErrorCode> = new Set([
+  'service_standby',
+  'deadline_exceeded',
+  'bus_unavailable',
+  'outcome_unknown',
+])
 
 /**
  * Whether this instance is the active one of its service, and when it becomes that (docs/decisions/0012). Disposing ends the

@@ -7,6 +7,7 @@ import type { GrantStore } from '@bailiwick/grant-store'
 import { embeddedGrantStore } from '@bailiwick/grant-store/embedded'
 import { paths } from '@bailiwick/installation'
 import { type Logger, systemClock } from '@bailiwick/service-kit'
+import { type OnWait, onceItAnswers } from './once-it-answers.ts'
 import type { CommonConfig, Host, Watched } from './open-host.ts'
 import { topicSettings } from './topic-settings.ts'
 
@@ -15,20 +16,24 @@ import { topicSettings } from './topic-settings.ts'
 const now = () => systemClock.now()
 
 /**
- * The bus that the settings choose, for a service or for `standalone`. On Kafka its topics are checked first (DESIGN §5).
- * Throws `config_invalid` naming the setting, or each topic that is not as declared.
+ * The bus that the settings choose, for a service or for `standalone`. On Kafka its topics are checked first (DESIGN §5), once a broker
+ * answers: a start waits for it, and says so to `onWait`. Throws `config_invalid` naming the setting, or each topic that is not as declared.
  */
-export async function openBus(config: CommonConfig, service: string, logger: Logger): Promise<Watched<Bus>> {
+export async function openBus(
+  config: CommonConfig,
+  service: string,
+  logger: Logger,
+  onWait: OnWait = () => undefined,
+): Promise<Watched<Bus>> {
   const { BAILIWICK_BUS: chosen, BAILIWICK_DATA: data, BAILIWICK_DEV: dev } = config
   if (chosen.kind === 'embedded') return embeddedBus({ dir: paths(data).bus, ...topicSettings, now })
   const { assertTopics, kafkaBus, kafkaConnection } = await import('@bailiwick/bus/kafka')
   const connection = kafkaConnection(chosen.brokers, config, { clientId: `bailiwick-${service}`, user: service })
   const one = services.find((name) => name === service)
   const mine = one && topicsOf(one)
-  await assertTopics(
-    connection,
-    kafkaTopics({ dev }).filter(({ name }) => mine?.includes(name) ?? true),
-  )
+  const specs = kafkaTopics({ dev }).filter(({ name }) => mine?.includes(name) ?? true)
+  const monotonic = () => systemClock.monotonic()
+  await onceItAnswers(() => assertTopics(connection, specs), { logger, onWait, monotonic })
   return kafkaBus({ connection, logger })
 }
 

@@ -1,15 +1,16 @@
 import type { Bus } from '@bailiwick/bus'
 import { errorCode } from '@bailiwick/errors'
 import type { Metrics } from '@bailiwick/service-kit'
+import type { BusOutage } from './bus-outage.ts'
 
 /** These published nothing; after every other rejection nobody knows (the port's contract). */
 const nothingPublished = new Set(['event_too_large', 'event_malformed', 'queue_full', 'bus_unavailable'])
 
 /**
  * The same bus, counted: how publishes to each topic end, and how long they take until durable. A head that does not become
- * durable makes every reader stale, so `heads.v1` is the one to watch.
+ * durable makes every reader stale, so `heads.v1` is the one to watch. `outage` is told of each that begins and ends.
  */
-export function observedBus(bus: Bus, metrics: Metrics, monotonic: () => number): Bus {
+export function observedBus(bus: Bus, metrics: Metrics, monotonic: () => number, outage?: BusOutage): Bus {
   const published = metrics.counter('bus_publishes_total', 'Publishes by how they ended: durable, refused, unknown', [
     'topic',
     'result',
@@ -21,6 +22,7 @@ export function observedBus(bus: Bus, metrics: Metrics, monotonic: () => number)
     durableWithinMs: bus.durableWithinMs,
     async publish(topic, events) {
       const from = monotonic()
+      const answered = outage?.begun()
       try {
         const positions = await bus.publish(topic, events)
         published.inc({ topic, result: 'durable' })
@@ -29,11 +31,16 @@ export function observedBus(bus: Bus, metrics: Metrics, monotonic: () => number)
       } catch (error) {
         published.inc({ topic, result: nothingPublished.has(errorCode(error)) ? 'refused' : 'unknown' })
         throw error
+      } finally {
+        answered?.()
       }
     },
     consume: (topics, group, handler) => bus.consume(topics, group, handler),
     follow: (topics, since, handler) => bus.follow(topics, since, handler),
     ends: (topic) => bus.ends(topic),
-    [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => {
+      outage?.[Symbol.dispose]()
+      return bus[Symbol.asyncDispose]()
+    },
   }
 }

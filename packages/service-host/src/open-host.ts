@@ -16,8 +16,11 @@ import {
   readTls,
 } from '@bailiwick/service-kit'
 import { z } from 'zod'
+import { BusOutage } from './bus-outage.ts'
+import { openLobby } from './lobby.ts'
 import { observedBus } from './observe-bus.ts'
 import { observeHealth } from './observe-health.ts'
+import type { OnWait } from './once-it-answers.ts'
 
 const settingsSchema = z.object(commonSettings(0))
 /** The settings that every process has. */
@@ -35,7 +38,8 @@ export interface HostOptions {
   config: CommonConfig
   /** Path of the operator's socket. */
   socket: string
-  openBus: (config: CommonConfig) => Promise<Watched<Bus>>
+  /** Tells `onWait` what it waits for. */
+  openBus: (config: CommonConfig, onWait: OnWait) => Promise<Watched<Bus>>
   clock: Clock
   random: RandomSource
   logger: Logger
@@ -74,7 +78,8 @@ export interface Host extends AsyncDisposable, Adapters {
 
 /**
  * Opens what a process needs before it starts services: the trust anchor, the bus, servers. Throws `trust_invalid` without an
- * installation, `bus_locked` when another process holds the embedded bus. Disposing stops the servers, then the bus.
+ * installation, `bus_locked` when another process holds the embedded bus. On a bus that others share it waits for that, and answers health
+ * checks on its address meanwhile (`lobby.ts`). Disposing stops the servers, then the bus.
  */
 export async function openHost(options: HostOptions): Promise<Host> {
   const { config, clock, random, logger, metrics, onFatal } = options
@@ -82,31 +87,41 @@ export async function openHost(options: HostOptions): Promise<Host> {
   const { trust } = readInstallation(data)
   const secretFile = config.BAILIWICK_KEYS_SECRET_FILE
   const secret = secretFile === undefined ? undefined : readKeysSecret(secretFile)
-  const bus = await options.openBus(config)
   const health = new Health()
-  health.check('bus', () => bus.unhealthy?.(), { liveness: true })
-  health.check('bus_late', () => bus.late?.())
-  observeHealth(health, metrics)
   const tls = readTls(config.BAILIWICK_TLS)
   const metricsFor = config.BAILIWICK_METRICS
   const trustedProxies = config.BAILIWICK_TRUSTED_PROXIES
   const strangers = { perSecond: config.BAILIWICK_STRANGER_REQUESTS_PER_SECOND }
   const publicUrl = config.BAILIWICK_PUBLIC_URL ?? trust.public_url
   const hosts = [new URL(publicUrl).hostname, config.BAILIWICK_HOST, ...config.BAILIWICK_HOSTS]
-  const server = () =>
+  const server = (of = health) =>
     httpServer({
-      ...{ logger, clock, health, metrics, metricsFor, random, trustedProxies, strangers, hosts },
+      ...{ logger, clock, health: of, metrics, metricsFor, random, trustedProxies, strangers, hosts },
       ...(tls === undefined ? {} : { tls }),
     })
+  const address = { host: config.BAILIWICK_HOST, port: config.BAILIWICK_PORT }
+  const lobby = config.BAILIWICK_BUS.kind === 'embedded' ? undefined : await openLobby(server, address)
+  observeHealth({ readiness: () => ({ ...lobby?.readiness(), ...health.readiness() }) }, metrics)
+  let bus: Watched<Bus>
+  try {
+    bus = await options.openBus(config, (reason) => lobby?.waitsFor(reason))
+  } catch (error) {
+    await lobby?.close()
+    throw error
+  }
+  health.check('bus', () => bus.unhealthy?.(), { liveness: true })
+  health.check('bus_late', () => bus.late?.())
+  const monotonic = () => clock.monotonic()
+  const outage = new BusOutage({ metrics, logger, health, monotonic, late: () => bus.late?.() })
   const http = await server()
   const operator = await server()
   const close = async () => {
-    await Promise.all([http.close(), operator.close()])
+    await Promise.all([lobby?.close(), http.close(), operator.close()])
   }
   return {
     data,
     trust,
-    bus: observedBus(bus, metrics, () => clock.monotonic()),
+    bus: observedBus(bus, metrics, monotonic, outage),
     clock,
     random,
     logger,
@@ -127,7 +142,8 @@ export async function openHost(options: HostOptions): Promise<Host> {
           'config_invalid',
           `${data} comes from a backup: start the issuer from it first, which revokes everything`,
         )
-      const url = await http.listen({ host: config.BAILIWICK_HOST, port: config.BAILIWICK_PORT })
+      await lobby?.close()
+      const url = await http.listen(address)
       await listenOperator(operator, options.socket)
       return url
     },

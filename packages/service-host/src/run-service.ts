@@ -62,7 +62,7 @@ async function serveUntilStopped<C extends CommonConfig>(
   await using host = await openHost({
     config,
     socket: socketOf(options.name, config),
-    openBus: (chosen) => openBus(chosen, options.name, logger),
+    openBus: (chosen, onWait) => openBus(chosen, options.name, logger, onWait),
     clock: systemClock,
     random: systemRandom,
     logger,

@@ -1,6 +1,12 @@
+import { withDeadline } from './deadline.ts'
+
+/** How long a stop waits for what has not opened yet, ms. */
+const openingMs = 2000
+
 /**
  * Owns at once what takes its time to open, so that nothing else waits for it: a broker lets a new reader into a group only
- * once it has given up the one that died. What keeps it from opening goes to `onFatal`. Disposing waits for it, then ends it.
+ * once it has given up the one that died. What keeps it from opening goes to `onFatal`. Disposing waits for it, though not
+ * for a broker that is away, then ends it.
  */
 export function inBackground(opening: Promise<AsyncDisposable>, onFatal: (error: unknown) => void): AsyncDisposable {
   const opened = opening.catch((error: unknown) => {
@@ -9,7 +15,10 @@ export function inBackground(opening: Promise<AsyncDisposable>, onFatal: (error:
   })
   return {
     async [Symbol.asyncDispose]() {
-      await (await opened)?.[Symbol.asyncDispose]()
+      const open = await withDeadline(opened, openingMs).catch(() => 'late' as const)
+      if (open !== 'late') return open?.[Symbol.asyncDispose]()
+      // The end of the bus ends it.
+      opened.then((it) => it?.[Symbol.asyncDispose]()).catch(() => undefined)
     },
   }
 }

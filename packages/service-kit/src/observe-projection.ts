@@ -21,9 +21,12 @@ export function observeProjection(
   {
     metrics,
     clock,
+    producer,
     watchedTypes = [],
   }: {
     metrics: Metrics
+    /** What it publishes with. */
+    producer?: { readonly waiting: { events: number } | undefined }
     clock: Pick<Clock, 'monotonic'>
     /** Shown as 0 before their first event: a series that appears with 1 has not increased, to Prometheus. */
     watchedTypes?: readonly string[]
@@ -53,6 +56,10 @@ export function observeProjection(
         )
     },
   )
+  if (producer)
+    metrics.gauge('events_in_hand', 'Numbered events that wait for the bus', ['role'], (gauge) =>
+      gauge.set({ role }, producer.waiting?.events ?? 0),
+    )
   const facts = metrics.counter('events_total', 'Events read since the start, by type and whether they count', [
     'role',
     'type',

@@ -134,7 +134,7 @@ export async function startApproval(config: ApprovalConfig, adapters: ApprovalAd
   const { countFromTopic } = observeRequestsOf(approval, metrics)
   health.check('approval-fresh', () => (successor.projection.fresh() ? undefined : 'the state is not proved fresh'))
   gate(successor.standby)
-  observeProjection('approval', successor.projection, { metrics, clock })
+  observeProjection('approval', successor.projection, { metrics, clock, producer: successor.producer })
   await successor.standBy(async () => {
     // While nothing is registered there is no agent: no approval before this one can have taken a proof.
     proofs.begin(successor.projection.ledger.registry.records().length === 0)

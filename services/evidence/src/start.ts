@@ -112,7 +112,7 @@ export async function startEvidence(config: EvidenceConfig, adapters: EvidenceAd
   valuesRoute(operator, () => ({ log: view(), values: log().values }))
   outcomesRoute(http, () => log().told)
   gate(successor.standby)
-  observeProjection('evidence', successor.projection, { metrics, clock })
+  observeProjection('evidence', successor.projection, { metrics, clock, producer: successor.producer })
   await successor.standBy(async () => {
     if (storage === undefined) throw new ServiceError('invariant_broken', 'the active one has the lock')
     readers.begin({ isFirst: (await storage.readHead()) === undefined })

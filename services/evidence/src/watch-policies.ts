@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { errorCode } from '@bailiwick/errors'
 import { paths, policySetOf, readPolicyFiles } from '@bailiwick/installation'
 import type { Voice } from '@bailiwick/projection'
 import type { Logger } from '@bailiwick/service-kit'
@@ -32,7 +33,13 @@ export function watchPolicies({ data, participant, index, logger }: PolicyWatchO
     told.add(name)
     logger.error({ policy_set: active, found }, 'THE FILES OF THE ACTIVE POLICY SET WERE CHANGED')
     const put = { policy_set: active, ...(found === undefined ? {} : { found }) }
-    await producer.publish('findings.v1', [{ type: 'policy-files.changed', subject: name, data: put }])
+    try {
+      await producer.publish('findings.v1', [{ type: 'policy-files.changed', subject: name, data: put }])
+    } catch (error) {
+      // What was numbered stays in hand until it is durable; anything else is told again.
+      if (errorCode(error) !== 'outcome_unknown') told.delete(name)
+      throw error
+    }
   }
 
   let looking: Promise<void> = Promise.resolve()

@@ -121,7 +121,7 @@ export async function startIssuer(config: IssuerConfig, adapters: IssuerAdapters
   joinTokenRoutes(operator, issuer)
   health.check('issuer-fresh', () => (issuer.projection.fresh() ? undefined : 'the state is not proved fresh'))
   gate(successor.standby)
-  observeProjection('issuer', successor.projection, { metrics, clock })
+  observeProjection('issuer', successor.projection, { metrics, clock, producer: successor.producer })
   certifyGenesis(successor, genesis)
   await successor.standBy(async () => {
     countAssertions(endpoint)

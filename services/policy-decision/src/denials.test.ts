@@ -16,12 +16,14 @@ function world() {
   const clock = testClock()
   const recorded: Draft<'decisions.v1'>[] = []
   let dropped = 0
+  const bus = { refuses: 0 }
   const pdp = {
     clock,
     policies: { current: () => undefined },
     logger: logger({ service: 'test', level: 'silent' }),
     // As the producer does: nothing of a batch is numbered when one of it cannot be signed.
     async record(drafts: readonly Draft<'decisions.v1'>[]) {
+      if (bus.refuses-- > 0) throw new ServiceError('bus_unavailable')
       if (drafts.some((draft) => JSON.stringify(draft).length > roomBytes)) throw new ServiceError('event_too_large')
       recorded.push(...drafts)
       return []
@@ -38,13 +40,33 @@ function world() {
     denials.add(at, { action: { name: 'tools/call' }, resource: {} } as EvaluationRequest, more as Denied)
   const named = (type: string) => recorded.filter((draft) => draft.type === type)
   const sums = () => recorded.flatMap((draft) => (draft.type === 'denials.summarised' ? draft.data.denials : []))
-  return { clock, denials, deny, refuse, named, sums, dropped: () => dropped }
+  return { clock, bus, denials, deny, refuse, named, sums, dropped: () => dropped }
 }
 
 const tokenOf = (sub: string) =>
   ({ sub, client_id: sub, jti: 'crd_1', grant: { id: 'grt_1', root: 'grt_1', request: 'req_1' } }) as AccessToken
 
 const agent = (n: number, length = 0) => `spiffe://example.org/agent/a${n}/${'i'.repeat(length + 1)}`
+
+it('denials wait for a bus that is away, and are evidence once it is back (V2)', async () => {
+  const { bus, denials, deny, named, dropped } = world()
+  bus.refuses = 2
+  for (let n = 0; n < 70; n++) deny(agent(n), `dec_${n}`)
+  await expect.poll(() => named('decision.denied').length, { timeout: 20_000 }).toBe(70)
+  expect(named('decision.denied').map(({ subject }) => subject)).toEqual(
+    Array.from({ length: 70 }, (_, n) => `dec_${n}`),
+  )
+  expect(dropped()).toBe(0)
+  await denials[Symbol.asyncDispose]()
+})
+
+it('a stop does not wait for the bus', async () => {
+  const { bus, denials, deny, named } = world()
+  bus.refuses = Number.POSITIVE_INFINITY
+  deny(agent(1), 'dec_1')
+  await denials[Symbol.asyncDispose]()
+  expect(named('decision.denied')).toEqual([])
+})
 
 it('a denial that no event has room for takes no other one along, and is counted for its agent (V18)', async () => {
   const { denials, deny, named, sums, dropped } = world()

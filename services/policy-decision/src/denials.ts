@@ -8,6 +8,7 @@ import type { Pdp } from './context.ts'
 import type { Denied } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
 import { halvesOf } from './halves.ts'
+import { recordOnceTaken } from './record-once-taken.ts'
 
 const longestQueue = 10_000
 const batch = 64
@@ -59,6 +60,7 @@ export class Denials implements AsyncDisposable {
   readonly #timer: NodeJS.Timeout
   #since: number
   #draining: Promise<void> | undefined
+  readonly #stop = new AbortController()
 
   constructor(pdp: Pdp, dropped: () => void) {
     this.#pdp = pdp
@@ -157,9 +159,10 @@ export class Denials implements AsyncDisposable {
 
   async #publish(queued: readonly Queued[]): Promise<void> {
     try {
-      await this.#pdp.record(queued.map(({ draft }) => draft))
+      const drafts = queued.map(({ draft }) => draft)
+      await recordOnceTaken(this.#pdp.record, drafts, this.#stop.signal)
     } catch (error) {
-      // A publish that cannot be made durable stops the process by itself; one that is not read back in time is durable.
+      // What was numbered stays in hand until it is durable; one that is not read back in time is durable.
       if (errorCode(error) !== 'event_too_large') return
       // Nothing of it was published. An oversized denial fails alone.
       for (const part of queued.length > 1 ? halvesOf(queued) : []) await this.#publish(part)
@@ -182,6 +185,7 @@ export class Denials implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer)
+    this.#stop.abort()
     // Before the last sum: what turns out to be too large stands in it.
     await this.#draining
     this.#summarise()

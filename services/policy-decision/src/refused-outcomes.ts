@@ -1,6 +1,7 @@
 import type { EventData } from '@bailiwick/contracts'
 import { sha256 } from '@bailiwick/credentials'
 import type { Pdp } from './context.ts'
+import { recordOnceTaken } from './record-once-taken.ts'
 
 type Refused = EventData<'decisions.v1', 'outcome.refused'>
 
@@ -17,6 +18,7 @@ export class RefusedOutcomes implements AsyncDisposable {
   readonly #pdp: Pick<Pdp, 'record'>
   readonly #told = new Set<string>()
   readonly #underWay = new Set<Promise<unknown>>()
+  readonly #stop = new AbortController()
 
   constructor(pdp: Pick<Pdp, 'record'>) {
     this.#pdp = pdp
@@ -28,15 +30,15 @@ export class RefusedOutcomes implements AsyncDisposable {
     this.#told.add(name)
     if (this.#told.size > remembered) this.#told.delete(this.#told.values().next().value ?? name)
     const draft = { type: 'outcome.refused' as const, subject: data.decision_id, key: data.grant_id, data }
-    // As with denials: an event that is not read back in time is durable, and a failure to make one durable is the producer's to handle.
-    const telling = this.#pdp
-      .record([draft])
+    // As with denials: one that is not read back in time is durable, and what was numbered stays in hand until it is.
+    const telling = recordOnceTaken(this.#pdp.record, [draft], this.#stop.signal)
       .catch(() => undefined)
       .finally(() => this.#underWay.delete(telling))
     this.#underWay.add(telling)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort()
     await Promise.all(this.#underWay)
   }
 }

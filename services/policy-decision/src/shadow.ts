@@ -145,7 +145,7 @@ export class Shadow implements AsyncDisposable {
         subject: `policy-set ${candidate}`,
         data: { candidate, answers },
       }
-      // As with denials: one that is not read back in time is durable, and what cannot be made so stops the process by itself.
+      // What was numbered stays in hand until it is durable; what the bus does not take now is not said: it counts for nothing.
       await this.#options.record([draft]).catch(() => undefined)
     }
   }

@@ -88,7 +88,7 @@ export async function startPolicyDecision(
     onHeadError: (err) => logger.warn({ err }, 'a head could not be published'),
   })
   const { projection, producer, keyRing } = participant
-  observeProjection('policy-decision', projection, { metrics, clock, watchedTypes: ['outcome.missing'] })
+  observeProjection('policy-decision', projection, { metrics, clock, producer, watchedTypes: ['outcome.missing'] })
   const record: RecordDecisions = (drafts) => producer.publish('decisions.v1', drafts)
   const recordDecisions = adapters.wrapRecord?.(record) ?? record
   const keptCalls = new KeptCalls(producer)

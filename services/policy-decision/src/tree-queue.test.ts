@@ -413,6 +413,20 @@ describe('an ALLOW that nobody was told', () => {
     expect(w.writes[1]).toHaveLength(1)
   })
 
+  it('is taken back once the bus takes events again: an outage costs no budget (V9)', async () => {
+    const w = queued()
+    w.add(anAllow('a'))
+    await w.idle()
+    let refusals = 2
+    w.order.before = async () => {
+      if (refusals-- > 0) throw new ServiceError('bus_unavailable')
+    }
+    w.queues.abandonOnce('grt_1', 'a', 'call_a')
+    await expect.poll(() => w.trees.get('grt_1')?.taken.calls, { timeout: 20_000 }).toBe(0n)
+    expect(refusals).toBe(-1)
+    expect(w.writes.at(-1)).toMatchObject([back('a')])
+  })
+
   it('stays as it is where it was settled meanwhile, or never counted', async () => {
     const w = queued()
     w.add(anAllow('a'))

@@ -37,6 +37,9 @@ const longestBatch = 128
 const longestQueue = 2048
 const tries = 3
 
+/** Before an abandonment is tried again that the bus did not take, ms. */
+const givenBackAgainMs = 500
+
 /**
  * Puts a tree's events in one order: gathers what comes while the last batch is on its way, evaluates it one after the other
  * on the state that the ones before make, numbers it consecutively and publishes it together, so that many decisions share one
@@ -56,7 +59,7 @@ export class TreeQueues {
   abandonOnce(root: string, decisionId: string, callId: string): void {
     const record = this.#pdp.projection.ledger.decisions.trees.get(root)?.allows.get(decisionId)
     if (record?.standing === 'open') {
-      this.#addFirst(root, abandonment(decisionId, callId, root))
+      this.#giveBack(root, decisionId, callId)
       return
     }
     if (this.#unanswered.size >= longestQueue) this.#unanswered.delete(this.#unanswered.keys().next().value ?? '')
@@ -69,7 +72,13 @@ export class TreeQueues {
     const unanswered = this.#unanswered.get(decision_id)
     if (!unanswered) return
     this.#unanswered.delete(decision_id)
-    this.#addFirst(unanswered.root, abandonment(decision_id, unanswered.callId, unanswered.root))
+    this.#giveBack(unanswered.root, decision_id, unanswered.callId)
+  }
+
+  #giveBack(root: string, decisionId: string, callId: string): void {
+    // An outage of the bus must cost no budget: what it does not take now is given back later.
+    const again = () => void setTimeout(() => this.#giveBack(root, decisionId, callId), givenBackAgainMs).unref()
+    this.#addFirst(root, abandonment(root, decisionId, { callId, again }))
   }
 
   /** Events that wait, over all trees. */
@@ -178,7 +187,7 @@ export class TreeQueues {
       this.#refuseOutbid(root, outbid)
       return { again, contended: false }
     }
-    const verdicts = await this.#record(planned)
+    const verdicts = await this.#record(planned, order)
     if (verdicts === 'unsure') {
       this.#refuseOutbid(root, outbid)
       return { again, contended: false }
@@ -235,19 +244,22 @@ export class TreeQueues {
 
   async #record(
     planned: readonly { work: Work; draft: Draft<'decisions.v1'> }[],
+    order: StoreOrder,
   ): Promise<string[] | 'unsure' | 'too large'> {
     try {
       const published = await this.#pdp.record(planned.map(({ draft }) => draft))
       return published.map(({ verdict }) => verdict)
     } catch (error) {
       if (errorCode(error) === 'event_too_large') return 'too large'
+      // Nothing was numbered; what the grant store was asked for is known to it alone.
+      if (errorCode(error) === 'bus_unavailable') order.forget()
       for (const { work } of planned) work.unsure(error)
       return 'unsure'
     }
   }
 }
 
-function abandonment(decisionId: string, callId: string, root: string): Work {
+function abandonment(root: string, decisionId: string, { callId, again }: { callId: string; again: () => void }): Work {
   return {
     givesBack: true,
     plan: (view) =>
@@ -263,7 +275,9 @@ function abandonment(decisionId: string, callId: string, root: string): Work {
     // Refused or unsure: the decision stays open and is settled in full when its outcome is missed.
     recorded: () => undefined,
     refused: () => undefined,
-    unsure: () => undefined,
+    unsure: (error) => {
+      if (errorCode(error) === 'bus_unavailable') again()
+    },
   }
 }
 

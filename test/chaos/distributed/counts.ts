@@ -10,4 +10,8 @@ export const counts = {
   redis: rounds(20),
   takeovers: rounds(10),
   taints: rounds(4),
+  all: rounds(20),
 }
+
+/** How long the broker is away, in s: longer than any bound of a process, and at night as long as an outage may be. */
+export const outages = nightly ? [31, 300, 3600] : [33]

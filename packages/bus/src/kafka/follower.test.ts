@@ -259,7 +259,11 @@ describe('a follower', () => {
     expect(read).toEqual(['0/2'])
   })
 
-  it('fails at once when the broker forbids it, and does not when it is only away', async () => {
+  const no = () => {
+    throw Object.assign(new Error('no'), { type: 'TOPIC_AUTHORIZATION_FAILED' })
+  }
+
+  it('fails at once when the broker never let it read, and does not when that is only away', async () => {
     const cluster = new FakeCluster([['a']])
     cluster.fault = (_, call) => {
       if (call < 3) throw Object.assign(new Error('connect ECONNREFUSED'), { retriable: false })
@@ -267,10 +271,33 @@ describe('a follower', () => {
     const { follower, troubles } = follow(cluster, async () => {})
     await follower.caughtUp
     expect(troubles).toEqual(['connect ECONNREFUSED', 'connect ECONNREFUSED'])
-    cluster.fault = () => {
-      throw Object.assign(new Error('no'), { type: 'TOPIC_AUTHORIZATION_FAILED' })
-    }
-    await expect(follower.failed).rejects.toMatchObject({ code: 'bus_unavailable' })
+    await follower[Symbol.asyncDispose]()
+    cluster.fault = no
+    const { follower: stranger } = follow(cluster, async () => {})
+    await expect(stranger.failed).rejects.toMatchObject({ code: 'bus_unavailable' })
+    await stranger[Symbol.asyncDispose]()
+  })
+
+  it('waits when the broker takes its right away, says so, and goes on where it was when that comes back', async () => {
+    const cluster = new FakeCluster([['a']])
+    const said: (string | undefined)[] = []
+    const read: string[] = []
+    const follower = new Follower({
+      topics: ['t'],
+      since: 'start',
+      handler: async (batch) => void read.push(...batch.map(place)),
+      openLink: cluster.open,
+      onTrouble() {},
+      onForbidden: (reason) => void said.push(reason),
+    })
+    await follower.caughtUp
+    cluster.fault = no
+    await until(() => said.length > 0)
+    expect(said[0]).toBe('TOPIC_AUTHORIZATION_FAILED')
+    cluster.append(0, 'b')
+    cluster.fault = () => {}
+    await until(() => said.at(-1) === undefined && read.length === 2)
+    expect(read).toEqual(['0/0', '0/1'])
     await follower[Symbol.asyncDispose]()
   })
 

@@ -42,6 +42,8 @@ export interface FollowerOptions {
   openLink: () => Link
   /** Told why a link was given up. */
   onTrouble: (reason: string) => void
+  /** Told when the broker takes back a right that this had, and with undefined when it reads again. */
+  onForbidden?: (reason: string | undefined) => void
 }
 
 /**
@@ -61,6 +63,8 @@ export class Follower implements FollowSubscription {
   readonly #loop: Promise<void>
   #readers: Reader[] | undefined
   #calls: Promise<void> = Promise.resolve()
+  #isCaughtUp = false
+  #isForbidden = false
   #stopped = false
 
   constructor(options: FollowerOptions) {
@@ -202,6 +206,7 @@ export class Follower implements FollowSubscription {
       reader.begun = true
       // Compaction leaves holes, also at the end of what was fetched: the headers tell how far it went (rule 14).
       reader.next = Math.max(reader.next ?? 0, batches.at(-1)?.end ?? 0)
+      if (this.#isForbidden) this.#forbidden(undefined)
       if (fetched.empty) reader.reached = Math.max(reader.reached, highWatermark)
     }
     this.#checkCaughtUp()
@@ -221,7 +226,7 @@ export class Follower implements FollowSubscription {
     if (code === NONE) return
     const place = `${topic}/${partition}`
     if (code === TOPIC_AUTHORIZATION_FAILED) {
-      this.#fail(new ServiceError('bus_unavailable', `no right to read ${topic}`))
+      throw Object.assign(new Error(`no right to read ${topic}`), { type: 'TOPIC_AUTHORIZATION_FAILED' })
     }
     if (code === OFFSET_OUT_OF_RANGE) {
       const reader = readers.find((one) => one.topic === topic && one.partition === partition)
@@ -232,18 +237,29 @@ export class Follower implements FollowSubscription {
     throw new Error(`${place}: Kafka error ${code}`)
   }
 
-  /** Ends the follower for what no waiting heals. */
+  /**
+   * Ends the follower for what no waiting heals. A right that it never had is one of these. One that it had and lost may come back, and its
+   * reader, which is not fresh, denies meanwhile.
+   */
   #judge(error: unknown): void {
     if (this.#stopped) return
     if (failureOf(error) === 'forbidden') {
-      this.#fail(new ServiceError('bus_unavailable', reasonOf(error), { cause: error }))
+      if (this.#isCaughtUp) this.#forbidden(reasonOf(error))
+      else this.#fail(new ServiceError('bus_unavailable', reasonOf(error), { cause: error }))
     } else if (errorCode(error) !== 'internal') this.#fail(error)
     else this.#options.onTrouble(reasonOf(error)) // kafkajs's own slips, too: the next link is a fresh start
   }
 
   #checkCaughtUp(): void {
     const caughtUp = this.#readers?.every(({ next, reached, target }) => Math.max(next ?? -1, reached) >= target)
-    if (caughtUp) this.#caughtUp.resolve()
+    if (!caughtUp) return
+    this.#isCaughtUp = true
+    this.#caughtUp.resolve()
+  }
+
+  #forbidden(reason: string | undefined): void {
+    this.#isForbidden = reason !== undefined
+    this.#options.onForbidden?.(reason)
   }
 
   /** Grows with everything that is read. */

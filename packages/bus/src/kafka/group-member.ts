@@ -26,7 +26,7 @@ const DISCONNECT_MS = settings.requestTimeout + MAX_WAIT_MS
 
 const FIRST_BACKOFF_MS = 50
 const LONGEST_BACKOFF_MS = 5000
-/** How often kafkajs may give up in a row before somebody is told. */
+/** How often kafkajs may give up in a row before it is told. */
 const PATIENCE = 5
 /** setTimeout takes more for 1 ms. */
 const LONGEST_PAUSE_MS = 2 ** 31 - 1
@@ -36,8 +36,10 @@ export interface GroupMemberOptions {
   topics: readonly string[]
   group: string
   handler: Handler
-  /** Why nothing comes any more, and waiting does not seem to help (KAFKA.md rule 12); undefined once it does. */
+  /** Why nothing comes any more, and waiting does not help (KAFKA.md rule 12); undefined once it does. */
   onTrouble: (reason: string | undefined) => void
+  /** Why nothing comes for now: it is tried again for as long as it takes. undefined once it does. */
+  onLate: (reason: string | undefined) => void
 }
 
 interface Pausing {
@@ -61,6 +63,7 @@ export class GroupMember implements Subscription {
   readonly #ended = Promise.withResolvers<void>()
   readonly #wait = new Pause()
   #gaveUp = 0
+  #isConnected = false
   #ending: Promise<void> | undefined
 
   constructor(options: GroupMemberOptions) {
@@ -88,6 +91,7 @@ export class GroupMember implements Subscription {
       this.#gaveUp = 0
       this.#wait.reset()
       options.onTrouble(undefined)
+      options.onLate(undefined)
       // kafkajs may have been about to restart when it was told to end: it then joins all the same.
       if (this.#ending !== undefined) void this.#consumer.disconnect().catch(() => {})
     })
@@ -100,8 +104,10 @@ export class GroupMember implements Subscription {
 
   /** Resolves once it has joined, or is about to. After a rejection it is done for. */
   async start(): Promise<void> {
+    this.#isConnected = false
     try {
       await this.#consumer.connect()
+      this.#isConnected = true
       await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true })
       await this.#consumer.run({
         autoCommit: false, // committed below, one partition at a time, after its handler
@@ -122,9 +128,11 @@ export class GroupMember implements Subscription {
   async #startAgain(error: unknown): Promise<void> {
     if (this.#ending !== undefined) return
     const failure = failureOf(error)
+    // A broker that it cannot connect to is away. What fails for long on one that it can is told as a missing right is.
     const lost = failure === 'forbidden' || failure === 'broken'
-    if (lost || ++this.#gaveUp >= PATIENCE) this.#options.onTrouble(reasonOf(error))
-    if (lost) return
+    if (!lost && !this.#isConnected) this.#options.onLate(reasonOf(error))
+    else if (lost || ++this.#gaveUp >= PATIENCE) this.#options.onTrouble(reasonOf(error))
+    if (failure === 'broken') return
     await this.#wait.wait()
     if (this.#ending === undefined) await this.start().catch((again) => this.#startAgain(again))
   }

@@ -20,8 +20,10 @@ const HANDLERS_MS = 10_000
 const DRAIN_MS = 10_000
 /** … for connections to close: one request and one poll (KAFKA.md rule 16). */
 const DISCONNECT_MS = 6000
-/** How long a question to the cluster is repeated: where a topic's partitions are, where they begin and end. */
-const ASK_MS = 30_000
+/** How long `ends` is repeated: its callers have work that can be done without it. What else asks the cluster waits for it. */
+const ENDS_MS = 30_000
+/** How long something is asked for in vain before that is told: a leader that moves takes some hundred ms. */
+const LATE_MS = 3000
 /** A topic that was made a moment ago is not known to every broker yet. */
 const UNKNOWN_TOPIC_MS = 5000
 
@@ -30,20 +32,23 @@ export interface KafkaBusOptions {
   logger: BusLogger
   /** Called when `unhealthy` gets a reason that it did not have; it was logged. */
   onUnhealthy?: (reason: string) => void
-  /** How long one batch is repeated before its outcome is reported as unknown, ms. */
+  /** How long one batch is repeated before its outcome is reported as unknown, ms; unless told, until the broker is back. */
   giveUpMs?: number
   /** How long one producer may fail with a batch before another one repeats it, ms. */
   patienceMs?: number
 }
 
 export interface KafkaBus extends Bus {
+  /** What it waits for, and goes on after by itself; else undefined. */
+  late(): string | undefined
   /** Why this process must be started again or its rights mended, for a health check (KAFKA.md rule 12); else undefined. */
   unhealthy(): string | undefined
 }
 
 /**
- * A bus on Kafka. Connects when it is first used: `bus_unavailable` then says that no broker answered within half a minute,
- * or that this user may not read and write the topic (KAFKA.md rule 10); `config_invalid` that there is no such topic.
+ * A bus on Kafka. Connects when it is first used. `publish`, `consume` and `follow` wait for a broker that is away, however long (decision
+ * 49); `bus_unavailable` says that this user may not read or write the topic (KAFKA.md rule 10), and of `ends` that no broker answered
+ * within half a minute; `config_invalid` that there is no such topic.
  */
 export async function kafkaBus(options: KafkaBusOptions): Promise<KafkaBus> {
   return new Adapter(options)
@@ -53,7 +58,7 @@ class Adapter implements KafkaBus {
   readonly #connection: KafkaConnection
   readonly #logger: BusLogger
   readonly #noise: Noise
-  readonly #giveUpMs: number
+  readonly #giveUpMs: number | undefined
   readonly #patienceMs: number | undefined
   readonly #onUnhealthy: (reason: string) => void
   readonly #topics = new Map<string, TopicWriter>()
@@ -61,6 +66,7 @@ class Adapter implements KafkaBus {
   readonly #followers = new Set<Follower>()
   readonly #releasing = new Set<Promise<void>>()
   readonly #reasons = new Map<string, string>()
+  readonly #late = new Map<string, { reason: string; isTold: boolean; timer: NodeJS.Timeout }>()
   #control: Link | undefined
   #turn = 0
   #closing: Promise<void> | undefined
@@ -71,13 +77,17 @@ class Adapter implements KafkaBus {
     this.#logger = logger
     this.#noise = noise(logger)
     this.#onUnhealthy = onUnhealthy ?? (() => {})
-    this.#giveUpMs = giveUpMs ?? 60_000
+    this.#giveUpMs = giveUpMs
     this.#patienceMs = patienceMs
   }
 
   unhealthy(): string | undefined {
-    if (this.#reasons.size === 0) return undefined
-    return [...this.#reasons].map(([place, reason]) => `${place}: ${reason}`).join('; ')
+    return spelled(this.#reasons)
+  }
+
+  late(): string | undefined {
+    const told = [...this.#late].filter(([, { isTold }]) => isTold)
+    return spelled(new Map(told.map(([place, { reason }]) => [place, reason])))
   }
 
   async publish(name: string, events: readonly Outgoing[]): Promise<Position[]> {
@@ -95,11 +105,11 @@ class Adapter implements KafkaBus {
     if (this.#closing) throw closed()
     const distinct = [...new Set(topics)]
     await this.#exist(distinct)
-    const late = AbortSignal.timeout(ASK_MS)
     for (const pause = new Pause(); ; await pause.wait()) {
       if (this.#closing) throw closed()
       const onTrouble = (reason: string | undefined) => this.#setReason(`group ${group}`, reason)
-      const member = new GroupMember({ kafka: this.#client(), topics: distinct, group, handler, onTrouble })
+      const onLate = (reason: string | undefined) => this.#setLate(`group ${group}`, reason)
+      const member = new GroupMember({ kafka: this.#client(), topics: distinct, group, handler, onTrouble, onLate })
       try {
         await member.start()
         this.#members.add(member)
@@ -107,7 +117,7 @@ class Adapter implements KafkaBus {
         return member
       } catch (error) {
         void member[Symbol.asyncDispose]()
-        if (failureOf(error) === 'forbidden' || late.aborted) {
+        if (failureOf(error) === 'forbidden') {
           throw new ServiceError('bus_unavailable', reasonOf(error), { cause: error })
         }
         this.#say('consume', reasonOf(error))
@@ -130,11 +140,12 @@ class Adapter implements KafkaBus {
       handler,
       openLink: () => this.#openLink(),
       onTrouble: (reason) => this.#say('follow', reason),
+      onForbidden: (reason) => this.#setReason(`reading ${distinct.join(', ')}`, reason),
     })
     this.#followers.add(follower)
     this.#release(follower.released().finally(() => this.#followers.delete(follower)))
     try {
-      if (!(await within(ASK_MS, follower.started))) throw new ServiceError('bus_unavailable', 'no broker answered')
+      await follower.started
     } catch (error) {
       follower.failed.catch(() => {}) // told by this call
       await follower[Symbol.asyncDispose]()
@@ -145,7 +156,8 @@ class Adapter implements KafkaBus {
 
   async ends(topic: string): Promise<number[]> {
     if (this.#closed) throw closed()
-    const ends = await this.#ask(async (link) => link.offsets(await link.leaders([topic]), 'latest'), topic)
+    const ask = async (link: Link) => link.offsets(await link.leaders([topic]), 'latest')
+    const ends = await this.#ask(ask, topic, AbortSignal.timeout(ENDS_MS))
     return ends.map((end) => end ?? 0)
   }
 
@@ -187,7 +199,7 @@ class Adapter implements KafkaBus {
     const place = `${topic}/${partition}`
     return new Lane({
       openSender: () => openSender(this.#client(), topic, partition),
-      giveUpMs: this.#giveUpMs,
+      ...(this.#giveUpMs === undefined ? {} : { giveUpMs: this.#giveUpMs }),
       ...(this.#patienceMs === undefined ? {} : { patienceMs: this.#patienceMs }),
       onStuck: (reason) => this.#say('lane', `${place}: another producer takes over: ${reason}`),
       onTrouble: (reason) => this.#setReason(place, reason),
@@ -200,26 +212,31 @@ class Adapter implements KafkaBus {
   }
 
   /** Repeats a question with another link, and so another broker, until it is answered, refused for good, or late. */
-  async #ask<T>(question: (link: Link) => Promise<T>, topic: string): Promise<T> {
-    const late = AbortSignal.timeout(ASK_MS)
-    const lateForTopic = AbortSignal.timeout(UNKNOWN_TOPIC_MS)
+  async #ask<T>(question: (link: Link) => Promise<T>, topic: string, late?: AbortSignal): Promise<T> {
+    let lateForTopic: AbortSignal | undefined
     for (const pause = new Pause(); ; await pause.wait()) {
       if (this.#closed) throw closed()
       this.#control ??= this.#openLink()
       const link = this.#control
       try {
-        return await question(link)
+        const answer = await question(link)
+        this.#setLate(topic, undefined)
+        return answer
       } catch (error) {
         if (this.#control === link) this.#control = undefined
         this.#release(link.close().catch(() => {}))
         const failure = failureOf(error)
+        if (failure === 'transient') this.#setLate(topic, reasonOf(error))
+        else this.#setLate(topic, undefined)
         if (failure === 'forbidden') {
           throw new ServiceError('bus_unavailable', `${topic}: ${reasonOf(error)}`, { cause: error })
         }
-        if (failure === 'unknown_topic' && lateForTopic.aborted) {
+        // From when a broker first says so: until one answers, nothing is known of the topic.
+        if (failure === 'unknown_topic') lateForTopic ??= AbortSignal.timeout(UNKNOWN_TOPIC_MS)
+        if (failure === 'unknown_topic' && lateForTopic?.aborted) {
           throw new ServiceError('config_invalid', `there is no topic ${topic}`)
         }
-        if (late.aborted) throw new ServiceError('bus_unavailable', reasonOf(error), { cause: error })
+        if (late?.aborted) throw new ServiceError('bus_unavailable', reasonOf(error), { cause: error })
         this.#say('ask', reasonOf(error))
       }
     }
@@ -244,6 +261,19 @@ class Adapter implements KafkaBus {
     this.#noise({ namespace, level: 2, label: 'WARN', log: { timestamp: '', message } })
   }
 
+  #setLate(place: string, reason: string | undefined): void {
+    const known = this.#late.get(place)
+    if (reason === undefined) {
+      clearTimeout(known?.timer)
+      this.#late.delete(place)
+    } else if (known) known.reason = reason
+    else {
+      const timer = setTimeout(() => Object.assign(late, { isTold: true }), LATE_MS).unref()
+      const late = { reason, isTold: false, timer }
+      this.#late.set(place, late)
+    }
+  }
+
   #setReason(place: string, reason: string | undefined): void {
     if (reason === undefined) {
       this.#reasons.delete(place)
@@ -253,6 +283,11 @@ class Adapter implements KafkaBus {
       this.#onUnhealthy(`${place}: ${reason}`)
     }
   }
+}
+
+function spelled(reasons: ReadonlyMap<string, string>): string | undefined {
+  if (reasons.size === 0) return undefined
+  return [...reasons].map(([place, reason]) => `${place}: ${reason}`).join('; ')
 }
 
 function closed(): ServiceError {

@@ -169,6 +169,19 @@ describe('a lane', () => {
     expect(partition.producers).toBe(2)
   })
 
+  it('never gives up while the broker is away, and keeps the order of what gathers meanwhile (V15)', async () => {
+    const partition = new FakePartition(Array<Fault>(400).fill('before'))
+    const lane = new Lane({ openSender: partition.open, patienceMs: 20, firstPauseMs: 0.01, onTrouble: () => {} })
+    const outcomes: Outcome[] = []
+    lane.add([parcel('a', outcomes)])
+    await new Promise(setImmediate)
+    for (const text of ['b', 'c']) lane.add([parcel(text, outcomes)])
+    partition.faults.splice(12)
+    await lane.idle()
+    expect(partition.log).toEqual(['a', 'b', 'c'])
+    expect(outcomes.map(({ text, offset }) => `${text} ${offset}`)).toEqual(['a 0', 'b 1', 'c 2'])
+  })
+
   it('has another producer repeat a batch to which no answer comes, long before it gives up', async () => {
     const partition = new FakePartition(['silent', 'silent'])
     const { lane, stuck } = laneTo(partition, 60_000, 20)

@@ -32,8 +32,8 @@ export interface Sender {
 export interface LaneOptions {
   /** A new producer, connected and numbered by the broker. */
   openSender: () => Promise<Sender>
-  /** How long one batch is repeated, ms. */
-  giveUpMs: number
+  /** How long one batch is repeated, ms; unless told, for as long as the lane lives. */
+  giveUpMs?: number
   /** How long one producer may fail with it before a new one takes its place, ms. */
   patienceMs?: number
   /** Told of each producer that was thrown away for that, with what was its last answer. */
@@ -55,8 +55,8 @@ const PATIENCE_MS = 10_000
  * (rule 5). A batch that was rejected is repeated as it is through the same producer until it is acknowledged (rule 3): any
  * other batch could get its sequence number, and the broker would drop it as a repeat. A producer that fails with it for long is
  * thrown away all the same, and a new one repeats the batch: kafkajs may hold on to a connection on which nothing ever comes, long
- * after the broker is back. The batch may then be there twice, and readers fold by event id. When it all takes too long the batch
- * is reported as `outcome_unknown`. Each lane has a producer of its own: kafkajs lets one producer
+ * after the broker is back. The batch may then be there twice, and readers fold by event id. While the broker is away nothing is
+ * given up: a batch that was, and is published again, would stand behind those that came after it. With `giveUpMs` it is reported as `outcome_unknown`. Each lane has a producer of its own: kafkajs lets one producer
  * send to a broker one request at a time, so lanes would wait for each other, and one lane's giving up would take away all
  * others' numbering.
  */
@@ -130,7 +130,8 @@ export class Lane {
     if (batch.length === 0) return
     const deadline = Promise.withResolvers<typeof late>()
     this.#expire = () => deadline.resolve(late)
-    const timer = setTimeout(this.#expire, this.#givenUp ? 0 : this.#options.giveUpMs)
+    const ms = this.#givenUp ? 0 : this.#options.giveUpMs
+    const timer = ms === undefined ? undefined : setTimeout(this.#expire, ms)
     try {
       await this.#repeat(batch, deadline.promise)
     } finally {

@@ -1,0 +1,80 @@
+import type { Health, Logger, Metrics } from '@bailiwick/service-kit'
+
+/** How long a publish may be unanswered before the bus counts as away, ms: a leader that moves on a busy machine is no outage. */
+const awayAfterMs = 3000
+const lookEveryMs = 250
+
+export interface BusOutageOptions {
+  metrics: Metrics
+  logger: Logger
+  health: Health
+  /** ms that never go back. */
+  monotonic: () => number
+  /** What else the adapter waits for. */
+  late?: (() => string | undefined) | undefined
+}
+
+/**
+ * Whether the bus answers, judged by this process's own publishes: it publishes a head each half second. An outage is a readiness reason,
+ * a metric, one log line when it begins and one when it ends (decision 49).
+ */
+export class BusOutage implements Disposable {
+  readonly #options: BusOutageOptions
+  /** When each unanswered publish began; the oldest is the first. */
+  readonly #unanswered = new Map<symbol, number>()
+  readonly #timer: NodeJS.Timeout
+  readonly #outages: { inc(): void }
+  #since: number | undefined
+
+  constructor(options: BusOutageOptions) {
+    this.#options = options
+    const { metrics, health } = options
+    metrics.gauge('bus_away_seconds', 'How long the bus has not answered; 0 while it does', [], (gauge) =>
+      gauge.set(this.#seconds()),
+    )
+    this.#outages = metrics.counter('bus_outages_total', 'Outages of the bus that were long enough to be told', [])
+    health.check('bus_away', () => {
+      this.#look()
+      return this.#since === undefined ? undefined : `the bus has not answered for ${Math.floor(this.#seconds())} s`
+    })
+    this.#timer = setInterval(() => this.#look(), lookEveryMs).unref()
+  }
+
+  /** A publish begins; gives what to call once it was answered, however. */
+  begun(): () => void {
+    const publish = Symbol('publish')
+    this.#unanswered.set(publish, this.#options.monotonic())
+    return () => {
+      this.#unanswered.delete(publish)
+      if (this.#since !== undefined) this.#look()
+    }
+  }
+
+  #seconds(): number {
+    return this.#since === undefined ? 0 : (this.#options.monotonic() - this.#since) / 1000
+  }
+
+  #look(): void {
+    const { logger, monotonic, late } = this.#options
+    const now = monotonic()
+    const [oldest = now] = this.#unanswered.values()
+    const reason = late?.()
+    if (now - oldest >= awayAfterMs || reason !== undefined) {
+      if (this.#since !== undefined) return
+      this.#since = oldest
+      this.#outages.inc()
+      logger.warn(
+        { ...(reason === undefined ? {} : { reason }) },
+        'the bus does not answer: this process waits, is not ready, and keeps the events that it has numbered',
+      )
+    } else if (this.#since !== undefined) {
+      const seconds = Math.round(this.#seconds() * 10) / 10
+      this.#since = undefined
+      logger.warn({ seconds }, 'the bus answers again')
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer)
+  }
+}
