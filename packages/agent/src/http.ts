@@ -36,6 +36,11 @@ export class Http {
     this.#options = options
   }
 
+  /** How long an answer may take, in ms. */
+  get timeoutMs(): number {
+    return this.#options.timeoutMs
+  }
+
   /**
    * Sends a request that `build` makes with a new proof, and again, twice at most, when the answer asks for a new nonce (RFC 9449 §8, §9): each
    * time with a proof of its own. Behind one address two instances may each want their own. No redirect is followed: it would carry the credential to where nobody meant it.

@@ -60,6 +60,72 @@ describe('a signed call', () => {
     expect(fake.at('/adjust')).toHaveLength(1)
   })
 
+  const denied = (code: string, more: object = {}) => ({
+    status: 403,
+    headers: { 'content-type': 'application/problem+json', 'retry-after': '1' },
+    body: { code, ...more },
+  })
+
+  it.each(['uses_reserved', 'budget_reserved'])(
+    'is made again after %s, as the same call, when it says',
+    async (code) => {
+      await using fake = await FakeInstallation.start()
+      const answers = [denied(code, { retry_after: 7 }), { body: { done: true } }]
+      fake.api = () => answers.shift() ?? { status: 500 }
+      const response = await fake.agent().fetch(`${fake.url}/adjust`, {}, call)
+      expect([response.status, await response.json()]).toEqual([200, { done: true }])
+      const sent = fake.at('/adjust')
+      expect(new Set(sent.map(({ headers }) => headers['bailiwick-call-id'])).size).toBe(1)
+      expect(new Set(sent.map(({ proof }) => proof?.jti)).size).toBe(2)
+    },
+  )
+
+  it.each([
+    ['once its time is over', denied('uses_reserved'), { patienceMs: 500 }],
+    ['at all, where it is not to be', denied('budget_reserved'), { patienceMs: 0 }],
+    ['for what is spent', denied('uses_exhausted'), {}],
+    ['for what another replica may have done', denied('call_elsewhere'), {}],
+    ['where a caller named it, which was given up', denied('call_abandoned'), { callId: 'call-0123456789abcdef' }],
+  ])('is not made again %s: the answer is readable', async (_, reply, more) => {
+    await using fake = await FakeInstallation.start()
+    fake.api = () => reply
+    const response = await fake.agent().fetch(`${fake.url}/adjust`, {}, { ...call, ...more })
+    expect([response.status, await response.json()]).toEqual([403, reply.body])
+    expect(fake.at('/adjust')).toHaveLength(1)
+  })
+
+  it('is made under a new id when the first was given up before an answer left', async () => {
+    await using fake = await FakeInstallation.start()
+    const answers = [denied('call_abandoned'), { body: { done: true } }]
+    fake.api = () => answers.shift() ?? { status: 500 }
+    expect((await fake.agent().fetch(`${fake.url}/adjust`, {}, call)).status).toBe(200)
+    expect(new Set(fake.at('/adjust').map(({ headers }) => headers['bailiwick-call-id'])).size).toBe(2)
+  })
+
+  it.each<[what: string, then: ReturnType<typeof denied>[], code: string | undefined]>([
+    ['takes effect at most once', [], undefined],
+    ['waits for the first, which is under way', [denied('call_in_progress')], undefined],
+    ['cannot say what came of the first', [denied('permit_used')], 'outcome_unknown'],
+    ['cannot say what another replica did', [denied('call_elsewhere')], 'outcome_unknown'],
+  ])('whose answer was lost is made again under the same id, and %s (V10)', async (_, then, code) => {
+    await using fake = await FakeInstallation.start()
+    const answers = [...then]
+    fake.api = () => answers.shift() ?? { body: { done: true } }
+    let cut = true
+    const flaky: typeof fetch = async (input, init) => {
+      const response = await fetch(input, init)
+      if (!String(input).includes('/adjust') || !cut) return response
+      cut = false
+      await response.body?.cancel()
+      answers.splice(0, answers.length, ...then)
+      throw new TypeError('terminated')
+    }
+    const made = fake.agent({ fetch: flaky }).fetch(`${fake.url}/adjust`, {}, call)
+    if (code === undefined) expect(await (await made).json()).toEqual({ done: true })
+    else await expect(made).rejects.toMatchObject({ code })
+    expect(new Set(fake.at('/adjust').map(({ headers }) => headers['bailiwick-call-id'])).size).toBe(1)
+  })
+
   it('gets a new credential after one was refused', async () => {
     await using fake = await FakeInstallation.start()
     const agent = fake.agent()

@@ -2,6 +2,8 @@ import { actionDigest, encodeBase64url } from '@bailiwick/credentials'
 import { errorCode, ServiceError } from '@bailiwick/errors'
 import type { Credentials, GrantName } from './credentials.ts'
 import type { Http } from './http.ts'
+import { pause } from './pause.ts'
+import { nextCall, refusedOf } from './repeat.ts'
 
 export interface SignedCall {
   url: URL
@@ -17,6 +19,11 @@ export interface SignedCall {
     properties?: Readonly<Record<string, unknown>>
     /** Names the call: repeated, it is the same call and takes effect at most once. A new one unless told. */
     callId?: string
+    /**
+     * How long the call may be made again, in ms: as long as an answer of Bailiwick's services may take unless told; 0: once. It is made again
+     * when its answer was lost, and after `uses_reserved` and `budget_reserved`.
+     */
+    patienceMs?: number
   }
 }
 
@@ -27,7 +34,13 @@ interface SignedFetchOptions {
   random: (n: number) => Uint8Array
 }
 
-/** RFC 9449 §7 with our digest: the credential, a proof over it, this URI and this exact action, and the call's id. */
+/** Pauses before a call whose answer was lost is made again. */
+const lostPausesMs = [200, 1000]
+
+/**
+ * RFC 9449 §7 with our digest: the credential, a proof over it, this URI and this exact action, and the call's id. Made again within its
+ * time, each time with a new proof: takes effect at most once.
+ */
 export async function signedFetch(options: SignedFetchOptions, { url, init, call }: SignedCall): Promise<Response> {
   const { http, credential, random } = options
   const { grant, action, resource, properties = {} } = call
@@ -37,7 +50,7 @@ export async function signedFetch(options: SignedFetchOptions, { url, init, call
     init.method ?? (init.body === undefined && call.properties === undefined ? 'GET' : 'POST')
   ).toUpperCase()
   const body = init.body ?? (method === 'GET' || method === 'HEAD' ? undefined : JSON.stringify(properties))
-  const callId = call.callId ?? encodeBase64url(random(16))
+  let callId = call.callId ?? encodeBase64url(random(16))
   const build = (proof: string): RequestInit => {
     const headers = new Headers(init.headers)
     if (body !== undefined && init.body === undefined) headers.set('content-type', 'application/json')
@@ -47,12 +60,41 @@ export async function signedFetch(options: SignedFetchOptions, { url, init, call
     return { ...init, headers, ...(body === undefined ? {} : { body }) }
   }
   const over = held ? { accessToken: held.token, actionDigest: digest } : {}
-  const response = await http.send(url, method, build, over).catch((error: unknown) => {
+  const patienceMs = call.patienceMs ?? http.timeoutMs
+  const deadline = AbortSignal.timeout(patienceMs)
+  /** Whether there is time to make the call again after `ms`. Rejects with the caller's own reason. */
+  const hasTime = async (ms: number): Promise<boolean> => {
+    if (ms >= patienceMs || deadline.aborted) return false
+    await pause(ms, AbortSignal.any([deadline, ...(init.signal ? [init.signal] : [])])).catch(() => undefined)
     init.signal?.throwIfAborted()
-    throw errorCode(error) === 'internal' ? new ServiceError('outcome_unknown', undefined, { cause: error }) : error
-  })
-  if (grant && held && refusesToken(response)) credential.forget(grant, held)
-  return response
+    return !deadline.aborted
+  }
+  let lost: ServiceError | undefined
+  for (let losses = 0; ; ) {
+    const response = await http.send(url, method, build, over).catch((error: unknown) => {
+      init.signal?.throwIfAborted()
+      return lostOf(error)
+    })
+    if (response instanceof ServiceError) {
+      lost = response
+      const pauseMs = lostPausesMs[losses++]
+      if (pauseMs === undefined || !(await hasTime(pauseMs))) throw lost
+      continue
+    }
+    if (grant && held && refusesToken(response)) credential.forget(grant, held)
+    const isOurId = call.callId === undefined
+    const next = nextCall(await refusedOf(response), { wasLost: lost !== undefined, isOurId })
+    if (next === 'outcome_unknown') throw lost
+    if (next === undefined || !(await hasTime(next.afterMs))) return response
+    await response.body?.cancel()
+    if (next.newId) callId = encodeBase64url(random(16))
+  }
+}
+
+/** No answer came: nobody knows whether the call was made. Throws what is no matter of the network. */
+function lostOf(error: unknown): ServiceError {
+  if (errorCode(error) !== 'internal') throw error
+  return new ServiceError('outcome_unknown', undefined, { cause: error })
 }
 
 function digestOf(

@@ -61,6 +61,7 @@ export const denialReasons = {
   // 8 evidence and deadlines
   call_elsewhere:
     'This call id belongs to another replica, which may have done it, or was decided by another decision point: see what happened before you use a new id.',
+  call_abandoned: 'This call was given up before an answer left, and nothing was done: use a new id.',
   call_conflict: 'This call id was used for another action: use a new id.',
   request_too_large: 'What the evidence must hold of this action has no room in one event: send smaller arguments.',
   state_contended: 'Repeat: the task changed three times meanwhile.',
@@ -83,6 +84,7 @@ const transient: ReadonlySet<DenialReason> = new Set<DenialReason>([
   'budget_reserved',
   'budget_held',
   'call_elsewhere',
+  'call_abandoned',
   'state_contended',
   'evidence_unavailable',
   'deadline_exceeded',

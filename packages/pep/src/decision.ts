@@ -1,5 +1,6 @@
 import { compactJwsSchema, decisionIdSchema, parseStrictJson } from '@bailiwick/contracts'
 import { decodeBase64url } from '@bailiwick/credentials'
+import { errorCode } from '@bailiwick/errors'
 import { z } from 'zod'
 import type { ActionSnapshot } from './action-snapshot.ts'
 import type { PdpAnswer, PdpClient } from './pdp-client.ts'
@@ -59,6 +60,7 @@ const denySchema = z.object({
         })
         .optional()
         .catch(undefined),
+      retry_after: z.int().min(1).max(3600).optional().catch(undefined),
       dpop_nonce: z
         .string()
         .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,512}$/)
@@ -68,7 +70,7 @@ const denySchema = z.object({
     .catch({}),
 })
 
-/** Asks the PDP (AuthZEN Authorization API 1.0 §6). Throws `pdp_unavailable`; everything that is no clear ALLOW is a refusal. */
+/** Asks the PDP (AuthZEN Authorization API 1.0 §6), again under the same call id when its answer was lost. Throws `pdp_unavailable`; everything that is no clear ALLOW is a refusal. */
 export async function askPdp(
   pdp: PdpClient,
   { action, digest }: ActionSnapshot,
@@ -76,7 +78,7 @@ export async function askPdp(
   callId: string,
   supported: readonly string[],
 ): Promise<ClaimedAllow | ClaimedDenial> {
-  const answer = await pdp.call('POST', '/access/v1/evaluation', {
+  const answer = await pdp.callAgain('POST', '/access/v1/evaluation', {
     subject: { type: 'agent', id: claimedSubject(credential) },
     action: { name: action.name, properties: action.properties },
     resource: action.resource,
@@ -88,11 +90,12 @@ export async function askPdp(
   return readAnswer(answer)
 }
 
-function readAnswer({ status, body }: PdpAnswer): ClaimedAllow | ClaimedDenial {
+function readAnswer({ status, body, retryAfterSeconds }: PdpAnswer): ClaimedAllow | ClaimedDenial {
   if (status === 400) return denied('request_invalid')
   if (status === 413) return denied('body_too_large')
-  if (status === 429) return denied('queue_full')
-  if (status !== 200) return denied('pdp_unavailable')
+  const later = retryAfterSeconds === undefined ? {} : { retryAfterSeconds }
+  if (status === 429) return denied(isQuota(body) ? 'decision_quota_exceeded' : 'queue_full', later)
+  if (status !== 200) return denied('pdp_unavailable', later)
   const allow = allowSchema.safeParse(body)
   if (allow.success) {
     const { decision_id, permit, obligations = [], limit } = allow.data.context
@@ -101,16 +104,22 @@ function readAnswer({ status, body }: PdpAnswer): ClaimedAllow | ClaimedDenial {
   }
   const deny = denySchema.safeParse(body)
   if (!deny.success) return denied('pdp_unavailable')
-  const { decision_id, reason, access_request, dpop_nonce, obligations = [] } = deny.data.context
+  const { decision_id, reason, access_request, dpop_nonce, retry_after, obligations = [] } = deny.data.context
   const more = {
     ...(decision_id === undefined ? {} : { decisionId: decision_id }),
     ...(access_request ? { accessRequest: offerOf(access_request) } : {}),
     ...(dpop_nonce === undefined ? {} : { dpopNonce: dpop_nonce }),
+    ...(retry_after === undefined ? {} : { retryAfterSeconds: retry_after }),
   }
   return { refusal: refusal(denialReasonOf(reason ?? 'internal'), more), conditions: obligations }
 }
 
-const denied = (reason: Refusal['reason']): ClaimedDenial => ({ refusal: refusal(reason), conditions: [] })
+const denied = (reason: Refusal['reason'], more: { retryAfterSeconds?: number } = {}): ClaimedDenial => ({
+  refusal: refusal(reason, more),
+  conditions: [],
+})
+
+const isQuota = (problem: unknown): boolean => errorCode(problem) === 'decision_quota_exceeded'
 
 /** The binding token is passed on as it came: it is the agent's to hand in, and nobody's to read. */
 function offerOf({ binding_token, ...offer }: AccessRequestOffer): AccessRequestOffer {

@@ -86,7 +86,7 @@ function refuse(reply: FastifyReply, refusal: Refusal): FastifyReply {
   const { status, ...problem } = problemOfRefusal(refusal)
   if (status === 401) reply.header('www-authenticate', challenge(challengeError(refusal.reason)))
   if (refusal.dpopNonce !== undefined) reply.header('dpop-nonce', refusal.dpopNonce)
-  const seconds = retryAfterOf(refusal.reason)
+  const seconds = retryAfterOf(refusal)
   if (seconds !== undefined && status !== 401) reply.header('retry-after', String(seconds))
   return reply
     .code(status)

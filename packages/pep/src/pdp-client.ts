@@ -1,6 +1,7 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import { type SigningKey, signCallerAssertion } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
+import { after } from '@bailiwick/service-kit'
 import { encodeRandom } from './random-text.ts'
 
 export interface PdpClientOptions {
@@ -19,6 +20,8 @@ export interface PdpClientOptions {
   timeoutMs: number
 }
 
+/** Pauses before a call whose answer was lost is asked again. */
+const againAfterMs = [50, 250]
 const assertionSeconds = 60
 /** An assertion is used again while it has at least this long to live, so that the PDP verifies one and not hundreds. */
 const assertionMarginMs = 15_000
@@ -29,6 +32,8 @@ const longestAnswerBytes = 1_048_576
 export interface PdpAnswer {
   status: number
   body: unknown
+  /** When the PDP says to ask again, in seconds (RFC 9110 §10.2.3, as a number); undefined: it does not say. */
+  retryAfterSeconds?: number | undefined
 }
 
 /** Speaks to the PDP as this enforcement point: every wait ends, no redirect is followed, nothing large is read. */
@@ -41,13 +46,18 @@ export class PdpClient {
   }
 
   /** Throws `pdp_unavailable` for whatever is no answer: a refused connection, a timeout, a body that is not strict JSON. */
-  async call(method: 'GET' | 'POST', path: string, body?: object): Promise<PdpAnswer> {
-    const { fetch, pdpUrl, timeoutMs } = this.#options
+  async call(
+    method: 'GET' | 'POST',
+    path: string,
+    body?: object,
+    signal = AbortSignal.timeout(this.#options.timeoutMs),
+  ): Promise<PdpAnswer> {
+    const { fetch, pdpUrl } = this.#options
     try {
       const response = await fetch(`${pdpUrl}${path}`, {
         method,
-        redirect: 'error',
-        signal: AbortSignal.timeout(timeoutMs),
+        redirect: 'manual',
+        signal,
         headers: {
           accept: 'application/json',
           ...(body ? { authorization: `Bearer ${this.#currentAssertion()}`, 'content-type': 'application/json' } : {}),
@@ -55,10 +65,32 @@ export class PdpClient {
         ...(body ? { body: JSON.stringify(body) } : {}),
       })
       const bytes = await readBounded(response)
-      return { status: response.status, body: bytes.length === 0 ? undefined : parseStrictJson(bytes) }
+      const retryAfterSeconds = secondsIn(response.headers.get('retry-after'))
+      return {
+        status: response.status,
+        body: bytes.length === 0 ? undefined : parseStrictJson(bytes),
+        retryAfterSeconds,
+      }
     } catch (error) {
       throw new ServiceError('pdp_unavailable', undefined, { cause: error })
     }
+  }
+
+  /**
+   * As `call`, and again, twice at most and within the time of one answer, when the connection failed. For what may be repeated: the PDP
+   * answers the same call alike.
+   */
+  async callAgain(method: 'GET' | 'POST', path: string, body: object): Promise<PdpAnswer> {
+    const deadline = AbortSignal.timeout(this.#options.timeoutMs)
+    for (const pauseMs of againAfterMs) {
+      try {
+        return await this.call(method, path, body, deadline)
+      } catch (error) {
+        if (!isLost(error) || deadline.aborted) throw error
+        await after(pauseMs, deadline).catch(() => undefined)
+      }
+    }
+    return this.call(method, path, body, deadline)
   }
 
   #currentAssertion(): string {
@@ -74,6 +106,14 @@ export class PdpClient {
     }
     return this.#assertion.text
   }
+}
+
+/** `fetch` says so with a TypeError: no answer came, or not all of it. */
+const isLost = (error: unknown): boolean => error instanceof ServiceError && error.cause instanceof TypeError
+
+function secondsIn(header: string | null): number | undefined {
+  const seconds = Number(header ?? Number.NaN)
+  return Number.isInteger(seconds) && seconds > 0 && seconds <= 3600 ? seconds : undefined
 }
 
 async function readBounded(response: Response): Promise<Uint8Array> {

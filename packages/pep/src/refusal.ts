@@ -18,6 +18,7 @@ export type PointReason = Extract<
   | 'pdp_unavailable'
   | 'call_in_progress'
   | 'queue_full'
+  | 'decision_quota_exceeded'
   | 'body_too_large'
 >
 
@@ -39,6 +40,8 @@ export interface Refusal {
   readonly accessRequest?: AccessRequestOffer
   /** The nonce that the next proof needs (RFC 9449 §9); with `proof_nonce_required`. */
   readonly dpopNonce?: string
+  /** When the PDP says that the same call may be made again, in seconds. */
+  readonly retryAfterSeconds?: number
 }
 
 export function refusal(reason: Refusal['reason'], more: Omit<Refusal, 'allowed' | 'reason'> = {}): Refusal {
@@ -73,16 +76,15 @@ const challenges: Partial<Record<Refusal['reason'], 'invalid_token' | 'invalid_d
 }
 
 /** In how many seconds the same call may be made again with some hope; undefined: it would be refused again. */
-export function retryAfterOf(reason: Refusal['reason']): number | undefined {
+export function retryAfterOf({ reason, retryAfterSeconds }: Refusal): number | undefined {
+  if (retryAfterSeconds !== undefined) return retryAfterSeconds
   if (!(reason in denialReasons)) return errorKinds[reason as PointReason].retryable ? denialRetrySeconds : undefined
   return isTransient(reason as DenialReason) ? denialRetrySeconds : undefined
 }
 
 /** A problem document (RFC 9457) of a refusal. Extension members say where to ask, and when to try again. */
-export function problemOfRefusal({ reason, decisionId, accessRequest }: Refusal): {
-  status: number
-  [member: string]: unknown
-} {
+export function problemOfRefusal(refusal: Refusal): { status: number; [member: string]: unknown } {
+  const { reason, decisionId, accessRequest } = refusal
   const own = reason in denialReasons ? undefined : errorKinds[reason as PointReason]
   const unauthenticated = reason === 'credential_missing' || challengeError(reason) !== undefined
   return {
@@ -93,6 +95,6 @@ export function problemOfRefusal({ reason, decisionId, accessRequest }: Refusal)
     detail: own ? undefined : denialReasons[reason as DenialReason],
     decision_id: decisionId,
     access_request: accessRequest,
-    retry_after: retryAfterOf(reason),
+    retry_after: retryAfterOf(refusal),
   }
 }

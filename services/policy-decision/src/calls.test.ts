@@ -7,12 +7,16 @@ const request = (call_id: string, over: object = {}, observed: object = {}) =>
 const point = { id: 'point' }
 const no = (reason: string) => ({ decision: false, decisionId: 'dec_2', callId: 'two', reason }) as Answer
 
+type Asked = Parameters<Calls['decide']>
+const remember = (calls: Calls, by: Asked[0], asked: Asked[1], answer: Promise<Answer>) =>
+  void calls.decide(by, asked, () => answer)
+
 it('forgets an ALLOW when its permit is over, and no denial (V7)', async () => {
   const calls = new Calls()
   const allowed = { decision: true, decisionId: 'dec_1', callId: 'one', permit: 'p', permitEndsAt: 5000 } as Allowed
   const denied = { decision: false, decisionId: 'dec_2', callId: 'two', reason: 'grant_expired' } as const
-  calls.remember(point, request('one'), Promise.resolve(allowed))
-  calls.remember(point, request('two'), Promise.resolve(denied))
+  remember(calls, point, request('one'), Promise.resolve(allowed))
+  remember(calls, point, request('two'), Promise.resolve(denied))
   await Promise.resolve()
   expect(await calls.find(point, request('one'), 4999)).toBe(allowed)
   expect(calls.find(point, request('one'), 5000)).toBeUndefined()
@@ -23,7 +27,7 @@ it('forgets an ALLOW when its permit is over, and no denial (V7)', async () => {
 it('gives an answer to the same call of the same point alone, and to no other credential or action (V10)', async () => {
   const calls = new Calls()
   const answer = Promise.withResolvers<Answer>()
-  calls.remember(point, request('one'), answer.promise)
+  remember(calls, point, request('one'), answer.promise)
   const again = calls.find(point, request('one'), 0) // also while there is no answer yet
   const denied = no('grant_expired')
   answer.resolve(denied)
@@ -41,7 +45,7 @@ it.each(['proof_nonce_required', 'step_up_required', 'budget_held', 'state_stale
     const calls = new Calls()
     const denied = no(reason)
     const answer = Promise.withResolvers<Answer>()
-    calls.remember(point, request('one'), answer.promise)
+    remember(calls, point, request('one'), answer.promise)
     const again = calls.find(point, request('one'), 0)
     answer.resolve(denied)
     expect(await again).toBe(denied)
@@ -52,7 +56,7 @@ it.each(['proof_nonce_required', 'step_up_required', 'budget_held', 'state_stale
 it('keeps no failure: the same call may come again', async () => {
   const calls = new Calls()
   const failed = Promise.reject(new Error('turned away'))
-  calls.remember(point, request('failed'), failed)
+  remember(calls, point, request('failed'), failed)
   await expect(failed).rejects.toThrow()
   await Promise.resolve()
   expect(calls.find(point, request('failed'), 0)).toBeUndefined()
@@ -61,9 +65,9 @@ it('keeps no failure: the same call may come again', async () => {
 it('remembers the last 10,000 of a point', async () => {
   const calls = new Calls()
   const denied = Promise.resolve(no('grant_expired'))
-  for (let n = 0; n < 10_000; n++) calls.remember(point, request(`${n}`), denied)
+  for (let n = 0; n < 10_000; n++) remember(calls, point, request(`${n}`), denied)
   expect(calls.find(point, request('0'), 0)).toBe(denied)
-  calls.remember(point, request('10000'), denied)
+  remember(calls, point, request('10000'), denied)
   expect(calls.find(point, request('0'), 0)).toBeUndefined()
   expect([calls.find(point, request('1'), 0), calls.find(point, request('10000'), 0)]).toEqual([denied, denied])
 })
@@ -73,7 +77,7 @@ it('belongs to the instance that asked first, until it is denied (V1, V10)', asy
   const [first, second] = ['one', 'two'].map((instance) => ({ id: 'point', instance }))
   if (!first || !second) return
   const answer = Promise.withResolvers<Answer>()
-  calls.remember(first, request('one'), answer.promise)
+  remember(calls, first, request('one'), answer.promise)
   for (const other of [second, point]) expect(calls.find(other, request('one'), 0)).toBe('elsewhere')
   const allowed = { decision: true, decisionId: 'dec_1', callId: 'one', permit: 'p', permitEndsAt: 5000 } as Allowed
   answer.resolve(allowed)
@@ -81,7 +85,7 @@ it('belongs to the instance that asked first, until it is denied (V1, V10)', asy
   for (const other of [second, point]) expect(calls.find(other, request('one'), 0)).toBe('elsewhere')
   expect(calls.find(second, request('one', { digest: 'another' }), 0)).toBe('conflict')
   const denied = no('grant_expired')
-  calls.remember(first, request('two'), Promise.resolve(denied))
+  remember(calls, first, request('two'), Promise.resolve(denied))
   await Promise.resolve()
   expect(await calls.find(second, request('two'), 0)).toBe(denied)
 })
@@ -91,15 +95,35 @@ it('keeps an ALLOW of one agent, however many calls others make, in its name too
   const allow = (callId: string) =>
     Promise.resolve({ decision: true, decisionId: 'dec_1', callId, permit: 'p', permitEndsAt: 5000 } as Allowed)
   const allowed = allow('one')
-  calls.remember(point, request('one'), allowed)
+  remember(calls, point, request('one'), allowed)
   await allowed
   for (let n = 0; n < 20_000; n++) {
     // What is denied may name any agent.
-    calls.remember(point, request(`denied ${n}`), Promise.resolve(no('credential_invalid')))
-    calls.remember(point, request(`loud ${n}`, { subject: { id: 'loud' } }), allow(`loud ${n}`))
-    calls.remember({ id: `point ${n % 10}` }, request(`elsewhere ${n}`), Promise.resolve(no('grant_expired')))
+    remember(calls, point, request(`denied ${n}`), Promise.resolve(no('credential_invalid')))
+    remember(calls, point, request(`loud ${n}`, { subject: { id: 'loud' } }), allow(`loud ${n}`))
+    remember(calls, { id: `point ${n % 10}` }, request(`elsewhere ${n}`), Promise.resolve(no('grant_expired')))
   }
   await Promise.resolve()
   expect(calls.find(point, request('one'), 0)).toBe(allowed)
   expect(calls.find(point, request('loud 0', { subject: { id: 'loud' } }), 0)).toBeUndefined()
+})
+
+it('is given up once all have gone that wait for its answer, the first and those that asked again (V9, V10)', async () => {
+  const calls = new Calls()
+  const answer = Promise.withResolvers<Answer>()
+  const gone = { first: true, again: false }
+  let areGone = () => false
+  const decide = (all: () => boolean) => {
+    areGone = all
+    return answer.promise
+  }
+  calls.decide(point, request('one'), decide, () => gone.first)
+  expect(areGone()).toBe(true)
+  calls.find(point, request('one'), 0, () => gone.again)
+  expect(areGone()).toBe(false)
+  gone.again = true
+  expect(areGone()).toBe(true)
+  // One of which it is not known never has.
+  calls.find(point, request('one'), 0)
+  expect(areGone()).toBe(false)
 })

@@ -13,9 +13,14 @@ interface Remembered {
   /** The instance of the enforcement point that asked. */
   instance: string | undefined
   answer: Promise<Answer>
+  /** Of each request that waits for the answer, whether its caller has gone; empty once there is one. */
+  waiting: IsGone[]
+  isAnswered?: true
   isDenied?: true
   endsAt?: number
 }
+
+type IsGone = () => boolean
 
 /**
  * Answers by call id, so that a caller whose answer was lost may ask again (V10). An instance knows only its own. The answer
@@ -28,12 +33,13 @@ export class Calls {
   /**
    * The first answer for this id, or `conflict` when the id was used for something else, or `elsewhere` when another instance has asked,
    * and was not denied; undefined: new here, or an ALLOW whose permit is over at `now` (ms since the epoch). Before an ALLOW is given
-   * again, `whyNotAgain` is asked.
+   * again, `whyNotAgain` is asked. While it is being decided, whoever finds it waits for it too: it is given up once all `isGone`.
    */
   find(
     point: Pick<CallingPoint, 'id' | 'instance'>,
     request: EvaluationRequest,
     now: number,
+    isGone: IsGone = () => false,
   ): Promise<Answer> | 'conflict' | 'elsewhere' | undefined {
     const name = nameOf(point, request)
     const known = this.#answers.get(name)
@@ -43,17 +49,31 @@ export class Calls {
       return undefined
     }
     if (known.asked !== askedBy(request)) return 'conflict'
-    return known.instance === point.instance || known.isDenied ? known.answer : 'elsewhere'
+    if (known.instance !== point.instance && !known.isDenied) return 'elsewhere'
+    if (!known.isAnswered) known.waiting.push(isGone)
+    return known.answer
   }
 
-  /** A call that was turned away unheard, or denied for now, may be asked again as if it were new. */
-  remember(point: Pick<CallingPoint, 'id' | 'instance'>, request: EvaluationRequest, answer: Promise<Answer>): void {
+  /**
+   * Decides, and remembers. `decide` is given whether all who wait for the answer have gone, the first and those that found it.
+   * A call that was turned away unheard, or denied for now, may be asked again as if it were new.
+   */
+  decide(
+    point: Pick<CallingPoint, 'id' | 'instance'>,
+    request: EvaluationRequest,
+    decide: (areGone: IsGone) => Promise<Answer>,
+    isGone: IsGone = () => false,
+  ): Promise<Answer> {
     const name = nameOf(point, request)
-    const entry: Remembered = { asked: askedBy(request), instance: point.instance, answer }
+    const waiting = [isGone]
+    const answer = decide(() => waiting.every((each) => each()))
+    const entry: Remembered = { asked: askedBy(request), instance: point.instance, answer, waiting }
     // The agent's name is proved only once the call is allowed: any caller can write it.
     this.#answers.set(`point ${point.id}`, name, entry)
     answer.then(
       (given) => {
+        entry.isAnswered = true
+        waiting.length = 0
         if (given.decision) {
           entry.endsAt = given.permitEndsAt
           this.#answers.set(`agent ${request.subject.id}`, name, entry)
@@ -64,6 +84,7 @@ export class Calls {
       },
       () => this.#answers.delete(name),
     )
+    return answer
   }
 }
 

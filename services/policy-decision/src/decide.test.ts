@@ -205,6 +205,20 @@ it('takes back what counts and was not to be: revoked or gone stale meanwhile, o
   }
 })
 
+it('says of a call that it took back that nothing was done under its id, which never counts again (V9, V10)', async () => {
+  const w = asked()
+  const late = Object.assign(w.pdp, { decisionDeadlineMs: 1 })
+  const told = Promise.withResolvers<void>()
+  w.order.before = () => told.promise
+  expect(await w.ask()).toMatchObject({ decision: false, reason: 'deadline_exceeded' })
+  told.resolve()
+  await expect.poll(() => w.writes.length, { timeout: 60_000, interval: 5 }).toBe(2)
+  late.decisionDeadlineMs = 60_000
+  w.request.observed.proof = w.proofOf('proof-2')
+  expect(await w.ask()).toMatchObject({ decision: false, reason: 'call_abandoned', callId: w.callId })
+  expect(w.writes).toHaveLength(2)
+})
+
 it('says no where nobody knows whether it counts, and takes it back once it does (V2, V9)', async () => {
   const w = asked()
   w.order.before = async () => Promise.reject(new Error('away'))

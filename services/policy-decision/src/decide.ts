@@ -239,7 +239,9 @@ class Decision implements Work {
   plan(view: SpendView): Planned | Outbid | undefined {
     if (this.#answered) return undefined
     const { decisionId, callId, claim } = this.#question
-    if (view.byCall.has(callId)) return this.#deny('call_elsewhere')
+    const earlier = view.byCall.get(callId)
+    if (earlier !== undefined)
+      return this.#deny(view.allows.get(earlier)?.standing === 'abandoned' ? 'call_abandoned' : 'call_elsewhere')
     // Another instance may have counted it where the grant store could not say so: the log does (V10).
     if (view.byProof.has(claim.proofId)) return this.#deny('proof_replayed')
     const verdict = judgeSpend(this.#pdp, this.#question, view)

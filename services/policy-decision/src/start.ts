@@ -205,7 +205,7 @@ export async function startPolicyDecision(
   }
   const answer = async (point: CallingPoint, request: EvaluationRequest, from: From): Promise<Answer> => {
     if (request.observed.call_id === undefined) return decideOnce(point, request, from)
-    const known = calls.find(point, request, clock.now())
+    const known = calls.find(point, request, clock.now(), from.isGone)
     if (known === 'conflict' || known === 'elsewhere') {
       const denied = deny(known === 'conflict' ? 'call_conflict' : 'call_elsewhere')
       tell(point, request, denied)
@@ -215,9 +215,12 @@ export async function startPolicyDecision(
       from.turn?.leave() // the first answer may be that of another item of the same request, which would wait for this one
       return again(point, request, await known)
     }
-    const deciding = decideOnce(point, request, from)
-    calls.remember(point, request, deciding)
-    return deciding
+    return calls.decide(
+      point,
+      request,
+      (areGone) => decideOnce(point, request, { ...from, isGone: areGone }),
+      from.isGone,
+    )
   }
 
   // What happened is told however much is asked for.

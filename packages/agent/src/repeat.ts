@@ -1,0 +1,65 @@
+import { parseStrictJson } from '@bailiwick/contracts'
+import { z } from 'zod'
+
+/** Why an enforcement point refused a call, and in how many ms the same call may be made again. */
+export interface Refused {
+  code: string
+  retryAfterMs: number
+}
+
+const problemSchema = z.object({
+  code: z.string().max(100),
+  retry_after: z.number().positive().max(3600).optional().catch(undefined),
+})
+const longest = 65_536
+const defaultMs = 1000
+
+/** Calls without an outcome hold what is left, and may give some back: the same call has some hope a moment later. */
+const reserved: ReadonlySet<string> = new Set(['uses_reserved', 'budget_reserved'])
+
+/** How a call is refused that took effect before, or may have. */
+const maybeMade: ReadonlySet<string> = new Set(['permit_used', 'permit_invalid', 'call_elsewhere', 'call_conflict'])
+
+/** The refusal in an enforcement point's answer; undefined when it is none. The response stays readable. */
+export async function refusedOf(response: Response): Promise<Refused | undefined> {
+  if (![401, 403, 409, 429, 503].includes(response.status)) return undefined
+  if (!/^application\/(problem\+)?json\b/i.test(response.headers.get('content-type') ?? '')) return undefined
+  const bytes = await response
+    .clone()
+    .bytes()
+    .catch(() => new Uint8Array())
+  if (bytes.length > longest) return undefined
+  const problem = problemSchema.safeParse(parsed(bytes))
+  if (!problem.success) return undefined
+  const { code, retry_after } = problem.data
+  const header = Number(response.headers.get('retry-after') ?? Number.NaN)
+  const seconds = header > 0 && header <= 3600 ? header : retry_after
+  return { code, retryAfterMs: seconds === undefined ? defaultMs : seconds * 1000 }
+}
+
+/**
+ * What to do after an answer, or after one that was lost: in how many ms to make the same call again, whether under a new id, and whether
+ * nobody can say any more what came of it. undefined: the answer stands.
+ */
+export function nextCall(
+  refused: Refused | undefined,
+  { wasLost, isOurId }: { wasLost: boolean; isOurId: boolean },
+): { afterMs: number; newId?: true } | 'outcome_unknown' | undefined {
+  if (refused === undefined) return undefined
+  const { code, retryAfterMs } = refused
+  if (reserved.has(code)) return { afterMs: retryAfterMs }
+  // Nothing was done under the id, and nothing will be. A caller's own id is its own to replace.
+  if (code === 'call_abandoned' && isOurId) return { afterMs: 0, newId: true }
+  if (!wasLost) return undefined
+  if (code === 'call_in_progress') return { afterMs: retryAfterMs }
+  // The call whose answer was lost has been made, or may have been.
+  return maybeMade.has(code) ? 'outcome_unknown' : undefined
+}
+
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    return parseStrictJson(bytes)
+  } catch {
+    return undefined
+  }
+}
