@@ -13,7 +13,7 @@ export interface KillKind {
 
 /** Shares add up to 1,000. */
 export const killKinds: readonly KillKind[] = [
-  { name: 'standalone', mode: 'embedded', share: 400, rounds: 40, file: 'test/chaos/kill.test.ts' },
+  { name: 'standalone', mode: 'embedded', share: 390, rounds: 40, file: 'test/chaos/kill.test.ts' },
   { name: 'mint', mode: 'embedded', share: 80, rounds: 4, file: 'test/chaos/mint-kills.test.ts' },
   {
     name: 'reserve-embedded',
@@ -35,12 +35,13 @@ export const killKinds: readonly KillKind[] = [
   { name: 'witness', mode: 'embedded', share: 60, rounds: 60, file: 'test/chaos/witness-kills.test.ts' },
   { name: 'log-writer', mode: 'embedded', share: 100, rounds: 80, file: 'test/chaos/log/kills.test.ts' },
   { name: 'disk-full', mode: 'embedded', share: 5, rounds: 1, file: 'test/chaos/log/disk-full.test.ts' },
-  { name: 'processes', mode: 'distributed', share: 145, rounds: 6, file: 'test/chaos/distributed/kills.test.ts' },
+  { name: 'disk-full-standalone', mode: 'embedded', share: 10, rounds: 6, file: 'test/chaos/disk-full.test.ts' },
+  { name: 'processes', mode: 'distributed', share: 145, rounds: 3, file: 'test/chaos/distributed/kills.test.ts' },
   {
     name: 'broker',
     mode: 'distributed',
     share: 20,
-    rounds: 10,
+    rounds: 6,
     file: 'test/chaos/distributed/faults.test.ts',
     title: 'the broker killed',
   },
@@ -48,7 +49,7 @@ export const killKinds: readonly KillKind[] = [
     name: 'redis',
     mode: 'distributed',
     share: 20,
-    rounds: 5,
+    rounds: 3,
     file: 'test/chaos/distributed/faults.test.ts',
     title: 'Redis flushed',
   },

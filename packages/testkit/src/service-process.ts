@@ -21,6 +21,8 @@ export interface ServiceProcessOptions {
   env: Readonly<Record<string, string>>
   /** Starts it again when it ended by itself, as whoever runs it does: it stops when it does not know what is true any more. */
   supervised?: boolean
+  /** A command that runs the rest of its line in its own place, such as `nsenter`; none unless given. */
+  through?: readonly string[]
 }
 
 /**
@@ -32,6 +34,7 @@ export class ServiceProcess implements AsyncDisposable {
   readonly url: string
   readonly #env: Readonly<Record<string, string>>
   readonly #supervised: boolean
+  readonly #through: readonly string[]
   #child: ChildProcess | undefined
   #exited: Promise<unknown> = Promise.resolve()
   #expected = true
@@ -44,11 +47,12 @@ export class ServiceProcess implements AsyncDisposable {
   /** Its log lines at level error, since the first start. */
   readonly errors: string[] = []
 
-  constructor({ service, env, supervised = false }: ServiceProcessOptions) {
+  constructor({ service, env, supervised = false, through = [] }: ServiceProcessOptions) {
     this.service = service
     this.url = `http://localhost:${env.BAILIWICK_PORT}`
     this.#env = env
     this.#supervised = supervised
+    this.#through = through
   }
 
   get pid(): number {
@@ -63,7 +67,9 @@ export class ServiceProcess implements AsyncDisposable {
 
   start(): void {
     const main = join(repository, 'services', this.service, 'src/main.ts')
-    const child = spawn(process.execPath, [...nodeArguments(this.#env), '--import', keepCompiled, main], {
+    const node = [process.execPath, ...nodeArguments(this.#env), '--import', keepCompiled, main] as const
+    const [program, ...args] = [...this.#through, ...node]
+    const child = spawn(program ?? process.execPath, args, {
       env: this.#env,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
