@@ -219,6 +219,30 @@ it('with two enrolled nobody changes anything alone, not even by a stolen issuer
   await eventually('the rule changed', () => scene.ledger.registry.get('rule', 'tasks')?.order === 1)
 })
 
+it('with one enrolled nothing is changed by a statement of the older version, which one signs (V3)', async () => {
+  await using scene = await Scene.open({ singleOperator: false })
+  const before = await registryOf(scene)
+  const value = lax(scene)
+  const { version = 0, hash = '' } = scene.ledger.registry.record('rule', 'tasks') ?? {}
+  const facts = {
+    installation: scene.system.trust.installation,
+    change_id: `req_${'x'.repeat(43)}`,
+    proposer: 'operator',
+    entities: [{ type: 'rule' as const, id: 'tasks', version: version + 1, before: hash, after: jcsHash(value) }],
+    not_after: new Date(Date.now() + 60_000).toISOString(),
+    nonce: randomBytes(16).toString('base64url'),
+    now: Date.now(),
+  }
+  const statement = { ...buildRegistryStatement(facts), v: 1 as const }
+  const assertions = [scene.approver.passkey.sign(statementChallenge(statement))]
+  await forgeChange(scene, 'changed', ['rule', 'tasks'], {
+    value,
+    authorization: { kind: 'approvers', statement, assertions },
+  })
+  expect(await registryOf(scene)).toEqual(before)
+  await onlyTheForgeries(scene, 1)
+})
+
 it('the last approver stays, also where that one signs and a stolen issuer writes it (V3)', async () => {
   await using scene = await Scene.open()
   const before = await registryOf(scene)

@@ -53,7 +53,8 @@ export class Governance {
       [...approvers.values()].find(({ credentials }) => credentials.some((own) => own.credential_id === id)),
     )
     const people = new Set(holders.map((holder) => holder?.id))
-    if (statement.v === 1 && this.takesTwo) return 'a statement of the older version, after changes took two people'
+    if (statement.v === 1 && (this.takesTwo || this.#trust.genesis !== undefined))
+      return 'a statement of the older version, after changes took two people'
     const group = rules.get(registryRuleId)?.approvers.group
     if (statement.entities.length === 1 && entity.type === 'approver' && value !== undefined)
       if (secondComes(value as unknown as Approver, group, approvers)) return undefined

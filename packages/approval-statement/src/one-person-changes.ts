@@ -8,14 +8,16 @@ import { refused } from './refused.ts'
 
 /**
  * A change by a statement of version 1, from before changes took two people: one person was enough if another name had proposed
- * it. It counts where the log has it before the first change of version 2, and nowhere after: a thief must not choose the older rule.
+ * it. It counts only in an installation of that time, before the first change of version 2: a thief must not choose the older rule.
  */
 export function byOneOfOld(
   { entity, value, registry, anchor }: AuthorizationCheck,
   { entities, proposer }: RegistryStatement,
   people: readonly Approver[],
 ): { ok: true } | Refused {
-  if (registry.takesTwo) return refused('statement_unknown', 'v: changes take two people by now')
+  // An installation that signs its genesis as a whole was made by a version that writes version 2 alone.
+  if (registry.takesTwo || anchor.trust.genesis !== undefined)
+    return refused('statement_unknown', 'v: changes take two people by now')
   if (onlyObjects(entities) && people.length > 0) return { ok: true }
   const rule = registry.rules.get(registryRuleId)?.approvers
   if (rule !== undefined && !people.every(({ groups }) => groups.includes(rule.group)))

@@ -340,6 +340,20 @@ it('takes what one person signed before changes took two, and never after the fi
     expect(await verify(rule, late, { registry: { ...living, takesTwo: true } })).toMatchObject(downgrade)
 })
 
+it('takes no statement of the older version where the installation was made by a version that knows it better (V3)', async () => {
+  // Its only approver, and a name: a stolen approval service renders what it likes.
+  const sole = { ...living, approvers: byId(anna) }
+  const made = { ...anchor, trust: { ...anchor.trust, genesis: { count: 1, sha256: jcsHash('genesis') } } }
+  const old = ofOld([rule], [keys.anna])
+  expect(await verify(rule, old, { registry: sole })).toEqual(ok)
+  const first = [{ type: 'rule' as const, id: 'first', version: 1, after: jcsHash('rule') }]
+  const newer = { registry: { ...sole, first }, anchor: made }
+  expect(await verify(rule, old, newer)).toMatchObject({ code: 'statement_unknown' })
+  expect(await verify(rule, byApprovers([rule], [keys.anna]), newer)).toMatchObject({
+    code: 'approval_quorum_missing',
+  })
+})
+
 it('lets the only one in the group of the rule registry bring a colleague into it, and do nothing else alone (V3)', async () => {
   const rules = byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 1 } }))
   const registry = { ...living, rules, approvers: byId(anna, carl) }
