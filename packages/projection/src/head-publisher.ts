@@ -64,15 +64,18 @@ export function publishHeads(options: {
     if (!isFailing) onError(error)
     isFailing = true
   }
-  let running: Promise<void> = Promise.resolve()
+  const running = new Set<Promise<void>>()
   let begunAt = monotonic()
   let soon: NodeJS.Timeout | undefined
   const tick = () => {
     clearTimeout(soon)
     soon = undefined
     begunAt = monotonic()
-    running = publish(false).catch(tell)
-    return running
+    const ticking = publish(false)
+      .catch(tell)
+      .finally(() => running.delete(ticking))
+    running.add(ticking)
+    return ticking
   }
   const unsubscribe = projection.onFact(({ event, verdict }) => {
     if (event.type !== 'revocation.declared' || verdict !== 'counts') return
@@ -87,7 +90,8 @@ export function publishHeads(options: {
       unsubscribe()
       clearTimeout(soon)
       clearInterval(timer)
-      await running
+      // None is published again behind the last one.
+      await Promise.all(running)
       await publish(true).catch(tell)
     },
   }

@@ -65,7 +65,8 @@ export async function openGrantStore(
   const redis = redisOptions(config)
   if (redis === undefined) return embeddedGrantStore({ dir: paths(config.BAILIWICK_DATA).grants, now })
   const { redisGrantStore } = await import('@bailiwick/grant-store/redis')
-  return redisGrantStore({ ...redis, namespace: trust.installation, logger })
+  const monotonic = () => systemClock.monotonic()
+  return redisGrantStore({ ...redis, namespace: trust.installation, logger, monotonic })
 }
 
 /** Refuses (`config_invalid`) settings of adapters that cannot work, without asking anybody whether they do. */

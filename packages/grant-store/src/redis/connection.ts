@@ -16,6 +16,8 @@ export interface ConnectionOptions {
   logger: GrantStoreLogger
   deadlineMs: number
   watchMs: number
+  /** ms that never go back; without it nobody is told how long the store was away. */
+  monotonic?: (() => number) | undefined
 }
 
 /** One connection to one Redis, which comes back by itself. No call ever waits for it: who comes while it is away is told so. */
@@ -49,14 +51,18 @@ export async function openConnection(options: ConnectionOptions, onUnfit: () => 
   let unfit: string | undefined
   let waiting = 0
   let said: string | undefined
+  let since: number | undefined
 
   const unhealthy = () => away ?? unfit
   /** Each change once, not each attempt: a server may be away for days. */
   const say = () => {
     const reason = away === undefined ? unfit : 'away'
     if (reason === said) return
+    if (said === undefined) since = options.monotonic?.()
     said = reason
-    if (reason === undefined) logger.info({ server }, 'the grant store is connected')
+    const seconds = since === undefined ? undefined : Math.round(((options.monotonic?.() ?? since) - since) / 100) / 10
+    if (reason === undefined)
+      logger.info({ server, ...(seconds === undefined ? {} : { seconds }) }, 'the grant store is connected')
     else logger.warn({ server, reason: unhealthy() }, 'the grant store cannot be used; the log alone decides')
   }
   const isAway = (reason: string) => {

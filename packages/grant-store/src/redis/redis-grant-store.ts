@@ -20,6 +20,8 @@ export interface RedisGrantStoreOptions {
   deadlineMs?: number
   /** ms between two looks at what the server is set to. */
   watchMs?: number
+  /** ms that never go back, for the log line that says how long the store was away. */
+  monotonic?: () => number
 }
 
 export interface RedisGrantStore extends GrantStore {
