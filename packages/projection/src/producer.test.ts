@@ -273,7 +273,7 @@ describe('while the bus is away (decision 49)', () => {
     expect(fatal).toEqual([])
   })
 
-  it('a caller waits for as long as the bus takes to know, and no longer', async () => {
+  it('a caller waits for as long as the bus takes to know, and no longer (V15)', async () => {
     let tries = 0
     await using installation = await Installation.open((bus) => {
       const broken = faultyBus(bus, ({ method }) => {
