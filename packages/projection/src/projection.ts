@@ -39,7 +39,7 @@ const defaults = { lookbackMs: 9 * 3600 * 1000, maxStalenessMs: 2000 }
  * from 1, and what such an issuer then revokes would be void for everybody who knows better (V7).
  */
 const readFromTheStart: ReadonlySet<string> = new Set(['registry.v1', 'revocations.v1'])
-/** How long an event of an unknown key waits for the registry to be read up to its present end. */
+/** How often an event of an unknown key looks whether the registry is read up to where it ended, besides after each event. */
 const keyWaitMs = 5000
 
 /** Before a bus that is away is asked again, ms. */
@@ -159,10 +159,12 @@ export class Projection implements AsyncDisposable {
     return signedEvent(keyRing, message, isOwn)
   }
 
+  /** However long that takes: an event that was passed over for a key that is not read yet would be missing here for good. */
   async #readRegistryToItsEnd(): Promise<void> {
     // What is thrown here ends its reader: a bus that is away is waited for.
     const [end = 0] = await this.#onceAnswered(() => this.#options.bus.ends('registry.v1'))
-    await this.waitFor({ topic: 'registry.v1', partition: 0, offset: end - 1 }, keyWaitMs).catch(() => undefined)
+    const isRead = () => (this.handled('registry.v1', 0) >= end - 1 ? true : undefined)
+    while (!this.#closed && !(await this.until(isRead, keyWaitMs)));
   }
 
   async #apply(topic: TopicName, { event, kid }: SignedEvent, { timestamp: takenAt }: Message): Promise<Verdict> {
