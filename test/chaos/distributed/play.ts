@@ -51,22 +51,24 @@ export class Play implements AsyncDisposable {
   }
 
   /**
-   * Agents ask, act and are withdrawn while `fault` happens, and some time after it; then all that they were ever told is held
+   * Agents ask, act and are withdrawn, in so many tasks of each at once, while `fault` happens, and some time after it; then all that they were ever told is held
    * against the log.
    */
-  async through(about: string, fault: () => Promise<void>): Promise<AuditReport> {
+  async through(about: string, fault: () => Promise<void>, { tasksOfEach = 1 } = {}): Promise<AuditReport> {
     const { system, acknowledged, random } = this
     let stopping = false
-    const lives = sample.agents.map((name) =>
-      live({
-        agent: sampleAgent(system, name),
-        approver: this.#approver,
-        invoicesUrl: system.invoicesUrl,
-        acknowledged,
-        random,
-        stopped: () => stopping,
-      }),
-    )
+    const lives = Array.from({ length: tasksOfEach }, () => sample.agents)
+      .flat()
+      .map((name) =>
+        live({
+          agent: sampleAgent(system, name),
+          approver: this.#approver,
+          invoicesUrl: system.invoicesUrl,
+          acknowledged,
+          random,
+          stopped: () => stopping,
+        }),
+      )
     try {
       await this.goesOn()
       await fault()

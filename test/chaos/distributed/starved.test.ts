@@ -59,7 +59,7 @@ if (nightly)
         answered.sum += calls.allowed + calls.refused - calls.shed
         console.log(`starved: the calls of ${countedMs / 1000} s afterwards: ${JSON.stringify(calls)}`)
       }
-      await play.through('starved', async () => {
+      const faults = async () => {
         using _ = busyMachine(busy)
         await after('busy from now on', () => pause(30_000))
         for (let round = 0; round < rounds; round++) {
@@ -83,7 +83,8 @@ if (nightly)
             await redis.start()
           })
         }
-      })
+      }
+      await play.through('starved', faults, { tasksOfEach: 4 })
       console.log(`starved: ${lost.sum} of ${answered.sum} calls that were not shed expired, between faults`)
       expect(late).toEqual([])
       expect(lost.sum / Math.max(1, answered.sum)).toBeLessThanOrEqual(0.05)
