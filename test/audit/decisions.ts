@@ -5,7 +5,7 @@ import { chainTo, type Holder, isAmong } from './delegations.ts'
 import { type Decision, decisionKey, type Facts, type Revocation, type Tree } from './facts.ts'
 import { openCompact } from './jws.ts'
 import type { Finding, Rule } from './leaf.ts'
-import { boundOf, killerOf } from './revocations.ts'
+import { boundOf, killerOf, lagOf } from './revocations.ts'
 
 type Allowed = EventData<'decisions.v1', 'decision.allowed'>
 type Check = [rule: Rule, holds: boolean, detail: string]
@@ -52,7 +52,8 @@ function checksOf(meaning: Meaning, decision: Decision): Check[] {
   const holds = (each: Revocation) => isLate(facts, decision, each)
   const killer = killerOf(meaning, tree, { by: at - slackMs, holds }, lineage)
   const known = killerOf(meaning, tree, { by: Number.POSITIVE_INFINITY, holds: () => true }, lineage)
-  const last = tree.life.findLast((each) => each.at < at - slackMs)
+  const lagMs = lagOf(facts)
+  const last = tree.life.findLast((each) => each.at < at - lagMs)
   const over = last?.state === 'active' ? undefined : last
   // Who decides may hear of it before the clock of who says so has come that far.
   const resumed =
@@ -60,7 +61,7 @@ function checksOf(meaning: Meaning, decision: Decision): Check[] {
   // Nobody was answered: that it knew of no revocation yet was seen in time. An outcome of it would be a finding of its own.
   const takenBack = standing === 'abandoned'
   const point = registry.get('enforcement-point', data.enforcement_point, at)
-  const then = [at, at - slackMs]
+  const then = [at, at - slackMs, at - lagMs]
   const isRegistered = (agent: string) => then.some((ms) => registry.instance(agent, ms) !== undefined)
   const ownersOf = (agent: string) => then.map((ms) => registry.instance(agent, ms)?.agent.owner)
   const isOwnedBy = (owners: readonly string[], agents: readonly string[]) =>

@@ -42,7 +42,7 @@ it('names the number that a killed process took along, and takes the chain for w
 
 describe('finds every other gap', () => {
   it('long before the process ended (V15)', async () => {
-    using log = await aLog(40_000)
+    using log = await aLog(12_000)
     expect(await without(log, 'second')).toMatchObject({ ok: false, rules: ['V15'], gaps: [] })
   })
 

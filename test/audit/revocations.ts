@@ -29,6 +29,11 @@ export function boundOf({ revocations, acknowledgements }: Facts, { version, at 
   return { from, staleMs: first?.data.max_staleness_ms ?? slackMs }
 }
 
+/** How late a decision point may hear of what the issuer says on its other topics, whose acknowledgements nobody records, ms. */
+export function lagOf({ acknowledgements }: Facts): number {
+  return acknowledgements.reduce((most, { data }) => Math.max(most, data.max_staleness_ms), slackMs)
+}
+
 /** Each acknowledgement is of a revocation that is there, and each revocation is acknowledged while an issuer goes on (V7). */
 export function acknowledgementFindings({ facts }: Meaning, lastWordOfIssuer: number): Finding[] {
   const { revocations, acknowledgements } = facts

@@ -36,7 +36,7 @@ export const killKinds: readonly KillKind[] = [
   { name: 'log-writer', mode: 'embedded', share: 100, rounds: 80, file: 'test/chaos/log/kills.test.ts' },
   { name: 'disk-full', mode: 'embedded', share: 5, rounds: 1, file: 'test/chaos/log/disk-full.test.ts' },
   { name: 'disk-full-standalone', mode: 'embedded', share: 10, rounds: 6, file: 'test/chaos/disk-full.test.ts' },
-  { name: 'processes', mode: 'distributed', share: 145, rounds: 3, file: 'test/chaos/distributed/kills.test.ts' },
+  { name: 'processes', mode: 'distributed', share: 125, rounds: 3, file: 'test/chaos/distributed/kills.test.ts' },
   {
     name: 'broker',
     mode: 'distributed',
@@ -52,6 +52,14 @@ export const killKinds: readonly KillKind[] = [
     rounds: 3,
     file: 'test/chaos/distributed/faults.test.ts',
     title: 'Redis flushed',
+  },
+  {
+    name: 'everything',
+    mode: 'distributed',
+    share: 20,
+    rounds: 3,
+    file: 'test/chaos/distributed/faults.test.ts',
+    title: 'every service killed at once',
   },
   {
     name: 'stalled',

@@ -109,7 +109,8 @@ describe.skipIf(lacks('secure-kafka', 'redis'))('the processes, on a real broker
       await play.through('all killed at once', async () => {
         for (let n = 0; n < counts.all; n++) {
           await Promise.all([node?.kill('SIGKILL'), redis.kill('SIGKILL'), ...play.all.map((each) => each.kill())])
-          for (const each of play.all) tally('SIGKILL', each.service)
+          for (const subject of ['broker', 'Redis', ...play.all.map(({ service }) => service)])
+            tally('SIGKILL', subject)
           for (const each of play.all) each.start()
           for (const each of play.all)
             await expect.poll(() => unready(each), { timeout: readyWithinMs }).toMatch(/waits for Kafka/)
