@@ -22,6 +22,7 @@ import { measureKafkaWithdrawal } from './kafka/withdrawal.ts'
 import { type KafkaBench, Worlds } from './kafka/worlds.ts'
 import { machineOf } from './machine.ts'
 import type { Measure } from './measure.ts'
+import { measureOutcomes } from './outcomes.ts'
 import { measurePdp } from './pdp.ts'
 import { measurePublish } from './publish.ts'
 import { asMarkdown, asText, type Report } from './report.ts'
@@ -32,6 +33,7 @@ type Measures = Readonly<Record<string, (bench: KafkaBench) => Promise<Measure>>
 const embedded: Measures = {
   publish: measurePublish,
   decisions: measureDecisions,
+  outcomes: measureOutcomes,
   evidence: measureEvidence,
   pdp: measurePdp,
   credential: measureCredential,
@@ -63,8 +65,8 @@ leaves it to be checked (\`bailiwick bench log --help\`).
   --quick         a smoke count: shows that the bench works
   --kind KIND     what is revoked; any number of them: ${kinds.join(', ')}.
                   All unless given; of others the page keeps what it has
-  --seconds N     begins no revocation of a kind after so many, however few there were; the page says how many
-  --count N       revocations of each kind (2,000); of pdp: decisions that its memory is watched over (20,000)
+  --seconds N     of outcomes: for how long calls fall due (60). Begins no revocation of a kind after so many, however few there were; the page says how many
+  --count N       revocations of each kind (2,000); of outcomes: calls a second (500); of pdp: decisions that its memory is watched over (20,000)
   --json          the report in JSON
   --write         writes what it measured into docs/benchmarks.md; other sections stay
   --dir DIR       a folder on the disk to measure (default: ${tmpdir()})

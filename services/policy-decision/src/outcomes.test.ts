@@ -335,11 +335,12 @@ describe('an outcome that is overdue', () => {
     const write = Promise.withResolvers<void>()
     w.order.before = () => write.promise
     const reported = w.report()
+    await setImmediate()
+    w.order.before = async () => undefined // of what is written next
     w.order.now = now + 1000
     await sweepMissing(w.pdp, w.queues, w.inHand)
     write.reject(new Error('away'))
     await expect(reported).rejects.toThrow('away')
-    w.order.before = async () => undefined
     await setImmediate()
     expect(w.record()?.standing).toBe('open')
     await sweepMissing(w.pdp, w.queues, w.inHand)

@@ -21,6 +21,7 @@ import { outcomesRoute } from './http/outcomes.ts'
 import { PageTokens } from './http/page-tokens.ts'
 import { Intake } from './intake.ts'
 import { KeptCalls } from './kept-calls.ts'
+import { OutcomeGrace } from './outcome-grace.ts'
 import { reportOutcome, sweepMissing } from './outcomes.ts'
 import { OutcomesInHand } from './outcomes-in-hand.ts'
 import { pipelineDecider } from './pipeline-decider.ts'
@@ -260,10 +261,16 @@ export async function startPolicyDecision(
     },
   }
   let sweeping: Promise<void> | undefined
+  const grace = new OutcomeGrace({
+    fresh: () => projection.fresh(),
+    monotonic: clock.monotonic,
+    dueMs: pdp.outcomeSeconds * 1000,
+  })
   const sweep = setInterval(() => {
-    sweeping ??= sweepMissing(pdp, queues, inHand).finally(() => {
-      sweeping = undefined
-    })
+    if (grace.isOver())
+      sweeping ??= sweepMissing(pdp, queues, inHand).finally(() => {
+        sweeping = undefined
+      })
     projection.ledger.forgetEndedBefore(clock.now() - hourMs)
   }, sweepEveryMs)
   const pageTokens = new PageTokens({ key: random(32), now: clock.now, lifeMs: pageTokenLifeMs })
