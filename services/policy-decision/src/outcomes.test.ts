@@ -330,7 +330,7 @@ describe('an outcome that is overdue', () => {
     expect(w.writes).toHaveLength(2)
   })
 
-  it('is not said to be missing while it is in hand, however long its write takes', async () => {
+  it('is not said to be missing while it is in hand, however long its write takes (V9)', async () => {
     const w = await allowed()
     const write = Promise.withResolvers<void>()
     w.order.before = () => write.promise
