@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { type Bus, type Position, publishUntilDurable } from '@bailiwick/bus'
 import {
   type EventData,
@@ -99,6 +100,7 @@ export class Producer {
   constructor(options: ProducerOptions) {
     this.#options = { durableWithinMs: options.bus.durableWithinMs ?? 30_000, readBackWithinMs: 5000, ...options }
     this.source = `/${options.service}/${options.instance}`
+    setMaxListeners(0, this.#closing.signal) // each publish under way listens
   }
 
   /** The end of its own chain, as a head names it. */

@@ -37,6 +37,8 @@ const deafMs = 1500
 const lookEveryMs = 100
 const againAfterMs = 300
 const readWithinMs = 5000
+/** How long a stop waits for an attempt to become the active one. */
+const attemptMs = 10_000
 /** What a slow machine or bus makes of its first work; it passes, and is no reason to end. */
 const lapses: ReadonlySet<ErrorCode> = new Set([
   'service_standby',
@@ -230,7 +232,8 @@ export class Succession implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     this.#stop()
-    await this.#attempt
+    // Not for a bus that is away: the end of the bus ends the attempt.
+    await Promise.race([this.#attempt, pause(attemptMs, undefined, { ref: false })])
     await this.#owned.disposeAsync()
   }
 }

@@ -20,3 +20,14 @@ it('tells what keeps it from opening, and ends', async () => {
   await owned[Symbol.asyncDispose]()
   expect(told).toEqual([error])
 })
+
+it('a stop does not wait for what a bus that is away keeps from opening, and its end then is no failure', async () => {
+  const opening = Promise.withResolvers<AsyncDisposable>()
+  const fatal: unknown[] = []
+  const owned = inBackground(opening.promise, (error) => fatal.push(error))
+  await owned[Symbol.asyncDispose]()
+  opening.reject(new Error('the bus is closed'))
+  await opening.promise.catch(() => undefined)
+  await new Promise(setImmediate)
+  expect(fatal).toEqual([])
+})

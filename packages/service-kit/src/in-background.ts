@@ -9,15 +9,17 @@ const openingMs = 2000
  * for a broker that is away, then ends it.
  */
 export function inBackground(opening: Promise<AsyncDisposable>, onFatal: (error: unknown) => void): AsyncDisposable {
+  let isGivenUp = false
   const opened = opening.catch((error: unknown) => {
-    onFatal(error)
+    // What is still opening at a stop is ended by the end of the bus, in order.
+    if (!isGivenUp) onFatal(error)
     return undefined
   })
   return {
     async [Symbol.asyncDispose]() {
       const open = await withDeadline(opened, openingMs).catch(() => 'late' as const)
       if (open !== 'late') return open?.[Symbol.asyncDispose]()
-      // The end of the bus ends it.
+      isGivenUp = true
       opened.then((it) => it?.[Symbol.asyncDispose]()).catch(() => undefined)
     },
   }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { EventData } from '@bailiwick/contracts'
 import { sha256 } from '@bailiwick/credentials'
 import type { Pdp } from './context.ts'
@@ -22,6 +23,7 @@ export class RefusedOutcomes implements AsyncDisposable {
 
   constructor(pdp: Pick<Pdp, 'record'>) {
     this.#pdp = pdp
+    setMaxListeners(mostUnderWay, this.#stop.signal)
   }
 
   tell(data: Refused): void {
