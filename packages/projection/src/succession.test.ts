@@ -199,6 +199,7 @@ describe.concurrent('one instance acts', () => {
   it('cut off, it stops before another one begins; it was succeeded when it comes back, and stops (V8)', async () => {
     await using scene = await Scene.open()
     const one = await scene.cuttable()
+    await eventually('the first acts', one.acts) // a busy machine may need a second claim
     await using two = await scene.instance()
     const { projection } = two.successor
     await one.successor.producer.publishOne('revocations.v1', revocation(1))
@@ -230,6 +231,7 @@ describe.concurrent('one instance acts', () => {
   it('with nobody to succeed it, it pauses while it is cut off, and goes on by itself', async () => {
     await using scene = await Scene.open()
     await using one = await scene.cuttable()
+    await eventually('it acts', one.acts)
     one.cut()
     await eventually('it pauses', () => !one.acts())
     await pause(1500)
