@@ -55,6 +55,30 @@ const lies: readonly [name: string, rule: Rule, lie: (log: GoodLog) => void, det
     'what was not taken',
   ],
   [
+    'a decision point that accuses an enforcement point by the outcome that counts (V10)',
+    'V10',
+    (log) => {
+      const { decision_id, grant_id, enforcement_point, outcome: honest } = outcome(log, 'read done').data
+      const said = { decision_id, grant_id, enforcement_point, code: 'outcome_mismatch' as const, outcome: honest }
+      log.say('refused', 'decisions.v1', 'outcome.refused', decision_id, said, { key: grant_id })
+      move(log, 'refused', 'denied')
+    },
+    'and took it',
+  ],
+  ...(['outcome_mismatch', 'outcome_sequence_reused'] as const).map((code): (typeof lies)[number] => [
+    `a decision point that does not take the only outcome of an ALLOW (V10): ${code}`,
+    'V10',
+    (log) => {
+      log.outcome('last done', 'last read', 10, 4, 'succeeded')
+      const { decision_id, grant_id, enforcement_point, outcome: honest } = outcome(log, 'last done').data
+      log.drafts.delete('last done')
+      const said = { decision_id, grant_id, enforcement_point, code, outcome: honest }
+      log.say('refused', 'decisions.v1', 'outcome.refused', decision_id, said, { key: grant_id })
+      move(log, 'refused', 'denied')
+    },
+    'contradicts nothing',
+  ]),
+  [
     'an outcome by another instance than was allowed (V1)',
     'V1',
     (log) => {

@@ -29,6 +29,7 @@ export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] 
   const numbers = new Map<string, string>()
   const chains = new Map<string, Map<number, Link>>()
   const refused = facts.refusedOutcomes.map((leaf) => ({ ...leaf, counts: false }))
+  const taken = takenIn(facts.charges)
   for (const { event, index, at, counts } of [...facts.charges, ...refused]) {
     if (event.type !== 'outcome.reported' && event.type !== 'outcome.refused') continue
     const { data } = event
@@ -40,13 +41,24 @@ export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] 
       bad('V1', 'its enforcement point did not sign it')
       continue
     }
+    const signed = signedIn(data.outcome)
+    const point = pointIn(said)
+    const number = `${point} ${said.sequence}`
     if (event.type === 'outcome.refused') {
-      bad('V10', `its enforcement point signed what was not taken (${event.data.code})`)
+      const { code } = event.data
+      const decision = facts.decisions.get(decisionKey(event.partitionkey, data.decision_id))
+      const of = taken.ofDecision.get(decisionKey(event.partitionkey, data.decision_id))
+      const isElse = decision?.standing === 'abandoned' || decision?.data.instance !== said.instance
+      const contradicts =
+        code === 'outcome_mismatch'
+          ? decision !== undefined && (isElse || (of !== undefined && of !== signed))
+          : [...(taken.underNumber.get(number) ?? [])].some((each) => each !== signed)
+      // A decision point that was taken over accuses an honest enforcement point by what that point signed once.
+      if (of === signed) bad('V10', `its decision point says that it was not taken (${code}), and took it`)
+      else if (contradicts) bad('V10', `its enforcement point signed what was not taken (${code})`)
+      else bad('V10', `its decision point did not take it (${code}), and it contradicts nothing`)
       continue
     }
-    const signed = signedIn(data.outcome)
-    const point = `${data.enforcement_point}${said.instance === undefined ? '' : ` ${said.instance}`}`
-    const number = `${point} ${said.sequence}`
     const before = numbers.get(number)
     if (before !== undefined && before !== signed) bad('V10', `${number} says two things`)
     numbers.set(number, signed)
@@ -68,6 +80,34 @@ export function outcomeFindings({ facts, registry, trust }: Meaning): Finding[] 
     if (happened && Date.parse(String(said.at)) < decision.at - slackMs) bad('V1', 'it happened before it was allowed')
   }
   return [...findings, ...[...chains].flatMap(([point, chain]) => gapsIn(point, chain))]
+}
+
+/** An enforcement point, and which start of it. */
+const pointIn = ({ enforcement_point, instance }: Record<string, unknown>) =>
+  `${enforcement_point}${instance === undefined ? '' : ` ${instance}`}`
+
+/** What was signed as the outcome of each decision that has one, and under each number. Whoever signed it, it is judged where it stands. */
+function takenIn(charges: Meaning['facts']['charges']) {
+  const ofDecision = new Map<string, string>()
+  const underNumber = new Map<string, Set<string>>()
+  for (const { event, counts } of charges) {
+    if (event.type !== 'outcome.reported' || !counts) continue
+    const { outcome, decision_id } = event.data
+    const signed = signedIn(outcome)
+    const said: Record<string, unknown> = claimsIn(outcome)
+    ofDecision.set(decisionKey(event.partitionkey, decision_id), signed)
+    underNumber.getOrInsertComputed(`${pointIn(said)} ${said.sequence}`, () => new Set()).add(signed)
+  }
+  return { ofDecision, underNumber }
+}
+
+/** Without a look at the signature. */
+function claimsIn(jws: string): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()))
+  } catch {
+    return {}
+  }
 }
 
 /** The first outcome of an instance is 1 and names none. What no outcome says was answered may still wait, and is no gap. */
