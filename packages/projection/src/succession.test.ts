@@ -1,6 +1,7 @@
 import { type Bus, faultyBus } from '@bailiwick/bus'
 import { decodeEvent, type Head, topicNamed } from '@bailiwick/contracts'
 import { generateKey, type SigningKey } from '@bailiwick/credentials'
+import { ServiceError } from '@bailiwick/errors'
 import { describe, expect, it } from 'vitest'
 import { anEvent, idOf } from './events.fixture.ts'
 import { certified, Installation, keyDraft, keys, revocation, signed, standing, trust } from './installation.fixture.ts'
@@ -277,6 +278,18 @@ describe.concurrent('one instance acts', () => {
     expect(one.did).toEqual(['began'])
     expect(await standing(scene.installation.bus, 'revocations.v1', 1)).toHaveLength(1)
   })
+
+  it.each(['queue_full', 'state_contended', 'clock_behind'] as const)(
+    'whose first work is refused for now (%s) does not end: it begins again',
+    async (code) => {
+      await using scene = await Scene.open()
+      let left = 2
+      await using one = await scene.instance({}, async () => {
+        if (left-- > 0) throw new ServiceError(code)
+      })
+      expect([one.acts(), one.did, one.fatal]).toEqual([true, ['began'], []])
+    },
+  )
 
   it('that was succeeded while it began ends, and never acts (V8)', async () => {
     await using scene = await Scene.open()

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { DecodedEvent, ServiceName } from '@bailiwick/contracts'
-import { type ErrorCode, errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
+import { errorCode, errorKinds, ServiceError } from '@bailiwick/errors'
 import type { HeadPublisher } from './head-publisher.ts'
 import { takeoverMs } from './heads.ts'
 import type { Projection, Time } from './projection.ts'
@@ -39,14 +39,6 @@ const againAfterMs = 300
 const readWithinMs = 5000
 /** How long a stop waits for an attempt to become the active one. */
 const attemptMs = 10_000
-/** What a slow machine or bus makes of its first work; it passes, and is no reason to end. */
-const lapses: ReadonlySet<ErrorCode> = new Set([
-  'service_standby',
-  'deadline_exceeded',
-  'bus_unavailable',
-  'outcome_unknown',
-])
-
 /**
  * Whether this instance is the active one of its service, and when it becomes that (docs/decisions/0012). Disposing ends the
  * work of the active one, before its last head says that it stops: the next one begins only then.
@@ -189,8 +181,8 @@ export class Succession implements AsyncDisposable {
   }
 
   /**
-   * Begins the work, with what the one before still wrote while this one claimed its place; again while it was only not heard for
-   * too long. It answers nobody meanwhile, and whoever claims its place in such a lapse ends it, as later.
+   * Begins the work, with what the one before still wrote while this one claimed its place; again for as long as what keeps it
+   * from that passes by itself. It answers nobody meanwhile, and whoever claims its place in such a lapse ends it, as later.
    */
   async #begin(): Promise<AsyncDisposable | undefined> {
     const { projection, writes } = this.#options
@@ -200,7 +192,7 @@ export class Succession implements AsyncDisposable {
         return await this.#work()
       } catch (error) {
         if (this.#closed) return undefined
-        if (!this.mayPublish || !lapses.has(errorCode(error))) throw error
+        if (!this.mayPublish || !passes(error)) throw error
         this.#lapse = `it is taking over, and tries again: ${messageOf(error)}`
         this.#show()
         await pause(againAfterMs)
