@@ -92,7 +92,9 @@ function timingRevocations(bus: Bus, durable: { at: number }): Bus {
       if (name !== 'publish') return member.bind(target)
       return async (...args: Parameters<Bus['publish']>) => {
         const positions = await target.publish(...args)
-        if (args[0] === 'revocations.v1') durable.at = performance.now()
+        const [topic, events] = args
+        const isDeclared = events.some(({ bytes }) => Buffer.from(bytes).includes('"type":"revocation.declared"'))
+        if (topic === 'revocations.v1' && isDeclared) durable.at = performance.now()
         return positions
       }
     },

@@ -120,7 +120,9 @@ class Player {
       case 'withdraw': {
         const { revoked_sequence } = await this.#approver.withdraw(this.#task(step.task).requestId, 'No longer.')
         // Until then V7 gives each decision point its time: whether the next call comes before would be the machine's choice.
-        for (const url of this.#system.decisionPoints) await read(url, 'revocations.v1', Number(revoked_sequence))
+        // Each revocation but this one has its acknowledgement behind it.
+        const messages = 2 * Number(revoked_sequence) - 1
+        for (const url of this.#system.decisionPoints) await read(url, 'revocations.v1', messages)
         return `revocation ${revoked_sequence}`
       }
       case 'call':
