@@ -1,106 +1,31 @@
-import type { Approver, Authorization, Entity, EntityType, Rule, ServiceKey } from '@bailiwick/contracts'
-import {
-  generateKey,
-  type Invitation,
-  jcsHash,
-  publicKeyOf,
-  type SigningKey,
-  signGenesisStatement,
-  signInvitation,
-  type Trust,
-} from '@bailiwick/credentials'
+import type { Approver, Authorization, Entity, ServiceKey } from '@bailiwick/contracts'
+import { generateKey, type Invitation, jcsHash, signInvitation } from '@bailiwick/credentials'
 import { expect, it } from 'vitest'
-import type { AuthorizationCheck, FirstChange, TakenRecovery } from './authorization-check.ts'
-import { buildRegistryStatement, type RegistryFacts } from './build-statement.ts'
 import { agent, anApprover, aPasskey, aRule, byId, iso, now, type TestPasskey, trust } from './samples.test-data.ts'
 import { statementHash } from './statement-hash.ts'
-import { verifyAuthorization } from './verify-authorization.ts'
-
-const root = generateKey('root')
-const invitationKey = generateKey('invitation')
-const anchor = {
-  trust: {
-    ...trust,
-    v: 1,
-    root: { jwk: root.publicJwk },
-    invitation: { jwk: invitationKey.publicJwk },
-    log: { vkey: 'log.example+00000000+AQ==' },
-    public_url: 'https://console.example',
-    created_at: iso(now),
-  } as Trust,
-  root: publicKeyOf(root),
-  invitation: publicKeyOf(invitationKey),
-}
-const singleOperator = { ...anchor, trust: { ...anchor.trust, single_operator: true } }
-
-const keys = { anna: aPasskey(), ben: aPasskey(), carl: aPasskey() }
-const anna = anApprover('anna', ['registry'], keys.anna)
-const ben = anApprover('ben', ['registry', 'finance'], keys.ben)
-const carl = anApprover('carl', ['finance'], keys.carl)
-const recoveries: ReadonlyMap<string, TakenRecovery> = new Map()
-const serviceKeys: ReadonlyMap<string, ServiceKey> = new Map()
-const bare = {
-  recoveries,
-  serviceKeys,
-  begun: undefined as string | undefined,
-  first: [] as readonly FirstChange[],
-  takesTwo: false,
-}
-const genesis = { approvers: byId<Approver>(), rules: byId<Rule>(), enrolled: false, ...bare }
-const living = { approvers: byId(anna, ben, carl), rules: byId(aRule()), enrolled: true, ...bare }
-const governed = {
-  ...living,
-  rules: byId(aRule({ id: 'registry', approvers: { group: 'registry', quorum: 1 } })),
-}
-
-type Over = Partial<AuthorizationCheck>
-
-/** A change of one entity, by default the first version of a rule. */
-function change(type: EntityType, value: Entity, over: Over = {}) {
-  return {
-    entity: { type, id: value.id },
-    version: 1,
-    before: undefined,
-    value,
-    after: jcsHash(value),
-    at: now,
-    ...over,
-  }
-}
-type Change = ReturnType<typeof change>
-
-const rule = change('rule', aRule())
-const changedRule = change('rule', aRule({ order: 5 }), { version: 2, before: jcsHash(aRule()) })
-const retiredRule = { ...changedRule, value: undefined, after: undefined }
-
-function byRoot({ entity, version, after = jcsHash('') }: Change, over: object = {}, key: SigningKey<'root'> = root) {
-  const signed = { installation: trust.installation, entity_type: entity.type, entity_id: entity.id, version, after }
-  return { kind: 'root', jws: signGenesisStatement({ ...signed, ...over }, key) } as const
-}
-
-function byApprovers(changes: Change[], by: TestPasskey[] = [keys.anna, keys.ben], over: Partial<RegistryFacts> = {}) {
-  const statement = buildRegistryStatement({
-    installation: trust.installation,
-    change_id: 'req_01234567890123456789',
-    proposer: 'olga',
-    entities: changes.map(({ entity, version, before, after }) => ({
-      ...entity,
-      version,
-      ...(before === undefined ? {} : { before }),
-      ...(after === undefined ? {} : { after }),
-    })),
-    not_after: iso(now + 60_000),
-    nonce: 'AAAAAAAAAAAAAAAAAAAAAA',
-    now,
-    ...over,
-  })
-  return { kind: 'approvers', statement, assertions: by.map((passkey) => passkey.sign(statement)) } as const
-}
-
-const verify = (of: Change, authorization: Authorization, over: Over = {}) =>
-  verifyAuthorization({ ...of, authorization, registry: living, anchor, ...over } as AuthorizationCheck)
-const ok = { ok: true }
-const no = (detail: string) => ({ ok: false, code: 'registry_change_refused', detail })
+import {
+  anchor,
+  anna,
+  ben,
+  byApprovers,
+  byRoot,
+  type Change,
+  carl,
+  change,
+  changedRule,
+  genesis,
+  governed,
+  invitationKey,
+  keys,
+  living,
+  no,
+  type Over,
+  ok,
+  retiredRule,
+  rule,
+  singleOperator,
+  verify,
+} from './verify-authorization.fixture.ts'
 
 it('takes from the root what genesis holds, and nothing once an approver was enrolled (V3)', async () => {
   for (const first of [rule, change('agent', agent)]) {
