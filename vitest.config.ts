@@ -135,6 +135,18 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
+      {
+        extends: true,
+        // By itself, at the end: it builds an image and starts twelve containers.
+        test: {
+          name: 'containers',
+          ...realParts,
+          retry: 0, // each of its tests goes on from where the one before it ended
+          include: ['test/containers/*.test.ts'],
+          globalSetup: ['test/containers/engine.setup.ts'],
+          sequence: { groupOrder: 3 },
+        },
+      },
       { extends: true, test: { name: 'architecture', include: ['test/architecture/*.test.ts'] } },
     ],
   },

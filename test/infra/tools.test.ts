@@ -107,7 +107,7 @@ describe.skipIf(lacks('caddy'))('the front, as caddy runs it', () => {
 })
 
 describe.skipIf(lacks('shellcheck'))('shellcheck', () => {
-  it.each(globSync('{infra/docker,infra/helm,examples/consumers/shell}/*.sh', { cwd: repository }))(
+  it.each(globSync('{infra/docker,infra/docker/test,infra/helm,examples/consumers/shell}/*.sh', { cwd: repository }))(
     'finds nothing in %s',
     (file) => {
       expect(run('shellcheck', [file])).toBe('')

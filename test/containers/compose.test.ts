@@ -1,0 +1,191 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileOutcomeStore } from '@bailiwick/pep'
+import { systemClock, systemRandom } from '@bailiwick/service-kit'
+import { sample, sampleAuthority, sampleEntities } from '@bailiwick/standalone/sample'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { aPerson, launch, type Person } from '../browser/browser.ts'
+import { startInvoicesApi } from '../demo/invoices-api.ts'
+import { ComposeProject } from './compose.ts'
+
+const url = 'http://localhost:8420'
+const engine = inject('engine')
+
+describe.skipIf(engine === undefined)('docker-compose.yml on a container engine', () => {
+  const project = new ComposeProject(engine ?? '')
+  const data = mkdtempSync(join(tmpdir(), 'containers-'))
+  let trust: Parameters<typeof sampleAgent>[0]['trust']
+  let browser: Browser
+  let olivia: Person
+
+  beforeAll(async () => {
+    await project.compose(['down', '--volumes', '--remove-orphans'])
+    browser = await launch()
+    olivia = await aPerson(browser)
+  }, 120_000)
+  afterAll(async () => {
+    await browser?.close()
+    await project.compose(['down', '--volumes', '--remove-orphans'])
+    rmSync(data, { recursive: true, force: true })
+  }, 120_000)
+
+  it('is built, and all of it is healthy', async () => {
+    await project.compose(['up', '--build', '-d'])
+    await project.allHealthy()
+    trust = JSON.parse(await project.compose(['exec', '-T', 'approval', 'cat', '/data/trust.json']))
+    expect(trust.public_url).toBe(url)
+  }, 900_000)
+
+  it('the image holds no package of the tests, and what is ours is small', async () => {
+    const listed = await project.docker('run', '--rm', '--entrypoint', 'ls', 'bailiwick:0.1.0', '/app/node_modules')
+    for (const name of ['vitest', 'playwright-core', 'testcontainers', 'typescript', '@biomejs'])
+      expect(listed.split('\n')).not.toContain(name)
+    const layers = (
+      await project.docker('history', '--format', '{{.Size}} {{.CreatedBy}}', '--human=false', 'bailiwick:0.1.0')
+    )
+      .split('\n')
+      .filter((line) => line.includes('/app'))
+      .map((line) => Number(line.split(' ')[0]))
+    const megabytes = layers.reduce((sum, bytes) => sum + bytes, 0) / 1e6
+    expect(megabytes).toBeGreaterThan(10)
+    expect(megabytes).toBeLessThan(70)
+  })
+
+  it('a person enrols, and approves the first registry', async () => {
+    const told = await project.compose([
+      'run',
+      '--rm',
+      '--entrypoint',
+      'cat',
+      'init',
+      '/volumes/installation/invitation.txt',
+    ])
+    const [invitation = ''] = /http\S+#invitation=\S+/.exec(told) ?? []
+    await olivia.page.goto(invitation)
+    await olivia.page.getByLabel('Your name').fill('Olivia Owner')
+    await olivia.press('Create passkey and enrol')
+    await olivia.page.getByText('No agent waits for you.').waitFor()
+    const applied = await project.compose(
+      ['exec', '-T', 'approval', 'bailiwick', 'registry', 'apply', '/dev/stdin'],
+      registry(),
+    )
+    await approve(/req_[\w-]+/.exec(applied)?.[0] ?? '')
+  }, 300_000)
+
+  it('an agent asks, is approved, acts, and its action is traced and verified', story, 300_000)
+
+  it.each(project.services)(
+    '%s is restarted, and healthy again',
+    async (service) => {
+      await project.compose(['restart', '-t', '30', service])
+      await project.healthy(service)
+      // Killed where it did not stop in time.
+      expect((await project.state(service))?.exitCode).not.toBe(137)
+    },
+    300_000,
+  )
+
+  it.each(['evidence', 'issuer'])(
+    '%s is killed, and comes back by itself',
+    async (service) => {
+      await project.healthy(service)
+      const before = await project.state(service)
+      process.kill(before?.pid ?? 0, 'SIGKILL')
+      await project.healthy(service, ({ restarts, pid }) => restarts > (before?.restarts ?? 0) && pid !== before?.pid)
+    },
+    300_000,
+  )
+
+  it('is taken down and up, and has kept what it knew', async () => {
+    await project.compose(['down'])
+    await project.compose(['up', '-d'])
+    await project.allHealthy()
+    await olivia.page.goto(`${url}/console/inbox`)
+    const signIn = olivia.page.getByRole('button', { name: /^Sign in/ })
+    const isIn = olivia.page.getByRole('link', { name: 'Grants' })
+    await signIn.or(isIn).first().waitFor()
+    if (await signIn.isVisible()) await signIn.click()
+    await isIn.waitFor()
+    await story()
+  }, 600_000)
+
+  /** The sample world, in the file's own form. */
+  function registry(): string {
+    const sections: Record<string, string> = {
+      agent: 'agents',
+      'tool-server': 'tool_servers',
+      'enforcement-point': 'enforcement_points',
+      rule: 'rules',
+    }
+    const file: Record<string, unknown[]> = { groups: [{ id: sample.group, members: [sample.owner] }] }
+    for (const { type, value } of sampleEntities(data)) {
+      const section = sections[type]
+      if (section) file[section] = [...(file[section] ?? []), value]
+    }
+    return JSON.stringify(file)
+  }
+
+  async function approve(requestId: string): Promise<void> {
+    await olivia.page.goto(`${url}/console/requests/${requestId}`)
+    await olivia.press('Approve as asked…')
+    await olivia.press('Sign with passkey')
+    await olivia.page.getByText('Approved.', { exact: true }).waitFor()
+  }
+
+  async function story(): Promise<void> {
+    const agent = sampleAgent({ data, trust, clock: systemClock, random: systemRandom }, 'reconciler')
+    const authority = { ...sampleAuthority, task: `reconcile-${Date.now()}` }
+    const ask = { authority, mode: 'window' as const, expiresInSeconds: 3600, purpose: 'Month end' }
+    // Right after a start the services may not have read everything yet: they say so, and to try again.
+    const { requestId } = await trying(() => agent.request(ask))
+    await approve(requestId)
+    await agent.credential({ requestId }, { wait: AbortSignal.timeout(60_000) })
+    let decisionId = ''
+    {
+      const store = fileOutcomeStore(join(data, 'outcomes.json'))
+      const world = { data, trust, url, invoicesUrl: sample.invoicesUrl }
+      await using api = await startInvoicesApi(world, { evidenceUrl: url, store })
+      const before = api.ledger.effects.read
+      const answer = await trying(async () => {
+        const response = await agent.fetch(
+          `${sample.invoicesUrl}/read`,
+          { method: 'POST' },
+          {
+            grant: { requestId },
+            action: 'tools/call',
+            resource: { type: 'tool', id: `${sample.toolServer}/read` },
+            properties: { invoice: 'INV-1' },
+          },
+        )
+        if (response.status !== 200) throw new Error(await response.text())
+        return response
+      })
+      decisionId = answer.headers.get('bailiwick-decision-id') ?? ''
+      expect(api.ledger.effects.read).toBe(before + 1)
+      await api.delivered()
+    }
+    const trace = await trying(async () => {
+      const told = await project.compose(['exec', '-T', 'evidence', 'bailiwick', 'trace', decisionId])
+      if (!told.includes('succeeded')) throw new Error(`no outcome in ${told}`)
+      return told
+    })
+    expect(trace).toContain('Olivia Owner')
+    const verified = await project.compose(['exec', '-T', 'evidence', 'bailiwick', 'verify'])
+    expect(verified).toMatch(/verified|consistent/i)
+  }
+})
+
+async function trying<T>(what: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await what()
+    } catch (error) {
+      if (tries === 60) throw error
+      await pause(1000)
+    }
+  }
+}
