@@ -1,7 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { missingParts } from '@bailiwick/native'
 import type { Reporter, SerializedError, TestModule } from 'vitest/node'
-import { missingForEngine } from './containers/engine.ts'
 
 /**
  * Ends the run with the line CI reads. What broke outside a test (a file that does not load, a hook that throws, a rejection
@@ -22,7 +21,7 @@ export default class ClosingLine implements Reporter {
     const suites = modules.flatMap((module) => [module, ...module.children.allSuites()])
     const broken = unhandled.length + suites.reduce((sum, suite) => sum + suite.errors().length, 0)
     const skipped = count('skipped') + count('pending')
-    const missing = skipped === 0 ? [] : [...missingParts('secure-kafka', 'redis'), ...missingForEngine()]
+    const missing = skipped === 0 ? [] : missingParts('secure-kafka', 'redis')
     const inCi = process.env.CI === 'true'
     if (inCi && missing.length > 0) process.exitCode = 1
     const totals = { passed: count('passed'), failed: count('failed') + broken, skipped }

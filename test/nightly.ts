@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { commitNow, freePage, machine, plain } from './run-page.ts'
 
-// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | starved | helm | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
+// npm run nightly [-- demo | chaos | redis-losses | reserve-settle | kafka-faults | kills | distributed | outages | starved | containers | helm | abuse | interleavings | rotations | trifecta | reference | logs | canaries | mutants | stryker]
 // npm run nightly -- kills --count 10000: a campaign that goes on where it was interrupted; its options stand in test/chaos/campaign.ts.
 // The long counts, whose smoke counts CI runs: each writes docs/runs/<date>-<name>.md, the second of a day <date>-<name>-2.md.
 
@@ -129,6 +129,14 @@ const runs: Run[] = [
     command: [...vitest, '--project', 'chaos', 'test/chaos/distributed/starved.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
     keep: (line) => /^(chaos|starved): /.test(line) || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+  },
+  {
+    name: 'containers',
+    about:
+      'The image is built and docker-compose.yml is started on a Docker engine of Debian, with stand-ins for the base images made from Debian, npm and Maven. A person enrols in Chromium and approves; an agent asks, acts, and is traced and verified. Each service is restarted, evidence and issuer are killed, all is taken down and up with its data.',
+    command: [...vitest, '--project', 'containers'],
+    env: { BAILIWICK_CONTAINERS: '1' },
+    keep: (line) => closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
   },
   {
     name: 'helm',

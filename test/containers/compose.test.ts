@@ -44,13 +44,19 @@ describe.skipIf(engine === undefined)('docker-compose.yml on a container engine'
     const listed = await project.docker('run', '--rm', '--entrypoint', 'ls', 'bailiwick:0.1.0', '/app/node_modules')
     for (const name of ['vitest', 'playwright-core', 'testcontainers', 'typescript', '@biomejs'])
       expect(listed.split('\n')).not.toContain(name)
-    const layers = (
-      await project.docker('history', '--format', '{{.Size}} {{.CreatedBy}}', '--human=false', 'bailiwick:0.1.0')
+    const layers = await project.docker(
+      'history',
+      '--format',
+      '{{.Size}} {{.CreatedBy}}',
+      '--human=false',
+      'bailiwick:0.1.0',
     )
-      .split('\n')
-      .filter((line) => line.includes('/app'))
-      .map((line) => Number(line.split(' ')[0]))
-    const megabytes = layers.reduce((sum, bytes) => sum + bytes, 0) / 1e6
+    // The newest first; the base image ends with its command.
+    const ours = layers.split('\n').slice(
+      0,
+      layers.split('\n').findIndex((line) => line.includes('CMD ["node"]')),
+    )
+    const megabytes = ours.reduce((sum, line) => sum + Number(line.split(' ')[0]), 0) / 1e6
     expect(megabytes).toBeGreaterThan(10)
     expect(megabytes).toBeLessThan(70)
   })
@@ -124,7 +130,8 @@ describe.skipIf(engine === undefined)('docker-compose.yml on a container engine'
     const file: Record<string, unknown[]> = { groups: [{ id: sample.group, members: [sample.owner] }] }
     for (const { type, value } of sampleEntities(data)) {
       const section = sections[type]
-      if (section) file[section] = [...(file[section] ?? []), value]
+      // The rule of registry changes would ask for a group that nobody is in yet.
+      if (section && value.id !== 'registry') file[section] = [...(file[section] ?? []), value]
     }
     return JSON.stringify(file)
   }
@@ -133,7 +140,14 @@ describe.skipIf(engine === undefined)('docker-compose.yml on a container engine'
     await olivia.page.goto(`${url}/console/requests/${requestId}`)
     await olivia.press('Approve as asked…')
     await olivia.press('Sign with passkey')
-    await olivia.page.getByText('Approved.', { exact: true }).waitFor()
+    // The issuer is another process: what it makes of the answer may follow.
+    await olivia.page
+      .getByText(/^Approved[.;]/)
+      .waitFor()
+      .catch(async (error) => {
+        const shown = await olivia.page.locator('body').textContent()
+        throw new Error(`not approved: ${shown}; the page says ${olivia.complaints.join('; ')}`, { cause: error })
+      })
   }
 
   async function story(): Promise<void> {
@@ -173,7 +187,7 @@ describe.skipIf(engine === undefined)('docker-compose.yml on a container engine'
       if (!told.includes('succeeded')) throw new Error(`no outcome in ${told}`)
       return told
     })
-    expect(trace).toContain('Olivia Owner')
+    expect(trace).toContain('signed by owner')
     const verified = await project.compose(['exec', '-T', 'evidence', 'bailiwick', 'verify'])
     expect(verified).toMatch(/verified|consistent/i)
   }
