@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import type { SourceFile } from './repository.ts'
 import {
   codesInTable,
+  decisionIndexProblems,
   invariantPageProblems,
   invariants,
   lengthProblems,
@@ -86,4 +87,17 @@ it('sees a README that is missing, too long, or lacks a section', () => {
   expect(readmeProblems('README.md', undefined)).toEqual(['README.md is missing'])
   expect(readmeProblems('README.md', readme + '\n'.repeat(80))).toEqual(['README.md has 91 lines'])
   expect(readmeProblems('README.md', readme.replace('## Trusts\n', ''))).toHaveLength(1)
+})
+
+it('sees a decision that the index lacks, misnames, invents or puts elsewhere', () => {
+  const pages = [file('# 1. One\n', 'docs/decisions/0001-one.md'), file('# 2. Two `x`\n', 'docs/decisions/0002-two.md')]
+  const [one, two] = ['| 1 | [One](0001-one.md) | says one | in force |', '| 2 | [Two `x`](0002-two.md) | says two | in force |']
+  const problems = (...rows: string[]) => decisionIndexProblems(`# Decisions\n\n| | |\n|--:|---|\n${rows.join('\n')}\n`, pages)
+  expect(problems(one, two)).toEqual([])
+  expect(problems(one)).toHaveLength(1)
+  expect(problems(one, two, two)).toHaveLength(1)
+  expect(problems(one, two, '| 3 | [Three](0003-three.md) | | |')).toHaveLength(1)
+  expect(problems(one, two.replace('Two', 'Three'))).toHaveLength(2)
+  expect(problems(one, two.replace('0002-two', '0002-deux'))).toHaveLength(2)
+  expect(problems(two, one)).toEqual(['docs/decisions/README.md is out of order'])
 })

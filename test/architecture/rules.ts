@@ -104,3 +104,15 @@ export function readmeProblems(path: string, text: string | undefined): string[]
     ...(inOrder ? [] : [`${path} has the sections ${sections.join(', ')}; wanted: ${readmeSections.join(', ')}`]),
   ]
 }
+
+/** The index names each decision in one row, `| N | [title](file) | …`, as the page's heading has it, in order, and no other. */
+export function decisionIndexProblems(index: string, pages: readonly SourceFile[]): string[] {
+  const rows = index.split('\n').filter((line) => /^\| *\d+ *\|/.test(line))
+  const found = rows.map((row) => row.match(/^\| *\d+ *\| \[.*?\]\([^)]*\) \| /)?.[0] ?? row)
+  const wanted = pages.map(({ path, text }) => {
+    const [, number = '?', title = '?'] = /^# (\d+)\. (.+)\n/.exec(text) ?? []
+    return `| ${number} | [${title}](${path.slice(path.lastIndexOf('/') + 1)}) | `
+  })
+  const problems = difference('docs/decisions/README.md: row', wanted, found)
+  return problems.length > 0 || found.join() === wanted.join() ? problems : ['docs/decisions/README.md is out of order']
+}
