@@ -91,8 +91,12 @@ it('sees a README that is missing, too long, or lacks a section', () => {
 
 it('sees a decision that the index lacks, misnames, invents or puts elsewhere', () => {
   const pages = [file('# 1. One\n', 'docs/decisions/0001-one.md'), file('# 2. Two `x`\n', 'docs/decisions/0002-two.md')]
-  const [one, two] = ['| 1 | [One](0001-one.md) | says one | in force |', '| 2 | [Two `x`](0002-two.md) | says two | in force |']
-  const problems = (...rows: string[]) => decisionIndexProblems(`# Decisions\n\n| | |\n|--:|---|\n${rows.join('\n')}\n`, pages)
+  const [one, two] = [
+    '| 1 | [One](0001-one.md) | says one | in force |',
+    '| 2 | [Two `x`](0002-two.md) | says two | in force |',
+  ]
+  const problems = (...rows: string[]) =>
+    decisionIndexProblems(`# Decisions\n\n| | |\n|--:|---|\n${rows.join('\n')}\n`, pages)
   expect(problems(one, two)).toEqual([])
   expect(problems(one)).toHaveLength(1)
   expect(problems(one, two, two)).toHaveLength(1)
