@@ -49,7 +49,7 @@ describe('the invariants', () => {
     expect(invariantPageProblems(page)).toEqual([])
   })
 
-  it('that are marked as tested are in the name of a test, and have a patch that breaks them', () => {
+  it('that are marked as tested are in the name of a test, and have two patches that break them', () => {
     const tests = filesAt(['{packages,services}/*/src/**/*.{test,contract}.ts', 'test/**/*.test.ts'])
     const patches = filesAt(['test/mutants/**/*.patch'])
     const others = tests.filter(({ path }) => !path.startsWith('test/architecture/'))

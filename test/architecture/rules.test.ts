@@ -66,19 +66,21 @@ it('sees an invariant that is not on the page, one that does not exist, and a st
   ])
 })
 
-it('sees an invariant that is marked as tested and is in no name, or has no patch', () => {
+it('sees an invariant that is marked as tested and is in no name, or has fewer than two patches', () => {
   const tested = page((name) => (name === 'V9' ? 'tested' : 'not yet'))
   const test = file("it('is never overspent (V9, V10)', () => {})")
   const patch = file('V9: takes without looking.\n\ndiff --git a/x b/x\n')
-  expect(provenProblems(tested, [test], [patch])).toEqual([])
+  expect(provenProblems(tested, [test], [patch, patch])).toEqual([])
   const nameless = [
     file('// it says (V9)\n * (V9)\nit("V9 holds", f(V9))'),
     file("it('adds up (V10)')"),
     file("it('(V99)')"),
   ]
-  expect(provenProblems(tested, nameless, [patch])).toEqual(["V9 is in no test's name"])
+  expect(provenProblems(tested, nameless, [patch, patch])).toEqual(["V9 is in no test's name"])
   const patchless = [file('V90, V10\ndiff --git a/x b/x\n+ V9'), file('says nothing\n--- a/V9\n')]
-  expect(provenProblems(tested, [test], patchless)).toEqual(['V9 has no patch in test/mutants/'])
+  const tooFew = ['V9 has fewer than 2 patches in test/mutants/']
+  expect(provenProblems(tested, [test], patchless)).toEqual(tooFew)
+  expect(provenProblems(tested, [test], [...patchless, patch])).toEqual(tooFew)
 })
 
 it('sees a README that is missing, too long, or lacks a section', () => {
