@@ -4,21 +4,15 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { removeAtEnd } from '@bailiwick/native'
 import { missingParts } from '@bailiwick/testkit'
-import { measureApprovals } from './approvals.ts'
 import { measureChecks } from './checks.ts'
-import { measureCredential } from './credential.ts'
 import { measureDecisions } from './decisions.ts'
 import { measureEvidence } from './evidence.ts'
-import { measureFinished } from './finished.ts'
-import { measureInbox } from './inbox.ts'
 import { measureIssuance } from './issuance.ts'
-import { measureKafkaApprovals } from './kafka/approvals.ts'
 import { measureKafkaDecisions } from './kafka/decisions.ts'
 import { measureKafkaMemory } from './kafka/memory.ts'
 import { measureKafkaPublish } from './kafka/publish.ts'
 import { measureKafkaRevocations } from './kafka/revocations.ts'
 import { measureKafkaStartup } from './kafka/startup.ts'
-import { measureKafkaWithdrawal } from './kafka/withdrawal.ts'
 import { type KafkaBench, Worlds } from './kafka/worlds.ts'
 import { machineOf } from './machine.ts'
 import type { Measure } from './measure.ts'
@@ -27,7 +21,6 @@ import { measurePdp } from './pdp.ts'
 import { measurePublish } from './publish.ts'
 import { asMarkdown, asText, type Report } from './report.ts'
 import { kinds, measureRevocations } from './revocations.ts'
-import { measureWithdrawal } from './withdrawal.ts'
 
 type Measures = Readonly<Record<string, (bench: KafkaBench) => Promise<Measure>>>
 const embedded: Measures = {
@@ -36,21 +29,14 @@ const embedded: Measures = {
   outcomes: measureOutcomes,
   evidence: measureEvidence,
   pdp: measurePdp,
-  credential: measureCredential,
-  withdrawal: measureWithdrawal,
   revocations: measureRevocations,
   issuance: measureIssuance,
   checks: measureChecks,
-  approvals: measureApprovals,
-  inbox: measureInbox,
-  finished: measureFinished,
 }
 /** In the order in which they can share a system: the later ones stop instances. */
 const kafka: Measures = {
   publish: measureKafkaPublish,
-  withdrawal: measureKafkaWithdrawal,
   revocations: measureKafkaRevocations,
-  approvals: measureKafkaApprovals,
   memory: measureKafkaMemory,
   decisions: measureKafkaDecisions,
   startup: measureKafkaStartup,

@@ -19,15 +19,6 @@ export interface Measure {
    * not measured now, the page keeps what it has of it.
    */
   byKind?: readonly string[]
-  /** Where a sum comes from. */
-  parts?: Part[]
-}
-
-/** A physical part of a path: how often it occurs there, and what one costs in this run. */
-export interface Part {
-  name: string
-  count: number
-  eachMs: number
 }
 
 /** What every measure is given. */
@@ -48,8 +39,6 @@ export interface Bench {
   /** Keeps what a measure has so far: what took half an hour is not lost by what fails after it. */
   keep: (measure: Measure) => void
 }
-
-export const sumMs = (parts: readonly Part[]) => parts.reduce((sum, { count, eachMs }) => sum + count * eachMs, 0)
 
 /** The value below which this share (0–1) of the values lies; nearest rank. */
 export function percentile(values: readonly number[], share: number): number {

@@ -1,6 +1,5 @@
-import crypto, { generateKeyPairSync, sign, verify } from 'node:crypto'
+import { generateKeyPairSync, sign, verify } from 'node:crypto'
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs'
-import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { median, timed } from './measure.ts'
 
@@ -35,35 +34,4 @@ export async function signatureCosts(bytes: Uint8Array): Promise<{ signMs: numbe
     verifies.push(await timed(() => verify('sha256', bytes, verifying, signature)))
   }
   return { signMs: median(signs.slice(200)), verifyMs: median(verifies.slice(200)) }
-}
-
-export interface SignatureCounts {
-  signs: number
-  verifies: number
-}
-
-/** Counts every signature made and verified in this process from here on: what a path needs is counted, not estimated. */
-export function countSignatures(): SignatureCounts & Disposable {
-  const counts = { signs: 0, verifies: 0 }
-  const subtle = Object.getPrototypeOf(globalThis.crypto.subtle) as SubtleCrypto
-  const real = { sign: crypto.sign, verify: crypto.verify, subtleVerify: subtle.verify }
-  const counting = <F extends (...args: never[]) => unknown>(what: keyof SignatureCounts, call: F): F =>
-    new Proxy(call, {
-      apply(target, self, args) {
-        counts[what] += 1
-        return Reflect.apply(target, self, args)
-      },
-    })
-  crypto.sign = counting('signs', real.sign)
-  crypto.verify = counting('verifies', real.verify)
-  subtle.verify = counting('verifies', real.subtleVerify) // WebAuthn assertions are verified by Web Crypto
-  syncBuiltinESMExports() // so that modules which imported them by name call the counting ones
-  return Object.assign(counts, {
-    [Symbol.dispose]() {
-      crypto.sign = real.sign
-      crypto.verify = real.verify
-      subtle.verify = real.subtleVerify
-      syncBuiltinESMExports()
-    },
-  })
 }

@@ -1,5 +1,5 @@
 import type { Machine } from './machine.ts'
-import { type Measure, type Row, sumMs } from './measure.ts'
+import type { Measure, Row } from './measure.ts'
 
 export interface Report {
   /** RFC 3339 */
@@ -40,7 +40,7 @@ function sectionsOf(page: string): [title: string, text: string][] {
 }
 
 function section(measure: Measure, report: Report, before: string): string {
-  const { title, how, parts } = measure
+  const { title, how } = measure
   const { at, quick, machine } = report
   const { cpu, cores, memory, disk, kernel, node, load } = machine
   const rows = measure.byKind ? rowsByKind(measure.byKind, measure, report, before) : measure.rows.map(cellsOf)
@@ -57,18 +57,6 @@ function section(measure: Measure, report: Report, before: string): string {
     `| | | target |${measure.byKind ? ' run |' : ''}`,
     `|---|--:|---|${measure.byKind ? '---|' : ''}`,
     ...rows,
-    ...(parts
-      ? [
-          '',
-          '| physical part | count | each | together |',
-          '|---|--:|--:|--:|',
-          ...parts.map(
-            ({ name, count, eachMs }) =>
-              `| ${name} | ${count} | ${eachMs.toFixed(3)} ms | ${(count * eachMs).toFixed(2)} ms |`,
-          ),
-          `| sum | | | ${sumMs(parts).toFixed(2)} ms |`,
-        ]
-      : []),
   ].join('\n')
 }
 
@@ -90,14 +78,10 @@ export function asText({ machine, measures, quick }: Report): string {
   return [
     `${cpu}, ${cores} cores · ${disk} · ${kernel} · Node ${node} · load ${load.toFixed(1)}`,
     ...(quick ? ['A smoke count: the numbers mean little.'] : []),
-    ...measures.flatMap(({ title, rows, parts }) => [
+    ...measures.flatMap(({ title, rows }) => [
       '',
       title,
       ...rows.map((row) => `  ${row.name.padEnd(48)}${shown(row).padStart(14)}  ${targetOf(row)}`.trimEnd()),
-      ...(parts ?? []).map(
-        ({ name, count, eachMs }) =>
-          `    ${`${count} × ${name}`.padEnd(46)}${`${(count * eachMs).toFixed(2)} ms`.padStart(14)}`,
-      ),
     ]),
   ].join('\n')
 }

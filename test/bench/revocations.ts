@@ -192,7 +192,7 @@ function reachOf(world: World): TreeReach {
     approver: world.approver,
     subAgents: world.subAgents,
     cast: world.cast,
-    grant: (part) => world.grant(part ? { part } : {}),
+    grant: (part) => world.grant(part),
     token: (grantId) => world.token(grantId),
   })
   return {

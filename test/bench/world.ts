@@ -1,6 +1,5 @@
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Agent } from '@bailiwick/agent'
 import type { EnforcementPoint } from '@bailiwick/contracts'
 import { makeDpopProof, type SigningKey } from '@bailiwick/credentials'
 import type { InitialEntities } from '@bailiwick/installation'
@@ -89,13 +88,9 @@ export class World implements AsyncDisposable {
     return sampleAgent(this.system.host, 'reconciler')
   }
 
-  ask() {
-    return roomyAsk(0)
-  }
-
-  /** A request, its approval and a credential; of the sample agent, unless somebody else is to play. */
-  async grant({ agent = this.agent(), part }: { agent?: Agent; part?: Part } = {}): Promise<Granted> {
-    const acting = part?.agent ?? agent
+  /** A request, its approval and a credential; of the sample agent unless a part is given. */
+  async grant(part?: Part): Promise<Granted> {
+    const acting = part?.agent ?? this.agent()
     const ask = roomyAsk(++this.#asked, part?.toolServer)
     const { requestId } = await patiently(() => acting.request(ask))
     const answer = await patiently(() => (part?.approver ?? this.approver).approve(requestId))

@@ -23,7 +23,7 @@ const late: ReadonlySet<string | undefined> = new Set([
   'evidence_unavailable',
   'proof_nonce_required',
 ])
-export const isLate = ({ reason }: Called) => late.has(reason)
+const isLate = ({ reason }: Called) => late.has(reason)
 
 export interface Called {
   decision: boolean

@@ -9,7 +9,7 @@ export function benchCommand(program: Command, io: Io, done: (code: ExitCode) =>
     .command('bench')
     .summary('measure Bailiwick on this machine')
     .description(
-      'Measures, as ratios in one run, what a durable publish, a decision, a credential and a withdrawal cost here. Reports, ' +
+      'Measures, as ratios in one run, what a durable publish, a decision, a credential and a revocation cost here. Reports, ' +
         'asserts nothing.',
     )
     .helpOption(false)
