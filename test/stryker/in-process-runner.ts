@@ -3,7 +3,7 @@ import { registerHooks } from 'node:module'
 import { join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { subjects } from './subjects.ts'
-import { beginFile, scopesOf, type Test } from './vitest-in-process.ts'
+import { beginFile, scopesOf, type Test, takeFinished } from './vitest-in-process.ts'
 
 /** What Stryker asks of a runner, as `@stryker-mutator/api` declares it, as far as it is used here. */
 interface MutantRun {
@@ -206,7 +206,8 @@ class Run {
         for (const hook of scopes.flatMap(({ beforeEach }) => beforeEach)) await hook()
         await test.run()
       } finally {
-        for (const hook of scopes.toReversed().flatMap(({ afterEach }) => afterEach)) await hook()
+        const hooks = [...takeFinished(), ...scopes.toReversed().flatMap(({ afterEach }) => afterEach)]
+        for (const hook of hooks) await hook()
       }
     } catch (error) {
       return error ?? new Error('threw nothing')

@@ -7,7 +7,7 @@ import { inWords, type Tested } from './lines-reporter.ts'
 import { forgetUnnoticed, gather, memoryOf, remembered, scatter } from './memory.ts'
 import { subjects } from './subjects.ts'
 
-// node test/stryker/run.ts [authority | cedar | pipeline] [file.ts[:from-to] …] [--own] [--hours N]
+// node test/stryker/run.ts [authority | cedar | pipeline | evidence | projection] [file.ts[:from-to] …] [--own] [--hours N]
 // Breaks every expression once, in a copy of the sources: a file at a time by the quick tests beside it, and what these do not notice, all
 // at once, by all tests of its subject. Remembers in out/stryker what it found, and tries again only what was changed, or what a test was
 // changed for; then tells of each subject what is known of all its files, and fails where fewer than 90 % of the mutants are noticed.

@@ -15,15 +15,21 @@ const sources = (folder: string, names: string) =>
     .map((name) => `${folder}/${name}.ts`)
 const testsOf = (folder: string, names: string) => sources(folder, names).map((name) => name.replace(/ts$/, 'test.ts'))
 
+/** All of a folder but tests, what tests alone need, and the list of exports. */
+const sourcesIn = (folder: string) =>
+  globSync(`${folder}/*.ts`, { cwd: root }).filter(
+    (name) => !/(\.test|\.fixture|small-universe|\/index)\.ts$/.test(name),
+  )
+
 const authority = 'packages/authority/src'
 const policy = 'packages/policy/src'
 const pdp = 'services/policy-decision/src'
+const evidence = 'services/evidence/src'
+const projection = 'packages/projection/src'
 
 export const subjects: Record<string, Subject> = {
   authority: {
-    mutate: globSync(`${authority}/*.ts`, { cwd: root }).filter(
-      (name) => !/(\.test|small-universe|index)\.ts$/.test(name),
-    ),
+    mutate: sourcesIn(authority),
     tests: testsOf(
       authority,
       'vectors schema parse-authority pointer decimal resource path unseen place-uses describe divide covers narrows intersect',
@@ -63,5 +69,25 @@ export const subjects: Record<string, Subject> = {
       ),
       'test/reference/decide.test.ts',
     ],
+  },
+  /** Of evidence: what writes the log and says that it is whole, what takes events into it, and what it tells of. */
+  evidence: {
+    mutate: sources(
+      evidence,
+      `log log-reader log-writer tree-head entered sequencer announce assert-bus-kept assert-log-kept skipped
+       ingest judge-leaf park
+       chain gaps lag watch watch-outcomes watch-policies told-outcomes told-files outcome-links`,
+    ),
+    tests: testsOf(
+      evidence,
+      `chain gaps lag watch watch-outcomes watch-policies outcome-links told-files told-outcomes skipped ingest judge-leaf
+       assert-bus-kept assert-log-kept tree-head entered announce log-reader log-writer sequencer log`,
+    ),
+  },
+  /** What every service makes of the events on the bus. */
+  projection: {
+    mutate: sourcesIn(projection),
+    // Who is alive, and what a credential must say, is tested where it is decided.
+    tests: [...globSync(`${projection}/*.test.ts`, { cwd: root }), ...testsOf(pdp, 'life chain verify-credential')],
   },
 }

@@ -55,6 +55,15 @@ export const afterAll = (hook: Body) => scope.afterAll.push(hook)
 export const beforeEach = (hook: Body) => scope.beforeEach.push(hook)
 export const afterEach = (hook: Body) => scope.afterEach.push(hook)
 
+let finished: Body[] = []
+export const onTestFinished = (hook: Body) => void finished.push(hook)
+/** What the test that has just run wants done, the last first. */
+export function takeFinished(): Body[] {
+  const hooks = finished.toReversed()
+  finished = []
+  return hooks
+}
+
 /** Options and the body, in either order. */
 type Given = unknown[]
 type Declare = (name: string, ...given: Given) => void
@@ -130,3 +139,69 @@ const poll = (read: () => unknown, { timeout = 1000, interval = 50 } = {}) => {
 export const expect = new Proxy(real, {
   get: (of, name, receiver) => (name === 'poll' ? poll : Reflect.get(of, name, receiver)),
 })
+
+const timers = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] as const
+type Timer = (typeof timers)[number]
+const realTimers = Object.fromEntries(timers.map((name) => [name, globalThis[name]]))
+
+interface Due {
+  tick: () => unknown
+  /** Of an interval. */
+  everyMs: number | undefined
+  at: number
+}
+/** What a test with fake timers has set, and its time, ms. */
+const due = new Set<Due>()
+let fakeNow = 0
+
+const setDue = (tick: () => unknown, ms: number, everyMs?: number) => {
+  const each = { tick, everyMs, at: fakeNow + ms, ref: () => each, unref: () => each }
+  due.add(each)
+  return each
+}
+const clearDue = (each: Due | undefined) => void (each && due.delete(each))
+const fakeTimers: Readonly<Record<Timer, unknown>> = {
+  setTimeout: (tick: () => unknown, ms = 0, ...args: never[]) => setDue(tick.bind(undefined, ...args), ms),
+  setInterval: (tick: () => unknown, ms = 1) => setDue(tick, ms, ms),
+  clearTimeout: clearDue,
+  clearInterval: clearDue,
+}
+
+/** Until nothing goes on by itself any more that a timer began. */
+async function settled(): Promise<void> {
+  for (let n = 0; n < 10; n++) await new Promise((done) => setImmediate(done))
+}
+
+/** As much of vitest's `vi` as those tests use. It fakes timers, and never `Date`: time is an argument of what they test. */
+export const vi = {
+  useFakeTimers({ toFake = timers }: { toFake?: readonly Timer[] } = {}) {
+    due.clear()
+    fakeNow = 0
+    Object.assign(globalThis, Object.fromEntries(toFake.map((name) => [name, fakeTimers[name]])))
+  },
+  useRealTimers() {
+    Object.assign(globalThis, realTimers)
+  },
+  async advanceTimersByTimeAsync(ms: number) {
+    const end = fakeNow + ms
+    for (;;) {
+      const [next] = [...due].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)
+      if (next === undefined) break
+      fakeNow = next.at
+      if (next.everyMs === undefined) due.delete(next)
+      else next.at += Math.max(1, next.everyMs)
+      next.tick()
+      await settled()
+    }
+    fakeNow = end
+    await settled()
+  },
+  async waitFor<T>(read: () => T | Promise<T>, { timeout = 1000, interval = 50 } = {}): Promise<T> {
+    for (const end = performance.now() + timeout; ; await new Promise((done) => setTimeout(done, interval)))
+      try {
+        return await read()
+      } catch (error) {
+        if (performance.now() > end) throw error
+      }
+  },
+}

@@ -1,19 +1,11 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Bus, Message } from '@bailiwick/bus'
+import type { Bus } from '@bailiwick/bus'
 import { embeddedBus } from '@bailiwick/bus/embedded'
-import { type DecodedEvent, topicNamed } from '@bailiwick/contracts'
-import { eventText, exampleEvent } from '@bailiwick/contracts/examples'
+import { topicNamed } from '@bailiwick/contracts'
 import { systemClock } from '@bailiwick/service-kit'
-import { SIGNATURE_TYPE, SignerKey } from '@bailiwick/tlog'
 import { expect, it } from 'vitest'
-import { assertLogKept } from './assert-log-kept.ts'
 import { Installed, type Verified } from './evidence.fixture.ts'
-import { LogFolder, logKey } from './log.fixture.ts'
-import { Log, type Published } from './log.ts'
-import { assertNoneSkipped } from './skipped.ts'
-
-const otherKey = new SignerKey(logKey.verifier.name, new Uint8Array(32).fill(8), SIGNATURE_TYPE.ED25519)
 
 const openBus = (installed: Installed): Promise<Bus> =>
   embeddedBus({
@@ -141,74 +133,3 @@ it('goes on behind what was committed and needed no leaf of its own (V2)', async
   await using evidence = await installed.evidence(bus)
   await Promise.race([evidence.integrated(next, 60_000), evidence.fatal.then((error) => Promise.reject(error))])
 })
-
-/** A bus that has these messages on one topic, and never more. */
-const having = (messages: readonly Message[]): Pick<Bus, 'follow'> => ({
-  follow: async (_topics, _since, handler) => ({
-    caughtUp: handler(messages),
-    failed: new Promise<never>(() => undefined),
-    [Symbol.asyncDispose]: async () => undefined,
-  }),
-})
-
-const aMessage = (offset: number, bytes: string, partition = 0): Message => ({
-  ...{ topic: 'decisions.v1', partition, offset, key: 'k', timestamp: 0 },
-  bytes: Buffer.from(bytes),
-})
-
-it.each([
-  ['all before it are leaves', ['leaf', 'leaf'], undefined],
-  ['one before it was parked', ['leaf', 'junk'], undefined],
-  ['one before it is no leaf, and was to be', ['event', 'leaf'], 'decisions.v1/0/3'],
-  ['all between are gone from the bus', [], undefined],
-])('takes what the bus delivers first where %s, and nothing else (V2)', async (_, between, lacking) => {
-  const messages = [aMessage(2, 'event'), ...between.map((text, n) => aMessage(3 + n, text)), aMessage(9, 'event', 1)]
-  const asserted = assertNoneSkipped(
-    {
-      bus: having([...messages, aMessage(5, 'event')]),
-      sequencer: {
-        consumed: { 'decisions.v1': { 0: 2 } },
-        has: (bytes) => Buffer.from(bytes).toString() === 'leaf',
-      },
-      judge: async ({ bytes }) =>
-        Buffer.from(bytes).toString() === 'junk'
-          ? { kind: 'unreadable', code: 'json_malformed' }
-          : { kind: 'leaf', event: exampleEvent('decisions.v1', 'denials.summarised') as DecodedEvent },
-    },
-    { topic: 'decisions.v1', partition: 0, offset: 5 },
-  )
-  if (lacking === undefined) await asserted
-  else
-    await expect(asserted).rejects.toMatchObject({
-      code: 'log_inconsistent',
-      message: expect.stringContaining(lacking),
-    })
-})
-
-it.each([
-  ['as it announced', ['a', 'b'], logKey, undefined],
-  ['that has grown since', ['a'], logKey, undefined],
-  ['with another leaf', ['a', 'c'], logKey, 'log_inconsistent'],
-  ['with another first leaf', ['c'], logKey, 'log_inconsistent'],
-  ['that lost a leaf', ['a', 'b', 'c'], logKey, 'log_inconsistent'],
-  ['of which others announced something', ['a', 'b', 'c'], otherKey, undefined],
-] as const)('knows a log %s by its newest checkpoint on the bus (V14)', async (_, announced, signer, code) => {
-  using other = new LogFolder()
-  using folder = new LogFolder()
-  const { note } = await grown(other, announced, signer)
-  const head = await grown(folder, ['a', 'b'], logKey)
-  const example = exampleEvent('checkpoints.v1', 'checkpoint.published')
-  const data = { ...Object(example.data), checkpoint: note }
-  const bus = having([aMessage(0, 'junk'), aMessage(1, eventText({ ...example, data }))])
-  const kept = assertLogKept({ bus, storage: { read: folder.read }, key: logKey.verifier, now: 0 }, head)
-  if (code === undefined) await kept
-  else await expect(kept).rejects.toMatchObject({ code })
-})
-
-/** A log of these leaves. */
-async function grown(folder: LogFolder, leaves: readonly string[], key: SignerKey): Promise<Published> {
-  await using storage = await folder.open()
-  const log = await Log.open(storage, key, () => systemClock.now())
-  const entries = leaves.map((leaf) => Buffer.from(leaf))
-  return log.append(entries, {})
-}
