@@ -119,7 +119,7 @@ describe('obligations of policies', () => {
     const page = readFileSync(join(import.meta.dirname, '../../../docs/operations/obligations.md'), 'utf8')
     const duties = asked(/```cedar\n(.*?)```/s.exec(page)?.[1] ?? '')
     expect(duties).toMatchObject({ redact: ['iban', 'owner/name'], limitBytes: 65_536 })
-    expect(duties.notify).toEqual([{ to: 'security@example.com', policies: ['nobody-deletes'] }])
+    expect(duties.notify).toEqual([{ to: 'security@example.com', policies: ['no-deletes'] }])
   })
 
   it('that are other people’s annotations are left alone', () => {
