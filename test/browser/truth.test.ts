@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { noBrowser, patienceMs } from './browser.ts'
+import { noBrowser, patienceMs, seriousFindings } from './browser.ts'
 import { atADesk } from './desk.ts'
 
 describe.skipIf(noBrowser)('what the console says while the server or the person is slow, in Chromium', () => {
@@ -30,6 +30,62 @@ describe.skipIf(noBrowser)('what the console says while the server or the person
     await page.getByText('Approved.', { exact: true }).waitFor()
     expect(await desk.stateOf(requestId)).toBe('approved')
     await page.unroute('**/approve')
+  })
+
+  it('offers to sign once the statement is there, and not before (V3)', async () => {
+    const requestId = await desk.ask('slow-statement')
+    const { page } = desk.olivia
+    await desk.goTo(`requests/${requestId}`)
+    const arrived = Promise.withResolvers<void>()
+    const slow = Promise.withResolvers<void>()
+    await page.route('**/statement', async (route) => {
+      arrived.resolve()
+      await slow.promise
+      await route.continue()
+    })
+    await desk.olivia.press('Approve as asked…')
+    await arrived.promise
+    const sign = page.getByRole('dialog').getByRole('button', { name: 'Sign with passkey' })
+    expect(await sign.isDisabled()).toBe(true)
+    slow.resolve()
+    await sign.click() // waits until it is enabled
+    await page.getByText('Approved.', { exact: true }).waitFor()
+    expect(await desk.stateOf(requestId)).toBe('approved')
+    await page.unroute('**/statement')
+  })
+
+  it('says that an answer cannot be read, and asks again', async () => {
+    const requestId = await desk.ask('cut-off')
+    const { page } = desk.olivia
+    const detail = `**/console/api/requests/${requestId}`
+    let asked = 0
+    await page.route(detail, (route) =>
+      ++asked === 1 ? route.fulfill({ status: 200, body: '{"id":"req_' }) : route.continue(),
+    )
+    await page.goto(`${desk.system.url}/console/requests/${requestId}`)
+    await page.locator(`article[data-request="${requestId}"]`).waitFor()
+    expect(asked).toBeGreaterThan(1)
+    await page.unroute(detail)
+  })
+
+  it('shows what failed in place of a page that it cannot draw, never an empty one, and reloads it', async () => {
+    const requestId = await desk.ask('odd-answer')
+    const { page } = desk.olivia
+    for (const [path, shell] of [
+      [`requests/${requestId}`, true],
+      ['me', false], // what stands around every page
+    ] as const) {
+      const odd = `**/console/api/${path}`
+      await page.route(odd, (route) => route.fulfill({ json: { id: requestId, kind: 'access' } }))
+      await page.goto(`${desk.system.url}/console/requests/${requestId}`)
+      await page.getByRole('heading', { level: 1, name: 'This page failed' }).waitFor()
+      expect(await page.getByRole('alert').textContent()).not.toBe('')
+      expect(await page.getByRole('link', { name: 'Grants' }).isVisible()).toBe(shell)
+      expect(await seriousFindings(desk.olivia)).toEqual([])
+      await page.unroute(odd)
+      await desk.olivia.press('Reload')
+      await page.locator(`article[data-request="${requestId}"]`).waitFor()
+    }
   })
 
   it('ends the ceremony with Escape while it waits for the person: nothing is signed or sent (V3)', async () => {

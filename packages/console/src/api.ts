@@ -46,10 +46,12 @@ export async function api<T>(path: string, body?: unknown): Promise<T> {
   const response = await sent.catch((cause) => {
     throw new Error('The server cannot be reached.', { cause })
   })
-  const answer = (await response.json().catch(() => ({}))) as T & ProblemDocument
-  if (response.ok) return answer
+  const answer = (await response.json().catch(() => undefined)) as (T & ProblemDocument) | undefined
   if (response.status === 401) tellSignedOut()
-  throw new Problem(response.status, answer)
+  if (!response.ok) throw new Problem(response.status, answer)
+  // The connection ended in the middle, or a proxy answered in the server's place.
+  if (answer === undefined) throw new Error('The server’s answer cannot be read.')
+  return answer
 }
 
 /** Only the members that are given. */

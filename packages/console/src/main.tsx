@@ -4,6 +4,7 @@ import { createRoot } from 'react-dom/client'
 import { Problem } from './api.ts'
 import { App } from './app.tsx'
 import { type Invitation, takeInvitation, wordInAddress } from './ceremonies.ts'
+import { Boundary } from './ui/boundary.tsx'
 import { Messages } from './ui/say.tsx'
 import './style/index.css'
 
@@ -28,11 +29,13 @@ try {
 
 createRoot(document.getElementById('root') as HTMLElement).render(
   <StrictMode>
-    <QueryClientProvider client={client}>
-      <Messages>
-        <App invitation={invitation} unreadable={unreadable} />
-      </Messages>
-    </QueryClientProvider>
+    <Boundary>
+      <QueryClientProvider client={client}>
+        <Messages>
+          <App invitation={invitation} unreadable={unreadable} />
+        </Messages>
+      </QueryClientProvider>
+    </Boundary>
   </StrictMode>,
 )
 

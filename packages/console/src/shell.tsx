@@ -13,6 +13,7 @@ import { RequestPage } from './pages/request.tsx'
 import { RulesPage } from './pages/rules.tsx'
 import { Link, useRoute } from './router.tsx'
 import type { Me, Recovery } from './types.ts'
+import { Boundary } from './ui/boundary.tsx'
 import { problemText } from './ui/dialog.tsx'
 import { Mark } from './ui/outside.tsx'
 import { useSay } from './ui/say.tsx'
@@ -86,7 +87,9 @@ export function Shell({ me, stale, onLeft }: { me: Me; stale: boolean; onLeft():
       </nav>
       <main id="main" className="main" tabIndex={-1} ref={main}>
         <Banners me={me} stale={stale} />
-        <PageOf page={page} id={id} me={me} />
+        <Boundary key={`${page} ${id}`}>
+          <PageOf page={page} id={id} me={me} />
+        </Boundary>
       </main>
     </div>
   )

@@ -99,7 +99,6 @@ export function StatementDialog({
   const rendered = useQuery({
     queryKey: ['statement', request.id, narrowed, attempt],
     queryFn: () => api<Rendered>(`/requests/${request.id}/statement`, narrowed),
-    retry: false,
     gcTime: 0,
     staleTime: Number.POSITIVE_INFINITY,
     refetchOnWindowFocus: false,
@@ -130,7 +129,8 @@ export function StatementDialog({
     <Dialog
       title={change ? 'You sign this change' : 'You sign exactly this'}
       action="Sign with passkey"
-      blocked={blocked !== undefined}
+      // Until the statement is there, a passkey would have nothing to sign.
+      blocked={rendered.data === undefined || blocked !== undefined}
       onSubmit={submit}
       onClose={onClose}
     >
