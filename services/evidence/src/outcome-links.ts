@@ -45,9 +45,8 @@ export function outcomeLink(type: string, data: unknown): OutcomeLink | undefine
   const jws: unknown = type === 'outcome.reported' ? Object(data).outcome : undefined
   if (typeof jws !== 'string') return undefined
   try {
-    const said = saidSchema.safeParse(parseStrictJson(Buffer.from(jws.split('.')[1] ?? '', 'base64url')))
-    if (!said.success) return undefined
-    const { enforcement_point: point, instance, decision_id: decisionId, sequence, previous, answered } = said.data
+    const said = saidSchema.parse(parseStrictJson(Buffer.from(jws.split('.')[1] ?? '', 'base64url')))
+    const { enforcement_point: point, instance, decision_id: decisionId, sequence, previous, answered } = said
     return { point, instance, decisionId, numbered: { sequence, previous, hash: outcomeHash(jws) }, answered }
   } catch {
     return undefined
