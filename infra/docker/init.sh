@@ -1,6 +1,8 @@
 #!/bin/sh
-# Makes the installation, once, and hands each service what is its own and nothing else: whoever takes over one service
-# finds no other's keys (DESIGN §3). Run again it changes nothing. Every folder below /volumes is a volume of its own.
+# Makes the installation, once, and hands each service what is its own and nothing else: an attacker in one service finds
+# no other's keys (DESIGN §3). Run again it changes nothing. Every folder below /volumes is a volume of its own.
+# BAILIWICK_PUBLIC_URL: the public address. SINGLE_OPERATOR=1: one person's passkey changes the registry. REGISTRY: a file of
+# agents and rules to begin with; compose mounts the device /dev/null where none was named.
 set -eu
 umask 077
 volumes=${1:-/volumes}
@@ -8,9 +10,10 @@ installation=$volumes/installation
 mkdir -p "$installation" "$volumes/kafka-users"
 
 if [ ! -e "$installation/trust.json" ]; then
-  # The invitation is a secret: it goes into a file, invitation.txt, which is named in the container's log.
+  if [ -c "${REGISTRY:-}" ]; then REGISTRY=; fi
+  # Its own next steps are those of one machine. Since its output is no terminal, the invitation is written to a file.
   bailiwick init --data "$installation" --public-url "$BAILIWICK_PUBLIC_URL" ${SINGLE_OPERATOR:+--single-operator} \
-    ${REGISTRY:+--registry "$REGISTRY"}
+    ${REGISTRY:+--registry "$REGISTRY"} >/dev/null
 fi
 
 # Kafka's users, each with a random password; a service gets its own.
@@ -42,5 +45,11 @@ give policy-decision policy-decision-1
 give policy-decision policy-decision-2
 give evidence evidence
 
-echo "The installation is there. Nobody is enrolled by it: the invitation is in installation/invitation.txt."
-echo "Move installation/keys/root offline, and keep it: nothing that runs needs it."
+echo "The installation is there, for $BAILIWICK_PUBLIC_URL. The first approver enrols at the address in this file, once; it is a secret:"
+if [ -n "${container:-}" ]; then
+  echo "  docker compose run --rm --entrypoint cat init $installation/invitation.txt"
+  echo "Agents and rules, once a person is enrolled: docker compose exec -T approval bailiwick registry apply /dev/stdin <registry.yaml"
+else
+  echo "  $installation/invitation.txt"
+fi
+echo "Move $installation/keys/root offline, and keep it: nothing that runs needs it."

@@ -10,6 +10,7 @@ export interface ComposeService {
   command?: string[]
   entrypoint?: string[]
   environment?: Record<string, string>
+  /** In the short form, also those that the file has in the long one. */
   volumes?: string[]
   networks?: string[]
   ports?: string[]
@@ -54,8 +55,14 @@ export function readYamlDocuments<T>(text: string): T[] {
 export function readCompose(): Compose {
   const text = readFileSync(join(repository, 'docker-compose.yml'), 'utf8')
   const interpolated = text.replaceAll(/\$\{[A-Z_]+(?::?-)([^}]*)\}/g, (_, value: string) => value)
-  return parse(interpolated, { merge: true }) as Compose
+  const compose = parse(interpolated, { merge: true }) as Compose
+  for (const service of Object.values(compose.services))
+    if (service.volumes) service.volumes = service.volumes.map(shortForm)
+  return compose
 }
+
+const shortForm = (volume: string | { source: string; target: string; read_only?: boolean }): string =>
+  typeof volume === 'string' ? volume : `${volume.source}:${volume.target}${volume.read_only ? ':ro' : ''}`
 
 /** The services of the file that are one of ours, with what they serve. */
 export function servesOf(compose: Compose): [name: string, service: ComposeService, serves: string][] {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { paths } from '@bailiwick/installation'
 import { expect, it } from 'vitest'
 import { temporaryFolder } from './io.fixture.ts'
@@ -78,6 +78,7 @@ it('asks the service that has the route, of its instances the one that serves', 
   await using _active = await operatorAt(folder.path, () => ({ body: 'approval' }), socket('approval', 9421))
   await using _issuer = await operatorAt(folder.path, () => ({ body: 'issuer' }), socket('issuer', 8422))
   await using evidence = await operatorAt(folder.path, () => standby, socket('evidence', 8424))
+  mkdirSync(paths(folder.path).keys('policy-decision'), { recursive: true })
   const client = operatorOf(folder.path)
   expect(await client.text('/operator/requests')).toBe('approval')
   expect(await client.text('/operator/revocations')).toBe('issuer')

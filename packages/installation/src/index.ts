@@ -9,6 +9,7 @@ export {
   keyFileNames,
 } from './initialise.ts'
 export { invitationAddress, invitationFor } from './invitation-address.ts'
+export { type NextSteps, nextSteps } from './next-steps.ts'
 export { paths } from './paths.ts'
 export { type PolicyFiles, policyFileNames, policySetOf, readPolicyFiles, storePolicyFiles } from './policies.ts'
 export { type Installation, isInitialised, readGenesis, readInstallation } from './read-installation.ts'

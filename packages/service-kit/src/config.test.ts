@@ -29,6 +29,7 @@ it('needs no setting', () => {
     BAILIWICK_GRANT_STORE: { kind: 'embedded' },
     BAILIWICK_LOG_LEVEL: 'info',
     BAILIWICK_MAX_STALENESS: 2000,
+    BAILIWICK_SERVICES: [],
     BAILIWICK_STRANGER_REQUESTS_PER_SECOND: 100,
     BAILIWICK_TLS: 'none',
   })
@@ -48,6 +49,15 @@ it.each<[string, string, unknown]>([
   ['BAILIWICK_MAX_STALENESS', '1500ms', 1500],
   ['BAILIWICK_MAX_STALENESS', '3s', 3000],
   ['BAILIWICK_HOSTS', 'Evidence, 10.1.2.3,::7', ['evidence', '10.1.2.3', '::7']],
+  [
+    'BAILIWICK_SERVICES',
+    'issuer=http://issuer:8422, policy-decision=https://p1.example/,policy-decision=https://p2.example',
+    [
+      { service: 'issuer', url: 'http://issuer:8422' },
+      { service: 'policy-decision', url: 'https://p1.example' },
+      { service: 'policy-decision', url: 'https://p2.example' },
+    ],
+  ],
   ['BAILIWICK_TLS', 'terminated', 'terminated'],
   ['BAILIWICK_TLS', 'c.pem,k.pem', { certificateFile: 'c.pem', keyFile: 'k.pem' }],
 ])('understands %s=%s', (name, value, understood) => {
@@ -60,6 +70,11 @@ it.each([
   ['BAILIWICK_PUBLIC_URL', 'ftp://bailiwick.example'],
   ['BAILIWICK_TRUSTED_PROXIES', '1'],
   ['BAILIWICK_TRUSTED_PROXIES', '0.0.0.0/0'],
+  ['BAILIWICK_SERVICES', 'http://issuer:8422'],
+  ['BAILIWICK_SERVICES', 'isuer=http://issuer:8422'],
+  ['BAILIWICK_SERVICES', 'issuer=http://issuer:8422/path'],
+  ['BAILIWICK_SERVICES', 'issuer=http://issuer:8422,'],
+  ['BAILIWICK_SERVICES', 'issuer=ftp://issuer'],
   ['BAILIWICK_PORT', '80a'],
   ['BAILIWICK_PORT', '65536'],
   ['BAILIWICK_PORT', '-1'],

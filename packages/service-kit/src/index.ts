@@ -61,6 +61,7 @@ export {
   type NotificationFormat,
   notifySettings,
   quotaSettings,
+  type ServiceAddress,
   type SinksConfig,
   sinkSettings,
   sinksOf,

@@ -72,6 +72,25 @@ const hosts = z.string().transform((value, context): string[] => {
   return z.NEVER
 })
 
+/** Where a service that runs by itself answers. */
+export interface ServiceAddress {
+  service: 'approval' | 'issuer' | 'policy-decision' | 'evidence'
+  /** An origin. */
+  url: string
+}
+
+const services = z.string().transform((value, context): ServiceAddress[] => {
+  const named = value.split(',').flatMap((each): ServiceAddress[] => {
+    const [, service, address = ''] = /^(approval|issuer|policy-decision|evidence)=(https?:.+)$/.exec(each.trim()) ?? []
+    const url = URL.parse(address)
+    if (url === null || (address !== url.origin && address !== `${url.origin}/`)) return []
+    return [{ service: service as ServiceAddress['service'], url: url.origin }]
+  })
+  if (named.length === value.split(',').length) return named
+  context.addIssue('services with their origins: issuer=http://issuer:8422,evidence=http://evidence:8424')
+  return z.NEVER
+})
+
 /** Where something confidential is sent: only over TLS, or to this machine. A user would stand in the logs of others, and a fragment is never sent. */
 const receiver = (without: string, fits: (url: URL) => boolean = () => true) =>
   z
@@ -144,6 +163,8 @@ export const commonSettings = (defaultPort: number) => ({
   BAILIWICK_TLS: tls.default('none'),
   /** Names that this process goes by besides its public address and the loopback's: `NAME[,NAME…]`. A request for another host is refused. */
   BAILIWICK_HOSTS: hosts.default([]),
+  /** Where the other services answer: `bailiwick status` asks there whether they are ready. A service may stand there more than once. */
+  BAILIWICK_SERVICES: services.default([]),
   /** The proxies whose `X-Forwarded-For` says who asks: `CIDR[,CIDR…]`. Absent: nobody's, and all behind a proxy are one caller. */
   BAILIWICK_TRUSTED_PROXIES: networks.optional(),
   /** Requests without a verified caller that one network may send, a second; ten times that at once. */

@@ -59,7 +59,7 @@ process.exitCode = await runService({
   async ready(config, host) {
     if (asksForSample) await publishSampleRequest(host)
     const terminal = process.stdout.isTTY
-    console.log(welcome(config.BAILIWICK_DATA, host.trust, { enrolled, sample, terminal }))
+    console.log(welcome(config.BAILIWICK_DATA, host.trust, { enrolled, sample, terminal, env: process.env }))
   },
   complain: console.error,
 })

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { welcome } from './welcome.ts'
 
 const data = mkdtempSync(join(tmpdir(), 'welcome-'))
-let greet: (how: { enrolled?: boolean; terminal: boolean }) => string
+let greet: (how: { enrolled?: boolean; sample?: boolean; terminal: boolean; env?: { container: string } }) => string
 beforeAll(() => {
   const trust = initialise({
     data,
@@ -40,4 +40,11 @@ it('names its file, for its owner alone, where the output may be kept (V17)', ()
 
 it('says nothing of it once somebody is enrolled', () => {
   for (const terminal of [true, false]) expect(greet({ enrolled: true, terminal })).not.toMatch(/invitation/)
+})
+
+it('says to a person outside its container what they can run there', () => {
+  const said = greet({ sample: false, terminal: false, env: { container: 'oci' } })
+  expect(said).toContain(`docker exec CONTAINER cat ${paths(data).invitation}`)
+  expect(said).toContain('docker exec -i CONTAINER bailiwick registry apply /dev/stdin <FILE')
+  expect(said).not.toMatch(/np[mx]/)
 })

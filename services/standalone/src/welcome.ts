@@ -1,19 +1,28 @@
 import type { Trust } from '@bailiwick/credentials'
-import { invitationFor } from '@bailiwick/installation'
+import { invitationFor, nextSteps } from '@bailiwick/installation'
 
 /**
  * What a newcomer reads: where to go, and what to do next. `terminal`: whether a person reads it there, and no log keeps it; only then does it
- * hold the invitation.
+ * hold the invitation. `env`: says whether this runs in a container, which the reader is outside of.
  */
 export function welcome(
   data: string,
   trust: Trust,
-  { enrolled, sample, terminal }: { enrolled: boolean; sample: boolean; terminal: boolean },
+  {
+    enrolled,
+    sample,
+    terminal,
+    env = {},
+  }: { enrolled: boolean; sample: boolean; terminal: boolean; env?: Readonly<Record<string, string | undefined>> },
 ): string {
+  const { read, applyRegistry } = nextSteps(env)
   const invitation = () => {
     const where = invitationFor(data, { terminal })
     return 'file' in where
-      ? [`  1. Open the address in ${where.file} in a browser; it makes you the first approver.`]
+      ? [
+          `  1. Open the address in ${where.file} in a browser; it makes you the first approver.`,
+          ...(read ? [`     ${read(where.file)}`] : []),
+        ]
       : [
           '  1. Open this invitation in a browser on this machine; it makes you the first approver:',
           `     ${where.address}`,
@@ -26,8 +35,9 @@ export function welcome(
         ...invitation(),
         sample
           ? '  2. Register a passkey, then answer the sample request that is waiting.'
-          : '  2. Register a passkey; then add agents and rules: npx bailiwick registry apply FILE',
-        '  3. npm run demo    tells the whole story unattended.',
+          : `  2. Register a passkey; then add agents and rules: ${applyRegistry}`,
+        // The image has no demo in it.
+        ...(read ? [] : ['  3. npm run demo    tells the whole story unattended.']),
       ]
   return [
     '',

@@ -60,6 +60,15 @@ it.each([
   expect(out).toContain(`${next} --data ${folder.at('data')}, then`)
 })
 
+it('says to a person outside its container what they can run there', async () => {
+  using folder = temporaryFolder()
+  const argv = ['init', '--data', folder.at('data'), '--policies', policies(folder)]
+  const { out } = await bailiwick(argv, { env: { container: 'oci' } })
+  expect(out).toContain(`docker exec CONTAINER cat ${folder.at('data/invitation.txt')}`)
+  expect(out).toContain('docker exec -i CONTAINER bailiwick registry apply /dev/stdin <FILE')
+  expect(out).not.toContain('npx')
+})
+
 it('tells a machine the same in JSON', async () => {
   using folder = temporaryFolder()
   const { out } = await init(folder, '--json', '--single-operator')

@@ -1,7 +1,14 @@
 import { isIP } from 'node:net'
 import { keyFilePath } from '@bailiwick/credentials'
 import { ServiceError } from '@bailiwick/errors'
-import { type InitialEntities, initialise, invitationFor, paths, readPolicyFiles } from '@bailiwick/installation'
+import {
+  type InitialEntities,
+  initialise,
+  invitationFor,
+  nextSteps,
+  paths,
+  readPolicyFiles,
+} from '@bailiwick/installation'
 import type { Command } from 'commander'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
@@ -63,6 +70,10 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
     )
     return exitCodes.ok
   }
+  const { read, applyRegistry } = nextSteps(io.env)
+  const serve = read
+    ? 'start a container of this image with this data directory'
+    : `${portOf(origin)}npx bailiwick serve${data === '.bailiwick' ? '' : ` --data ${data}`}`
   for (const line of [
     `Made ${trust.installation} in ${data}`,
     `  trust anchor  ${paths(data).trust} (public: give it to every verifier)`,
@@ -72,13 +83,10 @@ function init({ data, publicUrl, singleOperator, registry, policies, json }: Ini
       ? ['  SINGLE OPERATOR: one passkey suffices; trust.json, the page and bailiwick status say so']
       : []),
     '',
-    `Next: ${portOf(origin)}npx bailiwick serve${data === '.bailiwick' ? '' : ` --data ${data}`}, then open ${'file' in invitation ? 'the address in this file' : 'this address'} to enrol the first approver. It is a secret, and works once:`,
-    `  ${'file' in invitation ? invitation.file : invitation.address}`,
+    `Next: ${serve}, then open ${'file' in invitation ? 'the address in this file' : 'this address'} to enrol the first approver. It is a secret, and works once:`,
+    `  ${'file' in invitation ? (read?.(invitation.file) ?? invitation.file) : invitation.address}`,
     ...(registry === undefined
-      ? [
-          '',
-          'The registry is empty: once somebody is enrolled, add agents and rules with npx bailiwick registry apply FILE.',
-        ]
+      ? ['', `The registry is empty: once somebody is enrolled, add agents and rules with ${applyRegistry}.`]
       : []),
   ])
     io.out(line)

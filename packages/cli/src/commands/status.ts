@@ -1,50 +1,58 @@
 import type { Trust } from '@bailiwick/credentials'
 import { readInstallation } from '@bailiwick/installation'
+import { commonSettings, readConfig, type ServiceAddress } from '@bailiwick/service-kit'
 import { openCheckpoint, parseVkey } from '@bailiwick/tlog'
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines, lenienceSchema } from '../lenience.ts'
-import { type Operator, operatorOf } from '../operator-client.ts'
+import { type Operator, operatorOf, partsIn } from '../operator-client.ts'
+import { exchange } from '../operator-exchange.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
+import { type Readiness, readiness } from '../readiness.ts'
 import { requestsSchema } from '../request-summary.ts'
 
 type Options = DataOption & JsonOption
 
+const configSchema = z.object({ BAILIWICK_SERVICES: commonSettings(0).BAILIWICK_SERVICES })
+
 export function statusCommand(program: Command, io: Io, done: (code: ExitCode) => void): void {
   const command = program
     .command('status')
-    .summary('whether what runs here is ready')
+    .summary('whether the system is ready')
     .description(
-      'Says whether what runs here is ready, and why not; how many requests wait; how long the evidence log is; which enforcement points ' +
-        'state no instance.',
+      'Says whether all services are ready, and why not; how many requests wait; how long the evidence log is; which enforcement points ' +
+        'state no instance. Services that do not run here are asked at the addresses in BAILIWICK_SERVICES; what was not asked is said.',
     )
   withJson(withData(command, io)).action(async (options: Options) => done(await status(options, io)))
 }
 
 async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
   const { trust } = readInstallation(data)
+  const { BAILIWICK_SERVICES } = io.env
+  const { BAILIWICK_SERVICES: addresses } = readConfig(configSchema, { BAILIWICK_SERVICES })
+  const found = await readiness(data, addresses)
   const operator = operatorOf(data)
-  const failing = await operator.failing()
-  const { enrolled, recoveries = [] } = expectAnswer(registrySchema, await operator.get('/operator/registry'))
-  const { requests } = expectAnswer(requestsSchema, await operator.get('/operator/requests'))
-  const pending = requests.filter(({ state }) => state === 'pending').length
-  const log = await logOf(operator, trust)
+  const people = await peopleOf(data, operator)
+  const log = await logOf(data, operator, { trust, addresses })
   const single = await pointsWithoutInstance(operator)
   const { installation, public_url, single_operator } = trust
+  const { failing, besides, unasked } = found
   const ready = failing.length === 0
   if (json) {
     const log_size = log.size ?? null
+    const { enrolled = null, pending = null, recoveries = [] } = people ?? {}
     const who = { installation, public_url, single_operator, enrolled, recoveries }
-    io.out(JSON.stringify({ ready, failing, ...who, pending, log_size, points_without_instance: single }))
+    const points_without_instance = single
+    io.out(JSON.stringify({ ready, failing, besides, unasked, ...who, pending, log_size, points_without_instance }))
   } else {
+    const { enrolled, pending, recoveries = [] } = people ?? {}
     for (const line of [
       `${installation} at ${public_url}${single_operator ? ' (SINGLE OPERATOR)' : ''}`,
-      `  ready     ${ready ? 'yes' : 'NO'}`,
-      ...failing.map((reason) => `            ${reason}`),
-      `  enrolled  ${enrolled ? 'yes' : 'nobody yet: open the invitation'}`,
-      `  requests  ${pending} pending`,
+      ...readyLines(found),
+      `  enrolled  ${people === undefined ? notHere('approval') : enrolled ? 'yes' : 'nobody yet: open the invitation'}`,
+      `  requests  ${people === undefined ? notHere('approval') : `${pending} pending`}`,
       `  evidence  ${log.says}`,
       ...single.map((point) => `  point     ${point} states no instance: run it as ONE process, or update it`),
       ...lenienceLines({ recoveries }),
@@ -54,7 +62,28 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
   return ready ? exitCodes.ok : exitCodes.fault
 }
 
+function readyLines({ failing, besides, unasked }: Readiness): string[] {
+  const known = unasked.length === 0 ? 'yes' : 'yes, as far as it was asked'
+  return [
+    `  ready     ${failing.length === 0 ? known : 'NO'}`,
+    ...failing.map((reason) => `            ${reason}`),
+    ...besides.map((reason) => `  besides   ${reason}; another instance is ready`),
+    ...(unasked.length === 0 ? [] : [`  not asked ${unasked.join(', ')}: not here; name them in BAILIWICK_SERVICES`]),
+  ]
+}
+
+const notHere = (service: string) => `not known here: ask where ${service} runs`
+
 const registrySchema = lenienceSchema.extend({ enrolled: z.boolean() })
+
+/** What approval alone knows; undefined where approval runs elsewhere. */
+async function peopleOf(data: string, operator: Operator) {
+  const parts = partsIn(data)
+  if (parts.length > 0 && !parts.includes('approval')) return undefined
+  const { enrolled, recoveries } = expectAnswer(registrySchema, await operator.get('/operator/registry'))
+  const { requests } = expectAnswer(requestsSchema, await operator.get('/operator/requests'))
+  return { enrolled, recoveries, pending: requests.filter(({ state }) => state === 'pending').length }
+}
 
 const pointsSchema = z.object({ without_instance: z.array(z.string()) })
 
@@ -64,13 +93,35 @@ async function pointsWithoutInstance(operator: Operator): Promise<string[]> {
   return answer.data?.without_instance ?? []
 }
 
-/** What the log's own checkpoint says. It says it to anybody, so what is not signed by this log is told as such. */
-async function logOf(operator: Operator, trust: Trust): Promise<{ size?: number; says: string }> {
+interface Log {
+  size?: number
+  says: string
+}
+
+/** What the log's own checkpoint says. Evidence says it to anybody, so what is not signed by this log is told as such. */
+async function logOf(
+  data: string,
+  operator: Operator,
+  { trust, addresses }: { trust: Trust; addresses: readonly ServiceAddress[] },
+): Promise<Log> {
   const log = parseVkey(trust.log.vkey)
-  const note = await operator.text('/log/checkpoint').catch(() => undefined)
+  const parts = partsIn(data)
+  const at = addresses.filter(({ service }) => service === 'evidence').map(({ url }) => url)
+  const here = parts.length === 0 || parts.includes('evidence')
+  if (!here && at.length === 0) return { says: notHere('evidence') }
+  const note = here ? await operator.text('/log/checkpoint').catch(() => undefined) : await checkpointAt(at)
   if (log === undefined || note === undefined) return { says: 'no checkpoint yet' }
   const opened = openCheckpoint(note, { log })
   if (!opened.ok) return { says: `its checkpoint is NOT signed by this log (${opened.reason})` }
   const { size } = opened.checkpoint
   return { size, says: `${size.toLocaleString('en-US')} entries` }
+}
+
+/** Of the first instance that gives one: a standby does not. */
+async function checkpointAt(addresses: readonly string[]): Promise<string | undefined> {
+  for (const url of addresses) {
+    const answer = await exchange({ url }, 'GET', '/log/checkpoint').catch(() => undefined)
+    if (answer?.status === 200) return answer.body.toString('utf8')
+  }
+  return undefined
 }

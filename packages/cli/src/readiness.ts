@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs'
+import { paths } from '@bailiwick/installation'
+import type { ServiceAddress } from '@bailiwick/service-kit'
+import { operatorOf, type PartService, partsIn, socketsOf } from './operator-client.ts'
+import { failingAt, nameOf, type Place, reasonOf } from './operator-exchange.ts'
+import { services } from './repository.ts'
+
+export interface Readiness {
+  /** The checks that fail, with the reason of each; where services run by themselves, with the service. None: all that was asked is ready. */
+  failing: string[]
+  /** Instances that are not ready while another one of their service is: a standby, or a decision point that is away. */
+  besides: string[]
+  /** Services that do not run here and whose address is not known. */
+  unasked: PartService[]
+}
+
+/**
+ * Whether the whole system is ready: what belongs to this data directory is asked on its sockets, every other service at its addresses.
+ * Throws what standalone, or nothing, answers where no service runs by itself.
+ */
+export async function readiness(data: string, addresses: readonly ServiceAddress[]): Promise<Readiness> {
+  const here = partsIn(data)
+  const alone = here.length === 0 && (addresses.length === 0 || existsSync(paths(data).operatorSocket))
+  if (alone) return { failing: await operatorOf(data).failing(), besides: [], unasked: [] }
+  const found = await Promise.all(
+    services.map(async (service): Promise<Readiness> => {
+      const places = placesOf(service, here.includes(service) ? data : undefined, addresses)
+      if (places.length === 0) return { failing: [], besides: [], unasked: [service] }
+      const told = await Promise.all(places.map(async (place) => ({ place, reasons: await reasonsAt(place) })))
+      const away = told.filter(({ reasons }) => reasons.length > 0)
+      if (away.length === told.length) {
+        const failing = [...new Set(away.flatMap(({ reasons }) => reasons))].map((reason) => `${service}: ${reason}`)
+        return { failing, besides: [], unasked: [] }
+      }
+      const besides = away.map(({ place, reasons }) => `${service} at ${nameOf(place)}: ${reasons.join('; ')}`)
+      return { failing: [], besides, unasked: [] }
+    }),
+  )
+  return {
+    failing: found.flatMap(({ failing }) => failing),
+    besides: found.flatMap(({ besides }) => besides),
+    unasked: found.flatMap(({ unasked }) => unasked),
+  }
+}
+
+/** Where a service is asked; `data`: the directory that it belongs to, where that is this one. */
+function placesOf(service: PartService, data: string | undefined, addresses: readonly ServiceAddress[]): Place[] {
+  if (data !== undefined) return socketsOf(data, service).map((socketPath) => ({ socketPath }))
+  return addresses.filter((each) => each.service === service).map(({ url }) => ({ url }))
+}
+
+const reasonsAt = (place: Place) => failingAt(place).catch((error) => [reasonOf(error)])
