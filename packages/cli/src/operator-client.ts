@@ -74,10 +74,11 @@ export function socketsOf(data: string, service: PartService | undefined): [stri
 
 /**
  * The services that run by themselves and belong to this data directory: their keys or their sockets lie in it. The others have data
- * directories of their own, as in containers. None: standalone, or nothing, runs here.
+ * directories of their own, as in containers. None: standalone, or nothing, runs here. `byThemselves`: whether services do at all, which
+ * sockets tell only while they run.
  */
-export function partsIn(data: string): PartService[] {
-  if (!servicesRunByThemselves(data)) return []
+export function partsIn(data: string, byThemselves = servicesRunByThemselves(data)): PartService[] {
+  if (!byThemselves) return []
   return services.filter(
     (service) => existsSync(paths(data).keys(service)) || globSync(`${service}-*.sock`, { cwd: data })[0] !== undefined,
   )

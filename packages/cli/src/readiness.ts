@@ -19,9 +19,8 @@ export interface Readiness {
  * Throws what standalone, or nothing, answers where no service runs by itself.
  */
 export async function readiness(data: string, addresses: readonly ServiceAddress[]): Promise<Readiness> {
-  const here = partsIn(data)
-  const alone = here.length === 0 && (addresses.length === 0 || existsSync(paths(data).operatorSocket))
-  if (alone) return { failing: await operatorOf(data).failing(), besides: [], unasked: [] }
+  const here = partsAmong(data, addresses)
+  if (here === undefined) return { failing: await operatorOf(data).failing(), besides: [], unasked: [] }
   const found = await Promise.all(
     services.map(async (service): Promise<Readiness> => {
       const places = placesOf(service, here.includes(service) ? data : undefined, addresses)
@@ -41,6 +40,13 @@ export async function readiness(data: string, addresses: readonly ServiceAddress
     besides: found.flatMap(({ besides }) => besides),
     unasked: found.flatMap(({ unasked }) => unasked),
   }
+}
+
+/** The services that belong here, where they run by themselves; undefined: standalone, or nothing, runs here. */
+export function partsAmong(data: string, addresses: readonly ServiceAddress[]): PartService[] | undefined {
+  if (existsSync(paths(data).operatorSocket)) return undefined
+  const parts = addresses.length > 0 ? partsIn(data, true) : partsIn(data)
+  return parts.length === 0 && addresses.length === 0 ? undefined : parts
 }
 
 /** Where a service is asked; `data`: the directory that it belongs to, where that is this one. */

@@ -174,11 +174,23 @@ it('says what it cannot know where one service runs by itself, and takes nothing
   expect(out.split('\n').slice(1)).toEqual([
     '  ready     yes, as far as it was asked',
     '  not asked approval, issuer, policy-decision: not here; name them in BAILIWICK_SERVICES',
-    '  enrolled  not known here: ask where approval runs',
-    '  requests  not known here: ask where approval runs',
+    '  enrolled  not known here: ask where approval runs, once it is ready',
+    '  requests  not known here: ask where approval runs, once it is ready',
     '  evidence  1,234 entries',
   ])
   expect(code).toBe(0)
+})
+
+it('says that a service which belongs here is not up yet, and still asks the others', async () => {
+  using folder = temporaryFolder()
+  installation(folder)
+  mkdirSync(paths(folder.path).keys('approval'), { recursive: true })
+  await using issuer = await serviceElsewhere({ '/readyz': ready })
+  const env = { BAILIWICK_SERVICES: `issuer=${issuer.url}` }
+  const { code, out } = await bailiwick(['status', '--data', folder.path], { env })
+  expect(out).toMatch(/^ {2}ready {5}NO\n {12}approval: nothing answers on /m)
+  expect(out).toContain('  enrolled  not known here')
+  expect(code).toBe(1)
 })
 
 it('names an address that is none', async () => {

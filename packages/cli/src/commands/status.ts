@@ -1,4 +1,5 @@
 import type { Trust } from '@bailiwick/credentials'
+import { errorCode } from '@bailiwick/errors'
 import { readInstallation } from '@bailiwick/installation'
 import { commonSettings, readConfig, type ServiceAddress } from '@bailiwick/service-kit'
 import { openCheckpoint, parseVkey } from '@bailiwick/tlog'
@@ -7,10 +8,10 @@ import { z } from 'zod'
 import { expectAnswer } from '../expect-answer.ts'
 import { type ExitCode, exitCodes, type Io } from '../io.ts'
 import { lenienceLines, lenienceSchema } from '../lenience.ts'
-import { type Operator, operatorOf, partsIn } from '../operator-client.ts'
+import { type Operator, operatorOf, type PartService } from '../operator-client.ts'
 import { exchange } from '../operator-exchange.ts'
 import { type DataOption, type JsonOption, withData, withJson } from '../options.ts'
-import { type Readiness, readiness } from '../readiness.ts'
+import { partsAmong, type Readiness, readiness } from '../readiness.ts'
 import { requestsSchema } from '../request-summary.ts'
 
 type Options = DataOption & JsonOption
@@ -34,8 +35,9 @@ async function status({ data, json }: Options, io: Io): Promise<ExitCode> {
   const { BAILIWICK_SERVICES: addresses } = readConfig(configSchema, { BAILIWICK_SERVICES })
   const found = await readiness(data, addresses)
   const operator = operatorOf(data)
-  const people = await peopleOf(data, operator)
-  const log = await logOf(data, operator, { trust, addresses })
+  const parts = partsAmong(data, addresses)
+  const people = await peopleOf(parts, operator)
+  const log = await logOf(parts, operator, { trust, addresses })
   const single = await pointsWithoutInstance(operator)
   const { installation, public_url, single_operator } = trust
   const { failing, besides, unasked } = found
@@ -72,17 +74,21 @@ function readyLines({ failing, besides, unasked }: Readiness): string[] {
   ]
 }
 
-const notHere = (service: string) => `not known here: ask where ${service} runs`
+const notHere = (service: string) => `not known here: ask where ${service} runs, once it is ready`
 
 const registrySchema = lenienceSchema.extend({ enrolled: z.boolean() })
 
-/** What approval alone knows; undefined where approval runs elsewhere. */
-async function peopleOf(data: string, operator: Operator) {
-  const parts = partsIn(data)
-  if (parts.length > 0 && !parts.includes('approval')) return undefined
-  const { enrolled, recoveries } = expectAnswer(registrySchema, await operator.get('/operator/registry'))
-  const { requests } = expectAnswer(requestsSchema, await operator.get('/operator/requests'))
-  return { enrolled, recoveries, pending: requests.filter(({ state }) => state === 'pending').length }
+/** What approval alone knows; undefined where approval runs elsewhere, or by itself and does not answer, which `ready` says. */
+async function peopleOf(parts: readonly PartService[] | undefined, operator: Operator) {
+  if (parts !== undefined && !parts.includes('approval')) return undefined
+  try {
+    const { enrolled, recoveries } = expectAnswer(registrySchema, await operator.get('/operator/registry'))
+    const { requests } = expectAnswer(requestsSchema, await operator.get('/operator/requests'))
+    return { enrolled, recoveries, pending: requests.filter(({ state }) => state === 'pending').length }
+  } catch (error) {
+    if (parts === undefined || errorCode(error) !== 'service_unready') throw error
+    return undefined
+  }
 }
 
 const pointsSchema = z.object({ without_instance: z.array(z.string()) })
@@ -100,14 +106,13 @@ interface Log {
 
 /** What the log's own checkpoint says. Evidence says it to anybody, so what is not signed by this log is told as such. */
 async function logOf(
-  data: string,
+  parts: readonly PartService[] | undefined,
   operator: Operator,
   { trust, addresses }: { trust: Trust; addresses: readonly ServiceAddress[] },
 ): Promise<Log> {
   const log = parseVkey(trust.log.vkey)
-  const parts = partsIn(data)
   const at = addresses.filter(({ service }) => service === 'evidence').map(({ url }) => url)
-  const here = parts.length === 0 || parts.includes('evidence')
+  const here = parts === undefined || parts.includes('evidence')
   if (!here && at.length === 0) return { says: notHere('evidence') }
   const note = here ? await operator.text('/log/checkpoint').catch(() => undefined) : await checkpointAt(at)
   if (log === undefined || note === undefined) return { says: 'no checkpoint yet' }
