@@ -1,5 +1,6 @@
-import { compactJwsSchema, parseStrictJson } from '@bailiwick/contracts'
+import { compactJwsSchema } from '@bailiwick/contracts'
 import { z } from 'zod'
+import { problemOf } from './problem-body.ts'
 
 /** A denial that a request may answer: what was denied, and what the decision point signed of it. Its token is not ours to read. */
 export interface Denial {
@@ -18,8 +19,6 @@ const problemSchema = z.object({
   access_request: z.object({ expires_at: z.string().max(40), binding_token: compactJwsSchema }),
 })
 
-const longest = 65_536
-
 /**
  * The requestable denial in an enforcement point's answer to this call; undefined when it is no denial, or none that asking could
  * help. The response stays readable. Where to ask is the installation's, never what a response says.
@@ -29,14 +28,9 @@ export async function denialOf(
   call: { action: string; resource: { type: string; id: string } },
 ): Promise<Denial | undefined> {
   if (response.status !== 401 && response.status !== 403) return undefined
-  const bytes = await response
-    .clone()
-    .bytes()
-    .catch(() => new Uint8Array())
-  if (bytes.length > longest) return undefined
-  const problem = problemSchema.safeParse(parsed(bytes))
-  if (!problem.success) return undefined
-  const { code, decision_id, access_request } = problem.data
+  const problem = await problemOf(response, problemSchema)
+  if (problem === undefined) return undefined
+  const { code, decision_id, access_request } = problem
   const { type, id } = call.resource
   return {
     action: call.action,
@@ -45,13 +39,5 @@ export async function denialOf(
     expiresAt: access_request.expires_at,
     ...(decision_id === undefined ? {} : { decisionId: decision_id }),
     ...(code === undefined ? {} : { reason: code }),
-  }
-}
-
-function parsed(bytes: Uint8Array): unknown {
-  try {
-    return parseStrictJson(bytes)
-  } catch {
-    return undefined
   }
 }

@@ -1,5 +1,5 @@
-import { parseStrictJson } from '@bailiwick/contracts'
 import { z } from 'zod'
+import { problemOf } from './problem-body.ts'
 
 /** Why an enforcement point refused a call, and in how many ms the same call may be made again. */
 export interface Refused {
@@ -11,8 +11,7 @@ const problemSchema = z.object({
   code: z.string().max(100),
   retry_after: z.number().positive().max(3600).optional().catch(undefined),
 })
-const longest = 65_536
-const defaultMs = 1000
+const defaultSeconds = 1
 
 /** Calls without an outcome hold what is left, and may give some back: the same call has some hope a moment later. */
 const reserved: ReadonlySet<string> = new Set(['uses_reserved', 'budget_reserved'])
@@ -24,17 +23,12 @@ const maybeMade: ReadonlySet<string> = new Set(['permit_used', 'permit_invalid',
 export async function refusedOf(response: Response): Promise<Refused | undefined> {
   if (![401, 403, 409, 429, 503].includes(response.status)) return undefined
   if (!/^application\/(problem\+)?json\b/i.test(response.headers.get('content-type') ?? '')) return undefined
-  const bytes = await response
-    .clone()
-    .bytes()
-    .catch(() => new Uint8Array())
-  if (bytes.length > longest) return undefined
-  const problem = problemSchema.safeParse(parsed(bytes))
-  if (!problem.success) return undefined
-  const { code, retry_after } = problem.data
-  const header = Number(response.headers.get('retry-after') ?? Number.NaN)
-  const seconds = header > 0 && header <= 3600 ? header : retry_after
-  return { code, retryAfterMs: seconds === undefined ? defaultMs : seconds * 1000 }
+  const problem = await problemOf(response, problemSchema)
+  if (problem === undefined) return undefined
+  const { code, retry_after } = problem
+  const header = Number(response.headers.get('retry-after'))
+  const seconds = header > 0 && header <= 3600 ? header : (retry_after ?? defaultSeconds)
+  return { code, retryAfterMs: seconds * 1000 }
 }
 
 /**
@@ -54,12 +48,4 @@ export function nextCall(
   if (code === 'call_in_progress') return { afterMs: retryAfterMs }
   // The call whose answer was lost has been made, or may have been.
   return maybeMade.has(code) ? 'outcome_unknown' : undefined
-}
-
-function parsed(bytes: Uint8Array): unknown {
-  try {
-    return parseStrictJson(bytes)
-  } catch {
-    return undefined
-  }
 }
