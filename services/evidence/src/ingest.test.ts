@@ -256,3 +256,19 @@ it('does not take a registry that cannot be read for a log that lacks leaves', a
   await expect(world.take([aRegistryChange(1)])).rejects.toMatchObject({ code: 'deadline_exceeded' })
   expect(world.fatal).toEqual([])
 })
+
+it('is not done with a message before what stands for it is on the bus, and tells of it once (V2)', async () => {
+  const world = await anIngest()
+  const { publish } = world
+  let refusals = 2
+  world.publish = async (...args) => {
+    if (refusals-- > 0) throw new ServiceError('bus_unavailable')
+    return publish(...args)
+  }
+  for (let n = 0; n < 2; n++) {
+    await expect(world.take([aMessage(0, 'junk')])).rejects.toMatchObject({ code: 'bus_unavailable' })
+    expect(world.seen).toHaveLength(1)
+  }
+  for (let n = 0; n < 2; n++) expect(await world.take([aMessage(0, 'junk')])).toEqual(['done'])
+  expect(world.published).toMatchObject([{ subject: 'decisions.v1/0/0' }])
+})

@@ -32,12 +32,12 @@ const restMs = 200
  * for good, or what stands for it is on its parked topic; so nothing is lost, and what comes twice is one leaf.
  */
 export async function startIngest(options: IngestOptions): Promise<Subscription> {
-  const ingest = { ...options, told: new Set<string>(), begun: new Set<string>() }
+  const ingest = { ...options, told: new Map<string, Promise<void>>(), begun: new Set<string>() }
   return options.bus.consume(leafTopics, 'evidence', (batch) => takeBatch(batch, ingest))
 }
 
-/** `told`: what this process told of, of which the log may not know yet. `begun`: partitions that it reads from where the log ends. */
-type Ingest = IngestOptions & { told: Set<string>; begun: Set<string> }
+/** `told`: what this process tells or told of, of which the log may not know yet. `begun`: partitions that it reads from where the log ends. */
+type Ingest = IngestOptions & { told: Map<string, Promise<void>>; begun: Set<string> }
 
 async function takeBatch(batch: readonly Message[], options: Ingest): Promise<readonly Handled[]> {
   await begin(batch[0], options)
@@ -105,11 +105,20 @@ async function take(message: Message, verdict: LeafVerdict, options: Ingest): Pr
   return 'done'
 }
 
-/** Delivered again, it is not told again; only a crash between the two can make it so, and both then say the same. */
+/**
+ * Delivered again, it is not told again, unless telling failed: a message is not done before what stands for it is durable. A crash
+ * between the two, or an outage of the bus, can make it be told twice, and both then say the same.
+ */
 async function once(message: Message, { index, told }: Ingest, tell: () => Promise<void>): Promise<void> {
   const id = parkedId(message)
-  if (told.has(id) || index.isTold(id)) return
-  told.add(id)
-  for (const oldest of told) if (told.size > remembered) told.delete(oldest)
-  await tell()
+  if (index.isTold(id)) return
+  const telling = told.get(id) ?? tell()
+  told.set(id, telling)
+  if (told.size > remembered) told.delete(told.keys().next().value ?? id)
+  try {
+    await telling
+  } catch (error) {
+    told.delete(id)
+    throw error
+  }
 }
