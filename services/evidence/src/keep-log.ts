@@ -123,7 +123,8 @@ export async function keepLog(
   )
   const onOutcomeRefused = async (jws: string) => {
     try {
-      await told.tell([jws])
+      const [error] = await told.tell([jws])
+      if (error) throw error
     } catch (err) {
       logger.error({ err }, 'a refused outcome was not looked at')
     }

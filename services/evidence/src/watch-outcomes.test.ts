@@ -1,3 +1,4 @@
+import { ServiceError } from '@bailiwick/errors'
 import { logger, metrics, testClock } from '@bailiwick/service-kit'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import type { Chain } from './chain.ts'
@@ -15,12 +16,13 @@ function aWatch(chain: Chain, doubled: DoubledOutcome[] = [], last: OutcomeChain
   const clock = testClock()
   const told: { type: string; data: object }[] = []
   const names = new Set<string>()
-  const bus = { chain, end: 1, consumed: { 'decisions.v1': { 0: 0 } } as Consumed }
+  const bus = { chain, end: 1, refusals: 0, consumed: { 'decisions.v1': { 0: 0 } } as Consumed }
   let reads = () => undefined as unknown
   const watch = watchOutcomes({
     participant: {
       producer: {
         publish: async (_: string, drafts: readonly { type: string; subject: string; data: object }[]) => {
+          if (bus.refusals-- > 0) throw new ServiceError('bus_unavailable')
           for (const { type, subject, data } of drafts) {
             told.push({ type, data })
             names.add(subject)
@@ -83,9 +85,12 @@ it('tells of nothing that is merely late: what comes within the minute is no gap
   await watch[Symbol.asyncDispose]()
 })
 
-it('tells of a number that two decision points took for two outcomes, once (V10)', async () => {
+it('tells of a number that two decision points took for two outcomes, once, however long the bus is away (V10)', async () => {
   const doubled = { point: 'point', instance, decisionId: 'dec_1', sequence: 2, hash: `${'H'.repeat(42)}A` }
-  const { watch, told, pass } = aWatch({ whole: 2, ahead: [] }, [doubled])
+  const { watch, told, bus, pass } = aWatch({ whole: 2, ahead: [] }, [doubled])
+  bus.refusals = 2
+  await pass(2)
+  expect(told).toEqual([])
   await pass(5)
   const data = { decision_id: 'dec_1', enforcement_point: 'point', instance, sequence: 2, of: 'sequence' }
   expect(told).toEqual([{ type: 'outcome.contradicted', data: { ...data, signed_sha256: doubled.hash } }])

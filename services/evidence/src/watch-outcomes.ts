@@ -63,9 +63,9 @@ export function watchOutcomes(options: WatchOutcomesOptions): AsyncDisposable {
       hash,
     } of index.doubledOutcomes) {
       if (said.has(hash)) continue
-      said.add(hash)
       const data = { decision_id, enforcement_point, instance, sequence, of: 'sequence' as const, signed_sha256: hash }
       await tellContradicted(participant, index, data)
+      said.add(hash)
     }
   }
   let looking: Promise<void> = Promise.resolve()
