@@ -123,7 +123,7 @@ export class ToldOutcomes implements AsyncDisposable {
   ): Promise<(ServiceError | undefined)[]> {
     let failed = 0
     const outcomes = signed.map((jws) => {
-      const verified = this.#verifiedOr(jws)
+      const verified = this.#verified(jws)
       if (verified instanceof ServiceError && (++failed === signed.length || failed > mostUnverified)) throw verified
       return verified
     })
@@ -225,24 +225,15 @@ export class ToldOutcomes implements AsyncDisposable {
     await this.#looking
   }
 
-  #verified(jws: string): Outcome {
+  /** What a registered point signed, or why it is none. */
+  #verified(jws: string): Outcome | ServiceError {
     const { trust, participant } = this.#options
     const point = participant.projection.ledger.registry.enforcementPoint(claimedPoint(jws) ?? '')
     const key = point && verifyingKey('outcome', point.outcome_jwk)
-    if (point === undefined || key === undefined) throw new ServiceError('key_unknown', 'no such enforcement point')
+    if (point === undefined || key === undefined) return new ServiceError('key_unknown', 'no such enforcement point')
     const { installation } = trust
     const verified = verifyOutcome({ outcome: jws, key, installation, enforcementPoint: point.id })
-    if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
-    return verified.value
-  }
-
-  #verifiedOr(jws: string): Outcome | ServiceError {
-    try {
-      return this.#verified(jws)
-    } catch (error) {
-      if (error instanceof ServiceError) return error
-      throw error
-    }
+    return verified.ok ? verified.value : new ServiceError(verified.code, verified.detail)
   }
 
   #reading(): (ends: Ends) => void {
@@ -321,19 +312,16 @@ export class ToldOutcomes implements AsyncDisposable {
     for (const leaf of await this.#options.reported(decision_id)) {
       const { type, data } = reportedSchema.parse(parseStrictJson(leaf))
       const isSame = outcomeHash(data.outcome) === hash
-      if (!this.#isSigned(data.outcome)) continue
+      const verified = this.#verified(data.outcome)
+      if (verified instanceof ServiceError) continue
       if (type === 'outcome.refused') isRefused ||= isSame
       else if (isSame) return 'relayed'
-      else isAnother ||= isOf(this.#verified(data.outcome), outcome)
+      else isAnother ||= isOf(verified, outcome)
     }
     if (isAnother) return 'decision'
     const under = instance && this.#options.outcomeUnder(chainName({ point, instance }), sequence)
     if (under !== undefined && under !== hash) return 'sequence'
     return isRefused ? 'refused' : 'unsaid'
-  }
-
-  #isSigned(jws: string): boolean {
-    return !(this.#verifiedOr(jws) instanceof ServiceError)
   }
 }
 
