@@ -21,7 +21,7 @@ export async function deliverOutcomes(
   const answer = await ask(pdp, { outcomes })
   const results = answer?.status === 200 ? outcomeResultsSchema.safeParse(answer.body).data?.results : undefined
   if (results?.length === outcomes.length) return results.map((result) => ({ status: result.status, body: result }))
-  if (answer === undefined || !isRefused(answer)) return outcomes.map(() => undefined)
+  if (answer === undefined || !isRefusal(answer.status)) return outcomes.map(() => undefined)
   const each: (OutcomeAnswer | undefined)[] = []
   for (const outcome of outcomes) each.push(await deliverOne(pdp, outcome))
   return each
@@ -29,12 +29,12 @@ export async function deliverOutcomes(
 
 async function deliverOne(pdp: Pick<PdpClient, 'call'>, outcome: string): Promise<OutcomeAnswer | undefined> {
   const answer = await ask(pdp, { outcome })
-  const isAnswered = answer && (isRefused(answer) || (answer.status >= 200 && answer.status < 300))
+  const isAnswered = answer && (isRefusal(answer.status) || (answer.status >= 200 && answer.status < 300))
   return isAnswered ? answer : undefined
 }
 
-/** It is about what was sent, and not about the PDP. */
-const isRefused = ({ status }: PdpAnswer): boolean => [400, 404, 409, 413, 415, 422].includes(status)
+/** Whether a status is about what was sent, and not about the PDP. */
+export const isRefusal = (status: number): boolean => [400, 404, 409, 413, 415, 422].includes(status)
 
 function ask(pdp: Pick<PdpClient, 'call'>, body: object): Promise<PdpAnswer | undefined> {
   return pdp.call('POST', '/v1/outcomes', body).catch(() => undefined)

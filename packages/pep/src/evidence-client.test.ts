@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, it } from 'vitest'
 import { EvidenceClient } from './evidence-client.ts'
-import { aCall, aPoint, FakePdp } from './pdp.fixture.ts'
+import { aCall, aPoint, FakePdp, numberOf } from './pdp.fixture.ts'
 
 /** Answers `POST /log/outcomes` with these statuses, the last one again and again; keeps what it was told, and whether that waits. */
 async function anEvidence(...statuses: number[]) {
@@ -20,9 +20,6 @@ async function anEvidence(...statuses: number[]) {
   const evidenceUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   return { told, evidenceUrl, [Symbol.asyncDispose]: async () => void server.close() }
 }
-
-const numberOf = (jws: string): number =>
-  JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()).sequence
 
 it('tells evidence of each outcome once, as answered, when the decision point has answered it', async () => {
   await using pdp = await FakePdp.start()

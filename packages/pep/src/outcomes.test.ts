@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { outcomeHash, signOutcome } from '@bailiwick/credentials'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { EnforcementPoint } from './enforcement-point.ts'
 import { fileOutcomeStore, memoryOutcomeStore, type OutcomeStore } from './outcome-store.ts'
-import { OutcomeReporter } from './outcomes.ts'
-import { aCall, anOutcome, aPoint, FakePdp, outcomeKey } from './pdp.fixture.ts'
+import { OutcomeReporter, type OutcomeReporterOptions } from './outcomes.ts'
+import { aCall, anOutcome, aPoint, FakePdp, numberOf, outcomeKey } from './pdp.fixture.ts'
 
 let folder = ''
 beforeAll(() => {
@@ -15,9 +15,17 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const numberOf = (jws: string): number =>
-  JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()).sequence
 const act = (point: EnforcementPoint) => point.guard(aCall(), async () => undefined)
+
+const { decision_id, call_id, action_digest, status } = anOutcome
+const said = { decision_id, call_id, action_digest, status }
+const reporterTo = (pdp: object, more: Partial<OutcomeReporterOptions> = {}) =>
+  OutcomeReporter.open({
+    ...{ id: 'invoices-api', instance: `${'I'.repeat(21)}A`, installation: anOutcome.installation, key: outcomeKey },
+    ...{ pdp: pdp as never, store: memoryOutcomeStore(), now: () => 0, maxPending: 1000, maxPauseMs: 20 },
+    onProblem: (problem) => expect.unreachable(problem.message),
+    ...more,
+  })
 
 describe('outcomes', () => {
   it('are all delivered, each once, while a PDP takes some and wants others again (V15)', async () => {
@@ -45,13 +53,8 @@ describe('outcomes', () => {
         return { status: body.outcomes ? 200 : 204, body: { results: outcomes.map(() => ({ status: 204 })) } }
       },
     }
-    const reporter = await OutcomeReporter.open({
-      ...{ id: 'invoices-api', instance: `${'I'.repeat(21)}A`, installation: anOutcome.installation, key: outcomeKey },
-      ...{ pdp: pdp as never, store: memoryOutcomeStore(), now: () => 0, maxPending: 1000, maxPauseMs: 20 },
-      onProblem: (problem) => expect.unreachable(problem.message),
-    })
-    const { decision_id, call_id, action_digest, status } = anOutcome
-    for (let n = 0; n < 700; n++) reporter.report({ decision_id, call_id, action_digest, status })
+    const reporter = await reporterTo(pdp)
+    for (let n = 0; n < 700; n++) reporter.report(said)
     const isDelivered = reporter.delivered().then(() => true)
     for (let done = false; !done; ) {
       await expect.poll(() => asking.size === 4 || lists.flat().length === 700).toBe(true)
@@ -196,6 +199,36 @@ describe('outcomes', () => {
     broken = false
     await point.delivered()
     expect(pdp.outcomes.map((o) => o.sequence)).toEqual([1])
+  })
+
+  it('are not written over and over where the store cannot be written while the PDP is away', async () => {
+    const turns = async (count: number) => {
+      for (let n = 0; n < count; n++) await setImmediate()
+    }
+    let [saves, broken] = [0, false]
+    const save = async () => {
+      saves++
+      await setImmediate()
+      if (broken) throw new Error('no space left')
+    }
+    const asked = Promise.withResolvers<void>()
+    const call = async () => {
+      asked.resolve()
+      throw new Error('away')
+    }
+    const store: OutcomeStore = { load: async () => undefined, save }
+    const reporter = await reporterTo({ call }, { store, maxPauseMs: 10_000, onProblem: () => undefined })
+    reporter.report(said)
+    await asked.promise
+    await turns(1)
+    ;[saves, broken] = [0, true]
+    reporter.report(said)
+    await turns(100)
+    // Each of them is followed by a pause of 50 ms or more.
+    expect(saves).toBeGreaterThan(0)
+    expect(saves).toBeLessThan(20)
+    broken = false
+    await reporter[Symbol.asyncDispose]()
   })
 
   it('that the PDP refuses for good do not hold up the others, and somebody is told', async () => {

@@ -1,7 +1,7 @@
 import { type Outcome, outcomeHash, type SigningKey, signOutcome } from '@bailiwick/credentials'
 import { type ErrorCode, errorCode, ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/service-kit'
-import { deliverOutcomes, type OutcomeAnswer } from './deliver-outcomes.ts'
+import { deliverOutcomes, isRefusal, type OutcomeAnswer } from './deliver-outcomes.ts'
 import type { EvidenceClient } from './evidence-client.ts'
 import type { OutcomeState, OutcomeStore } from './outcome-store.ts'
 import type { PdpClient } from './pdp-client.ts'
@@ -58,7 +58,7 @@ export class OutcomeReporter implements AsyncDisposable {
   #inFlight = 0
   /** While the PDP as a whole does not answer: how long the next pause is, and whether it is one now. */
   #pauseMs = firstPauseMs
-  #isPausing = false
+  #pausing: Promise<void> | undefined
   /** Resolves with the next thing that the loop must look at. */
   #change = Promise.withResolvers<void>()
 
@@ -122,7 +122,7 @@ export class OutcomeReporter implements AsyncDisposable {
   async #deliverAll(): Promise<void> {
     const stopped = this.#stop.signal
     while (this.#inFlight > 0 || (this.#pending.size > 0 && !stopped.aborted)) {
-      if (this.#savedSequence < this.#sequence && !stopped.aborted && !(await this.#saved())) continue
+      if (this.#savedSequence < this.#sequence && !stopped.aborted && !(await this.#trySave())) continue
       const change = this.#change.promise
       this.#send()
       const isSaved = this.#savedSequence === this.#sequence || stopped.aborted
@@ -131,8 +131,8 @@ export class OutcomeReporter implements AsyncDisposable {
     await this.#save().catch((error) => this.#tell(errorCode(error), 'the outcome store', error))
   }
 
-  /** Whether what was signed is durable; pauses when it could not be made so. */
-  async #saved(): Promise<boolean> {
+  /** Whether what was signed is durable now; pauses when it could not be made so. */
+  async #trySave(): Promise<boolean> {
     try {
       await this.#save()
       return true
@@ -146,7 +146,7 @@ export class OutcomeReporter implements AsyncDisposable {
   #send(): void {
     // While the PDP does not answer, one request at a time asks whether it does again.
     const most = this.#pauseMs > firstPauseMs ? 1 : mostInFlight
-    while (!this.#stop.signal.aborted && !this.#isPausing && this.#inFlight < most) {
+    while (!this.#stop.signal.aborted && this.#pausing === undefined && this.#inFlight < most) {
       const batch = this.#pending.take(this.#savedSequence, this.#inFlight === 0 ? 1 : fewest)
       if (batch.length === 0) return
       this.#inFlight++
@@ -165,8 +165,7 @@ export class OutcomeReporter implements AsyncDisposable {
       pdp,
       batch.map(({ jws }) => jws),
     )
-    const answered: PendingOutcome[] = []
-    for (const [n, each] of batch.entries()) if (this.#isAnswered(each, answers[n])) answered.push(each)
+    const answered = batch.filter((each, n) => this.#settle(each, answers[n]))
     this.#options.evidence?.tell(
       answered.map(({ jws }) => jws),
       true,
@@ -177,8 +176,8 @@ export class OutcomeReporter implements AsyncDisposable {
     if (answers.includes(undefined)) await this.#pause()
   }
 
-  /** Whether it is done with: recorded, or refused for good. Else it is sent again, by itself after a while. */
-  #isAnswered(each: PendingOutcome, answer: OutcomeAnswer | undefined): boolean {
+  /** Lets go of what was recorded or is refused for good, and says so; what is neither is sent again, by itself after a while. */
+  #settle(each: PendingOutcome, answer: OutcomeAnswer | undefined): boolean {
     const { now, maxPauseMs } = this.#options
     const verdict = answer && verdictOf(answer.status, now() - (each.firstTriedAt ?? now()))
     if (answer === undefined || verdict === 'again') {
@@ -197,13 +196,16 @@ export class OutcomeReporter implements AsyncDisposable {
     return true
   }
 
-  async #pause(): Promise<void> {
-    if (this.#isPausing) return
-    this.#isPausing = true
-    await after(this.#pauseMs, this.#stop.signal).catch(() => undefined)
-    this.#pauseMs = Math.min(this.#pauseMs * 2, this.#options.maxPauseMs)
-    this.#isPausing = false
-    this.#changed()
+  /** One at a time, for all that must pause. */
+  #pause(): Promise<void> {
+    this.#pausing ??= after(this.#pauseMs, this.#stop.signal)
+      .catch(() => undefined)
+      .then(() => {
+        this.#pauseMs = Math.min(this.#pauseMs * 2, this.#options.maxPauseMs)
+        this.#pausing = undefined
+        this.#changed()
+      })
+    return this.#pausing
   }
 
   /** A PDP that never takes the first one must not keep those behind it from evidence. */
@@ -237,8 +239,8 @@ export class OutcomeReporter implements AsyncDisposable {
 /** Nobody but the PDP can judge an outcome: only what it calls wrong in itself is given up. */
 function verdictOf(status: number, triedForMs: number): 'done' | 'again' | 'refused' {
   if (status >= 200 && status < 300) return 'done'
-  if (status === 404) return triedForMs < unknownForMs ? 'again' : 'refused'
-  return [400, 409, 413, 415, 422].includes(status) ? 'refused' : 'again'
+  if (status === 404 && triedForMs < unknownForMs) return 'again'
+  return isRefusal(status) ? 'refused' : 'again'
 }
 
 /** With what the PDP says of it: who runs this point must see whether it was updated too late. */

@@ -235,3 +235,7 @@ export function anAction(amount = '10.00'): Action {
 export function aCall(action: Action | (() => Action) = anAction()) {
   return { credential: 'a.b.c', proof: 'd.e.f', htm: 'POST', htu: 'https://api.example/adjust', action }
 }
+
+/** The number that a signed outcome has among those of its instance. */
+export const numberOf = (jws: string): number =>
+  JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString()).sequence
