@@ -26,6 +26,7 @@ import {
   type Answer,
   Denials,
   decide,
+  OutcomesInHand,
   type Pdp,
   reportOutcome,
   StepUps,
@@ -108,6 +109,7 @@ export class Pipeline {
   readonly ledger = new Ledger({ judge: async () => true, base: false })
   readonly #pdp: Pdp
   readonly #queues: TreeQueues
+  readonly #inHand = new OutcomesInHand()
   readonly #denials: Denials
   #asked = 0
   #now = start
@@ -249,7 +251,8 @@ export class Pipeline {
       at: spell(this.#now),
       ...(bytes === undefined ? {} : { egress_bytes: bytes }),
     } as Parameters<typeof signOutcome>[0]
-    return reportOutcome(this.#pdp, this.#queues, point, signOutcome(outcome, outcomeKey)).then(
+    const jws = signOutcome(outcome, outcomeKey)
+    return reportOutcome(this.#pdp, this.#queues, point, jws, { tell: () => undefined }, this.#inHand).then(
       () => true,
       () => false,
     )
@@ -257,7 +260,7 @@ export class Pipeline {
 
   async pass(ms: number): Promise<void> {
     this.#now += ms
-    await sweepMissing(this.#pdp, this.#queues)
+    await sweepMissing(this.#pdp, this.#queues, this.#inHand)
     await new Promise(setImmediate) // what is missing is said by then: nothing here waits for more than a turn
   }
 

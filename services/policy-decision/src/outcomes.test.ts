@@ -314,18 +314,18 @@ describe('an outcome that is overdue', () => {
   it('is said to be missing, once, and stays spent in full (V9)', async () => {
     const w = await allowed()
     w.order.now = now + 999
-    await sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues, w.inHand)
     await setImmediate()
     expect(w.writes).toHaveLength(1)
     w.order.now = now + 1000
-    await sweepMissing(w.pdp, w.queues)
-    await sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues, w.inHand)
+    await sweepMissing(w.pdp, w.queues, w.inHand)
     await setImmediate()
     const data = { decision_id: decisionId, grant_id: 'grt_1', due: spell(now + 1000) }
     expect(w.writes[1]).toMatchObject([{ ...missing, data }])
     expect(w.writes[1]).toHaveLength(1)
     expect([w.record()?.standing, w.taken()?.calls]).toEqual(['missing', 1n])
-    await sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues, w.inHand)
     await setImmediate()
     expect(w.writes).toHaveLength(2)
   })
@@ -352,15 +352,15 @@ describe('an outcome that is overdue', () => {
     const w = await allowed()
     w.order.now = now + 1000
     w.order.before = async () => Promise.reject(new Error('away'))
-    await sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues, w.inHand)
     await setImmediate()
     w.order.before = async () => undefined
     w.order.overtaken = 3
-    await sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues, w.inHand)
     await setImmediate()
     expect(w.record()?.standing).toBe('open')
     expect(w.told).toEqual([])
-    await sweepMissing(w.pdp, w.queues)
+    await sweepMissing(w.pdp, w.queues, w.inHand)
     await setImmediate()
     expect(w.record()?.standing).toBe('missing')
   })
@@ -377,7 +377,8 @@ describe('an outcome that is overdue', () => {
     const ledger = { decisions: { overdue: () => due } }
     let waiting = 0
     const queues = { addIfRoom: () => waiting++ } as unknown as TreeQueues
-    const swept = sweepMissing({ clock: { now: () => now }, projection: { ledger } } as never, queues)
+    const pdp = { clock: { now: () => now }, projection: { ledger } } as never
+    const swept = sweepMissing(pdp, queues, new OutcomesInHand())
     expect(waiting).toBe(few.atOnce)
     await vi.advanceTimersByTimeAsync(9)
     expect(waiting).toBe(few.atOnce)

@@ -5,7 +5,7 @@ import { type AllowRecord, instanceName, unsentOf } from '@bailiwick/projection'
 import { after } from '@bailiwick/service-kit'
 import { storeAmounts } from './budget.ts'
 import type { Pdp } from './context.ts'
-import { OutcomesInHand } from './outcomes-in-hand.ts'
+import type { OutcomesInHand } from './outcomes-in-hand.ts'
 import type { RefusedOutcomes } from './refused-outcomes.ts'
 import type { TreeQueues } from './tree-queue.ts'
 
@@ -23,8 +23,8 @@ export async function reportOutcome(
   queues: TreeQueues,
   point: EnforcementPoint,
   jws: string,
-  refused?: Pick<RefusedOutcomes, 'tell'>,
-  inHand: OutcomesInHand = new OutcomesInHand(),
+  refused: Pick<RefusedOutcomes, 'tell'>,
+  inHand: OutcomesInHand,
 ): Promise<void> {
   const key = verifyingKey('outcome', point.outcome_jwk)
   if (!key) throw new ServiceError('key_unknown', 'the outcome key is none')
@@ -44,7 +44,7 @@ interface Relaying {
   pdp: Pdp
   queues: TreeQueues
   point: EnforcementPoint
-  refused: Pick<RefusedOutcomes, 'tell'> | undefined
+  refused: Pick<RefusedOutcomes, 'tell'>
 }
 
 async function relay(
@@ -57,7 +57,7 @@ async function relay(
     throw new ServiceError('outcome_mismatch', 'the decision is another one')
   const hash = outcomeHash(jws)
   const contradicts = (code: 'outcome_mismatch' | 'outcome_sequence_reused', detail: string) => {
-    refused?.tell({ decision_id, grant_id: root, enforcement_point: point.id, code, outcome: jws })
+    refused.tell({ decision_id, grant_id: root, enforcement_point: point.id, code, outcome: jws })
     return new ServiceError(code, detail)
   }
   /** What does not count must not be said to: a point that contradicts itself is told so. By what it signed, whichever signature came. */
@@ -150,11 +150,7 @@ const mostAtOnce = 32
  * Says of each ALLOW whose outcome is overdue that it is missing; it stays spent in full. Resolves when all wait in their trees' queues. What
  * is in hand here is not missing: it is being recorded, however long that takes.
  */
-export async function sweepMissing(
-  pdp: Pdp,
-  queues: TreeQueues,
-  inHand: Pick<OutcomesInHand, 'has'> = new OutcomesInHand(),
-): Promise<void> {
+export async function sweepMissing(pdp: Pdp, queues: TreeQueues, inHand: Pick<OutcomesInHand, 'has'>): Promise<void> {
   const now = pdp.clock.now()
   const overdue = pdp.projection.ledger.decisions.overdue(now).filter(({ record }) => !inHand.has(record.id))
   const atOnce = Math.min(mostAtOnce, Math.ceil(overdue.length / pauses))
