@@ -44,11 +44,10 @@ export class SerialQueue {
    * runs, so a call past its deadline changes nothing later. `fn` must not wait for the same key: it would for ever.
    */
   async serially<T>(key: string, fn: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const { max, maxPerKey } = this.#bounds
-    if (this.#length >= max || (this.#lanes.get(key)?.length ?? 0) >= maxPerKey) throw new ServiceError('queue_full')
+    const { max, maxPerKey, wait } = this.#bounds
     const lane = this.#lanes.get(key)
+    if (this.#length >= max || (lane?.length ?? 0) >= maxPerKey) throw new ServiceError('queue_full')
     if (lane) this.#refuseLate(this.#expectedMs(lane))
-    const { wait } = this.#bounds
     if (wait === undefined) return this.#inTurn(key, fn, { first: false, signal })
     const queuedAt = wait.monotonic()
     const inTime = () => {

@@ -226,8 +226,7 @@ class Adapter implements KafkaBus {
         if (this.#control === link) this.#control = undefined
         this.#release(link.close().catch(() => {}))
         const failure = failureOf(error)
-        if (failure === 'transient') this.#setLate(topic, reasonOf(error))
-        else this.#setLate(topic, undefined)
+        this.#setLate(topic, failure === 'transient' ? reasonOf(error) : undefined)
         if (failure === 'forbidden') {
           throw new ServiceError('bus_unavailable', `${topic}: ${reasonOf(error)}`, { cause: error })
         }

@@ -60,10 +60,13 @@ export async function openConnection(options: ConnectionOptions, onUnfit: () => 
     if (reason === said) return
     if (said === undefined) since = options.monotonic?.()
     said = reason
-    const seconds = since === undefined ? undefined : Math.round(((options.monotonic?.() ?? since) - since) / 100) / 10
-    if (reason === undefined)
-      logger.info({ server, ...(seconds === undefined ? {} : { seconds }) }, 'the grant store is connected')
-    else logger.warn({ server, reason: unhealthy() }, 'the grant store cannot be used; the log alone decides')
+    if (reason !== undefined) {
+      logger.warn({ server, reason: unhealthy() }, 'the grant store cannot be used; the log alone decides')
+      return
+    }
+    const now = options.monotonic?.()
+    const outage = since === undefined || now === undefined ? {} : { seconds: Math.round((now - since) / 100) / 10 }
+    logger.info({ server, ...outage }, 'the grant store is connected')
   }
   const isAway = (reason: string) => {
     away = reason
