@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
+import { findProgram } from '@bailiwick/native'
 import { chartHash, goldenFolder, helmFolder, valueFiles } from './helm-chart.ts'
 
 // node test/infra/render-helm.ts [--check]
@@ -13,8 +14,8 @@ const version = 'v3.19.0'
 const kubernetes = '1.33.0'
 
 function helmProgram(): string {
-  for (const folder of (process.env.PATH ?? '').split(delimiter))
-    if (existsSync(join(folder, 'helm'))) return join(folder, 'helm')
+  const found = findProgram('helm')
+  if (found !== undefined) return found
   const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'bailiwick', `helm-${version}`)
   const program = join(folder, 'helm')
   if (existsSync(program)) return program

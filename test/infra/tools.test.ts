@@ -4,15 +4,15 @@ import { globSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { findProgram } from '@bailiwick/native'
 import { freePort } from '@bailiwick/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { repository } from './compose-file.ts'
 
 /** By the word of the programs that will read these files. Where one is missing its suite is skipped; CI installs all. */
-const lacks = (program: string) =>
-  !(process.env.PATH ?? '').split(delimiter).some((folder) => globSync(program, { cwd: folder || '.' }).length > 0)
+const lacks = (program: string) => findProgram(program) === undefined
 
 const run = (file: string, args: readonly string[], env: Record<string, string> = {}) =>
   execFileSync(file, args, { cwd: repository, encoding: 'utf8', stdio: 'pipe', env: { ...process.env, ...env } })

@@ -8,7 +8,7 @@ work=$1
 here=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$here/../../.." && pwd)
 export DOCKER_BUILDKIT=0
-mkdir -p "$work"
+mkdir -p "$work/empty"
 
 there() { docker image inspect "$1" >/dev/null 2>&1; }
 build() { # build NAME CONTEXT: by the Dockerfile of that name here
@@ -50,9 +50,8 @@ if ! there apache/kafka:4.4.0; then
   cp -R "$here/images/kafka-bin" "$work/kafka/bin"
   build apache/kafka:4.4.0 "$work/kafka"
 fi
-there confluentinc/cp-kafka:8.1.0 || build confluentinc/cp-kafka:8.1.0 "$work/kafka"
+there confluentinc/cp-kafka:8.1.0 || build confluentinc/cp-kafka:8.1.0 "$work/empty"
 
-mkdir -p "$work/empty"
 there redis:7.2-bookworm || build redis:7.2-bookworm "$work/empty"
 there redis:7-alpine || docker tag redis:7.2-bookworm redis:7-alpine
 if ! there caddy:2.10.2-alpine; then

@@ -18,7 +18,7 @@ const advice = {
 export type Program = keyof typeof advice
 
 /** Where a program is on the path, or undefined. A path that is relative or empty is not searched. */
-export function findProgram(name: Program, environment = process.env): string | undefined {
+export function findProgram(name: string, environment = process.env): string | undefined {
   if (name === 'java' && environment.JAVA_HOME) {
     const home = join(environment.JAVA_HOME, 'bin', 'java')
     if (isExecutable(home)) return home
