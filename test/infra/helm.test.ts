@@ -47,14 +47,17 @@ const rendered = Object.keys(valueFiles()).map((name) => {
   return [name, text, readYamlDocuments<Resource>(text)] as const
 })
 
+const podsOf = (resources: readonly Resource[]) =>
+  resources.flatMap(({ metadata, spec }) =>
+    spec?.template ? [[metadata.name, spec.template.spec, spec.template.metadata.labels] as const] : [],
+  )
+
 it('the golden files are what this chart renders to (`node test/infra/render-helm.ts` writes them)', () => {
   expect(readFileSync(join(goldenFolder, 'chart.sha256'), 'utf8').trim()).toBe(chartHash())
 })
 
 describe.each(rendered)('infra/helm with %s', (_file, text, resources) => {
-  const pods = resources.flatMap(({ metadata, spec }) =>
-    spec?.template ? [[metadata.name, spec.template.spec, spec.template.metadata.labels] as const] : [],
-  )
+  const pods = podsOf(resources)
   const containersOf = (pod: PodSpec) => [...(pod.initContainers ?? []), ...pod.containers]
 
   it('runs each service once, in a pod with no secret but its own', () => {
@@ -104,13 +107,29 @@ describe.each(rendered)('infra/helm with %s', (_file, text, resources) => {
       expect(config.BAILIWICK_GRANT_STORE.kind).toBe(args[1] === 'policy-decision' ? 'redis' : 'embedded')
     },
   )
+})
 
-  it('leaves no pod without a network policy, where it has any', () => {
-    const policies = resources.filter(({ kind }) => kind === 'NetworkPolicy')
-    if (policies.length === 0) return expect(text).toContain('kind: Deployment')
-    for (const [name, , labels] of pods)
-      expect([name, policies.some(({ spec }) => matches(spec.podSelector?.matchLabels, labels))]).toEqual([name, true])
-    for (const { spec } of policies) expect(spec.policyTypes).toEqual(['Ingress', 'Egress'])
+describe('network policies', () => {
+  /** It has `networkPolicies: { enabled: false }`. */
+  const without = 'no-ingress'
+  const policiesOf = (resources: readonly Resource[]) => resources.filter(({ kind }) => kind === 'NetworkPolicy')
+
+  it.each(rendered.filter(([name]) => name !== without))(
+    'leave no pod of %s without one',
+    (_name, _text, resources) => {
+      const policies = policiesOf(resources)
+      for (const [name, , labels] of podsOf(resources))
+        expect([name, policies.some(({ spec }) => matches(spec.podSelector?.matchLabels, labels))]).toEqual([
+          name,
+          true,
+        ])
+      for (const { spec } of policies) expect(spec.policyTypes).toEqual(['Ingress', 'Egress'])
+    },
+  )
+
+  it('are not rendered where they are switched off', () => {
+    const switchedOff = rendered.filter(([name]) => name === without)
+    expect(switchedOff.map(([name, , resources]) => [name, policiesOf(resources)])).toEqual([[without, []]])
   })
 })
 
