@@ -26,7 +26,7 @@ export interface Campaign {
 }
 
 /** How many faults there were in these slices. */
-export const faultsIn = (slices: readonly Slice[]): number =>
+export const faultsIn = (slices: readonly Pick<Slice, 'faults'>[]): number =>
   slices.flatMap(({ faults }) => Object.values(faults)).reduce((sum, n) => sum + n, 0)
 
 /** Whether a campaign goes on: it was interrupted before it had as many faults as are wanted now. */
@@ -52,9 +52,8 @@ export function faultsOf(tally: string): Record<string, number> {
 
 /** A slice in one line. */
 export function rowOf({ kind, seed, rounds, held, ms, faults, found }: Slice): string {
-  const count = Object.values(faults).reduce((sum, n) => sum + n, 0)
   const said = found === undefined ? '' : `: ${found}`
-  return `${kind}: ${count} in ${rounds} rounds, seed ${seed}, ${Math.round(ms / 1000)} s, ${held ? 'held' : 'DID NOT HOLD'}${said}`
+  return `${kind}: ${faultsIn([{ faults }])} in ${rounds} rounds, seed ${seed}, ${Math.round(ms / 1000)} s, ${held ? 'held' : 'DID NOT HOLD'}${said}`
 }
 
 /** The campaign's page in docs/runs. */

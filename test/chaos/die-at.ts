@@ -19,6 +19,9 @@ type EventStep = 'credential.intended' | 'credential.issued' | 'decision.allowed
 /** Files of the folder by which the test and the process speak. */
 export const files = { armed: 'armed.json', reached: 'reached.json', signatures: 'signatures.txt' } as const
 
+/** The environment of a process that looks on, and speaks with the test by this folder. */
+export const dyingAt = (at: string) => ({ NODE_OPTIONS: `--import ${import.meta.url}`, DIE_AT: at })
+
 const folder = process.env.DIE_AT
 if (folder !== undefined) lookOn(folder)
 

@@ -1,14 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
-import { sample } from '@bailiwick/standalone/sample'
-import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { enrolApprover, preparePlace, ServiceProcess } from '@bailiwick/testkit'
+import { enrolApprover, preparePlace } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
 import { startInvoicesApi } from '../demo/invoices-api.ts'
 import { quiet, reckon } from './reckoning.ts'
 import { generator, seed } from './seed.ts'
 import { SmallDisk } from './small-disk.ts'
-import { Acknowledged, live } from './story.ts'
+import { standalone } from './standalone.ts'
+import { Acknowledged, sampleLives } from './story.ts'
 import { tally } from './tally.ts'
 
 const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 20 : 1))
@@ -21,18 +19,9 @@ it(`a disk that is full ${rounds} times lets nothing be acknowledged that is not
   await annotate(`seed ${seed}, ${rounds} rounds`)
   const random = generator(seed)
   const place = await preparePlace({})
-  const { data, port, url, invoicesUrl, trust } = place
+  const { data, url } = place
   await using disk = await SmallDisk.of(data, 256)
-  await using system = new ServiceProcess({
-    service: 'standalone',
-    env: {
-      BAILIWICK_DATA: data,
-      BAILIWICK_PORT: String(port),
-      BAILIWICK_LOG_PUBLIC: '1',
-      BAILIWICK_LOG_LEVEL: 'warn',
-    },
-    through: disk.through,
-  })
+  await using system = standalone(place, {}, disk.through)
   system.start()
   await system.ready(readyWithinMs)
   const approver = await enrolApprover({ url, data: disk.seen })
@@ -40,16 +29,7 @@ it(`a disk that is full ${rounds} times lets nothing be acknowledged that is not
   const acknowledged = new Acknowledged()
   const { allows } = acknowledged
   let stopping = false
-  const lives = sample.agents.map((name) =>
-    live({
-      agent: sampleAgent({ data, trust, clock: systemClock, random: systemRandom }, name),
-      approver,
-      invoicesUrl,
-      acknowledged,
-      random,
-      stopped: () => stopping,
-    }),
-  )
+  const lives = sampleLives(place, { approver, acknowledged, random, stopped: () => stopping })
   /** A call is let through that was not when it was asked. */
   const goesOn = async () => {
     const { size } = allows

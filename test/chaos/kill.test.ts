@@ -1,13 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { systemClock, systemRandom } from '@bailiwick/service-kit'
-import { sample } from '@bailiwick/standalone/sample'
-import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { enrolApprover, preparePlace, ServiceProcess } from '@bailiwick/testkit'
+import { enrolApprover, preparePlace } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
 import { startInvoicesApi } from '../demo/invoices-api.ts'
 import { quiet, reckon } from './reckoning.ts'
 import { generator, seed } from './seed.ts'
-import { Acknowledged, live } from './story.ts'
+import { standalone } from './standalone.ts'
+import { Acknowledged, sampleLives } from './story.ts'
 import { tally } from './tally.ts'
 
 const rounds = Number(process.env.BAILIWICK_CHAOS_ROUNDS ?? (process.env.BAILIWICK_NIGHTLY === '1' ? 200 : 12))
@@ -18,16 +16,8 @@ it(title, { timeout: rounds * 15_000 + 480_000 }, async ({ annotate }) => {
   await annotate(`seed ${seed}, ${rounds} rounds`)
   const random = generator(seed)
   const place = await preparePlace({})
-  const { data, port, url, invoicesUrl, trust } = place
-  const system = new ServiceProcess({
-    service: 'standalone',
-    env: {
-      BAILIWICK_DATA: data,
-      BAILIWICK_PORT: String(port),
-      BAILIWICK_LOG_PUBLIC: '1',
-      BAILIWICK_LOG_LEVEL: 'warn',
-    },
-  })
+  const { data, url } = place
+  const system = standalone(place)
   system.start()
   await system.ready()
   const approver = await enrolApprover({ url, data })
@@ -35,16 +25,7 @@ it(title, { timeout: rounds * 15_000 + 480_000 }, async ({ annotate }) => {
   const acknowledged = new Acknowledged()
   const { allows, withdrawals } = acknowledged
   let stopping = false
-  const lives = sample.agents.map((name) =>
-    live({
-      agent: sampleAgent({ data, trust, clock: systemClock, random: systemRandom }, name),
-      approver,
-      invoicesUrl,
-      acknowledged,
-      random,
-      stopped: () => stopping,
-    }),
-  )
+  const lives = sampleLives(place, { approver, acknowledged, random, stopped: () => stopping })
   try {
     for (let round = 0; round < rounds; round++) {
       // One in four dies while it starts, when it mends what the last death left.

@@ -2,19 +2,17 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { pathToFileURL } from 'node:url'
-import { parseTrust } from '@bailiwick/credentials'
-import { paths } from '@bailiwick/installation'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { enrolApprover, preparePlace, ServiceProcess } from '@bailiwick/testkit'
+import { enrolApprover, preparePlace } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
-import { type Leaf, onTopic, readLeaf } from '../audit/leaf.ts'
-import { readLog } from '../audit/read-log.ts'
-import { files, type Place } from './die-at.ts'
-import { quiet, reckon } from './reckoning.ts'
+import { onTopic } from '../audit/leaf.ts'
+import { again } from './again.ts'
+import { dyingAt, files, type Place } from './die-at.ts'
+import { leavesIn, quiet, reckon } from './reckoning.ts'
 import { generator, seed } from './seed.ts'
+import { standalone } from './standalone.ts'
 import { Acknowledged } from './story.ts'
 import { tally } from './tally.ts'
 
@@ -43,18 +41,8 @@ it(title, { timeout: rounds * steps.length * 60_000 + 120_000 }, async ({ annota
   const file = (name: keyof typeof files) => join(folder, files[name])
   writeFileSync(file('signatures'), '')
   const place = await preparePlace({})
-  const { data, port, url, trust } = place
-  await using system = new ServiceProcess({
-    service: 'standalone',
-    env: {
-      BAILIWICK_DATA: data,
-      BAILIWICK_PORT: String(port),
-      BAILIWICK_LOG_PUBLIC: '1',
-      BAILIWICK_LOG_LEVEL: 'warn',
-      NODE_OPTIONS: `--import ${pathToFileURL(join(import.meta.dirname, 'die-at.ts')).href}`,
-      DIE_AT: folder,
-    },
-  })
+  const { data, url, trust } = place
+  await using system = standalone(place, dyingAt(folder))
   system.start()
   await system.ready(readyWithinMs)
   const approver = await enrolApprover({ url, data })
@@ -99,9 +87,7 @@ it(title, { timeout: rounds * steps.length * 60_000 + 120_000 }, async ({ annota
     { seed, kills: lives.length, signed: signed().length },
     { acknowledged, effects: 0, errors: system.errors },
   )
-  const { log: logDir, trust: trustPath } = paths(data)
-  const { entries } = await readLog(logDir, parseTrust(readFileSync(trustPath)).log.vkey)
-  const leaves = entries.map((bytes, n) => readLeaf(n, bytes)).filter((leaf): leaf is Leaf => typeof leaf !== 'string')
+  const leaves = await leavesIn(data)
   const said = (type: string) =>
     onTopic(leaves, 'grants.v1').flatMap(({ event }) => (event.type === type ? [event.subject ?? ''] : []))
   const [intended, issued] = [said('credential.intended'), said('credential.issued')]
@@ -128,14 +114,3 @@ it(title, { timeout: rounds * steps.length * 60_000 + 120_000 }, async ({ annota
 const idOf = (token: string): string => JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti
 
 const pauseAfter = () => pause(100)
-
-/** As whoever was not answered asks, until there is an answer. */
-async function again<T>(ask: () => Promise<T>): Promise<T> {
-  for (const end = performance.now() + patienceMs; ; await pause(100)) {
-    try {
-      return await ask()
-    } catch (error) {
-      if (performance.now() > end) throw error
-    }
-  }
-}

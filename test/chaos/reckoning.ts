@@ -26,8 +26,6 @@ export async function reckon(data: string, about: object, told: Told): Promise<A
   const report = await audit({ logDir, trustPath })
   const { leaves: size, void: lost, counted } = report
   const refusals = Object.fromEntries(acknowledged.refusals)
-  const { entries } = await readLog(logDir, parseTrust(readFileSync(trustPath)).log.vkey)
-  const all = entries.map((bytes, n) => readLeaf(n, bytes)).filter((leaf): leaf is Leaf => typeof leaf !== 'string')
   // One line, for docs/runs.
   console.log(
     `chaos: ${JSON.stringify({ ...about, leaves: size, void: lost, counted, refusals, gaps: report.gaps.length })}`,
@@ -37,7 +35,7 @@ export async function reckon(data: string, about: object, told: Told): Promise<A
 
   // Of two instances that are told the same, one is void: it is a leaf, and nothing is doubled.
   const counting = new Set(report.counting)
-  const leaves = all.filter(({ index }) => counting.has(index))
+  const leaves = (await leavesIn(data)).filter(({ index }) => counting.has(index))
   const said = (type: Leaf['event']['type'], member: string) =>
     leaves
       .filter(({ event }) => event.type === type)
@@ -60,6 +58,13 @@ export async function reckon(data: string, about: object, told: Told): Promise<A
     expect(at, `${event.data.decision_id} after the withdrawal`).toBeLessThanOrEqual(until)
   }
   return report
+}
+
+/** The leaves of the log of this folder that can be read as events. */
+export async function leavesIn(data: string): Promise<Leaf[]> {
+  const { log, trust } = paths(data)
+  const { entries } = await readLog(log, parseTrust(readFileSync(trust)).log.vkey)
+  return entries.map((bytes, n) => readLeaf(n, bytes)).filter((leaf): leaf is Leaf => typeof leaf !== 'string')
 }
 
 function expectOnce(what: string, wanted: Iterable<string>, found: readonly string[]): void {

@@ -1,24 +1,22 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { pathToFileURL } from 'node:url'
-import { parseTrust } from '@bailiwick/credentials'
-import { paths } from '@bailiwick/installation'
 import { lacks, startRedis } from '@bailiwick/native'
 import { newId, systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { enrolApprover, preparePlace, ServiceProcess } from '@bailiwick/testkit'
+import { enrolApprover, preparePlace } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
-import { type Leaf, onTopic, readLeaf } from '../audit/leaf.ts'
-import { readLog } from '../audit/read-log.ts'
+import { onTopic } from '../audit/leaf.ts'
 import { adjust, type CallAnswer, Point } from '../e2e/agent-side.ts'
 import { callsOnly } from '../e2e/two-points.ts'
-import { files, type Place } from './die-at.ts'
+import { again } from './again.ts'
+import { dyingAt, files, type Place } from './die-at.ts'
 import { overTheWire } from './over-the-wire.ts'
-import { quiet, reckon } from './reckoning.ts'
+import { leavesIn, quiet, reckon } from './reckoning.ts'
 import { generator, seed } from './seed.ts'
+import { standalone } from './standalone.ts'
 import { Acknowledged } from './story.ts'
 import { tally } from './tally.ts'
 
@@ -54,18 +52,10 @@ it.skipIf(lacks('redis')).each(stores)(title, { timeout: rounds * 60_000 + 120_0
   const reached = () => existsSync(file('reached'))
   // Where `Point` says that it stands.
   const place = await preparePlace({ invoicesPort: Number(new URL(sample.invoicesUrl).port) })
-  const { data, port, url, trust } = place
-  await using system = new ServiceProcess({
-    service: 'standalone',
-    env: {
-      BAILIWICK_DATA: data,
-      BAILIWICK_PORT: String(port),
-      BAILIWICK_LOG_PUBLIC: '1',
-      BAILIWICK_LOG_LEVEL: 'warn',
-      ...(redis && { BAILIWICK_GRANT_STORE: redis.url, BAILIWICK_DEV: '1' }),
-      NODE_OPTIONS: `--import ${pathToFileURL(join(import.meta.dirname, 'die-at.ts')).href}`,
-      DIE_AT: folder,
-    },
+  const { data, url, trust } = place
+  await using system = standalone(place, {
+    ...(redis && { BAILIWICK_GRANT_STORE: redis.url, BAILIWICK_DEV: '1' }),
+    ...dyingAt(folder),
   })
   system.start()
   await system.ready(readyWithinMs)
@@ -155,12 +145,9 @@ it.skipIf(lacks('redis')).each(stores)(title, { timeout: rounds * 60_000 + 120_0
 
   const effects = acknowledged.allows.size
   const report = await reckon(data, { seed, store, rounds, budget }, { acknowledged, effects, errors: system.errors })
-  const { log: logDir, trust: trustPath } = paths(data)
-  const { entries } = await readLog(logDir, parseTrust(readFileSync(trustPath)).log.vkey)
   const counting = new Set(report.counting)
-  const leaves = entries.map((bytes, n) => readLeaf(n, bytes)).filter((leaf): leaf is Leaf => typeof leaf !== 'string')
   let calls = 0
-  for (const { event, index } of onTopic(leaves, 'decisions.v1'))
+  for (const { event, index } of onTopic(await leavesIn(data), 'decisions.v1'))
     if (!counting.has(index)) continue
     else if (event.type === 'decision.allowed') calls++
     else if (event.type === 'decision.abandoned') calls--
@@ -170,14 +157,3 @@ it.skipIf(lacks('redis')).each(stores)(title, { timeout: rounds * 60_000 + 120_0
   rmSync(folder, { recursive: true })
   place.leave()
 })
-
-/** As whoever was not answered asks, until there is an answer. */
-async function again<T>(ask: () => Promise<T>): Promise<T> {
-  for (const end = performance.now() + patienceMs; ; await pause(100)) {
-    try {
-      return await ask()
-    } catch (error) {
-      if (performance.now() > end) throw error
-    }
-  }
-}

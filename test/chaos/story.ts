@@ -1,8 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Agent } from '@bailiwick/agent'
 import { errorCode, ServiceError } from '@bailiwick/errors'
+import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
-import type { Approver } from '@bailiwick/testkit'
+import { sampleAgent } from '@bailiwick/standalone/sample-agent'
+import type { Approver, Place } from '@bailiwick/testkit'
+import { again } from './again.ts'
 
 /** All that a caller was told: whatever dies afterwards, it must be in the log, once. */
 export class Acknowledged {
@@ -37,7 +40,7 @@ const codeOf = (error: unknown): string =>
  */
 const boundMs = 2000
 
-export interface Cast {
+interface Cast {
   agent: Agent
   approver: Approver
   invoicesUrl: string
@@ -56,17 +59,27 @@ const authority = {
 
 const giveUpMs = 20_000
 
+/** A life of each of the sample's agents. */
+export function sampleLives(
+  { data, trust, invoicesUrl }: Pick<Place, 'data' | 'trust' | 'invoicesUrl'>,
+  cast: Omit<Cast, 'agent' | 'invoicesUrl'>,
+): Promise<void>[] {
+  const world = { data, trust, clock: systemClock, random: systemRandom }
+  return sample.agents.map((name) => live({ ...cast, agent: sampleAgent(world, name), invoicesUrl }))
+}
+
 /** One agent's life: it asks, is approved, calls, and is withdrawn while it calls; over and over, whatever happens around it. */
-export async function live(cast: Cast): Promise<void> {
+async function live(cast: Cast): Promise<void> {
   while (!cast.stopped()) await task(cast).catch((error) => cast.acknowledged.refused(error))
 }
 
 async function task({ agent, approver, invoicesUrl, acknowledged, random, stopped }: Cast): Promise<void> {
   const signed = agent.signRequest({ authority, mode: 'window', expiresInSeconds: 600 })
-  const { requestId } = await again(stopped, () => agent.request(signed))
+  const patience = { withinMs: giveUpMs, stopped }
+  const { requestId } = await again(() => agent.request(signed), patience)
   acknowledged.requests.add(requestId)
-  const grantId = await again(stopped, () => approved(approver, agent, requestId, acknowledged))
-  const { token } = await again(stopped, () => agent.credential({ grantId }, { wait: AbortSignal.timeout(2000) }))
+  const grantId = await again(() => approved(approver, agent, requestId, acknowledged), patience)
+  const { token } = await again(() => agent.credential({ grantId }, { wait: AbortSignal.timeout(2000) }), patience)
   acknowledged.credentials.add(JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti)
 
   let calling = true
@@ -80,7 +93,7 @@ async function task({ agent, approver, invoicesUrl, acknowledged, random, stoppe
   try {
     await pause(100 + random() * 600)
     if (random() < 0.7) {
-      await again(stopped, () => withdrawn(approver, requestId))
+      await again(() => withdrawn(approver, requestId), patience)
       acknowledged.withdrawals.set(grantId, Date.now() + boundMs)
       await pause(random() * 1500)
     }
@@ -147,18 +160,5 @@ async function call(
     if (began > (acknowledged.withdrawals.get(grantId) ?? Number.POSITIVE_INFINITY)) acknowledged.late.push(decisionId)
   } catch (error) {
     acknowledged.refused(error)
-  }
-}
-
-/** Repeats what was not acknowledged, as a caller would whose answer was lost. */
-async function again<T>(stopped: () => boolean, act: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + giveUpMs
-  for (;;) {
-    try {
-      return await act()
-    } catch (error) {
-      if (stopped() || performance.now() > deadline) throw error
-      await pause(100)
-    }
   }
 }

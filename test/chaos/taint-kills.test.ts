@@ -3,10 +3,11 @@ import { jcsHash } from '@bailiwick/credentials'
 import { systemClock, systemRandom } from '@bailiwick/service-kit'
 import { sample, sampleAuthority } from '@bailiwick/standalone/sample'
 import { sampleAgent } from '@bailiwick/standalone/sample-agent'
-import { enrolApprover, preparePlace, ServiceProcess } from '@bailiwick/testkit'
+import { enrolApprover, preparePlace } from '@bailiwick/testkit'
 import { expect, it } from 'vitest'
 import { startInvoicesApi } from '../demo/invoices-api.ts'
 import { eventually } from '../e2e/world.ts'
+import { standalone } from './standalone.ts'
 import { tally } from './tally.ts'
 
 /** The sample API's tools, as if they were those of a leak. */
@@ -48,9 +49,8 @@ it.each<[Tool, Tool]>([
             : entity,
         ),
     })
-    const { data, port, url, invoicesUrl, trust } = place
-    const env = { BAILIWICK_DATA: data, BAILIWICK_PORT: String(port), BAILIWICK_LOG_LEVEL: 'warn' }
-    const system = new ServiceProcess({ service: 'standalone', env })
+    const { data, url, invoicesUrl, trust } = place
+    const system = standalone(place)
     system.start()
     await system.ready()
     const approver = await enrolApprover({ url, data })

@@ -2,8 +2,6 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Agent } from '@bailiwick/agent'
 import type { ServiceName } from '@bailiwick/contracts'
 import { errorCode } from '@bailiwick/errors'
-import { sample } from '@bailiwick/standalone/sample'
-import { sampleAgent } from '@bailiwick/standalone/sample-agent'
 import {
   type Approver,
   enrolApprover,
@@ -18,7 +16,7 @@ import { type InvoicesApi, startInvoicesApi } from '../../demo/invoices-api.ts'
 import { eventually } from '../../e2e/world.ts'
 import { quiet, reckon } from '../reckoning.ts'
 import { generator, seed } from '../seed.ts'
-import { Acknowledged, approved, live } from '../story.ts'
+import { Acknowledged, approved, sampleLives } from '../story.ts'
 
 /** A busy machine is no failure. */
 export const readyWithinMs = 90_000
@@ -57,18 +55,8 @@ export class Play implements AsyncDisposable {
   async through(about: string, fault: () => Promise<void>, { tasksOfEach = 1 } = {}): Promise<AuditReport> {
     const { system, acknowledged, random } = this
     let stopping = false
-    const lives = Array.from({ length: tasksOfEach }, () => sample.agents)
-      .flat()
-      .map((name) =>
-        live({
-          agent: sampleAgent(system, name),
-          approver: this.#approver,
-          invoicesUrl: system.invoicesUrl,
-          acknowledged,
-          random,
-          stopped: () => stopping,
-        }),
-      )
+    const cast = { approver: this.#approver, acknowledged, random, stopped: () => stopping }
+    const lives = Array.from({ length: tasksOfEach }, () => sampleLives(system, cast)).flat()
     try {
       await this.goesOn()
       await fault()
