@@ -24,7 +24,9 @@ interface Run {
 }
 
 const vitest = [process.execPath, join(root, 'node_modules/vitest/vitest.mjs'), 'run']
-const closing = /^\d+ passed, \d+ failed/
+/** Keeps the closing line, what vitest says of each test and why one failed, and what the tests themselves say. */
+const ofTests = (said?: RegExp) => (line: string) =>
+  said?.test(line) || /^\d+ passed, \d+ failed|^\s*(✓|×|→|AssertionError)/.test(line)
 
 const runs: Run[] = [
   {
@@ -50,7 +52,7 @@ const runs: Run[] = [
       '**/distributed/**',
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => line.startsWith('chaos: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^chaos: /),
   },
   {
     name: 'redis-losses',
@@ -58,7 +60,7 @@ const runs: Run[] = [
       'Two decision points share a Redis that, 20 times each under load, is flushed, started again empty, started again from an older snapshot, failed over to a replica that missed writes, and made to evict; every proof made is then shown to both again, and the log is counted.',
     command: [...vitest, '--project', 'chaos', 'test/chaos/redis-losses.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(),
   },
   {
     name: 'reserve-settle',
@@ -66,7 +68,7 @@ const runs: Run[] = [
       'Two decision points share a Redis that is flushed 500 times each between what they reserve, calls and bytes, and its settlement; and one is killed with SIGKILL 500 times in between, embedded and with a Redis: never more is taken than was approved, and what is left can be had to the last of it.',
     command: [...vitest, '--project', 'chaos', 'test/chaos/reserve-'],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => line.startsWith('chaos: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^chaos: /),
   },
   {
     name: 'kafka-faults',
@@ -74,7 +76,7 @@ const runs: Run[] = [
       'Three brokers under load: the leader is killed 5 times, stopped for 12 s 3 times, all are restarted in turn twice; nothing acknowledged is lost, doubled or reordered, and everybody goes on by themselves. Times in ms: the longest pause of any partition.',
     command: [...vitest, '--project', 'int', 'packages/bus/src/kafka/faults-'],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => line.startsWith('kafka-faults: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^kafka-faults: /),
   },
   {
     name: 'kills',
@@ -102,10 +104,7 @@ const runs: Run[] = [
       'test/chaos/distributed',
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) =>
-      /^(chaos|broker|cut off|mended|dead issuer|Redis \w+|\w+ (killed|stopped|stalled)): /.test(line) ||
-      closing.test(line) ||
-      /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^(chaos|broker|cut off|mended|dead issuer|Redis \w+|\w+ (killed|stopped|stalled)): /),
   },
   {
     name: 'outages',
@@ -120,7 +119,7 @@ const runs: Run[] = [
       'test/chaos/distributed/faults.test.ts',
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => /^(chaos|outages): /.test(line) || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^(chaos|outages): /),
   },
   {
     name: 'starved',
@@ -128,7 +127,7 @@ const runs: Run[] = [
       'The story told to the services as processes, on a secure Kafka and a Redis, beside 26 processes that never wait (`BAILIWICK_BUSY`): each process stands still for 12 s and is killed, the broker and Redis are killed and started. Flow returns within 60 s of each fault, no process ends by itself, of the calls that are not shed early at most 5 % expire between the faults, and what people and agents were told is held against the log.',
     command: [...vitest, '--project', 'chaos', 'test/chaos/distributed/starved.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => /^(chaos|starved): /.test(line) || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^(chaos|starved): /),
   },
   {
     name: 'containers',
@@ -136,7 +135,7 @@ const runs: Run[] = [
       'The image is built and docker-compose.yml is started on a Docker engine of Debian, with stand-ins for the base images made from Debian, npm and Maven. A person enrols in Chromium and approves; an agent asks, acts, and is traced and verified. Each service is restarted, evidence and issuer are killed, all is taken down and up with its data.',
     command: [...vitest, '--project', 'containers'],
     env: { BAILIWICK_CONTAINERS: '1' },
-    keep: (line) => closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(),
   },
   {
     name: 'helm',
@@ -162,7 +161,7 @@ const runs: Run[] = [
       'test/abuse',
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => /^(chains|wider): /.test(line) || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^(chains|wider): /),
   },
   {
     name: 'interleavings',
@@ -170,7 +169,7 @@ const runs: Run[] = [
       'Requests are asked for, answered, withdrawn and stolen while rule, group and manifest change, over a bus that is slow, breaks and says things twice, in 10,000 orders chosen by seeds, and in 1,000 on a real Kafka. Nothing is granted with another hash than a person signed, twice, after a no, or by a rule or group that was gone.',
     command: [...vitest, '--project', 'abuse', '--project', 'abuse-kafka', 'test/abuse/interleavings.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => line.startsWith('interleavings: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^interleavings: /),
   },
   {
     name: 'rotations',
@@ -178,7 +177,7 @@ const runs: Run[] = [
       'All keys of the services are rotated 100 times under load: prepared, activated, the ones before tainted and revoked. No call is refused that should not be, nothing is signed by a key that was replaced, what a revoked credential key signed is accepted for at most 1 s more, and the audit passes.',
     command: [...vitest, '--project', 'e2e', 'test/e2e/rotations.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => line.startsWith('rotations: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^rotations: /),
   },
   {
     name: 'trifecta',
@@ -186,7 +185,7 @@ const runs: Run[] = [
       'Private data, untrusted content and a send, in all 6 orders, split over tasks, sub-agents, instances and decision points, and 10,000 calls of the agent between what taints and the send: the last of the three is denied each time, and the history is no larger for the calls.',
     command: [...vitest, '--project', 'e2e', 'test/e2e/trifecta.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => line.startsWith('trifecta: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^trifecta: /),
   },
   {
     name: 'reference',
@@ -194,7 +193,7 @@ const runs: Run[] = [
       'A million generated cases, decided by Bailiwick and by a second mind that was written from the design and from the documentation of Cedar alone (test/reference): no difference.',
     command: [...vitest, '--project', 'reference'],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => line.startsWith('reference: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^reference: /),
   },
   {
     name: 'logs',
@@ -213,10 +212,7 @@ const runs: Run[] = [
       'services/evidence/src/feed/stalled-sink.test.ts',
     ],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) =>
-      /^(log kills|disk full|clean logs|log mutants|stalled sink): /.test(line) ||
-      closing.test(line) ||
-      /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^(log kills|disk full|clean logs|log mutants|stalled sink): /),
   },
   {
     name: 'canaries',
@@ -224,7 +220,7 @@ const runs: Run[] = [
       '10,000 requests, right and wrong, with secrets where they belong and where they do not: credentials, proofs, permits, client assertions, cookies, sign-ins, private keys, arguments, the addresses and tokens of webhook and collector. No piece of 16 characters of any stands in the log, the evidence stream and its sinks, any topic but where it was put, what services write, metrics, or an answer that says no.',
     command: [...vitest, '--project', 'abuse', 'test/abuse/canaries.test.ts'],
     env: { BAILIWICK_NIGHTLY: '1' },
-    keep: (line) => line.startsWith('canaries: ') || closing.test(line) || /^\s*(✓|×|→|AssertionError)/.test(line),
+    keep: ofTests(/^canaries: /),
   },
   {
     name: 'mutants',
