@@ -13,13 +13,13 @@ const problemSchema = z.object({
 })
 const defaultSeconds = 1
 
-/** Calls without an outcome hold what is left, and may give some back: the same call has some hope a moment later. */
+/** Calls without an outcome hold the remaining uses or budget, and may give some back: the same call may succeed a moment later. */
 const reserved: ReadonlySet<string> = new Set(['uses_reserved', 'budget_reserved'])
 
-/** How a call is refused that took effect before, or may have. */
+/** Refusals of a call that took effect before, or may have. */
 const maybeMade: ReadonlySet<string> = new Set(['permit_used', 'permit_invalid', 'call_elsewhere', 'call_conflict'])
 
-/** The refusal in an enforcement point's answer; undefined when it is none. The response stays readable. */
+/** The refusal in an enforcement point's answer; undefined when the answer is no refusal. The response stays readable. */
 export async function refusedOf(response: Response): Promise<Refused | undefined> {
   if (![401, 403, 409, 429, 503].includes(response.status)) return undefined
   if (!/^application\/(problem\+)?json\b/i.test(response.headers.get('content-type') ?? '')) return undefined
@@ -32,8 +32,8 @@ export async function refusedOf(response: Response): Promise<Refused | undefined
 }
 
 /**
- * What to do after an answer, or after one that was lost: in how many ms to make the same call again, whether under a new id, and whether
- * nobody can say any more what came of it. undefined: the answer stands.
+ * Decides what to do after an answer: in how many ms to make the same call again, and whether under a new id. `outcome_unknown`: an earlier
+ * answer was lost, and the SDK can no longer learn whether the call took effect. undefined: the answer stands.
  */
 export function nextCall(
   refused: Refused | undefined,
@@ -42,7 +42,7 @@ export function nextCall(
   if (refused === undefined) return undefined
   const { code, retryAfterMs } = refused
   if (reserved.has(code)) return { afterMs: retryAfterMs }
-  // Nothing was done under the id, and nothing will be. A caller's own id is its own to replace.
+  // Nothing was done under the id, and nothing will be. Only the caller may replace an id that it chose itself.
   if (code === 'call_abandoned' && isOurId) return { afterMs: 0, newId: true }
   if (!wasLost) return undefined
   if (code === 'call_in_progress') return { afterMs: retryAfterMs }

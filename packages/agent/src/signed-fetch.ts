@@ -20,8 +20,8 @@ export interface SignedCall {
     /** Names the call: repeated, it is the same call and takes effect at most once. A new one unless told. */
     callId?: string
     /**
-     * How long the call may be made again, in ms: as long as an answer of Bailiwick's services may take unless told; 0: once. It is made again
-     * when its answer was lost, and after `uses_reserved` and `budget_reserved`.
+     * For how long the call may be made again, in ms; by default as long as an answer of Bailiwick's services may take. 0: the call is made
+     * once. It is made again when its answer was lost, and after `uses_reserved` and `budget_reserved`.
      */
     patienceMs?: number
   }
@@ -38,8 +38,8 @@ interface SignedFetchOptions {
 const lostPausesMs = [200, 1000]
 
 /**
- * RFC 9449 §7 with our digest: the credential, a proof over it, this URI and this exact action, and the call's id. Made again within its
- * time, each time with a new proof: takes effect at most once.
+ * RFC 9449 §7 with our digest: the credential, a proof over it, this URI and this exact action, and the call's id. The call may be made
+ * again within its time, each time with a new proof, and takes effect at most once.
  */
 export async function signedFetch(options: SignedFetchOptions, { url, init, call }: SignedCall): Promise<Response> {
   const { http, credential, random } = options
@@ -91,7 +91,7 @@ export async function signedFetch(options: SignedFetchOptions, { url, init, call
   }
 }
 
-/** No answer came: nobody knows whether the call was made. Throws what is no matter of the network. */
+/** No answer came, so the call may have been made. Throws every error that the network did not cause. */
 function lostOf(error: unknown): ServiceError {
   if (errorCode(error) !== 'internal') throw error
   return new ServiceError('outcome_unknown', undefined, { cause: error })

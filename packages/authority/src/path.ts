@@ -32,7 +32,7 @@ const space = String.raw`[\s+]|%(?:20|c2%(?:85|a0)|e1%9a%80|e2%80%(?:8[0-9a]|a[8
 
 /**
  * A segment that some server takes for `.` or `..`: dots and white space (which Windows and many readers trim), up to its end
- * or to what some server cuts off (`..;x`, `..::$DATA`) or decodes (`..%41`). Longer runs too: old Windows servers climb them.
+ * or to what some server cuts off (`..;x`, `..::$DATA`) or decodes (`..%41`). Longer runs of dots count too: old Windows servers climb up on them.
  */
 const dotSegment = new RegExp(`(?:^|/)(?:\\.|${space})+(?:[/;?#:%]|$)`, 'i')
 

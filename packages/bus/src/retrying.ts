@@ -12,7 +12,7 @@ export interface RetryOptions {
   deadlineMs?: number
   /** Resolves after `ms`; earlier, or with a rejection, once the signal is aborted. */
   wait: (ms: number, signal: AbortSignal) => Promise<unknown>
-  /** Once aborted it is given up, as at the deadline. */
+  /** An abort gives the publish up, as the deadline does. */
   signal?: AbortSignal
 }
 

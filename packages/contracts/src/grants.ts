@@ -125,8 +125,8 @@ export const revocationDeclared = z.strictObject({
 })
 
 /**
- * The issuer has read back the revocation of this `sequence`: it is durable and counts, and so do all before it. From the `time` of this event
- * V7's bound runs. A log in which nothing is acknowledged was written before this event was introduced.
+ * The issuer has read back the revocation of this `sequence`: it and all before it are durable and count. V7's bound runs from the `time` of
+ * this event. A log without any acknowledgement was written before this event existed.
  */
 export const revocationAcknowledged = z.strictObject({
   sequence: z.int().min(1),

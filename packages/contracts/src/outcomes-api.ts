@@ -7,7 +7,7 @@ export const outcomesBytes = 262_144
 
 /**
  * The body of `POST /v1/outcomes` and `POST /log/outcomes`: one outcome, or several in the order in which they were signed. An item of the
- * list that is no compact JWS is refused by itself, so that it takes no other along.
+ * list that is no compact JWS is refused alone.
  */
 export const outcomeBodySchema = z.strictObject({ outcome: compactJwsSchema })
 export const outcomesBodySchema = z.strictObject({
@@ -15,8 +15,8 @@ export const outcomesBodySchema = z.strictObject({
 })
 
 /**
- * What became of one item of a list: the status that a request of its own would have had, and of a refusal its problem (RFC 9457). 204: it
- * is recorded and counts.
+ * The result of one item of a list: the status that a request of its own would have had, and for a refusal the problem (RFC 9457). 204: the
+ * outcome is recorded and counts.
  */
 export const outcomeResultSchema = z.object({
   status: z.int().min(100).max(599),

@@ -24,8 +24,8 @@ const fieldsSchema = z.strictObject({
   /** `outcomeHash` of the instance's outcome before this one; the first has none. */
   previous: sha256Schema.optional(),
   /**
-   * All of the instance's outcomes up to this number had their last answer of a decision point when this one was signed. What lacks above it
-   * may still wait, and is no gap. Absent: each was handed over once the one before it had its answer.
+   * All of the instance's outcomes up to this number had their last answer of a decision point when this one was signed. A missing outcome
+   * above it may still wait, and is no gap. Absent: each outcome was delivered once the one before it had its answer.
    */
   answered: z.int().min(0).optional(),
   call_id: callIdSchema,

@@ -6,7 +6,7 @@ export const paths = (data: string) => ({
   genesis: join(data, 'genesis.json'),
   /** Holds the address of the invitation (0600), where no terminal was there to print it on. */
   invitation: join(data, 'invitation.txt'),
-  /** The same of a recovery. */
+  /** Holds the address of a recovery (0600), where no terminal was there to print it on. */
   recovery: (id: string) => join(data, `${id}.txt`),
   /** Marks a copy of a data directory. */
   backup: join(data, 'backup.json'),

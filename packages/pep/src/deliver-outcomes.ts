@@ -1,16 +1,16 @@
 import { outcomeResultsSchema } from '@bailiwick/contracts'
 import type { PdpAnswer, PdpClient } from './pdp-client.ts'
 
-/** What the PDP says of one outcome: the status that a request of its own has, and its problem document. */
+/** The PDP's answer to one outcome: the status that a request of its own would have, and its problem document. */
 export interface OutcomeAnswer {
   status: number
   body: unknown
 }
 
 /**
- * Delivers outcomes in one request, and gives what the PDP says of each, in their order; undefined where it says nothing of it: it is away,
- * has too much, or does not know who asks. A list that is refused whole is delivered one by one: the PDP may be of a version without lists,
- * and one outcome must not take the others along. Throws nothing.
+ * Delivers outcomes in one request, and gives the PDP's answer to each, in their order; undefined where the PDP gave none, because it is
+ * away, overloaded, or does not know the caller. A list that is refused whole is delivered one by one: the PDP's version may have no lists,
+ * and one outcome must not hold up the others. Never throws.
  */
 export async function deliverOutcomes(
   pdp: Pick<PdpClient, 'call'>,
@@ -33,7 +33,7 @@ async function deliverOne(pdp: Pick<PdpClient, 'call'>, outcome: string): Promis
   return isAnswered ? answer : undefined
 }
 
-/** Whether a status is about what was sent, and not about the PDP. */
+/** Whether the refusal is about the request, and not about the PDP. */
 export const isRefusal = (status: number): boolean => [400, 404, 409, 413, 415, 422].includes(status)
 
 function ask(pdp: Pick<PdpClient, 'call'>, body: object): Promise<PdpAnswer | undefined> {

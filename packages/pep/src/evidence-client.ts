@@ -12,11 +12,11 @@ export interface EvidenceClientOptions {
 }
 
 const pausesMs = [0, 1000, 5000]
-/** Requests: each holds a connection while evidence hangs, and calls need theirs. */
+/** The most requests at once: each holds a connection while evidence hangs, and calls need connections too. */
 const mostUnderway = 64
 
 /**
- * Tells evidence outcomes past the decision point, so that this one cannot keep them to itself. Behind everything else and with a
+ * Tells evidence outcomes past the decision point, which therefore cannot withhold them. Behind everything else and with a
  * few attempts only: nothing waits for it, and what evidence misses the decision point still relays.
  */
 export class EvidenceClient implements AsyncDisposable {
@@ -28,7 +28,7 @@ export class EvidenceClient implements AsyncDisposable {
     this.#options = options
   }
 
-  /** `answered`: the decision point has given its last answer of them; else they wait. Throws nothing, and does not wait. */
+  /** `answered`: the decision point has given its last answer to them; otherwise they wait. Never throws, and does not wait. */
   tell(outcomes: readonly string[], answered: boolean): void {
     for (let at = 0; at < outcomes.length; at += mostOutcomes) {
       if (this.#underway.size >= mostUnderway) {
@@ -79,7 +79,7 @@ export class EvidenceClient implements AsyncDisposable {
 
 const isToRepeat = (status: number): boolean => status >= 500 || status === 429
 
-/** Of the request as a whole, or of one of its outcomes; what may go well later first, since all of them are told again. */
+/** The refusal of the request as a whole, or of one of its outcomes. A retryable one goes first, because all outcomes are then told again. */
 async function worstOf(response: Response): Promise<number> {
   if (response.status !== 200) {
     await response.body?.cancel()

@@ -10,7 +10,7 @@ const stateSchema = z.strictObject({
   pending: z.array(compactJwsSchema),
 })
 
-/** From a version whose starts were no instances. Its undelivered outcomes are delivered as they were signed. */
+/** The state of a version without instances. Its undelivered outcomes are delivered as they were signed. */
 const numberedSchema = stateSchema.extend({ v: z.literal(1), sequence: z.int().min(0) })
 
 /** The outcomes that an enforcement point has signed and not delivered yet, those of its earlier instances included. */

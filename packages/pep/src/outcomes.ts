@@ -20,12 +20,12 @@ export interface OutcomeReporterOptions {
   installation: string
   key: SigningKey<'outcome'>
   pdp: PdpClient
-  /** Told of each outcome too: once the PDP has answered it, and before that where the PDP does not. */
+  /** Gets each outcome too: once the PDP has answered it, or earlier if the PDP does not answer. */
   evidence?: EvidenceClient | undefined
   store: OutcomeStore
   /** ms since the epoch */
   now: () => number
-  /** How many numbers may lie between the newest outcome and the oldest that has no answer. */
+  /** The most numbers between the newest outcome and the oldest one without an answer. */
   maxPending: number
   /** The longest pause between two attempts, in ms. */
   maxPauseMs: number
@@ -36,14 +36,14 @@ const firstPauseMs = 50
 /** A decision that the PDP does not know after this long never was one of its own, and must not hold up the others. */
 const unknownForMs = 60_000
 const graceMs = 2000
-/** Requests in flight. The second and later ones go when so many wait: until then, the next one takes all that comes meanwhile. */
+/** The most requests in flight, and how many outcomes must wait before a second one is sent. Fewer outcomes wait for the next request. */
 const [mostInFlight, fewest] = [4, 16]
 
 /**
- * Numbers, chains and signs the outcomes of one instance without gaps, and delivers them however long the PDP is away: lists of them, with
- * several requests in flight. One leaves this process only after it is durable. Each is delivered again until it has its last answer, so
- * that no gap is final; and each one signed states up to which number all have theirs. What an earlier instance left is delivered first, as
- * that one signed it.
+ * Numbers, chains and signs the outcomes of one instance without gaps, and delivers them in lists, with several requests in flight, however
+ * long the PDP is away. An outcome leaves this process only after it is durable. Each is delivered again until it has its last answer, so
+ * no gap is final. Each outcome states the number up to which all outcomes have their last answer. The outcomes that an earlier instance
+ * left are delivered first, as that instance signed them.
  */
 export class OutcomeReporter implements AsyncDisposable {
   readonly #options: OutcomeReporterOptions
@@ -56,10 +56,10 @@ export class OutcomeReporter implements AsyncDisposable {
   #previous: string | undefined
   #running: Promise<void> | undefined
   #inFlight = 0
-  /** While the PDP as a whole does not answer: how long the next pause is, and whether it is one now. */
+  /** The next pause while the PDP as a whole does not answer, and whether a pause runs now. */
   #pauseMs = firstPauseMs
   #pausing: Promise<void> | undefined
-  /** Resolves with the next thing that the loop must look at. */
+  /** Resolves when the loop must look again. */
   #change = Promise.withResolvers<void>()
 
   private constructor(options: OutcomeReporterOptions, state: OutcomeState) {
@@ -81,7 +81,7 @@ export class OutcomeReporter implements AsyncDisposable {
     return this.#pending.size >= maxPending || this.#sequence - this.#answered >= maxPending
   }
 
-  /** All of this instance up to this number have their last answer. */
+  /** All outcomes of this instance up to this number have their last answer. */
   get #answered(): number {
     return (this.#pending.firstNumber ?? this.#sequence + 1) - 1
   }
@@ -131,7 +131,7 @@ export class OutcomeReporter implements AsyncDisposable {
     await this.#save().catch((error) => this.#tell(errorCode(error), 'the outcome store', error))
   }
 
-  /** Whether what was signed is durable now; pauses when it could not be made so. */
+  /** Saves, and gives whether all signed outcomes are durable. Pauses when they could not be saved. */
   async #trySave(): Promise<boolean> {
     try {
       await this.#save()
@@ -144,7 +144,7 @@ export class OutcomeReporter implements AsyncDisposable {
   }
 
   #send(): void {
-    // While the PDP does not answer, one request at a time asks whether it does again.
+    // While the PDP does not answer, one request at a time probes it.
     const most = this.#pauseMs > firstPauseMs ? 1 : mostInFlight
     while (!this.#stop.signal.aborted && this.#pausing === undefined && this.#inFlight < most) {
       const batch = this.#pending.take(this.#savedSequence, this.#inFlight === 0 ? 1 : fewest)
@@ -157,7 +157,7 @@ export class OutcomeReporter implements AsyncDisposable {
     }
   }
 
-  /** Throws nothing. */
+  /** Never throws. */
   async #deliver(batch: readonly PendingOutcome[]): Promise<void> {
     const { pdp, now } = this.#options
     for (const each of batch) each.firstTriedAt ??= now()
@@ -172,11 +172,11 @@ export class OutcomeReporter implements AsyncDisposable {
     )
     if (answered.length > 0) this.#pauseMs = firstPauseMs
     if (answered.length < batch.length) this.#tellUnanswered()
-    // The PDP itself is away or has too much: nothing more is sent to it for a while.
+    // The PDP itself is away or overloaded: send nothing more to it for a while.
     if (answers.includes(undefined)) await this.#pause()
   }
 
-  /** Lets go of what was recorded or is refused for good, and says so; what is neither is sent again, by itself after a while. */
+  /** Removes an outcome that is recorded or refused for good, and gives whether it is. Otherwise it is sent again, alone, after a while. */
   #settle(each: PendingOutcome, answer: OutcomeAnswer | undefined): boolean {
     const { now, maxPauseMs } = this.#options
     const verdict = answer && verdictOf(answer.status, now() - (each.firstTriedAt ?? now()))
@@ -196,7 +196,7 @@ export class OutcomeReporter implements AsyncDisposable {
     return true
   }
 
-  /** One at a time, for all that must pause. */
+  /** Resolves when the pause that runs now, or else begins now, is over. */
   #pause(): Promise<void> {
     this.#pausing ??= after(this.#pauseMs, this.#stop.signal)
       .catch(() => undefined)
@@ -208,7 +208,7 @@ export class OutcomeReporter implements AsyncDisposable {
     return this.#pausing
   }
 
-  /** A PDP that never takes the first one must not keep those behind it from evidence. */
+  /** A PDP that never takes the first outcome must not keep the outcomes behind it from evidence. */
   #tellUnanswered(): void {
     const untold = this.#pending.untold(this.#savedSequence)
     this.#options.evidence?.tell(untold, false)

@@ -20,7 +20,7 @@ export interface PdpClientOptions {
   timeoutMs: number
 }
 
-/** Pauses before a call whose answer was lost is asked again. */
+/** Pauses before the PDP is asked again about a call whose answer was lost. */
 const againAfterMs = [50, 250]
 const assertionSeconds = 60
 /** An assertion is used again while it has at least this long to live, so that the PDP verifies one and not hundreds. */
@@ -32,7 +32,7 @@ const longestAnswerBytes = 1_048_576
 export interface PdpAnswer {
   status: number
   body: unknown
-  /** When the PDP says to ask again, in seconds (RFC 9110 §10.2.3, as a number); undefined: it does not say. */
+  /** The PDP's `Retry-After`, in seconds (RFC 9110 §10.2.3, as a number); undefined when it sent none. */
   retryAfterSeconds?: number | undefined
 }
 
@@ -77,8 +77,8 @@ export class PdpClient {
   }
 
   /**
-   * As `call`, and again, twice at most and within the time of one answer, when the connection failed. For what may be repeated: the PDP
-   * answers the same call alike.
+   * As `call`. When the connection failed it asks again, at most twice and within the time of one answer. Use it only for requests that may
+   * be repeated, because the PDP gives the same call the same answer.
    */
   async callAgain(method: 'GET' | 'POST', path: string, body: object): Promise<PdpAnswer> {
     const deadline = AbortSignal.timeout(this.#options.timeoutMs)
@@ -108,7 +108,7 @@ export class PdpClient {
   }
 }
 
-/** `fetch` says so with a TypeError: no answer came, or not all of it. */
+/** No answer came, or only a part of one: `fetch` throws a TypeError for that. */
 const isLost = (error: unknown): boolean => error instanceof ServiceError && error.cause instanceof TypeError
 
 function secondsIn(header: string | null): number | undefined {

@@ -94,11 +94,11 @@ export class FakePdp implements AsyncDisposable {
     keys: [{ ...jwkSet([publicKeyOf(this.permitKey)]).keys[0], certificate: certify(this.permitKey) }],
   })
   outcome: (outcome: Outcome, jws: string) => Reply = () => ({ status: 204 })
-  /** What is answered to a list as a whole; else each of it is answered by itself. */
+  /** The answer to a list as a whole. Without it, each item gets its own answer. */
   list: (outcomes: readonly string[]) => Promise<Reply | undefined> | Reply | undefined = () => undefined
-  /** Before an outcome that comes by itself is answered. */
+  /** Awaited before a single outcome is answered. */
   single: () => Promise<void> | void = () => undefined
-  /** How many outcomes each list had. */
+  /** The number of outcomes in each list. */
   readonly lists: number[] = []
   #count = 0
   readonly #server = createServer((request, response) => void this.#serve(request, response))

@@ -1,25 +1,25 @@
 import { mostOutcomes, outcomesBytes } from '@bailiwick/contracts'
 
-/** One outcome that was signed and has no last answer yet. */
+/** A signed outcome without its last answer. */
 export interface PendingOutcome {
   readonly jws: string
-  /** Of this instance; undefined: an earlier one signed it. */
+  /** Its number in this instance; undefined when an earlier instance signed it. */
   readonly sequence: number | undefined
-  /** It is on its way, or rests before it is sent again. */
+  /** Whether it is on its way, or rests before it is sent again. */
   isSent: boolean
-  /** Evidence was told that it waits. */
+  /** Whether evidence was told that it waits. */
   isTold: boolean
-  /** How long it rests when the decision point wants it again later. */
+  /** How long it rests when the decision point asks for it again later. */
   pauseMs: number
   /** ms since the epoch */
   firstTriedAt?: number
 }
 
 const firstPauseMs = 50
-/** Of a list, with its brackets, quotes and commas. */
+/** The most bytes of a list, with its brackets, quotes and commas. */
 const mostBytes = outcomesBytes - 1024
 
-/** The outcomes that an enforcement point has signed and that have no last answer, in their order. */
+/** The outcomes that an enforcement point has signed and that have no last answer yet, in their order. */
 export class PendingOutcomes {
   readonly #waiting = new Set<PendingOutcome>()
 
@@ -49,7 +49,7 @@ export class PendingOutcomes {
     return undefined
   }
 
-  /** The first that can be sent, as many as one list holds, of those that are durable up to `saved`; none when they are fewer than `fewest`. */
+  /** The first outcomes that can be sent, as many as one list holds, of those durable up to `saved`; none when there are fewer than `fewest`. */
   take(saved: number, fewest: number): PendingOutcome[] {
     const taken: PendingOutcome[] = []
     let bytes = 0
@@ -64,7 +64,7 @@ export class PendingOutcomes {
     return taken
   }
 
-  /** Of those that are durable, the ones of which evidence has not been told that they wait; from now on it has. */
+  /** The durable outcomes that evidence does not yet know to wait. Marks them as told. */
   untold(saved: number): string[] {
     const untold = [...this.#waiting].filter(({ isTold, sequence }) => !isTold && (sequence ?? 0) <= saved)
     for (const each of untold) each.isTold = true

@@ -40,7 +40,7 @@ export interface Refusal {
   readonly accessRequest?: AccessRequestOffer
   /** The nonce that the next proof needs (RFC 9449 §9); with `proof_nonce_required`. */
   readonly dpopNonce?: string
-  /** When the PDP says that the same call may be made again, in seconds. */
+  /** In how many seconds the same call may be made again, by the PDP's answer. */
   readonly retryAfterSeconds?: number
 }
 

@@ -30,7 +30,7 @@ export function publishHeads(options: {
   active: () => boolean
   /** ms that never go back. */
   monotonic: () => number
-  /** A head that cannot be published makes readers stale, which is the safe side: it is tried again. Told of the first after one that could. */
+  /** Called at the first failed head after one that was published. Publishing is tried again; readers go stale meanwhile, which is safe. */
   onError: (error: unknown) => void
 }): HeadPublisher {
   const { producer, projection, service, writes, active, monotonic, onError } = options
@@ -90,7 +90,7 @@ export function publishHeads(options: {
       unsubscribe()
       clearTimeout(soon)
       clearInterval(timer)
-      // None is published again behind the last one.
+      // Publish no further head after the last one.
       await Promise.all(running)
       await publish(true).catch(tell)
     },

@@ -27,13 +27,13 @@ const wait = (ms: number, signal: AbortSignal) =>
     signal.addEventListener('abort', end, { once: true })
   })
 
-/** How long a numbered event may wait for the bus before no further one is numbered: what waits then is bounded, ms. */
+/** How long a numbered event may wait for the bus before no further one is numbered, ms. This bounds the events that wait. */
 const awayAfterMs = 10_000
-/** Before the next try, when the bus refuses to take an event, ms. */
+/** The pause before the next try when the bus refuses an event, ms. */
 const refusedAgainMs = 500
-/** An answer that nobody waits for by the clock; the longest that a timer can be set to, ms. */
+/** For an answer without a deadline: the longest time that a timer can be set to, ms. */
 const longestMs = 2 ** 31 - 1
-/** Heads that the bus has not answered: more would only be older ones in front of a new one. */
+/** The most heads that wait for the bus: further ones would only delay a newer head. */
 const mostHeads = 4
 
 /** What a service has to say; the producer adds who, when and the place in its chain. */
@@ -74,11 +74,11 @@ export interface ProducerOptions {
   instance: string
   time: Time
   newEventId: () => string
-  /** The bus will never take a numbered event, which leaves a gap that nobody could explain: the process must stop. */
+  /** Called when the bus will never take a numbered event. That leaves a gap without an explanation, so the process must stop. */
   onFatal: (error: unknown) => void
   /** Why this instance may say nothing but its heads now, while others act. */
   standby?: () => string | undefined
-  /** How long a caller waits for its event to be durable; unless told, as long as the bus says, else 30 s. */
+  /** How long a caller waits for its event to be durable; by default the bus's own time, or 30 s if it has none. */
   durableWithinMs?: number
   /** How long to wait for the own event to be read back. */
   readBackWithinMs?: number
@@ -146,7 +146,7 @@ export class Producer {
     return events.map(({ id }, n) => ({ id, position: positions[n] as Position, verdict: settled[n] as Verdict }))
   }
 
-  /** Whoever publishes while events wait would only add to them, and on a state that does not have them yet. */
+  /** A further event would only add to those that wait, and would rest on a state that lacks them. */
   #assertTaken(): void {
     const { waiting } = this.#inHand
     if (waiting === undefined) return
@@ -166,11 +166,11 @@ export class Producer {
     const readBack = async () => {
       const positions = await durable
       if (!projection.follows(topic)) return
-      // Most are told their verdict; what was not read back in time, or is refused here, is at least read past.
+      // Most get their verdict. An event that was not read back in time, or is refused here, is at least read past.
       await verdicts.catch(() => Promise.all(positions.map((position) => projection.waitFor(position, longestMs))))
     }
     readBack()
-      .catch(() => undefined) // told below, or the process ends
+      .catch(() => undefined) // reported below, or the process ends
       .finally(settled)
     return durable
   }
@@ -193,7 +193,7 @@ export class Producer {
     }
   }
 
-  /** What has no number leaves no gap: it is given up when it is late, its caller tries again, and readers that miss it are stale meanwhile. */
+  /** An event without a number leaves no gap: a late one is given up, its caller tries again, and readers that miss it are stale meanwhile. */
   async #offer(
     topic: TopicName,
     events: readonly Signed[],
@@ -210,7 +210,7 @@ export class Producer {
     return await publishUntilDurable({ publish }, topic, events, { deadlineMs, wait })
   }
 
-  /** This process stops: what is in hand is not repeated any more, and its callers get `outcome_unknown`. */
+  /** For the stop of the process: events in hand are no longer repeated, and their callers get `outcome_unknown`. */
   [Symbol.dispose](): void {
     this.#closing.abort()
   }
@@ -262,7 +262,7 @@ export class Producer {
   }
 }
 
-/** It hands over to whoever stands by, so it is published however late. */
+/** The last head hands over to a standby, so it is published however late. */
 const isLastHead = ({ type, data }: { type: string; data: unknown }): boolean =>
   type === 'head.published' && (data as EventData<'heads.v1', 'head.published'>).stopping
 

@@ -39,10 +39,10 @@ const defaults = { lookbackMs: 9 * 3600 * 1000, maxStalenessMs: 2000 }
  * from 1, and what such an issuer then revokes would be void for everybody who knows better (V7).
  */
 const readFromTheStart: ReadonlySet<string> = new Set(['registry.v1', 'revocations.v1'])
-/** How often an event of an unknown key looks whether the registry is read up to where it ended, besides after each event. */
+/** How often an event of an unknown key checks whether the registry is read up to its end, besides after each event. */
 const keyWaitMs = 5000
 
-/** Before a bus that is away is asked again, ms. */
+/** The pause before a bus that is away is asked again, ms. */
 const askAgainMs = 500
 
 /** Follows topics and folds them into a `Ledger`; knows how far it is, and whether that is proved fresh. */
@@ -159,7 +159,7 @@ export class Projection implements AsyncDisposable {
     return signedEvent(keyRing, message, isOwn)
   }
 
-  /** However long that takes: an event that was passed over for a key that is not read yet would be missing here for good. */
+  /** Waits however long that takes: an event that was skipped because its key was not read yet would be missing here for good. */
   async #readRegistryToItsEnd(): Promise<void> {
     // What is thrown here ends its reader: a bus that is away is waited for.
     const [end = 0] = await this.#onceAnswered(() => this.#options.bus.ends('registry.v1'))

@@ -46,7 +46,7 @@ export class RevocationState {
     return this.#version ?? 0
   }
 
-  /** The sequence up to which the issuer said that all are durable and count; 0 before it said so of any. */
+  /** The sequence up to which the issuer has acknowledged the revocations; 0 before its first acknowledgement. */
   get acknowledged(): number {
     return this.#acknowledged
   }

@@ -181,8 +181,8 @@ export class Succession implements AsyncDisposable {
   }
 
   /**
-   * Begins the work, with what the one before still wrote while this one claimed its place; again for as long as what keeps it
-   * from that passes by itself. It answers nobody meanwhile, and whoever claims its place in such a lapse ends it, as later.
+   * Begins the work, with the events that its predecessor still wrote while this one claimed its place. Tries again while the obstacle
+   * can pass by itself. It answers no caller meanwhile. An instance that claims its place in such a lapse ends it, as it would later.
    */
   async #begin(): Promise<AsyncDisposable | undefined> {
     const { projection, writes } = this.#options
@@ -224,7 +224,7 @@ export class Succession implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     this.#stop()
-    // Not for a bus that is away: the end of the bus ends the attempt.
+    // Do not wait for a bus that is away: the end of the bus ends the attempt.
     await Promise.race([this.#attempt, pause(attemptMs, undefined, { ref: false })])
     await this.#owned.disposeAsync()
   }

@@ -1,6 +1,6 @@
 import type { Health, Logger, Metrics } from '@bailiwick/service-kit'
 
-/** How long a publish may be unanswered before the bus counts as away, ms: a leader that moves on a busy machine is no outage. */
+/** How long a publish may be unanswered before the bus counts as away, ms. The move of a leader on a busy machine is no outage. */
 const awayAfterMs = 3000
 const lookEveryMs = 250
 
@@ -10,7 +10,7 @@ export interface BusOutageOptions {
   health: Health
   /** ms that never go back. */
   monotonic: () => number
-  /** What else the adapter waits for. */
+  /** The adapter's own reason to count the bus as away. */
   late?: (() => string | undefined) | undefined
 }
 
@@ -40,7 +40,7 @@ export class BusOutage implements Disposable {
     this.#timer = setInterval(() => this.#look(), lookEveryMs).unref()
   }
 
-  /** A publish begins; gives what to call once it was answered, however. */
+  /** Call it when a publish begins, and the function that it returns once the publish has any answer. */
   begun(): () => void {
     const publish = Symbol('publish')
     this.#unanswered.set(publish, this.#options.monotonic())

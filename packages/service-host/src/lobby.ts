@@ -1,18 +1,18 @@
 import { type Failing, Health, type HttpServer } from '@bailiwick/service-kit'
 
-/** What answers on a process's address while its start waits. */
+/** The server on a process's address while its start waits. */
 export interface Lobby {
-  /** What is missing; undefined once the start goes on. */
+  /** Sets what is missing; undefined once the start goes on. */
   waitsFor(reason: string | undefined): void
-  /** As the health of the process that starts; nothing once it is closed. */
+  /** The failing checks of the start; none once the lobby is closed. */
   readiness(): Failing
   /** Makes room for the process's own server. May be called again. */
   close(): Promise<void>
 }
 
 /**
- * Answers on the process's address until it has started: live, not ready, and why (decision 49). All else is refused with
- * `service_standby`. Without a fixed port nobody could ask.
+ * Answers health checks on the process's address until it has started: it is live, and not ready for a stated reason (decision 49).
+ * Refuses everything else with `service_standby`. Without a fixed port there is no lobby, because no probe could know its address.
  */
 export async function openLobby(
   server: (health: Health) => Promise<HttpServer>,

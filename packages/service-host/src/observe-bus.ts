@@ -8,7 +8,7 @@ const nothingPublished = new Set(['event_too_large', 'event_malformed', 'queue_f
 
 /**
  * The same bus, counted: how publishes to each topic end, and how long they take until durable. A head that does not become
- * durable makes every reader stale, so `heads.v1` is the one to watch. `outage` is told of each that begins and ends.
+ * durable makes every reader stale, so `heads.v1` is the one to watch. `outage` hears of each publish that begins and ends.
  */
 export function observedBus(bus: Bus, metrics: Metrics, monotonic: () => number, outage?: BusOutage): Bus {
   const published = metrics.counter('bus_publishes_total', 'Publishes by how they ended: durable, refused, unknown', [

@@ -4,12 +4,12 @@ import type { Logger } from '@bailiwick/service-kit'
 
 const againMs = 250
 
-/** Told what a start waits for, and with undefined once it goes on. */
+/** Called with the reason why a start waits, and with undefined once it goes on. */
 export type OnWait = (reason: string | undefined) => void
 
 /**
- * Repeats a start's question to Kafka for as long as no broker answers (decision 49): `bus_unavailable` alone is waited out. What a broker
- * answers ends the wait, also when that is that something is not as declared.
+ * Repeats a start's question to Kafka until a broker answers (decision 49). It repeats only after `bus_unavailable`. Any answer of a broker
+ * ends the wait, also the answer that a topic is not as declared.
  */
 export async function onceItAnswers(
   ask: () => Promise<void>,

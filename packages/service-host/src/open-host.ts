@@ -78,8 +78,8 @@ export interface Host extends AsyncDisposable, Adapters {
 
 /**
  * Opens what a process needs before it starts services: the trust anchor, the bus, servers. Throws `trust_invalid` without an
- * installation, `bus_locked` when another process holds the embedded bus. On a bus that others share it waits for that, and answers health
- * checks on its address meanwhile (`lobby.ts`). Disposing stops the servers, then the bus.
+ * installation, `bus_locked` when another process holds the embedded bus. It waits for a bus that other
+ * processes share, and answers health checks on its address meanwhile (`lobby.ts`). Disposing stops the servers, then the bus.
  */
 export async function openHost(options: HostOptions): Promise<Host> {
   const { config, clock, random, logger, metrics, onFatal } = options

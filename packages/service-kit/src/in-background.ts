@@ -1,17 +1,17 @@
 import { withDeadline } from './deadline.ts'
 
-/** How long a stop waits for what has not opened yet, ms. */
+/** How long a stop waits for a part that has not opened yet, ms. */
 const openingMs = 2000
 
 /**
  * Owns at once what takes its time to open, so that nothing else waits for it: a broker lets a new reader into a group only
- * once it has given up the one that died. What keeps it from opening goes to `onFatal`. Disposing waits for it, though not
- * for a broker that is away, then ends it.
+ * once it has given up the one that died. An error that keeps it from opening goes to `onFatal`. Disposing waits for it,
+ * though not for a broker that is away, then ends it.
  */
 export function inBackground(opening: Promise<AsyncDisposable>, onFatal: (error: unknown) => void): AsyncDisposable {
   let isGivenUp = false
   const opened = opening.catch((error: unknown) => {
-    // What is still opening at a stop is ended by the end of the bus, in order.
+    // At a stop, the end of the bus ends a part that is still opening, in order.
     if (!isGivenUp) onFatal(error)
     return undefined
   })

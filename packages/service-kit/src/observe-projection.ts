@@ -25,7 +25,7 @@ export function observeProjection(
     watchedTypes = [],
   }: {
     metrics: Metrics
-    /** What it publishes with. */
+    /** The producer of this role. */
     producer?: { readonly waiting: { events: number } | undefined }
     clock: Pick<Clock, 'monotonic'>
     /** Shown as 0 before their first event: a series that appears with 1 has not increased, to Prometheus. */

@@ -5,7 +5,7 @@ export interface QueueBounds {
   maxPerKey: number
   /** The same for all keys together. */
   max: number
-  /** How long a call may wait for its turn; unless given, for as long as it takes. */
+  /** How long a call may wait for its turn; without it there is no limit. */
   wait?: { mostMs: number; monotonic: () => number }
 }
 
@@ -14,7 +14,7 @@ interface QueueLane {
   waiting: (() => void)[]
   /** Calls that wait or run. */
   length: number
-  /** When the one that runs began, and how long the one before it took, monotonic ms. */
+  /** When the running call began, and how long the call before it took, monotonic ms. */
   began: number
   tookMs: number
 }
@@ -39,9 +39,9 @@ export class SerialQueue {
 
   /**
    * Settles as `fn` does, which starts once all earlier calls of the key have settled, however. Rejects with `queue_full`
-   * when the bounds are reached, or where it would wait for too long at the pace of the calls before it (then the error says when
-   * that will be over), or did; and with the signal's reason when that is aborted before the turn comes: then `fn` never
-   * runs, so a call past its deadline changes nothing later. `fn` must not wait for the same key: it would for ever.
+   * when the bounds are reached, and when the call has waited too long, or would at the pace of the calls before it (the error then says
+   * when to ask again). Rejects with the signal's reason when the signal is aborted before the turn comes. After a rejection `fn` never
+   * runs, so a call past its deadline changes nothing later. `fn` must not wait for the same key: it would wait for ever.
    */
   async serially<T>(key: string, fn: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const { max, maxPerKey, wait } = this.#bounds
@@ -62,7 +62,7 @@ export class SerialQueue {
     return this.#inTurn(key, fn, { first: true, signal: undefined })
   }
 
-  /** As long as the one that runs has taken so far, or the one before it, whichever is more, for each. */
+  /** Counts for each call the longer of two times: the running call's so far, and that of the call before it. */
   #expectedMs({ length, began, tookMs }: QueueLane): number {
     return length * Math.max(tookMs, this.#now() - began)
   }

@@ -32,7 +32,7 @@ export async function kafkaInDocker(): Promise<AsyncDisposable & { brokers: stri
   const container = await new KafkaContainer(KAFKA_IMAGE)
     .withKraft()
     .withEnvironment({ KAFKA_AUTO_CREATE_TOPICS_ENABLE: 'false', KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS: '0' })
-    // Without it the library returns when the container runs, seconds before the broker listens.
+    // Without this wait, the library returns when the container runs, seconds before the broker listens.
     .withWaitStrategy(Wait.forListeningPorts())
     .start()
   return {

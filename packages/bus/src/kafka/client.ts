@@ -10,10 +10,10 @@ const VERSION = '2.2.4'
 
 /** KAFKA.md rule 7: none of kafkajs's defaults, which also depend on NODE_ENV. */
 export const settings = {
-  /** The first of a connection, TLS included, and of a request or a step of a login; both grow (`fresh-connections`). */
+  /** The first time-outs: of a connection, TLS included, and of a request or a step of a login. Both grow (`fresh-connections`). */
   connectionTimeout: 1000,
   requestTimeout: 5000,
-  /** Not of a login: how long others wait for the one who connects, who ends by the time-outs above. */
+  /** How long other requests wait for the one that connects. It bounds no login: the time-outs above do. */
   authenticationTimeout: 60_000,
   /** Of one connection attempt; who waits for the broker repeats it, each time beginning with another broker. */
   connectRetry: { initialRetryTime: 100, maxRetryTime: 1000, retries: 2 },
@@ -37,7 +37,7 @@ let prepared = false
  * Makes kafkajs fit to be used, once a process and before any client (KAFKA.md rule 17): its request queue rearms a timer
  * about every millisecond also when nothing waits, which costs 4 % of a core in an idle process; and a consumer that ends while
  * its brokers change starts its fetchers once more, which then ask one that answers at once, without end: not one timer of
- * the process would ever fire again; and one that was late with a login goes on with the same connection (`fresh-connections`).
+ * the process would ever fire again; and a client whose login was late goes on with the same connection (`fresh-connections`).
  * Throws `config_invalid` when it is not the version that was measured.
  */
 function prepare(): void {

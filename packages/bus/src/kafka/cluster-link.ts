@@ -37,7 +37,7 @@ export interface Fetched {
 export type Point = 'earliest' | 'latest' | { time: number }
 
 /**
- * Reading without a group (KAFKA.md rule 13), as little of it as we need. Every call ends within 15 s, or four times that while brokers are slow. After
+ * Reading without a group (KAFKA.md rule 13), as little of it as we need. Every call ends within 15 s, or within 60 s while brokers are slow. After
  * an error a link is done for: close it and open another.
  */
 export interface Link {

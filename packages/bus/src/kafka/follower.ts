@@ -42,7 +42,7 @@ export interface FollowerOptions {
   openLink: () => Link
   /** Told why a link was given up. */
   onTrouble: (reason: string) => void
-  /** Told when the broker takes back a right that this had, and with undefined when it reads again. */
+  /** Called when the broker takes back a right that the follower had, and with undefined when the follower reads again. */
   onForbidden?: (reason: string | undefined) => void
 }
 
@@ -238,8 +238,8 @@ export class Follower implements FollowSubscription {
   }
 
   /**
-   * Ends the follower for what no waiting heals. A right that it never had is one of these. One that it had and lost may come back, and its
-   * reader, which is not fresh, denies meanwhile.
+   * Ends the follower over an error that no waiting heals. A right that it never had is such an error. A right that it had and lost may come
+   * back, and the reader, which is not fresh, denies meanwhile.
    */
   #judge(error: unknown): void {
     if (this.#stopped) return

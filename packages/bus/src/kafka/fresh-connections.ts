@@ -25,10 +25,10 @@ interface Class<T> {
   prototype: T
 }
 
-/** How long each broker gets: twice as long after it was late, and half as long once it needs less than half of that. */
+/** The time that each broker gets: twice as much after it was late, and half as much once it needs less than half of it. */
 class Patience {
   readonly #most: number
-  /** By broker, as a factor of the time-out that is set. A process knows few brokers. */
+  /** The factor of the configured time-out, by broker. A process knows few brokers. */
   readonly #factors = new Map<string, number>()
 
   constructor(most: number) {
@@ -67,11 +67,11 @@ class Patience {
 
 /** From 1 s to 8 s. */
 const toConnect = new Patience(8)
-/** From 5 s to 20 s: what a login begins with, and each request of the login itself. */
+/** From 5 s to 20 s, for the question for the broker's versions before a login, and for each request of the login. */
 const toAsk = new Patience(4)
 const toLogIn = new Patience(4)
 
-/** By how much the time-outs of the slowest broker have grown: what bounds them from outside must grow as well. */
+/** The factor by which the time-outs of the slowest broker have grown. A time-out around them must grow as well. */
 export function slowestFactor(): number {
   return Math.max(toAsk.slowest, toLogIn.slowest)
 }
@@ -79,10 +79,10 @@ export function slowestFactor(): number {
 /**
  * Makes kafkajs 2.2.4 begin anew after a connection or a login that ran out of time (decision 51). By itself it keeps the
  * connection, on which the broker waits for the rest of the first login: it answers every other one with ILLEGAL_SASL_STATE,
- * for as long as the connection lives. And a socket that was given up may connect, speak or end later, which kafkajs takes for
- * what its successor does. The time-outs double meanwhile: what a busy machine does not do in 5 s it never does in 5 s.
+ * for as long as the connection lives. A socket that was given up may also connect, speak or end later, and kafkajs takes these
+ * events for those of its successor. The time-outs double meanwhile: a machine that is too busy to answer in 5 s would miss each 5 s.
  *
- * Gives false when kafkajs is not as it was read.
+ * Gives false when kafkajs is not the code that this was written for.
  */
 export function beginAnewWhenLate(): boolean {
   const require = createRequire(import.meta.url)
@@ -96,7 +96,7 @@ export function beginAnewWhenLate(): boolean {
 
   const connecting = new WeakMap<Connection, Promise<boolean>>()
   const first = new WeakMap<Connection, number>()
-  // What the system refuses has its code; who does not answer has none.
+  // An error of the system has its code; a broker that does not answer leaves none.
   const unanswered = (error: unknown) => (error as { code?: unknown }).code === undefined
   const connectOnce = (connection: Connection): Promise<boolean> => {
     const set = first.get(connection) ?? connection.connectionTimeout
@@ -109,7 +109,7 @@ export function beginAnewWhenLate(): boolean {
     }
     return toConnect.give(connection.broker, set, attempt, unanswered)
   }
-  // Once for all who ask at once: each call would open a socket of its own, and all of them would feed one reader.
+  // One attempt for all concurrent calls: each call would open a socket of its own, and all sockets would feed one reader.
   connections.prototype.connect = function connectAlone() {
     if (this.isConnected()) return Promise.resolve(true)
     const under = connecting.get(this) ?? connectOnce(this).finally(() => connecting.delete(this))
@@ -126,7 +126,7 @@ export function beginAnewWhenLate(): boolean {
   }
 
   const ranOut = (error: unknown) => (error as { name?: unknown }).name === 'KafkaJSRequestTimeoutError'
-  /** A step of a login, after whose failure the broker takes no other one on this connection. */
+  /** A step of a login. After its failure the broker takes no other login on this connection. */
   const step = async <T>(to: Patience, connection: Connection, attempt: (ms: number) => Promise<T>): Promise<T> => {
     try {
       return await to.give(connection.broker, connection.requestTimeout, attempt, ranOut)
@@ -148,7 +148,7 @@ export function beginAnewWhenLate(): boolean {
     const { connectionPool } = this
     const [connection] = connectionPool.pool
     return step(toAsk, connection, (ms) => {
-      connectionPool.connectionTimeout = ms // what it gives this request
+      connectionPool.connectionTimeout = ms // the time-out of this request
       return apiVersions.call(this)
     })
   }

@@ -26,7 +26,7 @@ const DISCONNECT_MS = settings.requestTimeout + MAX_WAIT_MS
 
 const FIRST_BACKOFF_MS = 50
 const LONGEST_BACKOFF_MS = 5000
-/** How often kafkajs may give up in a row before it is told. */
+/** How often kafkajs may give up in a row before `onTrouble` hears of it. */
 const PATIENCE = 5
 /** setTimeout takes more for 1 ms. */
 const LONGEST_PAUSE_MS = 2 ** 31 - 1
@@ -36,9 +36,9 @@ export interface GroupMemberOptions {
   topics: readonly string[]
   group: string
   handler: Handler
-  /** Why nothing comes any more, and waiting does not help (KAFKA.md rule 12); undefined once it does. */
+  /** Called with the reason when messages have stopped and waiting does not help (KAFKA.md rule 12); with undefined once they come again. */
   onTrouble: (reason: string | undefined) => void
-  /** Why nothing comes for now: it is tried again for as long as it takes. undefined once it does. */
+  /** Called with the reason while messages have stopped and the member tries again; with undefined once they come again. */
   onLate: (reason: string | undefined) => void
 }
 
@@ -128,7 +128,7 @@ export class GroupMember implements Subscription {
   async #startAgain(error: unknown): Promise<void> {
     if (this.#ending !== undefined) return
     const failure = failureOf(error)
-    // A broker that it cannot connect to is away. What fails for long on one that it can is told as a missing right is.
+    // A broker that it cannot connect to is away. A lasting failure on a connected broker is reported like a missing right.
     const lost = failure === 'forbidden' || failure === 'broken'
     if (!lost && !this.#isConnected) this.#options.onLate(reasonOf(error))
     else if (lost || ++this.#gaveUp >= PATIENCE) this.#options.onTrouble(reasonOf(error))

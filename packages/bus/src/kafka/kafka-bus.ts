@@ -20,9 +20,9 @@ const HANDLERS_MS = 10_000
 const DRAIN_MS = 10_000
 /** … for connections to close: one request and one poll (KAFKA.md rule 16). */
 const DISCONNECT_MS = 6000
-/** How long `ends` is repeated: its callers have work that can be done without it. What else asks the cluster waits for it. */
+/** How long `ends` is repeated: its callers can work without the answer. All other questions wait for the cluster. */
 const ENDS_MS = 30_000
-/** How long something is asked for in vain before that is told: a leader that moves takes some hundred ms. */
+/** How long a question may go unanswered before `late` reports it: the move of a leader takes some hundred ms. */
 const LATE_MS = 3000
 /** A topic that was made a moment ago is not known to every broker yet. */
 const UNKNOWN_TOPIC_MS = 5000
@@ -32,14 +32,14 @@ export interface KafkaBusOptions {
   logger: BusLogger
   /** Called when `unhealthy` gets a reason that it did not have; it was logged. */
   onUnhealthy?: (reason: string) => void
-  /** How long one batch is repeated before its outcome is reported as unknown, ms; unless told, until the broker is back. */
+  /** How long one batch is repeated before its outcome is reported as unknown, ms. By default it is repeated until the broker is back. */
   giveUpMs?: number
   /** How long one producer may fail with a batch before another one repeats it, ms. */
   patienceMs?: number
 }
 
 export interface KafkaBus extends Bus {
-  /** What it waits for, and goes on after by itself; else undefined. */
+  /** What the bus waits for; undefined while it waits for nothing. It resumes by itself. */
   late(): string | undefined
   /** Why this process must be started again or its rights mended, for a health check (KAFKA.md rule 12); else undefined. */
   unhealthy(): string | undefined
@@ -47,8 +47,8 @@ export interface KafkaBus extends Bus {
 
 /**
  * A bus on Kafka. Connects when it is first used. `publish`, `consume` and `follow` wait for a broker that is away, however long (decision
- * 49); `bus_unavailable` says that this user may not read or write the topic (KAFKA.md rule 10), and of `ends` that no broker answered
- * within half a minute; `config_invalid` that there is no such topic.
+ * 49). `bus_unavailable` means that this user may not read or write the topic (KAFKA.md rule 10), or, from `ends`, that no broker answered
+ * within half a minute. `config_invalid` means that there is no such topic.
  */
 export async function kafkaBus(options: KafkaBusOptions): Promise<KafkaBus> {
   return new Adapter(options)
@@ -230,7 +230,7 @@ class Adapter implements KafkaBus {
         if (failure === 'forbidden') {
           throw new ServiceError('bus_unavailable', `${topic}: ${reasonOf(error)}`, { cause: error })
         }
-        // From when a broker first says so: until one answers, nothing is known of the topic.
+        // Counted from when a broker first says so: until a broker answers, the topic may exist.
         if (failure === 'unknown_topic') lateForTopic ??= AbortSignal.timeout(UNKNOWN_TOPIC_MS)
         if (failure === 'unknown_topic' && lateForTopic?.aborted) {
           throw new ServiceError('config_invalid', `there is no topic ${topic}`)

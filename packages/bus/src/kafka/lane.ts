@@ -32,7 +32,7 @@ export interface Sender {
 export interface LaneOptions {
   /** A new producer, connected and numbered by the broker. */
   openSender: () => Promise<Sender>
-  /** How long one batch is repeated, ms; unless told, for as long as the lane lives. */
+  /** How long one batch is repeated, ms; by default for as long as the lane lives. */
   giveUpMs?: number
   /** How long one producer may fail with it before a new one takes its place, ms. */
   patienceMs?: number
@@ -55,8 +55,9 @@ const PATIENCE_MS = 10_000
  * (rule 5). A batch that was rejected is repeated as it is through the same producer until it is acknowledged (rule 3): any
  * other batch could get its sequence number, and the broker would drop it as a repeat. A producer that fails with it for long is
  * thrown away all the same, and a new one repeats the batch: kafkajs may hold on to a connection on which nothing ever comes, long
- * after the broker is back. The batch may then be there twice, and readers fold by event id. While the broker is away nothing is
- * given up: a batch that was, and is published again, would stand behind those that came after it. With `giveUpMs` it is reported as `outcome_unknown`. Each lane has a producer of its own: kafkajs lets one producer
+ * after the broker is back. The batch may then be there twice, and readers fold by event id. While the broker is away the lane gives
+ * up no batch: a batch that was given up and published again would stand behind those that came after it. With `giveUpMs` a late batch is
+ * reported as `outcome_unknown`. Each lane has a producer of its own: kafkajs lets one producer
  * send to a broker one request at a time, so lanes would wait for each other, and one lane's giving up would take away all
  * others' numbering.
  */

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 
 const apis = { fetch: 1, metadata: 3, handshake: 17, versions: 18, authenticate: 36 }
-/** Of each, the versions that are answered. */
+/** The versions that it answers, by request. */
 const answered: readonly [number, number, number][] = [
   [apis.fetch, 11, 11],
   [apis.metadata, 0, 0],
@@ -15,17 +15,17 @@ const illegalSaslState = 34
 
 export interface LoginBroker extends AsyncDisposable {
   port: number
-  /** One for each login that was begun, in order: how many ms its answer is held, or for ever. */
+  /** For each login, in order: for how many ms its answer is held, or for ever. */
   readonly logins: ('for ever' | number)[]
-  /** How many connections were made. */
+  /** The number of connections that were made. */
   readonly connections: () => number
-  /** How many requests were illegal as things stood on their connection. */
+  /** The number of requests that were illegal in the state of their connection. */
   readonly illegal: () => number
 }
 
 /**
- * Speaks as much of Kafka as a login (SCRAM-SHA-512), a topic's one partition and an empty fetch need. As a real broker does, it
- * takes one login a connection: what does not go on with the login that was begun there is ILLEGAL_SASL_STATE.
+ * Speaks as much of Kafka as a login (SCRAM-SHA-512), a topic's one partition and an empty fetch need. Like a real broker, it
+ * takes one login a connection: a request that does not continue the login begun there gets ILLEGAL_SASL_STATE.
  */
 export async function loginBroker(
   password: string,

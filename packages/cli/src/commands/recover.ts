@@ -51,7 +51,7 @@ async function recover(options: RecoverCommand, io: Io): Promise<ExitCode> {
   const { installation } = trust
   const named = { entity_type: 'recovery', entity_id: value.id, version: 1, after: jcsHash(value) }
   const jws = signGenesisStatement({ installation, ...named }, root)
-  // Before it is registered: a recovery whose address is lost could only be retired.
+  // Keep the address before the recovery is registered: a recovery whose address is lost could only be retired.
   const shown = recoveryFor(data, { id: value.id, key }, { terminal: io.terminal === true && !json })
   const answer = expectAnswer(answerSchema, await operatorOf(data).post('/operator/recoveries', { value, jws }))
   if (json) io.out(JSON.stringify({ ...answer, ...('file' in shown ? { recovery_file: shown.file } : {}) }))

@@ -93,7 +93,7 @@ async function peopleOf(parts: readonly PartService[] | undefined, operator: Ope
 
 const pointsSchema = z.object({ without_instance: z.array(z.string()) })
 
-/** None where no decision point answers, which `ready` says, and where one is of a version that does not know. */
+/** Empty when no decision point answers, which `ready` reports, or when the one that answers has a version without this list. */
 async function pointsWithoutInstance(operator: Operator): Promise<string[]> {
   const answer = pointsSchema.safeParse(await operator.get('/operator/points').catch(() => undefined))
   return answer.data?.without_instance ?? []

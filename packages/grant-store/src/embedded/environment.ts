@@ -25,7 +25,7 @@ export interface Environment {
   close(): Promise<void>
 }
 
-/** No other user of this machine reads the grants, even where the folder is a mount that is open to all. A setting of lmdb that its types lack. */
+/** Keeps other users of this machine from reading the grants, even where the folder is a mount that is open to all. lmdb's types lack this setting. */
 const ownerOnly: object = { permissionsMode: 0o600 }
 
 /**
@@ -41,7 +41,7 @@ export function openEnvironment(dir: string): Environment {
   const path = join(dir, 'grants.mdb')
   if (!isOfThisBoot(dir) || !isLmdb(path)) forget(path, dir)
   const root = open(path, { noSubdir: true, noSync: true, overlappingSync: false, maxDbs: 8, ...ownerOnly })
-  // Earlier versions made them readable.
+  // Earlier versions made the files readable to all.
   for (const file of [path, `${path}-lock`]) chmodSync(file, 0o600)
   const environment: Environment = {
     meta: root.openDB({ name: 'meta' }),

@@ -16,7 +16,7 @@ export interface ConnectionOptions {
   logger: GrantStoreLogger
   deadlineMs: number
   watchMs: number
-  /** ms that never go back; without it nobody is told how long the store was away. */
+  /** ms that never go back. Without it, the log line does not say how long the store was away. */
   monotonic?: (() => number) | undefined
 }
 
