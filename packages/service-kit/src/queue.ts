@@ -62,7 +62,7 @@ export class SerialQueue {
     return this.#inTurn(key, fn, { first: true, signal: undefined })
   }
 
-  /** Counts for each call the longer of two times: the running call's so far, and that of the call before it. */
+  /** The expected wait: for each call of the lane, the longer of the running call's time so far and the time of the call before it. */
   #expectedMs({ length, began, tookMs }: QueueLane): number {
     return length * Math.max(tookMs, this.#now() - began)
   }

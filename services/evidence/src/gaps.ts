@@ -43,7 +43,7 @@ export interface GapsOptions {
 interface Named {
   service: string
   sequence: number
-  /** Of the event of that number; undefined: whoever named the number did not say. */
+  /** The hash of the event of that number; undefined when the event or head that named the number does not state it. */
   hash: string | undefined
   time: string
 }

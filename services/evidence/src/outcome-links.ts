@@ -10,7 +10,7 @@ export interface OutcomeLink {
   decisionId: string
   /** `outcomeHash` is its hash, and what the next one names. */
   numbered: Numbered
-  /** All of the instance up to this number had their last answer when it was signed; undefined: all before it, since each waited for the one before. */
+  /** All outcomes of the instance up to this number had their last answer when this one was signed; undefined: all before it, because each waited for the one before. */
   answered: number | undefined
 }
 

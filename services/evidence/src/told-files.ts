@@ -6,19 +6,19 @@ import { outcomeHash, sha256 } from '@bailiwick/credentials'
 import { writeFileDurably } from '@bailiwick/service-kit'
 import { z } from 'zod'
 
-/** Outcomes that were told together, in a file of their own. */
+/** A file with outcomes that a point told together. */
 export interface ToldFile {
   path: string
-  /** Hashes of those that are still looked for; with the last one the file goes. */
+  /** Hashes of the outcomes that are still looked for. The file is removed with the last one. */
   left: Set<string>
 }
 
-/** What one file holds. */
+/** The content of one file. */
 export interface Kept {
   file: ToldFile
   /** ms since the epoch. */
   at: number
-  /** The enforcement point says that the decision point has given its last answer. */
+  /** Whether the enforcement point says that the decision point has given its last answer. */
   answered: boolean
   outcomes: readonly string[]
 }
@@ -31,7 +31,7 @@ const fileSchema = z.union([
     .transform(({ told_at, outcome }) => ({ told_at, answered: false, outcomes: [outcome] })),
 ])
 
-/** The files of a folder, which is there and durable. Throws when one cannot be read. */
+/** The files of a folder that exists and is durable. Throws when a file cannot be read. */
 export function readTold(dir: string): Kept[] {
   const paths = readdirSync(dir).filter((name) => !name.startsWith('.'))
   return paths.map((name) => {
@@ -41,17 +41,17 @@ export function readTold(dir: string): Kept[] {
   })
 }
 
-/** Where outcomes told together are kept, by what they are: told again they have the same file. */
+/** The file for outcomes told together. Its name follows from them, so the same outcomes told again have the same file. */
 export function toldFile(dir: string, hashes: readonly string[], answered: boolean): ToldFile {
   return { path: join(dir, `${sha256(`${answered} ${hashes.join(' ')}`)}.json`), left: new Set(hashes) }
 }
 
-/** Resolves once they survive a power cut. */
+/** Resolves once the outcomes survive a power cut. */
 export function writeTold(file: ToldFile, { at, answered, outcomes }: Omit<Kept, 'file'>): Promise<void> {
   return writeFileDurably(file.path, Buffer.from(JSON.stringify({ told_at: at, answered, outcomes })))
 }
 
-/** One of its outcomes is looked for no longer. */
+/** Drops one outcome of the file, which is no longer looked for. */
 export async function dropFrom({ path, left }: ToldFile, hash: string): Promise<void> {
   if (left.delete(hash) && left.size === 0) await rm(path, { force: true })
 }

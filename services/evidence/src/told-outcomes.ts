@@ -34,18 +34,18 @@ export interface ToldOutcomesOptions {
   clock: Clock
   logger: Logger
   metrics: Metrics
-  /** What may wait to be relayed of one enforcement point, so that none takes the room of the others: 5,000 unless told. */
+  /** The most outcomes of one enforcement point that may wait to be relayed, so that no point takes the room of the others; 5,000 by default. */
   mostOfOnePoint?: number
 }
 
 /** How long the decision point may take to relay an outcome that it has answered, ms. */
 const patienceMs = 60_000
-/** How long an outcome is kept that no decision point has answered: it waits, or its point is gone. */
+/** How long evidence keeps an outcome that no decision point has answered: it may wait, or its point may be gone. */
 const untakenMs = 3600_000
 const everyMs = 1000
-/** What may wait to be relayed, in all. */
+/** The most outcomes that may wait to be relayed, in all. */
 const mostWaiting = 20_000
-/** Of one list: no honest point signs what does not verify, and each costs a signature to be seen. */
+/** The most invalid outcomes of one list: an honest point signs none, and each one costs the check of a signature. */
 const mostUnverified = 8
 
 const reportedSchema = z.object({ type: z.string().optional(), data: z.object({ outcome: z.string() }) })
@@ -60,7 +60,7 @@ interface Told {
   kept: Promise<void>
   /** ms since the epoch. */
   at: number
-  /** When the enforcement point said that the decision point had given its last answer, ms since the epoch; undefined: it waits. */
+  /** When the enforcement point said that the decision point had given its last answer, ms since the epoch; undefined while the outcome waits. */
   answeredAt: number | undefined
   /** Where the bus ended once its minute was over: a relay is before that, or there is none. */
   ends: Ends | undefined
@@ -70,15 +70,15 @@ interface Told {
 
 /**
  * Outcomes that enforcement points told evidence directly, each kept durably until the decision point has relayed the same one. Where the
- * point says that the decision point has answered it, `outcome.unrelayed` accuses that one after a minute, once the log has read past it: a
- * decision point cannot suppress what happened. An outcome that waits for its answer accuses nobody, however long it waits. Where the
+ * point says that the decision point has answered an outcome, `outcome.unrelayed` accuses the decision point after a minute, once the log
+ * has read past it: a decision point cannot suppress what happened. An outcome that waits accuses neither side, however long. Where the
  * log has another outcome of the same decision, or under the same number of the instance, it is the enforcement point that says two
  * things: `outcome.contradicted`.
  */
 export class ToldOutcomes implements AsyncDisposable {
   readonly #options: ToldOutcomesOptions
   readonly #waiting = new Map<string, Told>()
-  /** Of each point, how many wait. */
+  /** The number of waiting outcomes, by point. */
   readonly #waitingOf = new Map<string, number>()
   readonly #unrelayed: { inc(): void }
   readonly #untaken: { inc(): void }
@@ -100,7 +100,7 @@ export class ToldOutcomes implements AsyncDisposable {
     metrics.gauge('evidence_outcomes_waiting', 'Outcomes told by points that are not on the log yet', [], (gauge) =>
       gauge.set(this.#waiting.size),
     )
-    // They were verified when they were taken; who can write here could as well take them away.
+    // They were verified when they were taken. A thief who can write here could also delete them.
     for (const { file, at, answered, outcomes } of readTold(dir))
       for (const jws of outcomes) this.#add(jws, file, { at, answeredAt: answered ? at : undefined })
     this.#stopReading = lag.onReading(() => this.#reading())
@@ -112,10 +112,10 @@ export class ToldOutcomes implements AsyncDisposable {
   }
 
   /**
-   * Takes what an enforcement point signed, together; resolves once all of it will be looked for, with an error for each that is none, as the
-   * decision point has it, and `queue_full` for what finds no room. The same again changes nothing, except that it may be `answered` now: the
-   * decision point has given its last answer. Rejects where so many are none that no honest point can have told them. `onVerified`: all are
-   * some point's.
+   * Takes outcomes that an enforcement point told together. Resolves once all of them are looked for, with an error for each that the decision
+   * point would refuse too, and `queue_full` for each that finds no room. The same outcome again changes nothing, except that it may now be
+   * `answered`: the decision point has given its last answer. Rejects where more are invalid than an honest point can have told. `onVerified`
+   * is called when every outcome is signed by a registered point.
    */
   async tell(
     signed: readonly string[],
@@ -135,12 +135,12 @@ export class ToldOutcomes implements AsyncDisposable {
       errors.push(outcome instanceof ServiceError ? outcome : await this.#sort({ jws, outcome, answered }, fresh))
     }
     const keeping = fresh.size > 0 ? this.#keep(fresh, answered) : undefined
-    // What was told again meanwhile is not there before it is durable, whoever told it.
+    // Await also what another request told meanwhile: it is taken only once it is durable.
     await Promise.all([keeping, ...signed.map((jws) => this.#waiting.get(outcomeHash(jws))?.kept)])
     return errors
   }
 
-  /** Into `fresh`, unless nothing is left to say of it or all was told before; gives an error where there is no room. */
+  /** Puts the outcome into `fresh`, unless it is settled or told before. Returns an error where there is no room. */
   async #sort(
     { jws, outcome, answered }: { jws: string; outcome: Outcome; answered: boolean },
     fresh: Map<string, string>,
@@ -177,7 +177,7 @@ export class ToldOutcomes implements AsyncDisposable {
     return kept
   }
 
-  /** What another file has too goes on being looked for. */
+  /** An outcome that another file holds too is still looked for. */
   async #undo(hash: string, file: ToldFile): Promise<void> {
     const told = this.#waiting.get(hash)
     if (told === undefined) return
@@ -196,7 +196,7 @@ export class ToldOutcomes implements AsyncDisposable {
     if (known) {
       known.files.push(file)
       known.kept = Promise.all([known.kept, kept]).then(() => undefined)
-      // Its minute begins with the answer.
+      // The decision point's minute begins with the answer.
       if (answeredAt !== undefined && known.answeredAt === undefined)
         Object.assign(known, { answeredAt, ends: undefined, isFindable: undefined })
       return
@@ -207,7 +207,7 @@ export class ToldOutcomes implements AsyncDisposable {
     this.#waitingOf.set(point, (this.#waitingOf.get(point) ?? 0) + 1)
   }
 
-  /** It is looked for no longer. */
+  /** The outcome is no longer looked for. */
   async #forget(hash: string): Promise<void> {
     const told = this.#waiting.get(hash)
     if (told === undefined) return
@@ -277,7 +277,7 @@ export class ToldOutcomes implements AsyncDisposable {
     await participant.producer.publish('findings.v1', [{ type: 'outcome.unrelayed', subject, data }])
   }
 
-  /** It accuses nobody: the decision point may have been away, and the enforcement point gone. Its ALLOW is missing an outcome. */
+  /** Accuses neither side: the decision point may have been away, and the enforcement point gone. The ALLOW lacks its outcome. */
   #tellUntaken({ outcome: { decision_id, enforcement_point, sequence } }: Told): void {
     this.#untaken.inc()
     this.#options.logger.warn({ decision_id, enforcement_point, sequence }, 'outcome_untaken')

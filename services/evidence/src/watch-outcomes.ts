@@ -18,9 +18,10 @@ export interface WatchOutcomesOptions {
 const everyMs = 1000
 
 /**
- * Looks at how enforcement points number their outcomes. An instance has several on their way at once, and each states up to which number all
- * had their last answer of a decision point. What is missing below that, a minute after evidence has read on to where the bus ended by then,
- * was lost, or never handed over (`outcome.skipped`). What is missing above it may still wait, and is no gap. A number with two outcomes is `outcome.contradicted`.
+ * Checks how enforcement points number their outcomes. An instance has several outcomes on their way at once, and each states the number up
+ * to which all had their last answer of a decision point. A number missing up to there, a minute after evidence has read on to where the bus
+ * ended by then, was lost or never delivered (`outcome.skipped`). A number missing above it may still wait, and is no gap. A number with two
+ * outcomes is `outcome.contradicted`.
  */
 export function watchOutcomes(options: WatchOutcomesOptions): AsyncDisposable {
   const { participant, index, lag, clock, logger, metrics } = options

@@ -36,7 +36,7 @@ export function watchPolicies({ data, participant, index, logger }: PolicyWatchO
     try {
       await producer.publish('findings.v1', [{ type: 'policy-files.changed', subject: name, data: put }])
     } catch (error) {
-      // What was numbered stays in hand until it is durable; anything else is told again.
+      // A numbered event stays in hand until it is durable; anything else is told again.
       if (errorCode(error) !== 'outcome_unknown') told.delete(name)
       throw error
     }

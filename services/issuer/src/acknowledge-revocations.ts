@@ -5,9 +5,9 @@ import type { Issuer } from './context.ts'
 const retryAfterMs = 500
 
 /**
- * Records of each revocation, as soon as it was read back, that it is durable and counts: the moment from which V7's bound runs stands in
- * evidence. The event's own `time` cannot say that, since it is older by as long as the revocation was on its way. A successor
- * records it of what its predecessor declared last. No answer to a revocation waits for this record.
+ * Publishes `revocation.acknowledged` for each revocation as soon as the revocation was read back, so that evidence holds the moment from which
+ * V7's bound runs. The revocation's own `time` is earlier by the time that the revocation was on its way. A successor acknowledges the
+ * last revocation of its predecessor. No answer to a revocation waits for this record.
  */
 export function acknowledgeRevocations(issuer: Issuer): AsyncDisposable {
   const { projection, producer, maxStalenessMs, logger } = issuer

@@ -15,7 +15,7 @@ export interface Issuer extends Voice {
   /** `iss` of what it signs: its outside address. */
   issuerUrl: string
   credentialSeconds: number
-  /** How old the state may be by which a decision point decides. */
+  /** The greatest age of the state by which a decision point decides, ms. */
   maxStalenessMs: number
   /** How workloads show which instance they are. */
   attestors: Attestors

@@ -2,7 +2,7 @@ import { SerialQueue, systemClock } from '@bailiwick/service-kit'
 import type { Issuer } from './context.ts'
 import { Shares } from './shares.ts'
 
-/** Of the 10 s that an agent waits for an answer (`@bailiwick/agent`): what waits longer would be done for nobody. */
+/** Half of the 10 s that an agent waits for an answer (`@bailiwick/agent`): a call that waited longer would be answered too late. */
 const mostMs = 5000
 
 /** One tree's events are numbered one after the other. */
@@ -15,8 +15,8 @@ const shares = new Shares(256, 'queue_full')
 
 /**
  * Does what writes into this tree when all that was to be written before is: this issuer is never in its own way. With `agent`, for
- * whom it is done: throws `queue_full` when too much of the agent's waits, or would wait for too long. Without, it is an end of the tree or the issuer's own
- * doing, and goes first.
+ * whom it is done, it throws `queue_full` when too many calls of the agent wait, or this one would wait too long. Without, it is an end of the
+ * tree or the issuer's own doing, and goes first.
  */
 export function inTreeLane<T>(
   { producer }: Issuer,

@@ -42,7 +42,7 @@ export interface AuthZenCaller {
   confidential: boolean
   /** The address of whoever asks; '' on a Unix socket. */
   address: string
-  /** Whether the caller no longer waits for an answer. Absent where this is not known. */
+  /** Whether the caller no longer waits for an answer. Absent where the server cannot tell. */
   isGone?: () => boolean
 }
 

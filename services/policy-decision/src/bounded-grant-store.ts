@@ -5,8 +5,8 @@ import { withDeadline } from '@bailiwick/service-kit'
 export const answerWithinMs = 250
 
 /**
- * A store that hangs is a store that is away: every call but `adopt` rejects with `outcome_unknown` at its deadline. `Proofs`
- * bounds how long it waits for `adopt`, since it must hear of an answer that comes late.
+ * Treats a store that hangs as one that is away: every call except `adopt` rejects with `outcome_unknown` at its deadline. `Proofs`
+ * bounds its own wait for `adopt`, because it must hear of an answer that comes late.
  */
 export function boundedGrantStore(store: GrantStore, ms: number = answerWithinMs): GrantStore {
   const within = async <T>(call: () => Promise<T>) => withDeadline(call(), ms, 'outcome_unknown')

@@ -13,7 +13,7 @@ interface Remembered {
   /** The instance of the enforcement point that asked. */
   instance: string | undefined
   answer: Promise<Answer>
-  /** Of each request that waits for the answer, whether its caller has gone; empty once there is one. */
+  /** For each request that waits for the answer, whether its caller has gone; empty once there is an answer. */
   waiting: IsGone[]
   isAnswered?: true
   isDenied?: true
@@ -33,7 +33,7 @@ export class Calls {
   /**
    * The first answer for this id, or `conflict` when the id was used for something else, or `elsewhere` when another instance has asked,
    * and was not denied; undefined: new here, or an ALLOW whose permit is over at `now` (ms since the epoch). Before an ALLOW is given
-   * again, `whyNotAgain` is asked. While it is being decided, whoever finds it waits for it too: it is given up once all `isGone`.
+   * again, `whyNotAgain` is asked. A request that finds the call being decided waits for it too; the call is given up once all callers have gone.
    */
   find(
     point: Pick<CallingPoint, 'id' | 'instance'>,
@@ -55,8 +55,8 @@ export class Calls {
   }
 
   /**
-   * Decides, and remembers. `decide` is given whether all who wait for the answer have gone, the first and those that found it.
-   * A call that was turned away unheard, or denied for now, may be asked again as if it were new.
+   * Decides, and remembers the answer. `decide` can ask whether all callers that wait for the answer have gone.
+   * A call that was refused undecided, or denied for now, may be asked again as if it were new.
    */
   decide(
     point: Pick<CallingPoint, 'id' | 'instance'>,

@@ -16,7 +16,7 @@ const summaryEveryMs = 60_000
 const longestSummary = 200
 /** What one agent's denials may put on the log each second; the rest is counted (DESIGN §7.4, V18). */
 const eventsPerSecond = 10
-/** The same for a minute, for a caller that has an agent's credential and not its key: the log tells that it tried, and not how often. */
+/** The share of a minute for a caller that has an agent's credential but not its key: the log shows that it tried, not how often. */
 const unprovenPerMinute = 20
 /** Stands in a full sum for all further subjects and reasons. */
 const others = 'others'
@@ -46,7 +46,7 @@ interface Queued {
 }
 
 /**
- * Denials as evidence: answered at once, published behind. Calls that were never authenticated cannot fill the log: they are counted by
+ * Denials as evidence: a denial is answered at once and published later. Calls that were never authenticated cannot fill the log: they are counted by
  * enforcement point and reason, and summarised once a minute (decision 43). Denials beyond an agent's share, and those that no event has
  * room for, are counted as well. The queue is bounded; a denial that finds it full is counted too.
  */
@@ -162,7 +162,7 @@ export class Denials implements AsyncDisposable {
       const drafts = queued.map(({ draft }) => draft)
       await recordOnceTaken(this.#pdp.record, drafts, this.#stop.signal)
     } catch (error) {
-      // What was numbered stays in hand until it is durable; one that is not read back in time is durable.
+      // A numbered denial stays in hand until it is durable. One that is not read back in time is durable.
       if (errorCode(error) !== 'event_too_large') return
       // Nothing of it was published. An oversized denial fails alone.
       for (const part of queued.length > 1 ? halvesOf(queued) : []) await this.#publish(part)

@@ -45,9 +45,9 @@ const firstWindow = 16
 /**
  * Begins calls, so that those that were begun are answered before more are: of 500 that come at once, 500 signatures verified first
  * would leave no time for any decision. A few calls are begun each turn of the event loop, so that they share a durable write: the lanes
- * in turn (V18), and within a lane the first that came. How many of a lane are begun at once follows from how long they take, as in TCP
- * (additive increase, multiplicative decrease): the slower machine, store or broker, the fewer share them. A lane that is held up holds
- * up no other.
+ * in turn (V18), and within a lane the oldest first. The number of calls of a lane that are begun at once follows from their duration, as in
+ * TCP (additive increase, multiplicative decrease): the slower the machine, the store or the broker, the fewer. A lane that is held up
+ * holds up no other.
  */
 export class Intake implements Disposable {
   readonly #options: IntakeOptions
@@ -113,7 +113,7 @@ export class Intake implements Disposable {
     for (let begun = 0; begun < this.#options.perTurn; begun++) if (!this.#beginOne()) return
   }
 
-  /** Whether there was one to begin. */
+  /** Begins one call. Returns whether there was one to begin. */
   #beginOne(): boolean {
     for (const key of this.#ready) {
       this.#ready.delete(key)

@@ -1,5 +1,5 @@
 export interface OutcomeGraceOptions {
-  /** Whether this decision point is proved fresh: else it may lack the bus, or the machine, and takes no outcome. */
+  /** Whether this decision point is proved fresh. If not, it may lack the bus or the processor, and takes no outcome. */
   fresh: () => boolean
   monotonic: () => number
   /** How long an outcome is due, in ms. */
@@ -8,8 +8,8 @@ export interface OutcomeGraceOptions {
 
 /**
  * When an overdue outcome may be said to be missing. While a decision point cannot take outcomes, they wait at their enforcement points, which
- * try again every 5 s at most. So it says nothing for a sixth of the time in which an outcome is due (10 s of a minute), from its start on and
- * after each time in which it was not fresh.
+ * try again within 5 s. The decision point therefore reports none as missing for a sixth of the time in which an outcome is due (10 s of a
+ * minute), after its start and after each time in which it was not fresh.
  */
 export class OutcomeGrace {
   readonly #options: OutcomeGraceOptions
@@ -20,7 +20,7 @@ export class OutcomeGrace {
     this.#ableSince = options.monotonic()
   }
 
-  /** To be asked again and again, at least once a second. */
+  /** Call it at least once a second: it notices by these calls when the decision point is not fresh. */
   isOver(): boolean {
     const { fresh, monotonic, dueMs } = this.#options
     const now = monotonic()

@@ -33,7 +33,7 @@ export async function reportOutcome(
   if (!verified.ok) throw new ServiceError(verified.code, verified.detail)
   const { decision_id, instance, sequence } = verified.value
   const find = () => findAllow(pdp, decision_id)
-  // Found at once, as nearly always, it enters its queue in this turn, together with all of its list.
+  // The decision is nearly always known. The outcome then enters its queue in this turn, together with all of its list.
   const found = find() ?? (await pdp.projection.until(find, foldWaitMs))
   if (!found) throw new ServiceError('decision_unknown')
   const names = [decision_id, ...(instance === undefined ? [] : [`${point.id} ${instance} ${sequence}`])]
@@ -147,8 +147,8 @@ const [pauseMs, pauses] = [10, 80]
 const mostAtOnce = 32
 
 /**
- * Says of each ALLOW whose outcome is overdue that it is missing; it stays spent in full. Resolves when all wait in their trees' queues. What
- * is in hand here is not missing: it is being recorded, however long that takes.
+ * Publishes `outcome.missing` for each ALLOW whose outcome is overdue; the ALLOW stays spent in full. Resolves when all these events wait in
+ * their trees' queues. An outcome in hand is not missing: it is being recorded, however long that takes.
  */
 export async function sweepMissing(pdp: Pdp, queues: TreeQueues, inHand: Pick<OutcomesInHand, 'has'>): Promise<void> {
   const now = pdp.clock.now()

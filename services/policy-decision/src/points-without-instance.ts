@@ -3,8 +3,8 @@ import type { Projection } from '@bailiwick/projection'
 const windowMs = 3600 * 1000
 
 /**
- * Enforcement points that were allowed something in the last hour without stating an instance, sorted; by the log, so at whichever decision
- * point they asked. Each must be one process.
+ * Enforcement points that got an ALLOW in the last hour without stating an instance, sorted. The list follows the log, so it covers all
+ * decision points. Each such point must be one process.
  */
 export function pointsWithoutInstance(
   { ledger }: { ledger: { decisions: Pick<Projection['ledger']['decisions'], 'trees'> } },

@@ -55,7 +55,7 @@ export class Proofs {
   }
 
   /**
-   * Takes the store as it is, once for all who ask at once. From then on old proofs need a nonce, and old nonces are dead.
+   * Adopts the store as it is, once for all concurrent calls. From then on old proofs need a nonce, and old nonces are dead.
    * Rejects with `outcome_unknown` when the store has not answered by the deadline; an answer that comes later still counts.
    */
   adopt(): Promise<void> {

@@ -5,8 +5,8 @@ import type { RecordDecisions } from './context.ts'
 const againMs = 500
 
 /**
- * Records what is evidence and nobody waits for. While the bus is away nothing further is numbered, and this is tried again until `stop`;
- * any other rejection is `record`'s.
+ * Records evidence for which no caller waits. While the bus is away no further event is numbered, so this tries again until `stop`. It passes
+ * on every other rejection of `record`.
  */
 export async function recordOnceTaken(
   record: RecordDecisions,

@@ -32,7 +32,7 @@ export class RefusedOutcomes implements AsyncDisposable {
     this.#told.add(name)
     if (this.#told.size > remembered) this.#told.delete(this.#told.values().next().value ?? name)
     const draft = { type: 'outcome.refused' as const, subject: data.decision_id, key: data.grant_id, data }
-    // As with denials: one that is not read back in time is durable, and what was numbered stays in hand until it is.
+    // As with denials: a numbered event stays in hand until it is durable, and one that is not read back in time is durable.
     const telling = recordOnceTaken(this.#pdp.record, [draft], this.#stop.signal)
       .catch(() => undefined)
       .finally(() => this.#underWay.delete(telling))

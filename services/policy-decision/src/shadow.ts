@@ -145,7 +145,7 @@ export class Shadow implements AsyncDisposable {
         subject: `policy-set ${candidate}`,
         data: { candidate, answers },
       }
-      // What was numbered stays in hand until it is durable; what the bus does not take now is not said: it counts for nothing.
+      // A numbered event stays in hand until it is durable. One that the bus does not take now is dropped, because it counts for nothing.
       await this.#options.record([draft]).catch(() => undefined)
     }
   }

@@ -55,11 +55,11 @@ export const policyDecisionKeys = ({ key }: Pick<Host, 'key'>): PolicyDecisionAd
 
 /** Calls of one credential (decision 46). */
 const begunAtOnce = 64
-/** Verified in about 10 ms; more a turn share no larger durable write. */
+/** Verifying so many calls takes about 10 ms. More a turn would not make the shared durable write larger. */
 const begunPerTurn = 32
 /** How long a call may wait to be begun. One whose enforcement point waits less, and has gone, is not begun. */
 const deadlinesInWait = 10
-/** Answered 429 before anything was decided. No event: a caller that asks too much would fill the log. */
+/** Refusals with 429 before anything is decided. They make no event: a caller that asks too much would fill the log. */
 const turnedAway: ReadonlySet<ErrorCode> = new Set(['queue_full', 'decision_quota_exceeded'])
 const sweepEveryMs = 1000
 const hourMs = 3600 * 1000

@@ -37,7 +37,7 @@ const longestBatch = 128
 const longestQueue = 2048
 const tries = 3
 
-/** Before an abandonment is tried again that the bus did not take, ms. */
+/** The pause before an abandonment that the bus did not take is tried again, ms. */
 const givenBackAgainMs = 500
 
 /**
@@ -76,7 +76,7 @@ export class TreeQueues {
   }
 
   #giveBack(root: string, decisionId: string, callId: string): void {
-    // An outage of the bus must cost no budget: what it does not take now is given back later.
+    // An outage of the bus must cost no budget: an abandonment that the bus does not take now is tried again later.
     const again = () => void setTimeout(() => this.#giveBack(root, decisionId, callId), givenBackAgainMs).unref()
     this.#addFirst(root, abandonment(root, decisionId, { callId, again }))
   }

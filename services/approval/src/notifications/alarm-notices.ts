@@ -4,7 +4,7 @@ import { everybody } from './addressees.ts'
 import { type Notice, plainLine, plainLines } from './notice.ts'
 import { noticeId } from './request-notices.ts'
 
-/** What everybody must hear of, whoever did it: a stop, a recovery, a person let in, or into the group of the registry, by one alone. Not counted as a prompt. */
+/** Alarms to all approvers, the one who acted included: a stop, a recovery, or one approver alone let a person in, or into the registry's group. Not counted as prompts. */
 export function alarmNotice(approval: Approval, topic: string, event: DecodedEvent): Notice | undefined {
   const words =
     event.type === 'revocation.declared'

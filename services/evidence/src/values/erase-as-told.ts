@@ -44,7 +44,7 @@ export async function eraseAsTold(options: {
   const { bus, participant, values, onFatal } = options
   const registryEnd = async () => (await bus.ends('registry.v1'))[0] ?? 0
   let ended = false
-  /** However long the registry cannot be read: a finding that was passed over would leave words here that are to be erased. */
+  /** Waits as long as the registry cannot be read: a finding that was skipped would leave words here that must be erased. */
   const judge = async (message: Message): Promise<LeafVerdict | undefined> => {
     for (; !ended; await pause(againMs))
       try {

@@ -60,7 +60,7 @@ const outcomeErrors = [
 ] as const satisfies readonly ErrorCode[]
 
 /**
- * OpenAPI 3.1 of the AuthZEN endpoints, by the very schemas that requests are read by. `open`: callers need no credential, and report no
+ * OpenAPI 3.1 of the AuthZEN endpoints, from the same schemas that parse requests. `open`: callers need no credential, and report no
  * outcomes.
  */
 export function authZenOpenApi(publicUrl: string, open: boolean): object {

@@ -5,8 +5,8 @@ import type { KeptCalls } from '../kept-calls.ts'
 
 /**
  * For the CLI on this machine, over the operator's socket: it erases calls that were kept, and names the enforcement points that state no
- * instance; it can allow nothing. One that is cut off refuses to erase at once (`state_stale`), so that the CLI asks the next one, and does not
- * wait for what cannot be said.
+ * instance; it can allow nothing. A decision point that is cut off refuses to erase at once (`state_stale`), so that
+ * the CLI asks the next one without a wait.
  */
 export function operatorRoutes(
   operator: HttpServer,

@@ -15,7 +15,7 @@ import { callerOf } from './authzen.ts'
 const bodySchema = z.union([outcomeBodySchema, outcomesBodySchema])
 
 /**
- * `POST /v1/outcomes`: what an enforcement point signed of effects. One outcome: 204 once it, and no other of its decision, is recorded and
+ * `POST /v1/outcomes`: outcomes that an enforcement point signed. One outcome: 204 once it, and no other of its decision, is recorded and
  * counts. A list: 200 with a result for each, in the order of the list.
  */
 export function outcomesRoute(http: HttpServer, service: Pick<PolicyDecision, 'authenticate' | 'reportOutcome'>): void {
@@ -25,7 +25,7 @@ export function outcomesRoute(http: HttpServer, service: Pick<PolicyDecision, 'a
     points.set(request, service.authenticate(callerOf(request)))
     request.callerVerified()
   }
-  /** Whatever is wrong with one takes no other along. */
+  /** An error of one outcome fails no other. */
   const resultOf = async (point: EnforcementPoint, item: unknown): Promise<OutcomeResult> => {
     const outcome = compactJwsSchema.safeParse(item)
     if (!outcome.success) return toProblem(new ServiceError('request_malformed', 'not a compact JWS'))
@@ -46,7 +46,7 @@ export function outcomesRoute(http: HttpServer, service: Pick<PolicyDecision, 'a
       await service.reportOutcome(point, body.outcome)
       return reply.status(204).send()
     }
-    // All in this turn: those of one tree share a batch, and all of them a durable write.
+    // All enter in this turn: the outcomes of one tree share a batch, and all of them share a durable write.
     return { results: await Promise.all(body.outcomes.map((item) => resultOf(point, item))) }
   })
 }
