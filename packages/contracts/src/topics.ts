@@ -134,7 +134,7 @@ export const grantsV1 = defineTopic({
 export const revocationsV1 = defineTopic({
   name: 'revocations.v1',
   about:
-    'What was revoked, in one order; `version` is its dense sequence, which `as_of` refers to. And from when on each was durable.',
+    'What was revoked, in one order, and when each revocation was acknowledged as durable; `version` is its dense sequence, which `as_of` refers to.',
   writer: 'issuer',
   readers: ['approval', 'issuer', 'policy-decision', 'evidence'],
   partitions: 1,
