@@ -3,10 +3,13 @@ import type { CallingPoint } from './callers.ts'
 import type { Pdp } from './context.ts'
 import type { Answer, From } from './decide.ts'
 import type { EvaluationRequest } from './evaluation-request.ts'
+import type { TreeQueues } from './tree-queue.ts'
 
 /** The running service, as its routes see it. */
 export interface PolicyDecision extends AsyncDisposable {
   pdp: Pdp
+  /** The events that wait for their turn in their tree. */
+  queues: Pick<TreeQueues, 'length'>
   /** Throws `caller_unauthenticated`. */
   authenticate(caller: AuthZenCaller): CallingPoint
   /** The same of who is about to ask. Throws `queue_full` besides, for one that has enough under way. */

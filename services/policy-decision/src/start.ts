@@ -231,6 +231,7 @@ export async function startPolicyDecision(
   const searches = new SerialQueue({ maxPerKey: 8, max: 256 })
   const service: PolicyDecision = {
     pdp,
+    queues,
     authenticate(caller) {
       try {
         return callers.authenticate(caller)
