@@ -1,6 +1,8 @@
 // Makes `npm start` and `npm test` enough on a fresh machine: installs what package-lock.json says when node_modules
 // holds something else, builds the console when its sources changed, and puts the Node this repository is written for at node_modules/.bin/node, where npm scripts
 // look first. Runs on whatever Node came with npm, so: no dependency, no new syntax.
+// What is installed is compared with package-lock.json itself, so that a change of our own packages installs nothing, nor does a
+// checkout whose node_modules is a copy of another's.
 // `--stamp` only records an install that npm made by itself (the `dependencies` script in package.json).
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -16,7 +18,9 @@ const platform = `${process.platform}-${process.arch}`
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 
 const lock = createHash('sha256').update(readFileSync('package-lock.json')).update(platform).digest('hex')
-const installed = existsSync(STAMP) && readFileSync(STAMP, 'utf8') === lock
+const stamp = existsSync(STAMP) ? readFileSync(STAMP, 'utf8') : undefined
+// Without a stamp an installation may have stopped halfway.
+const installed = stamp === lock || (stamp !== undefined && isAsLocked())
 
 if (!installed && process.argv[2] !== '--stamp') {
   install(process.env.npm_node_execpath || process.execPath)
@@ -25,8 +29,41 @@ if (!installed && process.argv[2] !== '--stamp') {
   if (version(process.version) < 20.19) install(NODE)
 }
 if (!installed || !existsSync(NODE)) provideNode()
-if (!installed) writeFileSync(STAMP, lock)
+if (stamp !== lock) {
+  rmSync(STAMP, { force: true }) // another checkout may have the same file by a hard link
+  writeFileSync(STAMP, lock)
+}
 if (process.argv[2] !== '--stamp') buildConsole(NODE)
+
+/** Whether npm's record of what it installed names the packages of package-lock.json, and no others. */
+function isAsLocked() {
+  try {
+    const wanted = packagesIn('package-lock.json')
+    const there = packagesIn('node_modules/.package-lock.json')
+    return Object.keys(Object.assign({}, wanted, there)).every((path) => {
+      const [a, b] = [wanted[path], there[path]]
+      if (a === undefined) return false
+      if (b === undefined) return a.optional === true && !isForThisMachine(a)
+      return a.version === b.version && a.integrity === b.integrity && a.resolved === b.resolved
+    })
+  } catch (_) {
+    return false
+  }
+}
+
+/** What stands in a node_modules: packages of others, and the links to our own. */
+function packagesIn(file) {
+  const { packages } = JSON.parse(readFileSync(file, 'utf8'))
+  const inside = Object.entries(packages).filter(([path]) => path.includes('node_modules/'))
+  return Object.fromEntries(inside)
+}
+
+/** npm leaves out an optional package for another machine, and what only that one needs. */
+function isForThisMachine({ os, cpu, libc }) {
+  if (os === undefined && cpu === undefined) return false
+  const takes = (list, mine) => list === undefined || list.includes(mine)
+  return takes(os, process.platform) && takes(cpu, process.arch) && takes(libc, 'glibc')
+}
 
 function install(node) {
   console.error('Installing dependencies: package-lock.json is new here, or has changed …')
