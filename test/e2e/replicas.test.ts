@@ -9,6 +9,7 @@ import { sample, sampleAuthority, sampleKey } from '@bailiwick/standalone/sample
 import { expect, it } from 'vitest'
 import { Point, read } from './agent-side.ts'
 import { type Granted, granted } from './granted.ts'
+import { inside } from './inside.ts'
 import { outcomeChains } from './outcome-chains.ts'
 import type { ReplicaOptions, Request } from './replica.ts'
 import { eventually, type World } from './world.ts'
@@ -31,19 +32,6 @@ async function signer({ world, credential }: Granted) {
     return { credential, proof, callId, action, htu }
   }
 }
-
-/** Answers over a service's own server, without a network between. */
-const inside =
-  ({ inject }: Pick<HttpServer, 'inject'>): typeof fetch =>
-  async (input, init) => {
-    const { statusCode, body } = await inject({
-      method: init?.method === 'POST' ? 'POST' : 'GET',
-      url: new URL(String(input)).pathname,
-      headers: { ...(init?.headers as Record<string, string>) },
-      ...(init?.body === undefined ? {} : { payload: String(init.body) }),
-    })
-    return new Response(statusCode === 204 ? null : body, { status: statusCode })
-  }
 
 const replica = ({ url, trust, data, clock, random }: World, http: HttpServer): Promise<EnforcementPoint> =>
   openEnforcementPoint({

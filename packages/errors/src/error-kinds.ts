@@ -153,6 +153,11 @@ export const errorKinds = {
     retryable: false,
     title: 'The instance of the enforcement point gave this number to another outcome',
   },
+  outcomes_unverified: {
+    status: 503,
+    retryable: true,
+    title: 'The decision point cannot verify what this enforcement point signs',
+  },
   permit_invalid: { status: 403, retryable: false, title: 'The permit does not verify for this action, here and now' },
   permit_used: { status: 409, retryable: false, title: 'The permit was used before' },
   permit_action_mismatch: {
@@ -201,6 +206,7 @@ export const errorKinds = {
   outcome_unknown: { status: 503, retryable: true, title: 'The write may or may not have happened' },
   bus_unavailable: { status: 503, retryable: true, title: 'The bus does not answer' },
   bus_locked: { status: 503, retryable: false, title: 'Another process holds the embedded bus' },
+  outcomes_locked: { status: 503, retryable: false, title: 'Another process has this outcome file' },
   log_locked: { status: 503, retryable: false, title: 'Another process writes this log' },
   value_altered: { status: 500, retryable: false, title: 'A kept value is not the one that its event committed to' },
   value_contradicted: { status: 409, retryable: false, title: 'A kept call is not the one that its event tells of' },

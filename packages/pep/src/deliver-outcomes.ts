@@ -1,4 +1,5 @@
 import { outcomeResultsSchema } from '@bailiwick/contracts'
+import { errorCode } from '@bailiwick/errors'
 import type { PdpAnswer, PdpClient } from './pdp-client.ts'
 
 /** The PDP's answer to one outcome: the status that a request of its own would have, and its problem document. */
@@ -29,8 +30,14 @@ export async function deliverOutcomes(
 
 async function deliverOne(pdp: Pick<PdpClient, 'call'>, outcome: string): Promise<OutcomeAnswer | undefined> {
   const answer = await ask(pdp, { outcome })
-  const isAnswered = answer && (isRefusal(answer.status) || (answer.status >= 200 && answer.status < 300))
+  const isAnswered =
+    answer && (isRefusal(answer.status) || isUnverified(answer) || (answer.status >= 200 && answer.status < 300))
   return isAnswered ? answer : undefined
+}
+
+/** Whether the PDP knows the caller, and could not verify the outcome. */
+function isUnverified({ status, body }: PdpAnswer): boolean {
+  return status === 401 && !['caller_unauthenticated', 'internal'].includes(errorCode(body))
 }
 
 /** Whether the refusal is about the request, and not about the PDP. */

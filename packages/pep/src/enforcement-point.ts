@@ -91,6 +91,11 @@ export interface EnforcementPoint extends AsyncDisposable {
   /** This start of it, by a random name: it stands in permits, decisions and outcomes. */
   readonly instance: string
   /**
+   * Why no call is let through, for a readiness check: the PDP does not know this point (`caller_unauthenticated`) or its outcome key
+   * (`outcomes_unverified`), or too many outcomes wait (`queue_full`). By the PDP's last answers; undefined when nothing is known to be wrong.
+   */
+  readonly obstacle: 'caller_unauthenticated' | 'outcomes_unverified' | 'queue_full' | undefined
+  /**
    * Runs `effect` once if, and only if, the PDP allowed exactly this action and the permit that says so holds here and now (V1);
    * then reports what happened, signed. A "no" is a value and means that nothing was executed. Rejects with what `effect` threw,
    * and with `request_malformed` for arguments without a canonical form. The effect's own errors are reported as `failed`, with
@@ -134,6 +139,7 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
     now,
     random,
     timeoutMs,
+    onProblem,
   })
   const outcomes = await OutcomeReporter.open({
     id,
@@ -293,9 +299,12 @@ export async function openEnforcementPoint(options: EnforcementPointOptions): Pr
   return {
     id,
     instance,
+    get obstacle() {
+      return pdp.isKnown ? outcomes.obstacle : 'caller_unauthenticated'
+    },
     async guard(call, effect, describe = () => ({})) {
       const snapshot = snapshotAction(readAction(call))
-      if (outcomes.full) return refusal('queue_full')
+      if (outcomes.obstacle) return refusal(outcomes.obstacle)
       const callId = callIdOf(call.callId)
       const permitted = await permitOf(call, snapshot, callId)
       if (!permitted.allowed) return permitted

@@ -61,24 +61,36 @@ export class OutcomeReporter implements AsyncDisposable {
   #pausing: Promise<void> | undefined
   /** Resolves when the loop must look again. */
   #change = Promise.withResolvers<void>()
+  /** Of the store. */
+  readonly #lock: Disposable | undefined
 
-  private constructor(options: OutcomeReporterOptions, state: OutcomeState) {
+  private constructor(options: OutcomeReporterOptions, state: OutcomeState, lock: Disposable | undefined) {
     this.#options = options
     this.#pending = new PendingOutcomes(state.pending)
+    this.#lock = lock
   }
 
-  /** Takes up where the last process stopped. Rejects when the store cannot be read. */
+  /** Takes up where the last process stopped. Rejects when the store cannot be read, and with `outcomes_locked` while another process has it. */
   static async open(options: OutcomeReporterOptions): Promise<OutcomeReporter> {
-    const state = (await options.store.load()) ?? { pending: [] }
-    const reporter = new OutcomeReporter(options, state)
-    reporter.#wake()
-    return reporter
+    const lock = await options.store.lock?.()
+    try {
+      const state = (await options.store.load()) ?? { pending: [] }
+      const reporter = new OutcomeReporter(options, state, lock)
+      reporter.#wake()
+      return reporter
+    } catch (error) {
+      lock?.[Symbol.dispose]()
+      throw error
+    }
   }
 
-  /** Whether no further call may start: what happens could not be told. */
-  get full(): boolean {
+  /** Why no further call may start: the PDP could not be told what happens. undefined: a call may start. */
+  get obstacle(): 'outcomes_unverified' | 'queue_full' | undefined {
     const { maxPending } = this.#options
-    return this.#pending.size >= maxPending || this.#sequence - this.#answered >= maxPending
+    if (this.#pending.unverified('own') > 0) return 'outcomes_unverified'
+    // Outcomes that an earlier instance signed with a key that was replaced may wait for ever. They must not stop this one.
+    const waiting = this.#pending.size - this.#pending.unverified('left')
+    return waiting >= maxPending || this.#sequence - this.#answered >= maxPending ? 'queue_full' : undefined
   }
 
   /** All outcomes of this instance up to this number have their last answer. */
@@ -181,6 +193,7 @@ export class OutcomeReporter implements AsyncDisposable {
     const { now, maxPauseMs } = this.#options
     const verdict = answer && verdictOf(answer.status, now() - (each.firstTriedAt ?? now()))
     if (answer === undefined || verdict === 'again') {
+      if (answer?.status === 401) this.#setUnverified(each, answer)
       const pauseMs = answer === undefined ? 0 : Math.min(each.pauseMs, maxPauseMs)
       each.pauseMs *= 2
       void after(pauseMs, this.#stop.signal)
@@ -194,6 +207,14 @@ export class OutcomeReporter implements AsyncDisposable {
     if (verdict === 'refused') this.#tell(errorCode(answer.body), refusedDetail(answer.body))
     this.#pending.delete(each)
     return true
+  }
+
+  /** Reports the first outcome of this instance, and the first that an earlier one left, that the PDP cannot verify. */
+  #setUnverified(each: PendingOutcome, { body }: OutcomeAnswer): void {
+    const whose = each.sequence === undefined ? 'left' : 'own'
+    const isFirst = this.#pending.unverified(whose) === 0
+    this.#pending.addUnverified(each)
+    if (isFirst) this.#tell(errorCode(body), unverifiedDetails[whose])
   }
 
   /** Resolves when the pause that runs now, or else begins now, is over. */
@@ -233,6 +254,7 @@ export class OutcomeReporter implements AsyncDisposable {
     this.#changed()
     await this.#running
     await this.#options.evidence?.[Symbol.asyncDispose]()
+    this.#lock?.[Symbol.dispose]()
   }
 }
 
@@ -241,6 +263,11 @@ function verdictOf(status: number, triedForMs: number): 'done' | 'again' | 'refu
   if (status >= 200 && status < 300) return 'done'
   if (status === 404 && triedForMs < unknownForMs) return 'again'
   return isRefusal(status) ? 'refused' : 'again'
+}
+
+const unverifiedDetails = {
+  own: 'the PDP cannot verify the outcomes of this enforcement point: no call is let through until the registry has its outcome key',
+  left: 'the PDP cannot verify outcomes of an earlier start: they are kept, and delivered when the registry has their key',
 }
 
 /** With what the PDP says of it: who runs this point must see whether it was updated too late. */

@@ -1,6 +1,6 @@
 import { parseStrictJson } from '@bailiwick/contracts'
 import { type SigningKey, signCallerAssertion } from '@bailiwick/credentials'
-import { ServiceError } from '@bailiwick/errors'
+import { errorCode, ServiceError } from '@bailiwick/errors'
 import { after } from '@bailiwick/service-kit'
 import { encodeRandom } from './random-text.ts'
 
@@ -18,6 +18,7 @@ export interface PdpClientOptions {
   random: (n: number) => Uint8Array
   /** How long one answer may take, in ms. */
   timeoutMs: number
+  onProblem: (problem: ServiceError) => void
 }
 
 /** Pauses before the PDP is asked again about a call whose answer was lost. */
@@ -40,9 +41,15 @@ export interface PdpAnswer {
 export class PdpClient {
   readonly #options: PdpClientOptions
   #assertion = { text: '', until: 0 }
+  #isKnown = true
 
   constructor(options: PdpClientOptions) {
     this.#options = options
+  }
+
+  /** Whether the PDP knew this enforcement point when it last answered. */
+  get isKnown(): boolean {
+    return this.#isKnown
   }
 
   /** Throws `pdp_unavailable` for whatever is no answer: a refused connection, a timeout, a body that is not strict JSON. */
@@ -66,11 +73,10 @@ export class PdpClient {
       })
       const bytes = await readBounded(response)
       const retryAfterSeconds = secondsIn(response.headers.get('retry-after'))
-      return {
-        status: response.status,
-        body: bytes.length === 0 ? undefined : parseStrictJson(bytes),
-        retryAfterSeconds,
-      }
+      const { status } = response
+      const answer = { status, body: bytes.length === 0 ? undefined : parseStrictJson(bytes), retryAfterSeconds }
+      if (body) this.#setKnown(answer)
+      return answer
     } catch (error) {
       throw new ServiceError('pdp_unavailable', undefined, { cause: error })
     }
@@ -91,6 +97,16 @@ export class PdpClient {
       }
     }
     return this.call(method, path, body, deadline)
+  }
+
+  /** Reports the first answer by which the PDP does not know this enforcement point: its key was changed, or it is registered no longer. */
+  #setKnown({ status, body }: PdpAnswer): void {
+    const isKnown = status !== 401 || errorCode(body) !== 'caller_unauthenticated'
+    if (this.#isKnown && !isKnown)
+      this.#options.onProblem(
+        new ServiceError('caller_unauthenticated', 'the PDP does not know this enforcement point'),
+      )
+    this.#isKnown = isKnown
   }
 
   #currentAssertion(): string {

@@ -94,6 +94,8 @@ export class FakePdp implements AsyncDisposable {
     keys: [{ ...jwkSet([publicKeyOf(this.permitKey)]).keys[0], certificate: certify(this.permitKey) }],
   })
   outcome: (outcome: Outcome, jws: string) => Reply = () => ({ status: 204 })
+  /** Whether the enforcement point is registered. */
+  knows = true
   /** The answer to a list as a whole. Without it, each item gets its own answer. */
   list: (outcomes: readonly string[]) => Promise<Reply | undefined> | Reply | undefined = () => undefined
   /** Awaited before a single outcome is answered. */
@@ -154,7 +156,7 @@ export class FakePdp implements AsyncDisposable {
       now: this.now(),
       leewayMs: 0,
     })
-    if (!caller.ok) return { status: 401, body: { code: 'caller_unauthenticated' } }
+    if (!caller.ok || !this.knows) return { status: 401, body: { code: 'caller_unauthenticated' } }
     this.#instance = caller.value.instance
     const body = JSON.parse(text)
     if (request.url === '/v1/outcomes') {
@@ -181,7 +183,7 @@ export class FakePdp implements AsyncDisposable {
       installation,
       enforcementPoint: pointId,
     })
-    if (!outcome.ok) return { status: 400, body: { code: outcome.code } }
+    if (!outcome.ok) return { status: 401, body: { code: outcome.code } }
     const reply = this.outcome(outcome.value, jws)
     if (reply.status === 204) {
       this.outcomes.push(outcome.value)

@@ -22,6 +22,7 @@ const mostBytes = outcomesBytes - 1024
 /** The outcomes that an enforcement point has signed and that have no last answer yet, in their order. */
 export class PendingOutcomes {
   readonly #waiting = new Set<PendingOutcome>()
+  readonly #unverified = new Set<PendingOutcome>()
 
   constructor(left: readonly string[]) {
     for (const jws of left) this.add(jws, undefined)
@@ -33,10 +34,23 @@ export class PendingOutcomes {
 
   delete(each: PendingOutcome): void {
     this.#waiting.delete(each)
+    this.#unverified.delete(each)
   }
 
   get size(): number {
     return this.#waiting.size
+  }
+
+  /** The decision point could not verify it. It is so until it is deleted. */
+  addUnverified(each: PendingOutcome): void {
+    this.#unverified.add(each)
+  }
+
+  /** How many of them the decision point could not verify, of this instance or of earlier ones. */
+  unverified(whose: 'own' | 'left'): number {
+    let count = 0
+    for (const { sequence } of this.#unverified) if ((sequence === undefined) === (whose === 'left')) count++
+    return count
   }
 
   get signed(): string[] {

@@ -18,6 +18,7 @@ export type PointReason = Extract<
   | 'pdp_unavailable'
   | 'call_in_progress'
   | 'queue_full'
+  | 'outcomes_unverified'
   | 'decision_quota_exceeded'
   | 'body_too_large'
 >

@@ -1,5 +1,5 @@
 import type { SigningKey } from '@bailiwick/credentials'
-import { type DenialReason, type ErrorCode, errorCode } from '@bailiwick/errors'
+import { type DenialReason, type ErrorCode, errorCode, errorKinds } from '@bailiwick/errors'
 import type { GrantStore } from '@bailiwick/grant-store'
 import { openParticipant } from '@bailiwick/projection'
 import type { Adapters, Host, Watched } from '@bailiwick/service-host'
@@ -36,6 +36,7 @@ import { Shadow } from './shadow.ts'
 import { StepUps } from './step-ups.ts'
 import { TreeQueues } from './tree-queue.ts'
 import { UnderWay } from './under-way.ts'
+import { UnverifiedOutcomes } from './unverified-outcomes.ts'
 
 export type { PolicyDecision } from './policy-decision.ts'
 
@@ -143,6 +144,7 @@ export async function startPolicyDecision(
     told.add(point)
     logger.warn({ enforcement_point: point }, 'this enforcement point states no instance: run it as one process')
   })
+  const unverified = new UnverifiedOutcomes(metrics, logger)
   const calls = new Calls()
   const refused = new RefusedOutcomes(pdp)
   const inHand = new OutcomesInHand()
@@ -248,7 +250,15 @@ export async function startPolicyDecision(
     decide: (point, request, from = {}) => points.run(point.id, () => answer(point, request, from)),
     search: (point, search) => searches.serially(point.id, () => searchPermitted(pdp, point, search)),
     reportOutcome: (point, jws) =>
-      outcomes.run(point.id, () => reportOutcome(pdp, queues, point, jws, refused, inHand)),
+      outcomes.run(point.id, async () => {
+        try {
+          await reportOutcome(pdp, queues, point, jws, refused, inHand)
+          unverified.end(point.id)
+        } catch (error) {
+          if (errorKinds[errorCode(error)].status === 401) unverified.begin(point.id, errorCode(error))
+          throw error
+        }
+      }),
     async [Symbol.asyncDispose]() {
       clearInterval(sweep)
       pdp.intake[Symbol.dispose]()
