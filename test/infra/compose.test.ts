@@ -52,6 +52,15 @@ describe('docker-compose.yml', () => {
     if (service.build === undefined) expect(service.image).toMatch(/:v?\d+\.\d+/)
   })
 
+  it.each(serving)(
+    '%s has room for the heap that V8 allows itself, and for what is beside it',
+    (_name, { mem_limit = '' }) => {
+      const limit = Number(/^(\d+)m$/.exec(mem_limit)?.[1])
+      const heap = limit / 2 + 3 * 64
+      expect(limit).toBeGreaterThanOrEqual(heap + 150)
+    },
+  )
+
   it('gives what runs in it the address of every service, at the port where it listens', () => {
     const places = serving.map(
       ([name, { environment = {} }, serves]) => `${serves}=http://${name}:${environment.BAILIWICK_PORT}`,
