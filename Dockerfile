@@ -6,7 +6,6 @@
 #   docker buildx build --build-arg NODE=node:26.10.0-bookworm-slim@sha256:…
 ARG NODE=node:26.10.0-bookworm-slim
 
-# hadolint ignore=DL3006
 FROM ${NODE} AS installed
 WORKDIR /app
 COPY . .
@@ -16,7 +15,6 @@ RUN npm ci --ignore-scripts --omit=dev --no-audit --no-fund \
     --workspace services/approval --workspace services/issuer --workspace services/policy-decision --workspace services/evidence
 
 # What the browser gets is built with its own packages, none of which runs in the service.
-# hadolint ignore=DL3006
 FROM ${NODE} AS console
 WORKDIR /app
 COPY . .
@@ -24,7 +22,6 @@ RUN npm ci --ignore-scripts --no-audit --no-fund --workspace packages/console \
     && node scripts/build-console.mjs
 
 # Nothing is installed by Debian's package manager: the official image keeps what its Node is linked to, libatomic1 among it.
-# hadolint ignore=DL3006
 FROM ${NODE}
 # A named volume takes the owner of the folder that it is first mounted over.
 RUN install -d -o node -g node -m 0700 /data /volumes /volumes/installation /volumes/approval /volumes/issuer \

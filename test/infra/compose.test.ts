@@ -57,7 +57,7 @@ describe('docker-compose.yml', () => {
     (_name, { mem_limit = '' }) => {
       const limit = Number(/^(\d+)m$/.exec(mem_limit)?.[1])
       const heap = limit / 2 + 3 * 64
-      expect(limit).toBeGreaterThanOrEqual(heap + 150)
+      expect(limit).toBeGreaterThanOrEqual(heap + 190)
     },
   )
 
