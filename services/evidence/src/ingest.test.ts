@@ -31,6 +31,7 @@ async function anIngest({ onTheBus = [] as Message[], consumed = {} } = {}) {
     seen,
     published,
     isSigned: true,
+    fault: 'signature_invalid',
     registry: (): void => undefined,
     stands: true,
     add: async (_: Place): Promise<number> => 0,
@@ -48,7 +49,7 @@ async function anIngest({ onTheBus = [] as Message[], consumed = {} } = {}) {
       verifyEvent: (_: Uint8Array, topic: string) =>
         world.isSigned
           ? { ok: true, value: { key: { service: topic === 'registry.v1' ? 'issuer' : 'policy-decision' } } }
-          : { ok: false, code: 'signature_invalid', detail: '' },
+          : { ok: false, code: world.fault, detail: '' },
     },
     projection: {
       waitFor: async ({ offset }: { offset: number }) => {
@@ -243,9 +244,25 @@ it('looks where a partition begins at its first message alone (V2)', async () =>
   expect(await world.take([aDecision(1)])).toEqual(['done'])
   world.inTheLog.clear()
   expect(await world.take([aDecision(2)])).toEqual(['done'])
-  // Another partition begins for itself.
-  const other = { ...aDecision(3), partition: 1 }
-  expect(await world.take([other])).toEqual(['done'])
+})
+
+it('looks where each partition begins (V2)', async () => {
+  const lacking = { ...aDecision(1), partition: 1 }
+  const world = await anIngest({ onTheBus: [lacking], consumed: { 'decisions.v1': { 0: 0 } } })
+  expect(await world.take([aDecision(1)])).toEqual(['done'])
+  await expect(world.take([{ ...lacking, offset: 2 }])).rejects.toMatchObject({ code: 'log_inconsistent' })
+})
+
+it('takes nothing of nothing', async () => {
+  expect(await (await anIngest()).take([])).toEqual([])
+})
+
+it('reads the registry to its end before it calls a key unknown', async () => {
+  const world = await anIngest()
+  world.isSigned = false
+  world.fault = 'key_unknown'
+  await world.take([aDecision(0)])
+  expect(world.waitedFor).toEqual([6])
 })
 
 it('does not take a registry that cannot be read for a log that lacks leaves', async () => {

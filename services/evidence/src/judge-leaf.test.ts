@@ -5,12 +5,21 @@ import { ServiceError } from '@bailiwick/errors'
 import { readGenesis } from '@bailiwick/installation'
 import type { Projection } from '@bailiwick/projection'
 import { systemClock } from '@bailiwick/service-kit'
-import { afterAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { Installed } from './evidence.fixture.ts'
 import { judgeLeaf } from './judge-leaf.ts'
 
-const installed = new Installed()
-afterAll(() => installed[Symbol.dispose]())
+const { trust, genesis, keys } = (() => {
+  using installed = new Installed()
+  return {
+    trust: installed.trust,
+    genesis: readGenesis(installed.data).entities,
+    keys: {
+      pdp: readKeyFile(installed.at.keys('policy-decision'), 'event', 'pdp-event'),
+      issuer: readKeyFile(installed.at.keys('issuer'), 'event', 'issuer-event'),
+    },
+  }
+})()
 
 const topic = 'decisions.v1'
 const denied = {
@@ -34,7 +43,7 @@ function aMessage(more: { source?: string; key?: string; changed?: boolean } = {
     previous: 'none',
     data: denied,
   })
-  const signed = signEvent(envelope, readKeyFile(installed.at.keys('policy-decision'), 'event', 'pdp-event'))
+  const signed = signEvent(envelope, keys.pdp)
   const bytes = more.changed ? Buffer.from(Buffer.from(signed).toString().replace('"count":1', '"count":2')) : signed
   return { topic, partition: 0, offset: 0, key: more.key ?? 'agent', bytes, timestamp: 0 }
 }
@@ -42,14 +51,13 @@ function aMessage(more: { source?: string; key?: string; changed?: boolean } = {
 /** A reader of the registry, which is folded when it is waited for. */
 function aReader(folds: 'the keys' | 'nothing' | 'never', stands = true) {
   const ledger = { registry: { stands: () => stands } }
-  const keyRing = new KeyRing(installed.trust)
+  const keyRing = new KeyRing(trust)
   const waited: number[] = []
   const waitFor: Projection['waitFor'] = async ({ offset }) => {
     waited.push(offset)
     if (folds === 'never') throw new ServiceError('deadline_exceeded')
     if (folds === 'nothing') return
-    for (const { type, value } of readGenesis(installed.data).entities)
-      if (type === 'service-key') keyRing.certify(value.certificate)
+    for (const { type, value } of genesis) if (type === 'service-key') keyRing.certify(value.certificate)
   }
   const judge = (message: Message) =>
     judgeLeaf(message, { keyRing, projection: { waitFor, ledger } as unknown as Projection }, async () => 13)
@@ -73,7 +81,7 @@ it('says nothing while the registry cannot be read', async () => {
 })
 
 it('folds the registry up to an event of its own before it judges it: a key may certify itself there', async () => {
-  const [first] = readGenesis(installed.data).entities
+  const [first] = genesis
   if (first?.type !== 'service-key') throw new Error('service keys come first')
   const { type, id, value, jws } = first
   const subject = `${type} ${id}`
@@ -92,7 +100,7 @@ it('folds the registry up to an event of its own before it judges it: a key may 
     previous: 'none',
     data: { entity: { type, id }, value, hash: jcsHash(value), authorization: { kind: 'root', jws } },
   })
-  const bytes = signEvent(envelope, readKeyFile(installed.at.keys('issuer'), 'event', 'issuer-event'))
+  const bytes = signEvent(envelope, keys.issuer)
   const { judge, waited } = aReader('the keys')
   const message = { topic: 'registry.v1', partition: 0, offset: 5, key: subject, bytes, timestamp: 0 }
   expect(await judge(message)).toEqual({ kind: 'leaf', event: expect.anything() })
