@@ -2,7 +2,7 @@ import type { ServiceName } from '@bailiwick/contracts'
 import type { Producer } from './producer.ts'
 import type { Projection } from './projection.ts'
 
-const everyMs = 500
+const headEveryMs = 500
 /** A revocation is not kept for the next head: somebody may be waiting to see it applied. Many share one. */
 const soonMs = 20
 const soonEveryMs = 100
@@ -12,9 +12,15 @@ export interface HeadPublisher extends AsyncDisposable {
   now(): Promise<void>
   /**
    * Up to when others have surely heard of this instance, by its monotonic clock: when it began to publish the newest head
-   * that it read back and that counts; at first, when it began at all.
+   * that it read back and that counts; at first, when it began at all. A head of the active instance that is read back too late to prove
+   * anything fresh still keeps its place.
    */
   provedAt(): number
+  /**
+   * How long its heads take to come back from the log, in ms: the newest, or the one that it waits for, if that takes longer already. Nobody
+   * but this process writes them, so this says how slow process and bus are, whatever is asked of them.
+   */
+  latencyMs(): number
 }
 
 /**
@@ -35,6 +41,7 @@ export function publishHeads(options: {
 }): HeadPublisher {
   const { producer, projection, service, writes, active, monotonic, onError } = options
   let provedAt = monotonic()
+  let tookMs = 0
   const publish = async (stopping: boolean) => {
     const { sequence, hash } = producer.end
     const began = monotonic()
@@ -57,7 +64,10 @@ export function publishHeads(options: {
       },
     ])
     isFailing = false
-    if (head?.verdict === 'counts') provedAt = Math.max(provedAt, began)
+    const isHeard = head?.verdict === 'counts' || projection.heads.leader(service)?.producer === producer.source
+    if (!isHeard || began < provedAt) return
+    provedAt = began
+    tookMs = monotonic() - began
   }
   let isFailing = false
   const tell = (error: unknown) => {
@@ -82,10 +92,11 @@ export function publishHeads(options: {
     soon ??= setTimeout(tick, Math.max(soonMs, begunAt + soonEveryMs - monotonic()))
   })
   tick()
-  const timer = setInterval(tick, everyMs)
+  const timer = setInterval(tick, headEveryMs)
   return {
     now: tick,
     provedAt: () => provedAt,
+    latencyMs: () => Math.max(tookMs, monotonic() - provedAt - headEveryMs),
     async [Symbol.asyncDispose]() {
       unsubscribe()
       clearTimeout(soon)

@@ -3,7 +3,7 @@ import { type ServiceName, type TopicName, topics } from '@bailiwick/contracts'
 import { type EventPurpose, KeyRing, type SigningKey, type Trust } from '@bailiwick/credentials'
 import type { ErrorCode } from '@bailiwick/errors'
 import { followKeys, type OnKeyMissing } from './follow-keys.ts'
-import { publishHeads } from './head-publisher.ts'
+import { type HeadPublisher, publishHeads } from './head-publisher.ts'
 import { judgeByAnchor } from './judge.ts'
 import { Producer } from './producer.ts'
 import { Projection, type Time } from './projection.ts'
@@ -39,7 +39,7 @@ export interface Voice {
 }
 
 /** One service instance on the bus: what it knows, how it speaks, and its heads. */
-export interface Participant extends Voice, AsyncDisposable {}
+export interface Participant extends Voice, Pick<HeadPublisher, 'latencyMs'>, AsyncDisposable {}
 
 /** An instance of a service of which one acts while the others follow everything and stand by (DESIGN §3). */
 export interface Successor extends Voice, AsyncDisposable {
@@ -106,6 +106,7 @@ export async function openParticipant(
   const heads = publishHeads({ producer, projection, service, writes, active: () => true, monotonic, onError })
   return {
     ...voice,
+    latencyMs: heads.latencyMs,
     async [Symbol.asyncDispose]() {
       await heads[Symbol.asyncDispose]()
       producer[Symbol.dispose]()

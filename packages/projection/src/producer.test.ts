@@ -3,7 +3,7 @@ import { type Break, type Bus, type BusCall, faultyBus, type Message } from '@ba
 import { decodeEvent, type EventData, formatSequence, topicNamed } from '@bailiwick/contracts'
 import { sha256 } from '@bailiwick/credentials'
 import { type ErrorCode, ServiceError } from '@bailiwick/errors'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { anEvent, idOf } from './events.fixture.ts'
 import { publishHeads } from './head-publisher.ts'
 import { Installation, keyDraft, revocation, standing } from './installation.fixture.ts'
@@ -348,5 +348,34 @@ describe('while the bus is away (decision 49)', () => {
       projection.heads.all().find((each) => each.producer === producer.source)?.stopping || undefined
     expect(await projection.until(stopped, 60_000)).toBe(true)
     expect(projection.heads.active('issuer')?.head.stopping).toBe(false)
+  })
+
+  it('tells how long heads take to come back, and for how long none has come', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }) // none besides those of this test
+    onTestFinished(() => void vi.useRealTimers())
+    let takesMs = 0
+    await using installation = await Installation.open((bus) => {
+      const whole = faultyBus(bus, () => undefined)
+      const publish: Bus['publish'] = (topic, events) => {
+        if (topic === 'heads.v1') installation.time.pass(takesMs)
+        return whole.publish(topic, events)
+      }
+      return { ...whole, publish }
+    })
+    const { projection } = await installation.reader(['revocations.v1'])
+    const producer = installation.producer(projection)
+    await producer.publish('registry.v1', [keyDraft('issuer')])
+    await using heads = publishHeads({
+      ...{ producer, projection, service: 'issuer', writes: [], active: () => true },
+      ...{ monotonic: installation.time.monotonic, onError: () => undefined },
+    })
+    await heads.now()
+    expect(heads.latencyMs()).toBe(0)
+    takesMs = 300
+    await heads.now()
+    expect(heads.latencyMs()).toBe(300)
+    // The next is due half a second after that one began.
+    installation.time.pass(4000)
+    expect(heads.latencyMs()).toBe(3800)
   })
 })

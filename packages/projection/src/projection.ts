@@ -135,7 +135,8 @@ export class Projection implements AsyncDisposable {
         this.#options.keyRing.retire(event.data.entity.id, Date.parse(event.time), this.#options.time.now())
       // Before the waiters: whoever is told of an event finds the position that it has.
       this.#handle(message)
-      const fact: Fact = { topic, position: message, event, verdict, bytes: message.bytes }
+      const { bytes, timestamp: takenAt } = message
+      const fact: Fact = { topic, position: message, event, verdict, bytes, takenAt }
       this.#waiters.settle(waiting(topic, event.id), verdict)
       for (const listener of this.#listeners) listener(fact)
     }

@@ -331,6 +331,28 @@ describe.concurrent('one instance acts', () => {
     expect(said.filter(({ head, source }) => source === two.name && head.active)).toEqual([])
   })
 
+  it('claims the place of one that is silent however late it reads the topic', async () => {
+    await using scene = await Scene.open()
+    const one = await scene.cuttable()
+    await eventually('the first acts', one.acts)
+    const real = kept(scene.installation.bus)
+    const late: Bus = {
+      ...real,
+      follow: (topics, since, handler) =>
+        real.follow(topics, since, async (batch) => {
+          if (topics.includes('heads.v1')) await pause(1100) // too late to prove anything fresh
+          await handler(batch)
+        }),
+    }
+    await using two = await scene.instance({ bus: late })
+    one.cut()
+    const claims = async () => (await scene.heads()).filter(({ head, source }) => source === two.name && head.active)
+    for (const deadline = performance.now() + 60_000; (await claims()).length === 0; await pause(100))
+      if (performance.now() > deadline) throw new Error('it claims nothing')
+    await eventually('it is the active one', () => two.did.includes('began'), 60_000)
+    await one[Symbol.asyncDispose]()
+  }, 150_000)
+
   it('the chain of whoever takes over goes on from the last event of the one before, not from what it saw at its start (V15)', async () => {
     await using scene = await Scene.open()
     const one = await scene.instance()

@@ -32,8 +32,8 @@ export interface SuccessionOptions {
  * when they heard it: so it stops before they begin, and what it has under way has the rest of the time to arrive.
  */
 const leaseMs = 2500
-/** Who does not hear itself for so long would not hear another one either: that silence says nothing. */
-const deafMs = 1500
+/** A longer gap between its own heads on the topic is one in which the bus may have taken nobody's: that silence says nothing. */
+const gapMs = 1500
 const lookEveryMs = 100
 const againAfterMs = 300
 const readWithinMs = 5000
@@ -53,8 +53,10 @@ export class Succession implements AsyncDisposable {
   #obstacle: string | undefined
   #attempt: Promise<void> | undefined
   #notBefore = 0
-  /** Since when the active one is silent, monotonic ms. */
-  #silentSince: number
+  /** For how long the active one is silent on the topic beside heads of this instance, by the bus's times, ms. */
+  #silentMs: number
+  /** Up to when that is known, ms since the epoch: when the bus took the newest head of either. */
+  #silentUpTo: number | undefined
   #shown: string | undefined = 'nothing yet'
   /** Why the work of the active one could not begin yet. */
   #lapse: string | undefined
@@ -67,7 +69,7 @@ export class Succession implements AsyncDisposable {
     this.#work = work
     const { time, projection, service } = options
     const leader = projection.heads.leader(service)
-    this.#silentSince = time.monotonic() - (leader ? Math.max(0, time.now() - leader.takenAt) : 0)
+    this.#silentMs = leader ? time.now() - leader.takenAt : 0
   }
 
   /** What its heads say. */
@@ -96,8 +98,8 @@ export class Succession implements AsyncDisposable {
   /** Begins to watch. When nobody else is the active one, this one is when it resolves; what is wrong with it then rejects. */
   async open(): Promise<void> {
     const { projection } = this.#options
-    const unsubscribe = projection.onFact(({ topic, event }) => {
-      if (topic === 'heads.v1') this.#hear(event as DecodedEvent<'heads.v1'>)
+    const unsubscribe = projection.onFact(({ topic, event, takenAt }) => {
+      if (topic === 'heads.v1') this.#hear(event as DecodedEvent<'heads.v1'>, takenAt)
     })
     const timer = setInterval(() => this.#look(), lookEveryMs)
     this.#stop = () => {
@@ -108,34 +110,39 @@ export class Succession implements AsyncDisposable {
     this.#show()
   }
 
-  #hear({ data, source }: DecodedEvent<'heads.v1'>): void {
-    const { service, producer, projection, time } = this.#options
+  #hear({ data, source }: DecodedEvent<'heads.v1'>, takenAt: number): void {
+    const { service, producer, projection } = this.#options
     if (data.service !== service) return
     const leader = projection.heads.leader(service)?.producer
     if (this.mayPublish && leader !== undefined && leader !== producer) this.#stepDown(leader)
-    if (this.#state !== 'standby') return
-    if (leader === undefined || leader === producer) this.#try()
+    if (source === producer) this.#measureSilence(takenAt)
     else if (source === leader) {
-      this.#silentSince = time.monotonic()
+      this.#silentMs = 0
+      this.#silentUpTo = takenAt
       this.#obstacle = undefined
     }
+    if (this.#state === 'standby' && this.#mayClaim()) this.#try()
+  }
+
+  /** By the topic, so it is no matter how late this instance reads it. */
+  #measureSilence(takenAt: number): void {
+    if (this.#silentUpTo !== undefined) {
+      const ms = takenAt - this.#silentUpTo
+      this.#silentMs = ms > gapMs ? 0 : this.#silentMs + ms
+    }
+    this.#silentUpTo = takenAt
   }
 
   #look(): void {
-    const { time, heads } = this.#options
     this.#show()
-    if (this.#state !== 'standby') return
-    const now = time.monotonic()
-    if (now - heads.provedAt() > deafMs) this.#silentSince = now
-    if (this.#mayClaim()) this.#try()
+    if (this.#state === 'standby' && this.#mayClaim()) this.#try()
   }
 
   /** Only a guess, to ask at the right moment: the order of heads on the topic decides. */
   #mayClaim(): boolean {
-    const { projection, service, producer, time } = this.#options
+    const { projection, service, producer } = this.#options
     const leader = projection.heads.leader(service)?.producer
-    if (leader === undefined || leader === producer) return true
-    return time.monotonic() - this.#silentSince >= takeoverMs
+    return leader === undefined || leader === producer || this.#silentMs >= takeoverMs
   }
 
   #try(): void {
@@ -169,6 +176,7 @@ export class Succession implements AsyncDisposable {
     if (!this.#mayClaim()) return
     this.#state = 'claiming'
     await heads.now()
+    await this.#untilJudged(before)
     this.#state = projection.heads.leader(service)?.producer === producer ? 'taking over' : 'standby'
     if (this.#state === 'standby') return
     this.#owned.use(taken.move())
@@ -178,6 +186,17 @@ export class Succession implements AsyncDisposable {
     this.#state = 'active'
     this.#shown = undefined
     onStanding?.({ active: true, succeeds: before === producer ? undefined : before })
+  }
+
+  /** A claim that is read back late must not be given up by a head that says so: it would be nobody's place then. */
+  async #untilJudged(before: string | undefined): Promise<void> {
+    const { projection, service } = this.#options
+    const isJudged = () => {
+      if (projection.heads.leader(service)?.producer !== before) return true
+      // Its predecessor speaks again.
+      return before !== undefined && this.#silentMs < takeoverMs ? true : undefined
+    }
+    await projection.until(isJudged, takeoverMs)
   }
 
   /**

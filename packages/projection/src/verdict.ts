@@ -14,6 +14,8 @@ export interface Fact<N extends TopicName = TopicName> {
   event: DecodedEvent<N>
   verdict: Verdict
   bytes: Uint8Array
+  /** When the bus took it, ms since the epoch. */
+  takenAt: number
 }
 
 /**
