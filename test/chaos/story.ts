@@ -85,7 +85,8 @@ async function task({ agent, approver, invoicesUrl, acknowledged, random, stoppe
   let calling = true
   const caller = async () => {
     while (calling && !stopped()) {
-      await call({ agent, invoicesUrl, acknowledged, random }, grantId)
+      const retryAfterMs = await call({ agent, invoicesUrl, acknowledged, random }, grantId)
+      for (const end = performance.now() + retryAfterMs; calling && performance.now() < end; ) await pause(50)
       await pause(5 + random() * 20)
     }
   }
@@ -133,10 +134,11 @@ async function inSession<T>(approver: Approver, act: () => Promise<T>): Promise<
   }
 }
 
+/** Makes one call. Gives how long the agent is asked to wait before the next one, in ms. */
 async function call(
   { agent, invoicesUrl, acknowledged, random }: Pick<Cast, 'agent' | 'invoicesUrl' | 'acknowledged' | 'random'>,
   grantId: string,
-): Promise<void> {
+): Promise<number> {
   const tool = random() < 0.5 ? 'read' : 'adjust'
   const invoice = `INV-${1 + Math.floor(random() * 40)}`
   const properties = tool === 'read' ? { invoice } : { invoice, amount: '99.50', currency: 'EUR' }
@@ -153,7 +155,11 @@ async function call(
       },
     )
     const answer = (await response.json()) as { code?: string }
-    if (response.status !== 200) return acknowledged.refused(answer, answer.code ?? 'none')
+    if (response.status !== 200) {
+      acknowledged.refused(answer, answer.code ?? 'none')
+      const isOverload = response.status === 429 || response.status === 503
+      return isOverload ? 1000 * Number(response.headers.get('retry-after') ?? 0) : 0
+    }
     const decisionId = response.headers.get('bailiwick-decision-id') ?? 'none'
     acknowledged.allows.add(decisionId)
     acknowledged.allowedBeganAt = Math.max(acknowledged.allowedBeganAt, began)
@@ -161,4 +167,5 @@ async function call(
   } catch (error) {
     acknowledged.refused(error)
   }
+  return 0
 }

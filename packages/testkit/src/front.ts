@@ -16,6 +16,8 @@ const owners: readonly [path: RegExp, service: ServiceName][] = [
 ]
 
 const askEveryMs = 100
+/** An instance that does not answer by then does not serve. */
+const answersWithinMs = 2000
 
 /** What stands in front of the services, so that they have one public address (docs/decisions/0009). */
 export interface Front extends AsyncDisposable {
@@ -33,10 +35,16 @@ export async function openFront(
 ): Promise<Front> {
   const serving = new Map<string, boolean>()
   const turns = new Map<ServiceName, number>()
+  const asking = new Set<string>()
+  // One question at a time: on a busy machine, more of them would cost an instance more than its work.
   const ask = async (url: string) => {
-    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined)
+    if (asking.has(url)) return
+    asking.add(url)
+    const signal = AbortSignal.timeout(answersWithinMs)
+    const answer = await fetch(`${url}/readyz`, { signal }).catch(() => undefined)
     await answer?.arrayBuffer().catch(() => undefined)
     serving.set(url, answer?.status === 200)
+    asking.delete(url)
   }
   const all = Object.values(instances).flat()
   const timer = setInterval(() => all.forEach((url) => void ask(url)), askEveryMs)
