@@ -90,7 +90,9 @@ export async function decide(
   request: EvaluationRequest,
   from: From = {},
 ): Promise<Answer> {
-  const place = await pdp.intake.enter(`${point.id} ${request.observed.credential ?? ''}`, from.isGone)
+  const { isGone, turn } = from
+  const isOneOfMany = () => turn?.isOneOfMany === true
+  const place = await pdp.intake.enter(`${point.id} ${request.observed.credential ?? ''}`, { isGone, isOneOfMany })
   try {
     return await decideBegun(pdp, queues, { point, request, from, place })
   } finally {

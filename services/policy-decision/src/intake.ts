@@ -7,12 +7,20 @@ export interface IntakeOptions {
   atOnce: number
   /** How many may be begun or wait. */
   most: number
-  /** A call that took longer was slow: its lane has half as many at once from then on. One that did not lets one more begin. */
-  slowMs: number
-  /** How long one may wait, in ms, not counting how long its first turn takes to come; at most twice as long. */
-  waitMs: number
+  /** How long a call may take from its beginning, in ms. */
+  deadlineMs: number
+  /** Whether all of this process is slow, whatever is asked of it. A call that is late meanwhile need not be its own lane's fault. */
+  isSlow: () => boolean
   /** ms */
   monotonic: () => number
+}
+
+/** What the intake asks of a call that waits. */
+export interface Caller {
+  /** Whether it no longer waits for the answer. */
+  isGone?: (() => boolean) | undefined
+  /** Whether it is asked together with others, in one request, which has more time. */
+  isOneOfMany?: (() => boolean) | undefined
 }
 
 /** A call that was begun. */
@@ -21,33 +29,81 @@ export interface Place {
   leave(): void
 }
 
-interface Waiting {
+interface Waiting extends Caller {
   begin(place: Place): void
   turnAway(): void
-  isGone(): boolean
-  /** Was there at the last sweep. */
+  /** How many sweeps it was there at. */
+  sweeps: number
+}
+
+interface Begun {
+  /** ms, monotonic */
+  at: number
   isSwept: boolean
+  /** Whether it counts against the window of all lanes. */
+  counts: boolean
 }
 
 interface Lane {
-  /** How many may be begun at once, as things are. */
-  window: number
-  /** When it was last cut: what was begun before that does not cut it again. */
-  cutAt: number
-  /** When each was begun, the earliest first. */
-  begun: Map<Place, number>
+  window: Window
+  begun: Map<Place, Begun>
   waiting: Set<Waiting>
 }
 
-/** Of a lane that nothing is known of yet. */
-const firstWindow = 16
+/** Of a lane that nothing is known of yet, and of all lanes together. */
+const [firstWindow, firstWindowOfAll] = [16, 64]
+/** Sweeps a deadline. */
+const sweeps = 4
+/** How many sweeps a call may wait to be begun, and how many where the process is slow: its caller gives up after two deadlines. */
+const [mostSweeps, mostSweepsIfSlow] = [10 * sweeps, sweeps]
+
+/** One call in eight deadlines, of all lanes: by it a process learns that calls are in time again. */
+const leastWindowOfAll = 1 / 16
+
+interface WindowBounds {
+  least: number
+  most: number
+  /** A call that took longer was slow. */
+  slowMs: number
+  /** A call that took longer was too late. */
+  lateMs: number
+}
+
+/**
+ * How many calls may be under way at once. A call that took too long halves it, and one that did not adds one, as in TCP. Calls that were
+ * begun before the last cut do not cut it again. Only calls that were too late make it less than one.
+ */
+class Window {
+  size: number
+  readonly #bounds: WindowBounds
+  #cutAt = Number.NEGATIVE_INFINITY
+
+  constructor(first: number, bounds: WindowBounds) {
+    this.size = Math.min(first, bounds.most)
+    this.#bounds = bounds
+  }
+
+  /** After a call that was begun `at`. */
+  over(at: number, now: number, may: { grow: boolean; shrink: () => boolean }): void {
+    const { least, most, slowMs, lateMs } = this.#bounds
+    const ms = now - at
+    if (ms <= (this.size < 1 ? lateMs : slowMs)) {
+      if (may.grow) this.size = Math.min(this.size < 1 ? 2 * this.size : this.size + 1, most)
+    } else if (at >= this.#cutAt && may.shrink()) {
+      const half = this.size > 1 ? Math.max(1, Math.floor(this.size / 2)) : this.size / 2
+      if (half >= 1 || ms > lateMs) this.size = Math.max(least, half)
+      this.#cutAt = now
+    }
+  }
+}
 
 /**
  * Begins calls, so that those that were begun are answered before more are: of 500 that come at once, 500 signatures verified first
  * would leave no time for any decision. A few calls are begun each turn of the event loop, so that they share a durable write: the lanes
- * in turn (V18), and within a lane the oldest first. The number of calls of a lane that are begun at once follows from their duration, as in
- * TCP (additive increase, multiplicative decrease): the slower the machine, the store or the broker, the fewer. A lane that is held up
- * holds up no other.
+ * in turn (V18), and within a lane the oldest first. The number of calls of a lane that are begun at once follows from their duration: the
+ * slower the machine, the store or the broker, the fewer. So does the number over all lanes, but only while the whole process is slow
+ * (decision 57). A lane that is held up by itself holds up no other: its calls do not shrink the window of all lanes, and count against it
+ * for half a deadline at most.
  */
 export class Intake implements Disposable {
   readonly #options: IntakeOptions
@@ -55,21 +111,34 @@ export class Intake implements Disposable {
   /** Lanes that may begin a call, in their order. */
   readonly #ready = new Set<string>()
   readonly #sweeper: NodeJS.Timeout
+  readonly #window: Window
+  /** Calls that were begun and count against it. */
+  #counting = 0
+  /** When the last call of any lane was begun. */
+  #begunAt = Number.NEGATIVE_INFINITY
   #turn: NodeJS.Immediate | undefined
 
   constructor(options: IntakeOptions) {
     this.#options = options
-    this.#sweeper = setInterval(() => this.#sweep(), options.waitMs).unref()
+    const { deadlineMs } = options
+    const bounds = { least: leastWindowOfAll, most: Number.MAX_SAFE_INTEGER }
+    this.#window = new Window(firstWindowOfAll, { ...bounds, slowMs: deadlineMs / 2, lateMs: deadlineMs })
+    this.#sweeper = setInterval(() => this.#sweep(), deadlineMs / sweeps).unref()
+  }
+
+  /** How many calls of all lanes may be begun, as things are. */
+  get window(): number {
+    return this.#window.size
   }
 
   /**
    * Resolves once the call may begin. Rejects with `queue_full` where too many of its lane are under way, where it waited too long, and
-   * where its caller has gone meanwhile (`isGone`): then nothing was begun.
+   * where its caller has gone meanwhile: then nothing was begun.
    */
-  async enter(key: string, isGone: () => boolean = () => false): Promise<Place> {
-    const { atOnce, most } = this.#options
+  async enter(key: string, caller: Caller = {}): Promise<Place> {
+    const { atOnce, most, deadlineMs } = this.#options
     const lane: Lane = this.#lanes.get(key) ?? {
-      ...{ window: Math.min(firstWindow, atOnce), cutAt: Number.NEGATIVE_INFINITY },
+      window: new Window(firstWindow, { least: 1, most: atOnce, slowMs: deadlineMs / 4, lateMs: deadlineMs }),
       ...{ begun: new Map(), waiting: new Set() },
     }
     if (lane.begun.size + lane.waiting.size >= most)
@@ -77,7 +146,7 @@ export class Intake implements Disposable {
     this.#lanes.set(key, lane)
     const { promise, resolve, reject } = Promise.withResolvers<Place>()
     const turnAway = () => reject(new ServiceError('queue_full', 'too many calls came before this one'))
-    lane.waiting.add({ begin: resolve, turnAway, isGone, isSwept: false })
+    lane.waiting.add({ ...caller, begin: resolve, turnAway, sweeps: 0 })
     this.#settle(key, lane)
     return promise
   }
@@ -87,30 +156,47 @@ export class Intake implements Disposable {
     if (this.#mayBegin(lane)) this.#ready.add(key)
     else this.#ready.delete(key)
     if (lane.waiting.size === 0 && lane.begun.size === 0) this.#lanes.delete(key)
-    // Once all that came in this turn is here: reading requests is no part of a decision's time.
-    if (this.#ready.size > 0) this.#turn ??= setImmediate(() => this.#beginSome())
+    this.#schedule()
+  }
+
+  /** Once all that came in this turn is here: reading requests is no part of a decision's time. */
+  #schedule(): void {
+    if (this.#ready.size > 0 && this.#hasRoom) this.#turn ??= setImmediate(() => this.#beginSome())
+  }
+
+  get #hasRoom(): boolean {
+    const { size } = this.#window
+    if (size >= 1) return this.#counting < size
+    const { deadlineMs, monotonic } = this.#options
+    return monotonic() - this.#begunAt >= deadlineMs / 2 / size
   }
 
   #mayBegin({ begun, waiting, window }: Lane): boolean {
-    return waiting.size > 0 && begun.size < window
+    return waiting.size > 0 && begun.size < window.size
   }
 
   #leave(key: string, lane: Lane, place: Place): void {
-    const begunAt = lane.begun.get(place)
-    if (begunAt === undefined) return
+    const begun = lane.begun.get(place)
+    if (begun === undefined) return
     lane.begun.delete(place)
+    const { at } = begun
     const now = this.#options.monotonic()
-    if (now - begunAt <= this.#options.slowMs) lane.window = Math.min(lane.window + 1, this.#options.atOnce)
-    else if (begunAt >= lane.cutAt) {
-      lane.window = Math.max(1, Math.floor(lane.window / 2))
-      lane.cutAt = now
-    }
+    lane.window.over(at, now, { grow: true, shrink: () => true })
+    // One that limits nothing does not grow, or its first cuts would not be felt.
+    const grow = 2 * this.#counting >= this.#window.size
+    this.#window.over(at, now, { grow, shrink: this.#options.isSlow })
+    this.#discount(begun)
     this.#settle(key, lane)
+  }
+
+  #discount(begun: Begun): void {
+    if (begun.counts) this.#counting--
+    begun.counts = false
   }
 
   #beginSome(): void {
     this.#turn = undefined
-    for (let begun = 0; begun < this.#options.perTurn; begun++) if (!this.#beginOne()) return
+    for (let begun = 0; begun < this.#options.perTurn && this.#hasRoom; begun++) if (!this.#beginOne()) return
   }
 
   /** Begins one call. Returns whether there was one to begin. */
@@ -121,9 +207,11 @@ export class Intake implements Disposable {
       const [next] = lane?.waiting ?? []
       if (!lane || !next || !this.#mayBegin(lane)) continue
       lane.waiting.delete(next)
-      if (!next.isGone()) {
+      if (next.isGone?.() !== true) {
         const place = { leave: () => this.#leave(key, lane, place) }
-        lane.begun.set(place, this.#options.monotonic())
+        this.#begunAt = this.#options.monotonic()
+        lane.begun.set(place, { at: this.#begunAt, isSwept: false, counts: true })
+        this.#counting++
         this.#settle(key, lane)
         next.begin(place)
         return true
@@ -134,15 +222,23 @@ export class Intake implements Disposable {
     return false
   }
 
-  /** One that was there at the last sweep has had that long: by sweeps, since while the machine is held up no turn comes either. */
+  /**
+   * One that was there at so many sweeps has had that long: by sweeps, since while the machine is held up no turn comes either. A call that
+   * was begun counts for all lanes up to its second sweep: one that waits for a broker that is held up must not keep others from beginning.
+   */
   #sweep(): void {
+    const isSlow = this.#options.isSlow()
+    if (!isSlow) this.#window.size = Math.max(1, this.#window.size)
+    const most = isSlow ? (this.#window.size < 1 ? 1 : mostSweepsIfSlow) : mostSweeps
     for (const [key, lane] of this.#lanes) {
+      for (const begun of lane.begun.values()) {
+        if (begun.isSwept) this.#discount(begun)
+        begun.isSwept = true
+      }
       for (const waiting of lane.waiting) {
-        if (waiting.isSwept) {
-          lane.waiting.delete(waiting)
-          waiting.turnAway()
-        }
-        waiting.isSwept = true
+        if (++waiting.sweeps < (waiting.isOneOfMany?.() === true ? mostSweeps : most)) continue
+        lane.waiting.delete(waiting)
+        waiting.turnAway()
       }
       this.#settle(key, lane)
     }

@@ -58,8 +58,6 @@ export const policyDecisionKeys = ({ key }: Pick<Host, 'key'>): PolicyDecisionAd
 const begunAtOnce = 64
 /** Verifying so many calls takes about 10 ms. More a turn would not make the shared durable write larger. */
 const begunPerTurn = 32
-/** How long a call may wait to be begun. One whose enforcement point waits less, and has gone, is not begun. */
-const deadlinesInWait = 10
 /** Refusals with 429 before anything is decided. They make no event: a caller that asks too much would fill the log. */
 const turnedAway: ReadonlySet<ErrorCode> = new Set(['queue_full', 'decision_quota_exceeded'])
 const sweepEveryMs = 1000
@@ -93,15 +91,14 @@ export async function startPolicyDecision(
   observeProjection('policy-decision', projection, { metrics, clock, producer, watchedTypes: ['outcome.missing'] })
   const record: RecordDecisions = (drafts) => producer.publish('decisions.v1', drafts)
   const recordDecisions = adapters.wrapRecord?.(record) ?? record
+  const deadlineMs = config.decisionDeadlineMs ?? defaults.decisionDeadlineMs
   const keptCalls = new KeptCalls(producer)
   const shadow = new Shadow({ data: adapters.data, record: recordDecisions, metrics, logger })
   const pdp: Pdp = {
     keyRing,
     projection,
     record: recordDecisions,
-    catchUp: new CatchUp(() =>
-      projection.readToEnds(['decisions.v1'], config.decisionDeadlineMs ?? defaults.decisionDeadlineMs),
-    ),
+    catchUp: new CatchUp(() => projection.readToEnds(['decisions.v1'], deadlineMs)),
     newEventId,
     trust,
     permitKey: keys.permit,
@@ -118,8 +115,9 @@ export async function startPolicyDecision(
       perTurn: begunPerTurn,
       atOnce: begunAtOnce,
       most: config.agentCalls ?? defaults.agentCalls,
-      slowMs: (config.decisionDeadlineMs ?? defaults.decisionDeadlineMs) / 4,
-      waitMs: deadlinesInWait * (config.decisionDeadlineMs ?? defaults.decisionDeadlineMs),
+      deadlineMs,
+      // By its own heads, which no tree's partition holds up.
+      isSlow: () => participant.latencyMs() > deadlineMs / 4,
       monotonic: clock.monotonic,
     }),
     quotas: new Quotas({ ...defaults, ...config }, clock),
@@ -158,6 +156,9 @@ export async function startPolicyDecision(
   const decisions = metrics.counter('decisions_total', 'Decisions by answer and reason', ['decision', 'reason'])
   // A series that appears with 1 has not increased, to Prometheus: the first failure would go unnoticed.
   decisions.inc({ decision: 'deny', reason: 'internal' }, 0)
+  metrics.gauge('calls_at_once', 'How many calls are begun at once at most, as things are', [], (gauge) =>
+    gauge.set(pdp.intake.window),
+  )
   const seconds = metrics.histogram('decision_seconds', 'Time of one decision, evidence included')
   const unsubscribe = projection.onFact((fact) => {
     pdp.approvals.onFact(fact)
@@ -171,11 +172,11 @@ export async function startPolicyDecision(
       return await decide(pdp, queues, point, request, from)
     } catch (error) {
       const code = errorCode(error)
-      if (code === 'decision_quota_exceeded') {
+      if (code === 'decision_quota_exceeded') denials.overQuota(point)
+      if (turnedAway.has(code)) {
         decisions.inc({ decision: 'deny', reason: code })
-        denials.overQuota(point)
+        throw error
       }
-      if (turnedAway.has(code)) throw error
       logger.error({ err: error }, 'a decision failed')
       return deny('internal')
     }

@@ -4,6 +4,8 @@ export interface Turn {
   come(): Promise<void>
   /** Whether others are waited for. */
   readonly waits: boolean
+  /** Whether its request has others. */
+  readonly isOneOfMany: boolean
   /** Is not waited for any longer; again is no matter. */
   leave(): void
 }
@@ -14,11 +16,14 @@ export interface Turn {
  */
 export class Turns {
   #away = 0
+  #taken = 0
   #come: (() => void)[] = []
 
   next(): Turn {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#away++
+    this.#taken++
+    const isOneOfMany = () => this.#taken > 1
     this.#come.push(resolve)
     let gone = false
     const isWaiting = () => this.#away > (gone ? 0 : 1)
@@ -32,6 +37,9 @@ export class Turns {
       leave,
       get waits() {
         return isWaiting()
+      },
+      get isOneOfMany() {
+        return isOneOfMany()
       },
       come() {
         if (gone) return Promise.resolve()
