@@ -80,7 +80,6 @@ const registrySchema = lenienceSchema.extend({ enrolled: z.boolean() })
 
 /** What approval alone knows; undefined where approval runs elsewhere, or by itself and does not answer, which `ready` says. */
 async function peopleOf(parts: readonly PartService[] | undefined, operator: Operator) {
-  if (parts !== undefined && !parts.includes('approval')) return undefined
   try {
     const { enrolled, recoveries } = expectAnswer(registrySchema, await operator.get('/operator/registry'))
     const { requests } = expectAnswer(requestsSchema, await operator.get('/operator/requests'))
