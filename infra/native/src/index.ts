@@ -1,6 +1,7 @@
 export { type KafkaCluster, type KafkaOptions, startKafka } from './kafka.ts'
 export type { SideDoor } from './kafka-config.ts'
 export type { KafkaNode } from './kafka-node.ts'
+export { connectKafka } from './kafka-protocol.ts'
 export type { KafkaSecurity } from './kafka-security.ts'
 export { lacks, missingParts, type Part } from './parts.ts'
 export { freePorts } from './ports.ts'

@@ -1,11 +1,11 @@
 import { existsSync, writeFileSync } from 'node:fs'
+import { dockerRun, imageClassPath, type Runnable, runnable } from './container.ts'
 import { cacheFolder, hash, javaBuild, kafkaClassPath } from './kafka-jars.ts'
-import { needProgram, runProgram } from './programs.ts'
+import { runProgram } from './programs.ts'
 import { cached } from './warm-cache.ts'
 
 /** A Java that can run Kafka. */
-export interface Java {
-  program: string
+export interface Java extends Runnable {
   classPath: string
   /** The arguments of a Java that runs this class of Kafka's. */
   arguments(mainClass: string, args: readonly string[], options?: readonly string[]): string[]
@@ -28,19 +28,22 @@ export async function openJava(
   recipe: string,
   record: (java: Java, options: readonly string[]) => Promise<void>,
 ): Promise<Java> {
-  const program = needProgram('java')
+  const found = runnable('java')
+  // Of an image whose builds differ there is no archive to keep: a broker is slower to start.
+  if (found.image !== undefined) return java(found, imageClassPath, [])
+  const { program } = found
   const classPath = await kafkaClassPath(progress)
-  const plain = java(program, classPath, [])
+  const plain = java(found, classPath, [])
   const name = `classes-${hash(classPath, javaBuild(program), recipe, ...flags)}.jsa`
   const archive = await cached(cacheFolder(), name, async (path) => {
     progress('recording an archive of its classes, once …')
     await record(plain, [`-XX:ArchiveClassesAtExit=${path}`])
     if (!existsSync(path)) writeFileSync(path, '') // a Java that cannot make one takes this for none, and is slower
   })
-  return java(program, classPath, [`-XX:SharedArchiveFile=${archive}`])
+  return java(found, classPath, [`-XX:SharedArchiveFile=${archive}`])
 }
 
-function java(program: string, classPath: string, archive: readonly string[]): Java {
+function java({ program, image }: Runnable, classPath: string, archive: readonly string[]): Java {
   const argumentsOf: Java['arguments'] = (mainClass, args, options = []) => [
     ...flags,
     ...archive,
@@ -53,8 +56,14 @@ function java(program: string, classPath: string, archive: readonly string[]): J
   ]
   return {
     program,
+    ...(image === undefined ? {} : { image }),
     classPath,
     arguments: argumentsOf,
-    run: (mainClass, args) => runProgram(program, argumentsOf(mainClass, args), 60),
+    run: (mainClass, args) => {
+      const line = argumentsOf(mainClass, args)
+      return image === undefined
+        ? runProgram(program, line, 60)
+        : runProgram('docker', dockerRun(image, [program, ...line]), 60)
+    },
   }
 }

@@ -46,6 +46,7 @@ export function openNode({ java, clusterId, place, jvmOptions, login }: NodePart
   const command: ServerCommand = {
     name: `Kafka node ${place.id}`,
     program: java.program,
+    image: java.image,
     args: java.arguments('kafka.Kafka', [properties], [`-Djava.io.tmpdir=${place.dir}`, ...jvmOptions]),
     log: join(place.dir, 'kafka.log'),
   }

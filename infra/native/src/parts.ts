@@ -1,3 +1,4 @@
+import { hasEngine } from './container.ts'
 import { missingPrograms, type Program } from './programs.ts'
 
 /** What a suite may need of the machine. */
@@ -9,9 +10,16 @@ const programs: Record<Part, readonly Program[]> = {
   redis: ['redis-server', 'redis-cli'],
 }
 
-/** What this machine lacks for these parts, natively: each in words that say how to get it. */
+/**
+ * What this machine lacks for these parts: each in words that say how to get it. Where a Docker engine answers, its images have
+ * all but openssl.
+ */
 export function missingParts(...parts: readonly Part[]): string[] {
-  return missingPrograms([...new Set(parts.flatMap((part) => programs[part]))])
+  const missing = (wanted: readonly Program[]) => missingPrograms([...new Set(wanted)])
+  const wanted = parts.flatMap((part) => programs[part])
+  return missing(wanted).length > 0 && hasEngine()
+    ? missing(wanted.filter((name) => name === 'openssl'))
+    : missing(wanted)
 }
 
 /**

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type Runnable, runnable } from './container.ts'
 import { freePorts, type PortSource } from './ports.ts'
 import { needProgram, runProgram } from './programs.ts'
 import { type ServerCommand, startServer, stopServer, untilReady } from './server-process.ts'
@@ -46,7 +47,7 @@ const GRACE_MILLIS = 2000
 
 /** Starts a Redis by `redis-server` on the path. Resolves when it answers, and has loaded what it had. */
 export async function startRedis(options: RedisOptions = {}, ports: PortSource = freePorts): Promise<RedisServer> {
-  const program = needProgram('redis-server')
+  const program = runnable('redis-server')
   for (let tries = 1; ; tries++) {
     const port = options.port ?? (await ports(1))[0] ?? 0
     const redis = await openRedis(program, options, port)
@@ -61,7 +62,7 @@ export async function startRedis(options: RedisOptions = {}, ports: PortSource =
   }
 }
 
-async function openRedis(program: string, options: RedisOptions, port: number): Promise<RedisServer> {
+async function openRedis({ program, image }: Runnable, options: RedisOptions, port: number): Promise<RedisServer> {
   const { dir = mkdtempSync(join(tmpdir(), 'bailiwick-redis-')) } = options
   if (options.dir === undefined) removeAtEnd(dir)
   else mkdirSync(dir, { recursive: true, mode: 0o700 })
@@ -75,6 +76,7 @@ async function openRedis(program: string, options: RedisOptions, port: number): 
   const command: ServerCommand = {
     name: 'Redis',
     program,
+    image,
     args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, ...settingArguments(name, value)]),
     log: join(dir, 'redis.log'),
   }
@@ -93,10 +95,15 @@ async function openRedis(program: string, options: RedisOptions, port: number): 
       if (server?.running()) return
       const started = startServer(command)
       server = started
-      await untilReady(command, started, () => serves(port, started.pid), READY_SECONDS)
+      // In a container its number is another one.
+      const own = started.container === undefined ? `\nprocess_id:${started.pid}\r` : `\n${dir}\r`
+      await untilReady(command, started, () => serves(port, own), READY_SECONDS)
     },
     async cli(...args) {
-      return (await runProgram(needProgram('redis-cli'), ['-p', String(port), ...args], 30)).replace(/\n$/, '')
+      const [file, first] = server?.container
+        ? ['docker', ['exec', server.container, 'redis-cli']]
+        : [needProgram('redis-cli'), []]
+      return (await runProgram(file, [...first, '-p', String(port), ...args], 30)).replace(/\n$/, '')
     },
     async [Symbol.asyncDispose]() {
       if (server) await stopServer(server, options.dir === undefined ? 0 : GRACE_MILLIS)
@@ -111,19 +118,19 @@ function settingArguments(name: string, value: string): string[] {
 }
 
 /**
- * True once this very process serves. The port alone does not tell: when somebody else's Redis has it, ours is about to
- * end, and has not yet.
+ * True once this very process serves: what it says of itself has its `own` words. The port alone does not tell: when another
+ * Redis has it, ours is about to end, and has not yet.
  */
-function serves(port: number, pid: number): Promise<boolean> {
+function serves(port: number, own: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   const socket = createConnection(port, '127.0.0.1')
   let answer = ''
   socket.setTimeout(1000, () => socket.destroy())
-  socket.once('connect', () => socket.end('INFO server\r\nINFO persistence\r\nQUIT\r\n'))
+  socket.once('connect', () => socket.end('INFO server\r\nINFO persistence\r\nCONFIG GET dir\r\nQUIT\r\n'))
   socket.on('data', (bytes) => {
     answer += bytes.toString()
   })
   socket.on('error', () => {})
-  socket.once('close', () => resolve(answer.includes(`\nprocess_id:${pid}\r`) && answer.includes('\nloading:0\r')))
+  socket.once('close', () => resolve(answer.includes(own) && answer.includes('\nloading:0\r')))
   return promise
 }

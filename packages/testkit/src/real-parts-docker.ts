@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 
-// Written against testcontainers 12.2.0 and type-checked; not run, for want of an engine where it was written.
+// Run on stand-ins for these images (infra/docker/test), never on the official ones.
 const KAFKA_IMAGE = 'confluentinc/cp-kafka:8.1.0' // Kafka 4.1, the image that the module of testcontainers knows
 const REDIS_IMAGE = 'redis:7-alpine'
 const KAFKA_PORT = 9093 // what that module tells clients outside the container

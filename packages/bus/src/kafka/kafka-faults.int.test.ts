@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type KafkaCluster, startKafka } from '@bailiwick/native'
+import { type KafkaCluster, lacks, startKafka } from '@bailiwick/native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { event, freshName, numbered, readToEnd, text, until } from '../contract/under-test.ts'
 import { makeTopics, silent, withAdmin } from './broker.fixture.ts'
@@ -11,12 +11,13 @@ import type { KafkaConnection } from './connection.ts'
 import { type KafkaBus, kafkaBus } from './kafka-bus.ts'
 import { Load } from './load.fixture.ts'
 
+const skipped = lacks('secure-kafka')
 let cluster: KafkaCluster
 
 beforeAll(async () => {
-  cluster = await startKafka({ nodes: 1 })
+  if (!skipped) cluster = await startKafka({ nodes: 1 })
 })
-afterAll(() => cluster[Symbol.asyncDispose]())
+afterAll(() => cluster?.[Symbol.asyncDispose]())
 
 const plain = (): KafkaConnection => ({ brokers: cluster.brokers, clientId: 'faults' })
 
@@ -37,7 +38,7 @@ const node = () => {
   return only
 }
 
-describe('the kafka bus, when its broker fails', () => {
+describe.skipIf(skipped)('the kafka bus, when its broker fails', () => {
   it('loses nothing, repeats nothing and keeps the order when the broker is killed and comes back', async () => {
     await using bus = await open()
     const load = new Load(bus, await topicOf(), () => performance.now())
@@ -113,7 +114,7 @@ describe('the kafka bus, when its broker fails', () => {
   })
 })
 
-describe('the kafka bus, when it is cut off while it logs in', () => {
+describe.skipIf(skipped)('the kafka bus, when it is cut off while it logs in', () => {
   it('takes that for no refusal: followers, groups and publishers go on once somebody listens to them', async () => {
     await using secure = await startKafka({ nodes: 1, secure: { users: [] }, sideDoors: true })
     const { caFile, passwordFile } = secure.security as NonNullable<typeof secure.security>
@@ -189,7 +190,7 @@ async function rottenLine(from: number, to: number) {
   }
 }
 
-describe('the kafka bus, when it may not', () => {
+describe.skipIf(skipped)('the kafka bus, when it may not', () => {
   it('says so at once, and as nobody can heal by waiting: topics, groups, passwords (V13)', async () => {
     await using secure = await startKafka({ nodes: 1, secure: { users: ['writer', 'reader'] } })
     const { caFile, passwordFile } = secure.security as NonNullable<typeof secure.security>
@@ -247,7 +248,7 @@ describe('the kafka bus, when it may not', () => {
   })
 })
 
-describe('the kafka bus, when records go', () => {
+describe.skipIf(skipped)('the kafka bus, when records go', () => {
   it('fails a follower that retention passed by, rather than skip anything (V13)', async () => {
     await using bus = await open()
     const topic = await topicOf(1)
