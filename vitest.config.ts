@@ -16,16 +16,6 @@ const realParts = { retry: process.env.CI === 'true' && !nightly ? 1 : 0 }
 // What is only for the night is left out, not skipped: a closing line that counts it would say that a part is missing.
 const chaos = process.env.BAILIWICK_NIGHTLY === '1' ? 'test/chaos/**/*.test.ts' : 'test/chaos/**/!(starved).test.ts'
 
-// `npm run nightly -- containers`: it builds an image and starts twelve containers on an engine of its own, as root.
-const containers = {
-  extends: true as const,
-  test: {
-    name: 'containers',
-    include: ['test/containers/*.test.ts'],
-    globalSetup: ['test/containers/engine.setup.ts'],
-  },
-}
-
 export default defineConfig({
   oxc: { target: 'esnext' }, // else the transform compiles `await using` away, and tests run other code than production
   test: {
@@ -145,7 +135,11 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
-      ...(process.env.BAILIWICK_CONTAINERS === '1' ? [containers] : []),
+      {
+        extends: true,
+        // By itself, at the end: it builds an image and starts twelve containers on an engine of its own, as root.
+        test: { name: 'containers', include: ['test/containers/*.test.ts'], sequence: { groupOrder: 3 } },
+      },
       { extends: true, test: { name: 'architecture', include: ['test/architecture/*.test.ts'] } },
     ],
   },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { closingLines } from '../closing-line.ts'
+import { closingLines, missingIn } from '../closing-line.ts'
 
 const missing = ['java: Java 17 or newer (Debian: openjdk-17-jre-headless)', 'redis-server: Redis 7 or newer']
 
@@ -15,6 +15,11 @@ describe('the closing line', () => {
       'MISSING redis-server: Redis 7 or newer',
       '5 passed, 0 failed, 7 SKIPPED for want of java, redis-server',
     ])
+  })
+
+  it('names what tests found missing as they ran, each once', () => {
+    const notes = ['MISSING a container engine: only root may start one', undefined, 'not today']
+    expect(missingIn([...notes, ...notes])).toEqual(['a container engine: only root may start one'])
   })
 
   it('counts as failed, in CI, what was skipped for want of a part', () => {

@@ -18,6 +18,11 @@ export interface State {
   pid: number
 }
 
+/** What runs for long, by name. */
+export const services = Object.entries(readCompose().services).flatMap(([name, { healthcheck, profiles }]) =>
+  healthcheck?.disable || profiles ? [] : [name],
+)
+
 /** docker-compose.yml, run by Debian's Compose 1.29. That takes the file as it is, but for its `name:`. */
 export class ComposeProject {
   readonly #env: NodeJS.ProcessEnv
@@ -39,10 +44,23 @@ export class ComposeProject {
     return this.#run('docker', args)
   }
 
-  /** What runs for long, by name. */
-  readonly services = Object.entries(readCompose().services).flatMap(([name, { healthcheck, profiles }]) =>
-    healthcheck?.disable || profiles ? [] : [name],
-  )
+  /** On a machine that others keep busy, Kafka may be healthy later than Compose waits for it: then once more. */
+  async up(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.compose(['up', '--build', '-d'])
+        return
+      } catch (error) {
+        if (tries === 3) throw error
+        console.warn(`containers: up, again: ${(error as { stderr?: string }).stderr?.trim().split('\n').at(-1)}`)
+      }
+    }
+  }
+
+  /** With its data. */
+  async down(): Promise<void> {
+    await this.compose(['down', '--volumes', '--remove-orphans'])
+  }
 
   async state(service: string): Promise<State | undefined> {
     const labels = [`label=com.docker.compose.project=${project}`, `label=com.docker.compose.service=${service}`]
@@ -62,7 +80,7 @@ export class ComposeProject {
 
   /** Resolves once the service runs, and its check says that it is healthy. Rejects with its last words. */
   async healthy(service: string, more: (state: State) => boolean = () => true): Promise<void> {
-    for (const asked = AbortSignal.timeout(180_000); !asked.aborted; await pause(250)) {
+    for (const asked = AbortSignal.timeout(300_000); !asked.aborted; await pause(250)) {
       const state = await this.state(service)
       if (state?.running && (state.health ?? 'healthy') === 'healthy' && more(state)) return
     }
@@ -70,7 +88,7 @@ export class ComposeProject {
   }
 
   async allHealthy(): Promise<void> {
-    await Promise.all(this.services.map((service) => this.healthy(service)))
+    await Promise.all(services.map((service) => this.healthy(service)))
   }
 
   async #run(file: string, args: readonly string[], input?: string): Promise<string> {

@@ -8,7 +8,6 @@ const run = promisify(execFile)
 
 /** The programs that a native part is made of, and how a machine comes by them. */
 const advice = {
-  docker: 'the command line of Docker (Debian: docker.io)',
   java: 'Java 17 or newer (Debian: openjdk-17-jre-headless; macOS: brew install openjdk)',
   mvn: 'Maven, which fetches the jars of Apache Kafka once (Debian: maven; macOS: brew install maven)',
   openssl: 'openssl, which makes the certificates of a secure broker (Debian: openssl)',
